@@ -1,0 +1,1 @@
+//! Tells customers by e-mail and keeps what was sent.

@@ -1,0 +1,1 @@
+//! Places, tracks and cancels orders; derives an order's status from the facts it heard.

@@ -1,0 +1,1 @@
+//! The outbox table, append, and the relay that polls pending rows into Kafka.

@@ -1,0 +1,1 @@
+//! What the services of Quadrille say to each other: events, their headers, value types and topics.

@@ -1,0 +1,1 @@
+//! Catalogue, stock levels, reservations, shipments and tracking.

@@ -1,1 +1,15 @@
-//! What the services of Quadrille say to each other: events, their headers, value types and topics.
+//! What the services of Quadrille say to each other: events, their headers, value types and topics. No IO.
+//!
+//! An [`Event`] knows its topic, its key and its type; [`speak`] turns events into [`Message`]s with CloudEvents headers,
+//! and [`Event::decode`] reads them back. Value types can't hold nonsense: they are checked when they are made, and
+//! deserialising goes through the same checks.
+
+mod envelope;
+mod events;
+mod topic;
+mod values;
+
+pub use envelope::{Counts, Message, Said, header, speak};
+pub use events::*;
+pub use topic::Topic;
+pub use values::*;

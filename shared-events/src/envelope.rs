@@ -1,0 +1,85 @@
+//! CloudEvents 1.0 in Kafka's binary mode (the attributes as headers, the data as value):
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md>.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use uuid::Uuid;
+
+use crate::{Event, EventId, Topic};
+
+/// The names of the headers.
+#[expect(missing_docs, reason = "names that say themselves; choreography.md has the table")]
+pub mod header {
+    pub const SPECVERSION: &str = "ce_specversion";
+    pub const ID: &str = "ce_id";
+    pub const SOURCE: &str = "ce_source";
+    pub const TYPE: &str = "ce_type";
+    pub const TIME: &str = "ce_time";
+    pub const SUBJECT: &str = "ce_subject";
+    pub const SEQUENCE: &str = "ce_sequence";
+    pub const CORRELATION_ID: &str = "ce_correlationid";
+    pub const CAUSATION_ID: &str = "ce_causationid";
+    pub const DATASCHEMA: &str = "ce_dataschema";
+    pub const TRACEPARENT: &str = "ce_traceparent";
+    pub const CONTENT_TYPE: &str = "content-type";
+}
+
+/// The root row of a key: it counts what it has said on each topic.
+pub trait Counts {
+    /// Counts one more event on `topic` and returns its number, from 1 without a gap.
+    fn next_sequence(&mut self, topic: Topic) -> i64;
+}
+
+/// Who speaks, when, and because of what.
+#[derive(Clone, Debug)]
+pub struct Said<'a> {
+    /// The service, as in `/order-svc`.
+    pub source: &'a str,
+    /// When the change was made.
+    pub at: DateTime<Utc>,
+    /// The event reacted to; none when a person or a timer asked.
+    pub because_of: Option<EventId>,
+    /// The W3C trace context in which the change was made.
+    pub traceparent: Option<String>,
+}
+
+/// An event as it goes into the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// `ce_id`.
+    pub event_id: EventId,
+    /// Where it goes.
+    pub topic: Topic,
+    /// What orders it.
+    pub key: String,
+    /// CloudEvents attributes, in the order of choreography.md.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON.
+    pub value: Vec<u8>,
+}
+
+/// Numbers `events` with the counters of their root and dresses them for the outbox.
+///
+/// # Errors
+/// When an event can't be written as JSON, which none here can cause.
+pub fn speak(root: &mut impl Counts, said: &Said<'_>, events: &[Event]) -> serde_json::Result<Vec<Message>> {
+    events.iter().map(|event| message(root.next_sequence(event.topic()), said, event)).collect()
+}
+
+fn message(sequence: i64, said: &Said<'_>, event: &Event) -> serde_json::Result<Message> {
+    let event_id = EventId(Uuid::now_v7());
+    let mut headers = vec![
+        (header::SPECVERSION, "1.0".to_owned()),
+        (header::ID, event_id.to_string()),
+        (header::SOURCE, said.source.to_owned()),
+        (header::TYPE, event.type_name().to_owned()),
+        (header::TIME, said.at.to_rfc3339_opts(SecondsFormat::Micros, true)),
+        (header::SUBJECT, event.subject()),
+        (header::SEQUENCE, format!("{sequence:020}")),
+    ];
+    headers.extend(event.correlation().map(|id| (header::CORRELATION_ID, id.to_string())));
+    headers.extend(said.because_of.map(|id| (header::CAUSATION_ID, id.to_string())));
+    headers.push((header::DATASCHEMA, format!("urn:quadrille:event:{}", event.type_name())));
+    headers.extend(said.traceparent.clone().map(|context| (header::TRACEPARENT, context)));
+    headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
+    Ok(Message { event_id, topic: event.topic(), key: event.key(), headers, value: event.value()? })
+}

@@ -1,0 +1,219 @@
+//! One enum a topic. A type is never retyped or reused; only optional fields are added; what breaks is a new version.
+
+mod orders;
+mod others;
+mod payments;
+mod stock;
+
+pub use orders::*;
+pub use others::*;
+pub use payments::*;
+pub use stock::*;
+
+use uuid::Uuid;
+
+use crate::Topic;
+
+/// Declares the events of one topic: variant, content and type, and how they are written and read.
+macro_rules! topic_events {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident($body:ty) = $type_name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[expect(missing_docs, reason = "each variant's content says what it is")]
+        #[allow(clippy::large_enum_variant, reason = "an event is built once and read by reference")]
+        pub enum $name { $($(#[$vdoc])* $variant($body),)* }
+
+        impl $name {
+            /// The types of this topic, as they stand in `ce_type`.
+            pub const TYPES: &'static [&'static str] = &[$($type_name,)*];
+
+            /// The type of this event, as it stands in `ce_type`.
+            pub const fn type_name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $type_name,)* }
+            }
+
+            pub(crate) fn value(&self) -> serde_json::Result<Vec<u8>> {
+                match self { $(Self::$variant(body) => serde_json::to_vec(body),)* }
+            }
+
+            pub(crate) fn read(type_name: &str, value: &[u8]) -> Option<serde_json::Result<Self>> {
+                match type_name {
+                    $($type_name => Some(serde_json::from_slice(value).map(Self::$variant)),)*
+                    _ => None,
+                }
+            }
+        }
+
+        $(impl From<$body> for $crate::Event {
+            fn from(body: $body) -> Self {
+                $name::$variant(body).into()
+            }
+        })*
+    };
+}
+pub(crate) use topic_events;
+
+/// Anything that a service of the shop says.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "a variant a topic")]
+#[allow(clippy::large_enum_variant, reason = "an event is built once and read by reference")]
+pub enum Event {
+    Order(OrderEvent),
+    Stock(StockEvent),
+    Payment(PaymentEvent),
+    Shipment(ShipmentEvent),
+    Notification(NotificationEvent),
+    Product(ProductEvent),
+}
+
+/// Why a message could not be read as an event.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A type this build has never heard of: a newer producer. To be skipped, not parked.
+    #[error("the event type {0:?} is not known")]
+    UnknownType(String),
+    /// A known type in a major version that this build can't read.
+    #[error("the event type {type_name:?} has a version that is not known; known is {known}")]
+    UnknownVersion {
+        /// As it stood in `ce_type`.
+        type_name: String,
+        /// The version that can be read.
+        known: &'static str,
+    },
+    /// The value isn't what its type says.
+    #[error("the value is not a {type_name}: {source}")]
+    Malformed {
+        /// As it stood in `ce_type`.
+        type_name: String,
+        /// What the JSON reader said: field, expectation, place.
+        source: serde_json::Error,
+    },
+}
+
+macro_rules! each_topic {
+    ($event:expr, $inner:ident => $body:expr) => {
+        match $event {
+            Event::Order($inner) => $body,
+            Event::Stock($inner) => $body,
+            Event::Payment($inner) => $body,
+            Event::Shipment($inner) => $body,
+            Event::Notification($inner) => $body,
+            Event::Product($inner) => $body,
+        }
+    };
+}
+
+macro_rules! into_event {
+    ($($inner:ident => $variant:ident,)*) => {$(
+        impl From<$inner> for Event {
+            fn from(inner: $inner) -> Event {
+                Event::$variant(inner)
+            }
+        }
+    )*};
+}
+into_event! {
+    OrderEvent => Order,
+    StockEvent => Stock,
+    PaymentEvent => Payment,
+    ShipmentEvent => Shipment,
+    NotificationEvent => Notification,
+    ProductEvent => Product,
+}
+
+impl Event {
+    /// Every type that this build can read and write.
+    pub fn types() -> impl Iterator<Item = &'static str> {
+        [OrderEvent::TYPES, StockEvent::TYPES, PaymentEvent::TYPES, ShipmentEvent::TYPES]
+            .into_iter()
+            .chain([NotificationEvent::TYPES, ProductEvent::TYPES])
+            .flatten()
+            .copied()
+    }
+
+    /// The type, as it stands in `ce_type`.
+    pub fn type_name(&self) -> &'static str {
+        each_topic!(self, inner => inner.type_name())
+    }
+
+    /// Where it is said.
+    pub const fn topic(&self) -> Topic {
+        match self {
+            Event::Order(_) => Topic::Orders,
+            Event::Stock(_) => Topic::Stock,
+            Event::Payment(_) => Topic::Payments,
+            Event::Shipment(_) => Topic::Shipments,
+            Event::Notification(_) => Topic::Notifications,
+            Event::Product(_) => Topic::Products,
+        }
+    }
+
+    /// The key of the message: the order's id, or the SKU.
+    pub fn key(&self) -> String {
+        match self {
+            Event::Order(e) => e.order_id().to_string(),
+            Event::Stock(e) => e.order_id().to_string(),
+            Event::Payment(e) => e.order_id().to_string(),
+            Event::Shipment(e) => e.order_id().to_string(),
+            Event::Notification(e) => e.order_id().to_string(),
+            Event::Product(e) => e.sku().to_string(),
+        }
+    }
+
+    /// The aggregate it speaks of: order, payment, shipment, notification or SKU.
+    pub fn subject(&self) -> String {
+        match self {
+            Event::Order(_) | Event::Stock(_) | Event::Product(_) => self.key(),
+            Event::Payment(e) => e.payment_id().to_string(),
+            Event::Shipment(e) => e.shipment_id().to_string(),
+            Event::Notification(e) => e.notification_id().to_string(),
+        }
+    }
+
+    /// The order it belongs to, which correlates everything said about it; none for products.
+    pub fn correlation(&self) -> Option<Uuid> {
+        match self {
+            Event::Order(e) => Some(e.order_id().0),
+            Event::Stock(e) => Some(e.order_id().0),
+            Event::Payment(e) => Some(e.order_id().0),
+            Event::Shipment(e) => Some(e.order_id().0),
+            Event::Notification(e) => Some(e.order_id().0),
+            Event::Product(_) => None,
+        }
+    }
+
+    /// The value of the message: JSON.
+    ///
+    /// # Errors
+    /// None in practice: every type here can be written as JSON. Kept as an error so that nothing panics.
+    pub fn value(&self) -> serde_json::Result<Vec<u8>> {
+        each_topic!(self, inner => inner.value())
+    }
+
+    /// Reads the value of a message whose `ce_type` is `type_name`.
+    ///
+    /// # Errors
+    /// See [`DecodeError`]. Unknown fields are no error: an optional field may have been added.
+    pub fn decode(type_name: &str, value: &[u8]) -> Result<Event, DecodeError> {
+        let read = OrderEvent::read(type_name, value)
+            .map(|r| r.map(Event::Order))
+            .or_else(|| StockEvent::read(type_name, value).map(|r| r.map(Event::Stock)))
+            .or_else(|| PaymentEvent::read(type_name, value).map(|r| r.map(Event::Payment)))
+            .or_else(|| ShipmentEvent::read(type_name, value).map(|r| r.map(Event::Shipment)))
+            .or_else(|| NotificationEvent::read(type_name, value).map(|r| r.map(Event::Notification)))
+            .or_else(|| ProductEvent::read(type_name, value).map(|r| r.map(Event::Product)));
+        match read {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(source)) => Err(DecodeError::Malformed { type_name: type_name.to_owned(), source }),
+            None => Err(Self::unknown(type_name)),
+        }
+    }
+
+    fn unknown(type_name: &str) -> DecodeError {
+        let stem = |name: &str| name.rsplit_once(".v").map(|(stem, _)| stem.to_owned());
+        match stem(type_name).and_then(|wanted| Self::types().find(|known| stem(known).as_ref() == Some(&wanted))) {
+            Some(known) => DecodeError::UnknownVersion { type_name: type_name.to_owned(), known },
+            None => DecodeError::UnknownType(type_name.to_owned()),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+use serde::{Deserialize, Serialize};
+
+use super::topic_events;
+use crate::{LineText, Money, NotificationId, OrderId, Sku};
+
+topic_events! {
+    /// What notification-svc says of the messages for an order, on `notifications.v1`.
+    NotificationEvent {
+        Sent(NotificationSent) = "notification.sent.v1",
+        Failed(NotificationFailed) = "notification.failed.v1",
+    }
+}
+
+topic_events! {
+    /// The whole state of one SKU, on the compacted `products.v1`.
+    ProductEvent {
+        Listed(ProductListed) = "product.listed.v1",
+        Changed(ProductChanged) = "product.changed.v1",
+        Withdrawn(ProductWithdrawn) = "product.withdrawn.v1",
+    }
+}
+
+impl NotificationEvent {
+    /// The order.
+    pub const fn order_id(&self) -> OrderId {
+        match self {
+            Self::Sent(e) => e.order_id,
+            Self::Failed(e) => e.order_id,
+        }
+    }
+
+    /// The message.
+    pub const fn notification_id(&self) -> NotificationId {
+        match self {
+            Self::Sent(e) => e.notification_id,
+            Self::Failed(e) => e.notification_id,
+        }
+    }
+}
+
+impl ProductEvent {
+    /// The state that it tells, whichever of the three it is.
+    pub const fn state(&self) -> &ProductState {
+        match self {
+            Self::Listed(ProductListed(state)) => state,
+            Self::Changed(ProductChanged(state)) => state,
+            Self::Withdrawn(ProductWithdrawn(state)) => state,
+        }
+    }
+
+    /// The SKU.
+    pub const fn sku(&self) -> &Sku {
+        &self.state().sku
+    }
+}
+
+/// A message went out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationSent {
+    /// The order.
+    pub order_id: OrderId,
+    /// The message.
+    pub notification_id: NotificationId,
+    /// Which text, such as `order_confirmed`.
+    pub template: String,
+    /// Which way: `email`.
+    pub channel: String,
+}
+
+/// A message could not be sent and will not be tried again by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationFailed {
+    /// The order.
+    pub order_id: OrderId,
+    /// The message.
+    pub notification_id: NotificationId,
+    /// Which text.
+    pub template: String,
+    /// Which way: `email`.
+    pub channel: String,
+    /// What the mail server said, without addresses.
+    pub error: String,
+}
+
+/// Whether a product can be ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProductStatus {
+    /// It can.
+    Active,
+    /// No longer.
+    Withdrawn,
+}
+
+/// Everything that others need to know of a SKU. A consumer keeps the highest sequence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProductState {
+    /// What.
+    pub sku: Sku,
+    /// What it is called.
+    pub name: LineText,
+    /// The category's name, if it has one.
+    pub category: Option<LineText>,
+    /// For one piece.
+    pub price: Money,
+    /// Whether it can be ordered.
+    pub status: ProductStatus,
+}
+
+/// A SKU can be ordered from now on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProductListed(pub ProductState);
+
+/// A SKU's state changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProductChanged(pub ProductState);
+
+/// A SKU can no longer be ordered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProductWithdrawn(pub ProductState);

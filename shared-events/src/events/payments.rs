@@ -1,0 +1,160 @@
+use serde::{Deserialize, Serialize};
+
+use super::topic_events;
+use crate::{Money, OrderId, PaymentId, RefundId};
+
+topic_events! {
+    /// What payment-svc says of an order's money, on `payments.v1`.
+    PaymentEvent {
+        Authorized(PaymentAuthorized) = "payment.authorized.v1",
+        Declined(PaymentDeclined) = "payment.declined.v1",
+        Captured(PaymentCaptured) = "payment.captured.v1",
+        CaptureFailed(PaymentCaptureFailed) = "payment.capture_failed.v1",
+        Voided(PaymentVoided) = "payment.voided.v1",
+        Refunded(PaymentRefunded) = "payment.refunded.v1",
+        RefundFailed(PaymentRefundFailed) = "payment.refund_failed.v1",
+        Unknown(PaymentUnknown) = "payment.unknown.v1",
+    }
+}
+
+impl PaymentEvent {
+    /// The order.
+    pub const fn order_id(&self) -> OrderId {
+        match self {
+            Self::Authorized(e) => e.order_id,
+            Self::Declined(e) => e.order_id,
+            Self::Captured(e) => e.order_id,
+            Self::CaptureFailed(e) => e.order_id,
+            Self::Voided(e) => e.order_id,
+            Self::Refunded(e) => e.order_id,
+            Self::RefundFailed(e) => e.order_id,
+            Self::Unknown(e) => e.order_id,
+        }
+    }
+
+    /// The payment.
+    pub const fn payment_id(&self) -> PaymentId {
+        match self {
+            Self::Authorized(e) => e.payment_id,
+            Self::Declined(e) => e.payment_id,
+            Self::Captured(e) => e.payment_id,
+            Self::CaptureFailed(e) => e.payment_id,
+            Self::Voided(e) => e.payment_id,
+            Self::Refunded(e) => e.payment_id,
+            Self::RefundFailed(e) => e.payment_id,
+            Self::Unknown(e) => e.payment_id,
+        }
+    }
+}
+
+/// The money is reserved at the gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaymentAuthorized {
+    /// The order.
+    pub order_id: OrderId,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// How much: the order's total.
+    pub amount: Money,
+}
+
+/// The gateway said no.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaymentDeclined {
+    /// The order.
+    pub order_id: OrderId,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The gateway's code, such as `card_declined` or `insufficient_funds`.
+    pub code: String,
+    /// Whether it will be tried again; the last one says no.
+    pub retryable: bool,
+}
+
+/// The money is ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaymentCaptured {
+    /// The order.
+    pub order_id: OrderId,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// How much: the order's total.
+    pub amount: Money,
+}
+
+/// What was authorised can't be taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaymentCaptureFailed {
+    /// The order.
+    pub order_id: OrderId,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The gateway's code.
+    pub code: String,
+}
+
+/// Nothing is authorised for the order any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaymentVoided {
+    /// The order.
+    pub order_id: OrderId,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// How much had been authorised; 0 when it was never started.
+    pub amount: Money,
+}
+
+/// Captured money went back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaymentRefunded {
+    /// The order.
+    pub order_id: OrderId,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// This refund.
+    pub refund_id: RefundId,
+    /// How much went back with it.
+    pub amount: Money,
+    /// How much of what was captured is still ours.
+    pub remaining: Money,
+}
+
+/// The gateway refused a refund; somebody must look.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaymentRefundFailed {
+    /// The order.
+    pub order_id: OrderId,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// This refund.
+    pub refund_id: RefundId,
+    /// How much should have gone back.
+    pub amount: Money,
+    /// The gateway's code.
+    pub code: String,
+}
+
+/// What payment-svc asks of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayOperation {
+    /// Reserve the money.
+    Authorise,
+    /// Take what was authorised.
+    Capture,
+    /// Let go of what was authorised.
+    Void,
+    /// Give back what was captured.
+    Refund,
+}
+
+/// The gateway did not answer; it will be asked what happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaymentUnknown {
+    /// The order.
+    pub order_id: OrderId,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// What was asked for.
+    pub operation: GatewayOperation,
+}

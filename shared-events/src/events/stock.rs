@@ -1,0 +1,201 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{CancelReason, topic_events};
+use crate::{LineText, OrderId, Quantity, ShipmentId, Sku};
+
+topic_events! {
+    /// What stock-svc says of an order's goods, on `stock.v1`.
+    StockEvent {
+        Reserved(StockReserved) = "stock.reserved.v1",
+        Rejected(StockRejected) = "stock.rejected.v1",
+        Committed(StockCommitted) = "stock.committed.v1",
+        Released(StockReleased) = "stock.released.v1",
+        Expired(StockExpired) = "stock.expired.v1",
+        Restocked(StockRestocked) = "stock.restocked.v1",
+    }
+}
+
+topic_events! {
+    /// What stock-svc says of an order's parcels, on `shipments.v1`.
+    ShipmentEvent {
+        Created(ShipmentCreated) = "shipment.created.v1",
+        Dispatched(ShipmentDispatched) = "shipment.dispatched.v1",
+        Delivered(ShipmentDelivered) = "shipment.delivered.v1",
+        Cancelled(ShipmentCancelled) = "shipment.cancelled.v1",
+    }
+}
+
+impl StockEvent {
+    /// The order.
+    pub const fn order_id(&self) -> OrderId {
+        match self {
+            Self::Reserved(e) => e.order_id,
+            Self::Rejected(e) => e.order_id,
+            Self::Committed(e) => e.order_id,
+            Self::Released(e) => e.order_id,
+            Self::Expired(e) => e.order_id,
+            Self::Restocked(e) => e.order_id,
+        }
+    }
+}
+
+impl ShipmentEvent {
+    /// The order.
+    pub const fn order_id(&self) -> OrderId {
+        match self {
+            Self::Created(e) => e.order_id,
+            Self::Dispatched(e) => e.order_id,
+            Self::Delivered(e) => e.order_id,
+            Self::Cancelled(e) => e.order_id,
+        }
+    }
+
+    /// The parcel.
+    pub const fn shipment_id(&self) -> ShipmentId {
+        match self {
+            Self::Created(e) => e.shipment_id,
+            Self::Dispatched(e) => e.shipment_id,
+            Self::Delivered(e) => e.shipment_id,
+            Self::Cancelled(e) => e.shipment_id,
+        }
+    }
+}
+
+/// All lines are held until `expires_at`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StockReserved {
+    /// The order.
+    pub order_id: OrderId,
+    /// When the hold ends unless it is made firm.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What one line lacked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// What.
+    pub sku: Sku,
+    /// How many were wanted.
+    pub requested: Quantity,
+    /// How many could have been held.
+    pub available: u32,
+}
+
+/// Why goods can't be had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Rejection {
+    /// Never held: this ends the order, and no money was touched.
+    Shortages {
+        /// The lines that were short.
+        lines: Vec<Shortage>,
+    },
+    /// Held once, expired, and gone when it was confirmed: the order is cancelled, money follows `released`.
+    Expired,
+}
+
+/// The goods can't be had. Nothing is held.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StockRejected {
+    /// The order.
+    pub order_id: OrderId,
+    /// Why.
+    #[serde(flatten)]
+    pub rejection: Rejection,
+}
+
+/// The hold is firm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StockCommitted {
+    /// The order.
+    pub order_id: OrderId,
+}
+
+/// Nothing is held for the order any more; money may follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StockReleased {
+    /// The order.
+    pub order_id: OrderId,
+    /// Why.
+    pub reason: CancelReason,
+}
+
+/// The hold ended by time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StockExpired {
+    /// The order.
+    pub order_id: OrderId,
+}
+
+/// Why goods came back onto the shelf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestockCause {
+    /// The order was cancelled after its hold was firm and before anything left.
+    Cancelled,
+    /// A delivered parcel was sent back.
+    Returned,
+}
+
+/// Pieces of one SKU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockLine {
+    /// What.
+    pub sku: Sku,
+    /// How many.
+    pub quantity: Quantity,
+}
+
+/// Goods are back on the shelf; money for these lines may follow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StockRestocked {
+    /// The order.
+    pub order_id: OrderId,
+    /// Why.
+    pub cause: RestockCause,
+    /// What came back.
+    pub lines: Vec<StockLine>,
+}
+
+/// A parcel is to be packed and sent: everything in it is paid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShipmentCreated {
+    /// The order.
+    pub order_id: OrderId,
+    /// The parcel.
+    pub shipment_id: ShipmentId,
+    /// What is in it.
+    pub lines: Vec<StockLine>,
+}
+
+/// The parcel has left the warehouse.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShipmentDispatched {
+    /// The order.
+    pub order_id: OrderId,
+    /// The parcel.
+    pub shipment_id: ShipmentId,
+    /// Who carries it.
+    pub carrier: LineText,
+    /// Where to follow it.
+    pub tracking_number: LineText,
+}
+
+/// The parcel has arrived.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShipmentDelivered {
+    /// The order.
+    pub order_id: OrderId,
+    /// The parcel.
+    pub shipment_id: ShipmentId,
+}
+
+/// The parcel was called off before it left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShipmentCancelled {
+    /// The order.
+    pub order_id: OrderId,
+    /// The parcel.
+    pub shipment_id: ShipmentId,
+}

@@ -1,0 +1,129 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CustomerId, Invalid, LineText};
+
+/// An e-mail address that an SMTP server can be given. `Debug` hides it, so that it doesn't reach a log by accident.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for EmailAddress {
+    type Error = Invalid;
+
+    /// Checks what RFC 5321 needs of an address that people use: a dot-atom local part of at most 64 octets and a
+    /// domain of labels. Quoted local parts and address literals are refused.
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
+        let label = |part: &str| {
+            (1..=63).contains(&part.len())
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                && !part.starts_with('-')
+                && !part.ends_with('-')
+        };
+        let valid = text.len() <= 254
+            && text.split_once('@').is_some_and(|(local, domain)| {
+                local.len() <= 64
+                    && local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
+                    && domain.split('.').all(label)
+            });
+        if valid { Ok(Self(text)) } else { Err(Invalid::new(text, "an e-mail address, such as ann@example.com")) }
+    }
+}
+
+impl FromStr for EmailAddress {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl From<EmailAddress> for String {
+    fn from(address: EmailAddress) -> String {
+        address.0
+    }
+}
+
+impl fmt::Debug for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EmailAddress(hidden)")
+    }
+}
+
+/// An ISO 3166-1 alpha-2 country code: two capital letters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CountryCode(String);
+
+impl CountryCode {
+    /// The two letters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for CountryCode {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        if text.len() == 2 && text.chars().all(|c| c.is_ascii_uppercase()) {
+            Ok(Self(text))
+        } else {
+            Err(Invalid::new(text, "a country code of two capital letters, such as IE"))
+        }
+    }
+}
+
+impl From<CountryCode> for String {
+    fn from(code: CountryCode) -> String {
+        code.0
+    }
+}
+
+/// Who orders. `Debug` shows the id alone.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    /// The customer's id in the system that places orders.
+    pub id: CustomerId,
+    /// How to address them.
+    pub name: LineText,
+    /// Where mails go.
+    pub email: EmailAddress,
+}
+
+impl fmt::Debug for Customer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Customer").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Where parcels go. `Debug` shows the country alone.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// Street and number.
+    pub line1: LineText,
+    /// Flat, floor, care of.
+    pub line2: Option<LineText>,
+    /// Town or city.
+    pub city: LineText,
+    /// Postal code as the country writes it.
+    pub postal_code: LineText,
+    /// Country.
+    pub country: CountryCode,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Address").field("country", &self.country).finish_non_exhaustive()
+    }
+}

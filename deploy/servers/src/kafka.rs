@@ -1,0 +1,186 @@
+//! One Apache Kafka node (KRaft: broker and controller in one) on loopback.
+
+mod config;
+mod jars;
+mod java;
+mod topics;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::Signal;
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer},
+};
+use tokio::{
+    process::Command,
+    time::{Instant, sleep},
+};
+
+pub use self::topics::{TooFewPartitions, Topic, ensure_topics};
+use crate::{
+    Durability, port,
+    process::{Identity, ServerProcess},
+};
+
+/// Recovery of the logs after a crash takes its time.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder for everything that is kept, log included. The caller owns it alone: a node that was left over there by a
+    /// killed run is stopped.
+    pub folder: PathBuf,
+    /// The port on 127.0.0.1 that clients use; a free one when `None`.
+    pub port: Option<u16>,
+    /// `Tests` starts quicker and does less well under load. Kafka itself never waits for the disk.
+    pub durability: Durability,
+    /// Where the jars are kept; `~/.cache/quadrille/kafka-VERSION` when `None`.
+    pub jars: Option<PathBuf>,
+}
+
+/// A running Kafka node.
+#[derive(Debug)]
+pub struct Kafka {
+    process: ServerProcess,
+    port: u16,
+}
+
+impl Kafka {
+    /// Starts the node and returns once it answers a metadata request. The first start on a machine fetches the jars,
+    /// the first in a folder formats it.
+    ///
+    /// # Errors
+    /// Without Java 17 (it says how to install it), when the jars can't be fetched or have other checksums, for a taken
+    /// port, and with the last lines of the log when the node doesn't start.
+    pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        let java = java::find()?;
+        let class_path = jars::class_path(options.jars.as_deref()).await?;
+        fs::create_dir_all(&options.folder).with_context(|| format!("making {}", options.folder.display()))?;
+        let folder = fs::canonicalize(&options.folder)?;
+        stop_left_over(&folder).await?;
+        let port = port::claim(options.port, "Apache Kafka")?;
+        let files = config::Files::write(&folder, port, port::claim(None, "Apache Kafka's controller")?)?;
+        if !files.is_formatted() {
+            format(&java, &class_path, &files).await?;
+        }
+        let mut command = Command::new(&java);
+        command.args([
+            "-Xms96m",
+            "-Xmx320m",
+            "-XX:+UseSerialGC",
+            "-XX:+ExitOnOutOfMemoryError",
+            "-Djava.awt.headless=true",
+        ]);
+        if options.durability == Durability::Tests {
+            command.arg("-XX:TieredStopAtLevel=1");
+        }
+        command.arg(format!("-Dlog4j2.configurationFile=file:{}", files.log4j().display()));
+        command.arg("-cp").arg(&class_path).arg("kafka.Kafka").arg(files.server());
+        let process = ServerProcess::spawn("Apache Kafka", command, &folder.join("kafka.log"))?;
+        fs::write(pid_file(&folder), process.identity().pid.to_string())?;
+        let mut node = Self { process, port };
+        node.ready().await?;
+        Ok(node)
+    }
+
+    /// What clients take as `bootstrap.servers`.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Who it is, for a file that a later run reads.
+    pub fn identity(&self) -> &Identity {
+        self.process.identity()
+    }
+
+    /// Where its output goes.
+    pub fn log(&self) -> &Path {
+        self.process.log()
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        self.process.wait().await
+    }
+
+    /// Ends it in order, after `patience` the hard way.
+    pub async fn stop(self, patience: Duration) -> anyhow::Result<()> {
+        self.process.stop(Signal::SIGTERM, patience, Signal::SIGKILL).await
+    }
+
+    async fn ready(&mut self) -> anyhow::Result<()> {
+        let until = Instant::now() + READY_WITHIN;
+        loop {
+            self.process.must_live()?;
+            let Err(error) = answers(&self.bootstrap(), Duration::from_secs(2)).await else { return Ok(()) };
+            if Instant::now() >= until {
+                bail!("Kafka didn't answer within {READY_WITHIN:?} ({error:#}){}", self.process.last_words());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// Asks a broker for its metadata, once.
+///
+/// # Errors
+/// When no broker answers within `patience`.
+pub async fn answers(bootstrap: &str, patience: Duration) -> anyhow::Result<()> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap).set("log_level", "0").set("reconnect.backoff.max.ms", "500");
+    let brokers = tokio::task::spawn_blocking(move || -> anyhow::Result<usize> {
+        let client: BaseConsumer = config.create()?;
+        Ok(client.fetch_metadata(None, patience)?.brokers().len())
+    })
+    .await??;
+    if brokers == 0 { bail!("no broker is in the cluster at {bootstrap} yet") } else { Ok(()) }
+}
+
+async fn format(java: &Path, class_path: &str, files: &config::Files) -> anyhow::Result<()> {
+    let output = Command::new(java)
+        .args(["-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", class_path, "kafka.tools.StorageTool", "format"])
+        .args(["--ignore-formatted", "--cluster-id", config::CLUSTER_ID, "--config"])
+        .arg(files.server())
+        .output()
+        .await
+        .context("running Kafka's StorageTool")?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        bail!("formatting Kafka's folder failed ({}):\n{}", output.status, String::from_utf8_lossy(&said));
+    }
+    Ok(())
+}
+
+fn pid_file(folder: &Path) -> PathBuf {
+    folder.join("kafka.pid")
+}
+
+/// Stops a node of a killed run that still serves this folder.
+async fn stop_left_over(folder: &Path) -> anyhow::Result<()> {
+    let Ok(text) = fs::read_to_string(pid_file(folder)) else { return Ok(()) };
+    let ours = text.trim().parse().ok().and_then(Identity::of).filter(|found| {
+        let command = found.command_line();
+        command.contains("kafka.Kafka") && command.contains(&*folder.to_string_lossy())
+    });
+    if let Some(node) = ours {
+        tracing::info!(pid = node.pid, "stopping a Kafka that a killed run left behind");
+        node.end(Signal::SIGTERM, Duration::from_secs(10), Signal::SIGKILL).await;
+        if node.is_alive() {
+            bail!("the Kafka with pid {} still serves {} and doesn't end", node.pid, folder.display());
+        }
+    }
+    Ok(())
+}

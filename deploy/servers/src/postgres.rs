@@ -1,0 +1,200 @@
+//! One PostgreSQL server on loopback, from the binaries that the machine has.
+
+mod binaries;
+mod cluster;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::Signal;
+use tokio::{
+    process::Command,
+    time::{Instant, sleep},
+};
+use tokio_postgres::NoTls;
+
+use self::{binaries::Binaries, cluster::Cluster};
+use crate::{
+    Durability,
+    folder::RunAs,
+    port,
+    process::{Identity, ServerProcess},
+};
+
+/// The superuser of every cluster made here.
+const SUPERUSER: &str = "postgres";
+/// Recovery of a large log after a crash takes its time.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// A Unix socket's path is limited by the operating system to little more than this.
+const LONGEST_SOCKET_FOLDER: usize = 85;
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder for everything that is kept, log included. The caller owns it alone: a server that was left over there by
+    /// a killed run is stopped.
+    pub folder: PathBuf,
+    /// The port on 127.0.0.1; a free one when `None`.
+    pub port: Option<u16>,
+    /// What may be lost.
+    pub durability: Durability,
+}
+
+/// A running PostgreSQL server.
+#[derive(Debug)]
+pub struct Postgres {
+    process: ServerProcess,
+    folder: PathBuf,
+    port: u16,
+    password: Option<String>,
+}
+
+impl Postgres {
+    /// Starts the server, made first if the folder is new, and returns once it answers a query.
+    ///
+    /// # Errors
+    /// Without usable binaries (it says how to install them), for a taken port, for data of another major version, and
+    /// with the last lines of the log when the server doesn't start.
+    pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        let run_as = RunAs::unprivileged()?;
+        let folder = run_as.folder(&options.folder)?;
+        if folder != std::path::absolute(&options.folder)? {
+            tracing::warn!(folder = %folder.display(), "PostgreSQL's user can't reach the data folder; its data are here");
+        }
+        let cluster = Cluster::in_folder(&folder);
+        let binaries = Binaries::find(cluster.major()?)?;
+        cluster.stop_left_over().await?;
+        let password = cluster.make_if_new(&binaries, run_as, options.durability).await?;
+        let port = port::claim(options.port, "PostgreSQL")?;
+        let until = Instant::now() + READY_WITHIN;
+        loop {
+            let process = spawn(&binaries, run_as, &cluster, port, options.durability)?;
+            let mut server = Self { process, folder: folder.clone(), port, password: password.clone() };
+            match server.ready(until).await {
+                Ok(()) => return Ok(server),
+                // the children of a postmaster that was killed need a moment to notice
+                Err(error) if is_shared_memory_in_use(&error) && Instant::now() < until => {
+                    sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The superuser's URL of a database, which need not exist yet.
+    pub fn url(&self, database: &str) -> String {
+        let password = self.password.as_ref().map(|password| format!(":{password}")).unwrap_or_default();
+        format!("postgres://{SUPERUSER}{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its data are; not the wished-for folder if the server's user can't reach that.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Who it is, for a file that a later run reads.
+    pub fn identity(&self) -> &Identity {
+        self.process.identity()
+    }
+
+    /// Where its output goes.
+    pub fn log(&self) -> &Path {
+        self.process.log()
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        self.process.wait().await
+    }
+
+    /// Ends it: transactions are rolled back and all is written (fast shutdown); after `patience` the hard way.
+    pub async fn stop(self, patience: Duration) -> anyhow::Result<()> {
+        self.process.stop(Signal::SIGINT, patience, Signal::SIGQUIT).await
+    }
+
+    async fn ready(&mut self, until: Instant) -> anyhow::Result<()> {
+        let url = self.url("postgres");
+        loop {
+            self.process.must_live()?;
+            let error = match ping(&url).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if Instant::now() >= until {
+                bail!("PostgreSQL didn't answer within {READY_WITHIN:?} ({error:#}){}", self.process.last_words());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Makes the database if the server doesn't have it; says whether it made it.
+///
+/// # Errors
+/// When the server can't be reached, or the user of the URL may not make databases.
+pub async fn ensure_database(admin_url: &str, database: &str) -> anyhow::Result<bool> {
+    let (client, connection) = tokio_postgres::connect(admin_url, NoTls).await.context("connecting to PostgreSQL")?;
+    let driver = tokio::spawn(connection);
+    let known = client.query_opt("select 1 from pg_database where datname = $1", &[&database]).await?.is_some();
+    if !known {
+        let name = database.replace('"', "\"\"");
+        client.batch_execute(&format!("create database \"{name}\"")).await.context("create database")?;
+    }
+    drop(client);
+    driver.await?.ok();
+    Ok(!known)
+}
+
+async fn ping(url: &str) -> anyhow::Result<()> {
+    let (client, connection) =
+        tokio::time::timeout(Duration::from_secs(2), tokio_postgres::connect(url, NoTls)).await??;
+    let driver = tokio::spawn(connection);
+    client.simple_query("select 1").await?;
+    drop(client);
+    driver.await?.ok();
+    Ok(())
+}
+
+fn is_shared_memory_in_use(error: &anyhow::Error) -> bool {
+    error.to_string().contains("pre-existing shared memory block")
+}
+
+fn spawn(
+    binaries: &Binaries,
+    run_as: RunAs,
+    cluster: &Cluster,
+    port: u16,
+    durability: Durability,
+) -> anyhow::Result<ServerProcess> {
+    let mut command = std::process::Command::new(binaries.postgres());
+    run_as.apply(&mut command);
+    command.arg("-D").arg(cluster.data()).args(["-p", &port.to_string()]);
+    let folder = cluster.folder();
+    let sockets = if folder.as_os_str().len() < LONGEST_SOCKET_FOLDER { folder.to_string_lossy() } else { "".into() };
+    let mut settings = vec![
+        "listen_addresses=127.0.0.1".to_owned(),
+        format!("unix_socket_directories={sockets}"),
+        "unix_socket_permissions=0700".to_owned(),
+        "max_connections=400".to_owned(),
+        "shared_buffers=128MB".to_owned(),
+        "logging_collector=off".to_owned(),
+        "log_destination=stderr".to_owned(),
+        "log_line_prefix=%m [%p] ".to_owned(),
+    ];
+    if durability == Durability::Tests {
+        settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
+    }
+    for setting in &settings {
+        command.args(["-c", setting]);
+    }
+    ServerProcess::spawn("PostgreSQL", Command::from(command), &cluster.log())
+}

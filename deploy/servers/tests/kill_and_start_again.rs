@@ -1,0 +1,113 @@
+//! Both servers, killed with -9 in the middle of their work and started again on the same data.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail like tests")]
+use std::{os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use nix::sys::signal::Signal;
+use quadrille_servers::{
+    Durability, Kafka, Postgres,
+    kafka::{self, Topic},
+    postgres,
+};
+use rdkafka::{
+    ClientConfig, Message,
+    consumer::{BaseConsumer, Consumer},
+    producer::{FutureProducer, FutureRecord},
+};
+use tokio_postgres::NoTls;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A folder that PostgreSQL's user can reach too.
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn postgres_in(folder: &Path) -> postgres::Options {
+    postgres::Options { folder: folder.join("postgres"), port: None, durability: Durability::Real }
+}
+
+fn kafka_in(folder: &Path) -> kafka::Options {
+    kafka::Options { folder: folder.join("kafka"), port: None, durability: Durability::Tests, jars: None }
+}
+
+async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_what_was_committed_over_a_kill_and_serves_it_again() {
+    let folder = open_folder();
+    let options = postgres_in(folder.path());
+    let mut server = Postgres::start(&options).await.unwrap();
+    assert!(postgres::ensure_database(&server.url("postgres"), "shop").await.unwrap());
+    let client = connect(&server.url("shop")).await;
+    client.batch_execute("create table kept (n int); insert into kept values (7)").await.unwrap();
+    server.identity().signal(Signal::SIGKILL);
+    server.wait().await.unwrap();
+
+    let again = Postgres::start(&options).await.unwrap();
+    assert!(!postgres::ensure_database(&again.url("postgres"), "shop").await.unwrap());
+    let row = connect(&again.url("shop")).await.query_one("select n from kept", &[]).await.unwrap();
+    assert_eq!(row.get::<_, i32>(0), 7);
+    again.stop(PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_left_over_by_a_killed_run_is_stopped_and_its_data_are_served() {
+    let folder = open_folder();
+    let options = postgres_in(folder.path());
+    let left_over = Postgres::start(&options).await.unwrap();
+    let second = Postgres::start(&options).await.unwrap();
+    assert!(!left_over.identity().is_alive());
+    connect(&second.url("postgres")).await.simple_query("select 1").await.unwrap();
+    second.stop(PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_keeps_topics_and_events_over_a_kill_and_serves_them_again() {
+    let folder = open_folder();
+    let options = kafka_in(folder.path());
+    let mut node = Kafka::start(&options).await.unwrap();
+    let topic = Topic { name: "kept.v1".to_owned(), partitions: 3, config: vec![("retention.ms".into(), "-1".into())] };
+    assert_eq!(kafka::ensure_topics(&node.bootstrap(), std::slice::from_ref(&topic)).await.unwrap(), []);
+    publish(&node.bootstrap()).await;
+    node.identity().signal(Signal::SIGKILL);
+    node.wait().await.unwrap();
+
+    let again = Kafka::start(&options).await.unwrap();
+    let wider = Topic { partitions: 6, ..topic };
+    let reported = kafka::ensure_topics(&again.bootstrap(), &[wider]).await.unwrap();
+    assert_eq!(reported.iter().map(|report| (report.wanted, report.found)).collect::<Vec<_>>(), [(6, 3)]);
+    let bootstrap = again.bootstrap();
+    let heard = tokio::task::spawn_blocking(move || first_payload(&bootstrap)).await.unwrap();
+    assert_eq!(heard, b"still here");
+    again.stop(PATIENCE).await.unwrap();
+}
+
+async fn publish(bootstrap: &str) {
+    let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let record = FutureRecord::to("kept.v1").key("k").payload("still here");
+    producer.send(record, PATIENCE).await.unwrap();
+}
+
+fn first_payload(bootstrap: &str) -> Vec<u8> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "kill-and-start-again")
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .unwrap();
+    consumer.subscribe(&["kept.v1"]).unwrap();
+    let until = std::time::Instant::now() + PATIENCE;
+    while std::time::Instant::now() < until {
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) {
+            return message.payload().unwrap().to_vec();
+        }
+    }
+    panic!("nothing was heard within {PATIENCE:?}");
+}

@@ -9,6 +9,10 @@ mod events;
 mod topic;
 mod values;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use envelope::{Counts, Message, Said, header, speak};
 pub use events::*;
 pub use topic::Topic;

@@ -1,0 +1,138 @@
+//! One event of each type, with the same content as its golden file: what both tests compare with.
+
+use chrono::{DateTime, Utc};
+use shared_events::*;
+use uuid::{Uuid, uuid};
+
+pub const ORDER: OrderId = OrderId(uuid!("01980a10-7c00-7000-8000-0000000000a1"));
+const PAYMENT: PaymentId = PaymentId(uuid!("01980a10-7c00-7000-8000-0000000000b1"));
+const REFUND: RefundId = RefundId(uuid!("01980a10-7c00-7000-8000-0000000000c1"));
+const SHIPMENT: ShipmentId = ShipmentId(uuid!("01980a10-7c00-7000-8000-0000000000d1"));
+const NOTIFICATION: NotificationId = NotificationId(uuid!("01980a10-7c00-7000-8000-0000000000e1"));
+pub const CAUSE: Uuid = uuid!("01980a10-7c00-7000-8000-0000000000f1");
+
+pub fn eur(amount: i64) -> Money {
+    Money::new(amount, Currency::EUR).unwrap()
+}
+
+pub fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+fn line(text: &str) -> LineText {
+    text.parse().unwrap()
+}
+
+fn tea() -> Sku {
+    "TEA-EARL-GREY-250".parse().unwrap()
+}
+
+fn two() -> Quantity {
+    Quantity::try_from(2).unwrap()
+}
+
+fn stock_lines() -> Vec<StockLine> {
+    vec![StockLine { sku: tea(), quantity: two() }]
+}
+
+/// All of them, in the order in which [`Event::types`] names their types.
+pub fn events() -> Vec<Event> {
+    [orders(), stock(), payments(), shipments(), others()].concat()
+}
+
+fn orders() -> Vec<Event> {
+    vec![
+        placed().into(),
+        OrderConfirmed { order_id: ORDER }.into(),
+        OrderCancelRequested { order_id: ORDER, reason: CancelReason::Customer }.into(),
+        OrderCancelRefused { order_id: ORDER, reason: CancelRefusedReason::Dispatched }.into(),
+        OrderCancelled { order_id: ORDER, reason: CancelReason::PaymentDeclined }.into(),
+        OrderCompleted { order_id: ORDER }.into(),
+    ]
+}
+
+fn placed() -> OrderPlaced {
+    OrderPlaced {
+        order_id: ORDER,
+        customer: Customer {
+            id: "c-1001".parse().unwrap(),
+            name: line("Ann Lee"),
+            email: "ann@example.com".parse().unwrap(),
+        },
+        delivery_address: Address {
+            line1: line("1 Quay St"),
+            line2: None,
+            city: line("Cork"),
+            postal_code: line("T12"),
+            country: CountryCode::try_from("IE".to_owned()).unwrap(),
+        },
+        lines: vec![OrderLine { sku: tea(), name: line("Earl Grey, 250 g"), quantity: two(), unit_price: eur(1299) }],
+        total: eur(2598),
+        payment_method: "pm_card_visa".parse().unwrap(),
+        deadline: at("2026-07-14T09:50:00Z"),
+    }
+}
+
+fn stock() -> Vec<Event> {
+    let short = Shortage { sku: tea(), requested: two(), available: 1 };
+    vec![
+        StockReserved { order_id: ORDER, expires_at: at("2026-07-14T09:45:00Z") }.into(),
+        StockRejected { order_id: ORDER, rejection: Rejection::Shortages { lines: vec![short] } }.into(),
+        StockCommitted { order_id: ORDER }.into(),
+        StockReleased { order_id: ORDER, reason: CancelReason::Timeout }.into(),
+        StockExpired { order_id: ORDER }.into(),
+        StockRestocked { order_id: ORDER, cause: RestockCause::Cancelled, lines: stock_lines() }.into(),
+    ]
+}
+
+fn payments() -> Vec<Event> {
+    let (order_id, payment_id, refund_id) = (ORDER, PAYMENT, REFUND);
+    vec![
+        PaymentAuthorized { order_id, payment_id, amount: eur(2598) }.into(),
+        PaymentDeclined { order_id, payment_id, code: "insufficient_funds".to_owned(), retryable: false }.into(),
+        PaymentCaptured { order_id, payment_id, amount: eur(2598) }.into(),
+        PaymentCaptureFailed { order_id, payment_id, code: "charge_expired_for_capture".to_owned() }.into(),
+        PaymentVoided { order_id, payment_id, amount: eur(0) }.into(),
+        PaymentRefunded { order_id, payment_id, refund_id, amount: eur(1299), remaining: eur(1299) }.into(),
+        PaymentRefundFailed { order_id, payment_id, refund_id, amount: eur(1299), code: "charge_disputed".to_owned() }
+            .into(),
+        PaymentUnknown { order_id, payment_id, operation: GatewayOperation::Authorise }.into(),
+    ]
+}
+
+fn shipments() -> Vec<Event> {
+    let (order_id, shipment_id) = (ORDER, SHIPMENT);
+    let (carrier, tracking_number) = (line("An Post"), line("CE123456789IE"));
+    vec![
+        ShipmentCreated { order_id, shipment_id, lines: stock_lines() }.into(),
+        ShipmentDispatched { order_id, shipment_id, carrier, tracking_number }.into(),
+        ShipmentDelivered { order_id, shipment_id }.into(),
+        ShipmentCancelled { order_id, shipment_id }.into(),
+    ]
+}
+
+fn others() -> Vec<Event> {
+    let (order_id, notification_id) = (ORDER, NOTIFICATION);
+    let (template, channel) = ("order_confirmed".to_owned(), "email".to_owned());
+    let state = |category: Option<&str>, status| ProductState {
+        sku: tea(),
+        name: line("Earl Grey, 250 g"),
+        category: category.map(line),
+        price: eur(1299),
+        status,
+    };
+    vec![
+        NotificationSent { order_id, notification_id, template: template.clone(), channel: channel.clone() }.into(),
+        NotificationFailed {
+            order_id,
+            notification_id,
+            template,
+            channel,
+            error: "550 mailbox unavailable".to_owned(),
+        }
+        .into(),
+        ProductListed(state(Some("Tea"), ProductStatus::Active)).into(),
+        ProductChanged(state(None, ProductStatus::Active)).into(),
+        ProductWithdrawn(state(Some("Tea"), ProductStatus::Withdrawn)).into(),
+    ]
+}

@@ -1,0 +1,187 @@
+//! What the value types refuse, and where their arithmetic stops.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::str::FromStr;
+
+use shared_events::*;
+
+fn eur(amount: i64) -> Money {
+    Money::new(amount, Currency::EUR).unwrap()
+}
+
+fn pieces(count: i64) -> Quantity {
+    Quantity::try_from(count).unwrap()
+}
+
+/// Asserts that parsing refuses each of `texts` and says what was expected.
+fn refuses<T: FromStr<Err = Invalid> + std::fmt::Debug>(expected: &str, texts: &[&str]) {
+    for text in texts {
+        let refusal = text.parse::<T>().expect_err(text);
+        assert!(refusal.expected.contains(expected), "{text:?}: {refusal}");
+    }
+}
+
+fn accepts<T: FromStr<Err = Invalid>>(texts: &[&str]) {
+    for text in texts {
+        assert!(text.parse::<T>().is_ok(), "{text:?}");
+    }
+}
+
+#[test]
+fn money_is_never_negative_and_never_above_the_limit() {
+    assert!(Money::new(-1, Currency::EUR).is_err());
+    assert!(Money::new(i64::MIN, Currency::EUR).is_err());
+    assert!(Money::new(MAX_AMOUNT + 1, Currency::EUR).is_err());
+    assert!(Money::new(i64::MAX, Currency::EUR).is_err());
+    assert_eq!(Money::new(MAX_AMOUNT, Currency::EUR).unwrap().amount(), MAX_AMOUNT);
+    assert!(Money::zero(Currency::EUR).is_zero());
+}
+
+#[test]
+fn money_is_never_added_across_currencies() {
+    let usd = Money::new(1, Currency::USD).unwrap();
+    assert_eq!(eur(1).checked_add(usd), None);
+    assert_eq!(eur(1).checked_sub(usd), None);
+}
+
+#[test]
+fn money_that_would_leave_its_range_is_nothing() {
+    assert_eq!(eur(MAX_AMOUNT).checked_add(eur(1)), None);
+    assert_eq!(eur(1).checked_sub(eur(2)), None);
+    assert_eq!(eur(MAX_AMOUNT).checked_times(pieces(2)), None);
+    assert_eq!(eur(MAX_AMOUNT).checked_times(pieces(10_000)), None);
+}
+
+#[test]
+fn money_adds_up() {
+    assert_eq!(eur(1299).checked_times(pieces(2)), Some(eur(2598)));
+    assert_eq!(eur(1299).checked_add(eur(1)), Some(eur(1300)));
+    assert_eq!(eur(1299).checked_sub(eur(1299)), Some(eur(0)));
+}
+
+#[test]
+fn money_is_shown_with_the_decimals_of_its_currency() {
+    let money = |amount, code: &str| Money::new(amount, code.parse().unwrap()).unwrap().to_string();
+    assert_eq!(money(1299, "EUR"), "12.99 EUR");
+    assert_eq!(money(5, "EUR"), "0.05 EUR");
+    assert_eq!(money(1299, "JPY"), "1299 JPY");
+    assert_eq!(money(1299, "KWD"), "1.299 KWD");
+}
+
+#[test]
+fn money_is_written_as_an_integer_and_a_code_and_read_as_nothing_else() {
+    assert_eq!(serde_json::to_string(&eur(1299)).unwrap(), r#"{"amount":1299,"currency":"EUR"}"#);
+    for text in [
+        r#"{"amount": 12.0, "currency": "EUR"}"#,
+        r#"{"amount": "1299", "currency": "EUR"}"#,
+        r#"{"amount": 1299}"#,
+        r#"{"amount": 9223372036854775808, "currency": "EUR"}"#,
+        r#"{"amount": 1, "currency": "EUR", "exponent": 3}"#,
+    ] {
+        assert!(serde_json::from_str::<Money>(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_currency_is_one_of_iso_4217() {
+    accepts::<Currency>(&["EUR", "USD", "JPY", "GBP"]);
+    refuses::<Currency>("ISO 4217", &["", "eur", "EURO", "EU", "ABC", "€"]);
+}
+
+#[test]
+fn a_quantity_is_1_to_10_000() {
+    for count in [i64::MIN, -1, 0, 10_001, 4_294_967_297, i64::MAX] {
+        assert!(Quantity::try_from(count).is_err(), "{count}");
+    }
+    assert_eq!([pieces(1).get(), pieces(10_000).get()], [1, Quantity::MAX]);
+    assert!(serde_json::from_str::<Quantity>("2.5").is_err());
+    assert!(serde_json::from_str::<Quantity>("\"2\"").is_err());
+}
+
+#[test]
+fn a_sku_is_capitals_digits_and_few_signs() {
+    let longest = "A".repeat(64);
+    accepts::<Sku>(&["A", "TEA-EARL-GREY-250", "A_1.2", &longest]);
+    refuses::<Sku>("SKU", &["", " ", "tea", "TEA 1", "TEA\n", "TÉ", "A/B", &"A".repeat(65)]);
+}
+
+#[test]
+fn a_customer_id_and_a_payment_method_have_their_letters() {
+    accepts::<CustomerId>(&["c-1001", "a@b:c.d_e"]);
+    refuses::<CustomerId>("customer id", &["", "a b", "a\0", &"a".repeat(65)]);
+    accepts::<PaymentMethod>(&["pm_card_visa", "pm_card_chargeDeclined"]);
+    refuses::<PaymentMethod>("payment method", &["", "pm-card", "pm card", &"p".repeat(101)]);
+}
+
+#[test]
+fn a_line_of_text_is_one_line_and_not_blank() {
+    accepts::<LineText>(&["1 Quay St", "Ünïcødé", &"é".repeat(200)]);
+    refuses::<LineText>("one line", &["", "   ", "a\nb", "a\r\nBcc: b@example.com", "a\0", "\u{7f}", &"é".repeat(201)]);
+}
+
+#[test]
+fn an_address_that_a_mail_server_would_misread_is_refused() {
+    accepts::<EmailAddress>(&["ann@example.com", "a.b+c@example.co.uk", "a@localhost"]);
+    refuses::<EmailAddress>(
+        "e-mail",
+        &[
+            "",
+            "@",
+            "ann",
+            "ann@",
+            "@example.com",
+            ".ann@example.com",
+            "ann.@example.com",
+            "a..b@example.com",
+            "ann lee@example.com",
+            "ann@exa mple.com",
+            "ann@-example.com",
+            "ann@example-.com",
+            "ann@example..com",
+            "ann@[127.0.0.1]",
+            "\"ann\"@example.com",
+            "ann@example.com\r\nBcc: b@example.com",
+            "ann@example.com,b@example.com",
+            "änn@example.com",
+        ],
+    );
+    let long = |local: usize, domain: usize| format!("{}@{}", "a".repeat(local), "b".repeat(domain));
+    refuses::<EmailAddress>("e-mail", &[&long(65, 3), &long(1, 64), &format!("a@{}", "bcd.".repeat(63) + "e")]);
+}
+
+#[test]
+fn a_country_is_two_capital_letters() {
+    assert!(CountryCode::try_from("IE".to_owned()).is_ok());
+    for code in ["", "I", "ie", "IRL", "I1", "ÎÉ"] {
+        assert!(CountryCode::try_from(code.to_owned()).is_err(), "{code:?}");
+    }
+}
+
+#[test]
+fn an_id_is_a_uuid() {
+    accepts::<OrderId>(&["01980a10-7c00-7000-8000-0000000000a1"]);
+    refuses::<OrderId>(
+        "UUID",
+        &["", "7", "01980a10-7c00-7000-8000-0000000000a", "zz980a10-7c00-7000-8000-0000000000a1"],
+    );
+    assert!(OrderId::new() < OrderId::new(), "new ids sort by time");
+}
+
+#[test]
+fn a_refusal_repeats_at_most_80_characters_of_what_it_was_given() {
+    let refusal = "é".repeat(1000).parse::<Sku>().unwrap_err();
+    assert_eq!(refusal.given.chars().count(), 80);
+}
+
+#[test]
+fn neither_debug_nor_a_refusal_tells_an_address() {
+    let customer = Customer {
+        id: "c-1".parse().unwrap(),
+        name: "Ann Lee".parse().unwrap(),
+        email: "ann@example.com".parse().unwrap(),
+    };
+    let refusal = "ann.@example.com".parse::<EmailAddress>().unwrap_err();
+    let shown = format!("{customer:?} {:?} {refusal}", customer.email);
+    assert!(shown.contains("c-1") && !shown.to_lowercase().contains("ann") && !shown.contains("example.com"), "{shown}");
+}

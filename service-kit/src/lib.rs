@@ -1,1 +1,17 @@
 //! How a service stands up: configuration, telemetry, pool, HTTP, consumer, inbox, dead letters, outside calls, timers.
+//!
+//! The kit names no event of any shop: a service gives it a function that decodes, and reactions.
+
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod migrate;
+pub mod pool;
+pub mod retry;
+pub mod shutdown;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod trace;
+
+pub use pool::Pool;

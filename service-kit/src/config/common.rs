@@ -1,0 +1,225 @@
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Reader;
+
+/// The variables that every service reads.
+pub mod vars {
+    use super::super::Var;
+
+    /// Where PostgreSQL is.
+    pub static DATABASE_URL: Var = Var {
+        name: "DATABASE_URL",
+        what: "The service's own database.",
+        expected: "a PostgreSQL URL with a database name",
+        example: "postgres://order_svc:secret@127.0.0.1:5432/order_svc",
+        default: None,
+    };
+    /// How many connections.
+    pub static DATABASE_POOL_SIZE: Var = Var {
+        name: "DATABASE_POOL_SIZE",
+        what: "How many connections to the database the service keeps.",
+        expected: "a whole number from 2 to 200",
+        example: "16",
+        default: Some("16"),
+    };
+    /// Where Kafka is.
+    pub static KAFKA_BOOTSTRAP_SERVERS: Var = Var {
+        name: "KAFKA_BOOTSTRAP_SERVERS",
+        what: "The brokers to ask first.",
+        expected: "host:port, several with commas between",
+        example: "127.0.0.1:9092",
+        default: None,
+    };
+    /// Static group membership.
+    pub static GROUP_INSTANCE_ID: Var = Var {
+        name: "GROUP_INSTANCE_ID",
+        what: "A name for this instance that stays over restarts, so that a restart moves no partitions.",
+        expected: "a name that no other instance of the service has",
+        example: "order-svc-0",
+        default: None,
+    };
+    /// How the log looks.
+    pub static LOG_FORMAT: Var = Var {
+        name: "LOG_FORMAT",
+        what: "How the log is written: for people or for machines.",
+        expected: "auto (pretty on a terminal, else json), pretty or json",
+        example: "json",
+        default: Some("auto"),
+    };
+    /// What is logged.
+    pub static RUST_LOG: Var = Var {
+        name: "RUST_LOG",
+        what: "What is logged.",
+        expected: "a level, or directives such as info,service_kit=debug",
+        example: "info",
+        default: Some("info"),
+    };
+}
+
+/// Where a service listens.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Address and port; port 0 takes a free one.
+    pub addr: SocketAddr,
+}
+
+impl HttpConfig {
+    /// Reads the address from `var`, whose default is the service's own.
+    pub fn read(reader: &mut Reader, var: &'static super::Var) -> Option<Self> {
+        reader.read(var).map(|addr| Self { addr })
+    }
+}
+
+/// The service's database.
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// Holds a password, so it is never shown.
+    pub url: SecretString,
+    /// Connections.
+    pub pool_size: usize,
+}
+
+impl DatabaseConfig {
+    /// Reads `DATABASE_URL` and `DATABASE_POOL_SIZE`.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let url = reader.secret(&vars::DATABASE_URL).filter(|url| match database_url(url.expose_secret()) {
+            Ok(()) => true,
+            Err(why) => {
+                reader.refuse(&vars::DATABASE_URL, why);
+                false
+            }
+        });
+        let pool_size = reader.read::<usize>(&vars::DATABASE_POOL_SIZE).filter(|size| {
+            let fits = (2..=200).contains(size);
+            if !fits {
+                reader.refuse(&vars::DATABASE_POOL_SIZE, size);
+            }
+            fits
+        });
+        Some(Self { url: url?, pool_size: pool_size? })
+    }
+}
+
+/// Checks a URL without ever repeating it, since it may hold a password.
+fn database_url(text: &str) -> Result<(), &'static str> {
+    let url = url::Url::parse(text).map_err(|_| "it is not a URL")?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        Err("its scheme is not postgres")
+    } else if url.path().trim_matches('/').is_empty() {
+        Err("it names no database")
+    } else {
+        Ok(())
+    }
+}
+
+/// The brokers.
+#[derive(Clone, Debug)]
+pub struct KafkaConfig {
+    /// `host:port`, several with commas between.
+    pub bootstrap: String,
+    /// Static membership, where it is given.
+    pub group_instance_id: Option<String>,
+}
+
+impl KafkaConfig {
+    /// Reads `KAFKA_BOOTSTRAP_SERVERS` and `GROUP_INSTANCE_ID`.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let bootstrap = reader.read::<Bootstrap>(&vars::KAFKA_BOOTSTRAP_SERVERS);
+        let group_instance_id = reader.optional(&vars::GROUP_INSTANCE_ID);
+        Some(Self { bootstrap: bootstrap?.0, group_instance_id: group_instance_id? })
+    }
+}
+
+struct Bootstrap(String);
+
+impl FromStr for Bootstrap {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let server = |server: &str| {
+            server.trim().rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0)
+            })
+        };
+        if text.split(',').all(server) { Ok(Self(text.to_owned())) } else { Err("every part needs a host and a port") }
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "pretty" => Ok(Self::Pretty),
+            "json" => Ok(Self::Json),
+            _ => Err("no such format"),
+        }
+    }
+}
+
+/// Log and its filter.
+#[derive(Clone, Debug)]
+pub struct TelemetryConfig {
+    /// How it looks.
+    pub format: LogFormat,
+    /// What is in it.
+    pub filter: String,
+}
+
+impl TelemetryConfig {
+    /// Reads `LOG_FORMAT` and `RUST_LOG`.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let format = reader.read(&vars::LOG_FORMAT);
+        let filter = reader.read::<Filter>(&vars::RUST_LOG);
+        Some(Self { format: format?, filter: filter?.0 })
+    }
+}
+
+struct Filter(String);
+
+impl FromStr for Filter {
+    type Err = tracing_subscriber::filter::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        tracing_subscriber::EnvFilter::try_new(text).map(|_| Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_url_must_name_a_database_and_its_password_is_never_shown() {
+        for bad in ["nonsense", "mysql://a:hunter2@b/c", "postgres://a:hunter2@b/"] {
+            let mut reader = Reader::from_pairs([("DATABASE_URL", bad)]);
+            assert!(DatabaseConfig::read(&mut reader).is_none());
+            let told = reader.finish().unwrap_err().to_string();
+            assert!(told.contains("DATABASE_URL is refused") && !told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn brokers_need_a_host_and_a_port() {
+        for (text, good) in
+            [("a:9092,b:9093", true), ("[::1]:9092", true), ("a", false), ("a:0", false), ("a:1,", false)]
+        {
+            assert_eq!(text.parse::<Bootstrap>().is_ok(), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Configuration from the environment: parsed once, checked whole, before anything is bound.
+//!
+//! Every variable is a [`Var`]. A [`Reader`] collects everything that is wrong, so that one start tells all of it, and
+//! remembers what was asked for, so that the documentation can be generated from the same source.
+
+mod common;
+mod seconds;
+
+pub use common::{DatabaseConfig, HttpConfig, KafkaConfig, LogFormat, TelemetryConfig, vars};
+pub use seconds::Seconds;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use secrecy::SecretString;
+
+/// One variable of the environment, as it is read and as it is documented.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Var {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for, one sentence.
+    pub what: &'static str,
+    /// What a value must look like.
+    pub expected: &'static str,
+    /// A value that works.
+    pub example: &'static str,
+    /// What holds when it isn't set; a variable without a default must be set, unless it is read as optional.
+    pub default: Option<&'static str>,
+}
+
+/// Reads variables, collects what is wrong, remembers what was asked for.
+pub struct Reader {
+    values: BTreeMap<String, String>,
+    problems: Vec<String>,
+    seen: Vec<&'static Var>,
+}
+
+impl Reader {
+    /// Reads the environment of this process. A value that isn't UTF-8 counts as not set.
+    pub fn from_env() -> Self {
+        Self::from_pairs(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))
+    }
+
+    /// Reads from the given pairs, for tests and documentation.
+    pub fn from_pairs<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        let values = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        Self { values, problems: Vec::new(), seen: Vec::new() }
+    }
+
+    /// The value of `var` or its default. `None`, with a problem noted, when it is missing or isn't what is expected.
+    pub fn read<T: FromStr>(&mut self, var: &'static Var) -> Option<T>
+    where
+        T::Err: fmt::Display,
+    {
+        match self.text(var).or_else(|| var.default.map(str::to_owned)) {
+            Some(text) => self.parse(var, &text),
+            None => {
+                self.problem(var, "is not set".to_owned());
+                None
+            }
+        }
+    }
+
+    /// The value of `var`, which may be missing: `Some(None)` then. `None`, with a problem noted, when it isn't what is
+    /// expected.
+    pub fn optional<T: FromStr>(&mut self, var: &'static Var) -> Option<Option<T>>
+    where
+        T::Err: fmt::Display,
+    {
+        match self.text(var) {
+            Some(text) => self.parse(var, &text).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// A value that must not be shown: it stands in no problem, log or debug output.
+    pub fn secret(&mut self, var: &'static Var) -> Option<SecretString> {
+        let text = self.text(var).or_else(|| var.default.map(str::to_owned));
+        if text.is_none() {
+            self.problem(var, "is not set".to_owned());
+        }
+        text.map(SecretString::from)
+    }
+
+    /// Notes that the value of `var` is refused for a reason found after reading it. The value isn't shown.
+    pub fn refuse(&mut self, var: &'static Var, why: impl fmt::Display) {
+        self.problem(var, format!("is refused: {why}"));
+    }
+
+    /// Every variable that was asked for, in the order of asking.
+    pub fn seen(&self) -> &[&'static Var] {
+        &self.seen
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// When anything was wrong: all of it.
+    pub fn finish(self) -> Result<(), ConfigError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
+    }
+
+    /// A variable that is set to nothing counts as not set, as compose files and shells can't easily unset one.
+    fn text(&mut self, var: &'static Var) -> Option<String> {
+        if !self.seen.contains(&var) {
+            self.seen.push(var);
+        }
+        self.values.get(var.name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn parse<T: FromStr>(&mut self, var: &'static Var, text: &str) -> Option<T>
+    where
+        T::Err: fmt::Display,
+    {
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problem(var, format!("is {text:?}, which can't be read ({error})"));
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, var: &'static Var, what: String) {
+        self.problems
+            .push(format!("{} {what}; expected {}, for example {}={}", var.name, var.expected, var.name, var.example));
+    }
+}
+
+/// Everything that is wrong with the configuration, a line each.
+#[derive(Debug)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not complete:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The variables that `read` asks for, as a table for the documentation.
+pub fn markdown(read: impl FnOnce(&mut Reader)) -> String {
+    let mut reader = Reader::from_pairs::<String, String>([]);
+    read(&mut reader);
+    let rows = reader.seen().iter().map(|var| {
+        let default = var.default.map_or("".to_owned(), |value| format!("`{value}`"));
+        format!("| `{}` | {} | {} | {default} | `{}` |\n", var.name, var.what, var.expected, var.example)
+    });
+    format!(
+        "| variable | what it is for | expected | default | example |\n|---|---|---|---|---|\n{}",
+        rows.collect::<String>()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static PORT: Var = Var { name: "PORT", what: "Where.", expected: "a port", example: "8080", default: None };
+    static PACE: Var =
+        Var { name: "PACE", what: "How fast.", expected: "a duration", example: "5s", default: Some("1s") };
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let mut reader = Reader::from_pairs([("PACE", "soon")]);
+        assert_eq!(reader.read::<u16>(&PORT), None);
+        assert!(reader.read::<Seconds>(&PACE).is_none());
+        let told = reader.finish().unwrap_err().to_string();
+        assert!(told.contains("PORT is not set; expected a port, for example PORT=8080"), "{told}");
+        assert!(told.contains("PACE is \"soon\""), "{told}");
+    }
+
+    #[test]
+    fn a_default_holds_when_a_variable_is_not_set_or_empty() {
+        let mut reader = Reader::from_pairs([("PACE", " ")]);
+        assert_eq!(reader.read::<Seconds>(&PACE).map(|s| s.0.as_secs()), Some(1));
+        assert_eq!(reader.optional::<u16>(&PORT), Some(None));
+        assert!(reader.finish().is_ok());
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let mut reader = Reader::from_pairs([("PORT", "hunter2")]);
+        assert!(reader.secret(&PORT).is_some());
+        reader.refuse(&PORT, "too short");
+        assert!(!reader.finish().unwrap_err().to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,11 @@
+//! HTTP of a service: one error shape, checked input, health, metrics, one shutdown.
+
+mod input;
+mod page;
+mod problem;
+mod server;
+
+pub use input::{EmptyBody, IdempotencyKey, Json, Path, Query};
+pub use page::{Page, Paged};
+pub use problem::{FieldError, Problem};
+pub use server::{Check, HttpServer, Readiness, bind};

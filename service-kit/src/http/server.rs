@@ -1,0 +1,170 @@
+//! The server of a service: bound first, so that a taken port is told at once; stopped by the one token.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderMap;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpResponse, ResponseError};
+use anyhow::Context;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::Problem;
+use super::input::BODY_LIMIT;
+use crate::{telemetry, trace};
+
+/// One thing that must be well for the service to be ready: its name and how to ask.
+pub type Check = (&'static str, Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>);
+
+/// Everything that must be well: what `/readyz` asks.
+#[derive(Clone, Default)]
+pub struct Readiness {
+    checks: Vec<Check>,
+}
+
+impl Readiness {
+    /// Adds one thing to ask, such as `database`.
+    #[must_use]
+    pub fn and<F>(mut self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        self.checks.push((name, Arc::new(move || Box::pin(ask()))));
+        self
+    }
+
+    async fn answer(&self) -> HttpResponse {
+        let mut well = serde_json::Map::new();
+        for (name, ask) in &self.checks {
+            let good = tokio::time::timeout(Duration::from_secs(3), ask()).await.unwrap_or(false);
+            well.insert((*name).to_owned(), json!(if good { "ok" } else { "failing" }));
+        }
+        let ready = well.values().all(|state| state == "ok");
+        let body = json!({"status": if ready { "ready" } else { "not ready" }, "checks": well});
+        if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+    }
+}
+
+/// A server that is bound and not yet running.
+pub struct HttpServer {
+    server: Server,
+    port: u16,
+}
+
+impl HttpServer {
+    /// The port it is bound to.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until the token given to [`bind`] is cancelled and requests under way are answered, 10 s at most.
+    ///
+    /// # Errors
+    /// The server could not run.
+    pub async fn run(self) -> std::io::Result<()> {
+        self.server.await
+    }
+}
+
+/// Binds `addr` for `service` with its routes, `/healthz`, `/readyz` and `/metrics`. Every error is a [`Problem`].
+///
+/// # Errors
+/// The address can't be bound: says which and who wanted it.
+pub fn bind<F>(
+    service: &'static str,
+    addr: SocketAddr,
+    ready: Readiness,
+    shutdown: CancellationToken,
+    routes: F,
+) -> anyhow::Result<HttpServer>
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let app = move || {
+        let ready = ready.clone();
+        App::new()
+            .app_data(web::PayloadConfig::new(BODY_LIMIT))
+            .wrap(from_fn(around))
+            .route("/healthz", web::get().to(|| async { HttpResponse::Ok().json(json!({"status": "ok"})) }))
+            .route(
+                "/readyz",
+                web::get().to(move || {
+                    let ready = ready.clone();
+                    async move { ready.answer().await }
+                }),
+            )
+            .route("/metrics", web::get().to(metrics))
+            .configure(routes.clone())
+            .default_service(web::to(nothing_here))
+    };
+    let server = actix_web::HttpServer::new(app)
+        .workers(2)
+        .shutdown_timeout(10)
+        .disable_signals()
+        .shutdown_signal(shutdown.cancelled_owned())
+        .bind(addr)
+        .with_context(|| {
+            format!(
+                "{service} can't listen on {addr}: choose another address with HTTP_ADDR, or end what uses the port"
+            )
+        })?;
+    let port = server.addrs().first().map_or(addr.port(), SocketAddr::port);
+    tracing::info!(service, port, "listening");
+    Ok(HttpServer { server: server.run(), port })
+}
+
+async fn metrics() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(telemetry::render_metrics())
+}
+
+async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found(format!("There is nothing at {}.", request.path())))
+}
+
+/// Around every request: its trace, its metrics, its log line, and where an error happened.
+async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let started = Instant::now();
+    let parent = traceparent(request.headers()).map(str::to_owned);
+    let response = trace::within(parent.as_deref(), next.call(request)).await?.map_into_boxed_body();
+    let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+    let method = response.request().method().as_str().to_owned();
+    let status = response.status();
+    let seconds = started.elapsed().as_secs_f64();
+    tracing::debug!(
+        http.method = method,
+        http.route = route,
+        http.status = status.as_u16(),
+        duration_seconds = seconds,
+        "answered"
+    );
+    let labels = [("method", method), ("route", route), ("status", status.as_u16().to_string())];
+    metrics::histogram!("http_request_duration_seconds", &labels).record(seconds);
+    Ok(located(response))
+}
+
+fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    headers.get("traceparent")?.to_str().ok()
+}
+
+/// Says in a problem which path it was, and turns actix's own refusals (a wrong method) into problems.
+fn located(response: ServiceResponse) -> ServiceResponse {
+    let problem = response.response().extensions().get::<Problem>().cloned();
+    let problem = match (problem, response.status().as_u16()) {
+        (Some(problem), _) => problem,
+        (None, 405) => Problem::method_not_allowed(format!("{} is not possible here.", response.request().method())),
+        _ => return response,
+    };
+    let (request, _) = response.into_parts();
+    let answer = problem.at(&request).error_response();
+    ServiceResponse::new(request, answer)
+}

@@ -1,0 +1,122 @@
+//! The pool of database connections.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use deadpool::Runtime;
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use futures_util::FutureExt;
+use secrecy::ExposeSecret;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::DatabaseConfig;
+use crate::retry::Backoff;
+
+/// Connections to the service's own database.
+pub type Pool = diesel_async::pooled_connection::deadpool::Pool<AsyncPgConnection>;
+
+/// How long a request waits for a free connection before it is told 503.
+const CHECKOUT: Duration = Duration::from_secs(5);
+/// How long one attempt to connect may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a start waits for PostgreSQL before it gives up.
+const START: Duration = Duration::from_secs(120);
+/// A statement or an idle transaction that takes longer is ended by PostgreSQL, so that its locks don't stay.
+const LIMITS: &str =
+    "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '30s'; set lock_timeout = '10s'";
+
+/// Opens the pool. Must be called on the main runtime: each connection's driver is spawned there, not on an actix
+/// worker's single thread, where one busy handler would stall every connection opened from it.
+///
+/// # Errors
+/// PostgreSQL could not be reached within two minutes.
+pub async fn open(config: &DatabaseConfig) -> anyhow::Result<Pool> {
+    let main = Handle::current();
+    let mut manager = ManagerConfig::default();
+    manager.recycling_method = RecyclingMethod::Fast;
+    manager.custom_setup = Box::new(move |url| {
+        let url = url.to_owned();
+        let opened = main.spawn(async move { connect(&url).await });
+        async move { opened.await.unwrap_or_else(|stopped| Err(ConnectionError::BadConnection(stopped.to_string()))) }
+            .boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config(config.url.expose_secret(), manager);
+    let pool = Pool::builder(manager)
+        .max_size(config.pool_size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CHECKOUT))
+        .create_timeout(Some(CONNECT))
+        .recycle_timeout(Some(CONNECT))
+        .build()
+        .context("the pool could not be built")?;
+    drop(connect_patiently(config.url.expose_secret()).await?);
+    Ok(pool)
+}
+
+/// One connection of its own, with the same limits as the pool's.
+///
+/// # Errors
+/// PostgreSQL refuses or does not answer within five seconds.
+pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    let late = |_| ConnectionError::BadConnection(format!("no answer within {} s", CONNECT.as_secs()));
+    let mut conn = timeout(CONNECT, AsyncPgConnection::establish(url)).await.map_err(late)??;
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, LIMITS)
+        .await
+        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+/// Connects, and waits with backoff for a PostgreSQL that is not there yet, for two minutes at most.
+///
+/// # Errors
+/// The last refusal, once the time is over; at once for a wrong password or a database that isn't there.
+pub async fn connect_patiently(url: &str) -> anyhow::Result<AsyncPgConnection> {
+    let place = place(url);
+    let give_up = Instant::now() + START;
+    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+    loop {
+        let error = match connect(url).await {
+            Ok(conn) => return Ok(conn),
+            Err(error) => error,
+        };
+        if final_refusal(&error.to_string()) || Instant::now() >= give_up {
+            return Err(error).with_context(|| format!("PostgreSQL at {place} can't be used"));
+        }
+        let wait = backoff.next_wait();
+        tracing::warn!(
+            database = place,
+            error = %error,
+            next_attempt_seconds = wait.as_secs_f64(),
+            gives_up_seconds = give_up.saturating_duration_since(Instant::now()).as_secs(),
+            "waiting for PostgreSQL"
+        );
+        sleep(wait).await;
+    }
+}
+
+/// Refusals that waiting does not mend.
+fn final_refusal(error: &str) -> bool {
+    ["password authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied"]
+        .iter()
+        .any(|refusal| error.contains(refusal))
+}
+
+/// Host, port and database of a URL, without user and password.
+pub fn place(url: &str) -> String {
+    url::Url::parse(url).map_or_else(
+        |_| "an unreadable URL".to_owned(),
+        |url| format!("{}:{}{}", url.host_str().unwrap_or("localhost"), url.port().unwrap_or(5432), url.path()),
+    )
+}
+
+/// Whether the database answers now, for readiness.
+pub async fn answers(pool: &Pool) -> bool {
+    let ask = async {
+        let mut conn = pool.get().await.ok()?;
+        diesel::sql_query("select 1").execute(&mut conn).await.ok()
+    };
+    matches!(timeout(Duration::from_secs(2), ask).await, Ok(Some(_)))
+}

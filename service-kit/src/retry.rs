@@ -1,0 +1,62 @@
+//! Backoff with jitter and a cap, for every loop that tries again.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+/// Waits that grow from `first` to `cap`, each drawn evenly from its upper half, so that many who failed together don't
+/// come back together.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    first: Duration,
+    cap: Duration,
+    attempt: u32,
+}
+
+impl Backoff {
+    /// Starts at `first`, doubles, and stays at `cap`.
+    pub const fn new(first: Duration, cap: Duration) -> Self {
+        Self { first, cap, attempt: 0 }
+    }
+
+    /// How long to wait before the next try.
+    pub fn next_wait(&mut self) -> Duration {
+        let full = wait_after(self.attempt, self.first, self.cap);
+        self.attempt = self.attempt.saturating_add(1);
+        full
+    }
+
+    /// How many waits were asked for since the start or the last success.
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// It worked: the next wait is the first again.
+    pub const fn reset(&mut self) {
+        self.attempt = 0;
+    }
+}
+
+/// The wait after `attempt` failures (0 for the first), with jitter; for retries whose count is kept in a table.
+pub fn wait_after(attempt: u32, first: Duration, cap: Duration) -> Duration {
+    let full = first.saturating_mul(1_u32.checked_shl(attempt.min(20)).unwrap_or(u32::MAX)).min(cap);
+    full.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_stay_at_the_cap() {
+        let (first, cap) = (Duration::from_millis(10), Duration::from_millis(100));
+        let mut backoff = Backoff::new(first, cap);
+        let waits: Vec<_> = (0..40).map(|_| backoff.next_wait()).collect();
+        assert!(waits[0] <= first && waits[0] >= first / 2);
+        assert!(waits[2] >= Duration::from_millis(20));
+        assert!(waits.iter().all(|wait| *wait <= cap));
+        assert!(waits[39] >= cap / 2);
+        backoff.reset();
+        assert!(backoff.next_wait() <= first);
+    }
+}

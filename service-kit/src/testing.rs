@@ -1,0 +1,142 @@
+//! What tests of a service need: a database of their own, Kafka's address, waiting for a condition.
+//!
+//! Servers are not started here. `make test` starts PostgreSQL and Kafka once for all tests and gives their addresses in
+//! `TEST_DATABASE_URL` (a superuser's) and `TEST_KAFKA_BOOTSTRAP`.
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "for tests alone: a test fails by panicking"
+)]
+
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use diesel::migration::MigrationSource;
+use diesel::pg::Pg;
+use diesel::{OptionalExtension, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_migrations::EmbeddedMigrations;
+use secrecy::SecretString;
+use tokio::time::{Instant, sleep};
+
+use crate::config::DatabaseConfig;
+use crate::{Pool, migrate, pool};
+
+/// A migrated database that belongs to one test: a clone of a template that is made once for each set of migrations.
+pub struct TestDb {
+    /// Connections to it.
+    pub pool: Pool,
+    /// Where it is.
+    pub url: String,
+}
+
+impl TestDb {
+    /// Clones the template of these migrations. Needs `#[tokio::test(flavor = "multi_thread")]`.
+    pub async fn new(sources: &[EmbeddedMigrations]) -> Self {
+        let template = template(sources).await;
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        let mut admin = admin().await;
+        // A template can be cloned by one at a time; others wait their turn at the lock.
+        locked(&mut admin, &template, async |admin| {
+            sql_query(format!("create database {name} template {template} strategy wal_log"))
+                .execute(admin)
+                .await
+                .unwrap();
+        })
+        .await;
+        let url = database_url(&name);
+        let config = DatabaseConfig { url: SecretString::from(url.clone()), pool_size: 12 };
+        Self { pool: pool::open(&config).await.unwrap(), url }
+    }
+
+    /// A connection from the pool.
+    pub async fn conn(&self) -> diesel_async::pooled_connection::deadpool::Object<AsyncPgConnection> {
+        self.pool.get().await.unwrap()
+    }
+}
+
+/// The brokers that tests use.
+pub fn kafka_bootstrap() -> String {
+    variable("TEST_KAFKA_BOOTSTRAP")
+}
+
+/// A name that no other test has, for a topic or a consumer group.
+pub fn unique(stem: &str) -> String {
+    format!("{stem}-{}", uuid::Uuid::now_v7().simple())
+}
+
+/// Waits until `condition` holds; fails the test when it doesn't within `deadline`.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, deadline: Duration, mut condition: impl FnMut() -> F) {
+    let end = Instant::now() + deadline;
+    while !condition().await {
+        assert!(Instant::now() < end, "{what}: not within {deadline:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn template(sources: &[EmbeddedMigrations]) -> String {
+    let mut hasher = DefaultHasher::new();
+    for source in sources {
+        let migrations = MigrationSource::<Pg>::migrations(source).unwrap();
+        migrations.iter().for_each(|migration| migration.name().to_string().hash(&mut hasher));
+    }
+    // The text of a migration may change while it is being written, so each build of a test has its own template.
+    std::env::current_exe().ok().and_then(|exe| exe.metadata().ok()?.modified().ok()).hash(&mut hasher);
+    let name = format!("template_{:016x}", hasher.finish());
+    let mut admin = admin().await;
+    locked(&mut admin, &name, async |admin| {
+        let known: Option<Name> = sql_query("select datname::text as name from pg_database where datname = $1")
+            .bind::<diesel::sql_types::Text, _>(&name)
+            .get_result(admin)
+            .await
+            .optional()
+            .unwrap();
+        if known.is_none() {
+            // Made under another name and renamed when it is whole, so that a killed test leaves no half template.
+            let raw = format!("{name}_raw");
+            sql_query(format!("drop database if exists {raw} with (force)")).execute(admin).await.unwrap();
+            sql_query(format!("create database {raw}")).execute(admin).await.unwrap();
+            migrate::migrate(&SecretString::from(database_url(&raw)), sources).await.unwrap();
+            eventually("the migration's connection has ended", Duration::from_secs(10), async || {
+                let mut other = self::admin().await;
+                sql_query(format!("alter database {raw} rename to {name}")).execute(&mut other).await.is_ok()
+            })
+            .await;
+        }
+    })
+    .await;
+    name
+}
+
+#[derive(diesel::QueryableByName)]
+struct Name {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    #[expect(dead_code, reason = "only its presence counts")]
+    name: String,
+}
+
+async fn locked(admin: &mut AsyncPgConnection, name: &str, work: impl AsyncFnOnce(&mut AsyncPgConnection)) {
+    sql_query("set lock_timeout = '120s'; ").execute(admin).await.unwrap();
+    sql_query("set statement_timeout = '120s'").execute(admin).await.unwrap();
+    sql_query(format!("select pg_advisory_lock(hashtext('{name}'))")).execute(admin).await.unwrap();
+    work(admin).await;
+    sql_query(format!("select pg_advisory_unlock(hashtext('{name}'))")).execute(admin).await.unwrap();
+}
+
+async fn admin() -> AsyncPgConnection {
+    pool::connect(&variable("TEST_DATABASE_URL")).await.expect("TEST_DATABASE_URL answers")
+}
+
+fn database_url(name: &str) -> String {
+    let mut url = url::Url::parse(&variable("TEST_DATABASE_URL")).expect("TEST_DATABASE_URL is a URL");
+    url.set_path(name);
+    url.to_string()
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run the tests with `make test`, which starts PostgreSQL and Kafka")
+    })
+}

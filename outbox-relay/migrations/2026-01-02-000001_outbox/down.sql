@@ -1,0 +1,2 @@
+drop table outbox_parked;
+drop table outbox;

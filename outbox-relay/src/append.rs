@@ -1,0 +1,153 @@
+//! Appending to the outbox: the one thing that a service does with it.
+
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{Array, Binary, Json, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::headers::HeaderJson;
+
+/// Kafka's default `max.message.bytes`: what a topic takes at most, framing included, unless it was created otherwise.
+pub const DEFAULT_TOPIC_BYTES: usize = 1_048_588;
+
+/// A record batch's own header, in the format that Kafka has had since 0.11.
+const BATCH_FRAMING: usize = 61;
+/// Lengths and deltas around one record, at their longest as varints.
+const RECORD_FRAMING: usize = 32;
+/// Two lengths around a header, at their longest.
+const HEADER_FRAMING: usize = 10;
+/// The plain `traceparent` header that the relay may add.
+const TRACEPARENT_BYTES: usize = 11 + 55 + HEADER_FRAMING;
+
+/// An event to be published once the transaction that appends it has committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRow {
+    /// What consumers tell duplicates by. Not sent by itself: a header carries it.
+    pub event_id: Uuid,
+    /// The topic it goes to.
+    pub topic: String,
+    /// What orders it: rows of one topic and key are published in the order of append.
+    pub key: String,
+    /// Headers in order.
+    pub headers: Vec<(String, String)>,
+    /// The record's value.
+    pub payload: Vec<u8>,
+}
+
+impl NewRow {
+    /// The most bytes that a topic can count for this row when it is alone in its batch, uncompressed.
+    pub fn record_bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_FRAMING).sum();
+        BATCH_FRAMING + RECORD_FRAMING + TRACEPARENT_BYTES + self.key.len() + headers + self.payload.len()
+    }
+}
+
+/// Why nothing was appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The topic would refuse the row, and then the key's later rows would have to wait behind it.
+    #[error("event {event_id} for topic {topic} would take {bytes} bytes and the limit is {limit}")]
+    TooLarge {
+        /// The row's `event_id`.
+        event_id: Uuid,
+        /// The row's topic.
+        topic: String,
+        /// What the row would take.
+        bytes: usize,
+        /// What the topic takes.
+        limit: usize,
+    },
+    /// PostgreSQL refused; the transaction can't go on.
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
+/// Appends one row in the caller's transaction. See [`append_all`].
+///
+/// # Errors
+/// See [`AppendError`].
+pub async fn append(conn: &mut AsyncPgConnection, row: NewRow) -> Result<(), AppendError> {
+    append_all(conn, vec![row]).await
+}
+
+/// Appends rows, in order, in the caller's transaction, with one statement whatever their number.
+///
+/// Before it, the transaction must have locked the root row of every key that it appends for: only then is a key's id
+/// order its commit order, on which the relay builds. Does nothing when there are no rows. Topics are taken to have
+/// [`DEFAULT_TOPIC_BYTES`]; see [`append_all_within`] for others.
+///
+/// # Errors
+/// See [`AppendError`]; all rows are appended or none.
+pub async fn append_all(conn: &mut AsyncPgConnection, rows: Vec<NewRow>) -> Result<(), AppendError> {
+    append_all_within(conn, rows, DEFAULT_TOPIC_BYTES).await
+}
+
+/// [`append_all`] for topics with a `max.message.bytes` of their own.
+///
+/// # Errors
+/// See [`AppendError`]; all rows are appended or none.
+pub async fn append_all_within(
+    conn: &mut AsyncPgConnection,
+    rows: Vec<NewRow>,
+    limit: usize,
+) -> Result<(), AppendError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    if let Some(row) = rows.iter().find(|row| row.record_bytes() > limit) {
+        let (event_id, topic, bytes) = (row.event_id, row.topic.clone(), row.record_bytes());
+        return Err(AppendError::TooLarge { event_id, topic, bytes, limit });
+    }
+    InsertRows::new(&rows).execute(conn).await?;
+    Ok(())
+}
+
+/// One statement for any number of rows, so that it is prepared once and cached (an insert from a slice never is).
+#[derive(Default)]
+struct InsertRows<'a> {
+    event_ids: Vec<Uuid>,
+    topics: Vec<&'a str>,
+    keys: Vec<&'a str>,
+    headers: Vec<HeaderJson<'a>>,
+    payloads: Vec<&'a [u8]>,
+}
+
+impl<'a> InsertRows<'a> {
+    fn new(rows: &'a [NewRow]) -> Self {
+        let mut columns = Self::default();
+        for row in rows {
+            columns.event_ids.push(row.event_id);
+            columns.topics.push(&row.topic);
+            columns.keys.push(&row.key);
+            columns.headers.push(HeaderJson(&row.headers));
+            columns.payloads.push(&row.payload);
+        }
+        columns
+    }
+}
+
+impl QueryFragment<Pg> for InsertRows<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("insert into outbox (event_id, topic, key, headers, payload) select * from unnest(");
+        out.push_bind_param::<Array<diesel::sql_types::Uuid>, _>(&self.event_ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.topics)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.keys)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Json>, _>(&self.headers)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.payloads)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl QueryId for InsertRows<'_> {
+    type QueryId = InsertRows<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<Conn> diesel::RunQueryDsl<Conn> for InsertRows<'_> {}

@@ -1,0 +1,55 @@
+-- The row of an order is the root of its key: whoever speaks for the order locks it first, and it counts what was said.
+create table orders (
+    id               uuid primary key,
+    -- as placed, never changed
+    customer_id      text        not null,
+    customer         jsonb       not null,
+    delivery_address jsonb       not null,
+    currency         text        not null,
+    lines            jsonb       not null,
+    total            bigint      not null check (total >= 0),
+    pieces           bigint      not null check (pieces > 0),
+    payment_method   text        not null,
+    deadline         timestamptz not null,
+    placed_at        timestamptz not null,
+    -- derived from the facts
+    status           text        not null,
+    reason           text,
+    -- the facts heard, and the ce_sequence of the last one of each topic
+    stock            text,
+    payment          text,
+    shipment         text,
+    captured         boolean     not null,
+    parcels          jsonb       not null,
+    stock_rank       bigint      not null,
+    payment_rank     bigint      not null,
+    shipment_rank    bigint      not null,
+    -- counts changes of this row, and events said on orders.v1
+    version          bigint      not null,
+    said             bigint      not null,
+    updated_at       timestamptz not null,
+    check ((reason is not null) = (status in ('cancelling', 'cancelled')))
+) with (fillfactor = 80);
+create index orders_by_customer on orders (customer_id, id desc);
+create index orders_by_status on orders (status, id desc);
+
+-- What a product costs, as products.v1 says: the highest sequence of a SKU wins.
+create table products (
+    sku      text primary key,
+    sequence bigint not null,
+    name     text   not null,
+    price    bigint not null check (price >= 0),
+    currency text   not null,
+    status   text   not null
+);
+
+-- Answers that were given to a POST with an Idempotency-Key; only 202s. The request is kept as a hash.
+create table idempotency_keys (
+    key        text primary key,
+    request    bytea       not null,
+    order_id   uuid        not null,
+    location   text        not null,
+    body       bytea       not null,
+    created_at timestamptz not null
+);
+create index idempotency_keys_by_age on idempotency_keys (created_at);

@@ -1,0 +1,189 @@
+//! What other services said of an order, as far as the order's course depends on it.
+
+use serde::{Deserialize, Serialize};
+use shared_events::{PaymentEvent, Rejection, RestockCause, ShipmentId, StockEvent};
+
+/// Declares a fact with its name in the tables and the name that a client sees.
+macro_rules! facts {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $stored:literal, $shown:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $stored)] $variant,)* }
+
+        impl $name {
+            /// As it stands in the tables.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $stored,)* }
+            }
+
+            /// As a client sees it: the name of the event.
+            pub const fn shown(self) -> &'static str {
+                match self { $(Self::$variant => $shown,)* }
+            }
+
+            /// The fact of that stored name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($stored => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+facts! {
+    /// The last that stock-svc said of the order's goods.
+    StockFact {
+        /// Held for a while.
+        Reserved = "reserved", "reserved";
+        /// Never held: too little on hand.
+        Rejected = "rejected", "rejected";
+        /// Held once, expired, and gone when the order was confirmed. Nothing is released by it: `released` follows.
+        RejectedExpired = "rejected_expired", "rejected";
+        /// The hold is firm.
+        Committed = "committed", "committed";
+        /// Given back.
+        Released = "released", "released";
+        /// The hold ended by time.
+        Expired = "expired", "expired";
+        /// Back on the shelf since the order was cancelled.
+        Restocked = "restocked", "restocked";
+    }
+}
+
+facts! {
+    /// The last that payment-svc said of the order's money.
+    PaymentFact {
+        /// Reserved at the gateway.
+        Authorized = "authorized", "authorized";
+        /// Declined; it will be tried again.
+        DeclinedForNow = "declined_for_now", "declined";
+        /// Declined for good.
+        Declined = "declined", "declined";
+        /// Taken.
+        Captured = "captured", "captured";
+        /// What was authorised could not be taken.
+        CaptureFailed = "capture_failed", "capture_failed";
+        /// Nothing is authorised any more.
+        Voided = "voided", "voided";
+        /// A part went back.
+        RefundedInPart = "refunded_in_part", "refunded";
+        /// All of it went back.
+        Refunded = "refunded", "refunded";
+        /// A refund was refused by the gateway.
+        RefundFailed = "refund_failed", "refund_failed";
+        /// The gateway did not answer and will be asked.
+        Unknown = "unknown", "unknown";
+    }
+}
+
+facts! {
+    /// The last that stock-svc said of a parcel.
+    ShipmentFact {
+        /// To be packed and sent.
+        Created = "created", "created";
+        /// On its way.
+        Dispatched = "dispatched", "dispatched";
+        /// Arrived.
+        Delivered = "delivered", "delivered";
+        /// Called off before it left.
+        Cancelled = "cancelled", "cancelled";
+    }
+}
+
+/// A parcel of the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parcel {
+    /// Its id.
+    pub shipment_id: ShipmentId,
+    /// How many pieces are in it, over all lines.
+    pub pieces: i64,
+    /// The last that was said of it.
+    pub fact: ShipmentFact,
+}
+
+/// Everything heard of an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Goods.
+    pub stock: Option<StockFact>,
+    /// Money; none means that payment-svc has said nothing.
+    pub payment: Option<PaymentFact>,
+    /// Whether the money was ever captured. Stays true: a refund changes amounts, not this.
+    pub captured: bool,
+    /// The last said of any parcel.
+    pub shipment: Option<ShipmentFact>,
+    /// Every parcel.
+    pub parcels: Vec<Parcel>,
+}
+
+impl StockFact {
+    /// The fact in `event`; none for a return, which is no cancellation and moves no order.
+    pub fn of(event: &StockEvent) -> Option<Self> {
+        Some(match event {
+            StockEvent::Reserved(_) => Self::Reserved,
+            StockEvent::Rejected(rejected) => match rejected.rejection {
+                Rejection::Shortages { .. } => Self::Rejected,
+                Rejection::Expired => Self::RejectedExpired,
+            },
+            StockEvent::Committed(_) => Self::Committed,
+            StockEvent::Released(_) => Self::Released,
+            StockEvent::Expired(_) => Self::Expired,
+            StockEvent::Restocked(restocked) => match restocked.cause {
+                RestockCause::Cancelled => Self::Restocked,
+                RestockCause::Returned => return None,
+            },
+        })
+    }
+}
+
+impl PaymentFact {
+    /// The fact in `event`.
+    pub const fn of(event: &PaymentEvent) -> Self {
+        match event {
+            PaymentEvent::Authorized(_) => Self::Authorized,
+            PaymentEvent::Declined(declined) if declined.retryable => Self::DeclinedForNow,
+            PaymentEvent::Declined(_) => Self::Declined,
+            PaymentEvent::Captured(_) => Self::Captured,
+            PaymentEvent::CaptureFailed(_) => Self::CaptureFailed,
+            PaymentEvent::Voided(_) => Self::Voided,
+            PaymentEvent::Refunded(refunded) if refunded.remaining.is_zero() => Self::Refunded,
+            PaymentEvent::Refunded(_) => Self::RefundedInPart,
+            PaymentEvent::RefundFailed(_) => Self::RefundFailed,
+            PaymentEvent::Unknown(_) => Self::Unknown,
+        }
+    }
+
+    /// Whether no money of the order is authorised or captured any more, and none will be.
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Declined | Self::Voided | Self::Refunded)
+    }
+}
+
+impl Facts {
+    /// Whether nothing is held for the order any more, for a cancellation.
+    pub const fn goods_are_back(&self) -> bool {
+        matches!(self.stock, Some(StockFact::Released | StockFact::Restocked | StockFact::Rejected))
+    }
+
+    /// Whether no money is held for the order: undone, declined for good, or never started (which is: the goods were
+    /// short, on which payment-svc never acts, **and** it has said nothing).
+    pub fn money_is_back(&self) -> bool {
+        match self.payment {
+            Some(fact) => fact.is_end(),
+            None => self.stock == Some(StockFact::Rejected),
+        }
+    }
+
+    /// Pieces that have left the warehouse.
+    pub fn pieces_gone(&self) -> i64 {
+        self.pieces(|fact| matches!(fact, ShipmentFact::Dispatched | ShipmentFact::Delivered))
+    }
+
+    /// Pieces that have arrived.
+    pub fn pieces_delivered(&self) -> i64 {
+        self.pieces(|fact| fact == ShipmentFact::Delivered)
+    }
+
+    fn pieces(&self, counts: impl Fn(ShipmentFact) -> bool) -> i64 {
+        self.parcels.iter().filter(|parcel| counts(parcel.fact)).map(|parcel| parcel.pieces).sum()
+    }
+}

@@ -1,0 +1,15 @@
+//! Orders as pure types and a state machine: facts and wishes in, status and events out. No IO.
+
+mod facts;
+mod order;
+mod progress;
+mod status;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+pub use facts::{Facts, Parcel, PaymentFact, ShipmentFact, StockFact};
+pub use order::{MAX_LINES, Order, Product, Wish, WishRefused};
+pub use progress::{Progress, Refused, Step};
+pub use status::Status;
+pub use waiting::WaitingFor;

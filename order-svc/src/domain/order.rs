@@ -1,0 +1,194 @@
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use shared_events::{
+    Address, Currency, Customer, LineText, Money, OrderId, OrderLine, OrderPlaced, PaymentMethod, ProductStatus,
+    Quantity, Sku,
+};
+
+use super::Progress;
+
+/// The most lines that one order can have.
+pub const MAX_LINES: usize = 100;
+
+/// What a customer wants. Prices are not among it: they are the service's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// Who orders.
+    pub customer: Customer,
+    /// Where it goes.
+    pub delivery_address: Address,
+    /// What it is to be paid in.
+    pub currency: Currency,
+    /// What, and how many.
+    pub lines: Vec<(Sku, Quantity)>,
+    /// How it is to be paid.
+    pub payment_method: PaymentMethod,
+}
+
+/// A product as `products.v1` last told it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Product {
+    /// What it is called.
+    pub name: LineText,
+    /// For one piece.
+    pub price: Money,
+    /// Whether it can be ordered.
+    pub status: ProductStatus,
+}
+
+/// Why a wish can't become an order.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WishRefused {
+    /// Nothing is wanted.
+    #[error("an order has at least one line")]
+    NoLines,
+    /// More than [`MAX_LINES`].
+    #[error("an order has at most {MAX_LINES} lines, not {0}")]
+    TooManyLines(usize),
+    /// A SKU stands twice; the place is the second one's.
+    #[error("{sku} stands in the order already; a SKU stands once")]
+    Twice {
+        /// Which line.
+        line: usize,
+        /// Which SKU.
+        sku: Sku,
+    },
+    /// Never listed, as far as is known.
+    #[error("no product has the SKU {sku}")]
+    Unknown {
+        /// Which line.
+        line: usize,
+        /// Which SKU.
+        sku: Sku,
+    },
+    /// No longer sold.
+    #[error("{sku} is no longer sold")]
+    Withdrawn {
+        /// Which line.
+        line: usize,
+        /// Which SKU.
+        sku: Sku,
+    },
+    /// Sold in another currency.
+    #[error("{sku} is sold in {sold_in}, not in the order's currency")]
+    OtherCurrency {
+        /// Which line.
+        line: usize,
+        /// Which SKU.
+        sku: Sku,
+        /// What it is sold in.
+        sold_in: Currency,
+    },
+    /// The line's total is beyond what an amount can hold.
+    #[error("the line costs more than an order can")]
+    LineTooDear {
+        /// Which line.
+        line: usize,
+    },
+    /// The sum is beyond what an amount can hold.
+    #[error("the lines together cost more than an order can")]
+    TotalTooDear,
+}
+
+impl WishRefused {
+    /// The field of the request that is to blame.
+    pub fn field(&self) -> String {
+        match self {
+            Self::NoLines | Self::TooManyLines(_) | Self::TotalTooDear => "lines".to_owned(),
+            Self::Twice { line, .. }
+            | Self::Unknown { line, .. }
+            | Self::Withdrawn { line, .. }
+            | Self::OtherCurrency { line, .. } => format!("lines[{line}].sku"),
+            Self::LineTooDear { line } => format!("lines[{line}].quantity"),
+        }
+    }
+}
+
+/// An order: what was placed, which stays, and how far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// What was placed.
+    pub placed: OrderPlaced,
+    /// How far it is.
+    pub progress: Progress,
+    /// Counts the changes, from 1.
+    pub version: i64,
+    /// When it was placed.
+    pub placed_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Wish {
+    /// Checks what can be checked without knowing a price.
+    ///
+    /// # Errors
+    /// The first line that is wrong.
+    pub fn checked(self) -> Result<Self, WishRefused> {
+        match self.lines.len() {
+            0 => return Err(WishRefused::NoLines),
+            1..=MAX_LINES => {}
+            many => return Err(WishRefused::TooManyLines(many)),
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        match self.lines.iter().position(|(sku, _)| !seen.insert(sku)) {
+            Some(line) => Err(WishRefused::Twice { line, sku: self.lines[line].0.clone() }),
+            None => Ok(self),
+        }
+    }
+
+    /// Makes an order of it, at today's prices.
+    ///
+    /// # Errors
+    /// The first line that can't be had, and a total that is too large.
+    pub fn place(
+        self,
+        products: &BTreeMap<Sku, Product>,
+        now: DateTime<Utc>,
+        deadline: DateTime<Utc>,
+    ) -> Result<Order, WishRefused> {
+        let order_id = OrderId::new();
+        let mut total = Money::zero(self.currency);
+        let mut lines = Vec::with_capacity(self.lines.len());
+        for (line, (sku, quantity)) in self.lines.into_iter().enumerate() {
+            let priced = priced(line, sku, quantity, self.currency, products)?;
+            let cost = priced.unit_price.checked_times(quantity).ok_or(WishRefused::LineTooDear { line })?;
+            total = total.checked_add(cost).ok_or(WishRefused::TotalTooDear)?;
+            lines.push(priced);
+        }
+        let pieces = lines.iter().map(|line| i64::from(line.quantity)).sum();
+        Ok(Order {
+            placed: OrderPlaced {
+                order_id,
+                customer: self.customer,
+                delivery_address: self.delivery_address,
+                lines,
+                total,
+                payment_method: self.payment_method,
+                deadline,
+            },
+            progress: Progress::new(order_id, pieces),
+            version: 1,
+            placed_at: now,
+            updated_at: now,
+        })
+    }
+}
+
+fn priced(
+    line: usize,
+    sku: Sku,
+    quantity: Quantity,
+    currency: Currency,
+    products: &BTreeMap<Sku, Product>,
+) -> Result<OrderLine, WishRefused> {
+    match products.get(&sku) {
+        None => Err(WishRefused::Unknown { line, sku }),
+        Some(product) if product.status == ProductStatus::Withdrawn => Err(WishRefused::Withdrawn { line, sku }),
+        Some(product) if product.price.currency() != currency => {
+            Err(WishRefused::OtherCurrency { line, sku, sold_in: product.price.currency() })
+        }
+        Some(product) => Ok(OrderLine { sku, name: product.name.clone(), quantity, unit_price: product.price }),
+    }
+}

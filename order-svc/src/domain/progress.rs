@@ -1,0 +1,190 @@
+//! The course of one order: facts in, status and events out. The rules are those of `choreography.md`.
+
+use shared_events::{
+    CancelReason, CancelRefusedReason, Event, OrderCancelRefused, OrderCancelRequested, OrderCancelled, OrderCompleted,
+    OrderConfirmed, OrderId, PaymentEvent, ShipmentEvent, ShipmentId, StockEvent,
+};
+
+use super::{Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact};
+
+/// How far an order is: what was heard of it and what follows from that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The order.
+    pub order_id: OrderId,
+    /// How many pieces were ordered, over all lines.
+    pub pieces: i64,
+    /// What follows.
+    pub status: Status,
+    /// What was heard.
+    pub facts: Facts,
+}
+
+/// What a fact or a wish led to: the order as it is now, and what is to be said.
+pub type Step = (Progress, Vec<Event>);
+
+/// Why nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A delivered parcel came back: amounts change, the order doesn't.
+    #[error("a return moves no order")]
+    Return,
+    /// payment-svc had said its last word.
+    #[error("the payment has ended as {}", .0.as_str())]
+    PaymentEnded(PaymentFact),
+    /// The deadline matters only while the order is pending.
+    #[error("an order that is {} has no deadline", .0.name())]
+    NotPending(Status),
+    /// The goods have left, or the order has ended.
+    #[error("an order that is {} can't be cancelled", .0.name())]
+    TooLateToCancel(Status),
+}
+
+impl Progress {
+    /// An order that was just placed.
+    pub fn new(order_id: OrderId, pieces: i64) -> Self {
+        Self { order_id, pieces, status: Status::Pending, facts: Facts::default() }
+    }
+
+    /// What stock-svc said of the goods.
+    ///
+    /// # Errors
+    /// [`Refused::Return`].
+    pub fn hear_stock(mut self, event: &StockEvent) -> Result<Step, Refused> {
+        let fact = StockFact::of(event).ok_or(Refused::Return)?;
+        self.facts.stock = Some(fact);
+        let says = match (fact, self.status) {
+            (StockFact::Rejected, Status::Pending) => self.cancelling(CancelReason::OutOfStock),
+            (StockFact::RejectedExpired, Status::Confirmed) => self.ask_back(CancelReason::OutOfStock),
+            (StockFact::Expired, Status::Pending) => self.ask_back(CancelReason::Timeout),
+            _ => vec![],
+        };
+        Ok(self.settle(says))
+    }
+
+    /// What payment-svc said of the money. `authorized` confirms even before `reserved` is heard: topics are not
+    /// ordered among each other, and payment-svc authorises only on `reserved`.
+    ///
+    /// # Errors
+    /// [`Refused::PaymentEnded`].
+    pub fn hear_payment(mut self, event: &PaymentEvent) -> Result<Step, Refused> {
+        if let Some(end) = self.facts.payment.filter(|fact| fact.is_end()) {
+            return Err(Refused::PaymentEnded(end));
+        }
+        let fact = PaymentFact::of(event);
+        self.facts.payment = Some(fact);
+        self.facts.captured |= fact == PaymentFact::Captured;
+        let says = match (fact, self.status) {
+            (PaymentFact::Authorized, Status::Pending) if self.goods_may_be_held() => self.confirm(),
+            (PaymentFact::Declined, Status::Pending) => self.cancelling(CancelReason::PaymentDeclined),
+            (PaymentFact::CaptureFailed, Status::Confirmed) => self.ask_back(CancelReason::PaymentExpired),
+            _ => vec![],
+        };
+        Ok(self.settle(says))
+    }
+
+    /// What stock-svc said of a parcel.
+    pub fn hear_shipment(mut self, event: &ShipmentEvent) -> Step {
+        let (fact, pieces) = match event {
+            ShipmentEvent::Created(created) => {
+                (ShipmentFact::Created, created.lines.iter().map(|line| i64::from(line.quantity)).sum())
+            }
+            ShipmentEvent::Dispatched(_) => (ShipmentFact::Dispatched, 0),
+            ShipmentEvent::Delivered(_) => (ShipmentFact::Delivered, 0),
+            ShipmentEvent::Cancelled(_) => (ShipmentFact::Cancelled, 0),
+        };
+        self.note_parcel(event.shipment_id(), fact, pieces);
+        let says = if fact == ShipmentFact::Dispatched { self.ship() } else { vec![] };
+        self.settle(says)
+    }
+
+    /// The customer wants it cancelled. Asked again, nothing new happens.
+    ///
+    /// # Errors
+    /// [`Refused::TooLateToCancel`] once something has left or the order has ended otherwise.
+    pub fn cancel(mut self) -> Result<Step, Refused> {
+        match self.status {
+            Status::Pending | Status::Confirmed => {
+                let says = self.ask_back(CancelReason::Customer);
+                Ok((self, says))
+            }
+            Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer) => Ok((self, vec![])),
+            status => Err(Refused::TooLateToCancel(status)),
+        }
+    }
+
+    /// The deadline has passed.
+    ///
+    /// # Errors
+    /// [`Refused::NotPending`].
+    pub fn time_out(mut self) -> Result<Step, Refused> {
+        if self.status != Status::Pending {
+            return Err(Refused::NotPending(self.status));
+        }
+        let says = self.ask_back(CancelReason::Timeout);
+        Ok((self, says))
+    }
+
+    fn goods_may_be_held(&self) -> bool {
+        matches!(self.facts.stock, None | Some(StockFact::Reserved))
+    }
+
+    fn confirm(&mut self) -> Vec<Event> {
+        self.status = Status::Confirmed;
+        vec![OrderConfirmed { order_id: self.order_id }.into()]
+    }
+
+    /// The order is to end, and what must be undone is undone without being asked for.
+    fn cancelling(&mut self, reason: CancelReason) -> Vec<Event> {
+        self.status = Status::Cancelling(reason);
+        vec![]
+    }
+
+    /// The order is to end, and stock-svc is asked to give the goods back; it decides.
+    fn ask_back(&mut self, reason: CancelReason) -> Vec<Event> {
+        self.status = Status::Cancelling(reason);
+        vec![OrderCancelRequested { order_id: self.order_id, reason }.into()]
+    }
+
+    fn note_parcel(&mut self, shipment_id: ShipmentId, fact: ShipmentFact, pieces: i64) {
+        self.facts.shipment = Some(fact);
+        match self.facts.parcels.iter_mut().find(|parcel| parcel.shipment_id == shipment_id) {
+            Some(parcel) => parcel.fact = fact,
+            None => self.facts.parcels.push(Parcel { shipment_id, pieces, fact }),
+        }
+    }
+
+    /// Something has left: a cancellation that is under way came too late; the way back is a return.
+    fn ship(&mut self) -> Vec<Event> {
+        let shipped = if self.facts.pieces_gone() >= self.pieces { Status::Shipped } else { Status::PartiallyShipped };
+        match self.status {
+            Status::Cancelled(_) | Status::Completed => vec![],
+            Status::Cancelling(_) => {
+                self.status = shipped;
+                let reason = CancelRefusedReason::Dispatched;
+                vec![OrderCancelRefused { order_id: self.order_id, reason }.into()]
+            }
+            Status::Pending | Status::Confirmed | Status::PartiallyShipped | Status::Shipped => {
+                self.status = shipped;
+                vec![]
+            }
+        }
+    }
+
+    /// Ends the order if all that its end waits for has been heard.
+    fn settle(mut self, mut says: Vec<Event>) -> Step {
+        let order_id = self.order_id;
+        match self.status {
+            Status::Cancelling(reason) if self.facts.goods_are_back() && self.facts.money_is_back() => {
+                self.status = Status::Cancelled(reason);
+                says.push(OrderCancelled { order_id, reason }.into());
+            }
+            Status::Shipped if self.facts.captured && self.facts.pieces_delivered() >= self.pieces => {
+                self.status = Status::Completed;
+                says.push(OrderCompleted { order_id }.into());
+            }
+            _ => {}
+        }
+        (self, says)
+    }
+}

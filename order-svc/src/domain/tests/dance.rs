@@ -1,0 +1,107 @@
+//! An order that goes well, in whatever order its facts are heard.
+
+use super::*;
+
+#[test]
+fn goods_held_alone_confirm_nothing() {
+    given([]).when(reserved()).then(Status::Pending, []);
+}
+
+#[test]
+fn authorised_money_confirms_once_goods_are_held() {
+    given([reserved()]).when(authorized()).then(Status::Confirmed, [confirmed_event()]);
+}
+
+#[test]
+fn authorised_heard_before_reserved_confirms() {
+    given([]).when(authorized()).then(Status::Confirmed, [confirmed_event()]);
+}
+
+#[test]
+fn reserved_heard_after_authorised_confirms_no_second_time() {
+    given([authorized()]).when(reserved()).then(Status::Confirmed, []);
+}
+
+#[test]
+fn an_authorisation_heard_after_the_hold_expired_confirms_nothing() {
+    given([reserved(), expired()]).when(authorized()).then(Status::Cancelling(CancelReason::Timeout), []);
+}
+
+#[test]
+fn one_parcel_with_all_of_it_ships_the_order() {
+    given([reserved(), authorized(), committed(), captured(), created(1, 2)])
+        .when(dispatched(1))
+        .then(Status::Shipped, []);
+}
+
+#[test]
+fn a_parcel_with_some_of_it_ships_the_order_in_part() {
+    given([reserved(), authorized(), committed(), captured(), created(1, 1), created(2, 1)])
+        .when(dispatched(2))
+        .then(Status::PartiallyShipped, []);
+}
+
+#[test]
+fn the_last_parcel_ships_the_order() {
+    given([authorized(), captured(), created(1, 1), created(2, 1), dispatched(2), delivered(2)])
+        .when(dispatched(1))
+        .then(Status::Shipped, []);
+}
+
+#[test]
+fn a_delivered_and_paid_order_is_completed() {
+    given([authorized(), captured(), created(1, 2), dispatched(1)])
+        .when(delivered(1))
+        .then(Status::Completed, [completed()]);
+}
+
+#[test]
+fn an_order_with_a_parcel_on_its_way_is_not_completed() {
+    given([authorized(), captured(), created(1, 1), created(2, 1), dispatched(1), dispatched(2)])
+        .when(delivered(1))
+        .then(Status::Shipped, []);
+}
+
+#[test]
+fn captured_heard_after_delivered_completes() {
+    given([authorized(), created(1, 2), dispatched(1), delivered(1)])
+        .when(captured())
+        .then(Status::Completed, [completed()]);
+}
+
+#[test]
+fn captured_stays_true_when_a_part_was_refunded_before_delivery() {
+    given([authorized(), captured(), created(1, 2), dispatched(1), refunded(10_00)])
+        .when(delivered(1))
+        .then(Status::Completed, [completed()]);
+}
+
+#[test]
+fn a_return_moves_no_completed_order() {
+    given([authorized(), captured(), created(1, 2), dispatched(1), delivered(1)])
+        .when(restocked(RestockCause::Returned))
+        .then_refused(Refused::Return);
+}
+
+#[test]
+fn a_refund_after_completion_is_noted_and_the_order_stays_completed() {
+    let order = given([authorized(), captured(), created(1, 2), dispatched(1), delivered(1)])
+        .when(refunded(0))
+        .then(Status::Completed, []);
+    assert!(order.facts.captured);
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_changes_no_status() {
+    given([reserved(), authorized()]).when(unknown()).then(Status::Confirmed, []);
+}
+
+#[test]
+fn a_decline_that_will_be_tried_again_changes_no_status() {
+    given([reserved()]).when(declined(true)).then(Status::Pending, []);
+}
+
+#[test]
+fn an_authorisation_at_the_second_try_confirms() {
+    given([reserved(), declined(true)]).when(authorized()).then(Status::Confirmed, [confirmed_event()]);
+}

@@ -1,0 +1,183 @@
+//! given/when/then: what was heard before, what happens now, what follows.
+
+mod cancelling;
+mod dance;
+mod every_transition;
+mod placing;
+mod waiting;
+
+use chrono::Utc;
+use shared_events::*;
+
+use super::{Progress, Refused, Status, Step};
+
+/// What can happen to an order.
+#[derive(Clone, Debug)]
+pub enum Happens {
+    Heard(Event),
+    CustomerCancels,
+    DeadlinePasses,
+}
+
+pub fn id() -> OrderId {
+    OrderId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001))
+}
+
+/// Two pieces, ordered and nothing heard.
+pub fn placed() -> Progress {
+    Progress::new(id(), 2)
+}
+
+pub fn happens(progress: Progress, what: &Happens) -> Result<Step, Refused> {
+    match what {
+        Happens::Heard(Event::Stock(event)) => progress.hear_stock(event),
+        Happens::Heard(Event::Payment(event)) => progress.hear_payment(event),
+        Happens::Heard(Event::Shipment(event)) => Ok(progress.hear_shipment(event)),
+        Happens::Heard(other) => panic!("an order doesn't hear {other:?}"),
+        Happens::CustomerCancels => progress.cancel(),
+        Happens::DeadlinePasses => progress.time_out(),
+    }
+}
+
+pub struct Given(Progress);
+pub struct When(Result<Step, Refused>);
+
+/// An order of two pieces to which all this has happened.
+pub fn given<const N: usize>(before: [Happens; N]) -> Given {
+    Given(before.iter().fold(placed(), |progress, what| happens(progress, what).unwrap().0))
+}
+
+impl Given {
+    pub fn when(self, what: Happens) -> When {
+        When(happens(self.0, &what))
+    }
+}
+
+impl When {
+    pub fn then<const N: usize>(self, status: Status, says: [Event; N]) -> Progress {
+        let (progress, said) = self.0.unwrap();
+        assert_eq!(progress.status, status);
+        assert_eq!(said, says);
+        progress
+    }
+
+    pub fn then_refused(self, refused: Refused) {
+        assert_eq!(self.0.unwrap_err(), refused);
+    }
+}
+
+pub fn reserved() -> Happens {
+    heard(StockReserved { order_id: id(), expires_at: Utc::now() })
+}
+
+pub fn short() -> Happens {
+    heard(StockRejected { order_id: id(), rejection: Rejection::Shortages { lines: vec![] } })
+}
+
+pub fn rejected_after_expiry() -> Happens {
+    heard(StockRejected { order_id: id(), rejection: Rejection::Expired })
+}
+
+pub fn committed() -> Happens {
+    heard(StockCommitted { order_id: id() })
+}
+
+pub fn released() -> Happens {
+    heard(StockReleased { order_id: id(), reason: CancelReason::Customer })
+}
+
+pub fn expired() -> Happens {
+    heard(StockExpired { order_id: id() })
+}
+
+pub fn restocked(cause: RestockCause) -> Happens {
+    heard(StockRestocked { order_id: id(), cause, lines: vec![] })
+}
+
+pub fn authorized() -> Happens {
+    heard(PaymentAuthorized { order_id: id(), payment_id: payment(), amount: eur(20_00) })
+}
+
+pub fn declined(retryable: bool) -> Happens {
+    heard(PaymentDeclined { order_id: id(), payment_id: payment(), code: "card_declined".to_owned(), retryable })
+}
+
+pub fn captured() -> Happens {
+    heard(PaymentCaptured { order_id: id(), payment_id: payment(), amount: eur(20_00) })
+}
+
+pub fn capture_failed() -> Happens {
+    heard(PaymentCaptureFailed { order_id: id(), payment_id: payment(), code: "expired".to_owned() })
+}
+
+pub fn voided() -> Happens {
+    heard(PaymentVoided { order_id: id(), payment_id: payment(), amount: eur(20_00) })
+}
+
+pub fn refunded(remaining: i64) -> Happens {
+    let (refund_id, amount) = (RefundId::new(), eur(20_00 - remaining));
+    heard(PaymentRefunded { order_id: id(), payment_id: payment(), refund_id, amount, remaining: eur(remaining) })
+}
+
+pub fn refund_failed() -> Happens {
+    let (refund_id, amount, code) = (RefundId::new(), eur(20_00), "failed".to_owned());
+    heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code })
+}
+
+pub fn unknown() -> Happens {
+    heard(PaymentUnknown { order_id: id(), payment_id: payment(), operation: GatewayOperation::Capture })
+}
+
+pub fn parcel(n: u128) -> ShipmentId {
+    ShipmentId(uuid::Uuid::from_u128(n))
+}
+
+pub fn created(n: u128, pieces: i64) -> Happens {
+    let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: pieces.try_into().unwrap() }];
+    heard(ShipmentCreated { order_id: id(), shipment_id: parcel(n), lines })
+}
+
+pub fn dispatched(n: u128) -> Happens {
+    let (carrier, tracking_number) = ("An Post".parse().unwrap(), "IE1".parse().unwrap());
+    heard(ShipmentDispatched { order_id: id(), shipment_id: parcel(n), carrier, tracking_number })
+}
+
+pub fn delivered(n: u128) -> Happens {
+    heard(ShipmentDelivered { order_id: id(), shipment_id: parcel(n) })
+}
+
+pub fn parcel_cancelled(n: u128) -> Happens {
+    heard(ShipmentCancelled { order_id: id(), shipment_id: parcel(n) })
+}
+
+pub fn confirmed_event() -> Event {
+    OrderConfirmed { order_id: id() }.into()
+}
+
+pub fn cancel_requested(reason: CancelReason) -> Event {
+    OrderCancelRequested { order_id: id(), reason }.into()
+}
+
+pub fn cancel_refused() -> Event {
+    OrderCancelRefused { order_id: id(), reason: CancelRefusedReason::Dispatched }.into()
+}
+
+pub fn cancelled(reason: CancelReason) -> Event {
+    OrderCancelled { order_id: id(), reason }.into()
+}
+
+pub fn completed() -> Event {
+    OrderCompleted { order_id: id() }.into()
+}
+
+pub fn eur(amount: i64) -> Money {
+    Money::new(amount, Currency::EUR).unwrap()
+}
+
+fn heard(event: impl Into<Event>) -> Happens {
+    Happens::Heard(event.into())
+}
+
+fn payment() -> PaymentId {
+    PaymentId(uuid::Uuid::from_u128(7))
+}

@@ -1,0 +1,95 @@
+use std::collections::BTreeMap;
+
+use chrono::{TimeDelta, Utc};
+use shared_events::*;
+
+use super::eur;
+use crate::domain::{MAX_LINES, Order, Product, Status, Wish, WishRefused};
+
+fn wish(lines: &[(&str, i64)]) -> Wish {
+    let text = |text: &str| text.parse().unwrap();
+    Wish {
+        customer: Customer {
+            id: "c-1".parse().unwrap(),
+            name: text("Ann Lee"),
+            email: "ann@example.com".parse().unwrap(),
+        },
+        delivery_address: Address {
+            line1: text("1 Quay St"),
+            line2: None,
+            city: text("Cork"),
+            postal_code: text("T12"),
+            country: "IE".to_owned().try_into().unwrap(),
+        },
+        currency: Currency::EUR,
+        lines: lines.iter().map(|(sku, quantity)| (sku.parse().unwrap(), (*quantity).try_into().unwrap())).collect(),
+        payment_method: "pm_card_visa".parse().unwrap(),
+    }
+}
+
+fn product(price: Money, status: ProductStatus) -> Product {
+    Product { name: "Earl Grey".parse().unwrap(), price, status }
+}
+
+fn catalogue() -> BTreeMap<Sku, Product> {
+    let dear = Money::new(MAX_AMOUNT, Currency::EUR).unwrap();
+    let dollars = Money::new(1, Currency::USD).unwrap();
+    [
+        ("TEA", product(eur(12_99), ProductStatus::Active)),
+        ("MUG", product(eur(5_00), ProductStatus::Active)),
+        ("OLD", product(eur(5_00), ProductStatus::Withdrawn)),
+        ("YACHT", product(dear, ProductStatus::Active)),
+        ("DOLLAR", product(dollars, ProductStatus::Active)),
+    ]
+    .into_iter()
+    .map(|(sku, product)| (sku.parse().unwrap(), product))
+    .collect()
+}
+
+fn placed(lines: &[(&str, i64)]) -> Result<Order, WishRefused> {
+    let now = Utc::now();
+    wish(lines).checked()?.place(&catalogue(), now, now + TimeDelta::minutes(20))
+}
+
+fn refused_field(lines: &[(&str, i64)]) -> String {
+    placed(lines).unwrap_err().field()
+}
+
+#[test]
+fn prices_and_total_come_from_the_catalogue() {
+    let order = placed(&[("TEA", 2), ("MUG", 1)]).unwrap();
+    assert_eq!(order.placed.total, eur(30_98));
+    assert_eq!(order.placed.lines[0].unit_price, eur(12_99));
+    assert_eq!((order.progress.pieces, order.progress.status), (3, Status::Pending));
+}
+
+#[test]
+fn an_order_without_lines_is_refused() {
+    assert_eq!(placed(&[]).unwrap_err(), WishRefused::NoLines);
+}
+
+#[test]
+fn as_many_lines_as_allowed_are_taken_and_one_more_is_refused() {
+    let skus: Vec<String> = (0..=MAX_LINES).map(|n| format!("SKU-{n}")).collect();
+    let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
+    assert!(wish(&lines[..MAX_LINES]).checked().is_ok());
+    assert_eq!(wish(&lines).checked().unwrap_err(), WishRefused::TooManyLines(MAX_LINES + 1));
+}
+
+#[test]
+fn a_sku_that_stands_twice_is_refused_where_it_stands_again() {
+    assert_eq!(refused_field(&[("TEA", 1), ("MUG", 1), ("TEA", 2)]), "lines[2].sku");
+}
+
+#[test]
+fn an_unknown_a_withdrawn_and_a_foreign_product_are_refused() {
+    assert_eq!(refused_field(&[("TEA", 1), ("NONE", 1)]), "lines[1].sku");
+    assert!(matches!(placed(&[("OLD", 1)]), Err(WishRefused::Withdrawn { line: 0, .. })));
+    assert!(matches!(placed(&[("DOLLAR", 1)]), Err(WishRefused::OtherCurrency { line: 0, .. })));
+}
+
+#[test]
+fn a_line_or_a_total_beyond_what_money_can_hold_is_refused() {
+    assert_eq!(refused_field(&[("YACHT", 2)]), "lines[0].quantity");
+    assert_eq!(placed(&[("YACHT", 1), ("TEA", 1)]).unwrap_err(), WishRefused::TotalTooDear);
+}

@@ -1,0 +1,42 @@
+use super::*;
+
+fn waits_for<const N: usize>(before: [Happens; N]) -> Option<&'static str> {
+    given(before).0.waiting_for().map(|waiting| waiting.fact)
+}
+
+#[test]
+fn a_pending_order_waits_for_goods_and_then_for_money() {
+    assert_eq!(waits_for([]), Some("stock.reserved"));
+    assert_eq!(waits_for([reserved()]), Some("payment.authorized"));
+}
+
+#[test]
+fn a_confirmed_order_waits_for_what_brings_it_out_of_the_house() {
+    assert_eq!(waits_for([reserved(), authorized()]), Some("stock.committed"));
+    assert_eq!(waits_for([authorized(), committed()]), Some("payment.captured"));
+    assert_eq!(waits_for([authorized(), committed(), captured()]), Some("shipment.created"));
+    assert_eq!(waits_for([authorized(), committed(), captured(), created(1, 2)]), Some("shipment.dispatched"));
+}
+
+#[test]
+fn a_shipped_order_waits_for_its_parcels() {
+    let on_its_way = [authorized(), captured(), created(1, 1), created(2, 1), dispatched(1)];
+    assert_eq!(waits_for(on_its_way), Some("shipment.dispatched"));
+    assert_eq!(waits_for([authorized(), captured(), created(1, 2), dispatched(1)]), Some("shipment.delivered"));
+    assert_eq!(waits_for([authorized(), created(1, 2), dispatched(1), delivered(1)]), Some("payment.captured"));
+}
+
+#[test]
+fn a_cancelling_order_waits_for_goods_first_and_money_after() {
+    assert_eq!(waits_for([reserved(), Happens::CustomerCancels]), Some("stock.released"));
+    assert_eq!(waits_for([authorized(), committed(), Happens::CustomerCancels]), Some("stock.restocked"));
+    assert_eq!(waits_for([Happens::CustomerCancels, released()]), Some("payment.voided"));
+    let refund_due = [authorized(), captured(), Happens::CustomerCancels, restocked(RestockCause::Cancelled)];
+    assert_eq!(waits_for(refund_due), Some("payment.refunded"));
+}
+
+#[test]
+fn an_ended_order_waits_for_nothing() {
+    assert_eq!(waits_for([short()]), None);
+    assert_eq!(waits_for([authorized(), captured(), created(1, 2), dispatched(1), delivered(1)]), None);
+}

@@ -1,0 +1,52 @@
+use super::{Facts, Progress, ShipmentFact, Status, StockFact};
+
+/// What an order waits for, and from whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingFor {
+    /// The event that would bring it on when all goes well.
+    pub fact: &'static str,
+    /// The service that says it.
+    pub from: &'static str,
+}
+
+const STOCK: &str = "stock-svc";
+const PAYMENT: &str = "payment-svc";
+
+impl Progress {
+    /// The next fact that this order needs; none once it has ended.
+    pub fn waiting_for(&self) -> Option<WaitingFor> {
+        let (fact, from) = match self.status {
+            Status::Pending if self.facts.stock.is_none() => ("stock.reserved", STOCK),
+            Status::Pending => ("payment.authorized", PAYMENT),
+            Status::Confirmed => going_out(&self.facts),
+            Status::PartiallyShipped => ("shipment.dispatched", STOCK),
+            Status::Shipped if self.facts.pieces_delivered() < self.pieces => ("shipment.delivered", STOCK),
+            Status::Shipped => ("payment.captured", PAYMENT),
+            Status::Cancelling(_) => coming_back(&self.facts),
+            Status::Completed | Status::Cancelled(_) => return None,
+        };
+        Some(WaitingFor { fact, from })
+    }
+}
+
+fn going_out(facts: &Facts) -> (&'static str, &'static str) {
+    if facts.stock != Some(StockFact::Committed) {
+        ("stock.committed", STOCK)
+    } else if !facts.captured {
+        ("payment.captured", PAYMENT)
+    } else if facts.shipment == Some(ShipmentFact::Created) {
+        ("shipment.dispatched", STOCK)
+    } else {
+        ("shipment.created", STOCK)
+    }
+}
+
+/// Goods first, money follows the goods.
+fn coming_back(facts: &Facts) -> (&'static str, &'static str) {
+    match (facts.goods_are_back(), facts.captured) {
+        (false, _) if facts.stock == Some(StockFact::Committed) => ("stock.restocked", STOCK),
+        (false, _) => ("stock.released", STOCK),
+        (true, false) => ("payment.voided", PAYMENT),
+        (true, true) => ("payment.refunded", PAYMENT),
+    }
+}

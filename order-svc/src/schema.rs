@@ -1,0 +1,53 @@
+//! The tables of `migrations/`, as diesel sees them.
+#![expect(missing_docs, reason = "the migrations say what each column is")]
+
+diesel::table! {
+    orders (id) {
+        id -> Uuid,
+        customer_id -> Text,
+        customer -> Jsonb,
+        delivery_address -> Jsonb,
+        currency -> Text,
+        lines -> Jsonb,
+        total -> BigInt,
+        pieces -> BigInt,
+        payment_method -> Text,
+        deadline -> Timestamptz,
+        placed_at -> Timestamptz,
+        status -> Text,
+        reason -> Nullable<Text>,
+        stock -> Nullable<Text>,
+        payment -> Nullable<Text>,
+        shipment -> Nullable<Text>,
+        captured -> Bool,
+        parcels -> Jsonb,
+        stock_rank -> BigInt,
+        payment_rank -> BigInt,
+        shipment_rank -> BigInt,
+        version -> BigInt,
+        said -> BigInt,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    products (sku) {
+        sku -> Text,
+        sequence -> BigInt,
+        name -> Text,
+        price -> BigInt,
+        currency -> Text,
+        status -> Text,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (key) {
+        key -> Text,
+        request -> Bytea,
+        order_id -> Uuid,
+        location -> Text,
+        body -> Bytea,
+        created_at -> Timestamptz,
+    }
+}

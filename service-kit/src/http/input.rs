@@ -98,14 +98,25 @@ fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let path = error.path().to_string();
         let error = error.into_inner();
         if error.classify() == serde_json::error::Category::Data {
-            let field = if path == "." { "body".to_owned() } else { path };
-            Problem::bad_input(field, without_place(&error.to_string()))
+            let message = without_place(&error.to_string());
+            Problem::bad_input(field_of(&path, &message), message)
         } else {
             Problem::malformed(format!("The body is not JSON: {error}."))
         }
     })?;
     reader.end().map_err(|error| Problem::malformed(format!("The body has something after its JSON: {error}.")))?;
     Ok(value)
+}
+
+/// A missing field has no path of its own; serde names it in the message.
+fn field_of(path: &str, message: &str) -> String {
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match (path, missing) {
+        (".", None) => "body".to_owned(),
+        (".", Some(field)) => field.to_owned(),
+        (path, Some(field)) => format!("{path}.{field}"),
+        (path, None) => path.to_owned(),
+    }
 }
 
 /// serde_json says `... at line 1 column 7`; the field's path says it better.

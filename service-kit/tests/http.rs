@@ -1,0 +1,177 @@
+//! What a client sees when it sends nonsense, over a real connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, Responder};
+use reqwest::{Client, Method, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use service_kit::http::{EmptyBody, IdempotencyKey, Json, Page, Path, Problem, Query, Readiness, bind};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only whether it can be read counts")]
+struct Thing {
+    name: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only whether it can be read counts")]
+struct Part {
+    count: u8,
+}
+
+async fn make(_: Json<Thing>) -> impl Responder {
+    HttpResponse::Created().finish()
+}
+
+async fn act(_: EmptyBody) -> impl Responder {
+    HttpResponse::Accepted().finish()
+}
+
+async fn one(Path(id): Path<Uuid>) -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found(format!("There is no thing {id}.")))
+}
+
+async fn list(Query(page): Query<Page>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(page.limit()?))
+}
+
+async fn keyed(key: IdempotencyKey) -> impl Responder {
+    HttpResponse::Ok().body(key.0)
+}
+
+fn routes(config: &mut ServiceConfig) {
+    config
+        .route("/things", web::post().to(make))
+        .service(web::resource("/list").route(web::get().to(list)))
+        .route("/things/{id}", web::get().to(one))
+        .route("/act", web::post().to(act))
+        .route("/keyed", web::post().to(keyed));
+}
+
+struct Running {
+    base: String,
+    stop: CancellationToken,
+}
+
+impl Running {
+    fn start(ready: Readiness) -> Self {
+        let stop = CancellationToken::new();
+        let server = bind("test", ([127, 0, 0, 1], 0).into(), ready, stop.clone(), routes).unwrap();
+        let base = format!("http://127.0.0.1:{}", server.port());
+        tokio::spawn(server.run());
+        Self { base, stop }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Response {
+        Client::new().request(method, format!("{}{path}", self.base)).body(body).send().await.unwrap()
+    }
+
+    async fn problem(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+        let response = self.send(method, path, body).await;
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let status = response.status().as_u16();
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["status"], status);
+        assert!(path.starts_with(problem["instance"].as_str().unwrap()), "{problem}");
+        (status, problem)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_of_the_wrong_kind_is_named_with_its_path() {
+    let server = Running::start(Readiness::default());
+    for (body, field) in [
+        (json!({"name": "a", "parts": [{"count": 1}, {"count": 300}]}), "parts[1].count"),
+        (json!({"name": 7, "parts": []}), "name"),
+        (json!({"name": "a", "parts": [], "extra": 1}), "extra"),
+        (json!({"parts": []}), "name"),
+        (json!({"name": "a", "parts": [{}]}), "parts[0].count"),
+        (json!([]), "body"),
+    ] {
+        let (status, problem) = server.problem(Method::POST, "/things", body.to_string()).await;
+        assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some(field)), "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_json_or_too_large_or_of_another_type_is_told_apart() {
+    let server = Running::start(Readiness::default());
+    assert_eq!(server.problem(Method::POST, "/things", "{\"name\": ").await.0, 400);
+    assert_eq!(server.problem(Method::POST, "/things", "").await.0, 400);
+    assert_eq!(server.problem(Method::POST, "/things", "{\"name\": \"a\", \"parts\": []} more").await.0, 400);
+    assert_eq!(server.problem(Method::POST, "/things", " ".repeat(300 * 1024)).await.0, 413);
+    let form = Client::new().post(format!("{}/things", server.base)).header("content-type", "text/html").body("{}");
+    assert_eq!(form.send().await.unwrap().status(), 415);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_places_and_methods_answer_with_a_problem_too() {
+    let server = Running::start(Readiness::default());
+    assert_eq!(server.problem(Method::GET, "/nowhere", "").await.0, 404);
+    assert_eq!(server.problem(Method::GET, "/things/not-an-id", "").await.0, 404);
+    assert_eq!(server.problem(Method::GET, &format!("/things/{}", Uuid::now_v7()), "").await.0, 404);
+    assert_eq!(server.problem(Method::DELETE, "/list", "").await.0, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_out_of_range_and_a_key_that_is_none_are_refused() {
+    let server = Running::start(Readiness::default());
+    for limit in ["0", "1001", "-1", "many", "99999999999999999999"] {
+        let (status, problem) = server.problem(Method::GET, &format!("/list?limit={limit}"), "").await;
+        assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some("limit")));
+    }
+    assert_eq!(server.send(Method::GET, "/list", "").await.text().await.unwrap(), "50");
+    assert_eq!(server.problem(Method::POST, "/keyed", "").await.0, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_without_fields_takes_no_body_or_an_empty_object() {
+    let server = Running::start(Readiness::default());
+    assert_eq!(server.send(Method::POST, "/act", "").await.status(), 202);
+    assert_eq!(server.send(Method::POST, "/act", "{}").await.status(), 202);
+    assert_eq!(server.problem(Method::POST, "/act", "{\"a\": 1}").await.0, 422);
+    assert_eq!(server.problem(Method::POST, "/act", "nonsense").await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_says_what_is_failing() {
+    let well = Arc::new(AtomicBool::new(false));
+    let asked = well.clone();
+    let ready = Readiness::default().and("database", || async { true }).and("broker", move || {
+        let well = asked.load(Ordering::SeqCst);
+        async move { well }
+    });
+    let server = Running::start(ready);
+    let answer = server.send(Method::GET, "/readyz", "").await;
+    assert_eq!(answer.status(), 503);
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["checks"], json!({"database": "ok", "broker": "failing"}));
+    well.store(true, Ordering::SeqCst);
+    assert_eq!(server.send(Method::GET, "/readyz", "").await.status(), 200);
+    assert_eq!(server.send(Method::GET, "/healthz", "").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_named_with_who_wanted_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap();
+    let told = match bind("tea-svc", addr, Readiness::default(), CancellationToken::new(), routes) {
+        Ok(_) => panic!("it bound a port that is taken"),
+        Err(error) => format!("{error:#}"),
+    };
+    assert!(told.contains("tea-svc") && told.contains(&addr.to_string()), "{told}");
+}

@@ -1,1 +1,3 @@
 //! Authorises, captures, voids and refunds through a payment gateway.
+
+pub mod domain;

@@ -1,1 +1,36 @@
 //! A payment gateway for development and tests: the part of Stripe's API that payment-svc speaks, with a journal.
+
+pub mod app;
+pub mod config;
+mod error;
+mod http;
+mod intents;
+mod methods;
+mod operations;
+mod params;
+mod schema;
+mod store;
+
+pub use app::App;
+pub use config::Config;
+pub use error::StripeError;
+
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use service_kit::{config::Reader, shutdown, telemetry};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+
+/// What the journal's database needs.
+pub fn migrations() -> Vec<EmbeddedMigrations> {
+    vec![MIGRATIONS]
+}
+
+/// Reads the environment and serves until told to stop.
+///
+/// # Errors
+/// Bad configuration, a database that stays away, a taken port.
+pub async fn run() -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    telemetry::init("sandbox-gateway", &config.telemetry)?;
+    App::build(config).await?.run_until(shutdown::signal()).await
+}

@@ -1,0 +1,144 @@
+//! Stripe's paths, and the sandbox's own journal beside them.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::AUTHORIZATION,
+    web::{self, Bytes, Data, ServiceConfig},
+};
+use serde::Deserialize;
+use serde_json::json;
+use service_kit::{
+    Pool,
+    http::{Page, Paged, Problem, Query},
+};
+use diesel_async::{AsyncPgConnection, pooled_connection::deadpool::Object};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    StripeError,
+    operations::{self, Operation, Request},
+    params::Params,
+    store,
+};
+
+/// How long an answer is withheld: longer than any caller waits.
+const WITHHELD: Duration = Duration::from_secs(120);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct AppState {
+    /// The journal's database.
+    pub pool: Pool,
+    /// Ends withheld answers.
+    pub shutdown: CancellationToken,
+}
+
+/// All routes.
+pub fn routes(config: &mut ServiceConfig, state: &AppState) {
+    config
+        .app_data(Data::new(state.clone()))
+        .route("/v1/payment_intents", web::post().to(create))
+        .route("/v1/payment_intents/{id}", web::get().to(find))
+        .route("/v1/payment_intents/{id}/{action}", web::post().to(act))
+        .route("/v1/refunds", web::post().to(refund))
+        .route("/v1/refunds", web::get().to(refunds))
+        .route("/sandbox/journal", web::get().to(journal));
+}
+
+async fn connection(state: &AppState) -> Result<Object<AsyncPgConnection>, StripeError> {
+    state.pool.get().await.map_err(|error| {
+        tracing::error!(%error, "the journal's database is not there");
+        StripeError::internal()
+    })
+}
+
+async fn create(state: Data<AppState>, request: HttpRequest, body: Bytes) -> Result<HttpResponse, StripeError> {
+    perform(&state, &request, &body, Operation::Create).await
+}
+
+async fn act(
+    state: Data<AppState>,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    body: Bytes,
+) -> Result<HttpResponse, StripeError> {
+    let (id, action) = path.into_inner();
+    let operation = match action.as_str() {
+        "confirm" => Operation::Confirm(id),
+        "capture" => Operation::Capture(id),
+        "cancel" => Operation::Cancel(id),
+        _ => return Err(StripeError::missing("URL", request.path())),
+    };
+    perform(&state, &request, &body, operation).await
+}
+
+async fn refund(state: Data<AppState>, request: HttpRequest, body: Bytes) -> Result<HttpResponse, StripeError> {
+    perform(&state, &request, &body, Operation::Refund).await
+}
+
+async fn perform(
+    state: &AppState,
+    request: &HttpRequest,
+    body: &Bytes,
+    operation: Operation,
+) -> Result<HttpResponse, StripeError> {
+    authorised(request)?;
+    let not_text = |_| StripeError::parameter("", "parameter_invalid", "The body is not UTF-8.");
+    let params = Params::parse(std::str::from_utf8(body).map_err(not_text)?, operation.known())?;
+    let key = request.headers().get("Idempotency-Key").and_then(|key| key.to_str().ok()).map(str::to_owned);
+    let asked = Request { operation, path: request.path().to_owned(), key, params };
+    let mut conn = connection(state).await?;
+    let answer = operations::perform(&mut conn, &asked).await?;
+    drop(conn);
+    if answer.withheld {
+        // What was done stays done; only the word of it is late.
+        let _ = tokio::time::timeout(WITHHELD, state.shutdown.cancelled()).await;
+    }
+    let status = actix_web::http::StatusCode::from_u16(answer.status).map_err(|_| StripeError::internal())?;
+    let mut response = HttpResponse::build(status);
+    if answer.replayed {
+        response.insert_header(("Idempotent-Replayed", "true"));
+    }
+    Ok(response.json(answer.body))
+}
+
+fn authorised(request: &HttpRequest) -> Result<(), StripeError> {
+    let key = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key = key.and_then(|value| value.strip_prefix("Bearer ")).filter(|key| !key.trim().is_empty());
+    key.map(drop).ok_or_else(StripeError::unauthorised)
+}
+
+async fn find(
+    state: Data<AppState>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Result<HttpResponse, StripeError> {
+    authorised(&request)?;
+    let intent = store::find_intent(&mut *connection(&state).await?, &id).await?;
+    Ok(HttpResponse::Ok().json(intent.object()))
+}
+
+async fn refunds(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, StripeError> {
+    authorised(&request)?;
+    let list = operations::list_refunds(&mut *connection(&state).await?, request.query_string()).await?;
+    Ok(HttpResponse::Ok().json(list))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JournalQuery {
+    order_id: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+async fn journal(state: Data<AppState>, query: Query<JournalQuery>) -> Result<HttpResponse, Problem> {
+    let Query(JournalQuery { order_id, limit, cursor }) = query;
+    let page = Page { limit, cursor };
+    let (limit, after) = (page.limit()?, page.cursor::<i64>()?.unwrap_or(0));
+    let mut conn = state.pool.get().await?;
+    let lines = store::journal_after(&mut conn, order_id.as_deref(), after, limit + 1).await?;
+    Ok(HttpResponse::Ok().json(json!(Paged::from_rows(lines, limit, |line| line.id.to_string()))))
+}

@@ -1,0 +1,150 @@
+//! A PaymentIntent's life, without IO: <https://docs.stripe.com/payments/paymentintents/lifecycle>.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::{Value, json};
+
+use crate::{StripeError, methods::Magic, schema};
+
+/// A PaymentIntent. Amounts in minor units; the currency in small letters, as Stripe writes it.
+#[derive(Clone, Debug, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = schema::payment_intents, treat_none_as_null = true)]
+pub struct Intent {
+    /// `pi_...`
+    pub id: String,
+    /// What is asked for.
+    pub amount: i64,
+    /// ISO 4217, small letters.
+    pub currency: String,
+    /// A magic method's name.
+    pub payment_method: Option<String>,
+    /// What the caller attached; `order_id` goes into the journal.
+    pub metadata: Value,
+    /// As Stripe names it.
+    pub status: String,
+    /// What was captured.
+    pub received: i64,
+    /// What of it went back.
+    pub refunded: i64,
+    /// The error object of the last decline.
+    pub last_payment_error: Option<Value>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a step did to money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// `authorise`, `capture`, `void` or `refund`.
+    pub operation: &'static str,
+    /// Minor units.
+    pub amount: i64,
+}
+
+impl Intent {
+    /// Asks the method's bank for the money.
+    ///
+    /// # Errors
+    /// The intent isn't waiting for it, or the bank says no; a decline is remembered in the intent.
+    pub fn confirm(&mut self) -> Result<Effect, StripeError> {
+        let (Some(method), "requires_confirmation") = (self.payment_method.as_deref(), self.status.as_str()) else {
+            return Err(self.unexpected("confirm"));
+        };
+        match Magic::named(method)?.decline() {
+            None => {
+                self.status = "requires_capture".to_owned();
+                self.last_payment_error = None;
+                Ok(Effect { operation: "authorise", amount: self.amount })
+            }
+            Some(decline) => {
+                self.status = "requires_payment_method".to_owned();
+                self.payment_method = None;
+                self.last_payment_error = Some(decline.object());
+                Err(decline.with_intent(self.object()))
+            }
+        }
+    }
+
+    /// Takes what was authorised, all of it.
+    ///
+    /// # Errors
+    /// Nothing is authorised, another amount was asked for, or the method is the one whose capture fails.
+    pub fn capture(&mut self, amount: Option<i64>) -> Result<Effect, StripeError> {
+        if self.status != "requires_capture" {
+            return Err(self.unexpected("capture"));
+        }
+        if amount.is_some_and(|amount| amount != self.amount) {
+            let message = "The sandbox gateway captures the whole amount only.";
+            return Err(StripeError::parameter("amount_to_capture", "parameter_invalid", message));
+        }
+        if self.payment_method.as_deref() == Some(Magic::CaptureFails.name()) {
+            let message = "The authorisation has expired and can't be captured.";
+            return Err(StripeError::state("charge_expired_for_capture", message));
+        }
+        self.status = "succeeded".to_owned();
+        self.received = self.amount;
+        Ok(Effect { operation: "capture", amount: self.amount })
+    }
+
+    /// Ends the intent and lets go of what was authorised, if anything was.
+    ///
+    /// # Errors
+    /// It has been captured or cancelled.
+    pub fn cancel(&mut self) -> Result<Option<Effect>, StripeError> {
+        let held = self.status == "requires_capture";
+        if matches!(self.status.as_str(), "succeeded" | "canceled") {
+            return Err(self.unexpected("cancel"));
+        }
+        self.status = "canceled".to_owned();
+        Ok(held.then_some(Effect { operation: "void", amount: self.amount }))
+    }
+
+    /// Gives back `amount` of what was captured, or all that remains.
+    ///
+    /// # Errors
+    /// Nothing was captured, nothing remains, or less remains than was asked for.
+    pub fn refund(&mut self, amount: Option<i64>) -> Result<Effect, StripeError> {
+        if self.status != "succeeded" {
+            return Err(self.unexpected("refund"));
+        }
+        let remaining = self.received - self.refunded;
+        let amount = amount.unwrap_or(remaining);
+        if remaining == 0 {
+            return Err(StripeError::state("charge_already_refunded", "The charge has already been refunded."));
+        }
+        if amount > remaining {
+            let message = format!("Refund amount ({amount}) is greater than unrefunded amount ({remaining}).");
+            return Err(StripeError::parameter("amount", "amount_too_large", message));
+        }
+        self.refunded += amount;
+        Ok(Effect { operation: "refund", amount })
+    }
+
+    fn unexpected(&self, wanted: &str) -> StripeError {
+        let message = format!("You cannot {wanted} this PaymentIntent because it has a status of {}.", self.status);
+        StripeError::state("payment_intent_unexpected_state", message)
+    }
+
+    /// The intent as Stripe shows it.
+    pub fn object(&self) -> Value {
+        json!({
+            "id": self.id,
+            "object": "payment_intent",
+            "amount": self.amount,
+            "amount_capturable": if self.status == "requires_capture" { self.amount } else { 0 },
+            "amount_received": self.received,
+            "capture_method": "manual",
+            "created": self.created_at.timestamp(),
+            "currency": self.currency,
+            "last_payment_error": self.last_payment_error,
+            "livemode": false,
+            "metadata": self.metadata,
+            "payment_method": self.payment_method,
+            "status": self.status,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "intents_tests.rs"]
+mod tests;

@@ -1,0 +1,53 @@
+//! The gateway's tables, as the migration makes them.
+#![allow(missing_docs, reason = "names of columns; the migration explains them")]
+
+diesel::table! {
+    payment_intents (id) {
+        id -> Text,
+        amount -> BigInt,
+        currency -> Text,
+        payment_method -> Nullable<Text>,
+        metadata -> Jsonb,
+        status -> Text,
+        received -> BigInt,
+        refunded -> BigInt,
+        last_payment_error -> Nullable<Jsonb>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    refunds (id) {
+        id -> Text,
+        seq -> BigInt,
+        payment_intent -> Text,
+        amount -> BigInt,
+        currency -> Text,
+        metadata -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    journal (id) {
+        id -> BigInt,
+        payment_intent -> Text,
+        operation -> Text,
+        amount -> BigInt,
+        currency -> Text,
+        order_id -> Nullable<Text>,
+        idempotency_key -> Nullable<Text>,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (key) {
+        key -> Text,
+        path -> Text,
+        parameters -> Jsonb,
+        status -> Integer,
+        body -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}

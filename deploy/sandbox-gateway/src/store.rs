@@ -1,0 +1,180 @@
+//! All SQL of the gateway.
+
+use chrono::{DateTime, Utc};
+use diesel::{dsl::sql, prelude::*, sql_types::{Bool, Text}};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    StripeError,
+    intents::{Effect, Intent},
+    schema::{idempotency_keys, journal, payment_intents, refunds},
+};
+
+/// Reads an intent and locks it: two steps on one intent run one after the other.
+pub async fn lock_intent(conn: &mut AsyncPgConnection, id: &str) -> Result<Intent, StripeError> {
+    let found = payment_intents::table.find(id).select(Intent::as_select()).for_update().first(conn).await.optional()?;
+    found.ok_or_else(|| StripeError::missing("payment_intent", id))
+}
+
+/// Reads an intent.
+pub async fn find_intent(conn: &mut AsyncPgConnection, id: &str) -> Result<Intent, StripeError> {
+    let found = payment_intents::table.find(id).select(Intent::as_select()).first(conn).await.optional()?;
+    found.ok_or_else(|| StripeError::missing("payment_intent", id))
+}
+
+/// Keeps a new intent.
+pub async fn insert_intent(conn: &mut AsyncPgConnection, intent: &Intent) -> QueryResult<()> {
+    diesel::insert_into(payment_intents::table).values(intent).execute(conn).await.map(drop)
+}
+
+/// Keeps a step of an intent.
+pub async fn save_intent(conn: &mut AsyncPgConnection, intent: &Intent) -> QueryResult<()> {
+    diesel::update(payment_intents::table.find(&intent.id)).set(intent).execute(conn).await.map(drop)
+}
+
+/// Writes a line of the journal.
+pub async fn note(
+    conn: &mut AsyncPgConnection,
+    intent: &Intent,
+    effect: Effect,
+    idempotency_key: Option<&str>,
+) -> QueryResult<()> {
+    let line = (
+        journal::payment_intent.eq(&intent.id),
+        journal::operation.eq(effect.operation),
+        journal::amount.eq(effect.amount),
+        journal::currency.eq(intent.currency.to_uppercase()),
+        journal::order_id.eq(intent.metadata["order_id"].as_str()),
+        journal::idempotency_key.eq(idempotency_key),
+    );
+    diesel::insert_into(journal::table).values(line).execute(conn).await.map(drop)
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Queryable, Selectable)]
+#[diesel(table_name = journal)]
+pub struct Line {
+    /// Place in the journal.
+    #[serde(skip)]
+    pub id: i64,
+    /// `pi_...`
+    pub payment_intent: String,
+    /// `authorise`, `capture`, `void` or `refund`.
+    pub operation: String,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// From the intent's metadata.
+    pub order_id: Option<String>,
+    /// The key of the request that did it.
+    pub idempotency_key: Option<String>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// The journal after `after`, in the order it was written, of one order or of all.
+pub async fn journal_after(
+    conn: &mut AsyncPgConnection,
+    order_id: Option<&str>,
+    after: i64,
+    limit: i64,
+) -> QueryResult<Vec<Line>> {
+    let lines = journal::table.filter(journal::id.gt(after)).select(Line::as_select()).into_boxed();
+    let lines = match order_id {
+        Some(order_id) => lines.filter(journal::order_id.eq(order_id.to_owned())),
+        None => lines,
+    };
+    lines.order(journal::id).limit(limit).load(conn).await
+}
+
+/// A refund.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = refunds)]
+pub struct Refund {
+    /// `re_...`
+    pub id: String,
+    /// What was captured by.
+    pub payment_intent: String,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217, small letters.
+    pub currency: String,
+    /// What the caller attached.
+    pub metadata: Value,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Refund {
+    /// The refund as Stripe shows it.
+    pub fn object(&self) -> Value {
+        json!({
+            "id": self.id,
+            "object": "refund",
+            "amount": self.amount,
+            "created": self.created_at.timestamp(),
+            "currency": self.currency,
+            "metadata": self.metadata,
+            "payment_intent": self.payment_intent,
+            "status": "succeeded",
+        })
+    }
+}
+
+/// Keeps a refund.
+pub async fn insert_refund(conn: &mut AsyncPgConnection, refund: &Refund) -> QueryResult<()> {
+    diesel::insert_into(refunds::table).values(refund).execute(conn).await.map(drop)
+}
+
+/// The newest refunds of an intent, at most `limit`, older than the refund `starting_after`.
+pub async fn refunds_of(
+    conn: &mut AsyncPgConnection,
+    payment_intent: &str,
+    starting_after: Option<&str>,
+    limit: i64,
+) -> QueryResult<Vec<Refund>> {
+    let mut query = refunds::table
+        .filter(refunds::payment_intent.eq(payment_intent.to_owned()))
+        .select(Refund::as_select())
+        .into_boxed();
+    if let Some(id) = starting_after {
+        let before: Option<i64> = refunds::table.find(id).select(refunds::seq).first(conn).await.optional()?;
+        query = query.filter(refunds::seq.lt(before.unwrap_or(0)));
+    }
+    query.order(refunds::seq.desc()).limit(limit).load(conn).await
+}
+
+/// What was answered to a request with an idempotency key.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = idempotency_keys)]
+pub struct Kept {
+    /// The key.
+    pub key: String,
+    /// Where the request went.
+    pub path: String,
+    /// What it said.
+    pub parameters: Value,
+    /// The status of the answer.
+    pub status: i32,
+    /// The answer.
+    pub body: Value,
+}
+
+/// Takes the key for this transaction; false when another request has it.
+pub async fn take_key(conn: &mut AsyncPgConnection, key: &str) -> QueryResult<bool> {
+    let lock = sql::<Bool>("pg_try_advisory_xact_lock(hashtextextended(").bind::<Text, _>(key).sql(", 0))");
+    diesel::select(lock).get_result(conn).await
+}
+
+/// What was answered to the first request with this key.
+pub async fn kept(conn: &mut AsyncPgConnection, key: &str) -> QueryResult<Option<Kept>> {
+    idempotency_keys::table.find(key).select(Kept::as_select()).first(conn).await.optional()
+}
+
+/// Keeps an answer under its key.
+pub async fn keep(conn: &mut AsyncPgConnection, answer: &Kept) -> QueryResult<()> {
+    diesel::insert_into(idempotency_keys::table).values(answer).execute(conn).await.map(drop)
+}

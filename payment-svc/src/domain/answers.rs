@@ -1,0 +1,134 @@
+//! What the gateway answered, and what follows. An answer is applied once: under the payment's lock, to the call that is
+//! unfinished.
+
+use shared_events::{
+    Money, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentEvent, PaymentRefundFailed,
+    PaymentRefunded, PaymentUnknown, RefundId,
+};
+
+use super::{Call, Payment, Refused, RefundState, State, Step};
+
+/// The gateway's answer to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It did what was asked.
+    Done,
+    /// It said no, for good.
+    No {
+        /// Its code, such as `insufficient_funds`.
+        code: String,
+    },
+    /// It was not asked, or is sure to hold nothing: the deadline had passed or the goods were given back first.
+    NotAsked,
+    /// It did not answer, so nobody knows; it will be looked up.
+    Nothing,
+}
+
+impl Payment {
+    /// Applies the answer to the call that is unfinished.
+    ///
+    /// # Errors
+    /// The payment isn't waiting for such an answer.
+    pub fn answered(&mut self, call: Call, answer: Answer) -> Result<Step, Refused> {
+        if answer == Answer::Nothing {
+            return Ok(self.unknown(call));
+        }
+        let step = match (call, self.state) {
+            (Call::Authorise, State::Authorizing) => self.authorisation_answered(answer),
+            (Call::Capture, State::Capturing) => self.capture_answered(answer),
+            (Call::Void, State::Voiding) if answer == Answer::Done => Ok(self.void_done()),
+            (Call::Refund(id), State::Captured) => self.refund_answered(id, answer),
+            _ => Err(self.refused("take this answer")),
+        }?;
+        self.unanswered = false;
+        Ok(step)
+    }
+
+    /// Says once for a call that nobody knows.
+    fn unknown(&mut self, call: Call) -> Step {
+        if std::mem::replace(&mut self.unanswered, true) {
+            return Step::nothing();
+        }
+        let (order_id, payment_id, operation) = (self.order_id, self.id, call.operation());
+        Step::say(PaymentEvent::Unknown(PaymentUnknown { order_id, payment_id, operation }))
+    }
+
+    fn amount(&self) -> Result<Money, Refused> {
+        self.charge.as_ref().map(|charge| charge.amount).ok_or_else(|| self.refused("take this answer"))
+    }
+
+    fn authorisation_answered(&mut self, answer: Answer) -> Result<Step, Refused> {
+        let (order_id, payment_id, amount) = (self.order_id, self.id, self.amount()?);
+        match answer {
+            // Nobody awaits it any more: voided, never announced.
+            Answer::Done if self.void_requested => Ok(self.void()),
+            Answer::Done => {
+                self.state = State::Authorized;
+                Ok(Step::say(PaymentEvent::Authorized(PaymentAuthorized { order_id, payment_id, amount })))
+            }
+            Answer::No { code } => {
+                self.state = State::Declined;
+                self.failure_code = Some(code.clone());
+                let declined = PaymentDeclined { order_id, payment_id, code, retryable: false };
+                Ok(Step::say(PaymentEvent::Declined(declined)))
+            }
+            Answer::NotAsked if self.void_requested => Ok(self.never_started()),
+            Answer::NotAsked => {
+                self.state = State::New;
+                self.hold.expired = true;
+                Ok(Step::nothing())
+            }
+            Answer::Nothing => Err(self.refused("take this answer")),
+        }
+    }
+
+    fn capture_answered(&mut self, answer: Answer) -> Result<Step, Refused> {
+        let (order_id, payment_id, amount) = (self.order_id, self.id, self.amount()?);
+        match answer {
+            Answer::Done => {
+                self.state = State::Captured;
+                let captured = PaymentEvent::Captured(PaymentCaptured { order_id, payment_id, amount });
+                Ok(Step::say(captured).then(self.next_refund()))
+            }
+            Answer::No { code } => {
+                self.drop_queued_refunds();
+                self.failure_code = Some(code.clone());
+                if self.void_requested {
+                    return Ok(self.void());
+                }
+                self.state = State::CaptureFailed;
+                let failed = PaymentCaptureFailed { order_id, payment_id, code };
+                Ok(Step::say(PaymentEvent::CaptureFailed(failed)))
+            }
+            Answer::NotAsked | Answer::Nothing => Err(self.refused("take this answer")),
+        }
+    }
+
+    fn void_done(&mut self) -> Step {
+        self.state = State::Voided;
+        let amount = self.charge.as_ref().map(|charge| charge.amount);
+        amount.map_or_else(Step::nothing, |amount| Step::say(self.voided(amount)))
+    }
+
+    fn refund_answered(&mut self, id: RefundId, answer: Answer) -> Result<Step, Refused> {
+        let not_waiting = self.refused("take this answer");
+        let waiting = |refund: &&mut super::Refund| refund.id == id && refund.state == RefundState::Calling;
+        let refund = self.refunds.iter_mut().find(waiting).ok_or_else(|| not_waiting.clone())?;
+        let amount = refund.amount;
+        let (order_id, payment_id, refund_id) = (self.order_id, self.id, id);
+        let event = match answer {
+            Answer::Done => {
+                refund.state = RefundState::Done;
+                let remaining = self.amount()?.checked_sub(self.refunded().ok_or_else(|| not_waiting.clone())?);
+                let remaining = remaining.ok_or(not_waiting)?;
+                PaymentEvent::Refunded(PaymentRefunded { order_id, payment_id, refund_id, amount, remaining })
+            }
+            Answer::No { code } => {
+                refund.state = RefundState::Failed;
+                PaymentEvent::RefundFailed(PaymentRefundFailed { order_id, payment_id, refund_id, amount, code })
+            }
+            Answer::NotAsked | Answer::Nothing => return Err(not_waiting),
+        };
+        Ok(Step::say(event).then(self.next_refund()))
+    }
+}

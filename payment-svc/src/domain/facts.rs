@@ -1,0 +1,156 @@
+//! What order-svc and stock-svc say, and what follows for the money. Money is undone only on stock's word.
+
+use chrono::{DateTime, Utc};
+use shared_events::{Money, PaymentEvent, PaymentVoided, RefundId, StockLine};
+
+use super::{
+    Call, Charge, Payment, Refused, State, Step,
+    refunds::{Share, price_of},
+};
+
+impl Payment {
+    /// `order.placed`: notes amount and method and waits for the goods. A tombstone is answered now that the currency
+    /// is known.
+    ///
+    /// # Errors
+    /// It was noted before.
+    pub fn placed(&mut self, charge: Charge) -> Result<Step, Refused> {
+        if self.charge.is_some() {
+            return Err(self.refused("note its order again"));
+        }
+        let nothing = Money::zero(charge.amount.currency());
+        self.charge = Some(charge);
+        Ok(match self.state {
+            State::Tombstone => {
+                self.state = State::Voided;
+                Step::say(self.voided(nothing))
+            }
+            _ => self.authorise_if_ready(),
+        })
+    }
+
+    /// `stock.reserved`: the goods are held; the gateway may be asked until `deadline`.
+    ///
+    /// # Errors
+    /// The payment is past waiting for it.
+    pub fn reserved(&mut self, deadline: DateTime<Utc>) -> Result<Step, Refused> {
+        if self.state != State::New || self.hold.deadline.is_some() {
+            return Err(self.refused("authorise"));
+        }
+        self.hold.deadline = Some(deadline);
+        Ok(self.authorise_if_ready())
+    }
+
+    fn authorise_if_ready(&mut self) -> Step {
+        let ready = self.state == State::New
+            && self.charge.is_some()
+            && self.hold.deadline.is_some()
+            && !self.hold.expired;
+        if !ready {
+            return Step::nothing();
+        }
+        self.state = State::Authorizing;
+        Step::ask(Call::Authorise)
+    }
+
+    /// `order.confirmed`: takes what is authorised.
+    ///
+    /// # Errors
+    /// Nothing is authorised: it was undone first.
+    pub fn confirmed(&mut self) -> Result<Step, Refused> {
+        if self.state != State::Authorized {
+            return Err(self.refused("capture"));
+        }
+        self.state = State::Capturing;
+        Ok(Step::ask(Call::Capture))
+    }
+
+    /// `stock.expired`: stops authorisations, never captures and never what is authorised.
+    ///
+    /// # Errors
+    /// It was heard before.
+    pub fn expired(&mut self) -> Result<Step, Refused> {
+        if self.hold.expired {
+            return Err(self.refused("expire again"));
+        }
+        self.hold.expired = true;
+        Ok(Step::nothing())
+    }
+
+    /// `stock.rejected {shortages}`: there will be no goods and there was no money; the note is closed.
+    ///
+    /// # Errors
+    /// The payment is past waiting.
+    pub fn rejected_for_shortages(&mut self) -> Result<Step, Refused> {
+        if self.state != State::New {
+            return Err(self.refused("close"));
+        }
+        self.state = State::Closed;
+        Ok(Step::nothing())
+    }
+
+    /// `stock.released`: nothing is held for the order any more, so the money goes back, all of it. `cause` is the
+    /// refund's id, should one be needed.
+    ///
+    /// # Errors
+    /// There is nothing to undo.
+    pub fn released(&mut self, cause: RefundId) -> Result<Step, Refused> {
+        self.undo(cause, Share::All)
+    }
+
+    /// `stock.restocked {cancelled}`: goods are back on the shelf before they left; the price of these lines goes back.
+    ///
+    /// # Errors
+    /// There is nothing to undo, or a line was never ordered.
+    pub fn restocked_by_cancel(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Step, Refused> {
+        let share = match &self.charge {
+            Some(charge) => Share::Of(price_of(charge, lines)?),
+            None => Share::All,
+        };
+        self.undo(cause, share)
+    }
+
+    fn undo(&mut self, cause: RefundId, share: Share) -> Result<Step, Refused> {
+        match self.state {
+            State::New => Ok(self.never_started()),
+            State::Authorizing => {
+                self.void_requested = true;
+                Ok(Step::nothing())
+            }
+            State::Authorized | State::CaptureFailed => Ok(self.void()),
+            State::Capturing => {
+                // Written now, called when the capture is answered; moot if it fails.
+                self.void_requested = true;
+                self.owe(cause, share);
+                Ok(Step::nothing())
+            }
+            State::Captured => {
+                self.owe(cause, share);
+                Ok(self.next_refund())
+            }
+            State::Tombstone | State::Closed | State::Voiding | State::Voided | State::Declined => {
+                Err(self.refused("undo"))
+            }
+        }
+    }
+
+    /// Closes what never reached the gateway. Before the order is heard of, only a tombstone can be left.
+    pub(super) fn never_started(&mut self) -> Step {
+        let Some(charge) = &self.charge else {
+            self.state = State::Tombstone;
+            return Step::nothing();
+        };
+        let nothing = Money::zero(charge.amount.currency());
+        self.state = State::Voided;
+        Step::say(self.voided(nothing))
+    }
+
+    pub(super) fn void(&mut self) -> Step {
+        self.state = State::Voiding;
+        Step::ask(Call::Void)
+    }
+
+    pub(super) fn voided(&self, amount: Money) -> PaymentEvent {
+        PaymentEvent::Voided(PaymentVoided { order_id: self.order_id, payment_id: self.id, amount })
+    }
+}

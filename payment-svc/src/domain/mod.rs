@@ -1,0 +1,12 @@
+//! The payment's state machine: a fact or an answer in, state, events and the next gateway call out. No IO.
+
+mod answers;
+mod facts;
+mod payment;
+mod refunds;
+#[cfg(test)]
+mod tests;
+
+pub use answers::Answer;
+pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Step};
+pub use refunds::{Refund, RefundState};

@@ -1,0 +1,243 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared_events::{GatewayOperation, Money, OrderId, PaymentEvent, PaymentId, PaymentMethod, Quantity, RefundId, Sku};
+
+use super::Refund;
+
+/// The money of one order. Its row is the root of the order's key on `payments.v1`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Payment {
+    /// The payment.
+    pub id: PaymentId,
+    /// The order.
+    pub order_id: OrderId,
+    /// Where it stands.
+    pub state: State,
+    /// What is to be paid and how, once `order.placed` is heard.
+    pub charge: Option<Charge>,
+    /// What is known of the goods.
+    pub hold: Hold,
+    /// Goods were given back while a gateway call was in flight: undo what it brings.
+    pub void_requested: bool,
+    /// The gateway did not answer the call that is in flight.
+    pub unanswered: bool,
+    /// The gateway's name for it, stored before it is confirmed.
+    pub intent: Option<String>,
+    /// What the gateway said when it said no.
+    pub failure_code: Option<String>,
+    /// Everything that was to be given back.
+    pub refunds: Vec<Refund>,
+}
+
+/// What an order costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Charge {
+    /// The order's total.
+    pub amount: Money,
+    /// As the gateway names it.
+    pub method: PaymentMethod,
+    /// For what: a restocked line is refunded at its price.
+    pub lines: Vec<ChargeLine>,
+}
+
+/// One line of the order, as far as money goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChargeLine {
+    /// What.
+    pub sku: Sku,
+    /// How many.
+    pub quantity: Quantity,
+    /// For one piece.
+    pub unit_price: Money,
+}
+
+/// What stock-svc said of the goods, as far as authorising goes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hold {
+    /// Set by `stock.reserved`: until when the gateway may be asked.
+    pub deadline: Option<DateTime<Utc>>,
+    /// The hold or the deadline has passed: nothing is authorised any more.
+    pub expired: bool,
+}
+
+/// Where a payment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Waits for `order.placed` and `stock.reserved`.
+    New,
+    /// Goods were given back before the order was heard of: answers `voided` once, and never acts.
+    Tombstone,
+    /// Stock was short: nothing will be asked of the gateway.
+    Closed,
+    /// The gateway is asked to reserve the money.
+    Authorizing,
+    /// It is reserved.
+    Authorized,
+    /// The gateway is asked to take it.
+    Capturing,
+    /// It is ours, less what was refunded.
+    Captured,
+    /// What was authorised can't be taken; waits for the goods to be given back.
+    CaptureFailed,
+    /// The gateway is asked to let go of it.
+    Voiding,
+    /// Nothing is authorised any more.
+    Voided,
+    /// The gateway said no, for good.
+    Declined,
+}
+
+impl State {
+    const ALL: [State; 11] = [
+        Self::New,
+        Self::Tombstone,
+        Self::Closed,
+        Self::Authorizing,
+        Self::Authorized,
+        Self::Capturing,
+        Self::Captured,
+        Self::CaptureFailed,
+        Self::Voiding,
+        Self::Voided,
+        Self::Declined,
+    ];
+
+    /// As it stands in the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Tombstone => "tombstone",
+            Self::Closed => "closed",
+            Self::Authorizing => "authorizing",
+            Self::Authorized => "authorized",
+            Self::Capturing => "capturing",
+            Self::Captured => "captured",
+            Self::CaptureFailed => "capture_failed",
+            Self::Voiding => "voiding",
+            Self::Voided => "voided",
+            Self::Declined => "declined",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// One thing to ask of the gateway. At most one of them is unfinished for a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Reserve the money.
+    Authorise,
+    /// Take it.
+    Capture,
+    /// Let go of it.
+    Void,
+    /// Give some of it back.
+    Refund(RefundId),
+}
+
+impl Call {
+    /// What is asked for.
+    pub const fn operation(self) -> GatewayOperation {
+        match self {
+            Self::Authorise => GatewayOperation::Authorise,
+            Self::Capture => GatewayOperation::Capture,
+            Self::Void => GatewayOperation::Void,
+            Self::Refund(_) => GatewayOperation::Refund,
+        }
+    }
+}
+
+/// What follows from a fact or an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// To be announced, in order.
+    pub events: Vec<PaymentEvent>,
+    /// To be asked of the gateway next.
+    pub call: Option<Call>,
+}
+
+impl Step {
+    pub(super) fn nothing() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn say(event: PaymentEvent) -> Self {
+        Self { events: vec![event], call: None }
+    }
+
+    pub(super) fn ask(call: Call) -> Self {
+        Self { events: vec![], call: Some(call) }
+    }
+
+    pub(super) fn then(self, next: Step) -> Self {
+        Self { events: [self.events, next.events].concat(), call: self.call.or(next.call) }
+    }
+}
+
+/// Why the state machine does not follow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Not in this state, which a race can cause: recorded and ignored.
+    #[error("a payment that is {state} does not {wanted}")]
+    Not {
+        /// What would have happened.
+        wanted: &'static str,
+        /// The state it is in.
+        state: &'static str,
+    },
+    /// Goods came back that the order never had, which no race can cause: somebody must look.
+    #[error("{sku} came back but is not among the order's lines")]
+    NotOrdered {
+        /// What came back.
+        sku: Sku,
+    },
+}
+
+impl Payment {
+    /// A payment of which nothing is known but its order.
+    pub fn new(id: PaymentId, order_id: OrderId) -> Self {
+        Self {
+            id,
+            order_id,
+            state: State::New,
+            charge: None,
+            hold: Hold::default(),
+            void_requested: false,
+            unanswered: false,
+            intent: None,
+            failure_code: None,
+            refunds: vec![],
+        }
+    }
+
+    /// Whether the gateway may still be asked to authorise: checked again right before it is called.
+    pub fn may_authorise(&self, now: DateTime<Utc>) -> bool {
+        !self.void_requested && !self.hold.expired && self.hold.deadline.is_some_and(|deadline| now < deadline)
+    }
+
+    /// What was captured: nothing, or the whole amount.
+    pub fn captured(&self) -> Option<Money> {
+        self.charge.as_ref().map(|charge| match self.state {
+            State::Captured => charge.amount,
+            _ => Money::zero(charge.amount.currency()),
+        })
+    }
+
+    /// The status as people read it.
+    pub fn status(&self) -> &'static str {
+        match (self.state, self.captured(), self.refunded()) {
+            _ if self.unanswered => "unknown",
+            (State::Captured, Some(captured), Some(refunded)) if refunded == captured => "refunded",
+            (State::Captured, _, Some(refunded)) if !refunded.is_zero() => "partially_refunded",
+            (State::Tombstone, ..) => "new",
+            (state, ..) => state.as_str(),
+        }
+    }
+
+    pub(super) fn refused(&self, wanted: &'static str) -> Refused {
+        Refused::Not { wanted, state: self.state.as_str() }
+    }
+}

@@ -1,0 +1,127 @@
+//! What goes back of what was captured. The sum of refunds never exceeds it.
+
+use shared_events::{Money, RefundId, StockLine};
+
+use super::{Call, Charge, Payment, Refused, State, Step};
+
+/// One refund. Written before the gateway is called, and never deleted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refund {
+    /// Its id, which is its key at the gateway: the UUIDv5 of the event that caused it.
+    pub id: RefundId,
+    /// How much.
+    pub amount: Money,
+    /// How far it is.
+    pub state: RefundState,
+}
+
+/// How far a refund is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundState {
+    /// Waits for the unfinished call before it.
+    Queued,
+    /// The gateway is asked.
+    Calling,
+    /// The money is back.
+    Done,
+    /// The gateway refused; somebody must look.
+    Failed,
+    /// There was nothing to give back after all: the capture that it waited for failed.
+    Moot,
+}
+
+impl RefundState {
+    const ALL: [RefundState; 5] = [Self::Queued, Self::Calling, Self::Done, Self::Failed, Self::Moot];
+
+    /// As it stands in the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Calling => "calling",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Moot => "moot",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
+    const fn takes(self) -> bool {
+        matches!(self, Self::Queued | Self::Calling | Self::Done)
+    }
+}
+
+/// How much of a payment goes back.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Share {
+    /// Whatever remains.
+    All,
+    /// So much, or what remains if that is less.
+    Of(Money),
+}
+
+/// What `lines` cost when they were ordered.
+pub(super) fn price_of(charge: &Charge, lines: &[StockLine]) -> Result<Money, Refused> {
+    let mut sum = Money::zero(charge.amount.currency());
+    for line in lines {
+        let price = charge
+            .lines
+            .iter()
+            .find(|ordered| ordered.sku == line.sku)
+            .and_then(|ordered| ordered.unit_price.checked_times(line.quantity))
+            .and_then(|price| sum.checked_add(price));
+        sum = price.ok_or_else(|| Refused::NotOrdered { sku: line.sku.clone() })?;
+    }
+    Ok(sum)
+}
+
+impl Payment {
+    /// What has gone back so far.
+    pub fn refunded(&self) -> Option<Money> {
+        self.sum(|state| state == RefundState::Done)
+    }
+
+    fn sum(&self, counts: impl Fn(RefundState) -> bool) -> Option<Money> {
+        let nothing = Money::zero(self.charge.as_ref()?.amount.currency());
+        let counted = self.refunds.iter().filter(|refund| counts(refund.state));
+        counted.map(|refund| refund.amount).try_fold(nothing, Money::checked_add)
+    }
+
+    /// Writes down that `share` goes back, but never more than remains. A refund that is known is not written again.
+    pub(super) fn owe(&mut self, id: RefundId, share: Share) {
+        let amount = self.charge.as_ref().map(|charge| charge.amount);
+        let remaining = amount.zip(self.sum(RefundState::takes)).and_then(|(all, taken)| all.checked_sub(taken));
+        let Some(remaining) = remaining.filter(|remaining| !remaining.is_zero()) else { return };
+        let amount = match share {
+            Share::Of(wanted) if wanted.amount() < remaining.amount() => wanted,
+            Share::Of(_) | Share::All => remaining,
+        };
+        if !amount.is_zero() && self.refunds.iter().all(|known| known.id != id) {
+            self.refunds.push(Refund { id, amount, state: RefundState::Queued });
+        }
+    }
+
+    /// Begins the next refund, unless a call is unfinished.
+    pub(super) fn next_refund(&mut self) -> Step {
+        let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
+        if busy || self.state != State::Captured {
+            return Step::nothing();
+        }
+        match self.refunds.iter_mut().find(|refund| refund.state == RefundState::Queued) {
+            Some(next) => {
+                next.state = RefundState::Calling;
+                Step::ask(Call::Refund(next.id))
+            }
+            None => Step::nothing(),
+        }
+    }
+
+    pub(super) fn drop_queued_refunds(&mut self) {
+        for refund in self.refunds.iter_mut().filter(|refund| refund.state == RefundState::Queued) {
+            refund.state = RefundState::Moot;
+        }
+    }
+}

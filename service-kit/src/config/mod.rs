@@ -94,6 +94,17 @@ impl Reader {
         &self.seen
     }
 
+    /// Reads a whole configuration with `read` and ends the reading.
+    ///
+    /// # Errors
+    /// When anything was wrong: all of it.
+    pub fn whole<T>(mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, ConfigError> {
+        match read(&mut self) {
+            Some(config) => self.finish().map(|()| config),
+            None => Err(ConfigError(self.problems)),
+        }
+    }
+
     /// Ends the reading.
     ///
     /// # Errors

@@ -30,4 +30,12 @@ impl Config {
         let telemetry = TelemetryConfig::read(reader);
         Some(Self { http: http?, database: database?, telemetry: telemetry? })
     }
+
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Everything that is missing or bad.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Reader::from_env().whole(Self::read)
+    }
 }

@@ -7,13 +7,13 @@ use actix_web::{
     http::header::AUTHORIZATION,
     web::{self, Bytes, Data, ServiceConfig},
 };
+use diesel_async::{AsyncPgConnection, pooled_connection::deadpool::Object};
 use serde::Deserialize;
 use serde_json::json;
 use service_kit::{
     Pool,
     http::{Page, Paged, Problem, Query},
 };
-use diesel_async::{AsyncPgConnection, pooled_connection::deadpool::Object};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -110,11 +110,7 @@ fn authorised(request: &HttpRequest) -> Result<(), StripeError> {
     key.map(drop).ok_or_else(StripeError::unauthorised)
 }
 
-async fn find(
-    state: Data<AppState>,
-    request: HttpRequest,
-    id: web::Path<String>,
-) -> Result<HttpResponse, StripeError> {
+async fn find(state: Data<AppState>, request: HttpRequest, id: web::Path<String>) -> Result<HttpResponse, StripeError> {
     authorised(&request)?;
     let intent = store::find_intent(&mut *connection(&state).await?, &id).await?;
     Ok(HttpResponse::Ok().json(intent.object()))

@@ -28,9 +28,7 @@ fn a_good_card_is_authorised_captured_and_refunded_once_over() {
 
 #[test]
 fn a_declined_card_leaves_its_reason_in_the_intent() {
-    for (method, reason) in
-        [(Magic::Declined, "generic_decline"), (Magic::InsufficientFunds, "insufficient_funds")]
-    {
+    for (method, reason) in [(Magic::Declined, "generic_decline"), (Magic::InsufficientFunds, "insufficient_funds")] {
         let mut intent = intent(method);
         let error = intent.confirm().unwrap_err();
         assert_eq!((error.status(), error.object()["decline_code"].as_str()), (402, Some(reason)));

@@ -16,7 +16,7 @@ pub use config::Config;
 pub use error::StripeError;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use service_kit::{config::Reader, shutdown, telemetry};
+use service_kit::{shutdown, telemetry};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
@@ -32,5 +32,5 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 pub async fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     telemetry::init("sandbox-gateway", &config.telemetry)?;
-    App::build(config).await?.run_until(shutdown::signal()).await
+    App::build(config).await?.run_until(shutdown::signal()?).await
 }

@@ -1,7 +1,11 @@
 //! All SQL of the gateway.
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::sql, prelude::*, sql_types::{Bool, Text}};
+use diesel::{
+    dsl::sql,
+    prelude::*,
+    sql_types::{Bool, Text},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,7 +18,8 @@ use crate::{
 
 /// Reads an intent and locks it: two steps on one intent run one after the other.
 pub async fn lock_intent(conn: &mut AsyncPgConnection, id: &str) -> Result<Intent, StripeError> {
-    let found = payment_intents::table.find(id).select(Intent::as_select()).for_update().first(conn).await.optional()?;
+    let found =
+        payment_intents::table.find(id).select(Intent::as_select()).for_update().first(conn).await.optional()?;
     found.ok_or_else(|| StripeError::missing("payment_intent", id))
 }
 

@@ -1,0 +1,136 @@
+//! The gateway as a client of Stripe's API sees it, on a real server and a real database.
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use sandbox_gateway::{App, Config, migrations};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use service_kit::{
+    config::{DatabaseConfig, HttpConfig, Reader},
+    testing::TestDb,
+};
+use tokio_util::sync::CancellationToken;
+
+struct Gateway {
+    url: String,
+    client: Client,
+    stop: CancellationToken,
+    _db: TestDb,
+}
+
+impl Gateway {
+    async fn start() -> Self {
+        let db = TestDb::new(&migrations()).await;
+        let mut config = Reader::from_pairs([("DATABASE_URL", db.url.clone())]).whole(Config::read).unwrap();
+        config.http = HttpConfig { addr: "127.0.0.1:0".parse().unwrap() };
+        config.database = DatabaseConfig { url: SecretString::from(db.url.clone()), pool_size: 4 };
+        let app = App::build(config).await.unwrap();
+        let url = format!("http://127.0.0.1:{}", app.port());
+        let stop = CancellationToken::new();
+        tokio::spawn(app.run_until(stop.clone()));
+        Self { url, client: Client::new(), stop, _db: db }
+    }
+
+    async fn post(&self, path: &str, key: &str, form: &[(&str, &str)]) -> (StatusCode, Value) {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth("sk_test_1").form(form);
+        let request = if key.is_empty() { request } else { request.header("Idempotency-Key", key) };
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth("sk_test_1");
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn intent(&self, method: &str) -> String {
+        let form = [("amount", "2598"), ("currency", "eur"), ("capture_method", "manual")];
+        let more = [("payment_method", method), ("metadata[order_id]", "o-1")];
+        let (status, intent) = self.post("/v1/payment_intents", "", &[&form[..], &more[..]].concat()).await;
+        assert_eq!(status, StatusCode::OK, "{intent}");
+        intent["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn operations(&self) -> Vec<String> {
+        let journal = self.get("/sandbox/journal?order_id=o-1").await;
+        let lines = journal["items"].as_array().unwrap();
+        lines.iter().map(|line| format!("{} {} {}", line["operation"], line["amount"], line["currency"])).collect()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_effect_on_money_has_one_line_in_the_journal() {
+    let gateway = Gateway::start().await;
+    let id = gateway.intent("pm_card_visa").await;
+    for (path, key) in [("confirm", "k-1"), ("confirm", "k-1"), ("capture", "k-2"), ("capture", "k-2")] {
+        let (status, _) = gateway.post(&format!("/v1/payment_intents/{id}/{path}"), key, &[]).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+    let refund = [("payment_intent", id.as_str()), ("amount", "598"), ("metadata[refund_id]", "r-1")];
+    gateway.post("/v1/refunds", "k-3", &refund).await;
+    gateway.post("/v1/refunds", "k-3", &refund).await;
+    let expected = [r#""authorise" 2598 "EUR""#, r#""capture" 2598 "EUR""#, r#""refund" 598 "EUR""#];
+    assert_eq!(gateway.operations().await, expected);
+    let refunds = gateway.get(&format!("/v1/refunds?payment_intent={id}")).await;
+    assert_eq!((&refunds["data"][0]["metadata"], &refunds["has_more"]), (&json!({"refund_id": "r-1"}), &json!(false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_replays_its_answer_and_refuses_other_parameters() {
+    let gateway = Gateway::start().await;
+    let form = [("amount", "100"), ("currency", "eur"), ("payment_method", "pm_card_visa")];
+    let (_, first) = gateway.post("/v1/payment_intents", "k", &form).await;
+    let (_, again) = gateway.post("/v1/payment_intents", "k", &form).await;
+    assert_eq!(first, again);
+    let other = [("amount", "200"), ("currency", "eur"), ("payment_method", "pm_card_visa")];
+    let (status, error) = gateway.post("/v1/payment_intents", "k", &other).await;
+    assert_eq!((status, &error["error"]["type"]), (StatusCode::BAD_REQUEST, &json!("idempotency_error")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decline_is_a_card_error_that_shows_the_intent_and_is_replayed() {
+    let gateway = Gateway::start().await;
+    let id = gateway.intent("pm_card_chargeDeclinedInsufficientFunds").await;
+    let path = format!("/v1/payment_intents/{id}/confirm");
+    let first = gateway.post(&path, "k", &[]).await;
+    assert_eq!(first.0, StatusCode::PAYMENT_REQUIRED);
+    assert_eq!(first.1["error"]["decline_code"], "insufficient_funds");
+    assert_eq!(first.1["error"]["payment_intent"]["status"], "requires_payment_method");
+    assert_eq!(gateway.post(&path, "k", &[]).await, first);
+    assert!(gateway.operations().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_name_the_parameter_and_write_nothing() {
+    let gateway = Gateway::start().await;
+    let good = [("amount", "100"), ("currency", "eur"), ("payment_method", "pm_card_visa")];
+    for (name, value) in [("amount", "0"), ("currency", "euros"), ("payment_method", "pm_nobody"), ("colour", "red")] {
+        let form: Vec<_> = good.iter().copied().filter(|(known, _)| *known != name).chain([(name, value)]).collect();
+        let (status, error) = gateway.post("/v1/payment_intents", "", &form).await;
+        assert_eq!((status, &error["error"]["param"]), (StatusCode::BAD_REQUEST, &json!(name)), "{error}");
+    }
+    let (status, _) = gateway.post("/v1/payment_intents/pi_nobody/confirm", "", &[]).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withheld_answer_is_late_but_what_was_done_is_done() {
+    let gateway = Gateway::start().await;
+    let id = gateway.intent("pm_sandbox_timeout_then_success").await;
+    let url = format!("{}/v1/payment_intents/{id}/confirm", gateway.url);
+    let send = || {
+        let request = gateway.client.post(&url).bearer_auth("sk_test_1").header("Idempotency-Key", "k");
+        request.timeout(Duration::from_millis(500)).send()
+    };
+    assert!(send().await.unwrap_err().is_timeout());
+    assert_eq!(gateway.get(&format!("/v1/payment_intents/{id}")).await["status"], "requires_capture");
+    assert_eq!(send().await.unwrap().headers()["Idempotent-Replayed"], "true");
+    assert_eq!(gateway.operations().await, [r#""authorise" 2598 "EUR""#]);
+}

@@ -1,0 +1,141 @@
+//! Dead letters as the lanes write them: poison that parks its key, and what queues up behind it.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{DeadLetterCopy, DeadLetterSink, Mode, ReactionError, Record};
+use crate::schema::{dead_letters, parked_keys};
+
+/// A copy larger than this goes without its value. Below the 1 MiB that brokers allow a record by default, with room
+/// for the headers.
+const COPY_BYTES: usize = 900_000;
+/// An error is kept up to this length; what a failed statement says can be long.
+const ERROR_CHARS: usize = 2_000;
+
+/// Which keys of these records of one topic are parked. Shared locks, so that a replay that empties a queue waits for what is added to it.
+pub(crate) async fn parked(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+    records: &[Record],
+) -> QueryResult<HashSet<String>> {
+    let Some(first) = records.first() else { return Ok(HashSet::new()) };
+    let keys: Vec<_> = records.iter().map(|record| record.key.as_str()).collect();
+    let found: Vec<String> = parked_keys::table
+        .filter(parked_keys::consumer.eq(consumer))
+        .filter(parked_keys::topic.eq(&first.place.topic))
+        .filter(parked_keys::key.eq_any(keys))
+        .select(parked_keys::key)
+        .for_share()
+        .load(conn)
+        .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Makes a dead letter of an event that can't be handled, parks its key and sends a copy. False when it is one already.
+pub(crate) async fn poison(
+    conn: &mut AsyncPgConnection,
+    sink: &impl DeadLetterSink,
+    consumer: &str,
+    mode: Mode,
+    record: &Record,
+    failure: &Failure<'_>,
+) -> Result<bool, ReactionError> {
+    if mode == Mode::Inbox {
+        park(conn, consumer, record).await?;
+    }
+    let new = insert(conn, consumer, record, Some(failure)).await?;
+    if new {
+        sink.dead_letter(conn, copy(consumer, record, failure)).await?;
+    }
+    Ok(new)
+}
+
+/// Queues an event up behind the one that parked its key.
+pub(crate) async fn behind(conn: &mut AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<bool> {
+    insert(conn, consumer, record, None).await
+}
+
+/// Why and after how many attempts.
+pub(crate) struct Failure<'a> {
+    pub error: &'a str,
+    pub attempts: i32,
+}
+
+impl Failure<'_> {
+    fn shortened(&self) -> String {
+        shortened(self.error)
+    }
+}
+
+/// Text that PostgreSQL can keep, of a length that a person can read.
+pub(crate) fn shortened(error: &str) -> String {
+    error.chars().filter(|c| *c != '\0').take(ERROR_CHARS).collect()
+}
+
+async fn park(conn: &mut AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<()> {
+    // an update that changes nothing: it locks the row, or waits until a replay has deleted it and inserts a new one
+    diesel::insert_into(parked_keys::table)
+        .values((
+            parked_keys::consumer.eq(consumer),
+            parked_keys::topic.eq(&record.place.topic),
+            parked_keys::key.eq(&record.key),
+        ))
+        .on_conflict((parked_keys::consumer, parked_keys::topic, parked_keys::key))
+        .do_update()
+        .set(parked_keys::key.eq(&record.key))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+async fn insert(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+    record: &Record,
+    failure: Option<&Failure<'_>>,
+) -> QueryResult<bool> {
+    let event_id: Option<Uuid> = record.header("ce_id").and_then(|id| id.parse().ok());
+    let inserted = diesel::insert_into(dead_letters::table)
+        .values((
+            dead_letters::consumer.eq(consumer),
+            dead_letters::topic.eq(&record.place.topic),
+            dead_letters::partition.eq(record.place.partition),
+            dead_letters::record_offset.eq(record.place.offset),
+            dead_letters::key.eq(&record.key),
+            dead_letters::headers.eq(serde_json::json!(record.headers)),
+            dead_letters::value.eq(record.value.as_deref()),
+            dead_letters::event_id.eq(event_id),
+            dead_letters::event_type.eq(record.header("ce_type")),
+            dead_letters::error.eq(failure.map(Failure::shortened)),
+            dead_letters::attempts.eq(failure.map_or(0, |failure| failure.attempts)),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(inserted == 1)
+}
+
+fn copy(consumer: &str, record: &Record, failure: &Failure<'_>) -> DeadLetterCopy {
+    let omitted = record.bytes() > COPY_BYTES;
+    let mut headers = record.headers.clone();
+    let place = &record.place;
+    let mut note = |name: &str, value: String| headers.push((format!("dead_letter_{name}"), value));
+    note("topic", place.topic.clone());
+    note("partition", place.partition.to_string());
+    note("offset", place.offset.to_string());
+    note("error", failure.shortened());
+    note("attempts", failure.attempts.to_string());
+    if omitted {
+        note("value_omitted", "true".to_owned());
+    }
+    DeadLetterCopy {
+        id: Uuid::now_v7(),
+        topic: format!("{consumer}.dlq"),
+        key: record.key.clone(),
+        headers,
+        value: if omitted { Vec::new() } else { record.value.clone().unwrap_or_default() },
+    }
+}

@@ -1,0 +1,121 @@
+//! Failures of a reaction: those that pass, and those that don't.
+
+use std::fmt;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+/// Why an event could not be handled.
+#[derive(Debug)]
+pub enum ReactionError {
+    /// May pass (database gone, serialization, deadlock, lock timeout): tried again in place, the partition waits.
+    Transient(anyhow::Error),
+    /// Won't pass: the event becomes a dead letter and parks its key.
+    Permanent(anyhow::Error),
+}
+
+impl ReactionError {
+    /// A failure that may pass.
+    pub fn transient(error: impl Into<anyhow::Error>) -> Self {
+        Self::Transient(error.into())
+    }
+
+    /// A failure that won't pass.
+    pub fn permanent(error: impl Into<anyhow::Error>) -> Self {
+        Self::Permanent(error.into())
+    }
+}
+
+impl fmt::Display for ReactionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transient(error) => write!(f, "may pass: {error:#}"),
+            Self::Permanent(error) => write!(f, "won't pass: {error:#}"),
+        }
+    }
+}
+
+impl std::error::Error for ReactionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let (Self::Transient(error) | Self::Permanent(error)) = self;
+        Some(error.as_ref())
+    }
+}
+
+/// What PostgreSQL says when waiting helps. diesel keeps no SQLSTATE beyond its own kinds, so these are told by their
+/// words (as PostgreSQL says them in English): deadlock, lock and statement timeouts, an end of the session, a server
+/// that starts, stops, or has no room.
+const PASSING: &[&str] = &[
+    "deadlock detected",
+    "canceling statement due to",
+    "terminating connection",
+    "the database system is",
+    "too many connections",
+    "too many clients",
+    "remaining connection slots",
+    "could not",
+    "out of memory",
+    "out of shared memory",
+    "no space left",
+    "connection",
+];
+
+impl From<DieselError> for ReactionError {
+    fn from(error: DieselError) -> Self {
+        if passes(&error) { Self::Transient(error.into()) } else { Self::Permanent(error.into()) }
+    }
+}
+
+fn passes(error: &DieselError) -> bool {
+    match error {
+        DieselError::DatabaseError(kind, information) => match kind {
+            DatabaseErrorKind::SerializationFailure
+            | DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::ReadOnlyTransaction => true,
+            DatabaseErrorKind::Unknown => {
+                let message = information.message().to_lowercase();
+                PASSING.iter().any(|passing| message.contains(passing))
+            }
+            _ => false,
+        },
+        DieselError::BrokenTransactionManager => true,
+        // the rollback failed too, which only a lost connection explains
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => passes(commit_error),
+        _ => false,
+    }
+}
+
+impl From<diesel_async::pooled_connection::deadpool::PoolError> for ReactionError {
+    fn from(error: diesel_async::pooled_connection::deadpool::PoolError) -> Self {
+        Self::Transient(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(kind: DatabaseErrorKind, message: &str) -> ReactionError {
+        DieselError::DatabaseError(kind, Box::new(message.to_owned())).into()
+    }
+
+    #[test]
+    fn what_waiting_helps_against_is_transient() {
+        for message in [
+            "deadlock detected",
+            "canceling statement due to lock timeout",
+            "terminating connection due to administrator command",
+            "the database system is starting up",
+        ] {
+            assert!(matches!(database(DatabaseErrorKind::Unknown, message), ReactionError::Transient(_)), "{message}");
+        }
+        assert!(matches!(database(DatabaseErrorKind::SerializationFailure, ""), ReactionError::Transient(_)));
+    }
+
+    #[test]
+    fn what_the_data_caused_is_permanent() {
+        assert!(matches!(database(DatabaseErrorKind::CheckViolation, ""), ReactionError::Permanent(_)));
+        assert!(matches!(database(DatabaseErrorKind::Unknown, "integer out of range"), ReactionError::Permanent(_)));
+        assert!(matches!(DieselError::NotFound.into(), ReactionError::Permanent(_)));
+    }
+}

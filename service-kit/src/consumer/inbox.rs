@@ -1,0 +1,89 @@
+//! The inbox: which events have been handled.
+
+use std::{collections::HashSet, time::Duration};
+
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, Double, Text, Uuid as SqlUuid};
+use diesel::{QueryResult, QueryableByName};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+/// How far back the inbox reaches unless told otherwise: longer than topics are kept.
+pub const REACH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The ids that have a place in the inbox now, by database time. Ids of the coming week have one too, for clocks that
+/// run ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
+pub(crate) struct Range {
+    #[diesel(sql_type = SqlUuid)]
+    pub from: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    pub to: Uuid,
+}
+
+impl Range {
+    /// The range of an inbox that reaches back that far.
+    pub async fn read(conn: &mut AsyncPgConnection, reach: Duration) -> QueryResult<Self> {
+        diesel::sql_query(
+            "select inbox_bound(now() - make_interval(secs => $1)) as from, inbox_bound(now() + interval '7 days') as to",
+        )
+        .bind::<Double, _>(reach.as_secs_f64())
+        .get_result(conn)
+        .await
+    }
+
+    /// Why an id has no place, if it has none.
+    pub fn refuses(self, id: Uuid) -> Option<&'static str> {
+        if id < self.from {
+            Some("its id is older than the inbox reaches, so that it can't be told whether it was handled")
+        } else if id >= self.to {
+            Some("its id is from the future")
+        } else {
+            None
+        }
+    }
+}
+
+/// Makes the partitions that are needed now and drops those that are too old.
+pub(crate) async fn upkeep(conn: &mut AsyncPgConnection, reach: Duration) -> QueryResult<()> {
+    diesel::sql_query("select inbox_upkeep(make_interval(secs => $1))")
+        .bind::<Double, _>(reach.as_secs_f64())
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Notes events as handled, and returns those that were not noted before.
+pub(crate) async fn insert(conn: &mut AsyncPgConnection, consumer: &str, ids: &[Uuid]) -> QueryResult<HashSet<Uuid>> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    Ok(Insert { consumer, ids }.load(conn).await?.into_iter().collect())
+}
+
+/// Written by hand with a static id, so that it stays prepared whatever the size of the batch.
+struct Insert<'a> {
+    consumer: &'a str,
+    ids: &'a [Uuid],
+}
+
+impl QueryFragment<Pg> for Insert<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("insert into inbox (consumer, event_id) select ");
+        out.push_bind_param::<Text, _>(self.consumer)?;
+        out.push_sql(", unnest(");
+        out.push_bind_param::<Array<SqlUuid>, _>(self.ids)?;
+        out.push_sql(") on conflict do nothing returning event_id");
+        Ok(())
+    }
+}
+
+impl QueryId for Insert<'_> {
+    type QueryId = Insert<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Insert<'_> {
+    type SqlType = SqlUuid;
+}

@@ -1,0 +1,118 @@
+//! Hears events from Kafka and has them handled once each, in the order of their keys.
+//!
+//! One thread polls and feeds a bounded lane per partition. A lane takes a micro-batch and, in one transaction, notes
+//! the events in the inbox, lets the service react to those that are new, and notes how far it came; only after the
+//! commit is the offset stored. What can't be handled goes to [`crate::dead_letters`] and parks its key.
+
+mod batch;
+mod bury;
+mod error;
+mod inbox;
+mod outcome;
+mod progress;
+mod record;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+use std::future::Future;
+
+use diesel_async::AsyncPgConnection;
+use uuid::Uuid;
+
+pub use error::ReactionError;
+pub use outcome::{Handled, Outcome, Why};
+pub use record::{Envelope, Incoming, Place, Record};
+
+/// Why a record can't be read as an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undecodable {
+    /// A type that this build has never heard of: a newer producer. Counted and skipped.
+    UnknownType,
+    /// Anything else, an unknown major version of a known type included: it parks its key.
+    Poison(String),
+}
+
+/// What a service does about the events that it hears. The kit opens the transaction, writes the inbox and commits.
+pub trait Reactions: Send + Sync + 'static {
+    /// The events of the service's world.
+    type Event: Send + Sync + 'static;
+
+    /// Reads the value of an event whose `ce_type` is `event_type`.
+    ///
+    /// # Errors
+    /// See [`Undecodable`].
+    fn decode(&self, event_type: &str, value: &[u8]) -> Result<Self::Event, Undecodable>;
+
+    /// Locks what the whole batch needs, in an order that all lanes share: all roots sorted, then all else sorted. Runs
+    /// once before the events are reacted to one by one, in the same transaction.
+    fn prepare(
+        &self,
+        conn: &mut AsyncPgConnection,
+        batch: &[Incoming<Self::Event>],
+    ) -> impl Future<Output = Result<(), ReactionError>> + Send;
+
+    /// Reacts to one event, inside the transaction that marks it handled. May run again after a rollback: nothing that
+    /// a rollback doesn't undo belongs here.
+    fn react(
+        &self,
+        conn: &mut AsyncPgConnection,
+        incoming: &Incoming<Self::Event>,
+    ) -> impl Future<Output = Result<Handled, ReactionError>> + Send;
+}
+
+/// The copy of a dead letter that goes to `<group>.dlq`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterCopy {
+    /// An id of its own, UUID v7; the event's own id stays in the headers.
+    pub id: Uuid,
+    /// `<group>.dlq`.
+    pub topic: String,
+    /// The record's key.
+    pub key: String,
+    /// The record's headers, and where and why it failed (`dead_letter_topic`, `_partition`, `_offset`, `_error`,
+    /// `_attempts`; `_value_omitted` where the value was too large to go with it).
+    pub headers: Vec<(String, String)>,
+    /// The record's value, unless it was too large.
+    pub value: Vec<u8>,
+}
+
+/// Sends copies of dead letters on, through the service's outbox: on the same connection, in the same transaction.
+pub trait DeadLetterSink: Send + Sync + 'static {
+    /// Appends the copy.
+    fn dead_letter(
+        &self,
+        conn: &mut AsyncPgConnection,
+        copy: DeadLetterCopy,
+    ) -> impl Future<Output = Result<(), ReactionError>> + Send;
+}
+
+/// How a topic is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each event once, through the inbox; its progress holds timers back.
+    Inbox,
+    /// A compacted topic that tells the present: no inbox, no age limit, no parked keys, no timers. The reaction keeps
+    /// the highest sequence per key and drops lower ones.
+    LatestPerKey,
+}
+
+/// A topic that a service hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Its name.
+    pub topic: String,
+    /// How it is read.
+    pub mode: Mode,
+}
+
+impl Subscription {
+    /// Hears each event of `topic` once.
+    pub fn inbox(topic: impl Into<String>) -> Self {
+        Self { topic: topic.into(), mode: Mode::Inbox }
+    }
+
+    /// Hears the present that the compacted `topic` tells.
+    pub fn latest_per_key(topic: impl Into<String>) -> Self {
+        Self { topic: topic.into(), mode: Mode::LatestPerKey }
+    }
+}

@@ -1,0 +1,145 @@
+//! A record as Kafka has it, and the CloudEvents envelope in its headers (binary mode).
+
+use chrono::{DateTime, Utc};
+use rdkafka::Message as _;
+use rdkafka::message::{BorrowedMessage, Headers as _};
+use uuid::Uuid;
+
+use super::{Reactions, Undecodable};
+
+/// The CloudEvents attributes of an event, read from its `ce_` headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// `ce_id`, a UUID v7.
+    pub id: Uuid,
+    /// `ce_source`: who said it.
+    pub source: String,
+    /// `ce_type`.
+    pub event_type: String,
+    /// `ce_time`: when the change was made, by its maker's clock.
+    pub time: DateTime<Utc>,
+    /// `ce_subject`: the aggregate's id.
+    pub subject: Option<String>,
+    /// `ce_sequence`: the count of this key's events on this topic, from 1.
+    pub sequence: Option<i64>,
+    /// `ce_correlationid`.
+    pub correlation_id: Option<String>,
+    /// `ce_causationid`: the event reacted to.
+    pub causation_id: Option<Uuid>,
+    /// `ce_traceparent`: the W3C trace context in which the change was made.
+    pub traceparent: Option<String>,
+}
+
+/// Where a record lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// An event that was heard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incoming<E> {
+    /// The event.
+    pub event: E,
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// The record's key.
+    pub key: String,
+    /// Where it lies.
+    pub place: Place,
+}
+
+/// A record as it lies in Kafka.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where it lies.
+    pub place: Place,
+    /// The key as text; bytes that are no UTF-8 are replaced, a missing key is empty.
+    pub key: String,
+    /// Names and values, in order. Bytes that are no UTF-8 are replaced.
+    pub headers: Vec<(String, String)>,
+    /// The raw value; none for a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Record {
+    pub(crate) fn read(message: &BorrowedMessage<'_>) -> Self {
+        Self {
+            place: Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() },
+            key: text(message.key().unwrap_or_default()),
+            headers: message
+                .headers()
+                .into_iter()
+                .flat_map(|headers| headers.iter())
+                .map(|header| (text(header.key.as_bytes()), text(header.value.unwrap_or_default())))
+                .collect(),
+            value: message.payload().map(<[u8]>::to_vec),
+        }
+    }
+
+    /// The value of a header, by its name; the first when there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The event's id, when it has one that is a UUID v7: only these have a place in the inbox.
+    pub(crate) fn event_id(&self) -> Option<Uuid> {
+        let id: Uuid = self.header("ce_id")?.parse().ok()?;
+        (id.get_version_num() == 7).then_some(id)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.len() + headers + self.value.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Reads envelope and event.
+    pub(crate) fn decode<R: Reactions>(&self, reactions: &R) -> Result<Incoming<R::Event>, Undecodable> {
+        let event_type = self.required("ce_type")?;
+        let value = self.value.as_deref().ok_or_else(|| Undecodable::Poison("it has no value".to_owned()))?;
+        // the type first: of a type from the future not even the envelope need be as we know it
+        let event = reactions.decode(event_type, value)?;
+        let envelope = self.envelope(event_type)?;
+        Ok(Incoming { event, envelope, key: self.key.clone(), place: self.place.clone() })
+    }
+
+    fn envelope(&self, event_type: &str) -> Result<Envelope, Undecodable> {
+        let id = self.required("ce_id")?;
+        let id = self.event_id().ok_or_else(|| poison("ce_id", id, "a UUID v7"))?;
+        let time = self.required("ce_time")?;
+        let parsed = DateTime::parse_from_rfc3339(time).map_err(|_| poison("ce_time", time, "a time as in RFC 3339"))?;
+        Ok(Envelope {
+            id,
+            source: self.required("ce_source")?.to_owned(),
+            event_type: event_type.to_owned(),
+            time: parsed.to_utc(),
+            subject: self.header("ce_subject").map(str::to_owned),
+            sequence: self.parsed("ce_sequence", "a number")?,
+            correlation_id: self.header("ce_correlationid").map(str::to_owned),
+            causation_id: self.parsed("ce_causationid", "a UUID")?,
+            traceparent: self.header("ce_traceparent").map(str::to_owned),
+        })
+    }
+
+    fn required(&self, name: &'static str) -> Result<&str, Undecodable> {
+        self.header(name).ok_or_else(|| Undecodable::Poison(format!("the header {name} is missing")))
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Undecodable> {
+        self.header(name).map(|value| value.parse().map_err(|_| poison(name, value, expected))).transpose()
+    }
+}
+
+fn poison(name: &str, value: &str, expected: &str) -> Undecodable {
+    Undecodable::Poison(format!("the header {name} is {value:?} instead of {expected}"))
+}
+
+/// Text that PostgreSQL can keep: no NUL, and U+FFFD for what is no UTF-8.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
+}

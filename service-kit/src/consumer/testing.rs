@@ -1,0 +1,84 @@
+//! One event, handled as a lane would: for the tests of a service's reactions, without Kafka.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::deadpool::Pool;
+
+use super::batch::Handler;
+use super::bury::Failure;
+use super::{
+    DeadLetterCopy, DeadLetterSink, Mode, Outcome, Place, ReactionError, Reactions, Record, Subscription, inbox,
+};
+
+/// The consumer group under which [`react`] writes the inbox.
+pub const CONSUMER: &str = "test";
+
+static OFFSETS: AtomicI64 = AtomicI64::new(0);
+
+impl Record {
+    /// A record at the next offset of partition 0, as a producer would have sent it.
+    pub fn sent<N: Into<String>, V: Into<String>>(
+        topic: impl Into<String>,
+        key: impl Into<String>,
+        headers: impl IntoIterator<Item = (N, V)>,
+        value: impl Into<Vec<u8>>,
+    ) -> Self {
+        Self {
+            place: Place { topic: topic.into(), partition: 0, offset: OFFSETS.fetch_add(1, Ordering::Relaxed) },
+            key: key.into(),
+            headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            value: Some(value.into()),
+        }
+    }
+}
+
+/// Drops the copies of dead letters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCopies;
+
+impl DeadLetterSink for NoCopies {
+    async fn dead_letter(&self, _conn: &mut AsyncPgConnection, _copy: DeadLetterCopy) -> Result<(), ReactionError> {
+        Ok(())
+    }
+}
+
+/// Handles one record of a topic heard through the inbox, as the service's consumer would, under the name
+/// [`CONSUMER`]: inbox, parked keys, `prepare`, `react`, all in one transaction; a failure for good makes a dead letter.
+///
+/// # Errors
+/// A failure that may pass, which a lane would try again.
+pub async fn react<R: Reactions>(
+    pool: &Pool<AsyncPgConnection>,
+    reactions: &R,
+    record: &Record,
+) -> Result<Outcome, ReactionError> {
+    let subscription = Subscription::inbox(record.place.topic.as_str());
+    react_as(pool, CONSUMER, &subscription, reactions, &NoCopies, record).await
+}
+
+/// Like [`react`], with everything to choose.
+///
+/// # Errors
+/// A failure that may pass, which a lane would try again.
+pub async fn react_as<R: Reactions>(
+    pool: &Pool<AsyncPgConnection>,
+    consumer: &str,
+    subscription: &Subscription,
+    reactions: &R,
+    sink: &impl DeadLetterSink,
+    record: &Record,
+) -> Result<Outcome, ReactionError> {
+    let mode: Mode = subscription.mode;
+    let mut conn = pool.get().await?;
+    let range = inbox::Range::read(&mut conn, inbox::REACH).await?;
+    let handler = Handler { consumer, reactions, sink, range };
+    match handler.handle(&mut conn, mode, std::slice::from_ref(record)).await {
+        Ok(outcomes) => Ok(outcomes.into_iter().next().unwrap_or(Outcome::Skipped)),
+        Err(ReactionError::Permanent(error)) => {
+            let failure = Failure { error: &format!("{error:#}"), attempts: 1 };
+            handler.bury(&mut conn, mode, record, &failure).await
+        }
+        Err(passing) => Err(passing),
+    }
+}

@@ -4,14 +4,19 @@
 
 pub mod clock;
 pub mod config;
+pub mod consumer;
 pub mod http;
 pub mod migrate;
+pub mod outside;
 pub mod pool;
 pub mod retry;
+mod schema;
 pub mod shutdown;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod timers;
 pub mod trace;
 
+pub use migrate::MIGRATIONS;
 pub use pool::Pool;

@@ -9,6 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::pool;
 
+/// The kit's own tables: inbox, parked keys, dead letters, consumer progress, timers.
+pub const MIGRATIONS: EmbeddedMigrations = diesel_migrations::embed_migrations!();
+
 /// Names the advisory lock that keeps two starters from migrating one database at once.
 const LOCK: i64 = 0x7175_6164_7269_6c6c; // "quadrill"
 

@@ -9,7 +9,9 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::bury::{self, Failure};
-use super::{DeadLetterSink, Handled, Incoming, Mode, Outcome, ReactionError, Reactions, Record, Undecodable, inbox, progress};
+use super::{
+    DeadLetterSink, Handled, Incoming, Mode, Outcome, ReactionError, Reactions, Record, Undecodable, inbox, progress,
+};
 use crate::trace;
 
 /// Who handles: the consumer group, what the service does, and where copies of dead letters go.

@@ -70,7 +70,11 @@ pub struct Record {
 impl Record {
     pub(crate) fn read(message: &BorrowedMessage<'_>) -> Self {
         Self {
-            place: Place { topic: message.topic().to_owned(), partition: message.partition(), offset: message.offset() },
+            place: Place {
+                topic: message.topic().to_owned(),
+                partition: message.partition(),
+                offset: message.offset(),
+            },
             key: text(message.key().unwrap_or_default()),
             headers: message
                 .headers()
@@ -112,7 +116,8 @@ impl Record {
         let id = self.required("ce_id")?;
         let id = self.event_id().ok_or_else(|| poison("ce_id", id, "a UUID v7"))?;
         let time = self.required("ce_time")?;
-        let parsed = DateTime::parse_from_rfc3339(time).map_err(|_| poison("ce_time", time, "a time as in RFC 3339"))?;
+        let parsed =
+            DateTime::parse_from_rfc3339(time).map_err(|_| poison("ce_time", time, "a time as in RFC 3339"))?;
         Ok(Envelope {
             id,
             source: self.required("ce_source")?.to_owned(),

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use diesel_async::AsyncPgConnection;
-use diesel_async::pooled_connection::deadpool::Pool;
 
 use super::batch::Handler;
 use super::bury::Failure;
 use super::{
     DeadLetterCopy, DeadLetterSink, Mode, Outcome, Place, ReactionError, Reactions, Record, Subscription, inbox,
 };
+use crate::Pool;
 
 /// The consumer group under which [`react`] writes the inbox.
 pub const CONSUMER: &str = "test";
@@ -48,11 +48,7 @@ impl DeadLetterSink for NoCopies {
 ///
 /// # Errors
 /// A failure that may pass, which a lane would try again.
-pub async fn react<R: Reactions>(
-    pool: &Pool<AsyncPgConnection>,
-    reactions: &R,
-    record: &Record,
-) -> Result<Outcome, ReactionError> {
+pub async fn react<R: Reactions>(pool: &Pool, reactions: &R, record: &Record) -> Result<Outcome, ReactionError> {
     let subscription = Subscription::inbox(record.place.topic.as_str());
     react_as(pool, CONSUMER, &subscription, reactions, &NoCopies, record).await
 }
@@ -62,7 +58,7 @@ pub async fn react<R: Reactions>(
 /// # Errors
 /// A failure that may pass, which a lane would try again.
 pub async fn react_as<R: Reactions>(
-    pool: &Pool<AsyncPgConnection>,
+    pool: &Pool,
     consumer: &str,
     subscription: &Subscription,
     reactions: &R,

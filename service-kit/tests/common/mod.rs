@@ -1,0 +1,134 @@
+//! A service in small: it writes down what it hears, and fails when told to.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "each test uses its part")]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::anyhow;
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::consumer::{
+    DeadLetterCopy, DeadLetterSink, Handled, Incoming, ReactionError, Reactions, Record, Undecodable, Why,
+};
+use service_kit::testing::TestDb;
+use uuid::Uuid;
+
+/// A database with the kit's tables, one for what was heard and one for copies of dead letters.
+pub async fn database() -> TestDb {
+    let db = TestDb::new(&[service_kit::MIGRATIONS]).await;
+    let mut conn = db.conn().await;
+    for table in [
+        "create table heard (n bigint generated always as identity, key text not null, what text not null)",
+        "create table copies (topic text not null, key text not null, headers text not null, value text not null)",
+    ] {
+        sql_query(table).execute(&mut conn).await.unwrap();
+    }
+    db
+}
+
+/// Writes down what it hears. `poison` fails for good until it is cured, `panic` panics, `unreadable` can't be decoded.
+#[derive(Default)]
+pub struct Notebook {
+    pub cured: AtomicBool,
+}
+
+impl Notebook {
+    pub fn cure(&self) {
+        self.cured.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Reactions for Notebook {
+    type Event = String;
+
+    fn decode(&self, event_type: &str, value: &[u8]) -> Result<String, Undecodable> {
+        match (event_type, std::str::from_utf8(value)) {
+            ("from.the.future.v1", _) => Err(Undecodable::UnknownType),
+            (_, Ok("unreadable")) | (_, Err(_)) => Err(Undecodable::Poison("it can't be read".to_owned())),
+            (_, Ok(what)) => Ok(what.to_owned()),
+        }
+    }
+
+    async fn prepare(&self, _conn: &mut AsyncPgConnection, _batch: &[Incoming<String>]) -> Result<(), ReactionError> {
+        Ok(())
+    }
+
+    async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<String>) -> Result<Handled, ReactionError> {
+        sql_query("insert into heard (key, what) values ($1, $2)")
+            .bind::<Text, _>(&incoming.key)
+            .bind::<Text, _>(&incoming.event)
+            .execute(conn)
+            .await?;
+        match incoming.event.as_str() {
+            "poison" if !AtomicBool::load(&self.cured, Ordering::SeqCst) => Err(ReactionError::Permanent(anyhow!("it hurts"))),
+            "panic" => panic!("out of wits"),
+            "ignore" => Ok(Handled::Ignored(Why::NotForUs)),
+            _ => Ok(Handled::Applied),
+        }
+    }
+}
+
+/// Keeps copies of dead letters in a table, as an outbox would.
+#[derive(Clone, Copy)]
+pub struct Copies;
+
+impl DeadLetterSink for Copies {
+    async fn dead_letter(&self, conn: &mut AsyncPgConnection, copy: DeadLetterCopy) -> Result<(), ReactionError> {
+        sql_query("insert into copies values ($1, $2, $3, $4)")
+            .bind::<Text, _>(copy.topic)
+            .bind::<Text, _>(copy.key)
+            .bind::<Text, _>(format!("{:?}", copy.headers))
+            .bind::<Text, _>(String::from_utf8_lossy(&copy.value).into_owned())
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The headers of an event.
+pub fn headers(id: Uuid, event_type: &str) -> Vec<(String, String)> {
+    [
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", id.to_string()),
+        ("ce_source", "/test".to_owned()),
+        ("ce_type", event_type.to_owned()),
+        ("ce_time", "2026-01-01T00:00:00Z".to_owned()),
+        ("ce_sequence", format!("{:020}", 1)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// An event `what` for `key`, with an id of its own.
+pub fn event(topic: &str, key: &str, what: &str) -> Record {
+    Record::sent(topic, key, headers(Uuid::now_v7(), "noted.v1"), what)
+}
+
+#[derive(QueryableByName)]
+struct Heard {
+    #[diesel(sql_type = Text)]
+    what: String,
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// What was written down for these keys, in order.
+pub async fn heard(db: &TestDb, keys: &[&str]) -> Vec<String> {
+    let heard: Vec<Heard> = sql_query("select what from heard where key = any($1) order by n")
+        .bind::<Array<Text>, _>(keys)
+        .load(&mut db.conn().await)
+        .await
+        .unwrap();
+    heard.into_iter().map(|heard| heard.what).collect()
+}
+
+/// The rows of a table.
+pub async fn count(db: &TestDb, table: &str) -> i64 {
+    let count: Count =
+        sql_query(format!("select count(*) as n from {table}")).get_result(&mut db.conn().await).await.unwrap();
+    count.n
+}

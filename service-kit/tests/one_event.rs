@@ -1,0 +1,99 @@
+//! One event in one transaction: inbox, parked keys, reaction.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::time::{Duration, SystemTime};
+
+use common::{Copies, Notebook, count, database, event, headers, heard};
+use service_kit::consumer::testing::{CONSUMER, react, react_as};
+use service_kit::consumer::{Outcome, Record, Subscription, Why};
+use uuid::{NoContext, Timestamp, Uuid};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_heard_twice_is_handled_once() {
+    let db = database().await;
+    let placed = event("t", "k", "placed");
+    assert_eq!(react(&db.pool, &Notebook::default(), &placed).await.unwrap(), Outcome::Applied);
+    assert_eq!(react(&db.pool, &Notebook::default(), &placed).await.unwrap(), Outcome::Duplicate);
+    assert_eq!(heard(&db, &["k"]).await, ["placed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_ignores_is_still_noted_in_the_inbox() {
+    let db = database().await;
+    let ignored = react(&db.pool, &Notebook::default(), &event("t", "k", "ignore")).await.unwrap();
+    assert_eq!(ignored, Outcome::Ignored(Why::NotForUs));
+    assert_eq!(count(&db, "inbox").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_type_is_skipped_without_an_inbox_row() {
+    let db = database().await;
+    let newer = Record::sent("t", "k", headers(Uuid::now_v7(), "from.the.future.v1"), "{}");
+    assert_eq!(react(&db.pool, &Notebook::default(), &newer).await.unwrap(), Outcome::Skipped);
+    assert_eq!((count(&db, "inbox").await, count(&db, "dead_letters").await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_reaction_leaves_nothing_and_parks_only_its_key_on_its_topic() {
+    let db = database().await;
+    let notebook = Notebook::default();
+    let failed = react(&db.pool, &notebook, &event("t", "k", "poison")).await.unwrap();
+    assert_eq!(failed, Outcome::DeadLettered("it hurts".to_owned()));
+    assert_eq!(react(&db.pool, &notebook, &event("t", "k", "later")).await.unwrap(), Outcome::QueuedBehind);
+    assert_eq!(react(&db.pool, &notebook, &event("t", "other", "fine")).await.unwrap(), Outcome::Applied);
+    assert_eq!(react(&db.pool, &notebook, &event("u", "k", "elsewhere")).await.unwrap(), Outcome::Applied);
+    assert_eq!(heard(&db, &["k", "other"]).await, ["fine", "elsewhere"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_a_failure_for_good() {
+    let db = database().await;
+    let failed = react(&db.pool, &Notebook::default(), &event("t", "k", "panic")).await.unwrap();
+    assert_eq!(failed, Outcome::DeadLettered("panicked: out of wits".to_owned()));
+    assert_eq!(count(&db, "heard").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_sends_one_copy_however_often_it_is_heard() {
+    let db = database().await;
+    let (topic, notebook) = (Subscription::inbox("t"), Notebook::default());
+    let headless = Record::sent("t", "k", Vec::<(String, String)>::new(), "?");
+    for unreadable in [event("t", "k2", "unreadable"), headless] {
+        let first = react_as(&db.pool, CONSUMER, &topic, &notebook, &Copies, &unreadable).await.unwrap();
+        assert!(matches!(first, Outcome::DeadLettered(_)), "{first:?}");
+        react_as(&db.pool, CONSUMER, &topic, &notebook, &Copies, &unreadable).await.unwrap();
+    }
+    assert_eq!((count(&db, "dead_letters").await, count(&db, "copies").await), (2, 2));
+    assert_eq!(count(&db, "copies where topic = 'test.dlq' and headers like '%dead_letter_offset%'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_older_than_the_inbox_reaches_never_goes_through() {
+    let db = database().await;
+    let long_ago = SystemTime::now() - Duration::from_secs(31 * 24 * 60 * 60);
+    let since = long_ago.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let id = Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), 0));
+    let old = Record::sent("t", "k", headers(id, "noted.v1"), "old");
+    let outcome = react(&db.pool, &Notebook::default(), &old).await.unwrap();
+    assert!(matches!(outcome, Outcome::DeadLettered(why) if why.contains("older than the inbox reaches")));
+    assert_eq!(count(&db, "heard").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compacted_topic_needs_no_inbox_and_parks_nothing() {
+    let db = database().await;
+    let (topic, notebook) = (Subscription::latest_per_key("p"), Notebook::default());
+    let mut outcomes = Vec::new();
+    let mut tombstone = event("p", "k", "");
+    tombstone.value = None;
+    for record in [event("p", "k", "unreadable"), event("p", "k", "newer"), tombstone] {
+        outcomes.push(react_as(&db.pool, CONSUMER, &topic, &notebook, &Copies, &record).await.unwrap());
+    }
+    assert_eq!(outcomes[1..], [Outcome::Applied, Outcome::Skipped]);
+    assert_eq!(
+        (count(&db, "inbox").await, count(&db, "parked_keys").await, count(&db, "dead_letters").await),
+        (0, 0, 1)
+    );
+}

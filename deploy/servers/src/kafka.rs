@@ -7,6 +7,7 @@ mod topics;
 
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::ExitStatus,
     time::Duration,
@@ -26,7 +27,7 @@ use tokio::{
 pub use self::topics::{TooFewPartitions, Topic, ensure_topics};
 use crate::{
     Durability, port,
-    process::{Identity, ServerProcess},
+    process::{Identity, ServerProcess, rotate_log},
 };
 
 /// Recovery of the logs after a crash takes its time.
@@ -63,7 +64,8 @@ impl Kafka {
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
         let java = java::find()?;
         let class_path = jars::class_path(options.jars.as_deref()).await?;
-        fs::create_dir_all(&options.folder).with_context(|| format!("making {}", options.folder.display()))?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.folder);
+        made.with_context(|| format!("making {}", options.folder.display()))?;
         let folder = fs::canonicalize(&options.folder)?;
         stop_left_over(&folder).await?;
         let port = port::claim(options.port, "Apache Kafka")?;
@@ -84,7 +86,9 @@ impl Kafka {
         }
         command.arg(format!("-Dlog4j2.configurationFile=file:{}", files.log4j().display()));
         command.arg("-cp").arg(&class_path).arg("kafka.Kafka").arg(files.server());
-        let process = ServerProcess::spawn("Apache Kafka", command, &folder.join("kafka.log"))?;
+        let log = folder.join("kafka.log");
+        rotate_log(&log)?;
+        let process = ServerProcess::spawn("Apache Kafka", command, &log)?;
         fs::write(pid_file(&folder), process.identity().pid.to_string())?;
         let mut node = Self { process, port };
         node.ready().await?;

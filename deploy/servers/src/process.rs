@@ -118,9 +118,10 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     /// Starts the command in a process group of its own, so that Ctrl-C in the terminal doesn't reach it before its
-    /// users, with all it prints in `log`; an earlier log is kept as `<log>.1`.
+    /// users, with all it prints appended to `log`. A file and no pipe: it goes on when whoever started it is killed.
     pub fn spawn(name: &'static str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
-        let output = fresh_log(log).with_context(|| format!("the log file {}", log.display()))?;
+        let output = File::options().create(true).append(true).open(log);
+        let output = output.with_context(|| format!("the log file {}", log.display()))?;
         command.process_group(0).kill_on_drop(true).stdin(Stdio::null());
         command.stdout(output.try_clone()?).stderr(output);
         let program = command.as_std().get_program().to_string_lossy().into_owned();
@@ -179,13 +180,16 @@ impl ServerProcess {
     }
 }
 
-fn fresh_log(log: &Path) -> io::Result<File> {
-    if log.exists() {
-        let mut earlier = log.as_os_str().to_owned();
-        earlier.push(".1");
-        std::fs::rename(log, earlier)?;
+/// Begins a new log; the earlier one is kept as `<log>.1`.
+pub fn rotate_log(log: &Path) -> anyhow::Result<()> {
+    let mut earlier = log.as_os_str().to_owned();
+    earlier.push(".1");
+    match std::fs::rename(log, earlier) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("rotating {}", log.display()))
+        }
+        _ => Ok(()),
     }
-    File::create(log)
 }
 
 #[cfg(test)]

@@ -82,6 +82,9 @@ transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
+# a killed node is let in again when its earlier self has timed out
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 # a killed member is to be missed in seconds, a new one to get its partitions at once
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000

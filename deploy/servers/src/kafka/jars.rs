@@ -208,7 +208,9 @@ async fn fetch_over_http(staging: &Path, jars: &[Jar], base: &str) -> anyhow::Re
         .build()
         .context("HTTP client")?;
     let base = base.trim_end_matches('/');
-    let fetched = stream::iter(jars).map(|jar| fetch_one(&client, base, jar, staging)).buffer_unordered(AT_ONCE);
+    // made before they are streamed: a closure that borrows inside a stream keeps the whole future from being `Send`
+    let downloads: Vec<_> = jars.iter().map(|jar| fetch_one(&client, base, jar, staging)).collect();
+    let fetched = stream::iter(downloads).buffer_unordered(AT_ONCE);
     fetched
         .try_fold(0, |done, ()| async move {
             show_progress(done + 1, jars.len());

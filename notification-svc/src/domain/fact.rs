@@ -1,0 +1,172 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use shared_events::{
+    Address, CancelReason, LineText, Money, OrderCancelled, OrderPlaced, PaymentRefunded, ShipmentDispatched,
+};
+
+/// Which text tells a fact. One file in `templates/` each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Template {
+    /// The order was accepted.
+    OrderPlaced,
+    /// Goods and money are arranged.
+    OrderConfirmed,
+    /// The order has ended, and why.
+    OrderCancelled,
+    /// A parcel left, with carrier and tracking number.
+    ShipmentDispatched,
+    /// A parcel arrived.
+    ShipmentDelivered,
+    /// Money went back.
+    PaymentRefunded,
+}
+
+impl Template {
+    /// All of them.
+    pub const ALL: [Template; 6] = [
+        Template::OrderPlaced,
+        Template::OrderConfirmed,
+        Template::OrderCancelled,
+        Template::ShipmentDispatched,
+        Template::ShipmentDelivered,
+        Template::PaymentRefunded,
+    ];
+
+    /// As it stands in the table, in events and in answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Template::OrderPlaced => "order_placed",
+            Template::OrderConfirmed => "order_confirmed",
+            Template::OrderCancelled => "order_cancelled",
+            Template::ShipmentDispatched => "shipment_dispatched",
+            Template::ShipmentDelivered => "shipment_delivered",
+            Template::PaymentRefunded => "payment_refunded",
+        }
+    }
+
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Template::OrderPlaced => include_str!("../../templates/order_placed.txt"),
+            Template::OrderConfirmed => include_str!("../../templates/order_confirmed.txt"),
+            Template::OrderCancelled => include_str!("../../templates/order_cancelled.txt"),
+            Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.txt"),
+            Template::ShipmentDelivered => include_str!("../../templates/shipment_delivered.txt"),
+            Template::PaymentRefunded => include_str!("../../templates/payment_refunded.txt"),
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What happened, with what its text needs and no more. Kept as JSON until the customer is known.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// The order was accepted.
+    Placed {
+        /// What was ordered.
+        lines: Vec<Line>,
+        /// The sum, for people.
+        total: String,
+        /// Where it goes, line by line.
+        address: Vec<String>,
+    },
+    /// Goods and money are arranged.
+    Confirmed,
+    /// The order has ended.
+    Cancelled {
+        /// Why.
+        reason: CancelReason,
+    },
+    /// A parcel left.
+    Dispatched {
+        /// Who carries it.
+        carrier: LineText,
+        /// Where to follow it.
+        tracking_number: LineText,
+    },
+    /// A parcel arrived.
+    Delivered,
+    /// Money went back.
+    Refunded {
+        /// How much, for people.
+        amount: String,
+    },
+}
+
+/// One line of an order, for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// How many.
+    pub quantity: u32,
+    /// Of what.
+    pub name: LineText,
+    /// For one piece.
+    pub unit_price: String,
+}
+
+impl Fact {
+    /// The text that tells it.
+    pub const fn template(&self) -> Template {
+        match self {
+            Fact::Placed { .. } => Template::OrderPlaced,
+            Fact::Confirmed => Template::OrderConfirmed,
+            Fact::Cancelled { .. } => Template::OrderCancelled,
+            Fact::Dispatched { .. } => Template::ShipmentDispatched,
+            Fact::Delivered => Template::ShipmentDelivered,
+            Fact::Refunded { .. } => Template::PaymentRefunded,
+        }
+    }
+}
+
+/// Shows which fact, not what is in it: an address must not reach a log.
+impl fmt::Debug for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fact({})", self.template())
+    }
+}
+
+impl From<&OrderPlaced> for Fact {
+    fn from(placed: &OrderPlaced) -> Self {
+        let line = |line: &shared_events::OrderLine| Line {
+            quantity: line.quantity.get(),
+            name: line.name.clone(),
+            unit_price: line.unit_price.to_string(),
+        };
+        Fact::Placed {
+            lines: placed.lines.iter().map(line).collect(),
+            total: placed.total.to_string(),
+            address: address_lines(&placed.delivery_address),
+        }
+    }
+}
+
+impl From<&OrderCancelled> for Fact {
+    fn from(cancelled: &OrderCancelled) -> Self {
+        Fact::Cancelled { reason: cancelled.reason }
+    }
+}
+
+impl From<&ShipmentDispatched> for Fact {
+    fn from(dispatched: &ShipmentDispatched) -> Self {
+        Fact::Dispatched { carrier: dispatched.carrier.clone(), tracking_number: dispatched.tracking_number.clone() }
+    }
+}
+
+impl From<&PaymentRefunded> for Fact {
+    fn from(refunded: &PaymentRefunded) -> Self {
+        let amount: Money = refunded.amount;
+        Fact::Refunded { amount: amount.to_string() }
+    }
+}
+
+fn address_lines(address: &Address) -> Vec<String> {
+    let place = format!("{} {}", address.postal_code, address.city);
+    let lines = [Some(address.line1.to_string()), address.line2.as_ref().map(ToString::to_string), Some(place)];
+    lines.into_iter().flatten().chain([address.country.as_str().to_owned()]).collect()
+}

@@ -1,0 +1,132 @@
+use minijinja::{Environment, UndefinedBehavior, context};
+use shared_events::OrderId;
+
+use super::{Fact, Template};
+
+/// What a customer reads.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// One line.
+    pub subject: String,
+    /// Plain text.
+    pub body: String,
+}
+
+/// The texts, read once.
+pub struct Templates(Environment<'static>);
+
+impl Templates {
+    /// Reads all texts.
+    ///
+    /// # Errors
+    /// When one of them can't be read, which a test excludes.
+    pub fn new() -> Result<Self, minijinja::Error> {
+        let mut environment = Environment::new();
+        // A name that a text asks for and doesn't get is a mistake to be seen, not an empty place in a letter.
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        for template in Template::ALL {
+            environment.add_template(template.name(), template.text())?;
+        }
+        Ok(Self(environment))
+    }
+
+    /// Writes the letter that tells `name` of `fact`. The first line of a text is its subject.
+    ///
+    /// # Errors
+    /// When a text asks for what its fact doesn't have, or has no subject: a mistake in the text.
+    pub fn write(&self, order: OrderId, name: &str, fact: &Fact) -> Result<Letter, minijinja::Error> {
+        let context = context! { order_id => order.to_string(), name, ..minijinja::Value::from_serialize(fact) };
+        let text = self.0.get_template(fact.template().name())?.render(context)?;
+        match text.strip_prefix("Subject: ").and_then(|rest| rest.split_once("\n\n")) {
+            Some((subject, body)) if !subject.contains('\n') => {
+                Ok(Letter { subject: subject.to_owned(), body: format!("{}\n", body.trim_end()) })
+            }
+            _ => Err(minijinja::Error::new(minijinja::ErrorKind::SyntaxError, "a text starts with one line, Subject: ...")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_events::CancelReason;
+
+    use super::*;
+    use crate::domain::Line;
+
+    fn written(fact: &Fact) -> Letter {
+        let order = "01980a10-7c00-7000-8000-0000000000a1".parse().unwrap();
+        Templates::new().unwrap().write(order, "Zoë <Lee> & {{ name }}", fact).unwrap()
+    }
+
+    fn placed() -> Fact {
+        let line = |quantity, name: &str, price: &str| Line {
+            quantity,
+            name: name.parse().unwrap(),
+            unit_price: price.to_owned(),
+        };
+        Fact::Placed {
+            lines: vec![line(2, "Earl Grey, 250 g", "12.99 EUR"), line(1, "Mug", "8.00 EUR")],
+            total: "33.98 EUR".to_owned(),
+            address: vec!["1 Quay St".to_owned(), "T12 Cork".to_owned(), "IE".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_placed_order_is_told_with_its_lines_total_and_address() {
+        let body = written(&placed()).body;
+        assert!(body.contains("\n2 x Earl Grey, 250 g at 12.99 EUR\n1 x Mug at 8.00 EUR\n\nTotal: 33.98 EUR\n"), "{body}");
+        assert!(body.contains("\nIt goes to:\n1 Quay St\nT12 Cork\nIE\n\nOrder 01980a10"), "{body}");
+    }
+
+    #[test]
+    fn a_name_is_text_and_nothing_else() {
+        assert!(written(&Fact::Confirmed).body.starts_with("Hello Zoë <Lee> & {{ name }},\n\n"));
+    }
+
+    #[test]
+    fn every_reason_of_a_cancellation_has_words_of_its_own() {
+        use CancelReason::*;
+        let reasons = [OutOfStock, PaymentDeclined, Customer, Timeout, PaymentExpired];
+        let mut bodies: Vec<String> = reasons.map(|reason| written(&Fact::Cancelled { reason }).body).to_vec();
+        assert!(bodies[0].contains("no longer in stock") && bodies[2].contains("as you asked"));
+        bodies.sort();
+        bodies.dedup();
+        assert_eq!(bodies.len(), reasons.len());
+    }
+
+    #[test]
+    fn a_dispatch_is_told_with_carrier_and_tracking_number_and_a_refund_with_its_amount() {
+        let (carrier, tracking_number) = ("An Post".parse().unwrap(), "CE1".parse().unwrap());
+        let dispatched = written(&Fact::Dispatched { carrier, tracking_number }).body;
+        assert!(dispatched.contains("Carrier: An Post\nTracking number: CE1\n"), "{dispatched}");
+        assert!(written(&Fact::Refunded { amount: "12.99 EUR".to_owned() }).body.contains("given back 12.99 EUR for"));
+    }
+
+    #[test]
+    fn every_letter_names_its_order_and_reads_as_plain_lines() {
+        let (carrier, tracking_number) = ("A".parse().unwrap(), "B".parse().unwrap());
+        let facts = [
+            placed(),
+            Fact::Confirmed,
+            Fact::Cancelled { reason: CancelReason::Customer },
+            Fact::Dispatched { carrier, tracking_number },
+            Fact::Delivered,
+            Fact::Refunded { amount: "1.00 EUR".to_owned() },
+        ];
+        assert_eq!(facts.each_ref().map(Fact::template), Template::ALL);
+        for fact in facts {
+            let Letter { subject, body } = written(&fact);
+            assert!(subject.contains("01980a10-7c00-7000-8000-0000000000a1"), "{subject}");
+            assert!(body.ends_with("\nOrder 01980a10-7c00-7000-8000-0000000000a1\n"), "{body}");
+            assert!(!body.contains("\n\n\n") && !body.contains(" \n"), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_fact_is_kept_and_read_back_the_same_and_shows_no_address() {
+        let kept = serde_json::to_value(placed()).unwrap();
+        assert!(serde_json::from_value::<Fact>(kept).unwrap() == placed());
+        assert_eq!(format!("{:?}", placed()), "Fact(order_placed)");
+    }
+}

@@ -1,0 +1,11 @@
+//! What customers are told and how, without IO.
+
+mod delivery;
+mod fact;
+mod letter;
+mod status;
+
+pub use delivery::{MAX_ATTEMPTS, Next, SendError, after_failure};
+pub use fact::{Fact, Line, Template};
+pub use letter::{Letter, Templates};
+pub use status::Status;

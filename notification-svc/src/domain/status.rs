@@ -1,0 +1,43 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a message stands: queued -> sent or failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// To be sent, or to be sent again.
+    Queued,
+    /// The mail server has taken it.
+    Sent,
+    /// It will not be tried again by itself.
+    Failed,
+}
+
+impl Status {
+    const ALL: [Status; 3] = [Status::Queued, Status::Sent, Status::Failed];
+
+    /// As it stands in the table and in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Status::Queued => "queued",
+            Status::Sent => "sent",
+            Status::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Status::ALL.into_iter().find(|status| status.as_str() == name).ok_or("expected queued, sent or failed")
+    }
+}

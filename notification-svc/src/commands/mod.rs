@@ -1,0 +1,3 @@
+//! What this service does besides reacting; the transaction and the outbox append are visible here.
+
+pub mod record_delivery;

@@ -1,0 +1,84 @@
+//! The second transaction of a mail: what came of sending it, and the event that says so.
+
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::Pool;
+use shared_events::{Event, EventId, NotificationFailed, NotificationId, NotificationSent, OrderId};
+use uuid::Uuid;
+
+use crate::domain::{Next, SendError, after_failure};
+use crate::store::{notifications, roots};
+
+/// The way that mails go, as events and answers name it.
+const CHANNEL: &str = "email";
+
+/// One try to send one message.
+#[derive(Clone, Debug)]
+pub struct Try {
+    /// The message.
+    pub id: NotificationId,
+    /// Its order.
+    pub order: OrderId,
+    /// The event that it tells of.
+    pub event: Uuid,
+    /// Its text.
+    pub template: String,
+    /// Which try this was, from 1.
+    pub attempt: i32,
+}
+
+/// Records the outcome of a try: sent, to be tried again, or given up. A message that was done with already (by a worker
+/// that was taken for dead) stays as it is, and nothing is announced twice.
+///
+/// # Errors
+/// The database's; the try counts as not made then, and the message is due again when its lease is over.
+pub async fn record_delivery(pool: &Pool, this: &Try, outcome: Result<(), SendError>) -> anyhow::Result<()> {
+    let mut conn = pool.get().await?;
+    conn.transaction(async |conn| match &outcome {
+        Ok(()) => sent(conn, this).await,
+        Err(error) => match after_failure(this.attempt, error) {
+            Next::Again { wait } => {
+                let (wait, said) = (wait.as_secs_f64(), error.to_string());
+                notifications::try_again(conn, this.id, this.attempt, wait, &said).await?;
+                let (order, template) = (this.order, this.template.as_str());
+                tracing::warn!(%order, template, attempt = this.attempt, wait_seconds = wait, error = said, "a mail was not taken");
+                Ok(())
+            }
+            Next::GiveUp => given_up(conn, this, &error.to_string()).await,
+        },
+    })
+    .await
+}
+
+async fn sent(conn: &mut AsyncPgConnection, this: &Try) -> anyhow::Result<()> {
+    let event = NotificationSent {
+        order_id: this.order,
+        notification_id: this.id,
+        template: this.template.clone(),
+        channel: CHANNEL.to_owned(),
+    };
+    let mut root = roots::lock_or_create(conn, this.order).await?;
+    if notifications::mark_sent(conn, this.id).await? {
+        announce(conn, &mut root, this, event.into()).await?;
+    }
+    Ok(())
+}
+
+async fn given_up(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyhow::Result<()> {
+    let event = NotificationFailed {
+        order_id: this.order,
+        notification_id: this.id,
+        template: this.template.clone(),
+        channel: CHANNEL.to_owned(),
+        error: error.to_owned(),
+    };
+    let mut root = roots::lock_or_create(conn, this.order).await?;
+    if notifications::mark_failed(conn, this.id, error).await? {
+        tracing::error!(order.id = %this.order, template = this.template, error, "a mail was given up");
+        announce(conn, &mut root, this, event.into()).await?;
+    }
+    Ok(())
+}
+
+async fn announce(conn: &mut AsyncPgConnection, root: &mut roots::Root, this: &Try, event: Event) -> anyhow::Result<()> {
+    roots::announce(conn, root, vec![event], Some(EventId(this.event))).await
+}

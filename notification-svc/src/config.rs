@@ -1,0 +1,101 @@
+//! The configuration of this service, parsed once and checked whole.
+
+use std::str::FromStr;
+
+use secrecy::ExposeSecret;
+use service_kit::config::{ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, TelemetryConfig, Var};
+
+use crate::mail::{From, Transport};
+
+/// The variables that only this service reads, and its own default of `HTTP_ADDR`.
+pub mod vars {
+    use super::Var;
+
+    /// Where it listens.
+    pub static HTTP_ADDR: Var = Var {
+        name: "HTTP_ADDR",
+        what: "Where the service listens.",
+        expected: "an address and a port; port 0 takes a free one",
+        example: "0.0.0.0:8083",
+        default: Some("127.0.0.1:8083"),
+    };
+    /// How mails leave.
+    pub static MAIL_TRANSPORT: Var = Var {
+        name: "MAIL_TRANSPORT",
+        what: "How mails leave: as files in a folder, or to an SMTP server.",
+        expected: "file:FOLDER, smtp://HOST:PORT, smtp://USER:PASSWORD@HOST:PORT?tls=required or smtps://USER:PASSWORD@HOST:PORT",
+        example: "smtps://shop:secret@mail.example.com:465",
+        default: None,
+    };
+    /// Who they come from.
+    pub static MAIL_FROM: Var = Var {
+        name: "MAIL_FROM",
+        what: "Who mails come from.",
+        expected: "an address, with a name or without",
+        example: "The Shop <shop@example.com>",
+        default: None,
+    };
+}
+
+/// Everything that this service is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub http: HttpConfig,
+    /// Its database.
+    pub database: DatabaseConfig,
+    /// The brokers.
+    pub kafka: KafkaConfig,
+    /// Log and metrics.
+    pub telemetry: TelemetryConfig,
+    /// Who publishes the outbox.
+    pub relay: outbox_relay::Mode,
+    /// How mails leave.
+    pub mail_transport: Transport,
+    /// Who they come from.
+    pub mail_from: From,
+}
+
+impl Config {
+    /// Reads everything, and notes everything that is wrong.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let http = HttpConfig::read(reader, &vars::HTTP_ADDR);
+        let database = DatabaseConfig::read(reader);
+        let kafka = KafkaConfig::read(reader);
+        let telemetry = TelemetryConfig::read(reader);
+        let relay = outbox_relay::Mode::read(reader);
+        let mail_transport = mail_transport(reader);
+        let mail_from = reader.read(&vars::MAIL_FROM);
+        Some(Self {
+            http: http?,
+            database: database?,
+            kafka: kafka?,
+            telemetry: telemetry?,
+            relay: relay?,
+            mail_transport: mail_transport?,
+            mail_from: mail_from?,
+        })
+    }
+
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let mut reader = Reader::from_env();
+        let config = Self::read(&mut reader);
+        reader.finish_with(config)
+    }
+}
+
+/// Read as a secret, since a server's URL may hold a password.
+fn mail_transport(reader: &mut Reader) -> Option<Transport> {
+    let given = reader.secret(&vars::MAIL_TRANSPORT)?;
+    match Transport::from_str(given.expose_secret()) {
+        Ok(transport) => Some(transport),
+        Err(why) => {
+            reader.refuse(&vars::MAIL_TRANSPORT, why);
+            None
+        }
+    }
+}

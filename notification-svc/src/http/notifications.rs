@@ -1,0 +1,96 @@
+use actix_web::HttpResponse;
+use actix_web::web::{Data, ServiceConfig, get};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use service_kit::Pool;
+use service_kit::http::{Page, Paged, Path, Problem, Query};
+use shared_events::{NotificationId, OrderId};
+use uuid::Uuid;
+
+use crate::domain::Status;
+use crate::store::notifications::{self, Filter, Notification};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config.route("/api/v1/notifications", get().to(list)).route("/api/v1/notifications/{id}", get().to(show));
+}
+
+/// Which part of which list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    order_id: Option<String>,
+    status: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// A message in a list.
+#[derive(Serialize)]
+struct Listed {
+    id: Uuid,
+    order_id: Uuid,
+    template: String,
+    channel: String,
+    /// Nothing while the customer isn't known.
+    to: Option<String>,
+    status: String,
+    created_at: DateTime<Utc>,
+    sent_at: Option<DateTime<Utc>>,
+}
+
+/// A message by itself.
+#[derive(Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    listed: Listed,
+    subject: Option<String>,
+    text: Option<String>,
+    attempts: i32,
+    last_error: Option<String>,
+}
+
+async fn list(pool: Data<Pool>, wanted: Query<Wanted>) -> Result<HttpResponse, Problem> {
+    let Query(Wanted { order_id, status, limit, cursor }) = wanted;
+    let page = Page { limit, cursor };
+    let limit = page.limit()?;
+    let filter = Filter { order: order(order_id)?, status: parsed_status(status)?, after: page.cursor()? };
+    let rows = notifications::list(&mut *pool.get().await?, filter, limit).await?;
+    let paged = Paged::from_rows(rows, limit, |row| row.id.to_string());
+    Ok(HttpResponse::Ok().json(paged.map(Listed::from)))
+}
+
+async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
+    let found = notifications::find(&mut *pool.get().await?, NotificationId(id.0)).await?;
+    let found = found.ok_or_else(|| Problem::not_found(format!("There is no notification {}.", id.0)))?;
+    Ok(HttpResponse::Ok().json(Whole::from(found)))
+}
+
+fn order(given: Option<String>) -> Result<Option<OrderId>, Problem> {
+    given.map(|id| id.parse().map_err(|why| Problem::bad_input("order_id", format!("{why}")))).transpose()
+}
+
+fn parsed_status(given: Option<String>) -> Result<Option<Status>, Problem> {
+    given.map(|status| status.parse().map_err(|why| Problem::bad_input("status", why))).transpose()
+}
+
+impl From<Notification> for Listed {
+    fn from(row: Notification) -> Self {
+        Self {
+            id: row.id,
+            order_id: row.order_id,
+            template: row.template,
+            channel: row.channel,
+            to: row.recipient,
+            status: row.status,
+            created_at: row.created_at,
+            sent_at: row.sent_at,
+        }
+    }
+}
+
+impl From<Notification> for Whole {
+    fn from(mut row: Notification) -> Self {
+        let (subject, text, last_error) = (row.subject.take(), row.body.take(), row.last_error.take());
+        Self { attempts: row.attempts, subject, text, last_error, listed: Listed::from(row) }
+    }
+}

@@ -1,0 +1,47 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lettre::message::Mailbox;
+
+use super::message::compose;
+use super::{Mail, MailSender, Sending};
+use crate::domain::SendError;
+
+/// Writes mails into a folder, where a person or a test can open them: `<order>.<template>.<notification>.eml`, so that
+/// an order's mails stand together. The same mail sent again is the same file.
+pub struct Files {
+    folder: PathBuf,
+    from: Mailbox,
+}
+
+impl Files {
+    /// Mails from `from` into `folder`, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// The folder can't be made.
+    pub fn new(folder: PathBuf, from: Mailbox) -> anyhow::Result<Self> {
+        fs::create_dir_all(&folder).with_context(|| format!("the mail folder {} can't be made", folder.display()))?;
+        Ok(Self { folder, from })
+    }
+}
+
+impl MailSender for Files {
+    fn send(&self, mail: Mail) -> Sending {
+        let path = self.folder.join(format!("{}.{}.{}.eml", mail.order, mail.template, mail.id));
+        let message = compose(&self.from, mail);
+        Box::pin(async move {
+            let text = message?.formatted();
+            let written = tokio::task::spawn_blocking(move || write_whole(&path, &text)).await;
+            written.map_err(SendError::transient)?.map_err(SendError::transient)
+        })
+    }
+}
+
+/// Under another name first, so that whoever watches the folder never opens half a mail.
+fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    fs::write(&unfinished, text)?;
+    fs::rename(&unfinished, path)
+}

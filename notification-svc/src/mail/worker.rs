@@ -1,0 +1,60 @@
+use std::sync::Arc;
+
+use service_kit::Pool;
+use service_kit::outside::OutsideCalls;
+use service_kit::trace;
+use shared_events::{NotificationId, OrderId};
+
+use super::{Mail, MailSender};
+use crate::commands::record_delivery::{Try, record_delivery};
+use crate::store::notifications::{Due, take_due};
+
+/// The mails that are to be sent, for the kit's worker: takes what is due, has it sent, records what came of it.
+pub struct Deliveries {
+    pool: Pool,
+    sender: Arc<dyn MailSender>,
+    recorded: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Deliveries {
+    /// Mails from `pool`'s database through `sender`; `recorded` is called after an outcome was committed with its event.
+    pub fn new(pool: Pool, sender: Arc<dyn MailSender>, recorded: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { pool, sender, recorded: Box::new(recorded) }
+    }
+}
+
+impl OutsideCalls for Deliveries {
+    type Call = Due;
+
+    async fn take(&self, limit: usize) -> anyhow::Result<Vec<Due>> {
+        let mut conn = self.pool.get().await?;
+        Ok(take_due(&mut conn, i64::try_from(limit)?).await?)
+    }
+
+    /// A crash after the server took the mail and before that is recorded sends it again, with the same Message-ID.
+    async fn perform(&self, due: Due) -> anyhow::Result<()> {
+        let attempt = Try {
+            id: NotificationId(due.id),
+            order: OrderId(due.order_id),
+            event: due.event_id,
+            template: due.template.clone(),
+            attempt: due.attempts,
+        };
+        let traceparent = due.traceparent.clone();
+        let outcome = self.sender.send(mail(due)).await;
+        trace::within(traceparent.as_deref(), record_delivery(&self.pool, &attempt, outcome)).await?;
+        (self.recorded)();
+        Ok(())
+    }
+}
+
+fn mail(due: Due) -> Mail {
+    Mail {
+        id: NotificationId(due.id),
+        order: OrderId(due.order_id),
+        template: due.template,
+        recipient: due.recipient,
+        subject: due.subject,
+        body: due.body,
+    }
+}

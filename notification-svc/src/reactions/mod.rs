@@ -1,0 +1,70 @@
+//! What this service hears, at one glance.
+
+mod order_cancelled;
+mod order_confirmed;
+mod order_placed;
+mod payment_refunded;
+mod shipment_delivered;
+mod shipment_dispatched;
+mod tell;
+
+use diesel_async::AsyncPgConnection;
+use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Undecodable, Why};
+use shared_events::{DecodeError, Event, OrderEvent, OrderId, PaymentEvent, ShipmentEvent};
+
+use crate::domain::Templates;
+use crate::store;
+
+/// The reactions of notification-svc.
+pub struct NotificationReactions {
+    templates: Templates,
+}
+
+impl NotificationReactions {
+    /// Reactions that write letters with `templates`.
+    pub const fn new(templates: Templates) -> Self {
+        Self { templates }
+    }
+}
+
+impl Reactions for NotificationReactions {
+    type Event = Event;
+
+    fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {
+        Event::decode(event_type, value).map_err(|error| match error {
+            DecodeError::UnknownType(_) => Undecodable::UnknownType,
+            poison => Undecodable::Poison(poison.to_string()),
+        })
+    }
+
+    async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
+        store::roots::lock_all(conn, batch.iter().filter_map(|incoming| told_of(&incoming.event))).await?;
+        Ok(())
+    }
+
+    async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
+        let texts = &self.templates;
+        match &incoming.event {
+            Event::Order(OrderEvent::Placed(e)) => order_placed::tell(conn, texts, incoming, e).await,
+            Event::Order(OrderEvent::Confirmed(e)) => order_confirmed::tell(conn, texts, incoming, e).await,
+            Event::Order(OrderEvent::Cancelled(e)) => order_cancelled::tell(conn, texts, incoming, e).await,
+            Event::Shipment(ShipmentEvent::Dispatched(e)) => shipment_dispatched::tell(conn, texts, incoming, e).await,
+            Event::Shipment(ShipmentEvent::Delivered(e)) => shipment_delivered::tell(conn, texts, incoming, e).await,
+            Event::Payment(PaymentEvent::Refunded(e)) => payment_refunded::tell(conn, texts, incoming, e).await,
+            _ => Ok(Handled::Ignored(Why::NotForUs)),
+        }
+    }
+}
+
+/// The order whose customer is told of the event; none for what nobody is told of, whose roots need no lock.
+fn told_of(event: &Event) -> Option<OrderId> {
+    match event {
+        Event::Order(OrderEvent::Placed(e)) => Some(e.order_id),
+        Event::Order(OrderEvent::Confirmed(e)) => Some(e.order_id),
+        Event::Order(OrderEvent::Cancelled(e)) => Some(e.order_id),
+        Event::Shipment(ShipmentEvent::Dispatched(e)) => Some(e.order_id),
+        Event::Shipment(ShipmentEvent::Delivered(e)) => Some(e.order_id),
+        Event::Payment(PaymentEvent::Refunded(e)) => Some(e.order_id),
+        _ => None,
+    }
+}

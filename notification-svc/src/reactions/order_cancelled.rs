@@ -1,0 +1,15 @@
+use diesel_async::AsyncPgConnection;
+use service_kit::consumer::{Handled, Incoming, ReactionError};
+use shared_events::{Event, OrderCancelled};
+
+use crate::domain::{Fact, Templates};
+
+/// Tells that the order has ended, and why. It comes last: goods and money are back.
+pub(super) async fn tell(
+    conn: &mut AsyncPgConnection,
+    templates: &Templates,
+    incoming: &Incoming<Event>,
+    cancelled: &OrderCancelled,
+) -> Result<Handled, ReactionError> {
+    super::tell::tell(conn, templates, incoming, cancelled.order_id, Fact::from(cancelled)).await
+}

@@ -1,0 +1,4 @@
+//! SQL, by table.
+
+pub mod notifications;
+pub mod roots;

@@ -1,0 +1,242 @@
+//! What customers were told, are told, and will be told.
+
+use chrono::{DateTime, Utc};
+use diesel::dsl::{IntervalDsl, now};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use shared_events::{NotificationId, OrderId};
+use uuid::Uuid;
+
+use crate::domain::{Letter, Status};
+use crate::schema::notifications;
+
+/// While one worker tries a message, others leave it alone for this long: well beyond what a mail server is given, so
+/// that only a worker that died is overtaken.
+pub const LEASE_SECONDS: i32 = 120;
+
+/// A message to be kept: its letter, or, while the customer isn't known, the fact.
+#[derive(Insertable)]
+#[diesel(table_name = notifications, treat_none_as_default_value = false)]
+pub struct NewNotification<'a> {
+    /// Also its Message-ID.
+    pub id: Uuid,
+    /// The order.
+    pub order_id: Uuid,
+    /// Which text.
+    pub template: &'a str,
+    /// The event that says the fact.
+    pub event_id: Uuid,
+    /// When it happened.
+    pub happened_at: DateTime<Utc>,
+    /// Kept until the letter can be written.
+    pub fact: Option<serde_json::Value>,
+    /// The address.
+    pub recipient: Option<&'a str>,
+    /// Of the letter.
+    pub subject: Option<&'a str>,
+    /// Of the letter.
+    pub body: Option<&'a str>,
+    /// The trace in which the fact was heard.
+    pub traceparent: Option<String>,
+}
+
+/// Keeps a message. False when this fact was kept before.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(conn: &mut AsyncPgConnection, new: &NewNotification<'_>) -> QueryResult<bool> {
+    let inserted = diesel::insert_into(notifications::table)
+        .values(new)
+        .on_conflict((notifications::order_id, notifications::template, notifications::event_id))
+        .do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// The facts of an order that wait for their customer.
+///
+/// # Errors
+/// The database's.
+pub async fn waiting(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<Vec<(Uuid, serde_json::Value)>> {
+    notifications::table
+        .filter(notifications::order_id.eq(order.0))
+        .filter(notifications::status.eq(Status::Queued.as_str()))
+        .filter(notifications::fact.is_not_null())
+        .select((notifications::id, notifications::fact.assume_not_null()))
+        .load(conn)
+        .await
+}
+
+/// Puts the letter in the place of the fact: from now on the message can be sent.
+///
+/// # Errors
+/// The database's.
+pub async fn write(conn: &mut AsyncPgConnection, id: Uuid, recipient: &str, letter: &Letter) -> QueryResult<()> {
+    diesel::update(notifications::table.find(id))
+        .set((
+            notifications::fact.eq(None::<serde_json::Value>),
+            notifications::recipient.eq(recipient),
+            notifications::subject.eq(&letter.subject),
+            notifications::body.eq(&letter.body),
+        ))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// A message that is to be sent now.
+#[derive(Clone, PartialEq, Eq, QueryableByName)]
+#[diesel(table_name = notifications, check_for_backend(diesel::pg::Pg))]
+#[expect(missing_docs, reason = "the migration says what the columns are")]
+pub struct Due {
+    pub id: Uuid,
+    pub order_id: Uuid,
+    pub template: String,
+    pub event_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub recipient: String,
+    #[diesel(sql_type = Text)]
+    pub subject: String,
+    #[diesel(sql_type = Text)]
+    pub body: String,
+    pub attempts: i32,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub traceparent: Option<String>,
+}
+
+/// Takes due messages and leases them: of each order only the earliest that is not done, so that a customer reads of a
+/// confirmation before the dispatch, however many workers there are.
+///
+/// # Errors
+/// The database's.
+pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<Due>> {
+    diesel::sql_query(
+        "update notifications taken
+            set attempts = taken.attempts + 1, due_at = now() + $2 * interval '1 second'
+          where taken.id in (
+                select due.id from notifications due
+                 where due.status = 'queued' and due.fact is null and due.due_at <= now()
+                   and not exists (
+                       select from notifications earlier
+                        where earlier.order_id = due.order_id and earlier.status = 'queued'
+                          and (earlier.happened_at, earlier.id) < (due.happened_at, due.id))
+                 order by due.due_at
+                 limit $1
+                   for update skip locked)
+         returning id, order_id, template, event_id, recipient, subject, body, attempts, traceparent",
+    )
+    .bind::<BigInt, _>(limit)
+    .bind::<Integer, _>(LEASE_SECONDS)
+    .load(conn)
+    .await
+}
+
+/// Notes that the mail server has taken a message. False when it was done with already.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_sent(conn: &mut AsyncPgConnection, id: NotificationId) -> QueryResult<bool> {
+    let queued = notifications::table.find(id.0).filter(notifications::status.eq(Status::Queued.as_str()));
+    let marked = diesel::update(queued)
+        .set((
+            notifications::status.eq(Status::Sent.as_str()),
+            notifications::sent_at.eq(now),
+            notifications::last_error.eq(None::<String>),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(marked == 1)
+}
+
+/// Gives a message up. False when it was done with already.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_failed(conn: &mut AsyncPgConnection, id: NotificationId, error: &str) -> QueryResult<bool> {
+    let queued = notifications::table.find(id.0).filter(notifications::status.eq(Status::Queued.as_str()));
+    let marked = diesel::update(queued)
+        .set((notifications::status.eq(Status::Failed.as_str()), notifications::last_error.eq(error)))
+        .execute(conn)
+        .await?;
+    Ok(marked == 1)
+}
+
+/// Lets a message be tried again after `wait_seconds`, unless another worker has taken it since this `attempt`.
+///
+/// # Errors
+/// The database's.
+pub async fn try_again(
+    conn: &mut AsyncPgConnection,
+    id: NotificationId,
+    attempt: i32,
+    wait_seconds: f64,
+    error: &str,
+) -> QueryResult<()> {
+    let mine = notifications::table.find(id.0).filter(notifications::attempts.eq(attempt));
+    #[expect(clippy::cast_possible_truncation, reason = "at most ten minutes")]
+    let wait = ((wait_seconds * 1e6) as i64).microseconds();
+    diesel::update(mine.filter(notifications::status.eq(Status::Queued.as_str())))
+        .set((notifications::due_at.eq(now + wait), notifications::last_error.eq(error)))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// A message as it is shown.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = notifications, check_for_backend(diesel::pg::Pg))]
+#[expect(missing_docs, reason = "the migration says what the columns are")]
+pub struct Notification {
+    pub id: Uuid,
+    pub order_id: Uuid,
+    pub template: String,
+    pub channel: String,
+    pub recipient: Option<String>,
+    pub status: String,
+    pub subject: Option<String>,
+    pub body: Option<String>,
+    pub attempts: i32,
+    pub last_error: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+/// Which messages to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Of this order.
+    pub order: Option<OrderId>,
+    /// In this status.
+    pub status: Option<Status>,
+    /// Those after this one.
+    pub after: Option<Uuid>,
+}
+
+/// Messages by their ids, which is the order in which they were made; one more than `limit`, to tell whether there are
+/// more.
+///
+/// # Errors
+/// The database's.
+pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, limit: i64) -> QueryResult<Vec<Notification>> {
+    let mut query = notifications::table.select(Notification::as_select()).order(notifications::id).into_boxed();
+    if let Some(order) = filter.order {
+        query = query.filter(notifications::order_id.eq(order.0));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(notifications::status.eq(status.as_str()));
+    }
+    if let Some(after) = filter.after {
+        query = query.filter(notifications::id.gt(after));
+    }
+    query.limit(limit + 1).load(conn).await
+}
+
+/// One message.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &mut AsyncPgConnection, id: NotificationId) -> QueryResult<Option<Notification>> {
+    notifications::table.find(id.0).select(Notification::as_select()).first(conn).await.optional()
+}

@@ -82,9 +82,7 @@ impl Config {
     /// # Errors
     /// All that is wrong with it.
     pub fn from_env() -> Result<Self, ConfigError> {
-        let mut reader = Reader::from_env();
-        let config = Self::read(&mut reader);
-        reader.finish_with(config)
+        Reader::from_env().whole(Self::read)
     }
 }
 

@@ -1,1 +1,22 @@
-//! Tells customers by e-mail and keeps what was sent.
+//! Tells customers by e-mail what happens to their orders, and keeps what was sent.
+
+pub mod commands;
+//pub mod config;
+pub mod domain;
+pub mod http;
+pub mod mail;
+//pub mod reactions;
+pub mod schema;
+pub mod store;
+
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+
+/// How this service names itself in what it says.
+pub const SOURCE: &str = "/notification-svc";
+/// Its consumer group; its dead letters go to `notification-svc.dlq`.
+pub const GROUP: &str = "notification-svc";
+
+/// All migrations of its database, in their order: the kit's, the outbox's, its own.
+pub fn migrations() -> Vec<EmbeddedMigrations> {
+    vec![service_kit::MIGRATIONS, outbox_relay::MIGRATIONS, embed_migrations!("migrations")]
+}

@@ -17,7 +17,6 @@ diesel::table! {
         template -> Text,
         event_id -> Uuid,
         happened_at -> Timestamptz,
-        channel -> Text,
         status -> Text,
         fact -> Nullable<Jsonb>,
         recipient -> Nullable<Text>,
@@ -31,5 +30,3 @@ diesel::table! {
         sent_at -> Nullable<Timestamptz>,
     }
 }
-
-diesel::allow_tables_to_appear_in_same_query!(orders, notifications);

@@ -16,7 +16,6 @@ create table notifications (
     -- The fact that the customer is told of, and when it happened.
     event_id uuid not null,
     happened_at timestamptz not null,
-    channel text not null default 'email',
     status text not null default 'queued' check (status in ('queued', 'sent', 'failed')),
     -- What is to be told, kept until it is known to whom; then the letter takes its place.
     fact jsonb,

@@ -5,11 +5,8 @@ use service_kit::Pool;
 use shared_events::{Event, EventId, NotificationFailed, NotificationId, NotificationSent, OrderId};
 use uuid::Uuid;
 
-use crate::domain::{Next, SendError, after_failure};
+use crate::domain::{CHANNEL, Next, SendError, after_failure};
 use crate::store::{notifications, roots};
-
-/// The way that mails go, as events and answers name it.
-const CHANNEL: &str = "email";
 
 /// One try to send one message.
 #[derive(Clone, Debug)]

@@ -9,3 +9,6 @@ pub use delivery::{MAX_ATTEMPTS, Next, SendError, after_failure};
 pub use fact::{Fact, Line, Template};
 pub use letter::{Letter, Templates};
 pub use status::Status;
+
+/// The way that messages go, as events and answers name it.
+pub const CHANNEL: &str = "email";

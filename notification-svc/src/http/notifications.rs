@@ -7,7 +7,7 @@ use service_kit::http::{Page, Paged, Path, Problem, Query};
 use shared_events::{NotificationId, OrderId};
 use uuid::Uuid;
 
-use crate::domain::Status;
+use crate::domain::{CHANNEL, Status};
 use crate::store::notifications::{self, Filter, Notification};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -30,7 +30,7 @@ struct Listed {
     id: Uuid,
     order_id: Uuid,
     template: String,
-    channel: String,
+    channel: &'static str,
     /// Nothing while the customer isn't known.
     to: Option<String>,
     status: String,
@@ -79,7 +79,7 @@ impl From<Notification> for Listed {
             id: row.id,
             order_id: row.order_id,
             template: row.template,
-            channel: row.channel,
+            channel: CHANNEL,
             to: row.recipient,
             status: row.status,
             created_at: row.created_at,

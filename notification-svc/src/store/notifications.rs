@@ -192,7 +192,6 @@ pub struct Notification {
     pub id: Uuid,
     pub order_id: Uuid,
     pub template: String,
-    pub channel: String,
     pub recipient: Option<String>,
     pub status: String,
     pub subject: Option<String>,

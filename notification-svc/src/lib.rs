@@ -5,7 +5,7 @@ pub mod commands;
 pub mod domain;
 pub mod http;
 pub mod mail;
-//pub mod reactions;
+pub mod reactions;
 pub mod schema;
 pub mod store;
 
@@ -16,7 +16,9 @@ pub const SOURCE: &str = "/notification-svc";
 /// Its consumer group; its dead letters go to `notification-svc.dlq`.
 pub const GROUP: &str = "notification-svc";
 
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
 /// All migrations of its database, in their order: the kit's, the outbox's, its own.
 pub fn migrations() -> Vec<EmbeddedMigrations> {
-    vec![service_kit::MIGRATIONS, outbox_relay::MIGRATIONS, embed_migrations!("migrations")]
+    vec![service_kit::MIGRATIONS, outbox_relay::MIGRATIONS, MIGRATIONS]
 }

@@ -76,6 +76,11 @@ async fn given_up(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyh
     Ok(())
 }
 
-async fn announce(conn: &mut AsyncPgConnection, root: &mut roots::Root, this: &Try, event: Event) -> anyhow::Result<()> {
+async fn announce(
+    conn: &mut AsyncPgConnection,
+    root: &mut roots::Root,
+    this: &Try,
+    event: Event,
+) -> anyhow::Result<()> {
     roots::announce(conn, root, vec![event], Some(EventId(this.event))).await
 }

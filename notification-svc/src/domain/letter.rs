@@ -1,3 +1,4 @@
+use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior, context};
 use shared_events::OrderId;
 
@@ -36,13 +37,16 @@ impl Templates {
     /// # Errors
     /// When a text asks for what its fact doesn't have, or has no subject: a mistake in the text.
     pub fn write(&self, order: OrderId, name: &str, fact: &Fact) -> Result<Letter, minijinja::Error> {
-        let context = context! { order_id => order.to_string(), name, ..minijinja::Value::from_serialize(fact) };
+        let context = context! { order_id => order.to_string(), name, ..Value::from(Serde(fact)) };
         let text = self.0.get_template(fact.template().name())?.render(context)?;
         match text.strip_prefix("Subject: ").and_then(|rest| rest.split_once("\n\n")) {
             Some((subject, body)) if !subject.contains('\n') => {
                 Ok(Letter { subject: subject.to_owned(), body: format!("{}\n", body.trim_end()) })
             }
-            _ => Err(minijinja::Error::new(minijinja::ErrorKind::SyntaxError, "a text starts with one line, Subject: ...")),
+            _ => Err(minijinja::Error::new(
+                minijinja::ErrorKind::SyntaxError,
+                "a text starts with one line, Subject: ...",
+            )),
         }
     }
 }
@@ -75,7 +79,10 @@ mod tests {
     #[test]
     fn a_placed_order_is_told_with_its_lines_total_and_address() {
         let body = written(&placed()).body;
-        assert!(body.contains("\n2 x Earl Grey, 250 g at 12.99 EUR\n1 x Mug at 8.00 EUR\n\nTotal: 33.98 EUR\n"), "{body}");
+        assert!(
+            body.contains("\n2 x Earl Grey, 250 g at 12.99 EUR\n1 x Mug at 8.00 EUR\n\nTotal: 33.98 EUR\n"),
+            "{body}"
+        );
         assert!(body.contains("\nIt goes to:\n1 Quay St\nT12 Cork\nIE\n\nOrder 01980a10"), "{body}");
     }
 

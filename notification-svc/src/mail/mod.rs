@@ -4,12 +4,12 @@ mod files;
 mod message;
 mod smtp;
 mod transport;
-//mod worker;
+mod worker;
 
 pub use files::Files;
 pub use smtp::Smtp;
 pub use transport::{From, Transport, TransportError};
-//pub use worker::Deliveries;
+pub use worker::Deliveries;
 
 use std::fmt;
 use std::pin::Pin;

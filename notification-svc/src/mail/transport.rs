@@ -96,8 +96,12 @@ mod tests {
 
     #[test]
     fn mails_go_into_a_folder_or_to_a_server() {
-        assert!(matches!("file:/tmp/mails".parse(), Ok(Transport::Files(folder)) if folder == PathBuf::from("/tmp/mails")));
-        assert!(matches!("file:///tmp/mails".parse(), Ok(Transport::Files(folder)) if folder == PathBuf::from("/tmp/mails")));
+        assert!(
+            matches!("file:/tmp/mails".parse(), Ok(Transport::Files(folder)) if folder == PathBuf::from("/tmp/mails"))
+        );
+        assert!(
+            matches!("file:///tmp/mails".parse(), Ok(Transport::Files(folder)) if folder == PathBuf::from("/tmp/mails"))
+        );
         for url in ["smtp://localhost:1025", "smtps://a:b@mail.example", "smtp://a:b@mail.example?tls=required"] {
             assert!(matches!(url.parse(), Ok(Transport::Smtp(_))), "{url}");
             assert!(url.parse::<Transport>().unwrap().open(&"shop@example.com".parse().unwrap()).is_ok());

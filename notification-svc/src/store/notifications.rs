@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::dsl::{IntervalDsl, now};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use shared_events::{NotificationId, OrderId};
 use uuid::Uuid;
@@ -178,7 +178,7 @@ pub async fn try_again(
     #[expect(clippy::cast_possible_truncation, reason = "at most ten minutes")]
     let wait = ((wait_seconds * 1e6) as i64).microseconds();
     diesel::update(mine.filter(notifications::status.eq(Status::Queued.as_str())))
-        .set((notifications::due_at.eq(now + wait), notifications::last_error.eq(error)))
+        .set((notifications::due_at.eq(now.into_sql::<Timestamptz>() + wait), notifications::last_error.eq(error)))
         .execute(conn)
         .await
         .map(drop)

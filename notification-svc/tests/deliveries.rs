@@ -1,0 +1,162 @@
+//! Mails on their way out, on a real PostgreSQL; the mail server is a mock, as it is the edge.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use common::*;
+use notification_svc::domain::SendError;
+use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
+use service_kit::outside::OutsideCalls;
+use shared_events::*;
+
+mockall::mock! {
+    Server {}
+
+    impl MailSender for Server {
+        fn send(&self, mail: Mail) -> Sending;
+    }
+}
+
+/// A server that answers each mail with the next of `answers` and remembers the mails.
+fn server(answers: Vec<Result<(), SendError>>) -> (MockServer, Arc<Mutex<Vec<Mail>>>) {
+    let mails = Arc::new(Mutex::new(Vec::new()));
+    let (kept, mut answers, expected) = (Arc::clone(&mails), answers.clone().into_iter(), answers.len());
+    let mut server = MockServer::new();
+    server.expect_send().times(expected).returning(move |mail| {
+        kept.lock().unwrap().push(mail);
+        let answer = answers.next().unwrap();
+        Box::pin(async move { answer })
+    });
+    (server, mails)
+}
+
+fn away() -> Result<(), SendError> {
+    Err(SendError::transient("connection refused"))
+}
+
+fn deliveries(shop: &Shop, server: MockServer) -> Deliveries {
+    Deliveries::new(shop.db.pool.clone(), Arc::new(server), || {})
+}
+
+/// Takes and performs all that is due now.
+async fn deliver(deliveries: &Deliveries) {
+    for due in deliveries.take(100).await.unwrap() {
+        deliveries.perform(due).await.unwrap();
+    }
+}
+
+async fn shop_with_an_order() -> (Shop, OrderId) {
+    let mut shop = Shop::new().await;
+    let order = OrderId::new();
+    shop.hear(placed(order)).await;
+    (shop, order)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_sent_once_and_announced() {
+    let (shop, order) = shop_with_an_order().await;
+    let (server, mails) = server(vec![Ok(())]);
+    let nudges = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&nudges);
+    let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(server), move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    deliver(&deliveries).await;
+    shop.time_passes().await;
+    deliver(&deliveries).await;
+
+    let message = shop.messages().await.remove(0);
+    assert_eq!((message.status.as_str(), message.attempts), ("sent", 1));
+    assert!(message.sent_at.is_some());
+    assert_eq!(mails.lock().unwrap()[0].recipient, "ann@example.com");
+    let (notification_id, template, channel) =
+        (NotificationId(message.id), "order_placed".to_owned(), "email".to_owned());
+    assert_eq!(shop.said().await, [NotificationSent { order_id: order, notification_id, template, channel }.into()]);
+    assert_eq!(nudges.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_names_the_fact_it_follows_and_counts_from_one() {
+    let (mut shop, order) = shop_with_an_order().await;
+    let record = shop.says(confirmed(order));
+    shop.hears(&record).await;
+    let (server, _) = server(vec![Ok(()), Ok(())]);
+    let deliveries = deliveries(&shop, server);
+    deliver(&deliveries).await;
+    deliver(&deliveries).await;
+    let rows = outbox(&mut *shop.db.conn().await).await;
+    let sequences: Vec<i64> = rows.iter().map(|row| row.header(header::SEQUENCE).parse().unwrap()).collect();
+    assert_eq!(sequences, [1, 2]);
+    assert_eq!(rows[1].header(header::CAUSATION_ID), record.header(header::ID).unwrap());
+    assert_eq!(rows[1].header(header::SOURCE), "/notification-svc");
+    assert_eq!([&rows[1].topic, &rows[1].key], ["notifications.v1", &order.to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_is_refused_for_now_is_tried_again_later_and_sent() {
+    let (shop, _) = shop_with_an_order().await;
+    let (server, mails) = server(vec![away(), Ok(())]);
+    let deliveries = deliveries(&shop, server);
+    deliver(&deliveries).await;
+    assert!(shop.take().await.is_empty(), "not at once");
+    let message = shop.messages().await.remove(0);
+    assert_eq!((message.status.as_str(), message.last_error.as_deref()), ("queued", Some("connection refused")));
+
+    shop.time_passes().await;
+    deliver(&deliveries).await;
+    let mails = mails.lock().unwrap().clone();
+    assert_eq!(mails[0], mails[1], "the same Message-ID both times");
+    let message = shop.messages().await.remove(0);
+    assert_eq!((message.status.as_str(), message.attempts, message.last_error), ("sent", 2, None));
+    assert_eq!(shop.said().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_sending_and_recording_sends_the_same_message_id_again() {
+    let (shop, _) = shop_with_an_order().await;
+    let crashed = deliveries(&shop, MockServer::new()).take(1).await.unwrap();
+    assert_eq!(crashed.len(), 1, "taken, perhaps sent, and then nobody was there to record it");
+    let (server, mails) = server(vec![Ok(())]);
+    let deliveries = deliveries(&shop, server);
+    deliver(&deliveries).await;
+    assert!(mails.lock().unwrap().is_empty(), "its lease holds");
+
+    shop.time_passes().await;
+    deliver(&deliveries).await;
+    assert_eq!(mails.lock().unwrap()[0].id.0, crashed[0].id);
+    assert_eq!(shop.told().await, [("order_placed".to_owned(), "sent".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_taken_for_dead_announces_nothing_twice() {
+    let (shop, _) = shop_with_an_order().await;
+    let (server, _) = server(vec![Ok(()), Ok(()), away()]);
+    let deliveries = deliveries(&shop, server);
+    let slow = deliveries.take(1).await.unwrap().remove(0);
+    shop.time_passes().await;
+    deliver(&deliveries).await;
+    deliveries.perform(slow.clone()).await.unwrap();
+    deliveries.perform(slow).await.unwrap();
+    assert_eq!(shop.told().await, [("order_placed".to_owned(), "sent".to_owned())]);
+    assert_eq!(shop.said().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_is_refused_for_good_is_given_up_and_says_so_without_the_address() {
+    let (mut shop, order) = shop_with_an_order().await;
+    shop.hear(confirmed(order)).await;
+    let (server, _) = server(vec![Err(SendError::permanent("550 <ann@example.com> unknown")), Ok(())]);
+    let deliveries = deliveries(&shop, server);
+    deliver(&deliveries).await;
+    let failed = match &shop.said().await[..] {
+        [Event::Notification(NotificationEvent::Failed(failed))] => failed.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((failed.order_id, failed.error.as_str()), (order, "550 (address) unknown"));
+    deliver(&deliveries).await;
+    assert_eq!(shop.told().await.iter().map(|(_, status)| status.as_str()).collect::<Vec<_>>(), ["failed", "sent"]);
+}

@@ -1,0 +1,21 @@
+use service_kit::Pool;
+use shared_events::LineText;
+use uuid::Uuid;
+
+use super::CommandError;
+use crate::domain::Description;
+use crate::store::categories::{self, Category};
+
+/// Adds a category to the catalogue.
+///
+/// # Errors
+/// A category of that name is there already.
+pub async fn add_category(pool: &Pool, name: LineText, description: Description) -> Result<Category, CommandError> {
+    let category = Category { id: Uuid::now_v7(), name: name.into(), description: description.into() };
+    let mut conn = pool.get().await?;
+    if categories::insert(&mut conn, &category).await? {
+        Ok(category)
+    } else {
+        Err(CommandError::Conflict(format!("There is a category {:?} already.", category.name)))
+    }
+}

@@ -1,0 +1,31 @@
+use diesel_async::AsyncConnection;
+use service_kit::Pool;
+use shared_events::Sku;
+
+use super::{CommandError, NewDetails};
+use crate::domain::{OnHand, Product};
+use crate::store::{movements, products};
+
+/// Lists a product with what is on hand of it, and announces it.
+///
+/// # Errors
+/// Its SKU is taken, by a withdrawn product too; its category isn't there.
+pub async fn add_product(
+    pool: &Pool,
+    sku: Sku,
+    details: NewDetails,
+    on_hand: OnHand,
+) -> Result<products::Listed, CommandError> {
+    let mut conn = pool.get().await?;
+    conn.transaction(async |conn| {
+        let details = details.with_category(conn).await?;
+        let (product, event) = Product::list(sku.clone(), details);
+        let root = products::insert(conn, product.clone(), on_hand.get())
+            .await?
+            .ok_or_else(|| CommandError::Conflict(format!("There is a product {sku} already.")))?;
+        movements::enter(conn, &sku, "listed", on_hand.get(), None).await?;
+        products::keep_and_announce(conn, root, product, Some(event)).await?;
+        Ok(products::get(conn, &sku).await?)
+    })
+    .await
+}

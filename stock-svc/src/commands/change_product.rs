@@ -1,0 +1,59 @@
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::Pool;
+use shared_events::{LineText, Money, Sku};
+use uuid::Uuid;
+
+use super::{CommandError, found};
+use crate::domain::{Description, Details, Price};
+use crate::store::{categories, products};
+
+/// Details as they are asked for: the category by its id.
+#[derive(Clone, Debug)]
+pub struct NewDetails {
+    /// What it is called.
+    pub name: LineText,
+    /// Who makes it.
+    pub brand: Option<LineText>,
+    /// What to know about it.
+    pub description: Description,
+    /// Where it stands in the catalogue.
+    pub category: Option<Uuid>,
+    /// For one piece.
+    pub price: Price,
+}
+
+impl NewDetails {
+    /// Looks the category up.
+    pub(super) async fn with_category(self, conn: &mut AsyncPgConnection) -> Result<Details, CommandError> {
+        let NewDetails { name, brand, description, category, price } = self;
+        let category = match category {
+            Some(id) => Some((id, category_name(conn, id).await?)),
+            None => None,
+        };
+        let price: Money = price.into();
+        Ok(Details { name, brand, description, category, price })
+    }
+}
+
+async fn category_name(conn: &mut AsyncPgConnection, id: Uuid) -> Result<LineText, CommandError> {
+    categories::name(conn, id).await?.ok_or_else(|| CommandError::BadInput {
+        field: "category",
+        message: format!("there is no category {id}; expected the id of one, or null"),
+    })
+}
+
+/// Replaces what the catalogue says of a product, and announces what others need to know.
+///
+/// # Errors
+/// It isn't listed or was withdrawn; its category isn't there.
+pub async fn change_product(pool: &Pool, sku: &Sku, details: NewDetails) -> Result<products::Listed, CommandError> {
+    let mut conn = pool.get().await?;
+    conn.transaction(async |conn| {
+        let root = found(products::lock(conn, sku).await, "product")?;
+        let details = details.with_category(conn).await?;
+        let (product, event) = root.product.clone().change(details)?;
+        products::keep_and_announce(conn, root, product, event).await?;
+        Ok(products::get(conn, sku).await?)
+    })
+    .await
+}

@@ -1,0 +1,60 @@
+//! What people ask of stock-svc, a file a use case. Each opens its transaction and appends to the outbox in it.
+
+mod add_category;
+mod add_product;
+mod adjust_stock;
+mod change_product;
+mod move_shipment;
+mod withdraw_product;
+
+pub use add_category::add_category;
+pub use add_product::add_product;
+pub use adjust_stock::adjust_stock;
+pub use change_product::{NewDetails, change_product};
+pub use move_shipment::{Step, move_shipment};
+pub use withdraw_product::withdraw_product;
+
+use diesel::result::Error as DieselError;
+use diesel_async::pooled_connection::deadpool::PoolError;
+use outbox_relay::AppendError;
+
+use crate::domain::Refused;
+
+/// Why a command did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// What it was to be done to isn't there.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The state machine doesn't allow it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Something else stands against it, said for people.
+    #[error("{0}")]
+    Conflict(String),
+    /// A value that only the database could tell to be wrong.
+    #[error("{field}: {message}")]
+    BadInput {
+        /// Its path in the request.
+        field: &'static str,
+        /// What was given and what was expected.
+        message: String,
+    },
+    /// No connection.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DieselError),
+    /// What is to be announced could not be appended.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+/// `NotFound` of the database as what wasn't found.
+fn found<T>(result: Result<T, DieselError>, what: &'static str) -> Result<T, CommandError> {
+    result.map_err(|error| match error {
+        DieselError::NotFound => CommandError::NotFound(what),
+        other => other.into(),
+    })
+}

@@ -1,0 +1,44 @@
+use diesel_async::AsyncConnection;
+use service_kit::Pool;
+use shared_events::{LineText, OrderId, ShipmentId};
+
+use super::{CommandError, found};
+use crate::domain::Shipment;
+use crate::store::{roots, shipments};
+
+/// What happens to a parcel.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// It is put in its box; may be skipped.
+    Pack,
+    /// It leaves.
+    Dispatch {
+        /// Who carries it.
+        carrier: LineText,
+        /// Where to follow it.
+        tracking_number: LineText,
+    },
+    /// It arrives.
+    Deliver,
+}
+
+/// Moves a parcel on, under its order's root row, which a cancellation locks too: whoever comes first decides.
+///
+/// # Errors
+/// There is no such parcel; it isn't where this step begins.
+pub async fn move_shipment(pool: &Pool, id: ShipmentId, step: Step) -> Result<(OrderId, Shipment), CommandError> {
+    let mut conn = pool.get().await?;
+    conn.transaction(async |conn| {
+        let order_id = found(shipments::order_of(conn, id).await, "shipment")?;
+        let mut root = roots::lock_or_create(conn, order_id).await?;
+        let (goods, at) = (root.goods.clone(), root.now);
+        let change = match step {
+            Step::Pack => goods.pack(at),
+            Step::Dispatch { carrier, tracking_number } => goods.dispatch(carrier, tracking_number, at),
+            Step::Deliver => goods.deliver(at),
+        }?;
+        roots::keep_and_announce(conn, &mut root, change, None).await?;
+        root.goods.shipment.map(|shipment| (order_id, shipment)).ok_or(CommandError::NotFound("shipment"))
+    })
+    .await
+}

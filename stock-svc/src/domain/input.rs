@@ -1,0 +1,117 @@
+//! Values that come in from outside and can't hold nonsense from here on.
+
+use serde::{Deserialize, Serialize};
+use shared_events::Money;
+
+use super::MAX_ON_HAND;
+
+/// Why a value was refused, fit to be shown to whoever sent it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(String);
+
+/// Text for people, of several lines: at most 5,000 characters; may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Description(String);
+
+impl TryFrom<String> for Description {
+    type Error = Unfit;
+
+    fn try_from(text: String) -> Result<Self, Unfit> {
+        let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        if text.chars().count() <= 5_000 && !text.chars().any(control) {
+            Ok(Self(text))
+        } else {
+            Err(Unfit("it is not text of at most 5000 characters without control characters".to_owned()))
+        }
+    }
+}
+
+impl From<Description> for String {
+    fn from(description: Description) -> String {
+        description.0
+    }
+}
+
+/// What one piece costs: more than nothing, since no payment can be made of nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Money")]
+pub struct Price(Money);
+
+impl TryFrom<Money> for Price {
+    type Error = Unfit;
+
+    fn try_from(money: Money) -> Result<Self, Unfit> {
+        if money.is_zero() { Err(Unfit("a price is at least 1 minor unit".to_owned())) } else { Ok(Self(money)) }
+    }
+}
+
+impl From<Price> for Money {
+    fn from(price: Price) -> Money {
+        price.0
+    }
+}
+
+macro_rules! pieces {
+    ($($(#[$doc:meta])* $name:ident, $expected:literal, $ok:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(try_from = "i64")]
+        pub struct $name(i64);
+
+        impl $name {
+            /// The number of pieces.
+            pub const fn get(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = Unfit;
+
+            fn try_from(pieces: i64) -> Result<Self, Unfit> {
+                let ok: fn(i64) -> bool = $ok;
+                if ok(pieces) { Ok(Self(pieces)) } else { Err(Unfit(format!("{pieces} is not {}", $expected))) }
+            }
+        }
+    )*};
+}
+
+pieces! {
+    /// Pieces on the shelves when a product is listed.
+    OnHand, "a number of pieces from 0 to 1000000000", |pieces| (0..=MAX_ON_HAND).contains(&pieces);
+    /// Pieces that come, or go if negative.
+    Delta, "a number of pieces from -1000000000 to 1000000000 other than 0",
+        |pieces| pieces != 0 && (-MAX_ON_HAND..=MAX_ON_HAND).contains(&pieces);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_pieces_are_bounded() {
+        for (pieces, fit) in [(0, true), (MAX_ON_HAND, true), (-1, false), (MAX_ON_HAND + 1, false), (i64::MAX, false)]
+        {
+            assert_eq!(OnHand::try_from(pieces).is_ok(), fit, "{pieces}");
+        }
+        for (pieces, fit) in [(1, true), (-MAX_ON_HAND, true), (0, false), (i64::MIN, false)] {
+            assert_eq!(Delta::try_from(pieces).is_ok(), fit, "{pieces}");
+        }
+    }
+
+    #[test]
+    fn a_price_is_more_than_nothing() {
+        assert!(serde_json::from_str::<Price>(r#"{"amount": 1, "currency": "EUR"}"#).is_ok());
+        assert!(serde_json::from_str::<Price>(r#"{"amount": 0, "currency": "EUR"}"#).is_err());
+        assert!(serde_json::from_str::<Price>(r#"{"amount": -1, "currency": "EUR"}"#).is_err());
+    }
+
+    #[test]
+    fn a_description_has_lines_and_no_other_control_characters() {
+        assert!(Description::try_from("Bergamot.\nLoose leaf.".to_owned()).is_ok());
+        assert!(Description::try_from("nul\0".to_owned()).is_err());
+        assert!(Description::try_from("x".repeat(5_001)).is_err());
+    }
+}

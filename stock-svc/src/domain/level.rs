@@ -1,0 +1,110 @@
+use std::collections::BTreeMap;
+
+use shared_events::{Shortage, Sku, StockLine};
+
+/// The most pieces of one SKU that can be on hand; the table refuses more too.
+pub const MAX_ON_HAND: i64 = 1_000_000_000;
+
+/// How many pieces of one SKU there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// On the shelves, held ones included.
+    pub on_hand: i64,
+    /// Promised to orders that are not confirmed yet.
+    pub held: i64,
+}
+
+/// Why a level can't be adjusted by so much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unadjustable {
+    /// What is held for orders stays on the shelf.
+    #[error("{held} of {on_hand} pieces are held for orders, so at most {} can be taken away", on_hand - held)]
+    BelowHeld {
+        /// Pieces on the shelves.
+        on_hand: i64,
+        /// Pieces held.
+        held: i64,
+    },
+    /// More than [`MAX_ON_HAND`].
+    #[error("that would be more than {MAX_ON_HAND} pieces on hand")]
+    TooMany,
+}
+
+impl Level {
+    /// What can be held for further orders; never below 0.
+    pub const fn available(self) -> i64 {
+        self.on_hand - self.held
+    }
+
+    /// The level after `delta` pieces came (or went, if negative).
+    ///
+    /// # Errors
+    /// See [`Unadjustable`].
+    pub fn adjusted(self, delta: i64) -> Result<Level, Unadjustable> {
+        let on_hand = self.on_hand.checked_add(delta).filter(|sum| *sum <= MAX_ON_HAND).ok_or(Unadjustable::TooMany)?;
+        if on_hand < self.held {
+            return Err(Unadjustable::BelowHeld { on_hand: self.on_hand, held: self.held });
+        }
+        Ok(Level { on_hand, ..self })
+    }
+}
+
+/// The levels of the SKUs that a decision needs, locked while it is made.
+#[derive(Clone, Debug, Default)]
+pub struct Levels(BTreeMap<Sku, Level>);
+
+impl Levels {
+    /// The lines that can't be held, with what there is of them. A SKU without a level has none.
+    pub fn shortages(&self, lines: &[StockLine]) -> Vec<Shortage> {
+        lines
+            .iter()
+            .filter_map(|line| {
+                let available = self.0.get(&line.sku).copied().unwrap_or_default().available();
+                (available < i64::from(line.quantity)).then(|| Shortage {
+                    sku: line.sku.clone(),
+                    requested: line.quantity,
+                    available: u32::try_from(available).unwrap_or(0),
+                })
+            })
+            .collect()
+    }
+}
+
+impl FromIterator<(Sku, Level)> for Levels {
+    fn from_iter<I: IntoIterator<Item = (Sku, Level)>>(levels: I) -> Self {
+        Self(levels.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEVEL: Level = Level { on_hand: 10, held: 4 };
+
+    #[test]
+    fn what_is_held_is_not_available() {
+        assert_eq!(LEVEL.available(), 6);
+    }
+
+    #[test]
+    fn a_delivery_raises_what_is_on_hand_and_not_what_is_held() {
+        assert_eq!(LEVEL.adjusted(5), Ok(Level { on_hand: 15, held: 4 }));
+    }
+
+    #[test]
+    fn all_that_is_available_can_be_taken_away() {
+        assert_eq!(LEVEL.adjusted(-6), Ok(Level { on_hand: 4, held: 4 }));
+    }
+
+    #[test]
+    fn what_is_held_can_not_be_taken_away() {
+        assert_eq!(LEVEL.adjusted(-7), Err(Unadjustable::BelowHeld { on_hand: 10, held: 4 }));
+    }
+
+    #[test]
+    fn neither_overflow_nor_absurd_numbers_are_accepted() {
+        assert_eq!(LEVEL.adjusted(i64::MAX), Err(Unadjustable::TooMany));
+        assert_eq!(LEVEL.adjusted(MAX_ON_HAND), Err(Unadjustable::TooMany));
+    }
+}

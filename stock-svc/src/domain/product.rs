@@ -1,0 +1,129 @@
+use shared_events::{
+    Event, LineText, Money, ProductChanged, ProductListed, ProductState, ProductStatus, ProductWithdrawn, Sku,
+};
+use uuid::Uuid;
+
+use super::{Description, Refused};
+
+/// What the catalogue says of a SKU.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Product {
+    /// What.
+    pub sku: Sku,
+    /// Everything that a change replaces.
+    pub details: Details,
+    /// Whether it can be ordered.
+    pub status: ProductStatus,
+}
+
+/// The part of a product that `PUT` replaces as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Details {
+    /// What it is called.
+    pub name: LineText,
+    /// Who makes it.
+    pub brand: Option<LineText>,
+    /// What to know about it; may be empty.
+    pub description: Description,
+    /// Where it stands in the catalogue: id and name.
+    pub category: Option<(Uuid, LineText)>,
+    /// For one piece, more than 0.
+    pub price: Money,
+}
+
+impl Product {
+    /// Takes a SKU into the catalogue.
+    pub fn list(sku: Sku, details: Details) -> (Product, Event) {
+        let product = Product { sku, details, status: ProductStatus::Active };
+        let event = ProductListed(product.told()).into();
+        (product, event)
+    }
+
+    /// Replaces its details. What stays the same is not announced again.
+    ///
+    /// # Errors
+    /// Once it is withdrawn.
+    pub fn change(self, details: Details) -> Result<(Product, Option<Event>), Refused> {
+        if self.status == ProductStatus::Withdrawn {
+            return Err(Refused { what: "product", wanted: "changed", state: "withdrawn" });
+        }
+        let before = self.told();
+        let product = Product { details, ..self };
+        let event = (product.told() != before).then(|| ProductChanged(product.told()).into());
+        Ok((product, event))
+    }
+
+    /// Takes it out of the catalogue; again is nothing new.
+    pub fn withdraw(self) -> (Product, Option<Event>) {
+        if self.status == ProductStatus::Withdrawn {
+            return (self, None);
+        }
+        let product = Product { status: ProductStatus::Withdrawn, ..self };
+        let event = ProductWithdrawn(product.told()).into();
+        (product, Some(event))
+    }
+
+    /// What others are told of it: the whole state, since the topic is compacted.
+    fn told(&self) -> ProductState {
+        ProductState {
+            sku: self.sku.clone(),
+            name: self.details.name.clone(),
+            category: self.details.category.as_ref().map(|(_, name)| name.clone()),
+            price: self.details.price,
+            status: self.status,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_events::Currency;
+
+    use super::*;
+
+    fn details(cents: i64) -> Details {
+        Details {
+            name: "Earl Grey".parse().unwrap(),
+            brand: None,
+            description: Description::default(),
+            category: None,
+            price: Money::new(cents, Currency::EUR).unwrap(),
+        }
+    }
+
+    fn listed() -> Product {
+        Product::list("TEA".parse().unwrap(), details(1299)).0
+    }
+
+    #[test]
+    fn a_new_price_is_announced_with_the_whole_state() {
+        let (product, event) = listed().change(details(1399)).unwrap();
+        assert_eq!(event, Some(ProductChanged(product.told()).into()));
+        assert_eq!(product.told().price.amount(), 1399);
+    }
+
+    #[test]
+    fn what_stays_the_same_is_not_announced_again() {
+        assert_eq!(listed().change(details(1299)).unwrap().1, None);
+    }
+
+    #[test]
+    fn a_new_description_is_kept_and_concerns_nobody_else() {
+        let described = Details { description: "Bergamot".to_owned().try_into().unwrap(), ..details(1299) };
+        let (product, event) = listed().change(described.clone()).unwrap();
+        assert_eq!((product.details, event), (described, None));
+    }
+
+    #[test]
+    fn withdrawing_is_announced_once() {
+        let (withdrawn, event) = listed().withdraw();
+        assert_eq!(event, Some(ProductWithdrawn(withdrawn.told()).into()));
+        assert_eq!(withdrawn.withdraw().1, None);
+    }
+
+    #[test]
+    fn a_withdrawn_product_is_not_changed() {
+        let refused = listed().withdraw().0.change(details(1)).unwrap_err();
+        assert_eq!(refused.to_string(), "a product that is withdrawn can't be changed");
+    }
+}

@@ -1,0 +1,141 @@
+use chrono::{DateTime, Utc};
+use shared_events::{LineText, ShipmentId, StockLine};
+
+use super::Refused;
+
+/// A parcel: all lines of one order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shipment {
+    /// Names it.
+    pub id: ShipmentId,
+    /// Where it is.
+    pub stage: Stage,
+    /// What is in it.
+    pub lines: Vec<StockLine>,
+    /// Who carries it; known once it was dispatched.
+    pub carrier: Option<LineText>,
+    /// Where to follow it; known once it was dispatched.
+    pub tracking_number: Option<LineText>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it was packed, which may be skipped.
+    pub packed_at: Option<DateTime<Utc>>,
+    /// When it left.
+    pub dispatched_at: Option<DateTime<Utc>>,
+    /// When it arrived.
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// When it was called off.
+    pub cancelled_at: Option<DateTime<Utc>>,
+}
+
+/// Where a parcel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// To be packed and sent.
+    Pending,
+    /// In its box, still in the warehouse.
+    Packed,
+    /// With the carrier.
+    Dispatched,
+    /// With the customer.
+    Delivered,
+    /// Called off before it left.
+    Cancelled,
+}
+
+impl Stage {
+    /// For tables, answers and refusals.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Pending => "pending",
+            Stage::Packed => "packed",
+            Stage::Dispatched => "dispatched",
+            Stage::Delivered => "delivered",
+            Stage::Cancelled => "cancelled",
+        }
+    }
+
+    /// The stage of that name.
+    pub fn from_name(name: &str) -> Option<Stage> {
+        [Stage::Pending, Stage::Packed, Stage::Dispatched, Stage::Delivered, Stage::Cancelled]
+            .into_iter()
+            .find(|stage| stage.name() == name)
+    }
+
+    /// Whether the parcel can still be called off.
+    pub const fn in_the_warehouse(self) -> bool {
+        matches!(self, Stage::Pending | Stage::Packed)
+    }
+}
+
+impl Shipment {
+    /// A parcel of `lines`, to be packed and sent.
+    pub fn create(id: ShipmentId, lines: Vec<StockLine>, at: DateTime<Utc>) -> Shipment {
+        Shipment {
+            id,
+            stage: Stage::Pending,
+            lines,
+            carrier: None,
+            tracking_number: None,
+            created_at: at,
+            packed_at: None,
+            dispatched_at: None,
+            delivered_at: None,
+            cancelled_at: None,
+        }
+    }
+
+    /// Puts it in its box.
+    ///
+    /// # Errors
+    /// Unless it is pending.
+    pub fn pack(self, at: DateTime<Utc>) -> Result<Shipment, Refused> {
+        match self.stage {
+            Stage::Pending => Ok(Shipment { stage: Stage::Packed, packed_at: Some(at), ..self }),
+            _ => Err(self.refuses("packed")),
+        }
+    }
+
+    /// Hands it to the carrier.
+    ///
+    /// # Errors
+    /// Unless it is pending or packed.
+    pub fn dispatch(self, carrier: LineText, tracking: LineText, at: DateTime<Utc>) -> Result<Shipment, Refused> {
+        if !self.stage.in_the_warehouse() {
+            return Err(self.refuses("dispatched"));
+        }
+        Ok(Shipment {
+            stage: Stage::Dispatched,
+            carrier: Some(carrier),
+            tracking_number: Some(tracking),
+            dispatched_at: Some(at),
+            ..self
+        })
+    }
+
+    /// Notes that it has arrived.
+    ///
+    /// # Errors
+    /// Unless it is dispatched.
+    pub fn deliver(self, at: DateTime<Utc>) -> Result<Shipment, Refused> {
+        match self.stage {
+            Stage::Dispatched => Ok(Shipment { stage: Stage::Delivered, delivered_at: Some(at), ..self }),
+            _ => Err(self.refuses("delivered")),
+        }
+    }
+
+    /// Calls it off.
+    ///
+    /// # Errors
+    /// Once it has left, or when it was called off before.
+    pub fn cancel(self, at: DateTime<Utc>) -> Result<Shipment, Refused> {
+        if !self.stage.in_the_warehouse() {
+            return Err(self.refuses("cancelled"));
+        }
+        Ok(Shipment { stage: Stage::Cancelled, cancelled_at: Some(at), ..self })
+    }
+
+    fn refuses(&self, wanted: &'static str) -> Refused {
+        Refused { what: "shipment", wanted, state: self.stage.name() }
+    }
+}

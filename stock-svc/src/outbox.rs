@@ -1,0 +1,31 @@
+//! How what stock-svc says gets into its outbox.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel::result::Error;
+use outbox_relay::NewRow;
+use shared_events::{Counts, Event, EventId, Said, speak};
+
+use crate::SOURCE;
+
+/// Numbers `events` with the counters of their root and dresses them for the outbox.
+///
+/// # Errors
+/// None in practice: every event can be written as JSON.
+pub fn rows(
+    root: &mut impl Counts,
+    at: DateTime<Utc>,
+    events: &[Event],
+    because_of: Option<EventId>,
+) -> QueryResult<Vec<NewRow>> {
+    let said = Said { source: SOURCE, at, because_of, traceparent: service_kit::trace::current_traceparent() };
+    let messages = speak(root, &said, events).map_err(|error| Error::SerializationError(error.into()))?;
+    let row = |message: shared_events::Message| NewRow {
+        event_id: message.event_id.0,
+        topic: message.topic.name().to_owned(),
+        key: message.key,
+        headers: message.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        payload: message.value,
+    };
+    Ok(messages.into_iter().map(row).collect())
+}

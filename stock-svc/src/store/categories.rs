@@ -1,0 +1,59 @@
+//! Categories of the catalogue.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use shared_events::LineText;
+use uuid::Uuid;
+
+use super::parsed;
+use crate::schema::categories;
+
+/// A category.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = categories)]
+pub struct Category {
+    /// UUID v7.
+    pub id: Uuid,
+    /// What it is called; no two are called the same.
+    pub name: String,
+    /// What is in it; may be empty.
+    pub description: String,
+}
+
+/// Adds a category; `false` when one of that name is there already.
+///
+/// # Errors
+/// What the database says.
+pub async fn insert(conn: &mut AsyncPgConnection, category: &Category) -> QueryResult<bool> {
+    let added = diesel::insert_into(categories::table)
+        .values(category)
+        .on_conflict(categories::name)
+        .do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(added == 1)
+}
+
+/// The name of a category.
+///
+/// # Errors
+/// What the database says.
+pub async fn name(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<LineText>> {
+    let name: Option<String> = categories::table.find(id).select(categories::name).first(conn).await.optional()?;
+    name.as_deref().map(parsed).transpose()
+}
+
+/// At most `limit` categories, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(conn: &mut AsyncPgConnection, after: Option<Uuid>, limit: i64) -> QueryResult<Vec<Category>> {
+    let after = after.unwrap_or(Uuid::nil());
+    categories::table
+        .filter(categories::id.gt(after))
+        .select(Category::as_select())
+        .order(categories::id)
+        .limit(limit)
+        .load(conn)
+        .await
+}

@@ -1,0 +1,223 @@
+//! The catalogue. A product's row is the root of its SKU on `products.v1`.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::Timestamptz;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use outbox_relay::AppendError;
+use shared_events::{Counts, Event, Money, ProductStatus, Sku, Topic};
+use uuid::Uuid;
+
+use super::{parsed, unreadable};
+use crate::domain::{Description, Details, Level, Product};
+use crate::outbox;
+use crate::schema::{categories, products, stock_levels};
+
+/// The locked row of one SKU.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// As it is.
+    pub product: Product,
+    /// The time of this transaction by the database's clock.
+    pub now: DateTime<Utc>,
+    said: i64,
+}
+
+impl Counts for Root {
+    fn next_sequence(&mut self, _: Topic) -> i64 {
+        self.said += 1;
+        self.said
+    }
+}
+
+/// A product as it is shown.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// What the catalogue says.
+    pub product: Product,
+    /// How many there are.
+    pub level: Level,
+    /// When it was listed.
+    pub created_at: DateTime<Utc>,
+    /// When the catalogue last changed what it says of it.
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = products)]
+struct Row {
+    sku: String,
+    name: String,
+    brand: Option<String>,
+    description: String,
+    category_id: Option<Uuid>,
+    price_amount: i64,
+    price_currency: String,
+    status: String,
+    products_said: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// Adds a product with what is on hand of it; nothing when its SKU is taken.
+///
+/// # Errors
+/// What the database says.
+pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64) -> QueryResult<Option<Root>> {
+    let Details { name, brand, description, category, price } = &product.details;
+    let added: Option<DateTime<Utc>> = diesel::insert_into(products::table)
+        .values((
+            products::sku.eq(product.sku.as_str()),
+            products::name.eq(name.as_str()),
+            products::brand.eq(brand.as_ref().map(|brand| brand.as_str())),
+            products::description.eq(String::from(description.clone())),
+            products::category_id.eq(category.as_ref().map(|(id, _)| *id)),
+            products::price_amount.eq(price.amount()),
+            products::price_currency.eq(price.currency().code()),
+        ))
+        .on_conflict_do_nothing()
+        .returning(products::created_at)
+        .get_result(conn)
+        .await
+        .optional()?;
+    let Some(now) = added else { return Ok(None) };
+    diesel::insert_into(stock_levels::table)
+        .values((stock_levels::sku.eq(product.sku.as_str()), stock_levels::on_hand.eq(on_hand)))
+        .execute(conn)
+        .await?;
+    Ok(Some(Root { product, now, said: 0 }))
+}
+
+/// Locks a product's row.
+///
+/// # Errors
+/// What the database says; `NotFound` when it isn't listed.
+pub async fn lock(conn: &mut AsyncPgConnection, sku: &Sku) -> QueryResult<Root> {
+    let (row, now): (Row, DateTime<Utc>) = products::table
+        .find(sku.as_str())
+        .select((Row::as_select(), diesel::dsl::now.into_sql::<Timestamptz>()))
+        .for_update()
+        .first(conn)
+        .await?;
+    let category = match row.category_id {
+        Some(id) => super::categories::name(conn, id).await?.map(|name| (id, name)),
+        None => None,
+    };
+    let said = row.products_said;
+    Ok(Root { product: read(row, category)?, now, said })
+}
+
+/// Keeps a changed product and its counter, and appends what is to be said.
+///
+/// # Errors
+/// What the database says.
+pub async fn keep_and_announce(
+    conn: &mut AsyncPgConnection,
+    mut root: Root,
+    product: Product,
+    event: Option<Event>,
+) -> Result<(), AppendError> {
+    root.product = product;
+    let at = root.now;
+    let rows = outbox::rows(&mut root, at, event.as_slice(), None)?;
+    let Product { sku, details, status } = &root.product;
+    diesel::update(products::table.find(sku.as_str()))
+        .set((
+            products::name.eq(details.name.as_str()),
+            products::brand.eq(details.brand.as_ref().map(|brand| brand.as_str())),
+            products::description.eq(String::from(details.description.clone())),
+            products::category_id.eq(details.category.as_ref().map(|(id, _)| *id)),
+            products::price_amount.eq(details.price.amount()),
+            products::price_currency.eq(details.price.currency().code()),
+            products::status.eq(status_name(*status)),
+            products::products_said.eq(root.said),
+            products::updated_at.eq(at),
+        ))
+        .execute(conn)
+        .await?;
+    outbox_relay::append_all(conn, rows).await
+}
+
+/// What a list is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// In this category.
+    pub category: Option<Uuid>,
+    /// With this text in SKU or name, in small or capital letters.
+    pub text: Option<String>,
+    /// After this SKU.
+    pub after: Option<Sku>,
+}
+
+type Joined = (Row, Option<String>, (i64, i64));
+
+/// One product.
+///
+/// # Errors
+/// What the database says; `NotFound` when it isn't listed.
+pub async fn get(conn: &mut AsyncPgConnection, sku: &Sku) -> QueryResult<Listed> {
+    let joined: Joined = products::table
+        .inner_join(stock_levels::table)
+        .left_join(categories::table)
+        .filter(products::sku.eq(sku.as_str()))
+        .select((Row::as_select(), categories::name.nullable(), (stock_levels::on_hand, stock_levels::held)))
+        .first(conn)
+        .await?;
+    listed(joined)
+}
+
+/// At most `limit` products by SKU, withdrawn ones included.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> QueryResult<Vec<Listed>> {
+    let mut query = products::table
+        .inner_join(stock_levels::table)
+        .left_join(categories::table)
+        .select((Row::as_select(), categories::name.nullable(), (stock_levels::on_hand, stock_levels::held)))
+        .order(products::sku)
+        .limit(limit)
+        .into_boxed();
+    if let Some(category) = wanted.category {
+        query = query.filter(products::category_id.eq(category));
+    }
+    if let Some(text) = wanted.text {
+        let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        query = query.filter(products::name.ilike(pattern.clone()).or(products::sku.ilike(pattern)));
+    }
+    if let Some(after) = wanted.after {
+        query = query.filter(products::sku.gt(String::from(after)));
+    }
+    let rows: Vec<Joined> = query.load(conn).await?;
+    rows.into_iter().map(listed).collect()
+}
+
+fn listed((row, category, (on_hand, held)): Joined) -> QueryResult<Listed> {
+    let category = match (row.category_id, category) {
+        (Some(id), Some(name)) => Some((id, parsed(&name)?)),
+        _ => None,
+    };
+    let (created_at, updated_at) = (row.created_at, row.updated_at);
+    Ok(Listed { product: read(row, category)?, level: Level { on_hand, held }, created_at, updated_at })
+}
+
+fn read(row: Row, category: Option<(Uuid, shared_events::LineText)>) -> QueryResult<Product> {
+    let price = Money::new(row.price_amount, parsed(&row.price_currency)?).map_err(|e| unreadable(e.to_string()))?;
+    let status = match row.status.as_str() {
+        "active" => ProductStatus::Active,
+        "withdrawn" => ProductStatus::Withdrawn,
+        other => return Err(unreadable(format!("a product that is {other:?}"))),
+    };
+    let brand = row.brand.as_deref().map(parsed).transpose()?;
+    let description = Description::try_from(row.description).map_err(|e| unreadable(e.to_string()))?;
+    let details = Details { name: parsed(&row.name)?, brand, description, category, price };
+    Ok(Product { sku: parsed(&row.sku)?, details, status })
+}
+
+/// As it stands in the table and in answers.
+pub const fn status_name(status: ProductStatus) -> &'static str {
+    match status {
+        ProductStatus::Active => "active",
+        ProductStatus::Withdrawn => "withdrawn",
+    }
+}

@@ -1,0 +1,142 @@
+//! Parcels.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use shared_events::{OrderId, ShipmentId};
+use uuid::Uuid;
+
+use super::{from_json, parsed, to_json, unreadable};
+use crate::domain::{Shipment, Stage};
+use crate::schema::shipments;
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = shipments, treat_none_as_default_value = false)]
+struct Row {
+    id: Uuid,
+    order_id: Uuid,
+    status: String,
+    lines: Value,
+    carrier: Option<String>,
+    tracking_number: Option<String>,
+    created_at: DateTime<Utc>,
+    packed_at: Option<DateTime<Utc>>,
+    dispatched_at: Option<DateTime<Utc>>,
+    delivered_at: Option<DateTime<Utc>>,
+    cancelled_at: Option<DateTime<Utc>>,
+}
+
+/// The parcel of an order, whose root the caller has locked.
+///
+/// # Errors
+/// What the database says.
+pub async fn of_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Option<Shipment>> {
+    let row: Option<Row> = shipments::table
+        .filter(shipments::order_id.eq(order_id.0))
+        .select(Row::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    row.map(|row| Ok(read(row)?.1)).transpose()
+}
+
+/// Which order a parcel belongs to.
+///
+/// # Errors
+/// What the database says; `NotFound` when there is no such parcel.
+pub async fn order_of(conn: &mut AsyncPgConnection, id: ShipmentId) -> QueryResult<OrderId> {
+    shipments::table.find(id.0).select(shipments::order_id).first(conn).await.map(OrderId)
+}
+
+/// One parcel and its order.
+///
+/// # Errors
+/// What the database says; `NotFound` when there is no such parcel.
+pub async fn get(conn: &mut AsyncPgConnection, id: ShipmentId) -> QueryResult<(OrderId, Shipment)> {
+    shipments::table.find(id.0).select(Row::as_select()).first(conn).await.and_then(read)
+}
+
+/// What a list is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of this order.
+    pub order_id: Option<OrderId>,
+    /// Where they are.
+    pub stage: Option<Stage>,
+    /// After this one.
+    pub after: Option<ShipmentId>,
+}
+
+/// At most `limit` parcels and their orders, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> QueryResult<Vec<(OrderId, Shipment)>> {
+    let mut query = shipments::table.select(Row::as_select()).order(shipments::id).limit(limit).into_boxed();
+    if let Some(order_id) = wanted.order_id {
+        query = query.filter(shipments::order_id.eq(order_id.0));
+    }
+    if let Some(stage) = wanted.stage {
+        query = query.filter(shipments::status.eq(stage.name()));
+    }
+    if let Some(after) = wanted.after {
+        query = query.filter(shipments::id.gt(after.0));
+    }
+    query.load(conn).await?.into_iter().map(read).collect()
+}
+
+/// Writes a parcel as it is now; the order's root is locked.
+///
+/// # Errors
+/// What the database says.
+pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Shipment) -> QueryResult<()> {
+    let row = Row {
+        id: shipment.id.0,
+        order_id: order_id.0,
+        status: shipment.stage.name().to_owned(),
+        lines: to_json(&shipment.lines)?,
+        carrier: shipment.carrier.as_ref().map(ToString::to_string),
+        tracking_number: shipment.tracking_number.as_ref().map(ToString::to_string),
+        created_at: shipment.created_at,
+        packed_at: shipment.packed_at,
+        dispatched_at: shipment.dispatched_at,
+        delivered_at: shipment.delivered_at,
+        cancelled_at: shipment.cancelled_at,
+    };
+    diesel::insert_into(shipments::table)
+        .values(row)
+        .on_conflict(shipments::id)
+        .do_update()
+        .set((
+            shipments::status.eq(excluded(shipments::status)),
+            shipments::carrier.eq(excluded(shipments::carrier)),
+            shipments::tracking_number.eq(excluded(shipments::tracking_number)),
+            shipments::packed_at.eq(excluded(shipments::packed_at)),
+            shipments::dispatched_at.eq(excluded(shipments::dispatched_at)),
+            shipments::delivered_at.eq(excluded(shipments::delivered_at)),
+            shipments::cancelled_at.eq(excluded(shipments::cancelled_at)),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+fn read(row: Row) -> QueryResult<(OrderId, Shipment)> {
+    let stage =
+        Stage::from_name(&row.status).ok_or_else(|| unreadable(format!("a shipment that is {:?}", row.status)))?;
+    let shipment = Shipment {
+        id: ShipmentId(row.id),
+        stage,
+        lines: from_json(row.lines)?,
+        carrier: row.carrier.as_deref().map(parsed).transpose()?,
+        tracking_number: row.tracking_number.as_deref().map(parsed).transpose()?,
+        created_at: row.created_at,
+        packed_at: row.packed_at,
+        dispatched_at: row.dispatched_at,
+        delivered_at: row.delivered_at,
+        cancelled_at: row.cancelled_at,
+    };
+    Ok((OrderId(row.order_id), shipment))
+}

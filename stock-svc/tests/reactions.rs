@@ -1,0 +1,308 @@
+//! What stock-svc does about what it hears, on a real PostgreSQL.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod common;
+
+use common::*;
+use service_kit::consumer::{Outcome, Why};
+use shared_events::*;
+use stock_svc::commands::{Step, move_shipment};
+use stock_svc::store::{roots, shipments};
+
+async fn shipment_of(warehouse: &Warehouse, order_id: OrderId) -> ShipmentId {
+    let mut conn = warehouse.db.conn().await;
+    shipments::of_order(&mut conn, order_id).await.unwrap().expect("a shipment").id
+}
+
+async fn dispatch(warehouse: &Warehouse, order_id: OrderId) {
+    let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
+    move_shipment(&warehouse.db.pool, shipment_of(warehouse, order_id).await, step).await.unwrap();
+}
+
+/// Held, firm and paid: with a shipment.
+async fn ready_to_ship(warehouse: &Warehouse, lines: &[(&str, i64)]) -> OrderId {
+    let order = OrderId::new();
+    warehouse.hears(placed(order, lines)).await;
+    warehouse.hears(confirmed(order)).await;
+    warehouse.hears(captured(order)).await;
+    order
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_held_committed_shipped_and_delivered() {
+    let warehouse = Warehouse::with(&[("TEA", 10), ("MUG", 5)]).await;
+    let order = OrderId::new();
+    assert_eq!(warehouse.hears(placed(order, &[("TEA", 3), ("MUG", 1)])).await, Outcome::Applied);
+    assert_eq!((warehouse.level("TEA").await, warehouse.level("MUG").await), ((10, 3), (5, 1)));
+    assert_eq!(warehouse.hears(confirmed(order)).await, Outcome::Applied);
+    assert_eq!((warehouse.level("TEA").await, warehouse.level("MUG").await), ((7, 0), (4, 0)));
+    assert_eq!(warehouse.hears(captured(order)).await, Outcome::Applied);
+    dispatch(&warehouse, order).await;
+    let shipment = shipment_of(&warehouse, order).await;
+    move_shipment(&warehouse.db.pool, shipment, Step::Deliver).await.unwrap();
+    let said = [
+        "stock.reserved.v1",
+        "stock.committed.v1",
+        "shipment.created.v1",
+        "shipment.dispatched.v1",
+        "shipment.delivered.v1",
+    ];
+    assert_eq!(warehouse.said_of(order).await, said);
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_delivered_twice_is_handled_once() {
+    let warehouse = Warehouse::with(&[("TEA", 10)]).await;
+    let order = OrderId::new();
+    let events: [Event; 4] = [
+        placed(order, &[("TEA", 3)]).into(),
+        confirmed(order).into(),
+        captured(order).into(),
+        cancel_requested(order).into(),
+    ];
+    for event in &events {
+        let record = record(event);
+        assert_eq!(warehouse.hears_record(&record).await, Outcome::Applied);
+        let said = warehouse.said().await;
+        assert_eq!(warehouse.hears_record(&record).await, Outcome::Duplicate);
+        assert_eq!(warehouse.said().await, said);
+    }
+    assert_eq!(warehouse.level("TEA").await, (10, 0));
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fact_that_is_said_twice_has_one_effect() {
+    let warehouse = Warehouse::with(&[("TEA", 10)]).await;
+    let order = ready_to_ship(&warehouse, &[("TEA", 3)]).await;
+    let said = warehouse.said().await;
+    for again in [placed(order, &[("TEA", 3)]).into(), confirmed(order).into(), Event::from(captured(order))] {
+        assert!(matches!(warehouse.hears(again).await, Outcome::Ignored(Why::Refused(_))));
+    }
+    assert_eq!(warehouse.said().await, said);
+    assert_eq!(warehouse.level("TEA").await, (7, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_short_line_holds_nothing_and_says_which_it_was() {
+    let warehouse = Warehouse::with(&[("TEA", 10), ("MUG", 1)]).await;
+    let order = OrderId::new();
+    warehouse.hears(placed(order, &[("TEA", 3), ("MUG", 2), ("GHOST", 1)])).await;
+    let short = |sku: &str, requested: i64, available| Shortage {
+        sku: sku.parse().unwrap(),
+        requested: requested.try_into().unwrap(),
+        available,
+    };
+    let rejection = Rejection::Shortages { lines: vec![short("MUG", 2, 1), short("GHOST", 1, 0)] };
+    assert_eq!(warehouse.said().await, [StockRejected { order_id: order, rejection }.into()]);
+    assert_eq!((warehouse.level("TEA").await, warehouse.level("MUG").await), ((10, 0), (1, 0)));
+    assert!(matches!(warehouse.hears(cancel_requested(order)).await, Outcome::Ignored(_)), "answers nothing");
+    assert_eq!(warehouse.said().await.len(), 1);
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_heard_before_the_confirmation_ships_when_the_goods_are_firm() {
+    let warehouse = Warehouse::with(&[("TEA", 10)]).await;
+    let order = OrderId::new();
+    warehouse.hears(placed(order, &[("TEA", 3)])).await;
+    assert_eq!(warehouse.hears(captured(order)).await, Outcome::Applied);
+    assert_eq!(warehouse.said_of(order).await, ["stock.reserved.v1"]);
+    warehouse.hears(confirmed(order)).await;
+    assert_eq!(warehouse.said_of(order).await, ["stock.reserved.v1", "stock.committed.v1", "shipment.created.v1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_then_confirm_and_confirm_then_cancel_both_leave_the_goods_on_the_shelf() {
+    for confirm_first in [true, false] {
+        let warehouse = Warehouse::with(&[("TEA", 10)]).await;
+        let order = OrderId::new();
+        warehouse.hears(placed(order, &[("TEA", 3)])).await;
+        if confirm_first {
+            warehouse.hears(confirmed(order)).await;
+            warehouse.hears(cancel_requested(order)).await;
+            let said = ["stock.reserved.v1", "stock.committed.v1", "stock.restocked.v1"];
+            assert_eq!(warehouse.said_of(order).await, said);
+        } else {
+            warehouse.hears(cancel_requested(order)).await;
+            assert!(matches!(warehouse.hears(confirmed(order)).await, Outcome::Ignored(Why::Refused(_))));
+            assert_eq!(warehouse.said_of(order).await, ["stock.reserved.v1", "stock.released.v1"]);
+        }
+        assert_eq!(warehouse.hears(captured(order)).await, Outcome::Applied, "remembered, and nothing ships");
+        assert_eq!(warehouse.count("shipments").await, 0);
+        assert_eq!(warehouse.level("TEA").await, (10, 0));
+        warehouse.books_balance().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_before_dispatch_calls_the_parcel_off_and_cancel_after_it_leaves_all_as_it_is() {
+    let warehouse = Warehouse::with(&[("TEA", 10)]).await;
+    let (called_off, gone) =
+        (ready_to_ship(&warehouse, &[("TEA", 3)]).await, ready_to_ship(&warehouse, &[("TEA", 2)]).await);
+    dispatch(&warehouse, gone).await;
+    warehouse.hears(cancel_requested(called_off)).await;
+    assert!(matches!(warehouse.hears(cancel_requested(gone)).await, Outcome::Ignored(Why::Refused(_))));
+    let said = warehouse.said_of(called_off).await;
+    assert_eq!(said[2..], ["shipment.created.v1", "shipment.cancelled.v1", "stock.restocked.v1"]);
+    assert_eq!(warehouse.said_of(gone).await[2..], ["shipment.created.v1", "shipment.dispatched.v1"]);
+    let late = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
+    let refused = move_shipment(&warehouse.db.pool, shipment_of(&warehouse, called_off).await, late).await;
+    assert_eq!(refused.unwrap_err().to_string(), "a shipment that is cancelled can't be dispatched");
+    assert_eq!(warehouse.level("TEA").await, (8, 0));
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_races_dispatch_and_one_of_them_wins_whole() {
+    let warehouse = Warehouse::with(&[("TEA", 100)]).await;
+    for _ in 0..10 {
+        let order = ready_to_ship(&warehouse, &[("TEA", 1)]).await;
+        let shipment = shipment_of(&warehouse, order).await;
+        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
+        let (cancelled, dispatched) =
+            tokio::join!(warehouse.hears(cancel_requested(order)), move_shipment(&warehouse.db.pool, shipment, step));
+        let said = warehouse.said_of(order).await;
+        assert_ne!(cancelled == Outcome::Applied, dispatched.is_ok(), "{said:?}");
+        assert_ne!(said.contains(&"stock.restocked.v1"), said.contains(&"shipment.dispatched.v1"), "{said:?}");
+    }
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_decline_releases_what_is_held_and_what_expired_and_others_release_nothing() {
+    let warehouse = Warehouse::with(&[("TEA", 10)]).await;
+    let (held, expired) = (OrderId::new(), OrderId::new());
+    for order in [held, expired] {
+        warehouse.hears(placed(order, &[("TEA", 3)])).await;
+    }
+    warehouse.expires(expired).await;
+    assert_eq!(warehouse.hears(declined(held, true)).await, Outcome::Ignored(Why::NotForUs));
+    assert_eq!(warehouse.level("TEA").await, (10, 3));
+    for order in [held, expired] {
+        assert_eq!(warehouse.hears(declined(order, false)).await, Outcome::Applied);
+        let reason = CancelReason::PaymentDeclined;
+        assert_eq!(warehouse.said().await.last(), Some(&StockReleased { order_id: order, reason }.into()));
+    }
+    assert_eq!(warehouse.level("TEA").await, (10, 0));
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_after_expiry_holds_again_and_commits() {
+    let warehouse = Warehouse::with(&[("TEA", 3)]).await;
+    let order = OrderId::new();
+    warehouse.hears(placed(order, &[("TEA", 3)])).await;
+    warehouse.expires(order).await;
+    assert_eq!(warehouse.level("TEA").await, (3, 0));
+    warehouse.hears(confirmed(order)).await;
+    assert_eq!(warehouse.said_of(order).await, ["stock.reserved.v1", "stock.expired.v1", "stock.committed.v1"]);
+    assert_eq!(warehouse.level("TEA").await, (0, 0));
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_after_expiry_whose_goods_are_gone_is_rejected_and_a_cancel_releases_it() {
+    let warehouse = Warehouse::with(&[("TEA", 3)]).await;
+    let (late, quick) = (OrderId::new(), OrderId::new());
+    warehouse.hears(placed(late, &[("TEA", 3)])).await;
+    warehouse.expires(late).await;
+    warehouse.hears(placed(quick, &[("TEA", 1)])).await;
+    warehouse.hears(confirmed(late)).await;
+    let rejected = StockRejected { order_id: late, rejection: Rejection::Expired };
+    assert_eq!(warehouse.said().await.last(), Some(&rejected.into()));
+    warehouse.hears(cancel_requested(late)).await;
+    assert_eq!(warehouse.said_of(late).await.last(), Some(&"stock.released.v1"));
+    assert_eq!(warehouse.level("TEA").await, (3, 1));
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_became_firm_does_not_expire() {
+    let warehouse = Warehouse::with(&[("TEA", 3)]).await;
+    let order = OrderId::new();
+    warehouse.hears(placed(order, &[("TEA", 3)])).await;
+    assert_eq!(warehouse.count("timers").await, 1);
+    warehouse.hears(confirmed(order)).await;
+    assert_eq!(warehouse.count("timers").await, 0);
+    warehouse.expires(order).await;
+    assert_eq!(warehouse.said_of(order).await, ["stock.reserved.v1", "stock.committed.v1"]);
+    assert_eq!(warehouse.level("TEA").await, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confirm_races_expiry_and_the_goods_end_firm_either_way() {
+    let warehouse = Warehouse::with(&[("TEA", 10)]).await;
+    for _ in 0..10 {
+        let order = OrderId::new();
+        warehouse.hears(placed(order, &[("TEA", 1)])).await;
+        tokio::join!(warehouse.expires(order), warehouse.hears(confirmed(order)));
+        assert_eq!(warehouse.said_of(order).await.last(), Some(&"stock.committed.v1"));
+    }
+    assert_eq!(warehouse.level("TEA").await, (0, 0));
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_heard_before_the_order_leaves_a_tombstone_that_never_holds() {
+    let warehouse = Warehouse::with(&[("TEA", 3)]).await;
+    let order = OrderId::new();
+    assert_eq!(warehouse.hears(cancel_requested(order)).await, Outcome::Applied);
+    assert!(matches!(warehouse.hears(placed(order, &[("TEA", 3)])).await, Outcome::Ignored(Why::Refused(_))));
+    assert_eq!(warehouse.said_of(order).await, ["stock.released.v1"]);
+    assert_eq!(warehouse.level("TEA").await, (3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_say_is_not_for_us() {
+    let warehouse = Warehouse::with(&[]).await;
+    let order_id = OrderId::new();
+    let completed = OrderCompleted { order_id };
+    assert_eq!(warehouse.hears(completed).await, Outcome::Ignored(Why::NotForUs));
+    assert_eq!(warehouse.count("orders").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_of_an_order_are_numbered_without_a_gap_on_each_topic() {
+    let warehouse = Warehouse::with(&[("TEA", 3)]).await;
+    let order = ready_to_ship(&warehouse, &[("TEA", 3)]).await;
+    warehouse.hears(cancel_requested(order)).await;
+    let numbers = |topic: &str| {
+        format!(
+            "(select (h ->> 1)::bigint as sequence, row_number() over (order by o.id) as place
+              from outbox o, json_array_elements(headers) h
+              where h ->> 0 = 'ce_sequence' and topic = '{topic}') numbered where sequence = place"
+        )
+    };
+    assert_eq!(warehouse.count(&numbers("stock.v1")).await, 3);
+    assert_eq!(warehouse.count(&numbers("shipments.v1")).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_event_becomes_a_dead_letter_and_parks_its_order_alone() {
+    let warehouse = Warehouse::with(&[("TEA", 3)]).await;
+    let (broken, fine) = (OrderId::new(), OrderId::new());
+    let mut poison = record(&placed(broken, &[("TEA", 1)]).into());
+    poison.value = Some(b"{\"order_id\": 7}".to_vec());
+    assert!(matches!(warehouse.hears_record(&poison).await, Outcome::DeadLettered(_)));
+    assert_eq!(warehouse.hears(cancel_requested(broken)).await, Outcome::QueuedBehind);
+    assert_eq!(warehouse.hears(placed(fine, &[("TEA", 1)])).await, Outcome::Applied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lock_on_the_root_makes_what_is_said_of_an_order_wait() {
+    let warehouse = Warehouse::with(&[("TEA", 3)]).await;
+    let order = OrderId::new();
+    warehouse.hears(placed(order, &[("TEA", 3)])).await;
+    let mut conn = warehouse.db.conn().await;
+    let confirmed = record(&confirmed(order).into());
+    let waits = diesel_async::AsyncConnection::transaction(&mut *conn, async |conn| {
+        roots::lock(conn, order).await?.expect("known");
+        let soon = std::time::Duration::from_millis(200);
+        let waits = tokio::time::timeout(soon, warehouse.tries(&confirmed)).await.is_err();
+        Ok::<_, diesel::result::Error>(waits)
+    });
+    assert!(waits.await.unwrap());
+    assert_eq!(warehouse.hears_record(&confirmed).await, Outcome::Applied);
+}

@@ -1,33 +1,23 @@
 -- The row of an order is the root of its key: whoever speaks for the order locks it first, and it counts what was said.
 create table orders (
-    id               uuid primary key,
-    -- as placed, never changed
-    customer_id      text        not null,
-    customer         jsonb       not null,
-    delivery_address jsonb       not null,
-    currency         text        not null,
-    lines            jsonb       not null,
-    total            bigint      not null check (total >= 0),
-    pieces           bigint      not null check (pieces > 0),
-    payment_method   text        not null,
-    deadline         timestamptz not null,
-    placed_at        timestamptz not null,
-    -- derived from the facts
-    status           text        not null,
-    reason           text,
+    id            uuid primary key,
+    -- as it was placed: the content of order.placed, never changed
+    customer_id   text        not null,
+    placed        jsonb       not null,
+    pieces        bigint      not null check (pieces > 0),
+    placed_at     timestamptz not null,
     -- the facts heard, and the ce_sequence of the last one of each topic
-    stock            text,
-    payment          text,
-    shipment         text,
-    captured         boolean     not null,
-    parcels          jsonb       not null,
-    stock_rank       bigint      not null,
-    payment_rank     bigint      not null,
-    shipment_rank    bigint      not null,
+    facts         jsonb       not null,
+    stock_rank    bigint      not null,
+    payment_rank  bigint      not null,
+    shipment_rank bigint      not null,
+    -- derived from the facts
+    status        text        not null,
+    reason        text,
     -- counts changes of this row, and events said on orders.v1
-    version          bigint      not null,
-    said             bigint      not null,
-    updated_at       timestamptz not null,
+    version       bigint      not null,
+    said          bigint      not null,
+    updated_at    timestamptz not null,
     check ((reason is not null) = (status in ('cancelling', 'cancelled')))
 ) with (fillfactor = 80);
 create index orders_by_customer on orders (customer_id, id desc);

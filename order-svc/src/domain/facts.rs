@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shared_events::{PaymentEvent, Rejection, RestockCause, ShipmentId, StockEvent};
 
-/// Declares a fact with its name in the tables and the name that a client sees.
+/// Declares a fact with its name in the table and the name that a client sees.
 macro_rules! facts {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $stored:literal, $shown:literal;)* }) => {
         $(#[$doc])*
@@ -11,19 +11,9 @@ macro_rules! facts {
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $stored)] $variant,)* }
 
         impl $name {
-            /// As it stands in the tables.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $stored,)* }
-            }
-
             /// As a client sees it: the name of the event.
             pub const fn shown(self) -> &'static str {
                 match self { $(Self::$variant => $shown,)* }
-            }
-
-            /// The fact of that stored name.
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name { $($stored => Some(Self::$variant),)* _ => None }
             }
         }
     };
@@ -101,7 +91,7 @@ pub struct Parcel {
 }
 
 /// Everything heard of an order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Goods.
     pub stock: Option<StockFact>,

@@ -30,7 +30,7 @@ pub enum Refused {
     #[error("a return moves no order")]
     Return,
     /// payment-svc had said its last word.
-    #[error("the payment has ended as {}", .0.as_str())]
+    #[error("the payment has ended as {}", .0.shown())]
     PaymentEnded(PaymentFact),
     /// The deadline matters only while the order is pending.
     #[error("an order that is {} has no deadline", .0.name())]

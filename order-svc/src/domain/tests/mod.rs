@@ -13,6 +13,7 @@ use super::{Progress, Refused, Status, Step};
 
 /// What can happen to an order.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a few of them, in tests")]
 pub enum Happens {
     Heard(Event),
     CustomerCancels,

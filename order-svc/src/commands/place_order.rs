@@ -1,0 +1,101 @@
+use std::time::Duration;
+
+use diesel_async::pooled_connection::deadpool::PoolError;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::clock::Clock;
+use service_kit::{Pool, timers};
+
+use super::{DEADLINE_TIMER, now};
+use crate::domain::{Order, Wish, WishRefused};
+use crate::store::answers::{self, Answer, Claim, Once};
+use crate::store::{self, AnnounceError};
+
+/// A wish, and how it is to be treated.
+#[derive(Clone, Debug)]
+pub struct PlaceOrder {
+    /// What is wanted.
+    pub wish: Wish,
+    /// Set when the request is to have one effect, however often it is sent.
+    pub once: Option<Once>,
+    /// How long the order may stay pending.
+    pub deadline: Duration,
+    /// Whether `products.v1` has been read once; before that no SKU can be called unknown.
+    pub prices_known: bool,
+}
+
+/// Why no order was placed. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceOrderError {
+    /// A line can't be had.
+    #[error(transparent)]
+    Refused(#[from] WishRefused),
+    /// The key belongs to another request.
+    #[error("the Idempotency-Key was used for another order")]
+    OtherRequest,
+    /// The same key is being worked on.
+    #[error("a request with this Idempotency-Key is being worked on")]
+    InFlight,
+    /// The service has just started for the first time.
+    #[error("the prices are not known yet")]
+    PricesUnknown,
+    /// No connection.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The change, or what it says, could not be written.
+    #[error(transparent)]
+    Announce(#[from] AnnounceError),
+}
+
+impl From<diesel::result::Error> for PlaceOrderError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Announce(error.into())
+    }
+}
+
+/// Places an order: key, answer, order, deadline and `order.placed` commit together or not at all.
+///
+/// # Errors
+/// See [`PlaceOrderError`].
+pub async fn place_order(
+    pool: &Pool,
+    clock: &(impl Clock + ?Sized),
+    command: PlaceOrder,
+    answer_with: fn(&Order) -> serde_json::Result<Answer>,
+) -> Result<Answer, PlaceOrderError> {
+    let mut conn = pool.get().await?;
+    conn.transaction(async |conn| {
+        if let Some(once) = &command.once {
+            match answers::claim(conn, once).await? {
+                Claim::New => {}
+                Claim::Answered(answer) => return Ok(answer),
+                Claim::OtherRequest => return Err(PlaceOrderError::OtherRequest),
+                Claim::InFlight => return Err(PlaceOrderError::InFlight),
+            }
+        }
+        let order = priced(conn, clock, &command).await?;
+        store::orders::insert(conn, &order).await?;
+        let order_id = order.placed.order_id;
+        timers::set(conn, DEADLINE_TIMER, &order_id.to_string(), order.placed.deadline).await?;
+        let answer = answer_with(&order).map_err(AnnounceError::from)?;
+        if let Some(once) = &command.once {
+            answers::keep(conn, once, order_id, &answer, order.placed_at).await?;
+        }
+        Ok(answer)
+    })
+    .await
+}
+
+async fn priced(
+    conn: &mut AsyncPgConnection,
+    clock: &(impl Clock + ?Sized),
+    command: &PlaceOrder,
+) -> Result<Order, PlaceOrderError> {
+    if !command.prices_known {
+        return Err(PlaceOrderError::PricesUnknown);
+    }
+    let wish = command.wish.clone();
+    let skus: Vec<&str> = wish.lines.iter().map(|(sku, _)| sku.as_str()).collect();
+    let products = store::products::find(conn, &skus).await?;
+    let now = now(clock);
+    Ok(wish.place(&products, now, now + command.deadline)?)
+}

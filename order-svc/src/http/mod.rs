@@ -1,0 +1,40 @@
+//! HTTP: request, command, answer or problem.
+
+mod orders;
+mod problem;
+mod request;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::{self, ServiceConfig};
+use service_kit::Pool;
+use service_kit::clock::Clock;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct AppState {
+    /// The service's database.
+    pub pool: Pool,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How long an order may stay pending.
+    pub deadline: Duration,
+    /// Whether `products.v1` has been read once.
+    pub prices_known: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Tells the relay that something was appended.
+    pub appended: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The routes of the service.
+pub fn routes(state: web::Data<AppState>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+    move |config| {
+        config.app_data(state.clone()).service(
+            web::scope("/api/v1/orders")
+                .service(web::resource("").route(web::post().to(orders::place)).route(web::get().to(orders::list)))
+                .service(web::resource("/{id}").route(web::get().to(orders::get)))
+                .service(web::resource("/{id}/cancel").route(web::post().to(orders::cancel))),
+        );
+    }
+}

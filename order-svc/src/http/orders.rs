@@ -1,0 +1,85 @@
+use actix_web::http::header::{CONTENT_TYPE, LOCATION};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use service_kit::http::{EmptyBody, IdempotencyKey, Json, Page, Paged, Path, Problem, Query};
+use shared_events::{CustomerId, OrderId};
+use uuid::Uuid;
+
+use super::AppState;
+use super::request::PlaceOrderRequest;
+use super::view::{self, OrderView};
+use crate::commands::{self, PlaceOrder};
+use crate::domain::{Order, Status};
+use crate::store::answers::{Answer, Once};
+use crate::store::{self, orders::Filter};
+
+/// `POST /api/v1/orders`
+pub async fn place(
+    state: Data<AppState>,
+    http: HttpRequest,
+    request: Json<PlaceOrderRequest>,
+) -> Result<HttpResponse, Problem> {
+    let request = request.into_inner();
+    let once = match IdempotencyKey::optional(&http)? {
+        Some(key) => Some(Once { key: key.0, request: request.fingerprint().map_err(Problem::internal)? }),
+        None => None,
+    };
+    let wish = request.into_wish().checked().map_err(super::problem::refused)?;
+    let command = PlaceOrder { wish, once, deadline: state.deadline, prices_known: (state.prices_known)() };
+    let answer = commands::place_order(&state.pool, &*state.clock, command, answer).await?;
+    (state.appended)();
+    Ok(HttpResponse::Accepted()
+        .insert_header((LOCATION, answer.location))
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .body(answer.body))
+}
+
+/// The 202 for a new order, as it is given and kept.
+fn answer(order: &Order) -> serde_json::Result<Answer> {
+    Ok(Answer { location: view::path(order.placed.order_id), body: serde_json::to_vec(&OrderView::of(order))? })
+}
+
+/// `GET /api/v1/orders/{id}`
+pub async fn get(state: Data<AppState>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
+    let mut conn = state.pool.get().await?;
+    let order = store::orders::find(&mut conn, OrderId(id.0)).await?.ok_or_else(|| super::problem::no_order(id.0))?;
+    Ok(HttpResponse::Ok().json(OrderView::of(&order)))
+}
+
+/// What a list may be asked for. `limit` and `cursor` are those of every list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    customer_id: Option<CustomerId>,
+    status: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/orders`
+pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let ListQuery { customer_id, status, limit, cursor } = query.0;
+    if let Some(unknown) = status.as_deref().filter(|name| !Status::NAMES.contains(name)) {
+        let message = format!("{unknown:?} is not one of {}", Status::NAMES.join(", "));
+        return Err(Problem::bad_input("status", message));
+    }
+    let page = Page { limit, cursor };
+    let limit = page.limit()?;
+    let filter = Filter { customer_id, status, before: page.cursor()? };
+    let mut conn = state.pool.get().await?;
+    let orders = store::orders::list(&mut conn, &filter, limit + 1).await?;
+    let page = Paged::from_rows(orders, limit, |order: &Order| order.placed.order_id.to_string());
+    let Paged { items, next_cursor } = &page;
+    Ok(HttpResponse::Ok()
+        .json(Paged { items: items.iter().map(OrderView::of).collect(), next_cursor: next_cursor.clone() }))
+}
+
+/// `POST /api/v1/orders/{id}/cancel`
+pub async fn cancel(state: Data<AppState>, id: Path<Uuid>, _: EmptyBody) -> Result<HttpResponse, Problem> {
+    let order = commands::cancel_order(&state.pool, &*state.clock, OrderId(id.0))
+        .await
+        .map_err(|error| super::problem::not_cancelled(id.0, error))?;
+    (state.appended)();
+    Ok(HttpResponse::Accepted().json(OrderView::of(&order)))
+}

@@ -1,0 +1,73 @@
+//! What a client sends to place an order. The value types check themselves while it is read.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use shared_events::{
+    Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, LineText, PaymentMethod, Quantity, Sku,
+};
+
+use crate::domain::Wish;
+
+/// The body of `POST /api/v1/orders`.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceOrderRequest {
+    customer: CustomerRequest,
+    delivery_address: AddressRequest,
+    currency: Currency,
+    lines: Vec<LineRequest>,
+    payment_method: PaymentMethod,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct CustomerRequest {
+    id: CustomerId,
+    name: LineText,
+    email: EmailAddress,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct AddressRequest {
+    line1: LineText,
+    line2: Option<LineText>,
+    city: LineText,
+    postal_code: LineText,
+    country: CountryCode,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct LineRequest {
+    sku: Sku,
+    quantity: Quantity,
+}
+
+impl PlaceOrderRequest {
+    /// What tells this request from another: SHA-256 of its content, however its JSON was laid out.
+    ///
+    /// # Errors
+    /// None in practice: what was read as JSON can be written as JSON.
+    pub fn fingerprint(&self) -> serde_json::Result<Vec<u8>> {
+        Ok(Sha256::digest(serde_json::to_vec(self)?).to_vec())
+    }
+
+    /// The wish in it.
+    pub fn into_wish(self) -> Wish {
+        let Self { customer, delivery_address: address, currency, lines, payment_method } = self;
+        Wish {
+            customer: Customer { id: customer.id, name: customer.name, email: customer.email },
+            delivery_address: Address {
+                line1: address.line1,
+                line2: address.line2,
+                city: address.city,
+                postal_code: address.postal_code,
+                country: address.country,
+            },
+            currency,
+            lines: lines.into_iter().map(|line| (line.sku, line.quantity)).collect(),
+            payment_method,
+        }
+    }
+}

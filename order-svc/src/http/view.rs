@@ -1,0 +1,98 @@
+//! An order as clients see it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use shared_events::{Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, Sku};
+
+use crate::domain::{Order, PaymentFact, ShipmentFact, StockFact};
+
+/// The body of every answer that shows an order.
+#[derive(Serialize)]
+pub struct OrderView<'a> {
+    id: OrderId,
+    status: &'static str,
+    reason: Option<CancelReason>,
+    customer: &'a Customer,
+    delivery_address: &'a Address,
+    currency: Currency,
+    lines: Vec<LineView<'a>>,
+    total: Money,
+    stock: Option<&'static str>,
+    payment: Option<&'static str>,
+    shipment: Option<&'static str>,
+    waiting_for: Option<WaitingView>,
+    version: i64,
+    placed_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    links: Links,
+}
+
+#[derive(Serialize)]
+struct LineView<'a> {
+    sku: &'a Sku,
+    name: &'a LineText,
+    quantity: Quantity,
+    unit_price: Money,
+    line_total: Option<Money>,
+}
+
+#[derive(Serialize)]
+struct WaitingView {
+    fact: &'static str,
+    from: &'static str,
+    since: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    this: String,
+    cancel: String,
+}
+
+/// Where an order is.
+pub fn path(id: OrderId) -> String {
+    format!("/api/v1/orders/{id}")
+}
+
+impl<'a> OrderView<'a> {
+    /// The order as it is now.
+    pub fn of(order: &'a Order) -> Self {
+        let Order { placed, progress, .. } = order;
+        let this = path(placed.order_id);
+        Self {
+            id: placed.order_id,
+            status: progress.status.name(),
+            reason: progress.status.reason(),
+            customer: &placed.customer,
+            delivery_address: &placed.delivery_address,
+            currency: placed.total.currency(),
+            lines: placed.lines.iter().map(LineView::of).collect(),
+            total: placed.total,
+            stock: progress.facts.stock.map(StockFact::shown),
+            payment: progress.facts.payment.map(PaymentFact::shown),
+            shipment: progress.facts.shipment.map(ShipmentFact::shown),
+            waiting_for: progress.waiting_for().map(|waiting| WaitingView {
+                fact: waiting.fact,
+                from: waiting.from,
+                since: order.updated_at,
+            }),
+            version: order.version,
+            placed_at: order.placed_at,
+            updated_at: order.updated_at,
+            links: Links { cancel: format!("{this}/cancel"), this },
+        }
+    }
+}
+
+impl<'a> LineView<'a> {
+    fn of(line: &'a OrderLine) -> Self {
+        Self {
+            sku: &line.sku,
+            name: &line.name,
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+            line_total: line.unit_price.checked_times(line.quantity),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Answers that were given under an `Idempotency-Key`, so that a retried POST gets the first one again.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use shared_events::OrderId;
+
+use crate::schema::idempotency_keys;
+
+/// A request that is to have one effect, however often it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// The `Idempotency-Key`.
+    pub key: String,
+    /// SHA-256 of what was asked for. A hash, since the request holds a name and an address.
+    pub request: Vec<u8>,
+}
+
+/// A 202 as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The header `Location`.
+    pub location: String,
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing: it is ours until the transaction ends.
+    New,
+    /// The same request was answered.
+    Answered(Answer),
+    /// Another request was answered under this key.
+    OtherRequest,
+    /// A request under this key is being worked on.
+    InFlight,
+}
+
+#[derive(QueryableByName)]
+struct Locked {
+    #[diesel(sql_type = Bool)]
+    locked: bool,
+}
+
+/// Claims the key for this transaction by a try-lock that ends with it: nobody ever waits for another's request, and
+/// what the holder wrote can be seen before the lock is free. Needs `read committed`, PostgreSQL's default.
+///
+/// # Errors
+/// The database's.
+pub async fn claim(conn: &mut AsyncPgConnection, once: &Once) -> QueryResult<Claim> {
+    let try_lock = "select pg_try_advisory_xact_lock(hashtextextended('idempotency-key ' || $1, 0)) as locked";
+    let lock: Locked = diesel::sql_query(try_lock).bind::<Text, _>(&once.key).get_result(conn).await?;
+    if !lock.locked {
+        return Ok(Claim::InFlight);
+    }
+    let columns = (idempotency_keys::request, idempotency_keys::location, idempotency_keys::body);
+    let known: Option<(Vec<u8>, String, Vec<u8>)> =
+        idempotency_keys::table.find(&once.key).select(columns).first(conn).await.optional()?;
+    Ok(match known {
+        None => Claim::New,
+        Some((request, location, body)) if request == once.request => Claim::Answered(Answer { location, body }),
+        Some(_) => Claim::OtherRequest,
+    })
+}
+
+/// Keeps the answer under its key.
+///
+/// # Errors
+/// The database's.
+pub async fn keep(
+    conn: &mut AsyncPgConnection,
+    once: &Once,
+    order_id: OrderId,
+    answer: &Answer,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    diesel::insert_into(idempotency_keys::table)
+        .values((
+            idempotency_keys::key.eq(&once.key),
+            idempotency_keys::request.eq(&once.request),
+            idempotency_keys::order_id.eq(order_id.0),
+            idempotency_keys::location.eq(&answer.location),
+            idempotency_keys::body.eq(&answer.body),
+            idempotency_keys::created_at.eq(now),
+        ))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Forgets at most `limit` answers that were given before `before`; says how many.
+///
+/// # Errors
+/// The database's.
+pub async fn forget(conn: &mut AsyncPgConnection, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
+    let old = "delete from idempotency_keys where key in \
+               (select key from idempotency_keys where created_at < $1 order by created_at limit $2)";
+    diesel::sql_query(old).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(conn).await
+}

@@ -1,0 +1,79 @@
+//! Orders as they are placed and looked at.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use shared_events::{CustomerId, OrderId};
+
+use super::rows::{NewOrderRow, OrderRow, json};
+use super::{AnnounceError, Root, roots};
+use crate::domain::Order;
+use crate::schema::orders;
+
+/// Inserts a new order, which makes it the root of its key, and says `order.placed`.
+///
+/// # Errors
+/// The database's, and an event that can't be said.
+pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), AnnounceError> {
+    let mut root =
+        Root { progress: order.progress.clone(), ranks: roots::Ranks::default(), version: order.version, said: 0 };
+    let events = [order.placed.clone().into()];
+    let rows = roots::outbox_rows(&mut root, &events, None, order.placed_at)?;
+    let placed = &order.placed;
+    diesel::insert_into(orders::table)
+        .values(NewOrderRow {
+            id: placed.order_id.0,
+            customer_id: placed.customer.id.as_str(),
+            placed: json(placed)?,
+            pieces: order.progress.pieces,
+            placed_at: order.placed_at,
+            facts: json(&order.progress.facts)?,
+            stock_rank: 0,
+            payment_rank: 0,
+            shipment_rank: 0,
+            status: order.progress.status.name(),
+            version: root.version,
+            said: root.said,
+            updated_at: order.updated_at,
+        })
+        .execute(conn)
+        .await?;
+    Ok(outbox_relay::append_all(conn, rows).await?)
+}
+
+/// The order of that id.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Order>> {
+    let row = orders::table.find(id.0).select(OrderRow::as_select()).first(conn).await.optional()?;
+    row.map(OrderRow::order).transpose()
+}
+
+/// Which orders a list shows.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// Those of one customer.
+    pub customer_id: Option<CustomerId>,
+    /// Those that stand there, by [`crate::domain::Status::name`].
+    pub status: Option<String>,
+    /// Those placed before this one.
+    pub before: Option<OrderId>,
+}
+
+/// Orders, the newest first (ids are UUID v7, so their order is that of placing).
+///
+/// # Errors
+/// The database's.
+pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Order>> {
+    let mut query = orders::table.select(OrderRow::as_select()).order(orders::id.desc()).limit(limit).into_boxed();
+    if let Some(customer_id) = &filter.customer_id {
+        query = query.filter(orders::customer_id.eq(customer_id.as_str()));
+    }
+    if let Some(status) = &filter.status {
+        query = query.filter(orders::status.eq(status));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(orders::id.lt(before.0));
+    }
+    query.load::<OrderRow>(conn).await?.into_iter().map(OrderRow::order).collect()
+}

@@ -1,0 +1,141 @@
+//! The root of an order's key: locked first by whoever speaks for the order, and counting what was said.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use outbox_relay::NewRow;
+use service_kit::trace;
+use shared_events::{Counts, Event, EventId, Message, OrderId, Said, Topic, speak};
+use uuid::Uuid;
+
+use super::AnnounceError;
+use super::rows::{RootRow, json};
+use crate::SOURCE;
+use crate::domain::Progress;
+use crate::schema::orders;
+
+/// An order's row, locked until the transaction ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Root {
+    /// How far the order is.
+    pub progress: Progress,
+    /// The `ce_sequence` of the last fact heard on each topic.
+    pub ranks: Ranks,
+    /// Counts changes.
+    pub version: i64,
+    pub(super) said: i64,
+}
+
+/// The `ce_sequence` of the last fact heard, topic by topic; topics are never compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ranks {
+    pub(super) stock: i64,
+    pub(super) payment: i64,
+    pub(super) shipment: i64,
+}
+
+impl Ranks {
+    /// Takes note of a fact; false when a newer one of its topic is known already.
+    pub fn note(&mut self, topic: Topic, sequence: i64) -> bool {
+        let rank = match topic {
+            Topic::Stock => &mut self.stock,
+            Topic::Payments => &mut self.payment,
+            Topic::Shipments => &mut self.shipment,
+            Topic::Orders | Topic::Notifications | Topic::Products => return true,
+        };
+        let newer = sequence > *rank;
+        *rank = sequence.max(*rank);
+        newer
+    }
+}
+
+impl Counts for Root {
+    /// An order speaks on `orders.v1` alone.
+    fn next_sequence(&mut self, _: Topic) -> i64 {
+        self.said += 1;
+        self.said
+    }
+}
+
+/// Locks the order's row; nothing when there is no such order.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Root>> {
+    let row = orders::table.find(id.0).select(RootRow::as_select()).for_update().first(conn).await.optional()?;
+    row.map(|row: RootRow| {
+        Ok(Root {
+            progress: row.progress()?,
+            ranks: Ranks { stock: row.stock_rank, payment: row.payment_rank, shipment: row.shipment_rank },
+            version: row.version,
+            said: row.said,
+        })
+    })
+    .transpose()
+}
+
+/// Locks the rows of many orders, always in the same order, so that two lanes never wait for each other.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_all(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryResult<()> {
+    let query = orders::table.filter(orders::id.eq_any(ids)).order(orders::id).select(orders::id).for_update();
+    query.load::<Uuid>(conn).await.map(drop)
+}
+
+/// Saves what changed and says what follows from it, in the caller's transaction.
+///
+/// # Errors
+/// The database's, and an event that can't be said.
+pub async fn announce(
+    conn: &mut AsyncPgConnection,
+    root: &mut Root,
+    events: &[Event],
+    because_of: Option<EventId>,
+    now: DateTime<Utc>,
+) -> Result<(), AnnounceError> {
+    let rows = outbox_rows(root, events, because_of, now)?;
+    save(conn, root, now).await?;
+    Ok(outbox_relay::append_all(conn, rows).await?)
+}
+
+/// Numbers and dresses events for the outbox.
+pub(super) fn outbox_rows(
+    root: &mut Root,
+    events: &[Event],
+    because_of: Option<EventId>,
+    at: DateTime<Utc>,
+) -> serde_json::Result<Vec<NewRow>> {
+    let said = Said { source: SOURCE, at, because_of, traceparent: trace::current_traceparent() };
+    Ok(speak(root, &said, events)?.into_iter().map(outbox_row).collect())
+}
+
+fn outbox_row(message: Message) -> NewRow {
+    NewRow {
+        event_id: message.event_id.0,
+        topic: message.topic.name().to_owned(),
+        key: message.key,
+        headers: message.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        payload: message.value,
+    }
+}
+
+async fn save(conn: &mut AsyncPgConnection, root: &mut Root, now: DateTime<Utc>) -> QueryResult<()> {
+    root.version += 1;
+    let Progress { order_id, status, facts, .. } = &root.progress;
+    diesel::update(orders::table.find(order_id.0))
+        .set((
+            orders::status.eq(status.name()),
+            orders::reason.eq(status.reason().map(|reason| reason.as_str())),
+            orders::facts.eq(json(facts)?),
+            orders::stock_rank.eq(root.ranks.stock),
+            orders::payment_rank.eq(root.ranks.payment),
+            orders::shipment_rank.eq(root.ranks.shipment),
+            orders::version.eq(root.version),
+            orders::said.eq(root.said),
+            orders::updated_at.eq(now),
+        ))
+        .execute(conn)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,98 @@
+//! Rows of `orders` and what they mean.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use serde_json::Value;
+use shared_events::{CancelReason, OrderId};
+use uuid::Uuid;
+
+use crate::domain::{Order, Progress, Status};
+use crate::schema::orders;
+
+/// What changes.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = orders, check_for_backend(diesel::pg::Pg))]
+pub struct RootRow {
+    pub id: Uuid,
+    pub pieces: i64,
+    pub facts: Value,
+    pub stock_rank: i64,
+    pub payment_rank: i64,
+    pub shipment_rank: i64,
+    pub status: String,
+    pub reason: Option<String>,
+    pub version: i64,
+    pub said: i64,
+}
+
+/// All of it.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = orders, check_for_backend(diesel::pg::Pg))]
+pub struct OrderRow {
+    #[diesel(embed)]
+    pub root: RootRow,
+    pub placed: Value,
+    pub placed_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A new order. `treat_none_as_default_value`: with the default, diesel would not cache the statement.
+#[derive(Insertable)]
+#[diesel(table_name = orders, treat_none_as_default_value = false)]
+pub struct NewOrderRow<'a> {
+    pub id: Uuid,
+    pub customer_id: &'a str,
+    pub placed: Value,
+    pub pieces: i64,
+    pub placed_at: DateTime<Utc>,
+    pub facts: Value,
+    pub stock_rank: i64,
+    pub payment_rank: i64,
+    pub shipment_rank: i64,
+    pub status: &'a str,
+    pub version: i64,
+    pub said: i64,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl RootRow {
+    pub fn progress(&self) -> QueryResult<Progress> {
+        let reason = match self.reason.as_deref() {
+            Some(name) => Some(CancelReason::from_name(name).ok_or_else(|| unreadable(name))?),
+            None => None,
+        };
+        let status = Status::from_parts(&self.status, reason).ok_or_else(|| unreadable(&self.status))?;
+        Ok(Progress { order_id: OrderId(self.id), pieces: self.pieces, status, facts: read(self.facts.clone())? })
+    }
+}
+
+impl OrderRow {
+    pub fn order(self) -> QueryResult<Order> {
+        Ok(Order {
+            progress: self.root.progress()?,
+            placed: read(self.placed)?,
+            version: self.root.version,
+            placed_at: self.placed_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+/// A value as it goes into a `jsonb` column.
+pub fn json(value: &impl serde::Serialize) -> QueryResult<Value> {
+    serde_json::to_value(value).map_err(|error| DieselError::SerializationError(error.into()))
+}
+
+pub fn failed(error: impl std::error::Error + Send + Sync + 'static) -> DieselError {
+    DieselError::DeserializationError(Box::new(error))
+}
+
+/// A name in a column that this build doesn't know.
+pub fn unreadable(name: &str) -> DieselError {
+    DieselError::DeserializationError(format!("{name:?} is not known").into())
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> QueryResult<T> {
+    serde_json::from_value(value).map_err(failed)
+}

@@ -1,0 +1,233 @@
+//! A shop of which only order-svc is real: its database is, and what other services would say is said by the test.
+#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
+use order_svc::domain::{Order, Wish};
+use order_svc::reactions::OrderReactions;
+use order_svc::store;
+use order_svc::store::answers::Answer;
+use service_kit::clock::SystemClock;
+use service_kit::consumer::testing::{NoCopies, react_as};
+use service_kit::consumer::{Outcome, Record, Subscription};
+use service_kit::testing::TestDb;
+use shared_events::*;
+
+pub struct Shop {
+    pub db: TestDb,
+    pub reactions: OrderReactions,
+    others: Mutex<Others>,
+}
+
+/// Something said of an order.
+pub type Fact = fn(OrderId) -> Event;
+
+/// Counts what the other services said, key by key and topic by topic.
+#[derive(Default)]
+struct Others(HashMap<(String, Topic), i64>);
+
+struct Key<'a>(&'a mut Others, String);
+
+impl Counts for Key<'_> {
+    fn next_sequence(&mut self, topic: Topic) -> i64 {
+        let count = self.0.0.entry((self.1.clone(), topic)).or_default();
+        *count += 1;
+        *count
+    }
+}
+
+#[derive(QueryableByName)]
+struct Said {
+    #[diesel(sql_type = Text)]
+    event_type: String,
+    #[diesel(sql_type = BigInt)]
+    sequence: i64,
+}
+
+impl Shop {
+    /// order-svc with a catalogue of TEA, MUG and OLD, which is withdrawn.
+    pub async fn new() -> Self {
+        let db = TestDb::new(&order_svc::migrations()).await;
+        let shop = Self { db, reactions: OrderReactions::new(Arc::new(SystemClock)), others: Mutex::default() };
+        shop.hear(product("TEA", 12_99, ProductStatus::Active)).await;
+        shop.hear(product("MUG", 5_00, ProductStatus::Active)).await;
+        shop.hear(product("OLD", 5_00, ProductStatus::Withdrawn)).await;
+        shop
+    }
+
+    /// An event as another service would send it.
+    pub fn record(&self, event: impl Into<Event>) -> Record {
+        let event = event.into();
+        let said = shared_events::Said { source: "/test", at: chrono::Utc::now(), because_of: None, traceparent: None };
+        let mut others = self.others.lock().unwrap();
+        let message = speak(&mut Key(&mut others, event.key()), &said, &[event]).unwrap().remove(0);
+        Record::sent(message.topic.name(), message.key, message.headers, message.value)
+    }
+
+    /// The service hears it, once more if it was heard before.
+    pub async fn hear_record(&self, record: &Record) -> Outcome {
+        let topic = record.place.topic.as_str();
+        let subscription = if topic == Topic::Products.name() {
+            Subscription::latest_per_key(topic)
+        } else {
+            Subscription::inbox(topic)
+        };
+        react_as(&self.db.pool, "order-svc", &subscription, &self.reactions, &NoCopies, record).await.unwrap()
+    }
+
+    pub async fn hear(&self, event: impl Into<Event>) -> Outcome {
+        self.hear_record(&self.record(event)).await
+    }
+
+    /// Places an order of two TEA and one MUG.
+    pub async fn place(&self) -> OrderId {
+        let answer = self.place_wish(wish(&[("TEA", 2), ("MUG", 1)])).await.unwrap();
+        answer.location.parse().unwrap()
+    }
+
+    pub async fn place_wish(&self, wish: Wish) -> Result<Answer, PlaceOrderError> {
+        let deadline = Duration::from_secs(20 * 60);
+        let command = PlaceOrder { wish, once: None, deadline, prices_known: true };
+        let answer = |order: &Order| Ok(Answer { location: order.placed.order_id.to_string(), body: vec![] });
+        commands::place_order(&self.db.pool, &SystemClock, command, answer).await
+    }
+
+    pub async fn order(&self, id: OrderId) -> Order {
+        let mut conn = self.db.conn().await;
+        store::orders::find(&mut conn, id).await.unwrap().unwrap()
+    }
+
+    /// Status and reason, as in `cancelled customer`.
+    pub async fn status(&self, id: OrderId) -> String {
+        let status = self.order(id).await.progress.status;
+        let reason = status.reason().map(|reason| format!(" {}", reason.as_str()));
+        format!("{}{}", status.name(), reason.unwrap_or_default())
+    }
+
+    /// What the service said of the order, in order. The sequence must run from 1 without a gap.
+    pub async fn said(&self, id: OrderId) -> Vec<String> {
+        let outbox = "select h.value ->> 1 as event_type, (s.value ->> 1)::bigint as sequence from outbox \
+                      cross join json_array_elements(headers) h cross join json_array_elements(headers) s \
+                      where key = $1 and h.value ->> 0 = 'ce_type' and s.value ->> 0 = 'ce_sequence' order by id";
+        let conn = &mut self.db.conn().await;
+        let said: Vec<Said> = sql_query(outbox).bind::<Text, _>(id.to_string()).load(conn).await.unwrap();
+        let sequences: Vec<i64> = said.iter().map(|said| said.sequence).collect();
+        assert_eq!(sequences, (1..=i64::try_from(said.len()).unwrap()).collect::<Vec<_>>());
+        said.into_iter().map(|said| said.event_type).collect()
+    }
+
+    pub async fn count(&self, sql: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        sql_query(sql).get_result::<Count>(&mut self.db.conn().await).await.unwrap().count
+    }
+}
+
+pub fn product(sku: &str, price: i64, status: ProductStatus) -> Event {
+    let state = ProductState {
+        sku: sku.parse().unwrap(),
+        name: "Something".parse().unwrap(),
+        category: None,
+        price: eur(price),
+        status,
+    };
+    ProductChanged(state).into()
+}
+
+pub fn wish(lines: &[(&str, i64)]) -> Wish {
+    let line = |text: &str| text.parse().unwrap();
+    Wish {
+        customer: Customer {
+            id: "c-1001".parse().unwrap(),
+            name: line("Ann Lee"),
+            email: "ann@example.com".parse().unwrap(),
+        },
+        delivery_address: Address {
+            line1: line("1 Quay St"),
+            line2: None,
+            city: line("Cork"),
+            postal_code: line("T12"),
+            country: "IE".to_owned().try_into().unwrap(),
+        },
+        currency: Currency::EUR,
+        lines: lines.iter().map(|(sku, quantity)| (sku.parse().unwrap(), (*quantity).try_into().unwrap())).collect(),
+        payment_method: "pm_card_visa".parse().unwrap(),
+    }
+}
+
+pub fn eur(amount: i64) -> Money {
+    Money::new(amount, Currency::EUR).unwrap()
+}
+
+/// What [`Shop::place`] costs.
+pub fn total() -> Money {
+    eur(30_98)
+}
+
+pub fn reserved(order_id: OrderId) -> Event {
+    StockReserved { order_id, expires_at: chrono::Utc::now() }.into()
+}
+
+pub fn short(order_id: OrderId) -> Event {
+    StockRejected { order_id, rejection: Rejection::Shortages { lines: vec![] } }.into()
+}
+
+pub fn committed(order_id: OrderId) -> Event {
+    StockCommitted { order_id }.into()
+}
+
+pub fn released(order_id: OrderId) -> Event {
+    StockReleased { order_id, reason: CancelReason::Customer }.into()
+}
+
+pub fn restocked(order_id: OrderId) -> Event {
+    StockRestocked { order_id, cause: RestockCause::Cancelled, lines: vec![] }.into()
+}
+
+pub fn authorized(order_id: OrderId) -> Event {
+    PaymentAuthorized { order_id, payment_id: PaymentId(order_id.0), amount: total() }.into()
+}
+
+pub fn declined(order_id: OrderId) -> Event {
+    let code = "card_declined".to_owned();
+    PaymentDeclined { order_id, payment_id: PaymentId(order_id.0), code, retryable: false }.into()
+}
+
+pub fn captured(order_id: OrderId) -> Event {
+    PaymentCaptured { order_id, payment_id: PaymentId(order_id.0), amount: total() }.into()
+}
+
+pub fn voided(order_id: OrderId) -> Event {
+    PaymentVoided { order_id, payment_id: PaymentId(order_id.0), amount: total() }.into()
+}
+
+pub fn refunded(order_id: OrderId) -> Event {
+    let (payment_id, refund_id) = (PaymentId(order_id.0), RefundId::new());
+    PaymentRefunded { order_id, payment_id, refund_id, amount: total(), remaining: eur(0) }.into()
+}
+
+pub fn parcel_created(order_id: OrderId) -> Event {
+    let line =
+        |sku: &str, quantity: i64| StockLine { sku: sku.parse().unwrap(), quantity: quantity.try_into().unwrap() };
+    let lines = vec![line("TEA", 2), line("MUG", 1)];
+    ShipmentCreated { order_id, shipment_id: ShipmentId(order_id.0), lines }.into()
+}
+
+pub fn dispatched(order_id: OrderId) -> Event {
+    let (carrier, tracking_number) = ("An Post".parse().unwrap(), "IE1".parse().unwrap());
+    ShipmentDispatched { order_id, shipment_id: ShipmentId(order_id.0), carrier, tracking_number }.into()
+}
+
+pub fn delivered(order_id: OrderId) -> Event {
+    ShipmentDelivered { order_id, shipment_id: ShipmentId(order_id.0) }.into()
+}

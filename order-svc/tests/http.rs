@@ -1,0 +1,383 @@
+//! The HTTP interface over real HTTP and a real database.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::web::Data;
+use common::*;
+use futures_util::future::join_all;
+use order_svc::http::{AppState, routes};
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use service_kit::clock::SystemClock;
+use service_kit::http::{Readiness, bind};
+use tokio_util::sync::CancellationToken;
+
+/// order-svc's routes on a port of their own.
+struct Server {
+    shop: Shop,
+    url: String,
+    client: reqwest::Client,
+    prices_known: Arc<AtomicBool>,
+    stop: CancellationToken,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Server {
+    async fn new() -> Self {
+        let shop = Shop::new().await;
+        let prices_known = Arc::new(AtomicBool::new(true));
+        let known = prices_known.clone();
+        let state = Data::new(AppState {
+            pool: shop.db.pool.clone(),
+            clock: Arc::new(SystemClock),
+            deadline: Duration::from_secs(20 * 60),
+            prices_known: Arc::new(move || known.load(Ordering::SeqCst)),
+            appended: Arc::new(|| {}),
+        });
+        let stop = CancellationToken::new();
+        let addr = "127.0.0.1:0".parse().unwrap();
+        let server = bind("order-svc", addr, Readiness::default(), stop.clone(), routes(state)).unwrap();
+        let url = format!("http://127.0.0.1:{}/api/v1/orders", server.port());
+        tokio::spawn(server.run());
+        Self { shop, url, client: reqwest::Client::new(), prices_known, stop }
+    }
+
+    async fn post(&self, body: &Value) -> Response {
+        self.client.post(&self.url).json(body).send().await.unwrap()
+    }
+
+    async fn post_once(&self, key: &str, body: &Value) -> Response {
+        self.client.post(&self.url).header("Idempotency-Key", key).json(body).send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    async fn cancel(&self, id: &str) -> Response {
+        self.client.post(format!("{}/{id}/cancel", self.url)).send().await.unwrap()
+    }
+
+    async fn placed(&self) -> Value {
+        let answer = self.post(&order()).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        answer.json().await.unwrap()
+    }
+
+    /// The one field that a 422 blames. Nothing may have been written.
+    async fn blames(&self, body: &Value) -> String {
+        let answer = self.post(body).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["status"], 422);
+        assert_eq!(self.shop.count("select count(*) from orders").await, 0);
+        assert_eq!(self.shop.count("select count(*) from outbox").await, 0);
+        problem["errors"][0]["field"].as_str().unwrap().to_owned()
+    }
+}
+
+fn order() -> Value {
+    json!({
+        "customer": {"id": "c-1001", "name": "Ann Lee", "email": "ann@example.com"},
+        "delivery_address": {
+            "line1": "1 Quay St", "line2": null, "city": "Cork", "postal_code": "T12", "country": "IE"
+        },
+        "currency": "EUR",
+        "lines": [{"sku": "TEA", "quantity": 2}, {"sku": "MUG", "quantity": 1}],
+        "payment_method": "pm_card_visa"
+    })
+}
+
+/// The order with the value at `pointer` replaced, or added.
+fn order_with(pointer: &str, value: Value) -> Value {
+    let mut order = order();
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    let parent = order.pointer_mut(parent).unwrap();
+    match parent {
+        Value::Array(items) => items[field.parse::<usize>().unwrap()] = value,
+        parent => parent[field] = value,
+    }
+    order
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_answered_with_202_and_can_be_looked_at() {
+    let server = Server::new().await;
+    let answer = server.post(&order()).await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    let location = answer.headers()["location"].to_str().unwrap().to_owned();
+    let placed: Value = answer.json().await.unwrap();
+    let id = placed["id"].as_str().unwrap();
+    assert_eq!(location, format!("/api/v1/orders/{id}"));
+    assert_eq!(placed["status"], "pending");
+    assert_eq!(placed["reason"], Value::Null);
+    assert_eq!(placed["customer"], order()["customer"]);
+    assert_eq!(placed["delivery_address"], order()["delivery_address"]);
+    assert_eq!(placed["total"], json!({"amount": 3098, "currency": "EUR"}));
+    let line = json!({"sku": "TEA", "name": "Something", "quantity": 2,
+        "unit_price": {"amount": 1299, "currency": "EUR"}, "line_total": {"amount": 2598, "currency": "EUR"}});
+    assert_eq!(placed["lines"][0], line);
+    assert_eq!(placed["waiting_for"]["fact"], "stock.reserved");
+    assert_eq!(placed["waiting_for"]["from"], "stock-svc");
+    assert_eq!(placed["version"], 1);
+    let got = server.get(&format!("/{id}")).await;
+    assert_eq!(got.status(), StatusCode::OK);
+    assert_eq!(got.json::<Value>().await.unwrap(), placed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_shows_the_facts_that_were_heard() {
+    let server = Server::new().await;
+    let id = server.shop.place().await;
+    server.shop.hear(reserved(id)).await;
+    server.shop.hear(authorized(id)).await;
+    let shown: Value = server.get(&format!("/{id}")).await.json().await.unwrap();
+    assert_eq!((&shown["status"], &shown["stock"]), (&json!("confirmed"), &json!("reserved")));
+    assert_eq!((&shown["payment"], &shown["shipment"]), (&json!("authorized"), &Value::Null));
+    assert_eq!(shown["version"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_not_there_is_not_found() {
+    let server = Server::new().await;
+    for id in ["0190aaaa-0000-7000-8000-000000000000", "nonsense"] {
+        assert_eq!(server.get(&format!("/{id}")).await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(server.cancel(id).await.status(), StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_refused_with_its_field_and_nothing_is_written() {
+    let server = Server::new().await;
+    let many: Vec<Value> = (0..101).map(|n| json!({"sku": format!("SKU-{n}"), "quantity": 1})).collect();
+    let cases = [
+        ("/lines/0/quantity", json!(0), "lines[0].quantity"),
+        ("/lines/1/quantity", json!(-1), "lines[1].quantity"),
+        ("/lines/0/quantity", json!(10_001), "lines[0].quantity"),
+        ("/lines/0/quantity", json!(u64::MAX), "lines[0].quantity"),
+        ("/lines/0/quantity", json!(1e300), "lines[0].quantity"),
+        ("/lines/0/quantity", json!(1.5), "lines[0].quantity"),
+        ("/lines/0/quantity", json!("2"), "lines[0].quantity"),
+        ("/lines/0/sku", json!("no such"), "lines[0].sku"),
+        ("/lines/1/sku", json!("UNKNOWN"), "lines[1].sku"),
+        ("/lines/1/sku", json!("OLD"), "lines[1].sku"),
+        ("/lines/1/sku", json!("TEA"), "lines[1].sku"),
+        ("/lines/0/price", json!(1), "lines[0].price"),
+        ("/lines", json!([]), "lines"),
+        ("/lines", json!(many), "lines"),
+        ("/lines", json!({}), "lines"),
+        ("/currency", json!("XXQ"), "currency"),
+        ("/currency", json!("USD"), "lines[0].sku"),
+        ("/customer/email", json!("ann"), "customer.email"),
+        ("/customer/name", json!("\u{0}"), "customer.name"),
+        ("/customer/age", json!(7), "customer.age"),
+        ("/delivery_address/country", json!("Ireland"), "delivery_address.country"),
+        ("/payment_method", json!(null), "payment_method"),
+        ("/total", json!(1), "total"),
+    ];
+    for (pointer, value, field) in cases {
+        assert_eq!(server.blames(&order_with(pointer, value)).await, field);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_no_json_is_malformed_and_a_huge_one_too_large() {
+    let server = Server::new().await;
+    let post = |body: String| server.client.post(&server.url).header("content-type", "application/json").body(body);
+    assert_eq!(post("{\"lines\": [".to_owned()).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+    assert_eq!(post(String::new()).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+    let huge = order_with("/customer/name", json!("n".repeat(300 * 1024))).to_string();
+    assert_eq!(post(huge).send().await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_prices_are_known_an_order_is_answered_with_503() {
+    let server = Server::new().await;
+    server.prices_known.store(false, Ordering::SeqCst);
+    let answer = server.post(&order()).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers().contains_key("retry-after"));
+    assert_eq!(server.shop.count("select count(*) from orders").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_and_body_get_the_first_answer_whole() {
+    let server = Server::new().await;
+    let first = server.post_once("k-1", &order()).await;
+    let location = first.headers()["location"].clone();
+    let first_body = first.bytes().await.unwrap();
+    let id = location.to_str().unwrap().rsplit('/').next().unwrap().parse().unwrap();
+    server.shop.hear(reserved(id)).await;
+    let again = server.post_once("k-1", &order()).await;
+    assert_eq!(again.status(), StatusCode::ACCEPTED);
+    assert_eq!(again.headers()["location"], location);
+    assert_eq!(again.headers()["content-type"], "application/json");
+    assert_eq!(again.bytes().await.unwrap(), first_body);
+    assert_eq!(server.shop.count("select count(*) from orders").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_with_another_body_is_refused() {
+    let server = Server::new().await;
+    server.post_once("k-1", &order()).await;
+    let answer = server.post_once("k-1", &order_with("/lines/0/quantity", json!(3))).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(answer.json::<Value>().await.unwrap()["errors"][0]["field"], "Idempotency-Key");
+    assert_eq!(server.shop.count("select count(*) from orders").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_202_is_kept_under_a_key() {
+    let server = Server::new().await;
+    let refused = server.post_once("k-1", &order_with("/lines/0/sku", json!("UNKNOWN"))).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(server.post_once("k-1", &order()).await.status(), StatusCode::ACCEPTED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_none_is_refused() {
+    let server = Server::new().await;
+    for key in ["", "with a space", &"k".repeat(256)] {
+        assert_eq!(server.post_once(key, &order()).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(server.shop.count("select count(*) from orders").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_posts_at_once_with_few_keys_make_as_many_orders_as_keys() {
+    let server = Server::new().await;
+    let posts = (0..200).map(async |n| {
+        let key = format!("k-{}", n % 20);
+        loop {
+            let answer = server.post_once(&key, &order()).await;
+            match answer.status() {
+                StatusCode::ACCEPTED => return answer.text().await.unwrap(),
+                StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => tokio::task::yield_now().await,
+                other => panic!("{other}"),
+            }
+        }
+    });
+    let bodies: BTreeSet<String> = join_all(posts).await.into_iter().collect();
+    assert_eq!(bodies.len(), 20);
+    assert_eq!(server.shop.count("select count(*) from orders").await, 20);
+    assert_eq!(server.shop.count("select count(*) from outbox").await, 20);
+    assert_eq!(server.shop.count("select count(*) from idempotency_keys").await, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_flight_is_answered_with_409_and_holds_up_nobody() {
+    use diesel_async::{AsyncConnection, RunQueryDsl};
+    let server = Server::new().await;
+    let mut other = server.shop.db.conn().await;
+    let lock = "select pg_advisory_xact_lock(hashtextextended('idempotency-key k-1', 0))";
+    other
+        .transaction(async |conn| {
+            diesel::sql_query(lock).execute(conn).await?;
+            assert_eq!(server.post_once("k-1", &order()).await.status(), StatusCode::CONFLICT);
+            assert_eq!(server.post_once("k-2", &order()).await.status(), StatusCode::ACCEPTED);
+            diesel::QueryResult::Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(server.post_once("k-1", &order()).await.status(), StatusCode::ACCEPTED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_is_answered_with_202_and_again_when_repeated() {
+    let server = Server::new().await;
+    let placed = server.placed().await;
+    let id = placed["id"].as_str().unwrap();
+    for _ in 0..2 {
+        let answer = server.cancel(id).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let order: Value = answer.json().await.unwrap();
+        assert_eq!((&order["status"], &order["reason"]), (&json!("cancelling"), &json!("customer")));
+    }
+    let said = server.shop.said(id.parse().unwrap()).await;
+    assert_eq!(said, ["order.placed.v1", "order.cancel_requested.v1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_ended_otherwise_is_not_cancelled() {
+    let server = Server::new().await;
+    let id = server.shop.place().await;
+    server.shop.hear(short(id)).await;
+    assert_eq!(server.cancel(&id.to_string()).await.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_pages_through_the_newest_first() {
+    let server = Server::new().await;
+    let mut placed = Vec::new();
+    for _ in 0..5 {
+        placed.push(server.placed().await["id"].clone());
+    }
+    placed.reverse();
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page: Value = server.get(&format!("?limit=2{cursor}")).await.json().await.unwrap();
+        seen.extend(page["items"].as_array().unwrap().iter().map(|order| order["id"].clone()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, placed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_filtered_by_customer_and_status() {
+    let server = Server::new().await;
+    let (short_one, pending) = (server.shop.place().await, server.shop.place().await);
+    server.shop.hear(short(short_one)).await;
+    server.post(&order_with("/customer/id", json!("c-2"))).await;
+    let ids = async |query: &str| -> Vec<String> {
+        let page: Value = server.get(query).await.json().await.unwrap();
+        page["items"].as_array().unwrap().iter().map(|order| order["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids("?customer_id=c-1001&status=pending").await, [pending.to_string()]);
+    assert_eq!(ids("?status=cancelled").await, [short_one.to_string()]);
+    assert_eq!(ids("?customer_id=c-2").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_can_not_be_given_says_which_parameter_is_wrong() {
+    let server = Server::new().await;
+    for (query, field) in [
+        ("?limit=0", "limit"),
+        ("?limit=1001", "limit"),
+        ("?cursor=x", "cursor"),
+        ("?status=x", "status"),
+        ("?customer_id=%20", "customer_id"),
+        ("?colour=red", "colour"),
+    ] {
+        let answer = server.get(query).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{query}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["errors"][0]["field"], field);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_forgotten_after_a_day_and_not_before() {
+    use diesel_async::RunQueryDsl;
+    let server = Server::new().await;
+    server.post_once("k-1", &order()).await;
+    server.post_once("k-2", &order()).await;
+    let age = "update idempotency_keys set created_at = now() - interval '25 hours' where key = 'k-1'";
+    diesel::sql_query(age).execute(&mut server.shop.db.conn().await).await.unwrap();
+    let forgotten = order_svc::commands::forget_answers(&server.shop.db.pool, &SystemClock).await.unwrap();
+    assert_eq!(forgotten, 1);
+    assert_eq!(server.shop.count("select count(*) from idempotency_keys where key = 'k-2'").await, 1);
+}

@@ -1,0 +1,198 @@
+//! What the service does about what it hears, on a real database.
+
+mod common;
+
+use common::*;
+use order_svc::commands::{self, CancelOrderError};
+use service_kit::clock::SystemClock;
+use service_kit::consumer::{Outcome, Why};
+use shared_events::{OrderId, ProductStatus};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_goes_from_placed_to_completed() {
+    let shop = Shop::new().await;
+    let id = shop.place().await;
+    let steps: [(Fact, &str); 7] = [
+        (reserved, "pending"),
+        (authorized, "confirmed"),
+        (committed, "confirmed"),
+        (captured, "confirmed"),
+        (parcel_created, "confirmed"),
+        (dispatched, "shipped"),
+        (delivered, "completed"),
+    ];
+    for (fact, status) in steps {
+        assert_eq!(shop.hear(fact(id)).await, Outcome::Applied);
+        assert_eq!(shop.status(id).await, status);
+    }
+    assert_eq!(shop.said(id).await, ["order.placed.v1", "order.confirmed.v1", "order.completed.v1"]);
+    assert_eq!(shop.order(id).await.version, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fact_heard_twice_is_said_once() {
+    let shop = Shop::new().await;
+    let id = shop.place().await;
+    shop.hear(reserved(id)).await;
+    let authorized = shop.record(authorized(id));
+    assert_eq!(shop.hear_record(&authorized).await, Outcome::Applied);
+    assert_eq!(shop.hear_record(&authorized).await, Outcome::Duplicate);
+    assert_eq!(shop.said(id).await, ["order.placed.v1", "order.confirmed.v1"]);
+    assert_eq!(shop.order(id).await.version, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn authorized_before_reserved_ends_as_reserved_before_authorized() {
+    let shop = Shop::new().await;
+    let (one, other) = (shop.place().await, shop.place().await);
+    shop.hear(reserved(one)).await;
+    shop.hear(authorized(one)).await;
+    shop.hear(authorized(other)).await;
+    shop.hear(reserved(other)).await;
+    for id in [one, other] {
+        assert_eq!(shop.status(id).await, "confirmed");
+        assert_eq!(shop.said(id).await, ["order.placed.v1", "order.confirmed.v1"]);
+    }
+    assert_eq!(shop.order(one).await.progress.facts, shop.order(other).await.progress.facts);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goods_back_and_money_back_end_the_order_in_either_order() {
+    let shop = Shop::new().await;
+    for facts in [[released, voided], [voided, released]] as [[Fact; 2]; 2] {
+        let id = shop.place().await;
+        shop.hear(reserved(id)).await;
+        commands::cancel_order(&shop.db.pool, &SystemClock, id).await.unwrap();
+        shop.hear(authorized(id)).await;
+        assert_eq!(shop.status(id).await, "cancelling customer");
+        shop.hear(facts[0](id)).await;
+        assert_eq!(shop.status(id).await, "cancelling customer");
+        shop.hear(facts[1](id)).await;
+        assert_eq!(shop.status(id).await, "cancelled customer");
+        assert_eq!(shop.said(id).await, ["order.placed.v1", "order.cancel_requested.v1", "order.cancelled.v1"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decline_and_its_release_end_the_order_in_either_order() {
+    let shop = Shop::new().await;
+    for facts in [[declined, released], [released, declined]] as [[Fact; 2]; 2] {
+        let id = shop.place().await;
+        shop.hear(reserved(id)).await;
+        shop.hear(facts[0](id)).await;
+        shop.hear(facts[1](id)).await;
+        assert_eq!(shop.status(id).await, "cancelled payment_declined");
+        assert_eq!(shop.said(id).await, ["order.placed.v1", "order.cancelled.v1"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_stock_ends_the_order_at_once() {
+    let shop = Shop::new().await;
+    let id = shop.place().await;
+    shop.hear(short(id)).await;
+    assert_eq!(shop.status(id).await, "cancelled out_of_stock");
+    assert_eq!(shop.said(id).await, ["order.placed.v1", "order.cancelled.v1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmed_order_that_is_cancelled_ends_when_refunded() {
+    let shop = Shop::new().await;
+    let id = shop.place().await;
+    for fact in [reserved, authorized, committed, captured, parcel_created] as [Fact; 5] {
+        shop.hear(fact(id)).await;
+    }
+    commands::cancel_order(&shop.db.pool, &SystemClock, id).await.unwrap();
+    shop.hear(restocked(id)).await;
+    shop.hear(refunded(id)).await;
+    assert_eq!(shop.status(id).await, "cancelled customer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dispatch_refuses_a_cancellation_that_came_too_late() {
+    let shop = Shop::new().await;
+    let id = shop.place().await;
+    for fact in [reserved, authorized, committed, captured, parcel_created] as [Fact; 5] {
+        shop.hear(fact(id)).await;
+    }
+    commands::cancel_order(&shop.db.pool, &SystemClock, id).await.unwrap();
+    shop.hear(dispatched(id)).await;
+    assert_eq!(shop.status(id).await, "shipped");
+    let too_late = commands::cancel_order(&shop.db.pool, &SystemClock, id).await;
+    assert!(matches!(too_late, Err(CancelOrderError::Refused(_))));
+    shop.hear(delivered(id)).await;
+    assert_eq!(shop.status(id).await, "completed");
+    let said = shop.said(id).await;
+    assert_eq!(said[2..], ["order.cancel_requested.v1", "order.cancel_refused.v1", "order.completed.v1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_and_confirm_at_once_leave_one_winner_and_no_gap() {
+    let shop = Shop::new().await;
+    for _ in 0..10 {
+        let id = shop.place().await;
+        shop.hear(reserved(id)).await;
+        let authorized = shop.record(authorized(id));
+        let (cancelled, heard) =
+            tokio::join!(commands::cancel_order(&shop.db.pool, &SystemClock, id), shop.hear_record(&authorized));
+        cancelled.unwrap();
+        assert_eq!(heard, Outcome::Applied);
+        assert_eq!(shop.status(id).await, "cancelling customer");
+        let said = shop.said(id).await;
+        let confirmed_first = ["order.placed.v1", "order.confirmed.v1", "order.cancel_requested.v1"];
+        assert!(said == confirmed_first || said == ["order.placed.v1", "order.cancel_requested.v1"], "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_fact_of_the_same_topic_is_stale() {
+    let shop = Shop::new().await;
+    let id = shop.place().await;
+    let reserved = shop.record(reserved(id));
+    shop.hear(released(id)).await;
+    assert_eq!(shop.hear_record(&reserved).await, Outcome::Ignored(Why::Stale));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fact_of_an_order_that_is_not_there_changes_nothing() {
+    let shop = Shop::new().await;
+    assert!(matches!(shop.hear(reserved(OrderId::new())).await, Outcome::Ignored(Why::Refused(_))));
+    assert_eq!(shop.count("select count(*) from outbox").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_highest_sequence_of_a_product_wins() {
+    let shop = Shop::new().await;
+    let older = shop.record(product("TEA", 1, ProductStatus::Active));
+    let newer = shop.record(product("TEA", 2, ProductStatus::Active));
+    assert_eq!(shop.hear_record(&newer).await, Outcome::Applied);
+    assert_eq!(shop.hear_record(&older).await, Outcome::Ignored(Why::Stale));
+    assert_eq!(shop.hear_record(&newer).await, Outcome::Ignored(Why::Stale));
+    let id = shop.place_wish(wish(&[("TEA", 1)])).await.unwrap().location.parse().unwrap();
+    assert_eq!(shop.order(id).await.placed.total, eur(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_ends_a_pending_order_and_no_other() {
+    let shop = Shop::new().await;
+    let (pending, confirmed) = (shop.place().await, shop.place().await);
+    shop.hear(authorized(confirmed)).await;
+    let conn = &mut shop.db.conn().await;
+    for id in [pending, confirmed] {
+        commands::time_out_order(conn, &SystemClock, id).await.unwrap();
+    }
+    assert_eq!(shop.status(pending).await, "cancelling timeout");
+    assert_eq!(shop.status(confirmed).await, "confirmed");
+    assert_eq!(shop.said(pending).await, ["order.placed.v1", "order.cancel_requested.v1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_pending_order_has_a_deadline_timer() {
+    let shop = Shop::new().await;
+    let (pending, confirmed, cancelled) = (shop.place().await, shop.place().await, shop.place().await);
+    shop.hear(authorized(confirmed)).await;
+    commands::cancel_order(&shop.db.pool, &SystemClock, cancelled).await.unwrap();
+    assert_eq!(shop.count("select count(*) from timers").await, 1);
+    let mine = format!("select count(*) from timers where kind = 'order_deadline' and key = '{pending}'");
+    assert_eq!(shop.count(&mine).await, 1);
+}

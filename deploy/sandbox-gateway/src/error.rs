@@ -13,7 +13,7 @@ pub struct StripeError {
     code: Option<&'static str>,
     decline_code: Option<&'static str>,
     param: Option<String>,
-    payment_intent: Option<Value>,
+    payment_intent: Option<Box<Value>>,
 }
 
 impl StripeError {
@@ -47,7 +47,7 @@ impl StripeError {
 
     /// The same card error, with the intent as it is after it.
     pub fn with_intent(self, intent: Value) -> Self {
-        Self { payment_intent: Some(intent), ..self }
+        Self { payment_intent: Some(Box::new(intent)), ..self }
     }
 
     /// No key was sent.
@@ -96,7 +96,7 @@ impl StripeError {
             }
         }
         if let Some(intent) = &self.payment_intent {
-            error["payment_intent"] = intent.clone();
+            error["payment_intent"] = Value::clone(intent);
         }
         error
     }

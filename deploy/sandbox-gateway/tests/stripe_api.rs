@@ -1,4 +1,5 @@
 //! The gateway as a client of Stripe's API sees it, on a real server and a real database.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

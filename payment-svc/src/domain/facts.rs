@@ -50,6 +50,7 @@ impl Payment {
             return Step::nothing();
         }
         self.state = State::Authorizing;
+        self.attempts += 1;
         Step::ask(Call::Authorise)
     }
 

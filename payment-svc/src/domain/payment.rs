@@ -25,6 +25,8 @@ pub struct Payment {
     pub intent: Option<String>,
     /// What the gateway said when it said no.
     pub failure_code: Option<String>,
+    /// How often the gateway was asked to authorise; part of the keys of its calls.
+    pub attempts: u32,
     /// Everything that was to be given back.
     pub refunds: Vec<Refund>,
 }
@@ -209,6 +211,7 @@ impl Payment {
             unanswered: false,
             intent: None,
             failure_code: None,
+            attempts: 0,
             refunds: vec![],
         }
     }
@@ -216,6 +219,21 @@ impl Payment {
     /// Whether the gateway may still be asked to authorise: checked again right before it is called.
     pub fn may_authorise(&self, now: DateTime<Utc>) -> bool {
         !self.void_requested && !self.hold.expired && self.hold.deadline.is_some_and(|deadline| now < deadline)
+    }
+
+    /// The key of a call at the gateway: the same over every retry, and another for a new attempt.
+    pub fn key(&self, call: Call) -> String {
+        match call {
+            Call::Authorise => self.key_of("authorise"),
+            Call::Capture => self.key_of("capture"),
+            Call::Void => self.key_of("void"),
+            Call::Refund(id) => id.to_string(),
+        }
+    }
+
+    /// The key of one step of the current attempt.
+    pub fn key_of(&self, step: &str) -> String {
+        format!("{}:{step}:{}", self.id, self.attempts)
     }
 
     /// What was captured: nothing, or the whole amount.

@@ -1,0 +1,4 @@
+drop table ledger;
+drop table gateway_calls;
+drop table refunds;
+drop table payments;

@@ -1,0 +1,67 @@
+//! The service's tables, as its migration makes them.
+#![allow(missing_docs, reason = "names of columns; the migration explains them")]
+
+diesel::table! {
+    payments (order_id) {
+        order_id -> Uuid,
+        payment_id -> Uuid,
+        state -> Text,
+        amount -> Nullable<BigInt>,
+        currency -> Nullable<Text>,
+        method -> Nullable<Text>,
+        lines -> Nullable<Jsonb>,
+        deadline -> Nullable<Timestamptz>,
+        expired -> Bool,
+        void_requested -> Bool,
+        unanswered -> Bool,
+        intent -> Nullable<Text>,
+        failure_code -> Nullable<Text>,
+        attempts -> Integer,
+        captured -> BigInt,
+        refunded -> BigInt,
+        said -> BigInt,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    refunds (refund_id) {
+        refund_id -> Uuid,
+        seq -> BigInt,
+        payment_id -> Uuid,
+        amount -> BigInt,
+        state -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    gateway_calls (key) {
+        key -> Text,
+        payment_id -> Uuid,
+        order_id -> Uuid,
+        operation -> Text,
+        refund_id -> Nullable<Uuid>,
+        tries -> Integer,
+        due_at -> Timestamptz,
+        caused_by -> Nullable<Uuid>,
+        traceparent -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+        outcome -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    ledger (id) {
+        id -> BigInt,
+        payment_id -> Uuid,
+        operation -> Text,
+        amount -> BigInt,
+        currency -> Text,
+        key -> Text,
+        at -> Timestamptz,
+    }
+}

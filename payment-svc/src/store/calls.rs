@@ -1,0 +1,153 @@
+//! Calls to the gateway that were decided on. At most one of a payment is unfinished.
+
+use std::time::Duration;
+
+use diesel::{dsl::now, prelude::*, sql_query, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::retry;
+use shared_events::{EventId, GatewayOperation, OrderId, RefundId};
+use uuid::Uuid;
+
+use super::roots::Cause;
+use crate::{
+    domain::{Call, Payment},
+    schema::gateway_calls,
+};
+
+/// How long a worker may take over a call before another takes it: longer than all its time-outs together.
+const LEASE: Duration = Duration::from_secs(60);
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A call that a worker has taken.
+#[derive(Clone, Debug)]
+pub struct TakenCall {
+    /// Its key at the gateway.
+    pub key: String,
+    /// Whose payment.
+    pub order_id: OrderId,
+    /// What is to be asked.
+    pub call: Call,
+    /// How often it was taken, this time included.
+    pub tries: u32,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// The operation's name in tables.
+pub const fn name_of(operation: GatewayOperation) -> &'static str {
+    match operation {
+        GatewayOperation::Authorise => "authorise",
+        GatewayOperation::Capture => "capture",
+        GatewayOperation::Void => "void",
+        GatewayOperation::Refund => "refund",
+    }
+}
+
+fn call_of(operation: &str, refund_id: Option<Uuid>) -> Option<Call> {
+    match (operation, refund_id) {
+        ("authorise", None) => Some(Call::Authorise),
+        ("capture", None) => Some(Call::Capture),
+        ("void", None) => Some(Call::Void),
+        ("refund", Some(id)) => Some(Call::Refund(RefundId(id))),
+        _ => None,
+    }
+}
+
+/// Writes down what is to be asked; the worker asks it after the commit.
+///
+/// # Errors
+/// The database; a second unfinished call of a payment is a violation of a unique index.
+pub async fn insert(conn: &mut AsyncPgConnection, payment: &Payment, call: Call, cause: &Cause) -> QueryResult<()> {
+    let refund_id = match call {
+        Call::Refund(id) => Some(id.0),
+        Call::Authorise | Call::Capture | Call::Void => None,
+    };
+    let row = (
+        gateway_calls::key.eq(payment.key(call)),
+        gateway_calls::payment_id.eq(payment.id.0),
+        gateway_calls::order_id.eq(payment.order_id.0),
+        gateway_calls::operation.eq(name_of(call.operation())),
+        gateway_calls::refund_id.eq(refund_id),
+        gateway_calls::caused_by.eq(cause.event.map(|event| event.0)),
+        gateway_calls::traceparent.eq(cause.traceparent.as_deref()),
+    );
+    diesel::insert_into(gateway_calls::table).values(row).execute(conn).await.map(drop)
+}
+
+#[derive(QueryableByName)]
+struct TakenRow {
+    #[diesel(sql_type = sql_types::Text)]
+    key: String,
+    #[diesel(sql_type = sql_types::Uuid)]
+    order_id: Uuid,
+    #[diesel(sql_type = sql_types::Text)]
+    operation: String,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Uuid>)]
+    refund_id: Option<Uuid>,
+    #[diesel(sql_type = sql_types::Integer)]
+    tries: i32,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Uuid>)]
+    caused_by: Option<Uuid>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    traceparent: Option<String>,
+}
+
+/// Takes up to `limit` due calls under a lease. The count of tries is kept before the gateway is called, so that after a
+/// crash a call is known to have been made, perhaps.
+///
+/// # Errors
+/// The database.
+pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<TakenCall>> {
+    let rows: Vec<TakenRow> = sql_query(
+        "update gateway_calls set tries = tries + 1, due_at = now() + make_interval(secs => $2) \
+         where key in (select key from gateway_calls where finished_at is null and due_at <= now() \
+                       order by due_at limit $1 for update skip locked) \
+         returning key, order_id, operation, refund_id, tries, caused_by, traceparent",
+    )
+    .bind::<sql_types::BigInt, _>(limit)
+    .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
+    .load(conn)
+    .await?;
+    let taken = |row: TakenRow| {
+        let call = call_of(&row.operation, row.refund_id)?;
+        let cause = Cause { event: row.caused_by.map(EventId), traceparent: row.traceparent };
+        let (order_id, tries) = (OrderId(row.order_id), u32::try_from(row.tries).unwrap_or(u32::MAX));
+        Some(TakenCall { key: row.key, order_id, call, tries, cause })
+    };
+    Ok(rows.into_iter().filter_map(taken).collect())
+}
+
+/// Whether the call is still unfinished. To be asked under the payment's lock.
+///
+/// # Errors
+/// The database.
+pub async fn is_unfinished(conn: &mut AsyncPgConnection, key: &str) -> QueryResult<bool> {
+    let unfinished = gateway_calls::table.find(key).filter(gateway_calls::finished_at.is_null());
+    diesel::select(diesel::dsl::exists(unfinished)).get_result(conn).await
+}
+
+/// Ends the call: no worker takes it any more, and the payment may have another.
+///
+/// # Errors
+/// The database.
+pub async fn finish(conn: &mut AsyncPgConnection, key: &str, outcome: &str) -> QueryResult<()> {
+    let end = (gateway_calls::finished_at.eq(now.nullable()), gateway_calls::outcome.eq(outcome));
+    diesel::update(gateway_calls::table.find(key)).set(end).execute(conn).await.map(drop)
+}
+
+/// Puts the call off: each time longer, with jitter, a minute at most.
+///
+/// # Errors
+/// The database.
+pub async fn put_off(conn: &mut AsyncPgConnection, call: &TakenCall) -> QueryResult<()> {
+    let wait = retry::wait_after(call.tries.saturating_sub(1), FIRST_WAIT, LONGEST_WAIT);
+    sql_query(
+        "update gateway_calls set due_at = now() + make_interval(secs => $2) where key = $1 and finished_at is null",
+    )
+    .bind::<sql_types::Text, _>(&call.key)
+    .bind::<sql_types::Double, _>(wait.as_secs_f64())
+    .execute(conn)
+    .await
+    .map(drop)
+}

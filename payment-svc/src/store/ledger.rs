@@ -1,0 +1,55 @@
+//! The ledger: what payment-svc knows to have happened to money. Equals the gateway's own journal.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use shared_events::{Money, PaymentId};
+
+use super::calls::{TakenCall, name_of};
+use crate::schema::ledger;
+
+/// One effect on money.
+#[derive(Clone, Debug, PartialEq, Serialize, Queryable, Selectable)]
+#[diesel(table_name = ledger)]
+pub struct Entry {
+    /// `authorise`, `capture`, `void` or `refund`.
+    pub operation: String,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// The call's key at the gateway.
+    pub key: String,
+    /// When it was known.
+    pub at: DateTime<Utc>,
+}
+
+/// Writes an entry.
+///
+/// # Errors
+/// The database.
+pub async fn write(
+    conn: &mut AsyncPgConnection,
+    payment: PaymentId,
+    call: &TakenCall,
+    amount: Money,
+) -> QueryResult<()> {
+    let entry = (
+        ledger::payment_id.eq(payment.0),
+        ledger::operation.eq(name_of(call.call.operation())),
+        ledger::amount.eq(amount.amount()),
+        ledger::currency.eq(amount.currency().code()),
+        ledger::key.eq(&call.key),
+    );
+    diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
+}
+
+/// The entries of a payment, oldest first.
+///
+/// # Errors
+/// The database.
+pub async fn of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Vec<Entry>> {
+    let entries = ledger::table.filter(ledger::payment_id.eq(payment.0));
+    entries.order(ledger::id).select(Entry::as_select()).load(conn).await
+}

@@ -1,0 +1,265 @@
+//! Payments and their refunds, as rows and as the domain sees them.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use serde_json::Value;
+use service_kit::consumer::ReactionError;
+use shared_events::{Currency, Money, OrderId, PaymentId, PaymentMethod, RefundId};
+use uuid::Uuid;
+
+use crate::{
+    domain::{Charge, ChargeLine, Hold, Payment, Refund, RefundState, State},
+    schema::{payments, refunds},
+};
+
+/// A payment as its row has it.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = payments)]
+#[expect(missing_docs, reason = "columns; the migration explains them")]
+pub struct Row {
+    pub order_id: Uuid,
+    pub payment_id: Uuid,
+    pub state: String,
+    pub amount: Option<i64>,
+    pub currency: Option<String>,
+    pub method: Option<String>,
+    pub lines: Option<Value>,
+    pub deadline: Option<DateTime<Utc>>,
+    pub expired: bool,
+    pub void_requested: bool,
+    pub unanswered: bool,
+    pub intent: Option<String>,
+    pub failure_code: Option<String>,
+    pub attempts: i32,
+    pub said: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = payments, treat_none_as_null = true)]
+struct Changes {
+    state: &'static str,
+    amount: Option<i64>,
+    currency: Option<&'static str>,
+    method: Option<String>,
+    lines: Option<Value>,
+    deadline: Option<DateTime<Utc>>,
+    expired: bool,
+    void_requested: bool,
+    unanswered: bool,
+    failure_code: Option<String>,
+    attempts: i32,
+    captured: i64,
+    refunded: i64,
+    said: i64,
+    updated_at: DateTime<Utc>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = refunds)]
+struct RefundRow {
+    refund_id: Uuid,
+    amount: i64,
+    state: String,
+}
+
+fn corrupt(what: &str, row: Uuid) -> ReactionError {
+    ReactionError::Permanent(anyhow::anyhow!("the {what} of payment {row} can't be read"))
+}
+
+impl Row {
+    /// The payment as the domain sees it, with its refunds.
+    ///
+    /// # Errors
+    /// The database, or a row that holds nonsense.
+    pub async fn into_payment(self, conn: &mut AsyncPgConnection) -> Result<Payment, ReactionError> {
+        let id = self.payment_id;
+        let state = State::from_name(&self.state).ok_or_else(|| corrupt("state", id))?;
+        let charge = self.charge()?;
+        let refunds = match (&charge, state) {
+            (Some(charge), State::Capturing | State::Captured) => {
+                refunds_of(conn, id, charge.amount.currency()).await?
+            }
+            _ => vec![],
+        };
+        Ok(Payment {
+            id: PaymentId(id),
+            order_id: OrderId(self.order_id),
+            state,
+            charge,
+            hold: Hold { deadline: self.deadline, expired: self.expired },
+            void_requested: self.void_requested,
+            unanswered: self.unanswered,
+            intent: self.intent,
+            failure_code: self.failure_code,
+            attempts: u32::try_from(self.attempts).map_err(|_| corrupt("attempts", id))?,
+            refunds,
+        })
+    }
+
+    fn charge(&self) -> Result<Option<Charge>, ReactionError> {
+        let (Some(amount), Some(currency)) = (self.amount, &self.currency) else { return Ok(None) };
+        let (Some(method), Some(lines)) = (&self.method, &self.lines) else { return Ok(None) };
+        let id = self.payment_id;
+        let currency: Currency = currency.parse().map_err(|_| corrupt("currency", id))?;
+        let lines: Vec<ChargeLine> = serde_json::from_value(lines.clone()).map_err(|_| corrupt("lines", id))?;
+        let amount = Money::new(amount, currency).map_err(|_| corrupt("amount", id))?;
+        let method: PaymentMethod = method.parse().map_err(|_| corrupt("method", id))?;
+        Ok(Some(Charge { amount, method, lines }))
+    }
+}
+
+async fn refunds_of(conn: &mut AsyncPgConnection, id: Uuid, currency: Currency) -> Result<Vec<Refund>, ReactionError> {
+    let rows: Vec<RefundRow> = refunds::table
+        .filter(refunds::payment_id.eq(id))
+        .order(refunds::seq)
+        .select(RefundRow::as_select())
+        .load(conn)
+        .await?;
+    let refund = |row: RefundRow| {
+        let amount = Money::new(row.amount, currency).map_err(|_| corrupt("refund", id))?;
+        let state = RefundState::from_name(&row.state).ok_or_else(|| corrupt("refund", id))?;
+        Ok(Refund { id: RefundId(row.refund_id), amount, state })
+    };
+    rows.into_iter().map(refund).collect()
+}
+
+/// Writes a payment back, with the count of what was said. The gateway's id for it is written by [`note_intent`] alone.
+///
+/// # Errors
+/// The database.
+pub async fn save(conn: &mut AsyncPgConnection, payment: &Payment, said: i64) -> Result<(), ReactionError> {
+    let charge = payment.charge.as_ref();
+    let lines = charge.map(|charge| serde_json::to_value(&charge.lines)).transpose();
+    let changes = Changes {
+        state: payment.state.as_str(),
+        amount: charge.map(|charge| charge.amount.amount()),
+        currency: charge.map(|charge| charge.amount.currency().code()),
+        method: charge.map(|charge| charge.method.to_string()),
+        lines: lines.map_err(ReactionError::permanent)?,
+        deadline: payment.hold.deadline,
+        expired: payment.hold.expired,
+        void_requested: payment.void_requested,
+        unanswered: payment.unanswered,
+        failure_code: payment.failure_code.clone(),
+        attempts: i32::try_from(payment.attempts).map_err(ReactionError::permanent)?,
+        captured: payment.captured().map_or(0, Money::amount),
+        refunded: payment.refunded().map_or(0, Money::amount),
+        said,
+        updated_at: Utc::now(),
+    };
+    diesel::update(payments::table.find(payment.order_id.0)).set(&changes).execute(conn).await?;
+    for refund in &payment.refunds {
+        save_refund(conn, payment, refund).await?;
+    }
+    Ok(())
+}
+
+async fn save_refund(conn: &mut AsyncPgConnection, payment: &Payment, refund: &Refund) -> QueryResult<()> {
+    let state = refunds::state.eq(refund.state.as_str());
+    diesel::insert_into(refunds::table)
+        .values((
+            refunds::refund_id.eq(refund.id.0),
+            refunds::payment_id.eq(payment.id.0),
+            refunds::amount.eq(refund.amount.amount()),
+            state,
+        ))
+        .on_conflict(refunds::refund_id)
+        .do_update()
+        .set((state, refunds::updated_at.eq(diesel::dsl::now)))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Keeps the gateway's id of the intent, before it is confirmed. The first one stays.
+///
+/// # Errors
+/// The database.
+pub async fn note_intent(conn: &mut AsyncPgConnection, order_id: OrderId, intent: &str) -> QueryResult<()> {
+    let unnamed = payments::table.find(order_id.0).filter(payments::intent.is_null());
+    diesel::update(unnamed).set(payments::intent.eq(intent)).execute(conn).await.map(drop)
+}
+
+/// Reads a payment without locking it.
+///
+/// # Errors
+/// The database, or a row that holds nonsense.
+pub async fn read(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result<Payment, ReactionError> {
+    let row: Row = payments::table.find(order_id.0).select(Row::as_select()).first(conn).await?;
+    row.into_payment(conn).await
+}
+
+/// What a reader of the interface sees of a payment.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = payments)]
+#[expect(missing_docs, reason = "columns; the migration explains them")]
+pub struct Shown {
+    pub payment_id: Uuid,
+    pub order_id: Uuid,
+    pub state: String,
+    pub unanswered: bool,
+    pub amount: Option<i64>,
+    pub currency: Option<String>,
+    pub method: Option<String>,
+    pub captured: i64,
+    pub refunded: i64,
+    pub attempts: i32,
+    pub failure_code: Option<String>,
+    pub intent: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One payment, by its id.
+///
+/// # Errors
+/// The database.
+pub async fn find(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<Shown>> {
+    payments::table.filter(payments::payment_id.eq(id.0)).select(Shown::as_select()).first(conn).await.optional()
+}
+
+/// Payments after `after`, by id, of one order or of all; at most `limit`.
+///
+/// # Errors
+/// The database.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    order_id: Option<OrderId>,
+    after: Option<PaymentId>,
+    limit: i64,
+) -> QueryResult<Vec<Shown>> {
+    let mut query = payments::table.select(Shown::as_select()).into_boxed();
+    if let Some(order_id) = order_id {
+        query = query.filter(payments::order_id.eq(order_id.0));
+    }
+    if let Some(after) = after {
+        query = query.filter(payments::payment_id.gt(after.0));
+    }
+    query.order(payments::payment_id).limit(limit).load(conn).await
+}
+
+/// One refund, as a reader sees it.
+#[derive(Clone, Debug, Serialize, Queryable, Selectable)]
+#[diesel(table_name = refunds)]
+#[expect(missing_docs, reason = "columns; the migration explains them")]
+pub struct ShownRefund {
+    #[serde(rename = "id")]
+    pub refund_id: Uuid,
+    pub amount: i64,
+    #[serde(rename = "status")]
+    pub state: String,
+    pub created_at: DateTime<Utc>,
+}
+
+/// The refunds of a payment, oldest first.
+///
+/// # Errors
+/// The database.
+pub async fn refunds_shown(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Vec<ShownRefund>> {
+    let of = refunds::table.filter(refunds::payment_id.eq(id.0));
+    of.order(refunds::seq).select(ShownRefund::as_select()).load(conn).await
+}

@@ -151,3 +151,13 @@ impl QueryId for InsertRows<'_> {
 }
 
 impl<Conn> diesel::RunQueryDsl<Conn> for InsertRows<'_> {}
+
+/// A row that is too large stays so; what the database says may pass.
+impl From<AppendError> for service_kit::consumer::ReactionError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Database(error) => error.into(),
+            too_large @ AppendError::TooLarge { .. } => Self::permanent(too_large),
+        }
+    }
+}

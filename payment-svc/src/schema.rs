@@ -8,8 +8,6 @@ diesel::table! {
         state -> Text,
         amount -> Nullable<BigInt>,
         currency -> Nullable<Text>,
-        method -> Nullable<Text>,
-        lines -> Nullable<Jsonb>,
         deadline -> Nullable<Timestamptz>,
         expired -> Bool,
         void_requested -> Bool,
@@ -20,8 +18,15 @@ diesel::table! {
         captured -> BigInt,
         refunded -> BigInt,
         said -> BigInt,
-        created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    charges (order_id) {
+        order_id -> Uuid,
+        method -> Text,
+        lines -> Jsonb,
     }
 }
 

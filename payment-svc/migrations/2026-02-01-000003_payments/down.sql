@@ -1,4 +1,5 @@
 drop table ledger;
 drop table gateway_calls;
 drop table refunds;
+drop table charges;
 drop table payments;

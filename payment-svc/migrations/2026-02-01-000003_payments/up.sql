@@ -5,8 +5,6 @@ create table payments (
     state text not null,
     amount bigint check (amount >= 0),
     currency text,
-    method text,
-    lines jsonb,
     deadline timestamptz,
     expired boolean not null default false,
     void_requested boolean not null default false,
@@ -17,11 +15,17 @@ create table payments (
     captured bigint not null default 0,
     refunded bigint not null default 0,
     said bigint not null default 0,
-    created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     check (captured in (0, amount)),
     check (refunded between 0 and captured),
-    check ((amount is null) = (currency is null) and (amount is null) = (method is null) and (amount is null) = (lines is null))
+    check ((amount is null) = (currency is null))
+);
+
+-- How it is paid and for what, as order.placed said. Never updated.
+create table charges (
+    order_id uuid primary key references payments,
+    method text not null,
+    lines jsonb not null
 );
 
 -- Written before the gateway is called, never deleted.

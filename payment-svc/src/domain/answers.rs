@@ -2,11 +2,11 @@
 //! unfinished.
 
 use shared_events::{
-    Money, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentEvent, PaymentRefundFailed,
-    PaymentRefunded, PaymentUnknown, RefundId,
+    Money, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentEvent,
+    PaymentRefundFailed, PaymentRefunded, PaymentUnknown, RefundId,
 };
 
-use super::{Call, Payment, Refused, RefundState, State, Step};
+use super::{Call, Payment, RefundState, Refused, State, Step};
 
 /// The gateway's answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]

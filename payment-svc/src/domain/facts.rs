@@ -42,10 +42,8 @@ impl Payment {
     }
 
     fn authorise_if_ready(&mut self) -> Step {
-        let ready = self.state == State::New
-            && self.charge.is_some()
-            && self.hold.deadline.is_some()
-            && !self.hold.expired;
+        let ready =
+            self.state == State::New && self.charge.is_some() && self.hold.deadline.is_some() && !self.hold.expired;
         if !ready {
             return Step::nothing();
         }
@@ -109,6 +107,21 @@ impl Payment {
             None => Share::All,
         };
         self.undo(cause, share)
+    }
+
+    /// `stock.restocked {returned}`: a parcel was sent back; the price of its lines goes back, out of what was captured.
+    ///
+    /// # Errors
+    /// Nothing is captured, or a line was never ordered.
+    pub fn restocked_by_return(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Step, Refused> {
+        match (&self.charge, self.state) {
+            (Some(charge), State::Captured) => {
+                let price = price_of(charge, lines)?;
+                self.owe(cause, Share::Of(price));
+                Ok(self.next_refund())
+            }
+            _ => Err(self.refused("refund a return")),
+        }
     }
 
     fn undo(&mut self, cause: RefundId, share: Share) -> Result<Step, Refused> {

@@ -8,5 +8,5 @@ mod refunds;
 mod tests;
 
 pub use answers::Answer;
-pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Step};
+pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Step, status};
 pub use refunds::{Refund, RefundState};

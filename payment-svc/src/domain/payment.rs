@@ -1,6 +1,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use shared_events::{GatewayOperation, Money, OrderId, PaymentEvent, PaymentId, PaymentMethod, Quantity, RefundId, Sku};
+use shared_events::{
+    GatewayOperation, Money, OrderId, PaymentEvent, PaymentId, PaymentMethod, Quantity, RefundId, Sku,
+};
 
 use super::Refund;
 
@@ -244,18 +246,18 @@ impl Payment {
         })
     }
 
-    /// The status as people read it.
-    pub fn status(&self) -> &'static str {
-        match (self.state, self.captured(), self.refunded()) {
-            _ if self.unanswered => "unknown",
-            (State::Captured, Some(captured), Some(refunded)) if refunded == captured => "refunded",
-            (State::Captured, _, Some(refunded)) if !refunded.is_zero() => "partially_refunded",
-            (State::Tombstone, ..) => "new",
-            (state, ..) => state.as_str(),
-        }
-    }
-
     pub(super) fn refused(&self, wanted: &'static str) -> Refused {
         Refused::Not { wanted, state: self.state.as_str() }
+    }
+}
+
+/// The status as people read it, from what the table holds; amounts in minor units.
+pub const fn status(state: State, unanswered: bool, captured: i64, refunded: i64) -> &'static str {
+    match state {
+        _ if unanswered => "unknown",
+        State::Captured if refunded > 0 && refunded == captured => "refunded",
+        State::Captured if refunded > 0 => "partially_refunded",
+        State::Tombstone => State::New.as_str(),
+        _ => state.as_str(),
     }
 }

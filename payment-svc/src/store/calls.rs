@@ -132,7 +132,7 @@ pub async fn is_unfinished(conn: &mut AsyncPgConnection, key: &str) -> QueryResu
 /// # Errors
 /// The database.
 pub async fn finish(conn: &mut AsyncPgConnection, key: &str, outcome: &str) -> QueryResult<()> {
-    let end = (gateway_calls::finished_at.eq(now.nullable()), gateway_calls::outcome.eq(outcome));
+    let end = (gateway_calls::finished_at.eq(now), gateway_calls::outcome.eq(outcome));
     diesel::update(gateway_calls::table.find(key)).set(end).execute(conn).await.map(drop)
 }
 

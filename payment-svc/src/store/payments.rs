@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{Charge, ChargeLine, Hold, Payment, Refund, RefundState, State},
-    schema::{payments, refunds},
+    schema::{charges, payments, refunds},
 };
 
 /// A payment as its row has it.
@@ -24,8 +24,6 @@ pub struct Row {
     pub state: String,
     pub amount: Option<i64>,
     pub currency: Option<String>,
-    pub method: Option<String>,
-    pub lines: Option<Value>,
     pub deadline: Option<DateTime<Utc>>,
     pub expired: bool,
     pub void_requested: bool,
@@ -34,8 +32,6 @@ pub struct Row {
     pub failure_code: Option<String>,
     pub attempts: i32,
     pub said: i64,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
 }
 
 #[derive(AsChangeset)]
@@ -44,8 +40,6 @@ struct Changes {
     state: &'static str,
     amount: Option<i64>,
     currency: Option<&'static str>,
-    method: Option<String>,
-    lines: Option<Value>,
     deadline: Option<DateTime<Utc>>,
     expired: bool,
     void_requested: bool,
@@ -56,6 +50,14 @@ struct Changes {
     refunded: i64,
     said: i64,
     updated_at: DateTime<Utc>,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = charges)]
+struct ChargeRow {
+    order_id: Uuid,
+    method: String,
+    lines: Value,
 }
 
 #[derive(Queryable, Selectable)]
@@ -78,7 +80,7 @@ impl Row {
     pub async fn into_payment(self, conn: &mut AsyncPgConnection) -> Result<Payment, ReactionError> {
         let id = self.payment_id;
         let state = State::from_name(&self.state).ok_or_else(|| corrupt("state", id))?;
-        let charge = self.charge()?;
+        let charge = self.charge(conn).await?;
         let refunds = match (&charge, state) {
             (Some(charge), State::Capturing | State::Captured) => {
                 refunds_of(conn, id, charge.amount.currency()).await?
@@ -100,14 +102,14 @@ impl Row {
         })
     }
 
-    fn charge(&self) -> Result<Option<Charge>, ReactionError> {
+    async fn charge(&self, conn: &mut AsyncPgConnection) -> Result<Option<Charge>, ReactionError> {
         let (Some(amount), Some(currency)) = (self.amount, &self.currency) else { return Ok(None) };
-        let (Some(method), Some(lines)) = (&self.method, &self.lines) else { return Ok(None) };
         let id = self.payment_id;
+        let row: ChargeRow = charges::table.find(self.order_id).select(ChargeRow::as_select()).first(conn).await?;
         let currency: Currency = currency.parse().map_err(|_| corrupt("currency", id))?;
-        let lines: Vec<ChargeLine> = serde_json::from_value(lines.clone()).map_err(|_| corrupt("lines", id))?;
+        let lines: Vec<ChargeLine> = serde_json::from_value(row.lines).map_err(|_| corrupt("lines", id))?;
         let amount = Money::new(amount, currency).map_err(|_| corrupt("amount", id))?;
-        let method: PaymentMethod = method.parse().map_err(|_| corrupt("method", id))?;
+        let method: PaymentMethod = row.method.parse().map_err(|_| corrupt("method", id))?;
         Ok(Some(Charge { amount, method, lines }))
     }
 }
@@ -133,13 +135,10 @@ async fn refunds_of(conn: &mut AsyncPgConnection, id: Uuid, currency: Currency) 
 /// The database.
 pub async fn save(conn: &mut AsyncPgConnection, payment: &Payment, said: i64) -> Result<(), ReactionError> {
     let charge = payment.charge.as_ref();
-    let lines = charge.map(|charge| serde_json::to_value(&charge.lines)).transpose();
     let changes = Changes {
         state: payment.state.as_str(),
         amount: charge.map(|charge| charge.amount.amount()),
         currency: charge.map(|charge| charge.amount.currency().code()),
-        method: charge.map(|charge| charge.method.to_string()),
-        lines: lines.map_err(ReactionError::permanent)?,
         deadline: payment.hold.deadline,
         expired: payment.hold.expired,
         void_requested: payment.void_requested,
@@ -184,6 +183,17 @@ pub async fn note_intent(conn: &mut AsyncPgConnection, order_id: OrderId, intent
     diesel::update(unnamed).set(payments::intent.eq(intent)).execute(conn).await.map(drop)
 }
 
+/// Keeps how an order is paid and for what.
+///
+/// # Errors
+/// The database.
+pub async fn note_charge(conn: &mut AsyncPgConnection, order: OrderId, charge: &Charge) -> Result<(), ReactionError> {
+    let lines = serde_json::to_value(&charge.lines).map_err(ReactionError::permanent)?;
+    let row = ChargeRow { order_id: order.0, method: charge.method.to_string(), lines };
+    diesel::insert_into(charges::table).values(row).on_conflict_do_nothing().execute(conn).await?;
+    Ok(())
+}
+
 /// Reads a payment without locking it.
 ///
 /// # Errors
@@ -204,13 +214,11 @@ pub struct Shown {
     pub unanswered: bool,
     pub amount: Option<i64>,
     pub currency: Option<String>,
-    pub method: Option<String>,
     pub captured: i64,
     pub refunded: i64,
     pub attempts: i32,
     pub failure_code: Option<String>,
     pub intent: Option<String>,
-    pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
 

@@ -1,0 +1,55 @@
+use diesel_async::AsyncPgConnection;
+use service_kit::{
+    consumer::{Handled, Incoming, ReactionError, Why},
+    trace,
+};
+use shared_events::{Event, EventId};
+
+use crate::{
+    domain::{Refused, Step},
+    store::{
+        calls,
+        roots::{self, Cause, Root},
+    },
+};
+
+/// Does what a step of the state machine asks for, in the caller's transaction and under the root's lock: announces,
+/// saves, and writes down the next gateway call.
+///
+/// # Errors
+/// The database.
+pub async fn follow(
+    conn: &mut AsyncPgConnection,
+    root: &mut Root,
+    step: Step,
+    cause: &Cause,
+) -> Result<(), ReactionError> {
+    let events = step.events.into_iter().map(Event::Payment).collect();
+    roots::announce(conn, root, events, cause).await?;
+    if let Some(call) = step.call {
+        calls::insert(conn, &root.payment, call, cause).await?;
+    }
+    Ok(())
+}
+
+/// Follows the step that an event has led to. A refusal that a race can cause is recorded and ignored; one that no race
+/// can cause needs a person.
+///
+/// # Errors
+/// The database, or an event that contradicts what is known.
+pub async fn heard(
+    conn: &mut AsyncPgConnection,
+    incoming: &Incoming<Event>,
+    mut root: Root,
+    step: Result<Step, Refused>,
+) -> Result<Handled, ReactionError> {
+    match step {
+        Ok(step) => {
+            let cause = Cause { event: Some(EventId(incoming.envelope.id)), traceparent: trace::current_traceparent() };
+            follow(conn, &mut root, step, &cause).await?;
+            Ok(Handled::Applied)
+        }
+        Err(race @ Refused::Not { .. }) => Ok(Handled::Ignored(Why::refused(race.to_string()))),
+        Err(nonsense @ Refused::NotOrdered { .. }) => Err(ReactionError::permanent(nonsense)),
+    }
+}

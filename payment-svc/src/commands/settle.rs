@@ -1,0 +1,63 @@
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::consumer::ReactionError;
+use shared_events::Money;
+
+use super::follow;
+use crate::{
+    domain::{Answer, Call, Payment, RefundState},
+    store::{
+        calls::{self, TakenCall},
+        ledger,
+        roots::{self, Root},
+    },
+};
+
+/// Applies the gateway's answer: state, events, ledger, the end of this call and the next call are one transaction. An
+/// answer to a call that is finished by now changes nothing, so an answer that comes twice is applied once.
+///
+/// # Errors
+/// The database, or a state that waits for no such answer.
+pub async fn settle(conn: &mut AsyncPgConnection, call: &TakenCall, answer: Answer) -> Result<(), ReactionError> {
+    conn.transaction(async |conn| {
+        let mut root = roots::lock_or_create(conn, call.order_id).await?;
+        if !calls::is_unfinished(conn, &call.key).await? {
+            return Ok(());
+        }
+        let step = root.payment.answered(call.call, answer.clone()).map_err(ReactionError::permanent)?;
+        match outcome(&answer) {
+            None => calls::put_off(conn, call).await?,
+            Some(outcome) => calls::finish(conn, &call.key, outcome).await?,
+        }
+        if answer == Answer::Done {
+            enter(conn, &root, call).await?;
+        }
+        follow(conn, &mut root, step, &call.cause).await
+    })
+    .await
+}
+
+const fn outcome(answer: &Answer) -> Option<&'static str> {
+    match answer {
+        Answer::Done => Some("done"),
+        Answer::No { .. } => Some("refused"),
+        Answer::NotAsked => Some("not_asked"),
+        Answer::Nothing => None,
+    }
+}
+
+async fn enter(conn: &mut AsyncPgConnection, root: &Root, call: &TakenCall) -> Result<(), ReactionError> {
+    if let Some(amount) = moved_by(&root.payment, call.call) {
+        ledger::write(conn, root.payment.id, call, amount).await?;
+    }
+    Ok(())
+}
+
+fn moved_by(payment: &Payment, call: Call) -> Option<Money> {
+    match call {
+        Call::Authorise | Call::Capture | Call::Void => payment.charge.as_ref().map(|charge| charge.amount),
+        Call::Refund(id) => {
+            let done = payment.refunds.iter().find(|refund| refund.id == id && refund.state == RefundState::Done);
+            done.map(|refund| refund.amount)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What payment-svc hears, at one glance.
+
+mod order_confirmed;
+mod order_placed;
+mod stock_expired;
+mod stock_rejected;
+mod stock_released;
+mod stock_reserved;
+mod stock_restocked;
+
+use std::time::Duration;
+
+use diesel_async::AsyncPgConnection;
+use outbox_relay::NewRow;
+use service_kit::consumer::{
+    DeadLetterCopy, DeadLetterSink, Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why,
+};
+use shared_events::{DecodeError, Event, OrderEvent, OrderId, RefundId, Rejection, StockEvent, Topic};
+use uuid::Uuid;
+
+use crate::store::roots;
+
+/// The reactions, and the one thing that they are set up with.
+#[derive(Clone, Debug)]
+pub struct PaymentReactions {
+    /// How long after `stock.reserved` the gateway may still be asked to authorise.
+    pub deadline: Duration,
+}
+
+/// The topics that are heard.
+pub fn subscriptions() -> Vec<Subscription> {
+    [Topic::Orders, Topic::Stock].map(|topic| Subscription::inbox(topic.name())).to_vec()
+}
+
+impl Reactions for PaymentReactions {
+    type Event = Event;
+
+    fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {
+        Event::decode(event_type, value).map_err(|error| match error {
+            DecodeError::UnknownType(_) => Undecodable::UnknownType,
+            DecodeError::UnknownVersion { .. } | DecodeError::Malformed { .. } => {
+                Undecodable::Poison(error.to_string())
+            }
+        })
+    }
+
+    async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
+        let orders = batch.iter().filter_map(|incoming| concerned(&incoming.event)).collect();
+        Ok(roots::lock_all(conn, orders).await?)
+    }
+
+    async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
+        match &incoming.event {
+            Event::Order(OrderEvent::Placed(placed)) => order_placed::note(conn, incoming, placed).await,
+            Event::Order(OrderEvent::Confirmed(confirmed)) => order_confirmed::capture(conn, incoming, confirmed).await,
+            Event::Stock(StockEvent::Reserved(reserved)) => {
+                stock_reserved::authorise(conn, incoming, reserved, self.deadline).await
+            }
+            Event::Stock(StockEvent::Released(released)) => stock_released::undo(conn, incoming, released).await,
+            Event::Stock(StockEvent::Restocked(restocked)) => stock_restocked::undo(conn, incoming, restocked).await,
+            Event::Stock(StockEvent::Rejected(rejected)) => stock_rejected::close(conn, incoming, rejected).await,
+            Event::Stock(StockEvent::Expired(expired)) => stock_expired::stop(conn, incoming, expired).await,
+            _ => Ok(Handled::Ignored(Why::NotForUs)),
+        }
+    }
+}
+
+/// The order whose root an event needs, if it is for us.
+fn concerned(event: &Event) -> Option<OrderId> {
+    match event {
+        Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_)) => order_of(event),
+        Event::Stock(StockEvent::Rejected(rejected)) if rejected.rejection == Rejection::Expired => None,
+        Event::Stock(StockEvent::Committed(_)) => None,
+        Event::Stock(_) => order_of(event),
+        _ => None,
+    }
+}
+
+fn order_of(event: &Event) -> Option<OrderId> {
+    event.correlation().map(OrderId)
+}
+
+/// The id of the refund that an event causes: the same however often the event is heard.
+fn refund_because_of(incoming: &Incoming<Event>) -> RefundId {
+    RefundId(Uuid::new_v5(&incoming.envelope.id, b"refund"))
+}
+
+/// Sends copies of dead letters through the outbox.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadLetters;
+
+impl DeadLetterSink for DeadLetters {
+    async fn dead_letter(&self, conn: &mut AsyncPgConnection, copy: DeadLetterCopy) -> Result<(), ReactionError> {
+        let DeadLetterCopy { id, topic, key, headers, value } = copy;
+        Ok(outbox_relay::append(conn, NewRow { event_id: id, topic, key, headers, payload: value }).await?)
+    }
+}

@@ -1,0 +1,116 @@
+//! The payment gateway: the one edge that is behind a trait.
+
+mod stripe;
+
+use std::future::Future;
+
+use shared_events::{Money, OrderId, PaymentMethod, RefundId};
+
+pub use stripe::{Stripe, StripeConfig};
+
+/// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats its
+/// answer and does nothing twice.
+pub trait PaymentGateway: Send + Sync + 'static {
+    /// Makes an intent, which moves no money yet, and gives its id.
+    fn create(&self, key: String, intent: NewIntent) -> impl Future<Output = Result<String, GatewayError>> + Send;
+
+    /// Authorises the intent.
+    fn confirm(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
+
+    /// Takes what was authorised.
+    fn capture(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
+
+    /// Ends the intent and lets go of what was authorised.
+    fn cancel(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
+
+    /// What has become of an intent.
+    fn look_up(&self, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
+
+    /// Gives back some of what was captured.
+    fn refund(
+        &self,
+        key: String,
+        refund: NewRefund,
+    ) -> impl Future<Output = Result<RefundOutcome, GatewayError>> + Send;
+
+    /// What has become of a refund; nothing if the gateway never heard of it.
+    fn look_up_refund(
+        &self,
+        intent: String,
+        refund: RefundId,
+    ) -> impl Future<Output = Result<Option<RefundOutcome>, GatewayError>> + Send;
+}
+
+/// An intent to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewIntent {
+    /// Put into the intent's metadata, so that a person can find the order.
+    pub order_id: OrderId,
+    /// How much.
+    pub amount: Money,
+    /// How.
+    pub method: PaymentMethod,
+}
+
+/// A refund to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewRefund {
+    /// Put into the refund's metadata, so that it can be looked up.
+    pub id: RefundId,
+    /// Of what.
+    pub intent: String,
+    /// How much.
+    pub amount: Money,
+}
+
+/// How far an intent is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IntentState {
+    /// Never confirmed, or the confirmation hasn't arrived.
+    NotConfirmed,
+    /// The gateway is at work on it.
+    Processing,
+    /// The money is reserved.
+    Authorised,
+    /// The money is ours.
+    Captured,
+    /// Nothing is reserved any more.
+    Cancelled,
+    /// The bank said no.
+    Declined {
+        /// Its code, such as `insufficient_funds`.
+        code: String,
+    },
+}
+
+/// How a refund went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefundOutcome {
+    /// The gateway has accepted it.
+    Accepted,
+    /// It will not happen.
+    Failed {
+        /// The gateway's code.
+        code: String,
+    },
+}
+
+/// Why a call did not do what it asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    /// The gateway says no, for good.
+    #[error("refused: {code}")]
+    Refused {
+        /// Its code.
+        code: String,
+    },
+    /// The intent isn't where the call wants it: it was moved before, so look it up.
+    #[error("the intent has moved on")]
+    MovedOn,
+    /// Nothing happened, and later it may: not reached, busy, too many requests, or a key that isn't accepted.
+    #[error("not done: {0}")]
+    NotDone(String),
+    /// It was asked and did not answer, or with a failure of its own: nobody knows what happened.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+}

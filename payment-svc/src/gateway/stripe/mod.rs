@@ -1,0 +1,168 @@
+//! The Stripe API: <https://docs.stripe.com/api>. One adapter for api.stripe.com, stripe-mock and the sandbox gateway.
+
+mod wire;
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use service_kit::retry::Backoff;
+use shared_events::RefundId;
+
+use super::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
+use wire::{IntentObject, ListObject, RefundObject};
+
+/// The version of the API whose shapes `wire` reads.
+const VERSION: &str = "2024-06-20";
+/// Attempts at a request that was not done; what was asked and not answered is never repeated here.
+const ATTEMPTS: u32 = 3;
+/// Refunds on one page of a look-up, which is Stripe's most.
+const PAGE: &str = "100";
+
+/// Where the gateway is and how it is asked.
+#[derive(Clone, Debug)]
+pub struct StripeConfig {
+    /// `https://api.stripe.com`, or the sandbox's address.
+    pub base_url: String,
+    /// `sk_...`
+    pub key: SecretString,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// The adapter.
+#[derive(Clone, Debug)]
+pub struct Stripe {
+    client: Client,
+    config: StripeConfig,
+}
+
+type Form<'a> = Vec<(&'a str, String)>;
+
+impl Stripe {
+    /// A client with bounded waits. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The TLS set-up of this machine is broken.
+    pub fn new(config: StripeConfig) -> anyhow::Result<Self> {
+        let connect = config.timeout.min(Duration::from_secs(3));
+        let client = Client::builder().connect_timeout(connect).timeout(config.timeout).build()?;
+        let base_url = config.base_url.trim_end_matches('/').to_owned();
+        Ok(Self { client, config: StripeConfig { base_url, ..config } })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.config.base_url));
+        request.bearer_auth(self.config.key.expose_secret()).header("Stripe-Version", VERSION)
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, key: &str, form: &Form<'_>) -> Result<T, GatewayError> {
+        self.ask(|| self.request(Method::POST, path).header("Idempotency-Key", key).form(form)).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &Form<'_>) -> Result<T, GatewayError> {
+        let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) };
+        self.ask(|| self.request(Method::GET, &path)).await
+    }
+
+    /// Sends, and sends again what was not done, a few times with backoff. The worker goes on after that.
+    async fn ask<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, GatewayError> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let mut attempt = 1;
+        loop {
+            let answer = match request().send().await {
+                Ok(response) => read(response).await,
+                Err(error) if error.is_connect() || error.is_builder() => Err(GatewayError::NotDone(told(&error))),
+                Err(error) => Err(GatewayError::NoAnswer(told(&error))),
+            };
+            match answer {
+                Err(GatewayError::NotDone(why)) if attempt < ATTEMPTS => {
+                    tracing::debug!(why, attempt, "the gateway is asked again");
+                    tokio::time::sleep(backoff.next_wait()).await;
+                    attempt += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+/// The error without its URL, which holds ids.
+fn told(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        "timed out".to_owned()
+    } else if error.is_connect() {
+        "can't connect".to_owned()
+    } else {
+        "the connection failed".to_owned()
+    }
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, GatewayError> {
+    let status = response.status();
+    let body = response.bytes().await.map_err(|error| GatewayError::NoAnswer(told(&error)))?;
+    if !status.is_success() {
+        return Err(wire::error(status.as_u16(), &body));
+    }
+    serde_json::from_slice(&body).map_err(|error| GatewayError::NoAnswer(format!("the answer can't be read: {error}")))
+}
+
+impl PaymentGateway for Stripe {
+    async fn create(&self, key: String, intent: NewIntent) -> Result<String, GatewayError> {
+        let form = vec![
+            ("amount", intent.amount.amount().to_string()),
+            ("currency", intent.amount.currency().code().to_lowercase()),
+            ("capture_method", "manual".to_owned()),
+            ("payment_method", intent.method.to_string()),
+            ("payment_method_types[0]", "card".to_owned()),
+            ("metadata[order_id]", intent.order_id.to_string()),
+        ];
+        let made: IntentObject = self.post("/v1/payment_intents", &key, &form).await?;
+        Ok(made.id)
+    }
+
+    async fn confirm(&self, key: String, intent: String) -> Result<IntentState, GatewayError> {
+        // Nobody is there to pass 3-D Secure, so a card that asks for it is declined by the gateway itself.
+        let form = vec![("error_on_requires_action", "true".to_owned())];
+        let path = format!("/v1/payment_intents/{intent}/confirm");
+        Ok(self.post::<IntentObject>(&path, &key, &form).await?.state())
+    }
+
+    async fn capture(&self, key: String, intent: String) -> Result<IntentState, GatewayError> {
+        let path = format!("/v1/payment_intents/{intent}/capture");
+        Ok(self.post::<IntentObject>(&path, &key, &vec![]).await?.state())
+    }
+
+    async fn cancel(&self, key: String, intent: String) -> Result<IntentState, GatewayError> {
+        let path = format!("/v1/payment_intents/{intent}/cancel");
+        Ok(self.post::<IntentObject>(&path, &key, &vec![]).await?.state())
+    }
+
+    async fn look_up(&self, intent: String) -> Result<IntentState, GatewayError> {
+        Ok(self.get::<IntentObject>(&format!("/v1/payment_intents/{intent}"), &vec![]).await?.state())
+    }
+
+    async fn refund(&self, key: String, refund: NewRefund) -> Result<RefundOutcome, GatewayError> {
+        let form = vec![
+            ("payment_intent", refund.intent),
+            ("amount", refund.amount.amount().to_string()),
+            ("metadata[refund_id]", refund.id.to_string()),
+        ];
+        Ok(self.post::<RefundObject>("/v1/refunds", &key, &form).await?.outcome())
+    }
+
+    async fn look_up_refund(&self, intent: String, refund: RefundId) -> Result<Option<RefundOutcome>, GatewayError> {
+        let mut query = vec![("payment_intent", intent), ("limit", PAGE.to_owned())];
+        loop {
+            let page: ListObject = self.get("/v1/refunds", &query).await?;
+            if let Some(found) = page.data.iter().find(|found| found.is(refund)) {
+                return Ok(Some(found.outcome()));
+            }
+            let Some(last) = page.data.last().filter(|_| page.has_more) else { return Ok(None) };
+            query.truncate(2);
+            query.push(("starting_after", last.id.clone()));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Stripe's objects, as far as they are read: the PaymentIntent, the Refund, lists and errors.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use shared_events::RefundId;
+
+use crate::gateway::{GatewayError, IntentState, RefundOutcome};
+
+/// <https://docs.stripe.com/api/payment_intents/object>
+#[derive(Debug, Deserialize)]
+pub(super) struct IntentObject {
+    pub id: String,
+    status: String,
+    last_payment_error: Option<ErrorObject>,
+}
+
+impl IntentObject {
+    pub fn state(self) -> IntentState {
+        match (self.status.as_str(), self.last_payment_error) {
+            ("requires_capture", _) => IntentState::Authorised,
+            ("succeeded", _) => IntentState::Captured,
+            ("canceled", _) => IntentState::Cancelled,
+            ("processing", _) => IntentState::Processing,
+            ("requires_payment_method", Some(error)) => IntentState::Declined { code: error.code() },
+            _ => IntentState::NotConfirmed,
+        }
+    }
+}
+
+/// <https://docs.stripe.com/api/refunds/object>
+#[derive(Debug, Deserialize)]
+pub(super) struct RefundObject {
+    pub id: String,
+    status: String,
+    failure_reason: Option<String>,
+    #[serde(default)]
+    metadata: HashMap<String, String>,
+}
+
+impl RefundObject {
+    pub fn is(&self, refund: RefundId) -> bool {
+        self.metadata.get("refund_id").is_some_and(|id| *id == refund.to_string())
+    }
+
+    /// A pending refund is on its way to the bank: accepted.
+    pub fn outcome(&self) -> RefundOutcome {
+        match self.status.as_str() {
+            "failed" | "canceled" => {
+                let code = self.failure_reason.clone().unwrap_or_else(|| self.status.clone());
+                RefundOutcome::Failed { code }
+            }
+            _ => RefundOutcome::Accepted,
+        }
+    }
+}
+
+/// <https://docs.stripe.com/api/pagination>
+#[derive(Debug, Deserialize)]
+pub(super) struct ListObject {
+    pub data: Vec<RefundObject>,
+    pub has_more: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ErrorObject {
+    #[serde(default, rename = "type")]
+    kind: String,
+    code: Option<String>,
+    decline_code: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    error: ErrorObject,
+}
+
+impl ErrorObject {
+    /// The code that says most: why the bank said no, unless it says nothing.
+    fn code(self) -> String {
+        let telling = self.decline_code.filter(|code| code != "generic_decline");
+        telling.or(self.code).unwrap_or(self.kind)
+    }
+}
+
+/// What an answer that isn't a success means: <https://docs.stripe.com/error-low-level>.
+pub(super) fn error(status: u16, body: &[u8]) -> GatewayError {
+    let ErrorBody { error } = serde_json::from_slice(body).unwrap_or_default();
+    let kind = error.kind.clone();
+    let code = error.code();
+    match (status, kind.as_str(), code.as_str()) {
+        (_, _, "payment_intent_unexpected_state") => GatewayError::MovedOn,
+        // A key that stands for another request is our own mistake and says nothing of the money.
+        (_, "idempotency_error", _) | (401 | 403 | 404 | 409 | 429, ..) => {
+            GatewayError::NotDone(format!("{status} {kind} {code}"))
+        }
+        (400 | 402, ..) => GatewayError::Refused { code },
+        _ => GatewayError::NoAnswer(format!("status {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: u16, body: &str) -> GatewayError {
+        error(status, body.as_bytes())
+    }
+
+    #[test]
+    fn a_decline_gives_the_code_that_says_most() {
+        let refused = |code: &str| GatewayError::Refused { code: code.to_owned() };
+        let body =
+            r#"{"error": {"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds"}}"#;
+        assert_eq!(said(402, body), refused("insufficient_funds"));
+        let body = r#"{"error": {"type": "card_error", "code": "card_declined", "decline_code": "generic_decline"}}"#;
+        assert_eq!(said(402, body), refused("card_declined"));
+    }
+
+    #[test]
+    fn what_did_not_happen_and_what_nobody_knows_are_told_apart() {
+        assert!(matches!(said(429, "{}"), GatewayError::NotDone(_)));
+        assert!(matches!(said(401, r#"{"error": {"type": "invalid_request_error"}}"#), GatewayError::NotDone(_)));
+        assert!(matches!(said(400, r#"{"error": {"type": "idempotency_error"}}"#), GatewayError::NotDone(_)));
+        assert!(matches!(said(500, r#"{"error": {"type": "api_error"}}"#), GatewayError::NoAnswer(_)));
+        assert!(matches!(said(502, "<html>"), GatewayError::NoAnswer(_)));
+    }
+
+    #[test]
+    fn an_intent_that_moved_on_is_to_be_looked_up() {
+        let body = r#"{"error": {"type": "invalid_request_error", "code": "payment_intent_unexpected_state"}}"#;
+        assert_eq!(said(400, body), GatewayError::MovedOn);
+    }
+
+    #[test]
+    fn a_status_that_waits_for_something_is_not_confirmed() {
+        for status in ["requires_confirmation", "requires_action", "requires_payment_method"] {
+            let text = format!(r#"{{"id": "pi_1", "status": "{status}", "last_payment_error": null}}"#);
+            let intent: IntentObject = serde_json::from_str(&text).unwrap();
+            assert_eq!(intent.state(), IntentState::NotConfirmed);
+        }
+    }
+}

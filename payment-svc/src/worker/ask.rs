@@ -1,0 +1,190 @@
+//! How the gateway is asked. A call that was taken before may have been made before, so it begins with a look-up; what
+//! the gateway does not answer is nobody's to guess.
+
+use service_kit::consumer::ReactionError;
+use shared_events::RefundId;
+
+use super::GatewayCalls;
+use crate::{
+    domain::{Answer, Call, Payment},
+    gateway::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome},
+    store::{calls::TakenCall, payments},
+};
+
+/// Why a call is to be tried again later, with nothing learned.
+#[derive(Debug)]
+pub struct Later(pub String);
+
+impl From<ReactionError> for Later {
+    fn from(error: ReactionError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<diesel::result::Error> for Later {
+    fn from(error: diesel::result::Error) -> Self {
+        ReactionError::from(error).into()
+    }
+}
+
+impl From<GatewayError> for Later {
+    fn from(error: GatewayError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Asked = Result<Answer, Later>;
+
+fn no(code: impl Into<String>) -> Asked {
+    Ok(Answer::No { code: code.into() })
+}
+
+impl<G: PaymentGateway> GatewayCalls<G> {
+    pub(super) async fn ask(&self, call: &TakenCall) -> Asked {
+        let payment = self.read(call).await?;
+        let made_before = call.tries > 1;
+        match (call.call, payment.intent.clone()) {
+            (Call::Authorise, intent) => self.authorise(call, payment, intent, made_before).await,
+            (Call::Capture, Some(intent)) => self.capture(call, intent, made_before).await,
+            (Call::Void, Some(intent)) => self.void(call, intent, made_before).await,
+            (Call::Refund(id), Some(intent)) => self.refund(call, &payment, id, intent, made_before).await,
+            (_, None) => Err(Later("the payment has no intent".to_owned())),
+        }
+    }
+
+    async fn read(&self, call: &TakenCall) -> Result<Payment, Later> {
+        let mut conn = self.pool.get().await.map_err(|error| Later(error.to_string()))?;
+        Ok(payments::read(&mut conn, call.order_id).await?)
+    }
+
+    async fn authorise(&self, call: &TakenCall, payment: Payment, intent: Option<String>, again: bool) -> Asked {
+        let made_before = again && intent.is_some();
+        let intent = match intent {
+            Some(intent) => intent,
+            // An intent that was perhaps made but never confirmed holds nothing.
+            None if !payment.may_authorise(self.clock.now()) => return Ok(Answer::NotAsked),
+            None => match self.create(&payment).await {
+                Ok(intent) => intent,
+                Err(GatewayError::Refused { code }) => return no(code),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        if made_before {
+            match self.gateway.look_up(intent.clone()).await? {
+                IntentState::NotConfirmed => {}
+                state => return authorised(state),
+            }
+        } else {
+            let mut conn = self.pool.get().await.map_err(|error| Later(error.to_string()))?;
+            payments::note_intent(&mut conn, call.order_id, &intent).await?;
+        }
+        // Checked right before the gateway is called: the hold may have passed, or the goods been given back.
+        if !self.read(call).await?.may_authorise(self.clock.now()) {
+            return self.stop(&payment, intent).await;
+        }
+        match self.gateway.confirm(call.key.clone(), intent.clone()).await {
+            Ok(state) => authorised(state),
+            Err(GatewayError::Refused { code }) => no(code),
+            Err(GatewayError::MovedOn) => authorised(self.gateway.look_up(intent).await?),
+            Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
+            Err(error @ GatewayError::NotDone(_)) => Err(error.into()),
+        }
+    }
+
+    async fn create(&self, payment: &Payment) -> Result<String, GatewayError> {
+        let Some(charge) = &payment.charge else {
+            return Err(GatewayError::NotDone("the payment has no charge".to_owned()));
+        };
+        let (order_id, amount, method) = (payment.order_id, charge.amount, charge.method.clone());
+        self.gateway.create(payment.key_of("create"), NewIntent { order_id, amount, method }).await
+    }
+
+    /// Makes sure that nothing is authorised later by a confirmation that may still be on its way.
+    async fn stop(&self, payment: &Payment, intent: String) -> Asked {
+        match self.gateway.cancel(payment.key_of("stop"), intent.clone()).await {
+            Ok(_) => Ok(Answer::NotAsked),
+            Err(GatewayError::MovedOn) => match self.gateway.look_up(intent).await? {
+                IntentState::Cancelled => Ok(Answer::NotAsked),
+                state => authorised(state),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn capture(&self, call: &TakenCall, intent: String, made_before: bool) -> Asked {
+        if made_before {
+            match self.gateway.look_up(intent.clone()).await? {
+                IntentState::Authorised => {}
+                state => return captured(state),
+            }
+        }
+        match self.gateway.capture(call.key.clone(), intent.clone()).await {
+            Ok(state) => captured(state),
+            Err(GatewayError::Refused { code }) => no(code),
+            Err(GatewayError::MovedOn) => captured(self.gateway.look_up(intent).await?),
+            Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
+            Err(error @ GatewayError::NotDone(_)) => Err(error.into()),
+        }
+    }
+
+    async fn void(&self, call: &TakenCall, intent: String, made_before: bool) -> Asked {
+        if made_before && self.gateway.look_up(intent.clone()).await? == IntentState::Cancelled {
+            return Ok(Answer::Done);
+        }
+        match self.gateway.cancel(call.key.clone(), intent.clone()).await {
+            Ok(_) => Ok(Answer::Done),
+            Err(GatewayError::MovedOn) => match self.gateway.look_up(intent).await? {
+                IntentState::Cancelled => Ok(Answer::Done),
+                state => Err(Later(format!("can't be voided: {state:?}"))),
+            },
+            Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn refund(
+        &self,
+        call: &TakenCall,
+        payment: &Payment,
+        id: RefundId,
+        intent: String,
+        made_before: bool,
+    ) -> Asked {
+        if made_before && let Some(outcome) = self.gateway.look_up_refund(intent.clone(), id).await? {
+            return refunded(outcome);
+        }
+        let refund = payment.refunds.iter().find(|refund| refund.id == id);
+        let amount = refund.map(|refund| refund.amount).ok_or_else(|| Later(format!("refund {id} is not there")))?;
+        match self.gateway.refund(call.key.clone(), NewRefund { id, intent, amount }).await {
+            Ok(outcome) => refunded(outcome),
+            Err(GatewayError::Refused { code }) => no(code),
+            Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn authorised(state: IntentState) -> Asked {
+    match state {
+        IntentState::Authorised | IntentState::Captured => Ok(Answer::Done),
+        IntentState::Declined { code } => no(code),
+        IntentState::Cancelled => Ok(Answer::NotAsked),
+        IntentState::Processing | IntentState::NotConfirmed => Ok(Answer::Nothing),
+    }
+}
+
+fn captured(state: IntentState) -> Asked {
+    match state {
+        IntentState::Captured => Ok(Answer::Done),
+        IntentState::Cancelled => no("canceled"),
+        IntentState::Declined { code } => no(code),
+        IntentState::Processing | IntentState::Authorised | IntentState::NotConfirmed => Ok(Answer::Nothing),
+    }
+}
+
+fn refunded(outcome: RefundOutcome) -> Asked {
+    match outcome {
+        RefundOutcome::Accepted => Ok(Answer::Done),
+        RefundOutcome::Failed { code } => no(code),
+    }
+}

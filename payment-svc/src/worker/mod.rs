@@ -1,0 +1,65 @@
+//! The worker that calls the gateway: takes a call that was decided on, asks outside any transaction, and settles it.
+
+mod ask;
+
+use std::sync::Arc;
+
+use service_kit::{Pool, clock::Clock, outside::OutsideCalls, trace};
+
+pub use ask::Later;
+
+use crate::{
+    commands,
+    domain::Answer,
+    gateway::PaymentGateway,
+    store::calls::{self, TakenCall},
+};
+
+/// Everything that a call to the gateway needs.
+#[derive(Clone)]
+pub struct GatewayCalls<G> {
+    pool: Pool,
+    gateway: Arc<G>,
+    clock: Arc<dyn Clock>,
+    settled: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl<G: PaymentGateway> GatewayCalls<G> {
+    /// `settled` is told after each commit that may have announced something.
+    pub fn new(pool: Pool, gateway: Arc<G>, clock: Arc<dyn Clock>, settled: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { pool, gateway, clock, settled: Arc::new(settled) }
+    }
+
+    async fn ask_and_settle(&self, call: &TakenCall) -> anyhow::Result<()> {
+        let answer = self.ask(call).await;
+        let mut conn = self.pool.get().await?;
+        match answer {
+            Ok(answer) => {
+                if answer == Answer::Nothing {
+                    tracing::warn!(order.id = %call.order_id, call = call.key, "the gateway did not answer");
+                }
+                commands::settle(&mut conn, call, answer).await?;
+            }
+            Err(Later(why)) => {
+                tracing::warn!(order.id = %call.order_id, call = call.key, tries = call.tries, why, "put off");
+                calls::put_off(&mut conn, call).await?;
+            }
+        }
+        drop(conn);
+        (self.settled)();
+        Ok(())
+    }
+}
+
+impl<G: PaymentGateway> OutsideCalls for GatewayCalls<G> {
+    type Call = TakenCall;
+
+    async fn take(&self, limit: usize) -> anyhow::Result<Vec<TakenCall>> {
+        let mut conn = self.pool.get().await?;
+        Ok(calls::take(&mut conn, i64::try_from(limit)?).await?)
+    }
+
+    async fn perform(&self, call: TakenCall) -> anyhow::Result<()> {
+        trace::within(call.cause.traceparent.as_deref(), self.ask_and_settle(&call)).await
+    }
+}

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use diesel::pg::Pg;
+use diesel::deserialize::{self, FromSql};
+use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::Json;
 
@@ -15,5 +16,15 @@ impl ToSql<Json, Pg> for HeaderJson<'_> {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
         out.write_all(&serde_json::to_vec(self.0)?)?;
         Ok(IsNull::No)
+    }
+}
+/// Headers read from a table, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, diesel::deserialize::FromSqlRow)]
+#[diesel(sql_type = Json)]
+pub(crate) struct Headers(pub Vec<(String, String)>);
+
+impl FromSql<Json, Pg> for Headers {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(serde_json::from_slice(value.as_bytes())?))
     }
 }

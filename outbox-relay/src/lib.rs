@@ -1,9 +1,26 @@
 //! The outbox table, append, and the relay that polls pending rows into Kafka.
 
 mod append;
+mod config;
+mod control;
+mod gauges;
+mod head;
 mod headers;
+mod kafka;
+mod lead;
+mod nudge;
+pub mod parked;
+mod publisher;
+mod relay;
+mod sql;
+mod term;
 
 pub use append::{AppendError, DEFAULT_TOPIC_BYTES, NewRow, append, append_all, append_all_within};
+pub use config::{Bound, Mode, RelayConfig, vars};
+pub use kafka::KafkaPublisher;
+pub use nudge::Nudge;
+pub use publisher::{Failure, NullPublisher, OutboxRow, Publisher, Report};
+pub use relay::{BatchOutcome, Health, Relay, State};
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 

@@ -1,0 +1,139 @@
+//! What a relay is told.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use service_kit::config::Var;
+
+/// Variables that a service with an outbox, and the worker, read.
+pub mod vars {
+    use super::Var;
+
+    /// Who relays.
+    pub static RELAY: Var = Var {
+        name: "RELAY",
+        what: "Who publishes the outbox: this process, or an outbox-relay worker.",
+        expected: "embedded or external",
+        example: "embedded",
+        default: Some("embedded"),
+    };
+    /// The worker's databases.
+    pub static OUTBOX_RELAY_DATABASES: Var = Var {
+        name: "OUTBOX_RELAY_DATABASES",
+        what: "The databases whose outboxes the worker publishes, or stands by for.",
+        expected: "PostgreSQL URLs with a database name each, with commas between",
+        example: "postgres://app:secret@127.0.0.1:5432/one,postgres://app:secret@127.0.0.1:5432/two",
+        default: None,
+    };
+    /// The worker's HTTP.
+    pub static METRICS_ADDR: Var = Var {
+        name: "METRICS_ADDR",
+        what: "Where the outbox-relay worker answers /healthz, /readyz and /metrics.",
+        expected: "an address and a port",
+        example: "127.0.0.1:9464",
+        default: Some("127.0.0.1:9464"),
+    };
+    /// Where a row's trace context is.
+    pub static OUTBOX_RELAY_TRACE_HEADER: Var = Var {
+        name: "OUTBOX_RELAY_TRACE_HEADER",
+        what: "The header of a row that carries its W3C trace context; the record gets a plain traceparent from it.",
+        expected: "the name of a header",
+        example: "ce_traceparent",
+        default: Some("ce_traceparent"),
+    };
+}
+
+/// Who publishes a service's outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// This process does, or stands by while another does.
+    Embedded,
+    /// A worker does; this process only wakes it.
+    External,
+}
+
+impl FromStr for Mode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            "external" => Ok(Self::External),
+            _ => Err("no such mode"),
+        }
+    }
+}
+
+/// A relay of one database.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// Names the relay in metrics and log.
+    pub name: String,
+    /// A direct connection: a session lock does not survive a pooler that changes sessions between transactions.
+    pub database_url: SecretString,
+    /// `host:port`, several with commas between.
+    pub bootstrap: String,
+    /// Whether it may publish.
+    pub mode: Mode,
+    /// The header that carries a row's W3C trace context, where rows have one. The record then gets a plain
+    /// `traceparent` of the same trace, with a span of its own.
+    pub trace_header: Option<String>,
+    /// How much is read at once.
+    pub batch: Bound,
+    /// How much is with the publisher and not acknowledged.
+    pub in_flight: Bound,
+    /// The longest wait between two looks at an idle table.
+    pub idle: Duration,
+    /// The least time between two questions of who may still fill a gap.
+    pub head_check: Duration,
+    /// How often parked rows are looked after, gauges are set and the leader's session is checked.
+    pub upkeep: Duration,
+    /// How often a relay that stands by tries to lead.
+    pub standby: Duration,
+    /// How long a stop waits for what is under way.
+    pub drain: Duration,
+}
+
+/// Rows and bytes, whichever is reached first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of payload, headers and key.
+    pub bytes: usize,
+}
+
+impl RelayConfig {
+    /// Sensible bounds, embedded.
+    pub fn new(name: impl Into<String>, database_url: SecretString, bootstrap: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            database_url,
+            bootstrap: bootstrap.into(),
+            mode: Mode::Embedded,
+            trace_header: None,
+            batch: Bound { rows: 2_000, bytes: 4 << 20 },
+            in_flight: Bound { rows: 10_000, bytes: 16 << 20 },
+            idle: Duration::from_millis(250),
+            head_check: Duration::from_millis(20),
+            upkeep: Duration::from_secs(1),
+            standby: Duration::from_millis(500),
+            drain: Duration::from_secs(5),
+        }
+    }
+
+    /// Changes who publishes.
+    #[must_use]
+    pub const fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Names the header that carries a row's trace context.
+    #[must_use]
+    pub fn trace_header(mut self, name: impl Into<String>) -> Self {
+        self.trace_header = Some(name.into());
+        self
+    }
+}

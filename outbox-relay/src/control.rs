@@ -1,0 +1,146 @@
+//! The relay's session of its own: it holds the lock that makes it the leader, hears nudges and passes them on.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::Context;
+use diesel::result::QueryResult;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::StreamExt;
+use rand::RngExt;
+use secrecy::ExposeSecret;
+use service_kit::pool;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Mode, RelayConfig};
+use crate::nudge::{CHANNEL, Nudge};
+use crate::sql;
+
+/// Names the advisory lock, of which each database has its own.
+const LOCK: i64 = 0x6f75_7462_6f78_2d72; // "outbox-r"
+/// How long the session may take to answer before it counts as lost.
+const ANSWER: Duration = Duration::from_secs(5);
+/// The least time between two notifications: each takes an instance-wide lock when it commits.
+const COALESCE: Duration = Duration::from_millis(5);
+
+/// A session that does not lead.
+pub(crate) struct Control {
+    conn: AsyncPgConnection,
+}
+
+impl Control {
+    pub async fn connect(config: &RelayConfig) -> anyhow::Result<Self> {
+        let mut conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's session")?;
+        // It is idle for long, on purpose.
+        conn.batch_execute(&format!("set idle_session_timeout = 0; listen {CHANNEL}")).await?;
+        Ok(Self { conn })
+    }
+
+    /// Tries once to lead.
+    pub async fn try_lead(&mut self) -> QueryResult<bool> {
+        sql::TryLead { lock: LOCK }.get_result(&mut self.conn).await
+    }
+
+    /// Passes nudges on until it leads: `true`. `false` when it was told to stop. With [`Mode::External`] it never
+    /// leads.
+    pub async fn stand_by(&mut self, config: &RelayConfig, nudge: &Nudge, stop: &CancellationToken) -> QueryResult<bool> {
+        loop {
+            if config.mode == Mode::Embedded && self.try_lead().await? {
+                return Ok(true);
+            }
+            // Several that stand by shall not ask in step.
+            let wait = config.standby.mul_f64(rand::rng().random_range(0.8..1.2));
+            let again = sleep(wait);
+            tokio::pin!(again);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(false),
+                    () = &mut again => break,
+                    () = nudge.nudged() => {
+                        self.pass_on().await?;
+                        sleep(COALESCE).await;
+                    }
+                }
+            }
+            sql::Ping {}.execute(&mut self.conn).await?;
+        }
+    }
+
+    /// In a transaction of its own, never in the one that appended.
+    async fn pass_on(&mut self) -> QueryResult<()> {
+        self.conn.batch_execute(&format!("notify {CHANNEL}")).await
+    }
+
+    /// Watches the session from now on: notifications become nudges, its end is told at once.
+    pub fn lead(self, nudge: Nudge, check: Duration) -> Leadership {
+        let (lost, ended) = (CancellationToken::new(), CancellationToken::new());
+        let watcher = tokio::spawn({
+            let (lost, ended) = (lost.clone(), ended.clone());
+            async move {
+                tokio::select! {
+                    () = ended.cancelled() => {}
+                    why = watch(self.conn, nudge, check) => tracing::warn!(why, "the leader's session was lost"),
+                }
+                lost.cancel();
+            }
+        });
+        Leadership { lost, ended, watcher: Some(watcher) }
+    }
+}
+
+/// Returns when the session is lost.
+async fn watch(mut conn: AsyncPgConnection, nudge: Nudge, check: Duration) -> String {
+    loop {
+        {
+            let mut notifications = pin!(conn.notifications_stream());
+            let due = sleep(check);
+            tokio::pin!(due);
+            loop {
+                tokio::select! {
+                    () = &mut due => break,
+                    notification = notifications.next() => match notification {
+                        Some(Ok(_)) => nudge.nudge(),
+                        Some(Err(error)) => return error.to_string(),
+                        None => return "the connection was closed".to_owned(),
+                    }
+                }
+            }
+        }
+        // A connection cut without a word is only noticed by using it.
+        match timeout(ANSWER, sql::Ping {}.execute(&mut conn)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return error.to_string(),
+            Err(_) => return "it does not answer".to_owned(),
+        }
+    }
+}
+
+/// The lock is held for as long as this is.
+pub(crate) struct Leadership {
+    lost: CancellationToken,
+    ended: CancellationToken,
+    watcher: Option<JoinHandle<()>>,
+}
+
+impl Leadership {
+    /// Cancelled once the session is gone.
+    pub const fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// Gives the lock up by ending its session.
+    pub async fn resign(mut self) {
+        self.ended.cancel();
+        if let Some(watcher) = self.watcher.take() {
+            let _ = watcher.await; // it only watches
+        }
+    }
+}
+
+impl Drop for Leadership {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}

@@ -1,0 +1,170 @@
+//! The leader's loop: look, publish, retire, several batches at a time.
+
+use std::time::Duration;
+
+use diesel::result::QueryResult;
+use service_kit::retry::Backoff;
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::RelayConfig;
+use crate::nudge::Nudge;
+use crate::publisher::{Publisher, Report};
+use crate::relay::State;
+use crate::term::{Outage, Term};
+
+/// The first wait of a table that has just become idle.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+/// Rows that are unacknowledged for as long count as an outage, even if the client says nothing.
+const SILENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Lead<'a, P> {
+    config: &'a RelayConfig,
+    term: Term<'a>,
+    publisher: &'a mut P,
+    nudge: &'a Nudge,
+    state: &'a watch::Sender<State>,
+    idle: Backoff,
+    outages: Backoff,
+    upkeep: Interval,
+    look_at: Instant,
+    /// Something is asked for parked rows; it is done once nothing is under way.
+    asked: bool,
+}
+
+impl<'a, P: Publisher> Lead<'a, P> {
+    pub fn new(
+        config: &'a RelayConfig,
+        term: Term<'a>,
+        publisher: &'a mut P,
+        nudge: &'a Nudge,
+        state: &'a watch::Sender<State>,
+    ) -> Self {
+        let mut upkeep = interval(config.upkeep);
+        upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let idle = Backoff::new(SHORTEST_WAIT, config.idle);
+        let outages = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        Self { config, term, publisher, nudge, state, idle, outages, upkeep, look_at: Instant::now(), asked: false }
+    }
+
+    /// Works until told to stop; then waits for what is under way.
+    pub async fn until(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        self.state.send_replace(State::Leading);
+        while !stop.is_cancelled() {
+            if self.term.suspicious() || (self.asked && self.term.settled()) {
+                let outage = tokio::select! {
+                    outage = one_at_a_time(&mut self.term, self.publisher) => outage?,
+                    () = stop.cancelled() => break,
+                };
+                self.asked = false;
+                self.after(outage, stop).await;
+            }
+            if self.may_look() && self.look_at <= Instant::now() {
+                self.look().await?;
+            }
+            let mut reports = Vec::new();
+            self.publisher.reports_so_far(&mut reports);
+            if reports.is_empty() && !self.term.suspicious() {
+                self.wait(&mut reports, stop).await?;
+            }
+            if !reports.is_empty() {
+                let outage = self.term.settle(reports, self.publisher).await?;
+                self.after(outage, stop).await;
+            }
+        }
+        self.drain().await
+    }
+
+    fn may_look(&self) -> bool {
+        self.term.has_room() && !self.asked
+    }
+
+    async fn look(&mut self) -> QueryResult<()> {
+        let look = self.term.read(self.publisher).await?;
+        if look.rows > 0 {
+            self.idle.reset();
+        }
+        self.look_at = Instant::now();
+        if !look.full {
+            self.look_at += self.idle.next_wait();
+        }
+        Ok(())
+    }
+
+    /// Until there are reports, another look is due, or it is told to stop.
+    async fn wait(&mut self, reports: &mut Vec<Report>, stop: &CancellationToken) -> QueryResult<()> {
+        let may_look = self.may_look();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.publisher.reports(reports), if !self.term.settled() => {}
+            () = sleep_until(self.look_at), if may_look => {}
+            () = self.nudge.nudged(), if may_look => {
+                self.idle.reset();
+                self.look_at = Instant::now();
+            }
+            _ = self.upkeep.tick() => {
+                self.asked = self.term.gauge().await?;
+                if self.term.waiting() > SILENCE {
+                    self.tell(State::Outage(format!("no acknowledgement for {} s", SILENCE.as_secs())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits when there is an outage; takes note when there is none any more.
+    async fn after(&mut self, outage: Option<Outage>, stop: &CancellationToken) {
+        let Some(why) = outage else {
+            self.outages.reset();
+            self.tell(State::Leading);
+            return;
+        };
+        self.tell(State::Outage(why));
+        let wait = self.outages.next_wait();
+        tokio::select! { () = sleep(wait) => {}, () = stop.cancelled() => {} }
+    }
+
+    fn tell(&self, state: State) {
+        let relay = &self.config.name;
+        let news = self.state.send_if_modified(|known| {
+            let news = *known != state;
+            known.clone_from(&state);
+            news
+        });
+        match state {
+            State::Outage(reason) if news => tracing::warn!(relay, reason, "rows can't be published: they wait"),
+            State::Leading if news => tracing::info!(relay, "rows are published again"),
+            _ => {}
+        }
+    }
+
+    async fn drain(mut self) -> anyhow::Result<()> {
+        let settled = timeout(self.config.drain, async {
+            while !self.term.settled() {
+                let mut reports = Vec::new();
+                self.publisher.reports(&mut reports).await;
+                if self.term.settle(reports, self.publisher).await?.is_some() {
+                    break;
+                }
+            }
+            QueryResult::Ok(())
+        });
+        match settled.await {
+            Ok(settled) => settled?,
+            Err(_) => tracing::warn!(
+                relay = self.config.name,
+                "stopped before all rows were acknowledged: they will be published again"
+            ),
+        }
+        Ok(())
+    }
+}
+
+/// Suspects first, then what is asked for parked rows.
+async fn one_at_a_time(term: &mut Term<'_>, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
+    if let Some(outage) = term.try_suspects(publisher).await? {
+        return Ok(Some(outage));
+    }
+    term.tend_parked(publisher).await
+}

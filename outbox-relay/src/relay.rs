@@ -1,0 +1,197 @@
+//! The relay: stands by, leads, publishes.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use service_kit::pool;
+use service_kit::retry::Backoff;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::RelayConfig;
+use crate::control::{Control, Leadership};
+use crate::kafka::KafkaPublisher;
+use crate::nudge::Nudge;
+use crate::publisher::Publisher;
+use crate::lead::Lead;
+use crate::term::{Outage, Term};
+
+/// What a relay is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has no session with its database.
+    Disconnected,
+    /// Another relay leads, or its mode is external: nudges are passed on.
+    StandingBy,
+    /// It publishes.
+    Leading,
+    /// It leads and can't publish, for this reason. Rows wait; nothing is lost.
+    Outage(String),
+}
+
+/// Tells what a relay is doing, for readiness.
+#[derive(Clone, Debug)]
+pub struct Health(watch::Receiver<State>);
+
+impl Health {
+    /// Now.
+    pub fn state(&self) -> State {
+        self.0.borrow().clone()
+    }
+
+    /// Whether the relay does what it can: it leads and publishes, or stands by.
+    pub fn well(&self) -> bool {
+        matches!(*self.0.borrow(), State::StandingBy | State::Leading)
+    }
+}
+
+/// What [`Relay::run_once`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchOutcome {
+    /// Another relay leads.
+    StandingBy,
+    /// There was nothing to do.
+    Idle,
+    /// Rows left the outbox.
+    Done {
+        /// Acknowledged by the broker.
+        published: usize,
+        /// Moved to `outbox_parked`.
+        parked: usize,
+    },
+    /// The broker can't take rows now; they stay.
+    Outage(String),
+}
+
+/// Publishes one database's outbox, or stands by for whoever does.
+pub struct Relay<P> {
+    config: RelayConfig,
+    publisher: P,
+    nudge: Nudge,
+    state: watch::Sender<State>,
+}
+
+impl Relay<KafkaPublisher> {
+    /// A relay to Kafka. Nothing is connected yet.
+    pub fn to_kafka(config: RelayConfig) -> Self {
+        let publisher = KafkaPublisher::new(&config.bootstrap, config.in_flight.rows, config.in_flight.bytes);
+        Self::new(config, publisher)
+    }
+}
+
+impl<P: Publisher> Relay<P> {
+    /// A relay to `publisher`. Nothing is connected yet.
+    pub fn new(config: RelayConfig, publisher: P) -> Self {
+        let (state, _) = watch::channel(State::Disconnected);
+        Self { config, publisher, nudge: Nudge::default(), state }
+    }
+
+    /// Wakes this relay after a commit, or whichever relay leads.
+    pub fn nudge(&self) -> Nudge {
+        self.nudge.clone()
+    }
+
+    /// Tells what it is doing.
+    pub fn health(&self) -> Health {
+        Health(self.state.subscribe())
+    }
+
+    /// Stands by and leads in turn until told to stop, then waits for what is under way, within the bound configured.
+    /// What fails is tried again with backoff: it never ends by itself.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        while !stop.is_cancelled() {
+            if let Err(error) = self.serve(&stop, &mut backoff).await {
+                self.state.send_replace(State::Disconnected);
+                let wait = backoff.next_wait();
+                let (relay, next_attempt_seconds) = (&self.config.name, wait.as_secs_f64());
+                tracing::warn!(relay, error = format!("{error:#}"), next_attempt_seconds, "the relay starts over");
+                tokio::select! { () = sleep(wait) => {}, () = stop.cancelled() => {} }
+            }
+        }
+    }
+
+    /// Once through: connect, stand by, lead.
+    async fn serve(&mut self, stop: &CancellationToken, backoff: &mut Backoff) -> anyhow::Result<()> {
+        let mut control = Control::connect(&self.config).await?;
+        self.state.send_replace(State::StandingBy);
+        if !control.stand_by(&self.config, &self.nudge, stop).await? {
+            return Ok(());
+        }
+        backoff.reset();
+        let leadership = control.lead(self.nudge.clone(), self.config.upkeep);
+        tracing::info!(relay = self.config.name, "leads");
+        let ended = self.lead(&leadership, stop).await;
+        // Whatever is still with the publisher is given up before another may lead: it will be published again.
+        self.publisher.withdraw(Duration::ZERO, &mut Vec::new()).await;
+        leadership.resign().await;
+        ended
+    }
+
+    async fn lead(&mut self, leadership: &Leadership, stop: &CancellationToken) -> anyhow::Result<()> {
+        let conn = working_connection(&self.config).await?;
+        let term = Term::new(&self.config, conn);
+        let work = Lead::new(&self.config, term, &mut self.publisher, &self.nudge, &self.state);
+        tokio::select! {
+            biased;
+            () = leadership.lost().cancelled() => anyhow::bail!("the leader's session is gone, another may lead"),
+            ended = work.until(stop) => ended,
+        }
+    }
+
+    /// Leads if nobody else does, and does one batch to its end: what was asked for parked rows, one read, publishing,
+    /// deleting what was acknowledged, and parking what was refused. For tests and for draining by hand; it waits for
+    /// as long as the broker is away.
+    ///
+    /// # Errors
+    /// The database fails, or ends the session that leads.
+    pub async fn run_once(&mut self) -> anyhow::Result<BatchOutcome> {
+        let mut control = Control::connect(&self.config).await?;
+        if !control.try_lead().await? {
+            return Ok(BatchOutcome::StandingBy);
+        }
+        let leadership = control.lead(self.nudge.clone(), self.config.upkeep);
+        let conn = working_connection(&self.config).await?;
+        let mut term = Term::new(&self.config, conn);
+        let outage = tokio::select! {
+            () = leadership.lost().cancelled() => anyhow::bail!("the leader's session is gone"),
+            outage = once(&mut term, &mut self.publisher) => outage?,
+        };
+        let count = term.meters.count;
+        if outage.is_some() {
+            self.publisher.withdraw(Duration::ZERO, &mut Vec::new()).await;
+        }
+        leadership.resign().await;
+        Ok(match outage {
+            Some(why) => BatchOutcome::Outage(why),
+            None if count.published + count.parked == 0 => BatchOutcome::Idle,
+            None => BatchOutcome::Done { published: count.published, parked: count.parked },
+        })
+    }
+}
+
+/// The relay's own connection for reading and deleting. Its plans shall go by the index however few or many rows
+/// PostgreSQL believes in.
+async fn working_connection(config: &RelayConfig) -> anyhow::Result<diesel_async::AsyncPgConnection> {
+    let mut conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's connection")?;
+    let settings = "set enable_seqscan = off; set enable_bitmapscan = off; set jit = off; set plan_cache_mode = force_generic_plan";
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, settings).await?;
+    Ok(conn)
+}
+
+async fn once(term: &mut Term<'_>, publisher: &mut impl Publisher) -> anyhow::Result<Option<Outage>> {
+    if let Some(outage) = term.tend_parked(publisher).await? {
+        return Ok(Some(outage));
+    }
+    term.read(publisher).await?;
+    while !term.settled() {
+        let mut reports = Vec::new();
+        publisher.reports(&mut reports).await;
+        if let Some(outage) = term.settle(reports, publisher).await? {
+            return Ok(Some(outage));
+        }
+    }
+    Ok(term.try_suspects(publisher).await?)
+}

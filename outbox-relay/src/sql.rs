@@ -1,0 +1,197 @@
+//! Every statement of the relay. Each is prepared once a connection, since its text never changes.
+//!
+//! `append` has its own in [`crate::append`].
+
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Json, Nullable, Text, Timestamptz, Uuid};
+
+use crate::headers::Headers;
+
+/// A statement of fixed text: literals with the binds between them, and what it returns.
+macro_rules! statement {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $rust:ty),* } $(-> $out:ty)?
+        => $head:literal $([$bind:ident: $sql:ty] $tail:literal)*) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, QueryId)]
+        pub(crate) struct $name { $(pub $field: $rust),* }
+
+        impl QueryFragment<Pg> for $name {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+                out.push_sql($head);
+                $(out.push_bind_param::<$sql, _>(&self.$bind)?; out.push_sql($tail);)*
+                Ok(())
+            }
+        }
+
+        $(impl Query for $name { type SqlType = $out; })?
+
+        impl<Conn> diesel::RunQueryDsl<Conn> for $name {}
+    };
+}
+
+/// A row as the relay reads it: id, topic, key, headers, payload, whether its key is parked, and the bytes of this row
+/// and those read before it.
+pub(crate) type ReadRow = (i64, String, String, Headers, Vec<u8>, bool, i64);
+/// The types of a [`ReadRow`].
+pub(crate) type ReadColumns = (BigInt, Text, Text, Json, Binary, Bool, BigInt);
+
+statement! {
+    /// What lies above the read position, for as long as nothing may still appear below it. A row is returned if the
+    /// rows before it are within the limit of bytes, so that one row at least always is.
+    ReadAhead { position: i64, rows: i64, bytes: i64 } -> ReadColumns =>
+    "select id, topic, key, headers, payload, parked, total::bigint from (
+        select *, sum(bytes) over (order by id rows unbounded preceding) as total from (
+            select id, topic, key, headers, payload,
+                octet_length(payload) + octet_length(headers::text) + octet_length(key) as bytes,
+                case when (select exists (select from outbox_parked)) then exists (
+                    select from outbox_parked p where p.topic = o.topic and p.key = o.key) else false end as parked
+            from outbox o where id > " [position: BigInt] " order by id limit " [rows: BigInt] "
+        ) as sized
+    ) as summed where total - bytes < " [bytes: BigInt] " order by id"
+}
+
+statement! {
+    /// What lies in the gaps below the read position and then what lies above it, in one snapshot: read one after the
+    /// other, a key's later row could be seen without its earlier one.
+    ReadGapsAndAhead { lows: Vec<i64>, highs: Vec<i64>, position: i64, rows: i64, bytes: i64 } -> ReadColumns =>
+    "select id, topic, key, headers, payload, parked, total::bigint from (
+        select *, sum(bytes) over (order by id rows unbounded preceding) as total from (
+            select id, topic, key, headers, payload,
+                octet_length(payload) + octet_length(headers::text) + octet_length(key) as bytes,
+                case when (select exists (select from outbox_parked)) then exists (
+                    select from outbox_parked p where p.topic = o.topic and p.key = o.key) else false end as parked
+            from (
+                (select late.* from unnest(" [lows: Array<BigInt>] ", " [highs: Array<BigInt>] ") as gap (low, high),
+                    lateral (select * from outbox where id between gap.low and gap.high order by id limit "
+                    [rows: BigInt] ") as late)
+                union all
+                (select * from outbox where id > " [position: BigInt] " order by id limit " [rows: BigInt] ")
+                order by id limit " [rows: BigInt] "
+            ) as o
+        ) as sized
+    ) as summed where total - bytes < " [bytes: BigInt] " order by id"
+}
+
+statement! {
+    /// One row, with whether its key is parked by now.
+    ReadOne { id: i64 } -> ReadColumns =>
+    "select id, topic, key, headers, payload, exists (
+        select from outbox_parked p where p.topic = o.topic and p.key = o.key), 0::bigint
+    from outbox o where id = " [id: BigInt] ""
+}
+
+statement! {
+    /// Retires exactly these rows. After a crash they may be published again, which consumers must absorb anyway, so
+    /// this commit need not wait for the disk; the setting ends with this statement's own transaction.
+    DeleteRows { ids: Vec<i64> } =>
+    "with off as materialized (select set_config('synchronous_commit', 'off', true))
+    delete from outbox using off where id = any(" [ids: Array<BigInt>] ")"
+}
+
+statement! {
+    /// The transactions that may have drawn an id and not ended: an insert takes this lock before it draws one. A
+    /// prepared transaction has no pid.
+    Holders {} -> Array<Text> =>
+    "select coalesce(array_agg(virtualtransaction || '/' || coalesce(pid, 0)), '{}') from pg_locks
+    where locktype = 'relation' and mode = 'RowExclusiveLock' and relation = 'outbox'::regclass
+        and database = (select oid from pg_database where datname = current_database())
+        and pid is distinct from pg_backend_pid()"
+}
+
+statement! {
+    /// Moves the row that was refused out of the way.
+    ParkCulprit { id: i64, reason: String } =>
+    "with moved as (delete from outbox where id = " [id: BigInt] " returning *)
+    insert into outbox_parked (id, event_id, topic, key, headers, payload, created_at, reason)
+    select id, event_id, topic, key, headers, payload, created_at, " [reason: Text] " from moved"
+}
+
+statement! {
+    /// Moves rows behind the parked ones of their key. Where a retry of the key is asked for, they take part in it.
+    ParkBehind { ids: Vec<i64> } =>
+    "with moved as (delete from outbox where id = any(" [ids: Array<BigInt>] ") returning *)
+    insert into outbox_parked (id, event_id, topic, key, headers, payload, created_at, asked)
+    select id, event_id, topic, key, headers, payload, created_at, (
+        select p.asked from outbox_parked p
+        where p.topic = moved.topic and p.key = moved.key and p.asked = 'retry' limit 1)
+    from moved"
+}
+
+statement! {
+    /// A key whose parked rows shall be published now.
+    RetryAsked {} -> (Text, Text) =>
+    "select topic, key from outbox_parked where asked = 'retry' order by id limit 1"
+}
+
+statement! {
+    /// The parked row of a key that comes next.
+    FirstParked { topic: String, key: String } -> ReadColumns =>
+    "select id, topic, key, headers, payload, true, 0::bigint from outbox_parked
+    where topic = " [topic: Text] " and key = " [key: Text] " order by id limit 1"
+}
+
+statement! {
+    /// Lets go of a parked row that was published.
+    DeleteParked { id: i64 } => "delete from outbox_parked where id = " [id: BigInt] ""
+}
+
+statement! {
+    /// Lets go of the parked rows that nobody wants published. Those that waited behind them may go on.
+    DeleteDiscarded {} =>
+    "with gone as (delete from outbox_parked where asked = 'discard' returning topic, key)
+    update outbox_parked p set asked = 'retry' from gone
+    where p.topic = gone.topic and p.key = gone.key and p.asked is null"
+}
+
+statement! {
+    /// The row was refused again: its key waits for somebody to ask again.
+    RefusedAgain { id: i64, reason: String } =>
+    "update outbox_parked p set asked = null,
+        reason = case when p.id = first.id then " [reason: Text] " else p.reason end
+    from outbox_parked first
+    where first.id = " [id: BigInt] " and p.topic = first.topic and p.key = first.key and p.asked = 'retry'"
+}
+
+statement! {
+    /// The age of the oldest pending row in seconds, the last id handed out, how many rows are parked (it stops counting
+    /// at ten thousand), and whether anything is asked for them. `floor` is an id below which nothing is left.
+    Gauges { floor: i64 } -> (Nullable<Double>, Nullable<BigInt>, BigInt, Bool) =>
+    "select
+        (select extract(epoch from clock_timestamp() - created_at)::float8
+            from outbox where id > " [floor: BigInt] " order by id limit 1),
+        pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass),
+        (select count(*) from (select from outbox_parked limit 10000) as parked),
+        exists (select from outbox_parked where asked is not null)"
+}
+
+statement! {
+    /// Whether this session is the one that relays from now on.
+    TryLead { lock: i64 } -> Bool => "select pg_try_advisory_lock(" [lock: BigInt] ")"
+}
+
+statement! {
+    /// Whether the session is still there.
+    Ping {} -> Integer => "select 1"
+}
+
+statement! {
+    /// Parked rows after one of them.
+    List { after: i64, limit: i64 }
+        -> (BigInt, Uuid, Text, Text, Timestamptz, Timestamptz, Nullable<Text>, Nullable<Text>) =>
+    "select id, event_id, topic, key, created_at, parked_at, reason, asked from outbox_parked
+    where id > " [after: BigInt] " order by id limit " [limit: BigInt] ""
+}
+
+statement! {
+    /// Asks for a key's parked rows to be published.
+    Retry { topic: String, key: String } =>
+    "update outbox_parked set asked = 'retry'
+    where topic = " [topic: Text] " and key = " [key: Text] " and asked is null"
+}
+
+statement! {
+    /// Asks for a parked row to be dropped.
+    Discard { id: i64 } => "update outbox_parked set asked = 'discard' where id = " [id: BigInt] ""
+}

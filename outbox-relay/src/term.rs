@@ -1,0 +1,293 @@
+//! One term of leadership: from taking the lock to losing it or giving it up.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use diesel::OptionalExtension;
+use diesel::result::QueryResult;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::trace;
+
+use crate::config::RelayConfig;
+use crate::gauges::Meters;
+use crate::head::Head;
+use crate::publisher::{Failure, OutboxRow, Publisher, Report};
+use crate::sql::{self, ReadRow};
+
+/// How long the rows that are under way may still be acknowledged when one of them failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How many rows of parked keys are published before the others have their turn again.
+const PARKED_AT_ONCE: usize = 200;
+
+/// Why publishing has to wait, in the words of the client.
+pub(crate) type Outage = String;
+
+/// What the leader knows. It is forgotten with the leadership: the next leader learns it from the table.
+pub(crate) struct Term<'a> {
+    config: &'a RelayConfig,
+    conn: AsyncPgConnection,
+    head: Head,
+    head_checked: Option<Instant>,
+    /// Rows handed to the publisher on which it has not reported.
+    in_flight: HashMap<i64, UnderWay>,
+    in_flight_bytes: usize,
+    /// Rows that the broker refused in the company of others: to be tried one at a time.
+    suspects: BTreeSet<i64>,
+    pub meters: Meters,
+}
+
+struct UnderWay {
+    bytes: usize,
+    since: Instant,
+}
+
+/// What a look at the table found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look {
+    pub rows: usize,
+    /// There may be more.
+    pub full: bool,
+}
+
+impl<'a> Term<'a> {
+    pub fn new(config: &'a RelayConfig, conn: AsyncPgConnection) -> Self {
+        Self {
+            config,
+            conn,
+            head: Head::default(),
+            head_checked: None,
+            in_flight: HashMap::new(),
+            in_flight_bytes: 0,
+            suspects: BTreeSet::new(),
+            meters: Meters::new(&config.name),
+        }
+    }
+
+    /// Nothing is with the publisher.
+    pub fn settled(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// Whether rows wait to be tried one at a time. Until they were, nothing else may go out.
+    pub fn suspicious(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    /// Whether another batch may go out.
+    pub fn has_room(&self) -> bool {
+        let (bound, batch) = (self.config.in_flight, self.config.batch);
+        self.suspects.is_empty()
+            && self.in_flight.len() + batch.rows <= bound.rows.max(batch.rows)
+            && self.in_flight_bytes + batch.bytes <= bound.bytes.max(batch.bytes)
+    }
+
+    /// How long the oldest row that is under way has been.
+    pub fn waiting(&self) -> Duration {
+        self.in_flight.values().map(|under_way| under_way.since.elapsed()).max().unwrap_or_default()
+    }
+
+    /// Reads a batch, in id order, and hands it over; rows of parked keys queue up behind their key instead.
+    pub async fn read(&mut self, publisher: &mut impl Publisher) -> QueryResult<Look> {
+        let rows = self.look().await?;
+        let limit = self.config.batch;
+        let full = rows.len() >= limit.rows || rows.last().is_some_and(|row| row.6 >= int(limit.bytes));
+        let ids: Vec<i64> = rows.iter().map(|row| row.0).collect();
+        self.head.read(&ids, !full);
+        let look = Look { rows: rows.len(), full };
+        let behind: Vec<i64> = rows.iter().filter(|row| row.5).map(|row| row.0).collect();
+        if !behind.is_empty() {
+            self.meters.parked(behind.len());
+            sql::ParkBehind { ids: behind }.execute(&mut self.conn).await?;
+        }
+        self.hand_over(rows, publisher);
+        self.watch_gaps().await?;
+        Ok(look)
+    }
+
+    async fn look(&mut self) -> QueryResult<Vec<ReadRow>> {
+        let (position, rows, bytes) =
+            (self.head.position(), int(self.config.batch.rows), int(self.config.batch.bytes));
+        if self.head.closed() {
+            return sql::ReadAhead { position, rows, bytes }.load(&mut self.conn).await;
+        }
+        let (lows, highs) = self.head.gaps();
+        sql::ReadGapsAndAhead { lows, highs, position, rows, bytes }.load(&mut self.conn).await
+    }
+
+    fn hand_over(&mut self, rows: Vec<ReadRow>, publisher: &mut impl Publisher) {
+        let since = Instant::now();
+        let mut before = 0;
+        let mut batch = Vec::with_capacity(rows.len());
+        for row in rows {
+            let bytes = usize::try_from(row.6 - before).unwrap_or_default();
+            before = row.6;
+            if row.5 {
+                continue;
+            }
+            self.in_flight.insert(row.0, UnderWay { bytes, since });
+            self.in_flight_bytes += bytes;
+            batch.push(self.dressed(row));
+        }
+        if !batch.is_empty() {
+            self.meters.batch(batch.len());
+            publisher.publish(&batch);
+        }
+    }
+
+    /// Adds the plain `traceparent` that tracing of Kafka clients looks for.
+    fn dressed(&self, (id, topic, key, headers, payload, _, _): ReadRow) -> OutboxRow {
+        let mut headers = headers.0;
+        let context = self.config.trace_header.as_ref().and_then(|name| headers.iter().find(|header| header.0 == *name));
+        if let Some((_, context)) = context {
+            let child = trace::child_of(Some(context));
+            headers.push(("traceparent".to_owned(), child));
+        }
+        OutboxRow { id, topic, key, headers, payload }
+    }
+
+    /// Asks who may still fill a gap: in a statement later than the read that found it.
+    async fn watch_gaps(&mut self) -> QueryResult<()> {
+        let recently = self.head_checked.is_some_and(|checked| checked.elapsed() < self.config.head_check);
+        if recently || self.head.needs_no_holders() {
+            return Ok(());
+        }
+        let holders: Vec<String> = sql::Holders {}.get_result(&mut self.conn).await?;
+        self.head.holders(&holders);
+        self.head_checked = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Deletes exactly what was acknowledged. If anything failed, what is under way is withdrawn and will be read
+    /// again, apart from rows that were refused, which become suspects.
+    pub async fn settle(
+        &mut self,
+        mut reports: Vec<Report>,
+        publisher: &mut impl Publisher,
+    ) -> QueryResult<Option<Outage>> {
+        let failed = reports.iter().any(|report| report.outcome.is_err());
+        if failed {
+            publisher.withdraw(LAST_WORDS, &mut reports).await;
+        }
+        let mut outage = None;
+        let mut acknowledged = Vec::with_capacity(reports.len());
+        for Report { id, outcome } in reports {
+            match outcome {
+                Ok(()) => acknowledged.push(id),
+                Err(Failure::Refused(_)) => {
+                    self.suspects.insert(id);
+                }
+                Err(Failure::Outage(why)) => {
+                    outage.get_or_insert(why);
+                }
+            }
+        }
+        self.retire(acknowledged).await?;
+        if !failed {
+            return Ok(None);
+        }
+        for (id, _) in self.in_flight.drain() {
+            if !self.suspects.contains(&id) {
+                self.head.put_back(id);
+            }
+        }
+        self.in_flight_bytes = 0;
+        // Where a row was refused, the others failed because of it.
+        Ok(outage.filter(|_| self.suspects.is_empty()))
+    }
+
+    async fn retire(&mut self, ids: Vec<i64>) -> QueryResult<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut slowest = Duration::ZERO;
+        for id in &ids {
+            if let Some(under_way) = self.in_flight.remove(id) {
+                self.in_flight_bytes = self.in_flight_bytes.saturating_sub(under_way.bytes);
+                slowest = slowest.max(under_way.since.elapsed());
+            }
+        }
+        self.meters.published(ids.len(), slowest);
+        sql::DeleteRows { ids }.execute(&mut self.conn).await?;
+        Ok(())
+    }
+
+    /// Tries the suspects one at a time, in order: one that is refused alone is parked, and the later ones of its key
+    /// queue up behind it.
+    pub async fn try_suspects(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
+        while let Some(id) = self.suspects.iter().next().copied() {
+            let row: Option<ReadRow> = sql::ReadOne { id }.get_result(&mut self.conn).await.optional()?;
+            match row {
+                None => {}
+                Some(row) if row.5 => {
+                    sql::ParkBehind { ids: vec![id] }.execute(&mut self.conn).await?;
+                    self.meters.parked(1);
+                }
+                Some(row) => match self.publish_alone(row, publisher).await {
+                    Ok(()) => self.retire(vec![id]).await?,
+                    Err(Failure::Outage(why)) => return Ok(Some(why)),
+                    Err(Failure::Refused(reason)) => {
+                        sql::ParkCulprit { id, reason: reason.clone() }.execute(&mut self.conn).await?;
+                        self.meters.parked(1);
+                        tracing::error!(relay = self.config.name, row.id = id, reason, "a row was refused: its key is parked");
+                    }
+                },
+            }
+            self.suspects.remove(&id);
+        }
+        Ok(None)
+    }
+
+    /// Does what was asked for parked rows. Only while nothing is under way.
+    pub async fn tend_parked(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
+        sql::DeleteDiscarded {}.execute(&mut self.conn).await?;
+        for _ in 0..PARKED_AT_ONCE {
+            let asked = sql::RetryAsked {}.get_result(&mut self.conn).await.optional()?;
+            let Some((topic, key)) = asked else { break };
+            let row = sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut self.conn).await.optional()?;
+            let Some(row) = row else { break };
+            let id = row.0;
+            match self.publish_alone(row, publisher).await {
+                Ok(()) => {
+                    sql::DeleteParked { id }.execute(&mut self.conn).await?;
+                    self.meters.published(1, Duration::ZERO);
+                }
+                Err(Failure::Outage(why)) => return Ok(Some(why)),
+                Err(Failure::Refused(reason)) => {
+                    tracing::error!(relay = self.config.name, row.id = id, reason, "a parked row was refused again");
+                    sql::RefusedAgain { id, reason }.execute(&mut self.conn).await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Publishes one row while nothing else is under way, and waits for the answer.
+    async fn publish_alone(&mut self, row: ReadRow, publisher: &mut impl Publisher) -> Result<(), Failure> {
+        let mut reports = Vec::new();
+        publisher.publish(&[self.dressed(row)]);
+        while reports.is_empty() {
+            publisher.reports(&mut reports).await;
+        }
+        let outcome = reports.swap_remove(0).outcome;
+        if outcome.is_err() {
+            publisher.withdraw(Duration::ZERO, &mut reports).await;
+        }
+        outcome
+    }
+
+    /// Sets the gauges, by looking at the ends of the table only. Says whether something is asked for parked rows.
+    pub async fn gauge(&mut self) -> QueryResult<bool> {
+        let lowest = self.in_flight.keys().chain(&self.suspects).min().map_or(i64::MAX, |id| id - 1);
+        let floor = self.head.floor().min(lowest);
+        let (oldest, last, parked, asked): (Option<f64>, Option<i64>, i64, bool) =
+            sql::Gauges { floor }.get_result(&mut self.conn).await?;
+        let pending = if oldest.is_some() { last.unwrap_or_default().saturating_sub(floor) } else { 0 };
+        self.meters.gauges(pending, oldest.unwrap_or_default(), parked);
+        Ok(asked)
+    }
+}
+
+/// A bound as PostgreSQL takes it.
+fn int(bound: usize) -> i64 {
+    i64::try_from(bound).unwrap_or(i64::MAX)
+}

@@ -5,6 +5,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Array, Binary, Json, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::http::Problem;
 use uuid::Uuid;
 
 use crate::headers::HeaderJson;
@@ -152,12 +153,14 @@ impl QueryId for InsertRows<'_> {
 
 impl<Conn> diesel::RunQueryDsl<Conn> for InsertRows<'_> {}
 
-/// A row that is too large stays so; what the database says may pass.
-impl From<AppendError> for service_kit::consumer::ReactionError {
+impl From<AppendError> for Problem {
+    /// A row over the limit comes of a request that asked for too much at once.
     fn from(error: AppendError) -> Self {
         match error {
+            AppendError::TooLarge { bytes, limit, .. } => {
+                Self::too_large(format!("What this would announce takes {bytes} bytes; the limit is {limit}."))
+            }
             AppendError::Database(error) => error.into(),
-            too_large @ AppendError::TooLarge { .. } => Self::permanent(too_large),
         }
     }
 }

@@ -45,7 +45,12 @@ impl Control {
 
     /// Passes nudges on until it leads: `true`. `false` when it was told to stop. With [`Mode::External`] it never
     /// leads.
-    pub async fn stand_by(&mut self, config: &RelayConfig, nudge: &Nudge, stop: &CancellationToken) -> QueryResult<bool> {
+    pub async fn stand_by(
+        &mut self,
+        config: &RelayConfig,
+        nudge: &Nudge,
+        stop: &CancellationToken,
+    ) -> QueryResult<bool> {
         loop {
             if config.mode == Mode::Embedded && self.try_lead().await? {
                 return Ok(true);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 /// The relay's metrics, and what it did in this term.
 pub(crate) struct Meters {
@@ -83,7 +85,10 @@ fn describe() {
     describe_counter!("outbox_relay_published_total", "Rows acknowledged by the broker.");
     describe_counter!("outbox_relay_parked_total", "Rows moved to outbox_parked.");
     describe_histogram!("outbox_relay_batch_size", "Rows handed to the publisher at once.");
-    describe_histogram!("outbox_relay_publish_seconds", "From handing over to the acknowledgement, the slowest of a lot.");
+    describe_histogram!(
+        "outbox_relay_publish_seconds",
+        "From handing over to the acknowledgement, the slowest of a lot."
+    );
     describe_gauge!("outbox_relay_pending_estimate", "Pending rows, estimated from the range of ids: never too few.");
     describe_gauge!("outbox_relay_oldest_pending_seconds", "Age of the oldest pending row.");
     describe_gauge!("outbox_relay_parked_rows", "Rows in outbox_parked, counted up to ten thousand.");

@@ -179,9 +179,10 @@ impl Publisher for KafkaPublisher {
 }
 
 fn record(row: &OutboxRow) -> BaseRecord<'_, str, [u8], usize> {
-    let headers = row.headers.iter().fold(OwnedHeaders::new_with_capacity(row.headers.len()), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value) })
-    });
+    let headers =
+        row.headers.iter().fold(OwnedHeaders::new_with_capacity(row.headers.len()), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        });
     BaseRecord::with_opaque_to(&row.topic, (row.id as isize).cast_unsigned())
         .key(row.key.as_str())
         .payload(row.payload.as_slice())

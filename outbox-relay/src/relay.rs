@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::RelayConfig;
 use crate::control::{Control, Leadership};
 use crate::kafka::KafkaPublisher;
+use crate::lead::Lead;
 use crate::nudge::Nudge;
 use crate::publisher::Publisher;
-use crate::lead::Lead;
 use crate::term::{Outage, Term};
 
 /// What a relay is doing.

@@ -105,8 +105,7 @@ impl<'a> Term<'a> {
     }
 
     async fn look(&mut self) -> QueryResult<Vec<ReadRow>> {
-        let (position, rows, bytes) =
-            (self.head.position(), int(self.config.batch.rows), int(self.config.batch.bytes));
+        let (position, rows, bytes) = (self.head.position(), int(self.config.batch.rows), int(self.config.batch.bytes));
         if self.head.closed() {
             return sql::ReadAhead { position, rows, bytes }.load(&mut self.conn).await;
         }
@@ -137,7 +136,8 @@ impl<'a> Term<'a> {
     /// Adds the plain `traceparent` that tracing of Kafka clients looks for.
     fn dressed(&self, (id, topic, key, headers, payload, _, _): ReadRow) -> OutboxRow {
         let mut headers = headers.0;
-        let context = self.config.trace_header.as_ref().and_then(|name| headers.iter().find(|header| header.0 == *name));
+        let context =
+            self.config.trace_header.as_ref().and_then(|name| headers.iter().find(|header| header.0 == *name));
         if let Some((_, context)) = context {
             let child = trace::child_of(Some(context));
             headers.push(("traceparent".to_owned(), child));
@@ -228,7 +228,12 @@ impl<'a> Term<'a> {
                     Err(Failure::Refused(reason)) => {
                         sql::ParkCulprit { id, reason: reason.clone() }.execute(&mut self.conn).await?;
                         self.meters.parked(1);
-                        tracing::error!(relay = self.config.name, row.id = id, reason, "a row was refused: its key is parked");
+                        tracing::error!(
+                            relay = self.config.name,
+                            row.id = id,
+                            reason,
+                            "a row was refused: its key is parked"
+                        );
                     }
                 },
             }

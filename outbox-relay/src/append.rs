@@ -5,6 +5,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Array, Binary, Json, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::consumer::ReactionError;
 use service_kit::http::Problem;
 use uuid::Uuid;
 
@@ -160,6 +161,16 @@ impl From<AppendError> for Problem {
             AppendError::TooLarge { bytes, limit, .. } => {
                 Self::too_large(format!("What this would announce takes {bytes} bytes; the limit is {limit}."))
             }
+            AppendError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<AppendError> for ReactionError {
+    /// A row over the limit stays over it.
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::TooLarge { .. } => Self::permanent(error),
             AppendError::Database(error) => error.into(),
         }
     }

@@ -1,5 +1,6 @@
 //! What the relay's tests share: a database with history, topics, an independent reader.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -4,6 +4,18 @@
 //! over every retry, and a second transaction records the outcome. A crash between the two repeats the call.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::retry::Backoff;
+
+/// A call that was just recorded is taken at the nudge; this only finds those that fell due, or whose lease has passed.
+const FIRST_POLL: Duration = Duration::from_millis(20);
+const LAST_POLL: Duration = Duration::from_secs(1);
 
 /// The calls that a service has recorded and not yet made.
 pub trait OutsideCalls: Send + Sync + 'static {
@@ -11,10 +23,91 @@ pub trait OutsideCalls: Send + Sync + 'static {
     type Call: Send + 'static;
 
     /// Takes up to `limit` due calls under a lease, in a transaction of its own: while it lasts nobody else takes
-    /// them, and after it has passed they are due again.
+    /// them, and after it has passed they are due again. The lease must outlast the call's own time-out.
     fn take(&self, limit: usize) -> impl Future<Output = anyhow::Result<Vec<Self::Call>>> + Send;
 
-    /// Makes the call and records its outcome in a transaction of its own. A failure that may pass is the call's own to
-    /// put off (a later due time); an error here means that not even that could be written.
+    /// Makes the call, bounded in time, and records its outcome in a transaction of its own. A failure that may pass is
+    /// the call's own to put off (a later due time); an error here means that not even that could be written, and the
+    /// lease's end makes the call due again.
     fn perform(&self, call: Self::Call) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+/// Wakes a worker. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Nudge(Arc<Notify>);
+
+impl Nudge {
+    /// A call was committed that is due now.
+    pub fn nudge(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Makes recorded calls, some at a time.
+pub struct Worker<C> {
+    name: &'static str,
+    calls: Arc<C>,
+    at_once: usize,
+    nudge: Nudge,
+}
+
+impl<C: OutsideCalls> Worker<C> {
+    /// A worker that makes up to `at_once` calls at the same time. The name is the metrics' label.
+    pub fn new(name: &'static str, calls: C, at_once: usize) -> Self {
+        Self { name, calls: Arc::new(calls), at_once: at_once.max(1), nudge: Nudge::default() }
+    }
+
+    /// What wakes it.
+    pub fn nudge(&self) -> Nudge {
+        self.nudge.clone()
+    }
+
+    /// Works until told to stop, then finishes the calls that are under way: each is bounded in time by itself.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut under_way = JoinSet::new();
+        let mut backoff = Backoff::new(FIRST_POLL, LAST_POLL);
+        while !stop.is_cancelled() {
+            let room = self.at_once - under_way.len();
+            let taken = if room == 0 { 0 } else { self.take(room, &mut under_way).await };
+            if taken > 0 {
+                backoff.reset();
+            }
+            // a full answer means that there may be more; with no room only an ended call helps
+            if taken == room && room > 0 {
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = under_way.join_next() => {}
+                () = self.nudge.0.notified(), if room > 0 => backoff.reset(),
+                () = tokio::time::sleep(backoff.next_wait()), if room > 0 => {}
+            }
+        }
+        while under_way.join_next().await.is_some() {}
+    }
+
+    async fn take(&self, room: usize, under_way: &mut JoinSet<()>) -> usize {
+        let taken = match self.calls.take(room).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::warn!(worker = self.name, error = %format!("{error:#}"), "calls can't be taken now");
+                return 0;
+            }
+        };
+        let count = taken.len();
+        for call in taken {
+            let (name, calls) = (self.name, Arc::clone(&self.calls));
+            under_way.spawn(async move {
+                let outcome = match calls.perform(call).await {
+                    Ok(()) => "done",
+                    Err(error) => {
+                        tracing::warn!(worker = name, error = %format!("{error:#}"), "a call's outcome was not recorded: it is due again when its lease ends");
+                        "failed"
+                    }
+                };
+                metrics::counter!("outside_calls_total", "worker" => name, "outcome" => outcome).increment(1);
+            });
+        }
+        count
+    }
 }

@@ -49,6 +49,7 @@ diesel::table! {
     timers (kind, key) {
         kind -> Text,
         key -> Text,
+        key_hash -> Integer,
         due_at -> Timestamptz,
         attempts -> Integer,
         not_before -> Timestamptz,

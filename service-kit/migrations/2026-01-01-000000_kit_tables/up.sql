@@ -86,12 +86,14 @@ create table consumer_progress (
     position bigint not null,
     caught_up_to timestamptz,
     primary key (consumer, topic, partition)
-);
+) with (fillfactor = 50);
 
 -- What is to happen at a moment unless it is cancelled: one timer of a kind for a key.
 create table timers (
     kind text not null,
     key text not null,
+    -- the hash by which Kafka gives the key its partition
+    key_hash integer not null,
     due_at timestamptz not null,
     attempts integer not null default 0,
     not_before timestamptz not null default 'epoch',

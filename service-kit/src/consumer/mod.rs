@@ -8,20 +8,36 @@ mod batch;
 mod bury;
 mod error;
 mod inbox;
+mod lane;
+mod lanes;
+mod murmur2;
 mod outcome;
+mod poll;
 mod progress;
+mod queue;
 mod record;
+mod run;
+mod settings;
+mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod watch;
 
 use std::future::Future;
 
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
+pub(crate) use batch::{panicked, react};
+pub(crate) use bury::shortened;
 pub use error::ReactionError;
+pub(crate) use lane::Work;
+pub use murmur2::{key_hash, partition_of};
 pub use outcome::{Handled, Outcome, Why};
 pub use record::{Envelope, Incoming, Place, Record};
+pub use run::Consumer;
+pub use settings::ConsumerConfig;
+pub use state::ConsumerHandle;
 
 /// Why a record can't be read as an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +74,9 @@ pub trait Reactions: Send + Sync + 'static {
         conn: &mut AsyncPgConnection,
         incoming: &Incoming<Self::Event>,
     ) -> impl Future<Output = Result<Handled, ReactionError>> + Send;
+
+    /// A transaction was committed in which something was applied: here the relay is nudged. Must not block.
+    fn committed(&self) {}
 }
 
 /// The copy of a dead letter that goes to `<group>.dlq`.

@@ -59,6 +59,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether it may have left something in the outbox.
+    pub(crate) fn wrote(&self) -> bool {
+        matches!(self, Self::Applied | Self::DeadLettered(_))
+    }
+
     /// The metric's label.
     pub(crate) fn label(&self) -> &'static str {
         match self {

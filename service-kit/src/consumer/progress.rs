@@ -1,12 +1,15 @@
 //! How far a consumer has come, kept in `consumer_progress`.
 
+use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::pg::Pg;
+use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Integer, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::Record;
+use crate::schema::consumer_progress;
 
 /// Notes that everything up to and with `record` is handled.
 pub(crate) async fn note(conn: &mut AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<()> {
@@ -41,4 +44,92 @@ impl QueryFragment<Pg> for Note<'_> {
 impl QueryId for Note<'_> {
     type QueryId = Note<'static>;
     const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+/// Everything that was in a partition at `at` has been handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CaughtUp {
+    pub partition: (String, i32),
+    pub position: i64,
+    pub at: DateTime<Utc>,
+}
+
+/// Database time.
+pub(crate) async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
+    diesel::select(diesel::dsl::sql::<Timestamptz>("clock_timestamp()")).get_result(conn).await
+}
+
+/// Notes what has been read up to when. A row that a lane holds at this moment is left to the next round, so that the
+/// lanes never wait for this.
+pub(crate) async fn note_caught_up(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+    caught_up: &[CaughtUp],
+) -> QueryResult<()> {
+    if caught_up.is_empty() {
+        return Ok(());
+    }
+    conn.transaction(async |conn| {
+        // what a crash forgets here is known again a second later
+        diesel::sql_query("set local synchronous_commit = off").execute(conn).await?;
+        let noted = update_caught_up(conn, consumer, caught_up).await?;
+        if noted < caught_up.len() {
+            insert_missing(conn, consumer, caught_up).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn update_caught_up(conn: &mut AsyncPgConnection, consumer: &str, caught_up: &[CaughtUp]) -> QueryResult<usize> {
+    let topics: Vec<_> = caught_up.iter().map(|known| known.partition.0.as_str()).collect();
+    let partitions: Vec<_> = caught_up.iter().map(|known| known.partition.1).collect();
+    let moments: Vec<_> = caught_up.iter().map(|known| known.at).collect();
+    diesel::sql_query(
+        "update consumer_progress known set caught_up_to = greatest(known.caught_up_to, news.at) \
+         from (select topic, partition, at from consumer_progress \
+               join unnest($2, $3, $4) as told (topic, partition, at) using (topic, partition) \
+               where consumer = $1 order by topic, partition for update of consumer_progress skip locked) news \
+         where known.consumer = $1 and known.topic = news.topic and known.partition = news.partition",
+    )
+    .bind::<Text, _>(consumer)
+    .bind::<Array<Text>, _>(topics)
+    .bind::<Array<Integer>, _>(partitions)
+    .bind::<Array<Timestamptz>, _>(moments)
+    .execute(conn)
+    .await
+}
+
+/// The first row of a partition in which nothing was handled yet.
+async fn insert_missing(conn: &mut AsyncPgConnection, consumer: &str, caught_up: &[CaughtUp]) -> QueryResult<()> {
+    let known: Vec<(String, i32)> = consumer_progress::table
+        .filter(consumer_progress::consumer.eq(consumer))
+        .select((consumer_progress::topic, consumer_progress::partition))
+        .load(conn)
+        .await?;
+    let missing: Vec<_> = caught_up
+        .iter()
+        .filter(|told| !known.contains(&told.partition))
+        .map(|told| {
+            (
+                consumer_progress::consumer.eq(consumer),
+                consumer_progress::topic.eq(&told.partition.0),
+                consumer_progress::partition.eq(told.partition.1),
+                consumer_progress::position.eq(told.position),
+                consumer_progress::caught_up_to.eq(told.at),
+            )
+        })
+        .collect();
+    diesel::insert_into(consumer_progress::table).values(missing).on_conflict_do_nothing().execute(conn).await.map(drop)
+}
+
+/// Of each topic, how many partitions have been read to an end at least once.
+pub(crate) async fn read_once(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<Vec<(String, i64)>> {
+    consumer_progress::table
+        .filter(consumer_progress::consumer.eq(consumer))
+        .filter(consumer_progress::caught_up_to.is_not_null())
+        .group_by(consumer_progress::topic)
+        .select((consumer_progress::topic, diesel::dsl::count_star()))
+        .load(conn)
+        .await
 }

@@ -1,6 +1,8 @@
 //! A service in small: it writes down what it hears, and fails when told to.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "each test uses its part")]
 
+pub mod kafka;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::anyhow;
@@ -60,7 +62,9 @@ impl Reactions for Notebook {
             .execute(conn)
             .await?;
         match incoming.event.as_str() {
-            "poison" if !AtomicBool::load(&self.cured, Ordering::SeqCst) => Err(ReactionError::Permanent(anyhow!("it hurts"))),
+            "poison" if !AtomicBool::load(&self.cured, Ordering::SeqCst) => {
+                Err(ReactionError::Permanent(anyhow!("it hurts")))
+            }
             "panic" => panic!("out of wits"),
             "ignore" => Ok(Handled::Ignored(Why::NotForUs)),
             _ => Ok(Handled::Applied),

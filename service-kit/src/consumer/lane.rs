@@ -1,0 +1,181 @@
+//! A lane: handles the records of one partition, batch by batch, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::Handler;
+use super::bury::Failure;
+use super::queue::Queue;
+use super::{ConsumerHandle, DeadLetterSink, Outcome, ReactionError, Reactions, Record, inbox};
+use crate::Pool;
+use crate::retry::Backoff;
+
+/// A batch that fails so often for passing reasons is tried record by record: it may be its size that fails.
+const BATCH_TRIES: u32 = 3;
+
+/// What all lanes of a consumer share.
+pub(crate) struct Work<R, S> {
+    pub handle: ConsumerHandle,
+    pub pool: Pool,
+    pub reactions: Arc<R>,
+    pub sink: S,
+    pub batch_records: usize,
+    pub inbox_reach: Duration,
+    /// Lanes leave half of the pool to requests and workers.
+    pub room: Semaphore,
+}
+
+impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
+    /// Handles what comes into the queue until told to stop.
+    pub async fn run_lane(&self, queue: &Queue, stop: &CancellationToken) {
+        while let Some(batch) = queue.take(self.batch_records, stop).await {
+            if self.settle_batch(&batch, queue, stop).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// None when told to stop before it was done.
+    async fn settle_batch(&self, batch: &[Record], queue: &Queue, stop: &CancellationToken) -> Option<()> {
+        let mut backoff = backoff();
+        loop {
+            match self.handle(batch).await {
+                Ok(outcomes) => {
+                    self.done(batch, &outcomes, queue);
+                    return Some(());
+                }
+                Err(ReactionError::Transient(error)) if batch.len() == 1 || backoff.attempt() < BATCH_TRIES => {
+                    self.wait(&mut backoff, batch, &error, stop).await?;
+                }
+                Err(error) => {
+                    tracing::debug!(error = %error, records = batch.len(), "a batch failed: its records are tried one by one");
+                    break;
+                }
+            }
+        }
+        for record in batch {
+            let outcome = self.settle_one(record, stop).await?;
+            self.done(std::slice::from_ref(record), &[outcome], queue);
+        }
+        Some(())
+    }
+
+    async fn settle_one(&self, record: &Record, stop: &CancellationToken) -> Option<Outcome> {
+        let mut backoff = backoff();
+        loop {
+            let error = match self.handle(std::slice::from_ref(record)).await {
+                Ok(outcomes) => return outcomes.into_iter().next(),
+                Err(ReactionError::Permanent(error)) => match self.bury(record, &error, backoff.attempt() + 1).await {
+                    Ok(outcome) => return Some(outcome),
+                    Err(ReactionError::Transient(error) | ReactionError::Permanent(error)) => error,
+                },
+                Err(ReactionError::Transient(error)) => error,
+            };
+            self.wait(&mut backoff, std::slice::from_ref(record), &error, stop).await?;
+        }
+    }
+
+    async fn handle(&self, records: &[Record]) -> Result<Vec<Outcome>, ReactionError> {
+        let Some(first) = records.first() else { return Ok(Vec::new()) };
+        let _room = self.room.acquire().await.map_err(ReactionError::transient)?;
+        let mut conn = self.pool.get().await?;
+        let mode = self.handle.mode(&first.place.topic);
+        self.handler(&mut conn).await?.handle(&mut conn, mode, records).await
+    }
+
+    async fn bury(&self, record: &Record, error: &anyhow::Error, attempts: u32) -> Result<Outcome, ReactionError> {
+        let mut conn = self.pool.get().await?;
+        let failure = Failure { error: &format!("{error:#}"), attempts: i32::try_from(attempts).unwrap_or(i32::MAX) };
+        let mode = self.handle.mode(&record.place.topic);
+        self.handler(&mut conn).await?.bury(&mut conn, mode, record, &failure).await
+    }
+
+    pub(crate) async fn handler(
+        &self,
+        conn: &mut diesel_async::AsyncPgConnection,
+    ) -> Result<Handler<'_, R, S>, ReactionError> {
+        let range = match self.handle.range() {
+            Some(range) => range,
+            None => inbox::Range::read(conn, self.inbox_reach).await?,
+        };
+        Ok(Handler { consumer: self.handle.group(), reactions: &self.reactions, sink: &self.sink, range })
+    }
+
+    /// After the commit: the offset may be stored.
+    fn done(&self, records: &[Record], outcomes: &[Outcome], queue: &Queue) {
+        let Some(last) = records.last() else { return };
+        queue.note_handled(last);
+        if outcomes.iter().any(Outcome::wrote) {
+            self.reactions.committed();
+        }
+        let topic = &last.place.topic;
+        metrics::histogram!("consumer_batch_records", "topic" => topic.clone()).record(records.len() as f64);
+        for (record, outcome) in records.iter().zip(outcomes) {
+            metrics::counter!("consumer_events_total", "topic" => topic.clone(), "outcome" => outcome.label())
+                .increment(1);
+            report(record, outcome);
+        }
+    }
+
+    async fn wait(
+        &self,
+        backoff: &mut Backoff,
+        batch: &[Record],
+        error: &anyhow::Error,
+        stop: &CancellationToken,
+    ) -> Option<()> {
+        let wait = backoff.next_wait();
+        let place = &batch.first()?.place;
+        metrics::counter!("consumer_retries_total", "topic" => place.topic.clone()).increment(1);
+        // the first failures of a race mend themselves at once
+        if backoff.attempt() > 2 {
+            tracing::warn!(
+                topic = place.topic, partition = place.partition, offset = place.offset, attempts = backoff.attempt(),
+                next_attempt_seconds = wait.as_secs_f64(), error = %format!("{error:#}"),
+                "events can't be handled now: the partition waits"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Some(()),
+            () = stop.cancelled() => None,
+        }
+    }
+}
+
+fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(20), Duration::from_secs(5))
+}
+
+fn report(record: &Record, outcome: &Outcome) {
+    let place = &record.place;
+    let (id, event_type) = (record.header("ce_id"), record.header("ce_type"));
+    match outcome {
+        Outcome::DeadLettered(error) => tracing::error!(
+            topic = place.topic,
+            partition = place.partition,
+            offset = place.offset,
+            key = record.key,
+            event.id = id,
+            "event.type" = event_type,
+            error,
+            "an event can't be handled: it is a dead letter, and later events of its key wait"
+        ),
+        Outcome::QueuedBehind => tracing::warn!(
+            topic = place.topic,
+            key = record.key,
+            event.id = id,
+            "event.type" = event_type,
+            "an event waits behind a dead letter of its key"
+        ),
+        Outcome::Ignored(why) => {
+            tracing::debug!(topic = place.topic, key = record.key, event.id = id, "event.type" = event_type, why = %why, "an event changed nothing");
+        }
+        Outcome::Skipped => {
+            tracing::debug!(topic = place.topic, "event.type" = event_type, "an event of an unknown type was skipped")
+        }
+        Outcome::Applied | Outcome::Duplicate => {}
+    }
+}

@@ -1,0 +1,153 @@
+//! The lanes of the partitions that this member owns. Used by the poll thread alone, but for [`Lanes::handled`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::poll::Context;
+use super::queue::Queue;
+use super::{ConsumerConfig, Record};
+
+/// A topic's partition.
+pub(crate) type Partition = (String, i32);
+/// Starts a lane's task.
+pub(crate) type Start = Box<dyn Fn(Arc<Queue>, CancellationToken) -> JoinHandle<()> + Send + Sync>;
+
+pub(crate) struct Lanes {
+    start: Start,
+    runtime: Handle,
+    full_records: usize,
+    full_bytes: usize,
+    drain: Duration,
+    lanes: Mutex<HashMap<Partition, Lane>>,
+}
+
+struct Lane {
+    queue: Arc<Queue>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    paused: bool,
+    stored: Option<i64>,
+}
+
+impl Lanes {
+    pub fn new(config: &ConsumerConfig, runtime: Handle, start: Start) -> Self {
+        Self {
+            start,
+            runtime,
+            full_records: config.lane_records,
+            full_bytes: config.lane_bytes,
+            drain: config.drain,
+            lanes: Mutex::default(),
+        }
+    }
+
+    pub fn open(&self, partitions: &TopicPartitionList) {
+        for partition in named(partitions) {
+            let (queue, stop) = (Arc::new(Queue::default()), CancellationToken::new());
+            let task = (self.start)(Arc::clone(&queue), stop.clone());
+            self.all().insert(partition, Lane { queue, stop, task, paused: false, stored: None });
+        }
+    }
+
+    /// Lets the lanes of these partitions finish the batch in hand, stores how far they came, and closes them. A lane
+    /// that takes too long is cut off: its transaction is rolled back, and the next owner handles the batch.
+    pub fn close(&self, consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) {
+        let mut closing: Vec<_> = {
+            let mut lanes = self.all();
+            named(partitions).filter_map(|partition| Some((partition.clone(), lanes.remove(&partition)?))).collect()
+        };
+        closing.iter().for_each(|(_, lane)| lane.stop.cancel());
+        let drained = async {
+            for (_, lane) in &mut closing {
+                _ = (&mut lane.task).await;
+            }
+        };
+        if self.runtime.block_on(async { tokio::time::timeout(self.drain, drained).await }).is_err() {
+            tracing::warn!(
+                "a lane did not finish in time: its batch is rolled back and handled again by the next owner"
+            );
+            closing.iter().for_each(|(_, lane)| lane.task.abort());
+        }
+        for (partition, lane) in &mut closing {
+            store(consumer, partition, lane);
+        }
+    }
+
+    /// Gives a record to its lane; drops one of a partition that was taken away: its next owner reads it.
+    pub fn feed(&self, consumer: &BaseConsumer<Context>, record: Record) {
+        let partition = (record.place.topic.clone(), record.place.partition);
+        let mut lanes = self.all();
+        let Some(lane) = lanes.get_mut(&partition) else { return };
+        lane.queue.push(record);
+        if !lane.paused && lane.queue.holds(self.full_records, self.full_bytes) {
+            lane.paused = turn(&partition, |list| consumer.pause(list));
+        }
+    }
+
+    /// Stores what was handled, and lets the partitions of lanes go on that are no longer full. Whether any is paused
+    /// still.
+    pub fn tend(&self, consumer: &BaseConsumer<Context>) -> bool {
+        let mut lanes = self.all();
+        for (partition, lane) in lanes.iter_mut() {
+            store(consumer, partition, lane);
+            if lane.paused && !lane.queue.holds(self.full_records / 2, self.full_bytes / 2) {
+                lane.paused = !turn(partition, |list| consumer.resume(list));
+            }
+        }
+        lanes.values().any(|lane| lane.paused)
+    }
+
+    /// The next offset to handle of each partition; none where nothing was handled since it was given to this member.
+    pub fn handled(&self) -> HashMap<Partition, Option<i64>> {
+        self.all().iter().map(|(partition, lane)| (partition.clone(), lane.queue.handled())).collect()
+    }
+
+    /// Lanes that ended though nobody told them to.
+    pub fn dead(&self) -> usize {
+        self.all().values().filter(|lane| lane.task.is_finished() && !lane.stop.is_cancelled()).count()
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Partition, Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands the offset to librdkafka, which sends it to the broker within a second, or when the partition goes.
+fn store(consumer: &BaseConsumer<Context>, partition: &Partition, lane: &mut Lane) {
+    let handled = lane.queue.handled();
+    let Some(next) = handled.filter(|_| handled != lane.stored) else { return };
+    let mut list = TopicPartitionList::new();
+    let stored = list
+        .add_partition_offset(&partition.0, partition.1, rdkafka::Offset::Offset(next))
+        .and_then(|()| consumer.store_offsets(&list));
+    match stored {
+        Ok(()) => lane.stored = handled,
+        // the partition was lost: its next owner hears these again, and the inbox knows them
+        Err(error) => {
+            tracing::debug!(topic = partition.0, partition = partition.1, error = %error, "an offset was not stored")
+        }
+    }
+}
+
+fn turn(partition: &Partition, how: impl FnOnce(&TopicPartitionList) -> rdkafka::error::KafkaResult<()>) -> bool {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(&partition.0, partition.1);
+    match how(&list) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(topic = partition.0, partition = partition.1, error = %error, "a partition was not paused or resumed");
+            false
+        }
+    }
+}
+
+fn named(list: &TopicPartitionList) -> impl Iterator<Item = Partition> + '_ {
+    list.elements().into_iter().map(|element| (element.topic().to_owned(), element.partition()))
+}

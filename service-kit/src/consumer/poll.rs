@@ -1,0 +1,116 @@
+//! The poll thread: it alone reads from Kafka, and nothing here waits for a lane but a partition that is taken away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
+use tokio_util::sync::CancellationToken;
+
+use super::lanes::Lanes;
+use super::{ConsumerHandle, Record};
+
+/// How long a poll waits for a record.
+const IDLE: Duration = Duration::from_millis(50);
+/// While a partition is paused its lane may soon have room again.
+const PAUSED: Duration = Duration::from_millis(2);
+
+/// So many records are read before the lanes are looked after again.
+const BURST: usize = 64;
+
+/// Opens and closes lanes as partitions come and go. librdkafka calls it from within a poll, on the poll thread.
+pub(crate) struct Context {
+    lanes: Arc<Lanes>,
+}
+
+impl Context {
+    pub const fn new(lanes: Arc<Lanes>) -> Self {
+        Self { lanes }
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::warn!(facility, "librdkafka: {message}");
+            }
+            RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => tracing::info!(facility, "librdkafka: {message}"),
+            RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, "librdkafka: {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(error = %error, "Kafka: {reason}");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(partitions) => self.lanes.open(partitions),
+            Rebalance::Revoke(partitions) => self.lanes.close(consumer, partitions),
+            Rebalance::Error(error) => tracing::warn!(error = %error, "a rebalance failed"),
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                tracing::info!(partitions = partitions.count(), "partitions were given to this member");
+                // one that was paused when it was taken away must not come back paused
+                if let Err(error) = consumer.resume(partitions) {
+                    tracing::warn!(error = %error, "new partitions were not resumed");
+                }
+            }
+            Rebalance::Revoke(partitions) => {
+                tracing::info!(partitions = partitions.count(), "partitions were taken from this member");
+            }
+            Rebalance::Error(_) => {}
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::debug!(error = %error, "offsets were not committed; they go with the next ones");
+        }
+    }
+}
+
+/// Polls until told to stop.
+///
+/// # Errors
+/// librdkafka can't go on, as when another member took this one's `group.instance.id`.
+pub(crate) fn poll(
+    consumer: &BaseConsumer<Context>,
+    lanes: &Lanes,
+    handle: &ConsumerHandle,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    while !stop.is_cancelled() {
+        handle.note_poll();
+        handle.note_dead_lanes(lanes.dead());
+        let mut wait = if lanes.tend(consumer) { PAUSED } else { IDLE };
+        for _ in 0..BURST {
+            match consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    let record = Record::read(&message);
+                    drop(message);
+                    lanes.feed(consumer, record);
+                }
+                Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                    return Err(anyhow::Error::new(error).context("the consumer can't go on"));
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(error = %error, "reading from Kafka failed; librdkafka goes on trying")
+                }
+            }
+            wait = Duration::ZERO;
+        }
+    }
+    Ok(())
+}

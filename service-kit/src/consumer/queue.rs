@@ -1,0 +1,111 @@
+//! What the poll thread and a lane share: the records that wait, and how far the lane has come.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::Record;
+
+/// The records of one partition that are not handled yet.
+#[derive(Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+    /// The offset after the last record whose transaction is committed; 0 when there is none yet.
+    handled: AtomicI64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    records: VecDeque<Record>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Appends a record. Never refuses one: the poll thread pauses the partition of a full queue.
+    pub fn push(&self, record: Record) {
+        let mut waiting = self.waiting();
+        waiting.bytes += record.bytes();
+        waiting.records.push_back(record);
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// Whether it holds at least so many records or bytes.
+    pub fn holds(&self, records: usize, bytes: usize) -> bool {
+        let waiting = self.waiting();
+        waiting.records.len() >= records || waiting.bytes >= bytes
+    }
+
+    /// Waits for records and takes up to `limit`. None once the lane is told to stop: what is left is for the
+    /// partition's next owner.
+    pub async fn take(&self, limit: usize, stop: &CancellationToken) -> Option<Vec<Record>> {
+        loop {
+            if stop.is_cancelled() {
+                return None;
+            }
+            let batch = self.take_now(limit);
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            tokio::select! {
+                () = self.arrived.notified() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn take_now(&self, limit: usize) -> Vec<Record> {
+        let mut waiting = self.waiting();
+        let count = limit.min(waiting.records.len());
+        let batch: Vec<_> = waiting.records.drain(..count).collect();
+        waiting.bytes -= batch.iter().map(Record::bytes).sum::<usize>();
+        batch
+    }
+
+    /// Notes that everything up to and with this record is committed.
+    pub fn note_handled(&self, record: &Record) {
+        self.handled.store(record.place.offset + 1, Ordering::Release);
+    }
+
+    /// The next offset to handle, if any record has been handled.
+    pub fn handled(&self) -> Option<i64> {
+        Some(self.handled.load(Ordering::Acquire)).filter(|next| *next > 0)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // nothing here can panic half way
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(what: &str) -> Record {
+        Record::sent("t", "k", Vec::<(String, String)>::new(), what)
+    }
+
+    #[tokio::test]
+    async fn records_come_out_in_order_and_in_batches() {
+        let (queue, stop) = (Queue::default(), CancellationToken::new());
+        let records: Vec<_> = ["a", "b", "c"].map(record).to_vec();
+        records.iter().cloned().for_each(|record| queue.push(record));
+        assert!(queue.holds(3, usize::MAX) && !queue.holds(4, usize::MAX));
+        assert_eq!(queue.take(2, &stop).await.as_deref(), Some(&records[..2]));
+        assert_eq!(queue.take(2, &stop).await.as_deref(), Some(&records[2..]));
+        assert!(!queue.holds(1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_is_told_to_stop_leaves_the_rest() {
+        let (queue, stop) = (Queue::default(), CancellationToken::new());
+        queue.push(record("a"));
+        stop.cancel();
+        assert_eq!(queue.take(1, &stop).await, None);
+    }
+}

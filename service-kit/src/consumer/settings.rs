@@ -1,0 +1,74 @@
+//! How a consumer is set up.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use super::inbox;
+use crate::config::KafkaConfig;
+
+/// What a consumer needs to know. [`ConsumerConfig::new`] has the values that suit a service.
+#[derive(Clone, Debug)]
+pub struct ConsumerConfig {
+    /// The consumer group, which is the service's name: also the consumer's name in inbox and dead letters.
+    pub group: String,
+    /// The brokers, `host:port` with commas between.
+    pub bootstrap: String,
+    /// Static membership, where it is given: a member that comes back within six seconds finds its partitions.
+    pub group_instance_id: Option<String>,
+    /// How far back the inbox reaches. Must exceed the retention of the topics and of any archive.
+    pub inbox_reach: Duration,
+    /// A lane that holds as many records is full: its partition is paused until half of them are handled.
+    pub lane_records: usize,
+    /// So many bytes fill a lane too.
+    pub lane_bytes: usize,
+    /// The most records that go into one transaction.
+    pub batch_records: usize,
+    /// How long a lane may take to finish the batch it has in hand when its partition is taken away.
+    pub drain: Duration,
+}
+
+impl ConsumerConfig {
+    /// A consumer of `group`.
+    pub fn new(group: impl Into<String>, kafka: &KafkaConfig) -> Self {
+        Self {
+            group: group.into(),
+            bootstrap: kafka.bootstrap.clone(),
+            group_instance_id: kafka.group_instance_id.clone(),
+            inbox_reach: inbox::REACH,
+            lane_records: 256,
+            lane_bytes: 1024 * 1024,
+            batch_records: 64,
+            drain: Duration::from_secs(10),
+        }
+    }
+
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", &self.group)
+            .set("client.id", self.group_instance_id.as_ref().unwrap_or(&self.group))
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            // a killed member is missed in seconds
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "1500")
+            .set("auto.offset.reset", "earliest")
+            // offsets are stored once their transaction is committed, and go to the broker every second
+            .set("enable.auto.offset.store", "false")
+            .set("enable.auto.commit", "true")
+            .set("auto.commit.interval.ms", "1000")
+            // memory: the defaults prefetch 100,000 records and 64 MiB
+            .set("queued.min.messages", "1000")
+            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.max.bytes", "4194304")
+            .set("fetch.queue.backoff.ms", "50")
+            // topics that are made later are found soon
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set("reconnect.backoff.max.ms", "2000");
+        if let Some(instance) = &self.group_instance_id {
+            client.set("group.instance.id", instance);
+        }
+        client
+    }
+}

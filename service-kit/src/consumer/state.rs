@@ -1,0 +1,109 @@
+//! What a running consumer tells others: whether it is well, and what it has read.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::{Mode, Subscription, inbox};
+
+/// Older signs of life than this mean that something is wrong.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// Knows of a consumer while it runs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ConsumerHandle(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    group: String,
+    subscriptions: Vec<Subscription>,
+    seen: RwLock<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    polled: Option<Instant>,
+    broker: Option<Instant>,
+    dead_lanes: usize,
+    partitions: HashMap<String, i32>,
+    read_once: HashSet<String>,
+    range: Option<inbox::Range>,
+}
+
+impl ConsumerHandle {
+    pub(crate) fn new(group: String, subscriptions: Vec<Subscription>) -> Self {
+        Self(Arc::new(State { group, subscriptions, seen: RwLock::default() }))
+    }
+
+    /// For readiness: it polls, the brokers answered lately, and no lane has died.
+    pub fn is_well(&self) -> bool {
+        let recent = |moment: Option<Instant>| moment.is_some_and(|moment| moment.elapsed() < SILENCE);
+        self.read(|seen| recent(seen.polled) && recent(seen.broker) && seen.dead_lanes == 0)
+    }
+
+    /// Whether everything that was in `topic` at some moment since it was first heard has been handled, by this or
+    /// another member of the group. Never false again once it is true.
+    pub fn caught_up(&self, topic: &str) -> bool {
+        self.read(|seen| seen.read_once.contains(topic))
+    }
+
+    /// The consumer group.
+    pub fn group(&self) -> &str {
+        &self.0.group
+    }
+
+    /// The topics that hold timers back, with their partitions; none until all of them are known.
+    pub(crate) fn gates(&self) -> Option<Vec<(&str, i32)>> {
+        let gates = self.0.subscriptions.iter().filter(|heard| heard.mode == Mode::Inbox);
+        self.read(|seen| gates.map(|heard| Some((heard.topic.as_str(), *seen.partitions.get(&heard.topic)?))).collect())
+    }
+
+    pub(crate) fn subscriptions(&self) -> &[Subscription] {
+        &self.0.subscriptions
+    }
+
+    pub(crate) fn mode(&self, topic: &str) -> Mode {
+        let heard = self.0.subscriptions.iter().find(|heard| heard.topic == topic);
+        heard.map_or(Mode::Inbox, |heard| heard.mode)
+    }
+
+    pub(crate) fn partitions(&self, topic: &str) -> Option<i32> {
+        self.read(|seen| seen.partitions.get(topic).copied())
+    }
+
+    pub(crate) fn range(&self) -> Option<inbox::Range> {
+        self.read(|seen| seen.range)
+    }
+
+    pub(crate) fn note_poll(&self) {
+        self.write(|seen| seen.polled = Some(Instant::now()));
+    }
+
+    pub(crate) fn note_broker(&self) {
+        self.write(|seen| seen.broker = Some(Instant::now()));
+    }
+
+    pub(crate) fn note_dead_lanes(&self, count: usize) {
+        self.write(|seen| seen.dead_lanes = count);
+    }
+
+    pub(crate) fn note_partitions(&self, topic: &str, count: i32) {
+        self.write(|seen| seen.partitions.insert(topic.to_owned(), count));
+    }
+
+    pub(crate) fn note_read_once(&self, topic: &str) {
+        self.write(|seen| seen.read_once.insert(topic.to_owned()));
+    }
+
+    pub(crate) fn note_range(&self, range: inbox::Range) {
+        self.write(|seen| seen.range = Some(range));
+    }
+
+    fn read<'s, T>(&'s self, look: impl FnOnce(&Seen) -> T + 's) -> T {
+        look(&self.0.seen.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Seen) -> T) {
+        change(&mut self.0.seen.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}

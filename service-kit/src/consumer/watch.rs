@@ -1,0 +1,198 @@
+//! Every second: asks where the partitions end, notes what has been read up to when, and looks after the inbox.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::lanes::{Lanes, Partition};
+use super::poll::Context;
+use super::progress::{self, CaughtUp};
+use super::{ConsumerHandle, inbox};
+use crate::{Pool, dead_letters};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// A broker that takes longer is asked again in the next round.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often the range of the inbox and the partition counts are read again.
+const REFRESH: Duration = Duration::from_secs(60);
+
+pub(crate) struct Watch {
+    handle: ConsumerHandle,
+    pool: Pool,
+    reach: Duration,
+    marks: HashMap<Partition, Mark>,
+    refreshed: Option<Instant>,
+}
+
+/// Once everything before `end` is handled, all is read up to `at`.
+#[derive(Clone, Copy)]
+struct Mark {
+    at: DateTime<Utc>,
+    end: i64,
+}
+
+/// Where a partition begins and ends, and what the group has committed.
+struct Bounds {
+    low: i64,
+    end: i64,
+    committed: Option<i64>,
+}
+
+impl Watch {
+    pub fn new(handle: ConsumerHandle, pool: Pool, reach: Duration) -> Self {
+        Self { handle, pool, reach, marks: HashMap::new(), refreshed: None }
+    }
+
+    pub async fn run(mut self, consumer: Arc<BaseConsumer<Context>>, lanes: Arc<Lanes>, stop: CancellationToken) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            if let Err(error) = self.tick(&consumer, &lanes).await {
+                tracing::warn!(error = %format!("{error:#}"), "the consumer's progress is not known now");
+            }
+        }
+    }
+
+    async fn tick(&mut self, consumer: &Arc<BaseConsumer<Context>>, lanes: &Lanes) -> anyhow::Result<()> {
+        let refresh = self.refreshed.is_none_or(|last| last.elapsed() > REFRESH);
+        if refresh {
+            self.look_after_inbox().await?;
+        }
+        self.count_partitions(consumer, refresh).await?;
+        // t0 before the ends: what is in Kafka by then is below them
+        let at = progress::now(&mut *self.pool.get().await?).await?;
+        let handled = lanes.handled();
+        let bounds = ask(consumer, &handled).await?;
+        self.handle.note_broker();
+        let caught_up = self.compare(at, &handled, &bounds);
+        let mut conn = self.pool.get().await?;
+        progress::note_caught_up(&mut conn, self.handle.group(), &caught_up).await?;
+        self.note_read_once(&mut conn).await?;
+        dead_letters::measure(&mut conn, self.handle.group()).await?;
+        if refresh {
+            self.refreshed = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    async fn look_after_inbox(&self) -> anyhow::Result<()> {
+        let mut conn = self.pool.get().await?;
+        inbox::upkeep(&mut conn, self.reach).await.context("the inbox's partitions")?;
+        self.handle.note_range(inbox::Range::read(&mut conn, self.reach).await?);
+        Ok(())
+    }
+
+    async fn count_partitions(&self, consumer: &Arc<BaseConsumer<Context>>, all: bool) -> anyhow::Result<()> {
+        for heard in self.handle.subscriptions() {
+            if !all && self.handle.partitions(&heard.topic).is_some() {
+                continue;
+            }
+            let (consumer, topic) = (Arc::clone(consumer), heard.topic.clone());
+            let metadata = spawn_blocking(move || consumer.fetch_metadata(Some(&topic), PATIENCE)).await??;
+            let count =
+                metadata.topics().iter().find(|known| known.name() == heard.topic).map_or(0, |t| t.partitions().len());
+            match i32::try_from(count)? {
+                0 => tracing::warn!(topic = heard.topic, "the topic is not there yet"),
+                count => self.handle.note_partitions(&heard.topic, count),
+            }
+        }
+        Ok(())
+    }
+
+    /// Which partitions are read up to when; for the others the oldest open mark stays until it is reached.
+    fn compare(
+        &mut self,
+        at: DateTime<Utc>,
+        handled: &HashMap<Partition, Option<i64>>,
+        bounds: &HashMap<Partition, Bounds>,
+    ) -> Vec<CaughtUp> {
+        self.marks.retain(|partition, _| handled.contains_key(partition));
+        let mut caught_up = Vec::new();
+        for (partition, bounds) in bounds {
+            let begun = handled.get(partition).copied().flatten().or(bounds.committed).unwrap_or(bounds.low);
+            // what retention has deleted can't be read any more
+            let position = begun.max(bounds.low);
+            let lag = (bounds.end - position).max(0);
+            metrics::gauge!("consumer_lag_records", "topic" => partition.0.clone(), "partition" => partition.1.to_string())
+                .set(lag as f64);
+            let mark = *self.marks.entry(partition.clone()).or_insert(Mark { at, end: bounds.end });
+            if position >= mark.end {
+                self.marks.remove(partition);
+                let at = if position >= bounds.end { at } else { mark.at };
+                caught_up.push(CaughtUp { partition: partition.clone(), position, at });
+            }
+        }
+        caught_up
+    }
+
+    async fn note_read_once(&self, conn: &mut diesel_async::AsyncPgConnection) -> anyhow::Result<()> {
+        let open = |topic: &str| !self.handle.caught_up(topic);
+        if !self.handle.subscriptions().iter().any(|heard| open(&heard.topic)) {
+            return Ok(());
+        }
+        for (topic, read) in progress::read_once(conn, self.handle.group()).await? {
+            if self.handle.partitions(&topic).is_some_and(|all| read >= i64::from(all)) {
+                self.handle.note_read_once(&topic);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks the brokers for ends and beginnings, and for what the group committed where nothing was handled yet.
+async fn ask(
+    consumer: &Arc<BaseConsumer<Context>>,
+    handled: &HashMap<Partition, Option<i64>>,
+) -> anyhow::Result<HashMap<Partition, Bounds>> {
+    if handled.is_empty() {
+        let consumer = Arc::clone(consumer);
+        spawn_blocking(move || consumer.fetch_metadata(None, PATIENCE).map(drop)).await??;
+        return Ok(HashMap::new());
+    }
+    let all: Vec<_> = handled.keys().cloned().collect();
+    let unknown: Vec<_> =
+        handled.iter().filter(|(_, next)| next.is_none()).map(|(partition, _)| partition.clone()).collect();
+    let consumer = Arc::clone(consumer);
+    spawn_blocking(move || {
+        let ends = consumer.offsets_for_times(list(&all, Offset::End)?, PATIENCE)?.to_topic_map();
+        let lows = consumer.offsets_for_times(list(&all, Offset::Beginning)?, PATIENCE)?.to_topic_map();
+        let committed = match unknown.is_empty() {
+            true => HashMap::new(),
+            false => consumer.committed_offsets(list(&unknown, Offset::Invalid)?, PATIENCE)?.to_topic_map(),
+        };
+        let bounds = |partition: Partition| {
+            let (low, end) = (number(lows.get(&partition))?, number(ends.get(&partition))?);
+            let committed = number(committed.get(&partition));
+            Some((partition, Bounds { low, end, committed }))
+        };
+        Ok(all.into_iter().filter_map(bounds).collect())
+    })
+    .await?
+}
+
+fn list(partitions: &[Partition], offset: Offset) -> anyhow::Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in partitions {
+        list.add_partition_offset(topic, *partition, offset)?;
+    }
+    Ok(list)
+}
+
+fn number(offset: Option<&Offset>) -> Option<i64> {
+    match offset {
+        Some(Offset::Offset(number)) => Some(*number),
+        _ => None,
+    }
+}

@@ -1,0 +1,324 @@
+//! Dead letters: events that could not be handled, and those that wait behind them.
+//!
+//! A person looks at them, asks for a replay when what failed is mended, or discards them. The replay is carried out by
+//! the service's own consumer, which knows the reactions: in order, an event a transaction, until the key's queue is
+//! empty or an event fails again.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::dsl::{exists, sql};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Timestamptz};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use futures_util::FutureExt;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::consumer::{
+    DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record, Undecodable, Work, panicked, react, shortened,
+};
+use crate::schema::{dead_letters, parked_keys};
+
+/// How often the consumer looks for replays that were asked for.
+const EVERY: Duration = Duration::from_secs(1);
+/// Gauges count up to here.
+const COUNTED: i64 = 10_000;
+
+/// An event that waits for a person, or behind one that does.
+#[derive(Clone, Debug, PartialEq, Serialize, Queryable, Selectable)]
+#[diesel(table_name = dead_letters)]
+pub struct DeadLetter {
+    /// Its number here.
+    pub id: i64,
+    /// The consumer group that could not handle it.
+    pub consumer: String,
+    /// Where it lies.
+    pub topic: String,
+    /// Where it lies.
+    pub partition: i32,
+    /// Where it lies.
+    pub record_offset: i64,
+    /// The record's key.
+    pub key: String,
+    /// `ce_id`, if it has one.
+    pub event_id: Option<Uuid>,
+    /// `ce_type`, if it has one.
+    pub event_type: Option<String>,
+    /// Why it is here; none when it only waits behind another of its key.
+    pub error: Option<String>,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Since when it is here, by database time.
+    pub buried_at: DateTime<Utc>,
+    /// When a replay was asked for that is not done yet.
+    pub replay_requested_at: Option<DateTime<Utc>>,
+}
+
+/// A dead letter with what it says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WholeDeadLetter {
+    /// All but its content.
+    #[serde(flatten)]
+    pub letter: DeadLetter,
+    /// Names and values, in the record's order.
+    pub headers: Vec<(String, String)>,
+    /// The raw value; none when the record had none.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Up to `limit` dead letters after the one of number `after`, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(conn: &mut AsyncPgConnection, after: i64, limit: i64) -> QueryResult<Vec<DeadLetter>> {
+    dead_letters::table
+        .filter(dead_letters::id.gt(after))
+        .order(dead_letters::id)
+        .limit(limit)
+        .select(DeadLetter::as_select())
+        .load(conn)
+        .await
+}
+
+/// A dead letter with its content.
+///
+/// # Errors
+/// The database's.
+pub async fn get(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<Option<WholeDeadLetter>> {
+    let found: Option<(DeadLetter, serde_json::Value, Option<Vec<u8>>)> = dead_letters::table
+        .find(id)
+        .select((DeadLetter::as_select(), dead_letters::headers, dead_letters::value))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(found.map(|(letter, headers, value)| WholeDeadLetter { letter, headers: read_headers(headers), value }))
+}
+
+/// Asks for a replay of everything that waits with this dead letter: the whole queue of its key, in order. Returns how
+/// many wait, 0 when there is no such dead letter.
+///
+/// # Errors
+/// The database's.
+pub async fn replay(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<usize> {
+    let Some((consumer, topic, key)) = queue_of(conn, id).await? else { return Ok(0) };
+    diesel::update(of_key(&consumer, &topic, &key))
+        .set(dead_letters::replay_requested_at.eq(sql::<Nullable<Timestamptz>>("now()")))
+        .execute(conn)
+        .await
+}
+
+/// Throws a dead letter away for good. What waits behind it stays until it is replayed; with the last one the key is
+/// free. False when there is no such dead letter.
+///
+/// # Errors
+/// The database's.
+pub async fn discard(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<bool> {
+    conn.transaction(async |conn| {
+        let Some((consumer, topic, key)) = queue_of(conn, id).await? else { return Ok(false) };
+        hold(conn, &consumer, &topic, &key).await?;
+        let gone = diesel::delete(dead_letters::table.find(id)).execute(conn).await?;
+        free_if_empty(conn, &consumer, &topic, &key).await?;
+        Ok(gone == 1)
+    })
+    .await
+}
+
+/// Carries out the replays that are asked for, until told to stop.
+pub(crate) async fn carry_out<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, stop: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+        if let Err(error) = replay_requested(work, stop).await {
+            tracing::warn!(error = %error, "a replay could not be carried out now; it is tried again");
+        }
+    }
+}
+
+async fn replay_requested<R: Reactions, S: DeadLetterSink>(
+    work: &Work<R, S>,
+    stop: &CancellationToken,
+) -> Result<(), ReactionError> {
+    let consumer = work.handle.group();
+    while !stop.is_cancelled() {
+        let mut conn = work.pool.get().await?;
+        let wanted: Option<(String, String)> = dead_letters::table
+            .filter(dead_letters::consumer.eq(consumer))
+            .filter(dead_letters::replay_requested_at.is_not_null())
+            .order(dead_letters::id)
+            .select((dead_letters::topic, dead_letters::key))
+            .first(&mut conn)
+            .await
+            .optional()?;
+        let Some((topic, key)) = wanted else { return Ok(()) };
+        match replay_first(work, &mut conn, &topic, &key).await {
+            Ok(replayed) => {
+                work.reactions.committed();
+                metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "replayed")
+                    .increment(u64::from(replayed));
+            }
+            Err(ReactionError::Permanent(error)) => {
+                metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "failed")
+                    .increment(1);
+                tracing::error!(topic, key, error = %format!("{error:#}"), "a replay failed: the key stays parked");
+                give_up(&mut conn, consumer, &topic, &key, &error).await?;
+            }
+            Err(passing) => return Err(passing),
+        }
+    }
+    Ok(())
+}
+
+/// Handles the first event of a key's queue and takes it out, in one transaction. False when another member was faster.
+async fn replay_first<R: Reactions, S: DeadLetterSink>(
+    work: &Work<R, S>,
+    conn: &mut AsyncPgConnection,
+    topic: &str,
+    key: &str,
+) -> Result<bool, ReactionError> {
+    let consumer = work.handle.group();
+    conn.transaction(async |conn| {
+        // whoever wants to queue an event up behind these waits until this is committed
+        hold(conn, consumer, topic, key).await?;
+        let Some((id, record)) = first(conn, consumer, topic, key).await? else { return Ok(false) };
+        let handled = std::panic::AssertUnwindSafe(handle(&*work.reactions, conn, &record));
+        let outcome = handled.catch_unwind().await.unwrap_or_else(panicked)?;
+        diesel::delete(dead_letters::table.find(id)).execute(conn).await?;
+        free_if_empty(conn, consumer, topic, key).await?;
+        tracing::info!(
+            topic,
+            key,
+            offset = record.place.offset,
+            outcome = outcome.label(),
+            "a dead letter was replayed"
+        );
+        Ok(true)
+    })
+    .await
+}
+
+async fn handle<R: Reactions>(
+    reactions: &R,
+    conn: &mut AsyncPgConnection,
+    record: &Record,
+) -> Result<Outcome, ReactionError> {
+    let incoming = record.decode(reactions).map_err(|why| {
+        ReactionError::Permanent(match why {
+            Undecodable::UnknownType => anyhow::anyhow!("this build does not know its type"),
+            Undecodable::Poison(error) => anyhow::anyhow!(error),
+        })
+    })?;
+    reactions.prepare(conn, std::slice::from_ref(&incoming)).await?;
+    Ok(react(reactions, conn, &incoming).await?.into())
+}
+
+/// Notes the failure with the first of the queue, and ends the request.
+async fn give_up(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+    topic: &str,
+    key: &str,
+    error: &anyhow::Error,
+) -> QueryResult<()> {
+    conn.transaction(async |conn| {
+        hold(conn, consumer, topic, key).await?;
+        if let Some((id, _)) = first(conn, consumer, topic, key).await? {
+            diesel::update(dead_letters::table.find(id))
+                .set((
+                    dead_letters::error.eq(shortened(&format!("{error:#}"))),
+                    dead_letters::attempts.eq(dead_letters::attempts + 1),
+                ))
+                .execute(conn)
+                .await?;
+        }
+        diesel::update(of_key(consumer, topic, key))
+            .set(dead_letters::replay_requested_at.eq(None::<DateTime<Utc>>))
+            .execute(conn)
+            .await
+            .map(drop)
+    })
+    .await
+}
+
+/// Locks the parked key, if it is one: its queue stays as it is until the transaction ends.
+async fn hold(conn: &mut AsyncPgConnection, consumer: &str, topic: &str, key: &str) -> QueryResult<()> {
+    parked_keys::table
+        .find((consumer, topic, key))
+        .select(parked_keys::key)
+        .for_update()
+        .load::<String>(conn)
+        .await
+        .map(drop)
+}
+
+/// The first of a queue, locked: the key of a compacted topic is not parked.
+async fn first(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+    topic: &str,
+    key: &str,
+) -> QueryResult<Option<(i64, Record)>> {
+    type Row = (i64, i32, i64, serde_json::Value, Option<Vec<u8>>);
+    let row: Option<Row> = of_key(consumer, topic, key)
+        .order(dead_letters::id)
+        .limit(1)
+        .for_update()
+        .select((
+            dead_letters::id,
+            dead_letters::partition,
+            dead_letters::record_offset,
+            dead_letters::headers,
+            dead_letters::value,
+        ))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(row.map(|(id, partition, offset, headers, value)| {
+        let place = Place { topic: topic.to_owned(), partition, offset };
+        (id, Record { place, key: key.to_owned(), headers: read_headers(headers), value })
+    }))
+}
+
+async fn free_if_empty(conn: &mut AsyncPgConnection, consumer: &str, topic: &str, key: &str) -> QueryResult<()> {
+    let more: bool = diesel::select(exists(of_key(consumer, topic, key))).get_result(conn).await?;
+    if !more {
+        diesel::delete(parked_keys::table.find((consumer, topic, key))).execute(conn).await?;
+    }
+    Ok(())
+}
+
+async fn queue_of(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<Option<(String, String, String)>> {
+    dead_letters::table
+        .find(id)
+        .select((dead_letters::consumer, dead_letters::topic, dead_letters::key))
+        .first(conn)
+        .await
+        .optional()
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn of_key<'a>(consumer: &'a str, topic: &'a str, key: &'a str) -> _ {
+    dead_letters::table
+        .filter(dead_letters::consumer.eq(consumer))
+        .filter(dead_letters::topic.eq(topic))
+        .filter(dead_letters::key.eq(key))
+}
+
+fn read_headers(headers: serde_json::Value) -> Vec<(String, String)> {
+    serde_json::from_value(headers).unwrap_or_default() // written by the consumer, so always such a list
+}
+
+/// Sets the gauges.
+pub(crate) async fn measure(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<()> {
+    let letters =
+        dead_letters::table.filter(dead_letters::consumer.eq(consumer)).select(sql::<BigInt>("1")).limit(COUNTED);
+    let letters: Vec<i64> = letters.load(conn).await?;
+    metrics::gauge!("consumer_dead_letters").set(letters.len() as f64);
+    let keys = parked_keys::table.filter(parked_keys::consumer.eq(consumer)).select(sql::<BigInt>("1")).limit(COUNTED);
+    let keys: Vec<i64> = keys.load(conn).await?;
+    metrics::gauge!("consumer_parked_keys").set(keys.len() as f64);
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Topics, a producer and members of a group, on a real broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use service_kit::Pool;
+use service_kit::config::KafkaConfig;
+use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle, Reactions, Subscription};
+use service_kit::testing::{kafka_bootstrap, unique};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Copies, headers};
+
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Makes a topic that no other test has.
+pub async fn topic(partitions: i32) -> String {
+    let name = unique("t");
+    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+    let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+    for made in admin.create_topics([&new], &AdminOptions::new()).await.unwrap() {
+        made.unwrap();
+    }
+    name
+}
+
+fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", kafka_bootstrap());
+    config
+}
+
+/// A producer that chooses partitions as the relay does.
+pub struct Producer(FutureProducer);
+
+impl Producer {
+    pub fn new() -> Self {
+        Self(client().set("partitioner", "murmur2_random").set("linger.ms", "0").create().unwrap())
+    }
+
+    /// Sends an event with an id of its own; returns the partition that it went to.
+    pub async fn say(&self, topic: &str, key: &str, what: &str) -> i32 {
+        self.send(topic, key, what, Uuid::now_v7()).await
+    }
+
+    pub async fn send(&self, topic: &str, key: &str, what: &str, id: Uuid) -> i32 {
+        let names = headers(id, "noted.v1");
+        let named = names
+            .iter()
+            .fold(OwnedHeaders::new(), |all, (name, value)| all.insert(Header { key: name, value: Some(value) }));
+        let record = FutureRecord::to(topic).key(key).payload(what).headers(named);
+        self.0.send(record, SOON).await.unwrap().partition
+    }
+}
+
+/// A running member of a group.
+pub struct Member {
+    pub handle: ConsumerHandle,
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Member {
+    pub fn start<R: Reactions>(pool: &Pool, group: &str, heard: Vec<Subscription>, reactions: Arc<R>) -> Self {
+        let kafka = KafkaConfig { bootstrap: kafka_bootstrap(), group_instance_id: None };
+        let config = ConsumerConfig::new(group, &kafka);
+        let consumer = Consumer::new(config, heard, pool.clone(), reactions, Copies);
+        let (handle, stop) = (consumer.handle(), CancellationToken::new());
+        let task = tokio::spawn(consumer.run(stop.clone()));
+        Self { handle, stop, task }
+    }
+
+    /// Tells it to stop, and waits until it has drained and left.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+/// What the group has committed for partition 0 of a topic.
+pub async fn committed(group: &str, topic: &str) -> Option<i64> {
+    let (group, topic) = (group.to_owned(), topic.to_owned());
+    tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = client().set("group.id", &group).create().unwrap();
+        let mut list = rdkafka::TopicPartitionList::new();
+        list.add_partition(&topic, 0);
+        let list = consumer.committed_offsets(list, SOON).unwrap();
+        list.find_partition(&topic, 0).and_then(|found| found.offset().to_raw()).filter(|offset| *offset >= 0)
+    })
+    .await
+    .unwrap()
+}

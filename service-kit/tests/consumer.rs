@@ -1,0 +1,129 @@
+//! The consumer on a real broker and a real database.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::kafka::{Member, Producer, SOON, committed, topic};
+use common::{Notebook, count, database, heard};
+use service_kit::consumer::{Subscription, partition_of};
+use service_kit::dead_letters;
+use service_kit::testing::{eventually, unique};
+use uuid::Uuid;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_handled_once_and_in_the_order_of_their_key() {
+    let (db, topic, group, producer) = (database().await, topic(3).await, unique("g"), Producer::new());
+    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
+    let said: Vec<_> = (0..40).map(|n| n.to_string()).collect();
+    for what in &said {
+        producer.say(&topic, "k", what).await;
+    }
+    let id = Uuid::now_v7();
+    producer.send(&topic, "other", "again", id).await;
+    producer.send(&topic, "other", "again", id).await;
+    producer.say(&topic, "other", "end").await;
+    eventually("all are heard", SOON, async || heard(&db, &["other"]).await.contains(&"end".to_owned())).await;
+    eventually("all are heard", SOON, async || heard(&db, &["k"]).await.len() == said.len()).await;
+    assert_eq!(heard(&db, &["k"]).await, said);
+    assert_eq!(heard(&db, &["other"]).await, ["again", "end"]);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_parks_its_key_the_rest_goes_on_and_a_replay_keeps_the_order() {
+    let (db, topic, group, producer) = (database().await, topic(1).await, unique("g"), Producer::new());
+    let notebook = Arc::new(Notebook::default());
+    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::clone(&notebook));
+    for (key, what) in [("a", "1"), ("a", "poison"), ("a", "2"), ("b", "1"), ("a", "3"), ("b", "2")] {
+        producer.say(&topic, key, what).await;
+    }
+    eventually("the other key goes on", SOON, async || heard(&db, &["b"]).await == ["1", "2"]).await;
+    assert_eq!(heard(&db, &["a"]).await, ["1"]);
+    let letters = dead_letters::list(&mut *db.conn().await, 0, 10).await.unwrap();
+    let errors: Vec<_> = letters.iter().map(|letter| letter.error.as_deref()).collect();
+    assert_eq!(errors, [Some("it hurts"), None, None]);
+    assert_eq!(count(&db, "copies").await, 1);
+
+    // not mended yet: it stays, and says so
+    assert_eq!(dead_letters::replay(&mut *db.conn().await, letters[0].id).await.unwrap(), 3);
+    eventually("the replay failed", SOON, async || {
+        let whole = dead_letters::get(&mut *db.conn().await, letters[0].id).await.unwrap().unwrap();
+        whole.letter.replay_requested_at.is_none() && whole.letter.attempts > letters[0].attempts
+    })
+    .await;
+    assert_eq!(heard(&db, &["a"]).await, ["1"]);
+
+    notebook.cure();
+    dead_letters::replay(&mut *db.conn().await, letters[1].id).await.unwrap();
+    eventually("the queue is empty", SOON, async || count(&db, "dead_letters").await == 0).await;
+    producer.say(&topic, "a", "4").await;
+    eventually("the key is free", SOON, async || heard(&db, &["a"]).await.len() == 5).await;
+    assert_eq!(heard(&db, &["a"]).await, ["1", "poison", "2", "3", "4"]);
+    assert_eq!(count(&db, "parked_keys").await, 0);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discarded_dead_letter_frees_its_key_when_nothing_waits_behind_it() {
+    let (db, topic, group, producer) = (database().await, topic(1).await, unique("g"), Producer::new());
+    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
+    producer.say(&topic, "a", "unreadable").await;
+    producer.say(&topic, "a", "next").await;
+    eventually("both wait", SOON, async || count(&db, "dead_letters").await == 2).await;
+    let letters = dead_letters::list(&mut *db.conn().await, 0, 10).await.unwrap();
+    assert!(dead_letters::discard(&mut *db.conn().await, letters[0].id).await.unwrap());
+    assert_eq!(count(&db, "parked_keys").await, 1);
+    dead_letters::replay(&mut *db.conn().await, letters[1].id).await.unwrap();
+    eventually("the key is free", SOON, async || count(&db, "parked_keys").await == 0).await;
+    assert_eq!(heard(&db, &["a"]).await, ["next"]);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_member_takes_over_partitions_and_nothing_is_lost_or_done_twice() {
+    let (db, topic, group, producer) = (database().await, topic(4).await, unique("g"), Producer::new());
+    let heard_here = || vec![Subscription::inbox(&topic)];
+    let first = Member::start(&db.pool, &group, heard_here(), Arc::new(Notebook::default()));
+    let keys: Vec<_> = (0..12).map(|n| format!("key-{n}")).collect();
+    let say_all = async |what: &str| {
+        for key in &keys {
+            producer.say(&topic, key, what).await;
+        }
+    };
+    say_all("1").await;
+    let second = Member::start(&db.pool, &group, heard_here(), Arc::new(Notebook::default()));
+    for what in 2..30 {
+        say_all(&what.to_string()).await;
+    }
+    eventually("both members are well", SOON, async || first.handle.is_well() && second.handle.is_well()).await;
+    first.stop().await;
+    say_all("30").await;
+    let all: Vec<_> = (1..=30).map(|n| n.to_string()).collect();
+    for key in &keys {
+        eventually("all are heard", SOON, async || heard(&db, &[key]).await.len() >= all.len()).await;
+        assert_eq!(heard(&db, &[key]).await, all, "{key}");
+    }
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kits_partition_of_a_key_is_the_producers() {
+    let (topic, producer) = (topic(7).await, Producer::new());
+    for key in ["", "a", "ab", "abc", "abcd", "order-1", "ключ", "018f3c3e-7f2b-7000-8000-000000000001"] {
+        if !key.is_empty() {
+            assert_eq!(producer.say(&topic, key, "x").await, partition_of(key, 7), "{key}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offset_is_committed_only_after_its_transaction() {
+    let (db, topic, group, producer) = (database().await, topic(1).await, unique("g"), Producer::new());
+    producer.say(&topic, "k", "1").await;
+    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
+    eventually("its offset is committed", SOON, async || committed(&group, &topic).await == Some(1)).await;
+    assert_eq!(heard(&db, &["k"]).await, ["1"]);
+    member.stop().await;
+}

@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod domain;
 pub mod expiry;
+pub mod http;
 mod outbox;
 pub mod reactions;
 mod schema;

@@ -1,0 +1,118 @@
+//! What is shown.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use shared_events::{LineText, Money, OrderId, ShipmentId, Sku, StockLine};
+use uuid::Uuid;
+
+use crate::domain::{Description, Shipment};
+use crate::store::{categories, products, reservations};
+
+#[derive(Serialize)]
+pub(super) struct CategoryView {
+    id: Uuid,
+    name: String,
+    description: String,
+}
+
+impl From<categories::Category> for CategoryView {
+    fn from(category: categories::Category) -> Self {
+        let categories::Category { id, name, description } = category;
+        Self { id, name, description }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ProductView {
+    sku: Sku,
+    name: LineText,
+    brand: Option<LineText>,
+    description: Description,
+    /// The id, as requests give it.
+    category: Option<Uuid>,
+    category_name: Option<LineText>,
+    price: Money,
+    status: &'static str,
+    on_hand: i64,
+    held: i64,
+    available: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<products::Listed> for ProductView {
+    fn from(listed: products::Listed) -> Self {
+        let products::Listed { product, level, created_at, updated_at } = listed;
+        let (category, category_name) = product.details.category.unzip();
+        Self {
+            sku: product.sku,
+            name: product.details.name,
+            brand: product.details.brand,
+            description: product.details.description,
+            category,
+            category_name,
+            price: product.details.price,
+            status: products::status_name(product.status),
+            on_hand: level.on_hand,
+            held: level.held,
+            available: level.available(),
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ReservationView {
+    order_id: OrderId,
+    status: String,
+    /// Why it was rejected or released.
+    reason: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
+    lines: Vec<StockLine>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<reservations::Listed> for ReservationView {
+    fn from(listed: reservations::Listed) -> Self {
+        let reservations::Listed { order_id, state, release_reason, expires_at, lines, updated_at } = listed;
+        let (status, reason) = match state.split_once('_') {
+            Some((status, why)) => (status.to_owned(), Some(why.to_owned())),
+            None => (state, release_reason),
+        };
+        Self { order_id, status, reason, expires_at, lines, updated_at }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ShipmentView {
+    id: ShipmentId,
+    order_id: OrderId,
+    status: &'static str,
+    lines: Vec<StockLine>,
+    carrier: Option<LineText>,
+    tracking_number: Option<LineText>,
+    created_at: DateTime<Utc>,
+    packed_at: Option<DateTime<Utc>>,
+    dispatched_at: Option<DateTime<Utc>>,
+    delivered_at: Option<DateTime<Utc>>,
+    cancelled_at: Option<DateTime<Utc>>,
+}
+
+impl From<(OrderId, Shipment)> for ShipmentView {
+    fn from((order_id, shipment): (OrderId, Shipment)) -> Self {
+        Self {
+            id: shipment.id,
+            order_id,
+            status: shipment.stage.name(),
+            lines: shipment.lines,
+            carrier: shipment.carrier,
+            tracking_number: shipment.tracking_number,
+            created_at: shipment.created_at,
+            packed_at: shipment.packed_at,
+            dispatched_at: shipment.dispatched_at,
+            delivered_at: shipment.delivered_at,
+            cancelled_at: shipment.cancelled_at,
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The HTTP interface: what it answers, and that bad input is refused with its field and writes nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod common;
+
+use common::*;
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+use service_kit::http::{Readiness, bind};
+use shared_events::*;
+use stock_svc::http::{AppState, routes};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+struct Api {
+    warehouse: Warehouse,
+    client: Client,
+    base: String,
+    _stop: DropGuard,
+}
+
+impl Api {
+    async fn over(warehouse: Warehouse) -> Self {
+        let stop = CancellationToken::new();
+        let state = AppState { pool: warehouse.db.pool.clone(), nudge: outbox_relay::Nudge::default() };
+        let anywhere = "127.0.0.1:0".parse().unwrap();
+        let server = bind("stock-svc", anywhere, Readiness::default(), stop.clone(), routes(state)).unwrap();
+        let base = format!("http://127.0.0.1:{}/api/v1", server.port());
+        tokio::spawn(server.run());
+        Self { warehouse, client: Client::new(), base, _stop: stop.drop_guard() }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = if let Some(body) = body { request.json(body) } else { request };
+        request.send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.expect(Method::GET, path, None, 200).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        self.expect(Method::POST, path, Some(&body), 201).await
+    }
+
+    async fn expect(&self, method: Method, path: &str, body: Option<&Value>, status: u16) -> Value {
+        let answer = self.send(method, path, body).await;
+        let (given, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        assert_eq!(given, status, "{path}: {text}");
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    /// Expects a problem of this status and, for bad input, the field that it names.
+    async fn refuses(&self, method: Method, path: &str, body: &str, status: u16, field: Option<&str>) {
+        let answer = self.client.request(method.clone(), format!("{}{path}", self.base)).body(body.to_owned());
+        let answer = answer.header("content-type", "application/json").send().await.unwrap();
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        let given = answer.status().as_u16();
+        let problem: Value = answer.json().await.unwrap();
+        let what = format!("{method} {path} {body}: {problem}");
+        assert_eq!((given, kind.as_str()), (status, "application/problem+json"), "{what}");
+        assert_eq!(problem["status"], status, "{what}");
+        assert_eq!(problem["errors"][0]["field"].as_str(), field, "{what}");
+    }
+}
+
+fn earl_grey() -> Value {
+    json!({"sku": "TEA", "name": "Earl Grey", "brand": null, "description": "With bergamot.", "category": null,
+        "price": {"amount": 1299, "currency": "EUR"}, "on_hand": 10})
+}
+
+/// The JSON above with one field replaced, or taken away.
+fn with(field: &str, value: Value) -> String {
+    let mut body = earl_grey();
+    if value == json!("(missing)") {
+        body.as_object_mut().unwrap().remove(field);
+    } else {
+        body[field] = value;
+    }
+    body.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_is_listed_found_changed_and_withdrawn_and_each_is_announced() {
+    let api = Api::over(Warehouse::empty().await).await;
+    let category = api.post("/categories", json!({"name": "Black tea", "description": ""})).await;
+    let mut tea = earl_grey();
+    tea["category"] = category["id"].clone();
+    let listed = api.post("/products", tea).await;
+    assert_eq!((&listed["on_hand"], &listed["held"], &listed["available"]), (&json!(10), &json!(0), &json!(10)));
+    assert_eq!(listed["category_name"], "Black tea");
+    assert_eq!(api.get("/products/TEA").await, listed);
+    let details = json!({"name": "Lady Grey", "description": "", "category": null,
+        "price": {"amount": 1399, "currency": "EUR"}});
+    let changed = api.expect(Method::PUT, "/products/TEA", Some(&details), 200).await;
+    assert_eq!((&changed["name"], &changed["price"]["amount"]), (&json!("Lady Grey"), &json!(1399)));
+    api.expect(Method::PUT, "/products/TEA", Some(&details), 200).await;
+    api.expect(Method::DELETE, "/products/TEA", None, 204).await;
+    api.expect(Method::DELETE, "/products/TEA", None, 204).await;
+    assert_eq!(api.get("/products/TEA").await["status"], "withdrawn");
+    api.expect(Method::PUT, "/products/TEA", Some(&details), 409).await;
+    let said: Vec<_> = api.warehouse.said().await.iter().map(Event::type_name).collect();
+    assert_eq!(said, ["product.listed.v1", "product.changed.v1", "product.withdrawn.v1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_narrowed_and_go_on_where_they_ended() {
+    let api = Api::over(Warehouse::with(&[("A-1", 1), ("B_2", 1)]).await).await;
+    let category = api.post("/categories", json!({"name": "Black tea"})).await;
+    let mut tea = earl_grey();
+    tea["category"] = category["id"].clone();
+    tea["name"] = json!("100% Assam");
+    api.post("/products", tea).await;
+    let skus = |page: &Value| -> Vec<String> {
+        page["items"].as_array().unwrap().iter().map(|item| item["sku"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = api.get("/products?limit=2").await;
+    assert_eq!(skus(&first), ["A-1", "B_2"]);
+    let next = first["next_cursor"].as_str().unwrap();
+    let second = api.get(&format!("/products?limit=2&cursor={next}")).await;
+    assert_eq!((skus(&second), &second["next_cursor"]), (vec!["TEA".to_owned()], &Value::Null));
+    assert_eq!(skus(&api.get("/products?q=earl").await), ["A-1", "B_2"]);
+    assert_eq!(skus(&api.get("/products?q=100%25").await), ["TEA"], "a wildcard is only text");
+    assert_eq!(skus(&api.get("/products?q=_2").await), ["B_2"]);
+    assert_eq!(skus(&api.get(&format!("/products?category={}", category["id"].as_str().unwrap())).await), ["TEA"]);
+    assert_eq!(api.get("/categories").await["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_already_is_a_conflict() {
+    let api = Api::over(Warehouse::empty().await).await;
+    api.post("/categories", json!({"name": "Tea"})).await;
+    api.refuses(Method::POST, "/categories", r#"{"name": "Tea"}"#, 409, None).await;
+    api.post("/products", earl_grey()).await;
+    api.refuses(Method::POST, "/products", &earl_grey().to_string(), 409, None).await;
+    assert_eq!(api.warehouse.said().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_is_adjusted_but_never_below_what_is_held() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
+    let order = OrderId::new();
+    api.warehouse.hears(placed(order, &[("TEA", 4)])).await;
+    let adjust = "/products/TEA/adjustments";
+    let delivery = json!({"delta": 5, "reason": "delivery"});
+    let level = api.expect(Method::POST, adjust, Some(&delivery), 200).await;
+    assert_eq!((&level["on_hand"], &level["held"], &level["available"]), (&json!(15), &json!(4), &json!(11)));
+    api.refuses(Method::POST, adjust, r#"{"delta": -12, "reason": "broken"}"#, 409, None).await;
+    let all = json!({"delta": -11, "reason": "broken"});
+    assert_eq!(api.expect(Method::POST, adjust, Some(&all), 200).await["available"], 0);
+    api.refuses(Method::POST, adjust, r#"{"delta": 1000000000, "reason": "joke"}"#, 422, Some("delta")).await;
+    api.warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parcel_is_packed_dispatched_and_delivered_in_this_order_alone() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
+    let order = OrderId::new();
+    api.warehouse.hears(placed(order, &[("TEA", 2)])).await;
+    let held = api.get(&format!("/reservations?order_id={order}")).await["items"][0].clone();
+    assert_eq!((&held["status"], &held["lines"][0]["quantity"]), (&json!("held"), &json!(2)));
+    api.warehouse.hears(confirmed(order)).await;
+    api.warehouse.hears(captured(order)).await;
+    let found = api.get(&format!("/shipments?order_id={order}&status=pending")).await;
+    let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
+    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
+    api.refuses(Method::POST, &format!("{path}/deliver"), "", 409, None).await;
+    api.expect(Method::POST, &format!("{path}/pack"), Some(&json!({})), 200).await;
+    api.refuses(Method::POST, &format!("{path}/pack"), "", 409, None).await;
+    let gone = api.expect(Method::POST, &format!("{path}/dispatch"), Some(&handed), 200).await;
+    assert_eq!((&gone["status"], &gone["carrier"]), (&json!("dispatched"), &json!("An Post")));
+    api.refuses(Method::POST, &format!("{path}/dispatch"), &handed.to_string(), 409, None).await;
+    api.expect(Method::POST, &format!("{path}/deliver"), None, 200).await;
+    assert_eq!(api.get(&path).await["status"], "delivered");
+    assert_eq!(api.warehouse.said_of(order).await.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_is_not_right_is_refused_with_its_field_and_not_written() {
+    let api = Api::over(Warehouse::empty().await).await;
+    let cases = [
+        (with("sku", json!("lower case")), "sku"),
+        (with("sku", json!("")), "sku"),
+        (with("sku", json!(7)), "sku"),
+        (with("sku", json!("NUL\u{0}")), "sku"),
+        (with("sku", json!("(missing)")), "sku"),
+        (with("name", json!("  ")), "name"),
+        (with("name", json!("nul\u{0}")), "name"),
+        (with("name", json!("x".repeat(201))), "name"),
+        (with("brand", json!("")), "brand"),
+        (with("description", json!("nul\u{0}")), "description"),
+        (with("description", json!("x".repeat(5_001))), "description"),
+        (with("category", json!("tea")), "category"),
+        (with("category", json!(OrderId::new().to_string())), "category"),
+        (with("price", json!({"amount": 0, "currency": "EUR"})), "price"),
+        (with("price", json!({"amount": -1, "currency": "EUR"})), "price"),
+        (with("price", json!({"amount": 12.99, "currency": "EUR"})), "price.amount"),
+        (with("price", json!({"amount": i64::MAX, "currency": "EUR"})), "price"),
+        (with("price", json!({"amount": 1, "currency": "DOUBLOON"})), "price.currency"),
+        (with("on_hand", json!(-1)), "on_hand"),
+        (with("on_hand", json!(1_000_000_001)), "on_hand"),
+        (with("on_hand", json!(u64::MAX)), "on_hand"),
+        (with("on_hand", json!("10")), "on_hand"),
+        (with("colour", json!("black")), "colour"),
+        ("[]".to_owned(), "body"),
+    ];
+    for (body, field) in &cases {
+        api.refuses(Method::POST, "/products", body, 422, Some(field)).await;
+    }
+    api.refuses(Method::POST, "/products", "{\"sku\": ", 400, None).await;
+    api.refuses(Method::POST, "/products", "", 400, None).await;
+    api.refuses(Method::POST, "/products", &with("description", json!("x".repeat(300_000))), 413, None).await;
+    for table in ["products", "stock_levels", "movements", "outbox"] {
+        assert_eq!(api.warehouse.count(table).await, 0, "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_else_that_is_not_right_is_refused_with_its_field() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
+    let nobody = ShipmentId::new();
+    let (adjust, dispatch) = ("/products/TEA/adjustments", format!("/shipments/{nobody}/dispatch"));
+    for (body, field) in [
+        (r#"{"delta": 0, "reason": "none"}"#, "delta"),
+        (r#"{"delta": 1.5, "reason": "half"}"#, "delta"),
+        (r#"{"delta": 9223372036854775808, "reason": "more than a number holds"}"#, "delta"),
+        (r#"{"delta": -9223372036854775808, "reason": "as little"}"#, "delta"),
+        (r#"{"delta": 1, "reason": ""}"#, "reason"),
+        (r#"{"delta": 1, "reason": "a", "by": "me"}"#, "by"),
+    ] {
+        api.refuses(Method::POST, adjust, body, 422, Some(field)).await;
+    }
+    api.refuses(Method::POST, "/categories", r#"{"name": ""}"#, 422, Some("name")).await;
+    api.refuses(Method::POST, &dispatch, r#"{"carrier": "", "tracking_number": "1"}"#, 422, Some("carrier")).await;
+    let handed = r#"{"carrier": "An Post", "tracking_number": "1"}"#;
+    for (method, path, body) in [
+        (Method::POST, dispatch.as_str(), handed),
+        (Method::POST, "/shipments/not-an-id/deliver", ""),
+        (Method::GET, "/shipments/not-an-id", ""),
+        (Method::GET, "/products/GHOST", ""),
+        (Method::GET, "/products/not%20a%20sku", ""),
+        (Method::DELETE, "/products/GHOST", ""),
+        (Method::POST, "/products/GHOST/adjustments", r#"{"delta": 1, "reason": "a"}"#),
+        (Method::GET, "/nowhere", ""),
+    ] {
+        api.refuses(method, path, body, 404, None).await;
+    }
+    for (path, field) in [
+        ("/products?limit=0", "limit"),
+        ("/products?limit=1001", "limit"),
+        ("/products?limit=many", "limit"),
+        ("/products?cursor=%00", "cursor"),
+        ("/products?q=%00", "q"),
+        ("/products?category=tea", "category"),
+        ("/products?colour=black", "colour"),
+        ("/categories?cursor=x", "cursor"),
+        ("/reservations?order_id=7", "order_id"),
+        ("/reservations?cursor=x", "cursor"),
+        ("/shipments?order_id=7", "order_id"),
+        ("/shipments?status=lost", "status"),
+    ] {
+        api.refuses(Method::GET, path, "", 422, Some(field)).await;
+    }
+    api.refuses(Method::PATCH, "/products/TEA", "", 405, None).await;
+    assert_eq!(api.warehouse.level("TEA").await, (10, 0));
+    assert_eq!(api.warehouse.count("outbox").await, 0);
+}

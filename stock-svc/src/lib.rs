@@ -1,6 +1,7 @@
 //! Catalogue, stock levels, reservations, shipments and tracking.
 
 pub mod commands;
+pub mod config;
 pub mod domain;
 pub mod expiry;
 pub mod http;

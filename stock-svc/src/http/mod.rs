@@ -7,7 +7,7 @@ mod shipments;
 mod views;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use outbox_relay::{AppendError, Nudge};
+use outbox_relay::Nudge;
 use service_kit::Pool;
 use service_kit::http::Problem;
 
@@ -44,8 +44,7 @@ impl From<CommandError> for Problem {
             CommandError::BadInput { field, message } => Problem::bad_input(field, message),
             CommandError::Pool(error) => error.into(),
             CommandError::Database(error) => error.into(),
-            CommandError::Append(AppendError::Database(error)) => error.into(),
-            CommandError::Append(too_large) => Problem::internal(too_large),
+            CommandError::Append(error) => error.into(),
         }
     }
 }

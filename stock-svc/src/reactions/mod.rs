@@ -9,7 +9,6 @@ mod payment_declined;
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
-use outbox_relay::AppendError;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use shared_events::{DecodeError, Event, EventId, OrderEvent, PaymentEvent, StockLine, Topic};
 
@@ -97,17 +96,9 @@ async fn conclude(
     match decided {
         Ok(change) => {
             let because_of = Some(EventId(incoming.envelope.id));
-            roots::keep_and_announce(conn, &mut root, change, because_of).await.map_err(failed)?;
+            roots::keep_and_announce(conn, &mut root, change, because_of).await?;
             Ok(Handled::Applied)
         }
         Err(refused) => Ok(Handled::Ignored(Why::refused(refused.to_string()))),
-    }
-}
-
-/// A row that can't be appended won't be appended later; what the database says may pass.
-pub(crate) fn failed(error: AppendError) -> ReactionError {
-    match error {
-        AppendError::Database(error) => error.into(),
-        too_large @ AppendError::TooLarge { .. } => ReactionError::permanent(too_large),
     }
 }

@@ -1,6 +1,7 @@
 //! All SQL of stock-svc. Functions take a connection that is in a transaction where they lock.
 
 pub mod categories;
+pub mod dead_letters;
 pub mod levels;
 pub mod movements;
 pub mod products;

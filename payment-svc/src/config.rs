@@ -1,0 +1,163 @@
+//! What the service reads from its environment.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use secrecy::SecretString;
+use service_kit::config::{
+    ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, Seconds, TelemetryConfig, Var,
+};
+
+use crate::gateway::StripeConfig;
+
+/// Where the service listens.
+pub static HTTP_ADDR: Var = Var {
+    name: "HTTP_ADDR",
+    what: "Where the service listens.",
+    expected: "an address and a port",
+    example: "127.0.0.1:8081",
+    default: Some("127.0.0.1:8081"),
+};
+/// Where the gateway is.
+pub static PAYMENT_GATEWAY_URL: Var = Var {
+    name: "PAYMENT_GATEWAY_URL",
+    what: "Where the payment gateway is: Stripe, or what speaks its API.",
+    expected: "an http or https URL without a path",
+    example: "https://api.stripe.com",
+    default: Some("http://127.0.0.1:8090"),
+};
+/// What the gateway knows us by.
+pub static PAYMENT_GATEWAY_KEY: Var = Var {
+    name: "PAYMENT_GATEWAY_KEY",
+    what: "The secret API key at the payment gateway; the sandbox takes any.",
+    expected: "a key as the gateway gives it",
+    example: "sk_test_...",
+    default: None,
+};
+/// How long the gateway may take.
+pub static PAYMENT_GATEWAY_TIMEOUT: Var = Var {
+    name: "PAYMENT_GATEWAY_TIMEOUT",
+    what: "How long the payment gateway may take to answer; after it the outcome is unknown and is looked up.",
+    expected: "a duration from 100ms to 15s",
+    example: "10s",
+    default: Some("10s"),
+};
+/// Until when an order is authorised.
+pub static PAYMENT_DEADLINE: Var = Var {
+    name: "PAYMENT_DEADLINE",
+    what: "How long after goods are held their payment may still be authorised; less than RESERVATION_TTL.",
+    expected: "a duration",
+    example: "14m",
+    default: Some("14m"),
+};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub http: HttpConfig,
+    /// Where its tables are.
+    pub database: DatabaseConfig,
+    /// Where the events are.
+    pub kafka: KafkaConfig,
+    /// Log.
+    pub telemetry: TelemetryConfig,
+    /// Where the money is.
+    pub gateway: StripeConfig,
+    /// How long after goods are held their payment may still be authorised.
+    pub deadline: Duration,
+}
+
+impl Config {
+    /// Reads all of it; problems are collected by `reader`.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let http = HttpConfig::read(reader, &HTTP_ADDR);
+        let database = DatabaseConfig::read(reader);
+        let kafka = KafkaConfig::read(reader);
+        let telemetry = TelemetryConfig::read(reader);
+        let gateway = read_gateway(reader);
+        let deadline = reader.read::<Seconds>(&PAYMENT_DEADLINE);
+        let (http, database, kafka, telemetry) = (http?, database?, kafka?, telemetry?);
+        Some(Self { http, database, kafka, telemetry, gateway: gateway?, deadline: deadline?.0 })
+    }
+
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Everything that is missing or bad.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Reader::from_env().whole(Self::read)
+    }
+}
+
+fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
+    let url = reader.read::<BaseUrl>(&PAYMENT_GATEWAY_URL);
+    let key: Option<SecretString> = reader.secret(&PAYMENT_GATEWAY_KEY);
+    let timeout = reader.read::<Seconds>(&PAYMENT_GATEWAY_TIMEOUT).filter(|timeout| {
+        // A worker's lease on a call is longer than all of its waits together.
+        let fits = (Duration::from_millis(100)..=Duration::from_secs(15)).contains(&timeout.0);
+        if !fits {
+            reader.refuse(&PAYMENT_GATEWAY_TIMEOUT, "it is out of range");
+        }
+        fits
+    });
+    Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout?.0 })
+}
+
+struct BaseUrl(String);
+
+impl FromStr for BaseUrl {
+    type Err = NoBaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, NoBaseUrl> {
+        let url = reqwest::Url::parse(text).map_err(|_| NoBaseUrl)?;
+        let bare = url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none();
+        if matches!(url.scheme(), "http" | "https") && url.has_host() && bare {
+            Ok(Self(text.trim_end_matches('/').to_owned()))
+        } else {
+            Err(NoBaseUrl)
+        }
+    }
+}
+
+struct NoBaseUrl;
+
+impl fmt::Display for NoBaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is no bare http or https URL")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_or_bad_is_told_at_once() {
+        let given =
+            [("PAYMENT_GATEWAY_URL", "ftp://x"), ("PAYMENT_DEADLINE", "soon"), ("PAYMENT_GATEWAY_TIMEOUT", "1h")];
+        let told = Reader::from_pairs(given).whole(Config::read).unwrap_err().to_string();
+        for name in [
+            "PAYMENT_GATEWAY_URL is",
+            "PAYMENT_GATEWAY_KEY is not set",
+            "PAYMENT_GATEWAY_TIMEOUT is",
+            "PAYMENT_DEADLINE is",
+            "DATABASE_URL is not set",
+            "KAFKA_BOOTSTRAP_SERVERS is not set",
+        ] {
+            assert!(told.contains(name), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_is_a_bare_url() {
+        for (text, good) in [
+            ("https://api.stripe.com", true),
+            ("http://127.0.0.1:8090/", true),
+            ("https://a/v1", false),
+            ("https://sk:pw@a", false),
+            ("a:1", false),
+        ] {
+            assert_eq!(text.parse::<BaseUrl>().is_ok(), good, "{text}");
+        }
+    }
+}

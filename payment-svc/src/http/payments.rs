@@ -1,0 +1,94 @@
+use actix_web::{HttpResponse, web::Data};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use service_kit::http::{Page, Paged, Path, Problem, Query};
+use shared_events::{OrderId, PaymentId};
+use uuid::Uuid;
+
+use super::AppState;
+use crate::{
+    domain::{State, status},
+    store::{
+        ledger::{self, Entry},
+        payments::{self, Shown, ShownRefund},
+    },
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    order_id: Option<OrderId>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PaymentView {
+    id: Uuid,
+    order_id: Uuid,
+    status: &'static str,
+    amount: Value,
+    captured: Value,
+    refunded: Value,
+    attempts: i32,
+    failure_code: Option<String>,
+    gateway: Value,
+    created_at: Option<DateTime<Utc>>,
+    updated_at: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+struct DetailedView {
+    #[serde(flatten)]
+    payment: PaymentView,
+    refunds: Vec<ShownRefund>,
+    ledger: Vec<Entry>,
+}
+
+impl From<Shown> for PaymentView {
+    fn from(row: Shown) -> Self {
+        let money = |amount: Option<i64>| amount.map(|amount| json!({"amount": amount, "currency": row.currency}));
+        let known = row.amount.is_some();
+        let state = State::from_name(&row.state);
+        Self {
+            id: row.payment_id,
+            order_id: row.order_id,
+            status: state.map_or("unknown", |state| status(state, row.unanswered, row.captured, row.refunded)),
+            amount: json!(money(row.amount)),
+            captured: json!(money(known.then_some(row.captured))),
+            refunded: json!(money(known.then_some(row.refunded))),
+            attempts: row.attempts,
+            failure_code: row.failure_code,
+            gateway: json!({"payment_intent": row.intent}),
+            created_at: made_at(row.payment_id),
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// When a UUID v7 was made.
+fn made_at(id: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+}
+
+pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let Query(ListQuery { order_id, limit, cursor }) = query;
+    let page = Page { limit, cursor };
+    let (limit, after) = (page.limit()?, page.cursor::<PaymentId>()?);
+    let mut conn = state.pool.get().await?;
+    let rows = payments::list(&mut conn, order_id, after, limit + 1).await?;
+    let page = Paged::from_rows(rows, limit, |row| row.payment_id.to_string());
+    Ok(HttpResponse::Ok().json(page.map(PaymentView::from)))
+}
+
+pub async fn show(state: Data<AppState>, id: Path<PaymentId>) -> Result<HttpResponse, Problem> {
+    let Path(id) = id;
+    let mut conn = state.pool.get().await?;
+    let found = payments::find(&mut conn, id).await?;
+    let payment = found.ok_or_else(|| Problem::not_found(format!("There is no payment {id}.")))?.into();
+    let refunds = payments::refunds_shown(&mut conn, id).await?;
+    let ledger = ledger::of(&mut conn, id).await?;
+    Ok(HttpResponse::Ok().json(DetailedView { payment, refunds, ledger }))
+}

@@ -1,0 +1,218 @@
+//! What the tests of this service share: its tables, its reactions and its worker, with a gateway of choice.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "shared by several tests, which fail by panicking"
+)]
+
+pub mod sandbox;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{QueryableByName, sql_query, sql_types};
+use diesel_async::RunQueryDsl;
+use payment_svc::{
+    domain::Payment, gateway::PaymentGateway, migrations, reactions::PaymentReactions, store::payments,
+    worker::GatewayCalls,
+};
+use service_kit::{
+    clock::SystemClock,
+    consumer::{Outcome, Record, testing::react},
+    outside::OutsideCalls,
+    testing::TestDb,
+};
+use shared_events::{
+    CancelReason, Counts, Event, Message, Money, OrderConfirmed, OrderId, OrderPlaced, PaymentEvent, RestockCause,
+    Said, StockExpired, StockRejected, StockReleased, StockReserved, StockRestocked, Topic, speak,
+};
+
+/// An order's facts, as the other services would say them.
+pub struct Order {
+    pub id: OrderId,
+    method: &'static str,
+}
+
+impl Order {
+    pub fn new(method: &'static str) -> Self {
+        Self { id: OrderId::new(), method }
+    }
+
+    pub fn placed(&self) -> Event {
+        let value = serde_json::json!({
+            "order_id": self.id,
+            "customer": {"id": "c-1001", "name": "Ann Lee", "email": "ann@example.com"},
+            "delivery_address":
+                {"line1": "1 Quay St", "line2": null, "city": "Cork", "postal_code": "T12", "country": "IE"},
+            "lines": [
+                {"sku": "TEA", "name": "Tea", "quantity": 2, "unit_price": {"amount": 1000, "currency": "EUR"}},
+                {"sku": "POT", "name": "Pot", "quantity": 1, "unit_price": {"amount": 598, "currency": "EUR"}},
+            ],
+            "total": {"amount": 2598, "currency": "EUR"},
+            "payment_method": self.method,
+            "deadline": Utc::now() + TimeDelta::minutes(20),
+        });
+        serde_json::from_value::<OrderPlaced>(value).unwrap().into()
+    }
+
+    pub fn reserved(&self) -> Event {
+        self.reserved_until(Utc::now() + TimeDelta::minutes(15))
+    }
+
+    pub fn reserved_until(&self, expires_at: DateTime<Utc>) -> Event {
+        StockReserved { order_id: self.id, expires_at }.into()
+    }
+
+    pub fn confirmed(&self) -> Event {
+        OrderConfirmed { order_id: self.id }.into()
+    }
+
+    pub fn released(&self) -> Event {
+        StockReleased { order_id: self.id, reason: CancelReason::Customer }.into()
+    }
+
+    pub fn expired(&self) -> Event {
+        StockExpired { order_id: self.id }.into()
+    }
+
+    pub fn rejected(&self, why: &str) -> Event {
+        let value = serde_json::json!({"order_id": self.id, "why": why, "lines": []});
+        serde_json::from_value::<StockRejected>(value).unwrap().into()
+    }
+
+    pub fn restocked(&self, lines: &[(&str, i64)]) -> Event {
+        let lines = lines.iter().map(|(sku, quantity)| serde_json::json!({"sku": sku, "quantity": quantity}));
+        let lines = serde_json::from_value(lines.collect()).unwrap();
+        StockRestocked { order_id: self.id, cause: RestockCause::Cancelled, lines }.into()
+    }
+}
+
+struct Sequences(HashMap<Topic, i64>);
+
+impl Counts for Sequences {
+    fn next_sequence(&mut self, topic: Topic) -> i64 {
+        let count = self.0.entry(topic).or_default();
+        *count += 1;
+        *count
+    }
+}
+
+/// The event as a record that another service has sent.
+pub fn record(event: Event) -> Record {
+    let said = Said { source: "/test", at: Utc::now(), because_of: None, traceparent: None };
+    let messages = speak(&mut Sequences(HashMap::new()), &said, &[event]).unwrap();
+    let Message { topic, key, headers, value, .. } = messages.into_iter().next().unwrap();
+    Record::sent(topic.name(), key, headers, value)
+}
+
+/// payment-svc without Kafka.
+pub struct Shop<G> {
+    pub db: TestDb,
+    pub calls: GatewayCalls<G>,
+    reactions: PaymentReactions,
+}
+
+#[derive(QueryableByName)]
+struct OutboxRow {
+    #[diesel(sql_type = sql_types::Json)]
+    headers: serde_json::Value,
+    #[diesel(sql_type = sql_types::Binary)]
+    payload: Vec<u8>,
+}
+
+impl<G: PaymentGateway> Shop<G> {
+    pub async fn new(gateway: G) -> Self {
+        let db = TestDb::new(&migrations()).await;
+        let calls = GatewayCalls::new(db.pool.clone(), Arc::new(gateway), Arc::new(SystemClock), || {});
+        Self { db, calls, reactions: PaymentReactions { deadline: Duration::from_secs(14 * 60) } }
+    }
+
+    pub async fn hear_record(&self, record: &Record) -> Outcome {
+        react(&self.db.pool, &self.reactions, record).await.unwrap()
+    }
+
+    pub async fn hear(&self, events: impl IntoIterator<Item = Event>) -> Outcome {
+        let mut last = Outcome::Skipped;
+        for event in events {
+            last = self.hear_record(&record(event)).await;
+        }
+        last
+    }
+
+    /// Makes the calls that are due, until there are none.
+    pub async fn call_gateway(&self) {
+        loop {
+            let taken = self.calls.take(10).await.unwrap();
+            if taken.is_empty() {
+                return;
+            }
+            for call in taken {
+                self.calls.perform(call).await.unwrap();
+            }
+        }
+    }
+
+    /// Lets the time of waiting calls come.
+    pub async fn make_due(&self) {
+        let sql = "update gateway_calls set due_at = now() where finished_at is null";
+        sql_query(sql).execute(&mut self.db.conn().await).await.unwrap();
+    }
+
+    /// What was announced, in the order of the outbox, in words.
+    pub async fn said(&self) -> Vec<String> {
+        let rows: Vec<OutboxRow> =
+            sql_query("select headers, payload from outbox order by id").load(&mut self.db.conn().await).await.unwrap();
+        let mut sequences: HashMap<String, i64> = HashMap::new();
+        rows.iter()
+            .map(|row| {
+                let pairs: Vec<(String, String)> = serde_json::from_value(row.headers.clone()).unwrap();
+                let headers: HashMap<_, _> = pairs.into_iter().collect();
+                let expected = sequences.entry(headers["ce_correlationid"].clone()).or_default();
+                *expected += 1;
+                assert_eq!(headers["ce_sequence"].parse::<i64>().unwrap(), *expected);
+                in_words(&Event::decode(&headers["ce_type"], &row.payload).unwrap())
+            })
+            .collect()
+    }
+
+    pub async fn payment(&self, order: &Order) -> Payment {
+        payments::read(&mut *self.db.conn().await, order.id).await.unwrap()
+    }
+
+    /// Operation and outcome of every call that was decided on, in order.
+    pub async fn decided(&self) -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = sql_types::Text)]
+            line: String,
+        }
+        let sql =
+            "select operation || ' ' || coalesce(outcome, 'unfinished') as line from gateway_calls order by created_at";
+        let rows: Vec<Row> = sql_query(sql).load(&mut self.db.conn().await).await.unwrap();
+        rows.into_iter().map(|row| row.line).collect()
+    }
+
+    /// The ledger, in the words of the gateway's journal.
+    pub async fn ledger(&self, order: &Order) -> Vec<String> {
+        let id = self.payment(order).await.id;
+        let entries = payment_svc::store::ledger::of(&mut *self.db.conn().await, id).await.unwrap();
+        entries.into_iter().map(|e| format!("{} {} {} {}", e.operation, e.amount, e.currency, e.key)).collect()
+    }
+}
+
+fn in_words(event: &Event) -> String {
+    let money = |money: Money| money.amount().to_string();
+    match event {
+        Event::Payment(PaymentEvent::Authorized(e)) => format!("authorized {}", money(e.amount)),
+        Event::Payment(PaymentEvent::Declined(e)) => format!("declined {} {}", e.code, e.retryable),
+        Event::Payment(PaymentEvent::Captured(e)) => format!("captured {}", money(e.amount)),
+        Event::Payment(PaymentEvent::CaptureFailed(e)) => format!("capture_failed {}", e.code),
+        Event::Payment(PaymentEvent::Voided(e)) => format!("voided {}", money(e.amount)),
+        Event::Payment(PaymentEvent::Refunded(e)) => {
+            format!("refunded {} remaining {}", money(e.amount), money(e.remaining))
+        }
+        Event::Payment(PaymentEvent::Unknown(e)) => format!("unknown {:?}", e.operation),
+        other => other.type_name().to_owned(),
+    }
+}

@@ -1,0 +1,58 @@
+//! The real sandbox gateway, on a real port and a real database.
+
+use std::time::Duration;
+
+use payment_svc::gateway::{Stripe, StripeConfig};
+use sandbox_gateway::{App, Config};
+use service_kit::{
+    config::{HttpConfig, Reader},
+    testing::TestDb,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Order;
+
+pub struct Sandbox {
+    url: String,
+    stop: CancellationToken,
+    _db: TestDb,
+}
+
+impl Sandbox {
+    pub async fn start() -> Self {
+        let db = TestDb::new(&sandbox_gateway::migrations()).await;
+        let mut config = Reader::from_pairs([("DATABASE_URL", db.url.clone())]).whole(Config::read).unwrap();
+        config.http = HttpConfig { addr: "127.0.0.1:0".parse().unwrap() };
+        let app = App::build(config).await.unwrap();
+        let url = format!("http://127.0.0.1:{}", app.port());
+        let stop = CancellationToken::new();
+        tokio::spawn(app.run_until(stop.clone()));
+        Self { url, stop, _db: db }
+    }
+
+    /// The adapter, which waits a second for an answer.
+    pub fn adapter(&self) -> Stripe {
+        let timeout = Duration::from_secs(1);
+        Stripe::new(StripeConfig { base_url: self.url.clone(), key: "sk_test_1".to_owned().into(), timeout }).unwrap()
+    }
+
+    /// The journal of an order: operation, amount, currency and key of each line.
+    pub async fn journal(&self, order: &Order) -> Vec<String> {
+        let url = format!("{}/sandbox/journal?order_id={}", self.url, order.id);
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let journal: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let text = |line: &serde_json::Value, name: &str| line[name].as_str().unwrap().to_owned();
+        let line = |line: &serde_json::Value| {
+            let (operation, currency, key) =
+                (text(line, "operation"), text(line, "currency"), text(line, "idempotency_key"));
+            format!("{operation} {} {currency} {key}", line["amount"])
+        };
+        journal["items"].as_array().unwrap().iter().map(line).collect()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

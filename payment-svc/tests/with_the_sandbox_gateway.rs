@@ -1,0 +1,122 @@
+//! Events in, money moved at the real sandbox gateway, events out. After each, its journal equals the ledger.
+
+mod shop;
+
+use shop::{Order, Shop, sandbox::Sandbox};
+
+struct Scene {
+    sandbox: Sandbox,
+    shop: Shop<payment_svc::gateway::Stripe>,
+    order: Order,
+}
+
+impl Scene {
+    async fn paid_with(method: &'static str) -> Self {
+        let sandbox = Sandbox::start().await;
+        let shop = Shop::new(sandbox.adapter()).await;
+        Self { sandbox, shop, order: Order::new(method) }
+    }
+
+    /// The operations in the gateway's journal, which is the same as the ledger.
+    async fn money(&self) -> Vec<String> {
+        let journal = self.sandbox.journal(&self.order).await;
+        assert_eq!(journal, self.shop.ledger(&self.order).await);
+        journal.iter().filter_map(|line| line.rsplit_once(" EUR ").map(|(moved, _)| moved.to_owned())).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_authorised_and_captured() {
+    let Scene { shop, order, .. } = &Scene::paid_with("pm_card_visa").await;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["authorized 2598"]);
+    shop.hear([order.confirmed()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["authorized 2598", "captured 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decline_says_why_and_moves_no_money() {
+    for (method, said) in [
+        ("pm_card_chargeDeclined", "declined card_declined false"),
+        ("pm_card_chargeDeclinedInsufficientFunds", "declined insufficient_funds false"),
+        ("pm_nobody_knows", "declined resource_missing false"),
+    ] {
+        let scene = Scene::paid_with(method).await;
+        let Scene { shop, order, .. } = &scene;
+        shop.hear([order.placed(), order.reserved()]).await;
+        shop.call_gateway().await;
+        shop.hear([order.released()]).await;
+        assert_eq!(shop.said().await, [said]);
+        assert!(scene.money().await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_authorised_is_voided_when_the_goods_are_released() {
+    let scene = Scene::paid_with("pm_card_visa").await;
+    let Scene { shop, order, .. } = &scene;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    shop.hear([order.released()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["authorized 2598", "voided 2598"]);
+    assert_eq!(scene.money().await, ["authorise 2598", "void 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_captured_is_refunded_line_by_line_and_never_beyond() {
+    let scene = Scene::paid_with("pm_card_visa").await;
+    let Scene { shop, order, .. } = &scene;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    shop.hear([order.confirmed()]).await;
+    shop.call_gateway().await;
+    shop.hear([order.restocked(&[("TEA", 2)]), order.restocked(&[("TEA", 2)])]).await;
+    shop.call_gateway().await;
+    let said = shop.said().await;
+    assert_eq!(said[2..], ["refunded 2000 remaining 598", "refunded 598 remaining 0"]);
+    assert_eq!(scene.money().await, ["authorise 2598", "capture 2598", "refund 2000", "refund 598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_fails_is_told_and_voided_on_stocks_word() {
+    let scene = Scene::paid_with("pm_sandbox_capture_fails").await;
+    let Scene { shop, order, .. } = &scene;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    shop.hear([order.confirmed()]).await;
+    shop.call_gateway().await;
+    shop.hear([order.restocked(&[("TEA", 2), ("POT", 1)])]).await;
+    shop.call_gateway().await;
+    let expected = ["authorized 2598", "capture_failed charge_expired_for_capture", "voided 2598"];
+    assert_eq!(shop.said().await, expected);
+    assert_eq!(scene.money().await, ["authorise 2598", "void 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_out_is_unknown_until_a_look_up_finds_what_happened() {
+    let scene = Scene::paid_with("pm_sandbox_timeout_then_success").await;
+    let Scene { shop, order, .. } = &scene;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["unknown Authorise"]);
+    shop.make_due().await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["unknown Authorise", "authorized 2598"]);
+    assert_eq!(scene.money().await, ["authorise 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn released_while_nobody_knows_is_voided_and_the_authorisation_never_announced() {
+    let scene = Scene::paid_with("pm_sandbox_timeout_then_success").await;
+    let Scene { shop, order, .. } = &scene;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    shop.hear([order.released()]).await;
+    shop.make_due().await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["unknown Authorise", "voided 2598"]);
+    assert_eq!(scene.money().await, ["authorise 2598", "void 2598"]);
+}

@@ -63,7 +63,7 @@ impl Config {
         let database = DatabaseConfig::read(reader);
         let kafka = KafkaConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
-        let relay = outbox_relay::Mode::read(reader);
+        let relay = reader.read(&outbox_relay::vars::RELAY);
         let mail_transport = mail_transport(reader);
         let mail_from = reader.read(&vars::MAIL_FROM);
         Some(Self {
@@ -95,5 +95,33 @@ fn mail_transport(reader: &mut Reader) -> Option<Transport> {
             reader.refuse(&vars::MAIL_TRANSPORT, why);
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: [(&str, &str); 4] = [
+        ("DATABASE_URL", "postgres://n@127.0.0.1/notification_svc"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"),
+        ("MAIL_TRANSPORT", "file:/tmp/mails"),
+        ("MAIL_FROM", "The Shop <shop@example.com>"),
+    ];
+
+    #[test]
+    fn a_whole_configuration_is_read() {
+        let config = Reader::from_pairs(WHOLE).whole(Config::read).unwrap();
+        assert_eq!(config.http.addr.port(), 8083);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_and_no_password_is_shown() {
+        let given = [("MAIL_TRANSPORT", "smtp://shop:hunter2@mail.example"), ("MAIL_FROM", "nobody")];
+        let told = Reader::from_pairs(given).whole(Config::read).unwrap_err().to_string();
+        for name in ["DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "MAIL_TRANSPORT", "MAIL_FROM"] {
+            assert!(told.contains(name), "{told}");
+        }
+        assert!(!told.contains("hunter2"), "{told}");
     }
 }

@@ -1,7 +1,8 @@
 //! Tells customers by e-mail what happens to their orders, and keeps what was sent.
 
+//pub mod app;
 pub mod commands;
-//pub mod config;
+pub mod config;
 pub mod domain;
 pub mod http;
 pub mod mail;

@@ -9,11 +9,18 @@ mod shipment_dispatched;
 mod tell;
 
 use diesel_async::AsyncPgConnection;
-use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Undecodable, Why};
-use shared_events::{DecodeError, Event, OrderEvent, OrderId, PaymentEvent, ShipmentEvent};
+use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
+use shared_events::{DecodeError, Event, OrderEvent, OrderId, PaymentEvent, ShipmentEvent, Topic};
 
 use crate::domain::Templates;
 use crate::store;
+
+/// The topics that are heard: all that are keyed by order, but its own.
+pub fn subscriptions() -> Vec<Subscription> {
+    [Topic::Orders, Topic::Stock, Topic::Payments, Topic::Shipments]
+        .map(|topic| Subscription::inbox(topic.name()))
+        .into()
+}
 
 /// The reactions of notification-svc.
 pub struct NotificationReactions {

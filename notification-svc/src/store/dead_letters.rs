@@ -11,10 +11,6 @@ pub struct DeadLettersToOutbox;
 impl DeadLetterSink for DeadLettersToOutbox {
     async fn dead_letter(&self, conn: &mut AsyncPgConnection, copy: DeadLetterCopy) -> Result<(), ReactionError> {
         let DeadLetterCopy { id, topic, key, headers, value } = copy;
-        let row = NewRow { event_id: id, topic, key, headers, payload: value };
-        append(conn, row).await.map_err(|error| match error {
-            outbox_relay::AppendError::Database(error) => error.into(),
-            too_large => ReactionError::permanent(too_large),
-        })
+        Ok(append(conn, NewRow { event_id: id, topic, key, headers, payload: value }).await?)
     }
 }

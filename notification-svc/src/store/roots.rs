@@ -65,6 +65,9 @@ pub async fn lock_all(conn: &mut AsyncPgConnection, orders: impl IntoIterator<It
     let mut ids: Vec<Uuid> = orders.into_iter().map(|order| order.0).collect();
     ids.sort_unstable();
     ids.dedup();
+    if ids.is_empty() {
+        return Ok(());
+    }
     let rows: Vec<_> = ids.iter().map(|id| orders::order_id.eq(id)).collect();
     diesel::insert_into(orders::table).values(rows).on_conflict_do_nothing().execute(conn).await?;
     let locked = orders::table.filter(orders::order_id.eq_any(&ids)).order(orders::order_id).select(orders::order_id);

@@ -1,6 +1,6 @@
 //! Tells customers by e-mail what happens to their orders, and keeps what was sent.
 
-//pub mod app;
+pub mod app;
 pub mod commands;
 pub mod config;
 pub mod domain;
@@ -11,6 +11,7 @@ pub mod schema;
 pub mod store;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use service_kit::{shutdown, telemetry};
 
 /// How this service names itself in what it says.
 pub const SOURCE: &str = "/notification-svc";
@@ -22,4 +23,14 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// All migrations of its database, in their order: the kit's, the outbox's, its own.
 pub fn migrations() -> Vec<EmbeddedMigrations> {
     vec![service_kit::MIGRATIONS, outbox_relay::MIGRATIONS, MIGRATIONS]
+}
+
+/// Runs the service until the process is told to stop.
+///
+/// # Errors
+/// The configuration is not complete, or the service could not start or go on.
+pub async fn run() -> anyhow::Result<()> {
+    let config = config::Config::from_env()?;
+    telemetry::init(GROUP, &config.telemetry)?;
+    app::App::build(config).await?.run_until(shutdown::signal()?).await
 }

@@ -1,0 +1,116 @@
+//! Wiring: HTTP, consumer, mail worker and relay under one shutdown token.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
+use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
+use service_kit::http::{self, HttpServer, Readiness};
+use service_kit::outside::Worker;
+use service_kit::{Pool, migrate, pool};
+use shared_events::header;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::domain::Templates;
+use crate::http::routes;
+use crate::mail::Deliveries;
+use crate::reactions::{NotificationReactions, subscriptions};
+use crate::store::dead_letters::DeadLettersToOutbox;
+use crate::{GROUP, migrations};
+
+/// How many mails are on their way at the same time; each holds a connection to the mail server.
+const MAILS_AT_ONCE: usize = 8;
+
+/// The service, bound and ready to run.
+pub struct App {
+    http: HttpServer,
+    consumer: Consumer<NotificationReactions, DeadLettersToOutbox>,
+    mails: Worker<Deliveries>,
+    relay: Relay<KafkaPublisher>,
+    pool: Pool,
+    listening: CancellationToken,
+}
+
+impl App {
+    /// Migrates, connects and binds. Nothing is read, sent or published before [`App::run_until`].
+    ///
+    /// # Errors
+    /// The database stays away, a migration fails, the mail folder can't be made, or the port is taken.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        let sender = config.mail_transport.open(&config.mail_from)?;
+        let templates = Templates::new().context("the letters' texts can't be read")?;
+        migrate::migrate(&config.database.url, &migrations()).await?;
+        let pool = pool::open(&config.database).await?;
+        let relay = RelayConfig::new(GROUP, config.database.url.clone(), &config.kafka.bootstrap);
+        let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
+        let nudge = relay.nudge();
+        let mails = Worker::new("mail", Deliveries::new(pool.clone(), sender, move || nudge.nudge()), MAILS_AT_ONCE);
+        let reactions = Arc::new(NotificationReactions::new(templates));
+        let heard = ConsumerConfig::new(GROUP, &config.kafka);
+        let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLettersToOutbox);
+        let listening = CancellationToken::new();
+        let ready = readiness(&pool, consumer.handle(), &relay);
+        let http = http::bind(GROUP, config.http.addr, ready, listening.clone(), routes(pool.clone()))?;
+        Ok(Self { http, consumer, mails, relay, pool, listening })
+    }
+
+    /// The port it listens on.
+    pub const fn port(&self) -> u16 {
+        self.http.port()
+    }
+
+    /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
+    /// work flows: requests, what is heard, mails under way, what is still to be published.
+    ///
+    /// # Errors
+    /// The first part that failed.
+    pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let (hearing, publishing) = (CancellationToken::new(), CancellationToken::new());
+        let http = part(&shutdown, async { self.http.run().await.context("serving HTTP") });
+        let consumer = part(&shutdown, self.consumer.run(hearing.clone()));
+        let (sending, stop) = (hearing.clone(), publishing.clone());
+        let mails = part(&shutdown, async move {
+            self.mails.run(sending).await;
+            Ok(())
+        });
+        let relay = part(&shutdown, async move {
+            self.relay.run(stop).await;
+            Ok(())
+        });
+
+        shutdown.cancelled().await;
+        self.listening.cancel();
+        let mut ended = vec![http.await];
+        hearing.cancel();
+        ended.extend([consumer.await, mails.await]);
+        publishing.cancel();
+        ended.push(relay.await);
+        self.pool.close();
+        ended.into_iter().try_for_each(|part| part.context("a part of the service panicked")?)
+    }
+}
+
+/// Runs a part of the service; when it ends, for whatever reason, everything is told to stop.
+fn part(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) -> JoinHandle<anyhow::Result<()>> {
+    let ends_all = shutdown.clone().drop_guard();
+    tokio::spawn(async move {
+        let _ends_all = ends_all;
+        work.await
+    })
+}
+
+fn readiness(pool: &Pool, consumer: ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
+    let (pool, relay) = (pool.clone(), relay.health());
+    Readiness::default()
+        .and("database", move || {
+            let pool = pool.clone();
+            async move { pool::answers(&pool).await }
+        })
+        .and("consumer", move || std::future::ready(consumer.is_well()))
+        .and("relay", move || std::future::ready(relay.well()))
+}

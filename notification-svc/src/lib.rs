@@ -10,6 +10,9 @@ pub mod reactions;
 pub mod schema;
 pub mod store;
 
+pub use app::App;
+pub use config::Config;
+
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use service_kit::{shutdown, telemetry};
 
@@ -30,7 +33,7 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 /// # Errors
 /// The configuration is not complete, or the service could not start or go on.
 pub async fn run() -> anyhow::Result<()> {
-    let config = config::Config::from_env()?;
+    let config = Config::from_env()?;
     telemetry::init(GROUP, &config.telemetry)?;
-    app::App::build(config).await?.run_until(shutdown::signal()?).await
+    App::build(config).await?.run_until(shutdown::signal()?).await
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use deadpool::Runtime;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -119,4 +120,43 @@ pub async fn answers(pool: &Pool) -> bool {
         diesel::sql_query("select 1").execute(&mut conn).await.ok()
     };
     matches!(timeout(Duration::from_secs(2), ask).await, Ok(Some(_)))
+}
+
+/// What PostgreSQL says when waiting helps. diesel keeps no SQLSTATE beyond its own kinds, so these are told by their
+/// words (as PostgreSQL says them in English): deadlock, lock and statement timeouts, an end of the session, a server
+/// that starts, stops, or has no room.
+const PASSING: &[&str] = &[
+    "deadlock detected",
+    "canceling statement due to",
+    "terminating connection",
+    "the database system is",
+    "too many connections",
+    "too many clients",
+    "remaining connection slots",
+    "could not",
+    "out of memory",
+    "out of shared memory",
+    "no space left",
+    "connection",
+];
+
+/// Whether the same work may succeed when it is tried again.
+pub fn may_pass(error: &DieselError) -> bool {
+    match error {
+        DieselError::DatabaseError(kind, information) => match kind {
+            DatabaseErrorKind::SerializationFailure
+            | DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::ReadOnlyTransaction => true,
+            DatabaseErrorKind::Unknown => {
+                let message = information.message().to_lowercase();
+                PASSING.iter().any(|passing| message.contains(passing))
+            }
+            _ => false,
+        },
+        DieselError::BrokenTransactionManager => true,
+        // the rollback failed too, which only a lost connection explains
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => may_pass(commit_error),
+        _ => false,
+    }
 }

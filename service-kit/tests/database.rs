@@ -1,4 +1,5 @@
 //! Pool and migrations, on a real PostgreSQL.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 

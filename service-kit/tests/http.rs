@@ -1,4 +1,5 @@
 //! What a client sees when it sends nonsense, over a real connection.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

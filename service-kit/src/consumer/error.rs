@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
+
+use crate::pool::may_pass;
 
 /// Why an event could not be handled.
 #[derive(Debug)]
@@ -41,47 +43,9 @@ impl std::error::Error for ReactionError {
     }
 }
 
-/// What PostgreSQL says when waiting helps. diesel keeps no SQLSTATE beyond its own kinds, so these are told by their
-/// words (as PostgreSQL says them in English): deadlock, lock and statement timeouts, an end of the session, a server
-/// that starts, stops, or has no room.
-const PASSING: &[&str] = &[
-    "deadlock detected",
-    "canceling statement due to",
-    "terminating connection",
-    "the database system is",
-    "too many connections",
-    "too many clients",
-    "remaining connection slots",
-    "could not",
-    "out of memory",
-    "out of shared memory",
-    "no space left",
-    "connection",
-];
-
 impl From<DieselError> for ReactionError {
     fn from(error: DieselError) -> Self {
-        if passes(&error) { Self::Transient(error.into()) } else { Self::Permanent(error.into()) }
-    }
-}
-
-fn passes(error: &DieselError) -> bool {
-    match error {
-        DieselError::DatabaseError(kind, information) => match kind {
-            DatabaseErrorKind::SerializationFailure
-            | DatabaseErrorKind::ClosedConnection
-            | DatabaseErrorKind::UnableToSendCommand
-            | DatabaseErrorKind::ReadOnlyTransaction => true,
-            DatabaseErrorKind::Unknown => {
-                let message = information.message().to_lowercase();
-                PASSING.iter().any(|passing| message.contains(passing))
-            }
-            _ => false,
-        },
-        DieselError::BrokenTransactionManager => true,
-        // the rollback failed too, which only a lost connection explains
-        DieselError::RollbackErrorOnCommit { commit_error, .. } => passes(commit_error),
-        _ => false,
+        if may_pass(&error) { Self::Transient(error.into()) } else { Self::Permanent(error.into()) }
     }
 }
 
@@ -93,6 +57,8 @@ impl From<diesel_async::pooled_connection::deadpool::PoolError> for ReactionErro
 
 #[cfg(test)]
 mod tests {
+    use diesel::result::DatabaseErrorKind;
+
     use super::*;
 
     fn database(kind: DatabaseErrorKind, message: &str) -> ReactionError {

@@ -9,9 +9,11 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 use diesel_async::pooled_connection::deadpool::PoolError;
 use serde::Serialize;
+
+use crate::pool::may_pass;
 
 /// One field that was wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -170,38 +172,3 @@ impl From<DieselError> for Problem {
         }
     }
 }
-
-/// Whether the same statement may work when it is tried again: the connection is gone, the transaction lost a race, or
-/// PostgreSQL is starting, stopping or out of something. SQLSTATEs that diesel doesn't map are told by their message.
-pub fn may_pass(error: &DieselError) -> bool {
-    match error {
-        DieselError::BrokenTransactionManager | DieselError::AlreadyInTransaction => true,
-        DieselError::DatabaseError(kind, info) => match kind {
-            DatabaseErrorKind::SerializationFailure
-            | DatabaseErrorKind::ClosedConnection
-            | DatabaseErrorKind::UnableToSendCommand
-            | DatabaseErrorKind::ReadOnlyTransaction => true,
-            DatabaseErrorKind::Unknown => {
-                let message = info.message();
-                PASSING.iter().any(|passing| message.contains(passing))
-            }
-            _ => false,
-        },
-        _ => false,
-    }
-}
-
-const PASSING: [&str; 12] = [
-    "deadlock detected",
-    "lock timeout",
-    "statement timeout",
-    "could not serialize",
-    "terminating connection",
-    "connection closed",
-    "the database system is",
-    "too many clients",
-    "remaining connection slots",
-    "could not extend file",
-    "error communicating with the server",
-    "idle-in-transaction timeout",
-];

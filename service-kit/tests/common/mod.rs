@@ -1,5 +1,12 @@
 //! A service in small: it writes down what it hears, and fails when told to.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "each test uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "each test uses its part"
+)]
 
 pub mod kafka;
 

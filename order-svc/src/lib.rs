@@ -1,16 +1,25 @@
 //! Places, tracks and cancels orders; derives an order's status from the facts it heard.
 
+pub mod app;
 pub mod commands;
+pub mod config;
+pub mod deadline;
 pub mod domain;
 pub mod http;
 pub mod reactions;
 pub mod schema;
 pub mod store;
 
+pub use app::App;
+pub use config::Config;
+
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use service_kit::{shutdown, telemetry};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
+/// What the service is called in logs, metrics and messages.
+pub const NAME: &str = "order-svc";
 /// Who speaks, in `ce_source`.
 pub const SOURCE: &str = "/order-svc";
 /// The consumer group; dead letters go to `order-svc.dlq`.
@@ -19,4 +28,14 @@ pub const GROUP: &str = "order-svc";
 /// What the service's database needs, in order.
 pub fn migrations() -> Vec<EmbeddedMigrations> {
     vec![service_kit::MIGRATIONS, outbox_relay::MIGRATIONS, MIGRATIONS]
+}
+
+/// Reads the environment and serves until told to stop.
+///
+/// # Errors
+/// A bad configuration, a database that stays away, a taken port.
+pub async fn run() -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    telemetry::init(NAME, &config.telemetry)?;
+    App::build(config).await?.run_until(shutdown::signal()?).await
 }

@@ -12,6 +12,7 @@ use actix_web::web::Data;
 use common::*;
 use futures_util::future::join_all;
 use order_svc::http::{AppState, routes};
+use outbox_relay::Nudge;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use service_kit::clock::SystemClock;
@@ -43,7 +44,7 @@ impl Server {
             clock: Arc::new(SystemClock),
             deadline: Duration::from_secs(20 * 60),
             prices_known: Arc::new(move || known.load(Ordering::SeqCst)),
-            appended: Arc::new(|| {}),
+            nudge: Nudge::default(),
         });
         let stop = CancellationToken::new();
         let addr = "127.0.0.1:0".parse().unwrap();

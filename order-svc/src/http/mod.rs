@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
+use outbox_relay::Nudge;
 use service_kit::Pool;
 use service_kit::clock::Clock;
 
@@ -23,8 +24,8 @@ pub struct AppState {
     pub deadline: Duration,
     /// Whether `products.v1` has been read once.
     pub prices_known: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Tells the relay that something was appended.
-    pub appended: Arc<dyn Fn() + Send + Sync>,
+    /// Wakes the relay after a commit.
+    pub nudge: Nudge,
 }
 
 /// The routes of the service.

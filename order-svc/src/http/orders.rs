@@ -28,7 +28,7 @@ pub async fn place(
     let wish = request.into_wish().checked().map_err(super::problem::refused)?;
     let command = PlaceOrder { wish, once, deadline: state.deadline, prices_known: (state.prices_known)() };
     let answer = commands::place_order(&state.pool, &*state.clock, command, answer).await?;
-    (state.appended)();
+    state.nudge.nudge();
     Ok(HttpResponse::Accepted()
         .insert_header((LOCATION, answer.location))
         .insert_header((CONTENT_TYPE, "application/json"))
@@ -80,6 +80,6 @@ pub async fn cancel(state: Data<AppState>, id: Path<Uuid>, _: EmptyBody) -> Resu
     let order = commands::cancel_order(&state.pool, &*state.clock, OrderId(id.0))
         .await
         .map_err(|error| super::problem::not_cancelled(id.0, error))?;
-    (state.appended)();
+    state.nudge.nudge();
     Ok(HttpResponse::Accepted().json(OrderView::of(&order)))
 }

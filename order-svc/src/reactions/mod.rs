@@ -6,6 +6,7 @@ mod product;
 use std::sync::Arc;
 
 use diesel_async::AsyncPgConnection;
+use outbox_relay::Nudge;
 use service_kit::clock::Clock;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use shared_events::{DecodeError, Event, Topic};
@@ -26,12 +27,13 @@ pub fn subscriptions() -> Vec<Subscription> {
 #[derive(Clone)]
 pub struct OrderReactions {
     clock: Arc<dyn Clock>,
+    nudge: Nudge,
 }
 
 impl OrderReactions {
-    /// Reactions that note the time by this clock.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock }
+    /// Reactions that note the time by this clock and wake this relay.
+    pub fn new(clock: Arc<dyn Clock>, nudge: Nudge) -> Self {
+        Self { clock, nudge }
     }
 }
 
@@ -64,5 +66,9 @@ impl Reactions for OrderReactions {
             Event::Product(product) => product::remember(conn, incoming, product.state()).await,
             Event::Order(_) | Event::Notification(_) => Ok(Handled::Ignored(Why::NotForUs)),
         }
+    }
+
+    fn committed(&self) {
+        self.nudge.nudge();
     }
 }

@@ -14,6 +14,7 @@ use order_svc::domain::{Order, Wish};
 use order_svc::reactions::OrderReactions;
 use order_svc::store;
 use order_svc::store::answers::Answer;
+use outbox_relay::Nudge;
 use service_kit::clock::SystemClock;
 use service_kit::consumer::testing::{NoCopies, react_as};
 use service_kit::consumer::{Outcome, Record, Subscription};
@@ -23,7 +24,7 @@ use shared_events::*;
 pub struct Shop {
     pub db: TestDb,
     pub reactions: OrderReactions,
-    others: Mutex<Others>,
+    others: Others,
 }
 
 /// Something said of an order.
@@ -31,13 +32,24 @@ pub type Fact = fn(OrderId) -> Event;
 
 /// Counts what the other services said, key by key and topic by topic.
 #[derive(Default)]
-struct Others(HashMap<(String, Topic), i64>);
+pub struct Others(Mutex<HashMap<(String, Topic), i64>>);
 
-struct Key<'a>(&'a mut Others, String);
+struct Key<'a>(&'a Others, String);
+
+impl Others {
+    /// An event as another service would send it.
+    pub fn record(&self, event: impl Into<Event>) -> Record {
+        let event = event.into();
+        let said = shared_events::Said { source: "/test", at: chrono::Utc::now(), because_of: None, traceparent: None };
+        let message = speak(&mut Key(self, event.key()), &said, &[event]).unwrap().remove(0);
+        Record::sent(message.topic.name(), message.key, message.headers, message.value)
+    }
+}
 
 impl Counts for Key<'_> {
     fn next_sequence(&mut self, topic: Topic) -> i64 {
-        let count = self.0.0.entry((self.1.clone(), topic)).or_default();
+        let mut counts = self.0.0.lock().unwrap();
+        let count = counts.entry((self.1.clone(), topic)).or_default();
         *count += 1;
         *count
     }
@@ -55,7 +67,11 @@ impl Shop {
     /// order-svc with a catalogue of TEA, MUG and OLD, which is withdrawn.
     pub async fn new() -> Self {
         let db = TestDb::new(&order_svc::migrations()).await;
-        let shop = Self { db, reactions: OrderReactions::new(Arc::new(SystemClock)), others: Mutex::default() };
+        let shop = Self {
+            db,
+            reactions: OrderReactions::new(Arc::new(SystemClock), Nudge::default()),
+            others: Others::default(),
+        };
         shop.hear(product("TEA", 12_99, ProductStatus::Active)).await;
         shop.hear(product("MUG", 5_00, ProductStatus::Active)).await;
         shop.hear(product("OLD", 5_00, ProductStatus::Withdrawn)).await;
@@ -64,11 +80,7 @@ impl Shop {
 
     /// An event as another service would send it.
     pub fn record(&self, event: impl Into<Event>) -> Record {
-        let event = event.into();
-        let said = shared_events::Said { source: "/test", at: chrono::Utc::now(), because_of: None, traceparent: None };
-        let mut others = self.others.lock().unwrap();
-        let message = speak(&mut Key(&mut others, event.key()), &said, &[event]).unwrap().remove(0);
-        Record::sent(message.topic.name(), message.key, message.headers, message.value)
+        self.others.record(event)
     }
 
     /// The service hears it, once more if it was heard before.

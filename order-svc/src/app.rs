@@ -1,0 +1,141 @@
+//! Wiring: HTTP, consumer, deadlines, housekeeping and relay under one shutdown token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use anyhow::Context;
+use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
+use service_kit::clock::{Clock, SystemClock};
+use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
+use service_kit::http::{self, HttpServer, Readiness};
+use service_kit::{Pool, migrate, pool, timers};
+use shared_events::{Topic, header};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::forget_answers;
+use crate::config::Config;
+use crate::deadline::Deadlines;
+use crate::http::{AppState, routes};
+use crate::reactions::{OrderReactions, subscriptions};
+use crate::store::DeadLetters;
+use crate::{GROUP, NAME, migrations};
+
+/// How often answers that nobody will ask for again are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+
+/// The service, bound and ready to run.
+pub struct App {
+    http: HttpServer,
+    consumer: Consumer<OrderReactions, DeadLetters>,
+    relay: Relay<KafkaPublisher>,
+    deadlines: Deadlines,
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    listening: CancellationToken,
+}
+
+impl App {
+    /// Migrates, connects and binds. Nothing is read or published before [`App::run_until`].
+    ///
+    /// # Errors
+    /// The database stays away, a migration fails, or the port is taken.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        migrate::migrate(&config.database.url, &migrations()).await?;
+        let pool = pool::open(&config.database).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let relay = RelayConfig::new(NAME, config.database.url.clone(), &config.kafka.bootstrap);
+        let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
+        let reactions = Arc::new(OrderReactions::new(clock.clone(), relay.nudge()));
+        let heard = ConsumerConfig::new(GROUP, &config.kafka);
+        let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
+        let deadlines = Deadlines::new(clock.clone(), relay.nudge());
+        let catalogue = consumer.handle();
+        let state = AppState {
+            pool: pool.clone(),
+            clock: clock.clone(),
+            deadline: config.order_deadline,
+            prices_known: Arc::new(move || catalogue.caught_up(Topic::Products.name())),
+            nudge: relay.nudge(),
+        };
+        let listening = CancellationToken::new();
+        let ready = readiness(&pool, consumer.handle(), &relay);
+        let http = http::bind(NAME, config.http.addr, ready, listening.clone(), routes(Data::new(state)))?;
+        Ok(Self { http, consumer, relay, deadlines, pool, clock, listening })
+    }
+
+    /// The port it listens on.
+    pub const fn port(&self) -> u16 {
+        self.http.port()
+    }
+
+    /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
+    /// work flows: requests, what is heard, what is still to be published.
+    ///
+    /// # Errors
+    /// The first part that failed.
+    pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let (hearing, publishing) = (CancellationToken::new(), CancellationToken::new());
+        let heard = self.consumer.handle();
+        let http = part(&shutdown, async { self.http.run().await.context("serving HTTP") });
+        let consumer = part(&shutdown, self.consumer.run(hearing.clone()));
+        let (pool, stop) = (self.pool.clone(), hearing.clone());
+        let deadlines = part(&shutdown, async move {
+            timers::run(pool, heard, self.deadlines, stop).await;
+            Ok(())
+        });
+        let housekeeping = part(&shutdown, keep_house(self.pool.clone(), self.clock, hearing.clone()));
+        let stop = publishing.clone();
+        let relay = part(&shutdown, async move {
+            self.relay.run(stop).await;
+            Ok(())
+        });
+
+        shutdown.cancelled().await;
+        self.listening.cancel();
+        let mut ended = vec![http.await];
+        hearing.cancel();
+        ended.extend([consumer.await, deadlines.await, housekeeping.await]);
+        publishing.cancel();
+        ended.push(relay.await);
+        self.pool.close();
+        ended.into_iter().try_for_each(|part| part.context("a part of the service panicked")?)
+    }
+}
+
+/// Runs a part of the service; when it ends, for whatever reason, everything is told to stop.
+fn part(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) -> JoinHandle<anyhow::Result<()>> {
+    let ends_all = shutdown.clone().drop_guard();
+    tokio::spawn(async move {
+        let _ends_all = ends_all;
+        work.await
+    })
+}
+
+fn readiness(pool: &Pool, consumer: ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
+    let (pool, relay) = (pool.clone(), relay.health());
+    Readiness::default()
+        .and("database", move || {
+            let pool = pool.clone();
+            async move { pool::answers(&pool).await }
+        })
+        .and("consumer", move || std::future::ready(consumer.is_well()))
+        .and("relay", move || std::future::ready(relay.well()))
+}
+
+async fn keep_house(pool: Pool, clock: Arc<dyn Clock>, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        match forget_answers(&pool, &*clock).await {
+            Ok(forgotten) => tracing::debug!(forgotten, "old answers were forgotten"),
+            Err(error) => tracing::warn!(error = %error, "old answers can't be forgotten now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The configuration of this service, parsed once and checked whole.
+
+use std::time::Duration;
+
+use outbox_relay::Mode;
+use service_kit::config::{
+    ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, Seconds, TelemetryConfig, Var,
+};
+
+/// The variables that only this service reads, and its own default of `HTTP_ADDR`.
+pub mod vars {
+    use super::Var;
+
+    /// Where it listens.
+    pub static HTTP_ADDR: Var = Var {
+        name: "HTTP_ADDR",
+        what: "Where the service listens.",
+        expected: "an address and a port; port 0 takes a free one",
+        example: "0.0.0.0:8080",
+        default: Some("127.0.0.1:8080"),
+    };
+    /// When an order is given up.
+    pub static ORDER_DEADLINE: Var = Var {
+        name: "ORDER_DEADLINE",
+        what: "How long an order may stay pending before it is cancelled with the reason timeout.",
+        expected: "a duration from 1s to 24h",
+        example: "20m",
+        default: Some("20m"),
+    };
+}
+
+/// Everything that this service is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub http: HttpConfig,
+    /// Its database.
+    pub database: DatabaseConfig,
+    /// The brokers.
+    pub kafka: KafkaConfig,
+    /// Log and metrics.
+    pub telemetry: TelemetryConfig,
+    /// Who publishes the outbox.
+    pub relay: Mode,
+    /// How long an order may stay pending.
+    pub order_deadline: Duration,
+}
+
+impl Config {
+    /// Reads everything, and notes everything that is wrong.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let http = HttpConfig::read(reader, &vars::HTTP_ADDR);
+        let database = DatabaseConfig::read(reader);
+        let kafka = KafkaConfig::read(reader);
+        let telemetry = TelemetryConfig::read(reader);
+        let relay = reader.read(&outbox_relay::vars::RELAY);
+        let order_deadline = order_deadline(reader);
+        Some(Self {
+            http: http?,
+            database: database?,
+            kafka: kafka?,
+            telemetry: telemetry?,
+            relay: relay?,
+            order_deadline: order_deadline?,
+        })
+    }
+
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Reader::from_env().whole(Self::read)
+    }
+}
+
+fn order_deadline(reader: &mut Reader) -> Option<Duration> {
+    let Seconds(deadline) = reader.read(&vars::ORDER_DEADLINE)?;
+    if (Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60)).contains(&deadline) {
+        Some(deadline)
+    } else {
+        reader.refuse(&vars::ORDER_DEADLINE, format!("{deadline:?} is not in that range"));
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: [(&str, &str); 2] =
+        [("DATABASE_URL", "postgres://o@127.0.0.1/order_svc"), ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")];
+
+    #[test]
+    fn an_order_may_stay_pending_for_twenty_minutes_unless_told_otherwise() {
+        let config = Reader::from_pairs(WHOLE).whole(Config::read).unwrap();
+        assert_eq!(config.order_deadline, Duration::from_secs(20 * 60));
+        assert_eq!(config.http.addr.port(), 8080);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let told = Reader::from_pairs([("ORDER_DEADLINE", "0s"), ("RELAY", "none")]).whole(Config::read);
+        let told = told.unwrap_err().to_string();
+        for name in ["DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "ORDER_DEADLINE", "RELAY"] {
+            assert!(told.contains(name), "{told}");
+        }
+    }
+}

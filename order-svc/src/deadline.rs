@@ -1,0 +1,49 @@
+//! The timer that gives up an order that is still pending.
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use diesel_async::AsyncPgConnection;
+use outbox_relay::Nudge;
+use service_kit::clock::Clock;
+use service_kit::consumer::ReactionError;
+use service_kit::timers::Timers;
+use shared_events::OrderId;
+
+use crate::commands::{DEADLINE_TIMER, time_out_order};
+use crate::store;
+
+/// Fires the deadlines of orders.
+pub struct Deadlines {
+    clock: Arc<dyn Clock>,
+    nudge: Nudge,
+}
+
+impl Deadlines {
+    /// Deadlines that note the time by this clock and wake this relay.
+    pub fn new(clock: Arc<dyn Clock>, nudge: Nudge) -> Self {
+        Self { clock, nudge }
+    }
+}
+
+impl Timers for Deadlines {
+    async fn lock(&self, conn: &mut AsyncPgConnection, key: &str) -> Result<(), ReactionError> {
+        store::roots::lock(conn, order_id(key)?).await?;
+        Ok(())
+    }
+
+    async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {
+        if kind != DEADLINE_TIMER {
+            return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
+        }
+        Ok(time_out_order(conn, &*self.clock, order_id(key)?).await?)
+    }
+
+    fn committed(&self) {
+        self.nudge.nudge();
+    }
+}
+
+fn order_id(key: &str) -> Result<OrderId, ReactionError> {
+    key.parse().map_err(ReactionError::permanent)
+}

@@ -1,0 +1,6 @@
+//! order-svc as a program of its own.
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    order_svc::run().await
+}

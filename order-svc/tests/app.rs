@@ -1,0 +1,119 @@
+//! The whole service, on real PostgreSQL and real Kafka: HTTP in, events out, events in, timers.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use order_svc::{App, Config};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use service_kit::config::Reader;
+use service_kit::consumer::Record;
+use service_kit::testing::{TestDb, eventually, kafka_bootstrap, unique};
+use shared_events::*;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn make_topics() {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", kafka_bootstrap()).create().unwrap();
+    let topics: Vec<NewTopic> =
+        Topic::ALL.iter().map(|topic| NewTopic::new(topic.name(), 2, TopicReplication::Fixed(1))).collect();
+    // Those that are there already are refused one by one, which is no failure here.
+    let _each = admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
+}
+
+async fn send(record: &Record) {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", kafka_bootstrap())
+        .set("partitioner", "murmur2_random")
+        .create()
+        .unwrap();
+    let headers = record
+        .headers
+        .iter()
+        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+    let value = record.value.clone().unwrap();
+    let message = FutureRecord::to(&record.place.topic).key(&record.key).payload(&value).headers(headers);
+    producer.send(message, PATIENCE).await.unwrap();
+}
+
+/// Reads `orders.v1` from its beginning, independently of the service, until the order said this.
+async fn said_in_kafka(id: &str, event_type: &str) {
+    let consumer: StreamConsumer = ClientConfig::new()
+        .set("bootstrap.servers", kafka_bootstrap())
+        .set("group.id", unique("reader"))
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .unwrap();
+    consumer.subscribe(&[Topic::Orders.name()]).unwrap();
+    let read = async {
+        loop {
+            let message = consumer.recv().await.unwrap();
+            let of_type = message
+                .headers()
+                .unwrap()
+                .iter()
+                .any(|header| header.key == "ce_type" && header.value == Some(event_type.as_bytes()));
+            if of_type && message.key() == Some(id.as_bytes()) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadline() {
+    make_topics().await;
+    let db = TestDb::new(&order_svc::migrations()).await;
+    let config = Reader::from_pairs([
+        ("HTTP_ADDR", "127.0.0.1:0"),
+        ("DATABASE_URL", &db.url),
+        ("KAFKA_BOOTSTRAP_SERVERS", &kafka_bootstrap()),
+        ("ORDER_DEADLINE", "5s"),
+    ]);
+    let app = App::build(config.whole(Config::read).unwrap()).await.unwrap();
+    let base = format!("http://127.0.0.1:{}", app.port());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(app.run_until(stop.clone()));
+    let client = reqwest::Client::new();
+    let get = async |path: String| client.get(format!("{base}{path}")).send().await.unwrap();
+
+    let others = Others::default();
+    let sku = unique("SKU").to_uppercase();
+    send(&others.record(product(&sku, 12_99, ProductStatus::Active))).await;
+    let order = json!({
+        "customer": {"id": "c-1001", "name": "Ann Lee", "email": "ann@example.com"},
+        "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
+        "currency": "EUR", "lines": [{"sku": sku, "quantity": 1}], "payment_method": "pm_card_visa"
+    });
+    let place = async || client.post(format!("{base}/api/v1/orders")).json(&order).send().await.unwrap();
+    eventually("the product is known", PATIENCE, async || place().await.status() == StatusCode::ACCEPTED).await;
+    eventually("it is ready", PATIENCE, async || get("/readyz".to_owned()).await.status() == StatusCode::OK).await;
+
+    let confirmed: Value = place().await.json().await.unwrap();
+    let id = confirmed["id"].as_str().unwrap();
+    said_in_kafka(id, "order.placed.v1").await;
+    send(&others.record(authorized(id.parse().unwrap()))).await;
+    said_in_kafka(id, "order.confirmed.v1").await;
+
+    let pending: Value = place().await.json().await.unwrap();
+    let id = pending["id"].as_str().unwrap();
+    said_in_kafka(id, "order.cancel_requested.v1").await;
+    let given_up: Value = get(format!("/api/v1/orders/{id}")).await.json().await.unwrap();
+    assert_eq!((&given_up["status"], &given_up["reason"]), (&json!("cancelling"), &json!("timeout")));
+
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+}

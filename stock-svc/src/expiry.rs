@@ -1,23 +1,46 @@
 //! The timer that ends holds. Nothing else does, so that a late `confirmed` and the expiry are decided in one place.
 
 use diesel_async::AsyncPgConnection;
+use outbox_relay::Nudge;
 use service_kit::consumer::ReactionError;
-use shared_events::OrderId;
+use service_kit::timers::Timers;
+use shared_events::{Invalid, OrderId};
 
 use crate::store::{levels, roots};
 
-/// Ends the hold of an order, if it still is one; the timer may have come while it was being made firm.
-///
-/// # Errors
-/// What the database says.
-pub async fn expire(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result<(), ReactionError> {
-    let Some(mut root) = roots::lock(conn, order_id).await? else { return Ok(()) };
-    levels::lock(conn, root.goods.lines().iter().map(|line| &line.sku)).await?;
-    match root.goods.clone().expire() {
-        Ok(change) => Ok(roots::keep_and_announce(conn, &mut root, change, None).await?),
-        Err(refused) => {
-            tracing::debug!(order.id = %order_id, reason = %refused, "a hold's timer came late");
-            Ok(())
+/// Ends holds as their timers fall due.
+#[derive(Clone, Debug)]
+pub struct Expiry {
+    /// Wakes the relay after a commit.
+    pub nudge: Nudge,
+}
+
+impl Timers for Expiry {
+    /// The order's root, then its SKUs: in the order that the reactions have.
+    async fn lock(&self, conn: &mut AsyncPgConnection, key: &str) -> Result<(), ReactionError> {
+        if let Some(root) = roots::lock(conn, order_id(key)?).await? {
+            levels::lock(conn, root.goods.lines().iter().map(|line| &line.sku)).await?;
+        }
+        Ok(())
+    }
+
+    async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {
+        let order_id = order_id(key)?;
+        let Some(mut root) = roots::lock(conn, order_id).await? else { return Ok(()) };
+        match root.goods.clone().expire() {
+            Ok(change) => Ok(roots::keep_and_announce(conn, &mut root, change, None).await?),
+            Err(refused) => {
+                tracing::debug!(order.id = %order_id, timer.kind = kind, reason = %refused, "a timer came late");
+                Ok(())
+            }
         }
     }
+
+    fn committed(&self) {
+        self.nudge.nudge();
+    }
+}
+
+fn order_id(key: &str) -> Result<OrderId, ReactionError> {
+    key.parse().map_err(|error: Invalid| ReactionError::permanent(error))
 }

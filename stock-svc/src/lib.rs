@@ -1,5 +1,6 @@
 //! Catalogue, stock levels, reservations, shipments and tracking.
 
+pub mod app;
 pub mod commands;
 pub mod config;
 pub mod domain;
@@ -11,6 +12,7 @@ mod schema;
 pub mod store;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use service_kit::{shutdown, telemetry};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -18,6 +20,19 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 pub fn migrations() -> Vec<EmbeddedMigrations> {
     vec![service_kit::MIGRATIONS, outbox_relay::MIGRATIONS, MIGRATIONS]
 }
+
+/// Configures, starts and runs the service until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting, or the first part that failed.
+pub async fn run() -> anyhow::Result<()> {
+    let config = config::Config::from_env()?;
+    telemetry::init(NAME, &config.telemetry)?;
+    app::App::build(config).await?.run_until(shutdown::signal()?).await
+}
+
+/// Its name in logs, metrics and messages.
+pub const NAME: &str = "stock-svc";
 
 /// The consumer group; its dead letters go to `stock-svc.dlq`.
 pub const GROUP: &str = "stock-svc";

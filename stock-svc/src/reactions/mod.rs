@@ -9,6 +9,7 @@ mod payment_declined;
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
+use outbox_relay::Nudge;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use shared_events::{DecodeError, Event, EventId, OrderEvent, PaymentEvent, StockLine, Topic};
 
@@ -17,10 +18,12 @@ use crate::store::levels;
 use crate::store::roots::{self, Root};
 
 /// What stock-svc does about what it hears.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StockReactions {
     /// How long a hold lasts unless it is made firm.
     pub reservation_ttl: Duration,
+    /// Wakes the relay after a commit.
+    pub nudge: Nudge,
 }
 
 /// The topics that stock-svc hears.
@@ -69,6 +72,10 @@ impl Reactions for StockReactions {
             }
             _ => Ok(Handled::Ignored(Why::NotForUs)),
         }
+    }
+
+    fn committed(&self) {
+        self.nudge.nudge();
     }
 }
 

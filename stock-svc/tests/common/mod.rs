@@ -7,13 +7,17 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bytea, Text};
 use diesel_async::{AsyncConnection, RunQueryDsl};
+use outbox_relay::Nudge;
 use service_kit::consumer::testing::react;
 use service_kit::consumer::{Outcome, ReactionError, Record};
 use service_kit::testing::TestDb;
+use service_kit::timers::Timers;
 use shared_events::*;
 use stock_svc::commands::{self, NewDetails};
 use stock_svc::domain::{Description, OnHand, Price};
+use stock_svc::expiry::Expiry;
 use stock_svc::reactions::StockReactions;
+use stock_svc::store::roots::EXPIRY;
 
 /// How long holds last in tests; their timers are fired by hand.
 pub const TTL: Duration = Duration::from_secs(15 * 60);
@@ -57,7 +61,7 @@ impl Warehouse {
     /// With nothing on its shelves.
     pub async fn empty() -> Self {
         let db = TestDb::new(&stock_svc::migrations()).await;
-        Self { db, reactions: StockReactions { reservation_ttl: TTL } }
+        Self { db, reactions: StockReactions { reservation_ttl: TTL, nudge: Nudge::default() } }
     }
 
     /// With these SKUs on its shelves. What listing them announced is taken off the outbox.
@@ -86,10 +90,15 @@ impl Warehouse {
         react(&self.db.pool, &self.reactions, record).await
     }
 
-    /// The hold's timer comes.
+    /// The hold's timer comes, as the kit fires it.
     pub async fn expires(&self, order_id: OrderId) {
+        let (timers, key) = (Expiry { nudge: Nudge::default() }, order_id.to_string());
         let mut conn = self.db.conn().await;
-        conn.transaction(async |conn| stock_svc::expiry::expire(conn, order_id).await).await.unwrap();
+        let fired = conn.transaction(async |conn| {
+            timers.lock(conn, &key).await?;
+            timers.fire(conn, EXPIRY, &key).await
+        });
+        fired.await.unwrap();
     }
 
     /// What was said since the warehouse was stocked, in order.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use service_kit::config::Var;
+use service_kit::config::{Reader, Var};
 
 /// Variables that a service with an outbox, and the worker, read.
 pub mod vars {
@@ -51,6 +51,13 @@ pub enum Mode {
     Embedded,
     /// A worker does; this process only wakes it.
     External,
+}
+
+impl Mode {
+    /// Reads `RELAY`.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        reader.read(&vars::RELAY)
+    }
 }
 
 impl FromStr for Mode {

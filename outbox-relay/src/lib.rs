@@ -1,6 +1,7 @@
-//! The outbox table, append, and the relay that polls pending rows into Kafka.
+#![doc = include_str!("../README.md")]
 
 mod append;
+pub mod cli;
 mod config;
 mod control;
 mod gauges;
@@ -14,6 +15,7 @@ mod publisher;
 mod relay;
 mod sql;
 mod term;
+pub mod worker;
 
 pub use append::{AppendError, DEFAULT_TOPIC_BYTES, NewRow, append, append_all, append_all_within};
 pub use config::{Bound, Mode, RelayConfig, vars};
@@ -21,6 +23,7 @@ pub use kafka::KafkaPublisher;
 pub use nudge::Nudge;
 pub use publisher::{Failure, NullPublisher, OutboxRow, Publisher, Report};
 pub use relay::{BatchOutcome, Health, Relay, State};
+pub use worker::run;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 

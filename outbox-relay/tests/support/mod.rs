@@ -92,12 +92,16 @@ pub async fn topic(settings: &[(&str, &str)]) -> String {
 
 pub async fn topic_at(bootstrap: &str, settings: &[(&str, &str)]) -> String {
     let name = unique("relayed");
-    let new = NewTopic::new(&name, 3, TopicReplication::Fixed(1));
+    make_topic(bootstrap, &name, settings).await;
+    name
+}
+
+pub async fn make_topic(bootstrap: &str, name: &str, settings: &[(&str, &str)]) {
+    let new = NewTopic::new(name, 3, TopicReplication::Fixed(1));
     let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
     for made in admin(bootstrap).create_topics([&new], &AdminOptions::new()).await.unwrap() {
         made.unwrap();
     }
-    name
 }
 
 pub fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {

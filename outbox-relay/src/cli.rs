@@ -1,0 +1,86 @@
+//! The worker's command line: without arguments it runs; `parked` lists, retries and discards parked rows.
+
+use std::io::Write;
+
+use anyhow::{Context, bail};
+use diesel_async::AsyncPgConnection;
+use secrecy::{ExposeSecret, SecretString};
+use service_kit::config::Reader;
+use service_kit::pool;
+
+use crate::{parked, worker};
+
+const USAGE: &str = "usage:
+  outbox-relay                                 publish the databases of OUTBOX_RELAY_DATABASES, or stand by
+  outbox-relay parked list                     rows that were refused, and those that wait behind them
+  outbox-relay parked retry DATABASE TOPIC KEY publish a key's parked rows, in order
+  outbox-relay parked discard DATABASE ID      drop one parked row for good and go on with those behind it
+
+DATABASE is a name as `list` shows it, or its last part. What is asked for is done by the relay that leads.";
+/// How many rows are listed at a time.
+const PAGE: i64 = 500;
+
+/// Does what the arguments (without the program's name) say; writes answers to `out`.
+///
+/// # Errors
+/// The arguments or the environment are wrong, or a database fails.
+pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<()> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => worker::run().await,
+        ["parked", "list"] => list(out).await,
+        ["parked", "retry", database, topic, key] => {
+            let rows = parked::retry(&mut connect(database).await?, topic, key).await?;
+            writeln!(out, "{rows} rows will be published by the relay that leads")?;
+            Ok(())
+        }
+        ["parked", "discard", database, id] => {
+            let id = id.parse().with_context(|| format!("{id} is not the id of a row"))?;
+            if !parked::discard(&mut connect(database).await?, id).await? {
+                bail!("no parked row has the id {id}");
+            }
+            writeln!(out, "row {id} will be dropped by the relay that leads")?;
+            Ok(())
+        }
+        ["help" | "--help" | "-h"] => Ok(writeln!(out, "{USAGE}")?),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+async fn list(out: &mut impl Write) -> anyhow::Result<()> {
+    writeln!(out, "DATABASE\tID\tTOPIC\tKEY\tEVENT\tPARKED AT\tASKED\tREASON")?;
+    for (name, url) in databases()? {
+        let mut conn = pool::connect(url.expose_secret()).await.with_context(|| name.clone())?;
+        let mut after = 0;
+        loop {
+            let rows = parked::list(&mut conn, after, PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            for row in rows {
+                let (at, asked) = (row.parked_at.to_rfc3339(), row.asked.unwrap_or_default());
+                let reason = row.reason.unwrap_or_else(|| "waits behind another row of its key".to_owned());
+                writeln!(
+                    out,
+                    "{name}\t{}\t{}\t{}\t{}\t{at}\t{asked}\t{reason}",
+                    row.id, row.topic, row.key, row.event_id
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn databases() -> anyhow::Result<Vec<(String, SecretString)>> {
+    Ok(Reader::from_env().whole(worker::read_databases)?)
+}
+
+async fn connect(wanted: &str) -> anyhow::Result<AsyncPgConnection> {
+    let databases = databases()?;
+    let matching: Vec<_> =
+        databases.iter().filter(|(name, _)| name == wanted || name.rsplit('/').next() == Some(wanted)).collect();
+    match matching.as_slice() {
+        [(_, url)] => Ok(pool::connect(url.expose_secret()).await?),
+        [] => bail!("OUTBOX_RELAY_DATABASES has no database {wanted}"),
+        _ => bail!("OUTBOX_RELAY_DATABASES has several databases {wanted}: say it whole, as `parked list` shows it"),
+    }
+}

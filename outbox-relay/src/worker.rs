@@ -1,0 +1,175 @@
+//! The worker: a process of its own that relays, or stands by, for one or several databases.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+use service_kit::config::{ConfigError, Reader, TelemetryConfig};
+use service_kit::http::{HttpServer, Readiness, bind};
+use service_kit::{pool, shutdown, telemetry};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{RelayConfig, vars};
+use crate::kafka::KafkaPublisher;
+use crate::relay::Relay;
+
+/// What the worker is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The databases, by name.
+    pub databases: Vec<(String, SecretString)>,
+    /// The brokers.
+    pub bootstrap: String,
+    /// Where it answers `/healthz`, `/readyz` and `/metrics`.
+    pub metrics_addr: SocketAddr,
+    /// The header of a row that carries its trace context.
+    pub trace_header: String,
+    /// Log.
+    pub telemetry: TelemetryConfig,
+}
+
+impl Config {
+    /// Reads the worker's variables.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let databases = read_databases(reader);
+        let bootstrap = service_kit::config::KafkaConfig::read(reader).map(|kafka| kafka.bootstrap);
+        let metrics_addr = reader.read(&vars::METRICS_ADDR);
+        let trace_header = reader.read(&vars::OUTBOX_RELAY_TRACE_HEADER);
+        let telemetry = TelemetryConfig::read(reader);
+        Some(Self {
+            databases: databases?,
+            bootstrap: bootstrap?,
+            metrics_addr: metrics_addr?,
+            trace_header: trace_header?,
+            telemetry: telemetry?,
+        })
+    }
+
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Everything that is missing or wrong in it.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Reader::from_env().whole(Self::read)
+    }
+}
+
+pub(crate) fn read_databases(reader: &mut Reader) -> Option<Vec<(String, SecretString)>> {
+    let list = reader.secret(&vars::OUTBOX_RELAY_DATABASES)?;
+    let databases: Vec<_> = list.expose_secret().split(',').map(str::trim).map(named).collect();
+    let mut names: Vec<_> = databases.iter().flatten().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    let wrong = if names.len() < databases.len() {
+        Some("a part of it is not a PostgreSQL URL that names a database")
+    } else if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        Some("a database is named twice")
+    } else {
+        None
+    };
+    if let Some(why) = wrong {
+        reader.refuse(&vars::OUTBOX_RELAY_DATABASES, why);
+        return None;
+    }
+    Some(databases.into_iter().flatten().collect())
+}
+
+/// A database's name is host, port and database: two servers may have databases of one name.
+fn named(url: &str) -> Option<(String, SecretString)> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return None;
+    }
+    let place = pool::place(url);
+    let (_, database) = place.split_once('/')?;
+    (!database.is_empty()).then(|| (place.clone(), SecretString::from(url)))
+}
+
+/// The worker, its HTTP bound and nothing running yet.
+pub struct Worker {
+    relays: Vec<Relay<KafkaPublisher>>,
+    http: HttpServer,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    /// Binds HTTP. The databases and the brokers need not be there yet.
+    ///
+    /// # Errors
+    /// The address can't be bound.
+    pub fn build(config: &Config) -> anyhow::Result<Self> {
+        let relay = |(name, url): &(String, SecretString)| {
+            let config = RelayConfig::new(name, url.clone(), &config.bootstrap).trace_header(&config.trace_header);
+            Relay::to_kafka(config)
+        };
+        let relays: Vec<_> = config.databases.iter().map(relay).collect();
+        let health: Vec<_> = relays.iter().map(Relay::health).collect();
+        let ready = Readiness::default().and("relays", move || {
+            let well = health.iter().all(|relay| relay.well());
+            async move { well }
+        });
+        let stop = CancellationToken::new();
+        let http = bind("outbox-relay", config.metrics_addr, ready, stop.clone(), |_| {})
+            .with_context(|| format!("METRICS_ADDR is {}", config.metrics_addr))?;
+        Ok(Self { relays, http, stop })
+    }
+
+    /// The port of its HTTP.
+    pub const fn port(&self) -> u16 {
+        self.http.port()
+    }
+
+    /// Works until told to stop, then drains.
+    ///
+    /// # Errors
+    /// HTTP fails.
+    pub async fn run_until(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut relays = JoinSet::new();
+        for relay in self.relays {
+            relays.spawn(relay.run(stop.clone()));
+        }
+        let http_stop = self.stop.clone();
+        let http = tokio::spawn(self.http.run());
+        stop.cancelled().await;
+        // HTTP stays until the relays have drained, so that a probe sees them do it.
+        relays.join_all().await;
+        http_stop.cancel();
+        http.await?.context("the worker's HTTP")
+    }
+}
+
+/// Runs the worker from the environment until a signal ends it.
+///
+/// # Errors
+/// The configuration is not whole, or the address is taken.
+pub async fn run() -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    telemetry::init("outbox-relay", &config.telemetry)?;
+    Worker::build(&config)?.run_until(shutdown::signal()?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn databases(list: &str) -> Result<Vec<String>, String> {
+        let mut reader = Reader::from_pairs([("OUTBOX_RELAY_DATABASES", list)]);
+        let databases = read_databases(&mut reader);
+        reader.finish().map_err(|error| error.to_string())?;
+        Ok(databases.into_iter().flatten().map(|(name, _)| name).collect())
+    }
+
+    #[test]
+    fn databases_are_named_by_their_place() {
+        let list = "postgres://a:pw@one:5433/x, postgresql://b@two/y";
+        assert_eq!(databases(list), Ok(vec!["one:5433/x".to_owned(), "two:5432/y".to_owned()]));
+    }
+
+    #[test]
+    fn a_list_that_can_not_be_is_refused_without_showing_it() {
+        for list in ["postgres://a:hunter2@one", "mysql://a:hunter2@b/c", "postgres://a:hunter2@b/c,", "x"] {
+            let told = databases(list).unwrap_err();
+            assert!(told.contains("OUTBOX_RELAY_DATABASES is refused") && !told.contains("hunter2"), "{told}");
+        }
+        assert!(databases("postgres://a@b/c,postgres://d@b/c").unwrap_err().contains("named twice"));
+    }
+}

@@ -1,0 +1,47 @@
+//! The broker is away for a while: rows wait, nothing is parked, and it goes on by itself.
+
+mod support;
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use outbox_relay::{Relay, State};
+use quadrille_servers::{Durability, Kafka, kafka::Options};
+use service_kit::testing::eventually;
+use support::{SOON, commit, config, count, first_appearances, read_at, row, topic_at, used_database};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_wait_while_the_broker_is_away_and_are_published_in_order_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options =
+        Options { folder: folder.path().join("kafka"), port: None, durability: Durability::Tests, jars: None };
+    let mut node = Kafka::start(&options).await.unwrap();
+    options.port = Some(node.port());
+    let (db, topic) = (used_database().await, topic_at(&node.bootstrap(), &[]).await);
+    let relay = Relay::to_kafka(config(&db, &node.bootstrap()));
+    let (health, stop) = (relay.health(), CancellationToken::new());
+    let _running = stop.clone().drop_guard();
+    tokio::spawn(relay.run(stop));
+    commit(&db, (0..1000).map(|number| row(&topic, &format!("k{}", number % 7), number)).collect()).await;
+    eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
+
+    node.identity().signal(Signal::SIGKILL);
+    node.wait().await.unwrap();
+    for lot in 1..6 {
+        let numbers = lot * 1000..(lot + 1) * 1000;
+        commit(&db, numbers.map(|number| row(&topic, &format!("k{}", number % 7), number)).collect()).await;
+    }
+    eventually("the outage is told", SOON, async || matches!(health.state(), State::Outage(_))).await;
+    assert_eq!((count(&db, "outbox").await, count(&db, "outbox_parked").await), (5000, 0));
+
+    let node = Kafka::start(&options).await.unwrap();
+    eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("the outage is over", SOON, async || health.state() == State::Leading).await;
+    let seen = first_appearances(&read_at(&node.bootstrap(), &topic).await);
+    for numbers in seen.values() {
+        assert!(numbers.is_sorted(), "{numbers:?}");
+    }
+    assert_eq!(seen.values().map(Vec::len).sum::<usize>(), 6000);
+    node.stop(Duration::from_secs(20)).await.unwrap();
+}

@@ -1,0 +1,125 @@
+//! A row that the broker refuses for good: its key is parked, the others go on, nothing overtakes.
+
+mod support;
+
+use std::time::Duration;
+
+use outbox_relay::{BatchOutcome, Relay, parked};
+use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
+use service_kit::testing::{TestDb, eventually, kafka_bootstrap};
+use support::{
+    SOON, Traffic, admin, commit, count, first_appearances, large, read, relay_to_tests_kafka, row, topic,
+    used_database,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// What the topics here take; a row of [`TOO_LARGE`] bytes is more.
+const SMALL: &[(&str, &str)] = &[("max.message.bytes", "20000")];
+const TOO_LARGE: usize = 40_000;
+
+fn run(db: &TestDb) -> DropGuard {
+    let stop = CancellationToken::new();
+    tokio::spawn(Relay::to_kafka(relay_to_tests_kafka(db)).run(stop.clone()));
+    stop.drop_guard()
+}
+
+/// Rows 1 to 4 of the keys `bad` and `good`, of which `bad`'s second is too large.
+async fn commit_one_too_large(db: &TestDb, topic: &str) {
+    for number in 1..=4 {
+        let of_bad = if number == 2 { large(topic, "bad", 2, TOO_LARGE) } else { row(topic, "bad", number) };
+        commit(db, vec![of_bad, row(topic, "good", number)]).await;
+    }
+}
+
+async fn emptied(db: &TestDb) {
+    eventually("the outbox is empty", SOON, async || count(db, "outbox").await == 0).await;
+}
+
+async fn none_parked(db: &TestDb) {
+    eventually("nothing is parked", SOON, async || count(db, "outbox_parked").await == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_published_parks_only_its_key_and_nothing_overtakes() {
+    let (db, topic) = (used_database().await, topic(SMALL).await);
+    let _running = run(&db);
+    let traffic = Traffic::start(&db, &topic);
+    commit_one_too_large(&db, &topic).await;
+    eventually("bad's rows are parked", SOON, async || count(&db, "outbox_parked").await == 3).await;
+    commit(&db, vec![row(&topic, "bad", 5), row(&topic, "good", 5)]).await;
+    let rows = traffic.end().await;
+    emptied(&db).await;
+    let seen = first_appearances(&read(&topic).await);
+    assert_eq!((&seen["bad"], &seen["good"]), (&vec![1], &vec![1, 2, 3, 4, 5]));
+    for key in 0..5 {
+        assert_eq!(seen[&format!("traffic-{key}")], (0..rows).collect::<Vec<_>>());
+    }
+    let listed = parked::list(&mut *db.conn().await, 0, 10).await.unwrap();
+    let reasons: Vec<bool> = listed.iter().map(|row| row.reason.is_some()).collect();
+    assert_eq!(reasons, [true, false, false, false], "{listed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discarding_the_refused_row_publishes_those_behind_it_in_order() {
+    let (db, topic) = (used_database().await, topic(SMALL).await);
+    let _running = run(&db);
+    commit_one_too_large(&db, &topic).await;
+    eventually("bad's rows are parked", SOON, async || count(&db, "outbox_parked").await == 3).await;
+    let refused = parked::list(&mut *db.conn().await, 0, 1).await.unwrap().remove(0);
+    assert!(parked::discard(&mut *db.conn().await, refused.id).await.unwrap());
+    assert!(!parked::discard(&mut *db.conn().await, -1).await.unwrap());
+    commit(&db, vec![row(&topic, "bad", 5)]).await;
+    none_parked(&db).await;
+    emptied(&db).await;
+    assert_eq!(first_appearances(&read(&topic).await)["bad"], [1, 3, 4, 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_publishes_the_parked_rows_first_and_one_that_is_refused_again_stays() {
+    let (db, topic) = (used_database().await, topic(SMALL).await);
+    commit_one_too_large(&db, &topic).await;
+    let mut relay = Relay::to_kafka(relay_to_tests_kafka(&db));
+    let first = relay.run_once().await.unwrap();
+    assert!(matches!(first, BatchOutcome::Done { .. }), "{first:?}");
+    while relay.run_once().await.unwrap() != BatchOutcome::Idle {}
+    assert_eq!(count(&db, "outbox_parked").await, 3);
+
+    assert_eq!(parked::retry(&mut *db.conn().await, &topic, "bad").await.unwrap(), 3);
+    assert_eq!(relay.run_once().await.unwrap(), BatchOutcome::Idle);
+    assert_eq!(count(&db, "outbox_parked where asked is null").await, 3, "it was refused again, and asks no more");
+
+    allow_large(&topic).await;
+    commit(&db, vec![row(&topic, "bad", 5)]).await;
+    parked::retry(&mut *db.conn().await, &topic, "bad").await.unwrap();
+    while relay.run_once().await.unwrap() != BatchOutcome::Idle {}
+    assert_eq!((count(&db, "outbox_parked").await, count(&db, "outbox").await), (0, 0));
+    let seen = first_appearances(&read(&topic).await);
+    assert_eq!((&seen["bad"], &seen["good"]), (&vec![1, 2, 3, 4, 5], &vec![1, 2, 3, 4]));
+}
+
+async fn allow_large(topic: &str) {
+    let config = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", "1000000");
+    admin(&kafka_bootstrap()).alter_configs([&config], &AdminOptions::new()).await.unwrap();
+    tokio::task::yield_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_there_is_an_outage_and_parks_nothing() {
+    let db = used_database().await;
+    let name = service_kit::testing::unique("later");
+    commit(&db, (1..=3).map(|number| row(&name, "k", number)).collect()).await;
+    let mut publisher_config = relay_to_tests_kafka(&db);
+    publisher_config.upkeep = Duration::from_millis(20);
+    let publisher = outbox_relay::KafkaPublisher::new(&kafka_bootstrap(), 400, 4 << 20)
+        .with("topic.metadata.propagation.max.ms", "300");
+    let mut relay = Relay::new(publisher_config, publisher);
+    let outcome = relay.run_once().await.unwrap();
+    assert!(matches!(outcome, BatchOutcome::Outage(_)), "{outcome:?}");
+    assert_eq!((count(&db, "outbox").await, count(&db, "outbox_parked").await), (3, 0));
+    support::make_topic(&kafka_bootstrap(), &name, &[]).await;
+    let stop = CancellationToken::new();
+    let _running = stop.clone().drop_guard();
+    tokio::spawn(relay.run(stop));
+    emptied(&db).await;
+    assert_eq!(first_appearances(&read(&name).await)["k"], [1, 2, 3]);
+}

@@ -6,6 +6,7 @@
     reason = "shared by several tests, which fail by panicking"
 )]
 
+pub mod gateways;
 pub mod sandbox;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

@@ -1,0 +1,191 @@
+//! The worker and an edge that misbehaves: time-outs, failures, answers that come twice or too late.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod shop;
+
+use std::sync::{Arc, Mutex};
+
+use diesel_async::RunQueryDsl;
+use payment_svc::{
+    commands,
+    domain::{Answer, Call, State},
+    gateway::{GatewayError, IntentState, RefundOutcome},
+    store::{calls, roots::Cause},
+};
+use service_kit::outside::OutsideCalls;
+use shop::{
+    Order, Shop,
+    gateways::{MockGateway, now, that_agrees},
+};
+use tokio::sync::Notify;
+
+fn order() -> Order {
+    Order::new("pm_card_visa")
+}
+
+fn no_answer<T>() -> Result<T, GatewayError> {
+    Err(GatewayError::NoAnswer("timed out".to_owned()))
+}
+
+fn that_makes_intents() -> MockGateway {
+    let mut gateway = MockGateway::new();
+    gateway.expect_create().returning(|_, intent| now(Ok(format!("pi_{}", intent.order_id))));
+    gateway
+}
+
+async fn authorising(gateway: MockGateway) -> (Shop<MockGateway>, Order) {
+    let (shop, order) = (Shop::new(gateway).await, order());
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    (shop, order)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_that_never_arrived_is_sent_again_with_the_same_key() {
+    let keys = Arc::new(Mutex::new(vec![]));
+    let (mut gateway, seen) = (that_makes_intents(), keys.clone());
+    gateway.expect_confirm().times(2).returning(move |key, _| {
+        let mut seen = seen.lock().unwrap();
+        seen.push(key);
+        now(if seen.len() == 1 { no_answer() } else { Ok(IntentState::Authorised) })
+    });
+    gateway.expect_look_up().times(1).returning(|_| now(Ok(IntentState::NotConfirmed)));
+    let (shop, order) = authorising(gateway).await;
+    assert_eq!(shop.payment(&order).await.intent, Some(format!("pi_{}", order.id)));
+    shop.make_due().await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["unknown Authorise", "authorized 2598"]);
+    let keys = keys.lock().unwrap();
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_time_out_an_order_that_nobody_awaits_is_cancelled_at_the_gateway() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().times(1).returning(|_, _| now(no_answer()));
+    gateway.expect_look_up().returning(|_| now(Ok(IntentState::NotConfirmed)));
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled)));
+    let (shop, order) = authorising(gateway).await;
+    shop.hear([order.released()]).await;
+    shop.make_due().await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["unknown Authorise", "voided 0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_done_is_put_off_and_says_nothing() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().times(1).returning(|_, _| now(Err(GatewayError::NotDone("can't connect".to_owned()))));
+    let (shop, order) = authorising(gateway).await;
+    assert!(shop.said().await.is_empty());
+    assert_eq!(shop.decided().await, ["authorise unfinished"]);
+    assert_eq!(shop.payment(&order).await.state, State::Authorizing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_that_nobody_knows_of_is_looked_up_before_it_is_repeated() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().returning(|_, _| now(Ok(IntentState::Authorised)));
+    gateway.expect_capture().times(1).returning(|_, _| now(no_answer()));
+    gateway.expect_look_up().times(1).returning(|_| now(Ok(IntentState::Captured)));
+    let (shop, order) = authorising(gateway).await;
+    shop.hear([order.confirmed()]).await;
+    shop.call_gateway().await;
+    shop.make_due().await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["authorized 2598", "unknown Capture", "captured 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_nobody_knows_of_is_found_by_its_own_id() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().returning(|_, _| now(Ok(IntentState::Authorised)));
+    gateway.expect_capture().returning(|_, _| now(Ok(IntentState::Captured)));
+    gateway.expect_refund().times(1).returning(|_, _| now(no_answer()));
+    gateway.expect_look_up_refund().times(1).returning(|_, _| now(Ok(Some(RefundOutcome::Accepted))));
+    let (shop, order) = authorising(gateway).await;
+    shop.hear([order.confirmed()]).await;
+    shop.call_gateway().await;
+    shop.hear([order.released()]).await;
+    shop.call_gateway().await;
+    shop.make_due().await;
+    shop.call_gateway().await;
+    let expected = ["authorized 2598", "captured 2598", "unknown Refund", "refunded 2598 remaining 0"];
+    assert_eq!(shop.said().await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn released_while_the_gateway_is_at_work_voids_what_it_brings() {
+    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let mut gateway = that_makes_intents();
+    let (tell, wait) = (asked.clone(), answer.clone());
+    gateway.expect_confirm().times(1).returning(move |_, _| {
+        let (tell, wait) = (tell.clone(), wait.clone());
+        Box::pin(async move {
+            tell.notify_one();
+            wait.notified().await;
+            Ok(IntentState::Authorised)
+        })
+    });
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled)));
+    let (shop, order) = (Arc::new(Shop::new(gateway).await), order());
+    shop.hear([order.placed(), order.reserved()]).await;
+    let working = tokio::spawn({
+        let shop = shop.clone();
+        async move { shop.call_gateway().await }
+    });
+    asked.notified().await;
+    shop.hear([order.released()]).await;
+    assert!(shop.said().await.is_empty());
+    answer.notify_one();
+    working.await.unwrap();
+    assert_eq!(shop.said().await, ["voided 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_twice_is_applied_once() {
+    let (shop, order) = (Shop::new(that_agrees()).await, order());
+    shop.hear([order.placed(), order.reserved()]).await;
+    let taken = shop.calls.take(10).await.unwrap();
+    for _ in 0..2 {
+        shop.calls.perform(taken[0].clone()).await.unwrap();
+    }
+    commands::settle(&mut *shop.db.conn().await, &taken[0], Answer::No { code: "late".to_owned() }).await.unwrap();
+    assert_eq!(shop.said().await, ["authorized 2598"]);
+    assert_eq!(shop.ledger(&order).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_a_worker_has_taken_is_left_to_it_for_a_while() {
+    let (shop, order) = (Shop::new(that_agrees()).await, order());
+    shop.hear([order.placed(), order.reserved()]).await;
+    assert_eq!(shop.calls.take(10).await.unwrap().len(), 1);
+    assert_eq!(shop.calls.take(10).await.unwrap().len(), 0);
+    shop.make_due().await;
+    assert_eq!(shop.calls.take(10).await.unwrap()[0].tries, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_has_one_unfinished_call_at_most() {
+    let (shop, order) = (Shop::new(that_agrees()).await, order());
+    shop.hear([order.placed(), order.reserved()]).await;
+    let payment = shop.payment(&order).await;
+    let second = calls::insert(&mut *shop.db.conn().await, &payment, Call::Void, &Cause::default()).await;
+    assert!(second.unwrap_err().to_string().contains("one_unfinished_call_a_payment"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_an_answer_name_what_caused_the_call() {
+    let (shop, order) = (Shop::new(that_agrees()).await, order());
+    shop.hear([order.placed()]).await;
+    let reserved = shop::record(order.reserved());
+    shop.hear_record(&reserved).await;
+    shop.call_gateway().await;
+    let id = reserved.headers.iter().find(|(name, _)| name == "ce_id").map(|(_, value)| value.clone()).unwrap();
+    let found = diesel::sql_query("select 1 from outbox where headers::text like $1")
+        .bind::<diesel::sql_types::Text, _>(format!("%ce_causationid%{id}%"))
+        .execute(&mut shop.db.conn().await)
+        .await
+        .unwrap();
+    assert_eq!(found, 1);
+}

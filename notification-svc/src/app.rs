@@ -1,6 +1,7 @@
 //! Wiring: HTTP, consumer, mail worker and relay under one shutdown token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
@@ -22,6 +23,8 @@ use crate::{GROUP, migrations};
 
 /// How many mails are on their way at the same time; each holds a connection to the mail server.
 const MAILS_AT_ONCE: usize = 8;
+/// How long a stop waits for mails under way. One that is cut off is sent again later, with the same Message-ID.
+const MAIL_DRAIN: Duration = Duration::from_secs(5);
 
 /// The service, bound and ready to run.
 pub struct App {
@@ -71,10 +74,7 @@ impl App {
         let http = part(&shutdown, async { self.http.run().await.context("serving HTTP") });
         let consumer = part(&shutdown, self.consumer.run(hearing.clone()));
         let (sending, stop) = (hearing.clone(), publishing.clone());
-        let mails = part(&shutdown, async move {
-            self.mails.run(sending).await;
-            Ok(())
-        });
+        let mails = part(&shutdown, send_mails(self.mails, sending));
         let relay = part(&shutdown, async move {
             self.relay.run(stop).await;
             Ok(())
@@ -102,6 +102,18 @@ fn part(
         let _ends_all = ends_all;
         work.await
     })
+}
+
+async fn send_mails(mails: Worker<Deliveries>, stop: CancellationToken) -> anyhow::Result<()> {
+    let too_late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(MAIL_DRAIN).await;
+    };
+    tokio::select! {
+        () = mails.run(stop.clone()) => {}
+        () = too_late => tracing::warn!("mails under way were cut off: they will be sent again"),
+    }
+    Ok(())
 }
 
 fn readiness(pool: &Pool, consumer: ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {

@@ -36,8 +36,14 @@ pub async fn record_delivery(pool: &Pool, this: &Try, outcome: Result<(), SendEr
             Next::Again { wait } => {
                 let (wait, said) = (wait.as_secs_f64(), error.to_string());
                 notifications::try_again(conn, this.id, this.attempt, wait, &said).await?;
-                let (order, template) = (this.order, this.template.as_str());
-                tracing::warn!(%order, template, attempt = this.attempt, wait_seconds = wait, error = said, "a mail was not taken");
+                tracing::warn!(
+                    order.id = %this.order,
+                    template = this.template,
+                    attempt = this.attempt,
+                    next_attempt_seconds = wait,
+                    error = said,
+                    "a mail was not taken"
+                );
                 Ok(())
             }
             Next::GiveUp => given_up(conn, this, &error.to_string()).await,

@@ -80,14 +80,21 @@ pub enum DecodeError {
         /// The version that can be read.
         known: &'static str,
     },
-    /// The value isn't what its type says.
-    #[error("the value is not a {type_name}: {source}")]
+    /// The value isn't what its type says. The message leaves out what stood in quotation marks: it may be a name or an
+    /// address, and messages end up in logs.
+    #[error("the value is not a {type_name}: {}", unquoted(source))]
     Malformed {
         /// As it stood in `ce_type`.
         type_name: String,
         /// What the JSON reader said: field, expectation, place.
         source: serde_json::Error,
     },
+}
+
+/// `invalid type: string "Ann Lee", expected ...` without Ann Lee.
+fn unquoted(error: &serde_json::Error) -> String {
+    let text = error.to_string().replace("\\\"", "");
+    text.split('"').enumerate().map(|(i, part)| if i % 2 == 0 { part } else { "\"...\"" }).collect()
 }
 
 macro_rules! each_topic {

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use outbox_relay::Mode;
 use secrecy::SecretString;
 use service_kit::config::{
     ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, Seconds, TelemetryConfig, Var,
@@ -61,6 +62,8 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// Log.
     pub telemetry: TelemetryConfig,
+    /// Who publishes the outbox.
+    pub relay: Mode,
     /// Where the money is.
     pub gateway: StripeConfig,
     /// How long after goods are held their payment may still be authorised.
@@ -74,10 +77,18 @@ impl Config {
         let database = DatabaseConfig::read(reader);
         let kafka = KafkaConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
+        let relay = reader.read(&outbox_relay::vars::RELAY);
         let gateway = read_gateway(reader);
         let deadline = reader.read::<Seconds>(&PAYMENT_DEADLINE);
-        let (http, database, kafka, telemetry) = (http?, database?, kafka?, telemetry?);
-        Some(Self { http, database, kafka, telemetry, gateway: gateway?, deadline: deadline?.0 })
+        Some(Self {
+            http: http?,
+            database: database?,
+            kafka: kafka?,
+            telemetry: telemetry?,
+            relay: relay?,
+            gateway: gateway?,
+            deadline: deadline?.0,
+        })
     }
 
     /// Reads the environment.

@@ -1,5 +1,6 @@
 //! Authorises, captures, voids and refunds through a payment gateway.
 
+pub mod app;
 pub mod commands;
 pub mod config;
 pub mod domain;
@@ -12,8 +13,13 @@ pub mod worker;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
+use service_kit::{shutdown, telemetry};
+
+pub use app::App;
 pub use config::Config;
 
+/// What the service is called in logs, metrics and messages.
+pub const NAME: &str = "payment-svc";
 /// `ce_source` of everything that is said here.
 pub const SOURCE: &str = "/payment-svc";
 /// The consumer group; dead letters go to `payment-svc.dlq`.
@@ -23,5 +29,15 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
 /// What the database needs: the kit's tables, the outbox, the service's own.
 pub fn migrations() -> Vec<EmbeddedMigrations> {
-    vec![service_kit::migrate::MIGRATIONS, outbox_relay::MIGRATIONS, MIGRATIONS]
+    vec![service_kit::MIGRATIONS, outbox_relay::MIGRATIONS, MIGRATIONS]
+}
+
+/// Reads the environment and serves until told to stop.
+///
+/// # Errors
+/// A bad configuration, a database that stays away, a taken port.
+pub async fn run() -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    telemetry::init(NAME, &config.telemetry)?;
+    App::build(config).await?.run_until(shutdown::signal()?).await
 }

@@ -12,19 +12,26 @@ use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 use outbox_relay::NewRow;
-use service_kit::consumer::{
-    DeadLetterCopy, DeadLetterSink, Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why,
+use service_kit::{
+    consumer::{
+        DeadLetterCopy, DeadLetterSink, Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why,
+    },
+    outside,
 };
 use shared_events::{DecodeError, Event, OrderEvent, OrderId, RefundId, Rejection, StockEvent, Topic};
 use uuid::Uuid;
 
 use crate::store::roots;
 
-/// The reactions, and the one thing that they are set up with.
+/// The reactions, and what they are set up with.
 #[derive(Clone, Debug)]
 pub struct PaymentReactions {
     /// How long after `stock.reserved` the gateway may still be asked to authorise.
     pub deadline: Duration,
+    /// Wakes the relay.
+    pub relay: outbox_relay::Nudge,
+    /// Wakes the worker that calls the gateway.
+    pub calls: outside::Nudge,
 }
 
 /// The topics that are heard.
@@ -62,6 +69,11 @@ impl Reactions for PaymentReactions {
             Event::Stock(StockEvent::Expired(expired)) => stock_expired::stop(conn, incoming, expired).await,
             _ => Ok(Handled::Ignored(Why::NotForUs)),
         }
+    }
+
+    fn committed(&self) {
+        self.relay.nudge();
+        self.calls.nudge();
     }
 }
 

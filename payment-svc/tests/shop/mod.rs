@@ -126,7 +126,9 @@ impl<G: PaymentGateway> Shop<G> {
     pub async fn new(gateway: G) -> Self {
         let db = TestDb::new(&migrations()).await;
         let calls = GatewayCalls::new(db.pool.clone(), Arc::new(gateway), Arc::new(SystemClock), || {});
-        Self { db, calls, reactions: PaymentReactions { deadline: Duration::from_secs(14 * 60) } }
+        let deadline = Duration::from_secs(14 * 60);
+        let reactions = PaymentReactions { deadline, relay: Default::default(), calls: Default::default() };
+        Self { db, calls, reactions }
     }
 
     pub async fn hear_record(&self, record: &Record) -> Outcome {

@@ -1,0 +1,126 @@
+//! Wiring: HTTP, consumer, gateway worker and relay under one shutdown token.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
+use service_kit::{
+    Pool,
+    clock::SystemClock,
+    consumer::{Consumer, ConsumerConfig, ConsumerHandle},
+    http::{self, HttpServer, Readiness},
+    migrate,
+    outside::Worker,
+    pool,
+};
+use shared_events::header;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config, GROUP, NAME,
+    gateway::Stripe,
+    http::{AppState, routes},
+    migrations,
+    reactions::{DeadLetters, PaymentReactions, subscriptions},
+    worker::GatewayCalls,
+};
+
+/// How many gateway calls are under way at the same time, at most: each holds a connection only before and after it.
+const CALLS_AT_ONCE: usize = 16;
+
+/// The service, bound and ready to run.
+pub struct App {
+    http: HttpServer,
+    consumer: Consumer<PaymentReactions, DeadLetters>,
+    worker: Worker<GatewayCalls<Stripe>>,
+    relay: Relay<KafkaPublisher>,
+    pool: Pool,
+    listening: CancellationToken,
+}
+
+impl App {
+    /// Migrates, connects and binds. Nothing is read, called or published before [`App::run_until`].
+    ///
+    /// # Errors
+    /// The database stays away, a migration fails, or the port is taken.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        migrate::migrate(&config.database.url, &migrations()).await?;
+        let pool = pool::open(&config.database).await?;
+        let relay = RelayConfig::new(NAME, config.database.url.clone(), &config.kafka.bootstrap);
+        let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
+        let (nudge, gateway) = (relay.nudge(), Arc::new(Stripe::new(config.gateway)?));
+        let calls = GatewayCalls::new(pool.clone(), gateway, Arc::new(SystemClock), move || nudge.nudge());
+        let worker = Worker::new("gateway", calls, CALLS_AT_ONCE);
+        let reactions = PaymentReactions { deadline: config.deadline, relay: relay.nudge(), calls: worker.nudge() };
+        let heard = ConsumerConfig::new(GROUP, &config.kafka);
+        let consumer = Consumer::new(heard, subscriptions(), pool.clone(), Arc::new(reactions), DeadLetters);
+        let listening = CancellationToken::new();
+        let ready = readiness(&pool, consumer.handle(), &relay);
+        let state = AppState { pool: pool.clone() };
+        let http = http::bind(NAME, config.http.addr, ready, listening.clone(), move |served| routes(served, &state))?;
+        Ok(Self { http, consumer, worker, relay, pool, listening })
+    }
+
+    /// The port it listens on.
+    pub const fn port(&self) -> u16 {
+        self.http.port()
+    }
+
+    /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
+    /// work flows: requests, what is heard, calls under way, what is still to be published.
+    ///
+    /// # Errors
+    /// The first part that failed.
+    pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let (hearing, calling) = (CancellationToken::new(), CancellationToken::new());
+        let publishing = CancellationToken::new();
+        let http = part(&shutdown, async { self.http.run().await.context("serving HTTP") });
+        let consumer = part(&shutdown, self.consumer.run(hearing.clone()));
+        let stop = calling.clone();
+        let worker = part(&shutdown, async move {
+            self.worker.run(stop).await;
+            Ok(())
+        });
+        let stop = publishing.clone();
+        let relay = part(&shutdown, async move {
+            self.relay.run(stop).await;
+            Ok(())
+        });
+
+        shutdown.cancelled().await;
+        self.listening.cancel();
+        let mut ended = vec![http.await];
+        hearing.cancel();
+        ended.push(consumer.await);
+        calling.cancel();
+        ended.push(worker.await);
+        publishing.cancel();
+        ended.push(relay.await);
+        self.pool.close();
+        ended.into_iter().try_for_each(|part| part.context("a part of the service panicked")?)
+    }
+}
+
+/// Runs a part of the service; when it ends, for whatever reason, everything is told to stop.
+fn part(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) -> JoinHandle<anyhow::Result<()>> {
+    let ends_all = shutdown.clone().drop_guard();
+    tokio::spawn(async move {
+        let _ends_all = ends_all;
+        work.await
+    })
+}
+
+fn readiness(pool: &Pool, consumer: ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
+    let (pool, relay) = (pool.clone(), relay.health());
+    Readiness::default()
+        .and("database", move || {
+            let pool = pool.clone();
+            async move { pool::answers(&pool).await }
+        })
+        .and("consumer", move || std::future::ready(consumer.is_well()))
+        .and("relay", move || std::future::ready(relay.well()))
+}

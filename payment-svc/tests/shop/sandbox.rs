@@ -30,6 +30,11 @@ impl Sandbox {
         Self { url, stop, _db: db }
     }
 
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The adapter, which waits a second for an answer.
     pub fn adapter(&self) -> Stripe {
         let timeout = Duration::from_secs(1);

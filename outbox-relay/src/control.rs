@@ -34,7 +34,7 @@ impl Control {
     pub async fn connect(config: &RelayConfig) -> anyhow::Result<Self> {
         let mut conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's session")?;
         // It is idle for long, on purpose.
-        conn.batch_execute(&format!("set idle_session_timeout = 0; listen {CHANNEL}")).await?;
+        conn.batch_execute("set idle_session_timeout = 0").await?;
         Ok(Self { conn })
     }
 
@@ -69,7 +69,9 @@ impl Control {
                     }
                 }
             }
-            sql::Ping {}.execute(&mut self.conn).await?;
+            if config.mode == Mode::External {
+                sql::Ping {}.execute(&mut self.conn).await?;
+            }
         }
     }
 
@@ -78,8 +80,10 @@ impl Control {
         self.conn.batch_execute(&format!("notify {CHANNEL}")).await
     }
 
-    /// Watches the session from now on: notifications become nudges, its end is told at once.
-    pub fn lead(self, nudge: Nudge, check: Duration) -> Leadership {
+    /// Watches the session from now on: notifications become nudges, its end is told at once. Only a leader listens:
+    /// one that stands by would pile up what it doesn't read.
+    pub async fn lead(mut self, nudge: Nudge, check: Duration) -> QueryResult<Leadership> {
+        self.conn.batch_execute(&format!("listen {CHANNEL}")).await?;
         let (lost, ended) = (CancellationToken::new(), CancellationToken::new());
         let watcher = tokio::spawn({
             let (lost, ended) = (lost.clone(), ended.clone());
@@ -91,7 +95,7 @@ impl Control {
                 lost.cancel();
             }
         });
-        Leadership { lost, ended, watcher: Some(watcher) }
+        Ok(Leadership { lost, ended, watcher: Some(watcher) })
     }
 }
 

@@ -46,10 +46,13 @@ impl Meters {
         meters
     }
 
-    pub fn published(&mut self, rows: usize, slowest: Duration) {
+    pub fn published(&mut self, rows: usize) {
         self.count.published += rows;
         self.published.increment(rows as u64);
-        self.publish_seconds.record(slowest.as_secs_f64());
+    }
+
+    pub fn took(&self, time: Duration) {
+        self.publish_seconds.record(time.as_secs_f64());
     }
 
     pub fn parked(&mut self, rows: usize) {

@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+/// With more gaps than this, neighbours are drawn together: a transaction that stays open for long, while others roll
+/// back, must cost neither memory nor ever longer statements.
+const MOST_GAPS: usize = 1_000;
+
 /// The read position and the gaps below it.
 ///
 /// Ids are drawn in order but committed in any: below the highest id seen lie ids that were not seen, and each may
@@ -56,6 +60,9 @@ impl Head {
         for id in ids {
             self.see(*id);
         }
+        if self.gaps.len() > MOST_GAPS {
+            self.draw_together();
+        }
         if covers_gaps && self.watch.as_ref().is_some_and(|watch| watch.holders.is_empty()) {
             self.close();
         }
@@ -107,6 +114,14 @@ impl Head {
                 self.gaps.insert(id + 1, high);
             }
         }
+    }
+
+    /// Makes one gap of every two. Rows between them that were seen are read again; whoever reads knows those that are
+    /// still under way, and the others are gone from the table.
+    fn draw_together(&mut self) {
+        let ranges: Vec<_> = std::mem::take(&mut self.gaps).into_iter().collect();
+        let pairs = ranges.chunks(2).filter_map(|pair| Some((pair.first()?.0, pair.last()?.1)));
+        self.gaps = pairs.collect();
     }
 
     /// Closes the gaps up to what was watched.
@@ -176,6 +191,22 @@ mod tests {
         assert_eq!(gaps(&head), [(1, 3), (5, 9)]);
         head.read(&[5, 11], false);
         assert!(head.closed(), "it reached beyond the position, so it had all of the gaps");
+    }
+
+    #[test]
+    fn gaps_stay_few_however_many_transactions_roll_back_while_one_is_open() {
+        let mut head = Head::default();
+        for id in 1..=100_000 {
+            head.read(&[id * 2], true);
+            head.holders(&["open".to_owned()]);
+        }
+        assert!(head.gaps.len() <= MOST_GAPS);
+        assert_eq!((head.floor(), head.position()), (0, 200_000));
+        let covers = |id| head.gaps.range(..=id).next_back().is_some_and(|(_, high)| id <= *high);
+        assert!((1..=100_000).all(|n| covers(n * 2 - 1)), "no gap is forgotten");
+        head.holders(&[]);
+        head.read(&[], true);
+        assert!(!head.closed() && head.floor() > 0, "up to the position that was noted first");
     }
 
     #[test]

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
@@ -163,8 +162,10 @@ impl Publisher for KafkaPublisher {
             // Flushing and ending a producer block.
             let ended = tokio::task::spawn_blocking(move || {
                 if !patience.is_zero() {
-                    let _ = producer.flush(patience); // what is not acknowledged by then is given up below
+                    let _ = producer.flush(patience); // what is not acknowledged by then is given up
                 }
+                // Before the drop, which first waits for the producer's thread while the client goes on sending.
+                producer.purge(PurgeConfig::default().queue().inflight());
                 drop(producer);
             });
             if ended.await.is_err() {

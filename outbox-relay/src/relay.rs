@@ -121,7 +121,7 @@ impl<P: Publisher> Relay<P> {
             return Ok(());
         }
         backoff.reset();
-        let leadership = control.lead(self.nudge.clone(), self.config.upkeep);
+        let leadership = control.lead(self.nudge.clone(), self.config.upkeep).await?;
         tracing::info!(relay = self.config.name, "leads");
         let ended = self.lead(&leadership, stop).await;
         // Whatever is still with the publisher is given up before another may lead: it will be published again.
@@ -152,7 +152,7 @@ impl<P: Publisher> Relay<P> {
         if !control.try_lead().await? {
             return Ok(BatchOutcome::StandingBy);
         }
-        let leadership = control.lead(self.nudge.clone(), self.config.upkeep);
+        let leadership = control.lead(self.nudge.clone(), self.config.upkeep).await?;
         let conn = working_connection(&self.config).await?;
         let mut term = Term::new(&self.config, conn);
         let outage = tokio::select! {

@@ -120,7 +120,8 @@ impl<'a> Term<'a> {
         for row in rows {
             let bytes = usize::try_from(row.6 - before).unwrap_or_default();
             before = row.6;
-            if row.5 {
+            // A gap that was drawn together from several may hold rows that are under way already.
+            if row.5 || self.in_flight.contains_key(&row.0) {
                 continue;
             }
             self.in_flight.insert(row.0, UnderWay { bytes, since });
@@ -199,14 +200,17 @@ impl<'a> Term<'a> {
         if ids.is_empty() {
             return Ok(());
         }
-        let mut slowest = Duration::ZERO;
+        let mut oldest = None;
         for id in &ids {
             if let Some(under_way) = self.in_flight.remove(id) {
                 self.in_flight_bytes = self.in_flight_bytes.saturating_sub(under_way.bytes);
-                slowest = slowest.max(under_way.since.elapsed());
+                oldest = oldest.min(Some(under_way.since)).or(Some(under_way.since));
             }
         }
-        self.meters.published(ids.len(), slowest);
+        if let Some(since) = oldest {
+            self.meters.took(since.elapsed());
+        }
+        self.meters.published(ids.len());
         sql::DeleteRows { ids }.execute(&mut self.conn).await?;
         Ok(())
     }
@@ -254,7 +258,7 @@ impl<'a> Term<'a> {
             match self.publish_alone(row, publisher).await {
                 Ok(()) => {
                     sql::DeleteParked { id }.execute(&mut self.conn).await?;
-                    self.meters.published(1, Duration::ZERO);
+                    self.meters.published(1);
                 }
                 Err(Failure::Outage(why)) => return Ok(Some(why)),
                 Err(Failure::Refused(reason)) => {
@@ -269,10 +273,12 @@ impl<'a> Term<'a> {
     /// Publishes one row while nothing else is under way, and waits for the answer.
     async fn publish_alone(&mut self, row: ReadRow, publisher: &mut impl Publisher) -> Result<(), Failure> {
         let mut reports = Vec::new();
+        let since = Instant::now();
         publisher.publish(&[self.dressed(row)]);
         while reports.is_empty() {
             publisher.reports(&mut reports).await;
         }
+        self.meters.took(since.elapsed());
         let outcome = reports.swap_remove(0).outcome;
         if outcome.is_err() {
             publisher.withdraw(Duration::ZERO, &mut reports).await;

@@ -1,4 +1,5 @@
 //! A leader that is gone with batches in flight: another takes over, nothing is lost, nothing overtakes.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
 mod support;
 

@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use outbox_relay::{BatchOutcome, Relay, parked};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap};
@@ -88,19 +86,18 @@ async fn a_retry_publishes_the_parked_rows_first_and_one_that_is_refused_again_s
     assert_eq!(relay.run_once().await.unwrap(), BatchOutcome::Idle);
     assert_eq!(count(&db, "outbox_parked where asked is null").await, 3, "it was refused again, and asks no more");
 
-    allow_large(&topic).await;
+    let larger = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("max.message.bytes", "1000000");
+    admin(&kafka_bootstrap()).alter_configs([&larger], &AdminOptions::new()).await.unwrap();
     commit(&db, vec![row(&topic, "bad", 5)]).await;
-    parked::retry(&mut *db.conn().await, &topic, "bad").await.unwrap();
-    while relay.run_once().await.unwrap() != BatchOutcome::Idle {}
-    assert_eq!((count(&db, "outbox_parked").await, count(&db, "outbox").await), (0, 0));
+    let _running = run(&db);
+    eventually("the broker knows the new limit and all is published", SOON, async || {
+        parked::retry(&mut *db.conn().await, &topic, "bad").await.unwrap();
+        count(&db, "outbox_parked").await == 0
+    })
+    .await;
+    emptied(&db).await;
     let seen = first_appearances(&read(&topic).await);
     assert_eq!((&seen["bad"], &seen["good"]), (&vec![1, 2, 3, 4, 5], &vec![1, 2, 3, 4]));
-}
-
-async fn allow_large(topic: &str) {
-    let config = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", "1000000");
-    admin(&kafka_bootstrap()).alter_configs([&config], &AdminOptions::new()).await.unwrap();
-    tokio::task::yield_now().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,11 +105,9 @@ async fn a_topic_that_is_not_there_is_an_outage_and_parks_nothing() {
     let db = used_database().await;
     let name = service_kit::testing::unique("later");
     commit(&db, (1..=3).map(|number| row(&name, "k", number)).collect()).await;
-    let mut publisher_config = relay_to_tests_kafka(&db);
-    publisher_config.upkeep = Duration::from_millis(20);
     let publisher = outbox_relay::KafkaPublisher::new(&kafka_bootstrap(), 400, 4 << 20)
         .with("topic.metadata.propagation.max.ms", "300");
-    let mut relay = Relay::new(publisher_config, publisher);
+    let mut relay = Relay::new(relay_to_tests_kafka(&db), publisher);
     let outcome = relay.run_once().await.unwrap();
     assert!(matches!(outcome, BatchOutcome::Outage(_)), "{outcome:?}");
     assert_eq!((count(&db, "outbox").await, count(&db, "outbox_parked").await), (3, 0));

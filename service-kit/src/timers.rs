@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use tokio_util::sync::CancellationToken;
@@ -49,15 +51,38 @@ pub trait Timers: Send + Sync + 'static {
 /// # Errors
 /// The database's.
 pub async fn set(conn: &mut AsyncPgConnection, kind: &str, key: &str, due_at: DateTime<Utc>) -> QueryResult<()> {
-    let anew = (timers::due_at.eq(due_at), timers::attempts.eq(0), timers::not_before.eq(DateTime::<Utc>::UNIX_EPOCH));
-    diesel::insert_into(timers::table)
-        .values((timers::kind.eq(kind), timers::key.eq(key), timers::key_hash.eq(key_hash(key)), anew))
-        .on_conflict((timers::kind, timers::key))
-        .do_update()
-        .set(anew)
-        .execute(conn)
-        .await
-        .map(drop)
+    Set { kind, key, key_hash: key_hash(key), due_at }.execute(conn).await.map(drop)
+}
+
+/// Written by hand with a static id, so that it stays prepared: an upsert of diesel's is parsed each time.
+struct Set<'a> {
+    kind: &'a str,
+    key: &'a str,
+    key_hash: i32,
+    due_at: DateTime<Utc>,
+}
+
+impl QueryFragment<Pg> for Set<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("insert into timers (kind, key, key_hash, due_at) values (");
+        out.push_bind_param::<Text, _>(self.kind)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(self.key)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Integer, _>(&self.key_hash)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Timestamptz, _>(&self.due_at)?;
+        out.push_sql(
+            ") on conflict (kind, key) \
+             do update set due_at = excluded.due_at, attempts = 0, not_before = 'epoch'",
+        );
+        Ok(())
+    }
+}
+
+impl QueryId for Set<'_> {
+    type QueryId = Set<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
 }
 
 /// Cancels the timer of this kind for `key`; there may be none.

@@ -1,6 +1,7 @@
 //! Answers that were given under an `Idempotency-Key`, so that a retried POST gets the first one again.
 
 use chrono::{DateTime, Utc};
+use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -39,10 +40,13 @@ pub enum Claim {
     InFlight,
 }
 
-#[derive(QueryableByName)]
-struct Locked {
-    #[diesel(sql_type = Bool)]
-    locked: bool,
+define_sql_function! {
+    /// Whether the lock was free; it is ours until the transaction ends.
+    fn pg_try_advisory_xact_lock(lock: BigInt) -> Bool;
+}
+define_sql_function! {
+    /// A number for a text.
+    fn hashtextextended(text: Text, seed: BigInt) -> BigInt;
 }
 
 /// Claims the key for this transaction by a try-lock that ends with it: nobody ever waits for another's request, and
@@ -51,9 +55,8 @@ struct Locked {
 /// # Errors
 /// The database's.
 pub async fn claim(conn: &mut AsyncPgConnection, once: &Once) -> QueryResult<Claim> {
-    let try_lock = "select pg_try_advisory_xact_lock(hashtextextended('idempotency-key ' || $1, 0)) as locked";
-    let lock: Locked = diesel::sql_query(try_lock).bind::<Text, _>(&once.key).get_result(conn).await?;
-    if !lock.locked {
+    let lock = hashtextextended(format!("idempotency-key {}", once.key), 0);
+    if !diesel::select(pg_try_advisory_xact_lock(lock)).get_result::<bool>(conn).await? {
         return Ok(Claim::InFlight);
     }
     let columns = (idempotency_keys::request, idempotency_keys::location, idempotency_keys::body);

@@ -7,6 +7,7 @@ pub mod orders;
 pub mod products;
 pub mod roots;
 mod rows;
+mod save;
 
 pub use dead_letters::DeadLetters;
 pub use error::AnnounceError;

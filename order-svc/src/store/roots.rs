@@ -9,7 +9,8 @@ use shared_events::{Counts, Event, EventId, Message, OrderId, Said, Topic, speak
 use uuid::Uuid;
 
 use super::AnnounceError;
-use super::rows::{RootRow, json};
+use super::rows::RootRow;
+use super::save::Save;
 use crate::SOURCE;
 use crate::domain::Progress;
 use crate::schema::orders;
@@ -23,7 +24,8 @@ pub struct Root {
     pub ranks: Ranks,
     /// Counts changes.
     pub version: i64,
-    pub(super) said: i64,
+    /// Counts what was said on `orders.v1`.
+    pub said: i64,
 }
 
 /// The `ce_sequence` of the last fact heard, topic by topic; topics are never compared.
@@ -95,7 +97,8 @@ pub async fn announce(
     now: DateTime<Utc>,
 ) -> Result<(), AnnounceError> {
     let rows = outbox_rows(root, events, because_of, now)?;
-    save(conn, root, now).await?;
+    root.version += 1;
+    Save::new(root, now)?.execute(conn).await?;
     Ok(outbox_relay::append_all(conn, rows).await?)
 }
 
@@ -118,24 +121,4 @@ fn outbox_row(message: Message) -> NewRow {
         headers: message.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         payload: message.value,
     }
-}
-
-async fn save(conn: &mut AsyncPgConnection, root: &mut Root, now: DateTime<Utc>) -> QueryResult<()> {
-    root.version += 1;
-    let Progress { order_id, status, facts, .. } = &root.progress;
-    diesel::update(orders::table.find(order_id.0))
-        .set((
-            orders::status.eq(status.name()),
-            orders::reason.eq(status.reason().map(|reason| reason.as_str())),
-            orders::facts.eq(json(facts)?),
-            orders::stock_rank.eq(root.ranks.stock),
-            orders::payment_rank.eq(root.ranks.payment),
-            orders::shipment_rank.eq(root.ranks.shipment),
-            orders::version.eq(root.version),
-            orders::said.eq(root.said),
-            orders::updated_at.eq(now),
-        ))
-        .execute(conn)
-        .await
-        .map(drop)
 }

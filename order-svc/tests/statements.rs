@@ -1,0 +1,62 @@
+//! Statements that run for every order or every fact stay prepared on their connection.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::*;
+use diesel::sql_types::Text;
+use diesel::{QueryableByName, sql_query};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use order_svc::store::answers::{self, Answer, Once};
+use order_svc::store::{AnnounceError, orders, products, roots};
+use service_kit::timers;
+
+#[derive(QueryableByName)]
+struct Prepared {
+    #[diesel(sql_type = Text)]
+    statement: String,
+}
+
+/// What the transactions of placing an order and of hearing a fact do, on one connection.
+async fn place_and_hear(conn: &mut AsyncPgConnection) -> Result<(), AnnounceError> {
+    let now = chrono::Utc::now();
+    let once = Once { key: "k-1".to_owned(), request: vec![1] };
+    answers::claim(conn, &once).await?;
+    let products = products::find(conn, &["TEA"]).await?;
+    let order = wish(&[("TEA", 1)]).place(&products, now, now).unwrap();
+    let id = order.placed.order_id;
+    orders::insert(conn, &order).await?;
+    timers::set(conn, "order_deadline", &id.to_string(), now).await?;
+    answers::keep(conn, &once, id, &Answer { location: String::new(), body: vec![] }, now).await?;
+
+    roots::lock_all(conn, &[id.0]).await?;
+    let mut root = roots::lock(conn, id).await?.unwrap();
+    roots::announce(conn, &mut root, &[], None, now).await?;
+    timers::cancel(conn, "order_deadline", &id.to_string()).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn placing_and_hearing_parse_no_statement_twice() {
+    let shop = Shop::new().await;
+    let conn = &mut shop.db.conn().await;
+    conn.transaction(async |conn| place_and_hear(conn).await).await.unwrap();
+    let all = "select lower(replace(statement, '\"', '')) as statement from pg_prepared_statements";
+    let prepared: Vec<Prepared> = sql_query(all).load(conn).await.unwrap();
+    for start in [
+        "select pg_try_advisory_xact_lock",
+        "select idempotency_keys.",
+        "select products.",
+        "insert into orders",
+        "insert into outbox",
+        "insert into timers",
+        "insert into idempotency_keys",
+        "select orders.id from orders",
+        "select orders.id, orders.pieces",
+        "update orders",
+        "delete from timers",
+    ] {
+        assert!(prepared.iter().any(|known| known.statement.starts_with(start)), "{start}");
+    }
+}

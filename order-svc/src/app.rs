@@ -10,7 +10,7 @@ use service_kit::clock::{Clock, SystemClock};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::{Pool, migrate, pool, timers};
-use shared_events::{Topic, header};
+use shared_events::header;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use crate::commands::forget_answers;
 use crate::config::Config;
 use crate::deadline::Deadlines;
 use crate::http::{AppState, routes};
+use crate::prices::PricesKnown;
 use crate::reactions::{OrderReactions, subscriptions};
 use crate::store::DeadLetters;
 use crate::{GROUP, NAME, migrations};
@@ -31,6 +32,7 @@ pub struct App {
     consumer: Consumer<OrderReactions, DeadLetters>,
     relay: Relay<KafkaPublisher>,
     deadlines: Deadlines,
+    prices_known: PricesKnown,
     pool: Pool,
     clock: Arc<dyn Clock>,
     listening: CancellationToken,
@@ -51,18 +53,18 @@ impl App {
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
         let deadlines = Deadlines::new(clock.clone(), relay.nudge());
-        let catalogue = consumer.handle();
+        let prices_known = PricesKnown::remembered(&pool).await?;
         let state = AppState {
             pool: pool.clone(),
             clock: clock.clone(),
             deadline: config.order_deadline,
-            prices_known: Arc::new(move || catalogue.caught_up(Topic::Products.name())),
+            prices_known: prices_known.clone(),
             nudge: relay.nudge(),
         };
         let listening = CancellationToken::new();
         let ready = readiness(&pool, consumer.handle(), &relay);
         let http = http::bind(NAME, config.http.addr, ready, listening.clone(), routes(Data::new(state)))?;
-        Ok(Self { http, consumer, relay, deadlines, pool, clock, listening })
+        Ok(Self { http, consumer, relay, deadlines, prices_known, pool, clock, listening })
     }
 
     /// The port it listens on.
@@ -78,6 +80,7 @@ impl App {
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (hearing, publishing) = (CancellationToken::new(), CancellationToken::new());
         let heard = self.consumer.handle();
+        let learning = tokio::spawn(self.prices_known.learn(self.pool.clone(), heard.clone(), hearing.clone()));
         let http = part(&shutdown, async { self.http.run().await.context("serving HTTP") });
         let consumer = part(&shutdown, self.consumer.run(hearing.clone()));
         let (pool, stop) = (self.pool.clone(), hearing.clone());
@@ -97,6 +100,7 @@ impl App {
         let mut ended = vec![http.await];
         hearing.cancel();
         ended.extend([consumer.await, deadlines.await, housekeeping.await]);
+        ended.push(learning.await.map(Ok));
         publishing.cancel();
         ended.push(relay.await);
         self.pool.close();

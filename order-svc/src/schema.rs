@@ -41,3 +41,10 @@ diesel::table! {
         created_at -> Timestamptz,
     }
 }
+
+diesel::table! {
+    catalogue_read (once) {
+        once -> Bool,
+        read_at -> Timestamptz,
+    }
+}

@@ -5,13 +5,13 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::web::Data;
 use common::*;
 use futures_util::future::join_all;
 use order_svc::http::{AppState, routes};
+use order_svc::prices::PricesKnown;
 use outbox_relay::Nudge;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ struct Server {
     shop: Shop,
     url: String,
     client: reqwest::Client,
-    prices_known: Arc<AtomicBool>,
+    prices_known: PricesKnown,
     stop: CancellationToken,
 }
 
@@ -36,14 +36,19 @@ impl Drop for Server {
 
 impl Server {
     async fn new() -> Self {
+        let server = Self::before_prices_are_known().await;
+        server.prices_known.set();
+        server
+    }
+
+    async fn before_prices_are_known() -> Self {
         let shop = Shop::new().await;
-        let prices_known = Arc::new(AtomicBool::new(true));
-        let known = prices_known.clone();
+        let prices_known = PricesKnown::default();
         let state = Data::new(AppState {
             pool: shop.db.pool.clone(),
             clock: Arc::new(SystemClock),
             deadline: Duration::from_secs(20 * 60),
-            prices_known: Arc::new(move || known.load(Ordering::SeqCst)),
+            prices_known: prices_known.clone(),
             nudge: Nudge::default(),
         });
         let stop = CancellationToken::new();
@@ -205,12 +210,24 @@ async fn a_body_that_is_no_json_is_malformed_and_a_huge_one_too_large() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_prices_are_known_an_order_is_answered_with_503() {
-    let server = Server::new().await;
-    server.prices_known.store(false, Ordering::SeqCst);
+    let server = Server::before_prices_are_known().await;
     let answer = server.post(&order()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers().contains_key("retry-after"));
     assert_eq!(server.shop.count("select count(*) from orders").await, 0);
+    server.prices_known.set();
+    assert_eq!(server.post(&order()).await.status(), StatusCode::ACCEPTED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prices_that_were_known_once_are_known_after_a_restart() {
+    let shop = Shop::new().await;
+    assert!(!PricesKnown::remembered(&shop.db.pool).await.unwrap().get());
+    let conn = &mut shop.db.conn().await;
+    for _ in 0..2 {
+        order_svc::store::products::note_read(conn).await.unwrap();
+    }
+    assert!(PricesKnown::remembered(&shop.db.pool).await.unwrap().get());
 }
 
 #[tokio::test(flavor = "multi_thread")]

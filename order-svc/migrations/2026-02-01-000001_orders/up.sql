@@ -33,6 +33,12 @@ create table products (
     status   text   not null
 );
 
+-- Has one row once products.v1 was read to an end; from then on prices are known, whether Kafka is there or not.
+create table catalogue_read (
+    once    boolean primary key default true check (once),
+    read_at timestamptz not null default now()
+);
+
 -- Answers that were given to a POST with an Idempotency-Key; only 202s. The request is kept as a hash.
 create table idempotency_keys (
     key        text primary key,

@@ -13,6 +13,8 @@ use outbox_relay::Nudge;
 use service_kit::Pool;
 use service_kit::clock::Clock;
 
+use crate::prices::PricesKnown;
+
 /// What handlers share.
 #[derive(Clone)]
 pub struct AppState {
@@ -22,8 +24,8 @@ pub struct AppState {
     pub clock: Arc<dyn Clock>,
     /// How long an order may stay pending.
     pub deadline: Duration,
-    /// Whether `products.v1` has been read once.
-    pub prices_known: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Whether `products.v1` was read once.
+    pub prices_known: PricesKnown,
     /// Wakes the relay after a commit.
     pub nudge: Nudge,
 }

@@ -26,7 +26,7 @@ pub async fn place(
         None => None,
     };
     let wish = request.into_wish().checked().map_err(super::problem::refused)?;
-    let command = PlaceOrder { wish, once, deadline: state.deadline, prices_known: (state.prices_known)() };
+    let command = PlaceOrder { wish, once, deadline: state.deadline, prices_known: state.prices_known.get() };
     let answer = commands::place_order(&state.pool, &*state.clock, command, answer).await?;
     state.nudge.nudge();
     Ok(HttpResponse::Accepted()

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::define_sql_function;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use shared_events::OrderId;
 

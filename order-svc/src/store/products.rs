@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -9,7 +10,7 @@ use shared_events::{Money, ProductState, ProductStatus, Sku};
 
 use super::rows::{failed, unreadable};
 use crate::domain::Product;
-use crate::schema::products;
+use crate::schema::{catalogue_read, products};
 
 type Row = (String, String, i64, String, String);
 
@@ -48,6 +49,23 @@ pub async fn find(conn: &mut AsyncPgConnection, skus: &[&str]) -> QueryResult<BT
     let columns = (products::sku, products::name, products::price, products::currency, products::status);
     let query = products::table.filter(products::sku.eq_any(skus)).select(columns);
     query.load::<Row>(conn).await?.into_iter().map(product).collect()
+}
+
+/// Whether `products.v1` was ever read to an end, by this process or one before it.
+///
+/// # Errors
+/// The database's.
+pub async fn were_read(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
+    diesel::select(exists(catalogue_read::table.select(catalogue_read::once))).get_result(conn).await
+}
+
+/// Notes that `products.v1` was read to an end.
+///
+/// # Errors
+/// The database's.
+pub async fn note_read(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    let note = diesel::insert_into(catalogue_read::table).values(catalogue_read::once.eq(true));
+    note.on_conflict_do_nothing().execute(conn).await.map(drop)
 }
 
 fn product((sku, name, price, currency, status): Row) -> QueryResult<(Sku, Product)> {

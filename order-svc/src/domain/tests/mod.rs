@@ -3,6 +3,7 @@
 mod cancelling;
 mod dance;
 mod every_transition;
+mod interleavings;
 mod placing;
 mod waiting;
 

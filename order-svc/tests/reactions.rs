@@ -196,3 +196,31 @@ async fn only_a_pending_order_has_a_deadline_timer() {
     let mine = format!("select count(*) from timers where kind = 'order_deadline' and key = '{pending}'");
     assert_eq!(shop.count(&mine).await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_can_not_be_read_parks_its_order_and_no_other() {
+    let shop = Shop::new().await;
+    let (one, other) = (shop.place().await, shop.place().await);
+    let mut poison = shop.record(reserved(one));
+    poison.value = Some(b"{}".to_vec());
+    assert!(matches!(shop.hear_record(&poison).await, Outcome::DeadLettered(_)));
+    assert_eq!(shop.hear(committed(one)).await, Outcome::QueuedBehind);
+    assert_eq!(shop.hear(reserved(other)).await, Outcome::Applied);
+    let copies = format!("select count(*) from outbox where topic = 'order-svc.dlq' and key = '{one}'");
+    assert_eq!(shop.count(&copies).await, 1);
+    assert_eq!(shop.order(one).await.version, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fact_is_said_to_be_because_of_the_event_that_was_heard() {
+    let shop = Shop::new().await;
+    let id = shop.place().await;
+    let authorized = shop.record(authorized(id));
+    shop.hear_record(&authorized).await;
+    let cause = authorized.header("ce_id").unwrap();
+    let because = format!(
+        "select count(*) from outbox cross join json_array_elements(headers) h \
+         where h.value ->> 0 = 'ce_causationid' and h.value ->> 1 = '{cause}'"
+    );
+    assert_eq!(shop.count(&because).await, 1);
+}

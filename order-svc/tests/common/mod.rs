@@ -12,11 +12,11 @@ use diesel_async::RunQueryDsl;
 use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
 use order_svc::domain::{Order, Wish};
 use order_svc::reactions::OrderReactions;
-use order_svc::store;
 use order_svc::store::answers::Answer;
+use order_svc::store::{self, DeadLetters};
 use outbox_relay::Nudge;
 use service_kit::clock::SystemClock;
-use service_kit::consumer::testing::{NoCopies, react_as};
+use service_kit::consumer::testing::react_as;
 use service_kit::consumer::{Outcome, Record, Subscription};
 use service_kit::testing::TestDb;
 use shared_events::*;
@@ -91,7 +91,7 @@ impl Shop {
         } else {
             Subscription::inbox(topic)
         };
-        react_as(&self.db.pool, "order-svc", &subscription, &self.reactions, &NoCopies, record).await.unwrap()
+        react_as(&self.db.pool, "order-svc", &subscription, &self.reactions, &DeadLetters, record).await.unwrap()
     }
 
     pub async fn hear(&self, event: impl Into<Event>) -> Outcome {
@@ -127,7 +127,7 @@ impl Shop {
     pub async fn said(&self, id: OrderId) -> Vec<String> {
         let outbox = "select h.value ->> 1 as event_type, (s.value ->> 1)::bigint as sequence from outbox \
                       cross join json_array_elements(headers) h cross join json_array_elements(headers) s \
-                      where key = $1 and h.value ->> 0 = 'ce_type' and s.value ->> 0 = 'ce_sequence' order by id";
+                      where topic = 'orders.v1' and key = $1 and h.value ->> 0 = 'ce_type' and s.value ->> 0 = 'ce_sequence' order by id";
         let conn = &mut self.db.conn().await;
         let said: Vec<Said> = sql_query(outbox).bind::<Text, _>(id.to_string()).load(conn).await.unwrap();
         let sequences: Vec<i64> = said.iter().map(|said| said.sequence).collect();

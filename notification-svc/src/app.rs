@@ -50,7 +50,7 @@ impl App {
         let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
         let nudge = relay.nudge();
         let mails = Worker::new("mail", Deliveries::new(pool.clone(), sender, move || nudge.nudge()), MAILS_AT_ONCE);
-        let reactions = Arc::new(NotificationReactions::new(templates));
+        let reactions = Arc::new(NotificationReactions::new(templates, mails.nudge()));
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLettersToOutbox);
         let listening = CancellationToken::new();

@@ -139,7 +139,8 @@ async fn the_kit_reads_headers_as_shared_events_writes_them() {
 #[test]
 fn a_type_from_the_future_is_told_apart_from_poison() {
     use service_kit::consumer::Undecodable;
-    let reactions = NotificationReactions::new(notification_svc::domain::Templates::new().unwrap());
+    let templates = notification_svc::domain::Templates::new().unwrap();
+    let reactions = NotificationReactions::new(templates, service_kit::outside::Nudge::default());
     assert_eq!(reactions.decode("order.wrapped.v1", b"{}").unwrap_err(), Undecodable::UnknownType);
     assert!(matches!(reactions.decode("order.placed.v2", b"{}"), Err(Undecodable::Poison(_))));
     assert!(matches!(reactions.decode("order.placed.v1", b"{}"), Err(Undecodable::Poison(_))));

@@ -10,6 +10,7 @@ mod tell;
 
 use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
+use service_kit::outside::Nudge;
 use shared_events::{DecodeError, Event, OrderEvent, OrderId, PaymentEvent, ShipmentEvent, Topic};
 
 use crate::domain::Templates;
@@ -25,12 +26,13 @@ pub fn subscriptions() -> Vec<Subscription> {
 /// The reactions of notification-svc.
 pub struct NotificationReactions {
     templates: Templates,
+    mails: Nudge,
 }
 
 impl NotificationReactions {
-    /// Reactions that write letters with `templates`.
-    pub const fn new(templates: Templates) -> Self {
-        Self { templates }
+    /// Reactions that write letters with `templates` and wake the worker that has them sent.
+    pub const fn new(templates: Templates, mails: Nudge) -> Self {
+        Self { templates, mails }
     }
 }
 
@@ -60,6 +62,10 @@ impl Reactions for NotificationReactions {
             Event::Payment(PaymentEvent::Refunded(e)) => payment_refunded::tell(conn, texts, incoming, e).await,
             _ => Ok(Handled::Ignored(Why::NotForUs)),
         }
+    }
+
+    fn committed(&self) {
+        self.mails.nudge();
     }
 }
 

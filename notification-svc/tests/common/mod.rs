@@ -12,6 +12,7 @@ use notification_svc::reactions::NotificationReactions;
 use notification_svc::store::notifications::{self, Due, Filter, Notification};
 use service_kit::consumer::testing::react;
 use service_kit::consumer::{Outcome, Record};
+use service_kit::outside::Nudge;
 use service_kit::testing::TestDb;
 use shared_events::*;
 
@@ -34,7 +35,7 @@ impl Counts for Shop {
 impl Shop {
     pub async fn new() -> Self {
         let db = TestDb::new(&notification_svc::migrations()).await;
-        let reactions = NotificationReactions::new(Templates::new().unwrap());
+        let reactions = NotificationReactions::new(Templates::new().unwrap(), Nudge::default());
         Self { db, reactions, said: HashMap::new(), clock: Utc::now() - Duration::hours(1) }
     }
 

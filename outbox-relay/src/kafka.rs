@@ -17,7 +17,7 @@ const REPORTS: usize = 10_000;
 
 /// Publishes to Kafka.
 ///
-/// The producer is made when the first row comes, so a relay that stands by holds no connection to the brokers.
+/// The producer is made when the relay begins to lead: one that stands by holds no connection to the brokers.
 pub struct KafkaPublisher {
     config: ClientConfig,
     running: Option<Running>,
@@ -116,6 +116,13 @@ impl KafkaPublisher {
 }
 
 impl Publisher for KafkaPublisher {
+    /// Meeting the brokers and getting a producer's id takes half a second.
+    fn warm_up(&mut self) {
+        if let Err(error) = self.start() {
+            tracing::error!(%error, "no Kafka producer can be made from this configuration");
+        }
+    }
+
     fn publish(&mut self, rows: &[OutboxRow]) {
         let mut refused = Vec::new();
         let refuse = |row: &OutboxRow, failure| Report { id: row.id, outcome: Err(failure) };

@@ -51,6 +51,7 @@ impl<'a, P: Publisher> Lead<'a, P> {
     /// Works until told to stop; then waits for what is under way.
     pub async fn until(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         self.state.send_replace(State::Leading);
+        self.publisher.warm_up();
         while !stop.is_cancelled() {
             if self.term.suspicious() || (self.asked && self.term.settled()) {
                 let outage = tokio::select! {

@@ -41,6 +41,9 @@ pub enum Failure {
 /// After the first failure it must take no more (report [`Failure::Outage`] for what it is given) until
 /// [`withdraw`](Publisher::withdraw) was called: a later row of the same key would overtake the one that failed.
 pub trait Publisher: Send + 'static {
+    /// Told when this relay begins to lead: whatever takes time before the first row can go out is begun now.
+    fn warm_up(&mut self) {}
+
     /// Takes rows without waiting for the broker; reports come later. The relay bounds what is under way.
     fn publish(&mut self, rows: &[OutboxRow]);
 

@@ -5,13 +5,13 @@ mod support;
 use diesel::sql_query;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use outbox_relay::{BatchOutcome, Relay, append};
-use service_kit::testing::eventually;
+use service_kit::testing::{TestDb, eventually};
 use support::{
     SOON, Traffic, commit, count, first_appearances, holds, read, relay_to_tests_kafka, row, topic, used_database,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-fn run(db: &service_kit::testing::TestDb) -> DropGuard {
+fn run(db: &TestDb) -> DropGuard {
     let stop = CancellationToken::new();
     tokio::spawn(Relay::to_kafka(relay_to_tests_kafka(db)).run(stop.clone()));
     stop.drop_guard()
@@ -26,13 +26,7 @@ async fn of_two_transactions_the_one_with_the_lower_id_commits_last_and_is_publi
     late.batch_execute("begin").await.unwrap();
     append(&mut late, row(&topic, "late", 1)).await.unwrap();
     commit(&db, vec![row(&topic, "early", 1)]).await;
-    let beyond = "select last_value from outbox_id_seq";
-    let drawn = count(&db, "generate_series(1, (select last_value from outbox_id_seq))").await;
-    eventually("the relay is well beyond the open transaction", SOON, async || {
-        holds(&db, &format!("({beyond}) > {drawn} + 500 and not exists (select from outbox where id <= {drawn} + 100)"))
-            .await
-    })
-    .await;
+    beyond(&db, last_id(&db).await).await;
     late.batch_execute("commit").await.unwrap();
     let rows = traffic.end().await;
     eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
@@ -47,36 +41,19 @@ async fn of_two_transactions_the_one_with_the_lower_id_commits_last_and_is_publi
 async fn an_id_drawn_before_its_transaction_has_an_xid_is_published() {
     let (db, topic) = (used_database().await, topic(&[]).await);
     let _running = run(&db);
-    let traffic = Traffic::start(&db, &topic);
     let mut gate = db.conn().await;
     sql_query("select pg_advisory_lock(7)").execute(&mut gate).await.unwrap();
-    let (url, insert) = (db.url.clone(), insert_that_waits_after_drawing_its_id(&topic));
+    let (before, url, insert) = (last_id(&db).await, db.url.clone(), insert_that_waits_after_drawing_its_id(&topic));
     let writer = tokio::spawn(async move {
         let mut conn = AsyncPgConnection::establish(&url).await.unwrap();
         conn.batch_execute(&insert).await.unwrap();
     });
-    let waits = "exists (select from pg_stat_activity where datname = current_database()
-        and wait_event_type = 'Lock' and query like '%pg_advisory_xact_lock_shared%' and backend_xid is null)";
-    eventually("the insert waits, with an id and without an xid", SOON, async || {
-        holds(
-            &db,
-            &format!("{waits} and (select count(*) from pg_locks where locktype = 'advisory' and not granted) > 0"),
-        )
-        .await
-    })
-    .await;
-    let drawn = count(&db, "generate_series(1, (select last_value from outbox_id_seq))").await;
-    eventually("the relay is well beyond it", SOON, async || {
-        holds(
-            &db,
-            &format!(
-                "(select last_value from outbox_id_seq) > {drawn} + 500
-            and not exists (select from outbox where id <= {drawn} + 100)"
-            ),
-        )
-        .await
-    })
-    .await;
+    let waits = "exists (select from pg_stat_activity where datname = current_database() and backend_xid is null
+        and wait_event = 'advisory' and query like 'insert into outbox%')";
+    eventually("the insert waits, without an xid", SOON, async || holds(&db, waits).await).await;
+    assert_eq!(last_id(&db).await, before + 1, "it has drawn its id");
+    let traffic = Traffic::start(&db, &topic);
+    beyond(&db, before + 1).await;
     assert!(holds(&db, waits).await);
     sql_query("select pg_advisory_unlock(7)").execute(&mut gate).await.unwrap();
     writer.await.unwrap();
@@ -85,13 +62,25 @@ async fn an_id_drawn_before_its_transaction_has_an_xid_is_published() {
     assert_eq!(first_appearances(&read(&topic).await)["drawn"], [1]);
 }
 
-/// The id is the first column, so it is drawn before the payload is computed, and the payload waits.
+/// The id is the first column of a single row, so it is drawn before the payload is asked for, and the payload waits.
 fn insert_that_waits_after_drawing_its_id(topic: &str) -> String {
     format!(
         r#"insert into outbox (event_id, topic, key, headers, payload)
-        select gen_random_uuid(), '{topic}', 'drawn', '[["n","1"]]',
-            (select '{{}}'::bytea from pg_advisory_xact_lock_shared(7))"#
+        values (gen_random_uuid(), '{topic}', 'drawn', '[["n","1"]]',
+            (select '{{}}'::bytea from pg_advisory_xact_lock_shared(7)))"#
     )
+}
+
+async fn last_id(db: &TestDb) -> i64 {
+    count(db, "generate_series(1, (select last_value from outbox_id_seq))").await
+}
+
+/// Waits until the relay has published hundreds of rows above `id`.
+async fn beyond(db: &TestDb, id: i64) {
+    let condition = format!(
+        "(select last_value from outbox_id_seq) > {id} + 500 and not exists (select from outbox where id <= {id} + 100)"
+    );
+    eventually("the relay is well beyond the open transaction", SOON, async || holds(db, &condition).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,8 @@ mod common;
 use std::time::{Duration, SystemTime};
 
 use common::{Copies, Notebook, count, database, event, headers, heard};
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
 use service_kit::consumer::testing::{CONSUMER, react, react_as};
 use service_kit::consumer::{Outcome, Record, Subscription, Why};
 use uuid::{NoContext, Timestamp, Uuid};
@@ -96,4 +98,16 @@ async fn a_compacted_topic_needs_no_inbox_and_parks_nothing() {
         (count(&db, "inbox").await, count(&db, "parked_keys").await, count(&db, "dead_letters").await),
         (0, 0, 1)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_the_inbox_no_longer_reaches_are_dropped() {
+    let db = database().await;
+    let partitions = async || count(&db, "pg_inherits where inhparent = 'inbox'::regclass").await;
+    let usual = partitions().await;
+    sql_query("select inbox_upkeep('400 days')").execute(&mut db.conn().await).await.unwrap();
+    assert!(partitions().await > usual);
+    react(&db.pool, &Notebook::default(), &event("t", "k", "kept")).await.unwrap();
+    sql_query("select inbox_upkeep('30 days')").execute(&mut db.conn().await).await.unwrap();
+    assert_eq!((partitions().await, count(&db, "inbox").await), (usual, 1));
 }

@@ -59,10 +59,24 @@ impl Lanes {
     /// Lets the lanes of these partitions finish the batch in hand, stores how far they came, and closes them. A lane
     /// that takes too long is cut off: its transaction is rolled back, and the next owner handles the batch.
     pub fn close(&self, consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) {
-        let mut closing: Vec<_> = {
-            let mut lanes = self.all();
-            named(partitions).filter_map(|partition| Some((partition.clone(), lanes.remove(&partition)?))).collect()
-        };
+        let mut lanes = self.all();
+        let closing = named(partitions).filter_map(|partition| lanes.remove_entry(&partition)).collect();
+        drop(lanes);
+        self.drain(consumer, closing);
+    }
+
+    /// Closes what is left, as when partitions were never taken away because the consumer can't go on.
+    pub fn close_all(&self, consumer: &BaseConsumer<Context>) {
+        let closing = self.all().drain().collect();
+        self.drain(consumer, closing);
+    }
+
+    /// Whether no partition is owned.
+    pub fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+
+    fn drain(&self, consumer: &BaseConsumer<Context>, mut closing: Vec<(Partition, Lane)>) {
         closing.iter().for_each(|(_, lane)| lane.stop.cancel());
         let drained = async {
             for (_, lane) in &mut closing {
@@ -97,7 +111,7 @@ impl Lanes {
         let mut lanes = self.all();
         for (partition, lane) in lanes.iter_mut() {
             store(consumer, partition, lane);
-            if lane.paused && !lane.queue.holds(self.full_records / 2, self.full_bytes / 2) {
+            if lane.paused && !lane.queue.holds(self.full_records / 4 * 3, self.full_bytes / 4 * 3) {
                 lane.paused = !turn(partition, |list| consumer.resume(list));
             }
         }

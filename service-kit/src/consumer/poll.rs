@@ -1,7 +1,7 @@
 //! The poll thread: it alone reads from Kafka, and nothing here waits for a lane but a partition that is taken away.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
@@ -20,6 +20,9 @@ const PAUSED: Duration = Duration::from_millis(2);
 
 /// So many records are read before the lanes are looked after again.
 const BURST: usize = 64;
+
+/// How long leaving the group may take; more than the lanes get to finish their batches.
+const LEAVE: Duration = Duration::from_secs(12);
 
 /// Opens and closes lanes as partitions come and go. librdkafka calls it from within a poll, on the poll thread.
 pub(crate) struct Context {
@@ -80,11 +83,28 @@ impl ConsumerContext for Context {
     }
 }
 
-/// Polls until told to stop.
+/// Polls until told to stop, then leaves the group, which drains the lanes.
 ///
 /// # Errors
 /// librdkafka can't go on, as when another member took this one's `group.instance.id`.
 pub(crate) fn poll(
+    consumer: &BaseConsumer<Context>,
+    lanes: &Lanes,
+    handle: &ConsumerHandle,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let end = read(consumer, lanes, handle, stop);
+    consumer.unsubscribe();
+    let deadline = Instant::now() + LEAVE;
+    while !lanes.is_empty() && end.is_ok() && Instant::now() < deadline {
+        // the partitions are taken away in here; records that still come are for their next owner
+        drop(consumer.poll(IDLE));
+    }
+    lanes.close_all(consumer);
+    end
+}
+
+fn read(
     consumer: &BaseConsumer<Context>,
     lanes: &Lanes,
     handle: &ConsumerHandle,

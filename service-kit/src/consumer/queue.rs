@@ -28,13 +28,13 @@ impl Queue {
     /// Appends a record. Never refuses one: the poll thread pauses the partition of a full queue.
     pub fn push(&self, record: Record) {
         let mut waiting = self.waiting();
-        waiting.bytes += record.bytes();
+        waiting.bytes += record.memory();
         waiting.records.push_back(record);
         drop(waiting);
         self.arrived.notify_one();
     }
 
-    /// Whether it holds at least so many records or bytes.
+    /// Whether it holds at least so many records, or takes so many bytes of memory.
     pub fn holds(&self, records: usize, bytes: usize) -> bool {
         let waiting = self.waiting();
         waiting.records.len() >= records || waiting.bytes >= bytes
@@ -62,7 +62,7 @@ impl Queue {
         let mut waiting = self.waiting();
         let count = limit.min(waiting.records.len());
         let batch: Vec<_> = waiting.records.drain(..count).collect();
-        waiting.bytes -= batch.iter().map(Record::bytes).sum::<usize>();
+        waiting.bytes -= batch.iter().map(Record::memory).sum::<usize>();
         batch
     }
 

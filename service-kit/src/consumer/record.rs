@@ -97,9 +97,16 @@ impl Record {
         (id.get_version_num() == 7).then_some(id)
     }
 
+    /// How large it is in Kafka, about.
     pub(crate) fn bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.key.len() + headers + self.value.as_ref().map_or(0, Vec::len)
+    }
+
+    /// How much memory it takes, about.
+    pub(crate) fn memory(&self) -> usize {
+        let header = size_of::<(String, String)>() + 16;
+        size_of::<Self>() + self.place.topic.len() + self.headers.len() * header + self.bytes()
     }
 
     /// Reads envelope and event.

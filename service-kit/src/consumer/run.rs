@@ -1,6 +1,7 @@
 //! Puts the consumer together and runs it until it is told to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -15,6 +16,9 @@ use super::poll::{self, Context};
 use super::watch::Watch;
 use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Reactions, Subscription};
 use crate::{Pool, dead_letters};
+
+/// How long Kafka's client may take to close.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// Hears events and has them handled.
 pub struct Consumer<R, S> {
@@ -55,6 +59,8 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     /// librdkafka refuses its configuration, or can't go on.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let stop = shutdown.child_token();
+        // whoever drops this future stops the poll thread too
+        let _stop_with_this = stop.clone().drop_guard();
         let (work, runtime) = (Arc::clone(&self.work), Handle::current());
         let lanes = Arc::new(Lanes::new(
             &self.config,
@@ -76,8 +82,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         stop.cancel();
         _ = watch.await;
         _ = replays.await;
-        // leaving the group takes the partitions away, which drains the lanes; librdkafka calls back on this thread
-        spawn_blocking(move || drop(consumer)).await.context("the consumer's end")?;
+        close(consumer).await;
         end.context("the poll thread")?
     }
 
@@ -90,5 +95,17 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         let topics: Vec<_> = self.work.handle.subscriptions().iter().map(|heard| heard.topic.as_str()).collect();
         consumer.subscribe(&topics).with_context(|| format!("subscribing to {topics:?}"))?;
         Ok(Arc::new(consumer))
+    }
+}
+
+/// librdkafka's end blocks, and may wait for brokers that are away: on a thread of its own, and not for ever.
+async fn close(consumer: Arc<BaseConsumer<Context>>) {
+    let (closed, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        drop(consumer);
+        _ = closed.send(());
+    });
+    if tokio::time::timeout(CLOSE, end).await.is_err() {
+        tracing::warn!("Kafka's client did not close in time: offsets not yet committed are read again");
     }
 }

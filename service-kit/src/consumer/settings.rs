@@ -18,9 +18,9 @@ pub struct ConsumerConfig {
     pub group_instance_id: Option<String>,
     /// How far back the inbox reaches. Must exceed the retention of the topics and of any archive.
     pub inbox_reach: Duration,
-    /// A lane that holds as many records is full: its partition is paused until half of them are handled.
+    /// A lane that holds as many records is full: its partition is paused until a quarter of them is handled.
     pub lane_records: usize,
-    /// So many bytes fill a lane too.
+    /// So many bytes of memory fill a lane too.
     pub lane_bytes: usize,
     /// The most records that go into one transaction.
     pub batch_records: usize,
@@ -36,8 +36,8 @@ impl ConsumerConfig {
             bootstrap: kafka.bootstrap.clone(),
             group_instance_id: kafka.group_instance_id.clone(),
             inbox_reach: inbox::REACH,
-            lane_records: 256,
-            lane_bytes: 1024 * 1024,
+            lane_records: 512,
+            lane_bytes: 512 * 1024,
             batch_records: 64,
             drain: Duration::from_secs(10),
         }
@@ -62,6 +62,8 @@ impl ConsumerConfig {
             .set("queued.min.messages", "1000")
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.max.bytes", "4194304")
+            // a resumed partition is asked for only when the fetch before has been answered
+            .set("fetch.wait.max.ms", "50")
             .set("fetch.queue.backoff.ms", "50")
             // topics that are made later are found soon
             .set("topic.metadata.refresh.interval.ms", "10000")

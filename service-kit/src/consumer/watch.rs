@@ -55,12 +55,16 @@ impl Watch {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let round = async {
+                ticks.tick().await;
+                self.tick(&consumer, &lanes).await
+            };
             tokio::select! {
-                _ = ticks.tick() => {}
+                biased;
                 () = stop.cancelled() => return,
-            }
-            if let Err(error) = self.tick(&consumer, &lanes).await {
-                tracing::warn!(error = %format!("{error:#}"), "the consumer's progress is not known now");
+                done = round => if let Err(error) = done {
+                    tracing::warn!(error = %format!("{error:#}"), "the consumer's progress is not known now");
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{Copies, headers};
 
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// Makes a topic that no other test has.
 pub async fn topic(partitions: i32) -> String {
@@ -61,6 +61,11 @@ impl Producer {
     }
 }
 
+/// How a member of `group` is set up.
+pub fn config(group: &str) -> ConsumerConfig {
+    ConsumerConfig::new(group, &KafkaConfig { bootstrap: kafka_bootstrap(), group_instance_id: None })
+}
+
 /// A running member of a group.
 pub struct Member {
     pub handle: ConsumerHandle,
@@ -70,8 +75,15 @@ pub struct Member {
 
 impl Member {
     pub fn start<R: Reactions>(pool: &Pool, group: &str, heard: Vec<Subscription>, reactions: Arc<R>) -> Self {
-        let kafka = KafkaConfig { bootstrap: kafka_bootstrap(), group_instance_id: None };
-        let config = ConsumerConfig::new(group, &kafka);
+        Self::start_as(pool, config(group), heard, reactions)
+    }
+
+    pub fn start_as<R: Reactions>(
+        pool: &Pool,
+        config: ConsumerConfig,
+        heard: Vec<Subscription>,
+        reactions: Arc<R>,
+    ) -> Self {
         let consumer = Consumer::new(config, heard, pool.clone(), reactions, Copies);
         let (handle, stop) = (consumer.handle(), CancellationToken::new());
         let task = tokio::spawn(consumer.run(stop.clone()));

@@ -1,12 +1,5 @@
 //! A service in small: it writes down what it hears, and fails when told to.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    reason = "each test uses its part"
-)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs, reason = "each test uses its part")]
 
 pub mod kafka;
 
@@ -39,6 +32,8 @@ pub async fn database() -> TestDb {
 #[derive(Default)]
 pub struct Notebook {
     pub cured: AtomicBool,
+    /// While it is set everything fails for reasons that pass.
+    pub out_of_ink: AtomicBool,
 }
 
 impl Notebook {
@@ -63,6 +58,9 @@ impl Reactions for Notebook {
     }
 
     async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<String>) -> Result<Handled, ReactionError> {
+        if AtomicBool::load(&self.out_of_ink, Ordering::SeqCst) {
+            return Err(ReactionError::Transient(anyhow!("out of ink")));
+        }
         sql_query("insert into heard (key, what) values ($1, $2)")
             .bind::<Text, _>(&incoming.key)
             .bind::<Text, _>(&incoming.event)

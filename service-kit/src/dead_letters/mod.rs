@@ -4,25 +4,20 @@
 //! the service's own consumer, which knows the reactions: in order, an event a transaction, until the key's queue is
 //! empty or an event fails again.
 
-use std::time::Duration;
+mod replay;
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use futures_util::FutureExt;
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::consumer::{
-    DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record, Undecodable, Work, panicked, react, shortened,
-};
 use crate::schema::{dead_letters, parked_keys};
 
-/// How often the consumer looks for replays that were asked for.
-const EVERY: Duration = Duration::from_secs(1);
+pub(crate) use replay::carry_out;
+
 /// Gauges count up to here.
 const COUNTED: i64 = 10_000;
 
@@ -125,124 +120,6 @@ pub async fn discard(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<bool>
     .await
 }
 
-/// Carries out the replays that are asked for, until told to stop.
-pub(crate) async fn carry_out<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, stop: &CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = stop.cancelled() => return,
-        }
-        if let Err(error) = replay_requested(work, stop).await {
-            tracing::warn!(error = %error, "a replay could not be carried out now; it is tried again");
-        }
-    }
-}
-
-async fn replay_requested<R: Reactions, S: DeadLetterSink>(
-    work: &Work<R, S>,
-    stop: &CancellationToken,
-) -> Result<(), ReactionError> {
-    let consumer = work.handle.group();
-    while !stop.is_cancelled() {
-        let mut conn = work.pool.get().await?;
-        let wanted: Option<(String, String)> = dead_letters::table
-            .filter(dead_letters::consumer.eq(consumer))
-            .filter(dead_letters::replay_requested_at.is_not_null())
-            .order(dead_letters::id)
-            .select((dead_letters::topic, dead_letters::key))
-            .first(&mut conn)
-            .await
-            .optional()?;
-        let Some((topic, key)) = wanted else { return Ok(()) };
-        match replay_first(work, &mut conn, &topic, &key).await {
-            Ok(replayed) => {
-                work.reactions.committed();
-                metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "replayed")
-                    .increment(u64::from(replayed));
-            }
-            Err(ReactionError::Permanent(error)) => {
-                metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "failed")
-                    .increment(1);
-                tracing::error!(topic, key, error = %format!("{error:#}"), "a replay failed: the key stays parked");
-                give_up(&mut conn, consumer, &topic, &key, &error).await?;
-            }
-            Err(passing) => return Err(passing),
-        }
-    }
-    Ok(())
-}
-
-/// Handles the first event of a key's queue and takes it out, in one transaction. False when another member was faster.
-async fn replay_first<R: Reactions, S: DeadLetterSink>(
-    work: &Work<R, S>,
-    conn: &mut AsyncPgConnection,
-    topic: &str,
-    key: &str,
-) -> Result<bool, ReactionError> {
-    let consumer = work.handle.group();
-    conn.transaction(async |conn| {
-        // whoever wants to queue an event up behind these waits until this is committed
-        hold(conn, consumer, topic, key).await?;
-        let Some((id, record)) = first(conn, consumer, topic, key).await? else { return Ok(false) };
-        let handled = std::panic::AssertUnwindSafe(handle(&*work.reactions, conn, &record));
-        let outcome = handled.catch_unwind().await.unwrap_or_else(panicked)?;
-        diesel::delete(dead_letters::table.find(id)).execute(conn).await?;
-        free_if_empty(conn, consumer, topic, key).await?;
-        tracing::info!(
-            topic,
-            key,
-            offset = record.place.offset,
-            outcome = outcome.label(),
-            "a dead letter was replayed"
-        );
-        Ok(true)
-    })
-    .await
-}
-
-async fn handle<R: Reactions>(
-    reactions: &R,
-    conn: &mut AsyncPgConnection,
-    record: &Record,
-) -> Result<Outcome, ReactionError> {
-    let incoming = record.decode(reactions).map_err(|why| {
-        ReactionError::Permanent(match why {
-            Undecodable::UnknownType => anyhow::anyhow!("this build does not know its type"),
-            Undecodable::Poison(error) => anyhow::anyhow!(error),
-        })
-    })?;
-    reactions.prepare(conn, std::slice::from_ref(&incoming)).await?;
-    Ok(react(reactions, conn, &incoming).await?.into())
-}
-
-/// Notes the failure with the first of the queue, and ends the request.
-async fn give_up(
-    conn: &mut AsyncPgConnection,
-    consumer: &str,
-    topic: &str,
-    key: &str,
-    error: &anyhow::Error,
-) -> QueryResult<()> {
-    conn.transaction(async |conn| {
-        hold(conn, consumer, topic, key).await?;
-        if let Some((id, _)) = first(conn, consumer, topic, key).await? {
-            diesel::update(dead_letters::table.find(id))
-                .set((
-                    dead_letters::error.eq(shortened(&format!("{error:#}"))),
-                    dead_letters::attempts.eq(dead_letters::attempts + 1),
-                ))
-                .execute(conn)
-                .await?;
-        }
-        diesel::update(of_key(consumer, topic, key))
-            .set(dead_letters::replay_requested_at.eq(None::<DateTime<Utc>>))
-            .execute(conn)
-            .await
-            .map(drop)
-    })
-    .await
-}
-
 /// Locks the parked key, if it is one: its queue stays as it is until the transaction ends.
 async fn hold(conn: &mut AsyncPgConnection, consumer: &str, topic: &str, key: &str) -> QueryResult<()> {
     parked_keys::table
@@ -252,34 +129,6 @@ async fn hold(conn: &mut AsyncPgConnection, consumer: &str, topic: &str, key: &s
         .load::<String>(conn)
         .await
         .map(drop)
-}
-
-/// The first of a queue, locked: the key of a compacted topic is not parked.
-async fn first(
-    conn: &mut AsyncPgConnection,
-    consumer: &str,
-    topic: &str,
-    key: &str,
-) -> QueryResult<Option<(i64, Record)>> {
-    type Row = (i64, i32, i64, serde_json::Value, Option<Vec<u8>>);
-    let row: Option<Row> = of_key(consumer, topic, key)
-        .order(dead_letters::id)
-        .limit(1)
-        .for_update()
-        .select((
-            dead_letters::id,
-            dead_letters::partition,
-            dead_letters::record_offset,
-            dead_letters::headers,
-            dead_letters::value,
-        ))
-        .first(conn)
-        .await
-        .optional()?;
-    Ok(row.map(|(id, partition, offset, headers, value)| {
-        let place = Place { topic: topic.to_owned(), partition, offset };
-        (id, Record { place, key: key.to_owned(), headers: read_headers(headers), value })
-    }))
 }
 
 async fn free_if_empty(conn: &mut AsyncPgConnection, consumer: &str, topic: &str, key: &str) -> QueryResult<()> {

@@ -104,7 +104,7 @@ fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
     let url = reader.read::<BaseUrl>(&PAYMENT_GATEWAY_URL);
     let key: Option<SecretString> = reader.secret(&PAYMENT_GATEWAY_KEY);
     let timeout = reader.read::<Seconds>(&PAYMENT_GATEWAY_TIMEOUT).filter(|timeout| {
-        // A worker's lease on a call is longer than all of its waits together.
+        // Less than a worker may ask, so that a time-out is told and looked up.
         let fits = (Duration::from_millis(100)..=Duration::from_secs(15)).contains(&timeout.0);
         if !fits {
             reader.refuse(&PAYMENT_GATEWAY_TIMEOUT, "it is out of range");

@@ -6,6 +6,8 @@ mod payment;
 mod refunds;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walks;
 
 pub use answers::Answer;
 pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Step, status};

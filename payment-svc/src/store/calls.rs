@@ -14,8 +14,10 @@ use crate::{
     schema::gateway_calls,
 };
 
-/// How long a worker may take over a call before another takes it: longer than all its time-outs together.
-const LEASE: Duration = Duration::from_secs(60);
+/// How long a call is left to the worker that took it; how long it waits, that is, when that worker was killed.
+const LEASE: Duration = Duration::from_secs(20);
+/// How long a worker may ask: it ends before its lease does.
+pub const ASKING: Duration = Duration::from_secs(18);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -100,10 +102,11 @@ struct TakenRow {
 /// The database.
 pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<TakenCall>> {
     let rows: Vec<TakenRow> = sql_query(
-        "update gateway_calls set tries = tries + 1, due_at = now() + make_interval(secs => $2) \
-         where key in (select key from gateway_calls where finished_at is null and due_at <= now() \
-                       order by due_at limit $1 for update skip locked) \
-         returning key, order_id, operation, refund_id, tries, caused_by, traceparent",
+        "with due as materialized (select key from gateway_calls where finished_at is null and due_at <= now() \
+                                   order by due_at limit $1 for update skip locked) \
+         update gateway_calls set tries = tries + 1, due_at = now() + make_interval(secs => $2) \
+         from due where gateway_calls.key = due.key \
+         returning gateway_calls.key, order_id, operation, refund_id, tries, caused_by, traceparent",
     )
     .bind::<sql_types::BigInt, _>(limit)
     .bind::<sql_types::Double, _>(LEASE.as_secs_f64())

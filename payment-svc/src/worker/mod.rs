@@ -7,6 +7,7 @@ use std::sync::Arc;
 use service_kit::{Pool, clock::Clock, outside::OutsideCalls, trace};
 
 pub use ask::Later;
+use tokio::time::timeout;
 
 use crate::{
     commands,
@@ -31,7 +32,8 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     }
 
     async fn ask_and_settle(&self, call: &TakenCall) -> anyhow::Result<()> {
-        let answer = self.ask(call).await;
+        let late = |_| Err(Later("it takes too long".to_owned()));
+        let answer = timeout(calls::ASKING, self.ask(call)).await.unwrap_or_else(late);
         let mut conn = self.pool.get().await?;
         match answer {
             Ok(answer) => {

@@ -18,13 +18,14 @@ impl ToSql<Json, Pg> for HeaderJson<'_> {
         Ok(IsNull::No)
     }
 }
-/// Headers read from a table, in order.
+/// Headers read from a table, in order; none when they are not pairs of texts. Whoever wrote such a row by other means
+/// than `append` shall not stop the others' rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, diesel::deserialize::FromSqlRow)]
 #[diesel(sql_type = Json)]
-pub(crate) struct Headers(pub Vec<(String, String)>);
+pub(crate) struct Headers(pub Option<Vec<(String, String)>>);
 
 impl FromSql<Json, Pg> for Headers {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
-        Ok(Self(serde_json::from_slice(value.as_bytes())?))
+        Ok(Self(serde_json::from_slice(value.as_bytes()).ok()))
     }
 }

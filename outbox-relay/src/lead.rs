@@ -53,7 +53,7 @@ impl<'a, P: Publisher> Lead<'a, P> {
         self.state.send_replace(State::Leading);
         self.publisher.warm_up();
         while !stop.is_cancelled() {
-            if self.term.suspicious() || (self.asked && self.term.settled()) {
+            if self.must_go_alone() {
                 let outage = tokio::select! {
                     outage = one_at_a_time(&mut self.term, self.publisher) => outage?,
                     () = stop.cancelled() => break,
@@ -66,7 +66,7 @@ impl<'a, P: Publisher> Lead<'a, P> {
             }
             let mut reports = Vec::new();
             self.publisher.reports_so_far(&mut reports);
-            if reports.is_empty() && !self.term.suspicious() {
+            if reports.is_empty() && !self.must_go_alone() {
                 self.wait(&mut reports, stop).await?;
             }
             if !reports.is_empty() {
@@ -75,6 +75,10 @@ impl<'a, P: Publisher> Lead<'a, P> {
             }
         }
         self.drain().await
+    }
+
+    fn must_go_alone(&self) -> bool {
+        self.term.settled() && (self.asked || self.term.suspicious())
     }
 
     fn may_look(&self) -> bool {

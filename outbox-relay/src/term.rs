@@ -1,9 +1,10 @@
 //! One term of leadership: from taking the lock to losing it or giving it up.
 
+mod alone;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use diesel::OptionalExtension;
 use diesel::result::QueryResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::trace;
@@ -16,8 +17,6 @@ use crate::sql::{self, ReadRow};
 
 /// How long the rows that are under way may still be acknowledged when one of them failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How many rows of parked keys are published before the others have their turn again.
-const PARKED_AT_ONCE: usize = 200;
 
 /// Why publishing has to wait, in the words of the client.
 pub(crate) type Outage = String;
@@ -68,7 +67,8 @@ impl<'a> Term<'a> {
         self.in_flight.is_empty()
     }
 
-    /// Whether rows wait to be tried one at a time. Until they were, nothing else may go out.
+    /// Whether rows wait to be tried one at a time, which is done once nothing is under way. Until then, nothing else may
+    /// go out.
     pub fn suspicious(&self) -> bool {
         !self.suspects.is_empty()
     }
@@ -88,12 +88,15 @@ impl<'a> Term<'a> {
 
     /// Reads a batch, in id order, and hands it over; rows of parked keys queue up behind their key instead.
     pub async fn read(&mut self, publisher: &mut impl Publisher) -> QueryResult<Look> {
-        let rows = self.look().await?;
+        let mut rows = self.look().await?;
         let limit = self.config.batch;
         let full = rows.len() >= limit.rows || rows.last().is_some_and(|row| row.6 >= int(limit.bytes));
         let ids: Vec<i64> = rows.iter().map(|row| row.0).collect();
         self.head.read(&ids, !full);
         let look = Look { rows: rows.len(), full };
+        if let Some(unreadable) = rows.iter().position(|row| !row.5 && row.3.0.is_none()) {
+            self.suspect_first(&rows.split_off(unreadable));
+        }
         let behind: Vec<i64> = rows.iter().filter(|row| row.5).map(|row| row.0).collect();
         if !behind.is_empty() {
             self.meters.parked(behind.len());
@@ -113,6 +116,15 @@ impl<'a> Term<'a> {
         sql::ReadGapsAndAhead { lows, highs, position, rows, bytes }.load(&mut self.conn).await
     }
 
+    /// The first row can't be published as it is, and those after it must not overtake it.
+    fn suspect_first(&mut self, rows: &[ReadRow]) {
+        let Some((first, later)) = rows.split_first() else { return };
+        self.suspects.insert(first.0);
+        for row in later.iter().filter(|row| !self.in_flight.contains_key(&row.0)) {
+            self.head.put_back(row.0);
+        }
+    }
+
     fn hand_over(&mut self, rows: Vec<ReadRow>, publisher: &mut impl Publisher) {
         let since = Instant::now();
         let mut before = 0;
@@ -124,9 +136,12 @@ impl<'a> Term<'a> {
             if row.5 || self.in_flight.contains_key(&row.0) {
                 continue;
             }
-            self.in_flight.insert(row.0, UnderWay { bytes, since });
-            self.in_flight_bytes += bytes;
-            batch.push(self.dressed(row));
+            let id = row.0;
+            if let Ok(row) = self.dressed(row) {
+                self.in_flight.insert(id, UnderWay { bytes, since });
+                self.in_flight_bytes += bytes;
+                batch.push(row);
+            }
         }
         if !batch.is_empty() {
             self.meters.batch(batch.len());
@@ -134,16 +149,16 @@ impl<'a> Term<'a> {
         }
     }
 
-    /// Adds the plain `traceparent` that tracing of Kafka clients looks for.
-    fn dressed(&self, (id, topic, key, headers, payload, _, _): ReadRow) -> OutboxRow {
-        let mut headers = headers.0;
-        let context =
-            self.config.trace_header.as_ref().and_then(|name| headers.iter().find(|header| header.0 == *name));
-        if let Some((_, context)) = context {
+    /// The row as it goes out, with the plain `traceparent` that tracing of Kafka clients looks for.
+    fn dressed(&self, (id, topic, key, headers, payload, _, _): ReadRow) -> Result<OutboxRow, Failure> {
+        let unreadable = || Failure::Refused("its headers are not pairs of texts".to_owned());
+        let mut headers = headers.0.ok_or_else(unreadable)?;
+        let named = |name: &String| headers.iter().find(|header| header.0 == *name);
+        if let Some((_, context)) = self.config.trace_header.as_ref().and_then(named) {
             let child = trace::child_of(Some(context));
             headers.push(("traceparent".to_owned(), child));
         }
-        OutboxRow { id, topic, key, headers, payload }
+        Ok(OutboxRow { id, topic, key, headers, payload })
     }
 
     /// Asks who may still fill a gap: in a statement later than the read that found it.
@@ -213,77 +228,6 @@ impl<'a> Term<'a> {
         self.meters.published(ids.len());
         sql::DeleteRows { ids }.execute(&mut self.conn).await?;
         Ok(())
-    }
-
-    /// Tries the suspects one at a time, in order: one that is refused alone is parked, and the later ones of its key
-    /// queue up behind it.
-    pub async fn try_suspects(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
-        while let Some(id) = self.suspects.iter().next().copied() {
-            let row: Option<ReadRow> = sql::ReadOne { id }.get_result(&mut self.conn).await.optional()?;
-            match row {
-                None => {}
-                Some(row) if row.5 => {
-                    sql::ParkBehind { ids: vec![id] }.execute(&mut self.conn).await?;
-                    self.meters.parked(1);
-                }
-                Some(row) => match self.publish_alone(row, publisher).await {
-                    Ok(()) => self.retire(vec![id]).await?,
-                    Err(Failure::Outage(why)) => return Ok(Some(why)),
-                    Err(Failure::Refused(reason)) => {
-                        sql::ParkCulprit { id, reason: reason.clone() }.execute(&mut self.conn).await?;
-                        self.meters.parked(1);
-                        tracing::error!(
-                            relay = self.config.name,
-                            row.id = id,
-                            reason,
-                            "a row was refused: its key is parked"
-                        );
-                    }
-                },
-            }
-            self.suspects.remove(&id);
-        }
-        Ok(None)
-    }
-
-    /// Does what was asked for parked rows. Only while nothing is under way.
-    pub async fn tend_parked(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
-        sql::DeleteDiscarded {}.execute(&mut self.conn).await?;
-        for _ in 0..PARKED_AT_ONCE {
-            let asked = sql::RetryAsked {}.get_result(&mut self.conn).await.optional()?;
-            let Some((topic, key)) = asked else { break };
-            let row = sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut self.conn).await.optional()?;
-            let Some(row) = row else { break };
-            let id = row.0;
-            match self.publish_alone(row, publisher).await {
-                Ok(()) => {
-                    sql::DeleteParked { id }.execute(&mut self.conn).await?;
-                    self.meters.published(1);
-                }
-                Err(Failure::Outage(why)) => return Ok(Some(why)),
-                Err(Failure::Refused(reason)) => {
-                    tracing::error!(relay = self.config.name, row.id = id, reason, "a parked row was refused again");
-                    sql::RefusedAgain { id, reason }.execute(&mut self.conn).await?;
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Publishes one row while nothing else is under way, and waits for the answer.
-    async fn publish_alone(&mut self, row: ReadRow, publisher: &mut impl Publisher) -> Result<(), Failure> {
-        let mut reports = Vec::new();
-        let since = Instant::now();
-        publisher.publish(&[self.dressed(row)]);
-        while reports.is_empty() {
-            publisher.reports(&mut reports).await;
-        }
-        self.meters.took(since.elapsed());
-        let outcome = reports.swap_remove(0).outcome;
-        if outcome.is_err() {
-            publisher.withdraw(Duration::ZERO, &mut reports).await;
-        }
-        outcome
     }
 
     /// Sets the gauges, by looking at the ends of the table only. Says whether something is asked for parked rows.

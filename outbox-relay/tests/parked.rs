@@ -2,6 +2,8 @@
 
 mod support;
 
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
 use outbox_relay::{BatchOutcome, Relay, parked};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap};
@@ -55,6 +57,23 @@ async fn a_row_that_cannot_be_published_parks_only_its_key_and_nothing_overtakes
     let listed = parked::list(&mut *db.conn().await, 0, 10).await.unwrap();
     let reasons: Vec<bool> = listed.iter().map(|row| row.reason.is_some()).collect();
     assert_eq!(reasons, [true, false, false, false], "{listed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_others_wrote_with_headers_that_are_none_parks_only_its_key() {
+    let (db, topic) = (used_database().await, topic(&[]).await);
+    commit(&db, vec![row(&topic, "bad", 1), row(&topic, "good", 1)]).await;
+    let by_hand = format!(
+        "insert into outbox (event_id, topic, key, headers, payload)
+        values (gen_random_uuid(), '{topic}', 'bad', '{{\"n\":2}}', '')"
+    );
+    sql_query(by_hand).execute(&mut db.conn().await).await.unwrap();
+    commit(&db, vec![row(&topic, "bad", 3), row(&topic, "good", 2)]).await;
+    let _running = run(&db);
+    emptied(&db).await;
+    assert_eq!(count(&db, "outbox_parked").await, 2);
+    let seen = first_appearances(&read(&topic).await);
+    assert_eq!((&seen["bad"], &seen["good"]), (&vec![1], &vec![1, 2]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,87 @@
+//! Rows that go one at a time: those that were refused in the company of others, and those of parked keys.
+
+use std::time::{Duration, Instant};
+
+use diesel::OptionalExtension;
+use diesel::result::QueryResult;
+use diesel_async::RunQueryDsl;
+
+use super::{Outage, Term};
+use crate::publisher::{Failure, Publisher};
+use crate::sql::{self, ReadRow};
+
+/// How many rows of parked keys are published before the others have their turn again.
+const PARKED_AT_ONCE: usize = 200;
+
+impl Term<'_> {
+    /// Tries the suspects one at a time, in order: one that is refused alone is parked, and the later ones of its key
+    /// queue up behind it.
+    pub async fn try_suspects(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
+        while let Some(id) = self.suspects.iter().next().copied() {
+            let row: Option<ReadRow> = sql::ReadOne { id }.get_result(&mut self.conn).await.optional()?;
+            match row {
+                None => {}
+                Some(row) if row.5 => {
+                    sql::ParkBehind { ids: vec![id] }.execute(&mut self.conn).await?;
+                    self.meters.parked(1);
+                }
+                Some(row) => match self.publish_alone(row, publisher).await {
+                    Ok(()) => self.retire(vec![id]).await?,
+                    Err(Failure::Outage(why)) => return Ok(Some(why)),
+                    Err(Failure::Refused(reason)) => {
+                        sql::ParkCulprit { id, reason: reason.clone() }.execute(&mut self.conn).await?;
+                        self.meters.parked(1);
+                        tracing::error!(
+                            relay = self.config.name,
+                            row.id = id,
+                            reason,
+                            "a row was refused: its key is parked"
+                        );
+                    }
+                },
+            }
+            self.suspects.remove(&id);
+        }
+        Ok(None)
+    }
+
+    /// Does what was asked for parked rows. Only while nothing is under way.
+    pub async fn tend_parked(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
+        sql::DeleteDiscarded {}.execute(&mut self.conn).await?;
+        for _ in 0..PARKED_AT_ONCE {
+            let asked = sql::RetryAsked {}.get_result(&mut self.conn).await.optional()?;
+            let Some((topic, key)) = asked else { break };
+            let row = sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut self.conn).await.optional()?;
+            let Some(row) = row else { break };
+            let id = row.0;
+            match self.publish_alone(row, publisher).await {
+                Ok(()) => {
+                    sql::DeleteParked { id }.execute(&mut self.conn).await?;
+                    self.meters.published(1);
+                }
+                Err(Failure::Outage(why)) => return Ok(Some(why)),
+                Err(Failure::Refused(reason)) => {
+                    tracing::error!(relay = self.config.name, row.id = id, reason, "a parked row was refused again");
+                    sql::RefusedAgain { id, reason }.execute(&mut self.conn).await?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Publishes one row while nothing else is under way, and waits for the answer.
+    async fn publish_alone(&mut self, row: ReadRow, publisher: &mut impl Publisher) -> Result<(), Failure> {
+        let mut reports = Vec::new();
+        let since = Instant::now();
+        publisher.publish(&[self.dressed(row)?]);
+        while reports.is_empty() {
+            publisher.reports(&mut reports).await;
+        }
+        self.meters.took(since.elapsed());
+        let outcome = reports.swap_remove(0).outcome;
+        if outcome.is_err() {
+            publisher.withdraw(Duration::ZERO, &mut reports).await;
+        }
+        outcome
+    }
+}

@@ -160,3 +160,16 @@ async fn a_mail_that_is_refused_for_good_is_given_up_and_says_so_without_the_add
     deliver(&deliveries).await;
     assert_eq!(shop.told().await.iter().map(|(_, status)| status.as_str()).collect::<Vec<_>>(), ["failed", "sent"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_take_at_the_same_time_take_different_messages() {
+    let mut shop = Shop::new().await;
+    for _ in 0..20 {
+        shop.hear(placed(OrderId::new())).await;
+    }
+    let (one, two) = tokio::join!(shop.take(), shop.take());
+    let mut taken: Vec<_> = one.iter().chain(&two).map(|due| due.id).collect();
+    taken.sort();
+    taken.dedup();
+    assert_eq!((taken.len(), one.len() + two.len()), (20, 20));
+}

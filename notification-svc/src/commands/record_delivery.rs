@@ -1,5 +1,7 @@
 //! The second transaction of a mail: what came of sending it, and the event that says so.
 
+use std::time::Duration;
+
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::Pool;
 use shared_events::{Event, EventId, NotificationFailed, NotificationId, NotificationSent, OrderId};
@@ -27,32 +29,36 @@ pub struct Try {
 /// that was taken for dead) stays as it is, and nothing is announced twice.
 ///
 /// # Errors
-/// The database's; the try counts as not made then, and the message is due again when its lease is over.
+/// The database's; the message is due again when its lease is over.
 pub async fn record_delivery(pool: &Pool, this: &Try, outcome: Result<(), SendError>) -> anyhow::Result<()> {
     let mut conn = pool.get().await?;
-    conn.transaction(async |conn| match &outcome {
-        Ok(()) => sent(conn, this).await,
-        Err(error) => match after_failure(this.attempt, error) {
-            Next::Again { wait } => {
-                let (wait, said) = (wait.as_secs_f64(), error.to_string());
-                notifications::try_again(conn, this.id, this.attempt, wait, &said).await?;
-                tracing::warn!(
-                    order.id = %this.order,
-                    template = this.template,
-                    attempt = this.attempt,
-                    next_attempt_seconds = wait,
-                    error = said,
-                    "a mail was not taken"
-                );
-                Ok(())
-            }
-            Next::GiveUp => given_up(conn, this, &error.to_string()).await,
-        },
-    })
-    .await
+    let counted = conn
+        .transaction(async |conn| match &outcome {
+            Ok(()) => sent(conn, this).await,
+            Err(error) => match after_failure(this.attempt, error) {
+                Next::Again { wait } => put_off(conn, this, wait, &error.to_string()).await,
+                Next::GiveUp => given_up(conn, this, &error.to_string()).await,
+            },
+        })
+        .await?;
+    metrics::counter!("mails_total", "template" => this.template.clone(), "outcome" => counted).increment(1);
+    Ok(())
 }
 
-async fn sent(conn: &mut AsyncPgConnection, this: &Try) -> anyhow::Result<()> {
+async fn put_off(
+    conn: &mut AsyncPgConnection,
+    this: &Try,
+    wait: Duration,
+    error: &str,
+) -> anyhow::Result<&'static str> {
+    let next_attempt_seconds = wait.as_secs_f64();
+    notifications::try_again(conn, this.id, this.attempt, next_attempt_seconds, error).await?;
+    let (template, attempt) = (this.template.as_str(), this.attempt);
+    tracing::warn!(order.id = %this.order, template, attempt, next_attempt_seconds, error, "a mail was not taken");
+    Ok("put_off")
+}
+
+async fn sent(conn: &mut AsyncPgConnection, this: &Try) -> anyhow::Result<&'static str> {
     let event = NotificationSent {
         order_id: this.order,
         notification_id: this.id,
@@ -63,10 +69,10 @@ async fn sent(conn: &mut AsyncPgConnection, this: &Try) -> anyhow::Result<()> {
     if notifications::mark_sent(conn, this.id).await? {
         announce(conn, &mut root, this, event.into()).await?;
     }
-    Ok(())
+    Ok("sent")
 }
 
-async fn given_up(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyhow::Result<()> {
+async fn given_up(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyhow::Result<&'static str> {
     let event = NotificationFailed {
         order_id: this.order,
         notification_id: this.id,
@@ -79,7 +85,7 @@ async fn given_up(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyh
         tracing::error!(order.id = %this.order, template = this.template, error, "a mail was given up");
         announce(conn, &mut root, this, event.into()).await?;
     }
-    Ok(())
+    Ok("failed")
 }
 
 async fn announce(

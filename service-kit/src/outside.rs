@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::retry::Backoff;
@@ -78,12 +78,20 @@ impl<C: OutsideCalls> Worker<C> {
             }
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(_) = under_way.join_next() => {}
+                Some(ended) = under_way.join_next() => self.report(ended),
                 () = self.nudge.0.notified(), if room > 0 => backoff.reset(),
                 () = tokio::time::sleep(backoff.next_wait()), if room > 0 => {}
             }
         }
-        while under_way.join_next().await.is_some() {}
+        while let Some(ended) = under_way.join_next().await {
+            self.report(ended);
+        }
+    }
+
+    fn report(&self, ended: Result<(), JoinError>) {
+        if let Err(error) = ended {
+            tracing::error!(worker = self.name, error = %error, "a call panicked: it is due again when its lease ends");
+        }
     }
 
     async fn take(&self, room: usize, under_way: &mut JoinSet<()>) -> usize {

@@ -5,6 +5,7 @@
 //! doesn't fire them all; the timers of a parked key wait with it.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,10 +15,11 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::Pool;
-use crate::consumer::{ConsumerHandle, ReactionError, key_hash};
+use crate::consumer::{ConsumerHandle, ReactionError, key_hash, panicked};
 use crate::retry::wait_after;
 use crate::schema::timers;
 
@@ -182,7 +184,9 @@ async fn fire<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, due: &Due) ->
         if diesel::delete(still).execute(conn).await? == 0 {
             return Ok(false);
         }
-        timers.fire(conn, &due.kind, &due.key).await?;
+        // a panic is a failure like others, or it would end the worker
+        let fired = AssertUnwindSafe(timers.fire(conn, &due.kind, &due.key));
+        fired.catch_unwind().await.unwrap_or_else(panicked)?;
         Ok(true)
     });
     crate::trace::within(None, tracing::Instrument::instrument(work, span)).await

@@ -119,3 +119,21 @@ async fn without_brokers_a_member_is_not_well_and_still_stops_in_time() {
     member.stop().await;
     assert!(told.elapsed() < Duration::from_secs(15), "{:?}", told.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_static_member_that_comes_back_finds_its_partitions() {
+    let (db, topic, group, producer) = (database().await, topic(2).await, unique("g"), Producer::new());
+    let start = || {
+        let mut named = config(&group);
+        named.group_instance_id = Some(format!("{group}-1"));
+        Member::start_as(&db.pool, named, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()))
+    };
+    for what in ["1", "2", "3"] {
+        let member = start();
+        producer.say(&topic, "k", what).await;
+        eventually("it is heard", SOON, async || heard(&db, &["k"]).await.last().is_some_and(|last| last == what))
+            .await;
+        member.stop().await;
+    }
+    assert_eq!(heard(&db, &["k"]).await, ["1", "2", "3"]);
+}

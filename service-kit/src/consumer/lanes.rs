@@ -50,9 +50,12 @@ impl Lanes {
 
     pub fn open(&self, partitions: &TopicPartitionList) {
         for partition in named(partitions) {
-            let (queue, stop) = (Arc::new(Queue::default()), CancellationToken::new());
-            let task = (self.start)(Arc::clone(&queue), stop.clone());
-            self.all().insert(partition, Lane { queue, stop, task, paused: false, stored: None });
+            // never a second lane beside one that may still be at work
+            self.all().entry(partition).or_insert_with(|| {
+                let (queue, stop) = (Arc::new(Queue::default()), CancellationToken::new());
+                let task = (self.start)(Arc::clone(&queue), stop.clone());
+                Lane { queue, stop, task, paused: false, stored: None }
+            });
         }
     }
 

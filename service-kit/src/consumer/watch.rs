@@ -29,6 +29,8 @@ pub(crate) struct Watch {
     pool: Pool,
     reach: Duration,
     marks: HashMap<Partition, Mark>,
+    /// The partitions whose lag was told last.
+    measured: Vec<Partition>,
     refreshed: Option<Instant>,
 }
 
@@ -48,7 +50,7 @@ struct Bounds {
 
 impl Watch {
     pub fn new(handle: ConsumerHandle, pool: Pool, reach: Duration) -> Self {
-        Self { handle, pool, reach, marks: HashMap::new(), refreshed: None }
+        Self { handle, pool, reach, marks: HashMap::new(), measured: Vec::new(), refreshed: None }
     }
 
     pub async fn run(mut self, consumer: Arc<BaseConsumer<Context>>, lanes: Arc<Lanes>, stop: CancellationToken) {
@@ -123,14 +125,17 @@ impl Watch {
         bounds: &HashMap<Partition, Bounds>,
     ) -> Vec<CaughtUp> {
         self.marks.retain(|partition, _| handled.contains_key(partition));
+        for gone in self.measured.iter().filter(|partition| !handled.contains_key(*partition)) {
+            lag_gauge(gone).set(0); // its new owner tells
+        }
+        self.measured = handled.keys().cloned().collect();
         let mut caught_up = Vec::new();
         for (partition, bounds) in bounds {
             let begun = handled.get(partition).copied().flatten().or(bounds.committed).unwrap_or(bounds.low);
             // what retention has deleted can't be read any more
             let position = begun.max(bounds.low);
             let lag = (bounds.end - position).max(0);
-            metrics::gauge!("consumer_lag_records", "topic" => partition.0.clone(), "partition" => partition.1.to_string())
-                .set(lag as f64);
+            lag_gauge(partition).set(lag as f64);
             let mark = *self.marks.entry(partition.clone()).or_insert(Mark { at, end: bounds.end });
             if position >= mark.end {
                 self.marks.remove(partition);
@@ -153,6 +158,10 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+fn lag_gauge((topic, partition): &Partition) -> metrics::Gauge {
+    metrics::gauge!("consumer_lag_records", "topic" => topic.clone(), "partition" => partition.to_string())
 }
 
 /// Asks the brokers for ends and beginnings, and for what the group committed where nothing was handled yet.

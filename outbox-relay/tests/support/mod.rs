@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// A database whose outbox has seen use: dead rows at its front, gaps of transactions that were rolled back.
 pub async fn used_database() -> TestDb {

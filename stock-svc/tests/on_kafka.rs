@@ -1,0 +1,125 @@
+//! The consumer's own lanes and timers around the reactions, on a real Kafka.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::*;
+use outbox_relay::Nudge;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use service_kit::config::KafkaConfig;
+use service_kit::consumer::{Consumer, ConsumerConfig, Subscription};
+use service_kit::testing::{eventually, kafka_bootstrap, unique};
+use service_kit::timers;
+use shared_events::{Event, OrderId};
+use stock_svc::expiry::Expiry;
+use stock_svc::reactions::StockReactions;
+use stock_svc::store::dead_letters::DeadLettersToOutbox;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const SOON: Duration = Duration::from_secs(40);
+
+fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", kafka_bootstrap());
+    config
+}
+
+/// A topic that no other test has, and a producer that chooses partitions as the relay does.
+struct Orders {
+    topic: String,
+    producer: FutureProducer,
+}
+
+impl Orders {
+    async fn over(partitions: i32) -> Self {
+        let topic = unique("orders");
+        let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+        for made in admin.create_topics([&new], &AdminOptions::new()).await.unwrap() {
+            made.unwrap();
+        }
+        let producer = client().set("partitioner", "murmur2_random").create().unwrap();
+        Self { topic, producer }
+    }
+
+    async fn say(&self, event: impl Into<Event>) {
+        let said = record(&event.into());
+        let headers = said
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
+        let value = said.value.as_deref().unwrap_or_default();
+        let message = FutureRecord::to(&self.topic).key(&said.key).payload(value).headers(headers);
+        self.producer.send(message, SOON).await.unwrap();
+    }
+}
+
+/// Hears the orders and ends holds as they fall due, until it is dropped.
+fn start(warehouse: &Warehouse, orders: &Orders, ttl: Duration) -> DropGuard {
+    let stop = CancellationToken::new();
+    let kafka = KafkaConfig { bootstrap: kafka_bootstrap(), group_instance_id: None };
+    let config = ConsumerConfig::new(unique("stock"), &kafka);
+    let reactions = Arc::new(StockReactions { reservation_ttl: ttl, nudge: Nudge::default() });
+    let pool = warehouse.db.pool.clone();
+    let heard = vec![Subscription::inbox(&orders.topic)];
+    let consumer = Consumer::new(config, heard, pool.clone(), reactions, DeadLettersToOutbox);
+    let expiry = Expiry { nudge: Nudge::default() };
+    tokio::spawn(timers::run(pool, consumer.handle(), expiry, stop.clone()));
+    tokio::spawn(consumer.run(stop.clone()));
+    stop.drop_guard()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn lanes_that_compete_for_the_last_units_hold_exactly_those() {
+    let orders = Orders::over(6).await;
+    let warehouse = Warehouse::with(&[("TEA", 10), ("MUG", 500)]).await;
+    for n in 0..60 {
+        let lines = [("TEA", 1), ("MUG", 1)];
+        let turned = if n % 2 == 0 { lines } else { [lines[1], lines[0]] };
+        orders.say(placed(OrderId::new(), &turned)).await;
+    }
+    let running = start(&warehouse, &orders, TTL);
+    let mut lowest = i64::MAX;
+    eventually("every order is held or rejected", SOON, async || {
+        let (on_hand, held) = warehouse.level("TEA").await;
+        lowest = lowest.min(on_hand - held);
+        warehouse.count("orders where reservation is not null").await == 60
+    })
+    .await;
+    drop(running);
+    assert!(lowest >= 0, "available was {lowest}");
+    assert_eq!((warehouse.level("TEA").await, warehouse.level("MUG").await), ((10, 10), (500, 10)));
+    assert_eq!(warehouse.count("dead_letters").await, 0);
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_hold_that_nobody_confirms_expires_and_one_that_was_confirmed_meanwhile_does_not() {
+    let orders = Orders::over(2).await;
+    let warehouse = Warehouse::with(&[("TEA", 10)]).await;
+    let (forgotten, bought) = (OrderId::new(), OrderId::new());
+    for order in [forgotten, bought] {
+        orders.say(placed(order, &[("TEA", 1)])).await;
+    }
+    orders.say(confirmed(bought)).await;
+    // It starts after everything was said: a backlog that is heard before any timer may fire.
+    let running = start(&warehouse, &orders, Duration::from_millis(1));
+    eventually("the forgotten hold expires", SOON, async || {
+        warehouse.said_of(forgotten).await == ["stock.reserved.v1", "stock.expired.v1"]
+    })
+    .await;
+    eventually("the other one is firm", SOON, async || {
+        warehouse.said_of(bought).await == ["stock.reserved.v1", "stock.committed.v1"]
+    })
+    .await;
+    drop(running);
+    assert_eq!(warehouse.level("TEA").await, (9, 0));
+    warehouse.books_balance().await;
+}

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use common::*;
 use service_kit::consumer::Outcome;
 use shared_events::OrderId;
+use stock_svc::commands::adjust_stock;
+use stock_svc::domain::Delta;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -63,5 +65,24 @@ async fn orders_that_name_the_same_skus_in_other_orders_do_not_lock_each_other_o
     }
     orders.join_all().await;
     assert_eq!(warehouse.level("A").await, (70, 0));
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn adjustments_and_holds_at_once_never_take_the_same_unit() {
+    let warehouse = Arc::new(Warehouse::with(&[("TEA", 10)]).await);
+    let mut work = JoinSet::new();
+    for _ in 0..10 {
+        let held = Arc::clone(&warehouse);
+        work.spawn(async move { held.hears(placed(OrderId::new(), &[("TEA", 1)])).await == Outcome::Applied });
+        let taken = Arc::clone(&warehouse);
+        work.spawn(async move {
+            let (sku, one) = ("TEA".parse().unwrap(), Delta::try_from(-1).unwrap());
+            adjust_stock(&taken.db.pool, &sku, one, &"broken".parse().unwrap()).await.is_ok()
+        });
+    }
+    work.join_all().await;
+    let (on_hand, held) = warehouse.level("TEA").await;
+    assert_eq!(on_hand, held, "every unit was held or taken away");
     warehouse.books_balance().await;
 }

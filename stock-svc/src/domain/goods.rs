@@ -5,7 +5,7 @@ use shared_events::{
     StockReleased, StockReserved, StockRestocked,
 };
 
-use super::{Levels, Refused, Reservation, Shipment, State};
+use super::{Levels, Refused, Reservation, Shift, Shipment, State};
 
 #[cfg(test)]
 mod tests;
@@ -33,21 +33,6 @@ pub struct Change {
     pub shift: Option<Shift>,
     /// To be announced, in this order.
     pub events: Vec<Event>,
-}
-
-/// How pieces move between shelf and hold; always all lines of a reservation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shift {
-    /// From available to held.
-    Hold,
-    /// From held back to available.
-    Release,
-    /// Held ones leave for good.
-    Commit,
-    /// Available ones leave for good: held again and committed in one.
-    HoldAndCommit,
-    /// They come back to the shelf.
-    Restock,
 }
 
 impl Goods {
@@ -291,28 +276,6 @@ impl Change {
             let (order_id, shipment_id, lines) = (goods.order_id, shipment.id, shipment.lines.clone());
             goods.shipment = Some(shipment);
             self.events.push(ShipmentCreated { order_id, shipment_id, lines }.into());
-        }
-    }
-}
-
-impl Shift {
-    /// By what sign each piece changes on_hand and held.
-    pub const fn signs(self) -> (i64, i64) {
-        match self {
-            Shift::Hold => (0, 1),
-            Shift::Release => (0, -1),
-            Shift::Commit => (-1, -1),
-            Shift::HoldAndCommit => (-1, 0),
-            Shift::Restock => (1, 0),
-        }
-    }
-
-    /// What the ledger of movements calls it; nothing when on_hand stays.
-    pub const fn movement(self) -> Option<&'static str> {
-        match self {
-            Shift::Hold | Shift::Release => None,
-            Shift::Commit | Shift::HoldAndCommit => Some("committed"),
-            Shift::Restock => Some("restocked"),
         }
     }
 }

@@ -5,13 +5,15 @@ mod input;
 mod level;
 mod product;
 mod reservation;
+mod shift;
 mod shipment;
 
-pub use goods::{Change, Goods, Shift};
+pub use goods::{Change, Goods};
 pub use input::{Delta, Description, OnHand, Price, Unfit};
 pub use level::{Level, Levels, MAX_ON_HAND, Unadjustable};
 pub use product::{Details, Product};
 pub use reservation::{Reservation, State};
+pub use shift::Shift;
 pub use shipment::{Shipment, Stage};
 
 /// A transition that the state machine doesn't allow. Where a race can cause it, it is recorded and ignored.

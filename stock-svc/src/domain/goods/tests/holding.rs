@@ -1,0 +1,127 @@
+//! Held, committed, paid.
+
+use super::*;
+
+#[test]
+fn an_order_holds_all_lines_until_they_expire() {
+    let change = given(Goods::unheard(order())).when(|goods| goods.place(two_lines(), &levels(1, 3), until())).then(
+        "held",
+        Some(Shift::Hold),
+        &["stock.reserved.v1"],
+    );
+    assert_eq!(change.events, [StockReserved { order_id: order(), expires_at: until() }.into()]);
+}
+
+#[test]
+fn one_short_line_rejects_all_and_says_which_line_it_was() {
+    let change = given(Goods::unheard(order())).when(|goods| goods.place(two_lines(), &levels(1, 2), until())).then(
+        "rejected_shortages",
+        None,
+        &["stock.rejected.v1"],
+    );
+    let short = Shortage { sku: sku("TEA"), requested: 3.try_into().unwrap(), available: 2 };
+    let rejection = Rejection::Shortages { lines: vec![short] };
+    assert_eq!(change.events, [StockRejected { order_id: order(), rejection }.into()]);
+}
+
+#[test]
+fn a_sku_that_nobody_listed_is_short() {
+    given(Goods::unheard(order())).when(|goods| goods.place(vec![line("GHOST", 1)], &levels(1, 1), until())).then(
+        "rejected_shortages",
+        None,
+        &["stock.rejected.v1"],
+    );
+}
+
+#[test]
+fn a_known_order_is_not_held_again() {
+    for goods in all_but(&[]) {
+        given(goods).when(|goods| goods.place(two_lines(), &levels(9, 9), until())).then_refused("held");
+    }
+}
+
+#[test]
+fn a_hold_is_committed() {
+    let change =
+        given(held()).when(|goods| goods.commit(at())).then("committed", Some(Shift::Commit), &["stock.committed.v1"]);
+    assert_eq!(change.goods.shipment, None);
+}
+
+#[test]
+fn only_a_hold_is_committed() {
+    for goods in all_but(&["held"]).into_iter().chain([Goods::unheard(order())]) {
+        given(goods).when(|goods| goods.commit(at())).then_refused("committed");
+    }
+}
+
+#[test]
+fn an_expired_hold_is_held_again_and_committed_at_once() {
+    given(reservation(State::Expired)).when(|goods| goods.commit_again(&levels(1, 3), at())).then(
+        "committed",
+        Some(Shift::HoldAndCommit),
+        &["stock.committed.v1"],
+    );
+}
+
+#[test]
+fn an_expired_hold_whose_goods_are_gone_is_rejected() {
+    let change = given(reservation(State::Expired)).when(|goods| goods.commit_again(&levels(0, 3), at())).then(
+        "rejected_expired",
+        None,
+        &["stock.rejected.v1"],
+    );
+    assert_eq!(change.events, [StockRejected { order_id: order(), rejection: Rejection::Expired }.into()]);
+}
+
+#[test]
+fn only_what_expired_is_held_again() {
+    for goods in all_but(&["expired"]) {
+        given(goods).when(|goods| goods.commit_again(&levels(9, 9), at())).then_refused("held again");
+    }
+}
+
+#[test]
+fn a_shipment_is_created_when_the_money_follows_the_goods() {
+    let change = given(committed()).when(|goods| goods.capture(at())).then("committed", None, &["shipment.created.v1"]);
+    assert_eq!(change.goods.shipment.map(|shipment| shipment.lines), Some(two_lines()));
+}
+
+#[test]
+fn a_shipment_is_created_when_the_goods_follow_the_money() {
+    let paid = Goods { captured: true, ..held() };
+    let says = ["stock.committed.v1", "shipment.created.v1"];
+    given(paid).when(|goods| goods.commit(at())).then("committed", Some(Shift::Commit), &says);
+}
+
+#[test]
+fn a_shipment_is_created_when_paid_goods_are_held_again() {
+    let paid = Goods { captured: true, ..reservation(State::Expired) };
+    let says = ["stock.committed.v1", "shipment.created.v1"];
+    given(paid).when(|goods| goods.commit_again(&levels(9, 9), at())).then(
+        "committed",
+        Some(Shift::HoldAndCommit),
+        &says,
+    );
+}
+
+#[test]
+fn a_capture_is_remembered_and_ships_nothing_that_is_not_firm() {
+    for goods in all_but(&["committed"]) {
+        let state = goods.state().unwrap().name();
+        let change = given(goods).when(|goods| goods.capture(at())).then(state, None, &[]);
+        assert!(change.goods.captured);
+        assert_eq!(change.goods.shipment, None);
+    }
+}
+
+#[test]
+fn a_capture_heard_before_anything_else_is_remembered() {
+    let change = Goods::unheard(order()).capture(at()).unwrap();
+    assert!(change.goods.captured && change.events.is_empty());
+}
+
+#[test]
+fn a_second_capture_creates_no_second_shipment() {
+    let refused = with_shipment(Stage::Pending).capture(at()).unwrap_err();
+    assert_eq!(refused.to_string(), "a payment that is captured can't be captured");
+}

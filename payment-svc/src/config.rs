@@ -1,9 +1,9 @@
 //! What the service reads from its environment.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use outbox_relay::Mode;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use service_kit::config::{
     ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, Seconds, TelemetryConfig, Var,
 };
@@ -46,7 +46,7 @@ pub static PAYMENT_GATEWAY_TIMEOUT: Var = Var {
 pub static PAYMENT_DEADLINE: Var = Var {
     name: "PAYMENT_DEADLINE",
     what: "How long after goods are held their payment may still be authorised; less than RESERVATION_TTL.",
-    expected: "a duration",
+    expected: "a duration from 1s to 24h",
     example: "14m",
     default: Some("14m"),
 };
@@ -79,7 +79,8 @@ impl Config {
         let telemetry = TelemetryConfig::read(reader);
         let relay = reader.read(&outbox_relay::vars::RELAY);
         let gateway = read_gateway(reader);
-        let deadline = reader.read::<Seconds>(&PAYMENT_DEADLINE);
+        let day = Duration::from_secs(24 * 60 * 60);
+        let deadline = within(reader, &PAYMENT_DEADLINE, Duration::from_secs(1)..=day);
         Some(Self {
             http: http?,
             database: database?,
@@ -87,7 +88,7 @@ impl Config {
             telemetry: telemetry?,
             relay: relay?,
             gateway: gateway?,
-            deadline: deadline?.0,
+            deadline: deadline?,
         })
     }
 
@@ -102,16 +103,26 @@ impl Config {
 
 fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
     let url = reader.read::<BaseUrl>(&PAYMENT_GATEWAY_URL);
-    let key: Option<SecretString> = reader.secret(&PAYMENT_GATEWAY_KEY);
-    let timeout = reader.read::<Seconds>(&PAYMENT_GATEWAY_TIMEOUT).filter(|timeout| {
-        // Less than a worker may ask, so that a time-out is told and looked up.
-        let fits = (Duration::from_millis(100)..=Duration::from_secs(15)).contains(&timeout.0);
+    let key = reader.secret(&PAYMENT_GATEWAY_KEY).filter(|key: &SecretString| {
+        // Else it could not be sent in a header, which every call would say anew.
+        let fits = key.expose_secret().chars().all(|c| c.is_ascii_graphic());
         if !fits {
-            reader.refuse(&PAYMENT_GATEWAY_TIMEOUT, "it is out of range");
+            reader.refuse(&PAYMENT_GATEWAY_KEY, "it has blanks or other signs that no key has");
         }
         fits
     });
-    Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout?.0 })
+    // Less than a worker may ask, so that a time-out is told and looked up.
+    let timeout = within(reader, &PAYMENT_GATEWAY_TIMEOUT, Duration::from_millis(100)..=Duration::from_secs(15));
+    Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout? })
+}
+
+fn within(reader: &mut Reader, var: &'static Var, range: RangeInclusive<Duration>) -> Option<Duration> {
+    let Seconds(given) = reader.read(var)?;
+    if range.contains(&given) {
+        return Some(given);
+    }
+    reader.refuse(var, "it is out of range");
+    None
 }
 
 struct BaseUrl(String);
@@ -144,12 +155,16 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_bad_is_told_at_once() {
-        let given =
-            [("PAYMENT_GATEWAY_URL", "ftp://x"), ("PAYMENT_DEADLINE", "soon"), ("PAYMENT_GATEWAY_TIMEOUT", "1h")];
+        let given = [
+            ("PAYMENT_GATEWAY_URL", "ftp://x"),
+            ("PAYMENT_DEADLINE", "soon"),
+            ("PAYMENT_GATEWAY_TIMEOUT", "1h"),
+            ("PAYMENT_GATEWAY_KEY", "sk test"),
+        ];
         let told = Reader::from_pairs(given).whole(Config::read).unwrap_err().to_string();
         for name in [
             "PAYMENT_GATEWAY_URL is",
-            "PAYMENT_GATEWAY_KEY is not set",
+            "PAYMENT_GATEWAY_KEY is refused",
             "PAYMENT_GATEWAY_TIMEOUT is",
             "PAYMENT_DEADLINE is",
             "DATABASE_URL is not set",

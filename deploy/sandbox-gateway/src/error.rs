@@ -71,6 +71,11 @@ impl StripeError {
         Self { code: Some("idempotency_key_in_use"), ..error }
     }
 
+    /// The body is larger than any form here.
+    pub fn too_large() -> Self {
+        Self::new(413, "invalid_request_error", "The body is too large.")
+    }
+
     /// The gateway itself failed.
     pub fn internal() -> Self {
         Self::new(500, "api_error", "The sandbox gateway failed; its log says why.")

@@ -47,6 +47,9 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .route("/sandbox/journal", web::get().to(journal));
 }
 
+/// What was sent, or that it was too much.
+type Body = Result<Bytes, actix_web::Error>;
+
 async fn connection(state: &AppState) -> Result<Object<AsyncPgConnection>, StripeError> {
     state.pool.get().await.map_err(|error| {
         tracing::error!(%error, "the journal's database is not there");
@@ -54,15 +57,15 @@ async fn connection(state: &AppState) -> Result<Object<AsyncPgConnection>, Strip
     })
 }
 
-async fn create(state: Data<AppState>, request: HttpRequest, body: Bytes) -> Result<HttpResponse, StripeError> {
-    perform(&state, &request, &body, Operation::Create).await
+async fn create(state: Data<AppState>, request: HttpRequest, body: Body) -> Result<HttpResponse, StripeError> {
+    perform(&state, &request, body, Operation::Create).await
 }
 
 async fn act(
     state: Data<AppState>,
     request: HttpRequest,
     path: web::Path<(String, String)>,
-    body: Bytes,
+    body: Body,
 ) -> Result<HttpResponse, StripeError> {
     let (id, action) = path.into_inner();
     let operation = match action.as_str() {
@@ -71,22 +74,23 @@ async fn act(
         "cancel" => Operation::Cancel(id),
         _ => return Err(StripeError::missing("URL", request.path())),
     };
-    perform(&state, &request, &body, operation).await
+    perform(&state, &request, body, operation).await
 }
 
-async fn refund(state: Data<AppState>, request: HttpRequest, body: Bytes) -> Result<HttpResponse, StripeError> {
-    perform(&state, &request, &body, Operation::Refund).await
+async fn refund(state: Data<AppState>, request: HttpRequest, body: Body) -> Result<HttpResponse, StripeError> {
+    perform(&state, &request, body, Operation::Refund).await
 }
 
 async fn perform(
     state: &AppState,
     request: &HttpRequest,
-    body: &Bytes,
+    body: Body,
     operation: Operation,
 ) -> Result<HttpResponse, StripeError> {
     authorised(request)?;
+    let body = body.map_err(|_| StripeError::too_large())?;
     let not_text = |_| StripeError::parameter("", "parameter_invalid", "The body is not UTF-8.");
-    let params = Params::parse(std::str::from_utf8(body).map_err(not_text)?, operation.known())?;
+    let params = Params::parse(std::str::from_utf8(&body).map_err(not_text)?, operation.known())?;
     let key = request.headers().get("Idempotency-Key").and_then(|key| key.to_str().ok()).map(str::to_owned);
     let asked = Request { operation, path: request.path().to_owned(), key, params };
     let mut conn = connection(state).await?;

@@ -3,7 +3,7 @@
 
 pub mod kafka;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::anyhow;
 use diesel::sql_types::{Array, BigInt, Text};
@@ -34,9 +34,15 @@ pub struct Notebook {
     pub cured: AtomicBool,
     /// While it is set everything fails for reasons that pass.
     pub out_of_ink: AtomicBool,
+    /// How often it was asked to react.
+    pub asked: AtomicUsize,
 }
 
 impl Notebook {
+    pub fn was_asked(&self) -> bool {
+        AtomicUsize::load(&self.asked, Ordering::SeqCst) > 0
+    }
+
     pub fn cure(&self) {
         self.cured.store(true, Ordering::SeqCst);
     }
@@ -58,6 +64,7 @@ impl Reactions for Notebook {
     }
 
     async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<String>) -> Result<Handled, ReactionError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         if AtomicBool::load(&self.out_of_ink, Ordering::SeqCst) {
             return Err(ReactionError::Transient(anyhow!("out of ink")));
         }

@@ -1,0 +1,101 @@
+//! What the shop must be able to do, tried out on the real programs: each point prints a line with its figures.
+
+mod api;
+mod events;
+mod points;
+pub mod shop;
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::Context;
+use clap::Parser;
+
+use self::shop::Shop;
+
+/// Starts the shop with a fresh data folder and puts it through its paces.
+#[derive(Debug, Parser)]
+#[command(name = "quadrille-accept")]
+pub struct AcceptArgs {
+    /// Only the points whose name contains this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Keeps the data folder, logs included, even when all went well.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs all points and returns how many failed.
+///
+/// # Errors
+/// When the shop can't be started at all.
+pub async fn run(arguments: &AcceptArgs) -> anyhow::Result<usize> {
+    let data = fresh_folder()?;
+    say(&format!("data, logs and mails in {}", data.display()));
+    let mut report = Report { only: arguments.only.clone(), failed: 0 };
+    let binary = std::env::current_exe()?.with_file_name("quadrille");
+    let outcome = all_points(&binary, &data, &mut report).await;
+    if outcome.is_ok() && report.failed == 0 && !arguments.keep {
+        fs::remove_dir_all(&data).with_context(|| format!("removing {}", data.display()))?;
+    } else {
+        say(&format!("kept for a look: {}", data.display()));
+    }
+    outcome.map(|()| report.failed)
+}
+
+async fn all_points(binary: &Path, data: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut shop = Shop::start(binary, data, &[]).await?;
+    say(&format!("up in {:.1} s", began.elapsed().as_secs_f64()));
+    report.point("completed", points::completed::try_out(&shop)).await;
+    report.point("undone", points::undone::try_out(&shop)).await;
+    report.point("idempotency keys", points::idempotency::try_out(&shop)).await;
+    report.point("last units", points::last_units::try_out(&shop)).await;
+    report.point("payment-svc killed", points::killed::payment_svc(&shop)).await;
+    report.point("order-svc and its relay killed", points::killed::order_svc(&shop)).await;
+    report.point("leading standby relay killed", points::killed::standby_relay(&shop)).await;
+    report.point("everything killed", points::everything_killed::try_out(&mut shop)).await;
+    shop.stop().await?;
+    report.point("Kafka stopped", points::kafka_stopped::try_out(binary, data)).await;
+    Ok(())
+}
+
+struct Report {
+    only: String,
+    failed: usize,
+}
+
+impl Report {
+    async fn point(&mut self, name: &str, work: impl Future<Output = anyhow::Result<String>>) {
+        if !name.contains(&self.only) {
+            return;
+        }
+        let began = Instant::now();
+        match work.await {
+            Ok(figures) => say(&format!("ok    {name}: {figures} ({:.1} s)", began.elapsed().as_secs_f64())),
+            Err(error) => {
+                self.failed += 1;
+                say(&format!("FAIL  {name}: {error:#}"));
+            }
+        }
+    }
+}
+
+/// Under the system's folder for temporary files, where PostgreSQL's user can reach it.
+fn fresh_folder() -> anyhow::Result<PathBuf> {
+    let folder =
+        std::env::temp_dir().join(format!("quadrille-accept-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+    fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
+    Ok(folder)
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).ok();
+}

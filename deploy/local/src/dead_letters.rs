@@ -1,0 +1,138 @@
+//! `quadrille dead-letters`: looks at the events that a service could not handle, has them tried again or drops them.
+
+use std::{io::Write, path::PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use service_kit::{dead_letters, pool};
+
+use crate::{addresses::Addresses, service::Service};
+
+/// How many are fetched at a time.
+const PAGE: i64 = 500;
+
+/// What to do with dead letters, and whose.
+#[derive(Debug, Args)]
+pub struct DeadLettersArgs {
+    /// What to do.
+    #[command(subcommand)]
+    action: Action,
+    /// The data folder of the local run whose databases are meant.
+    #[arg(long, value_name = "DIR", default_value = ".quadrille", global = true)]
+    data: PathBuf,
+    /// The service's database, where it isn't a local run's.
+    #[arg(long, value_name = "URL", global = true)]
+    database_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists the dead letters of one service or of all, oldest first.
+    List {
+        /// Whose; all services' when it isn't given.
+        service: Option<Service>,
+    },
+    /// Shows one with its headers and its value.
+    Show {
+        /// Whose.
+        service: Service,
+        /// Its number, as `list` shows it.
+        id: i64,
+    },
+    /// Has the service try it again, with all that wait behind it for the same key, in order.
+    Replay {
+        /// Whose.
+        service: Service,
+        /// Its number, as `list` shows it.
+        id: i64,
+    },
+    /// Drops one for good; those behind it stay until they are replayed.
+    Discard {
+        /// Whose.
+        service: Service,
+        /// Its number, as `list` shows it.
+        id: i64,
+    },
+}
+
+/// Does what is asked for and writes the answer to `out`.
+///
+/// # Errors
+/// When the database can't be reached, or has no such dead letter.
+pub async fn dead_letters(arguments: &DeadLettersArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    match arguments.action {
+        Action::List { service: Some(service) } => list(&arguments.url_of(service)?, service, out).await,
+        Action::List { service: None } => {
+            for service in Service::WITH_OUTBOX {
+                list(&arguments.url_of(service)?, service, out).await?;
+            }
+            Ok(())
+        }
+        Action::Show { service, id } => show(&arguments.url_of(service)?, id, out).await,
+        Action::Replay { service, id } => {
+            let mut conn = pool::connect(&arguments.url_of(service)?).await?;
+            match dead_letters::replay(&mut conn, id).await? {
+                0 => bail!("{} has no dead letter {id}", service.name()),
+                count => Ok(writeln!(out, "{} will try {count} of this key again, in order", service.name())?),
+            }
+        }
+        Action::Discard { service, id } => {
+            let mut conn = pool::connect(&arguments.url_of(service)?).await?;
+            if !dead_letters::discard(&mut conn, id).await? {
+                bail!("{} has no dead letter {id}", service.name());
+            }
+            Ok(writeln!(out, "dead letter {id} is gone")?)
+        }
+    }
+}
+
+impl DeadLettersArgs {
+    fn url_of(&self, service: Service) -> anyhow::Result<String> {
+        if let Some(url) = &self.database_url {
+            return Ok(url.clone());
+        }
+        let addresses = Addresses::read(&self.data)?
+            .with_context(|| format!("no shop runs in {}; start it, or give --database-url", self.data.display()))?;
+        let found = addresses.services.get(service.name()).and_then(|address| address.database.clone());
+        found.with_context(|| format!("{} has no database in this run", service.name()))
+    }
+}
+
+async fn list(url: &str, service: Service, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut conn = pool::connect(url).await.with_context(|| format!("the database of {}", service.name()))?;
+    let mut after = 0;
+    loop {
+        let letters = dead_letters::list(&mut conn, after, PAGE).await?;
+        let Some(last) = letters.last() else { return Ok(()) };
+        after = last.id;
+        for letter in letters {
+            let kind = letter.event_type.as_deref().unwrap_or("?");
+            let why = letter.error.as_deref().unwrap_or("waits behind another of its key");
+            let asked = if letter.replay_requested_at.is_some() { " (replay asked for)" } else { "" };
+            writeln!(
+                out,
+                "{}\t{}\t{kind}\tkey={}\t{}[{}]@{}\t{}\t{why}{asked}",
+                service.name(),
+                letter.id,
+                letter.key,
+                letter.topic,
+                letter.partition,
+                letter.record_offset,
+                letter.buried_at.format("%Y-%m-%dT%H:%M:%SZ"),
+            )?;
+        }
+    }
+}
+
+async fn show(url: &str, id: i64, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut conn = pool::connect(url).await?;
+    let whole = dead_letters::get(&mut conn, id).await?.with_context(|| format!("there is no dead letter {id}"))?;
+    writeln!(out, "{}", serde_json::to_string_pretty(&whole.letter)?)?;
+    for (name, value) in &whole.headers {
+        writeln!(out, "{name}: {value}")?;
+    }
+    match &whole.value {
+        Some(value) => Ok(writeln!(out, "\n{}", String::from_utf8_lossy(value))?),
+        None => Ok(writeln!(out, "\n(no value)")?),
+    }
+}

@@ -1,0 +1,187 @@
+//! Who listens where and gets which environment.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use quadrille_servers::port;
+use url::Url;
+
+use crate::service::Service;
+
+/// Beside the usual 5432 and 9092, which another PostgreSQL or Kafka of this machine may have.
+const POSTGRES_PORT: u16 = 15432;
+const KAFKA_PORT: u16 = 19092;
+/// The sandbox gateway takes any key; Stripe's test keys begin like this.
+const SANDBOX_KEY: &str = "sk_test_sandbox";
+
+/// Which ports a run takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortWish {
+    /// The known ports, all shifted by this much.
+    Offset(u16),
+    /// Whatever is free.
+    Free,
+}
+
+/// The ports of a run; each was free when the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ports {
+    /// PostgreSQL's.
+    pub postgres: u16,
+    /// Kafka's.
+    pub kafka: u16,
+    services: BTreeMap<Service, u16>,
+}
+
+impl Ports {
+    /// # Errors
+    /// Names the port that is taken and who wanted it.
+    pub fn claim(wish: PortWish) -> anyhow::Result<Self> {
+        let claim = |default: u16, who: &str| match wish {
+            PortWish::Free => port::claim(None, who),
+            PortWish::Offset(offset) => {
+                let port =
+                    default.checked_add(offset).with_context(|| format!("--port-offset {offset} is too large"))?;
+                port::claim(Some(port), who)
+            }
+        };
+        let services =
+            Service::ALL.into_iter().map(|service| Ok((service, claim(service.default_port(), service.name())?)));
+        Ok(Self {
+            services: services.collect::<anyhow::Result<_>>()?,
+            postgres: claim(POSTGRES_PORT, "PostgreSQL")?,
+            kafka: claim(KAFKA_PORT, "Apache Kafka")?,
+        })
+    }
+
+    /// Where a service listens.
+    pub fn of(&self, service: Service) -> u16 {
+        self.services.get(&service).copied().unwrap_or_else(|| service.default_port())
+    }
+}
+
+/// Everything that the environment of a service is made from.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where the services listen.
+    pub ports: Ports,
+    /// The administrator's URL of PostgreSQL.
+    pub postgres: Url,
+    /// What clients take as `bootstrap.servers`.
+    pub kafka: String,
+    /// Where the mails go.
+    pub mails: PathBuf,
+}
+
+impl Plan {
+    /// The address of a service's HTTP interface.
+    pub fn url(&self, service: Service) -> String {
+        format!("http://{}", self.listens(service))
+    }
+
+    /// The URL of a service's own database.
+    pub fn database_url(&self, service: Service) -> Option<String> {
+        service.database().map(|name| {
+            let mut url = self.postgres.clone();
+            url.set_path(name);
+            url.to_string()
+        })
+    }
+
+    /// What a service needs to be told, in a form that a shell takes too.
+    pub fn environment(&self, service: Service) -> Vec<(&'static str, String)> {
+        let mut environment = vec![match service {
+            Service::OutboxRelay => ("METRICS_ADDR", self.listens(service)),
+            _ => ("HTTP_ADDR", self.listens(service)),
+        }];
+        environment.extend(self.database_url(service).map(|url| ("DATABASE_URL", url)));
+        if service != Service::SandboxGateway {
+            environment.push(("KAFKA_BOOTSTRAP_SERVERS", self.kafka.clone()));
+        }
+        if Service::WITH_OUTBOX.contains(&service) {
+            environment.push(("GROUP_INSTANCE_ID", format!("{}-0", service.name())));
+            environment.push(("RELAY", "embedded".to_owned()));
+        }
+        match service {
+            Service::PaymentSvc => {
+                environment.push(("PAYMENT_GATEWAY_URL", self.url(Service::SandboxGateway)));
+                environment.push(("PAYMENT_GATEWAY_KEY", SANDBOX_KEY.to_owned()));
+            }
+            Service::NotificationSvc => {
+                environment.push(("MAIL_TRANSPORT", format!("file:{}", self.mails.display())));
+                environment.push(("MAIL_FROM", "Quadrille <shop@quadrille.example>".to_owned()));
+            }
+            Service::OutboxRelay => {
+                let databases: Vec<_> =
+                    Service::WITH_OUTBOX.into_iter().filter_map(|of| self.database_url(of)).collect();
+                environment.push(("OUTBOX_RELAY_DATABASES", databases.join(",")));
+            }
+            _ => {}
+        }
+        environment
+    }
+
+    /// A line for a shell that starts one service alone as this run would.
+    pub fn command_line(&self, binary: &Path, service: Service) -> String {
+        let variables: String =
+            self.environment(service).iter().map(|(name, value)| format!("{name}={} \\\n  ", quoted(value))).collect();
+        format!("{variables}{} run {}", quoted(&binary.display().to_string()), service.name())
+    }
+
+    fn listens(&self, service: Service) -> String {
+        format!("127.0.0.1:{}", self.ports.of(service))
+    }
+}
+
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:.,_-@".contains(c);
+    if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan {
+            ports: Ports::claim(PortWish::Free).unwrap(),
+            postgres: Url::parse("postgres://postgres:secret@127.0.0.1:5433/postgres").unwrap(),
+            kafka: "127.0.0.1:9092".to_owned(),
+            mails: PathBuf::from("/data/my mails"),
+        }
+    }
+
+    fn value(plan: &Plan, service: Service, name: &str) -> Option<String> {
+        plan.environment(service).into_iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn every_service_has_a_database_of_its_own_on_the_same_server() {
+        let found = value(&plan(), Service::StockSvc, "DATABASE_URL").unwrap();
+        assert_eq!(found, "postgres://postgres:secret@127.0.0.1:5433/stock_svc");
+    }
+
+    #[test]
+    fn the_standby_relay_watches_the_databases_of_all_four_services() {
+        let found = value(&plan(), Service::OutboxRelay, "OUTBOX_RELAY_DATABASES").unwrap();
+        assert_eq!(found.split(',').count(), 4);
+        assert!(!found.contains("sandbox_gateway"));
+    }
+
+    #[test]
+    fn payment_svc_is_sent_to_the_sandbox_gateway_of_the_same_run() {
+        let plan = plan();
+        let found = value(&plan, Service::PaymentSvc, "PAYMENT_GATEWAY_URL").unwrap();
+        assert_eq!(found, plan.url(Service::SandboxGateway));
+    }
+
+    #[test]
+    fn a_command_line_quotes_what_a_shell_would_split() {
+        let line = plan().command_line(Path::new("/usr/bin/quadrille"), Service::NotificationSvc);
+        assert!(line.contains("MAIL_TRANSPORT='file:/data/my mails'"), "{line}");
+        assert!(line.ends_with("/usr/bin/quadrille run notification-svc"), "{line}");
+    }
+}

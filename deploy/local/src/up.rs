@@ -1,0 +1,223 @@
+//! `quadrille up`: everything on this machine, supervised until it is told to stop.
+
+mod backoff;
+mod catalogue;
+mod greeting;
+mod left_over;
+mod lock;
+mod output;
+mod registry;
+mod servers;
+mod supervisor;
+
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use quadrille_servers::{
+    kafka, postgres,
+    process::{ServerProcess, rotate_log},
+};
+use tokio::{
+    process::Command,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use self::{lock::DataLock, output::Follower, registry::Registry, servers::Servers, supervisor::Supervised};
+use crate::{
+    cli::UpArgs,
+    plan::{Plan, Ports},
+    service::Service,
+    topics,
+};
+
+/// How long the services get to drain; with what Kafka and PostgreSQL get, all ends within 20 seconds.
+const SERVICES_PATIENCE: Duration = Duration::from_secs(9);
+
+/// Shows what the run itself does on the error stream; `RUST_LOG` says how much.
+pub fn show_progress() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
+    log.init();
+}
+
+/// Starts everything, and ends it in order on Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When another run has the data folder, a port is taken, or PostgreSQL, Kafka or the topics can't be had. What was
+/// started by then is ended.
+pub async fn up(arguments: &UpArgs) -> anyhow::Result<()> {
+    let stop = stop_on_signal()?;
+    let data = data_folder(&arguments.data)?;
+    let _lock = DataLock::take(&data)?;
+    left_over::end(&data).await?;
+    let ports = Ports::claim(arguments.ports())?;
+    let registry = Registry::new(&data);
+    let Some(servers) = stop.run_until_cancelled(Servers::start(arguments, &data, &ports, &registry)).await else {
+        return Ok(());
+    };
+    let servers = servers?;
+    let outcome = with_servers(arguments, &data, ports, &servers, &registry, &stop).await;
+    servers.stop().await;
+    registry.close();
+    outcome
+}
+
+async fn with_servers(
+    arguments: &UpArgs,
+    data: &Path,
+    ports: Ports,
+    servers: &Servers,
+    registry: &Arc<Registry>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let plan = Plan {
+        ports,
+        postgres: Url::parse(servers.database_url()).context("the PostgreSQL URL")?,
+        kafka: servers.bootstrap().to_owned(),
+        mails: subfolder(data, "mails")?,
+    };
+    let Some(prepared) = stop.run_until_cancelled(prepare(&plan)).await else { return Ok(()) };
+    prepared?;
+    let mut staff = Staff {
+        plan: &plan,
+        binary: std::env::current_exe().context("where this program is")?,
+        logs: subfolder(data, "logs")?,
+        shown: !arguments.quiet,
+        registry,
+        stop,
+        children: JoinSet::new(),
+    };
+    registry.announce(&plan, &staff.logs)?;
+    let outcome = stop.run_until_cancelled(open(arguments, data, &mut staff)).await.unwrap_or(Ok(()));
+    if outcome.is_ok() {
+        stop.cancelled().await;
+    }
+    stop.cancel();
+    tracing::info!("stopping: services first, then Kafka and PostgreSQL");
+    staff.children.join_all().await;
+    outcome
+}
+
+/// Starts the services and, once they lead their own outboxes, the relay that stands by; fills the catalogue.
+async fn open(arguments: &UpArgs, data: &Path, staff: &mut Staff<'_>) -> anyhow::Result<()> {
+    let wanted: Vec<_> = Service::ALL.into_iter().filter(|service| !arguments.without.contains(service)).collect();
+    let (standby, services): (Vec<_>, Vec<_>) = wanted.iter().partition(|service| **service == Service::OutboxRelay);
+    staff.start(&services)?;
+    let mut late = greeting::wait_until_ready(staff.plan, &services).await;
+    staff.start(&standby)?;
+    late.extend(greeting::wait_until_ready(staff.plan, &standby).await);
+    if services.contains(&Service::StockSvc)
+        && let Err(error) = catalogue::seed(staff.plan).await
+    {
+        tracing::error!("the catalogue could not be filled: {error:#}");
+    }
+    greeting::print(staff.plan, data, &staff.binary, &arguments.without, &late);
+    Ok(())
+}
+
+/// The services of a run, each kept alive by a task.
+struct Staff<'a> {
+    plan: &'a Plan,
+    binary: PathBuf,
+    logs: PathBuf,
+    shown: bool,
+    registry: &'a Arc<Registry>,
+    stop: &'a CancellationToken,
+    children: JoinSet<()>,
+}
+
+impl Staff<'_> {
+    fn start(&mut self, services: &[Service]) -> anyhow::Result<()> {
+        for service in services {
+            let child = ServiceChild::new(*service, self.plan, &self.binary, &self.logs)?;
+            if self.shown {
+                self.children.spawn(Follower::new(service.name(), &child.log).follow(self.stop.clone()));
+            }
+            self.children.spawn(supervisor::keep_alive(child, Arc::clone(self.registry), self.stop.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Databases and topics, which the services expect to be there.
+async fn prepare(plan: &Plan) -> anyhow::Result<()> {
+    for name in Service::ALL.into_iter().filter_map(Service::database) {
+        postgres::ensure_database(plan.postgres.as_str(), name).await.with_context(|| format!("database {name}"))?;
+    }
+    for report in kafka::ensure_topics(&plan.kafka, &topics::all()).await? {
+        tracing::warn!("{report}; it is left as it is");
+    }
+    Ok(())
+}
+
+/// A service as a child: this very program, told to run it.
+#[derive(Debug, Clone)]
+struct ServiceChild {
+    service: Service,
+    binary: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    log: PathBuf,
+}
+
+impl ServiceChild {
+    fn new(service: Service, plan: &Plan, binary: &Path, logs: &Path) -> anyhow::Result<Self> {
+        let log = logs.join(format!("{}.log", service.name()));
+        rotate_log(&log)?;
+        let mut environment = plan.environment(service);
+        environment.push(("LOG_FORMAT", "pretty".to_owned()));
+        Ok(Self { service, binary: binary.to_owned(), environment, log })
+    }
+}
+
+impl Supervised for ServiceChild {
+    type Running = ServerProcess;
+
+    fn name(&self) -> &'static str {
+        self.service.name()
+    }
+
+    async fn start(&self) -> anyhow::Result<ServerProcess> {
+        let mut command = Command::new(&self.binary);
+        command.args(["run", self.service.name()]).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        ServerProcess::spawn(self.service.name(), command, &self.log)
+    }
+
+    fn patience(&self) -> Duration {
+        SERVICES_PATIENCE
+    }
+}
+
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+fn data_folder(wish: &Path) -> anyhow::Result<PathBuf> {
+    // closed to others (databases' passwords and customers' mails are in there) but for passing through, which
+    // PostgreSQL's user needs when root starts us
+    let made = fs::DirBuilder::new().recursive(true).mode(0o711).create(wish);
+    made.with_context(|| format!("making the data folder {}", wish.display()))?;
+    fs::canonicalize(wish).with_context(|| format!("the data folder {}", wish.display()))
+}
+
+fn subfolder(data: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let folder = data.join(name);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    Ok(folder)
+}

@@ -1,0 +1,56 @@
+//! `quadrille up` as a person runs it: the real programs on a PostgreSQL and a Kafka of their own.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
+
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
+
+use quadrille::accept::shop::Shop;
+
+const QUADRILLE: &str = env!("CARGO_BIN_EXE_quadrille");
+
+/// A folder that PostgreSQL's user can reach too.
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_confirms_an_order_starts_again_what_dies_and_ends_in_order_on_ctrl_c() {
+    let folder = open_folder();
+    let mut shop = Shop::start(Path::new(QUADRILLE), folder.path(), &[]).await.unwrap();
+    shop.confirm_an_order().await.unwrap();
+    shop.kill("stock-svc").unwrap();
+    shop.confirm_an_order().await.unwrap();
+    let processes = shop.addresses().unwrap().processes;
+    shop.stop().await.unwrap();
+    assert!(processes.values().all(|process| !process.is_alive()));
+    assert!(!shop.data().join("addresses.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_shop_on_the_same_data_is_refused_and_a_killed_runners_children_make_way_for_the_next() {
+    let folder = open_folder();
+    let mut shop = Shop::start(Path::new(QUADRILLE), folder.path(), &[]).await.unwrap();
+    let order = shop.confirm_an_order().await.unwrap();
+    let second = Command::new(QUADRILLE).args(["up", "--free-ports", "--data"]).arg(shop.data()).output().unwrap();
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("running already"), "{said}");
+
+    let orphans = shop.addresses().unwrap().processes;
+    shop.kill_runner().await.unwrap();
+    assert!(orphans.values().any(|process| process.is_alive()));
+    shop.start_again(&[]).await.unwrap();
+    assert!(orphans.values().all(|process| !process.is_alive()));
+    shop.must_know(&order).await.unwrap();
+    shop.stop().await.unwrap();
+}
+
+#[test]
+fn a_service_that_lacks_its_configuration_ends_at_once_and_names_the_variables() {
+    let output = Command::new(QUADRILLE).args(["run", "order-svc"]).env_clear().output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("DATABASE_URL is not set") && said.contains("KAFKA_BOOTSTRAP_SERVERS is not set"), "{said}");
+}

@@ -11,14 +11,14 @@ tools: ## install what is missing: C toolchain, PostgreSQL, a JRE
 	@deploy/ensure-tools.sh
 
 up: tools ## run the whole shop on this machine; Ctrl-C ends it
-	cargo run -q -- up $(ARGS)
+	cargo run -- up $(ARGS)
 
 test: tools ## all tests, on a real PostgreSQL and a real Kafka of their own (ARGS='-p order-svc' for one part)
-	cargo run -q -p quadrille-servers --bin with-servers -- cargo test $(if $(ARGS),$(ARGS),--workspace)
+	cargo run -p quadrille-servers --bin with-servers -- cargo test $(if $(ARGS),$(ARGS),--workspace)
 
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
-	cargo build --release -q -p quadrille --bins
-	target/release/quadrille-accept $(ARGS)
+	cargo build --release -p quadrille --bins
+	cargo run --release -q -p quadrille --bin quadrille-accept -- $(ARGS)
 
 lint: ## formatting, clippy, and what may be in the dependency tree
 	cargo fmt --all --check

@@ -14,7 +14,7 @@ pub fn current_traceparent() -> Option<String> {
 }
 
 /// Runs `work` as a new span of the trace that `parent` names, or of a new trace when it names none.
-pub fn within<F: Future>(parent: Option<&str>, work: F) -> impl Future<Output = F::Output> {
+pub fn within<F: Future>(parent: Option<&str>, work: F) -> impl Future<Output = F::Output> + use<F> {
     CURRENT.scope(child_of(parent), work)
 }
 

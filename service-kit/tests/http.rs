@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Responder};
@@ -10,8 +11,11 @@ use reqwest::{Client, Method, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::http::{EmptyBody, IdempotencyKey, Json, Page, Path, Problem, Query, Readiness, bind};
+use service_kit::testing::eventually;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+const DEADLINE: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,13 +52,26 @@ async fn keyed(key: IdempotencyKey) -> impl Responder {
     HttpResponse::Ok().body(key.0)
 }
 
+static BEGUN: AtomicBool = AtomicBool::new(false);
+static ENDED: AtomicBool = AtomicBool::new(false);
+static GO_ON: AtomicBool = AtomicBool::new(false);
+
+/// Begins, waits until it may go on, ends.
+async fn slow() -> impl Responder {
+    BEGUN.store(true, Ordering::SeqCst);
+    eventually("it may go on", DEADLINE, || async { GO_ON.load(Ordering::SeqCst) }).await;
+    ENDED.store(true, Ordering::SeqCst);
+    HttpResponse::Ok().finish()
+}
+
 fn routes(config: &mut ServiceConfig) {
     config
         .route("/things", web::post().to(make))
         .service(web::resource("/list").route(web::get().to(list)))
         .route("/things/{id}", web::get().to(one))
         .route("/act", web::post().to(act))
-        .route("/keyed", web::post().to(keyed));
+        .route("/keyed", web::post().to(keyed))
+        .route("/slow", web::post().to(slow));
 }
 
 struct Running {
@@ -164,6 +181,19 @@ async fn readiness_says_what_is_failing() {
     well.store(true, Ordering::SeqCst);
     assert_eq!(server.send(Method::GET, "/readyz", "").await.status(), 200);
     assert_eq!(server.send(Method::GET, "/healthz", "").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_has_begun_is_carried_to_its_end_when_the_client_goes_away() {
+    let server = Running::start(Readiness::default());
+    let asking = tokio::spawn(Client::new().post(format!("{}/slow", server.base)).send());
+    eventually("it has begun", DEADLINE, || async { BEGUN.load(Ordering::SeqCst) }).await;
+    asking.abort();
+    assert!(asking.await.is_err_and(|ended| ended.is_cancelled()));
+    // the server has seen the client go once it has answered another on a new connection
+    assert_eq!(server.send(Method::GET, "/healthz", "").await.status(), 200);
+    GO_ON.store(true, Ordering::SeqCst);
+    eventually("it has ended", DEADLINE, || async { ENDED.load(Ordering::SeqCst) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

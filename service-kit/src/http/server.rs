@@ -129,13 +129,18 @@ async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {
 }
 
 /// Around every request: its trace, its metrics, its log line, and where an error happened.
+///
+/// A request that has begun is carried to its end in a task of its own. A handler that is dropped half way, as actix
+/// does when the client goes away, would give its connection back to the pool with the transaction open and its locks
+/// held.
 async fn around(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
     let parent = traceparent(request.headers()).map(str::to_owned);
-    let response = trace::within(parent.as_deref(), next.call(request)).await?.map_into_boxed_body();
+    let begun = actix_web::rt::spawn(trace::within(parent.as_deref(), next.call(request)));
+    let response = begun.await.map_err(Problem::internal)??.map_into_boxed_body();
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     let method = response.request().method().as_str().to_owned();
     let status = response.status();

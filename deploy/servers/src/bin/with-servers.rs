@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE", required_unless_present = "command", conflicts_with = "command")]
     keep: Option<PathBuf>,
     /// The command to run; its exit code becomes ours.
-    #[arg(last = true)]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
 }
 

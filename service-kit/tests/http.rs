@@ -121,9 +121,21 @@ async fn a_field_of_the_wrong_kind_is_named_with_its_path() {
         (json!({"parts": []}), "name"),
         (json!({"name": "a", "parts": [{}]}), "parts[0].count"),
         (json!([]), "body"),
+        (json!(["a", []]), "body"),
+        (json!({"name": "a", "parts": [[1]]}), "parts[0]"),
     ] {
         let (status, problem) = server.problem(Method::POST, "/things", body.to_string()).await;
         assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some(field)), "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_nothing_can_hold_is_named_with_its_field() {
+    let server = Running::start(Readiness::default());
+    for number in ["1e999".to_owned(), "-1e999".to_owned(), "9".repeat(400), "9".repeat(30), "1.5".to_owned()] {
+        let body = format!(r#"{{"name": "a", "parts": [{{"count": {number}}}]}}"#);
+        let (status, problem) = server.problem(Method::POST, "/things", body).await;
+        assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some("parts[0].count")), "{problem}");
     }
 }
 
@@ -164,6 +176,7 @@ async fn an_action_without_fields_takes_no_body_or_an_empty_object() {
     assert_eq!(server.send(Method::POST, "/act", "").await.status(), 202);
     assert_eq!(server.send(Method::POST, "/act", "{}").await.status(), 202);
     assert_eq!(server.problem(Method::POST, "/act", "{\"a\": 1}").await.0, 422);
+    assert_eq!(server.problem(Method::POST, "/act", "[]").await.0, 422);
     assert_eq!(server.problem(Method::POST, "/act", "nonsense").await.0, 400);
 }
 

@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
 
 use super::Problem;
+use super::strict::Strict;
 
 /// The most that a body may hold, in bytes: 100 order lines take about a tenth of it.
 pub(super) const BODY_LIMIT: usize = 256 * 1024;
@@ -94,10 +95,12 @@ fn json_type(request: &HttpRequest) -> Result<(), Problem> {
 
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Strict(&mut reader)).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
-        if error.classify() == serde_json::error::Category::Data {
+        // A number that no type can hold is JSON all the same; serde_json counts it as syntax.
+        let too_large = error.to_string().starts_with("number out of range");
+        if too_large || error.classify() == serde_json::error::Category::Data {
             let message = without_place(&error.to_string());
             Problem::bad_input(field_of(&path, &message), message)
         } else {

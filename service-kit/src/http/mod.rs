@@ -4,6 +4,7 @@ mod input;
 mod page;
 mod problem;
 mod server;
+mod strict;
 
 pub use input::{EmptyBody, IdempotencyKey, Json, Path, Query};
 pub use page::{Page, Paged};

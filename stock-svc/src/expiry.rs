@@ -1,11 +1,13 @@
 //! The timer that ends holds. Nothing else does, so that a late `confirmed` and the expiry are decided in one place.
 
+use anyhow::anyhow;
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
 use service_kit::consumer::ReactionError;
 use service_kit::timers::Timers;
 use shared_events::{Invalid, OrderId};
 
+use crate::store::roots::EXPIRY;
 use crate::store::{levels, roots};
 
 /// Ends holds as their timers fall due.
@@ -25,12 +27,15 @@ impl Timers for Expiry {
     }
 
     async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {
+        if kind != EXPIRY {
+            return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
+        }
         let order_id = order_id(key)?;
         let Some(mut root) = roots::lock(conn, order_id).await? else { return Ok(()) };
         match root.goods.clone().expire() {
             Ok(change) => Ok(roots::keep_and_announce(conn, &mut root, change, None).await?),
             Err(refused) => {
-                tracing::debug!(order.id = %order_id, timer.kind = kind, reason = %refused, "a timer came late");
+                tracing::debug!(order.id = %order_id, reason = %refused, "a timer came late");
                 Ok(())
             }
         }

@@ -153,6 +153,20 @@ async fn stock_is_adjusted_but_never_below_what_is_held() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn goods_come_back_to_a_shelf_that_was_filled_up_meanwhile() {
+    let api = Api::over(Warehouse::with(&[("TEA", 1_000_000_000)]).await).await;
+    let order = OrderId::new();
+    api.warehouse.hears(placed(order, &[("TEA", 10)])).await;
+    api.warehouse.hears(confirmed(order)).await;
+    let delivery = json!({"delta": 10, "reason": "delivery"});
+    api.expect(Method::POST, "/products/TEA/adjustments", Some(&delivery), 200).await;
+    api.warehouse.hears(cancel_requested(order)).await;
+    assert_eq!(api.warehouse.said_of(order).await.last(), Some(&"stock.restocked.v1"));
+    assert_eq!(api.warehouse.level("TEA").await, (1_000_000_010, 0));
+    api.warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_parcel_is_packed_dispatched_and_delivered_in_this_order_alone() {
     let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
     let order = OrderId::new();

@@ -4,9 +4,12 @@
 mod common;
 
 use common::*;
+use outbox_relay::Nudge;
 use service_kit::consumer::{Outcome, Why};
+use service_kit::timers::Timers;
 use shared_events::*;
 use stock_svc::commands::{Step, move_shipment};
+use stock_svc::expiry::Expiry;
 use stock_svc::store::{roots, shipments};
 
 async fn shipment_of(warehouse: &Warehouse, order_id: OrderId) -> ShipmentId {
@@ -229,6 +232,18 @@ async fn a_hold_that_became_firm_does_not_expire() {
     warehouse.expires(order).await;
     assert_eq!(warehouse.said_of(order).await, ["stock.reserved.v1", "stock.committed.v1"]);
     assert_eq!(warehouse.level("TEA").await, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_of_another_kind_ends_no_hold() {
+    let warehouse = Warehouse::with(&[("TEA", 3)]).await;
+    let order = OrderId::new();
+    warehouse.hears(placed(order, &[("TEA", 3)])).await;
+    let expiry = Expiry { nudge: Nudge::default() };
+    let mut conn = warehouse.db.conn().await;
+    let fired = expiry.fire(&mut conn, "reminder", &order.to_string()).await;
+    assert!(fired.unwrap_err().to_string().contains("\"reminder\" is not a timer of this service"));
+    assert_eq!(warehouse.level("TEA").await, (3, 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,10 +21,11 @@ create table products (
 );
 create index products_by_category on products (category_id, sku);
 
--- Apart from the catalogue, because every hold rewrites its row: narrow rows, updated in place on their page.
+-- Apart from the catalogue, because every hold rewrites its row: narrow rows, updated in place on their page. No upper
+-- bound: what people enter has one, but goods that come back from a cancelled order must always find their place.
 create table stock_levels (
     sku text primary key references products (sku),
-    on_hand bigint not null check (on_hand between 0 and 1000000000),
+    on_hand bigint not null check (on_hand >= 0),
     held bigint not null default 0 check (held >= 0),
     constraint never_oversold check (on_hand - held >= 0)
 ) with (fillfactor = 70);

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use shared_events::{Shortage, Sku, StockLine};
 
-/// The most pieces of one SKU that can be on hand; the table refuses more too.
+/// The most pieces of one SKU that people can enter. What comes back from an order is never refused, so a shelf that was
+/// filled up meanwhile can have more.
 pub const MAX_ON_HAND: i64 = 1_000_000_000;
 
 /// How many pieces of one SKU there are.
@@ -41,7 +42,8 @@ impl Level {
     /// # Errors
     /// See [`Unadjustable`].
     pub fn adjusted(self, delta: i64) -> Result<Level, Unadjustable> {
-        let on_hand = self.on_hand.checked_add(delta).filter(|sum| *sum <= MAX_ON_HAND).ok_or(Unadjustable::TooMany)?;
+        let fits = |sum: &i64| delta < 0 || *sum <= MAX_ON_HAND;
+        let on_hand = self.on_hand.checked_add(delta).filter(fits).ok_or(Unadjustable::TooMany)?;
         if on_hand < self.held {
             return Err(Unadjustable::BelowHeld { on_hand: self.on_hand, held: self.held });
         }
@@ -100,6 +102,13 @@ mod tests {
     #[test]
     fn what_is_held_can_not_be_taken_away() {
         assert_eq!(LEVEL.adjusted(-7), Err(Unadjustable::BelowHeld { on_hand: 10, held: 4 }));
+    }
+
+    #[test]
+    fn a_shelf_that_returned_goods_overfilled_can_be_cleared_step_by_step() {
+        let overfull = Level { on_hand: MAX_ON_HAND + 10, held: 0 };
+        assert_eq!(overfull.adjusted(-1), Ok(Level { on_hand: MAX_ON_HAND + 9, held: 0 }));
+        assert_eq!(overfull.adjusted(1), Err(Unadjustable::TooMany));
     }
 
     #[test]

@@ -28,12 +28,16 @@ struct Unknown {
 /// PostgreSQL can't be reached in time, a migration fails, or the schema is newer than this program.
 pub async fn migrate(url: &SecretString, sources: &[EmbeddedMigrations]) -> anyhow::Result<()> {
     let mut conn = pool::connect_patiently(url.expose_secret()).await?;
+    // An index on a table that has grown takes its time; what a pool's connection may take would end it at every start.
+    sql_query("set statement_timeout = 0").execute(&mut conn).await?;
     sql_query("set lock_timeout = '60s'").execute(&mut conn).await?;
     sql_query("select pg_advisory_lock($1)")
         .bind::<BigInt, _>(LOCK)
         .execute(&mut conn)
         .await
         .context("waited a minute for another instance that migrates the database")?;
+    // From here on what waits for a table makes everybody behind it wait too.
+    sql_query("set lock_timeout = '5s'").execute(&mut conn).await?;
     refuse_newer(&mut conn, sources).await?;
     let mut harness = AsyncMigrationHarness::new(conn);
     for source in sources {

@@ -53,8 +53,29 @@ pub async fn open(config: &DatabaseConfig) -> anyhow::Result<Pool> {
         .recycle_timeout(Some(CONNECT))
         .build()
         .context("the pool could not be built")?;
-    drop(connect_patiently(config.url.expose_secret()).await?);
+    let mut first = connect_patiently(config.url.expose_secret()).await?;
+    refuse_other_languages(&mut first).await?;
     Ok(pool)
+}
+
+/// diesel keeps no SQLSTATE beyond its own kinds, so [`may_pass`] reads PostgreSQL's words, which must be English.
+async fn refuse_other_languages(conn: &mut AsyncPgConnection) -> anyhow::Result<()> {
+    let shown: Language =
+        diesel::sql_query("select current_setting('lc_messages') as language").get_result(conn).await?;
+    let language = shown.language;
+    let english = ["C", "POSIX", "en"].iter().any(|known| language.starts_with(known)) || language.is_empty();
+    anyhow::ensure!(
+        english,
+        "PostgreSQL writes its messages in {language:?}, from which a failure that passes can't be told from one that \
+         doesn't: run `alter database ... set lc_messages = 'C'` as a superuser"
+    );
+    Ok(())
+}
+
+#[derive(diesel::QueryableByName)]
+struct Language {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    language: String,
 }
 
 /// One connection of its own, with the same limits as the pool's.
@@ -63,11 +84,33 @@ pub async fn open(config: &DatabaseConfig) -> anyhow::Result<Pool> {
 /// PostgreSQL refuses or does not answer within five seconds.
 pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
     let late = |_| ConnectionError::BadConnection(format!("no answer within {} s", CONNECT.as_secs()));
-    let mut conn = timeout(CONNECT, AsyncPgConnection::establish(url)).await.map_err(late)??;
+    timeout(CONNECT, establish(url)).await.map_err(late)?
+}
+
+async fn establish(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    let mut conn = AsyncPgConnection::establish(&noticing_silence(url)).await?;
     diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, LIMITS)
         .await
         .map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
+}
+
+/// The same URL, with a peer that says nothing any more given up within half a minute: `statement_timeout` is the
+/// server's, and a server that is cut off ends nothing here.
+fn noticing_silence(url: &str) -> String {
+    let Ok(mut url) = url::Url::parse(url) else { return url.to_owned() };
+    let seconds = [
+        ("tcp_user_timeout", "15"),
+        ("keepalives_idle", "10"),
+        ("keepalives_interval", "5"),
+        ("keepalives_retries", "3"),
+    ];
+    for (name, value) in seconds {
+        if !url.query_pairs().any(|(given, _)| given == name) {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    url.into()
 }
 
 /// Connects, and waits with backoff for a PostgreSQL that is not there yet, for two minutes at most.

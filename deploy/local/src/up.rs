@@ -12,6 +12,7 @@ mod supervisor;
 
 use std::{
     fs,
+    io::IsTerminal,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -46,8 +47,12 @@ const SERVICES_PATIENCE: Duration = Duration::from_secs(9);
 /// Shows what the run itself does on the error stream; `RUST_LOG` says how much.
 pub fn show_progress() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr);
-    log.init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 /// Starts everything, and ends it in order on Ctrl-C or SIGTERM.

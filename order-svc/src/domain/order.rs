@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Address, Currency, Customer, LineText, Money, OrderId, OrderLine, OrderPlaced, PaymentMethod, ProductStatus,
-    Quantity, Sku,
+    Address, Currency, Customer, LineText, MAX_CHARGE, Money, OrderId, OrderLine, OrderPlaced, PaymentMethod,
+    ProductStatus, Quantity, Sku,
 };
 
 use super::Progress;
@@ -86,8 +86,8 @@ pub enum WishRefused {
         /// Which line.
         line: usize,
     },
-    /// The sum is beyond what an amount can hold.
-    #[error("the lines together cost more than an order can")]
+    /// The sum is more than [`MAX_CHARGE`]: it could be ordered and never be paid.
+    #[error("the lines together cost more than one payment can be, which is {MAX_CHARGE} minor units")]
     TotalTooDear,
 }
 
@@ -154,7 +154,8 @@ impl Wish {
         for (line, (sku, quantity)) in self.lines.into_iter().enumerate() {
             let priced = priced(line, sku, quantity, self.currency, products)?;
             let cost = priced.unit_price.checked_times(quantity).ok_or(WishRefused::LineTooDear { line })?;
-            total = total.checked_add(cost).ok_or(WishRefused::TotalTooDear)?;
+            let payable = |sum: &Money| sum.amount() <= MAX_CHARGE;
+            total = total.checked_add(cost).filter(payable).ok_or(WishRefused::TotalTooDear)?;
             lines.push(priced);
         }
         let pieces = lines.iter().map(|line| i64::from(line.quantity)).sum();

@@ -6,7 +6,7 @@ mod people;
 mod text;
 
 pub use ids::{EventId, NotificationId, OrderId, PaymentId, RefundId, ShipmentId};
-pub use money::{Currency, MAX_AMOUNT, Money};
+pub use money::{Currency, MAX_AMOUNT, MAX_CHARGE, Money};
 pub use people::{Address, CountryCode, Customer, EmailAddress};
 pub use text::{CustomerId, LineText, PaymentMethod, Sku};
 

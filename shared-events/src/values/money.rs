@@ -5,9 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Invalid, Quantity};
 
-/// The largest amount, in minor units: what Stripe takes for one charge (99,999,999), times ten thousand, so that sums
-/// of lines can be formed and refused with their value.
-pub const MAX_AMOUNT: i64 = 999_999_990_000;
+/// The most that one charge can be, in minor units: eight digits, as Stripe says of `amount`
+/// (<https://docs.stripe.com/api/payment_intents/create#create_payment_intent-amount>).
+pub const MAX_CHARGE: i64 = 99_999_999;
+
+/// The largest amount, in minor units: [`MAX_CHARGE`] times ten thousand, so that sums of lines can be formed and refused
+/// with their value.
+pub const MAX_AMOUNT: i64 = MAX_CHARGE * 10_000;
 
 /// An ISO 4217 currency, written as its three letters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -33,12 +33,14 @@ fn product(price: Money, status: ProductStatus) -> Product {
 
 fn catalogue() -> BTreeMap<Sku, Product> {
     let dear = Money::new(MAX_AMOUNT, Currency::EUR).unwrap();
+    let payable = Money::new(MAX_CHARGE, Currency::EUR).unwrap();
     let dollars = Money::new(1, Currency::USD).unwrap();
     [
         ("TEA", product(eur(12_99), ProductStatus::Active)),
         ("MUG", product(eur(5_00), ProductStatus::Active)),
         ("OLD", product(eur(5_00), ProductStatus::Withdrawn)),
         ("YACHT", product(dear, ProductStatus::Active)),
+        ("BOAT", product(payable, ProductStatus::Active)),
         ("DOLLAR", product(dollars, ProductStatus::Active)),
     ]
     .into_iter()
@@ -89,7 +91,16 @@ fn an_unknown_a_withdrawn_and_a_foreign_product_are_refused() {
 }
 
 #[test]
-fn a_line_or_a_total_beyond_what_money_can_hold_is_refused() {
+fn a_line_beyond_what_money_can_hold_is_refused() {
     assert_eq!(refused_field(&[("YACHT", 2)]), "lines[0].quantity");
-    assert_eq!(placed(&[("YACHT", 1), ("TEA", 1)]).unwrap_err(), WishRefused::TotalTooDear);
+}
+
+#[test]
+fn what_can_be_paid_at_once_can_be_ordered_and_nothing_dearer() {
+    assert_eq!(placed(&[("BOAT", 1)]).unwrap().placed.total, eur(MAX_CHARGE));
+    for dearer in [[("BOAT", 1), ("TEA", 1)], [("TEA", 1), ("YACHT", 1)]] {
+        let refused = placed(&dearer).unwrap_err();
+        assert_eq!((refused.field(), refused.clone()), ("lines".to_owned(), WishRefused::TotalTooDear));
+        assert!(refused.to_string().contains("99999999"), "{refused}");
+    }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix_web::web::Data;
 use anyhow::Context;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
-use service_kit::clock::{Clock, SystemClock};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::{Pool, migrate, pool, timers};
@@ -34,7 +33,6 @@ pub struct App {
     deadlines: Deadlines,
     prices_known: PricesKnown,
     pool: Pool,
-    clock: Arc<dyn Clock>,
     listening: CancellationToken,
 }
 
@@ -46,17 +44,15 @@ impl App {
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         migrate::migrate(&config.database.url, &migrations()).await?;
         let pool = pool::open(&config.database).await?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let relay = RelayConfig::new(NAME, config.database.url.clone(), &config.kafka.bootstrap);
         let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
-        let reactions = Arc::new(OrderReactions::new(clock.clone(), relay.nudge()));
+        let reactions = Arc::new(OrderReactions::new(relay.nudge()));
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
-        let deadlines = Deadlines::new(clock.clone(), relay.nudge());
+        let deadlines = Deadlines::new(relay.nudge());
         let prices_known = PricesKnown::remembered(&pool).await?;
         let state = AppState {
             pool: pool.clone(),
-            clock: clock.clone(),
             deadline: config.order_deadline,
             prices_known: prices_known.clone(),
             nudge: relay.nudge(),
@@ -64,7 +60,7 @@ impl App {
         let listening = CancellationToken::new();
         let ready = readiness(&pool, consumer.handle(), &relay);
         let http = http::bind(NAME, config.http.addr, ready, listening.clone(), routes(Data::new(state)))?;
-        Ok(Self { http, consumer, relay, deadlines, prices_known, pool, clock, listening })
+        Ok(Self { http, consumer, relay, deadlines, prices_known, pool, listening })
     }
 
     /// The port it listens on.
@@ -88,7 +84,7 @@ impl App {
             timers::run(pool, heard, self.deadlines, stop).await;
             Ok(())
         });
-        let housekeeping = part(&shutdown, keep_house(self.pool.clone(), self.clock, hearing.clone()));
+        let housekeeping = part(&shutdown, keep_house(self.pool.clone(), hearing.clone()));
         let stop = publishing.clone();
         let relay = part(&shutdown, async move {
             self.relay.run(stop).await;
@@ -131,9 +127,9 @@ fn readiness(pool: &Pool, consumer: ConsumerHandle, relay: &Relay<KafkaPublisher
         .and("relay", move || std::future::ready(relay.well()))
 }
 
-async fn keep_house(pool: Pool, clock: Arc<dyn Clock>, stop: CancellationToken) -> anyhow::Result<()> {
+async fn keep_house(pool: Pool, stop: CancellationToken) -> anyhow::Result<()> {
     loop {
-        match forget_answers(&pool, &*clock).await {
+        match forget_answers(&pool).await {
             Ok(forgotten) => tracing::debug!(forgotten, "old answers were forgotten"),
             Err(error) => tracing::warn!(error = %error, "old answers can't be forgotten now"),
         }

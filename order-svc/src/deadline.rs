@@ -1,11 +1,8 @@
 //! The timer that gives up an order that is still pending.
 
-use std::sync::Arc;
-
 use anyhow::anyhow;
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
-use service_kit::clock::Clock;
 use service_kit::consumer::ReactionError;
 use service_kit::timers::Timers;
 use shared_events::OrderId;
@@ -15,14 +12,13 @@ use crate::store;
 
 /// Fires the deadlines of orders.
 pub struct Deadlines {
-    clock: Arc<dyn Clock>,
     nudge: Nudge,
 }
 
 impl Deadlines {
-    /// Deadlines that note the time by this clock and wake this relay.
-    pub fn new(clock: Arc<dyn Clock>, nudge: Nudge) -> Self {
-        Self { clock, nudge }
+    /// Deadlines that wake this relay.
+    pub const fn new(nudge: Nudge) -> Self {
+        Self { nudge }
     }
 }
 
@@ -36,7 +32,7 @@ impl Timers for Deadlines {
         if kind != DEADLINE_TIMER {
             return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
         }
-        Ok(time_out_order(conn, &*self.clock, order_id(key)?).await?)
+        Ok(time_out_order(conn, order_id(key)?).await?)
     }
 
     fn committed(&self) {

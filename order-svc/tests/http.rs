@@ -4,7 +4,6 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
@@ -15,7 +14,6 @@ use order_svc::prices::PricesKnown;
 use outbox_relay::Nudge;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use service_kit::clock::SystemClock;
 use service_kit::http::{Readiness, bind};
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +44,6 @@ impl Server {
         let prices_known = PricesKnown::default();
         let state = Data::new(AppState {
             pool: shop.db.pool.clone(),
-            clock: Arc::new(SystemClock),
             deadline: Duration::from_secs(20 * 60),
             prices_known: prices_known.clone(),
             nudge: Nudge::default(),
@@ -395,7 +392,7 @@ async fn answers_are_forgotten_after_a_day_and_not_before() {
     server.post_once("k-2", &order()).await;
     let age = "update idempotency_keys set created_at = now() - interval '25 hours' where key = 'k-1'";
     diesel::sql_query(age).execute(&mut server.shop.db.conn().await).await.unwrap();
-    let forgotten = order_svc::commands::forget_answers(&server.shop.db.pool, &SystemClock).await.unwrap();
+    let forgotten = order_svc::commands::forget_answers(&server.shop.db.pool).await.unwrap();
     assert_eq!(forgotten, 1);
     assert_eq!(server.shop.count("select count(*) from idempotency_keys where key = 'k-2'").await, 1);
 }

@@ -4,7 +4,6 @@ mod common;
 
 use common::*;
 use order_svc::commands::{self, CancelOrderError};
-use service_kit::clock::SystemClock;
 use service_kit::consumer::{Outcome, Why};
 use shared_events::{OrderId, ProductStatus};
 
@@ -62,7 +61,7 @@ async fn goods_back_and_money_back_end_the_order_in_either_order() {
     for facts in [[released, voided], [voided, released]] as [[Fact; 2]; 2] {
         let id = shop.place().await;
         shop.hear(reserved(id)).await;
-        commands::cancel_order(&shop.db.pool, &SystemClock, id).await.unwrap();
+        commands::cancel_order(&shop.db.pool, id).await.unwrap();
         shop.hear(authorized(id)).await;
         assert_eq!(shop.status(id).await, "cancelling customer");
         shop.hear(facts[0](id)).await;
@@ -102,7 +101,7 @@ async fn a_confirmed_order_that_is_cancelled_ends_when_refunded() {
     for fact in [reserved, authorized, committed, captured, parcel_created] as [Fact; 5] {
         shop.hear(fact(id)).await;
     }
-    commands::cancel_order(&shop.db.pool, &SystemClock, id).await.unwrap();
+    commands::cancel_order(&shop.db.pool, id).await.unwrap();
     shop.hear(restocked(id)).await;
     shop.hear(refunded(id)).await;
     assert_eq!(shop.status(id).await, "cancelled customer");
@@ -115,10 +114,10 @@ async fn a_dispatch_refuses_a_cancellation_that_came_too_late() {
     for fact in [reserved, authorized, committed, captured, parcel_created] as [Fact; 5] {
         shop.hear(fact(id)).await;
     }
-    commands::cancel_order(&shop.db.pool, &SystemClock, id).await.unwrap();
+    commands::cancel_order(&shop.db.pool, id).await.unwrap();
     shop.hear(dispatched(id)).await;
     assert_eq!(shop.status(id).await, "shipped");
-    let too_late = commands::cancel_order(&shop.db.pool, &SystemClock, id).await;
+    let too_late = commands::cancel_order(&shop.db.pool, id).await;
     assert!(matches!(too_late, Err(CancelOrderError::Refused(_))));
     shop.hear(delivered(id)).await;
     assert_eq!(shop.status(id).await, "completed");
@@ -133,8 +132,7 @@ async fn cancel_and_confirm_at_once_leave_one_winner_and_no_gap() {
         let id = shop.place().await;
         shop.hear(reserved(id)).await;
         let authorized = shop.record(authorized(id));
-        let (cancelled, heard) =
-            tokio::join!(commands::cancel_order(&shop.db.pool, &SystemClock, id), shop.hear_record(&authorized));
+        let (cancelled, heard) = tokio::join!(commands::cancel_order(&shop.db.pool, id), shop.hear_record(&authorized));
         cancelled.unwrap();
         assert_eq!(heard, Outcome::Applied);
         assert_eq!(shop.status(id).await, "cancelling customer");
@@ -179,7 +177,7 @@ async fn the_deadline_ends_a_pending_order_and_no_other() {
     shop.hear(authorized(confirmed)).await;
     let conn = &mut shop.db.conn().await;
     for id in [pending, confirmed] {
-        commands::time_out_order(conn, &SystemClock, id).await.unwrap();
+        commands::time_out_order(conn, id).await.unwrap();
     }
     assert_eq!(shop.status(pending).await, "cancelling timeout");
     assert_eq!(shop.status(confirmed).await, "confirmed");
@@ -187,11 +185,22 @@ async fn the_deadline_ends_a_pending_order_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_and_its_deadline_go_by_the_clock_of_the_database() {
+    let shop = Shop::new().await;
+    let id = shop.place().await;
+    let by_its_clock = format!(
+        "select count(*) from orders o join outbox e on e.key = o.id::text join timers t on t.key = e.key \
+         where o.id = '{id}' and o.placed_at = e.created_at and t.due_at = e.created_at + interval '20 minutes'"
+    );
+    assert_eq!(shop.count(&by_its_clock).await, 1, "the outbox notes the transaction's time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_a_pending_order_has_a_deadline_timer() {
     let shop = Shop::new().await;
     let (pending, confirmed, cancelled) = (shop.place().await, shop.place().await, shop.place().await);
     shop.hear(authorized(confirmed)).await;
-    commands::cancel_order(&shop.db.pool, &SystemClock, cancelled).await.unwrap();
+    commands::cancel_order(&shop.db.pool, cancelled).await.unwrap();
     assert_eq!(shop.count("select count(*) from timers").await, 1);
     let mine = format!("select count(*) from timers where kind = 'order_deadline' and key = '{pending}'");
     assert_eq!(shop.count(&mine).await, 1);

@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use order_svc::store::answers::{self, Answer, Once};
-use order_svc::store::{AnnounceError, orders, products, roots};
+use order_svc::store::{self, AnnounceError, orders, products, roots};
 use service_kit::timers;
 
 #[derive(QueryableByName)]
@@ -20,7 +20,7 @@ struct Prepared {
 
 /// What the transactions of placing an order and of hearing a fact do, on one connection.
 async fn place_and_hear(conn: &mut AsyncPgConnection) -> Result<(), AnnounceError> {
-    let now = chrono::Utc::now();
+    let now = store::now(conn).await?;
     let once = Once { key: "k-1".to_owned(), request: vec![1] };
     answers::claim(conn, &once).await?;
     let products = products::find(conn, &["TEA"]).await?;
@@ -32,7 +32,7 @@ async fn place_and_hear(conn: &mut AsyncPgConnection) -> Result<(), AnnounceErro
 
     roots::lock_all(conn, &[id.0]).await?;
     let mut root = roots::lock(conn, id).await?.unwrap();
-    roots::announce(conn, &mut root, &[], None, now).await?;
+    roots::announce(conn, &mut root, &[], None).await?;
     timers::cancel(conn, "order_deadline", &id.to_string()).await?;
     Ok(())
 }
@@ -48,6 +48,7 @@ async fn placing_and_hearing_parse_no_statement_twice() {
         "select pg_try_advisory_xact_lock",
         "select idempotency_keys.",
         "select products.",
+        "select current_timestamp",
         "insert into orders",
         "insert into outbox",
         "insert into timers",

@@ -1,10 +1,9 @@
 use diesel_async::AsyncConnection;
 use diesel_async::pooled_connection::deadpool::PoolError;
-use service_kit::clock::Clock;
 use service_kit::{Pool, timers};
 use shared_events::OrderId;
 
-use super::{DEADLINE_TIMER, now};
+use super::DEADLINE_TIMER;
 use crate::domain::{Order, Refused};
 use crate::store::{self, AnnounceError};
 
@@ -36,14 +35,14 @@ impl From<diesel::result::Error> for CancelOrderError {
 ///
 /// # Errors
 /// See [`CancelOrderError`].
-pub async fn cancel_order(pool: &Pool, clock: &(impl Clock + ?Sized), id: OrderId) -> Result<Order, CancelOrderError> {
+pub async fn cancel_order(pool: &Pool, id: OrderId) -> Result<Order, CancelOrderError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
         let mut root = store::roots::lock(conn, id).await?.ok_or(CancelOrderError::NotFound)?;
         let (progress, says) = root.progress.clone().cancel()?;
         if progress != root.progress {
             root.progress = progress;
-            store::roots::announce(conn, &mut root, &says, None, now(clock)).await?;
+            store::roots::announce(conn, &mut root, &says, None).await?;
             timers::cancel(conn, DEADLINE_TIMER, &id.to_string()).await?;
         }
         store::orders::find(conn, id).await?.ok_or(CancelOrderError::NotFound)

@@ -1,8 +1,6 @@
 use chrono::TimeDelta;
 use service_kit::Pool;
-use service_kit::clock::Clock;
 
-use super::now;
 use crate::store;
 
 /// How long an answer is kept for a retried POST.
@@ -14,11 +12,11 @@ const AT_ONCE: usize = 1_000;
 ///
 /// # Errors
 /// The database's.
-pub async fn forget_answers(pool: &Pool, clock: &(impl Clock + ?Sized)) -> anyhow::Result<usize> {
-    let before = now(clock) - KEPT;
+pub async fn forget_answers(pool: &Pool) -> anyhow::Result<usize> {
     let mut forgotten = 0;
     loop {
         let mut conn = pool.get().await?;
+        let before = store::now(&mut conn).await? - KEPT;
         let some = store::answers::forget(&mut conn, before, i64::try_from(AT_ONCE)?).await?;
         forgotten += some;
         if some < AT_ONCE {

@@ -10,13 +10,5 @@ pub use forget_answers::forget_answers;
 pub use place_order::{PlaceOrder, PlaceOrderError, place_order};
 pub use time_out_order::time_out_order;
 
-use chrono::{DateTime, SubsecRound, Utc};
-use service_kit::clock::Clock;
-
 /// The kind of the timer that ends an order that is still pending; its key is the order's id.
 pub const DEADLINE_TIMER: &str = "order_deadline";
-
-/// Now, as PostgreSQL will give it back: to the microsecond.
-pub(crate) fn now(clock: &(impl Clock + ?Sized)) -> DateTime<Utc> {
-    clock.now().trunc_subsecs(6)
-}

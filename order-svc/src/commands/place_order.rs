@@ -2,10 +2,9 @@ use std::time::Duration;
 
 use diesel_async::pooled_connection::deadpool::PoolError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::clock::Clock;
 use service_kit::{Pool, timers};
 
-use super::{DEADLINE_TIMER, now};
+use super::DEADLINE_TIMER;
 use crate::domain::{Order, Wish, WishRefused};
 use crate::store::answers::{self, Answer, Claim, Once};
 use crate::store::{self, AnnounceError};
@@ -58,7 +57,6 @@ impl From<diesel::result::Error> for PlaceOrderError {
 /// See [`PlaceOrderError`].
 pub async fn place_order(
     pool: &Pool,
-    clock: &(impl Clock + ?Sized),
     command: PlaceOrder,
     answer_with: fn(&Order) -> serde_json::Result<Answer>,
 ) -> Result<Answer, PlaceOrderError> {
@@ -72,7 +70,7 @@ pub async fn place_order(
                 Claim::InFlight => return Err(PlaceOrderError::InFlight),
             }
         }
-        let order = priced(conn, clock, &command).await?;
+        let order = priced(conn, &command).await?;
         store::orders::insert(conn, &order).await?;
         let order_id = order.placed.order_id;
         timers::set(conn, DEADLINE_TIMER, &order_id.to_string(), order.placed.deadline).await?;
@@ -85,17 +83,13 @@ pub async fn place_order(
     .await
 }
 
-async fn priced(
-    conn: &mut AsyncPgConnection,
-    clock: &(impl Clock + ?Sized),
-    command: &PlaceOrder,
-) -> Result<Order, PlaceOrderError> {
+async fn priced(conn: &mut AsyncPgConnection, command: &PlaceOrder) -> Result<Order, PlaceOrderError> {
     if !command.prices_known {
         return Err(PlaceOrderError::PricesUnknown);
     }
     let wish = command.wish.clone();
     let skus: Vec<&str> = wish.lines.iter().map(|(sku, _)| sku.as_str()).collect();
     let products = store::products::find(conn, &skus).await?;
-    let now = now(clock);
+    let now = store::now(conn).await?;
     Ok(wish.place(&products, now, now + command.deadline)?)
 }

@@ -1,8 +1,6 @@
 use diesel_async::AsyncPgConnection;
-use service_kit::clock::Clock;
 use shared_events::OrderId;
 
-use super::now;
 use crate::store::{self, AnnounceError};
 
 /// The deadline of an order has passed and everything said before it was heard: an order that is still pending is given
@@ -10,16 +8,12 @@ use crate::store::{self, AnnounceError};
 ///
 /// # Errors
 /// The database's, and an event that can't be said.
-pub async fn time_out_order(
-    conn: &mut AsyncPgConnection,
-    clock: &(impl Clock + ?Sized),
-    id: OrderId,
-) -> Result<(), AnnounceError> {
+pub async fn time_out_order(conn: &mut AsyncPgConnection, id: OrderId) -> Result<(), AnnounceError> {
     let Some(mut root) = store::roots::lock(conn, id).await? else { return Ok(()) };
     match root.progress.clone().time_out() {
         Ok((progress, says)) => {
             root.progress = progress;
-            store::roots::announce(conn, &mut root, &says, None, now(clock)).await
+            store::roots::announce(conn, &mut root, &says, None).await
         }
         Err(refused) => {
             tracing::debug!(order.id = %id, %refused, "a deadline passed without effect");

@@ -5,13 +5,11 @@ mod problem;
 mod request;
 mod view;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
 use outbox_relay::Nudge;
 use service_kit::Pool;
-use service_kit::clock::Clock;
 
 use crate::prices::PricesKnown;
 
@@ -20,8 +18,6 @@ use crate::prices::PricesKnown;
 pub struct AppState {
     /// The service's database.
     pub pool: Pool,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
     /// How long an order may stay pending.
     pub deadline: Duration,
     /// Whether `products.v1` was read once.

@@ -27,7 +27,7 @@ pub async fn place(
     };
     let wish = request.into_wish().checked().map_err(super::problem::refused)?;
     let command = PlaceOrder { wish, once, deadline: state.deadline, prices_known: state.prices_known.get() };
-    let answer = commands::place_order(&state.pool, &*state.clock, command, answer).await?;
+    let answer = commands::place_order(&state.pool, command, answer).await?;
     state.nudge.nudge();
     Ok(HttpResponse::Accepted()
         .insert_header((LOCATION, answer.location))
@@ -77,7 +77,7 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
 
 /// `POST /api/v1/orders/{id}/cancel`
 pub async fn cancel(state: Data<AppState>, id: Path<Uuid>, _: EmptyBody) -> Result<HttpResponse, Problem> {
-    let order = commands::cancel_order(&state.pool, &*state.clock, OrderId(id.0))
+    let order = commands::cancel_order(&state.pool, OrderId(id.0))
         .await
         .map_err(|error| super::problem::not_cancelled(id.0, error))?;
     state.nudge.nudge();

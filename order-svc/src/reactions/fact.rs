@@ -3,14 +3,12 @@ use service_kit::consumer::{Handled, Incoming, ReactionError, Why};
 use service_kit::timers;
 use shared_events::{Event, EventId, OrderId};
 
-use super::OrderReactions;
-use crate::commands::{DEADLINE_TIMER, now};
+use crate::commands::DEADLINE_TIMER;
 use crate::domain::{Progress, Refused, Status, Step};
 use crate::store;
 
 /// Hears a fact: the order records it, its status follows, and what that leads to is said.
 pub async fn hear(
-    reactions: &OrderReactions,
     conn: &mut AsyncPgConnection,
     incoming: &Incoming<Event>,
     hear: impl FnOnce(Progress) -> Result<Step, Refused> + Send,
@@ -32,7 +30,7 @@ pub async fn hear(
         }
         Err(refused) => return Ok(Handled::Ignored(Why::refused(refused.to_string()))),
     };
-    store::roots::announce(conn, &mut root, &says, Some(EventId(incoming.envelope.id)), now(&*reactions.clock)).await?;
+    store::roots::announce(conn, &mut root, &says, Some(EventId(incoming.envelope.id))).await?;
     if before == Status::Pending && root.progress.status != Status::Pending {
         timers::cancel(conn, DEADLINE_TIMER, &order_id.to_string()).await?;
     }

@@ -3,11 +3,8 @@
 mod fact;
 mod product;
 
-use std::sync::Arc;
-
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
-use service_kit::clock::Clock;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use shared_events::{DecodeError, Event, Topic};
 
@@ -26,14 +23,13 @@ pub fn subscriptions() -> Vec<Subscription> {
 /// Reacts to what other services say.
 #[derive(Clone)]
 pub struct OrderReactions {
-    clock: Arc<dyn Clock>,
     nudge: Nudge,
 }
 
 impl OrderReactions {
-    /// Reactions that note the time by this clock and wake this relay.
-    pub fn new(clock: Arc<dyn Clock>, nudge: Nudge) -> Self {
-        Self { clock, nudge }
+    /// Reactions that wake this relay.
+    pub const fn new(nudge: Nudge) -> Self {
+        Self { nudge }
     }
 }
 
@@ -60,9 +56,9 @@ impl Reactions for OrderReactions {
 
     async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
         match &incoming.event {
-            Event::Stock(stock) => fact::hear(self, conn, incoming, |order| order.hear_stock(stock)).await,
-            Event::Payment(payment) => fact::hear(self, conn, incoming, |order| order.hear_payment(payment)).await,
-            Event::Shipment(parcel) => fact::hear(self, conn, incoming, |order| Ok(order.hear_shipment(parcel))).await,
+            Event::Stock(stock) => fact::hear(conn, incoming, |order| order.hear_stock(stock)).await,
+            Event::Payment(payment) => fact::hear(conn, incoming, |order| order.hear_payment(payment)).await,
+            Event::Shipment(parcel) => fact::hear(conn, incoming, |order| Ok(order.hear_shipment(parcel))).await,
             Event::Product(product) => product::remember(conn, incoming, product.state()).await,
             Event::Order(_) | Event::Notification(_) => Ok(Handled::Ignored(Why::NotForUs)),
         }

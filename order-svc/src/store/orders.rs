@@ -14,10 +14,15 @@ use crate::schema::orders;
 /// # Errors
 /// The database's, and an event that can't be said.
 pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), AnnounceError> {
-    let mut root =
-        Root { progress: order.progress.clone(), ranks: roots::Ranks::default(), version: order.version, said: 0 };
+    let mut root = Root {
+        progress: order.progress.clone(),
+        ranks: roots::Ranks::default(),
+        version: order.version,
+        said: 0,
+        now: order.placed_at,
+    };
     let events = [order.placed.clone().into()];
-    let rows = roots::outbox_rows(&mut root, &events, None, order.placed_at)?;
+    let rows = roots::outbox_rows(&mut root, &events, None)?;
     let placed = &order.placed;
     diesel::insert_into(orders::table)
         .values(NewOrderRow {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Timestamptz;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use outbox_relay::NewRow;
 use service_kit::trace;
@@ -26,6 +27,8 @@ pub struct Root {
     pub version: i64,
     /// Counts what was said on `orders.v1`.
     pub said: i64,
+    /// The time of this transaction, as [`super::now`] tells it.
+    pub now: DateTime<Utc>,
 }
 
 /// The `ce_sequence` of the last fact heard, topic by topic; topics are never compared.
@@ -64,16 +67,19 @@ impl Counts for Root {
 /// # Errors
 /// The database's.
 pub async fn lock(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Root>> {
-    let row = orders::table.find(id.0).select(RootRow::as_select()).for_update().first(conn).await.optional()?;
-    row.map(|row: RootRow| {
-        Ok(Root {
-            progress: row.progress()?,
-            ranks: Ranks { stock: row.stock_rank, payment: row.payment_rank, shipment: row.shipment_rank },
-            version: row.version,
-            said: row.said,
+    let columns = (RootRow::as_select(), diesel::dsl::now.into_sql::<Timestamptz>());
+    let found = orders::table.find(id.0).select(columns).for_update().first(conn).await.optional()?;
+    found
+        .map(|(row, now): (RootRow, DateTime<Utc>)| {
+            Ok(Root {
+                progress: row.progress()?,
+                ranks: Ranks { stock: row.stock_rank, payment: row.payment_rank, shipment: row.shipment_rank },
+                version: row.version,
+                said: row.said,
+                now,
+            })
         })
-    })
-    .transpose()
+        .transpose()
 }
 
 /// Locks the rows of many orders, always in the same order, so that two lanes never wait for each other.
@@ -94,11 +100,10 @@ pub async fn announce(
     root: &mut Root,
     events: &[Event],
     because_of: Option<EventId>,
-    now: DateTime<Utc>,
 ) -> Result<(), AnnounceError> {
-    let rows = outbox_rows(root, events, because_of, now)?;
+    let rows = outbox_rows(root, events, because_of)?;
     root.version += 1;
-    Save::new(root, now)?.execute(conn).await?;
+    Save::new(root)?.execute(conn).await?;
     Ok(outbox_relay::append_all(conn, rows).await?)
 }
 
@@ -107,9 +112,8 @@ pub(super) fn outbox_rows(
     root: &mut Root,
     events: &[Event],
     because_of: Option<EventId>,
-    at: DateTime<Utc>,
 ) -> serde_json::Result<Vec<NewRow>> {
-    let said = Said { source: SOURCE, at, because_of, traceparent: trace::current_traceparent() };
+    let said = Said { source: SOURCE, at: root.now, because_of, traceparent: trace::current_traceparent() };
     Ok(speak(root, &said, events)?.into_iter().map(outbox_row).collect())
 }
 

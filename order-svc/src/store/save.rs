@@ -1,4 +1,3 @@
-use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -15,20 +14,19 @@ pub struct Save<'a> {
     facts: Value,
     status: &'static str,
     reason: Option<&'static str>,
-    now: DateTime<Utc>,
 }
 
 impl<'a> Save<'a> {
-    pub fn new(root: &'a Root, now: DateTime<Utc>) -> QueryResult<Self> {
+    pub fn new(root: &'a Root) -> QueryResult<Self> {
         let status = root.progress.status;
         let reason = status.reason().map(|reason| reason.as_str());
-        Ok(Self { root, facts: json(&root.progress.facts)?, status: status.name(), reason, now })
+        Ok(Self { root, facts: json(&root.progress.facts)?, status: status.name(), reason })
     }
 }
 
 impl QueryFragment<Pg> for Save<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let Root { progress, ranks, version, said } = self.root;
+        let Root { progress, ranks, version, said, now } = self.root;
         out.push_sql("update orders set facts = ");
         out.push_bind_param::<Jsonb, _>(&self.facts)?;
         out.push_sql(", stock_rank = ");
@@ -46,7 +44,7 @@ impl QueryFragment<Pg> for Save<'_> {
         out.push_sql(", said = ");
         out.push_bind_param::<BigInt, _>(said)?;
         out.push_sql(", updated_at = ");
-        out.push_bind_param::<Timestamptz, _>(&self.now)?;
+        out.push_bind_param::<Timestamptz, _>(now)?;
         out.push_sql(" where id = ");
         out.push_bind_param::<Uuid, _>(&progress.order_id.0)
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use diesel::sql_types::{BigInt, Text};
@@ -15,7 +15,6 @@ use order_svc::reactions::OrderReactions;
 use order_svc::store::answers::Answer;
 use order_svc::store::{self, DeadLetters};
 use outbox_relay::Nudge;
-use service_kit::clock::SystemClock;
 use service_kit::consumer::testing::react_as;
 use service_kit::consumer::{Outcome, Record, Subscription};
 use service_kit::testing::TestDb;
@@ -67,11 +66,7 @@ impl Shop {
     /// order-svc with a catalogue of TEA, MUG and OLD, which is withdrawn.
     pub async fn new() -> Self {
         let db = TestDb::new(&order_svc::migrations()).await;
-        let shop = Self {
-            db,
-            reactions: OrderReactions::new(Arc::new(SystemClock), Nudge::default()),
-            others: Others::default(),
-        };
+        let shop = Self { db, reactions: OrderReactions::new(Nudge::default()), others: Others::default() };
         shop.hear(product("TEA", 12_99, ProductStatus::Active)).await;
         shop.hear(product("MUG", 5_00, ProductStatus::Active)).await;
         shop.hear(product("OLD", 5_00, ProductStatus::Withdrawn)).await;
@@ -108,7 +103,7 @@ impl Shop {
         let deadline = Duration::from_secs(20 * 60);
         let command = PlaceOrder { wish, once: None, deadline, prices_known: true };
         let answer = |order: &Order| Ok(Answer { location: order.placed.order_id.to_string(), body: vec![] });
-        commands::place_order(&self.db.pool, &SystemClock, command, answer).await
+        commands::place_order(&self.db.pool, command, answer).await
     }
 
     pub async fn order(&self, id: OrderId) -> Order {

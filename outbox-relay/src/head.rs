@@ -70,6 +70,10 @@ impl Head {
 
     /// Treats a row that was seen as unseen, so that the next look finds it again.
     pub fn put_back(&mut self, id: i64) {
+        // Gaps that were drawn together cover rows that were seen: a gap within a gap would make both be misread.
+        if self.gaps.range(..=id).next_back().is_some_and(|(_, high)| id <= *high) {
+            return;
+        }
         let mut range = (id, id);
         if let Some((low, high)) = self.gaps.range(..id).next_back()
             && high + 1 == id
@@ -207,6 +211,20 @@ mod tests {
         head.holders(&[]);
         head.read(&[], true);
         assert!(!head.closed() && head.floor() > 0, "up to the position that was noted first");
+    }
+
+    #[test]
+    fn what_is_put_back_into_a_gap_that_was_drawn_together_leaves_the_gap_whole() {
+        let mut head = Head::default();
+        head.read(&[3, 6, 9], true);
+        head.draw_together();
+        assert_eq!(gaps(&head), [(1, 5), (7, 8)], "3 is seen and covered");
+        head.put_back(3);
+        head.put_back(1);
+        head.put_back(5);
+        assert_eq!(gaps(&head), [(1, 5), (7, 8)]);
+        head.draw_together();
+        assert_eq!(gaps(&head), [(1, 8)], "no gap is forgotten");
     }
 
     #[test]

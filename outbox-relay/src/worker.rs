@@ -121,19 +121,44 @@ impl Worker {
     /// Works until told to stop, then drains.
     ///
     /// # Errors
-    /// HTTP fails.
+    /// HTTP or a relay ends by itself: the others are drained, and whoever runs the worker starts it afresh.
     pub async fn run_until(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut relays = JoinSet::new();
+        let (mut relays, mut http) = (JoinSet::new(), JoinSet::new());
+        let drain = stop.child_token();
         for relay in self.relays {
-            relays.spawn(relay.run(stop.clone()));
+            relays.spawn(relay.run(drain.clone()));
         }
-        let http_stop = self.stop.clone();
-        let http = tokio::spawn(self.http.run());
-        stop.cancelled().await;
+        http.spawn(self.http.run());
+        let worked = until_told_or_broken(&stop, &mut relays, &mut http).await;
+        drain.cancel();
         // HTTP stays until the relays have drained, so that a probe sees them do it.
-        relays.join_all().await;
-        http_stop.cancel();
-        http.await?.context("the worker's HTTP")
+        let mut drained = Ok(());
+        while let Some(relay) = relays.join_next().await {
+            drained = drained.and(relay.context("a relay"));
+        }
+        self.stop.cancel();
+        let served = http.join_next().await.map_or(Ok(()), |served| served?.context("the worker's HTTP"));
+        worked.and(drained).and(served)
+    }
+}
+
+/// Waits for the word to stop, during which no relay and no HTTP may end.
+async fn until_told_or_broken(
+    stop: &CancellationToken,
+    relays: &mut JoinSet<()>,
+    http: &mut JoinSet<std::io::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        biased; // they end because of it, too
+        () = stop.cancelled() => Ok(()),
+        Some(relay) = relays.join_next() => {
+            relay.context("a relay")?;
+            anyhow::bail!("a relay ended by itself")
+        }
+        Some(served) = http.join_next() => {
+            served?.context("the worker's HTTP")?;
+            anyhow::bail!("the worker's HTTP ended by itself")
+        }
     }
 }
 
@@ -156,6 +181,23 @@ mod tests {
         let databases = read_databases(&mut reader);
         reader.finish().map_err(|error| error.to_string())?;
         Ok(databases.into_iter().flatten().map(|(name, _)| name).collect())
+    }
+
+    async fn ends(relay: impl Future<Output = ()> + Send + 'static, http: std::io::Result<()>) -> String {
+        let (mut relays, mut server) = (JoinSet::new(), JoinSet::new());
+        relays.spawn(std::future::pending());
+        relays.spawn(relay);
+        server.spawn(async move { if http.is_ok() { std::future::pending().await } else { http } });
+        let ended = until_told_or_broken(&CancellationToken::new(), &mut relays, &mut server).await;
+        format!("{:#}", ended.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn a_relay_or_http_that_ends_by_itself_ends_the_worker_with_an_error() {
+        assert!(ends(async { panic!("broken") }, Ok(())).await.starts_with("a relay: "));
+        assert_eq!(ends(async {}, Ok(())).await, "a relay ended by itself");
+        let failed = Err(std::io::Error::other("no more sockets"));
+        assert_eq!(ends(std::future::pending(), failed).await, "the worker's HTTP: no more sockets");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
-use diesel::result::QueryResult;
+use diesel::result::{DatabaseErrorKind, Error, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::StreamExt;
 use rand::RngExt;
@@ -34,13 +34,13 @@ impl Control {
     pub async fn connect(config: &RelayConfig) -> anyhow::Result<Self> {
         let mut conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's session")?;
         // It is idle for long, on purpose.
-        conn.batch_execute("set idle_session_timeout = 0").await?;
+        answered(conn.batch_execute("set idle_session_timeout = 0")).await?;
         Ok(Self { conn })
     }
 
     /// Tries once to lead.
     pub async fn try_lead(&mut self) -> QueryResult<bool> {
-        sql::TryLead { lock: LOCK }.get_result(&mut self.conn).await
+        answered(sql::TryLead { lock: LOCK }.get_result(&mut self.conn)).await
     }
 
     /// Passes nudges on until it leads: `true`. `false` when it was told to stop. With [`Mode::External`] it never
@@ -70,20 +70,20 @@ impl Control {
                 }
             }
             if config.mode == Mode::External {
-                sql::Ping {}.execute(&mut self.conn).await?;
+                answered(sql::Ping {}.execute(&mut self.conn)).await?;
             }
         }
     }
 
     /// In a transaction of its own, never in the one that appended.
     async fn pass_on(&mut self) -> QueryResult<()> {
-        self.conn.batch_execute(&format!("notify {CHANNEL}")).await
+        answered(self.conn.batch_execute(&format!("notify {CHANNEL}"))).await
     }
 
     /// Watches the session from now on: notifications become nudges, its end is told at once. Only a leader listens:
     /// one that stands by would pile up what it doesn't read.
     pub async fn lead(mut self, nudge: Nudge, check: Duration) -> QueryResult<Leadership> {
-        self.conn.batch_execute(&format!("listen {CHANNEL}")).await?;
+        answered(self.conn.batch_execute(&format!("listen {CHANNEL}"))).await?;
         let (lost, ended) = (CancellationToken::new(), CancellationToken::new());
         let watcher = tokio::spawn({
             let (lost, ended) = (lost.clone(), ended.clone());
@@ -97,6 +97,16 @@ impl Control {
         });
         Ok(Leadership { lost, ended, watcher: Some(watcher) })
     }
+}
+
+/// Bounds the wait for an answer: on a connection that died without a word, TCP alone would wait for a quarter of an
+/// hour. The session is of no use afterwards.
+async fn answered<T>(answer: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
+    let late = |_| {
+        let told = format!("no answer within {} s", ANSWER.as_secs());
+        Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(told))
+    };
+    timeout(ANSWER, answer).await.map_err(late)?
 }
 
 /// Returns when the session is lost.
@@ -118,10 +128,8 @@ async fn watch(mut conn: AsyncPgConnection, nudge: Nudge, check: Duration) -> St
             }
         }
         // A connection cut without a word is only noticed by using it.
-        match timeout(ANSWER, sql::Ping {}.execute(&mut conn)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return error.to_string(),
-            Err(_) => return "it does not answer".to_owned(),
+        if let Err(error) = answered(sql::Ping {}.execute(&mut conn)).await {
+            return error.to_string();
         }
     }
 }

@@ -98,6 +98,8 @@ pub struct RelayConfig {
     pub upkeep: Duration,
     /// How often a relay that stands by tries to lead.
     pub standby: Duration,
+    /// Rows that are unacknowledged for as long count as an outage, even if the client says nothing.
+    pub silence: Duration,
     /// How long a stop waits for what is under way.
     pub drain: Duration,
 }
@@ -126,6 +128,7 @@ impl RelayConfig {
             head_check: Duration::from_millis(20),
             upkeep: Duration::from_secs(1),
             standby: Duration::from_millis(500),
+            silence: Duration::from_secs(10),
             drain: Duration::from_secs(5),
         }
     }

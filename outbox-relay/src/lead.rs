@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use diesel::result::QueryResult;
+use futures_util::FutureExt;
 use service_kit::retry::Backoff;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until, timeout};
@@ -16,8 +17,6 @@ use crate::term::{Outage, Term};
 
 /// The first wait of a table that has just become idle.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-/// Rows that are unacknowledged for as long count as an outage, even if the client says nothing.
-const SILENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Lead<'a, P> {
     config: &'a RelayConfig,
@@ -53,6 +52,10 @@ impl<'a, P: Publisher> Lead<'a, P> {
         self.state.send_replace(State::Leading);
         self.publisher.warm_up();
         while !stop.is_cancelled() {
+            // In a long drain there are always reports, and nothing is ever waited for.
+            if self.upkeep.tick().now_or_never().is_some() {
+                self.look_after().await?;
+            }
             if self.must_go_alone() {
                 let outage = tokio::select! {
                     outage = one_at_a_time(&mut self.term, self.publisher) => outage?,
@@ -108,12 +111,16 @@ impl<'a, P: Publisher> Lead<'a, P> {
                 self.idle.reset();
                 self.look_at = Instant::now();
             }
-            _ = self.upkeep.tick() => {
-                self.asked = self.term.gauge().await?;
-                if self.term.waiting() > SILENCE {
-                    self.tell(State::Outage(format!("no acknowledgement for {} s", SILENCE.as_secs())));
-                }
-            }
+            _ = self.upkeep.tick() => self.look_after().await?,
+        }
+        Ok(())
+    }
+
+    /// The upkeep: gauges, what is asked for parked rows, a broker that says nothing.
+    async fn look_after(&mut self) -> QueryResult<()> {
+        self.asked = self.term.gauge().await?;
+        if self.term.waiting() > self.config.silence {
+            self.tell(State::Outage(self.term.silent()));
         }
         Ok(())
     }

@@ -142,8 +142,8 @@ impl<P: Publisher> Relay<P> {
     }
 
     /// Leads if nobody else does, and does one batch to its end: what was asked for parked rows, one read, publishing,
-    /// deleting what was acknowledged, and parking what was refused. For tests and for draining by hand; it waits for
-    /// as long as the broker is away.
+    /// deleting what was acknowledged, and parking what was refused. For tests and for draining by hand; it waits
+    /// for the broker for as long as the client does.
     ///
     /// # Errors
     /// The database fails, or ends the session that leads.

@@ -86,6 +86,11 @@ impl<'a> Term<'a> {
         self.in_flight.values().map(|under_way| under_way.since.elapsed()).max().unwrap_or_default()
     }
 
+    /// Says that the broker says nothing.
+    pub fn silent(&self) -> Outage {
+        format!("no acknowledgement for {} s", self.config.silence.as_secs_f64())
+    }
+
     /// Reads a batch, in id order, and hands it over; rows of parked keys queue up behind their key instead.
     pub async fn read(&mut self, publisher: &mut impl Publisher) -> QueryResult<Look> {
         let mut rows = self.look().await?;

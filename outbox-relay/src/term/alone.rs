@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use diesel::OptionalExtension;
 use diesel::result::QueryResult;
 use diesel_async::RunQueryDsl;
+use tokio::time::timeout;
 
 use super::{Outage, Term};
 use crate::publisher::{Failure, Publisher};
@@ -47,8 +48,9 @@ impl Term<'_> {
 
     /// Does what was asked for parked rows. Only while nothing is under way.
     pub async fn tend_parked(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
-        sql::DeleteDiscarded {}.execute(&mut self.conn).await?;
         for _ in 0..PARKED_AT_ONCE {
+            // Each time: one may be discarded while those before it are published.
+            sql::DeleteDiscarded {}.execute(&mut self.conn).await?;
             let asked = sql::RetryAsked {}.get_result(&mut self.conn).await.optional()?;
             let Some((topic, key)) = asked else { break };
             let row = sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut self.conn).await.optional()?;
@@ -69,13 +71,21 @@ impl Term<'_> {
         Ok(None)
     }
 
-    /// Publishes one row while nothing else is under way, and waits for the answer.
+    /// Publishes one row while nothing else is under way, and waits for the answer: not for ever, since meanwhile nobody
+    /// looks after anything else.
     async fn publish_alone(&mut self, row: ReadRow, publisher: &mut impl Publisher) -> Result<(), Failure> {
         let mut reports = Vec::new();
         let since = Instant::now();
         publisher.publish(&[self.dressed(row)?]);
-        while reports.is_empty() {
-            publisher.reports(&mut reports).await;
+        let answered = timeout(self.config.silence, async {
+            while reports.is_empty() {
+                publisher.reports(&mut reports).await;
+            }
+        });
+        if answered.await.is_err() {
+            publisher.withdraw(Duration::ZERO, &mut reports).await;
+            let after_all = reports.iter().any(|report| report.outcome.is_ok());
+            return if after_all { Ok(()) } else { Err(Failure::Outage(self.silent())) };
         }
         self.meters.took(since.elapsed());
         let outcome = reports.swap_remove(0).outcome;

@@ -6,7 +6,6 @@ use anyhow::Context;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::{
     Pool,
-    clock::SystemClock,
     consumer::{Consumer, ConsumerConfig, ConsumerHandle},
     http::{self, HttpServer, Readiness},
     migrate,
@@ -50,7 +49,7 @@ impl App {
         let relay = RelayConfig::new(NAME, config.database.url.clone(), &config.kafka.bootstrap);
         let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
         let (nudge, gateway) = (relay.nudge(), Arc::new(Stripe::new(config.gateway)?));
-        let calls = GatewayCalls::new(pool.clone(), gateway, Arc::new(SystemClock), move || nudge.nudge());
+        let calls = GatewayCalls::new(pool.clone(), gateway, move || nudge.nudge());
         let worker = Worker::new("gateway", calls, CALLS_AT_ONCE);
         let reactions = PaymentReactions { deadline: config.deadline, relay: relay.nudge(), calls: worker.nudge() };
         let heard = ConsumerConfig::new(GROUP, &config.kafka);

@@ -111,7 +111,8 @@ fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
         }
         fits
     });
-    // Less than a worker may ask, so that a time-out is told and looked up.
+    // Less than a worker may ask, so that one request's time-out ends by itself. Several in a row may take longer than a
+    // worker may ask; being cut off then is no answer either, so it is told and looked up in the same way.
     let timeout = within(reader, &PAYMENT_GATEWAY_TIMEOUT, Duration::from_millis(100)..=Duration::from_secs(15));
     Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout? })
 }

@@ -64,6 +64,8 @@ async fn a_payment_shows_its_status_its_refunds_and_its_ledger() {
     let (status, shown) = served.get(&format!("/{}", listed["id"].as_str().unwrap())).await;
     assert_eq!((status, &shown["order_id"], &shown["attempts"]), (200, &json!(order.id), &json!(1)));
     assert_eq!(shown["refunds"][0]["status"], "done");
+    assert_eq!(shown["refunds"][0]["amount"], json!({"amount": 1000, "currency": "EUR"}));
+    assert_eq!(shown["ledger"][0]["amount"], json!({"amount": 2598, "currency": "EUR"}));
     let operations: Vec<_> = shown["ledger"].as_array().unwrap().iter().map(|entry| &entry["operation"]).collect();
     assert_eq!(operations, ["authorise", "capture", "refund"]);
 }

@@ -3,7 +3,10 @@
 
 mod shop;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use diesel_async::RunQueryDsl;
 use payment_svc::{
@@ -163,6 +166,36 @@ async fn a_call_that_a_worker_has_taken_is_left_to_it_for_a_while() {
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 0);
     shop.make_due().await;
     assert_eq!(shop.calls.take(10).await.unwrap()[0].tries, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_that_takes_too_long_is_announced_once_as_unknown() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().returning(|_, _| Box::pin(std::future::pending()));
+    gateway.expect_look_up().returning(|_| now(Ok(IntentState::Processing)));
+    let (mut shop, order) = (Shop::new(gateway).await, order());
+    shop.calls = shop.calls.asking_for(Duration::from_millis(300));
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["unknown Authorise"]);
+    shop.make_due().await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["unknown Authorise"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_overtaken_leaves_the_lease_of_the_other_alone() {
+    let (shop, order) = (Shop::new(that_agrees()).await, order());
+    shop.hear([order.placed(), order.reserved()]).await;
+    let slow = shop.calls.take(10).await.unwrap().remove(0);
+    shop.make_due().await;
+    assert_eq!(shop.calls.take(10).await.unwrap().len(), 1);
+    calls::put_off(&mut *shop.db.conn().await, &slow).await.unwrap();
+    let leased = diesel::sql_query("select 1 from gateway_calls where due_at > now() + interval '10 seconds'")
+        .execute(&mut shop.db.conn().await)
+        .await
+        .unwrap();
+    assert_eq!(leased, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,22 +42,57 @@ struct PaymentView {
 struct DetailedView {
     #[serde(flatten)]
     payment: PaymentView,
-    refunds: Vec<ShownRefund>,
-    ledger: Vec<Entry>,
+    refunds: Vec<RefundView>,
+    ledger: Vec<EntryView>,
+}
+
+#[derive(Serialize)]
+struct RefundView {
+    id: Uuid,
+    amount: Value,
+    status: String,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+struct EntryView {
+    operation: String,
+    amount: Value,
+    key: String,
+    at: DateTime<Utc>,
+}
+
+fn money(amount: i64, currency: &str) -> Value {
+    json!({"amount": amount, "currency": currency})
+}
+
+impl RefundView {
+    fn new(row: ShownRefund, currency: &str) -> Self {
+        let ShownRefund { refund_id: id, amount, state: status, created_at } = row;
+        Self { id, amount: money(amount, currency), status, created_at }
+    }
+}
+
+impl From<Entry> for EntryView {
+    fn from(entry: Entry) -> Self {
+        let Entry { operation, amount, currency, key, at } = entry;
+        Self { operation, amount: money(amount, &currency), key, at }
+    }
 }
 
 impl From<Shown> for PaymentView {
     fn from(row: Shown) -> Self {
-        let money = |amount: Option<i64>| amount.map(|amount| json!({"amount": amount, "currency": row.currency}));
-        let known = row.amount.is_some();
+        // Both are unknown until order.placed is heard.
+        let charge = row.amount.zip(row.currency.as_deref());
+        let of_charge = |amount: i64| json!(charge.map(|(_, currency)| money(amount, currency)));
         let state = State::from_name(&row.state);
         Self {
             id: row.payment_id,
             order_id: row.order_id,
             status: state.map_or("unknown", |state| status(state, row.unanswered, row.captured, row.refunded)),
-            amount: json!(money(row.amount)),
-            captured: json!(money(known.then_some(row.captured))),
-            refunded: json!(money(known.then_some(row.refunded))),
+            amount: json!(charge.map(|(amount, currency)| money(amount, currency))),
+            captured: of_charge(row.captured),
+            refunded: of_charge(row.refunded),
             attempts: row.attempts,
             failure_code: row.failure_code,
             gateway: json!({"payment_intent": row.intent}),
@@ -87,8 +122,10 @@ pub async fn show(state: Data<AppState>, id: Path<PaymentId>) -> Result<HttpResp
     let Path(id) = id;
     let mut conn = state.pool.get().await?;
     let found = payments::find(&mut conn, id).await?;
-    let payment = found.ok_or_else(|| Problem::not_found(format!("There is no payment {id}.")))?.into();
+    let payment = found.ok_or_else(|| Problem::not_found(format!("There is no payment {id}.")))?;
+    let currency = payment.currency.clone().unwrap_or_default();
     let refunds = payments::refunds_shown(&mut conn, id).await?;
-    let ledger = ledger::of(&mut conn, id).await?;
-    Ok(HttpResponse::Ok().json(DetailedView { payment, refunds, ledger }))
+    let refunds = refunds.into_iter().map(|row| RefundView::new(row, &currency)).collect();
+    let ledger = ledger::of(&mut conn, id).await?.into_iter().map(EntryView::from).collect();
+    Ok(HttpResponse::Ok().json(DetailedView { payment: payment.into(), refunds, ledger }))
 }

@@ -113,7 +113,10 @@ pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<T
     .load(conn)
     .await?;
     let taken = |row: TakenRow| {
-        let call = call_of(&row.operation, row.refund_id)?;
+        let Some(call) = call_of(&row.operation, row.refund_id) else {
+            tracing::error!(call = row.key, operation = row.operation, "a call that this version does not know");
+            return None;
+        };
         let cause = Cause { event: row.caused_by.map(EventId), traceparent: row.traceparent };
         let (order_id, tries) = (OrderId(row.order_id), u32::try_from(row.tries).unwrap_or(u32::MAX));
         Some(TakenCall { key: row.key, order_id, call, tries, cause })
@@ -139,17 +142,20 @@ pub async fn finish(conn: &mut AsyncPgConnection, key: &str, outcome: &str) -> Q
     diesel::update(gateway_calls::table.find(key)).set(end).execute(conn).await.map(drop)
 }
 
-/// Puts the call off: each time longer, with jitter, a minute at most.
+/// Puts the call off: each time longer, with jitter, a minute at most. Not when another worker has taken it since: the
+/// lease is that one's.
 ///
 /// # Errors
 /// The database.
 pub async fn put_off(conn: &mut AsyncPgConnection, call: &TakenCall) -> QueryResult<()> {
     let wait = retry::wait_after(call.tries.saturating_sub(1), FIRST_WAIT, LONGEST_WAIT);
     sql_query(
-        "update gateway_calls set due_at = now() + make_interval(secs => $2) where key = $1 and finished_at is null",
+        "update gateway_calls set due_at = now() + make_interval(secs => $2) \
+         where key = $1 and finished_at is null and tries = $3",
     )
     .bind::<sql_types::Text, _>(&call.key)
     .bind::<sql_types::Double, _>(wait.as_secs_f64())
+    .bind::<sql_types::Integer, _>(i32::try_from(call.tries).unwrap_or(i32::MAX))
     .execute(conn)
     .await
     .map(drop)

@@ -3,14 +3,13 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde::Serialize;
 use shared_events::{Money, PaymentId};
 
 use super::calls::{TakenCall, name_of};
 use crate::schema::ledger;
 
 /// One effect on money.
-#[derive(Clone, Debug, PartialEq, Serialize, Queryable, Selectable)]
+#[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = ledger)]
 pub struct Entry {
     /// `authorise`, `capture`, `void` or `refund`.

@@ -1,9 +1,8 @@
 //! Payments and their refunds, as rows and as the domain sees them.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{dsl::sql, prelude::*, sql_types::Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde::Serialize;
 use serde_json::Value;
 use service_kit::consumer::ReactionError;
 use shared_events::{Currency, Money, OrderId, PaymentId, PaymentMethod, RefundId};
@@ -194,6 +193,19 @@ pub async fn note_charge(conn: &mut AsyncPgConnection, order: OrderId, charge: &
     Ok(())
 }
 
+/// Reads a payment without locking it, and the database's time: one clock for all workers, whatever their machines' say.
+///
+/// # Errors
+/// The database, or a row that holds nonsense.
+pub async fn read_now(
+    conn: &mut AsyncPgConnection,
+    order_id: OrderId,
+) -> Result<(Payment, DateTime<Utc>), ReactionError> {
+    let clock = sql::<Timestamptz>("clock_timestamp()");
+    let (row, now): (Row, _) = payments::table.find(order_id.0).select((Row::as_select(), clock)).first(conn).await?;
+    Ok((row.into_payment(conn).await?, now))
+}
+
 /// Reads a payment without locking it.
 ///
 /// # Errors
@@ -251,14 +263,12 @@ pub async fn list(
 }
 
 /// One refund, as a reader sees it.
-#[derive(Clone, Debug, Serialize, Queryable, Selectable)]
+#[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = refunds)]
 #[expect(missing_docs, reason = "columns; the migration explains them")]
 pub struct ShownRefund {
-    #[serde(rename = "id")]
     pub refund_id: Uuid,
     pub amount: i64,
-    #[serde(rename = "status")]
     pub state: String,
     pub created_at: DateTime<Utc>,
 }

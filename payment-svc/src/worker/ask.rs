@@ -1,6 +1,7 @@
 //! How the gateway is asked. A call that was taken before may have been made before, so it begins with a look-up; what
 //! the gateway does not answer is nobody's to guess.
 
+use chrono::{DateTime, Utc};
 use service_kit::consumer::ReactionError;
 use shared_events::RefundId;
 
@@ -41,10 +42,10 @@ fn no(code: impl Into<String>) -> Asked {
 
 impl<G: PaymentGateway> GatewayCalls<G> {
     pub(super) async fn ask(&self, call: &TakenCall) -> Asked {
-        let payment = self.read(call).await?;
+        let (payment, now) = self.read(call).await?;
         let made_before = call.tries > 1;
         match (call.call, payment.intent.clone()) {
-            (Call::Authorise, intent) => self.authorise(call, payment, intent, made_before).await,
+            (Call::Authorise, intent) => self.authorise(call, (payment, now), intent, made_before).await,
             (Call::Capture, Some(intent)) => self.capture(call, intent, made_before).await,
             (Call::Void, Some(intent)) => self.void(call, intent, made_before).await,
             (Call::Refund(id), Some(intent)) => self.refund(call, &payment, id, intent, made_before).await,
@@ -52,17 +53,24 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         }
     }
 
-    async fn read(&self, call: &TakenCall) -> Result<Payment, Later> {
+    /// The payment, and the time at the clock that its deadline is compared with.
+    async fn read(&self, call: &TakenCall) -> Result<(Payment, DateTime<Utc>), Later> {
         let mut conn = self.pool.get().await.map_err(|error| Later(error.to_string()))?;
-        Ok(payments::read(&mut conn, call.order_id).await?)
+        Ok(payments::read_now(&mut conn, call.order_id).await?)
     }
 
-    async fn authorise(&self, call: &TakenCall, payment: Payment, intent: Option<String>, again: bool) -> Asked {
+    async fn authorise(
+        &self,
+        call: &TakenCall,
+        (payment, now): (Payment, DateTime<Utc>),
+        intent: Option<String>,
+        again: bool,
+    ) -> Asked {
         let made_before = again && intent.is_some();
         let intent = match intent {
             Some(intent) => intent,
             // An intent that was perhaps made but never confirmed holds nothing.
-            None if !payment.may_authorise(self.clock.now()) => return Ok(Answer::NotAsked),
+            None if !payment.may_authorise(now) => return Ok(Answer::NotAsked),
             None => match self.create(&payment).await {
                 Ok(intent) => intent,
                 Err(GatewayError::Refused { code }) => return no(code),
@@ -79,7 +87,8 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             payments::note_intent(&mut conn, call.order_id, &intent).await?;
         }
         // Checked right before the gateway is called: the hold may have passed, or the goods been given back.
-        if !self.read(call).await?.may_authorise(self.clock.now()) {
+        let (payment, now) = self.read(call).await?;
+        if !payment.may_authorise(now) {
             return self.stop(&payment, intent).await;
         }
         match self.gateway.confirm(call.key.clone(), intent.clone()).await {

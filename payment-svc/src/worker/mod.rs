@@ -2,9 +2,9 @@
 
 mod ask;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use service_kit::{Pool, clock::Clock, outside::OutsideCalls, trace};
+use service_kit::{Pool, outside::OutsideCalls, trace};
 
 pub use ask::Later;
 use tokio::time::timeout;
@@ -21,19 +21,25 @@ use crate::{
 pub struct GatewayCalls<G> {
     pool: Pool,
     gateway: Arc<G>,
-    clock: Arc<dyn Clock>,
+    asking: Duration,
     settled: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl<G: PaymentGateway> GatewayCalls<G> {
     /// `settled` is told after each commit that may have announced something.
-    pub fn new(pool: Pool, gateway: Arc<G>, clock: Arc<dyn Clock>, settled: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { pool, gateway, clock, settled: Arc::new(settled) }
+    pub fn new(pool: Pool, gateway: Arc<G>, settled: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { pool, gateway, asking: calls::ASKING, settled: Arc::new(settled) }
+    }
+
+    /// Gives each try this long instead of [`calls::ASKING`]; longer than that would outlast the lease.
+    #[must_use]
+    pub fn asking_for(self, asking: Duration) -> Self {
+        Self { asking: asking.min(calls::ASKING), ..self }
     }
 
     async fn ask_and_settle(&self, call: &TakenCall) -> anyhow::Result<()> {
-        let late = |_| Err(Later("it takes too long".to_owned()));
-        let answer = timeout(calls::ASKING, self.ask(call)).await.unwrap_or_else(late);
+        // Cut off, the gateway may or may not have been asked: nobody knows, as after its own time-out.
+        let answer = timeout(self.asking, self.ask(call)).await.unwrap_or(Ok(Answer::Nothing));
         let mut conn = self.pool.get().await?;
         match answer {
             Ok(answer) => {

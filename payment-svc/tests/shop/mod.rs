@@ -19,7 +19,6 @@ use payment_svc::{
     worker::GatewayCalls,
 };
 use service_kit::{
-    clock::SystemClock,
     consumer::{Outcome, Record, testing::react},
     outside::OutsideCalls,
     testing::TestDb,
@@ -125,7 +124,7 @@ struct OutboxRow {
 impl<G: PaymentGateway> Shop<G> {
     pub async fn new(gateway: G) -> Self {
         let db = TestDb::new(&migrations()).await;
-        let calls = GatewayCalls::new(db.pool.clone(), Arc::new(gateway), Arc::new(SystemClock), || {});
+        let calls = GatewayCalls::new(db.pool.clone(), Arc::new(gateway), || {});
         let deadline = Duration::from_secs(14 * 60);
         let reactions = PaymentReactions { deadline, relay: Default::default(), calls: Default::default() };
         Self { db, calls, reactions }

@@ -56,6 +56,12 @@ impl StripeError {
         Self::new(401, "invalid_request_error", message)
     }
 
+    /// The idempotency key is none that can be kept.
+    pub fn bad_key() -> Self {
+        let message = "An idempotency key is printable ASCII of 255 characters at most.";
+        Self::new(400, "invalid_request_error", message)
+    }
+
     /// The idempotency key was used for another request.
     pub fn other_parameters(key: &str) -> Self {
         let message = format!(

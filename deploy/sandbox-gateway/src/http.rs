@@ -19,9 +19,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     StripeError,
     operations::{self, Operation, Request},
-    params::Params,
+    params::{Params, has_control},
     store,
 };
+
+/// Stripe's limit on an idempotency key, in characters.
+const LONGEST_KEY: usize = 255;
 
 /// How long an answer is withheld: longer than any caller waits.
 const WITHHELD: Duration = Duration::from_secs(120);
@@ -68,6 +71,7 @@ async fn act(
     body: Body,
 ) -> Result<HttpResponse, StripeError> {
     let (id, action) = path.into_inner();
+    let id = intent_id(id)?;
     let operation = match action.as_str() {
         "confirm" => Operation::Confirm(id),
         "capture" => Operation::Capture(id),
@@ -91,7 +95,7 @@ async fn perform(
     let body = body.map_err(|_| StripeError::too_large())?;
     let not_text = |_| StripeError::parameter("", "parameter_invalid", "The body is not UTF-8.");
     let params = Params::parse(std::str::from_utf8(&body).map_err(not_text)?, operation.known())?;
-    let key = request.headers().get("Idempotency-Key").and_then(|key| key.to_str().ok()).map(str::to_owned);
+    let key = idempotency_key(request)?;
     let asked = Request { operation, path: request.path().to_owned(), key, params };
     let mut conn = connection(state).await?;
     let answer = operations::perform(&mut conn, &asked).await?;
@@ -108,6 +112,17 @@ async fn perform(
     Ok(response.json(answer.body))
 }
 
+fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, StripeError> {
+    let Some(key) = request.headers().get("Idempotency-Key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| key.len() <= LONGEST_KEY && !has_control(key));
+    key.map(|key| Some(key.to_owned())).ok_or_else(StripeError::bad_key)
+}
+
+/// An id from a path; one with control characters, which the database could not even be asked for, names nothing.
+fn intent_id(id: String) -> Result<String, StripeError> {
+    if has_control(&id) { Err(StripeError::missing("payment_intent", &id)) } else { Ok(id) }
+}
+
 fn authorised(request: &HttpRequest) -> Result<(), StripeError> {
     let key = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key = key.and_then(|value| value.strip_prefix("Bearer ")).filter(|key| !key.trim().is_empty());
@@ -116,6 +131,7 @@ fn authorised(request: &HttpRequest) -> Result<(), StripeError> {
 
 async fn find(state: Data<AppState>, request: HttpRequest, id: web::Path<String>) -> Result<HttpResponse, StripeError> {
     authorised(&request)?;
+    let id = intent_id(id.into_inner())?;
     let intent = store::find_intent(&mut *connection(&state).await?, &id).await?;
     Ok(HttpResponse::Ok().json(intent.object()))
 }
@@ -136,6 +152,9 @@ struct JournalQuery {
 
 async fn journal(state: Data<AppState>, query: Query<JournalQuery>) -> Result<HttpResponse, Problem> {
     let Query(JournalQuery { order_id, limit, cursor }) = query;
+    if order_id.as_deref().is_some_and(has_control) {
+        return Err(Problem::bad_input("order_id", "It has control characters."));
+    }
     let page = Page { limit, cursor };
     let (limit, after) = (page.limit()?, page.cursor::<i64>()?.unwrap_or(0));
     let mut conn = state.pool.get().await?;

@@ -7,6 +7,11 @@ use serde_json::{Map, Value, json};
 
 use crate::StripeError;
 
+/// Stripe's limits on metadata: <https://docs.stripe.com/api/metadata>.
+const METADATA_NAMES: usize = 50;
+const METADATA_NAME: usize = 40;
+const METADATA_VALUE: usize = 500;
+
 /// The parameters of one request, each at most once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params(BTreeMap<String, String>);
@@ -16,7 +21,7 @@ impl Params {
     /// all names that start so.
     ///
     /// # Errors
-    /// Text that is no form, a parameter given twice, an unknown one.
+    /// Text that is no form, a parameter given twice, an unknown one, control characters, metadata beyond Stripe's limits.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, StripeError> {
         let malformed = |_| StripeError::parameter("", "parameter_invalid", "The body is not form-encoded.");
         let pairs = Query::<Vec<(String, String)>>::from_query(text).map_err(malformed)?.into_inner();
@@ -30,10 +35,15 @@ impl Params {
                 let message = format!("Received unknown parameter: {name}");
                 return Err(StripeError::parameter(&name, "parameter_unknown", message));
             }
+            check(&name, &value)?;
             if params.insert(name.clone(), value).is_some() {
                 let message = format!("Received duplicate parameter: {name}");
                 return Err(StripeError::parameter(&name, "parameter_invalid", message));
             }
+        }
+        if params.keys().filter_map(|name| metadata_name(name)).count() > METADATA_NAMES {
+            let message = format!("Metadata has at most {METADATA_NAMES} names.");
+            return Err(StripeError::parameter("metadata", "parameter_invalid", message));
         }
         Ok(Self(params))
     }
@@ -86,10 +96,7 @@ impl Params {
 
     /// `metadata[...]` as an object.
     pub fn metadata(&self) -> Value {
-        let entry = |(name, value): (&String, &String)| {
-            let name = name.strip_prefix("metadata[")?.strip_suffix(']')?;
-            Some((name.to_owned(), json!(value)))
-        };
+        let entry = |(name, value): (&String, &String)| Some((metadata_name(name)?.to_owned(), json!(value)));
         Value::Object(self.0.iter().filter_map(entry).collect::<Map<_, _>>())
     }
 
@@ -97,6 +104,32 @@ impl Params {
     pub fn to_json(&self) -> Value {
         json!(self.0)
     }
+}
+
+fn metadata_name(param: &str) -> Option<&str> {
+    param.strip_prefix("metadata[")?.strip_suffix(']')
+}
+
+/// What PostgreSQL can't keep, or nobody can read, is refused here, before anything is written.
+fn check(name: &str, value: &str) -> Result<(), StripeError> {
+    let refused = |message: String| Err(StripeError::parameter(name, "parameter_invalid", message));
+    if has_control(name) || has_control(value) {
+        return refused("A parameter has no control characters.".to_owned());
+    }
+    match metadata_name(name) {
+        Some(key) if key.chars().count() > METADATA_NAME => {
+            refused(format!("A name in metadata has at most {METADATA_NAME} characters."))
+        }
+        Some(_) if value.chars().count() > METADATA_VALUE => {
+            refused(format!("A value in metadata has at most {METADATA_VALUE} characters."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is a NUL or another control character in it.
+pub fn has_control(text: &str) -> bool {
+    text.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -114,6 +147,19 @@ mod tests {
     fn an_unknown_parameter_is_named() {
         let error = Params::parse("amuont=5", &["amount"]).unwrap_err();
         assert_eq!(error.object()["param"], "amuont");
+    }
+
+    #[test]
+    fn metadata_has_the_limits_of_stripe() {
+        let parse = |text: &str| Params::parse(text, &["metadata[]"]);
+        let long = |name: usize, value: usize| format!("metadata[{}]={}", "n".repeat(name), "v".repeat(value));
+        let many = |names: usize| (0..names).map(|n| format!("metadata[{n}]=v")).collect::<Vec<_>>().join("&");
+        for good in [long(40, 500), many(50)] {
+            assert!(parse(&good).is_ok(), "{good}");
+        }
+        for bad in [long(41, 1), long(1, 501), many(51), "metadata[a]=%00".to_owned(), "metadata[%0A]=a".to_owned()] {
+            assert!(parse(&bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

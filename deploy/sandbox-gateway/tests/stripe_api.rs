@@ -124,6 +124,35 @@ async fn bad_requests_name_the_parameter_and_write_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_kept_is_refused_and_writes_nothing() {
+    let gateway = Gateway::start().await;
+    let good = [("amount", "100"), ("currency", "eur"), ("payment_method", "pm_card_visa")];
+    // Random, for an index would keep thousands of the same letter.
+    let long: String = (0..200).map(|_| uuid::Uuid::now_v7().to_string()).collect();
+    for (name, value) in [
+        ("metadata[order_id]", "o\0"),
+        ("metadata[order_id]", long.as_str()),
+        ("metadata[\0]", "o"),
+        ("description", "a\u{1b}b"),
+    ] {
+        let form = [&good[..], &[(name, value)]].concat();
+        let (status, error) = gateway.post("/v1/payment_intents", "k", &form).await;
+        assert_eq!((status, &error["error"]["param"]), (StatusCode::BAD_REQUEST, &json!(name)), "{error}");
+    }
+    let (status, error) = gateway.post("/v1/payment_intents", &"k".repeat(256), &good).await;
+    assert_eq!((status, &error["error"]["type"]), (StatusCode::BAD_REQUEST, &json!("invalid_request_error")));
+    for path in ["/v1/payment_intents/pi_%00/confirm", "/v1/payment_intents/pi_%00/cancel"] {
+        let (status, error) = gateway.post(path, "k", &[]).await;
+        assert_eq!((status, &error["error"]["code"]), (StatusCode::NOT_FOUND, &json!("resource_missing")));
+    }
+    assert_eq!(gateway.get("/v1/payment_intents/pi_%00").await["error"]["code"], "resource_missing");
+    assert_eq!(gateway.get("/v1/refunds?payment_intent=pi_%00").await["error"]["param"], "payment_intent");
+    assert_eq!(gateway.get("/sandbox/journal?order_id=%00").await["status"], 422);
+    let (status, _) = gateway.post("/v1/payment_intents", "k", &good).await;
+    assert_eq!(status, StatusCode::OK, "none of them was kept under its key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_withheld_answer_is_late_but_what_was_done_is_done() {
     let gateway = Gateway::start().await;
     let id = gateway.intent("pm_sandbox_timeout_then_success").await;

@@ -146,6 +146,20 @@ async fn a_worker_that_was_taken_for_dead_announces_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_taken_for_dead_gives_nothing_up_that_another_tries() {
+    let (shop, _) = shop_with_an_order().await;
+    let (server, _) = server(vec![Err(SendError::permanent("550 unknown")), Ok(())]);
+    let deliveries = deliveries(&shop, server);
+    let slow = deliveries.take(1).await.unwrap().remove(0);
+    shop.time_passes().await;
+    let other = deliveries.take(1).await.unwrap().remove(0);
+    deliveries.perform(slow).await.unwrap();
+    assert_eq!(shop.told().await, [("order_placed".to_owned(), "queued".to_owned())]);
+    deliveries.perform(other).await.unwrap();
+    assert_eq!(shop.told().await, [("order_placed".to_owned(), "sent".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_is_refused_for_good_is_given_up_and_says_so_without_the_address() {
     let (mut shop, order) = shop_with_an_order().await;
     shop.hear(confirmed(order)).await;

@@ -83,6 +83,23 @@ async fn mails_of_one_order_leave_in_the_order_of_their_facts_one_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_of_a_parcel_before_the_confirmation_even_when_that_is_heard_later_or_dated_later() {
+    let mut shop = Shop::new().await;
+    let order = OrderId::new();
+    shop.hear(placed(order)).await;
+    let parcel = dispatched(order);
+    shop.hear(parcel.clone()).await;
+    shop.hear(ShipmentDelivered { order_id: order, shipment_id: parcel.shipment_id }).await;
+    assert_eq!(shop.takes_and_sends().await, ["order_placed"]);
+    assert!(shop.takes_and_sends().await.is_empty(), "not confirmed yet");
+    shop.hear(refunded(order, 1299, 1299)).await;
+    shop.hear(confirmed(order)).await;
+    for expected in ["payment_refunded", "order_confirmed", "shipment_dispatched", "shipment_delivered"] {
+        assert_eq!(shop.takes_and_sends().await, [expected]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_refund_is_told_by_itself() {
     let mut shop = Shop::new().await;
     let order = OrderId::new();

@@ -81,7 +81,7 @@ async fn given_up(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyh
         error: error.to_owned(),
     };
     let mut root = roots::lock_or_create(conn, this.order).await?;
-    if notifications::mark_failed(conn, this.id, error).await? {
+    if notifications::mark_failed(conn, this.id, this.attempt, error).await? {
         tracing::error!(order.id = %this.order, template = this.template, error, "a mail was given up");
         announce(conn, &mut root, this, event.into()).await?;
     }

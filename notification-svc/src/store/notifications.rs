@@ -106,21 +106,31 @@ pub struct Due {
     pub traceparent: Option<String>,
 }
 
-/// Takes due messages and leases them: of each order only the earliest that is not done, so that a customer reads of a
-/// confirmation before the dispatch, however many workers there are.
+/// Takes due messages and leases them: of each order only the earliest that is not done, however many workers there are.
+/// What tells of a parcel is held until the confirmation is done with, which another topic may bring later. What is held
+/// holds up nothing else, so that two clocks that disagree can't make two messages wait for each other.
 ///
 /// # Errors
 /// The database's.
 pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<Due>> {
     diesel::sql_query(
-        "update notifications taken
+        "with held as not materialized (
+                select parcel.id from notifications parcel
+                 where parcel.status = 'queued' and parcel.template in ('shipment_dispatched', 'shipment_delivered')
+                   and not exists (
+                       select from notifications confirmed
+                        where confirmed.order_id = parcel.order_id and confirmed.template = 'order_confirmed'
+                          and confirmed.status <> 'queued'))
+         update notifications taken
             set attempts = taken.attempts + 1, due_at = now() + $2 * interval '1 second'
           where taken.id in (
                 select due.id from notifications due
                  where due.status = 'queued' and due.fact is null and due.due_at <= now()
+                   and not exists (select from held where held.id = due.id)
                    and not exists (
                        select from notifications earlier
                         where earlier.order_id = due.order_id and earlier.status = 'queued'
+                          and not exists (select from held where held.id = earlier.id)
                           and (earlier.happened_at, earlier.id) < (due.happened_at, due.id))
                  order by due.due_at
                  limit $1
@@ -150,13 +160,19 @@ pub async fn mark_sent(conn: &mut AsyncPgConnection, id: NotificationId) -> Quer
     Ok(marked == 1)
 }
 
-/// Gives a message up. False when it was done with already.
+/// Gives a message up. False when it was done with already, or when another worker has taken it since this `attempt`: what
+/// comes of that one's try decides.
 ///
 /// # Errors
 /// The database's.
-pub async fn mark_failed(conn: &mut AsyncPgConnection, id: NotificationId, error: &str) -> QueryResult<bool> {
-    let queued = notifications::table.find(id.0).filter(notifications::status.eq(Status::Queued.as_str()));
-    let marked = diesel::update(queued)
+pub async fn mark_failed(
+    conn: &mut AsyncPgConnection,
+    id: NotificationId,
+    attempt: i32,
+    error: &str,
+) -> QueryResult<bool> {
+    let mine = notifications::table.find(id.0).filter(notifications::attempts.eq(attempt));
+    let marked = diesel::update(mine.filter(notifications::status.eq(Status::Queued.as_str())))
         .set((notifications::status.eq(Status::Failed.as_str()), notifications::last_error.eq(error)))
         .execute(conn)
         .await?;

@@ -71,6 +71,15 @@ impl Shop {
         notifications::take_due(&mut *self.db.conn().await, 100).await.unwrap()
     }
 
+    /// Takes what is due, has it sent, and says which texts that were.
+    pub async fn takes_and_sends(&self) -> Vec<String> {
+        let taken = self.take().await;
+        for due in &taken {
+            notifications::mark_sent(&mut *self.db.conn().await, NotificationId(due.id)).await.unwrap();
+        }
+        taken.into_iter().map(|due| due.template).collect()
+    }
+
     /// Lets every lease and every wait end now.
     pub async fn time_passes(&self) {
         self.sql("update notifications set due_at = now()").await;

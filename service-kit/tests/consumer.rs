@@ -4,7 +4,8 @@
 mod common;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use common::kafka::{Member, Producer, SOON, committed, topic};
 use common::{Notebook, count, database, heard};
@@ -63,6 +64,25 @@ async fn poison_parks_its_key_the_rest_goes_on_and_a_replay_keeps_the_order() {
     eventually("the key is free", SOON, async || heard(&db, &["a"]).await.len() == 5).await;
     assert_eq!(heard(&db, &["a"]).await, ["1", "poison", "2", "3", "4"]);
     assert_eq!(count(&db, "parked_keys").await, 0);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_comes_during_a_replay_is_replayed_too_and_the_key_is_free() {
+    let (db, topic, group, producer) = (database().await, topic(1).await, unique("g"), Producer::new());
+    let notebook = Arc::new(Notebook::default());
+    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::clone(&notebook));
+    producer.say(&topic, "a", "poison").await;
+    eventually("it is parked", SOON, async || count(&db, "dead_letters").await == 1).await;
+    notebook.cure();
+    notebook.out_of_ink.store(true, Ordering::SeqCst);
+    let letters = dead_letters::list(&mut *db.conn().await, 0, 10).await.unwrap();
+    assert_eq!(dead_letters::replay(&mut *db.conn().await, letters[0].id).await.unwrap(), 1);
+    producer.say(&topic, "a", "latecomer").await;
+    eventually("it waits behind", SOON, async || count(&db, "dead_letters").await == 2).await;
+    notebook.out_of_ink.store(false, Ordering::SeqCst);
+    eventually("the key is free", SOON, async || count(&db, "parked_keys").await == 0).await;
+    assert_eq!(heard(&db, &["a"]).await, ["poison", "latecomer"]);
     member.stop().await;
 }
 
@@ -129,8 +149,19 @@ async fn the_kits_partition_of_a_key_is_the_producers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offset_is_committed_only_after_its_transaction() {
     let (db, topic, group, producer) = (database().await, topic(1).await, unique("g"), Producer::new());
+    let notebook = Arc::new(Notebook::default());
+    notebook.out_of_ink.store(true, Ordering::SeqCst);
     producer.say(&topic, "k", "1").await;
-    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
+    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::clone(&notebook));
+    eventually("it is tried again and again", SOON, async || notebook.asked.load(Ordering::SeqCst) > 3).await;
+    // offsets that are stored go to the broker every second
+    let since = Instant::now();
+    eventually("that second is long over", SOON, async || {
+        assert_eq!(committed(&group, &topic).await, None);
+        since.elapsed() > Duration::from_secs(3)
+    })
+    .await;
+    notebook.out_of_ink.store(false, Ordering::SeqCst);
     eventually("its offset is committed", SOON, async || committed(&group, &topic).await == Some(1)).await;
     assert_eq!(heard(&db, &["k"]).await, ["1"]);
     member.stop().await;

@@ -72,6 +72,24 @@ async fn a_dead_letter_sends_one_copy_however_often_it_is_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_any_size_can_become_a_dead_letter() {
+    let db = database().await;
+    let (topic, notebook) = (Subscription::inbox("t"), Notebook::default());
+    // nothing that an index could compress
+    let key: String = (0..300).map(|_| Uuid::now_v7().to_string()).collect();
+    let mut large = headers(Uuid::now_v7(), "noted.v1");
+    large.push(("more".to_owned(), "x".repeat(950_000)));
+    for record in [event("t", &key, "unreadable"), Record::sent("t", "k", large, "unreadable")] {
+        let outcome = react_as(&db.pool, CONSUMER, &topic, &notebook, &Copies, &record).await.unwrap();
+        assert!(matches!(outcome, Outcome::DeadLettered(_)), "{outcome:?}");
+    }
+    let behind = react(&db.pool, &notebook, &event("t", &key, "next")).await.unwrap();
+    assert_eq!(behind, Outcome::QueuedBehind);
+    let fit = "copies where length(headers) < 900000 and headers like '%dead_letter_headers_omitted%'";
+    assert_eq!((count(&db, fit).await, count(&db, "copies").await), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_older_than_the_inbox_reaches_never_goes_through() {
     let db = database().await;
     let long_ago = SystemTime::now() - Duration::from_secs(31 * 24 * 60 * 60);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{DeadLetterCopy, DeadLetterSink, Mode, ReactionError, Record};
 use crate::schema::{dead_letters, parked_keys};
 
-/// A copy larger than this goes without its value. Below the 1 MiB that brokers allow a record by default, with room
+/// A copy larger than this goes without its value, and without its own headers where these alone are larger. Below the 1 MiB that brokers allow a record by default, with room
 /// for the headers.
 const COPY_BYTES: usize = 900_000;
 /// An error is kept up to this length; what a failed statement says can be long.
@@ -120,7 +120,8 @@ async fn insert(
 
 fn copy(consumer: &str, record: &Record, failure: &Failure<'_>) -> DeadLetterCopy {
     let omitted = record.bytes() > COPY_BYTES;
-    let mut headers = record.headers.clone();
+    let headers_omitted = record.bytes() - record.value.as_ref().map_or(0, Vec::len) > COPY_BYTES;
+    let mut headers = if headers_omitted { Vec::new() } else { record.headers.clone() };
     let place = &record.place;
     let mut note = |name: &str, value: String| headers.push((format!("dead_letter_{name}"), value));
     note("topic", place.topic.clone());
@@ -130,6 +131,9 @@ fn copy(consumer: &str, record: &Record, failure: &Failure<'_>) -> DeadLetterCop
     note("attempts", failure.attempts.to_string());
     if omitted {
         note("value_omitted", "true".to_owned());
+    }
+    if headers_omitted {
+        note("headers_omitted", "true".to_owned());
     }
     DeadLetterCopy {
         id: Uuid::now_v7(),

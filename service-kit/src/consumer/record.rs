@@ -5,7 +5,10 @@ use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use uuid::Uuid;
 
-use super::{Reactions, Undecodable};
+use super::{Reactions, Undecodable, key_hash};
+
+/// Longer keys are cut: what PostgreSQL can index is limited, and a record must always be able to become a dead letter.
+const KEY_BYTES: usize = 1_000;
 
 /// The CloudEvents attributes of an event, read from its `ce_` headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +62,8 @@ pub struct Incoming<E> {
 pub struct Record {
     /// Where it lies.
     pub place: Place,
-    /// The key as text; bytes that are no UTF-8 are replaced, a missing key is empty.
+    /// The key as text; bytes that are no UTF-8 are replaced, a missing key is empty. Over 1,000 bytes it
+    /// is a beginning and a hash of the whole.
     pub key: String,
     /// Names and values, in order. Bytes that are no UTF-8 are replaced.
     pub headers: Vec<(String, String)>,
@@ -75,7 +79,7 @@ impl Record {
                 partition: message.partition(),
                 offset: message.offset(),
             },
-            key: text(message.key().unwrap_or_default()),
+            key: bounded(text(message.key().unwrap_or_default())),
             headers: message
                 .headers()
                 .into_iter()
@@ -154,4 +158,30 @@ fn poison(name: &str, value: &str, expected: &str) -> Undecodable {
 /// Text that PostgreSQL can keep: no NUL, and U+FFFD for what is no UTF-8.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
+}
+
+/// A key that an index can hold. Keys that a hash doesn't tell apart share a queue of dead letters, which is harmless.
+pub(crate) fn bounded(mut key: String) -> String {
+    if key.len() > KEY_BYTES {
+        let tail = format!("#{:08x}", key_hash(&key));
+        let room = KEY_BYTES - tail.len();
+        key.truncate((0..=room).rev().find(|at| key.is_char_boundary(*at)).unwrap_or(0));
+        key.push_str(&tail);
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_key_is_cut_and_still_told_from_others() {
+        assert_eq!(bounded("k".repeat(KEY_BYTES)), "k".repeat(KEY_BYTES));
+        let long = "\u{20ac}".repeat(KEY_BYTES);
+        let cut = bounded(long.clone());
+        assert!(cut.len() <= KEY_BYTES && cut.starts_with("\u{20ac}\u{20ac}"), "{cut}");
+        assert_eq!(bounded(long.clone()), cut);
+        assert_ne!(bounded(long + "2"), cut);
+    }
 }

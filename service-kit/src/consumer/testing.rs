@@ -6,6 +6,7 @@ use diesel_async::AsyncPgConnection;
 
 use super::batch::Handler;
 use super::bury::Failure;
+use super::record::bounded;
 use super::{
     DeadLetterCopy, DeadLetterSink, Mode, Outcome, Place, ReactionError, Reactions, Record, Subscription, inbox,
 };
@@ -26,7 +27,7 @@ impl Record {
     ) -> Self {
         Self {
             place: Place { topic: topic.into(), partition: 0, offset: OFFSETS.fetch_add(1, Ordering::Relaxed) },
-            key: key.into(),
+            key: bounded(key.into()),
             headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             value: Some(value.into()),
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
@@ -75,6 +76,9 @@ async fn replay_first<R: Reactions, S: DeadLetterSink>(
     conn.transaction(async |conn| {
         // whoever wants to queue an event up behind these waits until this is committed
         hold(conn, consumer, topic, key).await?;
+        if !ask_for_latecomers(conn, consumer, topic, key).await? {
+            return Ok(false);
+        }
         let Some((id, record)) = first(conn, consumer, topic, key).await? else { return Ok(false) };
         let handled = std::panic::AssertUnwindSafe(handle(&*work.reactions, conn, &record));
         let outcome = handled.catch_unwind().await.unwrap_or_else(panicked)?;
@@ -90,6 +94,20 @@ async fn replay_first<R: Reactions, S: DeadLetterSink>(
         Ok(true)
     })
     .await
+}
+
+/// What has queued up behind since a person asked belongs to the replay too, or the key would stay parked. False when
+/// nothing is asked for any more: another member has done it, or given up.
+async fn ask_for_latecomers(conn: &mut AsyncPgConnection, consumer: &str, topic: &str, key: &str) -> QueryResult<bool> {
+    let asked: Option<DateTime<Utc>> =
+        of_key(consumer, topic, key).select(max(dead_letters::replay_requested_at)).first(conn).await?;
+    if asked.is_some() {
+        diesel::update(of_key(consumer, topic, key).filter(dead_letters::replay_requested_at.is_null()))
+            .set(dead_letters::replay_requested_at.eq(asked))
+            .execute(conn)
+            .await?;
+    }
+    Ok(asked.is_some())
 }
 
 async fn handle<R: Reactions>(

@@ -117,12 +117,13 @@ fn part(
 }
 
 fn readiness(pool: &Pool, consumer: ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
-    let (pool, relay) = (pool.clone(), relay.health());
+    let (pool, broker, relay) = (pool.clone(), consumer.clone(), relay.health());
     Readiness::default()
         .and("database", move || {
             let pool = pool.clone();
             async move { pool::answers(&pool).await }
         })
+        .and("broker", move || std::future::ready(broker.broker_answers()))
         .and("consumer", move || std::future::ready(consumer.is_well()))
         .and("relay", move || std::future::ready(relay.well()))
 }

@@ -121,6 +121,30 @@ async fn without_brokers_a_member_is_not_well_and_still_stops_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_stay_away_at_the_start_end_the_consumer_with_their_address() {
+    let db = database().await;
+    let mut nowhere = config(&unique("g"));
+    "127.0.0.1:1".clone_into(&mut nowhere.bootstrap);
+    nowhere.start = Duration::from_secs(1);
+    let member = Member::start_as(&db.pool, nowhere, vec![Subscription::inbox("t")], Arc::new(Notebook::default()));
+    assert!(!member.handle.broker_answers());
+    let told = Instant::now();
+    let error = member.end().await.unwrap_err();
+    assert!(format!("{error:#}").contains("127.0.0.1:1"), "{error:#}");
+    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_are_known_to_answer_while_the_database_does_not() {
+    let (db, topic, group) = (database().await, topic(1).await, unique("g"));
+    let nowhere = db.pool.clone();
+    nowhere.close();
+    let member = Member::start(&nowhere, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
+    eventually("the brokers answer", SOON, async || member.handle.broker_answers()).await;
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_static_member_that_comes_back_finds_its_partitions() {
     let (db, topic, group, producer) = (database().await, topic(2).await, unique("g"), Producer::new());
     let start = || {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use common::{Copies, Notebook, count, database, event, headers, heard};
 use diesel::sql_query;
@@ -128,4 +128,26 @@ async fn partitions_that_the_inbox_no_longer_reaches_are_dropped() {
     react(&db.pool, &Notebook::default(), &event("t", "k", "kept")).await.unwrap();
     sql_query("select inbox_upkeep('30 days')").execute(&mut db.conn().await).await.unwrap();
     assert_eq!((partitions().await, count(&db, "inbox").await), (usual, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_partitions_wait_for_a_long_reader_and_nobody_waits_for_them() {
+    let db = database().await;
+    let partitions = async || count(&db, "pg_inherits where inhparent = 'inbox'::regclass").await;
+    let usual = partitions().await;
+    let mut reader = db.conn().await;
+    sql_query("begin").execute(&mut reader).await.unwrap();
+    sql_query("select count(*) from inbox").execute(&mut reader).await.unwrap();
+
+    let begun = Instant::now();
+    sql_query("select inbox_upkeep('400 days')").execute(&mut db.conn().await).await.unwrap();
+    let many = partitions().await;
+    sql_query("select inbox_upkeep('30 days')").execute(&mut db.conn().await).await.unwrap();
+    react(&db.pool, &Notebook::default(), &event("t", "k", "heard")).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(many > usual && partitions().await == many);
+
+    sql_query("commit").execute(&mut reader).await.unwrap();
+    sql_query("select inbox_upkeep('30 days')").execute(&mut db.conn().await).await.unwrap();
+    assert_eq!(partitions().await, usual);
 }

@@ -89,7 +89,8 @@ pub struct DeadLetterCopy {
     /// The record's key.
     pub key: String,
     /// The record's headers, and where and why it failed (`dead_letter_topic`, `_partition`, `_offset`, `_error`,
-    /// `_attempts`; `_value_omitted` where the value was too large to go with it, `_headers_omitted` where the headers were).
+    /// `_attempts`; `_value_omitted` where the value was too large to go with it, `_headers_omitted` where the headers
+    /// were).
     pub headers: Vec<(String, String)>,
     /// The record's value, unless it was too large.
     pub value: Vec<u8>,

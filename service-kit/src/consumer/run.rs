@@ -8,6 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::lane::Work;
@@ -15,8 +16,11 @@ use super::lanes::Lanes;
 use super::poll::{self, Context};
 use super::watch::Watch;
 use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Reactions, Subscription};
+use crate::retry::Backoff;
 use crate::{Pool, dead_letters};
 
+/// How long the brokers may take to answer once.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How long Kafka's client may take to close.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -53,10 +57,11 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     }
 
     /// Runs until told to stop, then lets each lane finish the batch it has in hand and leaves the group. Brokers and
-    /// databases that go away are waited for. Must be called on the main runtime.
+    /// databases that go away are waited for; brokers that were never there, for [`ConsumerConfig::start`]. Must be called
+    /// on the main runtime.
     ///
     /// # Errors
-    /// librdkafka refuses its configuration, or can't go on.
+    /// librdkafka refuses its configuration or can't go on, or no broker answered at the start.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let stop = shutdown.child_token();
         // whoever drops this future stops the poll thread too
@@ -71,6 +76,14 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             }),
         ));
         let consumer = self.subscribe(Arc::clone(&lanes))?;
+        let answered = tokio::select! {
+            answered = self.await_brokers(&consumer) => answered,
+            () = stop.cancelled() => Ok(()),
+        };
+        if answered.is_err() || stop.is_cancelled() {
+            close(consumer).await;
+            return answered;
+        }
 
         let watch = Watch::new(self.handle(), self.work.pool.clone(), self.config.inbox_reach);
         let watch = tokio::spawn(watch.run(Arc::clone(&consumer), Arc::clone(&lanes), stop.clone()));
@@ -84,6 +97,24 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         _ = replays.await;
         close(consumer).await;
         end.context("the poll thread")?
+    }
+
+    /// Without them a service that was started too early, or with a wrong address, would be silent about why.
+    async fn await_brokers(&self, consumer: &Arc<BaseConsumer<Context>>) -> anyhow::Result<()> {
+        let bootstrap = &self.config.bootstrap;
+        let give_up = Instant::now() + self.config.start;
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+        loop {
+            let left = give_up.saturating_duration_since(Instant::now());
+            let asked = Arc::clone(consumer);
+            let answer = spawn_blocking(move || asked.fetch_metadata(None, PATIENCE)).await?;
+            let Err(error) = answer else { return Ok(()) };
+            if left.is_zero() {
+                return Err(error).with_context(|| format!("Kafka at {bootstrap} does not answer"));
+            }
+            tracing::warn!(bootstrap, error = %error, gives_up_seconds = left.as_secs(), "waiting for Kafka");
+            sleep(backoff.next_wait().min(left)).await;
+        }
     }
 
     fn subscribe(&self, lanes: Arc<Lanes>) -> anyhow::Result<Arc<BaseConsumer<Context>>> {
@@ -105,7 +136,7 @@ async fn close(consumer: Arc<BaseConsumer<Context>>) {
         drop(consumer);
         _ = closed.send(());
     });
-    if tokio::time::timeout(CLOSE, end).await.is_err() {
+    if timeout(CLOSE, end).await.is_err() {
         tracing::warn!("Kafka's client did not close in time: offsets not yet committed are read again");
     }
 }

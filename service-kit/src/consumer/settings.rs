@@ -16,6 +16,8 @@ pub struct ConsumerConfig {
     pub bootstrap: String,
     /// Static membership, where it is given: a member that comes back within six seconds finds its partitions.
     pub group_instance_id: Option<String>,
+    /// How long the brokers may stay away at the start before the consumer gives up.
+    pub start: Duration,
     /// How far back the inbox reaches. Must exceed the retention of the topics and of any archive.
     pub inbox_reach: Duration,
     /// A lane that holds as many records is full: its partition is paused until a quarter of them is handled.
@@ -35,6 +37,7 @@ impl ConsumerConfig {
             group: group.into(),
             bootstrap: kafka.bootstrap.clone(),
             group_instance_id: kafka.group_instance_id.clone(),
+            start: Duration::from_secs(120),
             inbox_reach: inbox::REACH,
             lane_records: 512,
             lane_bytes: 512 * 1024,

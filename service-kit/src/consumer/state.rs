@@ -37,8 +37,12 @@ impl ConsumerHandle {
 
     /// For readiness: it polls, the brokers answered lately, and no lane has died.
     pub fn is_well(&self) -> bool {
-        let recent = |moment: Option<Instant>| moment.is_some_and(|moment| moment.elapsed() < SILENCE);
         self.read(|seen| recent(seen.polled) && recent(seen.broker) && seen.dead_lanes == 0)
+    }
+
+    /// For readiness: whether the brokers answered lately.
+    pub fn broker_answers(&self) -> bool {
+        self.read(|seen| recent(seen.broker))
     }
 
     /// Whether everything that was in `topic` at some moment since it was first heard has been handled, by this or
@@ -106,4 +110,8 @@ impl ConsumerHandle {
     fn write<T>(&self, change: impl FnOnce(&mut Seen) -> T) {
         change(&mut self.0.seen.write().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+fn recent(moment: Option<Instant>) -> bool {
+    moment.is_some_and(|moment| moment.elapsed() < SILENCE)
 }

@@ -74,23 +74,28 @@ impl Watch {
     async fn tick(&mut self, consumer: &Arc<BaseConsumer<Context>>, lanes: &Lanes) -> anyhow::Result<()> {
         let refresh = self.refreshed.is_none_or(|last| last.elapsed() > REFRESH);
         if refresh {
-            self.look_after_inbox().await?;
+            self.refreshed = Some(Instant::now());
+            // what only the database refuses says nothing of Kafka, and the next try will do
+            if let Err(error) = self.look_after_inbox().await {
+                tracing::warn!(error = %format!("{error:#}"), "the inbox is not looked after now");
+            }
         }
         self.count_partitions(consumer, refresh).await?;
         // t0 before the ends: what is in Kafka by then is below them
-        let at = progress::now(&mut *self.pool.get().await?).await?;
+        let at = self.now().await;
         let handled = lanes.handled();
         let bounds = ask(consumer, &handled).await?;
         self.handle.note_broker();
-        let caught_up = self.compare(at, &handled, &bounds);
+        let caught_up = self.compare(at?, &handled, &bounds);
         let mut conn = self.pool.get().await?;
         progress::note_caught_up(&mut conn, self.handle.group(), &caught_up).await?;
         self.note_read_once(&mut conn).await?;
         dead_letters::measure(&mut conn, self.handle.group()).await?;
-        if refresh {
-            self.refreshed = Some(Instant::now());
-        }
         Ok(())
+    }
+
+    async fn now(&self) -> anyhow::Result<DateTime<Utc>> {
+        Ok(progress::now(&mut *self.pool.get().await?).await?)
     }
 
     async fn look_after_inbox(&self) -> anyhow::Result<()> {

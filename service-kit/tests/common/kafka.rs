@@ -90,6 +90,11 @@ impl Member {
         Self { handle, stop, task }
     }
 
+    /// How it ends by itself.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.task.await.unwrap()
+    }
+
     /// Tells it to stop, and waits until it has drained and left.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -121,10 +121,14 @@ async fn open(arguments: &UpArgs, data: &Path, staff: &mut Staff<'_>) -> anyhow:
     let mut late = greeting::wait_until_ready(staff.plan, &services).await;
     staff.start(&standby)?;
     late.extend(greeting::wait_until_ready(staff.plan, &standby).await);
-    if services.contains(&Service::StockSvc)
-        && let Err(error) = catalogue::seed(staff.plan).await
-    {
-        tracing::error!("the catalogue could not be filled: {error:#}");
+    if services.contains(&Service::StockSvc) {
+        if let Err(error) = catalogue::seed(staff.plan).await {
+            tracing::error!("the catalogue could not be filled: {error:#}");
+        } else if services.contains(&Service::OrderSvc)
+            && let Err(error) = catalogue::wait_until_heard(staff.plan).await
+        {
+            tracing::error!("orders can't be placed yet: {error:#}");
+        }
     }
     greeting::print(staff.plan, data, &staff.binary, &arguments.without, &late);
     Ok(())

@@ -5,8 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::{plan::Plan, service::Service};
+
+/// How long order-svc gets to hear of the catalogue.
+const HEARD: Duration = Duration::from_secs(60);
 
 struct Category {
     name: &'static str,
@@ -85,6 +89,37 @@ pub(super) async fn seed(plan: &Plan) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until order-svc has heard of the whole catalogue, so that whoever is told that the shop is open can order.
+pub(super) async fn wait_until_heard(plan: &Plan) -> anyhow::Result<()> {
+    let client = Client::builder().timeout(Duration::from_secs(10)).build()?;
+    let orders = format!("{}/api/v1/orders", plan.url(Service::OrderSvc));
+    let until = Instant::now() + HEARD;
+    for product in CATALOGUE.iter().flat_map(|category| category.products) {
+        while is_unknown(&client, &orders, product.sku).await? {
+            if Instant::now() >= until {
+                bail!("order-svc has not heard of {} within {} s", product.sku, HEARD.as_secs());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Asks for it in another currency than the catalogue's, which is refused in any case: asking places nothing.
+async fn is_unknown(client: &Client, orders: &str, sku: &str) -> anyhow::Result<bool> {
+    let wish = json!({
+        "customer": {"id": "catalogue", "name": "Catalogue", "email": "catalogue@example.com"},
+        "delivery_address": {"line1": "-", "city": "-", "postal_code": "-", "country": "IE"},
+        "currency": "USD", "lines": [{"sku": sku, "quantity": 1}], "payment_method": "pm_card_visa",
+    });
+    let answer = client.post(orders).json(&wish).send().await?;
+    if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+        return Ok(true);
+    }
+    let problem: Value = answer.json().await?;
+    Ok(problem["errors"][0]["message"].as_str().is_some_and(|told| told.starts_with("no product")))
 }
 
 fn find(categories: &Value, name: &str) -> Option<Value> {

@@ -2,7 +2,6 @@
 //!
 //! The kit names no event of any shop: a service gives it a function that decodes, and reactions.
 
-pub mod clock;
 pub mod config;
 pub mod consumer;
 pub mod dead_letters;

@@ -15,6 +15,8 @@ use crate::{addresses::Addresses, service::Service};
 /// Nobody in this run may wait longer for anything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(5);
+/// A product of the catalogue that every run begins with, 12.99 EUR.
+pub(super) const TEA: &str = "TEA-EARL-GREY-250";
 
 /// A client of one run.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +36,7 @@ pub(super) struct Wish<'a> {
 
 impl Default for Wish<'_> {
     fn default() -> Self {
-        Self { sku: "TEA-EARL-GREY-250", quantity: 1, payment_method: "pm_card_visa", customer: "c-accept" }
+        Self { sku: TEA, quantity: 1, payment_method: "pm_card_visa", customer: "c-accept" }
     }
 }
 
@@ -184,7 +186,6 @@ impl Api {
             "price": {"amount": 500, "currency": "EUR"}, "on_hand": on_hand,
         });
         json_of(self.post(Service::StockSvc, "/api/v1/products", &body).await?).await?;
-        // an order for more of it than anybody may take is refused for its quantity, or for the SKU while it is unknown
         let until = Instant::now() + PATIENCE;
         while self.is_unknown_to_orders(sku).await? {
             if Instant::now() >= until {
@@ -195,14 +196,21 @@ impl Api {
         Ok(())
     }
 
-    async fn is_unknown_to_orders(&self, sku: &str) -> anyhow::Result<bool> {
+    /// Whether order-svc says of this SKU what it says of one that doesn't exist.
+    pub async fn is_unknown_to_orders(&self, sku: &str) -> anyhow::Result<bool> {
+        const NOWHERE: &str = "ACCEPT-NOWHERE";
+        Ok(self.refusal(sku).await?.replace(sku, NOWHERE) == self.refusal(NOWHERE).await?)
+    }
+
+    /// What is said of an order in a currency that nothing is sold in here, so that none is ever placed by asking.
+    async fn refusal(&self, sku: &str) -> anyhow::Result<String> {
         let mut body = Wish { sku, ..Wish::default() }.body();
-        // another currency is refused whatever the SKU is, so nothing is ever placed by asking
-        body["currency"] = json!("USD");
+        body["currency"] = json!("JPY");
         let answer = self.post(Service::OrderSvc, "/api/v1/orders", &body).await?;
-        let problem: Value = answer.json().await?;
-        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
-        Ok(errors.iter().any(|error| error["message"].as_str().is_some_and(|told| told.starts_with("no product"))))
+        if answer.status() != StatusCode::UNPROCESSABLE_ENTITY {
+            bail!("asking about {sku} was answered {}", answer.status());
+        }
+        Ok(answer.json::<Value>().await?["errors"].to_string())
     }
 
     pub async fn shipment_of(&self, order: &str) -> anyhow::Result<String> {

@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::api::{Api, Wish};
+use super::api::{Api, TEA, Wish};
 use crate::{addresses::Addresses, service::Service};
 
 /// A debug build on a busy machine, with data to recover.
@@ -187,7 +187,11 @@ impl Shop {
         for service in Service::ALL.into_iter().filter(|service| !self.is_left_out(*service)) {
             api.must_be_ready(service).await?;
         }
-        api.product("TEA-EARL-GREY-250").await.context("the catalogue isn't there yet")?;
+        api.product(TEA).await.context("the catalogue isn't there yet")?;
+        // stock-svc answers for a product before order-svc has heard of it
+        if api.is_unknown_to_orders(TEA).await? {
+            bail!("order-svc has not heard of the catalogue yet");
+        }
         Ok(api)
     }
 }

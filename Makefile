@@ -14,7 +14,7 @@ up: tools ## run the whole shop on this machine; Ctrl-C ends it
 	cargo run -- up $(ARGS)
 
 test: tools ## all tests, on a real PostgreSQL and a real Kafka of their own (ARGS='-p order-svc' for one part)
-	cargo run -p quadrille-servers --bin with-servers -- cargo test $(if $(ARGS),$(ARGS),--workspace)
+	cargo run -p quadrille-servers --bin with-servers -- cargo test --no-fail-fast $(if $(ARGS),$(ARGS),--workspace)
 
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
 	cargo build --release -p quadrille --bins

@@ -69,14 +69,15 @@ async fn facts_in_kafka_become_mails_in_a_folder_and_events_in_kafka() {
     })
     .await;
 
-    let (first, second) = (shop.says(placed(order)), shop.says(dispatched(order)));
-    publish(&shop, second).await;
+    let (first, second, third) = (shop.says(placed(order)), shop.says(confirmed(order)), shop.says(dispatched(order)));
+    publish(&shop, third).await;
     publish(&shop, first).await;
-    eventually("both mails are in the folder", PATIENCE, async || mails_of(order, mails.path()).len() == 2).await;
-    eventually("both are marked", PATIENCE, async || {
+    publish(&shop, second).await;
+    eventually("all mails are in the folder", PATIENCE, async || mails_of(order, mails.path()).len() == 3).await;
+    eventually("all are marked", PATIENCE, async || {
         let url = format!("{base}/api/v1/notifications?order_id={order}&status=sent");
         let sent: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-        sent["items"].as_array().is_some_and(|items| items.len() == 2)
+        sent["items"].as_array().is_some_and(|items| items.len() == 3)
     })
     .await;
     eventually("what it said was published", PATIENCE, async || outbox(&mut *shop.db.conn().await).await.is_empty())

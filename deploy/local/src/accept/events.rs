@@ -25,15 +25,15 @@ pub(super) struct Seen {
     pub sequence: u64,
 }
 
-/// Reads the topics from their beginning until every wanted type was seen for the key; returns all events of that key.
+/// Reads the topics from their beginning until every wanted type was seen on its topic for the key; returns all events of that key.
 /// Checks on the way that a key's events on a topic are numbered 1, 2, 3.
-pub(super) async fn of_key(bootstrap: &str, key: &str, wanted: &[&str]) -> anyhow::Result<Vec<Seen>> {
+pub(super) async fn of_key(bootstrap: &str, key: &str, wanted: &[(&str, &str)]) -> anyhow::Result<Vec<Seen>> {
     let (bootstrap, key) = (bootstrap.to_owned(), key.to_owned());
-    let wanted: Vec<_> = wanted.iter().map(|name| (*name).to_owned()).collect();
+    let wanted: Vec<_> = wanted.iter().map(|(topic, name)| ((*topic).to_owned(), (*name).to_owned())).collect();
     tokio::task::spawn_blocking(move || read(&bootstrap, &key, &wanted)).await?
 }
 
-fn read(bootstrap: &str, key: &str, wanted: &[String]) -> anyhow::Result<Vec<Seen>> {
+fn read(bootstrap: &str, key: &str, wanted: &[(String, String)]) -> anyhow::Result<Vec<Seen>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", "quadrille-accept")
@@ -49,8 +49,10 @@ fn read(bootstrap: &str, key: &str, wanted: &[String]) -> anyhow::Result<Vec<See
     consumer.assign(&partitions)?;
     let (mut seen, mut counts, until) = (Vec::new(), BTreeMap::new(), Instant::now() + PATIENCE);
     loop {
-        let missing: Vec<_> =
-            wanted.iter().filter(|name| !seen.iter().any(|event: &Seen| event.event_type == **name)).collect();
+        let is_missing = |(topic, name): &&(String, String)| {
+            !seen.iter().any(|event: &Seen| event.topic == *topic && event.event_type == *name)
+        };
+        let missing: Vec<_> = wanted.iter().filter(is_missing).collect();
         if missing.is_empty() {
             return Ok(seen);
         }

@@ -16,18 +16,19 @@ use crate::accept::{
     shop::Shop,
 };
 
-const EVENTS: [&str; 11] = [
-    "order.placed.v1",
-    "stock.reserved.v1",
-    "payment.authorized.v1",
-    "order.confirmed.v1",
-    "stock.committed.v1",
-    "payment.captured.v1",
-    "shipment.created.v1",
-    "shipment.dispatched.v1",
-    "shipment.delivered.v1",
-    "order.completed.v1",
-    "notification.sent.v1",
+/// Topic and type.
+const EVENTS: [(&str, &str); 11] = [
+    ("orders.v1", "order.placed.v1"),
+    ("stock.v1", "stock.reserved.v1"),
+    ("payments.v1", "payment.authorized.v1"),
+    ("orders.v1", "order.confirmed.v1"),
+    ("stock.v1", "stock.committed.v1"),
+    ("payments.v1", "payment.captured.v1"),
+    ("shipments.v1", "shipment.created.v1"),
+    ("shipments.v1", "shipment.dispatched.v1"),
+    ("shipments.v1", "shipment.delivered.v1"),
+    ("orders.v1", "order.completed.v1"),
+    ("notifications.v1", "notification.sent.v1"),
 ];
 /// Placed, confirmed, dispatched, delivered.
 const MAILS: usize = 4;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what Quadrille needs beside Rust and is missing: a C toolchain (librdkafka is built from source), the
+# Installs what Quadrille needs beside Rust and is missing: a C toolchain and OpenSSL (librdkafka is built from source), the
 # PostgreSQL server's binaries and a Java runtime 17 or later (Apache Kafka). Does nothing where all is there.
 set -euo pipefail
 
@@ -20,6 +20,7 @@ have_java() {
 missing=()
 { have cc && have c++ && have make; } || missing+=(toolchain)
 have cmake || missing+=(cmake)
+{ have pkg-config && pkg-config --exists openssl; } || missing+=(openssl)
 # A cluster elsewhere needs no server here.
 [ -n "${DATABASE_URL:-}" ] || have_postgres || missing+=(postgresql)
 [ -n "${KAFKA_BOOTSTRAP_SERVERS:-}" ] || have_java || missing+=(java)
@@ -31,14 +32,15 @@ fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-packages() { # names for: toolchain cmake postgresql java
+packages() { # names for: toolchain cmake openssl postgresql java
     local wanted=() thing
     for thing in "${missing[@]}"; do
         case $thing in
             toolchain) wanted+=($1) ;;
             cmake) wanted+=($2) ;;
-            postgresql) wanted+=($3) ;;
-            java) wanted+=($4) ;;
+            openssl) wanted+=($3) ;;
+            postgresql) wanted+=($4) ;;
+            java) wanted+=($5) ;;
         esac
     done
     echo "Installing what is missing: ${missing[*]} (${wanted[*]})"
@@ -46,7 +48,7 @@ packages() { # names for: toolchain cmake postgresql java
 }
 
 if have apt-get; then
-    packages "build-essential" cmake postgresql openjdk-17-jre-headless
+    packages "build-essential" cmake "libssl-dev pkg-config" postgresql openjdk-17-jre-headless
     # The distribution's own cluster is not wanted, only the binaries.
     as_root mkdir -p /etc/postgresql-common
     [ -e /etc/postgresql-common/createcluster.conf ] ||
@@ -54,15 +56,15 @@ if have apt-get; then
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${WANTED[@]}" >/dev/null
 elif have dnf; then
-    packages "gcc gcc-c++ make" cmake postgresql-server java-21-openjdk-headless
+    packages "gcc gcc-c++ make" cmake "openssl-devel pkgconf-pkg-config" postgresql-server java-21-openjdk-headless
     as_root dnf install -y -q "${WANTED[@]}"
 elif have pacman; then
-    packages base-devel cmake postgresql jre-openjdk-headless
+    packages base-devel cmake "openssl pkgconf" postgresql jre-openjdk-headless
     as_root pacman -Sy --noconfirm --needed "${WANTED[@]}"
 elif have brew; then
-    packages "" cmake postgresql@17 openjdk@21
+    packages "" cmake "openssl@3 pkgconf" postgresql@17 openjdk@21
     brew install "${WANTED[@]}"
 else
-    echo "Missing: ${missing[*]}. Install a C and C++ toolchain with make, cmake, the PostgreSQL server and a Java runtime 17 or later." >&2
+    echo "Missing: ${missing[*]}. Install a C and C++ toolchain with make, cmake, OpenSSL with its headers, pkg-config, the PostgreSQL server and a Java runtime 17 or later." >&2
     exit 1
 fi

@@ -1,6 +1,6 @@
 //! `notification-svc` by itself.
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    notification_svc::run().await
+async fn main() -> std::process::ExitCode {
+    service_kit::exit::code("notification-svc", notification_svc::run().await)
 }

@@ -1,6 +1,6 @@
 //! order-svc as a program of its own.
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    order_svc::run().await
+async fn main() -> std::process::ExitCode {
+    service_kit::exit::code("order-svc", order_svc::run().await)
 }

@@ -43,7 +43,7 @@ pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<(
             Ok(())
         }
         ["help" | "--help" | "-h"] => Ok(writeln!(out, "{USAGE}")?),
-        _ => bail!("{USAGE}"),
+        other => bail!("there is no command {:?}; `outbox-relay help` lists them", other.join(" ")),
     }
 }
 

@@ -115,7 +115,9 @@ impl<P: Publisher> Relay<P> {
 
     /// Once through: connect, stand by, lead.
     async fn serve(&mut self, stop: &CancellationToken, backoff: &mut Backoff) -> anyhow::Result<()> {
-        let mut control = Control::connect(&self.config).await?;
+        let connected = stop.run_until_cancelled(Control::connect(&self.config)).await;
+        let Some(control) = connected else { return Ok(()) };
+        let mut control = control?;
         self.state.send_replace(State::StandingBy);
         if !control.stand_by(&self.config, &self.nudge, stop).await? {
             return Ok(());

@@ -167,9 +167,11 @@ async fn until_told_or_broken(
 /// # Errors
 /// The configuration is not whole, or the address is taken.
 pub async fn run() -> anyhow::Result<()> {
+    // Before anything is waited for: as the first process of a container nothing else would end it.
+    let stop = shutdown::signal()?;
     let config = Config::from_env()?;
     telemetry::init("outbox-relay", &config.telemetry)?;
-    Worker::build(&config)?.run_until(shutdown::signal()?).await
+    Worker::build(&config)?.run_until(stop).await
 }
 
 #[cfg(test)]

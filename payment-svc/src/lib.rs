@@ -37,7 +37,10 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 /// # Errors
 /// A bad configuration, a database that stays away, a taken port.
 pub async fn run() -> anyhow::Result<()> {
+    // Before anything is waited for: as the first process of a container nothing else would end it.
+    let stop = shutdown::signal()?;
     let config = Config::from_env()?;
     telemetry::init(NAME, &config.telemetry)?;
-    App::build(config).await?.run_until(shutdown::signal()?).await
+    let Some(app) = stop.run_until_cancelled(App::build(config)).await else { return Ok(()) };
+    app?.run_until(stop.clone()).await
 }

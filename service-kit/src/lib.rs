@@ -5,6 +5,7 @@
 pub mod config;
 pub mod consumer;
 pub mod dead_letters;
+pub mod exit;
 pub mod http;
 pub mod migrate;
 pub mod outside;

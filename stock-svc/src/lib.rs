@@ -26,9 +26,12 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 /// # Errors
 /// What keeps it from starting, or the first part that failed.
 pub async fn run() -> anyhow::Result<()> {
+    // Before anything is waited for: as the first process of a container nothing else would end it.
+    let stop = shutdown::signal()?;
     let config = config::Config::from_env()?;
     telemetry::init(NAME, &config.telemetry)?;
-    app::App::build(config).await?.run_until(shutdown::signal()?).await
+    let Some(app) = stop.run_until_cancelled(app::App::build(config)).await else { return Ok(()) };
+    app?.run_until(stop.clone()).await
 }
 
 /// Its name in logs, metrics and messages.

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{dead_letters::DeadLettersArgs, plan::PortWish, service::Service, tail::TailArgs};
+use crate::{
+    dead_letters::DeadLettersArgs, healthcheck::HealthcheckArgs, plan::PortWish, service::Service, tail::TailArgs,
+};
 
 /// The whole shop on one machine, and tools to look into it. Without a command: `up`.
 #[derive(Debug, Parser)]
@@ -32,6 +34,8 @@ pub enum Command {
     Tail(TailArgs),
     /// Looks at events that a service could not handle, has them tried again or drops them.
     DeadLetters(DeadLettersArgs),
+    /// Asks a service whether it is ready: exit code 0 or 1, and one line that says what is not well.
+    Healthcheck(HealthcheckArgs),
 }
 
 /// How to start everything.

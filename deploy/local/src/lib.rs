@@ -4,6 +4,8 @@ pub mod accept;
 pub mod addresses;
 pub mod cli;
 pub mod dead_letters;
+pub mod healthcheck;
+pub mod neighbours;
 pub mod plan;
 pub mod run;
 pub mod service;

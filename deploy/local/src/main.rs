@@ -1,21 +1,46 @@
 //! `quadrille`: starts the shop, runs one of its services, looks into its topics.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use quadrille::{
     cli::{Cli, Command},
-    dead_letters, run, tail, up,
+    dead_letters, healthcheck, run, tail, up,
 };
+use service_kit::exit;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Up(cli.up)) {
         Command::Up(arguments) => {
             up::show_progress();
-            up::up(&arguments).await
+            exit::code("quadrille", up::up(&arguments).await)
         }
-        Command::Run { service } => run::run(service).await,
+        Command::Run { service } => exit::code(service.name(), run::run(service).await),
+        tool => exit::code("quadrille", unless_told_to_stop(run_tool(tool)).await),
+    }
+}
+
+async fn run_tool(tool: Command) -> anyhow::Result<()> {
+    match tool {
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, &mut std::io::stdout()).await,
         Command::Tail(arguments) => tokio::task::spawn_blocking(move || tail::tail(&arguments)).await?,
+        Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments).await,
+        Command::Up(_) | Command::Run { .. } => Ok(()), // they are no tools: they drain when they are told to stop
     }
+}
+
+/// A tool has nothing to drain: told to stop it ends where it is. By default a signal does that, but not for the first
+/// process of a container.
+async fn unless_told_to_stop(tool: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let code = tokio::select! {
+        ended = tool => return ended,
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    };
+    // Returning would wait for threads that block.
+    std::process::exit(code)
 }

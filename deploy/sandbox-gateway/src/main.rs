@@ -1,6 +1,6 @@
 //! The sandbox gateway as a program of its own.
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    sandbox_gateway::run().await
+async fn main() -> std::process::ExitCode {
+    service_kit::exit::code("sandbox-gateway", sandbox_gateway::run().await)
 }

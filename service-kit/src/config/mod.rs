@@ -140,14 +140,13 @@ impl Reader {
     }
 }
 
-/// Everything that is wrong with the configuration, a line each.
+/// Everything that is wrong with the configuration, on one line.
 #[derive(Debug)]
 pub struct ConfigError(Vec<String>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration is not complete:")?;
-        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+        write!(f, "the configuration is not complete: {}", self.0.join(" | "))
     }
 }
 

@@ -1,0 +1,52 @@
+//! How a program ends: with a code that tells why, and what went wrong in one line on the error stream.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+
+/// `EX_CONFIG` of sysexits.h: starting again won't help before somebody changes the configuration.
+const BAD_CONFIGURATION: u8 = 78;
+
+/// The code for how `program` ended; what went wrong is told in one line, which a log of a container keeps whole.
+pub fn code(program: &str, outcome: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    // When nobody reads the error stream any more there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{program}: {}", in_one_line(&error));
+    ExitCode::from(number(&error))
+}
+
+/// What went wrong and why, causes included.
+pub fn in_one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn number(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|cause| cause.is::<ConfigError>()) { BAD_CONFIGURATION } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+    use crate::config::{Reader, vars};
+
+    #[test]
+    fn an_error_with_causes_and_line_breaks_is_one_line() {
+        let error = anyhow!("first\n  second\n").context("why");
+        assert_eq!(in_one_line(&error), "why: first second");
+        assert_eq!(number(&error), 1);
+    }
+
+    #[test]
+    fn a_bad_configuration_has_a_code_of_its_own_and_every_problem_on_one_line() {
+        let mut reader = Reader::from_pairs([("DATABASE_POOL_SIZE", "many")]);
+        let _ = reader.read::<usize>(&vars::DATABASE_POOL_SIZE);
+        let _ = reader.secret(&vars::DATABASE_URL);
+        let error = reader.finish().context("start").unwrap_err();
+        assert_eq!(number(&error), 78);
+        let told = in_one_line(&error);
+        assert!(told.contains("DATABASE_POOL_SIZE is \"many\"") && told.contains("DATABASE_URL is not set"), "{told}");
+    }
+}

@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help tools up test accept lint fmt docs
+.PHONY: help tools up test test-compose accept lint fmt docs
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 tools: ## install what is missing: C toolchain, PostgreSQL, a JRE
 	@deploy/ensure-tools.sh
@@ -15,6 +15,9 @@ up: tools ## run the whole shop on this machine; Ctrl-C ends it
 
 test: tools ## all tests, on a real PostgreSQL and a real Kafka of their own (ARGS='-p order-svc' for one part)
 	cargo run -p quadrille-servers --bin with-servers -- cargo test --no-fail-fast $(if $(ARGS),$(ARGS),--workspace)
+
+test-compose: ## docker-compose.yml for real: kills, second instances, down and up (needs a Docker engine, no registry)
+	@deploy/compose/test.sh $(ARGS)
 
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
 	cargo build --release -p quadrille --bins

@@ -1,13 +1,11 @@
 //! What the shop must be able to do, tried out on the real programs: each point prints a line with its figures.
 
-mod api;
 mod events;
 mod points;
 pub mod shop;
 
 use std::{
     fs,
-    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Instant,
@@ -17,6 +15,7 @@ use anyhow::Context;
 use clap::Parser;
 
 use self::shop::Shop;
+use crate::report::{Report, say};
 
 /// Starts the shop with a fresh data folder and puts it through its paces.
 #[derive(Debug, Parser)]
@@ -37,15 +36,15 @@ pub struct AcceptArgs {
 pub async fn run(arguments: &AcceptArgs) -> anyhow::Result<usize> {
     let data = fresh_folder()?;
     say(&format!("data, logs and mails in {}", data.display()));
-    let mut report = Report { only: arguments.only.clone(), failed: 0 };
+    let mut report = Report::new(&arguments.only);
     let binary = std::env::current_exe()?.with_file_name("quadrille");
     let outcome = all_points(&binary, &data, &mut report).await;
-    if outcome.is_ok() && report.failed == 0 && !arguments.keep {
+    if outcome.is_ok() && report.failed() == 0 && !arguments.keep {
         fs::remove_dir_all(&data).with_context(|| format!("removing {}", data.display()))?;
     } else {
         say(&format!("kept for a look: {}", data.display()));
     }
-    outcome.map(|()| report.failed)
+    outcome.map(|()| report.failed())
 }
 
 async fn all_points(binary: &Path, data: &Path, report: &mut Report) -> anyhow::Result<()> {
@@ -65,27 +64,6 @@ async fn all_points(binary: &Path, data: &Path, report: &mut Report) -> anyhow::
     Ok(())
 }
 
-struct Report {
-    only: String,
-    failed: usize,
-}
-
-impl Report {
-    async fn point(&mut self, name: &str, work: impl Future<Output = anyhow::Result<String>>) {
-        if !name.contains(&self.only) {
-            return;
-        }
-        let began = Instant::now();
-        match work.await {
-            Ok(figures) => say(&format!("ok    {name}: {figures} ({:.1} s)", began.elapsed().as_secs_f64())),
-            Err(error) => {
-                self.failed += 1;
-                say(&format!("FAIL  {name}: {error:#}"));
-            }
-        }
-    }
-}
-
 /// Under the system's folder for temporary files, where PostgreSQL's user can reach it.
 fn fresh_folder() -> anyhow::Result<PathBuf> {
     let folder =
@@ -93,9 +71,4 @@ fn fresh_folder() -> anyhow::Result<PathBuf> {
     fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
     Ok(folder)
-}
-
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).ok();
 }

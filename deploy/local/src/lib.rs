@@ -2,11 +2,14 @@
 
 pub mod accept;
 pub mod addresses;
+mod api;
 pub mod cli;
+pub mod compose_test;
 pub mod dead_letters;
 pub mod healthcheck;
 pub mod neighbours;
 pub mod plan;
+mod report;
 pub mod run;
 pub mod service;
 pub mod tail;

@@ -12,7 +12,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
 };
 
-use super::api::PATIENCE;
+use crate::api::PATIENCE;
 
 const TOPICS: [&str; 5] = ["orders.v1", "stock.v1", "payments.v1", "shipments.v1", "notifications.v1"];
 const METADATA_WITHIN: Duration = Duration::from_secs(10);

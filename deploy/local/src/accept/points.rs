@@ -10,12 +10,12 @@ pub(super) mod undone;
 
 use anyhow::{Context, bail};
 
-use super::api::Api;
+use crate::api::Api;
 
 /// Every one of these orders has exactly one authorisation and one capture in the gateway's journal, of the same amount,
 /// and nothing was given back. The capture may come a moment after `confirmed`.
 async fn must_be_charged_once(api: &Api, ids: &[String]) -> anyhow::Result<()> {
-    let until = std::time::Instant::now() + super::api::PATIENCE;
+    let until = std::time::Instant::now() + crate::api::PATIENCE;
     loop {
         let journal = api.journal().await?;
         let captured = |id: &String| journal.get(id).is_some_and(|of_order| of_order.contains_key("capture"));

@@ -18,8 +18,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::api::{Api, TEA, Wish};
-use crate::{addresses::Addresses, service::Service};
+use crate::{
+    addresses::Addresses,
+    api::{Api, TEA, Wish},
+    service::Service,
+};
 
 /// A debug build on a busy machine, with data to recover.
 const OPEN_WITHIN: Duration = Duration::from_secs(120);
@@ -183,7 +186,8 @@ impl Shop {
         if Some(addresses.runner.pid) != self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
             bail!("addresses.json is an earlier run's");
         }
-        let api = Api::new(&addresses)?;
+        let urls = addresses.services.into_iter().map(|(name, address)| (name, address.url)).collect();
+        let api = Api::new(urls)?;
         for service in Service::ALL.into_iter().filter(|service| !self.is_left_out(*service)) {
             api.must_be_ready(service).await?;
         }

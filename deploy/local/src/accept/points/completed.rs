@@ -10,10 +10,9 @@ use anyhow::bail;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::accept::{
+use crate::{
+    accept::{events, shop::Shop},
     api::{PATIENCE, Wish, text},
-    events,
-    shop::Shop,
 };
 
 /// Topic and type.

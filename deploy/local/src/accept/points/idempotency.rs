@@ -6,9 +6,9 @@ use anyhow::{Context, bail};
 use reqwest::StatusCode;
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::accept::{
+use crate::{
+    accept::shop::Shop,
     api::{Wish, text},
-    shop::Shop,
 };
 
 const KEYS: usize = 20;

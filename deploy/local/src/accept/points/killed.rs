@@ -6,10 +6,8 @@ use anyhow::{Context, bail};
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
-    accept::{
-        api::{PATIENCE, Wish},
-        shop::Shop,
-    },
+    accept::shop::Shop,
+    api::{PATIENCE, Wish},
     service::Service,
 };
 

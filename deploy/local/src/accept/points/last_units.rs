@@ -11,9 +11,9 @@ use std::{
 use anyhow::bail;
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::accept::{
+use crate::{
+    accept::shop::Shop,
     api::{Api, PATIENCE, Wish, number},
-    shop::Shop,
 };
 
 const SKU: &str = "ACCEPT-LAST-UNITS";

@@ -7,9 +7,9 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::accept::{
+use crate::{
+    accept::shop::Shop,
     api::{PATIENCE, Wish, number},
-    shop::Shop,
 };
 
 const SKU: &str = "ACCEPT-UNDONE";

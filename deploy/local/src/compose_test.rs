@@ -1,0 +1,164 @@
+//! The compose file, run for real: through the published ports, with nothing but its own defaults and the commands that the
+//! README gives. Each point prints a line with its figures.
+
+mod book;
+mod buyer;
+mod engine;
+mod groups;
+mod load;
+mod points;
+mod readme;
+mod shell;
+mod stack;
+mod tour;
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use clap::Parser;
+
+use self::{
+    load::Load,
+    points::{
+        SETTLES, audit, bad_input, curls, down_and_up, ends, file, hardening, killed, profiles, relays, restart_policy,
+        second_instances, too_few_partitions, up,
+    },
+    stack::Stack,
+    tour::{Kind, Tour},
+};
+use crate::report::{Report, say};
+
+const DOWN_WITHIN: Duration = Duration::from_secs(180);
+
+/// Runs docker-compose.yml in the current folder and puts the shop through its paces. The environment names the images and
+/// COMPOSE_PROJECT_NAME; `make test-compose` sets both.
+#[derive(Debug, Parser)]
+#[command(name = "quadrille-compose-test")]
+pub struct ComposeTestArgs {
+    /// Only the points whose name contains this; the shop is started and stopped in any case.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Leaves the shop running at the end.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs all points and returns how many failed.
+///
+/// # Errors
+/// When the shop can't be started at all.
+pub async fn run(arguments: &ComposeTestArgs) -> anyhow::Result<usize> {
+    let began = Instant::now();
+    let root = std::env::current_dir()?;
+    ensure!(root.join("docker-compose.yml").is_file(), "there is no docker-compose.yml in {}", root.display());
+    ensure!(!root.join(".env").exists(), "there is a .env; the test runs with the defaults: move it away");
+    let stack = Stack::new(&root)?;
+    let mut run = Run {
+        tour: Tour::plan(&root, &stack.shell)?,
+        load: Load::new(stack.api.clone()),
+        report: Report::new(&arguments.only),
+        whole: arguments.only.is_empty(),
+        stack,
+    };
+    // what an earlier run may have left
+    let clean =
+        ["--profile", "scale", "--profile", "tools", "--profile", "edge", "down", "--volumes", "--remove-orphans"];
+    run.stack.compose(&clean, DOWN_WITHIN).await?.ok("docker compose down")?;
+    let outcome = run.all().await;
+    if outcome.is_err() {
+        run.stack.keep_logs("the end").await;
+    }
+    if arguments.keep {
+        say("the shop is left running");
+    } else {
+        run.stack.compose(&clean, DOWN_WITHIN).await?.ok("docker compose down")?;
+    }
+    outcome?;
+    say(&format!("{} points failed, {} s", run.report.failed(), began.elapsed().as_secs()));
+    Ok(run.report.failed())
+}
+
+struct Run {
+    stack: Stack,
+    tour: Tour,
+    load: Load,
+    report: Report,
+    whole: bool,
+}
+
+/// Tries a point out; its containers' logs are kept when it fails.
+macro_rules! point {
+    ($run:ident, $name:expr, $work:expr) => {{
+        let name: &str = $name;
+        let went_well = $run.report.point(name, $work).await;
+        if !went_well {
+            $run.stack.keep_logs(name).await;
+        }
+    }};
+}
+
+impl Run {
+    async fn all(&mut self) -> anyhow::Result<()> {
+        point!(self, "the compose file", file::try_out(&self.stack));
+        say(&format!("ok    up: {}", up::try_out(&self.stack, &mut self.tour).await?));
+        say(&format!("ok    products: {}", up::add_products(&self.stack).await?));
+        let shelves = audit::shelves(&self.stack).await?;
+        self.while_all_is_well().await;
+        self.load.begin();
+        self.under_load().await;
+        point!(self, "bad input: variables", bad_input::variables(&self.stack));
+        point!(self, "bad input: a newer schema", bad_input::newer_schema(&self.stack));
+        point!(self, "bad input: a taken port, 1", bad_input::port_taken_inside(&self.stack));
+        point!(self, "bad input: a taken port, 2", bad_input::port_taken_on_the_host(&self.stack));
+        point!(self, "every order has ended", self.load.finish(SETTLES));
+        self.add_up(&shelves).await;
+        point!(self, "bad input: too few partitions", too_few_partitions::try_out(&self.stack));
+        if self.whole {
+            point!(self, "gone for good", gone_for_good(&self.stack, &mut self.tour));
+            point!(self, "the README's commands", async { self.tour.account() });
+        }
+        Ok(())
+    }
+
+    async fn while_all_is_well(&mut self) {
+        point!(self, "what containers may do", hardening::try_out(&self.stack, &self.tour));
+        point!(self, "orders of each kind", ends::try_out(&self.stack, &self.load));
+        point!(self, "the README's curls", curls::try_out(&self.stack));
+        if let Some(order) = ends::completed(&self.load) {
+            self.tour.remember("order", &order);
+        }
+        point!(self, "the README's looks", looks(&mut self.tour));
+        point!(self, "optional tools", profiles::try_out(&self.stack, &mut self.tour));
+    }
+
+    async fn under_load(&mut self) {
+        for victim in killed::VICTIMS {
+            point!(self, &format!("{victim} killed"), killed::try_out(&self.stack, &self.load, victim));
+        }
+        point!(self, "a process that dies", restart_policy::try_out(&self.stack, &self.load, "payment-svc"));
+        point!(self, "three relays", relays::try_out(&self.stack, &self.load, &mut self.tour));
+        point!(self, "second instances", second_instances::try_out(&self.stack, &self.load, &mut self.tour));
+        point!(self, "down and up", down_and_up::try_out(&self.stack, &self.load, &mut self.tour));
+    }
+
+    async fn add_up(&mut self, shelves: &audit::Shelves) {
+        point!(self, "audit: orders", audit::orders(&self.stack, &self.load));
+        point!(self, "audit: money", audit::money(&self.stack));
+        point!(self, "audit: stock", audit::stock(&self.stack, shelves));
+        point!(self, "audit: nothing left", audit::nothing_left(&self.stack));
+        point!(self, "audit: containers", audit::containers(&self.stack));
+    }
+}
+
+async fn looks(tour: &mut Tour) -> anyhow::Result<String> {
+    let count = tour.run(Kind::Look).await? + tour.run_any(Kind::Follow).await?;
+    Ok(format!("{count} commands that look into the shop, as written"))
+}
+
+async fn gone_for_good(stack: &Stack, tour: &mut Tour) -> anyhow::Result<String> {
+    tour.run(Kind::Remove).await?;
+    profiles::all_gone(stack).await?;
+    let volumes = stack.volumes().await?;
+    ensure!(volumes.is_empty(), "volumes are left: {}", volumes.join(", "));
+    Ok("no container and no volume is left".to_owned())
+}

@@ -1,0 +1,143 @@
+//! Kafka's consumer groups, as any client sees them.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rdkafka::{
+    ClientConfig, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+};
+
+use super::{shell::a_moment, stack::KAFKA};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Waits until every group has so many members that all have partitions; returns how many each member has, by group.
+///
+/// # Errors
+/// They haven't in time.
+pub(super) async fn shared_by(
+    groups: &'static [&'static str],
+    members: usize,
+    within: Duration,
+) -> anyhow::Result<BTreeMap<&'static str, Vec<usize>>> {
+    let until = Instant::now() + within;
+    loop {
+        let found = tokio::task::spawn_blocking(move || partitions_of(groups)).await?;
+        let fits = |shares: &Vec<usize>| shares.len() == members && shares.iter().all(|share| *share > 0);
+        match found {
+            Ok(found) if found.values().all(fits) => return Ok(found),
+            last if Instant::now() >= until => {
+                bail!("expected {members} members with partitions in each group after {} s: {last:?}", within.as_secs())
+            }
+            _ => a_moment().await,
+        }
+    }
+}
+
+fn partitions_of(groups: &[&'static str]) -> anyhow::Result<BTreeMap<&'static str, Vec<usize>>> {
+    let client = client("quadrille-compose-test")?;
+    let mut found = BTreeMap::new();
+    for name in groups {
+        let list = client.fetch_group_list(Some(name), PATIENCE).with_context(|| format!("asking for group {name}"))?;
+        let group = list.groups().iter().find(|group| group.name() == *name);
+        let group = group.with_context(|| format!("there is no group {name}"))?;
+        let mut shares: Vec<_> =
+            group.members().iter().map(|member| count(member.assignment().unwrap_or_default())).collect();
+        shares.sort_unstable();
+        found.insert(*name, shares);
+    }
+    Ok(found)
+}
+
+/// How many partitions are in a member's assignment, as Kafka's consumers write it: a version, then for each topic its
+/// name and its partitions. 0 when it can't be read.
+fn count(assignment: &[u8]) -> usize {
+    fn read(from: &mut &[u8]) -> Option<usize> {
+        fn take<'a>(from: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+            let (taken, rest) = from.split_at_checked(count)?;
+            *from = rest;
+            Some(taken)
+        }
+        let length = |from: &mut &[u8]| Some(i32::from_be_bytes(take(from, 4)?.try_into().ok()?));
+        take(from, 2)?;
+        let (topics, mut partitions) = (length(from)?, 0);
+        for _ in 0..topics {
+            let name = i16::from_be_bytes(take(from, 2)?.try_into().ok()?);
+            take(from, usize::try_from(name).ok()?)?;
+            let of_topic = usize::try_from(length(from)?).ok()?;
+            take(from, of_topic.checked_mul(4)?)?;
+            partitions += of_topic;
+        }
+        Some(partitions)
+    }
+    read(&mut { assignment }).unwrap_or(0)
+}
+
+/// How many records of the group's topics it has not handled.
+///
+/// # Errors
+/// Kafka doesn't answer.
+pub(super) async fn lag(group: &'static str) -> anyhow::Result<i64> {
+    tokio::task::spawn_blocking(move || {
+        let client = client(group)?;
+        let metadata = client.fetch_metadata(None, PATIENCE)?;
+        let mut partitions = TopicPartitionList::new();
+        for topic in metadata.topics().iter().filter(|topic| !topic.name().starts_with("__")) {
+            for partition in topic.partitions() {
+                partitions.add_partition(topic.name(), partition.id());
+            }
+        }
+        let mut behind = 0;
+        for place in client.committed_offsets(partitions, PATIENCE)?.elements() {
+            // where a group never committed it hears nothing
+            if let Some(next) = place.offset().to_raw().filter(|offset| *offset >= 0) {
+                let (_, end) = client.fetch_watermarks(place.topic(), place.partition(), PATIENCE)?;
+                behind += end - next;
+            }
+        }
+        Ok(behind)
+    })
+    .await?
+}
+
+/// Every topic's number of partitions.
+///
+/// # Errors
+/// Kafka doesn't answer.
+pub(super) async fn topics() -> anyhow::Result<BTreeMap<String, usize>> {
+    tokio::task::spawn_blocking(|| {
+        let metadata = client("quadrille-compose-test")?.fetch_metadata(None, PATIENCE)?;
+        Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
+    })
+    .await?
+}
+
+fn client(group: &str) -> anyhow::Result<BaseConsumer> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", KAFKA).set("group.id", group).set("enable.auto.commit", "false");
+    config.create().context("a Kafka client")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partitions_of_an_assignment_are_counted_over_its_topics() {
+        let mut raw = vec![0, 1, 0, 0, 0, 2];
+        for (name, partitions) in [("orders.v1", 3_u8), ("stock.v1", 2)] {
+            raw.extend([0, u8::try_from(name.len()).unwrap()]);
+            raw.extend(name.bytes());
+            raw.extend([0, 0, 0, partitions]);
+            raw.extend((0..partitions).flat_map(|partition| [0, 0, 0, partition]));
+        }
+        raw.extend([255; 4]); // no user data
+        assert_eq!(count(&raw), 5);
+        assert_eq!(count(&raw[..10]), 0);
+        assert_eq!(count(&[]), 0);
+    }
+}

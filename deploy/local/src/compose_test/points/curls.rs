@@ -1,0 +1,69 @@
+//! The README's curls, typed into one shell.
+
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+
+use super::super::{
+    readme::{Block, Section},
+    shell::last_lines,
+    stack::Stack,
+};
+
+const HEADING: &str = "## Five minutes with curl";
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Printed between two blocks.
+const END: &str = "=== end of the block in line";
+
+/// A block that starts programs from the source is about the shop without containers.
+fn is_here(block: &Block) -> bool {
+    !block.text.contains("cargo run")
+}
+
+pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<String> {
+    let blocks = Section::read(&stack.root, HEADING)?.blocks;
+    let (here, elsewhere): (Vec<_>, Vec<_>) = blocks.into_iter().partition(is_here);
+    let script: String = here.iter().map(|block| format!("{}\necho \"{END} {}\"\n", block.text, block.line)).collect();
+    let said = stack.shell.script(&script, &[], PATIENCE).await?.ok("the README's curls")?;
+    let mut rest = said.as_str();
+    let mut waited = 0;
+    for block in &here {
+        let mark = format!("{END} {}", block.line);
+        let Some((answer, after)) = rest.split_once(&mark) else { bail!("README.md line {}: not run", block.line) };
+        rest = after;
+        for word in awaited(&block.text) {
+            ensure!(
+                answer.contains(&format!("\"{word}\"")),
+                "README.md line {}: the order never became {word}: {}",
+                block.line,
+                last_lines(answer, 3)
+            );
+            waited += 1;
+        }
+        ensure!(!answer.contains("problem+json"), "README.md line {}: {}", block.line, last_lines(answer, 3));
+    }
+    ensure!(waited > 0, "no block waits for an order");
+    Ok(format!(
+        "{} blocks run as written, {waited} orders became what they should; {} about the shop without containers left out",
+        here.len(),
+        elsewhere.len()
+    ))
+}
+
+/// The words that the block's orders are waited for to show: `becomes $order WORD`.
+fn awaited(block: &str) -> Vec<&str> {
+    let after = block.match_indices("becomes $order ").filter_map(|(at, found)| block.get(at + found.len()..));
+    after.filter_map(|rest| rest.split(|char: char| !char.is_ascii_lowercase() && char != '_').next()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_that_an_order_must_show_are_taken_from_the_block() {
+        let block = "order=$(buy TEA 2 pm_card_visa); becomes $order created\nbecomes $order completed; sleep 1";
+        assert_eq!(awaited(block), ["created", "completed"]);
+        assert!(awaited("becomes() { echo; }").is_empty());
+    }
+}

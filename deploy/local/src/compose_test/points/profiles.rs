@@ -1,0 +1,71 @@
+//! The optional tools, where their images can be had: the topic UI, and the one door.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use reqwest::{Client, StatusCode};
+
+use super::super::{
+    shell::a_moment,
+    stack::Stack,
+    tour::{Kind, Tour},
+};
+
+const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
+
+/// What each profile is to answer.
+const DOORS: [(&str, Kind, &[&str]); 2] = [
+    ("tools", Kind::Tools, &["http://127.0.0.1:8085/"]),
+    (
+        "edge",
+        Kind::Edge,
+        &[
+            "http://127.0.0.1:8000/api/v1/products",
+            "http://127.0.0.1:8000/api/v1/orders",
+            "http://127.0.0.1:8000/api/v1/payments",
+            "http://127.0.0.1:8000/api/v1/notifications",
+            "http://127.0.0.1:8000/api/v1/shipments",
+        ],
+    ),
+];
+
+pub(in crate::compose_test) async fn try_out(stack: &Stack, tour: &mut Tour) -> anyhow::Result<String> {
+    let missing = std::env::var("QUADRILLE_TEST_SKIP_PROFILES").unwrap_or_default();
+    let mut told = Vec::new();
+    for (profile, kind, urls) in DOORS {
+        if missing.split_whitespace().any(|name| name == profile) {
+            tour.skip(kind, &format!("the image of profile {profile} can't be had on this machine"));
+            told.push(format!("{profile} left out: its image can't be had"));
+            continue;
+        }
+        tour.run(kind).await?;
+        stack.until_well(ANSWERS_WITHIN).await?;
+        for url in urls {
+            answers(url).await?;
+        }
+        told.push(format!("{profile} answers at {} addresses", urls.len()));
+    }
+    Ok(told.join("; "))
+}
+
+async fn answers(url: &str) -> anyhow::Result<()> {
+    let until = Instant::now() + ANSWERS_WITHIN;
+    loop {
+        let last = match Client::new().get(url).send().await {
+            Ok(answer) if answer.status() == StatusCode::OK => return Ok(()),
+            Ok(answer) => answer.status().to_string(),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() >= until {
+            bail!("{url} answers {last}");
+        }
+        a_moment().await;
+    }
+}
+
+/// Whether what the profiles brought is gone after a `down`.
+pub(in crate::compose_test) async fn all_gone(stack: &Stack) -> anyhow::Result<()> {
+    let left: Vec<_> = stack.containers().await?.into_iter().map(|container| container.name).collect();
+    ensure!(left.is_empty(), "still there after `down`: {}", left.join(", "));
+    Ok(())
+}

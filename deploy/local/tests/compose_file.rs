@@ -1,0 +1,88 @@
+//! docker-compose.yml, .env.example, the README and the configuration page say the same.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end by panicking")]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+fn read(file: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Every `${NAME:-default}` of the compose file; one name must have one default everywhere.
+fn defaults(compose: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (_, rest) in compose.match_indices("${").map(|(at, _)| compose.split_at(at + 2)) {
+        let inside = rest.split_once('}').unwrap().0;
+        let (name, default) = inside.split_once(":-").unwrap_or_else(|| panic!("{inside} has no default"));
+        let before = found.insert(name.to_owned(), default.to_owned());
+        assert!(before.is_none_or(|before| before == default), "{name} has two defaults");
+    }
+    found
+}
+
+#[test]
+fn env_example_names_every_variable_of_the_compose_file_with_its_default() {
+    let example: BTreeMap<_, _> = read(".env.example")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    assert_eq!(example, defaults(&read("docker-compose.yml")));
+}
+
+#[test]
+fn every_published_port_is_on_loopback_and_in_the_readmes_table() {
+    let (compose, readme) = (read("docker-compose.yml"), read("README.md"));
+    let defaults = defaults(&compose);
+    let table: String =
+        readme.lines().skip_while(|line| !line.starts_with("| on 127.0.0.1")).take_while(|line| !line.is_empty()).collect();
+    let ports: Vec<_> = compose
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("ports: ["))
+        .flat_map(|list| list.trim_end_matches(']').split(", "))
+        .collect();
+    assert!(ports.len() > 8, "{ports:?}");
+    for port in ports {
+        let variable = port
+            .strip_prefix("\"127.0.0.1:${")
+            .and_then(|rest| rest.split_once(":-"))
+            .unwrap_or_else(|| panic!("{port} is not a port of 127.0.0.1 with a variable"))
+            .0;
+        let number = &defaults[variable];
+        assert!(table.contains(number.as_str()), "{variable}={number} is not in the README's table");
+    }
+}
+
+#[test]
+fn images_are_pinned() {
+    for (name, image) in defaults(&read("docker-compose.yml")).iter().filter(|(name, _)| name.ends_with("_IMAGE")) {
+        let tag = image.rsplit_once(':').unwrap_or_else(|| panic!("{name}={image} has no tag")).1;
+        assert!(tag.contains('.') || tag.contains('-'), "{name}={image} may change under the same name");
+    }
+}
+
+#[test]
+fn the_dockerfile_and_the_compose_file_build_from_the_same_bases() {
+    let (dockerfile, defaults) = (read("deploy/Dockerfile"), defaults(&read("docker-compose.yml")));
+    for base in ["RUST_IMAGE", "RUNTIME_IMAGE"] {
+        assert!(dockerfile.contains(&format!("ARG {base}={}\n", defaults[base])), "{base}");
+    }
+}
+
+/// What a program is told in its container must be something that it reads.
+#[test]
+fn variables_of_our_programs_are_in_the_configuration_page() {
+    let (compose, page) = (read("docker-compose.yml"), read("docs/CONFIGURATION.md"));
+    let block = compose.split_once("\nx-environment:").unwrap().1.split_once("\nx-after:").unwrap().0;
+    let names: Vec<_> = block
+        .lines()
+        .filter_map(|line| line.trim().split_once(": "))
+        .map(|(name, _)| name)
+        .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("| `{name}` |")), "{name} is read by nobody");
+    }
+}

@@ -40,12 +40,15 @@ impl App {
     /// Migrates, connects and binds. Nothing is read, sent or published before [`App::run_until`].
     ///
     /// # Errors
-    /// The database stays away, a migration fails, the mail folder can't be made, or the port is taken.
+    /// The database stays away, a migration or a grant fails, the mail folder can't be made, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let sender = config.mail_transport.open(&config.mail_from)?;
         let templates = Templates::new().context("the letters' texts can't be read")?;
         migrate::migrate(&config.database.url, &migrations()).await?;
         let pool = pool::open(&config.database).await?;
+        if let Some(role) = &config.relay_role {
+            outbox_relay::grant(&mut *pool.get().await?, role).await?;
+        }
         let relay = RelayConfig::new(GROUP, config.database.url.clone(), &config.kafka.bootstrap);
         let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
         let nudge = relay.nudge();

@@ -50,6 +50,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Who publishes the outbox.
     pub relay: outbox_relay::Mode,
+    /// Whom to grant what a relay worker needs of the outbox.
+    pub relay_role: Option<String>,
     /// How mails leave.
     pub mail_transport: Transport,
     /// Who they come from.
@@ -64,6 +66,7 @@ impl Config {
         let kafka = KafkaConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
         let relay = reader.read(&outbox_relay::vars::RELAY);
+        let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
         let mail_transport = mail_transport(reader);
         let mail_from = reader.read(&vars::MAIL_FROM);
         Some(Self {
@@ -72,6 +75,7 @@ impl Config {
             kafka: kafka?,
             telemetry: telemetry?,
             relay: relay?,
+            relay_role: relay_role?,
             mail_transport: mail_transport?,
             mail_from: mail_from?,
         })

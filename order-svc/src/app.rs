@@ -40,10 +40,13 @@ impl App {
     /// Migrates, connects and binds. Nothing is read or published before [`App::run_until`].
     ///
     /// # Errors
-    /// The database stays away, a migration fails, or the port is taken.
+    /// The database stays away, a migration or a grant fails, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         migrate::migrate(&config.database.url, &migrations()).await?;
         let pool = pool::open(&config.database).await?;
+        if let Some(role) = &config.relay_role {
+            outbox_relay::grant(&mut *pool.get().await?, role).await?;
+        }
         let relay = RelayConfig::new(NAME, config.database.url.clone(), &config.kafka.bootstrap);
         let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
         let reactions = Arc::new(OrderReactions::new(relay.nudge()));

@@ -42,6 +42,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Who publishes the outbox.
     pub relay: Mode,
+    /// Whom to grant what a relay worker needs of the outbox.
+    pub relay_role: Option<String>,
     /// How long an order may stay pending.
     pub order_deadline: Duration,
 }
@@ -54,6 +56,7 @@ impl Config {
         let kafka = KafkaConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
         let relay = reader.read(&outbox_relay::vars::RELAY);
+        let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
         let order_deadline = order_deadline(reader);
         Some(Self {
             http: http?,
@@ -61,6 +64,7 @@ impl Config {
             kafka: kafka?,
             telemetry: telemetry?,
             relay: relay?,
+            relay_role: relay_role?,
             order_deadline: order_deadline?,
         })
     }

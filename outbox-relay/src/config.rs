@@ -18,6 +18,14 @@ pub mod vars {
         example: "embedded",
         default: Some("embedded"),
     };
+    /// Who may relay.
+    pub static OUTBOX_RELAY_ROLE: Var = Var {
+        name: "OUTBOX_RELAY_ROLE",
+        what: "The database role of an outbox-relay worker: it is granted what it needs of the outbox, and nothing else.",
+        expected: "a role that PostgreSQL has; nothing is granted when it is not set",
+        example: "order_relay",
+        default: None,
+    };
     /// The worker's databases.
     pub static OUTBOX_RELAY_DATABASES: Var = Var {
         name: "OUTBOX_RELAY_DATABASES",

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Mode, RelayConfig};
 use crate::nudge::{CHANNEL, Nudge};
-use crate::sql;
+use crate::{rights, sql};
 
 /// Names the advisory lock, of which each database has its own.
 const LOCK: i64 = 0x6f75_7462_6f78_2d72; // "outbox-r"
@@ -36,6 +36,11 @@ impl Control {
         // It is idle for long, on purpose.
         answered(conn.batch_execute("set idle_session_timeout = 0")).await?;
         Ok(Self { conn })
+    }
+
+    /// Why it can't relay yet, if it can't: tables and rights come from the service, which may start later.
+    pub async fn not_yet(&mut self) -> QueryResult<Option<String>> {
+        answered(rights::not_yet(&mut self.conn)).await
     }
 
     /// Tries once to lead.

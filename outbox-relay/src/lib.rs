@@ -13,6 +13,7 @@ mod nudge;
 pub mod parked;
 mod publisher;
 mod relay;
+mod rights;
 mod sql;
 mod term;
 pub mod worker;
@@ -23,6 +24,7 @@ pub use kafka::KafkaPublisher;
 pub use nudge::Nudge;
 pub use publisher::{Failure, NullPublisher, OutboxRow, Publisher, Report};
 pub use relay::{BatchOutcome, Health, Relay, State};
+pub use rights::grant;
 pub use worker::run;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};

@@ -65,6 +65,14 @@ pub enum BatchOutcome {
     Outage(String),
 }
 
+/// How one time through ended.
+enum Served {
+    /// It was told to stop.
+    Whole,
+    /// The database is not ready for a relay, for this reason.
+    NotYet(String),
+}
+
 /// Publishes one database's outbox, or stands by for whoever does.
 pub struct Relay<P> {
     config: RelayConfig,
@@ -103,24 +111,35 @@ impl<P: Publisher> Relay<P> {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         while !stop.is_cancelled() {
-            if let Err(error) = self.serve(&stop, &mut backoff).await {
-                self.state.send_replace(State::Disconnected);
-                let wait = backoff.next_wait();
-                let (relay, next_attempt_seconds) = (&self.config.name, wait.as_secs_f64());
-                tracing::warn!(relay, error = format!("{error:#}"), next_attempt_seconds, "the relay starts over");
-                tokio::select! { () = sleep(wait) => {}, () = stop.cancelled() => {} }
+            let served = self.serve(&stop, &mut backoff).await;
+            if matches!(served, Ok(Served::Whole)) {
+                continue;
             }
+            self.state.send_replace(State::Disconnected);
+            let wait = backoff.next_wait();
+            let (relay, next_attempt_seconds) = (&self.config.name, wait.as_secs_f64());
+            match served {
+                Ok(Served::Whole) => {}
+                Ok(Served::NotYet(why)) => tracing::warn!(relay, why, next_attempt_seconds, "the relay waits"),
+                Err(error) => {
+                    tracing::warn!(relay, error = format!("{error:#}"), next_attempt_seconds, "the relay starts over");
+                }
+            }
+            tokio::select! { () = sleep(wait) => {}, () = stop.cancelled() => {} }
         }
     }
 
     /// Once through: connect, stand by, lead.
-    async fn serve(&mut self, stop: &CancellationToken, backoff: &mut Backoff) -> anyhow::Result<()> {
+    async fn serve(&mut self, stop: &CancellationToken, backoff: &mut Backoff) -> anyhow::Result<Served> {
         let connected = stop.run_until_cancelled(Control::connect(&self.config)).await;
-        let Some(control) = connected else { return Ok(()) };
+        let Some(control) = connected else { return Ok(Served::Whole) };
         let mut control = control?;
+        if let Some(why) = control.not_yet().await? {
+            return Ok(Served::NotYet(why));
+        }
         self.state.send_replace(State::StandingBy);
         if !control.stand_by(&self.config, &self.nudge, stop).await? {
-            return Ok(());
+            return Ok(Served::Whole);
         }
         backoff.reset();
         let leadership = control.lead(self.nudge.clone(), self.config.upkeep).await?;
@@ -129,7 +148,7 @@ impl<P: Publisher> Relay<P> {
         // Whatever is still with the publisher is given up before another may lead: it will be published again.
         self.publisher.withdraw(Duration::ZERO, &mut Vec::new()).await;
         leadership.resign().await;
-        ended
+        ended.map(|()| Served::Whole)
     }
 
     async fn lead(&mut self, leadership: &Leadership, stop: &CancellationToken) -> anyhow::Result<()> {

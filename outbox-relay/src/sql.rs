@@ -167,6 +167,48 @@ statement! {
 }
 
 statement! {
+    /// The rights that a relay needs and a role (the session's own when none is given) doesn't have, as `grant` takes
+    /// them. Those on tables that aren't there, or in a schema that the session may not look into, are among them.
+    Lacking { role: Option<String> } -> Array<Text> =>
+    "with outbox as (
+        select to_regclass('outbox') as rows, to_regclass('outbox_parked') as parked,
+            case when to_regclass('outbox') is not null then
+                pg_get_serial_sequence('outbox', 'id')::regclass end as ids,
+            (select nspname from pg_namespace n join pg_class c on c.relnamespace = n.oid
+                where c.oid = to_regclass('outbox')) as schema,
+            coalesce(" [role: Nullable<Text>] ", current_user)::name as role
+    )
+    select coalesce(array_agg(needed.\"grant\" order by place), '{}') from outbox cross join lateral (values
+        (1, concat('usage on schema ', quote_ident(schema)), has_schema_privilege(role, schema, 'usage')),
+        (2, 'select on outbox', has_table_privilege(role, rows, 'select')),
+        (3, 'delete on outbox', has_table_privilege(role, rows, 'delete')),
+        (4, concat('select on sequence ', ids), has_sequence_privilege(role, ids, 'select')),
+        (5, 'select on outbox_parked', has_table_privilege(role, parked, 'select')),
+        (6, 'insert on outbox_parked', has_table_privilege(role, parked, 'insert')),
+        (7, 'delete on outbox_parked', has_table_privilege(role, parked, 'delete')),
+        (8, 'update (asked, reason) on outbox_parked',
+            has_column_privilege(role, parked, 'asked', 'update')
+            and has_column_privilege(role, parked, 'reason', 'update'))
+    ) as needed (place, \"grant\", held) where held is not true"
+}
+
+statement! {
+    /// Whether the outbox is there, and who the session is.
+    WhereAmI {} -> (Bool, Text) =>
+    "select to_regclass('outbox') is not null and to_regclass('outbox_parked') is not null, current_user::text"
+}
+
+statement! {
+    /// Whether the server has such a role.
+    RoleExists { role: String } -> Bool => "select exists (select from pg_roles where rolname = " [role: Text] ")"
+}
+
+statement! {
+    /// Waits for whoever else grants, until the transaction ends.
+    GrantLock { lock: i64 } => "select pg_advisory_xact_lock(" [lock: BigInt] ")"
+}
+
+statement! {
     /// Whether this session is the one that relays from now on.
     TryLead { lock: i64 } -> Bool => "select pg_try_advisory_lock(" [lock: BigInt] ")"
 }

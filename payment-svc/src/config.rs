@@ -64,6 +64,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Who publishes the outbox.
     pub relay: Mode,
+    /// Whom to grant what a relay worker needs of the outbox.
+    pub relay_role: Option<String>,
     /// Where the money is.
     pub gateway: StripeConfig,
     /// How long after goods are held their payment may still be authorised.
@@ -78,6 +80,7 @@ impl Config {
         let kafka = KafkaConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
         let relay = reader.read(&outbox_relay::vars::RELAY);
+        let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
         let gateway = read_gateway(reader);
         let day = Duration::from_secs(24 * 60 * 60);
         let deadline = within(reader, &PAYMENT_DEADLINE, Duration::from_secs(1)..=day);
@@ -87,6 +90,7 @@ impl Config {
             kafka: kafka?,
             telemetry: telemetry?,
             relay: relay?,
+            relay_role: relay_role?,
             gateway: gateway?,
             deadline: deadline?,
         })

@@ -41,6 +41,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Who publishes the outbox.
     pub relay: outbox_relay::Mode,
+    /// Whom to grant what a relay worker needs of the outbox.
+    pub relay_role: Option<String>,
     /// How long goods are held.
     pub reservation_ttl: Duration,
 }
@@ -53,6 +55,7 @@ impl Config {
         let kafka = KafkaConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
         let relay = reader.read(&outbox_relay::vars::RELAY);
+        let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
         let reservation_ttl = reservation_ttl(reader);
         Some(Self {
             http: http?,
@@ -60,6 +63,7 @@ impl Config {
             kafka: kafka?,
             telemetry: telemetry?,
             relay: relay?,
+            relay_role: relay_role?,
             reservation_ttl: reservation_ttl?,
         })
     }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    dead_letters::DeadLettersArgs, healthcheck::HealthcheckArgs, plan::PortWish, service::Service, tail::TailArgs,
+    catalogue::CatalogueArgs, dead_letters::DeadLettersArgs, healthcheck::HealthcheckArgs, plan::PortWish,
+    service::Service, tail::TailArgs, topics::TopicsArgs,
 };
 
 /// The whole shop on one machine, and tools to look into it. Without a command: `up`.
@@ -32,6 +33,10 @@ pub enum Command {
     },
     /// Shows events as they come, with their headers.
     Tail(TailArgs),
+    /// Shows topics with their offsets and how far each consumer group is behind; `create` makes the shop's topics.
+    Topics(TopicsArgs),
+    /// Adds a dozen products where they aren't there, and waits until they can be ordered.
+    Catalogue(CatalogueArgs),
     /// Looks at events that a service could not handle, has them tried again or drops them.
     DeadLetters(DeadLettersArgs),
     /// Asks a service whether it is ready: exit code 0 or 1, and one line that says what is not well.

@@ -10,8 +10,8 @@ use url::Url;
 
 use crate::neighbours;
 
-/// Somewhat more than `/readyz` takes when what it asks about doesn't answer.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Somewhat more than `/readyz` takes to ask one thing that does not answer, and less than an engine waits for a check.
+const PATIENCE: Duration = Duration::from_millis(3500);
 /// Where a service says where it listens, in the order in which they are looked at.
 const ADDRESSES: [&str; 2] = ["HTTP_ADDR", "METRICS_ADDR"];
 

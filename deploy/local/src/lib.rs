@@ -3,7 +3,9 @@
 pub mod accept;
 pub mod addresses;
 mod api;
+pub mod catalogue;
 pub mod cli;
+pub mod cluster;
 pub mod compose_test;
 pub mod dead_letters;
 pub mod healthcheck;

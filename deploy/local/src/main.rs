@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use quadrille::{
+    catalogue,
     cli::{Cli, Command},
-    dead_letters, healthcheck, run, tail, up,
+    dead_letters, healthcheck, run, tail, topics, up,
 };
 use service_kit::exit;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +28,8 @@ async fn run_tool(tool: Command) -> anyhow::Result<()> {
     match tool {
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, &mut std::io::stdout()).await,
         Command::Tail(arguments) => tokio::task::spawn_blocking(move || tail::tail(&arguments)).await?,
+        Command::Topics(arguments) => topics::topics(&arguments, &mut std::io::stdout()).await,
+        Command::Catalogue(arguments) => catalogue::catalogue(&arguments, &mut std::io::stdout()).await,
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments).await,
         Command::Up(_) | Command::Run { .. } => Ok(()), // they are no tools: they drain when they are told to stop
     }

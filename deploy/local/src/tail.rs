@@ -1,20 +1,24 @@
 //! `quadrille tail`: events as they come, so that topics can be looked into with nothing else installed.
 
-use std::{io::Write, path::PathBuf, time::Duration};
+mod kept;
+mod shown;
 
-use anyhow::{Context, bail};
-use chrono::DateTime;
-use clap::Args;
-use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
-    message::{BorrowedMessage, Headers},
+use std::{
+    io::Write,
+    time::{Duration, Instant},
 };
 
-use crate::addresses::Addresses;
+use anyhow::bail;
+use clap::Args;
+use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer, message::BorrowedMessage};
 
-const METADATA_WITHIN: Duration = Duration::from_secs(10);
+use crate::cluster::{ANSWER, ClusterArgs, Connection};
+
 const POLL: Duration = Duration::from_millis(200);
+/// How long brokers that went away are waited for.
+const OUTAGE: Duration = Duration::from_secs(60);
+/// How often they are asked meanwhile.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Which events to show.
 #[derive(Debug, Args)]
@@ -30,92 +34,123 @@ pub struct TailArgs {
     /// Shows what is kept first.
     #[arg(long)]
     from_beginning: bool,
-    /// Kafka's address; that of the local run when it isn't given.
-    #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", value_name = "HOST:PORT")]
-    bootstrap: Option<String>,
-    /// The data folder of the local run.
-    #[arg(long, value_name = "DIR", default_value = ".quadrille")]
-    data: PathBuf,
+    /// Shows what is kept and ends, instead of waiting for more; with a key in the order of time, over all topics.
+    #[arg(long)]
+    to_end: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
-/// Shows events until Ctrl-C. Blocks; joins no consumer group and commits nothing.
+/// Shows events until Ctrl-C, or to the end. Blocks; joins no consumer group and commits nothing.
+///
+/// # Errors
+/// No Kafka answers, or there is no such topic.
 pub fn tail(arguments: &TailArgs) -> anyhow::Result<()> {
-    let bootstrap = match &arguments.bootstrap {
-        Some(bootstrap) => bootstrap.clone(),
-        None => {
-            Addresses::read(&arguments.data)?
-                .with_context(|| {
-                    format!("no shop runs in {}; start it, or name a Kafka with --bootstrap", arguments.data.display())
-                })?
-                .kafka
-        }
-    };
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &bootstrap)
-        .set("group.id", "quadrille-tail")
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .create()?;
-    consumer.assign(&assignment(&consumer, arguments, &bootstrap)?)?;
+    let connection = arguments.cluster.cluster()?.connect("quadrille-tail")?;
+    let places = places(&connection, arguments)?;
     let mut out = std::io::stdout().lock();
-    loop {
-        match consumer.poll(POLL) {
-            None => {}
-            Some(Err(error)) => writeln!(std::io::stderr(), "kafka: {error}")?,
-            Some(Ok(message)) if wanted(arguments, &message) => {
-                match show(&mut out, &message).and_then(|()| out.flush()) {
-                    // `quadrille tail | head`
-                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-                    other => other?,
-                }
-            }
-            Some(Ok(_)) => {}
+    let shown = if arguments.to_end {
+        kept::show(&connection, arguments, &places, &mut out)
+    } else {
+        follow(&connection, arguments, &places, &mut out)
+    };
+    match shown {
+        // `quadrille tail | head`
+        Err(error)
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) =>
+        {
+            Ok(())
         }
+        shown => shown,
     }
 }
 
-fn assignment(consumer: &BaseConsumer, arguments: &TailArgs, bootstrap: &str) -> anyhow::Result<TopicPartitionList> {
-    let metadata =
-        consumer.fetch_metadata(None, METADATA_WITHIN).with_context(|| format!("no Kafka answers at {bootstrap}"))?;
-    let mut names = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
-    let from = if arguments.from_beginning { Offset::Beginning } else { Offset::End };
-    let mut partitions = TopicPartitionList::new();
-    for topic in names.clone().filter(|topic| arguments.topic.as_deref().is_none_or(|name| name == topic.name())) {
-        for partition in topic.partitions() {
-            partitions.add_partition_offset(topic.name(), partition.id(), from)?;
-        }
-    }
-    if partitions.count() == 0 {
-        let there = names.by_ref().map(|topic| topic.name()).collect::<Vec<_>>().join(", ");
+/// The partitions of the topics that are meant.
+fn places(connection: &Connection, arguments: &TailArgs) -> anyhow::Result<Vec<(String, i32)>> {
+    let metadata = connection.metadata(ANSWER)?;
+    let topics = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
+    let meant = topics.clone().filter(|topic| arguments.topic.as_deref().is_none_or(|name| name == topic.name()));
+    let places: Vec<_> = meant
+        .flat_map(|topic| topic.partitions().iter().map(|partition| (topic.name().to_owned(), partition.id())))
+        .collect();
+    if places.is_empty() {
+        let there = topics.map(|topic| topic.name()).collect::<Vec<_>>().join(", ");
         bail!("no such topic; there are: {there}");
     }
-    Ok(partitions)
+    Ok(places)
+}
+
+fn assign(connection: &Connection, places: &[(String, i32)], from: Offset) -> anyhow::Result<()> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in places {
+        list.add_partition_offset(topic, *partition, from)?;
+    }
+    Ok(connection.consumer.assign(&list)?)
+}
+
+fn follow(
+    connection: &Connection,
+    arguments: &TailArgs,
+    places: &[(String, i32)],
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    assign(connection, places, if arguments.from_beginning { Offset::Beginning } else { Offset::End })?;
+    let mut outage = None;
+    loop {
+        match connection.read(POLL)? {
+            None => {}
+            Some(Err(why)) => begin_outage(&mut outage, &why)?,
+            Some(Ok(message)) => {
+                outage = None;
+                if wanted(arguments, &message) {
+                    shown::show(out, &message).and_then(|()| out.flush())?;
+                }
+            }
+        }
+        wait_out(connection, &mut outage)?;
+    }
+}
+
+/// Since when nothing answers, and when it was asked last.
+struct Outage {
+    since: Instant,
+    asked: Instant,
+    why: String,
+}
+
+/// librdkafka says it again with each attempt; once is enough.
+fn begin_outage(outage: &mut Option<Outage>, why: &str) -> std::io::Result<()> {
+    if outage.is_none() {
+        writeln!(std::io::stderr(), "Kafka: {why}")?;
+        let now = Instant::now();
+        *outage = Some(Outage { since: now, asked: now, why: why.to_owned() });
+    }
+    Ok(())
+}
+
+fn wait_out(connection: &Connection, outage: &mut Option<Outage>) -> anyhow::Result<()> {
+    let Some(Outage { since, asked, why }) = outage else { return Ok(()) };
+    if asked.elapsed() < ASK_AGAIN {
+        return Ok(());
+    }
+    if connection.answers() {
+        writeln!(std::io::stderr(), "Kafka answers again")?;
+        *outage = None;
+    } else if since.elapsed() > OUTAGE {
+        bail!("Kafka has not answered for {} s: {why}", OUTAGE.as_secs());
+    } else {
+        *asked = Instant::now();
+    }
+    Ok(())
 }
 
 fn wanted(arguments: &TailArgs, message: &BorrowedMessage<'_>) -> bool {
     let key_fits = arguments.key.as_ref().is_none_or(|key| message.key() == Some(key.as_bytes()));
     let type_fits = arguments.event_type.as_ref().is_none_or(|wanted| {
-        header(message, "ce_type").is_some_and(|found| found == *wanted || found.starts_with(&format!("{wanted}.")))
+        shown::header(message, "ce_type")
+            .is_some_and(|found| found == *wanted || found.starts_with(&format!("{wanted}.")))
     });
     key_fits && type_fits
-}
-
-fn show(out: &mut impl Write, message: &BorrowedMessage<'_>) -> std::io::Result<()> {
-    let time = message.timestamp().to_millis().and_then(DateTime::from_timestamp_millis);
-    let time = time.map(|time| time.format("%H:%M:%S%.3f").to_string()).unwrap_or_default();
-    let key = String::from_utf8_lossy(message.key().unwrap_or_default());
-    let kind = header(message, "ce_type").unwrap_or_else(|| "?".to_owned());
-    writeln!(out, "{time} {kind} key={key} {}[{}]@{}", message.topic(), message.partition(), message.offset())?;
-    for header in message.headers().into_iter().flat_map(Headers::iter) {
-        writeln!(out, "    {}: {}", header.key, String::from_utf8_lossy(header.value.unwrap_or_default()))?;
-    }
-    match message.payload() {
-        Some(payload) => writeln!(out, "    {}", String::from_utf8_lossy(payload)),
-        None => writeln!(out, "    (no value: the key is deleted)"),
-    }
-}
-
-fn header(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
-    let found = message.headers()?.iter().find(|header| header.key == name)?;
-    Some(String::from_utf8_lossy(found.value?).into_owned())
 }

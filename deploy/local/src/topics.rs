@@ -1,34 +1,114 @@
-//! The topics of the shop with their partitions and retention.
+//! The topics of the shop, and `quadrille topics`: makes them, or shows what is in a cluster.
 
-use quadrille_servers::kafka::Topic;
+mod create;
+mod overview;
+
+use std::{io::Write, time::Duration};
+
+use clap::{Args, Subcommand};
 use shared_events::Topic as Name;
 
-use crate::service::Service;
+use crate::{
+    cluster::{Cluster, ClusterArgs},
+    service::Service,
+};
+
+pub use create::{Made, ensure};
 
 /// The same for every topic that is keyed by order id.
 const PARTITIONS: i32 = 6;
 /// Longer than the longest outage that a service is to survive.
 const HISTORY_DAYS: u64 = 7;
 const DEAD_LETTER_DAYS: u64 = 30;
+/// How long a Kafka that is being started is waited for.
+const START: Duration = Duration::from_secs(120);
+
+/// What to do with topics, and on which Kafka.
+#[derive(Debug, Args)]
+pub struct TopicsArgs {
+    /// What to do; without it, topics and consumer groups are shown.
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Shows every partition by itself.
+    #[arg(long)]
+    partitions: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Makes the topics of the shop that aren't there. Those that are there are left as they are.
+    Create {
+        /// On how many brokers each partition is kept.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100))]
+        replication: i32,
+    },
+}
+
+/// Does what is asked for and writes the answer to `out`.
+///
+/// # Errors
+/// No Kafka answers, or a topic of the shop has too few partitions.
+pub async fn topics(arguments: &TopicsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let cluster = arguments.cluster.cluster()?;
+    match arguments.action {
+        Some(Action::Create { replication }) => make(&cluster, replication, out).await,
+        None => {
+            let partitions = arguments.partitions;
+            let shown = tokio::task::spawn_blocking(move || overview::read(&cluster)).await??;
+            Ok(shown.print(partitions, out)?)
+        }
+    }
+}
+
+async fn make(cluster: &Cluster, replication: i32, out: &mut impl Write) -> anyhow::Result<()> {
+    let Made { created, there, warnings } = ensure(cluster, &all(), replication, START).await?;
+    for warning in warnings {
+        writeln!(std::io::stderr(), "{warning}")?;
+    }
+    for topic in created {
+        writeln!(out, "created {topic}")?;
+    }
+    if there > 0 {
+        writeln!(out, "{there} topics were there")?;
+    }
+    Ok(())
+}
+
+/// A topic that must be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it gets when it is made.
+    pub partitions: i32,
+    /// Its settings, as Kafka names them; what isn't here is the broker's default.
+    pub config: Vec<(&'static str, String)>,
+}
 
 /// Every topic of the shop, dead letters of every consumer group included.
 pub fn all() -> Vec<Topic> {
     let shop = Name::ALL.into_iter().map(|topic| {
-        let keep = if topic.compacted() { ("cleanup.policy", "compact".to_owned()) } else { retention(HISTORY_DAYS) };
-        made(topic.name().to_owned(), keep)
+        let config = if topic.compacted() { present() } else { history(HISTORY_DAYS) };
+        Topic { name: topic.name().to_owned(), partitions: PARTITIONS, config }
     });
-    let dead = Service::WITH_OUTBOX
-        .into_iter()
-        .map(|service| made(format!("{}.dlq", service.name()), retention(DEAD_LETTER_DAYS)));
+    let dead = Service::WITH_OUTBOX.into_iter().map(|service| Topic {
+        name: format!("{}.dlq", service.name()),
+        partitions: PARTITIONS,
+        config: history(DEAD_LETTER_DAYS),
+    });
     shop.chain(dead).collect()
 }
 
-fn made(name: String, (key, value): (&str, String)) -> Topic {
-    Topic { name, partitions: PARTITIONS, config: vec![(key.to_owned(), value)] }
+/// The latest of each key is kept for ever.
+fn present() -> Vec<(&'static str, String)> {
+    vec![("cleanup.policy", "compact".to_owned())]
 }
 
-fn retention(days: u64) -> (&'static str, String) {
-    ("retention.ms", (days * 24 * 60 * 60 * 1000).to_string())
+/// Everything is kept for a while.
+fn history(days: u64) -> Vec<(&'static str, String)> {
+    vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", (days * 24 * 60 * 60 * 1000).to_string())]
 }
 
 #[cfg(test)]
@@ -40,7 +120,7 @@ mod tests {
         let topics = all();
         assert!(topics.iter().all(|topic| topic.partitions == PARTITIONS));
         let products = topics.iter().find(|topic| topic.name == "products.v1").unwrap();
-        assert_eq!(products.config, [("cleanup.policy".to_owned(), "compact".to_owned())]);
+        assert_eq!(products.config, [("cleanup.policy", "compact".to_owned())]);
     }
 
     #[test]

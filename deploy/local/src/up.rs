@@ -1,7 +1,6 @@
 //! `quadrille up`: everything on this machine, supervised until it is told to stop.
 
 mod backoff;
-mod catalogue;
 mod greeting;
 mod left_over;
 mod lock;
@@ -21,7 +20,7 @@ use std::{
 
 use anyhow::Context;
 use quadrille_servers::{
-    kafka, postgres,
+    postgres,
     process::{ServerProcess, rotate_log},
 };
 use tokio::{
@@ -35,7 +34,9 @@ use url::Url;
 
 use self::{lock::DataLock, output::Follower, registry::Registry, servers::Servers, supervisor::Supervised};
 use crate::{
+    catalogue,
     cli::UpArgs,
+    cluster::Cluster,
     plan::{Plan, Ports},
     service::Service,
     topics,
@@ -43,6 +44,8 @@ use crate::{
 
 /// How long the services get to drain; with what Kafka and PostgreSQL get, all ends within 20 seconds.
 const SERVICES_PATIENCE: Duration = Duration::from_secs(9);
+/// How long a Kafka that is there may take to answer.
+const TOPICS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Shows what the run itself does on the error stream; `RUST_LOG` says how much.
 pub fn show_progress() {
@@ -122,10 +125,11 @@ async fn open(arguments: &UpArgs, data: &Path, staff: &mut Staff<'_>) -> anyhow:
     staff.start(&standby)?;
     late.extend(greeting::wait_until_ready(staff.plan, &standby).await);
     if services.contains(&Service::StockSvc) {
-        if let Err(error) = catalogue::seed(staff.plan).await {
+        let url = |service| Url::parse(&staff.plan.url(service));
+        if let Err(error) = catalogue::seed(&url(Service::StockSvc)?).await {
             tracing::error!("the catalogue could not be filled: {error:#}");
         } else if services.contains(&Service::OrderSvc)
-            && let Err(error) = catalogue::wait_until_heard(staff.plan).await
+            && let Err(error) = catalogue::wait_until_heard(&url(Service::OrderSvc)?).await
         {
             tracing::error!("orders can't be placed yet: {error:#}");
         }
@@ -163,8 +167,9 @@ async fn prepare(plan: &Plan) -> anyhow::Result<()> {
     for name in Service::ALL.into_iter().filter_map(Service::database) {
         postgres::ensure_database(plan.postgres.as_str(), name).await.with_context(|| format!("database {name}"))?;
     }
-    for report in kafka::ensure_topics(&plan.kafka, &topics::all()).await? {
-        tracing::warn!("{report}; it is left as it is");
+    let cluster = Cluster { bootstrap: plan.kafka.clone() };
+    for warning in topics::ensure(&cluster, &topics::all(), 1, TOPICS_WITHIN).await?.warnings {
+        tracing::warn!("{warning}");
     }
     Ok(())
 }

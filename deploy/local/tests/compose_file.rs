@@ -35,8 +35,11 @@ fn env_example_names_every_variable_of_the_compose_file_with_its_default() {
 fn every_published_port_is_on_loopback_and_in_the_readmes_table() {
     let (compose, readme) = (read("docker-compose.yml"), read("README.md"));
     let defaults = defaults(&compose);
-    let table: String =
-        readme.lines().skip_while(|line| !line.starts_with("| on 127.0.0.1")).take_while(|line| !line.is_empty()).collect();
+    let table: String = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("| on 127.0.0.1"))
+        .take_while(|line| !line.is_empty())
+        .collect();
     let ports: Vec<_> = compose
         .lines()
         .filter_map(|line| line.trim().strip_prefix("ports: ["))

@@ -75,6 +75,21 @@ async fn told_to_stop_while_it_waits_for_kafka_a_service_ends() {
 }
 
 #[test]
+fn told_to_stop_a_tool_that_waits_ends_at_once() {
+    for tool in [vec!["catalogue"], vec!["topics", "create"]] {
+        let mut command = Command::new(QUADRILLE);
+        command.args(&tool).env_clear().stderr(Stdio::piped());
+        let address = [("STOCK_URL", "http://127.0.0.1:1"), ("KAFKA_BOOTSTRAP_SERVERS", NOBODY)];
+        let mut child = command.envs(address).spawn().unwrap();
+        wait_for(&mut BufReader::new(child.stderr.take().unwrap()), "waiting for ");
+        let told = Instant::now();
+        kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(143), "{tool:?}");
+        assert!(told.elapsed() < Duration::from_secs(3), "{tool:?}");
+    }
+}
+
+#[test]
 fn told_to_stop_while_its_database_is_away_the_relay_ends() {
     let (child, mut said) = start("outbox-relay", &format!("postgres://nobody@{NOBODY}/nothing"), &kafka_bootstrap());
     wait_for(&mut said, "starts over");

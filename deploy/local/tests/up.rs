@@ -20,6 +20,11 @@ async fn the_shop_confirms_an_order_starts_again_what_dies_and_ends_in_order_on_
     let folder = open_folder();
     let mut shop = Shop::start(Path::new(QUADRILLE), folder.path(), &[]).await.unwrap();
     shop.confirm_an_order().await.unwrap();
+    let services = shop.addresses().unwrap().services;
+    let urls = ["--stock-url", &services["stock-svc"].url, "--order-url", &services["order-svc"].url];
+    let again = Command::new(QUADRILLE).arg("catalogue").args(urls).output().unwrap();
+    let said = String::from_utf8_lossy(&again.stdout);
+    assert!(again.status.success() && said.starts_with("0 products were added, 12 were there"), "{again:?}");
     shop.kill("stock-svc").unwrap();
     shop.confirm_an_order().await.unwrap();
     let processes = shop.addresses().unwrap().processes;

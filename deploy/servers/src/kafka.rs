@@ -3,7 +3,6 @@
 mod config;
 mod jars;
 mod java;
-mod topics;
 
 use std::{
     fs,
@@ -24,7 +23,6 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-pub use self::topics::{TooFewPartitions, Topic, ensure_topics};
 use crate::{
     Durability, port,
     process::{Identity, ServerProcess, rotate_log},

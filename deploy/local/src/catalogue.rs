@@ -1,0 +1,224 @@
+//! `quadrille catalogue`: a dozen products, so that there is something to order. They come in through stock-svc's HTTP
+//! interface like anybody's.
+
+mod wait;
+
+use std::{io::Write, time::Duration};
+
+use clap::Args;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+
+use self::wait::{Waiting, until_done};
+use crate::neighbours;
+
+/// How long each of the two services may stay away.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Where the two services are that must know the catalogue.
+#[derive(Debug, Args)]
+pub struct CatalogueArgs {
+    /// Where stock-svc is, which owns the catalogue.
+    #[arg(long, env = "STOCK_URL", value_name = "URL", default_value = "http://127.0.0.1:8082")]
+    pub stock_url: Url,
+    /// Where order-svc is, which must have heard of it before anything can be ordered.
+    #[arg(long, env = "ORDER_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub order_url: Url,
+}
+
+struct Category {
+    name: &'static str,
+    description: &'static str,
+    products: &'static [Product],
+}
+
+struct Product {
+    sku: &'static str,
+    name: &'static str,
+    description: &'static str,
+    /// In cents of a euro.
+    price: i64,
+    on_hand: i64,
+}
+
+const fn product(
+    sku: &'static str,
+    name: &'static str,
+    description: &'static str,
+    price: i64,
+    on_hand: i64,
+) -> Product {
+    Product { sku, name, description, price, on_hand }
+}
+
+const CATALOGUE: [Category; 3] = [
+    Category {
+        name: "Tea",
+        description: "Loose leaf, packed in Cork",
+        products: &[
+            product("TEA-EARL-GREY-250", "Earl Grey, 250 g", "Ceylon leaf with oil of bergamot", 1299, 1000),
+            product("TEA-ASSAM-250", "Assam, 250 g", "Second flush, malty, takes milk", 1149, 800),
+            product("TEA-SENCHA-100", "Sencha, 100 g", "Steamed green leaf from Kagoshima", 1490, 400),
+            product("TEA-ROOIBOS-250", "Rooibos, 250 g", "No caffeine, mild and sweet", 899, 600),
+        ],
+    },
+    Category {
+        name: "Coffee",
+        description: "Roasted in small batches",
+        products: &[
+            product("COF-HOUSE-500", "House blend, 500 g", "Brazil and Ethiopia, medium roast, whole bean", 1450, 700),
+            product("COF-YIRGACHEFFE-250", "Yirgacheffe, 250 g", "Washed, floral, light roast, whole bean", 1395, 300),
+            product("COF-ESPRESSO-1000", "Espresso, 1 kg", "Dark roast with a tenth of robusta", 2490, 500),
+            product("COF-DECAF-500", "Decaf, 500 g", "Sugar-cane process from Colombia", 1595, 250),
+        ],
+    },
+    Category {
+        name: "Ware",
+        description: "For making and drinking both",
+        products: &[
+            product("WARE-TEAPOT-900", "Teapot, 0.9 l", "Glazed stoneware with a steel strainer", 3900, 120),
+            product("WARE-MUG-350", "Mug, 0.35 l", "Stoneware, for the dishwasher", 1250, 900),
+            product("WARE-GRINDER-HAND", "Hand grinder", "Conical steel burrs, 25 g", 6900, 60),
+            product("WARE-FILTER-100", "Paper filters, 100", "Size 02, unbleached", 590, 1500),
+        ],
+    },
+];
+
+/// Adds the products that aren't there and waits until they can be ordered. May be run again at any time.
+///
+/// # Errors
+/// One of the services stays away for two minutes, or refuses.
+pub async fn catalogue(arguments: &CatalogueArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let added = seed(&arguments.stock_url).await?;
+    writeln!(out, "{added} products were added, {} were there", products().count() - added)?;
+    wait_until_heard(&arguments.order_url).await?;
+    writeln!(out, "order-svc has heard of all of them")?;
+    Ok(())
+}
+
+/// Adds what isn't there yet, once stock-svc answers; what is there is left as it is. Says how many were added.
+///
+/// # Errors
+/// stock-svc stays away, or refuses.
+pub async fn seed(stock: &Url) -> anyhow::Result<usize> {
+    let client = neighbours::client(stock, ANSWER)?;
+    let api = api(stock);
+    let mut added = 0;
+    until_done(&format!("stock-svc at {stock}"), PATIENCE, async || {
+        let known = json(client.get(format!("{api}/categories?limit=1000"))).await?;
+        for category in &CATALOGUE {
+            let id = match find(&known, category.name) {
+                Some(id) => id,
+                None => {
+                    let made = json!({"name": category.name, "description": category.description});
+                    json(client.post(format!("{api}/categories")).json(&made)).await?["id"].clone()
+                }
+            };
+            for product in category.products {
+                added += usize::from(add(&client, &api, product, &id).await?);
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(added)
+}
+
+/// Waits until order-svc has heard of the whole catalogue, so that whoever is told that the shop is open can order.
+///
+/// # Errors
+/// It hasn't within two minutes.
+pub async fn wait_until_heard(order: &Url) -> anyhow::Result<()> {
+    let client = neighbours::client(order, ANSWER)?;
+    let orders = format!("{}/orders", api(order));
+    let mut heard = 0;
+    until_done(&format!("order-svc at {order}"), PATIENCE, async || {
+        for product in products().skip(heard) {
+            if is_unknown(&client, &orders, product.sku).await? {
+                return Err(Waiting::For(format!("it has not heard of {}", product.sku)));
+            }
+            heard += 1;
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn products() -> impl Iterator<Item = &'static Product> {
+    CATALOGUE.iter().flat_map(|category| category.products)
+}
+
+fn api(service: &Url) -> String {
+    format!("{}/api/v1", service.as_str().trim_end_matches('/'))
+}
+
+/// Asks for it in another currency than the catalogue's, which is refused in any case: asking places nothing.
+async fn is_unknown(client: &Client, orders: &str, sku: &str) -> Result<bool, Waiting> {
+    let wish = json!({
+        "customer": {"id": "catalogue", "name": "Catalogue", "email": "catalogue@example.com"},
+        "delivery_address": {"line1": "-", "city": "-", "postal_code": "-", "country": "IE"},
+        "currency": "USD", "lines": [{"sku": sku, "quantity": 1}], "payment_method": "pm_card_visa",
+    });
+    let answer = client.post(orders).json(&wish).send().await?;
+    if answer.status() != StatusCode::UNPROCESSABLE_ENTITY {
+        return Err(wait::refused(answer).await);
+    }
+    let problem: Value = answer.json().await?;
+    Ok(problem["errors"][0]["message"].as_str().is_some_and(|told| told.starts_with("no product")))
+}
+
+fn find(categories: &Value, name: &str) -> Option<Value> {
+    categories["items"]
+        .as_array()?
+        .iter()
+        .find(|category| category["name"] == name)
+        .map(|category| category["id"].clone())
+}
+
+/// Says whether it had to be added.
+async fn add(client: &Client, api: &str, product: &Product, category: &Value) -> Result<bool, Waiting> {
+    let known = client.get(format!("{api}/products/{}", product.sku)).send().await?;
+    if known.status().is_success() {
+        return Ok(false);
+    }
+    if known.status() != StatusCode::NOT_FOUND {
+        return Err(wait::refused(known).await);
+    }
+    let body = json!({
+        "sku": product.sku,
+        "name": product.name,
+        "description": product.description,
+        "category": category,
+        "price": {"amount": product.price, "currency": "EUR"},
+        "on_hand": product.on_hand,
+    });
+    json(client.post(format!("{api}/products")).json(&body)).await.map(|_| true)
+}
+
+async fn json(request: RequestBuilder) -> Result<Value, Waiting> {
+    let answer = request.send().await?;
+    if answer.status().is_success() { Ok(answer.json().await?) } else { Err(wait::refused(answer).await) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tea_of_the_examples_is_in_the_catalogue_at_the_examples_price() {
+        assert_eq!(products().find(|product| product.sku == "TEA-EARL-GREY-250").unwrap().price, 1299);
+    }
+
+    #[test]
+    fn skus_are_unique_and_fit_the_shops_rules() {
+        let mut skus: Vec<_> = products().map(|product| product.sku).collect();
+        assert!(skus.iter().all(|sku| sku.parse::<shared_events::Sku>().is_ok()));
+        let all = skus.len();
+        skus.sort_unstable();
+        skus.dedup();
+        assert_eq!((skus.len(), all), (12, 12));
+    }
+}

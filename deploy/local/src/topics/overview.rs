@@ -1,0 +1,216 @@
+//! What a cluster holds: topics with the offsets of their partitions, and how far each consumer group is behind.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, Write},
+};
+
+use anyhow::Context;
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
+
+use crate::cluster::{ANSWER, Cluster, Connection, numbers};
+
+type Place = (String, i32);
+
+/// The whole answer.
+#[derive(Debug, Default)]
+pub(super) struct Overview {
+    topics: BTreeMap<String, Vec<Kept>>,
+    groups: Vec<Group>,
+}
+
+/// What a partition holds: the records from `first` to before `next`, apart from those that compaction took out.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    first: i64,
+    next: i64,
+}
+
+#[derive(Debug)]
+struct Group {
+    name: String,
+    members: usize,
+    /// Where it goes on, of every partition of the topics in which it has committed anything.
+    positions: BTreeMap<String, Vec<Option<i64>>>,
+}
+
+impl Kept {
+    /// The records that are still to be handled.
+    fn behind(self, position: Option<i64>) -> i64 {
+        (self.next - position.unwrap_or(self.first).max(self.first)).max(0)
+    }
+}
+
+/// Asks the brokers. Blocks.
+pub(super) fn read(cluster: &Cluster) -> anyhow::Result<Overview> {
+    let connection = cluster.connect("quadrille-topics")?;
+    let metadata = connection.metadata(ANSWER)?;
+    let shown = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
+    let places: Vec<Place> = shown
+        .flat_map(|topic| topic.partitions().iter().map(|partition| (topic.name().to_owned(), partition.id())))
+        .collect();
+    let topics = topics(&connection, &places)?;
+    let groups = groups(cluster, &connection, &topics)?;
+    Ok(Overview { topics, groups })
+}
+
+fn topics(connection: &Connection, places: &[Place]) -> anyhow::Result<BTreeMap<String, Vec<Kept>>> {
+    let mut topics: BTreeMap<String, Vec<Kept>> = BTreeMap::new();
+    if places.is_empty() {
+        return Ok(topics);
+    }
+    let (first, next) = (connection.offsets(places, Offset::Beginning)?, connection.offsets(places, Offset::End)?);
+    let mut places = places.to_vec();
+    places.sort();
+    for place in places {
+        let known = |offsets: &HashMap<Place, i64>| offsets.get(&place).copied().unwrap_or_default();
+        let kept = Kept { first: known(&first), next: known(&next) };
+        topics.entry(place.0).or_default().push(kept);
+    }
+    Ok(topics)
+}
+
+/// The groups that have committed anything in these topics.
+fn groups(
+    cluster: &Cluster,
+    connection: &Connection,
+    topics: &BTreeMap<String, Vec<Kept>>,
+) -> anyhow::Result<Vec<Group>> {
+    let list = connection.consumer.fetch_group_list(None, ANSWER).context("asking Kafka for consumer groups")?;
+    let mut groups = Vec::new();
+    for group in list.groups() {
+        let positions = positions(cluster, group.name(), topics)
+            .with_context(|| format!("asking Kafka how far the group {} is", group.name()))?;
+        if !positions.is_empty() {
+            groups.push(Group { name: group.name().to_owned(), members: group.members().len(), positions });
+        }
+    }
+    groups.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(groups)
+}
+
+/// A connection that names the group, without joining it, is told what the group has committed.
+fn positions(
+    cluster: &Cluster,
+    group: &str,
+    topics: &BTreeMap<String, Vec<Kept>>,
+) -> anyhow::Result<BTreeMap<String, Vec<Option<i64>>>> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partitions) in topics {
+        for partition in 0..i32::try_from(partitions.len())? {
+            list.add_partition(topic, partition);
+        }
+    }
+    if list.count() == 0 {
+        return Ok(BTreeMap::new());
+    }
+    let committed = numbers(&cluster.connect(group)?.consumer.committed_offsets(list, ANSWER)?);
+    let of_topic = |topic: &String| -> Vec<Option<i64>> {
+        (0_i32..).zip(&topics[topic]).map(|(id, _)| committed.get(&(topic.clone(), id)).copied()).collect()
+    };
+    let positions = topics.keys().map(|topic| (topic.clone(), of_topic(topic)));
+    Ok(positions.filter(|(_, positions)| positions.iter().any(Option::is_some)).collect())
+}
+
+impl Overview {
+    /// Two tables; a line for each topic, or for each partition.
+    pub fn print(&self, partitions: bool, out: &mut impl Write) -> io::Result<()> {
+        let (topics, groups) =
+            if partitions { (self.partitions(), self.positions()) } else { (self.totals(), self.lags()) };
+        aligned(&topics, out)?;
+        writeln!(out)?;
+        if groups.len() == 1 {
+            return writeln!(out, "No consumer group has committed anything.");
+        }
+        aligned(&groups, out)
+    }
+
+    fn totals(&self) -> Vec<Vec<String>> {
+        let mut lines = vec![line(["TOPIC", "PARTITIONS", "RECORDS", "OFFSETS OF EACH PARTITION"])];
+        for (topic, kept) in &self.topics {
+            let records: i64 = kept.iter().map(|kept| kept.next - kept.first).sum();
+            let offsets: Vec<_> = kept.iter().map(|kept| format!("{}..{}", kept.first, kept.next)).collect();
+            lines.push(line([topic, &kept.len().to_string(), &records.to_string(), &offsets.join(" ")]));
+        }
+        lines
+    }
+
+    fn partitions(&self) -> Vec<Vec<String>> {
+        let mut lines = vec![line(["TOPIC", "PARTITION", "FIRST", "NEXT"])];
+        for (topic, kept) in &self.topics {
+            for (id, kept) in kept.iter().enumerate() {
+                lines.push(line([topic, &id.to_string(), &kept.first.to_string(), &kept.next.to_string()]));
+            }
+        }
+        lines
+    }
+
+    fn lags(&self) -> Vec<Vec<String>> {
+        let mut lines = vec![line(["GROUP", "MEMBERS", "TOPIC", "LAG"])];
+        for group in &self.groups {
+            for (topic, positions) in &group.positions {
+                let lag: i64 = self.topics[topic].iter().zip(positions).map(|(kept, at)| kept.behind(*at)).sum();
+                lines.push(line([&group.name, &group.members.to_string(), topic, &lag.to_string()]));
+            }
+        }
+        lines
+    }
+
+    fn positions(&self) -> Vec<Vec<String>> {
+        let mut lines = vec![line(["GROUP", "TOPIC", "PARTITION", "GOES ON AT", "NEXT", "LAG"])];
+        for group in &self.groups {
+            for (topic, positions) in &group.positions {
+                for (id, (kept, at)) in self.topics[topic].iter().zip(positions).enumerate() {
+                    let position = at.map_or("-".to_owned(), |at| at.to_string());
+                    let (next, lag) = (kept.next.to_string(), kept.behind(*at).to_string());
+                    lines.push(line([&group.name, topic, &id.to_string(), &position, &next, &lag]));
+                }
+            }
+        }
+        lines
+    }
+}
+
+fn line<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// Columns as wide as their widest cell, numbers to the right.
+fn aligned(lines: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or_default();
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let is_number = |column: usize| {
+        lines.iter().skip(1).all(|line| line[column].chars().all(|c| c.is_ascii_digit() || c == '-')) && lines.len() > 1
+    };
+    let numeric: Vec<_> = (0..columns).map(is_number).collect();
+    for line in lines {
+        let cells =
+            line.iter().zip(&widths).zip(&numeric).map(|((cell, &width), right)| {
+                if *right { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+            });
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_behind_by_what_is_kept_and_not_handled() {
+        let kept = Kept { first: 10, next: 30 };
+        assert_eq!(kept.behind(Some(25)), 5);
+        assert_eq!(kept.behind(Some(3)), 20, "retention took away what it had not read");
+        assert_eq!(kept.behind(None), 20, "it has read nothing of this partition");
+        assert_eq!(kept.behind(Some(30)), 0);
+    }
+
+    #[test]
+    fn numbers_stand_to_the_right_and_nothing_trails() {
+        let mut out = Vec::new();
+        aligned(&[line(["TOPIC", "LAG"]), line(["orders.v1", "5"])], &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "TOPIC      LAG\norders.v1    5\n");
+    }
+}

@@ -16,7 +16,9 @@ const INTRODUCTION: &str = "# Configuration\n\n\
 const LOCAL: &str = "## quadrille (local run and tools)\n\n\
     | variable | what it is for | expected | default | example |\n|---|---|---|---|---|\n\
     | `DATABASE_URL` | A PostgreSQL to use instead of starting one; `up` makes a database for each service in it. | a PostgreSQL URL of a role that may create databases |  | `postgres://postgres@127.0.0.1:5432/postgres` |\n\
-    | `KAFKA_BOOTSTRAP_SERVERS` | A Kafka to use instead of starting one; also where `tail` looks. | host:port, several with commas between |  | `127.0.0.1:9092` |\n\
+    | `KAFKA_BOOTSTRAP_SERVERS` | A Kafka to use instead of starting one; also where `topics` and `tail` look. | host:port, several with commas between |  | `127.0.0.1:9092` |\n\
+    | `STOCK_URL` | Where `catalogue` finds stock-svc. | a URL | `http://127.0.0.1:8082` | `http://stock-svc:8082` |\n\
+    | `ORDER_URL` | Where `catalogue` finds order-svc. | a URL | `http://127.0.0.1:8080` | `http://order-svc:8080` |\n\
     | `PG` | Where PostgreSQL's server binaries are, when they are in no usual place. | a folder with `postgres` and `initdb` |  | `/usr/lib/postgresql/15/bin` |\n\
     | `JAVA_HOME` | Which Java runs Kafka, when it is not the `java` in the path. | the folder of a Java runtime 17 or later |  | `/usr/lib/jvm/java-17-openjdk-amd64` |\n\
     | `QUADRILLE_MAVEN_URL` | Where Kafka's jars are fetched, when `mvn` is not to be used. | the base URL of a Maven repository |  | `https://repo.example.com/maven2` |\n";

@@ -138,6 +138,8 @@ impl Run {
         point!(self, "a process that dies", restart_policy::try_out(&self.stack, &self.load, "payment-svc"));
         point!(self, "three relays", relays::try_out(&self.stack, &self.load, &mut self.tour));
         point!(self, "second instances", second_instances::try_out(&self.stack, &self.load, &mut self.tour));
+        // only what was left running the whole time can tell: `down` forgets
+        point!(self, "nothing else died", audit::containers(&self.stack, Some("payment-svc")));
         point!(self, "down and up", down_and_up::try_out(&self.stack, &self.load, &mut self.tour));
     }
 
@@ -146,7 +148,7 @@ impl Run {
         point!(self, "audit: money", audit::money(&self.stack));
         point!(self, "audit: stock", audit::stock(&self.stack, shelves));
         point!(self, "audit: nothing left", audit::nothing_left(&self.stack));
-        point!(self, "audit: containers", audit::containers(&self.stack));
+        point!(self, "audit: containers", audit::containers(&self.stack, None));
     }
 }
 

@@ -4,9 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use quadrille::compose_test::{self, ComposeTestArgs};
+use service_kit::exit;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let failed = compose_test::run(&ComposeTestArgs::parse()).await?;
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+async fn main() -> ExitCode {
+    match compose_test::run(&ComposeTestArgs::parse()).await {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => exit::code("quadrille-compose-test", Err(error)),
+    }
 }

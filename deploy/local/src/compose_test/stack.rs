@@ -163,7 +163,7 @@ impl Stack {
 
     /// Keeps what every container said, in a folder of `target/compose-test/logs`.
     pub async fn keep_logs(&self, name: &str) {
-        let folder = self.notes.join("logs").join(name.replace([' ', ',', '/'], "-"));
+        let folder = self.notes.join("logs").join(name.replace(|char: char| !char.is_alphanumeric(), "-"));
         if fs::create_dir_all(&folder).is_err() {
             return;
         }

@@ -60,7 +60,10 @@ fn must_be_able_to_do_nothing(container: &Container) -> anyhow::Result<()> {
             bail!("{}: {pointer} is {found}, expected {wanted}", container.service);
         }
     }
-    let writable = container.fact("/Mounts").as_array().into_iter().flatten().any(|mount| mount["RW"] == true);
-    ensure!(!writable, "{} can write to a volume", container.service);
+    // PostgreSQL's image brings a volume, which a job that only runs its psql gets, too; it is another user's
+    let brought = container.service == "databases";
+    let mut mounts = container.fact("/Mounts").as_array().into_iter().flatten();
+    let writable = mounts.find(|mount| mount["RW"] == true && !(brought && mount["Type"] == "volume"));
+    ensure!(writable.is_none(), "{} can write to {}", container.service, writable.unwrap_or(&Value::Null));
     Ok(())
 }

@@ -20,8 +20,8 @@ use clap::Parser;
 use self::{
     load::Load,
     points::{
-        SETTLES, audit, bad_input, curls, down_and_up, ends, file, hardening, killed, profiles, relays, restart_policy,
-        second_instances, too_few_partitions, up,
+        SETTLES, audit, bad_input, curls, down_and_up, ends, file, hardening, image, killed, profiles, relays,
+        restart_policy, second_instances, too_few_partitions, up,
     },
     stack::Stack,
     tour::{Kind, Tour},
@@ -122,6 +122,7 @@ impl Run {
 
     async fn while_all_is_well(&mut self) {
         point!(self, "what containers may do", hardening::try_out(&self.stack, &self.tour));
+        point!(self, "the image", image::try_out(&self.stack));
         point!(self, "orders of each kind", ends::try_out(&self.stack, &self.load));
         point!(self, "the README's curls", curls::try_out(&self.stack));
         if let Some(order) = ends::completed(&self.load) {

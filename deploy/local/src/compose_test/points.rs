@@ -7,6 +7,7 @@ pub(super) mod down_and_up;
 pub(super) mod ends;
 pub(super) mod file;
 pub(super) mod hardening;
+pub(super) mod image;
 pub(super) mod killed;
 pub(super) mod profiles;
 pub(super) mod relays;

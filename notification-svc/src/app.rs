@@ -57,7 +57,7 @@ impl App {
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLettersToOutbox);
         let listening = CancellationToken::new();
-        let ready = readiness(&pool, consumer.handle(), &relay);
+        let ready = readiness(&pool, &consumer.handle(), &relay);
         let http = http::bind(GROUP, config.http.addr, ready, listening.clone(), routes(pool.clone()))?;
         Ok(Self { http, consumer, mails, relay, pool, listening })
     }
@@ -119,14 +119,7 @@ async fn send_mails(mails: Worker<Deliveries>, stop: CancellationToken) -> anyho
     Ok(())
 }
 
-fn readiness(pool: &Pool, consumer: ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
-    let (pool, broker, relay) = (pool.clone(), consumer.clone(), relay.health());
-    Readiness::default()
-        .and("database", move || {
-            let pool = pool.clone();
-            async move { pool::answers(&pool).await }
-        })
-        .and("broker", move || std::future::ready(broker.broker_answers()))
-        .and("consumer", move || std::future::ready(consumer.is_well()))
-        .and("relay", move || std::future::ready(relay.well()))
+fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
+    let relay = relay.health();
+    Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
 }

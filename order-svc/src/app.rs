@@ -61,7 +61,7 @@ impl App {
             nudge: relay.nudge(),
         };
         let listening = CancellationToken::new();
-        let ready = readiness(&pool, consumer.handle(), &relay);
+        let ready = readiness(&pool, &consumer.handle(), &relay);
         let http = http::bind(NAME, config.http.addr, ready, listening.clone(), routes(Data::new(state)))?;
         Ok(Self { http, consumer, relay, deadlines, prices_known, pool, listening })
     }
@@ -119,16 +119,9 @@ fn part(
     })
 }
 
-fn readiness(pool: &Pool, consumer: ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
-    let (pool, broker, relay) = (pool.clone(), consumer.clone(), relay.health());
-    Readiness::default()
-        .and("database", move || {
-            let pool = pool.clone();
-            async move { pool::answers(&pool).await }
-        })
-        .and("broker", move || std::future::ready(broker.broker_answers()))
-        .and("consumer", move || std::future::ready(consumer.is_well()))
-        .and("relay", move || std::future::ready(relay.well()))
+fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
+    let relay = relay.health();
+    Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
 }
 
 async fn keep_house(pool: Pool, stop: CancellationToken) -> anyhow::Result<()> {

@@ -58,7 +58,7 @@ impl App {
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), Arc::new(reactions), DeadLetters);
         let listening = CancellationToken::new();
-        let ready = readiness(&pool, consumer.handle(), &relay);
+        let ready = readiness(&pool, &consumer.handle(), &relay);
         let state = AppState { pool: pool.clone() };
         let http = http::bind(NAME, config.http.addr, ready, listening.clone(), move |served| routes(served, &state))?;
         Ok(Self { http, consumer, worker, relay, pool, listening })
@@ -116,14 +116,7 @@ fn part(
     })
 }
 
-fn readiness(pool: &Pool, consumer: ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
-    let (pool, broker, relay) = (pool.clone(), consumer.clone(), relay.health());
-    Readiness::default()
-        .and("database", move || {
-            let pool = pool.clone();
-            async move { pool::answers(&pool).await }
-        })
-        .and("broker", move || std::future::ready(broker.broker_answers()))
-        .and("consumer", move || std::future::ready(consumer.is_well()))
-        .and("relay", move || std::future::ready(relay.well()))
+fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
+    let relay = relay.health();
+    Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::kafka::{Member, Producer, SOON, committed, topic};
+use common::kafka::{Member, Producer, SOON, committed, make_topic, topic};
 use common::{Notebook, count, database, heard};
 use service_kit::consumer::{Subscription, partition_of};
 use service_kit::dead_letters;
@@ -164,5 +164,22 @@ async fn an_offset_is_committed_only_after_its_transaction() {
     notebook.out_of_ink.store(false, Ordering::SeqCst);
     eventually("its offset is committed", SOON, async || committed(&group, &topic).await == Some(1)).await;
     assert_eq!(heard(&db, &["k"]).await, ["1"]);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_there_is_named_and_heard_once_it_is_made_and_the_others_go_on() {
+    let (db, there, later) = (database().await, topic(2).await, unique("later"));
+    let heard_topics = vec![Subscription::inbox(&there), Subscription::inbox(&later)];
+    let member = Member::start(&db.pool, &unique("group"), heard_topics, Arc::new(Notebook::default()));
+    let producer = Producer::new();
+    producer.say(&there, "k", "first").await;
+    eventually("it is heard", SOON, async || heard(&db, &["k"]).await == ["first"]).await;
+    assert_eq!(member.handle.topics_are_there(), Err(format!("missing: {later}")));
+    assert!(member.handle.is_well());
+    make_topic(&later, 2).await;
+    eventually("it is there", SOON, async || member.handle.topics_are_there() == Ok(())).await;
+    producer.say(&later, "k", "second").await;
+    eventually("it is heard too", SOON, async || heard(&db, &["k"]).await == ["first", "second"]).await;
     member.stop().await;
 }

@@ -7,7 +7,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use tokio_util::sync::CancellationToken;
 
 use super::lanes::Lanes;
@@ -124,6 +124,9 @@ fn read(
                 }
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                     return Err(anyhow::Error::new(error).context("the consumer can't go on"));
+                }
+                Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                    tracing::debug!(error = %error, "a topic is not there"); // the watch tells
                 }
                 Some(Err(error)) => {
                     tracing::warn!(error = %error, "reading from Kafka failed; librdkafka goes on trying")

@@ -1,6 +1,6 @@
 //! What a running consumer tells others: whether it is well, and what it has read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ struct Seen {
     broker: Option<Instant>,
     dead_lanes: usize,
     partitions: HashMap<String, i32>,
+    /// Topics that the brokers don't have.
+    missing: BTreeSet<String>,
     read_once: HashSet<String>,
     range: Option<inbox::Range>,
 }
@@ -43,6 +45,21 @@ impl ConsumerHandle {
     /// For readiness: whether the brokers answered lately.
     pub fn broker_answers(&self) -> bool {
         self.read(|seen| recent(seen.broker))
+    }
+
+    /// For readiness: whether the brokers have every topic that is heard.
+    ///
+    /// # Errors
+    /// Says which they don't have.
+    pub fn topics_are_there(&self) -> Result<(), String> {
+        self.read(|seen| {
+            if !seen.missing.is_empty() {
+                let missing: Vec<_> = seen.missing.iter().map(String::as_str).collect();
+                return Err(format!("missing: {}", missing.join(", ")));
+            }
+            let known = self.0.subscriptions.iter().all(|heard| seen.partitions.contains_key(&heard.topic));
+            if known { Ok(()) } else { Err("not known yet".to_owned()) }
+        })
     }
 
     /// Whether everything that was in `topic` at some moment since it was first heard has been handled, by this or
@@ -92,7 +109,18 @@ impl ConsumerHandle {
     }
 
     pub(crate) fn note_partitions(&self, topic: &str, count: i32) {
-        self.write(|seen| seen.partitions.insert(topic.to_owned(), count));
+        self.write(|seen| {
+            seen.missing.remove(topic);
+            seen.partitions.insert(topic.to_owned(), count)
+        });
+    }
+
+    /// Says whether that is news.
+    pub(crate) fn note_missing(&self, topic: &str) -> bool {
+        self.write(|seen| {
+            seen.partitions.remove(topic);
+            seen.missing.insert(topic.to_owned())
+        })
     }
 
     pub(crate) fn note_read_once(&self, topic: &str) {
@@ -107,8 +135,8 @@ impl ConsumerHandle {
         look(&self.0.seen.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write<T>(&self, change: impl FnOnce(&mut Seen) -> T) {
-        change(&mut self.0.seen.write().unwrap_or_else(PoisonError::into_inner));
+    fn write<T>(&self, change: impl FnOnce(&mut Seen) -> T) -> T {
+        change(&mut self.0.seen.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -115,7 +115,10 @@ impl Watch {
             let count =
                 metadata.topics().iter().find(|known| known.name() == heard.topic).map_or(0, |t| t.partitions().len());
             match i32::try_from(count)? {
-                0 => tracing::warn!(topic = heard.topic, "the topic is not there yet"),
+                0 if self.handle.note_missing(&heard.topic) || all => {
+                    tracing::warn!(topic = heard.topic, "the topic is not there: it is heard once it is made");
+                }
+                0 => {}
                 count => self.handle.note_partitions(&heard.topic, count),
             }
         }

@@ -1,6 +1,6 @@
 //! The server of a service: bound first, so that a taken port is told at once; stopped by the one token.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,15 +13,20 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError};
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::Problem;
 use super::input::BODY_LIMIT;
-use crate::{telemetry, trace};
+use crate::consumer::ConsumerHandle;
+use crate::{Pool, pool, telemetry, trace};
 
-/// One thing that must be well for the service to be ready: its name and how to ask.
-pub type Check = (&'static str, Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>);
+/// What is said of a thing that is not well and doesn't say more.
+const FAILING: &str = "failing";
+
+/// One thing that must be well for the service to be ready: its name and how to ask, which may say what is not.
+pub type Check =
+    (&'static str, Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>);
 
 /// Everything that must be well: what `/readyz` asks.
 #[derive(Clone, Default)]
@@ -30,11 +35,36 @@ pub struct Readiness {
 }
 
 impl Readiness {
+    /// What every service asks that has a database and hears events.
+    pub fn of(pool: &Pool, consumer: &ConsumerHandle) -> Self {
+        let (pool, broker, topics, heard) = (pool.clone(), consumer.clone(), consumer.clone(), consumer.clone());
+        Self::default()
+            .and("database", move || {
+                let pool = pool.clone();
+                async move { pool::answers(&pool).await }
+            })
+            .and("broker", move || ready(broker.broker_answers()))
+            .and_told("topics", move || ready(topics.topics_are_there()))
+            .and("consumer", move || ready(heard.is_well()))
+    }
+
     /// Adds one thing to ask, such as `database`.
     #[must_use]
-    pub fn and<F>(mut self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub fn and<F>(self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = bool> + Send + 'static,
+    {
+        self.and_told(name, move || {
+            let asked = ask();
+            async move { if asked.await { Ok(()) } else { Err(FAILING.to_owned()) } }
+        })
+    }
+
+    /// Adds one thing to ask, which says what is not well.
+    #[must_use]
+    pub fn and_told<F>(mut self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
     {
         self.checks.push((name, Arc::new(move || Box::pin(ask()))));
         self
@@ -43,8 +73,9 @@ impl Readiness {
     async fn answer(&self) -> HttpResponse {
         let mut well = serde_json::Map::new();
         for (name, ask) in &self.checks {
-            let good = tokio::time::timeout(Duration::from_secs(3), ask()).await.unwrap_or(false);
-            well.insert((*name).to_owned(), json!(if good { "ok" } else { "failing" }));
+            let asked = tokio::time::timeout(Duration::from_secs(3), ask()).await;
+            let told = asked.unwrap_or_else(|_| Err(FAILING.to_owned()));
+            well.insert((*name).to_owned(), told.map_or_else(Value::from, |()| Value::from("ok")));
         }
         let ready = well.values().all(|state| state == "ok");
         let body = json!({"status": if ready { "ready" } else { "not ready" }, "checks": well});

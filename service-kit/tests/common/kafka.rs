@@ -24,12 +24,17 @@ pub const SOON: Duration = Duration::from_secs(20);
 /// Makes a topic that no other test has.
 pub async fn topic(partitions: i32) -> String {
     let name = unique("t");
+    make_topic(&name, partitions).await;
+    name
+}
+
+/// Makes a topic of this name.
+pub async fn make_topic(name: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
-    let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+    let new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
     for made in admin.create_topics([&new], &AdminOptions::new()).await.unwrap() {
         made.unwrap();
     }
-    name
 }
 
 fn client() -> ClientConfig {

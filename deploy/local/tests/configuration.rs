@@ -9,7 +9,7 @@ const INTRODUCTION: &str = "# Configuration\n\n\
     Every process is told what it needs by variables of its environment. They are read once and checked whole before \
     anything is bound: a start with something missing or wrong ends at once and names every such variable, what was \
     expected, and an example. A variable that is set to nothing counts as not set. Durations are written as `90s`, \
-    `15m`, `2h` or `250ms`.\n\n\
+    `15m`, `2h`, `7d` or `250ms`.\n\n\
     This page is generated from the code (`make docs`); a test fails when it is not up to date.\n";
 
 /// `quadrille up` and the test servers look at these before any process is started, so no reader knows them.

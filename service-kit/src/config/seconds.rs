@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration as people write it: `90`, `90s`, `15m`, `2h`, `250ms`.
+/// A duration as people write it: `90`, `90s`, `15m`, `2h`, `7d`, `250ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seconds(pub Duration);
 
@@ -12,7 +12,7 @@ pub struct NotADuration;
 
 impl fmt::Display for NotADuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number and ms, s, m or h")
+        f.write_str("a whole number and ms, s, m, h or d")
     }
 }
 
@@ -28,6 +28,7 @@ impl FromStr for Seconds {
             "" | "s" => 1_000,
             "m" => 60_000,
             "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return Err(NotADuration),
         };
         // A century is enough, and keeps every sum with a date in range.
@@ -50,7 +51,8 @@ mod tests {
         assert_eq!(read("250ms"), Some(250));
         assert_eq!(read("20m"), Some(1_200_000));
         assert_eq!(read("2h"), Some(7_200_000));
-        for nonsense in ["", "m", "-1s", "1.5s", "1d", "99999999999999999999h", "9999999999h"] {
+        assert_eq!(read("7d"), Some(604_800_000));
+        for nonsense in ["", "m", "-1s", "1.5s", "1w", "99999999999999999999h", "9999999999h"] {
             assert_eq!(read(nonsense), None, "{nonsense}");
         }
     }

@@ -50,7 +50,8 @@ impl App {
             outbox_relay::grant(&mut *pool.get().await?, role).await?;
         }
         let relay = RelayConfig::new(GROUP, config.database.url.clone(), &config.kafka.bootstrap);
-        let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
+        let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
+        let relay = Relay::to_kafka(relay);
         let nudge = relay.nudge();
         let mails = Worker::new("mail", Deliveries::new(pool.clone(), sender, move || nudge.nudge()), MAILS_AT_ONCE);
         let reactions = Arc::new(NotificationReactions::new(templates, mails.nudge()));

@@ -52,6 +52,8 @@ pub struct Config {
     pub relay: outbox_relay::Mode,
     /// Whom to grant what a relay worker needs of the outbox.
     pub relay_role: Option<String>,
+    /// How long published rows are kept.
+    pub relay_archive: Option<outbox_relay::Archive>,
     /// How mails leave.
     pub mail_transport: Transport,
     /// Who they come from.
@@ -67,6 +69,7 @@ impl Config {
         let telemetry = TelemetryConfig::read(reader);
         let relay = reader.read(&outbox_relay::vars::RELAY);
         let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
+        let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
         let mail_transport = mail_transport(reader);
         let mail_from = reader.read(&vars::MAIL_FROM);
         Some(Self {
@@ -76,6 +79,7 @@ impl Config {
             telemetry: telemetry?,
             relay: relay?,
             relay_role: relay_role?,
+            relay_archive: relay_archive?,
             mail_transport: mail_transport?,
             mail_from: mail_from?,
         })

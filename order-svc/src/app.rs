@@ -48,7 +48,8 @@ impl App {
             outbox_relay::grant(&mut *pool.get().await?, role).await?;
         }
         let relay = RelayConfig::new(NAME, config.database.url.clone(), &config.kafka.bootstrap);
-        let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
+        let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
+        let relay = Relay::to_kafka(relay);
         let reactions = Arc::new(OrderReactions::new(relay.nudge()));
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);

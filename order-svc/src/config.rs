@@ -44,6 +44,8 @@ pub struct Config {
     pub relay: Mode,
     /// Whom to grant what a relay worker needs of the outbox.
     pub relay_role: Option<String>,
+    /// How long published rows are kept.
+    pub relay_archive: Option<outbox_relay::Archive>,
     /// How long an order may stay pending.
     pub order_deadline: Duration,
 }
@@ -57,6 +59,7 @@ impl Config {
         let telemetry = TelemetryConfig::read(reader);
         let relay = reader.read(&outbox_relay::vars::RELAY);
         let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
+        let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
         let order_deadline = order_deadline(reader);
         Some(Self {
             http: http?,
@@ -65,6 +68,7 @@ impl Config {
             telemetry: telemetry?,
             relay: relay?,
             relay_role: relay_role?,
+            relay_archive: relay_archive?,
             order_deadline: order_deadline?,
         })
     }

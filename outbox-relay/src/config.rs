@@ -6,6 +6,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use service_kit::config::{Reader, Var};
 
+use crate::archive::Archive;
+
 /// Variables that a service with an outbox, and the worker, read.
 pub mod vars {
     use super::Var;
@@ -41,6 +43,14 @@ pub mod vars {
         expected: "an address and a port",
         example: "127.0.0.1:9464",
         default: Some("127.0.0.1:9464"),
+    };
+    /// What is kept.
+    pub static OUTBOX_RELAY_ARCHIVE: Var = Var {
+        name: "OUTBOX_RELAY_ARCHIVE",
+        what: "How long published rows stay in outbox_archive, from where outbox-relay republish sends them again.",
+        expected: "a duration from 1m to 3650d; published rows are deleted when it is not set",
+        example: "7d",
+        default: None,
     };
     /// Where a row's trace context is.
     pub static OUTBOX_RELAY_TRACE_HEADER: Var = Var {
@@ -94,6 +104,8 @@ pub struct RelayConfig {
     /// The header that carries a row's W3C trace context, where rows have one. The record then gets a plain
     /// `traceparent` of the same trace, with a span of its own.
     pub trace_header: Option<String>,
+    /// How long published rows are kept; not at all when there is none.
+    pub archive: Option<Archive>,
     /// How much is read at once.
     pub batch: Bound,
     /// How much is with the publisher and not acknowledged.
@@ -130,6 +142,7 @@ impl RelayConfig {
             bootstrap: bootstrap.into(),
             mode: Mode::Embedded,
             trace_header: None,
+            archive: None,
             batch: Bound { rows: 2_000, bytes: 4 << 20 },
             in_flight: Bound { rows: 10_000, bytes: 16 << 20 },
             idle: Duration::from_millis(250),
@@ -145,6 +158,13 @@ impl RelayConfig {
     #[must_use]
     pub const fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// Says how long published rows are kept; none: they are deleted.
+    #[must_use]
+    pub const fn archive(mut self, archive: Option<Archive>) -> Self {
+        self.archive = archive;
         self
     }
 

@@ -51,6 +51,8 @@ impl<'a, P: Publisher> Lead<'a, P> {
     pub async fn until(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         self.state.send_replace(State::Leading);
         self.publisher.warm_up();
+        // Before the first row is retired: there must be a partition to keep it in.
+        self.term.tend_archive().await?;
         while !stop.is_cancelled() {
             // In a long drain there are always reports, and nothing is ever waited for.
             if self.upkeep.tick().now_or_never().is_some() {
@@ -118,6 +120,7 @@ impl<'a, P: Publisher> Lead<'a, P> {
 
     /// The upkeep: gauges, what is asked for parked rows, a broker that says nothing.
     async fn look_after(&mut self) -> QueryResult<()> {
+        self.term.tend_archive().await?;
         self.asked = self.term.gauge().await?;
         if self.term.waiting() > self.config.silence {
             self.tell(State::Outage(self.term.silent()));

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod append;
+mod archive;
 pub mod cli;
 mod config;
 mod control;
+mod dress;
 mod gauges;
 mod head;
 mod headers;
@@ -19,6 +21,7 @@ mod term;
 pub mod worker;
 
 pub use append::{AppendError, DEFAULT_TOPIC_BYTES, NewRow, append, append_all, append_all_within};
+pub use archive::Archive;
 pub use config::{Bound, Mode, RelayConfig, vars};
 pub use kafka::KafkaPublisher;
 pub use nudge::Nudge;
@@ -29,5 +32,5 @@ pub use worker::run;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-/// The tables `outbox` and `outbox_parked`. Every database whose rows are relayed has them.
+/// The tables `outbox`, `outbox_parked` and `outbox_archive`. Every database whose rows are relayed has them.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");

@@ -203,6 +203,7 @@ async fn working_connection(config: &RelayConfig) -> anyhow::Result<diesel_async
 }
 
 async fn once(term: &mut Term<'_>, publisher: &mut impl Publisher) -> anyhow::Result<Option<Outage>> {
+    term.tend_archive().await?;
     if let Some(outage) = term.tend_parked(publisher).await? {
         return Ok(Some(outage));
     }

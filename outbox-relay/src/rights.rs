@@ -53,7 +53,8 @@ pub(crate) async fn not_yet(conn: &mut AsyncPgConnection) -> QueryResult<Option<
             OUTBOX_RELAY_ROLE.name
         )
     } else {
-        "the tables outbox and outbox_parked are not there: the service that owns the database makes them when it starts"
+        "the tables outbox, outbox_parked and outbox_archive are not all there: the service that owns the database makes \
+         them when it starts"
             .to_owned()
     }))
 }

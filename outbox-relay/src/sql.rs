@@ -31,6 +31,10 @@ macro_rules! statement {
     };
 }
 
+mod archive;
+
+pub(crate) use archive::{ArchiveParked, ArchiveRows, TendArchive};
+
 /// A row as the relay reads it: id, topic, key, headers, payload, whether its key is parked, and the bytes of this row
 /// and those read before it.
 pub(crate) type ReadRow = (i64, String, String, Headers, Vec<u8>, bool, i64);
@@ -172,6 +176,8 @@ statement! {
     Lacking { role: Option<String> } -> Array<Text> =>
     "with outbox as (
         select to_regclass('outbox') as rows, to_regclass('outbox_parked') as parked,
+            to_regclass('outbox_archive') as archive, to_regclass('outbox_archive_state') as state,
+            to_regprocedure('outbox_archive_tend(bigint)') as tend,
             case when to_regclass('outbox') is not null then
                 pg_get_serial_sequence('outbox', 'id')::regclass end as ids,
             (select nspname from pg_namespace n join pg_class c on c.relnamespace = n.oid
@@ -188,14 +194,19 @@ statement! {
         (7, 'delete on outbox_parked', has_table_privilege(role, parked, 'delete')),
         (8, 'update (asked, reason) on outbox_parked',
             has_column_privilege(role, parked, 'asked', 'update')
-            and has_column_privilege(role, parked, 'reason', 'update'))
+            and has_column_privilege(role, parked, 'reason', 'update')),
+        (9, 'select on outbox_archive', has_table_privilege(role, archive, 'select')),
+        (10, 'insert on outbox_archive', has_table_privilege(role, archive, 'insert')),
+        (11, 'select on outbox_archive_state', has_table_privilege(role, state, 'select')),
+        (12, 'execute on function outbox_archive_tend(bigint)', has_function_privilege(role, tend, 'execute'))
     ) as needed (place, \"grant\", held) where held is not true"
 }
 
 statement! {
     /// Whether the outbox is there, and who the session is.
     WhereAmI {} -> (Bool, Text) =>
-    "select to_regclass('outbox') is not null and to_regclass('outbox_parked') is not null, current_user::text"
+    "select to_regclass('outbox') is not null and to_regclass('outbox_parked') is not null
+        and to_regclass('outbox_archive') is not null, current_user::text"
 }
 
 statement! {

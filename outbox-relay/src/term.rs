@@ -1,15 +1,16 @@
 //! One term of leadership: from taking the lock to losing it or giving it up.
 
 mod alone;
+mod archive;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use diesel::result::QueryResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use service_kit::trace;
 
 use crate::config::RelayConfig;
+use crate::dress::dressed;
 use crate::gauges::Meters;
 use crate::head::Head;
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
@@ -32,6 +33,8 @@ pub(crate) struct Term<'a> {
     in_flight_bytes: usize,
     /// Rows that the broker refused in the company of others: to be tried one at a time.
     suspects: BTreeSet<i64>,
+    /// When the archive was last looked after.
+    archive_tended: Option<Instant>,
     pub meters: Meters,
 }
 
@@ -58,6 +61,7 @@ impl<'a> Term<'a> {
             in_flight: HashMap::new(),
             in_flight_bytes: 0,
             suspects: BTreeSet::new(),
+            archive_tended: None,
             meters: Meters::new(&config.name),
         }
     }
@@ -154,16 +158,8 @@ impl<'a> Term<'a> {
         }
     }
 
-    /// The row as it goes out, with the plain `traceparent` that tracing of Kafka clients looks for.
-    fn dressed(&self, (id, topic, key, headers, payload, _, _): ReadRow) -> Result<OutboxRow, Failure> {
-        let unreadable = || Failure::Refused("its headers are not pairs of texts".to_owned());
-        let mut headers = headers.0.ok_or_else(unreadable)?;
-        let named = |name: &String| headers.iter().find(|header| header.0 == *name);
-        if let Some((_, context)) = self.config.trace_header.as_ref().and_then(named) {
-            let child = trace::child_of(Some(context));
-            headers.push(("traceparent".to_owned(), child));
-        }
-        Ok(OutboxRow { id, topic, key, headers, payload })
+    fn dressed(&self, row: ReadRow) -> Result<OutboxRow, Failure> {
+        dressed(row, self.config.trace_header.as_deref())
     }
 
     /// Asks who may still fill a gap: in a statement later than the read that found it.
@@ -231,7 +227,11 @@ impl<'a> Term<'a> {
             self.meters.took(since.elapsed());
         }
         self.meters.published(ids.len());
-        sql::DeleteRows { ids }.execute(&mut self.conn).await?;
+        if self.config.archive.is_some() {
+            sql::ArchiveRows { ids }.execute(&mut self.conn).await?;
+        } else {
+            sql::DeleteRows { ids }.execute(&mut self.conn).await?;
+        }
         Ok(())
     }
 

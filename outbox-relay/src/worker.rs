@@ -10,6 +10,7 @@ use service_kit::{pool, shutdown, telemetry};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::Archive;
 use crate::config::{RelayConfig, vars};
 use crate::kafka::KafkaPublisher;
 use crate::relay::Relay;
@@ -25,6 +26,8 @@ pub struct Config {
     pub metrics_addr: SocketAddr,
     /// The header of a row that carries its trace context.
     pub trace_header: String,
+    /// How long published rows are kept.
+    pub archive: Option<Archive>,
     /// Log.
     pub telemetry: TelemetryConfig,
 }
@@ -36,12 +39,14 @@ impl Config {
         let bootstrap = service_kit::config::KafkaConfig::read(reader).map(|kafka| kafka.bootstrap);
         let metrics_addr = reader.read(&vars::METRICS_ADDR);
         let trace_header = reader.read(&vars::OUTBOX_RELAY_TRACE_HEADER);
+        let archive = reader.optional(&vars::OUTBOX_RELAY_ARCHIVE);
         let telemetry = TelemetryConfig::read(reader);
         Some(Self {
             databases: databases?,
             bootstrap: bootstrap?,
             metrics_addr: metrics_addr?,
             trace_header: trace_header?,
+            archive: archive?,
             telemetry: telemetry?,
         })
     }
@@ -98,8 +103,8 @@ impl Worker {
     /// The address can't be bound.
     pub fn build(config: &Config) -> anyhow::Result<Self> {
         let relay = |(name, url): &(String, SecretString)| {
-            let config = RelayConfig::new(name, url.clone(), &config.bootstrap).trace_header(&config.trace_header);
-            Relay::to_kafka(config)
+            let relay = RelayConfig::new(name, url.clone(), &config.bootstrap).archive(config.archive);
+            Relay::to_kafka(relay.trace_header(&config.trace_header))
         };
         let relays: Vec<_> = config.databases.iter().map(relay).collect();
         let health: Vec<_> = relays.iter().map(Relay::health).collect();

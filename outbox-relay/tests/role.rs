@@ -92,6 +92,28 @@ async fn a_role_with_what_is_granted_publishes_parks_retries_and_discards_in_one
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_role_with_what_is_granted_keeps_what_it_publishes_and_lets_what_is_over_go() {
+    let (db, topic) = (used_database().await, topic(&[]).await);
+    let old = "create table old partition of outbox_archive for values from ('2020-01-01') to ('2020-01-02')";
+    db.conn().await.batch_execute(old).await.unwrap();
+    let (role, url) = new_role(&db).await;
+    grant(&mut *db.conn().await, &role).await.unwrap();
+    let mut config = relay_to_tests_kafka(&db).archive("7d".parse().ok());
+    config.database_url = SecretString::from(url.clone());
+    commit(&db, vec![row(&topic, "k", 1)]).await;
+    let mut relay = Relay::to_kafka(config);
+    assert!(matches!(relay.run_once().await.unwrap(), outbox_relay::BatchOutcome::Done { published: 1, .. }));
+    assert_eq!(count(&db, "outbox_archive").await, 1);
+    assert!(holds(&db, "to_regclass('old') is null").await);
+
+    let mut conn = pool::connect(&url).await.unwrap();
+    let in_the_way = "create temp table outbox_archive_state (one bool, kept interval, whole_since timestamptz)";
+    conn.batch_execute(in_the_way).await.unwrap();
+    conn.batch_execute("select outbox_archive_tend(null)").await.unwrap();
+    assert!(holds(&db, "(select whole_since is null from outbox_archive_state)").await, "the owner's table was meant");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_the_relays_work_is_refused_to_its_role() {
     let db = used_database().await;
     db.conn().await.batch_execute("create table customers (name text)").await.unwrap();
@@ -108,6 +130,9 @@ async fn what_is_not_the_relays_work_is_refused_to_its_role() {
         "select nextval('outbox_id_seq')",
         "update outbox_parked set payload = ''",
         "truncate outbox",
+        "delete from outbox_archive",
+        "update outbox_archive set payload = ''",
+        "update outbox_archive_state set whole_since = '2020-01-01'",
     ] {
         assert!(refused(&mut conn, statement).await, "{statement}");
     }
@@ -126,7 +151,7 @@ async fn a_worker_waits_for_tables_and_rights_that_are_not_there_yet_and_goes_on
         .spawn()
         .unwrap();
     let mut log = BufReader::new(worker.stderr.take().unwrap()).lines();
-    says(&mut log, "the tables outbox and outbox_parked are not there").await;
+    says(&mut log, "the tables outbox, outbox_parked and outbox_archive are not all there").await;
     service_kit::migrate::migrate(&SecretString::from(db.url.clone()), &[outbox_relay::MIGRATIONS]).await.unwrap();
     commit(&db, vec![row(&topic, "k", 1)]).await;
     says(&mut log, "lacks select on outbox, delete on outbox, select on sequence outbox_id_seq, ").await;

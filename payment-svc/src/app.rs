@@ -50,7 +50,8 @@ impl App {
             outbox_relay::grant(&mut *pool.get().await?, role).await?;
         }
         let relay = RelayConfig::new(NAME, config.database.url.clone(), &config.kafka.bootstrap);
-        let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
+        let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
+        let relay = Relay::to_kafka(relay);
         let (nudge, gateway) = (relay.nudge(), Arc::new(Stripe::new(config.gateway)?));
         let calls = GatewayCalls::new(pool.clone(), gateway, move || nudge.nudge());
         let worker = Worker::new("gateway", calls, CALLS_AT_ONCE);

@@ -66,6 +66,8 @@ pub struct Config {
     pub relay: Mode,
     /// Whom to grant what a relay worker needs of the outbox.
     pub relay_role: Option<String>,
+    /// How long published rows are kept.
+    pub relay_archive: Option<outbox_relay::Archive>,
     /// Where the money is.
     pub gateway: StripeConfig,
     /// How long after goods are held their payment may still be authorised.
@@ -81,6 +83,7 @@ impl Config {
         let telemetry = TelemetryConfig::read(reader);
         let relay = reader.read(&outbox_relay::vars::RELAY);
         let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
+        let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
         let gateway = read_gateway(reader);
         let day = Duration::from_secs(24 * 60 * 60);
         let deadline = within(reader, &PAYMENT_DEADLINE, Duration::from_secs(1)..=day);
@@ -91,6 +94,7 @@ impl Config {
             telemetry: telemetry?,
             relay: relay?,
             relay_role: relay_role?,
+            relay_archive: relay_archive?,
             gateway: gateway?,
             deadline: deadline?,
         })

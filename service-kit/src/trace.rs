@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use rand::RngExt;
+use uuid::Uuid;
 
 tokio::task_local! {
     static CURRENT: String;
@@ -25,6 +26,17 @@ pub fn child_of(parent: Option<&str>) -> String {
     match parent.and_then(parts) {
         Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}"),
         None => format!("00-{:032x}-{span:016x}-01", rand::rng().random_range(1..=u128::MAX)),
+    }
+}
+
+/// A `traceparent` as [`child_of`] makes one, whose span is always the same for one `parent` and `what`: what is sent
+/// twice is the same both times.
+pub fn same_child_of(parent: &str, what: &str) -> String {
+    let name = format!("{parent} {what}");
+    let (span, _) = Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).as_u64_pair();
+    match parts(parent) {
+        Some((trace, flags)) => format!("00-{trace}-{:016x}-{flags}", span.max(1)),
+        None => child_of(None),
     }
 }
 
@@ -57,6 +69,14 @@ mod tests {
         assert!(child.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
         assert!(child.ends_with("-01"));
         assert_ne!(child, PARENT);
+    }
+
+    #[test]
+    fn what_is_sent_twice_has_the_same_span_both_times() {
+        let child = same_child_of(PARENT, "row 1");
+        assert_eq!(child, same_child_of(PARENT, "row 1"));
+        assert_ne!(child, same_child_of(PARENT, "row 2"));
+        assert!(child.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && parts(&child).is_some());
     }
 
     #[test]

@@ -40,7 +40,8 @@ impl App {
             outbox_relay::grant(&mut *pool.get().await?, role).await?;
         }
         let relay = RelayConfig::new(NAME, config.database.url.clone(), &config.kafka.bootstrap);
-        let relay = Relay::to_kafka(relay.mode(config.relay).trace_header(header::TRACEPARENT));
+        let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
+        let relay = Relay::to_kafka(relay);
         let nudge = relay.nudge();
         let reactions = StockReactions { reservation_ttl: config.reservation_ttl, nudge: nudge.clone() };
         let heard = ConsumerConfig::new(GROUP, &config.kafka);

@@ -43,6 +43,8 @@ pub struct Config {
     pub relay: outbox_relay::Mode,
     /// Whom to grant what a relay worker needs of the outbox.
     pub relay_role: Option<String>,
+    /// How long published rows are kept.
+    pub relay_archive: Option<outbox_relay::Archive>,
     /// How long goods are held.
     pub reservation_ttl: Duration,
 }
@@ -56,6 +58,7 @@ impl Config {
         let telemetry = TelemetryConfig::read(reader);
         let relay = reader.read(&outbox_relay::vars::RELAY);
         let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
+        let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
         let reservation_ttl = reservation_ttl(reader);
         Some(Self {
             http: http?,
@@ -64,6 +67,7 @@ impl Config {
             telemetry: telemetry?,
             relay: relay?,
             relay_role: relay_role?,
+            relay_archive: relay_archive?,
             reservation_ttl: reservation_ttl?,
         })
     }

@@ -58,7 +58,7 @@ impl Term<'_> {
             let id = row.0;
             match self.publish_alone(row, publisher).await {
                 Ok(()) => {
-                    sql::DeleteParked { id }.execute(&mut self.conn).await?;
+                    self.retire_parked(id).await?;
                     self.meters.published(1);
                 }
                 Err(Failure::Outage(why)) => return Ok(Some(why)),

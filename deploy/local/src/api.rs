@@ -54,9 +54,9 @@ impl Wish<'_> {
 }
 
 impl Api {
-    /// By service name, where each answers.
-    pub fn new(urls: BTreeMap<String, String>) -> anyhow::Result<Self> {
-        let client = Client::builder().timeout(Duration::from_secs(15)).build()?;
+    /// By service name, where each answers; and how long a request may take.
+    pub fn new(urls: BTreeMap<String, String>, within: Duration) -> anyhow::Result<Self> {
+        let client = Client::builder().timeout(within).build()?;
         Ok(Self { client, urls })
     }
 

@@ -21,6 +21,9 @@ const PAUSED: Duration = Duration::from_millis(2);
 /// So many records are read before the lanes are looked after again.
 const BURST: usize = 64;
 
+/// An outage repeats itself many times a second, which would bury everything else in the log.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
+
 /// How long leaving the group may take; more than the lanes get to finish their batches.
 const LEAVE: Duration = Duration::from_secs(12);
 
@@ -47,7 +50,12 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(error = %error, "Kafka: {reason}");
+        // said ten times a second while no broker is there; each connection that fails is told beside it, sparingly
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            tracing::debug!(error = %error, "Kafka: {reason}");
+        } else {
+            tracing::warn!(error = %error, "Kafka: {reason}");
+        }
     }
 }
 
@@ -110,6 +118,7 @@ fn read(
     handle: &ConsumerHandle,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let mut told: Option<Instant> = None;
     while !stop.is_cancelled() {
         handle.note_poll();
         handle.note_dead_lanes(lanes.dead());
@@ -129,7 +138,10 @@ fn read(
                     tracing::debug!(error = %error, "a topic is not there"); // the watch tells
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(error = %error, "reading from Kafka failed; librdkafka goes on trying")
+                    if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                        tracing::warn!(error = %error, "reading from Kafka failed; librdkafka goes on trying");
+                        told = Some(Instant::now());
+                    }
                 }
             }
             wait = Duration::ZERO;

@@ -26,6 +26,8 @@ use crate::{
 
 /// A debug build on a busy machine, with data to recover.
 const OPEN_WITHIN: Duration = Duration::from_secs(120);
+/// Of any request.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 /// What the issue allows for draining, and a little for the process to go.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
@@ -187,7 +189,7 @@ impl Shop {
             bail!("addresses.json is an earlier run's");
         }
         let urls = addresses.services.into_iter().map(|(name, address)| (name, address.url)).collect();
-        let api = Api::new(urls)?;
+        let api = Api::new(urls, ANSWERS_WITHIN)?;
         for service in Service::ALL.into_iter().filter(|service| !self.is_left_out(*service)) {
             api.must_be_ready(service).await?;
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -54,7 +54,7 @@ async fn place(api: &Api, plan: Plan, quantity: u32) -> anyhow::Result<String> {
     };
     let mut patience = Patience::new("placing an order");
     loop {
-        match answered(api.post_order(&wish, &key).await)? {
+        match answered(api.post_order(&wish, &key).await).context("placing an order")? {
             Ok(order) => return text(&order, "id"),
             Err(why) => patience.again(why).await?,
         }
@@ -83,7 +83,7 @@ async fn step(api: &Api, shipment: &str, step: &str, body: &Value, then: &[&str]
     let mut patience = Patience::new("moving a parcel");
     loop {
         let answer = api.ask(Method::POST, Service::StockSvc, &format!("{path}/{step}"), Some(body)).await;
-        match answered(answer)? {
+        match answered(answer).with_context(|| format!("{step} of {path}"))? {
             Ok(_) => return Ok(()),
             Err(why) => {
                 let shown = surely(api, Method::GET, Service::StockSvc, &path, None).await?;
@@ -123,7 +123,9 @@ async fn surely(
 ) -> anyhow::Result<Value> {
     let mut patience = Patience::new(path);
     loop {
-        match answered(api.ask(method.clone(), service, path, body).await)? {
+        match answered(api.ask(method.clone(), service, path, body).await)
+            .with_context(|| format!("{method} {path}"))?
+        {
             Ok(value) => return Ok(value),
             Err(why) => patience.again(why).await?,
         }
@@ -144,7 +146,8 @@ fn answered(asked: anyhow::Result<(StatusCode, Value)>) -> anyhow::Result<Result
 }
 
 fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS)
+    const PASSING: [StatusCode; 3] = [StatusCode::CONFLICT, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+    status.is_server_error() || PASSING.contains(&status)
 }
 
 /// Waits longer from one try to the next, and gives up in the end.

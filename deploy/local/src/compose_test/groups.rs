@@ -15,21 +15,30 @@ use super::{shell::a_moment, stack::KAFKA};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Waits until every group has so many members that all have partitions; returns how many each member has, by group.
+/// How many partitions each member has, by group.
+pub(super) type Shares = BTreeMap<&'static str, Vec<usize>>;
+
+/// Waits until every group has so many members that all have partitions, in sum as many as they had `before`; returns the
+/// shares.
 ///
 /// # Errors
 /// They haven't in time.
 pub(super) async fn shared_by(
     groups: &'static [&'static str],
     members: usize,
+    before: Option<&Shares>,
     within: Duration,
-) -> anyhow::Result<BTreeMap<&'static str, Vec<usize>>> {
+) -> anyhow::Result<Shares> {
     let until = Instant::now() + within;
     loop {
         let found = tokio::task::spawn_blocking(move || partitions_of(groups)).await?;
-        let fits = |shares: &Vec<usize>| shares.len() == members && shares.iter().all(|share| *share > 0);
+        let sum = |shares: &Vec<usize>| shares.iter().sum::<usize>();
+        let fits = |(group, shares): (&&str, &Vec<usize>)| {
+            let all = before.and_then(|before| before.get(group)).is_none_or(|before| sum(before) == sum(shares));
+            all && shares.len() == members && shares.iter().all(|share| *share > 0)
+        };
         match found {
-            Ok(found) if found.values().all(fits) => return Ok(found),
+            Ok(found) if found.iter().all(fits) => return Ok(found),
             last if Instant::now() >= until => {
                 bail!("expected {members} members with partitions in each group after {} s: {last:?}", within.as_secs())
             }
@@ -38,7 +47,7 @@ pub(super) async fn shared_by(
     }
 }
 
-fn partitions_of(groups: &[&'static str]) -> anyhow::Result<BTreeMap<&'static str, Vec<usize>>> {
+fn partitions_of(groups: &[&'static str]) -> anyhow::Result<Shares> {
     let client = client("quadrille-compose-test")?;
     let mut found = BTreeMap::new();
     for name in groups {

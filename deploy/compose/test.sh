@@ -37,5 +37,7 @@ deploy/compose/stand-ins.sh >"$work/images.env"
 # shellcheck source=/dev/null
 . "$work/images.env"
 docker compose config --quiet
+# With its progress: the first build takes minutes. `up --build` in the scenario then finds every layer in the cache.
+docker compose build order-svc
 cargo build --quiet -p quadrille --bin quadrille-compose-test
 exec target/debug/quadrille-compose-test "$@"

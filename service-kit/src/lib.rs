@@ -10,6 +10,7 @@ pub mod http;
 pub mod migrate;
 pub mod outside;
 pub mod pool;
+pub mod progress;
 pub mod retry;
 mod schema;
 pub mod shutdown;

@@ -1,6 +1,7 @@
 //! Catalogue, stock levels, reservations, shipments and tracking.
 
 pub mod app;
+pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod domain;

@@ -5,6 +5,7 @@ mod add_product;
 mod adjust_stock;
 mod change_product;
 mod move_shipment;
+mod reannounce;
 mod withdraw_product;
 
 pub use add_category::add_category;
@@ -12,6 +13,7 @@ pub use add_product::add_product;
 pub use adjust_stock::adjust_stock;
 pub use change_product::{NewDetails, change_product};
 pub use move_shipment::{Step, move_shipment};
+pub use reannounce::{Announced, reannounce};
 pub use withdraw_product::withdraw_product;
 
 use diesel::result::Error as DieselError;

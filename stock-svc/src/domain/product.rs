@@ -63,6 +63,14 @@ impl Product {
         (product, Some(event))
     }
 
+    /// What is announced of it as it is, to whoever may have missed it.
+    pub fn as_it_is(&self) -> Event {
+        match self.status {
+            ProductStatus::Active => ProductChanged(self.told()).into(),
+            ProductStatus::Withdrawn => ProductWithdrawn(self.told()).into(),
+        }
+    }
+
     /// What others are told of it: the whole state, since the topic is compacted.
     fn told(&self) -> ProductState {
         ProductState {

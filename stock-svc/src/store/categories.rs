@@ -1,5 +1,7 @@
 //! Categories of the catalogue.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use shared_events::LineText;
@@ -41,6 +43,19 @@ pub async fn insert(conn: &mut AsyncPgConnection, category: &Category) -> QueryR
 pub async fn name(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<LineText>> {
     let name: Option<String> = categories::table.find(id).select(categories::name).first(conn).await.optional()?;
     name.as_deref().map(parsed).transpose()
+}
+
+/// The names of these categories.
+///
+/// # Errors
+/// What the database says.
+pub async fn names(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, LineText>> {
+    let named: Vec<(Uuid, String)> = categories::table
+        .filter(categories::id.eq_any(ids))
+        .select((categories::id, categories::name))
+        .load(conn)
+        .await?;
+    named.into_iter().map(|(id, name)| Ok((id, parsed(&name)?))).collect()
 }
 
 /// At most `limit` categories, oldest first.

@@ -138,6 +138,56 @@ pub async fn keep_and_announce(
     outbox_relay::append_all(conn, rows).await
 }
 
+/// Locks the rows of at most `limit` products after a SKU, in the order of SKUs.
+///
+/// # Errors
+/// What the database says.
+pub async fn lock_after(conn: &mut AsyncPgConnection, after: Option<&Sku>, limit: i64) -> QueryResult<Vec<Root>> {
+    let rows: Vec<(Row, DateTime<Utc>)> = products::table
+        .filter(products::sku.gt(after.map_or("", Sku::as_str)))
+        .select((Row::as_select(), diesel::dsl::now.into_sql::<Timestamptz>()))
+        .order(products::sku)
+        .limit(limit)
+        .for_update()
+        .load(conn)
+        .await?;
+    let ids: Vec<Uuid> = rows.iter().filter_map(|(row, _)| row.category_id).collect();
+    let names = super::categories::names(conn, &ids).await?;
+    let root = |(row, now): (Row, DateTime<Utc>)| {
+        let said = row.products_said;
+        let category = row.category_id.and_then(|id| Some((id, names.get(&id)?.clone())));
+        Ok(Root { product: read(row, category)?, now, said })
+    };
+    rows.into_iter().map(root).collect()
+}
+
+/// Counts up what was said of these products, and announces each as it is.
+///
+/// # Errors
+/// What the database says.
+pub async fn announce_again(conn: &mut AsyncPgConnection, roots: Vec<Root>) -> Result<(), AppendError> {
+    let (mut rows, mut skus) = (Vec::with_capacity(roots.len()), Vec::with_capacity(roots.len()));
+    for mut root in roots {
+        let (at, event) = (root.now, root.product.as_it_is());
+        rows.extend(outbox::rows(&mut root, at, &[event], None)?);
+        skus.push(String::from(root.product.sku));
+    }
+    diesel::update(products::table.filter(products::sku.eq_any(skus)))
+        .set(products::products_said.eq(products::products_said + 1))
+        .execute(conn)
+        .await?;
+    outbox_relay::append_all(conn, rows).await
+}
+
+/// How many products there are, withdrawn ones included.
+///
+/// # Errors
+/// What the database says.
+pub async fn count(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
+    let count: i64 = products::table.count().get_result(conn).await?;
+    Ok(count.unsigned_abs())
+}
+
 /// What a list is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {

@@ -8,10 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 use service_kit::config::Reader;
 use service_kit::pool;
 
-use crate::{parked, worker};
+use crate::{parked, republish, worker};
 
 const USAGE: &str = "usage:
   outbox-relay                                 publish the databases of OUTBOX_RELAY_DATABASES, or stand by
+  outbox-relay republish --topic TOPIC [...]   send what was published again, from the archive
   outbox-relay parked list                     rows that were refused, and those that wait behind them
   outbox-relay parked retry DATABASE TOPIC KEY publish a key's parked rows, in order
   outbox-relay parked discard DATABASE ID      drop one parked row for good and go on with those behind it
@@ -28,6 +29,7 @@ pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<(
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         [] => worker::run().await,
+        ["republish", rest @ ..] => republish::command::run(rest, out).await,
         ["parked", "list"] => list(out).await,
         ["parked", "retry", database, topic, key] => {
             let rows = parked::retry(&mut connect(database).await?, topic, key).await?;

@@ -35,6 +35,9 @@ impl Control {
         let mut conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's session")?;
         // It is idle for long, on purpose.
         answered(conn.batch_execute("set idle_session_timeout = 0")).await?;
+        // Whoever asks who leads shall be told, unless the URL has a name already.
+        let name = format!("outbox-relay {}", config.name);
+        answered(sql::NameSession { name }.execute(&mut conn)).await?;
         Ok(Self { conn })
     }
 
@@ -46,6 +49,11 @@ impl Control {
     /// Tries once to lead.
     pub async fn try_lead(&mut self) -> QueryResult<bool> {
         answered(sql::TryLead { lock: LOCK }.get_result(&mut self.conn)).await
+    }
+
+    /// Who leads, as far as PostgreSQL tells this session's role; none when nobody does any more.
+    pub async fn who_leads(&mut self) -> QueryResult<Option<String>> {
+        Ok(answered(sql::WhoLeads { lock: LOCK }.load(&mut self.conn)).await?.pop())
     }
 
     /// Passes nudges on until it leads: `true`. `false` when it was told to stop. With [`Mode::External`] it never

@@ -11,6 +11,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
+use crate::questions::Questions;
 
 /// How many reports are fetched at once.
 const REPORTS: usize = 10_000;
@@ -99,6 +100,11 @@ impl KafkaPublisher {
     pub fn with(mut self, setting: &str, value: &str) -> Self {
         self.config.set(setting, value);
         self
+    }
+
+    /// Asks the brokers about topics, over the same way.
+    pub(crate) fn questions(&self) -> anyhow::Result<Questions> {
+        Questions::new(&self.config)
     }
 
     fn start(&mut self) -> Result<&Running, KafkaError> {

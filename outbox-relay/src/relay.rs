@@ -195,7 +195,7 @@ impl<P: Publisher> Relay<P> {
 
 /// The relay's own connection for reading and deleting. Its plans shall go by the index however few or many rows
 /// PostgreSQL believes in.
-async fn working_connection(config: &RelayConfig) -> anyhow::Result<diesel_async::AsyncPgConnection> {
+pub(crate) async fn working_connection(config: &RelayConfig) -> anyhow::Result<diesel_async::AsyncPgConnection> {
     let mut conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's connection")?;
     let settings = "set enable_seqscan = off; set enable_bitmapscan = off; set jit = off; set plan_cache_mode = force_generic_plan";
     diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, settings).await?;

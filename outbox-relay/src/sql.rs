@@ -33,7 +33,9 @@ macro_rules! statement {
 
 mod archive;
 
-pub(crate) use archive::{ArchiveParked, ArchiveRows, TendArchive};
+pub(crate) use archive::{
+    ArchiveParked, ArchiveRows, ArchiveSpans, CountArchived, ReadArchive, TendArchive, WhoLeads, WholeSince,
+};
 
 /// A row as the relay reads it: id, topic, key, headers, payload, whether its key is parked, and the bytes of this row
 /// and those read before it.
@@ -222,6 +224,12 @@ statement! {
 statement! {
     /// Whether this session is the one that relays from now on.
     TryLead { lock: i64 } -> Bool => "select pg_try_advisory_lock(" [lock: BigInt] ")"
+}
+
+statement! {
+    /// Names the session for others, if it has no name.
+    NameSession { name: String } =>
+    "select set_config('application_name', " [name: Text] ", false) where current_setting('application_name') = ''"
 }
 
 statement! {

@@ -248,6 +248,6 @@ impl<'a> Term<'a> {
 }
 
 /// A bound as PostgreSQL takes it.
-fn int(bound: usize) -> i64 {
+pub(crate) fn int(bound: usize) -> i64 {
     i64::try_from(bound).unwrap_or(i64::MAX)
 }

@@ -80,7 +80,7 @@ pub(crate) fn read_databases(reader: &mut Reader) -> Option<Vec<(String, SecretS
 }
 
 /// A database's name is host, port and database: two servers may have databases of one name.
-fn named(url: &str) -> Option<(String, SecretString)> {
+pub(crate) fn named(url: &str) -> Option<(String, SecretString)> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return None;
     }

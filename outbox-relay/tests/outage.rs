@@ -4,8 +4,11 @@ mod support;
 
 use std::time::Duration;
 
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
 use nix::sys::signal::Signal;
-use outbox_relay::{Relay, State};
+use outbox_relay::republish::{Window, send_again};
+use outbox_relay::{BatchOutcome, Bound, Relay, RelayConfig, State};
 use quadrille_servers::{Durability, Kafka, kafka::Options};
 use service_kit::testing::eventually;
 use support::{SOON, commit, config, count, first_appearances, read_at, row, topic_at, used_database};
@@ -43,5 +46,40 @@ async fn rows_wait_while_the_broker_is_away_and_are_published_in_order_when_it_i
         assert!(numbers.is_sorted(), "{numbers:?}");
     }
     assert_eq!(seen.values().map(Vec::len).sum::<usize>(), 6000);
+    node.stop(Duration::from_secs(20)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_again_waits_out_an_outage_and_leaves_nothing_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options =
+        Options { folder: folder.path().join("kafka"), port: None, durability: Durability::Tests, jars: None };
+    let mut node = Kafka::start(&options).await.unwrap();
+    options.port = Some(node.port());
+    let (db, bootstrap) = (used_database().await, node.bootstrap());
+    let (gone, topic) = (topic_at(&bootstrap, &[]).await, topic_at(&bootstrap, &[]).await);
+    commit(&db, (0..3000).map(|number| row(&gone, &format!("k{}", number % 7), number)).collect()).await;
+    let keeping = config(&db, &bootstrap).archive("7d".parse().ok());
+    let mut relay = Relay::to_kafka(keeping.clone());
+    while relay.run_once().await.unwrap() != BatchOutcome::Idle {}
+    // into another topic, so that what is sent again can be told from the first time
+    let moved = format!("update outbox_archive set topic = '{topic}'");
+    sql_query(moved).execute(&mut db.conn().await).await.unwrap();
+
+    let tiny = Bound { rows: 10, bytes: 1 << 20 };
+    let slow = RelayConfig { batch: tiny, in_flight: Bound { rows: 40, ..tiny }, ..keeping };
+    let (window, never) = (Window::whole(&topic), CancellationToken::new());
+    let sending = tokio::spawn(async move { send_again(&slow, &window, &never).await });
+    eventually("some of it is sent", SOON, async || !read_at(&bootstrap, &topic).await.is_empty()).await;
+    node.identity().signal(Signal::SIGKILL);
+    node.wait().await.unwrap();
+    assert!(!sending.is_finished());
+    let node = Kafka::start(&options).await.unwrap();
+    assert_eq!(sending.await.unwrap().unwrap(), 3000);
+    let seen = first_appearances(&read_at(&bootstrap, &topic).await);
+    for numbers in seen.values() {
+        assert!(numbers.is_sorted(), "{numbers:?}");
+    }
+    assert_eq!(seen.values().map(Vec::len).sum::<usize>(), 3000);
     node.stop(Duration::from_secs(20)).await.unwrap();
 }

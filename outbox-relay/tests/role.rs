@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use diesel::sql_query;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use outbox_relay::republish::{Window, send_again};
 use outbox_relay::{Relay, State, grant, parked};
 use secrecy::SecretString;
 use service_kit::pool;
@@ -105,6 +106,11 @@ async fn a_role_with_what_is_granted_keeps_what_it_publishes_and_lets_what_is_ov
     assert!(matches!(relay.run_once().await.unwrap(), outbox_relay::BatchOutcome::Done { published: 1, .. }));
     assert_eq!(count(&db, "outbox_archive").await, 1);
     assert!(holds(&db, "to_regclass('old') is null").await);
+
+    let mut config = relay_to_tests_kafka(&db);
+    config.database_url = SecretString::from(url.clone());
+    let sent = send_again(&config, &Window::whole(&topic), &CancellationToken::new()).await;
+    assert_eq!(sent.unwrap(), 1, "and sends it again");
 
     let mut conn = pool::connect(&url).await.unwrap();
     let in_the_way = "create temp table outbox_archive_state (one bool, kept interval, whole_since timestamptz)";

@@ -1,9 +1,10 @@
 //! The statements about what was published.
 
+use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 
 statement! {
     /// Retires exactly these rows, as [`DeleteRows`](super::DeleteRows) does, and keeps them. Both or neither happen, so
@@ -30,4 +31,56 @@ statement! {
     /// archived.
     TendArchive { seconds: Option<i64> } -> Integer =>
     "select outbox_archive_tend(" [seconds: Nullable<BigInt>] ")"
+}
+
+statement! {
+    /// Since when everything that was published is in the archive.
+    WholeSince {} -> Nullable<Timestamptz> => "select whole_since from outbox_archive_state"
+}
+
+statement! {
+    /// Rows of the archive by topic: how many, of how many keys, and from where to where.
+    ArchiveSpans { topic: Option<String>, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>, after: i64 }
+        -> (Text, BigInt, BigInt, BigInt, BigInt, Timestamptz, Timestamptz) =>
+    "select topic, count(*), count(distinct key), min(id), max(id), min(archived_at), max(archived_at)
+    from outbox_archive where topic = coalesce(" [topic: Nullable<Text>] ", topic) and id > " [after: BigInt] "
+        and archived_at >= coalesce(" [from: Nullable<Timestamptz>] ", '-infinity')
+        and archived_at < coalesce(" [to: Nullable<Timestamptz>] ", 'infinity')
+    group by topic order by topic"
+}
+
+statement! {
+    /// How many rows of a topic the archive has.
+    CountArchived { topic: String, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>, after: i64 } -> BigInt =>
+    "select count(*) from outbox_archive where topic = " [topic: Text] " and id > " [after: BigInt] "
+        and archived_at >= coalesce(" [from: Nullable<Timestamptz>] ", '-infinity')
+        and archived_at < coalesce(" [to: Nullable<Timestamptz>] ", 'infinity')"
+}
+
+statement! {
+    /// The next rows of a topic in id order. A row is returned if the rows before it are within the limit of bytes.
+    ReadArchive {
+        topic: String, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>, after: i64, rows: i64, bytes: i64
+    } -> super::ReadColumns =>
+    "select id, topic, key, headers, payload, false, total::bigint from (
+        select *, sum(bytes) over (order by id rows unbounded preceding) as total from (
+            select id, topic, key, headers, payload,
+                octet_length(payload) + octet_length(headers::text) + octet_length(key) as bytes
+            from outbox_archive where topic = " [topic: Text] " and id > " [after: BigInt] "
+                and archived_at >= coalesce(" [from: Nullable<Timestamptz>] ", '-infinity')
+                and archived_at < coalesce(" [to: Nullable<Timestamptz>] ", 'infinity')
+            order by id limit " [rows: BigInt] "
+        ) as sized
+    ) as summed where total - bytes < " [bytes: BigInt] " order by id"
+}
+
+statement! {
+    /// Who holds an advisory lock in this database, as far as the session may see it.
+    WhoLeads { lock: i64 } -> Text =>
+    "select concat_ws(', ', 'process ' || l.pid, 'application ' || nullif(a.application_name, ''), 'role ' || a.usename,
+        'from ' || host(a.client_addr), 'since ' || date_trunc('second', a.backend_start))
+    from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and (l.classid::bigint << 32) | l.objid::bigint = " [lock: BigInt] "
+        and l.database = (select oid from pg_database where datname = current_database())"
 }

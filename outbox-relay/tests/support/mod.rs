@@ -109,11 +109,12 @@ pub fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
 }
 
 /// A record as an independent client finds it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     pub key: String,
     pub number: usize,
     pub headers: Vec<(String, String)>,
+    pub payload: Vec<u8>,
 }
 
 /// Everything in the topic now.
@@ -158,7 +159,7 @@ fn found_in(message: &impl Message) -> Found {
         .map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect())
         .unwrap_or_default();
     let number = headers.iter().find(|header| header.0 == "n").unwrap().1.parse().unwrap();
-    Found { key: text(message.key()), number, headers }
+    Found { key: text(message.key()), number, headers, payload: message.payload().unwrap().to_vec() }
 }
 
 /// The numbers of each key in the order of their first appearance: what a consumer that drops duplicates sees.

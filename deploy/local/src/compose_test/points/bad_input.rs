@@ -50,15 +50,13 @@ pub(in crate::compose_test) async fn variables(stack: &Stack) -> anyhow::Result<
             one_off(&stack, wrong.service, wrong.set, wrong.says).await.with_context(|| shown(wrong))
         });
     }
-    let mut longest = String::new();
+    let mut lines = Vec::new();
     while let Some(line) = trying.join_next().await {
-        let line = line??;
-        if line.len() > longest.len() {
-            longest = line;
-        }
+        lines.push(line??);
     }
+    let example = lines.iter().min_by_key(|line| line.len()).context("nothing was tried")?;
     Ok(format!(
-        "{} wrong or missing variables: each ended its container with one line that names it, such as \"{longest}\"",
+        "{} wrong or missing variables: each ended its container with one line that names it, such as \"{example}\"",
         WRONG.len()
     ))
 }

@@ -40,7 +40,7 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<St
             );
             waited += 1;
         }
-        ensure!(!answer.contains("problem+json"), "README.md line {}: {}", block.line, last_lines(answer, 3));
+        ensure!(!answer.contains("urn:problem"), "README.md line {}: {}", block.line, last_lines(answer, 3));
     }
     ensure!(waited > 0, "no block waits for an order");
     Ok(format!(

@@ -6,7 +6,12 @@ use anyhow::ensure;
 use tokio::time::sleep;
 
 use super::{
-    super::{engine, load::Load, stack::Stack},
+    super::{
+        engine,
+        load::Load,
+        stack::Stack,
+        tour::{Kind, Tour},
+    },
     SETTLES, WELL_AGAIN,
 };
 
@@ -27,7 +32,15 @@ pub(in crate::compose_test) const VICTIMS: [&str; 11] = [
 /// Orders go on coming for so long before it is started again.
 const AWAY: Duration = Duration::from_secs(3);
 
-pub(in crate::compose_test) async fn try_out(stack: &Stack, load: &Load, victim: &str) -> anyhow::Result<String> {
+/// These are started by the README's `up`, which runs the jobs that depend on them once more beside the running shop.
+const BY_UP: [&str; 2] = ["kafka", "postgres"];
+
+pub(in crate::compose_test) async fn try_out(
+    stack: &Stack,
+    load: &Load,
+    tour: &mut Tour,
+    victim: &str,
+) -> anyhow::Result<String> {
     load.accepts(5).await?;
     let container = stack.only(victim).await?;
     let killed = Instant::now();
@@ -36,7 +49,11 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack, load: &Load, victim:
     let (meanwhile, open) = (load.book.accepted_since(killed), load.book.in_flight());
     let gone = engine::inspect(&container.id).await?;
     ensure!(gone.status == "exited", "{victim} is {} after it was killed", gone.status);
-    engine::docker(&["start", &container.id]).await?;
+    if BY_UP.contains(&victim) {
+        tour.run(Kind::Up).await?;
+    } else {
+        engine::docker(&["start", &container.id]).await?;
+    }
     stack.until_one_is_well(&container.id, WELL_AGAIN).await?;
     let well = Instant::now();
     load.book.settled(SETTLES).await?;

@@ -5,29 +5,20 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 use reqwest::{Client, StatusCode};
 
-use super::super::{
-    shell::a_moment,
-    stack::Stack,
-    tour::{Kind, Tour},
+use super::{
+    super::{
+        shell::a_moment,
+        stack::Stack,
+        tour::{Kind, Tour},
+    },
+    edge,
 };
 
 const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
 
 /// What each profile is to answer.
-const DOORS: [(&str, Kind, &[&str]); 2] = [
-    ("tools", Kind::Tools, &["http://127.0.0.1:8085/"]),
-    (
-        "edge",
-        Kind::Edge,
-        &[
-            "http://127.0.0.1:8000/api/v1/products",
-            "http://127.0.0.1:8000/api/v1/orders",
-            "http://127.0.0.1:8000/api/v1/payments",
-            "http://127.0.0.1:8000/api/v1/notifications",
-            "http://127.0.0.1:8000/api/v1/shipments",
-        ],
-    ),
-];
+const DOORS: [(&str, Kind, &[&str]); 2] =
+    [("tools", Kind::Tools, &["http://127.0.0.1:8085/"]), ("edge", Kind::Edge, &edge::PATHS)];
 
 pub(in crate::compose_test) async fn try_out(stack: &Stack, tour: &mut Tour) -> anyhow::Result<String> {
     let missing = std::env::var("QUADRILLE_TEST_SKIP_PROFILES").unwrap_or_default();
@@ -44,6 +35,9 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack, tour: &mut Tour) -> 
             answers(url).await?;
         }
         told.push(format!("{profile} answers at {} addresses", urls.len()));
+        if kind == Kind::Edge {
+            told.push(edge::try_out().await?);
+        }
     }
     Ok(told.join("; "))
 }

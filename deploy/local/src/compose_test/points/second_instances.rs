@@ -9,7 +9,7 @@ use super::{
         stack::Stack,
         tour::{Kind, Tour},
     },
-    SETTLES, WELL_AGAIN,
+    SETTLES, WELL_AGAIN, hardening,
 };
 
 const GROUPS: [&str; 4] = ["order-svc", "stock-svc", "payment-svc", "notification-svc"];
@@ -25,6 +25,7 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack, load: &Load, tour: &
     let joined = Instant::now();
     let shares = groups::shared_by(&GROUPS, 2, Some(&before), SHARED_WITHIN).await?;
     let shared = joined.elapsed();
+    hardening::try_out(stack, tour).await?;
     load.accepts(40).await?;
     load.book.settled(SETTLES).await?;
     take_away(stack, tour).await?;

@@ -49,7 +49,7 @@ impl App {
         if let Some(role) = &config.relay_role {
             outbox_relay::grant(&mut *pool.get().await?, role).await?;
         }
-        let relay = RelayConfig::new(GROUP, config.database.url.clone(), &config.kafka.bootstrap);
+        let relay = RelayConfig::new(GROUP, config.database.url.clone(), &config.kafka.brokers);
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
         let relay = Relay::to_kafka(relay);
         let nudge = relay.nudge();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use service_kit::config::{Reader, Var};
+use service_kit::kafka::Brokers;
 
 use crate::archive::Archive;
 
@@ -97,8 +98,8 @@ pub struct RelayConfig {
     pub name: String,
     /// A direct connection: a session lock does not survive a pooler that changes sessions between transactions.
     pub database_url: SecretString,
-    /// `host:port`, several with commas between.
-    pub bootstrap: String,
+    /// The brokers.
+    pub brokers: Brokers,
     /// Whether it may publish.
     pub mode: Mode,
     /// The header that carries a row's W3C trace context, where rows have one. The record then gets a plain
@@ -135,11 +136,11 @@ pub struct Bound {
 
 impl RelayConfig {
     /// Sensible bounds, embedded.
-    pub fn new(name: impl Into<String>, database_url: SecretString, bootstrap: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<String>, database_url: SecretString, brokers: impl Into<Brokers>) -> Self {
         Self {
             name: name.into(),
             database_url,
-            bootstrap: bootstrap.into(),
+            brokers: brokers.into(),
             mode: Mode::Embedded,
             trace_header: None,
             archive: None,

@@ -10,6 +10,8 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, Thre
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 
+use service_kit::kafka::{Brokers, trouble};
+
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
 use crate::questions::Questions;
 
@@ -41,7 +43,11 @@ struct Deliveries {
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "the producer's connection to Kafka");
+        if trouble::says_little(&error) {
+            tracing::debug!(%error, reason, "the producer's connection to Kafka");
+        } else {
+            tracing::warn!(%error, reason = trouble::of(&error, reason).told, "the producer's connection to Kafka");
+        }
     }
 }
 
@@ -62,12 +68,10 @@ impl ProducerContext for Deliveries {
 }
 
 impl KafkaPublisher {
-    /// Publishes to the brokers at `bootstrap` (`host:port`, with commas between), with at most `rows` and `bytes`
-    /// under way.
-    pub fn new(bootstrap: &str, rows: usize, bytes: usize) -> Self {
-        let mut config = ClientConfig::new();
+    /// Publishes to these brokers, with at most `rows` and `bytes` under way.
+    pub fn new(brokers: &Brokers, rows: usize, bytes: usize) -> Self {
+        let mut config = brokers.client();
         config
-            .set("bootstrap.servers", bootstrap)
             .set("client.id", "outbox-relay")
             // Acknowledged by all in-sync replicas, written once, in order.
             .set("enable.idempotence", "true")

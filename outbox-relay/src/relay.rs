@@ -84,7 +84,7 @@ pub struct Relay<P> {
 impl Relay<KafkaPublisher> {
     /// A relay to Kafka. Nothing is connected yet.
     pub fn to_kafka(config: RelayConfig) -> Self {
-        let publisher = KafkaPublisher::new(&config.bootstrap, config.in_flight.rows, config.in_flight.bytes);
+        let publisher = KafkaPublisher::new(&config.brokers, config.in_flight.rows, config.in_flight.bytes);
         Self::new(config, publisher)
     }
 }

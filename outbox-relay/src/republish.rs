@@ -61,7 +61,7 @@ pub struct Stopped {
 /// Another leads; the topic is compacted or isn't there; the archive doesn't reach back so far; a row is refused; the
 /// database fails. [`Stopped`] when it was told to.
 pub async fn send_again(config: &RelayConfig, window: &Window, stop: &CancellationToken) -> anyhow::Result<u64> {
-    let mut publisher = KafkaPublisher::new(&config.bootstrap, config.in_flight.rows, config.in_flight.bytes);
+    let mut publisher = KafkaPublisher::new(&config.brokers, config.in_flight.rows, config.in_flight.bytes);
     refuse_compacted(&publisher, &window.topic).await?;
     let mut control = Control::connect(config).await?;
     if let Some(why) = control.not_yet().await? {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use service_kit::config::{ConfigError, Reader, TelemetryConfig};
 use service_kit::http::{HttpServer, Readiness, bind};
+use service_kit::kafka::Brokers;
 use service_kit::{pool, shutdown, telemetry};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ pub struct Config {
     /// The databases, by name.
     pub databases: Vec<(String, SecretString)>,
     /// The brokers.
-    pub bootstrap: String,
+    pub brokers: Brokers,
     /// Where it answers `/healthz`, `/readyz` and `/metrics`.
     pub metrics_addr: SocketAddr,
     /// The header of a row that carries its trace context.
@@ -36,14 +37,14 @@ impl Config {
     /// Reads the worker's variables.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let databases = read_databases(reader);
-        let bootstrap = service_kit::config::KafkaConfig::read(reader).map(|kafka| kafka.bootstrap);
+        let brokers = Brokers::read(reader);
         let metrics_addr = reader.read(&vars::METRICS_ADDR);
         let trace_header = reader.read(&vars::OUTBOX_RELAY_TRACE_HEADER);
         let archive = reader.optional(&vars::OUTBOX_RELAY_ARCHIVE);
         let telemetry = TelemetryConfig::read(reader);
         Some(Self {
             databases: databases?,
-            bootstrap: bootstrap?,
+            brokers: brokers?,
             metrics_addr: metrics_addr?,
             trace_header: trace_header?,
             archive: archive?,
@@ -103,7 +104,7 @@ impl Worker {
     /// The address can't be bound.
     pub fn build(config: &Config) -> anyhow::Result<Self> {
         let relay = |(name, url): &(String, SecretString)| {
-            let relay = RelayConfig::new(name, url.clone(), &config.bootstrap).archive(config.archive);
+            let relay = RelayConfig::new(name, url.clone(), &config.brokers).archive(config.archive);
             Relay::to_kafka(relay.trace_header(&config.trace_header))
         };
         let relays: Vec<_> = config.databases.iter().map(relay).collect();

@@ -124,7 +124,7 @@ async fn a_topic_that_is_not_there_is_an_outage_and_parks_nothing() {
     let db = used_database().await;
     let name = service_kit::testing::unique("later");
     commit(&db, (1..=3).map(|number| row(&name, "k", number)).collect()).await;
-    let publisher = outbox_relay::KafkaPublisher::new(&kafka_bootstrap(), 400, 4 << 20)
+    let publisher = outbox_relay::KafkaPublisher::new(&kafka_bootstrap().into(), 400, 4 << 20)
         .with("topic.metadata.propagation.max.ms", "300");
     let mut relay = Relay::new(relay_to_tests_kafka(&db), publisher);
     let outcome = relay.run_once().await.unwrap();

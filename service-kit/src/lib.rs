@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod dead_letters;
 pub mod exit;
 pub mod http;
+pub mod kafka;
 pub mod migrate;
 pub mod outside;
 pub mod pool;

@@ -112,7 +112,7 @@ async fn full_lanes_pause_their_partitions_and_go_on_in_order() {
 async fn without_brokers_a_member_is_not_well_and_still_stops_in_time() {
     let db = database().await;
     let mut nowhere = config(&unique("g"));
-    "127.0.0.1:1".clone_into(&mut nowhere.bootstrap);
+    "127.0.0.1:1".clone_into(&mut nowhere.brokers.bootstrap);
     let member = Member::start_as(&db.pool, nowhere, vec![Subscription::inbox("t")], Arc::new(Notebook::default()));
     assert!(!member.handle.is_well() && !member.handle.caught_up("t"));
     let told = Instant::now();
@@ -124,7 +124,7 @@ async fn without_brokers_a_member_is_not_well_and_still_stops_in_time() {
 async fn brokers_that_stay_away_at_the_start_end_the_consumer_with_their_address() {
     let db = database().await;
     let mut nowhere = config(&unique("g"));
-    "127.0.0.1:1".clone_into(&mut nowhere.bootstrap);
+    "127.0.0.1:1".clone_into(&mut nowhere.brokers.bootstrap);
     nowhere.start = Duration::from_secs(1);
     let member = Member::start_as(&db.pool, nowhere, vec![Subscription::inbox("t")], Arc::new(Notebook::default()));
     assert!(!member.handle.broker_answers());

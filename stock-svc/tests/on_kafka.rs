@@ -67,7 +67,7 @@ impl Orders {
 /// a failed assertion or not, since a consumer that is only dropped waits for ever.
 async fn hears(warehouse: &Warehouse, orders: &Orders, ttl: Duration, meanwhile: impl Future<Output = ()>) {
     let stop = CancellationToken::new();
-    let kafka = KafkaConfig { bootstrap: kafka_bootstrap(), group_instance_id: None };
+    let kafka = KafkaConfig { brokers: kafka_bootstrap().into(), group_instance_id: None };
     let config = ConsumerConfig::new(unique("stock"), &kafka);
     let reactions = Arc::new(StockReactions { reservation_ttl: ttl, nudge: Nudge::default() });
     let pool = warehouse.db.pool.clone();

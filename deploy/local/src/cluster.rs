@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     io::Write,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -20,14 +19,20 @@ use rdkafka::{
     metadata::Metadata,
 };
 
+use service_kit::{
+    config::{Reader, vars},
+    kafka::{
+        Brokers,
+        trouble::{self, Trouble},
+    },
+};
+
 use crate::addresses::Addresses;
 
 /// How long one answer may take.
 pub const ANSWER: Duration = Duration::from_secs(10);
 /// How often a wait says that it goes on.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// The longest wait for a complaint once a question wasn't answered.
-const COMPLAINT: Duration = Duration::from_millis(200);
 
 /// Which Kafka is meant.
 #[derive(Debug, Clone, Args)]
@@ -41,10 +46,10 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
-    /// The Kafka that is named, or the local run's.
+    /// The Kafka that is named, or the local run's, spoken with as the environment says.
     ///
     /// # Errors
-    /// None is named and no shop runs here.
+    /// None is named and no shop runs here; or what the environment says of security is not whole.
     pub fn cluster(&self) -> anyhow::Result<Cluster> {
         let bootstrap = match self.bootstrap.as_ref().filter(|bootstrap| !bootstrap.is_empty()) {
             Some(bootstrap) => bootstrap.clone(),
@@ -56,23 +61,20 @@ impl ClusterArgs {
                     .kafka
             }
         };
-        Ok(Cluster { bootstrap })
+        let reader = Reader::from_env().with(&vars::KAFKA_BOOTSTRAP_SERVERS, bootstrap);
+        Ok(Cluster(reader.whole(Brokers::read)?))
     }
 }
 
-/// A Kafka, by its address.
+/// A Kafka to look into.
 #[derive(Debug, Clone)]
-pub struct Cluster {
-    /// `host:port`, several with commas between.
-    pub bootstrap: String,
-}
+pub struct Cluster(pub Brokers);
 
 impl Cluster {
     /// The settings of a client of any kind.
     pub fn client(&self) -> ClientConfig {
-        let mut client = ClientConfig::new();
-        client.set("bootstrap.servers", &self.bootstrap).set("client.id", "quadrille");
-        client.set("reconnect.backoff.max.ms", "1000");
+        let mut client = self.0.client();
+        client.set("client.id", "quadrille").set("reconnect.backoff.max.ms", "1000");
         client
     }
 
@@ -83,80 +85,61 @@ impl Cluster {
     pub fn connect(&self, group: &str) -> anyhow::Result<Connection> {
         let mut client = self.client();
         client.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
-        client.set("enable.partition.eof", "true");
-        let consumer = client.create_with_context(Complaints::default()).context("Kafka's client")?;
-        Ok(Connection { consumer, bootstrap: self.bootstrap.clone(), ends: Cell::new(0) })
+        client.set("enable.partition.eof", "true").set_log_level(RDKafkaLogLevel::Info);
+        let consumer = client.create_with_context(Quiet::default()).context("Kafka's client")?;
+        Ok(Connection { consumer, bootstrap: self.0.bootstrap.clone(), ends: Cell::new(0) })
     }
 }
 
-/// Remembers what librdkafka complained of last; it would say it again and again.
+/// Notes what librdkafka complains of; it would say it again and again.
 #[derive(Default)]
-pub struct Complaints(Mutex<Option<String>>);
+pub struct Quiet(trouble::Last);
 
-impl Complaints {
-    fn last(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+impl ClientContext for Quiet {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.note_log(facility, message);
     }
-}
-
-impl ClientContext for Complaints {
-    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // "all brokers are down" comes after the reason, and says less.
-        let says_nothing = error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::AllBrokersDown);
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !says_nothing || last.is_none() {
-            *last = Some(reason.to_owned());
-        }
+        self.0.note(&error, reason);
     }
 }
 
-impl ConsumerContext for Complaints {}
+impl ConsumerContext for Quiet {}
 
 /// A connection to a Kafka. Everything here blocks.
 pub struct Connection {
     /// What reads.
-    pub consumer: BaseConsumer<Complaints>,
+    pub consumer: BaseConsumer<Quiet>,
     bootstrap: String,
     ends: Cell<usize>,
 }
 
 impl Connection {
-    /// All topics, once a broker answers.
+    /// All topics, once a broker answers. Nothing may be read over this connection yet.
     ///
     /// # Errors
-    /// None does within `patience`: says what the client complained of.
+    /// None does within `patience`, or none ever will: says what the client complained of.
     pub fn metadata(&self, patience: Duration) -> anyhow::Result<Metadata> {
         let (began, mut told) = (Instant::now(), Instant::now());
         loop {
             let left = patience.saturating_sub(began.elapsed());
-            let error = match self.consumer.fetch_metadata(None, left.min(Duration::from_secs(2))) {
-                Ok(metadata) if !metadata.brokers().is_empty() => return Ok(metadata),
-                Ok(_) => "no broker is in the cluster yet".to_owned(),
-                Err(error) => self.complaint().unwrap_or_else(|| error.to_string()),
+            let asked = trouble::ask(&self.consumer, left.min(Duration::from_secs(2)), |quiet| quiet.0.get());
+            let Trouble { told: why, is_final } = match asked {
+                Ok(metadata) => return Ok(metadata),
+                Err(trouble) => trouble,
             };
             let bootstrap = &self.bootstrap;
-            if began.elapsed() >= patience {
-                anyhow::bail!("Kafka at {bootstrap} does not answer: {error}");
+            if is_final || began.elapsed() >= patience {
+                anyhow::bail!("Kafka at {bootstrap} does not answer: {why}");
             }
             if told.elapsed() >= PROGRESS {
                 told = Instant::now();
                 let left = patience.saturating_sub(began.elapsed()).as_secs();
-                writeln!(std::io::stderr(), "waiting for Kafka at {bootstrap}, {left} s more: {error}")?;
+                writeln!(std::io::stderr(), "waiting for Kafka at {bootstrap}, {left} s more: {why}")?;
             }
             std::thread::sleep(Duration::from_millis(250).min(left));
         }
-    }
-
-    /// What the client complained of last.
-    pub fn complaint(&self) -> Option<String> {
-        // Complaints are delivered by polling.
-        let until = Instant::now() + COMPLAINT;
-        while Instant::now() < until {
-            drop(self.consumer.poll(Duration::from_millis(10)));
-        }
-        self.consumer.context().last()
     }
 
     /// The next record, or why there is none; nothing where none comes in time.
@@ -174,8 +157,12 @@ impl Connection {
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                 Err(error).context("Kafka's client can't go on")
             }
-            Some(Err(error)) => Ok(Some(Err(self.consumer.context().last().unwrap_or_else(|| error.to_string())))),
+            Some(Err(error)) => Ok(Some(Err(self.last_trouble().unwrap_or_else(|| error.to_string())))),
         }
+    }
+
+    fn last_trouble(&self) -> Option<String> {
+        self.consumer.context().0.get().map(|trouble| trouble.told)
     }
 
     /// How many partitions were said to have come to their end since it was asked last.

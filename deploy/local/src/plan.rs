@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 use quadrille_servers::port;
+use service_kit::kafka::Brokers;
 use url::Url;
 
 use crate::service::Service;
@@ -70,8 +71,8 @@ pub struct Plan {
     pub ports: Ports,
     /// The administrator's URL of PostgreSQL.
     pub postgres: Url,
-    /// What clients take as `bootstrap.servers`.
-    pub kafka: String,
+    /// Where Kafka is, and how one speaks with it.
+    pub kafka: Brokers,
     /// Where the mails go.
     pub mails: PathBuf,
 }
@@ -99,7 +100,7 @@ impl Plan {
         }];
         environment.extend(self.database_url(service).map(|url| ("DATABASE_URL", url)));
         if service != Service::SandboxGateway {
-            environment.push(("KAFKA_BOOTSTRAP_SERVERS", self.kafka.clone()));
+            environment.push(("KAFKA_BOOTSTRAP_SERVERS", self.kafka.bootstrap.clone()));
         }
         if Service::WITH_OUTBOX.contains(&service) {
             environment.push(("GROUP_INSTANCE_ID", format!("{}-0", service.name())));
@@ -149,7 +150,7 @@ mod tests {
         Plan {
             ports: Ports::claim(PortWish::Free).unwrap(),
             postgres: Url::parse("postgres://postgres:secret@127.0.0.1:5433/postgres").unwrap(),
-            kafka: "127.0.0.1:9092".to_owned(),
+            kafka: "127.0.0.1:9092".into(),
             mails: PathBuf::from("/data/my mails"),
         }
     }

@@ -91,7 +91,7 @@ async fn with_servers(
     let plan = Plan {
         ports,
         postgres: Url::parse(servers.database_url()).context("the PostgreSQL URL")?,
-        kafka: servers.bootstrap().to_owned(),
+        kafka: servers.brokers().clone(),
         mails: subfolder(data, "mails")?,
     };
     let Some(prepared) = stop.run_until_cancelled(prepare(&plan)).await else { return Ok(()) };
@@ -167,7 +167,7 @@ async fn prepare(plan: &Plan) -> anyhow::Result<()> {
     for name in Service::ALL.into_iter().filter_map(Service::database) {
         postgres::ensure_database(plan.postgres.as_str(), name).await.with_context(|| format!("database {name}"))?;
     }
-    let cluster = Cluster { bootstrap: plan.kafka.clone() };
+    let cluster = Cluster(plan.kafka.clone());
     for warning in topics::ensure(&cluster, &topics::all(), 1, TOPICS_WITHIN).await?.warnings {
         tracing::warn!("{warning}");
     }
@@ -180,6 +180,7 @@ struct ServiceChild {
     service: Service,
     binary: PathBuf,
     environment: Vec<(&'static str, String)>,
+    plain_kafka: bool,
     log: PathBuf,
 }
 
@@ -189,7 +190,7 @@ impl ServiceChild {
         rotate_log(&log)?;
         let mut environment = plan.environment(service);
         environment.push(("LOG_FORMAT", "pretty".to_owned()));
-        Ok(Self { service, binary: binary.to_owned(), environment, log })
+        Ok(Self { service, binary: binary.to_owned(), environment, plain_kafka: plan.kafka.is_plain(), log })
     }
 }
 
@@ -202,6 +203,10 @@ impl Supervised for ServiceChild {
 
     async fn start(&self) -> anyhow::Result<ServerProcess> {
         let mut command = Command::new(&self.binary);
+        if self.plain_kafka {
+            // What the environment says of another Kafka is not meant for this one.
+            service_kit::kafka::security_vars::ALL.iter().for_each(|var| _ = command.env_remove(var.name));
+        }
         command.args(["run", self.service.name()]).envs(self.environment.iter().map(|(name, value)| (name, value)));
         ServerProcess::spawn(self.service.name(), command, &self.log)
     }

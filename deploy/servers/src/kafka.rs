@@ -3,6 +3,7 @@
 mod config;
 mod jars;
 mod java;
+mod secured;
 
 use std::{
     fs,
@@ -23,6 +24,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+pub use self::secured::{Secured, SecuredPorts};
 use crate::{
     Durability, port,
     process::{Identity, ServerProcess, rotate_log},
@@ -50,6 +52,7 @@ pub struct Options {
 pub struct Kafka {
     process: ServerProcess,
     port: u16,
+    secured: Option<SecuredPorts>,
 }
 
 impl Kafka {
@@ -60,6 +63,18 @@ impl Kafka {
     /// Without Java 17 (it says how to install it), when the jars can't be fetched or have other checksums, for a taken
     /// port, and with the last lines of the log when the node doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        Self::start_with(options, None).await
+    }
+
+    /// The same, with listeners that are not in the clear beside the plain one.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_secured(options: &Options, secured: &Secured) -> anyhow::Result<Self> {
+        Self::start_with(options, Some((secured, SecuredPorts::claim()?))).await
+    }
+
+    async fn start_with(options: &Options, secured: Option<(&Secured, SecuredPorts)>) -> anyhow::Result<Self> {
         let java = java::find()?;
         let class_path = jars::class_path(options.jars.as_deref()).await?;
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.folder);
@@ -67,9 +82,9 @@ impl Kafka {
         let folder = fs::canonicalize(&options.folder)?;
         stop_left_over(&folder).await?;
         let port = port::claim(options.port, "Apache Kafka")?;
-        let files = config::Files::write(&folder, port, port::claim(None, "Apache Kafka's controller")?)?;
+        let files = config::Files::write(&folder, port, port::claim(None, "Apache Kafka's controller")?, secured)?;
         if !files.is_formatted() {
-            format(&java, &class_path, &files).await?;
+            format(&java, &class_path, &files, secured.map(|(secured, _)| secured.scram())).await?;
         }
         let mut command = Command::new(&java);
         command.args([
@@ -88,7 +103,7 @@ impl Kafka {
         rotate_log(&log)?;
         let process = ServerProcess::spawn("Apache Kafka", command, &log)?;
         fs::write(pid_file(&folder), process.identity().pid.to_string())?;
-        let mut node = Self { process, port };
+        let mut node = Self { process, port, secured: secured.map(|(_, ports)| ports) };
         node.ready().await?;
         Ok(node)
     }
@@ -96,6 +111,11 @@ impl Kafka {
     /// What clients take as `bootstrap.servers`.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens not in the clear, when it was started so.
+    pub fn secured(&self) -> Option<SecuredPorts> {
+        self.secured
     }
 
     /// The port on 127.0.0.1.
@@ -151,11 +171,12 @@ pub async fn answers(bootstrap: &str, patience: Duration) -> anyhow::Result<()> 
     if brokers == 0 { bail!("no broker is in the cluster at {bootstrap} yet") } else { Ok(()) }
 }
 
-async fn format(java: &Path, class_path: &str, files: &config::Files) -> anyhow::Result<()> {
+async fn format(java: &Path, class_path: &str, files: &config::Files, scram: Option<String>) -> anyhow::Result<()> {
     let output = Command::new(java)
         .args(["-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", class_path, "kafka.tools.StorageTool", "format"])
         .args(["--ignore-formatted", "--cluster-id", config::CLUSTER_ID, "--config"])
         .arg(files.server())
+        .args(scram.into_iter().flat_map(|user| ["--add-scram".to_owned(), user]))
         .output()
         .await
         .context("running Kafka's StorageTool")?;

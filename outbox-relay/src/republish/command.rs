@@ -5,7 +5,8 @@ use std::io::Write;
 use anyhow::{Context, bail};
 use chrono::Utc;
 use secrecy::SecretString;
-use service_kit::config::{KafkaConfig, Reader};
+use service_kit::config::Reader;
+use service_kit::kafka::Brokers;
 use service_kit::shutdown;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +37,7 @@ fn relays(wanted: Option<&str>) -> anyhow::Result<Vec<RelayConfig>> {
             Some(url) if url.contains("://") => Some(worker::named(url).into_iter().collect()),
             _ => worker::read_databases(reader),
         };
-        let kafka = KafkaConfig::read(reader);
+        let kafka = Brokers::read(reader);
         let trace_header: Option<String> = reader.read(&vars::OUTBOX_RELAY_TRACE_HEADER);
         Some((databases?, kafka?, trace_header?))
     })?;
@@ -44,8 +45,7 @@ fn relays(wanted: Option<&str>) -> anyhow::Result<Vec<RelayConfig>> {
         None => true,
         Some(wanted) => wanted.contains("://") || name == wanted || name.rsplit('/').next() == Some(wanted),
     };
-    let relay =
-        |(name, url): (String, SecretString)| RelayConfig::new(name, url, &kafka.bootstrap).trace_header(&trace_header);
+    let relay = |(name, url): (String, SecretString)| RelayConfig::new(name, url, &kafka).trace_header(&trace_header);
     let relays: Vec<_> = databases.into_iter().filter(|(name, _)| meant(name)).map(relay).collect();
     match (wanted, relays.len()) {
         (Some(wanted), 0) if wanted.contains("://") => bail!("--database is not a PostgreSQL URL with a database name"),
@@ -110,7 +110,7 @@ async fn send(
 /// Consumers get what is sent now after what the topic holds.
 async fn note_what_is_there(relays: &[RelayConfig], topic: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let Some(relay) = relays.first() else { return Ok(()) };
-    let publisher = KafkaPublisher::new(&relay.bootstrap, 1, 1);
+    let publisher = KafkaPublisher::new(&relay.brokers, 1, 1);
     super::refuse_compacted(&publisher, topic).await?;
     let (questions, name) = (publisher.questions()?, topic.to_owned());
     let records = tokio::task::spawn_blocking(move || questions.records(&name)).await??;

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Reader;
+use crate::kafka::Brokers;
 
 /// The variables that every service reads.
 pub mod vars {
@@ -118,22 +119,23 @@ fn database_url(text: &str) -> Result<(), &'static str> {
 /// The brokers.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
-    /// `host:port`, several with commas between.
-    pub bootstrap: String,
+    /// Where they are and how one speaks with them.
+    pub brokers: Brokers,
     /// Static membership, where it is given.
     pub group_instance_id: Option<String>,
 }
 
 impl KafkaConfig {
-    /// Reads `KAFKA_BOOTSTRAP_SERVERS` and `GROUP_INSTANCE_ID`.
+    /// Reads what [`Brokers::read`] does, and `GROUP_INSTANCE_ID`.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let bootstrap = reader.read::<Bootstrap>(&vars::KAFKA_BOOTSTRAP_SERVERS);
+        let brokers = Brokers::read(reader);
         let group_instance_id = reader.optional(&vars::GROUP_INSTANCE_ID);
-        Some(Self { bootstrap: bootstrap?.0, group_instance_id: group_instance_id? })
+        Some(Self { brokers: brokers?, group_instance_id: group_instance_id? })
     }
 }
 
-struct Bootstrap(String);
+/// Hosts with their ports.
+pub(crate) struct Bootstrap(pub String);
 
 impl FromStr for Bootstrap {
     type Err = &'static str;

@@ -6,6 +6,7 @@
 mod common;
 mod seconds;
 
+pub(crate) use common::Bootstrap;
 pub use common::{DatabaseConfig, HttpConfig, KafkaConfig, LogFormat, TelemetryConfig, vars};
 pub use seconds::Seconds;
 
@@ -49,6 +50,13 @@ impl Reader {
         Self { values, problems: Vec::new(), seen: Vec::new() }
     }
 
+    /// The same, with a value that was given in another way than the environment's.
+    #[must_use]
+    pub fn with(mut self, var: &Var, value: impl Into<String>) -> Self {
+        self.values.insert(var.name.to_owned(), value.into());
+        self
+    }
+
     /// The value of `var` or its default. `None`, with a problem noted, when it is missing or isn't what is expected.
     pub fn read<T: FromStr>(&mut self, var: &'static Var) -> Option<T>
     where
@@ -82,6 +90,16 @@ impl Reader {
             self.problem(var, "is not set".to_owned());
         }
         text.map(SecretString::from)
+    }
+
+    /// A value that must not be shown and may be missing.
+    pub fn optional_secret(&mut self, var: &'static Var) -> Option<SecretString> {
+        self.text(var).map(SecretString::from)
+    }
+
+    /// Notes that `var` is not set although something else that is said needs it.
+    pub fn lacks(&mut self, var: &'static Var, because: &str) {
+        self.problem(var, format!("is not set, and {because}"));
     }
 
     /// Notes that the value of `var` is refused for a reason found after reading it. The value isn't shown.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lanes::Lanes;
 use super::{ConsumerHandle, Record};
+use crate::kafka::trouble::{self, Trouble};
 
 /// How long a poll waits for a record.
 const IDLE: Duration = Duration::from_millis(50);
@@ -30,17 +31,20 @@ const LEAVE: Duration = Duration::from_secs(12);
 /// Opens and closes lanes as partitions come and go. librdkafka calls it from within a poll, on the poll thread.
 pub(crate) struct Context {
     lanes: Arc<Lanes>,
+    trouble: trouble::Last,
 }
 
 impl Context {
-    pub const fn new(lanes: Arc<Lanes>) -> Self {
-        Self { lanes }
+    pub fn new(lanes: Arc<Lanes>) -> Self {
+        Self { lanes, trouble: trouble::Last::default() }
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.trouble.note_log(facility, message);
         match level {
+            _ if facility == "FAIL" => tracing::debug!(facility, "librdkafka: {message}"), // comes as an error too
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::warn!(facility, "librdkafka: {message}");
             }
@@ -50,11 +54,11 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // said ten times a second while no broker is there; each connection that fails is told beside it, sparingly
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+        self.trouble.note(&error, reason);
+        if trouble::says_little(&error) {
             tracing::debug!(error = %error, "Kafka: {reason}");
         } else {
-            tracing::warn!(error = %error, "Kafka: {reason}");
+            tracing::warn!(error = %error, "Kafka: {}", trouble::of(&error, reason).told);
         }
     }
 }
@@ -89,6 +93,14 @@ impl ConsumerContext for Context {
             tracing::debug!(error = %error, "offsets were not committed; they go with the next ones");
         }
     }
+}
+
+/// Whether a broker answers a consumer that is not subscribed yet.
+///
+/// # Errors
+/// None does: why.
+pub(crate) fn ask(consumer: &BaseConsumer<Context>, patience: Duration) -> Result<(), Trouble> {
+    trouble::ask(consumer, patience, |context| context.trouble.get()).map(drop)
 }
 
 /// Polls until told to stop, then leaves the group, which drains the lanes.

@@ -16,6 +16,7 @@ use super::lanes::Lanes;
 use super::poll::{self, Context};
 use super::watch::Watch;
 use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Reactions, Subscription};
+use crate::kafka::trouble::Trouble;
 use crate::retry::Backoff;
 use crate::{Pool, dead_letters};
 
@@ -75,7 +76,12 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
                 runtime.spawn(async move { work.run_lane(&queue, &stop).await })
             }),
         ));
-        let consumer = self.subscribe(Arc::clone(&lanes))?;
+        let consumer: BaseConsumer<Context> = self
+            .config
+            .client()
+            .create_with_context(Context::new(Arc::clone(&lanes)))
+            .context("Kafka's client refuses its configuration")?;
+        let consumer = Arc::new(consumer);
         let answered = tokio::select! {
             answered = self.await_brokers(&consumer) => answered,
             () = stop.cancelled() => Ok(()),
@@ -84,6 +90,8 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             close(consumer).await;
             return answered;
         }
+        // Not before: whoever asks for brokers polls for what keeps them away, and would lose records.
+        self.subscribe(&consumer)?;
 
         let watch = Watch::new(self.handle(), self.work.pool.clone(), self.config.inbox_reach);
         let watch = tokio::spawn(watch.run(Arc::clone(&consumer), Arc::clone(&lanes), stop.clone()));
@@ -101,31 +109,25 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
 
     /// Without them a service that was started too early, or with a wrong address, would be silent about why.
     async fn await_brokers(&self, consumer: &Arc<BaseConsumer<Context>>) -> anyhow::Result<()> {
-        let bootstrap = &self.config.bootstrap;
+        let bootstrap = &self.config.brokers.bootstrap;
         let give_up = Instant::now() + self.config.start;
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         loop {
             let left = give_up.saturating_duration_since(Instant::now());
             let asked = Arc::clone(consumer);
-            let answer = spawn_blocking(move || asked.fetch_metadata(None, PATIENCE)).await?;
-            let Err(error) = answer else { return Ok(()) };
-            if left.is_zero() {
-                return Err(error).with_context(|| format!("Kafka at {bootstrap} does not answer"));
+            let answer = spawn_blocking(move || poll::ask(&asked, PATIENCE)).await?;
+            let Err(Trouble { told, is_final }) = answer else { return Ok(()) };
+            if left.is_zero() || is_final {
+                anyhow::bail!("Kafka at {bootstrap} does not answer: {told}");
             }
-            tracing::warn!(bootstrap, error = %error, gives_up_seconds = left.as_secs(), "waiting for Kafka");
+            tracing::warn!(bootstrap, error = told, gives_up_seconds = left.as_secs(), "waiting for Kafka");
             sleep(backoff.next_wait().min(left)).await;
         }
     }
 
-    fn subscribe(&self, lanes: Arc<Lanes>) -> anyhow::Result<Arc<BaseConsumer<Context>>> {
-        let consumer: BaseConsumer<Context> = self
-            .config
-            .client()
-            .create_with_context(Context::new(lanes))
-            .context("Kafka's client refuses its configuration")?;
+    fn subscribe(&self, consumer: &BaseConsumer<Context>) -> anyhow::Result<()> {
         let topics: Vec<_> = self.work.handle.subscriptions().iter().map(|heard| heard.topic.as_str()).collect();
-        consumer.subscribe(&topics).with_context(|| format!("subscribing to {topics:?}"))?;
-        Ok(Arc::new(consumer))
+        consumer.subscribe(&topics).with_context(|| format!("subscribing to {topics:?}"))
     }
 }
 

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use super::inbox;
 use crate::config::KafkaConfig;
+use crate::kafka::Brokers;
 
 /// What a consumer needs to know. [`ConsumerConfig::new`] has the values that suit a service.
 #[derive(Clone, Debug)]
 pub struct ConsumerConfig {
     /// The consumer group, which is the service's name: also the consumer's name in inbox and dead letters.
     pub group: String,
-    /// The brokers, `host:port` with commas between.
-    pub bootstrap: String,
+    /// The brokers.
+    pub brokers: Brokers,
     /// Static membership, where it is given: a member that comes back within six seconds finds its partitions.
     pub group_instance_id: Option<String>,
     /// How long the brokers may stay away at the start before the consumer gives up.
@@ -35,7 +37,7 @@ impl ConsumerConfig {
     pub fn new(group: impl Into<String>, kafka: &KafkaConfig) -> Self {
         Self {
             group: group.into(),
-            bootstrap: kafka.bootstrap.clone(),
+            brokers: kafka.brokers.clone(),
             group_instance_id: kafka.group_instance_id.clone(),
             start: Duration::from_secs(120),
             inbox_reach: inbox::REACH,
@@ -47,9 +49,8 @@ impl ConsumerConfig {
     }
 
     pub(crate) fn client(&self) -> ClientConfig {
-        let mut client = ClientConfig::new();
+        let mut client = self.brokers.client();
         client
-            .set("bootstrap.servers", &self.bootstrap)
             .set("group.id", &self.group)
             .set("client.id", self.group_instance_id.as_ref().unwrap_or(&self.group))
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -71,6 +72,8 @@ impl ConsumerConfig {
             // topics that are made later are found soon
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("reconnect.backoff.max.ms", "2000");
+        // what cuts a connection off is said at this level, and told to nobody by itself
+        client.set_log_level(RDKafkaLogLevel::Info);
         if let Some(instance) = &self.group_instance_id {
             client.set("group.instance.id", instance);
         }

@@ -68,7 +68,7 @@ impl Producer {
 
 /// How a member of `group` is set up.
 pub fn config(group: &str) -> ConsumerConfig {
-    ConsumerConfig::new(group, &KafkaConfig { bootstrap: kafka_bootstrap(), group_instance_id: None })
+    ConsumerConfig::new(group, &KafkaConfig { brokers: kafka_bootstrap().into(), group_instance_id: None })
 }
 
 /// A running member of a group.

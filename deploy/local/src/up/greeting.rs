@@ -52,7 +52,7 @@ fn text(plan: &Plan, data: &Path, binary: &Path, without: &[Service], late: &[Se
         };
         let _ = writeln!(text, "  {:18} {}{state}", service.name(), plan.url(service));
     }
-    let _ = writeln!(text, "  {:18} {}", "kafka", plan.kafka);
+    let _ = writeln!(text, "  {:18} {}", "kafka", plan.kafka.bootstrap);
     let _ = writeln!(
         text,
         "  {:18} {}:{}",

@@ -42,7 +42,7 @@ impl Registry {
     pub fn announce(&self, plan: &Plan, logs: &Path) -> anyhow::Result<()> {
         let mut addresses = self.locked();
         addresses.postgres = plan.postgres.to_string();
-        addresses.kafka.clone_from(&plan.kafka);
+        addresses.kafka.clone_from(&plan.kafka.bootstrap);
         addresses.mails.clone_from(&plan.mails);
         logs.clone_into(&mut addresses.logs);
         addresses.services = Service::ALL

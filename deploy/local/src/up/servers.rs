@@ -4,6 +4,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use quadrille_servers::{Durability, Kafka, Postgres, kafka, postgres};
+use service_kit::{
+    config::{Reader, vars},
+    kafka::Brokers,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub(super) struct Servers {
     database_url: String,
-    bootstrap: String,
+    brokers: Brokers,
     keepers: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -35,6 +39,7 @@ impl Servers {
         ports: &Ports,
         registry: &Arc<Registry>,
     ) -> anyhow::Result<Self> {
+        let given = given_brokers(arguments.kafka.as_ref())?;
         let postgres =
             postgres::Options { folder: data.join(POSTGRES), port: Some(ports.postgres), durability: Durability::Real };
         let kafka = kafka::Options {
@@ -49,7 +54,7 @@ impl Servers {
         )?;
         let database_url =
             own_postgres.as_ref().map(|server| server.url("postgres")).or(arguments.database_url.clone());
-        let bootstrap = own_kafka.as_ref().map(Kafka::bootstrap).or(arguments.kafka.clone());
+        let brokers = own_kafka.as_ref().map(|node| Brokers::from(node.bootstrap())).or(given);
         let stop = CancellationToken::new();
         let mut keepers = JoinSet::new();
         if let Some(server) = own_postgres {
@@ -60,7 +65,7 @@ impl Servers {
         }
         Ok(Self {
             database_url: database_url.context("no PostgreSQL")?,
-            bootstrap: bootstrap.context("no Kafka")?,
+            brokers: brokers.context("no Kafka")?,
             keepers,
             stop,
         })
@@ -71,9 +76,9 @@ impl Servers {
         &self.database_url
     }
 
-    /// What clients of Kafka take as `bootstrap.servers`.
-    pub fn bootstrap(&self) -> &str {
-        &self.bootstrap
+    /// Where Kafka is, and how one speaks with it.
+    pub fn brokers(&self) -> &Brokers {
+        &self.brokers
     }
 
     /// Ends those that were started here.
@@ -81,6 +86,13 @@ impl Servers {
         self.stop.cancel();
         self.keepers.join_all().await;
     }
+}
+
+/// A Kafka that is given is spoken with as the environment says.
+fn given_brokers(bootstrap: Option<&String>) -> anyhow::Result<Option<Brokers>> {
+    let Some(bootstrap) = bootstrap else { return Ok(None) };
+    let reader = Reader::from_env().with(&vars::KAFKA_BOOTSTRAP_SERVERS, bootstrap);
+    Ok(Some(reader.whole(Brokers::read)?))
 }
 
 async fn start_unless<S: Supervised>(

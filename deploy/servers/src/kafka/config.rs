@@ -7,6 +7,8 @@ use std::{
 
 use anyhow::Context;
 
+use super::secured::{Secured, SecuredPorts, escaped};
+
 /// Any id will do for a cluster of one node that listens on loopback only.
 pub(super) const CLUSTER_ID: &str = "cXVhZHJpbGxlLWxvY2FsMQ";
 
@@ -31,9 +33,15 @@ pub(super) struct Files {
 
 impl Files {
     /// Writes both files for a node on these ports of loopback.
-    pub fn write(folder: &Path, port: u16, controller_port: u16) -> anyhow::Result<Self> {
+    pub fn write(
+        folder: &Path,
+        port: u16,
+        controller_port: u16,
+        secured: Option<(&Secured, SecuredPorts)>,
+    ) -> anyhow::Result<Self> {
         let files = Self { folder: folder.to_owned() };
-        let properties = server_properties(&files.data(), port, controller_port);
+        let mut properties = server_properties(&files.data(), port, controller_port, secured.map(|(_, ports)| ports));
+        properties.extend(secured.map(|(secured, _)| secured.properties()));
         fs::write(files.server(), properties).with_context(|| format!("writing {}", files.server().display()))?;
         fs::write(files.log4j(), LOG4J).with_context(|| format!("writing {}", files.log4j().display()))?;
         Ok(files)
@@ -56,19 +64,21 @@ impl Files {
     }
 }
 
-fn server_properties(data: &Path, port: u16, controller_port: u16) -> String {
-    // a backslash starts an escape in a properties file
-    let data = data.to_string_lossy().replace('\\', "\\\\");
+fn server_properties(data: &Path, port: u16, controller_port: u16, secured: Option<SecuredPorts>) -> String {
+    let data = escaped(data);
+    let more = secured.map_or(String::new(), |SecuredPorts { sasl, mutual }| {
+        format!(",SASL://127.0.0.1:{sasl},MUTUAL://127.0.0.1:{mutual}")
+    });
     format!(
         "\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{more}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{more}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,MUTUAL:SSL
 log.dirs={data}
 # topics are made on purpose, with their partitions and retention
 auto.create.topics.enable=false
@@ -105,7 +115,7 @@ mod tests {
 
     #[test]
     fn clients_are_sent_to_loopback_on_the_given_port_only() {
-        let text = server_properties(Path::new("/data/kafka"), 19092, 19093);
+        let text = server_properties(Path::new("/data/kafka"), 19092, 19093, None);
         assert!(text.contains("advertised.listeners=PLAINTEXT://127.0.0.1:19092\n"));
         assert!(text.contains("log.dirs=/data/kafka\n"));
         assert!(!text.contains("0.0.0.0"));

@@ -14,15 +14,15 @@ mod tour;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Parser;
 use service_kit::shutdown;
 
 use self::{
     load::Load,
     points::{
-        SETTLES, audit, bad_input, curls, down_and_up, ends, file, hardening, image, killed, profiles, relays,
-        restart_policy, rights, second_instances, too_few_partitions, up,
+        SETTLES, WELL_AGAIN, audit, bad_input, curls, down_and_up, ends, file, hardening, image, killed, profiles,
+        relays, restart_policy, rights, second_instances, too_few_partitions, up,
     },
     stack::Stack,
     tour::{Kind, Tour},
@@ -91,41 +91,42 @@ struct Run {
     whole: bool,
 }
 
-/// Tries a point out; its containers' logs are kept when it fails.
+/// Tries a point out. When it fails its containers' logs are kept; and the test ends where the shop isn't well again, since
+/// each of the other points would wait in vain.
 macro_rules! point {
     ($run:ident, $name:expr, $work:expr) => {{
         let name: &str = $name;
-        let went_well = $run.report.point(name, $work).await;
-        if !went_well {
+        if !$run.report.point(name, $work).await {
             $run.stack.keep_logs(name).await;
+            $run.stack.until_well(WELL_AGAIN).await.context("the shop isn't well again")?;
         }
     }};
 }
 
 impl Run {
     async fn all(&mut self) -> anyhow::Result<()> {
-        point!(self, "the compose file", file::try_out(&self.stack));
+        self.report.point("the compose file", file::try_out(&self.stack)).await;
         say(&format!("ok    up: {}", up::try_out(&self.stack, &mut self.tour).await?));
         say(&format!("ok    products: {}", up::add_products(&self.stack).await?));
         let shelves = audit::shelves(&self.stack).await?;
-        self.while_all_is_well().await;
+        self.while_all_is_well().await?;
         self.load.begin();
-        self.under_load().await;
+        self.under_load().await?;
         point!(self, "bad input: variables", bad_input::variables(&self.stack));
         point!(self, "bad input: a newer schema", bad_input::newer_schema(&self.stack));
         point!(self, "bad input: a taken port, 1", bad_input::port_taken_inside(&self.stack));
         point!(self, "bad input: a taken port, 2", bad_input::port_taken_on_the_host(&self.stack));
         point!(self, "every order has ended", self.load.finish(SETTLES));
-        self.add_up(&shelves).await;
+        self.add_up(&shelves).await?;
         point!(self, "bad input: too few partitions", too_few_partitions::try_out(&self.stack));
         if self.whole {
-            point!(self, "gone for good", gone_for_good(&self.stack, &mut self.tour));
-            point!(self, "the README's commands", async { self.tour.account() });
+            self.report.point("gone for good", gone_for_good(&self.stack, &mut self.tour)).await;
+            self.report.point("the README's commands", async { self.tour.account() }).await;
         }
         Ok(())
     }
 
-    async fn while_all_is_well(&mut self) {
+    async fn while_all_is_well(&mut self) -> anyhow::Result<()> {
         point!(self, "the image", image::try_out(&self.stack));
         point!(self, "orders of each kind", ends::try_out(&self.stack, &self.load));
         point!(self, "the README's curls", curls::try_out(&self.stack));
@@ -136,9 +137,10 @@ impl Run {
         point!(self, "optional tools", profiles::try_out(&self.stack, &mut self.tour));
         point!(self, "what containers may do", hardening::try_out(&self.stack, &self.tour));
         point!(self, "who may do what in PostgreSQL", rights::try_out(&self.stack));
+        Ok(())
     }
 
-    async fn under_load(&mut self) {
+    async fn under_load(&mut self) -> anyhow::Result<()> {
         for victim in killed::VICTIMS {
             point!(self, &format!("{victim} killed"), killed::try_out(&self.stack, &self.load, &mut self.tour, victim));
         }
@@ -148,14 +150,16 @@ impl Run {
         // only what was left running the whole time can tell: `down` forgets
         point!(self, "nothing else died", audit::containers(&self.stack, Some("payment-svc")));
         point!(self, "down and up", down_and_up::try_out(&self.stack, &self.load, &mut self.tour));
+        Ok(())
     }
 
-    async fn add_up(&mut self, shelves: &audit::Shelves) {
+    async fn add_up(&mut self, shelves: &audit::Shelves) -> anyhow::Result<()> {
         point!(self, "audit: orders", audit::orders(&self.stack, &self.load));
         point!(self, "audit: money", audit::money(&self.stack));
         point!(self, "audit: stock", audit::stock(&self.stack, shelves));
         point!(self, "audit: nothing left", audit::nothing_left(&self.stack));
         point!(self, "audit: containers", audit::containers(&self.stack, None));
+        Ok(())
     }
 }
 

@@ -124,6 +124,13 @@ impl Tour {
             if matches!(kind, Kind::Look | Kind::Follow) && output.text.trim().is_empty() {
                 bail!("README.md line {}: `{text}` shows nothing", stop.command.line);
             }
+            // whoever looks at one order must see it
+            let unseen = |(name, value): &&(&str, &str)| {
+                kind == Kind::Look && text.contains(&format!("${name}")) && !output.text.contains(value)
+            };
+            if let Some((name, value)) = words.iter().find(unseen) {
+                bail!("README.md line {}: `{text}` doesn't show {name} {value}", stop.command.line);
+            }
             stop.ran = true;
             count += 1;
         }

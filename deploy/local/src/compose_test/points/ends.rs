@@ -15,7 +15,6 @@ use crate::api::text;
 const MAILPIT: &str = "http://127.0.0.1:8025";
 const MAILS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Returns the figures and the id of the completed order.
 pub(in crate::compose_test) async fn try_out(stack: &Stack, load: &Load) -> anyhow::Result<String> {
     load.one_of_each();
     load.book.settled(SETTLES).await?;

@@ -21,7 +21,7 @@ impl Served {
     fn over(shop: &Shop) -> Self {
         let token = CancellationToken::new();
         let routes = notification_svc::http::routes(shop.db.pool.clone());
-        let addr = "127.0.0.1:0".parse().unwrap();
+        let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let server = bind(notification_svc::GROUP, addr, Readiness::default(), token.clone(), routes).unwrap();
         let base = format!("http://127.0.0.1:{}/api/v1/notifications", server.port());
         tokio::spawn(server.run());

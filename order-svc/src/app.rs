@@ -63,7 +63,7 @@ impl App {
         };
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
-        let http = http::bind(NAME, config.http.addr, ready, listening.clone(), routes(Data::new(state)))?;
+        let http = http::bind(NAME, config.http, ready, listening.clone(), routes(Data::new(state)))?;
         Ok(Self { http, consumer, relay, deadlines, prices_known, pool, listening })
     }
 

@@ -49,7 +49,7 @@ impl Server {
             nudge: Nudge::default(),
         });
         let stop = CancellationToken::new();
-        let addr = "127.0.0.1:0".parse().unwrap();
+        let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let server = bind("order-svc", addr, Readiness::default(), stop.clone(), routes(state)).unwrap();
         let url = format!("http://127.0.0.1:{}/api/v1/orders", server.port());
         tokio::spawn(server.run());

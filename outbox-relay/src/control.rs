@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use diesel::result::{DatabaseErrorKind, Error, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::StreamExt;
@@ -32,7 +32,11 @@ pub(crate) struct Control {
 
 impl Control {
     pub async fn connect(config: &RelayConfig) -> anyhow::Result<Self> {
-        let mut conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's session")?;
+        let connected = pool::connect(config.database_url.expose_secret()).await;
+        let mut conn = connected.map_err(|error| match pool::mend(&error) {
+            Some(mend) => anyhow!("{error}; {mend} (DATABASE_URL, or a worker's OUTBOX_RELAY_DATABASES)"),
+            None => anyhow!(error).context("the relay's session"),
+        })?;
         // It is idle for long, on purpose.
         answered(conn.batch_execute("set idle_session_timeout = 0")).await?;
         // Whoever asks who leads shall be told, unless the URL has a name already.

@@ -1,10 +1,8 @@
 //! The worker: a process of its own that relays, or stands by, for one or several databases.
 
-use std::net::SocketAddr;
-
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
-use service_kit::config::{ConfigError, Reader, TelemetryConfig};
+use service_kit::config::{ConfigError, HttpConfig, Reader, TelemetryConfig};
 use service_kit::http::{HttpServer, Readiness, bind};
 use service_kit::kafka::Brokers;
 use service_kit::{pool, shutdown, telemetry};
@@ -24,7 +22,7 @@ pub struct Config {
     /// The brokers.
     pub brokers: Brokers,
     /// Where it answers `/healthz`, `/readyz` and `/metrics`.
-    pub metrics_addr: SocketAddr,
+    pub metrics: HttpConfig,
     /// The header of a row that carries its trace context.
     pub trace_header: String,
     /// How long published rows are kept.
@@ -38,14 +36,14 @@ impl Config {
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let databases = read_databases(reader);
         let brokers = Brokers::read(reader);
-        let metrics_addr = reader.read(&vars::METRICS_ADDR);
+        let metrics = HttpConfig::read(reader, &vars::METRICS_ADDR);
         let trace_header = reader.read(&vars::OUTBOX_RELAY_TRACE_HEADER);
         let archive = reader.optional(&vars::OUTBOX_RELAY_ARCHIVE);
         let telemetry = TelemetryConfig::read(reader);
         Some(Self {
             databases: databases?,
             brokers: brokers?,
-            metrics_addr: metrics_addr?,
+            metrics: metrics?,
             trace_header: trace_header?,
             archive: archive?,
             telemetry: telemetry?,
@@ -114,8 +112,7 @@ impl Worker {
             async move { well }
         });
         let stop = CancellationToken::new();
-        let http = bind("outbox-relay", config.metrics_addr, ready, stop.clone(), |_| {})
-            .with_context(|| format!("METRICS_ADDR is {}", config.metrics_addr))?;
+        let http = bind("outbox-relay", config.metrics.clone(), ready, stop.clone(), |_| {})?;
         Ok(Self { relays, http, stop })
     }
 

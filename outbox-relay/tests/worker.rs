@@ -65,9 +65,9 @@ async fn a_worker_whose_database_is_away_is_alive_and_not_ready() {
 async fn an_address_that_is_taken_is_named_with_its_variable() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config("postgres://nobody@127.0.0.1:1/nothing");
-    config.metrics_addr = taken.local_addr().unwrap();
+    config.metrics.addr = taken.local_addr().unwrap();
     let told = Worker::build(&config).err().map(|error| format!("{error:#}")).unwrap();
-    assert!(told.contains("METRICS_ADDR") && told.contains(&config.metrics_addr.to_string()), "{told}");
+    assert!(told.contains("METRICS_ADDR") && told.contains(&config.metrics.addr.to_string()), "{told}");
 }
 
 async fn outbox_relay(databases: &str, arguments: &[&str]) -> Output {

@@ -61,7 +61,7 @@ impl App {
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let state = AppState { pool: pool.clone() };
-        let http = http::bind(NAME, config.http.addr, ready, listening.clone(), move |served| routes(served, &state))?;
+        let http = http::bind(NAME, config.http, ready, listening.clone(), move |served| routes(served, &state))?;
         Ok(Self { http, consumer, worker, relay, pool, listening })
     }
 

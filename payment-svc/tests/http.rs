@@ -23,7 +23,7 @@ impl Served {
         let shop = Shop::new(that_agrees()).await;
         let stop = CancellationToken::new();
         let state = AppState { pool: shop.db.pool.clone() };
-        let addr = "127.0.0.1:0".parse().unwrap();
+        let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let server =
             bind("payment-svc", addr, Readiness::default(), stop.clone(), move |served| routes(served, &state))
                 .unwrap();

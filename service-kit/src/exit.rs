@@ -16,6 +16,13 @@ pub fn code(program: &str, outcome: anyhow::Result<()>) -> ExitCode {
     ExitCode::from(number(&error))
 }
 
+/// The same for a program that people look at: what went wrong keeps its lines.
+pub fn code_in_lines(program: &str, outcome: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
+    ExitCode::from(number(&error))
+}
+
 /// What went wrong and why, causes included.
 pub fn in_one_line(error: &anyhow::Error) -> String {
     format!("{error:#}").split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")

@@ -38,7 +38,7 @@ pub async fn migrate(url: &SecretString, sources: &[EmbeddedMigrations]) -> anyh
         .context("waited a minute for another instance that migrates the database")?;
     // From here on what waits for a table makes everybody behind it wait too.
     sql_query("set lock_timeout = '5s'").execute(&mut conn).await?;
-    refuse_newer(&mut conn, sources).await?;
+    refuse_newer(&mut conn, sources).await.with_context(|| pool::place(url.expose_secret()))?;
     let mut harness = AsyncMigrationHarness::new(conn);
     for source in sources {
         let done = harness

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use deadpool::Runtime;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{ConnectionError, ConnectionResult};
@@ -118,7 +118,6 @@ fn noticing_silence(url: &str) -> String {
 /// # Errors
 /// The last refusal, once the time is over; at once for a wrong password or a database that isn't there.
 pub async fn connect_patiently(url: &str) -> anyhow::Result<AsyncPgConnection> {
-    let place = place(url);
     let give_up = Instant::now() + START;
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
     loop {
@@ -126,12 +125,17 @@ pub async fn connect_patiently(url: &str) -> anyhow::Result<AsyncPgConnection> {
             Ok(conn) => return Ok(conn),
             Err(error) => error,
         };
-        if final_refusal(&error.to_string()) || Instant::now() >= give_up {
-            return Err(error).with_context(|| format!("PostgreSQL at {place} can't be used"));
+        if let Some(mend) = mend(&error) {
+            bail!("DATABASE_URL: PostgreSQL at {} refuses {}: {error}; {mend}", place(url), role(url));
+        }
+        if Instant::now() >= give_up {
+            return Err(error).with_context(|| {
+                format!("DATABASE_URL: PostgreSQL at {} does not answer; look at host and port", place(url))
+            });
         }
         let wait = backoff.next_wait();
         tracing::warn!(
-            database = place,
+            database = place(url),
             error = %error,
             next_attempt_seconds = wait.as_secs_f64(),
             gives_up_seconds = give_up.saturating_duration_since(Instant::now()).as_secs(),
@@ -141,11 +145,24 @@ pub async fn connect_patiently(url: &str) -> anyhow::Result<AsyncPgConnection> {
     }
 }
 
-/// Refusals that waiting does not mend.
-fn final_refusal(error: &str) -> bool {
-    ["password authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied"]
-        .iter()
-        .any(|refusal| error.contains(refusal))
+/// How to mend a refusal that waiting does not mend.
+pub fn mend(error: &ConnectionError) -> Option<&'static str> {
+    let refusals: [(&[&str], _); 6] = [
+        (&["password authentication failed"], "correct user and password, or set the role's password"),
+        (&["role \"", "does not exist"], "correct the user, or create the role"),
+        (&["database \"", "does not exist"], "correct the name, or create the database"),
+        (&["no pg_hba.conf entry"], "pg_hba.conf must let the role in from here"),
+        (&["permission denied"], "grant the role connect on the database"),
+        (&["not permitted to log in"], "alter the role with login"),
+    ];
+    let said = error.to_string();
+    let refusal = refusals.into_iter().find(|(words, _)| words.iter().all(|word| said.contains(word)));
+    refusal.map(|(_, mend)| mend)
+}
+
+fn role(url: &str) -> String {
+    let role = url::Url::parse(url).map(|url| url.username().to_owned()).unwrap_or_default();
+    if role.is_empty() { "the role that it doesn't name".to_owned() } else { format!("the role {role}") }
 }
 
 /// Host, port and database of a URL, without user and password.

@@ -22,7 +22,7 @@ impl Api {
     async fn over(warehouse: Warehouse) -> Self {
         let stop = CancellationToken::new();
         let state = AppState { pool: warehouse.db.pool.clone(), nudge: outbox_relay::Nudge::default() };
-        let anywhere = "127.0.0.1:0".parse().unwrap();
+        let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let server = bind("stock-svc", anywhere, Readiness::default(), stop.clone(), routes(state)).unwrap();
         let base = format!("http://127.0.0.1:{}/api/v1", server.port());
         tokio::spawn(server.run());

@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
     match cli.command.unwrap_or(Command::Up(cli.up)) {
         Command::Up(arguments) => {
             up::show_progress();
-            exit::code("quadrille", up::up(&arguments).await)
+            exit::code_in_lines("quadrille", up::up(&arguments).await)
         }
         Command::Run { service } => exit::code(service.name(), run::run(service).await),
         tool => exit::code("quadrille", unless_told_to_stop(run_tool(tool)).await),

@@ -37,7 +37,7 @@ impl App {
         });
         let stop = CancellationToken::new();
         let state = AppState { pool: pool.clone(), shutdown: stop.clone() };
-        let server = http::bind("sandbox-gateway", config.http.addr, ready, stop.clone(), move |routes_of| {
+        let server = http::bind("sandbox-gateway", config.http, ready, stop.clone(), move |routes_of| {
             routes(routes_of, &state);
         })?;
         Ok(Self { server, pool, stop })

@@ -24,7 +24,7 @@ impl Gateway {
     async fn start() -> Self {
         let db = TestDb::new(&migrations()).await;
         let mut config = Reader::from_pairs([("DATABASE_URL", db.url.clone())]).whole(Config::read).unwrap();
-        config.http = HttpConfig { addr: "127.0.0.1:0".parse().unwrap() };
+        config.http = HttpConfig::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
         config.database = DatabaseConfig { url: SecretString::from(db.url.clone()), pool_size: 4 };
         let app = App::build(config).await.unwrap();
         let url = format!("http://127.0.0.1:{}", app.port());

@@ -22,7 +22,7 @@ impl Sandbox {
     pub async fn start() -> Self {
         let db = TestDb::new(&sandbox_gateway::migrations()).await;
         let mut config = Reader::from_pairs([("DATABASE_URL", db.url.clone())]).whole(Config::read).unwrap();
-        config.http = HttpConfig { addr: "127.0.0.1:0".parse().unwrap() };
+        config.http = HttpConfig::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
         let app = App::build(config).await.unwrap();
         let url = format!("http://127.0.0.1:{}", app.port());
         let stop = CancellationToken::new();

@@ -65,12 +65,20 @@ pub mod vars {
 pub struct HttpConfig {
     /// Address and port; port 0 takes a free one.
     pub addr: SocketAddr,
+    /// The variable that says so.
+    pub variable: &'static str,
+}
+
+impl From<SocketAddr> for HttpConfig {
+    fn from(addr: SocketAddr) -> Self {
+        Self { addr, variable: "HTTP_ADDR" }
+    }
 }
 
 impl HttpConfig {
     /// Reads the address from `var`, whose default is the service's own.
     pub fn read(reader: &mut Reader, var: &'static super::Var) -> Option<Self> {
-        reader.read(var).map(|addr| Self { addr })
+        reader.read(var).map(|addr| Self { addr, variable: var.name })
     }
 }
 

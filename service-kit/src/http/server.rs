@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Problem;
 use super::input::BODY_LIMIT;
+use crate::config::HttpConfig;
 use crate::consumer::ConsumerHandle;
 use crate::{Pool, pool, telemetry, trace};
 
@@ -104,13 +105,13 @@ impl HttpServer {
     }
 }
 
-/// Binds `addr` for `service` with its routes, `/healthz`, `/readyz` and `/metrics`. Every error is a [`Problem`].
+/// Binds an address for `service` with its routes, `/healthz`, `/readyz` and `/metrics`. Every error is a [`Problem`].
 ///
 /// # Errors
 /// The address can't be bound: says which and who wanted it.
 pub fn bind<F>(
     service: &'static str,
-    addr: SocketAddr,
+    listen: impl Into<HttpConfig>,
     ready: Readiness,
     shutdown: CancellationToken,
     routes: F,
@@ -135,6 +136,7 @@ where
             .configure(routes.clone())
             .default_service(web::to(nothing_here))
     };
+    let HttpConfig { addr, variable } = listen.into();
     let server = actix_web::HttpServer::new(app)
         .workers(2)
         .shutdown_timeout(10)
@@ -142,9 +144,7 @@ where
         .shutdown_signal(shutdown.cancelled_owned())
         .bind(addr)
         .with_context(|| {
-            format!(
-                "{service} can't listen on {addr}: choose another address with HTTP_ADDR, or end what uses the port"
-            )
+            format!("can't listen on {addr}: choose another address with {variable}, or end what uses the port")
         })?;
     let port = server.addrs().first().map_or(addr.port(), SocketAddr::port);
     tracing::info!(service, port, "listening");

@@ -48,8 +48,12 @@ impl Brokers {
     /// Certificates and keys that look well may still not be, which only the client's own library finds.
     fn is_taken_by_the_client(&self, reader: &mut Reader) -> bool {
         let Err(error) = BaseConsumer::from_config(&self.client()) else { return true };
-        let told = error.to_string();
-        reader.refuse(trouble::variable_of_setting(&told), told);
+        let mut told = error.to_string();
+        let variable = trouble::variable_of_setting(&told);
+        if variable.name == security_vars::KAFKA_SSL_KEY.name {
+            told += "; it is not the certificate's, or KAFKA_SSL_KEY_PASSWORD is not its password";
+        }
+        reader.refuse(variable, told);
         false
     }
 }

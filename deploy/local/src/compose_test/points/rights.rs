@@ -20,7 +20,7 @@ const TABLES: &str = "select coalesce(string_agg(relname, ' ' order by relname),
 const POWERS: &str = "select rolsuper or rolcreatedb or rolcreaterole or rolreplication or rolbypassrls \
                       from pg_roles where rolname = 'ROLE'";
 /// All that a relay has business with.
-const OUTBOX: [&str; 3] = ["outbox", "outbox_archive", "outbox_parked"];
+const OUTBOX: [&str; 4] = ["outbox", "outbox_archive", "outbox_archive_state", "outbox_parked"];
 
 pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<String> {
     let mut roles = 0;

@@ -37,7 +37,7 @@ const WRONG: [Wrong; 7] = [
     Wrong {
         service: "order-svc",
         set: "DATABASE_URL=postgres://order_svc:hunter2-not-to-be-shown@postgres:5432/order_svc",
-        says: &["postgres:5432/order_svc", "password authentication failed"],
+        says: &["DATABASE_URL", "postgres:5432/order_svc", "password authentication failed"],
     },
     Wrong { service: "databases", set: "PGPASSWORD=hunter2-not-to-be-shown", says: &["POSTGRES_PASSWORD"] },
 ];

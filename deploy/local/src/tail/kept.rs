@@ -52,8 +52,9 @@ pub(super) fn show(
             Some(Err(why)) => trouble = Some(why),
             None => {}
         }
+        // those of partitions that are done already, too: so they are counted against all
         ends += connection.ends();
-        if ends >= pending.len() && heard.elapsed() > QUIET {
+        if ends >= filled.len() && heard.elapsed() > QUIET {
             break;
         }
         if heard.elapsed() > SILENCE {

@@ -8,9 +8,9 @@ use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::outside::Worker;
+use service_kit::parts::Parts;
 use service_kit::{Pool, migrate, pool};
 use shared_events::header;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -18,7 +18,7 @@ use crate::domain::Templates;
 use crate::http::routes;
 use crate::mail::Deliveries;
 use crate::reactions::{NotificationReactions, subscriptions};
-use crate::store::dead_letters::DeadLettersToOutbox;
+use crate::store::dead_letters::DeadLetters;
 use crate::{GROUP, migrations};
 
 /// How many mails are on their way at the same time; each holds a connection to the mail server.
@@ -29,7 +29,7 @@ const MAIL_DRAIN: Duration = Duration::from_secs(5);
 /// The service, bound and ready to run.
 pub struct App {
     http: HttpServer,
-    consumer: Consumer<NotificationReactions, DeadLettersToOutbox>,
+    consumer: Consumer<NotificationReactions, DeadLetters>,
     mails: Worker<Deliveries>,
     relay: Relay<KafkaPublisher>,
     pool: Pool,
@@ -56,7 +56,7 @@ impl App {
         let mails = Worker::new("mail", Deliveries::new(pool.clone(), sender, move || nudge.nudge()), MAILS_AT_ONCE);
         let reactions = Arc::new(NotificationReactions::new(templates, mails.nudge()));
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
-        let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLettersToOutbox);
+        let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let http = http::bind(GROUP, config.http, ready, listening.clone(), routes(pool.clone()))?;
@@ -74,41 +74,20 @@ impl App {
     /// # Errors
     /// The first part that failed.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let (hearing, publishing) = (CancellationToken::new(), CancellationToken::new());
-        let http = part(&shutdown, async { self.http.run().await.context("serving HTTP") });
-        let consumer = part(&shutdown, self.consumer.run(hearing.clone()));
-        let (sending, stop) = (hearing.clone(), publishing.clone());
-        let mails = part(&shutdown, send_mails(self.mails, sending));
-        let relay = part(&shutdown, async move {
-            self.relay.run(stop).await;
-            Ok(())
-        });
-
-        shutdown.cancelled().await;
-        self.listening.cancel();
-        let mut ended = vec![http.await];
-        hearing.cancel();
-        ended.extend([consumer.await, mails.await]);
-        publishing.cancel();
-        ended.push(relay.await);
+        let mut parts = Parts::new(shutdown, self.listening);
+        parts.run(self.http.run());
+        let hearing = parts.next_stage();
+        parts.run(self.consumer.run(hearing.clone()));
+        parts.run(send_mails(self.mails, hearing));
+        let publishing = parts.next_stage();
+        parts.run(self.relay.run(publishing));
+        let ended = parts.until_ended().await;
         self.pool.close();
-        ended.into_iter().try_for_each(|part| part.context("a part of the service panicked")?)
+        ended
     }
 }
 
-/// Runs a part of the service; when it ends, for whatever reason, everything is told to stop.
-fn part(
-    shutdown: &CancellationToken,
-    work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
-) -> JoinHandle<anyhow::Result<()>> {
-    let ends_all = shutdown.clone().drop_guard();
-    tokio::spawn(async move {
-        let _ends_all = ends_all;
-        work.await
-    })
-}
-
-async fn send_mails(mails: Worker<Deliveries>, stop: CancellationToken) -> anyhow::Result<()> {
+async fn send_mails(mails: Worker<Deliveries>, stop: CancellationToken) {
     let too_late = async {
         stop.cancelled().await;
         tokio::time::sleep(MAIL_DRAIN).await;
@@ -117,7 +96,6 @@ async fn send_mails(mails: Worker<Deliveries>, stop: CancellationToken) -> anyho
         () = mails.run(stop.clone()) => {}
         () = too_late => tracing::warn!("mails under way were cut off: they will be sent again"),
     }
-    Ok(())
 }
 
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {

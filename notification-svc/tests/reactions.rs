@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use notification_svc::reactions::NotificationReactions;
-use notification_svc::store::dead_letters::DeadLettersToOutbox;
+use notification_svc::store::dead_letters::DeadLetters;
 use service_kit::consumer::testing::react_as;
 use service_kit::consumer::{Outcome, Reactions, Record, Subscription, Why};
 use shared_events::*;
@@ -125,7 +125,7 @@ async fn an_event_that_can_not_be_read_leaves_a_copy_in_the_dead_letter_topic() 
     let order = OrderId::new().to_string();
     let headers = [("ce_id", EventId::new().to_string()), ("ce_type", "order.placed.v1".to_owned())];
     let record = Record::sent("orders.v1", order.as_str(), headers, "{}");
-    let (topic, sink) = (Subscription::inbox("orders.v1"), DeadLettersToOutbox);
+    let (topic, sink) = (Subscription::inbox("orders.v1"), DeadLetters);
     let outcome =
         react_as(&shop.db.pool, notification_svc::GROUP, &topic, &shop.reactions, &sink, &record).await.unwrap();
     assert!(matches!(outcome, Outcome::DeadLettered(why) if why.contains("order_id")));

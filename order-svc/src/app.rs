@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
-use anyhow::Context;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
+use service_kit::parts::Parts;
 use service_kit::{Pool, migrate, pool, timers};
 use shared_events::header;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::forget_answers;
@@ -78,46 +77,20 @@ impl App {
     /// # Errors
     /// The first part that failed.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let (hearing, publishing) = (CancellationToken::new(), CancellationToken::new());
-        let heard = self.consumer.handle();
-        let learning = tokio::spawn(self.prices_known.learn(self.pool.clone(), heard.clone(), hearing.clone()));
-        let http = part(&shutdown, async { self.http.run().await.context("serving HTTP") });
-        let consumer = part(&shutdown, self.consumer.run(hearing.clone()));
-        let (pool, stop) = (self.pool.clone(), hearing.clone());
-        let deadlines = part(&shutdown, async move {
-            timers::run(pool, heard, self.deadlines, stop).await;
-            Ok(())
-        });
-        let housekeeping = part(&shutdown, keep_house(self.pool.clone(), hearing.clone()));
-        let stop = publishing.clone();
-        let relay = part(&shutdown, async move {
-            self.relay.run(stop).await;
-            Ok(())
-        });
-
-        shutdown.cancelled().await;
-        self.listening.cancel();
-        let mut ended = vec![http.await];
-        hearing.cancel();
-        ended.extend([consumer.await, deadlines.await, housekeeping.await]);
-        ended.push(learning.await.map(Ok));
-        publishing.cancel();
-        ended.push(relay.await);
+        let (pool, heard) = (self.pool.clone(), self.consumer.handle());
+        let mut parts = Parts::new(shutdown, self.listening);
+        parts.run(self.http.run());
+        let hearing = parts.next_stage();
+        parts.run_aside(self.prices_known.learn(pool.clone(), heard.clone(), hearing.clone()));
+        parts.run(self.consumer.run(hearing.clone()));
+        parts.run(timers::run(pool.clone(), heard, self.deadlines, hearing.clone()));
+        parts.run(keep_house(pool, hearing));
+        let publishing = parts.next_stage();
+        parts.run(self.relay.run(publishing));
+        let ended = parts.until_ended().await;
         self.pool.close();
-        ended.into_iter().try_for_each(|part| part.context("a part of the service panicked")?)
+        ended
     }
-}
-
-/// Runs a part of the service; when it ends, for whatever reason, everything is told to stop.
-fn part(
-    shutdown: &CancellationToken,
-    work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
-) -> JoinHandle<anyhow::Result<()>> {
-    let ends_all = shutdown.clone().drop_guard();
-    tokio::spawn(async move {
-        let _ends_all = ends_all;
-        work.await
-    })
 }
 
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
@@ -125,7 +98,7 @@ fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublishe
     Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
 }
 
-async fn keep_house(pool: Pool, stop: CancellationToken) -> anyhow::Result<()> {
+async fn keep_house(pool: Pool, stop: CancellationToken) {
     loop {
         match forget_answers(&pool).await {
             Ok(forgotten) => tracing::debug!(forgotten, "old answers were forgotten"),
@@ -133,7 +106,7 @@ async fn keep_house(pool: Pool, stop: CancellationToken) -> anyhow::Result<()> {
         }
         tokio::select! {
             () = tokio::time::sleep(HOUSEKEEPING) => {}
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => return,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::{
     Pool,
@@ -10,10 +9,10 @@ use service_kit::{
     http::{self, HttpServer, Readiness},
     migrate,
     outside::Worker,
+    parts::Parts,
     pool,
 };
 use shared_events::header;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,7 +20,8 @@ use crate::{
     gateway::Stripe,
     http::{AppState, routes},
     migrations,
-    reactions::{DeadLetters, PaymentReactions, subscriptions},
+    reactions::{PaymentReactions, subscriptions},
+    store::DeadLetters,
     worker::GatewayCalls,
 };
 
@@ -76,45 +76,18 @@ impl App {
     /// # Errors
     /// The first part that failed.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let (hearing, calling) = (CancellationToken::new(), CancellationToken::new());
-        let publishing = CancellationToken::new();
-        let http = part(&shutdown, async { self.http.run().await.context("serving HTTP") });
-        let consumer = part(&shutdown, self.consumer.run(hearing.clone()));
-        let stop = calling.clone();
-        let worker = part(&shutdown, async move {
-            self.worker.run(stop).await;
-            Ok(())
-        });
-        let stop = publishing.clone();
-        let relay = part(&shutdown, async move {
-            self.relay.run(stop).await;
-            Ok(())
-        });
-
-        shutdown.cancelled().await;
-        self.listening.cancel();
-        let mut ended = vec![http.await];
-        hearing.cancel();
-        ended.push(consumer.await);
-        calling.cancel();
-        ended.push(worker.await);
-        publishing.cancel();
-        ended.push(relay.await);
+        let mut parts = Parts::new(shutdown, self.listening);
+        parts.run(self.http.run());
+        let hearing = parts.next_stage();
+        parts.run(self.consumer.run(hearing));
+        let calling = parts.next_stage();
+        parts.run(self.worker.run(calling));
+        let publishing = parts.next_stage();
+        parts.run(self.relay.run(publishing));
+        let ended = parts.until_ended().await;
         self.pool.close();
-        ended.into_iter().try_for_each(|part| part.context("a part of the service panicked")?)
+        ended
     }
-}
-
-/// Runs a part of the service; when it ends, for whatever reason, everything is told to stop.
-fn part(
-    shutdown: &CancellationToken,
-    work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
-) -> JoinHandle<anyhow::Result<()>> {
-    let ends_all = shutdown.clone().drop_guard();
-    tokio::spawn(async move {
-        let _ends_all = ends_all;
-        work.await
-    })
 }
 
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {

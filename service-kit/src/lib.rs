@@ -10,6 +10,7 @@ pub mod http;
 pub mod kafka;
 pub mod migrate;
 pub mod outside;
+pub mod parts;
 pub mod pool;
 pub mod progress;
 pub mod retry;

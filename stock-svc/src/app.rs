@@ -2,26 +2,25 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
+use service_kit::parts::Parts;
 use service_kit::{Pool, migrate, pool, timers};
 use shared_events::header;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::expiry::Expiry;
 use crate::http::{AppState, routes};
 use crate::reactions::{StockReactions, subscriptions};
-use crate::store::dead_letters::DeadLettersToOutbox;
+use crate::store::dead_letters::DeadLetters;
 use crate::{GROUP, NAME, migrations};
 
 /// The service, bound and ready to run.
 pub struct App {
     http: HttpServer,
-    consumer: Consumer<StockReactions, DeadLettersToOutbox>,
+    consumer: Consumer<StockReactions, DeadLetters>,
     relay: Relay<KafkaPublisher>,
     expiry: Expiry,
     pool: Pool,
@@ -45,7 +44,7 @@ impl App {
         let nudge = relay.nudge();
         let reactions = StockReactions { reservation_ttl: config.reservation_ttl, nudge: nudge.clone() };
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
-        let consumer = Consumer::new(heard, subscriptions(), pool.clone(), Arc::new(reactions), DeadLettersToOutbox);
+        let consumer = Consumer::new(heard, subscriptions(), pool.clone(), Arc::new(reactions), DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let state = AppState { pool: pool.clone(), nudge: nudge.clone() };
@@ -64,43 +63,18 @@ impl App {
     /// # Errors
     /// The first part that failed.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let (hearing, publishing) = (CancellationToken::new(), CancellationToken::new());
-        let heard = self.consumer.handle();
-        let http = part(&shutdown, async { self.http.run().await.context("serving HTTP") });
-        let consumer = part(&shutdown, self.consumer.run(hearing.clone()));
-        let (pool, stop) = (self.pool.clone(), hearing.clone());
-        let expiry = part(&shutdown, async move {
-            timers::run(pool, heard, self.expiry, stop).await;
-            Ok(())
-        });
-        let stop = publishing.clone();
-        let relay = part(&shutdown, async move {
-            self.relay.run(stop).await;
-            Ok(())
-        });
-
-        shutdown.cancelled().await;
-        self.listening.cancel();
-        let mut ended = vec![http.await];
-        hearing.cancel();
-        ended.extend([consumer.await, expiry.await]);
-        publishing.cancel();
-        ended.push(relay.await);
+        let (pool, heard) = (self.pool.clone(), self.consumer.handle());
+        let mut parts = Parts::new(shutdown, self.listening);
+        parts.run(self.http.run());
+        let hearing = parts.next_stage();
+        parts.run(self.consumer.run(hearing.clone()));
+        parts.run(timers::run(pool, heard, self.expiry, hearing));
+        let publishing = parts.next_stage();
+        parts.run(self.relay.run(publishing));
+        let ended = parts.until_ended().await;
         self.pool.close();
-        ended.into_iter().try_for_each(|part| part.context("a part of the service panicked")?)
+        ended
     }
-}
-
-/// Runs a part of the service; when it ends, for whatever reason, everything is told to stop.
-fn part(
-    shutdown: &CancellationToken,
-    work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
-) -> JoinHandle<anyhow::Result<()>> {
-    let ends_all = shutdown.clone().drop_guard();
-    tokio::spawn(async move {
-        let _ends_all = ends_all;
-        work.await
-    })
 }
 
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {

@@ -22,7 +22,7 @@ use service_kit::timers;
 use shared_events::{Event, OrderId};
 use stock_svc::expiry::Expiry;
 use stock_svc::reactions::StockReactions;
-use stock_svc::store::dead_letters::DeadLettersToOutbox;
+use stock_svc::store::dead_letters::DeadLetters;
 use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(40);
@@ -72,7 +72,7 @@ async fn hears(warehouse: &Warehouse, orders: &Orders, ttl: Duration, meanwhile:
     let reactions = Arc::new(StockReactions { reservation_ttl: ttl, nudge: Nudge::default() });
     let pool = warehouse.db.pool.clone();
     let heard = vec![Subscription::inbox(&orders.topic)];
-    let consumer = Consumer::new(config, heard, pool.clone(), reactions, DeadLettersToOutbox);
+    let consumer = Consumer::new(config, heard, pool.clone(), reactions, DeadLetters);
     let expiry = Expiry { nudge: Nudge::default() };
     let timers = tokio::spawn(timers::run(pool, consumer.handle(), expiry, stop.clone()));
     let consumer = tokio::spawn(consumer.run(stop.clone()));

@@ -6,9 +6,9 @@ use service_kit::consumer::{DeadLetterCopy, DeadLetterSink, ReactionError};
 
 /// Appends copies of dead letters to the outbox.
 #[derive(Clone, Copy, Debug)]
-pub struct DeadLettersToOutbox;
+pub struct DeadLetters;
 
-impl DeadLetterSink for DeadLettersToOutbox {
+impl DeadLetterSink for DeadLetters {
     async fn dead_letter(&self, conn: &mut AsyncPgConnection, copy: DeadLetterCopy) -> Result<(), ReactionError> {
         let DeadLetterCopy { id, topic, key, headers, value } = copy;
         Ok(append(conn, NewRow { event_id: id, topic, key, headers, payload: value }).await?)

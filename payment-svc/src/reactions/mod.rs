@@ -11,11 +11,8 @@ mod stock_restocked;
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
-use outbox_relay::NewRow;
 use service_kit::{
-    consumer::{
-        DeadLetterCopy, DeadLetterSink, Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why,
-    },
+    consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why},
     outside,
 };
 use shared_events::{DecodeError, Event, OrderEvent, OrderId, RefundId, Rejection, StockEvent, Topic};
@@ -95,15 +92,4 @@ fn order_of(event: &Event) -> Option<OrderId> {
 /// The id of the refund that an event causes: the same however often the event is heard.
 fn refund_because_of(incoming: &Incoming<Event>) -> RefundId {
     RefundId(Uuid::new_v5(&incoming.envelope.id, b"refund"))
-}
-
-/// Sends copies of dead letters through the outbox.
-#[derive(Clone, Copy, Debug)]
-pub struct DeadLetters;
-
-impl DeadLetterSink for DeadLetters {
-    async fn dead_letter(&self, conn: &mut AsyncPgConnection, copy: DeadLetterCopy) -> Result<(), ReactionError> {
-        let DeadLetterCopy { id, topic, key, headers, value } = copy;
-        Ok(outbox_relay::append(conn, NewRow { event_id: id, topic, key, headers, payload: value }).await?)
-    }
 }

@@ -101,7 +101,8 @@ impl HttpServer {
     /// # Errors
     /// The server could not run.
     pub async fn run(self) -> std::io::Result<()> {
-        self.server.await
+        let served = self.server.await;
+        served.map_err(|error| std::io::Error::new(error.kind(), format!("serving HTTP: {error}")))
     }
 }
 

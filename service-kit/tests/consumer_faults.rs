@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::kafka::{Member, Producer, SOON, committed, config, topic};
+use common::kafka::{Member, Producer, SOON, committed, config, same_instance, topic};
 use common::{Copies, Notebook, count, database, headers, heard};
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use service_kit::consumer::testing::react_as;
 use service_kit::consumer::{Outcome, Record, Subscription};
 use service_kit::testing::{eventually, unique};
@@ -160,4 +162,39 @@ async fn a_static_member_that_comes_back_finds_its_partitions() {
         member.stop().await;
     }
     assert_eq!(heard(&db, &["k"]).await, ["1", "2", "3"]);
+}
+
+/// Takes the place of a static member, and says what becomes of the one that took it within a few seconds.
+async fn take_the_place_of(group: &str, topic: &str) -> Option<RDKafkaErrorCode> {
+    let (group, topic) = (group.to_owned(), topic.to_owned());
+    let taken = tokio::task::spawn_blocking(move || {
+        let other = same_instance(&group);
+        other.subscribe(&[&topic]).unwrap();
+        let until = Instant::now() + Duration::from_secs(8);
+        while Instant::now() < until {
+            if let Some(Err(KafkaError::MessageConsumptionFatal(code))) = other.poll(Duration::from_millis(50)) {
+                return Some(code);
+            }
+        }
+        None
+    });
+    taken.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_static_member_that_is_replaced_joins_anew_and_ends_when_it_happens_again() {
+    let (db, topic, group, producer) = (database().await, topic(2).await, unique("g"), Producer::new());
+    let mut named = config(&group);
+    named.group_instance_id = Some(group.clone());
+    let heard_topics = vec![Subscription::inbox(&topic)];
+    let member = Member::start_as(&db.pool, named, heard_topics, Arc::new(Notebook::default()));
+    producer.say(&topic, "k", "1").await;
+    eventually("it is heard", SOON, async || heard(&db, &["k"]).await == ["1"]).await;
+    let replaced = take_the_place_of(&group, &topic).await;
+    assert_eq!(replaced, Some(RDKafkaErrorCode::FencedInstanceId), "the member takes its place back");
+    producer.say(&topic, "k", "2").await;
+    eventually("it is heard by the same member", SOON, async || heard(&db, &["k"]).await == ["1", "2"]).await;
+    assert_eq!(take_the_place_of(&group, &topic).await, None, "the member gives way");
+    let told = format!("{:#}", member.end().await.unwrap_err());
+    assert!(told.contains(&format!("has the GROUP_INSTANCE_ID {group}")), "{told}");
 }

@@ -57,7 +57,13 @@ pub async fn topics(arguments: &TopicsArgs, out: &mut impl Write) -> anyhow::Res
         None => {
             let partitions = arguments.partitions;
             let shown = tokio::task::spawn_blocking(move || overview::read(&cluster)).await??;
-            Ok(shown.print(partitions, out)?)
+            shown.print(partitions, out)?;
+            let missing = shown.missing();
+            if !missing.is_empty() {
+                let names = missing.join(", ");
+                writeln!(std::io::stderr(), "not there: {names} (quadrille topics create makes them)")?;
+            }
+            Ok(())
         }
     }
 }

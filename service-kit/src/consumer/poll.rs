@@ -103,6 +103,11 @@ pub(crate) fn ask(consumer: &BaseConsumer<Context>, patience: Duration) -> Resul
     trouble::ask(consumer, patience, |context| context.trouble.get()).map(drop)
 }
 
+/// Whether the consumer can't go on since another member took its place.
+pub(crate) fn is_replaced(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId)))
+}
+
 /// Polls until told to stop, then leaves the group, which drains the lanes.
 ///
 /// # Errors

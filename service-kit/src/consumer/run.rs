@@ -17,11 +17,15 @@ use super::poll::{self, Context};
 use super::watch::Watch;
 use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Reactions, Subscription};
 use crate::kafka::trouble::Trouble;
-use crate::retry::Backoff;
+use crate::retry::{self, Backoff};
 use crate::{Pool, dead_letters};
 
 /// How long the brokers may take to answer once.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Being replaced twice within this time is no accident.
+const REPLACED_AGAIN: Duration = Duration::from_secs(60);
+/// How long to wait before joining anew, at most.
+const REJOIN: Duration = Duration::from_secs(1);
 /// How long Kafka's client may take to close.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -61,9 +65,38 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     /// databases that go away are waited for; brokers that were never there, for [`ConsumerConfig::start`]. Must be called
     /// on the main runtime.
     ///
+    /// A static member may be told that another took its place when it is itself that came back too soon, as after a
+    /// broker's crash: once a minute it joins anew.
+    ///
     /// # Errors
-    /// librdkafka refuses its configuration or can't go on, or no broker answered at the start.
+    /// librdkafka refuses its configuration or can't go on, no broker answered at the start, or another member has the
+    /// same `group.instance.id`.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut replaced: Option<Instant> = None;
+        loop {
+            let ended = self.membership(&shutdown, replaced.is_none()).await;
+            let Err(error) = ended else { return Ok(()) };
+            if !poll::is_replaced(&error) {
+                return Err(error);
+            }
+            let instance = self.config.group_instance_id.as_deref().unwrap_or_default();
+            if replaced.is_some_and(|last| last.elapsed() < REPLACED_AGAIN) {
+                return Err(error.context(format!(
+                    "another member of the group has the GROUP_INSTANCE_ID {instance}: every instance needs a name of its own"
+                )));
+            }
+            tracing::warn!(
+                instance,
+                error = format!("{error:#}"),
+                "another member took this one's place: it joins anew"
+            );
+            replaced = Some(Instant::now());
+            tokio::select! { () = sleep(retry::wait_after(0, REJOIN, REJOIN)) => {}, () = shutdown.cancelled() => return Ok(()) }
+        }
+    }
+
+    /// From joining the group to leaving it. Brokers that are away when it isn't the `first` time come back.
+    async fn membership(&self, shutdown: &CancellationToken, first: bool) -> anyhow::Result<()> {
         let stop = shutdown.child_token();
         // whoever drops this future stops the poll thread too
         let _stop_with_this = stop.clone().drop_guard();
@@ -83,7 +116,8 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             .context("Kafka's client refuses its configuration")?;
         let consumer = Arc::new(consumer);
         let answered = tokio::select! {
-            answered = self.await_brokers(&consumer) => answered,
+            answered = self.await_brokers(&consumer), if first => answered,
+            () = std::future::ready(()), if !first => Ok(()),
             () = stop.cancelled() => Ok(()),
         };
         if answered.is_err() || stop.is_cancelled() {

@@ -107,6 +107,13 @@ impl Member {
     }
 }
 
+/// A client that calls itself what a static member of `group` does, whose name is the group's.
+pub fn same_instance(group: &str) -> BaseConsumer {
+    let mut config = client();
+    config.set("group.id", group).set("group.instance.id", group).set("session.timeout.ms", "6000");
+    config.set("partition.assignment.strategy", "cooperative-sticky").create().unwrap()
+}
+
 /// What the group has committed for partition 0 of a topic.
 pub async fn committed(group: &str, topic: &str) -> Option<i64> {
     let (group, topic) = (group.to_owned(), topic.to_owned());

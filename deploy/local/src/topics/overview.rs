@@ -125,6 +125,11 @@ impl Overview {
         aligned(&groups, out)
     }
 
+    /// Which topics of the shop are not there.
+    pub fn missing(&self) -> Vec<String> {
+        super::all().into_iter().map(|topic| topic.name).filter(|name| !self.topics.contains_key(name)).collect()
+    }
+
     fn totals(&self) -> Vec<Vec<String>> {
         let mut lines = vec![line(["TOPIC", "PARTITIONS", "RECORDS", "OFFSETS OF EACH PARTITION"])];
         for (topic, kept) in &self.topics {

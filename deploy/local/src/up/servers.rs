@@ -39,7 +39,9 @@ impl Servers {
         ports: &Ports,
         registry: &Arc<Registry>,
     ) -> anyhow::Result<Self> {
-        let given = given_brokers(arguments.kafka.as_ref())?;
+        // set to nothing counts as not set
+        let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let (given_postgres, given) = (set(&arguments.database_url), given_brokers(set(&arguments.kafka))?);
         let postgres =
             postgres::Options { folder: data.join(POSTGRES), port: Some(ports.postgres), durability: Durability::Real };
         let kafka = kafka::Options {
@@ -49,11 +51,10 @@ impl Servers {
             jars: None,
         };
         let (own_postgres, own_kafka) = tokio::try_join!(
-            start_unless(arguments.database_url.as_ref(), &postgres, registry),
-            start_unless(arguments.kafka.as_ref(), &kafka, registry),
+            start_unless(given_postgres.is_some(), &postgres, registry),
+            start_unless(given.is_some(), &kafka, registry),
         )?;
-        let database_url =
-            own_postgres.as_ref().map(|server| server.url("postgres")).or(arguments.database_url.clone());
+        let database_url = own_postgres.as_ref().map(|server| server.url("postgres")).or(given_postgres);
         let brokers = own_kafka.as_ref().map(|node| Brokers::from(node.bootstrap())).or(given);
         let stop = CancellationToken::new();
         let mut keepers = JoinSet::new();
@@ -89,19 +90,19 @@ impl Servers {
 }
 
 /// A Kafka that is given is spoken with as the environment says.
-fn given_brokers(bootstrap: Option<&String>) -> anyhow::Result<Option<Brokers>> {
+fn given_brokers(bootstrap: Option<String>) -> anyhow::Result<Option<Brokers>> {
     let Some(bootstrap) = bootstrap else { return Ok(None) };
     let reader = Reader::from_env().with(&vars::KAFKA_BOOTSTRAP_SERVERS, bootstrap);
     Ok(Some(reader.whole(Brokers::read)?))
 }
 
 async fn start_unless<S: Supervised>(
-    given: Option<&String>,
+    given: bool,
     options: &S,
     registry: &Registry,
 ) -> anyhow::Result<Option<S::Running>> {
     use super::supervisor::Running;
-    if given.is_some() {
+    if given {
         return Ok(None);
     }
     let server = options.start().await?;

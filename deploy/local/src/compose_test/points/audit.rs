@@ -8,13 +8,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use super::super::{
-    buyer::CUSTOMER,
-    groups,
-    load::Load,
-    shell::a_moment,
-    stack::{self, Stack},
-};
+use super::super::{buyer::CUSTOMER, groups, load::Load, shell::a_moment, stack::Stack};
 use crate::{
     api::{Journal, number, text},
     service::Service,
@@ -158,31 +152,12 @@ async fn all_drained(stack: &Stack) -> anyhow::Result<()> {
 
 /// No container ended by itself, whatever it depends on was killed, and none ran out of memory. `wanted` is the one whose
 /// process the test killed.
-///
-/// One reason to end is a good one: a broker that was killed may fence a static member when it is back, for librdkafka that
-/// is the end of the consumer, and a service starts afresh with a new one. Such ends are told, not forgiven in silence.
 pub(in crate::compose_test) async fn containers(stack: &Stack, wanted: Option<&str>) -> anyhow::Result<String> {
     let all = stack.containers().await?;
-    let mut fenced = Vec::new();
     for container in &all {
         ensure!(container.fact("/State/OOMKilled") == false, "{} ran out of memory", container.service);
         let expected = i64::from(wanted == Some(container.service.as_str()));
-        let more = container.restarts - expected;
-        if more > 0 && more == ends_by_fencing(&stack::log_of(&container.id).await) {
-            fenced.push(container.service.as_str());
-            continue;
-        }
-        ensure!(more == 0, "{} ended by itself {} times", container.service, container.restarts);
+        ensure!(container.restarts == expected, "{} ended by itself {} times", container.service, container.restarts);
     }
-    let but = match fenced.as_slice() {
-        [] => String::new(),
-        services => format!("; but {} began afresh, fenced by the broker that came back", services.join(", ")),
-    };
-    Ok(format!("none of {} containers ended by itself or ran out of memory{but}", all.len()))
-}
-
-fn ends_by_fencing(log: &str) -> i64 {
-    let ends =
-        log.lines().filter(|line| line.contains("the consumer can't go on") && line.contains("FencedInstanceId"));
-    i64::try_from(ends.count()).unwrap_or(i64::MAX)
+    Ok(format!("none of {} containers ended by itself or ran out of memory", all.len()))
 }

@@ -7,7 +7,7 @@ use shared_events::{PaymentEvent, Rejection, RestockCause, ShipmentId, StockEven
 macro_rules! facts {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $stored:literal, $shown:literal;)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $stored)] $variant,)* }
 
         impl $name {
@@ -80,7 +80,7 @@ facts! {
 }
 
 /// A parcel of the order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Parcel {
     /// Its id.
     pub shipment_id: ShipmentId,
@@ -91,7 +91,7 @@ pub struct Parcel {
 }
 
 /// Everything heard of an order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Facts {
     /// Goods.
     pub stock: Option<StockFact>,

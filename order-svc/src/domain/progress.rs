@@ -8,7 +8,7 @@ use shared_events::{
 use super::{Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact};
 
 /// How far an order is: what was heard of it and what follows from that.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
     /// The order.
     pub order_id: OrderId,

@@ -1,7 +1,7 @@
 use shared_events::CancelReason;
 
 /// Where an order stands, as derived from the facts it heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Placed; goods and money are awaited.
     Pending,

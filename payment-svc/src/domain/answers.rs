@@ -9,7 +9,7 @@ use shared_events::{
 use super::{Call, Payment, RefundState, Refused, State, Step};
 
 /// The gateway's answer to a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// It did what was asked.
     Done,

@@ -7,7 +7,7 @@ use shared_events::{
 use super::Refund;
 
 /// The money of one order. Its row is the root of the order's key on `payments.v1`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Payment {
     /// The payment.
     pub id: PaymentId,
@@ -34,7 +34,7 @@ pub struct Payment {
 }
 
 /// What an order costs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Charge {
     /// The order's total.
     pub amount: Money,
@@ -45,7 +45,7 @@ pub struct Charge {
 }
 
 /// One line of the order, as far as money goes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChargeLine {
     /// What.
     pub sku: Sku,
@@ -56,7 +56,7 @@ pub struct ChargeLine {
 }
 
 /// What stock-svc said of the goods, as far as authorising goes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hold {
     /// Set by `stock.reserved`: until when the gateway may be asked.
     pub deadline: Option<DateTime<Utc>>,
@@ -65,7 +65,7 @@ pub struct Hold {
 }
 
 /// Where a payment stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Waits for `order.placed` and `stock.reserved`.
     New,
@@ -130,7 +130,7 @@ impl State {
 }
 
 /// One thing to ask of the gateway. At most one of them is unfinished for a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// Reserve the money.
     Authorise,
@@ -155,7 +155,7 @@ impl Call {
 }
 
 /// What follows from a fact or an answer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Step {
     /// To be announced, in order.
     pub events: Vec<PaymentEvent>,

@@ -5,7 +5,7 @@ use shared_events::{Money, RefundId, StockLine};
 use super::{Call, Charge, Payment, Refused, State, Step};
 
 /// One refund. Written before the gateway is called, and never deleted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refund {
     /// Its id, which is its key at the gateway: the UUIDv5 of the event that caused it.
     pub id: RefundId,
@@ -16,7 +16,7 @@ pub struct Refund {
 }
 
 /// How far a refund is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefundState {
     /// Waits for the unfinished call before it.
     Queued,

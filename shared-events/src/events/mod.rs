@@ -18,7 +18,7 @@ use crate::Topic;
 macro_rules! topic_events {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident($body:ty) = $type_name:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "each variant's content says what it is")]
         #[allow(clippy::large_enum_variant, reason = "an event is built once and read by reference")]
         pub enum $name { $($(#[$vdoc])* $variant($body),)* }
@@ -54,7 +54,7 @@ macro_rules! topic_events {
 pub(crate) use topic_events;
 
 /// Anything that a service of the shop says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "a variant a topic")]
 #[allow(clippy::large_enum_variant, reason = "an event is built once and read by reference")]
 pub enum Event {

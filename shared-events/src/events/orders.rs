@@ -67,7 +67,7 @@ impl CancelReason {
 }
 
 /// One line of an order, with the price at the moment it was placed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderLine {
     /// What.
     pub sku: Sku,
@@ -80,7 +80,7 @@ pub struct OrderLine {
 }
 
 /// An order was accepted; from here on it is never lost.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderPlaced {
     /// The order.
     pub order_id: OrderId,
@@ -99,14 +99,14 @@ pub struct OrderPlaced {
 }
 
 /// Goods are held and money is authorised: the pivot, from which the order goes forward or is refunded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
 }
 
 /// Goods are to be given back if they have not left; stock-svc decides.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCancelRequested {
     /// The order.
     pub order_id: OrderId,
@@ -115,7 +115,7 @@ pub struct OrderCancelRequested {
 }
 
 /// Why a cancellation that was asked for did not happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelRefusedReason {
     /// The goods had left.
@@ -123,7 +123,7 @@ pub enum CancelRefusedReason {
 }
 
 /// A cancellation came too late; the way back is a return.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCancelRefused {
     /// The order.
     pub order_id: OrderId,
@@ -132,7 +132,7 @@ pub struct OrderCancelRefused {
 }
 
 /// The order has ended and goods and money are back. Comes last and triggers nothing but mails.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
@@ -141,7 +141,7 @@ pub struct OrderCancelled {
 }
 
 /// Everything was delivered and paid.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCompleted {
     /// The order.
     pub order_id: OrderId,

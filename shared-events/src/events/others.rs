@@ -55,7 +55,7 @@ impl ProductEvent {
 }
 
 /// A message went out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NotificationSent {
     /// The order.
     pub order_id: OrderId,
@@ -68,7 +68,7 @@ pub struct NotificationSent {
 }
 
 /// A message could not be sent and will not be tried again by itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NotificationFailed {
     /// The order.
     pub order_id: OrderId,
@@ -83,7 +83,7 @@ pub struct NotificationFailed {
 }
 
 /// Whether a product can be ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProductStatus {
     /// It can.
@@ -93,7 +93,7 @@ pub enum ProductStatus {
 }
 
 /// Everything that others need to know of a SKU. A consumer keeps the highest sequence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProductState {
     /// What.
     pub sku: Sku,
@@ -108,16 +108,16 @@ pub struct ProductState {
 }
 
 /// A SKU can be ordered from now on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProductListed(pub ProductState);
 
 /// A SKU's state changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProductChanged(pub ProductState);
 
 /// A SKU can no longer be ordered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProductWithdrawn(pub ProductState);

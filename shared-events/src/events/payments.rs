@@ -48,7 +48,7 @@ impl PaymentEvent {
 }
 
 /// The money is reserved at the gateway.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentAuthorized {
     /// The order.
     pub order_id: OrderId,
@@ -59,7 +59,7 @@ pub struct PaymentAuthorized {
 }
 
 /// The gateway said no.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentDeclined {
     /// The order.
     pub order_id: OrderId,
@@ -72,7 +72,7 @@ pub struct PaymentDeclined {
 }
 
 /// The money is ours.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentCaptured {
     /// The order.
     pub order_id: OrderId,
@@ -83,7 +83,7 @@ pub struct PaymentCaptured {
 }
 
 /// What was authorised can't be taken.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentCaptureFailed {
     /// The order.
     pub order_id: OrderId,
@@ -94,7 +94,7 @@ pub struct PaymentCaptureFailed {
 }
 
 /// Nothing is authorised for the order any more.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentVoided {
     /// The order.
     pub order_id: OrderId,
@@ -105,7 +105,7 @@ pub struct PaymentVoided {
 }
 
 /// Captured money went back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentRefunded {
     /// The order.
     pub order_id: OrderId,
@@ -120,7 +120,7 @@ pub struct PaymentRefunded {
 }
 
 /// The gateway refused a refund; somebody must look.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentRefundFailed {
     /// The order.
     pub order_id: OrderId,
@@ -149,7 +149,7 @@ pub enum GatewayOperation {
 }
 
 /// The gateway did not answer; it will be asked what happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentUnknown {
     /// The order.
     pub order_id: OrderId,

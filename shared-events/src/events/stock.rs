@@ -63,7 +63,7 @@ impl ShipmentEvent {
 }
 
 /// All lines are held until `expires_at`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockReserved {
     /// The order.
     pub order_id: OrderId,
@@ -72,7 +72,7 @@ pub struct StockReserved {
 }
 
 /// What one line lacked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shortage {
     /// What.
     pub sku: Sku,
@@ -83,7 +83,7 @@ pub struct Shortage {
 }
 
 /// Why goods can't be had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Rejection {
     /// Never held: this ends the order, and no money was touched.
@@ -96,7 +96,7 @@ pub enum Rejection {
 }
 
 /// The goods can't be had. Nothing is held.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockRejected {
     /// The order.
     pub order_id: OrderId,
@@ -106,14 +106,14 @@ pub struct StockRejected {
 }
 
 /// The hold is firm.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockCommitted {
     /// The order.
     pub order_id: OrderId,
 }
 
 /// Nothing is held for the order any more; money may follow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockReleased {
     /// The order.
     pub order_id: OrderId,
@@ -122,14 +122,14 @@ pub struct StockReleased {
 }
 
 /// The hold ended by time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockExpired {
     /// The order.
     pub order_id: OrderId,
 }
 
 /// Why goods came back onto the shelf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestockCause {
     /// The order was cancelled after its hold was firm and before anything left.
@@ -139,7 +139,7 @@ pub enum RestockCause {
 }
 
 /// Pieces of one SKU.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockLine {
     /// What.
     pub sku: Sku,
@@ -148,7 +148,7 @@ pub struct StockLine {
 }
 
 /// Goods are back on the shelf; money for these lines may follow.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockRestocked {
     /// The order.
     pub order_id: OrderId,
@@ -159,7 +159,7 @@ pub struct StockRestocked {
 }
 
 /// A parcel is to be packed and sent: everything in it is paid.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentCreated {
     /// The order.
     pub order_id: OrderId,
@@ -170,7 +170,7 @@ pub struct ShipmentCreated {
 }
 
 /// The parcel has left the warehouse.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentDispatched {
     /// The order.
     pub order_id: OrderId,
@@ -183,7 +183,7 @@ pub struct ShipmentDispatched {
 }
 
 /// The parcel has arrived.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentDelivered {
     /// The order.
     pub order_id: OrderId,
@@ -192,7 +192,7 @@ pub struct ShipmentDelivered {
 }
 
 /// The parcel was called off before it left.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentCancelled {
     /// The order.
     pub order_id: OrderId,

@@ -92,7 +92,7 @@ impl From<CountryCode> for String {
 }
 
 /// Who orders. `Debug` shows the id alone.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Customer {
     /// The customer's id in the system that places orders.
     pub id: CustomerId,
@@ -109,7 +109,7 @@ impl fmt::Debug for Customer {
 }
 
 /// Where parcels go. `Debug` shows the country alone.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Address {
     /// Street and number.
     pub line1: LineText,

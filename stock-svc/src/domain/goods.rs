@@ -12,7 +12,7 @@ mod tests;
 
 /// The goods of one order: what is put aside for it, and its parcel. Decided under the order's root row, which is what
 /// makes cancel and dispatch, or expiry and confirm, come one after the other.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Goods {
     /// The order.
     pub order_id: OrderId,
@@ -25,7 +25,7 @@ pub struct Goods {
 }
 
 /// What a decision does: the goods as they are after it, the pieces that move, and what is said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Change {
     /// After it.
     pub goods: Goods,

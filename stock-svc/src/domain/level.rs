@@ -7,7 +7,7 @@ use shared_events::{Shortage, Sku, StockLine};
 pub const MAX_ON_HAND: i64 = 1_000_000_000;
 
 /// How many pieces of one SKU there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Level {
     /// On the shelves, held ones included.
     pub on_hand: i64,

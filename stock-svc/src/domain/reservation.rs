@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use shared_events::{CancelReason, StockLine};
 
 /// What is put aside for one order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reservation {
     /// Where it stands.
     pub state: State,
@@ -11,7 +11,7 @@ pub struct Reservation {
 }
 
 /// Where a reservation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// All lines are held. Only the timer ends it by time, so a late `confirmed` still finds it.
     Held {

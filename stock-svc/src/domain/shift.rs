@@ -1,5 +1,5 @@
 /// How pieces move between shelf and hold; always all lines of a reservation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shift {
     /// From available to held.
     Hold,

@@ -4,7 +4,7 @@ use shared_events::{LineText, ShipmentId, StockLine};
 use super::Refused;
 
 /// A parcel: all lines of one order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shipment {
     /// Names it.
     pub id: ShipmentId,
@@ -29,7 +29,7 @@ pub struct Shipment {
 }
 
 /// Where a parcel is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// To be packed and sent.
     Pending,

@@ -11,6 +11,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use order_svc::store::answers::{self, Answer, Once};
 use order_svc::store::{self, AnnounceError, orders, products, roots};
 use service_kit::timers;
+use shared_events::OrderId;
 
 #[derive(QueryableByName)]
 struct Prepared {
@@ -24,7 +25,7 @@ async fn place_and_hear(conn: &mut AsyncPgConnection) -> Result<(), AnnounceErro
     let once = Once { key: "k-1".to_owned(), request: vec![1] };
     answers::claim(conn, &once).await?;
     let products = products::find(conn, &["TEA"]).await?;
-    let order = wish(&[("TEA", 1)]).place(&products, now, now).unwrap();
+    let order = wish(&[("TEA", 1)]).place(OrderId::new(), &products, now, now).unwrap();
     let id = order.placed.order_id;
     orders::insert(conn, &order).await?;
     timers::set(conn, "order_deadline", &id.to_string(), now).await?;

@@ -3,6 +3,7 @@ use std::time::Duration;
 use diesel_async::pooled_connection::deadpool::PoolError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::{Pool, timers};
+use shared_events::OrderId;
 
 use super::DEADLINE_TIMER;
 use crate::domain::{Order, Wish, WishRefused};
@@ -91,5 +92,5 @@ async fn priced(conn: &mut AsyncPgConnection, command: &PlaceOrder) -> Result<Or
     let skus: Vec<&str> = wish.lines.iter().map(|(sku, _)| sku.as_str()).collect();
     let products = store::products::find(conn, &skus).await?;
     let now = store::now(conn).await?;
-    Ok(wish.place(&products, now, now + command.deadline)?)
+    Ok(wish.place(OrderId::new(), &products, now, now + command.deadline)?)
 }

@@ -3,6 +3,7 @@
 mod facts;
 mod order;
 mod progress;
+mod ranks;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -11,5 +12,6 @@ mod waiting;
 pub use facts::{Facts, Parcel, PaymentFact, ShipmentFact, StockFact};
 pub use order::{MAX_LINES, Order, Product, Wish, WishRefused};
 pub use progress::{Progress, Refused, Step};
+pub use ranks::Ranks;
 pub use status::Status;
 pub use waiting::WaitingFor;

@@ -138,17 +138,17 @@ impl Wish {
         }
     }
 
-    /// Makes an order of it, at today's prices.
+    /// Makes an order of that id of it, at today's prices.
     ///
     /// # Errors
     /// The first line that can't be had, and a total that is too large.
     pub fn place(
         self,
+        order_id: OrderId,
         products: &BTreeMap<Sku, Product>,
         now: DateTime<Utc>,
         deadline: DateTime<Utc>,
     ) -> Result<Order, WishRefused> {
-        let order_id = OrderId::new();
         let mut total = Money::zero(self.currency);
         let mut lines = Vec::with_capacity(self.lines.len());
         for (line, (sku, quantity)) in self.lines.into_iter().enumerate() {

@@ -6,7 +6,7 @@ use shared_events::{CustomerId, OrderId};
 
 use super::rows::{NewOrderRow, OrderRow, json};
 use super::{AnnounceError, Root, roots};
-use crate::domain::Order;
+use crate::domain::{Order, Ranks};
 use crate::schema::orders;
 
 /// Inserts a new order, which makes it the root of its key, and says `order.placed`.
@@ -16,7 +16,7 @@ use crate::schema::orders;
 pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), AnnounceError> {
     let mut root = Root {
         progress: order.progress.clone(),
-        ranks: roots::Ranks::default(),
+        ranks: Ranks::default(),
         version: order.version,
         said: 0,
         now: order.placed_at,

@@ -13,7 +13,7 @@ use super::AnnounceError;
 use super::rows::RootRow;
 use super::save::Save;
 use crate::SOURCE;
-use crate::domain::Progress;
+use crate::domain::{Progress, Ranks};
 use crate::schema::orders;
 
 /// An order's row, locked until the transaction ends.
@@ -29,29 +29,6 @@ pub struct Root {
     pub said: i64,
     /// The time of this transaction, as [`super::now`] tells it.
     pub now: DateTime<Utc>,
-}
-
-/// The `ce_sequence` of the last fact heard, topic by topic; topics are never compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ranks {
-    pub(super) stock: i64,
-    pub(super) payment: i64,
-    pub(super) shipment: i64,
-}
-
-impl Ranks {
-    /// Takes note of a fact; false when a newer one of its topic is known already.
-    pub fn note(&mut self, topic: Topic, sequence: i64) -> bool {
-        let rank = match topic {
-            Topic::Stock => &mut self.stock,
-            Topic::Payments => &mut self.payment,
-            Topic::Shipments => &mut self.shipment,
-            Topic::Orders | Topic::Notifications | Topic::Products => return true,
-        };
-        let newer = sequence > *rank;
-        *rank = sequence.max(*rank);
-        newer
-    }
 }
 
 impl Counts for Root {

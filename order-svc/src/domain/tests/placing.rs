@@ -50,7 +50,7 @@ fn catalogue() -> BTreeMap<Sku, Product> {
 
 fn placed(lines: &[(&str, i64)]) -> Result<Order, WishRefused> {
     let now = Utc::now();
-    wish(lines).checked()?.place(&catalogue(), now, now + TimeDelta::minutes(20))
+    wish(lines).checked()?.place(OrderId::new(), &catalogue(), now, now + TimeDelta::minutes(20))
 }
 
 fn refused_field(lines: &[(&str, i64)]) -> String {

@@ -1,11 +1,11 @@
 use chrono::{DateTime, Utc};
 use shared_events::{
-    CancelReason, Event, LineText, OrderId, Rejection, RestockCause, ShipmentCancelled, ShipmentCreated,
+    CancelReason, Event, LineText, OrderId, OrderPlaced, Rejection, RestockCause, ShipmentCancelled, ShipmentCreated,
     ShipmentDelivered, ShipmentDispatched, ShipmentId, StockCommitted, StockExpired, StockLine, StockRejected,
     StockReleased, StockReserved, StockRestocked,
 };
 
-use super::{Levels, Refused, Reservation, Shift, Shipment, State};
+use super::{Levels, NewParcel, Refused, Reservation, Shift, Shipment, State};
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +33,11 @@ pub struct Change {
     pub shift: Option<Shift>,
     /// To be announced, in this order.
     pub events: Vec<Event>,
+}
+
+/// What was ordered, as stock counts it.
+pub fn lines_of(placed: &OrderPlaced) -> Vec<StockLine> {
+    placed.lines.iter().map(|line| StockLine { sku: line.sku.clone(), quantity: line.quantity }).collect()
 }
 
 impl Goods {
@@ -66,36 +71,31 @@ impl Goods {
         }
     }
 
-    /// Whether the hold ended by time, so that `confirmed` needs [`Goods::commit_again`].
+    /// Whether the hold ended by time, so that [`Goods::confirm`] looks at the levels again.
     pub fn hold_expired(&self) -> bool {
         self.state() == Some(State::Expired)
     }
 
-    /// Makes the hold firm, and creates the shipment if the money was heard of before.
+    /// Makes the hold firm, and creates the shipment if the money was heard of before. If the hold ended by time, holds
+    /// again and makes that firm at once, or rejects.
     ///
     /// # Errors
-    /// Unless it is held.
-    pub fn commit(self, at: DateTime<Utc>) -> Result<Change, Refused> {
+    /// Unless it is held or expired.
+    pub fn confirm(self, levels: &Levels, parcel: NewParcel) -> Result<Change, Refused> {
         match self.state() {
-            Some(State::Held { .. }) => Ok(self.committed(Shift::Commit, at)),
+            Some(State::Held { .. }) => Ok(self.committed(Shift::Commit, parcel)),
+            Some(State::Expired) => Ok(self.hold_again(levels, parcel)),
             _ => Err(self.refuses("committed")),
         }
     }
 
-    /// Confirmed after the hold expired: holds again and commits, or rejects.
-    ///
-    /// # Errors
-    /// Unless it is expired.
-    pub fn commit_again(mut self, levels: &Levels, at: DateTime<Utc>) -> Result<Change, Refused> {
-        if !self.hold_expired() {
-            return Err(self.refuses("held again"));
-        }
+    fn hold_again(mut self, levels: &Levels, parcel: NewParcel) -> Change {
         if levels.shortages(self.lines()).is_empty() {
-            return Ok(self.committed(Shift::HoldAndCommit, at));
+            return self.committed(Shift::HoldAndCommit, parcel);
         }
         let order_id = self.order_id;
         self.becomes(State::RejectedExpired);
-        Ok(self.saying(vec![StockRejected { order_id, rejection: Rejection::Expired }.into()]))
+        self.saying(vec![StockRejected { order_id, rejection: Rejection::Expired }.into()])
     }
 
     /// Gives the goods back because the order is to be cancelled. What has left the warehouse stays as it is; the way
@@ -128,13 +128,13 @@ impl Goods {
     ///
     /// # Errors
     /// When it was heard before.
-    pub fn capture(mut self, at: DateTime<Utc>) -> Result<Change, Refused> {
+    pub fn capture(mut self, parcel: NewParcel) -> Result<Change, Refused> {
         if self.captured {
             return Err(Refused { what: "payment", wanted: "captured", state: "captured" });
         }
         self.captured = true;
         let mut change = self.saying(Vec::new());
-        change.ship_if_paid(at);
+        change.ship_if_paid(parcel);
         Ok(change)
     }
 
@@ -211,11 +211,11 @@ impl Goods {
         Refused { what: "reservation", wanted, state: self.state().map_or("unheard of", State::name) }
     }
 
-    fn committed(mut self, shift: Shift, at: DateTime<Utc>) -> Change {
+    fn committed(mut self, shift: Shift, parcel: NewParcel) -> Change {
         let order_id = self.order_id;
         self.becomes(State::Committed);
         let mut change = self.shifting(shift, vec![StockCommitted { order_id }.into()]);
-        change.ship_if_paid(at);
+        change.ship_if_paid(parcel);
         change
     }
 
@@ -269,10 +269,10 @@ impl Goods {
 
 impl Change {
     /// Nothing leaves that isn't paid, and nothing is packed that isn't firm.
-    fn ship_if_paid(&mut self, at: DateTime<Utc>) {
+    fn ship_if_paid(&mut self, parcel: NewParcel) {
         let goods = &mut self.goods;
         if goods.captured && goods.state() == Some(State::Committed) && goods.shipment.is_none() {
-            let shipment = Shipment::create(ShipmentId::new(), goods.lines().to_vec(), at);
+            let shipment = Shipment::create(parcel, goods.lines().to_vec());
             let (order_id, shipment_id, lines) = (goods.order_id, shipment.id, shipment.lines.clone());
             goods.shipment = Some(shipment);
             self.events.push(ShipmentCreated { order_id, shipment_id, lines }.into());

@@ -8,13 +8,13 @@ mod reservation;
 mod shift;
 mod shipment;
 
-pub use goods::{Change, Goods};
+pub use goods::{Change, Goods, lines_of};
 pub use input::{Delta, Description, OnHand, Price, Unfit};
 pub use level::{Level, Levels, MAX_ON_HAND, Unadjustable};
 pub use product::{Details, Product};
 pub use reservation::{Reservation, State};
 pub use shift::Shift;
-pub use shipment::{Shipment, Stage};
+pub use shipment::{NewParcel, Shipment, Stage};
 
 /// A transition that the state machine doesn't allow. Where a race can cause it, it is recorded and ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

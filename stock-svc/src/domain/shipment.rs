@@ -68,9 +68,18 @@ impl Stage {
     }
 }
 
+/// What a parcel is called and when it is made, should a decision make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewParcel {
+    /// Its name.
+    pub id: ShipmentId,
+    /// The time of the decision.
+    pub at: DateTime<Utc>,
+}
+
 impl Shipment {
     /// A parcel of `lines`, to be packed and sent.
-    pub fn create(id: ShipmentId, lines: Vec<StockLine>, at: DateTime<Utc>) -> Shipment {
+    pub fn create(NewParcel { id, at }: NewParcel, lines: Vec<StockLine>) -> Shipment {
         Shipment {
             id,
             stage: Stage::Pending,

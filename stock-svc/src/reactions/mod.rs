@@ -13,7 +13,7 @@ use outbox_relay::Nudge;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use shared_events::{DecodeError, Event, EventId, OrderEvent, PaymentEvent, StockLine, Topic};
 
-use crate::domain::{Change, Refused};
+use crate::domain::{Change, Refused, lines_of};
 use crate::store::levels;
 use crate::store::roots::{self, Root};
 
@@ -48,7 +48,7 @@ impl Reactions for StockReactions {
         let mut lines = roots::lock_all(conn, orders).await?;
         for event in heard {
             if let Event::Order(OrderEvent::Placed(placed)) = event {
-                lines.extend(order_placed::lines(placed));
+                lines.extend(lines_of(placed));
             }
         }
         levels::lock(conn, skus(&lines)).await?;

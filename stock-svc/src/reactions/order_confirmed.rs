@@ -13,11 +13,8 @@ pub(super) async fn commit(
 ) -> Result<Handled, ReactionError> {
     let root = roots::lock_or_create(conn, confirmed.order_id).await?;
     let goods = root.goods.clone();
-    let decided = if goods.hold_expired() {
-        let levels = levels::lock(conn, skus(goods.lines())).await?;
-        goods.commit_again(&levels, root.now)
-    } else {
-        goods.commit(root.now)
-    };
+    let held_again = if goods.hold_expired() { goods.lines() } else { &[] };
+    let levels = levels::lock(conn, skus(held_again)).await?;
+    let decided = goods.confirm(&levels, root.new_parcel());
     conclude(conn, incoming, root, decided).await
 }

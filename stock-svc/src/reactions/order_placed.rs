@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{Handled, Incoming, ReactionError};
-use shared_events::{Event, OrderPlaced, StockLine};
+use shared_events::{Event, OrderPlaced};
 
 use super::{conclude, skus};
+use crate::domain::lines_of;
 use crate::store::{levels, roots};
 
 /// Holds stock for a placed order, all lines or none, and announces the outcome.
@@ -15,13 +16,8 @@ pub(super) async fn hold(
     ttl: Duration,
 ) -> Result<Handled, ReactionError> {
     let root = roots::lock_or_create(conn, placed.order_id).await?;
-    let lines = lines(placed);
+    let lines = lines_of(placed);
     let levels = levels::lock(conn, skus(&lines)).await?;
     let decided = root.goods.clone().place(lines, &levels, root.now + ttl);
     conclude(conn, incoming, root, decided).await
-}
-
-/// What was ordered, as stock counts it.
-pub(super) fn lines(placed: &OrderPlaced) -> Vec<StockLine> {
-    placed.lines.iter().map(|line| StockLine { sku: line.sku.clone(), quantity: line.quantity }).collect()
 }

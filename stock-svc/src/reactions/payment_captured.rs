@@ -12,6 +12,6 @@ pub(super) async fn create_shipment(
     captured: &PaymentCaptured,
 ) -> Result<Handled, ReactionError> {
     let root = roots::lock_or_create(conn, captured.order_id).await?;
-    let decided = root.goods.clone().capture(root.now);
+    let decided = root.goods.clone().capture(root.new_parcel());
     conclude(conn, incoming, root, decided).await
 }

@@ -9,11 +9,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use outbox_relay::AppendError;
 use serde_json::Value;
 use service_kit::timers;
-use shared_events::{CancelReason, Counts, EventId, OrderId, StockLine, Topic};
+use shared_events::{CancelReason, Counts, EventId, OrderId, ShipmentId, StockLine, Topic};
 use uuid::Uuid;
 
 use super::{from_json, levels, shipments, to_json, unreadable};
-use crate::domain::{Change, Goods, Reservation, State};
+use crate::domain::{Change, Goods, NewParcel, Reservation, State};
 use crate::outbox;
 use crate::schema::orders;
 
@@ -29,6 +29,13 @@ pub struct Root {
     pub now: DateTime<Utc>,
     stock_said: i64,
     shipments_said: i64,
+}
+
+impl Root {
+    /// The parcel that a decision of this transaction would make.
+    pub fn new_parcel(&self) -> NewParcel {
+        NewParcel { id: ShipmentId::new(), at: self.now }
+    }
 }
 
 impl Counts for Root {

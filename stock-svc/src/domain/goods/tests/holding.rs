@@ -42,21 +42,24 @@ fn a_known_order_is_not_held_again() {
 
 #[test]
 fn a_hold_is_committed() {
-    let change =
-        given(held()).when(|goods| goods.commit(at())).then("committed", Some(Shift::Commit), &["stock.committed.v1"]);
+    let change = given(held()).when(|goods| goods.confirm(&levels(0, 0), parcel())).then(
+        "committed",
+        Some(Shift::Commit),
+        &["stock.committed.v1"],
+    );
     assert_eq!(change.goods.shipment, None);
 }
 
 #[test]
-fn only_a_hold_is_committed() {
-    for goods in all_but(&["held"]).into_iter().chain([Goods::unheard(order())]) {
-        given(goods).when(|goods| goods.commit(at())).then_refused("committed");
+fn only_what_is_held_or_expired_is_committed() {
+    for goods in all_but(&["held", "expired"]).into_iter().chain([Goods::unheard(order())]) {
+        given(goods).when(|goods| goods.confirm(&levels(0, 0), parcel())).then_refused("committed");
     }
 }
 
 #[test]
 fn an_expired_hold_is_held_again_and_committed_at_once() {
-    given(reservation(State::Expired)).when(|goods| goods.commit_again(&levels(1, 3), at())).then(
+    given(reservation(State::Expired)).when(|goods| goods.confirm(&levels(1, 3), parcel())).then(
         "committed",
         Some(Shift::HoldAndCommit),
         &["stock.committed.v1"],
@@ -65,7 +68,7 @@ fn an_expired_hold_is_held_again_and_committed_at_once() {
 
 #[test]
 fn an_expired_hold_whose_goods_are_gone_is_rejected() {
-    let change = given(reservation(State::Expired)).when(|goods| goods.commit_again(&levels(0, 3), at())).then(
+    let change = given(reservation(State::Expired)).when(|goods| goods.confirm(&levels(0, 3), parcel())).then(
         "rejected_expired",
         None,
         &["stock.rejected.v1"],
@@ -74,15 +77,9 @@ fn an_expired_hold_whose_goods_are_gone_is_rejected() {
 }
 
 #[test]
-fn only_what_expired_is_held_again() {
-    for goods in all_but(&["expired"]) {
-        given(goods).when(|goods| goods.commit_again(&levels(9, 9), at())).then_refused("held again");
-    }
-}
-
-#[test]
 fn a_shipment_is_created_when_the_money_follows_the_goods() {
-    let change = given(committed()).when(|goods| goods.capture(at())).then("committed", None, &["shipment.created.v1"]);
+    let change =
+        given(committed()).when(|goods| goods.capture(parcel())).then("committed", None, &["shipment.created.v1"]);
     assert_eq!(change.goods.shipment.map(|shipment| shipment.lines), Some(two_lines()));
 }
 
@@ -90,14 +87,14 @@ fn a_shipment_is_created_when_the_money_follows_the_goods() {
 fn a_shipment_is_created_when_the_goods_follow_the_money() {
     let paid = Goods { captured: true, ..held() };
     let says = ["stock.committed.v1", "shipment.created.v1"];
-    given(paid).when(|goods| goods.commit(at())).then("committed", Some(Shift::Commit), &says);
+    given(paid).when(|goods| goods.confirm(&levels(0, 0), parcel())).then("committed", Some(Shift::Commit), &says);
 }
 
 #[test]
 fn a_shipment_is_created_when_paid_goods_are_held_again() {
     let paid = Goods { captured: true, ..reservation(State::Expired) };
     let says = ["stock.committed.v1", "shipment.created.v1"];
-    given(paid).when(|goods| goods.commit_again(&levels(9, 9), at())).then(
+    given(paid).when(|goods| goods.confirm(&levels(9, 9), parcel())).then(
         "committed",
         Some(Shift::HoldAndCommit),
         &says,
@@ -108,7 +105,7 @@ fn a_shipment_is_created_when_paid_goods_are_held_again() {
 fn a_capture_is_remembered_and_ships_nothing_that_is_not_firm() {
     for goods in all_but(&["committed"]) {
         let state = goods.state().unwrap().name();
-        let change = given(goods).when(|goods| goods.capture(at())).then(state, None, &[]);
+        let change = given(goods).when(|goods| goods.capture(parcel())).then(state, None, &[]);
         assert!(change.goods.captured);
         assert_eq!(change.goods.shipment, None);
     }
@@ -116,12 +113,12 @@ fn a_capture_is_remembered_and_ships_nothing_that_is_not_firm() {
 
 #[test]
 fn a_capture_heard_before_anything_else_is_remembered() {
-    let change = Goods::unheard(order()).capture(at()).unwrap();
+    let change = Goods::unheard(order()).capture(parcel()).unwrap();
     assert!(change.goods.captured && change.events.is_empty());
 }
 
 #[test]
 fn a_second_capture_creates_no_second_shipment() {
-    let refused = with_shipment(Stage::Pending).capture(at()).unwrap_err();
+    let refused = with_shipment(Stage::Pending).capture(parcel()).unwrap_err();
     assert_eq!(refused.to_string(), "a payment that is captured can't be captured");
 }

@@ -24,6 +24,10 @@ fn until() -> DateTime<Utc> {
     at() + TimeDelta::minutes(15)
 }
 
+fn parcel() -> NewParcel {
+    NewParcel { id: ShipmentId::new(), at: at() }
+}
+
 fn sku(name: &str) -> Sku {
     name.parse().unwrap()
 }
@@ -55,7 +59,7 @@ fn committed() -> Goods {
 }
 
 fn with_shipment(stage: Stage) -> Goods {
-    let shipment = Shipment { stage, ..Shipment::create(ShipmentId::new(), two_lines(), at()) };
+    let shipment = Shipment { stage, ..Shipment::create(parcel(), two_lines()) };
     Goods { captured: true, shipment: Some(shipment), ..committed() }
 }
 

@@ -73,7 +73,7 @@ fn a_cancel_heard_before_the_order_leaves_a_tombstone_which_never_holds() {
 
 #[test]
 fn a_captured_order_that_was_restocked_ships_nothing() {
-    given(reservation(State::Restocked)).when(|goods| goods.capture(at())).then("restocked", None, &[]);
+    given(reservation(State::Restocked)).when(|goods| goods.capture(parcel())).then("restocked", None, &[]);
 }
 
 #[test]

@@ -1,10 +1,9 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::consumer::ReactionError;
-use shared_events::Money;
 
 use super::follow;
 use crate::{
-    domain::{Answer, Call, Payment, RefundState},
+    domain::Answer,
     store::{
         calls::{self, TakenCall},
         ledger,
@@ -46,18 +45,8 @@ const fn outcome(answer: &Answer) -> Option<&'static str> {
 }
 
 async fn enter(conn: &mut AsyncPgConnection, root: &Root, call: &TakenCall) -> Result<(), ReactionError> {
-    if let Some(amount) = moved_by(&root.payment, call.call) {
+    if let Some(amount) = root.payment.moved_by(call.call) {
         ledger::write(conn, root.payment.id, call, amount).await?;
     }
     Ok(())
-}
-
-fn moved_by(payment: &Payment, call: Call) -> Option<Money> {
-    match call {
-        Call::Authorise | Call::Capture | Call::Void => payment.charge.as_ref().map(|charge| charge.amount),
-        Call::Refund(id) => {
-            let done = payment.refunds.iter().find(|refund| refund.id == id && refund.state == RefundState::Done);
-            done.map(|refund| refund.amount)
-        }
-    }
 }

@@ -1,7 +1,11 @@
 //! What order-svc and stock-svc say, and what follows for the money. Money is undone only on stock's word.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
-use shared_events::{Money, PaymentEvent, PaymentVoided, RefundId, StockLine};
+use shared_events::{
+    Money, PaymentEvent, PaymentVoided, RefundId, Rejection, RestockCause, StockLine, StockReserved, StockRestocked,
+};
 
 use super::{
     Call, Charge, Payment, Refused, State, Step,
@@ -29,15 +33,21 @@ impl Payment {
         })
     }
 
-    /// `stock.reserved`: the goods are held; the gateway may be asked until `deadline`.
+    /// `stock.reserved`: the goods are held, so the gateway may be asked. Its deadline counts from when that was said, not
+    /// from when it was heard, and never lies after the end of the hold.
     ///
     /// # Errors
     /// The payment is past waiting for it.
-    pub fn reserved(&mut self, deadline: DateTime<Utc>) -> Result<Step, Refused> {
+    pub fn reserved(
+        &mut self,
+        reserved: &StockReserved,
+        said_at: DateTime<Utc>,
+        patience: Duration,
+    ) -> Result<Step, Refused> {
         if self.state != State::New || self.hold.deadline.is_some() {
             return Err(self.refused("authorise"));
         }
-        self.hold.deadline = Some(deadline);
+        self.hold.deadline = Some((said_at + patience).min(reserved.expires_at));
         Ok(self.authorise_if_ready())
     }
 
@@ -76,16 +86,20 @@ impl Payment {
         Ok(Step::nothing())
     }
 
-    /// `stock.rejected {shortages}`: there will be no goods and there was no money; the note is closed.
+    /// `stock.rejected {shortages}`: there will be no goods and there was no money; the note is closed. `{expired}` closes
+    /// nothing: those goods were held once, and money follows `stock.released`.
     ///
     /// # Errors
-    /// The payment is past waiting.
-    pub fn rejected_for_shortages(&mut self) -> Result<Step, Refused> {
-        if self.state != State::New {
-            return Err(self.refused("close"));
+    /// The payment is past waiting, or the hold had expired.
+    pub fn rejected(&mut self, rejection: &Rejection) -> Result<Step, Refused> {
+        match (rejection, self.state) {
+            (Rejection::Shortages { .. }, State::New) => {
+                self.state = State::Closed;
+                Ok(Step::nothing())
+            }
+            (Rejection::Shortages { .. }, _) => Err(self.refused("close")),
+            (Rejection::Expired, _) => Err(self.refused("close before stock.released")),
         }
-        self.state = State::Closed;
-        Ok(Step::nothing())
     }
 
     /// `stock.released`: nothing is held for the order any more, so the money goes back, all of it. `cause` is the
@@ -97,11 +111,20 @@ impl Payment {
         self.undo(cause, Share::All)
     }
 
-    /// `stock.restocked {cancelled}`: goods are back on the shelf before they left; the price of these lines goes back.
+    /// `stock.restocked`: goods are back on the shelf, and the price of their lines goes back. `cause` is the refund's id,
+    /// should one be needed.
     ///
     /// # Errors
     /// There is nothing to undo, or a line was never ordered.
-    pub fn restocked_by_cancel(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Step, Refused> {
+    pub fn restocked(&mut self, cause: RefundId, restocked: &StockRestocked) -> Result<Step, Refused> {
+        match restocked.cause {
+            RestockCause::Cancelled => self.restocked_by_cancel(cause, &restocked.lines),
+            RestockCause::Returned => self.restocked_by_return(cause, &restocked.lines),
+        }
+    }
+
+    /// They never left: whatever there is of their money is undone.
+    fn restocked_by_cancel(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Step, Refused> {
         let share = match &self.charge {
             Some(charge) => Share::Of(price_of(charge, lines)?),
             None => Share::All,
@@ -109,11 +132,8 @@ impl Payment {
         self.undo(cause, share)
     }
 
-    /// `stock.restocked {returned}`: a parcel was sent back; the price of its lines goes back, out of what was captured.
-    ///
-    /// # Errors
-    /// Nothing is captured, or a line was never ordered.
-    pub fn restocked_by_return(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Step, Refused> {
+    /// A parcel was sent back: its price goes back out of what was captured.
+    fn restocked_by_return(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Step, Refused> {
         match (&self.charge, self.state) {
             (Some(charge), State::Captured) => {
                 let price = price_of(charge, lines)?;

@@ -11,4 +11,4 @@ mod walks;
 
 pub use answers::Answer;
 pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Step, status};
-pub use refunds::{Refund, RefundState};
+pub use refunds::{Refund, RefundState, refund_because_of};

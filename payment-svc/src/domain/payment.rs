@@ -1,10 +1,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared_events::{
-    GatewayOperation, Money, OrderId, PaymentEvent, PaymentId, PaymentMethod, Quantity, RefundId, Sku,
+    GatewayOperation, Money, OrderId, OrderPlaced, PaymentEvent, PaymentId, PaymentMethod, Quantity, RefundId, Sku,
 };
 
-use super::Refund;
+use super::{Refund, RefundState};
 
 /// The money of one order. Its row is the root of the order's key on `payments.v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +42,18 @@ pub struct Charge {
     pub method: PaymentMethod,
     /// For what: a restocked line is refunded at its price.
     pub lines: Vec<ChargeLine>,
+}
+
+impl Charge {
+    /// What a placed order costs.
+    pub fn of(placed: &OrderPlaced) -> Self {
+        let lines = placed.lines.iter().map(|line| ChargeLine {
+            sku: line.sku.clone(),
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+        });
+        Self { amount: placed.total, method: placed.payment_method.clone(), lines: lines.collect() }
+    }
 }
 
 /// One line of the order, as far as money goes.
@@ -244,6 +256,17 @@ impl Payment {
             State::Captured => charge.amount,
             _ => Money::zero(charge.amount.currency()),
         })
+    }
+
+    /// What a call that the gateway did has moved, for the ledger.
+    pub fn moved_by(&self, call: Call) -> Option<Money> {
+        match call {
+            Call::Authorise | Call::Capture | Call::Void => self.charge.as_ref().map(|charge| charge.amount),
+            Call::Refund(id) => {
+                let done = self.refunds.iter().find(|refund| refund.id == id && refund.state == RefundState::Done);
+                done.map(|refund| refund.amount)
+            }
+        }
     }
 
     pub(super) fn refused(&self, wanted: &'static str) -> Refused {

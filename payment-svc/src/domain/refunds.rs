@@ -1,6 +1,7 @@
 //! What goes back of what was captured. The sum of refunds never exceeds it.
 
-use shared_events::{Money, RefundId, StockLine};
+use shared_events::{EventId, Money, RefundId, StockLine};
+use uuid::Uuid;
 
 use super::{Call, Charge, Payment, Refused, State, Step};
 
@@ -52,6 +53,11 @@ impl RefundState {
     const fn takes(self) -> bool {
         matches!(self, Self::Queued | Self::Calling | Self::Done)
     }
+}
+
+/// The id of the refund that an event causes: the same however often the event is heard.
+pub fn refund_because_of(event: EventId) -> RefundId {
+    RefundId(Uuid::new_v5(&event.0, b"refund"))
 }
 
 /// How much of a payment goes back.

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use shared_events::{
-    Currency, GatewayOperation, Money, OrderId, PaymentEvent, PaymentId, Quantity, RefundId, StockLine,
+    Currency, GatewayOperation, Money, OrderId, PaymentEvent, PaymentId, Quantity, RefundId, Rejection, RestockCause,
+    StockLine, StockReserved, StockRestocked,
 };
 use uuid::Uuid;
 
@@ -36,7 +39,10 @@ fn placed() -> Happens {
 }
 
 fn reserved() -> Happens {
-    Box::new(|payment| payment.reserved(held_until()))
+    Box::new(|payment| {
+        let reserved = StockReserved { order_id: payment.order_id, expires_at: held_until() };
+        payment.reserved(&reserved, DateTime::UNIX_EPOCH, Duration::from_secs(3600))
+    })
 }
 
 fn confirmed() -> Happens {
@@ -48,7 +54,7 @@ fn expired() -> Happens {
 }
 
 fn short() -> Happens {
-    Box::new(Payment::rejected_for_shortages)
+    Box::new(|payment| payment.rejected(&Rejection::Shortages { lines: vec![] }))
 }
 
 fn released() -> Happens {
@@ -56,11 +62,18 @@ fn released() -> Happens {
 }
 
 fn restocked(number: u128, sku: &'static str, quantity: i64) -> Happens {
-    Box::new(move |payment| payment.restocked_by_cancel(cause(number), &[line(sku, quantity)]))
+    back(number, sku, quantity, RestockCause::Cancelled)
 }
 
 fn returned(number: u128, sku: &'static str, quantity: i64) -> Happens {
-    Box::new(move |payment| payment.restocked_by_return(cause(number), &[line(sku, quantity)]))
+    back(number, sku, quantity, RestockCause::Returned)
+}
+
+fn back(number: u128, sku: &'static str, quantity: i64, because: RestockCause) -> Happens {
+    Box::new(move |payment| {
+        let lines = vec![line(sku, quantity)];
+        payment.restocked(cause(number), &StockRestocked { order_id: payment.order_id, cause: because, lines })
+    })
 }
 
 fn answered(call: Call, answer: Answer) -> Happens {

@@ -1,13 +1,20 @@
 //! Random walks through the state machine: whatever is heard, in whatever order, and whatever the gateway answers.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
-use shared_events::{Currency, Money, OrderId, PaymentEvent, PaymentId, Quantity, RefundId, StockLine};
+use shared_events::{
+    Currency, Money, OrderId, PaymentEvent, PaymentId, Quantity, RefundId, Rejection, RestockCause, StockLine,
+    StockReserved, StockRestocked,
+};
 use uuid::Uuid;
 
 use super::{Answer, Call, Charge, ChargeLine, Payment, Refused, State, Step};
 
 const TOTAL: i64 = 3000;
+const PATIENCE: Duration = Duration::from_secs(14 * 60);
+const ORDER: OrderId = OrderId(Uuid::from_u128(2));
 
 #[derive(Clone, Copy, Debug)]
 enum Happens {
@@ -53,7 +60,7 @@ struct Walk {
 
 impl Walk {
     fn new() -> Self {
-        let payment = Payment::new(PaymentId(Uuid::from_u128(1)), OrderId(Uuid::from_u128(2)));
+        let payment = Payment::new(PaymentId(Uuid::from_u128(1)), ORDER);
         Self { payment, unfinished: None, authorised: 0, captured: 0, refunded: 0, said: vec![] }
     }
 
@@ -62,13 +69,17 @@ impl Walk {
         let cause = |number: u8| RefundId(Uuid::from_u128(number.into()));
         let step = match (happens, self.unfinished) {
             (Happens::Placed, _) => self.payment.placed(charge()),
-            (Happens::Reserved, _) => self.payment.reserved(DateTime::UNIX_EPOCH + TimeDelta::minutes(14)),
+            (Happens::Reserved, _) => self.payment.reserved(&held(), DateTime::UNIX_EPOCH, PATIENCE),
             (Happens::Confirmed, _) => self.payment.confirmed(),
             (Happens::Expired, _) => self.payment.expired(),
-            (Happens::Short, _) => self.payment.rejected_for_shortages(),
+            (Happens::Short, _) => self.payment.rejected(&Rejection::Shortages { lines: vec![] }),
             (Happens::Released(number), _) => self.payment.released(cause(number)),
-            (Happens::Restocked(number, pieces), _) => self.payment.restocked_by_cancel(cause(number), &[tea(pieces)]),
-            (Happens::Returned(number, pieces), _) => self.payment.restocked_by_return(cause(number), &[tea(pieces)]),
+            (Happens::Restocked(number, pieces), _) => {
+                self.payment.restocked(cause(number), &back(RestockCause::Cancelled, pieces))
+            }
+            (Happens::Returned(number, pieces), _) => {
+                self.payment.restocked(cause(number), &back(RestockCause::Returned, pieces))
+            }
             (Happens::Does, Some(call)) => self.does(call),
             (Happens::Refuses, Some(call)) if call != Call::Void => {
                 self.unfinished = None;
@@ -131,6 +142,14 @@ impl Walk {
 
 fn tea(pieces: u8) -> StockLine {
     StockLine { sku: "TEA".parse().unwrap(), quantity: Quantity::try_from(i64::from(pieces)).unwrap() }
+}
+
+fn held() -> StockReserved {
+    StockReserved { order_id: ORDER, expires_at: DateTime::UNIX_EPOCH + TimeDelta::minutes(15) }
+}
+
+fn back(cause: RestockCause, pieces: u8) -> StockRestocked {
+    StockRestocked { order_id: ORDER, cause, lines: vec![tea(pieces)] }
 }
 
 fn charge() -> Charge {

@@ -15,8 +15,7 @@ use service_kit::{
     consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why},
     outside,
 };
-use shared_events::{DecodeError, Event, OrderEvent, OrderId, RefundId, Rejection, StockEvent, Topic};
-use uuid::Uuid;
+use shared_events::{DecodeError, Event, OrderEvent, OrderId, StockEvent, Topic};
 
 use crate::store::roots;
 
@@ -78,7 +77,6 @@ impl Reactions for PaymentReactions {
 fn concerned(event: &Event) -> Option<OrderId> {
     match event {
         Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_)) => order_of(event),
-        Event::Stock(StockEvent::Rejected(rejected)) if rejected.rejection == Rejection::Expired => None,
         Event::Stock(StockEvent::Committed(_)) => None,
         Event::Stock(_) => order_of(event),
         _ => None,
@@ -87,9 +85,4 @@ fn concerned(event: &Event) -> Option<OrderId> {
 
 fn order_of(event: &Event) -> Option<OrderId> {
     event.correlation().map(OrderId)
-}
-
-/// The id of the refund that an event causes: the same however often the event is heard.
-fn refund_because_of(incoming: &Incoming<Event>) -> RefundId {
-    RefundId(Uuid::new_v5(&incoming.envelope.id, b"refund"))
 }

@@ -4,7 +4,7 @@ use shared_events::{Event, OrderPlaced};
 
 use crate::{
     commands::heard,
-    domain::{Charge, ChargeLine},
+    domain::Charge,
     store::{payments, roots},
 };
 
@@ -16,12 +16,7 @@ pub async fn note(
     placed: &OrderPlaced,
 ) -> Result<Handled, ReactionError> {
     let mut root = roots::lock_or_create(conn, placed.order_id).await?;
-    let lines = placed.lines.iter().map(|line| ChargeLine {
-        sku: line.sku.clone(),
-        quantity: line.quantity,
-        unit_price: line.unit_price,
-    });
-    let charge = Charge { amount: placed.total, method: placed.payment_method.clone(), lines: lines.collect() };
+    let charge = Charge::of(placed);
     payments::note_charge(conn, placed.order_id, &charge).await?;
     let step = root.payment.placed(charge);
     heard(conn, incoming, root, step).await

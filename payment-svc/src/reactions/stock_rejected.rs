@@ -1,6 +1,6 @@
 use diesel_async::AsyncPgConnection;
-use service_kit::consumer::{Handled, Incoming, ReactionError, Why};
-use shared_events::{Event, Rejection, StockRejected};
+use service_kit::consumer::{Handled, Incoming, ReactionError};
+use shared_events::{Event, StockRejected};
 
 use crate::{commands::heard, store::roots};
 
@@ -11,10 +11,7 @@ pub async fn close(
     incoming: &Incoming<Event>,
     rejected: &StockRejected,
 ) -> Result<Handled, ReactionError> {
-    if rejected.rejection == Rejection::Expired {
-        return Ok(Handled::Ignored(Why::refused("money follows stock.released")));
-    }
     let mut root = roots::lock_or_create(conn, rejected.order_id).await?;
-    let step = root.payment.rejected_for_shortages();
+    let step = root.payment.rejected(&rejected.rejection);
     heard(conn, incoming, root, step).await
 }

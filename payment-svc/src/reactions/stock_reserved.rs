@@ -6,8 +6,7 @@ use shared_events::{Event, StockReserved};
 
 use crate::{commands::heard, store::roots};
 
-/// Asks the gateway to reserve the money, if the order is known; else its `order.placed` will. The deadline counts from
-/// when the goods were held, not from when that was heard, and never lies after the end of the hold.
+/// Asks the gateway to reserve the money, if the order is known; else its `order.placed` will.
 pub async fn authorise(
     conn: &mut AsyncPgConnection,
     incoming: &Incoming<Event>,
@@ -15,6 +14,6 @@ pub async fn authorise(
     deadline: Duration,
 ) -> Result<Handled, ReactionError> {
     let mut root = roots::lock_or_create(conn, reserved.order_id).await?;
-    let step = root.payment.reserved((incoming.envelope.time + deadline).min(reserved.expires_at));
+    let step = root.payment.reserved(reserved, incoming.envelope.time, deadline);
     heard(conn, incoming, root, step).await
 }

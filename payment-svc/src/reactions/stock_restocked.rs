@@ -1,9 +1,8 @@
 use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{Handled, Incoming, ReactionError};
-use shared_events::{Event, RestockCause, StockRestocked};
+use shared_events::{Event, EventId, StockRestocked};
 
-use super::refund_because_of;
-use crate::{commands::heard, store::roots};
+use crate::{commands::heard, domain::refund_because_of, store::roots};
 
 /// Goods are back on the shelf: refunds the price of their lines. What came back because it was returned is refunded
 /// only out of what was captured; what came back because the order was cancelled undoes whatever there is.
@@ -13,10 +12,6 @@ pub async fn undo(
     restocked: &StockRestocked,
 ) -> Result<Handled, ReactionError> {
     let mut root = roots::lock_or_create(conn, restocked.order_id).await?;
-    let refund = refund_because_of(incoming);
-    let step = match restocked.cause {
-        RestockCause::Cancelled => root.payment.restocked_by_cancel(refund, &restocked.lines),
-        RestockCause::Returned => root.payment.restocked_by_return(refund, &restocked.lines),
-    };
+    let step = root.payment.restocked(refund_because_of(EventId(incoming.envelope.id)), restocked);
     heard(conn, incoming, root, step).await
 }

@@ -1,11 +1,13 @@
 //! The lanes of the partitions that this member owns. Used by the poll thread alone, but for [`Lanes::handled`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaResult;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,8 @@ struct Lane {
     task: JoinHandle<()>,
     paused: bool,
     stored: Option<i64>,
+    /// The topic was made anew: what was read of the old one says nothing of this one.
+    forgotten: bool,
 }
 
 impl Lanes {
@@ -54,7 +58,7 @@ impl Lanes {
             self.all().entry(partition).or_insert_with(|| {
                 let (queue, stop) = (Arc::new(Queue::default()), CancellationToken::new());
                 let task = (self.start)(Arc::clone(&queue), stop.clone());
-                Lane { queue, stop, task, paused: false, stored: None }
+                Lane { queue, stop, task, paused: false, stored: None, forgotten: false }
             });
         }
     }
@@ -101,7 +105,7 @@ impl Lanes {
     pub fn feed(&self, consumer: &BaseConsumer<Context>, record: Record) {
         let partition = (record.place.topic.clone(), record.place.partition);
         let mut lanes = self.all();
-        let Some(lane) = lanes.get_mut(&partition) else { return };
+        let Some(lane) = lanes.get_mut(&partition).filter(|lane| !lane.forgotten) else { return };
         lane.queue.push(record);
         if !lane.paused && lane.queue.holds(self.full_records, self.full_bytes) {
             lane.paused = turn(&partition, |list| consumer.pause(list));
@@ -121,9 +125,38 @@ impl Lanes {
         lanes.values().any(|lane| lane.paused)
     }
 
+    /// The topics were made anew: nothing more is read of them here, and no offset of the old ones is committed.
+    pub fn forget(&self, consumer: &BaseConsumer<Context>, topics: &BTreeSet<String>) {
+        for ((topic, partition), lane) in self.all().iter_mut().filter(|((topic, _), _)| topics.contains(topic)) {
+            lane.forgotten = true;
+            lane.stop.cancel();
+            // or what was stored last would be committed when the partition goes
+            if let Err(error) = beginning([(topic, *partition)]).and_then(|list| consumer.store_offsets(&list)) {
+                tracing::debug!(topic, partition, error = %error, "the partition is lost already");
+            }
+        }
+    }
+
+    /// Has the group begin what is forgotten at its beginning: the brokers, which drop a topic's offsets with it, may have
+    /// taken one of the old topic for the new one since. Blocks until they have answered.
+    ///
+    /// # Errors
+    /// They take no offsets now.
+    pub fn begin_anew(&self, consumer: &BaseConsumer<Context>) -> KafkaResult<()> {
+        let lanes = self.all();
+        let forgotten: Vec<_> = lanes.iter().filter(|(_, lane)| lane.forgotten).map(|(of, _)| of.clone()).collect();
+        drop(lanes);
+        if forgotten.is_empty() {
+            return Ok(()); // no offset without a partition
+        }
+        consumer.commit(&beginning(forgotten.iter().map(|(topic, partition)| (topic, *partition)))?, CommitMode::Sync)
+    }
+
     /// The next offset to handle of each partition; none where nothing was handled since it was given to this member.
     pub fn handled(&self) -> HashMap<Partition, Option<i64>> {
-        self.all().iter().map(|(partition, lane)| (partition.clone(), lane.queue.handled())).collect()
+        let lanes = self.all();
+        let known = lanes.iter().filter(|(_, lane)| !lane.forgotten);
+        known.map(|(partition, lane)| (partition.clone(), lane.queue.handled())).collect()
     }
 
     /// Lanes that ended though nobody told them to.
@@ -139,10 +172,10 @@ impl Lanes {
 /// Hands the offset to librdkafka, which sends it to the broker within a second, or when the partition goes.
 fn store(consumer: &BaseConsumer<Context>, partition: &Partition, lane: &mut Lane) {
     let handled = lane.queue.handled();
-    let Some(next) = handled.filter(|_| handled != lane.stored) else { return };
+    let Some(next) = handled.filter(|_| handled != lane.stored && !lane.forgotten) else { return };
     let mut list = TopicPartitionList::new();
     let stored = list
-        .add_partition_offset(&partition.0, partition.1, rdkafka::Offset::Offset(next))
+        .add_partition_offset(&partition.0, partition.1, Offset::Offset(next))
         .and_then(|()| consumer.store_offsets(&list));
     match stored {
         Ok(()) => lane.stored = handled,
@@ -151,6 +184,14 @@ fn store(consumer: &BaseConsumer<Context>, partition: &Partition, lane: &mut Lan
             tracing::debug!(topic = partition.0, partition = partition.1, error = %error, "an offset was not stored")
         }
     }
+}
+
+fn beginning<'a>(partitions: impl IntoIterator<Item = (&'a String, i32)>) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in partitions {
+        list.add_partition_offset(topic, partition, Offset::Offset(0))?;
+    }
+    Ok(list)
 }
 
 fn turn(partition: &Partition, how: impl FnOnce(&TopicPartitionList) -> rdkafka::error::KafkaResult<()>) -> bool {

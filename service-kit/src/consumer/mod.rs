@@ -4,6 +4,7 @@
 //! the events in the inbox, lets the service react to those that are new, and notes how far it came; only after the
 //! commit is the offset stored. What can't be handled goes to [`crate::dead_letters`] and parks its key.
 
+mod anew;
 mod batch;
 mod bury;
 mod error;

@@ -1,5 +1,6 @@
 //! The poll thread: it alone reads from Kafka, and nothing here waits for a lane but a partition that is taken away.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use tokio_util::sync::CancellationToken;
 
+use super::anew::MadeAnew;
 use super::lanes::Lanes;
 use super::{ConsumerHandle, Record};
 use crate::kafka::trouble::{self, Trouble};
@@ -32,24 +34,36 @@ const LEAVE: Duration = Duration::from_secs(12);
 pub(crate) struct Context {
     lanes: Arc<Lanes>,
     trouble: trouble::Last,
+    anew: MadeAnew,
 }
 
 impl Context {
     pub fn new(lanes: Arc<Lanes>) -> Self {
-        Self { lanes, trouble: trouble::Last::default() }
+        Self { lanes, trouble: trouble::Last::default(), anew: MadeAnew::default() }
+    }
+
+    /// Whether topics were made anew since it was asked last; the lanes of all that were are forgotten.
+    fn forget_old_topics(&self, consumer: &BaseConsumer<Self>) -> bool {
+        let news = self.anew.is_news();
+        if news {
+            self.lanes.forget(consumer, &self.anew.topics());
+        }
+        news
     }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.trouble.note_log(facility, message);
+        self.anew.note_log(facility, message);
         match level {
             _ if facility == "FAIL" => tracing::debug!(facility, "librdkafka: {message}"), // comes as an error too
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::warn!(facility, "librdkafka: {message}");
             }
             RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => tracing::info!(facility, "librdkafka: {message}"),
-            RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, "librdkafka: {message}"),
+            RDKafkaLogLevel::Info => tracing::debug!(facility, "librdkafka: {message}"),
+            RDKafkaLogLevel::Debug => tracing::trace!(facility, "librdkafka: {message}"),
         }
     }
 
@@ -65,6 +79,7 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        self.forget_old_topics(consumer);
         match rebalance {
             Rebalance::Assign(partitions) => self.lanes.open(partitions),
             Rebalance::Revoke(partitions) => self.lanes.close(consumer, partitions),
@@ -108,7 +123,16 @@ pub(crate) fn is_replaced(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId)))
 }
 
-/// Polls until told to stop, then leaves the group, which drains the lanes.
+/// Why a member left the group in order.
+pub(crate) enum End {
+    /// It was told to.
+    Told,
+    /// These topics were made anew under it, and are to be read from their beginning by a client that doesn't know the
+    /// old ones: this one's positions, and what it knows of their leaders, are wrong now.
+    MadeAnew(BTreeSet<String>),
+}
+
+/// Polls until told to stop or a topic is made anew, then leaves the group, which drains the lanes.
 ///
 /// # Errors
 /// librdkafka can't go on, as when another member took this one's `group.instance.id`.
@@ -117,7 +141,7 @@ pub(crate) fn poll(
     lanes: &Lanes,
     handle: &ConsumerHandle,
     stop: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<End> {
     let end = read(consumer, lanes, handle, stop);
     consumer.unsubscribe();
     let deadline = Instant::now() + LEAVE;
@@ -129,19 +153,47 @@ pub(crate) fn poll(
     end
 }
 
+/// When trouble was told last.
+#[derive(Default)]
+struct Told(Option<Instant>);
+
+impl Told {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|last| last.elapsed() >= TELL_AGAIN);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}
+
 fn read(
     consumer: &BaseConsumer<Context>,
     lanes: &Lanes,
     handle: &ConsumerHandle,
     stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let mut told: Option<Instant> = None;
+) -> anyhow::Result<End> {
+    let mut told = Told::default();
     while !stop.is_cancelled() {
         handle.note_poll();
         handle.note_dead_lanes(lanes.dead());
+        let anew = consumer.context().anew.topics();
+        if !anew.is_empty() {
+            match lanes.begin_anew(consumer) {
+                Ok(()) => return Ok(End::MadeAnew(anew)),
+                // as while the group is being rebalanced, which goes on by polling
+                Err(error) if told.is_due() => {
+                    tracing::warn!(topics = ?anew, error = %error, "offsets of topics that were made anew can't be reset now");
+                }
+                Err(_) => {}
+            }
+        }
         let mut wait = if lanes.tend(consumer) { PAUSED } else { IDLE };
         for _ in 0..BURST {
-            match consumer.poll(wait) {
+            let polled = consumer.poll(wait);
+            // before the record, which may be the first of the new topic
+            let anew = consumer.context().forget_old_topics(consumer);
+            match polled {
                 None => break,
                 Some(Ok(message)) => {
                     let record = Record::read(&message);
@@ -154,15 +206,16 @@ fn read(
                 Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
                     tracing::debug!(error = %error, "a topic is not there"); // the watch tells
                 }
-                Some(Err(error)) => {
-                    if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
-                        tracing::warn!(error = %error, "reading from Kafka failed; librdkafka goes on trying");
-                        told = Some(Instant::now());
-                    }
+                Some(Err(error)) if told.is_due() => {
+                    tracing::warn!(error = %error, "reading from Kafka failed; librdkafka goes on trying");
                 }
+                Some(Err(_)) => {}
+            }
+            if anew {
+                break;
             }
             wait = Duration::ZERO;
         }
     }
-    Ok(())
+    Ok(End::Told)
 }

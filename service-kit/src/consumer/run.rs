@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lane::Work;
 use super::lanes::Lanes;
-use super::poll::{self, Context};
+use super::poll::{self, Context, End};
 use super::watch::Watch;
 use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Reactions, Subscription};
 use crate::kafka::trouble::Trouble;
@@ -66,16 +66,24 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     /// on the main runtime.
     ///
     /// A static member may be told that another took its place when it is itself that came back too soon, as after a
-    /// broker's crash: once a minute it joins anew.
+    /// broker's crash: once a minute it joins anew. It also does when a topic was deleted and created anew under it,
+    /// which it then reads from its beginning: the inbox knows what was handled.
     ///
     /// # Errors
     /// librdkafka refuses its configuration or can't go on, no broker answered at the start, or another member has the
     /// same `group.instance.id`.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut replaced: Option<Instant> = None;
+        let (mut first, mut replaced) = (true, None::<Instant>);
         loop {
-            let ended = self.membership(&shutdown, replaced.is_none()).await;
-            let Err(error) = ended else { return Ok(()) };
+            let ended = self.membership(&shutdown, std::mem::take(&mut first)).await;
+            let error = match ended {
+                Ok(End::Told) => return Ok(()),
+                Ok(End::MadeAnew(topics)) => {
+                    tracing::warn!(?topics, "topics were deleted and created anew: they are read from their beginning");
+                    continue;
+                }
+                Err(error) => error,
+            };
             if !poll::is_replaced(&error) {
                 return Err(error);
             }
@@ -96,7 +104,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     }
 
     /// From joining the group to leaving it. Brokers that are away when it isn't the `first` time come back.
-    async fn membership(&self, shutdown: &CancellationToken, first: bool) -> anyhow::Result<()> {
+    async fn membership(&self, shutdown: &CancellationToken, first: bool) -> anyhow::Result<End> {
         let stop = shutdown.child_token();
         // whoever drops this future stops the poll thread too
         let _stop_with_this = stop.clone().drop_guard();
@@ -122,7 +130,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         };
         if answered.is_err() || stop.is_cancelled() {
             close(consumer).await;
-            return answered;
+            return answered.map(|()| End::Told);
         }
         // Not before: whoever asks for brokers polls for what keeps them away, and would lose records.
         self.subscribe(&consumer)?;

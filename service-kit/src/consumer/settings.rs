@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::inbox;
+use super::{anew, inbox};
 use crate::config::KafkaConfig;
 use crate::kafka::Brokers;
 
@@ -72,8 +72,8 @@ impl ConsumerConfig {
             // topics that are made later are found soon
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("reconnect.backoff.max.ms", "2000");
-        // what cuts a connection off is said at this level, and told to nobody by itself
-        client.set_log_level(RDKafkaLogLevel::Info);
+        // what cuts a connection off is logged, and that a topic was made anew, and told to nobody in another way
+        client.set("debug", anew::DEBUG).set_log_level(RDKafkaLogLevel::Debug);
         if let Some(instance) = &self.group_instance_id {
             client.set("group.instance.id", instance);
         }

@@ -37,6 +37,14 @@ pub async fn make_topic(name: &str, partitions: i32) {
     }
 }
 
+/// Deletes a topic, and waits until the brokers have it no more.
+pub async fn delete_topic(name: &str) {
+    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+    for deleted in admin.delete_topics(&[name], &AdminOptions::new()).await.unwrap() {
+        deleted.unwrap();
+    }
+}
+
 fn client() -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", kafka_bootstrap());

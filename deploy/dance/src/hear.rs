@@ -1,0 +1,73 @@
+//! What each service does about what it hears: the matches of the three `reactions/mod.rs`, without their SQL. What is
+//! decided is decided by the services' domain; the services' own tests hear the same facts on PostgreSQL.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use order_svc::domain::{Refused as OrderRefused, Step as OrderStep};
+use payment_svc::domain::{Charge, Payment, Refused as PaymentRefused, Step, refund_because_of};
+use shared_events::{CancelReason, Event, EventId, OrderEvent, PaymentEvent, ShipmentId, StockEvent};
+use stock_svc::domain::{Change, Goods, Levels, NewParcel, Refused as StockRefused, lines_of};
+use uuid::Uuid;
+
+use crate::world::OrderRow;
+
+/// How long the gateway may be asked.
+const PATIENCE: Duration = Duration::from_secs(14 * 60);
+
+/// The time of every decision: what passes of it are timers, and those fire when the explorer says so.
+pub const fn now() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH
+}
+
+/// When a hold ends.
+fn expires_at() -> DateTime<Utc> {
+    now() + TimeDelta::minutes(15)
+}
+
+/// The parcel that a decision would make now.
+pub fn new_parcel() -> NewParcel {
+    NewParcel { id: ShipmentId(Uuid::from_u128(0x5)), at: now() }
+}
+
+/// order-svc: nothing when it isn't for it, or older than what it knows.
+pub fn order(row: &mut OrderRow, event: &Event, sequence: i64) -> Option<Result<OrderStep, OrderRefused>> {
+    if !row.ranks.note(event.topic(), sequence) {
+        return None;
+    }
+    let progress = row.progress.clone();
+    Some(match event {
+        Event::Stock(stock) => progress.hear_stock(stock),
+        Event::Payment(payment) => progress.hear_payment(payment),
+        Event::Shipment(parcel) => Ok(progress.hear_shipment(parcel)),
+        Event::Order(_) | Event::Notification(_) | Event::Product(_) => return None,
+    })
+}
+
+/// stock-svc.
+pub fn stock(goods: Goods, event: &Event, levels: &Levels) -> Option<Result<Change, StockRefused>> {
+    Some(match event {
+        Event::Order(OrderEvent::Placed(placed)) => goods.place(lines_of(placed), levels, expires_at()),
+        Event::Order(OrderEvent::Confirmed(_)) => goods.confirm(levels, new_parcel()),
+        Event::Order(OrderEvent::CancelRequested(request)) => goods.cancel(request.reason, now()),
+        Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
+            goods.release(CancelReason::PaymentDeclined)
+        }
+        Event::Payment(PaymentEvent::Captured(_)) => goods.capture(new_parcel()),
+        _ => return None,
+    })
+}
+
+/// payment-svc.
+pub fn payment(payment: &mut Payment, event: &Event, id: EventId) -> Option<Result<Step, PaymentRefused>> {
+    Some(match event {
+        Event::Order(OrderEvent::Placed(placed)) => payment.placed(Charge::of(placed)),
+        Event::Order(OrderEvent::Confirmed(_)) => payment.confirmed(),
+        Event::Stock(StockEvent::Reserved(reserved)) => payment.reserved(reserved, now(), PATIENCE),
+        Event::Stock(StockEvent::Released(_)) => payment.released(refund_because_of(id)),
+        Event::Stock(StockEvent::Restocked(restocked)) => payment.restocked(refund_because_of(id), restocked),
+        Event::Stock(StockEvent::Rejected(rejected)) => payment.rejected(&rejected.rejection),
+        Event::Stock(StockEvent::Expired(_)) => payment.expired(),
+        _ => return None,
+    })
+}

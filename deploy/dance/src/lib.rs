@@ -1,0 +1,23 @@
+//! The whole dance of one order on the services' own state machines.
+//!
+//! The domains of order-svc, stock-svc and payment-svc are pure: state and fact in, state and events out. Here they are
+//! joined by topics that keep their order and are heard with every possible lag, by a gateway, and by people and timers
+//! that may do anything at any moment; every state that can be reached is looked at, and every rule must hold in it.
+//!
+//! Left to the tests of others: outbox and relay (what is committed is in its topic), the inbox's SQL, locks.
+#![allow(clippy::unwrap_used, reason = "support of tests, which fail by panicking")]
+
+mod bank;
+mod hear;
+mod kept;
+mod play;
+mod rules;
+mod seam;
+mod search;
+mod shelf;
+mod steps;
+mod world;
+
+pub use play::Play;
+pub use seam::Sabotage;
+pub use search::{Broken, Explored, Until, explore};

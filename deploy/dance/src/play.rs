@@ -1,0 +1,89 @@
+//! What is played: an order, and what the people and machines around it may do.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use order_svc::domain::{Order, Product, Ranks, Wish};
+use payment_svc::domain::Payment;
+use shared_events::{Address, Currency, Customer, LineText, Money, OrderId, PaymentId, ProductStatus, Quantity, Sku};
+use stock_svc::domain::Goods;
+use uuid::Uuid;
+
+use crate::hear::now;
+use crate::seam::Sabotage;
+use crate::shelf::Shelf;
+use crate::world::{OrderRow, World};
+
+/// What may happen around an order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Play {
+    /// What it is called.
+    pub name: &'static str,
+    /// How many lines the order has, of one piece each.
+    pub lines: usize,
+    /// Others may buy the last pieces just before they are wanted.
+    pub crowded: bool,
+    /// The warehouse packs before it dispatches, or doesn't.
+    pub packing: bool,
+    /// The gateway may fall silent, with or without having done what it was asked.
+    pub silent: bool,
+    /// The rule that is left out.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// SKU and price of each possible line.
+const CATALOGUE: [(&str, i64); 2] = [("TEA", 12_98), ("POT", 5_00)];
+
+/// How many pieces of each there are at first.
+const ON_HAND: i64 = 3;
+
+impl Play {
+    /// The world in which the order was just placed.
+    pub fn start(&self) -> World {
+        self.order(1, Shelf::stocked(skus().map(|sku| (sku, ON_HAND))))
+    }
+
+    /// The same with an order of that number, and what is on the shelf.
+    pub fn order(&self, number: u128, shelf: Shelf) -> World {
+        let id = OrderId(Uuid::from_u128(number));
+        let order = self.wish().place(id, &catalogue(), now(), now() + TimeDelta::minutes(20));
+        let Order { placed, progress, .. } = order.unwrap();
+        let row = OrderRow { progress, ranks: Ranks::default() };
+        let payment = Payment::new(PaymentId(Uuid::from_u128(number)), id);
+        World::new(row, Goods::unheard(id), payment, shelf, placed.into())
+    }
+
+    fn wish(&self) -> Wish {
+        let text = |text: &str| -> LineText { text.parse().unwrap() };
+        Wish {
+            customer: Customer {
+                id: "c-1".parse().unwrap(),
+                name: text("Ann Lee"),
+                email: "ann@example.com".parse().unwrap(),
+            },
+            delivery_address: Address {
+                line1: text("1 Quay St"),
+                line2: None,
+                city: text("Cork"),
+                postal_code: text("T12"),
+                country: "IE".to_owned().try_into().unwrap(),
+            },
+            currency: Currency::EUR,
+            lines: skus().take(self.lines).map(|sku| (sku, Quantity::try_from(1_i64).unwrap())).collect(),
+            payment_method: "pm_card_visa".parse().unwrap(),
+        }
+    }
+}
+
+fn skus() -> impl Iterator<Item = Sku> {
+    CATALOGUE.iter().map(|(sku, _)| sku.parse().unwrap())
+}
+
+fn catalogue() -> BTreeMap<Sku, Product> {
+    let product = |price| Product {
+        name: "Something".parse().unwrap(),
+        price: Money::new(price, Currency::EUR).unwrap(),
+        status: ProductStatus::Active,
+    };
+    skus().zip(CATALOGUE).map(|(sku, (_, price))| (sku, product(price))).collect()
+}

@@ -1,0 +1,208 @@
+//! What must hold in every state, at rest, at the end, and from one state to the next.
+
+use order_svc::domain::Status;
+use shared_events::Topic;
+use stock_svc::domain::{Goods, Stage, State};
+
+use crate::steps::Step;
+use crate::world::World;
+
+/// How the order stands, in words.
+pub fn end_of(world: &World) -> String {
+    let status = world.order.progress.status;
+    status.reason().map_or(status.name().to_owned(), |reason| format!("{} {}", status.name(), reason.as_str()))
+}
+
+/// The rule that is broken in `world`, from where `next` is what can happen.
+pub fn broken(world: &World, next: &[Step]) -> Option<String> {
+    let at_rest = || !next.iter().any(|step| step.by_itself);
+    let always = world.fault.or_else(|| sent(world)).or_else(|| money(world)).or_else(|| said(world));
+    let always = always.or_else(|| stock(world)).or_else(|| cancelled(world));
+    let now = always.or_else(|| if at_rest() { resting(world) } else { None });
+    let now = now.or_else(|| if next.is_empty() { ended(world) } else { None });
+    now.map(str::to_owned).or_else(|| if at_rest() { stuck(world, next) } else { None })
+}
+
+fn has_left(goods: &Goods) -> bool {
+    goods.shipment.as_ref().is_some_and(|parcel| matches!(parcel.stage, Stage::Dispatched | Stage::Delivered))
+}
+
+/// Nothing is shipped that is not captured; nothing is refunded that has left, but for returns, losses and staff refunds.
+fn sent(world: &World) -> Option<&'static str> {
+    if !has_left(&world.goods) {
+        None
+    } else if world.bank.captured == 0 {
+        Some("shipped and not captured")
+    } else if world.bank.refunded > world.given_back {
+        Some("shipped and refunded beyond what came back")
+    } else {
+        None
+    }
+}
+
+/// Captured is nothing or the total, refunds are never more; and once no call is unfinished the gateway's journal is
+/// payment-svc's ledger, charge by charge.
+fn money(world: &World) -> Option<&'static str> {
+    let (bank, rows) = (&world.bank, &world.payment);
+    let total = rows.payment.charge.as_ref().map_or(0, |charge| charge.amount.amount());
+    let is_total_or_nothing = |amount| amount == 0 || amount == total;
+    let keys = || bank.journal.iter().map(|entry| &entry.key);
+    if !is_total_or_nothing(bank.captured) || !is_total_or_nothing(bank.authorised) {
+        Some("another amount than the order's total was taken")
+    } else if bank.net() < 0 {
+        Some("refunded more than captured")
+    } else if keys().enumerate().any(|(n, key)| keys().take(n).any(|earlier| earlier == key)) {
+        Some("two effects of one key")
+    } else if rows.call.is_none() && bank.journal != rows.ledger {
+        Some("the ledger isn't the gateway's journal")
+    } else {
+        None
+    }
+}
+
+/// Each of these is said once at most, and no two that exclude each other.
+fn said(world: &World) -> Option<&'static str> {
+    const ONCE: [(&str, &str); 7] = [
+        ("payment.authorized.v1", "authorized twice"),
+        ("payment.captured.v1", "captured twice"),
+        ("payment.voided.v1", "voided twice"),
+        ("order.confirmed.v1", "confirmed twice"),
+        ("order.cancelled.v1", "cancelled twice"),
+        ("order.completed.v1", "completed twice"),
+        ("stock.released.v1", "released twice"),
+    ];
+    if let Some((_, twice)) = ONCE.iter().find(|(type_name, _)| world.times_said(type_name) > 1) {
+        return Some(twice);
+    }
+    let all_refunded = |event: &&shared_events::Event| match event {
+        shared_events::Event::Payment(shared_events::PaymentEvent::Refunded(refund)) => refund.remaining.is_zero(),
+        _ => false,
+    };
+    let declined_for_good = |event: &&shared_events::Event| match event {
+        shared_events::Event::Payment(shared_events::PaymentEvent::Declined(declined)) => !declined.retryable,
+        _ => false,
+    };
+    let declines = world.said(Topic::Payments).filter(declined_for_good).count();
+    if declines > 1 {
+        Some("declined for good twice")
+    } else if declines > 0 && world.times_said("payment.authorized.v1") > 0 {
+        Some("declined and authorised")
+    } else if world.said(Topic::Payments).filter(all_refunded).count() > 1 {
+        Some("refunded to the end twice")
+    } else {
+        None
+    }
+}
+
+/// The sums of the shelf are right at every moment.
+fn stock(world: &World) -> Option<&'static str> {
+    let held = |sku: &shared_events::Sku| {
+        let lines = world.holds().iter().filter(|line| line.sku == *sku);
+        lines.map(|line| i64::from(line.quantity)).sum()
+    };
+    world.shelf.wrong(held)
+}
+
+/// A cancelled order has neither goods nor money.
+fn cancelled(world: &World) -> Option<&'static str> {
+    if !matches!(world.order.progress.status, Status::Cancelled(_)) {
+        return None;
+    }
+    match world.goods.reservation.as_ref().map(|reservation| reservation.state) {
+        Some(State::Held { .. } | State::Committed) => Some("cancelled with goods held"),
+        _ if world.bank.authorised > 0 || world.bank.net() > 0 => Some("cancelled with money held at the gateway"),
+        _ if world.payment.call.is_some() => Some("cancelled with a payment under way"),
+        _ if has_left(&world.goods) => Some("cancelled and shipped"),
+        _ => None,
+    }
+}
+
+/// When only people and timers can still do something.
+fn resting(world: &World) -> Option<&'static str> {
+    if world.payment.call.is_some() {
+        Some("at rest with a call to the gateway unfinished")
+    } else if world.bank.authorised > 0 {
+        Some("at rest with authorised money left at the gateway")
+    } else if has_left(&world.goods) && world.bank.refunded < world.given_back {
+        Some("at rest with something that came back not refunded")
+    } else {
+        None
+    }
+}
+
+/// When nothing can happen any more.
+fn ended(world: &World) -> Option<&'static str> {
+    (!world.holds().is_empty()).then_some("ended with goods held")
+}
+
+/// An order comes to an end by itself, unless it waits for the customer.
+fn stuck(world: &World, next: &[Step]) -> Option<String> {
+    let status = world.order.progress.status;
+    if matches!(status, Status::Completed | Status::Cancelled(_)) {
+        return None;
+    }
+    let help = if next.is_empty() { "nothing can end it" } else { "only a timer or the customer can" };
+    Some(format!("stuck {}, payment {}: {help}", end_of(world), world.payment.payment.state.as_str()))
+}
+
+/// A transition that no state machine has.
+pub fn illegal(before: &World, after: &World) -> Option<String> {
+    let parts = [
+        ("order", status_of(before), status_of(after), ORDER),
+        ("payment", payment_of(before), payment_of(after), PAYMENT),
+        ("reservation", reservation_of(before), reservation_of(after), RESERVATION),
+        ("shipment", parcel_of(before), parcel_of(after), SHIPMENT),
+    ];
+    let (what, from, to, _) = parts.into_iter().find(|(_, from, to, allowed)| {
+        from != to && !allowed.iter().any(|(one, others)| one == from && others.contains(to))
+    })?;
+    Some(format!("a {what} that is {from} became {to}"))
+}
+
+type Transitions = &'static [(&'static str, &'static [&'static str])];
+
+const ORDER: Transitions = &[
+    ("pending", &["confirmed", "cancelling", "cancelled"]),
+    ("confirmed", &["partially_shipped", "shipped", "cancelling"]),
+    ("partially_shipped", &["shipped"]),
+    ("shipped", &["completed"]),
+    ("cancelling", &["cancelled", "partially_shipped", "shipped"]),
+];
+const PAYMENT: Transitions = &[
+    ("new", &["tombstone", "closed", "authorizing", "voided"]),
+    ("tombstone", &["voided"]),
+    ("authorizing", &["authorized", "declined", "voiding", "voided", "new"]),
+    ("authorized", &["capturing", "voiding"]),
+    ("capturing", &["captured", "capture_failed", "voiding"]),
+    ("capture_failed", &["voiding"]),
+    ("voiding", &["voided"]),
+];
+const RESERVATION: Transitions = &[
+    ("unheard of", &["held", "rejected_shortages", "tombstone"]),
+    ("held", &["committed", "released", "expired"]),
+    ("expired", &["committed", "released", "rejected_expired"]),
+    ("rejected_expired", &["released"]),
+    ("committed", &["restocked"]),
+];
+const SHIPMENT: Transitions = &[
+    ("not created", &["pending"]),
+    ("pending", &["packed", "dispatched", "cancelled"]),
+    ("packed", &["dispatched", "cancelled"]),
+    ("dispatched", &["delivered"]),
+];
+
+fn status_of(world: &World) -> &'static str {
+    world.order.progress.status.name()
+}
+
+fn payment_of(world: &World) -> &'static str {
+    world.payment.payment.state.as_str()
+}
+
+fn reservation_of(world: &World) -> &'static str {
+    world.goods.reservation.as_ref().map_or("unheard of", |reservation| reservation.state.name())
+}
+
+fn parcel_of(world: &World) -> &'static str {
+    world.goods.shipment.as_ref().map_or("not created", |parcel| parcel.stage.name())
+}

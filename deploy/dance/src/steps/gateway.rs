@@ -1,0 +1,85 @@
+//! The worker calls the gateway, and its answer is applied: what `commands::settle` does, in one step.
+
+use payment_svc::domain::{Answer, Call};
+
+use super::Steps;
+use crate::bank::Entry;
+use crate::hear::now;
+use crate::play::Play;
+use crate::seam;
+use crate::world::World;
+
+const WHO: &str = "the gateway";
+
+/// What can become of the call that is unfinished.
+pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
+    let Some(call) = world.payment.call else { return };
+    let payment = &world.payment.payment;
+    let done = world.bank.did(&payment.key(call));
+    let mut comes = |does, acts: bool, answer| {
+        let mut next = world.clone();
+        if acts {
+            act(&mut next, call);
+        }
+        settle(&mut next, play, call, answer);
+        steps.happens(WHO, does, "", next);
+    };
+    let no = |code: &str| Answer::No { code: code.to_owned() };
+    match call {
+        Call::Authorise => {
+            comes("authorises", true, Answer::Done);
+            if !done {
+                comes("declines for good", false, no("generic_decline"));
+            }
+            if !done && !payment.may_authorise(now()) {
+                comes("is not asked to authorise", false, Answer::NotAsked);
+            }
+        }
+        Call::Capture => {
+            comes("captures", true, Answer::Done);
+            if !done {
+                comes("fails the capture", false, no("charge_expired_for_capture"));
+            }
+        }
+        Call::Void => comes("voids", true, Answer::Done),
+        Call::Refund(_) => comes("refunds", true, Answer::Done),
+    }
+    if play.silent && !payment.unanswered {
+        if !done {
+            comes("does not answer and did nothing", false, Answer::Nothing);
+        }
+        comes("does what it was asked and does not answer", true, Answer::Nothing);
+    }
+}
+
+/// The bank does what it was asked.
+fn act(world: &mut World, call: Call) {
+    let payment = &world.payment.payment;
+    let amount = match call {
+        Call::Authorise | Call::Capture | Call::Void => payment.charge.as_ref().map(|charge| charge.amount),
+        Call::Refund(id) => payment.refunds.iter().find(|refund| refund.id == id).map(|refund| refund.amount),
+    };
+    let (key, amount) = (payment.key(call), amount.map_or(0, shared_events::Money::amount));
+    world.bank.change(|bank| bank.act(call.operation(), amount, key));
+}
+
+/// The answer is applied, as `commands::settle` does.
+fn settle(world: &mut World, play: &Play, call: Call, answer: Answer) {
+    let mut payment = world.payment.payment.clone();
+    let key = payment.key(call);
+    let finished = answer != Answer::Nothing;
+    let done = answer == Answer::Done;
+    let Ok(step) = seam::answered(&mut payment, play.sabotage, call, answer) else {
+        world.fault = Some("a payment doesn't wait for the answer to its call");
+        return;
+    };
+    world.payment.change(|rows| {
+        if finished {
+            rows.call = None;
+        }
+        if let Some(amount) = payment.moved_by(call).filter(|_| done) {
+            rows.ledger.push(Entry { operation: call.operation(), amount: amount.amount(), key });
+        }
+    });
+    world.follow(payment, step);
+}

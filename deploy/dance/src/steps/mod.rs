@@ -1,0 +1,66 @@
+//! What can happen next: facts are heard, the gateway answers, people do something, timers fire.
+
+mod gateway;
+mod heard;
+mod people;
+mod timers;
+
+use std::fmt;
+
+use crate::play::Play;
+use crate::world::World;
+
+/// A step in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Who.
+    pub who: &'static str,
+    /// Does what.
+    pub does: &'static str,
+    /// An event's type, or nothing.
+    pub of: &'static str,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { who, does, of } = self;
+        write!(f, "{who} {does}")?;
+        if of.is_empty() { Ok(()) } else { write!(f, " {of}") }
+    }
+}
+
+/// A step and where it leads.
+#[derive(Debug)]
+pub struct Step {
+    /// In words.
+    pub label: Label,
+    /// Whether it happens by itself, without customer, staff or timer.
+    pub by_itself: bool,
+    /// The world after it.
+    pub world: World,
+}
+
+/// Steps as they are found.
+#[derive(Default)]
+struct Steps(Vec<Step>);
+
+impl Steps {
+    fn happens(&mut self, who: &'static str, does: &'static str, of: &'static str, world: World) {
+        self.0.push(Step { label: Label { who, does, of }, by_itself: true, world });
+    }
+
+    fn may(&mut self, who: &'static str, does: &'static str, world: World) {
+        self.0.push(Step { label: Label { who, does, of: "" }, by_itself: false, world });
+    }
+}
+
+/// Everything that can happen in `world`.
+pub fn from(world: &World, play: &Play) -> Vec<Step> {
+    let mut steps = Steps::default();
+    heard::facts(world, play, &mut steps);
+    gateway::calls(world, play, &mut steps);
+    people::warehouse(world, play, &mut steps);
+    people::customer(world, play, &mut steps);
+    timers::fire(world, play, &mut steps);
+    steps.0
+}

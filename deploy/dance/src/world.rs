@@ -1,0 +1,179 @@
+//! One order's world: the three services' states, the topics between them, and how far each has heard each.
+
+use order_svc::domain::{Progress, Ranks};
+use payment_svc::domain::{Call, Payment, Step};
+use shared_events::{Event, EventId, StockLine, Topic};
+use stock_svc::domain::{Change, Goods};
+use uuid::Uuid;
+
+use crate::bank::{Bank, Entry};
+use crate::kept::Kept;
+use crate::shelf::Shelf;
+
+/// Who hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// order-svc.
+    Order,
+    /// stock-svc.
+    Stock,
+    /// payment-svc.
+    Payment,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Order, Self::Stock, Self::Payment];
+
+    /// As it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Order => order_svc::NAME,
+            Self::Stock => stock_svc::NAME,
+            Self::Payment => payment_svc::NAME,
+        }
+    }
+
+    /// The order-keyed topics that it hears.
+    pub const fn hears(self) -> &'static [Topic] {
+        match self {
+            Self::Order => &[Topic::Stock, Topic::Payments, Topic::Shipments],
+            Self::Stock => &[Topic::Orders, Topic::Payments],
+            Self::Payment => &[Topic::Orders, Topic::Stock],
+        }
+    }
+}
+
+/// order-svc's row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OrderRow {
+    /// How far the order is.
+    pub progress: Progress,
+    /// The newest fact of each topic.
+    pub ranks: Ranks,
+}
+
+/// payment-svc's rows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PaymentRows {
+    /// The payment.
+    pub payment: Payment,
+    /// The call to the gateway that is unfinished.
+    pub call: Option<Call>,
+    /// What payment-svc knows to have happened to money.
+    pub ledger: Vec<Entry>,
+}
+
+/// All there is at one moment.
+#[derive(Clone, Debug, Hash)]
+pub struct World {
+    /// order-svc.
+    pub order: Kept<OrderRow>,
+    /// stock-svc, as far as it is the order's alone.
+    pub goods: Kept<Goods>,
+    /// stock-svc's levels.
+    pub shelf: Kept<Shelf>,
+    /// payment-svc.
+    pub payment: Kept<PaymentRows>,
+    /// The gateway.
+    pub bank: Kept<Bank>,
+    topics: [Kept<Vec<Kept<Event>>>; 4],
+    heard: [[usize; 4]; 3],
+    /// Money that may have gone back although the goods have left: returns, losses, staff refunds.
+    pub given_back: i64,
+    /// What no race may cause: an event that a reaction calls poison, a second unfinished call.
+    pub fault: Option<&'static str>,
+}
+
+const fn place_of(topic: Topic) -> usize {
+    match topic {
+        Topic::Orders => 0,
+        Topic::Stock => 1,
+        Topic::Payments => 2,
+        Topic::Shipments | Topic::Notifications | Topic::Products => 3,
+    }
+}
+
+impl World {
+    /// The world in which an order was just placed.
+    pub fn new(order: OrderRow, goods: Goods, payment: Payment, shelf: Shelf, placed: Event) -> Self {
+        let nothing = Kept::new(Vec::new());
+        let mut world = Self {
+            order: Kept::new(order),
+            goods: Kept::new(goods),
+            shelf: Kept::new(shelf),
+            payment: Kept::new(PaymentRows { payment, call: None, ledger: vec![] }),
+            bank: Kept::new(Bank::default()),
+            topics: [nothing.clone(), nothing.clone(), nothing.clone(), nothing],
+            heard: [[0; 4]; 3],
+            given_back: 0,
+            fault: None,
+        };
+        world.say([placed]);
+        world
+    }
+
+    /// Appends to the topics. (Outbox and relay have tests of their own; here what is committed is in its topic.)
+    pub fn say(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            self.topics[place_of(event.topic())].change(|said| said.push(Kept::new(event)));
+        }
+    }
+
+    /// What was said on a topic, in order.
+    pub fn said(&self, topic: Topic) -> impl Iterator<Item = &Event> {
+        self.topics[place_of(topic)].iter().map(|event| &**event)
+    }
+
+    /// How often this type was said.
+    pub fn times_said(&self, type_name: &str) -> usize {
+        self.topics.iter().flat_map(|said| said.iter()).filter(|event| event.type_name() == type_name).count()
+    }
+
+    /// How many events of a topic a service has handled; what its inbox knows, since a topic keeps its order.
+    pub const fn heard(&self, service: Service, topic: Topic) -> usize {
+        self.heard[service as usize][place_of(topic)]
+    }
+
+    /// The event at this place of a topic, counted from 0: its id, its `ce_sequence` and what it says.
+    pub fn event(&self, topic: Topic, at: usize) -> Option<(EventId, i64, &Event)> {
+        let event = self.topics[place_of(topic)].get(at)?;
+        let sequence = at + 1;
+        let id = EventId(Uuid::from_u64_pair(place_of(topic) as u64 + 1, sequence as u64));
+        Some((id, i64::try_from(sequence).ok()?, event))
+    }
+
+    /// Moves a service's position past the next event of a topic, as the commit of its reaction does.
+    pub const fn moved(&mut self, service: Service, topic: Topic) {
+        self.heard[service as usize][place_of(topic)] += 1;
+    }
+
+    /// Carries out what stock-svc decided, as `store::roots::keep_and_announce` does.
+    pub fn keep(&mut self, change: Change) {
+        let Change { goods, shift, events } = change;
+        if let Some(shift) = shift {
+            let moved = self.shelf.change(|shelf| shelf.shift(shift, goods.lines()));
+            if !moved {
+                self.fault = Some("pieces were to move that aren't there");
+            }
+        }
+        self.goods = Kept::new(goods);
+        self.say(events);
+    }
+
+    /// Carries out a step of the payment, as `commands::follow` does.
+    pub fn follow(&mut self, payment: Payment, step: Step) {
+        let before = self.payment.call;
+        if before.is_some() && step.call.is_some() {
+            self.fault = Some("a payment has two unfinished calls");
+        }
+        let call = step.call.or(before);
+        self.payment.change(|rows| (rows.payment, rows.call) = (payment, call));
+        self.say(step.events.into_iter().map(Event::Payment));
+    }
+
+    /// What is held for the order right now, line by line.
+    pub fn holds(&self) -> &[StockLine] {
+        if self.goods.expires_at().is_some() { self.goods.lines() } else { &[] }
+    }
+}

@@ -48,6 +48,8 @@ facts! {
         DeclinedForNow = "declined_for_now", "declined";
         /// Declined for good.
         Declined = "declined", "declined";
+        /// The customer has to act first.
+        ActionRequired = "action_required", "action_required";
         /// Taken.
         Captured = "captured", "captured";
         /// What was authorised could not be taken.
@@ -132,6 +134,7 @@ impl PaymentFact {
             PaymentEvent::Authorized(_) => Self::Authorized,
             PaymentEvent::Declined(declined) if declined.retryable => Self::DeclinedForNow,
             PaymentEvent::Declined(_) => Self::Declined,
+            PaymentEvent::ActionRequired(_) => Self::ActionRequired,
             PaymentEvent::Captured(_) => Self::Captured,
             PaymentEvent::CaptureFailed(_) => Self::CaptureFailed,
             PaymentEvent::Voided(_) => Self::Voided,

@@ -8,6 +8,7 @@ topic_events! {
     PaymentEvent {
         Authorized(PaymentAuthorized) = "payment.authorized.v1",
         Declined(PaymentDeclined) = "payment.declined.v1",
+        ActionRequired(PaymentActionRequired) = "payment.action_required.v1",
         Captured(PaymentCaptured) = "payment.captured.v1",
         CaptureFailed(PaymentCaptureFailed) = "payment.capture_failed.v1",
         Voided(PaymentVoided) = "payment.voided.v1",
@@ -23,6 +24,7 @@ impl PaymentEvent {
         match self {
             Self::Authorized(e) => e.order_id,
             Self::Declined(e) => e.order_id,
+            Self::ActionRequired(e) => e.order_id,
             Self::Captured(e) => e.order_id,
             Self::CaptureFailed(e) => e.order_id,
             Self::Voided(e) => e.order_id,
@@ -37,6 +39,7 @@ impl PaymentEvent {
         match self {
             Self::Authorized(e) => e.payment_id,
             Self::Declined(e) => e.payment_id,
+            Self::ActionRequired(e) => e.payment_id,
             Self::Captured(e) => e.payment_id,
             Self::CaptureFailed(e) => e.payment_id,
             Self::Voided(e) => e.payment_id,
@@ -69,6 +72,15 @@ pub struct PaymentDeclined {
     pub code: String,
     /// Whether it will be tried again; the last one says no.
     pub retryable: bool,
+}
+
+/// The customer has to act before the money can be reserved, as with 3-D Secure.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PaymentActionRequired {
+    /// The order.
+    pub order_id: OrderId,
+    /// The payment.
+    pub payment_id: PaymentId,
 }
 
 /// The money is ours.

@@ -90,6 +90,7 @@ fn payments() -> Vec<Event> {
     vec![
         PaymentAuthorized { order_id, payment_id, amount: eur(2598) }.into(),
         PaymentDeclined { order_id, payment_id, code: "insufficient_funds".to_owned(), retryable: false }.into(),
+        PaymentActionRequired { order_id, payment_id }.into(),
         PaymentCaptured { order_id, payment_id, amount: eur(2598) }.into(),
         PaymentCaptureFailed { order_id, payment_id, code: "charge_expired_for_capture".to_owned() }.into(),
         PaymentVoided { order_id, payment_id, amount: eur(0) }.into(),

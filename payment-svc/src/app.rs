@@ -1,4 +1,4 @@
-//! Wiring: HTTP, consumer, gateway worker and relay under one shutdown token.
+//! Wiring: HTTP, consumer, retries, gateway worker and relay under one shutdown token.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use service_kit::{
     migrate,
     outside::Worker,
     parts::Parts,
-    pool,
+    pool, timers,
 };
 use shared_events::header;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use crate::{
     http::{AppState, routes},
     migrations,
     reactions::{PaymentReactions, subscriptions},
+    retries::Retries,
     store::DeadLetters,
     worker::GatewayCalls,
 };
@@ -33,6 +34,7 @@ pub struct App {
     http: HttpServer,
     consumer: Consumer<PaymentReactions, DeadLetters>,
     worker: Worker<GatewayCalls<Stripe>>,
+    retries: Retries,
     relay: Relay<KafkaPublisher>,
     pool: Pool,
     listening: CancellationToken,
@@ -56,13 +58,14 @@ impl App {
         let calls = GatewayCalls::new(pool.clone(), gateway, move || nudge.nudge());
         let worker = Worker::new("gateway", calls, CALLS_AT_ONCE);
         let reactions = PaymentReactions { deadline: config.deadline, relay: relay.nudge(), calls: worker.nudge() };
+        let retries = Retries { calls: worker.nudge() };
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), Arc::new(reactions), DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let state = AppState { pool: pool.clone() };
         let http = http::bind(NAME, config.http, ready, listening.clone(), move |served| routes(served, &state))?;
-        Ok(Self { http, consumer, worker, relay, pool, listening })
+        Ok(Self { http, consumer, worker, retries, relay, pool, listening })
     }
 
     /// The port it listens on.
@@ -76,10 +79,12 @@ impl App {
     /// # Errors
     /// The first part that failed.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let (pool, heard) = (self.pool.clone(), self.consumer.handle());
         let mut parts = Parts::new(shutdown, self.listening);
         parts.run(self.http.run());
         let hearing = parts.next_stage();
-        parts.run(self.consumer.run(hearing));
+        parts.run(self.consumer.run(hearing.clone()));
+        parts.run(timers::run(pool, heard, self.retries, hearing));
         let calling = parts.next_stage();
         parts.run(self.worker.run(calling));
         let publishing = parts.next_stage();

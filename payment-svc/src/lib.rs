@@ -7,6 +7,7 @@ pub mod domain;
 pub mod gateway;
 pub mod http;
 pub mod reactions;
+pub mod retries;
 mod schema;
 pub mod store;
 pub mod worker;

@@ -1,20 +1,23 @@
 use diesel_async::AsyncPgConnection;
 use service_kit::{
     consumer::{Handled, Incoming, ReactionError, Why},
-    trace,
+    timers, trace,
 };
 use shared_events::{Event, EventId};
 
 use crate::{
     domain::{Refused, Step},
     store::{
-        calls,
+        self, calls,
         roots::{self, Cause, Root},
     },
 };
 
+/// The timer that asks the gateway again after a decline that may pass; its key is the order's id.
+pub const RETRY: &str = "payment_retry";
+
 /// Does what a step of the state machine asks for, in the caller's transaction and under the root's lock: announces,
-/// saves, and writes down the next gateway call.
+/// saves, writes down the next gateway call, and sets the time of a retry.
 ///
 /// # Errors
 /// The database.
@@ -28,6 +31,10 @@ pub async fn follow(
     roots::announce(conn, root, events, cause).await?;
     if let Some(call) = step.call {
         calls::insert(conn, &root.payment, call, cause).await?;
+    }
+    if let Some(wait) = step.retry_in {
+        let due_at = store::now(conn).await? + wait;
+        timers::set(conn, RETRY, &root.payment.order_id.to_string(), due_at).await?;
     }
     Ok(())
 }
@@ -49,7 +56,9 @@ pub async fn heard(
             follow(conn, &mut root, step, &cause).await?;
             Ok(Handled::Applied)
         }
-        Err(race @ Refused::Not { .. }) => Ok(Handled::Ignored(Why::refused(race.to_string()))),
+        Err(race @ (Refused::Not { .. } | Refused::MoreThanRemains { .. })) => {
+            Ok(Handled::Ignored(Why::refused(race.to_string())))
+        }
         Err(nonsense @ Refused::NotOrdered { .. }) => Err(ReactionError::permanent(nonsense)),
     }
 }

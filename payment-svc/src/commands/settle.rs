@@ -6,8 +6,7 @@ use crate::{
     domain::Answer,
     store::{
         calls::{self, TakenCall},
-        ledger,
-        roots::{self, Root},
+        ledger, roots,
     },
 };
 
@@ -27,8 +26,8 @@ pub async fn settle(conn: &mut AsyncPgConnection, call: &TakenCall, answer: Answ
             None => calls::put_off(conn, call).await?,
             Some(outcome) => calls::finish(conn, &call.key, outcome).await?,
         }
-        if answer == Answer::Done {
-            enter(conn, &root, call).await?;
+        if let Some(amount) = step.moved {
+            ledger::write(conn, root.payment.id, call, amount).await?;
         }
         follow(conn, &mut root, step, &call.cause).await
     })
@@ -39,14 +38,9 @@ const fn outcome(answer: &Answer) -> Option<&'static str> {
     match answer {
         Answer::Done => Some("done"),
         Answer::No { .. } => Some("refused"),
+        Answer::NotNow { .. } => Some("refused_for_now"),
+        Answer::ActionRequired => Some("action_required"),
         Answer::NotAsked => Some("not_asked"),
         Answer::Nothing => None,
     }
-}
-
-async fn enter(conn: &mut AsyncPgConnection, root: &Root, call: &TakenCall) -> Result<(), ReactionError> {
-    if let Some(amount) = root.payment.moved_by(call.call) {
-        ledger::write(conn, root.payment.id, call, amount).await?;
-    }
-    Ok(())
 }

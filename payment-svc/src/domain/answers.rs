@@ -2,8 +2,8 @@
 //! unfinished.
 
 use shared_events::{
-    Money, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentEvent,
-    PaymentRefundFailed, PaymentRefunded, PaymentUnknown, RefundId,
+    Money, PaymentActionRequired, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined,
+    PaymentEvent, PaymentRefundFailed, PaymentRefunded, PaymentUnknown, RefundId,
 };
 
 use super::{Call, Payment, RefundState, Refused, State, Step};
@@ -18,6 +18,13 @@ pub enum Answer {
         /// Its code, such as `insufficient_funds`.
         code: String,
     },
+    /// The bank said no, but may say yes later.
+    NotNow {
+        /// Its code.
+        code: String,
+    },
+    /// The customer has to act first.
+    ActionRequired,
     /// It was not asked, or is sure to hold nothing: the deadline had passed or the goods were given back first.
     NotAsked,
     /// It did not answer, so nobody knows; it will be looked up.
@@ -37,6 +44,7 @@ impl Payment {
             (Call::Authorise, State::Authorizing) => self.authorisation_answered(answer),
             (Call::Capture, State::Capturing) => self.capture_answered(answer),
             (Call::Void, State::Voiding) if answer == Answer::Done => Ok(self.void_done()),
+            (Call::Void, State::Closing) if answer == Answer::Done => Ok(self.closed()),
             (Call::Refund(id), State::Captured) => self.refund_answered(id, answer),
             _ => Err(self.refused("take this answer")),
         }?;
@@ -61,16 +69,15 @@ impl Payment {
         let (order_id, payment_id, amount) = (self.order_id, self.id, self.amount()?);
         match answer {
             // Nobody awaits it any more: voided, never announced.
-            Answer::Done if self.void_requested => Ok(self.void()),
-            Answer::Done => {
-                self.state = State::Authorized;
-                Ok(Step::say(PaymentEvent::Authorized(PaymentAuthorized { order_id, payment_id, amount })))
-            }
-            Answer::No { code } => {
-                self.state = State::Declined;
-                self.failure_code = Some(code.clone());
-                let declined = PaymentDeclined { order_id, payment_id, code, retryable: false };
-                Ok(Step::say(PaymentEvent::Declined(declined)))
+            Answer::Done if self.void_requested => Ok(self.void().moved(Some(amount))),
+            Answer::Done => Ok(self.authorised(amount)),
+            Answer::No { code } => Ok(self.declined(code)),
+            Answer::NotNow { code } => Ok(self.declined_for_now(code)),
+            Answer::ActionRequired if self.void_requested => Ok(self.close()),
+            Answer::ActionRequired => {
+                self.state = State::ActionRequired;
+                let wanted = PaymentActionRequired { order_id, payment_id };
+                Ok(Step::say(PaymentEvent::ActionRequired(wanted)))
             }
             Answer::NotAsked if self.void_requested => Ok(self.never_started()),
             Answer::NotAsked => {
@@ -82,13 +89,27 @@ impl Payment {
         }
     }
 
+    pub(super) fn authorised(&mut self, amount: Money) -> Step {
+        let (order_id, payment_id) = (self.order_id, self.id);
+        self.state = State::Authorized;
+        let authorized = PaymentAuthorized { order_id, payment_id, amount };
+        Step::say(PaymentEvent::Authorized(authorized)).moved(Some(amount))
+    }
+
+    pub(super) fn declined(&mut self, code: String) -> Step {
+        let (order_id, payment_id) = (self.order_id, self.id);
+        self.state = State::Declined;
+        self.failure_code = Some(code.clone());
+        Step::say(PaymentEvent::Declined(PaymentDeclined { order_id, payment_id, code, retryable: false }))
+    }
+
     fn capture_answered(&mut self, answer: Answer) -> Result<Step, Refused> {
         let (order_id, payment_id, amount) = (self.order_id, self.id, self.amount()?);
         match answer {
             Answer::Done => {
                 self.state = State::Captured;
                 let captured = PaymentEvent::Captured(PaymentCaptured { order_id, payment_id, amount });
-                Ok(Step::say(captured).then(self.next_refund()))
+                Ok(Step::say(captured).moved(Some(amount)).then(self.next_refund()))
             }
             Answer::No { code } => {
                 self.drop_queued_refunds();
@@ -100,14 +121,14 @@ impl Payment {
                 let failed = PaymentCaptureFailed { order_id, payment_id, code };
                 Ok(Step::say(PaymentEvent::CaptureFailed(failed)))
             }
-            Answer::NotAsked | Answer::Nothing => Err(self.refused("take this answer")),
+            _ => Err(self.refused("take this answer")),
         }
     }
 
     fn void_done(&mut self) -> Step {
         self.state = State::Voided;
         let amount = self.charge.as_ref().map(|charge| charge.amount);
-        amount.map_or_else(Step::nothing, |amount| Step::say(self.voided(amount)))
+        amount.map_or_else(Step::nothing, |amount| Step::say(self.voided(amount)).moved(Some(amount)))
     }
 
     fn refund_answered(&mut self, id: RefundId, answer: Answer) -> Result<Step, Refused> {
@@ -115,6 +136,7 @@ impl Payment {
         let waiting = |refund: &&mut super::Refund| refund.id == id && refund.state == RefundState::Calling;
         let refund = self.refunds.iter_mut().find(waiting).ok_or_else(|| not_waiting.clone())?;
         let amount = refund.amount;
+        let moved = (answer == Answer::Done).then_some(amount);
         let (order_id, payment_id, refund_id) = (self.order_id, self.id, id);
         let event = match answer {
             Answer::Done => {
@@ -127,8 +149,8 @@ impl Payment {
                 refund.state = RefundState::Failed;
                 PaymentEvent::RefundFailed(PaymentRefundFailed { order_id, payment_id, refund_id, amount, code })
             }
-            Answer::NotAsked | Answer::Nothing => return Err(not_waiting),
+            _ => return Err(not_waiting),
         };
-        Ok(Step::say(event).then(self.next_refund()))
+        Ok(Step::say(event).moved(moved).then(self.next_refund()))
     }
 }

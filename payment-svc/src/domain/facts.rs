@@ -57,6 +57,10 @@ impl Payment {
         if !ready {
             return Step::nothing();
         }
+        self.attempt()
+    }
+
+    pub(super) fn attempt(&mut self) -> Step {
         self.state = State::Authorizing;
         self.attempts += 1;
         Step::ask(Call::Authorise)
@@ -151,6 +155,10 @@ impl Payment {
                 self.void_requested = true;
                 Ok(Step::nothing())
             }
+            State::WaitingToRetry | State::ActionRequired => {
+                self.void_requested = true;
+                Ok(self.close())
+            }
             State::Authorized | State::CaptureFailed => Ok(self.void()),
             State::Capturing => {
                 // Written now, called when the capture is answered; moot if it fails.
@@ -162,7 +170,7 @@ impl Payment {
                 self.owe(cause, share);
                 Ok(self.next_refund())
             }
-            State::Tombstone | State::Closed | State::Voiding | State::Voided | State::Declined => {
+            State::Tombstone | State::Closed | State::Closing | State::Voiding | State::Voided | State::Declined => {
                 Err(self.refused("undo"))
             }
         }

@@ -6,6 +6,7 @@ mod payment;
 mod refunds;
 #[cfg(test)]
 mod tests;
+mod waiting;
 #[cfg(test)]
 mod walks;
 

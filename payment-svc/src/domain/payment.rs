@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared_events::{
     GatewayOperation, Money, OrderId, OrderPlaced, PaymentEvent, PaymentId, PaymentMethod, Quantity, RefundId, Sku,
 };
 
-use super::{Refund, RefundState};
+use super::Refund;
 
 /// The money of one order. Its row is the root of the order's key on `payments.v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -87,6 +89,12 @@ pub enum State {
     Closed,
     /// The gateway is asked to reserve the money.
     Authorizing,
+    /// The bank said no for now and will be asked again.
+    WaitingToRetry,
+    /// The customer has to act first, as with 3-D Secure.
+    ActionRequired,
+    /// The gateway is asked to end an intent with which nothing was authorised.
+    Closing,
     /// It is reserved.
     Authorized,
     /// The gateway is asked to take it.
@@ -104,11 +112,14 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [State; 11] = [
+    const ALL: [State; 14] = [
         Self::New,
         Self::Tombstone,
         Self::Closed,
         Self::Authorizing,
+        Self::WaitingToRetry,
+        Self::ActionRequired,
+        Self::Closing,
         Self::Authorized,
         Self::Capturing,
         Self::Captured,
@@ -125,6 +136,9 @@ impl State {
             Self::Tombstone => "tombstone",
             Self::Closed => "closed",
             Self::Authorizing => "authorizing",
+            Self::WaitingToRetry => "waiting_to_retry",
+            Self::ActionRequired => "action_required",
+            Self::Closing => "closing",
             Self::Authorized => "authorized",
             Self::Capturing => "capturing",
             Self::Captured => "captured",
@@ -173,6 +187,10 @@ pub struct Step {
     pub events: Vec<PaymentEvent>,
     /// To be asked of the gateway next.
     pub call: Option<Call>,
+    /// How much the gateway moved, for the ledger.
+    pub moved: Option<Money>,
+    /// When [`Payment::retry`] is to be tried.
+    pub retry_in: Option<Duration>,
 }
 
 impl Step {
@@ -181,15 +199,19 @@ impl Step {
     }
 
     pub(super) fn say(event: PaymentEvent) -> Self {
-        Self { events: vec![event], call: None }
+        Self { events: vec![event], ..Self::default() }
     }
 
     pub(super) fn ask(call: Call) -> Self {
-        Self { events: vec![], call: Some(call) }
+        Self { call: Some(call), ..Self::default() }
+    }
+
+    pub(super) fn moved(self, amount: Option<Money>) -> Self {
+        Self { moved: amount, ..self }
     }
 
     pub(super) fn then(self, next: Step) -> Self {
-        Self { events: [self.events, next.events].concat(), call: self.call.or(next.call) }
+        Self { events: [self.events, next.events].concat(), call: self.call.or(next.call), ..self }
     }
 }
 
@@ -203,6 +225,14 @@ pub enum Refused {
         wanted: &'static str,
         /// The state it is in.
         state: &'static str,
+    },
+    /// More than what remains of what was captured was to go back.
+    #[error("{remaining} of the payment remain, {wanted} can't be given back")]
+    MoreThanRemains {
+        /// What was asked for.
+        wanted: Money,
+        /// What there is.
+        remaining: Money,
     },
     /// Goods came back that the order never had, which no race can cause: somebody must look.
     #[error("{sku} came back but is not among the order's lines")]
@@ -256,17 +286,6 @@ impl Payment {
             State::Captured => charge.amount,
             _ => Money::zero(charge.amount.currency()),
         })
-    }
-
-    /// What a call that the gateway did has moved, for the ledger.
-    pub fn moved_by(&self, call: Call) -> Option<Money> {
-        match call {
-            Call::Authorise | Call::Capture | Call::Void => self.charge.as_ref().map(|charge| charge.amount),
-            Call::Refund(id) => {
-                let done = self.refunds.iter().find(|refund| refund.id == id && refund.state == RefundState::Done);
-                done.map(|refund| refund.amount)
-            }
-        }
     }
 
     pub(super) fn refused(&self, wanted: &'static str) -> Refused {

@@ -90,6 +90,28 @@ impl Payment {
         self.sum(|state| state == RefundState::Done)
     }
 
+    /// Staff give money back.
+    ///
+    /// # Errors
+    /// Nothing is captured, or less than that remains.
+    pub fn refund(&mut self, id: RefundId, amount: Money) -> Result<Step, Refused> {
+        let (State::Captured, Some(remaining)) = (self.state, self.remaining()) else {
+            return Err(self.refused("refund"));
+        };
+        let known = self.refunds.iter().any(|refund| refund.id == id);
+        if !known && remaining.checked_sub(amount).is_none() {
+            return Err(Refused::MoreThanRemains { wanted: amount, remaining });
+        }
+        self.owe(id, Share::Of(amount));
+        Ok(self.next_refund())
+    }
+
+    /// What of the total is neither given back nor about to be.
+    fn remaining(&self) -> Option<Money> {
+        let amount = self.charge.as_ref().map(|charge| charge.amount)?;
+        amount.checked_sub(self.sum(RefundState::takes)?)
+    }
+
     fn sum(&self, counts: impl Fn(RefundState) -> bool) -> Option<Money> {
         let nothing = Money::zero(self.charge.as_ref()?.amount.currency());
         let counted = self.refunds.iter().filter(|refund| counts(refund.state));
@@ -98,9 +120,7 @@ impl Payment {
 
     /// Writes down that `share` goes back, but never more than remains. A refund that is known is not written again.
     pub(super) fn owe(&mut self, id: RefundId, share: Share) {
-        let amount = self.charge.as_ref().map(|charge| charge.amount);
-        let remaining = amount.zip(self.sum(RefundState::takes)).and_then(|(all, taken)| all.checked_sub(taken));
-        let Some(remaining) = remaining.filter(|remaining| !remaining.is_zero()) else { return };
+        let Some(remaining) = self.remaining().filter(|remaining| !remaining.is_zero()) else { return };
         let amount = match share {
             Share::Of(wanted) if wanted.amount() < remaining.amount() => wanted,
             Share::Of(_) | Share::All => remaining,

@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use super::*;
 
+mod waiting;
+
 type Happens = Box<dyn Fn(&mut Payment) -> Result<Step, Refused>>;
 
 fn eur(amount: i64) -> Money {
@@ -147,6 +149,7 @@ fn in_words(event: &PaymentEvent) -> String {
     match event {
         PaymentEvent::Authorized(e) => format!("authorized {}", e.amount),
         PaymentEvent::Declined(e) => format!("declined {} retryable {}", e.code, e.retryable),
+        PaymentEvent::ActionRequired(_) => "action_required".to_owned(),
         PaymentEvent::Captured(e) => format!("captured {}", e.amount),
         PaymentEvent::CaptureFailed(e) => format!("capture_failed {}", e.code),
         PaymentEvent::Voided(e) => format!("voided {}", e.amount),

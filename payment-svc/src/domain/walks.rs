@@ -29,6 +29,12 @@ enum Happens {
     Does,
     Refuses,
     IsSilent,
+    RefusesForNow,
+    AsksForAction,
+    Retried,
+    CustomerActs,
+    CustomerFails,
+    StaffRefund(u8, u8),
 }
 
 fn anything() -> impl Strategy<Value = Happens> {
@@ -45,6 +51,12 @@ fn anything() -> impl Strategy<Value = Happens> {
         5 => Just(Happens::Does),
         1 => Just(Happens::Refuses),
         1 => Just(Happens::IsSilent),
+        1 => Just(Happens::RefusesForNow),
+        1 => Just(Happens::AsksForAction),
+        1 => Just(Happens::Retried),
+        1 => Just(Happens::CustomerActs),
+        1 => Just(Happens::CustomerFails),
+        1 => (0..4_u8, 1..=3_u8).prop_map(|(cause, pieces)| Happens::StaffRefund(cause, pieces)),
     ]
 }
 
@@ -86,17 +98,36 @@ impl Walk {
                 self.payment.answered(call, Answer::No { code: "no".to_owned() })
             }
             (Happens::IsSilent, Some(call)) => self.payment.answered(call, Answer::Nothing),
-            (Happens::Does | Happens::Refuses | Happens::IsSilent, _) => return,
+            (Happens::RefusesForNow, Some(Call::Authorise)) => {
+                self.unfinished = None;
+                self.payment.answered(Call::Authorise, Answer::NotNow { code: "later".to_owned() })
+            }
+            (Happens::AsksForAction, Some(Call::Authorise)) => {
+                self.unfinished = None;
+                self.payment.answered(Call::Authorise, Answer::ActionRequired)
+            }
+            (Happens::Retried, _) => self.payment.retry(),
+            (Happens::CustomerActs, _) if self.payment.state == State::ActionRequired => {
+                self.authorised += TOTAL;
+                self.payment.action_done()
+            }
+            (Happens::CustomerFails, _) => self.payment.action_failed("failed".to_owned()),
+            (Happens::StaffRefund(number, pieces), _) => {
+                self.payment.refund(cause(number), money(i64::from(pieces) * 1000))
+            }
+            _ => return,
         };
         match step {
-            Ok(Step { events, call }) => {
+            Ok(Step { events, call, .. }) => {
                 self.said.extend(events);
                 if let Some(call) = call {
                     assert_eq!(self.unfinished, None, "a second call");
                     self.unfinished = Some(call);
                 }
             }
-            Err(Refused::Not { .. }) => assert_eq!(self.payment, before, "a refusal changes nothing"),
+            Err(Refused::Not { .. } | Refused::MoreThanRemains { .. }) => {
+                assert_eq!(self.payment, before, "a refusal changes nothing")
+            }
             Err(nonsense) => panic!("{nonsense}"),
         }
         self.holds();
@@ -128,10 +159,12 @@ impl Walk {
         assert!(self.authorised == 0 || self.authorised == TOTAL);
         assert!(self.captured == 0 || self.captured == TOTAL);
         assert!(self.refunded <= self.captured);
-        for once in ["payment.authorized.v1", "payment.captured.v1", "payment.voided.v1", "payment.declined.v1"] {
+        for once in ["payment.authorized.v1", "payment.captured.v1", "payment.voided.v1"] {
             assert!(self.count(once) <= 1, "{once} twice");
         }
-        assert!(self.count("payment.authorized.v1") == 0 || self.count("payment.declined.v1") == 0);
+        let final_decline = |event: &&PaymentEvent| matches!(event, PaymentEvent::Declined(said) if !said.retryable);
+        let declined = self.said.iter().filter(final_decline).count();
+        assert!(declined + self.count("payment.authorized.v1") <= 1, "declined twice, or declined and authorised");
         assert_eq!(self.payment.captured().map_or(0, Money::amount), self.captured);
         if self.unfinished.is_none() {
             let waits = matches!(self.payment.state, State::Authorized | State::CaptureFailed);
@@ -152,8 +185,11 @@ fn back(cause: RestockCause, pieces: u8) -> StockRestocked {
     StockRestocked { order_id: ORDER, cause, lines: vec![tea(pieces)] }
 }
 
+fn money(amount: i64) -> Money {
+    Money::new(amount, Currency::EUR).unwrap()
+}
+
 fn charge() -> Charge {
-    let money = |amount| Money::new(amount, Currency::EUR).unwrap();
     let StockLine { sku, quantity } = tea(3);
     let lines = vec![ChargeLine { sku, quantity, unit_price: money(1000) }];
     Charge { amount: money(TOTAL), method: "pm_card_visa".parse().unwrap(), lines }

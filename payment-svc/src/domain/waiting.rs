@@ -1,0 +1,80 @@
+//! What is waited for between calls: a bank that may say yes later, and a customer who has to act.
+
+use std::time::Duration;
+
+use shared_events::{PaymentDeclined, PaymentEvent};
+
+use super::{Call, Payment, Refused, State, Step};
+
+/// How long after each decline that may pass the bank is asked again. The decline after the last of them is final.
+const RETRIES: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(120)];
+
+impl Payment {
+    /// A decline that may pass: tried again while the hold lives. Final when the goods were given back meanwhile, when
+    /// nothing may be authorised any more, or when it was tried often enough.
+    pub(super) fn declined_for_now(&mut self, code: String) -> Step {
+        let (order_id, payment_id) = (self.order_id, self.id);
+        let tried = usize::try_from(self.attempts).ok().and_then(|attempts| attempts.checked_sub(1));
+        match tried.and_then(|tried| RETRIES.get(tried)) {
+            Some(wait) if !self.void_requested && !self.hold.expired => {
+                self.state = State::WaitingToRetry;
+                self.failure_code = Some(code.clone());
+                let declined = PaymentDeclined { order_id, payment_id, code, retryable: true };
+                Step { retry_in: Some(*wait), ..Step::say(PaymentEvent::Declined(declined)) }
+            }
+            _ => self.declined(code),
+        }
+    }
+
+    /// The time of a retry has come: a new attempt, unless the hold has ended meanwhile.
+    ///
+    /// # Errors
+    /// It waits for no retry, or nothing may be authorised any more: the goods' `released` will end it.
+    pub fn retry(&mut self) -> Result<Step, Refused> {
+        if self.state != State::WaitingToRetry || self.hold.expired {
+            return Err(self.refused("authorise again"));
+        }
+        Ok(self.attempt())
+    }
+
+    /// The customer has done what was asked, and the bank has reserved the money.
+    ///
+    /// # Errors
+    /// Nobody awaits it: the intent is being ended, which lets go of the money, or it was heard before.
+    pub fn action_done(&mut self) -> Result<Step, Refused> {
+        match (&self.charge, self.state) {
+            (Some(charge), State::ActionRequired) => {
+                let amount = charge.amount;
+                Ok(self.authorised(amount))
+            }
+            _ => Err(self.refused("wait for the customer")),
+        }
+    }
+
+    /// The customer has failed. It is declined only after the intent is ended, since until then they could try again.
+    ///
+    /// # Errors
+    /// Nobody awaits it.
+    pub fn action_failed(&mut self, code: String) -> Result<Step, Refused> {
+        if self.state != State::ActionRequired {
+            return Err(self.refused("wait for the customer"));
+        }
+        self.failure_code = Some(code);
+        Ok(self.close())
+    }
+
+    /// Ends an intent with which nothing was authorised, as far as is known.
+    pub(super) fn close(&mut self) -> Step {
+        self.state = State::Closing;
+        Step::ask(Call::Void)
+    }
+
+    /// The intent is ended: undone, or declined for good.
+    pub(super) fn closed(&mut self) -> Step {
+        if self.void_requested {
+            return self.never_started();
+        }
+        let code = self.failure_code.clone().unwrap_or_default();
+        self.declined(code)
+    }
+}

@@ -1,0 +1,38 @@
+//! The timer that asks the gateway again after a decline that may pass.
+
+use anyhow::anyhow;
+use diesel_async::AsyncPgConnection;
+use service_kit::consumer::ReactionError;
+use service_kit::{outside, timers::Timers};
+use shared_events::OrderId;
+
+use crate::commands::{self, RETRY};
+use crate::store::roots;
+
+/// Fires the retries of payments.
+#[derive(Clone, Debug)]
+pub struct Retries {
+    /// Wakes the worker that calls the gateway.
+    pub calls: outside::Nudge,
+}
+
+impl Timers for Retries {
+    async fn lock(&self, conn: &mut AsyncPgConnection, key: &str) -> Result<(), ReactionError> {
+        roots::lock_or_create(conn, order_id(key)?).await.map(drop)
+    }
+
+    async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {
+        if kind != RETRY {
+            return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
+        }
+        commands::retry(conn, order_id(key)?).await
+    }
+
+    fn committed(&self) {
+        self.calls.nudge();
+    }
+}
+
+fn order_id(key: &str) -> Result<OrderId, ReactionError> {
+    key.parse().map_err(ReactionError::permanent)
+}

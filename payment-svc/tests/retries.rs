@@ -1,0 +1,98 @@
+//! A decline that may pass is tried again, with a timer and a new key.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod shop;
+
+use diesel::{QueryableByName, sql_query, sql_types};
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use payment_svc::{
+    commands::{self, RETRY},
+    domain::{Answer, State},
+    gateway::PaymentGateway,
+    retries::Retries,
+};
+use service_kit::{outside::OutsideCalls, timers::Timers};
+use shop::{Order, Shop, gateways::that_agrees};
+
+#[derive(QueryableByName)]
+struct Due {
+    #[diesel(sql_type = sql_types::Text)]
+    key: String,
+    #[diesel(sql_type = sql_types::Double)]
+    seconds: f64,
+}
+
+/// The bank says no for now to the call that is due.
+async fn declined_for_now<G: PaymentGateway>(shop: &Shop<G>) -> String {
+    let taken = shop.calls.take(10).await.unwrap().remove(0);
+    let answer = Answer::NotNow { code: "processing_error".to_owned() };
+    commands::settle(&mut *shop.db.conn().await, &taken, answer).await.unwrap();
+    taken.key
+}
+
+/// The retries that are set: whose, and in how many seconds.
+async fn due<G: PaymentGateway>(shop: &Shop<G>) -> Vec<(String, i64)> {
+    let sql =
+        "select key, extract(epoch from due_at - now())::float8 as seconds from timers where kind = 'payment_retry'";
+    let rows: Vec<Due> = sql_query(sql).load(&mut *shop.db.conn().await).await.unwrap();
+    rows.into_iter().map(|row| (row.key, row.seconds.round() as i64)).collect()
+}
+
+async fn fire<G: PaymentGateway>(shop: &Shop<G>, order: &Order) {
+    let retries = Retries { calls: Default::default() };
+    let key = order.id.to_string();
+    let mut conn = shop.db.conn().await;
+    conn.transaction(async |conn| {
+        retries.lock(conn, &key).await?;
+        retries.fire(conn, RETRY, &key).await
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_declined_retryable_is_tried_again_with_a_new_key_while_the_hold_lives() {
+    let (shop, order) = (Shop::new(that_agrees()).await, Order::new("pm_card_visa"));
+    shop.hear([order.placed(), order.reserved()]).await;
+    let first = declined_for_now(&shop).await;
+    let waits = due(&shop).await;
+    assert_eq!(waits[0].0, order.id.to_string());
+    assert!((25..=30).contains(&waits[0].1), "{waits:?}");
+    fire(&shop, &order).await;
+    let second = declined_for_now(&shop).await;
+    assert!(first.ends_with(":authorise:1") && second.ends_with(":authorise:2"), "{first} {second}");
+    let waits = due(&shop).await;
+    assert!((115..=120).contains(&waits[0].1), "{waits:?}");
+    fire(&shop, &order).await;
+    shop.call_gateway().await;
+    assert_eq!(
+        shop.said().await,
+        ["declined processing_error true", "declined processing_error true", "authorized 2598"]
+    );
+    assert_eq!(shop.ledger(&order).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_declined_retryable_the_last_decline_is_final() {
+    let (shop, order) = (Shop::new(that_agrees()).await, Order::new("pm_card_visa"));
+    shop.hear([order.placed(), order.reserved()]).await;
+    for _ in 0..2 {
+        declined_for_now(&shop).await;
+        fire(&shop, &order).await;
+    }
+    declined_for_now(&shop).await;
+    assert_eq!(shop.said().await.last().unwrap(), "declined processing_error false");
+    fire(&shop, &order).await;
+    assert_eq!(shop.payment(&order).await.state, State::Declined);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_declined_retryable_is_not_tried_again_once_the_hold_has_expired() {
+    let (shop, order) = (Shop::new(that_agrees()).await, Order::new("pm_card_visa"));
+    shop.hear([order.placed(), order.reserved()]).await;
+    declined_for_now(&shop).await;
+    shop.hear([order.expired()]).await;
+    fire(&shop, &order).await;
+    assert_eq!(shop.decided().await, ["authorise refused_for_now"]);
+    assert_eq!(shop.payment(&order).await.state, State::WaitingToRetry);
+}

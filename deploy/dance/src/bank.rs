@@ -22,6 +22,8 @@ pub struct Bank {
     pub captured: i64,
     /// Given back.
     pub refunded: i64,
+    /// The customer is asked to act, as with 3-D Secure; they may until the intent is ended.
+    pub asks_customer: bool,
     /// Every effect there was.
     pub journal: Vec<Entry>,
 }
@@ -32,25 +34,47 @@ impl Bank {
         self.journal.iter().any(|entry| entry.key == key)
     }
 
-    /// Does what is asked, once for a key.
+    /// Does what is asked, once for a key. A void ends the intent and lets go of what is authorised, if anything is.
     pub fn act(&mut self, operation: GatewayOperation, amount: i64, key: String) {
         if self.did(&key) {
             return;
         }
+        let amount = if operation == GatewayOperation::Void { self.authorised } else { amount };
         match operation {
             GatewayOperation::Authorise => self.authorised += amount,
             GatewayOperation::Capture => {
                 self.authorised -= amount;
                 self.captured += amount;
             }
-            GatewayOperation::Void => self.authorised -= amount,
+            GatewayOperation::Void => self.authorised = 0,
             GatewayOperation::Refund => self.refunded += amount,
         }
-        self.journal.push(Entry { operation, amount, key });
+        self.asks_customer = false;
+        if amount > 0 {
+            self.journal.push(Entry { operation, amount, key });
+        }
     }
 
     /// What the shop has of the customer's money.
     pub const fn net(&self) -> i64 {
         self.captured - self.refunded
     }
+}
+
+/// Whether a ledger tells the same as a journal: the same captures and refunds, each with its key, and as much authorised.
+/// An authorisation that came too late for anybody to await it, and was let go of, needs no entry.
+pub fn same(ledger: &[Entry], journal: &[Entry]) -> bool {
+    let moves = |entries: &[Entry]| -> Vec<Entry> {
+        let moved = |entry: &&Entry| matches!(entry.operation, GatewayOperation::Capture | GatewayOperation::Refund);
+        entries.iter().filter(moved).cloned().collect()
+    };
+    let authorised = |entries: &[Entry]| -> i64 {
+        let signed = |entry: &Entry| match entry.operation {
+            GatewayOperation::Authorise => entry.amount,
+            GatewayOperation::Void => -entry.amount,
+            GatewayOperation::Capture | GatewayOperation::Refund => 0,
+        };
+        entries.iter().map(signed).sum()
+    };
+    moves(ledger) == moves(journal) && authorised(ledger) == authorised(journal)
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use order_svc::domain::{Order, Product, Ranks, Wish};
 use payment_svc::domain::Payment;
-use shared_events::{Address, Currency, Customer, LineText, Money, OrderId, PaymentId, ProductStatus, Quantity, Sku};
+use shared_events::{
+    Address, Currency, Customer, LineText, Money, OrderId, PaymentId, ProductStatus, Quantity, RefundId, Sku,
+};
 use stock_svc::domain::Goods;
 use uuid::Uuid;
 
@@ -23,12 +25,26 @@ pub struct Play {
     pub lines: usize,
     /// Others may buy the last pieces just before they are wanted.
     pub crowded: bool,
+    /// The bank may decline for now.
+    pub retries: bool,
+    /// The bank may ask for 3-D Secure.
+    pub three_ds: bool,
+    /// Staff may give back the price of a line, once.
+    pub staff: bool,
     /// The warehouse packs before it dispatches, or doesn't.
     pub packing: bool,
     /// The gateway may fall silent, with or without having done what it was asked.
     pub silent: bool,
     /// The rule that is left out.
     pub sabotage: Option<Sabotage>,
+}
+
+impl Play {
+    /// The id and the amount of the refund by staff.
+    pub fn staff_refund(&self) -> (RefundId, Money) {
+        let (_, price) = CATALOGUE[self.lines - 1];
+        (RefundId(Uuid::from_u128(0x57AFF)), Money::new(price, Currency::EUR).unwrap())
+    }
 }
 
 /// SKU and price of each possible line.

@@ -1,9 +1,11 @@
 //! What must hold in every state, at rest, at the end, and from one state to the next.
 
 use order_svc::domain::Status;
+use payment_svc::domain::State as PaymentState;
 use shared_events::Topic;
 use stock_svc::domain::{Goods, Stage, State};
 
+use crate::bank;
 use crate::steps::Step;
 use crate::world::World;
 
@@ -53,7 +55,7 @@ fn money(world: &World) -> Option<&'static str> {
         Some("refunded more than captured")
     } else if keys().enumerate().any(|(n, key)| keys().take(n).any(|earlier| earlier == key)) {
         Some("two effects of one key")
-    } else if rows.call.is_none() && bank.journal != rows.ledger {
+    } else if rows.call.is_none() && !bank::same(&rows.ledger, &bank.journal) {
         Some("the ledger isn't the gateway's journal")
     } else {
         None
@@ -111,10 +113,15 @@ fn cancelled(world: &World) -> Option<&'static str> {
     match world.goods.reservation.as_ref().map(|reservation| reservation.state) {
         Some(State::Held { .. } | State::Committed) => Some("cancelled with goods held"),
         _ if world.bank.authorised > 0 || world.bank.net() > 0 => Some("cancelled with money held at the gateway"),
-        _ if world.payment.call.is_some() => Some("cancelled with a payment under way"),
+        _ if under_way(world) => Some("cancelled with a payment under way"),
         _ if has_left(&world.goods) => Some("cancelled and shipped"),
         _ => None,
     }
+}
+
+fn under_way(world: &World) -> bool {
+    let waits = matches!(world.payment.payment.state, PaymentState::WaitingToRetry | PaymentState::ActionRequired);
+    waits || world.payment.call.is_some()
 }
 
 /// When only people and timers can still do something.
@@ -123,7 +130,7 @@ fn resting(world: &World) -> Option<&'static str> {
         Some("at rest with a call to the gateway unfinished")
     } else if world.bank.authorised > 0 {
         Some("at rest with authorised money left at the gateway")
-    } else if has_left(&world.goods) && world.bank.refunded < world.given_back {
+    } else if has_left(&world.goods) && world.bank.refunded < world.given_back.min(world.bank.captured) {
         Some("at rest with something that came back not refunded")
     } else {
         None
@@ -139,6 +146,10 @@ fn ended(world: &World) -> Option<&'static str> {
 fn stuck(world: &World, next: &[Step]) -> Option<String> {
     let status = world.order.progress.status;
     if matches!(status, Status::Completed | Status::Cancelled(_)) {
+        return None;
+    }
+    let waits_for_customer = world.payment.payment.state == PaymentState::ActionRequired && status == Status::Pending;
+    if waits_for_customer && !next.is_empty() {
         return None;
     }
     let help = if next.is_empty() { "nothing can end it" } else { "only a timer or the customer can" };
@@ -171,7 +182,13 @@ const ORDER: Transitions = &[
 const PAYMENT: Transitions = &[
     ("new", &["tombstone", "closed", "authorizing", "voided"]),
     ("tombstone", &["voided"]),
-    ("authorizing", &["authorized", "declined", "voiding", "voided", "new"]),
+    (
+        "authorizing",
+        &["authorized", "waiting_to_retry", "action_required", "declined", "closing", "voiding", "voided", "new"],
+    ),
+    ("waiting_to_retry", &["authorizing", "closing"]),
+    ("action_required", &["authorized", "closing"]),
+    ("closing", &["declined", "voided"]),
     ("authorized", &["capturing", "voiding"]),
     ("capturing", &["captured", "capture_failed", "voiding"]),
     ("capture_failed", &["voiding"]),

@@ -35,7 +35,7 @@ pub fn payment(world: &mut World, _: Option<Sabotage>, event: &Event, id: EventI
     match hear::payment(&mut payment, event, id) {
         Some(Ok(step)) => world.follow(payment, step),
         Some(Err(Refused::NotOrdered { .. })) => world.fault = Some("payment-svc calls an event poison"),
-        Some(Err(Refused::Not { .. })) | None => {}
+        Some(Err(Refused::Not { .. } | Refused::MoreThanRemains { .. })) | None => {}
     }
 }
 

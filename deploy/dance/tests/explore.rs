@@ -6,29 +6,40 @@ use quadrille_dance::{Play, Until, explore};
 fn holds(play: &Play) {
     let found = explore(play, Until::Exhausted);
     let ends: Vec<_> = found.ends.iter().map(|(end, states)| format!("{end} {states}")).collect();
-    println!(
-        "{}: {} states, {} steps, {} deep; ends {}",
-        play.name,
-        found.states,
-        found.steps,
-        found.depth,
-        ends.join(", ")
-    );
+    let Play { name, .. } = play;
+    println!("{name}: {} states, {} steps, {} deep; ends {}", found.states, found.steps, found.depth, ends.join(", "));
     let broken: Vec<_> = found.broken.iter().map(ToString::to_string).collect();
     assert!(broken.is_empty(), "{}", broken.join("\n\n"));
 }
 
+const PLAIN: Play = Play {
+    name: "plain",
+    lines: 1,
+    crowded: true,
+    retries: false,
+    three_ds: false,
+    staff: false,
+    packing: false,
+    silent: false,
+    sabotage: None,
+};
+
 #[test]
 fn one_line() {
-    holds(&Play { name: "one line", lines: 1, crowded: true, ..Play::default() });
+    holds(&PLAIN);
 }
 
 #[test]
-fn two_lines() {
-    holds(&Play { name: "two lines", lines: 2, crowded: true, packing: true, ..Play::default() });
+fn payments() {
+    holds(&Play { name: "payments", retries: true, three_ds: true, ..PLAIN });
+}
+
+#[test]
+fn two_lines_and_a_staff_refund() {
+    holds(&Play { name: "two lines and a staff refund", lines: 2, staff: true, packing: true, ..PLAIN });
 }
 
 #[test]
 fn a_silent_gateway() {
-    holds(&Play { name: "a silent gateway", lines: 1, crowded: true, silent: true, ..Play::default() });
+    holds(&Play { name: "a silent gateway", silent: true, ..PLAIN });
 }

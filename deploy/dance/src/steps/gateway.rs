@@ -11,6 +11,16 @@ use crate::world::World;
 
 const WHO: &str = "the gateway";
 
+/// A decline that may pass is tried again: the timer's step, which is sure to come.
+pub fn retries(world: &World, _: &Play, steps: &mut Steps) {
+    let mut payment = world.payment.payment.clone();
+    if let Ok(step) = payment.retry() {
+        let mut next = world.clone();
+        next.follow(payment, step);
+        steps.happens(WHO, "is asked again", "", next);
+    }
+}
+
 /// What can become of the call that is unfinished.
 pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
     let Some(call) = world.payment.call else { return };
@@ -21,15 +31,25 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         if acts {
             act(&mut next, call);
         }
+        if answer == Answer::ActionRequired {
+            next.bank.change(|bank| bank.asks_customer = true);
+        }
         settle(&mut next, play, call, answer);
         steps.happens(WHO, does, "", next);
     };
     let no = |code: &str| Answer::No { code: code.to_owned() };
+    let not_now = || Answer::NotNow { code: "processing_error".to_owned() };
     match call {
         Call::Authorise => {
             comes("authorises", true, Answer::Done);
             if !done {
                 comes("declines for good", false, no("generic_decline"));
+            }
+            if !done && play.retries {
+                comes("declines for now", false, not_now());
+            }
+            if !done && play.three_ds {
+                comes("asks for 3-D Secure", false, Answer::ActionRequired);
             }
             if !done && !payment.may_authorise(now()) {
                 comes("is not asked to authorise", false, Answer::NotAsked);
@@ -68,7 +88,6 @@ fn settle(world: &mut World, play: &Play, call: Call, answer: Answer) {
     let mut payment = world.payment.payment.clone();
     let key = payment.key(call);
     let finished = answer != Answer::Nothing;
-    let done = answer == Answer::Done;
     let Ok(step) = seam::answered(&mut payment, play.sabotage, call, answer) else {
         world.fault = Some("a payment doesn't wait for the answer to its call");
         return;
@@ -77,7 +96,7 @@ fn settle(world: &mut World, play: &Play, call: Call, answer: Answer) {
         if finished {
             rows.call = None;
         }
-        if let Some(amount) = payment.moved_by(call).filter(|_| done) {
+        if let Some(amount) = step.moved {
             rows.ledger.push(Entry { operation: call.operation(), amount: amount.amount(), key });
         }
     });

@@ -59,8 +59,10 @@ pub fn from(world: &World, play: &Play) -> Vec<Step> {
     let mut steps = Steps::default();
     heard::facts(world, play, &mut steps);
     gateway::calls(world, play, &mut steps);
+    gateway::retries(world, play, &mut steps);
     people::warehouse(world, play, &mut steps);
     people::customer(world, play, &mut steps);
+    people::staff(world, play, &mut steps);
     timers::fire(world, play, &mut steps);
     steps.0
 }

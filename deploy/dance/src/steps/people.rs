@@ -1,12 +1,17 @@
 //! What people do: pack, dispatch and deliver, and change their minds.
 
 use order_svc::domain::Refused as OrderRefused;
+use payment_svc::domain::Call;
+use shared_events::GatewayOperation;
 use stock_svc::domain::{Change, Refused};
 
 use super::Steps;
+use crate::bank::Entry;
 use crate::hear::now;
 use crate::play::Play;
 use crate::world::World;
+
+const CUSTOMER: &str = "the customer";
 
 /// The warehouse and the carrier.
 pub fn warehouse(world: &World, play: &Play, steps: &mut Steps) {
@@ -31,7 +36,45 @@ pub fn warehouse(world: &World, play: &Play, steps: &mut Steps) {
 /// The customer.
 pub fn customer(world: &World, _: &Play, steps: &mut Steps) {
     let cancelled = world.order.progress.clone().cancel();
-    wish(world, "the customer", "cancels", cancelled, steps);
+    wish(world, CUSTOMER, "cancels", cancelled, steps);
+    if world.bank.asks_customer {
+        steps.may(CUSTOMER, "completes 3-D Secure", authenticated(world));
+        let mut payment = world.payment.payment.clone();
+        if let Ok(step) = payment.action_failed("authentication_required".to_owned()) {
+            let mut next = world.clone();
+            next.follow(payment, step);
+            steps.may(CUSTOMER, "fails 3-D Secure", next);
+        }
+    }
+}
+
+/// The bank reserves the money, and payment-svc hears of it by a webhook.
+fn authenticated(world: &World) -> World {
+    let mut next = world.clone();
+    let mut payment = next.payment.payment.clone();
+    let amount = payment.charge.as_ref().map_or(0, |charge| charge.amount.amount());
+    let authorised = Entry { operation: GatewayOperation::Authorise, amount, key: payment.key(Call::Authorise) };
+    next.bank.change(|bank| bank.act(authorised.operation, amount, authorised.key.clone()));
+    if let Ok(step) = payment.action_done() {
+        next.payment.change(|rows| rows.ledger.push(authorised));
+        next.follow(payment, step);
+    }
+    next
+}
+
+/// Staff give money back.
+pub fn staff(world: &World, play: &Play, steps: &mut Steps) {
+    let (id, amount) = play.staff_refund();
+    let mut payment = world.payment.payment.clone();
+    if !play.staff || payment.refunds.iter().any(|refund| refund.id == id) {
+        return;
+    }
+    if let Ok(step) = payment.refund(id, amount) {
+        let mut next = world.clone();
+        next.given_back += amount.amount();
+        next.follow(payment, step);
+        steps.may("staff", "refund a line", next);
+    }
 }
 
 /// Something that order-svc is asked to do, where it changes anything.

@@ -78,6 +78,8 @@ facts! {
         Delivered = "delivered", "delivered";
         /// Called off before it left.
         Cancelled = "cancelled", "cancelled";
+        /// Some or all of it came back.
+        Returned = "returned", "returned";
     }
 }
 
@@ -168,12 +170,12 @@ impl Facts {
 
     /// Pieces that have left the warehouse.
     pub fn pieces_gone(&self) -> i64 {
-        self.pieces(|fact| matches!(fact, ShipmentFact::Dispatched | ShipmentFact::Delivered))
+        self.pieces(|fact| !matches!(fact, ShipmentFact::Created | ShipmentFact::Cancelled))
     }
 
-    /// Pieces that have arrived.
+    /// Pieces that have arrived, or came back from the way: nothing more is awaited of them. Once heard it stays true.
     pub fn pieces_delivered(&self) -> i64 {
-        self.pieces(|fact| fact == ShipmentFact::Delivered)
+        self.pieces(|fact| matches!(fact, ShipmentFact::Delivered | ShipmentFact::Returned))
     }
 
     fn pieces(&self, counts: impl Fn(ShipmentFact) -> bool) -> i64 {

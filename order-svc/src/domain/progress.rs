@@ -92,6 +92,7 @@ impl Progress {
             ShipmentEvent::Dispatched(_) => (ShipmentFact::Dispatched, 0),
             ShipmentEvent::Delivered(_) => (ShipmentFact::Delivered, 0),
             ShipmentEvent::Cancelled(_) => (ShipmentFact::Cancelled, 0),
+            ShipmentEvent::Returned(_) => (ShipmentFact::Returned, 0),
         };
         self.note_parcel(event.shipment_id(), fact, pieces);
         let says = if fact == ShipmentFact::Dispatched { self.ship() } else { vec![] };

@@ -23,6 +23,7 @@ topic_events! {
         Dispatched(ShipmentDispatched) = "shipment.dispatched.v1",
         Delivered(ShipmentDelivered) = "shipment.delivered.v1",
         Cancelled(ShipmentCancelled) = "shipment.cancelled.v1",
+        Returned(ShipmentReturned) = "shipment.returned.v1",
     }
 }
 
@@ -48,6 +49,7 @@ impl ShipmentEvent {
             Self::Dispatched(e) => e.order_id,
             Self::Delivered(e) => e.order_id,
             Self::Cancelled(e) => e.order_id,
+            Self::Returned(e) => e.order_id,
         }
     }
 
@@ -58,6 +60,7 @@ impl ShipmentEvent {
             Self::Dispatched(e) => e.shipment_id,
             Self::Delivered(e) => e.shipment_id,
             Self::Cancelled(e) => e.shipment_id,
+            Self::Returned(e) => e.shipment_id,
         }
     }
 }
@@ -198,4 +201,15 @@ pub struct ShipmentCancelled {
     pub order_id: OrderId,
     /// The parcel.
     pub shipment_id: ShipmentId,
+}
+
+/// Some or all of the parcel came back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ShipmentReturned {
+    /// The order.
+    pub order_id: OrderId,
+    /// The parcel.
+    pub shipment_id: ShipmentId,
+    /// What came back with this.
+    pub lines: Vec<StockLine>,
 }

@@ -109,6 +109,7 @@ fn shipments() -> Vec<Event> {
         ShipmentDispatched { order_id, shipment_id, carrier, tracking_number }.into(),
         ShipmentDelivered { order_id, shipment_id }.into(),
         ShipmentCancelled { order_id, shipment_id }.into(),
+        ShipmentReturned { order_id, shipment_id, lines: stock_lines() }.into(),
     ]
 }
 

@@ -105,3 +105,22 @@ fn a_decline_that_will_be_tried_again_changes_no_status() {
 fn an_authorisation_at_the_second_try_confirms() {
     given([reserved(), declined(true)]).when(authorized()).then(Status::Confirmed, [confirmed_event()]);
 }
+
+#[test]
+fn delivered_stays_true_when_a_part_came_back_before_all_was_paid() {
+    given([authorized(), created(1, 2), dispatched(1), delivered(1), parcel_returned(1)])
+        .when(captured())
+        .then(Status::Completed, [completed()]);
+}
+
+#[test]
+fn a_parcel_that_came_back_from_the_way_lets_the_order_complete() {
+    given([authorized(), captured(), created(1, 1), created(2, 1), dispatched(1), dispatched(2), delivered(2)])
+        .when(parcel_returned(1))
+        .then(Status::Completed, [completed()]);
+}
+
+#[test]
+fn a_customer_who_has_to_act_changes_no_status() {
+    given([reserved()]).when(action_required()).then(Status::Pending, []);
+}

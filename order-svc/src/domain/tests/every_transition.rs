@@ -12,8 +12,8 @@ fn everything() -> Vec<Happens> {
     let causes = [RestockCause::Cancelled, RestockCause::Returned].map(restocked);
     let goods = [reserved(), short(), rejected_after_expiry(), committed(), released(), expired()];
     let payments = [authorized(), declined(true), declined(false), captured(), capture_failed(), voided()];
-    let refunds = [refunded(1), refunded(0), refund_failed(), unknown()];
-    let parcels = [created(9, 2), dispatched(1), delivered(1), parcel_cancelled(1)];
+    let refunds = [refunded(1), refunded(0), refund_failed(), unknown(), action_required()];
+    let parcels = [created(9, 2), dispatched(1), delivered(1), parcel_returned(1), parcel_cancelled(1)];
     let wishes = [Happens::CustomerCancels, Happens::DeadlinePasses];
     causes.into_iter().chain(goods).chain(payments).chain(refunds).chain(parcels).chain(wishes).collect()
 }
@@ -71,7 +71,10 @@ fn from_partially_shipped() {
 #[test]
 fn from_shipped() {
     let past = [authorized(), captured(), created(1, 2), dispatched(1)];
-    only_these_move(&past, Status::Shipped, |what| of_type(what, "shipment.delivered.v1").then_some(Status::Completed));
+    only_these_move(&past, Status::Shipped, |what| {
+        let ended = of_type(what, "shipment.delivered.v1") || of_type(what, "shipment.returned.v1");
+        ended.then_some(Status::Completed)
+    });
 }
 
 #[test]

@@ -104,6 +104,10 @@ pub fn declined(retryable: bool) -> Happens {
     heard(PaymentDeclined { order_id: id(), payment_id: payment(), code: "card_declined".to_owned(), retryable })
 }
 
+pub fn action_required() -> Happens {
+    heard(PaymentActionRequired { order_id: id(), payment_id: payment() })
+}
+
 pub fn captured() -> Happens {
     heard(PaymentCaptured { order_id: id(), payment_id: payment(), amount: eur(20_00) })
 }
@@ -146,6 +150,10 @@ pub fn dispatched(n: u128) -> Happens {
 
 pub fn delivered(n: u128) -> Happens {
     heard(ShipmentDelivered { order_id: id(), shipment_id: parcel(n) })
+}
+
+pub fn parcel_returned(n: u128) -> Happens {
+    heard(ShipmentReturned { order_id: id(), shipment_id: parcel(n), lines: vec![] })
 }
 
 pub fn parcel_cancelled(n: u128) -> Happens {

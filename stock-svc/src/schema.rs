@@ -73,6 +73,8 @@ diesel::table! {
         dispatched_at -> Nullable<Timestamptz>,
         delivered_at -> Nullable<Timestamptz>,
         cancelled_at -> Nullable<Timestamptz>,
+        returned -> Jsonb,
+        returned_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -190,6 +190,36 @@ async fn a_parcel_is_packed_dispatched_and_delivered_in_this_order_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_delivered_parcel_come_back_onto_the_shelf_and_the_money_is_told_to_follow() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
+    let order = OrderId::new();
+    api.warehouse.hears(placed(order, &[("TEA", 3)])).await;
+    api.warehouse.hears(confirmed(order)).await;
+    api.warehouse.hears(captured(order)).await;
+    let found = api.get(&format!("/shipments?order_id={order}")).await;
+    let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
+    let back = |quantity: i64| json!({"lines": [{"sku": "TEA", "quantity": quantity}]});
+    let to = format!("{path}/return");
+    api.refuses(Method::POST, &to, &back(1).to_string(), 409, None).await;
+    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
+    api.expect(Method::POST, &format!("{path}/dispatch"), Some(&handed), 200).await;
+    api.expect(Method::POST, &format!("{path}/deliver"), None, 200).await;
+    api.refuses(Method::POST, &to, &json!({"lines": []}).to_string(), 422, Some("lines")).await;
+    let twice = json!({"lines": [{"sku": "TEA", "quantity": 1}, {"sku": "TEA", "quantity": 1}]});
+    api.refuses(Method::POST, &to, &twice.to_string(), 422, Some("lines[1].sku")).await;
+    let some = api.expect(Method::POST, &to, Some(&back(1)), 200).await;
+    assert_eq!((&some["status"], &some["returned"][0]["quantity"]), (&json!("delivered"), &json!(1)));
+    assert_eq!(api.warehouse.level("TEA").await, (8, 0));
+    api.refuses(Method::POST, &to, &back(3).to_string(), 409, None).await;
+    api.expect(Method::POST, &to, Some(&back(2)), 200).await;
+    assert_eq!(api.get(&path).await["status"], "returned");
+    assert_eq!(api.warehouse.level("TEA").await, (10, 0));
+    let says = ["shipment.returned.v1", "stock.restocked.v1", "shipment.returned.v1", "stock.restocked.v1"];
+    assert_eq!(api.warehouse.said_of(order).await[5..], says);
+    api.warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_product_that_is_not_right_is_refused_with_its_field_and_not_written() {
     let api = Api::over(Warehouse::empty().await).await;
     let cases = [

@@ -1,12 +1,14 @@
 //! One order's world: the three services' states, the topics between them, and how far each has heard each.
 
+use chrono::{DateTime, Utc};
 use order_svc::domain::{Progress, Ranks};
 use payment_svc::domain::{Call, Payment, Step};
-use shared_events::{Event, EventId, StockLine, Topic};
+use shared_events::{Event, EventId, OrderEvent, OrderPlaced, StockLine, Topic};
 use stock_svc::domain::{Change, Goods};
 use uuid::Uuid;
 
 use crate::bank::{Bank, Entry};
+use crate::hear;
 use crate::kept::Kept;
 use crate::shelf::Shelf;
 
@@ -79,6 +81,8 @@ pub struct World {
     pub bank: Kept<Bank>,
     topics: [Kept<Vec<Kept<Event>>>; 4],
     heard: [[usize; 4]; 3],
+    /// The payment deadline has passed.
+    pub late: bool,
     /// Money that may have gone back although the goods have left: returns, losses, staff refunds.
     pub given_back: i64,
     /// What no race may cause: an event that a reaction calls poison, a second unfinished call.
@@ -106,6 +110,7 @@ impl World {
             bank: Kept::new(Bank::default()),
             topics: [nothing.clone(), nothing.clone(), nothing.clone(), nothing],
             heard: [[0; 4]; 3],
+            late: false,
             given_back: 0,
             fault: None,
         };
@@ -118,6 +123,20 @@ impl World {
         for event in events {
             self.topics[place_of(event.topic())].change(|said| said.push(Kept::new(event)));
         }
+    }
+
+    /// The time at the gateway's worker.
+    pub fn clock(&self) -> DateTime<Utc> {
+        if self.late { hear::now() + hear::PATIENCE } else { hear::now() }
+    }
+
+    /// What was ordered.
+    pub fn placed(&self) -> &OrderPlaced {
+        let said = self.said(Topic::Orders).find_map(|event| match event {
+            Event::Order(OrderEvent::Placed(placed)) => Some(placed),
+            _ => None,
+        });
+        said.unwrap()
     }
 
     /// What was said on a topic, in order.
@@ -151,8 +170,8 @@ impl World {
     /// Carries out what stock-svc decided, as `store::roots::keep_and_announce` does.
     pub fn keep(&mut self, change: Change) {
         let Change { goods, shift, events } = change;
-        if let Some(shift) = shift {
-            let moved = self.shelf.change(|shelf| shelf.shift(shift, goods.lines()));
+        if let Some((shift, lines)) = shift {
+            let moved = self.shelf.change(|shelf| shelf.shift(shift, &lines));
             if !moved {
                 self.fault = Some("pieces were to move that aren't there");
             }

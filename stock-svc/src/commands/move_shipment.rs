@@ -1,10 +1,10 @@
 use diesel_async::AsyncConnection;
 use service_kit::Pool;
-use shared_events::{LineText, OrderId, ShipmentId};
+use shared_events::{LineText, OrderId, ShipmentId, StockLine};
 
 use super::{CommandError, found};
 use crate::domain::Shipment;
-use crate::store::{roots, shipments};
+use crate::store::{levels, roots, shipments};
 
 /// What happens to a parcel.
 #[derive(Clone, Debug)]
@@ -20,6 +20,11 @@ pub enum Step {
     },
     /// It arrives.
     Deliver,
+    /// Some or all of it comes back, onto the shelf.
+    TakeBack {
+        /// What comes back.
+        lines: Vec<StockLine>,
+    },
 }
 
 /// Moves a parcel on, under its order's root row, which a cancellation locks too: whoever comes first decides.
@@ -31,11 +36,15 @@ pub async fn move_shipment(pool: &Pool, id: ShipmentId, step: Step) -> Result<(O
     conn.transaction(async |conn| {
         let order_id = found(shipments::order_of(conn, id).await, "shipment")?;
         let mut root = roots::lock_or_create(conn, order_id).await?;
+        if let Step::TakeBack { lines } = &step {
+            levels::lock(conn, lines.iter().map(|line| &line.sku)).await?;
+        }
         let (goods, at) = (root.goods.clone(), root.now);
         let change = match step {
             Step::Pack => goods.pack(at),
             Step::Dispatch { carrier, tracking_number } => goods.dispatch(carrier, tracking_number, at),
             Step::Deliver => goods.deliver(at),
+            Step::TakeBack { lines } => goods.take_back(lines, at),
         }?;
         roots::keep_and_announce(conn, &mut root, change, None).await?;
         root.goods.shipment.map(|shipment| (order_id, shipment)).ok_or(CommandError::NotFound("shipment"))

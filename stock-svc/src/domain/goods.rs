@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
 use shared_events::{
     CancelReason, Event, LineText, OrderId, OrderPlaced, Rejection, RestockCause, ShipmentCancelled, ShipmentCreated,
-    ShipmentDelivered, ShipmentDispatched, ShipmentId, StockCommitted, StockExpired, StockLine, StockRejected,
-    StockReleased, StockReserved, StockRestocked,
+    ShipmentDelivered, ShipmentDispatched, ShipmentId, ShipmentReturned, StockCommitted, StockExpired, StockLine,
+    StockRejected, StockReleased, StockReserved, StockRestocked,
 };
 
 use super::{Levels, NewParcel, Refused, Reservation, Shift, Shipment, State};
@@ -29,8 +29,8 @@ pub struct Goods {
 pub struct Change {
     /// After it.
     pub goods: Goods,
-    /// How the pieces of the reservation's lines move.
-    pub shift: Option<Shift>,
+    /// How pieces move, and which.
+    pub shift: Option<(Shift, Vec<StockLine>)>,
     /// To be announced, in this order.
     pub events: Vec<Event>,
 }
@@ -187,6 +187,22 @@ impl Goods {
         )
     }
 
+    /// Takes lines of the parcel back onto the shelf; the money for them follows.
+    ///
+    /// # Errors
+    /// As [`Shipment::take_back`].
+    pub fn take_back(self, lines: Vec<StockLine>, at: DateTime<Utc>) -> Result<Change, Refused> {
+        let order_id = self.order_id;
+        let change = self.move_shipment(
+            "returned",
+            |shipment| shipment.take_back(&lines, at),
+            |order_id, shipment_id| Some(ShipmentReturned { order_id, shipment_id, lines: lines.clone() }.into()),
+        )?;
+        let restocked = StockRestocked { order_id, cause: RestockCause::Returned, lines: lines.clone() };
+        let events = [change.events, vec![restocked.into()]].concat();
+        Ok(Change { shift: Some((Shift::Restock, lines)), events, ..change })
+    }
+
     /// The lines of the reservation; none when there is no reservation.
     pub fn lines(&self) -> &[StockLine] {
         self.reservation.as_ref().map_or(&[], |reservation| &reservation.lines)
@@ -222,6 +238,7 @@ impl Goods {
     fn released(mut self, reason: CancelReason, shift: Option<Shift>) -> Change {
         let order_id = self.order_id;
         self.becomes(State::Released { reason });
+        let shift = shift.map(|shift| (shift, self.lines().to_vec()));
         Change { goods: self, shift, events: vec![StockReleased { order_id, reason }.into()] }
     }
 
@@ -263,7 +280,8 @@ impl Goods {
     }
 
     fn shifting(self, shift: Shift, events: Vec<Event>) -> Change {
-        Change { goods: self, shift: Some(shift), events }
+        let shift = Some((shift, self.lines().to_vec()));
+        Change { goods: self, shift, events }
     }
 }
 

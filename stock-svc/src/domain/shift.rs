@@ -1,4 +1,4 @@
-/// How pieces move between shelf and hold; always all lines of a reservation.
+/// How pieces move between shelf and hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shift {
     /// From available to held.

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use shared_events::{LineText, ShipmentId, StockLine};
+use shared_events::{LineText, ShipmentId, Sku, StockLine};
 
 use super::Refused;
 
@@ -26,6 +26,10 @@ pub struct Shipment {
     pub delivered_at: Option<DateTime<Utc>>,
     /// When it was called off.
     pub cancelled_at: Option<DateTime<Utc>>,
+    /// What of it came back.
+    pub returned: Vec<StockLine>,
+    /// When something last came back.
+    pub returned_at: Option<DateTime<Utc>>,
 }
 
 /// Where a parcel is.
@@ -41,9 +45,15 @@ pub enum Stage {
     Delivered,
     /// Called off before it left.
     Cancelled,
+    /// Back again, all of it.
+    Returned,
 }
 
 impl Stage {
+    /// Every stage.
+    pub const ALL: [Stage; 6] =
+        [Stage::Pending, Stage::Packed, Stage::Dispatched, Stage::Delivered, Stage::Cancelled, Stage::Returned];
+
     /// For tables, answers and refusals.
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,14 +62,13 @@ impl Stage {
             Stage::Dispatched => "dispatched",
             Stage::Delivered => "delivered",
             Stage::Cancelled => "cancelled",
+            Stage::Returned => "returned",
         }
     }
 
     /// The stage of that name.
     pub fn from_name(name: &str) -> Option<Stage> {
-        [Stage::Pending, Stage::Packed, Stage::Dispatched, Stage::Delivered, Stage::Cancelled]
-            .into_iter()
-            .find(|stage| stage.name() == name)
+        Stage::ALL.into_iter().find(|stage| stage.name() == name)
     }
 
     /// Whether the parcel can still be called off.
@@ -91,6 +100,8 @@ impl Shipment {
             dispatched_at: None,
             delivered_at: None,
             cancelled_at: None,
+            returned: Vec::new(),
+            returned_at: None,
         }
     }
 
@@ -142,6 +153,33 @@ impl Shipment {
             return Err(self.refuses("cancelled"));
         }
         Ok(Shipment { stage: Stage::Cancelled, cancelled_at: Some(at), ..self })
+    }
+
+    /// Takes these lines back: some or all of what arrived, or the whole parcel when it never did.
+    ///
+    /// # Errors
+    /// Before it left, and for pieces that were never in it or are back already.
+    pub fn take_back(mut self, lines: &[StockLine], at: DateTime<Utc>) -> Result<Shipment, Refused> {
+        if !matches!(self.stage, Stage::Dispatched | Stage::Delivered) {
+            return Err(self.refuses("returned"));
+        }
+        self.returned.extend_from_slice(lines);
+        let pieces = |lines: &[StockLine], sku: &Sku| -> i64 {
+            lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
+        };
+        if lines.iter().any(|line| pieces(&self.returned, &line.sku) > pieces(&self.lines, &line.sku)) {
+            return Err(Refused { what: "line", wanted: "returned", state: "not in the parcel, or back already" });
+        }
+        let all = self.lines.iter().all(|line| pieces(&self.returned, &line.sku) == i64::from(line.quantity));
+        match self.stage {
+            Stage::Dispatched if !all => {
+                Err(Refused { what: "parcel", wanted: "returned in part", state: "still on its way" })
+            }
+            stage => {
+                let stage = if all { Stage::Returned } else { stage };
+                Ok(Shipment { stage, returned_at: Some(at), ..self })
+            }
+        }
     }
 
     fn refuses(&self, wanted: &'static str) -> Refused {

@@ -1,8 +1,10 @@
+use std::collections::BTreeSet;
+
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
 use service_kit::http::{EmptyBody, Json, Page, Paged, Path, Problem, Query};
-use shared_events::{LineText, OrderId, ShipmentId};
+use shared_events::{LineText, OrderId, ShipmentId, StockLine};
 
 use super::views::ShipmentView;
 use super::{AppState, found};
@@ -16,7 +18,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/shipments/{id}").get(get))
         .service(web::resource("/shipments/{id}/pack").post(pack))
         .service(web::resource("/shipments/{id}/dispatch").post(dispatch))
-        .service(web::resource("/shipments/{id}/deliver").post(deliver));
+        .service(web::resource("/shipments/{id}/deliver").post(deliver))
+        .service(web::resource("/shipments/{id}/return").post(take_back));
 }
 
 #[derive(Deserialize)]
@@ -40,7 +43,7 @@ async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpRespons
 }
 
 fn stage(status: Option<String>) -> Result<Option<Stage>, Problem> {
-    let expected = "expected pending, packed, dispatched, delivered or cancelled";
+    let expected = "expected pending, packed, dispatched, delivered, cancelled or returned";
     status
         .map(|name| {
             Stage::from_name(&name)
@@ -77,6 +80,28 @@ async fn dispatch(
 
 async fn deliver(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
     moved(&state, id.0, Step::Deliver).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReturnRequest {
+    lines: Vec<StockLine>,
+}
+
+async fn take_back(
+    state: Data<AppState>,
+    id: Path<ShipmentId>,
+    body: Json<ReturnRequest>,
+) -> Result<HttpResponse, Problem> {
+    let ReturnRequest { lines } = body.into_inner();
+    if lines.is_empty() {
+        return Err(Problem::bad_input("lines", "there are none; expected what comes back".to_owned()));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = lines.iter().position(|line| !seen.insert(&line.sku)) {
+        return Err(Problem::bad_input(format!("lines[{twice}].sku"), "it stands there twice".to_owned()));
+    }
+    moved(&state, id.0, Step::TakeBack { lines }).await
 }
 
 async fn moved(state: &AppState, id: ShipmentId, step: Step) -> Result<HttpResponse, Problem> {

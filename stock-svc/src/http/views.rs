@@ -97,6 +97,9 @@ pub(super) struct ShipmentView {
     dispatched_at: Option<DateTime<Utc>>,
     delivered_at: Option<DateTime<Utc>>,
     cancelled_at: Option<DateTime<Utc>>,
+    /// What of it came back.
+    returned: Vec<StockLine>,
+    returned_at: Option<DateTime<Utc>>,
 }
 
 impl From<(OrderId, Shipment)> for ShipmentView {
@@ -113,6 +116,8 @@ impl From<(OrderId, Shipment)> for ShipmentView {
             dispatched_at: shipment.dispatched_at,
             delivered_at: shipment.delivered_at,
             cancelled_at: shipment.cancelled_at,
+            returned: shipment.returned,
+            returned_at: shipment.returned_at,
         }
     }
 }

@@ -144,8 +144,8 @@ pub async fn keep_and_announce(
     because_of: Option<EventId>,
 ) -> Result<(), AppendError> {
     let Change { goods, shift, events } = change;
-    if let Some(shift) = shift {
-        levels::shift(conn, goods.order_id, shift, goods.lines()).await?;
+    if let Some((shift, lines)) = shift {
+        levels::shift(conn, goods.order_id, shift, &lines).await?;
     }
     if goods.shipment != root.goods.shipment
         && let Some(shipment) = &goods.shipment

@@ -26,6 +26,8 @@ struct Row {
     dispatched_at: Option<DateTime<Utc>>,
     delivered_at: Option<DateTime<Utc>>,
     cancelled_at: Option<DateTime<Utc>>,
+    returned: Value,
+    returned_at: Option<DateTime<Utc>>,
 }
 
 /// The parcel of an order, whose root the caller has locked.
@@ -104,6 +106,8 @@ pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Sh
         dispatched_at: shipment.dispatched_at,
         delivered_at: shipment.delivered_at,
         cancelled_at: shipment.cancelled_at,
+        returned: to_json(&shipment.returned)?,
+        returned_at: shipment.returned_at,
     };
     diesel::insert_into(shipments::table)
         .values(row)
@@ -117,6 +121,8 @@ pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Sh
             shipments::dispatched_at.eq(excluded(shipments::dispatched_at)),
             shipments::delivered_at.eq(excluded(shipments::delivered_at)),
             shipments::cancelled_at.eq(excluded(shipments::cancelled_at)),
+            shipments::returned.eq(excluded(shipments::returned)),
+            shipments::returned_at.eq(excluded(shipments::returned_at)),
         ))
         .execute(conn)
         .await?;
@@ -137,6 +143,8 @@ fn read(row: Row) -> QueryResult<(OrderId, Shipment)> {
         dispatched_at: row.dispatched_at,
         delivered_at: row.delivered_at,
         cancelled_at: row.cancelled_at,
+        returned: from_json(row.returned)?,
+        returned_at: row.returned_at,
     };
     Ok((OrderId(row.order_id), shipment))
 }

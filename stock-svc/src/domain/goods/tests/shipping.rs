@@ -47,3 +47,48 @@ fn a_parcel_goes_one_way_only() {
 fn a_parcel_that_was_never_created_goes_nowhere() {
     given(committed()).when(|goods| goods.deliver(at())).then_shipment_refused("delivered");
 }
+
+fn returned(change: &Change) -> (Stage, usize) {
+    let parcel = change.goods.shipment.as_ref().unwrap();
+    (parcel.stage, parcel.returned.len())
+}
+
+const BACK: [&str; 2] = ["shipment.returned.v1", "stock.restocked.v1"];
+
+#[test]
+fn lines_of_a_delivered_parcel_come_back_one_by_one_until_all_of_it_is_back() {
+    let take = |lines: Vec<StockLine>| move |goods: Goods| goods.take_back(lines, at());
+    let goods = with_shipment(Stage::Delivered);
+    let some = given(goods).when(take(vec![line("TEA", 2)])).then("committed", Some(Shift::Restock), &BACK);
+    assert_eq!((returned(&some), some.shift.unwrap().1), ((Stage::Delivered, 1), vec![line("TEA", 2)]));
+    let rest = vec![line("MUG", 1), line("TEA", 1)];
+    let all = given(some.goods).when(take(rest)).then("committed", Some(Shift::Restock), &BACK);
+    assert_eq!(returned(&all), (Stage::Returned, 3));
+    given(all.goods).when(take(vec![line("TEA", 1)])).then_shipment_refused("returned");
+}
+
+#[test]
+fn no_more_comes_back_than_was_in_the_parcel() {
+    let some = with_shipment(Stage::Delivered).take_back(vec![line("TEA", 2)], at()).unwrap().goods;
+    for lines in [vec![line("TEA", 2)], vec![line("MUG", 2)], vec![line("POT", 1)]] {
+        let refused = some.clone().take_back(lines, at()).unwrap_err();
+        assert_eq!(refused.to_string(), "a line that is not in the parcel, or back already can't be returned");
+    }
+}
+
+#[test]
+fn a_parcel_on_its_way_comes_back_whole_or_not_at_all() {
+    let goods = with_shipment(Stage::Dispatched);
+    goods.clone().take_back(vec![line("TEA", 3)], at()).unwrap_err();
+    let back =
+        given(goods).when(|goods| goods.take_back(two_lines(), at())).then("committed", Some(Shift::Restock), &BACK);
+    assert_eq!(returned(&back), (Stage::Returned, 2));
+}
+
+#[test]
+fn nothing_comes_back_that_never_left() {
+    for stage in [Stage::Pending, Stage::Packed, Stage::Cancelled] {
+        given(with_shipment(stage)).when(|goods| goods.take_back(two_lines(), at())).then_shipment_refused("returned");
+    }
+    given(committed()).when(|goods| goods.take_back(two_lines(), at())).then_shipment_refused("returned");
+}

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::world::OrderRow;
 
 /// How long the gateway may be asked.
-const PATIENCE: Duration = Duration::from_secs(14 * 60);
+pub const PATIENCE: Duration = Duration::from_secs(14 * 60);
 
 /// The time of every decision: what passes of it are timers, and those fire when the explorer says so.
 pub const fn now() -> DateTime<Utc> {

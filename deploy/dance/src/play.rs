@@ -29,6 +29,12 @@ pub struct Play {
     pub retries: bool,
     /// The bank may ask for 3-D Secure.
     pub three_ds: bool,
+    /// The customer may send delivered lines back.
+    pub returns: bool,
+    /// The customer may refuse the parcel at the door.
+    pub refused_at_the_door: bool,
+    /// The payment deadline may pass.
+    pub deadline: bool,
     /// Staff may give back the price of a line, once.
     pub staff: bool,
     /// The warehouse packs before it dispatches, or doesn't.

@@ -26,7 +26,8 @@ pub fn broken(world: &World, next: &[Step]) -> Option<String> {
 }
 
 fn has_left(goods: &Goods) -> bool {
-    goods.shipment.as_ref().is_some_and(|parcel| matches!(parcel.stage, Stage::Dispatched | Stage::Delivered))
+    let left = |stage| matches!(stage, Stage::Dispatched | Stage::Delivered | Stage::Returned);
+    goods.shipment.as_ref().is_some_and(|parcel| left(parcel.stage))
 }
 
 /// Nothing is shipped that is not captured; nothing is refunded that has left, but for returns, losses and staff refunds.
@@ -149,7 +150,8 @@ fn stuck(world: &World, next: &[Step]) -> Option<String> {
         return None;
     }
     let waits_for_customer = world.payment.payment.state == PaymentState::ActionRequired && status == Status::Pending;
-    if waits_for_customer && !next.is_empty() {
+    let waits_for_the_hold_to_end = world.late && !world.holds().is_empty();
+    if (waits_for_customer || waits_for_the_hold_to_end) && !next.is_empty() {
         return None;
     }
     let help = if next.is_empty() { "nothing can end it" } else { "only a timer or the customer can" };
@@ -205,7 +207,8 @@ const SHIPMENT: Transitions = &[
     ("not created", &["pending"]),
     ("pending", &["packed", "dispatched", "cancelled"]),
     ("packed", &["dispatched", "cancelled"]),
-    ("dispatched", &["delivered"]),
+    ("dispatched", &["delivered", "returned"]),
+    ("delivered", &["returned"]),
 ];
 
 fn status_of(world: &World) -> &'static str {

@@ -4,7 +4,6 @@ use payment_svc::domain::{Answer, Call};
 
 use super::Steps;
 use crate::bank::Entry;
-use crate::hear::now;
 use crate::play::Play;
 use crate::seam;
 use crate::world::World;
@@ -51,7 +50,7 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
             if !done && play.three_ds {
                 comes("asks for 3-D Secure", false, Answer::ActionRequired);
             }
-            if !done && !payment.may_authorise(now()) {
+            if !done && !payment.may_authorise(world.clock()) {
                 comes("is not asked to authorise", false, Answer::NotAsked);
             }
         }

@@ -2,8 +2,8 @@
 
 use order_svc::domain::Refused as OrderRefused;
 use payment_svc::domain::Call;
-use shared_events::GatewayOperation;
-use stock_svc::domain::{Change, Refused};
+use shared_events::{GatewayOperation, Money, Sku, StockLine};
+use stock_svc::domain::{Change, Refused, Stage};
 
 use super::Steps;
 use crate::bank::Entry;
@@ -34,7 +34,8 @@ pub fn warehouse(world: &World, play: &Play, steps: &mut Steps) {
 }
 
 /// The customer.
-pub fn customer(world: &World, _: &Play, steps: &mut Steps) {
+pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
+    sends_back(world, play, steps);
     let cancelled = world.order.progress.clone().cancel();
     wish(world, CUSTOMER, "cancels", cancelled, steps);
     if world.bank.asks_customer {
@@ -60,6 +61,35 @@ fn authenticated(world: &World) -> World {
         next.follow(payment, step);
     }
     next
+}
+
+/// Some or all of the parcel comes back.
+fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
+    let Some(parcel) = &world.goods.shipment else { return };
+    let mut comes_back = |does, lines: Vec<StockLine>| {
+        let price = price_of(world, &lines);
+        let Ok(change) = world.goods.clone_value().take_back(lines, now()) else { return };
+        let mut next = world.clone();
+        next.given_back += price;
+        next.keep(change);
+        steps.may(CUSTOMER, does, next);
+    };
+    match parcel.stage {
+        Stage::Delivered if play.returns => {
+            for line in parcel.lines.iter().filter(|line| !parcel.returned.contains(line)) {
+                comes_back("returns a line", vec![line.clone()]);
+            }
+        }
+        Stage::Dispatched if play.refused_at_the_door => comes_back("refuses the parcel", parcel.lines.clone()),
+        _ => {}
+    }
+}
+
+/// What these lines cost, as the order said.
+fn price_of(world: &World, lines: &[StockLine]) -> i64 {
+    let ordered = |sku: &Sku| world.placed().lines.iter().find(|ordered| ordered.sku == *sku);
+    let cost = |line: &StockLine| ordered(&line.sku)?.unit_price.checked_times(line.quantity);
+    lines.iter().filter_map(cost).map(Money::amount).sum()
 }
 
 /// Staff give money back.

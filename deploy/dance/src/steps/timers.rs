@@ -7,7 +7,12 @@ use crate::world::World;
 const WHO: &str = "time";
 
 /// The order's deadline and the end of its hold.
-pub fn fire(world: &World, _: &Play, steps: &mut Steps) {
+pub fn fire(world: &World, play: &Play, steps: &mut Steps) {
+    if play.deadline && !world.late {
+        let mut next = world.clone();
+        next.late = true;
+        steps.may(WHO, "passes the payment's deadline", next);
+    }
     let timed_out = world.order.progress.clone().time_out();
     people::wish(world, WHO, "passes the order's deadline", timed_out, steps);
     if let Ok(change) = world.goods.clone_value().expire() {

@@ -12,6 +12,7 @@ mod hear;
 mod kept;
 mod play;
 mod rules;
+mod sabotage;
 mod seam;
 mod search;
 mod shelf;
@@ -19,5 +20,5 @@ mod steps;
 mod world;
 
 pub use play::Play;
-pub use seam::Sabotage;
+pub use sabotage::Sabotage;
 pub use search::{Broken, Explored, Until, explore};

@@ -12,7 +12,7 @@ use stock_svc::domain::Goods;
 use uuid::Uuid;
 
 use crate::hear::now;
-use crate::seam::Sabotage;
+use crate::sabotage::Sabotage;
 use crate::shelf::Shelf;
 use crate::world::{OrderRow, World};
 

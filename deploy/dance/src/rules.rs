@@ -18,8 +18,8 @@ pub fn end_of(world: &World) -> String {
 /// The rule that is broken in `world`, from where `next` is what can happen.
 pub fn broken(world: &World, next: &[Step]) -> Option<String> {
     let at_rest = || !next.iter().any(|step| step.by_itself);
-    let always = world.fault.or_else(|| sent(world)).or_else(|| money(world)).or_else(|| said(world));
-    let always = always.or_else(|| stock(world)).or_else(|| cancelled(world));
+    let always = sent(world).or_else(|| money(world)).or_else(|| said(world)).or_else(|| stock(world));
+    let always = always.or_else(|| cancelled(world)).or(world.fault);
     let now = always.or_else(|| if at_rest() { resting(world) } else { None });
     let now = now.or_else(|| if next.is_empty() { ended(world) } else { None });
     now.map(str::to_owned).or_else(|| if at_rest() { stuck(world, next) } else { None })

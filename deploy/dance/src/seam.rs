@@ -1,45 +1,178 @@
-//! Where the explorer calls the services' domain, and where a rule can be left out to see that this is noticed. Nothing
-//! of it is in the services.
+//! Where the explorer calls the services' domain, as their reactions and commands do. Left out rules are left out here:
+//! what is decided is dropped, or decided on something else than was heard.
 
-use payment_svc::domain::{Answer, Call, Payment, Refused, Step};
-use shared_events::{Event, EventId};
+use order_svc::domain::{PaymentFact, Progress, Status};
+use payment_svc::domain::{Answer, Call, Payment, RefundState, Refused, State, Step, refund_because_of};
+use shared_events::{
+    Event, EventId, Money, OrderCancelled, OrderEvent, PaymentDeclined, PaymentEvent, Rejection, RestockCause,
+    StockEvent,
+};
+use stock_svc::domain::{Change, Goods, Refused as StockRefused, Stage};
 
-use crate::hear;
+use crate::hear::{self, now};
 use crate::kept::Kept;
+use crate::sabotage::Sabotage;
 use crate::world::World;
 
-/// A rule of the dance that is left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {}
-
 /// order-svc hears, as `reactions/fact.rs` does.
-pub fn order(world: &mut World, _: Option<Sabotage>, event: &Event, sequence: i64) {
+pub fn order(world: &mut World, left_out: Option<Sabotage>, event: &Event, sequence: i64) {
     let mut row = world.order.clone_value();
-    if let Some(Ok((progress, says))) = hear::order(&mut row, event, sequence) {
-        row.progress = progress;
-        world.order = Kept::new(row);
-        world.say(says);
+    let event = &misheard(event, left_out);
+    let Some(Ok((progress, mut says))) = hear::order(&mut row, event, sequence) else { return };
+    row.progress = progress;
+    match left_out {
+        Some(Sabotage::NeverStarted) => says.extend(ended_without_a_word_of_money(&mut row.progress)),
+        Some(Sabotage::FactsStayTrue) => {
+            row.progress.facts.captured = row.progress.facts.payment == Some(PaymentFact::Captured);
+        }
+        _ => {}
+    }
+    world.order = Kept::new(row);
+    world.say(says);
+}
+
+fn misheard(event: &Event, left_out: Option<Sabotage>) -> Event {
+    let mut event = event.clone();
+    match (left_out, &mut event) {
+        (Some(Sabotage::ReturnIsNoCancel), Event::Stock(StockEvent::Restocked(back))) => {
+            back.cause = RestockCause::Cancelled;
+        }
+        (Some(Sabotage::RefundCapped), Event::Payment(PaymentEvent::Refunded(refund))) => {
+            refund.remaining = Money::zero(refund.remaining.currency());
+        }
+        _ => {}
+    }
+    event
+}
+
+fn ended_without_a_word_of_money(order: &mut Progress) -> Option<Event> {
+    match order.status {
+        Status::Cancelling(reason) if order.facts.goods_are_back() && order.facts.payment.is_none() => {
+            order.status = Status::Cancelled(reason);
+            Some(OrderCancelled { order_id: order.order_id, reason }.into())
+        }
+        _ => None,
     }
 }
 
 /// stock-svc hears, as `reactions::conclude` does.
-pub fn stock(world: &mut World, _: Option<Sabotage>, event: &Event) {
-    if let Some(Ok(change)) = hear::stock(world.goods.clone_value(), event, &world.shelf.levels()) {
+pub fn stock(world: &mut World, left_out: Option<Sabotage>, event: &Event) {
+    let goods = world.goods.clone_value();
+    let decided = match left_out.and_then(|left_out| stock_without(left_out, &goods, event)) {
+        Some(instead) => instead,
+        None => hear::stock(goods, event, &world.shelf.levels()),
+    };
+    if let Some(Ok(change)) = decided {
         world.keep(change);
     }
 }
 
+type StockDecision = Option<Result<Change, StockRefused>>;
+
+/// What is decided instead; nothing where the rule doesn't matter.
+fn stock_without(left_out: Sabotage, goods: &Goods, event: &Event) -> Option<StockDecision> {
+    let cancel = |goods: Goods, reason| goods.cancel(reason, now());
+    match (left_out, event) {
+        (Sabotage::UndoOnRequest, Event::Order(OrderEvent::CancelRequested(_))) => Some(None),
+        (Sabotage::UndoOnRequest, Event::Order(OrderEvent::Cancelled(cancelled))) => {
+            Some(Some(cancel(goods.clone(), cancelled.reason)))
+        }
+        (Sabotage::ShipAfterCapture, Event::Order(OrderEvent::Confirmed(_))) => {
+            let paid = Goods { captured: true, ..goods.clone() };
+            Some(hear::stock(paid, event, &Default::default()))
+        }
+        (Sabotage::ConfirmAnswered, Event::Order(OrderEvent::Confirmed(_))) if goods.hold_expired() => Some(None),
+        (Sabotage::DeclinesRelease, Event::Payment(PaymentEvent::Declined(_))) if goods.hold_expired() => Some(None),
+        (Sabotage::LeftGoodsStay, Event::Order(OrderEvent::CancelRequested(request))) => {
+            let mut rest = goods.clone();
+            let parcel = rest.shipment.take_if(|parcel| parcel.stage == Stage::Dispatched)?;
+            let decided = cancel(rest, request.reason);
+            Some(Some(decided.map(|mut change| {
+                change.goods.shipment = Some(parcel);
+                change
+            })))
+        }
+        _ => None,
+    }
+}
+
 /// payment-svc hears, as `commands::heard` does.
-pub fn payment(world: &mut World, _: Option<Sabotage>, event: &Event, id: EventId) {
+pub fn payment(world: &mut World, left_out: Option<Sabotage>, event: &Event, id: EventId) {
     let mut payment = world.payment.payment.clone();
-    match hear::payment(&mut payment, event, id) {
+    let decided = match left_out.and_then(|left_out| payment_without(left_out, &mut payment, event, id)) {
+        Some(instead) => instead,
+        None => hear::payment(&mut payment, event, id),
+    };
+    match decided {
         Some(Ok(step)) => world.follow(payment, step),
         Some(Err(Refused::NotOrdered { .. })) => world.fault = Some("payment-svc calls an event poison"),
         Some(Err(Refused::Not { .. } | Refused::MoreThanRemains { .. })) | None => {}
     }
 }
 
+type PaymentDecision = Option<Result<Step, Refused>>;
+
+fn payment_without(left_out: Sabotage, payment: &mut Payment, event: &Event, id: EventId) -> Option<PaymentDecision> {
+    let undo = matches!(event, Event::Stock(StockEvent::Released(_) | StockEvent::Restocked(_)));
+    match (left_out, payment.state) {
+        (Sabotage::GoodsFirst, _) if matches!(event, Event::Order(OrderEvent::CancelRequested(_))) => {
+            Some(Some(payment.released(refund_because_of(id))))
+        }
+        (Sabotage::ExpiryStopsOnlyAuthorising, State::Authorized)
+            if matches!(event, Event::Stock(StockEvent::Expired(_))) =>
+        {
+            Some(Some(payment.released(refund_because_of(id))))
+        }
+        (Sabotage::UndoRemembered, State::Authorizing | State::Capturing) if undo => Some(None),
+        (Sabotage::UndoClosesWaiting, State::WaitingToRetry | State::ActionRequired) if undo => Some(None),
+        (Sabotage::RejectedExpiredKeepsNote, State::Authorized | State::CaptureFailed) => match event {
+            Event::Stock(StockEvent::Rejected(rejected)) if rejected.rejection == Rejection::Expired => {
+                payment.state = State::Closed;
+                Some(Some(Ok(Step::default())))
+            }
+            _ => None,
+        },
+        (Sabotage::RefundCapped, _) if undo => Some(without_cap(payment, event, id)),
+        _ => None,
+    }
+}
+
+/// Forgets the refunds that were made, so that they don't count.
+fn without_cap(payment: &mut Payment, event: &Event, id: EventId) -> PaymentDecision {
+    let before = std::mem::take(&mut payment.refunds);
+    let busy = before.iter().any(|refund| refund.state == RefundState::Calling);
+    let step = hear::payment(payment, event, id);
+    if busy {
+        payment.refunds.iter_mut().for_each(|refund| refund.state = RefundState::Queued);
+    }
+    payment.refunds.splice(0..0, before);
+    step.map(|step| step.map(|step| Step { call: step.call.filter(|_| !busy), ..step }))
+}
+
 /// payment-svc applies the gateway's answer.
-pub fn answered(payment: &mut Payment, _: Option<Sabotage>, call: Call, answer: Answer) -> Result<Step, Refused> {
-    payment.answered(call, answer)
+pub fn answered(
+    payment: &mut Payment,
+    left_out: Option<Sabotage>,
+    call: Call,
+    answer: Answer,
+) -> Result<Step, Refused> {
+    let undone = payment.void_requested;
+    if left_out == Some(Sabotage::UndoneDeclineFinal) && matches!(answer, Answer::NotNow { .. }) {
+        payment.void_requested = false;
+    }
+    let step = payment.answered(call, answer);
+    payment.void_requested |= undone;
+    step
+}
+
+/// The customer has failed 3-D Secure.
+pub fn action_failed(payment: &mut Payment, left_out: Option<Sabotage>, code: String) -> Result<Step, Refused> {
+    let step = payment.action_failed(code.clone())?;
+    if left_out != Some(Sabotage::FailedActionClosedFirst) {
+        return Ok(step);
+    }
+    payment.state = State::Declined;
+    let (order_id, payment_id) = (payment.order_id, payment.id);
+    let declined = PaymentDeclined { order_id, payment_id, code, retryable: false };
+    Ok(Step { events: vec![PaymentEvent::Declined(declined)], ..Step::default() })
 }

@@ -44,8 +44,8 @@ impl fmt::Display for Broken {
 pub enum Until {
     /// Every state was seen.
     Exhausted,
-    /// A rule is broken.
-    Broken,
+    /// Something has come of it that a rule forbids; that a sabotage itself takes a step that no machine has isn't enough.
+    Harm,
 }
 
 /// How a state was reached: from which one, and by which of the steps that are possible there.
@@ -74,7 +74,8 @@ pub fn explore(play: &Play, until: Until) -> Explored {
             found.note(rule, || way(play, &came, at));
         }
         for (by, step) in (0_u16..).zip(next) {
-            if let Some(rule) = rules::illegal(&world, &step.world) {
+            let illegal = || rules::illegal(&world, &step.world);
+            if let Some(rule) = (until == Until::Exhausted).then(illegal).flatten() {
                 found.note(rule, || [way(play, &came, at), vec![step.label]].concat());
             }
             if seen.insert(fingerprint(&step.world)) {
@@ -82,7 +83,7 @@ pub fn explore(play: &Play, until: Until) -> Explored {
                 came.push(Came { from: at, by, depth: depth + 1 });
             }
         }
-        if until == Until::Broken && !found.broken.is_empty() {
+        if until == Until::Harm && !found.broken.is_empty() {
             break;
         }
     }

@@ -31,7 +31,7 @@ impl Payment {
     /// # Errors
     /// It waits for no retry, or nothing may be authorised any more: the goods' `released` will end it.
     pub fn retry(&mut self) -> Result<Step, Refused> {
-        if self.state != State::WaitingToRetry || self.hold.expired {
+        if self.state != State::WaitingToRetry || self.hold.expired || self.void_requested {
             return Err(self.refused("authorise again"));
         }
         Ok(self.attempt())

@@ -9,6 +9,7 @@ use super::Steps;
 use crate::bank::Entry;
 use crate::hear::now;
 use crate::play::Play;
+use crate::seam;
 use crate::world::World;
 
 const CUSTOMER: &str = "the customer";
@@ -41,7 +42,7 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
     if world.bank.asks_customer {
         steps.may(CUSTOMER, "completes 3-D Secure", authenticated(world));
         let mut payment = world.payment.payment.clone();
-        if let Ok(step) = payment.action_failed("authentication_required".to_owned()) {
+        if let Ok(step) = seam::action_failed(&mut payment, play.sabotage, "authentication_required".to_owned()) {
             let mut next = world.clone();
             next.follow(payment, step);
             steps.may(CUSTOMER, "fails 3-D Secure", next);

@@ -1,0 +1,79 @@
+//! Rules of the dance that can be left out one by one, to see that the exploration notices.
+
+use std::fmt;
+
+/// A rule that is left out: at the seam where the explorer calls the services' domain, never in the services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the sentence of each says what it is")]
+pub enum Sabotage {
+    GoodsFirst,
+    UndoOnRequest,
+    ShipAfterCapture,
+    ExpiryStopsOnlyAuthorising,
+    UndoRemembered,
+    ConfirmAnswered,
+    RejectedExpiredKeepsNote,
+    NeverStarted,
+    DeclinesRelease,
+    LeftGoodsStay,
+    UndoClosesWaiting,
+    UndoneDeclineFinal,
+    FailedActionClosedFirst,
+    FactsStayTrue,
+    ReturnIsNoCancel,
+    RefundCapped,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::GoodsFirst,
+        Self::UndoOnRequest,
+        Self::ShipAfterCapture,
+        Self::ExpiryStopsOnlyAuthorising,
+        Self::UndoRemembered,
+        Self::ConfirmAnswered,
+        Self::RejectedExpiredKeepsNote,
+        Self::NeverStarted,
+        Self::DeclinesRelease,
+        Self::LeftGoodsStay,
+        Self::UndoClosesWaiting,
+        Self::UndoneDeclineFinal,
+        Self::FailedActionClosedFirst,
+        Self::FactsStayTrue,
+        Self::ReturnIsNoCancel,
+        Self::RefundCapped,
+    ];
+
+    /// The rule, as choreography has it.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::GoodsFirst => "payment-svc undoes money only on stock's word",
+            Self::UndoOnRequest => "goods are given back on cancel_requested; cancelled triggers nothing",
+            Self::ShipAfterCapture => "a shipment is created when the payment is captured",
+            Self::ExpiryStopsOnlyAuthorising => "expiry stops authorisations, never captures or what is authorised",
+            Self::UndoRemembered => "an undo heard while a gateway call is in flight is remembered",
+            Self::ConfirmAnswered => "confirmed after expiry is answered: held again, or rejected {expired}",
+            Self::RejectedExpiredKeepsNote => "rejected {expired} closes nothing; payment-svc waits for released",
+            Self::NeverStarted => "never started means rejected {shortages} and no payment fact",
+            Self::DeclinesRelease => "a final decline releases held and expired reservations",
+            Self::LeftGoodsStay => "what has left the warehouse is not restocked by a cancel",
+            Self::UndoClosesWaiting => {
+                "released while waiting for a retry or for 3-D Secure cancels the intent and answers voided"
+            }
+            Self::UndoneDeclineFinal => "with void_requested every decline is final",
+            Self::FailedActionClosedFirst => {
+                "a failed 3-D Secure is declined only after its intent is cancelled; what nobody awaits is voided"
+            }
+            Self::FactsStayTrue => "captured and delivered, once heard, stay true",
+            Self::ReturnIsNoCancel => "only restocked {cancelled} counts as goods back, restocked {returned} does not",
+            Self::RefundCapped => "refunds never exceed what remains; money is back only at remaining 0",
+        }
+    }
+}
+
+impl fmt::Display for Sabotage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.rule())
+    }
+}

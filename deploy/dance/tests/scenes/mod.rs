@@ -1,0 +1,42 @@
+//! The scenes that are explored.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use quadrille_dance::Play;
+
+/// One line of one piece, and nothing that not every scene has.
+pub const PLAIN: Play = Play {
+    name: "plain",
+    lines: 1,
+    crowded: true,
+    retries: false,
+    three_ds: false,
+    returns: false,
+    refused_at_the_door: false,
+    deadline: false,
+    staff: false,
+    packing: false,
+    silent: false,
+    sabotage: None,
+};
+
+/// The scenes of the model in Python that this exploration was made after, and how many states that has.
+pub const MODEL: [(Play, &str); 4] = [
+    (Play { name: "payments", retries: true, three_ds: true, ..PLAIN }, "118,278"),
+    (Play { name: "returns", returns: true, ..PLAIN }, "17,730"),
+    (Play { name: "two lines and a staff refund", lines: 2, returns: true, staff: true, ..PLAIN }, "142,394"),
+    (Play { name: "all of it, one line", retries: true, three_ds: true, returns: true, ..PLAIN }, "154,758"),
+];
+
+/// Further scenes.
+pub const OURS: [Play; 3] = [
+    Play { name: "a silent gateway", silent: true, ..PLAIN },
+    Play { name: "a payment deadline", deadline: true, retries: true, ..PLAIN },
+    Play {
+        name: "a parcel that is packed and refused at the door",
+        lines: 2,
+        packing: true,
+        refused_at_the_door: true,
+        staff: true,
+        ..PLAIN
+    },
+];

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "support of tests, which fail by panicking")]
 
 mod bank;
+mod chance;
 mod hear;
 mod kept;
 mod play;
@@ -19,6 +20,7 @@ mod shelf;
 mod steps;
 mod world;
 
+pub use chance::{Stumbled, Walked, walk};
 pub use play::Play;
 pub use sabotage::Sabotage;
 pub use search::{Broken, Explored, Until, explore};

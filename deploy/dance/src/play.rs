@@ -41,6 +41,8 @@ pub struct Play {
     pub packing: bool,
     /// The gateway may fall silent, with or without having done what it was asked.
     pub silent: bool,
+    /// The inboxes have forgotten what they knew: what is heard again is reacted to again.
+    pub forgetful: bool,
     /// The rule that is left out.
     pub sabotage: Option<Sabotage>,
 }
@@ -56,13 +58,10 @@ impl Play {
 /// SKU and price of each possible line.
 const CATALOGUE: [(&str, i64); 2] = [("TEA", 12_98), ("POT", 5_00)];
 
-/// How many pieces of each there are at first.
-const ON_HAND: i64 = 3;
-
 impl Play {
     /// The world in which the order was just placed.
     pub fn start(&self) -> World {
-        self.order(1, Shelf::stocked(skus().map(|sku| (sku, ON_HAND))))
+        self.order(1, stocked(3))
     }
 
     /// The same with an order of that number, and what is on the shelf.
@@ -95,6 +94,11 @@ impl Play {
             payment_method: "pm_card_visa".parse().unwrap(),
         }
     }
+}
+
+/// Shelves with so many pieces of each.
+pub fn stocked(on_hand: i64) -> Shelf {
+    Shelf::stocked(skus().map(|sku| (sku, on_hand)))
 }
 
 fn skus() -> impl Iterator<Item = Sku> {

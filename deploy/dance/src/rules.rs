@@ -2,10 +2,11 @@
 
 use order_svc::domain::Status;
 use payment_svc::domain::State as PaymentState;
-use shared_events::Topic;
+use shared_events::{Event, PaymentEvent, Sku, Topic};
 use stock_svc::domain::{Goods, Stage, State};
 
 use crate::bank;
+use crate::shelf::Shelf;
 use crate::steps::Step;
 use crate::world::World;
 
@@ -17,12 +18,24 @@ pub fn end_of(world: &World) -> String {
 
 /// The rule that is broken in `world`, from where `next` is what can happen.
 pub fn broken(world: &World, next: &[Step]) -> Option<String> {
-    let at_rest = || !next.iter().any(|step| step.by_itself);
-    let always = sent(world).or_else(|| money(world)).or_else(|| said(world)).or_else(|| stock(world));
-    let always = always.or_else(|| cancelled(world)).or(world.fault);
-    let now = always.or_else(|| if at_rest() { resting(world) } else { None });
-    let now = now.or_else(|| if next.is_empty() { ended(world) } else { None });
-    now.map(str::to_owned).or_else(|| if at_rest() { stuck(world, next) } else { None })
+    let now = always(world).or_else(|| shelf(&world.shelf, [world]));
+    now.map(str::to_owned).or_else(|| if at_rest(next) { resting_place(world, next) } else { None })
+}
+
+fn at_rest(next: &[Step]) -> bool {
+    !next.iter().any(|step| step.by_itself)
+}
+
+/// The rule that is broken where only people and timers can still do something, or nobody.
+pub fn resting_place(world: &World, next: &[Step]) -> Option<String> {
+    let left_over = resting(world).or_else(|| if next.is_empty() { ended(world) } else { None });
+    left_over.map(str::to_owned).or_else(|| stuck(world, next))
+}
+
+/// What must hold of one order at any moment.
+pub fn always(world: &World) -> Option<&'static str> {
+    let money = sent(world).or_else(|| money(world)).or_else(|| said(world));
+    money.or_else(|| cancelled(world)).or(world.fault)
 }
 
 fn has_left(goods: &Goods) -> bool {
@@ -77,12 +90,12 @@ fn said(world: &World) -> Option<&'static str> {
     if let Some((_, twice)) = ONCE.iter().find(|(type_name, _)| world.times_said(type_name) > 1) {
         return Some(twice);
     }
-    let all_refunded = |event: &&shared_events::Event| match event {
-        shared_events::Event::Payment(shared_events::PaymentEvent::Refunded(refund)) => refund.remaining.is_zero(),
+    let all_refunded = |event: &&Event| match event {
+        Event::Payment(PaymentEvent::Refunded(refund)) => refund.remaining.is_zero(),
         _ => false,
     };
-    let declined_for_good = |event: &&shared_events::Event| match event {
-        shared_events::Event::Payment(shared_events::PaymentEvent::Declined(declined)) => !declined.retryable,
+    let declined_for_good = |event: &&Event| match event {
+        Event::Payment(PaymentEvent::Declined(declined)) => !declined.retryable,
         _ => false,
     };
     let declines = world.said(Topic::Payments).filter(declined_for_good).count();
@@ -97,13 +110,11 @@ fn said(world: &World) -> Option<&'static str> {
     }
 }
 
-/// The sums of the shelf are right at every moment.
-fn stock(world: &World) -> Option<&'static str> {
-    let held = |sku: &shared_events::Sku| {
-        let lines = world.holds().iter().filter(|line| line.sku == *sku);
-        lines.map(|line| i64::from(line.quantity)).sum()
-    };
-    world.shelf.wrong(held)
+/// The sums of the shelf are right at every moment, given all orders that may hold something of it.
+pub fn shelf<'a>(shelf: &Shelf, orders: impl IntoIterator<Item = &'a World>) -> Option<&'static str> {
+    let holds: Vec<_> = orders.into_iter().flat_map(World::holds).collect();
+    let held = |sku: &Sku| holds.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum();
+    shelf.wrong(held)
 }
 
 /// A cancelled order has neither goods nor money.

@@ -1,6 +1,7 @@
 use shared_events::{Event, OrderEvent, Topic};
 
 use super::Steps;
+use crate::kept::fingerprint;
 use crate::play::Play;
 use crate::seam;
 use crate::world::{Service, World};
@@ -28,6 +29,31 @@ fn hear(world: &mut World, play: &Play, service: Service, topic: Topic) {
     let at = world.heard(service, topic);
     react(world, play, service, topic, at);
     world.moved(service, topic);
+}
+
+/// The service is sent an event once more that it has handled. Its inbox knows the id, so that it is a success that does
+/// nothing; where the inbox has forgotten, the reaction runs.
+pub fn again(world: &mut World, play: &Play, service: Service, topic: Topic, at: usize) {
+    let known = at < world.heard(service, topic);
+    if !known || play.forgetful {
+        react(world, play, service, topic, at);
+    }
+}
+
+/// Every event that was handled may be heard once more.
+pub fn once_more(world: &World, play: &Play, steps: &mut Steps) {
+    for service in Service::ALL {
+        for &topic in service.hears() {
+            for at in 0..world.heard(service, topic) {
+                let Some((_, _, event)) = world.event(topic, at) else { continue };
+                let mut next = world.clone();
+                again(&mut next, play, service, topic, at);
+                if fingerprint(&next) != fingerprint(world) {
+                    steps.may(service.name(), "hears again, past its inbox,", event.type_name(), next);
+                }
+            }
+        }
+    }
 }
 
 fn react(world: &mut World, play: &Play, service: Service, topic: Topic, at: usize) {

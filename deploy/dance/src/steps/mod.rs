@@ -5,6 +5,8 @@ mod heard;
 mod people;
 mod timers;
 
+pub use heard::again;
+
 use std::fmt;
 
 use crate::play::Play;
@@ -49,8 +51,8 @@ impl Steps {
         self.0.push(Step { label: Label { who, does, of }, by_itself: true, world });
     }
 
-    fn may(&mut self, who: &'static str, does: &'static str, world: World) {
-        self.0.push(Step { label: Label { who, does, of: "" }, by_itself: false, world });
+    fn may(&mut self, who: &'static str, does: &'static str, of: &'static str, world: World) {
+        self.0.push(Step { label: Label { who, does, of }, by_itself: false, world });
     }
 }
 
@@ -58,6 +60,9 @@ impl Steps {
 pub fn from(world: &World, play: &Play) -> Vec<Step> {
     let mut steps = Steps::default();
     heard::facts(world, play, &mut steps);
+    if play.forgetful {
+        heard::once_more(world, play, &mut steps);
+    }
     gateway::calls(world, play, &mut steps);
     gateway::retries(world, play, &mut steps);
     people::warehouse(world, play, &mut steps);

@@ -40,12 +40,12 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
     let cancelled = world.order.progress.clone().cancel();
     wish(world, CUSTOMER, "cancels", cancelled, steps);
     if world.bank.asks_customer {
-        steps.may(CUSTOMER, "completes 3-D Secure", authenticated(world));
+        steps.may(CUSTOMER, "completes 3-D Secure", "", authenticated(world));
         let mut payment = world.payment.payment.clone();
         if let Ok(step) = seam::action_failed(&mut payment, play.sabotage, "authentication_required".to_owned()) {
             let mut next = world.clone();
             next.follow(payment, step);
-            steps.may(CUSTOMER, "fails 3-D Secure", next);
+            steps.may(CUSTOMER, "fails 3-D Secure", "", next);
         }
     }
 }
@@ -73,7 +73,7 @@ fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
         let mut next = world.clone();
         next.given_back += price;
         next.keep(change);
-        steps.may(CUSTOMER, does, next);
+        steps.may(CUSTOMER, does, "", next);
     };
     match parcel.stage {
         Stage::Delivered if play.returns => {
@@ -104,7 +104,7 @@ pub fn staff(world: &World, play: &Play, steps: &mut Steps) {
         let mut next = world.clone();
         next.given_back += amount.amount();
         next.follow(payment, step);
-        steps.may("staff", "refund a line", next);
+        steps.may("staff", "refund a line", "", next);
     }
 }
 
@@ -123,5 +123,5 @@ pub fn wish(
     let mut next = world.clone();
     next.order.change(|row| row.progress = progress);
     next.say(says);
-    steps.may(who, does, next);
+    steps.may(who, does, "", next);
 }

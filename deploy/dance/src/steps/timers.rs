@@ -11,13 +11,13 @@ pub fn fire(world: &World, play: &Play, steps: &mut Steps) {
     if play.deadline && !world.late {
         let mut next = world.clone();
         next.late = true;
-        steps.may(WHO, "passes the payment's deadline", next);
+        steps.may(WHO, "passes the payment's deadline", "", next);
     }
     let timed_out = world.order.progress.clone().time_out();
     people::wish(world, WHO, "passes the order's deadline", timed_out, steps);
     if let Ok(change) = world.goods.clone_value().expire() {
         let mut next = world.clone();
         next.keep(change);
-        steps.may(WHO, "ends the hold", next);
+        steps.may(WHO, "ends the hold", "", next);
     }
 }

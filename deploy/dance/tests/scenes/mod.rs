@@ -16,6 +16,7 @@ pub const PLAIN: Play = Play {
     staff: false,
     packing: false,
     silent: false,
+    forgetful: false,
     sabotage: None,
 };
 
@@ -28,7 +29,8 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Further scenes.
-pub const OURS: [Play; 3] = [
+pub const OURS: [Play; 4] = [
+    Play { name: "inboxes that forget", forgetful: true, lines: 2, staff: true, ..PLAIN },
     Play { name: "a silent gateway", silent: true, ..PLAIN },
     Play { name: "a payment deadline", deadline: true, retries: true, ..PLAIN },
     Play {
@@ -40,3 +42,19 @@ pub const OURS: [Play; 3] = [
         ..PLAIN
     },
 ];
+
+/// All that can happen: too much to explore, enough to walk through by chance.
+pub const EVERYTHING: Play = Play {
+    name: "everything",
+    crowded: false,
+    lines: 2,
+    retries: true,
+    three_ds: true,
+    returns: true,
+    refused_at_the_door: true,
+    deadline: true,
+    staff: true,
+    packing: true,
+    silent: true,
+    ..PLAIN
+};

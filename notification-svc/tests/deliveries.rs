@@ -116,7 +116,7 @@ async fn a_mail_that_is_refused_for_now_is_tried_again_later_and_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_between_sending_and_recording_sends_the_same_message_id_again() {
+async fn race_crash_around_mail_sends_the_same_message_id_again() {
     let (shop, _) = shop_with_an_order().await;
     let crashed = deliveries(&shop, MockServer::new()).take(1).await.unwrap();
     assert_eq!(crashed.len(), 1, "taken, perhaps sent, and then nobody was there to record it");

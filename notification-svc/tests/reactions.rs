@@ -39,7 +39,7 @@ async fn each_fact_that_a_customer_cares_for_makes_one_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_duplicate_makes_no_second_message_even_after_the_inbox_has_forgotten_it() {
+async fn race_delivered_twice_makes_no_second_message_even_after_the_inbox_has_forgotten() {
     let mut shop = Shop::new().await;
     let record = shop.says(placed(OrderId::new()));
     shop.hears(&record).await;

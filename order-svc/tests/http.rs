@@ -310,7 +310,7 @@ async fn a_key_in_flight_is_answered_with_409_and_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelling_is_answered_with_202_and_again_when_repeated() {
+async fn race_cancelled_twice_is_answered_with_202_again() {
     let server = Server::new().await;
     let placed = server.placed().await;
     let id = placed["id"].as_str().unwrap();

@@ -29,7 +29,7 @@ async fn an_order_goes_from_placed_to_completed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fact_heard_twice_is_said_once() {
+async fn race_delivered_twice_is_said_once() {
     let shop = Shop::new().await;
     let id = shop.place().await;
     shop.hear(reserved(id)).await;
@@ -41,7 +41,7 @@ async fn a_fact_heard_twice_is_said_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn authorized_before_reserved_ends_as_reserved_before_authorized() {
+async fn race_facts_out_of_order_authorized_before_reserved_ends_as_the_other_way_round() {
     let shop = Shop::new().await;
     let (one, other) = (shop.place().await, shop.place().await);
     shop.hear(reserved(one)).await;
@@ -126,7 +126,7 @@ async fn a_dispatch_refuses_a_cancellation_that_came_too_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancel_and_confirm_at_once_leave_one_winner_and_no_gap() {
+async fn race_cancel_races_confirm_and_leaves_one_winner_and_no_gap() {
     let shop = Shop::new().await;
     for _ in 0..10 {
         let id = shop.place().await;
@@ -143,7 +143,7 @@ async fn cancel_and_confirm_at_once_leave_one_winner_and_no_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_fact_of_the_same_topic_is_stale() {
+async fn race_stale_fact_of_the_same_topic_changes_nothing() {
     let shop = Shop::new().await;
     let id = shop.place().await;
     let reserved = shop.record(reserved(id));
@@ -171,7 +171,7 @@ async fn the_highest_sequence_of_a_product_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_deadline_ends_a_pending_order_and_no_other() {
+async fn race_order_hears_nothing_and_its_deadline_ends_it_while_it_is_pending() {
     let shop = Shop::new().await;
     let (pending, confirmed) = (shop.place().await, shop.place().await);
     shop.hear(authorized(confirmed)).await;

@@ -23,7 +23,7 @@ async fn reserved_and_placed_authorise_once_in_both_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_delivered_twice_is_heard_once() {
+async fn race_delivered_twice_is_heard_once() {
     let (shop, order) = (Shop::new(gateways::that_agrees()).await, order());
     for event in [order.placed(), order.reserved(), order.confirmed(), order.restocked(&[("TEA", 1)])] {
         let record = record(event);
@@ -36,7 +36,7 @@ async fn an_event_that_is_delivered_twice_is_heard_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn released_before_placed_and_reserved_voids_nothing_and_never_authorises() {
+async fn race_undo_before_do_released_before_placed_voids_nothing_and_never_authorises() {
     for swapped in [false, true] {
         let (shop, order) = (Shop::new(gateways::never_called()).await, order());
         shop.hear([order.released()]).await;
@@ -80,7 +80,7 @@ async fn released_before_the_gateway_is_asked_voids_nothing_without_asking() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_hold_or_a_deadline_that_passed_stops_the_authorisation() {
+async fn race_hold_expires_or_a_deadline_passes_and_the_authorisation_is_stopped() {
     for by_event in [true, false] {
         let (shop, order) = (Shop::new(gateways::never_called()).await, order());
         shop.hear([order.placed()]).await;
@@ -98,7 +98,7 @@ async fn an_expired_hold_or_a_deadline_that_passed_stops_the_authorisation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn released_and_confirmed_end_the_same_in_both_orders() {
+async fn race_cancel_races_confirm_released_and_confirmed_end_the_same_in_both_orders() {
     for swapped in [false, true] {
         let (shop, order) = (Shop::new(gateways::that_agrees()).await, order());
         shop.hear([order.placed(), order.reserved()]).await;
@@ -117,7 +117,7 @@ async fn released_and_confirmed_end_the_same_in_both_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_has_the_same_id_however_often_its_cause_is_heard() {
+async fn race_refunds_have_the_same_id_however_often_their_cause_is_heard() {
     let mut ids = vec![];
     let cause = order();
     let restocked = record(cause.restocked(&[("TEA", 1)]));

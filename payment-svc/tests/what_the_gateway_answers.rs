@@ -86,7 +86,7 @@ async fn what_was_not_done_is_put_off_and_says_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_capture_that_nobody_knows_of_is_looked_up_before_it_is_repeated() {
+async fn race_gateway_times_out_a_capture_is_looked_up_before_it_is_repeated() {
     let mut gateway = that_makes_intents();
     gateway.expect_confirm().returning(|_, _| now(Ok(IntentState::Authorised)));
     gateway.expect_capture().times(1).returning(|_, _| now(no_answer()));
@@ -100,7 +100,7 @@ async fn a_capture_that_nobody_knows_of_is_looked_up_before_it_is_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_nobody_knows_of_is_found_by_its_own_id() {
+async fn race_gateway_times_out_a_refund_is_found_by_its_own_id() {
     let mut gateway = that_makes_intents();
     gateway.expect_confirm().returning(|_, _| now(Ok(IntentState::Authorised)));
     gateway.expect_capture().returning(|_, _| now(Ok(IntentState::Captured)));
@@ -118,7 +118,7 @@ async fn a_refund_that_nobody_knows_of_is_found_by_its_own_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn released_while_the_gateway_is_at_work_voids_what_it_brings() {
+async fn race_cancel_races_gateway_what_it_brings_is_voided() {
     let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut gateway = that_makes_intents();
     let (tell, wait) = (asked.clone(), answer.clone());
@@ -199,7 +199,7 @@ async fn a_worker_that_was_overtaken_leaves_the_lease_of_the_other_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_has_one_unfinished_call_at_most() {
+async fn race_gateway_times_out_a_payment_has_one_unfinished_call_at_most() {
     let (shop, order) = (Shop::new(that_agrees()).await, order());
     shop.hear([order.placed(), order.reserved()]).await;
     let payment = shop.payment(&order).await;

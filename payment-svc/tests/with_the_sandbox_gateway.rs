@@ -66,7 +66,7 @@ async fn what_is_authorised_is_voided_when_the_goods_are_released() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_captured_is_refunded_line_by_line_and_never_beyond() {
+async fn race_refunds_go_line_by_line_and_never_beyond_what_is_captured() {
     let scene = Scene::paid_with("pm_card_visa").await;
     let Scene { shop, order, .. } = &scene;
     shop.hear([order.placed(), order.reserved()]).await;
@@ -96,7 +96,7 @@ async fn a_capture_that_fails_is_told_and_voided_on_stocks_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_out_is_unknown_until_a_look_up_finds_what_happened() {
+async fn race_gateway_times_out_and_is_unknown_until_a_look_up_finds_what_happened() {
     let scene = Scene::paid_with("pm_sandbox_timeout_then_success").await;
     let Scene { shop, order, .. } = &scene;
     shop.hear([order.placed(), order.reserved()]).await;

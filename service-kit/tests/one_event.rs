@@ -13,7 +13,7 @@ use service_kit::consumer::{Outcome, Record, Subscription, Why};
 use uuid::{NoContext, Timestamp, Uuid};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_heard_twice_is_handled_once() {
+async fn race_delivered_twice_is_handled_once() {
     let db = database().await;
     let placed = event("t", "k", "placed");
     assert_eq!(react(&db.pool, &Notebook::default(), &placed).await.unwrap(), Outcome::Applied);

@@ -137,7 +137,7 @@ async fn what_is_there_already_is_a_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_is_adjusted_but_never_below_what_is_held() {
+async fn race_adjusted_below_held_is_refused() {
     let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
     let order = OrderId::new();
     api.warehouse.hears(placed(order, &[("TEA", 4)])).await;

@@ -25,7 +25,7 @@ async fn lowest_available(warehouse: Arc<Warehouse>, sku: &str, stop: Cancellati
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn twenty_orders_at_once_for_the_last_ten_units_hold_exactly_ten() {
+async fn race_stock_is_short_twenty_orders_at_once_for_the_last_ten_units_hold_exactly_ten() {
     let warehouse = Arc::new(Warehouse::with(&[("TEA", 10)]).await);
     let stop = CancellationToken::new();
     let sampler = {
@@ -69,7 +69,7 @@ async fn orders_that_name_the_same_skus_in_other_orders_do_not_lock_each_other_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn adjustments_and_holds_at_once_never_take_the_same_unit() {
+async fn race_adjusted_below_held_adjustments_and_holds_at_once_never_take_the_same_unit() {
     let warehouse = Arc::new(Warehouse::with(&[("TEA", 10)]).await);
     let mut work = JoinSet::new();
     for _ in 0..10 {

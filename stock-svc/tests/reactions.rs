@@ -55,7 +55,7 @@ async fn an_order_is_held_committed_shipped_and_delivered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_delivered_twice_is_handled_once() {
+async fn race_delivered_twice_is_handled_once() {
     let warehouse = Warehouse::with(&[("TEA", 10)]).await;
     let order = OrderId::new();
     let events: [Event; 4] = [
@@ -88,7 +88,7 @@ async fn a_fact_that_is_said_twice_has_one_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_short_line_holds_nothing_and_says_which_it_was() {
+async fn race_stock_is_short_holds_nothing_and_says_which_line_it_was() {
     let warehouse = Warehouse::with(&[("TEA", 10), ("MUG", 1)]).await;
     let order = OrderId::new();
     warehouse.hears(placed(order, &[("TEA", 3), ("MUG", 2), ("GHOST", 1)])).await;
@@ -106,7 +106,7 @@ async fn one_short_line_holds_nothing_and_says_which_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_capture_heard_before_the_confirmation_ships_when_the_goods_are_firm() {
+async fn race_facts_out_of_order_a_capture_heard_first_ships_when_the_goods_are_firm() {
     let warehouse = Warehouse::with(&[("TEA", 10)]).await;
     let order = OrderId::new();
     warehouse.hears(placed(order, &[("TEA", 3)])).await;
@@ -117,7 +117,7 @@ async fn a_capture_heard_before_the_confirmation_ships_when_the_goods_are_firm()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancel_then_confirm_and_confirm_then_cancel_both_leave_the_goods_on_the_shelf() {
+async fn race_cancel_races_confirm_and_both_orders_leave_the_goods_on_the_shelf() {
     for confirm_first in [true, false] {
         let warehouse = Warehouse::with(&[("TEA", 10)]).await;
         let order = OrderId::new();
@@ -140,7 +140,7 @@ async fn cancel_then_confirm_and_confirm_then_cancel_both_leave_the_goods_on_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancel_before_dispatch_calls_the_parcel_off_and_cancel_after_it_leaves_all_as_it_is() {
+async fn race_cancel_races_dispatch_before_it_the_parcel_is_called_off_and_after_it_all_stays() {
     let warehouse = Warehouse::with(&[("TEA", 10)]).await;
     let (called_off, gone) =
         (ready_to_ship(&warehouse, &[("TEA", 3)]).await, ready_to_ship(&warehouse, &[("TEA", 2)]).await);
@@ -158,7 +158,7 @@ async fn cancel_before_dispatch_calls_the_parcel_off_and_cancel_after_it_leaves_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancel_races_dispatch_and_one_of_them_wins_whole() {
+async fn race_cancel_races_dispatch_and_one_of_them_wins_whole() {
     let warehouse = Warehouse::with(&[("TEA", 100)]).await;
     for _ in 0..10 {
         let order = ready_to_ship(&warehouse, &[("TEA", 1)]).await;
@@ -193,7 +193,7 @@ async fn a_final_decline_releases_what_is_held_and_what_expired_and_others_relea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_confirmation_after_expiry_holds_again_and_commits() {
+async fn race_hold_expires_and_a_later_confirmation_holds_again_and_commits() {
     let warehouse = Warehouse::with(&[("TEA", 3)]).await;
     let order = OrderId::new();
     warehouse.hears(placed(order, &[("TEA", 3)])).await;
@@ -206,7 +206,7 @@ async fn a_confirmation_after_expiry_holds_again_and_commits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_confirmation_after_expiry_whose_goods_are_gone_is_rejected_and_a_cancel_releases_it() {
+async fn race_hold_expires_and_goods_that_are_gone_are_rejected_and_released_by_a_cancel() {
     let warehouse = Warehouse::with(&[("TEA", 3)]).await;
     let (late, quick) = (OrderId::new(), OrderId::new());
     warehouse.hears(placed(late, &[("TEA", 3)])).await;
@@ -247,7 +247,7 @@ async fn a_timer_of_another_kind_ends_no_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn confirm_races_expiry_and_the_goods_end_firm_either_way() {
+async fn race_hold_expires_while_it_is_confirmed_and_the_goods_end_firm_either_way() {
     let warehouse = Warehouse::with(&[("TEA", 10)]).await;
     for _ in 0..10 {
         let order = OrderId::new();
@@ -260,7 +260,7 @@ async fn confirm_races_expiry_and_the_goods_end_firm_either_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_undo_heard_before_the_order_leaves_a_tombstone_that_never_holds() {
+async fn race_undo_before_do_leaves_a_tombstone_that_never_holds() {
     let warehouse = Warehouse::with(&[("TEA", 3)]).await;
     let order = OrderId::new();
     assert_eq!(warehouse.hears(cancel_requested(order)).await, Outcome::Applied);

@@ -76,6 +76,20 @@ async fn after_a_time_out_an_order_that_nobody_awaits_is_cancelled_at_the_gatewa
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn race_payment_after_end_a_success_that_is_found_late_is_voided_and_never_announced() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().times(1).returning(|_, _| now(no_answer()));
+    gateway.expect_look_up().returning(|_| now(Ok(IntentState::Authorised)));
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled)));
+    let (shop, order) = authorising(gateway).await;
+    shop.hear([order.released()]).await;
+    shop.make_due().await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["unknown Authorise", "voided 2598"]);
+    assert_eq!(shop.ledger(&order).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_done_is_put_off_and_says_nothing() {
     let mut gateway = that_makes_intents();
     gateway.expect_confirm().times(1).returning(|_, _| now(Err(GatewayError::NotDone("can't connect".to_owned()))));

@@ -51,7 +51,7 @@ async fn set_due(db: &TestDb, kind: &str, key: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timer_waits_until_everything_before_its_time_is_heard() {
+async fn race_service_down_for_hours_a_timer_waits_until_everything_before_its_time_is_heard() {
     let (db, orders, stock) = (database().await, topic(3).await, topic(3).await);
     let (notebook, producer) = (Arc::new(Notebook::default()), Producer::new());
     notebook.out_of_ink.store(true, Ordering::SeqCst);

@@ -18,9 +18,11 @@ mod seam;
 mod search;
 mod shelf;
 mod steps;
+mod story;
 mod world;
 
 pub use chance::{Stumbled, Walked, walk};
 pub use play::Play;
 pub use sabotage::Sabotage;
 pub use search::{Broken, Explored, Until, explore};
+pub use story::Story;

@@ -7,6 +7,7 @@ use crate::kept::fingerprint;
 use crate::play::Play;
 use crate::rules;
 use crate::steps::{self, Label};
+use crate::world::World;
 
 /// What an exploration has found.
 #[derive(Debug, Default)]
@@ -57,10 +58,14 @@ struct Came {
 
 /// Explores `play`. Only fingerprints of 64 bits are kept of states that were seen, and the states at the edge.
 pub fn explore(play: &Play, until: Until) -> Explored {
-    let start = play.start();
-    let mut seen = HashSet::from([fingerprint(&start)]);
+    explore_from(play, &play.start(), until, &|_| None)
+}
+
+/// Explores what can become of `start`, with a rule more.
+pub fn explore_from(play: &Play, start: &World, until: Until, further: &impl Fn(&World) -> Option<String>) -> Explored {
+    let mut seen = HashSet::from([fingerprint(start)]);
     let mut came = vec![Came { from: 0, by: 0, depth: 0 }];
-    let mut edge = VecDeque::from([(0_u32, start)]);
+    let mut edge = VecDeque::from([(0_u32, start.clone())]);
     let mut found = Explored::default();
     while let Some((at, world)) = edge.pop_front() {
         let next = steps::from(&world, play);
@@ -70,13 +75,13 @@ pub fn explore(play: &Play, until: Until) -> Explored {
         if next.is_empty() {
             *found.ends.entry(rules::end_of(&world)).or_default() += 1;
         }
-        if let Some(rule) = rules::broken(&world, &next) {
-            found.note(rule, || way(play, &came, at));
+        if let Some(rule) = rules::broken(&world, &next).or_else(|| further(&world)) {
+            found.note(rule, || way(play, start, &came, at));
         }
         for (by, step) in (0_u16..).zip(next) {
             let illegal = || rules::illegal(&world, &step.world);
             if let Some(rule) = (until == Until::Exhausted).then(illegal).flatten() {
-                found.note(rule, || [way(play, &came, at), vec![step.label]].concat());
+                found.note(rule, || [way(play, start, &came, at), vec![step.label]].concat());
             }
             if seen.insert(fingerprint(&step.world)) {
                 edge.push_back((u32::try_from(came.len()).unwrap(), step.world));
@@ -101,14 +106,14 @@ impl Explored {
 }
 
 /// The steps from the start to a state, found by taking them once more.
-fn way(play: &Play, came: &[Came], to: u32) -> Vec<Label> {
+fn way(play: &Play, start: &World, came: &[Came], to: u32) -> Vec<Label> {
     let mut choices = Vec::new();
     let mut at = to;
     while at != 0 {
         choices.push(came[at as usize].by);
         at = came[at as usize].from;
     }
-    let mut world = play.start();
+    let mut world = start.clone();
     let take = |choice| {
         let step = steps::from(&world, play).swap_remove(usize::from(choice));
         world = step.world;

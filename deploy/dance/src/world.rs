@@ -144,9 +144,14 @@ impl World {
         self.topics[place_of(topic)].iter().map(|event| &**event)
     }
 
+    /// What was said on all topics.
+    pub fn everything_said(&self) -> impl Iterator<Item = &Event> {
+        self.topics.iter().flat_map(|said| said.iter()).map(|event| &**event)
+    }
+
     /// How often this type was said.
     pub fn times_said(&self, type_name: &str) -> usize {
-        self.topics.iter().flat_map(|said| said.iter()).filter(|event| event.type_name() == type_name).count()
+        self.everything_said().filter(|event| event.type_name() == type_name).count()
     }
 
     /// How many events of a topic a service has handled; what its inbox knows, since a topic keeps its order.

@@ -1,0 +1,220 @@
+//! Rows of the race table, as far as the state machines alone can show them: a story up to the race, and then everything
+//! that can become of it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod scenes;
+
+use std::collections::BTreeSet;
+
+use quadrille_dance::{Play, Story, Until, explore};
+use scenes::{PLAIN, SCARCE};
+use shared_events::Topic;
+use stock_svc::domain::{Level, Unadjustable};
+
+const HELD: [&str; 2] = ["stock-svc hears order.placed.v1", "order-svc hears stock.reserved.v1"];
+const ASKED: [&str; 2] = ["payment-svc hears order.placed.v1", "payment-svc hears stock.reserved.v1"];
+const CONFIRMED: [&str; 3] =
+    ["the gateway authorises", "order-svc hears payment.authorized.v1", "stock-svc hears payment.authorized.v1"];
+const COMMITTED: [&str; 2] = ["stock-svc hears order.confirmed.v1", "order-svc hears stock.committed.v1"];
+const CAPTURED: [&str; 3] =
+    ["payment-svc hears order.confirmed.v1", "the gateway captures", "order-svc hears payment.captured.v1"];
+const RELEASED: [&str; 2] =
+    ["stock-svc hears order.cancel_requested.v1", "payment-svc hears order.cancel_requested.v1"];
+const CANCELS: [&str; 1] = ["the customer cancels"];
+
+fn asked() -> Story {
+    Story::of(PLAIN).then(HELD).then(ASKED)
+}
+
+fn confirmed() -> Story {
+    asked().then(CONFIRMED)
+}
+
+fn packed() -> Story {
+    confirmed().then(COMMITTED).then(CAPTURED).then(["stock-svc hears payment.captured.v1"])
+}
+
+fn only(end: &str) -> BTreeSet<String> {
+    BTreeSet::from([end.to_owned()])
+}
+
+fn any_of<const N: usize>(ends: [&str; N]) -> BTreeSet<String> {
+    ends.map(str::to_owned).into()
+}
+
+#[test]
+fn race_delivered_twice_changes_nothing_even_past_the_inboxes() {
+    let play = Play { returns: true, retries: true, ..SCARCE };
+    let (once, twice) =
+        (explore(&play, Until::Exhausted), explore(&Play { forgetful: true, ..play }, Until::Exhausted));
+    assert_eq!((twice.states, twice.steps, twice.ends), (once.states, once.steps, once.ends));
+}
+
+#[test]
+fn race_undo_before_do_leaves_a_tombstone_that_is_answered_once_and_never_acts() {
+    let story = Story::of(PLAIN).then(CANCELS).then(HELD).then(["stock-svc hears order.cancel_requested.v1"]);
+    let heard = story.then(["payment-svc hears stock.reserved.v1", "payment-svc hears stock.released.v1"]);
+    assert_eq!(heard.said(Topic::Payments), [""; 0]);
+    let told = heard.then(["payment-svc hears order.placed.v1"]);
+    assert_eq!(told.said(Topic::Payments), ["voided"]);
+    assert_eq!(told.ends(&["authorized", "declined", "captured"]), only("cancelled customer"));
+}
+
+#[test]
+fn race_cancel_races_gateway_what_it_authorises_is_voided_and_never_announced() {
+    let cancelled = asked().then(CANCELS).then(RELEASED).then(["payment-svc hears stock.released.v1"]);
+    assert_eq!(cancelled.ends(&["authorized", "confirmed", "captured"]), only("cancelled customer"));
+    let voided = cancelled.then(["the gateway authorises", "the gateway voids"]);
+    assert_eq!(voided.said(Topic::Payments), ["voided"]);
+}
+
+#[test]
+fn race_cancel_races_gateway_what_it_captures_is_refunded() {
+    let capturing = confirmed().then(COMMITTED).then(["payment-svc hears order.confirmed.v1"]).then(CANCELS);
+    let undone = capturing.then(["payment-svc hears stock.committed.v1"]).then(RELEASED);
+    let captured = undone.then(["payment-svc hears stock.restocked.v1", "the gateway captures", "the gateway refunds"]);
+    assert_eq!(captured.said(Topic::Payments), ["authorized", "captured", "refunded"]);
+    assert_eq!(captured.ends(&["created", "dispatched"]), only("cancelled customer"));
+}
+
+#[test]
+fn race_cancel_races_confirm_a_cancel_that_commits_first_lets_nothing_be_confirmed() {
+    let authorised = asked().then(["the gateway authorises"]).then(CANCELS);
+    assert_eq!(authorised.ends(&["confirmed", "captured"]), only("cancelled customer"));
+}
+
+#[test]
+fn race_cancel_races_confirm_a_cancel_that_commits_second_is_undone_or_too_late_and_never_half() {
+    assert_eq!(confirmed().then(CANCELS).ends(&[]), any_of(["cancelled customer", "completed"]));
+}
+
+#[test]
+fn race_cancel_races_dispatch_a_parcel_that_left_first_is_delivered() {
+    let left = packed().then(["the warehouse dispatches the parcel"]).then(CANCELS);
+    assert_eq!(left.ends(&["restocked", "refunded", "cancelled"]), only("completed"));
+}
+
+#[test]
+fn race_cancel_races_dispatch_a_parcel_that_was_called_off_first_never_leaves() {
+    let called_off = packed().then(CANCELS).then(["stock-svc hears order.cancel_requested.v1"]);
+    assert_eq!(called_off.ends(&["dispatched", "cancel_refused"]), only("cancelled customer"));
+}
+
+#[test]
+fn race_payment_after_end_an_order_that_timed_out_is_never_revived() {
+    let timed_out = asked().then(["time passes the order's deadline"]).then(RELEASED);
+    let undone = timed_out.then(["order-svc hears stock.released.v1", "payment-svc hears stock.released.v1"]);
+    assert_eq!(undone.ends(&["authorized", "confirmed"]), only("cancelled timeout"));
+    let late = undone.then(["the gateway authorises", "the gateway voids", "order-svc hears payment.voided.v1"]);
+    assert_eq!(late.said(Topic::Orders), ["placed", "cancel_requested", "cancelled"]);
+}
+
+#[test]
+fn race_payment_after_end_of_the_undo_a_late_3d_secure_is_let_go_of() {
+    let play = Play { three_ds: true, ..PLAIN };
+    let asked = Story::of(play).then(HELD).then(ASKED).then(["the gateway asks for 3-D Secure"]);
+    let undone = asked.then(CANCELS).then(RELEASED).then(["payment-svc hears stock.released.v1"]);
+    let late = undone.then(["the customer completes 3-D Secure"]);
+    assert_eq!(late.ends(&["authorized", "confirmed"]), only("cancelled customer"));
+}
+
+#[test]
+fn race_stale_fact_of_the_same_topic_moves_no_order() {
+    let story = Story::of(PLAIN).then(HELD).then(["time ends the hold", "order-svc hears stock.expired.v1"]);
+    assert_eq!(story.sent_again("order-svc", Topic::Stock, 0).said(Topic::Orders), story.said(Topic::Orders));
+    assert_eq!(story.ends(&["confirmed"]), only("cancelled timeout"));
+}
+
+#[test]
+fn race_declined_retryable_is_tried_again_while_the_hold_lives() {
+    let play = Play { retries: true, ..PLAIN };
+    let waiting = Story::of(play).then(HELD).then(ASKED).then(["the gateway declines for now"]);
+    let again = ["the gateway is asked again", "the gateway declines for now"];
+    assert!(!waiting.clone().then(["time ends the hold", "payment-svc hears stock.expired.v1"]).can(again[0]));
+    let last = waiting.then(again).then(["the gateway is asked again"]);
+    let declined = last.then(["the gateway declines for now"]);
+    assert!(!declined.can(again[0]));
+    assert_eq!(
+        declined.ends(&["authorized", "confirmed"]),
+        any_of(["cancelled customer", "cancelled payment_declined", "cancelled timeout"])
+    );
+}
+
+#[test]
+fn race_stock_is_short_and_payment_is_never_tried() {
+    let short = Story::of(SCARCE).then(["stock-svc is out of stock and hears order.placed.v1"]);
+    let ends = any_of(["cancelled customer", "cancelled out_of_stock", "cancelled timeout"]);
+    assert_eq!(short.ends(&["authorized", "declined", "unknown", "reserved"]), ends);
+}
+
+#[test]
+fn race_adjusted_below_held_is_refused() {
+    let level = Level { on_hand: 10, held: 4 };
+    assert_eq!(level.adjusted(-7), Err(Unadjustable::BelowHeld { on_hand: 10, held: 4 }));
+}
+
+#[test]
+fn race_facts_out_of_order_authorized_heard_before_reserved_confirms() {
+    let story = Story::of(PLAIN).then(["stock-svc hears order.placed.v1"]).then(ASKED).then(CONFIRMED);
+    assert_eq!(story.said(Topic::Orders), ["placed", "confirmed"]);
+    story.then(["order-svc hears stock.reserved.v1"]).ends(&[]);
+}
+
+#[test]
+fn race_facts_out_of_order_a_capture_heard_before_the_confirmation_ships_once_the_goods_are_firm() {
+    let paid = confirmed().then(CAPTURED).then(["stock-svc hears payment.captured.v1"]);
+    assert_eq!(paid.said(Topic::Shipments), [""; 0]);
+    let firm = paid.then(["stock-svc hears order.confirmed.v1"]);
+    assert_eq!(firm.said(Topic::Shipments), ["created"]);
+}
+
+#[test]
+fn race_hold_expires_before_confirm_and_the_order_times_out() {
+    let expired = asked().then(["time ends the hold", "order-svc hears stock.expired.v1"]);
+    assert_eq!(expired.ends(&["confirmed", "captured"]), only("cancelled timeout"));
+}
+
+#[test]
+fn race_hold_expires_after_confirm_and_goods_that_are_gone_end_it_as_out_of_stock() {
+    let story = Story::of(SCARCE).then(HELD).then(ASKED).then(CONFIRMED).then(["time ends the hold"]);
+    let held_again = story.clone().then(["stock-svc hears order.confirmed.v1"]);
+    assert_eq!(held_again.said(Topic::Stock), ["reserved", "expired", "committed"]);
+    let gone = story.then(["stock-svc is out of stock and hears order.confirmed.v1"]);
+    let gone = gone.then(["order-svc hears stock.expired.v1", "order-svc hears stock.rejected.v1"]);
+    assert_eq!(gone.ends(&["committed", "created"]), only("cancelled out_of_stock"));
+}
+
+#[test]
+fn race_gateway_times_out_and_the_order_ends_as_if_it_had_answered() {
+    let silent = explore(&Play { silent: true, ..PLAIN }, Until::Exhausted);
+    let answering = explore(&PLAIN, Until::Exhausted);
+    assert_eq!(silent.ends.keys().collect::<Vec<_>>(), answering.ends.keys().collect::<Vec<_>>());
+    assert!(silent.broken.is_empty());
+}
+
+#[test]
+fn race_refunds_of_staff_and_of_a_cancel_together_are_what_was_captured() {
+    let play = Play { lines: 2, staff: true, ..PLAIN };
+    let story = Story::of(play).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    let both = story.then(["staff refund a line"]).then(CANCELS).then(["stock-svc hears order.cancel_requested.v1"]);
+    let heard = ["payment-svc hears order.cancel_requested.v1", "payment-svc hears stock.committed.v1"];
+    let queued = both.then(heard).then(["payment-svc hears stock.restocked.v1", "the gateway refunds"]);
+    assert_eq!(
+        queued.clone().then(["the gateway refunds"]).said(Topic::Payments),
+        ["authorized", "captured", "refunded", "refunded"]
+    );
+    assert_eq!(queued.ends(&["refund_failed"]), only("cancelled customer"));
+}
+
+#[test]
+fn race_order_hears_nothing_and_its_deadline_ends_it() {
+    let unheard = Story::of(PLAIN).then(["time passes the order's deadline"]);
+    assert_eq!(unheard.ends(&["confirmed", "captured"]), only("cancelled timeout"));
+}
+
+#[test]
+fn race_cancelled_twice_says_nothing_new() {
+    let cancelled = Story::of(PLAIN).then(CANCELS);
+    assert!(!cancelled.can("the customer cancels"));
+    assert!(!cancelled.can("time passes the order's deadline"));
+}

@@ -7,6 +7,7 @@
 mod anew;
 mod batch;
 mod bury;
+mod claim;
 mod error;
 mod inbox;
 mod lane;

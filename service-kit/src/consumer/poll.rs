@@ -69,7 +69,8 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.trouble.note(&error, reason);
-        if trouble::says_little(&error) {
+        // the watch tells which topics are not there; librdkafka does of each partition, again and again
+        if trouble::says_little(&error) || is_not_there(&error) {
             tracing::debug!(error = %error, "Kafka: {reason}");
         } else {
             tracing::warn!(error = %error, "Kafka: {}", trouble::of(&error, reason).told);
@@ -108,6 +109,10 @@ impl ConsumerContext for Context {
             tracing::debug!(error = %error, "offsets were not committed; they go with the next ones");
         }
     }
+}
+
+fn is_not_there(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
 }
 
 /// Whether a broker answers a consumer that is not subscribed yet.
@@ -203,9 +208,7 @@ fn read(
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                     return Err(anyhow::Error::new(error).context("the consumer can't go on"));
                 }
-                Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                    tracing::debug!(error = %error, "a topic is not there"); // the watch tells
-                }
+                Some(Err(error)) if is_not_there(&error) => tracing::debug!(error = %error, "a topic is not there"),
                 Some(Err(error)) if told.is_due() => {
                     tracing::warn!(error = %error, "reading from Kafka failed; librdkafka goes on trying");
                 }

@@ -135,7 +135,12 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         // Not before: whoever asks for brokers polls for what keeps them away, and would lose records.
         self.subscribe(&consumer)?;
 
-        let watch = Watch::new(self.handle(), self.work.pool.clone(), self.config.inbox_reach);
+        let watch = Watch::new(
+            self.handle(),
+            self.work.pool.clone(),
+            self.config.inbox_reach,
+            self.config.group_instance_id.clone(),
+        );
         let watch = tokio::spawn(watch.run(Arc::clone(&consumer), Arc::clone(&lanes), stop.clone()));
         let (work, stopped) = (Arc::clone(&self.work), stop.clone());
         let replays = tokio::spawn(async move { dead_letters::carry_out(&work, &stopped).await });

@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::claim::Claim;
 use super::lanes::{Lanes, Partition};
 use super::poll::Context;
 use super::progress::{self, CaughtUp};
@@ -32,6 +33,7 @@ pub(crate) struct Watch {
     /// The partitions whose lag was told last.
     measured: Vec<Partition>,
     refreshed: Option<Instant>,
+    claim: Claim,
 }
 
 /// Once everything before `end` is handled, all is read up to `at`.
@@ -49,8 +51,16 @@ struct Bounds {
 }
 
 impl Watch {
-    pub fn new(handle: ConsumerHandle, pool: Pool, reach: Duration) -> Self {
-        Self { handle, pool, reach, marks: HashMap::new(), measured: Vec::new(), refreshed: None }
+    pub fn new(handle: ConsumerHandle, pool: Pool, reach: Duration, instance: Option<String>) -> Self {
+        Self {
+            handle,
+            pool,
+            reach,
+            marks: HashMap::new(),
+            measured: Vec::new(),
+            refreshed: None,
+            claim: Claim::new(instance),
+        }
     }
 
     pub async fn run(mut self, consumer: Arc<BaseConsumer<Context>>, lanes: Arc<Lanes>, stop: CancellationToken) {
@@ -91,6 +101,10 @@ impl Watch {
         progress::note_caught_up(&mut conn, self.handle.group(), &caught_up).await?;
         self.note_read_once(&mut conn).await?;
         dead_letters::measure(&mut conn, self.handle.group()).await?;
+        drop(conn);
+        if let Err(error) = self.claim.look(consumer, &self.handle, handled.keys()).await {
+            tracing::debug!(error = %format!("{error:#}"), "whether every partition is somebody's is not known now");
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Where the brokers are and how one speaks with them: the same for every client of Kafka that a process has.
 
+pub mod assignment;
 mod security;
 #[cfg(test)]
 mod tests;

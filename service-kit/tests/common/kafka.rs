@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -12,7 +12,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use service_kit::Pool;
 use service_kit::config::KafkaConfig;
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle, Reactions, Subscription};
-use service_kit::testing::{kafka_bootstrap, unique};
+use service_kit::testing::{eventually, kafka_bootstrap, unique};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -37,7 +37,21 @@ pub async fn make_topic(name: &str, partitions: i32) {
     }
 }
 
-/// Deletes a topic, and waits until the brokers have it no more.
+/// Gives a topic more partitions, and waits until the brokers tell of them.
+pub async fn more_partitions(name: &str, all: usize) {
+    let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
+    for grown in admin.create_partitions([&NewPartitions::new(name, all)], &AdminOptions::new()).await.unwrap() {
+        grown.unwrap();
+    }
+    let there = async || {
+        let (asked, name) = (client().create::<BaseConsumer>().unwrap(), name.to_owned());
+        let metadata = tokio::task::spawn_blocking(move || asked.fetch_metadata(Some(&name), SOON).unwrap());
+        metadata.await.unwrap().topics().iter().all(|topic| topic.partitions().len() == all)
+    };
+    eventually("the partitions are there", SOON, there).await;
+}
+
+/// Deletes a topic.
 pub async fn delete_topic(name: &str) {
     let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
     for deleted in admin.delete_topics(&[name], &AdminOptions::new()).await.unwrap() {

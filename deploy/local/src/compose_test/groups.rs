@@ -11,6 +11,8 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 
+use service_kit::kafka::assignment;
+
 use super::{shell::a_moment, stack::KAFKA};
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -54,36 +56,15 @@ fn partitions_of(groups: &[&'static str]) -> anyhow::Result<Shares> {
         let list = client.fetch_group_list(Some(name), PATIENCE).with_context(|| format!("asking for group {name}"))?;
         let group = list.groups().iter().find(|group| group.name() == *name);
         let group = group.with_context(|| format!("there is no group {name}"))?;
-        let mut shares: Vec<_> =
-            group.members().iter().map(|member| count(member.assignment().unwrap_or_default())).collect();
+        let mut shares: Vec<_> = group
+            .members()
+            .iter()
+            .map(|member| assignment::partitions(member.assignment().unwrap_or_default()).values().sum())
+            .collect();
         shares.sort_unstable();
         found.insert(*name, shares);
     }
     Ok(found)
-}
-
-/// How many partitions are in a member's assignment, as Kafka's consumers write it: a version, then for each topic its
-/// name and its partitions. 0 when it can't be read.
-fn count(assignment: &[u8]) -> usize {
-    fn read(from: &mut &[u8]) -> Option<usize> {
-        fn take<'a>(from: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
-            let (taken, rest) = from.split_at_checked(count)?;
-            *from = rest;
-            Some(taken)
-        }
-        let length = |from: &mut &[u8]| Some(i32::from_be_bytes(take(from, 4)?.try_into().ok()?));
-        take(from, 2)?;
-        let (topics, mut partitions) = (length(from)?, 0);
-        for _ in 0..topics {
-            let name = i16::from_be_bytes(take(from, 2)?.try_into().ok()?);
-            take(from, usize::try_from(name).ok()?)?;
-            let of_topic = usize::try_from(length(from)?).ok()?;
-            take(from, of_topic.checked_mul(4)?)?;
-            partitions += of_topic;
-        }
-        Some(partitions)
-    }
-    read(&mut { assignment }).unwrap_or(0)
 }
 
 /// How many records of the group's topics it has not handled.
@@ -129,24 +110,4 @@ fn client(group: &str) -> anyhow::Result<BaseConsumer> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", KAFKA).set("group.id", group).set("enable.auto.commit", "false");
     config.create().context("a Kafka client")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_partitions_of_an_assignment_are_counted_over_its_topics() {
-        let mut raw = vec![0, 1, 0, 0, 0, 2];
-        for (name, partitions) in [("orders.v1", 3_u8), ("stock.v1", 2)] {
-            raw.extend([0, u8::try_from(name.len()).unwrap()]);
-            raw.extend(name.bytes());
-            raw.extend([0, 0, 0, partitions]);
-            raw.extend((0..partitions).flat_map(|partition| [0, 0, 0, partition]));
-        }
-        raw.extend([255; 4]); // no user data
-        assert_eq!(count(&raw), 5);
-        assert_eq!(count(&raw[..10]), 0);
-        assert_eq!(count(&[]), 0);
-    }
 }

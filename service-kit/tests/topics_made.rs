@@ -1,13 +1,15 @@
-//! What a consumer reads of a topic that is deleted and created anew under it. Left alone, librdkafka goes on at the
-//! offset where it was in the old topic, and what the new one has below that is never read.
+//! What a consumer reads of topics that are made under it. Left alone, librdkafka goes on at the offset where it was when
+//! a topic is deleted and created anew, and what the new one has below that is never read; and nobody is given what was
+//! made while a static member was away for a moment.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use common::kafka::{Member, Producer, SOON, committed, config, delete_topic, make_topic, topic};
+use common::kafka::{Member, Producer, SOON, committed, config, delete_topic, make_topic, more_partitions, topic};
 use common::{Notebook, database, heard};
 use service_kit::consumer::{ConsumerConfig, Subscription};
 use service_kit::testing::{TestDb, eventually, unique};
@@ -125,5 +127,44 @@ async fn other_topics_lose_and_repeat_nothing_when_one_is_made_anew() {
     eventually("the other is heard", SOON, async || heard(&db, &["other"]).await.len() >= said.len()).await;
     assert_eq!(heard(&db, &["other"]).await, said);
     story.must_be_heard(&db).await;
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_made_while_a_static_member_is_away_is_heard_when_it_is_back() {
+    let (db, group, known, new) = (database().await, unique("g"), topic(1).await, unique("t"));
+    let heard_here = vec![Subscription::inbox(&known), Subscription::inbox(&new)];
+    must_hear_all_after(&db, &group, heard_here, [&known, &new], async || make_topic(&new, 3).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_are_made_while_a_static_member_is_away_are_heard_when_it_is_back() {
+    let (db, group, topic) = (database().await, unique("g"), topic(1).await);
+    let heard_here = vec![Subscription::inbox(&topic)];
+    must_hear_all_after(&db, &group, heard_here, [&topic, &topic], async || more_partitions(&topic, 3).await).await;
+}
+
+/// A static member goes, something is made, and the member is back before anybody misses it.
+async fn must_hear_all_after(
+    db: &TestDb,
+    group: &str,
+    heard_here: Vec<Subscription>,
+    [known, grown]: [&str; 2],
+    made: impl AsyncFnOnce(),
+) {
+    let keys = ["a", "b", "c", "d", "e", "f"];
+    let start = || Member::start_as(&db.pool, named(group), heard_here.clone(), Arc::new(Notebook::default()));
+    let member = start();
+    Producer::new().say(known, "known", "known").await;
+    eventually("it is well", SOON, async || committed(group, known).await == Some(1)).await;
+    member.stop().await;
+    made().await;
+    let member = start();
+    let (producer, mut partitions) = (Producer::new(), BTreeSet::new());
+    for key in keys {
+        partitions.insert(producer.say(grown, key, key).await);
+    }
+    assert_eq!(partitions.len(), 3, "every partition has something to be heard");
+    eventually("all is heard", SOON, async || heard(db, &keys).await.len() == keys.len()).await;
     member.stop().await;
 }

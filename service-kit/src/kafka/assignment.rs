@@ -1,0 +1,52 @@
+//! What a member of a consumer group was given, as the brokers tell it.
+
+use std::collections::BTreeMap;
+
+/// How many partitions of each topic are in a member's assignment, as Kafka's consumers write it: a version, then for each
+/// topic its name and its partitions. None of any when it can't be read.
+pub fn partitions(assignment: &[u8]) -> BTreeMap<String, usize> {
+    read(&mut { assignment }).unwrap_or_default()
+}
+
+fn read(from: &mut &[u8]) -> Option<BTreeMap<String, usize>> {
+    take(from, 2)?;
+    let mut found = BTreeMap::new();
+    for _ in 0..length(from)? {
+        let name = i16::from_be_bytes(take(from, 2)?.try_into().ok()?);
+        let name = String::from_utf8(take(from, usize::try_from(name).ok()?)?.to_vec()).ok()?;
+        let of_topic = usize::try_from(length(from)?).ok()?;
+        take(from, of_topic.checked_mul(4)?)?;
+        found.insert(name, of_topic);
+    }
+    Some(found)
+}
+
+fn length(from: &mut &[u8]) -> Option<i32> {
+    Some(i32::from_be_bytes(take(from, 4)?.try_into().ok()?))
+}
+
+fn take<'a>(from: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = from.split_at_checked(count)?;
+    *from = rest;
+    Some(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partitions_of_an_assignment_are_counted_by_topic() {
+        let mut raw = vec![0, 1, 0, 0, 0, 2];
+        for (name, partitions) in [("orders.v1", 3_u8), ("stock.v1", 2)] {
+            raw.extend([0, u8::try_from(name.len()).unwrap()]);
+            raw.extend(name.bytes());
+            raw.extend([0, 0, 0, partitions]);
+            raw.extend((0..partitions).flat_map(|partition| [0, 0, 0, partition]));
+        }
+        raw.extend([255; 4]); // no user data
+        assert_eq!(partitions(&raw), BTreeMap::from([("orders.v1".to_owned(), 3), ("stock.v1".to_owned(), 2)]));
+        assert!(partitions(&raw[..10]).is_empty());
+        assert!(partitions(&[]).is_empty());
+    }
+}

@@ -179,3 +179,26 @@ pub async fn look(config: &RelayConfig, window: &Window) -> anyhow::Result<(Vec<
     let spans = sql::ArchiveSpans { topic: Some(topic), from, to, after }.load(&mut conn).await?;
     Ok((spans, refusal))
 }
+
+/// What there is to be sent again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Archived {
+    /// The topics of which the archive has rows.
+    pub topics: Vec<String>,
+    /// Whether rows were published of which nothing was kept, by a relay without an archive.
+    pub lacks_some: bool,
+}
+
+/// What the archive has. Nothing, in a database that no relay has worked in yet.
+///
+/// # Errors
+/// The database fails.
+pub async fn archived(config: &RelayConfig) -> anyhow::Result<Archived> {
+    let mut conn = patient_connection(config).await?;
+    if !(sql::ArchiveIsHere {}.get_result::<bool>(&mut conn).await?) {
+        return Ok(Archived::default());
+    }
+    let whole_since: Option<DateTime<Utc>> = sql::WholeSince {}.get_result(&mut conn).await?;
+    let used: bool = sql::WasUsed {}.get_result(&mut conn).await?;
+    Ok(Archived { topics: sql::ArchivedTopics {}.load(&mut conn).await?, lacks_some: whole_since.is_none() && used })
+}

@@ -1,12 +1,18 @@
 //! What can be said on the command line.
 
-use std::path::PathBuf;
+use std::{convert::Infallible, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    catalogue::CatalogueArgs, dead_letters::DeadLettersArgs, healthcheck::HealthcheckArgs, plan::PortWish,
-    service::Service, tail::TailArgs, topics::TopicsArgs,
+    broker::{self, BrokerArgs},
+    catalogue::CatalogueArgs,
+    dead_letters::DeadLettersArgs,
+    healthcheck::HealthcheckArgs,
+    plan::PortWish,
+    service::Service,
+    tail::TailArgs,
+    topics::TopicsArgs,
 };
 
 /// The whole shop on one machine, and tools to look into it. Without a command: `up`.
@@ -31,6 +37,8 @@ pub enum Command {
         /// Which one.
         service: Service,
     },
+    /// Runs the embedded broker alone: Kafka's protocol, everything in memory.
+    Broker(BrokerArgs),
     /// Shows events as they come, with their headers.
     Tail(TailArgs),
     /// Shows topics with their offsets and how far each consumer group is behind; `create` makes the shop's topics.
@@ -61,12 +69,47 @@ pub struct UpArgs {
     /// A PostgreSQL to use instead of starting one: the URL of a user who may create databases.
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// A Kafka to use instead of starting one.
-    #[arg(long, env = "KAFKA_BOOTSTRAP_SERVERS", value_name = "HOST:PORT")]
-    pub kafka: Option<String>,
+    /// Apache Kafka instead of the embedded broker: one to use, or without an address one that is started here (needs
+    /// Java 17).
+    #[arg(
+        long,
+        env = "KAFKA_BOOTSTRAP_SERVERS",
+        value_name = "HOST:PORT",
+        num_args = 0..=1,
+        default_value = "",
+        hide_default_value = true,
+        default_missing_value = APACHE
+    )]
+    pub kafka: KafkaWish,
     /// Keeps the services' output out of the terminal; it is in DIR/logs in any case.
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// How one says that Apache Kafka is to be started.
+const APACHE: &str = "apache";
+
+/// Which broker a run has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KafkaWish {
+    /// The one in this program, in memory.
+    Embedded,
+    /// Apache Kafka, started here.
+    Apache,
+    /// The one at this address.
+    Given(String),
+}
+
+impl FromStr for KafkaWish {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "" if broker::IS_HERE => Self::Embedded,
+            "" | APACHE => Self::Apache,
+            address => Self::Given(address.to_owned()),
+        })
+    }
 }
 
 impl UpArgs {
@@ -92,5 +135,13 @@ mod tests {
         let cli = Cli::parse_from(["quadrille", "--without", "payment-svc"]);
         assert!(cli.command.is_none());
         assert_eq!(cli.up.without, [Service::PaymentSvc]);
+    }
+
+    #[test]
+    fn apache_kafka_is_started_or_used_where_it_is_asked_for() {
+        let wish = |arguments: &[&str]| Cli::parse_from([&["quadrille"], arguments].concat()).up.kafka;
+        assert_eq!(wish(&["--quiet"]), "".parse().unwrap());
+        assert_eq!(wish(&["--kafka", "--quiet"]), KafkaWish::Apache);
+        assert_eq!(wish(&["--kafka", "kafka:9092"]), KafkaWish::Given("kafka:9092".to_owned()));
     }
 }

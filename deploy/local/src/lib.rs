@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod addresses;
 mod api;
+pub mod broker;
 pub mod catalogue;
 pub mod cli;
 pub mod cluster;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use quadrille::{
-    catalogue,
+    broker, catalogue,
     cli::{Cli, Command},
     dead_letters, healthcheck, run, tail, topics, up,
 };
@@ -20,6 +20,10 @@ async fn main() -> ExitCode {
             exit::code_in_lines("quadrille", up::up(&arguments).await)
         }
         Command::Run { service } => exit::code(service.name(), run::run(service).await),
+        Command::Broker(arguments) => {
+            up::show_progress();
+            exit::code("quadrille", broker::broker(arguments).await)
+        }
         tool => exit::code("quadrille", unless_told_to_stop(run_tool(tool)).await),
     }
 }
@@ -31,7 +35,7 @@ async fn run_tool(tool: Command) -> anyhow::Result<()> {
         Command::Topics(arguments) => topics::topics(&arguments, &mut std::io::stdout()).await,
         Command::Catalogue(arguments) => catalogue::catalogue(&arguments, &mut std::io::stdout()).await,
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments).await,
-        Command::Up(_) | Command::Run { .. } => Ok(()), // they are no tools: they drain when they are told to stop
+        Command::Up(_) | Command::Run { .. } | Command::Broker(_) => Ok(()), // they are no tools: they drain when they are told to stop
     }
 }
 

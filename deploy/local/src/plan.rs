@@ -15,6 +15,8 @@ use crate::service::Service;
 /// Beside the usual 5432 and 9092, which another PostgreSQL or Kafka of this machine may have.
 const POSTGRES_PORT: u16 = 15432;
 const KAFKA_PORT: u16 = 19092;
+/// How long published events stay in each database, where that is up to the run: as long as Kafka would keep them.
+const ARCHIVE: &str = "7d";
 /// The sandbox gateway takes any key; Stripe's test keys begin like this.
 const SANDBOX_KEY: &str = "sk_test_sandbox";
 
@@ -54,7 +56,7 @@ impl Ports {
         Ok(Self {
             services: services.collect::<anyhow::Result<_>>()?,
             postgres: claim(POSTGRES_PORT, "PostgreSQL")?,
-            kafka: claim(KAFKA_PORT, "Apache Kafka")?,
+            kafka: claim(KAFKA_PORT, "Kafka")?,
         })
     }
 
@@ -73,6 +75,8 @@ pub struct Plan {
     pub postgres: Url,
     /// Where Kafka is, and how one speaks with it.
     pub kafka: Brokers,
+    /// Whether the relays keep what they published, so that topics can be rebuilt.
+    pub archive: bool,
     /// Where the mails go.
     pub mails: PathBuf,
 }
@@ -105,6 +109,9 @@ impl Plan {
         if Service::WITH_OUTBOX.contains(&service) {
             environment.push(("GROUP_INSTANCE_ID", format!("{}-0", service.name())));
             environment.push(("RELAY", "embedded".to_owned()));
+        }
+        if self.archive && (Service::WITH_OUTBOX.contains(&service) || service == Service::OutboxRelay) {
+            environment.push(("OUTBOX_RELAY_ARCHIVE", ARCHIVE.to_owned()));
         }
         match service {
             Service::PaymentSvc => {
@@ -151,6 +158,7 @@ mod tests {
             ports: Ports::claim(PortWish::Free).unwrap(),
             postgres: Url::parse("postgres://postgres:secret@127.0.0.1:5433/postgres").unwrap(),
             kafka: "127.0.0.1:9092".into(),
+            archive: true,
             mails: PathBuf::from("/data/my mails"),
         }
     }

@@ -1,10 +1,12 @@
 //! `quadrille up`: everything on this machine, supervised until it is told to stop.
 
 mod backoff;
+mod embedded;
 mod greeting;
 mod left_over;
 mod lock;
 mod output;
+mod rebuild;
 mod registry;
 mod servers;
 mod supervisor;
@@ -15,7 +17,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -32,10 +34,12 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use self::{lock::DataLock, output::Follower, registry::Registry, servers::Servers, supervisor::Supervised};
+use self::{
+    backoff::Backoff, lock::DataLock, output::Follower, registry::Registry, servers::Servers, supervisor::Supervised,
+};
 use crate::{
     catalogue,
-    cli::UpArgs,
+    cli::{KafkaWish, UpArgs},
     cluster::Cluster,
     plan::{Plan, Ports},
     service::Service,
@@ -92,50 +96,115 @@ async fn with_servers(
         ports,
         postgres: Url::parse(servers.database_url()).context("the PostgreSQL URL")?,
         kafka: servers.brokers().clone(),
+        archive: !matches!(arguments.kafka, KafkaWish::Given(_)),
         mails: subfolder(data, "mails")?,
     };
-    let Some(prepared) = stop.run_until_cancelled(prepare(&plan)).await else { return Ok(()) };
-    prepared?;
-    let mut staff = Staff {
-        plan: &plan,
-        binary: std::env::current_exe().context("where this program is")?,
-        logs: subfolder(data, "logs")?,
-        shown: !arguments.quiet,
-        registry,
-        stop,
-        children: JoinSet::new(),
-    };
-    registry.announce(&plan, &staff.logs)?;
-    let outcome = stop.run_until_cancelled(open(arguments, data, &mut staff)).await.unwrap_or(Ok(()));
-    if outcome.is_ok() {
-        stop.cancelled().await;
-    }
-    stop.cancel();
-    tracing::info!("stopping: services first, then Kafka and PostgreSQL");
-    staff.children.join_all().await;
-    outcome
-}
-
-/// Starts the services and, once they lead their own outboxes, the relay that stands by; fills the catalogue.
-async fn open(arguments: &UpArgs, data: &Path, staff: &mut Staff<'_>) -> anyhow::Result<()> {
-    let wanted: Vec<_> = Service::ALL.into_iter().filter(|service| !arguments.without.contains(service)).collect();
-    let (standby, services): (Vec<_>, Vec<_>) = wanted.iter().partition(|service| **service == Service::OutboxRelay);
-    staff.start(&services)?;
-    let mut late = greeting::wait_until_ready(staff.plan, &services).await;
-    staff.start(&standby)?;
-    late.extend(greeting::wait_until_ready(staff.plan, &standby).await);
-    if services.contains(&Service::StockSvc) {
-        let url = |service| Url::parse(&staff.plan.url(service));
-        if let Err(error) = catalogue::seed(&url(Service::StockSvc)?).await {
-            tracing::error!("the catalogue could not be filled: {error:#}");
-        } else if services.contains(&Service::OrderSvc)
-            && let Err(error) = catalogue::wait_until_heard(&url(Service::OrderSvc)?).await
-        {
-            tracing::error!("orders can't be placed yet: {error:#}");
+    let mut run = Run { arguments, data, plan: &plan, servers, registry, stop, greeted: false };
+    let mut backoff = Backoff::default();
+    loop {
+        let began = Instant::now();
+        run.round().await?;
+        let pause = tokio::time::sleep(backoff.after_life_of(began.elapsed()));
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return Ok(());
         }
     }
-    greeting::print(staff.plan, data, &staff.binary, &arguments.without, &late);
-    Ok(())
+}
+
+/// A run: one round of the services or, where the embedded broker dies, several.
+struct Run<'a> {
+    arguments: &'a UpArgs,
+    data: &'a Path,
+    plan: &'a Plan,
+    servers: &'a Servers,
+    registry: &'a Arc<Registry>,
+    stop: &'a CancellationToken,
+    greeted: bool,
+}
+
+impl Run<'_> {
+    /// From the services' start to their end: because the run ends, or because the embedded broker did, and with it what
+    /// they go on from.
+    async fn round(&mut self) -> anyhow::Result<()> {
+        let over = self.stop.child_token();
+        let starting = self.servers.start_embedded(self.registry, over.clone());
+        let Some(broker) = self.stop.run_until_cancelled(starting).await else { return Ok(()) };
+        let broker = broker?;
+        let outcome = self.services(&over).await;
+        if let Some(broker) = broker {
+            broker.stop().await;
+        }
+        outcome
+    }
+
+    async fn services(&mut self, over: &CancellationToken) -> anyhow::Result<()> {
+        let Some(prepared) = over.run_until_cancelled(prepare(self.plan)).await else { return Ok(()) };
+        prepared?;
+        if self.servers.forget() {
+            let began = Instant::now();
+            let sent = rebuild::topics(self.plan, over).await?;
+            if sent > 0 {
+                let took = began.elapsed().as_secs_f64();
+                tracing::info!("{sent} events are in their topics again, from the services' archives ({took:.1} s)");
+            }
+        }
+        let mut staff = Staff {
+            plan: self.plan,
+            binary: std::env::current_exe().context("where this program is")?,
+            logs: subfolder(self.data, "logs")?,
+            shown: !self.arguments.quiet,
+            registry: self.registry,
+            stop: over,
+            children: JoinSet::new(),
+        };
+        self.registry.announce(self.plan, &staff.logs)?;
+        let outcome = over.run_until_cancelled(self.open(&mut staff)).await.unwrap_or(Ok(()));
+        if outcome.is_ok() {
+            over.cancelled().await;
+        }
+        over.cancel();
+        tracing::info!("stopping: services first, then what they stand on");
+        staff.children.join_all().await;
+        outcome
+    }
+
+    /// Starts the services and, once they lead their own outboxes, the relay that stands by; fills the catalogue.
+    async fn open(&mut self, staff: &mut Staff<'_>) -> anyhow::Result<()> {
+        let Self { arguments, plan, .. } = *self;
+        let wanted: Vec<_> = Service::ALL.into_iter().filter(|service| !arguments.without.contains(service)).collect();
+        let (standby, services): (Vec<_>, Vec<_>) =
+            wanted.iter().partition(|service| **service == Service::OutboxRelay);
+        staff.start(&services)?;
+        let mut late = greeting::wait_until_ready(plan, &services).await;
+        staff.start(&standby)?;
+        late.extend(greeting::wait_until_ready(plan, &standby).await);
+        if services.contains(&Service::StockSvc) {
+            self.fill_the_catalogue(services.contains(&Service::OrderSvc)).await?;
+        }
+        if self.greeted {
+            tracing::info!("the shop is open again");
+        } else {
+            greeting::print(plan, self.data, &staff.binary, arguments, &late);
+            self.greeted = true;
+        }
+        Ok(())
+    }
+
+    /// A shop without products is still worth looking at.
+    async fn fill_the_catalogue(&self, until_heard: bool) -> anyhow::Result<()> {
+        let url = |service| Url::parse(&self.plan.url(service));
+        if self.servers.forget()
+            && let Err(error) = rebuild::catalogue(self.plan).await
+        {
+            tracing::error!("the catalogue could not be announced again: {error:#}");
+        }
+        if let Err(error) = catalogue::seed(&url(Service::StockSvc)?).await {
+            tracing::error!("the catalogue could not be filled: {error:#}");
+        } else if until_heard && let Err(error) = catalogue::wait_until_heard(&url(Service::OrderSvc)?).await {
+            tracing::error!("orders can't be placed yet: {error:#}");
+        }
+        Ok(())
+    }
 }
 
 /// The services of a run, each kept alive by a task.

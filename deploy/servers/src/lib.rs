@@ -1,15 +1,17 @@
-//! PostgreSQL and Apache Kafka as child processes on loopback, for local runs and for tests.
+//! PostgreSQL and Apache Kafka, or another broker, as child processes on loopback, for local runs and for tests.
 //!
 //! Both are started from what the machine has: the server binaries of PostgreSQL, a Java runtime and Kafka's jars, which
 //! are fetched once. Data is kept in a folder that the caller gives and owns alone; after a kill -9 of anything the next
 //! start works on the same data. Nothing here knows the shop.
 
+pub mod broker;
 pub mod folder;
 pub mod kafka;
 pub mod port;
 pub mod postgres;
 pub mod process;
 
+pub use broker::Broker;
 pub use kafka::Kafka;
 pub use postgres::Postgres;
 

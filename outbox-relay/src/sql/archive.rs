@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 
 statement! {
     /// Retires exactly these rows, as [`DeleteRows`](super::DeleteRows) does, and keeps them. Both or neither happen, so
@@ -83,4 +83,20 @@ statement! {
     where l.locktype = 'advisory' and l.granted and l.objsubid = 1
         and (l.classid::bigint << 32) | l.objid::bigint = " [lock: BigInt] "
         and l.database = (select oid from pg_database where datname = current_database())"
+}
+
+statement! {
+    /// Whether the migrations have made the archive yet.
+    ArchiveIsHere {} -> Bool => "select to_regclass('outbox_archive') is not null"
+}
+
+statement! {
+    /// Whether anything was ever put into the outbox.
+    WasUsed {} -> Bool =>
+    "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')), 0) > 0"
+}
+
+statement! {
+    /// The topics of which the archive has rows.
+    ArchivedTopics {} -> Text => "select distinct topic from outbox_archive order by topic"
 }

@@ -137,7 +137,7 @@ pub(super) async fn docker(arguments: &[&str]) -> anyhow::Result<String> {
 /// # Errors
 /// It can't be started, or takes longer than 90 seconds.
 pub(super) async fn tried(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
-    asked(arguments).await.map(|(success, out, err)| (success, out + &err))
+    asked(arguments).await.map(|(success, out, err)| (success, out + err.as_str()))
 }
 
 async fn asked(arguments: &[&str]) -> anyhow::Result<(bool, String, String)> {

@@ -9,7 +9,11 @@ use std::{
 
 use tokio::time::sleep;
 
-use crate::{plan::Plan, service::Service};
+use crate::{
+    cli::{KafkaWish, UpArgs},
+    plan::Plan,
+    service::Service,
+};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
@@ -36,13 +40,14 @@ pub(super) async fn wait_until_ready(plan: &Plan, services: &[Service]) -> Vec<S
 }
 
 /// Prints where everything is and what to try.
-pub(super) fn print(plan: &Plan, data: &Path, binary: &Path, without: &[Service], late: &[Service]) {
-    let text = text(plan, data, binary, without, late);
+pub(super) fn print(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Service]) {
+    let text = text(plan, data, binary, arguments, late);
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
 }
 
-fn text(plan: &Plan, data: &Path, binary: &Path, without: &[Service], late: &[Service]) -> String {
+fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Service]) -> String {
+    let without = &arguments.without;
     let mut text = String::from("\nThe shop is open.\n\n");
     for service in Service::ALL {
         let state = match service {
@@ -52,7 +57,7 @@ fn text(plan: &Plan, data: &Path, binary: &Path, without: &[Service], late: &[Se
         };
         let _ = writeln!(text, "  {:18} {}{state}", service.name(), plan.url(service));
     }
-    let _ = writeln!(text, "  {:18} {}", "kafka", plan.kafka.bootstrap);
+    let _ = writeln!(text, "  {:18} {}{}", "kafka", plan.kafka.bootstrap, kind(&arguments.kafka));
     let _ = writeln!(
         text,
         "  {:18} {}:{}",
@@ -74,6 +79,17 @@ fn text(plan: &Plan, data: &Path, binary: &Path, without: &[Service], late: &[Se
     }
     text.push_str("\nCtrl-C ends it all.\n\n");
     text
+}
+
+/// What an embedded broker is for, said before somebody takes it for more.
+fn kind(kafka: &KafkaWish) -> &'static str {
+    match kafka {
+        KafkaWish::Embedded => {
+            "  (embedded, in memory, for trying out and developing; rebuilt from the services' archives at each start;\n\
+             \u{20}                    `quadrille up --kafka` takes Apache Kafka)"
+        }
+        KafkaWish::Apache | KafkaWish::Given(_) => "",
+    }
 }
 
 fn order(plan: &Plan) -> String {

@@ -1,9 +1,9 @@
-//! PostgreSQL and Kafka of a run: started and kept alive here, or given.
+//! PostgreSQL and the broker of a run: started and kept alive here, or given.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use quadrille_servers::{Durability, Kafka, Postgres, kafka, postgres};
+use quadrille_servers::{Durability, Kafka, Postgres, broker, kafka, postgres};
 use service_kit::{
     config::{Reader, vars},
     kafka::Brokers,
@@ -12,36 +12,46 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    embedded::Embedded,
     registry::Registry,
     supervisor::{Supervised, keep_alive_from},
 };
-use crate::{cli::UpArgs, plan::Ports};
+use crate::{
+    cli::{KafkaWish, UpArgs},
+    plan::Ports,
+};
 
 /// PostgreSQL's name among the processes of a run.
 pub(super) const POSTGRES: &str = "postgres";
-const KAFKA: &str = "kafka";
-const PATIENCE: Duration = Duration::from_secs(4);
+/// The broker's name among them.
+pub(super) const KAFKA: &str = "kafka";
+pub(super) const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Where both are reached, and what keeps them alive.
 #[derive(Debug)]
 pub(super) struct Servers {
     database_url: String,
     brokers: Brokers,
+    embedded: Option<broker::Options>,
     keepers: JoinSet<()>,
     stop: CancellationToken,
 }
 
 impl Servers {
-    /// Starts what isn't given. Both at once: neither needs the other.
+    /// Starts what isn't given, both at once: neither needs the other. The embedded broker is only planned.
     pub async fn start(
         arguments: &UpArgs,
         data: &Path,
         ports: &Ports,
         registry: &Arc<Registry>,
     ) -> anyhow::Result<Self> {
+        let kafka_wish = &arguments.kafka;
         // set to nothing counts as not set
-        let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-        let (given_postgres, given) = (set(&arguments.database_url), given_brokers(set(&arguments.kafka))?);
+        let given_postgres = arguments.database_url.clone().filter(|url| !url.is_empty());
+        let brokers = match kafka_wish {
+            KafkaWish::Given(address) => given_brokers(address)?,
+            KafkaWish::Apache | KafkaWish::Embedded => Brokers::from(format!("127.0.0.1:{}", ports.kafka)),
+        };
         let postgres =
             postgres::Options { folder: data.join(POSTGRES), port: Some(ports.postgres), durability: Durability::Real };
         let kafka = kafka::Options {
@@ -51,11 +61,11 @@ impl Servers {
             jars: None,
         };
         let (own_postgres, own_kafka) = tokio::try_join!(
-            start_unless(given_postgres.is_some(), &postgres, registry),
-            start_unless(given.is_some(), &kafka, registry),
+            start_if(given_postgres.is_none(), &postgres, registry),
+            start_if(*kafka_wish == KafkaWish::Apache, &kafka, registry),
         )?;
         let database_url = own_postgres.as_ref().map(|server| server.url("postgres")).or(given_postgres);
-        let brokers = own_kafka.as_ref().map(|node| Brokers::from(node.bootstrap())).or(given);
+        let embedded = embedded(kafka_wish, data, ports)?;
         let stop = CancellationToken::new();
         let mut keepers = JoinSet::new();
         if let Some(server) = own_postgres {
@@ -64,12 +74,7 @@ impl Servers {
         if let Some(node) = own_kafka {
             keepers.spawn(keep_alive_from(kafka, Some(node), Arc::clone(registry), stop.clone()));
         }
-        Ok(Self {
-            database_url: database_url.context("no PostgreSQL")?,
-            brokers: brokers.context("no Kafka")?,
-            keepers,
-            stop,
-        })
+        Ok(Self { database_url: database_url.context("no PostgreSQL")?, brokers, embedded, keepers, stop })
     }
 
     /// The administrator's URL of PostgreSQL.
@@ -82,6 +87,21 @@ impl Servers {
         &self.brokers
     }
 
+    /// Whether the broker is the embedded one, which keeps nothing.
+    pub fn forget(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// Starts the embedded broker, if that is the one; `lost` is cancelled when it ends by itself.
+    pub async fn start_embedded(
+        &self,
+        registry: &Arc<Registry>,
+        lost: CancellationToken,
+    ) -> anyhow::Result<Option<Embedded>> {
+        let Some(options) = &self.embedded else { return Ok(None) };
+        Embedded::start(options, registry, lost).await.map(Some)
+    }
+
     /// Ends those that were started here.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -90,19 +110,22 @@ impl Servers {
 }
 
 /// A Kafka that is given is spoken with as the environment says.
-fn given_brokers(bootstrap: Option<String>) -> anyhow::Result<Option<Brokers>> {
-    let Some(bootstrap) = bootstrap else { return Ok(None) };
+fn given_brokers(bootstrap: &str) -> anyhow::Result<Brokers> {
     let reader = Reader::from_env().with(&vars::KAFKA_BOOTSTRAP_SERVERS, bootstrap);
-    Ok(Some(reader.whole(Brokers::read)?))
+    Ok(reader.whole(Brokers::read)?)
 }
 
-async fn start_unless<S: Supervised>(
-    given: bool,
-    options: &S,
-    registry: &Registry,
-) -> anyhow::Result<Option<S::Running>> {
+fn embedded(wish: &KafkaWish, data: &Path, ports: &Ports) -> anyhow::Result<Option<broker::Options>> {
+    if *wish != KafkaWish::Embedded {
+        return Ok(None);
+    }
+    let program = std::env::current_exe().context("where this program is")?;
+    Ok(Some(broker::Options { program, log: data.join("logs").join("broker.log"), port: Some(ports.kafka) }))
+}
+
+async fn start_if<S: Supervised>(wanted: bool, options: &S, registry: &Registry) -> anyhow::Result<Option<S::Running>> {
     use super::supervisor::Running;
-    if given {
+    if !wanted {
         return Ok(None);
     }
     let server = options.start().await?;

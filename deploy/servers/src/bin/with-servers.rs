@@ -14,7 +14,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use quadrille_servers::{Durability, Kafka, Postgres, kafka, postgres};
+use quadrille_servers::{Broker, Durability, Kafka, Postgres, broker, kafka, postgres};
 use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
@@ -22,7 +22,7 @@ use tokio::{
 
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Starts PostgreSQL and Apache Kafka on free ports of loopback, in a folder for this run, and ends them afterwards.
+/// Starts PostgreSQL and Apache Kafka, or another broker, on free ports of loopback, in a folder for this run, and ends them afterwards.
 /// The command finds them in TEST_DATABASE_URL (a superuser's) and TEST_KAFKA_BOOTSTRAP.
 #[derive(Debug, Parser)]
 #[command(name = "with-servers")]
@@ -30,6 +30,9 @@ struct Arguments {
     /// With fsync, as in earnest; the default is quick.
     #[arg(long)]
     durable: bool,
+    /// Instead of Apache Kafka: this program, told `broker --port PORT`.
+    #[arg(long, value_name = "PROGRAM")]
+    broker: Option<PathBuf>,
     /// Instead of running a command: write both variables to this file and stay until a signal.
     #[arg(long, value_name = "FILE", required_unless_present = "command", conflicts_with = "command")]
     keep: Option<PathBuf>,
@@ -56,7 +59,7 @@ async fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let durability = if arguments.durable { Durability::Real } else { Durability::Tests };
     let started = tokio::select! {
-        started = start(folder, durability) => started,
+        started = start(folder, durability, arguments.broker.as_deref()) => started,
         _ = signals.next() => return Ok(ExitCode::FAILURE),
     };
     let (postgres, kafka) = started?;
@@ -74,10 +77,40 @@ async fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<ExitCode> {
     outcome
 }
 
-async fn start(folder: &Path, durability: Durability) -> anyhow::Result<(Postgres, Kafka)> {
+async fn start(folder: &Path, durability: Durability, broker: Option<&Path>) -> anyhow::Result<(Postgres, AnyBroker)> {
     let postgres = postgres::Options { folder: folder.join("postgres"), port: None, durability };
-    let kafka = kafka::Options { folder: folder.join("kafka"), port: None, durability, jars: None };
-    tokio::try_join!(Postgres::start(&postgres), Kafka::start(&kafka))
+    tokio::try_join!(Postgres::start(&postgres), AnyBroker::start(folder, durability, broker))
+}
+
+enum AnyBroker {
+    Apache(Kafka),
+    Other(Broker),
+}
+
+impl AnyBroker {
+    async fn start(folder: &Path, durability: Durability, program: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(program) = program else {
+            let options = kafka::Options { folder: folder.join("kafka"), port: None, durability, jars: None };
+            return Ok(Self::Apache(Kafka::start(&options).await?));
+        };
+        let program = fs::canonicalize(program).with_context(|| format!("--broker {}", program.display()))?;
+        let options = broker::Options { program, log: folder.join("broker.log"), port: None };
+        Ok(Self::Other(Broker::start(&options).await?))
+    }
+
+    fn bootstrap(&self) -> String {
+        match self {
+            Self::Apache(node) => node.bootstrap(),
+            Self::Other(broker) => broker.bootstrap(),
+        }
+    }
+
+    async fn stop(self, patience: Duration) -> anyhow::Result<()> {
+        match self {
+            Self::Apache(node) => node.stop(patience).await,
+            Self::Other(broker) => broker.stop(patience).await,
+        }
+    }
 }
 
 async fn keep(file: &Path, variables: &[(&str, String)], signals: &mut Signals) -> anyhow::Result<ExitCode> {

@@ -1,0 +1,55 @@
+//! `quadrille broker`: a broker in memory, which speaks Kafka's protocol. For local runs and tests: it knows no
+//! replication and no security, and forgets everything when it ends.
+
+use clap::Args;
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct BrokerArgs {
+    /// The port on 127.0.0.1.
+    #[arg(long, value_name = "PORT", default_value_t = 19092, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+}
+
+/// Whether this program has the broker in it.
+pub const IS_HERE: bool = cfg!(feature = "embedded-broker");
+
+/// Serves until it is told to stop.
+///
+/// # Errors
+/// The port is taken, or listening fails.
+#[cfg(feature = "embedded-broker")]
+pub async fn broker(arguments: BrokerArgs) -> anyhow::Result<()> {
+    use anyhow::Context;
+    use tansu_broker::{broker::Broker, coordinator::group::administrator::Controller};
+    use tansu_storage::StorageContainer;
+    use url::Url;
+
+    let stop = service_kit::shutdown::signal()?;
+    quadrille_servers::port::claim(Some(arguments.port), "the embedded broker")?;
+    let address = Url::parse(&format!("tcp://127.0.0.1:{}", arguments.port)).context("the broker's address")?;
+    let mut broker = Broker::<Controller<StorageContainer>, StorageContainer>::builder()
+        .node_id(1)
+        .cluster_id("quadrille")
+        .incarnation_id(uuid::Uuid::now_v7())
+        .listener(address.clone())
+        .advertised_listener(address)
+        .storage(Url::parse("memory://quadrille/").context("the broker's storage")?)
+        .silent(true)
+        .build()
+        .await
+        .context("the embedded broker")?;
+    let served = broker.serve(tokio::time::Instant::now());
+    // What it holds is gone with it anyway: nothing to drain.
+    stop.run_until_cancelled(served).await.unwrap_or(Ok(())).context("the embedded broker")
+}
+
+/// Says that it isn't there.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "embedded-broker"))]
+#[expect(clippy::unused_async, reason = "the same signature with and without the feature")]
+pub async fn broker(_arguments: BrokerArgs) -> anyhow::Result<()> {
+    anyhow::bail!("this program was built without the feature embedded-broker: build it with, or take --kafka")
+}

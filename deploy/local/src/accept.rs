@@ -21,6 +21,9 @@ use crate::report::{Report, say};
 #[derive(Debug, Parser)]
 #[command(name = "quadrille-accept")]
 pub struct AcceptArgs {
+    /// On Apache Kafka, which it starts, instead of the embedded broker.
+    #[arg(long)]
+    kafka: bool,
     /// Only the points whose name contains this.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -38,7 +41,7 @@ pub async fn run(arguments: &AcceptArgs) -> anyhow::Result<usize> {
     say(&format!("data, logs and mails in {}", data.display()));
     let mut report = Report::new(&arguments.only);
     let binary = std::env::current_exe()?.with_file_name("quadrille");
-    let outcome = all_points(&binary, &data, &mut report).await;
+    let outcome = all_points(arguments, &binary, &data, &mut report).await;
     if outcome.is_ok() && report.failed() == 0 && !arguments.keep {
         fs::remove_dir_all(&data).with_context(|| format!("removing {}", data.display()))?;
     } else {
@@ -47,10 +50,12 @@ pub async fn run(arguments: &AcceptArgs) -> anyhow::Result<usize> {
     outcome.map(|()| report.failed())
 }
 
-async fn all_points(binary: &Path, data: &Path, report: &mut Report) -> anyhow::Result<()> {
+async fn all_points(arguments: &AcceptArgs, binary: &Path, data: &Path, report: &mut Report) -> anyhow::Result<()> {
     let began = Instant::now();
-    let mut shop = Shop::start(binary, data, &[]).await?;
-    say(&format!("up in {:.1} s", began.elapsed().as_secs_f64()));
+    let broker: &[&str] = if arguments.kafka { &["--kafka"] } else { &[] };
+    let mut shop = Shop::start(binary, data, broker).await?;
+    let on = if arguments.kafka { "Apache Kafka" } else { "the embedded broker" };
+    say(&format!("up in {:.1} s, on {on}", began.elapsed().as_secs_f64()));
     report.point("completed", points::completed::try_out(&shop)).await;
     report.point("undone", points::undone::try_out(&shop)).await;
     report.point("idempotency keys", points::idempotency::try_out(&shop)).await;
@@ -59,8 +64,13 @@ async fn all_points(binary: &Path, data: &Path, report: &mut Report) -> anyhow::
     report.point("order-svc and its relay killed", points::killed::order_svc(&shop)).await;
     report.point("leading standby relay killed", points::killed::standby_relay(&shop)).await;
     report.point("everything killed", points::everything_killed::try_out(&mut shop)).await;
+    if !arguments.kafka {
+        report.point("embedded broker killed", points::broker_killed::try_out(&mut shop)).await;
+    }
     shop.stop().await?;
-    report.point("Kafka stopped", points::kafka_stopped::try_out(binary, data)).await;
+    if arguments.kafka {
+        report.point("Kafka stopped", points::kafka_stopped::try_out(binary, data)).await;
+    }
     Ok(())
 }
 

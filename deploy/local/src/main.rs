@@ -16,12 +16,12 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Up(cli.up)) {
         Command::Up(arguments) => {
-            up::show_progress();
+            up::show_progress("info");
             exit::code_in_lines("quadrille", up::up(&arguments).await)
         }
         Command::Run { service } => exit::code(service.name(), run::run(service).await),
         Command::Broker(arguments) => {
-            up::show_progress();
+            up::show_progress("warn");
             exit::code("quadrille", broker::broker(arguments).await)
         }
         tool => exit::code("quadrille", unless_told_to_stop(run_tool(tool)).await),

@@ -51,9 +51,9 @@ const SERVICES_PATIENCE: Duration = Duration::from_secs(9);
 /// How long a Kafka that is there may take to answer.
 const TOPICS_WITHIN: Duration = Duration::from_secs(20);
 
-/// Shows what the run itself does on the error stream; `RUST_LOG` says how much.
-pub fn show_progress() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Shows what the run itself does on the error stream, as much as `RUST_LOG` says, or else `level`.
+pub fn show_progress(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

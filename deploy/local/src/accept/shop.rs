@@ -36,13 +36,14 @@ pub struct Shop {
     child: Child,
     binary: PathBuf,
     data: PathBuf,
+    always: Vec<String>,
     arguments: Vec<String>,
     pub(super) api: Api,
 }
 
 impl Shop {
     /// Starts `binary`, the program `quadrille`, with its data in `folder`/shop, and waits until every service that isn't
-    /// left out is ready.
+    /// left out is ready. The arguments are kept for each later start.
     ///
     /// # Errors
     /// It ends or isn't open after two minutes.
@@ -50,7 +51,8 @@ impl Shop {
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let child = spawn(binary, folder, &arguments)?;
         let data = folder.join("shop");
-        let mut shop = Self { child, binary: binary.to_owned(), data, arguments, api: Api::default() };
+        let binary = binary.to_owned();
+        let mut shop = Self { child, binary, data, always: arguments.clone(), arguments, api: Api::default() };
         shop.wait_until_open().await?;
         Ok(shop)
     }
@@ -103,12 +105,13 @@ impl Shop {
         Ok(addresses.processes.len() + 1)
     }
 
-    /// Starts it again on the same data.
+    /// Starts it again on the same data, with these arguments more.
     ///
     /// # Errors
     /// As `start`.
     pub async fn start_again(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
-        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let more = arguments.iter().map(|argument| (*argument).to_owned());
+        self.arguments = self.always.iter().cloned().chain(more).collect();
         self.child = spawn(&self.binary, self.data.parent().context("the shop's folder is in ours")?, &self.arguments)?;
         self.wait_until_open().await
     }
@@ -158,7 +161,11 @@ impl Shop {
         self.arguments.iter().any(|argument| argument == service.name())
     }
 
-    async fn wait_until_open(&mut self) -> anyhow::Result<()> {
+    /// Waits until every service that isn't left out is ready.
+    ///
+    /// # Errors
+    /// It ends or isn't open after two minutes.
+    pub async fn wait_until_open(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + OPEN_WITHIN;
         let mut last = anyhow::anyhow!("no addresses yet");
         while Instant::now() < until {

@@ -10,7 +10,7 @@ use quadrille_servers::port;
 use service_kit::kafka::Brokers;
 use url::Url;
 
-use crate::service::Service;
+use crate::{cli::KafkaWish, service::Service};
 
 /// Beside the usual 5432 and 9092, which another PostgreSQL or Kafka of this machine may have.
 const POSTGRES_PORT: u16 = 15432;
@@ -75,8 +75,8 @@ pub struct Plan {
     pub postgres: Url,
     /// Where Kafka is, and how one speaks with it.
     pub kafka: Brokers,
-    /// Whether the relays keep what they published, so that topics can be rebuilt.
-    pub archive: bool,
+    /// Which kind of broker that is.
+    pub kind: KafkaWish,
     /// Where the mails go.
     pub mails: PathBuf,
 }
@@ -107,10 +107,14 @@ impl Plan {
             environment.push(("KAFKA_BOOTSTRAP_SERVERS", self.kafka.bootstrap.clone()));
         }
         if Service::WITH_OUTBOX.contains(&service) {
-            environment.push(("GROUP_INSTANCE_ID", format!("{}-0", service.name())));
+            // With static members that were killed, tansu-broker 0.6 lets a group join again and again for ever.
+            if self.kind != KafkaWish::Embedded {
+                environment.push(("GROUP_INSTANCE_ID", format!("{}-0", service.name())));
+            }
             environment.push(("RELAY", "embedded".to_owned()));
         }
-        if self.archive && (Service::WITH_OUTBOX.contains(&service) || service == Service::OutboxRelay) {
+        let is_ours = !matches!(self.kind, KafkaWish::Given(_));
+        if is_ours && (Service::WITH_OUTBOX.contains(&service) || service == Service::OutboxRelay) {
             environment.push(("OUTBOX_RELAY_ARCHIVE", ARCHIVE.to_owned()));
         }
         match service {
@@ -158,7 +162,7 @@ mod tests {
             ports: Ports::claim(PortWish::Free).unwrap(),
             postgres: Url::parse("postgres://postgres:secret@127.0.0.1:5433/postgres").unwrap(),
             kafka: "127.0.0.1:9092".into(),
-            archive: true,
+            kind: KafkaWish::Apache,
             mails: PathBuf::from("/data/my mails"),
         }
     }

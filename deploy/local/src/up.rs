@@ -39,7 +39,7 @@ use self::{
 };
 use crate::{
     catalogue,
-    cli::{KafkaWish, UpArgs},
+    cli::UpArgs,
     cluster::Cluster,
     plan::{Plan, Ports},
     service::Service,
@@ -96,7 +96,7 @@ async fn with_servers(
         ports,
         postgres: Url::parse(servers.database_url()).context("the PostgreSQL URL")?,
         kafka: servers.brokers().clone(),
-        archive: !matches!(arguments.kafka, KafkaWish::Given(_)),
+        kind: arguments.kafka.clone(),
         mails: subfolder(data, "mails")?,
     };
     let mut run = Run { arguments, data, plan: &plan, servers, registry, stop, greeted: false };

@@ -72,6 +72,14 @@ pub fn walk(play: &Play, orders: usize, seed: u64) -> Result<Walked, Box<Stumble
     Ok(walked)
 }
 
+/// One of these steps, rather one that happens by itself.
+pub fn choose(chance: &mut StdRng, mut next: Vec<Step>) -> Step {
+    let indices: Vec<usize> = (0..next.len()).collect();
+    let weight = |index: &usize| if next[*index].by_itself { BY_ITSELF } else { 1 };
+    let chosen = *indices.choose_weighted(chance, weight).unwrap();
+    next.swap_remove(chosen)
+}
+
 struct Shop<'a> {
     play: &'a Play,
     seed: u64,
@@ -94,14 +102,11 @@ impl<'a> Shop<'a> {
         }
         let first = self.chance.random_range(0..self.orders.len());
         let mut turns = (0..self.orders.len()).map(|turn| (first + turn) % self.orders.len());
-        let (order, mut next) = turns.find_map(|order| {
+        let (order, next) = turns.find_map(|order| {
             let next = steps::from(&self.orders[order], self.play);
             (!next.is_empty()).then_some((order, next))
         })?;
-        let indices: Vec<usize> = (0..next.len()).collect();
-        let weight = |index: &usize| if next[*index].by_itself { BY_ITSELF } else { 1 };
-        let chosen = *indices.choose_weighted(&mut self.chance, weight).unwrap();
-        Some((order, next.swap_remove(chosen)))
+        Some((order, choose(&mut self.chance, next)))
     }
 
     /// Some service is sent an event of some order that it has handled.

@@ -1,5 +1,5 @@
 //! What each service does about what it hears: the matches of the three `reactions/mod.rs`, without their SQL. What is
-//! decided is decided by the services' domain; the services' own tests hear the same facts on PostgreSQL.
+//! decided is decided by the services' domain. `tests/same_as_reactions.rs` holds these matches and the reactions together.
 
 use std::time::Duration;
 

@@ -19,10 +19,16 @@ mod search;
 mod shelf;
 mod steps;
 mod story;
+mod tale;
 mod world;
 
+pub use bank::Entry;
 pub use chance::{Stumbled, Walked, walk};
 pub use play::Play;
 pub use sabotage::Sabotage;
 pub use search::{Broken, Explored, Until, explore};
+pub use shelf::{Pieces, Shelf};
+pub use steps::Label;
 pub use story::Story;
+pub use tale::{Deed, Tale};
+pub use world::Service;

@@ -64,11 +64,16 @@ impl Play {
         self.order(1, stocked(3))
     }
 
-    /// The same with an order of that number, and what is on the shelf.
-    pub fn order(&self, number: u128, shelf: Shelf) -> World {
+    /// The order of that number.
+    pub fn placed(&self, number: u128) -> Order {
         let id = OrderId(Uuid::from_u128(number));
-        let order = self.wish().place(id, &catalogue(), now(), now() + TimeDelta::minutes(20));
-        let Order { placed, progress, .. } = order.unwrap();
+        self.wish().place(id, &catalogue(), now(), now() + TimeDelta::minutes(20)).unwrap()
+    }
+
+    /// The world in which it was just placed, with what is on the shelf.
+    pub fn order(&self, number: u128, shelf: Shelf) -> World {
+        let Order { placed, progress, .. } = self.placed(number);
+        let id = placed.order_id;
         let row = OrderRow { progress, ranks: Ranks::default() };
         let payment = Payment::new(PaymentId(Uuid::from_u128(number)), id);
         World::new(row, Goods::unheard(id), payment, shelf, placed.into())

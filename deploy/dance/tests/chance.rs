@@ -5,7 +5,6 @@
 mod scenes;
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use quadrille_dance::{Play, walk};
 
@@ -13,14 +12,8 @@ const WALKS: u64 = 10_000;
 /// Orders that live at the same time and want the same goods.
 const ORDERS: usize = 3;
 
-/// A seed that was not walked before, or the one that is asked for.
-fn first_seed() -> u64 {
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() * WALKS;
-    std::env::var("DANCE_SEED").map_or_else(|_| now(), |seed| seed.parse().unwrap())
-}
-
 fn all_end_well(play: &Play, walks: u64) {
-    let first = first_seed();
+    let first = scenes::first_seed(WALKS);
     println!("{}: seeds {first} to {} (DANCE_SEED={first} walks them again)", play.name, first + walks - 1);
     let (mut ends, mut steps, mut again) = (BTreeMap::<String, usize>::new(), 0, 0);
     for seed in first..first + walks {

@@ -1,5 +1,7 @@
 //! The scenes that are explored.
-#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its own part, and fails by panicking")]
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use quadrille_dance::Play;
 
@@ -60,3 +62,13 @@ pub const EVERYTHING: Play = Play {
     silent: true,
     ..PLAIN
 };
+
+/// What the services themselves can be told: commands for 3-D Secure and refunds by staff are not among it.
+pub const TOLD: Play =
+    Play { name: "told to the services", crowded: true, three_ds: false, staff: false, ..EVERYTHING };
+
+/// The first of so many seeds that were not used before, or the one that is asked for.
+pub fn first_seed(seeds: u64) -> u64 {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() * seeds;
+    std::env::var("DANCE_SEED").map_or_else(|_| now(), |seed| seed.parse().unwrap())
+}

@@ -1,0 +1,102 @@
+//! The life of one order, by chance, as a list of deeds: so that the services themselves can be told it again.
+
+use order_svc::domain::{Order, Progress};
+use payment_svc::domain::Payment;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use shared_events::{Event, OrderEvent, Topic};
+use stock_svc::domain::Goods;
+
+use crate::bank::Entry;
+use crate::chance::choose;
+use crate::play::{Play, stocked};
+use crate::shelf::Shelf;
+use crate::steps::{self, Label};
+use crate::world::{Service, World};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// A service heard the next event of a topic.
+    Heard {
+        /// Who.
+        service: Service,
+        /// What.
+        event: Box<Event>,
+        /// Its `ce_sequence`.
+        sequence: i64,
+        /// Somebody else had bought the last pieces just before.
+        sold_out: bool,
+    },
+    /// Anything else, in the explorer's words.
+    Did(Label),
+}
+
+/// An order's life from its first day to its last.
+#[derive(Debug)]
+pub struct Tale {
+    /// As it was placed.
+    pub order: Order,
+    /// What happened.
+    pub deeds: Vec<Deed>,
+    world: World,
+}
+
+impl Tale {
+    /// Tells the life that `seed` chooses of the order of that number, with so many pieces on the shelves at first.
+    pub fn tell(play: &Play, number: u128, on_hand: i64, seed: u64) -> Self {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let order = play.placed(number);
+        let mut tale = Self { order, deeds: vec![], world: play.order(number, stocked(on_hand)) };
+        loop {
+            let next = steps::from(&tale.world, play);
+            if next.is_empty() {
+                return tale;
+            }
+            let step = choose(&mut chance, next);
+            tale.deeds.push(deed(&tale.world, step.label));
+            tale.world = step.world;
+        }
+    }
+
+    /// order-svc's view in the end.
+    pub fn progress(&self) -> &Progress {
+        &self.world.order.progress
+    }
+
+    /// stock-svc's view in the end.
+    pub fn goods(&self) -> &Goods {
+        &self.world.goods
+    }
+
+    /// The shelves in the end.
+    pub fn shelf(&self) -> &Shelf {
+        &self.world.shelf
+    }
+
+    /// payment-svc's view in the end.
+    pub fn payment(&self) -> &Payment {
+        &self.world.payment.payment
+    }
+
+    /// payment-svc's ledger in the end.
+    pub fn ledger(&self) -> &[Entry] {
+        &self.world.payment.ledger
+    }
+
+    /// What was said on a topic, without `order.placed`, which was there before.
+    pub fn said(&self, topic: Topic) -> Vec<Event> {
+        let is_new = |event: &&Event| !matches!(event, Event::Order(OrderEvent::Placed(_)));
+        self.world.said(topic).filter(is_new).cloned().collect()
+    }
+}
+
+fn deed(world: &World, label: Label) -> Deed {
+    let Some(service) = Service::ALL.into_iter().find(|service| service.name() == label.who) else {
+        return Deed::Did(label);
+    };
+    let next = |topic: &Topic| world.event(*topic, world.heard(service, *topic));
+    let heard = service.hears().iter().filter_map(next).find(|(_, _, event)| event.type_name() == label.of);
+    let (_, sequence, event) = heard.unwrap();
+    Deed::Heard { service, event: Box::new(event.clone()), sequence, sold_out: label.does != "hears" }
+}

@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::sql_query;
+use diesel::sql_types::Text;
+use diesel_async::{AsyncConnection, RunQueryDsl};
+use outbox_relay::Nudge;
+use quadrille_dance::{Deed, Label, Service, Tale};
+use service_kit::consumer::testing::react;
+use service_kit::testing::TestDb;
+use service_kit::timers::Timers;
+use shared_events::{Currency, Event, Money, OrderId, ShipmentEvent, ShipmentId, StockLine, Topic};
+use stock_svc::commands::{self, NewDetails, Step};
+use stock_svc::domain::{Description, Goods, OnHand, Price, Shipment, State};
+use stock_svc::expiry::Expiry;
+use stock_svc::reactions::StockReactions;
+use stock_svc::store::{levels, roots, shipments};
+
+/// stock-svc on a database of its own, with so many pieces of each SKU.
+pub async fn warehouse(tale: &Tale, on_hand: i64) -> TestDb {
+    let db = TestDb::new(&stock_svc::migrations()).await;
+    for sku in tale.shelf().0.keys() {
+        let price = Price::try_from(Money::new(1, Currency::EUR).unwrap()).unwrap();
+        let (name, description) = ("Something".parse().unwrap(), Description::default());
+        let details = NewDetails { name, brand: None, description, category: None, price };
+        let on_hand = OnHand::try_from(on_hand).unwrap();
+        commands::add_product(&db.pool, sku.clone(), details, on_hand).await.unwrap();
+    }
+    db
+}
+
+/// stock-svc lives through the tale and ends with the same goods and levels, having said the same.
+pub async fn lives(db: &TestDb, tale: &Tale) {
+    let id = tale.order.placed.order_id;
+    let reactions = StockReactions { reservation_ttl: Duration::from_secs(900), nudge: Nudge::default() };
+    let mut returns = tale.said(Topic::Shipments).into_iter().filter_map(returned);
+    for deed in &tale.deeds {
+        match deed {
+            Deed::Heard { service: Service::Stock, event, sequence, sold_out } => {
+                if *sold_out {
+                    sell_out(db, tale.order.placed.lines[0].sku.as_str()).await;
+                }
+                react(&db.pool, &reactions, &super::record(event, *sequence)).await.unwrap();
+            }
+            Deed::Did(label) if super::doer(label) == Some(Service::Stock) => act(db, id, label, &mut returns).await,
+            _ => {}
+        }
+    }
+    let conn = &mut *db.conn().await;
+    let goods = conn.transaction(async |conn| roots::lock_or_create(conn, id).await).await.unwrap().goods;
+    assert_eq!(timeless(goods), timeless(tale.goods().clone()));
+    let shelf = conn.transaction(async |conn| levels::lock(conn, tale.shelf().0.keys()).await).await.unwrap();
+    assert_eq!(format!("{shelf:?}"), format!("{:?}", tale.shelf().levels()));
+    for topic in [Topic::Stock, Topic::Shipments] {
+        let said: Vec<_> = tale.said(topic).iter().map(super::in_essence).collect();
+        assert_eq!(super::said(db, id, topic).await, said);
+    }
+}
+
+async fn act(db: &TestDb, order: OrderId, label: &Label, returns: &mut impl Iterator<Item = Vec<StockLine>>) {
+    let step = match label.does {
+        "ends the hold" => return expire(db, order).await,
+        "packs" => Step::Pack,
+        "dispatches" => Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() },
+        "delivers" => Step::Deliver,
+        _ => Step::TakeBack { lines: returns.next().unwrap() },
+    };
+    let parcel = shipments::of_order(&mut *db.conn().await, order).await.unwrap().unwrap();
+    commands::move_shipment(&db.pool, parcel.id, step).await.unwrap();
+}
+
+async fn expire(db: &TestDb, order: OrderId) {
+    let (timers, key) = (Expiry { nudge: Nudge::default() }, order.to_string());
+    let mut conn = db.conn().await;
+    let fired = conn.transaction(async |conn| {
+        timers.lock(conn, &key).await?;
+        timers.fire(conn, roots::EXPIRY, &key).await
+    });
+    fired.await.unwrap();
+}
+
+/// Somebody else buys all that is available.
+async fn sell_out(db: &TestDb, sku: &str) {
+    let sql = "update stock_levels set on_hand = held where sku = $1";
+    sql_query(sql).bind::<Text, _>(sku).execute(&mut *db.conn().await).await.unwrap();
+}
+
+fn returned(event: Event) -> Option<Vec<StockLine>> {
+    match event {
+        Event::Shipment(ShipmentEvent::Returned(returned)) => Some(returned.lines),
+        _ => None,
+    }
+}
+
+/// The goods without what each run makes anew.
+fn timeless(goods: Goods) -> Goods {
+    let at = |_: DateTime<Utc>| DateTime::UNIX_EPOCH;
+    let reservation = goods.reservation.map(|mut known| {
+        if let State::Held { expires_at } = &mut known.state {
+            *expires_at = at(*expires_at);
+        }
+        known
+    });
+    let shipment = goods.shipment.map(|parcel| Shipment {
+        id: ShipmentId(uuid::Uuid::nil()),
+        created_at: at(parcel.created_at),
+        packed_at: parcel.packed_at.map(at),
+        dispatched_at: parcel.dispatched_at.map(at),
+        delivered_at: parcel.delivered_at.map(at),
+        cancelled_at: parcel.cancelled_at.map(at),
+        returned_at: parcel.returned_at.map(at),
+        ..parcel
+    });
+    Goods { reservation, shipment, ..goods }
+}

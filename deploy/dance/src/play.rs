@@ -39,6 +39,8 @@ pub struct Play {
     pub staff: bool,
     /// The warehouse packs before it dispatches, or doesn't.
     pub packing: bool,
+    /// What the gateway did is known to payment-svc only later.
+    pub in_flight: bool,
     /// The gateway may fall silent, with or without having done what it was asked.
     pub silent: bool,
     /// The inboxes have forgotten what they knew: what is heard again is reacted to again.

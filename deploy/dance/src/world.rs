@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use order_svc::domain::{Progress, Ranks};
-use payment_svc::domain::{Call, Payment, Step};
+use payment_svc::domain::{Answer, Call, Payment, Step};
 use shared_events::{Event, EventId, OrderEvent, OrderPlaced, StockLine, Topic};
 use stock_svc::domain::{Change, Goods};
 use uuid::Uuid;
@@ -66,6 +66,17 @@ pub struct PaymentRows {
     pub ledger: Vec<Entry>,
 }
 
+/// An answer of the gateway's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Answered {
+    /// To which call.
+    pub call: Call,
+    /// The call's key.
+    pub key: String,
+    /// What it says.
+    pub answer: Answer,
+}
+
 /// All there is at one moment.
 #[derive(Clone, Debug, Hash)]
 pub struct World {
@@ -79,6 +90,8 @@ pub struct World {
     pub payment: Kept<PaymentRows>,
     /// The gateway.
     pub bank: Kept<Bank>,
+    /// Answers of the gateway's that payment-svc hasn't got yet.
+    pub on_their_way: Vec<Answered>,
     topics: [Kept<Vec<Kept<Event>>>; 4],
     heard: [[usize; 4]; 3],
     /// The payment deadline has passed.
@@ -108,6 +121,7 @@ impl World {
             shelf: Kept::new(shelf),
             payment: Kept::new(PaymentRows { payment, call: None, ledger: vec![] }),
             bank: Kept::new(Bank::default()),
+            on_their_way: vec![],
             topics: [nothing.clone(), nothing.clone(), nothing.clone(), nothing],
             heard: [[0; 4]; 3],
             late: false,
@@ -187,12 +201,18 @@ impl World {
 
     /// Carries out a step of the payment, as `commands::follow` does.
     pub fn follow(&mut self, payment: Payment, step: Step) {
-        let before = self.payment.call;
+        let before = self.payment.call.filter(|call| step.finishes != Some(*call));
         if before.is_some() && step.call.is_some() {
             self.fault = Some("a payment has two unfinished calls");
         }
         let call = step.call.or(before);
-        self.payment.change(|rows| (rows.payment, rows.call) = (payment, call));
+        self.payment.change(|rows| {
+            if let Some((call, amount)) = step.moved {
+                let (operation, amount, key) = (call.operation(), amount.amount(), payment.key(call));
+                rows.ledger.push(Entry { operation, amount, key });
+            }
+            (rows.payment, rows.call) = (payment, call);
+        });
         self.say(step.events.into_iter().map(Event::Payment));
     }
 

@@ -8,7 +8,7 @@ use shared_events::{Event, EventId};
 use crate::{
     domain::{Refused, Step},
     store::{
-        self, calls,
+        self, calls, ledger,
         roots::{self, Cause, Root},
     },
 };
@@ -17,7 +17,7 @@ use crate::{
 pub const RETRY: &str = "payment_retry";
 
 /// Does what a step of the state machine asks for, in the caller's transaction and under the root's lock: announces,
-/// saves, writes down the next gateway call, and sets the time of a retry.
+/// saves, enters what was moved into the ledger, writes down the next gateway call, and sets the time of a retry.
 ///
 /// # Errors
 /// The database.
@@ -29,6 +29,12 @@ pub async fn follow(
 ) -> Result<(), ReactionError> {
     let events = step.events.into_iter().map(Event::Payment).collect();
     roots::announce(conn, root, events, cause).await?;
+    if let Some((call, amount)) = step.moved {
+        ledger::write(conn, &root.payment, call, amount).await?;
+    }
+    if let Some(call) = step.finishes {
+        calls::finish(conn, &root.payment.key(call), "done").await?;
+    }
     if let Some(call) = step.call {
         calls::insert(conn, &root.payment, call, cause).await?;
     }

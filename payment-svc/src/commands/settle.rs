@@ -6,7 +6,7 @@ use crate::{
     domain::Answer,
     store::{
         calls::{self, TakenCall},
-        ledger, roots,
+        roots,
     },
 };
 
@@ -25,9 +25,6 @@ pub async fn settle(conn: &mut AsyncPgConnection, call: &TakenCall, answer: Answ
         match outcome(&answer) {
             None => calls::put_off(conn, call).await?,
             Some(outcome) => calls::finish(conn, &call.key, outcome).await?,
-        }
-        if let Some(amount) = step.moved {
-            ledger::write(conn, root.payment.id, call, amount).await?;
         }
         follow(conn, &mut root, step, &call.cause).await
     })

@@ -69,7 +69,7 @@ impl Payment {
         let (order_id, payment_id, amount) = (self.order_id, self.id, self.amount()?);
         match answer {
             // Nobody awaits it any more: voided, never announced.
-            Answer::Done if self.void_requested => Ok(self.void().moved(Some(amount))),
+            Answer::Done if self.void_requested => Ok(self.void().moved(Call::Authorise, amount)),
             Answer::Done => Ok(self.authorised(amount)),
             Answer::No { code } => Ok(self.declined(code)),
             Answer::NotNow { code } => Ok(self.declined_for_now(code)),
@@ -93,7 +93,7 @@ impl Payment {
         let (order_id, payment_id) = (self.order_id, self.id);
         self.state = State::Authorized;
         let authorized = PaymentAuthorized { order_id, payment_id, amount };
-        Step::say(PaymentEvent::Authorized(authorized)).moved(Some(amount))
+        Step::say(PaymentEvent::Authorized(authorized)).moved(Call::Authorise, amount)
     }
 
     pub(super) fn declined(&mut self, code: String) -> Step {
@@ -109,7 +109,7 @@ impl Payment {
             Answer::Done => {
                 self.state = State::Captured;
                 let captured = PaymentEvent::Captured(PaymentCaptured { order_id, payment_id, amount });
-                Ok(Step::say(captured).moved(Some(amount)).then(self.next_refund()))
+                Ok(Step::say(captured).moved(Call::Capture, amount).then(self.next_refund()))
             }
             Answer::No { code } => {
                 self.drop_queued_refunds();
@@ -128,7 +128,8 @@ impl Payment {
     fn void_done(&mut self) -> Step {
         self.state = State::Voided;
         let amount = self.charge.as_ref().map(|charge| charge.amount);
-        amount.map_or_else(Step::nothing, |amount| Step::say(self.voided(amount)).moved(Some(amount)))
+        let voided = |amount| Step::say(self.voided(amount)).moved(Call::Void, amount);
+        amount.map_or_else(Step::nothing, voided)
     }
 
     fn refund_answered(&mut self, id: RefundId, answer: Answer) -> Result<Step, Refused> {
@@ -136,7 +137,7 @@ impl Payment {
         let waiting = |refund: &&mut super::Refund| refund.id == id && refund.state == RefundState::Calling;
         let refund = self.refunds.iter_mut().find(waiting).ok_or_else(|| not_waiting.clone())?;
         let amount = refund.amount;
-        let moved = (answer == Answer::Done).then_some(amount);
+        let moved = (answer == Answer::Done).then_some((Call::Refund(id), amount));
         let (order_id, payment_id, refund_id) = (self.order_id, self.id, id);
         let event = match answer {
             Answer::Done => {
@@ -151,6 +152,6 @@ impl Payment {
             }
             _ => return Err(not_waiting),
         };
-        Ok(Step::say(event).moved(moved).then(self.next_refund()))
+        Ok(Step { moved, ..Step::say(event).then(self.next_refund()) })
     }
 }

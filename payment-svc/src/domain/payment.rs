@@ -187,8 +187,10 @@ pub struct Step {
     pub events: Vec<PaymentEvent>,
     /// To be asked of the gateway next.
     pub call: Option<Call>,
-    /// How much the gateway moved, for the ledger.
-    pub moved: Option<Money>,
+    /// How much the gateway moved with which call, for the ledger.
+    pub moved: Option<(Call, Money)>,
+    /// The unfinished call that this has answered, before its own answer came: it is finished.
+    pub finishes: Option<Call>,
     /// When [`Payment::retry`] is to be tried.
     pub retry_in: Option<Duration>,
 }
@@ -206,8 +208,8 @@ impl Step {
         Self { call: Some(call), ..Self::default() }
     }
 
-    pub(super) fn moved(self, amount: Option<Money>) -> Self {
-        Self { moved: amount, ..self }
+    pub(super) fn moved(self, call: Call, amount: Money) -> Self {
+        Self { moved: Some((call, amount)), ..self }
     }
 
     pub(super) fn then(self, next: Step) -> Self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared_events::{PaymentDeclined, PaymentEvent};
 
-use super::{Call, Payment, Refused, State, Step};
+use super::{Answer, Call, Payment, Refused, State, Step};
 
 /// How long after each decline that may pass the bank is asked again. The decline after the last of them is final.
 const RETRIES: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(120)];
@@ -37,7 +37,8 @@ impl Payment {
         Ok(self.attempt())
     }
 
-    /// The customer has done what was asked, and the bank has reserved the money.
+    /// The customer has done what was asked, and the bank has reserved the money. When that is heard before the gateway's
+    /// answer that it has to be asked for, it is the answer.
     ///
     /// # Errors
     /// Nobody awaits it: the intent is being ended, which lets go of the money, or it was heard before.
@@ -46,6 +47,10 @@ impl Payment {
             (Some(charge), State::ActionRequired) => {
                 let amount = charge.amount;
                 Ok(self.authorised(amount))
+            }
+            (_, State::Authorizing) => {
+                let step = self.answered(Call::Authorise, Answer::Done)?;
+                Ok(Step { finishes: Some(Call::Authorise), ..step })
             }
             _ => Err(self.refused("wait for the customer")),
         }

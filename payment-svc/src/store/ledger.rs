@@ -5,7 +5,8 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use shared_events::{Money, PaymentId};
 
-use super::calls::{TakenCall, name_of};
+use super::calls::name_of;
+use crate::domain::{Call, Payment};
 use crate::schema::ledger;
 
 /// One effect on money.
@@ -24,22 +25,17 @@ pub struct Entry {
     pub at: DateTime<Utc>,
 }
 
-/// Writes an entry.
+/// Writes what a call of this payment has moved.
 ///
 /// # Errors
 /// The database.
-pub async fn write(
-    conn: &mut AsyncPgConnection,
-    payment: PaymentId,
-    call: &TakenCall,
-    amount: Money,
-) -> QueryResult<()> {
+pub async fn write(conn: &mut AsyncPgConnection, payment: &Payment, call: Call, amount: Money) -> QueryResult<()> {
     let entry = (
-        ledger::payment_id.eq(payment.0),
-        ledger::operation.eq(name_of(call.call.operation())),
+        ledger::payment_id.eq(payment.id.0),
+        ledger::operation.eq(name_of(call.operation())),
         ledger::amount.eq(amount.amount()),
         ledger::currency.eq(amount.currency().code()),
-        ledger::key.eq(&call.key),
+        ledger::key.eq(payment.key(call)),
     );
     diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
 }

@@ -1,12 +1,11 @@
-//! The worker calls the gateway, and its answer is applied: what `commands::settle` does, in one step.
+//! The worker calls the gateway, and its answer is applied, as `commands::settle` does: at once, or after it was on its way.
 
 use payment_svc::domain::{Answer, Call};
 
 use super::Steps;
-use crate::bank::Entry;
 use crate::play::Play;
 use crate::seam;
-use crate::world::World;
+use crate::world::{Answered, World};
 
 const WHO: &str = "the gateway";
 
@@ -22,8 +21,17 @@ pub fn retries(world: &World, _: &Play, steps: &mut Steps) {
 
 /// What can become of the call that is unfinished.
 pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
+    for (n, on_its_way) in world.on_their_way.iter().enumerate() {
+        let mut next = world.clone();
+        next.on_their_way.remove(n);
+        settle(&mut next, play, on_its_way.clone());
+        steps.happens(WHO, "lets know what it did", "", next);
+    }
     let Some(call) = world.payment.call else { return };
     let payment = &world.payment.payment;
+    if world.on_their_way.iter().any(|on_its_way| on_its_way.key == payment.key(call)) {
+        return;
+    }
     let done = world.bank.did(&payment.key(call));
     let mut comes = |does, acts: bool, answer| {
         let mut next = world.clone();
@@ -33,7 +41,12 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         if answer == Answer::ActionRequired {
             next.bank.change(|bank| bank.asks_customer = true);
         }
-        settle(&mut next, play, call, answer);
+        let answered = Answered { call, key: world.payment.payment.key(call), answer };
+        if play.in_flight {
+            next.on_their_way.push(answered);
+        } else {
+            settle(&mut next, play, answered);
+        }
         steps.happens(WHO, does, "", next);
     };
     let no = |code: &str| Answer::No { code: code.to_owned() };
@@ -82,22 +95,19 @@ fn act(world: &mut World, call: Call) {
     world.bank.change(|bank| bank.act(call.operation(), amount, key));
 }
 
-/// The answer is applied, as `commands::settle` does.
-fn settle(world: &mut World, play: &Play, call: Call, answer: Answer) {
+/// The answer is applied, as `commands::settle` does, unless its call is finished.
+fn settle(world: &mut World, play: &Play, Answered { call, key, answer }: Answered) {
     let mut payment = world.payment.payment.clone();
-    let key = payment.key(call);
+    if world.payment.call.is_none_or(|unfinished| payment.key(unfinished) != key) {
+        return;
+    }
     let finished = answer != Answer::Nothing;
     let Ok(step) = seam::answered(&mut payment, play.sabotage, call, answer) else {
         world.fault = Some("a payment doesn't wait for the answer to its call");
         return;
     };
-    world.payment.change(|rows| {
-        if finished {
-            rows.call = None;
-        }
-        if let Some(amount) = step.moved {
-            rows.ledger.push(Entry { operation: call.operation(), amount: amount.amount(), key });
-        }
-    });
+    if finished {
+        world.payment.change(|rows| rows.call = None);
+    }
     world.follow(payment, step);
 }

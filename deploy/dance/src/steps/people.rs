@@ -6,7 +6,6 @@ use shared_events::{GatewayOperation, Money, Sku, StockLine};
 use stock_svc::domain::{Change, Refused, Stage};
 
 use super::Steps;
-use crate::bank::Entry;
 use crate::hear::now;
 use crate::play::Play;
 use crate::seam;
@@ -55,10 +54,9 @@ fn authenticated(world: &World) -> World {
     let mut next = world.clone();
     let mut payment = next.payment.payment.clone();
     let amount = payment.charge.as_ref().map_or(0, |charge| charge.amount.amount());
-    let authorised = Entry { operation: GatewayOperation::Authorise, amount, key: payment.key(Call::Authorise) };
-    next.bank.change(|bank| bank.act(authorised.operation, amount, authorised.key.clone()));
+    let key = payment.key(Call::Authorise);
+    next.bank.change(|bank| bank.act(GatewayOperation::Authorise, amount, key));
     if let Ok(step) = payment.action_done() {
-        next.payment.change(|rows| rows.ledger.push(authorised));
         next.follow(payment, step);
     }
     next

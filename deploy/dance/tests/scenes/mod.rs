@@ -18,6 +18,7 @@ pub const PLAIN: Play = Play {
     staff: false,
     packing: false,
     silent: false,
+    in_flight: false,
     forgetful: false,
     sabotage: None,
 };
@@ -34,7 +35,8 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Further scenes.
-pub const OURS: [Play; 4] = [
+pub const OURS: [Play; 5] = [
+    Play { name: "answers that are on their way", in_flight: true, three_ds: true, ..SCARCE },
     Play { name: "inboxes that forget", forgetful: true, lines: 2, staff: true, ..SCARCE },
     Play { name: "a silent gateway", silent: true, ..SCARCE },
     Play { name: "a payment deadline", deadline: true, retries: true, ..SCARCE },

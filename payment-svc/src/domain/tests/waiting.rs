@@ -113,15 +113,26 @@ fn an_action_may_end_after_the_hold_did() {
 #[test]
 fn only_what_moved_money_goes_into_the_ledger() {
     let moved = |payment: Payment, happens: Happens| payment.when(happens).step.unwrap().moved;
-    assert_eq!(moved(authorizing(), done(Call::Authorise)), Some(eur(2598)));
-    assert_eq!(moved(action_required(), customer_acts()), Some(eur(2598)));
-    assert_eq!(moved(capturing(), done(Call::Capture)), Some(eur(2598)));
-    assert_eq!(moved(authorized().when(released()).payment, done(Call::Void)), Some(eur(2598)));
+    let all = |call| Some((call, eur(2598)));
+    assert_eq!(moved(authorizing(), done(Call::Authorise)), all(Call::Authorise));
+    assert_eq!(moved(action_required(), customer_acts()), all(Call::Authorise));
+    assert_eq!(moved(capturing(), done(Call::Capture)), all(Call::Capture));
+    assert_eq!(moved(authorized().when(released()).payment, done(Call::Void)), all(Call::Void));
     assert_eq!(moved(waiting().when(released()).payment, done(Call::Void)), None);
     assert_eq!(moved(authorizing(), asks()), None);
     let refund = Call::Refund(cause(1));
-    assert_eq!(moved(captured().when(returned(1, "POT", 1)).payment, done(refund)), Some(eur(598)));
-    assert_eq!(moved(captured().when(returned(1, "POT", 1)).payment, refused(refund, "expired_card")), None);
+    let refunding = || captured().when(returned(1, "POT", 1)).payment;
+    assert_eq!(moved(refunding(), done(refund)), Some((refund, eur(598))));
+    assert_eq!(moved(refunding(), refused(refund, "expired_card")), None);
+}
+
+#[test]
+fn what_the_customer_did_is_the_answer_when_it_is_heard_before_that() {
+    let came = authorizing().when(customer_acts());
+    assert_eq!(came.step.as_ref().unwrap().finishes, Some(Call::Authorise));
+    came.then(State::Authorized, &["authorized 25.98 EUR"], None).when(asks()).then_refused();
+    let undone = authorizing().when(released()).then(State::Authorizing, &[], None);
+    undone.when(customer_acts()).then(State::Voiding, &[], Some(Call::Void));
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl fmt::Display for Stumbled {
 /// The first rule that was broken, with the way there.
 pub fn walk(play: &Play, orders: usize, seed: u64) -> Result<Walked, Box<Stumbled>> {
     let mut shop = Shop::open(play, orders, seed);
-    while let Some((order, step)) = shop.anything() {
+    while let Some((order, step)) = shop.anything()? {
         shop.way.push((order, step.label));
         shop.put(order, step.world);
         shop.checked(rules::always(&shop.orders[order]).map(str::to_owned))?;
@@ -66,7 +66,7 @@ pub fn walk(play: &Play, orders: usize, seed: u64) -> Result<Walked, Box<Stumble
     }
     let mut walked = Walked { steps: shop.way.len(), again: shop.again, ..Walked::default() };
     for order in &shop.orders {
-        shop.checked(rules::resting_place(order, &[]))?;
+        shop.checked(rules::at_rest(order, &[]))?;
         *walked.ends.entry(rules::end_of(order)).or_default() += 1;
     }
     Ok(walked)
@@ -96,17 +96,19 @@ impl<'a> Shop<'a> {
     }
 
     /// Something that can happen to one of the orders; nothing when all have ended.
-    fn anything(&mut self) -> Option<(usize, Step)> {
+    fn anything(&mut self) -> Result<Option<(usize, Step)>, Box<Stumbled>> {
         if self.chance.random_ratio(1, ONCE_MORE) {
             self.once_more();
         }
         let first = self.chance.random_range(0..self.orders.len());
         let mut turns = (0..self.orders.len()).map(|turn| (first + turn) % self.orders.len());
-        let (order, next) = turns.find_map(|order| {
+        let found = turns.find_map(|order| {
             let next = steps::from(&self.orders[order], self.play);
             (!next.is_empty()).then_some((order, next))
-        })?;
-        Some((order, choose(&mut self.chance, next)))
+        });
+        let Some((order, next)) = found else { return Ok(None) };
+        self.checked(rules::at_rest(&self.orders[order], &next))?;
+        Ok(Some((order, choose(&mut self.chance, next))))
     }
 
     /// Some service is sent an event of some order that it has handled.

@@ -19,15 +19,14 @@ pub fn end_of(world: &World) -> String {
 /// The rule that is broken in `world`, from where `next` is what can happen.
 pub fn broken(world: &World, next: &[Step]) -> Option<String> {
     let now = always(world).or_else(|| shelf(&world.shelf, [world]));
-    now.map(str::to_owned).or_else(|| if at_rest(next) { resting_place(world, next) } else { None })
-}
-
-fn at_rest(next: &[Step]) -> bool {
-    !next.iter().any(|step| step.by_itself)
+    now.map(str::to_owned).or_else(|| at_rest(world, next))
 }
 
 /// The rule that is broken where only people and timers can still do something, or nobody.
-pub fn resting_place(world: &World, next: &[Step]) -> Option<String> {
+pub fn at_rest(world: &World, next: &[Step]) -> Option<String> {
+    if next.iter().any(|step| step.by_itself) {
+        return None;
+    }
     let left_over = resting(world).or_else(|| if next.is_empty() { ended(world) } else { None });
     left_over.map(str::to_owned).or_else(|| stuck(world, next))
 }

@@ -62,12 +62,13 @@ pub const EVERYTHING: Play = Play {
     staff: true,
     packing: true,
     silent: true,
+    in_flight: true,
     ..PLAIN
 };
 
 /// What the services themselves can be told: commands for 3-D Secure and refunds by staff are not among it.
 pub const TOLD: Play =
-    Play { name: "told to the services", crowded: true, three_ds: false, staff: false, ..EVERYTHING };
+    Play { name: "told to the services", crowded: true, three_ds: false, staff: false, in_flight: false, ..EVERYTHING };
 
 /// The first of so many seeds that were not used before, or the one that is asked for.
 pub fn first_seed(seeds: u64) -> u64 {

@@ -90,12 +90,12 @@ struct Found {
     unclaimed: BTreeSet<String>,
 }
 
-/// Which of these topics are missing or unclaimed; `claimed` are this member's partitions. Blocks.
+/// Which of these topics are missing or unclaimed; `own` are this member's partitions. Blocks.
 fn look_at(
     consumer: &BaseConsumer<Context>,
     group: &str,
     instance: Option<&str>,
-    mut claimed: Counts,
+    own: Counts,
     topics: Vec<String>,
 ) -> anyhow::Result<Found> {
     let (mut found, mut there) = (Found::default(), Counts::new());
@@ -113,10 +113,10 @@ fn look_at(
     let Some(group) = groups.groups().iter().find(|found| found.name() == group && found.state() == STABLE) else {
         return Ok(found);
     };
-    // what a static member has by the brokers' word, and not in truth, it won't get
-    let others = group.members().iter().filter(|member| instance != Some(member.client_id()));
-    for (topic, partitions) in others.flat_map(|member| assignment::partitions(member.assignment().unwrap_or_default()))
-    {
+    // what a static member has by the brokers' word alone it won't get
+    let mut claimed = instance.map_or_else(Counts::new, |_| own);
+    let told = group.members().iter().filter(|member| instance != Some(member.client_id()));
+    for (topic, partitions) in told.flat_map(|member| assignment::partitions(member.assignment().unwrap_or_default())) {
         *claimed.entry(topic).or_default() += partitions;
     }
     let is_unclaimed = |(topic, count): &(String, usize)| claimed.get(topic).is_none_or(|claimed| claimed < count);

@@ -20,7 +20,7 @@ test-compose: ## docker-compose.yml for real: kills, second instances, down and 
 	@deploy/compose/test.sh $(ARGS)
 
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
-	cargo build --release -p quadrille --bins
+	cargo build --release -p quadrille -p outbox-relay --bins
 	cargo run --release -q -p quadrille --bin quadrille-accept -- $(ARGS)
 
 lint: ## formatting, clippy, and what may be in the dependency tree

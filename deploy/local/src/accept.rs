@@ -70,6 +70,7 @@ async fn all_points(arguments: &AcceptArgs, binary: &Path, data: &Path, report: 
     shop.stop().await?;
     if arguments.kafka {
         report.point("Kafka stopped", points::kafka_stopped::try_out(binary, data)).await;
+        report.point("topics lost", points::topics_lost::try_out(binary, data)).await;
     }
     Ok(())
 }

@@ -14,13 +14,16 @@ use rdkafka::{
 
 use crate::api::PATIENCE;
 
-const TOPICS: [&str; 5] = ["orders.v1", "stock.v1", "payments.v1", "shipments.v1", "notifications.v1"];
+/// Those that are keyed by order.
+pub(super) const TOPICS: [&str; 5] = ["orders.v1", "stock.v1", "payments.v1", "shipments.v1", "notifications.v1"];
 const METADATA_WITHIN: Duration = Duration::from_secs(10);
 
 /// An event as its headers tell it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub topic: String,
+    pub key: String,
+    pub id: String,
     pub event_type: String,
     pub sequence: u64,
 }
@@ -34,19 +37,7 @@ pub(super) async fn of_key(bootstrap: &str, key: &str, wanted: &[(&str, &str)]) 
 }
 
 fn read(bootstrap: &str, key: &str, wanted: &[(String, String)]) -> anyhow::Result<Vec<Seen>> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", "quadrille-accept")
-        .set("enable.auto.commit", "false")
-        .create()?;
-    let metadata = consumer.fetch_metadata(None, METADATA_WITHIN)?;
-    let mut partitions = TopicPartitionList::new();
-    for topic in metadata.topics().iter().filter(|topic| TOPICS.contains(&topic.name())) {
-        for partition in topic.partitions() {
-            partitions.add_partition_offset(topic.name(), partition.id(), Offset::Beginning)?;
-        }
-    }
-    consumer.assign(&partitions)?;
+    let consumer = from_the_beginning(bootstrap, &TOPICS)?;
     let (mut seen, mut counts, until) = (Vec::new(), BTreeMap::new(), Instant::now() + PATIENCE);
     loop {
         let is_missing = |(topic, name): &&(String, String)| {
@@ -76,17 +67,81 @@ fn read(bootstrap: &str, key: &str, wanted: &[(String, String)]) -> anyhow::Resu
     }
 }
 
+/// Everything that these topics hold, each key's events in the order of their topic.
+pub(super) async fn all(bootstrap: &str, topics: &[&'static str]) -> anyhow::Result<Vec<Seen>> {
+    let (bootstrap, topics) = (bootstrap.to_owned(), topics.to_vec());
+    tokio::task::spawn_blocking(move || read_all(&bootstrap, &topics)).await?
+}
+
+fn read_all(bootstrap: &str, topics: &[&str]) -> anyhow::Result<Vec<Seen>> {
+    let consumer = from_the_beginning(bootstrap, topics)?;
+    let mut open = BTreeMap::new();
+    for place in consumer.assignment()?.elements() {
+        let (first, next) = consumer.fetch_watermarks(place.topic(), place.partition(), METADATA_WITHIN)?;
+        if first < next {
+            open.insert((place.topic().to_owned(), place.partition()), next);
+        }
+    }
+    let (mut seen, until) = (Vec::new(), Instant::now() + PATIENCE);
+    while !open.is_empty() {
+        if Instant::now() >= until {
+            bail!("not read to their ends after {PATIENCE:?}: {open:?}");
+        }
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let message = message?;
+        let place = (message.topic().to_owned(), message.partition());
+        let Some(next) = open.get(&place).copied() else { continue };
+        seen.push(seen_in(&message)?);
+        if message.offset() + 1 >= next {
+            open.remove(&place);
+        }
+    }
+    Ok(seen)
+}
+
+/// Each key's events on a topic are numbered 1, 2, 3, and what comes twice is what it was. Returns how many come twice.
+pub(super) fn must_be_contiguous(events: &[Seen]) -> anyhow::Result<usize> {
+    let (mut told, mut twice) = (BTreeMap::<_, Vec<&str>>::new(), 0);
+    for Seen { topic, key, id, event_type, sequence } in events {
+        let ids = told.entry((topic, key)).or_default();
+        match usize::try_from(*sequence)?.checked_sub(1) {
+            Some(next) if next == ids.len() => ids.push(id),
+            Some(known) if ids.get(known) == Some(&id.as_str()) => twice += 1,
+            _ => bail!("{event_type} {id} of {key} on {topic} has sequence {sequence} after {} others", ids.len()),
+        }
+    }
+    Ok(twice)
+}
+
+fn from_the_beginning(bootstrap: &str, topics: &[&str]) -> anyhow::Result<BaseConsumer> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", "quadrille-accept")
+        .set("enable.auto.commit", "false")
+        .create()?;
+    let metadata = consumer.fetch_metadata(None, METADATA_WITHIN)?;
+    let mut partitions = TopicPartitionList::new();
+    for topic in metadata.topics().iter().filter(|topic| topics.contains(&topic.name())) {
+        for partition in topic.partitions() {
+            partitions.add_partition_offset(topic.name(), partition.id(), Offset::Beginning)?;
+        }
+    }
+    consumer.assign(&partitions)?;
+    Ok(consumer)
+}
+
 fn seen_in(message: &BorrowedMessage<'_>) -> anyhow::Result<Seen> {
     let header = |name: &str| {
         let headers = message.headers()?;
         let found = headers.iter().find(|header| header.key == name)?;
         String::from_utf8(found.value?.to_vec()).ok()
     };
-    if header("ce_specversion").as_deref() != Some("1.0") || header("ce_id").is_none() {
-        bail!("a message on {} is no CloudEvent", message.topic());
-    }
+    let id = header("ce_id").filter(|_| header("ce_specversion").as_deref() == Some("1.0"));
+    let id = id.with_context(|| format!("a message on {} is no CloudEvent", message.topic()))?;
     Ok(Seen {
         topic: message.topic().to_owned(),
+        key: String::from_utf8(message.key().unwrap_or_default().to_vec())?,
+        id,
         event_type: header("ce_type").context("no ce_type")?,
         sequence: header("ce_sequence").context("no ce_sequence")?.parse()?,
     })

@@ -7,6 +7,7 @@ pub(super) mod idempotency;
 pub(super) mod kafka_stopped;
 pub(super) mod killed;
 pub(super) mod last_units;
+pub(super) mod topics_lost;
 pub(super) mod undone;
 
 use anyhow::{Context, bail};

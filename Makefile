@@ -2,19 +2,32 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help tools up test test-compose accept lint fmt docs
+.PHONY: help tools tools-kafka up test test-kafka test-compose accept accept-kafka lint fmt docs
+
+# Tests that start Apache Kafka themselves; the program that has the embedded broker in it.
+kafka-tests = outbox-relay/apache-kafka,quadrille/apache-kafka,quadrille-servers/apache-kafka
+quadrille = $(or $(CARGO_TARGET_DIR),target)/debug/quadrille
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-tools: ## install what is missing: C toolchain, PostgreSQL, a JRE
+tools: ## install what is missing: C toolchain, PostgreSQL
 	@deploy/ensure-tools.sh
+
+tools-kafka: ## the same, and a JRE for Apache Kafka
+	@deploy/ensure-tools.sh kafka
 
 up: tools ## run the whole shop on this machine; Ctrl-C ends it
 	cargo run -- up $(ARGS)
 
-test: tools ## all tests, on a real PostgreSQL and a real Kafka of their own (ARGS='-p order-svc' for one part)
-	cargo run -p quadrille-servers --bin with-servers -- cargo test --no-fail-fast $(if $(ARGS),$(ARGS),--workspace)
+test: tools ## all tests, on a real PostgreSQL and an embedded broker of their own (ARGS='-p order-svc' for one part)
+	cargo build -p quadrille --bin quadrille
+	cargo run -p quadrille-servers --bin with-servers -- --broker $(quadrille) \
+		cargo test --no-fail-fast $(if $(ARGS),$(ARGS),--workspace)
+
+test-kafka: tools-kafka ## the same on Apache Kafka, and what only that can show: outages, TLS, SASL
+	cargo run -p quadrille-servers --bin with-servers -- cargo test --no-fail-fast \
+		$(if $(ARGS),$(ARGS),--workspace --features $(kafka-tests))
 
 test-compose: ## docker-compose.yml for real: kills, second instances, down and up (needs a Docker engine, no registry)
 	@deploy/compose/test.sh $(ARGS)
@@ -22,6 +35,9 @@ test-compose: ## docker-compose.yml for real: kills, second instances, down and 
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
 	cargo build --release -p quadrille -p outbox-relay --bins
 	cargo run --release -q -p quadrille --bin quadrille-accept -- $(ARGS)
+
+accept-kafka: tools-kafka ## the same on Apache Kafka
+	$(MAKE) accept ARGS="--kafka $(ARGS)"
 
 lint: ## formatting, clippy, and what may be in the dependency tree
 	cargo fmt --all --check

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what Quadrille needs beside Rust and is missing: a C toolchain and OpenSSL (librdkafka is built from source), the
-# PostgreSQL server's binaries and a Java runtime 17 or later (Apache Kafka). Does nothing where all is there.
+# PostgreSQL server's binaries and, with the argument `kafka`, a Java runtime 17 or later. Does nothing where all is there.
 set -euo pipefail
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -23,7 +23,7 @@ have cmake || missing+=(cmake)
 { have pkg-config && pkg-config --exists openssl; } || missing+=(openssl)
 # A cluster elsewhere needs no server here.
 [ -n "${DATABASE_URL:-}" ] || have_postgres || missing+=(postgresql)
-[ -n "${KAFKA_BOOTSTRAP_SERVERS:-}" ] || have_java || missing+=(java)
+[ "${1:-}" != kafka ] || [ -n "${KAFKA_BOOTSTRAP_SERVERS:-}" ] || have_java || missing+=(java)
 
 if ! have cargo; then
     echo "Rust is missing: install it from https://rustup.rs, then run this again." >&2
@@ -66,6 +66,6 @@ elif have brew; then
     packages "" cmake "openssl@3 pkgconf" postgresql@17 openjdk@21
     brew install "${WANTED[@]}"
 else
-    echo "Missing: ${missing[*]}. Install a C and C++ toolchain with make, cmake, OpenSSL with its headers, pkg-config, the PostgreSQL server and a Java runtime 17 or later." >&2
+    echo "Missing: ${missing[*]}. Install a C and C++ toolchain with make, cmake, OpenSSL with its headers, pkg-config, the PostgreSQL server and, for Apache Kafka, a Java runtime 17 or later." >&2
     exit 1
 fi

@@ -6,6 +6,9 @@ use std::{
     time::Duration,
 };
 
+#[cfg(not(feature = "apache-kafka"))]
+use quadrille_servers::{Broker, broker};
+#[cfg(feature = "apache-kafka")]
 use quadrille_servers::{Durability, Kafka, kafka};
 use rdkafka::{
     ClientConfig, TopicPartitionList,
@@ -53,12 +56,23 @@ fn topics(bootstrap: &str) -> Vec<(String, usize)> {
     shown.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect()
 }
 
+#[cfg(feature = "apache-kafka")]
+async fn broker_of_our_own(folder: &Path) -> Kafka {
+    let options =
+        kafka::Options { folder: folder.join("kafka"), port: None, durability: Durability::Tests, jars: None };
+    Kafka::start(&options).await.unwrap()
+}
+
+#[cfg(not(feature = "apache-kafka"))]
+async fn broker_of_our_own(folder: &Path) -> Broker {
+    let program = env!("CARGO_BIN_EXE_quadrille").into();
+    Broker::start(&broker::Options { program, log: folder.join("broker.log"), port: None }).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_made_whole_or_not_at_all_and_those_that_are_there_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let wish =
-        kafka::Options { folder: folder.path().join("kafka"), port: None, durability: Durability::Tests, jars: None };
-    let node = Kafka::start(&wish).await.unwrap();
+    let node = broker_of_our_own(folder.path()).await;
     let bootstrap = node.bootstrap();
     make(&bootstrap, NewTopic::new("payments.v1", 2, TopicReplication::Fixed(1))).await;
     let (done, _, said) = quadrille(&bootstrap, &["topics", "create"]).await;

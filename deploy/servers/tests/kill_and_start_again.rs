@@ -1,17 +1,10 @@
-//! Both servers, killed with -9 in the middle of their work and started again on the same data.
+//! PostgreSQL, killed with -9 in the middle of its work and started again on the same data.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail like tests")]
 use std::{os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use nix::sys::signal::Signal;
-use quadrille_servers::{Durability, Kafka, Postgres, kafka, postgres};
-use rdkafka::{
-    ClientConfig, Message,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer},
-    producer::{FutureProducer, FutureRecord},
-};
+use quadrille_servers::{Durability, Postgres, postgres};
 use tokio_postgres::NoTls;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,10 +18,6 @@ fn open_folder() -> tempfile::TempDir {
 
 fn postgres_in(folder: &Path) -> postgres::Options {
     postgres::Options { folder: folder.join("postgres"), port: None, durability: Durability::Real }
-}
-
-fn kafka_in(folder: &Path) -> kafka::Options {
-    kafka::Options { folder: folder.join("kafka"), port: None, durability: Durability::Tests, jars: None }
 }
 
 async fn connect(url: &str) -> tokio_postgres::Client {
@@ -64,52 +53,4 @@ async fn a_postgres_left_over_by_a_killed_run_is_stopped_and_its_data_are_served
     assert!(!left_over.identity().is_alive());
     connect(&second.url("postgres")).await.simple_query("select 1").await.unwrap();
     second.stop(PATIENCE).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn kafka_keeps_topics_and_events_over_a_kill_and_serves_them_again() {
-    let folder = open_folder();
-    let options = kafka_in(folder.path());
-    let mut node = Kafka::start(&options).await.unwrap();
-    make_topic(&node.bootstrap()).await;
-    publish(&node.bootstrap()).await;
-    node.identity().signal(Signal::SIGKILL);
-    node.wait().await.unwrap();
-
-    let again = Kafka::start(&options).await.unwrap();
-    let bootstrap = again.bootstrap();
-    let heard = tokio::task::spawn_blocking(move || first_payload(&bootstrap)).await.unwrap();
-    assert_eq!(heard, b"still here");
-    again.stop(PATIENCE).await.unwrap();
-}
-
-async fn make_topic(bootstrap: &str) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
-    let topic = NewTopic::new("kept.v1", 3, TopicReplication::Fixed(1)).set("retention.ms", "-1");
-    let within = AdminOptions::new().operation_timeout(Some(PATIENCE));
-    admin.create_topics([&topic], &within).await.unwrap().remove(0).unwrap();
-}
-
-async fn publish(bootstrap: &str) {
-    let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
-    let record = FutureRecord::to("kept.v1").key("k").payload("still here");
-    producer.send(record, PATIENCE).await.unwrap();
-}
-
-fn first_payload(bootstrap: &str) -> Vec<u8> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", "kill-and-start-again")
-        .set("auto.offset.reset", "earliest")
-        .create()
-        .unwrap();
-    consumer.subscribe(&["kept.v1"]).unwrap();
-    let until = std::time::Instant::now() + PATIENCE;
-    while std::time::Instant::now() < until {
-        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) {
-            return message.payload().unwrap().to_vec();
-        }
-    }
-    panic!("nothing was heard within {PATIENCE:?}");
 }

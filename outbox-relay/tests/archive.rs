@@ -78,7 +78,7 @@ async fn nothing_is_kept_unless_it_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_rows_are_kept_once_they_are_published_and_not_when_they_are_discarded() {
+async fn on_apache_kafka_parked_rows_are_kept_once_they_are_published_and_not_when_they_are_discarded() {
     let (db, topic) = (used_database().await, topic(&[("max.message.bytes", "20000")]).await);
     let _running = run(keeping(&db, DAY));
     commit(&db, vec![row(&topic, "bad", 1), large(&topic, "bad", 2, 40_000), row(&topic, "bad", 3)]).await;

@@ -15,7 +15,7 @@ use support::{SOON, commit, config, count, first_appearances, read_at, row, topi
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_wait_while_the_broker_is_away_and_are_published_in_order_when_it_is_back() {
+async fn on_apache_kafka_rows_wait_while_the_broker_is_away_and_are_published_in_order_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut options =
         Options { folder: folder.path().join("kafka"), port: None, durability: Durability::Tests, jars: None };
@@ -50,7 +50,7 @@ async fn rows_wait_while_the_broker_is_away_and_are_published_in_order_when_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_sent_again_waits_out_an_outage_and_leaves_nothing_out() {
+async fn on_apache_kafka_what_is_sent_again_waits_out_an_outage_and_leaves_nothing_out() {
     let folder = tempfile::tempdir().unwrap();
     let mut options =
         Options { folder: folder.path().join("kafka"), port: None, durability: Durability::Tests, jars: None };

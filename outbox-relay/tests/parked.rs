@@ -40,7 +40,7 @@ async fn none_parked(db: &TestDb) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_cannot_be_published_parks_only_its_key_and_nothing_overtakes() {
+async fn on_apache_kafka_a_row_that_cannot_be_published_parks_only_its_key_and_nothing_overtakes() {
     let (db, topic) = (used_database().await, topic(SMALL).await);
     let _running = run(&db);
     let traffic = Traffic::start(&db, &topic);
@@ -77,7 +77,7 @@ async fn a_row_that_others_wrote_with_headers_that_are_none_parks_only_its_key()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn discarding_the_refused_row_publishes_those_behind_it_in_order() {
+async fn on_apache_kafka_discarding_the_refused_row_publishes_those_behind_it_in_order() {
     let (db, topic) = (used_database().await, topic(SMALL).await);
     let _running = run(&db);
     commit_one_too_large(&db, &topic).await;
@@ -92,7 +92,7 @@ async fn discarding_the_refused_row_publishes_those_behind_it_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_publishes_the_parked_rows_first_and_one_that_is_refused_again_stays() {
+async fn on_apache_kafka_a_retry_publishes_the_parked_rows_first_and_one_that_is_refused_again_stays() {
     let (db, topic) = (used_database().await, topic(SMALL).await);
     commit_one_too_large(&db, &topic).await;
     let mut relay = Relay::to_kafka(relay_to_tests_kafka(&db));

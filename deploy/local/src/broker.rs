@@ -1,7 +1,15 @@
 //! `quadrille broker`: a broker in memory, which speaks Kafka's protocol. For local runs and tests: it knows no
 //! replication and no security, and forgets everything when it ends.
 
+#[cfg(feature = "embedded-broker")]
+mod exact;
+
 use clap::Args;
+
+#[cfg(feature = "embedded-broker")]
+const NODE: i32 = 1;
+#[cfg(feature = "embedded-broker")]
+const CLUSTER: &str = "quadrille";
 
 /// Where to listen.
 #[derive(Debug, Clone, Copy, Args)]
@@ -28,17 +36,19 @@ pub async fn broker(arguments: BrokerArgs) -> anyhow::Result<()> {
     let stop = service_kit::shutdown::signal()?;
     quadrille_servers::port::claim(Some(arguments.port), "the embedded broker")?;
     let address = Url::parse(&format!("tcp://127.0.0.1:{}", arguments.port)).context("the broker's address")?;
-    let mut broker = Broker::<Controller<StorageContainer>, StorageContainer>::builder()
-        .node_id(1)
-        .cluster_id("quadrille")
-        .incarnation_id(uuid::Uuid::now_v7())
-        .listener(address.clone())
-        .advertised_listener(address)
+    let storage = StorageContainer::builder()
+        .node_id(NODE)
+        .cluster_id(CLUSTER)
+        .advertised_listener(address.clone())
         .storage(Url::parse("memory://quadrille/").context("the broker's storage")?)
         .silent(true)
         .build()
         .await
-        .context("the embedded broker")?;
+        .map(exact::Exact)
+        .context("the embedded broker's storage")?;
+    let groups = Controller::with_storage(storage.clone()).context("the embedded broker's groups")?;
+    let listener = address.clone();
+    let mut broker = Broker::new(NODE, CLUSTER, listener, address, storage, groups, uuid::Uuid::now_v7());
     let served = broker.serve(tokio::time::Instant::now());
     // What it holds is gone with it anyway: nothing to drain.
     stop.run_until_cancelled(served).await.unwrap_or(Ok(())).context("the embedded broker")

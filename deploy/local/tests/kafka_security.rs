@@ -155,7 +155,7 @@ async fn round_trip(variables: &Variables, key: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_right_variables_everything_works_and_what_is_wrong_is_named() {
+async fn on_apache_kafka_with_the_right_variables_everything_works_and_what_is_wrong_is_named() {
     let cluster = Cluster::start().await;
     let (scram, plain, mutual) =
         (cluster.with_password("SCRAM-SHA-512"), cluster.with_password("PLAIN"), cluster.with_certificate());
@@ -214,7 +214,7 @@ async fn a_service_with_a_wrong_password_ends(variables: &Variables) {
 }
 
 #[test]
-fn what_is_not_whole_is_told_before_anything_is_asked() {
+fn on_apache_kafka_what_is_not_whole_is_told_before_anything_is_asked() {
     let said = |variables: &Variables| {
         let output = program(&["topics"], variables).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-#[cfg(not(feature = "apache-kafka"))]
-use quadrille_servers::{Broker, broker};
-#[cfg(feature = "apache-kafka")]
-use quadrille_servers::{Durability, Kafka, kafka};
+use quadrille_servers::{Broker, Durability, Kafka, broker, kafka};
 use rdkafka::{
     ClientConfig, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -20,6 +17,7 @@ use rdkafka::{
 };
 use service_kit::testing::{kafka_bootstrap, unique};
 
+const QUADRILLE: &str = env!("CARGO_BIN_EXE_quadrille");
 const SOON: Duration = Duration::from_secs(20);
 
 async fn quadrille(bootstrap: &str, arguments: &[&str]) -> (bool, String, String) {
@@ -56,47 +54,48 @@ fn topics(bootstrap: &str) -> Vec<(String, usize)> {
     shown.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect()
 }
 
-#[cfg(feature = "apache-kafka")]
-async fn broker_of_our_own(folder: &Path) -> Kafka {
-    let options =
-        kafka::Options { folder: folder.join("kafka"), port: None, durability: Durability::Tests, jars: None };
-    Kafka::start(&options).await.unwrap()
-}
-
-#[cfg(not(feature = "apache-kafka"))]
-async fn broker_of_our_own(folder: &Path) -> Broker {
-    let program = env!("CARGO_BIN_EXE_quadrille").into();
-    Broker::start(&broker::Options { program, log: folder.join("broker.log"), port: None }).await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_made_whole_or_not_at_all_and_those_that_are_there_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let node = broker_of_our_own(folder.path()).await;
-    let bootstrap = node.bootstrap();
-    make(&bootstrap, NewTopic::new("payments.v1", 2, TopicReplication::Fixed(1))).await;
-    let (done, _, said) = quadrille(&bootstrap, &["topics", "create"]).await;
+    let options = broker::Options { program: QUADRILLE.into(), log: folder.path().join("broker.log"), port: None };
+    let broker = Broker::start(&options).await.unwrap();
+    whole_or_not_at_all(&broker.bootstrap()).await;
+    broker.stop(SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_apache_kafka_topics_are_made_whole_or_not_at_all_and_those_that_are_there_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        kafka::Options { folder: folder.path().join("kafka"), port: None, durability: Durability::Tests, jars: None };
+    let node = Kafka::start(&options).await.unwrap();
+    whole_or_not_at_all(&node.bootstrap()).await;
+    node.stop(SOON).await.unwrap();
+}
+
+async fn whole_or_not_at_all(bootstrap: &str) {
+    make(bootstrap, NewTopic::new("payments.v1", 2, TopicReplication::Fixed(1))).await;
+    let (done, _, said) = quadrille(bootstrap, &["topics", "create"]).await;
     assert!(!done && said.contains("topic payments.v1 has 2 partitions instead of 6"), "{said}");
     assert!(said.ends_with("nothing was created or altered\n") && said.lines().count() == 2, "{said}");
-    assert_eq!(topics(&bootstrap), [("payments.v1".to_owned(), 2)]);
+    assert_eq!(topics(bootstrap), [("payments.v1".to_owned(), 2)]);
 
-    admin(&bootstrap).delete_topics(&["payments.v1"], &options()).await.unwrap();
+    admin(bootstrap).delete_topics(&["payments.v1"], &options()).await.unwrap();
     let compacted = NewTopic::new("orders.v1", 6, TopicReplication::Fixed(1)).set("cleanup.policy", "compact");
-    make(&bootstrap, compacted).await;
-    let (done, _, said) = quadrille(&bootstrap, &["topics", "create", "--replication", "2"]).await;
+    make(bootstrap, compacted).await;
+    let (done, _, said) = quadrille(bootstrap, &["topics", "create", "--replication", "2"]).await;
     assert!(
         !done && said.contains("--replication 2 needs as many brokers, and there are 1: nothing was created"),
         "{said}"
     );
-    let (done, told, said) = quadrille(&bootstrap, &["topics", "create"]).await;
+    let (done, told, said) = quadrille(bootstrap, &["topics", "create"]).await;
     assert!(done && told.contains("created payments.v1\n") && !told.contains("orders.v1"), "{told}{said}");
     assert!(said.contains("topic orders.v1 has cleanup.policy=compact instead of delete"), "{said}");
-    assert!(topics(&bootstrap).iter().all(|(_, partitions)| *partitions == 6));
-    assert_eq!(topics(&bootstrap).len(), quadrille::topics::all().len());
+    assert!(topics(bootstrap).iter().all(|(_, partitions)| *partitions == 6));
+    assert_eq!(topics(bootstrap).len(), quadrille::topics::all().len());
 
-    let (done, told, _) = quadrille(&bootstrap, &["topics", "create"]).await;
+    let (done, told, _) = quadrille(bootstrap, &["topics", "create"]).await;
     assert!(done && told == format!("{} topics were there\n", quadrille::topics::all().len()), "{told}");
-    node.stop(SOON).await.unwrap();
 }
 
 /// A topic of two partitions, with three records of `one` and one of `two`.

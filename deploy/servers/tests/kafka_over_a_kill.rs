@@ -20,7 +20,7 @@ fn kafka_in(folder: &Path) -> kafka::Options {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kafka_keeps_topics_and_events_over_a_kill_and_serves_them_again() {
+async fn on_apache_kafka_kafka_keeps_topics_and_events_over_a_kill_and_serves_them_again() {
     let folder = tempfile::tempdir().unwrap();
     let options = kafka_in(folder.path());
     let mut node = Kafka::start(&options).await.unwrap();

@@ -1,6 +1,6 @@
 //! PostgreSQL, killed with -9 in the middle of its work and started again on the same data.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail like tests")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 use std::{os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use nix::sys::signal::Signal;

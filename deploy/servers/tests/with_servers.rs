@@ -44,7 +44,7 @@ fn ended(mut child: Child) -> std::process::ExitStatus {
 }
 
 #[test]
-fn the_command_finds_both_servers_its_exit_code_is_handed_on_and_nothing_is_left() {
+fn on_apache_kafka_the_command_finds_both_servers_its_exit_code_is_handed_on_and_nothing_is_left() {
     let folder = open_folder();
     let check =
         r#"case "$TEST_DATABASE_URL $TEST_KAFKA_BOOTSTRAP" in postgres://*@127.0.0.1:*/*\ 127.0.0.1:*) exit 7;; esac"#;
@@ -54,7 +54,7 @@ fn the_command_finds_both_servers_its_exit_code_is_handed_on_and_nothing_is_left
 }
 
 #[test]
-fn kept_servers_are_named_in_the_file_until_a_signal_ends_them() {
+fn on_apache_kafka_kept_servers_are_named_in_the_file_until_a_signal_ends_them() {
     let folder = open_folder();
     let file = tempfile::tempdir().unwrap();
     let file = file.path().join("test.env");

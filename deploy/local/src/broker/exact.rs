@@ -1,0 +1,110 @@
+//! The store of the embedded broker, with offsets as Kafka tells them.
+//!
+//! Asked for a partition's end, tansu-storage 0.6 answers where its last batch begins: lags would be too small, and a
+//! reader that stops at the end would leave the last batch out. The store itself knows better (`offset_stage`).
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use tansu_sans_io::{
+    ConfigResource, ErrorCode, IsolationLevel, ListOffset, ScramMechanism, create_topics_request::CreatableTopic,
+    delete_groups_response::DeletableGroupResult, delete_records_request::DeleteRecordsTopic,
+    delete_records_response::DeleteRecordsTopicResult, describe_cluster_response::DescribeClusterBroker,
+    describe_configs_response::DescribeConfigsResult,
+    describe_topic_partitions_response::DescribeTopicPartitionsResponseTopic,
+    incremental_alter_configs_request::AlterConfigsResource,
+    incremental_alter_configs_response::AlterConfigsResourceResponse, list_groups_response::ListedGroup,
+    record::deflated, txn_offset_commit_response::TxnOffsetCommitResponseTopic,
+};
+use tansu_storage::{
+    BrokerRegistrationRequest, GroupDetail, ListOffsetResponse, MetadataResponse, NamedGroupDetail,
+    OffsetCommitRequest, OffsetStage, ProducerIdResponse, Result, ScramCredential, Storage, StorageContainer, TopicId,
+    Topition, TxnAddPartitionsRequest, TxnAddPartitionsResponse, TxnOffsetCommitRequest, UpdateError, Version,
+};
+use url::Url;
+use uuid::Uuid;
+
+/// The store beneath, corrected.
+#[derive(Clone, Debug)]
+pub(super) struct Exact(pub StorageContainer);
+
+/// All but `list_offsets` is passed on.
+macro_rules! pass_on {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Storage for Exact {
+            async fn list_offsets(
+                &self,
+                isolation: IsolationLevel,
+                asked: &[(Topition, ListOffset)],
+            ) -> Result<Vec<(Topition, ListOffsetResponse)>> {
+                self.exact_offsets(isolation, asked).await
+            }
+
+            $(async fn $name(&self, $($argument: $type),*) -> $answer {
+                self.0.$name($($argument),*).await
+            })*
+        }
+    };
+}
+
+pass_on! {
+    register_broker(broker_registration: BrokerRegistrationRequest) -> Result<()>;
+    create_topic(topic: CreatableTopic, validate_only: bool) -> Result<Uuid>;
+    incremental_alter_resource(resource: AlterConfigsResource) -> Result<AlterConfigsResourceResponse>;
+    delete_records(topics: &[DeleteRecordsTopic]) -> Result<Vec<DeleteRecordsTopicResult>>;
+    delete_topic(topic: &TopicId) -> Result<ErrorCode>;
+    brokers() -> Result<Vec<DescribeClusterBroker>>;
+    produce(transaction_id: Option<&str>, topition: &Topition, batch: deflated::Batch) -> Result<i64>;
+    fetch(topition: &Topition, offset: i64, min_bytes: u32, max_bytes: u32, isolation: IsolationLevel) -> Result<Vec<deflated::Batch>>;
+    offset_stage(topition: &Topition) -> Result<OffsetStage>;
+    offset_commit(group_id: &str, retention_time_ms: Option<Duration>, offsets: &[(Topition, OffsetCommitRequest)]) -> Result<Vec<(Topition, ErrorCode)>>;
+    offset_fetch(group_id: Option<&str>, topics: &[Topition], require_stable: Option<bool>) -> Result<BTreeMap<Topition, i64>>;
+    committed_offset_topitions(group_id: &str) -> Result<BTreeMap<Topition, i64>>;
+    metadata(topics: Option<&[TopicId]>) -> Result<MetadataResponse>;
+    upsert_user_scram_credential(user: &str, mechanism: ScramMechanism, credential: ScramCredential) -> Result<()>;
+    delete_user_scram_credential(user: &str, mechanism: ScramMechanism) -> Result<()>;
+    user_scram_credential(user: &str, mechanism: ScramMechanism) -> Result<Option<ScramCredential>>;
+    describe_config(name: &str, resource: ConfigResource, keys: Option<&[String]>) -> Result<DescribeConfigsResult>;
+    list_groups(states_filter: Option<&[String]>) -> Result<Vec<ListedGroup>>;
+    delete_groups(group_ids: Option<&[String]>) -> Result<Vec<DeletableGroupResult>>;
+    describe_groups(group_ids: Option<&[String]>, include_authorized_operations: bool) -> Result<Vec<NamedGroupDetail>>;
+    describe_topic_partitions(topics: Option<&[TopicId]>, partition_limit: i32, cursor: Option<Topition>) -> Result<Vec<DescribeTopicPartitionsResponseTopic>>;
+    update_group(group_id: &str, detail: GroupDetail, version: Option<Version>) -> Result<Version, UpdateError<GroupDetail>>;
+    init_producer(transaction_id: Option<&str>, transaction_timeout_ms: i32, producer_id: Option<i64>, producer_epoch: Option<i16>) -> Result<ProducerIdResponse>;
+    txn_add_offsets(transaction_id: &str, producer_id: i64, producer_epoch: i16, group_id: &str) -> Result<ErrorCode>;
+    txn_add_partitions(partitions: TxnAddPartitionsRequest) -> Result<TxnAddPartitionsResponse>;
+    txn_offset_commit(offsets: TxnOffsetCommitRequest) -> Result<Vec<TxnOffsetCommitResponseTopic>>;
+    txn_end(transaction_id: &str, producer_id: i64, producer_epoch: i16, committed: bool) -> Result<ErrorCode>;
+    maintain(now: SystemTime) -> Result<()>;
+    cluster_id() -> Result<String>;
+    node() -> Result<i32>;
+    advertised_listener() -> Result<Url>;
+    ping() -> Result<()>;
+}
+
+impl Exact {
+    async fn exact_offsets(
+        &self,
+        isolation: IsolationLevel,
+        asked: &[(Topition, ListOffset)],
+    ) -> Result<Vec<(Topition, ListOffsetResponse)>> {
+        let mut answers = self.0.list_offsets(isolation, asked).await?;
+        for (at, answer) in &mut answers {
+            let Some((_, question)) = asked.iter().find(|(topition, _)| topition == at) else { continue };
+            if answer.error_code != ErrorCode::None || matches!(question, ListOffset::Timestamp(_)) {
+                continue;
+            }
+            let stage = self.0.offset_stage(at).await?;
+            answer.offset = Some(match (question, isolation) {
+                (ListOffset::Earliest, _) => stage.log_start(),
+                (_, IsolationLevel::ReadCommitted) => stage.last_stable(),
+                _ => stage.high_watermark(),
+            });
+        }
+        Ok(answers)
+    }
+}

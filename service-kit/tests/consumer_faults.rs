@@ -95,7 +95,7 @@ async fn a_database_that_ends_every_session_loses_and_repeats_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn full_lanes_pause_their_partitions_and_go_on_in_order() {
     let (db, topic, group, producer) = (database().await, topic(2).await, unique("g"), Producer::new());
-    let said: Vec<_> = (0..200).map(|n| n.to_string()).collect();
+    let said: Vec<_> = (0..80).map(|n| n.to_string()).collect();
     for what in &said {
         tokio::join!(producer.say(&topic, "k", what), producer.say(&topic, "l", what));
     }
@@ -147,7 +147,7 @@ async fn brokers_are_known_to_answer_while_the_database_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_static_member_that_comes_back_finds_its_partitions() {
+async fn on_apache_kafka_a_static_member_that_comes_back_finds_its_partitions() {
     let (db, topic, group, producer) = (database().await, topic(2).await, unique("g"), Producer::new());
     let start = || {
         let mut named = config(&group);
@@ -182,7 +182,7 @@ async fn take_the_place_of(group: &str, topic: &str) -> Option<RDKafkaErrorCode>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_static_member_that_is_replaced_joins_anew_and_ends_when_it_happens_again() {
+async fn on_apache_kafka_a_static_member_that_is_replaced_joins_anew_and_ends_when_it_happens_again() {
     let (db, topic, group, producer) = (database().await, topic(2).await, unique("g"), Producer::new());
     let mut named = config(&group);
     named.group_instance_id = Some(group.clone());

@@ -70,7 +70,7 @@ fn named(group: &str) -> ConsumerConfig {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_made_anew_is_read_from_its_beginning_though_it_is_longer_than_the_old_one() {
+async fn on_apache_kafka_a_topic_that_is_made_anew_is_read_from_its_beginning_though_it_is_longer_than_the_old_one() {
     let (db, group, mut story) = (database().await, unique("g"), Story::new().await);
     let heard_here = vec![Subscription::inbox(&story.topic)];
     let member = Member::start_as(&db.pool, named(&group), heard_here, Arc::new(Notebook::default()));
@@ -87,7 +87,7 @@ async fn a_topic_that_is_made_anew_is_read_from_its_beginning_though_it_is_longe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_lane_is_no_reason_to_go_on_where_the_old_topic_ended() {
+async fn on_apache_kafka_a_full_lane_is_no_reason_to_go_on_where_the_old_topic_ended() {
     let (db, group, mut story) = (database().await, unique("g"), Story::new().await);
     let (notebook, mut small) = (Arc::new(Notebook::default()), named(&group));
     (small.lane_records, small.batch_records) = (8, 4);
@@ -109,7 +109,7 @@ async fn a_full_lane_is_no_reason_to_go_on_where_the_old_topic_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_topics_lose_and_repeat_nothing_when_one_is_made_anew() {
+async fn on_apache_kafka_other_topics_lose_and_repeat_nothing_when_one_is_made_anew() {
     let (db, group, mut story, other) = (database().await, unique("g"), Story::new().await, topic(1).await);
     let heard_here = vec![Subscription::inbox(&story.topic), Subscription::inbox(&other)];
     let member = Member::start_as(&db.pool, named(&group), heard_here, Arc::new(Notebook::default()));
@@ -131,14 +131,14 @@ async fn other_topics_lose_and_repeat_nothing_when_one_is_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_made_while_a_static_member_is_away_is_heard_when_it_is_back() {
+async fn on_apache_kafka_a_topic_that_is_made_while_a_static_member_is_away_is_heard_when_it_is_back() {
     let (db, group, known, new) = (database().await, unique("g"), topic(1).await, unique("t"));
     let heard_here = vec![Subscription::inbox(&known), Subscription::inbox(&new)];
     must_hear_all_after(&db, &group, heard_here, [&known, &new], async || make_topic(&new, 3).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_that_are_made_while_a_static_member_is_away_are_heard_when_it_is_back() {
+async fn on_apache_kafka_partitions_that_are_made_while_a_static_member_is_away_are_heard_when_it_is_back() {
     let (db, group, topic) = (database().await, unique("g"), topic(1).await);
     let heard_here = vec![Subscription::inbox(&topic)];
     must_hear_all_after(&db, &group, heard_here, [&topic, &topic], async || more_partitions(&topic, 3).await).await;

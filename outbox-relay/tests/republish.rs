@@ -135,7 +135,7 @@ async fn on_apache_kafka_while_a_relay_leads_nothing_is_sent_and_it_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_it_sends_no_relay_leads_and_afterwards_one_does() {
+async fn on_apache_kafka_while_it_sends_no_relay_leads_and_afterwards_one_does() {
     let topic = topic(&[]).await;
     let db = published(&topic, 0..3_000).await;
     let slow = RelayConfig { batch: TINY, in_flight: TINY, ..keeping(&db) };

@@ -58,7 +58,7 @@ async fn refused(conn: &mut AsyncPgConnection, statement: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_with_what_is_granted_publishes_parks_retries_and_discards_in_one_session() {
+async fn on_apache_kafka_a_role_with_what_is_granted_publishes_parks_retries_and_discards_in_one_session() {
     let (db, topic) = (used_database().await, topic(&[("max.message.bytes", "20000")]).await);
     let (role, url) = new_role(&db).await;
     grant(&mut *db.conn().await, &role).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_role_with_what_is_granted_publishes_parks_retries_and_discards_in_one
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_with_what_is_granted_keeps_what_it_publishes_and_lets_what_is_over_go() {
+async fn on_apache_kafka_a_role_with_what_is_granted_keeps_what_it_publishes_and_lets_what_is_over_go() {
     let (db, topic) = (used_database().await, topic(&[]).await);
     let old = "create table old partition of outbox_archive for values from ('2020-01-01') to ('2020-01-02')";
     db.conn().await.batch_execute(old).await.unwrap();

@@ -92,7 +92,7 @@ async fn a_missing_variable_ends_the_worker_at_once_with_its_name_and_an_example
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_rows_are_listed_and_one_that_is_discarded_lets_the_others_go_on() {
+async fn on_apache_kafka_parked_rows_are_listed_and_one_that_is_discarded_lets_the_others_go_on() {
     let (db, topic) = (used_database().await, topic(&[("max.message.bytes", "20000")]).await);
     commit(&db, vec![large(&topic, "bad", 1, 40_000), row(&topic, "bad", 2)]).await;
     let (stop, worker) = (CancellationToken::new(), Worker::build(&config(&db.url)).unwrap());

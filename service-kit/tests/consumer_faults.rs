@@ -95,7 +95,7 @@ async fn a_database_that_ends_every_session_loses_and_repeats_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn full_lanes_pause_their_partitions_and_go_on_in_order() {
     let (db, topic, group, producer) = (database().await, topic(2).await, unique("g"), Producer::new());
-    let said: Vec<_> = (0..80).map(|n| n.to_string()).collect();
+    let said: Vec<_> = (0..200).map(|n| n.to_string()).collect();
     for what in &said {
         tokio::join!(producer.say(&topic, "k", what), producer.say(&topic, "l", what));
     }

@@ -44,7 +44,7 @@ pub async fn broker(arguments: BrokerArgs) -> anyhow::Result<()> {
         .silent(true)
         .build()
         .await
-        .map(exact::Exact)
+        .map(exact::Exact::new)
         .context("the embedded broker's storage")?;
     let groups = Controller::with_storage(storage.clone()).context("the embedded broker's groups")?;
     let listener = address.clone();

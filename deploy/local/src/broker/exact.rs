@@ -1,10 +1,15 @@
-//! The store of the embedded broker, with offsets as Kafka tells them.
+//! The store of the embedded broker, with offsets as Kafka has them. Two things are otherwise in tansu-storage 0.6:
 //!
-//! Asked for a partition's end, tansu-storage 0.6 answers where its last batch begins: lags would be too small, and a
-//! reader that stops at the end would leave the last batch out. The store itself knows better (`offset_stage`).
+//! Asked for a partition's end, it answers where its last batch begins: lags would be too small, and a reader that stops at
+//! the end would leave the last batch out. The store itself knows better (`offset_stage`).
+//!
+//! Asked for records from the middle of a batch on, it leaves that batch out: a consumer that was paused, or comes back to
+//! what it had committed, would never see the batch's other records. Kafka sends the whole batch, and clients skip what they
+//! didn't ask for. So it is asked from the batch's beginning on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -29,9 +34,13 @@ use uuid::Uuid;
 
 /// The store beneath, corrected.
 #[derive(Clone, Debug)]
-pub(super) struct Exact(pub StorageContainer);
+pub(super) struct Exact {
+    store: StorageContainer,
+    /// Where the batches of each partition begin.
+    beginnings: Arc<Mutex<BTreeMap<Topition, BTreeSet<i64>>>>,
+}
 
-/// All but `list_offsets` is passed on.
+/// What isn't put right below is passed on.
 macro_rules! pass_on {
     ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
@@ -44,8 +53,36 @@ macro_rules! pass_on {
                 self.exact_offsets(isolation, asked).await
             }
 
+            async fn produce(
+                &self,
+                transaction: Option<&str>,
+                to: &Topition,
+                batch: deflated::Batch,
+            ) -> Result<i64> {
+                let beginning = self.store.produce(transaction, to, batch).await?;
+                self.begins(to, beginning);
+                Ok(beginning)
+            }
+
+            async fn fetch(
+                &self,
+                of: &Topition,
+                offset: i64,
+                min_bytes: u32,
+                max_bytes: u32,
+                isolation: IsolationLevel,
+            ) -> Result<Vec<deflated::Batch>> {
+                self.store.fetch(of, self.beginning_of(of, offset), min_bytes, max_bytes, isolation).await
+            }
+
+            async fn delete_topic(&self, topic: &TopicId) -> Result<ErrorCode> {
+                let code = self.store.delete_topic(topic).await?;
+                self.forget(topic);
+                Ok(code)
+            }
+
             $(async fn $name(&self, $($argument: $type),*) -> $answer {
-                self.0.$name($($argument),*).await
+                self.store.$name($($argument),*).await
             })*
         }
     };
@@ -56,10 +93,7 @@ pass_on! {
     create_topic(topic: CreatableTopic, validate_only: bool) -> Result<Uuid>;
     incremental_alter_resource(resource: AlterConfigsResource) -> Result<AlterConfigsResourceResponse>;
     delete_records(topics: &[DeleteRecordsTopic]) -> Result<Vec<DeleteRecordsTopicResult>>;
-    delete_topic(topic: &TopicId) -> Result<ErrorCode>;
     brokers() -> Result<Vec<DescribeClusterBroker>>;
-    produce(transaction_id: Option<&str>, topition: &Topition, batch: deflated::Batch) -> Result<i64>;
-    fetch(topition: &Topition, offset: i64, min_bytes: u32, max_bytes: u32, isolation: IsolationLevel) -> Result<Vec<deflated::Batch>>;
     offset_stage(topition: &Topition) -> Result<OffsetStage>;
     offset_commit(group_id: &str, retention_time_ms: Option<Duration>, offsets: &[(Topition, OffsetCommitRequest)]) -> Result<Vec<(Topition, ErrorCode)>>;
     offset_fetch(group_id: Option<&str>, topics: &[Topition], require_stable: Option<bool>) -> Result<BTreeMap<Topition, i64>>;
@@ -87,18 +121,42 @@ pass_on! {
 }
 
 impl Exact {
+    /// A store that is empty.
+    pub fn new(store: StorageContainer) -> Self {
+        Self { store, beginnings: Arc::default() }
+    }
+
+    fn begins(&self, partition: &Topition, beginning: i64) {
+        let mut all = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(partition.clone()).or_default().insert(beginning);
+    }
+
+    /// Where the batch begins that has this offset.
+    fn beginning_of(&self, partition: &Topition, offset: i64) -> i64 {
+        let all = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = all.get(partition).and_then(|of_it| of_it.range(..=offset).next_back());
+        of_it.copied().unwrap_or(offset)
+    }
+
+    fn forget(&self, topic: &TopicId) {
+        if let TopicId::Name(name) = topic {
+            let mut all = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|partition, _| partition.topic() != name);
+        }
+    }
+
     async fn exact_offsets(
         &self,
         isolation: IsolationLevel,
         asked: &[(Topition, ListOffset)],
     ) -> Result<Vec<(Topition, ListOffsetResponse)>> {
-        let mut answers = self.0.list_offsets(isolation, asked).await?;
+        let mut answers = self.store.list_offsets(isolation, asked).await?;
         for (at, answer) in &mut answers {
             let Some((_, question)) = asked.iter().find(|(topition, _)| topition == at) else { continue };
             if answer.error_code != ErrorCode::None || matches!(question, ListOffset::Timestamp(_)) {
                 continue;
             }
-            let stage = self.0.offset_stage(at).await?;
+            let stage = self.store.offset_stage(at).await?;
             answer.offset = Some(match (question, isolation) {
                 (ListOffset::Earliest, _) => stage.log_start(),
                 (_, IsolationLevel::ReadCommitted) => stage.last_stable(),

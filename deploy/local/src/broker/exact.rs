@@ -8,7 +8,7 @@
 //! didn't ask for. So it is asked from the batch's beginning on.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -36,8 +36,8 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub(super) struct Exact {
     store: StorageContainer,
-    /// Where the batches of each partition begin.
-    beginnings: Arc<Mutex<BTreeMap<Topition, BTreeSet<i64>>>>,
+    /// The first and the last offset of each batch of each partition.
+    batches: Arc<Mutex<BTreeMap<Topition, BTreeMap<i64, i64>>>>,
 }
 
 /// What isn't put right below is passed on.
@@ -59,9 +59,10 @@ macro_rules! pass_on {
                 to: &Topition,
                 batch: deflated::Batch,
             ) -> Result<i64> {
-                let beginning = self.store.produce(transaction, to, batch).await?;
-                self.begins(to, beginning);
-                Ok(beginning)
+                let more = i64::from(batch.last_offset_delta);
+                let first = self.store.produce(transaction, to, batch).await?;
+                self.note(to, first, first + more);
+                Ok(first)
             }
 
             async fn fetch(
@@ -123,24 +124,24 @@ pass_on! {
 impl Exact {
     /// A store that is empty.
     pub fn new(store: StorageContainer) -> Self {
-        Self { store, beginnings: Arc::default() }
+        Self { store, batches: Arc::default() }
     }
 
-    fn begins(&self, partition: &Topition, beginning: i64) {
-        let mut all = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(partition.clone()).or_default().insert(beginning);
+    fn note(&self, partition: &Topition, first: i64, last: i64) {
+        let mut all = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(partition.clone()).or_default().insert(first, last);
     }
 
-    /// Where the batch begins that has this offset.
+    /// Where the batch begins that has this offset; the offset itself, where none has it yet.
     fn beginning_of(&self, partition: &Topition, offset: i64) -> i64 {
-        let all = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_it = all.get(partition).and_then(|of_it| of_it.range(..=offset).next_back());
-        of_it.copied().unwrap_or(offset)
+        let all = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = all.get(partition).and_then(|of_it| of_it.range(..=offset).next_back());
+        before.filter(|(_, last)| **last >= offset).map_or(offset, |(first, _)| *first)
     }
 
     fn forget(&self, topic: &TopicId) {
         if let TopicId::Name(name) = topic {
-            let mut all = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|partition, _| partition.topic() != name);
         }
     }

@@ -93,7 +93,7 @@ async fn on_apache_kafka_a_role_with_what_is_granted_publishes_parks_retries_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_apache_kafka_a_role_with_what_is_granted_keeps_what_it_publishes_and_lets_what_is_over_go() {
+async fn a_role_with_what_is_granted_keeps_what_it_publishes_and_lets_what_is_over_go() {
     let (db, topic) = (used_database().await, topic(&[]).await);
     let old = "create table old partition of outbox_archive for values from ('2020-01-01') to ('2020-01-02')";
     db.conn().await.batch_execute(old).await.unwrap();

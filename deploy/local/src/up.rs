@@ -140,7 +140,7 @@ impl Run<'_> {
     async fn services(&mut self, over: &CancellationToken) -> anyhow::Result<()> {
         let Some(prepared) = over.run_until_cancelled(prepare(self.plan)).await else { return Ok(()) };
         prepared?;
-        if self.servers.forget() {
+        if self.servers.keeps_no_events() {
             let began = Instant::now();
             let sent = rebuild::topics(self.plan, over).await?;
             if sent > 0 {
@@ -193,7 +193,7 @@ impl Run<'_> {
     /// A shop without products is still worth looking at.
     async fn fill_the_catalogue(&self, until_heard: bool) -> anyhow::Result<()> {
         let url = |service| Url::parse(&self.plan.url(service));
-        if self.servers.forget()
+        if self.servers.keeps_no_events()
             && let Err(error) = rebuild::catalogue(self.plan).await
         {
             tracing::error!("the catalogue could not be announced again: {error:#}");

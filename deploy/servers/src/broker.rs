@@ -8,18 +8,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use nix::sys::signal::Signal;
-use tokio::{
-    process::Command,
-    time::{Instant, sleep},
-};
+use tokio::process::Command;
 
 use crate::{
     kafka, port,
     process::{Identity, ServerProcess, rotate_log},
 };
 
+const NAME: &str = "the embedded broker";
 /// It has nothing to recover; a debug build on a busy machine still needs a moment.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -47,7 +45,7 @@ impl Broker {
     /// # Errors
     /// For a taken port, and with the last lines of the log when it doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
-        let port = port::claim(options.port, "the embedded broker")?;
+        let port = port::claim(options.port, NAME)?;
         if let Some(folder) = options.log.parent() {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.with_context(|| format!("making {}", folder.display()))?;
@@ -55,9 +53,10 @@ impl Broker {
         rotate_log(&options.log)?;
         let mut command = Command::new(&options.program);
         command.args(["broker", "--port", &port.to_string()]);
-        let process = ServerProcess::spawn("the embedded broker", command, &options.log)?;
+        let process = ServerProcess::spawn(NAME, command, &options.log)?;
         let mut broker = Self { process, port };
-        broker.ready().await?;
+        let bootstrap = broker.bootstrap();
+        kafka::must_answer(&mut broker.process, &bootstrap, NAME, READY_WITHIN).await?;
         Ok(broker)
     }
 
@@ -84,18 +83,5 @@ impl Broker {
     /// Ends it in order, after `patience` the hard way.
     pub async fn stop(self, patience: Duration) -> anyhow::Result<()> {
         self.process.stop(Signal::SIGTERM, patience, Signal::SIGKILL).await
-    }
-
-    async fn ready(&mut self) -> anyhow::Result<()> {
-        let until = Instant::now() + READY_WITHIN;
-        loop {
-            self.process.must_live()?;
-            let Err(error) = kafka::answers(&self.bootstrap(), Duration::from_secs(2)).await else { return Ok(()) };
-            if Instant::now() >= until {
-                let words = self.process.last_words();
-                bail!("the embedded broker didn't answer within {READY_WITHIN:?} ({error:#}){words}");
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
     }
 }

@@ -104,7 +104,7 @@ impl Kafka {
         let process = ServerProcess::spawn("Apache Kafka", command, &log)?;
         fs::write(pid_file(&folder), process.identity().pid.to_string())?;
         let mut node = Self { process, port, secured: secured.map(|(_, ports)| ports) };
-        node.ready().await?;
+        must_answer(&mut node.process, &format!("127.0.0.1:{port}"), "Kafka", READY_WITHIN).await?;
         Ok(node)
     }
 
@@ -142,17 +142,26 @@ impl Kafka {
     pub async fn stop(self, patience: Duration) -> anyhow::Result<()> {
         self.process.stop(Signal::SIGTERM, patience, Signal::SIGKILL).await
     }
+}
 
-    async fn ready(&mut self) -> anyhow::Result<()> {
-        let until = Instant::now() + READY_WITHIN;
-        loop {
-            self.process.must_live()?;
-            let Err(error) = answers(&self.bootstrap(), Duration::from_secs(2)).await else { return Ok(()) };
-            if Instant::now() >= until {
-                bail!("Kafka didn't answer within {READY_WITHIN:?} ({error:#}){}", self.process.last_words());
-            }
-            sleep(Duration::from_millis(100)).await;
+/// Waits until a broker that was just started answers.
+///
+/// # Errors
+/// It ends, or doesn't answer in time: with the last lines of its log.
+pub(crate) async fn must_answer(
+    process: &mut ServerProcess,
+    bootstrap: &str,
+    who: &str,
+    within: Duration,
+) -> anyhow::Result<()> {
+    let until = Instant::now() + within;
+    loop {
+        process.must_live()?;
+        let Err(error) = answers(bootstrap, Duration::from_secs(2)).await else { return Ok(()) };
+        if Instant::now() >= until {
+            bail!("{who} didn't answer within {within:?} ({error:#}){}", process.last_words());
         }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The store of the embedded broker, with offsets as Kafka has them. Two things are otherwise in tansu-storage 0.6:
+//! The store of the embedded broker, with answers as Kafka gives them. Three things are otherwise in tansu-storage 0.6:
 //!
 //! Asked for a partition's end, it answers where its last batch begins: lags would be too small, and a reader that stops at
 //! the end would leave the last batch out. The store itself knows better (`offset_stage`).
@@ -6,6 +6,8 @@
 //! Asked for records from the middle of a batch on, it leaves that batch out: a consumer that was paused, or comes back to
 //! what it had committed, would never see the batch's other records. Kafka sends the whole batch, and clients skip what they
 //! didn't ask for. So it is asked from the batch's beginning on.
+//!
+//! Asked for a topic's settings, it leaves out those that have their default.
 
 use std::{
     collections::BTreeMap,
@@ -15,14 +17,19 @@ use std::{
 
 use async_trait::async_trait;
 use tansu_sans_io::{
-    ConfigResource, ErrorCode, IsolationLevel, ListOffset, ScramMechanism, create_topics_request::CreatableTopic,
-    delete_groups_response::DeletableGroupResult, delete_records_request::DeleteRecordsTopic,
-    delete_records_response::DeleteRecordsTopicResult, describe_cluster_response::DescribeClusterBroker,
-    describe_configs_response::DescribeConfigsResult,
+    ConfigResource, ConfigSource, ConfigType, ErrorCode, IsolationLevel, ListOffset, ScramMechanism,
+    create_topics_request::CreatableTopic,
+    delete_groups_response::DeletableGroupResult,
+    delete_records_request::DeleteRecordsTopic,
+    delete_records_response::DeleteRecordsTopicResult,
+    describe_cluster_response::DescribeClusterBroker,
+    describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult},
     describe_topic_partitions_response::DescribeTopicPartitionsResponseTopic,
     incremental_alter_configs_request::AlterConfigsResource,
-    incremental_alter_configs_response::AlterConfigsResourceResponse, list_groups_response::ListedGroup,
-    record::deflated, txn_offset_commit_response::TxnOffsetCommitResponseTopic,
+    incremental_alter_configs_response::AlterConfigsResourceResponse,
+    list_groups_response::ListedGroup,
+    record::deflated,
+    txn_offset_commit_response::TxnOffsetCommitResponseTopic,
 };
 use tansu_storage::{
     BrokerRegistrationRequest, GroupDetail, ListOffsetResponse, MetadataResponse, NamedGroupDetail,
@@ -31,6 +38,8 @@ use tansu_storage::{
 };
 use url::Url;
 use uuid::Uuid;
+
+const CLEANUP_POLICY: &str = "cleanup.policy";
 
 /// The store beneath, corrected.
 #[derive(Clone, Debug)]
@@ -76,6 +85,19 @@ macro_rules! pass_on {
                 self.store.fetch(of, self.beginning_of(of, offset), min_bytes, max_bytes, isolation).await
             }
 
+            async fn describe_config(
+                &self,
+                name: &str,
+                resource: ConfigResource,
+                keys: Option<&[String]>,
+            ) -> Result<DescribeConfigsResult> {
+                let told = self.store.describe_config(name, resource, keys).await?;
+                match resource {
+                    ConfigResource::Topic => self.with_cleanup_policy(name, told).await,
+                    _ => Ok(told),
+                }
+            }
+
             async fn delete_topic(&self, topic: &TopicId) -> Result<ErrorCode> {
                 let code = self.store.delete_topic(topic).await?;
                 self.forget(topic);
@@ -103,7 +125,6 @@ pass_on! {
     upsert_user_scram_credential(user: &str, mechanism: ScramMechanism, credential: ScramCredential) -> Result<()>;
     delete_user_scram_credential(user: &str, mechanism: ScramMechanism) -> Result<()>;
     user_scram_credential(user: &str, mechanism: ScramMechanism) -> Result<Option<ScramCredential>>;
-    describe_config(name: &str, resource: ConfigResource, keys: Option<&[String]>) -> Result<DescribeConfigsResult>;
     list_groups(states_filter: Option<&[String]>) -> Result<Vec<ListedGroup>>;
     delete_groups(group_ids: Option<&[String]>) -> Result<Vec<DeletableGroupResult>>;
     describe_groups(group_ids: Option<&[String]>, include_authorized_operations: bool) -> Result<Vec<NamedGroupDetail>>;
@@ -125,6 +146,28 @@ impl Exact {
     /// A store that is empty.
     pub fn new(store: StorageContainer) -> Self {
         Self { store, batches: Arc::default() }
+    }
+
+    /// The one default that somebody asks for: whether a topic is compacted.
+    async fn with_cleanup_policy(&self, topic: &str, told: DescribeConfigsResult) -> Result<DescribeConfigsResult> {
+        let mut settings = told.configs.clone().unwrap_or_default();
+        if settings.iter().any(|setting| setting.name == CLEANUP_POLICY) {
+            return Ok(told);
+        }
+        let asked = [TopicId::Name(topic.to_owned())];
+        let found = self.store.describe_topic_partitions(Some(&asked), 1, None).await?;
+        if !found.iter().any(|topic| topic.error_code == i16::from(ErrorCode::None)) {
+            return Ok(told);
+        }
+        settings.push(
+            DescribeConfigsResourceResult::default()
+                .name(CLEANUP_POLICY.to_owned())
+                .value(Some("delete".to_owned()))
+                .config_source(Some(ConfigSource::DefaultConfig.into()))
+                .synonyms(Some(Vec::new()))
+                .config_type(Some(ConfigType::List.into())),
+        );
+        Ok(told.configs(Some(settings)))
     }
 
     fn note(&self, partition: &Topition, first: i64, last: i64) {

@@ -88,7 +88,7 @@ impl Servers {
     }
 
     /// Whether the broker is the embedded one, which keeps nothing.
-    pub fn forget(&self) -> bool {
+    pub fn keeps_no_events(&self) -> bool {
         self.embedded.is_some()
     }
 

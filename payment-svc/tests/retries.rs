@@ -4,14 +4,13 @@
 mod shop;
 
 use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use payment_svc::{
-    commands::{self, RETRY},
+    commands,
     domain::{Answer, State},
     gateway::PaymentGateway,
-    retries::Retries,
 };
-use service_kit::{outside::OutsideCalls, timers::Timers};
+use service_kit::outside::OutsideCalls;
 use shop::{Order, Shop, gateways::that_agrees};
 
 #[derive(QueryableByName)]
@@ -38,18 +37,6 @@ async fn due<G: PaymentGateway>(shop: &Shop<G>) -> Vec<(String, i64)> {
     rows.into_iter().map(|row| (row.key, row.seconds.round() as i64)).collect()
 }
 
-async fn fire<G: PaymentGateway>(shop: &Shop<G>, order: &Order) {
-    let retries = Retries { calls: Default::default() };
-    let key = order.id.to_string();
-    let mut conn = shop.db.conn().await;
-    conn.transaction(async |conn| {
-        retries.lock(conn, &key).await?;
-        retries.fire(conn, RETRY, &key).await
-    })
-    .await
-    .unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn race_declined_retryable_is_tried_again_with_a_new_key_while_the_hold_lives() {
     let (shop, order) = (Shop::new(that_agrees()).await, Order::new("pm_card_visa"));
@@ -58,12 +45,12 @@ async fn race_declined_retryable_is_tried_again_with_a_new_key_while_the_hold_li
     let waits = due(&shop).await;
     assert_eq!(waits[0].0, order.id.to_string());
     assert!((25..=30).contains(&waits[0].1), "{waits:?}");
-    fire(&shop, &order).await;
+    shop.retry(&order).await;
     let second = declined_for_now(&shop).await;
     assert!(first.ends_with(":authorise:1") && second.ends_with(":authorise:2"), "{first} {second}");
     let waits = due(&shop).await;
     assert!((115..=120).contains(&waits[0].1), "{waits:?}");
-    fire(&shop, &order).await;
+    shop.retry(&order).await;
     shop.call_gateway().await;
     assert_eq!(
         shop.said().await,
@@ -78,11 +65,11 @@ async fn race_declined_retryable_the_last_decline_is_final() {
     shop.hear([order.placed(), order.reserved()]).await;
     for _ in 0..2 {
         declined_for_now(&shop).await;
-        fire(&shop, &order).await;
+        shop.retry(&order).await;
     }
     declined_for_now(&shop).await;
     assert_eq!(shop.said().await.last().unwrap(), "declined processing_error false");
-    fire(&shop, &order).await;
+    shop.retry(&order).await;
     assert_eq!(shop.payment(&order).await.state, State::Declined);
 }
 
@@ -92,7 +79,7 @@ async fn race_declined_retryable_is_not_tried_again_once_the_hold_has_expired() 
     shop.hear([order.placed(), order.reserved()]).await;
     declined_for_now(&shop).await;
     shop.hear([order.expired()]).await;
-    fire(&shop, &order).await;
+    shop.retry(&order).await;
     assert_eq!(shop.decided().await, ["authorise refused_for_now"]);
     assert_eq!(shop.payment(&order).await.state, State::WaitingToRetry);
 }

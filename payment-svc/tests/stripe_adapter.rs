@@ -7,7 +7,7 @@ use payment_svc::gateway::{
     GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe, StripeConfig,
 };
 use serde_json::json;
-use shared_events::{Currency, Money, OrderId, RefundId};
+use shared_events::{Currency, Money, OrderId, PaymentMethod, RefundId};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{body_string, header, method, path, query_param},
@@ -18,6 +18,10 @@ const INTENT: &str = "/v1/payment_intents/pi_1";
 fn adapter(url: &str) -> Stripe {
     let timeout = Duration::from_millis(400);
     Stripe::new(StripeConfig { base_url: url.to_owned(), key: "sk_test_1".to_owned().into(), timeout }).unwrap()
+}
+
+fn visa() -> PaymentMethod {
+    "pm_card_visa".parse().unwrap()
 }
 
 async fn answering(verb: &str, at: String, answers: &[ResponseTemplate]) -> MockServer {
@@ -57,7 +61,7 @@ async fn an_intent_is_asked_for_as_a_form_with_key_and_version() {
         .mount(&server)
         .await;
     let amount = Money::new(2598, Currency::EUR).unwrap();
-    let wanted = NewIntent { order_id, amount, method: "pm_card_visa".parse().unwrap() };
+    let wanted = NewIntent { order_id, amount, method: visa() };
     assert_eq!(adapter(&server.uri()).create("key-1".to_owned(), wanted).await, Ok("pi_1".to_owned()));
 }
 
@@ -67,8 +71,21 @@ async fn what_was_not_done_is_asked_again_with_backoff() {
         [error(429, "invalid_request_error", "rate_limit"), error(409, "idempotency_error", "idempotency_key_in_use")];
     let answers = [busy[0].clone(), busy[1].clone(), intent("requires_capture")];
     let server = answering("POST", format!("{INTENT}/confirm"), &answers).await;
-    let state = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned()).await;
+    let state = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), visa()).await;
     assert_eq!(state, Ok(IntentState::Authorised));
+}
+
+#[tokio::test]
+async fn a_confirmation_says_the_method_again_and_may_need_the_customer() {
+    let server = MockServer::start().await;
+    let confirm = Mock::given(method("POST")).and(path(format!("{INTENT}/confirm")));
+    confirm
+        .and(body_string("payment_method=pm_card_visa"))
+        .respond_with(intent("requires_action"))
+        .mount(&server)
+        .await;
+    let state = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), visa()).await;
+    assert_eq!(state, Ok(IntentState::ActionRequired));
 }
 
 #[tokio::test]
@@ -108,7 +125,7 @@ async fn a_refund_is_found_on_a_later_page_by_its_own_id() {
     after.respond_with(ResponseTemplate::new(200).set_body_json(second)).with_priority(1).mount(&server).await;
     list().respond_with(ResponseTemplate::new(200).set_body_json(first)).with_priority(2).mount(&server).await;
     let found = adapter(&server.uri()).look_up_refund("pi_1".to_owned(), wanted).await;
-    assert_eq!(found, Ok(Some(RefundOutcome::Accepted)));
+    assert_eq!(found, Ok(Some(RefundOutcome::Accepted { id: "re_2".to_owned() })));
 }
 
 #[tokio::test]

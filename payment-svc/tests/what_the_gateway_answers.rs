@@ -47,7 +47,7 @@ async fn authorising(gateway: MockGateway) -> (Shop<MockGateway>, Order) {
 async fn a_confirmation_that_never_arrived_is_sent_again_with_the_same_key() {
     let keys = Arc::new(Mutex::new(vec![]));
     let (mut gateway, seen) = (that_makes_intents(), keys.clone());
-    gateway.expect_confirm().times(2).returning(move |key, _| {
+    gateway.expect_confirm().times(2).returning(move |key, _, _| {
         let mut seen = seen.lock().unwrap();
         seen.push(key);
         now(if seen.len() == 1 { no_answer() } else { Ok(IntentState::Authorised) })
@@ -65,7 +65,7 @@ async fn a_confirmation_that_never_arrived_is_sent_again_with_the_same_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_time_out_an_order_that_nobody_awaits_is_cancelled_at_the_gateway() {
     let mut gateway = that_makes_intents();
-    gateway.expect_confirm().times(1).returning(|_, _| now(no_answer()));
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
     gateway.expect_look_up().returning(|_| now(Ok(IntentState::NotConfirmed)));
     gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled)));
     let (shop, order) = authorising(gateway).await;
@@ -78,7 +78,7 @@ async fn after_a_time_out_an_order_that_nobody_awaits_is_cancelled_at_the_gatewa
 #[tokio::test(flavor = "multi_thread")]
 async fn race_payment_after_end_a_success_that_is_found_late_is_voided_and_never_announced() {
     let mut gateway = that_makes_intents();
-    gateway.expect_confirm().times(1).returning(|_, _| now(no_answer()));
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
     gateway.expect_look_up().returning(|_| now(Ok(IntentState::Authorised)));
     gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled)));
     let (shop, order) = authorising(gateway).await;
@@ -92,7 +92,7 @@ async fn race_payment_after_end_a_success_that_is_found_late_is_voided_and_never
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_done_is_put_off_and_says_nothing() {
     let mut gateway = that_makes_intents();
-    gateway.expect_confirm().times(1).returning(|_, _| now(Err(GatewayError::NotDone("can't connect".to_owned()))));
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(Err(GatewayError::NotDone("can't connect".to_owned()))));
     let (shop, order) = authorising(gateway).await;
     assert!(shop.said().await.is_empty());
     assert_eq!(shop.decided().await, ["authorise unfinished"]);
@@ -102,7 +102,7 @@ async fn what_was_not_done_is_put_off_and_says_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn race_gateway_times_out_a_capture_is_looked_up_before_it_is_repeated() {
     let mut gateway = that_makes_intents();
-    gateway.expect_confirm().returning(|_, _| now(Ok(IntentState::Authorised)));
+    gateway.expect_confirm().returning(|_, _, _| now(Ok(IntentState::Authorised)));
     gateway.expect_capture().times(1).returning(|_, _| now(no_answer()));
     gateway.expect_look_up().times(1).returning(|_| now(Ok(IntentState::Captured)));
     let (shop, order) = authorising(gateway).await;
@@ -116,10 +116,13 @@ async fn race_gateway_times_out_a_capture_is_looked_up_before_it_is_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn race_gateway_times_out_a_refund_is_found_by_its_own_id() {
     let mut gateway = that_makes_intents();
-    gateway.expect_confirm().returning(|_, _| now(Ok(IntentState::Authorised)));
+    gateway.expect_confirm().returning(|_, _, _| now(Ok(IntentState::Authorised)));
     gateway.expect_capture().returning(|_, _| now(Ok(IntentState::Captured)));
     gateway.expect_refund().times(1).returning(|_, _| now(no_answer()));
-    gateway.expect_look_up_refund().times(1).returning(|_, _| now(Ok(Some(RefundOutcome::Accepted))));
+    gateway
+        .expect_look_up_refund()
+        .times(1)
+        .returning(|_, _| now(Ok(Some(RefundOutcome::Accepted { id: "re_1".to_owned() }))));
     let (shop, order) = authorising(gateway).await;
     shop.hear([order.confirmed()]).await;
     shop.call_gateway().await;
@@ -136,7 +139,7 @@ async fn race_cancel_races_gateway_what_it_brings_is_voided() {
     let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut gateway = that_makes_intents();
     let (tell, wait) = (asked.clone(), answer.clone());
-    gateway.expect_confirm().times(1).returning(move |_, _| {
+    gateway.expect_confirm().times(1).returning(move |_, _, _| {
         let (tell, wait) = (tell.clone(), wait.clone());
         Box::pin(async move {
             tell.notify_one();
@@ -185,7 +188,7 @@ async fn a_call_that_a_worker_has_taken_is_left_to_it_for_a_while() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_try_that_takes_too_long_is_announced_once_as_unknown() {
     let mut gateway = that_makes_intents();
-    gateway.expect_confirm().returning(|_, _| Box::pin(std::future::pending()));
+    gateway.expect_confirm().returning(|_, _, _| Box::pin(std::future::pending()));
     gateway.expect_look_up().returning(|_| now(Ok(IntentState::Processing)));
     let (mut shop, order) = (Shop::new(gateway).await, order());
     shop.calls = shop.calls.asking_for(Duration::from_millis(300));

@@ -40,7 +40,6 @@ async fn an_order_is_authorised_and_captured() {
 async fn a_decline_says_why_and_moves_no_money() {
     for (method, said) in [
         ("pm_card_chargeDeclined", "declined card_declined false"),
-        ("pm_card_chargeDeclinedInsufficientFunds", "declined insufficient_funds false"),
         ("pm_nobody_knows", "declined resource_missing false"),
     ] {
         let scene = Scene::paid_with(method).await;
@@ -51,6 +50,61 @@ async fn a_decline_says_why_and_moves_no_money() {
         assert_eq!(shop.said().await, [said]);
         assert!(scene.money().await.is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_declined_retryable_says_the_method_again_and_is_authorised_when_the_bank_agrees() {
+    let scene = Scene::paid_with("pm_sandbox_declined_once").await;
+    let Scene { shop, order, .. } = &scene;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["declined issuer_not_available true"]);
+    shop.retry(order).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await[1..], ["authorized 2598"]);
+    assert_eq!(scene.money().await, ["authorise 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_declined_retryable_is_final_the_third_time() {
+    let scene = Scene::paid_with("pm_card_chargeDeclinedInsufficientFunds").await;
+    let Scene { shop, order, .. } = &scene;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    for _ in 0..2 {
+        shop.retry(order).await;
+        shop.call_gateway().await;
+    }
+    let said = |retryable: bool| format!("declined insufficient_funds {retryable}");
+    assert_eq!(shop.said().await, [said(true), said(true), said(false)]);
+    assert!(scene.money().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_retry_is_ended_at_the_gateway_when_the_goods_are_released() {
+    let scene = Scene::paid_with("pm_sandbox_declined_once").await;
+    let Scene { shop, order, .. } = &scene;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    shop.hear([order.released()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await[1..], ["voided 0"]);
+    assert_eq!(scene.sandbox.status(&shop.intent(order).await).await, "canceled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_needs_its_customer_is_ended_at_the_gateway_when_the_goods_are_released() {
+    let scene = Scene::paid_with("pm_card_authenticationRequired").await;
+    let Scene { shop, order, .. } = &scene;
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["payment.action_required.v1"]);
+    assert_eq!(scene.sandbox.status(&shop.intent(order).await).await, "requires_action");
+    shop.hear([order.released()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await[1..], ["voided 0"]);
+    assert_eq!(scene.sandbox.status(&shop.intent(order).await).await, "canceled");
+    assert!(scene.money().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,11 @@ impl StripeError {
         Self { code: Some("card_declined"), decline_code: Some(decline_code), ..error }
     }
 
+    /// The card can't be used so.
+    pub fn card(code: &'static str, message: &str) -> Self {
+        Self { code: Some(code), ..Self::new(402, "card_error", message) }
+    }
+
     /// The same card error, with the intent as it is after it.
     pub fn with_intent(self, intent: Value) -> Self {
         Self { payment_intent: Some(Box::new(intent)), ..self }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use service_kit::{
     Pool,
-    http::{Page, Paged, Problem, Query},
+    http::{Json, Page, Paged, Problem, Query},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +47,7 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .route("/v1/payment_intents/{id}/{action}", web::post().to(act))
         .route("/v1/refunds", web::post().to(refund))
         .route("/v1/refunds", web::get().to(refunds))
+        .route("/sandbox/payment_intents/{id}/authenticate", web::post().to(authenticate))
         .route("/sandbox/journal", web::get().to(journal));
 }
 
@@ -127,6 +128,31 @@ fn authorised(request: &HttpRequest) -> Result<(), StripeError> {
     let key = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key = key.and_then(|value| value.strip_prefix("Bearer ")).filter(|key| !key.trim().is_empty());
     key.map(drop).ok_or_else(StripeError::unauthorised)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Authentication {
+    outcome: Outcome,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Succeed,
+    Fail,
+}
+
+/// The customer's part of 3-D Secure.
+async fn authenticate(
+    state: Data<AppState>,
+    id: web::Path<String>,
+    body: Json<Authentication>,
+) -> Result<HttpResponse, StripeError> {
+    let id = intent_id(id.into_inner())?;
+    let passed = body.into_inner().outcome == Outcome::Succeed;
+    let mut conn = connection(&state).await?;
+    Ok(HttpResponse::Ok().json(operations::authenticate(&mut conn, &id, passed).await?))
 }
 
 async fn find(state: Data<AppState>, request: HttpRequest, id: web::Path<String>) -> Result<HttpResponse, StripeError> {

@@ -28,8 +28,23 @@ pub struct Intent {
     pub refunded: i64,
     /// The error object of the last decline.
     pub last_payment_error: Option<Value>,
+    /// The key of the last confirmation; what the customer does then is entered under it.
+    pub confirmed_by: Option<String>,
+    /// How often it was confirmed.
+    pub attempts: i32,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+}
+
+/// How a confirmation is to be taken.
+#[derive(Clone, Debug, Default)]
+pub struct Asks {
+    /// Its idempotency key.
+    pub key: Option<String>,
+    /// Whatever the method: the customer has to act.
+    pub action: bool,
+    /// Should the customer have to act, decline instead.
+    pub or_error: bool,
 }
 
 /// What a step did to money.
@@ -42,27 +57,59 @@ pub struct Effect {
 }
 
 impl Intent {
-    /// Asks the method's bank for the money.
+    /// Asks the method's bank for the money. No effect yet when the customer has to act first.
     ///
     /// # Errors
     /// The intent isn't waiting for it, or the bank says no; a decline is remembered in the intent.
-    pub fn confirm(&mut self) -> Result<Effect, StripeError> {
+    pub fn confirm(&mut self, asks: &Asks) -> Result<Option<Effect>, StripeError> {
         let (Some(method), "requires_confirmation") = (self.payment_method.as_deref(), self.status.as_str()) else {
             return Err(self.unexpected("confirm"));
         };
-        match Magic::named(method)?.decline() {
-            None => {
-                self.status = "requires_capture".to_owned();
-                self.last_payment_error = None;
-                Ok(Effect { operation: "authorise", amount: self.amount })
-            }
-            Some(decline) => {
-                self.status = "requires_payment_method".to_owned();
-                self.payment_method = None;
-                self.last_payment_error = Some(decline.object());
-                Err(decline.with_intent(self.object()))
-            }
+        let method = Magic::named(method)?;
+        self.confirmed_by = asks.key.clone();
+        self.attempts += 1;
+        if let Some(decline) = method.decline(self.attempts) {
+            return Err(self.declined(decline));
         }
+        if method == Magic::AuthenticationRequired || asks.action {
+            if asks.or_error {
+                let message = "This card needs authentication, which was not to be asked for.";
+                return Err(self.declined(StripeError::declined("authentication_required", message)));
+            }
+            self.status = "requires_action".to_owned();
+            return Ok(None);
+        }
+        Ok(Some(self.authorised()))
+    }
+
+    fn authorised(&mut self) -> Effect {
+        self.status = "requires_capture".to_owned();
+        self.last_payment_error = None;
+        Effect { operation: "authorise", amount: self.amount }
+    }
+
+    fn declined(&mut self, decline: StripeError) -> StripeError {
+        self.status = "requires_payment_method".to_owned();
+        self.payment_method = None;
+        self.last_payment_error = Some(decline.object());
+        decline.with_intent(self.object())
+    }
+
+    /// The customer passes 3-D Secure, or fails it, which has no effect on money.
+    ///
+    /// # Errors
+    /// It waits for no customer.
+    pub fn authenticate(&mut self, passed: bool) -> Result<Option<Effect>, StripeError> {
+        if self.status != "requires_action" {
+            return Err(self.unexpected("authenticate"));
+        }
+        if passed {
+            return Ok(Some(self.authorised()));
+        }
+        let message = "The customer could not be authenticated.";
+        // The caller asked for this, so it is no error of theirs.
+        let _kept_in_the_intent = self.declined(StripeError::card("payment_intent_authentication_failure", message));
+        Ok(None)
     }
 
     /// Takes what was authorised, all of it.
@@ -125,6 +172,12 @@ impl Intent {
         StripeError::state("payment_intent_unexpected_state", message)
     }
 
+    fn next_action(&self) -> Option<Value> {
+        let url = format!("/sandbox/payment_intents/{}/authenticate", self.id);
+        let asked = self.status == "requires_action";
+        asked.then(|| json!({"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": null}}))
+    }
+
     /// The intent as Stripe shows it.
     pub fn object(&self) -> Value {
         json!({
@@ -139,6 +192,7 @@ impl Intent {
             "last_payment_error": self.last_payment_error,
             "livemode": false,
             "metadata": self.metadata,
+            "next_action": self.next_action(),
             "payment_method": self.payment_method,
             "status": self.status,
         })

@@ -11,14 +11,22 @@ fn intent(method: Magic) -> Intent {
         received: 0,
         refunded: 0,
         last_payment_error: None,
+        confirmed_by: None,
+        attempts: 0,
         created_at: DateTime::UNIX_EPOCH,
     }
+}
+
+const AUTHORISED: Option<Effect> = Some(Effect { operation: "authorise", amount: 2598 });
+
+fn confirm(intent: &mut Intent) -> Result<Option<Effect>, StripeError> {
+    intent.confirm(&Asks { key: Some("k".to_owned()), ..Asks::default() })
 }
 
 #[test]
 fn a_good_card_is_authorised_captured_and_refunded_once_over() {
     let mut intent = intent(Magic::Visa);
-    assert_eq!(intent.confirm().unwrap(), Effect { operation: "authorise", amount: 2598 });
+    assert_eq!(confirm(&mut intent).unwrap(), AUTHORISED);
     assert_eq!(intent.capture(None).unwrap(), Effect { operation: "capture", amount: 2598 });
     assert_eq!(intent.refund(Some(598)).unwrap(), Effect { operation: "refund", amount: 598 });
     assert_eq!(intent.refund(Some(2001)).unwrap_err().object()["code"], "amount_too_large");
@@ -30,7 +38,7 @@ fn a_good_card_is_authorised_captured_and_refunded_once_over() {
 fn a_declined_card_leaves_its_reason_in_the_intent() {
     for (method, reason) in [(Magic::Declined, "generic_decline"), (Magic::InsufficientFunds, "insufficient_funds")] {
         let mut intent = intent(method);
-        let error = intent.confirm().unwrap_err();
+        let error = confirm(&mut intent).unwrap_err();
         assert_eq!((error.status(), error.object()["decline_code"].as_str()), (402, Some(reason)));
         assert_eq!(intent.object()["last_payment_error"]["decline_code"], reason);
         assert_eq!(intent.status, "requires_payment_method");
@@ -40,7 +48,7 @@ fn a_declined_card_leaves_its_reason_in_the_intent() {
 #[test]
 fn what_can_not_be_captured_can_still_be_voided() {
     let mut intent = intent(Magic::CaptureFails);
-    intent.confirm().unwrap();
+    confirm(&mut intent).unwrap();
     assert_eq!(intent.capture(None).unwrap_err().object()["code"], "charge_expired_for_capture");
     assert_eq!(intent.cancel().unwrap(), Some(Effect { operation: "void", amount: 2598 }));
 }
@@ -49,13 +57,47 @@ fn what_can_not_be_captured_can_still_be_voided() {
 fn cancelling_what_was_never_confirmed_moves_no_money() {
     let mut intent = intent(Magic::Visa);
     assert_eq!(intent.cancel().unwrap(), None);
-    assert_eq!(intent.confirm().unwrap_err().object()["code"], "payment_intent_unexpected_state");
+    assert_eq!(confirm(&mut intent).unwrap_err().object()["code"], "payment_intent_unexpected_state");
 }
 
 #[test]
 fn what_was_captured_is_not_cancelled() {
     let mut intent = intent(Magic::Visa);
-    intent.confirm().unwrap();
+    confirm(&mut intent).unwrap();
     intent.capture(None).unwrap();
     assert_eq!(intent.cancel().unwrap_err().object()["code"], "payment_intent_unexpected_state");
+}
+
+#[test]
+fn a_card_that_asks_for_its_customer_is_authorised_when_they_have_acted() {
+    let mut intent = intent(Magic::AuthenticationRequired);
+    assert_eq!(confirm(&mut intent).unwrap(), None);
+    assert_eq!((intent.status.as_str(), intent.object()["next_action"].is_object()), ("requires_action", true));
+    assert_eq!(intent.authenticate(true).unwrap(), AUTHORISED);
+    assert_eq!(intent.authenticate(true).unwrap_err().object()["code"], "payment_intent_unexpected_state");
+}
+
+#[test]
+fn a_customer_who_fails_leaves_the_reason_in_the_intent_and_may_be_asked_again() {
+    let mut intent = intent(Magic::AuthenticationRequired);
+    confirm(&mut intent).unwrap();
+    assert_eq!(intent.authenticate(false).unwrap(), None);
+    assert_eq!(intent.object()["last_payment_error"]["code"], "payment_intent_authentication_failure");
+    assert_eq!(intent.status, "requires_payment_method");
+}
+
+#[test]
+fn nobody_is_asked_when_that_was_not_wanted() {
+    let mut intent = intent(Magic::AuthenticationRequired);
+    let error = intent.confirm(&Asks { or_error: true, ..Asks::default() }).unwrap_err();
+    assert_eq!(error.object()["decline_code"], "authentication_required");
+}
+
+#[test]
+fn a_bank_that_was_away_agrees_the_second_time() {
+    let mut intent = intent(Magic::DeclinedOnce);
+    assert_eq!(confirm(&mut intent).unwrap_err().object()["decline_code"], "issuer_not_available");
+    intent.payment_method = Some(Magic::DeclinedOnce.name().to_owned());
+    intent.status = "requires_confirmation".to_owned();
+    assert_eq!(confirm(&mut intent).unwrap(), AUTHORISED);
 }

@@ -12,15 +12,32 @@ pub enum Magic {
     Declined,
     /// Declined: not enough money there.
     InsufficientFunds,
+    /// Declined the first time, because the bank isn't there; agreed to after that.
+    DeclinedOnce,
+    /// The customer has to act first, as with 3-D Secure.
+    AuthenticationRequired,
     /// Authorised, but its capture fails.
     CaptureFails,
     /// Authorised, but the first answer to the confirmation is withheld, so that the caller runs into its time-out.
     TimeoutThenSuccess,
+    /// As good as any, but every answer takes its time.
+    Slow,
+    /// As good as any, but the gateway fails at half of what is asked, before or after it has done it.
+    Flaky,
 }
 
 impl Magic {
-    const ALL: [Magic; 5] =
-        [Self::Visa, Self::Declined, Self::InsufficientFunds, Self::CaptureFails, Self::TimeoutThenSuccess];
+    const ALL: [Magic; 9] = [
+        Self::Visa,
+        Self::Declined,
+        Self::InsufficientFunds,
+        Self::DeclinedOnce,
+        Self::AuthenticationRequired,
+        Self::CaptureFails,
+        Self::TimeoutThenSuccess,
+        Self::Slow,
+        Self::Flaky,
+    ];
 
     /// As callers write it.
     pub const fn name(self) -> &'static str {
@@ -28,8 +45,12 @@ impl Magic {
             Self::Visa => "pm_card_visa",
             Self::Declined => "pm_card_chargeDeclined",
             Self::InsufficientFunds => "pm_card_chargeDeclinedInsufficientFunds",
+            Self::DeclinedOnce => "pm_sandbox_declined_once",
+            Self::AuthenticationRequired => "pm_card_authenticationRequired",
             Self::CaptureFails => "pm_sandbox_capture_fails",
             Self::TimeoutThenSuccess => "pm_sandbox_timeout_then_success",
+            Self::Slow => "pm_sandbox_slow",
+            Self::Flaky => "pm_sandbox_flaky",
         }
     }
 
@@ -45,14 +66,17 @@ impl Magic {
         })
     }
 
-    /// What its bank answers, unless it agrees.
-    pub fn decline(self) -> Option<StripeError> {
+    /// What its bank answers at the attempt of this number, from 1, unless it agrees.
+    pub fn decline(self, attempt: i32) -> Option<StripeError> {
         match self {
             Self::Declined => Some(StripeError::declined("generic_decline", "Your card was declined.")),
             Self::InsufficientFunds => {
                 Some(StripeError::declined("insufficient_funds", "Your card has insufficient funds."))
             }
-            Self::Visa | Self::CaptureFails | Self::TimeoutThenSuccess => None,
+            Self::DeclinedOnce if attempt == 1 => {
+                Some(StripeError::declined("issuer_not_available", "The bank could not be reached; try again."))
+            }
+            _ => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     StripeError,
-    intents::Intent,
+    intents::{Asks, Intent},
     methods::Magic,
     params::Params,
     store::{self, Kept, Refund},
@@ -181,6 +181,8 @@ async fn create(conn: &mut AsyncPgConnection, params: &Params) -> Result<Answer,
         received: 0,
         refunded: 0,
         last_payment_error: None,
+        confirmed_by: None,
+        attempts: 0,
         created_at: Utc::now(),
     };
     store::insert_intent(conn, &intent).await?;
@@ -197,10 +199,13 @@ async fn confirm(conn: &mut AsyncPgConnection, request: &Request, id: &str) -> R
         intent.payment_method = Some(method.to_owned());
     }
     let withheld = intent.payment_method.as_deref() == Some(Magic::TimeoutThenSuccess.name());
-    match intent.confirm() {
+    let or_error = request.params.text("error_on_requires_action") == Some("true");
+    match intent.confirm(&Asks { key: request.key.clone(), action: false, or_error }) {
         Ok(effect) => {
             store::save_intent(conn, &intent).await?;
-            store::note(conn, &intent, effect, request.key.as_deref()).await?;
+            if let Some(effect) = effect {
+                store::note(conn, &intent, effect, request.key.as_deref()).await?;
+            }
             Ok(Answer { withheld, ..Answer::ok(intent.object()) })
         }
         Err(decline) => {
@@ -208,6 +213,23 @@ async fn confirm(conn: &mut AsyncPgConnection, request: &Request, id: &str) -> R
             Ok(Answer::refused(&decline))
         }
     }
+}
+
+/// The customer acts, as with 3-D Secure; it is entered under the key of the confirmation that asked for it.
+///
+/// # Errors
+/// There is no such intent, it waits for no customer, or the gateway itself fails.
+pub async fn authenticate(conn: &mut AsyncPgConnection, id: &str, passed: bool) -> Result<Value, StripeError> {
+    conn.transaction(async |conn| {
+        let mut intent = store::lock_intent(conn, id).await?;
+        let effect = intent.authenticate(passed)?;
+        store::save_intent(conn, &intent).await?;
+        if let Some(effect) = effect {
+            store::note(conn, &intent, effect, intent.confirmed_by.as_deref()).await?;
+        }
+        Ok(intent.object())
+    })
+    .await
 }
 
 async fn refund(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answer, StripeError> {

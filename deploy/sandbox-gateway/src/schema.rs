@@ -12,6 +12,8 @@ diesel::table! {
         received -> BigInt,
         refunded -> BigInt,
         last_payment_error -> Nullable<Jsonb>,
+        confirmed_by -> Nullable<Text>,
+        attempts -> Integer,
         created_at -> Timestamptz,
     }
 }

@@ -1,11 +1,13 @@
 //! The payment gateway: the one edge that is behind a trait.
 
+mod declines;
 mod stripe;
 
 use std::future::Future;
 
 use shared_events::{Money, OrderId, PaymentMethod, RefundId};
 
+pub use declines::may_pass;
 pub use stripe::{Stripe, StripeConfig};
 
 /// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats its
@@ -14,8 +16,13 @@ pub trait PaymentGateway: Send + Sync + 'static {
     /// Makes an intent, which moves no money yet, and gives its id.
     fn create(&self, key: String, intent: NewIntent) -> impl Future<Output = Result<String, GatewayError>> + Send;
 
-    /// Authorises the intent.
-    fn confirm(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
+    /// Authorises the intent. The method is said again: a decline makes the gateway forget it.
+    fn confirm(
+        &self,
+        key: String,
+        intent: String,
+        method: PaymentMethod,
+    ) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
 
     /// Takes what was authorised.
     fn capture(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
@@ -70,6 +77,8 @@ pub enum IntentState {
     NotConfirmed,
     /// The gateway is at work on it.
     Processing,
+    /// The customer has to act first, as with 3-D Secure.
+    ActionRequired,
     /// The money is reserved.
     Authorised,
     /// The money is ours.
@@ -87,7 +96,10 @@ pub enum IntentState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefundOutcome {
     /// The gateway has accepted it.
-    Accepted,
+    Accepted {
+        /// The gateway's name for it.
+        id: String,
+    },
     /// It will not happen.
     Failed {
         /// The gateway's code.
@@ -98,7 +110,7 @@ pub enum RefundOutcome {
 /// Why a call did not do what it asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
-    /// The gateway says no, for good.
+    /// The gateway says no to what was asked; a decline that [`may_pass`] too.
     #[error("refused: {code}")]
     Refused {
         /// Its code.

@@ -8,7 +8,7 @@ use shared_events::RefundId;
 use super::GatewayCalls;
 use crate::{
     domain::{Answer, Call, Payment},
-    gateway::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome},
+    gateway::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, may_pass},
     store::{calls::TakenCall, payments},
 };
 
@@ -38,6 +38,10 @@ type Asked = Result<Answer, Later>;
 
 fn no(code: impl Into<String>) -> Asked {
     Ok(Answer::No { code: code.into() })
+}
+
+fn declined(code: String) -> Asked {
+    Ok(if may_pass(&code) { Answer::NotNow { code } } else { Answer::No { code } })
 }
 
 impl<G: PaymentGateway> GatewayCalls<G> {
@@ -80,6 +84,8 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         if made_before {
             match self.gateway.look_up(intent.clone()).await? {
                 IntentState::NotConfirmed => {}
+                // Of this attempt or of the one before: only the key tells, whose answer is repeated.
+                IntentState::Declined { .. } if payment.attempts > 1 => {}
                 state => return authorised(state),
             }
         } else {
@@ -91,9 +97,10 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         if !payment.may_authorise(now) {
             return self.stop(&payment, intent).await;
         }
-        match self.gateway.confirm(call.key.clone(), intent.clone()).await {
+        let Some(charge) = &payment.charge else { return Err(Later("the payment has no charge".to_owned())) };
+        match self.gateway.confirm(call.key.clone(), intent.clone(), charge.method.clone()).await {
             Ok(state) => authorised(state),
-            Err(GatewayError::Refused { code }) => no(code),
+            Err(GatewayError::Refused { code }) => declined(code),
             Err(GatewayError::MovedOn) => authorised(self.gateway.look_up(intent).await?),
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
             Err(error @ GatewayError::NotDone(_)) => Err(error.into()),
@@ -176,7 +183,8 @@ impl<G: PaymentGateway> GatewayCalls<G> {
 fn authorised(state: IntentState) -> Asked {
     match state {
         IntentState::Authorised | IntentState::Captured => Ok(Answer::Done),
-        IntentState::Declined { code } => no(code),
+        IntentState::Declined { code } => declined(code),
+        IntentState::ActionRequired => Ok(Answer::ActionRequired),
         IntentState::Cancelled => Ok(Answer::NotAsked),
         IntentState::Processing | IntentState::NotConfirmed => Ok(Answer::Nothing),
     }
@@ -187,13 +195,15 @@ fn captured(state: IntentState) -> Asked {
         IntentState::Captured => Ok(Answer::Done),
         IntentState::Cancelled => no("canceled"),
         IntentState::Declined { code } => no(code),
-        IntentState::Processing | IntentState::Authorised | IntentState::NotConfirmed => Ok(Answer::Nothing),
+        IntentState::Processing | IntentState::Authorised | IntentState::NotConfirmed | IntentState::ActionRequired => {
+            Ok(Answer::Nothing)
+        }
     }
 }
 
 fn refunded(outcome: RefundOutcome) -> Asked {
     match outcome {
-        RefundOutcome::Accepted => Ok(Answer::Done),
+        RefundOutcome::Accepted { .. } => Ok(Answer::Done),
         RefundOutcome::Failed { code } => no(code),
     }
 }

@@ -2,7 +2,7 @@
 
 use mockall::mock;
 use payment_svc::gateway::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
-use shared_events::RefundId;
+use shared_events::{PaymentMethod, RefundId};
 
 mock! {
     /// The one true edge.
@@ -10,7 +10,12 @@ mock! {
 
     impl PaymentGateway for Gateway {
         fn create(&self, key: String, intent: NewIntent) -> impl Future<Output = Result<String, GatewayError>> + Send;
-        fn confirm(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
+        fn confirm(
+            &self,
+            key: String,
+            intent: String,
+            method: PaymentMethod,
+        ) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
         fn capture(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
         fn cancel(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
         fn look_up(&self, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
@@ -37,9 +42,9 @@ pub fn never_called() -> MockGateway {
 pub fn that_agrees() -> MockGateway {
     let mut gateway = MockGateway::new();
     gateway.expect_create().returning(|_, intent| now(Ok(format!("pi_{}", intent.order_id))));
-    gateway.expect_confirm().returning(|_, _| now(Ok(IntentState::Authorised)));
+    gateway.expect_confirm().returning(|_, _, _| now(Ok(IntentState::Authorised)));
     gateway.expect_capture().returning(|_, _| now(Ok(IntentState::Captured)));
     gateway.expect_cancel().returning(|_, _| now(Ok(IntentState::Cancelled)));
-    gateway.expect_refund().returning(|_, _| now(Ok(RefundOutcome::Accepted)));
+    gateway.expect_refund().returning(|_, refund| now(Ok(RefundOutcome::Accepted { id: format!("re_{}", refund.id) })));
     gateway
 }

@@ -13,15 +13,16 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncConnection, RunQueryDsl};
 use payment_svc::{
-    domain::Payment, gateway::PaymentGateway, migrations, reactions::PaymentReactions, store::payments,
-    worker::GatewayCalls,
+    commands::RETRY, domain::Payment, gateway::PaymentGateway, migrations, reactions::PaymentReactions,
+    retries::Retries, store::payments, worker::GatewayCalls,
 };
 use service_kit::{
     consumer::{Outcome, Record, testing::react},
     outside::OutsideCalls,
     testing::TestDb,
+    timers::Timers,
 };
 use shared_events::{
     CancelReason, Counts, Event, Message, Money, OrderConfirmed, OrderId, OrderPlaced, PaymentEvent, RestockCause,
@@ -153,6 +154,23 @@ impl<G: PaymentGateway> Shop<G> {
                 self.calls.perform(call).await.unwrap();
             }
         }
+    }
+
+    /// Lets the time of a retry come.
+    pub async fn retry(&self, order: &Order) {
+        let (retries, key) = (Retries { calls: Default::default() }, order.id.to_string());
+        let mut conn = self.db.conn().await;
+        conn.transaction(async |conn| {
+            retries.lock(conn, &key).await?;
+            retries.fire(conn, RETRY, &key).await
+        })
+        .await
+        .unwrap();
+    }
+
+    /// The gateway's name for the payment.
+    pub async fn intent(&self, order: &Order) -> String {
+        self.payment(order).await.intent.unwrap()
     }
 
     /// Lets the time of waiting calls come.

@@ -41,6 +41,13 @@ impl Sandbox {
         Stripe::new(StripeConfig { base_url: self.url.clone(), key: "sk_test_1".to_owned().into(), timeout }).unwrap()
     }
 
+    /// An intent's status, as the gateway has it.
+    pub async fn status(&self, intent: &str) -> String {
+        let request = reqwest::Client::new().get(format!("{}/v1/payment_intents/{intent}", self.url));
+        let shown: serde_json::Value = request.bearer_auth("sk_test_1").send().await.unwrap().json().await.unwrap();
+        shown["status"].as_str().unwrap().to_owned()
+    }
+
     /// The journal of an order: operation, amount, currency and key of each line.
     pub async fn journal(&self, order: &Order) -> Vec<String> {
         let url = format!("{}/sandbox/journal?order_id={}", self.url, order.id);

@@ -9,7 +9,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use service_kit::retry::Backoff;
-use shared_events::RefundId;
+use shared_events::{PaymentMethod, RefundId};
 
 use super::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
 use wire::{IntentObject, ListObject, RefundObject};
@@ -140,9 +140,8 @@ impl PaymentGateway for Stripe {
         Ok(made.id)
     }
 
-    async fn confirm(&self, key: String, intent: String) -> Result<IntentState, GatewayError> {
-        // Nobody is there to pass 3-D Secure, so a card that asks for it is declined by the gateway itself.
-        let form = vec![("error_on_requires_action", "true".to_owned())];
+    async fn confirm(&self, key: String, intent: String, method: PaymentMethod) -> Result<IntentState, GatewayError> {
+        let form = vec![("payment_method", method.to_string())];
         let path = format!("/v1/payment_intents/{intent}/confirm");
         Ok(self.post::<IntentObject>(&path, &key, &form).await?.state())
     }

@@ -22,6 +22,7 @@ impl IntentObject {
             ("succeeded", _) => IntentState::Captured,
             ("canceled", _) => IntentState::Cancelled,
             ("processing", _) => IntentState::Processing,
+            ("requires_action", _) => IntentState::ActionRequired,
             ("requires_payment_method", Some(error)) => IntentState::Declined { code: error.code() },
             _ => IntentState::NotConfirmed,
         }
@@ -50,7 +51,7 @@ impl RefundObject {
                 let code = self.failure_reason.clone().unwrap_or_else(|| self.status.clone());
                 RefundOutcome::Failed { code }
             }
-            _ => RefundOutcome::Accepted,
+            _ => RefundOutcome::Accepted { id: self.id.clone() },
         }
     }
 }
@@ -134,8 +135,8 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_waits_for_something_is_not_confirmed() {
-        for status in ["requires_confirmation", "requires_action", "requires_payment_method"] {
+    fn a_status_that_waits_for_us_is_not_confirmed() {
+        for status in ["requires_confirmation", "requires_payment_method"] {
             let text = format!(r#"{{"id": "pi_1", "status": "{status}", "last_payment_error": null}}"#);
             let intent: IntentObject = serde_json::from_str(&text).unwrap();
             assert_eq!(intent.state(), IntentState::NotConfirmed);

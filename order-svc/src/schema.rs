@@ -17,6 +17,26 @@ diesel::table! {
         version -> BigInt,
         said -> BigInt,
         updated_at -> Timestamptz,
+        recorded -> BigInt,
+        waiting_since -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    order_history (order_id, position) {
+        order_id -> Uuid,
+        position -> BigInt,
+        event_id -> Uuid,
+        event_type -> Text,
+        source -> Text,
+        event_time -> Timestamptz,
+        because_of -> Nullable<Uuid>,
+        status_before -> Nullable<Text>,
+        status -> Text,
+        reason -> Nullable<Text>,
+        ignored -> Nullable<Text>,
+        recorded_at -> Timestamptz,
+        written_by -> BigInt,
     }
 }
 

@@ -56,7 +56,8 @@ async fn placing_and_hearing_parse_no_statement_twice() {
         "insert into idempotency_keys",
         "select orders.id from orders",
         "select orders.id, orders.pieces",
-        "update orders",
+        "with saved as (update orders",
+        "insert into order_history",
         "delete from timers",
     ] {
         assert!(prepared.iter().any(|known| known.statement.starts_with(start)), "{start}");

@@ -114,6 +114,8 @@ pub struct Order {
     pub progress: Progress,
     /// Counts the changes, from 1.
     pub version: i64,
+    /// Since when it waits for what it waits for.
+    pub waiting_since: DateTime<Utc>,
     /// When it was placed.
     pub placed_at: DateTime<Utc>,
     /// When it last changed.
@@ -171,6 +173,7 @@ impl Wish {
             },
             progress: Progress::new(order_id, pieces),
             version: 1,
+            waiting_since: now,
             placed_at: now,
             updated_at: now,
         })

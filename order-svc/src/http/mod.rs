@@ -1,5 +1,6 @@
 //! HTTP: request, command, answer or problem.
 
+mod history;
 mod orders;
 mod problem;
 mod request;
@@ -33,6 +34,7 @@ pub fn routes(state: web::Data<AppState>) -> impl Fn(&mut ServiceConfig) + Clone
             web::scope("/api/v1/orders")
                 .service(web::resource("").route(web::post().to(orders::place)).route(web::get().to(orders::list)))
                 .service(web::resource("/{id}").route(web::get().to(orders::get)))
+                .service(web::resource("/{id}/history").route(web::get().to(history::get)))
                 .service(web::resource("/{id}/cancel").route(web::post().to(orders::cancel))),
         );
     }

@@ -47,6 +47,7 @@ struct WaitingView {
 struct Links {
     #[serde(rename = "self")]
     this: String,
+    history: String,
     cancel: String,
 }
 
@@ -75,12 +76,12 @@ impl<'a> OrderView<'a> {
             waiting_for: progress.waiting_for().map(|waiting| WaitingView {
                 fact: waiting.fact,
                 from: waiting.from,
-                since: order.updated_at,
+                since: order.waiting_since,
             }),
             version: order.version,
             placed_at: order.placed_at,
             updated_at: order.updated_at,
-            links: Links { cancel: format!("{this}/cancel"), this },
+            links: Links { history: format!("{this}/history"), cancel: format!("{this}/cancel"), this },
         }
     }
 }

@@ -1,11 +1,11 @@
 use diesel_async::AsyncPgConnection;
-use service_kit::consumer::{Handled, Incoming, ReactionError, Why};
+use service_kit::consumer::{Envelope, Handled, Incoming, ReactionError, Why};
 use service_kit::timers;
-use shared_events::{Event, EventId, OrderId};
+use shared_events::{Event, OrderId};
 
 use crate::commands::DEADLINE_TIMER;
 use crate::domain::{Progress, Refused, Status, Step};
-use crate::store;
+use crate::store::{self, Root};
 
 /// Hears a fact: the order records it, its status follows, and what that leads to is said.
 pub async fn hear(
@@ -19,8 +19,9 @@ pub async fn hear(
     let Some(mut root) = store::roots::lock(conn, order_id).await? else {
         return Ok(Handled::Ignored(Why::refused("there is no such order")));
     };
-    if !incoming.envelope.sequence.is_none_or(|sequence| root.ranks.note(incoming.event.topic(), sequence)) {
-        return Ok(Handled::Ignored(Why::Stale));
+    let heard = &incoming.envelope;
+    if !heard.sequence.is_none_or(|sequence| root.ranks.note(incoming.event.topic(), sequence)) {
+        return ignored(conn, &mut root, heard, Why::Stale).await;
     }
     let before = root.progress.status;
     let says = match hear(root.progress.clone()) {
@@ -28,11 +29,22 @@ pub async fn hear(
             root.progress = progress;
             says
         }
-        Err(refused) => return Ok(Handled::Ignored(Why::refused(refused.to_string()))),
+        Err(refused) => return ignored(conn, &mut root, heard, Why::refused(refused.to_string())).await,
     };
-    store::roots::announce(conn, &mut root, &says, Some(EventId(incoming.envelope.id))).await?;
+    store::roots::announce(conn, &mut root, &says, Some(heard)).await?;
     if before == Status::Pending && root.progress.status != Status::Pending {
         timers::cancel(conn, DEADLINE_TIMER, &order_id.to_string()).await?;
     }
     Ok(Handled::Applied)
+}
+
+/// It changes nothing, which the order's history tells too.
+async fn ignored(
+    conn: &mut AsyncPgConnection,
+    root: &mut Root,
+    heard: &Envelope,
+    why: Why,
+) -> Result<Handled, ReactionError> {
+    store::roots::note_ignored(conn, root, heard, why.to_string()).await?;
+    Ok(Handled::Ignored(why))
 }

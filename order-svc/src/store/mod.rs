@@ -3,6 +3,7 @@
 pub mod answers;
 mod dead_letters;
 mod error;
+pub mod history;
 pub mod orders;
 pub mod products;
 pub mod roots;

@@ -19,10 +19,14 @@ pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), A
         ranks: Ranks::default(),
         version: order.version,
         said: 0,
+        recorded: 0,
+        waiting_since: order.waiting_since,
         now: order.placed_at,
+        status_before: None,
+        awaited: None,
     };
     let events = [order.placed.clone().into()];
-    let rows = roots::outbox_rows(&mut root, &events, None)?;
+    let (history, rows) = roots::told(&mut root, &events, None)?;
     let placed = &order.placed;
     diesel::insert_into(orders::table)
         .values(NewOrderRow {
@@ -39,9 +43,12 @@ pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), A
             version: root.version,
             said: root.said,
             updated_at: order.updated_at,
+            recorded: root.recorded,
+            waiting_since: root.waiting_since,
         })
         .execute(conn)
         .await?;
+    history.execute(conn).await?;
     Ok(outbox_relay::append_all(conn, rows).await?)
 }
 

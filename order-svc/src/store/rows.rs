@@ -24,6 +24,8 @@ pub struct RootRow {
     pub reason: Option<String>,
     pub version: i64,
     pub said: i64,
+    pub recorded: i64,
+    pub waiting_since: DateTime<Utc>,
 }
 
 /// All of it.
@@ -54,6 +56,8 @@ pub struct NewOrderRow<'a> {
     pub version: i64,
     pub said: i64,
     pub updated_at: DateTime<Utc>,
+    pub recorded: i64,
+    pub waiting_since: DateTime<Utc>,
 }
 
 impl RootRow {
@@ -73,6 +77,7 @@ impl OrderRow {
             progress: self.root.progress()?,
             placed: read(self.placed)?,
             version: self.root.version,
+            waiting_since: self.root.waiting_since,
             placed_at: self.placed_at,
             updated_at: self.updated_at,
         })

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod server;
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;

@@ -1,0 +1,71 @@
+//! An order's history as clients see it.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use service_kit::http::{Page, Paged, Path, Problem, Query};
+use shared_events::OrderId;
+use uuid::Uuid;
+
+use super::AppState;
+use super::problem;
+use crate::store::{self, history::Entry};
+
+/// One event that was heard or said of an order.
+#[derive(Serialize)]
+pub struct EntryView<'a> {
+    position: i64,
+    event_id: Uuid,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    source: &'a str,
+    time: DateTime<Utc>,
+    because_of: Option<Uuid>,
+    status_before: Option<&'a str>,
+    status: &'a str,
+    reason: Option<&'a str>,
+    ignored: Option<&'a str>,
+    recorded_at: DateTime<Utc>,
+}
+
+impl<'a> EntryView<'a> {
+    /// The entry with the names that a client sees.
+    pub fn of(entry: &'a Entry) -> Self {
+        Self {
+            position: entry.position,
+            event_id: entry.event_id,
+            event_type: &entry.event_type,
+            source: &entry.source,
+            time: entry.event_time,
+            because_of: entry.because_of,
+            status_before: entry.status_before.as_deref(),
+            status: &entry.status,
+            reason: entry.reason.as_deref(),
+            ignored: entry.ignored.as_deref(),
+            recorded_at: entry.recorded_at,
+        }
+    }
+}
+
+/// What a history may be asked for: as of every list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/orders/{id}/history`
+pub async fn get(state: Data<AppState>, id: Path<Uuid>, query: Query<HistoryQuery>) -> Result<HttpResponse, Problem> {
+    let page = Page { limit: query.0.limit, cursor: query.0.cursor };
+    let (limit, after) = (page.limit()?, page.cursor()?.unwrap_or(0));
+    let mut conn = state.pool.get().await?;
+    let order_id = OrderId(id.0);
+    let entries = store::history::after(&mut conn, order_id, after, limit + 1).await?;
+    if entries.is_empty() && store::orders::find(&mut conn, order_id).await?.is_none() {
+        return Err(problem::no_order(id.0));
+    }
+    let Paged { items, next_cursor } = Paged::from_rows(entries, limit, |entry| entry.position.to_string());
+    Ok(HttpResponse::Ok().json(Paged { items: items.iter().map(EntryView::of).collect(), next_cursor }))
+}

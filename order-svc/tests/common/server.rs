@@ -1,0 +1,112 @@
+//! order-svc's HTTP interface, on its own.
+
+use std::time::Duration;
+
+use actix_web::web::Data;
+use order_svc::http::{AppState, routes};
+use order_svc::prices::PricesKnown;
+use outbox_relay::Nudge;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use service_kit::http::{Readiness, bind};
+use tokio_util::sync::CancellationToken;
+
+use super::Shop;
+
+/// order-svc's routes on a port of their own.
+pub struct Server {
+    pub shop: Shop,
+    pub url: String,
+    pub client: reqwest::Client,
+    pub prices_known: PricesKnown,
+    pub stop: CancellationToken,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Server {
+    pub async fn new() -> Self {
+        let server = Self::before_prices_are_known().await;
+        server.prices_known.set();
+        server
+    }
+
+    pub async fn before_prices_are_known() -> Self {
+        let shop = Shop::new().await;
+        let prices_known = PricesKnown::default();
+        let state = Data::new(AppState {
+            pool: shop.db.pool.clone(),
+            deadline: Duration::from_secs(20 * 60),
+            prices_known: prices_known.clone(),
+            nudge: Nudge::default(),
+        });
+        let stop = CancellationToken::new();
+        let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = bind("order-svc", addr, Readiness::default(), stop.clone(), routes(state)).unwrap();
+        let url = format!("http://127.0.0.1:{}/api/v1/orders", server.port());
+        tokio::spawn(server.run());
+        Self { shop, url, client: reqwest::Client::new(), prices_known, stop }
+    }
+
+    pub async fn post(&self, body: &Value) -> Response {
+        self.client.post(&self.url).json(body).send().await.unwrap()
+    }
+
+    pub async fn post_once(&self, key: &str, body: &Value) -> Response {
+        self.client.post(&self.url).header("Idempotency-Key", key).json(body).send().await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    pub async fn cancel(&self, id: &str) -> Response {
+        self.client.post(format!("{}/{id}/cancel", self.url)).send().await.unwrap()
+    }
+
+    pub async fn placed(&self) -> Value {
+        let answer = self.post(&order()).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        answer.json().await.unwrap()
+    }
+
+    /// The one field that a 422 blames. Nothing may have been written.
+    pub async fn blames(&self, body: &Value) -> String {
+        let answer = self.post(body).await;
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["status"], 422);
+        assert_eq!(self.shop.count("select count(*) from orders").await, 0);
+        assert_eq!(self.shop.count("select count(*) from outbox").await, 0);
+        problem["errors"][0]["field"].as_str().unwrap().to_owned()
+    }
+}
+
+pub fn order() -> Value {
+    json!({
+        "customer": {"id": "c-1001", "name": "Ann Lee", "email": "ann@example.com"},
+        "delivery_address": {
+            "line1": "1 Quay St", "line2": null, "city": "Cork", "postal_code": "T12", "country": "IE"
+        },
+        "currency": "EUR",
+        "lines": [{"sku": "TEA", "quantity": 2}, {"sku": "MUG", "quantity": 1}],
+        "payment_method": "pm_card_visa"
+    })
+}
+
+/// The order with the value at `pointer` replaced, or added.
+pub fn order_with(pointer: &str, value: Value) -> Value {
+    let mut order = order();
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    let parent = order.pointer_mut(parent).unwrap();
+    match parent {
+        Value::Array(items) => items[field.parse::<usize>().unwrap()] = value,
+        parent => parent[field] = value,
+    }
+    order
+}

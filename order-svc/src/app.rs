@@ -16,6 +16,7 @@ use crate::commands::forget_answers;
 use crate::config::Config;
 use crate::deadline::Deadlines;
 use crate::http::{AppState, routes};
+use crate::live::{Live, Tail};
 use crate::prices::PricesKnown;
 use crate::reactions::{OrderReactions, subscriptions};
 use crate::store::DeadLetters;
@@ -31,6 +32,7 @@ pub struct App {
     relay: Relay<KafkaPublisher>,
     deadlines: Deadlines,
     prices_known: PricesKnown,
+    tail: Tail,
     pool: Pool,
     listening: CancellationToken,
 }
@@ -54,16 +56,19 @@ impl App {
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
         let deadlines = Deadlines::new(relay.nudge());
         let prices_known = PricesKnown::remembered(&pool).await?;
+        let listening = CancellationToken::new();
+        let live = Live::new(listening.clone());
+        let tail = Tail::new(pool.clone(), live.clone()).await?;
         let state = AppState {
             pool: pool.clone(),
             deadline: config.order_deadline,
             prices_known: prices_known.clone(),
             nudge: relay.nudge(),
+            live,
         };
-        let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let http = http::bind(NAME, config.http, ready, listening.clone(), routes(Data::new(state)))?;
-        Ok(Self { http, consumer, relay, deadlines, prices_known, pool, listening })
+        Ok(Self { http, consumer, relay, deadlines, prices_known, tail, pool, listening })
     }
 
     /// The port it listens on.
@@ -84,6 +89,7 @@ impl App {
         parts.run_aside(self.prices_known.learn(pool.clone(), heard.clone(), hearing.clone()));
         parts.run(self.consumer.run(hearing.clone()));
         parts.run(timers::run(pool.clone(), heard, self.deadlines, hearing.clone()));
+        parts.run(self.tail.run(hearing.clone()));
         parts.run(keep_house(pool, hearing));
         let publishing = parts.next_stage();
         parts.run(self.relay.run(publishing));

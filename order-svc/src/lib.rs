@@ -6,6 +6,7 @@ pub mod config;
 pub mod deadline;
 pub mod domain;
 pub mod http;
+pub mod live;
 pub mod prices;
 pub mod reactions;
 pub mod schema;

@@ -37,6 +37,11 @@ impl Status {
         }
     }
 
+    /// Whether an order that stands at the status of this name has ended.
+    pub fn is_end(name: &str) -> bool {
+        matches!(name, "completed" | "cancelled")
+    }
+
     /// Why it is being or was cancelled.
     pub const fn reason(self) -> Option<CancelReason> {
         match self {

@@ -1,5 +1,6 @@
 //! HTTP: request, command, answer or problem.
 
+mod events;
 mod history;
 mod orders;
 mod problem;
@@ -12,6 +13,7 @@ use actix_web::web::{self, ServiceConfig};
 use outbox_relay::Nudge;
 use service_kit::Pool;
 
+use crate::live::Live;
 use crate::prices::PricesKnown;
 
 /// What handlers share.
@@ -25,6 +27,8 @@ pub struct AppState {
     pub prices_known: PricesKnown,
     /// Wakes the relay after a commit.
     pub nudge: Nudge,
+    /// Where streams of events are opened.
+    pub live: Live,
 }
 
 /// The routes of the service.
@@ -34,6 +38,7 @@ pub fn routes(state: web::Data<AppState>) -> impl Fn(&mut ServiceConfig) + Clone
             web::scope("/api/v1/orders")
                 .service(web::resource("").route(web::post().to(orders::place)).route(web::get().to(orders::list)))
                 .service(web::resource("/{id}").route(web::get().to(orders::get)))
+                .service(web::resource("/{id}/events").route(web::get().to(events::get)))
                 .service(web::resource("/{id}/history").route(web::get().to(history::get)))
                 .service(web::resource("/{id}/cancel").route(web::post().to(orders::cancel))),
         );

@@ -48,6 +48,7 @@ struct Links {
     #[serde(rename = "self")]
     this: String,
     history: String,
+    events: String,
     cancel: String,
 }
 
@@ -81,7 +82,12 @@ impl<'a> OrderView<'a> {
             version: order.version,
             placed_at: order.placed_at,
             updated_at: order.updated_at,
-            links: Links { history: format!("{this}/history"), cancel: format!("{this}/cancel"), this },
+            links: Links {
+                history: format!("{this}/history"),
+                events: format!("{this}/events"),
+                cancel: format!("{this}/cancel"),
+                this,
+            },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What happened to an order: every event that was heard or said of it, and where the order stood after it.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -13,10 +14,10 @@ use uuid::Uuid;
 use super::Root;
 use crate::SOURCE;
 use crate::domain::Status;
-use crate::schema::order_history;
+use crate::schema::{order_history, orders};
 
 /// One event of an order's history.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = order_history, check_for_backend(diesel::pg::Pg))]
 pub struct Entry {
     /// The order.
@@ -62,6 +63,65 @@ pub async fn after(
         .select(Entry::as_select())
         .load(conn)
         .await
+}
+
+/// How far an order is, as its streams need to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The last position of its history.
+    pub recorded: i64,
+    /// Whether it has ended.
+    pub ended: bool,
+}
+
+/// How far the order's history is; none when there is no such order.
+///
+/// # Errors
+/// The database's.
+pub async fn head(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Option<Head>> {
+    let row = orders::table.find(order_id.0).select((orders::recorded, orders::status));
+    let found: Option<(i64, String)> = row.first(conn).await.optional()?;
+    Ok(found.map(|(recorded, status)| Head { recorded, ended: Status::is_end(&status) }))
+}
+
+/// The oldest transaction that is still open: everything written by older ones can be seen.
+///
+/// # Errors
+/// The database's.
+pub async fn oldest_open(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
+    diesel::select(sql::<BigInt>("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")).get_result(conn).await
+}
+
+/// The orders that have something in their history from that transaction or a later one, with the first position of it.
+/// Numbers that this server hasn't given out yet are those of another one, from which the database was restored.
+///
+/// # Errors
+/// The database's.
+pub async fn changed_since(conn: &mut AsyncPgConnection, transaction: i64) -> QueryResult<Vec<(Uuid, i64)>> {
+    let given_out = sql::<BigInt>("pg_snapshot_xmax(pg_current_snapshot())::text::bigint");
+    order_history::table
+        .filter(order_history::written_by.ge(transaction).and(order_history::written_by.lt(given_out)))
+        .group_by(order_history::order_id)
+        .select((order_history::order_id, diesel::dsl::min(order_history::position).assume_not_null()))
+        .load(conn)
+        .await
+}
+
+/// The histories of these orders from these positions on, order by order, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn from(conn: &mut AsyncPgConnection, places: &[(Uuid, i64)]) -> QueryResult<Vec<Entry>> {
+    let (ids, positions): (Vec<Uuid>, Vec<i64>) = places.iter().copied().unzip();
+    diesel::sql_query(
+        "select h.* from unnest($1, $2) as wanted(order_id, position) \
+         join order_history h on h.order_id = wanted.order_id and h.position >= wanted.position \
+         order by h.order_id, h.position",
+    )
+    .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+    .bind::<Array<BigInt>, _>(positions)
+    .load(conn)
+    .await
 }
 
 /// Rows to be appended to an order's history. One statement for any number of them, so that it stays prepared.

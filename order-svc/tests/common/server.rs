@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use order_svc::http::{AppState, routes};
+use order_svc::live::{Live, Tail};
 use order_svc::prices::PricesKnown;
 use outbox_relay::Nudge;
 use reqwest::{Response, StatusCode};
@@ -13,12 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shop;
 
+/// How long a stream may be silent in tests.
+const KEEP_ALIVE: Duration = Duration::from_millis(500);
+
 /// order-svc's routes on a port of their own.
 pub struct Server {
     pub shop: Shop,
     pub url: String,
     pub client: reqwest::Client,
     pub prices_known: PricesKnown,
+    pub live: Live,
     pub stop: CancellationToken,
 }
 
@@ -38,18 +43,22 @@ impl Server {
     pub async fn before_prices_are_known() -> Self {
         let shop = Shop::new().await;
         let prices_known = PricesKnown::default();
+        let stop = CancellationToken::new();
+        let live = Live::new(stop.clone()).keep_alive(KEEP_ALIVE);
         let state = Data::new(AppState {
             pool: shop.db.pool.clone(),
             deadline: Duration::from_secs(20 * 60),
             prices_known: prices_known.clone(),
             nudge: Nudge::default(),
+            live: live.clone(),
         });
-        let stop = CancellationToken::new();
+        let tail = Tail::new(shop.db.pool.clone(), live.clone()).await.unwrap();
+        tokio::spawn(tail.run(stop.clone()));
         let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let server = bind("order-svc", addr, Readiness::default(), stop.clone(), routes(state)).unwrap();
         let url = format!("http://127.0.0.1:{}/api/v1/orders", server.port());
         tokio::spawn(server.run());
-        Self { shop, url, client: reqwest::Client::new(), prices_known, stop }
+        Self { shop, url, client: reqwest::Client::new(), prices_known, live, stop }
     }
 
     pub async fn post(&self, body: &Value) -> Response {

@@ -1,0 +1,157 @@
+//! What happens to an order, as server-sent events: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use diesel_async::AsyncPgConnection;
+use futures_util::stream;
+use service_kit::http::{Path, Problem};
+use shared_events::OrderId;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::AppState;
+use super::history::EntryView;
+use super::problem;
+use crate::domain::Status;
+use crate::live::{Listener, Live};
+use crate::store::history::{self, Entry, Head};
+
+const LAST_EVENT_ID: &str = "Last-Event-ID";
+/// How long a client waits before it comes again, in its own words.
+const BEGIN: &str = "retry: 2000\n\n";
+const KEEP_ALIVE: &str = ": still here\n\n";
+/// So much of a history is read at once.
+const PAGE: i64 = 1_000;
+
+/// `GET /api/v1/orders/{id}/events`: what has happened after `Last-Event-ID`, then what happens, until the order has ended.
+/// When all of an order that has ended is known, 204, which tells a browser not to come again.
+pub async fn get(state: Data<AppState>, http: HttpRequest, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
+    let (order_id, after) = (OrderId(id.0), last_event_id(&http)?);
+    let listener = state.live.listen(order_id).map_err(|full| Problem::unavailable(format!("{full}.")))?;
+    let (head, known) = {
+        let mut conn = state.pool.get().await?;
+        let head = history::head(&mut conn, order_id).await?.ok_or_else(|| problem::no_order(id.0))?;
+        (head, all_after(&mut conn, order_id, after).await?)
+    };
+    let Head { recorded, ended } = head;
+    if after > recorded {
+        return Err(Problem::bad_input(
+            LAST_EVENT_ID,
+            format!("{after} is no event of this order; {recorded} is the last"),
+        ));
+    }
+    if ended && known.is_empty() {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let mut open = Stream::new(&state.live, listener, after);
+    let first = BEGIN.to_owned() + &open.fresh(&known);
+    open.ended |= ended;
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
+        .streaming(Box::pin(stream::unfold((Some(first), open), told))))
+}
+
+fn last_event_id(http: &HttpRequest) -> Result<i64, Problem> {
+    let Some(given) = http.headers().get(LAST_EVENT_ID) else { return Ok(0) };
+    let position = given.to_str().ok().and_then(|text| text.parse().ok()).filter(|position| *position >= 0);
+    position
+        .ok_or_else(|| Problem::bad_input(LAST_EVENT_ID, "expected the id of an event of this order, a whole number"))
+}
+
+async fn all_after(conn: &mut AsyncPgConnection, order_id: OrderId, after: i64) -> Result<Vec<Entry>, Problem> {
+    let mut known = history::after(conn, order_id, after, PAGE).await?;
+    while i64::try_from(known.len()).is_ok_and(|length| length > 0 && length % PAGE == 0) {
+        let last = known.last().map_or(after, |entry| entry.position);
+        let more = history::after(conn, order_id, last, PAGE).await?;
+        if more.is_empty() {
+            break;
+        }
+        known.extend(more);
+    }
+    Ok(known)
+}
+
+/// A stream that somebody reads.
+struct Stream {
+    listener: Listener,
+    stop: CancellationToken,
+    silence: Interval,
+    /// The last position that was told.
+    told: i64,
+    ended: bool,
+}
+
+type Told = Result<Bytes, Infallible>;
+
+/// What is to be told next.
+async fn told((first, mut open): (Option<String>, Stream)) -> Option<(Told, (Option<String>, Stream))> {
+    let text = match first {
+        Some(first) => first,
+        None => open.next().await?,
+    };
+    Some((Ok(Bytes::from(text)), (None, open)))
+}
+
+impl Stream {
+    fn new(live: &Live, listener: Listener, told: i64) -> Self {
+        let mut silence = interval_at(Instant::now() + live.silence(), live.silence());
+        silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { listener, stop: live.stopped().clone(), silence, told, ended: false }
+    }
+
+    /// Waits for something to tell; none when there is no more.
+    async fn next(&mut self) -> Option<String> {
+        while !self.ended {
+            let text = tokio::select! {
+                biased;
+                batch = self.listener.next() => self.fresh(&batch?),
+                () = self.stop.cancelled() => self.rest(),
+                _ = self.silence.tick() => KEEP_ALIVE.to_owned(),
+            };
+            if !text.is_empty() {
+                self.silence.reset();
+                return Some(text);
+            }
+        }
+        None
+    }
+
+    /// What of these entries was not told yet.
+    fn fresh(&mut self, entries: &[Entry]) -> String {
+        let mut text = String::new();
+        for entry in entries.iter().filter(|entry| entry.position > self.told) {
+            write_event(&mut text, entry);
+        }
+        if let Some(last) = entries.last() {
+            self.told = self.told.max(last.position);
+            // A change is read whole, so that after its last event nothing more belongs to it.
+            self.ended |= Status::is_end(&last.status);
+        }
+        text
+    }
+
+    /// The service stops: what waits is still told. Elsewhere the client goes on after it.
+    fn rest(&mut self) -> String {
+        let waiting: Vec<_> = self.listener.rest().collect();
+        let text = waiting.iter().map(|batch| self.fresh(batch)).collect();
+        self.ended = true;
+        text
+    }
+}
+
+/// `status` for what moved the order, `history` for the rest.
+fn write_event(text: &mut String, entry: &Entry) {
+    let moved = entry.status_before.as_ref() != Some(&entry.status);
+    let kind = if moved { "status" } else { "history" };
+    // JSON of strings and numbers can be written, and has no line breaks
+    if let Ok(data) = serde_json::to_string(&EntryView::of(entry)) {
+        let _infallible = write!(text, "id: {}\nevent: {kind}\ndata: {data}\n\n", entry.position);
+    }
+}

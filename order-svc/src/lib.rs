@@ -16,7 +16,7 @@ pub use app::App;
 pub use config::Config;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use service_kit::{shutdown, telemetry};
+use service_kit::{files, shutdown, telemetry};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
@@ -41,6 +41,10 @@ pub async fn run() -> anyhow::Result<()> {
     let stop = shutdown::signal()?;
     let config = Config::from_env()?;
     telemetry::init(NAME, &config.telemetry)?;
+    // Streams of events stay open.
+    if let Err(error) = files::take_all() {
+        tracing::warn!(%error, "it stays with the open files that it was given");
+    }
     let Some(app) = stop.run_until_cancelled(App::build(config)).await else { return Ok(()) };
     app?.run_until(stop.clone()).await
 }

@@ -6,47 +6,20 @@ mod common;
 
 use std::time::Duration;
 
+use common::kafka::{make_topics, send};
 use common::*;
 use order_svc::{App, Config};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::message::{Headers, Message as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use service_kit::config::Reader;
-use service_kit::consumer::Record;
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap, unique};
 use shared_events::*;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-async fn make_topics() {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", kafka_bootstrap()).create().unwrap();
-    let topics: Vec<NewTopic> =
-        Topic::ALL.iter().map(|topic| NewTopic::new(topic.name(), 2, TopicReplication::Fixed(1))).collect();
-    // Those that are there already are refused one by one, which is no failure here.
-    let _each = admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
-}
-
-async fn send(record: &Record) {
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", kafka_bootstrap())
-        .set("partitioner", "murmur2_random")
-        .create()
-        .unwrap();
-    let headers = record
-        .headers
-        .iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
-    let value = record.value.clone().unwrap();
-    let message = FutureRecord::to(&record.place.topic).key(&record.key).payload(&value).headers(headers);
-    producer.send(message, PATIENCE).await.unwrap();
-}
 
 /// Reads `orders.v1` from its beginning, independently of the service, until the order said this.
 async fn said_in_kafka(id: &str, event_type: &str) {
@@ -92,7 +65,7 @@ async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadl
 
     let others = Others::default();
     let sku = unique("SKU").to_uppercase();
-    send(&others.record(product(&sku, 12_99, ProductStatus::Active))).await;
+    send([others.record(product(&sku, 12_99, ProductStatus::Active))]).await;
     let order = json!({
         "customer": {"id": "c-1001", "name": "Ann Lee", "email": "ann@example.com"},
         "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
@@ -105,7 +78,7 @@ async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadl
     let confirmed: Value = place().await.json().await.unwrap();
     let id = confirmed["id"].as_str().unwrap();
     said_in_kafka(id, "order.placed.v1").await;
-    send(&others.record(authorized(id.parse().unwrap()))).await;
+    send([others.record(authorized(id.parse().unwrap()))]).await;
     said_in_kafka(id, "order.confirmed.v1").await;
 
     let pending: Value = place().await.json().await.unwrap();

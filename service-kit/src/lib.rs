@@ -6,6 +6,7 @@ pub mod config;
 pub mod consumer;
 pub mod dead_letters;
 pub mod exit;
+pub mod files;
 pub mod http;
 pub mod kafka;
 pub mod migrate;

@@ -55,7 +55,7 @@ impl App {
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
         let relay = Relay::to_kafka(relay);
         let (nudge, gateway) = (relay.nudge(), Arc::new(Stripe::new(config.gateway)?));
-        let calls = GatewayCalls::new(pool.clone(), gateway, move || nudge.nudge());
+        let calls = GatewayCalls::new(pool.clone(), gateway.clone(), move || nudge.nudge());
         let worker = Worker::new("gateway", calls, CALLS_AT_ONCE);
         let reactions = PaymentReactions { deadline: config.deadline, relay: relay.nudge(), calls: worker.nudge() };
         let retries = Retries { calls: worker.nudge() };
@@ -63,7 +63,13 @@ impl App {
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), Arc::new(reactions), DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
-        let state = AppState { pool: pool.clone() };
+        let state = AppState {
+            pool: pool.clone(),
+            gateway,
+            webhook_secrets: config.webhook_secrets,
+            relay: relay.nudge(),
+            calls: worker.nudge(),
+        };
         let http = http::bind(NAME, config.http, ready, listening.clone(), move |served| routes(served, &state))?;
         Ok(Self { http, consumer, worker, retries, relay, pool, listening })
     }

@@ -8,7 +8,7 @@ use service_kit::config::{
     ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, Seconds, TelemetryConfig, Var,
 };
 
-use crate::gateway::StripeConfig;
+use crate::{gateway::StripeConfig, webhooks::Secrets};
 
 /// Where the service listens.
 pub static HTTP_ADDR: Var = Var {
@@ -42,6 +42,14 @@ pub static PAYMENT_GATEWAY_TIMEOUT: Var = Var {
     example: "10s",
     default: Some("10s"),
 };
+/// What the gateway's webhooks are signed with.
+pub static PAYMENT_WEBHOOK_SECRET: Var = Var {
+    name: "PAYMENT_WEBHOOK_SECRET",
+    what: "What the gateway signs its webhooks with; when it is not set, none is believed, and 3-D Secure never ends well.",
+    expected: "the secret as the gateway gives it; while it is changed, the new and the old one with a comma between",
+    example: "whsec_...",
+    default: None,
+};
 /// Until when an order is authorised.
 pub static PAYMENT_DEADLINE: Var = Var {
     name: "PAYMENT_DEADLINE",
@@ -70,6 +78,8 @@ pub struct Config {
     pub relay_archive: Option<outbox_relay::Archive>,
     /// Where the money is.
     pub gateway: StripeConfig,
+    /// What webhooks are signed with.
+    pub webhook_secrets: Option<Secrets>,
     /// How long after goods are held their payment may still be authorised.
     pub deadline: Duration,
 }
@@ -85,6 +95,7 @@ impl Config {
         let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
         let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
         let gateway = read_gateway(reader);
+        let webhook_secrets = read_webhook_secrets(reader);
         let day = Duration::from_secs(24 * 60 * 60);
         let deadline = within(reader, &PAYMENT_DEADLINE, Duration::from_secs(1)..=day);
         Some(Self {
@@ -96,6 +107,7 @@ impl Config {
             relay_role: relay_role?,
             relay_archive: relay_archive?,
             gateway: gateway?,
+            webhook_secrets: webhook_secrets?,
             deadline: deadline?,
         })
     }
@@ -123,6 +135,18 @@ fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
     // worker may ask; being cut off then is no answer either, so it is told and looked up in the same way.
     let timeout = within(reader, &PAYMENT_GATEWAY_TIMEOUT, Duration::from_millis(100)..=Duration::from_secs(15));
     Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout? })
+}
+
+/// Nothing where none is set; `None`, with a problem noted, when it can't be one.
+fn read_webhook_secrets(reader: &mut Reader) -> Option<Option<Secrets>> {
+    let Some(text) = reader.optional_secret(&PAYMENT_WEBHOOK_SECRET) else { return Some(None) };
+    match text.expose_secret().parse() {
+        Ok(secrets) => Some(Some(secrets)),
+        Err(why) => {
+            reader.refuse(&PAYMENT_WEBHOOK_SECRET, format_args!("{why}"));
+            None
+        }
+    }
 }
 
 fn within(reader: &mut Reader, var: &'static Var, range: RangeInclusive<Duration>) -> Option<Duration> {
@@ -169,11 +193,13 @@ mod tests {
             ("PAYMENT_DEADLINE", "soon"),
             ("PAYMENT_GATEWAY_TIMEOUT", "1h"),
             ("PAYMENT_GATEWAY_KEY", "sk test"),
+            ("PAYMENT_WEBHOOK_SECRET", "whsec_a,"),
         ];
         let told = Reader::from_pairs(given).whole(Config::read).unwrap_err().to_string();
         for name in [
             "PAYMENT_GATEWAY_URL is",
             "PAYMENT_GATEWAY_KEY is refused",
+            "PAYMENT_WEBHOOK_SECRET is refused",
             "PAYMENT_GATEWAY_TIMEOUT is",
             "PAYMENT_DEADLINE is",
             "DATABASE_URL is not set",

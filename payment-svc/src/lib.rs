@@ -10,6 +10,7 @@ pub mod reactions;
 pub mod retries;
 mod schema;
 pub mod store;
+pub mod webhooks;
 pub mod worker;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};

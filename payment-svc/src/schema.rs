@@ -60,6 +60,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    webhook_events (event_id) {
+        event_id -> Text,
+        #[sql_name = "type"]
+        type_ -> Text,
+        intent -> Nullable<Text>,
+        outcome -> Text,
+        received_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     ledger (id) {
         id -> BigInt,
         payment_id -> Uuid,

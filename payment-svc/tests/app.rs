@@ -14,6 +14,7 @@ use rdkafka::{
     message::{Header, Headers, Message as _, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
+use sandbox_gateway::webhooks::WebhookConfig;
 use service_kit::{
     config::Reader,
     testing::{TestDb, eventually, kafka_bootstrap, unique},
@@ -47,6 +48,11 @@ async fn send(event: Event) {
     producer.send(message, PATIENCE).await.unwrap();
 }
 
+/// The sandbox has to know where the service will listen before the service knows where the sandbox does.
+fn free_address() -> std::net::SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
 /// Reads `payments.v1` from its beginning, independently of the service, until the order's payment said this.
 async fn said_in_kafka(order: &Order, event_type: &str) {
     let consumer: StreamConsumer = ClientConfig::new()
@@ -73,9 +79,15 @@ async fn said_in_kafka(order: &Order, event_type: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_move_money_at_the_gateway_and_what_happened_is_published() {
     make_topics().await;
-    let (db, sandbox) = (TestDb::new(&payment_svc::migrations()).await, Sandbox::start().await);
+    let at = free_address();
+    let webhooks = WebhookConfig {
+        url: format!("http://{at}/api/v1/payments/webhooks/stripe"),
+        secret: "whsec_1".to_owned().into(),
+    };
+    let (db, sandbox) = (TestDb::new(&payment_svc::migrations()).await, Sandbox::telling(Some(webhooks)).await);
     let config = Reader::from_pairs([
-        ("HTTP_ADDR", "127.0.0.1:0"),
+        ("HTTP_ADDR", at.to_string().as_str()),
+        ("PAYMENT_WEBHOOK_SECRET", "whsec_1"),
         ("DATABASE_URL", &db.url),
         ("KAFKA_BOOTSTRAP_SERVERS", &kafka_bootstrap()),
         ("PAYMENT_GATEWAY_URL", sandbox.url()),
@@ -87,6 +99,15 @@ async fn events_move_money_at_the_gateway_and_what_happened_is_published() {
     let running = tokio::spawn(app.run_until(stop.clone()));
     let ready = || async { reqwest::get(format!("{base}/readyz")).await.is_ok_and(|answer| answer.status() == 200) };
     eventually("it is ready", PATIENCE, ready).await;
+
+    let secured = Order::new("pm_card_authenticationRequired");
+    send(secured.reserved()).await;
+    send(secured.placed()).await;
+    said_in_kafka(&secured, "payment.action_required.v1").await;
+    let intent = sandbox.intent(&secured).await;
+    sandbox.faults(serde_json::json!({"webhooks": {"duplicate": true, "reorder": true}})).await;
+    sandbox.authenticate(&intent, "succeed").await;
+    said_in_kafka(&secured, "payment.authorized.v1").await;
 
     let (paid, undone) = (Order::new("pm_card_visa"), Order::new("pm_card_visa"));
     for order in [&paid, &undone] {

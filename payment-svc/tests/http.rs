@@ -3,51 +3,32 @@
 
 mod shop;
 
-use payment_svc::http::{AppState, routes};
+use std::time::Duration;
+
+use payment_svc::gateway::{Stripe, StripeConfig};
 use serde_json::{Value, json};
-use service_kit::http::{Readiness, bind};
 use shop::{
     Order, Shop,
     gateways::{MockGateway, that_agrees},
+    served::Served,
 };
-use tokio_util::sync::CancellationToken;
 
-struct Served {
-    url: String,
-    shop: Shop<MockGateway>,
-    stop: CancellationToken,
-}
-
-impl Served {
-    async fn start() -> Self {
-        let shop = Shop::new(that_agrees()).await;
-        let stop = CancellationToken::new();
-        let state = AppState { pool: shop.db.pool.clone() };
-        let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let server =
-            bind("payment-svc", addr, Readiness::default(), stop.clone(), move |served| routes(served, &state))
-                .unwrap();
-        let url = format!("http://127.0.0.1:{}/api/v1/payments", server.port());
-        tokio::spawn(server.run());
-        Self { url, shop, stop }
-    }
-
-    async fn get(&self, path: &str) -> (u16, Value) {
-        let response = reqwest::get(format!("{}{path}", self.url)).await.unwrap();
-        (response.status().as_u16(), serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
+/// The interface with a gateway that is never asked by it.
+async fn start() -> (Shop<MockGateway>, Served) {
+    let shop = Shop::new(that_agrees()).await;
+    let nobody = StripeConfig {
+        base_url: "http://127.0.0.1:1".to_owned(),
+        key: "sk_test_1".to_owned().into(),
+        timeout: Duration::from_secs(1),
+    };
+    let served = Served::start(&shop, Stripe::new(nobody).unwrap());
+    (shop, served)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_shows_its_status_its_refunds_and_its_ledger() {
-    let served = Served::start().await;
-    let (shop, order) = (&served.shop, Order::new("pm_card_visa"));
+    let (shop, served) = start().await;
+    let order = Order::new("pm_card_visa");
     shop.hear([order.placed(), order.reserved()]).await;
     shop.call_gateway().await;
     shop.hear([order.confirmed()]).await;
@@ -72,9 +53,9 @@ async fn a_payment_shows_its_status_its_refunds_and_its_ledger() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_goes_on_where_a_page_ended() {
-    let served = Served::start().await;
+    let (shop, served) = start().await;
     for _ in 0..3 {
-        served.shop.hear([Order::new("pm_card_visa").placed()]).await;
+        shop.hear([Order::new("pm_card_visa").placed()]).await;
     }
     let (_, first) = served.get("?limit=2").await;
     let cursor = first["next_cursor"].as_str().unwrap();
@@ -85,7 +66,7 @@ async fn the_list_goes_on_where_a_page_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_a_problem_that_names_the_field() {
-    let served = Served::start().await;
+    let (_shop, served) = start().await;
     for (path, expected, field) in [
         ("?order_id=none", 422, "order_id"),
         ("?limit=0", 422, "limit"),

@@ -19,6 +19,8 @@ const KAFKA_PORT: u16 = 19092;
 const ARCHIVE: &str = "7d";
 /// The sandbox gateway takes any key; Stripe's test keys begin like this.
 const SANDBOX_KEY: &str = "sk_test_sandbox";
+/// What the sandbox gateway signs its webhooks with.
+const SANDBOX_WEBHOOK_SECRET: &str = "whsec_sandbox";
 
 /// Which ports a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +123,12 @@ impl Plan {
             Service::PaymentSvc => {
                 environment.push(("PAYMENT_GATEWAY_URL", self.url(Service::SandboxGateway)));
                 environment.push(("PAYMENT_GATEWAY_KEY", SANDBOX_KEY.to_owned()));
+                environment.push(("PAYMENT_WEBHOOK_SECRET", SANDBOX_WEBHOOK_SECRET.to_owned()));
+            }
+            Service::SandboxGateway => {
+                let url = format!("{}/api/v1/payments/webhooks/stripe", self.url(Service::PaymentSvc));
+                environment.push(("SANDBOX_WEBHOOK_URL", url));
+                environment.push(("SANDBOX_WEBHOOK_SECRET", SANDBOX_WEBHOOK_SECRET.to_owned()));
             }
             Service::NotificationSvc => {
                 environment.push(("MAIL_TRANSPORT", format!("file:{}", self.mails.display())));
@@ -189,6 +197,15 @@ mod tests {
         let plan = plan();
         let found = value(&plan, Service::PaymentSvc, "PAYMENT_GATEWAY_URL").unwrap();
         assert_eq!(found, plan.url(Service::SandboxGateway));
+    }
+
+    #[test]
+    fn the_sandbox_gateway_tells_payment_svc_of_the_same_run_and_is_believed() {
+        let plan = plan();
+        let told = value(&plan, Service::SandboxGateway, "SANDBOX_WEBHOOK_URL").unwrap();
+        assert!(told.starts_with(&plan.url(Service::PaymentSvc)), "{told}");
+        let signed = value(&plan, Service::SandboxGateway, "SANDBOX_WEBHOOK_SECRET");
+        assert_eq!(signed, value(&plan, Service::PaymentSvc, "PAYMENT_WEBHOOK_SECRET"));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use anyhow::Context;
 use service_kit::{
     Pool,
     http::{self, HttpServer, Readiness},
-    migrate, pool,
+    migrate,
+    outside::Worker,
+    pool,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -12,11 +14,16 @@ use crate::{
     Config,
     http::{AppState, routes},
     migrations,
+    webhooks::Deliveries,
 };
+
+/// How many webhooks are on their way at the same time, at most.
+const DELIVERIES_AT_ONCE: usize = 8;
 
 /// The gateway, bound and ready to run.
 pub struct App {
     server: HttpServer,
+    worker: Option<Worker<Deliveries>>,
     pool: Pool,
     /// Stops the server; a child of nobody, cancelled by [`App::run_until`].
     stop: CancellationToken,
@@ -36,11 +43,19 @@ impl App {
             async move { pool::answers(&pool).await }
         });
         let stop = CancellationToken::new();
-        let state = AppState { pool: pool.clone(), shutdown: stop.clone() };
+        let worker = match config.webhooks {
+            Some(webhooks) => {
+                let deliveries = Deliveries::new(pool.clone(), webhooks)?;
+                Some(Worker::new("webhooks", deliveries, DELIVERIES_AT_ONCE))
+            }
+            None => None,
+        };
+        let webhooks = worker.as_ref().map(Worker::nudge);
+        let state = AppState { pool: pool.clone(), shutdown: stop.clone(), webhooks };
         let server = http::bind("sandbox-gateway", config.http, ready, stop.clone(), move |routes_of| {
             routes(routes_of, &state);
         })?;
-        Ok(Self { server, pool, stop })
+        Ok(Self { server, worker, pool, stop })
     }
 
     /// Where it listens.
@@ -58,7 +73,11 @@ impl App {
             shutdown.cancelled().await;
             stop.cancel();
         });
+        let telling = self.worker.map(|worker| tokio::spawn(worker.run(self.stop.clone())));
         let served = self.server.run().await.context("serving HTTP");
+        if let Some(telling) = telling {
+            telling.await.context("delivering webhooks")?;
+        }
         self.pool.close();
         served
     }

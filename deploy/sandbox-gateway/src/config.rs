@@ -2,6 +2,8 @@
 
 use service_kit::config::{ConfigError, DatabaseConfig, HttpConfig, Reader, TelemetryConfig, Var};
 
+use crate::webhooks::WebhookConfig;
+
 /// Where the gateway listens.
 pub static HTTP_ADDR: Var = Var {
     name: "HTTP_ADDR",
@@ -11,6 +13,23 @@ pub static HTTP_ADDR: Var = Var {
     default: Some("127.0.0.1:8090"),
 };
 
+/// Who is told by webhook.
+pub static SANDBOX_WEBHOOK_URL: Var = Var {
+    name: "SANDBOX_WEBHOOK_URL",
+    what: "Who is told by webhook what happens to intents and refunds; nobody when it is not set.",
+    expected: "an http or https URL",
+    example: "http://127.0.0.1:8081/api/v1/payments/webhooks/stripe",
+    default: None,
+};
+/// What webhooks are signed with.
+pub static SANDBOX_WEBHOOK_SECRET: Var = Var {
+    name: "SANDBOX_WEBHOOK_SECRET",
+    what: "What webhooks are signed with; payment-svc's PAYMENT_WEBHOOK_SECRET. Needed with SANDBOX_WEBHOOK_URL.",
+    expected: "any text",
+    example: "whsec_sandbox",
+    default: None,
+};
+
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -18,6 +37,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Where the journal is.
     pub database: DatabaseConfig,
+    /// Who is told by webhook.
+    pub webhooks: Option<WebhookConfig>,
     /// Log.
     pub telemetry: TelemetryConfig,
 }
@@ -28,7 +49,8 @@ impl Config {
         let http = HttpConfig::read(reader, &HTTP_ADDR);
         let database = DatabaseConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
-        Some(Self { http: http?, database: database?, telemetry: telemetry? })
+        let webhooks = read_webhooks(reader);
+        Some(Self { http: http?, database: database?, webhooks: webhooks?, telemetry: telemetry? })
     }
 
     /// Reads the environment.
@@ -37,5 +59,31 @@ impl Config {
     /// Everything that is missing or bad.
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
+    }
+}
+
+/// Nothing where nobody is to be told; `None`, with a problem noted, when one of the two is missing or bad.
+fn read_webhooks(reader: &mut Reader) -> Option<Option<WebhookConfig>> {
+    let url = reader.optional::<Url>(&SANDBOX_WEBHOOK_URL);
+    let secret = reader.optional_secret(&SANDBOX_WEBHOOK_SECRET);
+    match (url?, secret) {
+        (Some(Url(url)), Some(secret)) => Some(Some(WebhookConfig { url, secret })),
+        (None, _) => Some(None),
+        (Some(_), None) => {
+            reader.lacks(&SANDBOX_WEBHOOK_SECRET, "SANDBOX_WEBHOOK_URL is");
+            None
+        }
+    }
+}
+
+struct Url(String);
+
+impl std::str::FromStr for Url {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = reqwest::Url::parse(text).map_err(|_| "it is no URL")?;
+        let fits = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if fits { Ok(Self(text.to_owned())) } else { Err("it is no http or https URL") }
     }
 }

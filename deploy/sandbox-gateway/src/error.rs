@@ -92,6 +92,11 @@ impl StripeError {
         Self::new(500, "api_error", "The sandbox gateway failed; its log says why.")
     }
 
+    /// The gateway fails because it was told to.
+    pub fn switched() -> Self {
+        Self::new(500, "api_error", "The sandbox gateway fails at this, as its faults or the method have it.")
+    }
+
     /// Whether the request got past the check of its parameters, so that its answer is kept under its key.
     pub fn was_executed(&self) -> bool {
         self.param.is_none()

@@ -13,11 +13,14 @@ use serde_json::json;
 use service_kit::{
     Pool,
     http::{Json, Page, Paged, Problem, Query},
+    outside,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     StripeError,
+    faults::{Failure, Faults},
+    lists,
     operations::{self, Operation, Request},
     params::{Params, has_control},
     store,
@@ -29,6 +32,9 @@ const LONGEST_KEY: usize = 255;
 /// How long an answer is withheld: longer than any caller waits.
 const WITHHELD: Duration = Duration::from_secs(120);
 
+/// How long a slow method's answers take: less than callers wait.
+const SLOW: Duration = Duration::from_secs(3);
+
 /// What the handlers share.
 #[derive(Clone)]
 pub struct AppState {
@@ -36,6 +42,22 @@ pub struct AppState {
     pub pool: Pool,
     /// Ends withheld answers.
     pub shutdown: CancellationToken,
+    /// Wakes who delivers webhooks, where there is one.
+    pub webhooks: Option<outside::Nudge>,
+}
+
+impl AppState {
+    /// Something was written down that is to be told.
+    fn nudge(&self) {
+        self.webhooks.iter().for_each(outside::Nudge::nudge);
+    }
+
+    /// Waits for as long as an answer takes, unless the server is stopped.
+    async fn wait(&self, wait: Duration) {
+        if !wait.is_zero() {
+            let _ = tokio::time::timeout(wait, self.shutdown.cancelled()).await;
+        }
+    }
 }
 
 /// All routes.
@@ -43,11 +65,14 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
     config
         .app_data(Data::new(state.clone()))
         .route("/v1/payment_intents", web::post().to(create))
+        .route("/v1/payment_intents", web::get().to(intents))
         .route("/v1/payment_intents/{id}", web::get().to(find))
         .route("/v1/payment_intents/{id}/{action}", web::post().to(act))
         .route("/v1/refunds", web::post().to(refund))
         .route("/v1/refunds", web::get().to(refunds))
         .route("/sandbox/payment_intents/{id}/authenticate", web::post().to(authenticate))
+        .route("/sandbox/faults", web::get().to(faults))
+        .route("/sandbox/faults", web::put().to(set_faults))
         .route("/sandbox/journal", web::get().to(journal));
 }
 
@@ -97,13 +122,26 @@ async fn perform(
     let not_text = |_| StripeError::parameter("", "parameter_invalid", "The body is not UTF-8.");
     let params = Params::parse(std::str::from_utf8(&body).map_err(not_text)?, operation.known())?;
     let key = idempotency_key(request)?;
-    let asked = Request { operation, path: request.path().to_owned(), key, params };
+    let faults = troubled(state).await?;
+    let failure = faults.failure();
+    if failure == Some(Failure::Undone) {
+        return Err(StripeError::switched());
+    }
+    let told = state.webhooks.is_some();
+    let asked = Request { operation, path: request.path().to_owned(), key, params, faults, told };
     let mut conn = connection(state).await?;
     let answer = operations::perform(&mut conn, &asked).await?;
     drop(conn);
+    state.nudge();
+    if answer.slow {
+        state.wait(SLOW).await;
+    }
     if answer.withheld {
         // What was done stays done; only the word of it is late.
-        let _ = tokio::time::timeout(WITHHELD, state.shutdown.cancelled()).await;
+        state.wait(WITHHELD).await;
+    }
+    if failure.is_some() || answer.unsaid {
+        return Err(StripeError::switched());
     }
     let status = actix_web::http::StatusCode::from_u16(answer.status).map_err(|_| StripeError::internal())?;
     let mut response = HttpResponse::build(status);
@@ -111,6 +149,19 @@ async fn perform(
         response.insert_header(("Idempotent-Replayed", "true"));
     }
     Ok(response.json(answer.body))
+}
+
+/// What is to go wrong now; an answer that takes longer begins by that.
+async fn troubled(state: &AppState) -> Result<Faults, StripeError> {
+    let faults = store::faults(&mut *connection(state).await?).await?;
+    state.wait(faults.delay()).await;
+    Ok(faults)
+}
+
+/// The same for what only reads.
+async fn read_troubled(state: &AppState) -> Result<(), StripeError> {
+    let fails = troubled(state).await?.failure().is_some();
+    if fails { Err(StripeError::switched()) } else { Ok(()) }
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, StripeError> {
@@ -152,20 +203,51 @@ async fn authenticate(
     let id = intent_id(id.into_inner())?;
     let passed = body.into_inner().outcome == Outcome::Succeed;
     let mut conn = connection(&state).await?;
-    Ok(HttpResponse::Ok().json(operations::authenticate(&mut conn, &id, passed).await?))
+    let shown = operations::authenticate(&mut conn, &id, passed, state.webhooks.is_some()).await?;
+    state.nudge();
+    Ok(HttpResponse::Ok().json(shown))
 }
 
 async fn find(state: Data<AppState>, request: HttpRequest, id: web::Path<String>) -> Result<HttpResponse, StripeError> {
     authorised(&request)?;
     let id = intent_id(id.into_inner())?;
+    let params = Params::parse(request.query_string(), &["expand[]"])?;
+    read_troubled(&state).await?;
     let intent = store::find_intent(&mut *connection(&state).await?, &id).await?;
-    Ok(HttpResponse::Ok().json(intent.object()))
+    let shown = if params.expands("latest_charge") { intent.expanded() } else { intent.object() };
+    Ok(HttpResponse::Ok().json(shown))
 }
 
 async fn refunds(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, StripeError> {
     authorised(&request)?;
-    let list = operations::list_refunds(&mut *connection(&state).await?, request.query_string()).await?;
+    read_troubled(&state).await?;
+    let list = lists::refunds(&mut *connection(&state).await?, request.query_string()).await?;
     Ok(HttpResponse::Ok().json(list))
+}
+
+async fn intents(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, StripeError> {
+    authorised(&request)?;
+    read_troubled(&state).await?;
+    let list = lists::intents(&mut *connection(&state).await?, request.query_string()).await?;
+    Ok(HttpResponse::Ok().json(list))
+}
+
+/// What is to go wrong.
+async fn faults(state: Data<AppState>) -> Result<HttpResponse, StripeError> {
+    let faults = store::faults(&mut *connection(&state).await?).await?;
+    Ok(HttpResponse::Ok().json(faults))
+}
+
+/// Switches faults on and off, all at once: what isn't said is off.
+async fn set_faults(state: Data<AppState>, body: Json<Faults>) -> Result<HttpResponse, Problem> {
+    let faults = body.into_inner();
+    if let Some((field, why)) = faults.refused() {
+        return Err(Problem::bad_input(field, why));
+    }
+    let mut conn = state.pool.get().await?;
+    store::set_faults(&mut conn, &faults).await?;
+    tracing::info!(?faults, "faults were switched");
+    Ok(HttpResponse::Ok().json(faults))
 }
 
 #[derive(Deserialize)]

@@ -32,6 +32,8 @@ pub struct Intent {
     pub confirmed_by: Option<String>,
     /// How often it was confirmed.
     pub attempts: i32,
+    /// Whether the bank ever reserved the money.
+    pub was_authorised: bool,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
@@ -41,6 +43,8 @@ pub struct Intent {
 pub struct Asks {
     /// Its idempotency key.
     pub key: Option<String>,
+    /// Whatever the method: the bank says no.
+    pub decline: Option<StripeError>,
     /// Whatever the method: the customer has to act.
     pub action: bool,
     /// Should the customer have to act, decline instead.
@@ -68,7 +72,7 @@ impl Intent {
         let method = Magic::named(method)?;
         self.confirmed_by = asks.key.clone();
         self.attempts += 1;
-        if let Some(decline) = method.decline(self.attempts) {
+        if let Some(decline) = asks.decline.clone().or_else(|| method.decline(self.attempts)) {
             return Err(self.declined(decline));
         }
         if method == Magic::AuthenticationRequired || asks.action {
@@ -84,6 +88,7 @@ impl Intent {
 
     fn authorised(&mut self) -> Effect {
         self.status = "requires_capture".to_owned();
+        self.was_authorised = true;
         self.last_payment_error = None;
         Effect { operation: "authorise", amount: self.amount }
     }
@@ -115,8 +120,8 @@ impl Intent {
     /// Takes what was authorised, all of it.
     ///
     /// # Errors
-    /// Nothing is authorised, another amount was asked for, or the method is the one whose capture fails.
-    pub fn capture(&mut self, amount: Option<i64>) -> Result<Effect, StripeError> {
+    /// Nothing is authorised, another amount was asked for, or the capture is one that fails.
+    pub fn capture(&mut self, amount: Option<i64>, fails: bool) -> Result<Effect, StripeError> {
         if self.status != "requires_capture" {
             return Err(self.unexpected("capture"));
         }
@@ -124,7 +129,7 @@ impl Intent {
             let message = "The sandbox gateway captures the whole amount only.";
             return Err(StripeError::parameter("amount_to_capture", "parameter_invalid", message));
         }
-        if self.payment_method.as_deref() == Some(Magic::CaptureFails.name()) {
+        if fails || self.method() == Some(Magic::CaptureFails) {
             let message = "The authorisation has expired and can't be captured.";
             return Err(StripeError::state("charge_expired_for_capture", message));
         }
@@ -178,6 +183,38 @@ impl Intent {
         asked.then(|| json!({"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": null}}))
     }
 
+    /// The method that it is paid with, as things stand.
+    pub fn method(&self) -> Option<Magic> {
+        Magic::named(self.payment_method.as_deref()?).ok()
+    }
+
+    /// The last charge, once there was one: what became of the last confirmation.
+    fn charge(&self) -> Option<Value> {
+        let declined = self.last_payment_error.is_some();
+        (self.was_authorised || declined).then(|| {
+            let let_go = self.was_authorised && self.status == "canceled";
+            json!({
+                "id": format!("ch_{}_{}", self.id.trim_start_matches("pi_"), self.attempts),
+                "object": "charge",
+                "amount": self.amount,
+                "amount_captured": self.received,
+                "amount_refunded": if let_go { self.amount } else { self.refunded },
+                "captured": self.received > 0,
+                "paid": self.was_authorised,
+                "payment_intent": self.id,
+                "refunded": let_go || (self.received > 0 && self.refunded == self.received),
+                "status": if self.was_authorised { "succeeded" } else { "failed" },
+            })
+        })
+    }
+
+    /// The intent as Stripe shows it to who wants its last charge whole.
+    pub fn expanded(&self) -> Value {
+        let mut object = self.object();
+        object["latest_charge"] = json!(self.charge());
+        object
+    }
+
     /// The intent as Stripe shows it.
     pub fn object(&self) -> Value {
         json!({
@@ -190,6 +227,7 @@ impl Intent {
             "created": self.created_at.timestamp(),
             "currency": self.currency,
             "last_payment_error": self.last_payment_error,
+            "latest_charge": self.charge().map(|charge| charge["id"].clone()),
             "livemode": false,
             "metadata": self.metadata,
             "next_action": self.next_action(),

@@ -13,6 +13,7 @@ fn intent(method: Magic) -> Intent {
         last_payment_error: None,
         confirmed_by: None,
         attempts: 0,
+        was_authorised: false,
         created_at: DateTime::UNIX_EPOCH,
     }
 }
@@ -27,7 +28,7 @@ fn confirm(intent: &mut Intent) -> Result<Option<Effect>, StripeError> {
 fn a_good_card_is_authorised_captured_and_refunded_once_over() {
     let mut intent = intent(Magic::Visa);
     assert_eq!(confirm(&mut intent).unwrap(), AUTHORISED);
-    assert_eq!(intent.capture(None).unwrap(), Effect { operation: "capture", amount: 2598 });
+    assert_eq!(intent.capture(None, false).unwrap(), Effect { operation: "capture", amount: 2598 });
     assert_eq!(intent.refund(Some(598)).unwrap(), Effect { operation: "refund", amount: 598 });
     assert_eq!(intent.refund(Some(2001)).unwrap_err().object()["code"], "amount_too_large");
     assert_eq!(intent.refund(None).unwrap(), Effect { operation: "refund", amount: 2000 });
@@ -49,7 +50,7 @@ fn a_declined_card_leaves_its_reason_in_the_intent() {
 fn what_can_not_be_captured_can_still_be_voided() {
     let mut intent = intent(Magic::CaptureFails);
     confirm(&mut intent).unwrap();
-    assert_eq!(intent.capture(None).unwrap_err().object()["code"], "charge_expired_for_capture");
+    assert_eq!(intent.capture(None, false).unwrap_err().object()["code"], "charge_expired_for_capture");
     assert_eq!(intent.cancel().unwrap(), Some(Effect { operation: "void", amount: 2598 }));
 }
 
@@ -64,7 +65,7 @@ fn cancelling_what_was_never_confirmed_moves_no_money() {
 fn what_was_captured_is_not_cancelled() {
     let mut intent = intent(Magic::Visa);
     confirm(&mut intent).unwrap();
-    intent.capture(None).unwrap();
+    intent.capture(None, false).unwrap();
     assert_eq!(intent.cancel().unwrap_err().object()["code"], "payment_intent_unexpected_state");
 }
 
@@ -100,4 +101,19 @@ fn a_bank_that_was_away_agrees_the_second_time() {
     intent.payment_method = Some(Magic::DeclinedOnce.name().to_owned());
     intent.status = "requires_confirmation".to_owned();
     assert_eq!(confirm(&mut intent).unwrap(), AUTHORISED);
+}
+
+#[test]
+fn a_cancelled_intent_tells_by_its_charge_whether_anything_was_let_go() {
+    let mut held = intent(Magic::Visa);
+    confirm(&mut held).unwrap();
+    held.cancel().unwrap();
+    let mut declined = intent(Magic::Declined);
+    confirm(&mut declined).unwrap_err();
+    declined.cancel().unwrap();
+    let mut never = intent(Magic::Visa);
+    never.cancel().unwrap();
+    assert_eq!(held.expanded()["latest_charge"]["status"], "succeeded");
+    assert_eq!(declined.expanded()["latest_charge"]["status"], "failed");
+    assert_eq!(never.expanded()["latest_charge"], Value::Null);
 }

@@ -3,13 +3,16 @@
 pub mod app;
 pub mod config;
 mod error;
+pub mod faults;
 mod http;
 mod intents;
+mod lists;
 mod methods;
 mod operations;
 mod params;
 mod schema;
 mod store;
+pub mod webhooks;
 
 pub use app::App;
 pub use config::Config;

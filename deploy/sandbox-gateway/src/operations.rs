@@ -3,15 +3,17 @@
 
 use chrono::Utc;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     StripeError,
-    intents::{Asks, Intent},
+    faults::{Decline, Failure, Faults},
+    intents::{Asks, Effect, Intent},
     methods::Magic,
     params::Params,
     store::{self, Kept, Refund},
+    webhooks,
 };
 
 /// One thing to do.
@@ -39,13 +41,14 @@ impl Operation {
                 "capture_method",
                 "confirm",
                 "description",
+                "expand[]",
                 "metadata[]",
                 "payment_method",
                 "payment_method_types[]",
             ],
-            Self::Confirm(_) => &["error_on_requires_action", "payment_method"],
-            Self::Capture(_) => &["amount_to_capture"],
-            Self::Cancel(_) => &["cancellation_reason"],
+            Self::Confirm(_) => &["error_on_requires_action", "expand[]", "payment_method"],
+            Self::Capture(_) => &["amount_to_capture", "expand[]"],
+            Self::Cancel(_) => &["cancellation_reason", "expand[]"],
             Self::Refund => &["payment_intent", "amount", "reason", "metadata[]"],
         }
     }
@@ -62,6 +65,10 @@ pub struct Request {
     pub key: Option<String>,
     /// The form.
     pub params: Params,
+    /// What is to go wrong.
+    pub faults: Faults,
+    /// Whether somebody is told of it by webhook.
+    pub told: bool,
 }
 
 /// What is answered.
@@ -75,15 +82,33 @@ pub struct Answer {
     pub replayed: bool,
     /// The caller is to run into its time-out.
     pub withheld: bool,
+    /// It takes its time.
+    pub slow: bool,
+    /// It was done, but the caller is told of a failure.
+    pub unsaid: bool,
 }
 
 impl Answer {
-    fn ok(body: Value) -> Self {
-        Self { status: 200, body, replayed: false, withheld: false }
+    const fn new(status: u16, body: Value) -> Self {
+        Self { status, body, replayed: false, withheld: false, slow: false, unsaid: false }
+    }
+
+    const fn ok(body: Value) -> Self {
+        Self::new(200, body)
     }
 
     fn refused(error: &StripeError) -> Self {
-        Self { status: error.status(), body: error.body(), replayed: false, withheld: false }
+        Self::new(error.status(), error.body())
+    }
+
+    /// How it goes on its way, where the method or a fault has that in its name.
+    fn on_its_way(self, method: Option<Magic>, faults: &Faults) -> Result<Self, StripeError> {
+        let fails = if method == Some(Magic::Flaky) { Failure::at(0.5) } else { None };
+        if fails == Some(Failure::Undone) {
+            return Err(StripeError::internal());
+        }
+        let withheld = self.withheld || faults.withhold_answers;
+        Ok(Self { withheld, slow: method == Some(Magic::Slow), unsaid: fails.is_some(), ..self })
     }
 }
 
@@ -129,36 +154,61 @@ async fn replay(conn: &mut AsyncPgConnection, request: &Request) -> Result<Optio
         }
         Some(kept) => {
             let status = u16::try_from(kept.status).map_err(|_| StripeError::internal())?;
-            Ok(Some(Answer { status, body: kept.body, replayed: true, withheld: false }))
+            Ok(Some(Answer { replayed: true, ..Answer::new(status, kept.body) }))
         }
     }
 }
 
 async fn execute(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answer, StripeError> {
     match &request.operation {
-        Operation::Create => create(conn, &request.params).await,
+        Operation::Create => create(conn, request).await,
         Operation::Confirm(id) => confirm(conn, request, id).await,
         Operation::Capture(id) => {
             let mut intent = store::lock_intent(conn, id).await?;
-            let effect = intent.capture(request.params.amount("amount_to_capture")?)?;
-            store::save_intent(conn, &intent).await?;
-            store::note(conn, &intent, effect, request.key.as_deref()).await?;
-            Ok(Answer::ok(intent.object()))
+            let amount = request.params.amount("amount_to_capture")?;
+            let effect = intent.capture(amount, request.faults.capture_fails)?;
+            done(conn, request, &intent, Some(effect), "payment_intent.succeeded").await
         }
         Operation::Cancel(id) => {
             let mut intent = store::lock_intent(conn, id).await?;
             let effect = intent.cancel()?;
-            store::save_intent(conn, &intent).await?;
-            if let Some(effect) = effect {
-                store::note(conn, &intent, effect, request.key.as_deref()).await?;
-            }
-            Ok(Answer::ok(intent.object()))
+            done(conn, request, &intent, effect, "payment_intent.canceled").await
         }
         Operation::Refund => refund(conn, request).await,
     }
 }
 
-async fn create(conn: &mut AsyncPgConnection, params: &Params) -> Result<Answer, StripeError> {
+/// Keeps a step of an intent with its effect on money, writes down that it is to be told, and answers with the intent.
+async fn done(
+    conn: &mut AsyncPgConnection,
+    request: &Request,
+    intent: &Intent,
+    effect: Option<Effect>,
+    event: &str,
+) -> Result<Answer, StripeError> {
+    store::save_intent(conn, intent).await?;
+    if let Some(effect) = effect {
+        store::note(conn, intent, effect, request.key.as_deref()).await?;
+    }
+    request.tell(conn, event, intent.object()).await?;
+    Answer::ok(request.shown(intent)).on_its_way(intent.method(), &request.faults)
+}
+
+impl Request {
+    async fn tell(&self, conn: &mut AsyncPgConnection, event: &str, object: Value) -> Result<(), StripeError> {
+        if self.told {
+            webhooks::tell(conn, &self.faults.webhooks, event, object).await?;
+        }
+        Ok(())
+    }
+
+    fn shown(&self, intent: &Intent) -> Value {
+        if self.params.expands("latest_charge") { intent.expanded() } else { intent.object() }
+    }
+}
+
+async fn create(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answer, StripeError> {
+    let params = &request.params;
     params.only("capture_method", "manual")?;
     params.only("confirm", "false")?;
     params.only("payment_method_types[0]", "card")?;
@@ -183,10 +233,12 @@ async fn create(conn: &mut AsyncPgConnection, params: &Params) -> Result<Answer,
         last_payment_error: None,
         confirmed_by: None,
         attempts: 0,
+        was_authorised: false,
         created_at: Utc::now(),
     };
     store::insert_intent(conn, &intent).await?;
-    Ok(Answer::ok(intent.object()))
+    request.tell(conn, "payment_intent.created", intent.object()).await?;
+    Answer::ok(request.shown(&intent)).on_its_way(method, &request.faults)
 }
 
 async fn confirm(conn: &mut AsyncPgConnection, request: &Request, id: &str) -> Result<Answer, StripeError> {
@@ -198,19 +250,24 @@ async fn confirm(conn: &mut AsyncPgConnection, request: &Request, id: &str) -> R
         }
         intent.payment_method = Some(method.to_owned());
     }
-    let withheld = intent.payment_method.as_deref() == Some(Magic::TimeoutThenSuccess.name());
+    let method = intent.method();
     let or_error = request.params.text("error_on_requires_action") == Some("true");
-    match intent.confirm(&Asks { key: request.key.clone(), action: false, or_error }) {
+    let faults = &request.faults;
+    let decline = faults.decline.map(Decline::error);
+    let asks = Asks { key: request.key.clone(), decline, action: faults.action_required, or_error };
+    match intent.confirm(&asks) {
         Ok(effect) => {
-            store::save_intent(conn, &intent).await?;
-            if let Some(effect) = effect {
-                store::note(conn, &intent, effect, request.key.as_deref()).await?;
-            }
-            Ok(Answer { withheld, ..Answer::ok(intent.object()) })
+            let event = match effect {
+                Some(_) => "payment_intent.amount_capturable_updated",
+                None => "payment_intent.requires_action",
+            };
+            let answer = done(conn, request, &intent, effect, event).await?;
+            Ok(Answer { withheld: answer.withheld || method == Some(Magic::TimeoutThenSuccess), ..answer })
         }
         Err(decline) => {
             store::save_intent(conn, &intent).await?;
-            Ok(Answer::refused(&decline))
+            request.tell(conn, "payment_intent.payment_failed", intent.object()).await?;
+            Answer::refused(&decline).on_its_way(method, faults)
         }
     }
 }
@@ -219,13 +276,24 @@ async fn confirm(conn: &mut AsyncPgConnection, request: &Request, id: &str) -> R
 ///
 /// # Errors
 /// There is no such intent, it waits for no customer, or the gateway itself fails.
-pub async fn authenticate(conn: &mut AsyncPgConnection, id: &str, passed: bool) -> Result<Value, StripeError> {
+pub async fn authenticate(
+    conn: &mut AsyncPgConnection,
+    id: &str,
+    passed: bool,
+    told: bool,
+) -> Result<Value, StripeError> {
     conn.transaction(async |conn| {
         let mut intent = store::lock_intent(conn, id).await?;
         let effect = intent.authenticate(passed)?;
         store::save_intent(conn, &intent).await?;
         if let Some(effect) = effect {
             store::note(conn, &intent, effect, intent.confirmed_by.as_deref()).await?;
+        }
+        if told {
+            let faults = store::faults(conn).await?.webhooks;
+            let event =
+                if passed { "payment_intent.amount_capturable_updated" } else { "payment_intent.payment_failed" };
+            webhooks::tell(conn, &faults, event, intent.object()).await?;
         }
         Ok(intent.object())
     })
@@ -246,24 +314,6 @@ async fn refund(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
     store::save_intent(conn, &intent).await?;
     store::insert_refund(conn, &refund).await?;
     store::note(conn, &intent, effect, request.key.as_deref()).await?;
-    Ok(Answer::ok(refund.object()))
-}
-
-/// The newest refunds of an intent, as Stripe lists them.
-///
-/// # Errors
-/// The parameters don't pass, or the gateway itself fails.
-pub async fn list_refunds(conn: &mut AsyncPgConnection, query: &str) -> Result<Value, StripeError> {
-    let params = Params::parse(query, &["payment_intent", "limit", "starting_after"])?;
-    let limit = match params.amount("limit")?.unwrap_or(10) {
-        limit @ 1..=100 => limit,
-        _ => return Err(StripeError::parameter("limit", "parameter_invalid_integer", "A limit is from 1 to 100.")),
-    };
-    let of = params.required("payment_intent")?;
-    let mut found = store::refunds_of(conn, of, params.text("starting_after"), limit + 1).await?;
-    let fits = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = found.len() > fits;
-    found.truncate(fits);
-    let data: Vec<_> = found.iter().map(Refund::object).collect();
-    Ok(json!({"object": "list", "url": "/v1/refunds", "has_more": has_more, "data": data}))
+    request.tell(conn, "refund.created", refund.object()).await?;
+    Answer::ok(refund.object()).on_its_way(intent.method(), &request.faults)
 }

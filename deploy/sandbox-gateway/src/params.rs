@@ -94,6 +94,11 @@ impl Params {
         }
     }
 
+    /// Whether `expand[]` names this field.
+    pub fn expands(&self, field: &str) -> bool {
+        self.0.iter().any(|(name, value)| name.starts_with("expand[") && value == field)
+    }
+
     /// `metadata[...]` as an object.
     pub fn metadata(&self) -> Value {
         let entry = |(name, value): (&String, &String)| Some((metadata_name(name)?.to_owned(), json!(value)));

@@ -14,6 +14,7 @@ diesel::table! {
         last_payment_error -> Nullable<Jsonb>,
         confirmed_by -> Nullable<Text>,
         attempts -> Integer,
+        was_authorised -> Bool,
         created_at -> Timestamptz,
     }
 }
@@ -40,6 +41,13 @@ diesel::table! {
         order_id -> Nullable<Text>,
         idempotency_key -> Nullable<Text>,
         at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    faults (the_one) {
+        the_one -> Bool,
+        switched -> Jsonb,
     }
 }
 

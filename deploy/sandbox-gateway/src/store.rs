@@ -1,10 +1,13 @@
 //! All SQL of the gateway.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     dsl::sql,
     prelude::*,
-    sql_types::{Bool, Text},
+    sql_query,
+    sql_types::{BigInt, Bool, Double, Integer, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
@@ -12,8 +15,9 @@ use serde_json::{Value, json};
 
 use crate::{
     StripeError,
+    faults::Faults,
     intents::{Effect, Intent},
-    schema::{idempotency_keys, journal, payment_intents, refunds},
+    schema::{faults, idempotency_keys, journal, payment_intents, refunds},
 };
 
 /// Reads an intent and locks it: two steps on one intent run one after the other.
@@ -182,4 +186,89 @@ pub async fn kept(conn: &mut AsyncPgConnection, key: &str) -> QueryResult<Option
 /// Keeps an answer under its key.
 pub async fn keep(conn: &mut AsyncPgConnection, answer: &Kept) -> QueryResult<()> {
     diesel::insert_into(idempotency_keys::table).values(answer).execute(conn).await.map(drop)
+}
+
+/// A delivery that the worker has taken.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Delivery {
+    /// Which.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// Of which event.
+    #[diesel(sql_type = Text)]
+    pub event_id: String,
+    /// What is sent, byte for byte.
+    #[diesel(sql_type = Text)]
+    pub body: String,
+    /// How often it was taken, this time included.
+    #[diesel(sql_type = Integer)]
+    pub tries: i32,
+}
+
+/// Writes down a delivery, due after `wait`.
+pub async fn insert_delivery(
+    conn: &mut AsyncPgConnection,
+    event_id: &str,
+    body: &str,
+    wait: Duration,
+) -> QueryResult<()> {
+    let insert = "insert into webhook_deliveries (event_id, body, due_at) \
+                  values ($1, $2, now() + make_interval(secs => $3))";
+    let insert = sql_query(insert).bind::<Text, _>(event_id).bind::<Text, _>(body);
+    insert.bind::<Double, _>(wait.as_secs_f64()).execute(conn).await.map(drop)
+}
+
+/// Takes deliveries that are due, for as long as `lease`.
+pub async fn take_deliveries(conn: &mut AsyncPgConnection, limit: i64, lease: Duration) -> QueryResult<Vec<Delivery>> {
+    let take = "with due as materialized (select id from webhook_deliveries where delivered_at is null \
+                    and given_up_at is null and due_at <= now() order by due_at, id limit $1 for update skip locked) \
+                update webhook_deliveries as taken set tries = tries + 1, due_at = now() + make_interval(secs => $2) \
+                from due where taken.id = due.id returning taken.id, taken.event_id, taken.body, taken.tries";
+    sql_query(take).bind::<BigInt, _>(limit).bind::<Double, _>(lease.as_secs_f64()).load(conn).await
+}
+
+/// It was taken by its receiver.
+pub async fn delivered(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<()> {
+    let done = "update webhook_deliveries set delivered_at = now() where id = $1";
+    sql_query(done).bind::<BigInt, _>(id).execute(conn).await.map(drop)
+}
+
+/// It is not tried again.
+pub async fn give_up_delivery(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<()> {
+    let given_up = "update webhook_deliveries set given_up_at = now() where id = $1";
+    sql_query(given_up).bind::<BigInt, _>(id).execute(conn).await.map(drop)
+}
+
+/// It is tried again after `wait`.
+pub async fn put_off_delivery(conn: &mut AsyncPgConnection, id: i64, wait: Duration) -> QueryResult<()> {
+    let later = "update webhook_deliveries set due_at = now() + make_interval(secs => $2) where id = $1";
+    sql_query(later).bind::<BigInt, _>(id).bind::<Double, _>(wait.as_secs_f64()).execute(conn).await.map(drop)
+}
+
+/// What is to go wrong.
+pub async fn faults(conn: &mut AsyncPgConnection) -> Result<Faults, StripeError> {
+    let switched: Value = faults::table.select(faults::switched).first(conn).await?;
+    serde_json::from_value(switched).map_err(|error| {
+        tracing::error!(%error, "the faults can't be read");
+        StripeError::internal()
+    })
+}
+
+/// Switches faults on and off.
+pub async fn set_faults(conn: &mut AsyncPgConnection, faults: &Faults) -> QueryResult<()> {
+    diesel::update(faults::table).set(faults::switched.eq(json!(faults))).execute(conn).await.map(drop)
+}
+
+/// The newest intents, at most `limit`, older than the intent `starting_after`.
+pub async fn intents(
+    conn: &mut AsyncPgConnection,
+    starting_after: Option<&str>,
+    limit: i64,
+) -> QueryResult<Vec<Intent>> {
+    let mut query = payment_intents::table.select(Intent::as_select()).into_boxed();
+    if let Some(id) = starting_after {
+        query = query.filter(payment_intents::id.lt(id.to_owned()));
+    }
+    // Ids are by time.
+    query.order(payment_intents::id.desc()).limit(limit).load(conn).await
 }

@@ -4,14 +4,18 @@
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
-use sandbox_gateway::{App, Config, migrations};
+use sandbox_gateway::{App, Config, migrations, webhooks::WebhookConfig};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use service_kit::{
     config::{DatabaseConfig, HttpConfig, Reader},
-    testing::TestDb,
+    testing::{TestDb, eventually},
 };
 use tokio_util::sync::CancellationToken;
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{header_exists, method},
+};
 
 struct Gateway {
     url: String,
@@ -22,10 +26,15 @@ struct Gateway {
 
 impl Gateway {
     async fn start() -> Self {
+        Self::telling(None).await
+    }
+
+    async fn telling(webhooks: Option<WebhookConfig>) -> Self {
         let db = TestDb::new(&migrations()).await;
         let mut config = Reader::from_pairs([("DATABASE_URL", db.url.clone())]).whole(Config::read).unwrap();
         config.http = HttpConfig::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
         config.database = DatabaseConfig { url: SecretString::from(db.url.clone()), pool_size: 4 };
+        config.webhooks = webhooks;
         let app = App::build(config).await.unwrap();
         let url = format!("http://127.0.0.1:{}", app.port());
         let stop = CancellationToken::new();
@@ -51,6 +60,18 @@ impl Gateway {
         let (status, intent) = self.post("/v1/payment_intents", "", &[&form[..], &more[..]].concat()).await;
         assert_eq!(status, StatusCode::OK, "{intent}");
         intent["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn put_faults(&self, faults: &Value) -> (StatusCode, Value) {
+        let request = self.client.put(format!("{}/sandbox/faults", self.url)).json(faults);
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
+    async fn authenticate(&self, id: &str, outcome: &str) -> (StatusCode, Value) {
+        let request = self.client.post(format!("{}/sandbox/payment_intents/{id}/authenticate", self.url));
+        let response = request.json(&json!({"outcome": outcome})).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
     }
 
     async fn operations(&self) -> Vec<String> {
@@ -165,4 +186,103 @@ async fn a_withheld_answer_is_late_but_what_was_done_is_done() {
     assert_eq!(gateway.get(&format!("/v1/payment_intents/{id}")).await["status"], "requires_capture");
     assert_eq!(send().await.unwrap().headers()["Idempotent-Replayed"], "true");
     assert_eq!(gateway.operations().await, [r#""authorise" 2598 "EUR""#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_customer_does_is_entered_under_the_key_of_the_confirmation() {
+    let gateway = Gateway::start().await;
+    let id = gateway.intent("pm_card_authenticationRequired").await;
+    let (_, intent) = gateway.post(&format!("/v1/payment_intents/{id}/confirm"), "k-1", &[]).await;
+    assert_eq!(
+        (&intent["status"], &intent["next_action"]["type"]),
+        (&json!("requires_action"), &json!("redirect_to_url"))
+    );
+    assert!(gateway.operations().await.is_empty());
+    assert_eq!(gateway.authenticate(&id, "succeed").await.1["status"], "requires_capture");
+    assert_eq!(gateway.authenticate(&id, "succeed").await.0, StatusCode::BAD_REQUEST);
+    let journal = gateway.get("/sandbox/journal?order_id=o-1").await;
+    assert_eq!(journal["items"][0]["idempotency_key"], "k-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_are_switched_at_run_time_all_at_once() {
+    let gateway = Gateway::start().await;
+    let (_, set) = gateway.put_faults(&json!({"decline": "stolen_card", "webhooks": {"lose": true}})).await;
+    assert_eq!((&set["decline"], &set["failure_rate"]), (&json!("stolen_card"), &json!(0.0)));
+    assert_eq!(gateway.get("/sandbox/faults").await, set);
+    let id = gateway.intent("pm_card_visa").await;
+    let (_, declined) = gateway.post(&format!("/v1/payment_intents/{id}/confirm"), "", &[]).await;
+    assert_eq!(declined["error"]["decline_code"], "stolen_card");
+
+    gateway.put_faults(&json!({"capture_fails": true})).await;
+    let again = [("payment_method", "pm_card_visa")];
+    let (_, intent) = gateway.post(&format!("/v1/payment_intents/{id}/confirm"), "", &again).await;
+    assert_eq!(intent["status"], "requires_capture");
+    let (_, failed) = gateway.post(&format!("/v1/payment_intents/{id}/capture"), "", &[]).await;
+    assert_eq!(failed["error"]["code"], "charge_expired_for_capture");
+
+    gateway.put_faults(&json!({"failure_rate": 1})).await;
+    let (status, _) = gateway.post(&format!("/v1/payment_intents/{id}/capture"), "", &[]).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_that_there_are_not_are_refused_by_name() {
+    let gateway = Gateway::start().await;
+    for (faults, field) in [
+        (json!({"colour": "red"}), "colour"),
+        (json!({"failure_rate": 2}), "failure_rate"),
+        (json!({"delay_ms": 600_000}), "delay_ms"),
+        (json!({"decline": "whim"}), "decline"),
+    ] {
+        let (status, problem) = gateway.put_faults(&faults).await;
+        let named = problem["errors"][0]["field"].as_str().unwrap();
+        assert_eq!((status, named), (StatusCode::UNPROCESSABLE_ENTITY, field), "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flaky_gateway_does_everything_once_in_the_end() {
+    let gateway = Gateway::start().await;
+    let id = gateway.intent("pm_card_visa").await;
+    gateway.put_faults(&json!({"failure_rate": 0.5})).await;
+    for path in ["confirm", "capture"] {
+        let done =
+            || async { gateway.post(&format!("/v1/payment_intents/{id}/{path}"), path, &[]).await.0 == StatusCode::OK };
+        eventually("it is done", Duration::from_secs(20), done).await;
+    }
+    gateway.put_faults(&json!({})).await;
+    assert_eq!(gateway.operations().await, [r#""authorise" 2598 "EUR""#, r#""capture" 2598 "EUR""#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_is_told_by_webhook_until_it_is_taken_and_twice_when_that_is_switched_on() {
+    let receiver = MockServer::start().await;
+    let refuse = Mock::given(method("POST")).respond_with(ResponseTemplate::new(503)).up_to_n_times(2).with_priority(1);
+    refuse.mount(&receiver).await;
+    Mock::given(header_exists("Stripe-Signature")).respond_with(ResponseTemplate::new(200)).mount(&receiver).await;
+    let config = WebhookConfig { url: receiver.uri(), secret: "whsec_1".to_owned().into() };
+    let gateway = Gateway::telling(Some(config)).await;
+    gateway.put_faults(&json!({"webhooks": {"duplicate": true, "reorder": true}})).await;
+    let id = gateway.intent("pm_card_visa").await;
+    gateway.post(&format!("/v1/payment_intents/{id}/confirm"), "", &[]).await;
+    // Two events, each twice, and two deliveries that were refused.
+    let told = || async { receiver.received_requests().await.unwrap().len() == 6 };
+    eventually("all is told", Duration::from_secs(20), told).await;
+    let events: Vec<Value> =
+        receiver.received_requests().await.unwrap().iter().map(|r| r.body_json().unwrap()).collect();
+    let of = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
+    assert!(of("payment_intent.created") >= 2 && of("payment_intent.amount_capturable_updated") >= 2);
+    let ids: std::collections::BTreeSet<_> = events.iter().map(|event| event["id"].to_string()).collect();
+    assert_eq!(ids.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn intents_are_listed_newest_first() {
+    let gateway = Gateway::start().await;
+    let (first, second) = (gateway.intent("pm_card_visa").await, gateway.intent("pm_card_visa").await);
+    let list = gateway.get("/v1/payment_intents?limit=1").await;
+    assert_eq!((&list["data"][0]["id"], &list["has_more"]), (&json!(second), &json!(true)));
+    let rest = gateway.get(&format!("/v1/payment_intents?limit=1&starting_after={second}")).await;
+    assert_eq!((&rest["data"][0]["id"], &rest["has_more"]), (&json!(first), &json!(false)));
 }

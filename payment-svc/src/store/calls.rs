@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::{dsl::now, prelude::*, sql_query, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::retry;
-use shared_events::{EventId, GatewayOperation, OrderId, RefundId};
+use shared_events::{EventId, GatewayOperation, OrderId, PaymentId, RefundId};
 use uuid::Uuid;
 
 use super::roots::Cause;
@@ -140,6 +140,17 @@ pub async fn is_unfinished(conn: &mut AsyncPgConnection, key: &str) -> QueryResu
 pub async fn finish(conn: &mut AsyncPgConnection, key: &str, outcome: &str) -> QueryResult<()> {
     let end = (gateway_calls::finished_at.eq(now), gateway_calls::outcome.eq(outcome));
     diesel::update(gateway_calls::table.find(key)).set(end).execute(conn).await.map(drop)
+}
+
+/// Makes the payment's unfinished call due.
+///
+/// # Errors
+/// The database.
+pub async fn hasten(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<()> {
+    let unfinished = gateway_calls::table
+        .filter(gateway_calls::payment_id.eq(payment.0))
+        .filter(gateway_calls::finished_at.is_null());
+    diesel::update(unfinished).set(gateway_calls::due_at.eq(now)).execute(conn).await.map(drop)
 }
 
 /// Puts the call off: each time longer, with jitter, a minute at most. Not when another worker has taken it since: the

@@ -5,6 +5,7 @@ mod dead_letters;
 pub mod ledger;
 pub mod payments;
 pub mod roots;
+pub mod webhooks;
 
 pub use dead_letters::DeadLetters;
 

@@ -215,6 +215,19 @@ pub async fn read(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result<Pay
     row.into_payment(conn).await
 }
 
+/// The payment that the gateway knows by this name, without locking it.
+///
+/// # Errors
+/// The database, or a row that holds nonsense.
+pub async fn with_intent(conn: &mut AsyncPgConnection, intent: &str) -> Result<Option<Payment>, ReactionError> {
+    let named = payments::table.filter(payments::intent.eq(intent));
+    let row: Option<Row> = named.select(Row::as_select()).first(conn).await.optional()?;
+    match row {
+        Some(row) => Ok(Some(row.into_payment(conn).await?)),
+        None => Ok(None),
+    }
+}
+
 /// What a reader of the interface sees of a payment.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = payments)]

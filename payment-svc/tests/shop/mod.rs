@@ -8,6 +8,7 @@
 
 pub mod gateways;
 pub mod sandbox;
+pub mod served;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

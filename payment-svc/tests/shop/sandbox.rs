@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use payment_svc::gateway::{Stripe, StripeConfig};
-use sandbox_gateway::{App, Config};
+use sandbox_gateway::{App, Config, webhooks::WebhookConfig};
 use service_kit::{
     config::{HttpConfig, Reader},
     testing::TestDb,
@@ -20,9 +20,15 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub async fn start() -> Self {
+        Self::telling(None).await
+    }
+
+    /// One that tells by webhook what happens: where, and signed with what.
+    pub async fn telling(webhooks: Option<WebhookConfig>) -> Self {
         let db = TestDb::new(&sandbox_gateway::migrations()).await;
         let mut config = Reader::from_pairs([("DATABASE_URL", db.url.clone())]).whole(Config::read).unwrap();
         config.http = HttpConfig::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.webhooks = webhooks;
         let app = App::build(config).await.unwrap();
         let url = format!("http://127.0.0.1:{}", app.port());
         let stop = CancellationToken::new();
@@ -46,6 +52,28 @@ impl Sandbox {
         let request = reqwest::Client::new().get(format!("{}/v1/payment_intents/{intent}", self.url));
         let shown: serde_json::Value = request.bearer_auth("sk_test_1").send().await.unwrap().json().await.unwrap();
         shown["status"].as_str().unwrap().to_owned()
+    }
+
+    /// The intent that was made for an order.
+    pub async fn intent(&self, order: &Order) -> String {
+        let request = reqwest::Client::new().get(format!("{}/v1/payment_intents?limit=100", self.url));
+        let list: serde_json::Value = request.bearer_auth("sk_test_1").send().await.unwrap().json().await.unwrap();
+        let of_order = |intent: &&serde_json::Value| intent["metadata"]["order_id"] == order.id.to_string();
+        let found = list["data"].as_array().unwrap().iter().find(of_order).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The customer's part of 3-D Secure.
+    pub async fn authenticate(&self, intent: &str, outcome: &str) {
+        let url = format!("{}/sandbox/payment_intents/{intent}/authenticate", self.url);
+        let request = reqwest::Client::new().post(url).json(&serde_json::json!({"outcome": outcome}));
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// Switches faults.
+    pub async fn faults(&self, faults: serde_json::Value) {
+        let request = reqwest::Client::new().put(format!("{}/sandbox/faults", self.url)).json(&faults);
+        request.send().await.unwrap().error_for_status().unwrap();
     }
 
     /// The journal of an order: operation, amount, currency and key of each line.

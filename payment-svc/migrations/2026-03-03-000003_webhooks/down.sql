@@ -1,0 +1,2 @@
+drop index payments_by_intent;
+drop table webhook_events;

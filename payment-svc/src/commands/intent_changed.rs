@@ -1,0 +1,133 @@
+use diesel_async::{AsyncConnection, AsyncPgConnection, pooled_connection::deadpool::PoolError};
+use service_kit::{Pool, consumer::ReactionError, trace};
+use shared_events::OrderId;
+
+use super::follow;
+use crate::{
+    domain::{Payment, Refused, State, Step},
+    gateway::{GatewayError, IntentState, PaymentGateway},
+    store::{
+        calls, payments,
+        roots::{self, Cause},
+        webhooks::{self, Outcome},
+    },
+    webhooks::WebhookEvent,
+};
+
+/// What a webhook has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It was received before; nothing was done again.
+    Duplicate,
+    /// It was received now.
+    Now(Outcome),
+}
+
+/// Why a webhook can't be taken now; the gateway sends it again.
+#[derive(Debug, thiserror::Error)]
+pub enum NotHeard {
+    /// No connection.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+    /// A row that can't be read, or an event that can't be said.
+    #[error(transparent)]
+    Reaction(#[from] ReactionError),
+    /// What has become of the intent could not be looked up.
+    #[error("the gateway can't be asked: {0}")]
+    Gateway(#[from] GatewayError),
+}
+
+/// The gateway has told that something happened to an intent. What has become of it is looked up, outside of any
+/// transaction, and applied under the payment's lock together with the event's id: so it does no harm that events come
+/// twice, late or out of order.
+///
+/// # Errors
+/// See [`NotHeard`]; nothing was written.
+pub async fn intent_changed<G: PaymentGateway>(
+    pool: &Pool,
+    gateway: &G,
+    event: &WebhookEvent,
+) -> Result<Heard, NotHeard> {
+    let before = match find(pool, event).await? {
+        Known::Event => return Ok(Heard::Duplicate),
+        Known::Payment(payment) => Some(payment),
+        Known::Nothing => None,
+    };
+    let found = match &before {
+        Some(Payment { state: State::ActionRequired | State::Authorizing, intent: Some(intent), .. }) => {
+            Some(gateway.look_up(intent.clone()).await?)
+        }
+        _ => None,
+    };
+    let mut conn = pool.get().await?;
+    conn.transaction(async |conn| {
+        if !webhooks::take(conn, event).await? {
+            return Ok(Heard::Duplicate);
+        }
+        let outcome = match &before {
+            None => Outcome::NotOurs,
+            Some(before) => apply(conn, before, found.clone()).await?,
+        };
+        webhooks::conclude(conn, &event.id, outcome).await?;
+        Ok(Heard::Now(outcome))
+    })
+    .await
+}
+
+enum Known {
+    Event,
+    Payment(Payment),
+    Nothing,
+}
+
+async fn find(pool: &Pool, event: &WebhookEvent) -> Result<Known, NotHeard> {
+    let mut conn = pool.get().await?;
+    if webhooks::is_known(&mut conn, &event.id).await? {
+        return Ok(Known::Event);
+    }
+    let Some(intent) = &event.intent else { return Ok(Known::Nothing) };
+    let found = payments::with_intent(&mut conn, intent).await?;
+    Ok(found.map_or(Known::Nothing, Known::Payment))
+}
+
+async fn apply(
+    conn: &mut AsyncPgConnection,
+    before: &Payment,
+    found: Option<IntentState>,
+) -> Result<Outcome, ReactionError> {
+    let order_id: OrderId = before.order_id;
+    let mut root = roots::lock_or_create(conn, order_id).await?;
+    if root.payment.unanswered {
+        // The gateway has something to say about what it did not answer: looked up now, not when its backoff ends.
+        calls::hasten(conn, root.payment.id).await?;
+    }
+    let Some(step) = found.and_then(|found| next(&mut root.payment, before, found)) else {
+        return Ok(Outcome::NothingNew);
+    };
+    match step {
+        Ok(step) => {
+            let cause = Cause { event: None, traceparent: trace::current_traceparent() };
+            follow(conn, &mut root, step, &cause).await?;
+            Ok(Outcome::Applied)
+        }
+        Err(refused) => {
+            tracing::debug!(order.id = %order_id, %refused, "a webhook came too late");
+            Ok(Outcome::NothingNew)
+        }
+    }
+}
+
+/// What follows from what the gateway knows. That the customer failed is believed only of the attempt that waited for
+/// them when it was asked.
+fn next(payment: &mut Payment, before: &Payment, found: IntentState) -> Option<Result<Step, Refused>> {
+    let waited = before.state == State::ActionRequired && before.attempts == payment.attempts;
+    match found {
+        IntentState::Authorised | IntentState::Captured => Some(payment.action_done()),
+        IntentState::Declined { code } if waited => Some(payment.action_failed(code)),
+        IntentState::Cancelled if waited => Some(payment.action_failed("canceled".to_owned())),
+        _ => None,
+    }
+}

@@ -1,0 +1,74 @@
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{Bytes, Data},
+};
+use chrono::Utc;
+use serde_json::json;
+use service_kit::http::Problem;
+
+use super::AppState;
+use crate::{
+    commands::{self, Heard, NotHeard},
+    store::webhooks::Outcome,
+    webhooks::WebhookEvent,
+};
+
+const SIGNATURE: &str = "Stripe-Signature";
+
+/// `POST /api/v1/payments/webhooks/stripe`. Signed over the raw body, so that is read first and parsed last.
+pub async fn stripe(
+    state: Data<AppState>,
+    request: HttpRequest,
+    body: Result<Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let Some(secrets) = &state.webhook_secrets else {
+        return Err(Problem::unavailable("No webhook is believed: PAYMENT_WEBHOOK_SECRET is not set."));
+    };
+    let body = body.map_err(|error| unread(&error))?;
+    let header = request.headers().get(SIGNATURE).map(|value| value.to_str().unwrap_or_default());
+    let header = header.ok_or_else(|| Problem::malformed(format!("{SIGNATURE} is missing.")))?;
+    secrets
+        .verify(header, &body, Utc::now())
+        .map_err(|why| Problem::malformed(format!("{SIGNATURE} is not believed: {why}.")))?;
+    let event = WebhookEvent::parse(&body).map_err(|why| Problem::malformed(format!("{why}.")))?;
+    let heard = commands::intent_changed(&state.pool, &*state.gateway, &event).await?;
+    tracing::info!(event.id = event.id, event.type = event.kind, ?heard, "a webhook was received");
+    if heard == Heard::Now(Outcome::Applied) {
+        state.relay.nudge();
+    }
+    state.calls.nudge();
+    Ok(HttpResponse::Ok().json(json!({"received": true, "duplicate": heard == Heard::Duplicate})))
+}
+
+fn unread(error: &actix_web::Error) -> Problem {
+    match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large("An event is smaller."),
+        _ => Problem::malformed("The body could not be read to its end."),
+    }
+}
+
+impl From<NotHeard> for Problem {
+    fn from(error: NotHeard) -> Self {
+        match error {
+            NotHeard::Pool(error) => error.into(),
+            NotHeard::Database(error) => error.into(),
+            NotHeard::Reaction(error) => commands_problem(&error),
+            NotHeard::Gateway(error) => {
+                tracing::warn!(%error, "a webhook's intent can't be looked up now");
+                Problem::unavailable("The gateway can't be asked what has become of the intent.")
+            }
+        }
+    }
+}
+
+/// What a command failed by: the database for now, or something that somebody must look at.
+pub(super) fn commands_problem(error: &service_kit::consumer::ReactionError) -> Problem {
+    match error {
+        service_kit::consumer::ReactionError::Transient(why) => {
+            tracing::warn!(%why, "a request failed for now");
+            Problem::unavailable("The database can't do this now.")
+        }
+        service_kit::consumer::ReactionError::Permanent(why) => Problem::internal(why),
+    }
+}

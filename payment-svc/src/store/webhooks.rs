@@ -1,0 +1,70 @@
+//! The gateway's events that were received, each once.
+
+use chrono::{DateTime, Utc};
+use diesel::{prelude::*, sql_query, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::{schema::webhook_events, webhooks::WebhookEvent};
+
+/// What an event has come to, as it stands in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It told something, which was applied.
+    Applied,
+    /// What it tells is known, or nothing follows from it.
+    NothingNew,
+    /// It tells of no payment of this service.
+    NotOurs,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::NothingNew => "nothing_new",
+            Self::NotOurs => "not_ours",
+        }
+    }
+}
+
+/// Whether the event was received before.
+///
+/// # Errors
+/// The database.
+pub async fn is_known(conn: &mut AsyncPgConnection, event_id: &str) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(webhook_events::table.find(event_id))).get_result(conn).await
+}
+
+/// Takes the event for this transaction, which waits for another that has it; false when it was received before.
+///
+/// # Errors
+/// The database.
+pub async fn take(conn: &mut AsyncPgConnection, event: &WebhookEvent) -> QueryResult<bool> {
+    let row = (
+        webhook_events::event_id.eq(&event.id),
+        webhook_events::type_.eq(&event.kind),
+        webhook_events::intent.eq(event.intent.as_deref()),
+        webhook_events::outcome.eq(Outcome::NothingNew.as_str()),
+    );
+    let taken = diesel::insert_into(webhook_events::table).values(row).on_conflict_do_nothing().execute(conn).await?;
+    Ok(taken == 1)
+}
+
+/// Notes what an event that was taken has come to.
+///
+/// # Errors
+/// The database.
+pub async fn conclude(conn: &mut AsyncPgConnection, event_id: &str, outcome: Outcome) -> QueryResult<()> {
+    let concluded = webhook_events::outcome.eq(outcome.as_str());
+    diesel::update(webhook_events::table.find(event_id)).set(concluded).execute(conn).await.map(drop)
+}
+
+/// Forgets at most `limit` events that were received before `before`; says how many.
+///
+/// # Errors
+/// The database.
+pub async fn forget(conn: &mut AsyncPgConnection, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
+    let old = "delete from webhook_events where event_id in \
+               (select event_id from webhook_events where received_at < $1 order by received_at limit $2)";
+    sql_query(old).bind::<sql_types::Timestamptz, _>(before).bind::<sql_types::BigInt, _>(limit).execute(conn).await
+}

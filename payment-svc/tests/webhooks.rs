@@ -1,0 +1,187 @@
+//! Webhooks: who is believed, and what follows for the money, with the real sandbox gateway.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod shop;
+
+use chrono::Utc;
+use diesel_async::RunQueryDsl;
+use hmac::{Hmac, KeyInit, Mac};
+use payment_svc::gateway::Stripe;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use shop::{
+    Order, Shop,
+    sandbox::Sandbox,
+    served::{SECRET, Served},
+};
+
+struct Scene {
+    sandbox: Sandbox,
+    shop: Shop<Stripe>,
+    served: Served,
+    order: Order,
+}
+
+fn signed(body: &[u8], secret: &str, seconds: i64) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(format!("{seconds}.").as_bytes());
+    mac.update(body);
+    format!("t={seconds},v1={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+impl Scene {
+    /// A payment that waits for its customer.
+    async fn of_a_customer_who_has_to_act() -> Self {
+        let sandbox = Sandbox::start().await;
+        let shop = Shop::new(sandbox.adapter()).await;
+        let served = Served::start(&shop, sandbox.adapter());
+        let order = Order::new("pm_card_authenticationRequired");
+        shop.hear([order.placed(), order.reserved()]).await;
+        shop.call_gateway().await;
+        Self { sandbox, shop, served, order }
+    }
+
+    async fn authenticate(&self, outcome: &str) {
+        self.sandbox.authenticate(&self.shop.intent(&self.order).await, outcome).await;
+    }
+
+    /// The gateway tells that something happened to the intent.
+    async fn told(&self, event: &str, kind: &str) -> (u16, Value) {
+        let intent = self.shop.intent(&self.order).await;
+        let body = json!({"id": event, "type": kind, "data": {"object": {"object": "payment_intent", "id": intent}}});
+        self.deliver(body.to_string().as_bytes()).await
+    }
+
+    async fn deliver(&self, body: &[u8]) -> (u16, Value) {
+        self.served.deliver(body, Some(signed(body, SECRET, Utc::now().timestamp()))).await
+    }
+
+    async fn written(&self) -> i64 {
+        let found = diesel::sql_query("select 1 from webhook_events").execute(&mut self.shop.db.conn().await).await;
+        i64::try_from(found.unwrap()).unwrap()
+    }
+}
+
+const DONE: &str = "payment_intent.amount_capturable_updated";
+const FAILED: &str = "payment_intent.payment_failed";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_passes_3d_secure_has_paid_and_a_second_delivery_does_nothing() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    scene.authenticate("succeed").await;
+    let received = |duplicate: bool| (200, json!({"received": true, "duplicate": duplicate}));
+    assert_eq!(scene.told("evt_1", DONE).await, received(false));
+    assert_eq!(scene.told("evt_1", DONE).await, received(true));
+    assert_eq!(scene.told("evt_2", DONE).await, received(false));
+    assert_eq!(scene.shop.said().await, ["payment.action_required.v1", "authorized 2598"]);
+    scene.shop.hear([scene.order.confirmed()]).await;
+    scene.shop.call_gateway().await;
+    assert_eq!(scene.shop.said().await[2..], ["captured 2598"]);
+    assert_eq!(scene.sandbox.journal(&scene.order).await, scene.shop.ledger(&scene.order).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_fails_3d_secure_is_declined_once_the_intent_is_ended() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    scene.authenticate("fail").await;
+    scene.told("evt_1", FAILED).await;
+    assert_eq!(scene.shop.said().await.len(), 1);
+    scene.shop.call_gateway().await;
+    let declined = "declined payment_intent_authentication_failure false";
+    assert_eq!(scene.shop.said().await[1..], [declined]);
+    assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
+    assert!(scene.sandbox.journal(&scene.order).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_out_of_order_are_judged_by_what_the_gateway_knows_not_by_what_they_say() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    scene.told("evt_1", DONE).await;
+    scene.told("evt_2", FAILED).await;
+    assert_eq!(scene.shop.said().await, ["payment.action_required.v1"]);
+    scene.authenticate("succeed").await;
+    scene.told("evt_3", FAILED).await;
+    scene.told("evt_4", DONE).await;
+    assert_eq!(scene.shop.said().await[1..], ["authorized 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_payment_after_end_a_customer_who_passes_too_late_is_voided_and_never_announced() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    scene.shop.hear([scene.order.released()]).await;
+    scene.authenticate("succeed").await;
+    scene.told("evt_1", DONE).await;
+    scene.shop.call_gateway().await;
+    assert_eq!(scene.shop.said().await[1..], ["voided 0"]);
+    assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_delivered_twice_at_the_same_time_a_webhook_is_applied_once() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    scene.authenticate("succeed").await;
+    let all = tokio::join!(scene.told("evt_1", DONE), scene.told("evt_1", DONE), scene.told("evt_2", DONE));
+    assert_eq!([all.0.0, all.1.0, all.2.0], [200; 3]);
+    assert_eq!(scene.shop.said().await[1..], ["authorized 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_gateway_times_out_a_webhook_brings_the_look_up_forward() {
+    let sandbox = Sandbox::start().await;
+    let shop = Shop::new(sandbox.adapter()).await;
+    let (served, order) = (Served::start(&shop, sandbox.adapter()), Order::new("pm_sandbox_timeout_then_success"));
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    let scene = Scene { sandbox, shop, served, order };
+    scene.told("evt_1", DONE).await;
+    scene.shop.call_gateway().await;
+    assert_eq!(scene.shop.said().await, ["unknown Authorise", "authorized 2598"]);
+    assert_eq!(scene.sandbox.journal(&scene.order).await, scene.shop.ledger(&scene.order).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_signed_by_the_gateway_lately_is_a_problem_and_writes_nothing() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    let (body, now) = (br#"{"id":"evt_1","type":"x","data":{"object":{"object":"charge"}}}"#, Utc::now().timestamp());
+    for (signature, why) in [
+        (None, "missing"),
+        (Some("nonsense".to_owned()), "of the form"),
+        (Some(signed(body, "whsec_another", now)), "by our secret"),
+        (Some(signed(b"another", SECRET, now)), "by our secret"),
+        (Some(signed(body, SECRET, now - 400)), "more than 300 seconds"),
+    ] {
+        let (status, problem) = scene.served.deliver(body, signature).await;
+        assert_eq!((status, &problem["type"]), (400, &json!("urn:problem:malformed")), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{problem}");
+    }
+    for body in ["", "{}", "[", r#"{"id":"evt_1","type":"x","data":{"object":null}}"#] {
+        let (status, problem) = scene.deliver(body.as_bytes()).await;
+        assert_eq!((status, &problem["status"]), (400, &json!(400)), "{body}: {problem}");
+    }
+    assert_eq!(scene.written().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_somebody_elses_is_received_and_changes_nothing() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    for (id, object) in [
+        ("evt_1", json!({"object": "payment_intent", "id": "pi_of_another_shop"})),
+        ("evt_2", json!({"object": "customer", "id": "cus_1"})),
+    ] {
+        let body = json!({"id": id, "type": "x.y", "data": {"object": object}}).to_string();
+        assert_eq!(scene.deliver(body.as_bytes()).await.0, 200);
+    }
+    assert_eq!((scene.written().await, scene.shop.said().await.len()), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_can_not_be_asked_makes_the_webhook_come_again() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    scene.authenticate("succeed").await;
+    scene.sandbox.faults(json!({"failure_rate": 1.0})).await;
+    let (status, problem) = scene.told("evt_1", DONE).await;
+    assert_eq!((status, scene.written().await), (503, 0), "{problem}");
+    scene.sandbox.faults(json!({})).await;
+    assert_eq!(scene.told("evt_1", DONE).await.0, 200);
+    assert_eq!(scene.shop.said().await[1..], ["authorized 2598"]);
+}

@@ -22,10 +22,10 @@ up: tools ## run the whole shop on this machine; Ctrl-C ends it
 test: tools ## all tests, on a real PostgreSQL and an embedded broker of their own (ARGS='-p order-svc' for one part)
 	cargo build -p quadrille --bin quadrille
 	cargo run -p quadrille-servers --bin with-servers -- --broker $(quadrille) \
-		cargo test --no-fail-fast $(if $(ARGS),$(ARGS),--workspace) -- --skip on_apache_kafka_
+		cargo test --no-fail-fast $(or $(ARGS),--workspace) $(if $(filter --,$(ARGS)),,--) --skip on_apache_kafka_
 
 test-kafka: tools-kafka ## the same on Apache Kafka, and what only that can show: outages, TLS, large messages
-	cargo run -p quadrille-servers --bin with-servers -- cargo test --no-fail-fast $(if $(ARGS),$(ARGS),--workspace)
+	cargo run -p quadrille-servers --bin with-servers -- cargo test --no-fail-fast $(or $(ARGS),--workspace)
 
 test-compose: ## docker-compose.yml for real: kills, second instances, down and up (needs a Docker engine, no registry)
 	@deploy/compose/test.sh $(ARGS)

@@ -55,10 +55,20 @@ pub struct Stopped {
     pub after: i64,
 }
 
+/// Somebody relays meanwhile.
+#[derive(Debug, thiserror::Error)]
+#[error("a relay of {database} leads ({who}): stop it first, or it would publish newer rows in between")]
+pub struct Led {
+    /// Whose outbox.
+    pub database: String,
+    /// Who leads.
+    pub who: String,
+}
+
 /// Sends the window again, in id order, as it was sent the first time. Says how many rows that were.
 ///
 /// # Errors
-/// Another leads; the topic is compacted or isn't there; the archive doesn't reach back so far; a row is refused; the
+/// [`Led`] when another leads; the topic is compacted or isn't there; the archive doesn't reach back so far; a row is refused; the
 /// database fails. [`Stopped`] when it was told to.
 pub async fn send_again(config: &RelayConfig, window: &Window, stop: &CancellationToken) -> anyhow::Result<u64> {
     let mut publisher = KafkaPublisher::new(&config.brokers, config.in_flight.rows, config.in_flight.bytes);
@@ -69,7 +79,7 @@ pub async fn send_again(config: &RelayConfig, window: &Window, stop: &Cancellati
     }
     if !control.try_lead().await? {
         let who = control.who_leads().await?.unwrap_or_else(|| "one that has just ended: try again".to_owned());
-        bail!("a relay of {} leads ({who}): stop it first, or it would publish newer rows in between", config.name);
+        return Err(Led { database: config.name.clone(), who }.into());
     }
     let leadership = control.lead(Nudge::default(), config.upkeep).await?;
     let sent = tokio::select! {
@@ -195,10 +205,13 @@ pub struct Archived {
 /// The database fails.
 pub async fn archived(config: &RelayConfig) -> anyhow::Result<Archived> {
     let mut conn = patient_connection(config).await?;
-    if !(sql::ArchiveIsHere {}.get_result::<bool>(&mut conn).await?) {
+    if !(sql::OutboxIsHere {}.get_result::<bool>(&mut conn).await?) {
         return Ok(Archived::default());
     }
-    let whole_since: Option<DateTime<Utc>> = sql::WholeSince {}.get_result(&mut conn).await?;
     let used: bool = sql::WasUsed {}.get_result(&mut conn).await?;
+    if !(sql::ArchiveIsHere {}.get_result::<bool>(&mut conn).await?) {
+        return Ok(Archived { topics: Vec::new(), lacks_some: used });
+    }
+    let whole_since: Option<DateTime<Utc>> = sql::WholeSince {}.get_result(&mut conn).await?;
     Ok(Archived { topics: sql::ArchivedTopics {}.load(&mut conn).await?, lacks_some: whole_since.is_none() && used })
 }

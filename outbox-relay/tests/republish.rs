@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use diesel_async::SimpleAsyncConnection;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use outbox_relay::republish::{Stopped, Window, send_again};
+use outbox_relay::republish::{Archived, Stopped, Window, archived, send_again};
 use outbox_relay::{BatchOutcome, Bound, NewRow, Relay, RelayConfig};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap, unique};
@@ -102,6 +102,22 @@ async fn a_topic_that_was_lost_is_rebuilt_record_for_record() {
         assert_eq!(sequences, (1..=100).collect::<Vec<_>>(), "{key}");
     }
     assert_eq!(count(&db, "outbox_archive").await, 700, "what was sent again is not archived again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_archived_is_known_and_so_is_that_something_is_not() {
+    let nothing = TestDb::new(&[]).await;
+    assert_eq!(archived(&keeping(&nothing)).await.unwrap(), Archived::default());
+    let topic = topic(&[]).await;
+    let db = published(&topic, 0..10).await;
+    let all = Archived { topics: vec![topic.clone()], lacks_some: false };
+    assert_eq!(archived(&keeping(&db)).await.unwrap(), all);
+    drain(RelayConfig { archive: None, ..keeping(&db) }).await;
+    assert_eq!(archived(&keeping(&db)).await.unwrap(), Archived { lacks_some: true, ..all });
+    // as a program from before the archive left it
+    let before = "drop view outbox_archive_partitions; drop table outbox_archive, outbox_archive_state cascade";
+    db.conn().await.batch_execute(before).await.unwrap();
+    assert_eq!(archived(&keeping(&db)).await.unwrap(), Archived { topics: Vec::new(), lacks_some: true });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,6 +72,20 @@ async fn a_dead_letter_sends_one_copy_however_often_it_is_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_at_the_place_of_another_dead_letter_is_kept_beside_it() {
+    let db = database().await;
+    let notebook = Notebook::default();
+    let (poison, mut later, mut other) =
+        (event("t", "k", "poison"), event("t", "k", "later"), event("t", "o", "poison"));
+    react(&db.pool, &notebook, &poison).await.unwrap();
+    // the topic was made anew: offsets begin at 0 again
+    (later.place, other.place) = (poison.place.clone(), poison.place.clone());
+    assert_eq!(react(&db.pool, &notebook, &later).await.unwrap(), Outcome::QueuedBehind);
+    assert!(matches!(react(&db.pool, &notebook, &other).await.unwrap(), Outcome::DeadLettered(_)));
+    assert_eq!(count(&db, "dead_letters").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_any_size_can_become_a_dead_letter() {
     let db = database().await;
     let (topic, notebook) = (Subscription::inbox("t"), Notebook::default());

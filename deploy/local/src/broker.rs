@@ -61,5 +61,7 @@ pub async fn broker(arguments: BrokerArgs) -> anyhow::Result<()> {
 #[cfg(not(feature = "embedded-broker"))]
 #[expect(clippy::unused_async, reason = "the same signature with and without the feature")]
 pub async fn broker(_arguments: BrokerArgs) -> anyhow::Result<()> {
-    anyhow::bail!("this program was built without the feature embedded-broker: build it with, or take --kafka")
+    anyhow::bail!(
+        "this program was built without the feature embedded-broker: build it with, or take `quadrille up --kafka`"
+    )
 }

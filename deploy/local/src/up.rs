@@ -99,11 +99,15 @@ async fn with_servers(
         kind: arguments.kafka.clone(),
         mails: subfolder(data, "mails")?,
     };
-    let mut run = Run { arguments, data, plan: &plan, servers, registry, stop, greeted: false };
+    let mut run = Run { arguments, data, plan: &plan, servers, registry, stop, greeted: false, rebuilt: false };
     let mut backoff = Backoff::default();
     loop {
         let began = Instant::now();
-        run.round().await?;
+        match run.round().await {
+            Ok(()) => {}
+            Err(error) if run.greeted => tracing::error!("{error:#}; it is tried again"),
+            Err(error) => return Err(error),
+        }
         let pause = tokio::time::sleep(backoff.after_life_of(began.elapsed()));
         if stop.run_until_cancelled(pause).await.is_none() {
             return Ok(());
@@ -120,6 +124,7 @@ struct Run<'a> {
     registry: &'a Arc<Registry>,
     stop: &'a CancellationToken,
     greeted: bool,
+    rebuilt: bool,
 }
 
 impl Run<'_> {
@@ -138,16 +143,11 @@ impl Run<'_> {
     }
 
     async fn services(&mut self, over: &CancellationToken) -> anyhow::Result<()> {
-        let Some(prepared) = over.run_until_cancelled(prepare(self.plan)).await else { return Ok(()) };
-        prepared?;
-        if self.servers.keeps_no_events() {
-            let began = Instant::now();
-            let sent = rebuild::topics(self.plan, over).await?;
-            if sent > 0 {
-                let took = began.elapsed().as_secs_f64();
-                tracing::info!("{sent} events are in their topics again, from the services' archives ({took:.1} s)");
-            }
+        let laid = self.lay_out(over).await;
+        if over.is_cancelled() {
+            return Ok(()); // and what went wrong, did so because of that
         }
+        laid?;
         let mut staff = Staff {
             plan: self.plan,
             binary: std::env::current_exe().context("where this program is")?,
@@ -168,6 +168,24 @@ impl Run<'_> {
         outcome
     }
 
+    /// Databases and topics, with what was published and isn't in this broker: in the embedded one, or where the run before
+    /// had that.
+    async fn lay_out(&mut self, over: &CancellationToken) -> anyhow::Result<()> {
+        let Some(prepared) = over.run_until_cancelled(prepare(self.plan)).await else { return Ok(()) };
+        prepared?;
+        let forgets = self.servers.keeps_no_events();
+        self.rebuilt = forgets || rebuild::last_was_embedded(self.data);
+        if self.rebuilt {
+            let began = Instant::now();
+            let sent = rebuild::topics(self.plan, over).await?;
+            if sent > 0 {
+                let took = began.elapsed().as_secs_f64();
+                tracing::info!("{sent} events are in their topics again, from the services' archives ({took:.1} s)");
+            }
+        }
+        if over.is_cancelled() { Ok(()) } else { rebuild::note_broker(self.data, forgets) }
+    }
+
     /// Starts the services and, once they lead their own outboxes, the relay that stands by; fills the catalogue.
     async fn open(&mut self, staff: &mut Staff<'_>) -> anyhow::Result<()> {
         let Self { arguments, plan, .. } = *self;
@@ -178,6 +196,11 @@ impl Run<'_> {
         let mut late = greeting::wait_until_ready(plan, &services).await;
         staff.start(&standby)?;
         late.extend(greeting::wait_until_ready(plan, &standby).await);
+        if self.rebuilt
+            && let Err(error) = rebuild::catalogue(plan).await
+        {
+            tracing::error!("the catalogue could not be announced again: {error:#}");
+        }
         if services.contains(&Service::StockSvc) {
             self.fill_the_catalogue(services.contains(&Service::OrderSvc)).await?;
         }
@@ -193,11 +216,6 @@ impl Run<'_> {
     /// A shop without products is still worth looking at.
     async fn fill_the_catalogue(&self, until_heard: bool) -> anyhow::Result<()> {
         let url = |service| Url::parse(&self.plan.url(service));
-        if self.servers.keeps_no_events()
-            && let Err(error) = rebuild::catalogue(self.plan).await
-        {
-            tracing::error!("the catalogue could not be announced again: {error:#}");
-        }
         if let Err(error) = catalogue::seed(&url(Service::StockSvc)?).await {
             tracing::error!("the catalogue could not be filled: {error:#}");
         } else if until_heard && let Err(error) = catalogue::wait_until_heard(&url(Service::OrderSvc)?).await {

@@ -214,7 +214,7 @@ async fn a_service_with_a_wrong_password_ends(variables: &Variables) {
 }
 
 #[test]
-fn on_apache_kafka_what_is_not_whole_is_told_before_anything_is_asked() {
+fn what_is_not_whole_is_told_before_anything_is_asked() {
     let said = |variables: &Variables| {
         let output = program(&["topics"], variables).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())

@@ -91,6 +91,10 @@ statement! {
 }
 
 statement! {
+    OutboxIsHere {} -> Bool => "select to_regclass('outbox') is not null"
+}
+
+statement! {
     /// Whether anything was ever put into the outbox.
     WasUsed {} -> Bool =>
     "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')), 0) > 0"

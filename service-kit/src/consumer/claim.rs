@@ -113,6 +113,11 @@ fn look_at(
     let Some(group) = groups.groups().iter().find(|found| found.name() == group && found.state() == STABLE) else {
         return Ok(found);
     };
+    // A broker that doesn't tell who has what, as the embedded one, says nothing of anybody. Kafka's own tell of each
+    // member, even of one that has nothing.
+    if group.members().iter().all(|member| member.assignment().unwrap_or_default().is_empty()) {
+        return Ok(found);
+    }
     // what a static member has by the brokers' word alone it won't get
     let mut claimed = instance.map_or_else(Counts::new, |_| own);
     let told = group.members().iter().filter(|member| instance != Some(member.client_id()));

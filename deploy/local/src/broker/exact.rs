@@ -4,8 +4,8 @@
 //! the end would leave the last batch out. The store itself knows better (`offset_stage`).
 //!
 //! Asked for records from the middle of a batch on, it leaves that batch out: a consumer that was paused, or comes back to
-//! what it had committed, would never see the batch's other records. Kafka sends the whole batch, and clients skip what they
-//! didn't ask for. So it is asked from the batch's beginning on.
+//! what it had committed, would never see the batch's other records. So it is asked from the batch's beginning on, and what
+//! was not asked for is taken out of the answer: tansu-broker counts the records of an answer to know what to ask next.
 //!
 //! Asked for a topic's settings, it leaves out those that have their default.
 
@@ -28,7 +28,7 @@ use tansu_sans_io::{
     incremental_alter_configs_request::AlterConfigsResource,
     incremental_alter_configs_response::AlterConfigsResourceResponse,
     list_groups_response::ListedGroup,
-    record::deflated,
+    record::{deflated, inflated},
     txn_offset_commit_response::TxnOffsetCommitResponseTopic,
 };
 use tansu_storage::{
@@ -47,6 +47,9 @@ pub(super) struct Exact {
     store: StorageContainer,
     /// The first and the last offset of each batch of each partition.
     batches: Arc<Mutex<BTreeMap<Topition, BTreeMap<i64, i64>>>>,
+    /// Held by whoever writes. The store gives a batch its offset before it can be read: a reader that is given a later
+    /// batch meanwhile would never come back for this one.
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What isn't put right below is passed on.
@@ -69,6 +72,7 @@ macro_rules! pass_on {
                 batch: deflated::Batch,
             ) -> Result<i64> {
                 let more = i64::from(batch.last_offset_delta);
+                let _alone = self.writing.lock().await;
                 let first = self.store.produce(transaction, to, batch).await?;
                 self.note(to, first, first + more);
                 Ok(first)
@@ -82,7 +86,12 @@ macro_rules! pass_on {
                 max_bytes: u32,
                 isolation: IsolationLevel,
             ) -> Result<Vec<deflated::Batch>> {
-                self.store.fetch(of, self.beginning_of(of, offset), min_bytes, max_bytes, isolation).await
+                let from = self.beginning_of(of, offset);
+                let mut batches = self.store.fetch(of, from, min_bytes, max_bytes, isolation).await?;
+                if from < offset && let Some(first) = batches.first_mut() {
+                    *first = without_records_before(offset, first)?;
+                }
+                Ok(batches)
             }
 
             async fn describe_config(
@@ -99,8 +108,9 @@ macro_rules! pass_on {
             }
 
             async fn delete_topic(&self, topic: &TopicId) -> Result<ErrorCode> {
+                let known = self.store.metadata(Some(std::slice::from_ref(topic))).await?;
                 let code = self.store.delete_topic(topic).await?;
-                self.forget(topic);
+                known.topics().iter().filter_map(|topic| topic.name.as_deref()).for_each(|name| self.forget(name));
                 Ok(code)
             }
 
@@ -145,7 +155,7 @@ pass_on! {
 impl Exact {
     /// A store that is empty.
     pub fn new(store: StorageContainer) -> Self {
-        Self { store, batches: Arc::default() }
+        Self { store, batches: Arc::default(), writing: Arc::default() }
     }
 
     /// The one default that somebody asks for: whether a topic is compacted.
@@ -182,11 +192,9 @@ impl Exact {
         before.filter(|(_, last)| **last >= offset).map_or(offset, |(first, _)| *first)
     }
 
-    fn forget(&self, topic: &TopicId) {
-        if let TopicId::Name(name) = topic {
-            let mut all = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|partition, _| partition.topic() != name);
-        }
+    fn forget(&self, topic: &str) {
+        let mut all = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|partition, _| partition.topic() != topic);
     }
 
     async fn exact_offsets(
@@ -209,4 +217,12 @@ impl Exact {
         }
         Ok(answers)
     }
+}
+
+/// The rest of a batch. Offsets stay as they are, as in a batch that compaction went over.
+fn without_records_before(offset: i64, batch: &deflated::Batch) -> Result<deflated::Batch> {
+    let mut opened = inflated::Batch::try_from(batch)?;
+    let first = opened.base_offset;
+    opened.records.retain(|record| first + i64::from(record.offset_delta) >= offset);
+    Ok(opened.try_into()?)
 }

@@ -77,6 +77,9 @@ fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Ser
             plan.command_line(binary, *service)
         );
     }
+    if !without.is_empty() && arguments.kafka == KafkaWish::Embedded {
+        text.push_str("\nWhen this is started again, or the embedded broker is, end those first: topics are rebuilt while nobody relays.\n");
+    }
     text.push_str("\nCtrl-C ends it all.\n\n");
     text
 }

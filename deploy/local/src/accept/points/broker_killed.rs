@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
+use nix::sys::signal::Signal;
+use quadrille_servers::process::Identity;
 use tokio::time::sleep;
 
 use crate::{accept::shop::Shop, api::PATIENCE};
@@ -12,13 +14,13 @@ const ORDERS: usize = 50;
 const BROKER: &str = "kafka";
 
 pub(in crate::accept) async fn try_out(shop: &mut Shop) -> anyhow::Result<String> {
-    let ids = shop.api.place_many(ORDERS, 8).await?;
-    let (before, began) = (shop.kill(BROKER)?, Instant::now());
-    let mut open = 0;
-    for id in &ids {
-        // the services may be gone by the time they are asked
-        open += usize::from(!shop.api.order(id).await.is_ok_and(|order| order["status"] == "confirmed"));
-    }
+    // so that none is confirmed before the broker is gone
+    let gateway = shop.process("sandbox-gateway")?;
+    gateway.signal(Signal::SIGSTOP);
+    let killed = killed_with_orders_open(shop).await;
+    gateway.signal(Signal::SIGCONT);
+    let (ids, before) = killed?;
+    let began = Instant::now();
     while !shop.process(BROKER).is_ok_and(|now| now.pid != before.pid) {
         if began.elapsed() >= PATIENCE {
             bail!("the broker is not back after {PATIENCE:?}");
@@ -30,9 +32,18 @@ pub(in crate::accept) async fn try_out(shop: &mut Shop) -> anyhow::Result<String
     shop.api.wait_for_all(&ids, "confirmed").await?;
     super::must_be_charged_once(&shop.api, &ids).await?;
     Ok(format!(
-        "broker (pid {}) killed with {open} of {ORDERS} orders open; open again after {back:.1} s, all confirmed after \
+        "broker (pid {}) killed with {ORDERS} orders open; open again after {back:.1} s, all confirmed after \
          {:.1} s, one charge each",
         before.pid,
         began.elapsed().as_secs_f64()
     ))
+}
+
+async fn killed_with_orders_open(shop: &Shop) -> anyhow::Result<(Vec<String>, Identity)> {
+    let ids = shop.api.place_many(ORDERS, 8).await?;
+    for id in &ids {
+        let order = shop.api.order(id).await?;
+        ensure!(order["status"] == "pending", "order {id} is {} already", order["status"]);
+    }
+    Ok((ids, shop.kill(BROKER)?))
 }

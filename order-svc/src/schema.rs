@@ -23,6 +23,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    redirections (order_id) {
+        order_id -> Uuid,
+        delivery_address -> Jsonb,
+    }
+}
+
+diesel::joinable!(redirections -> orders (order_id));
+diesel::allow_tables_to_appear_in_same_query!(orders, redirections);
+
+diesel::table! {
     order_history (order_id, position) {
         order_id -> Uuid,
         position -> BigInt,

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use order_svc::commands::{self, CancelOrderError};
+use order_svc::commands::{self, ChangeOrderError};
 use service_kit::consumer::{Outcome, Why};
 use shared_events::{OrderId, ProductStatus};
 
@@ -118,7 +118,7 @@ async fn a_dispatch_refuses_a_cancellation_that_came_too_late() {
     shop.hear(dispatched(id)).await;
     assert_eq!(shop.status(id).await, "shipped");
     let too_late = commands::cancel_order(&shop.db.pool, id).await;
-    assert!(matches!(too_late, Err(CancelOrderError::Refused(_))));
+    assert!(matches!(too_late, Err(ChangeOrderError::Refused(_))));
     shop.hear(delivered(id)).await;
     assert_eq!(shop.status(id).await, "completed");
     let said = shop.said(id).await;

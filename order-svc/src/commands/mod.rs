@@ -1,13 +1,17 @@
 //! What the service can be asked to do, one file each; the transactions are here.
 
 mod cancel_order;
+mod change_order;
 mod forget_answers;
 mod place_order;
+mod redirect_order;
 mod time_out_order;
 
-pub use cancel_order::{CancelOrderError, cancel_order};
+pub use cancel_order::cancel_order;
+pub use change_order::ChangeOrderError;
 pub use forget_answers::forget_answers;
 pub use place_order::{PlaceOrder, PlaceOrderError, place_order};
+pub use redirect_order::redirect_order;
 pub use time_out_order::time_out_order;
 
 /// The kind of the timer that ends an order that is still pending; its key is the order's id.

@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Address, Currency, Customer, LineText, MAX_CHARGE, Money, OrderId, OrderLine, OrderPlaced, PaymentMethod,
-    ProductStatus, Quantity, Sku,
+    Address, Currency, Customer, Event, LineText, MAX_CHARGE, Money, OrderAddressChanged, OrderId, OrderLine,
+    OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
 };
 
-use super::Progress;
+use super::{Progress, Refused, Status};
 
 /// The most lines that one order can have.
 pub const MAX_LINES: usize = 100;
@@ -110,6 +110,8 @@ impl WishRefused {
 pub struct Order {
     /// What was placed.
     pub placed: OrderPlaced,
+    /// Where it goes: as it was placed, unless that was changed.
+    pub delivery_address: Address,
     /// How far it is.
     pub progress: Progress,
     /// Counts the changes, from 1.
@@ -120,6 +122,24 @@ pub struct Order {
     pub placed_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Order {
+    /// The customer wants it to go elsewhere. Asked again, nothing new is said.
+    ///
+    /// # Errors
+    /// [`Refused::TooLateToRedirect`] once something has left, or the order is to end or has ended.
+    pub fn redirect(self, delivery_address: Address) -> Result<(Self, Vec<Event>), Refused> {
+        match self.progress.status {
+            Status::Pending | Status::Confirmed if delivery_address == self.delivery_address => Ok((self, vec![])),
+            Status::Pending | Status::Confirmed => {
+                let order_id = self.progress.order_id;
+                let says = OrderAddressChanged { order_id, delivery_address: delivery_address.clone() };
+                Ok((Self { delivery_address, ..self }, vec![says.into()]))
+            }
+            status => Err(Refused::TooLateToRedirect(status)),
+        }
+    }
 }
 
 impl Wish {
@@ -162,6 +182,7 @@ impl Wish {
         }
         let pieces = lines.iter().map(|line| i64::from(line.quantity)).sum();
         Ok(Order {
+            delivery_address: self.delivery_address.clone(),
             placed: OrderPlaced {
                 order_id,
                 customer: self.customer,

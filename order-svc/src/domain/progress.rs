@@ -38,6 +38,9 @@ pub enum Refused {
     /// The goods have left, or the order has ended.
     #[error("an order that is {} can't be cancelled", .0.name())]
     TooLateToCancel(Status),
+    /// What has left goes where it went, and what is given back goes nowhere.
+    #[error("an order that is {} goes to the address that it has", .0.name())]
+    TooLateToRedirect(Status),
 }
 
 impl Progress {

@@ -40,6 +40,7 @@ pub fn routes(state: web::Data<AppState>) -> impl Fn(&mut ServiceConfig) + Clone
                 .service(web::resource("/{id}").route(web::get().to(orders::get)))
                 .service(web::resource("/{id}/events").route(web::get().to(events::get)))
                 .service(web::resource("/{id}/history").route(web::get().to(history::get)))
+                .service(web::resource("/{id}/delivery-address").route(web::put().to(orders::redirect)))
                 .service(web::resource("/{id}/cancel").route(web::post().to(orders::cancel))),
         );
     }

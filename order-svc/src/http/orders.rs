@@ -7,7 +7,7 @@ use shared_events::{CustomerId, OrderId};
 use uuid::Uuid;
 
 use super::AppState;
-use super::request::PlaceOrderRequest;
+use super::request::{AddressRequest, PlaceOrderRequest};
 use super::view::{self, OrderView};
 use crate::commands::{self, PlaceOrder};
 use crate::domain::{Order, Status};
@@ -75,11 +75,24 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
         .json(Paged { items: items.iter().map(OrderView::of).collect(), next_cursor: next_cursor.clone() }))
 }
 
+/// `PUT /api/v1/orders/{id}/delivery-address`
+pub async fn redirect(
+    state: Data<AppState>,
+    id: Path<Uuid>,
+    address: Json<AddressRequest>,
+) -> Result<HttpResponse, Problem> {
+    let order = commands::redirect_order(&state.pool, OrderId(id.0), address.into_inner().into())
+        .await
+        .map_err(|error| super::problem::not_changed(id.0, error))?;
+    state.nudge.nudge();
+    Ok(HttpResponse::Ok().json(OrderView::of(&order)))
+}
+
 /// `POST /api/v1/orders/{id}/cancel`
 pub async fn cancel(state: Data<AppState>, id: Path<Uuid>, _: EmptyBody) -> Result<HttpResponse, Problem> {
     let order = commands::cancel_order(&state.pool, OrderId(id.0))
         .await
-        .map_err(|error| super::problem::not_cancelled(id.0, error))?;
+        .map_err(|error| super::problem::not_changed(id.0, error))?;
     state.nudge.nudge();
     Ok(HttpResponse::Accepted().json(OrderView::of(&order)))
 }

@@ -3,7 +3,7 @@
 use service_kit::http::Problem;
 use uuid::Uuid;
 
-use crate::commands::{CancelOrderError, PlaceOrderError};
+use crate::commands::{ChangeOrderError, PlaceOrderError};
 use crate::domain::WishRefused;
 
 pub fn refused(refused: WishRefused) -> Problem {
@@ -14,12 +14,12 @@ pub fn no_order(id: Uuid) -> Problem {
     Problem::not_found(format!("There is no order {id}."))
 }
 
-pub fn not_cancelled(id: Uuid, error: CancelOrderError) -> Problem {
+pub fn not_changed(id: Uuid, error: ChangeOrderError) -> Problem {
     match error {
-        CancelOrderError::NotFound => no_order(id),
-        CancelOrderError::Refused(refused) => Problem::conflict(format!("Order {id} stays as it is: {refused}.")),
-        CancelOrderError::Pool(error) => error.into(),
-        CancelOrderError::Announce(error) => error.into(),
+        ChangeOrderError::NotFound => no_order(id),
+        ChangeOrderError::Refused(refused) => Problem::conflict(format!("Order {id} stays as it is: {refused}.")),
+        ChangeOrderError::Pool(error) => error.into(),
+        ChangeOrderError::Announce(error) => error.into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a client sends to place an order. The value types check themselves while it is read.
+//! What a client sends to place an order or to change it. The value types check themselves while it is read.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -27,9 +27,10 @@ struct CustomerRequest {
     email: EmailAddress,
 }
 
+/// The body of `PUT /api/v1/orders/{id}/delivery-address`, and a part of a new order.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct AddressRequest {
+pub struct AddressRequest {
     line1: LineText,
     line2: Option<LineText>,
     city: LineText,
@@ -42,6 +43,13 @@ struct AddressRequest {
 struct LineRequest {
     sku: Sku,
     quantity: Quantity,
+}
+
+impl From<AddressRequest> for Address {
+    fn from(request: AddressRequest) -> Self {
+        let AddressRequest { line1, line2, city, postal_code, country } = request;
+        Self { line1, line2, city, postal_code, country }
+    }
 }
 
 impl PlaceOrderRequest {
@@ -58,13 +66,7 @@ impl PlaceOrderRequest {
         let Self { customer, delivery_address: address, currency, lines, payment_method } = self;
         Wish {
             customer: Customer { id: customer.id, name: customer.name, email: customer.email },
-            delivery_address: Address {
-                line1: address.line1,
-                line2: address.line2,
-                city: address.city,
-                postal_code: address.postal_code,
-                country: address.country,
-            },
+            delivery_address: address.into(),
             currency,
             lines: lines.into_iter().map(|line| (line.sku, line.quantity)).collect(),
             payment_method,

@@ -49,6 +49,7 @@ struct Links {
     this: String,
     history: String,
     events: String,
+    delivery_address: String,
     cancel: String,
 }
 
@@ -67,7 +68,7 @@ impl<'a> OrderView<'a> {
             status: progress.status.name(),
             reason: progress.status.reason(),
             customer: &placed.customer,
-            delivery_address: &placed.delivery_address,
+            delivery_address: &order.delivery_address,
             currency: placed.total.currency(),
             lines: placed.lines.iter().map(LineView::of).collect(),
             total: placed.total,
@@ -85,6 +86,7 @@ impl<'a> OrderView<'a> {
             links: Links {
                 history: format!("{this}/history"),
                 events: format!("{this}/events"),
+                delivery_address: format!("{this}/delivery-address"),
                 cancel: format!("{this}/cancel"),
                 this,
             },

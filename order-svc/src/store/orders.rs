@@ -1,13 +1,15 @@
 //! Orders as they are placed and looked at.
 
+use diesel::dsl::{AsSelect, Nullable};
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared_events::{CustomerId, OrderId};
+use shared_events::{Address, CustomerId, OrderId};
 
-use super::rows::{NewOrderRow, OrderRow, json};
+use super::rows::{Found, NewOrderRow, OrderRow, json};
 use super::{AnnounceError, Root, roots};
 use crate::domain::{Order, Ranks};
-use crate::schema::orders;
+use crate::schema::{orders, redirections};
 
 /// Inserts a new order, which makes it the root of its key, and says `order.placed`.
 ///
@@ -57,8 +59,29 @@ pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), A
 /// # Errors
 /// The database's.
 pub async fn find(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Order>> {
-    let row = orders::table.find(id.0).select(OrderRow::as_select()).first(conn).await.optional()?;
-    row.map(OrderRow::order).transpose()
+    let found = orders::table.find(id.0).left_join(redirections::table).select(found()).first(conn).await.optional()?;
+    found.map(OrderRow::order).transpose()
+}
+
+/// Saves where the order goes now; the rest of the change is [`roots::announce`]'s.
+///
+/// # Errors
+/// The database's.
+pub async fn send_to(conn: &mut AsyncPgConnection, id: OrderId, address: &Address) -> QueryResult<()> {
+    let address = redirections::delivery_address.eq(json(address)?);
+    diesel::insert_into(redirections::table)
+        .values((redirections::order_id.eq(id.0), address.clone()))
+        .on_conflict(redirections::order_id)
+        .do_update()
+        .set(address)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// The columns of [`Found`].
+fn found() -> (AsSelect<OrderRow, Pg>, Nullable<redirections::delivery_address>) {
+    (OrderRow::as_select(), redirections::delivery_address.nullable())
 }
 
 /// Which orders a list shows.
@@ -77,7 +100,8 @@ pub struct Filter {
 /// # Errors
 /// The database's.
 pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Order>> {
-    let mut query = orders::table.select(OrderRow::as_select()).order(orders::id.desc()).limit(limit).into_boxed();
+    let mut query =
+        orders::table.left_join(redirections::table).select(found()).order(orders::id.desc()).limit(limit).into_boxed();
     if let Some(customer_id) = &filter.customer_id {
         query = query.filter(orders::customer_id.eq(customer_id.as_str()));
     }
@@ -87,5 +111,5 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter, limit: i64) -> 
     if let Some(before) = filter.before {
         query = query.filter(orders::id.lt(before.0));
     }
-    query.load::<OrderRow>(conn).await?.into_iter().map(OrderRow::order).collect()
+    query.load::<Found>(conn).await?.into_iter().map(OrderRow::order).collect()
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 use serde_json::Value;
-use shared_events::{CancelReason, OrderId};
+use shared_events::{CancelReason, OrderId, OrderPlaced};
 use uuid::Uuid;
 
 use crate::domain::{Order, Progress, Status};
@@ -39,6 +39,9 @@ pub struct OrderRow {
     pub updated_at: DateTime<Utc>,
 }
 
+/// An order, and where it goes if that is no longer what was placed.
+pub type Found = (OrderRow, Option<Value>);
+
 /// A new order. `treat_none_as_default_value`: with the default, diesel would not cache the statement.
 #[derive(Insertable)]
 #[diesel(table_name = orders, treat_none_as_default_value = false)]
@@ -72,14 +75,17 @@ impl RootRow {
 }
 
 impl OrderRow {
-    pub fn order(self) -> QueryResult<Order> {
+    pub fn order((this, redirected): Found) -> QueryResult<Order> {
+        let placed: OrderPlaced = read(this.placed)?;
+        let delivery_address = redirected.map(read).transpose()?;
         Ok(Order {
-            progress: self.root.progress()?,
-            placed: read(self.placed)?,
-            version: self.root.version,
-            waiting_since: self.root.waiting_since,
-            placed_at: self.placed_at,
-            updated_at: self.updated_at,
+            progress: this.root.progress()?,
+            delivery_address: delivery_address.unwrap_or_else(|| placed.delivery_address.clone()),
+            placed,
+            version: this.root.version,
+            waiting_since: this.root.waiting_since,
+            placed_at: this.placed_at,
+            updated_at: this.updated_at,
         })
     }
 }

@@ -12,6 +12,7 @@ topic_events! {
         CancelRequested(OrderCancelRequested) = "order.cancel_requested.v1",
         CancelRefused(OrderCancelRefused) = "order.cancel_refused.v1",
         Cancelled(OrderCancelled) = "order.cancelled.v1",
+        AddressChanged(OrderAddressChanged) = "order.address_changed.v1",
         Completed(OrderCompleted) = "order.completed.v1",
     }
 }
@@ -25,6 +26,7 @@ impl OrderEvent {
             Self::CancelRequested(e) => e.order_id,
             Self::CancelRefused(e) => e.order_id,
             Self::Cancelled(e) => e.order_id,
+            Self::AddressChanged(e) => e.order_id,
             Self::Completed(e) => e.order_id,
         }
     }
@@ -138,6 +140,15 @@ pub struct OrderCancelled {
     pub order_id: OrderId,
     /// Why.
     pub reason: CancelReason,
+}
+
+/// What has not left yet goes elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderAddressChanged {
+    /// The order.
+    pub order_id: OrderId,
+    /// Where it goes now.
+    pub delivery_address: Address,
 }
 
 /// Everything was delivered and paid.

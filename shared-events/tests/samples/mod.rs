@@ -47,8 +47,19 @@ fn orders() -> Vec<Event> {
         OrderCancelRequested { order_id: ORDER, reason: CancelReason::Customer }.into(),
         OrderCancelRefused { order_id: ORDER, reason: CancelRefusedReason::Dispatched }.into(),
         OrderCancelled { order_id: ORDER, reason: CancelReason::PaymentDeclined }.into(),
+        OrderAddressChanged { order_id: ORDER, delivery_address: address("2 Quay St", Some("c/o Lee")) }.into(),
         OrderCompleted { order_id: ORDER }.into(),
     ]
+}
+
+fn address(line1: &str, line2: Option<&str>) -> Address {
+    Address {
+        line1: line(line1),
+        line2: line2.map(line),
+        city: line("Cork"),
+        postal_code: line("T12"),
+        country: CountryCode::try_from("IE".to_owned()).unwrap(),
+    }
 }
 
 fn placed() -> OrderPlaced {
@@ -59,13 +70,7 @@ fn placed() -> OrderPlaced {
             name: line("Ann Lee"),
             email: "ann@example.com".parse().unwrap(),
         },
-        delivery_address: Address {
-            line1: line("1 Quay St"),
-            line2: None,
-            city: line("Cork"),
-            postal_code: line("T12"),
-            country: CountryCode::try_from("IE".to_owned()).unwrap(),
-        },
+        delivery_address: address("1 Quay St", None),
         lines: vec![OrderLine { sku: tea(), name: line("Earl Grey, 250 g"), quantity: two(), unit_price: eur(1299) }],
         total: eur(2598),
         payment_method: "pm_card_visa".parse().unwrap(),

@@ -7,6 +7,7 @@ diesel::table! {
         customer_name -> Nullable<Text>,
         customer_email -> Nullable<Text>,
         notifications_said -> Int8,
+        ending -> Bool,
     }
 }
 
@@ -28,5 +29,12 @@ diesel::table! {
         traceparent -> Nullable<Text>,
         created_at -> Timestamptz,
         sent_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    html_letters (notification_id) {
+        notification_id -> Uuid,
+        html -> Text,
     }
 }

@@ -59,6 +59,7 @@ async fn an_orders_messages_are_listed_and_one_is_shown_with_its_text() {
 
     let (_, whole) = served.get(&format!("/{}", first["id"].as_str().unwrap())).await;
     assert!(whole["text"].as_str().unwrap().starts_with("Hello Ann Lee,\n"));
+    assert!(whole["html"].as_str().unwrap().contains("<p>Hello Ann Lee,</p>"));
     assert_eq!(whole["order_id"], json!(order));
 }
 
@@ -78,7 +79,9 @@ async fn a_list_is_read_to_its_end_page_by_page() {
     }
     assert_eq!(seen.len(), 5);
     assert!(seen.is_sorted());
-    assert_eq!(served.listed("?status=sent").await["items"], json!([]));
+    for status in ["sent", "failed", "suppressed"] {
+        assert_eq!(served.listed(&format!("?status={status}")).await["items"], json!([]));
+    }
     assert_eq!(served.listed("?status=queued").await["items"].as_array().unwrap().len(), 5);
 }
 

@@ -115,7 +115,7 @@ async fn what_no_customer_cares_for_leaves_no_message() {
     let order_id = OrderId::new();
     let ignored = Outcome::Ignored(Why::NotForUs);
     assert_eq!(shop.hear(StockCommitted { order_id }).await, ignored);
-    assert_eq!(shop.hear(OrderCancelRequested { order_id, reason: CancelReason::Customer }).await, ignored);
+    assert_eq!(shop.hear(OrderCompleted { order_id }).await, ignored);
     assert!(shop.told().await.is_empty());
 }
 

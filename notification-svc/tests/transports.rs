@@ -77,6 +77,7 @@ fn mail() -> Mail {
         recipient: "ann@example.com".to_owned(),
         subject: "We have your order".to_owned(),
         body: "Hello Ann,\n\nthank you.\n".to_owned(),
+        html: Some("<p>Hello Ann,</p>\n<p>thank you.</p>\n".to_owned()),
     }
 }
 

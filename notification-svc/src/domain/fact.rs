@@ -2,16 +2,19 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use shared_events::{
-    Address, CancelReason, LineText, Money, OrderCancelled, OrderPlaced, PaymentRefunded, ShipmentDispatched,
+    Address, CancelReason, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced, PaymentRefunded,
+    ShipmentDispatched,
 };
 
-/// Which text tells a fact. One file in `templates/` each.
+/// Which text tells a fact. Two files in `templates/` each: as plain text, which begins with the subject, and as HTML.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Template {
     /// The order was accepted.
     OrderPlaced,
     /// Goods and money are arranged.
     OrderConfirmed,
+    /// It goes elsewhere.
+    OrderAddressChanged,
     /// The order has ended, and why.
     OrderCancelled,
     /// A parcel left, with carrier and tracking number.
@@ -24,9 +27,10 @@ pub enum Template {
 
 impl Template {
     /// All of them.
-    pub const ALL: [Template; 6] = [
+    pub const ALL: [Template; 7] = [
         Template::OrderPlaced,
         Template::OrderConfirmed,
+        Template::OrderAddressChanged,
         Template::OrderCancelled,
         Template::ShipmentDispatched,
         Template::ShipmentDelivered,
@@ -38,6 +42,7 @@ impl Template {
         match self {
             Template::OrderPlaced => "order_placed",
             Template::OrderConfirmed => "order_confirmed",
+            Template::OrderAddressChanged => "order_address_changed",
             Template::OrderCancelled => "order_cancelled",
             Template::ShipmentDispatched => "shipment_dispatched",
             Template::ShipmentDelivered => "shipment_delivered",
@@ -49,12 +54,30 @@ impl Template {
         match self {
             Template::OrderPlaced => include_str!("../../templates/order_placed.txt"),
             Template::OrderConfirmed => include_str!("../../templates/order_confirmed.txt"),
+            Template::OrderAddressChanged => include_str!("../../templates/order_address_changed.txt"),
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.txt"),
             Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.txt"),
             Template::ShipmentDelivered => include_str!("../../templates/shipment_delivered.txt"),
             Template::PaymentRefunded => include_str!("../../templates/payment_refunded.txt"),
         }
     }
+
+    pub(super) const fn html(self) -> &'static str {
+        match self {
+            Template::OrderPlaced => include_str!("../../templates/order_placed.html"),
+            Template::OrderConfirmed => include_str!("../../templates/order_confirmed.html"),
+            Template::OrderAddressChanged => include_str!("../../templates/order_address_changed.html"),
+            Template::OrderCancelled => include_str!("../../templates/order_cancelled.html"),
+            Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.html"),
+            Template::ShipmentDelivered => include_str!("../../templates/shipment_delivered.html"),
+            Template::PaymentRefunded => include_str!("../../templates/payment_refunded.html"),
+        }
+    }
+
+    /// Those that promise that the order goes on, which is untrue once it is to end. What tells of parcels and money is
+    /// true whatever follows.
+    pub const PROGRESS: [Template; 3] =
+        [Template::OrderPlaced, Template::OrderConfirmed, Template::OrderAddressChanged];
 }
 
 impl fmt::Display for Template {
@@ -78,6 +101,11 @@ pub enum Fact {
     },
     /// Goods and money are arranged.
     Confirmed,
+    /// It goes elsewhere.
+    AddressChanged {
+        /// Where to, line by line.
+        address: Vec<String>,
+    },
     /// The order has ended.
     Cancelled {
         /// Why.
@@ -116,6 +144,7 @@ impl Fact {
         match self {
             Fact::Placed { .. } => Template::OrderPlaced,
             Fact::Confirmed => Template::OrderConfirmed,
+            Fact::AddressChanged { .. } => Template::OrderAddressChanged,
             Fact::Cancelled { .. } => Template::OrderCancelled,
             Fact::Dispatched { .. } => Template::ShipmentDispatched,
             Fact::Delivered => Template::ShipmentDelivered,
@@ -143,6 +172,12 @@ impl From<&OrderPlaced> for Fact {
             total: placed.total.to_string(),
             address: address_lines(&placed.delivery_address),
         }
+    }
+}
+
+impl From<&OrderAddressChanged> for Fact {
+    fn from(changed: &OrderAddressChanged) -> Self {
+        Fact::AddressChanged { address: address_lines(&changed.delivery_address) }
     }
 }
 

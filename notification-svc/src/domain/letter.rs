@@ -4,6 +4,11 @@ use shared_events::OrderId;
 
 use super::{Fact, Template};
 
+/// How texts in HTML are called: what they are given is escaped.
+const HTML: &str = ".html";
+/// What is around every letter in HTML.
+const LAYOUT: &str = "layout.html";
+
 /// What a customer reads.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Letter {
@@ -11,6 +16,8 @@ pub struct Letter {
     pub subject: String,
     /// Plain text.
     pub body: String,
+    /// The same as HTML.
+    pub html: String,
 }
 
 /// The texts, read once.
@@ -25,9 +32,14 @@ impl Templates {
         let mut environment = Environment::new();
         // A name that a text asks for and doesn't get is a mistake to be seen, not an empty place in a letter.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_auto_escape_callback(|name| match name.strip_suffix(HTML) {
+            Some(_) => minijinja::AutoEscape::Html,
+            None => minijinja::AutoEscape::None,
+        });
+        environment.add_template(LAYOUT, include_str!("../../templates/layout.html"))?;
         for template in Template::ALL {
             environment.add_template(template.name(), template.text())?;
+            environment.add_template_owned(format!("{template}{HTML}"), template.html())?;
         }
         Ok(Self(environment))
     }
@@ -38,10 +50,17 @@ impl Templates {
     /// When a text asks for what its fact doesn't have, or has no subject: a mistake in the text.
     pub fn write(&self, order: OrderId, name: &str, fact: &Fact) -> Result<Letter, minijinja::Error> {
         let context = context! { order_id => order.to_string(), name, ..Value::from(Serde(fact)) };
-        let text = self.0.get_template(fact.template().name())?.render(context)?;
+        let template = fact.template();
+        let text = self.0.get_template(template.name())?.render(&context)?;
         match text.strip_prefix("Subject: ").and_then(|rest| rest.split_once("\n\n")) {
             Some((subject, body)) if !subject.contains('\n') => {
-                Ok(Letter { subject: subject.to_owned(), body: format!("{}\n", body.trim_end()) })
+                let content = self.0.get_template(&format!("{template}{HTML}"))?.render(&context)?;
+                let whole = context! { subject, content, ..context };
+                Ok(Letter {
+                    subject: subject.to_owned(),
+                    body: format!("{}\n", body.trim_end()),
+                    html: self.0.get_template(LAYOUT)?.render(whole)?,
+                })
             }
             _ => Err(minijinja::Error::new(
                 minijinja::ErrorKind::SyntaxError,
@@ -89,6 +108,18 @@ mod tests {
     #[test]
     fn a_name_is_text_and_nothing_else() {
         assert!(written(&Fact::Confirmed).body.starts_with("Hello Zoë <Lee> & {{ name }},\n\n"));
+        let html = written(&Fact::Confirmed).html;
+        assert!(html.contains("<p>Hello Zoë &lt;Lee&gt; &amp; {{ name }},</p>"), "{html}");
+    }
+
+    #[test]
+    fn what_the_text_tells_the_html_tells_too() {
+        let html = written(&placed()).html;
+        for told in ["<td>2 x Earl Grey, 250 g</td>", "at 12.99 EUR", "33.98 EUR", "1 Quay St<br>T12 Cork<br>IE<br>"] {
+            assert!(html.contains(told), "{told}: {html}");
+        }
+        let address = vec!["<script>alert(1)</script>".to_owned()];
+        assert!(!written(&Fact::AddressChanged { address }).html.contains("<script>"));
     }
 
     #[test]
@@ -116,6 +147,7 @@ mod tests {
         let facts = [
             placed(),
             Fact::Confirmed,
+            Fact::AddressChanged { address: vec!["2 Quay St".to_owned()] },
             Fact::Cancelled { reason: CancelReason::Customer },
             Fact::Dispatched { carrier, tracking_number },
             Fact::Delivered,
@@ -123,9 +155,14 @@ mod tests {
         ];
         assert_eq!(facts.each_ref().map(Fact::template), Template::ALL);
         for fact in facts {
-            let Letter { subject, body } = written(&fact);
+            let Letter { subject, body, html } = written(&fact);
             assert!(subject.contains("01980a10-7c00-7000-8000-0000000000a1"), "{subject}");
             assert!(body.ends_with("\nOrder 01980a10-7c00-7000-8000-0000000000a1\n"), "{body}");
+            assert!(
+                html.starts_with("<!doctype html>\n") && html.contains(&format!("<title>{subject}</title>")),
+                "{html}"
+            );
+            assert!(html.contains("Order 01980a10-7c00-7000-8000-0000000000a1</p>"), "{html}");
             assert!(!body.contains("\n\n\n") && !body.contains(" \n"), "{body}");
         }
     }

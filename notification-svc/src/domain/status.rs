@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a message stands: queued -> sent or failed.
+/// Where a message stands: queued -> sent, failed or suppressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -13,10 +13,12 @@ pub enum Status {
     Sent,
     /// It will not be tried again by itself.
     Failed,
+    /// It was no longer true when it was to be sent.
+    Suppressed,
 }
 
 impl Status {
-    const ALL: [Status; 3] = [Status::Queued, Status::Sent, Status::Failed];
+    const ALL: [Status; 4] = [Status::Queued, Status::Sent, Status::Failed, Status::Suppressed];
 
     /// As it stands in the table and in answers.
     pub const fn as_str(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Status {
             Status::Queued => "queued",
             Status::Sent => "sent",
             Status::Failed => "failed",
+            Status::Suppressed => "suppressed",
         }
     }
 }
@@ -38,6 +41,9 @@ impl FromStr for Status {
     type Err = &'static str;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Status::ALL.into_iter().find(|status| status.as_str() == name).ok_or("expected queued, sent or failed")
+        Status::ALL
+            .into_iter()
+            .find(|status| status.as_str() == name)
+            .ok_or("expected queued, sent, failed or suppressed")
     }
 }

@@ -45,6 +45,7 @@ struct Whole {
     listed: Listed,
     subject: Option<String>,
     text: Option<String>,
+    html: Option<String>,
     attempts: i32,
     last_error: Option<String>,
 }
@@ -62,7 +63,8 @@ async fn list(pool: Data<Pool>, wanted: Query<Wanted>) -> Result<HttpResponse, P
 async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
     let found = notifications::find(&mut *pool.get().await?, NotificationId(id.0)).await?;
     let found = found.ok_or_else(|| Problem::not_found(format!("There is no notification {}.", id.0)))?;
-    Ok(HttpResponse::Ok().json(Whole::from(found)))
+    let (row, html) = found;
+    Ok(HttpResponse::Ok().json(Whole::of(row, html)))
 }
 
 fn order(given: Option<String>) -> Result<Option<OrderId>, Problem> {
@@ -88,9 +90,9 @@ impl From<Notification> for Listed {
     }
 }
 
-impl From<Notification> for Whole {
-    fn from(mut row: Notification) -> Self {
+impl Whole {
+    fn of(mut row: Notification, html: Option<String>) -> Self {
         let (subject, text, last_error) = (row.subject.take(), row.body.take(), row.last_error.take());
-        Self { attempts: row.attempts, subject, text, last_error, listed: Listed::from(row) }
+        Self { attempts: row.attempts, subject, text, html, last_error, listed: Listed::from(row) }
     }
 }

@@ -1,6 +1,6 @@
 use lettre::Message;
 use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, MessageBuilder};
+use lettre::message::{Mailbox, MessageBuilder, MultiPart};
 
 use super::Mail;
 use crate::domain::SendError;
@@ -11,12 +11,12 @@ use crate::domain::SendError;
 /// When it can't be one, which never passes.
 pub(super) fn compose(from: &Mailbox, mail: Mail) -> Result<Message, SendError> {
     let recipient = mail.recipient.parse().map_err(|error| SendError::permanent(format!("the address: {error}")))?;
-    builder(from, &mail)
-        .to(Mailbox::new(None, recipient))
-        .subject(mail.subject)
-        .header(ContentType::TEXT_PLAIN)
-        .body(mail.body)
-        .map_err(SendError::permanent)
+    let message = builder(from, &mail).to(Mailbox::new(None, recipient)).subject(mail.subject);
+    match mail.html {
+        Some(html) => message.multipart(MultiPart::alternative_plain_html(mail.body, html)),
+        None => message.header(ContentType::TEXT_PLAIN).body(mail.body),
+    }
+    .map_err(SendError::permanent)
 }
 
 fn builder(from: &Mailbox, mail: &Mail) -> MessageBuilder {
@@ -38,6 +38,7 @@ mod tests {
             recipient: recipient.to_owned(),
             subject: "We have your order".to_owned(),
             body: "Hello Zoë,\n\nthank you.\n".to_owned(),
+            html: Some("<p>Hello Zoë,</p>\n<p>thank you.</p>\n".to_owned()),
         }
     }
 
@@ -53,10 +54,22 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_plain_text_that_a_person_can_read() {
+    fn a_message_is_text_and_html_and_whoever_reads_it_chooses() {
         let text = composed("ann@example.com").unwrap();
-        assert!(text.contains("Content-Type: text/plain; charset=utf-8\r\n"), "{text}");
-        assert!(text.contains("To: ann@example.com\r\n") && text.contains("thank you."), "{text}");
+        let places =
+            ["multipart/alternative", "Content-Type: text/plain; charset=utf-8\r\n", "text/html; charset=utf-8"]
+                .map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")));
+        assert!(places.is_sorted(), "what comes last is preferred: {text}");
+        assert!(text.contains("To: ann@example.com\r\n") && text.contains("\r\nthank you."), "{text}");
+        assert!(text.contains("<p>thank you.</p>"), "{text}");
+    }
+
+    #[test]
+    fn a_letter_that_was_written_without_html_is_plain_text() {
+        let from = "The Shop <shop@quadrille.example>".parse().unwrap();
+        let plain = Mail { html: None, ..mail("ann@example.com") };
+        let text = String::from_utf8(compose(&from, plain).unwrap().formatted()).unwrap();
+        assert!(text.contains("Content-Type: text/plain; charset=utf-8\r\n") && !text.contains("multipart"), "{text}");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Mail {
     pub subject: String,
     /// Plain text.
     pub body: String,
+    /// The same as HTML; none in letters that were written without.
+    pub html: Option<String>,
 }
 
 impl fmt::Debug for Mail {

@@ -7,6 +7,7 @@ use shared_events::{NotificationId, OrderId};
 
 use super::{Mail, MailSender};
 use crate::commands::record_delivery::{Try, record_delivery};
+use crate::commands::suppress::suppress;
 use crate::store::notifications::{Due, take_due};
 
 /// The mails that are to be sent, for the kit's worker: takes what is due, has it sent, records what came of it.
@@ -41,6 +42,11 @@ impl OutsideCalls for Deliveries {
             attempt: due.attempts,
         };
         let traceparent = due.traceparent.clone();
+        if let Some(reason) = due.untrue() {
+            trace::within(traceparent.as_deref(), suppress(&self.pool, &attempt, reason)).await?;
+            (self.recorded)();
+            return Ok(());
+        }
         let outcome = self.sender.send(mail(due)).await;
         trace::within(traceparent.as_deref(), record_delivery(&self.pool, &attempt, outcome)).await?;
         (self.recorded)();
@@ -56,5 +62,6 @@ fn mail(due: Due) -> Mail {
         recipient: due.recipient,
         subject: due.subject,
         body: due.body,
+        html: due.html,
     }
 }

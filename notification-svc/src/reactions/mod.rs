@@ -1,7 +1,9 @@
 //! What this service hears, at one glance.
 
+mod order_address_changed;
 mod order_cancelled;
 mod order_confirmed;
+mod order_ending;
 mod order_placed;
 mod payment_refunded;
 mod shipment_delivered;
@@ -47,7 +49,7 @@ impl Reactions for NotificationReactions {
     }
 
     async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
-        store::roots::lock_all(conn, batch.iter().filter_map(|incoming| told_of(&incoming.event))).await?;
+        store::roots::lock_all(conn, batch.iter().filter_map(|incoming| heard_for(&incoming.event))).await?;
         Ok(())
     }
 
@@ -56,6 +58,9 @@ impl Reactions for NotificationReactions {
         match &incoming.event {
             Event::Order(OrderEvent::Placed(e)) => order_placed::tell(conn, texts, incoming, e).await,
             Event::Order(OrderEvent::Confirmed(e)) => order_confirmed::tell(conn, texts, incoming, e).await,
+            Event::Order(OrderEvent::AddressChanged(e)) => order_address_changed::tell(conn, texts, incoming, e).await,
+            Event::Order(OrderEvent::CancelRequested(e)) => order_ending::note(conn, e.order_id, true).await,
+            Event::Order(OrderEvent::CancelRefused(e)) => order_ending::note(conn, e.order_id, false).await,
             Event::Order(OrderEvent::Cancelled(e)) => order_cancelled::tell(conn, texts, incoming, e).await,
             Event::Shipment(ShipmentEvent::Dispatched(e)) => shipment_dispatched::tell(conn, texts, incoming, e).await,
             Event::Shipment(ShipmentEvent::Delivered(e)) => shipment_delivered::tell(conn, texts, incoming, e).await,
@@ -69,11 +74,14 @@ impl Reactions for NotificationReactions {
     }
 }
 
-/// The order whose customer is told of the event; none for what nobody is told of, whose roots need no lock.
-fn told_of(event: &Event) -> Option<OrderId> {
+/// The order that the event is heard for; none for what is not for us, whose roots need no lock.
+fn heard_for(event: &Event) -> Option<OrderId> {
     match event {
         Event::Order(OrderEvent::Placed(e)) => Some(e.order_id),
         Event::Order(OrderEvent::Confirmed(e)) => Some(e.order_id),
+        Event::Order(OrderEvent::AddressChanged(e)) => Some(e.order_id),
+        Event::Order(OrderEvent::CancelRequested(e)) => Some(e.order_id),
+        Event::Order(OrderEvent::CancelRefused(e)) => Some(e.order_id),
         Event::Order(OrderEvent::Cancelled(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Dispatched(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Delivered(e)) => Some(e.order_id),

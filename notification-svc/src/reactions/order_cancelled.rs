@@ -11,5 +11,6 @@ pub(super) async fn tell(
     incoming: &Incoming<Event>,
     cancelled: &OrderCancelled,
 ) -> Result<Handled, ReactionError> {
+    super::order_ending::note(conn, cancelled.order_id, true).await?;
     super::tell::tell(conn, templates, incoming, cancelled.order_id, Fact::from(cancelled)).await
 }

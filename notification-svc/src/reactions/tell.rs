@@ -45,5 +45,11 @@ pub(super) async fn tell_under(
         body: letter.as_ref().map(|letter| letter.body.as_str()),
         traceparent: service_kit::trace::current_traceparent(),
     };
-    Ok(if notifications::insert(conn, &new).await? { Handled::Applied } else { Handled::Duplicate })
+    if !notifications::insert(conn, &new).await? {
+        return Ok(Handled::Duplicate);
+    }
+    if let Some(letter) = &letter {
+        notifications::keep_html(conn, new.id, letter).await?;
+    }
+    Ok(Handled::Applied)
 }

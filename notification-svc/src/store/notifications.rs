@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use diesel::dsl::{IntervalDsl, now};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared_events::{NotificationId, OrderId};
+use shared_events::{NotificationId, OrderId, SuppressReason};
 use uuid::Uuid;
 
-use crate::domain::{Letter, Status};
-use crate::schema::notifications;
+use crate::domain::{Letter, Status, Template};
+use crate::schema::{html_letters, notifications};
 
 /// While one worker tries a message, others leave it alone for this long: well beyond what a mail server is given, so
 /// that only a worker that died is overtaken.
@@ -82,8 +82,17 @@ pub async fn write(conn: &mut AsyncPgConnection, id: Uuid, recipient: &str, lett
             notifications::body.eq(&letter.body),
         ))
         .execute(conn)
-        .await
-        .map(drop)
+        .await?;
+    keep_html(conn, id, letter).await
+}
+
+/// Keeps a letter as HTML, beside its text.
+///
+/// # Errors
+/// The database's.
+pub async fn keep_html(conn: &mut AsyncPgConnection, id: Uuid, letter: &Letter) -> QueryResult<()> {
+    let row = (html_letters::notification_id.eq(id), html_letters::html.eq(&letter.html));
+    diesel::insert_into(html_letters::table).values(row).execute(conn).await.map(drop)
 }
 
 /// A message that is to be sent now.
@@ -101,9 +110,28 @@ pub struct Due {
     pub subject: String,
     #[diesel(sql_type = Text)]
     pub body: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub html: Option<String>,
     pub attempts: i32,
     #[diesel(sql_type = Nullable<Text>)]
     pub traceparent: Option<String>,
+    /// It promises that the order goes on, and the order is to end or has ended.
+    #[diesel(sql_type = Bool)]
+    pub belied: bool,
+    /// A later message says it anew.
+    #[diesel(sql_type = Bool)]
+    pub superseded: bool,
+}
+
+impl Due {
+    /// Why it is no longer true, if it isn't.
+    pub const fn untrue(&self) -> Option<SuppressReason> {
+        match self {
+            Self { belied: true, .. } => Some(SuppressReason::OrderEnding),
+            Self { superseded: true, .. } => Some(SuppressReason::Superseded),
+            _ => None,
+        }
+    }
 }
 
 /// Takes due messages and leases them: of each order only the earliest that is not done, however many workers there are.
@@ -135,10 +163,18 @@ pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<V
                  order by due.due_at
                  limit $1
                    for update skip locked)
-         returning id, order_id, template, event_id, recipient, subject, body, attempts, traceparent",
+         returning id, order_id, template, event_id, recipient, subject, body, attempts, traceparent,
+            (select html from html_letters where notification_id = taken.id) as html,
+            template = any ($3) and (select ending from orders where orders.order_id = taken.order_id) as belied,
+            template = $4 and exists (
+                select from notifications later
+                 where later.order_id = taken.order_id and later.template = taken.template
+                   and (later.happened_at, later.id) > (taken.happened_at, taken.id)) as superseded",
     )
     .bind::<BigInt, _>(limit)
     .bind::<Integer, _>(LEASE_SECONDS)
+    .bind::<Array<Text>, _>(Template::PROGRESS.map(Template::name).as_slice())
+    .bind::<Text, _>(Template::OrderAddressChanged.name())
     .load(conn)
     .await
 }
@@ -174,6 +210,29 @@ pub async fn mark_failed(
     let mine = notifications::table.find(id.0).filter(notifications::attempts.eq(attempt));
     let marked = diesel::update(mine.filter(notifications::status.eq(Status::Queued.as_str())))
         .set((notifications::status.eq(Status::Failed.as_str()), notifications::last_error.eq(error)))
+        .execute(conn)
+        .await?;
+    Ok(marked == 1)
+}
+
+/// Notes that a message was not sent and won't be, since it is no longer true; that it was taken to be sent was no try.
+/// False when it was done with already, or when another worker has taken it since this `attempt`.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_suppressed(
+    conn: &mut AsyncPgConnection,
+    id: NotificationId,
+    attempt: i32,
+    reason: &str,
+) -> QueryResult<bool> {
+    let mine = notifications::table.find(id.0).filter(notifications::attempts.eq(attempt));
+    let marked = diesel::update(mine.filter(notifications::status.eq(Status::Queued.as_str())))
+        .set((
+            notifications::status.eq(Status::Suppressed.as_str()),
+            notifications::attempts.eq(attempt - 1),
+            notifications::last_error.eq(reason),
+        ))
         .execute(conn)
         .await?;
     Ok(marked == 1)
@@ -248,10 +307,16 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, limit: i64) -> Q
     query.limit(limit + 1).load(conn).await
 }
 
-/// One message.
+/// One message, and its letter as HTML.
 ///
 /// # Errors
 /// The database's.
-pub async fn find(conn: &mut AsyncPgConnection, id: NotificationId) -> QueryResult<Option<Notification>> {
-    notifications::table.find(id.0).select(Notification::as_select()).first(conn).await.optional()
+pub async fn find(
+    conn: &mut AsyncPgConnection,
+    id: NotificationId,
+) -> QueryResult<Option<(Notification, Option<String>)>> {
+    let row = notifications::table.find(id.0).select(Notification::as_select());
+    let Some(found) = row.first(conn).await.optional()? else { return Ok(None) };
+    let html = html_letters::table.find(id.0).select(html_letters::html).first(conn).await.optional()?;
+    Ok(Some((found, html)))
 }

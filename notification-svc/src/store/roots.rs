@@ -90,6 +90,14 @@ pub async fn keep_contact(conn: &mut AsyncPgConnection, root: &mut Root, custome
     Ok(())
 }
 
+/// Keeps whether the order is to end or has ended.
+///
+/// # Errors
+/// The database's.
+pub async fn note_ending(conn: &mut AsyncPgConnection, root: &Root, ending: bool) -> QueryResult<()> {
+    diesel::update(orders::table.find(root.order_id)).set(orders::ending.eq(ending)).execute(conn).await.map(drop)
+}
+
 /// Appends `events` to the outbox, numbered by the root that the caller has locked, and keeps the root's counter.
 ///
 /// # Errors

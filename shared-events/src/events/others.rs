@@ -8,6 +8,7 @@ topic_events! {
     NotificationEvent {
         Sent(NotificationSent) = "notification.sent.v1",
         Failed(NotificationFailed) = "notification.failed.v1",
+        Suppressed(NotificationSuppressed) = "notification.suppressed.v1",
     }
 }
 
@@ -26,6 +27,7 @@ impl NotificationEvent {
         match self {
             Self::Sent(e) => e.order_id,
             Self::Failed(e) => e.order_id,
+            Self::Suppressed(e) => e.order_id,
         }
     }
 
@@ -34,6 +36,7 @@ impl NotificationEvent {
         match self {
             Self::Sent(e) => e.notification_id,
             Self::Failed(e) => e.notification_id,
+            Self::Suppressed(e) => e.notification_id,
         }
     }
 }
@@ -80,6 +83,41 @@ pub struct NotificationFailed {
     pub channel: String,
     /// What the mail server said, without addresses.
     pub error: String,
+}
+
+/// Why a message is no longer true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuppressReason {
+    /// It promises that the order goes on, and the order is to end or has ended.
+    OrderEnding,
+    /// A later message says it anew.
+    Superseded,
+}
+
+impl SuppressReason {
+    /// As it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OrderEnding => "order_ending",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// A message was no longer true when it was to be sent, and will not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NotificationSuppressed {
+    /// The order.
+    pub order_id: OrderId,
+    /// The message.
+    pub notification_id: NotificationId,
+    /// Which text.
+    pub template: String,
+    /// Which way: `email`.
+    pub channel: String,
+    /// Why.
+    pub reason: SuppressReason,
 }
 
 /// Whether a product can be ordered.

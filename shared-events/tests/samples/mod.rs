@@ -133,11 +133,13 @@ fn others() -> Vec<Event> {
         NotificationFailed {
             order_id,
             notification_id,
-            template,
-            channel,
+            template: template.clone(),
+            channel: channel.clone(),
             error: "550 mailbox unavailable".to_owned(),
         }
         .into(),
+        NotificationSuppressed { order_id, notification_id, template, channel, reason: SuppressReason::OrderEnding }
+            .into(),
         ProductListed(state(Some("Tea"), ProductStatus::Active)).into(),
         ProductChanged(state(None, ProductStatus::Active)).into(),
         ProductWithdrawn(state(Some("Tea"), ProductStatus::Withdrawn)).into(),

@@ -1,6 +1,6 @@
 //! Wiring: HTTP, consumer, retries, gateway worker and relay under one shutdown token.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::{
@@ -16,7 +16,7 @@ use shared_events::header;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, GROUP, NAME,
+    Config, GROUP, NAME, commands,
     gateway::Stripe,
     http::{AppState, routes},
     migrations,
@@ -28,6 +28,9 @@ use crate::{
 
 /// How many gateway calls are under way at the same time, at most: each holds a connection only before and after it.
 const CALLS_AT_ONCE: usize = 16;
+
+/// How often what nobody will ask for again is looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 
 /// The service, bound and ready to run.
 pub struct App {
@@ -90,7 +93,8 @@ impl App {
         parts.run(self.http.run());
         let hearing = parts.next_stage();
         parts.run(self.consumer.run(hearing.clone()));
-        parts.run(timers::run(pool, heard, self.retries, hearing));
+        parts.run(timers::run(pool.clone(), heard, self.retries, hearing.clone()));
+        parts.run(keep_house(pool, hearing));
         let calling = parts.next_stage();
         parts.run(self.worker.run(calling));
         let publishing = parts.next_stage();
@@ -104,4 +108,17 @@ impl App {
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
     let relay = relay.health();
     Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
+}
+
+async fn keep_house(pool: Pool, stop: CancellationToken) {
+    loop {
+        match commands::forget(&pool).await {
+            Ok(forgotten) => tracing::debug!(forgotten, "old answers and webhooks were forgotten"),
+            Err(error) => tracing::warn!(error = %error, "old answers and webhooks can't be forgotten now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }

@@ -39,6 +39,18 @@ diesel::table! {
         state -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        reason -> Nullable<Text>,
+        gateway_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (key) {
+        key -> Text,
+        request -> Binary,
+        refund_id -> Uuid,
+        body -> Binary,
+        created_at -> Timestamptz,
     }
 }
 
@@ -79,5 +91,7 @@ diesel::table! {
         currency -> Text,
         key -> Text,
         at -> Timestamptz,
+        debit -> Text,
+        credit -> Text,
     }
 }

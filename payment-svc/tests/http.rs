@@ -47,6 +47,7 @@ async fn a_payment_shows_its_status_its_refunds_and_its_ledger() {
     assert_eq!(shown["refunds"][0]["status"], "done");
     assert_eq!(shown["refunds"][0]["amount"], json!({"amount": 1000, "currency": "EUR"}));
     assert_eq!(shown["ledger"][0]["amount"], json!({"amount": 2598, "currency": "EUR"}));
+    assert_eq!((&shown["ledger"][1]["debit"], &shown["ledger"][1]["credit"]), (&json!("customer"), &json!("revenue")));
     let operations: Vec<_> = shown["ledger"].as_array().unwrap().iter().map(|entry| &entry["operation"]).collect();
     assert_eq!(operations, ["authorise", "capture", "refund"]);
 }

@@ -114,6 +114,9 @@ async fn race_payment_after_end_a_customer_who_passes_too_late_is_voided_and_nev
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await[1..], ["voided 0"]);
     assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
+    // Nobody announced it, but the money was there for a moment: both sides say so.
+    let journal = scene.sandbox.journal(&scene.order).await;
+    assert_eq!((journal.len(), &journal), (2, &scene.shop.ledger(&scene.order).await));
 }
 
 #[tokio::test(flavor = "multi_thread")]

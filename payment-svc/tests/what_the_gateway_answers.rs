@@ -63,11 +63,27 @@ async fn a_confirmation_that_never_arrived_is_sent_again_with_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn race_gateway_times_out_a_confirmation_that_lands_just_before_the_cancel_is_in_the_ledger() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
+    gateway.expect_look_up().times(1).returning(|_| now(Ok(IntentState::NotConfirmed)));
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: true })));
+    let (shop, order) = authorising(gateway).await;
+    shop.hear([order.released()]).await;
+    shop.make_due().await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["unknown Authorise", "voided 0"]);
+    let id = shop.payment(&order).await.id;
+    let expected = [format!("authorise 2598 EUR {id}:authorise:1"), format!("void 2598 EUR {id}:void:1")];
+    assert_eq!(shop.ledger(&order).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_time_out_an_order_that_nobody_awaits_is_cancelled_at_the_gateway() {
     let mut gateway = that_makes_intents();
     gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
     gateway.expect_look_up().returning(|_| now(Ok(IntentState::NotConfirmed)));
-    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled)));
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
     let (shop, order) = authorising(gateway).await;
     shop.hear([order.released()]).await;
     shop.make_due().await;
@@ -80,7 +96,7 @@ async fn race_payment_after_end_a_success_that_is_found_late_is_voided_and_never
     let mut gateway = that_makes_intents();
     gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
     gateway.expect_look_up().returning(|_| now(Ok(IntentState::Authorised)));
-    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled)));
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
     let (shop, order) = authorising(gateway).await;
     shop.hear([order.released()]).await;
     shop.make_due().await;
@@ -147,7 +163,7 @@ async fn race_cancel_races_gateway_what_it_brings_is_voided() {
             Ok(IntentState::Authorised)
         })
     });
-    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled)));
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
     let (shop, order) = (Arc::new(Shop::new(gateway).await), order());
     shop.hear([order.placed(), order.reserved()]).await;
     let working = tokio::spawn({

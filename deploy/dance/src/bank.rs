@@ -60,21 +60,3 @@ impl Bank {
         self.captured - self.refunded
     }
 }
-
-/// Whether a ledger tells the same as a journal: the same captures and refunds, each with its key, and as much authorised.
-/// An authorisation that came too late for anybody to await it, and was let go of, needs no entry.
-pub fn same(ledger: &[Entry], journal: &[Entry]) -> bool {
-    let moves = |entries: &[Entry]| -> Vec<Entry> {
-        let moved = |entry: &&Entry| matches!(entry.operation, GatewayOperation::Capture | GatewayOperation::Refund);
-        entries.iter().filter(moved).cloned().collect()
-    };
-    let authorised = |entries: &[Entry]| -> i64 {
-        let signed = |entry: &Entry| match entry.operation {
-            GatewayOperation::Authorise => entry.amount,
-            GatewayOperation::Void => -entry.amount,
-            GatewayOperation::Capture | GatewayOperation::Refund => 0,
-        };
-        entries.iter().map(signed).sum()
-    };
-    moves(ledger) == moves(journal) && authorised(ledger) == authorised(journal)
-}

@@ -5,7 +5,6 @@ use payment_svc::domain::State as PaymentState;
 use shared_events::{Event, PaymentEvent, Sku, Topic};
 use stock_svc::domain::{Goods, Stage, State};
 
-use crate::bank;
 use crate::shelf::Shelf;
 use crate::steps::Step;
 use crate::world::World;
@@ -68,7 +67,7 @@ fn money(world: &World) -> Option<&'static str> {
         Some("refunded more than captured")
     } else if keys().enumerate().any(|(n, key)| keys().take(n).any(|earlier| earlier == key)) {
         Some("two effects of one key")
-    } else if rows.call.is_none() && !bank::same(&rows.ledger, &bank.journal) {
+    } else if rows.call.is_none() && rows.ledger != bank.journal {
         Some("the ledger isn't the gateway's journal")
     } else {
         None

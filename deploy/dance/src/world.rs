@@ -207,7 +207,7 @@ impl World {
         }
         let call = step.call.or(before);
         self.payment.change(|rows| {
-            if let Some((call, amount)) = step.moved {
+            for (call, amount) in step.moved {
                 let (operation, amount, key) = (call.operation(), amount.amount(), payment.key(call));
                 rows.ledger.push(Entry { operation, amount, key });
             }

@@ -29,7 +29,7 @@ pub async fn follow(
 ) -> Result<(), ReactionError> {
     let events = step.events.into_iter().map(Event::Payment).collect();
     roots::announce(conn, root, events, cause).await?;
-    if let Some((call, amount)) = step.moved {
+    for (call, amount) in step.moved {
         ledger::write(conn, &root.payment, call, amount).await?;
     }
     if let Some(call) = step.finishes {

@@ -127,7 +127,7 @@ fn next(payment: &mut Payment, before: &Payment, found: IntentState) -> Option<R
     match found {
         IntentState::Authorised | IntentState::Captured => Some(payment.action_done()),
         IntentState::Declined { code } if waited => Some(payment.action_failed(code)),
-        IntentState::Cancelled if waited => Some(payment.action_failed("canceled".to_owned())),
+        IntentState::Cancelled { .. } if waited => Some(payment.action_failed("canceled".to_owned())),
         _ => None,
     }
 }

@@ -1,11 +1,15 @@
 //! What changes a payment: a step of its state machine, and the gateway's answer.
 
 mod follow;
+mod forget;
 mod intent_changed;
+mod refund_payment;
 mod retry;
 mod settle;
 
 pub use follow::{RETRY, follow, heard};
+pub use forget::forget;
 pub use intent_changed::{Heard, NotHeard, intent_changed};
+pub use refund_payment::{RefundPayment, RefundPaymentError, refund_payment};
 pub use retry::retry;
 pub use settle::settle;

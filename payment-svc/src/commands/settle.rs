@@ -38,6 +38,7 @@ const fn outcome(answer: &Answer) -> Option<&'static str> {
         Answer::NotNow { .. } => Some("refused_for_now"),
         Answer::ActionRequired => Some("action_required"),
         Answer::NotAsked => Some("not_asked"),
+        Answer::LetGo => Some("let_go"),
         Answer::Nothing => None,
     }
 }

@@ -27,8 +27,17 @@ pub enum Answer {
     ActionRequired,
     /// It was not asked, or is sure to hold nothing: the deadline had passed or the goods were given back first.
     NotAsked,
+    /// The intent was ended, and with it an authorisation that nobody had heard of: it came just before.
+    LetGo,
     /// It did not answer, so nobody knows; it will be looked up.
     Nothing,
+}
+
+impl Step {
+    /// It was authorised and let go of before anybody heard.
+    fn let_go(self, amount: Money) -> Self {
+        self.moved(Call::Authorise, amount).moved(Call::Void, amount)
+    }
 }
 
 impl Payment {
@@ -45,6 +54,10 @@ impl Payment {
             (Call::Capture, State::Capturing) => self.capture_answered(answer),
             (Call::Void, State::Voiding) if answer == Answer::Done => Ok(self.void_done()),
             (Call::Void, State::Closing) if answer == Answer::Done => Ok(self.closed()),
+            (Call::Void, State::Closing) if answer == Answer::LetGo => {
+                let amount = self.amount()?;
+                Ok(self.closed().let_go(amount))
+            }
             (Call::Refund(id), State::Captured) => self.refund_answered(id, answer),
             _ => Err(self.refused("take this answer")),
         }?;
@@ -79,14 +92,19 @@ impl Payment {
                 let wanted = PaymentActionRequired { order_id, payment_id };
                 Ok(Step::say(PaymentEvent::ActionRequired(wanted)))
             }
-            Answer::NotAsked if self.void_requested => Ok(self.never_started()),
-            Answer::NotAsked => {
-                self.state = State::New;
-                self.hold.expired = true;
-                Ok(Step::nothing())
-            }
+            Answer::NotAsked => Ok(self.not_asked()),
+            Answer::LetGo => Ok(self.not_asked().let_go(amount)),
             Answer::Nothing => Err(self.refused("take this answer")),
         }
+    }
+
+    fn not_asked(&mut self) -> Step {
+        if self.void_requested {
+            return self.never_started();
+        }
+        self.state = State::New;
+        self.hold.expired = true;
+        Step::nothing()
     }
 
     pub(super) fn authorised(&mut self, amount: Money) -> Step {
@@ -137,7 +155,7 @@ impl Payment {
         let waiting = |refund: &&mut super::Refund| refund.id == id && refund.state == RefundState::Calling;
         let refund = self.refunds.iter_mut().find(waiting).ok_or_else(|| not_waiting.clone())?;
         let amount = refund.amount;
-        let moved = (answer == Answer::Done).then_some((Call::Refund(id), amount));
+        let done = answer == Answer::Done;
         let (order_id, payment_id, refund_id) = (self.order_id, self.id, id);
         let event = match answer {
             Answer::Done => {
@@ -152,6 +170,7 @@ impl Payment {
             }
             _ => return Err(not_waiting),
         };
-        Ok(Step { moved, ..Step::say(event).then(self.next_refund()) })
+        let step = Step::say(event).then(self.next_refund());
+        Ok(if done { step.moved(Call::Refund(id), amount) } else { step })
     }
 }

@@ -187,8 +187,8 @@ pub struct Step {
     pub events: Vec<PaymentEvent>,
     /// To be asked of the gateway next.
     pub call: Option<Call>,
-    /// How much the gateway moved with which call, for the ledger.
-    pub moved: Option<(Call, Money)>,
+    /// How much the gateway moved with which call, for the ledger; in order.
+    pub moved: Vec<(Call, Money)>,
     /// The unfinished call that this has answered, before its own answer came: it is finished.
     pub finishes: Option<Call>,
     /// When [`Payment::retry`] is to be tried.
@@ -208,8 +208,9 @@ impl Step {
         Self { call: Some(call), ..Self::default() }
     }
 
-    pub(super) fn moved(self, call: Call, amount: Money) -> Self {
-        Self { moved: Some((call, amount)), ..self }
+    pub(super) fn moved(mut self, call: Call, amount: Money) -> Self {
+        self.moved.push((call, amount));
+        self
     }
 
     pub(super) fn then(self, next: Step) -> Self {

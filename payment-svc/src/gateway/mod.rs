@@ -84,7 +84,10 @@ pub enum IntentState {
     /// The money is ours.
     Captured,
     /// Nothing is reserved any more.
-    Cancelled,
+    Cancelled {
+        /// Whether money had been reserved, and was let go of.
+        let_go: bool,
+    },
     /// The bank said no.
     Declined {
         /// Its code, such as `insufficient_funds`.

@@ -1,6 +1,7 @@
-//! The HTTP interface: reading, and what the gateway tells by webhook.
+//! The HTTP interface: reading, refunds by staff, and what the gateway tells by webhook.
 
 mod payments;
+mod refunds;
 mod webhooks;
 
 use std::sync::Arc;
@@ -31,5 +32,6 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .app_data(Data::new(state.clone()))
         .route("/api/v1/payments", web::get().to(payments::list))
         .route("/api/v1/payments/webhooks/stripe", web::post().to(webhooks::stripe))
+        .route("/api/v1/payments/{id}/refunds", web::post().to(refunds::refund))
         .route("/api/v1/payments/{id}", web::get().to(payments::show));
 }

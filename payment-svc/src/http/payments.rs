@@ -47,10 +47,13 @@ struct DetailedView {
 }
 
 #[derive(Serialize)]
-struct RefundView {
+pub(super) struct RefundView {
     id: Uuid,
+    payment_id: Uuid,
     amount: Value,
     status: String,
+    reason: Option<String>,
+    gateway_id: Option<String>,
     created_at: DateTime<Utc>,
 }
 
@@ -58,6 +61,8 @@ struct RefundView {
 struct EntryView {
     operation: String,
     amount: Value,
+    debit: String,
+    credit: String,
     key: String,
     at: DateTime<Utc>,
 }
@@ -67,16 +72,16 @@ fn money(amount: i64, currency: &str) -> Value {
 }
 
 impl RefundView {
-    fn new(row: ShownRefund, currency: &str) -> Self {
-        let ShownRefund { refund_id: id, amount, state: status, created_at } = row;
-        Self { id, amount: money(amount, currency), status, created_at }
+    pub(super) fn new(payment: PaymentId, row: ShownRefund, currency: &str) -> Self {
+        let ShownRefund { refund_id: id, amount, state: status, reason, gateway_id, created_at } = row;
+        Self { id, payment_id: payment.0, amount: money(amount, currency), status, reason, gateway_id, created_at }
     }
 }
 
 impl From<Entry> for EntryView {
     fn from(entry: Entry) -> Self {
-        let Entry { operation, amount, currency, key, at } = entry;
-        Self { operation, amount: money(amount, &currency), key, at }
+        let Entry { operation, amount, currency, key, debit, credit, at } = entry;
+        Self { operation, amount: money(amount, &currency), debit, credit, key, at }
     }
 }
 
@@ -125,7 +130,7 @@ pub async fn show(state: Data<AppState>, id: Path<PaymentId>) -> Result<HttpResp
     let payment = found.ok_or_else(|| Problem::not_found(format!("There is no payment {id}.")))?;
     let currency = payment.currency.clone().unwrap_or_default();
     let refunds = payments::refunds_shown(&mut conn, id).await?;
-    let refunds = refunds.into_iter().map(|row| RefundView::new(row, &currency)).collect();
+    let refunds = refunds.into_iter().map(|row| RefundView::new(id, row, &currency)).collect();
     let ledger = ledger::of(&mut conn, id).await?.into_iter().map(EntryView::from).collect();
     Ok(HttpResponse::Ok().json(DetailedView { payment: payment.into(), refunds, ledger }))
 }

@@ -1,15 +1,15 @@
-//! The ledger: what payment-svc knows to have happened to money. Equals the gateway's own journal.
+//! The ledger: what payment-svc knows to have happened to money, in double entry. Equals the gateway's own journal.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared_events::{Money, PaymentId};
+use shared_events::{GatewayOperation, Money, PaymentId};
 
 use super::calls::name_of;
 use crate::domain::{Call, Payment};
 use crate::schema::ledger;
 
-/// One effect on money.
+/// One effect on money: its amount moves from one account to another, so that all accounts together hold nothing.
 #[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = ledger)]
 pub struct Entry {
@@ -21,8 +21,31 @@ pub struct Entry {
     pub currency: String,
     /// The call's key at the gateway.
     pub key: String,
+    /// The account that it goes to.
+    pub debit: String,
+    /// The account that it comes from.
+    pub credit: String,
     /// When it was known.
     pub at: DateTime<Utc>,
+}
+
+/// What the customer has pledged and not yet paid.
+pub const CUSTOMER: &str = "customer";
+/// What the gateway holds for us: pledged or paid, less what it gave back.
+pub const GATEWAY_CLEARING: &str = "gateway_clearing";
+/// What was ever taken.
+pub const REVENUE: &str = "revenue";
+/// What was ever given back.
+pub const REFUNDS: &str = "refunds";
+
+/// The accounts that an operation moves its amount between, debited and credited; the database knows no others.
+pub const fn accounts(operation: GatewayOperation) -> (&'static str, &'static str) {
+    match operation {
+        GatewayOperation::Authorise => (GATEWAY_CLEARING, CUSTOMER),
+        GatewayOperation::Void => (CUSTOMER, GATEWAY_CLEARING),
+        GatewayOperation::Capture => (CUSTOMER, REVENUE),
+        GatewayOperation::Refund => (REFUNDS, GATEWAY_CLEARING),
+    }
 }
 
 /// Writes what a call of this payment has moved.
@@ -30,12 +53,15 @@ pub struct Entry {
 /// # Errors
 /// The database.
 pub async fn write(conn: &mut AsyncPgConnection, payment: &Payment, call: Call, amount: Money) -> QueryResult<()> {
+    let (debit, credit) = accounts(call.operation());
     let entry = (
         ledger::payment_id.eq(payment.id.0),
         ledger::operation.eq(name_of(call.operation())),
         ledger::amount.eq(amount.amount()),
         ledger::currency.eq(amount.currency().code()),
         ledger::key.eq(payment.key(call)),
+        ledger::debit.eq(debit),
+        ledger::credit.eq(credit),
     );
     diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
 }

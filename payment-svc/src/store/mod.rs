@@ -1,5 +1,6 @@
 //! All SQL of the service.
 
+pub mod answers;
 pub mod calls;
 mod dead_letters;
 pub mod ledger;

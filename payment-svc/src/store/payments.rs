@@ -283,7 +283,27 @@ pub struct ShownRefund {
     pub refund_id: Uuid,
     pub amount: i64,
     pub state: String,
+    pub reason: Option<String>,
+    pub gateway_id: Option<String>,
     pub created_at: DateTime<Utc>,
+}
+
+/// Keeps what staff said a refund was for, and shows the refund.
+///
+/// # Errors
+/// The database.
+pub async fn note_reason(conn: &mut AsyncPgConnection, id: RefundId, reason: &str) -> QueryResult<ShownRefund> {
+    let note = diesel::update(refunds::table.find(id.0)).set(refunds::reason.eq(reason));
+    note.returning(ShownRefund::as_returning()).get_result(conn).await
+}
+
+/// Keeps the gateway's name for a refund.
+///
+/// # Errors
+/// The database.
+pub async fn note_refund(conn: &mut AsyncPgConnection, id: RefundId, gateway_id: &str) -> QueryResult<()> {
+    let named = refunds::gateway_id.eq(gateway_id);
+    diesel::update(refunds::table.find(id.0)).set(named).execute(conn).await.map(drop)
 }
 
 /// The refunds of a payment, oldest first.

@@ -7,7 +7,7 @@ use shared_events::RefundId;
 
 use super::GatewayCalls;
 use crate::{
-    domain::{Answer, Call, Payment},
+    domain::{Answer, Call, Payment, State},
     gateway::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, may_pass},
     store::{calls::TakenCall, payments},
 };
@@ -51,7 +51,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         match (call.call, payment.intent.clone()) {
             (Call::Authorise, intent) => self.authorise(call, (payment, now), intent, made_before).await,
             (Call::Capture, Some(intent)) => self.capture(call, intent, made_before).await,
-            (Call::Void, Some(intent)) => self.void(call, intent, made_before).await,
+            (Call::Void, Some(intent)) => self.void(call, &payment, intent, made_before).await,
             (Call::Refund(id), Some(intent)) => self.refund(call, &payment, id, intent, made_before).await,
             (_, None) => Err(Later("the payment has no intent".to_owned())),
         }
@@ -117,12 +117,10 @@ impl<G: PaymentGateway> GatewayCalls<G> {
 
     /// Makes sure that nothing is authorised later by a confirmation that may still be on its way.
     async fn stop(&self, payment: &Payment, intent: String) -> Asked {
-        match self.gateway.cancel(payment.key_of("stop"), intent.clone()).await {
+        match self.gateway.cancel(payment.key(Call::Void), intent.clone()).await {
+            Ok(IntentState::Cancelled { let_go: true }) => Ok(Answer::LetGo),
             Ok(_) => Ok(Answer::NotAsked),
-            Err(GatewayError::MovedOn) => match self.gateway.look_up(intent).await? {
-                IntentState::Cancelled => Ok(Answer::NotAsked),
-                state => authorised(state),
-            },
+            Err(GatewayError::MovedOn) => authorised(self.gateway.look_up(intent).await?),
             Err(error) => Err(error.into()),
         }
     }
@@ -143,14 +141,17 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         }
     }
 
-    async fn void(&self, call: &TakenCall, intent: String, made_before: bool) -> Asked {
-        if made_before && self.gateway.look_up(intent.clone()).await? == IntentState::Cancelled {
-            return Ok(Answer::Done);
+    async fn void(&self, call: &TakenCall, payment: &Payment, intent: String, made_before: bool) -> Asked {
+        // What was authorised is in the ledger; where nothing was awaited any more, it may have come unheard.
+        let ended = |let_go: bool| if let_go && payment.state == State::Closing { Answer::LetGo } else { Answer::Done };
+        if made_before && let IntentState::Cancelled { let_go } = self.gateway.look_up(intent.clone()).await? {
+            return Ok(ended(let_go));
         }
         match self.gateway.cancel(call.key.clone(), intent.clone()).await {
-            Ok(_) => Ok(Answer::Done),
+            Ok(IntentState::Cancelled { let_go }) => Ok(ended(let_go)),
+            Ok(state) => Err(Later(format!("can't be voided: {state:?}"))),
             Err(GatewayError::MovedOn) => match self.gateway.look_up(intent).await? {
-                IntentState::Cancelled => Ok(Answer::Done),
+                IntentState::Cancelled { let_go } => Ok(ended(let_go)),
                 state => Err(Later(format!("can't be voided: {state:?}"))),
             },
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
@@ -167,15 +168,27 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         made_before: bool,
     ) -> Asked {
         if made_before && let Some(outcome) = self.gateway.look_up_refund(intent.clone(), id).await? {
-            return refunded(outcome);
+            return self.refunded(id, outcome).await;
         }
         let refund = payment.refunds.iter().find(|refund| refund.id == id);
         let amount = refund.map(|refund| refund.amount).ok_or_else(|| Later(format!("refund {id} is not there")))?;
         match self.gateway.refund(call.key.clone(), NewRefund { id, intent, amount }).await {
-            Ok(outcome) => refunded(outcome),
+            Ok(outcome) => self.refunded(id, outcome).await,
             Err(GatewayError::Refused { code }) => no(code),
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps the gateway's name for the refund, for whoever looks for it there.
+    async fn refunded(&self, id: RefundId, outcome: RefundOutcome) -> Asked {
+        match outcome {
+            RefundOutcome::Accepted { id: gateway_id } => {
+                let mut conn = self.pool.get().await.map_err(|error| Later(error.to_string()))?;
+                payments::note_refund(&mut conn, id, &gateway_id).await?;
+                Ok(Answer::Done)
+            }
+            RefundOutcome::Failed { code } => no(code),
         }
     }
 }
@@ -185,7 +198,8 @@ fn authorised(state: IntentState) -> Asked {
         IntentState::Authorised | IntentState::Captured => Ok(Answer::Done),
         IntentState::Declined { code } => declined(code),
         IntentState::ActionRequired => Ok(Answer::ActionRequired),
-        IntentState::Cancelled => Ok(Answer::NotAsked),
+        IntentState::Cancelled { let_go: true } => Ok(Answer::LetGo),
+        IntentState::Cancelled { let_go: false } => Ok(Answer::NotAsked),
         IntentState::Processing | IntentState::NotConfirmed => Ok(Answer::Nothing),
     }
 }
@@ -193,17 +207,10 @@ fn authorised(state: IntentState) -> Asked {
 fn captured(state: IntentState) -> Asked {
     match state {
         IntentState::Captured => Ok(Answer::Done),
-        IntentState::Cancelled => no("canceled"),
+        IntentState::Cancelled { .. } => no("canceled"),
         IntentState::Declined { code } => no(code),
         IntentState::Processing | IntentState::Authorised | IntentState::NotConfirmed | IntentState::ActionRequired => {
             Ok(Answer::Nothing)
         }
-    }
-}
-
-fn refunded(outcome: RefundOutcome) -> Asked {
-    match outcome {
-        RefundOutcome::Accepted { .. } => Ok(Answer::Done),
-        RefundOutcome::Failed { code } => no(code),
     }
 }

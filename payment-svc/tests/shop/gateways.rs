@@ -44,7 +44,7 @@ pub fn that_agrees() -> MockGateway {
     gateway.expect_create().returning(|_, intent| now(Ok(format!("pi_{}", intent.order_id))));
     gateway.expect_confirm().returning(|_, _, _| now(Ok(IntentState::Authorised)));
     gateway.expect_capture().returning(|_, _| now(Ok(IntentState::Captured)));
-    gateway.expect_cancel().returning(|_, _| now(Ok(IntentState::Cancelled)));
+    gateway.expect_cancel().returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
     gateway.expect_refund().returning(|_, refund| now(Ok(RefundOutcome::Accepted { id: format!("re_{}", refund.id) })));
     gateway
 }

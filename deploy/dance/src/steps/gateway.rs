@@ -1,6 +1,6 @@
 //! The worker calls the gateway, and its answer is applied, as `commands::settle` does: at once, or after it was on its way.
 
-use payment_svc::domain::{Answer, Call};
+use payment_svc::domain::{Answer, Call, State};
 
 use super::Steps;
 use crate::play::Play;
@@ -33,9 +33,9 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         return;
     }
     let done = world.bank.did(&payment.key(call));
-    let mut comes = |does, acts: bool, answer| {
+    let mut comes = |does, acts: Option<Call>, answer| {
         let mut next = world.clone();
-        if acts {
+        if let Some(call) = acts {
             act(&mut next, call);
         }
         if answer == Answer::ActionRequired {
@@ -53,34 +53,45 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
     let not_now = || Answer::NotNow { code: "processing_error".to_owned() };
     match call {
         Call::Authorise => {
-            comes("authorises", true, Answer::Done);
+            comes("authorises", Some(call), Answer::Done);
             if !done {
-                comes("declines for good", false, no("generic_decline"));
+                comes("declines for good", None, no("generic_decline"));
             }
             if !done && play.retries {
-                comes("declines for now", false, not_now());
+                comes("declines for now", None, not_now());
             }
             if !done && play.three_ds {
-                comes("asks for 3-D Secure", false, Answer::ActionRequired);
+                comes("asks for 3-D Secure", None, Answer::ActionRequired);
             }
             if !done && !payment.may_authorise(world.clock()) {
-                comes("is not asked to authorise", false, Answer::NotAsked);
+                comes("is not asked to authorise", None, Answer::NotAsked);
+            }
+            if done && !payment.may_authorise(world.clock()) {
+                comes("lets go of what it had authorised", Some(Call::Void), Answer::LetGo);
             }
         }
         Call::Capture => {
-            comes("captures", true, Answer::Done);
+            comes("captures", Some(call), Answer::Done);
             if !done {
-                comes("fails the capture", false, no("charge_expired_for_capture"));
+                comes("fails the capture", None, no("charge_expired_for_capture"));
             }
         }
-        Call::Void => comes("voids", true, Answer::Done),
-        Call::Refund(_) => comes("refunds", true, Answer::Done),
+        Call::Void => {
+            // Where nothing is awaited any more there may still be something to let go of.
+            let held = world.bank.authorised > 0 || done;
+            if payment.state == State::Closing && held {
+                comes("voids what nobody had heard of", Some(call), Answer::LetGo);
+            } else {
+                comes("voids", Some(call), Answer::Done);
+            }
+        }
+        Call::Refund(_) => comes("refunds", Some(call), Answer::Done),
     }
     if play.silent && !payment.unanswered {
         if !done {
-            comes("does not answer and did nothing", false, Answer::Nothing);
+            comes("does not answer and did nothing", None, Answer::Nothing);
         }
-        comes("does what it was asked and does not answer", true, Answer::Nothing);
+        comes("does what it was asked and does not answer", Some(call), Answer::Nothing);
     }
 }
 

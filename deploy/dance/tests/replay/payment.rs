@@ -48,6 +48,7 @@ async fn answer(db: &TestDb, order: OrderId, label: &Label) {
         "fails the capture" => Answer::No { code: code("charge_expired_for_capture") },
         "declines for now" => Answer::NotNow { code: code("processing_error") },
         "is not asked to authorise" => Answer::NotAsked,
+        "lets go of what it had authorised" | "voids what nobody had heard of" => Answer::LetGo,
         "does not answer and did nothing" | "does what it was asked and does not answer" => Answer::Nothing,
         other => panic!("payment-svc can't be told yet that the gateway {other}"),
     };

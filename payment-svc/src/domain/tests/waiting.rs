@@ -111,19 +111,35 @@ fn an_action_may_end_after_the_hold_did() {
 }
 
 #[test]
+fn what_was_authorised_unheard_and_let_go_is_in_the_ledger_and_never_announced() {
+    let both = vec![(Call::Authorise, eur(2598)), (Call::Void, eur(2598))];
+    let let_go = |call| answered(call, Answer::LetGo);
+    for (payment, call, state) in [
+        (authorizing(), Call::Authorise, State::New),
+        (authorizing().when(released()).payment, Call::Authorise, State::Voided),
+        (waiting().when(released()).payment, Call::Void, State::Voided),
+    ] {
+        let Came { payment, step } = payment.when(let_go(call));
+        let step = step.unwrap();
+        assert_eq!((payment.state, &step.moved), (state, &both));
+        assert!(!step.events.iter().any(|event| matches!(event, PaymentEvent::Authorized(_))));
+    }
+}
+
+#[test]
 fn only_what_moved_money_goes_into_the_ledger() {
     let moved = |payment: Payment, happens: Happens| payment.when(happens).step.unwrap().moved;
-    let all = |call| Some((call, eur(2598)));
+    let all = |call| vec![(call, eur(2598))];
     assert_eq!(moved(authorizing(), done(Call::Authorise)), all(Call::Authorise));
     assert_eq!(moved(action_required(), customer_acts()), all(Call::Authorise));
     assert_eq!(moved(capturing(), done(Call::Capture)), all(Call::Capture));
     assert_eq!(moved(authorized().when(released()).payment, done(Call::Void)), all(Call::Void));
-    assert_eq!(moved(waiting().when(released()).payment, done(Call::Void)), None);
-    assert_eq!(moved(authorizing(), asks()), None);
+    assert_eq!(moved(waiting().when(released()).payment, done(Call::Void)), []);
+    assert_eq!(moved(authorizing(), asks()), []);
     let refund = Call::Refund(cause(1));
     let refunding = || captured().when(returned(1, "POT", 1)).payment;
-    assert_eq!(moved(refunding(), done(refund)), Some((refund, eur(598))));
-    assert_eq!(moved(refunding(), refused(refund, "expired_card")), None);
+    assert_eq!(moved(refunding(), done(refund)), [(refund, eur(598))]);
+    assert_eq!(moved(refunding(), refused(refund, "expired_card")), []);
 }
 
 #[test]

@@ -153,11 +153,13 @@ impl PaymentGateway for Stripe {
 
     async fn cancel(&self, key: String, intent: String) -> Result<IntentState, GatewayError> {
         let path = format!("/v1/payment_intents/{intent}/cancel");
-        Ok(self.post::<IntentObject>(&path, &key, &vec![]).await?.state())
+        let form = vec![("expand[0]", "latest_charge".to_owned())];
+        Ok(self.post::<IntentObject>(&path, &key, &form).await?.state())
     }
 
     async fn look_up(&self, intent: String) -> Result<IntentState, GatewayError> {
-        Ok(self.get::<IntentObject>(&format!("/v1/payment_intents/{intent}"), &vec![]).await?.state())
+        let query = vec![("expand%5B0%5D", "latest_charge".to_owned())];
+        Ok(self.get::<IntentObject>(&format!("/v1/payment_intents/{intent}"), &query).await?.state())
     }
 
     async fn refund(&self, key: String, refund: NewRefund) -> Result<RefundOutcome, GatewayError> {

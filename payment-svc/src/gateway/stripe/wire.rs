@@ -13,6 +13,15 @@ pub(super) struct IntentObject {
     pub id: String,
     status: String,
     last_payment_error: Option<ErrorObject>,
+    latest_charge: Option<LatestCharge>,
+}
+
+/// What became of the last confirmation; whole only where it was asked for so.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum LatestCharge {
+    Whole { status: String },
+    Id(#[expect(dead_code, reason = "read so that it is not refused")] String),
 }
 
 impl IntentObject {
@@ -20,7 +29,10 @@ impl IntentObject {
         match (self.status.as_str(), self.last_payment_error) {
             ("requires_capture", _) => IntentState::Authorised,
             ("succeeded", _) => IntentState::Captured,
-            ("canceled", _) => IntentState::Cancelled,
+            ("canceled", _) => {
+                let paid = |charge| matches!(charge, LatestCharge::Whole { status } if status == "succeeded");
+                IntentState::Cancelled { let_go: self.latest_charge.is_some_and(paid) }
+            }
             ("processing", _) => IntentState::Processing,
             ("requires_action", _) => IntentState::ActionRequired,
             ("requires_payment_method", Some(error)) => IntentState::Declined { code: error.code() },

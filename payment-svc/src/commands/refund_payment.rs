@@ -1,0 +1,102 @@
+use diesel_async::{AsyncConnection, AsyncPgConnection, pooled_connection::deadpool::PoolError};
+use service_kit::{Pool, consumer::ReactionError, trace};
+use shared_events::{Currency, LineText, Money, PaymentId, RefundId};
+
+use super::follow;
+use crate::{
+    domain::Refused,
+    store::{
+        answers::{self, Claim, Once},
+        payments::{self, ShownRefund},
+        roots::{self, Cause},
+    },
+};
+
+/// Money that staff give back.
+#[derive(Clone, Debug)]
+pub struct RefundPayment {
+    /// Of which payment.
+    pub payment: PaymentId,
+    /// How much.
+    pub amount: Money,
+    /// What for.
+    pub reason: LineText,
+    /// Set when the request is to have one effect, however often it is sent.
+    pub once: Option<Once>,
+}
+
+/// Why nothing goes back. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum RefundPaymentError {
+    /// There is no such payment.
+    #[error("there is no such payment")]
+    NotFound,
+    /// It was paid in another currency.
+    #[error("the payment is in {0}")]
+    OtherCurrency(Currency),
+    /// Nothing is captured, or less remains.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The key belongs to another request.
+    #[error("the Idempotency-Key was used for another refund")]
+    OtherRequest,
+    /// The same key is being worked on.
+    #[error("a request with this Idempotency-Key is being worked on")]
+    InFlight,
+    /// No connection.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+    /// A row that can't be read.
+    #[error(transparent)]
+    Reaction(#[from] ReactionError),
+    /// The answer could not be written.
+    #[error(transparent)]
+    Answer(#[from] serde_json::Error),
+}
+
+/// Writes down that money goes back, and has the gateway asked: key, answer, refund and call commit together or not at
+/// all. What all refunds sum to is looked at under the payment's lock, so that it never exceeds what was captured.
+///
+/// # Errors
+/// See [`RefundPaymentError`].
+pub async fn refund_payment(
+    pool: &Pool,
+    command: &RefundPayment,
+    answer_with: impl Fn(&ShownRefund) -> serde_json::Result<Vec<u8>> + Send + Sync,
+) -> Result<Vec<u8>, RefundPaymentError> {
+    let mut conn = pool.get().await?;
+    conn.transaction(async |conn| {
+        if let Some(once) = &command.once {
+            match answers::claim(conn, once).await? {
+                Claim::New => {}
+                Claim::Answered(body) => return Ok(body),
+                Claim::OtherRequest => return Err(RefundPaymentError::OtherRequest),
+                Claim::InFlight => return Err(RefundPaymentError::InFlight),
+            }
+        }
+        let refund = write(conn, command).await?;
+        let body = answer_with(&refund)?;
+        if let Some(once) = &command.once {
+            answers::keep(conn, once, RefundId(refund.refund_id), &body).await?;
+        }
+        Ok(body)
+    })
+    .await
+}
+
+async fn write(conn: &mut AsyncPgConnection, command: &RefundPayment) -> Result<ShownRefund, RefundPaymentError> {
+    let found = payments::find(conn, command.payment).await?.ok_or(RefundPaymentError::NotFound)?;
+    let mut root = roots::lock_or_create(conn, shared_events::OrderId(found.order_id)).await?;
+    let currency = root.payment.charge.as_ref().map(|charge| charge.amount.currency());
+    if let Some(currency) = currency.filter(|currency| *currency != command.amount.currency()) {
+        return Err(RefundPaymentError::OtherCurrency(currency));
+    }
+    let id = RefundId::new();
+    let step = root.payment.refund(id, command.amount)?;
+    let cause = Cause { event: None, traceparent: trace::current_traceparent() };
+    follow(conn, &mut root, step, &cause).await?;
+    Ok(payments::note_reason(conn, id, command.reason.as_str()).await?)
+}

@@ -1,0 +1,78 @@
+use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_TYPE, web::Data};
+use serde::{Deserialize, Serialize};
+use service_kit::http::{IdempotencyKey, Json, Path, Problem};
+use sha2::{Digest, Sha256};
+use shared_events::{LineText, Money, PaymentId};
+
+use super::{AppState, payments::RefundView, webhooks::commands_problem};
+use crate::{
+    commands::{self, RefundPayment, RefundPaymentError},
+    domain::Refused,
+    store::{answers::Once, payments::ShownRefund},
+};
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefundRequest {
+    amount: Money,
+    reason: LineText,
+}
+
+impl RefundRequest {
+    /// What tells this request from another: SHA-256 of its content, however its JSON was laid out.
+    fn fingerprint(&self, payment: PaymentId) -> serde_json::Result<Vec<u8>> {
+        Ok(Sha256::digest(serde_json::to_vec(&(payment, self))?).to_vec())
+    }
+}
+
+/// `POST /api/v1/payments/{id}/refunds`
+pub async fn refund(
+    state: Data<AppState>,
+    http: HttpRequest,
+    id: Path<PaymentId>,
+    request: Json<RefundRequest>,
+) -> Result<HttpResponse, Problem> {
+    let (Path(payment), request) = (id, request.into_inner());
+    let once = match IdempotencyKey::optional(&http)? {
+        Some(key) => Some(Once { key: key.0, request: request.fingerprint(payment).map_err(Problem::internal)? }),
+        None => None,
+    };
+    let RefundRequest { amount, reason } = request;
+    if amount.is_zero() {
+        return Err(Problem::bad_input("amount.amount", "It is 0, and nothing is given back by that."));
+    }
+    let command = RefundPayment { payment, amount, reason, once };
+    let body = commands::refund_payment(&state.pool, &command, |refund| answer(payment, amount, refund)).await;
+    let body = body.map_err(|error| refused(payment, error))?;
+    state.calls.nudge();
+    state.relay.nudge();
+    Ok(HttpResponse::Accepted().insert_header((CONTENT_TYPE, "application/json")).body(body))
+}
+
+/// The 202 for a new refund, as it is given and kept.
+fn answer(payment: PaymentId, amount: Money, refund: &ShownRefund) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&RefundView::new(payment, refund.clone(), amount.currency().code()))
+}
+
+fn refused(payment: PaymentId, error: RefundPaymentError) -> Problem {
+    match error {
+        RefundPaymentError::NotFound => Problem::not_found(format!("There is no payment {payment}.")),
+        RefundPaymentError::OtherCurrency(currency) => {
+            Problem::bad_input("amount.currency", format!("The payment is in {}.", currency.code()))
+        }
+        RefundPaymentError::Refused(why @ (Refused::Not { .. } | Refused::MoreThanRemains { .. })) => {
+            Problem::conflict(format!("Payment {payment} stays as it is: {why}."))
+        }
+        RefundPaymentError::Refused(why) => Problem::internal(why),
+        RefundPaymentError::OtherRequest => {
+            Problem::bad_input("Idempotency-Key", "it was used for another refund; take a new one for this")
+        }
+        RefundPaymentError::InFlight => Problem::conflict(
+            "A request with this Idempotency-Key is being worked on. Send it again to get its answer.",
+        ),
+        RefundPaymentError::Pool(error) => error.into(),
+        RefundPaymentError::Database(error) => error.into(),
+        RefundPaymentError::Reaction(error) => commands_problem(&error),
+        RefundPaymentError::Answer(error) => Problem::internal(error),
+    }
+}

@@ -2,13 +2,13 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help tools tools-kafka up test test-kafka test-compose accept accept-kafka lint fmt docs
+.PHONY: help tools tools-kafka up test test-kafka test-stripe-mock test-compose accept accept-kafka lint fmt docs
 
 # The program that has the embedded broker in it.
 quadrille = $(or $(CARGO_TARGET_DIR),target)/debug/quadrille
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 tools: ## install what is missing: C toolchain, PostgreSQL
 	@deploy/ensure-tools.sh
@@ -26,6 +26,20 @@ test: tools ## all tests, on a real PostgreSQL and an embedded broker of their o
 
 test-kafka: tools-kafka ## the same on Apache Kafka, and what only that can show: outages, TLS, large messages
 	cargo run -p quadrille-servers --bin with-servers -- cargo test --no-fail-fast $(or $(ARGS),--workspace)
+
+# What Stripe has tagged last; it holds Stripe's OpenAPI document.
+stripe_mock_version = v0.203.0
+stripe_mock = $(CURDIR)/target/stripe-mock/stripe-mock-$(stripe_mock_version)
+
+$(stripe_mock):
+	@command -v go >/dev/null || { echo "stripe-mock is a Go module: install Go (https://go.dev/dl) to run this" >&2; exit 1; }
+	GOBIN=$(@D) go install github.com/stripe/stripe-mock@$(stripe_mock_version)
+	mv $(@D)/stripe-mock $@
+
+test-stripe-mock: tools $(stripe_mock) ## payment-svc's Stripe adapter against stripe-mock, Stripe's own (needs Go)
+	cargo build -p quadrille --bin quadrille
+	STRIPE_MOCK=$(stripe_mock) cargo run -p quadrille-servers --bin with-servers -- --broker $(quadrille) \
+		cargo test -p payment-svc --features stripe-mock --test on_stripe_mock
 
 test-compose: ## docker-compose.yml for real: kills, second instances, down and up (needs a Docker engine, no registry)
 	@deploy/compose/test.sh $(ARGS)

@@ -84,6 +84,24 @@ pub struct Config {
     pub deadline: Duration,
 }
 
+/// What a comparison with the gateway's books needs.
+#[derive(Clone, Debug)]
+pub struct ReconcileConfig {
+    /// Where the ledger is.
+    pub database: DatabaseConfig,
+    /// Where the gateway is.
+    pub gateway: StripeConfig,
+}
+
+impl ReconcileConfig {
+    /// Reads all of it; problems are collected by `reader`.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let database = DatabaseConfig::read(reader);
+        let gateway = read_gateway(reader);
+        Some(Self { database: database?, gateway: gateway? })
+    }
+}
+
 impl Config {
     /// Reads all of it; problems are collected by `reader`.
     pub fn read(reader: &mut Reader) -> Option<Self> {

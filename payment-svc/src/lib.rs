@@ -1,12 +1,14 @@
 //! Authorises, captures, voids and refunds through a payment gateway.
 
 pub mod app;
+pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod gateway;
 pub mod http;
 pub mod reactions;
+pub mod reconcile;
 pub mod retries;
 mod schema;
 pub mod store;

@@ -2,5 +2,6 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    service_kit::exit::code("payment-svc", payment_svc::run().await)
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    payment_svc::cli::run(&arguments, &mut std::io::stdout()).await
 }

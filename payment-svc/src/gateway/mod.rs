@@ -1,5 +1,6 @@
 //! The payment gateway: the one edge that is behind a trait.
 
+mod books;
 mod declines;
 mod stripe;
 
@@ -7,6 +8,7 @@ use std::future::Future;
 
 use shared_events::{Money, OrderId, PaymentMethod, RefundId};
 
+pub use books::{Book, BookedRefund, GatewayBooks, ListedIntent};
 pub use declines::may_pass;
 pub use stripe::{Stripe, StripeConfig};
 

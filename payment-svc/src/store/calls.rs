@@ -133,6 +133,17 @@ pub async fn is_unfinished(conn: &mut AsyncPgConnection, key: &str) -> QueryResu
     diesel::select(diesel::dsl::exists(unfinished)).get_result(conn).await
 }
 
+/// The key of the payment's unfinished call.
+///
+/// # Errors
+/// The database.
+pub async fn unfinished(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Option<String>> {
+    let unfinished = gateway_calls::table
+        .filter(gateway_calls::payment_id.eq(payment.0))
+        .filter(gateway_calls::finished_at.is_null());
+    unfinished.select(gateway_calls::key).first(conn).await.optional()
+}
+
 /// Ends the call: no worker takes it any more, and the payment may have another.
 ///
 /// # Errors

@@ -70,6 +70,20 @@ impl Sandbox {
         request.send().await.unwrap().error_for_status().unwrap();
     }
 
+    /// Somebody at the gateway's dashboard captures or cancels.
+    pub async fn act_by_hand(&self, intent: &str, action: &str) {
+        let request = reqwest::Client::new().post(format!("{}/v1/payment_intents/{intent}/{action}", self.url));
+        request.bearer_auth("sk_test_1").send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// Somebody at the gateway's dashboard gives money back; gives the refund's id.
+    pub async fn refund_by_hand(&self, intent: &str, amount: i64) -> String {
+        let form = [("payment_intent", intent.to_owned()), ("amount", amount.to_string())];
+        let request = reqwest::Client::new().post(format!("{}/v1/refunds", self.url)).form(&form);
+        let made: serde_json::Value = request.bearer_auth("sk_test_1").send().await.unwrap().json().await.unwrap();
+        made["id"].as_str().unwrap().to_owned()
+    }
+
     /// Switches faults.
     pub async fn faults(&self, faults: serde_json::Value) {
         let request = reqwest::Client::new().put(format!("{}/sandbox/faults", self.url)).json(&faults);

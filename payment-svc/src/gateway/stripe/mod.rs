@@ -1,5 +1,6 @@
 //! The Stripe API: <https://docs.stripe.com/api>. One adapter for api.stripe.com, stripe-mock and the sandbox gateway.
 
+mod books;
 mod wire;
 
 use std::{net::IpAddr, time::Duration};
@@ -174,7 +175,7 @@ impl PaymentGateway for Stripe {
     async fn look_up_refund(&self, intent: String, refund: RefundId) -> Result<Option<RefundOutcome>, GatewayError> {
         let mut query = vec![("payment_intent", intent), ("limit", PAGE.to_owned())];
         loop {
-            let page: ListObject = self.get("/v1/refunds", &query).await?;
+            let page: ListObject<RefundObject> = self.get("/v1/refunds", &query).await?;
             if let Some(found) = page.data.iter().find(|found| found.is(refund)) {
                 return Ok(Some(found.outcome()));
             }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use shared_events::RefundId;
 
-use crate::gateway::{GatewayError, IntentState, RefundOutcome};
+use crate::gateway::{Book, BookedRefund, GatewayError, IntentState, RefundOutcome};
 
 /// <https://docs.stripe.com/api/payment_intents/object>
 #[derive(Debug, Deserialize)]
@@ -14,6 +14,12 @@ pub(super) struct IntentObject {
     status: String,
     last_payment_error: Option<ErrorObject>,
     latest_charge: Option<LatestCharge>,
+    #[serde(default)]
+    amount: i64,
+    #[serde(default)]
+    amount_received: i64,
+    #[serde(default)]
+    metadata: HashMap<String, String>,
 }
 
 /// What became of the last confirmation; whole only where it was asked for so.
@@ -25,14 +31,39 @@ enum LatestCharge {
 }
 
 impl IntentObject {
+    /// What happened to its money, but for refunds.
+    pub fn book(&self) -> Book {
+        let let_go = self.was_let_go();
+        let authorised = let_go || self.has_money();
+        Book {
+            authorised: if authorised { self.amount } else { 0 },
+            captured: self.amount_received,
+            voided: if let_go { self.amount } else { 0 },
+            refunds: vec![],
+        }
+    }
+
+    /// Whether money is reserved or taken with it.
+    pub fn has_money(&self) -> bool {
+        matches!(self.status.as_str(), "requires_capture" | "succeeded")
+    }
+
+    /// The order that it was made for.
+    pub fn order(&self) -> Option<String> {
+        self.metadata.get("order_id").cloned()
+    }
+
+    fn was_let_go(&self) -> bool {
+        let paid = |charge: &LatestCharge| matches!(charge, LatestCharge::Whole { status } if status == "succeeded");
+        self.status == "canceled" && self.latest_charge.as_ref().is_some_and(paid)
+    }
+
     pub fn state(self) -> IntentState {
+        let let_go = self.was_let_go();
         match (self.status.as_str(), self.last_payment_error) {
             ("requires_capture", _) => IntentState::Authorised,
             ("succeeded", _) => IntentState::Captured,
-            ("canceled", _) => {
-                let paid = |charge| matches!(charge, LatestCharge::Whole { status } if status == "succeeded");
-                IntentState::Cancelled { let_go: self.latest_charge.is_some_and(paid) }
-            }
+            ("canceled", _) => IntentState::Cancelled { let_go },
             ("processing", _) => IntentState::Processing,
             ("requires_action", _) => IntentState::ActionRequired,
             ("requires_payment_method", Some(error)) => IntentState::Declined { code: error.code() },
@@ -48,12 +79,21 @@ pub(super) struct RefundObject {
     status: String,
     failure_reason: Option<String>,
     #[serde(default)]
+    amount: i64,
+    #[serde(default)]
     metadata: HashMap<String, String>,
 }
 
 impl RefundObject {
     pub fn is(&self, refund: RefundId) -> bool {
         self.metadata.get("refund_id").is_some_and(|id| *id == refund.to_string())
+    }
+
+    /// The refund as the gateway's books have it, unless it came to nothing.
+    pub fn booked(self) -> Option<BookedRefund> {
+        let failed = matches!(self.outcome(), RefundOutcome::Failed { .. });
+        let ours = self.metadata.get("refund_id").and_then(|id| id.parse().ok());
+        (!failed).then_some(BookedRefund { id: self.id, ours, amount: self.amount })
     }
 
     /// A pending refund is on its way to the bank: accepted.
@@ -70,8 +110,8 @@ impl RefundObject {
 
 /// <https://docs.stripe.com/api/pagination>
 #[derive(Debug, Deserialize)]
-pub(super) struct ListObject {
-    pub data: Vec<RefundObject>,
+pub(super) struct ListObject<T> {
+    pub data: Vec<T>,
     pub has_more: bool,
 }
 

@@ -1,0 +1,68 @@
+//! The command line of payment-svc: without arguments the service, with one a task on its database.
+
+use std::{io::Write, process::ExitCode, sync::Arc};
+
+use anyhow::bail;
+use service_kit::{config::Reader, exit, pool};
+
+use crate::{NAME, config::ReconcileConfig, gateway::Stripe, reconcile::Reconciliation};
+
+const USAGE: &str = "usage:
+  payment-svc                       serve, until told to stop
+  payment-svc reconcile             compare the ledger with the gateway's books, charge by charge
+  payment-svc reconcile --repair    the same, and repair what can be proved
+
+`reconcile` reads DATABASE_URL and the variables of the gateway; the service may run meanwhile. It ends with 0 when both
+sides are the same, or were made so, with 2 when differences are left, with 1 when they could not be compared.";
+
+/// Differences were found, and are left.
+const DIFFERENT: u8 = 2;
+
+/// Does what the arguments (without the program's name) say; writes answers to `out`.
+pub async fn run(arguments: &[String], out: &mut impl Write) -> ExitCode {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match perform(&arguments, out).await {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::Different) => ExitCode::from(DIFFERENT),
+        Err(error) => exit::code(NAME, Err(error)),
+    }
+}
+
+/// How a task ended that could be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As it should.
+    Well,
+    /// The two sides differ.
+    Different,
+}
+
+async fn perform(arguments: &[&str], out: &mut impl Write) -> anyhow::Result<Ended> {
+    match arguments {
+        [] => crate::run().await.map(|()| Ended::Well),
+        ["reconcile"] => reconcile(Reader::from_env().whole(ReconcileConfig::read)?, false, out).await,
+        ["reconcile", "--repair"] => reconcile(Reader::from_env().whole(ReconcileConfig::read)?, true, out).await,
+        ["help" | "--help" | "-h"] => {
+            writeln!(out, "{USAGE}")?;
+            Ok(Ended::Well)
+        }
+        other => bail!("there is no command {:?}; `payment-svc help` lists them", other.join(" ")),
+    }
+}
+
+/// Compares the ledger with the gateway's books, and repairs what can be proved where `repairs`.
+///
+/// # Errors
+/// The database or the gateway can't be asked.
+pub async fn reconcile(config: ReconcileConfig, repairs: bool, out: &mut impl Write) -> anyhow::Result<Ended> {
+    let pool = pool::open(&config.database).await?;
+    let gateway = Arc::new(Stripe::new(config.gateway)?);
+    let outcome = Reconciliation::new(pool, gateway, repairs).run(out).await?;
+    let repaired = outcome.found.saturating_sub(outcome.left);
+    writeln!(
+        out,
+        "{} payments compared, {} differences, {repaired} repaired, {} left",
+        outcome.compared, outcome.found, outcome.left
+    )?;
+    Ok(if outcome.left == 0 { Ended::Well } else { Ended::Different })
+}

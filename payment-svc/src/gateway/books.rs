@@ -1,0 +1,54 @@
+//! The gateway's own books, as far as they are compared with ours.
+
+use std::future::Future;
+
+use shared_events::RefundId;
+
+use super::GatewayError;
+
+/// What a gateway can be asked of its books. Nothing here moves money.
+pub trait GatewayBooks: Send + Sync + 'static {
+    /// What happened to the money of one intent.
+    fn book(&self, intent: String) -> impl Future<Output = Result<Book, GatewayError>> + Send;
+
+    /// All intents, newest first: those after `after`, and whether there are more.
+    fn intents(
+        &self,
+        after: Option<String>,
+    ) -> impl Future<Output = Result<(Vec<ListedIntent>, bool), GatewayError>> + Send;
+}
+
+/// What happened to the money of one intent; amounts in minor units.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Book {
+    /// Reserved, at any time.
+    pub authorised: i64,
+    /// Taken.
+    pub captured: i64,
+    /// Let go of.
+    pub voided: i64,
+    /// Given back, one by one.
+    pub refunds: Vec<BookedRefund>,
+}
+
+/// A refund in the gateway's books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookedRefund {
+    /// The gateway's name for it.
+    pub id: String,
+    /// Ours, if we made it.
+    pub ours: Option<RefundId>,
+    /// How much.
+    pub amount: i64,
+}
+
+/// An intent in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedIntent {
+    /// The gateway's name for it.
+    pub id: String,
+    /// The order that it was made for, if it says so.
+    pub order: Option<String>,
+    /// Whether money is reserved or taken with it.
+    pub has_money: bool,
+}

@@ -1,0 +1,166 @@
+//! Compares the ledger with the gateway's own books, charge by charge, and repairs what it can prove.
+
+mod compare;
+mod repair;
+
+use std::{fmt, io::Write, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use service_kit::Pool;
+use shared_events::{OrderId, PaymentId};
+
+use crate::{
+    gateway::{GatewayBooks, GatewayError, PaymentGateway},
+    store::payments,
+};
+
+/// Payments that are read at once.
+const AT_ONCE: i64 = 500;
+/// The service may be at work on a payment: its books are compared again a few times before they are called different.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
+/// One thing on which the two sides differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Whose money.
+    pub order: String,
+    /// Its payment, if there is one.
+    pub payment: Option<PaymentId>,
+    /// `authorise`, `capture`, `void`, or `refund` with its id.
+    pub operation: String,
+    /// What our ledger has, in minor units.
+    pub ledger: i64,
+    /// What the gateway has.
+    pub gateway: i64,
+    /// The call that is unfinished, if one is.
+    pub under_way: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { order, payment, operation, ledger, gateway, under_way } = self;
+        let payment = payment.map_or("none".to_owned(), |id| id.to_string());
+        write!(f, "order {order} payment {payment}: {operation}: ledger {ledger}, gateway {gateway}")?;
+        match under_way {
+            Some(call) => write!(f, " (the call {call} is unfinished)"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a comparison ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Payments that were compared.
+    pub compared: usize,
+    /// Differences that were found.
+    pub found: usize,
+    /// Differences that are left.
+    pub left: usize,
+}
+
+/// Compares, and repairs where asked to.
+pub struct Reconciliation<G> {
+    pool: Pool,
+    gateway: Arc<G>,
+    repairs: bool,
+}
+
+impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
+    /// Of the ledger behind `pool` with the books of `gateway`.
+    pub const fn new(pool: Pool, gateway: Arc<G>, repairs: bool) -> Self {
+        Self { pool, gateway, repairs }
+    }
+
+    /// Compares all payments, then looks for money at the gateway that no payment knows of. Writes a line a difference.
+    ///
+    /// # Errors
+    /// The database or the gateway can't be asked; what was found so far is written.
+    pub async fn run(&self, out: &mut impl Write) -> anyhow::Result<Outcome> {
+        let mut outcome = Outcome::default();
+        let mut after = None;
+        loop {
+            let mut conn = self.pool.get().await?;
+            let page = payments::list(&mut conn, None, after, AT_ONCE).await?;
+            drop(conn);
+            let Some(last) = page.last() else { break };
+            after = Some(PaymentId(last.payment_id));
+            for payment in &page {
+                self.payment(OrderId(payment.order_id), &mut outcome, out)
+                    .await
+                    .with_context(|| format!("comparing order {}", payment.order_id))?;
+            }
+        }
+        self.strangers(&mut outcome, out).await?;
+        Ok(outcome)
+    }
+
+    async fn payment(&self, order: OrderId, outcome: &mut Outcome, out: &mut impl Write) -> anyhow::Result<()> {
+        outcome.compared += 1;
+        let found = self.look(order).await?;
+        outcome.found += found.len();
+        if found.is_empty() || !self.repairs {
+            outcome.left += found.len();
+            return told(out, &found, None);
+        }
+        self.repair(order).await?;
+        let left = self.look(order).await?;
+        outcome.left += left.len();
+        told(out, &found, Some(&left))
+    }
+
+    /// The differences of a payment that stay for a few looks.
+    async fn look(&self, order: OrderId) -> anyhow::Result<Vec<Difference>> {
+        let mut found = self.compare(order).await?;
+        for _ in 1..LOOKS {
+            if found.is_empty() {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            found = self.compare(order).await?;
+        }
+        Ok(found)
+    }
+
+    /// Intents with money that no payment has as its own.
+    async fn strangers(&self, outcome: &mut Outcome, out: &mut impl Write) -> anyhow::Result<()> {
+        let mut after = None;
+        loop {
+            let (page, more) = self.gateway.intents(after).await.context("listing the gateway's intents")?;
+            for intent in page.iter().filter(|intent| intent.has_money) {
+                let mut conn = self.pool.get().await?;
+                let known = payments::with_intent(&mut conn, &intent.id).await?;
+                drop(conn);
+                if known.is_none() {
+                    let found = self.stranger(&intent.id, intent.order.clone()).await?;
+                    outcome.found += found.len();
+                    outcome.left += found.len();
+                    told(out, &found, None)?;
+                }
+            }
+            after = page.last().map(|last| last.id.clone()).filter(|_| more);
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn told(out: &mut impl Write, found: &[Difference], left: Option<&[Difference]>) -> anyhow::Result<()> {
+    for difference in found {
+        let still = left.is_none_or(|left| left.iter().any(|one| one.operation == difference.operation));
+        let end = match left {
+            None => "",
+            Some(_) if still => ": can't be proved, somebody must look",
+            Some(_) => ": repaired",
+        };
+        writeln!(out, "{difference}{end}")?;
+    }
+    Ok(())
+}
+
+/// Whether the gateway could not be asked at all, rather than knows of nothing.
+fn asked<T>(answer: Result<T, GatewayError>) -> anyhow::Result<T> {
+    answer.context("asking the gateway")
+}

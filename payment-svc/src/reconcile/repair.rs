@@ -1,0 +1,101 @@
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::{consumer::ReactionError, outside::OutsideCalls};
+use shared_events::{GatewayOperation, Money, OrderId};
+use uuid::Uuid;
+
+use super::{Reconciliation, asked};
+use crate::{
+    commands,
+    domain::{Call, Payment, RefundState, State},
+    gateway::{Book, GatewayBooks, PaymentGateway},
+    store::{calls, ledger, roots},
+    webhooks::WebhookEvent,
+    worker::GatewayCalls,
+};
+
+/// Calls that are made at once: there may be others that are due.
+const CALLS: usize = 16;
+
+impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
+    /// Repairs what can be proved of a payment: an unfinished call is answered by a look-up, what its customer did is
+    /// looked up as after a webhook, and a line that the ledger lacks is written where the payment's own state and the
+    /// gateway both say that it happened.
+    pub(super) async fn repair(&self, order: OrderId) -> anyhow::Result<()> {
+        let (payment, _, under_way) = self.ours(order).await?;
+        if under_way.is_some() {
+            return self.finish(&payment).await;
+        }
+        let Some(intent) = payment.intent.clone() else { return Ok(()) };
+        if payment.state == State::ActionRequired {
+            let id = format!("reconcile_{}", Uuid::now_v7().simple());
+            let event = WebhookEvent { id, kind: "reconcile".to_owned(), intent: Some(intent) };
+            commands::intent_changed(&self.pool, &*self.gateway, &event).await?;
+            return Ok(());
+        }
+        let book = asked(self.gateway.book(intent).await)?;
+        let mut conn = self.pool.get().await?;
+        conn.transaction(async |conn| fill_in(conn, order, &book).await).await?;
+        Ok(())
+    }
+
+    /// Makes the call that is unfinished. It was made before, perhaps, so it begins with a look-up.
+    async fn finish(&self, payment: &Payment) -> anyhow::Result<()> {
+        calls::hasten(&mut *self.pool.get().await?, payment.id).await?;
+        let worker = GatewayCalls::new(self.pool.clone(), self.gateway.clone(), || {});
+        for call in worker.take(CALLS).await? {
+            worker.perform(call).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the lines that the ledger lacks, under the payment's lock.
+async fn fill_in(conn: &mut AsyncPgConnection, order: OrderId, book: &Book) -> Result<(), ReactionError> {
+    let root = roots::lock_or_create(conn, order).await?;
+    let payment = &root.payment;
+    if calls::unfinished(conn, payment.id).await?.is_some() {
+        return Ok(());
+    }
+    let entries = ledger::of(conn, payment.id).await?;
+    for (call, amount) in proved(payment, book) {
+        let is_there = |entry: &ledger::Entry| match call {
+            Call::Refund(id) => entry.key == id.to_string(),
+            _ => entry.operation == calls::name_of(call.operation()),
+        };
+        if !entries.iter().any(is_there) {
+            tracing::warn!(order.id = %order, operation = calls::name_of(call.operation()), "the ledger lacked a line");
+            ledger::write(conn, payment, call, amount).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What happened by the word of both sides.
+fn proved(payment: &Payment, book: &Book) -> Vec<(Call, Money)> {
+    let Some(charge) = &payment.charge else { return vec![] };
+    let total = charge.amount;
+    let booked = |operation| match operation {
+        GatewayOperation::Authorise => book.authorised == total.amount(),
+        GatewayOperation::Capture => book.captured == total.amount(),
+        GatewayOperation::Void => book.voided == total.amount(),
+        GatewayOperation::Refund => false,
+    };
+    let says: &[Call] = match payment.state {
+        State::Authorized | State::CaptureFailed => &[Call::Authorise],
+        State::Captured => &[Call::Authorise, Call::Capture],
+        State::Voided | State::Declined => &[Call::Authorise, Call::Void],
+        _ => &[],
+    };
+    let mut proved: Vec<_> = says.iter().filter(|call| booked(call.operation())).map(|call| (*call, total)).collect();
+    // One without the other would say that something is still held.
+    if matches!(payment.state, State::Voided | State::Declined) && proved.len() < 2 {
+        proved.clear();
+    }
+    let at_gateway = |refund: &&crate::domain::Refund| {
+        refund.state == RefundState::Done
+            && book.refunds.iter().any(|at| at.ours == Some(refund.id) && at.amount == refund.amount.amount())
+    };
+    let refunds = payment.refunds.iter().filter(at_gateway).map(|refund| (Call::Refund(refund.id), refund.amount));
+    proved.extend(refunds);
+    proved
+}

@@ -1,0 +1,171 @@
+//! `payment-svc reconcile`: the ledger against the books of the real sandbox gateway.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod shop;
+
+use std::process::{Command, Output};
+
+use diesel::sql_query;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use payment_svc::{
+    cli::{self, Ended},
+    config::ReconcileConfig,
+    gateway::{Stripe, StripeConfig},
+};
+use serde_json::json;
+use service_kit::config::{DatabaseConfig, Reader};
+use shop::{Order, Shop, sandbox::Sandbox};
+
+struct Scene {
+    sandbox: Sandbox,
+    shop: Shop<Stripe>,
+    order: Order,
+}
+
+impl Scene {
+    async fn authorised_with(method: &'static str) -> Self {
+        let sandbox = Sandbox::start().await;
+        let shop = Shop::new(sandbox.adapter()).await;
+        let order = Order::new(method);
+        shop.hear([order.placed(), order.reserved()]).await;
+        shop.call_gateway().await;
+        Self { sandbox, shop, order }
+    }
+
+    async fn refunded() -> Self {
+        let scene = Self::authorised_with("pm_card_visa").await;
+        scene.shop.hear([scene.order.confirmed()]).await;
+        scene.shop.call_gateway().await;
+        scene.shop.hear([scene.order.restocked(&[("POT", 1)])]).await;
+        scene.shop.call_gateway().await;
+        scene
+    }
+
+    fn config(&self) -> ReconcileConfig {
+        let database = [("DATABASE_URL", self.shop.db.url.clone())];
+        let database = Reader::from_pairs(database).whole(DatabaseConfig::read).unwrap();
+        let timeout = std::time::Duration::from_secs(5);
+        let key = "sk_test_1".to_owned().into();
+        let gateway = StripeConfig { base_url: self.sandbox.url().to_owned(), key, timeout };
+        ReconcileConfig { database, gateway }
+    }
+
+    /// How it ended, and its lines.
+    async fn reconcile(&self, repairs: bool) -> (Ended, Vec<String>) {
+        let mut out = Vec::new();
+        let ended = cli::reconcile(self.config(), repairs, &mut out).await.unwrap();
+        (ended, String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
+    }
+
+    async fn named(&self, what: &str) -> String {
+        format!("order {} payment {}: {what}", self.order.id, self.shop.payment(&self.order).await.id)
+    }
+
+    async fn assert_the_same_books(&self) {
+        let (ended, lines) = self.reconcile(false).await;
+        assert_eq!(
+            (ended, lines.as_slice()),
+            (Ended::Well, &["1 payments compared, 0 differences, 0 repaired, 0 left".to_owned()][..])
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_that_are_the_same_are_told_so() {
+    let scene = Scene::refunded().await;
+    scene.assert_the_same_books().await;
+    let voided = Scene::authorised_with("pm_card_visa").await;
+    voided.shop.hear([voided.order.released()]).await;
+    voided.shop.call_gateway().await;
+    voided.assert_the_same_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_gateway_times_out_what_is_unknown_is_named_and_repaired_by_a_look_up() {
+    let scene = Scene::authorised_with("pm_sandbox_timeout_then_success").await;
+    let id = scene.shop.payment(&scene.order).await.id;
+    let what = format!("authorise: ledger 0, gateway 2598 (the call {id}:authorise:1 is unfinished)");
+    let (ended, lines) = scene.reconcile(false).await;
+    assert_eq!((ended, &lines[0]), (Ended::Different, &scene.named(&what).await));
+    let (ended, lines) = scene.reconcile(true).await;
+    assert_eq!((ended, &lines[0]), (Ended::Well, &format!("{}: repaired", scene.named(&what).await)));
+    assert_eq!(scene.shop.said().await, ["unknown Authorise", "authorized 2598"]);
+    scene.assert_the_same_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_whose_webhook_was_lost_has_paid_all_the_same() {
+    let scene = Scene::authorised_with("pm_card_authenticationRequired").await;
+    scene.assert_the_same_books().await;
+    scene.sandbox.authenticate(&scene.shop.intent(&scene.order).await, "succeed").await;
+    assert_eq!(scene.reconcile(false).await.1[0], scene.named("authorise: ledger 0, gateway 2598").await);
+    assert_eq!(scene.reconcile(true).await.0, Ended::Well);
+    assert_eq!(scene.shop.said().await[1..], ["authorized 2598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_the_ledger_lost_is_written_again_where_both_sides_say_that_it_happened() {
+    let scene = Scene::refunded().await;
+    let before = scene.shop.ledger(&scene.order).await;
+    let lose = "alter table ledger disable trigger ledger_is_never_rewritten; \
+                delete from ledger where operation in ('capture', 'refund'); \
+                alter table ledger enable trigger ledger_is_never_rewritten";
+    scene.shop.db.conn().await.batch_execute(lose).await.unwrap();
+    let (ended, lines) = scene.reconcile(false).await;
+    assert_eq!((ended, &lines[0]), (Ended::Different, &scene.named("capture: ledger 0, gateway 2598").await));
+    assert_eq!(lines[2], "1 payments compared, 2 differences, 0 repaired, 2 left");
+    let (ended, lines) = scene.reconcile(true).await;
+    assert_eq!((ended, lines[2].as_str()), (Ended::Well, "1 payments compared, 2 differences, 2 repaired, 0 left"));
+    assert_eq!(scene.shop.ledger(&scene.order).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_on_one_side_only_is_named_and_left_to_people() {
+    let scene = Scene::refunded().await;
+    let intent = scene.shop.intent(&scene.order).await;
+    let by_hand = scene.sandbox.refund_by_hand(&intent, 100).await;
+    let doubled = "insert into ledger (payment_id, operation, amount, currency, key, debit, credit) \
+                   select payment_id, 'refund', 598, 'EUR', 'by-hand', debit, credit from ledger where operation = 'refund'";
+    sql_query(doubled).execute(&mut scene.shop.db.conn().await).await.unwrap();
+    for repairs in [false, true] {
+        let (ended, lines) = scene.reconcile(repairs).await;
+        assert_eq!((ended, lines.len()), (Ended::Different, 3), "{lines:?}");
+        for what in
+            ["refund by-hand: ledger 598, gateway 0".to_owned(), format!("refund {by_hand}: ledger 0, gateway 100")]
+        {
+            let named = scene.named(&what).await;
+            assert!(lines.iter().any(|line| line.starts_with(&named)), "{named}: {lines:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_at_the_gateway_that_no_payment_has_is_found() {
+    let scene = Scene::authorised_with("pm_card_visa").await;
+    let forget = "update payments set intent = null";
+    sql_query(forget).execute(&mut scene.shop.db.conn().await).await.unwrap();
+    let (ended, lines) = scene.reconcile(true).await;
+    assert_eq!(ended, Ended::Different);
+    assert!(lines[0].starts_with(&scene.named("authorise: ledger 2598, gateway 0").await), "{lines:?}");
+    assert!(lines[1].contains("which no payment has: ledger 0, gateway 2598"), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exit_code_tells_whether_the_books_are_the_same_differ_or_could_not_be_compared() {
+    let scene = Scene::authorised_with("pm_card_visa").await;
+    let run = |scene: &Scene, arguments: &'static [&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_payment-svc"));
+        command.args(arguments).env("DATABASE_URL", &scene.shop.db.url).env("PAYMENT_GATEWAY_KEY", "sk_test_1");
+        command.env("PAYMENT_GATEWAY_URL", scene.sandbox.url());
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let code = |output: &Output| (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned());
+    let same = run(&scene, &["reconcile"]).await.unwrap();
+    let summary = "1 payments compared, 0 differences, 0 repaired, 0 left\n".to_owned();
+    assert_eq!(code(&same), (Some(0), summary), "{same:?}");
+    scene.sandbox.act_by_hand(&scene.shop.intent(&scene.order).await, "capture").await;
+    assert_eq!(code(&run(&scene, &["reconcile", "--repair"]).await.unwrap()).0, Some(2));
+    scene.sandbox.faults(json!({"failure_rate": 1})).await;
+    assert_eq!(code(&run(&scene, &["reconcile"]).await.unwrap()).0, Some(1));
+    assert_eq!(code(&run(&scene, &["nonsense"]).await.unwrap()).0, Some(1));
+}

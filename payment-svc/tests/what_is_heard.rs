@@ -133,6 +133,35 @@ async fn race_refunds_have_the_same_id_however_often_their_cause_is_heard() {
     assert_eq!(ids[0].0.get_version_num(), 5);
 }
 
+/// Authorised and captured.
+async fn captured() -> (Shop<impl payment_svc::gateway::PaymentGateway>, Order) {
+    let (shop, order) = (Shop::new(gateways::that_agrees()).await, order());
+    for event in [order.placed(), order.reserved(), order.confirmed()] {
+        shop.hear([event]).await;
+        shop.call_gateway().await;
+    }
+    (shop, order)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_delivered_twice_a_loss_is_refunded_once_at_the_price_of_its_lines() {
+    let (shop, order) = captured().await;
+    let lost = record(order.lost(&[("TEA", 1)]));
+    assert_eq!(shop.hear_record(&lost).await, Outcome::Applied);
+    assert_eq!(shop.hear_record(&lost).await, Outcome::Duplicate);
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await, ["authorized 2598", "captured 2598", "refunded 1000 remaining 1598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_refunds_of_two_losses_and_a_return_are_never_more_than_was_captured() {
+    let (shop, order) = captured().await;
+    shop.hear([order.lost(&[("TEA", 2)]), order.lost(&[("POT", 1)]), order.lost(&[("POT", 1)])]).await;
+    shop.call_gateway().await;
+    let said = shop.said().await;
+    assert_eq!(said[2..], ["refunded 2000 remaining 598", "refunded 598 remaining 0"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn goods_that_were_never_ordered_park_the_order_for_a_person() {
     let (shop, order) = (Shop::new(gateways::that_agrees()).await, order());

@@ -75,6 +75,7 @@ diesel::table! {
         cancelled_at -> Nullable<Timestamptz>,
         returned -> Jsonb,
         returned_at -> Nullable<Timestamptz>,
+        lost_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -174,6 +174,23 @@ async fn race_cancel_races_dispatch_and_one_of_them_wins_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn race_cancel_races_dispatch_and_a_parcel_that_was_lost_stays_gone() {
+    let warehouse = Warehouse::with(&[("TEA", 10)]).await;
+    let order = ready_to_ship(&warehouse, &[("TEA", 3)]).await;
+    let shipment = shipment_of(&warehouse, order).await;
+    move_shipment(&warehouse.db.pool, shipment, Step::Lose).await.unwrap_err();
+    dispatch(&warehouse, order).await;
+    move_shipment(&warehouse.db.pool, shipment, Step::Lose).await.unwrap();
+    move_shipment(&warehouse.db.pool, shipment, Step::Deliver).await.unwrap_err();
+    assert!(matches!(warehouse.hears(cancel_requested(order)).await, Outcome::Ignored(Why::Refused(_))));
+    let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: 3.try_into().unwrap() }];
+    let lost = ShipmentLost { order_id: order, shipment_id: shipment, lines };
+    assert_eq!(warehouse.said().await.last(), Some(&lost.into()));
+    assert_eq!(warehouse.level("TEA").await, (7, 0));
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_final_decline_releases_what_is_held_and_what_expired_and_others_release_nothing() {
     let warehouse = Warehouse::with(&[("TEA", 10)]).await;
     let (held, expired) = (OrderId::new(), OrderId::new());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use order_svc::domain::{Refused as OrderRefused, Step as OrderStep};
 use payment_svc::domain::{Charge, Payment, Refused as PaymentRefused, Step, refund_because_of};
-use shared_events::{CancelReason, Event, EventId, OrderEvent, PaymentEvent, ShipmentId, StockEvent};
+use shared_events::{CancelReason, Event, EventId, OrderEvent, PaymentEvent, ShipmentEvent, ShipmentId, StockEvent};
 use stock_svc::domain::{Change, Goods, Levels, NewParcel, Refused as StockRefused, lines_of};
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ pub fn new_parcel() -> NewParcel {
 }
 
 /// order-svc: nothing when it isn't for it, or older than what it knows.
-pub fn order(row: &mut OrderRow, event: &Event, sequence: i64) -> Option<Result<OrderStep, OrderRefused>> {
+pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> Option<Result<OrderStep, OrderRefused>> {
     if !row.ranks.note(event.topic(), sequence) {
         return None;
     }
@@ -39,7 +39,7 @@ pub fn order(row: &mut OrderRow, event: &Event, sequence: i64) -> Option<Result<
     Some(match event {
         Event::Stock(stock) => progress.hear_stock(stock),
         Event::Payment(payment) => progress.hear_payment(payment),
-        Event::Shipment(parcel) => Ok(progress.hear_shipment(parcel)),
+        Event::Shipment(parcel) => Ok(progress.hear_shipment(parcel, id)),
         Event::Order(_) | Event::Notification(_) | Event::Product(_) => return None,
     })
 }
@@ -68,6 +68,7 @@ pub fn payment(payment: &mut Payment, event: &Event, id: EventId) -> Option<Resu
         Event::Stock(StockEvent::Restocked(restocked)) => payment.restocked(refund_because_of(id), restocked),
         Event::Stock(StockEvent::Rejected(rejected)) => payment.rejected(&rejected.rejection),
         Event::Stock(StockEvent::Expired(_)) => payment.expired(),
+        Event::Shipment(ShipmentEvent::Lost(lost)) => payment.lost(refund_because_of(id), lost),
         _ => return None,
     })
 }

@@ -33,6 +33,8 @@ pub struct Play {
     pub returns: bool,
     /// The customer may refuse the parcel at the door.
     pub refused_at_the_door: bool,
+    /// The carrier may lose the parcel.
+    pub losses: bool,
     /// The payment deadline may pass.
     pub deadline: bool,
     /// Staff may give back the price of a line, once.

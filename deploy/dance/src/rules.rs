@@ -33,11 +33,11 @@ pub fn at_rest(world: &World, next: &[Step]) -> Option<String> {
 /// What must hold of one order at any moment.
 pub fn always(world: &World) -> Option<&'static str> {
     let money = sent(world).or_else(|| money(world)).or_else(|| said(world));
-    money.or_else(|| cancelled(world)).or(world.fault)
+    money.or_else(|| cancelled(world)).or_else(|| completed(world)).or(world.fault)
 }
 
 fn has_left(goods: &Goods) -> bool {
-    let left = |stage| matches!(stage, Stage::Dispatched | Stage::Delivered | Stage::Returned);
+    let left = |stage| matches!(stage, Stage::Dispatched | Stage::Delivered | Stage::Returned | Stage::Lost);
     goods.shipment.as_ref().is_some_and(|parcel| left(parcel.stage))
 }
 
@@ -129,6 +129,13 @@ fn cancelled(world: &World) -> Option<&'static str> {
     }
 }
 
+/// A completed order has no loss whose money isn't back.
+fn completed(world: &World) -> Option<&'static str> {
+    let open =
+        world.order.progress.status == Status::Completed && world.bank.refunded < world.lost.min(world.bank.captured);
+    open.then_some("completed with a loss that is not refunded")
+}
+
 fn under_way(world: &World) -> bool {
     let waits = matches!(world.payment.payment.state, PaymentState::WaitingToRetry | PaymentState::ActionRequired);
     waits || world.payment.call.is_some()
@@ -216,7 +223,7 @@ const SHIPMENT: Transitions = &[
     ("not created", &["pending"]),
     ("pending", &["packed", "dispatched", "cancelled"]),
     ("packed", &["dispatched", "cancelled"]),
-    ("dispatched", &["delivered", "returned"]),
+    ("dispatched", &["delivered", "returned", "lost"]),
     ("delivered", &["returned"]),
 ];
 

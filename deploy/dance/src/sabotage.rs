@@ -22,11 +22,13 @@ pub enum Sabotage {
     FactsStayTrue,
     ReturnIsNoCancel,
     RefundCapped,
+    LossRefunded,
+    LossAwaitsRefund,
 }
 
 impl Sabotage {
-    /// All of them.
-    pub const ALL: [Self; 16] = [
+    /// All of them: the model's sixteen, and ours.
+    pub const ALL: [Self; 18] = [
         Self::GoodsFirst,
         Self::UndoOnRequest,
         Self::ShipAfterCapture,
@@ -43,6 +45,8 @@ impl Sabotage {
         Self::FactsStayTrue,
         Self::ReturnIsNoCancel,
         Self::RefundCapped,
+        Self::LossRefunded,
+        Self::LossAwaitsRefund,
     ];
 
     /// The rule, as choreography has it.
@@ -68,6 +72,8 @@ impl Sabotage {
             Self::FactsStayTrue => "captured and delivered, once heard, stay true",
             Self::ReturnIsNoCancel => "only restocked {cancelled} counts as goods back, restocked {returned} does not",
             Self::RefundCapped => "refunds never exceed what remains; money is back only at remaining 0",
+            Self::LossRefunded => "what is lost on its way is refunded",
+            Self::LossAwaitsRefund => "an order with a loss completes once that is refunded",
         }
     }
 }

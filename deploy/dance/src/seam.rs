@@ -4,8 +4,8 @@
 use order_svc::domain::{PaymentFact, Progress, Status};
 use payment_svc::domain::{Answer, Call, Payment, RefundState, Refused, State, Step, refund_because_of};
 use shared_events::{
-    Event, EventId, Money, OrderCancelled, OrderEvent, PaymentDeclined, PaymentEvent, Rejection, RestockCause,
-    StockEvent,
+    Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined, PaymentEvent, Rejection,
+    RestockCause, StockEvent,
 };
 use stock_svc::domain::{Change, Goods, Refused as StockRefused, Stage};
 
@@ -15,13 +15,14 @@ use crate::sabotage::Sabotage;
 use crate::world::World;
 
 /// order-svc hears, as `reactions/fact.rs` does.
-pub fn order(world: &mut World, left_out: Option<Sabotage>, event: &Event, sequence: i64) {
+pub fn order(world: &mut World, left_out: Option<Sabotage>, event: &Event, id: EventId, sequence: i64) {
     let mut row = world.order.clone_value();
     let event = &misheard(event, left_out);
-    let Some(Ok((progress, mut says))) = hear::order(&mut row, event, sequence) else { return };
+    let Some(Ok((progress, mut says))) = hear::order(&mut row, event, id, sequence) else { return };
     row.progress = progress;
     match left_out {
         Some(Sabotage::NeverStarted) => says.extend(ended_without_a_word_of_money(&mut row.progress)),
+        Some(Sabotage::LossAwaitsRefund) => says.extend(completed_without_the_refund(&mut row.progress)),
         Some(Sabotage::FactsStayTrue) => {
             row.progress.facts.captured = row.progress.facts.payment == Some(PaymentFact::Captured);
         }
@@ -53,6 +54,15 @@ fn ended_without_a_word_of_money(order: &mut Progress) -> Option<Event> {
         }
         _ => None,
     }
+}
+
+fn completed_without_the_refund(order: &mut Progress) -> Option<Event> {
+    let ended = order.facts.captured && order.facts.pieces_ended() >= order.pieces;
+    if order.status != Status::Shipped || !ended {
+        return None;
+    }
+    order.status = Status::Completed;
+    Some(OrderCompleted { order_id: order.order_id }.into())
 }
 
 /// stock-svc hears, as `reactions::conclude` does.
@@ -132,6 +142,7 @@ fn payment_without(left_out: Sabotage, payment: &mut Payment, event: &Event, id:
             }
             _ => None,
         },
+        (Sabotage::LossRefunded, _) if matches!(event, Event::Shipment(_)) => Some(None),
         (Sabotage::RefundCapped, _) if undo => Some(without_cap(payment, event, id)),
         _ => None,
     }

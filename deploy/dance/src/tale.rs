@@ -95,7 +95,7 @@ fn deed(world: &World, label: Label) -> Deed {
     let Some(service) = Service::ALL.into_iter().find(|service| service.name() == label.who) else {
         return Deed::Did(label);
     };
-    let next = |topic: &Topic| world.event(*topic, world.heard(service, *topic));
+    let next = |topic: &Topic| world.event(*topic, world.due(service, *topic)?);
     let heard = service.hears().iter().filter_map(next).find(|(_, _, event)| event.type_name() == label.of);
     let (_, sequence, event) = heard.unwrap();
     Deed::Heard { service, event: Box::new(event.clone()), sequence, sold_out: label.does != "hears" }

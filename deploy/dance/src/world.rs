@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use order_svc::domain::{Progress, Ranks};
 use payment_svc::domain::{Answer, Call, Payment, Step};
-use shared_events::{Event, EventId, OrderEvent, OrderPlaced, StockLine, Topic};
+use shared_events::{Event, EventId, OrderEvent, OrderPlaced, ShipmentEvent, StockLine, Topic};
 use stock_svc::domain::{Change, Goods};
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ impl Service {
         match self {
             Self::Order => &[Topic::Stock, Topic::Payments, Topic::Shipments],
             Self::Stock => &[Topic::Orders, Topic::Payments],
-            Self::Payment => &[Topic::Orders, Topic::Stock],
+            Self::Payment => &[Topic::Orders, Topic::Stock, Topic::Shipments],
         }
     }
 }
@@ -98,6 +98,8 @@ pub struct World {
     pub late: bool,
     /// Money that may have gone back although the goods have left: returns, losses, staff refunds.
     pub given_back: i64,
+    /// What was lost on its way, at its price.
+    pub lost: i64,
     /// What no race may cause: an event that a reaction calls poison, a second unfinished call.
     pub fault: Option<&'static str>,
 }
@@ -126,6 +128,7 @@ impl World {
             heard: [[0; 4]; 3],
             late: false,
             given_back: 0,
+            lost: 0,
             fault: None,
         };
         world.say([placed]);
@@ -181,9 +184,20 @@ impl World {
         Some((id, i64::try_from(sequence).ok()?, event))
     }
 
-    /// Moves a service's position past the next event of a topic, as the commit of its reaction does.
-    pub const fn moved(&mut self, service: Service, topic: Topic) {
-        self.heard[service as usize][place_of(topic)] += 1;
+    /// The place of the next event of a topic that a service hears. Of parcels payment-svc needs to know the losses alone:
+    /// it is taken past all else at once, since when it hears what it ignores makes no difference.
+    pub fn due(&self, service: Service, topic: Topic) -> Option<usize> {
+        let said = &self.topics[place_of(topic)];
+        let for_it = |event: &Event| {
+            service != Service::Payment
+                || matches!(event, Event::Shipment(ShipmentEvent::Lost(_)) | Event::Order(_) | Event::Stock(_))
+        };
+        (self.heard(service, topic)..said.len()).find(|at| for_it(&said[*at]))
+    }
+
+    /// Moves a service's position past the event at this place, as the commit of its reaction does.
+    pub const fn moved(&mut self, service: Service, topic: Topic, at: usize) {
+        self.heard[service as usize][place_of(topic)] = at + 1;
     }
 
     /// Carries out what stock-svc decided, as `store::roots::keep_and_announce` does.

@@ -100,6 +100,25 @@ fn race_cancel_races_dispatch_a_parcel_that_was_called_off_first_never_leaves() 
     assert_eq!(called_off.ends(&["dispatched", "cancel_refused"]), only("cancelled customer"));
 }
 
+fn on_its_way() -> Story {
+    let play = Play { losses: true, ..PLAIN };
+    let firm = Story::of(play).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    firm.then(["stock-svc hears payment.captured.v1", "the warehouse dispatches the parcel"])
+}
+
+#[test]
+fn race_cancel_races_dispatch_a_parcel_that_left_and_was_lost_is_refunded_and_never_restocked() {
+    let lost = on_its_way().then(CANCELS).then(["the carrier loses the parcel"]);
+    assert_eq!(lost.ends(&["restocked", "cancelled"]), only("completed"));
+}
+
+#[test]
+fn race_facts_out_of_order_a_refund_heard_before_its_loss_completes_the_order() {
+    let refunded = on_its_way().then(["the carrier loses the parcel", "payment-svc hears shipment.lost.v1"]);
+    let heard = refunded.then(["the gateway refunds", "order-svc hears payment.refunded.v1"]);
+    assert_eq!(heard.ends(&["cancelled"]), only("completed"));
+}
+
 #[test]
 fn race_payment_after_end_an_order_that_timed_out_is_never_revived() {
     let timed_out = asked().then(["time passes the order's deadline"]).then(RELEASED);

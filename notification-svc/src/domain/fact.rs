@@ -21,6 +21,8 @@ pub enum Template {
     ShipmentDispatched,
     /// A parcel arrived.
     ShipmentDelivered,
+    /// A parcel was lost on its way.
+    ShipmentLost,
     /// Money went back.
     PaymentRefunded,
 }
@@ -34,6 +36,7 @@ impl Template {
         Template::OrderCancelled,
         Template::ShipmentDispatched,
         Template::ShipmentDelivered,
+        Template::ShipmentLost,
         Template::PaymentRefunded,
     ];
 
@@ -46,6 +49,7 @@ impl Template {
             Template::OrderCancelled => "order_cancelled",
             Template::ShipmentDispatched => "shipment_dispatched",
             Template::ShipmentDelivered => "shipment_delivered",
+            Template::ShipmentLost => "shipment_lost",
             Template::PaymentRefunded => "payment_refunded",
         }
     }
@@ -58,6 +62,7 @@ impl Template {
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.txt"),
             Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.txt"),
             Template::ShipmentDelivered => include_str!("../../templates/shipment_delivered.txt"),
+            Template::ShipmentLost => include_str!("../../templates/shipment_lost.txt"),
             Template::PaymentRefunded => include_str!("../../templates/payment_refunded.txt"),
         }
     }
@@ -120,6 +125,8 @@ pub enum Fact {
     },
     /// A parcel arrived.
     Delivered,
+    /// A parcel was lost on its way.
+    Lost,
     /// Money went back.
     Refunded {
         /// How much, for people.
@@ -148,6 +155,7 @@ impl Fact {
             Fact::Cancelled { .. } => Template::OrderCancelled,
             Fact::Dispatched { .. } => Template::ShipmentDispatched,
             Fact::Delivered => Template::ShipmentDelivered,
+            Fact::Lost => Template::ShipmentLost,
             Fact::Refunded { .. } => Template::PaymentRefunded,
         }
     }

@@ -151,6 +151,7 @@ mod tests {
             Fact::Cancelled { reason: CancelReason::Customer },
             Fact::Dispatched { carrier, tracking_number },
             Fact::Delivered,
+            Fact::Lost,
             Fact::Refunded { amount: "1.00 EUR".to_owned() },
         ];
         assert_eq!(facts.each_ref().map(Fact::template), Template::ALL);

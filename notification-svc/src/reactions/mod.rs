@@ -8,6 +8,7 @@ mod order_placed;
 mod payment_refunded;
 mod shipment_delivered;
 mod shipment_dispatched;
+mod shipment_lost;
 mod tell;
 
 use diesel_async::AsyncPgConnection;
@@ -64,6 +65,7 @@ impl Reactions for NotificationReactions {
             Event::Order(OrderEvent::Cancelled(e)) => order_cancelled::tell(conn, texts, incoming, e).await,
             Event::Shipment(ShipmentEvent::Dispatched(e)) => shipment_dispatched::tell(conn, texts, incoming, e).await,
             Event::Shipment(ShipmentEvent::Delivered(e)) => shipment_delivered::tell(conn, texts, incoming, e).await,
+            Event::Shipment(ShipmentEvent::Lost(e)) => shipment_lost::tell(conn, texts, incoming, e).await,
             Event::Payment(PaymentEvent::Refunded(e)) => payment_refunded::tell(conn, texts, incoming, e).await,
             _ => Ok(Handled::Ignored(Why::NotForUs)),
         }
@@ -85,6 +87,7 @@ fn heard_for(event: &Event) -> Option<OrderId> {
         Event::Order(OrderEvent::Cancelled(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Dispatched(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Delivered(e)) => Some(e.order_id),
+        Event::Shipment(ShipmentEvent::Lost(e)) => Some(e.order_id),
         Event::Payment(PaymentEvent::Refunded(e)) => Some(e.order_id),
         _ => None,
     }

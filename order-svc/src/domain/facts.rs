@@ -1,7 +1,7 @@
 //! What other services said of an order, as far as the order's course depends on it.
 
 use serde::{Deserialize, Serialize};
-use shared_events::{PaymentEvent, Rejection, RestockCause, ShipmentId, StockEvent};
+use shared_events::{PaymentEvent, RefundId, Rejection, RestockCause, ShipmentId, StockEvent};
 
 /// Declares a fact with its name in the table and the name that a client sees.
 macro_rules! facts {
@@ -80,6 +80,8 @@ facts! {
         Cancelled = "cancelled", "cancelled";
         /// Some or all of it came back.
         Returned = "returned", "returned";
+        /// Given up for lost on its way.
+        Lost = "lost", "lost";
     }
 }
 
@@ -92,6 +94,9 @@ pub struct Parcel {
     pub pieces: i64,
     /// The last that was said of it.
     pub fact: ShipmentFact,
+    /// The refund of what was in it, which its loss causes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_id: Option<RefundId>,
 }
 
 /// Everything heard of an order.
@@ -107,6 +112,10 @@ pub struct Facts {
     pub shipment: Option<ShipmentFact>,
     /// Every parcel.
     pub parcels: Vec<Parcel>,
+    /// Every refund that was made. One may be heard of before the loss that caused it: topics are not ordered among each
+    /// other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<RefundId>,
 }
 
 impl StockFact {
@@ -173,9 +182,16 @@ impl Facts {
         self.pieces(|fact| !matches!(fact, ShipmentFact::Created | ShipmentFact::Cancelled))
     }
 
-    /// Pieces that have arrived, or came back from the way: nothing more is awaited of them. Once heard it stays true.
-    pub fn pieces_delivered(&self) -> i64 {
-        self.pieces(|fact| matches!(fact, ShipmentFact::Delivered | ShipmentFact::Returned))
+    /// Pieces that have arrived, came back from the way or were lost there: nothing more is awaited of them. Once heard it
+    /// stays true.
+    pub fn pieces_ended(&self) -> i64 {
+        self.pieces(|fact| matches!(fact, ShipmentFact::Delivered | ShipmentFact::Returned | ShipmentFact::Lost))
+    }
+
+    /// Whether the money for every parcel that was lost is back.
+    pub fn losses_are_refunded(&self) -> bool {
+        let back = |parcel: &Parcel| parcel.refund_id.is_none_or(|refund| self.refunds.contains(&refund));
+        self.payment == Some(PaymentFact::Refunded) || self.parcels.iter().all(back)
     }
 
     fn pieces(&self, counts: impl Fn(ShipmentFact) -> bool) -> i64 {

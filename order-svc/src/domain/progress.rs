@@ -1,8 +1,8 @@
 //! The course of one order: facts in, status and events out. The rules are those of `choreography.md`.
 
 use shared_events::{
-    CancelReason, CancelRefusedReason, Event, OrderCancelRefused, OrderCancelRequested, OrderCancelled, OrderCompleted,
-    OrderConfirmed, OrderId, PaymentEvent, ShipmentEvent, ShipmentId, StockEvent,
+    CancelReason, CancelRefusedReason, Event, EventId, OrderCancelRefused, OrderCancelRequested, OrderCancelled,
+    OrderCompleted, OrderConfirmed, OrderId, PaymentEvent, RefundId, ShipmentEvent, ShipmentId, StockEvent,
 };
 
 use super::{Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact};
@@ -77,6 +77,9 @@ impl Progress {
         let fact = PaymentFact::of(event);
         self.facts.payment = Some(fact);
         self.facts.captured |= fact == PaymentFact::Captured;
+        if let PaymentEvent::Refunded(refund) = event {
+            self.facts.refunds.push(refund.refund_id);
+        }
         let says = match (fact, self.status) {
             (PaymentFact::Authorized, Status::Pending) if self.goods_may_be_held() => self.confirm(),
             (PaymentFact::Declined, Status::Pending) => self.cancelling(CancelReason::PaymentDeclined),
@@ -86,8 +89,8 @@ impl Progress {
         Ok(self.settle(says))
     }
 
-    /// What stock-svc said of a parcel.
-    pub fn hear_shipment(mut self, event: &ShipmentEvent) -> Step {
+    /// What stock-svc said of a parcel, by the event of that id: a loss causes the refund that is named after it.
+    pub fn hear_shipment(mut self, event: &ShipmentEvent, id: EventId) -> Step {
         let (fact, pieces) = match event {
             ShipmentEvent::Created(created) => {
                 (ShipmentFact::Created, created.lines.iter().map(|line| i64::from(line.quantity)).sum())
@@ -96,8 +99,10 @@ impl Progress {
             ShipmentEvent::Delivered(_) => (ShipmentFact::Delivered, 0),
             ShipmentEvent::Cancelled(_) => (ShipmentFact::Cancelled, 0),
             ShipmentEvent::Returned(_) => (ShipmentFact::Returned, 0),
+            ShipmentEvent::Lost(_) => (ShipmentFact::Lost, 0),
         };
-        self.note_parcel(event.shipment_id(), fact, pieces);
+        let refund_id = (fact == ShipmentFact::Lost).then(|| RefundId::because_of(id));
+        self.note_parcel(event.shipment_id(), fact, pieces, refund_id);
         let says = if fact == ShipmentFact::Dispatched { self.ship() } else { vec![] };
         self.settle(says)
     }
@@ -150,11 +155,11 @@ impl Progress {
         vec![OrderCancelRequested { order_id: self.order_id, reason }.into()]
     }
 
-    fn note_parcel(&mut self, shipment_id: ShipmentId, fact: ShipmentFact, pieces: i64) {
+    fn note_parcel(&mut self, shipment_id: ShipmentId, fact: ShipmentFact, pieces: i64, refund_id: Option<RefundId>) {
         self.facts.shipment = Some(fact);
         match self.facts.parcels.iter_mut().find(|parcel| parcel.shipment_id == shipment_id) {
-            Some(parcel) => parcel.fact = fact,
-            None => self.facts.parcels.push(Parcel { shipment_id, pieces, fact }),
+            Some(parcel) => (parcel.fact, parcel.refund_id) = (fact, refund_id),
+            None => self.facts.parcels.push(Parcel { shipment_id, pieces, fact, refund_id }),
         }
     }
 
@@ -175,6 +180,11 @@ impl Progress {
         }
     }
 
+    /// Whether every line is delivered, back, or lost and refunded, and the payment was captured.
+    fn has_ended(&self) -> bool {
+        self.facts.captured && self.facts.pieces_ended() >= self.pieces && self.facts.losses_are_refunded()
+    }
+
     /// Ends the order if all that its end waits for has been heard.
     fn settle(mut self, mut says: Vec<Event>) -> Step {
         let order_id = self.order_id;
@@ -183,7 +193,7 @@ impl Progress {
                 self.status = Status::Cancelled(reason);
                 says.push(OrderCancelled { order_id, reason }.into());
             }
-            Status::Shipped if self.facts.captured && self.facts.pieces_delivered() >= self.pieces => {
+            Status::Shipped if self.has_ended() => {
                 self.status = Status::Completed;
                 says.push(OrderCompleted { order_id }.into());
             }

@@ -20,8 +20,9 @@ impl Progress {
             Status::Pending => ("payment.authorized", PAYMENT),
             Status::Confirmed => going_out(&self.facts),
             Status::PartiallyShipped => ("shipment.dispatched", STOCK),
-            Status::Shipped if self.facts.pieces_delivered() < self.pieces => ("shipment.delivered", STOCK),
-            Status::Shipped => ("payment.captured", PAYMENT),
+            Status::Shipped if self.facts.pieces_ended() < self.pieces => ("shipment.delivered", STOCK),
+            Status::Shipped if !self.facts.captured => ("payment.captured", PAYMENT),
+            Status::Shipped => ("payment.refunded", PAYMENT),
             Status::Cancelling(_) => coming_back(&self.facts),
             Status::Completed | Status::Cancelled(_) => return None,
         };

@@ -6,7 +6,7 @@ mod product;
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
-use shared_events::{DecodeError, Event, Topic};
+use shared_events::{DecodeError, Event, EventId, Topic};
 
 use crate::store;
 
@@ -58,7 +58,10 @@ impl Reactions for OrderReactions {
         match &incoming.event {
             Event::Stock(stock) => fact::hear(conn, incoming, |order| order.hear_stock(stock)).await,
             Event::Payment(payment) => fact::hear(conn, incoming, |order| order.hear_payment(payment)).await,
-            Event::Shipment(parcel) => fact::hear(conn, incoming, |order| Ok(order.hear_shipment(parcel))).await,
+            Event::Shipment(parcel) => {
+                let id = EventId(incoming.envelope.id);
+                fact::hear(conn, incoming, |order| Ok(order.hear_shipment(parcel, id))).await
+            }
             Event::Product(product) => product::remember(conn, incoming, product.state()).await,
             Event::Order(_) | Event::Notification(_) => Ok(Handled::Ignored(Why::NotForUs)),
         }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Money, PaymentEvent, PaymentVoided, RefundId, Rejection, RestockCause, StockLine, StockReserved, StockRestocked,
+    Money, PaymentEvent, PaymentVoided, RefundId, Rejection, RestockCause, ShipmentLost, StockLine, StockReserved,
+    StockRestocked,
 };
 
 use super::{
@@ -123,7 +124,7 @@ impl Payment {
     pub fn restocked(&mut self, cause: RefundId, restocked: &StockRestocked) -> Result<Step, Refused> {
         match restocked.cause {
             RestockCause::Cancelled => self.restocked_by_cancel(cause, &restocked.lines),
-            RestockCause::Returned => self.restocked_by_return(cause, &restocked.lines),
+            RestockCause::Returned => self.refund_lines(cause, &restocked.lines, "refund a return"),
         }
     }
 
@@ -136,15 +137,23 @@ impl Payment {
         self.undo(cause, share)
     }
 
-    /// A parcel was sent back: its price goes back out of what was captured.
-    fn restocked_by_return(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Step, Refused> {
+    /// `shipment.lost`: nothing of the parcel comes back, and the price of its lines goes back. `cause` is the refund's id.
+    ///
+    /// # Errors
+    /// There is nothing captured, or a line was never ordered.
+    pub fn lost(&mut self, cause: RefundId, lost: &ShipmentLost) -> Result<Step, Refused> {
+        self.refund_lines(cause, &lost.lines, "refund a loss")
+    }
+
+    /// What had left came back, or never will: its price goes back out of what was captured.
+    fn refund_lines(&mut self, cause: RefundId, lines: &[StockLine], wanted: &'static str) -> Result<Step, Refused> {
         match (&self.charge, self.state) {
             (Some(charge), State::Captured) => {
                 let price = price_of(charge, lines)?;
                 self.owe(cause, Share::Of(price));
                 Ok(self.next_refund())
             }
-            _ => Err(self.refused("refund a return")),
+            _ => Err(self.refused(wanted)),
         }
     }
 

@@ -1,7 +1,6 @@
 //! What goes back of what was captured. The sum of refunds never exceeds it.
 
 use shared_events::{EventId, Money, RefundId, StockLine};
-use uuid::Uuid;
 
 use super::{Call, Charge, Payment, Refused, State, Step};
 
@@ -57,7 +56,7 @@ impl RefundState {
 
 /// The id of the refund that an event causes: the same however often the event is heard.
 pub fn refund_because_of(event: EventId) -> RefundId {
-    RefundId(Uuid::new_v5(&event.0, b"refund"))
+    RefundId::because_of(event)
 }
 
 /// How much of a payment goes back.

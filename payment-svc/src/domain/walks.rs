@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 use shared_events::{
-    Currency, Money, OrderId, PaymentEvent, PaymentId, Quantity, RefundId, Rejection, RestockCause, StockLine,
-    StockReserved, StockRestocked,
+    Currency, Money, OrderId, PaymentEvent, PaymentId, Quantity, RefundId, Rejection, RestockCause, ShipmentId,
+    ShipmentLost, StockLine, StockReserved, StockRestocked,
 };
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ enum Happens {
     Released(u8),
     Restocked(u8, u8),
     Returned(u8, u8),
+    Lost(u8, u8),
     Does,
     Refuses,
     IsSilent,
@@ -47,7 +48,8 @@ fn anything() -> impl Strategy<Value = Happens> {
         1 => Just(Happens::Short),
         1 => (0..4_u8).prop_map(Happens::Released),
         1 => lines.clone().prop_map(|(cause, pieces)| Happens::Restocked(cause, pieces)),
-        1 => lines.prop_map(|(cause, pieces)| Happens::Returned(cause, pieces)),
+        1 => lines.clone().prop_map(|(cause, pieces)| Happens::Returned(cause, pieces)),
+        1 => lines.prop_map(|(cause, pieces)| Happens::Lost(cause, pieces)),
         5 => Just(Happens::Does),
         1 => Just(Happens::Refuses),
         1 => Just(Happens::IsSilent),
@@ -92,6 +94,7 @@ impl Walk {
             (Happens::Returned(number, pieces), _) => {
                 self.payment.restocked(cause(number), &back(RestockCause::Returned, pieces))
             }
+            (Happens::Lost(number, pieces), _) => self.payment.lost(cause(number), &lost(pieces)),
             (Happens::Does, Some(call)) => self.does(call),
             (Happens::Refuses, Some(call)) if call != Call::Void => {
                 self.unfinished = None;
@@ -183,6 +186,10 @@ fn held() -> StockReserved {
 
 fn back(cause: RestockCause, pieces: u8) -> StockRestocked {
     StockRestocked { order_id: ORDER, cause, lines: vec![tea(pieces)] }
+}
+
+fn lost(pieces: u8) -> ShipmentLost {
+    ShipmentLost { order_id: ORDER, shipment_id: ShipmentId(Uuid::from_u128(3)), lines: vec![tea(pieces)] }
 }
 
 fn money(amount: i64) -> Money {

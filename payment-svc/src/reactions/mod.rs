@@ -2,6 +2,7 @@
 
 mod order_confirmed;
 mod order_placed;
+mod shipment_lost;
 mod stock_expired;
 mod stock_rejected;
 mod stock_released;
@@ -15,7 +16,7 @@ use service_kit::{
     consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why},
     outside,
 };
-use shared_events::{DecodeError, Event, OrderEvent, OrderId, StockEvent, Topic};
+use shared_events::{DecodeError, Event, OrderEvent, OrderId, ShipmentEvent, StockEvent, Topic};
 
 use crate::store::roots;
 
@@ -32,7 +33,7 @@ pub struct PaymentReactions {
 
 /// The topics that are heard.
 pub fn subscriptions() -> Vec<Subscription> {
-    [Topic::Orders, Topic::Stock].map(|topic| Subscription::inbox(topic.name())).to_vec()
+    [Topic::Orders, Topic::Stock, Topic::Shipments].map(|topic| Subscription::inbox(topic.name())).to_vec()
 }
 
 impl Reactions for PaymentReactions {
@@ -63,6 +64,7 @@ impl Reactions for PaymentReactions {
             Event::Stock(StockEvent::Restocked(restocked)) => stock_restocked::undo(conn, incoming, restocked).await,
             Event::Stock(StockEvent::Rejected(rejected)) => stock_rejected::close(conn, incoming, rejected).await,
             Event::Stock(StockEvent::Expired(expired)) => stock_expired::stop(conn, incoming, expired).await,
+            Event::Shipment(ShipmentEvent::Lost(lost)) => shipment_lost::refund(conn, incoming, lost).await,
             _ => Ok(Handled::Ignored(Why::NotForUs)),
         }
     }
@@ -78,7 +80,7 @@ fn concerned(event: &Event) -> Option<OrderId> {
     match event {
         Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_)) => order_of(event),
         Event::Stock(StockEvent::Committed(_)) => None,
-        Event::Stock(_) => order_of(event),
+        Event::Stock(_) | Event::Shipment(ShipmentEvent::Lost(_)) => order_of(event),
         _ => None,
     }
 }

@@ -27,7 +27,8 @@ use service_kit::{
 };
 use shared_events::{
     CancelReason, Counts, Event, Message, Money, OrderConfirmed, OrderId, OrderPlaced, PaymentEvent, RestockCause,
-    Said, StockExpired, StockRejected, StockReleased, StockReserved, StockRestocked, Topic, speak,
+    Said, ShipmentId, ShipmentLost, StockExpired, StockRejected, StockReleased, StockReserved, StockRestocked, Topic,
+    speak,
 };
 
 /// An order's facts, as the other services would say them.
@@ -81,6 +82,13 @@ impl Order {
     pub fn rejected(&self, why: &str) -> Event {
         let value = serde_json::json!({"order_id": self.id, "why": why, "lines": []});
         serde_json::from_value::<StockRejected>(value).unwrap().into()
+    }
+
+    /// A parcel with these lines was lost.
+    pub fn lost(&self, lines: &[(&str, i64)]) -> Event {
+        let lines = lines.iter().map(|(sku, quantity)| serde_json::json!({"sku": sku, "quantity": quantity}));
+        let lines = serde_json::from_value(lines.collect()).unwrap();
+        ShipmentLost { order_id: self.id, shipment_id: ShipmentId::new(), lines }.into()
     }
 
     pub fn restocked(&self, lines: &[(&str, i64)]) -> Event {

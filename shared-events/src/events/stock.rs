@@ -24,6 +24,7 @@ topic_events! {
         Delivered(ShipmentDelivered) = "shipment.delivered.v1",
         Cancelled(ShipmentCancelled) = "shipment.cancelled.v1",
         Returned(ShipmentReturned) = "shipment.returned.v1",
+        Lost(ShipmentLost) = "shipment.lost.v1",
     }
 }
 
@@ -50,6 +51,7 @@ impl ShipmentEvent {
             Self::Delivered(e) => e.order_id,
             Self::Cancelled(e) => e.order_id,
             Self::Returned(e) => e.order_id,
+            Self::Lost(e) => e.order_id,
         }
     }
 
@@ -61,6 +63,7 @@ impl ShipmentEvent {
             Self::Delivered(e) => e.shipment_id,
             Self::Cancelled(e) => e.shipment_id,
             Self::Returned(e) => e.shipment_id,
+            Self::Lost(e) => e.shipment_id,
         }
     }
 }
@@ -211,5 +214,16 @@ pub struct ShipmentReturned {
     /// The parcel.
     pub shipment_id: ShipmentId,
     /// What came back with this.
+    pub lines: Vec<StockLine>,
+}
+
+/// The parcel left and never arrived. Nothing of it comes back; the money for these lines does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ShipmentLost {
+    /// The order.
+    pub order_id: OrderId,
+    /// The parcel.
+    pub shipment_id: ShipmentId,
+    /// What was in it.
     pub lines: Vec<StockLine>,
 }

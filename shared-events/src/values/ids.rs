@@ -57,3 +57,10 @@ ids! {
     /// Names an event (`ce_id`); what an inbox remembers.
     EventId,
 }
+
+impl RefundId {
+    /// The refund that an event causes: the same however often the event is heard, and known to whoever hears it.
+    pub fn because_of(event: EventId) -> Self {
+        Self(Uuid::new_v5(&event.0, b"refund"))
+    }
+}

@@ -115,6 +115,7 @@ fn shipments() -> Vec<Event> {
         ShipmentDelivered { order_id, shipment_id }.into(),
         ShipmentCancelled { order_id, shipment_id }.into(),
         ShipmentReturned { order_id, shipment_id, lines: stock_lines() }.into(),
+        ShipmentLost { order_id, shipment_id, lines: stock_lines() }.into(),
     ]
 }
 

@@ -20,6 +20,8 @@ pub enum Step {
     },
     /// It arrives.
     Deliver,
+    /// It left and never arrives.
+    Lose,
     /// Some or all of it comes back, onto the shelf.
     TakeBack {
         /// What comes back.
@@ -44,6 +46,7 @@ pub async fn move_shipment(pool: &Pool, id: ShipmentId, step: Step) -> Result<(O
             Step::Pack => goods.pack(at),
             Step::Dispatch { carrier, tracking_number } => goods.dispatch(carrier, tracking_number, at),
             Step::Deliver => goods.deliver(at),
+            Step::Lose => goods.lose(at),
             Step::TakeBack { lines } => goods.take_back(lines, at),
         }?;
         roots::keep_and_announce(conn, &mut root, change, None).await?;

@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
 use shared_events::{
     CancelReason, Event, LineText, OrderId, OrderPlaced, Rejection, RestockCause, ShipmentCancelled, ShipmentCreated,
-    ShipmentDelivered, ShipmentDispatched, ShipmentId, ShipmentReturned, StockCommitted, StockExpired, StockLine,
-    StockRejected, StockReleased, StockReserved, StockRestocked,
+    ShipmentDelivered, ShipmentDispatched, ShipmentId, ShipmentLost, ShipmentReturned, StockCommitted, StockExpired,
+    StockLine, StockRejected, StockReleased, StockReserved, StockRestocked,
 };
 
 use super::{Levels, NewParcel, Refused, Reservation, Shift, Shipment, State};
@@ -201,6 +201,19 @@ impl Goods {
         let restocked = StockRestocked { order_id, cause: RestockCause::Returned, lines: lines.clone() };
         let events = [change.events, vec![restocked.into()]].concat();
         Ok(Change { shift: Some((Shift::Restock, lines)), events, ..change })
+    }
+
+    /// Gives the parcel up for lost; the money for its lines follows. The pieces have long left what is on hand.
+    ///
+    /// # Errors
+    /// As [`Shipment::lose`].
+    pub fn lose(self, at: DateTime<Utc>) -> Result<Change, Refused> {
+        let lines = self.shipment.as_ref().map_or(Vec::new(), |shipment| shipment.lines.clone());
+        self.move_shipment(
+            "lost",
+            |shipment| shipment.lose(at),
+            |order_id, shipment_id| Some(ShipmentLost { order_id, shipment_id, lines }.into()),
+        )
     }
 
     /// The lines of the reservation; none when there is no reservation.

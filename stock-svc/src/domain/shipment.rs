@@ -30,6 +30,8 @@ pub struct Shipment {
     pub returned: Vec<StockLine>,
     /// When something last came back.
     pub returned_at: Option<DateTime<Utc>>,
+    /// When it was given up for lost.
+    pub lost_at: Option<DateTime<Utc>>,
 }
 
 /// Where a parcel is.
@@ -47,12 +49,21 @@ pub enum Stage {
     Cancelled,
     /// Back again, all of it.
     Returned,
+    /// It left and never arrived.
+    Lost,
 }
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Stage; 6] =
-        [Stage::Pending, Stage::Packed, Stage::Dispatched, Stage::Delivered, Stage::Cancelled, Stage::Returned];
+    pub const ALL: [Stage; 7] = [
+        Stage::Pending,
+        Stage::Packed,
+        Stage::Dispatched,
+        Stage::Delivered,
+        Stage::Cancelled,
+        Stage::Returned,
+        Stage::Lost,
+    ];
 
     /// For tables, answers and refusals.
     pub const fn name(self) -> &'static str {
@@ -63,6 +74,7 @@ impl Stage {
             Stage::Delivered => "delivered",
             Stage::Cancelled => "cancelled",
             Stage::Returned => "returned",
+            Stage::Lost => "lost",
         }
     }
 
@@ -102,6 +114,7 @@ impl Shipment {
             cancelled_at: None,
             returned: Vec::new(),
             returned_at: None,
+            lost_at: None,
         }
     }
 
@@ -141,6 +154,17 @@ impl Shipment {
         match self.stage {
             Stage::Dispatched => Ok(Shipment { stage: Stage::Delivered, delivered_at: Some(at), ..self }),
             _ => Err(self.refuses("delivered")),
+        }
+    }
+
+    /// Gives it up for lost. Nothing of it comes back.
+    ///
+    /// # Errors
+    /// Unless it is dispatched.
+    pub fn lose(self, at: DateTime<Utc>) -> Result<Shipment, Refused> {
+        match self.stage {
+            Stage::Dispatched => Ok(Shipment { stage: Stage::Lost, lost_at: Some(at), ..self }),
+            _ => Err(self.refuses("lost")),
         }
     }
 

@@ -19,7 +19,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/shipments/{id}/pack").post(pack))
         .service(web::resource("/shipments/{id}/dispatch").post(dispatch))
         .service(web::resource("/shipments/{id}/deliver").post(deliver))
-        .service(web::resource("/shipments/{id}/return").post(take_back));
+        .service(web::resource("/shipments/{id}/return").post(take_back))
+        .service(web::resource("/shipments/{id}/lost").post(lose));
 }
 
 #[derive(Deserialize)]
@@ -43,7 +44,7 @@ async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpRespons
 }
 
 fn stage(status: Option<String>) -> Result<Option<Stage>, Problem> {
-    let expected = "expected pending, packed, dispatched, delivered, cancelled or returned";
+    let expected = "expected pending, packed, dispatched, delivered, cancelled, returned or lost";
     status
         .map(|name| {
             Stage::from_name(&name)
@@ -80,6 +81,10 @@ async fn dispatch(
 
 async fn deliver(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
     moved(&state, id.0, Step::Deliver).await
+}
+
+async fn lose(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
+    moved(&state, id.0, Step::Lose).await
 }
 
 #[derive(Deserialize)]

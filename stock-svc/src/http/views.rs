@@ -100,6 +100,7 @@ pub(super) struct ShipmentView {
     /// What of it came back.
     returned: Vec<StockLine>,
     returned_at: Option<DateTime<Utc>>,
+    lost_at: Option<DateTime<Utc>>,
 }
 
 impl From<(OrderId, Shipment)> for ShipmentView {
@@ -118,6 +119,7 @@ impl From<(OrderId, Shipment)> for ShipmentView {
             cancelled_at: shipment.cancelled_at,
             returned: shipment.returned,
             returned_at: shipment.returned_at,
+            lost_at: shipment.lost_at,
         }
     }
 }

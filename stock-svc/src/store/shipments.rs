@@ -28,6 +28,7 @@ struct Row {
     cancelled_at: Option<DateTime<Utc>>,
     returned: Value,
     returned_at: Option<DateTime<Utc>>,
+    lost_at: Option<DateTime<Utc>>,
 }
 
 /// The parcel of an order, whose root the caller has locked.
@@ -108,6 +109,7 @@ pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Sh
         cancelled_at: shipment.cancelled_at,
         returned: to_json(&shipment.returned)?,
         returned_at: shipment.returned_at,
+        lost_at: shipment.lost_at,
     };
     diesel::insert_into(shipments::table)
         .values(row)
@@ -123,6 +125,7 @@ pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Sh
             shipments::cancelled_at.eq(excluded(shipments::cancelled_at)),
             shipments::returned.eq(excluded(shipments::returned)),
             shipments::returned_at.eq(excluded(shipments::returned_at)),
+            shipments::lost_at.eq(excluded(shipments::lost_at)),
         ))
         .execute(conn)
         .await?;
@@ -145,6 +148,7 @@ fn read(row: Row) -> QueryResult<(OrderId, Shipment)> {
         cancelled_at: row.cancelled_at,
         returned: from_json(row.returned)?,
         returned_at: row.returned_at,
+        lost_at: row.lost_at,
     };
     Ok((OrderId(row.order_id), shipment))
 }

@@ -10,7 +10,7 @@ use crate::world::{Service, World};
 pub fn facts(world: &World, play: &Play, steps: &mut Steps) {
     for service in Service::ALL {
         for &topic in service.hears() {
-            let Some((_, _, event)) = world.event(topic, world.heard(service, topic)) else { continue };
+            let Some((_, _, event)) = world.due(service, topic).and_then(|at| world.event(topic, at)) else { continue };
             if play.crowded && service == Service::Stock && asks_for_stock(world, event) {
                 let mut sold_out = world.clone();
                 sold_out.shelf.change(|shelf| shelf.sold_out(&wanted(world, event)));
@@ -26,9 +26,9 @@ pub fn facts(world: &World, play: &Play, steps: &mut Steps) {
 
 /// The service hears the next event of the topic, for the first time.
 fn hear(world: &mut World, play: &Play, service: Service, topic: Topic) {
-    let at = world.heard(service, topic);
+    let Some(at) = world.due(service, topic) else { return };
     react(world, play, service, topic, at);
-    world.moved(service, topic);
+    world.moved(service, topic, at);
 }
 
 /// The service is sent an event once more that it has handled. Its inbox knows the id, so that it is a success that does
@@ -60,7 +60,7 @@ fn react(world: &mut World, play: &Play, service: Service, topic: Topic, at: usi
     let Some((id, sequence, event)) = world.event(topic, at) else { return };
     let event = event.clone();
     match service {
-        Service::Order => seam::order(world, play.sabotage, &event, sequence),
+        Service::Order => seam::order(world, play.sabotage, &event, id, sequence),
         Service::Stock => seam::stock(world, play.sabotage, &event),
         Service::Payment => seam::payment(world, play.sabotage, &event, id),
     }

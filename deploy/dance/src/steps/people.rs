@@ -31,6 +31,20 @@ pub fn warehouse(world: &World, play: &Play, steps: &mut Steps) {
     }
     moves("the warehouse", "dispatches", goods().dispatch(text("An Post"), text("AP1"), now()));
     moves("the carrier", "delivers", goods().deliver(now()));
+    if play.losses {
+        loses(world, steps);
+    }
+}
+
+/// The carrier loses the parcel.
+fn loses(world: &World, steps: &mut Steps) {
+    let price = world.goods.shipment.as_ref().map_or(0, |parcel| price_of(world, &parcel.lines));
+    let Ok(change) = world.goods.clone_value().lose(now()) else { return };
+    let mut next = world.clone();
+    next.given_back += price;
+    next.lost += price;
+    next.keep(change);
+    steps.happens("the carrier", "loses", "the parcel", next);
 }
 
 /// The customer.

@@ -63,6 +63,7 @@ async fn act(db: &TestDb, order: OrderId, label: &Label, returns: &mut impl Iter
         "packs" => Step::Pack,
         "dispatches" => Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() },
         "delivers" => Step::Deliver,
+        "loses" => Step::Lose,
         _ => Step::TakeBack { lines: returns.next().unwrap() },
     };
     let parcel = shipments::of_order(&mut *db.conn().await, order).await.unwrap().unwrap();
@@ -109,6 +110,7 @@ fn timeless(goods: Goods) -> Goods {
         delivered_at: parcel.delivered_at.map(at),
         cancelled_at: parcel.cancelled_at.map(at),
         returned_at: parcel.returned_at.map(at),
+        lost_at: parcel.lost_at.map(at),
         ..parcel
     });
     Goods { reservation, shipment, ..goods }

@@ -14,6 +14,7 @@ pub const PLAIN: Play = Play {
     three_ds: false,
     returns: false,
     refused_at_the_door: false,
+    losses: false,
     deadline: false,
     staff: false,
     packing: false,
@@ -35,7 +36,7 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Further scenes.
-pub const OURS: [Play; 5] = [
+pub const OURS: [Play; 6] = [
     Play { name: "answers that are on their way", in_flight: true, three_ds: true, ..SCARCE },
     Play { name: "inboxes that forget", forgetful: true, lines: 2, staff: true, ..SCARCE },
     Play { name: "a silent gateway", silent: true, ..SCARCE },
@@ -48,6 +49,7 @@ pub const OURS: [Play; 5] = [
         staff: true,
         ..SCARCE
     },
+    Play { name: "a parcel that is lost", lines: 2, losses: true, staff: true, ..SCARCE },
 ];
 
 /// All that can happen: too much to explore, enough to walk through by chance.
@@ -58,6 +60,7 @@ pub const EVERYTHING: Play = Play {
     three_ds: true,
     returns: true,
     refused_at_the_door: true,
+    losses: true,
     deadline: true,
     staff: true,
     packing: true,

@@ -121,6 +121,32 @@ fn a_parcel_that_came_back_from_the_way_lets_the_order_complete() {
 }
 
 #[test]
+fn a_parcel_that_was_lost_lets_the_order_complete_once_its_money_is_back() {
+    let parcels = [created(1, 1), created(2, 1), dispatched(1), dispatched(2), delivered(2)];
+    let order = given([authorized(), captured()].into_iter().chain(parcels));
+    let lost = order.when(lost(1)).then(Status::Shipped, []);
+    assert!(
+        matches!(happens(lost.clone(), &refunded(15_00)), Ok((order, says)) if order.status == Status::Shipped && says.is_empty())
+    );
+    let (order, says) = happens(lost, &loss_refunded(1, 10_00)).unwrap();
+    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+}
+
+#[test]
+fn a_refund_that_is_heard_before_its_loss_counts() {
+    given([authorized(), captured(), created(1, 2), dispatched(1), loss_refunded(1, 5_00)])
+        .when(lost(1))
+        .then(Status::Completed, [completed()]);
+}
+
+#[test]
+fn a_loss_of_which_all_money_had_gone_back_before_needs_no_refund_of_its_own() {
+    given([authorized(), captured(), created(1, 2), dispatched(1), refunded(0)])
+        .when(lost(1))
+        .then(Status::Completed, [completed()]);
+}
+
+#[test]
 fn a_customer_who_has_to_act_changes_no_status() {
     given([reserved()]).when(action_required()).then(Status::Pending, []);
 }

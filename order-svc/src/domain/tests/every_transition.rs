@@ -13,7 +13,7 @@ fn everything() -> Vec<Happens> {
     let goods = [reserved(), short(), rejected_after_expiry(), committed(), released(), expired()];
     let payments = [authorized(), declined(true), declined(false), captured(), capture_failed(), voided()];
     let refunds = [refunded(1), refunded(0), refund_failed(), unknown(), action_required()];
-    let parcels = [created(9, 2), dispatched(1), delivered(1), parcel_returned(1), parcel_cancelled(1)];
+    let parcels = [created(9, 2), dispatched(1), delivered(1), parcel_returned(1), lost(1), parcel_cancelled(1)];
     let wishes = [Happens::CustomerCancels, Happens::DeadlinePasses];
     causes.into_iter().chain(goods).chain(payments).chain(refunds).chain(parcels).chain(wishes).collect()
 }
@@ -81,6 +81,16 @@ fn from_shipped() {
 fn from_shipped_and_not_yet_known_to_be_paid() {
     let past = [authorized(), created(1, 2), dispatched(1), delivered(1)];
     only_these_move(&past, Status::Shipped, |what| of_type(what, "payment.captured.v1").then_some(Status::Completed));
+}
+
+#[test]
+fn from_shipped_with_a_parcel_lost() {
+    let past = [authorized(), captured(), created(1, 2), dispatched(1), lost(1)];
+    only_these_move(&past, Status::Shipped, |what| {
+        let ended = of_type(what, "shipment.delivered.v1") || of_type(what, "shipment.returned.v1");
+        let all_back = matches!(what, Happens::Heard(Event::Payment(PaymentEvent::Refunded(refund))) if refund.remaining.is_zero());
+        (ended || all_back).then_some(Status::Completed)
+    });
 }
 
 #[test]

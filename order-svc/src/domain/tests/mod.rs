@@ -34,7 +34,7 @@ pub fn happens(progress: Progress, what: &Happens) -> Result<Step, Refused> {
     match what {
         Happens::Heard(Event::Stock(event)) => progress.hear_stock(event),
         Happens::Heard(Event::Payment(event)) => progress.hear_payment(event),
-        Happens::Heard(Event::Shipment(event)) => Ok(progress.hear_shipment(event)),
+        Happens::Heard(Event::Shipment(event)) => Ok(progress.hear_shipment(event, loss(event))),
         Happens::Heard(other) => panic!("an order doesn't hear {other:?}"),
         Happens::CustomerCancels => progress.cancel(),
         Happens::DeadlinePasses => progress.time_out(),
@@ -45,8 +45,8 @@ pub struct Given(Progress);
 pub struct When(Result<Step, Refused>);
 
 /// An order of two pieces to which all this has happened.
-pub fn given<const N: usize>(before: [Happens; N]) -> Given {
-    Given(before.iter().fold(placed(), |progress, what| happens(progress, what).unwrap().0))
+pub fn given(before: impl IntoIterator<Item = Happens>) -> Given {
+    Given(before.into_iter().fold(placed(), |progress, what| happens(progress, &what).unwrap().0))
 }
 
 impl Given {
@@ -121,7 +121,11 @@ pub fn voided() -> Happens {
 }
 
 pub fn refunded(remaining: i64) -> Happens {
-    let (refund_id, amount) = (RefundId::new(), eur(20_00 - remaining));
+    refund(RefundId::new(), remaining)
+}
+
+fn refund(refund_id: RefundId, remaining: i64) -> Happens {
+    let amount = eur(20_00 - remaining);
     heard(PaymentRefunded { order_id: id(), payment_id: payment(), refund_id, amount, remaining: eur(remaining) })
 }
 
@@ -154,6 +158,20 @@ pub fn delivered(n: u128) -> Happens {
 
 pub fn parcel_returned(n: u128) -> Happens {
     heard(ShipmentReturned { order_id: id(), shipment_id: parcel(n), lines: vec![] })
+}
+
+pub fn lost(n: u128) -> Happens {
+    heard(ShipmentLost { order_id: id(), shipment_id: parcel(n), lines: vec![] })
+}
+
+/// The event by which a parcel was lost.
+fn loss(event: &ShipmentEvent) -> EventId {
+    EventId(event.shipment_id().0)
+}
+
+/// The refund of that parcel, since it was lost.
+pub fn loss_refunded(n: u128, remaining: i64) -> Happens {
+    refund(RefundId::because_of(EventId(parcel(n).0)), remaining)
 }
 
 pub fn parcel_cancelled(n: u128) -> Happens {

@@ -24,6 +24,7 @@ fn a_shipped_order_waits_for_its_parcels() {
     assert_eq!(waits_for(on_its_way), Some("shipment.dispatched"));
     assert_eq!(waits_for([authorized(), captured(), created(1, 2), dispatched(1)]), Some("shipment.delivered"));
     assert_eq!(waits_for([authorized(), created(1, 2), dispatched(1), delivered(1)]), Some("payment.captured"));
+    assert_eq!(waits_for([authorized(), captured(), created(1, 2), dispatched(1), lost(1)]), Some("payment.refunded"));
 }
 
 #[test]

@@ -30,6 +30,26 @@ fn a_dispatched_parcel_is_delivered() {
 }
 
 #[test]
+fn a_dispatched_parcel_is_lost_and_no_piece_moves() {
+    let says = ["shipment.lost.v1"];
+    let change = given(with_shipment(Stage::Dispatched)).when(|goods| goods.lose(at())).then("committed", None, &says);
+    let (order_id, shipment) = (order(), change.goods.shipment.unwrap());
+    assert_eq!((shipment.stage, shipment.lost_at), (Stage::Lost, Some(at())));
+    assert_eq!(change.events, [ShipmentLost { order_id, shipment_id: shipment.id, lines: two_lines() }.into()]);
+}
+
+#[test]
+fn only_what_is_on_its_way_is_lost_and_a_lost_parcel_stays_lost() {
+    for stage in [Stage::Pending, Stage::Packed, Stage::Delivered, Stage::Cancelled, Stage::Returned, Stage::Lost] {
+        given(with_shipment(stage)).when(|goods| goods.lose(at())).then_shipment_refused("lost");
+    }
+    given(with_shipment(Stage::Lost)).when(|goods| goods.deliver(at())).then_shipment_refused("delivered");
+    given(with_shipment(Stage::Lost))
+        .when(|goods| goods.take_back(two_lines(), at()))
+        .then_shipment_refused("returned");
+}
+
+#[test]
 fn a_parcel_goes_one_way_only() {
     for stage in [Stage::Packed, Stage::Dispatched, Stage::Delivered, Stage::Cancelled] {
         given(with_shipment(stage)).when(|goods| goods.pack(at())).then_shipment_refused("packed");

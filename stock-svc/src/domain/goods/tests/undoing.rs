@@ -49,7 +49,7 @@ fn a_cancel_before_dispatch_calls_the_parcel_off_and_restocks() {
 
 #[test]
 fn a_cancel_leaves_everything_as_it_is_once_the_parcel_has_left() {
-    for stage in [Stage::Dispatched, Stage::Delivered] {
+    for stage in [Stage::Dispatched, Stage::Delivered, Stage::Returned, Stage::Lost] {
         given(with_shipment(stage)).when(|goods| goods.cancel(REASON, at())).then_shipment_refused("cancelled");
     }
 }

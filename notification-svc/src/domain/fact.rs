@@ -29,7 +29,7 @@ pub enum Template {
 
 impl Template {
     /// All of them.
-    pub const ALL: [Template; 7] = [
+    pub const ALL: [Template; 8] = [
         Template::OrderPlaced,
         Template::OrderConfirmed,
         Template::OrderAddressChanged,
@@ -75,6 +75,7 @@ impl Template {
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.html"),
             Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.html"),
             Template::ShipmentDelivered => include_str!("../../templates/shipment_delivered.html"),
+            Template::ShipmentLost => include_str!("../../templates/shipment_lost.html"),
             Template::PaymentRefunded => include_str!("../../templates/payment_refunded.html"),
         }
     }

@@ -144,7 +144,8 @@ pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<V
     diesel::sql_query(
         "with held as not materialized (
                 select parcel.id from notifications parcel
-                 where parcel.status = 'queued' and parcel.template in ('shipment_dispatched', 'shipment_delivered', 'shipment_lost')
+                 where parcel.status = 'queued'
+                   and parcel.template in ('shipment_dispatched', 'shipment_delivered', 'shipment_lost')
                    and not exists (
                        select from notifications confirmed
                         where confirmed.order_id = parcel.order_id and confirmed.template = 'order_confirmed'

@@ -237,7 +237,6 @@ async fn create(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
         created_at: Utc::now(),
     };
     store::insert_intent(conn, &intent).await?;
-    request.tell(conn, "payment_intent.created", intent.object()).await?;
     Answer::ok(request.shown(&intent)).on_its_way(method, &request.faults)
 }
 

@@ -53,28 +53,32 @@ pub async fn intent_changed<G: PaymentGateway>(
 ) -> Result<Heard, NotHeard> {
     let before = match find(pool, event).await? {
         Known::Event => return Ok(Heard::Duplicate),
-        Known::Payment(payment) => Some(payment),
-        Known::Nothing => None,
+        Known::Nothing => return note(pool, event, Outcome::NotOurs).await,
+        Known::Payment(payment) => payment,
     };
-    let found = match &before {
-        Some(Payment { state: State::ActionRequired | State::Authorizing, intent: Some(intent), .. }) => {
-            Some(gateway.look_up(intent.clone()).await?)
-        }
-        _ => None,
+    let waits = matches!(before.state, State::ActionRequired | State::Authorizing);
+    let found = match before.intent.clone().filter(|_| waits) {
+        Some(intent) => Some(gateway.look_up(intent).await?),
+        // The answer to its call says the same, so that only the event's id is kept.
+        None if !before.unanswered => return note(pool, event, Outcome::NothingNew).await,
+        None => None,
     };
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        if !webhooks::take(conn, event).await? {
+        if !webhooks::take(conn, event, Outcome::NothingNew).await? {
             return Ok(Heard::Duplicate);
         }
-        let outcome = match &before {
-            None => Outcome::NotOurs,
-            Some(before) => apply(conn, before, found.clone()).await?,
-        };
+        let outcome = apply(conn, &before, found.clone()).await?;
         webhooks::conclude(conn, &event.id, outcome).await?;
         Ok(Heard::Now(outcome))
     })
     .await
+}
+
+async fn note(pool: &Pool, event: &WebhookEvent, outcome: Outcome) -> Result<Heard, NotHeard> {
+    let mut conn = pool.get().await?;
+    let taken = webhooks::take(&mut conn, event, outcome).await?;
+    Ok(if taken { Heard::Now(outcome) } else { Heard::Duplicate })
 }
 
 enum Known {

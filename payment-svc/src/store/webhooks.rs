@@ -35,22 +35,22 @@ pub async fn is_known(conn: &mut AsyncPgConnection, event_id: &str) -> QueryResu
     diesel::select(diesel::dsl::exists(webhook_events::table.find(event_id))).get_result(conn).await
 }
 
-/// Takes the event for this transaction, which waits for another that has it; false when it was received before.
+/// Takes the event, which waits for another transaction that has it; false when it was received before.
 ///
 /// # Errors
 /// The database.
-pub async fn take(conn: &mut AsyncPgConnection, event: &WebhookEvent) -> QueryResult<bool> {
+pub async fn take(conn: &mut AsyncPgConnection, event: &WebhookEvent, outcome: Outcome) -> QueryResult<bool> {
     let row = (
         webhook_events::event_id.eq(&event.id),
         webhook_events::type_.eq(&event.kind),
         webhook_events::intent.eq(event.intent.as_deref()),
-        webhook_events::outcome.eq(Outcome::NothingNew.as_str()),
+        webhook_events::outcome.eq(outcome.as_str()),
     );
     let taken = diesel::insert_into(webhook_events::table).values(row).on_conflict_do_nothing().execute(conn).await?;
     Ok(taken == 1)
 }
 
-/// Notes what an event that was taken has come to.
+/// Notes that an event that was taken has come to something else.
 ///
 /// # Errors
 /// The database.

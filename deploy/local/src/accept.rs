@@ -67,6 +67,7 @@ async fn all_points(arguments: &AcceptArgs, binary: &Path, data: &Path, report: 
     if !arguments.kafka {
         report.point("embedded broker killed", points::broker_killed::try_out(&mut shop)).await;
     }
+    report.point("audit", points::audit::try_out(&shop)).await;
     shop.stop().await?;
     if arguments.kafka {
         report.point("Kafka stopped", points::kafka_stopped::try_out(binary, data)).await;

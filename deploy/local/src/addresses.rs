@@ -24,6 +24,9 @@ pub struct Addresses {
     pub postgres: String,
     /// What clients take as `bootstrap.servers`.
     pub kafka: String,
+    /// Where the runner answers whether everything that must hold does.
+    #[serde(default)]
+    pub audit: String,
     /// Where the mails are, one file each.
     pub mails: PathBuf,
     /// Where the services' logs are.

@@ -5,6 +5,7 @@ use std::{convert::Infallible, path::PathBuf, str::FromStr};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    audit::AuditArgs,
     broker::{self, BrokerArgs},
     catalogue::CatalogueArgs,
     dead_letters::DeadLettersArgs,
@@ -45,6 +46,8 @@ pub enum Command {
     Topics(TopicsArgs),
     /// Adds a dozen products where they aren't there, and waits until they can be ordered.
     Catalogue(CatalogueArgs),
+    /// Checks everything that must hold, over all databases, the gateway's journal and all topics, and names what is broken.
+    Audit(AuditArgs),
     /// Looks at events that a service could not handle, has them tried again or drops them.
     DeadLetters(DeadLettersArgs),
     /// Asks a service whether it is ready: exit code 0 or 1, and one line that says what is not well.

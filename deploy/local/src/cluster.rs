@@ -46,6 +46,11 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
+    /// The data folder of the local run.
+    pub fn data(&self) -> &PathBuf {
+        &self.data
+    }
+
     /// The Kafka that is named, or the local run's, spoken with as the environment says.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod addresses;
 mod api;
+pub mod audit;
 pub mod broker;
 pub mod catalogue;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod dead_letters;
 pub mod healthcheck;
 pub mod neighbours;
 pub mod plan;
+mod records;
 mod report;
 pub mod run;
 pub mod service;

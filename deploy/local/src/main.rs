@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use quadrille::{
-    broker, catalogue,
+    audit, broker, catalogue,
     cli::{Cli, Command},
     dead_letters, healthcheck, run, tail, topics, up,
 };
@@ -31,6 +31,7 @@ async fn main() -> ExitCode {
 async fn run_tool(tool: Command) -> anyhow::Result<()> {
     match tool {
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, &mut std::io::stdout()).await,
+        Command::Audit(arguments) => audit::audit(&arguments, &mut std::io::stdout()).await,
         Command::Tail(arguments) => tokio::task::spawn_blocking(move || tail::tail(&arguments)).await?,
         Command::Topics(arguments) => topics::topics(&arguments, &mut std::io::stdout()).await,
         Command::Catalogue(arguments) => catalogue::catalogue(&arguments, &mut std::io::stdout()).await,

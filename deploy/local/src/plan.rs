@@ -15,6 +15,8 @@ use crate::{cli::KafkaWish, service::Service};
 /// Beside the usual 5432 and 9092, which another PostgreSQL or Kafka of this machine may have.
 const POSTGRES_PORT: u16 = 15432;
 const KAFKA_PORT: u16 = 19092;
+/// Beside those of the services.
+const RUNNER_PORT: u16 = 8079;
 /// How long published events stay in each database, where that is up to the run: as long as Kafka would keep them.
 const ARCHIVE: &str = "7d";
 /// The sandbox gateway takes any key; Stripe's test keys begin like this.
@@ -38,6 +40,8 @@ pub struct Ports {
     pub postgres: u16,
     /// Kafka's.
     pub kafka: u16,
+    /// That of the runner itself.
+    pub runner: u16,
     services: BTreeMap<Service, u16>,
 }
 
@@ -59,6 +63,7 @@ impl Ports {
             services: services.collect::<anyhow::Result<_>>()?,
             postgres: claim(POSTGRES_PORT, "PostgreSQL")?,
             kafka: claim(KAFKA_PORT, "Kafka")?,
+            runner: claim(RUNNER_PORT, "the runner")?,
         })
     }
 
@@ -87,6 +92,11 @@ impl Plan {
     /// The address of a service's HTTP interface.
     pub fn url(&self, service: Service) -> String {
         format!("http://{}", self.listens(service))
+    }
+
+    /// Where the runner tells whether all that must hold does.
+    pub fn audit_url(&self) -> String {
+        format!("http://127.0.0.1:{}/audit", self.ports.runner)
     }
 
     /// The URL of a service's own database.

@@ -10,9 +10,12 @@ use std::{
 
 use anyhow::bail;
 use clap::Args;
-use rdkafka::{Message, Offset, TopicPartitionList, consumer::Consumer, message::BorrowedMessage};
+use rdkafka::{Message, Offset, message::BorrowedMessage};
 
-use crate::cluster::{ANSWER, ClusterArgs, Connection};
+use crate::{
+    cluster::{ANSWER, ClusterArgs, Connection},
+    records,
+};
 
 const POLL: Duration = Duration::from_millis(200);
 /// How long brokers that went away are waited for.
@@ -82,21 +85,13 @@ fn places(connection: &Connection, arguments: &TailArgs) -> anyhow::Result<Vec<(
     Ok(places)
 }
 
-fn assign(connection: &Connection, places: &[(String, i32)], from: Offset) -> anyhow::Result<()> {
-    let mut list = TopicPartitionList::new();
-    for (topic, partition) in places {
-        list.add_partition_offset(topic, *partition, from)?;
-    }
-    Ok(connection.consumer.assign(&list)?)
-}
-
 fn follow(
     connection: &Connection,
     arguments: &TailArgs,
     places: &[(String, i32)],
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    assign(connection, places, if arguments.from_beginning { Offset::Beginning } else { Offset::End })?;
+    records::assign(connection, places, if arguments.from_beginning { Offset::Beginning } else { Offset::End })?;
     let mut outage = None;
     loop {
         match connection.read(POLL)? {

@@ -3,6 +3,7 @@
 mod backoff;
 mod embedded;
 mod greeting;
+mod http;
 mod left_over;
 mod lock;
 mod output;
@@ -99,20 +100,12 @@ async fn with_servers(
         kind: arguments.kafka.clone(),
         mails: subfolder(data, "mails")?,
     };
+    let http = http::serve(&plan, stop.clone())?;
     let mut run = Run { arguments, data, plan: &plan, servers, registry, stop, greeted: false, rebuilt: false };
-    let mut backoff = Backoff::default();
-    loop {
-        let began = Instant::now();
-        match run.round().await {
-            Ok(()) => {}
-            Err(error) if run.greeted => tracing::error!("{error:#}; it is tried again"),
-            Err(error) => return Err(error),
-        }
-        let pause = tokio::time::sleep(backoff.after_life_of(began.elapsed()));
-        if stop.run_until_cancelled(pause).await.is_none() {
-            return Ok(());
-        }
-    }
+    let outcome = run.rounds().await;
+    stop.cancel();
+    http.await.ok();
+    outcome
 }
 
 /// A run: one round of the services or, where the embedded broker dies, several.
@@ -128,6 +121,22 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    async fn rounds(&mut self) -> anyhow::Result<()> {
+        let mut backoff = Backoff::default();
+        loop {
+            let began = Instant::now();
+            match self.round().await {
+                Ok(()) => {}
+                Err(error) if self.greeted => tracing::error!("{error:#}; it is tried again"),
+                Err(error) => return Err(error),
+            }
+            let pause = tokio::time::sleep(backoff.after_life_of(began.elapsed()));
+            if self.stop.run_until_cancelled(pause).await.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     /// From the services' start to their end: because the run ends, or because the embedded broker did, and with it what
     /// they go on from.
     async fn round(&mut self) -> anyhow::Result<()> {

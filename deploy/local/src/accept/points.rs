@@ -1,5 +1,6 @@
 //! The points, one file each.
 
+pub(super) mod audit;
 pub(super) mod broker_killed;
 pub(super) mod completed;
 pub(super) mod everything_killed;

@@ -65,6 +65,7 @@ fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Ser
         plan.postgres.host_str().unwrap_or_default(),
         plan.postgres.port().unwrap_or(5432)
     );
+    let _ = writeln!(text, "  {:18} {}", "audit", plan.audit_url());
     let _ = writeln!(text, "  {:18} {}", "mails", plan.mails.display());
     let _ = writeln!(text, "  {:18} {}", "logs", data.join("logs").display());
     let _ = writeln!(text, "  {:18} {} (with passwords)", "all addresses", data.join("addresses.json").display());

@@ -31,6 +31,7 @@ impl Registry {
             services: BTreeMap::new(),
             postgres: String::new(),
             kafka: String::new(),
+            audit: String::new(),
             mails: data.join("mails"),
             logs: data.join("logs"),
             processes: BTreeMap::new(),
@@ -43,6 +44,7 @@ impl Registry {
         let mut addresses = self.locked();
         addresses.postgres = plan.postgres.to_string();
         addresses.kafka.clone_from(&plan.kafka.bootstrap);
+        addresses.audit = plan.audit_url();
         addresses.mails.clone_from(&plan.mails);
         logs.clone_into(&mut addresses.logs);
         addresses.services = Service::ALL

@@ -1,0 +1,221 @@
+//! `quadrille audit` finds nothing broken after all that, and names the rule and the order for each thing that is broken
+//! by hand: a refund doubled, a hold deleted, a movement altered, an outbox row removed before it was published, a mail row
+//! duplicated.
+
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use diesel_async::SimpleAsyncConnection;
+use service_kit::pool;
+
+use crate::{
+    accept::shop::Shop,
+    addresses::Addresses,
+    api::{PATIENCE, Wish, number},
+    audit::Audit,
+    service::Service,
+};
+
+const SKU: &str = "ACCEPT-AUDIT";
+
+/// Something that is broken by hand, and mended again.
+struct Sabotage {
+    name: &'static str,
+    of: Service,
+    order: String,
+    /// One of these rules must be found broken.
+    rules: &'static [u8],
+    breaks: String,
+    mends: String,
+}
+
+pub(in crate::accept) async fn try_out(shop: &Shop) -> anyhow::Result<String> {
+    let addresses = shop.addresses()?;
+    let began = Instant::now();
+    let clean = holds_in_time(&addresses).await?;
+    let took = began.elapsed().as_secs_f64();
+    shop.api.add_product(SKU, 100).await?;
+    let mut noticed = Vec::new();
+    for sabotage in sabotages(shop).await? {
+        sabotage.is_noticed(&addresses).await.with_context(|| sabotage.name)?;
+        noticed.push(sabotage.name);
+    }
+    let again = holds_in_time(&addresses).await?;
+    let events = again.rules.iter().find(|rule| rule.number == 7).map(|rule| rule.figures.clone()).unwrap_or_default();
+    Ok(format!(
+        "{} rules hold ({events}; read {} times in {took:.1} s); noticed, with rule and order: {}",
+        clean.rules.len(),
+        clean.looks,
+        noticed.join(", ")
+    ))
+}
+
+impl Sabotage {
+    async fn is_noticed(&self, addresses: &Addresses) -> anyhow::Result<()> {
+        let address = addresses.services.get(self.of.name()).and_then(|address| address.database.clone());
+        let mut conn = pool::connect(&address.context("no database")?).await?;
+        holds_in_time(addresses).await?;
+        conn.batch_execute(&self.breaks).await.context("breaking it")?;
+        let audit = look(addresses).await;
+        conn.batch_execute(&self.mends).await.context("mending it")?;
+        let audit = audit?;
+        let findings = audit.rules.iter().flat_map(|rule| &rule.broken);
+        let order = format!("order {}", self.order);
+        let named = |rule: u8, of: &str| self.rules.contains(&rule) && of == order;
+        ensure!(!audit.holds, "nothing was found");
+        ensure!(
+            findings.clone().any(|finding| named(finding.rule, &finding.of)),
+            "one of the rules {:?} should be named for {order}: {:?}",
+            self.rules,
+            findings.collect::<Vec<_>>()
+        );
+        Ok(())
+    }
+}
+
+/// Orders that have come to where each thing can be broken.
+async fn sabotages(shop: &Shop) -> anyhow::Result<Vec<Sabotage>> {
+    let (api, wish) = (&shop.api, Wish { sku: SKU, ..Wish::default() });
+    let refunded = api.place(&wish).await?;
+    api.wait_for(&refunded, "confirmed").await?;
+    captured(shop, &refunded).await?;
+    api.cancel(&refunded).await?;
+    api.wait_for(&refunded, "cancelled").await?;
+    let sold = api.place(&wish).await?;
+    api.wait_for(&sold, "confirmed").await?;
+    captured(shop, &sold).await?;
+    let held = held_order(shop).await?;
+    Ok(vec![
+        refund_doubled(refunded),
+        hold_deleted(held),
+        movement_altered(&sold),
+        row_removed(&sold),
+        mail_doubled(sold),
+    ])
+}
+
+fn refund_doubled(order: String) -> Sabotage {
+    let same = format!("payment_id = (select payment_id from payments where order_id = '{order}')");
+    Sabotage {
+        name: "a refund doubled",
+        of: Service::PaymentSvc,
+        rules: &[1, 2],
+        breaks: format!(
+            "insert into refunds (refund_id, payment_id, amount, state)
+                select '00000000-0000-0000-0000-00000000000a', payment_id, amount, state from refunds where {same}"
+        ),
+        mends: "delete from refunds where refund_id = '00000000-0000-0000-0000-00000000000a'".to_owned(),
+        order,
+    }
+}
+
+fn hold_deleted(order: String) -> Sabotage {
+    Sabotage {
+        name: "a hold deleted",
+        of: Service::StockSvc,
+        rules: &[4, 5],
+        breaks: format!(
+            "create table deleted as select * from orders where order_id = '{order}';
+             delete from orders where order_id = '{order}'"
+        ),
+        mends: "insert into orders select * from deleted; drop table deleted".to_owned(),
+        order,
+    }
+}
+
+fn movement_altered(order: &str) -> Sabotage {
+    let change = |by: i32| format!("update movements set quantity = quantity + {by} where order_id = '{order}'");
+    Sabotage {
+        name: "a movement altered",
+        of: Service::StockSvc,
+        rules: &[4],
+        breaks: change(-1),
+        mends: change(1),
+        order: order.to_owned(),
+    }
+}
+
+/// What was said and numbered, and is gone before a relay saw it, leaves this behind.
+fn row_removed(order: &str) -> Sabotage {
+    let change = |by: i32| format!("update orders set said = said + {by} where id = '{order}'");
+    Sabotage {
+        name: "an outbox row removed",
+        of: Service::OrderSvc,
+        rules: &[7],
+        // written, numbered and deleted in one go: no relay has seen it
+        breaks: format!(
+            "{}; begin;
+             with lost as (insert into outbox (event_id, topic, key, headers, payload)
+                 values (gen_random_uuid(), 'orders.v1', '{order}', '[]', '') returning id) select from lost;
+             delete from outbox where key = '{order}'; commit",
+            change(1)
+        ),
+        mends: change(-1),
+        order: order.to_owned(),
+    }
+}
+
+fn mail_doubled(order: String) -> Sabotage {
+    let unique = "notifications_order_id_template_event_id_key";
+    Sabotage {
+        name: "a mail row duplicated",
+        of: Service::NotificationSvc,
+        rules: &[11],
+        breaks: format!(
+            "alter table notifications drop constraint {unique};
+             create table twice as select * from notifications where order_id = '{order}' and template = 'order_placed';
+             update twice set id = '00000000-0000-0000-0000-00000000000b';
+             insert into notifications select * from twice"
+        ),
+        mends: format!(
+            "delete from notifications where id = '00000000-0000-0000-0000-00000000000b'; drop table twice;
+             alter table notifications add constraint {unique} unique (order_id, template, event_id)"
+        ),
+        order,
+    }
+}
+
+/// Its goods are held for as long as its customer doesn't act.
+async fn held_order(shop: &Shop) -> anyhow::Result<String> {
+    let order =
+        shop.api.place(&Wish { sku: SKU, payment_method: "pm_card_authenticationRequired", ..Wish::default() }).await?;
+    let until = Instant::now() + PATIENCE;
+    while shop.api.order(&order).await?["payment"] != "action_required" {
+        ensure!(Instant::now() < until, "order {order} was never asked for its customer");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    Ok(order)
+}
+
+async fn captured(shop: &Shop, order: &str) -> anyhow::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let payments = shop.api.all(Service::PaymentSvc, &format!("/api/v1/payments?order_id={order}&")).await?;
+        if payments.first().is_some_and(|payment| number(&payment["captured"], "amount").is_ok_and(|amount| amount > 0))
+        {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "order {order} was never captured");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// What was begun may still be under way.
+async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let audit = look(addresses).await?;
+        if audit.holds {
+            return Ok(audit);
+        }
+        if Instant::now() >= until {
+            let broken: Vec<_> = audit.rules.into_iter().flat_map(|rule| rule.broken).take(20).collect();
+            bail!("not all that must hold does: {broken:?}");
+        }
+    }
+}
+
+/// As anybody would ask: the runner.
+async fn look(addresses: &Addresses) -> anyhow::Result<Audit> {
+    Ok(reqwest::get(&addresses.audit).await?.error_for_status()?.json().await?)
+}

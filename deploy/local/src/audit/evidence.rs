@@ -1,0 +1,290 @@
+//! What databases, the gateway's journal and topics say at one time, or nearly: services go on meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::{sources::Sources, sql::Snapshot};
+use crate::{
+    records::{self, Record},
+    service::Service,
+};
+
+/// A key of a topic.
+pub(super) type Place = (String, String);
+
+/// Everything that is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    pub now: DateTime<Utc>,
+    pub orders: BTreeMap<String, Order>,
+    pub history: Vec<Step>,
+    /// Orders that a stored answer names and that aren't there.
+    pub lost_orders: Vec<String>,
+    pub levels: BTreeMap<String, Level>,
+    pub movements: Vec<Movement>,
+    pub reservations: BTreeMap<String, Reservation>,
+    pub shipments: Vec<Shipment>,
+    pub payments: BTreeMap<String, Payment>,
+    pub refunds: Vec<Refund>,
+    pub ledger: Vec<Effect>,
+    /// What the gateway itself has noted; nothing where it can't be asked.
+    pub journal: Option<Vec<Effect>>,
+    pub mails: Vec<Mail>,
+    /// By the key of a topic, how many events its service has said.
+    pub said: BTreeMap<Place, u64>,
+    /// What is committed and not published yet, or parked.
+    pub unpublished: BTreeSet<(String, String, u64)>,
+    /// Timers that were due a while ago.
+    pub overdue: Vec<Overdue>,
+    /// Dead letters, parked keys, parked rows of outboxes.
+    pub lying: Vec<Lying>,
+    /// Each topic's records in the order of their partitions.
+    pub records: Vec<Record>,
+    /// Whether topics still have all that was ever in them.
+    pub topics_are_whole: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Order {
+    pub id: String,
+    pub status: String,
+    pub total: i64,
+    pub lines: Vec<Line>,
+    pub stock: Option<String>,
+    pub waiting_since: DateTime<Utc>,
+    pub said: u64,
+    pub recorded: i64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Line {
+    pub sku: String,
+    pub quantity: i64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Step {
+    pub order_id: String,
+    pub position: i64,
+    pub status_before: Option<String>,
+    pub status: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Level {
+    pub sku: String,
+    pub on_hand: i64,
+    pub held: i64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Movement {
+    pub id: i64,
+    pub sku: String,
+    pub kind: String,
+    pub quantity: i64,
+    pub order_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Reservation {
+    pub order_id: String,
+    pub reservation: Option<String>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub lines: Vec<Line>,
+    pub stock_said: u64,
+    pub shipments_said: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Shipment {
+    pub id: String,
+    pub order_id: String,
+    pub status: String,
+    pub returned: Vec<Line>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Payment {
+    pub order_id: String,
+    pub payment_id: String,
+    pub amount: Option<i64>,
+    pub captured: i64,
+    pub refunded: i64,
+    pub said: u64,
+    /// A call to the gateway whose answer isn't known yet.
+    pub in_flight: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Refund {
+    pub payment_id: String,
+    pub amount: i64,
+    pub state: String,
+}
+
+/// One effect on money.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Effect {
+    pub order_id: Option<String>,
+    pub operation: String,
+    pub amount: i64,
+    #[serde(alias = "idempotency_key")]
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Mail {
+    pub id: String,
+    pub order_id: String,
+    pub template: String,
+    pub event_id: String,
+    pub status: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Told {
+    order_id: String,
+    notifications_said: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Unpublished {
+    topic: String,
+    key: String,
+    sequence: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Overdue {
+    pub service: String,
+    pub kind: String,
+    pub key: String,
+    pub due_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Lying {
+    pub service: String,
+    pub table: String,
+    pub key: String,
+    pub topic: String,
+    pub why: Option<String>,
+}
+
+impl Evidence {
+    /// Reads everything, databases before topics: what is committed by then is in its topic or in the outbox.
+    ///
+    /// # Errors
+    /// A database, the gateway or the brokers don't answer.
+    pub async fn collect(sources: &Sources) -> anyhow::Result<Self> {
+        let mut all = Self { now: Utc::now(), ..Self::default() };
+        for service in Service::WITH_OUTBOX {
+            let read = all.read(sources, service).await;
+            read.with_context(|| format!("reading the database of {}", service.name()))?;
+        }
+        all.journal = sources.journal().await?;
+        let cluster = sources.cluster.clone();
+        (all.records, all.topics_are_whole) = tokio::task::spawn_blocking(move || {
+            let connection = cluster.connect("quadrille-audit")?;
+            let places = records::places(&connection, &records::OF_ORDERS)?;
+            let mut found = Vec::new();
+            let whole = records::each_kept(&connection, &places, |message| {
+                found.push(Record::of(message)?);
+                Ok(())
+            })?;
+            anyhow::Ok((found, whole))
+        })
+        .await??;
+        Ok(all)
+    }
+
+    async fn read(&mut self, sources: &Sources, service: Service) -> anyhow::Result<()> {
+        let mut snapshot = Snapshot::begin(sources.database(service)?).await?;
+        match service {
+            Service::OrderSvc => self.read_orders(&mut snapshot).await?,
+            Service::StockSvc => self.read_stock(&mut snapshot).await?,
+            Service::PaymentSvc => self.read_payments(&mut snapshot).await?,
+            _ => self.read_mails(&mut snapshot).await?,
+        }
+        let name = service.name();
+        for row in snapshot.rows::<Unpublished>(UNPUBLISHED).await? {
+            self.unpublished.insert((row.topic, row.key, row.sequence));
+        }
+        self.overdue.extend(snapshot.rows::<Overdue>(&OVERDUE.replace("$service", name)).await?);
+        self.lying.extend(snapshot.rows::<Lying>(&LYING.replace("$service", name)).await?);
+        snapshot.end().await
+    }
+
+    async fn read_orders(&mut self, snapshot: &mut Snapshot) -> anyhow::Result<()> {
+        for order in snapshot.rows::<Order>(ORDERS).await? {
+            self.note_said("orders.v1", &order.id, order.said);
+            self.orders.insert(order.id.clone(), order);
+        }
+        self.history = snapshot.rows("select order_id, position, status_before, status from order_history").await?;
+        let lost = "select distinct order_id from idempotency_keys where order_id not in (select id from orders)";
+        self.lost_orders = snapshot
+            .rows::<BTreeMap<String, String>>(lost)
+            .await?
+            .into_iter()
+            .flat_map(BTreeMap::into_values)
+            .collect();
+        Ok(())
+    }
+
+    async fn read_stock(&mut self, snapshot: &mut Snapshot) -> anyhow::Result<()> {
+        let levels = snapshot.rows::<Level>("select sku, on_hand, held from stock_levels").await?;
+        self.levels = levels.into_iter().map(|level| (level.sku.clone(), level)).collect();
+        self.movements = snapshot.rows("select id, sku, kind, quantity, order_id from movements").await?;
+        for known in snapshot.rows::<Reservation>(RESERVATIONS).await? {
+            self.note_said("stock.v1", &known.order_id, known.stock_said);
+            self.note_said("shipments.v1", &known.order_id, known.shipments_said);
+            self.reservations.insert(known.order_id.clone(), known);
+        }
+        self.shipments = snapshot.rows("select id, order_id, status, returned from shipments").await?;
+        Ok(())
+    }
+
+    async fn read_payments(&mut self, snapshot: &mut Snapshot) -> anyhow::Result<()> {
+        for payment in snapshot.rows::<Payment>(PAYMENTS).await? {
+            self.note_said("payments.v1", &payment.order_id, payment.said);
+            self.payments.insert(payment.order_id.clone(), payment);
+        }
+        self.refunds = snapshot.rows("select payment_id, amount, state from refunds").await?;
+        self.ledger = snapshot.rows(LEDGER).await?;
+        Ok(())
+    }
+
+    async fn read_mails(&mut self, snapshot: &mut Snapshot) -> anyhow::Result<()> {
+        for told in snapshot.rows::<Told>("select order_id, notifications_said from orders").await? {
+            self.note_said("notifications.v1", &told.order_id, told.notifications_said);
+        }
+        self.mails = snapshot.rows("select id, order_id, template, event_id, status from notifications").await?;
+        Ok(())
+    }
+
+    fn note_said(&mut self, topic: &str, key: &str, said: u64) {
+        self.said.insert((topic.to_owned(), key.to_owned()), said);
+    }
+}
+
+const ORDERS: &str = "select id, status, (placed -> 'total' ->> 'amount')::bigint as total, placed -> 'lines' as lines,
+    facts ->> 'stock' as stock, waiting_since, said, recorded from orders";
+const RESERVATIONS: &str = "select order_id, reservation, expires_at, lines, stock_said, shipments_said from orders";
+const PAYMENTS: &str = "select order_id, payment_id, amount, captured, refunded, said,
+    exists (select from gateway_calls c where c.payment_id = p.payment_id and finished_at is null) as in_flight
+    from payments p";
+const LEDGER: &str = "select p.order_id, l.operation, l.amount, l.key from ledger l join payments p using (payment_id)";
+const UNPUBLISHED: &str = "select topic, key, (select h ->> 1 from json_array_elements(headers) h
+    where h ->> 0 = 'ce_sequence')::bigint as sequence
+    from (select topic, key, headers from outbox union all select topic, key, headers from outbox_parked) r
+    where topic in ('orders.v1', 'stock.v1', 'payments.v1', 'shipments.v1', 'notifications.v1')";
+/// A timer waits for what its consumer is behind, and then is tried again: so not at once.
+const OVERDUE: &str = "select '$service' as service, kind, key, due_at from timers
+    where due_at < now() - interval '2 minutes'";
+const LYING: &str = "select '$service' as service, 'dead_letters' as table, key, topic, error as why from dead_letters
+    union all select '$service', 'parked_keys', key, topic, null from parked_keys
+    union all select '$service', 'outbox_parked', key, topic, reason from outbox_parked";

@@ -1,0 +1,154 @@
+//! Rules 4, 5, 9 and 13: goods.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use super::{
+    evidence::{Evidence, Line, Reservation},
+    rules::Broken,
+};
+
+/// A timer ends a hold a moment after its time, once its consumer has heard what came before.
+const GRACE: TimeDelta = TimeDelta::minutes(2);
+
+/// Rule 4.
+pub(super) fn levels(evidence: &Evidence, broken: &mut Broken) {
+    let (mut moved, mut held) = (BTreeMap::<&str, i64>::new(), BTreeMap::<&str, i64>::new());
+    for movement in &evidence.movements {
+        *moved.entry(&movement.sku).or_default() += movement.quantity;
+    }
+    for line in live(evidence).flat_map(|hold| &hold.lines) {
+        *held.entry(&line.sku).or_default() += line.quantity;
+    }
+    for level in evidence.levels.values() {
+        let sum = |of: &BTreeMap<&str, i64>| of.get(level.sku.as_str()).copied().unwrap_or_default();
+        let sku = format!("SKU {}", level.sku);
+        if level.on_hand != sum(&moved) {
+            broken.add(&sku, format!("{} are on hand, its movements add up to {}", level.on_hand, sum(&moved)));
+        }
+        if level.held != sum(&held) {
+            broken.add(&sku, format!("{} are held, its live holds add up to {}", level.held, sum(&held)));
+        }
+        if level.held < 0 || level.on_hand < level.held {
+            broken.add(&sku, format!("{} are on hand and {} held", level.on_hand, level.held));
+        }
+    }
+    of_orders(evidence, broken);
+    broken.figures = format!(
+        "{} SKUs, {} movements, {} live holds",
+        evidence.levels.len(),
+        evidence.movements.len(),
+        live(evidence).count()
+    );
+}
+
+/// What was moved for each order is what it says of its lines.
+fn of_orders(evidence: &Evidence, broken: &mut Broken) {
+    let mut moved = BTreeMap::<(&str, &str, &str), i64>::new();
+    for movement in &evidence.movements {
+        if let Some(order) = &movement.order_id {
+            *moved.entry((order, &movement.kind, &movement.sku)).or_default() += movement.quantity;
+        }
+    }
+    let mut returned = BTreeMap::<(&str, &str), i64>::new();
+    for shipment in &evidence.shipments {
+        for Line { sku, quantity } in &shipment.returned {
+            *returned.entry((&shipment.order_id, sku)).or_default() += quantity;
+        }
+    }
+    for of in evidence.reservations.values() {
+        let state = of.reservation.as_deref().unwrap_or("not there");
+        let ordered = evidence.orders.get(&of.order_id).filter(|_| !of.lines.is_empty());
+        if let Some(order) = ordered.filter(|order| pieces(&order.lines) != pieces(&of.lines)) {
+            let (ordered, held) = (pieces(&order.lines), pieces(&of.lines));
+            broken.order(&of.order_id, format!("{ordered:?} are ordered, stock-svc has {held:?}"));
+        }
+        for Line { sku, quantity } in &of.lines {
+            let (committed, restocked) = match state {
+                "committed" => (-quantity, returned.get(&(&*of.order_id, sku)).copied().unwrap_or_default()),
+                "restocked" => (-quantity, *quantity),
+                _ => (0, 0),
+            };
+            for (kind, expected) in [("committed", committed), ("restocked", restocked)] {
+                let found = moved.remove(&(&of.order_id, kind, sku)).unwrap_or_default();
+                if found != expected {
+                    let what =
+                        format!("its hold of {quantity} {sku} is {state}: {kind} should be {expected}, and is {found}");
+                    broken.order(&of.order_id, what);
+                }
+            }
+        }
+    }
+    for ((order, kind, sku), quantity) in moved {
+        broken.order(order, format!("{quantity} {sku} were {kind} for it, which it has no line for"));
+    }
+}
+
+/// Rule 5.
+pub(super) fn holds(evidence: &Evidence, broken: &mut Broken) {
+    for hold in live(evidence) {
+        if let Some(expired) = hold.expires_at.filter(|expires| *expires + GRACE < evidence.now) {
+            broken.order(&hold.order_id, format!("its hold expired at {expired:.0} and is live still"));
+        }
+        let ended =
+            evidence.orders.get(&hold.order_id).filter(|order| matches!(&*order.status, "cancelled" | "completed"));
+        if let Some(order) = ended {
+            broken.order(&hold.order_id, format!("it is {}, and goods are held for it still", order.status));
+        }
+    }
+    for order in evidence.orders.values() {
+        let heard = order.stock.as_deref().filter(|heard| matches!(*heard, "reserved" | "committed"));
+        let there = evidence.reservations.get(&order.id).and_then(|known| known.reservation.as_deref());
+        if let (Some(heard), None) = (heard, there) {
+            broken.order(&order.id, format!("order-svc has heard stock.{heard}, and stock-svc has no hold for it"));
+        }
+    }
+    broken.figures = format!("{} live holds", live(evidence).count());
+}
+
+/// Rule 9.
+pub(super) fn once(evidence: &Evidence, broken: &mut Broken) {
+    let mut committed = BTreeMap::<_, Vec<i64>>::new();
+    for movement in evidence.movements.iter().filter(|movement| movement.kind == "committed") {
+        if let Some(order) = &movement.order_id {
+            committed.entry((order, &movement.sku)).or_default().push(movement.id);
+        }
+    }
+    for ((order, sku), ids) in committed.iter().filter(|(_, ids)| ids.len() > 1) {
+        broken.order(order, format!("{sku} was committed {} times (movements {ids:?})", ids.len()));
+    }
+    let mut keys = BTreeMap::<_, usize>::new();
+    for effect in &evidence.ledger {
+        *keys.entry((effect.order_id.as_deref(), effect.operation.as_str(), effect.key.as_deref())).or_default() += 1;
+    }
+    for ((order, operation, _), count) in keys.iter().filter(|(_, count)| **count > 1) {
+        broken.order(order.unwrap_or("?"), format!("{operation} is {count} times in the ledger under one key"));
+    }
+    broken.figures = format!("{} commits, {} effects in the ledger", committed.len(), keys.len());
+}
+
+/// Rule 13.
+pub(super) fn shipped(evidence: &Evidence, broken: &mut Broken) {
+    let has_left = |status: &str| matches!(status, "dispatched" | "delivered" | "returned" | "lost");
+    let mut count = 0;
+    for shipment in evidence.shipments.iter().filter(|shipment| has_left(&shipment.status)) {
+        count += 1;
+        let (order, what) = (&shipment.order_id, format!("shipment {} is {}", shipment.id, shipment.status));
+        if evidence.payments.get(order).is_none_or(|payment| payment.captured == 0) {
+            broken.order(order, format!("{what}, and nothing is captured"));
+        }
+        if evidence.orders.get(order).is_some_and(|order| order.status == "cancelled") {
+            broken.order(order, format!("{what}, and the order is cancelled"));
+        }
+    }
+    broken.figures = format!("{count} shipments that have left");
+}
+
+fn pieces(lines: &[Line]) -> BTreeMap<&str, i64> {
+    lines.iter().map(|line| (line.sku.as_str(), line.quantity)).collect()
+}
+
+fn live(evidence: &Evidence) -> impl Iterator<Item = &Reservation> {
+    evidence.reservations.values().filter(|known| known.reservation.as_deref() == Some("held"))
+}

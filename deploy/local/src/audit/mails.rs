@@ -1,0 +1,70 @@
+//! Rule 11: mails.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{evidence::Evidence, rules::Broken};
+
+/// The fact that each template tells.
+const TELLS: [(&str, &str); 6] = [
+    ("order_placed", "order.placed.v1"),
+    ("order_confirmed", "order.confirmed.v1"),
+    ("order_cancelled", "order.cancelled.v1"),
+    ("shipment_dispatched", "shipment.dispatched.v1"),
+    ("shipment_delivered", "shipment.delivered.v1"),
+    ("payment_refunded", "payment.refunded.v1"),
+];
+
+pub(super) fn mails(evidence: &Evidence, broken: &mut Broken) {
+    let events: BTreeMap<_, _> =
+        evidence.records.iter().map(|record| (record.id.as_str(), (&*record.key, &*record.event_type))).collect();
+    let mut facts = BTreeSet::new();
+    let mut done = BTreeMap::<&str, u64>::new();
+    for mail in &evidence.mails {
+        let (order, template) = (&mail.order_id, mail.template.as_str());
+        let name = format!("mail {} ({template})", mail.id);
+        if !facts.insert((order, template, &mail.event_id)) {
+            broken.order(order, format!("{name} tells of event {} a second time", mail.event_id));
+        }
+        let told = events.get(mail.event_id.as_str());
+        let expected = TELLS.iter().find(|(known, _)| *known == template).map(|(_, event)| *event);
+        match told {
+            None if evidence.topics_are_whole => {
+                broken.order(order, format!("{name} tells of event {}, which nobody said", mail.event_id));
+            }
+            Some((key, kind)) if key != order || expected.is_some_and(|expected| expected != *kind) => {
+                broken.order(order, format!("{name} tells of event {}, which is {kind} of order {key}", mail.event_id));
+            }
+            _ => {}
+        }
+        if mail.status == "sent" {
+            untrue(evidence, order, template, &name, broken);
+        }
+        if mail.status != "queued" {
+            *done.entry(order).or_default() += 1;
+        }
+    }
+    for ((topic, order), said) in evidence.said.iter().filter(|((topic, _), _)| topic == "notifications.v1") {
+        let rows = done.get(order.as_str()).copied().unwrap_or_default();
+        if rows != *said {
+            broken.order(
+                order,
+                format!("it has {rows} mails that were sent, failed or suppressed, and {said} events on {topic}"),
+            );
+        }
+    }
+    broken.figures = format!("{} mails", evidence.mails.len());
+}
+
+fn untrue(evidence: &Evidence, order: &str, template: &str, name: &str, broken: &mut Broken) {
+    let status = evidence.orders.get(order).map(|order| order.status.as_str());
+    let refunded = evidence.payments.get(order).map(|payment| payment.refunded);
+    match template {
+        "order_cancelled" if status.is_some_and(|status| status != "cancelled") => {
+            broken.order(order, format!("{name} was sent, and the order is {}", status.unwrap_or_default()));
+        }
+        "payment_refunded" if refunded == Some(0) => {
+            broken.order(order, format!("{name} was sent, and nothing is refunded"));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,109 @@
+//! Rules 1 to 3: money.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    evidence::{Effect, Evidence},
+    rules::Broken,
+};
+
+/// Rule 1.
+pub(super) fn amounts(evidence: &Evidence, broken: &mut Broken) {
+    let mut refunds = BTreeMap::<&str, i64>::new();
+    for refund in evidence.refunds.iter().filter(|refund| refund.state == "done") {
+        *refunds.entry(&refund.payment_id).or_default() += refund.amount;
+    }
+    for payment in evidence.payments.values() {
+        let (id, captured, refunded) = (&payment.order_id, payment.captured, payment.refunded);
+        let total = evidence.orders.get(id).map(|order| order.total);
+        if let (Some(amount), Some(total)) = (payment.amount, total)
+            && amount != total
+        {
+            broken.order(id, format!("payment-svc has a total of {amount}, order-svc of {total}"));
+        }
+        if captured != 0 && Some(captured) != payment.amount {
+            broken.order(id, format!("{captured} is captured of a total of {:?}", payment.amount));
+        }
+        if !(0..=captured).contains(&refunded) {
+            broken.order(id, format!("{refunded} is refunded of {captured} captured"));
+        }
+        let rows = refunds.get(payment.payment_id.as_str()).copied().unwrap_or_default();
+        if rows != refunded {
+            broken.order(id, format!("{refunded} is refunded, but its refunds that are done add up to {rows}"));
+        }
+    }
+    broken.figures = format!("{} payments, {} refunds", evidence.payments.len(), evidence.refunds.len());
+}
+
+/// Rule 2.
+pub(super) fn journal(evidence: &Evidence, broken: &mut Broken) {
+    let Some(journal) = &evidence.journal else {
+        broken.figures = "this gateway shows no journal: not checked".to_owned();
+        return;
+    };
+    let (theirs, ours) = (by_order(journal), by_order(&evidence.ledger));
+    let orders: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
+    let mut in_flight = 0;
+    for order in orders {
+        // the gateway has done it, and its answer is on the way
+        if evidence.payments.get(*order).is_some_and(|payment| payment.in_flight) {
+            in_flight += 1;
+            continue;
+        }
+        let (theirs, ours) = (theirs.get(*order), ours.get(*order));
+        if theirs != ours {
+            broken.order(order, format!("the gateway's journal says {}, the ledger {}", told(theirs), told(ours)));
+        }
+    }
+    let mut keys = BTreeMap::<_, usize>::new();
+    for effect in journal {
+        *keys.entry((effect.key.as_deref().unwrap_or_default(), effect.operation.as_str())).or_default() += 1;
+    }
+    for ((key, operation), count) in keys.into_iter().filter(|((key, _), count)| !key.is_empty() && *count > 1) {
+        broken.add(format!("key {key}"), format!("{count} effects ({operation}) at the gateway under one key"));
+    }
+    broken.figures = format!("{} effects; {in_flight} orders with a call in flight left out", journal.len());
+}
+
+/// Rule 3.
+pub(super) fn cancelled(evidence: &Evidence, broken: &mut Broken) {
+    let effects = evidence.journal.as_ref().unwrap_or(&evidence.ledger);
+    let by_order = by_order(effects);
+    let ended = evidence.orders.values().filter(|order| order.status == "cancelled");
+    let mut count = 0;
+    for order in ended {
+        count += 1;
+        let sum = |operation: &str| {
+            by_order.get(order.id.as_str()).map_or(0, |of| {
+                of.iter().filter(|((found, _), _)| *found == operation).map(|((_, amount), times)| amount * times).sum()
+            })
+        };
+        let held: i64 = sum("authorise") - sum("capture") - sum("void");
+        let kept: i64 = sum("capture") - sum("refund");
+        if held != 0 || kept != 0 {
+            broken.order(&order.id, format!("it is cancelled, but {held} is authorised and {kept} captured still"));
+        }
+    }
+    broken.figures = format!("{count} cancelled orders");
+}
+
+/// How often each operation with each amount.
+type Effects<'a> = BTreeMap<(&'a str, i64), i64>;
+
+fn by_order(effects: &[Effect]) -> BTreeMap<&str, Effects<'_>> {
+    let mut all = BTreeMap::<_, Effects<'_>>::new();
+    for effect in effects {
+        let of = all.entry(effect.order_id.as_deref().unwrap_or("?")).or_default();
+        *of.entry((effect.operation.as_str(), effect.amount)).or_default() += 1;
+    }
+    all
+}
+
+fn told(effects: Option<&Effects<'_>>) -> String {
+    let each = effects.into_iter().flatten().map(|((operation, amount), times)| match times {
+        1 => format!("{operation} {amount}"),
+        _ => format!("{times} times {operation} {amount}"),
+    });
+    let told = each.collect::<Vec<_>>().join(", ");
+    if told.is_empty() { "nothing".to_owned() } else { told }
+}

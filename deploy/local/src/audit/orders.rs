@@ -1,0 +1,106 @@
+//! Rules 6 and 10: orders and their course.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use super::{evidence::Evidence, rules::Broken};
+
+/// A cancellation waits for a parcel to be stopped and a gateway to answer: minutes, where all is well.
+const CANCELLING: TimeDelta = TimeDelta::minutes(10);
+
+/// Rule 6.
+pub(super) fn ends(evidence: &Evidence, broken: &mut Broken) {
+    for order in &evidence.lost_orders {
+        broken.order(order, "its POST was answered, and it isn't there");
+    }
+    for timer in &evidence.overdue {
+        let what =
+            format!("the timer {} of {} was due at {:.0} and has not fired", timer.kind, timer.service, timer.due_at);
+        broken.order(&timer.key, what);
+    }
+    for order in evidence.orders.values().filter(|order| order.status == "cancelling") {
+        if order.waiting_since + CANCELLING < evidence.now {
+            broken.order(&order.id, format!("it has been cancelling since {:.0}", order.waiting_since));
+        }
+    }
+    let ended = evidence.orders.values().filter(|order| matches!(&*order.status, "completed" | "cancelled")).count();
+    broken.figures = format!("{} orders, {ended} of them ended", evidence.orders.len());
+}
+
+/// Rule 10.
+pub(super) fn transitions(evidence: &Evidence, broken: &mut Broken) {
+    let mut steps = BTreeMap::<&str, Vec<_>>::new();
+    for step in &evidence.history {
+        steps.entry(&step.order_id).or_default().push(step);
+    }
+    for (order, steps) in &mut steps {
+        steps.sort_by_key(|step| step.position);
+        for (place, step) in steps.iter().enumerate() {
+            if let (Some(before), after) = (&step.status_before, &step.status)
+                && before != after
+                && !is_legal(before, after)
+            {
+                broken.order(order, format!("step {} of its history is from {before} to {after}", step.position));
+            }
+            if i64::try_from(place + 1) != Ok(step.position) {
+                broken.order(order, format!("step {} of its history is missing", place + 1));
+                break;
+            }
+        }
+        let recorded = evidence.orders.get(*order).map(|order| (order.recorded, &order.status));
+        let last = steps.last().map(|step| (step.position, &step.status));
+        if recorded != last {
+            broken.order(order, format!("it is at {recorded:?}, its history at {last:?}"));
+        }
+    }
+    happened_in_order(evidence, broken);
+    broken.figures = format!("{} steps of {} orders", evidence.history.len(), steps.len());
+}
+
+fn is_legal(before: &str, after: &str) -> bool {
+    match before {
+        "pending" => matches!(after, "confirmed" | "cancelling" | "cancelled"),
+        "confirmed" => matches!(after, "partially_shipped" | "shipped" | "completed" | "cancelling"),
+        "partially_shipped" => matches!(after, "shipped" | "completed"),
+        "shipped" => after == "completed",
+        // what was dispatched before stock-svc heard of it goes on: cancel_refused
+        "cancelling" => matches!(after, "cancelled" | "confirmed" | "partially_shipped" | "shipped" | "completed"),
+        _ => false,
+    }
+}
+
+/// What can only have been said after something else of the same topic.
+const AFTER: [(&str, &str); 8] = [
+    ("order.confirmed.v1", "order.placed.v1"),
+    ("order.completed.v1", "order.confirmed.v1"),
+    ("order.cancelled.v1", "order.placed.v1"),
+    ("payment.captured.v1", "payment.authorized.v1"),
+    ("payment.refunded.v1", "payment.captured.v1"),
+    ("stock.restocked.v1", "stock.committed.v1"),
+    ("shipment.dispatched.v1", "shipment.created.v1"),
+    ("shipment.delivered.v1", "shipment.dispatched.v1"),
+];
+const NEVER_BOTH: [(&str, &str); 1] = [("order.completed.v1", "order.cancelled.v1")];
+
+fn happened_in_order(evidence: &Evidence, broken: &mut Broken) {
+    let mut said = BTreeMap::<(&str, &str), Vec<&str>>::new();
+    for record in &evidence.records {
+        said.entry((&record.topic, &record.key)).or_default().push(&record.event_type);
+    }
+    for ((_, order), types) in said {
+        let first = |wanted: &str| types.iter().position(|found| *found == wanted);
+        for (later, earlier) in AFTER {
+            if first(later).is_some_and(|later| first(earlier).is_none_or(|earlier| earlier > later))
+                && evidence.topics_are_whole
+            {
+                broken.order(order, format!("{later} was said, and no {earlier} before it"));
+            }
+        }
+        for (one, other) in NEVER_BOTH {
+            if first(one).is_some() && first(other).is_some() {
+                broken.order(order, format!("both {one} and {other} were said"));
+            }
+        }
+    }
+}

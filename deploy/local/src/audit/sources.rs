@@ -1,0 +1,96 @@
+//! Where the evidence is.
+
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+
+use super::evidence::Effect;
+use crate::{addresses::Addresses, api::Api, cluster::Cluster, cluster::ClusterArgs, service::Service};
+
+/// The gateway answers from its database.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+
+/// Which shop is meant: the local run's, where nothing else is said.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// A service's database where it isn't the local run's; may be given several times.
+    #[arg(long = "database", value_name = "SERVICE=URL", hide_env_values = true)]
+    databases: Vec<Database>,
+    /// The sandbox gateway's address, for its journal, where it isn't the local run's.
+    #[arg(long, value_name = "URL")]
+    gateway: Option<String>,
+}
+
+/// `order-svc=postgres://...`
+#[derive(Debug, Clone)]
+pub struct Database {
+    service: Service,
+    url: String,
+}
+
+impl FromStr for Database {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (service, url) = text.split_once('=').ok_or("not SERVICE=URL, like order-svc=postgres://...")?;
+        Ok(Self { service: Service::from_str(service, false)?, url: url.to_owned() })
+    }
+}
+
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The brokers.
+    pub(super) cluster: Cluster,
+    databases: BTreeMap<Service, String>,
+    gateway: Option<String>,
+}
+
+impl SourceArgs {
+    /// # Errors
+    /// No shop runs here and it isn't said where one does.
+    pub fn sources(&self) -> anyhow::Result<Sources> {
+        let data: &PathBuf = self.cluster.data();
+        let local = Addresses::read(data)?;
+        let url_of = |service: Service| {
+            let given = self.databases.iter().find(|given| given.service == service).map(|given| given.url.clone());
+            given.or_else(|| local.as_ref()?.services.get(service.name())?.database.clone())
+        };
+        let mut databases = BTreeMap::new();
+        for service in Service::WITH_OUTBOX {
+            let Some(url) = url_of(service) else {
+                let name = service.name();
+                bail!("no shop runs in {}; start it, or give --database {name}=URL", data.display());
+            };
+            databases.insert(service, url);
+        }
+        let own = || Some(local.as_ref()?.services.get(Service::SandboxGateway.name())?.url.clone());
+        let gateway = self.gateway.clone().or_else(own);
+        Ok(Sources { cluster: self.cluster.cluster()?, databases, gateway })
+    }
+}
+
+impl Sources {
+    /// Of a local run.
+    pub fn of_run(cluster: Cluster, databases: BTreeMap<Service, String>, gateway: String) -> Self {
+        Self { cluster, databases, gateway: Some(gateway) }
+    }
+
+    /// The URL of a service's database.
+    pub(super) fn database(&self, service: Service) -> anyhow::Result<&str> {
+        self.databases.get(&service).map(String::as_str).with_context(|| format!("no database of {}", service.name()))
+    }
+
+    /// The gateway's journal; nothing where it isn't the sandbox's, which alone shows one.
+    pub(super) async fn journal(&self) -> anyhow::Result<Option<Vec<Effect>>> {
+        let Some(url) = &self.gateway else { return Ok(None) };
+        let gateway = Service::SandboxGateway;
+        let api = Api::new(BTreeMap::from([(gateway.name().to_owned(), url.clone())]), ANSWERS_WITHIN)?;
+        let lines = api.all(gateway, "/sandbox/journal?").await.context("the gateway's journal")?;
+        let effects = lines.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+        effects.map(Some).context("the gateway's journal")
+    }
+}

@@ -1,0 +1,63 @@
+//! What the runner itself answers: whether everything that must hold in the shop does.
+
+use std::collections::BTreeMap;
+
+use actix_web::{
+    App, HttpResponse, HttpServer,
+    web::{self, Data},
+};
+use anyhow::Context;
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    audit::{self, Sources},
+    cluster::Cluster,
+    plan::Plan,
+    service::Service,
+};
+
+/// One looks at a time: it reads everything.
+struct State {
+    sources: Sources,
+    turn: Mutex<()>,
+}
+
+/// Listens until the run ends.
+///
+/// # Errors
+/// The port is taken.
+pub(super) fn serve(plan: &Plan, stop: CancellationToken) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let of = |service| Some((service, plan.database_url(service)?));
+    let databases: BTreeMap<_, _> = Service::WITH_OUTBOX.into_iter().filter_map(of).collect();
+    let gateway = plan.url(Service::SandboxGateway);
+    let sources = Sources::of_run(Cluster(plan.kafka.clone()), databases, gateway);
+    let state = Data::new(State { sources, turn: Mutex::new(()) });
+    let app = move || App::new().app_data(state.clone()).route("/audit", web::get().to(audit));
+    let server = HttpServer::new(app)
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .bind(("127.0.0.1", plan.ports.runner))
+        .context("the runner's port")?
+        .run();
+    let handle = server.handle();
+    Ok(tokio::spawn(async move {
+        tokio::select! {
+            ended = server => if let Err(error) = ended { tracing::error!("{}: {error}", "the runner's HTTP interface") },
+            () = stop.cancelled() => handle.stop(true).await,
+        }
+    }))
+}
+
+async fn audit(state: Data<State>) -> HttpResponse {
+    let Ok(_turn) = state.turn.try_lock() else {
+        return HttpResponse::TooManyRequests()
+            .json(json!({"detail": "an audit is under way: ask again when it is done"}));
+    };
+    match audit::look(&state.sources).await {
+        Ok(audit) => HttpResponse::Ok().json(audit),
+        Err(error) => HttpResponse::ServiceUnavailable().json(json!({"detail": format!("{error:#}")})),
+    }
+}

@@ -10,6 +10,7 @@ use crate::{
     catalogue::CatalogueArgs,
     dead_letters::DeadLettersArgs,
     healthcheck::HealthcheckArgs,
+    order::OrderArgs,
     plan::PortWish,
     service::Service,
     tail::TailArgs,
@@ -46,6 +47,8 @@ pub enum Command {
     Topics(TopicsArgs),
     /// Adds a dozen products where they aren't there, and waits until they can be ordered.
     Catalogue(CatalogueArgs),
+    /// Shows what happened to one order, and what it waits for.
+    Order(OrderArgs),
     /// Checks everything that must hold, over all databases, the gateway's journal and all topics, and names what is broken.
     Audit(AuditArgs),
     /// Looks at events that a service could not handle, has them tried again or drops them.

@@ -12,6 +12,7 @@ pub mod compose_test;
 pub mod dead_letters;
 pub mod healthcheck;
 pub mod neighbours;
+pub mod order;
 pub mod plan;
 mod records;
 mod report;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{evidence::Evidence, rules::Broken};
 
 /// The fact that each template tells.
-const TELLS: [(&str, &str); 6] = [
+const TELLS: [(&str, &str); 7] = [
     ("order_placed", "order.placed.v1"),
     ("order_confirmed", "order.confirmed.v1"),
+    ("order_address_changed", "order.address_changed.v1"),
     ("order_cancelled", "order.cancelled.v1"),
     ("shipment_dispatched", "shipment.dispatched.v1"),
     ("shipment_delivered", "shipment.delivered.v1"),

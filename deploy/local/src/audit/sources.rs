@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::evidence::Effect;
 use crate::{addresses::Addresses, api::Api, cluster::Cluster, cluster::ClusterArgs, service::Service};
@@ -22,6 +24,9 @@ pub struct SourceArgs {
     /// The sandbox gateway's address, for its journal, where it isn't the local run's.
     #[arg(long, value_name = "URL")]
     gateway: Option<String>,
+    /// order-svc's address, where it isn't the local run's.
+    #[arg(long, value_name = "URL")]
+    orders: Option<String>,
 }
 
 /// `order-svc=postgres://...`
@@ -44,9 +49,10 @@ impl FromStr for Database {
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// The brokers.
-    pub(super) cluster: Cluster,
+    pub(crate) cluster: Cluster,
     databases: BTreeMap<Service, String>,
     gateway: Option<String>,
+    orders: Option<String>,
 }
 
 impl SourceArgs {
@@ -67,21 +73,29 @@ impl SourceArgs {
             };
             databases.insert(service, url);
         }
-        let own = || Some(local.as_ref()?.services.get(Service::SandboxGateway.name())?.url.clone());
-        let gateway = self.gateway.clone().or_else(own);
-        Ok(Sources { cluster: self.cluster.cluster()?, databases, gateway })
+        let own = |service: Service| Some(local.as_ref()?.services.get(service.name())?.url.clone());
+        let gateway = self.gateway.clone().or_else(|| own(Service::SandboxGateway));
+        let orders = self.orders.clone().or_else(|| own(Service::OrderSvc));
+        Ok(Sources { cluster: self.cluster.cluster()?, databases, gateway, orders })
     }
 }
 
 impl Sources {
     /// Of a local run.
     pub fn of_run(cluster: Cluster, databases: BTreeMap<Service, String>, gateway: String) -> Self {
-        Self { cluster, databases, gateway: Some(gateway) }
+        Self { cluster, databases, gateway: Some(gateway), orders: None }
     }
 
     /// The URL of a service's database.
-    pub(super) fn database(&self, service: Service) -> anyhow::Result<&str> {
+    pub(crate) fn database(&self, service: Service) -> anyhow::Result<&str> {
         self.databases.get(&service).map(String::as_str).with_context(|| format!("no database of {}", service.name()))
+    }
+
+    /// The order as order-svc shows it; nothing where it doesn't answer.
+    pub(crate) async fn order(&self, id: Uuid) -> Option<Value> {
+        let service = Service::OrderSvc;
+        let api = Api::new(BTreeMap::from([(service.name().to_owned(), self.orders.clone()?)]), ANSWERS_WITHIN).ok()?;
+        api.order(&id.to_string()).await.ok()
     }
 
     /// The gateway's journal; nothing where it isn't the sandbox's, which alone shows one.

@@ -1,0 +1,213 @@
+//! Everything that is known of one order, wherever it is.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::{
+    audit::{Sources, sql::Snapshot},
+    records::{self, Record},
+    service::Service,
+};
+
+/// Of one order.
+#[derive(Debug, Default)]
+pub(super) struct Dossier {
+    pub now: DateTime<Utc>,
+    pub order: Option<Order>,
+    pub waiting_for: Option<WaitingFor>,
+    /// In the order in which they were made.
+    pub events: Vec<Event>,
+    pub calls: Vec<Call>,
+    pub mails: Vec<Mail>,
+    pub timers: Vec<Timer>,
+    pub stuck: Vec<Stuck>,
+}
+
+#[derive(Debug)]
+pub(super) struct Event {
+    pub record: Record,
+    /// The consumer groups whose inboxes have it.
+    pub heard_by: Vec<&'static str>,
+    /// Why order-svc changed nothing.
+    pub ignored: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Order {
+    pub status: String,
+    pub reason: Option<String>,
+    pub stock: Option<String>,
+    pub payment: Option<String>,
+    pub shipment: Option<String>,
+    pub placed_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WaitingFor {
+    pub fact: String,
+    pub from: String,
+    pub since: DateTime<Utc>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Call {
+    pub operation: String,
+    pub tries: i32,
+    pub created_at: DateTime<Utc>,
+    pub due_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub outcome: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Mail {
+    pub template: String,
+    pub status: String,
+    pub attempts: i32,
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Timer {
+    pub service: String,
+    pub kind: String,
+    pub due_at: DateTime<Utc>,
+}
+
+/// An event that went nowhere yet.
+#[derive(Debug, Deserialize)]
+pub(super) struct Stuck {
+    pub service: String,
+    /// `outbox`, `outbox_parked` or `dead_letters`.
+    pub place: String,
+    pub event: String,
+    pub since: DateTime<Utc>,
+    pub why: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Heard {
+    event_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ignored {
+    event_id: String,
+    ignored: String,
+}
+
+impl Dossier {
+    /// Reads topics first: who has heard what is in them is asked after.
+    ///
+    /// # Errors
+    /// A database or the brokers don't answer.
+    pub async fn collect(sources: &Sources, id: Uuid) -> anyhow::Result<Self> {
+        let mut all = Self { now: Utc::now(), ..Self::default() };
+        let records = of_order(sources, id).await?;
+        let mut heard = BTreeMap::<String, Vec<&'static str>>::new();
+        let mut ignored = BTreeMap::new();
+        for service in Service::WITH_OUTBOX {
+            let read = async {
+                let mut snapshot = Snapshot::begin(sources.database(service)?).await?;
+                all.read(&mut snapshot, service, id).await?;
+                for row in snapshot.rows::<Heard>(&heard_of(&records)).await? {
+                    heard.entry(row.event_id).or_default().push(service.name());
+                }
+                if service == Service::OrderSvc {
+                    let why = format!(
+                        "select event_id, ignored from order_history where order_id = '{id}' and ignored is not null"
+                    );
+                    ignored = snapshot
+                        .rows::<Ignored>(&why)
+                        .await?
+                        .into_iter()
+                        .map(|row| (row.event_id, row.ignored))
+                        .collect();
+                }
+                snapshot.end().await
+            };
+            read.await.with_context(|| format!("reading the database of {}", service.name()))?;
+        }
+        let events = records.into_iter().map(|record| Event {
+            heard_by: heard.remove(&record.id).unwrap_or_default(),
+            ignored: ignored.remove(&record.id),
+            record,
+        });
+        all.events = events.collect();
+        all.waiting_for =
+            sources.order(id).await.and_then(|order| serde_json::from_value(order["waiting_for"].clone()).ok());
+        Ok(all)
+    }
+
+    /// Whether nobody knows the order.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_none() && self.events.is_empty() && self.stuck.is_empty()
+    }
+
+    async fn read(&mut self, snapshot: &mut Snapshot, service: Service, id: Uuid) -> anyhow::Result<()> {
+        let of_order = |query: &str| query.replace("$order", &id.to_string()).replace("$service", service.name());
+        match service {
+            Service::OrderSvc => self.order = snapshot.rows(&of_order(ORDER)).await?.pop(),
+            Service::PaymentSvc => self.calls = snapshot.rows(&of_order(CALLS)).await?,
+            Service::NotificationSvc => self.mails = snapshot.rows(&of_order(MAILS)).await?,
+            _ => {}
+        }
+        self.timers.extend(snapshot.rows::<Timer>(&of_order(TIMERS)).await?);
+        self.stuck.extend(snapshot.rows::<Stuck>(&of_order(STUCK)).await?);
+        Ok(())
+    }
+}
+
+/// Its events, each once, as they were made.
+async fn of_order(sources: &Sources, id: Uuid) -> anyhow::Result<Vec<Record>> {
+    let cluster = sources.cluster.clone();
+    let mut found = tokio::task::spawn_blocking(move || {
+        let connection = cluster.connect("quadrille-order")?;
+        let places = records::places(&connection, &records::OF_ORDERS)?;
+        let (key, mut found) = (id.to_string(), Vec::<Record>::new());
+        records::each_kept(&connection, &places, |message| {
+            use rdkafka::Message;
+            if message.key() == Some(key.as_bytes()) {
+                let record = Record::of(message)?;
+                if !found.iter().any(|known| known.id == record.id) {
+                    found.push(record);
+                }
+            }
+            Ok(())
+        })?;
+        anyhow::Ok(found)
+    })
+    .await??;
+    found.sort_by(|a, b| (a.made_at, &a.topic, a.sequence).cmp(&(b.made_at, &b.topic, b.sequence)));
+    Ok(found)
+}
+
+fn heard_of(records: &[Record]) -> String {
+    // an id that is none can't be in an inbox
+    let ids = records.iter().filter_map(|record| record.id.parse::<Uuid>().ok());
+    let ids = ids.map(|id| format!("'{id}'::uuid")).collect::<Vec<_>>().join(", ");
+    format!("select event_id from inbox where event_id = any(array[{ids}]::uuid[])")
+}
+
+const ORDER: &str = "select status, reason, facts ->> 'stock' as stock, facts ->> 'payment' as payment,
+    facts ->> 'shipment' as shipment, placed_at, updated_at from orders where id = '$order'";
+const CALLS: &str = "select operation, tries, created_at, due_at, finished_at, outcome from gateway_calls
+    where order_id = '$order' order by created_at";
+const MAILS: &str = "select template, status, attempts, last_error from notifications
+    where order_id = '$order' order by happened_at, id";
+const TIMERS: &str = "select '$service' as service, kind, due_at from timers where key = '$order' order by due_at";
+const STUCK: &str =
+    "select '$service' as service, 'outbox' as place, created_at as since, 'no relay has published it' as why,
+        (select h ->> 1 from json_array_elements(headers) h where h ->> 0 = 'ce_type') as event
+        from outbox where key = '$order'
+    union all select '$service', 'outbox_parked', parked_at, reason,
+        (select h ->> 1 from json_array_elements(headers) h where h ->> 0 = 'ce_type')
+        from outbox_parked where key = '$order'
+    union all select '$service', 'dead_letters', buried_at, error, coalesce(event_type, '?')
+        from dead_letters where key = '$order'
+    order by since";

@@ -9,6 +9,7 @@ use crate::{
     broker::{self, BrokerArgs},
     catalogue::CatalogueArgs,
     dead_letters::DeadLettersArgs,
+    demo::DemoArgs,
     healthcheck::HealthcheckArgs,
     order::OrderArgs,
     plan::PortWish,
@@ -47,6 +48,8 @@ pub enum Command {
     Topics(TopicsArgs),
     /// Adds a dozen products where they aren't there, and waits until they can be ordered.
     Catalogue(CatalogueArgs),
+    /// Plays what can happen to an order, one after the other, and explains each with the events that flowed.
+    Demo(DemoArgs),
     /// Shows what happened to one order, and what it waits for.
     Order(OrderArgs),
     /// Checks everything that must hold, over all databases, the gateway's journal and all topics, and names what is broken.

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cluster;
 pub mod compose_test;
 pub mod dead_letters;
+pub mod demo;
 pub mod healthcheck;
 pub mod neighbours;
 pub mod order;

@@ -6,7 +6,7 @@ use clap::Parser;
 use quadrille::{
     audit, broker, catalogue,
     cli::{Cli, Command},
-    dead_letters, healthcheck, order, run, tail, topics, up,
+    dead_letters, demo, healthcheck, order, run, tail, topics, up,
 };
 use service_kit::exit;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +31,7 @@ async fn main() -> ExitCode {
 async fn run_tool(tool: Command) -> anyhow::Result<()> {
     match tool {
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, &mut std::io::stdout()).await,
+        Command::Demo(arguments) => demo::demo(&arguments, &mut std::io::stdout()).await,
         Command::Order(arguments) => order::order(&arguments, &mut std::io::stdout()).await,
         Command::Audit(arguments) => audit::audit(&arguments, &mut std::io::stdout()).await,
         Command::Tail(arguments) => tokio::task::spawn_blocking(move || tail::tail(&arguments)).await?,

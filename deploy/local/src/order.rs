@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
+pub(crate) use self::dossier::events_of;
 use self::dossier::{Dossier, Event};
 use crate::audit::SourceArgs;
 

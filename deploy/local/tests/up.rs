@@ -19,7 +19,17 @@ fn open_folder() -> tempfile::TempDir {
 async fn the_shop_confirms_an_order_starts_again_what_dies_and_ends_in_order_on_ctrl_c() {
     let folder = open_folder();
     let mut shop = Shop::start(Path::new(QUADRILLE), folder.path(), &[]).await.unwrap();
-    shop.confirm_an_order().await.unwrap();
+    let order = shop.confirm_an_order().await.unwrap();
+    let shown = said_of(&shop, &["order", "show", &order]);
+    for part in ["confirmed, placed ", "order.placed ", "order.confirmed ", "orders.v1[", "authorise  begun "] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    let played = said_of(&shop, &["demo"]);
+    for end in
+        ["=> completed.", "=> cancelled (payment_declined).", "=> cancelled (out_of_stock).", "payment.refunded "]
+    {
+        assert!(played.contains(end), "{end} is not in {played}");
+    }
     let services = shop.addresses().unwrap().services;
     let urls = ["--stock-url", &services["stock-svc"].url, "--order-url", &services["order-svc"].url];
     let again = Command::new(QUADRILLE).arg("catalogue").args(urls).output().unwrap();
@@ -31,6 +41,14 @@ async fn the_shop_confirms_an_order_starts_again_what_dies_and_ends_in_order_on_
     shop.stop().await.unwrap();
     assert!(processes.values().all(|process| !process.is_alive()));
     assert!(!shop.data().join("addresses.json").exists());
+}
+
+/// What a tool says of a running shop.
+fn said_of(shop: &Shop, arguments: &[&str]) -> String {
+    let data = ["--data", shop.data().to_str().unwrap()];
+    let output = Command::new(QUADRILLE).env_clear().args(arguments).args(data).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

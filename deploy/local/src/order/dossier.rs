@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Sources, sql::Snapshot},
+    cluster::Cluster,
     records::{self, Record},
     service::Service,
 };
@@ -108,7 +109,7 @@ impl Dossier {
     /// A database or the brokers don't answer.
     pub async fn collect(sources: &Sources, id: Uuid) -> anyhow::Result<Self> {
         let mut all = Self { now: Utc::now(), ..Self::default() };
-        let records = of_order(sources, id).await?;
+        let records = events_of(&sources.cluster, id).await?;
         let mut heard = BTreeMap::<String, Vec<&'static str>>::new();
         let mut ignored = BTreeMap::new();
         for service in Service::WITH_OUTBOX {
@@ -163,9 +164,12 @@ impl Dossier {
     }
 }
 
-/// Its events, each once, as they were made.
-async fn of_order(sources: &Sources, id: Uuid) -> anyhow::Result<Vec<Record>> {
-    let cluster = sources.cluster.clone();
+/// An order's events, each once, as they were made.
+///
+/// # Errors
+/// The brokers don't answer.
+pub(crate) async fn events_of(cluster: &Cluster, id: Uuid) -> anyhow::Result<Vec<Record>> {
+    let cluster = cluster.clone();
     let mut found = tokio::task::spawn_blocking(move || {
         let connection = cluster.connect("quadrille-order")?;
         let places = records::places(&connection, &records::OF_ORDERS)?;

@@ -1,0 +1,150 @@
+//! The scenes.
+
+use std::{future::Future, pin::Pin};
+
+use anyhow::{Context, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::LOOK_AGAIN;
+use crate::{
+    api::{Api, PATIENCE, TEA, text},
+    service::Service,
+};
+
+type Acting<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+
+/// One of them.
+pub(super) struct Scene {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub payment_method: &'static str,
+    pub quantity: u32,
+    /// What people do once the order is placed, until it is as it should be.
+    pub act: for<'a> fn(&'a Api, &'a str) -> Acting<'a>,
+    /// What is said last.
+    pub last: &'static str,
+    pub moral: &'static str,
+}
+
+const PLAIN: Scene = Scene {
+    name: "all goes well",
+    about: "A good card, goods on the shelf; staff packs and sends, the carrier delivers.",
+    payment_method: "pm_card_visa",
+    quantity: 2,
+    act: |api, order| Box::pin(delivered(api, order)),
+    last: "order.completed",
+    moral: "Nobody coordinated this: each service heard what it waits for, and said what it did.",
+};
+
+pub(super) const SCENES: [Scene; 7] = [
+    PLAIN,
+    Scene {
+        name: "declined",
+        about: "The bank says no, for good.",
+        payment_method: "pm_card_chargeDeclined",
+        act: |api, order| Box::pin(ended(api, order, "cancelled")),
+        last: "order.cancelled",
+        moral: "The goods were given back before the order ended; no money moved.",
+        ..PLAIN
+    },
+    Scene {
+        name: "3-D Secure",
+        about: "The bank wants to see the customer, who confirms it; the gateway tells by webhook.",
+        payment_method: "pm_card_authenticationRequired",
+        act: |api, order| Box::pin(authenticated(api, order)),
+        last: "shipment.created",
+        moral: "The hold on the goods bounds how long the customer may take.",
+        ..PLAIN
+    },
+    Scene {
+        name: "out of stock",
+        about: "More is ordered than there is.",
+        quantity: 10_000,
+        act: |api, order| Box::pin(ended(api, order, "cancelled")),
+        last: "order.cancelled",
+        moral: "Payment acts on stock.reserved only: there was no money to undo.",
+        ..PLAIN
+    },
+    Scene {
+        name: "cancelled after it was paid",
+        about: "The customer changes their mind when the money is taken and the parcel waits.",
+        act: |api, order| Box::pin(cancelled(api, order)),
+        last: "order.cancelled",
+        moral: "Goods first, money follows the goods: the refund waits for stock.restocked.",
+        ..PLAIN
+    },
+    Scene {
+        name: "a late payment",
+        about: "The gateway takes its time, and the customer cancels meanwhile. Then the gateway says yes.",
+        payment_method: "pm_sandbox_slow",
+        act: |api, order| Box::pin(cancelled_at_once(api, order)),
+        last: "order.cancelled",
+        moral: "An order that is ending is never revived: what the bank agreed to late is let go of.",
+        ..PLAIN
+    },
+    Scene {
+        name: "returned",
+        about: "It was delivered, and a piece of it comes back.",
+        act: |api, order| Box::pin(returned(api, order)),
+        last: "payment.refunded",
+        moral: "Delivered stays true; the piece is on the shelf again and its price went back.",
+        ..PLAIN
+    },
+];
+
+async fn ended(api: &Api, order: &str, status: &str) -> anyhow::Result<()> {
+    api.wait_for(order, status).await.map(drop)
+}
+
+async fn delivered(api: &Api, order: &str) -> anyhow::Result<()> {
+    let shipment = api.shipment_of(order).await?;
+    api.ship(&shipment, "pack", &json!({})).await?;
+    api.ship(&shipment, "dispatch", &json!({"carrier": "An Post", "tracking_number": "CE123456789IE"})).await?;
+    api.ship(&shipment, "deliver", &json!({})).await?;
+    ended(api, order, "completed").await
+}
+
+async fn returned(api: &Api, order: &str) -> anyhow::Result<()> {
+    delivered(api, order).await?;
+    let shipment = api.shipment_of(order).await?;
+    api.ship(&shipment, "return", &json!({"lines": [{"sku": TEA, "quantity": 1}]})).await
+}
+
+async fn cancelled(api: &Api, order: &str) -> anyhow::Result<()> {
+    api.shipment_of(order).await?; // which is there once the money is taken
+    api.cancel(order).await?;
+    ended(api, order, "cancelled").await
+}
+
+async fn cancelled_at_once(api: &Api, order: &str) -> anyhow::Result<()> {
+    until_order(api, order, |order| order["stock"] == "reserved").await?;
+    api.cancel(order).await?;
+    ended(api, order, "cancelled").await
+}
+
+/// What the customer's bank would do in its own window.
+async fn authenticated(api: &Api, order: &str) -> anyhow::Result<()> {
+    until_order(api, order, |order| order["payment"] == "action_required").await?;
+    let payments = api.all(Service::PaymentSvc, &format!("/api/v1/payments?order_id={order}&")).await?;
+    let payment = payments.first().context("the order has no payment")?;
+    let intent = text(&payment["gateway"], "payment_intent")?;
+    let path = format!("/sandbox/payment_intents/{intent}/authenticate");
+    let (status, answer) =
+        api.ask(Method::POST, Service::SandboxGateway, &path, Some(&json!({"outcome": "succeed"}))).await?;
+    ensure!(status.is_success(), "the gateway answered {status}: {answer}");
+    ended(api, order, "confirmed").await
+}
+
+async fn until_order(api: &Api, order: &str, is: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let now = api.order(order).await?;
+        if is(&now) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "order {order} did not get there; it is {now}");
+        sleep(LOOK_AGAIN / 10).await;
+    }
+}

@@ -1,0 +1,36 @@
+//! What each event means, in a few words.
+
+/// Of an event by its name without version.
+pub(super) fn meaning(event: &str) -> &'static str {
+    match event {
+        "order.placed" => "the order is in, at the shop's own prices",
+        "order.confirmed" => "goods are held, money is reserved: the point of no return",
+        "order.cancel_requested" => "it is to end; stock-svc decides, since a parcel may have left",
+        "order.cancel_refused" => "too late: a parcel has left",
+        "order.cancelled" => "goods and money are back: it has ended",
+        "order.address_changed" => "the parcel goes elsewhere",
+        "order.completed" => "everything has arrived and is paid: it has ended",
+        "stock.reserved" => "the goods are held for a while",
+        "stock.rejected" => "not enough on the shelf: nothing is held, no money was touched",
+        "stock.committed" => "the hold is firm, the goods leave the shelf",
+        "stock.released" => "the goods are free again",
+        "stock.expired" => "the hold is over",
+        "stock.restocked" => "the goods are back on the shelf",
+        "payment.authorized" => "the bank has set the money aside",
+        "payment.declined" => "the bank says no",
+        "payment.action_required" => "the customer has to show that it is them (3-D Secure)",
+        "payment.captured" => "the money is taken",
+        "payment.capture_failed" => "what was set aside can't be taken",
+        "payment.voided" => "the money is let go of",
+        "payment.refunded" => "the money goes back",
+        "payment.refund_failed" => "the bank didn't take it back",
+        "payment.unknown" => "the bank hasn't answered: it is asked what happened, never charged again blindly",
+        "shipment.created" => "paid, so it may be packed",
+        "shipment.dispatched" => "it is on its way",
+        "shipment.delivered" => "it has arrived",
+        "shipment.cancelled" => "it is not sent after all",
+        "shipment.returned" => "it came back",
+        "shipment.lost" => "the carrier has lost it",
+        _ => "",
+    }
+}

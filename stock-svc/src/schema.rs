@@ -76,6 +76,7 @@ diesel::table! {
         returned -> Jsonb,
         returned_at -> Nullable<Timestamptz>,
         lost_at -> Nullable<Timestamptz>,
+        split_into -> Jsonb,
     }
 }
 

@@ -220,6 +220,49 @@ async fn lines_of_a_delivered_parcel_come_back_onto_the_shelf_and_the_money_is_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_parcel_is_split_by_quantities_and_each_part_goes_its_own_way() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10), ("MUG", 2)]).await).await;
+    let order = OrderId::new();
+    api.warehouse.hears(placed(order, &[("MUG", 1), ("TEA", 3)])).await;
+    api.warehouse.hears(confirmed(order)).await;
+    api.warehouse.hears(captured(order)).await;
+    let of_order = format!("/shipments?order_id={order}");
+    let path = format!("/shipments/{}", api.get(&of_order).await["items"][0]["id"].as_str().unwrap());
+    let split = format!("{path}/split");
+    for (body, status, field) in [
+        (r#"{"lines": []}"#, 422, Some("lines")),
+        (r#"{"lines": [{"sku": "TEA", "quantity": 0}]}"#, 422, Some("lines[0].quantity")),
+        (r#"{"lines": [{"sku": "TEA", "quantity": 1}, {"sku": "TEA", "quantity": 1}]}"#, 422, Some("lines[1].sku")),
+        (r#"{"lines": [{"sku": "TEA", "quantity": 4}]}"#, 409, None),
+        (r#"{"lines": [{"sku": "POT", "quantity": 1}]}"#, 409, None),
+        (r#"{"lines": [{"sku": "TEA", "quantity": 3}, {"sku": "MUG", "quantity": 1}]}"#, 409, None),
+    ] {
+        api.refuses(Method::POST, &split, body, status, field).await;
+    }
+    let two = json!({"lines": [{"sku": "TEA", "quantity": 2}]});
+    let parts = api.expect(Method::POST, &split, Some(&two), 200).await;
+    assert_eq!(parts["items"][0]["lines"], two["lines"]);
+    assert_eq!(parts["items"][1]["lines"], json!([{"sku": "MUG", "quantity": 1}, {"sku": "TEA", "quantity": 1}]));
+    let whole = api.get(&path).await;
+    assert_eq!((&whole["status"], &whole["split_into"][1]), (&json!("cancelled"), &parts["items"][1]["id"]));
+    assert_eq!(api.get(&of_order).await["items"].as_array().unwrap().len(), 3);
+    let part = format!("/shipments/{}", parts["items"][0]["id"].as_str().unwrap());
+    let handed = json!({"carrier": "An Post", "tracking_number": "AP1"});
+    api.expect(Method::POST, &format!("{part}/dispatch"), Some(&handed), 200).await;
+    api.refuses(Method::POST, &format!("{part}/split"), &two.to_string(), 409, None).await;
+    assert_eq!(api.expect(Method::POST, &format!("{part}/lost"), None, 200).await["status"], "lost");
+    let says = [
+        "shipment.cancelled.v1",
+        "shipment.created.v1",
+        "shipment.created.v1",
+        "shipment.dispatched.v1",
+        "shipment.lost.v1",
+    ];
+    assert_eq!(api.warehouse.said_of(order).await[3..], says);
+    api.warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_product_that_is_not_right_is_refused_with_its_field_and_not_written() {
     let api = Api::over(Warehouse::empty().await).await;
     let cases = [

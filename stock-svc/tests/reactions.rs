@@ -14,7 +14,7 @@ use stock_svc::store::{roots, shipments};
 
 async fn shipment_of(warehouse: &Warehouse, order_id: OrderId) -> ShipmentId {
     let mut conn = warehouse.db.conn().await;
-    shipments::of_order(&mut conn, order_id).await.unwrap().expect("a shipment").id
+    shipments::of_order(&mut conn, order_id).await.unwrap()[0].id
 }
 
 async fn dispatch(warehouse: &Warehouse, order_id: OrderId) {
@@ -169,6 +169,28 @@ async fn race_cancel_races_dispatch_and_one_of_them_wins_whole() {
         let said = warehouse.said_of(order).await;
         assert_ne!(cancelled == Outcome::Applied, dispatched.is_ok(), "{said:?}");
         assert_ne!(said.contains(&"stock.restocked.v1"), said.contains(&"shipment.dispatched.v1"), "{said:?}");
+    }
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_cancel_races_dispatch_of_a_part_and_one_of_them_wins_whole() {
+    let warehouse = Warehouse::with(&[("TEA", 100), ("MUG", 100)]).await;
+    for _ in 0..10 {
+        let order = ready_to_ship(&warehouse, &[("MUG", 1), ("TEA", 3)]).await;
+        let whole = shipment_of(&warehouse, order).await;
+        let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: 2.try_into().unwrap() }];
+        let parts = move_shipment(&warehouse.db.pool, whole, Step::Split { lines }).await.unwrap();
+        let [_, (_, part), (_, rest)] = <[_; 3]>::try_from(parts).unwrap();
+        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
+        let (cancelled, dispatched) = tokio::join!(
+            warehouse.hears(cancel_requested(order)),
+            move_shipment(&warehouse.db.pool, part.id, step.clone())
+        );
+        let said = warehouse.said_of(order).await;
+        assert_ne!(cancelled == Outcome::Applied, dispatched.is_ok(), "{said:?}");
+        assert_ne!(said.contains(&"stock.restocked.v1"), said.contains(&"shipment.dispatched.v1"), "{said:?}");
+        assert_eq!(move_shipment(&warehouse.db.pool, rest.id, step).await.is_ok(), dispatched.is_ok());
     }
     warehouse.books_balance().await;
 }

@@ -25,9 +25,9 @@ fn expires_at() -> DateTime<Utc> {
     now() + TimeDelta::minutes(15)
 }
 
-/// The parcel that a decision would make now.
-pub fn new_parcel() -> NewParcel {
-    NewParcel { id: ShipmentId(Uuid::from_u128(0x5)), at: now() }
+/// The parcel of that number, should a decision make one now: 0 is the whole order, 1 and 2 what it is split into.
+pub fn new_parcel(number: u128) -> NewParcel {
+    NewParcel { id: ShipmentId(Uuid::from_u128(0x5 + number)), at: now() }
 }
 
 /// order-svc: nothing when it isn't for it, or older than what it knows.
@@ -48,12 +48,12 @@ pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> O
 pub fn stock(goods: Goods, event: &Event, levels: &Levels) -> Option<Result<Change, StockRefused>> {
     Some(match event {
         Event::Order(OrderEvent::Placed(placed)) => goods.place(lines_of(placed), levels, expires_at()),
-        Event::Order(OrderEvent::Confirmed(_)) => goods.confirm(levels, new_parcel()),
+        Event::Order(OrderEvent::Confirmed(_)) => goods.confirm(levels, new_parcel(0)),
         Event::Order(OrderEvent::CancelRequested(request)) => goods.cancel(request.reason, now()),
         Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
             goods.release(CancelReason::PaymentDeclined)
         }
-        Event::Payment(PaymentEvent::Captured(_)) => goods.capture(new_parcel()),
+        Event::Payment(PaymentEvent::Captured(_)) => goods.capture(new_parcel(0)),
         _ => return None,
     })
 }

@@ -33,7 +33,9 @@ pub struct Play {
     pub returns: bool,
     /// The customer may refuse the parcel at the door.
     pub refused_at_the_door: bool,
-    /// The carrier may lose the parcel.
+    /// The warehouse may take a line out of the parcel, to leave in one of its own.
+    pub splits: bool,
+    /// The carrier may lose a parcel.
     pub losses: bool,
     /// The payment deadline may pass.
     pub deadline: bool,

@@ -33,12 +33,12 @@ pub fn at_rest(world: &World, next: &[Step]) -> Option<String> {
 /// What must hold of one order at any moment.
 pub fn always(world: &World) -> Option<&'static str> {
     let money = sent(world).or_else(|| money(world)).or_else(|| said(world));
-    money.or_else(|| cancelled(world)).or_else(|| completed(world)).or(world.fault)
+    money.or_else(|| cancelled(world)).or_else(|| completed(world)).or_else(|| packed(&world.goods)).or(world.fault)
 }
 
 fn has_left(goods: &Goods) -> bool {
     let left = |stage| matches!(stage, Stage::Dispatched | Stage::Delivered | Stage::Returned | Stage::Lost);
-    goods.shipment.as_ref().is_some_and(|parcel| left(parcel.stage))
+    goods.shipments.iter().any(|parcel| left(parcel.stage))
 }
 
 /// Nothing is shipped that is not captured; nothing is refunded that has left, but for returns, losses and staff refunds.
@@ -129,8 +129,23 @@ fn cancelled(world: &World) -> Option<&'static str> {
     }
 }
 
-/// A completed order has no loss whose money isn't back.
+/// The parcels that were not called off have what was ordered in them, each piece once, until it goes back to the shelf.
+fn packed(goods: &Goods) -> Option<&'static str> {
+    let parcels = || goods.shipments.iter().filter(|parcel| parcel.stage != Stage::Cancelled);
+    let in_parcels = |sku: &Sku| -> i64 {
+        let lines = parcels().flat_map(|parcel| &parcel.lines).filter(|line| line.sku == *sku);
+        lines.map(|line| i64::from(line.quantity)).sum()
+    };
+    let whole = goods.lines().iter().all(|line| in_parcels(&line.sku) == i64::from(line.quantity));
+    (parcels().next().is_some() && !whole).then_some("what is in the parcels isn't what was ordered")
+}
+
+/// A completed order has nothing left to send, and no loss whose money isn't back.
 fn completed(world: &World) -> Option<&'static str> {
+    let is_completed = world.order.progress.status == Status::Completed;
+    if is_completed && world.goods.shipments.iter().any(|parcel| parcel.stage.in_the_warehouse()) {
+        return Some("completed with a parcel in the warehouse");
+    }
     let open =
         world.order.progress.status == Status::Completed && world.bank.refunded < world.lost.min(world.bank.captured);
     open.then_some("completed with a loss that is not refunded")
@@ -180,9 +195,12 @@ pub fn illegal(before: &World, after: &World) -> Option<String> {
         ("order", status_of(before), status_of(after), ORDER),
         ("payment", payment_of(before), payment_of(after), PAYMENT),
         ("reservation", reservation_of(before), reservation_of(after), RESERVATION),
-        ("shipment", parcel_of(before), parcel_of(after), SHIPMENT),
     ];
-    let (what, from, to, _) = parts.into_iter().find(|(_, from, to, allowed)| {
+    let parcels = after.goods.shipments.iter().map(|parcel| {
+        let was = before.goods.shipments.iter().find(|before| before.id == parcel.id);
+        ("shipment", was.map_or("not created", |before| before.stage.name()), parcel.stage.name(), SHIPMENT)
+    });
+    let (what, from, to, _) = parts.into_iter().chain(parcels).find(|(_, from, to, allowed)| {
         from != to && !allowed.iter().any(|(one, others)| one == from && others.contains(to))
     })?;
     Some(format!("a {what} that is {from} became {to}"))
@@ -237,8 +255,4 @@ fn payment_of(world: &World) -> &'static str {
 
 fn reservation_of(world: &World) -> &'static str {
     world.goods.reservation.as_ref().map_or("unheard of", |reservation| reservation.state.name())
-}
-
-fn parcel_of(world: &World) -> &'static str {
-    world.goods.shipment.as_ref().map_or("not created", |parcel| parcel.stage.name())
 }

@@ -24,11 +24,13 @@ pub enum Sabotage {
     RefundCapped,
     LossRefunded,
     LossAwaitsRefund,
+    PartsCancelledApart,
+    PartsCountTheirPieces,
 }
 
 impl Sabotage {
     /// All of them: the model's sixteen, and ours.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::GoodsFirst,
         Self::UndoOnRequest,
         Self::ShipAfterCapture,
@@ -47,7 +49,14 @@ impl Sabotage {
         Self::RefundCapped,
         Self::LossRefunded,
         Self::LossAwaitsRefund,
+        Self::PartsCancelledApart,
+        Self::PartsCountTheirPieces,
     ];
+
+    /// Whether it is one of the model's, which knows neither losses nor parts of an order.
+    pub fn is_the_models(self) -> bool {
+        Self::ALL[..16].contains(&self)
+    }
 
     /// The rule, as choreography has it.
     pub const fn rule(self) -> &'static str {
@@ -73,6 +82,8 @@ impl Sabotage {
             Self::ReturnIsNoCancel => "only restocked {cancelled} counts as goods back, restocked {returned} does not",
             Self::RefundCapped => "refunds never exceed what remains; money is back only at remaining 0",
             Self::LossRefunded => "what is lost on its way is refunded",
+            Self::PartsCancelledApart => "once one part of an order has left, a cancel calls no other off",
+            Self::PartsCountTheirPieces => "a part counts for the pieces in it, not for the order",
             Self::LossAwaitsRefund => "an order with a loss completes once that is refunded",
         }
     }

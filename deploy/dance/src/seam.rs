@@ -4,8 +4,8 @@
 use order_svc::domain::{PaymentFact, Progress, Status};
 use payment_svc::domain::{Answer, Call, Payment, RefundState, Refused, State, Step, refund_because_of};
 use shared_events::{
-    Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined, PaymentEvent, Rejection,
-    RestockCause, StockEvent,
+    CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined, PaymentEvent,
+    Rejection, RestockCause, ShipmentEvent, StockEvent,
 };
 use stock_svc::domain::{Change, Goods, Refused as StockRefused, Stage};
 
@@ -40,6 +40,9 @@ fn misheard(event: &Event, left_out: Option<Sabotage>) -> Event {
         }
         (Some(Sabotage::RefundCapped), Event::Payment(PaymentEvent::Refunded(refund))) => {
             refund.remaining = Money::zero(refund.remaining.currency());
+        }
+        (Some(Sabotage::PartsCountTheirPieces), Event::Shipment(ShipmentEvent::Created(part))) => {
+            part.lines.push(part.lines[0].clone());
         }
         _ => {}
     }
@@ -94,16 +97,26 @@ fn stock_without(left_out: Sabotage, goods: &Goods, event: &Event) -> Option<Sto
         (Sabotage::ConfirmAnswered, Event::Order(OrderEvent::Confirmed(_))) if goods.hold_expired() => Some(None),
         (Sabotage::DeclinesRelease, Event::Payment(PaymentEvent::Declined(_))) if goods.hold_expired() => Some(None),
         (Sabotage::LeftGoodsStay, Event::Order(OrderEvent::CancelRequested(request))) => {
-            let mut rest = goods.clone();
-            let parcel = rest.shipment.take_if(|parcel| parcel.stage == Stage::Dispatched)?;
-            let decided = cancel(rest, request.reason);
-            Some(Some(decided.map(|mut change| {
-                change.goods.shipment = Some(parcel);
-                change
-            })))
+            let gone = goods.shipments.iter().any(|parcel| parcel.stage == Stage::Dispatched);
+            gone.then(|| Some(cancel_what_is_there(goods, request.reason)))
+        }
+        (Sabotage::PartsCancelledApart, Event::Order(OrderEvent::CancelRequested(request))) => {
+            let parts = goods.shipments.iter().filter(|parcel| parcel.stage != Stage::Cancelled);
+            let (there, gone): (Vec<_>, Vec<_>) = parts.partition(|parcel| parcel.stage.in_the_warehouse());
+            (!there.is_empty() && !gone.is_empty()).then(|| Some(cancel_what_is_there(goods, request.reason)))
         }
         _ => None,
     }
+}
+
+/// Cancels as if what has left had never been.
+fn cancel_what_is_there(goods: &Goods, reason: CancelReason) -> Result<Change, StockRefused> {
+    let mut rest = goods.clone();
+    rest.shipments.retain(|parcel| parcel.stage.in_the_warehouse());
+    let mut change = rest.cancel(reason, now())?;
+    let gone = goods.shipments.iter().filter(|parcel| !parcel.stage.in_the_warehouse());
+    change.goods.shipments.splice(0..0, gone.cloned());
+    Ok(change)
 }
 
 /// payment-svc hears, as `commands::heard` does.

@@ -113,6 +113,17 @@ fn race_cancel_races_dispatch_a_parcel_that_left_and_was_lost_is_refunded_and_ne
 }
 
 #[test]
+fn race_cancel_races_dispatch_of_a_part_and_what_is_still_there_leaves_too() {
+    let play = Play { lines: 2, splits: true, ..PLAIN };
+    let firm = Story::of(play).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    let parts = firm.then(["stock-svc hears payment.captured.v1", "the warehouse splits the parcel"]);
+    let left = parts.clone().then(["the warehouse dispatches the part"]).then(CANCELS);
+    assert_eq!(left.ends(&["restocked", "refunded"]), only("completed"));
+    let called_off = parts.then(CANCELS).then(["stock-svc hears order.cancel_requested.v1"]);
+    assert_eq!(called_off.ends(&["dispatched", "cancel_refused"]), only("cancelled customer"));
+}
+
+#[test]
 fn race_facts_out_of_order_a_refund_heard_before_its_loss_completes_the_order() {
     let refunded = on_its_way().then(["the carrier loses the parcel", "payment-svc hears shipment.lost.v1"]);
     let heard = refunded.then(["the gateway refunds", "order-svc hears payment.refunded.v1"]);

@@ -7,7 +7,8 @@ use quadrille_dance::{Broken, Play, Sabotage, Until, explore};
 
 /// The shortest way to a broken rule in the first scene that shows one.
 fn noticed(sabotage: Sabotage) -> Option<(Play, Broken)> {
-    scenes::MODEL.iter().map(|(scene, _)| scene).chain(&scenes::OURS).find_map(|scene| {
+    let models = scenes::MODEL.iter().map(|(scene, _)| scene).filter(|_| sabotage.is_the_models());
+    models.chain(&scenes::OURS).find_map(|scene| {
         let play = Play { sabotage: Some(sabotage), ..*scene };
         explore(&play, Until::Harm).broken.into_iter().next().map(|broken| (play, broken))
     })

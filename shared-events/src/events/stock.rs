@@ -197,13 +197,16 @@ pub struct ShipmentDelivered {
     pub shipment_id: ShipmentId,
 }
 
-/// The parcel was called off before it left.
+/// The parcel was called off before it left: with its order, or for those that it was split into.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentCancelled {
     /// The order.
     pub order_id: OrderId,
     /// The parcel.
     pub shipment_id: ShipmentId,
+    /// The parcels that take its place; none when its goods went back to the shelf.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split_into: Vec<ShipmentId>,
 }
 
 /// Some or all of the parcel came back.

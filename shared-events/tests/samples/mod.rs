@@ -113,7 +113,7 @@ fn shipments() -> Vec<Event> {
         ShipmentCreated { order_id, shipment_id, lines: stock_lines() }.into(),
         ShipmentDispatched { order_id, shipment_id, carrier, tracking_number }.into(),
         ShipmentDelivered { order_id, shipment_id }.into(),
-        ShipmentCancelled { order_id, shipment_id }.into(),
+        ShipmentCancelled { order_id, shipment_id, split_into: vec![] }.into(),
         ShipmentReturned { order_id, shipment_id, lines: stock_lines() }.into(),
         ShipmentLost { order_id, shipment_id, lines: stock_lines() }.into(),
     ]

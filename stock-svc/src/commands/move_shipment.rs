@@ -11,6 +11,11 @@ use crate::store::{levels, roots, shipments};
 pub enum Step {
     /// It is put in its box; may be skipped.
     Pack,
+    /// Lines of it leave in a parcel of their own, the rest in another.
+    Split {
+        /// What is taken out.
+        lines: Vec<StockLine>,
+    },
     /// It leaves.
     Dispatch {
         /// Who carries it.
@@ -29,11 +34,12 @@ pub enum Step {
     },
 }
 
-/// Moves a parcel on, under its order's root row, which a cancellation locks too: whoever comes first decides.
+/// Moves a parcel on, under its order's root row, which a cancellation locks too: whoever comes first decides. Answers the
+/// parcel as it is then, and after it those that were made of it.
 ///
 /// # Errors
 /// There is no such parcel; it isn't where this step begins.
-pub async fn move_shipment(pool: &Pool, id: ShipmentId, step: Step) -> Result<(OrderId, Shipment), CommandError> {
+pub async fn move_shipment(pool: &Pool, id: ShipmentId, step: Step) -> Result<Vec<(OrderId, Shipment)>, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
         let order_id = found(shipments::order_of(conn, id).await, "shipment")?;
@@ -41,16 +47,18 @@ pub async fn move_shipment(pool: &Pool, id: ShipmentId, step: Step) -> Result<(O
         if let Step::TakeBack { lines } = &step {
             levels::lock(conn, lines.iter().map(|line| &line.sku)).await?;
         }
-        let (goods, at) = (root.goods.clone(), root.now);
+        let (goods, before, at) = (root.goods.clone(), root.goods.shipments.clone(), root.now);
         let change = match step {
-            Step::Pack => goods.pack(at),
-            Step::Dispatch { carrier, tracking_number } => goods.dispatch(carrier, tracking_number, at),
-            Step::Deliver => goods.deliver(at),
-            Step::Lose => goods.lose(at),
-            Step::TakeBack { lines } => goods.take_back(lines, at),
+            Step::Pack => goods.pack(id, at),
+            Step::Split { lines } => goods.split(id, &lines, [root.new_parcel(), root.new_parcel()], at),
+            Step::Dispatch { carrier, tracking_number } => goods.dispatch(id, carrier, tracking_number, at),
+            Step::Deliver => goods.deliver(id, at),
+            Step::Lose => goods.lose(id, at),
+            Step::TakeBack { lines } => goods.take_back(id, lines, at),
         }?;
         roots::keep_and_announce(conn, &mut root, change, None).await?;
-        root.goods.shipment.map(|shipment| (order_id, shipment)).ok_or(CommandError::NotFound("shipment"))
+        let moved = root.goods.shipments.into_iter().filter(|shipment| !before.contains(shipment));
+        Ok(moved.map(|shipment| (order_id, shipment)).collect())
     })
     .await
 }

@@ -1,16 +1,16 @@
 use chrono::{DateTime, Utc};
 use shared_events::{
-    CancelReason, Event, LineText, OrderId, OrderPlaced, Rejection, RestockCause, ShipmentCancelled, ShipmentCreated,
-    ShipmentDelivered, ShipmentDispatched, ShipmentId, ShipmentLost, ShipmentReturned, StockCommitted, StockExpired,
+    CancelReason, Event, OrderId, OrderPlaced, Rejection, RestockCause, ShipmentCreated, StockCommitted, StockExpired,
     StockLine, StockRejected, StockReleased, StockReserved, StockRestocked,
 };
 
 use super::{Levels, NewParcel, Refused, Reservation, Shift, Shipment, State};
 
+mod parcels;
 #[cfg(test)]
 mod tests;
 
-/// The goods of one order: what is put aside for it, and its parcel. Decided under the order's root row, which is what
+/// The goods of one order: what is put aside for it, and its parcels. Decided under the order's root row, which is what
 /// makes cancel and dispatch, or expiry and confirm, come one after the other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Goods {
@@ -20,8 +20,8 @@ pub struct Goods {
     pub reservation: Option<Reservation>,
     /// Whether the money is ours. Once heard it stays true.
     pub captured: bool,
-    /// Its parcel, once the goods are firm and paid.
-    pub shipment: Option<Shipment>,
+    /// Its parcels, once the goods are firm and paid, the oldest first: one, until that is split.
+    pub shipments: Vec<Shipment>,
 }
 
 /// What a decision does: the goods as they are after it, the pieces that move, and what is said.
@@ -43,7 +43,7 @@ pub fn lines_of(placed: &OrderPlaced) -> Vec<StockLine> {
 impl Goods {
     /// The goods of an order of which nothing was heard yet.
     pub const fn unheard(order_id: OrderId) -> Goods {
-        Goods { order_id, reservation: None, captured: false, shipment: None }
+        Goods { order_id, reservation: None, captured: false, shipments: Vec::new() }
     }
 
     /// Holds all lines or none.
@@ -151,71 +151,6 @@ impl Goods {
         Ok(self.shifting(Shift::Release, vec![StockExpired { order_id }.into()]))
     }
 
-    /// Packs the parcel.
-    ///
-    /// # Errors
-    /// As [`Shipment::pack`].
-    pub fn pack(self, at: DateTime<Utc>) -> Result<Change, Refused> {
-        self.move_shipment("packed", |shipment| shipment.pack(at), |_, _| None)
-    }
-
-    /// Hands the parcel to the carrier.
-    ///
-    /// # Errors
-    /// As [`Shipment::dispatch`].
-    pub fn dispatch(self, carrier: LineText, tracking: LineText, at: DateTime<Utc>) -> Result<Change, Refused> {
-        let said = (carrier.clone(), tracking.clone());
-        self.move_shipment(
-            "dispatched",
-            |shipment| shipment.dispatch(carrier, tracking, at),
-            |order_id, shipment_id| {
-                let (carrier, tracking_number) = said;
-                Some(ShipmentDispatched { order_id, shipment_id, carrier, tracking_number }.into())
-            },
-        )
-    }
-
-    /// Notes that the parcel has arrived.
-    ///
-    /// # Errors
-    /// As [`Shipment::deliver`].
-    pub fn deliver(self, at: DateTime<Utc>) -> Result<Change, Refused> {
-        self.move_shipment(
-            "delivered",
-            |shipment| shipment.deliver(at),
-            |order_id, shipment_id| Some(ShipmentDelivered { order_id, shipment_id }.into()),
-        )
-    }
-
-    /// Takes lines of the parcel back onto the shelf; the money for them follows.
-    ///
-    /// # Errors
-    /// As [`Shipment::take_back`].
-    pub fn take_back(self, lines: Vec<StockLine>, at: DateTime<Utc>) -> Result<Change, Refused> {
-        let order_id = self.order_id;
-        let change = self.move_shipment(
-            "returned",
-            |shipment| shipment.take_back(&lines, at),
-            |order_id, shipment_id| Some(ShipmentReturned { order_id, shipment_id, lines: lines.clone() }.into()),
-        )?;
-        let restocked = StockRestocked { order_id, cause: RestockCause::Returned, lines: lines.clone() };
-        let events = [change.events, vec![restocked.into()]].concat();
-        Ok(Change { shift: Some((Shift::Restock, lines)), events, ..change })
-    }
-
-    /// Gives the parcel up for lost; the money for its lines follows. The pieces have long left what is on hand.
-    ///
-    /// # Errors
-    /// As [`Shipment::lose`].
-    pub fn lose(self, at: DateTime<Utc>) -> Result<Change, Refused> {
-        let lines = self.shipment.as_ref().map_or(Vec::new(), |shipment| shipment.lines.clone());
-        self.move_shipment(
-            "lost",
-            |shipment| shipment.lose(at),
-            |order_id, shipment_id| Some(ShipmentLost { order_id, shipment_id, lines }.into()),
-        )
-    }
-
     /// The lines of the reservation; none when there is no reservation.
     pub fn lines(&self) -> &[StockLine] {
         self.reservation.as_ref().map_or(&[], |reservation| &reservation.lines)
@@ -261,31 +196,13 @@ impl Goods {
         self.saying(vec![StockReleased { order_id, reason }.into()])
     }
 
-    fn restocked(mut self, at: DateTime<Utc>) -> Result<Change, Refused> {
+    fn restocked(self, at: DateTime<Utc>) -> Result<Change, Refused> {
         let order_id = self.order_id;
-        let mut events = Vec::new();
-        if let Some(shipment) = self.shipment.take() {
-            let shipment = shipment.cancel(at)?;
-            events.push(ShipmentCancelled { order_id, shipment_id: shipment.id }.into());
-            self.shipment = Some(shipment);
-        }
-        let lines = self.lines().to_vec();
+        let (mut goods, mut events) = self.parcels_called_off(at)?;
+        let lines = goods.lines().to_vec();
         events.push(StockRestocked { order_id, cause: RestockCause::Cancelled, lines }.into());
-        self.becomes(State::Restocked);
-        Ok(self.shifting(Shift::Restock, events))
-    }
-
-    fn move_shipment(
-        mut self,
-        wanted: &'static str,
-        moved: impl FnOnce(Shipment) -> Result<Shipment, Refused>,
-        said: impl FnOnce(OrderId, ShipmentId) -> Option<Event>,
-    ) -> Result<Change, Refused> {
-        let missing = Refused { what: "shipment", wanted, state: "not created" };
-        let shipment = moved(self.shipment.take().ok_or(missing)?)?;
-        let events = said(self.order_id, shipment.id).into_iter().collect();
-        self.shipment = Some(shipment);
-        Ok(self.saying(events))
+        goods.becomes(State::Restocked);
+        Ok(goods.shifting(Shift::Restock, events))
     }
 
     fn saying(self, events: Vec<Event>) -> Change {
@@ -302,10 +219,10 @@ impl Change {
     /// Nothing leaves that isn't paid, and nothing is packed that isn't firm.
     fn ship_if_paid(&mut self, parcel: NewParcel) {
         let goods = &mut self.goods;
-        if goods.captured && goods.state() == Some(State::Committed) && goods.shipment.is_none() {
+        if goods.captured && goods.state() == Some(State::Committed) && goods.shipments.is_empty() {
             let shipment = Shipment::create(parcel, goods.lines().to_vec());
             let (order_id, shipment_id, lines) = (goods.order_id, shipment.id, shipment.lines.clone());
-            goods.shipment = Some(shipment);
+            goods.shipments.push(shipment);
             self.events.push(ShipmentCreated { order_id, shipment_id, lines }.into());
         }
     }

@@ -1,9 +1,9 @@
 use chrono::{DateTime, Utc};
-use shared_events::{LineText, ShipmentId, Sku, StockLine};
+use shared_events::{LineText, Quantity, ShipmentId, Sku, StockLine};
 
 use super::Refused;
 
-/// A parcel: all lines of one order.
+/// A parcel: all lines of one order, or a part of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shipment {
     /// Names it.
@@ -26,6 +26,8 @@ pub struct Shipment {
     pub delivered_at: Option<DateTime<Utc>>,
     /// When it was called off.
     pub cancelled_at: Option<DateTime<Utc>>,
+    /// The parcels that took its place, if it was called off because it was split.
+    pub split_into: Vec<ShipmentId>,
     /// What of it came back.
     pub returned: Vec<StockLine>,
     /// When something last came back.
@@ -112,6 +114,7 @@ impl Shipment {
             dispatched_at: None,
             delivered_at: None,
             cancelled_at: None,
+            split_into: Vec::new(),
             returned: Vec::new(),
             returned_at: None,
             lost_at: None,
@@ -179,6 +182,35 @@ impl Shipment {
         Ok(Shipment { stage: Stage::Cancelled, cancelled_at: Some(at), ..self })
     }
 
+    /// Takes these lines out into a parcel of their own: calls this one off, for one with them and one with the rest.
+    ///
+    /// # Errors
+    /// Once it has left or was called off; for pieces that aren't in it; when nothing would be left.
+    pub fn split(
+        self,
+        lines: &[StockLine],
+        [part, rest]: [NewParcel; 2],
+        at: DateTime<Utc>,
+    ) -> Result<(Shipment, [Shipment; 2]), Refused> {
+        if !self.stage.in_the_warehouse() {
+            return Err(self.refuses("split"));
+        }
+        if lines.iter().any(|line| pieces(lines, &line.sku) > pieces(&self.lines, &line.sku)) {
+            return Err(Refused { what: "line", wanted: "taken out", state: "not in the parcel" });
+        }
+        let left = |line: &StockLine| {
+            let quantity = Quantity::try_from(i64::from(line.quantity) - pieces(lines, &line.sku)).ok()?;
+            Some(StockLine { sku: line.sku.clone(), quantity })
+        };
+        let rest_of_it: Vec<StockLine> = self.lines.iter().filter_map(left).collect();
+        if lines.is_empty() || rest_of_it.is_empty() {
+            return Err(Refused { what: "parcel", wanted: "split", state: "to be all in one part" });
+        }
+        let parts = [Shipment::create(part, lines.to_vec()), Shipment::create(rest, rest_of_it)];
+        let split_into = parts.iter().map(|part| part.id).collect();
+        Ok((Shipment { stage: Stage::Cancelled, cancelled_at: Some(at), split_into, ..self }, parts))
+    }
+
     /// Takes these lines back: some or all of what arrived, or the whole parcel when it never did.
     ///
     /// # Errors
@@ -188,9 +220,6 @@ impl Shipment {
             return Err(self.refuses("returned"));
         }
         self.returned.extend_from_slice(lines);
-        let pieces = |lines: &[StockLine], sku: &Sku| -> i64 {
-            lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
-        };
         if lines.iter().any(|line| pieces(&self.returned, &line.sku) > pieces(&self.lines, &line.sku)) {
             return Err(Refused { what: "line", wanted: "returned", state: "not in the parcel, or back already" });
         }
@@ -209,4 +238,9 @@ impl Shipment {
     fn refuses(&self, wanted: &'static str) -> Refused {
         Refused { what: "shipment", wanted, state: self.stage.name() }
     }
+}
+
+/// How many pieces of a SKU these lines have.
+fn pieces(lines: &[StockLine], sku: &Sku) -> i64 {
+    lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
 }

@@ -8,7 +8,7 @@ use shared_events::{LineText, OrderId, ShipmentId, StockLine};
 
 use super::views::ShipmentView;
 use super::{AppState, found};
-use crate::commands::{Step, move_shipment};
+use crate::commands::{CommandError, Step, move_shipment};
 use crate::domain::Stage;
 use crate::store;
 
@@ -17,6 +17,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/shipments").get(list))
         .service(web::resource("/shipments/{id}").get(get))
         .service(web::resource("/shipments/{id}/pack").post(pack))
+        .service(web::resource("/shipments/{id}/split").post(split))
         .service(web::resource("/shipments/{id}/dispatch").post(dispatch))
         .service(web::resource("/shipments/{id}/deliver").post(deliver))
         .service(web::resource("/shipments/{id}/return").post(take_back))
@@ -89,28 +90,45 @@ async fn lose(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Resu
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReturnRequest {
+struct LinesRequest {
     lines: Vec<StockLine>,
+}
+
+impl LinesRequest {
+    /// The lines, if there are any and each SKU stands once.
+    fn checked(self, what: &str) -> Result<Vec<StockLine>, Problem> {
+        let Self { lines } = self;
+        if lines.is_empty() {
+            return Err(Problem::bad_input("lines", format!("there are none; expected {what}")));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = lines.iter().position(|line| !seen.insert(&line.sku)) {
+            return Err(Problem::bad_input(format!("lines[{twice}].sku"), "it stands there twice".to_owned()));
+        }
+        Ok(lines)
+    }
+}
+
+async fn split(state: Data<AppState>, id: Path<ShipmentId>, body: Json<LinesRequest>) -> Result<HttpResponse, Problem> {
+    let lines = body.into_inner().checked("what leaves in a parcel of its own")?;
+    let parts = move_shipment(&state.pool, id.0, Step::Split { lines }).await?.split_off(1);
+    state.nudge.nudge();
+    let page = Paged { items: parts, next_cursor: None };
+    Ok(HttpResponse::Ok().json(page.map(ShipmentView::from)))
 }
 
 async fn take_back(
     state: Data<AppState>,
     id: Path<ShipmentId>,
-    body: Json<ReturnRequest>,
+    body: Json<LinesRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let ReturnRequest { lines } = body.into_inner();
-    if lines.is_empty() {
-        return Err(Problem::bad_input("lines", "there are none; expected what comes back".to_owned()));
-    }
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = lines.iter().position(|line| !seen.insert(&line.sku)) {
-        return Err(Problem::bad_input(format!("lines[{twice}].sku"), "it stands there twice".to_owned()));
-    }
+    let lines = body.into_inner().checked("what comes back")?;
     moved(&state, id.0, Step::TakeBack { lines }).await
 }
 
 async fn moved(state: &AppState, id: ShipmentId, step: Step) -> Result<HttpResponse, Problem> {
-    let shipment = move_shipment(&state.pool, id, step).await?;
+    let moved = move_shipment(&state.pool, id, step).await?;
     state.nudge.nudge();
+    let shipment = moved.into_iter().next().ok_or(CommandError::NotFound("shipment"))?;
     Ok(HttpResponse::Ok().json(ShipmentView::from(shipment)))
 }

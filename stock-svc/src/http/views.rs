@@ -97,6 +97,8 @@ pub(super) struct ShipmentView {
     dispatched_at: Option<DateTime<Utc>>,
     delivered_at: Option<DateTime<Utc>>,
     cancelled_at: Option<DateTime<Utc>>,
+    /// The parcels that took its place, if it was split.
+    split_into: Vec<ShipmentId>,
     /// What of it came back.
     returned: Vec<StockLine>,
     returned_at: Option<DateTime<Utc>>,
@@ -117,6 +119,7 @@ impl From<(OrderId, Shipment)> for ShipmentView {
             dispatched_at: shipment.dispatched_at,
             delivered_at: shipment.delivered_at,
             cancelled_at: shipment.cancelled_at,
+            split_into: shipment.split_into,
             returned: shipment.returned,
             returned_at: shipment.returned_at,
             lost_at: shipment.lost_at,

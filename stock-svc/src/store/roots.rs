@@ -89,12 +89,12 @@ pub async fn lock(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
     let Some((row, now)) = found else { return Ok(None) };
     let (captured, stock_said, shipments_said) = (row.captured, row.stock_said, row.shipments_said);
     let reservation = reservation(row)?;
-    // Only goods that are or were firm have a parcel.
-    let shipment = match reservation.as_ref().map(|reservation| reservation.state) {
+    // Only goods that are or were firm have parcels.
+    let shipments = match reservation.as_ref().map(|reservation| reservation.state) {
         Some(State::Committed | State::Restocked) => shipments::of_order(conn, order_id).await?,
-        _ => None,
+        _ => Vec::new(),
     };
-    let goods = Goods { order_id, reservation, captured, shipment };
+    let goods = Goods { order_id, reservation, captured, shipments };
     Ok(Some(Root { goods, now, stock_said, shipments_said }))
 }
 
@@ -147,9 +147,7 @@ pub async fn keep_and_announce(
     if let Some((shift, lines)) = shift {
         levels::shift(conn, goods.order_id, shift, &lines).await?;
     }
-    if goods.shipment != root.goods.shipment
-        && let Some(shipment) = &goods.shipment
-    {
+    for shipment in goods.shipments.iter().filter(|shipment| !root.goods.shipments.contains(shipment)) {
         shipments::save(conn, goods.order_id, shipment).await?;
     }
     keep_time(conn, &root.goods, &goods).await?;

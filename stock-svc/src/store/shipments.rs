@@ -29,20 +29,21 @@ struct Row {
     returned: Value,
     returned_at: Option<DateTime<Utc>>,
     lost_at: Option<DateTime<Utc>>,
+    split_into: Value,
 }
 
-/// The parcel of an order, whose root the caller has locked.
+/// The parcels of an order, whose root the caller has locked, the oldest first.
 ///
 /// # Errors
 /// What the database says.
-pub async fn of_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Option<Shipment>> {
-    let row: Option<Row> = shipments::table
+pub async fn of_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Vec<Shipment>> {
+    let rows: Vec<Row> = shipments::table
         .filter(shipments::order_id.eq(order_id.0))
+        .order(shipments::id)
         .select(Row::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(|row| Ok(read(row)?.1)).transpose()
+        .load(conn)
+        .await?;
+    rows.into_iter().map(|row| Ok(read(row)?.1)).collect()
 }
 
 /// Which order a parcel belongs to.
@@ -110,6 +111,7 @@ pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Sh
         returned: to_json(&shipment.returned)?,
         returned_at: shipment.returned_at,
         lost_at: shipment.lost_at,
+        split_into: to_json(&shipment.split_into)?,
     };
     diesel::insert_into(shipments::table)
         .values(row)
@@ -126,6 +128,7 @@ pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Sh
             shipments::returned.eq(excluded(shipments::returned)),
             shipments::returned_at.eq(excluded(shipments::returned_at)),
             shipments::lost_at.eq(excluded(shipments::lost_at)),
+            shipments::split_into.eq(excluded(shipments::split_into)),
         ))
         .execute(conn)
         .await?;
@@ -149,6 +152,7 @@ fn read(row: Row) -> QueryResult<(OrderId, Shipment)> {
         returned: from_json(row.returned)?,
         returned_at: row.returned_at,
         lost_at: row.lost_at,
+        split_into: from_json(row.split_into)?,
     };
     Ok((OrderId(row.order_id), shipment))
 }

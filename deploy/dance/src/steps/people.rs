@@ -3,48 +3,68 @@
 use order_svc::domain::Refused as OrderRefused;
 use payment_svc::domain::Call;
 use shared_events::{GatewayOperation, Money, Sku, StockLine};
-use stock_svc::domain::{Change, Refused, Stage};
+use stock_svc::domain::{Change, Refused, Shipment, Stage};
 
 use super::Steps;
-use crate::hear::now;
+use crate::hear::{self, now};
 use crate::play::Play;
 use crate::seam;
 use crate::world::World;
 
 const CUSTOMER: &str = "the customer";
 
+/// What an order's parcels are called, in the order in which they were made.
+const PARCELS: [&str; 3] = ["the parcel", "the part", "the rest"];
+
+/// An order's parcels that were not called off, with their names.
+fn parcels(world: &World) -> impl Iterator<Item = (&'static str, &Shipment)> {
+    PARCELS.into_iter().zip(&world.goods.shipments).filter(|(_, parcel)| parcel.stage != Stage::Cancelled)
+}
+
 /// The warehouse and the carrier.
 pub fn warehouse(world: &World, play: &Play, steps: &mut Steps) {
     let text = |text: &str| text.parse().unwrap();
-    let mut moves = |who, does, change: Result<Change, Refused>| {
-        let Ok(change) = change else { return };
-        let mut next = world.clone();
-        next.keep(change);
-        steps.happens(who, does, "the parcel", next);
-    };
-    let goods = || world.goods.clone_value();
-    if world.goods.shipment.is_none() {
-        return;
+    for (name, parcel) in parcels(world) {
+        let mut moves = |who, does, change: Result<Change, Refused>| {
+            let Ok(change) = change else { return };
+            let mut next = world.clone();
+            next.keep(change);
+            steps.happens(who, does, name, next);
+        };
+        let (goods, id) = (|| world.goods.clone_value(), parcel.id);
+        if play.packing {
+            moves("the warehouse", "packs", goods().pack(id, now()));
+        }
+        moves("the warehouse", "dispatches", goods().dispatch(id, text("An Post"), text("AP1"), now()));
+        moves("the carrier", "delivers", goods().deliver(id, now()));
+        if play.losses {
+            loses(world, name, parcel, steps);
+        }
     }
-    if play.packing {
-        moves("the warehouse", "packs", goods().pack(now()));
-    }
-    moves("the warehouse", "dispatches", goods().dispatch(text("An Post"), text("AP1"), now()));
-    moves("the carrier", "delivers", goods().deliver(now()));
-    if play.losses {
-        loses(world, steps);
+    if play.splits {
+        splits(world, steps);
     }
 }
 
-/// The carrier loses the parcel.
-fn loses(world: &World, steps: &mut Steps) {
-    let price = world.goods.shipment.as_ref().map_or(0, |parcel| price_of(world, &parcel.lines));
-    let Ok(change) = world.goods.clone_value().lose(now()) else { return };
+/// The warehouse takes the first line out of the only parcel.
+fn splits(world: &World, steps: &mut Steps) {
+    let [parcel] = &world.goods.shipments[..] else { return };
+    let parts = [hear::new_parcel(1), hear::new_parcel(2)];
+    let Ok(change) = world.goods.clone_value().split(parcel.id, &parcel.lines[..1], parts, now()) else { return };
+    let mut next = world.clone();
+    next.keep(change);
+    steps.may("the warehouse", "splits", "the parcel", next);
+}
+
+/// The carrier loses a parcel.
+fn loses(world: &World, name: &'static str, parcel: &Shipment, steps: &mut Steps) {
+    let Ok(change) = world.goods.clone_value().lose(parcel.id, now()) else { return };
+    let price = price_of(world, &parcel.lines);
     let mut next = world.clone();
     next.given_back += price;
     next.lost += price;
     next.keep(change);
-    steps.happens("the carrier", "loses", "the parcel", next);
+    steps.happens("the carrier", "loses", name, next);
 }
 
 /// The customer.
@@ -76,25 +96,27 @@ fn authenticated(world: &World) -> World {
     next
 }
 
-/// Some or all of the parcel comes back.
+/// Some or all of a parcel comes back.
 fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
-    let Some(parcel) = &world.goods.shipment else { return };
-    let mut comes_back = |does, lines: Vec<StockLine>| {
-        let price = price_of(world, &lines);
-        let Ok(change) = world.goods.clone_value().take_back(lines, now()) else { return };
-        let mut next = world.clone();
-        next.given_back += price;
-        next.keep(change);
-        steps.may(CUSTOMER, does, "", next);
-    };
-    match parcel.stage {
-        Stage::Delivered if play.returns => {
-            for line in parcel.lines.iter().filter(|line| !parcel.returned.contains(line)) {
-                comes_back("returns a line", vec![line.clone()]);
+    for (name, parcel) in parcels(world) {
+        let name = if name == PARCELS[0] { "" } else { name };
+        let mut comes_back = |does, lines: Vec<StockLine>| {
+            let price = price_of(world, &lines);
+            let Ok(change) = world.goods.clone_value().take_back(parcel.id, lines, now()) else { return };
+            let mut next = world.clone();
+            next.given_back += price;
+            next.keep(change);
+            steps.may(CUSTOMER, does, name, next);
+        };
+        match parcel.stage {
+            Stage::Delivered if play.returns => {
+                for line in parcel.lines.iter().filter(|line| !parcel.returned.contains(line)) {
+                    comes_back("returns a line", vec![line.clone()]);
+                }
             }
+            Stage::Dispatched if play.refused_at_the_door => comes_back("refuses the parcel", parcel.lines.clone()),
+            _ => {}
         }
-        Stage::Dispatched if play.refused_at_the_door => comes_back("refuses the parcel", parcel.lines.clone()),
-        _ => {}
     }
 }
 

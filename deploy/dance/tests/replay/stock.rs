@@ -61,12 +61,19 @@ async fn act(db: &TestDb, order: OrderId, label: &Label, returns: &mut impl Iter
     let step = match label.does {
         "ends the hold" => return expire(db, order).await,
         "packs" => Step::Pack,
+        "splits" => Step::Split { lines: Vec::new() },
         "dispatches" => Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() },
         "delivers" => Step::Deliver,
         "loses" => Step::Lose,
         _ => Step::TakeBack { lines: returns.next().unwrap() },
     };
-    let parcel = shipments::of_order(&mut *db.conn().await, order).await.unwrap().unwrap();
+    let parcels = shipments::of_order(&mut *db.conn().await, order).await.unwrap();
+    let parcel =
+        &parcels[["the part", "the rest"].iter().position(|name| *name == label.of).map_or(0, |part| part + 1)];
+    let step = match step {
+        Step::Split { .. } => Step::Split { lines: parcel.lines[..1].to_vec() },
+        step => step,
+    };
     commands::move_shipment(&db.pool, parcel.id, step).await.unwrap();
 }
 
@@ -102,7 +109,9 @@ fn timeless(goods: Goods) -> Goods {
         }
         known
     });
-    let shipment = goods.shipment.map(|parcel| Shipment {
+    let split_into = |parcel: &Shipment| parcel.split_into.iter().map(|_| ShipmentId(uuid::Uuid::nil())).collect();
+    let shipments = goods.shipments.into_iter().map(|parcel| Shipment {
+        split_into: split_into(&parcel),
         id: ShipmentId(uuid::Uuid::nil()),
         created_at: at(parcel.created_at),
         packed_at: parcel.packed_at.map(at),
@@ -113,5 +122,5 @@ fn timeless(goods: Goods) -> Goods {
         lost_at: parcel.lost_at.map(at),
         ..parcel
     });
-    Goods { reservation, shipment, ..goods }
+    Goods { reservation, shipments: shipments.collect(), ..goods }
 }

@@ -14,6 +14,7 @@ pub const PLAIN: Play = Play {
     three_ds: false,
     returns: false,
     refused_at_the_door: false,
+    splits: false,
     losses: false,
     deadline: false,
     staff: false,
@@ -36,7 +37,9 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Further scenes.
-pub const OURS: [Play; 6] = [
+pub const OURS: [Play; 7] = [
+    Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
+    Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
     Play { name: "answers that are on their way", in_flight: true, three_ds: true, ..SCARCE },
     Play { name: "inboxes that forget", forgetful: true, lines: 2, staff: true, ..SCARCE },
     Play { name: "a silent gateway", silent: true, ..SCARCE },
@@ -49,7 +52,6 @@ pub const OURS: [Play; 6] = [
         staff: true,
         ..SCARCE
     },
-    Play { name: "a parcel that is lost", lines: 2, losses: true, staff: true, ..SCARCE },
 ];
 
 /// All that can happen: too much to explore, enough to walk through by chance.
@@ -60,6 +62,7 @@ pub const EVERYTHING: Play = Play {
     three_ds: true,
     returns: true,
     refused_at_the_door: true,
+    splits: true,
     losses: true,
     deadline: true,
     staff: true,

@@ -175,7 +175,7 @@ pub fn loss_refunded(n: u128, remaining: i64) -> Happens {
 }
 
 pub fn parcel_cancelled(n: u128) -> Happens {
-    heard(ShipmentCancelled { order_id: id(), shipment_id: parcel(n) })
+    heard(ShipmentCancelled { order_id: id(), shipment_id: parcel(n), split_into: vec![] })
 }
 
 pub fn confirmed_event() -> Event {

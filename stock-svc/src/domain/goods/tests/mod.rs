@@ -5,7 +5,7 @@ mod shipping;
 mod undoing;
 
 use chrono::TimeDelta;
-use shared_events::{Shortage, Sku};
+use shared_events::{ShipmentCancelled, ShipmentId, ShipmentLost, Shortage, Sku};
 
 use super::*;
 use crate::domain::{Level, Stage};
@@ -24,8 +24,16 @@ fn until() -> DateTime<Utc> {
     at() + TimeDelta::minutes(15)
 }
 
+const PARCEL: ShipmentId = ShipmentId(uuid::Uuid::from_u128(5));
+
+/// The only parcel.
+fn only(change: &Change) -> &Shipment {
+    assert_eq!(change.goods.shipments.len(), 1);
+    &change.goods.shipments[0]
+}
+
 fn parcel() -> NewParcel {
-    NewParcel { id: ShipmentId::new(), at: at() }
+    NewParcel { id: PARCEL, at: at() }
 }
 
 fn sku(name: &str) -> Sku {
@@ -60,7 +68,7 @@ fn committed() -> Goods {
 
 fn with_shipment(stage: Stage) -> Goods {
     let shipment = Shipment { stage, ..Shipment::create(parcel(), two_lines()) };
-    Goods { captured: true, shipment: Some(shipment), ..committed() }
+    Goods { captured: true, shipments: vec![shipment], ..committed() }
 }
 
 struct Given(Goods);
@@ -94,7 +102,7 @@ impl When {
 
     fn then_shipment_refused(self, wanted: &str) {
         let refused = self.0.expect_err("refused");
-        let stage = self.1.shipment.map_or("not created", |shipment| shipment.stage.name());
+        let stage = self.1.shipments.first().map_or("not created", |shipment| shipment.stage.name());
         assert_eq!((refused.what, refused.wanted, refused.state), ("shipment", wanted, stage));
     }
 }

@@ -43,7 +43,7 @@ fn a_cancel_before_dispatch_calls_the_parcel_off_and_restocks() {
             Some(Shift::Restock),
             &says,
         );
-        assert_eq!(change.goods.shipment.map(|shipment| shipment.stage), Some(Stage::Cancelled));
+        assert_eq!(only(&change).stage, Stage::Cancelled);
     }
 }
 

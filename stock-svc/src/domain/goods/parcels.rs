@@ -1,0 +1,141 @@
+//! What happens to the parcels of an order.
+
+use chrono::{DateTime, Utc};
+use shared_events::{
+    Event, LineText, OrderId, RestockCause, ShipmentCancelled, ShipmentCreated, ShipmentDelivered, ShipmentDispatched,
+    ShipmentId, ShipmentLost, ShipmentReturned, StockLine, StockRestocked,
+};
+
+use super::{Change, Goods};
+use crate::domain::{NewParcel, Refused, Shift, Shipment, Stage};
+
+impl Goods {
+    /// Packs a parcel.
+    ///
+    /// # Errors
+    /// As [`Shipment::pack`].
+    pub fn pack(self, id: ShipmentId, at: DateTime<Utc>) -> Result<Change, Refused> {
+        self.move_shipment(id, "packed", |shipment| shipment.pack(at), |_, _| None)
+    }
+
+    /// Takes these lines out of a parcel into one of their own. The parcel is called off, and two take its place, each with a
+    /// life of its own: first what was taken out, then the rest.
+    ///
+    /// # Errors
+    /// As [`Shipment::split`].
+    pub fn split(
+        mut self,
+        id: ShipmentId,
+        lines: &[StockLine],
+        parts: [NewParcel; 2],
+        at: DateTime<Utc>,
+    ) -> Result<Change, Refused> {
+        let order_id = self.order_id;
+        let whole = self.shipment(id, "split")?;
+        let (called_off, parts) = whole.clone().split(lines, parts, at)?;
+        let split_into = called_off.split_into.clone();
+        *whole = called_off;
+        let mut events = vec![ShipmentCancelled { order_id, shipment_id: id, split_into }.into()];
+        for part in parts {
+            events.push(ShipmentCreated { order_id, shipment_id: part.id, lines: part.lines.clone() }.into());
+            self.shipments.push(part);
+        }
+        Ok(self.saying(events))
+    }
+
+    /// Hands a parcel to the carrier.
+    ///
+    /// # Errors
+    /// As [`Shipment::dispatch`].
+    pub fn dispatch(
+        self,
+        id: ShipmentId,
+        carrier: LineText,
+        tracking: LineText,
+        at: DateTime<Utc>,
+    ) -> Result<Change, Refused> {
+        let said = (carrier.clone(), tracking.clone());
+        self.move_shipment(
+            id,
+            "dispatched",
+            |shipment| shipment.dispatch(carrier, tracking, at),
+            |order_id, shipment_id| {
+                let (carrier, tracking_number) = said;
+                Some(ShipmentDispatched { order_id, shipment_id, carrier, tracking_number }.into())
+            },
+        )
+    }
+
+    /// Notes that a parcel has arrived.
+    ///
+    /// # Errors
+    /// As [`Shipment::deliver`].
+    pub fn deliver(self, id: ShipmentId, at: DateTime<Utc>) -> Result<Change, Refused> {
+        self.move_shipment(
+            id,
+            "delivered",
+            |shipment| shipment.deliver(at),
+            |order_id, shipment_id| Some(ShipmentDelivered { order_id, shipment_id }.into()),
+        )
+    }
+
+    /// Takes lines of a parcel back onto the shelf; the money for them follows.
+    ///
+    /// # Errors
+    /// As [`Shipment::take_back`].
+    pub fn take_back(self, id: ShipmentId, lines: Vec<StockLine>, at: DateTime<Utc>) -> Result<Change, Refused> {
+        let order_id = self.order_id;
+        let change = self.move_shipment(
+            id,
+            "returned",
+            |shipment| shipment.take_back(&lines, at),
+            |order_id, shipment_id| Some(ShipmentReturned { order_id, shipment_id, lines: lines.clone() }.into()),
+        )?;
+        let restocked = StockRestocked { order_id, cause: RestockCause::Returned, lines: lines.clone() };
+        let events = [change.events, vec![restocked.into()]].concat();
+        Ok(Change { shift: Some((Shift::Restock, lines)), events, ..change })
+    }
+
+    /// Gives a parcel up for lost; the money for its lines follows. The pieces have long left what is on hand.
+    ///
+    /// # Errors
+    /// As [`Shipment::lose`].
+    pub fn lose(mut self, id: ShipmentId, at: DateTime<Utc>) -> Result<Change, Refused> {
+        let lines = self.shipment(id, "lost")?.lines.clone();
+        self.move_shipment(
+            id,
+            "lost",
+            |shipment| shipment.lose(at),
+            |order_id, shipment_id| Some(ShipmentLost { order_id, shipment_id, lines }.into()),
+        )
+    }
+
+    /// Calls off every parcel that is still there, unless one has left: then all stays as it is.
+    pub(super) fn parcels_called_off(mut self, at: DateTime<Utc>) -> Result<(Self, Vec<Event>), Refused> {
+        let order_id = self.order_id;
+        let mut events = Vec::new();
+        for shipment in self.shipments.iter_mut().filter(|shipment| shipment.stage != Stage::Cancelled) {
+            *shipment = shipment.clone().cancel(at)?;
+            events.push(ShipmentCancelled { order_id, shipment_id: shipment.id, split_into: Vec::new() }.into());
+        }
+        Ok((self, events))
+    }
+
+    fn shipment(&mut self, id: ShipmentId, wanted: &'static str) -> Result<&mut Shipment, Refused> {
+        let missing = Refused { what: "shipment", wanted, state: "not created" };
+        self.shipments.iter_mut().find(|shipment| shipment.id == id).ok_or(missing)
+    }
+
+    fn move_shipment(
+        mut self,
+        id: ShipmentId,
+        wanted: &'static str,
+        moved: impl FnOnce(Shipment) -> Result<Shipment, Refused>,
+        said: impl FnOnce(OrderId, ShipmentId) -> Option<Event>,
+    ) -> Result<Change, Refused> {
+        let shipment = self.shipment(id, wanted)?;
+        *shipment = moved(shipment.clone())?;
+        let events = said(self.order_id, id).into_iter().collect();
+        Ok(self.saying(events))
+    }
+}

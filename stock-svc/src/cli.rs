@@ -11,9 +11,12 @@ use crate::{commands, store};
 
 const USAGE: &str = "usage:
   stock-svc              serve, until told to stop
+  stock-svc recompute    compare each level with the sum of its movements and of its live holds, and the movements with
+                         their orders; name each difference and fail if there is one. With --repair, set levels to
+                         these sums where nothing contradicts them, while nobody moves anything
   stock-svc reannounce   announce every product again, as it is, with the next sequence: where products.v1 was lost
 
-`reannounce` reads DATABASE_URL; the service may run meanwhile. What it announces goes through the outbox.";
+Both read DATABASE_URL; the service may run meanwhile. What is announced goes through the outbox.";
 
 /// Does what the arguments (without the program's name) say; writes answers to `out`.
 ///
@@ -27,8 +30,22 @@ pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<(
             let config = Reader::from_env().whole(DatabaseConfig::read)?;
             reannounce(&config, out).await
         }
+        ["recompute"] => recompute(false, out).await,
+        ["recompute", "--repair"] => recompute(true, out).await,
         ["help" | "--help" | "-h"] => Ok(writeln!(out, "{USAGE}")?),
         other => bail!("there is no command {:?}; `stock-svc help` lists them", other.join(" ")),
+    }
+}
+
+/// Looks into the books, says what doesn't agree, and fails if anything is left of it.
+async fn recompute(repair: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let pool = pool::open(&Reader::from_env().whole(DatabaseConfig::read)?).await?;
+    let all = store::products::count(&mut *pool.get().await?).await.context("counting the products")?;
+    let found = commands::recompute(&pool, repair).await?;
+    write!(out, "{found}")?;
+    match found.open() {
+        0 => Ok(writeln!(out, "{all} products: levels, movements and holds agree")?),
+        open => bail!("{open} differences between levels, movements and holds in {all} products"),
     }
 }
 

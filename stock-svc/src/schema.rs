@@ -22,6 +22,7 @@ diesel::table! {
         products_said -> BigInt,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        low_stock_mark -> Nullable<BigInt>,
     }
 }
 

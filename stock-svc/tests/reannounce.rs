@@ -79,6 +79,7 @@ fn kind(name: &str) -> String {
         category: None,
         price: eur(1),
         status: ProductStatus::Active,
+        low_stock_mark: None,
     };
     let event: Event = if name == "changed" { ProductChanged(state).into() } else { ProductWithdrawn(state).into() };
     event.type_name().to_owned()

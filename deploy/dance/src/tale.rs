@@ -4,7 +4,7 @@ use order_svc::domain::{Order, Progress};
 use payment_svc::domain::Payment;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use shared_events::{Event, OrderEvent, Topic};
+use shared_events::{Event, EventId, OrderEvent, Topic};
 use stock_svc::domain::Goods;
 
 use crate::bank::Entry;
@@ -23,6 +23,8 @@ pub enum Deed {
         service: Service,
         /// What.
         event: Box<Event>,
+        /// Its id, by which a refund is named that it causes.
+        id: EventId,
         /// Its `ce_sequence`.
         sequence: i64,
         /// Somebody else had bought the last pieces just before.
@@ -97,6 +99,6 @@ fn deed(world: &World, label: Label) -> Deed {
     };
     let next = |topic: &Topic| world.event(*topic, world.due(service, *topic)?);
     let heard = service.hears().iter().filter_map(next).find(|(_, _, event)| event.type_name() == label.of);
-    let (_, sequence, event) = heard.unwrap();
-    Deed::Heard { service, event: Box::new(event.clone()), sequence, sold_out: label.does != "hears" }
+    let (id, sequence, event) = heard.unwrap();
+    Deed::Heard { service, event: Box::new(event.clone()), id, sequence, sold_out: label.does != "hears" }
 }

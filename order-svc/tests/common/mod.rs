@@ -151,6 +151,7 @@ pub fn product(sku: &str, price: i64, status: ProductStatus) -> Event {
         category: None,
         price: eur(price),
         status,
+        low_stock_mark: None,
     };
     ProductChanged(state).into()
 }

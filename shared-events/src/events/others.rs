@@ -18,6 +18,7 @@ topic_events! {
         Listed(ProductListed) = "product.listed.v1",
         Changed(ProductChanged) = "product.changed.v1",
         Withdrawn(ProductWithdrawn) = "product.withdrawn.v1",
+        StockLow(ProductStockLow) = "product.stock_low.v1",
     }
 }
 
@@ -42,12 +43,13 @@ impl NotificationEvent {
 }
 
 impl ProductEvent {
-    /// The state that it tells, whichever of the three it is.
+    /// The state that it tells, whichever of them it is.
     pub const fn state(&self) -> &ProductState {
         match self {
             Self::Listed(ProductListed(state)) => state,
             Self::Changed(ProductChanged(state)) => state,
             Self::Withdrawn(ProductWithdrawn(state)) => state,
+            Self::StockLow(low) => &low.state,
         }
     }
 
@@ -143,6 +145,9 @@ pub struct ProductState {
     pub price: Money,
     /// Whether it can be ordered.
     pub status: ProductStatus,
+    /// With fewer pieces available than this, its stock is low; none for a SKU that is not watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_stock_mark: Option<u32>,
 }
 
 /// A SKU can be ordered from now on.
@@ -159,3 +164,13 @@ pub struct ProductChanged(pub ProductState);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProductWithdrawn(pub ProductState);
+
+/// Fewer pieces of a SKU are available than its mark; said once each time that they fall below it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProductStockLow {
+    /// As it is: nothing of it has changed.
+    #[serde(flatten)]
+    pub state: ProductState,
+    /// How many can be held for further orders.
+    pub available: i64,
+}

@@ -128,6 +128,7 @@ fn others() -> Vec<Event> {
         category: category.map(line),
         price: eur(1299),
         status,
+        low_stock_mark: None,
     };
     vec![
         NotificationSent { order_id, notification_id, template: template.clone(), channel: channel.clone() }.into(),
@@ -144,5 +145,10 @@ fn others() -> Vec<Event> {
         ProductListed(state(Some("Tea"), ProductStatus::Active)).into(),
         ProductChanged(state(None, ProductStatus::Active)).into(),
         ProductWithdrawn(state(Some("Tea"), ProductStatus::Withdrawn)).into(),
+        ProductStockLow {
+            state: ProductState { low_stock_mark: Some(10), ..state(Some("Tea"), ProductStatus::Active) },
+            available: 9,
+        }
+        .into(),
     ]
 }

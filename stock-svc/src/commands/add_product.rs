@@ -24,7 +24,9 @@ pub async fn add_product(
             .await?
             .ok_or_else(|| CommandError::Conflict(format!("There is a product {sku} already.")))?;
         movements::enter(conn, &sku, "listed", on_hand.get(), None).await?;
-        products::keep_and_announce(conn, root, product, Some(event)).await?;
+        let low = product.stock_low(on_hand.get());
+        let events: Vec<_> = [event].into_iter().chain(low).collect();
+        products::keep_and_announce(conn, root, product, &events).await?;
         Ok(products::get(conn, &sku).await?)
     })
     .await

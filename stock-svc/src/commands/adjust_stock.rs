@@ -6,7 +6,7 @@ use super::{CommandError, found};
 use crate::domain::{Delta, Unadjustable};
 use crate::store::{levels, movements, products};
 
-/// Adds pieces to a product's stock, or takes them away, and enters why into the ledger.
+/// Adds pieces to a product's stock, or takes them away, and enters why into the ledger. Announces it when that leaves few.
 ///
 /// # Errors
 /// It isn't listed; what is held would not be on hand any more; more than a level can be.
@@ -25,7 +25,11 @@ pub async fn adjust_stock(
         })?;
         levels::set_on_hand(conn, sku, adjusted.on_hand).await?;
         movements::enter(conn, sku, "adjusted", delta.get(), Some(reason.as_str())).await?;
-        Ok(products::get(conn, sku).await?)
+        let listed = products::get(conn, sku).await?;
+        if listed.product.is_low(adjusted.available()) && !listed.product.is_low(level.available()) {
+            products::announce_low(conn, sku, adjusted.available(), None).await?;
+        }
+        Ok(listed)
     })
     .await
 }

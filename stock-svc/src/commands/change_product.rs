@@ -4,8 +4,8 @@ use shared_events::{LineText, Money, Sku};
 use uuid::Uuid;
 
 use super::{CommandError, found};
-use crate::domain::{Description, Details, Price};
-use crate::store::{categories, products};
+use crate::domain::{Description, Details, LowStockMark, Price};
+use crate::store::{categories, levels, products};
 
 /// Details as they are asked for: the category by its id.
 #[derive(Clone, Debug)]
@@ -20,18 +20,20 @@ pub struct NewDetails {
     pub category: Option<Uuid>,
     /// For one piece.
     pub price: Price,
+    /// Below how many available pieces its stock is low.
+    pub low_stock_mark: Option<LowStockMark>,
 }
 
 impl NewDetails {
     /// Looks the category up.
     pub(super) async fn with_category(self, conn: &mut AsyncPgConnection) -> Result<Details, CommandError> {
-        let NewDetails { name, brand, description, category, price } = self;
+        let NewDetails { name, brand, description, category, price, low_stock_mark } = self;
         let category = match category {
             Some(id) => Some((id, category_name(conn, id).await?)),
             None => None,
         };
         let price: Money = price.into();
-        Ok(Details { name, brand, description, category, price })
+        Ok(Details { name, brand, description, category, price, low_stock_mark })
     }
 }
 
@@ -42,17 +44,22 @@ async fn category_name(conn: &mut AsyncPgConnection, id: Uuid) -> Result<LineTex
     })
 }
 
-/// Replaces what the catalogue says of a product, and announces what others need to know.
+/// Replaces what the catalogue says of a product, and announces what others need to know; with a new mark also that its
+/// stock is below it.
 ///
 /// # Errors
 /// It isn't listed or was withdrawn; its category isn't there.
 pub async fn change_product(pool: &Pool, sku: &Sku, details: NewDetails) -> Result<products::Listed, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
+        let available = found(levels::lock_one(conn, sku).await, "product")?.available();
         let root = found(products::lock(conn, sku).await, "product")?;
         let details = details.with_category(conn).await?;
+        let was_low = root.product.is_low(available);
         let (product, event) = root.product.clone().change(details)?;
-        products::keep_and_announce(conn, root, product, event).await?;
+        let low = product.stock_low(available).filter(|_| !was_low);
+        let events: Vec<_> = event.into_iter().chain(low).collect();
+        products::keep_and_announce(conn, root, product, &events).await?;
         Ok(products::get(conn, sku).await?)
     })
     .await

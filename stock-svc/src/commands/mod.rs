@@ -6,6 +6,7 @@ mod adjust_stock;
 mod change_product;
 mod move_shipment;
 mod reannounce;
+mod recompute;
 mod withdraw_product;
 
 pub use add_category::add_category;
@@ -14,6 +15,7 @@ pub use adjust_stock::adjust_stock;
 pub use change_product::{NewDetails, change_product};
 pub use move_shipment::{Step, move_shipment};
 pub use reannounce::{Announced, reannounce};
+pub use recompute::{Recomputed, recompute};
 pub use withdraw_product::withdraw_product;
 
 use diesel::result::Error as DieselError;

@@ -14,7 +14,7 @@ pub async fn withdraw_product(pool: &Pool, sku: &Sku) -> Result<(), CommandError
     conn.transaction(async |conn| {
         let root = found(products::lock(conn, sku).await, "product")?;
         if let (product, Some(event)) = root.product.clone().withdraw() {
-            products::keep_and_announce(conn, root, product, Some(event)).await?;
+            products::keep_and_announce(conn, root, product, &[event]).await?;
         }
         Ok(())
     })

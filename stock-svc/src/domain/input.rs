@@ -81,9 +81,18 @@ macro_rules! pieces {
 pieces! {
     /// Pieces on the shelves when a product is listed.
     OnHand, "a number of pieces from 0 to 1000000000", |pieces| (0..=MAX_ON_HAND).contains(&pieces);
+    /// The number of available pieces below which stock is low.
+    LowStockMark, "a number of pieces from 1 to 1000000000", |pieces| (1..=MAX_ON_HAND).contains(&pieces);
     /// Pieces that come, or go if negative.
     Delta, "a number of pieces from -1000000000 to 1000000000 other than 0",
         |pieces| pieces != 0 && (-MAX_ON_HAND..=MAX_ON_HAND).contains(&pieces);
+}
+
+impl LowStockMark {
+    /// The number of pieces, as it is announced.
+    pub fn pieces(self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod shift;
 mod shipment;
 
 pub use goods::{Change, Goods, lines_of};
-pub use input::{Delta, Description, OnHand, Price, Unfit};
+pub use input::{Delta, Description, LowStockMark, OnHand, Price, Unfit};
 pub use level::{Level, Levels, MAX_ON_HAND, Unadjustable};
 pub use product::{Details, Product};
 pub use reservation::{Reservation, State};

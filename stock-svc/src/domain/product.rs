@@ -1,9 +1,10 @@
 use shared_events::{
-    Event, LineText, Money, ProductChanged, ProductListed, ProductState, ProductStatus, ProductWithdrawn, Sku,
+    Event, LineText, Money, ProductChanged, ProductListed, ProductState, ProductStatus, ProductStockLow,
+    ProductWithdrawn, Sku,
 };
 use uuid::Uuid;
 
-use super::{Description, Refused};
+use super::{Description, LowStockMark, Refused};
 
 /// What the catalogue says of a SKU.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Details {
     pub category: Option<(Uuid, LineText)>,
     /// For one piece, more than 0.
     pub price: Money,
+    /// With fewer pieces available than this, its stock is low, and that is announced; none to watch nothing.
+    pub low_stock_mark: Option<LowStockMark>,
 }
 
 impl Product {
@@ -71,6 +74,17 @@ impl Product {
         }
     }
 
+    /// What is announced when its stock has fallen below its mark; nothing when it isn't watched, or no longer sold.
+    pub fn stock_low(&self, available: i64) -> Option<Event> {
+        let watched = self.status == ProductStatus::Active && self.is_low(available);
+        watched.then(|| ProductStockLow { state: self.told(), available }.into())
+    }
+
+    /// Whether so few pieces are below its mark.
+    pub fn is_low(&self, available: i64) -> bool {
+        self.details.low_stock_mark.is_some_and(|mark| available < i64::from(mark.pieces()))
+    }
+
     /// What others are told of it: the whole state, since the topic is compacted.
     fn told(&self) -> ProductState {
         ProductState {
@@ -79,6 +93,7 @@ impl Product {
             category: self.details.category.as_ref().map(|(_, name)| name.clone()),
             price: self.details.price,
             status: self.status,
+            low_stock_mark: self.details.low_stock_mark.map(LowStockMark::pieces),
         }
     }
 }
@@ -96,6 +111,7 @@ mod tests {
             description: Description::default(),
             category: None,
             price: Money::new(cents, Currency::EUR).unwrap(),
+            low_stock_mark: None,
         }
     }
 
@@ -127,6 +143,17 @@ mod tests {
         let (withdrawn, event) = listed().withdraw();
         assert_eq!(event, Some(ProductWithdrawn(withdrawn.told()).into()));
         assert_eq!(withdrawn.withdraw().1, None);
+    }
+
+    #[test]
+    fn stock_is_low_below_the_mark_and_only_of_what_is_watched_and_sold() {
+        let mark = LowStockMark::try_from(5).unwrap();
+        let watched = listed().change(Details { low_stock_mark: Some(mark), ..details(1299) }).unwrap().0;
+        let state = watched.told();
+        assert_eq!(state.low_stock_mark, Some(5));
+        assert_eq!(watched.stock_low(4), Some(ProductStockLow { state, available: 4 }.into()));
+        assert_eq!((watched.stock_low(5), listed().stock_low(0)), (None, None));
+        assert_eq!(watched.withdraw().0.stock_low(0), None);
     }
 
     #[test]

@@ -6,17 +6,18 @@ use service_kit::http::{EmptyBody, Json, Page, Paged, Path, Problem, Query};
 use shared_events::{LineText, Sku};
 use uuid::Uuid;
 
-use super::views::ProductView;
+use super::views::{MovementView, ProductView};
 use super::{AppState, found};
 use crate::commands::{self, NewDetails};
-use crate::domain::{Delta, Description, OnHand, Price};
+use crate::domain::{Delta, Description, LowStockMark, OnHand, Price};
 use crate::store;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(web::resource("/products").post(add).get(list))
         .service(web::resource("/products/{sku}").get(get).put(change).delete(withdraw))
-        .service(web::resource("/products/{sku}/adjustments").post(adjust));
+        .service(web::resource("/products/{sku}/adjustments").post(adjust))
+        .service(web::resource("/products/{sku}/movements").get(moved));
 }
 
 #[derive(Deserialize)]
@@ -28,12 +29,13 @@ struct ProductRequest {
     description: Description,
     category: Option<Uuid>,
     price: Price,
+    low_stock_mark: Option<LowStockMark>,
     on_hand: OnHand,
 }
 
 async fn add(state: Data<AppState>, body: Json<ProductRequest>) -> Result<HttpResponse, Problem> {
-    let ProductRequest { sku, name, brand, description, category, price, on_hand } = body.into_inner();
-    let details = NewDetails { name, brand, description, category, price };
+    let ProductRequest { sku, name, brand, description, category, price, low_stock_mark, on_hand } = body.into_inner();
+    let details = NewDetails { name, brand, description, category, price, low_stock_mark };
     let product = commands::add_product(&state.pool, sku, details, on_hand).await?;
     state.nudge.nudge();
     let location = format!("/api/v1/products/{}", product.product.sku);
@@ -48,11 +50,12 @@ struct DetailsRequest {
     description: Description,
     category: Option<Uuid>,
     price: Price,
+    low_stock_mark: Option<LowStockMark>,
 }
 
 async fn change(state: Data<AppState>, sku: Path<Sku>, body: Json<DetailsRequest>) -> Result<HttpResponse, Problem> {
-    let DetailsRequest { name, brand, description, category, price } = body.into_inner();
-    let details = NewDetails { name, brand, description, category, price };
+    let DetailsRequest { name, brand, description, category, price, low_stock_mark } = body.into_inner();
+    let details = NewDetails { name, brand, description, category, price, low_stock_mark };
     let product = commands::change_product(&state.pool, &sku.0, details).await?;
     state.nudge.nudge();
     Ok(HttpResponse::Ok().json(ProductView::from(product)))
@@ -74,7 +77,17 @@ struct AdjustmentRequest {
 async fn adjust(state: Data<AppState>, sku: Path<Sku>, body: Json<AdjustmentRequest>) -> Result<HttpResponse, Problem> {
     let AdjustmentRequest { delta, reason } = body.into_inner();
     let product = commands::adjust_stock(&state.pool, &sku.0, delta, &reason).await?;
+    state.nudge.nudge();
     Ok(HttpResponse::Ok().json(ProductView::from(product)))
+}
+
+async fn moved(state: Data<AppState>, sku: Path<Sku>, page: Query<Page>) -> Result<HttpResponse, Problem> {
+    let (limit, after) = (page.0.limit()?, page.0.cursor::<i64>()?.unwrap_or(0));
+    let mut conn = state.pool.get().await?;
+    found(store::products::get(&mut conn, &sku.0).await, "product")?;
+    let rows = store::movements::list(&mut conn, &sku.0, after, limit + 1).await?;
+    let page = Paged::from_rows(rows, limit, |movement| movement.id.to_string());
+    Ok(HttpResponse::Ok().json(page.map(MovementView::from)))
 }
 
 async fn get(state: Data<AppState>, sku: Path<Sku>) -> Result<HttpResponse, Problem> {

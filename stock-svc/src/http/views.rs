@@ -5,8 +5,8 @@ use serde::Serialize;
 use shared_events::{LineText, Money, OrderId, ShipmentId, Sku, StockLine};
 use uuid::Uuid;
 
-use crate::domain::{Description, Shipment};
-use crate::store::{categories, products, reservations};
+use crate::domain::{Description, LowStockMark, Shipment};
+use crate::store::{categories, movements, products, reservations};
 
 #[derive(Serialize)]
 pub(super) struct CategoryView {
@@ -32,6 +32,7 @@ pub(super) struct ProductView {
     category: Option<Uuid>,
     category_name: Option<LineText>,
     price: Money,
+    low_stock_mark: Option<u32>,
     status: &'static str,
     on_hand: i64,
     held: i64,
@@ -52,6 +53,7 @@ impl From<products::Listed> for ProductView {
             category,
             category_name,
             price: product.details.price,
+            low_stock_mark: product.details.low_stock_mark.map(LowStockMark::pieces),
             status: products::status_name(product.status),
             on_hand: level.on_hand,
             held: level.held,
@@ -124,5 +126,23 @@ impl From<(OrderId, Shipment)> for ShipmentView {
             returned_at: shipment.returned_at,
             lost_at: shipment.lost_at,
         }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct MovementView {
+    id: i64,
+    kind: String,
+    quantity: i64,
+    order_id: Option<OrderId>,
+    reason: Option<String>,
+    at: DateTime<Utc>,
+}
+
+impl From<movements::Movement> for MovementView {
+    fn from(movement: movements::Movement) -> Self {
+        let order_id = movement.order_id();
+        let movements::Movement { id, kind, quantity, reason, at, .. } = movement;
+        Self { id, kind, quantity, order_id, reason, at }
     }
 }

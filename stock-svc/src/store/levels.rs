@@ -2,9 +2,9 @@
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::Error;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use shared_events::{OrderId, Sku, StockLine};
 use uuid::Uuid;
@@ -56,7 +56,17 @@ pub async fn set_on_hand(conn: &mut AsyncPgConnection, sku: &Sku, on_hand: i64) 
     Ok(())
 }
 
-/// Moves the pieces of all `lines`, whose levels are locked, and enters into the ledger what changed on_hand.
+/// A SKU of which fewer pieces are available now than its mark, and were not before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FellLow {
+    /// What.
+    pub sku: Sku,
+    /// How many are left.
+    pub available: i64,
+}
+
+/// Moves the pieces of all `lines`, whose levels are locked, and enters into the ledger what changed on_hand. Tells what fell
+/// below its mark by that, by SKU.
 ///
 /// # Errors
 /// What the database says. A line that can't move, which the decision under the same locks has excluded, fails the
@@ -66,7 +76,7 @@ pub async fn shift(
     order_id: OrderId,
     shift: Shift,
     lines: &[StockLine],
-) -> QueryResult<()> {
+) -> QueryResult<Vec<FellLow>> {
     let (on_hand, held) = shift.signs();
     let quantity = |sign: i64| lines.iter().map(|line| sign * i64::from(line.quantity)).collect::<Vec<_>>();
     let moves = Moves {
@@ -77,15 +87,20 @@ pub async fn shift(
         order_id: order_id.0,
     };
     let moved = match moves.kind {
-        Some(_) => Shifted::<true>(moves).execute(conn).await?,
-        None => Shifted::<false>(moves).execute(conn).await?,
+        Some(_) => Shifted::<true>(moves).load::<Moved>(conn).await?,
+        None => Shifted::<false>(moves).load::<Moved>(conn).await?,
     };
-    if moved == lines.len() {
-        Ok(())
-    } else {
-        Err(Error::QueryBuilderError(format!("{moved} of {} lines could move", lines.len()).into()))
+    if moved.len() != lines.len() {
+        let (moved, lines) = (moved.len(), lines.len());
+        return Err(Error::QueryBuilderError(format!("{moved} of {lines} lines could move").into()));
     }
+    let mut low: Vec<_> = moved.into_iter().filter(|(_, _, low)| *low).collect();
+    low.sort_unstable();
+    low.into_iter().map(|(sku, available, _)| Ok(FellLow { sku: parsed(&sku)?, available })).collect()
 }
+
+/// SKU, what is available of it now, and whether that has fallen below the mark.
+type Moved = (String, i64, bool);
 
 struct Moves<'a> {
     skus: Vec<&'a str>,
@@ -107,27 +122,35 @@ impl<const LEDGER: bool> QueryId for Shifted<'_, LEDGER> {
 impl<const LEDGER: bool> QueryFragment<Pg> for Shifted<'_, LEDGER> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let Moves { skus, on_hand, held, kind, order_id } = &self.0;
-        if LEDGER {
-            out.push_sql("with moved as (");
-        }
-        out.push_sql("update stock_levels s set on_hand = s.on_hand + l.on_hand, held = s.held + l.held from unnest(");
+        out.push_sql(
+            "with moved as (update stock_levels s set on_hand = s.on_hand + l.on_hand, held = s.held + l.held",
+        );
+        out.push_sql(" from unnest(");
         out.push_bind_param::<Array<Text>, _>(skus)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(on_hand)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(held)?;
-        out.push_sql(") as l (sku, on_hand, held) where s.sku = l.sku and s.on_hand - s.held >= l.held - l.on_hand");
+        out.push_sql(") as l (sku, on_hand, held) join products p on p.sku = l.sku");
+        out.push_sql(" where s.sku = l.sku and s.on_hand - s.held >= l.held - l.on_hand");
+        out.push_sql(" returning s.sku, l.on_hand as moved, s.on_hand - s.held as available,");
+        out.push_sql(" l.held - l.on_hand as taken, p.low_stock_mark as mark)");
         if LEDGER {
-            out.push_sql(
-                " returning s.sku, l.on_hand) insert into movements (sku, kind, quantity, order_id) select sku, ",
-            );
+            out.push_sql(", entered as (insert into movements (sku, kind, quantity, order_id) select sku, ");
             out.push_bind_param::<Nullable<Text>, _>(kind)?;
-            out.push_sql(", on_hand, ");
+            out.push_sql(", moved, ");
             out.push_bind_param::<SqlUuid, _>(order_id)?;
-            out.push_sql(" from moved");
+            out.push_sql(" from moved)");
         }
+        out.push_sql(
+            " select sku, available, coalesce(available < mark and available + taken >= mark, false) from moved",
+        );
         Ok(())
     }
+}
+
+impl<const LEDGER: bool> Query for Shifted<'_, LEDGER> {
+    type SqlType = (Text, BigInt, Bool);
 }
 
 impl<Conn, const LEDGER: bool> diesel::RunQueryDsl<Conn> for Shifted<'_, LEDGER> {}

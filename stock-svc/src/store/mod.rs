@@ -1,5 +1,6 @@
 //! All SQL of stock-svc. Functions take a connection that is in a transaction where they lock.
 
+pub mod books;
 pub mod categories;
 pub mod dead_letters;
 pub mod levels;

@@ -1,8 +1,10 @@
 //! The ledger of what changed on_hand. For each SKU its sum is what is on hand.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared_events::Sku;
+use shared_events::{OrderId, Sku};
+use uuid::Uuid;
 
 use crate::schema::movements;
 
@@ -27,4 +29,43 @@ pub async fn enter(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// One entry of the ledger.
+#[derive(Clone, Debug, Queryable)]
+pub struct Movement {
+    /// Counts all entries.
+    pub id: i64,
+    /// `listed`, `adjusted`, `committed` or `restocked`.
+    pub kind: String,
+    /// By how many pieces on_hand changed.
+    pub quantity: i64,
+    order_id: Option<Uuid>,
+    /// Why it was adjusted.
+    pub reason: Option<String>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl Movement {
+    /// For which order, if it was for one.
+    pub fn order_id(&self) -> Option<OrderId> {
+        self.order_id.map(OrderId)
+    }
+}
+
+/// At most `limit` movements of a SKU, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(conn: &mut AsyncPgConnection, sku: &Sku, after: i64, limit: i64) -> QueryResult<Vec<Movement>> {
+    let columns =
+        (movements::id, movements::kind, movements::quantity, movements::order_id, movements::reason, movements::at);
+    movements::table
+        .filter(movements::sku.eq(sku.as_str()).and(movements::id.gt(after)))
+        .select(columns)
+        .order(movements::id)
+        .limit(limit)
+        .load(conn)
+        .await
 }

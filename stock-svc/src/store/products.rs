@@ -5,11 +5,11 @@ use diesel::prelude::*;
 use diesel::sql_types::Timestamptz;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use outbox_relay::AppendError;
-use shared_events::{Counts, Event, Money, ProductStatus, Sku, Topic};
+use shared_events::{Counts, Event, EventId, Money, ProductStatus, Sku, Topic};
 use uuid::Uuid;
 
 use super::{parsed, unreadable};
-use crate::domain::{Description, Details, Level, Product};
+use crate::domain::{Description, Details, Level, LowStockMark, Product};
 use crate::outbox;
 use crate::schema::{categories, products, stock_levels};
 
@@ -57,6 +57,7 @@ struct Row {
     products_said: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    low_stock_mark: Option<i64>,
 }
 
 /// Adds a product with what is on hand of it; nothing when its SKU is taken.
@@ -64,7 +65,7 @@ struct Row {
 /// # Errors
 /// What the database says.
 pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64) -> QueryResult<Option<Root>> {
-    let Details { name, brand, description, category, price } = &product.details;
+    let Details { name, brand, description, category, price, low_stock_mark } = &product.details;
     let added: Option<DateTime<Utc>> = diesel::insert_into(products::table)
         .values((
             products::sku.eq(product.sku.as_str()),
@@ -74,6 +75,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64
             products::category_id.eq(category.as_ref().map(|(id, _)| *id)),
             products::price_amount.eq(price.amount()),
             products::price_currency.eq(price.currency().code()),
+            products::low_stock_mark.eq(low_stock_mark.map(LowStockMark::get)),
         ))
         .on_conflict_do_nothing()
         .returning(products::created_at)
@@ -107,7 +109,7 @@ pub async fn lock(conn: &mut AsyncPgConnection, sku: &Sku) -> QueryResult<Root> 
     Ok(Root { product: read(row, category)?, now, said })
 }
 
-/// Keeps a changed product and its counter, and appends what is to be said.
+/// Keeps a changed product and its counter, and appends what is to be said, in this order.
 ///
 /// # Errors
 /// What the database says.
@@ -115,11 +117,11 @@ pub async fn keep_and_announce(
     conn: &mut AsyncPgConnection,
     mut root: Root,
     product: Product,
-    event: Option<Event>,
+    events: &[Event],
 ) -> Result<(), AppendError> {
     root.product = product;
     let at = root.now;
-    let rows = outbox::rows(&mut root, at, event.as_slice(), None)?;
+    let rows = outbox::rows(&mut root, at, events, None)?;
     let Product { sku, details, status } = &root.product;
     diesel::update(products::table.find(sku.as_str()))
         .set((
@@ -130,6 +132,7 @@ pub async fn keep_and_announce(
             products::price_amount.eq(details.price.amount()),
             products::price_currency.eq(details.price.currency().code()),
             products::status.eq(status_name(*status)),
+            products::low_stock_mark.eq(details.low_stock_mark.map(LowStockMark::get)),
             products::products_said.eq(root.said),
             products::updated_at.eq(at),
         ))
@@ -138,16 +141,43 @@ pub async fn keep_and_announce(
     outbox_relay::append_all(conn, rows).await
 }
 
-/// Locks the rows of at most `limit` products after a SKU, in the order of SKUs.
+/// Announces that so few pieces of a SKU are left, whose level is locked: levels come before products.
+///
+/// # Errors
+/// What the database says.
+pub async fn announce_low(
+    conn: &mut AsyncPgConnection,
+    sku: &Sku,
+    available: i64,
+    because_of: Option<EventId>,
+) -> Result<(), AppendError> {
+    let mut root = lock(conn, sku).await?;
+    let Some(event) = root.product.stock_low(available) else { return Ok(()) };
+    let at = root.now;
+    let rows = outbox::rows(&mut root, at, &[event], because_of)?;
+    let said = products::products_said.eq(root.said);
+    diesel::update(products::table.find(sku.as_str())).set(said).execute(conn).await?;
+    outbox_relay::append_all(conn, rows).await
+}
+
+/// Locks the levels and then the rows of at most `limit` products after a SKU, in the order of SKUs: whoever moves pieces
+/// and says that few are left locks them in that order too.
 ///
 /// # Errors
 /// What the database says.
 pub async fn lock_after(conn: &mut AsyncPgConnection, after: Option<&Sku>, limit: i64) -> QueryResult<Vec<Root>> {
+    let skus: Vec<String> = stock_levels::table
+        .filter(stock_levels::sku.gt(after.map_or("", Sku::as_str)))
+        .select(stock_levels::sku)
+        .order(stock_levels::sku)
+        .limit(limit)
+        .for_update()
+        .load(conn)
+        .await?;
     let rows: Vec<(Row, DateTime<Utc>)> = products::table
-        .filter(products::sku.gt(after.map_or("", Sku::as_str)))
+        .filter(products::sku.eq_any(skus))
         .select((Row::as_select(), diesel::dsl::now.into_sql::<Timestamptz>()))
         .order(products::sku)
-        .limit(limit)
         .for_update()
         .load(conn)
         .await?;
@@ -260,7 +290,8 @@ fn read(row: Row, category: Option<(Uuid, shared_events::LineText)>) -> QueryRes
     };
     let brand = row.brand.as_deref().map(parsed).transpose()?;
     let description = Description::try_from(row.description).map_err(|e| unreadable(e.to_string()))?;
-    let details = Details { name: parsed(&row.name)?, brand, description, category, price };
+    let mark = row.low_stock_mark.map(LowStockMark::try_from).transpose().map_err(|e| unreadable(e.to_string()))?;
+    let details = Details { name: parsed(&row.name)?, brand, description, category, price, low_stock_mark: mark };
     Ok(Product { sku: parsed(&row.sku)?, details, status })
 }
 

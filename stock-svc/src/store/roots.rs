@@ -12,7 +12,7 @@ use service_kit::timers;
 use shared_events::{CancelReason, Counts, EventId, OrderId, ShipmentId, StockLine, Topic};
 use uuid::Uuid;
 
-use super::{from_json, levels, shipments, to_json, unreadable};
+use super::{from_json, levels, products, shipments, to_json, unreadable};
 use crate::domain::{Change, Goods, NewParcel, Reservation, State};
 use crate::outbox;
 use crate::schema::orders;
@@ -133,7 +133,7 @@ diesel::define_sql_function! {
     fn unnest(ids: Array<SqlUuid>) -> SqlUuid;
 }
 
-/// Carries out a decision: moves the pieces, keeps the goods and the counters, and appends what is to be said.
+/// Carries out a decision: moves the pieces, says of which few are left, keeps the goods and the counters, and appends what is to be said.
 ///
 /// # Errors
 /// What the database says; an event that is too large, which none here can be.
@@ -145,7 +145,9 @@ pub async fn keep_and_announce(
 ) -> Result<(), AppendError> {
     let Change { goods, shift, events } = change;
     if let Some((shift, lines)) = shift {
-        levels::shift(conn, goods.order_id, shift, &lines).await?;
+        for low in levels::shift(conn, goods.order_id, shift, &lines).await? {
+            products::announce_low(conn, &low.sku, low.available, because_of).await?;
+        }
     }
     for shipment in goods.shipments.iter().filter(|shipment| !root.goods.shipments.contains(shipment)) {
         shipments::save(conn, goods.order_id, shipment).await?;

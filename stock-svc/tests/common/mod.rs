@@ -169,6 +169,7 @@ pub fn tea() -> NewDetails {
         description: Description::default(),
         category: None,
         price: Price::try_from(eur(12_99)).unwrap(),
+        low_stock_mark: None,
     }
 }
 

@@ -12,7 +12,7 @@ use quadrille_dance::{Label, Service};
 use serde_json::Value;
 use service_kit::consumer::Record;
 use service_kit::testing::TestDb;
-use shared_events::{Counts, Event, OrderId, Said, Topic, speak};
+use shared_events::{Counts, Event, EventId, OrderId, Said, Topic, header, speak};
 
 struct At(i64);
 
@@ -27,6 +27,14 @@ fn record(event: &Event, sequence: i64) -> Record {
     let said = Said { source: "/dance", at: Utc::now(), because_of: None, traceparent: None };
     let message = speak(&mut At(sequence), &said, std::slice::from_ref(event)).unwrap().remove(0);
     Record::sent(message.topic.name(), message.key, message.headers, message.value)
+}
+
+/// The same under this id.
+fn record_of(event: &Event, id: EventId, sequence: i64) -> Record {
+    let mut record = record(event, sequence);
+    let mut headers = record.headers.iter_mut();
+    headers.find(|(name, _)| name == header::ID).unwrap().1 = id.to_string().into();
+    record
 }
 
 #[derive(QueryableByName)]

@@ -22,7 +22,7 @@ pub async fn warehouse(tale: &Tale, on_hand: i64) -> TestDb {
     for sku in tale.shelf().0.keys() {
         let price = Price::try_from(Money::new(1, Currency::EUR).unwrap()).unwrap();
         let (name, description) = ("Something".parse().unwrap(), Description::default());
-        let details = NewDetails { name, brand: None, description, category: None, price };
+        let details = NewDetails { name, brand: None, description, category: None, price, low_stock_mark: None };
         let on_hand = OnHand::try_from(on_hand).unwrap();
         commands::add_product(&db.pool, sku.clone(), details, on_hand).await.unwrap();
     }
@@ -36,7 +36,7 @@ pub async fn lives(db: &TestDb, tale: &Tale) {
     let mut returns = tale.said(Topic::Shipments).into_iter().filter_map(returned);
     for deed in &tale.deeds {
         match deed {
-            Deed::Heard { service: Service::Stock, event, sequence, sold_out } => {
+            Deed::Heard { service: Service::Stock, event, sequence, sold_out, .. } => {
                 if *sold_out {
                     sell_out(db, tale.order.placed.lines[0].sku.as_str()).await;
                 }

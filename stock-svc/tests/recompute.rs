@@ -1,0 +1,112 @@
+//! The levels are computed again from movements and holds, and what differs is named.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod common;
+
+use std::process::Command;
+
+use common::*;
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
+use shared_events::*;
+use stock_svc::commands::{self, Step, move_shipment};
+use stock_svc::store::shipments;
+
+/// Whether it found all right, and what it said.
+fn recompute(warehouse: &Warehouse, repair: bool) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stock-svc"));
+    command.arg("recompute").args(repair.then_some("--repair")).env_clear().env("DATABASE_URL", &warehouse.db.url);
+    let output = tokio::task::block_in_place(|| command.output()).unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+async fn by_hand(warehouse: &Warehouse, sql: &str) {
+    sql_query(sql).execute(&mut warehouse.db.conn().await).await.unwrap();
+}
+
+async fn paid(warehouse: &Warehouse, lines: &[(&str, i64)]) -> OrderId {
+    let order = OrderId::new();
+    warehouse.hears(placed(order, lines)).await;
+    warehouse.hears(confirmed(order)).await;
+    warehouse.hears(captured(order)).await;
+    order
+}
+
+/// Moved in every way that there is: listed, adjusted, held, released, expired, committed, held again, restocked by a cancel
+/// and by a return, split, lost.
+async fn a_busy_warehouse() -> (Warehouse, OrderId) {
+    let warehouse = Warehouse::with(&[("TEA", 20), ("MUG", 5)]).await;
+    let pool = &warehouse.db.pool;
+    let (delta, reason) = (stock_svc::domain::Delta::try_from(-2).unwrap(), "broken".parse().unwrap());
+    commands::adjust_stock(pool, &"MUG".parse().unwrap(), delta, &reason).await.unwrap();
+    let [held, released, expired, again] = std::array::from_fn(|_| OrderId::new());
+    for order in [held, released, expired, again] {
+        warehouse.hears(placed(order, &[("TEA", 2)])).await;
+    }
+    warehouse.hears(cancel_requested(released)).await;
+    warehouse.expires(expired).await;
+    warehouse.expires(again).await;
+    warehouse.hears(confirmed(again)).await;
+    let undone = paid(&warehouse, &[("TEA", 1), ("MUG", 1)]).await;
+    warehouse.hears(cancel_requested(undone)).await;
+    let sent = paid(&warehouse, &[("TEA", 4), ("MUG", 1)]).await;
+    let whole = shipments::of_order(&mut *warehouse.db.conn().await, sent).await.unwrap()[0].id;
+    let line = |quantity: i64| vec![StockLine { sku: "TEA".parse().unwrap(), quantity: quantity.try_into().unwrap() }];
+    let parts = move_shipment(pool, whole, Step::Split { lines: line(3) }).await.unwrap();
+    for (_, part) in &parts[1..] {
+        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
+        move_shipment(pool, part.id, step).await.unwrap();
+    }
+    move_shipment(pool, parts[1].1.id, Step::Deliver).await.unwrap();
+    for _ in 0..2 {
+        move_shipment(pool, parts[1].1.id, Step::TakeBack { lines: line(1) }).await.unwrap();
+    }
+    move_shipment(pool, parts[2].1.id, Step::Lose).await.unwrap();
+    (warehouse, sent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_moved_the_levels_are_the_sums_of_movements_and_holds() {
+    let (warehouse, _) = a_busy_warehouse().await;
+    assert_eq!((warehouse.level("TEA").await, warehouse.level("MUG").await), ((16, 2), (2, 0)));
+    assert_eq!(recompute(&warehouse, false), (true, "2 products: levels, movements and holds agree\n".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_level_that_was_changed_by_hand_is_named_with_its_figures_and_set_right() {
+    let (warehouse, _) = a_busy_warehouse().await;
+    by_hand(&warehouse, "update stock_levels set on_hand = 17, held = 3 where sku = 'TEA'").await;
+    let (well, said) = recompute(&warehouse, false);
+    assert!(!well && said.contains("TEA: the level says 17 on hand, its movements 16\n"), "{said}");
+    assert!(said.contains("TEA: the level says 3 held, the live holds 2\n"), "{said}");
+    assert_eq!(warehouse.level("TEA").await, (17, 3));
+    let (well, said) = recompute(&warehouse, true);
+    assert!(well && said.contains("TEA: the level is set to what movements and holds say\n"), "{said}");
+    assert_eq!(warehouse.level("TEA").await, (16, 2));
+    warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_movement_that_was_altered_is_named_with_its_order_and_not_made_true() {
+    let (warehouse, sent) = a_busy_warehouse().await;
+    let alter =
+        format!("update movements set quantity = -3 where sku = 'TEA' and kind = 'committed' and order_id = '{sent}'");
+    by_hand(&warehouse, &alter).await;
+    for repair in [false, true] {
+        let (well, said) = recompute(&warehouse, repair);
+        assert!(!well && said.contains("TEA: the level says 16 on hand, its movements 17\n"), "{said}");
+        let named = format!("TEA: order {sent} has movements of -3 committed, its lines say -4\n");
+        assert!(said.contains(&named), "{said}");
+    }
+    assert_eq!(warehouse.level("TEA").await, (16, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_level_that_would_be_oversold_is_left_to_a_person() {
+    let (warehouse, _) = a_busy_warehouse().await;
+    by_hand(&warehouse, "delete from movements where sku = 'TEA' and kind = 'listed'").await;
+    let (well, said) = recompute(&warehouse, true);
+    assert!(!well && said.contains("TEA: the level says 16 on hand, its movements -4\n"), "{said}");
+    assert_eq!(warehouse.level("TEA").await, (16, 2));
+}

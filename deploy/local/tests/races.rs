@@ -2,138 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    time::Duration,
-};
+mod running;
+
+use std::{collections::BTreeSet, fs, path::Path};
 
 use nix::sys::signal::Signal;
-use quadrille::{accept::shop::Shop, addresses::Addresses};
-use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
+use reqwest::StatusCode;
+use running::{PATIENCE, Running, TEA, net};
+use serde_json::Value;
 use service_kit::testing::eventually;
-
-const QUADRILLE: &str = env!("CARGO_BIN_EXE_quadrille");
-const PATIENCE: Duration = Duration::from_secs(120);
-const TEA: &str = "TEA-EARL-GREY-250";
-
-/// A shop of the test's own, in a folder that PostgreSQL's user can reach too.
-struct Running {
-    shop: Shop,
-    folder: tempfile::TempDir,
-    at: Addresses,
-    client: Client,
-}
-
-impl Running {
-    /// With these settings for every service.
-    async fn start(settings: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let open = || fs::Permissions::from_mode(0o755);
-        fs::set_permissions(folder.path(), open()).unwrap();
-        let program = folder.path().join("quadrille");
-        fs::write(&program, format!("#!/bin/sh\n{settings} exec '{QUADRILLE}' \"$@\"\n")).unwrap();
-        fs::set_permissions(&program, open()).unwrap();
-        let shop = Shop::start(&program, folder.path(), &[]).await.unwrap();
-        let at = shop.addresses().unwrap();
-        Self { shop, folder, at, client: Client::new() }
-    }
-
-    fn url(&self, service: &str, path: &str) -> String {
-        format!("{}{path}", self.at.services[service].url)
-    }
-
-    async fn get(&self, service: &str, path: &str) -> Value {
-        self.client.get(self.url(service, path)).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn place(&self, sku: &str) -> String {
-        let order = json!({
-            "customer": {"id": "c-races", "name": "Ann Lee", "email": "ann@example.com"},
-            "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
-            "currency": "EUR", "lines": [{"sku": sku, "quantity": 1}], "payment_method": "pm_card_visa",
-        });
-        let answer = self.client.post(self.url("order-svc", "/api/v1/orders")).json(&order).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::ACCEPTED);
-        answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
-    }
-
-    async fn cancel(&self, order: &str) -> StatusCode {
-        let path = format!("/api/v1/orders/{order}/cancel");
-        self.client.post(self.url("order-svc", &path)).send().await.unwrap().status()
-    }
-
-    /// Status and reason.
-    async fn stands(&self, order: &str) -> (String, Option<String>) {
-        let order = self.get("order-svc", &format!("/api/v1/orders/{order}")).await;
-        let text = |field: &str| order[field].as_str().map(str::to_owned);
-        (text("status").unwrap(), text("reason"))
-    }
-
-    async fn until(&self, order: &str, status: &str) {
-        eventually(status, PATIENCE, async || self.stands(order).await.0 == status).await;
-    }
-
-    async fn add_product(&self, sku: &str, on_hand: u32) {
-        let product = json!({
-            "sku": sku, "name": "For a race", "description": "Made to be ordered", "category": null,
-            "price": {"amount": 500, "currency": "EUR"}, "on_hand": on_hand,
-        });
-        let answer = self.client.post(self.url("stock-svc", "/api/v1/products")).json(&product).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::CREATED);
-        // In a currency that nothing is sold in, so that none is placed by asking.
-        let ask = json!({
-            "customer": {"id": "c-races", "name": "Ann Lee", "email": "ann@example.com"},
-            "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
-            "currency": "JPY", "lines": [{"sku": sku, "quantity": 1}], "payment_method": "pm_card_visa",
-        });
-        eventually("order-svc knows the product", PATIENCE, async || {
-            let answer = self.client.post(self.url("order-svc", "/api/v1/orders")).json(&ask).send().await.unwrap();
-            answer.text().await.unwrap().contains("is sold in EUR")
-        })
-        .await;
-    }
-
-    /// On hand and held.
-    async fn level(&self, sku: &str) -> (i64, i64) {
-        let product = self.get("stock-svc", &format!("/api/v1/products/{sku}")).await;
-        (product["on_hand"].as_i64().unwrap(), product["held"].as_i64().unwrap())
-    }
-
-    /// What the gateway did for each order: amounts by operation.
-    async fn money(&self) -> BTreeMap<String, BTreeMap<String, i64>> {
-        let journal = self.get("sandbox-gateway", "/sandbox/journal?limit=1000").await;
-        let mut by_order = BTreeMap::<_, BTreeMap<_, _>>::new();
-        for line in journal["items"].as_array().unwrap() {
-            let text = |field: &str| line[field].as_str().unwrap().to_owned();
-            let of_order = by_order.entry(text("order_id")).or_default();
-            *of_order.entry(text("operation")).or_default() += line["amount"].as_i64().unwrap();
-        }
-        by_order
-    }
-
-    async fn notifications(&self, order: &str) -> Vec<Value> {
-        let path = format!("/api/v1/notifications?order_id={order}");
-        // It is being killed now and then.
-        let Ok(answer) = self.client.get(self.url("notification-svc", &path)).send().await else { return vec![] };
-        let page: Value = answer.json().await.unwrap_or_default();
-        page["items"].as_array().cloned().unwrap_or_default()
-    }
-
-    async fn stop(mut self) {
-        self.shop.stop().await.unwrap();
-        drop(self.folder);
-    }
-}
-
-/// What is neither given back nor kept by nobody.
-fn net(of_order: &BTreeMap<String, i64>) -> (i64, i64) {
-    let sum = |operation: &str| of_order.get(operation).copied().unwrap_or_default();
-    (sum("authorise") - sum("capture") - sum("void"), sum("capture") - sum("refund"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_order_hears_nothing_from_a_warehouse_that_stands_still_and_ends_at_its_deadline() {
@@ -227,7 +104,7 @@ async fn race_crash_around_mail_in_a_shop_whose_notification_svc_is_killed_while
     for order in &orders {
         running.until(order, "confirmed").await;
         // A mail whose sender was killed waits until its lease of two minutes is over.
-        eventually("both mails are sent", PATIENCE * 2, async || {
+        eventually("both mails are sent", PATIENCE * 4, async || {
             let sent = running.notifications(order).await;
             sent.len() == 2 && sent.iter().all(|message| message["status"] == "sent")
         })

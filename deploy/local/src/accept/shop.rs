@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A debug build on a busy machine, with data to recover.
-const OPEN_WITHIN: Duration = Duration::from_secs(120);
+const OPEN_WITHIN: Duration = Duration::from_secs(240);
 /// Of any request.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 /// What the issue allows for draining, and a little for the process to go.

@@ -1,0 +1,195 @@
+//! Rows of docs/RACES.md that money or parcels are in, on the whole shop, as a person runs it.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
+
+mod running;
+
+use std::collections::BTreeMap;
+
+use nix::sys::signal::Signal;
+use reqwest::StatusCode;
+use running::{PATIENCE, Running, TEA, net};
+use serde_json::json;
+use service_kit::testing::eventually;
+
+const ONCE: [&str; 2] = ["authorise", "capture"];
+
+/// How often the gateway did what for an order.
+async fn effects(running: &Running, order: &str) -> Vec<String> {
+    let journal = running.get("sandbox-gateway", &format!("/sandbox/journal?order_id={order}")).await;
+    let lines = journal["items"].as_array().unwrap().iter();
+    let mut operations: Vec<_> = lines.map(|line| line["operation"].as_str().unwrap().to_owned()).collect();
+    operations.sort();
+    operations
+}
+
+async fn statuses(running: &Running, order: &str) -> Vec<String> {
+    let history = running.get("order-svc", &format!("/api/v1/orders/{order}/history?limit=1000")).await;
+    let steps = history["items"].as_array().unwrap().iter();
+    steps.map(|step| step["status"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_cancel_races_gateway_that_is_slow_and_the_order_stays_cancelling_until_it_answered() {
+    let running = Running::start("").await;
+    let before = running.level(TEA).await;
+    let order = running.place_with(TEA, "pm_sandbox_slow").await;
+    running.until_field(&order, "stock", "reserved").await;
+    assert_eq!(running.cancel(&order).await, StatusCode::ACCEPTED);
+    assert_eq!(running.stands(&order).await.0, "cancelling");
+    running.until(&order, "cancelled").await;
+    let money = running.money().await;
+    assert_eq!(money.get(&order).map_or((0, 0), net), (0, 0), "{money:?}");
+    assert_eq!(running.level(TEA).await, before);
+    running.stop().await;
+}
+
+/// The gateway stands still with the authorisation in its hands, and says yes once the order is to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_payment_after_end_is_let_go_of_and_revives_nothing() {
+    let running = Running::start("").await;
+    let gateway = running.shop.process("sandbox-gateway").unwrap();
+    assert!(gateway.signal(Signal::SIGSTOP));
+    let order = running.place(TEA).await;
+    running.until_field(&order, "stock", "reserved").await;
+    assert_eq!(running.cancel(&order).await, StatusCode::ACCEPTED);
+    running.until_field(&order, "stock", "released").await;
+    assert!(gateway.signal(Signal::SIGCONT));
+    running.until(&order, "cancelled").await;
+    assert!(!statuses(&running, &order).await.contains(&"confirmed".to_owned()));
+    // and so for a customer who comes back to their bank's window too late
+    let late = running.place_with(TEA, "pm_card_authenticationRequired").await;
+    running.until_field(&late, "payment", "action_required").await;
+    let payment = running.first("payment-svc", "payments", &late).await;
+    assert_eq!(running.cancel(&late).await, StatusCode::ACCEPTED);
+    running.until(&late, "cancelled").await;
+    let intent = payment["gateway"]["payment_intent"].as_str().unwrap();
+    let window = format!("/sandbox/payment_intents/{intent}/authenticate");
+    let (status, _) = running.post("sandbox-gateway", &window, &json!({"outcome": "succeed"})).await;
+    assert!(status.is_client_error(), "{status}");
+    let money = running.money().await;
+    assert!([&order, &late].iter().all(|order| money.get(*order).map_or((0, 0), net) == (0, 0)), "{money:?}");
+    running.stop().await;
+}
+
+/// Either it leaves and stays paid, or it stays and the money goes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_cancel_races_dispatch_and_nothing_is_both_refunded_and_sent() {
+    const ORDERS: usize = 16;
+    let running = Running::start("").await;
+    let (mut sent, mut stopped) = (0, 0);
+    for _ in 0..ORDERS {
+        let order = running.place(TEA).await;
+        let shipment = running.first("stock-svc", "shipments", &order).await;
+        let dispatch = format!("/api/v1/shipments/{}/dispatch", shipment["id"].as_str().unwrap());
+        let parcel = json!({"carrier": "An Post", "tracking_number": "CE123456789IE"});
+        let (cancelled, (dispatched, _)) =
+            tokio::join!(running.cancel(&order), running.post("stock-svc", &dispatch, &parcel));
+        assert!(matches!(cancelled, StatusCode::ACCEPTED | StatusCode::CONFLICT), "{cancelled}");
+        if dispatched.is_success() {
+            running.until(&order, "shipped").await;
+            assert_eq!(effects(&running, &order).await, ONCE);
+            sent += 1;
+        } else {
+            assert_eq!(dispatched, StatusCode::CONFLICT);
+            running.until(&order, "cancelled").await;
+            assert_eq!(effects(&running, &order).await, ["authorise", "capture", "refund"]);
+            stopped += 1;
+        }
+    }
+    assert_eq!(sent + stopped, ORDERS);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_declined_retryable_is_tried_again_and_charged_once() {
+    let running = Running::start("").await;
+    let order = running.place_with(TEA, "pm_sandbox_declined_once").await;
+    running.until_field(&order, "payment", "declined").await;
+    assert_eq!(running.stands(&order).await.0, "pending");
+    running.until_field(&order, "payment", "captured").await;
+    assert_eq!(effects(&running, &order).await, ONCE);
+    assert_eq!(running.first("payment-svc", "payments", &order).await["attempts"], 2);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_hold_expires_while_the_customer_does_not_act_and_all_is_given_back() {
+    let running = Running::start("RESERVATION_TTL=4s PAYMENT_DEADLINE=3s").await;
+    let before = running.level(TEA).await;
+    let order = running.place_with(TEA, "pm_card_authenticationRequired").await;
+    running.until(&order, "cancelled").await;
+    assert_eq!(running.stands(&order).await.1.as_deref(), Some("timeout"));
+    assert_eq!(running.level(TEA).await, before);
+    assert!(effects(&running, &order).await.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_gateway_times_out_and_is_asked_what_it_did_instead_of_charging_again() {
+    let running = Running::start("PAYMENT_GATEWAY_TIMEOUT=500ms").await;
+    let order = running.place_with(TEA, "pm_sandbox_timeout_then_success").await;
+    running.until_field(&order, "payment", "captured").await;
+    assert_eq!(effects(&running, &order).await, ONCE);
+    running.stop().await;
+}
+
+/// More is asked back, by several at once, than was paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_refunds_by_several_at_once_never_exceed_what_was_paid() {
+    const PART: i64 = 400;
+    let running = Running::start("").await;
+    let order = running.place(TEA).await;
+    running.until_field(&order, "payment", "captured").await;
+    let payment = running.first("payment-svc", "payments", &order).await;
+    let captured = payment["captured"]["amount"].as_i64().unwrap();
+    let path = format!("/api/v1/payments/{}/refunds", payment["id"].as_str().unwrap());
+    let body = json!({"amount": {"amount": PART, "currency": "EUR"}, "reason": "a scratch"});
+    let ask = async || running.post("payment-svc", &path, &body).await.0;
+    let (a, b, c, d, e) = tokio::join!(ask(), ask(), ask(), ask(), ask());
+    let mut answers = BTreeMap::<u16, i64>::new();
+    [a, b, c, d, e].iter().for_each(|status| *answers.entry(status.as_u16()).or_default() += 1);
+    let fits = captured / PART;
+    assert_eq!(answers, BTreeMap::from([(202, fits), (409, 5 - fits)]));
+    eventually("all of them are done", PATIENCE, async || {
+        running.money().await[&order].get("refund").copied() == Some(fits * PART)
+    })
+    .await;
+    eventually("payment-svc knows", PATIENCE, async || {
+        running.first("payment-svc", "payments", &order).await["refunded"]["amount"] == fits * PART
+    })
+    .await;
+    running.stop().await;
+}
+
+/// payment-svc is away while orders come, then order-svc while their payments do, for longer than an order may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_service_down_for_hours_catches_up_and_its_timers_wait_for_what_it_missed() {
+    const ORDERS: usize = 5;
+    let mut running = Running::start("ORDER_DEADLINE=20s").await;
+    let warehouse = running.shop.process("stock-svc").unwrap();
+    assert!(warehouse.signal(Signal::SIGSTOP));
+    let mut orders = vec![];
+    for _ in 0..ORDERS {
+        orders.push(running.place(TEA).await);
+    }
+    let placed = tokio::time::Instant::now();
+    running.shop.stop().await.ok();
+    running.again(&["--without", "order-svc"]).await;
+    for order in &orders {
+        eventually("it is paid for", PATIENCE, async || {
+            running.get("payment-svc", &format!("/api/v1/payments?order_id={order}")).await["items"][0]["status"]
+                == "authorized"
+        })
+        .await;
+    }
+    eventually("their deadlines have passed", PATIENCE, async || placed.elapsed().as_secs() > 21).await;
+    running.shop.stop().await.unwrap();
+    running.again(&[]).await;
+    for order in &orders {
+        running.until_field(order, "payment", "captured").await;
+        assert_eq!(running.stands(order).await.0, "confirmed");
+        assert_eq!(effects(&running, order).await, ONCE);
+    }
+    running.stop().await;
+}

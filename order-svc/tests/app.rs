@@ -1,6 +1,6 @@
 //! The whole service, on real PostgreSQL and real Kafka: HTTP in, events out, events in, timers.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -87,6 +87,40 @@ async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadl
     let given_up: Value = get(format!("/api/v1/orders/{id}")).await.json().await.unwrap();
     assert_eq!((&given_up["status"], &given_up["reason"]), (&json!("cancelling"), &json!("timeout")));
 
+    // What is said of a SKU when few are left is its whole state, and may be all that compaction leaves of it.
+    let Event::Product(ProductEvent::Changed(ProductChanged(state))) = product(&sku, 13_99, ProductStatus::Active)
+    else {
+        panic!("a change of a product")
+    };
+    send([others.record(ProductStockLow { state, available: 1 })]).await;
+    eventually("the new price is known", PATIENCE, async || {
+        place().await.json::<Value>().await.unwrap()["total"]["amount"] == 13_99
+    })
+    .await;
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    knows_todays_prices_with_a_new_database(&order).await;
+}
+
+/// The group has read the catalogue to its end; an order-svc whose database is new reads all of it again.
+async fn knows_todays_prices_with_a_new_database(order: &Value) {
+    let db = TestDb::new(&order_svc::migrations()).await;
+    let config = Reader::from_pairs([
+        ("HTTP_ADDR", "127.0.0.1:0"),
+        ("DATABASE_URL", &db.url),
+        ("KAFKA_BOOTSTRAP_SERVERS", &kafka_bootstrap()),
+    ]);
+    let app = App::build(config.whole(Config::read).unwrap()).await.unwrap();
+    let url = format!("http://127.0.0.1:{}/api/v1/orders", app.port());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(app.run_until(stop.clone()));
+    let client = reqwest::Client::new();
+    let place = async || client.post(&url).json(order).send().await.unwrap();
+    eventually("prices are known", PATIENCE, async || place().await.status() != StatusCode::SERVICE_UNAVAILABLE).await;
+    let placed = place().await;
+    assert_eq!(placed.status(), StatusCode::ACCEPTED);
+    let placed: Value = placed.json().await.unwrap();
+    assert_eq!(placed["total"], json!({"amount": 13_99, "currency": "EUR"}));
     stop.cancel();
     tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
 }

@@ -116,6 +116,9 @@ pub struct Facts {
     /// other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<RefundId>,
+    /// Refunds that the gateway refused, and how much each was: what goes back later makes up for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_refunds: Vec<(RefundId, i64)>,
 }
 
 impl StockFact {
@@ -186,6 +189,23 @@ impl Facts {
     /// stays true.
     pub fn pieces_ended(&self) -> i64 {
         self.pieces(|fact| matches!(fact, ShipmentFact::Delivered | ShipmentFact::Returned | ShipmentFact::Lost))
+    }
+
+    /// Notes a refund that was made, or one that was refused. One that was refused is never tried again under its id: the
+    /// next that is at least as much, as staff may give, stands for it.
+    pub fn note_refund(&mut self, event: &PaymentEvent) {
+        match event {
+            PaymentEvent::Refunded(refund) => {
+                let made_up = |(_, refused): &(RefundId, i64)| *refused <= refund.amount.amount();
+                let stands_for = self.refused_refunds.iter().position(made_up);
+                self.refunds.push(refund.refund_id);
+                self.refunds.extend(stands_for.map(|at| self.refused_refunds.remove(at).0));
+            }
+            PaymentEvent::RefundFailed(refused) => {
+                self.refused_refunds.push((refused.refund_id, refused.amount.amount()));
+            }
+            _ => {}
+        }
     }
 
     /// Whether the money for every parcel that was lost is back.

@@ -77,9 +77,7 @@ impl Progress {
         let fact = PaymentFact::of(event);
         self.facts.payment = Some(fact);
         self.facts.captured |= fact == PaymentFact::Captured;
-        if let PaymentEvent::Refunded(refund) = event {
-            self.facts.refunds.push(refund.refund_id);
-        }
+        self.facts.note_refund(event);
         let says = match (fact, self.status) {
             (PaymentFact::Authorized, Status::Pending) if self.goods_may_be_held() => self.confirm(),
             (PaymentFact::Declined, Status::Pending) => self.cancelling(CancelReason::PaymentDeclined),

@@ -27,6 +27,8 @@ pub(crate) struct Lanes {
     full_records: usize,
     full_bytes: usize,
     drain: Duration,
+    /// Topics of which no offset is committed: each member reads them from their beginning.
+    uncommitted: BTreeSet<String>,
     lanes: Mutex<HashMap<Partition, Lane>>,
 }
 
@@ -38,16 +40,19 @@ struct Lane {
     stored: Option<i64>,
     /// The topic was made anew: what was read of the old one says nothing of this one.
     forgotten: bool,
+    /// Whether the brokers are told how far it has come.
+    committed: bool,
 }
 
 impl Lanes {
-    pub fn new(config: &ConsumerConfig, runtime: Handle, start: Start) -> Self {
+    pub fn new(config: &ConsumerConfig, uncommitted: BTreeSet<String>, runtime: Handle, start: Start) -> Self {
         Self {
             start,
             runtime,
             full_records: config.lane_records,
             full_bytes: config.lane_bytes,
             drain: config.drain,
+            uncommitted,
             lanes: Mutex::default(),
         }
     }
@@ -55,10 +60,11 @@ impl Lanes {
     pub fn open(&self, partitions: &TopicPartitionList) {
         for partition in named(partitions) {
             // never a second lane beside one that may still be at work
+            let committed = !self.uncommitted.contains(&partition.0);
             self.all().entry(partition).or_insert_with(|| {
                 let (queue, stop) = (Arc::new(Queue::default()), CancellationToken::new());
                 let task = (self.start)(Arc::clone(&queue), stop.clone());
-                Lane { queue, stop, task, paused: false, stored: None, forgotten: false }
+                Lane { queue, stop, task, paused: false, stored: None, forgotten: false, committed }
             });
         }
     }
@@ -172,7 +178,7 @@ impl Lanes {
 /// Hands the offset to librdkafka, which sends it to the broker within a second, or when the partition goes.
 fn store(consumer: &BaseConsumer<Context>, partition: &Partition, lane: &mut Lane) {
     let handled = lane.queue.handled();
-    let Some(next) = handled.filter(|_| handled != lane.stored && !lane.forgotten) else { return };
+    let Some(next) = handled.filter(|_| handled != lane.stored && !lane.forgotten && lane.committed) else { return };
     let mut list = TopicPartitionList::new();
     let stored = list
         .add_partition_offset(&partition.0, partition.1, Offset::Offset(next))

@@ -115,7 +115,8 @@ pub enum Mode {
     /// Each event once, through the inbox; its progress holds timers back.
     Inbox,
     /// A compacted topic that tells the present: no inbox, no age limit, no parked keys, no timers. The reaction keeps
-    /// the highest sequence per key and drops lower ones.
+    /// the highest sequence per key and drops lower ones. No offset of it is committed: whoever is given a partition reads
+    /// it from its beginning, so that a database that is new learns all of it.
     LatestPerKey,
 }
 

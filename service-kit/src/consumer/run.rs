@@ -15,7 +15,7 @@ use super::lane::Work;
 use super::lanes::Lanes;
 use super::poll::{self, Context, End};
 use super::watch::Watch;
-use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Reactions, Subscription};
+use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Mode, Reactions, Subscription};
 use crate::kafka::trouble::Trouble;
 use crate::retry::{self, Backoff};
 use crate::{Pool, dead_letters};
@@ -109,8 +109,13 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         // whoever drops this future stops the poll thread too
         let _stop_with_this = stop.clone().drop_guard();
         let (work, runtime) = (Arc::clone(&self.work), Handle::current());
+        // What tells the present is read whole by whoever is given it: a database may be new, and know nothing of it, while
+        // the group has long read to the end.
+        let subscriptions = self.work.handle.subscriptions().iter();
+        let present = subscriptions.filter(|heard| heard.mode == Mode::LatestPerKey).map(|heard| heard.topic.clone());
         let lanes = Arc::new(Lanes::new(
             &self.config,
+            present.collect(),
             Handle::current(),
             Box::new(move |queue, stop| {
                 let work = Arc::clone(&work);

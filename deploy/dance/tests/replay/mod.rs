@@ -33,7 +33,7 @@ fn record(event: &Event, sequence: i64) -> Record {
 fn record_of(event: &Event, id: EventId, sequence: i64) -> Record {
     let mut record = record(event, sequence);
     let mut headers = record.headers.iter_mut();
-    headers.find(|(name, _)| name == header::ID).unwrap().1 = id.to_string().into();
+    headers.find(|(name, _)| name == header::ID).unwrap().1 = id.to_string();
     record
 }
 

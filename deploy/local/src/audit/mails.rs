@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{evidence::Evidence, rules::Broken};
 
 /// The fact that each template tells.
-const TELLS: [(&str, &str); 7] = [
+const TELLS: [(&str, &str); 8] = [
     ("order_placed", "order.placed.v1"),
     ("order_confirmed", "order.confirmed.v1"),
     ("order_address_changed", "order.address_changed.v1"),
     ("order_cancelled", "order.cancelled.v1"),
     ("shipment_dispatched", "shipment.dispatched.v1"),
     ("shipment_delivered", "shipment.delivered.v1"),
+    ("shipment_lost", "shipment.lost.v1"),
     ("payment_refunded", "payment.refunded.v1"),
 ];
 

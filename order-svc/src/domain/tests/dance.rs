@@ -133,6 +133,14 @@ fn a_parcel_that_was_lost_lets_the_order_complete_once_its_money_is_back() {
 }
 
 #[test]
+fn a_loss_whose_refund_was_refused_is_made_up_for_by_the_next_that_is_as_much() {
+    let past = [authorized(), captured(), created(1, 2), dispatched(1), lost(1), loss_refused(1)];
+    let refused = given(past).when(refunded(16_00)).then(Status::Shipped, []);
+    let (order, says) = happens(refused, &refunded(15_00)).unwrap();
+    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+}
+
+#[test]
 fn a_refund_that_is_heard_before_its_loss_counts() {
     given([authorized(), captured(), created(1, 2), dispatched(1), loss_refunded(1, 5_00)])
         .when(lost(1))

@@ -174,6 +174,12 @@ pub fn loss_refunded(n: u128, remaining: i64) -> Happens {
     refund(RefundId::because_of(EventId(parcel(n).0)), remaining)
 }
 
+/// The gateway refuses that refund, of 5.00.
+pub fn loss_refused(n: u128) -> Happens {
+    let (refund_id, amount) = (RefundId::because_of(EventId(parcel(n).0)), eur(5_00));
+    heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })
+}
+
 pub fn parcel_cancelled(n: u128) -> Happens {
     heard(ShipmentCancelled { order_id: id(), shipment_id: parcel(n), split_into: vec![] })
 }

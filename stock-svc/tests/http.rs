@@ -220,6 +220,37 @@ async fn lines_of_a_delivered_parcel_come_back_onto_the_shelf_and_the_money_is_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_products_movements_are_listed_and_its_mark_is_shown_and_replaced() {
+    let api = Api::over(Warehouse::empty().await).await;
+    let mut body = earl_grey();
+    body["low_stock_mark"] = json!(5);
+    let listed = api.post("/products", body.clone()).await;
+    assert_eq!(listed["low_stock_mark"], 5);
+    let (sku, on_hand) = (listed["sku"].as_str().unwrap(), listed["on_hand"].as_i64().unwrap());
+    let path = format!("/products/{sku}");
+    let found = json!({"delta": 3, "reason": "found"});
+    api.expect(Method::POST, &format!("{path}/adjustments"), Some(&found), 200).await;
+    let order = OrderId::new();
+    api.warehouse.hears(placed(order, &[(sku, 2)])).await;
+    api.warehouse.hears(confirmed(order)).await;
+    let page = api.get(&format!("{path}/movements?limit=2")).await;
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let rest = api.get(&format!("{path}/movements?cursor={cursor}")).await;
+    let moved = |page: &Value| -> Vec<(String, i64)> {
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|item| (item["kind"].as_str().unwrap().to_owned(), item["quantity"].as_i64().unwrap())).collect()
+    };
+    assert_eq!(moved(&page), [("listed".to_owned(), on_hand), ("adjusted".to_owned(), 3)]);
+    assert_eq!(moved(&rest), [("committed".to_owned(), -2)]);
+    assert_eq!((&rest["items"][0]["order_id"], &rest["next_cursor"]), (&json!(order), &Value::Null));
+    let mut details = body;
+    for field in ["sku", "on_hand", "low_stock_mark"] {
+        details.as_object_mut().unwrap().remove(field);
+    }
+    assert_eq!(api.expect(Method::PUT, &path, Some(&details), 200).await["low_stock_mark"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_parcel_is_split_by_quantities_and_each_part_goes_its_own_way() {
     let api = Api::over(Warehouse::with(&[("TEA", 10), ("MUG", 2)]).await).await;
     let order = OrderId::new();
@@ -284,6 +315,8 @@ async fn a_product_that_is_not_right_is_refused_with_its_field_and_not_written()
         (with("price", json!({"amount": 12.99, "currency": "EUR"})), "price.amount"),
         (with("price", json!({"amount": i64::MAX, "currency": "EUR"})), "price"),
         (with("price", json!({"amount": 1, "currency": "DOUBLOON"})), "price.currency"),
+        (with("low_stock_mark", json!(0)), "low_stock_mark"),
+        (with("low_stock_mark", json!(1.5)), "low_stock_mark"),
         (with("on_hand", json!(-1)), "on_hand"),
         (with("on_hand", json!(1_000_000_001)), "on_hand"),
         (with("on_hand", json!(u64::MAX)), "on_hand"),
@@ -326,6 +359,7 @@ async fn everything_else_that_is_not_right_is_refused_with_its_field() {
         (Method::GET, "/shipments/not-an-id", ""),
         (Method::GET, "/products/GHOST", ""),
         (Method::GET, "/products/not%20a%20sku", ""),
+        (Method::GET, "/products/GHOST/movements", ""),
         (Method::DELETE, "/products/GHOST", ""),
         (Method::POST, "/products/GHOST/adjustments", r#"{"delta": 1, "reason": "a"}"#),
         (Method::GET, "/nowhere", ""),
@@ -340,6 +374,7 @@ async fn everything_else_that_is_not_right_is_refused_with_its_field() {
         ("/products?q=%00", "q"),
         ("/products?category=tea", "category"),
         ("/products?colour=black", "colour"),
+        ("/products/TEA/movements?cursor=x", "cursor"),
         ("/categories?cursor=x", "cursor"),
         ("/reservations?order_id=7", "order_id"),
         ("/reservations?cursor=x", "cursor"),

@@ -5,7 +5,12 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 use anyhow::bail;
 use service_kit::{config::Reader, exit, pool};
 
-use crate::{NAME, config::ReconcileConfig, gateway::Stripe, reconcile::Reconciliation};
+use crate::{
+    NAME,
+    config::ReconcileConfig,
+    gateway::Stripe,
+    reconcile::{Outcome, Reconciliation},
+};
 
 const USAGE: &str = "usage:
   payment-svc                       serve, until told to stop
@@ -13,7 +18,7 @@ const USAGE: &str = "usage:
   payment-svc reconcile --repair    the same, and repair what can be proved
 
 `reconcile` reads DATABASE_URL and the variables of the gateway; the service may run meanwhile. It ends with 0 when both
-sides are the same, or were made so, with 2 when differences are left, with 1 when they could not be compared.";
+sides are the same, or were made so, with 2 when differences are left, with 1 when a payment could not be compared.";
 
 /// Differences were found, and are left.
 const DIFFERENT: u8 = 2;
@@ -24,6 +29,7 @@ pub async fn run(arguments: &[String], out: &mut impl Write) -> ExitCode {
     match perform(&arguments, out).await {
         Ok(Ended::Well) => ExitCode::SUCCESS,
         Ok(Ended::Different) => ExitCode::from(DIFFERENT),
+        Ok(Ended::NotCompared) => ExitCode::FAILURE,
         Err(error) => exit::code(NAME, Err(error)),
     }
 }
@@ -35,6 +41,8 @@ pub enum Ended {
     Well,
     /// The two sides differ.
     Different,
+    /// Something could not be compared, so that nobody knows whether the two sides differ.
+    NotCompared,
 }
 
 async fn perform(arguments: &[&str], out: &mut impl Write) -> anyhow::Result<Ended> {
@@ -53,16 +61,18 @@ async fn perform(arguments: &[&str], out: &mut impl Write) -> anyhow::Result<End
 /// Compares the ledger with the gateway's books, and repairs what can be proved where `repairs`.
 ///
 /// # Errors
-/// The database or the gateway can't be asked.
+/// The database can't be asked, or a line can't be written.
 pub async fn reconcile(config: ReconcileConfig, repairs: bool, out: &mut impl Write) -> anyhow::Result<Ended> {
     let pool = pool::open(&config.database).await?;
     let gateway = Arc::new(Stripe::new(config.gateway)?);
     let outcome = Reconciliation::new(pool, gateway, repairs).run(out).await?;
     let repaired = outcome.found.saturating_sub(outcome.left);
-    writeln!(
-        out,
-        "{} payments compared, {} differences, {repaired} repaired, {} left",
-        outcome.compared, outcome.found, outcome.left
-    )?;
-    Ok(if outcome.left == 0 { Ended::Well } else { Ended::Different })
+    let Outcome { compared, found, left, failed } = outcome;
+    let end = if failed == 0 { String::new() } else { format!(", {failed} could not be compared") };
+    writeln!(out, "{compared} payments compared, {found} differences, {repaired} repaired, {left} left{end}")?;
+    Ok(match (failed, left) {
+        (0, 0) => Ended::Well,
+        (0, _) => Ended::Different,
+        _ => Ended::NotCompared,
+    })
 }

@@ -151,6 +151,48 @@ async fn money_at_the_gateway_that_no_payment_has_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn money_that_only_the_ledger_has_is_a_difference_though_the_gateway_does_not_know_the_intent() {
+    let scene = Scene::refunded().await;
+    let strange = "update payments set intent = 'pi_of_another_account'";
+    sql_query(strange).execute(&mut scene.shop.db.conn().await).await.unwrap();
+    for repairs in [false, true] {
+        let (ended, lines) = scene.reconcile(repairs).await;
+        assert_eq!(ended, Ended::Different, "{lines:?}");
+        for what in ["authorise: ledger 2598, gateway 0", "capture: ledger 2598, gateway 0"] {
+            let named = scene.named(what).await;
+            assert!(lines.iter().any(|line| line.starts_with(&named)), "{named}: {lines:?}");
+        }
+        // The same money, looked at from the other side: no payment has its intent.
+        let summary = "1 payments compared, 6 differences, 0 repaired, 6 left";
+        assert_eq!(lines.last().unwrap(), summary, "{lines:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_can_not_be_compared_is_named_and_the_others_are_compared() {
+    let scene = Scene::authorised_with("pm_card_chargeDeclined").await;
+    let others = [Order::new("pm_card_visa"), Order::new("pm_card_visa")];
+    for other in &others {
+        scene.shop.hear([other.placed(), other.reserved()]).await;
+    }
+    scene.shop.call_gateway().await;
+    scene.sandbox.act_by_hand(&scene.shop.intent(&others[0]).await, "capture").await;
+    // An address that the gateway doesn't serve: neither known nor unknown. It is the oldest payment, so that the
+    // others come after it.
+    let broken = "update payments set intent = 'pi_1/no/such/address' where order_id = $1";
+    let broken = sql_query(broken).bind::<diesel::sql_types::Uuid, _>(scene.order.id.0);
+    broken.execute(&mut scene.shop.db.conn().await).await.unwrap();
+    for repairs in [false, true] {
+        let (ended, lines) = scene.reconcile(repairs).await;
+        assert_eq!(ended, Ended::NotCompared, "{lines:?}");
+        let named = scene.named("could not be compared: asking the gateway: not done: 404").await;
+        assert!(lines.iter().any(|line| line.starts_with(&named)), "{named}: {lines:?}");
+        let summary = "2 payments compared, 1 differences, 0 repaired, 1 left, 1 could not be compared";
+        assert_eq!(lines.last().unwrap(), summary, "{lines:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_exit_code_tells_whether_the_books_are_the_same_differ_or_could_not_be_compared() {
     let scene = Scene::authorised_with("pm_card_visa").await;
     let run = |scene: &Scene, arguments: &'static [&str]| {

@@ -8,7 +8,7 @@ use super::GatewayError;
 
 /// What a gateway can be asked of its books. Nothing here moves money.
 pub trait GatewayBooks: Send + Sync + 'static {
-    /// What happened to the money of one intent.
+    /// What happened to the money of one intent: nothing, if the gateway doesn't know it.
     fn book(&self, intent: String) -> impl Future<Output = Result<Book, GatewayError>> + Send;
 
     /// All intents, newest first: those after `after`, and whether there are more.

@@ -124,6 +124,9 @@ pub enum GatewayError {
     /// The intent isn't where the call wants it: it was moved before, so look it up.
     #[error("the intent has moved on")]
     MovedOn,
+    /// The gateway knows of nothing under that id.
+    #[error("the gateway knows of no such thing")]
+    Unknown,
     /// Nothing happened, and later it may: not reached, busy, too many requests, or a key that isn't accepted.
     #[error("not done: {0}")]
     NotDone(String),

@@ -58,6 +58,8 @@ pub struct Outcome {
     pub found: usize,
     /// Differences that are left.
     pub left: usize,
+    /// Payments, or intents that no payment has, that could not be compared.
+    pub failed: usize,
 }
 
 /// Compares, and repairs where asked to.
@@ -73,10 +75,11 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
         Self { pool, gateway, repairs }
     }
 
-    /// Compares all payments, then looks for money at the gateway that no payment knows of. Writes a line a difference.
+    /// Compares all payments, then looks for money at the gateway that no payment knows of. Writes a line a difference,
+    /// and a line for whatever could not be compared: one payment in trouble hides nothing about the others.
     ///
     /// # Errors
-    /// The database or the gateway can't be asked; what was found so far is written.
+    /// The payments can't be listed, or a line can't be written; what was found so far is written.
     pub async fn run(&self, out: &mut impl Write) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::default();
         let mut after = None;
@@ -87,27 +90,24 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
             let Some(last) = page.last() else { break };
             after = Some(PaymentId(last.payment_id));
             for payment in &page {
-                self.payment(OrderId(payment.order_id), &mut outcome, out)
-                    .await
-                    .with_context(|| format!("comparing order {}", payment.order_id))?;
+                let whose = format!("order {} payment {}", payment.order_id, payment.payment_id);
+                let compared = self.payment(OrderId(payment.order_id)).await;
+                outcome.compared += usize::from(compared.is_ok());
+                outcome.note(&whose, compared, out)?;
             }
         }
         self.strangers(&mut outcome, out).await?;
         Ok(outcome)
     }
 
-    async fn payment(&self, order: OrderId, outcome: &mut Outcome, out: &mut impl Write) -> anyhow::Result<()> {
-        outcome.compared += 1;
+    async fn payment(&self, order: OrderId) -> anyhow::Result<Compared> {
         let found = self.look(order).await?;
-        outcome.found += found.len();
         if found.is_empty() || !self.repairs {
-            outcome.left += found.len();
-            return told(out, &found, None);
+            return Ok(Compared { found, left: None });
         }
         self.repair(order).await?;
         let left = self.look(order).await?;
-        outcome.left += left.len();
-        told(out, &found, Some(&left))
+        Ok(Compared { found, left: Some(left) })
     }
 
     /// The differences of a payment that stay for a few looks.
@@ -127,21 +127,46 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
     async fn strangers(&self, outcome: &mut Outcome, out: &mut impl Write) -> anyhow::Result<()> {
         let mut after = None;
         loop {
-            let (page, more) = self.gateway.intents(after).await.context("listing the gateway's intents")?;
+            let (page, more) = match self.gateway.intents(after).await {
+                Ok(page) => page,
+                Err(error) => return outcome.note("the gateway's other intents", asked(Err(error)), out),
+            };
             for intent in page.iter().filter(|intent| intent.has_money) {
                 let mut conn = self.pool.get().await?;
                 let known = payments::with_intent(&mut conn, &intent.id).await?;
                 drop(conn);
                 if known.is_none() {
-                    let found = self.stranger(&intent.id, intent.order.clone()).await?;
-                    outcome.found += found.len();
-                    outcome.left += found.len();
-                    told(out, &found, None)?;
+                    let found = self.stranger(&intent.id, intent.order.clone()).await;
+                    let compared = found.map(|found| Compared { found, left: None });
+                    outcome.note(&format!("the intent {}, which no payment has", intent.id), compared, out)?;
                 }
             }
             after = page.last().map(|last| last.id.clone()).filter(|_| more);
             if after.is_none() {
                 return Ok(());
+            }
+        }
+    }
+}
+
+/// What was found, and where a repair was tried, what is left of it.
+struct Compared {
+    found: Vec<Difference>,
+    left: Option<Vec<Difference>>,
+}
+
+impl Outcome {
+    /// Counts and tells what came of comparing `whose` money.
+    fn note(&mut self, whose: &str, compared: anyhow::Result<Compared>, out: &mut impl Write) -> anyhow::Result<()> {
+        match compared {
+            Ok(Compared { found, left }) => {
+                self.found += found.len();
+                self.left += left.as_ref().unwrap_or(&found).len();
+                told(out, &found, left.as_deref())
+            }
+            Err(error) => {
+                self.failed += 1;
+                Ok(writeln!(out, "{whose}: could not be compared: {error:#}")?)
             }
         }
     }

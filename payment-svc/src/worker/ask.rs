@@ -103,7 +103,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Err(GatewayError::Refused { code }) => declined(code),
             Err(GatewayError::MovedOn) => authorised(self.gateway.look_up(intent).await?),
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
-            Err(error @ GatewayError::NotDone(_)) => Err(error.into()),
+            Err(error @ (GatewayError::NotDone(_) | GatewayError::Unknown)) => Err(error.into()),
         }
     }
 
@@ -137,7 +137,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Err(GatewayError::Refused { code }) => no(code),
             Err(GatewayError::MovedOn) => captured(self.gateway.look_up(intent).await?),
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
-            Err(error @ GatewayError::NotDone(_)) => Err(error.into()),
+            Err(error @ (GatewayError::NotDone(_) | GatewayError::Unknown)) => Err(error.into()),
         }
     }
 

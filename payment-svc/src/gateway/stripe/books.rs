@@ -9,8 +9,11 @@ use crate::gateway::{Book, GatewayBooks, GatewayError, ListedIntent};
 impl GatewayBooks for Stripe {
     async fn book(&self, intent: String) -> Result<Book, GatewayError> {
         let expand = vec![("expand%5B0%5D", "latest_charge".to_owned())];
-        let found: IntentObject = self.get(&format!("/v1/payment_intents/{intent}"), &expand).await?;
-        let mut book = found.book();
+        let mut book = match self.get::<IntentObject>(&format!("/v1/payment_intents/{intent}"), &expand).await {
+            Ok(found) => found.book(),
+            Err(GatewayError::Unknown) => return Ok(Book::default()),
+            Err(error) => return Err(error),
+        };
         let mut query = vec![("payment_intent", intent), ("limit", PAGE.to_owned())];
         loop {
             let page: ListObject<RefundObject> = self.get("/v1/refunds", &query).await?;

@@ -144,6 +144,8 @@ pub(super) fn error(status: u16, body: &[u8]) -> GatewayError {
     let code = error.code();
     match (status, kind.as_str(), code.as_str()) {
         (_, _, "payment_intent_unexpected_state") => GatewayError::MovedOn,
+        // Without this code the whole address is unknown, which says nothing of the object.
+        (404, _, "resource_missing") => GatewayError::Unknown,
         // A key that stands for another request is our own mistake and says nothing of the money.
         (_, "idempotency_error", _) | (401 | 403 | 404 | 409 | 429, ..) => {
             GatewayError::NotDone(format!("{status} {kind} {code}"))
@@ -178,6 +180,14 @@ mod tests {
         assert!(matches!(said(400, r#"{"error": {"type": "idempotency_error"}}"#), GatewayError::NotDone(_)));
         assert!(matches!(said(500, r#"{"error": {"type": "api_error"}}"#), GatewayError::NoAnswer(_)));
         assert!(matches!(said(502, "<html>"), GatewayError::NoAnswer(_)));
+    }
+
+    #[test]
+    fn an_id_that_the_gateway_does_not_know_is_told_from_an_address_that_it_does_not_serve() {
+        let body = r#"{"error": {"type": "invalid_request_error", "code": "resource_missing"}}"#;
+        assert_eq!(said(404, body), GatewayError::Unknown);
+        assert!(matches!(said(404, r#"{"error": {"type": "invalid_request_error"}}"#), GatewayError::NotDone(_)));
+        assert!(matches!(said(404, "<html>"), GatewayError::NotDone(_)));
     }
 
     #[test]

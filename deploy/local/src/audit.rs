@@ -31,7 +31,7 @@ pub use self::{
 };
 
 /// Services go on while they are looked at, and one database is read after the other: what is broken then may only be
-/// under way. So it is looked at again, and only what stays the same is told.
+/// under way. So it is looked at again, and what is broken in the same way in every look is told, whatever figures move.
 const LOOKS: usize = 4;
 const PAUSE: Duration = Duration::from_secs(2);
 /// So many are told of a rule; the rest is counted.
@@ -102,9 +102,11 @@ pub async fn look(sources: &Sources) -> anyhow::Result<Audit> {
         let mut rules = verdicts(&Evidence::collect(sources).await?);
         looks += 1;
         for rule in &mut rules {
-            rule.broken.retain(|finding| suspects.as_ref().is_none_or(|before| before.contains(finding)));
+            rule.broken
+                .retain(|finding| suspects.as_ref().is_none_or(|before| before.contains(&finding.without_figures())));
         }
-        let found: BTreeSet<_> = rules.iter().flat_map(|rule| rule.broken.iter().cloned()).collect();
+        let found: BTreeSet<_> =
+            rules.iter().flat_map(|rule| rule.broken.iter().map(Finding::without_figures)).collect();
         if found.is_empty() || looks == LOOKS {
             return Ok(Audit { holds: found.is_empty(), seconds: began.elapsed().as_secs_f64(), looks, rules });
         }

@@ -45,6 +45,8 @@ pub(super) struct Evidence {
     pub records: Vec<Record>,
     /// Whether topics still have all that was ever in them.
     pub topics_are_whole: bool,
+    /// Whether archives, from which topics are rebuilt, have let go of what orders had said.
+    archives_are_short: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,6 +56,8 @@ pub(super) struct Order {
     pub total: i64,
     pub lines: Vec<Line>,
     pub stock: Option<String>,
+    pub captured: bool,
+    pub deadline: DateTime<Utc>,
     pub waiting_since: DateTime<Utc>,
     pub said: u64,
     pub recorded: i64,
@@ -116,7 +120,7 @@ pub(super) struct Payment {
     pub refunded: i64,
     pub said: u64,
     /// A call to the gateway whose answer isn't known yet.
-    pub in_flight: bool,
+    pub in_flight_since: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,6 +128,8 @@ pub(super) struct Refund {
     pub payment_id: String,
     pub amount: i64,
     pub state: String,
+    /// Why staff gave it back; none where an event was the cause.
+    pub reason: Option<String>,
 }
 
 /// One effect on money.
@@ -199,6 +205,7 @@ impl Evidence {
             anyhow::Ok((found, whole))
         })
         .await??;
+        all.topics_are_whole &= !all.archives_are_short;
         Ok(all)
     }
 
@@ -225,6 +232,8 @@ impl Evidence {
             self.orders.insert(order.id.clone(), order);
         }
         self.history = snapshot.rows("select order_id, position, status_before, status from order_history").await?;
+        let short = "select exists (select from orders where placed_at < (select whole_since from outbox_archive_state)) as short";
+        self.archives_are_short = snapshot.rows::<BTreeMap<String, bool>>(short).await?.iter().any(|row| row["short"]);
         let lost = "select distinct order_id from idempotency_keys where order_id not in (select id from orders)";
         self.lost_orders = snapshot
             .rows::<BTreeMap<String, String>>(lost)
@@ -253,7 +262,7 @@ impl Evidence {
             self.note_said("payments.v1", &payment.order_id, payment.said);
             self.payments.insert(payment.order_id.clone(), payment);
         }
-        self.refunds = snapshot.rows("select payment_id, amount, state from refunds").await?;
+        self.refunds = snapshot.rows("select payment_id, amount, state, reason from refunds").await?;
         self.ledger = snapshot.rows(LEDGER).await?;
         Ok(())
     }
@@ -272,10 +281,11 @@ impl Evidence {
 }
 
 const ORDERS: &str = "select id, status, (placed -> 'total' ->> 'amount')::bigint as total, placed -> 'lines' as lines,
-    facts ->> 'stock' as stock, waiting_since, said, recorded from orders";
+    facts ->> 'stock' as stock, (facts ->> 'captured')::boolean as captured, (placed ->> 'deadline')::timestamptz as deadline,
+    waiting_since, said, recorded from orders";
 const RESERVATIONS: &str = "select order_id, reservation, expires_at, lines, stock_said, shipments_said from orders";
 const PAYMENTS: &str = "select order_id, payment_id, amount, captured, refunded, said,
-    exists (select from gateway_calls c where c.payment_id = p.payment_id and finished_at is null) as in_flight
+    (select min(created_at) from gateway_calls c where c.payment_id = p.payment_id and finished_at is null) as in_flight_since
     from payments p";
 const LEDGER: &str = "select p.order_id, l.operation, l.amount, l.key from ledger l join payments p using (payment_id)";
 const UNPUBLISHED: &str = "select topic, key, (select h ->> 1 from json_array_elements(headers) h

@@ -1,6 +1,6 @@
 //! Rules 4, 5, 9 and 13: goods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
@@ -20,6 +20,10 @@ pub(super) fn levels(evidence: &Evidence, broken: &mut Broken) {
     }
     for line in live(evidence).flat_map(|hold| &hold.lines) {
         *held.entry(&line.sku).or_default() += line.quantity;
+    }
+    let nowhere = moved.keys().chain(held.keys()).filter(|sku| !evidence.levels.contains_key(**sku));
+    for sku in nowhere.collect::<BTreeSet<_>>() {
+        broken.add(format!("SKU {sku}"), "it has movements or holds, and no level");
     }
     for level in evidence.levels.values() {
         let sum = |of: &BTreeMap<&str, i64>| of.get(level.sku.as_str()).copied().unwrap_or_default();
@@ -128,9 +132,32 @@ pub(super) fn once(evidence: &Evidence, broken: &mut Broken) {
     broken.figures = format!("{} commits, {} effects in the ledger", committed.len(), keys.len());
 }
 
+/// What was given back for other reasons than staff's, a return or a loss, of orders whose parcels have left.
+fn refunded_after_it_left(evidence: &Evidence, broken: &mut Broken) {
+    let mut left = BTreeMap::<&str, bool>::new();
+    for shipment in evidence.shipments.iter().filter(|shipment| has_left(&shipment.status)) {
+        let came_back = matches!(&*shipment.status, "returned" | "lost") || !shipment.returned.is_empty();
+        *left.entry(&shipment.order_id).or_default() |= came_back;
+    }
+    for payment in evidence.payments.values().filter(|payment| left.get(&*payment.order_id) == Some(&false)) {
+        let of_events = evidence.refunds.iter().filter(|refund| refund.payment_id == payment.payment_id);
+        let sum: i64 = of_events
+            .filter(|refund| refund.reason.is_none() && refund.state == "done")
+            .map(|refund| refund.amount)
+            .sum();
+        if sum > 0 {
+            broken.order(&payment.order_id, format!("{sum} is refunded, and all of it has left and nothing came back"));
+        }
+    }
+}
+
+fn has_left(status: &str) -> bool {
+    matches!(status, "dispatched" | "delivered" | "returned" | "lost")
+}
+
 /// Rule 13.
 pub(super) fn shipped(evidence: &Evidence, broken: &mut Broken) {
-    let has_left = |status: &str| matches!(status, "dispatched" | "delivered" | "returned" | "lost");
+    refunded_after_it_left(evidence, broken);
     let mut count = 0;
     for shipment in evidence.shipments.iter().filter(|shipment| has_left(&shipment.status)) {
         count += 1;

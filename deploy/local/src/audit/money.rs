@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
+
 use super::{
     evidence::{Effect, Evidence},
     rules::Broken,
 };
+
+/// A call that fails is tried again after a while; one that nobody answers is looked up.
+const ANSWERED_WITHIN: TimeDelta = TimeDelta::minutes(10);
 
 /// Rule 1.
 pub(super) fn amounts(evidence: &Evidence, broken: &mut Broken) {
@@ -44,9 +49,14 @@ pub(super) fn journal(evidence: &Evidence, broken: &mut Broken) {
     let (theirs, ours) = (by_order(journal), by_order(&evidence.ledger));
     let orders: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
     let mut in_flight = 0;
+    for payment in evidence.payments.values() {
+        if let Some(since) = payment.in_flight_since.filter(|since| *since + ANSWERED_WITHIN < evidence.now) {
+            broken.order(&payment.order_id, format!("a call to the gateway has no answer since {since:.0}"));
+        }
+    }
     for order in orders {
         // the gateway has done it, and its answer is on the way
-        if evidence.payments.get(*order).is_some_and(|payment| payment.in_flight) {
+        if evidence.payments.get(*order).is_some_and(|payment| payment.in_flight_since.is_some()) {
             in_flight += 1;
             continue;
         }

@@ -6,8 +6,9 @@ use chrono::TimeDelta;
 
 use super::{evidence::Evidence, rules::Broken};
 
-/// A cancellation waits for a parcel to be stopped and a gateway to answer: minutes, where all is well.
-const CANCELLING: TimeDelta = TimeDelta::minutes(10);
+/// A cancellation waits for a parcel to be stopped and a gateway to answer, a capture for the gateway: minutes, where all
+/// is well.
+const SOON: TimeDelta = TimeDelta::minutes(10);
 
 /// Rule 6.
 pub(super) fn ends(evidence: &Evidence, broken: &mut Broken) {
@@ -19,9 +20,18 @@ pub(super) fn ends(evidence: &Evidence, broken: &mut Broken) {
             format!("the timer {} of {} was due at {:.0} and has not fired", timer.kind, timer.service, timer.due_at);
         broken.order(&timer.key, what);
     }
-    for order in evidence.orders.values().filter(|order| order.status == "cancelling") {
-        if order.waiting_since + CANCELLING < evidence.now {
-            broken.order(&order.id, format!("it has been cancelling since {:.0}", order.waiting_since));
+    for order in evidence.orders.values() {
+        let waits_long = order.waiting_since + SOON < evidence.now;
+        let since = order.waiting_since;
+        match order.status.as_str() {
+            "cancelling" if waits_long => broken.order(&order.id, format!("it has been cancelling since {since:.0}")),
+            "pending" if order.deadline + SOON < evidence.now => {
+                broken.order(&order.id, format!("it is pending, and its deadline was {:.0}", order.deadline));
+            }
+            "confirmed" | "shipped" if waits_long && !order.captured => {
+                broken.order(&order.id, format!("it is {}, and not paid since {since:.0}", order.status));
+            }
+            _ => {}
         }
     }
     let ended = evidence.orders.values().filter(|order| matches!(&*order.status, "completed" | "cancelled")).count();
@@ -53,6 +63,9 @@ pub(super) fn transitions(evidence: &Evidence, broken: &mut Broken) {
         if recorded != last {
             broken.order(order, format!("it is at {recorded:?}, its history at {last:?}"));
         }
+    }
+    for order in evidence.orders.values().filter(|order| order.recorded > 0 && !steps.contains_key(&*order.id)) {
+        broken.order(&order.id, format!("its history of {} steps is gone", order.recorded));
     }
     happened_in_order(evidence, broken);
     broken.figures = format!("{} steps of {} orders", evidence.history.len(), steps.len());

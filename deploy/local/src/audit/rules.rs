@@ -22,6 +22,13 @@ pub struct Finding {
     pub what: String,
 }
 
+impl Finding {
+    /// What stays of it while figures move.
+    pub fn without_figures(&self) -> Finding {
+        Self { what: self.what.chars().filter(|c| !c.is_ascii_digit()).collect(), ..self.clone() }
+    }
+}
+
 /// What a rule's check has found.
 #[derive(Debug, Default)]
 pub(super) struct Broken {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 
 use super::{
     engine::{self, Container},
@@ -74,6 +75,27 @@ impl Stack {
         let label = format!("label=com.docker.compose.project={}", self.project);
         let names = engine::docker(&["volume", "ls", "--quiet", "--filter", &label]).await?;
         Ok(names.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Takes endpoints of containers that are gone from the project's network: an engine may keep one when a container goes
+    /// just as it starts (moby issue 17217), and then never lets go of the network. Returns their names.
+    ///
+    /// # Errors
+    /// The engine doesn't answer.
+    pub async fn without_ghosts(&self) -> anyhow::Result<Vec<String>> {
+        let network = format!("{}_default", self.project);
+        let told = engine::docker(&["network", "inspect", &network]).await?;
+        let told: Value = serde_json::from_str(&told).context("docker network inspect")?;
+        let living: Vec<_> = self.containers().await?.into_iter().map(|container| container.id).collect();
+        let mut ghosts = Vec::new();
+        for (id, endpoint) in told[0]["Containers"].as_object().into_iter().flatten() {
+            if !living.contains(id) {
+                let name = endpoint["Name"].as_str().unwrap_or(id);
+                engine::docker(&["network", "disconnect", "--force", &network, name]).await?;
+                ghosts.push(name.to_owned());
+            }
+        }
+        Ok(ghosts)
     }
 
     /// The containers of one service.

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use diesel_async::SimpleAsyncConnection;
+use reqwest::Method;
+use serde_json::json;
 use service_kit::pool;
 
 use crate::{
@@ -26,6 +28,8 @@ struct Sabotage {
     /// One of these rules must be found broken.
     rules: &'static [u8],
     breaks: String,
+    /// A change of the order's address, made while it is broken.
+    redirected: bool,
     mends: String,
 }
 
@@ -37,7 +41,7 @@ pub(in crate::accept) async fn try_out(shop: &Shop) -> anyhow::Result<String> {
     shop.api.add_product(SKU, 100).await?;
     let mut noticed = Vec::new();
     for sabotage in sabotages(shop).await? {
-        sabotage.is_noticed(&addresses).await.with_context(|| sabotage.name)?;
+        sabotage.is_noticed(shop, &addresses).await.with_context(|| sabotage.name)?;
         noticed.push(sabotage.name);
     }
     let again = holds_in_time(&addresses).await?;
@@ -51,12 +55,26 @@ pub(in crate::accept) async fn try_out(shop: &Shop) -> anyhow::Result<String> {
 }
 
 impl Sabotage {
-    async fn is_noticed(&self, addresses: &Addresses) -> anyhow::Result<()> {
+    async fn redirect(&self, shop: &Shop) -> anyhow::Result<()> {
+        if !self.redirected {
+            return Ok(());
+        }
+        let address = json!({"line1": "2 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"});
+        let path = format!("/api/v1/orders/{}/delivery-address", self.order);
+        let (status, answer) = shop.api.ask(Method::PUT, Service::OrderSvc, &path, Some(&address)).await?;
+        ensure!(status.is_success(), "a new address was answered {status}: {answer}");
+        Ok(())
+    }
+
+    async fn is_noticed(&self, shop: &Shop, addresses: &Addresses) -> anyhow::Result<()> {
         let address = addresses.services.get(self.of.name()).and_then(|address| address.database.clone());
         let mut conn = pool::connect(&address.context("no database")?).await?;
         holds_in_time(addresses).await?;
         conn.batch_execute(&self.breaks).await.context("breaking it")?;
-        let audit = look(addresses).await;
+        let audit = match self.redirect(shop).await {
+            Ok(()) => look(addresses).await,
+            Err(error) => Err(error),
+        };
         conn.batch_execute(&self.mends).await.context("mending it")?;
         let audit = audit?;
         let findings = audit.rules.iter().flat_map(|rule| &rule.broken);
@@ -104,6 +122,7 @@ fn refund_doubled(order: String) -> Sabotage {
             "insert into refunds (refund_id, payment_id, amount, state)
                 select '00000000-0000-0000-0000-00000000000a', payment_id, amount, state from refunds where {same}"
         ),
+        redirected: false,
         mends: "delete from refunds where refund_id = '00000000-0000-0000-0000-00000000000a'".to_owned(),
         order,
     }
@@ -118,6 +137,7 @@ fn hold_deleted(order: String) -> Sabotage {
             "create table deleted as select * from orders where order_id = '{order}';
              delete from orders where order_id = '{order}'"
         ),
+        redirected: false,
         mends: "insert into orders select * from deleted; drop table deleted".to_owned(),
         order,
     }
@@ -130,27 +150,27 @@ fn movement_altered(order: &str) -> Sabotage {
         of: Service::StockSvc,
         rules: &[4],
         breaks: change(-1),
+        redirected: false,
         mends: change(1),
         order: order.to_owned(),
     }
 }
 
-/// What was said and numbered, and is gone before a relay saw it, leaves this behind.
+/// Whatever this order says is gone from the outbox before a relay sees it.
 fn row_removed(order: &str) -> Sabotage {
-    let change = |by: i32| format!("update orders set said = said + {by} where id = '{order}'");
     Sabotage {
         name: "an outbox row removed",
         of: Service::OrderSvc,
         rules: &[7],
-        // written, numbered and deleted in one go: no relay has seen it
         breaks: format!(
-            "{}; begin;
-             with lost as (insert into outbox (event_id, topic, key, headers, payload)
-                 values (gen_random_uuid(), 'orders.v1', '{order}', '[]', '') returning id) select from lost;
-             delete from outbox where key = '{order}'; commit",
-            change(1)
+            "create function remove() returns trigger language plpgsql as
+                'begin delete from outbox where id = new.id; return null; end';
+             create trigger remove after insert on outbox for each row when (new.key = '{order}') execute function remove()"
         ),
-        mends: change(-1),
+        redirected: true,
+        mends: format!(
+            "drop trigger remove on outbox; drop function remove(); update orders set said = said - 1 where id = '{order}'"
+        ),
         order: order.to_owned(),
     }
 }
@@ -167,6 +187,7 @@ fn mail_doubled(order: String) -> Sabotage {
              update twice set id = '00000000-0000-0000-0000-00000000000b';
              insert into notifications select * from twice"
         ),
+        redirected: false,
         mends: format!(
             "delete from notifications where id = '00000000-0000-0000-0000-00000000000b'; drop table twice;
              alter table notifications add constraint {unique} unique (order_id, template, event_id)"

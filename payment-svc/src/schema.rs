@@ -68,6 +68,7 @@ diesel::table! {
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
         outcome -> Nullable<Text>,
+        leased_until -> Nullable<Timestamptz>,
     }
 }
 

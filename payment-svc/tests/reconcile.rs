@@ -13,7 +13,10 @@ use payment_svc::{
     gateway::{Stripe, StripeConfig},
 };
 use serde_json::json;
-use service_kit::config::{DatabaseConfig, Reader};
+use service_kit::{
+    config::{DatabaseConfig, Reader},
+    outside::OutsideCalls,
+};
 use shop::{Order, Shop, sandbox::Sandbox};
 
 struct Scene {
@@ -90,6 +93,34 @@ async fn race_gateway_times_out_what_is_unknown_is_named_and_repaired_by_a_look_
     let (ended, lines) = scene.reconcile(true).await;
     assert_eq!((ended, &lines[0]), (Ended::Well, &format!("{}: repaired", scene.named(&what).await)));
     assert_eq!(scene.shop.said().await, ["unknown Authorise", "authorized 2598"]);
+    scene.assert_the_same_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_makes_the_call_of_the_payment_that_it_names_and_no_other() {
+    let scene = Scene::authorised_with("pm_sandbox_timeout_then_success").await;
+    let others: Vec<Order> = (0..20).map(|_| Order::new("pm_card_visa")).collect();
+    for other in &others {
+        scene.shop.hear([other.placed(), other.reserved()]).await;
+    }
+    // They are due before it is, and nothing has been asked for them yet: the two sides have the same.
+    let (ended, lines) = scene.reconcile(true).await;
+    assert_eq!(ended, Ended::Well, "{lines:?}");
+    assert_eq!(lines.last().unwrap(), "21 payments compared, 1 differences, 1 repaired, 0 left");
+    assert_eq!(scene.shop.said().await, ["unknown Authorise", "authorized 2598"]);
+    assert_eq!(scene.shop.calls.take(30).await.unwrap().len(), others.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_a_worker_is_making_is_left_to_it_and_told_so() {
+    let scene = Scene::authorised_with("pm_sandbox_timeout_then_success").await;
+    scene.shop.make_due().await;
+    let taken = scene.shop.calls.take(10).await.unwrap().remove(0);
+    let (ended, lines) = scene.reconcile(true).await;
+    assert_eq!(ended, Ended::Different, "{lines:?}");
+    assert!(lines[0].ends_with("is unfinished): its call is still unfinished, compare again later"), "{lines:?}");
+    assert_eq!(scene.shop.said().await, ["unknown Authorise"]);
+    scene.shop.calls.perform(taken).await.unwrap();
     scene.assert_the_same_books().await;
 }
 

@@ -202,6 +202,33 @@ async fn a_call_that_a_worker_has_taken_is_left_to_it_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_a_worker_has_taken_is_not_taken_by_another_because_somebody_hastens_it() {
+    let (shop, order) = (Shop::new(that_agrees()).await, order());
+    shop.hear([order.placed(), order.reserved()]).await;
+    let (taken, id) = (shop.calls.take(10).await.unwrap().remove(0), shop.payment(&order).await.id);
+    calls::hasten(&mut *shop.db.conn().await, id).await.unwrap();
+    assert_eq!(shop.calls.take(10).await.unwrap().len(), 0);
+    assert!(shop.calls.take_of(id).await.unwrap().is_none());
+    // Its worker learns nothing: what was hastened meanwhile doesn't wait for the backoff.
+    calls::put_off(&mut *shop.db.conn().await, &taken).await.unwrap();
+    assert_eq!(shop.calls.take(10).await.unwrap()[0].tries, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_call_of_one_payment_can_be_taken_alone_though_it_waits_and_others_are_due() {
+    let (shop, orders) = (Shop::new(that_agrees()).await, [order(), order(), order()]);
+    for order in &orders {
+        shop.hear([order.placed(), order.reserved()]).await;
+    }
+    let id = shop.payment(&orders[1]).await.id;
+    let taken = shop.calls.take_of(id).await.unwrap().unwrap();
+    calls::put_off(&mut *shop.db.conn().await, &taken).await.unwrap();
+    let again = shop.calls.take_of(id).await.unwrap().unwrap();
+    assert_eq!((again.order_id, again.tries), (orders[1].id, 2));
+    assert_eq!(shop.calls.take(10).await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_try_that_takes_too_long_is_announced_once_as_unknown() {
     let mut gateway = that_makes_intents();
     gateway.expect_confirm().returning(|_, _, _| Box::pin(std::future::pending()));

@@ -174,11 +174,12 @@ impl Outcome {
 
 fn told(out: &mut impl Write, found: &[Difference], left: Option<&[Difference]>) -> anyhow::Result<()> {
     for difference in found {
-        let still = left.is_none_or(|left| left.iter().any(|one| one.operation == difference.operation));
-        let end = match left {
+        let still = |left: &[Difference]| left.iter().find(|one| one.operation == difference.operation).cloned();
+        let end = match left.map(still) {
             None => "",
-            Some(_) if still => ": can't be proved, somebody must look",
-            Some(_) => ": repaired",
+            Some(None) => ": repaired",
+            Some(Some(Difference { under_way: Some(_), .. })) => ": its call is still unfinished, compare again later",
+            Some(Some(_)) => ": can't be proved, somebody must look",
         };
         writeln!(out, "{difference}{end}")?;
     }

@@ -13,9 +13,6 @@ use crate::{
     worker::GatewayCalls,
 };
 
-/// Calls that are made at once: there may be others that are due.
-const CALLS: usize = 16;
-
 impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
     /// Repairs what can be proved of a payment: an unfinished call is answered by a look-up, what its customer did is
     /// looked up as after a webhook, and a line that the ledger lacks is written where the payment's own state and the
@@ -38,14 +35,14 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
         Ok(())
     }
 
-    /// Makes the call that is unfinished. It was made before, perhaps, so it begins with a look-up.
+    /// Makes this payment's call that is unfinished. It was made before, perhaps, so it begins with a look-up. A call that
+    /// a worker is making is left to it.
     async fn finish(&self, payment: &Payment) -> anyhow::Result<()> {
-        calls::hasten(&mut *self.pool.get().await?, payment.id).await?;
         let worker = GatewayCalls::new(self.pool.clone(), self.gateway.clone(), || {});
-        for call in worker.take(CALLS).await? {
-            worker.perform(call).await?;
+        match worker.take_of(payment.id).await? {
+            Some(call) => worker.perform(call).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

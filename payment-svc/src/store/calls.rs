@@ -95,6 +95,18 @@ struct TakenRow {
     traceparent: Option<String>,
 }
 
+impl TakenRow {
+    fn taken(self) -> Option<TakenCall> {
+        let Some(call) = call_of(&self.operation, self.refund_id) else {
+            tracing::error!(call = self.key, operation = self.operation, "a call that this version does not know");
+            return None;
+        };
+        let cause = Cause { event: self.caused_by.map(EventId), traceparent: self.traceparent };
+        let (order_id, tries) = (OrderId(self.order_id), u32::try_from(self.tries).unwrap_or(u32::MAX));
+        Some(TakenCall { key: self.key, order_id, call, tries, cause })
+    }
+}
+
 /// Takes up to `limit` due calls under a lease. The count of tries is kept before the gateway is called, so that after a
 /// crash a call is known to have been made, perhaps.
 ///
@@ -103,8 +115,10 @@ struct TakenRow {
 pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<TakenCall>> {
     let rows: Vec<TakenRow> = sql_query(
         "with due as materialized (select key from gateway_calls where finished_at is null and due_at <= now() \
+                                   and (leased_until is null or leased_until <= now()) \
                                    order by due_at limit $1 for update skip locked) \
-         update gateway_calls set tries = tries + 1, due_at = now() + make_interval(secs => $2) \
+         update gateway_calls set tries = tries + 1, due_at = now() + make_interval(secs => $2), \
+                                  leased_until = now() + make_interval(secs => $2) \
          from due where gateway_calls.key = due.key \
          returning gateway_calls.key, order_id, operation, refund_id, tries, caused_by, traceparent",
     )
@@ -112,16 +126,26 @@ pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<T
     .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
     .load(conn)
     .await?;
-    let taken = |row: TakenRow| {
-        let Some(call) = call_of(&row.operation, row.refund_id) else {
-            tracing::error!(call = row.key, operation = row.operation, "a call that this version does not know");
-            return None;
-        };
-        let cause = Cause { event: row.caused_by.map(EventId), traceparent: row.traceparent };
-        let (order_id, tries) = (OrderId(row.order_id), u32::try_from(row.tries).unwrap_or(u32::MAX));
-        Some(TakenCall { key: row.key, order_id, call, tries, cause })
-    };
-    Ok(rows.into_iter().filter_map(taken).collect())
+    Ok(rows.into_iter().filter_map(TakenRow::taken).collect())
+}
+
+/// Takes the payment's unfinished call under a lease, due or not; nothing where there is none, or another worker has it.
+///
+/// # Errors
+/// The database.
+pub async fn take_of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Option<TakenCall>> {
+    let row: Option<TakenRow> = sql_query(
+        "update gateway_calls set tries = tries + 1, due_at = now() + make_interval(secs => $2), \
+                                  leased_until = now() + make_interval(secs => $2) \
+         where payment_id = $1 and finished_at is null and (leased_until is null or leased_until <= now()) \
+         returning key, order_id, operation, refund_id, tries, caused_by, traceparent",
+    )
+    .bind::<sql_types::Uuid, _>(payment.0)
+    .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
+    .get_result(conn)
+    .await
+    .optional()?;
+    Ok(row.and_then(TakenRow::taken))
 }
 
 /// Whether the call is still unfinished. To be asked under the payment's lock.
@@ -153,7 +177,8 @@ pub async fn finish(conn: &mut AsyncPgConnection, key: &str, outcome: &str) -> Q
     diesel::update(gateway_calls::table.find(key)).set(end).execute(conn).await.map(drop)
 }
 
-/// Makes the payment's unfinished call due.
+/// Makes the payment's unfinished call due. One that a worker has stays that worker's: it is due once that one puts it
+/// off, or its lease has ended.
 ///
 /// # Errors
 /// The database.
@@ -164,15 +189,16 @@ pub async fn hasten(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryRe
     diesel::update(unfinished).set(gateway_calls::due_at.eq(now)).execute(conn).await.map(drop)
 }
 
-/// Puts the call off: each time longer, with jitter, a minute at most. Not when another worker has taken it since: the
-/// lease is that one's.
+/// Puts the call off: each time longer, with jitter, a minute at most; not at all when it was hastened meanwhile. Nothing
+/// happens when another worker has taken it since: the lease is that one's.
 ///
 /// # Errors
 /// The database.
 pub async fn put_off(conn: &mut AsyncPgConnection, call: &TakenCall) -> QueryResult<()> {
     let wait = retry::wait_after(call.tries.saturating_sub(1), FIRST_WAIT, LONGEST_WAIT);
     sql_query(
-        "update gateway_calls set due_at = now() + make_interval(secs => $2) \
+        "update gateway_calls set leased_until = null, \
+             due_at = case when due_at < leased_until then now() else now() + make_interval(secs => $2) end \
          where key = $1 and finished_at is null and tries = $3",
     )
     .bind::<sql_types::Text, _>(&call.key)

@@ -5,6 +5,7 @@ mod ask;
 use std::{sync::Arc, time::Duration};
 
 use service_kit::{Pool, outside::OutsideCalls, trace};
+use shared_events::PaymentId;
 
 pub use ask::Later;
 use tokio::time::timeout;
@@ -35,6 +36,14 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     #[must_use]
     pub fn asking_for(self, asking: Duration) -> Self {
         Self { asking: asking.min(calls::ASKING), ..self }
+    }
+
+    /// Takes the call of one payment, due or not, unless another worker has it.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn take_of(&self, payment: PaymentId) -> anyhow::Result<Option<TakenCall>> {
+        Ok(calls::take_of(&mut *self.pool.get().await?, payment).await?)
     }
 
     async fn ask_and_settle(&self, call: &TakenCall) -> anyhow::Result<()> {

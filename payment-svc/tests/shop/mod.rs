@@ -182,9 +182,9 @@ impl<G: PaymentGateway> Shop<G> {
         self.payment(order).await.intent.unwrap()
     }
 
-    /// Lets the time of waiting calls come.
+    /// Lets the time of waiting calls come, and the leases of those end that a worker had taken.
     pub async fn make_due(&self) {
-        let sql = "update gateway_calls set due_at = now() where finished_at is null";
+        let sql = "update gateway_calls set due_at = now(), leased_until = null where finished_at is null";
         sql_query(sql).execute(&mut self.db.conn().await).await.unwrap();
     }
 

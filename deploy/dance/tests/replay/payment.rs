@@ -53,7 +53,7 @@ async fn answer(db: &TestDb, order: OrderId, label: &Label) {
         other => panic!("payment-svc can't be told yet that the gateway {other}"),
     };
     let conn = &mut *db.conn().await;
-    let due = "update gateway_calls set due_at = now() where finished_at is null";
+    let due = "update gateway_calls set due_at = now(), leased_until = null where finished_at is null";
     sql_query(due).execute(conn).await.unwrap();
     let taken = calls::take(conn, 10).await.unwrap();
     let call = taken.iter().find(|call| call.order_id == order).unwrap();

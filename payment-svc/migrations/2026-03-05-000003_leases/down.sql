@@ -1,0 +1,1 @@
+alter table gateway_calls drop column leased_until;

@@ -1,28 +1,35 @@
-use super::{Facts, Progress, ShipmentFact, Status, StockFact};
+use super::{Facts, PaymentFact, Progress, ShipmentFact, Status, StockFact};
 
 /// What an order waits for, and from whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitingFor {
     /// The event that would bring it on when all goes well.
     pub fact: &'static str,
-    /// The service that says it.
+    /// On whom that depends: the service that says it, or who has to act before it can.
     pub from: &'static str,
 }
 
 const STOCK: &str = "stock-svc";
 const PAYMENT: &str = "payment-svc";
+/// Who has to show that it is them, as with 3-D Secure.
+const CUSTOMER: &str = "customer";
+/// Who has to look after a refund that the gateway refused.
+const STAFF: &str = "staff";
 
 impl Progress {
     /// The next fact that this order needs; none once it has ended.
     pub fn waiting_for(&self) -> Option<WaitingFor> {
         let (fact, from) = match self.status {
             Status::Pending if self.facts.stock.is_none() => ("stock.reserved", STOCK),
+            Status::Pending if self.facts.payment == Some(PaymentFact::ActionRequired) => {
+                ("payment.authorized", CUSTOMER)
+            }
             Status::Pending => ("payment.authorized", PAYMENT),
             Status::Confirmed => going_out(&self.facts),
             Status::PartiallyShipped => ("shipment.dispatched", STOCK),
             Status::Shipped if self.facts.pieces_ended() < self.pieces => ("shipment.delivered", STOCK),
             Status::Shipped if !self.facts.captured => ("payment.captured", PAYMENT),
-            Status::Shipped => ("payment.refunded", PAYMENT),
+            Status::Shipped => ("payment.refunded", refunding(&self.facts)),
             Status::Cancelling(_) => coming_back(&self.facts),
             Status::Completed | Status::Cancelled(_) => return None,
         };
@@ -48,6 +55,10 @@ fn coming_back(facts: &Facts) -> (&'static str, &'static str) {
         (false, _) if facts.stock == Some(StockFact::Committed) => ("stock.restocked", STOCK),
         (false, _) => ("stock.released", STOCK),
         (true, false) => ("payment.voided", PAYMENT),
-        (true, true) => ("payment.refunded", PAYMENT),
+        (true, true) => ("payment.refunded", refunding(facts)),
     }
+}
+
+fn refunding(facts: &Facts) -> &'static str {
+    if facts.payment == Some(PaymentFact::RefundFailed) { STAFF } else { PAYMENT }
 }

@@ -37,6 +37,18 @@ fn a_cancelling_order_waits_for_goods_first_and_money_after() {
 }
 
 #[test]
+fn who_has_to_act_is_named() {
+    let from = |before: Vec<Happens>| given(before).0.waiting_for().map(|waiting| waiting.from);
+    assert_eq!(from(vec![reserved()]), Some("payment-svc"));
+    assert_eq!(from(vec![reserved(), action_required()]), Some("customer"));
+    assert_eq!(from(vec![reserved(), action_required(), authorized()]), Some("stock-svc"));
+    let back = restocked(RestockCause::Cancelled);
+    let refunding = vec![authorized(), committed(), captured(), Happens::CustomerCancels, back];
+    assert_eq!(from(refunding.clone()), Some("payment-svc"));
+    assert_eq!(from([refunding, vec![refund_failed()]].concat()), Some("staff"));
+}
+
+#[test]
 fn an_ended_order_waits_for_nothing() {
     assert_eq!(waits_for([short()]), None);
     assert_eq!(waits_for([authorized(), captured(), created(1, 2), dispatched(1), delivered(1)]), None);

@@ -10,6 +10,7 @@ mod output;
 mod rebuild;
 mod registry;
 mod servers;
+mod staff;
 mod supervisor;
 
 use std::{
@@ -22,12 +23,8 @@ use std::{
 };
 
 use anyhow::Context;
-use quadrille_servers::{
-    postgres,
-    process::{ServerProcess, rotate_log},
-};
+use quadrille_servers::postgres;
 use tokio::{
-    process::Command,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
@@ -35,9 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use self::{
-    backoff::Backoff, lock::DataLock, output::Follower, registry::Registry, servers::Servers, supervisor::Supervised,
-};
+use self::{backoff::Backoff, lock::DataLock, registry::Registry, servers::Servers, staff::Staff};
 use crate::{
     catalogue,
     cli::UpArgs,
@@ -47,8 +42,6 @@ use crate::{
     topics,
 };
 
-/// How long the services get to drain; with what Kafka and PostgreSQL get, all ends within 20 seconds.
-const SERVICES_PATIENCE: Duration = Duration::from_secs(9);
 /// How long a Kafka that is there may take to answer.
 const TOPICS_WITHIN: Duration = Duration::from_secs(20);
 
@@ -234,30 +227,6 @@ impl Run<'_> {
     }
 }
 
-/// The services of a run, each kept alive by a task.
-struct Staff<'a> {
-    plan: &'a Plan,
-    binary: PathBuf,
-    logs: PathBuf,
-    shown: bool,
-    registry: &'a Arc<Registry>,
-    stop: &'a CancellationToken,
-    children: JoinSet<()>,
-}
-
-impl Staff<'_> {
-    fn start(&mut self, services: &[Service]) -> anyhow::Result<()> {
-        for service in services {
-            let child = ServiceChild::new(*service, self.plan, &self.binary, &self.logs)?;
-            if self.shown {
-                self.children.spawn(Follower::new(service.name(), &child.log).follow(self.stop.clone()));
-            }
-            self.children.spawn(supervisor::keep_alive(child, Arc::clone(self.registry), self.stop.clone()));
-        }
-        Ok(())
-    }
-}
-
 /// Databases and topics, which the services expect to be there.
 async fn prepare(plan: &Plan) -> anyhow::Result<()> {
     for name in Service::ALL.into_iter().filter_map(Service::database) {
@@ -268,48 +237,6 @@ async fn prepare(plan: &Plan) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     Ok(())
-}
-
-/// A service as a child: this very program, told to run it.
-#[derive(Debug, Clone)]
-struct ServiceChild {
-    service: Service,
-    binary: PathBuf,
-    environment: Vec<(&'static str, String)>,
-    plain_kafka: bool,
-    log: PathBuf,
-}
-
-impl ServiceChild {
-    fn new(service: Service, plan: &Plan, binary: &Path, logs: &Path) -> anyhow::Result<Self> {
-        let log = logs.join(format!("{}.log", service.name()));
-        rotate_log(&log)?;
-        let mut environment = plan.environment(service);
-        environment.push(("LOG_FORMAT", "pretty".to_owned()));
-        Ok(Self { service, binary: binary.to_owned(), environment, plain_kafka: plan.kafka.is_plain(), log })
-    }
-}
-
-impl Supervised for ServiceChild {
-    type Running = ServerProcess;
-
-    fn name(&self) -> &'static str {
-        self.service.name()
-    }
-
-    async fn start(&self) -> anyhow::Result<ServerProcess> {
-        let mut command = Command::new(&self.binary);
-        if self.plain_kafka {
-            // What the environment says of another Kafka is not meant for this one.
-            service_kit::kafka::security_vars::ALL.iter().for_each(|var| _ = command.env_remove(var.name));
-        }
-        command.args(["run", self.service.name()]).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        ServerProcess::spawn(self.service.name(), command, &self.log)
-    }
-
-    fn patience(&self) -> Duration {
-        SERVICES_PATIENCE
-    }
 }
 
 fn stop_on_signal() -> anyhow::Result<CancellationToken> {

@@ -59,7 +59,7 @@ impl App {
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
-        let http = http::bind(GROUP, config.http, ready, listening.clone(), routes(pool.clone()))?;
+        let http = http::bind(GROUP, config.http, ready, listening.clone(), routes(pool.clone())?)?;
         Ok(Self { http, consumer, mails, relay, pool, listening })
     }
 

@@ -20,7 +20,7 @@ struct Served {
 impl Served {
     fn over(shop: &Shop) -> Self {
         let token = CancellationToken::new();
-        let routes = notification_svc::http::routes(shop.db.pool.clone());
+        let routes = notification_svc::http::routes(shop.db.pool.clone()).unwrap();
         let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let server = bind(notification_svc::GROUP, addr, Readiness::default(), token.clone(), routes).unwrap();
         let base = format!("http://127.0.0.1:{}/api/v1/notifications", server.port());
@@ -115,4 +115,17 @@ async fn what_is_not_there_is_not_found() {
         let (status, problem) = served.get(path).await;
         assert_eq!((status, &problem["status"]), (StatusCode::NOT_FOUND, &json!(404)), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_what_the_service_does() {
+    let shop = Shop::new().await;
+    let served = Served::over(&shop);
+    let root = served.base.replace("/api/v1/notifications", "");
+    let asked = async |path: &str| reqwest::get(format!("{root}{path}")).await.unwrap();
+    let document: Value = asked("/openapi.json").await.json().await.unwrap();
+    let routes: Value = asked(service_kit::testing::ROUTES).await.json().await.unwrap();
+    assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
+    let page = asked("/docs").await.text().await.unwrap();
+    assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
 }

@@ -67,7 +67,7 @@ impl App {
             live,
         };
         let ready = readiness(&pool, &consumer.handle(), &relay);
-        let http = http::bind(NAME, config.http, ready, listening.clone(), routes(Data::new(state)))?;
+        let http = http::bind(NAME, config.http, ready, listening.clone(), routes(Data::new(state))?)?;
         Ok(Self { http, consumer, relay, deadlines, prices_known, tail, pool, listening })
     }
 

@@ -293,3 +293,15 @@ async fn answers_are_forgotten_after_a_day_and_not_before() {
     assert_eq!(forgotten, 1);
     assert_eq!(server.shop.count("select count(*) from idempotency_keys where key = 'k-2'").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_what_the_service_does() {
+    let server = Server::new().await;
+    let root = server.url.replace("/api/v1/orders", "");
+    let asked = async |path: &str| reqwest::get(format!("{root}{path}")).await.unwrap();
+    let document: Value = asked("/openapi.json").await.json().await.unwrap();
+    let routes: Value = asked(service_kit::testing::ROUTES).await.json().await.unwrap();
+    assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
+    let page = asked("/docs").await.text().await.unwrap();
+    assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
+}

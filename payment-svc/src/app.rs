@@ -73,7 +73,7 @@ impl App {
             relay: relay.nudge(),
             calls: worker.nudge(),
         };
-        let http = http::bind(NAME, config.http, ready, listening.clone(), move |served| routes(served, &state))?;
+        let http = http::bind(NAME, config.http, ready, listening.clone(), routes(state)?)?;
         Ok(Self { http, consumer, worker, retries, relay, pool, listening })
     }
 

@@ -80,3 +80,15 @@ async fn bad_input_is_a_problem_that_names_the_field() {
     let (status, problem) = served.get("/01890000-0000-7000-8000-000000000000").await;
     assert_eq!((status, &problem["status"]), (404, &json!(404)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_what_the_service_does() {
+    let (_shop, served) = start().await;
+    let root = served.url.replace("/api/v1/payments", "");
+    let asked = async |path: &str| reqwest::get(format!("{root}{path}")).await.unwrap();
+    let document: Value = asked("/openapi.json").await.json().await.unwrap();
+    let routes: Value = asked(service_kit::testing::ROUTES).await.json().await.unwrap();
+    assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
+    let page = asked("/docs").await.text().await.unwrap();
+    assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
+}

@@ -24,6 +24,61 @@ use tokio::time::{Instant, sleep};
 use crate::config::DatabaseConfig;
 use crate::{Pool, migrate, pool};
 
+/// Where a server under test tells what it routes.
+pub const ROUTES: &str = "/testing/routes";
+
+/// Every way in which a document at `/openapi.json` is not what the server does, which tells its routes at [`ROUTES`].
+pub fn faults_of(document: &serde_json::Value, routes: &serde_json::Value) -> Vec<String> {
+    use std::collections::BTreeSet;
+    let mut faults = Vec::new();
+    if document["openapi"] != "3.1.0" {
+        faults.push(format!("openapi is {}, expected 3.1.0", document["openapi"]));
+    }
+    let mut documented = BTreeSet::new();
+    let mut ids = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            documented.insert(format!("{} {path}", method.to_uppercase()));
+            if !ids.insert(operation["operationId"].as_str().unwrap_or_default()) {
+                faults.push(format!("{method} {path}: its operationId {} is not its own", operation["operationId"]));
+            }
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                if answer["description"].as_str().is_none_or(str::is_empty) {
+                    faults.push(format!("{method} {path}: {status} is not described"));
+                }
+            }
+        }
+    }
+    let routed: BTreeSet<String> = routes
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|route| route["full_path"] != ROUTES)
+        .flat_map(|route| {
+            let methods = route["methods"].as_array().unwrap();
+            methods
+                .iter()
+                .map(|method| format!("{} {}", method.as_str().unwrap(), route["full_path"].as_str().unwrap()))
+        })
+        .collect();
+    faults.extend(routed.difference(&documented).map(|route| format!("{route} is not in the document")));
+    faults.extend(documented.difference(&routed).map(|route| format!("{route} is in the document alone")));
+    unresolved(document, document, &mut faults);
+    faults
+}
+
+fn unresolved(document: &serde_json::Value, part: &serde_json::Value, faults: &mut Vec<String>) {
+    if let Some(reference) = part.get("$ref").and_then(serde_json::Value::as_str) {
+        if document.pointer(reference.trim_start_matches('#')).is_none() {
+            faults.push(format!("{reference} is not there"));
+        }
+    }
+    let (parts, fields) = (part.as_array(), part.as_object());
+    for inner in parts.into_iter().flatten().chain(fields.into_iter().flat_map(serde_json::Map::values)) {
+        unresolved(document, inner, faults);
+    }
+}
+
 /// A migrated database that belongs to one test: a clone of a template that is made once for each set of migrations.
 pub struct TestDb {
     /// Connections to it.

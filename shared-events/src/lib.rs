@@ -6,6 +6,8 @@
 
 mod envelope;
 mod events;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod topic;
 mod values;
 

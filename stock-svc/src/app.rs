@@ -48,7 +48,7 @@ impl App {
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let state = AppState { pool: pool.clone(), nudge: nudge.clone() };
-        let http = http::bind(NAME, config.http, ready, listening.clone(), routes(state))?;
+        let http = http::bind(NAME, config.http, ready, listening.clone(), routes(state)?)?;
         Ok(Self { http, consumer, relay, expiry: Expiry { nudge }, pool, listening })
     }
 

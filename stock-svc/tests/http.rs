@@ -23,7 +23,7 @@ impl Api {
         let stop = CancellationToken::new();
         let state = AppState { pool: warehouse.db.pool.clone(), nudge: outbox_relay::Nudge::default() };
         let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = bind("stock-svc", anywhere, Readiness::default(), stop.clone(), routes(state)).unwrap();
+        let server = bind("stock-svc", anywhere, Readiness::default(), stop.clone(), routes(state).unwrap()).unwrap();
         let base = format!("http://127.0.0.1:{}/api/v1", server.port());
         tokio::spawn(server.run());
         Self { warehouse, client: Client::new(), base, _stop: stop.drop_guard() }
@@ -386,4 +386,16 @@ async fn everything_else_that_is_not_right_is_refused_with_its_field() {
     api.refuses(Method::PATCH, "/products/TEA", "", 405, None).await;
     assert_eq!(api.warehouse.level("TEA").await, (10, 0));
     assert_eq!(api.warehouse.count("outbox").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_what_the_service_does() {
+    let api = Api::over(Warehouse::empty().await).await;
+    let root = api.base.replace("/api/v1", "");
+    let asked = async |path: &str| reqwest::get(format!("{root}{path}")).await.unwrap();
+    let document: Value = asked("/openapi.json").await.json().await.unwrap();
+    let routes: Value = asked(service_kit::testing::ROUTES).await.json().await.unwrap();
+    assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
+    let page = asked("/docs").await.text().await.unwrap();
+    assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
 }

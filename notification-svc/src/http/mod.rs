@@ -4,11 +4,25 @@ mod notifications;
 
 use actix_web::web::{Data, ServiceConfig};
 use service_kit::Pool;
+use service_kit::http::openapi::Document;
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "notification-svc", description = "What customers are told, and whether it reached them."),
+    paths(notifications::list, notifications::show),
+    tags((name = "notifications", description = "Messages to customers."))
+)]
+struct Api;
 
 /// The routes, over the database that `pool` reaches.
-pub fn routes(pool: Pool) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-    let pool = Data::new(pool);
-    move |config| {
+///
+/// # Errors
+/// None in practice: its document can be written as JSON.
+pub fn routes(pool: Pool) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
+    let (pool, document) = (Data::new(pool), Document::of(Api::openapi())?);
+    Ok(move |config: &mut ServiceConfig| {
+        document.routes(config);
         config.app_data(pool.clone()).configure(notifications::routes);
-    }
+    })
 }

@@ -1,32 +1,43 @@
 use actix_web::HttpResponse;
-use actix_web::web::{Data, ServiceConfig, get};
+use actix_web::web::{Data, ServiceConfig, resource};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use service_kit::Pool;
+use service_kit::http::openapi::Limit;
 use service_kit::http::{Page, Paged, Path, Problem, Query};
 use shared_events::{NotificationId, OrderId};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::{CHANNEL, Status};
 use crate::store::notifications::{self, Filter, Notification};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.route("/api/v1/notifications", get().to(list)).route("/api/v1/notifications/{id}", get().to(show));
+    config
+        .service(resource("/api/v1/notifications").get(list))
+        .service(resource("/api/v1/notifications/{id}").get(show));
 }
 
 /// Which part of which list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    #[param(value_type = Option<OrderId>, inline)]
     order_id: Option<String>,
+    #[param(value_type = Option<Status>, inline)]
     status: Option<String>,
+    #[param(value_type = Option<Limit>, inline)]
     limit: Option<String>,
+    /// What the last answer gave as `next_cursor`.
+    #[param(value_type = Option<Uuid>)]
     cursor: Option<String>,
 }
 
 /// A message in a list.
-#[derive(Serialize)]
-struct Listed {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notification)]
+pub(super) struct Listed {
     id: Uuid,
     order_id: Uuid,
     template: String,
@@ -39,8 +50,9 @@ struct Listed {
 }
 
 /// A message by itself.
-#[derive(Serialize)]
-struct Whole {
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationWithText)]
+pub(super) struct Whole {
     #[serde(flatten)]
     listed: Listed,
     subject: Option<String>,
@@ -50,7 +62,12 @@ struct Whole {
     last_error: Option<String>,
 }
 
-async fn list(pool: Data<Pool>, wanted: Query<Wanted>) -> Result<HttpResponse, Problem> {
+/// Messages to customers
+#[utoipa::path(
+    get, path = "/api/v1/notifications", tag = "notifications", operation_id = "list_notifications", params(Wanted),
+    responses((status = 200, description = "A page of them.", body = Paged<Listed>))
+)]
+pub(super) async fn list(pool: Data<Pool>, wanted: Query<Wanted>) -> Result<HttpResponse, Problem> {
     let Query(Wanted { order_id, status, limit, cursor }) = wanted;
     let page = Page { limit, cursor };
     let limit = page.limit()?;
@@ -60,7 +77,13 @@ async fn list(pool: Data<Pool>, wanted: Query<Wanted>) -> Result<HttpResponse, P
     Ok(HttpResponse::Ok().json(paged.map(Listed::from)))
 }
 
-async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
+/// A message, with what was written
+#[utoipa::path(
+    get, path = "/api/v1/notifications/{id}", tag = "notifications", operation_id = "get_notification",
+    params(("id" = inline(Uuid), Path, description = "The message.")),
+    responses((status = 200, description = "The message.", body = Whole))
+)]
+pub(super) async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
     let found = notifications::find(&mut *pool.get().await?, NotificationId(id.0)).await?;
     let found = found.ok_or_else(|| Problem::not_found(format!("There is no notification {}.", id.0)))?;
     let (row, html) = found;

@@ -12,6 +12,7 @@ use service_kit::http::{Path, Problem};
 use shared_events::OrderId;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
@@ -21,6 +22,20 @@ use crate::domain::Status;
 use crate::live::{Listener, Live};
 use crate::store::history::{self, Entry, Head};
 
+/// One event of the stream, for the document.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only what the document says of it is used")]
+pub struct StreamedEvent {
+    /// To be given back as `Last-Event-ID`.
+    #[schema(example = "3")]
+    id: String,
+    /// `status` when the order moved by it, else `history`.
+    #[schema(example = "status")]
+    event: String,
+    /// A `HistoryEntry` as JSON.
+    data: String,
+}
+
 const LAST_EVENT_ID: &str = "Last-Event-ID";
 /// How long a client waits before it comes again, in its own words.
 const BEGIN: &str = "retry: 2000\n\n";
@@ -28,8 +43,23 @@ const KEEP_ALIVE: &str = ": still here\n\n";
 /// So much of a history is read at once.
 const PAGE: i64 = 1_000;
 
-/// `GET /api/v1/orders/{id}/events`: what has happened after `Last-Event-ID`, then what happens, until the order has ended.
+/// What happens to an order, told as it happens
+///
+/// Server-sent events: what has happened after `Last-Event-ID`, then what happens, until the order has ended.
 /// When all of an order that has ended is known, 204, which tells a browser not to come again.
+#[utoipa::path(
+    get, path = "/api/v1/orders/{id}/events", tag = "orders", operation_id = "events_of_order",
+    params(
+        ("id" = inline(Uuid), Path, description = "The order."),
+        ("Last-Event-ID" = Option<i64>, Header, minimum = 0, maximum = 9223372036854775807_i64,
+            description = "The id of the last event that was received; a browser sends it when it comes again.")
+    ),
+    responses(
+        (status = 200, description = "Events `status` and `history`; the data of each is one entry of the history.",
+            body = StreamedEvent, content_type = "text/event-stream"),
+        (status = 204, description = "The order has ended, and all of it is known.")
+    )
+)]
 pub async fn get(state: Data<AppState>, http: HttpRequest, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
     let (order_id, after) = (OrderId(id.0), last_event_id(&http)?);
     let listener = state.live.listen(order_id).map_err(|full| Problem::unavailable(format!("{full}.")))?;

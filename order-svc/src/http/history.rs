@@ -4,8 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use service_kit::http::openapi::Limit;
 use service_kit::http::{Page, Paged, Path, Problem, Query};
 use shared_events::OrderId;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::AppState;
@@ -13,7 +15,8 @@ use super::problem;
 use crate::store::{self, history::Entry};
 
 /// One event that was heard or said of an order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HistoryEntry)]
 pub struct EntryView<'a> {
     position: i64,
     event_id: Uuid,
@@ -49,14 +52,23 @@ impl<'a> EntryView<'a> {
 }
 
 /// What a history may be asked for: as of every list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct HistoryQuery {
+    #[param(value_type = Option<Limit>, inline)]
     limit: Option<String>,
+    /// What the last answer gave as `next_cursor`.
+    #[param(value_type = Option<i64>)]
     cursor: Option<String>,
 }
 
-/// `GET /api/v1/orders/{id}/history`
+/// What was heard and said of an order
+#[utoipa::path(
+    get, path = "/api/v1/orders/{id}/history", tag = "orders", operation_id = "history_of_order",
+    params(("id" = inline(Uuid), Path, description = "The order."), HistoryQuery),
+    responses((status = 200, description = "Oldest first.", body = Paged<EntryView>))
+)]
 pub async fn get(state: Data<AppState>, id: Path<Uuid>, query: Query<HistoryQuery>) -> Result<HttpResponse, Problem> {
     let page = Page { limit: query.0.limit, cursor: query.0.cursor };
     let (limit, after) = (page.limit()?, page.cursor()?.unwrap_or(0));

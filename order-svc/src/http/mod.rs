@@ -12,6 +12,8 @@ use std::time::Duration;
 use actix_web::web::{self, ServiceConfig};
 use outbox_relay::Nudge;
 use service_kit::Pool;
+use service_kit::http::openapi::Document;
+use utoipa::OpenApi;
 
 use crate::live::Live;
 use crate::prices::PricesKnown;
@@ -31,9 +33,22 @@ pub struct AppState {
     pub live: Live,
 }
 
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "order-svc", description = "Places, tracks and cancels orders."),
+    paths(orders::place, orders::list, orders::get, events::get, history::get, orders::redirect, orders::cancel),
+    tags((name = "orders", description = "What customers order, and what becomes of it."))
+)]
+struct Api;
+
 /// The routes of the service.
-pub fn routes(state: web::Data<AppState>) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-    move |config| {
+///
+/// # Errors
+/// None in practice: its document can be written as JSON.
+pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
+    let document = Document::of(Api::openapi())?;
+    Ok(move |config: &mut ServiceConfig| {
+        document.routes(config);
         config.app_data(state.clone()).service(
             web::scope("/api/v1/orders")
                 .service(web::resource("").route(web::post().to(orders::place)).route(web::get().to(orders::list)))
@@ -43,5 +58,5 @@ pub fn routes(state: web::Data<AppState>) -> impl Fn(&mut ServiceConfig) + Clone
                 .service(web::resource("/{id}/delivery-address").route(web::put().to(orders::redirect)))
                 .service(web::resource("/{id}/cancel").route(web::post().to(orders::cancel))),
         );
-    }
+    })
 }

@@ -2,19 +2,33 @@ use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use service_kit::http::openapi::{Key, Limit, Nothing};
 use service_kit::http::{EmptyBody, IdempotencyKey, Json, Page, Paged, Path, Problem, Query};
 use shared_events::{CustomerId, OrderId};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::AppState;
 use super::request::{AddressRequest, PlaceOrderRequest};
-use super::view::{self, OrderView};
+use super::view::{self, OrderView, StatusName};
 use crate::commands::{self, PlaceOrder};
 use crate::domain::{Order, Status};
 use crate::store::answers::{Answer, Once};
 use crate::store::{self, orders::Filter};
 
-/// `POST /api/v1/orders`
+/// Places an order
+///
+/// Prices come from the catalogue. The answer says that it is being worked on; `links.events` tells what becomes of it.
+#[utoipa::path(
+    post, path = "/api/v1/orders", tag = "orders", operation_id = "place_order",
+    params(("Idempotency-Key" = inline(Option<Key>), Header)),
+    request_body = PlaceOrderRequest,
+    responses(
+        (status = 202, description = "It is placed.", body = OrderView,
+            headers(("Location" = String, description = "Where it can be looked at."))),
+        (status = 409, description = "A request with this key is being worked on.")
+    )
+)]
 pub async fn place(
     state: Data<AppState>,
     http: HttpRequest,
@@ -40,7 +54,12 @@ fn answer(order: &Order) -> serde_json::Result<Answer> {
     Ok(Answer { location: view::path(order.placed.order_id), body: serde_json::to_vec(&OrderView::of(order))? })
 }
 
-/// `GET /api/v1/orders/{id}`
+/// An order as it is now
+#[utoipa::path(
+    get, path = "/api/v1/orders/{id}", tag = "orders", operation_id = "get_order",
+    params(("id" = inline(Uuid), Path, description = "The order.")),
+    responses((status = 200, description = "The order.", body = OrderView))
+)]
 pub async fn get(state: Data<AppState>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
     let mut conn = state.pool.get().await?;
     let order = store::orders::find(&mut conn, OrderId(id.0)).await?.ok_or_else(|| super::problem::no_order(id.0))?;
@@ -48,16 +67,26 @@ pub async fn get(state: Data<AppState>, id: Path<Uuid>) -> Result<HttpResponse, 
 }
 
 /// What a list may be asked for. `limit` and `cursor` are those of every list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    #[param(inline)]
     customer_id: Option<CustomerId>,
+    #[param(value_type = Option<StatusName>, inline)]
     status: Option<String>,
+    #[param(value_type = Option<Limit>, inline)]
     limit: Option<String>,
+    /// What the last answer gave as `next_cursor`.
+    #[param(value_type = Option<Uuid>)]
     cursor: Option<String>,
 }
 
-/// `GET /api/v1/orders`
+/// Orders, the newest first
+#[utoipa::path(
+    get, path = "/api/v1/orders", tag = "orders", operation_id = "list_orders", params(ListQuery),
+    responses((status = 200, description = "A page of them.", body = Paged<OrderView>))
+)]
 pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
     let ListQuery { customer_id, status, limit, cursor } = query.0;
     if let Some(unknown) = status.as_deref().filter(|name| !Status::NAMES.contains(name)) {
@@ -75,7 +104,16 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
         .json(Paged { items: items.iter().map(OrderView::of).collect(), next_cursor: next_cursor.clone() }))
 }
 
-/// `PUT /api/v1/orders/{id}/delivery-address`
+/// Sends an order elsewhere, until its first parcel has left
+#[utoipa::path(
+    put, path = "/api/v1/orders/{id}/delivery-address", tag = "orders", operation_id = "redirect_order",
+    params(("id" = inline(Uuid), Path, description = "The order.")),
+    request_body = AddressRequest,
+    responses(
+        (status = 200, description = "The order with its new address.", body = OrderView),
+        (status = 409, description = "It has left or ended.")
+    )
+)]
 pub async fn redirect(
     state: Data<AppState>,
     id: Path<Uuid>,
@@ -88,7 +126,18 @@ pub async fn redirect(
     Ok(HttpResponse::Ok().json(OrderView::of(&order)))
 }
 
-/// `POST /api/v1/orders/{id}/cancel`
+/// Cancels an order, until it has left
+///
+/// The body may be empty or `{}`. To ask again changes nothing.
+#[utoipa::path(
+    post, path = "/api/v1/orders/{id}/cancel", tag = "orders", operation_id = "cancel_order",
+    params(("id" = inline(Uuid), Path, description = "The order.")),
+    request_body = Option<Nothing>,
+    responses(
+        (status = 202, description = "It is being cancelled, or was.", body = OrderView),
+        (status = 409, description = "It has left, or ended otherwise.")
+    )
+)]
 pub async fn cancel(state: Data<AppState>, id: Path<Uuid>, _: EmptyBody) -> Result<HttpResponse, Problem> {
     let order = commands::cancel_order(&state.pool, OrderId(id.0))
         .await

@@ -6,20 +6,31 @@ use shared_events::{
     Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, LineText, PaymentMethod, Quantity, Sku,
 };
 
+use utoipa::ToSchema;
+
 use crate::domain::Wish;
 
 /// The body of `POST /api/v1/orders`.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "customer": {"id": "c-1001", "name": "Ann Lee", "email": "ann@example.com"},
+    "delivery_address": {"line1": "1 Quay St", "line2": null, "city": "Cork", "postal_code": "T12", "country": "IE"},
+    "currency": "EUR",
+    "lines": [{"sku": "TEA-EARL-GREY-250", "quantity": 2}],
+    "payment_method": "pm_card_visa"
+}))]
 pub struct PlaceOrderRequest {
     customer: CustomerRequest,
     delivery_address: AddressRequest,
     currency: Currency,
+    /// A SKU stands in one line at most.
+    #[schema(min_items = 1, max_items = 100)]
     lines: Vec<LineRequest>,
     payment_method: PaymentMethod,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CustomerRequest {
     id: CustomerId,
@@ -28,8 +39,11 @@ struct CustomerRequest {
 }
 
 /// The body of `PUT /api/v1/orders/{id}/delivery-address`, and a part of a new order.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "line1": "2 Mill Rd", "line2": "Flat 3", "city": "Galway", "postal_code": "H91", "country": "IE"
+}))]
 pub struct AddressRequest {
     line1: LineText,
     line2: Option<LineText>,
@@ -38,7 +52,7 @@ pub struct AddressRequest {
     country: CountryCode,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LineRequest {
     sku: Sku,

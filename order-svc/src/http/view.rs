@@ -4,30 +4,42 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_events::{Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, Sku};
 
-use crate::domain::{Order, PaymentFact, ShipmentFact, StockFact};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::domain::{Order, PaymentFact, ShipmentFact, Status, StockFact};
 
 /// The body of every answer that shows an order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Order)]
 pub struct OrderView<'a> {
     id: OrderId,
+    #[schema(value_type = StatusName, inline)]
     status: &'static str,
+    /// Why it is being or was cancelled.
     reason: Option<CancelReason>,
     customer: &'a Customer,
     delivery_address: &'a Address,
     currency: Currency,
     lines: Vec<LineView<'a>>,
     total: Money,
+    /// The last that stock-svc said of its goods.
     stock: Option<&'static str>,
+    /// The last that payment-svc said of its payment.
     payment: Option<&'static str>,
+    /// The last that stock-svc said of its parcels.
     shipment: Option<&'static str>,
+    /// What must be heard before it goes on, from whom, and since when.
     waiting_for: Option<WaitingView>,
+    /// Counts its changes.
     version: i64,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     links: Links,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct LineView<'a> {
     sku: &'a Sku,
     name: &'a LineText,
@@ -36,14 +48,14 @@ struct LineView<'a> {
     line_total: Option<Money>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct WaitingView {
     fact: &'static str,
     from: &'static str,
     since: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Links {
     #[serde(rename = "self")]
     this: String,
@@ -52,6 +64,17 @@ struct Links {
     delivery_address: String,
     cancel: String,
 }
+
+/// The names that a status can have, for the document.
+pub struct StatusName;
+
+impl PartialSchema for StatusName {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Status::NAMES)).into()
+    }
+}
+
+impl ToSchema for StatusName {}
 
 /// Where an order is.
 pub fn path(id: OrderId) -> String {

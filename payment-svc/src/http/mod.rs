@@ -7,7 +7,8 @@ mod webhooks;
 use std::sync::Arc;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use service_kit::{Pool, outside};
+use service_kit::{Pool, http::openapi::Document, outside};
+use utoipa::OpenApi;
 
 use crate::{gateway::Stripe, webhooks::Secrets};
 
@@ -26,12 +27,30 @@ pub struct AppState {
     pub calls: outside::Nudge,
 }
 
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "payment-svc", description = "Authorises, captures, voids and refunds, and keeps the ledger."),
+    paths(payments::list, payments::show, refunds::refund, webhooks::stripe),
+    tags(
+        (name = "payments", description = "One for each order."),
+        (name = "webhooks", description = "What the gateway tells.")
+    )
+)]
+struct Api;
+
 /// All routes.
-pub fn routes(config: &mut ServiceConfig, state: &AppState) {
-    config
-        .app_data(Data::new(state.clone()))
-        .route("/api/v1/payments", web::get().to(payments::list))
-        .route("/api/v1/payments/webhooks/stripe", web::post().to(webhooks::stripe))
-        .route("/api/v1/payments/{id}/refunds", web::post().to(refunds::refund))
-        .route("/api/v1/payments/{id}", web::get().to(payments::show));
+///
+/// # Errors
+/// None in practice: its document can be written as JSON.
+pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
+    let (state, document) = (Data::new(state), Document::of(Api::openapi())?);
+    Ok(move |config: &mut ServiceConfig| {
+        document.routes(config);
+        config
+            .app_data(state.clone())
+            .service(web::resource("/api/v1/payments").get(payments::list))
+            .service(web::resource("/api/v1/payments/webhooks/stripe").post(webhooks::stripe))
+            .service(web::resource("/api/v1/payments/{id}/refunds").post(refunds::refund))
+            .service(web::resource("/api/v1/payments/{id}").get(payments::show));
+    })
 }

@@ -2,8 +2,10 @@ use actix_web::{HttpResponse, web::Data};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use service_kit::http::openapi::Limit;
 use service_kit::http::{Page, Paged, Path, Problem, Query};
-use shared_events::{OrderId, PaymentId};
+use shared_events::{Money, OrderId, PaymentId};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::AppState;
@@ -15,41 +17,56 @@ use crate::{
     },
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    #[param(inline)]
     order_id: Option<OrderId>,
+    #[param(value_type = Option<Limit>, inline)]
     limit: Option<String>,
+    /// What the last answer gave as `next_cursor`.
+    #[param(value_type = Option<Uuid>)]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-struct PaymentView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Payment)]
+pub(super) struct PaymentView {
     id: Uuid,
     order_id: Uuid,
     status: &'static str,
+    /// Nothing while the order isn't known.
+    #[schema(value_type = Option<Money>)]
     amount: Value,
+    #[schema(value_type = Option<Money>)]
     captured: Value,
+    #[schema(value_type = Option<Money>)]
     refunded: Value,
     attempts: i32,
     failure_code: Option<String>,
+    /// What the gateway calls it.
+    #[schema(value_type = GatewayIds)]
     gateway: Value,
     created_at: Option<DateTime<Utc>>,
     updated_at: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
-struct DetailedView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = PaymentWithRefunds)]
+pub(super) struct DetailedView {
     #[serde(flatten)]
     payment: PaymentView,
     refunds: Vec<RefundView>,
     ledger: Vec<EntryView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refund)]
 pub(super) struct RefundView {
     id: Uuid,
     payment_id: Uuid,
+    #[schema(value_type = Money)]
     amount: Value,
     status: String,
     reason: Option<String>,
@@ -57,14 +74,23 @@ pub(super) struct RefundView {
     created_at: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
-struct EntryView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = LedgerEntry)]
+pub(super) struct EntryView {
     operation: String,
+    #[schema(value_type = Money)]
     amount: Value,
     debit: String,
     credit: String,
     key: String,
     at: DateTime<Utc>,
+}
+
+/// What the gateway calls a payment, for the document.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only what the document says of it is used")]
+struct GatewayIds {
+    payment_intent: Option<String>,
 }
 
 fn money(amount: i64, currency: &str) -> Value {
@@ -113,6 +139,11 @@ fn made_at(id: Uuid) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
 }
 
+/// Payments
+#[utoipa::path(
+    get, path = "/api/v1/payments", tag = "payments", operation_id = "list_payments", params(ListQuery),
+    responses((status = 200, description = "A page of them.", body = Paged<PaymentView>))
+)]
 pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
     let Query(ListQuery { order_id, limit, cursor }) = query;
     let page = Page { limit, cursor };
@@ -123,6 +154,12 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
     Ok(HttpResponse::Ok().json(page.map(PaymentView::from)))
 }
 
+/// A payment, with its refunds and what stands in the ledger
+#[utoipa::path(
+    get, path = "/api/v1/payments/{id}", tag = "payments", operation_id = "get_payment",
+    params(("id" = inline(PaymentId), Path, description = "The payment.")),
+    responses((status = 200, description = "The payment.", body = DetailedView))
+)]
 pub async fn show(state: Data<AppState>, id: Path<PaymentId>) -> Result<HttpResponse, Problem> {
     let Path(id) = id;
     let mut conn = state.pool.get().await?;

@@ -1,8 +1,10 @@
 use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_TYPE, web::Data};
 use serde::{Deserialize, Serialize};
+use service_kit::http::openapi::Key;
 use service_kit::http::{IdempotencyKey, Json, Path, Problem};
 use sha2::{Digest, Sha256};
 use shared_events::{LineText, Money, PaymentId};
+use utoipa::ToSchema;
 
 use super::{AppState, payments::RefundView, webhooks::commands_problem};
 use crate::{
@@ -11,8 +13,9 @@ use crate::{
     store::{answers::Once, payments::ShownRefund},
 };
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"amount": {"amount": 500, "currency": "EUR"}, "reason": "A dented tin."}))]
 pub struct RefundRequest {
     amount: Money,
     reason: LineText,
@@ -25,7 +28,18 @@ impl RefundRequest {
     }
 }
 
-/// `POST /api/v1/payments/{id}/refunds`
+/// Gives money back
+///
+/// `amount.amount` is at least 1. The gateway is asked afterwards: the payment shows what came of it.
+#[utoipa::path(
+    post, path = "/api/v1/payments/{id}/refunds", tag = "payments", operation_id = "refund_payment",
+    params(("id" = inline(PaymentId), Path, description = "The payment."), ("Idempotency-Key" = inline(Option<Key>), Header)),
+    request_body = RefundRequest,
+    responses(
+        (status = 202, description = "It will be given back.", body = RefundView),
+        (status = 409, description = "Nothing is captured, or less remains; or a request with this key is worked on.")
+    )
+)]
 pub async fn refund(
     state: Data<AppState>,
     http: HttpRequest,

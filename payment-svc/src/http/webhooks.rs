@@ -4,8 +4,9 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use chrono::Utc;
-use serde_json::json;
+use serde::Serialize;
 use service_kit::http::Problem;
+use utoipa::ToSchema;
 
 use super::AppState;
 use crate::{
@@ -16,7 +17,15 @@ use crate::{
 
 const SIGNATURE: &str = "Stripe-Signature";
 
-/// `POST /api/v1/payments/webhooks/stripe`. Signed over the raw body, so that is read first and parsed last.
+/// What Stripe tells
+///
+/// Signed over the raw body, so that is read first and parsed last.
+#[utoipa::path(
+    post, path = "/api/v1/payments/webhooks/stripe", tag = "webhooks", operation_id = "stripe_webhook",
+    params(("Stripe-Signature" = String, Header, description = "`t=` when it was signed, `v1=` HMAC-SHA-256 in hex.")),
+    request_body(content = Object, description = "An event, as Stripe describes it."),
+    responses((status = 200, description = "It was heard, now or before.", body = Receipt))
+)]
 pub async fn stripe(
     state: Data<AppState>,
     request: HttpRequest,
@@ -38,7 +47,15 @@ pub async fn stripe(
         state.relay.nudge();
     }
     state.calls.nudge();
-    Ok(HttpResponse::Ok().json(json!({"received": true, "duplicate": heard == Heard::Duplicate})))
+    Ok(HttpResponse::Ok().json(Receipt { received: true, duplicate: heard == Heard::Duplicate }))
+}
+
+/// The answer to a webhook.
+#[derive(Serialize, ToSchema)]
+struct Receipt {
+    received: bool,
+    /// It had been heard before.
+    duplicate: bool,
 }
 
 fn unread(error: &actix_web::Error) -> Problem {

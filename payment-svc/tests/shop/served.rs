@@ -30,9 +30,7 @@ impl Served {
             calls: Default::default(),
         };
         let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let server =
-            bind("payment-svc", addr, Readiness::default(), stop.clone(), move |served| routes(served, &state))
-                .unwrap();
+        let server = bind("payment-svc", addr, Readiness::default(), stop.clone(), routes(state).unwrap()).unwrap();
         let url = format!("http://127.0.0.1:{}/api/v1/payments", server.port());
         tokio::spawn(server.run());
         Self { url, stop }

@@ -1,6 +1,7 @@
 //! HTTP of a service: one error shape, checked input, health, metrics, one shutdown.
 
 mod input;
+pub mod openapi;
 mod page;
 mod problem;
 mod server;

@@ -1,11 +1,13 @@
 //! Lists: a limit, a cursor, and where to go on.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Problem;
 
-/// The part of a list that was asked for; to be flattened into a query type or read beside it.
+/// The part of a list that was asked for: the whole query, or built from the fields of one.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Page {
     /// At most so many items: 1 to 1,000, 50 when not given.
     pub limit: Option<String>,
@@ -37,11 +39,12 @@ impl Page {
 }
 
 /// One page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Paged<T> {
     /// What is on it.
     pub items: Vec<T>,
     /// Where the next one begins; nothing on the last.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 

@@ -12,15 +12,19 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use diesel::result::Error as DieselError;
 use diesel_async::pooled_connection::deadpool::PoolError;
 use serde::Serialize;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::pool::may_pass;
 
 /// One field that was wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// Its path, as in `lines[0].quantity`.
+    #[schema(example = "lines[0].quantity")]
     pub field: String,
     /// What was given and what was expected.
+    #[schema(example = "0 is not a quantity from 1 to 10000")]
     pub message: String,
 }
 
@@ -29,17 +33,42 @@ pub struct FieldError {
 #[serde(transparent)]
 pub struct Problem(Box<Content>);
 
-#[derive(Clone, Debug, Serialize)]
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Content::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Content::schemas(schemas);
+    }
+}
+
+/// What went wrong: RFC 9457.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 struct Content {
+    /// What kind of problem, for programs.
     #[serde(rename = "type")]
+    #[schema(example = "urn:problem:bad-input")]
     kind: String,
+    /// The same for people.
+    #[schema(example = "Bad input")]
     title: &'static str,
+    /// The status of the answer.
     #[serde(serialize_with = "as_number")]
+    #[schema(value_type = u16, example = 422)]
     status: StatusCode,
+    /// What was wrong this time.
+    #[schema(example = "lines[0].quantity: 0 is not a quantity from 1 to 10000")]
     detail: String,
+    /// The path of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "/api/v1/orders")]
     instance: Option<String>,
+    /// Each field that was wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after_seconds: Option<u32>,

@@ -1,5 +1,6 @@
 //! The server of a service: bound first, so that a taken port is told at once; stopped by the one token.
 
+use std::collections::BTreeMap;
 use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -8,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{ALLOW, HeaderMap};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError};
 use anyhow::Context;
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::Problem;
 use super::input::BODY_LIMIT;
+use super::openapi::{Health, Ready};
 use crate::config::HttpConfig;
 use crate::consumer::ConsumerHandle;
 use crate::{Pool, pool, telemetry, trace};
@@ -72,14 +73,14 @@ impl Readiness {
     }
 
     async fn answer(&self) -> HttpResponse {
-        let mut well = serde_json::Map::new();
+        let mut checks = BTreeMap::new();
         for (name, ask) in &self.checks {
             let asked = tokio::time::timeout(Duration::from_secs(3), ask()).await;
             let told = asked.unwrap_or_else(|_| Err(FAILING.to_owned()));
-            well.insert((*name).to_owned(), told.map_or_else(Value::from, |()| Value::from("ok")));
+            checks.insert(*name, told.err().unwrap_or_else(|| "ok".to_owned()));
         }
-        let ready = well.values().all(|state| state == "ok");
-        let body = json!({"status": if ready { "ready" } else { "not ready" }, "checks": well});
+        let ready = checks.values().all(|state| state == "ok");
+        let body = Ready { status: if ready { "ready" } else { "not ready" }, checks };
         if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
     }
 }
@@ -125,15 +126,13 @@ where
         App::new()
             .app_data(web::PayloadConfig::new(BODY_LIMIT))
             .wrap(from_fn(around))
-            .route("/healthz", web::get().to(|| async { HttpResponse::Ok().json(json!({"status": "ok"})) }))
-            .route(
-                "/readyz",
-                web::get().to(move || {
-                    let ready = ready.clone();
-                    async move { ready.answer().await }
-                }),
-            )
-            .route("/metrics", web::get().to(metrics))
+            // A resource, not a route of the app: only that refuses other methods with 405.
+            .service(web::resource("/healthz").get(|| async { HttpResponse::Ok().json(Health { status: "ok" }) }))
+            .service(web::resource("/readyz").get(move || {
+                let ready = ready.clone();
+                async move { ready.answer().await }
+            }))
+            .service(web::resource("/metrics").get(metrics))
             .configure(routes.clone())
             .default_service(web::to(nothing_here))
     };
@@ -201,7 +200,11 @@ fn located(response: ServiceResponse) -> ServiceResponse {
         (None, 405) => Problem::method_not_allowed(format!("{} is not possible here.", response.request().method())),
         _ => return response,
     };
+    let allowed = response.headers().get(ALLOW).cloned();
     let (request, _) = response.into_parts();
-    let answer = problem.at(&request).error_response();
+    let mut answer = problem.at(&request).error_response();
+    if let Some(allowed) = allowed {
+        answer.headers_mut().insert(ALLOW, allowed);
+    }
     ServiceResponse::new(request, answer)
 }

@@ -35,6 +35,7 @@ impl OrderEvent {
 /// Why an order ends without goods and money changing hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum CancelReason {
     /// Stock was short when it was placed, or again after its hold expired.
     OutOfStock,

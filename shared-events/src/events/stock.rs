@@ -146,6 +146,7 @@ pub enum RestockCause {
 
 /// Pieces of one SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StockLine {
     /// What.
     pub sku: Sku,

@@ -1,7 +1,10 @@
 //! Values that come in from outside and can't hold nonsense from here on.
 
 use serde::{Deserialize, Serialize};
-use shared_events::Money;
+use shared_events::{Currency, MAX_AMOUNT, Money};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::MAX_ON_HAND;
 
@@ -11,8 +14,9 @@ use super::MAX_ON_HAND;
 pub struct Unfit(String);
 
 /// Text for people, of several lines: at most 5,000 characters; may be empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(pattern = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", max_length = 5000, example = "Black tea.")]
 pub struct Description(String);
 
 impl TryFrom<String> for Description {
@@ -53,8 +57,32 @@ impl From<Price> for Money {
     }
 }
 
+impl PartialSchema for Price {
+    fn schema() -> RefOr<Schema> {
+        let amount = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_AMOUNT));
+        ObjectBuilder::new()
+            .description(Some("What one piece costs, in minor units (cents)."))
+            .property("amount", amount)
+            .property("currency", Ref::from_schema_name("Currency"))
+            .required("amount")
+            .required("currency")
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+            .into()
+    }
+}
+
+impl ToSchema for Price {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Currency::name().into_owned(), Currency::schema()));
+    }
+}
+
+fn range(least: i64, most: i64) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most))
+}
+
 macro_rules! pieces {
-    ($($(#[$doc:meta])* $name:ident, $expected:literal, $ok:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $expected:literal, $ok:expr, $schema:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
         #[serde(try_from = "i64")]
@@ -75,17 +103,28 @@ macro_rules! pieces {
                 if ok(pieces) { Ok(Self(pieces)) } else { Err(Unfit(format!("{pieces} is not {}", $expected))) }
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $schema.into()
+            }
+        }
+
+        impl ToSchema for $name {}
     )*};
 }
 
 pieces! {
     /// Pieces on the shelves when a product is listed.
-    OnHand, "a number of pieces from 0 to 1000000000", |pieces| (0..=MAX_ON_HAND).contains(&pieces);
+    OnHand, "a number of pieces from 0 to 1000000000", |pieces| (0..=MAX_ON_HAND).contains(&pieces),
+        range(0, MAX_ON_HAND);
     /// The number of available pieces below which stock is low.
-    LowStockMark, "a number of pieces from 1 to 1000000000", |pieces| (1..=MAX_ON_HAND).contains(&pieces);
-    /// Pieces that come, or go if negative.
+    LowStockMark, "a number of pieces from 1 to 1000000000", |pieces| (1..=MAX_ON_HAND).contains(&pieces),
+        range(1, MAX_ON_HAND);
+    /// Pieces that come, or go if negative; not 0.
     Delta, "a number of pieces from -1000000000 to 1000000000 other than 0",
-        |pieces| pieces != 0 && (-MAX_ON_HAND..=MAX_ON_HAND).contains(&pieces);
+        |pieces| pieces != 0 && (-MAX_ON_HAND..=MAX_ON_HAND).contains(&pieces),
+        OneOfBuilder::new().item(range(-MAX_ON_HAND, -1)).item(range(1, MAX_ON_HAND));
 }
 
 impl LowStockMark {

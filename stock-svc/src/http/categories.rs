@@ -1,8 +1,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
+use service_kit::http::openapi::Limit;
 use service_kit::http::{Json, Page, Paged, Problem, Query};
 use shared_events::LineText;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::AppState;
@@ -14,28 +16,50 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(web::resource("/categories").post(add).get(list));
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CategoryRequest {
+#[schema(example = json!({"name": "Green tea", "description": "Steamed or roasted, never oxidised."}))]
+pub(super) struct CategoryRequest {
     name: LineText,
     #[serde(default)]
     description: Description,
 }
 
-async fn add(state: Data<AppState>, body: Json<CategoryRequest>) -> Result<HttpResponse, Problem> {
+/// Adds a category
+#[utoipa::path(
+    post, path = "/api/v1/categories", tag = "categories", operation_id = "add_category",
+    request_body = CategoryRequest,
+    responses(
+        (status = 201, description = "It is there.", body = CategoryView),
+        (status = 409, description = "There is one of that name.")
+    )
+)]
+pub(super) async fn add(state: Data<AppState>, body: Json<CategoryRequest>) -> Result<HttpResponse, Problem> {
     let CategoryRequest { name, description } = body.into_inner();
     let category = commands::add_category(&state.pool, name, description).await?;
     Ok(HttpResponse::Created().json(CategoryView::from(category)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    #[param(value_type = Option<Limit>, inline)]
     limit: Option<String>,
+    /// What the last answer gave as `next_cursor`.
+    #[param(value_type = Option<Uuid>)]
     cursor: Option<String>,
 }
 
-async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
+/// All categories
+#[utoipa::path(
+    get, path = "/api/v1/categories", tag = "categories", operation_id = "list_categories",
+    params(Wanted),
+    responses(
+        (status = 200, description = "A page of them.", body = Paged<CategoryView>)
+    )
+)]
+pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
     let page = Page { limit: query.0.limit, cursor: query.0.cursor };
     let (limit, after) = (page.limit()?, page.cursor::<Uuid>()?);
     let mut conn = state.pool.get().await?;

@@ -10,6 +10,8 @@ use actix_web::web::{self, Data, ServiceConfig};
 use outbox_relay::Nudge;
 use service_kit::Pool;
 use service_kit::http::Problem;
+use service_kit::http::openapi::Document;
+use utoipa::OpenApi;
 
 use crate::commands::CommandError;
 
@@ -22,17 +24,40 @@ pub struct AppState {
     pub nudge: Nudge,
 }
 
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "stock-svc", description = "The catalogue, what is on the shelves, what is held, and parcels."),
+    paths(
+        categories::add, categories::list,
+        products::add, products::list, products::get, products::change, products::withdraw, products::adjust,
+        products::moved, reservations::list,
+        shipments::list, shipments::get, shipments::pack, shipments::split, shipments::dispatch, shipments::deliver,
+        shipments::take_back, shipments::lose
+    ),
+    tags(
+        (name = "categories", description = "What kinds of goods there are."),
+        (name = "products", description = "What can be bought, and how many there are."),
+        (name = "reservations", description = "What is held for orders."),
+        (name = "shipments", description = "Parcels.")
+    )
+)]
+struct Api;
+
 /// All routes of the service.
-pub fn routes(state: AppState) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-    let state = Data::new(state);
-    move |config| {
+///
+/// # Errors
+/// None in practice: its document can be written as JSON.
+pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
+    let (state, document) = (Data::new(state), Document::of(Api::openapi())?);
+    Ok(move |config: &mut ServiceConfig| {
+        document.routes(config);
         let api = web::scope("/api/v1")
             .configure(categories::routes)
             .configure(products::routes)
             .configure(reservations::routes)
             .configure(shipments::routes);
         config.app_data(state.clone()).service(api);
-    }
+    })
 }
 
 impl From<CommandError> for Problem {

@@ -2,8 +2,10 @@ use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
+use service_kit::http::openapi::{Limit, Nothing};
 use service_kit::http::{EmptyBody, Json, Page, Paged, Path, Problem, Query};
 use shared_events::{LineText, Sku};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::views::{MovementView, ProductView};
@@ -20,9 +22,13 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/products/{sku}/movements").get(moved));
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ProductRequest {
+#[schema(example = json!({
+    "sku": "TEA-SENCHA-100", "name": "Sencha, 100 g", "brand": "Quay Street", "description": "Steamed green tea.",
+    "category": null, "price": {"amount": 1099, "currency": "EUR"}, "low_stock_mark": 10, "on_hand": 40
+}))]
+pub(super) struct ProductRequest {
     sku: Sku,
     name: LineText,
     brand: Option<LineText>,
@@ -33,7 +39,17 @@ struct ProductRequest {
     on_hand: OnHand,
 }
 
-async fn add(state: Data<AppState>, body: Json<ProductRequest>) -> Result<HttpResponse, Problem> {
+/// Lists a product
+#[utoipa::path(
+    post, path = "/api/v1/products", tag = "products", operation_id = "add_product",
+    request_body = ProductRequest,
+    responses(
+        (status = 201, description = "It is listed.", body = ProductView,
+            headers(("Location" = String, description = "Where it can be looked at."))),
+        (status = 409, description = "There is one of that SKU.")
+    )
+)]
+pub(super) async fn add(state: Data<AppState>, body: Json<ProductRequest>) -> Result<HttpResponse, Problem> {
     let ProductRequest { sku, name, brand, description, category, price, low_stock_mark, on_hand } = body.into_inner();
     let details = NewDetails { name, brand, description, category, price, low_stock_mark };
     let product = commands::add_product(&state.pool, sku, details, on_hand).await?;
@@ -42,9 +58,13 @@ async fn add(state: Data<AppState>, body: Json<ProductRequest>) -> Result<HttpRe
     Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(ProductView::from(product)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct DetailsRequest {
+#[schema(example = json!({
+    "name": "Earl Grey, 250 g", "brand": "Quay Street", "description": "Black tea with oil of bergamot.",
+    "category": null, "price": {"amount": 1299, "currency": "EUR"}, "low_stock_mark": 10
+}))]
+pub(super) struct DetailsRequest {
     name: LineText,
     brand: Option<LineText>,
     description: Description,
@@ -53,7 +73,21 @@ struct DetailsRequest {
     low_stock_mark: Option<LowStockMark>,
 }
 
-async fn change(state: Data<AppState>, sku: Path<Sku>, body: Json<DetailsRequest>) -> Result<HttpResponse, Problem> {
+/// Changes what is said of a product, its price too
+#[utoipa::path(
+    put, path = "/api/v1/products/{sku}", tag = "products", operation_id = "change_product",
+    params(("sku" = inline(Sku), Path, description = "The product.")),
+    request_body = DetailsRequest,
+    responses(
+        (status = 200, description = "The product as it is now.", body = ProductView),
+        (status = 409, description = "It can not be changed: it was withdrawn.")
+    )
+)]
+pub(super) async fn change(
+    state: Data<AppState>,
+    sku: Path<Sku>,
+    body: Json<DetailsRequest>,
+) -> Result<HttpResponse, Problem> {
     let DetailsRequest { name, brand, description, category, price, low_stock_mark } = body.into_inner();
     let details = NewDetails { name, brand, description, category, price, low_stock_mark };
     let product = commands::change_product(&state.pool, &sku.0, details).await?;
@@ -61,27 +95,63 @@ async fn change(state: Data<AppState>, sku: Path<Sku>, body: Json<DetailsRequest
     Ok(HttpResponse::Ok().json(ProductView::from(product)))
 }
 
-async fn withdraw(state: Data<AppState>, sku: Path<Sku>, _: EmptyBody) -> Result<HttpResponse, Problem> {
+/// Withdraws a product
+///
+/// The body may be empty or `{}`.
+#[utoipa::path(
+    delete, path = "/api/v1/products/{sku}", tag = "products", operation_id = "withdraw_product",
+    params(("sku" = inline(Sku), Path, description = "The product.")),
+    request_body = Option<Nothing>,
+    responses(
+        (status = 204, description = "It is no longer sold."),
+        (status = 409, description = "It can not be withdrawn now.")
+    )
+)]
+pub(super) async fn withdraw(state: Data<AppState>, sku: Path<Sku>, _: EmptyBody) -> Result<HttpResponse, Problem> {
     commands::withdraw_product(&state.pool, &sku.0).await?;
     state.nudge.nudge();
     Ok(HttpResponse::NoContent().finish())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AdjustmentRequest {
+#[schema(example = json!({"delta": 5, "reason": "delivery"}))]
+pub(super) struct AdjustmentRequest {
     delta: Delta,
     reason: LineText,
 }
 
-async fn adjust(state: Data<AppState>, sku: Path<Sku>, body: Json<AdjustmentRequest>) -> Result<HttpResponse, Problem> {
+/// Counts pieces that came or went
+#[utoipa::path(
+    post, path = "/api/v1/products/{sku}/adjustments", tag = "products", operation_id = "adjust_stock",
+    params(("sku" = inline(Sku), Path, description = "The product.")),
+    request_body = AdjustmentRequest,
+    responses(
+        (status = 200, description = "The product as it is now.", body = ProductView),
+        (status = 409, description = "There would be fewer than are held, or more than can be.")
+    )
+)]
+pub(super) async fn adjust(
+    state: Data<AppState>,
+    sku: Path<Sku>,
+    body: Json<AdjustmentRequest>,
+) -> Result<HttpResponse, Problem> {
     let AdjustmentRequest { delta, reason } = body.into_inner();
     let product = commands::adjust_stock(&state.pool, &sku.0, delta, &reason).await?;
     state.nudge.nudge();
     Ok(HttpResponse::Ok().json(ProductView::from(product)))
 }
 
-async fn moved(state: Data<AppState>, sku: Path<Sku>, page: Query<Page>) -> Result<HttpResponse, Problem> {
+/// Why there are as many as there are
+#[utoipa::path(
+    get, path = "/api/v1/products/{sku}/movements", tag = "products", operation_id = "list_movements",
+    params(("sku" = inline(Sku), Path, description = "The product."),
+        ("limit" = inline(Option<Limit>), Query), ("cursor" = Option<i64>, Query, description = "What the last answer gave as `next_cursor`.")),
+    responses(
+        (status = 200, description = "Oldest first.", body = Paged<MovementView>)
+    )
+)]
+pub(super) async fn moved(state: Data<AppState>, sku: Path<Sku>, page: Query<Page>) -> Result<HttpResponse, Problem> {
     let (limit, after) = (page.0.limit()?, page.0.cursor::<i64>()?.unwrap_or(0));
     let mut conn = state.pool.get().await?;
     found(store::products::get(&mut conn, &sku.0).await, "product")?;
@@ -90,22 +160,44 @@ async fn moved(state: Data<AppState>, sku: Path<Sku>, page: Query<Page>) -> Resu
     Ok(HttpResponse::Ok().json(page.map(MovementView::from)))
 }
 
-async fn get(state: Data<AppState>, sku: Path<Sku>) -> Result<HttpResponse, Problem> {
+/// A product, and how many there are
+#[utoipa::path(
+    get, path = "/api/v1/products/{sku}", tag = "products", operation_id = "get_product",
+    params(("sku" = inline(Sku), Path, description = "The product.")),
+    responses(
+        (status = 200, description = "The product.", body = ProductView)
+    )
+)]
+pub(super) async fn get(state: Data<AppState>, sku: Path<Sku>) -> Result<HttpResponse, Problem> {
     let mut conn = state.pool.get().await?;
     let product = found(store::products::get(&mut conn, &sku.0).await, "product")?;
     Ok(HttpResponse::Ok().json(ProductView::from(product)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
     category: Option<Uuid>,
+    /// Words in the name or the description.
+    #[param(inline)]
     q: Option<LineText>,
+    #[param(value_type = Option<Limit>, inline)]
     limit: Option<String>,
+    /// What the last answer gave as `next_cursor`.
+    #[param(value_type = Option<Sku>, inline)]
     cursor: Option<String>,
 }
 
-async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
+/// Products
+#[utoipa::path(
+    get, path = "/api/v1/products", tag = "products", operation_id = "list_products",
+    params(Wanted),
+    responses(
+        (status = 200, description = "A page of them.", body = Paged<ProductView>)
+    )
+)]
+pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
     let Wanted { category, q, limit, cursor } = query.0;
     let page = Page { limit, cursor };
     let limit = page.limit()?;

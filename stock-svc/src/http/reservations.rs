@@ -1,8 +1,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
+use service_kit::http::openapi::Limit;
 use service_kit::http::{Page, Paged, Problem, Query};
 use shared_events::OrderId;
+use utoipa::IntoParams;
 
 use super::AppState;
 use super::views::ReservationView;
@@ -12,15 +14,28 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(web::resource("/reservations").get(list));
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    #[param(inline)]
     order_id: Option<OrderId>,
+    #[param(value_type = Option<Limit>, inline)]
     limit: Option<String>,
+    /// What the last answer gave as `next_cursor`.
+    #[param(value_type = Option<Uuid>)]
     cursor: Option<String>,
 }
 
-async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
+/// What is held for orders, and what became of it
+#[utoipa::path(
+    get, path = "/api/v1/reservations", tag = "reservations", operation_id = "list_reservations",
+    params(Wanted),
+    responses(
+        (status = 200, description = "A page of them.", body = Paged<ReservationView>)
+    )
+)]
+pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
     let Wanted { order_id, limit, cursor } = query.0;
     let page = Page { limit, cursor };
     let (limit, after) = (page.limit()?, page.cursor()?);

@@ -3,10 +3,12 @@ use std::collections::BTreeSet;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
+use service_kit::http::openapi::{Limit, Nothing};
 use service_kit::http::{EmptyBody, Json, Page, Paged, Path, Problem, Query};
-use shared_events::{LineText, OrderId, ShipmentId, StockLine};
+use shared_events::{LineText, OrderId, Quantity, ShipmentId, Sku, StockLine};
+use utoipa::{IntoParams, ToSchema};
 
-use super::views::ShipmentView;
+use super::views::{ShipmentView, StageName};
 use super::{AppState, found};
 use crate::commands::{CommandError, Step, move_shipment};
 use crate::domain::Stage;
@@ -24,16 +26,30 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/shipments/{id}/lost").post(lose));
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    #[param(inline)]
     order_id: Option<OrderId>,
+    #[param(value_type = Option<StageName>, inline)]
     status: Option<String>,
+    #[param(value_type = Option<Limit>, inline)]
     limit: Option<String>,
+    /// What the last answer gave as `next_cursor`.
+    #[param(value_type = Option<Uuid>)]
     cursor: Option<String>,
 }
 
-async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
+/// Parcels
+#[utoipa::path(
+    get, path = "/api/v1/shipments", tag = "shipments", operation_id = "list_shipments",
+    params(Wanted),
+    responses(
+        (status = 200, description = "A page of them.", body = Paged<ShipmentView>)
+    )
+)]
+pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
     let Wanted { order_id, status, limit, cursor } = query.0;
     let page = Page { limit, cursor };
     let limit = page.limit()?;
@@ -54,24 +70,55 @@ fn stage(status: Option<String>) -> Result<Option<Stage>, Problem> {
         .transpose()
 }
 
-async fn get(state: Data<AppState>, id: Path<ShipmentId>) -> Result<HttpResponse, Problem> {
+/// A parcel
+#[utoipa::path(
+    get, path = "/api/v1/shipments/{id}", tag = "shipments", operation_id = "get_shipment",
+    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    responses(
+        (status = 200, description = "The parcel.", body = ShipmentView)
+    )
+)]
+pub(super) async fn get(state: Data<AppState>, id: Path<ShipmentId>) -> Result<HttpResponse, Problem> {
     let mut conn = state.pool.get().await?;
     let shipment = found(store::shipments::get(&mut conn, id.0).await, "shipment")?;
     Ok(HttpResponse::Ok().json(ShipmentView::from(shipment)))
 }
 
-async fn pack(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
+/// It is packed; may be left out
+///
+/// The body may be empty or `{}`.
+#[utoipa::path(
+    post, path = "/api/v1/shipments/{id}/pack", tag = "shipments", operation_id = "pack_shipment",
+    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    request_body = Option<Nothing>,
+    responses(
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 409, description = "It does not stand where this is possible.")
+    )
+)]
+pub(super) async fn pack(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
     moved(&state, id.0, Step::Pack).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct DispatchRequest {
+#[schema(example = json!({"carrier": "An Post", "tracking_number": "AP123456789IE"}))]
+pub(super) struct DispatchRequest {
     carrier: LineText,
     tracking_number: LineText,
 }
 
-async fn dispatch(
+/// It has left with a carrier
+#[utoipa::path(
+    post, path = "/api/v1/shipments/{id}/dispatch", tag = "shipments", operation_id = "dispatch_shipment",
+    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    request_body = DispatchRequest,
+    responses(
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 409, description = "It does not stand where this is possible.")
+    )
+)]
+pub(super) async fn dispatch(
     state: Data<AppState>,
     id: Path<ShipmentId>,
     body: Json<DispatchRequest>,
@@ -80,18 +127,56 @@ async fn dispatch(
     moved(&state, id.0, Step::Dispatch { carrier, tracking_number }).await
 }
 
-async fn deliver(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
+/// It has arrived
+///
+/// The body may be empty or `{}`.
+#[utoipa::path(
+    post, path = "/api/v1/shipments/{id}/deliver", tag = "shipments", operation_id = "deliver_shipment",
+    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    request_body = Option<Nothing>,
+    responses(
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 409, description = "It does not stand where this is possible.")
+    )
+)]
+pub(super) async fn deliver(
+    state: Data<AppState>,
+    id: Path<ShipmentId>,
+    _: EmptyBody,
+) -> Result<HttpResponse, Problem> {
     moved(&state, id.0, Step::Deliver).await
 }
 
-async fn lose(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
+/// The carrier has lost it; its lines are refunded
+///
+/// The body may be empty or `{}`.
+#[utoipa::path(
+    post, path = "/api/v1/shipments/{id}/lost", tag = "shipments", operation_id = "lose_shipment",
+    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    request_body = Option<Nothing>,
+    responses(
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 409, description = "It does not stand where this is possible.")
+    )
+)]
+pub(super) async fn lose(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
     moved(&state, id.0, Step::Lose).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct LinesRequest {
-    lines: Vec<StockLine>,
+#[schema(example = json!({"lines": [{"sku": "TEA-EARL-GREY-250", "quantity": 1}]}))]
+pub(super) struct LinesRequest {
+    /// A SKU stands in one line at most.
+    #[schema(min_items = 1)]
+    lines: Vec<LineRequest>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LineRequest {
+    sku: Sku,
+    quantity: Quantity,
 }
 
 impl LinesRequest {
@@ -105,11 +190,25 @@ impl LinesRequest {
         if let Some(twice) = lines.iter().position(|line| !seen.insert(&line.sku)) {
             return Err(Problem::bad_input(format!("lines[{twice}].sku"), "it stands there twice".to_owned()));
         }
-        Ok(lines)
+        Ok(lines.into_iter().map(|LineRequest { sku, quantity }| StockLine { sku, quantity }).collect())
     }
 }
 
-async fn split(state: Data<AppState>, id: Path<ShipmentId>, body: Json<LinesRequest>) -> Result<HttpResponse, Problem> {
+/// Part of it leaves in a parcel of its own
+#[utoipa::path(
+    post, path = "/api/v1/shipments/{id}/split", tag = "shipments", operation_id = "split_shipment",
+    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    request_body = LinesRequest,
+    responses(
+        (status = 200, description = "What it was split into.", body = Paged<ShipmentView>),
+        (status = 409, description = "It is not in the warehouse, or does not hold that.")
+    )
+)]
+pub(super) async fn split(
+    state: Data<AppState>,
+    id: Path<ShipmentId>,
+    body: Json<LinesRequest>,
+) -> Result<HttpResponse, Problem> {
     let lines = body.into_inner().checked("what leaves in a parcel of its own")?;
     let parts = move_shipment(&state.pool, id.0, Step::Split { lines }).await?.split_off(1);
     state.nudge.nudge();
@@ -117,7 +216,17 @@ async fn split(state: Data<AppState>, id: Path<ShipmentId>, body: Json<LinesRequ
     Ok(HttpResponse::Ok().json(page.map(ShipmentView::from)))
 }
 
-async fn take_back(
+/// It came back, or part of it; its lines are refunded
+#[utoipa::path(
+    post, path = "/api/v1/shipments/{id}/return", tag = "shipments", operation_id = "return_shipment",
+    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    request_body = LinesRequest,
+    responses(
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 409, description = "It does not stand where this is possible.")
+    )
+)]
+pub(super) async fn take_back(
     state: Data<AppState>,
     id: Path<ShipmentId>,
     body: Json<LinesRequest>,

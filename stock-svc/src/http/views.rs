@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_events::{LineText, Money, OrderId, ShipmentId, Sku, StockLine};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{Description, LowStockMark, Shipment};
 use crate::store::{categories, movements, products, reservations};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Category)]
 pub(super) struct CategoryView {
     id: Uuid,
     name: String,
@@ -22,7 +24,8 @@ impl From<categories::Category> for CategoryView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Product)]
 pub(super) struct ProductView {
     sku: Sku,
     name: LineText,
@@ -64,7 +67,8 @@ impl From<products::Listed> for ProductView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reservation)]
 pub(super) struct ReservationView {
     order_id: OrderId,
     status: String,
@@ -86,7 +90,8 @@ impl From<reservations::Listed> for ReservationView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Shipment)]
 pub(super) struct ShipmentView {
     id: ShipmentId,
     order_id: OrderId,
@@ -129,7 +134,8 @@ impl From<(OrderId, Shipment)> for ShipmentView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Movement)]
 pub(super) struct MovementView {
     id: i64,
     kind: String,
@@ -145,4 +151,18 @@ impl From<movements::Movement> for MovementView {
         let movements::Movement { id, kind, quantity, reason, at, .. } = movement;
         Self { id, kind, quantity, order_id, reason, at }
     }
+}
+
+/// The names of where a parcel can stand, for the document.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only what the document says of it is used")]
+pub(super) enum StageName {
+    Pending,
+    Packed,
+    Dispatched,
+    Delivered,
+    Cancelled,
+    Returned,
+    Lost,
 }

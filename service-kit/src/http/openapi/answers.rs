@@ -1,0 +1,65 @@
+//! The problems that a request may meet because of what it is, whichever handler it is for.
+
+use serde_json::{Map, Value, json};
+
+/// Nothing that needs the database or reads input: these have no problems.
+const PLAIN: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
+
+/// Adds to every operation the problems that its kind may meet, and doesn't name itself.
+pub fn complete(document: &mut Value) {
+    let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
+    for (path, item) in paths.iter_mut().filter(|(path, _)| !PLAIN.contains(&path.as_str())) {
+        for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            may_be_left_out_but_not_null(operation);
+            let problems = problems(path, operation);
+            let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) else { continue };
+            for (status, description) in problems {
+                answers.entry(status).or_insert_with(|| problem(description));
+            }
+            // What a handler names without a body is a problem too.
+            for (_, answer) in answers.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
+                if answer.get("content").is_none() {
+                    answer["content"] = content();
+                }
+            }
+        }
+    }
+}
+
+/// `Option` of a body means a body or none; in a document it comes as a body that may be `null`.
+fn may_be_left_out_but_not_null(operation: &mut Value) {
+    let Some(schema) = operation.pointer_mut("/requestBody/content/application~1json/schema") else { return };
+    let some = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    if let Some(body) = some.and_then(|some| some.iter_mut().find(|one| one.get("$ref").is_some())) {
+        *schema = body.take();
+    }
+}
+
+fn problems(path: &str, operation: &Value) -> Vec<(&'static str, &'static str)> {
+    let mut problems = vec![("503", "The database can't do it now, or there is too much to do: come back.")];
+    if path.contains('{') {
+        problems.push(("404", "There is no such thing."));
+    }
+    let body = operation.get("requestBody");
+    if let Some(body) = body {
+        problems.push(("400", "The body can't be read, or is not JSON."));
+        problems.push(("413", "The body is too large."));
+        if body["required"] == true {
+            problems.push(("415", "The body says that it is not JSON."));
+        }
+    }
+    let parameters = operation.get("parameters").and_then(Value::as_array);
+    let read = |parameter: &Value| parameter["in"] != "path";
+    if body.is_some() || parameters.is_some_and(|all| all.iter().any(read)) {
+        problems.push(("422", "Something in it does not fit; `errors` names each field."));
+    }
+    problems
+}
+
+fn problem(description: &str) -> Value {
+    json!({"description": description, "content": content()})
+}
+
+fn content() -> Value {
+    json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}})
+}

@@ -1,0 +1,65 @@
+//! What every service answers beside its own paths. The handlers are elsewhere; these functions carry their descriptions.
+#![allow(dead_code, reason = "only what the macro makes of these functions is used")]
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
+
+use crate::http::problem::{FieldError, Problem};
+
+/// What `/healthz` says.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    /// Always `ok`: a process that does not live doesn't answer.
+    #[schema(example = "ok")]
+    pub status: &'static str,
+}
+
+/// What `/readyz` says.
+#[derive(Serialize, ToSchema)]
+pub struct Ready {
+    /// `ready` or `not ready`.
+    #[schema(example = "ready")]
+    pub status: &'static str,
+    /// `ok` or what is not well, for each thing the service needs.
+    #[schema(example = json!({"database": "ok", "broker": "ok"}))]
+    pub checks: BTreeMap<&'static str, String>,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(healthz, readyz, metrics, openapi_json, docs),
+    components(schemas(Problem, FieldError)),
+    tags((name = "service", description = "How the service is, and what it can be asked."))
+)]
+pub struct Common;
+
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", tag = "service", responses((status = 200, description = "It lives.", body = Health)))]
+fn healthz() {}
+
+/// Whether database, broker, consumer and relay are well
+#[utoipa::path(get, path = "/readyz", tag = "service", responses(
+    (status = 200, description = "All are well.", body = Ready),
+    (status = 503, description = "Something is not, and which.", body = Ready)
+))]
+fn readyz() {}
+
+/// Metrics, as Prometheus reads them
+#[utoipa::path(get, path = "/metrics", tag = "service", responses(
+    (status = 200, description = "The text format.", body = String, content_type = "text/plain")
+))]
+fn metrics() {}
+
+/// This document
+#[utoipa::path(get, path = "/openapi.json", tag = "service", responses(
+    (status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json")
+))]
+fn openapi_json() {}
+
+/// This document, for people
+#[utoipa::path(get, path = "/docs", tag = "service", responses(
+    (status = 200, description = "A page.", body = String, content_type = "text/html")
+))]
+fn docs() {}

@@ -1,0 +1,100 @@
+//! The OpenAPI document of a service, generated from its code, and the page on which people read it.
+//!
+//! A handler says with `#[utoipa::path]` what is its own. What holds for every service is said once, here: the problems
+//! that any request of its kind may meet, lists, health, metrics, and the document itself.
+
+mod answers;
+mod common;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{self, Bytes, ServiceConfig};
+use utoipa::OpenApi;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+pub use common::{Health, Ready};
+
+const PAGE: &str = include_str!("docs.html");
+
+/// The `limit` of a list, for documents; [`super::Page`] reads it.
+pub struct Limit;
+
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .description(Some("At most so many items."))
+            .minimum(Some(1))
+            .maximum(Some(1000))
+            .default(Some(50.into()))
+            .into()
+    }
+}
+
+impl ToSchema for Limit {}
+
+/// The `Idempotency-Key` header, for documents; [`super::IdempotencyKey`] reads it.
+pub struct Key;
+
+impl PartialSchema for Key {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "The same key with the same body is worked on once, and answered with the same answer for 24 hours.",
+            ))
+            .pattern(Some("^[!-~]{1,255}$"))
+            .into()
+    }
+}
+
+impl ToSchema for Key {}
+
+/// The body of an action that takes no fields, for documents; [`super::EmptyBody`] reads it.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
+pub struct Nothing {}
+
+/// What a service shows of itself at `/openapi.json`.
+#[derive(Clone)]
+pub struct Document(Bytes);
+
+impl Document {
+    /// The document of a service: `own`, and what holds for every service.
+    ///
+    /// # Errors
+    /// None in practice: a document can be written as JSON.
+    pub fn of(own: utoipa::openapi::OpenApi) -> serde_json::Result<Self> {
+        let mut whole = serde_json::to_value(own.merge_from(common::Common::openapi()))?;
+        answers::complete(&mut whole);
+        serde_json::to_vec(&whole).map(|json| Self(json.into()))
+    }
+
+    /// Adds `/openapi.json` and `/docs`.
+    pub fn routes(&self, config: &mut ServiceConfig) {
+        let json = self.0.clone();
+        let document =
+            move || std::future::ready(HttpResponse::Ok().content_type("application/json").body(json.clone()));
+        config.service(web::resource("/openapi.json").get(document)).service(web::resource("/docs").get(page));
+        #[cfg(feature = "testing")]
+        config.route(crate::testing::ROUTES, web::get().to(routed));
+    }
+}
+
+/// What the server routes, for tests that compare it with the document.
+#[cfg(feature = "testing")]
+async fn routed(tree: web::Data<actix_web::introspection::IntrospectionTree>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(tree.report_as_json())
+}
+
+/// Self-contained: it asks nothing of any other place than this service.
+async fn page() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header(("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"))
+        .body(PAGE)
+}

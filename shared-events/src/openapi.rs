@@ -1,0 +1,83 @@
+//! What the value types look like in an OpenAPI document: the same rules that are checked when they are made.
+
+use iso_currency::IntoEnumIterator;
+use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::{
+    CountryCode, Currency, CustomerId, EmailAddress, EventId, LineText, MAX_AMOUNT, NotificationId, OrderId, PaymentId,
+    PaymentMethod, Quantity, RefundId, ShipmentId, Sku,
+};
+
+/// Something visible and no control character, as `char::is_control` and `char::is_whitespace` have it.
+const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+
+fn text(description: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(description))
+}
+
+fn of_pattern(description: &str, pattern: &str, example: &str) -> ObjectBuilder {
+    text(description).pattern(Some(pattern)).examples([example])
+}
+
+macro_rules! schemas {
+    ($($name:ident: $schema:expr;)*) => {$(
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $schema.into()
+            }
+        }
+        impl ToSchema for $name {}
+    )*};
+}
+
+schemas! {
+    Sku: of_pattern("A stock keeping unit.", "^[A-Z0-9._-]{1,64}$", "TEA-EARL-GREY-250");
+    CustomerId: of_pattern("A customer's id in the system that places orders.", "^[A-Za-z0-9._:@-]{1,64}$", "c-1001");
+    PaymentMethod: of_pattern("A payment method as the gateway names it.", "^[A-Za-z0-9_]{1,100}$", "pm_card_visa");
+    LineText: of_pattern("One line of text.", LINE, "Ann Lee").min_length(Some(1)).max_length(Some(200));
+    CountryCode: of_pattern("A country, as ISO 3166-1 alpha-2 writes it.", "^[A-Z]{2}$", "IE");
+    EmailAddress: text("Where mails go.").format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
+        .max_length(Some(254)).examples(["ann@example.com"]);
+    Currency: text("An ISO 4217 currency.").enum_values(Some(iso_currency::Currency::iter().map(|one| one.code())))
+        .examples(["EUR"]);
+    Quantity: ObjectBuilder::new().schema_type(Type::Integer).description(Some("A number of pieces."))
+        .minimum(Some(1)).maximum(Some(Quantity::MAX)).examples([2]);
+}
+
+macro_rules! ids {
+    ($($name:ident: $description:literal,)*) => { schemas! {$(
+        $name: text($description).format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+    )*}};
+}
+
+ids! {
+    OrderId: "Names an order.",
+    PaymentId: "Names the payment of an order.",
+    RefundId: "Names one refund.",
+    ShipmentId: "Names a parcel.",
+    NotificationId: "Names one message to a customer.",
+    EventId: "Names an event.",
+}
+
+impl PartialSchema for crate::Money {
+    fn schema() -> RefOr<Schema> {
+        let amount = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(MAX_AMOUNT));
+        ObjectBuilder::new()
+            .description(Some("An amount in minor units (cents) and its currency."))
+            .property("amount", amount)
+            .property("currency", utoipa::openapi::Ref::from_schema_name("Currency"))
+            .required("amount")
+            .required("currency")
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+            .examples([serde_json::json!({"amount": 1299, "currency": "EUR"})])
+            .into()
+    }
+}
+
+impl ToSchema for crate::Money {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Currency::name().into_owned(), Currency::schema()));
+    }
+}

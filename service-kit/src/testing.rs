@@ -68,10 +68,10 @@ pub fn faults_of(document: &serde_json::Value, routes: &serde_json::Value) -> Ve
 }
 
 fn unresolved(document: &serde_json::Value, part: &serde_json::Value, faults: &mut Vec<String>) {
-    if let Some(reference) = part.get("$ref").and_then(serde_json::Value::as_str) {
-        if document.pointer(reference.trim_start_matches('#')).is_none() {
-            faults.push(format!("{reference} is not there"));
-        }
+    if let Some(reference) = part.get("$ref").and_then(serde_json::Value::as_str)
+        && document.pointer(reference.trim_start_matches('#')).is_none()
+    {
+        faults.push(format!("{reference} is not there"));
     }
     let (parts, fields) = (part.as_array(), part.as_object());
     for inner in parts.into_iter().flatten().chain(fields.into_iter().flat_map(serde_json::Map::values)) {

@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help tools tools-kafka up test test-kafka test-stripe-mock test-compose accept accept-kafka lint fmt docs
+.PHONY: help tools tools-kafka up test test-kafka test-stripe-mock test-api test-compose accept accept-kafka lint fmt docs
 
 # The program that has the embedded broker in it.
 quadrille = $(or $(CARGO_TARGET_DIR),target)/debug/quadrille
@@ -40,6 +40,18 @@ test-stripe-mock: tools $(stripe_mock) ## payment-svc's Stripe adapter against s
 	cargo build -p quadrille --bin quadrille
 	STRIPE_MOCK=$(stripe_mock) cargo run -p quadrille-servers --bin with-servers -- --broker $(quadrille) \
 		cargo test -p payment-svc --features stripe-mock --test on_stripe_mock
+
+# schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
+api_test = $(CURDIR)/target/api-test/venv
+
+$(api_test)/bin/schemathesis: deploy/api-test/requirements.txt
+	python3 -m venv --clear $(api_test)
+	$(api_test)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+test-api: tools $(api_test)/bin/schemathesis ## every service against its own OpenAPI document, with schemathesis (needs Python 3.10)
+	cargo build -p quadrille --bin quadrille
+	$(api_test)/bin/python deploy/api-test/run.py --quadrille $(quadrille) $(ARGS)
 
 test-compose: ## docker-compose.yml for real: kills, second instances, down and up (needs a Docker engine, no registry)
 	@deploy/compose/test.sh $(ARGS)

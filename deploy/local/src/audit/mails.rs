@@ -59,12 +59,18 @@ pub(super) fn mails(evidence: &Evidence, broken: &mut Broken) {
 
 fn untrue(evidence: &Evidence, order: &str, template: &str, name: &str, broken: &mut Broken) {
     let status = evidence.orders.get(order).map(|order| order.status.as_str());
-    let refunded = evidence.payments.get(order).map(|payment| payment.refunded);
+    let payment = evidence.payments.get(order);
+    let refunded = payment.map(|payment| payment.refunded);
+    // It was, and the customer's bank has given it back since.
+    let came_back = || {
+        let mut refunds = evidence.refunds.iter().filter(|refund| refund.state == "failed");
+        payment.is_some_and(|payment| refunds.any(|refund| refund.payment_id == payment.payment_id))
+    };
     match template {
         "order_cancelled" if status.is_some_and(|status| status != "cancelled") => {
             broken.order(order, format!("{name} was sent, and the order is {}", status.unwrap_or_default()));
         }
-        "payment_refunded" if refunded == Some(0) => {
+        "payment_refunded" if refunded == Some(0) && !came_back() => {
             broken.order(order, format!("{name} was sent, and nothing is refunded"));
         }
         _ => {}

@@ -89,7 +89,7 @@ pub(super) fn cancelled(evidence: &Evidence, broken: &mut Broken) {
             })
         };
         let held: i64 = sum("authorise") - sum("capture") - sum("void");
-        let kept: i64 = sum("capture") - sum("refund");
+        let kept: i64 = sum("capture") - sum("refund") + sum("refund_reversal");
         if held != 0 || kept != 0 {
             broken.order(&order.id, format!("it is cancelled, but {held} is authorised and {kept} captured still"));
         }

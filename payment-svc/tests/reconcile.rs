@@ -151,6 +151,21 @@ async fn a_line_that_the_ledger_lost_is_written_again_where_both_sides_say_that_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_failed_since_and_whose_webhook_was_lost_is_taken_back() {
+    let scene = Scene::refunded().await;
+    scene.sandbox.fail_refund(&scene.shop.intent(&scene.order).await).await;
+    let id = scene.shop.payment(&scene.order).await.refunds[0].id;
+    let what = format!("refund {id}: ledger 598, gateway 0");
+    let (ended, lines) = scene.reconcile(false).await;
+    assert_eq!((ended, &lines[0]), (Ended::Different, &scene.named(&what).await));
+    let (ended, lines) = scene.reconcile(true).await;
+    assert_eq!((ended, &lines[0]), (Ended::Well, &format!("{}: repaired", scene.named(&what).await)));
+    assert_eq!(scene.shop.said().await[3..], ["payment.refund_failed.v1"]);
+    assert_eq!(scene.sandbox.journal(&scene.order).await, scene.shop.ledger(&scene.order).await);
+    scene.assert_the_same_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refund_on_one_side_only_is_named_and_left_to_people() {
     let scene = Scene::refunded().await;
     let intent = scene.shop.intent(&scene.order).await;

@@ -8,6 +8,7 @@ use diesel_async::RunQueryDsl;
 use hmac::{Hmac, KeyInit, Mac};
 use payment_svc::gateway::Stripe;
 use serde_json::{Value, json};
+use service_kit::outside::OutsideCalls;
 use sha2::Sha256;
 use shop::{
     Order, Shop,
@@ -140,6 +141,64 @@ async fn race_gateway_times_out_a_webhook_brings_the_look_up_forward() {
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await, ["unknown Authorise", "authorized 2598"]);
     assert_eq!(scene.sandbox.journal(&scene.order).await, scene.shop.ledger(&scene.order).await);
+}
+
+fn of_refund(event: &str, kind: &str, refund: &str, intent: &str) -> Vec<u8> {
+    let object = json!({"object": "refund", "id": refund, "payment_intent": intent, "status": "failed"});
+    json!({"id": event, "type": kind, "data": {"object": object}}).to_string().into_bytes()
+}
+
+async fn refunded() -> (Scene, String) {
+    let sandbox = Sandbox::start().await;
+    let shop = Shop::new(sandbox.adapter()).await;
+    let (served, order) = (Served::start(&shop, sandbox.adapter()), Order::new("pm_card_visa"));
+    for event in [vec![order.placed(), order.reserved()], vec![order.confirmed()], vec![order.lost(&[("POT", 1)])]] {
+        shop.hear(event).await;
+        shop.call_gateway().await;
+    }
+    let intent = shop.intent(&order).await;
+    (Scene { sandbox, shop, served, order }, intent)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_fails_after_it_was_made_is_taken_back_once_and_told() {
+    let (scene, intent) = refunded().await;
+    assert_eq!(scene.shop.said().await[2..], ["refunded 598 remaining 2000"]);
+    let refund = scene.sandbox.fail_refund(&intent).await;
+    let received = |duplicate: bool| (200, json!({"received": true, "duplicate": duplicate}));
+    for (event, kind, duplicate) in
+        [("evt_1", "refund.failed", false), ("evt_1", "refund.failed", true), ("evt_2", "charge.refund.updated", false)]
+    {
+        assert_eq!(scene.deliver(&of_refund(event, kind, &refund, &intent)).await, received(duplicate));
+    }
+    assert_eq!(scene.shop.said().await[3..], ["payment.refund_failed.v1"]);
+    assert_eq!(scene.shop.payment(&scene.order).await.refunded().unwrap().amount(), 0);
+    let ledger = scene.shop.ledger(&scene.order).await;
+    assert_eq!((ledger.len(), &scene.sandbox.journal(&scene.order).await), (4, &ledger));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_not_taken_back_on_the_word_of_a_webhook_alone() {
+    let (scene, intent) = refunded().await;
+    let by_hand = scene.sandbox.refund_by_hand(&intent, 100).await;
+    let ours = scene.shop.refund_name().await;
+    for (event, refund) in [("evt_1", ours.as_str()), ("evt_2", by_hand.as_str()), ("evt_3", "re_of_nobody")] {
+        assert_eq!(scene.deliver(&of_refund(event, "refund.failed", refund, &intent)).await.0, 200);
+    }
+    assert_eq!((scene.written().await, scene.shop.said().await.len()), (3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_fails_before_its_own_answer_is_known_is_told_again_later() {
+    let (scene, intent) = refunded().await;
+    scene.shop.hear([scene.order.lost(&[("TEA", 1)])]).await;
+    let taken = scene.shop.calls.take(1).await.unwrap().remove(0);
+    let body = of_refund("evt_1", "refund.failed", "re_not_noted_yet", &intent);
+    assert_eq!((scene.deliver(&body).await.0, scene.written().await), (503, 0));
+    scene.shop.calls.perform(taken).await.unwrap();
+    let refund = scene.sandbox.fail_refund(&intent).await;
+    assert_eq!(scene.deliver(&of_refund("evt_1", "refund.failed", &refund, &intent)).await.0, 200);
+    assert_eq!(scene.shop.said().await[3..], ["refunded 1000 remaining 1000", "payment.refund_failed.v1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,6 +71,7 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .route("/v1/refunds", web::post().to(refund))
         .route("/v1/refunds", web::get().to(refunds))
         .route("/sandbox/payment_intents/{id}/authenticate", web::post().to(authenticate))
+        .route("/sandbox/refunds/{id}/fail", web::post().to(fail_refund))
         .route("/sandbox/faults", web::get().to(faults))
         .route("/sandbox/faults", web::put().to(set_faults))
         .route("/sandbox/journal", web::get().to(journal));
@@ -204,6 +205,42 @@ async fn authenticate(
     let passed = body.into_inner().outcome == Outcome::Succeed;
     let mut conn = connection(&state).await?;
     let shown = operations::authenticate(&mut conn, &id, passed, state.webhooks.is_some()).await?;
+    state.nudge();
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+/// A bank's reason, as Stripe writes it.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RefundFailure {
+    LostOrStolenCard,
+    ExpiredOrCanceledCard,
+    Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FailedRefund {
+    reason: RefundFailure,
+}
+
+/// The customer's bank gives a refund back.
+async fn fail_refund(
+    state: Data<AppState>,
+    id: web::Path<String>,
+    body: Json<FailedRefund>,
+) -> Result<HttpResponse, StripeError> {
+    let id = id.into_inner();
+    if has_control(&id) {
+        return Err(StripeError::missing("refund", &id));
+    }
+    let reason = match body.into_inner().reason {
+        RefundFailure::LostOrStolenCard => "lost_or_stolen_card",
+        RefundFailure::ExpiredOrCanceledCard => "expired_or_canceled_card",
+        RefundFailure::Unknown => "unknown",
+    };
+    let mut conn = connection(&state).await?;
+    let shown = operations::fail_refund(&mut conn, &id, reason, state.webhooks.is_some()).await?;
     state.nudge();
     Ok(HttpResponse::Ok().json(shown))
 }

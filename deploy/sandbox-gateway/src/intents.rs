@@ -172,6 +172,12 @@ impl Intent {
         Ok(Effect { operation: "refund", amount })
     }
 
+    /// The customer's bank gives a refund back: it may be refunded again.
+    pub fn refund_failed(&mut self, amount: i64) -> Effect {
+        self.refunded -= amount;
+        Effect { operation: "refund_reversal", amount }
+    }
+
     fn unexpected(&self, wanted: &str) -> StripeError {
         let message = format!("You cannot {wanted} this PaymentIntent because it has a status of {}.", self.status);
         StripeError::state("payment_intent_unexpected_state", message)

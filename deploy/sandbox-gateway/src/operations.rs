@@ -299,6 +299,39 @@ pub async fn authenticate(
     .await
 }
 
+/// The customer's bank gives a refund back that was made, as when the card has expired meanwhile. Entered under the
+/// refund's key, or its id, with an ending.
+///
+/// # Errors
+/// There is no such refund, it has failed before, or the gateway itself fails.
+pub async fn fail_refund(
+    conn: &mut AsyncPgConnection,
+    id: &str,
+    reason: &str,
+    told: bool,
+) -> Result<Value, StripeError> {
+    conn.transaction(async |conn| {
+        let of = store::find_refund(conn, id).await?.payment_intent;
+        let mut intent = store::lock_intent(conn, &of).await?;
+        let mut refund = store::find_refund(conn, id).await?;
+        if refund.failure_reason.is_some() {
+            return Err(StripeError::state("refund_failed", "The refund has failed already."));
+        }
+        let effect = intent.refund_failed(refund.amount);
+        store::save_intent(conn, &intent).await?;
+        store::fail_refund(conn, id, reason).await?;
+        let key = format!("{}:reversal", refund.metadata["refund_id"].as_str().unwrap_or(id));
+        store::note(conn, &intent, effect, Some(&key)).await?;
+        refund.failure_reason = Some(reason.to_owned());
+        if told {
+            let faults = store::faults(conn).await?.webhooks;
+            webhooks::tell(conn, &faults, "refund.failed", refund.object()).await?;
+        }
+        Ok(refund.object())
+    })
+    .await
+}
+
 async fn refund(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answer, StripeError> {
     let mut intent = store::lock_intent(conn, request.params.required("payment_intent")?).await?;
     let effect = intent.refund(request.params.amount("amount")?)?;
@@ -309,6 +342,7 @@ async fn refund(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
         currency: intent.currency.clone(),
         metadata: request.params.metadata(),
         created_at: Utc::now(),
+        failure_reason: None,
     };
     store::save_intent(conn, &intent).await?;
     store::insert_refund(conn, &refund).await?;

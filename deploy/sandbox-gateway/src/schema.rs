@@ -28,6 +28,7 @@ diesel::table! {
         currency -> Text,
         metadata -> Jsonb,
         created_at -> Timestamptz,
+        failure_reason -> Nullable<Text>,
     }
 }
 

@@ -115,12 +115,15 @@ pub struct Refund {
     pub metadata: Value,
     /// When.
     pub created_at: DateTime<Utc>,
+    /// Why the customer's bank gave it back, if it did.
+    pub failure_reason: Option<String>,
 }
 
 impl Refund {
     /// The refund as Stripe shows it.
     pub fn object(&self) -> Value {
-        json!({
+        let status = if self.failure_reason.is_some() { "failed" } else { "succeeded" };
+        let mut object = json!({
             "id": self.id,
             "object": "refund",
             "amount": self.amount,
@@ -128,9 +131,25 @@ impl Refund {
             "currency": self.currency,
             "metadata": self.metadata,
             "payment_intent": self.payment_intent,
-            "status": "succeeded",
-        })
+            "status": status,
+        });
+        if let Some(reason) = &self.failure_reason {
+            object["failure_reason"] = json!(reason);
+        }
+        object
     }
+}
+
+/// Reads a refund.
+pub async fn find_refund(conn: &mut AsyncPgConnection, id: &str) -> Result<Refund, StripeError> {
+    let found = refunds::table.find(id).select(Refund::as_select()).first(conn).await.optional()?;
+    found.ok_or_else(|| StripeError::missing("refund", id))
+}
+
+/// Keeps that a refund has failed.
+pub async fn fail_refund(conn: &mut AsyncPgConnection, id: &str, reason: &str) -> QueryResult<()> {
+    let failed = refunds::failure_reason.eq(reason);
+    diesel::update(refunds::table.find(id)).set(failed).execute(conn).await.map(drop)
 }
 
 /// Keeps a refund.

@@ -105,6 +105,25 @@ async fn each_effect_on_money_has_one_line_in_the_journal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_fails_later_fails_once_and_its_money_can_be_refunded_again() {
+    let gateway = Gateway::start().await;
+    let id = gateway.intent("pm_card_visa").await;
+    for action in ["confirm", "capture"] {
+        gateway.post(&format!("/v1/payment_intents/{id}/{action}"), "", &[]).await;
+    }
+    let all = [("payment_intent", id.as_str()), ("metadata[refund_id]", "r-1")];
+    let (_, refund) = gateway.post("/v1/refunds", "", &all).await;
+    let url = format!("{}/sandbox/refunds/{}/fail", gateway.url, refund["id"].as_str().unwrap());
+    let fail = || gateway.client.post(&url).json(&json!({"reason": "unknown"})).send();
+    let failed: Value = fail().await.unwrap().json().await.unwrap();
+    assert_eq!((&failed["status"], &failed["failure_reason"]), (&json!("failed"), &json!("unknown")));
+    assert_eq!(fail().await.unwrap().status(), StatusCode::BAD_REQUEST);
+    assert_eq!(gateway.post("/v1/refunds", "", &all).await.0, StatusCode::OK);
+    let moved = [r#""refund" 2598 "EUR""#, r#""refund_reversal" 2598 "EUR""#, r#""refund" 2598 "EUR""#];
+    assert_eq!(gateway.operations().await[2..], moved);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_replays_its_answer_and_refuses_other_parameters() {
     let gateway = Gateway::start().await;
     let form = [("amount", "100"), ("currency", "eur"), ("payment_method", "pm_card_visa")];

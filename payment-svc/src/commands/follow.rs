@@ -32,6 +32,9 @@ pub async fn follow(
     for (call, amount) in step.moved {
         ledger::write(conn, &root.payment, call, amount).await?;
     }
+    if let Some((refund, amount)) = step.came_back {
+        ledger::reverse(conn, &root.payment, refund, amount).await?;
+    }
     if let Some(call) = step.finishes {
         calls::finish(conn, &root.payment.key(call), "done").await?;
     }

@@ -2,7 +2,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, pooled_connection::deadpo
 use service_kit::{Pool, consumer::ReactionError, trace};
 use shared_events::OrderId;
 
-use super::follow;
+use super::{follow, refund_changed::refund_changed};
 use crate::{
     domain::{Payment, Refused, State, Step},
     gateway::{GatewayError, IntentState, PaymentGateway},
@@ -13,6 +13,9 @@ use crate::{
     },
     webhooks::WebhookEvent,
 };
+
+/// Of a refund that was just made: what its own answer says too.
+const CREATED: &str = "refund.created";
 
 /// What a webhook has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,9 @@ pub enum NotHeard {
     /// A row that can't be read, or an event that can't be said.
     #[error(transparent)]
     Reaction(#[from] ReactionError),
+    /// It tells of a refund whose own answer is not known yet.
+    #[error("the refund's own answer is awaited first")]
+    TooEarly,
     /// What has become of the intent could not be looked up.
     #[error("the gateway can't be asked: {0}")]
     Gateway(#[from] GatewayError),
@@ -56,6 +62,9 @@ pub async fn intent_changed<G: PaymentGateway>(
         Known::Nothing => return note(pool, event, Outcome::NotOurs).await,
         Known::Payment(payment) => payment,
     };
+    if let Some(refund) = event.refund.as_deref().filter(|_| event.kind != CREATED) {
+        return refund_changed(pool, gateway, event, &before, refund).await;
+    }
     let waits = matches!(before.state, State::ActionRequired | State::Authorizing);
     let found = match before.intent.clone().filter(|_| waits) {
         Some(intent) => Some(gateway.look_up(intent).await?),
@@ -75,7 +84,7 @@ pub async fn intent_changed<G: PaymentGateway>(
     .await
 }
 
-async fn note(pool: &Pool, event: &WebhookEvent, outcome: Outcome) -> Result<Heard, NotHeard> {
+pub(super) async fn note(pool: &Pool, event: &WebhookEvent, outcome: Outcome) -> Result<Heard, NotHeard> {
     let mut conn = pool.get().await?;
     let taken = webhooks::take(&mut conn, event, outcome).await?;
     Ok(if taken { Heard::Now(outcome) } else { Heard::Duplicate })

@@ -3,6 +3,7 @@
 mod follow;
 mod forget;
 mod intent_changed;
+mod refund_changed;
 mod refund_payment;
 mod retry;
 mod settle;
@@ -10,6 +11,7 @@ mod settle;
 pub use follow::{RETRY, follow, heard};
 pub use forget::forget;
 pub use intent_changed::{Heard, NotHeard, intent_changed};
+pub use refund_changed::refund_came_back;
 pub use refund_payment::{RefundPayment, RefundPaymentError, refund_payment};
 pub use retry::retry;
 pub use settle::settle;

@@ -189,6 +189,8 @@ pub struct Step {
     pub call: Option<Call>,
     /// How much the gateway moved with which call, for the ledger; in order.
     pub moved: Vec<(Call, Money)>,
+    /// The refund that has come back after it was made, and its amount, for the ledger.
+    pub came_back: Option<(RefundId, Money)>,
     /// The unfinished call that this has answered, before its own answer came: it is finished.
     pub finishes: Option<Call>,
     /// When [`Payment::retry`] is to be tried.

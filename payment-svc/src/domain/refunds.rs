@@ -1,6 +1,6 @@
 //! What goes back of what was captured. The sum of refunds never exceeds it.
 
-use shared_events::{EventId, Money, RefundId, StockLine};
+use shared_events::{EventId, Money, PaymentEvent, PaymentRefundFailed, RefundId, StockLine};
 
 use super::{Call, Charge, Payment, Refused, State, Step};
 
@@ -24,7 +24,7 @@ pub enum RefundState {
     Calling,
     /// The money is back.
     Done,
-    /// The gateway refused; somebody must look.
+    /// The gateway refused, or the customer's bank gave it back later; somebody must look.
     Failed,
     /// There was nothing to give back after all: the capture that it waited for failed.
     Moot,
@@ -103,6 +103,21 @@ impl Payment {
         }
         self.owe(id, Share::Of(amount));
         Ok(self.next_refund())
+    }
+
+    /// The gateway had made the refund and could not bring it to the customer after all: its money is ours again, and may
+    /// be given back by another.
+    ///
+    /// # Errors
+    /// It is not done: its call is unanswered yet, or it has failed before.
+    pub fn refund_came_back(&mut self, id: RefundId, code: String) -> Result<Step, Refused> {
+        let not_done = self.refused("take a refund back");
+        let done = |refund: &&mut Refund| refund.id == id && refund.state == RefundState::Done;
+        let refund = self.refunds.iter_mut().find(done).ok_or(not_done)?;
+        refund.state = RefundState::Failed;
+        let (order_id, payment_id, amount) = (self.order_id, self.id, refund.amount);
+        let failed = PaymentRefundFailed { order_id, payment_id, refund_id: id, amount, code };
+        Ok(Step { came_back: Some((id, amount)), ..Step::say(PaymentEvent::RefundFailed(failed)) })
     }
 
     /// What of the total is neither given back nor about to be.

@@ -296,6 +296,19 @@ fn a_refund_that_the_gateway_refuses_is_told_and_leaves_the_money_refundable() {
 }
 
 #[test]
+fn a_refund_that_comes_back_after_it_was_done_is_told_once_and_leaves_the_money_refundable() {
+    let came_back = || -> Happens { Box::new(|payment| payment.refund_came_back(cause(1), "unknown".to_owned())) };
+    let refund = Call::Refund(cause(1));
+    let refunding = captured().when(returned(1, "TEA", 2)).then(State::Captured, &[], Some(refund));
+    assert!(came_back()(&mut refunding.clone()).is_err(), "its answer is still awaited");
+    let done = refunding.when(done(refund)).then(State::Captured, &["refunded 20.00 EUR remaining 5.98 EUR"], None);
+    let mut failed = done.when(came_back()).then(State::Captured, &["refund_failed 20.00 EUR unknown"], None);
+    assert_eq!((failed.refunds[0].state, failed.refunded()), (RefundState::Failed, Some(eur(0))));
+    assert!(came_back()(&mut failed).is_err());
+    assert_eq!(failed.refund(cause(2), eur(2598)).unwrap().call, Some(Call::Refund(cause(2))));
+}
+
+#[test]
 fn the_same_cause_refunds_once() {
     let refund = Call::Refund(cause(2));
     let refunding = captured().when(returned(2, "TEA", 1)).then(State::Captured, &[], Some(refund));

@@ -72,9 +72,9 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
 fn in_our_ledger(entries: &[Entry]) -> Charges {
     let mut charges = Charges::new();
     for entry in entries {
-        let operation =
-            if entry.operation == "refund" { format!("refund {}", entry.key) } else { entry.operation.clone() };
-        *charges.entry(operation).or_default() += entry.amount;
+        let operation = entry.refund().map_or_else(|| entry.operation.clone(), |id| format!("refund {id}"));
+        let came_back = entry.operation == ledger::REVERSAL;
+        *charges.entry(operation).or_default() += if came_back { -entry.amount } else { entry.amount };
     }
     charges
 }

@@ -1,13 +1,13 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::{consumer::ReactionError, outside::OutsideCalls};
-use shared_events::{GatewayOperation, Money, OrderId};
+use shared_events::{GatewayOperation, Money, OrderId, RefundId};
 use uuid::Uuid;
 
 use super::{Reconciliation, asked};
 use crate::{
     commands,
     domain::{Call, Payment, RefundState, State},
-    gateway::{Book, GatewayBooks, PaymentGateway},
+    gateway::{Book, GatewayBooks, PaymentGateway, RefundOutcome},
     store::{calls, ledger, roots},
     webhooks::WebhookEvent,
     worker::GatewayCalls,
@@ -25,13 +25,28 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
         let Some(intent) = payment.intent.clone() else { return Ok(()) };
         if payment.state == State::ActionRequired {
             let id = format!("reconcile_{}", Uuid::now_v7().simple());
-            let event = WebhookEvent { id, kind: "reconcile".to_owned(), intent: Some(intent) };
+            let event = WebhookEvent { id, kind: "reconcile".to_owned(), intent: Some(intent), refund: None };
             commands::intent_changed(&self.pool, &*self.gateway, &event).await?;
             return Ok(());
         }
-        let book = asked(self.gateway.book(intent).await)?;
+        let book = asked(self.gateway.book(intent.clone()).await)?;
+        for refund in &payment.refunds {
+            let is_there = book.refunds.iter().any(|at| at.ours == Some(refund.id));
+            if refund.state == RefundState::Done && !is_there {
+                self.refund_that_is_gone(order, refund.id, intent.clone()).await?;
+            }
+        }
         let mut conn = self.pool.get().await?;
         conn.transaction(async |conn| fill_in(conn, order, &book).await).await?;
+        Ok(())
+    }
+
+    /// A refund that was made and that the books no longer have: it has failed since, if the gateway says so.
+    async fn refund_that_is_gone(&self, order: OrderId, id: RefundId, intent: String) -> anyhow::Result<()> {
+        let found = asked(self.gateway.look_up_refund(intent, id).await)?;
+        let Some(RefundOutcome::Failed { code }) = found else { return Ok(()) };
+        let mut conn = self.pool.get().await?;
+        conn.transaction(async |conn| commands::refund_came_back(conn, order, id, &code).await).await?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared_events::{GatewayOperation, Money, PaymentId};
+use shared_events::{GatewayOperation, Money, PaymentId, RefundId};
 
 use super::calls::name_of;
 use crate::domain::{Call, Payment};
@@ -13,7 +13,7 @@ use crate::schema::ledger;
 #[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = ledger)]
 pub struct Entry {
-    /// `authorise`, `capture`, `void` or `refund`.
+    /// `authorise`, `capture`, `void`, `refund` or [`REVERSAL`].
     pub operation: String,
     /// Minor units.
     pub amount: i64,
@@ -37,6 +37,21 @@ pub const GATEWAY_CLEARING: &str = "gateway_clearing";
 pub const REVENUE: &str = "revenue";
 /// What was ever given back.
 pub const REFUNDS: &str = "refunds";
+
+/// The operation of a line that makes up for a refund that has come back.
+pub const REVERSAL: &str = "refund_reversal";
+const REVERSED: &str = ":reversal";
+
+impl Entry {
+    /// The refund that this line tells of, by its id: made, or come back.
+    pub fn refund(&self) -> Option<&str> {
+        match self.operation.as_str() {
+            "refund" => Some(&self.key),
+            REVERSAL => Some(self.key.strip_suffix(REVERSED).unwrap_or(&self.key)),
+            _ => None,
+        }
+    }
+}
 
 /// The accounts that an operation moves its amount between, debited and credited; the database knows no others.
 pub const fn accounts(operation: GatewayOperation) -> (&'static str, &'static str) {
@@ -62,6 +77,24 @@ pub async fn write(conn: &mut AsyncPgConnection, payment: &Payment, call: Call, 
         ledger::key.eq(payment.key(call)),
         ledger::debit.eq(debit),
         ledger::credit.eq(credit),
+    );
+    diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
+}
+
+/// Writes that a refund of this payment has come back.
+///
+/// # Errors
+/// The database; a second line for the same refund is a violation of a unique index.
+pub async fn reverse(conn: &mut AsyncPgConnection, payment: &Payment, id: RefundId, amount: Money) -> QueryResult<()> {
+    let (debit, credit) = accounts(GatewayOperation::Refund);
+    let entry = (
+        ledger::payment_id.eq(payment.id.0),
+        ledger::operation.eq(REVERSAL),
+        ledger::amount.eq(amount.amount()),
+        ledger::currency.eq(amount.currency().code()),
+        ledger::key.eq(format!("{id}{REVERSED}")),
+        ledger::debit.eq(credit),
+        ledger::credit.eq(debit),
     );
     diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
 }

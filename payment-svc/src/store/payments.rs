@@ -228,6 +228,16 @@ pub async fn with_intent(conn: &mut AsyncPgConnection, intent: &str) -> Result<O
     }
 }
 
+/// The refund that the gateway knows by this name, if its name was noted.
+///
+/// # Errors
+/// The database.
+pub async fn refund_named(conn: &mut AsyncPgConnection, of: PaymentId, name: &str) -> QueryResult<Option<RefundId>> {
+    let named = refunds::table.filter(refunds::payment_id.eq(of.0)).filter(refunds::gateway_id.eq(name));
+    let id: Option<Uuid> = named.select(refunds::refund_id).first(conn).await.optional()?;
+    Ok(id.map(RefundId))
+}
+
 /// What a reader of the interface sees of a payment.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = payments)]

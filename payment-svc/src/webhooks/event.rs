@@ -15,6 +15,8 @@ pub struct WebhookEvent {
     /// Of which intent it tells, if of any. What has become of it is looked up: events come late, twice and out of
     /// order, and the gateway alone knows what holds.
     pub intent: Option<String>,
+    /// Which refund of that intent, by the gateway's name for it, if it tells of one.
+    pub refund: Option<String>,
 }
 
 /// The body is no event.
@@ -53,13 +55,18 @@ impl WebhookEvent {
     pub fn parse(body: &[u8]) -> Result<Self, NotAnEvent> {
         let event: EventObject = serde_json::from_slice(body).map_err(|error| NotAnEvent(error.to_string()))?;
         let Told { object, id, payment_intent } = event.data.object;
-        let intent = if object == "payment_intent" { id } else { payment_intent };
-        for (name, text) in [("id", Some(&event.id)), ("type", Some(&event.kind)), ("data.object", intent.as_ref())] {
+        let (intent, refund) = match object.as_str() {
+            "payment_intent" => (id, None),
+            "refund" => (payment_intent, id),
+            _ => (payment_intent, None),
+        };
+        let told = [("data.object", intent.as_ref()), ("data.object.id", refund.as_ref())];
+        for (name, text) in [("id", Some(&event.id)), ("type", Some(&event.kind))].into_iter().chain(told) {
             if text.is_some_and(|text| !is_name(text)) {
                 return Err(NotAnEvent(format!("{name} is empty, too long or has blanks or control characters")));
             }
         }
-        Ok(Self { id: event.id, kind: event.kind, intent })
+        Ok(Self { id: event.id, kind: event.kind, intent, refund })
     }
 }
 

@@ -182,6 +182,17 @@ impl<G: PaymentGateway> Shop<G> {
         self.payment(order).await.intent.unwrap()
     }
 
+    /// The gateway's name for the one refund.
+    pub async fn refund_name(&self) -> String {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = sql_types::Text)]
+            gateway_id: String,
+        }
+        let row: Row = sql_query("select gateway_id from refunds").get_result(&mut self.db.conn().await).await.unwrap();
+        row.gateway_id
+    }
+
     /// Lets the time of waiting calls come, and the leases of those end that a worker had taken.
     pub async fn make_due(&self) {
         let sql = "update gateway_calls set due_at = now(), leased_until = null where finished_at is null";

@@ -84,6 +84,17 @@ impl Sandbox {
         made["id"].as_str().unwrap().to_owned()
     }
 
+    /// The customer's bank gives the newest refund of an intent back; gives the refund's id.
+    pub async fn fail_refund(&self, intent: &str) -> String {
+        let list = reqwest::Client::new().get(format!("{}/v1/refunds?payment_intent={intent}", self.url));
+        let list: serde_json::Value = list.bearer_auth("sk_test_1").send().await.unwrap().json().await.unwrap();
+        let refund = list["data"][0]["id"].as_str().unwrap().to_owned();
+        let request = reqwest::Client::new().post(format!("{}/sandbox/refunds/{refund}/fail", self.url));
+        let reason = serde_json::json!({"reason": "expired_or_canceled_card"});
+        request.json(&reason).send().await.unwrap().error_for_status().unwrap();
+        refund
+    }
+
     /// Switches faults.
     pub async fn faults(&self, faults: serde_json::Value) {
         let request = reqwest::Client::new().put(format!("{}/sandbox/faults", self.url)).json(&faults);

@@ -225,3 +225,23 @@ async fn a_taken_port_is_named_with_its_variable() {
     };
     assert!(told.contains("HTTP_ADDR") && told.contains(&addr.to_string()), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_is_not_possible_is_told_which_are_on_health_and_metrics_too() {
+    let server = Running::start(Readiness::default());
+    for path in ["/list", "/healthz", "/readyz", "/metrics"] {
+        for method in [Method::TRACE, Method::DELETE] {
+            let answer = server.send(method, path, "").await;
+            assert_eq!(answer.status().as_u16(), 405, "{path}");
+            assert_eq!(answer.headers()["allow"], "GET", "{path}");
+            assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_asked_for_nothing_but_a_limit_and_a_cursor() {
+    let server = Running::start(Readiness::default());
+    let (status, problem) = server.problem(Method::GET, "/list?limits=1", "").await;
+    assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("limits")));
+}

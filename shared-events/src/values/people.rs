@@ -93,7 +93,7 @@ impl From<CountryCode> for String {
 
 /// Who orders. `Debug` shows the id alone.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(description = "Who orders."))]
 pub struct Customer {
     /// The customer's id in the system that places orders.
     pub id: CustomerId,
@@ -111,7 +111,7 @@ impl fmt::Debug for Customer {
 
 /// Where parcels go. `Debug` shows the country alone.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(description = "Where parcels go."))]
 pub struct Address {
     /// Street and number.
     pub line1: LineText,

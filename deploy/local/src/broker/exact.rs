@@ -1,4 +1,4 @@
-//! The store of the embedded broker, with answers as Kafka gives them. Three things are otherwise in tansu-storage 0.6:
+//! The store of the embedded broker, with answers as Kafka gives them. Four things are otherwise in tansu 0.6:
 //!
 //! Asked for a partition's end, it answers where its last batch begins: lags would be too small, and a reader that stops at
 //! the end would leave the last batch out. The store itself knows better (`offset_stage`).
@@ -8,6 +8,9 @@
 //! was not asked for is taken out of the answer: tansu-broker counts the records of an answer to know what to ask next.
 //!
 //! Asked for a topic's settings, it leaves out those that have their default.
+//!
+//! When the leader of a group leaves while the group is being rebalanced, the group keeps it as its leader, and nobody is
+//! given a partition ever again. That is put right where the group's state is kept.
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +35,7 @@ use tansu_sans_io::{
     txn_offset_commit_response::TxnOffsetCommitResponseTopic,
 };
 use tansu_storage::{
-    BrokerRegistrationRequest, GroupDetail, ListOffsetResponse, MetadataResponse, NamedGroupDetail,
+    BrokerRegistrationRequest, GroupDetail, GroupState, ListOffsetResponse, MetadataResponse, NamedGroupDetail,
     OffsetCommitRequest, OffsetStage, ProducerIdResponse, Result, ScramCredential, Storage, StorageContainer, TopicId,
     Topition, TxnAddPartitionsRequest, TxnAddPartitionsResponse, TxnOffsetCommitRequest, UpdateError, Version,
 };
@@ -114,6 +117,15 @@ macro_rules! pass_on {
                 Ok(code)
             }
 
+            async fn update_group(
+                &self,
+                group: &str,
+                detail: GroupDetail,
+                version: Option<Version>,
+            ) -> Result<Version, UpdateError<GroupDetail>> {
+                self.keep_group(group, detail, version).await
+            }
+
             $(async fn $name(&self, $($argument: $type),*) -> $answer {
                 self.store.$name($($argument),*).await
             })*
@@ -139,7 +151,6 @@ pass_on! {
     delete_groups(group_ids: Option<&[String]>) -> Result<Vec<DeletableGroupResult>>;
     describe_groups(group_ids: Option<&[String]>, include_authorized_operations: bool) -> Result<Vec<NamedGroupDetail>>;
     describe_topic_partitions(topics: Option<&[TopicId]>, partition_limit: i32, cursor: Option<Topition>) -> Result<Vec<DescribeTopicPartitionsResponseTopic>>;
-    update_group(group_id: &str, detail: GroupDetail, version: Option<Version>) -> Result<Version, UpdateError<GroupDetail>>;
     init_producer(transaction_id: Option<&str>, transaction_timeout_ms: i32, producer_id: Option<i64>, producer_epoch: Option<i16>) -> Result<ProducerIdResponse>;
     txn_add_offsets(transaction_id: &str, producer_id: i64, producer_epoch: i16, group_id: &str) -> Result<ErrorCode>;
     txn_add_partitions(partitions: TxnAddPartitionsRequest) -> Result<TxnAddPartitionsResponse>;
@@ -178,6 +189,21 @@ impl Exact {
                 .config_type(Some(ConfigType::List.into())),
         );
         Ok(told.configs(Some(settings)))
+    }
+
+    /// Keeps a group's state. The coordinator has one of its own, which it takes from here only when it is told that it is
+    /// behind: so it is, where this one had to be put right, and does what it was about to do once more.
+    async fn keep_group(
+        &self,
+        group: &str,
+        mut detail: GroupDetail,
+        version: Option<Version>,
+    ) -> Result<Version, UpdateError<GroupDetail>> {
+        if !lose_a_leader_that_left(&mut detail) {
+            return self.store.update_group(group, detail, version).await;
+        }
+        let version = self.store.update_group(group, detail.clone(), version).await?;
+        Err(UpdateError::Outdated { current: Box::new(detail), version })
     }
 
     fn note(&self, partition: &Topition, first: i64, last: i64) {
@@ -219,6 +245,14 @@ impl Exact {
     }
 }
 
+/// The next to join is made the leader. True where there was one that is no member any more.
+fn lose_a_leader_that_left(group: &mut GroupDetail) -> bool {
+    match &mut group.state {
+        GroupState::Forming { leader, .. } => leader.take_if(|leader| !group.members.contains_key(leader)).is_some(),
+        GroupState::Formed { .. } => false,
+    }
+}
+
 /// The rest of a batch. Offsets stay as they are, as in a batch that compaction went over.
 fn without_records_before(offset: i64, batch: &deflated::Batch) -> Result<deflated::Batch> {
     let mut opened = inflated::Batch::try_from(batch)?;
@@ -226,3 +260,6 @@ fn without_records_before(offset: i64, batch: &deflated::Batch) -> Result<deflat
     opened.records.retain(|record| first + i64::from(record.offset_delta) >= offset);
     Ok(opened.try_into()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,9 @@ use common::*;
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use order_svc::store::answers::{self, Answer, Once};
+use order_svc::store::answers::{self, Answer};
 use order_svc::store::{self, AnnounceError, orders, products, roots};
+use service_kit::once::Once;
 use service_kit::timers;
 use shared_events::OrderId;
 

@@ -10,6 +10,7 @@ pub mod files;
 pub mod http;
 pub mod kafka;
 pub mod migrate;
+pub mod once;
 pub mod outside;
 pub mod parts;
 pub mod pool;

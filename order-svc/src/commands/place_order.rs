@@ -2,12 +2,13 @@ use std::time::Duration;
 
 use diesel_async::pooled_connection::deadpool::PoolError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::once::{Claim, Once};
 use service_kit::{Pool, timers};
 use shared_events::OrderId;
 
 use super::DEADLINE_TIMER;
 use crate::domain::{Order, Wish, WishRefused};
-use crate::store::answers::{self, Answer, Claim, Once};
+use crate::store::answers::{self, Answer};
 use crate::store::{self, AnnounceError};
 
 /// A wish, and how it is to be treated.

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use service_kit::http::openapi::{Key, Limit, Nothing};
 use service_kit::http::{EmptyBody, IdempotencyKey, Json, Page, Paged, Path, Problem, Query};
+use service_kit::once::Once;
 use shared_events::{CustomerId, OrderId};
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use super::request::{AddressRequest, PlaceOrderRequest};
 use super::view::{self, OrderView, StatusName};
 use crate::commands::{self, PlaceOrder};
 use crate::domain::{Order, Status};
-use crate::store::answers::{Answer, Once};
+use crate::store::answers::Answer;
 use crate::store::{self, orders::Filter};
 
 /// Places an order

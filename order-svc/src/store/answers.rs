@@ -1,22 +1,13 @@
 //! Answers that were given under an `Idempotency-Key`, so that a retried POST gets the first one again.
 
 use chrono::{DateTime, Utc};
-use diesel::define_sql_function;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::once::{Claim, Once};
 use shared_events::OrderId;
 
 use crate::schema::idempotency_keys;
-
-/// A request that is to have one effect, however often it is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Once {
-    /// The `Idempotency-Key`.
-    pub key: String,
-    /// SHA-256 of what was asked for. A hash, since the request holds a name and an address.
-    pub request: Vec<u8>,
-}
 
 /// A 202 as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,46 +18,17 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// What is known of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// Nothing: it is ours until the transaction ends.
-    New,
-    /// The same request was answered.
-    Answered(Answer),
-    /// Another request was answered under this key.
-    OtherRequest,
-    /// A request under this key is being worked on.
-    InFlight,
-}
-
-define_sql_function! {
-    /// Whether the lock was free; it is ours until the transaction ends.
-    fn pg_try_advisory_xact_lock(lock: BigInt) -> Bool;
-}
-define_sql_function! {
-    /// A number for a text.
-    fn hashtextextended(text: Text, seed: BigInt) -> BigInt;
-}
-
-/// Claims the key for this transaction by a try-lock that ends with it: nobody ever waits for another's request, and
-/// what the holder wrote can be seen before the lock is free. Needs `read committed`, PostgreSQL's default.
+/// Claims the key for this transaction, and tells what was answered under it.
 ///
 /// # Errors
 /// The database's.
-pub async fn claim(conn: &mut AsyncPgConnection, once: &Once) -> QueryResult<Claim> {
-    let lock = hashtextextended(format!("idempotency-key {}", once.key), 0);
-    if !diesel::select(pg_try_advisory_xact_lock(lock)).get_result::<bool>(conn).await? {
+pub async fn claim(conn: &mut AsyncPgConnection, once: &Once) -> QueryResult<Claim<Answer>> {
+    if !once.lock(conn).await? {
         return Ok(Claim::InFlight);
     }
     let columns = (idempotency_keys::request, idempotency_keys::location, idempotency_keys::body);
-    let known: Option<(Vec<u8>, String, Vec<u8>)> =
-        idempotency_keys::table.find(&once.key).select(columns).first(conn).await.optional()?;
-    Ok(match known {
-        None => Claim::New,
-        Some((request, location, body)) if request == once.request => Claim::Answered(Answer { location, body }),
-        Some(_) => Claim::OtherRequest,
-    })
+    let kept = idempotency_keys::table.find(&once.key).select(columns).first(conn).await.optional()?;
+    Ok(once.compared(kept.map(|(request, location, body)| (request, Answer { location, body }))))
 }
 
 /// Keeps the answer under its key.

@@ -1,12 +1,17 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection, pooled_connection::deadpool::PoolError};
-use service_kit::{Pool, consumer::ReactionError, trace};
+use service_kit::{
+    Pool,
+    consumer::ReactionError,
+    once::{Claim, Once},
+    trace,
+};
 use shared_events::{Currency, LineText, Money, PaymentId, RefundId};
 
 use super::follow;
 use crate::{
     domain::Refused,
     store::{
-        answers::{self, Claim, Once},
+        answers,
         payments::{self, ShownRefund},
         roots::{self, Cause},
     },

@@ -2,6 +2,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_TYPE, web::Data
 use serde::{Deserialize, Serialize};
 use service_kit::http::openapi::Key;
 use service_kit::http::{IdempotencyKey, Json, Path, Problem};
+use service_kit::once::Once;
 use sha2::{Digest, Sha256};
 use shared_events::{LineText, Money, PaymentId};
 use utoipa::ToSchema;
@@ -10,7 +11,7 @@ use super::{AppState, payments::RefundView, webhooks::commands_problem};
 use crate::{
     commands::{self, RefundPayment, RefundPaymentError},
     domain::Refused,
-    store::{answers::Once, payments::ShownRefund},
+    store::payments::ShownRefund,
 };
 
 #[derive(Deserialize, Serialize, ToSchema)]

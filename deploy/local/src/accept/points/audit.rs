@@ -4,16 +4,16 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use diesel_async::SimpleAsyncConnection;
 use reqwest::Method;
 use serde_json::json;
 use service_kit::pool;
 
 use crate::{
-    accept::shop::Shop,
+    accept::{points::until, shop::Shop},
     addresses::Addresses,
-    api::{PATIENCE, Wish, number},
+    api::{Wish, number},
     audit::Audit,
     service::Service,
 };
@@ -198,42 +198,36 @@ fn mail_doubled(order: String) -> Sabotage {
 
 /// Its goods are held for as long as its customer doesn't act.
 async fn held_order(shop: &Shop) -> anyhow::Result<String> {
-    let order =
-        shop.api.place(&Wish { sku: SKU, payment_method: "pm_card_authenticationRequired", ..Wish::default() }).await?;
-    let until = Instant::now() + PATIENCE;
-    while shop.api.order(&order).await?["payment"] != "action_required" {
-        ensure!(Instant::now() < until, "order {order} was never asked for its customer");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    let method = "pm_card_authenticationRequired";
+    let order = shop.api.place(&Wish { sku: SKU, payment_method: method, ..Wish::default() }).await?;
+    until(|| async {
+        let now = shop.api.order(&order).await?;
+        ensure!(now["payment"] == "action_required", "order {order} was never asked for its customer: {now}");
+        Ok(())
+    })
+    .await?;
     Ok(order)
 }
 
 async fn captured(shop: &Shop, order: &str) -> anyhow::Result<()> {
-    let until = Instant::now() + PATIENCE;
-    loop {
+    until(|| async {
         let payments = shop.api.all(Service::PaymentSvc, &format!("/api/v1/payments?order_id={order}&")).await?;
-        if payments.first().is_some_and(|payment| number(&payment["captured"], "amount").is_ok_and(|amount| amount > 0))
-        {
-            return Ok(());
-        }
-        ensure!(Instant::now() < until, "order {order} was never captured");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+        let payment = payments.first().context("no payment yet")?;
+        ensure!(number(&payment["captured"], "amount")? > 0, "order {order} was never captured");
+        Ok(())
+    })
+    .await
 }
 
 /// What was begun may still be under way.
 async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit> {
-    let until = Instant::now() + PATIENCE;
-    loop {
+    until(|| async {
         let audit = look(addresses).await?;
-        if audit.holds {
-            return Ok(audit);
-        }
-        if Instant::now() >= until {
-            let broken: Vec<_> = audit.rules.into_iter().flat_map(|rule| rule.broken).take(20).collect();
-            bail!("not all that must hold does: {broken:?}");
-        }
-    }
+        let broken: Vec<_> = audit.rules.iter().flat_map(|rule| &rule.broken).take(20).collect();
+        ensure!(audit.holds, "not all that must hold does: {broken:?}");
+        Ok(audit)
+    })
+    .await
 }
 
 /// As anybody would ask: the runner.

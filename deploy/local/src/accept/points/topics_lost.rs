@@ -26,15 +26,13 @@ use quadrille_servers::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::task::JoinSet;
 
 use self::{by_hand::ByHand, checks::Checks};
 use crate::{
-    accept::{
-        events::{self, Seen},
-        shop::Shop,
-    },
-    api::{Api, PATIENCE, Wish, text},
+    accept::{events, points::until, shop::Shop},
+    api::{Api, Wish, text},
+    records::Record,
     service::Service,
 };
 
@@ -43,7 +41,6 @@ const SKU: &str = "ACCEPT-TOPICS-LOST";
 /// As many orders stop at each of four places.
 const A_QUARTER: usize = 25;
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
-const POLL: Duration = Duration::from_millis(50);
 
 pub(in crate::accept) async fn try_out(binary: &Path, data: &Path) -> anyhow::Result<String> {
     let folder = data.join("topics-lost");
@@ -179,7 +176,7 @@ impl Loss<'_> {
     }
 
     /// Sends again what was in the topics `before`; how long that took.
-    async fn rebuild_both(&self, before: &[Seen]) -> anyhow::Result<Duration> {
+    async fn rebuild_both(&self, before: &[Record]) -> anyhow::Result<Duration> {
         let began = Instant::now();
         for (service, topic) in [(Service::OrderSvc, "orders.v1"), (Service::StockSvc, "stock.v1")] {
             let events: BTreeSet<_> =
@@ -266,16 +263,4 @@ async fn complete(api: &Api, ids: &[String]) -> anyhow::Result<()> {
         ensure!(order["waiting_for"].is_null(), "order {} is completed and waits", text(&order, "id")?);
     }
     Ok(())
-}
-
-/// Tries until it succeeds; its last failure when that takes too long.
-async fn until<F: Future<Output = anyhow::Result<()>>>(mut attempt: impl FnMut() -> F) -> anyhow::Result<()> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match attempt().await {
-            Err(error) if Instant::now() >= until => return Err(error.context(format!("after {PATIENCE:?}"))),
-            Err(_) => sleep(POLL).await,
-            Ok(()) => return Ok(()),
-        }
-    }
 }

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use anyhow::{bail, ensure};
 use service_kit::{dead_letters, pool};
 
-use super::{LOST, SKU, by_hand::ByHand, until};
+use super::{LOST, SKU, by_hand::ByHand};
 use crate::{
     accept::{
-        events::{self, Seen},
-        points::must_be_charged_once,
+        events,
+        points::{must_be_charged_once, until},
         shop::Shop,
     },
     api::number,
+    records::{self, Record},
     service::Service,
 };
 
@@ -28,19 +29,19 @@ pub(super) struct Checks<'a> {
 
 impl Checks<'_> {
     /// Of what is in the topics now and was there `before`. Returns figures.
-    pub async fn all(&self, bootstrap: &str, before: &[Seen]) -> anyhow::Result<String> {
+    pub async fn all(&self, bootstrap: &str, before: &[Record]) -> anyhow::Result<String> {
         self.money_and_goods().await?;
         self.mails().await?;
         self.nothing_buried().await?;
         let known = self.told_again().await?;
         until(|| self.told_to_the_end(bootstrap)).await?;
-        let after = events::all(bootstrap, &events::TOPICS).await?;
+        let after = events::all(bootstrap, &records::OF_ORDERS).await?;
         let twice = events::must_be_contiguous(&after)?;
         must_go_on(before, &after)?;
         Ok(format!(
             "{} events in {} topics, each key's numbered without a gap, {twice} of them twice; inboxes dropped {known}",
             after.len(),
-            events::TOPICS.len()
+            records::OF_ORDERS.len()
         ))
     }
 
@@ -114,7 +115,7 @@ impl Checks<'_> {
 }
 
 /// What a key said on a topic before is what it says first now.
-fn must_go_on(before: &[Seen], after: &[Seen]) -> anyhow::Result<()> {
+fn must_go_on(before: &[Record], after: &[Record]) -> anyhow::Result<()> {
     let now: BTreeSet<_> = after.iter().map(|event| (&event.topic, &event.key, event.sequence, &event.id)).collect();
     let lost = before.iter().filter(|event| !now.contains(&(&event.topic, &event.key, event.sequence, &event.id)));
     match lost.count() {

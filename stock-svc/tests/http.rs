@@ -1,73 +1,14 @@
 //! The HTTP interface: what it answers, and that bad input is refused with its field and writes nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+mod api;
 mod common;
 
+use api::{Api, earl_grey};
 use common::*;
-use reqwest::{Client, Method, Response};
+use reqwest::Method;
 use serde_json::{Value, json};
-use service_kit::http::{Readiness, bind};
 use shared_events::*;
-use stock_svc::http::{AppState, routes};
-use tokio_util::sync::{CancellationToken, DropGuard};
-
-struct Api {
-    warehouse: Warehouse,
-    client: Client,
-    base: String,
-    _stop: DropGuard,
-}
-
-impl Api {
-    async fn over(warehouse: Warehouse) -> Self {
-        let stop = CancellationToken::new();
-        let state = AppState { pool: warehouse.db.pool.clone(), nudge: outbox_relay::Nudge::default() };
-        let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = bind("stock-svc", anywhere, Readiness::default(), stop.clone(), routes(state).unwrap()).unwrap();
-        let base = format!("http://127.0.0.1:{}/api/v1", server.port());
-        tokio::spawn(server.run());
-        Self { warehouse, client: Client::new(), base, _stop: stop.drop_guard() }
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
-        let request = self.client.request(method, format!("{}{path}", self.base));
-        let request = if let Some(body) = body { request.json(body) } else { request };
-        request.send().await.unwrap()
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.expect(Method::GET, path, None, 200).await
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        self.expect(Method::POST, path, Some(&body), 201).await
-    }
-
-    async fn expect(&self, method: Method, path: &str, body: Option<&Value>, status: u16) -> Value {
-        let answer = self.send(method, path, body).await;
-        let (given, text) = (answer.status().as_u16(), answer.text().await.unwrap());
-        assert_eq!(given, status, "{path}: {text}");
-        serde_json::from_str(&text).unwrap_or(Value::Null)
-    }
-
-    /// Expects a problem of this status and, for bad input, the field that it names.
-    async fn refuses(&self, method: Method, path: &str, body: &str, status: u16, field: Option<&str>) {
-        let answer = self.client.request(method.clone(), format!("{}{path}", self.base)).body(body.to_owned());
-        let answer = answer.header("content-type", "application/json").send().await.unwrap();
-        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
-        let given = answer.status().as_u16();
-        let problem: Value = answer.json().await.unwrap();
-        let what = format!("{method} {path} {body}: {problem}");
-        assert_eq!((given, kind.as_str()), (status, "application/problem+json"), "{what}");
-        assert_eq!(problem["status"], status, "{what}");
-        assert_eq!(problem["errors"][0]["field"].as_str(), field, "{what}");
-    }
-}
-
-fn earl_grey() -> Value {
-    json!({"sku": "TEA", "name": "Earl Grey", "brand": null, "description": "With bergamot.", "category": null,
-        "price": {"amount": 1299, "currency": "EUR"}, "on_hand": 10})
-}
 
 /// The JSON above with one field replaced, or taken away.
 fn with(field: &str, value: Value) -> String {
@@ -153,73 +94,6 @@ async fn race_adjusted_below_held_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn goods_come_back_to_a_shelf_that_was_filled_up_meanwhile() {
-    let api = Api::over(Warehouse::with(&[("TEA", 1_000_000_000)]).await).await;
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("TEA", 10)])).await;
-    api.warehouse.hears(confirmed(order)).await;
-    let delivery = json!({"delta": 10, "reason": "delivery"});
-    api.expect(Method::POST, "/products/TEA/adjustments", Some(&delivery), 200).await;
-    api.warehouse.hears(cancel_requested(order)).await;
-    assert_eq!(api.warehouse.said_of(order).await.last(), Some(&"stock.restocked.v1"));
-    assert_eq!(api.warehouse.level("TEA").await, (1_000_000_010, 0));
-    api.warehouse.books_balance().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_parcel_is_packed_dispatched_and_delivered_in_this_order_alone() {
-    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("TEA", 2)])).await;
-    let held = api.get(&format!("/reservations?order_id={order}")).await["items"][0].clone();
-    assert_eq!((&held["status"], &held["lines"][0]["quantity"]), (&json!("held"), &json!(2)));
-    api.warehouse.hears(confirmed(order)).await;
-    api.warehouse.hears(captured(order)).await;
-    let found = api.get(&format!("/shipments?order_id={order}&status=pending")).await;
-    let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
-    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
-    api.refuses(Method::POST, &format!("{path}/deliver"), "", 409, None).await;
-    api.expect(Method::POST, &format!("{path}/pack"), Some(&json!({})), 200).await;
-    api.refuses(Method::POST, &format!("{path}/pack"), "", 409, None).await;
-    let gone = api.expect(Method::POST, &format!("{path}/dispatch"), Some(&handed), 200).await;
-    assert_eq!((&gone["status"], &gone["carrier"]), (&json!("dispatched"), &json!("An Post")));
-    api.refuses(Method::POST, &format!("{path}/dispatch"), &handed.to_string(), 409, None).await;
-    api.expect(Method::POST, &format!("{path}/deliver"), None, 200).await;
-    assert_eq!(api.get(&path).await["status"], "delivered");
-    assert_eq!(api.warehouse.said_of(order).await.len(), 5);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lines_of_a_delivered_parcel_come_back_onto_the_shelf_and_the_money_is_told_to_follow() {
-    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("TEA", 3)])).await;
-    api.warehouse.hears(confirmed(order)).await;
-    api.warehouse.hears(captured(order)).await;
-    let found = api.get(&format!("/shipments?order_id={order}")).await;
-    let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
-    let back = |quantity: i64| json!({"lines": [{"sku": "TEA", "quantity": quantity}]});
-    let to = format!("{path}/return");
-    api.refuses(Method::POST, &to, &back(1).to_string(), 409, None).await;
-    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
-    api.expect(Method::POST, &format!("{path}/dispatch"), Some(&handed), 200).await;
-    api.expect(Method::POST, &format!("{path}/deliver"), None, 200).await;
-    api.refuses(Method::POST, &to, &json!({"lines": []}).to_string(), 422, Some("lines")).await;
-    let twice = json!({"lines": [{"sku": "TEA", "quantity": 1}, {"sku": "TEA", "quantity": 1}]});
-    api.refuses(Method::POST, &to, &twice.to_string(), 422, Some("lines[1].sku")).await;
-    let some = api.expect(Method::POST, &to, Some(&back(1)), 200).await;
-    assert_eq!((&some["status"], &some["returned"][0]["quantity"]), (&json!("delivered"), &json!(1)));
-    assert_eq!(api.warehouse.level("TEA").await, (8, 0));
-    api.refuses(Method::POST, &to, &back(3).to_string(), 409, None).await;
-    api.expect(Method::POST, &to, Some(&back(2)), 200).await;
-    assert_eq!(api.get(&path).await["status"], "returned");
-    assert_eq!(api.warehouse.level("TEA").await, (10, 0));
-    let says = ["shipment.returned.v1", "stock.restocked.v1", "shipment.returned.v1", "stock.restocked.v1"];
-    assert_eq!(api.warehouse.said_of(order).await[5..], says);
-    api.warehouse.books_balance().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_products_movements_are_listed_and_its_mark_is_shown_and_replaced() {
     let api = Api::over(Warehouse::empty().await).await;
     let mut body = earl_grey();
@@ -248,49 +122,6 @@ async fn a_products_movements_are_listed_and_its_mark_is_shown_and_replaced() {
         details.as_object_mut().unwrap().remove(field);
     }
     assert_eq!(api.expect(Method::PUT, &path, Some(&details), 200).await["low_stock_mark"], Value::Null);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_parcel_is_split_by_quantities_and_each_part_goes_its_own_way() {
-    let api = Api::over(Warehouse::with(&[("TEA", 10), ("MUG", 2)]).await).await;
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("MUG", 1), ("TEA", 3)])).await;
-    api.warehouse.hears(confirmed(order)).await;
-    api.warehouse.hears(captured(order)).await;
-    let of_order = format!("/shipments?order_id={order}");
-    let path = format!("/shipments/{}", api.get(&of_order).await["items"][0]["id"].as_str().unwrap());
-    let split = format!("{path}/split");
-    for (body, status, field) in [
-        (r#"{"lines": []}"#, 422, Some("lines")),
-        (r#"{"lines": [{"sku": "TEA", "quantity": 0}]}"#, 422, Some("lines[0].quantity")),
-        (r#"{"lines": [{"sku": "TEA", "quantity": 1}, {"sku": "TEA", "quantity": 1}]}"#, 422, Some("lines[1].sku")),
-        (r#"{"lines": [{"sku": "TEA", "quantity": 4}]}"#, 409, None),
-        (r#"{"lines": [{"sku": "POT", "quantity": 1}]}"#, 409, None),
-        (r#"{"lines": [{"sku": "TEA", "quantity": 3}, {"sku": "MUG", "quantity": 1}]}"#, 409, None),
-    ] {
-        api.refuses(Method::POST, &split, body, status, field).await;
-    }
-    let two = json!({"lines": [{"sku": "TEA", "quantity": 2}]});
-    let parts = api.expect(Method::POST, &split, Some(&two), 200).await;
-    assert_eq!(parts["items"][0]["lines"], two["lines"]);
-    assert_eq!(parts["items"][1]["lines"], json!([{"sku": "MUG", "quantity": 1}, {"sku": "TEA", "quantity": 1}]));
-    let whole = api.get(&path).await;
-    assert_eq!((&whole["status"], &whole["split_into"][1]), (&json!("cancelled"), &parts["items"][1]["id"]));
-    assert_eq!(api.get(&of_order).await["items"].as_array().unwrap().len(), 3);
-    let part = format!("/shipments/{}", parts["items"][0]["id"].as_str().unwrap());
-    let handed = json!({"carrier": "An Post", "tracking_number": "AP1"});
-    api.expect(Method::POST, &format!("{part}/dispatch"), Some(&handed), 200).await;
-    api.refuses(Method::POST, &format!("{part}/split"), &two.to_string(), 409, None).await;
-    assert_eq!(api.expect(Method::POST, &format!("{part}/lost"), None, 200).await["status"], "lost");
-    let says = [
-        "shipment.cancelled.v1",
-        "shipment.created.v1",
-        "shipment.created.v1",
-        "shipment.dispatched.v1",
-        "shipment.lost.v1",
-    ];
-    assert_eq!(api.warehouse.said_of(order).await[3..], says);
-    api.warehouse.books_balance().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

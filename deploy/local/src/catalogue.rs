@@ -1,12 +1,14 @@
-//! `quadrille catalogue`: a dozen products, so that there is something to order. They come in through stock-svc's HTTP
+//! `quadrille catalogue`: a tea and coffee shop's products, so that there is something to order. They come in through stock-svc's HTTP
 //! interface like anybody's.
 
 mod wait;
 
 use std::{io::Write, time::Duration};
 
+use anyhow::Context;
 use clap::Args;
 use reqwest::{Client, RequestBuilder, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -29,63 +31,28 @@ pub struct CatalogueArgs {
     pub order_url: Url,
 }
 
+#[derive(Deserialize)]
 struct Category {
-    name: &'static str,
-    description: &'static str,
-    products: &'static [Product],
+    name: String,
+    description: String,
+    products: Vec<Product>,
 }
 
+#[derive(Deserialize)]
 struct Product {
-    sku: &'static str,
-    name: &'static str,
-    description: &'static str,
+    sku: String,
+    name: String,
+    description: String,
     /// In cents of a euro.
     price: i64,
     on_hand: i64,
+    low_stock_mark: i64,
 }
 
-const fn product(
-    sku: &'static str,
-    name: &'static str,
-    description: &'static str,
-    price: i64,
-    on_hand: i64,
-) -> Product {
-    Product { sku, name, description, price, on_hand }
+/// What the shop sells.
+fn catalogue_of_the_shop() -> anyhow::Result<Vec<Category>> {
+    serde_json::from_str(include_str!("catalogue/catalogue.json")).context("catalogue.json")
 }
-
-const CATALOGUE: [Category; 3] = [
-    Category {
-        name: "Tea",
-        description: "Loose leaf, packed in Cork",
-        products: &[
-            product("TEA-EARL-GREY-250", "Earl Grey, 250 g", "Ceylon leaf with oil of bergamot", 1299, 1000),
-            product("TEA-ASSAM-250", "Assam, 250 g", "Second flush, malty, takes milk", 1149, 800),
-            product("TEA-SENCHA-100", "Sencha, 100 g", "Steamed green leaf from Kagoshima", 1490, 400),
-            product("TEA-ROOIBOS-250", "Rooibos, 250 g", "No caffeine, mild and sweet", 899, 600),
-        ],
-    },
-    Category {
-        name: "Coffee",
-        description: "Roasted in small batches",
-        products: &[
-            product("COF-HOUSE-500", "House blend, 500 g", "Brazil and Ethiopia, medium roast, whole bean", 1450, 700),
-            product("COF-YIRGACHEFFE-250", "Yirgacheffe, 250 g", "Washed, floral, light roast, whole bean", 1395, 300),
-            product("COF-ESPRESSO-1000", "Espresso, 1 kg", "Dark roast with a tenth of robusta", 2490, 500),
-            product("COF-DECAF-500", "Decaf, 500 g", "Sugar-cane process from Colombia", 1595, 250),
-        ],
-    },
-    Category {
-        name: "Ware",
-        description: "For making and drinking both",
-        products: &[
-            product("WARE-TEAPOT-900", "Teapot, 0.9 l", "Glazed stoneware with a steel strainer", 3900, 120),
-            product("WARE-MUG-350", "Mug, 0.35 l", "Stoneware, for the dishwasher", 1250, 900),
-            product("WARE-GRINDER-HAND", "Hand grinder", "Conical steel burrs, 25 g", 6900, 60),
-            product("WARE-FILTER-100", "Paper filters, 100", "Size 02, unbleached", 590, 1500),
-        ],
-    },
-];
 
 /// Adds the products that aren't there and waits until they can be ordered. May be run again at any time.
 ///
@@ -93,7 +60,7 @@ const CATALOGUE: [Category; 3] = [
 /// One of the services stays away for two minutes, or refuses.
 pub async fn catalogue(arguments: &CatalogueArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let added = seed(&arguments.stock_url).await?;
-    writeln!(out, "{added} products were added, {} were there", products().count() - added)?;
+    writeln!(out, "{added} products were added, {} were there", skus()?.len() - added)?;
     wait_until_heard(&arguments.order_url).await?;
     writeln!(out, "order-svc has heard of all of them")?;
     Ok(())
@@ -105,19 +72,19 @@ pub async fn catalogue(arguments: &CatalogueArgs, out: &mut impl Write) -> anyho
 /// stock-svc stays away, or refuses.
 pub async fn seed(stock: &Url) -> anyhow::Result<usize> {
     let client = neighbours::client(stock, ANSWER)?;
-    let api = api(stock);
+    let (api, catalogue) = (api(stock), catalogue_of_the_shop()?);
     let mut added = 0;
     until_done(&format!("stock-svc at {stock}"), PATIENCE, async || {
         let known = json(client.get(format!("{api}/categories?limit=1000"))).await?;
-        for category in &CATALOGUE {
-            let id = match find(&known, category.name) {
+        for category in &catalogue {
+            let id = match find(&known, &category.name) {
                 Some(id) => id,
                 None => {
                     let made = json!({"name": category.name, "description": category.description});
                     json(client.post(format!("{api}/categories")).json(&made)).await?["id"].clone()
                 }
             };
-            for product in category.products {
+            for product in &category.products {
                 added += usize::from(add(&client, &api, product, &id).await?);
             }
         }
@@ -134,11 +101,12 @@ pub async fn seed(stock: &Url) -> anyhow::Result<usize> {
 pub async fn wait_until_heard(order: &Url) -> anyhow::Result<()> {
     let client = neighbours::client(order, ANSWER)?;
     let orders = format!("{}/orders", api(order));
+    let skus = skus()?;
     let mut heard = 0;
     until_done(&format!("order-svc at {order}"), PATIENCE, async || {
-        for product in products().skip(heard) {
-            if is_unknown(&client, &orders, product.sku).await? {
-                return Err(Waiting::For(format!("it has not heard of {}", product.sku)));
+        for sku in &skus[heard..] {
+            if is_unknown(&client, &orders, sku).await? {
+                return Err(Waiting::For(format!("it has not heard of {sku}")));
             }
             heard += 1;
         }
@@ -147,8 +115,8 @@ pub async fn wait_until_heard(order: &Url) -> anyhow::Result<()> {
     .await
 }
 
-fn products() -> impl Iterator<Item = &'static Product> {
-    CATALOGUE.iter().flat_map(|category| category.products)
+fn skus() -> anyhow::Result<Vec<String>> {
+    Ok(catalogue_of_the_shop()?.into_iter().flat_map(|category| category.products).map(|product| product.sku).collect())
 }
 
 fn api(service: &Url) -> String {
@@ -194,6 +162,7 @@ async fn add(client: &Client, api: &str, product: &Product, category: &Value) ->
         "category": category,
         "price": {"amount": product.price, "currency": "EUR"},
         "on_hand": product.on_hand,
+        "low_stock_mark": product.low_stock_mark,
     });
     json(client.post(format!("{api}/products")).json(&body)).await.map(|_| true)
 }
@@ -205,20 +174,25 @@ async fn json(request: RequestBuilder) -> Result<Value, Waiting> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    #[test]
-    fn the_tea_of_the_examples_is_in_the_catalogue_at_the_examples_price() {
-        assert_eq!(products().find(|product| product.sku == "TEA-EARL-GREY-250").unwrap().price, 1299);
+    fn products() -> Vec<Product> {
+        catalogue_of_the_shop().unwrap().into_iter().flat_map(|category| category.products).collect()
     }
 
     #[test]
-    fn skus_are_unique_and_fit_the_shops_rules() {
-        let mut skus: Vec<_> = products().map(|product| product.sku).collect();
-        assert!(skus.iter().all(|sku| sku.parse::<shared_events::Sku>().is_ok()));
-        let all = skus.len();
-        skus.sort_unstable();
-        skus.dedup();
-        assert_eq!((skus.len(), all), (12, 12));
+    fn the_tea_of_the_examples_is_in_the_catalogue_at_the_examples_price() {
+        assert_eq!(products().iter().find(|product| product.sku == "TEA-EARL-GREY-250").unwrap().price, 1299);
+    }
+
+    #[test]
+    fn skus_are_unique_and_fit_the_shops_rules_and_nothing_is_low_from_the_start() {
+        let products = products();
+        assert!(products.iter().all(|product| product.sku.parse::<shared_events::Sku>().is_ok()));
+        assert!(products.iter().all(|product| 0 < product.low_stock_mark && product.low_stock_mark < product.on_hand));
+        let distinct: BTreeSet<_> = products.iter().map(|product| &product.sku).collect();
+        assert_eq!(distinct.len(), products.len());
     }
 }

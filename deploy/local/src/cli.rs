@@ -46,7 +46,7 @@ pub enum Command {
     Tail(TailArgs),
     /// Shows topics with their offsets and how far each consumer group is behind; `create` makes the shop's topics.
     Topics(TopicsArgs),
-    /// Adds a dozen products where they aren't there, and waits until they can be ordered.
+    /// Adds the products of a tea and coffee shop where they aren't there, and waits until they can be ordered.
     Catalogue(CatalogueArgs),
     /// Plays what can happen to an order, one after the other, and explains each with the events that flowed.
     Demo(DemoArgs),

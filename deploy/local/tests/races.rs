@@ -96,8 +96,8 @@ async fn race_crash_around_mail_in_a_shop_whose_notification_svc_is_killed_while
     for number in 0..ORDERS {
         orders.push(running.place(TEA).await);
         if number % 10 == 5 {
-            running.shop.kill("notification-svc").unwrap();
-            let back = async || running.shop.process("notification-svc").is_ok();
+            let killed = running.shop.kill("notification-svc").unwrap();
+            let back = async || running.shop.process("notification-svc").is_ok_and(|now| now.pid != killed.pid);
             eventually("it is started again", PATIENCE, back).await;
         }
     }

@@ -10,7 +10,7 @@ quadrille = $(or $(CARGO_TARGET_DIR),target)/debug/quadrille
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-tools: ## install what is missing: C toolchain, PostgreSQL
+tools: ## install what is missing: C toolchain, cmake, OpenSSL's headers, PostgreSQL
 	@deploy/ensure-tools.sh
 
 tools-kafka: ## the same, and a JRE for Apache Kafka

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{Event, EventId, Topic};
 
 /// The names of the headers.
-#[expect(missing_docs, reason = "names that say themselves; choreography.md has the table")]
+#[expect(missing_docs, reason = "names that say themselves; the README has the table")]
 pub mod header {
     pub const SPECVERSION: &str = "ce_specversion";
     pub const ID: &str = "ce_id";
@@ -51,7 +51,7 @@ pub struct Message {
     pub topic: Topic,
     /// What orders it.
     pub key: String,
-    /// CloudEvents attributes, in the order of choreography.md.
+    /// CloudEvents attributes, in the order of the README's table.
     pub headers: Vec<(&'static str, String)>,
     /// JSON.
     pub value: Vec<u8>,

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use service_kit::{dead_letters, pool};
 
-use crate::{addresses::Addresses, service::Service};
+use crate::{addresses::Addresses, databases::DatabasesArgs, service::Service};
 
 /// How many are fetched at a time.
 const PAGE: i64 = 500;
@@ -20,9 +20,8 @@ pub struct DeadLettersArgs {
     /// The data folder of the local run whose databases are meant.
     #[arg(long, value_name = "DIR", default_value = ".quadrille", global = true)]
     data: PathBuf,
-    /// The service's database, where it isn't a local run's.
-    #[arg(long, value_name = "URL", global = true)]
-    database_url: Option<String>,
+    #[command(flatten)]
+    databases: DatabasesArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,13 +87,7 @@ pub async fn dead_letters(arguments: &DeadLettersArgs, out: &mut impl Write) -> 
 
 impl DeadLettersArgs {
     fn url_of(&self, service: Service) -> anyhow::Result<String> {
-        if let Some(url) = &self.database_url {
-            return Ok(url.clone());
-        }
-        let addresses = Addresses::read(&self.data)?
-            .with_context(|| format!("no shop runs in {}; start it, or give --database-url", self.data.display()))?;
-        let found = addresses.services.get(service.name()).and_then(|address| address.database.clone());
-        found.with_context(|| format!("{} has no database in this run", service.name()))
+        self.databases.url_of(service, Addresses::read(&self.data)?.as_ref(), &self.data)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod cluster;
 pub mod compose_test;
+mod databases;
 pub mod dead_letters;
 pub mod demo;
 pub mod healthcheck;

@@ -1,4 +1,4 @@
-//! The course of one order: facts in, status and events out. The rules are those of `choreography.md`.
+//! The course of one order: facts in, status and events out. The rules are those of docs/RACES.md.
 
 use shared_events::{
     CancelReason, CancelRefusedReason, Event, EventId, OrderCancelRefused, OrderCancelRequested, OrderCancelled,

@@ -175,7 +175,9 @@ pub fn markdown(read: impl FnOnce(&mut Reader)) -> String {
     let mut reader = Reader::from_pairs::<String, String>([]);
     read(&mut reader);
     let rows = reader.seen().iter().map(|var| {
-        let default = var.default.map_or("".to_owned(), |value| format!("`{value}`"));
+        let must_be_set = reader.problems.iter().any(|told| told.starts_with(&format!("{} is not set;", var.name)));
+        let none = if must_be_set { "must be set" } else { "" };
+        let default = var.default.map_or(none.to_owned(), |value| format!("`{value}`"));
         format!("| `{}` | {} | {} | {default} | `{}` |\n", var.name, var.what, var.expected, var.example)
     });
     format!(

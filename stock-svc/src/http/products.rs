@@ -128,7 +128,7 @@ pub(super) struct AdjustmentRequest {
     request_body = AdjustmentRequest,
     responses(
         (status = 200, description = "The product as it is now.", body = ProductView),
-        (status = 409, description = "There would be fewer than are held, or more than can be.")
+        (status = 409, description = "There would be fewer than are held.")
     )
 )]
 pub(super) async fn adjust(
@@ -179,7 +179,7 @@ pub(super) async fn get(state: Data<AppState>, sku: Path<Sku>) -> Result<HttpRes
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     category: Option<Uuid>,
-    /// Words in the name or the description.
+    /// Text in the name or the SKU, in small or capital letters.
     #[param(inline)]
     q: Option<LineText>,
     #[param(value_type = Option<Limit>, inline)]

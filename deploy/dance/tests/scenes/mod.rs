@@ -28,7 +28,7 @@ pub const PLAIN: Play = Play {
 /// The same where others may buy the last pieces first.
 pub const SCARCE: Play = Play { crowded: true, ..PLAIN };
 
-/// The scenes of the model in Python that this exploration was made after, and how many states that has.
+/// The scenes of the model in Python that this exploration was made after (it isn't kept here), and how many states that has.
 pub const MODEL: [(Play, &str); 4] = [
     (Play { name: "payments", retries: true, three_ds: true, ..SCARCE }, "118,278"),
     (Play { name: "returns", returns: true, ..SCARCE }, "17,730"),

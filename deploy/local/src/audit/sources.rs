@@ -1,14 +1,16 @@
 //! Where the evidence is.
 
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use anyhow::Context;
+use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::evidence::Effect;
-use crate::{addresses::Addresses, api::Api, cluster::Cluster, cluster::ClusterArgs, service::Service};
+use crate::{
+    addresses::Addresses, api::Api, cluster::Cluster, cluster::ClusterArgs, databases::DatabasesArgs, service::Service,
+};
 
 /// The gateway answers from its database.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
@@ -18,31 +20,14 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 pub struct SourceArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// A service's database where it isn't the local run's; may be given several times.
-    #[arg(long = "database", value_name = "SERVICE=URL", hide_env_values = true)]
-    databases: Vec<Database>,
+    #[command(flatten)]
+    databases: DatabasesArgs,
     /// The sandbox gateway's address, for its journal, where it isn't the local run's.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "SANDBOX_URL", value_name = "URL")]
     gateway: Option<String>,
     /// order-svc's address, where it isn't the local run's.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "ORDER_URL", value_name = "URL")]
     orders: Option<String>,
-}
-
-/// `order-svc=postgres://...`
-#[derive(Debug, Clone)]
-pub struct Database {
-    service: Service,
-    url: String,
-}
-
-impl FromStr for Database {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (service, url) = text.split_once('=').ok_or("not SERVICE=URL, like order-svc=postgres://...")?;
-        Ok(Self { service: Service::from_str(service, false)?, url: url.to_owned() })
-    }
 }
 
 /// Where everything is.
@@ -61,18 +46,10 @@ impl SourceArgs {
     pub fn sources(&self) -> anyhow::Result<Sources> {
         let data: &PathBuf = self.cluster.data();
         let local = Addresses::read(data)?;
-        let url_of = |service: Service| {
-            let given = self.databases.iter().find(|given| given.service == service).map(|given| given.url.clone());
-            given.or_else(|| local.as_ref()?.services.get(service.name())?.database.clone())
-        };
-        let mut databases = BTreeMap::new();
-        for service in Service::WITH_OUTBOX {
-            let Some(url) = url_of(service) else {
-                let name = service.name();
-                bail!("no shop runs in {}; start it, or give --database {name}=URL", data.display());
-            };
-            databases.insert(service, url);
-        }
+        let databases = Service::WITH_OUTBOX
+            .into_iter()
+            .map(|service| Ok((service, self.databases.url_of(service, local.as_ref(), data)?)))
+            .collect::<anyhow::Result<_>>()?;
         let own = |service: Service| Some(local.as_ref()?.services.get(service.name())?.url.clone());
         let gateway = self.gateway.clone().or_else(|| own(Service::SandboxGateway));
         let orders = self.orders.clone().or_else(|| own(Service::OrderSvc));

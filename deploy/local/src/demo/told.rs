@@ -4,7 +4,7 @@
 pub(super) fn meaning(event: &str) -> &'static str {
     match event {
         "order.placed" => "the order is in, at the shop's own prices",
-        "order.confirmed" => "goods are held, money is reserved: the point of no return",
+        "order.confirmed" => "goods are held, money is reserved: the pivot",
         "order.cancel_requested" => "it is to end; stock-svc decides, since a parcel may have left",
         "order.cancel_refused" => "too late: a parcel has left",
         "order.cancelled" => "goods and money are back: it has ended",

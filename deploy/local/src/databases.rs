@@ -1,0 +1,61 @@
+//! The services' databases that the tools look into: which ones.
+
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use crate::{addresses::Addresses, service::Service};
+
+/// Databases that aren't the local run's.
+#[derive(Debug, Clone, Args)]
+pub struct DatabasesArgs {
+    /// A service's database where it isn't the local run's; several with commas between, or the option several times.
+    #[arg(
+        long = "database",
+        env = "QUADRILLE_DATABASES",
+        value_name = "SERVICE=URL",
+        value_delimiter = ',',
+        hide_env_values = true,
+        global = true
+    )]
+    given: Vec<Database>,
+}
+
+/// `order-svc=postgres://...`
+#[derive(Debug, Clone)]
+struct Database {
+    service: Service,
+    url: String,
+}
+
+impl FromStr for Database {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (service, url) = text.split_once('=').ok_or("not SERVICE=URL, like order-svc=postgres://...")?;
+        Ok(Self { service: Service::from_str(service, false)?, url: url.to_owned() })
+    }
+}
+
+impl DatabasesArgs {
+    /// The URL of a service's database: the one that is given, or that of the local run.
+    ///
+    /// # Errors
+    /// None is given, and no shop runs in that folder or it runs without the service.
+    pub fn url_of(
+        &self,
+        service: Service,
+        local: Option<&Addresses>,
+        data: &std::path::Path,
+    ) -> anyhow::Result<String> {
+        if let Some(given) = self.given.iter().find(|given| given.service == service) {
+            return Ok(given.url.clone());
+        }
+        let (name, data) = (service.name(), data.display());
+        let Some(local) = local else {
+            anyhow::bail!("no shop runs in {data}; start it, or give --database {name}=URL");
+        };
+        let found = local.services.get(name).and_then(|address| address.database.clone());
+        found.ok_or_else(|| anyhow::anyhow!("{name} has no database in the shop in {data}; give --database {name}=URL"))
+    }
+}

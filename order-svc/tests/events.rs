@@ -8,10 +8,10 @@ use std::time::Duration;
 use common::server::Server;
 use common::sse::{Reader, Told};
 use common::*;
-use diesel_async::AsyncConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::future::join_all;
 use order_svc::commands;
-use order_svc::store::{AnnounceError, roots};
+use order_svc::store::{AnnounceError, history, roots};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use service_kit::testing::eventually;
@@ -169,4 +169,25 @@ async fn transactions_of_another_server_are_not_read_again_and_again() {
         "with restored as (update order_history set written_by = 1e15 returning 1) select count(*) from restored";
     assert_eq!(shop.count(restored).await, 1);
     assert_eq!(order_svc::store::history::changed_since(&mut conn, 0).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_stays_open_holds_up_the_streams_of_its_own_database_alone() {
+    let (shop, elsewhere) = (Shop::new().await, Shop::new().await);
+    let number = "select pg_current_xact_id()::text::bigint as count";
+    let (mut far, mut near) = (elsewhere.db.conn().await, shop.db.conn().await);
+    far.batch_execute("begin").await.unwrap();
+    let far_away = count_on(&mut far, number).await;
+    let mut conn = shop.db.conn().await;
+    let oldest_open = async |conn: &mut AsyncPgConnection| history::oldest_open(conn).await.unwrap();
+    shop.place().await;
+    assert!(oldest_open(&mut conn).await > far_away);
+    near.batch_execute("begin").await.unwrap();
+    let near_by = count_on(&mut near, number).await;
+    shop.place().await;
+    assert_eq!(oldest_open(&mut conn).await, near_by);
+    near.batch_execute("commit").await.unwrap();
+    shop.place().await;
+    assert!(oldest_open(&mut conn).await > near_by);
+    far.batch_execute("rollback").await.unwrap();
 }

@@ -192,20 +192,27 @@ impl Facts {
     }
 
     /// Notes a refund that was made, or one that was refused. One that was refused is never tried again under its id: the
-    /// next that is at least as much, as staff may give, stands for it.
+    /// next by staff that is at least as much stands for it. One that an event caused stands for itself alone.
     pub fn note_refund(&mut self, event: &PaymentEvent) {
         match event {
             PaymentEvent::Refunded(refund) => {
-                let made_up = |(_, refused): &(RefundId, i64)| *refused <= refund.amount.amount();
-                let stands_for = self.refused_refunds.iter().position(made_up);
                 self.refunds.push(refund.refund_id);
-                self.refunds.extend(stands_for.map(|at| self.refused_refunds.remove(at).0));
+                if !refund.refund_id.is_caused() {
+                    let made_up = |(id, owed): &(RefundId, i64)| id.is_caused() && *owed <= refund.amount.amount();
+                    let stands_for = self.refused_refunds.iter().position(made_up);
+                    self.refunds.extend(stands_for.map(|at| self.refused_refunds.remove(at).0));
+                }
             }
             PaymentEvent::RefundFailed(refused) => {
                 self.refused_refunds.push((refused.refund_id, refused.amount.amount()));
             }
             _ => {}
         }
+    }
+
+    /// Whether the gateway refused a refund that the order waits for, and no other has taken its place.
+    pub fn refund_was_refused(&self) -> bool {
+        self.refused_refunds.iter().any(|(refund, _)| refund.is_caused())
     }
 
     /// Whether the money for every parcel that was lost is back.

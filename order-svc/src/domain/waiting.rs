@@ -60,5 +60,5 @@ fn coming_back(facts: &Facts) -> (&'static str, &'static str) {
 }
 
 fn refunding(facts: &Facts) -> &'static str {
-    if facts.payment == Some(PaymentFact::RefundFailed) { STAFF } else { PAYMENT }
+    if facts.refund_was_refused() { STAFF } else { PAYMENT }
 }

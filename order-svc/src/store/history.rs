@@ -84,12 +84,29 @@ pub async fn head(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
     Ok(found.map(|(recorded, status)| Head { recorded, ended: Status::is_end(&status) }))
 }
 
-/// The oldest transaction that is still open: everything written by older ones can be seen.
+/// The oldest transaction of this database that may still write: everything written by older ones can be seen.
+///
+/// A snapshot's own `xmin` counts the transactions of every database of the server, so that a long one in any of them
+/// would have each look read all that was written since. Transactions of other roles have no number here; none of them
+/// writes histories. The snapshot is older than what is seen of the sessions: who has ended in between was counted.
 ///
 /// # Errors
 /// The database's.
 pub async fn oldest_open(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
-    diesel::select(sql::<BigInt>("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")).get_result(conn).await
+    // sessions tell the lower half of a number; which half is above it is known from the snapshot's
+    const OLDEST: &str = "select now.xmax - coalesce(max(open.age) filter (where open.age > 0), 0) as number \
+        from (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax) now \
+        left join lateral ( \
+            select (now.xmax - backend_xid::text::bigint + 2147483648) % 4294967296 - 2147483648 as age \
+            from pg_stat_activity where datname = current_database() and backend_xid is not null) open on true \
+        group by now.xmax";
+    Ok(diesel::sql_query(OLDEST).get_result::<Oldest>(conn).await?.number)
+}
+
+#[derive(QueryableByName)]
+struct Oldest {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
 }
 
 /// The orders that have something in their history from that transaction or a later one, with the first position of it.

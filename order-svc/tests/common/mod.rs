@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
 use order_svc::domain::{Order, Wish};
 use order_svc::reactions::OrderReactions;
@@ -135,13 +135,18 @@ impl Shop {
     }
 
     pub async fn count(&self, sql: &str) -> i64 {
-        #[derive(QueryableByName)]
-        struct Count {
-            #[diesel(sql_type = BigInt)]
-            count: i64,
-        }
-        sql_query(sql).get_result::<Count>(&mut self.db.conn().await).await.unwrap().count
+        count_on(&mut *self.db.conn().await, sql).await
     }
+}
+
+/// What a query names `count`, asked on that connection.
+pub async fn count_on(conn: &mut AsyncPgConnection, sql: &str) -> i64 {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    sql_query(sql).get_result::<Count>(conn).await.unwrap().count
 }
 
 pub fn product(sku: &str, price: i64, status: ProductStatus) -> Event {

@@ -63,4 +63,9 @@ impl RefundId {
     pub fn because_of(event: EventId) -> Self {
         Self(Uuid::new_v5(&event.0, b"refund"))
     }
+
+    /// Whether an event caused it, and not a person.
+    pub fn is_caused(self) -> bool {
+        self.0.get_version_num() == 5
+    }
 }

@@ -141,6 +141,16 @@ fn a_loss_whose_refund_was_refused_is_made_up_for_by_the_next_that_is_as_much() 
 }
 
 #[test]
+fn the_refund_of_one_loss_does_not_stand_for_that_of_another() {
+    let parcels = [created(1, 1), created(2, 1), dispatched(1), dispatched(2), lost(1), lost(2), loss_refused(1)];
+    let order = given([authorized(), captured()].into_iter().chain(parcels));
+    let one_is_owed = order.when(loss_refunded(2, 5_00)).then(Status::Shipped, []);
+    assert_eq!(one_is_owed.waiting_for().unwrap().from, "staff");
+    let (order, says) = happens(one_is_owed, &refunded(10_00)).unwrap();
+    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+}
+
+#[test]
 fn a_refund_that_is_heard_before_its_loss_counts() {
     given([authorized(), captured(), created(1, 2), dispatched(1), loss_refunded(1, 5_00)])
         .when(lost(1))

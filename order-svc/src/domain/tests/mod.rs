@@ -174,6 +174,12 @@ pub fn loss_refunded(n: u128, remaining: i64) -> Happens {
     refund(RefundId::because_of(EventId(parcel(n).0)), remaining)
 }
 
+/// The gateway refuses the refund of everything, which the goods that came back caused.
+pub fn undo_refused() -> Happens {
+    let (refund_id, amount) = (RefundId::because_of(EventId(parcel(99).0)), eur(20_00));
+    heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })
+}
+
 /// The gateway refuses that refund, of 5.00.
 pub fn loss_refused(n: u128) -> Happens {
     let (refund_id, amount) = (RefundId::because_of(EventId(parcel(n).0)), eur(5_00));

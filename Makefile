@@ -39,7 +39,7 @@ $(stripe_mock):
 test-stripe-mock: tools $(stripe_mock) ## payment-svc's Stripe adapter against stripe-mock, Stripe's own (needs Go)
 	cargo build -p quadrille --bin quadrille
 	STRIPE_MOCK=$(stripe_mock) cargo run -p quadrille-servers --bin with-servers -- --broker $(quadrille) \
-		cargo test -p payment-svc --features stripe-mock --test on_stripe_mock
+		cargo test --workspace --features payment-svc/stripe-mock --test on_stripe_mock
 
 # schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
 api_test = $(CURDIR)/target/api-test/venv

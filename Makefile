@@ -56,9 +56,10 @@ test-api: tools $(api_test)/bin/schemathesis ## every service against its own Op
 test-compose: ## docker-compose.yml for real: kills, second instances, down and up (needs a Docker engine, no registry)
 	@deploy/compose/test.sh $(ARGS)
 
+PROFILE = release
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
-	cargo build --release -p quadrille -p outbox-relay --bins
-	cargo run --release -q -p quadrille --bin quadrille-accept -- $(ARGS)
+	cargo build --profile $(PROFILE) -p quadrille -p outbox-relay --bins
+	cargo run --profile $(PROFILE) -q -p quadrille --bin quadrille-accept -- $(ARGS)
 
 accept-kafka: tools-kafka ## the same on Apache Kafka
 	$(MAKE) accept ARGS="--kafka $(ARGS)"

@@ -9,7 +9,7 @@ use super::{Call, Charge, Payment, Refused, State, Step};
 pub struct Refund {
     /// Its id, which is its key at the gateway: the UUIDv5 of the event that caused it.
     pub id: RefundId,
-    /// How much.
+    /// How much: what its cause asks for while it waits, and from when the gateway is asked no more than remained then.
     pub amount: Money,
     /// How far it is.
     pub state: RefundState,
@@ -26,7 +26,8 @@ pub enum RefundState {
     Done,
     /// The gateway refused, or the customer's bank gave it back later; somebody must look.
     Failed,
-    /// There was nothing to give back after all: the capture that it waited for failed.
+    /// There was nothing to give back after all: the capture that it waited for failed, or what was before it in the
+    /// queue gave everything back.
     Moot,
 }
 
@@ -50,7 +51,11 @@ impl RefundState {
     }
 
     const fn takes(self) -> bool {
-        matches!(self, Self::Queued | Self::Calling | Self::Done)
+        matches!(self, Self::Calling | Self::Done)
+    }
+
+    const fn may_take(self) -> bool {
+        self.takes() || matches!(self, Self::Queued)
     }
 }
 
@@ -62,9 +67,9 @@ pub fn refund_because_of(event: EventId) -> RefundId {
 /// How much of a payment goes back.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Share {
-    /// Whatever remains.
+    /// The total.
     All,
-    /// So much, or what remains if that is less.
+    /// So much.
     Of(Money),
 }
 
@@ -120,8 +125,16 @@ impl Payment {
         Ok(Step { came_back: Some((id, amount)), ..Step::say(PaymentEvent::RefundFailed(failed)) })
     }
 
-    /// What of the total is neither given back nor about to be.
+    /// What of the total nothing claims: neither given back, nor about to be, nor waited for. Of what waits each is there
+    /// whole, so that together they may claim more than there is.
     fn remaining(&self) -> Option<Money> {
+        let amount = self.charge.as_ref().map(|charge| charge.amount)?;
+        let left = self.sum(RefundState::may_take).and_then(|claimed| amount.checked_sub(claimed));
+        Some(left.unwrap_or(Money::zero(amount.currency())))
+    }
+
+    /// What of the total is neither given back nor asked of the gateway.
+    fn left(&self) -> Option<Money> {
         let amount = self.charge.as_ref().map(|charge| charge.amount)?;
         amount.checked_sub(self.sum(RefundState::takes)?)
     }
@@ -132,26 +145,32 @@ impl Payment {
         counted.map(|refund| refund.amount).try_fold(nothing, Money::checked_add)
     }
 
-    /// Writes down that `share` goes back, but never more than remains. A refund that is known is not written again.
+    /// Writes down that `share` goes back, whole: what is before it in the queue may be refused, so nobody knows yet what
+    /// will remain. A refund that is known is not written again.
     pub(super) fn owe(&mut self, id: RefundId, share: Share) {
-        let Some(remaining) = self.remaining().filter(|remaining| !remaining.is_zero()) else { return };
+        let Some(total) = self.charge.as_ref().map(|charge| charge.amount) else { return };
         let amount = match share {
-            Share::Of(wanted) if wanted.amount() < remaining.amount() => wanted,
-            Share::Of(_) | Share::All => remaining,
+            Share::Of(wanted) if wanted.amount() < total.amount() => wanted,
+            Share::Of(_) | Share::All => total,
         };
         if !amount.is_zero() && self.refunds.iter().all(|known| known.id != id) {
             self.refunds.push(Refund { id, amount, state: RefundState::Queued });
         }
     }
 
-    /// Begins the next refund, unless a call is unfinished.
+    /// Begins the next refund, unless a call is unfinished: never more than is left. Once nothing is, what still waits
+    /// is closed without a word, since the last that was done has said that nothing remains.
     pub(super) fn next_refund(&mut self) -> Step {
         let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
-        if busy || self.state != State::Captured {
-            return Step::nothing();
+        let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else { return Step::nothing() };
+        if left.is_zero() {
+            self.drop_queued_refunds();
         }
         match self.refunds.iter_mut().find(|refund| refund.state == RefundState::Queued) {
             Some(next) => {
+                if left.amount() < next.amount.amount() {
+                    next.amount = left;
+                }
                 next.state = RefundState::Calling;
                 Step::ask(Call::Refund(next.id))
             }

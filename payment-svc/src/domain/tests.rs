@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 
+mod refunds;
 mod waiting;
 
 type Happens = Box<dyn Fn(&mut Payment) -> Result<Step, Refused>>;

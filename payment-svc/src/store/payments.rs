@@ -157,17 +157,18 @@ pub async fn save(conn: &mut AsyncPgConnection, payment: &Payment, said: i64) ->
 }
 
 async fn save_refund(conn: &mut AsyncPgConnection, payment: &Payment, refund: &Refund) -> QueryResult<()> {
-    let state = refunds::state.eq(refund.state.as_str());
+    // What waited is cut to what remains when it begins.
+    let (state, amount) = (refunds::state.eq(refund.state.as_str()), refunds::amount.eq(refund.amount.amount()));
     diesel::insert_into(refunds::table)
         .values((
             refunds::refund_id.eq(refund.id.0),
             refunds::payment_id.eq(payment.id.0),
-            refunds::amount.eq(refund.amount.amount()),
+            amount,
             state,
         ))
         .on_conflict(refunds::refund_id)
         .do_update()
-        .set((state, refunds::updated_at.eq(diesel::dsl::now)))
+        .set((amount, state, refunds::updated_at.eq(diesel::dsl::now)))
         .execute(conn)
         .await
         .map(drop)

@@ -1,0 +1,91 @@
+//! Refunds that wait for one whose end nobody knows yet: it may be refused.
+
+use super::*;
+
+fn staff(number: u128, amount: i64) -> Happens {
+    Box::new(move |payment| payment.refund(cause(number), eur(amount)))
+}
+
+/// Staff's refund of so much is at the gateway.
+fn staff_refunding(amount: i64) -> Payment {
+    captured().when(staff(9, amount)).then(State::Captured, &[], Some(STAFFS))
+}
+
+fn all_restocked() -> Happens {
+    Box::new(|payment| {
+        let lines = vec![line("TEA", 2), line("POT", 1)];
+        let back = StockRestocked { order_id: payment.order_id, cause: RestockCause::Cancelled, lines };
+        payment.restocked(cause(1), &back)
+    })
+}
+
+fn states(payment: &Payment) -> Vec<RefundState> {
+    payment.refunds.iter().map(|refund| refund.state).collect()
+}
+
+const STAFFS: Call = Call::Refund(RefundId(Uuid::from_u128(9)));
+const UNDO: Call = Call::Refund(RefundId(Uuid::from_u128(1)));
+
+#[test]
+fn an_undo_heard_while_a_refund_of_everything_is_in_flight_follows_when_that_one_is_refused() {
+    for undo in [all_restocked, released] {
+        let queued = staff_refunding(2598).when(undo()).then(State::Captured, &[], None);
+        let said = ["refund_failed 25.98 EUR expired_card"];
+        let undoing = queued.when(refused(STAFFS, "expired_card")).then(State::Captured, &said, Some(UNDO));
+        undoing.when(done(UNDO)).then(State::Captured, &["refunded 25.98 EUR remaining 0.00 EUR"], None);
+    }
+}
+
+#[test]
+fn an_undo_heard_while_a_refund_of_a_part_is_in_flight_is_whole_when_that_one_is_refused() {
+    let queued = staff_refunding(1000).when(all_restocked()).then(State::Captured, &[], None);
+    let said = ["refund_failed 10.00 EUR expired_card"];
+    let undoing = queued.when(refused(STAFFS, "expired_card")).then(State::Captured, &said, Some(UNDO));
+    undoing.when(done(UNDO)).then(State::Captured, &["refunded 25.98 EUR remaining 0.00 EUR"], None);
+}
+
+#[test]
+fn a_return_heard_while_a_refund_of_everything_is_in_flight_is_refunded_when_that_one_is_refused() {
+    let queued = staff_refunding(2598).when(returned(1, "POT", 1)).then(State::Captured, &[], None);
+    let said = ["refund_failed 25.98 EUR expired_card"];
+    let undoing = queued.when(refused(STAFFS, "expired_card")).then(State::Captured, &said, Some(UNDO));
+    undoing.when(done(UNDO)).then(State::Captured, &["refunded 5.98 EUR remaining 20.00 EUR"], None);
+}
+
+#[test]
+fn an_undo_that_finds_everything_back_is_closed_without_a_call_and_told_by_what_gave_it_back() {
+    let queued = staff_refunding(2598).when(all_restocked()).then(State::Captured, &[], None);
+    let all = ["refunded 25.98 EUR remaining 0.00 EUR"];
+    let back = queued.when(done(STAFFS)).then(State::Captured, &all, None);
+    assert_eq!(states(&back), [RefundState::Done, RefundState::Moot]);
+    let still = back.when(returned(3, "POT", 1)).then(State::Captured, &[], None);
+    assert_eq!(states(&still), [RefundState::Done, RefundState::Moot, RefundState::Moot]);
+    assert_eq!(still.refunded(), Some(eur(2598)));
+}
+
+#[test]
+fn an_undo_gives_back_what_the_refund_before_it_left() {
+    let queued = staff_refunding(2000).when(all_restocked()).then(State::Captured, &[], None);
+    let said = ["refunded 20.00 EUR remaining 5.98 EUR"];
+    let undoing = queued.when(done(STAFFS)).then(State::Captured, &said, Some(UNDO));
+    assert_eq!(undoing.refunds[1].amount, eur(598));
+    undoing.when(done(UNDO)).then(State::Captured, &["refunded 5.98 EUR remaining 0.00 EUR"], None);
+}
+
+#[test]
+fn what_waits_behind_an_undo_follows_when_that_one_is_refused() {
+    let third = Call::Refund(cause(3));
+    let refunding = captured().when(returned(2, "TEA", 2)).then(State::Captured, &[], Some(Call::Refund(cause(2))));
+    let queued = refunding.when(released()).payment.when(returned(3, "POT", 1)).then(State::Captured, &[], None);
+    let undoing = queued.when(done(Call::Refund(cause(2)))).payment;
+    let said = ["refund_failed 5.98 EUR expired_card"];
+    undoing.when(refused(UNDO, "expired_card")).then(State::Captured, &said, Some(third));
+}
+
+#[test]
+fn staff_give_nothing_back_of_what_an_undo_waits_for() {
+    let queued = staff_refunding(1000).when(released()).then(State::Captured, &[], None);
+    let refused = queued.when(staff(8, 100));
+    assert_eq!(refused.step, Err(Refused::MoreThanRemains { wanted: eur(100), remaining: eur(0) }));
+    assert_eq!(refused.payment.refunds.len(), 2);
+}

@@ -5,10 +5,16 @@ mod shop;
 
 use diesel::{QueryableByName, sql_query, sql_types};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use payment_svc::gateway::Stripe;
+use payment_svc::{
+    commands::{self, RefundPayment},
+    gateway::{GatewayError, Stripe},
+};
 use serde_json::{Value, json};
+use service_kit::outside::OutsideCalls;
+use shared_events::{Currency, Money};
 use shop::{
     Order, Shop,
+    gateways::{MockGateway, else_agrees, now},
     sandbox::Sandbox,
     served::{Served, answer},
 };
@@ -226,5 +232,56 @@ async fn the_database_refuses_a_line_out_of_balance_and_any_change_of_one() {
     for change in ["update ledger set amount = 1", "delete from ledger", "truncate ledger"] {
         let error = refused(change).await;
         assert!(error.contains("never updated and never deleted"), "{error}");
+    }
+}
+
+/// Staff give so much back, and while the gateway is asked the whole order is cancelled. Tells what was said of refunds,
+/// and their rows.
+async fn cancelled_while_staff_refund(amount: i64, refused: bool) -> (Vec<String>, Vec<(i64, String)>) {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = sql_types::BigInt)]
+        amount: i64,
+        #[diesel(sql_type = sql_types::Text)]
+        state: String,
+    }
+    let mut gateway = MockGateway::new();
+    if refused {
+        let no = || GatewayError::Refused { code: "expired_card".to_owned() };
+        gateway.expect_refund().times(1).returning(move |_, _| now(Err(no())));
+    }
+    let (shop, order) = (Shop::new(else_agrees(gateway)).await, Order::new("pm_card_visa"));
+    for events in [vec![order.placed(), order.reserved()], vec![order.confirmed()]] {
+        shop.hear(events).await;
+        shop.call_gateway().await;
+    }
+    let (payment, amount) = (shop.payment(&order).await.id, Money::new(amount, Currency::EUR).unwrap());
+    let staffs = RefundPayment { payment, amount, reason: "a chipped cup".parse().unwrap(), once: None };
+    commands::refund_payment(&shop.db.pool, &staffs, |_| Ok(vec![])).await.unwrap();
+    let asked = shop.calls.take(1).await.unwrap().remove(0);
+    shop.hear([order.restocked(&[("TEA", 2), ("POT", 1)])]).await;
+    shop.calls.perform(asked).await.unwrap();
+    shop.call_gateway().await;
+    let sql = "select amount, state from refunds order by seq";
+    let rows: Vec<Row> = sql_query(sql).load(&mut shop.db.conn().await).await.unwrap();
+    (shop.said().await.split_off(2), rows.into_iter().map(|row| (row.amount, row.state)).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_refunds_an_undo_is_owed_what_a_refund_before_it_does_not_give_back() {
+    const FAILED: &str = "payment.refund_failed.v1";
+    const ALL: &str = "refunded 2598 remaining 0";
+    for (amount, refused, said, rows) in [
+        (2598, true, [FAILED, ALL].as_slice(), [(2598, "failed"), (2598, "done")]),
+        (1000, true, &[FAILED, ALL], [(1000, "failed"), (2598, "done")]),
+        (2000, false, &["refunded 2000 remaining 598", "refunded 598 remaining 0"], [(2000, "done"), (598, "done")]),
+        (2598, false, &[ALL], [(2598, "done"), (2598, "moot")]),
+    ] {
+        let came = cancelled_while_staff_refund(amount, refused).await;
+        let rows = rows.map(|(amount, state)| (amount, state.to_owned()));
+        assert_eq!(
+            (came.0.as_slice(), came.1),
+            (&*said.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>(), rows.to_vec())
+        );
     }
 }

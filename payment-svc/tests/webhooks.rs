@@ -6,7 +6,12 @@ mod shop;
 use chrono::Utc;
 use diesel_async::RunQueryDsl;
 use hmac::{Hmac, KeyInit, Mac};
-use payment_svc::gateway::Stripe;
+use payment_svc::{
+    commands,
+    domain::{Answer, Charge},
+    gateway::{IntentState, NewIntent, PaymentGateway, Stripe},
+    store::{calls::TakenCall, payments},
+};
 use serde_json::{Value, json};
 use service_kit::outside::OutsideCalls;
 use sha2::Sha256;
@@ -90,6 +95,52 @@ async fn a_customer_who_fails_3d_secure_is_declined_once_the_intent_is_ended() {
     scene.shop.call_gateway().await;
     let declined = "declined payment_intent_authentication_failure false";
     assert_eq!(scene.shop.said().await[1..], [declined]);
+    assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
+    assert!(scene.sandbox.journal(&scene.order).await.is_empty());
+}
+
+/// The customer was asked to act, and payment-svc does not know it: the answer is on its way, or lost.
+async fn asked_to_act_unheard() -> (Scene, TakenCall) {
+    let sandbox = Sandbox::start().await;
+    let shop = Shop::new(sandbox.adapter()).await;
+    let (served, order) = (Served::start(&shop, sandbox.adapter()), Order::new("pm_card_authenticationRequired"));
+    shop.hear([order.placed(), order.reserved()]).await;
+    let taken = shop.calls.take(1).await.unwrap().remove(0);
+    let (payment, gateway) = (shop.payment(&order).await, sandbox.adapter());
+    let Charge { amount, method, .. } = payment.charge.clone().unwrap();
+    let intent = NewIntent { order_id: order.id, amount, method: method.clone() };
+    let intent = gateway.create(payment.key_of("create"), intent).await.unwrap();
+    payments::note_intent(&mut *shop.db.conn().await, order.id, &intent).await.unwrap();
+    assert_eq!(gateway.confirm(taken.key.clone(), intent, method).await, Ok(IntentState::ActionRequired));
+    (Scene { sandbox, shop, served, order }, taken)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_fails_before_it_is_heard_that_they_have_to_act_is_declined_once_the_intent_is_ended() {
+    let (scene, taken) = asked_to_act_unheard().await;
+    scene.authenticate("fail").await;
+    assert_eq!(scene.told("evt_1", FAILED).await.0, 200);
+    assert!(scene.shop.said().await.is_empty());
+    scene.shop.call_gateway().await;
+    let declined = ["declined payment_intent_authentication_failure false"];
+    assert_eq!(scene.shop.said().await, declined);
+    assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
+    // The answer arrives after all, and nobody waits for it.
+    commands::settle(&mut *scene.shop.db.conn().await, &taken, Answer::ActionRequired).await.unwrap();
+    scene.shop.call_gateway().await;
+    assert_eq!(scene.shop.said().await, declined);
+    assert_eq!(scene.shop.decided().await, ["authorise action_failed", "void done"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_only_the_retry_finds_ends_the_intent_too() {
+    let (scene, _) = asked_to_act_unheard().await;
+    scene.authenticate("fail").await;
+    scene.shop.make_due().await;
+    let found = scene.shop.calls.take(1).await.unwrap().remove(0);
+    scene.shop.calls.perform(found).await.unwrap();
+    scene.shop.call_gateway().await;
+    assert_eq!(scene.shop.said().await, ["declined payment_intent_authentication_failure false"]);
     assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
     assert!(scene.sandbox.journal(&scene.order).await.is_empty());
 }

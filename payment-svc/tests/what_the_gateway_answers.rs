@@ -105,6 +105,50 @@ async fn race_payment_after_end_a_success_that_is_found_late_is_voided_and_never
     assert_eq!(shop.ledger(&order).await.len(), 2);
 }
 
+fn failed_3d_secure() -> IntentState {
+    IntentState::Declined { code: "payment_intent_authentication_failure".to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_gateway_times_out_a_failed_3d_secure_that_is_found_is_declined_once_the_intent_is_ended() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
+    gateway.expect_look_up().times(1).returning(|_| now(Ok(failed_3d_secure())));
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
+    let (shop, _) = authorising(gateway).await;
+    shop.make_due().await;
+    let found = shop.calls.take(1).await.unwrap().remove(0);
+    shop.calls.perform(found).await.unwrap();
+    assert_eq!(shop.said().await, ["unknown Authorise"], "nobody is told before the intent is ended");
+    shop.call_gateway().await;
+    let declined = "declined payment_intent_authentication_failure false";
+    assert_eq!(shop.said().await[1..], [declined]);
+    assert_eq!(shop.decided().await, ["authorise action_failed", "void done"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_gateway_times_out_at_a_later_attempt_a_failed_3d_secure_is_that_attempts() {
+    let mut gateway = that_makes_intents();
+    let not_now = || GatewayError::Refused { code: "insufficient_funds".to_owned() };
+    gateway.expect_confirm().times(1).returning(move |_, _, _| now(Err(not_now())));
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
+    gateway.expect_look_up().times(1).returning(|_| now(Ok(failed_3d_secure())));
+    // The customer had tried once more, just before.
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: true })));
+    let (shop, order) = authorising(gateway).await;
+    shop.retry(&order).await;
+    shop.call_gateway().await;
+    shop.make_due().await;
+    shop.call_gateway().await;
+    let said = [
+        "declined insufficient_funds true",
+        "unknown Authorise",
+        "declined payment_intent_authentication_failure false",
+    ];
+    assert_eq!(shop.said().await, said);
+    assert_eq!(shop.ledger(&order).await.len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_done_is_put_off_and_says_nothing() {
     let mut gateway = that_makes_intents();

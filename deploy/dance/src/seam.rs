@@ -198,5 +198,5 @@ pub fn action_failed(payment: &mut Payment, left_out: Option<Sabotage>, code: St
     payment.state = State::Declined;
     let (order_id, payment_id) = (payment.order_id, payment.id);
     let declined = PaymentDeclined { order_id, payment_id, code, retryable: false };
-    Ok(Step { events: vec![PaymentEvent::Declined(declined)], ..Step::default() })
+    Ok(Step { events: vec![PaymentEvent::Declined(declined)], call: None, ..step })
 }

@@ -6,7 +6,7 @@ use service_kit::{
 use shared_events::{Event, EventId};
 
 use crate::{
-    domain::{Refused, Step},
+    domain::{Refused, State, Step},
     store::{
         self, calls, ledger,
         roots::{self, Cause, Root},
@@ -36,7 +36,8 @@ pub async fn follow(
         ledger::reverse(conn, &root.payment, refund, amount).await?;
     }
     if let Some(call) = step.finishes {
-        calls::finish(conn, &root.payment.key(call), "done").await?;
+        let outcome = if root.payment.state == State::Closing { "action_failed" } else { "done" };
+        calls::finish(conn, &root.payment.key(call), outcome).await?;
     }
     if let Some(call) = step.call {
         calls::insert(conn, &root.payment, call, cause).await?;

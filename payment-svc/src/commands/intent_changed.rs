@@ -5,7 +5,7 @@ use shared_events::OrderId;
 use super::{follow, refund_changed::refund_changed};
 use crate::{
     domain::{Payment, Refused, State, Step},
-    gateway::{GatewayError, IntentState, PaymentGateway},
+    gateway::{GatewayError, IntentState, PaymentGateway, action_failed},
     store::{
         calls, payments,
         roots::{self, Cause},
@@ -134,12 +134,13 @@ async fn apply(
 }
 
 /// What follows from what the gateway knows. That the customer failed is believed only of the attempt that waited for
-/// them when it was asked.
+/// them when it was asked, or that nobody knows more of: no attempt follows one in which they failed.
 fn next(payment: &mut Payment, before: &Payment, found: IntentState) -> Option<Result<Step, Refused>> {
-    let waited = before.state == State::ActionRequired && before.attempts == payment.attempts;
+    let same = before.attempts == payment.attempts;
+    let waited = before.state == State::ActionRequired && same;
     match found {
         IntentState::Authorised | IntentState::Captured => Some(payment.action_done()),
-        IntentState::Declined { code } if waited => Some(payment.action_failed(code)),
+        IntentState::Declined { code } if waited || (same && action_failed(&code)) => Some(payment.action_failed(code)),
         IntentState::Cancelled { .. } if waited => Some(payment.action_failed("canceled".to_owned())),
         _ => None,
     }

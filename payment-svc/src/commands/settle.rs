@@ -37,6 +37,7 @@ const fn outcome(answer: &Answer) -> Option<&'static str> {
         Answer::No { .. } => Some("refused"),
         Answer::NotNow { .. } => Some("refused_for_now"),
         Answer::ActionRequired => Some("action_required"),
+        Answer::ActionFailed { .. } => Some("action_failed"),
         Answer::NotAsked => Some("not_asked"),
         Answer::LetGo => Some("let_go"),
         Answer::Nothing => None,

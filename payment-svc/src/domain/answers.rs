@@ -25,6 +25,11 @@ pub enum Answer {
     },
     /// The customer has to act first.
     ActionRequired,
+    /// The customer had to act, which nobody had heard of, and failed. They may try again until the intent is ended.
+    ActionFailed {
+        /// Its code.
+        code: String,
+    },
     /// It was not asked, or is sure to hold nothing: the deadline had passed or the goods were given back first.
     NotAsked,
     /// The intent was ended, and with it an authorisation that nobody had heard of: it came just before.
@@ -91,6 +96,10 @@ impl Payment {
                 self.state = State::ActionRequired;
                 let wanted = PaymentActionRequired { order_id, payment_id };
                 Ok(Step::say(PaymentEvent::ActionRequired(wanted)))
+            }
+            Answer::ActionFailed { code } => {
+                self.failure_code = Some(code);
+                Ok(self.close())
             }
             Answer::NotAsked => Ok(self.not_asked()),
             Answer::LetGo => Ok(self.not_asked().let_go(amount)),

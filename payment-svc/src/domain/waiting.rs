@@ -56,16 +56,23 @@ impl Payment {
         }
     }
 
-    /// The customer has failed. It is declined only after the intent is ended, since until then they could try again.
+    /// The customer has failed. It is declined only after the intent is ended, since until then they could try again. When
+    /// that is heard before the gateway's answer that they have to act, it is the answer.
     ///
     /// # Errors
     /// Nobody awaits it.
     pub fn action_failed(&mut self, code: String) -> Result<Step, Refused> {
-        if self.state != State::ActionRequired {
-            return Err(self.refused("wait for the customer"));
+        match self.state {
+            State::ActionRequired => {
+                self.failure_code = Some(code);
+                Ok(self.close())
+            }
+            State::Authorizing => {
+                let step = self.answered(Call::Authorise, Answer::ActionFailed { code })?;
+                Ok(Step { finishes: Some(Call::Authorise), ..step })
+            }
+            _ => Err(self.refused("wait for the customer")),
         }
-        self.failure_code = Some(code);
-        Ok(self.close())
     }
 
     /// Ends an intent with which nothing was authorised, as far as is known.

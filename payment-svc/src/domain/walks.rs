@@ -121,8 +121,9 @@ impl Walk {
             _ => return,
         };
         match step {
-            Ok(Step { events, call, .. }) => {
+            Ok(Step { events, call, finishes, .. }) => {
                 self.said.extend(events);
+                self.unfinished = self.unfinished.filter(|unfinished| finishes != Some(*unfinished));
                 if let Some(call) = call {
                     assert_eq!(self.unfinished, None, "a second call");
                     self.unfinished = Some(call);

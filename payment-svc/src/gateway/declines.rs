@@ -16,6 +16,14 @@ pub fn may_pass(code: &str) -> bool {
     MAY_PASS.contains(&code)
 }
 
+/// What an intent says after its customer was asked to act and failed: <https://docs.stripe.com/error-codes>.
+const ACTION_FAILED: &str = "payment_intent_authentication_failure";
+
+/// Whether this decline is the customer's, who failed 3-D Secure. Its intent is still open: they could try again.
+pub fn action_failed(code: &str) -> bool {
+    code == ACTION_FAILED
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

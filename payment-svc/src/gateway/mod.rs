@@ -9,7 +9,7 @@ use std::future::Future;
 use shared_events::{Money, OrderId, PaymentMethod, RefundId};
 
 pub use books::{Book, BookedRefund, GatewayBooks, ListedIntent};
-pub use declines::may_pass;
+pub use declines::{action_failed, may_pass};
 pub use stripe::{Stripe, StripeConfig};
 
 /// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats its

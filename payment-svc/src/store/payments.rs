@@ -160,12 +160,7 @@ async fn save_refund(conn: &mut AsyncPgConnection, payment: &Payment, refund: &R
     // What waited is cut to what remains when it begins.
     let (state, amount) = (refunds::state.eq(refund.state.as_str()), refunds::amount.eq(refund.amount.amount()));
     diesel::insert_into(refunds::table)
-        .values((
-            refunds::refund_id.eq(refund.id.0),
-            refunds::payment_id.eq(payment.id.0),
-            amount,
-            state,
-        ))
+        .values((refunds::refund_id.eq(refund.id.0), refunds::payment_id.eq(payment.id.0), amount, state))
         .on_conflict(refunds::refund_id)
         .do_update()
         .set((amount, state, refunds::updated_at.eq(diesel::dsl::now)))

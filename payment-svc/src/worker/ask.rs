@@ -8,7 +8,9 @@ use shared_events::RefundId;
 use super::GatewayCalls;
 use crate::{
     domain::{Answer, Call, Payment, State},
-    gateway::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, may_pass},
+    gateway::{
+        GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
+    },
     store::{calls::TakenCall, payments},
 };
 
@@ -41,7 +43,11 @@ fn no(code: impl Into<String>) -> Asked {
 }
 
 fn declined(code: String) -> Asked {
-    Ok(if may_pass(&code) { Answer::NotNow { code } } else { Answer::No { code } })
+    Ok(match code {
+        code if action_failed(&code) => Answer::ActionFailed { code },
+        code if may_pass(&code) => Answer::NotNow { code },
+        code => Answer::No { code },
+    })
 }
 
 impl<G: PaymentGateway> GatewayCalls<G> {
@@ -84,8 +90,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         if made_before {
             match self.gateway.look_up(intent.clone()).await? {
                 IntentState::NotConfirmed => {}
-                // Of this attempt or of the one before: only the key tells, whose answer is repeated.
-                IntentState::Declined { .. } if payment.attempts > 1 => {}
+                // Of this attempt or of the one before: only the key tells, whose answer is repeated. Where the customer
+                // failed there is no next attempt, so that is of this one.
+                IntentState::Declined { code } if payment.attempts > 1 && !action_failed(&code) => {}
                 state => return authorised(state),
             }
         } else {

@@ -40,7 +40,11 @@ pub fn never_called() -> MockGateway {
 
 /// Does everything it is asked, and is asked each thing as often as it is.
 pub fn that_agrees() -> MockGateway {
-    let mut gateway = MockGateway::new();
+    else_agrees(MockGateway::new())
+}
+
+/// Does what it was told already, and else everything it is asked.
+pub fn else_agrees(mut gateway: MockGateway) -> MockGateway {
     gateway.expect_create().returning(|_, intent| now(Ok(format!("pi_{}", intent.order_id))));
     gateway.expect_confirm().returning(|_, _, _| now(Ok(IntentState::Authorised)));
     gateway.expect_capture().returning(|_, _| now(Ok(IntentState::Captured)));

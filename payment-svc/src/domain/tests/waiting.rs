@@ -105,6 +105,23 @@ fn a_failed_action_is_declined_only_after_its_intent_is_ended() {
 }
 
 #[test]
+fn an_action_that_failed_unheard_is_declined_only_after_its_intent_is_ended() {
+    let found = || answered(Call::Authorise, Answer::ActionFailed { code: "authentication_required".to_owned() });
+    for failed in [authorizing().when(found()), authorizing().when(customer_fails())] {
+        let closing = failed.then(State::Closing, &[], Some(Call::Void));
+        let closing = closing.when(customer_acts()).then_refused().when(asks()).then_refused();
+        let said = ["declined authentication_required retryable false"];
+        closing.clone().when(done(Call::Void)).then(State::Declined, &said, None);
+        let Came { payment, step } = closing.when(answered(Call::Void, Answer::LetGo));
+        assert_eq!((payment.state, step.unwrap().moved.len()), (State::Declined, 2), "they had tried once more");
+    }
+    assert_eq!(authorizing().when(customer_fails()).step.unwrap().finishes, Some(Call::Authorise));
+    let undone = authorizing().when(released()).payment.when(found());
+    let closing = undone.then(State::Closing, &[], Some(Call::Void));
+    closing.when(done(Call::Void)).then(State::Voided, &["voided 0.00 EUR"], None);
+}
+
+#[test]
 fn an_action_may_end_after_the_hold_did() {
     let late = action_required().when(expired()).then(State::ActionRequired, &[], None);
     late.when(customer_acts()).then(State::Authorized, &["authorized 25.98 EUR"], None);

@@ -3,12 +3,17 @@
 mod events;
 mod evidence;
 mod goods;
+mod hearing;
 mod mails;
 mod money;
 mod orders;
+mod refunds;
+mod rows;
 mod rules;
 mod sources;
 pub(crate) mod sql;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeSet,

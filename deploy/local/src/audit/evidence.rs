@@ -4,9 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 
-use super::{sources::Sources, sql::Snapshot};
+use super::{
+    rows::{
+        Effect, Hearing, Level, Lying, Mail, Movement, Noted, Order, Overdue, Payment, Position, Refund, Reservation,
+        Shipment, Step, Told, Unpublished,
+    },
+    sources::Sources,
+    sql::Snapshot,
+};
 use crate::{
     records::{self, Record},
     service::Service,
@@ -39,6 +45,8 @@ pub(super) struct Evidence {
     pub unpublished: BTreeSet<(String, String, u64)>,
     /// Timers that were due a while ago.
     pub overdue: Vec<Overdue>,
+    /// What each service has heard of the others.
+    pub heard: BTreeMap<Service, Hearing>,
     /// Dead letters, parked keys, parked rows of outboxes.
     pub lying: Vec<Lying>,
     /// Each topic's records in the order of their partitions.
@@ -46,139 +54,7 @@ pub(super) struct Evidence {
     /// Whether topics still have all that was ever in them.
     pub topics_are_whole: bool,
     /// Whether archives, from which topics are rebuilt, have let go of what orders had said.
-    archives_are_short: bool,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Order {
-    pub id: String,
-    pub status: String,
-    pub total: i64,
-    pub lines: Vec<Line>,
-    pub stock: Option<String>,
-    pub captured: bool,
-    pub deadline: DateTime<Utc>,
-    pub waiting_since: DateTime<Utc>,
-    pub said: u64,
-    pub recorded: i64,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Line {
-    pub sku: String,
-    pub quantity: i64,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Step {
-    pub order_id: String,
-    pub position: i64,
-    pub status_before: Option<String>,
-    pub status: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Level {
-    pub sku: String,
-    pub on_hand: i64,
-    pub held: i64,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Movement {
-    pub id: i64,
-    pub sku: String,
-    pub kind: String,
-    pub quantity: i64,
-    pub order_id: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Reservation {
-    pub order_id: String,
-    pub reservation: Option<String>,
-    pub expires_at: Option<DateTime<Utc>>,
-    pub lines: Vec<Line>,
-    pub stock_said: u64,
-    pub shipments_said: u64,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Shipment {
-    pub id: String,
-    pub order_id: String,
-    pub status: String,
-    pub returned: Vec<Line>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Payment {
-    pub order_id: String,
-    pub payment_id: String,
-    pub amount: Option<i64>,
-    pub captured: i64,
-    pub refunded: i64,
-    pub said: u64,
-    /// A call to the gateway whose answer isn't known yet.
-    pub in_flight_since: Option<DateTime<Utc>>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Refund {
-    pub payment_id: String,
-    pub amount: i64,
-    pub state: String,
-    /// Why staff gave it back; none where an event was the cause.
-    pub reason: Option<String>,
-}
-
-/// One effect on money.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Effect {
-    pub order_id: Option<String>,
-    pub operation: String,
-    pub amount: i64,
-    #[serde(alias = "idempotency_key")]
-    pub key: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Mail {
-    pub id: String,
-    pub order_id: String,
-    pub template: String,
-    pub event_id: String,
-    pub status: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Told {
-    order_id: String,
-    notifications_said: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Unpublished {
-    topic: String,
-    key: String,
-    sequence: u64,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Overdue {
-    pub service: String,
-    pub kind: String,
-    pub key: String,
-    pub due_at: DateTime<Utc>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Lying {
-    pub service: String,
-    pub table: String,
-    pub key: String,
-    pub topic: String,
-    pub why: Option<String>,
+    pub archives_are_short: bool,
 }
 
 impl Evidence {
@@ -211,6 +87,7 @@ impl Evidence {
 
     async fn read(&mut self, sources: &Sources, service: Service) -> anyhow::Result<()> {
         let mut snapshot = Snapshot::begin(sources.database(service)?).await?;
+        self.read_heard(&mut snapshot, service).await?;
         match service {
             Service::OrderSvc => self.read_orders(&mut snapshot).await?,
             Service::StockSvc => self.read_stock(&mut snapshot).await?,
@@ -226,12 +103,25 @@ impl Evidence {
         snapshot.end().await
     }
 
+    async fn read_heard(&mut self, snapshot: &mut Snapshot, service: Service) -> anyhow::Result<()> {
+        let name = service.name();
+        let hearing = self.heard.entry(service).or_default();
+        let noted = snapshot.rows::<Noted>(&NOTED.replace("$service", name)).await?;
+        hearing.events.extend(noted.into_iter().map(|row| row.event_id));
+        for row in snapshot.rows::<Position>(&POSITIONS.replace("$service", name)).await? {
+            hearing.positions.insert((row.topic, row.partition), row.position);
+        }
+        Ok(())
+    }
+
     async fn read_orders(&mut self, snapshot: &mut Snapshot) -> anyhow::Result<()> {
         for order in snapshot.rows::<Order>(ORDERS).await? {
             self.note_said("orders.v1", &order.id, order.said);
             self.orders.insert(order.id.clone(), order);
         }
-        self.history = snapshot.rows("select order_id, position, status_before, status from order_history").await?;
+        self.history = snapshot.rows(HISTORY).await?;
+        let in_history = self.history.iter().map(|step| step.event_id);
+        self.heard.entry(Service::OrderSvc).or_default().events.extend(in_history);
         let short = "select exists (select from orders where placed_at < (select whole_since from outbox_archive_state)) as short";
         self.archives_are_short = snapshot.rows::<BTreeMap<String, bool>>(short).await?.iter().any(|row| row["short"]);
         let lost = "select distinct order_id from idempotency_keys where order_id not in (select id from orders)";
@@ -253,7 +143,7 @@ impl Evidence {
             self.note_said("shipments.v1", &known.order_id, known.shipments_said);
             self.reservations.insert(known.order_id.clone(), known);
         }
-        self.shipments = snapshot.rows("select id, order_id, status, returned from shipments").await?;
+        self.shipments = snapshot.rows(SHIPMENTS).await?;
         Ok(())
     }
 
@@ -262,7 +152,7 @@ impl Evidence {
             self.note_said("payments.v1", &payment.order_id, payment.said);
             self.payments.insert(payment.order_id.clone(), payment);
         }
-        self.refunds = snapshot.rows("select payment_id, amount, state, reason from refunds").await?;
+        self.refunds = snapshot.rows("select refund_id, payment_id, amount, state from refunds").await?;
         self.ledger = snapshot.rows(LEDGER).await?;
         Ok(())
     }
@@ -271,7 +161,7 @@ impl Evidence {
         for told in snapshot.rows::<Told>("select order_id, notifications_said from orders").await? {
             self.note_said("notifications.v1", &told.order_id, told.notifications_said);
         }
-        self.mails = snapshot.rows("select id, order_id, template, event_id, status from notifications").await?;
+        self.mails = snapshot.rows(MAILS).await?;
         Ok(())
     }
 
@@ -281,13 +171,23 @@ impl Evidence {
 }
 
 const ORDERS: &str = "select id, status, (placed -> 'total' ->> 'amount')::bigint as total, placed -> 'lines' as lines,
+    (select jsonb_object_agg(l ->> 'sku', (l -> 'unit_price' ->> 'amount')::bigint)
+        from jsonb_array_elements(placed -> 'lines') l) as prices,
     facts ->> 'stock' as stock, (facts ->> 'captured')::boolean as captured, (placed ->> 'deadline')::timestamptz as deadline,
     waiting_since, said, recorded from orders";
-const RESERVATIONS: &str = "select order_id, reservation, expires_at, lines, stock_said, shipments_said from orders";
-const PAYMENTS: &str = "select order_id, payment_id, amount, captured, refunded, said,
+const HISTORY: &str = "select order_id, position, event_id, status_before, status from order_history";
+const RESERVATIONS: &str =
+    "select order_id, reservation, expires_at, lines, updated_at, stock_said, shipments_said from orders";
+const SHIPMENTS: &str =
+    "select id, order_id, status, lines, returned, greatest(delivered_at, returned_at) as arrived_at
+    from shipments";
+const PAYMENTS: &str = "select order_id, payment_id, amount, captured, refunded, updated_at, said,
     (select min(created_at) from gateway_calls c where c.payment_id = p.payment_id and finished_at is null) as in_flight_since
     from payments p";
 const LEDGER: &str = "select p.order_id, l.operation, l.amount, l.key from ledger l join payments p using (payment_id)";
+const MAILS: &str = "select id, order_id, template, event_id, status, created_at, due_at from notifications";
+const NOTED: &str = "select event_id from inbox where consumer = '$service'";
+const POSITIONS: &str = "select topic, partition, position from consumer_progress where consumer = '$service'";
 const UNPUBLISHED: &str = "select topic, key, (select h ->> 1 from json_array_elements(headers) h
     where h ->> 0 = 'ce_sequence')::bigint as sequence
     from (select topic, key, headers from outbox union all select topic, key, headers from outbox_parked) r

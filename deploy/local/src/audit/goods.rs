@@ -1,11 +1,13 @@
-//! Rules 4, 5, 9 and 13: goods.
+//! Rules 4, 5 and 13: goods.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
 use super::{
-    evidence::{Evidence, Line, Reservation},
+    evidence::Evidence,
+    refunds,
+    rows::{Line, Reservation},
     rules::Broken,
 };
 
@@ -111,53 +113,13 @@ pub(super) fn holds(evidence: &Evidence, broken: &mut Broken) {
     broken.figures = format!("{} live holds", live(evidence).count());
 }
 
-/// Rule 9.
-pub(super) fn once(evidence: &Evidence, broken: &mut Broken) {
-    let mut committed = BTreeMap::<_, Vec<i64>>::new();
-    for movement in evidence.movements.iter().filter(|movement| movement.kind == "committed") {
-        if let Some(order) = &movement.order_id {
-            committed.entry((order, &movement.sku)).or_default().push(movement.id);
-        }
-    }
-    for ((order, sku), ids) in committed.iter().filter(|(_, ids)| ids.len() > 1) {
-        broken.order(order, format!("{sku} was committed {} times (movements {ids:?})", ids.len()));
-    }
-    let mut keys = BTreeMap::<_, usize>::new();
-    for effect in &evidence.ledger {
-        *keys.entry((effect.order_id.as_deref(), effect.operation.as_str(), effect.key.as_deref())).or_default() += 1;
-    }
-    for ((order, operation, _), count) in keys.iter().filter(|(_, count)| **count > 1) {
-        broken.order(order.unwrap_or("?"), format!("{operation} is {count} times in the ledger under one key"));
-    }
-    broken.figures = format!("{} commits, {} effects in the ledger", committed.len(), keys.len());
-}
-
-/// What was given back for other reasons than staff's, a return or a loss, of orders whose parcels have left.
-fn refunded_after_it_left(evidence: &Evidence, broken: &mut Broken) {
-    let mut left = BTreeMap::<&str, bool>::new();
-    for shipment in evidence.shipments.iter().filter(|shipment| has_left(&shipment.status)) {
-        let came_back = matches!(&*shipment.status, "returned" | "lost") || !shipment.returned.is_empty();
-        *left.entry(&shipment.order_id).or_default() |= came_back;
-    }
-    for payment in evidence.payments.values().filter(|payment| left.get(&*payment.order_id) == Some(&false)) {
-        let of_events = evidence.refunds.iter().filter(|refund| refund.payment_id == payment.payment_id);
-        let sum: i64 = of_events
-            .filter(|refund| refund.reason.is_none() && refund.state == "done")
-            .map(|refund| refund.amount)
-            .sum();
-        if sum > 0 {
-            broken.order(&payment.order_id, format!("{sum} is refunded, and all of it has left and nothing came back"));
-        }
-    }
-}
-
 fn has_left(status: &str) -> bool {
     matches!(status, "dispatched" | "delivered" | "returned" | "lost")
 }
 
 /// Rule 13.
 pub(super) fn shipped(evidence: &Evidence, broken: &mut Broken) {
-    refunded_after_it_left(evidence, broken);
+    let refunds = refunds::follow_the_goods(evidence, broken);
     let mut count = 0;
     for shipment in evidence.shipments.iter().filter(|shipment| has_left(&shipment.status)) {
         count += 1;
@@ -169,7 +131,7 @@ pub(super) fn shipped(evidence: &Evidence, broken: &mut Broken) {
             broken.order(order, format!("{what}, and the order is cancelled"));
         }
     }
-    broken.figures = format!("{count} shipments that have left");
+    broken.figures = format!("{count} shipments that have left; {refunds}");
 }
 
 fn pieces(lines: &[Line]) -> BTreeMap<&str, i64> {

@@ -2,7 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{evidence::Evidence, rules::Broken};
+use chrono::TimeDelta;
+use notification_svc::{domain::Template, store::notifications::LEASE_SECONDS};
+
+use super::{evidence::Evidence, rows::Mail, rules::Broken};
+
+/// A mail is leased when it is taken for sending, and stays so when it was sent: so its lease tells when it was taken.
+const LEASE: TimeDelta = TimeDelta::seconds(LEASE_SECONDS as i64);
+/// A batch of events is committed a moment after the time that its rows bear.
+const MOMENT: TimeDelta = TimeDelta::seconds(30);
 
 /// The fact that each template tells.
 const TELLS: [(&str, &str); 8] = [
@@ -54,7 +62,26 @@ pub(super) fn mails(evidence: &Evidence, broken: &mut Broken) {
             );
         }
     }
+    promised_too_late(evidence, broken);
     broken.figures = format!("{} mails", evidence.mails.len());
+}
+
+/// What promised that an order goes on and was taken for sending after the order's end was heard. When that was, the mail
+/// about the end shows; when it was heard that the order was to end, nothing does.
+fn promised_too_late(evidence: &Evidence, broken: &mut Broken) {
+    let of_the_end = evidence.mails.iter().filter(|mail| mail.template == Template::OrderCancelled.name());
+    let ended: BTreeMap<_, _> = of_the_end.map(|mail| (mail.order_id.as_str(), mail.created_at)).collect();
+    let promises = |mail: &&Mail| Template::PROGRESS.iter().any(|template| template.name() == mail.template);
+    for mail in evidence.mails.iter().filter(|mail| mail.status == "sent").filter(promises) {
+        let (order, taken) = (mail.order_id.as_str(), mail.due_at - LEASE);
+        if let Some(heard) = ended.get(order).filter(|heard| **heard + MOMENT < taken) {
+            let name = format!("mail {} ({})", mail.id, mail.template);
+            broken.order(
+                order,
+                format!("{name} was taken for sending at {taken:.0}, and its end was heard at {heard:.0}"),
+            );
+        }
+    }
 }
 
 fn untrue(evidence: &Evidence, order: &str, template: &str, name: &str, broken: &mut Broken) {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use super::{evidence::Evidence, rules::Broken};
+use super::{evidence::Evidence, rows::Shipment, rules::Broken};
 
 /// A cancellation waits for a parcel to be stopped and a gateway to answer, a capture for the gateway: minutes, where all
 /// is well.
-const SOON: TimeDelta = TimeDelta::minutes(10);
+pub(super) const SOON: TimeDelta = TimeDelta::minutes(10);
 
 /// Rule 6.
 pub(super) fn ends(evidence: &Evidence, broken: &mut Broken) {
@@ -34,8 +34,36 @@ pub(super) fn ends(evidence: &Evidence, broken: &mut Broken) {
             _ => {}
         }
     }
+    goes_on(evidence, broken);
     let ended = evidence.orders.values().filter(|order| matches!(&*order.status, "completed" | "cancelled")).count();
     broken.figures = format!("{} orders, {ended} of them ended", evidence.orders.len());
+}
+
+/// What is firm and paid gets a parcel at once, and what has arrived ends its order: for neither is anybody waited.
+fn goes_on(evidence: &Evidence, broken: &mut Broken) {
+    let mut parcels = BTreeMap::<&str, Vec<&Shipment>>::new();
+    for parcel in &evidence.shipments {
+        parcels.entry(&parcel.order_id).or_default().push(parcel);
+    }
+    for goods in evidence.reservations.values().filter(|goods| goods.reservation.as_deref() == Some("committed")) {
+        let id = &goods.order_id;
+        let Some(payment) = evidence.payments.get(id).filter(|payment| payment.captured > 0) else { continue };
+        let parcels = parcels.get(id.as_str()).into_iter().flatten().filter(|parcel| parcel.status != "cancelled");
+        let arrived =
+            |parcel: &&Shipment| parcel.arrived_at.filter(|_| matches!(&*parcel.status, "delivered" | "returned"));
+        let arrivals: Vec<_> = parcels.map(arrived).collect();
+        let paid_since = goods.updated_at.max(payment.updated_at);
+        if arrivals.is_empty() && paid_since + SOON < evidence.now {
+            broken.order(id, format!("it is committed and paid since {paid_since:.0}, and has no parcel"));
+        }
+        let last = arrivals.into_iter().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+        let open = evidence.orders.get(id).filter(|order| order.status != "completed");
+        if let (Some(last), Some(order)) = (last, open)
+            && last.max(payment.updated_at) + SOON < evidence.now
+        {
+            broken.order(id, format!("it is {}, and all its parcels have arrived since {last:.0}", order.status));
+        }
+    }
 }
 
 /// Rule 10.

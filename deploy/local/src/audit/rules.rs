@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{events, evidence::Evidence, goods, mails, money, orders};
+use super::{events, evidence::Evidence, goods, hearing, mails, money, orders};
 
 /// A rule by its number, and who looks whether it holds.
 pub(super) struct Rule {
@@ -60,9 +60,9 @@ pub(super) const RULES: [Rule; 13] = [
     Rule { number: 6, text: "every accepted order is there, and every order ends", check: orders::ends },
     Rule { number: 7, text: "every committed event is in its topic, and no other", check: events::published },
     Rule { number: 8, text: "sequences of a key are contiguous and rise", check: events::contiguous },
-    Rule { number: 9, text: "each event had its effect once", check: goods::once },
+    Rule { number: 9, text: "each event was heard, and had its effect once", check: hearing::once },
     Rule { number: 10, text: "only legal transitions", check: orders::transitions },
     Rule { number: 11, text: "one mail a fact and template, none untrue", check: mails::mails },
     Rule { number: 12, text: "no dead letters, no parked keys", check: events::nothing_lies },
-    Rule { number: 13, text: "what is shipped is paid, what has left is not cancelled", check: goods::shipped },
+    Rule { number: 13, text: "what is shipped is paid, what is back is refunded, no more", check: goods::shipped },
 ];

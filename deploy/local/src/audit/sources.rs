@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::evidence::Effect;
+use super::rows::Effect;
 use crate::{
     addresses::Addresses, api::Api, cluster::Cluster, cluster::ClusterArgs, databases::DatabasesArgs, service::Service,
 };

@@ -1,6 +1,6 @@
 //! `quadrille audit` finds nothing broken after all that, and names the rule and the order for each thing that is broken
-//! by hand: a refund doubled, a hold deleted, a movement altered, an outbox row removed before it was published, a mail row
-//! duplicated.
+//! by hand: a refund doubled, a hold deleted, a movement altered, an outbox row removed before it was published, a loss that
+//! nobody refunds, a mail row duplicated.
 
 use std::time::Instant;
 
@@ -102,12 +102,14 @@ async fn sabotages(shop: &Shop) -> anyhow::Result<Vec<Sabotage>> {
     let sold = api.place(&wish).await?;
     api.wait_for(&sold, "confirmed").await?;
     captured(shop, &sold).await?;
+    let parcel = api.shipment_of(&sold).await?;
     let held = held_order(shop).await?;
     Ok(vec![
         refund_doubled(refunded),
         hold_deleted(held),
         movement_altered(&sold),
         row_removed(&sold),
+        loss_unheard(&sold, &parcel),
         mail_doubled(sold),
     ])
 }
@@ -171,6 +173,25 @@ fn row_removed(order: &str) -> Sabotage {
         mends: format!(
             "drop trigger remove on outbox; drop function remove(); update orders set said = said - 1 where id = '{order}'"
         ),
+        order: order.to_owned(),
+    }
+}
+
+/// As if payment-svc had never heard of it, an hour ago.
+fn loss_unheard(order: &str, parcel: &str) -> Sabotage {
+    let change = |status: &str, sign: char| {
+        format!(
+            "update shipments set status = '{status}' where id = '{parcel}';
+             update orders set updated_at = updated_at {sign} interval '1 hour' where order_id = '{order}'"
+        )
+    };
+    Sabotage {
+        name: "a loss that nobody refunds",
+        of: Service::StockSvc,
+        rules: &[13],
+        breaks: change("lost", '-'),
+        redirected: false,
+        mends: change("pending", '+'),
         order: order.to_owned(),
     }
 }

@@ -1,0 +1,93 @@
+//! Of rule 13: what events gave back of the money is the price of what came back or was lost.
+
+use std::collections::BTreeMap;
+
+use super::{
+    evidence::Evidence,
+    orders::SOON,
+    rows::{Line, Order, Payment, Refund, Reservation, Shipment},
+    rules::Broken,
+};
+
+/// So many orders are named whose refund was refused; the rest is counted.
+const NAMED: usize = 3;
+
+/// Order by order. What staff gave back counts first, as there is only what was captured to give back. Tells in words how
+/// many wait for staff, because the gateway or the customer's bank refused a refund: that is no fault of the shop's, and
+/// nothing but a person's new refund mends it.
+pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) -> String {
+    let mut refunds = BTreeMap::<&str, Vec<&Refund>>::new();
+    for refund in &evidence.refunds {
+        refunds.entry(&refund.payment_id).or_default().push(refund);
+    }
+    let mut parcels = BTreeMap::<&str, Vec<&Shipment>>::new();
+    for parcel in &evidence.shipments {
+        parcels.entry(&parcel.order_id).or_default().push(parcel);
+    }
+    let mut for_staff = Vec::new();
+    for payment in evidence.payments.values() {
+        let id = payment.order_id.as_str();
+        let (Some(order), Some(goods)) = (evidence.orders.get(id), evidence.reservations.get(id)) else { continue };
+        let refunds = refunds.get(payment.payment_id.as_str()).map_or(&[][..], Vec::as_slice);
+        let parcels = parcels.get(id).map_or(&[][..], Vec::as_slice);
+        let Some(owed) = owed(order, payment, goods, parcels) else {
+            broken.order(id, "something came back or was lost that it has no line for");
+            continue;
+        };
+        let sum = |of_events: bool| -> i64 {
+            let done = refunds.iter().filter(|refund| refund.state == "done" && refund.is_of_an_event() == of_events);
+            done.map(|refund| refund.amount).sum()
+        };
+        let (of_events, of_staff) = (sum(true), sum(false));
+        let expected = owed.min(payment.captured - of_staff);
+        let is = |state: &str| refunds.iter().any(|refund| refund.state == state);
+        if is("failed") {
+            if of_events + of_staff < owed {
+                for_staff.push(id);
+            }
+        } else if of_events < expected
+            && !is("queued")
+            && !is("calling")
+            && payment.in_flight_since.is_none()
+            && goods.updated_at + SOON < evidence.now
+        {
+            let what = format!("{expected} is the price of what is back or lost, and {of_events} of it is refunded");
+            broken.order(id, what);
+        }
+        // one that was refused has left its share to what was refunded after it
+        if of_events > owed {
+            let what = format!("{of_events} is refunded, and {owed} is the price of what is back or lost");
+            broken.order(id, what);
+        }
+    }
+    told(&for_staff)
+}
+
+/// What is to go back: the price of what came back or was lost, all of it where the order was undone; nothing where a line
+/// is not the order's.
+fn owed(order: &Order, payment: &Payment, goods: &Reservation, parcels: &[&Shipment]) -> Option<i64> {
+    match goods.reservation.as_deref() {
+        Some("released" | "tombstone") => Some(payment.captured),
+        Some("restocked") if payment.captured == 0 => Some(0),
+        Some("restocked") => price(order, &goods.lines),
+        _ => {
+            let lost = parcels.iter().filter(|parcel| parcel.status == "lost").flat_map(|parcel| &parcel.lines);
+            price(order, parcels.iter().flat_map(|parcel| &parcel.returned).chain(lost))
+        }
+    }
+}
+
+fn price<'a>(order: &Order, lines: impl IntoIterator<Item = &'a Line>) -> Option<i64> {
+    lines.into_iter().map(|Line { sku, quantity }| order.prices.get(sku).map(|price| price * quantity)).sum()
+}
+
+fn told(for_staff: &[&str]) -> String {
+    match for_staff {
+        [] => "no refused refund waits for staff".to_owned(),
+        orders => {
+            let named = orders.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+            let more = if orders.len() > NAMED { " and more" } else { "" };
+            format!("{} refused refunds wait for staff (order {named}{more})", orders.len())
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Rows of the databases, as far as they are looked at.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use uuid::Uuid;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Order {
+    pub id: String,
+    pub status: String,
+    pub total: i64,
+    pub lines: Vec<Line>,
+    /// Of one piece, by SKU.
+    pub prices: BTreeMap<String, i64>,
+    pub stock: Option<String>,
+    pub captured: bool,
+    pub deadline: DateTime<Utc>,
+    pub waiting_since: DateTime<Utc>,
+    pub said: u64,
+    pub recorded: i64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Line {
+    pub sku: String,
+    pub quantity: i64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Step {
+    pub order_id: String,
+    pub position: i64,
+    pub event_id: Uuid,
+    pub status_before: Option<String>,
+    pub status: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Level {
+    pub sku: String,
+    pub on_hand: i64,
+    pub held: i64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Movement {
+    pub id: i64,
+    pub sku: String,
+    pub kind: String,
+    pub quantity: i64,
+    pub order_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Reservation {
+    pub order_id: String,
+    pub reservation: Option<String>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub lines: Vec<Line>,
+    pub updated_at: DateTime<Utc>,
+    pub stock_said: u64,
+    pub shipments_said: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Shipment {
+    pub id: String,
+    pub order_id: String,
+    pub status: String,
+    pub lines: Vec<Line>,
+    pub returned: Vec<Line>,
+    /// When it arrived, or was last taken back.
+    pub arrived_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Payment {
+    pub order_id: String,
+    pub payment_id: String,
+    pub amount: Option<i64>,
+    pub captured: i64,
+    pub refunded: i64,
+    pub updated_at: DateTime<Utc>,
+    pub said: u64,
+    /// A call to the gateway whose answer isn't known yet.
+    pub in_flight_since: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Refund {
+    pub refund_id: Uuid,
+    pub payment_id: String,
+    pub amount: i64,
+    pub state: String,
+}
+
+impl Refund {
+    /// Whether an event was the cause, from whose id its own is made; staff's are v7.
+    pub fn is_of_an_event(&self) -> bool {
+        self.refund_id.get_version_num() == 5
+    }
+}
+
+/// One effect on money.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Effect {
+    pub order_id: Option<String>,
+    pub operation: String,
+    pub amount: i64,
+    #[serde(alias = "idempotency_key")]
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Mail {
+    pub id: String,
+    pub order_id: String,
+    pub template: String,
+    pub event_id: String,
+    pub status: String,
+    pub created_at: DateTime<Utc>,
+    /// Of a mail that was sent: when the lease ends, or would have, under which it was last taken for sending.
+    pub due_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Told {
+    pub order_id: String,
+    pub notifications_said: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Unpublished {
+    pub topic: String,
+    pub key: String,
+    pub sequence: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Overdue {
+    pub service: String,
+    pub kind: String,
+    pub key: String,
+    pub due_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Lying {
+    pub service: String,
+    pub table: String,
+    pub key: String,
+    pub topic: String,
+    pub why: Option<String>,
+}
+
+/// How far a consumer has come in a partition: the next offset that it is to handle.
+#[derive(Debug, Deserialize)]
+pub(super) struct Position {
+    pub topic: String,
+    pub partition: i32,
+    pub position: i64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Noted {
+    pub event_id: Uuid,
+}
+
+/// What a service has heard.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// The events of its inbox; order-svc's are also those of its orders' histories, which are never forgotten.
+    pub events: HashSet<Uuid>,
+    /// By topic and partition.
+    pub positions: BTreeMap<(String, i32), i64>,
+}

@@ -1,0 +1,318 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use shared_events::{EventId, RefundId};
+use uuid::Uuid;
+
+use super::{
+    evidence::Evidence,
+    goods, hearing, mails, orders,
+    rows::{Hearing, Line, Lying, Mail, Order, Payment, Refund, Reservation, Shipment},
+    rules::Broken,
+};
+use crate::{records::Record, service::Service};
+
+const ORDER: &str = "0199a0b0-0000-7000-8000-000000000001";
+const PRICE: i64 = 500;
+
+fn now() -> DateTime<Utc> {
+    "2026-06-01T12:00:00Z".parse().unwrap()
+}
+
+fn ago(minutes: i64) -> DateTime<Utc> {
+    now() - TimeDelta::minutes(minutes)
+}
+
+fn tea(quantity: i64) -> Vec<Line> {
+    vec![Line { sku: "TEA".to_owned(), quantity }]
+}
+
+/// An order of ten pieces, firm, paid and delivered an hour ago in two parcels, of four and of six.
+fn delivered() -> Evidence {
+    let order = Order {
+        id: ORDER.to_owned(),
+        status: "completed".to_owned(),
+        total: 10 * PRICE,
+        lines: tea(10),
+        prices: BTreeMap::from([("TEA".to_owned(), PRICE)]),
+        stock: Some("committed".to_owned()),
+        captured: true,
+        deadline: ago(60),
+        waiting_since: ago(60),
+        said: 3,
+        recorded: 9,
+    };
+    let goods = Reservation {
+        order_id: ORDER.to_owned(),
+        reservation: Some("committed".to_owned()),
+        expires_at: None,
+        lines: tea(10),
+        updated_at: ago(60),
+        stock_said: 2,
+        shipments_said: 6,
+    };
+    let payment = Payment {
+        order_id: ORDER.to_owned(),
+        payment_id: "payment".to_owned(),
+        amount: Some(10 * PRICE),
+        captured: 10 * PRICE,
+        refunded: 0,
+        updated_at: ago(60),
+        said: 2,
+        in_flight_since: None,
+    };
+    let parcel = |id: &str, pieces| Shipment {
+        id: id.to_owned(),
+        order_id: ORDER.to_owned(),
+        status: "delivered".to_owned(),
+        lines: tea(pieces),
+        returned: vec![],
+        arrived_at: Some(ago(60)),
+    };
+    Evidence {
+        now: now(),
+        orders: BTreeMap::from([(ORDER.to_owned(), order)]),
+        reservations: BTreeMap::from([(ORDER.to_owned(), goods)]),
+        payments: BTreeMap::from([(ORDER.to_owned(), payment)]),
+        shipments: vec![parcel("four", 4), parcel("six", 6)],
+        topics_are_whole: true,
+        ..Evidence::default()
+    }
+}
+
+fn order(evidence: &mut Evidence) -> &mut Order {
+    evidence.orders.get_mut(ORDER).unwrap()
+}
+
+fn stock(evidence: &mut Evidence) -> &mut Reservation {
+    evidence.reservations.get_mut(ORDER).unwrap()
+}
+
+fn payment(evidence: &mut Evidence) -> &mut Payment {
+    evidence.payments.get_mut(ORDER).unwrap()
+}
+
+fn refund(refund_id: Uuid, pieces: i64, state: &str) -> Refund {
+    Refund { refund_id, payment_id: "payment".to_owned(), amount: pieces * PRICE, state: state.to_owned() }
+}
+
+fn of_event() -> Uuid {
+    RefundId::because_of(EventId(Uuid::now_v7())).0
+}
+
+fn found(check: fn(&Evidence, &mut Broken), evidence: &Evidence) -> Vec<String> {
+    let mut broken = Broken::of(0);
+    check(evidence, &mut broken);
+    broken.found.into_iter().map(|finding| finding.what).collect()
+}
+
+#[track_caller]
+fn holds(check: fn(&Evidence, &mut Broken), evidence: &Evidence) {
+    assert_eq!(found(check, evidence), Vec::<String>::new());
+}
+
+#[track_caller]
+fn is_broken(check: fn(&Evidence, &mut Broken), evidence: &Evidence, what: &str) {
+    let found = found(check, evidence);
+    assert!(found.len() == 1 && found[0].contains(what), "{found:?} should be one, of {what:?}");
+}
+
+#[test]
+fn an_order_that_is_firm_and_paid_has_a_parcel_soon() {
+    let mut shop = delivered();
+    order(&mut shop).status = "confirmed".to_owned();
+    order(&mut shop).waiting_since = ago(60);
+    shop.shipments.clear();
+    is_broken(orders::ends, &shop, "has no parcel");
+    payment(&mut shop).updated_at = ago(1);
+    holds(orders::ends, &shop);
+    payment(&mut shop).updated_at = ago(60);
+    payment(&mut shop).captured = 0;
+    holds(orders::ends, &shop);
+}
+
+#[test]
+fn an_order_whose_parcels_have_all_arrived_is_completed_soon() {
+    let mut shop = delivered();
+    holds(orders::ends, &shop);
+    order(&mut shop).status = "shipped".to_owned();
+    is_broken(orders::ends, &shop, "all its parcels have arrived");
+    for on_its_way in 0..2 {
+        shop.shipments[on_its_way].status = "dispatched".to_owned();
+        holds(orders::ends, &shop);
+        shop.shipments[on_its_way].status = "delivered".to_owned();
+    }
+    shop.shipments[1].arrived_at = Some(ago(1));
+    holds(orders::ends, &shop);
+}
+
+#[test]
+fn what_came_back_is_refunded_soon() {
+    let mut shop = delivered();
+    holds(goods::shipped, &shop);
+    shop.shipments[0].returned = tea(1);
+    is_broken(goods::shipped, &shop, "500 is the price of what is back or lost, and 0 of it is refunded");
+    stock(&mut shop).updated_at = ago(1);
+    holds(goods::shipped, &shop);
+    stock(&mut shop).updated_at = ago(60);
+    shop.refunds = vec![refund(of_event(), 1, "calling")];
+    holds(goods::shipped, &shop);
+    shop.refunds = vec![refund(of_event(), 1, "done")];
+    holds(goods::shipped, &shop);
+}
+
+#[test]
+fn what_was_lost_or_never_left_is_refunded_too() {
+    let mut shop = delivered();
+    shop.shipments[1].status = "lost".to_owned();
+    is_broken(goods::shipped, &shop, "3000 is the price");
+    shop.refunds = vec![refund(of_event(), 6, "done")];
+    holds(goods::shipped, &shop);
+
+    let mut undone = delivered();
+    undone.shipments.clear();
+    order(&mut undone).status = "cancelled".to_owned();
+    for end in ["restocked", "released"] {
+        stock(&mut undone).reservation = Some(end.to_owned());
+        undone.refunds.clear();
+        is_broken(goods::shipped, &undone, "5000 is the price");
+        undone.refunds = vec![refund(of_event(), 10, "done")];
+        holds(goods::shipped, &undone);
+    }
+}
+
+#[test]
+fn no_more_is_refunded_than_came_back() {
+    let mut shop = delivered();
+    shop.shipments[0].returned = tea(1);
+    shop.refunds = vec![refund(of_event(), 10, "done")];
+    is_broken(goods::shipped, &shop, "5000 is refunded, and 500 is the price of what is back or lost");
+}
+
+#[test]
+fn staff_may_refund_what_never_came_back_and_less_is_left_for_what_does() {
+    let mut shop = delivered();
+    shop.refunds = vec![refund(Uuid::now_v7(), 9, "done")];
+    holds(goods::shipped, &shop);
+    shop.shipments[0].returned = tea(4);
+    is_broken(goods::shipped, &shop, "500 is the price of what is back or lost");
+    shop.refunds.push(refund(of_event(), 1, "done"));
+    holds(goods::shipped, &shop);
+}
+
+#[test]
+fn a_refused_refund_is_shown_as_staffs_until_they_have_made_up_for_it() {
+    let mut shop = delivered();
+    shop.shipments[0].returned = tea(2);
+    shop.refunds = vec![refund(of_event(), 2, "failed")];
+    let figures = |shop: &Evidence| {
+        let mut broken = Broken::of(13);
+        goods::shipped(shop, &mut broken);
+        assert_eq!(broken.found, []);
+        broken.figures
+    };
+    assert!(figures(&shop).contains(&format!("1 refused refunds wait for staff (order {ORDER})")));
+    shop.refunds.push(refund(Uuid::now_v7(), 2, "done"));
+    assert!(figures(&shop).contains("no refused refund waits for staff"));
+}
+
+/// `shipment.lost`, at offset 7 of its partition.
+fn lost(sent_at: DateTime<Utc>) -> Record {
+    let seconds = u64::try_from(ago(60).timestamp()).unwrap();
+    let id = Uuid::new_v7(uuid::Timestamp::from_unix_time(seconds, 0, 0, 0));
+    Record {
+        topic: "shipments.v1".to_owned(),
+        partition: 1,
+        offset: 7,
+        sent_at: Some(sent_at),
+        key: ORDER.to_owned(),
+        id: id.to_string(),
+        event_type: "shipment.lost.v1".to_owned(),
+        sequence: 3,
+        source: "/stock-svc".to_owned(),
+        made_at: None,
+        because_of: None,
+    }
+}
+
+/// All that hear it have, but payment-svc, which has come to `position`.
+fn unheard_by_payment_svc(sent_at: DateTime<Utc>, position: i64) -> Evidence {
+    let record = lost(sent_at);
+    let id = record.id.parse().unwrap();
+    let heard = |events: &[Uuid]| Hearing {
+        events: events.iter().copied().collect(),
+        positions: BTreeMap::from([(("shipments.v1".to_owned(), 1), position)]),
+    };
+    let mut shop = Evidence { records: vec![record], ..delivered() };
+    shop.heard.insert(Service::OrderSvc, heard(&[id]));
+    shop.heard.insert(Service::StockSvc, heard(&[]));
+    shop.heard.insert(Service::PaymentSvc, heard(&[]));
+    shop.heard.insert(Service::NotificationSvc, heard(&[id]));
+    shop
+}
+
+#[test]
+fn an_event_that_its_consumer_has_gone_past_was_heard() {
+    let mut shop = unheard_by_payment_svc(ago(3), 8);
+    is_broken(hearing::once, &shop, "payment-svc has never heard shipment.lost.v1");
+    let id = shop.records[0].id.parse().unwrap();
+    shop.heard.get_mut(&Service::PaymentSvc).unwrap().events.insert(id);
+    holds(hearing::once, &shop);
+}
+
+#[test]
+fn an_event_that_lies_before_its_consumer_may_wait_but_not_for_long() {
+    holds(hearing::once, &unheard_by_payment_svc(ago(3), 7));
+    is_broken(hearing::once, &unheard_by_payment_svc(ago(11), 7), "payment-svc has never heard");
+    holds(hearing::once, &unheard_by_payment_svc(ago(1), 8));
+}
+
+#[test]
+fn what_is_parked_and_what_the_inbox_may_have_forgotten_counts_as_heard() {
+    let mut shop = unheard_by_payment_svc(ago(30), 8);
+    shop.now += TimeDelta::days(30);
+    holds(hearing::once, &shop);
+    let mut parked = unheard_by_payment_svc(ago(30), 8);
+    parked.lying = vec![Lying {
+        service: "payment-svc".to_owned(),
+        table: "dead_letters".to_owned(),
+        key: ORDER.to_owned(),
+        topic: "shipments.v1".to_owned(),
+        why: None,
+    }];
+    holds(hearing::once, &parked);
+}
+
+#[test]
+fn a_refund_of_an_event_names_one_that_was_said_of_its_order() {
+    let mut shop = unheard_by_payment_svc(now(), 7);
+    let event = EventId(shop.records[0].id.parse().unwrap());
+    shop.refunds = vec![refund(RefundId::because_of(event).0, 6, "done"), refund(Uuid::now_v7(), 1, "done")];
+    holds(hearing::once, &shop);
+    shop.refunds.push(refund(of_event(), 1, "done"));
+    is_broken(hearing::once, &shop, "no event of it is the cause");
+}
+
+#[test]
+fn nothing_is_promised_any_more_once_the_end_was_heard() {
+    let mail = |template: &str, created_at, taken_at: DateTime<Utc>| Mail {
+        id: template.to_owned(),
+        order_id: ORDER.to_owned(),
+        template: template.to_owned(),
+        event_id: template.to_owned(),
+        status: "sent".to_owned(),
+        created_at,
+        due_at: taken_at + TimeDelta::minutes(2),
+    };
+    let shop = |taken_at| {
+        let mut shop = Evidence { topics_are_whole: false, ..delivered() };
+        order(&mut shop).status = "cancelled".to_owned();
+        shop.mails = vec![mail("order_confirmed", ago(9), taken_at), mail("order_cancelled", ago(5), ago(2))];
+        shop
+    };
+    holds(mails::mails, &shop(ago(6)));
+    holds(mails::mails, &shop(ago(5)));
+    is_broken(mails::mails, &shop(ago(4)), "was taken for sending");
+}

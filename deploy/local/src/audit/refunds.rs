@@ -87,7 +87,7 @@ fn told(for_staff: &[&str]) -> String {
         orders => {
             let named = orders.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
             let more = if orders.len() > NAMED { " and more" } else { "" };
-            format!("{} refused refunds wait for staff (order {named}{more})", orders.len())
+            format!("refused refunds that wait for staff: {} (order {named}{more})", orders.len())
         }
     }
 }

@@ -213,7 +213,7 @@ fn a_refused_refund_is_shown_as_staffs_until_they_have_made_up_for_it() {
         assert_eq!(broken.found, []);
         broken.figures
     };
-    assert!(figures(&shop).contains(&format!("1 refused refunds wait for staff (order {ORDER})")));
+    assert!(figures(&shop).contains(&format!("refused refunds that wait for staff: 1 (order {ORDER})")));
     shop.refunds.push(refund(Uuid::now_v7(), 2, "done"));
     assert!(figures(&shop).contains("no refused refund waits for staff"));
 }

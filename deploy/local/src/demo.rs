@@ -79,6 +79,11 @@ impl Stage {
             let source = event.source.trim_start_matches('/');
             writeln!(out, "     {name:<26} {source:<17} {}", told::meaning(name))?;
         }
+        let moved = self.api.effects_on(&order).await?;
+        if !moved.is_empty() {
+            let moved: Vec<_> = moved.iter().map(|(operation, cents)| told::money(operation, *cents)).collect();
+            writeln!(out, "\n     the gateway's journal: {}", moved.join(", "))?;
+        }
         let ended = self.api.order(&order).await?;
         let reason = ended["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
         Ok(writeln!(out, "\n     => {}{reason}. {}", ended["status"].as_str().unwrap_or("?"), scene.moral)?)

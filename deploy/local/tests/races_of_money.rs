@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 use running::{PATIENCE, Running, TEA, net};
-use serde_json::json;
+use serde_json::{Value, json};
 use service_kit::testing::eventually;
 
 const ONCE: [&str; 2] = ["authorise", "capture"];
@@ -29,34 +29,56 @@ async fn statuses(running: &Running, order: &str) -> Vec<String> {
     steps.map(|step| step["status"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Waits until the gateway asks the bank for the order's money: the confirmation was sent and is not answered yet.
+async fn until_bank_is_asked(running: &Running, order: &str) {
+    let payment = format!("/api/v1/payments?order_id={order}");
+    eventually("the bank is asked", PATIENCE, async || {
+        let payment = running.get("payment-svc", &payment).await["items"][0].clone();
+        let Some(intent) = payment["gateway"]["payment_intent"].as_str() else { return false };
+        let url = running.url("sandbox-gateway", &format!("/v1/payment_intents/{intent}"));
+        let answer = running.client.get(url).bearer_auth("sk_test_sandbox").send().await.unwrap();
+        answer.json::<Value>().await.unwrap()["status"] == "processing"
+    })
+    .await;
+}
+
+/// The gateway agreed, after all, and let go of just that: once each, and nothing else happened to the order's money.
+async fn was_let_go_of(running: &Running, order: &str) {
+    assert_eq!(effects(running, order).await, ["authorise", "void"]);
+    let money = running.money().await.remove(order).unwrap();
+    let total = running.get("order-svc", &format!("/api/v1/orders/{order}")).await["total"]["amount"].as_i64().unwrap();
+    assert_eq!(money, BTreeMap::from([("authorise".to_owned(), total), ("void".to_owned(), total)]));
+    assert!(!statuses(running, order).await.contains(&"confirmed".to_owned()), "it was revived");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn race_cancel_races_gateway_that_is_slow_and_the_order_stays_cancelling_until_it_answered() {
     let running = Running::start("").await;
     let before = running.level(TEA).await;
     let order = running.place_with(TEA, "pm_sandbox_slow").await;
-    running.until_field(&order, "stock", "reserved").await;
+    until_bank_is_asked(&running, &order).await;
     assert_eq!(running.cancel(&order).await, StatusCode::ACCEPTED);
     assert_eq!(running.stands(&order).await.0, "cancelling");
     running.until(&order, "cancelled").await;
-    let money = running.money().await;
-    assert_eq!(money.get(&order).map_or((0, 0), net), (0, 0), "{money:?}");
+    was_let_go_of(&running, &order).await;
     assert_eq!(running.level(TEA).await, before);
     running.stop().await;
 }
 
-/// The gateway stands still with the authorisation in its hands, and says yes once the order is to end.
+/// The gateway stands still with the confirmation in its hands, and says yes once the goods are given back.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_payment_after_end_is_let_go_of_and_revives_nothing() {
     let running = Running::start("").await;
     let gateway = running.shop.process("sandbox-gateway").unwrap();
+    let order = running.place_with(TEA, "pm_sandbox_slow").await;
+    until_bank_is_asked(&running, &order).await;
     assert!(gateway.signal(Signal::SIGSTOP));
-    let order = running.place(TEA).await;
-    running.until_field(&order, "stock", "reserved").await;
     assert_eq!(running.cancel(&order).await, StatusCode::ACCEPTED);
     running.until_field(&order, "stock", "released").await;
+    assert_eq!(running.stands(&order).await.0, "cancelling");
     assert!(gateway.signal(Signal::SIGCONT));
     running.until(&order, "cancelled").await;
-    assert!(!statuses(&running, &order).await.contains(&"confirmed".to_owned()));
+    was_let_go_of(&running, &order).await;
     // and so for a customer who comes back to their bank's window too late
     let late = running.place_with(TEA, "pm_card_authenticationRequired").await;
     running.until_field(&late, "payment", "action_required").await;
@@ -67,38 +89,83 @@ async fn race_payment_after_end_is_let_go_of_and_revives_nothing() {
     let window = format!("/sandbox/payment_intents/{intent}/authenticate");
     let (status, _) = running.post("sandbox-gateway", &window, &json!({"outcome": "succeed"})).await;
     assert!(status.is_client_error(), "{status}");
-    let money = running.money().await;
-    assert!([&order, &late].iter().all(|order| money.get(*order).map_or((0, 0), net) == (0, 0)), "{money:?}");
+    assert!(effects(&running, &late).await.is_empty());
     running.stop().await;
+}
+
+/// Which of the two is first, as far as anybody can have a hand in it.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    /// The parcel is called off when the carrier comes.
+    Cancel,
+    /// It has left when the customer cancels.
+    Dispatch,
+    /// Both are asked for at once.
+    Neither,
+    /// The cancellation is taken, and on its way to whom decides.
+    CancelIsTaken,
 }
 
 /// Either it leaves and stays paid, or it stays and the money goes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_cancel_races_dispatch_and_nothing_is_both_refunded_and_sent() {
-    const ORDERS: usize = 16;
+    const ROUNDS: i64 = 4;
     let running = Running::start("").await;
+    let (on_hand, held) = running.level(TEA).await;
     let (mut sent, mut stopped) = (0, 0);
-    for _ in 0..ORDERS {
-        let order = running.place(TEA).await;
-        let shipment = running.first("stock-svc", "shipments", &order).await;
-        let dispatch = format!("/api/v1/shipments/{}/dispatch", shipment["id"].as_str().unwrap());
-        let parcel = json!({"carrier": "An Post", "tracking_number": "CE123456789IE"});
-        let (cancelled, (dispatched, _)) =
-            tokio::join!(running.cancel(&order), running.post("stock-svc", &dispatch, &parcel));
-        assert!(matches!(cancelled, StatusCode::ACCEPTED | StatusCode::CONFLICT), "{cancelled}");
-        if dispatched.is_success() {
-            running.until(&order, "shipped").await;
-            assert_eq!(effects(&running, &order).await, ONCE);
-            sent += 1;
-        } else {
-            assert_eq!(dispatched, StatusCode::CONFLICT);
-            running.until(&order, "cancelled").await;
-            assert_eq!(effects(&running, &order).await, ["authorise", "capture", "refund"]);
-            stopped += 1;
+    for first in [First::Cancel, First::Dispatch, First::Neither, First::CancelIsTaken] {
+        for _ in 0..ROUNDS {
+            let left = one_cancelled_while_handed_over(&running, first).await;
+            assert!(!matches!((first, left), (First::Cancel, true) | (First::Dispatch, false)), "{first:?}: {left}");
+            *(if left { &mut sent } else { &mut stopped }) += 1;
         }
     }
-    assert_eq!(sent + stopped, ORDERS);
+    assert!(sent >= ROUNDS && stopped >= ROUNDS, "{sent} left, {stopped} stayed");
+    assert_eq!(running.level(TEA).await, (on_hand - sent, held));
     running.stop().await;
+}
+
+/// Cancels an order while its parcel is handed over, and says whether it left. All that either outcome implies is so.
+async fn one_cancelled_while_handed_over(running: &Running, first: First) -> bool {
+    let order = running.place(TEA).await;
+    let shipment = running.first("stock-svc", "shipments", &order).await;
+    let shipment = format!("/api/v1/shipments/{}", shipment["id"].as_str().unwrap());
+    let parcel = json!({"carrier": "An Post", "tracking_number": "CE123456789IE"});
+    let dispatch = format!("{shipment}/dispatch");
+    let hand_over = async || running.post("stock-svc", &dispatch, &parcel).await.0;
+    let stage = async || running.get("stock-svc", &shipment).await["status"].as_str().unwrap().to_owned();
+    let (cancelled, dispatched) = match first {
+        First::Cancel => {
+            let cancelled = running.cancel(&order).await;
+            eventually("the parcel is called off", PATIENCE, async || stage().await == "cancelled").await;
+            (cancelled, hand_over().await)
+        }
+        First::Dispatch => {
+            let dispatched = hand_over().await;
+            (running.cancel(&order).await, dispatched)
+        }
+        First::Neither => tokio::join!(running.cancel(&order), hand_over()),
+        First::CancelIsTaken => (running.cancel(&order).await, hand_over().await),
+    };
+    if dispatched.is_success() {
+        assert!(matches!(cancelled, StatusCode::ACCEPTED | StatusCode::CONFLICT), "{first:?}: {cancelled}");
+        running.until(&order, "shipped").await;
+        assert_eq!(running.cancel(&order).await, StatusCode::CONFLICT);
+        assert_eq!(
+            (stage().await.as_str(), effects(running, &order).await),
+            ("dispatched", ONCE.map(String::from).into())
+        );
+        assert!(!statuses(running, &order).await.contains(&"cancelled".to_owned()));
+        return true;
+    }
+    assert_eq!((cancelled, dispatched), (StatusCode::ACCEPTED, StatusCode::CONFLICT), "{first:?}");
+    running.until(&order, "cancelled").await;
+    assert_eq!(running.stands(&order).await.1.as_deref(), Some("customer"));
+    assert_eq!(stage().await, "cancelled");
+    assert_eq!(effects(running, &order).await, ["authorise", "capture", "refund"]);
+    assert_eq!(net(&running.money().await[&order]), (0, 0));
+    assert!(!statuses(running, &order).await.contains(&"shipped".to_owned()));
+    false
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config,
     http::{AppState, routes},
-    migrations,
+    migrations, store,
     webhooks::Deliveries,
 };
 
@@ -37,6 +37,7 @@ impl App {
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         migrate::migrate(&config.database.url, &migrations()).await?;
         let pool = pool::open(&config.database).await?;
+        store::ask_nobody(&mut *pool.get().await?).await?;
         let asked = pool.clone();
         let ready = Readiness::default().and("database", move || {
             let pool = asked.clone();

@@ -32,7 +32,7 @@ const LONGEST_KEY: usize = 255;
 /// How long an answer is withheld: longer than any caller waits.
 const WITHHELD: Duration = Duration::from_secs(120);
 
-/// How long a slow method's answers take: less than callers wait.
+/// How long a slow method's bank takes: less than callers wait.
 const SLOW: Duration = Duration::from_secs(3);
 
 /// What the handlers share.
@@ -130,13 +130,18 @@ async fn perform(
     }
     let told = state.webhooks.is_some();
     let asked = Request { operation, path: request.path().to_owned(), key, params, faults, told };
-    let mut conn = connection(state).await?;
-    let answer = operations::perform(&mut conn, &asked).await?;
-    drop(conn);
-    state.nudge();
-    if answer.slow {
-        state.wait(SLOW).await;
-    }
+    let slow = operations::takes_its_time(&mut *connection(state).await?, &asked).await?;
+    let answer = if slow {
+        // The bank has been asked, whether or not the caller still listens when it answers.
+        let state = state.clone();
+        let asking = actix_web::rt::spawn(async move {
+            state.wait(SLOW).await;
+            done(&state, &asked).await
+        });
+        asking.await.map_err(|_| StripeError::internal())??
+    } else {
+        done(state, &asked).await?
+    };
     if answer.withheld {
         // What was done stays done; only the word of it is late.
         state.wait(WITHHELD).await;
@@ -150,6 +155,12 @@ async fn perform(
         response.insert_header(("Idempotent-Replayed", "true"));
     }
     Ok(response.json(answer.body))
+}
+
+async fn done(state: &AppState, asked: &Request) -> Result<operations::Answer, StripeError> {
+    let answer = operations::perform(&mut *connection(state).await?, asked).await?;
+    state.nudge();
+    Ok(answer)
 }
 
 /// What is to go wrong now; an answer that takes longer begins by that.

@@ -61,12 +61,29 @@ pub struct Effect {
 }
 
 impl Intent {
+    /// Begins to ask a slow method's bank, unless that is not what is to be done here.
+    pub fn asks_slowly(&mut self, method: Option<&str>) -> bool {
+        let waits = match self.status.as_str() {
+            "requires_confirmation" | "processing" => true,
+            "requires_payment_method" => method.is_some(),
+            _ => false,
+        };
+        let slow = waits && method.or(self.payment_method.as_deref()) == Some(Magic::Slow.name());
+        if slow {
+            self.status = "processing".to_owned();
+            self.payment_method = Some(Magic::Slow.name().to_owned());
+        }
+        slow
+    }
+
     /// Asks the method's bank for the money. No effect yet when the customer has to act first.
     ///
     /// # Errors
     /// The intent isn't waiting for it, or the bank says no; a decline is remembered in the intent.
     pub fn confirm(&mut self, asks: &Asks) -> Result<Option<Effect>, StripeError> {
-        let (Some(method), "requires_confirmation") = (self.payment_method.as_deref(), self.status.as_str()) else {
+        let (Some(method), "requires_confirmation" | "processing") =
+            (self.payment_method.as_deref(), self.status.as_str())
+        else {
             return Err(self.unexpected("confirm"));
         };
         let method = Magic::named(method)?;
@@ -141,10 +158,10 @@ impl Intent {
     /// Ends the intent and lets go of what was authorised, if anything was.
     ///
     /// # Errors
-    /// It has been captured or cancelled.
+    /// It has been captured or cancelled, or its bank is being asked.
     pub fn cancel(&mut self) -> Result<Option<Effect>, StripeError> {
         let held = self.status == "requires_capture";
-        if matches!(self.status.as_str(), "succeeded" | "canceled") {
+        if matches!(self.status.as_str(), "succeeded" | "canceled" | "processing") {
             return Err(self.unexpected("cancel"));
         }
         self.status = "canceled".to_owned();

@@ -117,3 +117,14 @@ fn a_cancelled_intent_tells_by_its_charge_whether_anything_was_let_go() {
     assert_eq!(declined.expanded()["latest_charge"]["status"], "failed");
     assert_eq!(never.expanded()["latest_charge"], Value::Null);
 }
+
+#[test]
+fn a_slow_bank_is_asked_first_and_agrees_later() {
+    let mut slow = intent(Magic::Slow);
+    assert!(slow.asks_slowly(None));
+    assert_eq!(slow.cancel().unwrap_err().object()["code"], "payment_intent_unexpected_state");
+    assert_eq!(confirm(&mut slow).unwrap(), AUTHORISED);
+    assert!(!slow.asks_slowly(None), "it has answered");
+    assert!(!intent(Magic::Visa).asks_slowly(None));
+    assert!(intent(Magic::Visa).asks_slowly(Some("pm_sandbox_slow")));
+}

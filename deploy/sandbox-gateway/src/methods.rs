@@ -20,7 +20,7 @@ pub enum Magic {
     CaptureFails,
     /// Authorised, but the first answer to the confirmation is withheld, so that the caller runs into its time-out.
     TimeoutThenSuccess,
-    /// As good as any, but every answer takes its time.
+    /// As good as any, but its bank takes its time, so that the order may have ended when it agrees.
     Slow,
     /// As good as any, but the gateway fails at half of what is asked, before or after it has done it.
     Flaky,

@@ -82,15 +82,13 @@ pub struct Answer {
     pub replayed: bool,
     /// The caller is to run into its time-out.
     pub withheld: bool,
-    /// It takes its time.
-    pub slow: bool,
     /// It was done, but the caller is told of a failure.
     pub unsaid: bool,
 }
 
 impl Answer {
     const fn new(status: u16, body: Value) -> Self {
-        Self { status, body, replayed: false, withheld: false, slow: false, unsaid: false }
+        Self { status, body, replayed: false, withheld: false, unsaid: false }
     }
 
     const fn ok(body: Value) -> Self {
@@ -108,8 +106,35 @@ impl Answer {
             return Err(StripeError::internal());
         }
         let withheld = self.withheld || faults.withhold_answers;
-        Ok(Self { withheld, slow: method == Some(Magic::Slow), unsaid: fails.is_some(), ..self })
+        Ok(Self { withheld, unsaid: fails.is_some(), ..self })
     }
+}
+
+/// Whether a slow bank is to be asked now: the intent is `processing` until [`perform`] has its answer. Nothing is written
+/// otherwise.
+///
+/// # Errors
+/// The gateway itself fails.
+pub async fn takes_its_time(conn: &mut AsyncPgConnection, request: &Request) -> Result<bool, StripeError> {
+    let Operation::Confirm(id) = &request.operation else { return Ok(false) };
+    let method = request.params.text("payment_method");
+    if method.is_some_and(|method| method != Magic::Slow.name()) {
+        return Ok(false);
+    }
+    conn.transaction(async |conn| {
+        let answered = match &request.key {
+            Some(key) => store::kept(conn, key).await?.is_some(),
+            None => false,
+        };
+        // What is wrong with the request is for `perform` to say.
+        let Ok(mut intent) = store::lock_intent(conn, id).await else { return Ok(false) };
+        if answered || !intent.asks_slowly(method) {
+            return Ok(false);
+        }
+        store::save_intent(conn, &intent).await?;
+        Ok(true)
+    })
+    .await
 }
 
 /// Does what is asked, or repeats what was answered to the first request with this key.

@@ -38,6 +38,12 @@ pub async fn insert_intent(conn: &mut AsyncPgConnection, intent: &Intent) -> Que
     diesel::insert_into(payment_intents::table).values(intent).execute(conn).await.map(drop)
 }
 
+/// Nobody asks a bank any more who began to before a restart: the caller may confirm again.
+pub async fn ask_nobody(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
+    let asking = payment_intents::table.filter(payment_intents::status.eq("processing"));
+    diesel::update(asking).set(payment_intents::status.eq("requires_confirmation")).execute(conn).await
+}
+
 /// Keeps a step of an intent.
 pub async fn save_intent(conn: &mut AsyncPgConnection, intent: &Intent) -> QueryResult<()> {
     diesel::update(payment_intents::table.find(&intent.id)).set(intent).execute(conn).await.map(drop)

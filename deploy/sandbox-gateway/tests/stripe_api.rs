@@ -208,6 +208,29 @@ async fn a_withheld_answer_is_late_but_what_was_done_is_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_bank_is_asked_by_the_confirmation_alone_and_agrees_though_nobody_listens_any_more() {
+    let gateway = Gateway::start().await;
+    let id = gateway.intent("pm_sandbox_slow").await;
+    let (shown, action) =
+        (format!("/v1/payment_intents/{id}"), |name: &str| format!("/v1/payment_intents/{id}/{name}"));
+    let asked = gateway.client.post(format!("{}{}", gateway.url, action("confirm"))).bearer_auth("sk_test_1");
+    let asked = tokio::spawn(asked.header("Idempotency-Key", "k").send());
+    let stands = async |status: &str| gateway.get(&shown).await["status"] == status;
+    eventually("its bank is asked", Duration::from_secs(20), async || stands("processing").await).await;
+    assert!(gateway.operations().await.is_empty());
+    let (status, refused) = gateway.post(&action("cancel"), "c", &[]).await;
+    assert_eq!(
+        (status, &refused["error"]["code"]),
+        (StatusCode::BAD_REQUEST, &json!("payment_intent_unexpected_state"))
+    );
+    asked.abort();
+    eventually("its bank agrees", Duration::from_secs(20), async || stands("requires_capture").await).await;
+    assert_eq!(gateway.post(&action("confirm"), "k", &[]).await.1["status"], "requires_capture");
+    assert_eq!(gateway.post(&action("cancel"), "v", &[]).await.1["status"], "canceled");
+    assert_eq!(gateway.operations().await, [r#""authorise" 2598 "EUR""#, r#""void" 2598 "EUR""#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_customer_does_is_entered_under_the_key_of_the_confirmation() {
     let gateway = Gateway::start().await;
     let id = gateway.intent("pm_card_authenticationRequired").await;

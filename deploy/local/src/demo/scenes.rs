@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::LOOK_AGAIN;
 use crate::{
-    api::{Api, PATIENCE, TEA, text},
+    api::{Api, PATIENCE, TEA},
     service::Service,
 };
 
@@ -77,9 +77,9 @@ pub(super) const SCENES: [Scene; 7] = [
     },
     Scene {
         name: "a late payment",
-        about: "The gateway takes its time, and the customer cancels meanwhile. Then the gateway says yes.",
+        about: "The bank takes its time, and the customer cancels meanwhile. Then the bank says yes.",
         payment_method: "pm_sandbox_slow",
-        act: |api, order| Box::pin(cancelled_at_once(api, order)),
+        act: |api, order| Box::pin(cancelled_too_early(api, order)),
         last: "order.cancelled",
         moral: "An order that is ending is never revived: what the bank agreed to late is let go of.",
         ..PLAIN
@@ -118,23 +118,47 @@ async fn cancelled(api: &Api, order: &str) -> anyhow::Result<()> {
     ended(api, order, "cancelled").await
 }
 
-async fn cancelled_at_once(api: &Api, order: &str) -> anyhow::Result<()> {
-    until_order(api, order, |order| order["stock"] == "reserved").await?;
+/// Cancelled while the bank is being asked, whose word is let go of when it comes.
+async fn cancelled_too_early(api: &Api, order: &str) -> anyhow::Result<()> {
+    until_bank_is_asked(api, order).await?;
     api.cancel(order).await?;
-    ended(api, order, "cancelled").await
+    ended(api, order, "cancelled").await?;
+    let moved = api.effects_on(order).await?;
+    let let_go = matches!(&moved[..], [(yes, of), (no, same)] if yes == "authorise" && no == "void" && of == same);
+    ensure!(let_go, "the gateway was to authorise and to void the same amount, but its journal says {moved:?}");
+    Ok(())
 }
 
 /// What the customer's bank would do in its own window.
 async fn authenticated(api: &Api, order: &str) -> anyhow::Result<()> {
     until_order(api, order, |order| order["payment"] == "action_required").await?;
-    let payments = api.all(Service::PaymentSvc, &format!("/api/v1/payments?order_id={order}&")).await?;
-    let payment = payments.first().context("the order has no payment")?;
-    let intent = text(&payment["gateway"], "payment_intent")?;
+    let intent = intent_of(api, order).await?.context("the payment has no intent")?;
     let path = format!("/sandbox/payment_intents/{intent}/authenticate");
     let (status, answer) =
         api.ask(Method::POST, Service::SandboxGateway, &path, Some(&json!({"outcome": "succeed"}))).await?;
     ensure!(status.is_success(), "the gateway answered {status}: {answer}");
     ended(api, order, "confirmed").await
+}
+
+/// The gateway's name for the order's payment, once it has one.
+async fn intent_of(api: &Api, order: &str) -> anyhow::Result<Option<String>> {
+    let payments = api.all(Service::PaymentSvc, &format!("/api/v1/payments?order_id={order}&")).await?;
+    let intent = payments.first().and_then(|payment| payment["gateway"]["payment_intent"].as_str());
+    Ok(intent.map(str::to_owned))
+}
+
+async fn until_bank_is_asked(api: &Api, order: &str) -> anyhow::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let intent = intent_of(api, order).await?;
+        if let Some(intent) = &intent
+            && api.intent_status(intent).await? == "processing"
+        {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "the bank was not asked for order {order}; its intent is {intent:?}");
+        sleep(LOOK_AGAIN / 10).await;
+    }
 }
 
 async fn until_order(api: &Api, order: &str, is: impl Fn(&Value) -> bool) -> anyhow::Result<()> {

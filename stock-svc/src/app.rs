@@ -1,6 +1,7 @@
 //! Wiring: HTTP, consumer, expiry and relay under one shutdown token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
@@ -15,7 +16,10 @@ use crate::expiry::Expiry;
 use crate::http::{AppState, routes};
 use crate::reactions::{StockReactions, subscriptions};
 use crate::store::dead_letters::DeadLetters;
-use crate::{GROUP, NAME, migrations};
+use crate::{GROUP, NAME, commands, migrations};
+
+/// How often answers that nobody will ask for again are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 
 /// The service, bound and ready to run.
 pub struct App {
@@ -68,7 +72,8 @@ impl App {
         parts.run(self.http.run());
         let hearing = parts.next_stage();
         parts.run(self.consumer.run(hearing.clone()));
-        parts.run(timers::run(pool, heard, self.expiry, hearing));
+        parts.run(timers::run(pool.clone(), heard, self.expiry, hearing.clone()));
+        parts.run(keep_house(pool, hearing));
         let publishing = parts.next_stage();
         parts.run(self.relay.run(publishing));
         let ended = parts.until_ended().await;
@@ -80,4 +85,17 @@ impl App {
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
     let relay = relay.health();
     Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
+}
+
+async fn keep_house(pool: Pool, stop: CancellationToken) {
+    loop {
+        match commands::forget(&pool).await {
+            Ok(forgotten) => tracing::debug!(forgotten, "old answers were forgotten"),
+            Err(error) => tracing::warn!(error = %error, "old answers can't be forgotten now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }

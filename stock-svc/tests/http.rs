@@ -6,6 +6,8 @@ mod common;
 
 use api::{Api, earl_grey};
 use common::*;
+use diesel::sql_query;
+use diesel_async::{AsyncConnection, RunQueryDsl};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared_events::*;
@@ -217,6 +219,53 @@ async fn everything_else_that_is_not_right_is_refused_with_its_field() {
     api.refuses(Method::PATCH, "/products/TEA", "", 405, None).await;
     assert_eq!(api.warehouse.level("TEA").await, (10, 0));
     assert_eq!(api.warehouse.count("outbox").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adjustment_that_is_sent_again_with_its_key_is_counted_once() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10), ("MUG", 1)]).await).await;
+    let (to, delivery) = ("/products/TEA/adjustments", json!({"delta": 5, "reason": "delivery"}));
+    let first = api.once("a-1", to, &delivery).await;
+    assert_eq!((first.0, &first.1["on_hand"]), (200, &json!(15)));
+    let laid_out_otherwise = json!({"reason": "delivery", "delta": 5});
+    assert_eq!(api.once("a-1", to, &laid_out_otherwise).await, first);
+    for (path, body) in [
+        (to, json!({"delta": 6, "reason": "delivery"})),
+        (to, json!({"delta": 5, "reason": "a gift"})),
+        ("/products/MUG/adjustments", delivery.clone()),
+    ] {
+        let (status, problem) = api.once("a-1", path, &body).await;
+        assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("Idempotency-Key")), "{path} {body}");
+    }
+    assert_eq!(api.once("not a key", to, &delivery).await.0, 422);
+    assert_eq!((api.warehouse.level("TEA").await, api.warehouse.level("MUG").await), ((15, 0), (1, 0)));
+    api.expect(Method::POST, to, Some(&delivery), 200).await;
+    api.expect(Method::POST, to, Some(&delivery), 200).await;
+    assert_eq!(api.warehouse.level("TEA").await, (25, 0), "without a key each is one of its own");
+    api.warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_being_worked_on_is_a_conflict_and_an_answer_is_forgotten_after_a_day() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
+    let (to, delivery) = ("/products/TEA/adjustments", json!({"delta": 5, "reason": "delivery"}));
+    let mut holder = api.warehouse.db.conn().await;
+    let held = holder.transaction(async |conn: &mut _| {
+        let lock = "select pg_advisory_xact_lock(hashtextextended('idempotency-key a-1', 0))";
+        sql_query(lock).execute(conn).await?;
+        Ok::<_, diesel::result::Error>(api.once("a-1", to, &delivery).await)
+    });
+    let (status, problem) = held.await.unwrap();
+    assert_eq!((status, &problem["type"]), (409, &json!("urn:problem:conflict")));
+    assert_eq!(api.once("a-1", to, &delivery).await.0, 200);
+    let older = async |by: &str| {
+        let older = format!("update idempotency_keys set created_at = created_at - interval '{by}'");
+        sql_query(older).execute(&mut api.warehouse.db.conn().await).await.unwrap();
+        stock_svc::commands::forget(&api.warehouse.db.pool).await.unwrap()
+    };
+    assert_eq!((older("23 hours").await, older("61 minutes").await), (0, 1));
+    assert_eq!(api.once("a-1", to, &delivery).await.0, 200);
+    assert_eq!(api.warehouse.level("TEA").await, (20, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

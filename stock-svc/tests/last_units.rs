@@ -8,8 +8,6 @@ use std::sync::Arc;
 use common::*;
 use service_kit::consumer::Outcome;
 use shared_events::OrderId;
-use stock_svc::commands::adjust_stock;
-use stock_svc::domain::Delta;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -76,10 +74,7 @@ async fn race_adjusted_below_held_adjustments_and_holds_at_once_never_take_the_s
         let held = Arc::clone(&warehouse);
         work.spawn(async move { held.hears(placed(OrderId::new(), &[("TEA", 1)])).await == Outcome::Applied });
         let taken = Arc::clone(&warehouse);
-        work.spawn(async move {
-            let (sku, one) = ("TEA".parse().unwrap(), Delta::try_from(-1).unwrap());
-            adjust_stock(&taken.db.pool, &sku, one, &"broken".parse().unwrap()).await.is_ok()
-        });
+        work.spawn(async move { taken.adjusts("TEA", -1, "broken").await.is_ok() });
     }
     work.join_all().await;
     let (on_hand, held) = warehouse.level("TEA").await;

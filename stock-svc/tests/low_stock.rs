@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use shared_events::*;
 use stock_svc::commands::{self, NewDetails};
-use stock_svc::domain::{Delta, LowStockMark, OnHand};
+use stock_svc::domain::{LowStockMark, OnHand};
 
 fn watched(mark: i64) -> NewDetails {
     NewDetails { low_stock_mark: Some(LowStockMark::try_from(mark).unwrap()), ..tea() }
@@ -25,8 +25,7 @@ async fn warehouse() -> Warehouse {
 }
 
 async fn adjust(warehouse: &Warehouse, delta: i64) {
-    let (delta, reason) = (Delta::try_from(delta).unwrap(), "counted".parse().unwrap());
-    commands::adjust_stock(&warehouse.db.pool, &sku(), delta, &reason).await.unwrap();
+    warehouse.adjusts(sku().as_str(), delta, "counted").await.unwrap();
 }
 
 /// How few there were, each time that was said.

@@ -78,6 +78,34 @@ async fn lines_of_a_delivered_parcel_come_back_onto_the_shelf_and_the_money_is_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_return_that_is_sent_again_with_its_key_puts_the_goods_back_once() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
+    let order = OrderId::new();
+    api.warehouse.hears(placed(order, &[("TEA", 3)])).await;
+    api.warehouse.hears(confirmed(order)).await;
+    api.warehouse.hears(captured(order)).await;
+    let found = api.get(&format!("/shipments?order_id={order}")).await;
+    let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
+    let to = format!("{path}/return");
+    let back = |quantity: i64| json!({"lines": [{"sku": "TEA", "quantity": quantity}]});
+    assert_eq!(api.once("r-1", &to, &back(1)).await.0, 409, "it is still in the warehouse");
+    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
+    api.expect(Method::POST, &format!("{path}/dispatch"), Some(&handed), 200).await;
+    api.expect(Method::POST, &format!("{path}/deliver"), None, 200).await;
+    let first = api.once("r-1", &to, &back(1)).await;
+    assert_eq!((first.0, &first.1["returned"]), (200, &back(1)["lines"]), "a refusal is not kept under the key");
+    assert_eq!(api.once("r-1", &to, &back(1)).await, first);
+    let (status, problem) = api.once("r-1", &to, &back(2)).await;
+    assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("Idempotency-Key")));
+    assert_eq!(api.warehouse.level("TEA").await, (8, 0));
+    assert_eq!(api.warehouse.said_of(order).await[5..], ["shipment.returned.v1", "stock.restocked.v1"]);
+    assert_eq!(api.once("r-2", &to, &back(1)).await.1["returned"].as_array().unwrap().len(), 2);
+    assert_eq!(api.once("r-1", &to, &back(1)).await, first, "as it was answered then");
+    assert_eq!(api.warehouse.level("TEA").await, (9, 0));
+    api.warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_parcel_is_split_by_quantities_and_each_part_goes_its_own_way() {
     let api = Api::over(Warehouse::with(&[("TEA", 10), ("MUG", 2)]).await).await;
     let order = OrderId::new();

@@ -9,7 +9,7 @@ use common::*;
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use shared_events::*;
-use stock_svc::commands::{self, Step, move_shipment};
+use stock_svc::commands::{Step, move_shipment};
 use stock_svc::store::shipments;
 
 /// Whether it found all right, and what it said.
@@ -38,8 +38,7 @@ async fn paid(warehouse: &Warehouse, lines: &[(&str, i64)]) -> OrderId {
 async fn a_busy_warehouse() -> (Warehouse, OrderId) {
     let warehouse = Warehouse::with(&[("TEA", 20), ("MUG", 5)]).await;
     let pool = &warehouse.db.pool;
-    let (delta, reason) = (stock_svc::domain::Delta::try_from(-2).unwrap(), "broken".parse().unwrap());
-    commands::adjust_stock(pool, &"MUG".parse().unwrap(), delta, &reason).await.unwrap();
+    warehouse.adjusts("MUG", -2, "broken").await.unwrap();
     let [held, released, expired, again] = std::array::from_fn(|_| OrderId::new());
     for order in [held, released, expired, again] {
         warehouse.hears(placed(order, &[("TEA", 2)])).await;

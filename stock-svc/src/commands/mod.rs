@@ -4,18 +4,23 @@ mod add_category;
 mod add_product;
 mod adjust_stock;
 mod change_product;
+mod forget;
 mod move_shipment;
+mod once;
 mod reannounce;
 mod recompute;
+mod take_back;
 mod withdraw_product;
 
 pub use add_category::add_category;
 pub use add_product::add_product;
-pub use adjust_stock::adjust_stock;
+pub use adjust_stock::{AdjustStock, adjust_stock};
 pub use change_product::{NewDetails, change_product};
+pub use forget::forget;
 pub use move_shipment::{Step, move_shipment};
 pub use reannounce::{Announced, reannounce};
 pub use recompute::{Recomputed, recompute};
+pub use take_back::{TakeBack, take_back};
 pub use withdraw_product::withdraw_product;
 
 use diesel::result::Error as DieselError;
@@ -36,6 +41,12 @@ pub enum CommandError {
     /// Something else stands against it, said for people.
     #[error("{0}")]
     Conflict(String),
+    /// The key belongs to another request.
+    #[error("the Idempotency-Key was used for another request")]
+    OtherRequest,
+    /// The same key is being worked on.
+    #[error("a request with this Idempotency-Key is being worked on")]
+    InFlight,
     /// A value that only the database could tell to be wrong.
     #[error("{field}: {message}")]
     BadInput {
@@ -53,6 +64,9 @@ pub enum CommandError {
     /// What is to be announced could not be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// The answer could not be written.
+    #[error(transparent)]
+    Answer(#[from] serde_json::Error),
 }
 
 /// `NotFound` of the database as what wasn't found.

@@ -1,4 +1,4 @@
-use diesel_async::AsyncConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::Pool;
 use shared_events::{LineText, OrderId, ShipmentId, StockLine};
 
@@ -41,24 +41,30 @@ pub enum Step {
 /// There is no such parcel; it isn't where this step begins.
 pub async fn move_shipment(pool: &Pool, id: ShipmentId, step: Step) -> Result<Vec<(OrderId, Shipment)>, CommandError> {
     let mut conn = pool.get().await?;
-    conn.transaction(async |conn| {
-        let order_id = found(shipments::order_of(conn, id).await, "shipment")?;
-        let mut root = roots::lock_or_create(conn, order_id).await?;
-        if let Step::TakeBack { lines } = &step {
-            levels::lock(conn, lines.iter().map(|line| &line.sku)).await?;
-        }
-        let (goods, before, at) = (root.goods.clone(), root.goods.shipments.clone(), root.now);
-        let change = match step {
-            Step::Pack => goods.pack(id, at),
-            Step::Split { lines } => goods.split(id, &lines, [root.new_parcel(), root.new_parcel()], at),
-            Step::Dispatch { carrier, tracking_number } => goods.dispatch(id, carrier, tracking_number, at),
-            Step::Deliver => goods.deliver(id, at),
-            Step::Lose => goods.lose(id, at),
-            Step::TakeBack { lines } => goods.take_back(id, lines, at),
-        }?;
-        roots::keep_and_announce(conn, &mut root, change, None).await?;
-        let moved = root.goods.shipments.into_iter().filter(|shipment| !before.contains(shipment));
-        Ok(moved.map(|shipment| (order_id, shipment)).collect())
-    })
-    .await
+    conn.transaction(async |conn| moved(conn, id, step).await).await
+}
+
+/// The same in a transaction that does more.
+pub(super) async fn moved(
+    conn: &mut AsyncPgConnection,
+    id: ShipmentId,
+    step: Step,
+) -> Result<Vec<(OrderId, Shipment)>, CommandError> {
+    let order_id = found(shipments::order_of(conn, id).await, "shipment")?;
+    let mut root = roots::lock_or_create(conn, order_id).await?;
+    if let Step::TakeBack { lines } = &step {
+        levels::lock(conn, lines.iter().map(|line| &line.sku)).await?;
+    }
+    let (goods, before, at) = (root.goods.clone(), root.goods.shipments.clone(), root.now);
+    let change = match step {
+        Step::Pack => goods.pack(id, at),
+        Step::Split { lines } => goods.split(id, &lines, [root.new_parcel(), root.new_parcel()], at),
+        Step::Dispatch { carrier, tracking_number } => goods.dispatch(id, carrier, tracking_number, at),
+        Step::Deliver => goods.deliver(id, at),
+        Step::Lose => goods.lose(id, at),
+        Step::TakeBack { lines } => goods.take_back(id, lines, at),
+    }?;
+    roots::keep_and_announce(conn, &mut root, change, None).await?;
+    let moved = root.goods.shipments.into_iter().filter(|shipment| !before.contains(shipment));
+    Ok(moved.map(|shipment| (order_id, shipment)).collect())
 }

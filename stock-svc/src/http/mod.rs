@@ -6,11 +6,15 @@ mod reservations;
 mod shipments;
 mod views;
 
+use actix_web::HttpRequest;
 use actix_web::web::{self, Data, ServiceConfig};
 use outbox_relay::Nudge;
+use serde::Serialize;
 use service_kit::Pool;
-use service_kit::http::Problem;
 use service_kit::http::openapi::Document;
+use service_kit::http::{IdempotencyKey, Problem};
+use service_kit::once::Once;
+use sha2::{Digest, Sha256};
 use utoipa::OpenApi;
 
 use crate::commands::CommandError;
@@ -66,12 +70,27 @@ impl From<CommandError> for Problem {
             CommandError::NotFound(what) => Problem::not_found(format!("There is no such {what}.")),
             CommandError::Refused(refused) => Problem::conflict(refused.to_string()),
             CommandError::Conflict(detail) => Problem::conflict(detail),
+            CommandError::OtherRequest => {
+                Problem::bad_input("Idempotency-Key", "it was used for another request; take a new one for this")
+            }
+            CommandError::InFlight => Problem::conflict(
+                "A request with this Idempotency-Key is being worked on. Send it again to get its answer.",
+            ),
             CommandError::BadInput { field, message } => Problem::bad_input(field, message),
             CommandError::Pool(error) => error.into(),
             CommandError::Database(error) => error.into(),
             CommandError::Append(error) => error.into(),
+            CommandError::Answer(error) => Problem::internal(error),
         }
     }
+}
+
+/// The request's `Idempotency-Key`, if it has one, with what tells what it asks for from all else: SHA-256 of its
+/// content, however its JSON was laid out.
+fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<Once>, Problem> {
+    let Some(IdempotencyKey(key)) = IdempotencyKey::optional(http)? else { return Ok(None) };
+    let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
+    Ok(Some(Once { key, request: Sha256::digest(content).to_vec() }))
 }
 
 /// A row that a read did not find, as what it would have been.

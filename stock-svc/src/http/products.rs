@@ -1,16 +1,16 @@
-use actix_web::HttpResponse;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use service_kit::http::openapi::{Limit, Nothing};
+use service_kit::http::openapi::{Key, Limit, Nothing};
 use service_kit::http::{EmptyBody, Json, Page, Paged, Path, Problem, Query};
 use shared_events::{LineText, Sku};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::views::{MovementView, ProductView};
-use super::{AppState, found};
-use crate::commands::{self, NewDetails};
+use super::{AppState, found, once};
+use crate::commands::{self, AdjustStock, NewDetails};
 use crate::domain::{Delta, Description, LowStockMark, OnHand, Price};
 use crate::store;
 
@@ -124,22 +124,26 @@ pub(super) struct AdjustmentRequest {
 /// Counts pieces that came or went
 #[utoipa::path(
     post, path = "/api/v1/products/{sku}/adjustments", tag = "products", operation_id = "adjust_stock",
-    params(("sku" = inline(Sku), Path, description = "The product.")),
+    params(("sku" = inline(Sku), Path, description = "The product."), ("Idempotency-Key" = inline(Option<Key>), Header)),
     request_body = AdjustmentRequest,
     responses(
-        (status = 200, description = "The product as it is now.", body = ProductView),
-        (status = 409, description = "There would be fewer than are held.")
+        (status = 200, description = "The product as it is now, or was when this key was first sent.", body = ProductView),
+        (status = 409, description = "There would be fewer than are held; or a request with this key is worked on.")
     )
 )]
 pub(super) async fn adjust(
     state: Data<AppState>,
+    http: HttpRequest,
     sku: Path<Sku>,
     body: Json<AdjustmentRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let AdjustmentRequest { delta, reason } = body.into_inner();
-    let product = commands::adjust_stock(&state.pool, &sku.0, delta, &reason).await?;
+    let (Path(sku), AdjustmentRequest { delta, reason }) = (sku, body.into_inner());
+    let once = once(&http, &("adjustment", &sku, delta.get(), &reason))?;
+    let command = AdjustStock { sku, delta, reason, once };
+    let answer = |product| serde_json::to_vec(&ProductView::from(product));
+    let body = commands::adjust_stock(&state.pool, &command, answer).await?;
     state.nudge.nudge();
-    Ok(HttpResponse::Ok().json(ProductView::from(product)))
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
 }
 
 /// Why there are as many as there are

@@ -1,16 +1,17 @@
 use std::collections::BTreeSet;
 
-use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use service_kit::http::openapi::{Limit, Nothing};
+use service_kit::http::openapi::{Key, Limit, Nothing};
 use service_kit::http::{EmptyBody, Json, Page, Paged, Path, Problem, Query};
 use shared_events::{LineText, OrderId, Quantity, ShipmentId, Sku, StockLine};
 use utoipa::{IntoParams, ToSchema};
 
 use super::views::{ShipmentView, StageName};
-use super::{AppState, found};
-use crate::commands::{CommandError, Step, move_shipment};
+use super::{AppState, found, once};
+use crate::commands::{self, CommandError, Step, TakeBack, move_shipment};
 use crate::domain::Stage;
 use crate::store;
 
@@ -219,20 +220,25 @@ pub(super) async fn split(
 /// It came back, or part of it; its lines are refunded
 #[utoipa::path(
     post, path = "/api/v1/shipments/{id}/return", tag = "shipments", operation_id = "return_shipment",
-    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    params(("id" = inline(ShipmentId), Path, description = "The parcel."), ("Idempotency-Key" = inline(Option<Key>), Header)),
     request_body = LinesRequest,
     responses(
-        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
-        (status = 409, description = "It does not stand where this is possible.")
+        (status = 200, description = "The parcel as it is now, or was when this key was first sent.", body = ShipmentView),
+        (status = 409, description = "It does not stand where this is possible; or a request with this key is worked on.")
     )
 )]
 pub(super) async fn take_back(
     state: Data<AppState>,
+    http: HttpRequest,
     id: Path<ShipmentId>,
     body: Json<LinesRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let lines = body.into_inner().checked("what comes back")?;
-    moved(&state, id.0, Step::TakeBack { lines }).await
+    let (Path(shipment), lines) = (id, body.into_inner().checked("what comes back")?);
+    let once = once(&http, &("return", shipment, &lines))?;
+    let answer = |order, parcel| serde_json::to_vec(&ShipmentView::from((order, parcel)));
+    let body = commands::take_back(&state.pool, TakeBack { shipment, lines, once }, answer).await?;
+    state.nudge.nudge();
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
 }
 
 async fn moved(state: &AppState, id: ShipmentId, step: Step) -> Result<HttpResponse, Problem> {

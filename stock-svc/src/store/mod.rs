@@ -1,5 +1,6 @@
 //! All SQL of stock-svc. Functions take a connection that is in a transaction where they lock.
 
+pub mod answers;
 pub mod books;
 pub mod categories;
 pub mod dead_letters;
@@ -10,11 +11,22 @@ pub mod reservations;
 pub mod roots;
 pub mod shipments;
 
-use diesel::QueryResult;
+use chrono::{DateTime, Utc};
 use diesel::result::Error;
+use diesel::sql_types::Timestamptz;
+use diesel::{IntoSql, QueryResult};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+/// The time of this transaction by the database's clock, which timers go by too.
+///
+/// # Errors
+/// The database's.
+pub async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
+    diesel::select(diesel::dsl::now.into_sql::<Timestamptz>()).get_result(conn).await
+}
 
 /// A column's JSON as what this build writes there.
 fn from_json<T: DeserializeOwned>(value: Value) -> QueryResult<T> {

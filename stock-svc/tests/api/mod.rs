@@ -48,6 +48,13 @@ impl Api {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
+    /// A POST under this key: its status and its body.
+    pub async fn once(&self, key: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.client.post(format!("{}{path}", self.base)).header("Idempotency-Key", key);
+        let answer = request.json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     /// Expects a problem of this status and, for bad input, the field that it names.
     pub async fn refuses(&self, method: Method, path: &str, body: &str, status: u16, field: Option<&str>) {
         let answer = self.client.request(method.clone(), format!("{}{path}", self.base)).body(body.to_owned());

@@ -13,8 +13,8 @@ use service_kit::consumer::{Outcome, ReactionError, Record};
 use service_kit::testing::TestDb;
 use service_kit::timers::Timers;
 use shared_events::*;
-use stock_svc::commands::{self, NewDetails};
-use stock_svc::domain::{Description, OnHand, Price};
+use stock_svc::commands::{self, AdjustStock, CommandError, NewDetails};
+use stock_svc::domain::{Delta, Description, OnHand, Price};
 use stock_svc::expiry::Expiry;
 use stock_svc::reactions::StockReactions;
 use stock_svc::store::roots::EXPIRY;
@@ -132,6 +132,12 @@ impl Warehouse {
     }
 
     /// How many rows a query counts.
+    pub async fn adjusts(&self, sku: &str, delta: i64, reason: &str) -> Result<(), CommandError> {
+        let (delta, reason) = (Delta::try_from(delta).unwrap(), reason.parse().unwrap());
+        let command = AdjustStock { sku: sku.parse().unwrap(), delta, reason, once: None };
+        commands::adjust_stock(&self.db.pool, &command, |_| Ok(vec![])).await.map(drop)
+    }
+
     pub async fn count(&self, what: &str) -> i64 {
         let row: Number = sql_query(format!("select count(*) as number from {what}"))
             .get_result(&mut self.db.conn().await)

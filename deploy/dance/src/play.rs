@@ -41,6 +41,8 @@ pub struct Play {
     pub deadline: bool,
     /// Staff may give back the price of a line, once.
     pub staff: bool,
+    /// The gateway may refuse a refund for good, once; staff then look, and may give it back themselves.
+    pub refusals: bool,
     /// The warehouse packs before it dispatches, or doesn't.
     pub packing: bool,
     /// What the gateway did is known to payment-svc only later.
@@ -53,11 +55,16 @@ pub struct Play {
     pub sabotage: Option<Sabotage>,
 }
 
+/// The id of the refund by staff.
+pub const BY_STAFF: RefundId = RefundId(Uuid::from_u128(0x57AFF));
+/// The id of that by which staff give back what the gateway has refused.
+pub const MADE_UP: RefundId = RefundId(Uuid::from_u128(0x57AFE));
+
 impl Play {
-    /// The id and the amount of the refund by staff.
-    pub fn staff_refund(&self) -> (RefundId, Money) {
+    /// The amount of the refund by staff.
+    pub fn staff_refund(&self) -> Money {
         let (_, price) = CATALOGUE[self.lines - 1];
-        (RefundId(Uuid::from_u128(0x57AFF)), Money::new(price, Currency::EUR).unwrap())
+        Money::new(price, Currency::EUR).unwrap()
     }
 }
 

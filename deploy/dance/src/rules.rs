@@ -162,11 +162,17 @@ fn resting(world: &World) -> Option<&'static str> {
         Some("at rest with a call to the gateway unfinished")
     } else if world.bank.authorised > 0 {
         Some("at rest with authorised money left at the gateway")
-    } else if has_left(&world.goods) && world.bank.refunded < world.given_back.min(world.bank.captured) {
+    } else if has_left(&world.goods) && world.bank.refunded < world.given_back.min(world.bank.captured) - refused(world)
+    {
         Some("at rest with something that came back not refunded")
     } else {
         None
     }
+}
+
+/// What the gateway has refused to give back, while that is for a person to look at.
+fn refused(world: &World) -> i64 {
+    world.refused_refund().map_or(0, |refund| refund.amount.amount())
 }
 
 /// When nothing can happen any more.
@@ -174,7 +180,7 @@ fn ended(world: &World) -> Option<&'static str> {
     (!world.holds().is_empty()).then_some("ended with goods held")
 }
 
-/// An order comes to an end by itself, unless it waits for the customer.
+/// An order comes to an end by itself, unless it waits for the customer, or for staff to give back what was refused.
 fn stuck(world: &World, next: &[Step]) -> Option<String> {
     let status = world.order.progress.status;
     if matches!(status, Status::Completed | Status::Cancelled(_)) {
@@ -182,7 +188,8 @@ fn stuck(world: &World, next: &[Step]) -> Option<String> {
     }
     let waits_for_customer = world.payment.payment.state == PaymentState::ActionRequired && status == Status::Pending;
     let waits_for_the_hold_to_end = world.late && !world.holds().is_empty();
-    if (waits_for_customer || waits_for_the_hold_to_end) && !next.is_empty() {
+    let waits_for_staff = world.refused_refund().is_some();
+    if (waits_for_customer || waits_for_the_hold_to_end || waits_for_staff) && !next.is_empty() {
         return None;
     }
     let help = if next.is_empty() { "nothing can end it" } else { "only a timer or the customer can" };

@@ -26,11 +26,12 @@ pub enum Sabotage {
     LossAwaitsRefund,
     PartsCancelledApart,
     PartsCountTheirPieces,
+    RefundOwedWhole,
 }
 
 impl Sabotage {
     /// All of them: the model's sixteen, and ours.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::GoodsFirst,
         Self::UndoOnRequest,
         Self::ShipAfterCapture,
@@ -51,9 +52,10 @@ impl Sabotage {
         Self::LossAwaitsRefund,
         Self::PartsCancelledApart,
         Self::PartsCountTheirPieces,
+        Self::RefundOwedWhole,
     ];
 
-    /// Whether it is one of the model's, which knows neither losses nor parts of an order.
+    /// Whether it is one of the model's, which knows neither losses, nor parts of an order, nor refunds that are refused.
     pub fn is_the_models(self) -> bool {
         Self::ALL[..16].contains(&self)
     }
@@ -84,6 +86,7 @@ impl Sabotage {
             Self::LossRefunded => "what is lost on its way is refunded",
             Self::PartsCancelledApart => "once one part of an order has left, a cancel calls no other off",
             Self::PartsCountTheirPieces => "a part counts for the pieces in it, not for the order",
+            Self::RefundOwedWhole => "what an event causes is owed whole, since a refund before it may be refused",
             Self::LossAwaitsRefund => "an order with a loss completes once that is refunded",
         }
     }

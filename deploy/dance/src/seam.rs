@@ -2,7 +2,7 @@
 //! what is decided is dropped, or decided on something else than was heard.
 
 use order_svc::domain::{PaymentFact, Progress, Status};
-use payment_svc::domain::{Answer, Call, Payment, RefundState, Refused, State, Step, refund_because_of};
+use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Refused, State, Step, refund_because_of};
 use shared_events::{
     CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined, PaymentEvent,
     Rejection, RestockCause, ShipmentEvent, StockEvent,
@@ -157,8 +157,29 @@ fn payment_without(left_out: Sabotage, payment: &mut Payment, event: &Event, id:
         },
         (Sabotage::LossRefunded, _) if matches!(event, Event::Shipment(_)) => Some(None),
         (Sabotage::RefundCapped, _) if undo => Some(without_cap(payment, event, id)),
+        (Sabotage::RefundOwedWhole, _) => Some(cut_when_it_is_written(payment, event, id)),
         _ => None,
     }
+}
+
+/// Cuts what an event causes to what will remain if all that is before it is done.
+fn cut_when_it_is_written(payment: &mut Payment, event: &Event, id: EventId) -> PaymentDecision {
+    let known = payment.refunds.len();
+    let step = hear::payment(payment, event, id);
+    let waits = payment.refunds.len() > known && payment.refunds[known].state == RefundState::Queued;
+    if let (true, Some(charge)) = (waits, &payment.charge) {
+        let claims = |refund: &&Refund| !matches!(refund.state, RefundState::Failed | RefundState::Moot);
+        let mut before = payment.refunds[..known].iter().filter(claims).map(|refund| refund.amount);
+        let left = before.try_fold(charge.amount, |left, amount| left.checked_sub(amount));
+        match left.filter(|left| !left.is_zero()) {
+            Some(left) if left.amount() < payment.refunds[known].amount.amount() => {
+                payment.refunds[known].amount = left
+            }
+            Some(_) => {}
+            None => payment.refunds.truncate(known),
+        }
+    }
+    step
 }
 
 /// Forgets the refunds that were made, so that they don't count.

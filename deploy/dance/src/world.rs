@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use order_svc::domain::{Progress, Ranks};
-use payment_svc::domain::{Answer, Call, Payment, Step};
+use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Step};
 use shared_events::{Event, EventId, OrderEvent, OrderPlaced, ShipmentEvent, StockLine, Topic};
 use stock_svc::domain::{Change, Goods};
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::bank::{Bank, Entry};
 use crate::hear;
 use crate::kept::Kept;
+use crate::play::{BY_STAFF, MADE_UP};
 use crate::shelf::Shelf;
 
 /// Who hears.
@@ -228,6 +229,15 @@ impl World {
             (rows.payment, rows.call) = (payment, call);
         });
         self.say(step.events.into_iter().map(Event::Payment));
+    }
+
+    /// The refund that the gateway has refused and that somebody must look at, as long as nobody did: not one of staff's.
+    pub fn refused_refund(&self) -> Option<&Refund> {
+        let refunds = &self.payment.payment.refunds;
+        if refunds.iter().any(|refund| refund.id == MADE_UP) {
+            return None;
+        }
+        refunds.iter().find(|refund| refund.state == RefundState::Failed && refund.id != BY_STAFF)
     }
 
     /// What is held for the order right now, line by line.

@@ -237,6 +237,33 @@ fn race_refunds_of_staff_and_of_a_cancel_together_are_what_was_captured() {
 }
 
 #[test]
+fn race_refunds_a_cancel_is_owed_what_the_refund_of_staff_did_not_give_back() {
+    let play = Play { lines: 2, staff: true, refusals: true, ..PLAIN };
+    let story = Story::of(play).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    let both = story.then(["staff refund a line"]).then(CANCELS).then(["stock-svc hears order.cancel_requested.v1"]);
+    let heard = ["payment-svc hears order.cancel_requested.v1", "payment-svc hears stock.committed.v1"];
+    let queued = both.then(heard).then(["payment-svc hears stock.restocked.v1"]);
+    let refused = queued.then(["the gateway refuses the refund"]);
+    assert!(!refused.can("staff give back what was refused"));
+    assert_eq!(
+        refused.clone().then(["the gateway refunds"]).said(Topic::Payments),
+        ["authorized", "captured", "refund_failed", "refunded"]
+    );
+    assert_eq!(refused.ends(&[]), only("cancelled customer"));
+}
+
+#[test]
+fn race_refunds_a_refund_of_a_loss_that_is_refused_is_for_staff_to_give_back() {
+    let play = Play { losses: true, refusals: true, ..PLAIN };
+    let firm = Story::of(play).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    let sent = firm.then(["stock-svc hears payment.captured.v1", "the warehouse dispatches the parcel"]);
+    let lost = sent.then(["the carrier loses the parcel", "payment-svc hears shipment.lost.v1"]);
+    let refused = lost.then(["the gateway refuses the refund"]);
+    assert!(refused.can("staff give back what was refused"));
+    assert_eq!(refused.ends(&["restocked", "cancelled"]), only("completed"));
+}
+
+#[test]
 fn race_order_hears_nothing_and_its_deadline_ends_it() {
     let unheard = Story::of(PLAIN).then(["time passes the order's deadline"]);
     assert_eq!(unheard.ends(&["confirmed", "captured"]), only("cancelled timeout"));

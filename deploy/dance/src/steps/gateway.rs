@@ -1,9 +1,9 @@
 //! The worker calls the gateway, and its answer is applied, as `commands::settle` does: at once, or after it was on its way.
 
-use payment_svc::domain::{Answer, Call, State};
+use payment_svc::domain::{Answer, Call, RefundState, State};
 
 use super::Steps;
-use crate::play::Play;
+use crate::play::{BY_STAFF, Play};
 use crate::seam;
 use crate::world::{Answered, World};
 
@@ -85,7 +85,13 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
                 comes("voids", Some(call), Answer::Done);
             }
         }
-        Call::Refund(_) => comes("refunds", Some(call), Answer::Done),
+        Call::Refund(_) => {
+            comes("refunds", Some(call), Answer::Done);
+            let refused = payment.refunds.iter().any(|refund| refund.state == RefundState::Failed);
+            if play.refusals && !done && !refused {
+                comes("refuses the refund", None, no("expired_or_canceled_card"));
+            }
+        }
     }
     if play.silent && !payment.unanswered {
         if !done {
@@ -113,6 +119,10 @@ fn settle(world: &mut World, play: &Play, Answered { call, key, answer }: Answer
         return;
     }
     let finished = answer != Answer::Nothing;
+    if call == Call::Refund(BY_STAFF) && matches!(answer, Answer::No { .. }) {
+        // Nobody but staff wanted it, and they are told.
+        world.given_back -= play.staff_refund().amount();
+    }
     let Ok(step) = seam::answered(&mut payment, play.sabotage, call, answer) else {
         world.fault = Some("a payment doesn't wait for the answer to its call");
         return;

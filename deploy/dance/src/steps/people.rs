@@ -1,13 +1,13 @@
 //! What people do: pack, dispatch and deliver, and change their minds.
 
 use order_svc::domain::Refused as OrderRefused;
-use payment_svc::domain::Call;
+use payment_svc::domain::{Call, Refused};
 use shared_events::{GatewayOperation, Money, Sku, StockLine};
-use stock_svc::domain::{Change, Refused, Shipment, Stage};
+use stock_svc::domain::{Change, Refused as StockRefused, Shipment, Stage};
 
 use super::Steps;
 use crate::hear::{self, now};
-use crate::play::Play;
+use crate::play::{BY_STAFF, MADE_UP, Play};
 use crate::seam;
 use crate::world::World;
 
@@ -25,7 +25,7 @@ fn parcels(world: &World) -> impl Iterator<Item = (&'static str, &Shipment)> {
 pub fn warehouse(world: &World, play: &Play, steps: &mut Steps) {
     let text = |text: &str| text.parse().unwrap();
     for (name, parcel) in parcels(world) {
-        let mut moves = |who, does, change: Result<Change, Refused>| {
+        let mut moves = |who, does, change: Result<Change, StockRefused>| {
             let Ok(change) = change else { return };
             let mut next = world.clone();
             next.keep(change);
@@ -129,7 +129,8 @@ fn price_of(world: &World, lines: &[StockLine]) -> i64 {
 
 /// Staff give money back.
 pub fn staff(world: &World, play: &Play, steps: &mut Steps) {
-    let (id, amount) = play.staff_refund();
+    makes_up(world, steps);
+    let (id, amount) = (BY_STAFF, play.staff_refund());
     let mut payment = world.payment.payment.clone();
     if !play.staff || payment.refunds.iter().any(|refund| refund.id == id) {
         return;
@@ -139,6 +140,21 @@ pub fn staff(world: &World, play: &Play, steps: &mut Steps) {
         next.given_back += amount.amount();
         next.follow(payment, step);
         steps.may("staff", "refund a line", "", next);
+    }
+}
+
+/// Staff look at a refund that was refused, and give as much back, or what there is.
+fn makes_up(world: &World, steps: &mut Steps) {
+    let Some(refused) = world.refused_refund() else { return };
+    let mut payment = world.payment.payment.clone();
+    let made_up = match payment.refund(MADE_UP, refused.amount) {
+        Err(Refused::MoreThanRemains { remaining, .. }) if !remaining.is_zero() => payment.refund(MADE_UP, remaining),
+        decided => decided,
+    };
+    if let Ok(step) = made_up {
+        let mut next = world.clone();
+        next.follow(payment, step);
+        steps.may("staff", "give back what was refused", "", next);
     }
 }
 

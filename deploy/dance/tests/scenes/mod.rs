@@ -18,6 +18,7 @@ pub const PLAIN: Play = Play {
     losses: false,
     deadline: false,
     staff: false,
+    refusals: false,
     packing: false,
     silent: false,
     in_flight: false,
@@ -37,9 +38,10 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Further scenes.
-pub const OURS: [Play; 7] = [
+pub const OURS: [Play; 8] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
+    Play { name: "a refund that is refused", lines: 2, losses: true, staff: true, refusals: true, ..PLAIN },
     Play { name: "answers that are on their way", in_flight: true, three_ds: true, ..SCARCE },
     Play { name: "inboxes that forget", forgetful: true, lines: 2, staff: true, ..SCARCE },
     Play { name: "a silent gateway", silent: true, ..SCARCE },
@@ -66,6 +68,7 @@ pub const EVERYTHING: Play = Play {
     losses: true,
     deadline: true,
     staff: true,
+    refusals: true,
     packing: true,
     silent: true,
     in_flight: true,
@@ -73,8 +76,15 @@ pub const EVERYTHING: Play = Play {
 };
 
 /// What the services themselves can be told: commands for 3-D Secure and refunds by staff are not among it.
-pub const TOLD: Play =
-    Play { name: "told to the services", crowded: true, three_ds: false, staff: false, in_flight: false, ..EVERYTHING };
+pub const TOLD: Play = Play {
+    name: "told to the services",
+    crowded: true,
+    three_ds: false,
+    staff: false,
+    refusals: false,
+    in_flight: false,
+    ..EVERYTHING
+};
 
 /// The first of so many seeds that were not used before, or the one that is asked for.
 pub fn first_seed(seeds: u64) -> u64 {

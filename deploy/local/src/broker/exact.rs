@@ -1,4 +1,4 @@
-//! The store of the embedded broker, with answers as Kafka gives them. Four things are otherwise in tansu 0.6:
+//! The store of the embedded broker, with answers as Kafka gives them. Five things are otherwise in tansu 0.6:
 //!
 //! Asked for a partition's end, it answers where its last batch begins: lags would be too small, and a reader that stops at
 //! the end would leave the last batch out. The store itself knows better (`offset_stage`).
@@ -11,6 +11,11 @@
 //!
 //! When the leader of a group leaves while the group is being rebalanced, the group keeps it as its leader, and nobody is
 //! given a partition ever again. That is put right where the group's state is kept.
+//!
+//! When a member dies, a group may be taken as shared out although it is not: whoever asks for its share first, once a dead
+//! leader is given up, is made the leader, and what it says is to go to each member is nothing, since it didn't know; and
+//! what a dead member had is never given to those who are left. So a group counts as shared out only if everybody in it, and
+//! nobody else, was given something to have, be it no partition; otherwise all join anew.
 
 use std::{
     collections::BTreeMap,
@@ -199,7 +204,7 @@ impl Exact {
         mut detail: GroupDetail,
         version: Option<Version>,
     ) -> Result<Version, UpdateError<GroupDetail>> {
-        if !lose_a_leader_that_left(&mut detail) {
+        if !put_right(&mut detail) {
             return self.store.update_group(group, detail, version).await;
         }
         let version = self.store.update_group(group, detail.clone(), version).await?;
@@ -245,11 +250,21 @@ impl Exact {
     }
 }
 
-/// The next to join is made the leader. True where there was one that is no member any more.
-fn lose_a_leader_that_left(group: &mut GroupDetail) -> bool {
+/// True where the state was one that a group never gets out of. The next to join is made the leader.
+fn put_right(group: &mut GroupDetail) -> bool {
     match &mut group.state {
         GroupState::Forming { leader, .. } => leader.take_if(|leader| !group.members.contains_key(leader)).is_some(),
-        GroupState::Formed { .. } => false,
+        GroupState::Formed { assignments, .. } if assignments.keys().eq(group.members.keys()) => false,
+        GroupState::Formed { protocol_type, protocol_name, .. } => {
+            // of a later generation, so that the members hear of it
+            group.generation_id += 1;
+            group.state = GroupState::Forming {
+                protocol_type: Some(std::mem::take(protocol_type)),
+                protocol_name: Some(std::mem::take(protocol_name)),
+                leader: None,
+            };
+            true
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help tools tools-kafka up test test-kafka test-stripe-mock test-api test-compose accept accept-kafka lint fmt docs
+.PHONY: help tools tools-kafka tools-api up test test-kafka test-stripe-mock test-api test-compose accept accept-kafka lint fmt docs
+
+# schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
+api_test = $(CURDIR)/target/api-test/venv
 
 # The program that has the embedded broker in it.
 quadrille = $(or $(CARGO_TARGET_DIR),target)/debug/quadrille
@@ -15,6 +18,8 @@ tools: ## install what is missing: C toolchain, cmake, OpenSSL's headers, Postgr
 
 tools-kafka: ## the same, and a JRE for Apache Kafka
 	@deploy/ensure-tools.sh kafka
+
+tools-api: $(api_test)/bin/schemathesis
 
 up: tools ## run the whole shop on this machine; Ctrl-C ends it
 	cargo run -- up $(ARGS)
@@ -40,9 +45,6 @@ test-stripe-mock: tools $(stripe_mock) ## payment-svc's Stripe adapter against s
 	cargo build -p quadrille --bin quadrille
 	STRIPE_MOCK=$(stripe_mock) cargo run -p quadrille-servers --bin with-servers -- --broker $(quadrille) \
 		cargo test --workspace --features payment-svc/stripe-mock --test on_stripe_mock
-
-# schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
-api_test = $(CURDIR)/target/api-test/venv
 
 $(api_test)/bin/schemathesis: deploy/api-test/requirements.txt
 	python3 -m venv --clear $(api_test)

@@ -6,8 +6,13 @@ set -euo pipefail
 have() { command -v "$1" >/dev/null 2>&1; }
 
 have_postgres() {
-    have initdb || ls /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb /opt/homebrew/opt/postgresql@*/bin/initdb \
-        /usr/local/opt/postgresql@*/bin/initdb >/dev/null 2>&1
+    local program
+    # A pattern that nothing matches stays as it is, and is no program.
+    for program in "${PG:-none}/initdb" /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb \
+        /opt/homebrew/opt/postgresql@*/bin/initdb /usr/local/opt/postgresql@*/bin/initdb; do
+        [ ! -x "$program" ] || return 0
+    done
+    have initdb
 }
 
 have_java() {

@@ -149,6 +149,7 @@ async fn race_stale_fact_of_the_same_topic_changes_nothing() {
     let reserved = shop.record(reserved(id));
     shop.hear(released(id)).await;
     assert_eq!(shop.hear_record(&reserved).await, Outcome::Ignored(Why::Stale));
+    assert_eq!(shop.count("select count(*) from orders where facts ->> 'stock' = 'released'").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

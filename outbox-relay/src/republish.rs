@@ -9,9 +9,12 @@ mod args;
 pub(crate) mod command;
 mod send;
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use service_kit::consumer::INBOX_REACH;
 use service_kit::progress::Progress;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +25,9 @@ use crate::nudge::Nudge;
 use crate::publisher::Publisher;
 use crate::relay::working_connection;
 use crate::sql;
+
+/// An event is appended before it is published, and is judged by its own time.
+const TO_SPARE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which part of a topic is sent again: by the times at which it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +42,14 @@ pub struct Window {
     pub after: i64,
     /// Also where the archive has not all that was published.
     pub incomplete: bool,
+    /// Also what is older than the inboxes of `service-kit`'s consumers reach.
+    pub older: bool,
 }
 
 impl Window {
     /// All of a topic.
     pub fn whole(topic: impl Into<String>) -> Self {
-        Self { topic: topic.into(), from: None, to: None, after: 0, incomplete: false }
+        Self { topic: topic.into(), from: None, to: None, after: 0, incomplete: false, older: false }
     }
 }
 
@@ -88,7 +96,7 @@ pub async fn send_again(config: &RelayConfig, window: &Window, stop: &Cancellati
         sent = send(config, window, &mut publisher, stop) => sent,
     };
     // Whatever is still with the publisher is given up before a relay may lead.
-    publisher.withdraw(std::time::Duration::ZERO, &mut Vec::new()).await;
+    publisher.withdraw(Duration::ZERO, &mut Vec::new()).await;
     leadership.resign().await;
     sent
 }
@@ -101,6 +109,7 @@ async fn send(
 ) -> anyhow::Result<u64> {
     let mut conn = patient_connection(config).await?;
     let window = within_the_archive(&mut conn, window).await?;
+    let window = within_reach(&mut conn, window).await?;
     let Window { topic, from, to, after, .. } = window.clone();
     let rows: i64 = sql::CountArchived { topic, from, to, after }.get_result(&mut conn).await?;
     let progress = Progress::new(format!("{} of {}", window.topic, config.name), rows.unsigned_abs());
@@ -141,6 +150,24 @@ async fn within_the_archive(conn: &mut AsyncPgConnection, window: &Window) -> an
     }
 }
 
+/// The window, if consumers' inboxes still know all of it: what is older they can't tell from news, and bury, and with it all
+/// that comes later of the same key.
+async fn within_reach(conn: &mut AsyncPgConnection, window: Window) -> anyhow::Result<Window> {
+    let oldest = Utc::now() - (INBOX_REACH - TO_SPARE);
+    let to = Some(window.to.map_or(oldest, |to| to.min(oldest)));
+    if window.older || first_of(conn, &Window { to, ..window.clone() }).await?.is_empty() {
+        return Ok(window);
+    }
+    bail!(
+        "rows of {topic} published before {oldest} are in this window, and consumers made with service-kit remember {days} \
+         days: they would make dead letters of what is older, and of all that follows it of the same key. Say --from {oldest}, \
+         or --older if nobody who remembers so little hears the topic",
+        topic = window.topic,
+        oldest = args::told(oldest),
+        days = INBOX_REACH.as_secs() / (24 * 60 * 60)
+    )
+}
+
 /// Counting a large archive takes its time.
 async fn patient_connection(config: &RelayConfig) -> anyhow::Result<AsyncPgConnection> {
     let mut conn = working_connection(config).await?;
@@ -151,9 +178,12 @@ async fn patient_connection(config: &RelayConfig) -> anyhow::Result<AsyncPgConne
 /// Whether the archive has anything of the window.
 async fn has_rows(config: &RelayConfig, window: &Window) -> anyhow::Result<bool> {
     let mut conn = patient_connection(config).await?;
+    Ok(!first_of(&mut conn, window).await?.is_empty())
+}
+
+async fn first_of(conn: &mut AsyncPgConnection, window: &Window) -> anyhow::Result<Vec<sql::ReadRow>> {
     let Window { topic, from, to, after, .. } = window.clone();
-    let first = sql::ReadArchive { topic, from, to, after, rows: 1, bytes: 1 };
-    Ok(!first.load::<sql::ReadRow>(&mut conn).await?.is_empty())
+    Ok(sql::ReadArchive { topic, from, to, after, rows: 1, bytes: 1 }.load(conn).await?)
 }
 
 /// What the archive has of a topic.
@@ -182,9 +212,10 @@ pub struct Span {
 pub async fn look(config: &RelayConfig, window: &Window) -> anyhow::Result<(Vec<Span>, Option<String>)> {
     let mut conn = patient_connection(config).await?;
     let (window, refusal) = match within_the_archive(&mut conn, window).await {
-        Ok(window) => (window, None),
-        Err(refusal) => (window.clone(), Some(refusal.to_string())),
+        Ok(whole) => (whole.clone(), within_reach(&mut conn, whole).await.err()),
+        Err(refusal) => (window.clone(), Some(refusal)),
     };
+    let refusal = refusal.map(|why| why.to_string());
     let Window { topic, from, to, after, .. } = window;
     let spans = sql::ArchiveSpans { topic: Some(topic), from, to, after }.load(&mut conn).await?;
     Ok((spans, refusal))

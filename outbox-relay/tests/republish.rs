@@ -6,7 +6,7 @@ mod support;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel_async::SimpleAsyncConnection;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -312,4 +312,24 @@ async fn a_window_without_a_row_is_an_error_and_a_window_is_read_across_partitio
     lose(&topic).await;
     assert_eq!(again(&db, &Window::whole(&topic)).await.unwrap(), 70);
     assert_eq!(read(&topic).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_consumers_may_have_forgotten_is_sent_only_if_that_is_meant() {
+    let topic = topic(&[]).await;
+    let db = published(&topic, 0..70).await;
+    let old = format!(
+        "create table old_40 partition of outbox_archive for values from (current_date - 40) to (current_date - 39);
+        insert into outbox_archive (id, event_id, topic, key, headers, payload, created_at, archived_at)
+            values (1, gen_random_uuid(), '{topic}', 'old', '[]', '', now(), current_date - 40)"
+    );
+    db.conn().await.batch_execute(&old).await.unwrap();
+    let all = Window { from: Some(Utc::now() - TimeDelta::days(41)), incomplete: true, ..Window::whole(&topic) };
+    let told = again(&db, &all).await.unwrap_err().to_string();
+    assert!(told.contains("consumers made with service-kit remember 30 days") && told.contains("--older"), "{told}");
+    let dry =
+        outbox_relay(&db, &["republish", "--topic", &topic, "--from", "2026-01-01", "--incomplete", "--dry-run"]).await;
+    assert!(said(&dry.stdout).contains("it would be refused: rows of"), "{dry:?}");
+    assert_eq!(again(&db, &Window { from: Some(Utc::now() - TimeDelta::days(28)), ..all.clone() }).await.unwrap(), 70);
+    assert_eq!(again(&db, &Window { older: true, ..all }).await.unwrap(), 71);
 }

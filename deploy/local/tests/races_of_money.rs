@@ -198,6 +198,12 @@ async fn race_gateway_times_out_and_is_asked_what_it_did_instead_of_charging_aga
     let order = running.place_with(TEA, "pm_sandbox_timeout_then_success").await;
     running.until_field(&order, "payment", "captured").await;
     assert_eq!(effects(&running, &order).await, ONCE);
+    let history = running.get("order-svc", &format!("/api/v1/orders/{order}/history")).await;
+    let heard: Vec<_> =
+        history["items"].as_array().unwrap().iter().map(|entry| entry["type"].as_str().unwrap()).collect();
+    let first = |wanted: &str| heard.iter().position(|heard| *heard == wanted);
+    let (unknown, authorized) = (first("payment.unknown.v1"), first("payment.authorized.v1"));
+    assert!(unknown.is_some() && unknown < authorized, "nobody knew at first whether it was authorised: {heard:?}");
     running.stop().await;
 }
 
@@ -229,7 +235,7 @@ async fn race_refunds_by_several_at_once_never_exceed_what_was_paid() {
     running.stop().await;
 }
 
-/// payment-svc is away while orders come, then order-svc while their payments do, for longer than an order may take.
+/// The warehouse stands still while orders come, then the whole shop is away for longer than an order may take.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_service_down_for_hours_catches_up_and_its_timers_wait_for_what_it_missed() {
     const ORDERS: usize = 5;

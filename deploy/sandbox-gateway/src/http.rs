@@ -14,6 +14,7 @@ use service_kit::{
     Pool,
     http::{Json, Page, Paged, Problem, Query},
     outside,
+    retry::Backoff,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -136,7 +137,11 @@ async fn perform(
         let state = state.clone();
         let asking = actix_web::rt::spawn(async move {
             state.wait(SLOW).await;
-            done(&state, &asked).await
+            let answer = done(&state, &asked).await;
+            if let (Err(_), Operation::Confirm(id)) = (&answer, &asked.operation) {
+                ask_no_longer(&state, id).await;
+            }
+            answer
         });
         asking.await.map_err(|_| StripeError::internal())??
     } else {
@@ -161,6 +166,23 @@ async fn done(state: &AppState, asked: &Request) -> Result<operations::Answer, S
     let answer = operations::perform(&mut *connection(state).await?, asked).await?;
     state.nudge();
     Ok(answer)
+}
+
+/// The bank's answer is lost: the intent must not be `processing` for ever, and the caller may confirm again. Tried until the
+/// database is back, or this is ended; then the next start does it.
+async fn ask_no_longer(state: &AppState, id: &str) {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+    while !state.shutdown.is_cancelled() {
+        let told = match connection(state).await {
+            Ok(mut conn) => match store::ask_no_longer(&mut conn, id).await {
+                Ok(_) => return,
+                Err(error) => error.to_string(),
+            },
+            Err(_) => "no connection".to_owned(),
+        };
+        tracing::warn!(intent = id, error = told, "the bank's answer was lost, and the intent waits for it still");
+        state.wait(backoff.next_wait()).await;
+    }
 }
 
 /// What is to go wrong now; an answer that takes longer begins by that.

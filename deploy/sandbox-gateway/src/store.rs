@@ -44,6 +44,12 @@ pub async fn ask_nobody(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     diesel::update(asking).set(payment_intents::status.eq("requires_confirmation")).execute(conn).await
 }
 
+/// As [`ask_nobody`], for one intent.
+pub async fn ask_no_longer(conn: &mut AsyncPgConnection, id: &str) -> QueryResult<usize> {
+    let asking = payment_intents::table.find(id).filter(payment_intents::status.eq("processing"));
+    diesel::update(asking).set(payment_intents::status.eq("requires_confirmation")).execute(conn).await
+}
+
 /// Keeps a step of an intent.
 pub async fn save_intent(conn: &mut AsyncPgConnection, intent: &Intent) -> QueryResult<()> {
     diesel::update(payment_intents::table.find(&intent.id)).set(intent).execute(conn).await.map(drop)

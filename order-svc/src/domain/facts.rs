@@ -112,13 +112,17 @@ pub struct Facts {
     pub shipment: Option<ShipmentFact>,
     /// Every parcel.
     pub parcels: Vec<Parcel>,
-    /// Every refund that was made. One may be heard of before the loss that caused it: topics are not ordered among each
-    /// other.
+    /// Every refund that was made and did not come back. One may be heard of before the loss that caused it: topics are not
+    /// ordered among each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<RefundId>,
-    /// Refunds that the gateway refused, and how much each was: what goes back later makes up for them.
+    /// Refunds that an event caused and the gateway refused, and all that came back after they were made, with how much
+    /// each was. None is ever tried again under its id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_refunds: Vec<(RefundId, i64)>,
+    /// What staff gave back since a refund was refused: it makes up for the refused ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub made_up: Vec<(RefundId, i64)>,
 }
 
 impl StockFact {
@@ -191,34 +195,47 @@ impl Facts {
         self.pieces(|fact| matches!(fact, ShipmentFact::Delivered | ShipmentFact::Returned | ShipmentFact::Lost))
     }
 
-    /// Notes a refund that was made, or one that was refused. One that was refused is never tried again under its id: the
-    /// next by staff that is at least as much stands for it. One that an event caused stands for itself alone.
+    /// Notes a refund that was made, or one that was refused, be it that the bank gave it back days after.
     pub fn note_refund(&mut self, event: &PaymentEvent) {
         match event {
             PaymentEvent::Refunded(refund) => {
                 self.refunds.push(refund.refund_id);
-                if !refund.refund_id.is_caused() {
-                    let made_up = |(id, owed): &(RefundId, i64)| id.is_caused() && *owed <= refund.amount.amount();
-                    let stands_for = self.refused_refunds.iter().position(made_up);
-                    self.refunds.extend(stands_for.map(|at| self.refused_refunds.remove(at).0));
+                let owed = self.refused_refunds.iter().any(|(refused, _)| refused.is_caused());
+                if owed && !refund.refund_id.is_caused() {
+                    self.made_up.push((refund.refund_id, refund.amount.amount()));
                 }
             }
             PaymentEvent::RefundFailed(refused) => {
-                self.refused_refunds.push((refused.refund_id, refused.amount.amount()));
+                let came_back = self.refunds.contains(&refused.refund_id);
+                self.refunds.retain(|made| *made != refused.refund_id);
+                self.made_up.retain(|(made, _)| *made != refused.refund_id);
+                if came_back || refused.refund_id.is_caused() {
+                    self.refused_refunds.push((refused.refund_id, refused.amount.amount()));
+                }
             }
             _ => {}
         }
     }
 
-    /// Whether the gateway refused a refund that the order waits for, and no other has taken its place.
-    pub fn refund_was_refused(&self) -> bool {
-        self.refused_refunds.iter().any(|(refund, _)| refund.is_caused())
+    /// Whether the money for every parcel that was lost is back. Where a refund was refused, what staff gave back makes up for
+    /// it, in however many parts, once it is as much as all that was refused of what events caused: nothing says what a
+    /// refund by staff is for.
+    pub fn losses_are_refunded(&self) -> bool {
+        let is_refused = |id: RefundId| self.refused_refunds.iter().any(|(refused, _)| *refused == id);
+        let of_losses = self.parcels.iter().filter_map(|parcel| parcel.refund_id);
+        let mut missing = of_losses.filter(|refund| !self.refunds.contains(refund)).peekable();
+        let caused = self.refused_refunds.iter().filter(|(refused, _)| refused.is_caused());
+        let owed: i64 = caused.map(|(_, amount)| amount).sum();
+        let made_up: i64 = self.made_up.iter().map(|(_, amount)| amount).sum();
+        self.payment == Some(PaymentFact::Refunded)
+            || missing.peek().is_none()
+            || (made_up >= owed && missing.all(is_refused))
     }
 
-    /// Whether the money for every parcel that was lost is back.
-    pub fn losses_are_refunded(&self) -> bool {
-        let back = |parcel: &Parcel| parcel.refund_id.is_none_or(|refund| self.refunds.contains(&refund));
-        self.payment == Some(PaymentFact::Refunded) || self.parcels.iter().all(back)
+    /// Whether a refund for a parcel that was lost was refused.
+    pub fn a_loss_was_refused(&self) -> bool {
+        let lost = |id: &RefundId| self.parcels.iter().any(|parcel| parcel.refund_id == Some(*id));
+        self.refused_refunds.iter().any(|(refused, _)| lost(refused))
     }
 
     fn pieces(&self, counts: impl Fn(ShipmentFact) -> bool) -> i64 {

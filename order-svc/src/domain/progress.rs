@@ -66,15 +66,18 @@ impl Progress {
     }
 
     /// What payment-svc said of the money. `authorized` confirms even before `reserved` is heard: topics are not
-    /// ordered among each other, and payment-svc authorises only on `reserved`.
+    /// ordered among each other, and payment-svc authorises only on `reserved`. A refund of all that comes back opens what
+    /// it had ended, as long as the order goes on.
     ///
     /// # Errors
     /// [`Refused::PaymentEnded`].
     pub fn hear_payment(mut self, event: &PaymentEvent) -> Result<Step, Refused> {
-        if let Some(end) = self.facts.payment.filter(|fact| fact.is_end()) {
+        let fact = PaymentFact::of(event);
+        let is_over = matches!(self.status, Status::Completed | Status::Cancelled(_));
+        let reopens = fact == PaymentFact::RefundFailed && !is_over;
+        if let Some(end) = self.facts.payment.filter(|known| known.is_end() && !reopens) {
             return Err(Refused::PaymentEnded(end));
         }
-        let fact = PaymentFact::of(event);
         self.facts.payment = Some(fact);
         self.facts.captured |= fact == PaymentFact::Captured;
         self.facts.note_refund(event);

@@ -29,7 +29,7 @@ impl Progress {
             Status::PartiallyShipped => ("shipment.dispatched", STOCK),
             Status::Shipped if self.facts.pieces_ended() < self.pieces => ("shipment.delivered", STOCK),
             Status::Shipped if !self.facts.captured => ("payment.captured", PAYMENT),
-            Status::Shipped => ("payment.refunded", refunding(&self.facts)),
+            Status::Shipped => ("payment.refunded", refunding(self.facts.a_loss_was_refused())),
             Status::Cancelling(_) => coming_back(&self.facts),
             Status::Completed | Status::Cancelled(_) => return None,
         };
@@ -55,10 +55,10 @@ fn coming_back(facts: &Facts) -> (&'static str, &'static str) {
         (false, _) if facts.stock == Some(StockFact::Committed) => ("stock.restocked", STOCK),
         (false, _) => ("stock.released", STOCK),
         (true, false) => ("payment.voided", PAYMENT),
-        (true, true) => ("payment.refunded", refunding(facts)),
+        (true, true) => ("payment.refunded", refunding(!facts.refused_refunds.is_empty())),
     }
 }
 
-fn refunding(facts: &Facts) -> &'static str {
-    if facts.refund_was_refused() { STAFF } else { PAYMENT }
+const fn refunding(was_refused: bool) -> &'static str {
+    if was_refused { STAFF } else { PAYMENT }
 }

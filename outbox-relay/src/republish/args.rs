@@ -17,6 +17,8 @@ afterwards. To rebuild a topic: stop the relay, delete and create the topic, rep
                    TIME is 2026-01-31T12:00:00Z, 2026-01-31 (UTC), or a duration such as 2h for so long ago
   --after ID       only rows after this one: continues a run that was stopped
   --incomplete     send what there is, also where the archive lacks a part of the window
+  --older          send also what is older than the inboxes of service-kit's consumers reach (30 days), which make dead
+                   letters of it
   --database NAME  one of OUTBOX_RELAY_DATABASES (HOST:PORT/NAME, or its last part), or a URL; all where it isn't given
   --dry-run        say what would be sent, and send nothing
 
@@ -50,6 +52,7 @@ pub(super) fn read(arguments: &[&str], now: DateTime<Utc>) -> anyhow::Result<Arg
             }
             "--database" => args.database = Some(value()?.to_owned()),
             "--incomplete" => args.window.incomplete = true,
+            "--older" => args.window.older = true,
             "--dry-run" => args.dry_run = true,
             _ => bail!("there is no option {name}; `outbox-relay republish --help` lists them"),
         }

@@ -132,6 +132,9 @@ fn how_to_continue(relay: &RelayConfig, args: &Args, after: i64) -> String {
     if window.incomplete {
         command += " --incomplete";
     }
+    if window.older {
+        command += " --older";
+    }
     // A URL holds a password: it is not repeated.
     let database = args.database.as_deref().filter(|database| database.contains("://")).map_or(&*relay.name, |_| "URL");
     command + &format!(" --database {database} --after {after}")

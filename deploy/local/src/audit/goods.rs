@@ -104,9 +104,12 @@ pub(super) fn holds(evidence: &Evidence, broken: &mut Broken) {
         }
     }
     for order in evidence.orders.values() {
+        let known = evidence.reservations.get(&order.id).and_then(|known| known.reservation.as_deref());
+        if order.status == "cancelled" && known == Some("committed") {
+            broken.order(&order.id, "it is cancelled, and its goods never came back".to_owned());
+        }
         let heard = order.stock.as_deref().filter(|heard| matches!(*heard, "reserved" | "committed"));
-        let there = evidence.reservations.get(&order.id).and_then(|known| known.reservation.as_deref());
-        if let (Some(heard), None) = (heard, there) {
+        if let (Some(heard), None) = (heard, known) {
             broken.order(&order.id, format!("order-svc has heard stock.{heard}, and stock-svc has no hold for it"));
         }
     }

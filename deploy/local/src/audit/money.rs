@@ -62,12 +62,13 @@ pub(super) fn journal(evidence: &Evidence, broken: &mut Broken) {
             broken.order(order, format!("the gateway's journal says {}, the ledger {}", told(theirs), told(ours)));
         }
     }
-    let mut keys = BTreeMap::<_, usize>::new();
-    for effect in journal {
-        *keys.entry((effect.key.as_deref().unwrap_or_default(), effect.operation.as_str())).or_default() += 1;
+    let mut keys = BTreeMap::<&str, Vec<&str>>::new();
+    for (key, effect) in journal.iter().filter_map(|effect| Some((effect.key.as_deref()?, effect))) {
+        keys.entry(key).or_default().push(&effect.operation);
     }
-    for ((key, operation), count) in keys.into_iter().filter(|((key, _), count)| !key.is_empty() && *count > 1) {
-        broken.add(format!("key {key}"), format!("{count} effects ({operation}) at the gateway under one key"));
+    for (key, operations) in keys.into_iter().filter(|(key, operations)| !key.is_empty() && operations.len() > 1) {
+        let told = format!("{} effects ({}) at the gateway under one key", operations.len(), operations.join(", "));
+        broken.add(format!("key {key}"), told);
     }
     broken.figures = format!("{} effects; {in_flight} orders with a call in flight left out", journal.len());
 }

@@ -102,11 +102,11 @@ pub(super) fn transitions(evidence: &Evidence, broken: &mut Broken) {
 fn is_legal(before: &str, after: &str) -> bool {
     match before {
         "pending" => matches!(after, "confirmed" | "cancelling" | "cancelled"),
-        "confirmed" => matches!(after, "partially_shipped" | "shipped" | "completed" | "cancelling"),
-        "partially_shipped" => matches!(after, "shipped" | "completed"),
+        "confirmed" => matches!(after, "partially_shipped" | "shipped" | "cancelling"),
+        "partially_shipped" => after == "shipped",
         "shipped" => after == "completed",
         // what was dispatched before stock-svc heard of it goes on: cancel_refused
-        "cancelling" => matches!(after, "cancelled" | "confirmed" | "partially_shipped" | "shipped" | "completed"),
+        "cancelling" => matches!(after, "cancelled" | "partially_shipped" | "shipped"),
         _ => false,
     }
 }

@@ -78,7 +78,9 @@ fn candidates() -> Vec<PathBuf> {
     if let Ok(output) = Command::new("pg_config").arg("--bindir").output() {
         folders.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     }
-    for parent in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"] {
+    for parent in
+        ["/usr/lib/postgresql", "/usr", "/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"]
+    {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         folders.extend(entries.map(|entry| entry.path()).filter(|path| is_postgres(path)).map(|path| path.join("bin")));
     }
@@ -86,10 +88,13 @@ fn candidates() -> Vec<PathBuf> {
     folders
 }
 
-/// `/usr/lib/postgresql/15`, `/opt/homebrew/opt/postgresql@17`
+/// `/usr/lib/postgresql/15`, `/usr/pgsql-17`, `/opt/homebrew/opt/postgresql@17`
 fn is_postgres(path: &Path) -> bool {
     path.parent().is_some_and(|parent| parent.ends_with("postgresql"))
-        || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("postgresql"))
+        || path
+            .file_name()
+            .map(|name| name.to_string_lossy())
+            .is_some_and(|name| name.starts_with("postgresql") || name.starts_with("pgsql-"))
 }
 
 /// `postgres (PostgreSQL) 15.12 (Debian 15.12-0+deb12u2)` is 15, `17beta1` is 17.

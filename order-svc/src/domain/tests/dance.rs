@@ -151,6 +151,47 @@ fn the_refund_of_one_loss_does_not_stand_for_that_of_another() {
 }
 
 #[test]
+fn refused_refunds_are_made_up_for_by_what_staff_give_in_one_or_in_parts() {
+    let parcels = [created(1, 1), created(2, 1), dispatched(1), dispatched(2), lost(1), lost(2)];
+    let refused = [loss_refused(1), loss_refused(2)];
+    let order = || given([authorized(), captured()].into_iter().chain(parcels.clone()).chain(refused.clone()));
+    order().when(refunded(10_00)).then(Status::Completed, [completed()]);
+    let half = order().when(refunded(14_00)).then(Status::Shipped, []);
+    assert_eq!(half.waiting_for().unwrap().from, "staff");
+    let (order, says) = happens(half, &refunded(16_00)).unwrap();
+    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+}
+
+#[test]
+fn a_refund_of_a_loss_that_comes_back_is_owed_again() {
+    let parcels = [created(1, 1), created(2, 1), dispatched(1), dispatched(2), lost(1)];
+    let back = [loss_refunded(1, 15_00), loss_refused(1)];
+    let order = given([authorized(), captured()].into_iter().chain(parcels).chain(back));
+    let owed = order.when(delivered(2)).then(Status::Shipped, []);
+    assert_eq!(owed.waiting_for().unwrap().from, "staff");
+    let (order, says) = happens(owed, &refunded(15_00)).unwrap();
+    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+}
+
+#[test]
+fn what_staff_gave_for_a_refused_refund_does_not_count_if_it_comes_back() {
+    let given_back = RefundId::new();
+    let past = [authorized(), captured(), created(1, 1), created(2, 1), dispatched(1), dispatched(2), lost(1)];
+    let made_up = [loss_refused(1), staff_refunded(given_back, 15_00), came_back(given_back)];
+    given(past.into_iter().chain(made_up)).when(delivered(2)).then(Status::Shipped, []);
+}
+
+#[test]
+fn a_refund_of_everything_that_comes_back_is_no_end_of_the_payment() {
+    let (all, restocked) = (RefundId::new(), restocked(RestockCause::Cancelled));
+    let past = [authorized(), captured(), staff_refunded(all, 0), came_back(all), Happens::CustomerCancels, restocked];
+    let order = given(past).when(refund_failed()).then(Status::Cancelling(CancelReason::Customer), []);
+    assert_eq!(order.waiting_for().unwrap().from, "staff");
+    let (order, says) = happens(order, &refunded(0)).unwrap();
+    assert_eq!((order.status, says.len()), (Status::Cancelled(CancelReason::Customer), 1));
+}
+
+#[test]
 fn a_refund_that_is_heard_before_its_loss_counts() {
     given([authorized(), captured(), created(1, 2), dispatched(1), loss_refunded(1, 5_00)])
         .when(lost(1))

@@ -129,8 +129,17 @@ fn refund(refund_id: RefundId, remaining: i64) -> Happens {
     heard(PaymentRefunded { order_id: id(), payment_id: payment(), refund_id, amount, remaining: eur(remaining) })
 }
 
+/// A refund by staff, so that it can come back.
+pub fn staff_refunded(refund_id: RefundId, remaining: i64) -> Happens {
+    refund(refund_id, remaining)
+}
+
 pub fn refund_failed() -> Happens {
-    let (refund_id, amount, code) = (RefundId::new(), eur(20_00), "failed".to_owned());
+    came_back(RefundId::new())
+}
+
+pub fn came_back(refund_id: RefundId) -> Happens {
+    let (amount, code) = (eur(20_00), "failed".to_owned());
     heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code })
 }
 

@@ -150,7 +150,8 @@ pub(super) fn error(status: u16, body: &[u8]) -> GatewayError {
         (_, "idempotency_error", _) | (401 | 403 | 404 | 409 | 429, ..) => {
             GatewayError::NotDone(format!("{status} {kind} {code}"))
         }
-        (400 | 402, ..) => GatewayError::Refused { code },
+        // What says nothing in Stripe's words may be of somebody in between.
+        (400 | 402, kind, _) if !kind.is_empty() => GatewayError::Refused { code },
         _ => GatewayError::NoAnswer(format!("status {status}")),
     }
 }
@@ -180,6 +181,7 @@ mod tests {
         assert!(matches!(said(400, r#"{"error": {"type": "idempotency_error"}}"#), GatewayError::NotDone(_)));
         assert!(matches!(said(500, r#"{"error": {"type": "api_error"}}"#), GatewayError::NoAnswer(_)));
         assert!(matches!(said(502, "<html>"), GatewayError::NoAnswer(_)));
+        assert!(matches!(said(400, "<html>"), GatewayError::NoAnswer(_)), "a proxy's no is not the bank's");
     }
 
     #[test]

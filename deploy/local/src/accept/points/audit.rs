@@ -119,7 +119,7 @@ fn refund_doubled(order: String) -> Sabotage {
     Sabotage {
         name: "a refund doubled",
         of: Service::PaymentSvc,
-        rules: &[1, 2],
+        rules: &[1],
         breaks: format!(
             "insert into refunds (refund_id, payment_id, amount, state)
                 select '00000000-0000-0000-0000-00000000000a', payment_id, amount, state from refunds where {same}"
@@ -134,7 +134,7 @@ fn hold_deleted(order: String) -> Sabotage {
     Sabotage {
         name: "a hold deleted",
         of: Service::StockSvc,
-        rules: &[4, 5],
+        rules: &[5],
         breaks: format!(
             "create table deleted as select * from orders where order_id = '{order}';
              delete from orders where order_id = '{order}'"

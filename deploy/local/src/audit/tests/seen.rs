@@ -1,0 +1,103 @@
+//! What each rule on money, goods, transitions and sequences is there to see.
+
+use super::{
+    super::rows::{Effect, Step},
+    *,
+};
+use crate::audit::{events, money};
+
+fn effect(operation: &str, amount: i64, key: &str) -> Effect {
+    let (order_id, key) = (Some(ORDER.to_owned()), Some(key.to_owned()));
+    Effect { order_id, operation: operation.to_owned(), amount, key }
+}
+
+/// Authorised and captured, as the gateway and the ledger say.
+fn paid() -> Evidence {
+    let both = || vec![effect("authorise", 10 * PRICE, "one"), effect("capture", 10 * PRICE, "two")];
+    Evidence { journal: Some(both()), ledger: both(), ..delivered() }
+}
+
+fn at_the_gateway(evidence: &mut Evidence) -> &mut Vec<Effect> {
+    evidence.journal.as_mut().unwrap()
+}
+
+#[test]
+fn what_the_gateway_did_and_the_ledger_does_not_know_is_seen_and_the_other_way_round() {
+    holds(money::journal, &paid());
+    let mut shop = paid();
+    at_the_gateway(&mut shop).push(effect("refund", PRICE, "three"));
+    is_broken(money::journal, &shop, "the gateway's journal says authorise 5000, capture 5000, refund 500, the ledger");
+    let mut shop = paid();
+    shop.ledger.pop();
+    is_broken(money::journal, &shop, "the ledger authorise 5000");
+}
+
+#[test]
+fn a_key_that_had_two_effects_is_seen() {
+    let mut shop = paid();
+    at_the_gateway(&mut shop)[1].key = Some("one".to_owned());
+    is_broken(money::journal, &shop, "2 effects (authorise, capture) at the gateway under one key");
+}
+
+#[test]
+fn money_of_a_cancelled_order_is_seen() {
+    let mut shop = paid();
+    order(&mut shop).status = "cancelled".to_owned();
+    is_broken(money::cancelled, &shop, "0 is authorised and 5000 captured still");
+    at_the_gateway(&mut shop).push(effect("refund", 10 * PRICE, "three"));
+    holds(money::cancelled, &shop);
+    shop.journal = Some(vec![effect("authorise", 10 * PRICE, "one")]);
+    is_broken(money::cancelled, &shop, "5000 is authorised and 0 captured still");
+}
+
+#[test]
+fn goods_of_a_cancelled_order_that_never_came_back_are_seen() {
+    let mut shop = delivered();
+    order(&mut shop).status = "cancelled".to_owned();
+    is_broken(goods::holds, &shop, "its goods never came back");
+    stock(&mut shop).reservation = Some("restocked".to_owned());
+    order(&mut shop).stock = Some("restocked".to_owned());
+    holds(goods::holds, &shop);
+}
+
+/// Its history, of these statuses.
+fn history(statuses: &[&str]) -> Evidence {
+    let step = |(place, status): (usize, &&str)| Step {
+        order_id: ORDER.to_owned(),
+        position: i64::try_from(place).unwrap() + 1,
+        event_id: Uuid::now_v7(),
+        status_before: place.checked_sub(1).map(|before| statuses[before].to_owned()),
+        status: (*status).to_owned(),
+    };
+    let mut shop = Evidence { history: statuses.iter().enumerate().map(step).collect(), ..delivered() };
+    (order(&mut shop).recorded, order(&mut shop).status) =
+        (i64::try_from(statuses.len()).unwrap(), statuses[statuses.len() - 1].to_owned());
+    shop
+}
+
+#[test]
+fn an_order_that_was_revived_or_went_a_way_that_there_is_not_is_seen() {
+    holds(orders::transitions, &history(&["pending", "confirmed", "partially_shipped", "shipped", "completed"]));
+    holds(orders::transitions, &history(&["pending", "cancelling", "cancelled"]));
+    holds(orders::transitions, &history(&["confirmed", "cancelling", "shipped"]));
+    is_broken(orders::transitions, &history(&["pending", "cancelling", "confirmed"]), "from cancelling to confirmed");
+    is_broken(orders::transitions, &history(&["cancelled", "confirmed"]), "from cancelled to confirmed");
+    is_broken(orders::transitions, &history(&["confirmed", "completed"]), "from confirmed to completed");
+    let mut shop = history(&["pending", "confirmed"]);
+    shop.history.remove(0);
+    is_broken(orders::transitions, &shop, "step 1 of its history is missing");
+}
+
+#[test]
+fn a_gap_in_a_keys_sequence_and_an_event_under_anothers_number_are_seen() {
+    let event = |sequence| Record { sequence, id: Uuid::now_v7().to_string(), ..lost(ago(60)) };
+    let shop = |sequences: &[u64]| Evidence {
+        records: sequences.iter().copied().map(event).collect(),
+        topics_are_whole: true,
+        ..Evidence::default()
+    };
+    holds(events::contiguous, &shop(&[1, 2, 3]));
+    assert_eq!(found(events::contiguous, &shop(&[1, 3])).len(), 1);
+    assert_eq!(found(events::contiguous, &shop(&[1, 2, 2])).len(), 1);
+    assert_eq!(found(events::contiguous, &shop(&[2, 3])).len(), 1, "its first is gone");
+}

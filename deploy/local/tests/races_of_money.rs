@@ -195,6 +195,10 @@ async fn race_hold_expires_while_the_customer_does_not_act_and_all_is_given_back
 #[tokio::test(flavor = "multi_thread")]
 async fn race_gateway_times_out_and_is_asked_what_it_did_instead_of_charging_again() {
     let running = Running::start("PAYMENT_GATEWAY_TIMEOUT=500ms").await;
+    // Only by asking can payment-svc know.
+    let faults = running.client.put(running.url("sandbox-gateway", "/sandbox/faults"));
+    let lost = faults.json(&json!({"webhooks": {"lose": true}})).send().await.unwrap();
+    assert!(lost.status().is_success());
     let order = running.place_with(TEA, "pm_sandbox_timeout_then_success").await;
     running.until_field(&order, "payment", "captured").await;
     assert_eq!(effects(&running, &order).await, ONCE);

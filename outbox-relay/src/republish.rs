@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use service_kit::consumer::INBOX_REACH;
+use service_kit::consumer::{INBOX_REACH, INBOX_SURE_REACH};
 use service_kit::progress::Progress;
 use tokio_util::sync::CancellationToken;
 
@@ -25,9 +25,6 @@ use crate::nudge::Nudge;
 use crate::publisher::Publisher;
 use crate::relay::working_connection;
 use crate::sql;
-
-/// An event is appended before it is published, and is judged by its own time.
-const TO_SPARE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which part of a topic is sent again: by the times at which it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +106,7 @@ async fn send(
 ) -> anyhow::Result<u64> {
     let mut conn = patient_connection(config).await?;
     let window = within_the_archive(&mut conn, window).await?;
-    let window = within_reach(&mut conn, window).await?;
+    refuse_forgotten(&mut conn, &window).await?;
     let Window { topic, from, to, after, .. } = window.clone();
     let rows: i64 = sql::CountArchived { topic, from, to, after }.get_result(&mut conn).await?;
     let progress = Progress::new(format!("{} of {}", window.topic, config.name), rows.unsigned_abs());
@@ -150,13 +147,13 @@ async fn within_the_archive(conn: &mut AsyncPgConnection, window: &Window) -> an
     }
 }
 
-/// The window, if consumers' inboxes still know all of it: what is older they can't tell from news, and bury, and with it all
-/// that comes later of the same key.
-async fn within_reach(conn: &mut AsyncPgConnection, window: Window) -> anyhow::Result<Window> {
-    let oldest = Utc::now() - (INBOX_REACH - TO_SPARE);
+/// What is older than consumers' inboxes reach they can't tell from news, and bury, and with it all that comes later of the
+/// same key.
+async fn refuse_forgotten(conn: &mut AsyncPgConnection, window: &Window) -> anyhow::Result<()> {
+    let oldest = Utc::now() - INBOX_SURE_REACH;
     let to = Some(window.to.map_or(oldest, |to| to.min(oldest)));
     if window.older || first_of(conn, &Window { to, ..window.clone() }).await?.is_empty() {
-        return Ok(window);
+        return Ok(());
     }
     bail!(
         "rows of {topic} published before {oldest} are in this window, and consumers made with service-kit remember {days} \
@@ -212,7 +209,10 @@ pub struct Span {
 pub async fn look(config: &RelayConfig, window: &Window) -> anyhow::Result<(Vec<Span>, Option<String>)> {
     let mut conn = patient_connection(config).await?;
     let (window, refusal) = match within_the_archive(&mut conn, window).await {
-        Ok(whole) => (whole.clone(), within_reach(&mut conn, whole).await.err()),
+        Ok(whole) => {
+            let refusal = refuse_forgotten(&mut conn, &whole).await.err();
+            (whole, refusal)
+        }
         Err(refusal) => (window.clone(), Some(refusal)),
     };
     let refusal = refusal.map(|why| why.to_string());

@@ -138,8 +138,9 @@ async fn perform(
         let asking = actix_web::rt::spawn(async move {
             state.wait(SLOW).await;
             let answer = done(&state, &asked).await;
-            if let (Err(_), Operation::Confirm(id)) = (&answer, &asked.operation) {
-                ask_no_longer(&state, id).await;
+            if let (Err(_), Operation::Confirm(id)) = (&answer, asked.operation) {
+                // The caller is not kept waiting for that.
+                actix_web::rt::spawn(async move { ask_no_longer(&state, &id).await });
             }
             answer
         });

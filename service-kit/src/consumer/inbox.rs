@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 /// How far back the inbox reaches unless told otherwise: longer than topics are kept.
 pub const REACH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// For how long a consumer surely remembers an event by when it was published: a day is to spare, since an event is appended
+/// before that, and judged by its own time.
+pub const SURE_REACH: Duration = Duration::from_secs(REACH.as_secs() - 24 * 60 * 60);
 
 /// The ids that have a place in the inbox now, by database time. Ids of the coming week have one too, for clocks that
 /// run ahead.

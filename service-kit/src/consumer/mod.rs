@@ -33,7 +33,7 @@ use uuid::Uuid;
 pub(crate) use batch::{panicked, react};
 pub(crate) use bury::shortened;
 pub use error::ReactionError;
-pub use inbox::REACH as INBOX_REACH;
+pub use inbox::{REACH as INBOX_REACH, SURE_REACH as INBOX_SURE_REACH};
 pub(crate) use lane::Work;
 pub use murmur2::{key_hash, partition_of};
 pub use outcome::{Handled, Outcome, Why};

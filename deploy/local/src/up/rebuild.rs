@@ -17,7 +17,7 @@ use outbox_relay::{
 };
 use service_kit::{
     config::{DatabaseConfig, Reader, vars},
-    consumer::INBOX_REACH,
+    consumer::INBOX_SURE_REACH,
     pool,
 };
 use shared_events::Topic;
@@ -33,8 +33,6 @@ const EMBEDDED: &str = "embedded";
 const A_MOMENT: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 const TELL_AGAIN: Duration = Duration::from_secs(30);
-/// What is older than inboxes reach, consumers would refuse. A day to spare, for what they are behind.
-const TO_SPARE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether the run before had the embedded broker, so that what it published is in archives only.
 pub(super) fn last_was_embedded(data: &Path) -> bool {
@@ -73,7 +71,7 @@ async fn database(relay: &RelayConfig, here: &BTreeSet<String>, stop: &Cancellat
             relay.name
         );
     }
-    let oldest = Utc::now() - (INBOX_REACH - TO_SPARE);
+    let oldest = Utc::now() - INBOX_SURE_REACH;
     let mut sent = 0;
     for topic in topics {
         // the present of each key is announced anew by who owns it
@@ -88,7 +86,8 @@ async fn database(relay: &RelayConfig, here: &BTreeSet<String>, stop: &Cancellat
             continue;
         }
         warn_of_older(relay, &topic, oldest).await?;
-        let window = Window { from: Some(oldest), incomplete: true, ..Window::whole(topic) };
+        // What has grown too old since is a matter of seconds, which are to spare.
+        let window = Window { from: Some(oldest), incomplete: true, older: true, ..Window::whole(topic) };
         match once_nobody_leads(relay, &window, stop).await {
             Ok(rows) => sent += rows,
             Err(error) if error.is::<Stopped>() => break,

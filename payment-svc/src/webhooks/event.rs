@@ -1,9 +1,35 @@
-//! Stripe's event object, as far as it is read: <https://docs.stripe.com/api/events/object>.
+//! Stripe's event object, as far as it is read: <https://docs.stripe.com/api/events/object>. An endpoint also gets what
+//! this service has no use for: thin events, types and versions that came later. Those are read as far as they can be.
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 /// Stripe's ids are shorter; what is longer is none, and goes into no table.
 const LONGEST: usize = 255;
+
+/// The version of the API in which events are expected. Another one is read too: only ids are taken from an event.
+const VERSION: &str = crate::gateway::STRIPE_VERSION;
+
+/// The types of events that this service does something about; all others share one label in metrics.
+const KNOWN_TYPES: [&str; 17] = [
+    "charge.dispute.closed",
+    "charge.dispute.created",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.updated",
+    "charge.refund.updated",
+    "charge.refunded",
+    "payment_intent.amount_capturable_updated",
+    "payment_intent.canceled",
+    "payment_intent.created",
+    "payment_intent.payment_failed",
+    "payment_intent.processing",
+    "payment_intent.requires_action",
+    "payment_intent.succeeded",
+    "refund.created",
+    "refund.failed",
+    "refund.updated",
+];
 
 /// An event: something happened to an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,62 +38,62 @@ pub struct WebhookEvent {
     pub id: String,
     /// Such as `payment_intent.payment_failed`.
     pub kind: String,
+    /// What kind of object it tells of, such as `refund`; empty where it doesn't say.
+    pub object: String,
     /// Of which intent it tells, if of any. What has become of it is looked up: events come late, twice and out of
     /// order, and the gateway alone knows what holds.
     pub intent: Option<String>,
     /// Which refund of that intent, by the gateway's name for it, if it tells of one.
     pub refund: Option<String>,
+    /// Whether it is of the version of the API that is expected.
+    pub is_of_known_version: bool,
 }
 
-/// The body is no event.
+/// The body can't be JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the body is no event of the gateway: {0}")]
-pub struct NotAnEvent(String);
-
-#[derive(Deserialize)]
-struct EventObject {
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    object: Told,
-}
-
-/// An intent, or what belongs to one, such as a charge or a refund.
-#[derive(Deserialize)]
-struct Told {
-    object: String,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    payment_intent: Option<String>,
-}
+#[error("the body is no JSON: {0}")]
+pub struct NotJson(String);
 
 impl WebhookEvent {
-    /// Reads the body of a delivery.
+    /// Reads the body of a delivery. What is JSON but has no id and type to note it by is nothing, and no error: its
+    /// sender would send it again and again, and at last nothing at all.
     ///
     /// # Errors
-    /// It is no JSON, or not of an event's shape.
-    pub fn parse(body: &[u8]) -> Result<Self, NotAnEvent> {
-        let event: EventObject = serde_json::from_slice(body).map_err(|error| NotAnEvent(error.to_string()))?;
-        let Told { object, id, payment_intent } = event.data.object;
-        let (intent, refund) = match object.as_str() {
-            "payment_intent" => (id, None),
-            "refund" => (payment_intent, id),
-            _ => (payment_intent, None),
+    /// It can't be JSON.
+    pub fn parse(body: &[u8]) -> Result<Option<Self>, NotJson> {
+        let body: Value = match serde_json::from_slice(body) {
+            Ok(body) => body,
+            // JSON that is nested deeper than anything is read.
+            Err(_) if serde_json::from_slice::<IgnoredAny>(body).is_ok() => return Ok(None),
+            Err(error) => return Err(NotJson(error.to_string())),
         };
-        let told = [("data.object", intent.as_ref()), ("data.object.id", refund.as_ref())];
-        for (name, text) in [("id", Some(&event.id)), ("type", Some(&event.kind))].into_iter().chain(told) {
-            if text.is_some_and(|text| !is_name(text)) {
-                return Err(NotAnEvent(format!("{name} is empty, too long or has blanks or control characters")));
-            }
-        }
-        Ok(Self { id: event.id, kind: event.kind, intent, refund })
+        let (Some(id), Some(kind)) = (name(&body["id"]), name(&body["type"])) else { return Ok(None) };
+        let told = &body["data"]["object"];
+        let (of_itself, of_its_intent) = (name(&told["id"]), name_of(&told["payment_intent"]));
+        let object = name(&told["object"]).unwrap_or_default();
+        let (intent, refund) = match object.as_str() {
+            "payment_intent" => (of_itself, None),
+            "refund" => (of_its_intent, of_itself),
+            _ => (of_its_intent, None),
+        };
+        let is_of_known_version = body["api_version"] == VERSION;
+        Ok(Some(Self { id, kind, object, intent, refund, is_of_known_version }))
     }
+
+    /// The type as a label of metrics, of which there are few: what a stranger invents is `other`.
+    pub fn type_label(&self) -> &'static str {
+        KNOWN_TYPES.into_iter().find(|known| *known == self.kind).unwrap_or("other")
+    }
+}
+
+/// A name that can be kept in a table.
+fn name(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| is_name(text)).map(str::to_owned)
+}
+
+/// The id of an object that is there by its id, or expanded.
+fn name_of(value: &Value) -> Option<String> {
+    name(value).or_else(|| name(&value["id"]))
 }
 
 fn is_name(text: &str) -> bool {

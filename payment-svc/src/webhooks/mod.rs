@@ -3,5 +3,5 @@
 mod event;
 mod signature;
 
-pub use event::{NotAnEvent, WebhookEvent};
+pub use event::{NotJson, WebhookEvent};
 pub use signature::{BadSignature, NoSecrets, Secrets};

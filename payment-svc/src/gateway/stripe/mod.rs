@@ -16,7 +16,7 @@ use super::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, Ref
 use wire::{IntentObject, ListObject, RefundObject};
 
 /// The version of the API whose shapes `wire` reads.
-const VERSION: &str = "2024-06-20";
+pub const VERSION: &str = "2024-06-20";
 /// Attempts at a request that was not done; what was asked and not answered is never repeated here.
 const ATTEMPTS: u32 = 3;
 /// Refunds on one page of a look-up, which is Stripe's most.

@@ -311,7 +311,8 @@ async fn an_event_that_has_its_intent_whole_is_one_of_that_intent() {
     let scene = Scene::of_a_customer_who_has_to_act().await;
     scene.authenticate("succeed").await;
     let intent = scene.shop.intent(&scene.order).await;
-    let object = json!({"object": "charge", "id": "ch_1", "payment_intent": {"object": "payment_intent", "id": intent}});
+    let object =
+        json!({"object": "charge", "id": "ch_1", "payment_intent": {"object": "payment_intent", "id": intent}});
     let body = json!({"id": "evt_1", "type": "charge.succeeded", "data": {"object": object}}).to_string();
     assert_eq!(scene.deliver(body.as_bytes()).await.0, 200);
     assert_eq!(scene.shop.said().await[1..], ["authorized 2598"]);

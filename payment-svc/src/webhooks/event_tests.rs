@@ -9,7 +9,10 @@ fn parse(body: &str) -> Result<Option<WebhookEvent>, NotJson> {
 }
 
 fn told(object: &str) -> Option<String> {
-    parse(&format!(r#"{{"id": "evt_1", "type": "x.y", "more": 1, "data": {{"object": {object}}}}}"#)).unwrap().unwrap().intent
+    parse(&format!(r#"{{"id": "evt_1", "type": "x.y", "more": 1, "data": {{"object": {object}}}}}"#))
+        .unwrap()
+        .unwrap()
+        .intent
 }
 
 #[test]

@@ -34,8 +34,8 @@ fn server(answers: Vec<Result<(), SendError>>) -> (MockServer, Arc<Mutex<Vec<Mai
     (server, mails)
 }
 
-fn away() -> Result<(), SendError> {
-    Err(SendError::transient("connection refused"))
+fn busy() -> Result<(), SendError> {
+    Err(SendError::transient("450 mailbox busy"))
 }
 
 fn deliveries(shop: &Shop, server: MockServer) -> Deliveries {
@@ -99,12 +99,12 @@ async fn an_announcement_names_the_fact_it_follows_and_counts_from_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_is_refused_for_now_is_tried_again_later_and_sent() {
     let (shop, _) = shop_with_an_order().await;
-    let (server, mails) = server(vec![away(), Ok(())]);
+    let (server, mails) = server(vec![busy(), Ok(())]);
     let deliveries = deliveries(&shop, server);
     deliver(&deliveries).await;
     assert!(shop.take().await.is_empty(), "not at once");
     let message = shop.messages().await.remove(0);
-    assert_eq!((message.status.as_str(), message.last_error.as_deref()), ("queued", Some("connection refused")));
+    assert_eq!((message.status.as_str(), message.last_error.as_deref()), ("queued", Some("450 mailbox busy")));
 
     shop.time_passes().await;
     deliver(&deliveries).await;
@@ -134,7 +134,7 @@ async fn race_crash_around_mail_sends_the_same_message_id_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_taken_for_dead_announces_nothing_twice() {
     let (shop, _) = shop_with_an_order().await;
-    let (server, _) = server(vec![Ok(()), Ok(()), away()]);
+    let (server, _) = server(vec![Ok(()), Ok(()), busy()]);
     let deliveries = deliveries(&shop, server);
     let slow = deliveries.take(1).await.unwrap().remove(0);
     shop.time_passes().await;

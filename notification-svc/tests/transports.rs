@@ -37,6 +37,9 @@ impl MailServer {
     }
 }
 
+/// Instead of an answer the connection ends.
+const HANGS_UP: &str = "";
+
 async fn converse(stream: TcpStream, to_rcpt: &str) -> Option<String> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read).lines();
@@ -44,6 +47,7 @@ async fn converse(stream: TcpStream, to_rcpt: &str) -> Option<String> {
     write.write_all(b"220 ready\r\n").await.ok()?;
     while let Some(line) = lines.next_line().await.ok()? {
         let answer = match line.split([' ', ':']).next().unwrap_or_default() {
+            "RCPT" if to_rcpt == HANGS_UP => return None,
             "RCPT" => to_rcpt,
             "DATA" => {
                 write.write_all(b"354 go on\r\n").await.ok()?;
@@ -113,7 +117,21 @@ async fn an_unknown_mailbox_is_refused_for_good_and_its_address_is_not_repeated(
 async fn a_server_that_is_not_there_may_come_back() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let outcome = sender(&format!("smtp://127.0.0.1:{port}")).send(mail()).await;
+    assert!(matches!(outcome, Err(SendError::Unavailable(_))), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_up_on_one_mail_and_greets_anew_is_not_away() {
+    let server = MailServer::start(vec![HANGS_UP, "250 ok"]).await;
+    let outcome = sender(&server.url).send(mail()).await;
     assert!(matches!(outcome, Err(SendError::Transient(_))), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_shuts_down_says_so_to_every_mail() {
+    let server = MailServer::start(vec!["421 shutting down"]).await;
+    let outcome = sender(&server.url).send(mail()).await;
+    assert!(matches!(outcome, Err(SendError::Unavailable(_))), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

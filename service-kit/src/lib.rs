@@ -2,6 +2,7 @@
 //!
 //! The kit names no event of any shop: a service gives it a function that decodes, and reactions.
 
+pub mod circuit_breaker;
 pub mod config;
 pub mod consumer;
 pub mod dead_letters;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::circuit_breaker::CircuitBreaker;
 use crate::retry::Backoff;
 
 /// A call that was just recorded is taken at the nudge; this only finds those that fell due, or whose lease has passed.
@@ -30,6 +31,12 @@ pub trait OutsideCalls: Send + Sync + 'static {
     /// the call's own to put off (a later due time); an error here means that not even that could be written, and the
     /// lease's end makes the call due again.
     fn perform(&self, call: Self::Call) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// The breaker of the server that is called, if it has one: [`OutsideCalls::perform`] tells it how the server did, and
+    /// the worker takes only what it admits.
+    fn breaker(&self) -> Option<&CircuitBreaker> {
+        None
+    }
 }
 
 /// Wakes a worker. Cheap to clone.
@@ -67,25 +74,37 @@ impl<C: OutsideCalls> Worker<C> {
         let mut under_way = JoinSet::new();
         let mut backoff = Backoff::new(FIRST_POLL, LAST_POLL);
         while !stop.is_cancelled() {
-            let room = self.at_once - under_way.len();
+            let free = self.at_once - under_way.len();
+            let room = self.admitted(free);
             let taken = if room == 0 { 0 } else { self.take(room, &mut under_way).await };
             if taken > 0 {
                 backoff.reset();
+                self.breaker_of(CircuitBreaker::taken);
             }
             // a full answer means that there may be more; with no room only an ended call helps
             if taken == room && room > 0 {
                 continue;
             }
+            // an open breaker says when the next call may be taken; if it admits one, none is due
+            let wait = if free > 0 && room == 0 { self.breaker_of(CircuitBreaker::wait) } else { None };
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(ended) = under_way.join_next() => self.report(ended),
-                () = self.nudge.0.notified(), if room > 0 => backoff.reset(),
-                () = tokio::time::sleep(backoff.next_wait()), if room > 0 => {}
+                () = self.nudge.0.notified(), if free > 0 => backoff.reset(),
+                () = tokio::time::sleep(wait.unwrap_or_else(|| backoff.next_wait())), if free > 0 => {}
             }
         }
         while let Some(ended) = under_way.join_next().await {
             self.report(ended);
         }
+    }
+
+    fn admitted(&self, room: usize) -> usize {
+        self.calls.breaker().map_or(room, |breaker| breaker.admits(room))
+    }
+
+    fn breaker_of<T>(&self, ask: impl FnOnce(&CircuitBreaker) -> T) -> Option<T> {
+        self.calls.breaker().map(ask)
     }
 
     fn report(&self, ended: Result<(), JoinError>) {

@@ -25,7 +25,7 @@ pub struct Try {
     pub attempt: i32,
 }
 
-/// Records the outcome of a try: sent, to be tried again, or given up. A message that was done with already (by a worker
+/// Records the outcome of a try: sent, put back since the server is away, to be tried again, or given up. A message that was done with already (by a worker
 /// that was taken for dead) stays as it is, and nothing is announced twice.
 ///
 /// # Errors
@@ -36,6 +36,7 @@ pub async fn record_delivery(pool: &Pool, this: &Try, outcome: Result<(), SendEr
         .transaction(async |conn| match &outcome {
             Ok(()) => sent(conn, this).await,
             Err(error) => match after_failure(this.attempt, error) {
+                Next::WhenServerIsBack => put_back(conn, this, &error.to_string()).await,
                 Next::Again { wait } => put_off(conn, this, wait, &error.to_string()).await,
                 Next::GiveUp => given_up(conn, this, &error.to_string()).await,
             },
@@ -43,6 +44,11 @@ pub async fn record_delivery(pool: &Pool, this: &Try, outcome: Result<(), SendEr
         .await?;
     metrics::counter!("mails_total", "template" => this.template.clone(), "outcome" => counted).increment(1);
     Ok(())
+}
+
+async fn put_back(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyhow::Result<&'static str> {
+    notifications::put_back(conn, this.id, this.attempt, error).await?;
+    Ok("server_away")
 }
 
 async fn put_off(
@@ -67,6 +73,7 @@ async fn sent(conn: &mut AsyncPgConnection, this: &Try) -> anyhow::Result<&'stat
     };
     let mut root = roots::lock_or_create(conn, this.order).await?;
     if notifications::mark_sent(conn, this.id).await? {
+        notifications::pass_turn(conn, this.order).await?;
         announce(conn, &mut root, this, event.into()).await?;
     }
     Ok("sent")
@@ -83,6 +90,7 @@ async fn given_up(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyh
     let mut root = roots::lock_or_create(conn, this.order).await?;
     if notifications::mark_failed(conn, this.id, this.attempt, error).await? {
         tracing::error!(order.id = %this.order, template = this.template, error, "a mail was given up");
+        notifications::pass_turn(conn, this.order).await?;
         announce(conn, &mut root, this, event.into()).await?;
     }
     Ok("failed")

@@ -25,6 +25,7 @@ pub async fn suppress(pool: &Pool, this: &Try, reason: SuppressReason) -> anyhow
     conn.transaction(async |conn| {
         let mut root = roots::lock_or_create(conn, this.order).await?;
         if notifications::mark_suppressed(conn, this.id, this.attempt, reason.as_str()).await? {
+            notifications::pass_turn(conn, this.order).await?;
             roots::announce(conn, &mut root, vec![event.into()], Some(EventId(this.event))).await?;
         }
         anyhow::Ok(())

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
-/// After so many tries a message is given up: about a day, by [`FIRST_WAIT`] and [`LONGEST_WAIT`], so that a mail server
-/// may be away over night.
+/// After so many refusals a message is given up: about a day, by [`FIRST_WAIT`] and [`LONGEST_WAIT`].
 pub const MAX_ATTEMPTS: i32 = 150;
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -9,7 +8,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Why a mail was not taken, in words without addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The server is away, busy, or doesn't let us in: to be tried again.
+    /// The server is away or takes no mail from us at all, which no mail can help.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The server doesn't take this mail now: to be tried again.
     #[error("{0}")]
     Transient(String),
     /// The server will never take this mail.
@@ -18,6 +20,11 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// A server that is away. Addresses in `said` are taken out.
+    pub fn unavailable(said: impl ToString) -> Self {
+        Self::Unavailable(without_addresses(&said.to_string()))
+    }
+
     /// An error that may pass. Addresses in `said` are taken out.
     pub fn transient(said: impl ToString) -> Self {
         Self::Transient(without_addresses(&said.to_string()))
@@ -32,6 +39,8 @@ impl SendError {
 /// What follows a failed try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
+    /// Try again once the server is back, however long that takes: the circuit breaker does the waiting.
+    WhenServerIsBack,
     /// Try again after this long, less some jitter.
     Again {
         /// The wait.
@@ -44,6 +53,7 @@ pub enum Next {
 /// Decides after the `attempts`-th try (from 1) failed with `error`.
 pub fn after_failure(attempts: i32, error: &SendError) -> Next {
     match error {
+        SendError::Unavailable(_) => Next::WhenServerIsBack,
         SendError::Transient(_) if attempts < MAX_ATTEMPTS => {
             let failed_before = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0);
             Next::Again { wait: service_kit::retry::wait_after(failed_before, FIRST_WAIT, LONGEST_WAIT) }
@@ -68,12 +78,18 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_away_is_tried_for_about_a_day_with_growing_waits() {
-        let away = SendError::transient("connection refused");
+    fn a_server_that_is_away_is_no_reason_to_give_a_mail_up() {
+        let away = SendError::unavailable("connection refused");
+        assert_eq!(after_failure(MAX_ATTEMPTS, &away), Next::WhenServerIsBack);
+    }
+
+    #[test]
+    fn a_mail_that_is_not_taken_now_is_tried_for_about_a_day_with_growing_waits() {
+        let away = SendError::transient("450 mailbox busy");
         let waits: Vec<Duration> = (1..)
             .map_while(|attempt| match after_failure(attempt, &away) {
                 Next::Again { wait } => Some(wait),
-                Next::GiveUp => None,
+                Next::GiveUp | Next::WhenServerIsBack => None,
             })
             .collect();
         assert_eq!(waits.len(), 149);

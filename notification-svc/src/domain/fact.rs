@@ -40,6 +40,10 @@ impl Template {
         Template::PaymentRefunded,
     ];
 
+    /// Those that tell of a parcel: nobody reads of one before the confirmation.
+    pub const OF_PARCELS: [Template; 3] =
+        [Template::ShipmentDispatched, Template::ShipmentDelivered, Template::ShipmentLost];
+
     /// As it stands in the table, in events and in answers.
     pub const fn name(self) -> &'static str {
         match self {

@@ -34,7 +34,7 @@ impl MailSender for Files {
         Box::pin(async move {
             let text = message?.formatted();
             let written = tokio::task::spawn_blocking(move || write_whole(&path, &text)).await;
-            written.map_err(SendError::transient)?.map_err(SendError::transient)
+            written.map_err(SendError::unavailable)?.map_err(SendError::unavailable)
         })
     }
 }

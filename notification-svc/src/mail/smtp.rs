@@ -10,7 +10,7 @@ use crate::domain::SendError;
 
 /// How long one step of the conversation with the mail server may take.
 const STEP: Duration = Duration::from_secs(15);
-/// How long sending one mail may take in all; well within the lease.
+/// How long sending one mail may take in all; with the question whether the server is there, well within the lease.
 const WHOLE: Duration = Duration::from_secs(60);
 
 /// Hands mails to an SMTP server.
@@ -37,21 +37,38 @@ impl MailSender for Smtp {
         Box::pin(async move {
             match tokio::time::timeout(WHOLE, server.send(message?)).await {
                 Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(judged(&error)),
-                Err(_) => Err(SendError::transient(format!("no end within {} s", WHOLE.as_secs()))),
+                Ok(Err(error)) => Err(match error.status() {
+                    Some(code) => judged(code, &error),
+                    None => unanswered(&server, &error).await,
+                }),
+                Err(_) => Err(unanswered(&server, format!("no end within {} s", WHOLE.as_secs())).await),
             }
         })
     }
 }
 
-fn judged(error: &smtp::Error) -> SendError {
-    if error.status().is_some_and(is_final) { SendError::permanent(error) } else { SendError::transient(error) }
+fn judged(code: Code, error: &smtp::Error) -> SendError {
+    if concerns_all(code) {
+        SendError::unavailable(error)
+    } else if code.severity == Severity::PermanentNegativeCompletion {
+        SendError::permanent(error)
+    } else {
+        SendError::transient(error)
+    }
 }
 
-/// A 5yz refuses the mail for good, but for x3z (530, 535, 538): there the server refuses us, and once the credentials
-/// are right it takes the mail.
-fn is_final(code: Code) -> bool {
-    code.severity == Severity::PermanentNegativeCompletion && code.category != Category::Unspecified3
+/// Whether the server would say the same to any mail: the service is not available (421), its storage is full (452), or it
+/// refuses us and not the mail (x3z and 454: no encryption, wrong credentials).
+fn concerns_all(code: Code) -> bool {
+    code.category == Category::Unspecified3 || matches!(code.to_string().as_str(), "421" | "452" | "454")
+}
+
+/// A mail without an answer: the server is at fault, unless it answers when it isn't given this mail.
+async fn unanswered(server: &AsyncSmtpTransport<Tokio1Executor>, error: impl ToString) -> SendError {
+    match tokio::time::timeout(STEP, server.test_connection()).await {
+        Ok(Ok(true)) => SendError::transient(error),
+        Ok(Ok(false) | Err(_)) | Err(_) => SendError::unavailable(error),
+    }
 }
 
 #[cfg(test)]
@@ -60,11 +77,24 @@ mod tests {
     use lettre::transport::smtp::response::Detail;
 
     #[test]
-    fn a_refused_mailbox_is_final_and_a_refused_password_is_not() {
-        let permanent = |category, detail| Code::new(Severity::PermanentNegativeCompletion, category, detail);
-        assert!(is_final(permanent(Category::MailSystem, Detail::Zero)));
-        assert!(!is_final(permanent(Category::Unspecified3, Detail::Five)));
-        let busy = Code::new(Severity::TransientNegativeCompletion, Category::MailSystem, Detail::One);
-        assert!(!is_final(busy));
+    fn what_concerns_all_mails_is_told_from_what_concerns_one() {
+        let transient = Severity::TransientNegativeCompletion;
+        let permanent = Severity::PermanentNegativeCompletion;
+        let code = |severity, category, detail| Code::new(severity, category, detail);
+        for all in [
+            code(transient, Category::Connections, Detail::One), // 421
+            code(transient, Category::MailSystem, Detail::Two),  // 452
+            code(transient, Category::MailSystem, Detail::Four), // 454
+            code(permanent, Category::Unspecified3, Detail::Five), // 535
+        ] {
+            assert!(concerns_all(all), "{all}");
+        }
+        for one in [
+            code(transient, Category::MailSystem, Detail::Zero), // 450
+            code(transient, Category::MailSystem, Detail::One),  // 451
+            code(permanent, Category::MailSystem, Detail::Zero), // 550
+        ] {
+            assert!(!concerns_all(one), "{one}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use service_kit::Pool;
+use service_kit::circuit_breaker::CircuitBreaker;
 use service_kit::outside::OutsideCalls;
 use service_kit::trace;
 use shared_events::{NotificationId, OrderId};
@@ -8,19 +9,36 @@ use shared_events::{NotificationId, OrderId};
 use super::{Mail, MailSender};
 use crate::commands::record_delivery::{Try, record_delivery};
 use crate::commands::suppress::suppress;
+use crate::domain::SendError;
 use crate::store::notifications::{Due, take_due};
 
 /// The mails that are to be sent, for the kit's worker: takes what is due, has it sent, records what came of it.
 pub struct Deliveries {
     pool: Pool,
     sender: Arc<dyn MailSender>,
+    server: CircuitBreaker,
     recorded: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Deliveries {
     /// Mails from `pool`'s database through `sender`; `recorded` is called after an outcome was committed with its event.
     pub fn new(pool: Pool, sender: Arc<dyn MailSender>, recorded: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { pool, sender, recorded: Box::new(recorded) }
+        Self { pool, sender, server: CircuitBreaker::new("mail"), recorded: Box::new(recorded) }
+    }
+
+    /// What is known of the mail server.
+    pub const fn server(&self) -> &CircuitBreaker {
+        &self.server
+    }
+
+    async fn send(&self, due: Due) -> Result<(), SendError> {
+        let begun = self.server.begin();
+        let outcome = self.sender.send(mail(due)).await;
+        match &outcome {
+            Err(SendError::Unavailable(cause)) => self.server.unreachable(begun, cause),
+            Ok(()) | Err(SendError::Transient(_) | SendError::Permanent(_)) => self.server.reached(),
+        }
+        outcome
     }
 }
 
@@ -43,14 +61,19 @@ impl OutsideCalls for Deliveries {
         };
         let traceparent = due.traceparent.clone();
         if let Some(reason) = due.untrue() {
+            self.server.not_called();
             trace::within(traceparent.as_deref(), suppress(&self.pool, &attempt, reason)).await?;
             (self.recorded)();
             return Ok(());
         }
-        let outcome = self.sender.send(mail(due)).await;
+        let outcome = self.send(due).await;
         trace::within(traceparent.as_deref(), record_delivery(&self.pool, &attempt, outcome)).await?;
         (self.recorded)();
         Ok(())
+    }
+
+    fn breaker(&self) -> Option<&CircuitBreaker> {
+        Some(&self.server)
     }
 }
 

@@ -31,5 +31,6 @@ async fn write_what_waited(
         let letter = templates.write(root.order_id(), name, &fact).map_err(ReactionError::permanent)?;
         notifications::write(conn, id, address, &letter).await?;
     }
+    notifications::pass_turn(conn, root.order_id()).await?;
     Ok(())
 }

@@ -51,5 +51,6 @@ pub(super) async fn tell_under(
     if let Some(letter) = &letter {
         notifications::keep_html(conn, new.id, letter).await?;
     }
+    notifications::pass_turn(conn, root.order_id()).await?;
     Ok(Handled::Applied)
 }

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::{IntervalDsl, now};
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use shared_events::{NotificationId, OrderId, SuppressReason};
 use uuid::Uuid;
@@ -134,50 +136,77 @@ impl Due {
     }
 }
 
-/// Takes due messages and leases them: of each order only the earliest that is not done, however many workers there are.
-/// What tells of a parcel is held until the confirmation is done with, which another topic may bring later. What is held
-/// holds up nothing else, so that two clocks that disagree can't make two messages wait for each other.
-///
-/// # Errors
-/// The database's.
+/// Gives the turn to the message of the order that is to be sent next: the earliest that is not done. What tells of a
+/// parcel is held until the confirmation is done with, which another topic may bring later; what is held holds up nothing
+/// else, so that two clocks that disagree can't make two messages wait for each other. While the customer isn't known, none
+/// is next. To be called under the order's root, after any change of what is queued.
+pub async fn pass_turn(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<()> {
+    PassTurn { order: order.0, held: Template::OF_PARCELS.map(Template::name) }.execute(conn).await.map(drop)
+}
+
+/// Written by hand with a static id, so that it stays prepared: it runs for every fact that is heard.
+struct PassTurn {
+    order: Uuid,
+    held: [&'static str; Template::OF_PARCELS.len()],
+}
+
+impl QueryFragment<Pg> for PassTurn {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "with queued as materialized (
+                select id, happened_at, fact, template <> all (",
+        );
+        out.push_bind_param::<Array<Text>, _>(&self.held[..])?;
+        out.push_sql(
+            ") or exists (
+                        select from notifications confirmed
+                         where confirmed.order_id = queued.order_id and confirmed.template = 'order_confirmed'
+                           and confirmed.status <> 'queued') as free
+                  from notifications queued where status = 'queued' and order_id = ",
+        );
+        out.push_bind_param::<SqlUuid, _>(&self.order)?;
+        out.push_sql(
+            "), next as (select id, fact from queued where free order by happened_at, id limit 1)
+             update notifications set ready = not ready
+              where ready <> coalesce(id = (select id from next where fact is null), false) and order_id = ",
+        );
+        out.push_bind_param::<SqlUuid, _>(&self.order)
+    }
+}
+
+impl QueryId for PassTurn {
+    type QueryId = Self;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+/// Takes due messages and leases them: $1 how many, $2 the lease in seconds, $3 the templates that promise that the order
+/// goes on, $4 the template of which only the last is true. The array makes the plan one of look-ups by id, whatever the
+/// planner takes `$1` for.
+pub const TAKE_DUE: &str = "update notifications taken
+        set attempts = taken.attempts + 1, due_at = now() + $2 * interval '1 second'
+      where taken.id = any (array(
+            select due.id from notifications due where due.ready and due.status = 'queued' and due.due_at <= now()
+             order by due.due_at, due.id
+             limit $1
+               for update skip locked))
+     returning id, order_id, template, event_id, recipient, subject, body, attempts, traceparent,
+        (select html from html_letters where notification_id = taken.id) as html,
+        template = any ($3) and (select ending from orders where orders.order_id = taken.order_id) as belied,
+        template = $4 and exists (
+            select from notifications later
+             where later.order_id = taken.order_id and later.template = taken.template
+               and (later.happened_at, later.id) > (taken.happened_at, taken.id)) as superseded";
+
+/// Takes up to `limit` messages whose turn it is, the longest due first, and leases them. Of each order at most one has its
+/// turn, however many workers there are.
 pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<Due>> {
-    diesel::sql_query(
-        "with held as not materialized (
-                select parcel.id from notifications parcel
-                 where parcel.status = 'queued'
-                   and parcel.template in ('shipment_dispatched', 'shipment_delivered', 'shipment_lost')
-                   and not exists (
-                       select from notifications confirmed
-                        where confirmed.order_id = parcel.order_id and confirmed.template = 'order_confirmed'
-                          and confirmed.status <> 'queued'))
-         update notifications taken
-            set attempts = taken.attempts + 1, due_at = now() + $2 * interval '1 second'
-          where taken.id in (
-                select due.id from notifications due
-                 where due.status = 'queued' and due.fact is null and due.due_at <= now()
-                   and not exists (select from held where held.id = due.id)
-                   and not exists (
-                       select from notifications earlier
-                        where earlier.order_id = due.order_id and earlier.status = 'queued'
-                          and not exists (select from held where held.id = earlier.id)
-                          and (earlier.happened_at, earlier.id) < (due.happened_at, due.id))
-                 order by due.due_at
-                 limit $1
-                   for update skip locked)
-         returning id, order_id, template, event_id, recipient, subject, body, attempts, traceparent,
-            (select html from html_letters where notification_id = taken.id) as html,
-            template = any ($3) and (select ending from orders where orders.order_id = taken.order_id) as belied,
-            template = $4 and exists (
-                select from notifications later
-                 where later.order_id = taken.order_id and later.template = taken.template
-                   and (later.happened_at, later.id) > (taken.happened_at, taken.id)) as superseded",
-    )
-    .bind::<BigInt, _>(limit)
-    .bind::<Integer, _>(LEASE_SECONDS)
-    .bind::<Array<Text>, _>(Template::PROGRESS.map(Template::name).as_slice())
-    .bind::<Text, _>(Template::OrderAddressChanged.name())
-    .load(conn)
-    .await
+    diesel::sql_query(TAKE_DUE)
+        .bind::<BigInt, _>(limit)
+        .bind::<Integer, _>(LEASE_SECONDS)
+        .bind::<Array<Text>, _>(Template::PROGRESS.map(Template::name).as_slice())
+        .bind::<Text, _>(Template::OrderAddressChanged.name())
+        .load(conn)
+        .await
 }
 
 /// Notes that the mail server has taken a message. False when it was done with already.
@@ -255,6 +284,21 @@ pub async fn try_again(
     let wait = ((wait_seconds * 1e6) as i64).microseconds();
     diesel::update(mine.filter(notifications::status.eq(Status::Queued.as_str())))
         .set((notifications::due_at.eq(now.into_sql::<Timestamptz>() + wait), notifications::last_error.eq(error)))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Puts a message back that could not be tried since the server is away: it stays due, behind those that were not taken
+/// yet, and that it was taken was no try. Not when another worker has taken it since this `attempt`.
+pub async fn put_back(conn: &mut AsyncPgConnection, id: NotificationId, attempt: i32, error: &str) -> QueryResult<()> {
+    let mine = notifications::table.find(id.0).filter(notifications::attempts.eq(attempt));
+    diesel::update(mine.filter(notifications::status.eq(Status::Queued.as_str())))
+        .set((
+            notifications::due_at.eq(now),
+            notifications::attempts.eq(attempt - 1),
+            notifications::last_error.eq(error),
+        ))
         .execute(conn)
         .await
         .map(drop)

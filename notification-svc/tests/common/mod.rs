@@ -7,6 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Bytea, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use notification_svc::commands::record_delivery::{Try, record_delivery};
 use notification_svc::domain::Templates;
 use notification_svc::reactions::NotificationReactions;
 use notification_svc::store::notifications::{self, Due, Filter, Notification};
@@ -75,7 +76,14 @@ impl Shop {
     pub async fn takes_and_sends(&self) -> Vec<String> {
         let taken = self.take().await;
         for due in &taken {
-            notifications::mark_sent(&mut *self.db.conn().await, NotificationId(due.id)).await.unwrap();
+            let attempt = Try {
+                id: NotificationId(due.id),
+                order: OrderId(due.order_id),
+                event: due.event_id,
+                template: due.template.clone(),
+                attempt: due.attempts,
+            };
+            record_delivery(&self.db.pool, &attempt, Ok(())).await.unwrap();
         }
         taken.into_iter().map(|due| due.template).collect()
     }

@@ -67,7 +67,8 @@ async fn pages_of_a_take(db: &TestDb) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn taking_from_a_million_waiting_messages_reads_hardly_more_than_taking_from_a_thousand() {
-    let (few, many) = (TestDb::new(&notification_svc::migrations()).await, TestDb::new(&notification_svc::migrations()).await);
+    let (few, many) =
+        (TestDb::new(&notification_svc::migrations()).await, TestDb::new(&notification_svc::migrations()).await);
     queue_up(&few, 250).await;
     queue_up(&many, 250_000).await;
     for analyzed in [false, true] {
@@ -170,8 +171,12 @@ async fn messages_that_are_no_longer_true_do_not_use_up_the_probes() {
         shop.hear(OrderCancelRequested { order_id: order, reason: CancelReason::Customer }).await;
     }
     let before = server.refused();
-    eventually("all are suppressed", SOON, async || shop.told().await.iter().all(|(_, status)| status == "suppressed")).await;
-    assert!(server.refused() - before <= AT_ONCE as usize + 2, "twenty in the time of a probe or two, not a second each");
+    eventually("all are suppressed", SOON, async || shop.told().await.iter().all(|(_, status)| status == "suppressed"))
+        .await;
+    assert!(
+        server.refused() - before <= AT_ONCE as usize + 2,
+        "twenty in the time of a probe or two, not a second each"
+    );
     stop.cancel();
     worker.await.unwrap();
 }

@@ -82,9 +82,9 @@ mod tests {
         let permanent = Severity::PermanentNegativeCompletion;
         let code = |severity, category, detail| Code::new(severity, category, detail);
         for all in [
-            code(transient, Category::Connections, Detail::One), // 421
-            code(transient, Category::MailSystem, Detail::Two),  // 452
-            code(transient, Category::MailSystem, Detail::Four), // 454
+            code(transient, Category::Connections, Detail::One),   // 421
+            code(transient, Category::MailSystem, Detail::Two),    // 452
+            code(transient, Category::MailSystem, Detail::Four),   // 454
             code(permanent, Category::Unspecified3, Detail::Five), // 535
         ] {
             assert!(concerns_all(all), "{all}");

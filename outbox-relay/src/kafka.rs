@@ -1,17 +1,20 @@
 //! The real publisher: an idempotent Kafka producer.
 
+mod partitions;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 
 use service_kit::kafka::{Brokers, trouble};
 
+use self::partitions::{Counts, Partitions};
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
 use crate::questions::Questions;
 
@@ -29,9 +32,53 @@ pub struct KafkaPublisher {
 }
 
 struct Running {
-    producer: ThreadedProducer<Deliveries>,
+    producer: ThreadedProducer<Deliveries, Counts>,
     reports: mpsc::UnboundedReceiver<Report>,
     failed: Arc<AtomicBool>,
+    partitions: Partitions,
+}
+
+impl Running {
+    fn start(config: &ClientConfig) -> Result<Self, KafkaError> {
+        let (sender, reports) = mpsc::unbounded_channel();
+        let (failed, counts) = (Arc::<AtomicBool>::default(), Arc::<Counts>::default());
+        let context = Deliveries {
+            reports: sender,
+            failed: Arc::clone(&failed),
+            doubted: AtomicBool::new(false),
+            counts: Arc::clone(&counts),
+        };
+        let producer = config.create_with_context(context)?;
+        Ok(Self { producer, reports, failed, partitions: Partitions::new(counts) })
+    }
+
+    /// Sends a row, or holds it until its partition is proven. The failure, if it can't be handed to the client.
+    fn take(&mut self, row: &OutboxRow, now: Instant) -> Result<(), Failure> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(Failure::Outage("a row before it failed".to_owned()));
+        }
+        if self.partitions.admit(row, now) {
+            if let Err((error, _)) = self.producer.send(record(row)) {
+                self.failed.store(true, Ordering::Release);
+                return Err(failure(&error));
+            }
+            self.partitions.sent(row);
+        }
+        Ok(())
+    }
+
+    /// Sends what was held for these acknowledgements. Returns reports of what could not be sent.
+    fn release(&mut self, reports: &[Report]) -> Vec<Report> {
+        let mut refused = Vec::new();
+        for acknowledged in reports.iter().filter(|report| report.outcome.is_ok()) {
+            for row in self.partitions.acknowledged(acknowledged.id) {
+                if let Err(failure) = self.take(&row, Instant::now()) {
+                    refused.push(Report { id: row.id, outcome: Err(failure) });
+                }
+            }
+        }
+        refused
+    }
 }
 
 /// Passes delivery reports on. Unbounded on purpose: a delivery callback must not block, and there is one report a row
@@ -39,6 +86,9 @@ struct Running {
 struct Deliveries {
     reports: mpsc::UnboundedSender<Report>,
     failed: Arc<AtomicBool>,
+    /// An acknowledgement was not believed, and none is any more.
+    doubted: AtomicBool,
+    counts: Arc<Counts>,
 }
 
 impl ClientContext for Deliveries {
@@ -51,19 +101,40 @@ impl ClientContext for Deliveries {
     }
 }
 
-impl ProducerContext for Deliveries {
+impl Deliveries {
+    /// A success without an offset is a conclusion of the client's, not the broker's word: the client drew it from a later
+    /// success, or from an answer that says the row is a duplicate. It may be wrong, so the row is published again. So are
+    /// those that are reported after it, or a later row of its key would stay before it. (Of a batch that is a duplicate
+    /// only the first row has no offset: the client counts up from -1.)
+    fn believed(&self, offset: i64) -> Result<(), Failure> {
+        if offset < 0 {
+            self.doubted.store(true, Ordering::Release);
+            return Err(Failure::Outage("Kafka's client reports a success without an offset, which proves nothing".to_owned()));
+        }
+        if self.doubted.load(Ordering::Acquire) {
+            return Err(Failure::Outage("a success before it was not believed".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl ProducerContext<Counts> for Deliveries {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, id: usize) {
         let outcome = match result {
-            Ok(_) => Ok(()),
-            Err((error, _)) => {
-                self.failed.store(true, Ordering::Release);
-                Err(failure(error))
-            }
+            Ok(message) => self.believed(message.offset()),
+            Err((error, _)) => Err(failure(error)),
         };
+        if outcome.is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
         // Nobody listens any more once the publisher was dropped.
         let _ = self.reports.send(Report { id: id.cast_signed() as i64, outcome });
+    }
+
+    fn get_custom_partitioner(&self) -> Option<&Counts> {
+        Some(&self.counts)
     }
 }
 
@@ -83,8 +154,6 @@ impl KafkaPublisher {
             .set("reconnect.backoff.ms", "100")
             .set("reconnect.backoff.max.ms", "2000")
             .set("socket.keepalive.enable", "true")
-            // Java's default, so that other clients find a key in the same partition.
-            .set("partitioner", "murmur2_random")
             // A topic that isn't there is a mistake to be told, not to be made with the broker's defaults.
             .set("allow.auto.create.topics", "false")
             .set("topic.metadata.propagation.max.ms", "10000")
@@ -111,17 +180,19 @@ impl KafkaPublisher {
         Questions::new(&self.config)
     }
 
-    fn start(&mut self) -> Result<&Running, KafkaError> {
+    fn start(&mut self) -> Result<&mut Running, KafkaError> {
         let running = match self.running.take() {
             Some(running) => running,
-            None => {
-                let (sender, reports) = mpsc::unbounded_channel();
-                let failed = Arc::new(AtomicBool::new(false));
-                let context = Deliveries { reports: sender, failed: Arc::clone(&failed) };
-                Running { producer: self.config.create_with_context(context)?, reports, failed }
-            }
+            None => Running::start(&self.config)?,
         };
         Ok(self.running.insert(running))
+    }
+
+    /// Reports have come: what waited for one of them goes out.
+    fn release(&mut self, reports: &[Report]) {
+        if let Some(running) = &mut self.running {
+            self.refused.append(&mut running.release(reports));
+        }
     }
 }
 
@@ -139,14 +210,8 @@ impl Publisher for KafkaPublisher {
         match self.start() {
             Err(error) => refused.extend(rows.iter().map(|row| refuse(row, Failure::Outage(error.to_string())))),
             Ok(running) => {
-                for row in rows {
-                    if running.failed.load(Ordering::Acquire) {
-                        refused.push(refuse(row, Failure::Outage("a row before it failed".to_owned())));
-                    } else if let Err((error, _)) = running.producer.send(record(row)) {
-                        running.failed.store(true, Ordering::Release);
-                        refused.push(refuse(row, failure(&error)));
-                    }
-                }
+                let now = Instant::now();
+                refused.extend(rows.iter().filter_map(|row| Some(refuse(row, running.take(row, now).err()?))));
             }
         }
         self.refused.append(&mut refused);
@@ -157,25 +222,29 @@ impl Publisher for KafkaPublisher {
             reports.append(&mut self.refused);
             return;
         }
+        let before = reports.len();
         match &mut self.running {
             Some(running) => {
                 running.reports.recv_many(reports, REPORTS).await;
             }
             None => std::future::pending().await,
         }
+        self.release(&reports[before..]);
     }
 
     fn reports_so_far(&mut self, reports: &mut Vec<Report>) {
         reports.append(&mut self.refused);
+        let before = reports.len();
         if let Some(running) = &mut self.running {
             while let Ok(report) = running.reports.try_recv() {
                 reports.push(report);
             }
         }
+        self.release(&reports[before..]);
     }
 
     async fn withdraw(&mut self, patience: Duration, reports: &mut Vec<Report>) {
-        if let Some(Running { producer, reports: mut channel, .. }) = self.running.take() {
+        if let Some(Running { producer, reports: mut channel, partitions, .. }) = self.running.take() {
             // Flushing and ending a producer block.
             let ended = tokio::task::spawn_blocking(move || {
                 if !patience.is_zero() {
@@ -191,6 +260,8 @@ impl Publisher for KafkaPublisher {
             while let Ok(report) = channel.try_recv() {
                 reports.push(report);
             }
+            let unsent = || Err(Failure::Outage("it was held when a row before it failed".to_owned()));
+            reports.extend(partitions.into_held().map(|row| Report { id: row.id, outcome: unsent() }));
         }
         reports.append(&mut self.refused);
     }

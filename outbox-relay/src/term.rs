@@ -3,7 +3,8 @@
 mod alone;
 mod archive;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use diesel::result::QueryResult;
@@ -31,8 +32,10 @@ pub(crate) struct Term<'a> {
     /// Rows handed to the publisher on which it has not reported.
     in_flight: HashMap<i64, UnderWay>,
     in_flight_bytes: usize,
-    /// Rows that the broker refused in the company of others: to be tried one at a time.
-    suspects: BTreeSet<i64>,
+    /// Rows that are tried one at a time, in this order, with their keys' hashes: those that the broker refused in the
+    /// company of others, and earlier rows of their keys that failed with them.
+    suspects: BTreeMap<i64, u64>,
+    hasher: RandomState,
     /// When the archive was last looked after.
     archive_tended: Option<Instant>,
     pub meters: Meters,
@@ -41,6 +44,8 @@ pub(crate) struct Term<'a> {
 struct UnderWay {
     bytes: usize,
     since: Instant,
+    /// Of topic and key: what must stay in order. Two keys of one hash are only tried one at a time for nothing.
+    key: u64,
 }
 
 /// What a look at the table found.
@@ -60,7 +65,8 @@ impl<'a> Term<'a> {
             head_checked: None,
             in_flight: HashMap::new(),
             in_flight_bytes: 0,
-            suspects: BTreeSet::new(),
+            suspects: BTreeMap::new(),
+            hasher: RandomState::new(),
             archive_tended: None,
             meters: Meters::new(&config.name),
         }
@@ -128,7 +134,7 @@ impl<'a> Term<'a> {
     /// The first row can't be published as it is, and those after it must not overtake it.
     fn suspect_first(&mut self, rows: &[ReadRow]) {
         let Some((first, later)) = rows.split_first() else { return };
-        self.suspects.insert(first.0);
+        self.suspects.insert(first.0, self.hash(&first.1, &first.2));
         for row in later.iter().filter(|row| !self.in_flight.contains_key(&row.0)) {
             self.head.put_back(row.0);
         }
@@ -145,9 +151,9 @@ impl<'a> Term<'a> {
             if row.5 || self.in_flight.contains_key(&row.0) {
                 continue;
             }
-            let id = row.0;
+            let (id, key) = (row.0, self.hash(&row.1, &row.2));
             if let Ok(row) = self.dressed(row) {
-                self.in_flight.insert(id, UnderWay { bytes, since });
+                self.in_flight.insert(id, UnderWay { bytes, since, key });
                 self.in_flight_bytes += bytes;
                 batch.push(row);
             }
@@ -160,6 +166,10 @@ impl<'a> Term<'a> {
 
     fn dressed(&self, row: ReadRow) -> Result<OutboxRow, Failure> {
         dressed(row, self.config.trace_header.as_deref())
+    }
+
+    fn hash(&self, topic: &str, key: &str) -> u64 {
+        self.hasher.hash_one((topic, key))
     }
 
     /// Asks who may still fill a gap: in a statement later than the read that found it.
@@ -175,7 +185,7 @@ impl<'a> Term<'a> {
     }
 
     /// Deletes exactly what was acknowledged. If anything failed, what is under way is withdrawn and will be read
-    /// again, apart from rows that were refused, which become suspects.
+    /// again, apart from rows that were refused, which become suspects, and those that must go out before them.
     pub async fn settle(
         &mut self,
         mut reports: Vec<Report>,
@@ -191,7 +201,9 @@ impl<'a> Term<'a> {
             match outcome {
                 Ok(()) => acknowledged.push(id),
                 Err(Failure::Refused(_)) => {
-                    self.suspects.insert(id);
+                    if let Some(refused) = self.in_flight.get(&id) {
+                        self.suspects.insert(id, refused.key);
+                    }
                 }
                 Err(Failure::Outage(why)) => {
                     outage.get_or_insert(why);
@@ -202,8 +214,11 @@ impl<'a> Term<'a> {
         if !failed {
             return Ok(None);
         }
-        for (id, _) in self.in_flight.drain() {
-            if !self.suspects.contains(&id) {
+        let last_suspects: HashMap<u64, i64> = self.suspects.iter().map(|(id, key)| (*key, *id)).collect();
+        for (id, under_way) in self.in_flight.drain() {
+            if last_suspects.get(&under_way.key).is_some_and(|last| id <= *last) {
+                self.suspects.insert(id, under_way.key);
+            } else {
                 self.head.put_back(id);
             }
         }
@@ -237,7 +252,7 @@ impl<'a> Term<'a> {
 
     /// Sets the gauges, by looking at the ends of the table only. Says whether something is asked for parked rows.
     pub async fn gauge(&mut self) -> QueryResult<bool> {
-        let lowest = self.in_flight.keys().chain(&self.suspects).min().map_or(i64::MAX, |id| id - 1);
+        let lowest = self.in_flight.keys().chain(self.suspects.keys()).min().map_or(i64::MAX, |id| id - 1);
         let floor = self.head.floor().min(lowest);
         let (oldest, last, parked, asked): (Option<f64>, Option<i64>, i64, bool) =
             sql::Gauges { floor }.get_result(&mut self.conn).await?;

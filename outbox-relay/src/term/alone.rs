@@ -18,7 +18,7 @@ impl Term<'_> {
     /// Tries the suspects one at a time, in order: one that is refused alone is parked, and the later ones of its key
     /// queue up behind it.
     pub async fn try_suspects(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
-        while let Some(id) = self.suspects.iter().next().copied() {
+        while let Some((&id, _)) = self.suspects.first_key_value() {
             let row: Option<ReadRow> = sql::ReadOne { id }.get_result(&mut self.conn).await.optional()?;
             match row {
                 None => {}

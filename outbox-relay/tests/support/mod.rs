@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
+pub mod spoiler;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -96,8 +98,19 @@ pub async fn topic_at(bootstrap: &str, settings: &[(&str, &str)]) -> String {
     name
 }
 
+/// A topic in which all keys share one partition.
+pub async fn narrow_topic(settings: &[(&str, &str)]) -> String {
+    let name = unique("relayed");
+    make_topic_of(&kafka_bootstrap(), &name, 1, settings).await;
+    name
+}
+
 pub async fn make_topic(bootstrap: &str, name: &str, settings: &[(&str, &str)]) {
-    let new = NewTopic::new(name, 3, TopicReplication::Fixed(1));
+    make_topic_of(bootstrap, name, 3, settings).await;
+}
+
+async fn make_topic_of(bootstrap: &str, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    let new = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
     let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
     for made in admin(bootstrap).create_topics([&new], &AdminOptions::new()).await.unwrap() {
         made.unwrap();

@@ -1,0 +1,273 @@
+//! Which rows may go out beside others, partition by partition.
+//!
+//! A producer numbers what it sends to a partition, and a broker that knows the producer takes only the number that comes
+//! next. But a broker that doesn't know the producer yet takes **any** number. So while the first request of a partition is
+//! under way, a second one could land although the first was refused (a new partition without a leader, a row that is too
+//! large, too few replicas). librdkafka concludes from the second's success that the first is there too, and reports rows as
+//! delivered that nobody has.
+//!
+//! Therefore the first row of a partition goes alone. What follows is held until the broker has acknowledged that row.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::producer::Partitioner;
+use service_kit::consumer::partition_of;
+
+use crate::publisher::OutboxRow;
+
+/// A partition that was sent nothing for as long is treated as new. A broker forgets a producer that is silent for long
+/// (`producer.id.expiration.ms`, a day by default), or whose topic was deleted and made again.
+const PROVEN_FOR: Duration = Duration::from_secs(60);
+
+/// How many partitions each topic has, as the client knew when it last chose one.
+///
+/// It chooses as `murmur2_random` does, Java's default, so that other clients find a key in the same partition.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    known: Mutex<HashMap<String, i32>>,
+    /// Grows with each change, so that a look costs nothing where nothing changed.
+    changes: AtomicU64,
+}
+
+impl Partitioner for Counts {
+    fn partition(&self, topic: &str, key: Option<&[u8]>, count: i32, _is_available: impl Fn(i32) -> bool) -> i32 {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.get(topic) != Some(&count) {
+            known.insert(topic.to_owned(), count);
+            self.changes.fetch_add(1, Ordering::Release);
+        }
+        drop(known);
+        // Keys of rows are texts.
+        partition_of(key.and_then(|key| str::from_utf8(key).ok()).unwrap_or_default(), count)
+    }
+}
+
+/// A topic by its place in the list, and a partition.
+type Place = (usize, i32);
+/// Where rows of a topic count as sent to until the client has told how many partitions it has.
+const UNKNOWN: i32 = -1;
+
+/// What a producer has sent to one partition.
+#[derive(Debug, Default)]
+struct Partition {
+    /// When a row was last sent there. Only of partitions that have acknowledged one.
+    proven: Option<Instant>,
+    /// The row that went first and is not acknowledged yet.
+    first: Option<i64>,
+    /// What waits for that acknowledgement, in order.
+    held: VecDeque<OutboxRow>,
+}
+
+#[derive(Debug)]
+struct Topic {
+    name: String,
+    /// How many partitions it has, or [`UNKNOWN`].
+    count: i32,
+    /// Rows that are held, in all its partitions.
+    held: usize,
+}
+
+/// What one producer knows of the partitions it sends to.
+#[derive(Debug, Default)]
+pub(super) struct Partitions {
+    counts: Arc<Counts>,
+    /// The changes that `topics` know of.
+    seen: u64,
+    topics: Vec<Topic>,
+    by_name: HashMap<String, usize>,
+    partitions: HashMap<Place, Partition>,
+    /// The rows that went first, with their places and keys.
+    firsts: HashMap<i64, (Place, String)>,
+}
+
+impl Partitions {
+    pub fn new(counts: Arc<Counts>) -> Self {
+        Self { counts, ..Self::default() }
+    }
+
+    /// Whether the row may be sent now. Otherwise it is held.
+    pub fn admit(&mut self, row: &OutboxRow, now: Instant) -> bool {
+        let place = self.place(row);
+        let partition = self.partitions.entry(place).or_default();
+        if let Some(sent) = &mut partition.proven
+            && now.saturating_duration_since(*sent) < PROVEN_FOR
+        {
+            *sent = now;
+            return true;
+        }
+        if partition.first.is_some() {
+            partition.held.push_back(row.clone());
+            self.topics[place.0].held += 1;
+            return false;
+        }
+        self.goes_first(place, row);
+        true
+    }
+
+    /// The row was sent. If the client has learnt of more partitions just then, the row may be the first of a new one.
+    pub fn sent(&mut self, row: &OutboxRow) {
+        if self.counts.changes.load(Ordering::Acquire) == self.seen || self.firsts.contains_key(&row.id) {
+            return;
+        }
+        let place = self.place(row);
+        let partition = self.partitions.entry(place).or_default();
+        if partition.proven.is_none() && partition.first.is_none() {
+            self.goes_first(place, row);
+        }
+    }
+
+    fn goes_first(&mut self, place: Place, row: &OutboxRow) {
+        let partition = self.partitions.entry(place).or_default();
+        partition.proven = None;
+        partition.first = Some(row.id);
+        self.firsts.insert(row.id, (place, row.key.clone()));
+    }
+
+    /// The row was acknowledged. If it went first its partition is proven, and what waited for that is to be admitted anew.
+    pub fn acknowledged(&mut self, id: i64) -> VecDeque<OutboxRow> {
+        // Nearly always empty: the rows of a long drain cost nothing here.
+        if self.firsts.is_empty() {
+            return VecDeque::new();
+        }
+        let Some(((topic, sent_to), key)) = self.firsts.remove(&id) else { return VecDeque::new() };
+        let held = self.partitions.remove(&(topic, sent_to)).map(|partition| partition.held).unwrap_or_default();
+        self.topics[topic].held -= held.len();
+        self.look_at_counts();
+        let partition = if sent_to == UNKNOWN { partition(self.topics[topic].count, &key) } else { sent_to };
+        self.partitions.entry((topic, partition)).or_default().proven = Some(Instant::now());
+        held
+    }
+
+    /// Everything that was held, when the producer is given up.
+    pub fn into_held(self) -> impl Iterator<Item = OutboxRow> {
+        self.partitions.into_values().flat_map(|partition| partition.held)
+    }
+
+    fn place(&mut self, row: &OutboxRow) -> Place {
+        if self.counts.changes.load(Ordering::Acquire) != self.seen {
+            self.look_at_counts();
+        }
+        let topic = match self.by_name.get(&row.topic) {
+            Some(known) => *known,
+            None => {
+                self.by_name.insert(row.topic.clone(), self.topics.len());
+                self.topics.push(Topic { name: row.topic.clone(), count: UNKNOWN, held: 0 });
+                self.topics.len() - 1
+            }
+        };
+        (topic, partition(self.topics[topic].count, &row.key))
+    }
+
+    /// Takes over what the client has learnt: not while rows of the topic are held, which later ones of their keys would
+    /// overtake on the way to other partitions, and not before it is known where the topic's very first row went.
+    fn look_at_counts(&mut self) {
+        self.seen = self.counts.changes.load(Ordering::Acquire);
+        let counts = self.counts.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, topic) in self.topics.iter_mut().enumerate() {
+            let Some(count) = counts.get(&topic.name).filter(|count| **count != topic.count) else { continue };
+            let waits = self.partitions.get(&(place, UNKNOWN)).is_some_and(|unknown| unknown.first.is_some());
+            if topic.held == 0 && !waits {
+                topic.count = *count;
+            } else {
+                self.seen = u64::MAX; // looks again
+            }
+        }
+    }
+}
+
+fn partition(count: i32, key: &str) -> i32 {
+    if count == UNKNOWN { UNKNOWN } else { partition_of(key, count) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: i64, key: &str) -> OutboxRow {
+        OutboxRow { id, topic: "t".to_owned(), key: key.to_owned(), headers: Vec::new(), payload: Vec::new() }
+    }
+
+    /// Offers a row as the publisher does, to a client that knows of so many partitions.
+    fn offer(partitions: &mut Partitions, row: &OutboxRow, count: i32) -> bool {
+        let admitted = partitions.admit(row, Instant::now());
+        if admitted {
+            partitions.counts.partition(&row.topic, Some(row.key.as_bytes()), count, |_| true);
+            partitions.sent(row);
+        }
+        admitted
+    }
+
+    fn ids(rows: impl IntoIterator<Item = OutboxRow>) -> Vec<i64> {
+        rows.into_iter().map(|row| row.id).collect()
+    }
+
+    /// Two keys of one partition and one of another, of three.
+    const TOGETHER: [&str; 2] = ["a", "d"];
+    const APART: &str = "b";
+
+    #[test]
+    fn the_keys_of_these_tests_lie_as_they_say() {
+        let of = |key| partition_of(key, 3);
+        assert_eq!(of(TOGETHER[0]), of(TOGETHER[1]));
+        assert_ne!(of(TOGETHER[0]), of(APART));
+    }
+
+    #[test]
+    fn the_first_row_of_a_topic_goes_alone_and_then_the_first_row_of_each_partition() {
+        let mut partitions = Partitions::default();
+        let rows: Vec<_> =
+            [(1, TOGETHER[0]), (2, APART), (3, TOGETHER[1]), (4, APART)].map(|(id, key)| row(id, key)).into();
+        let admitted: Vec<_> = rows.iter().map(|row| offer(&mut partitions, row, 3)).collect();
+        assert_eq!(admitted, [true, false, false, false]);
+        let held = partitions.acknowledged(1);
+        let admitted: Vec<_> = held.iter().map(|row| (row.id, offer(&mut partitions, row, 3))).collect();
+        assert_eq!(admitted, [(2, true), (3, true), (4, false)], "1 has proven its partition, 2 goes first in its own");
+        assert!(partitions.acknowledged(3).is_empty());
+        assert_eq!(ids(partitions.acknowledged(2)), [4]);
+        assert!(offer(&mut partitions, &rows[3], 3) && offer(&mut partitions, &rows[1], 3));
+    }
+
+    #[test]
+    fn what_comes_while_the_first_row_of_a_topic_is_under_way_overtakes_nothing_that_is_held() {
+        let mut partitions = Partitions::default();
+        assert!(offer(&mut partitions, &row(1, TOGETHER[0]), 3));
+        assert!(!offer(&mut partitions, &row(2, APART), 3));
+        assert!(!offer(&mut partitions, &row(3, APART), 3), "though the client knows the partitions by now");
+        assert_eq!(ids(partitions.acknowledged(1)), [2, 3]);
+    }
+
+    #[test]
+    fn a_partition_that_was_sent_nothing_for_long_is_new_again() {
+        let mut partitions = Partitions::default();
+        offer(&mut partitions, &row(1, "a"), 1);
+        partitions.acknowledged(1);
+        let later = Instant::now() + PROVEN_FOR;
+        assert!(partitions.admit(&row(2, "a"), later));
+        assert!(!partitions.admit(&row(3, "a"), later));
+        assert_eq!(ids(partitions.acknowledged(2)), [3]);
+        assert!(offer(&mut partitions, &row(3, "a"), 1));
+    }
+
+    #[test]
+    fn the_first_row_of_a_partition_that_was_added_goes_alone() {
+        let mut partitions = Partitions::default();
+        offer(&mut partitions, &row(1, "a"), 1);
+        partitions.acknowledged(1);
+        let keys: Vec<_> = (0..20).map(|n| n.to_string()).filter(|key| partition_of(key, 2) == 1).collect();
+        assert!(offer(&mut partitions, &row(2, &keys[0]), 2), "as far as was known, to the one that is proven");
+        assert!(!offer(&mut partitions, &row(3, &keys[1]), 2));
+        assert_eq!(ids(partitions.acknowledged(2)), [3]);
+    }
+
+    #[test]
+    fn what_is_held_is_there_when_the_producer_is_given_up() {
+        let mut partitions = Partitions::default();
+        for id in 1..=3 {
+            offer(&mut partitions, &row(id, "a"), 3);
+        }
+        assert_eq!(ids(partitions.into_held()), [2, 3]);
+    }
+}

@@ -109,7 +109,9 @@ impl Deliveries {
     fn believed(&self, offset: i64) -> Result<(), Failure> {
         if offset < 0 {
             self.doubted.store(true, Ordering::Release);
-            return Err(Failure::Outage("Kafka's client reports a success without an offset, which proves nothing".to_owned()));
+            return Err(Failure::Outage(
+                "Kafka's client reports a success without an offset, which proves nothing".to_owned(),
+            ));
         }
         if self.doubted.load(Ordering::Acquire) {
             return Err(Failure::Outage("a success before it was not believed".to_owned()));

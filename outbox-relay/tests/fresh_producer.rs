@@ -10,7 +10,9 @@ use diesel_async::RunQueryDsl;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap};
 use support::spoiler::{Told, spoiled_way};
-use support::{SOON, commit, count, first_appearances, large, narrow_topic, read, relay_to_tests_kafka, row, used_database};
+use support::{
+    SOON, commit, count, first_appearances, large, narrow_topic, read, relay_to_tests_kafka, row, used_database,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 const ROWS: usize = 6;

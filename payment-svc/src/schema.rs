@@ -41,6 +41,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         reason -> Nullable<Text>,
         gateway_id -> Nullable<Text>,
+        origin -> Text,
     }
 }
 

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     StripeError,
+    disputes,
     faults::{Failure, Faults},
     lists,
     operations::{self, Operation, Request},
@@ -71,8 +72,11 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .route("/v1/payment_intents/{id}/{action}", web::post().to(act))
         .route("/v1/refunds", web::post().to(refund))
         .route("/v1/refunds", web::get().to(refunds))
+        .route("/v1/disputes", web::get().to(disputes))
         .route("/sandbox/payment_intents/{id}/authenticate", web::post().to(authenticate))
         .route("/sandbox/refunds/{id}/fail", web::post().to(fail_refund))
+        .route("/sandbox/payment_intents/{id}/dispute", web::post().to(dispute))
+        .route("/sandbox/disputes/{id}/close", web::post().to(close_dispute))
         .route("/sandbox/faults", web::get().to(faults))
         .route("/sandbox/faults", web::put().to(set_faults))
         .route("/sandbox/journal", web::get().to(journal));
@@ -277,6 +281,83 @@ async fn fail_refund(
     let shown = operations::fail_refund(&mut conn, &id, reason, state.webhooks.is_some()).await?;
     state.nudge();
     Ok(HttpResponse::Ok().json(shown))
+}
+
+/// A reason, as Stripe writes it.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DisputeReason {
+    #[default]
+    Fraudulent,
+    ProductNotReceived,
+    Unrecognized,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewDispute {
+    /// All that remains, where it isn't said.
+    amount: Option<i64>,
+    #[serde(default)]
+    reason: DisputeReason,
+}
+
+/// The customer's bank takes money back.
+async fn dispute(
+    state: Data<AppState>,
+    id: web::Path<String>,
+    body: Json<NewDispute>,
+) -> Result<HttpResponse, StripeError> {
+    let (id, NewDispute { amount, reason }) = (intent_id(id.into_inner())?, body.into_inner());
+    if amount.is_some_and(|amount| amount < 1) {
+        return Err(StripeError::parameter("amount", "parameter_invalid_integer", "An amount is at least 1."));
+    }
+    let reason = match reason {
+        DisputeReason::Fraudulent => "fraudulent",
+        DisputeReason::ProductNotReceived => "product_not_received",
+        DisputeReason::Unrecognized => "unrecognized",
+    };
+    let mut conn = connection(&state).await?;
+    let shown = disputes::open(&mut conn, &id, amount, reason, state.webhooks.is_some()).await?;
+    state.nudge();
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum DisputeOutcome {
+    Won,
+    Lost,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClosedDispute {
+    outcome: DisputeOutcome,
+}
+
+/// A dispute ends.
+async fn close_dispute(
+    state: Data<AppState>,
+    id: web::Path<String>,
+    body: Json<ClosedDispute>,
+) -> Result<HttpResponse, StripeError> {
+    let id = id.into_inner();
+    if has_control(&id) {
+        return Err(StripeError::missing("dispute", &id));
+    }
+    let won = body.into_inner().outcome == DisputeOutcome::Won;
+    let mut conn = connection(&state).await?;
+    let shown = disputes::close(&mut conn, &id, won, state.webhooks.is_some()).await?;
+    state.nudge();
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+async fn disputes(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, StripeError> {
+    authorised(&request)?;
+    read_troubled(&state).await?;
+    let list = lists::disputes(&mut *connection(&state).await?, request.query_string()).await?;
+    Ok(HttpResponse::Ok().json(list))
 }
 
 async fn find(state: Data<AppState>, request: HttpRequest, id: web::Path<String>) -> Result<HttpResponse, StripeError> {

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod config;
+mod disputes;
 mod error;
 pub mod faults;
 mod http;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     StripeError,
+    disputes::{self, Dispute},
     intents::Intent,
     params::Params,
     store::{self, Refund},
@@ -36,6 +37,18 @@ pub async fn refunds(conn: &mut AsyncPgConnection, query: &str) -> Result<Value,
     let of = params.required("payment_intent")?;
     let found = store::refunds_of(conn, of, params.text("starting_after"), limit + 1).await?;
     Ok(page("/v1/refunds", found, limit, Refund::object))
+}
+
+/// The newest disputes of an intent.
+///
+/// # Errors
+/// The parameters don't pass, or the gateway itself fails.
+pub async fn disputes(conn: &mut AsyncPgConnection, query: &str) -> Result<Value, StripeError> {
+    let params = Params::parse(query, &["payment_intent", "limit", "starting_after"])?;
+    let limit = limit(&params)?;
+    let of = params.required("payment_intent")?;
+    let found = disputes::of(conn, of, params.text("starting_after"), limit + 1).await?;
+    Ok(page("/v1/disputes", found, limit, Dispute::object))
 }
 
 /// The newest intents.

@@ -371,7 +371,8 @@ async fn refund(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
     };
     store::save_intent(conn, &intent).await?;
     store::insert_refund(conn, &refund).await?;
-    store::note(conn, &intent, effect, request.key.as_deref()).await?;
+    // Made without a key, as in a dashboard, its name is what it is known by.
+    store::note(conn, &intent, effect, Some(request.key.as_deref().unwrap_or(&refund.id))).await?;
     request.tell(conn, "refund.created", refund.object()).await?;
     Answer::ok(refund.object()).on_its_way(intent.method(), &request.faults)
 }

@@ -46,6 +46,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    disputes (id) {
+        id -> Text,
+        seq -> BigInt,
+        payment_intent -> Text,
+        amount -> BigInt,
+        currency -> Text,
+        reason -> Text,
+        status -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     faults (the_one) {
         the_one -> Bool,
         switched -> Jsonb,

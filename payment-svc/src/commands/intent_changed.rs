@@ -2,7 +2,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, pooled_connection::deadpo
 use service_kit::{Pool, consumer::ReactionError, trace};
 use shared_events::OrderId;
 
-use super::{follow, refund_changed::refund_changed};
+use super::{follow, given_back::given_back_changed};
 use crate::{
     domain::{Payment, Refused, State, Step},
     gateway::{GatewayError, IntentState, PaymentGateway, action_failed},
@@ -14,8 +14,8 @@ use crate::{
     webhooks::WebhookEvent,
 };
 
-/// Of a refund that was just made: what its own answer says too.
-const CREATED: &str = "refund.created";
+/// Of money that was reserved, which our own call says too.
+const AUTHORISED: &str = "payment_intent.amount_capturable_updated";
 
 /// What a webhook has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub enum NotHeard {
     /// A row that can't be read, or an event that can't be said.
     #[error(transparent)]
     Reaction(#[from] ReactionError),
-    /// It tells of a refund whose own answer is not known yet.
-    #[error("the refund's own answer is awaited first")]
+    /// It tells of a refund or a capture whose own answer is not known yet.
+    #[error("the own answer of an unfinished call is awaited first")]
     TooEarly,
     /// What has become of the intent could not be looked up.
     #[error("the gateway can't be asked: {0}")]
@@ -62,10 +62,15 @@ pub async fn intent_changed<G: PaymentGateway>(
         Known::Nothing => return note(pool, event, Outcome::NotOurs).await,
         Known::Payment(payment) => payment,
     };
-    if let Some(refund) = event.refund.as_deref().filter(|_| event.kind != CREATED) {
-        return refund_changed(pool, gateway, event, &before, refund).await;
+    if let Some(intent) = before.intent.clone().filter(|_| event.tells_of_money_back()) {
+        return given_back_changed(pool, gateway, event, &before, intent).await;
     }
-    let waits = matches!(before.state, State::ActionRequired | State::Authorizing);
+    let waits = match before.state {
+        State::ActionRequired | State::Authorizing => true,
+        // Somebody else may have captured or cancelled it.
+        State::Authorized => event.kind != AUTHORISED,
+        _ => false,
+    };
     let found = match before.intent.clone().filter(|_| waits) {
         Some(intent) => Some(gateway.look_up(intent).await?),
         // The answer to its call says the same, so that only the event's id is kept.
@@ -139,6 +144,8 @@ fn next(payment: &mut Payment, before: &Payment, found: IntentState) -> Option<R
     let same = before.attempts == payment.attempts;
     let waited = before.state == State::ActionRequired && same;
     match found {
+        IntentState::Captured if payment.state == State::Authorized => Some(payment.captured_elsewhere()),
+        IntentState::Cancelled { .. } if payment.state == State::Authorized => Some(payment.cancelled_elsewhere()),
         IntentState::Authorised | IntentState::Captured => Some(payment.action_done()),
         IntentState::Declined { code } if waited || (same && action_failed(&code)) => Some(payment.action_failed(code)),
         IntentState::Cancelled { .. } if waited => Some(payment.action_failed("canceled".to_owned())),

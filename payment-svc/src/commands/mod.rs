@@ -2,16 +2,16 @@
 
 mod follow;
 mod forget;
+mod given_back;
 mod intent_changed;
-mod refund_changed;
 mod refund_payment;
 mod retry;
 mod settle;
 
 pub use follow::{RETRY, follow, heard};
 pub use forget::forget;
+pub use given_back::{Booked, book_given_back, made_elsewhere};
 pub use intent_changed::{Heard, NotHeard, intent_changed};
-pub use refund_changed::refund_came_back;
 pub use refund_payment::{RefundPayment, RefundPaymentError, refund_payment};
 pub use retry::retry;
 pub use settle::settle;

@@ -40,6 +40,8 @@ const fn outcome(answer: &Answer) -> Option<&'static str> {
         Answer::ActionFailed { .. } => Some("action_failed"),
         Answer::NotAsked => Some("not_asked"),
         Answer::LetGo => Some("let_go"),
+        Answer::Overtaken { .. } => Some("overtaken"),
+        Answer::CapturedElsewhere { .. } => Some("captured_elsewhere"),
         Answer::Nothing => None,
     }
 }

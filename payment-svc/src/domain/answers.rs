@@ -6,7 +6,7 @@ use shared_events::{
     PaymentEvent, PaymentRefundFailed, PaymentRefunded, PaymentUnknown, RefundId,
 };
 
-use super::{Call, Payment, RefundState, Refused, State, Step};
+use super::{Call, Elsewhere, Payment, RefundState, Refused, State, Step};
 
 /// The gateway's answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +34,18 @@ pub enum Answer {
     NotAsked,
     /// The intent was ended, and with it an authorisation that nobody had heard of: it came just before.
     LetGo,
+    /// It refused a refund, and had given money back that was not known here.
+    Overtaken {
+        /// Its code.
+        code: String,
+        /// What it had given back, the earliest first.
+        elsewhere: Vec<Elsewhere>,
+    },
+    /// What was to be let go of is captured, by somebody else.
+    CapturedElsewhere {
+        /// The id of the refund, should one be needed.
+        refund: RefundId,
+    },
     /// It did not answer, so nobody knows; it will be looked up.
     Nothing,
 }
@@ -55,6 +67,10 @@ impl Payment {
             return Ok(self.unknown(call));
         }
         let step = match (call, self.state) {
+            (Call::Void, State::Voiding | State::Closing) if let Answer::CapturedElsewhere { refund } = answer => {
+                let amount = self.amount()?;
+                Ok(self.captured_instead_of_let_go(refund, amount))
+            }
             (Call::Authorise, State::Authorizing) => self.authorisation_answered(answer),
             (Call::Capture, State::Capturing) => self.capture_answered(answer),
             (Call::Void, State::Voiding) if answer == Answer::Done => Ok(self.void_done()),
@@ -63,7 +79,10 @@ impl Payment {
                 let amount = self.amount()?;
                 Ok(self.closed().let_go(amount))
             }
-            (Call::Refund(id), State::Captured) => self.refund_answered(id, answer),
+            (Call::Refund(id), State::Captured) => match answer {
+                Answer::Overtaken { code, elsewhere } => self.overtaken(id, code, &elsewhere),
+                answer => self.refund_answered(id, answer),
+            },
             _ => Err(self.refused("take this answer")),
         }?;
         self.unanswered = false;
@@ -103,7 +122,9 @@ impl Payment {
             }
             Answer::NotAsked => Ok(self.not_asked()),
             Answer::LetGo => Ok(self.not_asked().let_go(amount)),
-            Answer::Nothing => Err(self.refused("take this answer")),
+            Answer::Nothing | Answer::Overtaken { .. } | Answer::CapturedElsewhere { .. } => {
+                Err(self.refused("take this answer"))
+            }
         }
     }
 
@@ -159,7 +180,7 @@ impl Payment {
         amount.map_or_else(Step::nothing, voided)
     }
 
-    fn refund_answered(&mut self, id: RefundId, answer: Answer) -> Result<Step, Refused> {
+    pub(super) fn refund_answered(&mut self, id: RefundId, answer: Answer) -> Result<Step, Refused> {
         let not_waiting = self.refused("take this answer");
         let waiting = |refund: &&mut super::Refund| refund.id == id && refund.state == RefundState::Calling;
         let refund = self.refunds.iter_mut().find(waiting).ok_or_else(|| not_waiting.clone())?;

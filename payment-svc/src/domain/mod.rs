@@ -1,6 +1,7 @@
 //! The payment's state machine: a fact or an answer in, state, events and the next gateway call out. No IO.
 
 mod answers;
+mod elsewhere;
 mod facts;
 mod payment;
 mod refunds;
@@ -11,5 +12,6 @@ mod waiting;
 mod walks;
 
 pub use answers::Answer;
+pub use elsewhere::{Elsewhere, refund_made_elsewhere};
 pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Step, status};
-pub use refunds::{Refund, RefundState, refund_because_of};
+pub use refunds::{Origin, Refund, RefundState, refund_because_of};

@@ -276,7 +276,10 @@ impl Payment {
             Call::Authorise => self.key_of("authorise"),
             Call::Capture => self.key_of("capture"),
             Call::Void => self.key_of("void"),
-            Call::Refund(id) => id.to_string(),
+            Call::Refund(id) => match self.refunds.iter().find(|refund| refund.id == id) {
+                Some(refund) => refund.key(),
+                None => id.to_string(),
+            },
         }
     }
 

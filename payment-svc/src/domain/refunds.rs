@@ -13,6 +13,30 @@ pub struct Refund {
     pub amount: Money,
     /// How far it is.
     pub state: RefundState,
+    /// Who made it.
+    pub origin: Origin,
+}
+
+impl Refund {
+    /// Its key at the gateway: the same over every retry.
+    pub fn key(&self) -> String {
+        match &self.origin {
+            Origin::Ours => self.id.to_string(),
+            Origin::Cut => format!("{}:{}", self.id, self.amount.amount()),
+            Origin::Elsewhere(name) => name.clone(),
+        }
+    }
+}
+
+/// Who made a refund, which says what the gateway knows it by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// We ask for it, under its id.
+    Ours,
+    /// We asked for more than had remained at the gateway, and ask for the rest, under its id and its amount.
+    Cut,
+    /// Somebody else made it there, or a dispute did; the gateway has this name for it.
+    Elsewhere(String),
 }
 
 /// How far a refund is.
@@ -134,7 +158,7 @@ impl Payment {
     }
 
     /// What of the total is neither given back nor asked of the gateway.
-    fn left(&self) -> Option<Money> {
+    pub(super) fn left(&self) -> Option<Money> {
         let amount = self.charge.as_ref().map(|charge| charge.amount)?;
         amount.checked_sub(self.sum(RefundState::takes)?)
     }
@@ -154,7 +178,7 @@ impl Payment {
             Share::Of(_) | Share::All => total,
         };
         if !amount.is_zero() && self.refunds.iter().all(|known| known.id != id) {
-            self.refunds.push(Refund { id, amount, state: RefundState::Queued });
+            self.refunds.push(Refund { id, amount, state: RefundState::Queued, origin: Origin::Ours });
         }
     }
 

@@ -2,9 +2,7 @@
 
 use std::future::Future;
 
-use shared_events::RefundId;
-
-use super::GatewayError;
+use super::{GatewayError, GivenBack};
 
 /// What a gateway can be asked of its books. Nothing here moves money.
 pub trait GatewayBooks: Send + Sync + 'static {
@@ -27,19 +25,8 @@ pub struct Book {
     pub captured: i64,
     /// Let go of.
     pub voided: i64,
-    /// Given back, one by one.
-    pub refunds: Vec<BookedRefund>,
-}
-
-/// A refund in the gateway's books.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BookedRefund {
-    /// The gateway's name for it.
-    pub id: String,
-    /// Ours, if we made it.
-    pub ours: Option<RefundId>,
-    /// How much.
-    pub amount: i64,
+    /// Given back and not failed since, one by one: by refunds, and by disputes that were not won.
+    pub given_back: Vec<GivenBack>,
 }
 
 /// An intent in a list.

@@ -8,7 +8,7 @@ use std::future::Future;
 
 use shared_events::{Money, OrderId, PaymentMethod, RefundId};
 
-pub use books::{Book, BookedRefund, GatewayBooks, ListedIntent};
+pub use books::{Book, GatewayBooks, ListedIntent};
 pub use declines::{action_failed, may_pass};
 pub use stripe::{Stripe, StripeConfig, VERSION as STRIPE_VERSION};
 
@@ -48,6 +48,22 @@ pub trait PaymentGateway: Send + Sync + 'static {
         intent: String,
         refund: RefundId,
     ) -> impl Future<Output = Result<Option<RefundOutcome>, GatewayError>> + Send;
+
+    /// All that was given back of an intent, whoever asked for it, the earliest first.
+    fn given_back(&self, intent: String) -> impl Future<Output = Result<Vec<GivenBack>, GatewayError>> + Send;
+}
+
+/// Money that went back to the customer, as the gateway has it: a refund, or a dispute that took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenBack {
+    /// The gateway's name for it.
+    pub id: String,
+    /// Our id for it, if we asked for it.
+    pub ours: Option<RefundId>,
+    /// How much, in minor units.
+    pub amount: i64,
+    /// Why it came to nothing, where it did: the refund failed, or the dispute was won.
+    pub failed: Option<String>,
 }
 
 /// An intent to be made.

@@ -99,7 +99,7 @@ impl From<NotHeard> for Problem {
             NotHeard::Pool(error) => error.into(),
             NotHeard::Database(error) => error.into(),
             NotHeard::Reaction(error) => commands_problem(&error),
-            NotHeard::TooEarly => Problem::unavailable("The refund's own answer is awaited first."),
+            NotHeard::TooEarly => Problem::unavailable("The answer to a call that is unfinished is awaited first."),
             NotHeard::Gateway(error) => {
                 tracing::warn!(%error, "a webhook's intent can't be looked up now");
                 Problem::unavailable("The gateway can't be asked what has become of the intent.")

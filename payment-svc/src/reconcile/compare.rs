@@ -82,7 +82,7 @@ fn in_our_ledger(entries: &[Entry]) -> Charges {
 fn in_their_books(book: &Book) -> Charges {
     let whole = [("authorise", book.authorised), ("capture", book.captured), ("void", book.voided)];
     let mut charges: Charges = whole.into_iter().map(|(name, amount)| (name.to_owned(), amount)).collect();
-    for refund in &book.refunds {
+    for refund in &book.given_back {
         let id = refund.ours.map_or_else(|| refund.id.clone(), |ours| ours.to_string());
         *charges.entry(format!("refund {id}")).or_default() += refund.amount;
     }
@@ -106,7 +106,7 @@ mod tests {
     use shared_events::RefundId;
 
     use super::*;
-    use crate::gateway::BookedRefund;
+    use crate::gateway::GivenBack;
 
     fn entry(operation: &str, amount: i64, key: &str) -> Entry {
         Entry {
@@ -129,12 +129,12 @@ mod tests {
             entry("refund", 598, &ours.to_string()),
             entry("refund", 100, &another.to_string()),
         ]);
-        let refund = |id: &str, ours, amount| BookedRefund { id: id.to_owned(), ours, amount };
+        let refund = |id: &str, ours, amount| GivenBack { id: id.to_owned(), ours, amount, failed: None };
         let book = Book {
             authorised: 2598,
             captured: 2598,
             voided: 0,
-            refunds: vec![refund("re_1", Some(ours), 598), refund("re_2", None, 50)],
+            given_back: vec![refund("re_1", Some(ours), 598), refund("re_2", None, 50)],
         };
         let mut expected = vec![(format!("refund {another}"), 100, 0), ("refund re_2".to_owned(), 0, 50)];
         expected.sort();

@@ -1,13 +1,13 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::{consumer::ReactionError, outside::OutsideCalls};
-use shared_events::{GatewayOperation, Money, OrderId, RefundId};
+use shared_events::{GatewayOperation, Money, OrderId};
 use uuid::Uuid;
 
 use super::{Reconciliation, asked};
 use crate::{
     commands,
     domain::{Call, Payment, RefundState, State},
-    gateway::{Book, GatewayBooks, PaymentGateway, RefundOutcome},
+    gateway::{Book, GatewayBooks, PaymentGateway},
     store::{calls, ledger, roots},
     webhooks::WebhookEvent,
     worker::GatewayCalls,
@@ -15,7 +15,7 @@ use crate::{
 
 impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
     /// Repairs what can be proved of a payment: an unfinished call is answered by a look-up, what its customer did is
-    /// looked up as after a webhook, and a line that the ledger lacks is written where the payment's own state and the
+    /// looked up as after a webhook, what somebody else did at the gateway is booked, and a line that the ledger lacks is written where the payment's own state and the
     /// gateway both say that it happened.
     pub(super) async fn repair(&self, order: OrderId) -> anyhow::Result<()> {
         let (payment, _, under_way) = self.ours(order).await?;
@@ -23,36 +23,21 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
             return self.finish(&payment).await;
         }
         let Some(intent) = payment.intent.clone() else { return Ok(()) };
-        if payment.state == State::ActionRequired {
+        if matches!(payment.state, State::ActionRequired | State::Authorized) {
             let event = WebhookEvent {
                 id: format!("reconcile_{}", Uuid::now_v7().simple()),
                 kind: "reconcile".to_owned(),
-                object: "payment_intent".to_owned(),
-                intent: Some(intent),
+                intent: Some(intent.clone()),
                 refund: None,
                 is_of_known_version: true,
             };
             commands::intent_changed(&self.pool, &*self.gateway, &event).await?;
-            return Ok(());
         }
         let book = asked(self.gateway.book(intent.clone()).await)?;
-        for refund in &payment.refunds {
-            let is_there = book.refunds.iter().any(|at| at.ours == Some(refund.id));
-            if refund.state == RefundState::Done && !is_there {
-                self.refund_that_is_gone(order, refund.id, intent.clone()).await?;
-            }
-        }
+        let given_back = asked(self.gateway.given_back(intent).await)?;
         let mut conn = self.pool.get().await?;
+        conn.transaction(async |conn| commands::book_given_back(conn, order, &given_back).await).await?;
         conn.transaction(async |conn| fill_in(conn, order, &book).await).await?;
-        Ok(())
-    }
-
-    /// A refund that was made and that the books no longer have: it has failed since, if the gateway says so.
-    async fn refund_that_is_gone(&self, order: OrderId, id: RefundId, intent: String) -> anyhow::Result<()> {
-        let found = asked(self.gateway.look_up_refund(intent, id).await)?;
-        let Some(RefundOutcome::Failed { code }) = found else { return Ok(()) };
-        let mut conn = self.pool.get().await?;
-        conn.transaction(async |conn| commands::refund_came_back(conn, order, id, &code).await).await?;
         Ok(())
     }
 
@@ -77,7 +62,7 @@ async fn fill_in(conn: &mut AsyncPgConnection, order: OrderId, book: &Book) -> R
     let entries = ledger::of(conn, payment.id).await?;
     for (call, amount) in proved(payment, book) {
         let is_there = |entry: &ledger::Entry| match call {
-            Call::Refund(id) => entry.key == id.to_string(),
+            Call::Refund(id) => entry.refund() == Some(&id.to_string()),
             _ => entry.operation == calls::name_of(call.operation()),
         };
         if !entries.iter().any(is_there) {
@@ -111,7 +96,7 @@ fn proved(payment: &Payment, book: &Book) -> Vec<(Call, Money)> {
     }
     let at_gateway = |refund: &&crate::domain::Refund| {
         refund.state == RefundState::Done
-            && book.refunds.iter().any(|at| at.ours == Some(refund.id) && at.amount == refund.amount.amount())
+            && book.given_back.iter().any(|at| at.ours == Some(refund.id) && at.amount == refund.amount.amount())
     };
     let refunds = payment.refunds.iter().filter(at_gateway).map(|refund| (Call::Refund(refund.id), refund.amount));
     proved.extend(refunds);

@@ -6,7 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use shared_events::{GatewayOperation, Money, PaymentId, RefundId};
 
 use super::calls::name_of;
-use crate::domain::{Call, Payment};
+use crate::domain::{Call, Origin, Payment};
 use crate::schema::ledger;
 
 /// One effect on money: its amount moves from one account to another, so that all accounts together hold nothing.
@@ -46,7 +46,8 @@ impl Entry {
     /// The refund that this line tells of, by its id: made, or come back.
     pub fn refund(&self) -> Option<&str> {
         match self.operation.as_str() {
-            "refund" => Some(&self.key),
+            // What was cut after the gateway had refused it has its amount in its key.
+            "refund" => Some(self.key.split(':').next().unwrap_or(&self.key)),
             REVERSAL => Some(self.key.strip_suffix(REVERSED).unwrap_or(&self.key)),
             _ => None,
         }
@@ -92,11 +93,19 @@ pub async fn reverse(conn: &mut AsyncPgConnection, payment: &Payment, id: Refund
         ledger::operation.eq(REVERSAL),
         ledger::amount.eq(amount.amount()),
         ledger::currency.eq(amount.currency().code()),
-        ledger::key.eq(format!("{id}{REVERSED}")),
+        ledger::key.eq(format!("{}{REVERSED}", reversed(payment, id))),
         ledger::debit.eq(credit),
         ledger::credit.eq(debit),
     );
     diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
+}
+
+/// The gateway's name for a refund that somebody else made there, or our id.
+fn reversed(payment: &Payment, id: RefundId) -> String {
+    match payment.refunds.iter().find(|refund| refund.id == id).map(|refund| &refund.origin) {
+        Some(Origin::Elsewhere(name)) => name.clone(),
+        _ => id.to_string(),
+    }
 }
 
 /// The entries of a payment, oldest first.

@@ -9,7 +9,7 @@ use shared_events::{Currency, Money, OrderId, PaymentId, PaymentMethod, RefundId
 use uuid::Uuid;
 
 use crate::{
-    domain::{Charge, ChargeLine, Hold, Payment, Refund, RefundState, State},
+    domain::{Charge, ChargeLine, Hold, Origin, Payment, Refund, RefundState, State},
     schema::{charges, payments, refunds},
 };
 
@@ -65,6 +65,19 @@ struct RefundRow {
     refund_id: Uuid,
     amount: i64,
     state: String,
+    origin: String,
+    gateway_id: Option<String>,
+}
+
+impl RefundRow {
+    fn origin(&self) -> Option<Origin> {
+        match (self.origin.as_str(), &self.gateway_id) {
+            ("ours", _) => Some(Origin::Ours),
+            ("cut", _) => Some(Origin::Cut),
+            ("elsewhere", Some(name)) => Some(Origin::Elsewhere(name.clone())),
+            _ => None,
+        }
+    }
 }
 
 fn corrupt(what: &str, row: Uuid) -> ReactionError {
@@ -123,7 +136,8 @@ async fn refunds_of(conn: &mut AsyncPgConnection, id: Uuid, currency: Currency) 
     let refund = |row: RefundRow| {
         let amount = Money::new(row.amount, currency).map_err(|_| corrupt("refund", id))?;
         let state = RefundState::from_name(&row.state).ok_or_else(|| corrupt("refund", id))?;
-        Ok(Refund { id: RefundId(row.refund_id), amount, state })
+        let origin = row.origin().ok_or_else(|| corrupt("refund", id))?;
+        Ok(Refund { id: RefundId(row.refund_id), amount, state, origin })
     };
     rows.into_iter().map(refund).collect()
 }
@@ -159,11 +173,19 @@ pub async fn save(conn: &mut AsyncPgConnection, payment: &Payment, said: i64) ->
 async fn save_refund(conn: &mut AsyncPgConnection, payment: &Payment, refund: &Refund) -> QueryResult<()> {
     // What waited is cut to what remains when it begins.
     let (state, amount) = (refunds::state.eq(refund.state.as_str()), refunds::amount.eq(refund.amount.amount()));
+    let (origin, name) = match &refund.origin {
+        Origin::Ours => ("ours", None),
+        Origin::Cut => ("cut", None),
+        Origin::Elsewhere(name) => ("elsewhere", Some(name)),
+    };
+    let (origin, gateway_id) = (refunds::origin.eq(origin), refunds::gateway_id.eq(name));
+    let reason = refunds::reason.eq(name.map(|_| "made at the gateway, by somebody else"));
+    let whose = (refunds::refund_id.eq(refund.id.0), refunds::payment_id.eq(payment.id.0));
     diesel::insert_into(refunds::table)
-        .values((refunds::refund_id.eq(refund.id.0), refunds::payment_id.eq(payment.id.0), amount, state))
+        .values((whose, amount, state, origin, gateway_id, reason))
         .on_conflict(refunds::refund_id)
         .do_update()
-        .set((amount, state, refunds::updated_at.eq(diesel::dsl::now)))
+        .set((amount, state, origin, refunds::updated_at.eq(diesel::dsl::now)))
         .execute(conn)
         .await
         .map(drop)

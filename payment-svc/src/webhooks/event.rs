@@ -38,8 +38,6 @@ pub struct WebhookEvent {
     pub id: String,
     /// Such as `payment_intent.payment_failed`.
     pub kind: String,
-    /// What kind of object it tells of, such as `refund`; empty where it doesn't say.
-    pub object: String,
     /// Of which intent it tells, if of any. What has become of it is looked up: events come late, twice and out of
     /// order, and the gateway alone knows what holds.
     pub intent: Option<String>,
@@ -70,14 +68,18 @@ impl WebhookEvent {
         let (Some(id), Some(kind)) = (name(&body["id"]), name(&body["type"])) else { return Ok(None) };
         let told = &body["data"]["object"];
         let (of_itself, of_its_intent) = (name(&told["id"]), name_of(&told["payment_intent"]));
-        let object = name(&told["object"]).unwrap_or_default();
-        let (intent, refund) = match object.as_str() {
-            "payment_intent" => (of_itself, None),
-            "refund" => (of_its_intent, of_itself),
+        let (intent, refund) = match told["object"].as_str() {
+            Some("payment_intent") => (of_itself, None),
+            Some("refund") => (of_its_intent, of_itself),
             _ => (of_its_intent, None),
         };
         let is_of_known_version = body["api_version"] == VERSION;
-        Ok(Some(Self { id, kind, object, intent, refund, is_of_known_version }))
+        Ok(Some(Self { id, kind, intent, refund, is_of_known_version }))
+    }
+
+    /// Whether it tells of money that went back: a refund, a charge that was refunded, a dispute.
+    pub fn tells_of_money_back(&self) -> bool {
+        ["refund.", "charge.refund", "charge.dispute."].into_iter().any(|family| self.kind.starts_with(family))
     }
 
     /// The type as a label of metrics, of which there are few: what a stranger invents is `other`.

@@ -2,12 +2,14 @@
 //! the gateway does not answer is nobody's to guess.
 
 use chrono::{DateTime, Utc};
+use diesel_async::AsyncConnection;
 use service_kit::consumer::ReactionError;
-use shared_events::RefundId;
+use shared_events::{EventId, RefundId};
 
 use super::GatewayCalls;
 use crate::{
-    domain::{Answer, Call, Payment, State},
+    commands::{book_given_back, made_elsewhere},
+    domain::{Answer, Call, Payment, State, refund_because_of},
     gateway::{
         GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
     },
@@ -159,6 +161,10 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Ok(state) => Err(Later(format!("can't be voided: {state:?}"))),
             Err(GatewayError::MovedOn) => match self.gateway.look_up(intent).await? {
                 IntentState::Cancelled { let_go } => Ok(ended(let_go)),
+                IntentState::Captured => {
+                    let cause = call.cause.event.unwrap_or(EventId(payment.id.0));
+                    Ok(Answer::CapturedElsewhere { refund: refund_because_of(cause) })
+                }
                 state => Err(Later(format!("can't be voided: {state:?}"))),
             },
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
@@ -179,12 +185,23 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         }
         let refund = payment.refunds.iter().find(|refund| refund.id == id);
         let amount = refund.map(|refund| refund.amount).ok_or_else(|| Later(format!("refund {id} is not there")))?;
+        let intent_asked = intent.clone();
         match self.gateway.refund(call.key.clone(), NewRefund { id, intent, amount }).await {
             Ok(outcome) => self.refunded(id, outcome).await,
-            Err(GatewayError::Refused { code }) => no(code),
+            Err(GatewayError::Refused { code }) => self.refund_refused(call, intent_asked, code).await,
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// More may have gone back than is known here: in the gateway's dashboard, or by a dispute.
+    async fn refund_refused(&self, call: &TakenCall, intent: String, code: String) -> Asked {
+        let found = self.gateway.given_back(intent).await?;
+        let mut conn = self.pool.get().await.map_err(|error| Later(error.to_string()))?;
+        // What has failed since is taken back first; what is not known yet waits for the answer to this call.
+        conn.transaction(async |conn| book_given_back(conn, call.order_id, &found).await).await?;
+        let elsewhere = made_elsewhere(&payments::read(&mut conn, call.order_id).await?, &found);
+        Ok(if elsewhere.is_empty() { Answer::No { code } } else { Answer::Overtaken { code, elsewhere } })
     }
 
     /// Keeps the gateway's name for the refund, for whoever looks for it there.

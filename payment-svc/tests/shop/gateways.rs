@@ -1,7 +1,7 @@
 //! Gateways that do as they are told.
 
 use mockall::mock;
-use payment_svc::gateway::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
+use payment_svc::gateway::{GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
 use shared_events::{PaymentMethod, RefundId};
 
 mock! {
@@ -25,6 +25,7 @@ mock! {
             intent: String,
             refund: RefundId,
         ) -> impl Future<Output = Result<Option<RefundOutcome>, GatewayError>> + Send;
+        fn given_back(&self, intent: String) -> impl Future<Output = Result<Vec<GivenBack>, GatewayError>> + Send;
     }
 }
 
@@ -49,6 +50,7 @@ pub fn else_agrees(mut gateway: MockGateway) -> MockGateway {
     gateway.expect_confirm().returning(|_, _, _| now(Ok(IntentState::Authorised)));
     gateway.expect_capture().returning(|_, _| now(Ok(IntentState::Captured)));
     gateway.expect_cancel().returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
+    gateway.expect_given_back().returning(|_| now(Ok(vec![])));
     gateway.expect_refund().returning(|_, refund| now(Ok(RefundOutcome::Accepted { id: format!("re_{}", refund.id) })));
     gateway
 }

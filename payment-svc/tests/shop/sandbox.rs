@@ -84,6 +84,21 @@ impl Sandbox {
         made["id"].as_str().unwrap().to_owned()
     }
 
+    /// The customer's bank takes money back; gives the dispute's id.
+    pub async fn dispute(&self, intent: &str, amount: i64) -> String {
+        let url = format!("{}/sandbox/payment_intents/{intent}/dispute", self.url);
+        let request = reqwest::Client::new().post(url).json(&serde_json::json!({"amount": amount}));
+        let made = request.send().await.unwrap().error_for_status().unwrap();
+        made.json::<serde_json::Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A dispute ends: `won` or `lost`.
+    pub async fn close_dispute(&self, dispute: &str, outcome: &str) {
+        let url = format!("{}/sandbox/disputes/{dispute}/close", self.url);
+        let request = reqwest::Client::new().post(url).json(&serde_json::json!({"outcome": outcome}));
+        request.send().await.unwrap().error_for_status().unwrap();
+    }
+
     /// The customer's bank gives the newest refund of an intent back; gives the refund's id.
     pub async fn fail_refund(&self, intent: &str) -> String {
         let list = reqwest::Client::new().get(format!("{}/v1/refunds?payment_intent={intent}", self.url));
@@ -108,8 +123,8 @@ impl Sandbox {
         let journal: serde_json::Value = serde_json::from_str(&text).unwrap();
         let text = |line: &serde_json::Value, name: &str| line[name].as_str().unwrap().to_owned();
         let line = |line: &serde_json::Value| {
-            let (operation, currency, key) =
-                (text(line, "operation"), text(line, "currency"), text(line, "idempotency_key"));
+            let (operation, currency) = (text(line, "operation"), text(line, "currency"));
+            let key = line["idempotency_key"].as_str().unwrap_or("none");
             format!("{operation} {} {currency} {key}", line["amount"])
         };
         journal["items"].as_array().unwrap().iter().map(line).collect()

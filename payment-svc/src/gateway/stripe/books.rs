@@ -2,9 +2,9 @@
 
 use super::{
     PAGE, Stripe,
-    wire::{IntentObject, ListObject, RefundObject},
+    wire::{IntentObject, ListObject},
 };
-use crate::gateway::{Book, GatewayBooks, GatewayError, ListedIntent};
+use crate::gateway::{Book, GatewayBooks, GatewayError, ListedIntent, PaymentGateway};
 
 impl GatewayBooks for Stripe {
     async fn book(&self, intent: String) -> Result<Book, GatewayError> {
@@ -14,15 +14,9 @@ impl GatewayBooks for Stripe {
             Err(GatewayError::Unknown) => return Ok(Book::default()),
             Err(error) => return Err(error),
         };
-        let mut query = vec![("payment_intent", intent), ("limit", PAGE.to_owned())];
-        loop {
-            let page: ListObject<RefundObject> = self.get("/v1/refunds", &query).await?;
-            let last = page.data.last().map(|last| last.id.clone());
-            book.refunds.extend(page.data.into_iter().filter_map(RefundObject::booked));
-            let Some(last) = last.filter(|_| page.has_more) else { return Ok(book) };
-            query.truncate(2);
-            query.push(("starting_after", last));
-        }
+        book.given_back = self.given_back(intent).await?;
+        book.given_back.retain(|given| given.failed.is_none());
+        Ok(book)
     }
 
     async fn intents(&self, after: Option<String>) -> Result<(Vec<ListedIntent>, bool), GatewayError> {

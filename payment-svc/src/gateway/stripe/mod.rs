@@ -12,14 +12,14 @@ use serde::de::DeserializeOwned;
 use service_kit::retry::Backoff;
 use shared_events::{PaymentMethod, RefundId};
 
-use super::{GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
-use wire::{IntentObject, ListObject, RefundObject};
+use super::{GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
+use wire::{DisputeObject, IntentObject, ListObject, Listed, RefundObject};
 
 /// The version of the API whose shapes `wire` reads.
 pub const VERSION: &str = "2024-06-20";
 /// Attempts at a request that was not done; what was asked and not answered is never repeated here.
 const ATTEMPTS: u32 = 3;
-/// Refunds on one page of a look-up, which is Stripe's most.
+/// Objects on one page of a look-up, which is Stripe's most.
 const PAGE: &str = "100";
 
 /// Where the gateway is and how it is asked.
@@ -76,6 +76,20 @@ impl Stripe {
         let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) };
         self.ask(|| self.request(Method::GET, &path)).await
+    }
+
+    /// All that a list has of an intent, page by page, the newest first.
+    async fn all_of<T: DeserializeOwned + Listed>(&self, path: &str, intent: String) -> Result<Vec<T>, GatewayError> {
+        let mut query = vec![("payment_intent", intent), ("limit", PAGE.to_owned())];
+        let mut all = Vec::new();
+        loop {
+            let page: ListObject<T> = self.get(path, &query).await?;
+            let last = page.data.last().map(|last| last.id().to_owned());
+            all.extend(page.data);
+            let Some(last) = last.filter(|_| page.has_more) else { return Ok(all) };
+            query.truncate(2);
+            query.push(("starting_after", last));
+        }
     }
 
     /// Sends, and sends again what was not done, a few times with backoff. The worker goes on after that.
@@ -173,15 +187,15 @@ impl PaymentGateway for Stripe {
     }
 
     async fn look_up_refund(&self, intent: String, refund: RefundId) -> Result<Option<RefundOutcome>, GatewayError> {
-        let mut query = vec![("payment_intent", intent), ("limit", PAGE.to_owned())];
-        loop {
-            let page: ListObject<RefundObject> = self.get("/v1/refunds", &query).await?;
-            if let Some(found) = page.data.iter().find(|found| found.is(refund)) {
-                return Ok(Some(found.outcome()));
-            }
-            let Some(last) = page.data.last().filter(|_| page.has_more) else { return Ok(None) };
-            query.truncate(2);
-            query.push(("starting_after", last.id.clone()));
-        }
+        let refunds: Vec<RefundObject> = self.all_of("/v1/refunds", intent).await?;
+        Ok(refunds.iter().find(|found| found.is(refund)).map(RefundObject::outcome))
+    }
+
+    async fn given_back(&self, intent: String) -> Result<Vec<GivenBack>, GatewayError> {
+        let refunds: Vec<RefundObject> = self.all_of("/v1/refunds", intent.clone()).await?;
+        let disputes: Vec<DisputeObject> = self.all_of("/v1/disputes", intent).await?;
+        // Lists are newest first.
+        let refunds = refunds.into_iter().rev().map(RefundObject::given_back);
+        Ok(refunds.chain(disputes.into_iter().rev().map(DisputeObject::given_back)).collect())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use shared_events::RefundId;
 
-use crate::gateway::{Book, BookedRefund, GatewayError, IntentState, RefundOutcome};
+use crate::gateway::{Book, GatewayError, GivenBack, IntentState, RefundOutcome};
 
 /// <https://docs.stripe.com/api/payment_intents/object>
 #[derive(Debug, Deserialize)]
@@ -39,7 +39,7 @@ impl IntentObject {
             authorised: if authorised { self.amount } else { 0 },
             captured: self.amount_received,
             voided: if let_go { self.amount } else { 0 },
-            refunds: vec![],
+            given_back: vec![],
         }
     }
 
@@ -89,11 +89,14 @@ impl RefundObject {
         self.metadata.get("refund_id").is_some_and(|id| *id == refund.to_string())
     }
 
-    /// The refund as the gateway's books have it, unless it came to nothing.
-    pub fn booked(self) -> Option<BookedRefund> {
-        let failed = matches!(self.outcome(), RefundOutcome::Failed { .. });
+    /// What it gave back.
+    pub fn given_back(self) -> GivenBack {
+        let failed = match self.outcome() {
+            RefundOutcome::Failed { code } => Some(code),
+            RefundOutcome::Accepted { .. } => None,
+        };
         let ours = self.metadata.get("refund_id").and_then(|id| id.parse().ok());
-        (!failed).then_some(BookedRefund { id: self.id, ours, amount: self.amount })
+        GivenBack { id: self.id, ours, amount: self.amount, failed }
     }
 
     /// A pending refund is on its way to the bank: accepted.
@@ -105,6 +108,41 @@ impl RefundObject {
             }
             _ => RefundOutcome::Accepted { id: self.id.clone() },
         }
+    }
+}
+
+/// <https://docs.stripe.com/api/disputes/object>
+#[derive(Debug, Deserialize)]
+pub(super) struct DisputeObject {
+    pub id: String,
+    amount: i64,
+    status: String,
+}
+
+impl DisputeObject {
+    /// What it took. Its money is gone as soon as it is one, and is back when it is won; an inquiry takes none.
+    pub fn given_back(self) -> GivenBack {
+        let took = matches!(self.status.as_str(), "needs_response" | "under_review" | "lost");
+        let failed = (!took).then(|| format!("dispute_{}", self.status));
+        GivenBack { id: self.id, ours: None, amount: self.amount, failed }
+    }
+}
+
+/// What a list is of: the next page begins after its name.
+pub(super) trait Listed {
+    /// The gateway's name for it.
+    fn id(&self) -> &str;
+}
+
+impl Listed for RefundObject {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Listed for DisputeObject {
+    fn id(&self) -> &str {
+        &self.id
     }
 }
 

@@ -6,12 +6,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{
-    StripeError,
-    schema::disputes,
-    store,
-    webhooks,
-};
+use crate::{StripeError, schema::disputes, store, webhooks};
 
 /// A dispute.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]

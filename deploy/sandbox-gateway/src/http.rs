@@ -19,8 +19,7 @@ use service_kit::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    StripeError,
-    disputes,
+    StripeError, disputes,
     faults::{Failure, Faults},
     lists,
     operations::{self, Operation, Request},

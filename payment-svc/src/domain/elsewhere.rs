@@ -7,10 +7,7 @@ use shared_events::{
 };
 use uuid::Builder;
 
-use super::{
-    Call, Origin, Payment, Refund, RefundState, Refused, State, Step,
-    refunds::Share,
-};
+use super::{Call, Origin, Payment, Refund, RefundState, Refused, State, Step, refunds::Share};
 
 /// What the gateway has given back without being asked by us: its name for it, and how much.
 pub type Elsewhere = (String, Money);

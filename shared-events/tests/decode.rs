@@ -38,6 +38,21 @@ fn both_rejections_are_read() {
     refused("stock.rejected.v1", &json!({"order_id": ORDER}));
 }
 
+/// Money follows a restock, so a cause that this build doesn't know is never guessed at: the key waits, parked, until a
+/// build hears it that does.
+#[test]
+fn every_cause_of_a_restock_is_read_and_one_of_a_newer_producer_is_no_other() {
+    for (name, cause) in [
+        ("cancelled", RestockCause::Cancelled),
+        ("returned", RestockCause::Returned),
+        ("called_off", RestockCause::CalledOff),
+    ] {
+        let read = decode("stock.restocked.v1", &json!({"order_id": ORDER, "cause": name, "lines": []})).unwrap();
+        assert_eq!(read, StockRestocked { order_id: ORDER.parse().unwrap(), cause, lines: vec![] }.into());
+    }
+    refused("stock.restocked.v1", &json!({"order_id": ORDER, "cause": "found_again", "lines": []}));
+}
+
 #[test]
 fn an_unknown_type_is_told_apart_from_an_unknown_version() {
     assert!(

@@ -106,6 +106,35 @@ async fn a_return_that_is_sent_again_with_its_key_puts_the_goods_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn staff_call_off_a_parcel_that_cannot_leave_once_another_of_its_order_has() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
+    let order = OrderId::new();
+    api.warehouse.hears(placed(order, &[("TEA", 3)])).await;
+    api.warehouse.hears(confirmed(order)).await;
+    api.warehouse.hears(captured(order)).await;
+    let found = api.get(&format!("/shipments?order_id={order}")).await;
+    let split = format!("/shipments/{}/split", found["items"][0]["id"].as_str().unwrap());
+    let one = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
+    let parts = api.expect(Method::POST, &split, Some(&one), 200).await;
+    let path = |n: usize| format!("/shipments/{}", parts["items"][n]["id"].as_str().unwrap());
+    let call_off = |n: usize| format!("{}/call-off", path(n));
+    api.refuses(Method::POST, &call_off(1), "", 409, None).await;
+    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
+    api.expect(Method::POST, &format!("{}/dispatch", path(0)), Some(&handed), 200).await;
+    for _ in 0..2 {
+        let called_off = api.expect(Method::POST, &call_off(1), None, 200).await;
+        assert_eq!((&called_off["status"], &called_off["split_into"]), (&json!("cancelled"), &json!([])));
+    }
+    api.refuses(Method::POST, &call_off(0), "", 409, None).await;
+    api.refuses(Method::POST, &call_off(1), r#"{"why": "broken"}"#, 422, Some("why")).await;
+    api.refuses(Method::POST, &format!("{}/dispatch", path(1)), &handed.to_string(), 409, None).await;
+    let says = api.warehouse.said_of(order).await;
+    assert_eq!(says[6..], ["shipment.dispatched.v1", "shipment.cancelled.v1", "stock.restocked.v1"]);
+    assert_eq!(api.warehouse.level("TEA").await, (9, 0));
+    api.warehouse.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_parcel_is_split_by_quantities_and_each_part_goes_its_own_way() {
     let api = Api::over(Warehouse::with(&[("TEA", 10), ("MUG", 2)]).await).await;
     let order = OrderId::new();

@@ -212,6 +212,35 @@ async fn race_cancel_races_dispatch_and_a_parcel_that_was_lost_stays_gone() {
     warehouse.books_balance().await;
 }
 
+/// The customer calls off what is left while the last parcel is handed over: it leaves, or its goods come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_call_off_races_dispatch_of_the_rest_and_one_of_them_wins_whole() {
+    let warehouse = Warehouse::with(&[("TEA", 100), ("MUG", 100)]).await;
+    for _ in 0..10 {
+        let order = ready_to_ship(&warehouse, &[("MUG", 1), ("TEA", 3)]).await;
+        let whole = shipment_of(&warehouse, order).await;
+        let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: 2.try_into().unwrap() }];
+        let parts = move_shipment(&warehouse.db.pool, whole, Step::Split { lines }).await.unwrap();
+        let [_, (_, part), (_, rest)] = <[_; 3]>::try_from(parts).unwrap();
+        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
+        let early = warehouse.hears(OrderCallOffRequested { order_id: order }).await;
+        assert!(matches!(early, Outcome::Ignored(Why::Refused(_))), "nothing has left: {early:?}");
+        move_shipment(&warehouse.db.pool, part.id, step.clone()).await.unwrap();
+        let (called_off, dispatched) = tokio::join!(
+            warehouse.hears(OrderCallOffRequested { order_id: order }),
+            move_shipment(&warehouse.db.pool, rest.id, step)
+        );
+        let said = warehouse.said_of(order).await;
+        assert_ne!(called_off == Outcome::Applied, dispatched.is_ok(), "{said:?}");
+        let dispatches = said.iter().filter(|name| **name == "shipment.dispatched.v1").count();
+        assert_eq!((said.contains(&"stock.restocked.v1"), dispatches), (dispatched.is_err(), 1 + usize::from(dispatched.is_ok())));
+        let again = move_shipment(&warehouse.db.pool, rest.id, Step::CallOff).await;
+        assert_eq!(again.is_ok(), dispatched.is_err(), "called off before is called off now");
+        assert_eq!(warehouse.said_of(order).await, said);
+    }
+    warehouse.books_balance().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_final_decline_releases_what_is_held_and_what_expired_and_others_release_nothing() {
     let warehouse = Warehouse::with(&[("TEA", 10)]).await;

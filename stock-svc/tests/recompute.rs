@@ -34,7 +34,7 @@ async fn paid(warehouse: &Warehouse, lines: &[(&str, i64)]) -> OrderId {
 }
 
 /// Moved in every way that there is: listed, adjusted, held, released, expired, committed, held again, restocked by a cancel
-/// and by a return, split, lost.
+/// and by a return, split, lost, called off.
 async fn a_busy_warehouse() -> (Warehouse, OrderId) {
     let warehouse = Warehouse::with(&[("TEA", 20), ("MUG", 5)]).await;
     let pool = &warehouse.db.pool;
@@ -62,6 +62,13 @@ async fn a_busy_warehouse() -> (Warehouse, OrderId) {
         move_shipment(pool, parts[1].1.id, Step::TakeBack { lines: line(1) }).await.unwrap();
     }
     move_shipment(pool, parts[2].1.id, Step::Lose).await.unwrap();
+    let in_part = paid(&warehouse, &[("TEA", 3)]).await;
+    let whole = shipments::of_order(&mut *warehouse.db.conn().await, in_part).await.unwrap()[0].id;
+    let parts = move_shipment(pool, whole, Step::Split { lines: line(1) }).await.unwrap();
+    let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP2".parse().unwrap() };
+    move_shipment(pool, parts[1].1.id, step).await.unwrap();
+    move_shipment(pool, parts[2].1.id, Step::CallOff).await.unwrap();
+    warehouse.adjusts("TEA", 1, "found").await.unwrap();
     (warehouse, sent)
 }
 

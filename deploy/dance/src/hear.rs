@@ -37,7 +37,7 @@ pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> O
     }
     let progress = row.progress.clone();
     Some(match event {
-        Event::Stock(stock) => progress.hear_stock(stock),
+        Event::Stock(stock) => progress.hear_stock(stock, id),
         Event::Payment(payment) => progress.hear_payment(payment),
         Event::Shipment(parcel) => Ok(progress.hear_shipment(parcel, id)),
         Event::Order(_) | Event::Notification(_) | Event::Product(_) => return None,
@@ -50,6 +50,7 @@ pub fn stock(goods: Goods, event: &Event, levels: &Levels) -> Option<Result<Chan
         Event::Order(OrderEvent::Placed(placed)) => goods.place(lines_of(placed), levels, expires_at()),
         Event::Order(OrderEvent::Confirmed(_)) => goods.confirm(levels, new_parcel(0)),
         Event::Order(OrderEvent::CancelRequested(request)) => goods.cancel(request.reason, now()),
+        Event::Order(OrderEvent::CallOffRequested(_)) => goods.call_off(None, now()),
         Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
             goods.release(CancelReason::PaymentDeclined)
         }

@@ -35,6 +35,10 @@ pub struct Play {
     pub refused_at_the_door: bool,
     /// The warehouse may take a line out of the parcel, to leave in one of its own.
     pub splits: bool,
+    /// Customer and staff may call off what has not left, once a part has.
+    pub calls_off: bool,
+    /// The last of an order's parcels can never be handed over.
+    pub rest_stays: bool,
     /// The carrier may lose a parcel.
     pub losses: bool,
     /// The payment deadline may pass.

@@ -2,8 +2,8 @@
 
 use order_svc::domain::Status;
 use payment_svc::domain::State as PaymentState;
-use shared_events::{Event, PaymentEvent, Sku, Topic};
-use stock_svc::domain::{Goods, Stage, State};
+use shared_events::{Event, PaymentEvent, ShipmentEvent, Sku, Topic};
+use stock_svc::domain::{Goods, State};
 
 use crate::shelf::Shelf;
 use crate::steps::Step;
@@ -33,15 +33,16 @@ pub fn at_rest(world: &World, next: &[Step]) -> Option<String> {
 /// What must hold of one order at any moment.
 pub fn always(world: &World) -> Option<&'static str> {
     let money = sent(world).or_else(|| money(world)).or_else(|| said(world));
-    money.or_else(|| cancelled(world)).or_else(|| completed(world)).or_else(|| packed(&world.goods)).or(world.fault)
+    let ends = || cancelled(world).or_else(|| completed(world));
+    money.or_else(ends).or_else(|| packed(&world.goods)).or_else(|| gone(world)).or(world.fault)
 }
 
 fn has_left(goods: &Goods) -> bool {
-    let left = |stage| matches!(stage, Stage::Dispatched | Stage::Delivered | Stage::Returned | Stage::Lost);
-    goods.shipments.iter().any(|parcel| left(parcel.stage))
+    goods.shipments.iter().any(|parcel| parcel.stage.has_left())
 }
 
-/// Nothing is shipped that is not captured; nothing is refunded that has left, but for returns, losses and staff refunds.
+/// Nothing is shipped that is not captured; nothing is refunded that has left, but for returns, losses, staff refunds, and what
+/// was called off beside it.
 fn sent(world: &World) -> Option<&'static str> {
     if !has_left(&world.goods) {
         None
@@ -129,9 +130,9 @@ fn cancelled(world: &World) -> Option<&'static str> {
     }
 }
 
-/// The parcels that were not called off have what was ordered in them, each piece once, until it goes back to the shelf.
+/// The parcels that were not split have what was ordered in them, each piece once, those that were called off included.
 fn packed(goods: &Goods) -> Option<&'static str> {
-    let parcels = || goods.shipments.iter().filter(|parcel| parcel.stage != Stage::Cancelled);
+    let parcels = || goods.shipments.iter().filter(|parcel| parcel.split_into.is_empty());
     let in_parcels = |sku: &Sku| -> i64 {
         let lines = parcels().flat_map(|parcel| &parcel.lines).filter(|line| line.sku == *sku);
         lines.map(|line| i64::from(line.quantity)).sum()
@@ -140,15 +141,24 @@ fn packed(goods: &Goods) -> Option<&'static str> {
     (parcels().next().is_some() && !whole).then_some("what is in the parcels isn't what was ordered")
 }
 
-/// A completed order has nothing left to send, and no loss whose money isn't back.
+/// What has left is called off by nobody.
+fn gone(world: &World) -> Option<&'static str> {
+    let stays = |id| world.goods.shipments.iter().any(|parcel| parcel.id == id && parcel.stage.has_left());
+    let came_back = |event: &Event| match event {
+        Event::Shipment(ShipmentEvent::Dispatched(gone)) => !stays(gone.shipment_id),
+        _ => false,
+    };
+    world.said(Topic::Shipments).any(came_back).then_some("called off after it had left")
+}
+
+/// A completed order has nothing left to send, and nothing lost or called off whose money isn't back.
 fn completed(world: &World) -> Option<&'static str> {
     let is_completed = world.order.progress.status == Status::Completed;
     if is_completed && world.goods.shipments.iter().any(|parcel| parcel.stage.in_the_warehouse()) {
         return Some("completed with a parcel in the warehouse");
     }
-    let open =
-        world.order.progress.status == Status::Completed && world.bank.refunded < world.lost.min(world.bank.captured);
-    open.then_some("completed with a loss that is not refunded")
+    let open = is_completed && world.bank.refunded < world.to_refund.min(world.bank.captured);
+    open.then_some("completed with something lost or called off that is not refunded")
 }
 
 fn under_way(world: &World) -> bool {
@@ -177,10 +187,17 @@ fn refused(world: &World) -> i64 {
 
 /// When nothing can happen any more.
 fn ended(world: &World) -> Option<&'static str> {
-    (!world.holds().is_empty()).then_some("ended with goods held")
+    if !world.holds().is_empty() {
+        Some("ended with goods held")
+    } else if world.order.progress.facts.call_off_asked {
+        Some("ended with nothing said to what was to be called off")
+    } else {
+        None
+    }
 }
 
-/// An order comes to an end by itself, unless it waits for the customer, or for staff to give back what was refused.
+/// An order comes to an end by itself, unless it waits for the customer, for staff to give back what was refused, or for
+/// either to call off what can't leave.
 fn stuck(world: &World, next: &[Step]) -> Option<String> {
     let status = world.order.progress.status;
     if matches!(status, Status::Completed | Status::Cancelled(_)) {
@@ -189,7 +206,9 @@ fn stuck(world: &World, next: &[Step]) -> Option<String> {
     let waits_for_customer = world.payment.payment.state == PaymentState::ActionRequired && status == Status::Pending;
     let waits_for_the_hold_to_end = world.late && !world.holds().is_empty();
     let waits_for_staff = world.refused_refund().is_some();
-    if (waits_for_customer || waits_for_the_hold_to_end || waits_for_staff) && !next.is_empty() {
+    let waits_to_be_called_off = next.iter().any(|step| step.label.does.starts_with("calls off"));
+    let waits = waits_for_customer || waits_for_the_hold_to_end || waits_for_staff || waits_to_be_called_off;
+    if waits && !next.is_empty() {
         return None;
     }
     let help = if next.is_empty() { "nothing can end it" } else { "only a timer or the customer can" };
@@ -218,7 +237,7 @@ type Transitions = &'static [(&'static str, &'static [&'static str])];
 const ORDER: Transitions = &[
     ("pending", &["confirmed", "cancelling", "cancelled"]),
     ("confirmed", &["partially_shipped", "shipped", "cancelling"]),
-    ("partially_shipped", &["shipped"]),
+    ("partially_shipped", &["shipped", "completed"]),
     ("shipped", &["completed"]),
     ("cancelling", &["cancelled", "partially_shipped", "shipped"]),
 ];

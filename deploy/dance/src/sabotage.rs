@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::play::Play;
+
 /// A rule that is left out: at the seam where the explorer calls the services' domain, never in the services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the sentence of each says what it is")]
@@ -27,11 +29,15 @@ pub enum Sabotage {
     PartsCancelledApart,
     PartsCountTheirPieces,
     RefundOwedWhole,
+    CallOffSparesWhatLeft,
+    CalledOffRefunded,
+    CalledOffCounts,
+    CalledOffAwaitsRefund,
 }
 
 impl Sabotage {
     /// All of them: the model's sixteen, and ours.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::GoodsFirst,
         Self::UndoOnRequest,
         Self::ShipAfterCapture,
@@ -53,11 +59,27 @@ impl Sabotage {
         Self::PartsCancelledApart,
         Self::PartsCountTheirPieces,
         Self::RefundOwedWhole,
+        Self::CallOffSparesWhatLeft,
+        Self::CalledOffRefunded,
+        Self::CalledOffCounts,
+        Self::CalledOffAwaitsRefund,
     ];
 
-    /// Whether it is one of the model's, which knows neither losses, nor parts of an order, nor refunds that are refused.
+    /// Whether it is one of the model's, which knows neither losses, nor parts of an order, nor refunds that are refused, nor what is
+    /// called off.
     pub fn is_the_models(self) -> bool {
         Self::ALL[..16].contains(&self)
+    }
+
+    /// Whether the rule has something to say in this play.
+    pub fn matters_in(self, play: &Play) -> bool {
+        match self {
+            Self::CallOffSparesWhatLeft
+            | Self::CalledOffRefunded
+            | Self::CalledOffCounts
+            | Self::CalledOffAwaitsRefund => play.calls_off,
+            _ => true,
+        }
     }
 
     /// The rule, as choreography has it.
@@ -87,6 +109,10 @@ impl Sabotage {
             Self::PartsCancelledApart => "once one part of an order has left, a cancel calls no other off",
             Self::PartsCountTheirPieces => "a part counts for the pieces in it, not for the order",
             Self::RefundOwedWhole => "what an event causes is owed whole, since a refund before it may be refused",
+            Self::CallOffSparesWhatLeft => "what has left is not called off, even if it left after that was asked for",
+            Self::CalledOffRefunded => "what is called off is refunded",
+            Self::CalledOffCounts => "an order awaits nothing more of what was called off",
+            Self::CalledOffAwaitsRefund => "an order of which a part was called off completes once that is refunded",
             Self::LossAwaitsRefund => "an order with a loss completes once that is refunded",
         }
     }

@@ -7,7 +7,7 @@ use shared_events::{
     CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined, PaymentEvent,
     Rejection, RestockCause, ShipmentEvent, StockEvent,
 };
-use stock_svc::domain::{Change, Goods, Refused as StockRefused, Stage};
+use stock_svc::domain::{Change, Goods, Refused as StockRefused, Shipment, Stage};
 
 use crate::hear::{self, now};
 use crate::kept::Kept;
@@ -17,12 +17,19 @@ use crate::world::World;
 /// order-svc hears, as `reactions/fact.rs` does.
 pub fn order(world: &mut World, left_out: Option<Sabotage>, event: &Event, id: EventId, sequence: i64) {
     let mut row = world.order.clone_value();
+    if left_out == Some(Sabotage::CalledOffCounts) && is_called_off(event) {
+        return;
+    }
     let event = &misheard(event, left_out);
     let Some(Ok((progress, mut says))) = hear::order(&mut row, event, id, sequence) else { return };
     row.progress = progress;
     match left_out {
         Some(Sabotage::NeverStarted) => says.extend(ended_without_a_word_of_money(&mut row.progress)),
-        Some(Sabotage::LossAwaitsRefund) => says.extend(completed_without_the_refund(&mut row.progress)),
+        Some(Sabotage::LossAwaitsRefund) => says.extend(completed_without_the_refund(&mut row.progress, 0)),
+        Some(Sabotage::CalledOffAwaitsRefund) => {
+            let called_off = row.progress.facts.pieces_called_off();
+            says.extend(completed_without_the_refund(&mut row.progress, called_off));
+        }
         Some(Sabotage::FactsStayTrue) => {
             row.progress.facts.captured = row.progress.facts.payment == Some(PaymentFact::Captured);
         }
@@ -59,8 +66,12 @@ fn ended_without_a_word_of_money(order: &mut Progress) -> Option<Event> {
     }
 }
 
-fn completed_without_the_refund(order: &mut Progress) -> Option<Event> {
-    let ended = order.facts.captured && order.facts.pieces_ended() >= order.pieces;
+fn is_called_off(event: &Event) -> bool {
+    matches!(event, Event::Stock(StockEvent::Restocked(back)) if back.cause == RestockCause::CalledOff)
+}
+
+fn completed_without_the_refund(order: &mut Progress, called_off: i64) -> Option<Event> {
+    let ended = order.facts.captured && order.facts.pieces_ended() + called_off >= order.pieces;
     if order.status != Status::Shipped || !ended {
         return None;
     }
@@ -99,6 +110,12 @@ fn stock_without(left_out: Sabotage, goods: &Goods, event: &Event) -> Option<Sto
         (Sabotage::LeftGoodsStay, Event::Order(OrderEvent::CancelRequested(request))) => {
             let gone = goods.shipments.iter().any(|parcel| parcel.stage == Stage::Dispatched);
             gone.then(|| Some(cancel_what_is_there(goods, request.reason)))
+        }
+        (Sabotage::CallOffSparesWhatLeft, Event::Order(OrderEvent::CallOffRequested(_))) => {
+            let mut goods = goods.clone();
+            let there = |parcel: &&mut Shipment| parcel.stage == Stage::Dispatched;
+            goods.shipments.iter_mut().filter(there).skip(1).for_each(|parcel| parcel.stage = Stage::Packed);
+            Some(Some(goods.call_off(None, now())))
         }
         (Sabotage::PartsCancelledApart, Event::Order(OrderEvent::CancelRequested(request))) => {
             let parts = goods.shipments.iter().filter(|parcel| parcel.stage != Stage::Cancelled);
@@ -155,6 +172,7 @@ fn payment_without(left_out: Sabotage, payment: &mut Payment, event: &Event, id:
             }
             _ => None,
         },
+        (Sabotage::CalledOffRefunded, _) if is_called_off(event) => Some(None),
         (Sabotage::LossRefunded, _) if matches!(event, Event::Shipment(_)) => Some(None),
         (Sabotage::RefundCapped, _) if undo => Some(without_cap(payment, event, id)),
         (Sabotage::RefundOwedWhole, _) => Some(cut_when_it_is_written(payment, event, id)),

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use order_svc::domain::{Progress, Ranks};
 use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Step};
-use shared_events::{Event, EventId, OrderEvent, OrderPlaced, ShipmentEvent, StockLine, Topic};
+use shared_events::{
+    Event, EventId, Money, OrderEvent, OrderPlaced, RestockCause, ShipmentEvent, Sku, StockEvent, StockLine, Topic,
+};
 use stock_svc::domain::{Change, Goods};
 use uuid::Uuid;
 
@@ -97,10 +99,10 @@ pub struct World {
     heard: [[usize; 4]; 3],
     /// The payment deadline has passed.
     pub late: bool,
-    /// Money that may have gone back although the goods have left: returns, losses, staff refunds.
+    /// Money that may have gone back although goods have left: of returns, losses, what was called off, staff refunds.
     pub given_back: i64,
-    /// What was lost on its way, at its price.
-    pub lost: i64,
+    /// What was lost on its way or called off, at its price: the order's end waits for that to be refunded.
+    pub to_refund: i64,
     /// What no race may cause: an event that a reaction calls poison, a second unfinished call.
     pub fault: Option<&'static str>,
 }
@@ -129,7 +131,7 @@ impl World {
             heard: [[0; 4]; 3],
             late: false,
             given_back: 0,
-            lost: 0,
+            to_refund: 0,
             fault: None,
         };
         world.say([placed]);
@@ -211,7 +213,23 @@ impl World {
             }
         }
         self.goods = Kept::new(goods);
+        let called_off = events.iter().find_map(|event| match event {
+            Event::Stock(StockEvent::Restocked(back)) if back.cause == RestockCause::CalledOff => Some(&back.lines),
+            _ => None,
+        });
+        if let Some(lines) = called_off {
+            let price = self.price_of(lines);
+            self.given_back += price;
+            self.to_refund += price;
+        }
         self.say(events);
+    }
+
+    /// What these lines cost, as the order said.
+    pub fn price_of(&self, lines: &[StockLine]) -> i64 {
+        let ordered = |sku: &Sku| self.placed().lines.iter().find(|ordered| ordered.sku == *sku);
+        let cost = |line: &StockLine| ordered(&line.sku)?.unit_price.checked_times(line.quantity);
+        lines.iter().filter_map(cost).map(Money::amount).sum()
     }
 
     /// Carries out a step of the payment, as `commands::follow` does.

@@ -123,6 +123,45 @@ fn race_cancel_races_dispatch_of_a_part_and_what_is_still_there_leaves_too() {
     assert_eq!(called_off.ends(&["dispatched", "cancel_refused"]), only("cancelled customer"));
 }
 
+/// Of two parcels one has left, and order-svc has heard of it.
+fn partly_gone(play: Play) -> Story {
+    let firm = Story::of(play).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    let parts = firm.then(["stock-svc hears payment.captured.v1", "the warehouse splits the parcel"]);
+    let gone = parts.then(["the warehouse dispatches the part", "order-svc hears shipment.created.v1"]);
+    let heard = gone.then(["order-svc hears shipment.cancelled.v1", "order-svc hears shipment.created.v1"]);
+    heard.then(["order-svc hears shipment.created.v1", "order-svc hears shipment.dispatched.v1"])
+}
+
+const CALLING_OFF: Play = Play { lines: 2, splits: true, calls_off: true, ..PLAIN };
+
+#[test]
+fn race_call_off_races_dispatch_and_the_rest_that_left_first_goes_on() {
+    let asked = partly_gone(CALLING_OFF).then(["the customer calls off the rest"]);
+    assert!(!asked.can("the customer calls off the rest"), "once is enough");
+    let left = asked.then(["the warehouse dispatches the rest"]);
+    assert_eq!(left.ends(&["restocked", "refunded"]), only("completed"));
+    let told = left.then(["order-svc hears shipment.dispatched.v1"]);
+    assert_eq!(told.said(Topic::Orders).last(), Some(&"call_off_refused"));
+}
+
+#[test]
+fn race_call_off_races_dispatch_and_the_rest_that_was_called_off_first_never_leaves() {
+    let asked = partly_gone(CALLING_OFF).then(["the customer calls off the rest"]);
+    let called_off = asked.then(["stock-svc hears order.call_off_requested.v1"]);
+    assert_eq!(called_off.said(Topic::Stock).last(), Some(&"restocked"));
+    assert!(!called_off.can("the warehouse dispatches the rest"));
+    assert_eq!(called_off.ends(&["call_off_refused", "cancel_refused"]), only("completed"));
+}
+
+#[test]
+fn race_call_off_races_dispatch_of_a_rest_that_can_never_leave_and_staff_end_the_order() {
+    let stays = partly_gone(Play { rest_stays: true, ..CALLING_OFF });
+    let arrived = stays.then(["the carrier delivers the part", "order-svc hears shipment.delivered.v1"]);
+    assert!(!arrived.can("the warehouse dispatches the rest"));
+    let called_off = arrived.then(["the warehouse calls off the rest"]);
+    assert_eq!(called_off.ends(&["call_off_refused", "cancel_requested"]), only("completed"));
+}
+
 #[test]
 fn race_facts_out_of_order_a_refund_heard_before_its_loss_completes_the_order() {
     let refunded = on_its_way().then(["the carrier loses the parcel", "payment-svc hears shipment.lost.v1"]);

@@ -8,7 +8,7 @@ use quadrille_dance::{Broken, Play, Sabotage, Until, explore};
 /// The shortest way to a broken rule in the first scene that shows one.
 fn noticed(sabotage: Sabotage) -> Option<(Play, Broken)> {
     let models = scenes::MODEL.iter().map(|(scene, _)| scene).filter(|_| sabotage.is_the_models());
-    models.chain(&scenes::OURS).find_map(|scene| {
+    models.chain(&scenes::OURS).filter(|scene| sabotage.matters_in(scene)).find_map(|scene| {
         let play = Play { sabotage: Some(sabotage), ..*scene };
         explore(&play, Until::Harm).broken.into_iter().next().map(|broken| (play, broken))
     })

@@ -168,6 +168,90 @@ async fn one_cancelled_while_handed_over(running: &Running, first: First) -> boo
     false
 }
 
+/// What has not left is called off while it is handed over: it leaves and stays paid, or it stays and its money goes back.
+/// Either way the order completes with what arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_call_off_races_dispatch_and_the_order_completes_with_what_left() {
+    const ROUNDS: i64 = 3;
+    let running = Running::start("").await;
+    let (on_hand, held) = running.level(TEA).await;
+    let (mut sent, mut stopped) = (0, 0);
+    for first in [First::Cancel, First::Dispatch, First::Neither, First::CancelIsTaken] {
+        for _ in 0..ROUNDS {
+            let left = the_rest_called_off_while_handed_over(&running, first).await;
+            assert!(!matches!((first, left), (First::Cancel, true) | (First::Dispatch, false)), "{first:?}: {left}");
+            *(if left { &mut sent } else { &mut stopped }) += 1;
+        }
+    }
+    assert!(sent >= ROUNDS && stopped >= ROUNDS, "{sent} left, {stopped} stayed");
+    assert_eq!(running.level(TEA).await, (on_hand - 2 * sent - stopped, held));
+    all_that_must_hold_does(&running).await;
+    running.stop().await;
+}
+
+async fn all_that_must_hold_does(running: &Running) {
+    let audit = running.client.get(&running.at.audit).send().await.unwrap();
+    let told: Value = audit.json().await.unwrap();
+    assert_eq!(told["holds"], true, "{told}");
+}
+
+/// Sends one of two pieces, calls off the other while it is handed over, and says whether that left too.
+async fn the_rest_called_off_while_handed_over(running: &Running, first: First) -> bool {
+    let order = running.place_pieces(TEA, 2, "pm_card_visa").await;
+    let whole = running.first("stock-svc", "shipments", &order).await;
+    let split = format!("/api/v1/shipments/{}/split", whole["id"].as_str().unwrap());
+    let (_, parts) = running.post("stock-svc", &split, &json!({"lines": [{"sku": TEA, "quantity": 1}]})).await;
+    let path = |n: usize| format!("/api/v1/shipments/{}", parts["items"][n]["id"].as_str().unwrap());
+    let ([part, rest], handed) = ([path(0), path(1)], json!({"carrier": "An Post", "tracking_number": "CE123456789IE"}));
+    let step = async |parcel: &str, step: &str, body: &Value| {
+        running.post("stock-svc", &format!("{parcel}/{step}"), body).await.0
+    };
+    assert_eq!(step(&part, "dispatch", &handed).await, StatusCode::OK);
+    running.until(&order, "partially_shipped").await;
+    let call_off = format!("/api/v1/orders/{order}/call-off");
+    let ask = async || running.post("order-svc", &call_off, &json!({})).await.0;
+    let hand_over = async || step(&rest, "dispatch", &handed).await;
+    let (asked, dispatched) = match first {
+        First::Cancel => {
+            let asked = ask().await;
+            running.until(&order, "shipped").await;
+            (asked, hand_over().await)
+        }
+        First::Dispatch => {
+            let dispatched = hand_over().await;
+            running.until(&order, "shipped").await;
+            (ask().await, dispatched)
+        }
+        First::Neither => tokio::join!(ask(), hand_over()),
+        First::CancelIsTaken => (ask().await, hand_over().await),
+    };
+    let left = dispatched.is_success();
+    assert!(asked == StatusCode::ACCEPTED || (left && asked == StatusCode::CONFLICT), "{first:?}: {asked}, {dispatched}");
+    for parcel in if left { vec![&part, &rest] } else { vec![&part] } {
+        assert_eq!(step(parcel, "deliver", &json!({})).await, StatusCode::OK);
+    }
+    running.until(&order, "completed").await;
+    assert_eq!(ask().await, if left { StatusCode::CONFLICT } else { StatusCode::ACCEPTED }, "again");
+    let shown = running.get("order-svc", &format!("/api/v1/orders/{order}")).await;
+    let money = running.money().await.remove(&order).unwrap();
+    let (price, refund) = (shown["total"]["amount"].as_i64().unwrap() / 2, money.get("refund").copied());
+    assert_eq!((&shown["lines"][0]["called_off"], refund), (&json!(i64::from(!left)), (!left).then_some(price)));
+    let told = || async { running.notifications(&order).await.into_iter().map(|mail| mail["template"].clone()) };
+    if left && asked == StatusCode::ACCEPTED {
+        eventually("its customer reads that it was too late", PATIENCE, async || {
+            told().await.any(|template| template == "order_call_off_refused")
+        })
+        .await;
+    } else if !left {
+        eventually("its customer reads what will not come", PATIENCE, async || {
+            told().await.any(|template| template == "order_called_off")
+        })
+        .await;
+        assert!(!told().await.any(|template| template == "order_call_off_refused"));
+    }
+    left
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn race_declined_retryable_is_tried_again_and_charged_once() {
     let running = Running::start("").await;

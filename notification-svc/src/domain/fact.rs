@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use shared_events::{
     Address, CancelReason, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced, PaymentRefunded,
-    ShipmentDispatched,
+    ShipmentDispatched, StockLine,
 };
 
 /// Which text tells a fact. Two files in `templates/` each: as plain text, which begins with the subject, and as HTML.
@@ -17,6 +17,10 @@ pub enum Template {
     OrderAddressChanged,
     /// The order has ended, and why.
     OrderCancelled,
+    /// A part of it will not be sent, although another has left.
+    OrderCalledOff,
+    /// The rest had left when it was to be called off.
+    OrderCallOffRefused,
     /// A parcel left, with carrier and tracking number.
     ShipmentDispatched,
     /// A parcel arrived.
@@ -29,20 +33,26 @@ pub enum Template {
 
 impl Template {
     /// All of them.
-    pub const ALL: [Template; 8] = [
+    pub const ALL: [Template; 10] = [
         Template::OrderPlaced,
         Template::OrderConfirmed,
         Template::OrderAddressChanged,
         Template::OrderCancelled,
+        Template::OrderCalledOff,
+        Template::OrderCallOffRefused,
         Template::ShipmentDispatched,
         Template::ShipmentDelivered,
         Template::ShipmentLost,
         Template::PaymentRefunded,
     ];
 
-    /// Those that tell of a parcel: nobody reads of one before the confirmation.
-    pub const OF_PARCELS: [Template; 3] =
-        [Template::ShipmentDispatched, Template::ShipmentDelivered, Template::ShipmentLost];
+    /// Those that tell of a parcel, or of what none will bring: nobody reads of one before the confirmation.
+    pub const OF_PARCELS: [Template; 4] = [
+        Template::ShipmentDispatched,
+        Template::ShipmentDelivered,
+        Template::ShipmentLost,
+        Template::OrderCalledOff,
+    ];
 
     /// As it stands in the table, in events and in answers.
     pub const fn name(self) -> &'static str {
@@ -51,6 +61,8 @@ impl Template {
             Template::OrderConfirmed => "order_confirmed",
             Template::OrderAddressChanged => "order_address_changed",
             Template::OrderCancelled => "order_cancelled",
+            Template::OrderCalledOff => "order_called_off",
+            Template::OrderCallOffRefused => "order_call_off_refused",
             Template::ShipmentDispatched => "shipment_dispatched",
             Template::ShipmentDelivered => "shipment_delivered",
             Template::ShipmentLost => "shipment_lost",
@@ -64,6 +76,8 @@ impl Template {
             Template::OrderConfirmed => include_str!("../../templates/order_confirmed.txt"),
             Template::OrderAddressChanged => include_str!("../../templates/order_address_changed.txt"),
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.txt"),
+            Template::OrderCalledOff => include_str!("../../templates/order_called_off.txt"),
+            Template::OrderCallOffRefused => include_str!("../../templates/order_call_off_refused.txt"),
             Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.txt"),
             Template::ShipmentDelivered => include_str!("../../templates/shipment_delivered.txt"),
             Template::ShipmentLost => include_str!("../../templates/shipment_lost.txt"),
@@ -77,6 +91,8 @@ impl Template {
             Template::OrderConfirmed => include_str!("../../templates/order_confirmed.html"),
             Template::OrderAddressChanged => include_str!("../../templates/order_address_changed.html"),
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.html"),
+            Template::OrderCalledOff => include_str!("../../templates/order_called_off.html"),
+            Template::OrderCallOffRefused => include_str!("../../templates/order_call_off_refused.html"),
             Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.html"),
             Template::ShipmentDelivered => include_str!("../../templates/shipment_delivered.html"),
             Template::ShipmentLost => include_str!("../../templates/shipment_lost.html"),
@@ -121,6 +137,13 @@ pub enum Fact {
         /// Why.
         reason: CancelReason,
     },
+    /// A part of the order will not be sent.
+    CalledOff {
+        /// What of it.
+        lines: Vec<StockLine>,
+    },
+    /// The rest had left when it was to be called off.
+    CallOffRefused,
     /// A parcel left.
     Dispatched {
         /// Who carries it.
@@ -158,6 +181,8 @@ impl Fact {
             Fact::Confirmed => Template::OrderConfirmed,
             Fact::AddressChanged { .. } => Template::OrderAddressChanged,
             Fact::Cancelled { .. } => Template::OrderCancelled,
+            Fact::CalledOff { .. } => Template::OrderCalledOff,
+            Fact::CallOffRefused => Template::OrderCallOffRefused,
             Fact::Dispatched { .. } => Template::ShipmentDispatched,
             Fact::Delivered => Template::ShipmentDelivered,
             Fact::Lost => Template::ShipmentLost,

@@ -72,7 +72,7 @@ impl Templates {
 
 #[cfg(test)]
 mod tests {
-    use shared_events::CancelReason;
+    use shared_events::{CancelReason, StockLine};
 
     use super::*;
     use crate::domain::Line;
@@ -93,6 +93,19 @@ mod tests {
             total: "33.98 EUR".to_owned(),
             address: vec!["1 Quay St".to_owned(), "T12 Cork".to_owned(), "IE".to_owned()],
         }
+    }
+
+    fn called_off() -> Fact {
+        let line =
+            |sku: &str, quantity: i64| StockLine { sku: sku.parse().unwrap(), quantity: quantity.try_into().unwrap() };
+        Fact::CalledOff { lines: vec![line("MUG", 1), line("TEA", 2)] }
+    }
+
+    #[test]
+    fn what_was_called_off_is_told_line_by_line() {
+        let Letter { body, html, .. } = written(&called_off());
+        assert!(body.contains("will not be sent:\n\n1 x MUG\n2 x TEA\n\nWhat you paid for it goes back"), "{body}");
+        assert!(html.contains("<p>1 x MUG<br>2 x TEA<br></p>"), "{html}");
     }
 
     #[test]
@@ -149,6 +162,8 @@ mod tests {
             Fact::Confirmed,
             Fact::AddressChanged { address: vec!["2 Quay St".to_owned()] },
             Fact::Cancelled { reason: CancelReason::Customer },
+            called_off(),
+            Fact::CallOffRefused,
             Fact::Dispatched { carrier, tracking_number },
             Fact::Delivered,
             Fact::Lost,

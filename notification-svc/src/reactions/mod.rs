@@ -1,6 +1,7 @@
 //! What this service hears, at one glance.
 
 mod order_address_changed;
+mod order_call_off_refused;
 mod order_cancelled;
 mod order_confirmed;
 mod order_ending;
@@ -9,12 +10,13 @@ mod payment_refunded;
 mod shipment_delivered;
 mod shipment_dispatched;
 mod shipment_lost;
+mod stock_restocked;
 mod tell;
 
 use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use service_kit::outside::Nudge;
-use shared_events::{DecodeError, Event, OrderEvent, OrderId, PaymentEvent, ShipmentEvent, Topic};
+use shared_events::{DecodeError, Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic};
 
 use crate::domain::Templates;
 use crate::store;
@@ -63,6 +65,10 @@ impl Reactions for NotificationReactions {
             Event::Order(OrderEvent::CancelRequested(e)) => order_ending::note(conn, e.order_id, true).await,
             Event::Order(OrderEvent::CancelRefused(e)) => order_ending::note(conn, e.order_id, false).await,
             Event::Order(OrderEvent::Cancelled(e)) => order_cancelled::tell(conn, texts, incoming, e).await,
+            Event::Order(OrderEvent::CallOffRefused(e)) => order_call_off_refused::tell(conn, texts, incoming, e).await,
+            Event::Stock(StockEvent::Restocked(e)) if e.cause == RestockCause::CalledOff => {
+                stock_restocked::tell(conn, texts, incoming, e).await
+            }
             Event::Shipment(ShipmentEvent::Dispatched(e)) => shipment_dispatched::tell(conn, texts, incoming, e).await,
             Event::Shipment(ShipmentEvent::Delivered(e)) => shipment_delivered::tell(conn, texts, incoming, e).await,
             Event::Shipment(ShipmentEvent::Lost(e)) => shipment_lost::tell(conn, texts, incoming, e).await,
@@ -85,6 +91,8 @@ fn heard_for(event: &Event) -> Option<OrderId> {
         Event::Order(OrderEvent::CancelRequested(e)) => Some(e.order_id),
         Event::Order(OrderEvent::CancelRefused(e)) => Some(e.order_id),
         Event::Order(OrderEvent::Cancelled(e)) => Some(e.order_id),
+        Event::Order(OrderEvent::CallOffRefused(e)) => Some(e.order_id),
+        Event::Stock(StockEvent::Restocked(e)) if e.cause == RestockCause::CalledOff => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Dispatched(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Delivered(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Lost(e)) => Some(e.order_id),

@@ -1,5 +1,6 @@
 //! What the service can be asked to do, one file each; the transactions are here.
 
+mod call_off_rest;
 mod cancel_order;
 mod change_order;
 mod forget_answers;
@@ -7,6 +8,7 @@ mod place_order;
 mod redirect_order;
 mod time_out_order;
 
+pub use call_off_rest::call_off_rest;
 pub use cancel_order::cancel_order;
 pub use change_order::ChangeOrderError;
 pub use forget_answers::forget_answers;

@@ -1,7 +1,7 @@
 //! What other services said of an order, as far as the order's course depends on it.
 
 use serde::{Deserialize, Serialize};
-use shared_events::{PaymentEvent, RefundId, Rejection, RestockCause, ShipmentId, StockEvent};
+use shared_events::{PaymentEvent, RefundId, Rejection, RestockCause, ShipmentId, Sku, StockEvent, StockLine};
 
 /// Declares a fact with its name in the table and the name that a client sees.
 macro_rules! facts {
@@ -99,6 +99,15 @@ pub struct Parcel {
     pub refund_id: Option<RefundId>,
 }
 
+/// Lines that were called off after something else of the order had left.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CalledOff {
+    /// What will not be sent.
+    pub lines: Vec<StockLine>,
+    /// The refund of these lines, which their return to the shelf causes.
+    pub refund_id: RefundId,
+}
+
 /// Everything heard of an order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Facts {
@@ -112,6 +121,12 @@ pub struct Facts {
     pub shipment: Option<ShipmentFact>,
     /// Every parcel.
     pub parcels: Vec<Parcel>,
+    /// Whether the customer has asked to call off what has not left, and stock-svc has not answered yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub call_off_asked: bool,
+    /// What was called off, each time that something was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub called_off: Vec<CalledOff>,
     /// Every refund that was made and did not come back. One may be heard of before the loss that caused it: topics are not
     /// ordered among each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -126,7 +141,7 @@ pub struct Facts {
 }
 
 impl StockFact {
-    /// The fact in `event`; none for a return, which is no cancellation and moves no order.
+    /// The fact in `event`; none for goods that came back without a cancellation: the rest of the order stays firm.
     pub fn of(event: &StockEvent) -> Option<Self> {
         Some(match event {
             StockEvent::Reserved(_) => Self::Reserved,
@@ -139,7 +154,7 @@ impl StockFact {
             StockEvent::Expired(_) => Self::Expired,
             StockEvent::Restocked(restocked) => match restocked.cause {
                 RestockCause::Cancelled => Self::Restocked,
-                RestockCause::Returned => return None,
+                RestockCause::Returned | RestockCause::CalledOff => return None,
             },
         })
     }
@@ -195,6 +210,20 @@ impl Facts {
         self.pieces(|fact| matches!(fact, ShipmentFact::Delivered | ShipmentFact::Returned | ShipmentFact::Lost))
     }
 
+    /// Pieces that will never leave, since they were called off.
+    pub fn pieces_called_off(&self) -> i64 {
+        self.called_off_lines().map(|line| i64::from(line.quantity)).sum()
+    }
+
+    /// How many of these will never leave.
+    pub fn called_off_of(&self, sku: &Sku) -> i64 {
+        self.called_off_lines().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
+    }
+
+    fn called_off_lines(&self) -> impl Iterator<Item = &StockLine> {
+        self.called_off.iter().flat_map(|part| &part.lines)
+    }
+
     /// Notes a refund that was made, or one that was refused, be it that the bank gave it back days after.
     pub fn note_refund(&mut self, event: &PaymentEvent) {
         match event {
@@ -217,13 +246,18 @@ impl Facts {
         }
     }
 
-    /// Whether the money for every parcel that was lost is back. Where a refund was refused, what staff gave back makes up for
+    /// The refunds that the order's end waits for: of what was lost, and of what was called off.
+    fn awaited_refunds(&self) -> impl Iterator<Item = RefundId> {
+        let of_losses = self.parcels.iter().filter_map(|parcel| parcel.refund_id);
+        of_losses.chain(self.called_off.iter().map(|part| part.refund_id))
+    }
+
+    /// Whether the money for every parcel that was lost, and for all that was called off, is back. Where a refund was refused, what staff gave back makes up for
     /// it, in however many parts, once it is as much as all that was refused of what events caused: nothing says what a
     /// refund by staff is for.
-    pub fn losses_are_refunded(&self) -> bool {
+    pub fn awaited_refunds_are_made(&self) -> bool {
         let is_refused = |id: RefundId| self.refused_refunds.iter().any(|(refused, _)| *refused == id);
-        let of_losses = self.parcels.iter().filter_map(|parcel| parcel.refund_id);
-        let mut missing = of_losses.filter(|refund| !self.refunds.contains(refund)).peekable();
+        let mut missing = self.awaited_refunds().filter(|refund| !self.refunds.contains(refund)).peekable();
         let caused = self.refused_refunds.iter().filter(|(refused, _)| refused.is_caused());
         let owed: i64 = caused.map(|(_, amount)| amount).sum();
         let made_up: i64 = self.made_up.iter().map(|(_, amount)| amount).sum();
@@ -232,10 +266,10 @@ impl Facts {
             || (made_up >= owed && missing.all(is_refused))
     }
 
-    /// Whether a refund for a parcel that was lost was refused.
-    pub fn a_loss_was_refused(&self) -> bool {
-        let lost = |id: &RefundId| self.parcels.iter().any(|parcel| parcel.refund_id == Some(*id));
-        self.refused_refunds.iter().any(|(refused, _)| lost(refused))
+    /// Whether a refund that the order's end waits for was refused.
+    pub fn an_awaited_refund_was_refused(&self) -> bool {
+        let mut awaited = self.awaited_refunds();
+        awaited.any(|id| self.refused_refunds.iter().any(|(refused, _)| *refused == id))
     }
 
     fn pieces(&self, counts: impl Fn(ShipmentFact) -> bool) -> i64 {

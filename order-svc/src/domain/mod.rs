@@ -9,7 +9,7 @@ mod status;
 mod tests;
 mod waiting;
 
-pub use facts::{Facts, Parcel, PaymentFact, ShipmentFact, StockFact};
+pub use facts::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, StockFact};
 pub use order::{MAX_LINES, Order, Product, Wish, WishRefused};
 pub use progress::{Progress, Refused, Step};
 pub use ranks::Ranks;

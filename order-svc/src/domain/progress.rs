@@ -1,11 +1,12 @@
 //! The course of one order: facts in, status and events out. The rules are those of docs/RACES.md.
 
 use shared_events::{
-    CancelReason, CancelRefusedReason, Event, EventId, OrderCancelRefused, OrderCancelRequested, OrderCancelled,
-    OrderCompleted, OrderConfirmed, OrderId, PaymentEvent, RefundId, ShipmentEvent, ShipmentId, StockEvent,
+    CancelReason, CancelRefusedReason, Event, EventId, OrderCallOffRefused, OrderCallOffRequested, OrderCancelRefused, OrderCancelRequested, OrderCancelled,
+    OrderCompleted, OrderConfirmed, OrderId, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId,
+    StockEvent, StockLine,
 };
 
-use super::{Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact};
+use super::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact};
 
 /// How far an order is: what was heard of it and what follows from that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +39,9 @@ pub enum Refused {
     /// The goods have left, or the order has ended.
     #[error("an order that is {} can't be cancelled", .0.name())]
     TooLateToCancel(Status),
+    /// Before anything has left the order is cancelled as a whole; once everything has, nothing is there to call off.
+    #[error("of an order that is {} nothing can be called off", .0.name())]
+    NothingToCallOff(Status),
     /// What has left goes where it went, and what is given back goes nowhere.
     #[error("an order that is {} goes to the address that it has", .0.name())]
     TooLateToRedirect(Status),
@@ -49,11 +53,17 @@ impl Progress {
         Self { order_id, pieces, status: Status::Pending, facts: Facts::default() }
     }
 
-    /// What stock-svc said of the goods.
+    /// What stock-svc said of the goods, by the event of that id: what was called off causes the refund that is named
+    /// after it.
     ///
     /// # Errors
     /// [`Refused::Return`].
-    pub fn hear_stock(mut self, event: &StockEvent) -> Result<Step, Refused> {
+    pub fn hear_stock(mut self, event: &StockEvent, id: EventId) -> Result<Step, Refused> {
+        if let StockEvent::Restocked(restocked) = event
+            && restocked.cause == RestockCause::CalledOff
+        {
+            return Ok(self.hear_called_off(restocked.lines.clone(), RefundId::because_of(id)));
+        }
         let fact = StockFact::of(event).ok_or(Refused::Return)?;
         self.facts.stock = Some(fact);
         let says = match (fact, self.status) {
@@ -123,6 +133,23 @@ impl Progress {
         }
     }
 
+    /// The customer does not want what has not left. Asked again, nothing new happens.
+    ///
+    /// # Errors
+    /// [`Refused::NothingToCallOff`] unless a part has left and a part has not.
+    pub fn call_off(mut self) -> Result<Step, Refused> {
+        match self.status {
+            Status::PartiallyShipped if self.facts.call_off_asked => Ok((self, vec![])),
+            Status::PartiallyShipped => {
+                self.facts.call_off_asked = true;
+                let says = OrderCallOffRequested { order_id: self.order_id };
+                Ok((self, vec![says.into()]))
+            }
+            Status::Shipped | Status::Completed if !self.facts.called_off.is_empty() => Ok((self, vec![])),
+            status => Err(Refused::NothingToCallOff(status)),
+        }
+    }
+
     /// The deadline has passed.
     ///
     /// # Errors
@@ -164,26 +191,49 @@ impl Progress {
         }
     }
 
-    /// Something has left: a cancellation that is under way came too late; the way back is a return.
+    /// Something has left: a cancellation that is under way came too late, and so did what was to be called off, if nothing
+    /// is there any more; the way back is a return.
     fn ship(&mut self) -> Vec<Event> {
-        let shipped = if self.facts.pieces_gone() >= self.pieces { Status::Shipped } else { Status::PartiallyShipped };
+        let (order_id, reason) = (self.order_id, CancelRefusedReason::Dispatched);
         match self.status {
             Status::Cancelled(_) | Status::Completed => vec![],
             Status::Cancelling(_) => {
-                self.status = shipped;
-                let reason = CancelRefusedReason::Dispatched;
-                vec![OrderCancelRefused { order_id: self.order_id, reason }.into()]
+                self.status = self.shipped_so_far();
+                vec![OrderCancelRefused { order_id, reason }.into()]
             }
             Status::Pending | Status::Confirmed | Status::PartiallyShipped | Status::Shipped => {
-                self.status = shipped;
-                vec![]
+                self.status = self.shipped_so_far();
+                let all_left = self.status == Status::Shipped && std::mem::take(&mut self.facts.call_off_asked);
+                if all_left { vec![OrderCallOffRefused { order_id, reason }.into()] } else { vec![] }
             }
         }
     }
 
-    /// Whether every line is delivered, back, or lost and refunded, and the payment was captured.
+    /// Whether all that is to leave has left.
+    fn shipped_so_far(&self) -> Status {
+        let settled = self.facts.pieces_gone() + self.facts.pieces_called_off();
+        if settled >= self.pieces { Status::Shipped } else { Status::PartiallyShipped }
+    }
+
+    /// Lines went back to the shelf although a part has left: they are awaited no more, their money is. It may be heard
+    /// before the dispatch of what has left, which then ships the order.
+    fn hear_called_off(mut self, lines: Vec<StockLine>, refund_id: RefundId) -> Step {
+        self.facts.called_off.push(CalledOff { lines, refund_id });
+        self.facts.call_off_asked = false;
+        if self.status == Status::PartiallyShipped {
+            self.status = self.shipped_so_far();
+        }
+        self.settle(vec![])
+    }
+
+    /// Whether every line is delivered, back, or lost or called off and refunded, and the payment was captured.
     fn has_ended(&self) -> bool {
-        self.facts.captured && self.facts.pieces_ended() >= self.pieces && self.facts.losses_are_refunded()
+        self.facts.captured && !self.awaits_parcels() && self.facts.awaited_refunds_are_made()
+    }
+
+    /// Whether a piece that is not called off has yet to arrive, to come back or to be lost.
+    pub(super) fn awaits_parcels(&self) -> bool {
+        self.facts.pieces_ended() + self.facts.pieces_called_off() < self.pieces
     }
 
     /// Ends the order if all that its end waits for has been heard.

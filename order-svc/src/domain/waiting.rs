@@ -26,10 +26,11 @@ impl Progress {
             }
             Status::Pending => ("payment.authorized", PAYMENT),
             Status::Confirmed => going_out(&self.facts),
+            Status::PartiallyShipped if self.facts.call_off_asked => ("stock.restocked", STOCK),
             Status::PartiallyShipped => ("shipment.dispatched", STOCK),
-            Status::Shipped if self.facts.pieces_ended() < self.pieces => ("shipment.delivered", STOCK),
+            Status::Shipped if self.awaits_parcels() => ("shipment.delivered", STOCK),
             Status::Shipped if !self.facts.captured => ("payment.captured", PAYMENT),
-            Status::Shipped => ("payment.refunded", refunding(self.facts.a_loss_was_refused())),
+            Status::Shipped => ("payment.refunded", refunding(self.facts.an_awaited_refund_was_refused())),
             Status::Cancelling(_) => coming_back(&self.facts),
             Status::Completed | Status::Cancelled(_) => return None,
         };

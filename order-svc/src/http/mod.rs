@@ -36,7 +36,8 @@ pub struct AppState {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "order-svc", description = "Places, tracks and cancels orders."),
-    paths(orders::place, orders::list, orders::get, events::get, history::get, orders::redirect, orders::cancel),
+    paths(orders::place, orders::list, orders::get, events::get, history::get, orders::redirect, orders::cancel,
+        orders::call_off),
     tags((name = "orders", description = "What customers order, and what becomes of it."))
 )]
 struct Api;
@@ -56,6 +57,7 @@ pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut Ser
                 .service(web::resource("/{id}/events").route(web::get().to(events::get)))
                 .service(web::resource("/{id}/history").route(web::get().to(history::get)))
                 .service(web::resource("/{id}/delivery-address").route(web::put().to(orders::redirect)))
+                .service(web::resource("/{id}/call-off").route(web::post().to(orders::call_off)))
                 .service(web::resource("/{id}/cancel").route(web::post().to(orders::cancel))),
         );
     })

@@ -127,6 +127,28 @@ pub async fn redirect(
     Ok(HttpResponse::Ok().json(OrderView::of(&order)))
 }
 
+/// Calls off what has not left, once a part has
+///
+/// What is still in the warehouse goes back to the shelf, and its money to the customer; the order completes with what
+/// arrives. The warehouse decides: what leaves before it hears of this goes on. The body may be empty or `{}`. To ask again
+/// changes nothing. An order of which nothing has left is cancelled instead.
+#[utoipa::path(
+    post, path = "/api/v1/orders/{id}/call-off", tag = "orders", operation_id = "call_off_rest",
+    params(("id" = inline(Uuid), Path, description = "The order.")),
+    request_body = Option<Nothing>,
+    responses(
+        (status = 202, description = "The warehouse is asked, or was; `called_off` of each line tells what came of it.", body = OrderView),
+        (status = 409, description = "Nothing of it has left, everything has, or it has ended otherwise.")
+    )
+)]
+pub async fn call_off(state: Data<AppState>, id: Path<Uuid>, _: EmptyBody) -> Result<HttpResponse, Problem> {
+    let order = commands::call_off_rest(&state.pool, OrderId(id.0))
+        .await
+        .map_err(|error| super::problem::not_changed(id.0, error))?;
+    state.nudge.nudge();
+    Ok(HttpResponse::Accepted().json(OrderView::of(&order)))
+}
+
 /// Cancels an order, until it has left
 ///
 /// The body may be empty or `{}`. To ask again changes nothing.

@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::domain::{Order, PaymentFact, ShipmentFact, Status, StockFact};
+use crate::domain::{Order, PaymentFact, Progress, ShipmentFact, Status, StockFact};
 
 /// The body of every answer that shows an order.
 #[derive(Serialize, ToSchema)]
@@ -46,6 +46,8 @@ struct LineView<'a> {
     quantity: Quantity,
     unit_price: Money,
     line_total: Option<Money>,
+    /// How many of them will not be sent: they were called off after a part of the order had left, and are refunded.
+    called_off: i64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -63,6 +65,7 @@ struct Links {
     events: String,
     delivery_address: String,
     cancel: String,
+    call_off: String,
 }
 
 /// The names that a status can have, for the document.
@@ -93,7 +96,7 @@ impl<'a> OrderView<'a> {
             customer: &placed.customer,
             delivery_address: &order.delivery_address,
             currency: placed.total.currency(),
-            lines: placed.lines.iter().map(LineView::of).collect(),
+            lines: placed.lines.iter().map(|line| LineView::of(line, progress)).collect(),
             total: placed.total,
             stock: progress.facts.stock.map(StockFact::shown),
             payment: progress.facts.payment.map(PaymentFact::shown),
@@ -111,6 +114,7 @@ impl<'a> OrderView<'a> {
                 events: format!("{this}/events"),
                 delivery_address: format!("{this}/delivery-address"),
                 cancel: format!("{this}/cancel"),
+                call_off: format!("{this}/call-off"),
                 this,
             },
         }
@@ -118,13 +122,14 @@ impl<'a> OrderView<'a> {
 }
 
 impl<'a> LineView<'a> {
-    fn of(line: &'a OrderLine) -> Self {
+    fn of(line: &'a OrderLine, progress: &Progress) -> Self {
         Self {
             sku: &line.sku,
             name: &line.name,
             quantity: line.quantity,
             unit_price: line.unit_price,
             line_total: line.unit_price.checked_times(line.quantity),
+            called_off: progress.facts.called_off_of(&line.sku),
         }
     }
 }

@@ -56,7 +56,10 @@ impl Reactions for OrderReactions {
 
     async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
         match &incoming.event {
-            Event::Stock(stock) => fact::hear(conn, incoming, |order| order.hear_stock(stock)).await,
+            Event::Stock(stock) => {
+                let id = EventId(incoming.envelope.id);
+                fact::hear(conn, incoming, |order| order.hear_stock(stock, id)).await
+            }
             Event::Payment(payment) => fact::hear(conn, incoming, |order| order.hear_payment(payment)).await,
             Event::Shipment(parcel) => {
                 let id = EventId(incoming.envelope.id);

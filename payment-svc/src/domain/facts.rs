@@ -125,6 +125,7 @@ impl Payment {
         match restocked.cause {
             RestockCause::Cancelled => self.restocked_by_cancel(cause, &restocked.lines),
             RestockCause::Returned => self.refund_lines(cause, &restocked.lines, "refund a return"),
+            RestockCause::CalledOff => self.refund_lines(cause, &restocked.lines, "refund what was called off"),
         }
     }
 
@@ -145,7 +146,7 @@ impl Payment {
         self.refund_lines(cause, &lost.lines, "refund a loss")
     }
 
-    /// What had left came back, or never will: its price goes back out of what was captured.
+    /// What had left came back or never will, or can't leave any more: its price goes back out of what was captured.
     fn refund_lines(&mut self, cause: RefundId, lines: &[StockLine], wanted: &'static str) -> Result<Step, Refused> {
         match (&self.charge, self.state) {
             (Some(charge), State::Captured) => {

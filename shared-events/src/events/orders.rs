@@ -12,6 +12,8 @@ topic_events! {
         CancelRequested(OrderCancelRequested) = "order.cancel_requested.v1",
         CancelRefused(OrderCancelRefused) = "order.cancel_refused.v1",
         Cancelled(OrderCancelled) = "order.cancelled.v1",
+        CallOffRequested(OrderCallOffRequested) = "order.call_off_requested.v1",
+        CallOffRefused(OrderCallOffRefused) = "order.call_off_refused.v1",
         AddressChanged(OrderAddressChanged) = "order.address_changed.v1",
         Completed(OrderCompleted) = "order.completed.v1",
     }
@@ -26,6 +28,8 @@ impl OrderEvent {
             Self::CancelRequested(e) => e.order_id,
             Self::CancelRefused(e) => e.order_id,
             Self::Cancelled(e) => e.order_id,
+            Self::CallOffRequested(e) => e.order_id,
+            Self::CallOffRefused(e) => e.order_id,
             Self::AddressChanged(e) => e.order_id,
             Self::Completed(e) => e.order_id,
         }
@@ -117,7 +121,7 @@ pub struct OrderCancelRequested {
     pub reason: CancelReason,
 }
 
-/// Why a cancellation that was asked for did not happen.
+/// Why a cancellation, or the calling off of a part, that was asked for did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelRefusedReason {
@@ -143,6 +147,23 @@ pub struct OrderCancelled {
     pub reason: CancelReason,
 }
 
+/// A part of the order has left, and what has not is not to be sent any more; stock-svc decides. Its answer is
+/// `stock.restocked {called_off}`, and none where nothing is left to call off.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderCallOffRequested {
+    /// The order.
+    pub order_id: OrderId,
+}
+
+/// Everything had left before the rest could be called off; the way back is a return.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderCallOffRefused {
+    /// The order.
+    pub order_id: OrderId,
+    /// Why.
+    pub reason: CancelRefusedReason,
+}
+
 /// What has not left yet goes elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderAddressChanged {
@@ -152,7 +173,7 @@ pub struct OrderAddressChanged {
     pub delivery_address: Address,
 }
 
-/// Everything was delivered and paid.
+/// Everything that was not called off was delivered and paid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCompleted {
     /// The order.

@@ -142,6 +142,8 @@ pub enum RestockCause {
     Cancelled,
     /// A delivered parcel was sent back.
     Returned,
+    /// A part of the order had left, and these lines were called off before they could.
+    CalledOff,
 }
 
 /// Pieces of one SKU.
@@ -198,7 +200,8 @@ pub struct ShipmentDelivered {
     pub shipment_id: ShipmentId,
 }
 
-/// The parcel was called off before it left: with its order, or for those that it was split into.
+/// The parcel was called off before it left: with its order, by itself after another had left, or for those that it was
+/// split into.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentCancelled {
     /// The order.

@@ -47,6 +47,8 @@ fn orders() -> Vec<Event> {
         OrderCancelRequested { order_id: ORDER, reason: CancelReason::Customer }.into(),
         OrderCancelRefused { order_id: ORDER, reason: CancelRefusedReason::Dispatched }.into(),
         OrderCancelled { order_id: ORDER, reason: CancelReason::PaymentDeclined }.into(),
+        OrderCallOffRequested { order_id: ORDER }.into(),
+        OrderCallOffRefused { order_id: ORDER, reason: CancelRefusedReason::Dispatched }.into(),
         OrderAddressChanged { order_id: ORDER, delivery_address: address("2 Quay St", Some("c/o Lee")) }.into(),
         OrderCompleted { order_id: ORDER }.into(),
     ]

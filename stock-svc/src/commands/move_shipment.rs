@@ -23,6 +23,8 @@ pub enum Step {
         /// Where to follow it.
         tracking_number: LineText,
     },
+    /// It can't leave although another parcel of the order has: its goods go back to the shelf.
+    CallOff,
     /// It arrives.
     Deliver,
     /// It left and never arrives.
@@ -35,7 +37,7 @@ pub enum Step {
 }
 
 /// Moves a parcel on, under its order's root row, which a cancellation locks too: whoever comes first decides. Answers the
-/// parcel as it is then, and after it those that were made of it.
+/// parcel as it is then, and after it those that were made of it. What was done before is not done again.
 ///
 /// # Errors
 /// There is no such parcel; it isn't where this step begins.
@@ -52,18 +54,26 @@ pub(super) async fn moved(
 ) -> Result<Vec<(OrderId, Shipment)>, CommandError> {
     let order_id = found(shipments::order_of(conn, id).await, "shipment")?;
     let mut root = roots::lock_or_create(conn, order_id).await?;
-    if let Step::TakeBack { lines } = &step {
-        levels::lock(conn, lines.iter().map(|line| &line.sku)).await?;
-    }
+    let come_back = match &step {
+        Step::TakeBack { lines } => lines.as_slice(),
+        Step::CallOff => root.goods.lines(),
+        _ => &[],
+    };
+    levels::lock(conn, come_back.iter().map(|line| &line.sku)).await?;
     let (goods, before, at) = (root.goods.clone(), root.goods.shipments.clone(), root.now);
     let change = match step {
         Step::Pack => goods.pack(id, at),
         Step::Split { lines } => goods.split(id, &lines, [root.new_parcel(), root.new_parcel()], at),
         Step::Dispatch { carrier, tracking_number } => goods.dispatch(id, carrier, tracking_number, at),
+        Step::CallOff => goods.call_off(Some(id), at),
         Step::Deliver => goods.deliver(id, at),
         Step::Lose => goods.lose(id, at),
         Step::TakeBack { lines } => goods.take_back(id, lines, at),
     }?;
+    if change.goods == root.goods {
+        let same = before.into_iter().filter(|shipment| shipment.id == id);
+        return Ok(same.map(|shipment| (order_id, shipment)).collect());
+    }
     roots::keep_and_announce(conn, &mut root, change, None).await?;
     let moved = root.goods.shipments.into_iter().filter(|shipment| !before.contains(shipment));
     Ok(moved.map(|shipment| (order_id, shipment)).collect())

@@ -89,6 +89,11 @@ impl Stage {
     pub const fn in_the_warehouse(self) -> bool {
         matches!(self, Stage::Pending | Stage::Packed)
     }
+
+    /// Whether the parcel was handed to a carrier, whatever became of it since.
+    pub const fn has_left(self) -> bool {
+        matches!(self, Stage::Dispatched | Stage::Delivered | Stage::Returned | Stage::Lost)
+    }
 }
 
 /// What a parcel is called and when it is made, should a decision make one.
@@ -182,6 +187,11 @@ impl Shipment {
         Ok(Shipment { stage: Stage::Cancelled, cancelled_at: Some(at), ..self })
     }
 
+    /// Whether its goods went back to the shelf before it left, rather than into the parcels that it was split into.
+    pub fn was_called_off(&self) -> bool {
+        self.stage == Stage::Cancelled && self.split_into.is_empty()
+    }
+
     /// Takes these lines out into a parcel of their own: calls this one off, for one with them and one with the rest.
     ///
     /// # Errors
@@ -235,7 +245,7 @@ impl Shipment {
         }
     }
 
-    fn refuses(&self, wanted: &'static str) -> Refused {
+    pub(super) fn refuses(&self, wanted: &'static str) -> Refused {
         Refused { what: "shipment", wanted, state: self.stage.name() }
     }
 }

@@ -36,7 +36,7 @@ pub struct AppState {
         products::add, products::list, products::get, products::change, products::withdraw, products::adjust,
         products::moved, reservations::list,
         shipments::list, shipments::get, shipments::pack, shipments::split, shipments::dispatch, shipments::deliver,
-        shipments::take_back, shipments::lose
+        shipments::take_back, shipments::lose, shipments::call_off
     ),
     tags(
         (name = "categories", description = "What kinds of goods there are."),

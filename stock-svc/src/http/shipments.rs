@@ -21,6 +21,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/shipments/{id}").get(get))
         .service(web::resource("/shipments/{id}/pack").post(pack))
         .service(web::resource("/shipments/{id}/split").post(split))
+        .service(web::resource("/shipments/{id}/call-off").post(call_off))
         .service(web::resource("/shipments/{id}/dispatch").post(dispatch))
         .service(web::resource("/shipments/{id}/deliver").post(deliver))
         .service(web::resource("/shipments/{id}/return").post(take_back))
@@ -126,6 +127,27 @@ pub(super) async fn dispatch(
 ) -> Result<HttpResponse, Problem> {
     let DispatchRequest { carrier, tracking_number } = body.into_inner();
     moved(&state, id.0, Step::Dispatch { carrier, tracking_number }).await
+}
+
+/// It can't leave, although another parcel of its order has; its lines are refunded
+///
+/// Its goods go back to the shelf, and the order completes with what arrives. The body may be empty or `{}`. To ask again
+/// changes nothing. While nothing of the order has left, the order is cancelled instead.
+#[utoipa::path(
+    post, path = "/api/v1/shipments/{id}/call-off", tag = "shipments", operation_id = "call_off_shipment",
+    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    request_body = Option<Nothing>,
+    responses(
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 409, description = "It has left or was split, or nothing of its order has left.")
+    )
+)]
+pub(super) async fn call_off(
+    state: Data<AppState>,
+    id: Path<ShipmentId>,
+    _: EmptyBody,
+) -> Result<HttpResponse, Problem> {
+    moved(&state, id.0, Step::CallOff).await
 }
 
 /// It has arrived

@@ -1,5 +1,6 @@
 //! What stock-svc hears, a file an event. The kit opens the transaction, writes the inbox and commits.
 
+mod order_call_off_requested;
 mod order_cancel_requested;
 mod order_confirmed;
 mod order_placed;
@@ -64,6 +65,9 @@ impl Reactions for StockReactions {
             Event::Order(OrderEvent::CancelRequested(request)) => {
                 order_cancel_requested::give_back(conn, incoming, request).await
             }
+            Event::Order(OrderEvent::CallOffRequested(request)) => {
+                order_call_off_requested::call_off(conn, incoming, request).await
+            }
             Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
                 payment_declined::release(conn, incoming, declined).await
             }
@@ -82,7 +86,12 @@ impl Reactions for StockReactions {
 /// Whether there is a reaction to it.
 fn concerns(event: &Event) -> bool {
     match event {
-        Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_) | OrderEvent::CancelRequested(_)) => true,
+        Event::Order(
+            OrderEvent::Placed(_)
+            | OrderEvent::Confirmed(_)
+            | OrderEvent::CancelRequested(_)
+            | OrderEvent::CallOffRequested(_),
+        ) => true,
         Event::Payment(PaymentEvent::Declined(declined)) => !declined.retryable,
         Event::Payment(PaymentEvent::Captured(_)) => true,
         _ => false,

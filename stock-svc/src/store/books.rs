@@ -73,7 +73,10 @@ pub async fn wrong_movements(conn: &mut AsyncPgConnection) -> QueryResult<Vec<Wr
             select order_id, sku, 'committed' as kind, -pieces as pieces from lines
             union all select order_id, sku, 'restocked', pieces from lines where reservation = 'restocked'
             union all select order_id, line ->> 'sku', 'restocked', (line ->> 'quantity')::bigint
-                from shipments, jsonb_array_elements(returned) line),
+                from shipments, jsonb_array_elements(returned) line
+            union all select order_id, line ->> 'sku', 'restocked', (line ->> 'quantity')::bigint
+                from shipments join orders using (order_id), jsonb_array_elements(shipments.lines) line
+                where orders.reservation = 'committed' and status = 'cancelled' and split_into = '[]'),
         expected as (select order_id, sku, kind, sum(pieces)::bigint as pieces from became group by 1, 2, 3),
         moved as (select order_id, sku, kind, sum(quantity)::bigint as pieces
             from movements where order_id is not null group by 1, 2, 3)

@@ -2,7 +2,7 @@
 
 use order_svc::domain::Refused as OrderRefused;
 use payment_svc::domain::{Call, Refused};
-use shared_events::{GatewayOperation, Money, Sku, StockLine};
+use shared_events::{GatewayOperation, StockLine};
 use stock_svc::domain::{Change, Refused as StockRefused, Shipment, Stage};
 
 use super::Steps;
@@ -35,10 +35,15 @@ pub fn warehouse(world: &World, play: &Play, steps: &mut Steps) {
         if play.packing {
             moves("the warehouse", "packs", goods().pack(id, now()));
         }
-        moves("the warehouse", "dispatches", goods().dispatch(id, text("An Post"), text("AP1"), now()));
+        if !(play.rest_stays && name == PARCELS[2]) {
+            moves("the warehouse", "dispatches", goods().dispatch(id, text("An Post"), text("AP1"), now()));
+        }
         moves("the carrier", "delivers", goods().deliver(id, now()));
         if play.losses {
             loses(world, name, parcel, steps);
+        }
+        if play.calls_off && parcel.stage.in_the_warehouse() {
+            calls_off(world, name, parcel, steps);
         }
     }
     if play.splits {
@@ -56,13 +61,21 @@ fn splits(world: &World, steps: &mut Steps) {
     steps.may("the warehouse", "splits", "the parcel", next);
 }
 
+/// Staff call off a parcel that can't leave.
+fn calls_off(world: &World, name: &'static str, parcel: &Shipment, steps: &mut Steps) {
+    let Ok(change) = world.goods.clone_value().call_off(Some(parcel.id), now()) else { return };
+    let mut next = world.clone();
+    next.keep(change);
+    steps.may("the warehouse", "calls off", name, next);
+}
+
 /// The carrier loses a parcel.
 fn loses(world: &World, name: &'static str, parcel: &Shipment, steps: &mut Steps) {
     let Ok(change) = world.goods.clone_value().lose(parcel.id, now()) else { return };
-    let price = price_of(world, &parcel.lines);
+    let price = world.price_of(&parcel.lines);
     let mut next = world.clone();
     next.given_back += price;
-    next.lost += price;
+    next.to_refund += price;
     next.keep(change);
     steps.happens("the carrier", "loses", name, next);
 }
@@ -72,6 +85,9 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
     sends_back(world, play, steps);
     let cancelled = world.order.progress.clone().cancel();
     wish(world, CUSTOMER, "cancels", cancelled, steps);
+    if play.calls_off {
+        wish(world, CUSTOMER, "calls off the rest", world.order.progress.clone().call_off(), steps);
+    }
     if world.bank.asks_customer {
         steps.may(CUSTOMER, "completes 3-D Secure", "", authenticated(world));
         let mut payment = world.payment.payment.clone();
@@ -101,7 +117,7 @@ fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
     for (name, parcel) in parcels(world) {
         let name = if name == PARCELS[0] { "" } else { name };
         let mut comes_back = |does, lines: Vec<StockLine>| {
-            let price = price_of(world, &lines);
+            let price = world.price_of(&lines);
             let Ok(change) = world.goods.clone_value().take_back(parcel.id, lines, now()) else { return };
             let mut next = world.clone();
             next.given_back += price;
@@ -118,13 +134,6 @@ fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
             _ => {}
         }
     }
-}
-
-/// What these lines cost, as the order said.
-fn price_of(world: &World, lines: &[StockLine]) -> i64 {
-    let ordered = |sku: &Sku| world.placed().lines.iter().find(|ordered| ordered.sku == *sku);
-    let cost = |line: &StockLine| ordered(&line.sku)?.unit_price.checked_times(line.quantity);
-    lines.iter().filter_map(cost).map(Money::amount).sum()
 }
 
 /// Staff give money back.

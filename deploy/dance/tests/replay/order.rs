@@ -8,22 +8,23 @@ use outbox_relay::Nudge;
 use quadrille_dance::{Deed, Service, Tale};
 use service_kit::consumer::testing::react;
 use service_kit::testing::TestDb;
-use shared_events::{Event, EventId, PaymentEvent, RefundId, ShipmentEvent, Topic};
+use shared_events::{Event, EventId, PaymentEvent, RefundId, ShipmentEvent, StockEvent, Topic};
 
 /// order-svc lives through the tale and ends with the same order, having said the same.
 pub async fn lives(db: &TestDb, tale: &Tale) {
     let id = tale.order.placed.order_id;
     let reactions = OrderReactions::new(Nudge::default());
     db.conn().await.transaction(async |conn| store::orders::insert(conn, &tale.order).await).await.unwrap();
-    let losses = losses(tale);
+    let causes = causes(tale);
     for deed in &tale.deeds {
         match deed {
             Deed::Heard { service: Service::Order, event, id, sequence, .. } => {
-                let (event, id) = (renamed(event, &losses), losses.get(id).copied().unwrap_or_else(EventId::new));
+                let (event, id) = (renamed(event, &causes), causes.get(id).copied().unwrap_or_else(EventId::new));
                 react(&db.pool, &reactions, &super::record_of(&event, id, *sequence)).await.unwrap();
             }
             Deed::Did(label) if super::doer(label) == Some(Service::Order) => match label.does {
                 "cancels" => drop(commands::cancel_order(&db.pool, id).await.unwrap()),
+                "calls off the rest" => drop(commands::call_off_rest(&db.pool, id).await.unwrap()),
                 _ => {
                     let time_out =
                         db.conn().await.transaction(async |conn| commands::time_out_order(conn, id).await).await;
@@ -37,30 +38,39 @@ pub async fn lives(db: &TestDb, tale: &Tale) {
     let mut progress = tale.progress().clone();
     let facts = &mut progress.facts;
     let awaited = facts.parcels.iter_mut().filter_map(|parcel| parcel.refund_id.as_mut());
-    awaited.chain(&mut facts.refunds).for_each(|refund| *refund = name_of(*refund, &losses));
+    let called_off = facts.called_off.iter_mut().map(|part| &mut part.refund_id);
+    awaited.chain(called_off).chain(&mut facts.refunds).for_each(|refund| *refund = name_of(*refund, &causes));
     assert_eq!(order.progress, progress);
     let said = super::said(db, id, Topic::Orders).await;
     assert_eq!(said[1..], tale.said(Topic::Orders).iter().map(super::in_essence).collect::<Vec<_>>());
 }
 
-/// The ids that losses have in the tale, each with one that an inbox takes: of this day. A refund is named after its loss.
-fn losses(tale: &Tale) -> BTreeMap<EventId, EventId> {
-    let loss = |deed: &Deed| match deed {
-        Deed::Heard { event, id, .. } if matches!(**event, Event::Shipment(ShipmentEvent::Lost(_))) => Some(*id),
+/// The ids that losses, and what was called off, have in the tale, each with one that an inbox takes: of this day. A refund
+/// is named after its cause.
+fn causes(tale: &Tale) -> BTreeMap<EventId, EventId> {
+    let cause = |deed: &Deed| match deed {
+        Deed::Heard { event, id, .. }
+            if matches!(
+                **event,
+                Event::Shipment(ShipmentEvent::Lost(_)) | Event::Stock(StockEvent::Restocked(_))
+            ) =>
+        {
+            Some(*id)
+        }
         _ => None,
     };
-    tale.deeds.iter().filter_map(loss).map(|id| (id, EventId::new())).collect()
+    tale.deeds.iter().filter_map(cause).map(|id| (id, EventId::new())).collect()
 }
 
-fn name_of(refund: RefundId, losses: &BTreeMap<EventId, EventId>) -> RefundId {
-    let its = losses.iter().find(|(told, _)| RefundId::because_of(**told) == refund);
+fn name_of(refund: RefundId, causes: &BTreeMap<EventId, EventId>) -> RefundId {
+    let its = causes.iter().find(|(told, _)| RefundId::because_of(**told) == refund);
     its.map_or(refund, |(_, new)| RefundId::because_of(*new))
 }
 
-fn renamed(event: &Event, losses: &BTreeMap<EventId, EventId>) -> Event {
+fn renamed(event: &Event, causes: &BTreeMap<EventId, EventId>) -> Event {
     let mut event = event.clone();
     if let Event::Payment(PaymentEvent::Refunded(refunded)) = &mut event {
-        refunded.refund_id = name_of(refunded.refund_id, losses);
+        refunded.refund_id = name_of(refunded.refund_id, causes);
     }
     event
 }

@@ -61,6 +61,7 @@ async fn act(db: &TestDb, order: OrderId, label: &Label, returns: &mut impl Iter
     let step = match label.does {
         "ends the hold" => return expire(db, order).await,
         "packs" => Step::Pack,
+        "calls off" => Step::CallOff,
         "splits" => Step::Split { lines: Vec::new() },
         "dispatches" => Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() },
         "delivers" => Step::Deliver,

@@ -15,6 +15,8 @@ pub const PLAIN: Play = Play {
     returns: false,
     refused_at_the_door: false,
     splits: false,
+    calls_off: false,
+    rest_stays: false,
     losses: false,
     deadline: false,
     staff: false,
@@ -38,7 +40,7 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Further scenes.
-pub const OURS: [Play; 8] = [
+pub const OURS: [Play; 10] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
     Play { name: "a refund that is refused", lines: 2, losses: true, staff: true, refusals: true, ..PLAIN },
@@ -54,6 +56,8 @@ pub const OURS: [Play; 8] = [
         staff: true,
         ..SCARCE
     },
+    Play { name: "the rest is called off while it is handed over", lines: 2, splits: true, calls_off: true, ..PLAIN },
+    Play { name: "the rest can't leave", lines: 2, splits: true, calls_off: true, rest_stays: true, ..PLAIN },
 ];
 
 /// All that can happen: too much to explore, enough to walk through by chance.
@@ -65,6 +69,7 @@ pub const EVERYTHING: Play = Play {
     returns: true,
     refused_at_the_door: true,
     splits: true,
+    calls_off: true,
     losses: true,
     deadline: true,
     staff: true,

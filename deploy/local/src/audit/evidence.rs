@@ -179,7 +179,8 @@ const HISTORY: &str = "select order_id, position, event_id, status_before, statu
 const RESERVATIONS: &str =
     "select order_id, reservation, expires_at, lines, updated_at, stock_said, shipments_said from orders";
 const SHIPMENTS: &str =
-    "select id, order_id, status, lines, returned, greatest(delivered_at, returned_at) as arrived_at
+    "select id, order_id, status, lines, returned, split_into <> '[]' as split,
+        greatest(delivered_at, returned_at) as arrived_at
     from shipments";
 const PAYMENTS: &str = "select order_id, payment_id, amount, captured, refunded, updated_at, said,
     (select min(created_at) from gateway_calls c where c.payment_id = p.payment_id and finished_at is null) as in_flight_since

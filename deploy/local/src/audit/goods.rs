@@ -59,7 +59,8 @@ fn of_orders(evidence: &Evidence, broken: &mut Broken) {
     }
     let mut returned = BTreeMap::<(&str, &str), i64>::new();
     for shipment in &evidence.shipments {
-        for Line { sku, quantity } in &shipment.returned {
+        let called_off = if shipment.was_called_off() { &shipment.lines[..] } else { &[] };
+        for Line { sku, quantity } in shipment.returned.iter().chain(called_off) {
             *returned.entry((&shipment.order_id, sku)).or_default() += quantity;
         }
     }

@@ -13,11 +13,13 @@ const LEASE: TimeDelta = TimeDelta::seconds(LEASE_SECONDS as i64);
 const MOMENT: TimeDelta = TimeDelta::seconds(30);
 
 /// The fact that each template tells.
-const TELLS: [(&str, &str); 8] = [
+const TELLS: [(&str, &str); 10] = [
     ("order_placed", "order.placed.v1"),
     ("order_confirmed", "order.confirmed.v1"),
     ("order_address_changed", "order.address_changed.v1"),
     ("order_cancelled", "order.cancelled.v1"),
+    ("order_called_off", "stock.restocked.v1"),
+    ("order_call_off_refused", "order.call_off_refused.v1"),
     ("shipment_dispatched", "shipment.dispatched.v1"),
     ("shipment_delivered", "shipment.delivered.v1"),
     ("shipment_lost", "shipment.lost.v1"),

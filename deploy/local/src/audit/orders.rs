@@ -103,7 +103,8 @@ fn is_legal(before: &str, after: &str) -> bool {
     match before {
         "pending" => matches!(after, "confirmed" | "cancelling" | "cancelled"),
         "confirmed" => matches!(after, "partially_shipped" | "shipped" | "cancelling"),
-        "partially_shipped" => after == "shipped",
+        // what was called off may be the last that was awaited
+        "partially_shipped" => matches!(after, "shipped" | "completed"),
         "shipped" => after == "completed",
         // what was dispatched before stock-svc heard of it goes on: cancel_refused
         "cancelling" => matches!(after, "cancelled" | "partially_shipped" | "shipped"),
@@ -112,10 +113,11 @@ fn is_legal(before: &str, after: &str) -> bool {
 }
 
 /// What can only have been said after something else of the same topic.
-const AFTER: [(&str, &str); 8] = [
+const AFTER: [(&str, &str); 9] = [
     ("order.confirmed.v1", "order.placed.v1"),
     ("order.completed.v1", "order.confirmed.v1"),
     ("order.cancelled.v1", "order.placed.v1"),
+    ("order.call_off_refused.v1", "order.call_off_requested.v1"),
     ("payment.captured.v1", "payment.authorized.v1"),
     ("payment.refunded.v1", "payment.captured.v1"),
     ("stock.restocked.v1", "stock.committed.v1"),

@@ -1,4 +1,4 @@
-//! Of rule 13: what events gave back of the money is the price of what came back or was lost.
+//! Of rule 13: what events gave back of the money is the price of what came back, was lost or was called off.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) -> Stri
     told(&for_staff)
 }
 
-/// What is to go back: the price of what came back or was lost, all of it where the order was undone; nothing where a line
+/// What is to go back: the price of what came back, was lost or was called off, all of it where the order was undone; nothing where a line
 /// is not the order's.
 fn owed(order: &Order, payment: &Payment, goods: &Reservation, parcels: &[&Shipment]) -> Option<i64> {
     match goods.reservation.as_deref() {
@@ -71,8 +71,9 @@ fn owed(order: &Order, payment: &Payment, goods: &Reservation, parcels: &[&Shipm
         Some("restocked") if payment.captured == 0 => Some(0),
         Some("restocked") => price(order, &goods.lines),
         _ => {
-            let lost = parcels.iter().filter(|parcel| parcel.status == "lost").flat_map(|parcel| &parcel.lines);
-            price(order, parcels.iter().flat_map(|parcel| &parcel.returned).chain(lost))
+            let never_arrives = |parcel: &&&Shipment| parcel.status == "lost" || parcel.was_called_off();
+            let lines = parcels.iter().filter(never_arrives).flat_map(|parcel| &parcel.lines);
+            price(order, parcels.iter().flat_map(|parcel| &parcel.returned).chain(lines))
         }
     }
 }

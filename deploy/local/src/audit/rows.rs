@@ -37,7 +37,7 @@ pub(super) struct Step {
     pub status: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Level {
     pub sku: String,
     pub on_hand: i64,
@@ -71,8 +71,17 @@ pub(super) struct Shipment {
     pub status: String,
     pub lines: Vec<Line>,
     pub returned: Vec<Line>,
+    /// Whether others took its place.
+    pub split: bool,
     /// When it arrived, or was last taken back.
     pub arrived_at: Option<DateTime<Utc>>,
+}
+
+impl Shipment {
+    /// Whether its goods went back to the shelf before it left.
+    pub fn was_called_off(&self) -> bool {
+        self.status == "cancelled" && !self.split
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     evidence::Evidence,
     goods, hearing, mails, orders,
-    rows::{Hearing, Line, Lying, Mail, Order, Payment, Refund, Reservation, Shipment},
+    rows::{Hearing, Level, Line, Lying, Mail, Movement, Order, Payment, Refund, Reservation, Shipment},
     rules::Broken,
 };
 use crate::{records::Record, service::Service};
@@ -71,6 +71,7 @@ fn delivered() -> Evidence {
         status: "delivered".to_owned(),
         lines: tea(pieces),
         returned: vec![],
+        split: false,
         arrived_at: Some(ago(60)),
     };
     Evidence {
@@ -183,6 +184,38 @@ fn what_was_lost_or_never_left_is_refunded_too() {
         undone.refunds = vec![refund(of_event(), 10, "done")];
         holds(goods::shipped, &undone);
     }
+}
+
+#[test]
+fn what_was_called_off_is_back_on_the_shelf_and_refunded_and_what_was_split_is_neither() {
+    let movement = |(id, (kind, quantity)): (i64, (&str, i64))| Movement {
+        id,
+        sku: "TEA".to_owned(),
+        kind: kind.to_owned(),
+        quantity,
+        order_id: Some(ORDER.to_owned()),
+    };
+    let level = Level { sku: "TEA".to_owned(), on_hand: 0, held: 0 };
+    let moved = |moves: &[(&str, i64)]| {
+        let mut shop = delivered();
+        shop.shipments[1].status = "cancelled".to_owned();
+        shop.levels.insert("TEA".to_owned(), Level { on_hand: moves.iter().map(|(_, by)| by).sum(), ..level.clone() });
+        shop.movements = (1..).zip(moves.iter().copied()).map(movement).collect();
+        shop
+    };
+    let mut shop = moved(&[("committed", -10), ("restocked", 6)]);
+    holds(goods::levels, &shop);
+    is_broken(goods::shipped, &shop, "3000 is the price of what is back or lost, and 0 of it is refunded");
+    shop.refunds = vec![refund(of_event(), 6, "done")];
+    holds(goods::shipped, &shop);
+    shop.refunds = vec![refund(of_event(), 10, "done")];
+    is_broken(goods::shipped, &shop, "5000 is refunded, and 3000 is the price");
+    is_broken(goods::levels, &moved(&[("committed", -10)]), "restocked should be 6, and is 0");
+    let mut split = moved(&[("committed", -10), ("restocked", 6)]);
+    split.shipments[1].split = true;
+    is_broken(goods::levels, &split, "restocked should be 0, and is 6");
+    split.refunds = vec![refund(of_event(), 6, "done")];
+    is_broken(goods::shipped, &split, "3000 is refunded, and 0 is the price");
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(super) fn meaning(event: &str) -> &'static str {
         "order.cancel_requested" => "it is to end; stock-svc decides, since a parcel may have left",
         "order.cancel_refused" => "too late: a parcel has left",
         "order.cancelled" => "goods and money are back: it has ended",
+        "order.call_off_requested" => "what has not left is not to leave; stock-svc decides",
+        "order.call_off_refused" => "too late: all of it has left",
         "order.address_changed" => "the parcel goes elsewhere",
         "order.completed" => "everything has arrived and is paid: it has ended",
         "stock.reserved" => "the goods are held for a while",

@@ -62,10 +62,14 @@ impl Running {
     }
 
     pub async fn place_with(&self, sku: &str, method: &str) -> String {
+        self.place_pieces(sku, 1, method).await
+    }
+
+    pub async fn place_pieces(&self, sku: &str, quantity: u32, method: &str) -> String {
         let order = json!({
             "customer": {"id": "c-races", "name": "Ann Lee", "email": "ann@example.com"},
             "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
-            "currency": "EUR", "lines": [{"sku": sku, "quantity": 1}], "payment_method": method,
+            "currency": "EUR", "lines": [{"sku": sku, "quantity": quantity}], "payment_method": method,
         });
         let answer = self.client.post(self.url("order-svc", "/api/v1/orders")).json(&order).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::ACCEPTED);

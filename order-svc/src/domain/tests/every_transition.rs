@@ -9,12 +9,12 @@ fn of_type(what: &Happens, type_name: &str) -> bool {
 }
 
 fn everything() -> Vec<Happens> {
-    let causes = [RestockCause::Cancelled, RestockCause::Returned].map(restocked);
+    let causes = [restocked(RestockCause::Cancelled), restocked(RestockCause::Returned), called_off(1)];
     let goods = [reserved(), short(), rejected_after_expiry(), committed(), released(), expired()];
     let payments = [authorized(), declined(true), declined(false), captured(), capture_failed(), voided()];
     let refunds = [refunded(1), refunded(0), refund_failed(), unknown(), action_required()];
     let parcels = [created(9, 2), dispatched(1), delivered(1), parcel_returned(1), lost(1), parcel_cancelled(1)];
-    let wishes = [Happens::CustomerCancels, Happens::DeadlinePasses];
+    let wishes = [Happens::CustomerCancels, Happens::CustomerCallsOff, Happens::DeadlinePasses];
     causes.into_iter().chain(goods).chain(payments).chain(refunds).chain(parcels).chain(wishes).collect()
 }
 
@@ -64,7 +64,8 @@ fn from_confirmed() {
 fn from_partially_shipped() {
     let past = [authorized(), captured(), created(1, 1), created(2, 1), dispatched(2)];
     only_these_move(&past, Status::PartiallyShipped, |what| {
-        of_type(what, "shipment.dispatched.v1").then_some(Status::Shipped)
+        let called_off = matches!(what, Happens::Heard(Event::Stock(StockEvent::Restocked(back))) if back.cause == RestockCause::CalledOff);
+        (of_type(what, "shipment.dispatched.v1") || called_off).then_some(Status::Shipped)
     });
 }
 

@@ -42,6 +42,14 @@ fn an_order_that_goes_well_is_completed() {
 }
 
 #[test]
+fn an_order_of_which_a_part_was_called_off_is_completed() {
+    let stock = vec![reserved(), committed(), called_off(1)];
+    let payments = vec![captured(), call_off_refunded(10_00)];
+    let parcels = vec![created(1, 1), created(2, 1), dispatched(2), parcel_cancelled(1), delivered(2)];
+    all_end([authorized()], &[stock, payments, parcels], Status::Completed, &completed());
+}
+
+#[test]
 fn a_cancelled_order_ends_once_goods_and_money_are_back() {
     let stock = vec![reserved(), committed(), restocked(RestockCause::Cancelled)];
     let payments = vec![captured(), refunded(10_00), refund_failed(), refunded(0)];

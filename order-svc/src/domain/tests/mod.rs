@@ -1,5 +1,6 @@
 //! given/when/then: what was heard before, what happens now, what follows.
 
+mod calling_off;
 mod cancelling;
 mod dance;
 mod every_transition;
@@ -18,6 +19,7 @@ use super::{Progress, Refused, Status, Step};
 pub enum Happens {
     Heard(Event),
     CustomerCancels,
+    CustomerCallsOff,
     DeadlinePasses,
 }
 
@@ -32,11 +34,12 @@ pub fn placed() -> Progress {
 
 pub fn happens(progress: Progress, what: &Happens) -> Result<Step, Refused> {
     match what {
-        Happens::Heard(Event::Stock(event)) => progress.hear_stock(event),
+        Happens::Heard(Event::Stock(event)) => progress.hear_stock(event, CALLED_OFF),
         Happens::Heard(Event::Payment(event)) => progress.hear_payment(event),
         Happens::Heard(Event::Shipment(event)) => Ok(progress.hear_shipment(event, loss(event))),
         Happens::Heard(other) => panic!("an order doesn't hear {other:?}"),
         Happens::CustomerCancels => progress.cancel(),
+        Happens::CustomerCallsOff => progress.call_off(),
         Happens::DeadlinePasses => progress.time_out(),
     }
 }
@@ -173,6 +176,25 @@ pub fn lost(n: u128) -> Happens {
     heard(ShipmentLost { order_id: id(), shipment_id: parcel(n), lines: vec![] })
 }
 
+/// The event by which something was called off.
+const CALLED_OFF: EventId = EventId(uuid::Uuid::from_u128(77));
+
+pub fn called_off(pieces: i64) -> Happens {
+    let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: pieces.try_into().unwrap() }];
+    heard(StockRestocked { order_id: id(), cause: RestockCause::CalledOff, lines })
+}
+
+/// The refund of what was called off.
+pub fn call_off_refunded(remaining: i64) -> Happens {
+    refund(RefundId::because_of(CALLED_OFF), remaining)
+}
+
+/// The gateway refuses that refund, of 5.00.
+pub fn call_off_not_refunded() -> Happens {
+    let (refund_id, amount) = (RefundId::because_of(CALLED_OFF), eur(5_00));
+    heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })
+}
+
 /// The event by which a parcel was lost.
 fn loss(event: &ShipmentEvent) -> EventId {
     EventId(event.shipment_id().0)
@@ -209,6 +231,14 @@ pub fn cancel_requested(reason: CancelReason) -> Event {
 
 pub fn cancel_refused() -> Event {
     OrderCancelRefused { order_id: id(), reason: CancelRefusedReason::Dispatched }.into()
+}
+
+pub fn call_off_requested() -> Event {
+    OrderCallOffRequested { order_id: id() }.into()
+}
+
+pub fn call_off_refused() -> Event {
+    OrderCallOffRefused { order_id: id(), reason: CancelRefusedReason::Dispatched }.into()
 }
 
 pub fn cancelled(reason: CancelReason) -> Event {

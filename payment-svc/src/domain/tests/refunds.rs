@@ -53,6 +53,13 @@ fn a_return_heard_while_a_refund_of_everything_is_in_flight_is_refunded_when_tha
 }
 
 #[test]
+fn what_was_called_off_is_refunded_at_the_price_of_its_lines_and_the_rest_stays_paid() {
+    let called_off = back(1, "POT", 1, RestockCause::CalledOff);
+    let refunding = captured().when(called_off).then(State::Captured, &[], Some(UNDO));
+    refunding.when(done(UNDO)).then(State::Captured, &["refunded 5.98 EUR remaining 20.00 EUR"], None);
+}
+
+#[test]
 fn an_undo_that_finds_everything_back_is_closed_without_a_call_and_told_by_what_gave_it_back() {
     let queued = staff_refunding(2598).when(all_restocked()).then(State::Captured, &[], None);
     let all = ["refunded 25.98 EUR remaining 0.00 EUR"];

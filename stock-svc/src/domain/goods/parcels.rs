@@ -1,9 +1,11 @@
 //! What happens to the parcels of an order.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Event, LineText, OrderId, RestockCause, ShipmentCancelled, ShipmentCreated, ShipmentDelivered, ShipmentDispatched,
-    ShipmentId, ShipmentLost, ShipmentReturned, StockLine, StockRestocked,
+    Event, LineText, OrderId, Quantity, RestockCause, ShipmentCancelled, ShipmentCreated, ShipmentDelivered, ShipmentDispatched,
+    ShipmentId, ShipmentLost, ShipmentReturned, Sku, StockLine, StockRestocked,
 };
 
 use super::{Change, Goods};
@@ -108,6 +110,44 @@ impl Goods {
             |shipment| shipment.lose(at),
             |order_id, shipment_id| Some(ShipmentLost { order_id, shipment_id, lines }.into()),
         )
+    }
+
+    /// Calls off what can't leave after a part of the order has: that one parcel, or every one that is still there. Its
+    /// goods go back to the shelf, and their money follows. What has left is not touched. A parcel that was called off
+    /// before stays so, and nothing is said again.
+    ///
+    /// # Errors
+    /// When nothing of the order has left, so that the whole order can be cancelled; when the parcel, or every one, has left;
+    /// for one that was split.
+    pub fn call_off(mut self, only: Option<ShipmentId>, at: DateTime<Utc>) -> Result<Change, Refused> {
+        let wanted = "called off";
+        if let Some(id) = only {
+            let shipment = self.shipment(id, wanted)?;
+            if !shipment.stage.in_the_warehouse() && !shipment.was_called_off() {
+                return Err(shipment.refuses(wanted));
+            }
+        }
+        if !self.shipments.iter().any(|shipment| shipment.stage.has_left()) {
+            return Err(Refused { what: "parcel", wanted, state: "of an order of which nothing has left" });
+        }
+        let (order_id, mut lines, mut events) = (self.order_id, BTreeMap::<Sku, i64>::new(), Vec::new());
+        let is_meant = |shipment: &Shipment| only.is_none_or(|id| shipment.id == id) && shipment.stage.in_the_warehouse();
+        for shipment in self.shipments.iter_mut().filter(|shipment| is_meant(shipment)) {
+            *shipment = shipment.clone().cancel(at)?;
+            events.push(ShipmentCancelled { order_id, shipment_id: shipment.id, split_into: Vec::new() }.into());
+            for line in &shipment.lines {
+                *lines.entry(line.sku.clone()).or_default() += i64::from(line.quantity);
+            }
+        }
+        if events.is_empty() {
+            let nothing_is_there = Refused { what: "parcel", wanted, state: "no longer in the warehouse" };
+            return if only.is_some() { Ok(self.saying(events)) } else { Err(nothing_is_there) };
+        }
+        // No sum is more than what was ordered, which is a quantity.
+        let line = |(sku, pieces)| Some(StockLine { sku, quantity: Quantity::try_from(pieces).ok()? });
+        let lines: Vec<_> = lines.into_iter().filter_map(line).collect();
+        events.push(StockRestocked { order_id, cause: RestockCause::CalledOff, lines: lines.clone() }.into());
+        Ok(Change { goods: self, shift: Some((Shift::Restock, lines)), events })
     }
 
     /// Calls off every parcel that is still there, unless one has left: then all stays as it is.

@@ -78,6 +78,7 @@ fn history(statuses: &[&str]) -> Evidence {
 #[test]
 fn an_order_that_was_revived_or_went_a_way_that_there_is_not_is_seen() {
     holds(orders::transitions, &history(&["pending", "confirmed", "partially_shipped", "shipped", "completed"]));
+    holds(orders::transitions, &history(&["confirmed", "partially_shipped", "completed"]));
     holds(orders::transitions, &history(&["pending", "cancelling", "cancelled"]));
     holds(orders::transitions, &history(&["confirmed", "cancelling", "shipped"]));
     is_broken(orders::transitions, &history(&["pending", "cancelling", "confirmed"]), "from cancelling to confirmed");

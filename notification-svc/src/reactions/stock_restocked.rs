@@ -1,0 +1,16 @@
+use diesel_async::AsyncPgConnection;
+use service_kit::consumer::{Handled, Incoming, ReactionError};
+use shared_events::{Event, StockRestocked};
+
+use crate::domain::{Fact, Templates};
+
+/// Tells that a part of the order will not be sent, whoever called it off.
+pub(super) async fn tell(
+    conn: &mut AsyncPgConnection,
+    templates: &Templates,
+    incoming: &Incoming<Event>,
+    restocked: &StockRestocked,
+) -> Result<Handled, ReactionError> {
+    let fact = Fact::CalledOff { lines: restocked.lines.clone() };
+    super::tell::tell(conn, templates, incoming, restocked.order_id, fact).await
+}

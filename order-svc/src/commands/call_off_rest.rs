@@ -1,0 +1,26 @@
+use diesel_async::AsyncConnection;
+use service_kit::Pool;
+use shared_events::OrderId;
+
+use super::ChangeOrderError;
+use crate::domain::Order;
+use crate::store;
+
+/// The customer does not want what has not left, after a part has: stock-svc is asked, and decides. Asked again, nothing new
+/// is said.
+///
+/// # Errors
+/// See [`ChangeOrderError`].
+pub async fn call_off_rest(pool: &Pool, id: OrderId) -> Result<Order, ChangeOrderError> {
+    let mut conn = pool.get().await?;
+    conn.transaction(async |conn| {
+        let mut root = store::roots::lock(conn, id).await?.ok_or(ChangeOrderError::NotFound)?;
+        let (progress, says) = root.progress.clone().call_off()?;
+        if progress != root.progress {
+            root.progress = progress;
+            store::roots::announce(conn, &mut root, &says, None).await?;
+        }
+        store::orders::find(conn, id).await?.ok_or(ChangeOrderError::NotFound)
+    })
+    .await
+}

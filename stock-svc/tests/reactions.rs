@@ -233,7 +233,10 @@ async fn race_call_off_races_dispatch_of_the_rest_and_one_of_them_wins_whole() {
         let said = warehouse.said_of(order).await;
         assert_ne!(called_off == Outcome::Applied, dispatched.is_ok(), "{said:?}");
         let dispatches = said.iter().filter(|name| **name == "shipment.dispatched.v1").count();
-        assert_eq!((said.contains(&"stock.restocked.v1"), dispatches), (dispatched.is_err(), 1 + usize::from(dispatched.is_ok())));
+        assert_eq!(
+            (said.contains(&"stock.restocked.v1"), dispatches),
+            (dispatched.is_err(), 1 + usize::from(dispatched.is_ok()))
+        );
         let again = move_shipment(&warehouse.db.pool, rest.id, Step::CallOff).await;
         assert_eq!(again.is_ok(), dispatched.is_err(), "called off before is called off now");
         assert_eq!(warehouse.said_of(order).await, said);

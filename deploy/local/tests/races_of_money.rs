@@ -202,7 +202,8 @@ async fn the_rest_called_off_while_handed_over(running: &Running, first: First) 
     let split = format!("/api/v1/shipments/{}/split", whole["id"].as_str().unwrap());
     let (_, parts) = running.post("stock-svc", &split, &json!({"lines": [{"sku": TEA, "quantity": 1}]})).await;
     let path = |n: usize| format!("/api/v1/shipments/{}", parts["items"][n]["id"].as_str().unwrap());
-    let ([part, rest], handed) = ([path(0), path(1)], json!({"carrier": "An Post", "tracking_number": "CE123456789IE"}));
+    let ([part, rest], handed) =
+        ([path(0), path(1)], json!({"carrier": "An Post", "tracking_number": "CE123456789IE"}));
     let step = async |parcel: &str, step: &str, body: &Value| {
         running.post("stock-svc", &format!("{parcel}/{step}"), body).await.0
     };
@@ -226,7 +227,10 @@ async fn the_rest_called_off_while_handed_over(running: &Running, first: First) 
         First::CancelIsTaken => (ask().await, hand_over().await),
     };
     let left = dispatched.is_success();
-    assert!(asked == StatusCode::ACCEPTED || (left && asked == StatusCode::CONFLICT), "{first:?}: {asked}, {dispatched}");
+    assert!(
+        asked == StatusCode::ACCEPTED || (left && asked == StatusCode::CONFLICT),
+        "{first:?}: {asked}, {dispatched}"
+    );
     for parcel in if left { vec![&part, &rest] } else { vec![&part] } {
         assert_eq!(step(parcel, "deliver", &json!({})).await, StatusCode::OK);
     }

@@ -47,12 +47,8 @@ impl Template {
     ];
 
     /// Those that tell of a parcel, or of what none will bring: nobody reads of one before the confirmation.
-    pub const OF_PARCELS: [Template; 4] = [
-        Template::ShipmentDispatched,
-        Template::ShipmentDelivered,
-        Template::ShipmentLost,
-        Template::OrderCalledOff,
-    ];
+    pub const OF_PARCELS: [Template; 4] =
+        [Template::ShipmentDispatched, Template::ShipmentDelivered, Template::ShipmentLost, Template::OrderCalledOff];
 
     /// As it stands in the table, in events and in answers.
     pub const fn name(self) -> &'static str {

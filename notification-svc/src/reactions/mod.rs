@@ -16,7 +16,9 @@ mod tell;
 use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use service_kit::outside::Nudge;
-use shared_events::{DecodeError, Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic};
+use shared_events::{
+    DecodeError, Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic,
+};
 
 use crate::domain::Templates;
 use crate::store;

@@ -68,7 +68,9 @@ fn in_essence(event: &Event) -> Value {
 /// Which service does what this says, if it is one of the shop's.
 fn doer(label: &Label) -> Option<Service> {
     match (label.who, label.does) {
-        ("the customer", "cancels" | "calls off the rest") | ("time", "passes the order's deadline") => Some(Service::Order),
+        ("the customer", "cancels" | "calls off the rest") | ("time", "passes the order's deadline") => {
+            Some(Service::Order)
+        }
         ("the customer", "returns a line" | "refuses the parcel") | ("time", "ends the hold") => Some(Service::Stock),
         ("the warehouse" | "the carrier", _) => Some(Service::Stock),
         ("the gateway", _) => Some(Service::Payment),

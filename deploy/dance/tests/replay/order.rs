@@ -50,10 +50,7 @@ pub async fn lives(db: &TestDb, tale: &Tale) {
 fn causes(tale: &Tale) -> BTreeMap<EventId, EventId> {
     let cause = |deed: &Deed| match deed {
         Deed::Heard { event, id, .. }
-            if matches!(
-                **event,
-                Event::Shipment(ShipmentEvent::Lost(_)) | Event::Stock(StockEvent::Restocked(_))
-            ) =>
+            if matches!(**event, Event::Shipment(ShipmentEvent::Lost(_)) | Event::Stock(StockEvent::Restocked(_))) =>
         {
             Some(*id)
         }

@@ -178,8 +178,7 @@ const ORDERS: &str = "select id, status, (placed -> 'total' ->> 'amount')::bigin
 const HISTORY: &str = "select order_id, position, event_id, status_before, status from order_history";
 const RESERVATIONS: &str =
     "select order_id, reservation, expires_at, lines, updated_at, stock_said, shipments_said from orders";
-const SHIPMENTS: &str =
-    "select id, order_id, status, lines, returned, split_into <> '[]' as split,
+const SHIPMENTS: &str = "select id, order_id, status, lines, returned, split_into <> '[]' as split,
         greatest(delivered_at, returned_at) as arrived_at
     from shipments";
 const PAYMENTS: &str = "select order_id, payment_id, amount, captured, refunded, updated_at, said,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Event, LineText, OrderId, Quantity, RestockCause, ShipmentCancelled, ShipmentCreated, ShipmentDelivered, ShipmentDispatched,
-    ShipmentId, ShipmentLost, ShipmentReturned, Sku, StockLine, StockRestocked,
+    Event, LineText, OrderId, Quantity, RestockCause, ShipmentCancelled, ShipmentCreated, ShipmentDelivered,
+    ShipmentDispatched, ShipmentId, ShipmentLost, ShipmentReturned, Sku, StockLine, StockRestocked,
 };
 
 use super::{Change, Goods};
@@ -131,7 +131,8 @@ impl Goods {
             return Err(Refused { what: "parcel", wanted, state: "of an order of which nothing has left" });
         }
         let (order_id, mut lines, mut events) = (self.order_id, BTreeMap::<Sku, i64>::new(), Vec::new());
-        let is_meant = |shipment: &Shipment| only.is_none_or(|id| shipment.id == id) && shipment.stage.in_the_warehouse();
+        let is_meant =
+            |shipment: &Shipment| only.is_none_or(|id| shipment.id == id) && shipment.stage.in_the_warehouse();
         for shipment in self.shipments.iter_mut().filter(|shipment| is_meant(shipment)) {
             *shipment = shipment.clone().cancel(at)?;
             events.push(ShipmentCancelled { order_id, shipment_id: shipment.id, split_into: Vec::new() }.into());

@@ -4,24 +4,23 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use diesel::result::{DatabaseErrorKind, Error, QueryResult};
+use diesel::result::QueryResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::StreamExt;
 use rand::RngExt;
 use secrecy::ExposeSecret;
 use service_kit::pool;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::answered;
 use crate::config::{Mode, RelayConfig};
 use crate::nudge::{CHANNEL, Nudge};
 use crate::{rights, sql};
 
 /// Names the advisory lock, of which each database has its own.
 const LOCK: i64 = 0x6f75_7462_6f78_2d72; // "outbox-r"
-/// How long the session may take to answer before it counts as lost.
-const ANSWER: Duration = Duration::from_secs(5);
 /// The least time between two notifications: each takes an instance-wide lock when it commits.
 const COALESCE: Duration = Duration::from_millis(5);
 
@@ -48,6 +47,11 @@ impl Control {
     /// Why it can't relay yet, if it can't: tables and rights come from the service, which may start later.
     pub async fn not_yet(&mut self) -> QueryResult<Option<String>> {
         answered(rights::not_yet(&mut self.conn)).await
+    }
+
+    /// Why it can write nothing now, if so.
+    pub async fn takes_no_writes(&mut self) -> QueryResult<Option<String>> {
+        answered(rights::takes_no_writes(&mut self.conn)).await
     }
 
     /// Tries once to lead.
@@ -114,16 +118,6 @@ impl Control {
         });
         Ok(Leadership { lost, ended, watcher: Some(watcher) })
     }
-}
-
-/// Bounds the wait for an answer: on a connection that died without a word, TCP alone would wait for a quarter of an
-/// hour. The session is of no use afterwards.
-async fn answered<T>(answer: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
-    let late = |_| {
-        let told = format!("no answer within {} s", ANSWER.as_secs());
-        Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(told))
-    };
-    timeout(ANSWER, answer).await.map_err(late)?
 }
 
 /// Returns when the session is lost.

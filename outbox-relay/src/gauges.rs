@@ -79,6 +79,12 @@ impl Drop for Meters {
     }
 }
 
+/// Whether the relay waits for its database.
+pub(crate) fn waiting(relay: &str, waits: bool) {
+    describe();
+    gauge!("outbox_relay_waiting", "relay" => relay.to_owned()).set(if waits { 1.0 } else { 0.0 });
+}
+
 #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
 const fn approximate(rows: usize) -> f64 {
     rows as f64
@@ -96,4 +102,8 @@ fn describe() {
     describe_gauge!("outbox_relay_oldest_pending_seconds", "Age of the oldest pending row.");
     describe_gauge!("outbox_relay_parked_rows", "Rows in outbox_parked, counted up to ten thousand.");
     describe_gauge!("outbox_relay_leading", "1 while this relay leads, else 0.");
+    describe_gauge!(
+        "outbox_relay_waiting",
+        "1 while the relay can't work in its database: it is away, read-only, or lacks tables or rights."
+    );
 }

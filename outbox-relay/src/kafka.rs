@@ -1,12 +1,13 @@
 //! The real publisher: an idempotent Kafka producer.
 
+mod failure;
 mod partitions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 
 use service_kit::kafka::{Brokers, trouble};
 
+use self::failure::failure;
 use self::partitions::{Counts, Partitions};
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
 use crate::questions::Questions;
@@ -278,44 +280,4 @@ fn record(row: &OutboxRow) -> BaseRecord<'_, str, [u8], usize> {
         .key(row.key.as_str())
         .payload(row.payload.as_slice())
         .headers(headers)
-}
-
-/// Only what the broker says of the row itself is held against the row. An unknown topic, a missing authorisation, a
-/// producer that was ended: those pass, or somebody mends them.
-fn failure(error: &KafkaError) -> Failure {
-    use RDKafkaErrorCode as Code;
-    match error.rdkafka_error_code() {
-        Some(
-            code @ (Code::MessageSizeTooLarge
-            | Code::InvalidMessage
-            | Code::InvalidMessageSize
-            | Code::MessageBatchTooLarge
-            | Code::InvalidTimestamp
-            | Code::InvalidTopic
-            | Code::InvalidRecord
-            | Code::PolicyViolation),
-        ) => Failure::Refused(code.to_string()),
-        Some(code) => Failure::Outage(code.to_string()),
-        None => Failure::Outage(error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_topic_or_a_missing_authorisation_is_an_outage_and_a_row_too_large_is_not() {
-        let outcome = |code| failure(&KafkaError::MessageProduction(code));
-        for passes in [
-            RDKafkaErrorCode::UnknownTopic,
-            RDKafkaErrorCode::UnknownTopicOrPartition,
-            RDKafkaErrorCode::TopicAuthorizationFailed,
-            RDKafkaErrorCode::PurgeQueue,
-            RDKafkaErrorCode::Fatal,
-        ] {
-            assert!(matches!(outcome(passes), Failure::Outage(_)), "{passes}");
-        }
-        assert!(matches!(outcome(RDKafkaErrorCode::MessageSizeTooLarge), Failure::Refused(_)));
-    }
 }

@@ -1,6 +1,6 @@
 //! The relay: stands by, leads, publishes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::answered;
 use crate::config::RelayConfig;
 use crate::control::{Control, Leadership};
 use crate::kafka::KafkaPublisher;
@@ -17,12 +18,19 @@ use crate::lead::Lead;
 use crate::nudge::Nudge;
 use crate::publisher::Publisher;
 use crate::term::{Outage, Term};
+use crate::{gauges, rights};
+
+/// A term that lasted as long counts as a success. One that ends sooner is followed by an ever longer wait, for whatever
+/// reason it ends: it would only be elected to fail again.
+const SOUND: Duration = Duration::from_secs(10);
 
 /// What a relay is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// It has no session with its database.
     Disconnected,
+    /// It can't work in its database now, for this reason: tables or rights are missing, or nothing can be written.
+    Waiting(String),
     /// Another relay leads, or its mode is external: nudges are passed on.
     StandingBy,
     /// It publishes.
@@ -73,6 +81,26 @@ enum Served {
     NotYet(String),
 }
 
+/// What goes wrong in a relay's attempts, so that the same is told once.
+#[derive(Default)]
+struct Attempts {
+    told: Option<String>,
+    /// It stood by or led since: what goes wrong next is news.
+    worked: bool,
+}
+
+impl Attempts {
+    fn tell(&mut self, relay: &str, what: &str, why: String, wait: Duration) {
+        let next_attempt_seconds = wait.as_secs_f64();
+        if std::mem::take(&mut self.worked) || self.told.as_ref() != Some(&why) {
+            tracing::warn!(relay, why, next_attempt_seconds, "{what}");
+        } else {
+            tracing::debug!(relay, why, next_attempt_seconds, "{what}");
+        }
+        self.told = Some(why);
+    }
+}
+
 /// Publishes one database's outbox, or stands by for whoever does.
 pub struct Relay<P> {
     config: RelayConfig,
@@ -110,55 +138,68 @@ impl<P: Publisher> Relay<P> {
     /// What fails is tried again with backoff: it never ends by itself.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut attempts = Attempts::default();
         while !stop.is_cancelled() {
-            let served = self.serve(&stop, &mut backoff).await;
-            if matches!(served, Ok(Served::Whole)) {
-                continue;
-            }
-            self.state.send_replace(State::Disconnected);
+            let (state, what, why) = match self.serve(&stop, &mut backoff, &mut attempts).await {
+                Ok(Served::Whole) => continue,
+                Ok(Served::NotYet(why)) => (State::Waiting(why.clone()), "the relay waits", why),
+                Err(error) => (State::Disconnected, "the relay starts over", format!("{error:#}")),
+            };
+            self.state.send_replace(state);
+            gauges::waiting(&self.config.name, true);
             let wait = backoff.next_wait();
-            let (relay, next_attempt_seconds) = (&self.config.name, wait.as_secs_f64());
-            match served {
-                Ok(Served::Whole) => {}
-                Ok(Served::NotYet(why)) => tracing::warn!(relay, why, next_attempt_seconds, "the relay waits"),
-                Err(error) => {
-                    tracing::warn!(relay, error = format!("{error:#}"), next_attempt_seconds, "the relay starts over");
-                }
-            }
+            attempts.tell(&self.config.name, what, why, wait);
             tokio::select! { () = sleep(wait) => {}, () = stop.cancelled() => {} }
         }
     }
 
     /// Once through: connect, stand by, lead.
-    async fn serve(&mut self, stop: &CancellationToken, backoff: &mut Backoff) -> anyhow::Result<Served> {
+    async fn serve(
+        &mut self,
+        stop: &CancellationToken,
+        backoff: &mut Backoff,
+        attempts: &mut Attempts,
+    ) -> anyhow::Result<Served> {
         let connected = stop.run_until_cancelled(Control::connect(&self.config)).await;
         let Some(control) = connected else { return Ok(Served::Whole) };
         let mut control = control?;
         if let Some(why) = control.not_yet().await? {
             return Ok(Served::NotYet(why));
         }
+        if let Some(why) = control.takes_no_writes().await? {
+            return Ok(Served::NotYet(why));
+        }
         self.state.send_replace(State::StandingBy);
+        gauges::waiting(&self.config.name, false);
+        attempts.worked = true;
         if !control.stand_by(&self.config, &self.nudge, stop).await? {
             return Ok(Served::Whole);
         }
-        backoff.reset();
+        let elected = Instant::now();
         let leadership = control.lead(self.nudge.clone(), self.config.upkeep).await?;
-        tracing::info!(relay = self.config.name, "leads");
         let ended = self.lead(&leadership, stop).await;
         // Whatever is still with the publisher is given up before another may lead: it will be published again.
         self.publisher.withdraw(Duration::ZERO, &mut Vec::new()).await;
         leadership.resign().await;
-        ended.map(|()| Served::Whole)
+        if elected.elapsed() > SOUND {
+            backoff.reset();
+        }
+        ended
     }
 
-    async fn lead(&mut self, leadership: &Leadership, stop: &CancellationToken) -> anyhow::Result<()> {
-        let conn = working_connection(&self.config).await?;
+    async fn lead(&mut self, leadership: &Leadership, stop: &CancellationToken) -> anyhow::Result<Served> {
+        let mut conn = working_connection(&self.config).await?;
+        // It may have changed while the relay stood by.
+        if let Some(why) = answered(rights::takes_no_writes(&mut conn)).await? {
+            return Ok(Served::NotYet(why));
+        }
+        tracing::info!(relay = self.config.name, "leads");
         let term = Term::new(&self.config, conn);
         let work = Lead::new(&self.config, term, &mut self.publisher, &self.nudge, &self.state);
         tokio::select! {
             biased;
             () = leadership.lost().cancelled() => anyhow::bail!("the leader's session is gone, another may lead"),
-            ended = work.until(stop) => ended,
+            ended = work.until(stop) => ended.map(|()| Served::Whole),
         }
     }
 
@@ -198,7 +239,7 @@ impl<P: Publisher> Relay<P> {
 pub(crate) async fn working_connection(config: &RelayConfig) -> anyhow::Result<diesel_async::AsyncPgConnection> {
     let mut conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's connection")?;
     let settings = "set enable_seqscan = off; set enable_bitmapscan = off; set jit = off; set plan_cache_mode = force_generic_plan";
-    diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, settings).await?;
+    answered(diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, settings)).await?;
     Ok(conn)
 }
 

@@ -59,6 +59,13 @@ pub(crate) async fn not_yet(conn: &mut AsyncPgConnection) -> QueryResult<Option<
     }))
 }
 
+/// Why the session can write nothing in its database now. A relay would publish the same rows for ever, since it could
+/// not retire them.
+pub(crate) async fn takes_no_writes(conn: &mut AsyncPgConnection) -> QueryResult<Option<String>> {
+    let why: Option<String> = sql::TakesNoWrites {}.get_result(conn).await?;
+    Ok(why.map(|why| format!("the database takes no writes: {why}")))
+}
+
 /// What `role`, or the session's own, lacks to relay, as `grant` takes it: all of it where the tables aren't there.
 async fn lacking(conn: &mut AsyncPgConnection, role: Option<&str>) -> QueryResult<Vec<String>> {
     sql::Lacking { role: role.map(str::to_owned) }.get_result(conn).await

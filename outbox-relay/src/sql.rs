@@ -213,6 +213,13 @@ statement! {
 }
 
 statement! {
+    /// Why nothing can be written, if so.
+    TakesNoWrites {} -> Nullable<Text> =>
+    "select case when pg_is_in_recovery() then 'it is a standby of another server'
+        when current_setting('transaction_read_only')::boolean then 'its transactions are read-only' end"
+}
+
+statement! {
     /// Whether the server has such a role.
     RoleExists { role: String } -> Bool => "select exists (select from pg_roles where rolname = " [role: Text] ")"
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use diesel::result::QueryResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use crate::answer::in_time;
 use crate::config::RelayConfig;
 use crate::dress::dressed;
 use crate::gauges::Meters;
@@ -115,7 +116,7 @@ impl<'a> Term<'a> {
         let behind: Vec<i64> = rows.iter().filter(|row| row.5).map(|row| row.0).collect();
         if !behind.is_empty() {
             self.meters.parked(behind.len());
-            sql::ParkBehind { ids: behind }.execute(&mut self.conn).await?;
+            in_time(sql::ParkBehind { ids: behind }.execute(&mut self.conn)).await?;
         }
         self.hand_over(rows, publisher);
         self.watch_gaps().await?;
@@ -125,10 +126,10 @@ impl<'a> Term<'a> {
     async fn look(&mut self) -> QueryResult<Vec<ReadRow>> {
         let (position, rows, bytes) = (self.head.position(), int(self.config.batch.rows), int(self.config.batch.bytes));
         if self.head.closed() {
-            return sql::ReadAhead { position, rows, bytes }.load(&mut self.conn).await;
+            return in_time(sql::ReadAhead { position, rows, bytes }.load(&mut self.conn)).await;
         }
         let (lows, highs) = self.head.gaps();
-        sql::ReadGapsAndAhead { lows, highs, position, rows, bytes }.load(&mut self.conn).await
+        in_time(sql::ReadGapsAndAhead { lows, highs, position, rows, bytes }.load(&mut self.conn)).await
     }
 
     /// The first row can't be published as it is, and those after it must not overtake it.
@@ -178,7 +179,7 @@ impl<'a> Term<'a> {
         if recently || self.head.needs_no_holders() {
             return Ok(());
         }
-        let holders: Vec<String> = sql::Holders {}.get_result(&mut self.conn).await?;
+        let holders: Vec<String> = in_time(sql::Holders {}.get_result(&mut self.conn)).await?;
         self.head.holders(&holders);
         self.head_checked = Some(Instant::now());
         Ok(())
@@ -243,9 +244,9 @@ impl<'a> Term<'a> {
         }
         self.meters.published(ids.len());
         if self.config.archive.is_some() {
-            sql::ArchiveRows { ids }.execute(&mut self.conn).await?;
+            in_time(sql::ArchiveRows { ids }.execute(&mut self.conn)).await?;
         } else {
-            sql::DeleteRows { ids }.execute(&mut self.conn).await?;
+            in_time(sql::DeleteRows { ids }.execute(&mut self.conn)).await?;
         }
         Ok(())
     }
@@ -255,7 +256,7 @@ impl<'a> Term<'a> {
         let lowest = self.in_flight.keys().chain(self.suspects.keys()).min().map_or(i64::MAX, |id| id - 1);
         let floor = self.head.floor().min(lowest);
         let (oldest, last, parked, asked): (Option<f64>, Option<i64>, i64, bool) =
-            sql::Gauges { floor }.get_result(&mut self.conn).await?;
+            in_time(sql::Gauges { floor }.get_result(&mut self.conn)).await?;
         let pending = if oldest.is_some() { last.unwrap_or_default().saturating_sub(floor) } else { 0 };
         self.meters.gauges(pending, oldest.unwrap_or_default(), parked);
         Ok(asked)

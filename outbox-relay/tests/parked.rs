@@ -4,7 +4,7 @@ mod support;
 
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
-use outbox_relay::{BatchOutcome, Relay, parked};
+use outbox_relay::{BatchOutcome, Relay, State, parked};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap};
 use support::{
@@ -136,4 +136,24 @@ async fn a_topic_that_is_not_there_is_an_outage_and_parks_nothing() {
     tokio::spawn(relay.run(stop));
     emptied(&db).await;
     assert_eq!(first_appearances(&read(&name).await)["k"], [1, 2, 3]);
+}
+
+/// As on a host whose clock is wrong: the broker takes no row that is older than it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_apache_kafka_timestamps_that_the_broker_refuses_are_an_outage_and_park_nothing() {
+    let (db, topic) = (used_database().await, topic(&[("message.timestamp.before.max.ms", "0")]).await);
+    commit(&db, (1..=3).map(|number| row(&topic, "k", number)).collect()).await;
+    let publisher = outbox_relay::KafkaPublisher::new(&kafka_bootstrap().into(), 400, 4 << 20).with("linger.ms", "50");
+    let relay = Relay::new(relay_to_tests_kafka(&db), publisher);
+    let (health, stop) = (relay.health(), CancellationToken::new());
+    let _running = stop.clone().drop_guard();
+    tokio::spawn(relay.run(stop));
+    let told = || matches!(health.state(), State::Outage(why) if why.contains("imestamp"));
+    eventually("the outage is told", SOON, async || told()).await;
+    assert_eq!((count(&db, "outbox").await, count(&db, "outbox_parked").await), (3, 0));
+    let taken = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("message.timestamp.before.max.ms", "3600000");
+    admin(&kafka_bootstrap()).alter_configs([&taken], &AdminOptions::new()).await.unwrap();
+    emptied(&db).await;
+    assert_eq!(count(&db, "outbox_parked").await, 0);
+    assert_eq!(first_appearances(&read(&topic).await)["k"], [1, 2, 3]);
 }

@@ -204,28 +204,23 @@ mod tests {
         rows.into_iter().map(|row| row.id).collect()
     }
 
-    /// Two keys of one partition and one of another, of three.
-    const TOGETHER: [&str; 2] = ["a", "d"];
-    const APART: &str = "b";
-
-    #[test]
-    fn the_keys_of_these_tests_lie_as_they_say() {
-        let of = |key| partition_of(key, 3);
-        assert_eq!(of(TOGETHER[0]), of(TOGETHER[1]));
-        assert_ne!(of(TOGETHER[0]), of(APART));
+    /// The n-th key of a partition.
+    fn key(partition: i32, partitions: i32, n: usize) -> String {
+        let mut keys = (0..).map(|number: u32| number.to_string());
+        keys.by_ref().filter(|key| partition_of(key, partitions) == partition).nth(n).unwrap()
     }
 
     #[test]
     fn the_first_row_of_a_topic_goes_alone_and_then_the_first_row_of_each_partition() {
         let mut partitions = Partitions::default();
-        let rows: Vec<_> =
-            [(1, TOGETHER[0]), (2, APART), (3, TOGETHER[1]), (4, APART)].map(|(id, key)| row(id, key)).into();
+        let (one, another, apart) = (key(0, 3, 0), key(0, 3, 1), key(1, 3, 0));
+        let rows = [row(1, &one), row(2, &apart), row(3, &another), row(4, &apart)];
         let admitted: Vec<_> = rows.iter().map(|row| offer(&mut partitions, row, 3)).collect();
         assert_eq!(admitted, [true, false, false, false]);
         let held = partitions.acknowledged(1);
         let admitted: Vec<_> = held.iter().map(|row| (row.id, offer(&mut partitions, row, 3))).collect();
         assert_eq!(admitted, [(2, true), (3, true), (4, false)], "1 has proven its partition, 2 goes first in its own");
-        assert!(partitions.acknowledged(3).is_empty());
+        assert!(partitions.acknowledged(3).is_empty(), "it did not go first");
         assert_eq!(ids(partitions.acknowledged(2)), [4]);
         assert!(offer(&mut partitions, &rows[3], 3) && offer(&mut partitions, &rows[1], 3));
     }
@@ -233,9 +228,10 @@ mod tests {
     #[test]
     fn what_comes_while_the_first_row_of_a_topic_is_under_way_overtakes_nothing_that_is_held() {
         let mut partitions = Partitions::default();
-        assert!(offer(&mut partitions, &row(1, TOGETHER[0]), 3));
-        assert!(!offer(&mut partitions, &row(2, APART), 3));
-        assert!(!offer(&mut partitions, &row(3, APART), 3), "though the client knows the partitions by now");
+        let apart = key(1, 3, 0);
+        assert!(offer(&mut partitions, &row(1, &key(0, 3, 0)), 3));
+        assert!(!offer(&mut partitions, &row(2, &apart), 3));
+        assert!(!offer(&mut partitions, &row(3, &apart), 3), "though the client knows the partitions by now");
         assert_eq!(ids(partitions.acknowledged(1)), [2, 3]);
     }
 
@@ -256,9 +252,8 @@ mod tests {
         let mut partitions = Partitions::default();
         offer(&mut partitions, &row(1, "a"), 1);
         partitions.acknowledged(1);
-        let keys: Vec<_> = (0..20).map(|n| n.to_string()).filter(|key| partition_of(key, 2) == 1).collect();
-        assert!(offer(&mut partitions, &row(2, &keys[0]), 2), "as far as was known, to the one that is proven");
-        assert!(!offer(&mut partitions, &row(3, &keys[1]), 2));
+        assert!(offer(&mut partitions, &row(2, &key(1, 2, 0)), 2), "as far as was known, to the one that is proven");
+        assert!(!offer(&mut partitions, &row(3, &key(1, 2, 1)), 2));
         assert_eq!(ids(partitions.acknowledged(2)), [3]);
     }
 

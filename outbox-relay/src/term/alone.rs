@@ -8,6 +8,7 @@ use diesel_async::RunQueryDsl;
 use tokio::time::timeout;
 
 use super::{Outage, Term};
+use crate::answer::in_time;
 use crate::publisher::{Failure, Publisher};
 use crate::sql::{self, ReadRow};
 
@@ -19,18 +20,18 @@ impl Term<'_> {
     /// queue up behind it.
     pub async fn try_suspects(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
         while let Some((&id, _)) = self.suspects.first_key_value() {
-            let row: Option<ReadRow> = sql::ReadOne { id }.get_result(&mut self.conn).await.optional()?;
+            let row: Option<ReadRow> = in_time(sql::ReadOne { id }.get_result(&mut self.conn)).await.optional()?;
             match row {
                 None => {}
                 Some(row) if row.5 => {
-                    sql::ParkBehind { ids: vec![id] }.execute(&mut self.conn).await?;
+                    in_time(sql::ParkBehind { ids: vec![id] }.execute(&mut self.conn)).await?;
                     self.meters.parked(1);
                 }
                 Some(row) => match self.publish_alone(row, publisher).await {
                     Ok(()) => self.retire(vec![id]).await?,
                     Err(Failure::Outage(why)) => return Ok(Some(why)),
                     Err(Failure::Refused(reason)) => {
-                        sql::ParkCulprit { id, reason: reason.clone() }.execute(&mut self.conn).await?;
+                        in_time(sql::ParkCulprit { id, reason: reason.clone() }.execute(&mut self.conn)).await?;
                         self.meters.parked(1);
                         tracing::error!(
                             relay = self.config.name,
@@ -50,10 +51,10 @@ impl Term<'_> {
     pub async fn tend_parked(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
         for _ in 0..PARKED_AT_ONCE {
             // Each time: one may be discarded while those before it are published.
-            sql::DeleteDiscarded {}.execute(&mut self.conn).await?;
-            let asked = sql::RetryAsked {}.get_result(&mut self.conn).await.optional()?;
+            in_time(sql::DeleteDiscarded {}.execute(&mut self.conn)).await?;
+            let asked = in_time(sql::RetryAsked {}.get_result(&mut self.conn)).await.optional()?;
             let Some((topic, key)) = asked else { break };
-            let row = sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut self.conn).await.optional()?;
+            let row = in_time(sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut self.conn)).await.optional()?;
             let Some(row) = row else { break };
             let id = row.0;
             match self.publish_alone(row, publisher).await {
@@ -64,7 +65,7 @@ impl Term<'_> {
                 Err(Failure::Outage(why)) => return Ok(Some(why)),
                 Err(Failure::Refused(reason)) => {
                     tracing::error!(relay = self.config.name, row.id = id, reason, "a parked row was refused again");
-                    sql::RefusedAgain { id, reason }.execute(&mut self.conn).await?;
+                    in_time(sql::RefusedAgain { id, reason }.execute(&mut self.conn)).await?;
                 }
             }
         }

@@ -6,6 +6,7 @@ use diesel::result::QueryResult;
 use diesel_async::RunQueryDsl;
 
 use super::Term;
+use crate::answer::in_time;
 use crate::archive::Archive;
 use crate::sql;
 
@@ -22,7 +23,7 @@ impl Term<'_> {
             return Ok(());
         }
         let seconds = self.config.archive.map(Archive::seconds);
-        let tended = sql::TendArchive { seconds }.get_result::<i32>(&mut self.conn).await;
+        let tended = in_time(sql::TendArchive { seconds }.get_result::<i32>(&mut self.conn)).await;
         self.archive_tended = Some(Instant::now());
         let relay = &self.config.name;
         match tended {
@@ -39,9 +40,9 @@ impl Term<'_> {
     /// A parked row was published.
     pub(super) async fn retire_parked(&mut self, id: i64) -> QueryResult<()> {
         if self.config.archive.is_some() {
-            sql::ArchiveParked { id }.execute(&mut self.conn).await?;
+            in_time(sql::ArchiveParked { id }.execute(&mut self.conn)).await?;
         } else {
-            sql::DeleteParked { id }.execute(&mut self.conn).await?;
+            in_time(sql::DeleteParked { id }.execute(&mut self.conn)).await?;
         }
         Ok(())
     }

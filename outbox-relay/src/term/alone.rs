@@ -54,7 +54,8 @@ impl Term<'_> {
             in_time(sql::DeleteDiscarded {}.execute(&mut self.conn)).await?;
             let asked = in_time(sql::RetryAsked {}.get_result(&mut self.conn)).await.optional()?;
             let Some((topic, key)) = asked else { break };
-            let row = in_time(sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut self.conn)).await.optional()?;
+            let row =
+                in_time(sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut self.conn)).await.optional()?;
             let Some(row) = row else { break };
             let id = row.0;
             match self.publish_alone(row, publisher).await {

@@ -67,18 +67,20 @@ pub struct HttpConfig {
     pub addr: SocketAddr,
     /// The variable that says so.
     pub variable: &'static str,
+    /// What its clients may cost.
+    pub limits: crate::http::Limits,
 }
 
 impl From<SocketAddr> for HttpConfig {
     fn from(addr: SocketAddr) -> Self {
-        Self { addr, variable: "HTTP_ADDR" }
+        Self { addr, variable: "HTTP_ADDR", limits: crate::http::Limits::default() }
     }
 }
 
 impl HttpConfig {
     /// Reads the address from `var`, whose default is the service's own.
     pub fn read(reader: &mut Reader, var: &'static super::Var) -> Option<Self> {
-        reader.read(var).map(|addr| Self { addr, variable: var.name })
+        reader.read(var).map(|addr: SocketAddr| Self { variable: var.name, ..addr.into() })
     }
 }
 

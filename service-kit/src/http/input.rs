@@ -4,16 +4,15 @@ use std::future::{Ready, ready};
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::Problem;
-use super::strict::Strict;
-
-/// The most that a body may hold, in bytes: 100 order lines take about a tenth of it.
-pub(super) const BODY_LIMIT: usize = 256 * 1024;
+use super::fields::{self, Given};
+use super::problem::InputCode;
 
 type Later<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
@@ -66,23 +65,15 @@ impl FromRequest for EmptyBody {
     }
 }
 
+/// The body, which is in memory already: `super::body` reads it before any handler.
 fn body(request: &HttpRequest, payload: &mut Payload) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
     let bytes = Bytes::from_request(request, payload);
     let request = request.clone();
-    async move {
-        bytes.await.map_err(|error| {
-            let overflow = error.as_response_error().status_code() == actix_web::http::StatusCode::PAYLOAD_TOO_LARGE;
-            if overflow {
-                Problem::too_large(format!("The body may have {BODY_LIMIT} bytes at most.")).at(&request)
-            } else {
-                Problem::malformed("The body could not be read to its end.").at(&request)
-            }
-        })
-    }
+    async move { bytes.await.map_err(|_| Problem::malformed("The body could not be read to its end.").at(&request)) }
 }
 
 fn json_type(request: &HttpRequest) -> Result<(), Problem> {
-    let Some(given) = request.headers().get(CONTENT_TYPE) else { return Ok(()) };
+    let Some(given) = the_one(request, CONTENT_TYPE.as_str())? else { return Ok(()) };
     let given = given.to_str().unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
@@ -93,38 +84,14 @@ fn json_type(request: &HttpRequest) -> Result<(), Problem> {
     }
 }
 
+/// First whether it is JSON at all, to its end; only then what is in it.
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(Strict(&mut reader)).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
-        // A number that no type can hold is JSON all the same; serde_json counts it as syntax.
-        let too_large = error.to_string().starts_with("number out of range");
-        if too_large || error.classify() == serde_json::error::Category::Data {
-            let message = without_place(&error.to_string());
-            Problem::bad_input(field_of(&path, &message), message)
-        } else {
-            Problem::malformed(format!("The body is not JSON: {error}."))
-        }
+    let text = std::str::from_utf8(body).map_err(|_| Problem::malformed("The body is not UTF-8."))?;
+    let json: &RawValue = serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Problem::malformed(format!("The body is not JSON: it can't be read past line {line}, column {column}."))
     })?;
-    reader.end().map_err(|error| Problem::malformed(format!("The body has something after its JSON: {error}.")))?;
-    Ok(value)
-}
-
-/// A missing field has no path of its own; serde names it in the message.
-fn field_of(path: &str, message: &str) -> String {
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-    match (path, missing) {
-        (".", None) => "body".to_owned(),
-        (".", Some(field)) => field.to_owned(),
-        (path, Some(field)) => format!("{path}.{field}"),
-        (path, None) => path.to_owned(),
-    }
-}
-
-/// serde_json says `... at line 1 column 7`; the field's path says it better.
-fn without_place(message: &str) -> String {
-    message.rsplit_once(" at line ").map_or(message, |(what, _)| what).to_owned()
+    fields::read(&Given::Json(json.get()), "body").map_err(Problem::bad_fields)
 }
 
 /// The variable parts of the path; 404 when they can't be what they stand for, since then nothing of that name exists.
@@ -150,42 +117,26 @@ impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let reader = serde_urlencoded::Deserializer::new(form_urlencoded(request.query_string()));
-        ready(serde_path_to_error::deserialize(reader).map(Query).map_err(|error| {
-            let path = error.path().to_string();
-            let message = error.into_inner().to_string();
-            // An unknown or missing field has no path; serde names it in the message.
-            let named = message.split('`').nth(1).map(str::to_owned);
-            let field = if path == "." { named.unwrap_or_else(|| "query".to_owned()) } else { path };
-            Problem::bad_input(field, message).at(request)
-        }))
+        let parameters = url::form_urlencoded::parse(request.query_string().as_bytes());
+        let parameters = parameters.map(|(name, value)| (name.into_owned(), Given::Text(value))).collect();
+        let read = fields::read(&Given::Parameters(parameters), "query");
+        ready(read.map(Query).map_err(|errors| Problem::bad_fields(errors).at(request)))
     }
 }
 
-fn form_urlencoded(query: &str) -> url::form_urlencoded::Parse<'_> {
-    url::form_urlencoded::parse(query.as_bytes())
-}
-
-/// The optional header `Idempotency-Key`: 1 to 255 visible ASCII characters, as Stripe takes them.
+/// The optional header `Idempotency-Key`: 1 to 255 visible ASCII characters, as Stripe takes them, and one alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(pub String);
+
+const KEY: &str = "Idempotency-Key";
 
 impl FromRequest for IdempotencyKey {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        const HEADER: &str = "Idempotency-Key";
-        let given = request.headers().get(HEADER).map(|value| value.to_str().unwrap_or_default());
-        ready(match given {
-            Some(key) if (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
-                Ok(Self(key.to_owned()))
-            }
-            Some(_) => {
-                Err(Problem::bad_input(HEADER, "expected 1 to 255 visible ASCII characters without spaces").at(request))
-            }
-            None => Err(Problem::bad_input(HEADER, "is missing").at(request)),
-        })
+        let missing = || Problem::bad_input(KEY, "is missing").code(InputCode::Missing).at(request);
+        ready(Self::optional(request).and_then(|key| key.ok_or_else(missing)))
     }
 }
 
@@ -193,12 +144,29 @@ impl IdempotencyKey {
     /// The key if the request has one.
     ///
     /// # Errors
-    /// It has one that can't be a key.
+    /// It has one that can't be a key, or several.
     pub fn optional(request: &HttpRequest) -> Result<Option<Self>, Problem> {
-        if request.headers().contains_key("Idempotency-Key") {
-            Self::extract(request).into_inner().map(Some)
+        let Some(given) = the_one(request, KEY)? else { return Ok(None) };
+        let key = given.to_str().unwrap_or_default();
+        if (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Some(Self(key.to_owned())))
         } else {
-            Ok(None)
+            Err(Problem::bad_input(KEY, "expected 1 to 255 visible ASCII characters without spaces").at(request))
         }
     }
+}
+
+/// A header that means one thing. Which of several is meant can't be told: proxies and servers differ in which they take.
+///
+/// # Errors
+/// It stands there more than once.
+pub fn the_one<'a>(request: &'a HttpRequest, header: &'static str) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut given = request.headers().get_all(header);
+    let first = given.next();
+    if given.next().is_some() {
+        return Err(Problem::bad_input(header, "stands there twice; expected one")
+            .code(InputCode::DuplicateField)
+            .at(request));
+    }
+    Ok(first)
 }

@@ -1,13 +1,17 @@
 //! HTTP of a service: one error shape, checked input, health, metrics, one shutdown.
 
+mod body;
+mod encoding;
+mod fields;
 mod input;
+mod methods;
 pub mod openapi;
 mod page;
 mod problem;
 mod server;
-mod strict;
 
-pub use input::{EmptyBody, IdempotencyKey, Json, Path, Query};
+pub use body::Limits;
+pub use input::{EmptyBody, IdempotencyKey, Json, Path, Query, the_one};
 pub use page::{Page, Paged};
-pub use problem::{FieldError, Problem};
+pub use problem::{Code, FieldError, InputCode, Problem, ProblemCode};
 pub use server::{Check, HttpServer, Readiness, bind};

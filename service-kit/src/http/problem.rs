@@ -3,6 +3,9 @@
 //! The policy by layer: a domain refuses with an enum of its own (`thiserror`); a command turns that and what the
 //! database says into its error enum; the HTTP layer turns that into a [`Problem`]. What went wrong inside is logged
 //! here and never shown: no SQL, no debug text, no name of a type.
+//!
+//! Every problem and every wrong field has a [`Code`] for programs. The kit's own are here; a service declares what only it
+//! can say with [`problem_codes!`](crate::problem_codes), and its OpenAPI document lists them all.
 
 use std::fmt;
 
@@ -17,6 +20,89 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::pool::may_pass;
 
+/// What went wrong, for programs: stays the same whatever the words for people become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Code(&'static str);
+
+impl Code {
+    /// For [`problem_codes!`](crate::problem_codes) alone.
+    #[doc(hidden)]
+    pub const fn declared(code: &'static str) -> Self {
+        Self(code)
+    }
+}
+
+/// Declares the codes of problems that a service has: an enum that becomes a [`Code`], with the list of all for its
+/// document.
+#[macro_export]
+macro_rules! problem_codes {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every one, as it stands in answers.
+            pub const ALL: &'static [&'static str] = &[$($code),*];
+        }
+
+        impl From<$name> for $crate::http::Code {
+            fn from(code: $name) -> Self {
+                match code { $($name::$variant => Self::declared($code),)* }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    /// The codes of problems that every service has.
+    pub enum ProblemCode {
+        /// 400: the request can't be read.
+        Malformed = "malformed",
+        /// 404.
+        NotFound = "not_found",
+        /// 405.
+        MethodNotAllowed = "method_not_allowed",
+        /// 408: the body did not arrive in time.
+        BodyTooSlow = "body_too_slow",
+        /// 409, and nothing more is to be said.
+        Conflict = "conflict",
+        /// 409: a request with this `Idempotency-Key` is being worked on.
+        KeyInFlight = "key_in_flight",
+        /// 412: what `If-Match` names is not what is there.
+        PreconditionFailed = "precondition_failed",
+        /// 413.
+        TooLarge = "too_large",
+        /// 415.
+        UnsupportedMediaType = "unsupported_media_type",
+        /// 422: some fields are wrong, each in its own way.
+        BadInput = "bad_input",
+        /// 422: this `Idempotency-Key` was used for another request.
+        KeyReused = "key_reused",
+        /// 428: `If-Match` is missing.
+        PreconditionRequired = "precondition_required",
+        /// 500.
+        Internal = "internal",
+        /// 503.
+        Unavailable = "unavailable",
+    }
+}
+
+problem_codes! {
+    /// The codes of wrong fields that every service has.
+    pub enum InputCode {
+        /// It must be there.
+        Missing = "missing",
+        /// There is no such field.
+        UnknownField = "unknown_field",
+        /// It may be there once.
+        DuplicateField = "duplicate_field",
+        /// Its value doesn't fit.
+        Invalid = "invalid",
+    }
+}
+
 /// One field that was wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
@@ -26,6 +112,23 @@ pub struct FieldError {
     /// What was given and what was expected.
     #[schema(example = "0 is not a quantity from 1 to 10000")]
     pub message: String,
+    /// The same for programs.
+    #[schema(value_type = String, example = "invalid")]
+    pub code: Code,
+}
+
+impl FieldError {
+    /// A field whose value doesn't fit.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), code: InputCode::Invalid.into() }
+    }
+
+    /// Says it for programs too.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<Code>) -> Self {
+        self.code = code.into();
+        self
+    }
 }
 
 /// An error answer. Boxed, so that a `Result` with it stays small.
@@ -48,10 +151,13 @@ impl ToSchema for Problem {
 /// What went wrong: RFC 9457.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Content {
-    /// What kind of problem, for programs.
+    /// What kind of problem.
     #[serde(rename = "type")]
     #[schema(example = "urn:problem:bad-input")]
     kind: String,
+    /// What went wrong, for programs.
+    #[schema(value_type = String, example = "bad_input")]
+    code: Code,
     /// The same for people.
     #[schema(example = "Bad input")]
     title: &'static str,
@@ -79,9 +185,16 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
+    fn new(
+        status: StatusCode,
+        kind: &str,
+        code: ProblemCode,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self(Box::new(Content {
             kind: format!("urn:problem:{kind}"),
+            code: code.into(),
             title,
             status,
             detail: detail.into(),
@@ -93,50 +206,90 @@ impl Problem {
 
     /// 400: the request can't be read at all.
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request can't be read", detail)
+        let (status, code) = (StatusCode::BAD_REQUEST, ProblemCode::Malformed);
+        Self::new(status, "malformed", code, "The request can't be read", detail)
     }
 
     /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+        Self::new(StatusCode::NOT_FOUND, "not-found", ProblemCode::NotFound, "Not found", detail)
     }
 
     /// 405.
     pub fn method_not_allowed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+        let (status, code) = (StatusCode::METHOD_NOT_ALLOWED, ProblemCode::MethodNotAllowed);
+        Self::new(status, "method-not-allowed", code, "Method not allowed", detail)
+    }
+
+    /// 408: the body did not arrive in time.
+    pub fn too_slow(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", ProblemCode::BodyTooSlow, "Too slow", detail)
     }
 
     /// 409: the state of the thing doesn't allow it.
     pub fn conflict(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", "Not possible now", detail)
+        Self::new(StatusCode::CONFLICT, "conflict", ProblemCode::Conflict, "Not possible now", detail)
+    }
+
+    /// 409: a request with the same `Idempotency-Key` is under way.
+    pub fn key_in_flight() -> Self {
+        Self::conflict("A request with this Idempotency-Key is being worked on. Send it again to get its answer.")
+            .code(ProblemCode::KeyInFlight)
+    }
+
+    /// 412: what was to be changed is no longer what the client has seen.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        let (status, code) = (StatusCode::PRECONDITION_FAILED, ProblemCode::PreconditionFailed);
+        Self::new(status, "precondition-failed", code, "It has changed meanwhile", detail)
     }
 
     /// 413.
     pub fn too_large(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", ProblemCode::TooLarge, "Too large", detail)
     }
 
     /// 415.
     pub fn unsupported_media_type(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
+        let (status, code) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, ProblemCode::UnsupportedMediaType);
+        Self::new(status, "unsupported-media-type", code, "Unsupported media type", detail)
     }
 
     /// 422 with one field.
     pub fn bad_input(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::bad_fields(vec![FieldError { field: field.into(), message: message.into() }])
+        Self::bad_fields(vec![FieldError::new(field, message)])
     }
 
-    /// 422 with several fields.
+    /// 422 with several fields. Its code is theirs, where they have one in common that says more than "bad input".
     pub fn bad_fields(errors: Vec<FieldError>) -> Self {
         let detail = errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect::<Vec<_>>().join("; ");
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-input", "Bad input", detail);
+        let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::BadInput);
+        let mut problem = Self::new(status, "bad-input", code, "Bad input", detail);
+        if let Some(first) = errors.first()
+            && !InputCode::ALL.contains(&first.code.0)
+            && errors.iter().all(|error| error.code == first.code)
+        {
+            problem.0.code = first.code;
+        }
         problem.0.errors = errors;
         problem
     }
 
+    /// 422: the `Idempotency-Key` belongs to another request.
+    pub fn key_reused() -> Self {
+        Self::bad_input("Idempotency-Key", "it was used for another request; take a new one for this")
+            .code(ProblemCode::KeyReused)
+    }
+
+    /// 428: the client must say what it has seen.
+    pub fn precondition_required(detail: impl Into<String>) -> Self {
+        let (status, code) = (StatusCode::PRECONDITION_REQUIRED, ProblemCode::PreconditionRequired);
+        Self::new(status, "precondition-required", code, "If-Match is missing", detail)
+    }
+
     /// 503: it will pass; come back in a second.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now", detail);
+        let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unavailable);
+        let mut problem = Self::new(status, "unavailable", code, "Not available now", detail);
         problem.0.retry_after_seconds = Some(1);
         problem
     }
@@ -144,7 +297,18 @@ impl Problem {
     /// 500: what happened is logged, not shown.
     pub fn internal(cause: impl fmt::Display) -> Self {
         tracing::error!(error = %cause, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here", "The error was logged.")
+        let (status, code) = (StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Internal);
+        Self::new(status, "internal", code, "Something went wrong here", "The error was logged.")
+    }
+
+    /// Says more to programs than the kind of problem does; for bad input, of each field.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<Code>) -> Self {
+        self.0.code = code.into();
+        for error in &mut self.0.errors {
+            error.code = self.0.code;
+        }
+        self
     }
 
     /// The fields that were wrong.

@@ -9,19 +9,22 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, HeaderMap};
+use actix_web::http::header::{ALLOW, HeaderMap, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use super::Problem;
-use super::input::BODY_LIMIT;
+use super::body::BodyRoom;
 use super::openapi::{Health, Ready};
+use super::{Problem, encoding, methods};
 use crate::config::HttpConfig;
 use crate::consumer::ConsumerHandle;
 use crate::{Pool, pool, telemetry, trace};
+
+const WORKERS: usize = 2;
 
 /// What is said of a thing that is not well and doesn't say more.
 const FAILING: &str = "failing";
@@ -121,11 +124,12 @@ pub fn bind<F>(
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
+    let HttpConfig { addr, variable, limits } = listen.into();
+    let room = BodyRoom::new(limits);
     let app = move || {
-        let ready = ready.clone();
+        let (ready, room) = (ready.clone(), room.clone());
         App::new()
-            .app_data(web::PayloadConfig::new(BODY_LIMIT))
-            .wrap(from_fn(around))
+            .wrap(from_fn(move |request, next| around(room.clone(), request, next)))
             // A resource, not a route of the app: only that refuses other methods with 405.
             .service(web::resource("/healthz").get(|| async { HttpResponse::Ok().json(Health { status: "ok" }) }))
             .service(web::resource("/readyz").get(move || {
@@ -136,9 +140,9 @@ where
             .configure(routes.clone())
             .default_service(web::to(nothing_here))
     };
-    let HttpConfig { addr, variable } = listen.into();
     let server = actix_web::HttpServer::new(app)
-        .workers(2)
+        .workers(WORKERS)
+        .max_connections(limits.connections.div_ceil(WORKERS))
         .shutdown_timeout(10)
         .disable_signals()
         .shutdown_signal(shutdown.cancelled_owned())
@@ -159,21 +163,29 @@ async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::not_found(format!("There is nothing at {}.", request.path())))
 }
 
-/// Around every request: its trace, its metrics, its log line, and where an error happened.
+/// Around every request: its body, its trace, its metrics, its log line, and where an error happened.
 ///
 /// A request that has begun is carried to its end in a task of its own. A handler that is dropped half way, as actix
 /// does when the client goes away, would give its connection back to the pool with the transaction open and its locks
 /// held.
 async fn around(
-    request: ServiceRequest,
+    room: BodyRoom,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
     let parent = traceparent(request.headers()).map(str::to_owned);
-    let begun = actix_web::rt::spawn(trace::within(parent.as_deref(), next.call(request)));
-    let response = begun.await.map_err(Problem::internal)??.map_into_boxed_body();
+    let asked = methods::as_routed(&mut request);
+    let begun = actix_web::rt::spawn(trace::within(parent.as_deref(), async move {
+        match room.read(&mut request).await {
+            // held until the answer is there
+            Ok(_share) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+            Err(problem) => Ok(unread(request, &problem)),
+        }
+    }));
+    let response = begun.await.map_err(Problem::internal)??;
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
-    let method = response.request().method().as_str().to_owned();
+    let method = asked.as_str().to_owned();
     let status = response.status();
     let seconds = started.elapsed().as_secs_f64();
     tracing::debug!(
@@ -185,25 +197,40 @@ async fn around(
     );
     let labels = [("method", method), ("route", route), ("status", status.as_u16().to_string())];
     metrics::histogram!("http_request_duration_seconds", &labels).record(seconds);
-    Ok(located(response))
+    let response = encoding::encoded(located(response, &asked)).await;
+    Ok(if asked == Method::HEAD { methods::without_body(response) } else { response })
+}
+
+/// The answer to a request whose body was not read to its end: nothing more can be understood on its connection.
+fn unread(request: ServiceRequest, problem: &Problem) -> ServiceResponse {
+    let mut answer = problem.error_response();
+    answer.head_mut().set_connection_type(ConnectionType::Close);
+    request.into_response(answer)
 }
 
 fn traceparent(headers: &HeaderMap) -> Option<&str> {
     headers.get("traceparent")?.to_str().ok()
 }
 
-/// Says in a problem which path it was, and turns actix's own refusals (a wrong method) into problems.
-fn located(response: ServiceResponse) -> ServiceResponse {
+/// Says in a problem which path it was, and turns actix's own refusals (a wrong method) into problems, or into the answer
+/// to OPTIONS.
+fn located(response: ServiceResponse, asked: &Method) -> ServiceResponse {
     let problem = response.response().extensions().get::<Problem>().cloned();
-    let problem = match (problem, response.status().as_u16()) {
-        (Some(problem), _) => problem,
-        (None, 405) => Problem::method_not_allowed(format!("{} is not possible here.", response.request().method())),
-        _ => return response,
+    let is_refused = problem.is_none() && response.status().as_u16() == 405;
+    let allowed = methods::allowed(response.headers().get(ALLOW));
+    if is_refused && *asked == Method::OPTIONS {
+        let (request, _) = response.into_parts();
+        return ServiceResponse::new(request, methods::options(&allowed));
+    }
+    let problem = match problem {
+        Some(problem) => problem,
+        None if is_refused => Problem::method_not_allowed(format!("{asked} is not possible here.")),
+        None => return response,
     };
-    let allowed = response.headers().get(ALLOW).cloned();
-    let (request, _) = response.into_parts();
+    let (request, refused) = response.into_parts();
     let mut answer = problem.at(&request).error_response();
-    if let Some(allowed) = allowed {
+    answer.head_mut().set_connection_type(refused.head().connection_type());
+    if is_refused && let Ok(allowed) = HeaderValue::try_from(allowed) {
         answer.headers_mut().insert(ALLOW, allowed);
     }
     ServiceResponse::new(request, answer)

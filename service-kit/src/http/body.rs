@@ -1,0 +1,115 @@
+//! How a request's body comes in: whole, before any handler sees the request, within a time and a memory.
+//!
+//! Somebody who sends slowly costs a connection and at most [`FREE`] bytes, for a bounded time. What is longer needs room in a
+//! memory that all bodies share; when that is full, a long body is refused at once, while short ones, which orders are,
+//! come in as ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpMessage;
+use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::web::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::Problem;
+
+/// The most that a body may hold, in bytes: 100 order lines take about a tenth of it.
+const LIMIT: usize = 256 * 1024;
+
+/// So many bytes of a body come in without asking for room.
+const FREE: usize = 16 * 1024;
+
+/// What the clients of a server may cost it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections it holds; whoever comes then waits to be let in.
+    pub connections: usize,
+    /// How long a body may take to arrive.
+    pub body_time: Duration,
+    /// The memory that all bodies above 16 KiB share, in bytes.
+    pub long_bodies: usize,
+}
+
+impl Default for Limits {
+    /// A connection may cost some 150 kB while a body arrives, so that all of this together is well below what a service's
+    /// container is given.
+    fn default() -> Self {
+        Self { connections: 768, body_time: Duration::from_secs(10), long_bodies: 16 * 1024 * 1024 }
+    }
+}
+
+/// The room for long bodies of one server.
+#[derive(Clone)]
+pub(super) struct BodyRoom {
+    long: Arc<Semaphore>,
+    time: Duration,
+}
+
+/// A body's share of the room; given back when the request is answered.
+pub(super) struct Share(#[expect(dead_code, reason = "it is held, not used")] Option<OwnedSemaphorePermit>);
+
+impl BodyRoom {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { long: Arc::new(Semaphore::new(limits.long_bodies)), time: limits.body_time }
+    }
+
+    /// Reads the body, and leaves it in the request for whoever asks for it.
+    pub(super) async fn read(&self, request: &mut ServiceRequest) -> Result<Share, Problem> {
+        let declared = declared_length(request)?;
+        if declared == Some(0) {
+            return Ok(Share(None));
+        }
+        let end = Instant::now() + self.time;
+        let (mut payload, mut body, mut share) = (request.take_payload(), BytesMut::new(), None);
+        loop {
+            let next = timeout_at(end, payload.next()).await.map_err(|_| self.too_slow())?;
+            let Some(chunk) = next else { break };
+            let chunk = chunk.map_err(|_| Problem::malformed("The body could not be read to its end."))?;
+            let length = body.len() + chunk.len();
+            if length > LIMIT {
+                return Err(too_large());
+            }
+            if length > FREE && share.is_none() {
+                let all = declared.unwrap_or(LIMIT);
+                share = Some(self.share(all)?);
+                body.reserve(all - body.len());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let whole: Bytes = body.freeze();
+        let whole = stream::once(std::future::ready(Ok(whole)));
+        request.set_payload(Payload::Stream { payload: Box::pin(whole) });
+        Ok(Share(share))
+    }
+
+    fn share(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.long.clone().try_acquire_many_owned(bytes).map_err(|_| {
+            Problem::unavailable(format!(
+                "Too many long bodies are arriving; one of at most {FREE} bytes would be taken now."
+            ))
+        })
+    }
+
+    fn too_slow(&self) -> Problem {
+        Problem::too_slow(format!("The body did not arrive within {} seconds.", self.time.as_secs_f32()))
+    }
+}
+
+/// What the request says of its body's length.
+fn declared_length(request: &ServiceRequest) -> Result<Option<usize>, Problem> {
+    let headers = request.headers();
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::unsupported_media_type("Content-Encoding: expected a body as it is, not encoded."));
+    }
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length| length > LIMIT) { Err(too_large()) } else { Ok(declared) }
+}
+
+fn too_large() -> Problem {
+    Problem::too_large(format!("The body may have {LIMIT} bytes at most."))
+}

@@ -1,0 +1,160 @@
+//! What is in an object or a list, without what is known to be wrong.
+
+use std::collections::BTreeSet;
+use std::vec::IntoIter;
+
+use serde::de::value::StringDeserializer;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Fault, Given, Reader, Report, words};
+
+/// The entries of a JSON object as they stand there: one key may stand twice.
+pub(super) struct Object<'a>(pub(super) Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Object(entries))
+            }
+        }
+        deserializer.deserialize_map(All)
+    }
+}
+
+/// The values of a container, and whether something in it is known to be wrong.
+struct Inside<'r> {
+    path: String,
+    report: &'r Report,
+    wrong: bool,
+}
+
+impl Inside<'_> {
+    fn is_done(&mut self, path: &str) -> bool {
+        let done = self.report.is_done(path);
+        self.wrong |= done;
+        done
+    }
+
+    /// At the end of the container.
+    fn end<T>(&self) -> Result<Option<T>, Fault> {
+        if self.wrong { Err(Fault::AllNoted) } else { Ok(None) }
+    }
+
+    fn read<'a, S: DeserializeSeed<'a>>(&self, seed: S, path: String, given: Given<'a>) -> Result<S::Value, Fault> {
+        match seed.deserialize(Reader { given, path: path.clone(), report: self.report }) {
+            Ok(value) => return Ok(value),
+            Err(Fault::Noted) => {}
+            Err(Fault::AllNoted) => self.report.done(path),
+            Err(Fault::Unfit(code, message)) => {
+                self.report.note(&path, code, message);
+                self.report.done(path);
+            }
+        }
+        Err(Fault::Noted)
+    }
+}
+
+/// An object.
+pub(super) struct Entries<'a, 'r> {
+    rest: IntoIter<(String, Given<'a>)>,
+    value: Option<(String, Given<'a>)>,
+    inside: Inside<'r>,
+}
+
+impl<'a, 'r> Entries<'a, 'r> {
+    pub(super) fn new(entries: Vec<(String, Given<'a>)>, path: String, report: &'r Report) -> Self {
+        Self { rest: entries.into_iter(), value: None, inside: Inside { path, report, wrong: false } }
+    }
+
+    /// The entries of what has these fields and no others: what is missing is read as nothing.
+    pub(super) fn declared(
+        given: Vec<(String, Given<'a>)>,
+        fields: &'static [&'static str],
+        path: String,
+        report: &'r Report,
+    ) -> Self {
+        let mut inside = Inside { path, report, wrong: false };
+        let (mut seen, mut entries) = (BTreeSet::new(), Vec::with_capacity(fields.len()));
+        for (key, value) in given {
+            let fault = if !fields.contains(&key.as_str()) {
+                words::unknown(fields)
+            } else if !seen.insert(key.clone()) {
+                words::twice()
+            } else {
+                entries.push((key, value));
+                continue;
+            };
+            inside.wrong = true;
+            if let Fault::Unfit(code, message) = fault {
+                report.note(&joined(&inside.path, &key), code, message);
+            }
+        }
+        let missing = fields.iter().filter(|field| !seen.contains(**field));
+        entries.extend(missing.map(|field| ((*field).to_owned(), Given::Nothing)));
+        Self { rest: entries.into_iter(), value: None, inside }
+    }
+}
+
+fn joined(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+impl<'a> MapAccess<'a> for Entries<'a, '_> {
+    type Error = Fault;
+
+    fn next_key_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        for (key, value) in self.rest.by_ref() {
+            let path = joined(&self.inside.path, &key);
+            if !self.inside.is_done(&path) {
+                self.value = Some((path, value));
+                let key: StringDeserializer<Fault> = key.into_deserializer();
+                return seed.deserialize(key).map(Some);
+            }
+        }
+        self.inside.end()
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+        let (path, given) = self.value.take().ok_or_else(words::missing)?;
+        self.inside.read(seed, path, given)
+    }
+}
+
+/// A list.
+pub(super) struct Items<'a, 'r> {
+    rest: std::iter::Enumerate<IntoIter<&'a RawValue>>,
+    inside: Inside<'r>,
+}
+
+impl<'a, 'r> Items<'a, 'r> {
+    pub(super) fn new(items: Vec<&'a RawValue>, path: String, report: &'r Report) -> Self {
+        Self { rest: items.into_iter().enumerate(), inside: Inside { path, report, wrong: false } }
+    }
+}
+
+impl<'a> SeqAccess<'a> for Items<'a, '_> {
+    type Error = Fault;
+
+    fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        for (at, item) in self.rest.by_ref() {
+            let path = format!("{}[{at}]", self.inside.path);
+            if !self.inside.is_done(&path) {
+                return self.inside.read(seed, path, Given::Json(item.get())).map(Some);
+            }
+        }
+        self.inside.end()
+    }
+}

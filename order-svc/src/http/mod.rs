@@ -12,10 +12,10 @@ use std::time::Duration;
 use actix_web::web::{self, ServiceConfig};
 use outbox_relay::Nudge;
 use service_kit::Pool;
-use service_kit::http::openapi::Document;
+use service_kit::http::{Limits, openapi::Document};
 use utoipa::OpenApi;
 
-use crate::live::Live;
+use crate::live::{Live, MOST};
 use crate::prices::PricesKnown;
 
 /// What handlers share.
@@ -41,6 +41,12 @@ pub struct AppState {
     tags((name = "orders", description = "What customers order, and what becomes of it."))
 )]
 struct Api;
+
+/// What its clients may cost: streams stay open, so they come on top of what other requests need.
+pub fn limits() -> Limits {
+    let limits = Limits::default();
+    Limits { connections: limits.connections + MOST, ..limits }
+}
 
 /// The routes of the service.
 ///

@@ -18,8 +18,8 @@ use listeners::Listeners;
 
 /// More than any browser or proxy likes silence for.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Each costs some 20 kB; more than this are sent elsewhere.
-const MOST: usize = 10_000;
+/// Each costs some 20 kB, and all of them are to fit into a container of 256 MB; more than this are sent elsewhere.
+pub const MOST: usize = 4_000;
 
 /// Where streams are opened. Cheap to clone.
 #[derive(Clone)]

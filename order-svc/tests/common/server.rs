@@ -55,7 +55,8 @@ impl Server {
         let tail = Tail::new(shop.db.pool.clone(), live.clone()).await.unwrap();
         tokio::spawn(tail.run(stop.clone()));
         let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = bind("order-svc", addr, Readiness::default(), stop.clone(), routes(state).unwrap()).unwrap();
+        let listen = service_kit::config::HttpConfig { limits: order_svc::http::limits(), ..addr.into() };
+        let server = bind("order-svc", listen, Readiness::default(), stop.clone(), routes(state).unwrap()).unwrap();
         let url = format!("http://127.0.0.1:{}/api/v1/orders", server.port());
         tokio::spawn(server.run());
         Self { shop, url, client: reqwest::Client::new(), prices_known, live, stop }

@@ -19,7 +19,7 @@ use listeners::Listeners;
 /// More than any browser or proxy likes silence for.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Each costs some 20 kB, and all of them are to fit into a container of 256 MB; more than this are sent elsewhere.
-pub const MOST: usize = 4_000;
+pub const MOST: usize = 2_500;
 
 /// Where streams are opened. Cheap to clone.
 #[derive(Clone)]

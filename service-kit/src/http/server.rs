@@ -15,6 +15,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError};
 use anyhow::Context;
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 use super::body::BodyRoom;
@@ -146,13 +147,25 @@ where
         .shutdown_timeout(10)
         .disable_signals()
         .shutdown_signal(shutdown.cancelled_owned())
-        .bind(addr)
-        .with_context(|| {
+        .listen(listen_on(addr).with_context(|| {
             format!("can't listen on {addr}: choose another address with {variable}, or end what uses the port")
-        })?;
+        })?)
+        .with_context(|| format!("can't serve on {addr}"))?;
     let port = server.addrs().first().map_or(addr.port(), SocketAddr::port);
     tracing::info!(service, port, "listening");
     Ok(HttpServer { server: server.run(), port })
+}
+
+/// A listener whose connections hand over little at once: what has arrived of a body is read whole, into a buffer that
+/// each connection keeps.
+fn listen_on(addr: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    const RECEIVED: u32 = 16 * 1024;
+    const WAITING: u32 = 1024;
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_recv_buffer_size(RECEIVED)?;
+    socket.bind(addr)?;
+    socket.listen(WAITING)?.into_std()
 }
 
 async fn metrics() -> HttpResponse {

@@ -53,8 +53,8 @@ pub struct Config {
 impl Config {
     /// Reads everything, and notes everything that is wrong.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let http = HttpConfig::read(reader, &vars::HTTP_ADDR)
-            .map(|http| HttpConfig { limits: crate::http::limits(), ..http });
+        let http =
+            HttpConfig::read(reader, &vars::HTTP_ADDR).map(|http| HttpConfig { limits: crate::http::limits(), ..http });
         let database = DatabaseConfig::read(reader);
         let kafka = KafkaConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);

@@ -332,7 +332,10 @@ async fn options_tells_the_methods_of_what_is_there() {
     let server = Running::start(Readiness::default());
     for path in ["/list", "/healthz", "/long"] {
         let answer = server.send(Method::OPTIONS, path, "").await;
-        assert_eq!((answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()), (204, "GET, HEAD, OPTIONS"));
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()),
+            (204, "GET, HEAD, OPTIONS")
+        );
     }
     assert_eq!(server.problem(Method::OPTIONS, "/nowhere", "").await.0, 404);
 }
@@ -385,7 +388,10 @@ async fn a_body_that_does_not_arrive_in_time_is_408_and_its_connection_ends_what
     let server = Running::limited(Readiness::default(), limits);
     for path in ["/things", "/act", "/list", "/nowhere"] {
         let answer = to_the_end(part_of(&server, path, 200_000, 100).await).await;
-        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"body_too_slow\""), "{path}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"body_too_slow\""),
+            "{path}: {answer}"
+        );
         assert!(answer.contains("connection: close"), "{path}: {answer}");
     }
 }

@@ -28,7 +28,9 @@ pub(super) async fn encoded(mut response: ServiceResponse) -> ServiceResponse {
     let (request, response) = response.into_parts();
     let (mut head, whole) = response.into_parts();
     // what is in memory already is read without fail
-    let Ok(whole) = body::to_bytes(whole).await else { return ServiceResponse::new(request, head.set_body(BoxBody::new(()))) };
+    let Ok(whole) = body::to_bytes(whole).await else {
+        return ServiceResponse::new(request, head.set_body(BoxBody::new(())));
+    };
     let mut encoder = GzEncoder::new(Vec::with_capacity(whole.len() / 4), Compression::fast());
     let packed = encoder.write_all(&whole).and_then(|()| encoder.finish());
     let head = match packed {

@@ -211,9 +211,7 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
     ) -> Result<V::Value, Fault> {
         let name: String = match &self.given {
             Given::Text(text) => text.clone().into_owned(),
-            Given::Json(text) if text.starts_with('"') => {
-                serde_json::from_str(text).map_err(|_| words::not_text())?
-            }
+            Given::Json(text) if text.starts_with('"') => serde_json::from_str(text).map_err(|_| words::not_text())?,
             _ => return self.wrong_kind(&format!("one of {}", variants.join(", "))),
         };
         let name: StringDeserializer<Fault> = name.into_deserializer();

@@ -185,13 +185,7 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 }
 
 impl Problem {
-    fn new(
-        status: StatusCode,
-        kind: &str,
-        code: ProblemCode,
-        title: &'static str,
-        detail: impl Into<String>,
-    ) -> Self {
+    fn new(status: StatusCode, kind: &str, code: ProblemCode, title: &'static str, detail: impl Into<String>) -> Self {
         Self(Box::new(Content {
             kind: format!("urn:problem:{kind}"),
             code: code.into(),

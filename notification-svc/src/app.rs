@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::domain::Templates;
+use crate::housekeeping::times_to_live;
 use crate::http::routes;
 use crate::mail::Deliveries;
 use crate::reactions::{NotificationReactions, subscriptions};
@@ -32,6 +33,7 @@ pub struct App {
     consumer: Consumer<NotificationReactions, DeadLetters>,
     mails: Worker<Deliveries>,
     relay: Relay<KafkaPublisher>,
+    notifications_ttl: Duration,
     pool: Pool,
     listening: CancellationToken,
 }
@@ -60,7 +62,7 @@ impl App {
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let http = http::bind(GROUP, config.http, ready, listening.clone(), routes(pool.clone())?)?;
-        Ok(Self { http, consumer, mails, relay, pool, listening })
+        Ok(Self { http, consumer, mails, relay, notifications_ttl: config.notifications_ttl, pool, listening })
     }
 
     /// The port it listens on.
@@ -78,6 +80,8 @@ impl App {
         parts.run(self.http.run());
         let hearing = parts.next_stage();
         parts.run(self.consumer.run(hearing.clone()));
+        let times_to_live = times_to_live(self.notifications_ttl);
+        parts.run(service_kit::housekeeping::run(self.pool.clone(), times_to_live, hearing.clone()));
         parts.run(send_mails(self.mails, hearing));
         let publishing = parts.next_stage();
         parts.run(self.relay.run(publishing));

@@ -1,6 +1,7 @@
 //! The configuration of this service, parsed once and checked whole.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use service_kit::config::{ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, TelemetryConfig, Var};
@@ -35,6 +36,14 @@ pub mod vars {
         example: "The Shop <shop@example.com>",
         default: None,
     };
+    /// How long messages live.
+    pub static NOTIFICATIONS_TTL: Var = Var {
+        name: "NOTIFICATIONS_TTL",
+        what: "How long the messages of an order are kept, counted from the last of them.",
+        expected: "a duration from 1d to 36500d",
+        example: "400d",
+        default: Some("400d"),
+    };
 }
 
 /// Everything that this service is told.
@@ -58,6 +67,8 @@ pub struct Config {
     pub mail_transport: Transport,
     /// Who they come from.
     pub mail_from: From,
+    /// How long messages are kept.
+    pub notifications_ttl: Duration,
 }
 
 impl Config {
@@ -72,6 +83,7 @@ impl Config {
         let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
         let mail_transport = mail_transport(reader);
         let mail_from = reader.read(&vars::MAIL_FROM);
+        let notifications_ttl = reader.time_to_live(&vars::NOTIFICATIONS_TTL);
         Some(Self {
             http: http?,
             database: database?,
@@ -82,6 +94,7 @@ impl Config {
             relay_archive: relay_archive?,
             mail_transport: mail_transport?,
             mail_from: mail_from?,
+            notifications_ttl: notifications_ttl?,
         })
     }
 

@@ -4,6 +4,7 @@ pub mod app;
 pub mod commands;
 pub mod config;
 pub mod domain;
+pub mod housekeeping;
 pub mod http;
 pub mod mail;
 pub mod reactions;

@@ -12,18 +12,15 @@ use service_kit::{Pool, migrate, pool, timers};
 use shared_events::header;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::forget_answers;
 use crate::config::Config;
 use crate::deadline::Deadlines;
+use crate::housekeeping::times_to_live;
 use crate::http::{AppState, routes};
 use crate::live::{Live, Tail};
 use crate::prices::PricesKnown;
 use crate::reactions::{OrderReactions, subscriptions};
 use crate::store::DeadLetters;
 use crate::{GROUP, NAME, migrations};
-
-/// How often answers that nobody will ask for again are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 
 /// The service, bound and ready to run.
 pub struct App {
@@ -33,6 +30,7 @@ pub struct App {
     deadlines: Deadlines,
     prices_known: PricesKnown,
     tail: Tail,
+    history_ttl: Duration,
     pool: Pool,
     listening: CancellationToken,
 }
@@ -68,7 +66,7 @@ impl App {
         };
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let http = http::bind(NAME, config.http, ready, listening.clone(), routes(Data::new(state))?)?;
-        Ok(Self { http, consumer, relay, deadlines, prices_known, tail, pool, listening })
+        Ok(Self { http, consumer, relay, deadlines, prices_known, tail, history_ttl: config.history_ttl, pool, listening })
     }
 
     /// The port it listens on.
@@ -90,7 +88,7 @@ impl App {
         parts.run(self.consumer.run(hearing.clone()));
         parts.run(timers::run(pool.clone(), heard, self.deadlines, hearing.clone()));
         parts.run(self.tail.run(hearing.clone()));
-        parts.run(keep_house(pool, hearing));
+        parts.run(service_kit::housekeeping::run(pool, times_to_live(self.history_ttl), hearing));
         let publishing = parts.next_stage();
         parts.run(self.relay.run(publishing));
         let ended = parts.until_ended().await;
@@ -102,17 +100,4 @@ impl App {
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
     let relay = relay.health();
     Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
-}
-
-async fn keep_house(pool: Pool, stop: CancellationToken) {
-    loop {
-        match forget_answers(&pool).await {
-            Ok(forgotten) => tracing::debug!(forgotten, "old answers were forgotten"),
-            Err(error) => tracing::warn!(error = %error, "old answers can't be forgotten now"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(HOUSEKEEPING) => {}
-            () = stop.cancelled() => return,
-        }
-    }
 }

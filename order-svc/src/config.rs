@@ -27,6 +27,14 @@ pub mod vars {
         example: "20m",
         default: Some("20m"),
     };
+    /// How long histories live.
+    pub static ORDER_HISTORY_TTL: Var = Var {
+        name: "ORDER_HISTORY_TTL",
+        what: "How long an order's history is kept after the order has ended.",
+        expected: "a duration from 1d to 36500d",
+        example: "400d",
+        default: Some("400d"),
+    };
 }
 
 /// Everything that this service is told.
@@ -48,6 +56,8 @@ pub struct Config {
     pub relay_archive: Option<outbox_relay::Archive>,
     /// How long an order may stay pending.
     pub order_deadline: Duration,
+    /// How long the history of an order is kept that has ended.
+    pub history_ttl: Duration,
 }
 
 impl Config {
@@ -62,6 +72,7 @@ impl Config {
         let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
         let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
         let order_deadline = order_deadline(reader);
+        let history_ttl = reader.time_to_live(&vars::ORDER_HISTORY_TTL);
         Some(Self {
             http: http?,
             database: database?,
@@ -71,6 +82,7 @@ impl Config {
             relay_role: relay_role?,
             relay_archive: relay_archive?,
             order_deadline: order_deadline?,
+            history_ttl: history_ttl?,
         })
     }
 

@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod deadline;
 pub mod domain;
+pub mod housekeeping;
 pub mod http;
 pub mod live;
 pub mod prices;

@@ -1,6 +1,6 @@
 //! Wiring: HTTP, consumer, retries, gateway worker and relay under one shutdown token.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::{
@@ -16,8 +16,9 @@ use shared_events::header;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, GROUP, NAME, commands,
+    Config, GROUP, NAME,
     gateway::Stripe,
+    housekeeping::times_to_live,
     http::{AppState, routes},
     migrations,
     reactions::{PaymentReactions, subscriptions},
@@ -28,9 +29,6 @@ use crate::{
 
 /// How many gateway calls are under way at the same time, at most: each holds a connection only before and after it.
 const CALLS_AT_ONCE: usize = 16;
-
-/// How often what nobody will ask for again is looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 
 /// The service, bound and ready to run.
 pub struct App {
@@ -94,7 +92,7 @@ impl App {
         let hearing = parts.next_stage();
         parts.run(self.consumer.run(hearing.clone()));
         parts.run(timers::run(pool.clone(), heard, self.retries, hearing.clone()));
-        parts.run(keep_house(pool, hearing));
+        parts.run(service_kit::housekeeping::run(pool, times_to_live(), hearing));
         let calling = parts.next_stage();
         parts.run(self.worker.run(calling));
         let publishing = parts.next_stage();
@@ -108,17 +106,4 @@ impl App {
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
     let relay = relay.health();
     Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
-}
-
-async fn keep_house(pool: Pool, stop: CancellationToken) {
-    loop {
-        match commands::forget(&pool).await {
-            Ok(forgotten) => tracing::debug!(forgotten, "old answers and webhooks were forgotten"),
-            Err(error) => tracing::warn!(error = %error, "old answers and webhooks can't be forgotten now"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(HOUSEKEEPING) => {}
-            () = stop.cancelled() => return,
-        }
-    }
 }

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod gateway;
+pub mod housekeeping;
 pub mod http;
 pub mod reactions;
 pub mod reconcile;

@@ -8,6 +8,7 @@ pub mod consumer;
 pub mod dead_letters;
 pub mod exit;
 pub mod files;
+pub mod housekeeping;
 pub mod http;
 pub mod kafka;
 pub mod migrate;

@@ -20,8 +20,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::EmbeddedMigrations;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::DatabaseConfig;
+use crate::housekeeping::{self, TimeToLive};
 use crate::{Pool, migrate, pool};
 
 /// Where a server under test tells what it routes.
@@ -110,6 +112,15 @@ impl TestDb {
     pub async fn conn(&self) -> diesel_async::pooled_connection::deadpool::Object<AsyncPgConnection> {
         self.pool.get().await.unwrap()
     }
+}
+
+/// Deletes everything that has passed its time to live; says how many rows that were.
+pub async fn prune_all(pool: &Pool, rules: &[TimeToLive]) -> i64 {
+    let mut rows = 0;
+    for rule in rules {
+        rows += housekeeping::prune(pool, rule, &CancellationToken::new()).await.unwrap().rows;
+    }
+    rows
 }
 
 /// The brokers that tests use.

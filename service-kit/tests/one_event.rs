@@ -30,6 +30,21 @@ async fn what_a_service_ignores_is_still_noted_in_the_inbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_for_nobody_gets_no_row_whatever_its_age_and_whatever_its_key_waits_for() {
+    let (db, notebook) = (database().await, Notebook::default());
+    let not_for_us = Outcome::Ignored(Why::NotForUs);
+    assert_eq!(react(&db.pool, &notebook, &event("t", "k", "for nobody")).await.unwrap(), not_for_us);
+    let long_ago = Uuid::new_v7(Timestamp::from_unix(NoContext, 1_600_000_000, 0));
+    let old = Record::sent("t", "k", headers(long_ago, "note.v1"), "for nobody");
+    assert_eq!(react(&db.pool, &notebook, &old).await.unwrap(), not_for_us);
+    react(&db.pool, &notebook, &event("t", "k", "poison")).await.unwrap();
+    let noted = count(&db, "inbox").await;
+    assert_eq!(react(&db.pool, &notebook, &event("t", "k", "for nobody")).await.unwrap(), not_for_us);
+    assert_eq!((count(&db, "inbox").await, count(&db, "dead_letters").await), (noted, 1));
+    assert_eq!(noted, 1, "that of the poison alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_type_is_skipped_without_an_inbox_row() {
     let db = database().await;
     let newer = Record::sent("t", "k", headers(Uuid::now_v7(), "from.the.future.v1"), "{}");

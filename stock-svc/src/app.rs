@@ -1,7 +1,6 @@
 //! Wiring: HTTP, consumer, expiry and relay under one shutdown token.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
@@ -13,13 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::expiry::Expiry;
+use crate::housekeeping::times_to_live;
 use crate::http::{AppState, routes};
 use crate::reactions::{StockReactions, subscriptions};
 use crate::store::dead_letters::DeadLetters;
-use crate::{GROUP, NAME, commands, migrations};
-
-/// How often answers that nobody will ask for again are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+use crate::{GROUP, NAME, migrations};
 
 /// The service, bound and ready to run.
 pub struct App {
@@ -73,7 +70,7 @@ impl App {
         let hearing = parts.next_stage();
         parts.run(self.consumer.run(hearing.clone()));
         parts.run(timers::run(pool.clone(), heard, self.expiry, hearing.clone()));
-        parts.run(keep_house(pool, hearing));
+        parts.run(service_kit::housekeeping::run(pool, times_to_live(), hearing));
         let publishing = parts.next_stage();
         parts.run(self.relay.run(publishing));
         let ended = parts.until_ended().await;
@@ -85,17 +82,4 @@ impl App {
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
     let relay = relay.health();
     Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
-}
-
-async fn keep_house(pool: Pool, stop: CancellationToken) {
-    loop {
-        match commands::forget(&pool).await {
-            Ok(forgotten) => tracing::debug!(forgotten, "old answers were forgotten"),
-            Err(error) => tracing::warn!(error = %error, "old answers can't be forgotten now"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(HOUSEKEEPING) => {}
-            () = stop.cancelled() => return,
-        }
-    }
 }

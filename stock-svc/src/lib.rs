@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod expiry;
+pub mod housekeeping;
 pub mod http;
 mod outbox;
 pub mod reactions;

@@ -261,7 +261,7 @@ async fn a_key_that_is_being_worked_on_is_a_conflict_and_an_answer_is_forgotten_
     let older = async |by: &str| {
         let older = format!("update idempotency_keys set created_at = created_at - interval '{by}'");
         sql_query(older).execute(&mut api.warehouse.db.conn().await).await.unwrap();
-        stock_svc::commands::forget(&api.warehouse.db.pool).await.unwrap()
+        service_kit::testing::prune_all(&api.warehouse.db.pool, &stock_svc::housekeeping::times_to_live()).await
     };
     assert_eq!((older("23 hours").await, older("61 minutes").await), (0, 1));
     assert_eq!(api.once("a-1", to, &delivery).await.0, 200);

@@ -53,6 +53,10 @@ impl Reactions for NotificationReactions {
         })
     }
 
+    fn concerns(&self, event: &Event) -> bool {
+        heard_for(event).is_some()
+    }
+
     async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
         store::roots::lock_all(conn, batch.iter().filter_map(|incoming| heard_for(&incoming.event))).await?;
         Ok(())

@@ -138,7 +138,8 @@ impl Due {
 
 /// Gives the turn to the message of the order that is to be sent next: the earliest that is not done. What tells of a
 /// parcel is held until the confirmation is done with, which another topic may bring later; what is held holds up nothing
-/// else, so that two clocks that disagree can't make two messages wait for each other. While the customer isn't known, none
+/// else, so that two clocks that disagree can't make two messages wait for each other. It is held for nothing where even the
+/// first message is gone: then all that was done has passed its time to live. While the customer isn't known, none
 /// is next. To be called under the order's root, after any change of what is queued.
 pub async fn pass_turn(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<()> {
     PassTurn { order: order.0, held: Template::OF_PARCELS.map(Template::name) }.execute(conn).await.map(drop)
@@ -161,7 +162,10 @@ impl QueryFragment<Pg> for PassTurn {
             ") or exists (
                         select from notifications confirmed
                          where confirmed.order_id = queued.order_id and confirmed.template = 'order_confirmed'
-                           and confirmed.status <> 'queued') as free
+                           and confirmed.status <> 'queued')
+                    or not exists (
+                        select from notifications placed
+                         where placed.order_id = queued.order_id and placed.template = 'order_placed') as free
                   from notifications queued where status = 'queued' and order_id = ",
         );
         out.push_bind_param::<SqlUuid, _>(&self.order)?;

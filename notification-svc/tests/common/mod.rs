@@ -98,7 +98,8 @@ impl Shop {
         self.sql("delete from inbox").await;
     }
 
-    async fn sql(&self, text: &str) {
+    /// Runs a statement.
+    pub async fn sql(&self, text: &str) {
         diesel::sql_query(text).execute(&mut *self.db.conn().await).await.unwrap();
     }
 

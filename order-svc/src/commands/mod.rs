@@ -3,7 +3,6 @@
 mod call_off_rest;
 mod cancel_order;
 mod change_order;
-mod forget_answers;
 mod place_order;
 mod redirect_order;
 mod time_out_order;
@@ -11,7 +10,6 @@ mod time_out_order;
 pub use call_off_rest::call_off_rest;
 pub use cancel_order::cancel_order;
 pub use change_order::ChangeOrderError;
-pub use forget_answers::forget_answers;
 pub use place_order::{PlaceOrder, PlaceOrderError, place_order};
 pub use redirect_order::redirect_order;
 pub use time_out_order::time_out_order;

@@ -43,6 +43,10 @@ impl Reactions for OrderReactions {
         })
     }
 
+    fn concerns(&self, event: &Event) -> bool {
+        !matches!(event, Event::Order(_) | Event::Notification(_))
+    }
+
     /// Locks the orders of the whole batch, sorted.
     async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
         let mut ids: Vec<_> = batch.iter().filter_map(|incoming| incoming.event.correlation()).collect();

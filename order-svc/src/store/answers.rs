@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::once::{Claim, Once};
 use shared_events::OrderId;
@@ -54,14 +53,4 @@ pub async fn keep(
         .execute(conn)
         .await
         .map(drop)
-}
-
-/// Forgets at most `limit` answers that were given before `before`; says how many.
-///
-/// # Errors
-/// The database's.
-pub async fn forget(conn: &mut AsyncPgConnection, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
-    let old = "delete from idempotency_keys where key in \
-               (select key from idempotency_keys where created_at < $1 order by created_at limit $2)";
-    diesel::sql_query(old).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(conn).await
 }

@@ -1,7 +1,6 @@
 //! What changes a payment: a step of its state machine, and the gateway's answer.
 
 mod follow;
-mod forget;
 mod given_back;
 mod intent_changed;
 mod refund_payment;
@@ -9,7 +8,6 @@ mod retry;
 mod settle;
 
 pub use follow::{RETRY, follow, heard};
-pub use forget::forget;
 pub use given_back::{Booked, book_given_back, made_elsewhere};
 pub use intent_changed::{Heard, NotHeard, intent_changed};
 pub use refund_payment::{RefundPayment, RefundPaymentError, refund_payment};

@@ -48,6 +48,10 @@ impl Reactions for PaymentReactions {
         })
     }
 
+    fn concerns(&self, event: &Event) -> bool {
+        concerned(event).is_some()
+    }
+
     async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
         let orders = batch.iter().filter_map(|incoming| concerned(&incoming.event)).collect();
         Ok(roots::lock_all(conn, orders).await?)

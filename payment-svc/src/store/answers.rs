@@ -1,11 +1,6 @@
 //! Answers that were given under an `Idempotency-Key`, so that a retried POST gets the first one again.
 
-use chrono::{DateTime, Utc};
-use diesel::{
-    prelude::*,
-    sql_query,
-    sql_types::{BigInt, Timestamptz},
-};
+use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::once::{Claim, Once};
 use shared_events::RefundId;
@@ -36,14 +31,4 @@ pub async fn keep(conn: &mut AsyncPgConnection, once: &Once, refund: RefundId, b
         idempotency_keys::body.eq(body),
     );
     diesel::insert_into(idempotency_keys::table).values(row).execute(conn).await.map(drop)
-}
-
-/// Forgets at most `limit` answers that were given before `before`; says how many.
-///
-/// # Errors
-/// The database's.
-pub async fn forget(conn: &mut AsyncPgConnection, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
-    let old = "delete from idempotency_keys where key in \
-               (select key from idempotency_keys where created_at < $1 order by created_at limit $2)";
-    sql_query(old).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(conn).await
 }

@@ -1,7 +1,6 @@
 //! The gateway's events that were received, each once.
 
-use chrono::{DateTime, Utc};
-use diesel::{prelude::*, sql_query, sql_types};
+use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::{schema::webhook_events, webhooks::WebhookEvent};
@@ -58,14 +57,4 @@ pub async fn take(conn: &mut AsyncPgConnection, event: &WebhookEvent, outcome: O
 pub async fn conclude(conn: &mut AsyncPgConnection, event_id: &str, outcome: Outcome) -> QueryResult<()> {
     let concluded = webhook_events::outcome.eq(outcome.as_str());
     diesel::update(webhook_events::table.find(event_id)).set(concluded).execute(conn).await.map(drop)
-}
-
-/// Forgets at most `limit` events that were received before `before`; says how many.
-///
-/// # Errors
-/// The database.
-pub async fn forget(conn: &mut AsyncPgConnection, before: DateTime<Utc>, limit: i64) -> QueryResult<usize> {
-    let old = "delete from webhook_events where event_id in \
-               (select event_id from webhook_events where received_at < $1 order by received_at limit $2)";
-    sql_query(old).bind::<sql_types::Timestamptz, _>(before).bind::<sql_types::BigInt, _>(limit).execute(conn).await
 }

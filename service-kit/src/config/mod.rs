@@ -13,6 +13,7 @@ pub use seconds::Seconds;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -81,6 +82,17 @@ impl Reader {
             Some(text) => self.parse(var, &text).map(Some),
             None => Some(None),
         }
+    }
+
+    /// How long rows are kept: from a day to a century.
+    pub fn time_to_live(&mut self, var: &'static Var) -> Option<Duration> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let Seconds(time) = self.read(var)?;
+        if (DAY..=36_500 * DAY).contains(&time) {
+            return Some(time);
+        }
+        self.refuse(var, format!("{time:?} is not in that range"));
+        None
     }
 
     /// A value that must not be shown: it stands in no problem, log or debug output.

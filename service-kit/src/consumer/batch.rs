@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use super::bury::{self, Failure};
 use super::{
-    DeadLetterSink, Handled, Incoming, Mode, Outcome, ReactionError, Reactions, Record, Undecodable, inbox, progress,
+    DeadLetterSink, Handled, Incoming, Mode, Outcome, ReactionError, Reactions, Record, Undecodable, Why, inbox, progress,
 };
 use crate::trace;
 
@@ -130,7 +130,10 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         let ids: Vec<_> = records
             .iter()
             .zip(&decoded)
-            .filter(|(_, decoded)| !matches!(decoded, Err(Undecodable::UnknownType)))
+            .filter(|(_, decoded)| match decoded {
+                Ok(incoming) => self.reactions.concerns(&incoming.event),
+                Err(why) => *why != Undecodable::UnknownType,
+            })
             .filter_map(|(record, _)| place_in_inbox(record))
             .collect();
         let mut new = inbox::insert(conn, self.consumer, &ids).await?;
@@ -142,6 +145,9 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
             let refused = record.event_id().and_then(|id| self.range.refuses(id));
             plan.steps.push(match (decoded, refused) {
                 (Err(Undecodable::UnknownType), _) => Step::Done(Outcome::Skipped),
+                (Ok(incoming), _) if !self.reactions.concerns(&incoming.event) => {
+                    Step::Done(Outcome::Ignored(Why::NotForUs))
+                }
                 _ if duplicate => Step::Done(Outcome::Duplicate),
                 _ if parked.contains(&record.key) => Step::Queue,
                 (Err(Undecodable::Poison(error)), _) => {

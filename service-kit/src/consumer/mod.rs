@@ -62,6 +62,13 @@ pub trait Reactions: Send + Sync + 'static {
     /// See [`Undecodable`].
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Self::Event, Undecodable>;
 
+    /// Whether there is a reaction to the event. One that is for nobody is skipped without a row in the inbox, whatever its
+    /// age, and is not reacted to.
+    fn concerns(&self, event: &Self::Event) -> bool {
+        let _ = event;
+        true
+    }
+
     /// Locks what the whole batch needs, in an order that all lanes share: all roots sorted, then all else sorted. Runs
     /// once before the events are reacted to one by one, in the same transaction.
     fn prepare(

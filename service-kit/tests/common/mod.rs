@@ -59,6 +59,10 @@ impl Reactions for Notebook {
         }
     }
 
+    fn concerns(&self, event: &String) -> bool {
+        event != "for nobody"
+    }
+
     async fn prepare(&self, _conn: &mut AsyncPgConnection, _batch: &[Incoming<String>]) -> Result<(), ReactionError> {
         Ok(())
     }

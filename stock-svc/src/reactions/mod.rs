@@ -42,6 +42,10 @@ impl Reactions for StockReactions {
         })
     }
 
+    fn concerns(&self, event: &Event) -> bool {
+        concerns(event) || matches!(event, Event::Payment(PaymentEvent::Declined(_)))
+    }
+
     /// All roots, then all SKUs, each sorted: whatever the lanes hear at once, they wait for each other in one order.
     async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
         let heard: Vec<&Event> = batch.iter().map(|incoming| &incoming.event).filter(|event| concerns(event)).collect();

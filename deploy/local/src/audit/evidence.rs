@@ -174,7 +174,7 @@ const ORDERS: &str = "select id, status, (placed -> 'total' ->> 'amount')::bigin
     (select jsonb_object_agg(l ->> 'sku', (l -> 'unit_price' ->> 'amount')::bigint)
         from jsonb_array_elements(placed -> 'lines') l) as prices,
     facts ->> 'stock' as stock, (facts ->> 'captured')::boolean as captured, (placed ->> 'deadline')::timestamptz as deadline,
-    waiting_since, said, recorded from orders";
+    waiting_since, said, recorded, history_pruned_at is not null as history_pruned from orders";
 const HISTORY: &str = "select order_id, position, event_id, status_before, status from order_history";
 const RESERVATIONS: &str =
     "select order_id, reservation, expires_at, lines, updated_at, stock_said, shipments_said from orders";

@@ -10,8 +10,7 @@ use uuid::Uuid;
 use super::{evidence::Evidence, orders::SOON, rows::Hearing, rules::Broken};
 use crate::{records::Record, service::Service};
 
-/// What each service reacts to. Whatever it hears of its topics is noted in its inbox, but for types that its build doesn't
-/// know; so only what it is to react to is looked for.
+/// What each service reacts to, and notes in its inbox.
 const REACTS_TO: [(Service, &[&str]); 4] = [
     (
         Service::OrderSvc,

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use super::{evidence::Evidence, rows::Shipment, rules::Broken};
+use super::{
+    evidence::Evidence,
+    rows::{Order, Shipment},
+    rules::Broken,
+};
 
 /// A cancellation waits for a parcel to be stopped and a gateway to answer, a capture for the gateway: minutes, where all
 /// is well.
@@ -69,7 +73,9 @@ fn goes_on(evidence: &Evidence, broken: &mut Broken) {
 /// Rule 10.
 pub(super) fn transitions(evidence: &Evidence, broken: &mut Broken) {
     let mut steps = BTreeMap::<&str, Vec<_>>::new();
-    for step in &evidence.history {
+    // what is recorded after a history was let go of has no beginning
+    let pruned = |id: &str| evidence.orders.get(id).is_some_and(|order| order.history_pruned);
+    for step in evidence.history.iter().filter(|step| !pruned(&step.order_id)) {
         steps.entry(&step.order_id).or_default().push(step);
     }
     for (order, steps) in &mut steps {
@@ -92,7 +98,8 @@ pub(super) fn transitions(evidence: &Evidence, broken: &mut Broken) {
             broken.order(order, format!("it is at {recorded:?}, its history at {last:?}"));
         }
     }
-    for order in evidence.orders.values().filter(|order| order.recorded > 0 && !steps.contains_key(&*order.id)) {
+    let silent = |order: &&Order| order.recorded > 0 && !order.history_pruned && !steps.contains_key(&*order.id);
+    for order in evidence.orders.values().filter(silent) {
         broken.order(&order.id, format!("its history of {} steps is gone", order.recorded));
     }
     happened_in_order(evidence, broken);

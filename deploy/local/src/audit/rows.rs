@@ -20,6 +20,8 @@ pub(super) struct Order {
     pub waiting_since: DateTime<Utc>,
     pub said: u64,
     pub recorded: i64,
+    /// Its history was let go of.
+    pub history_pruned: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

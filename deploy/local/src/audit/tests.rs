@@ -45,6 +45,7 @@ fn delivered() -> Evidence {
         waiting_since: ago(60),
         said: 3,
         recorded: 9,
+        history_pruned: false,
     };
     let goods = Reservation {
         order_id: ORDER.to_owned(),

@@ -1,0 +1,1 @@
+drop index notifications_by_age;

@@ -1,0 +1,1 @@
+drop index gateway_calls_by_age;

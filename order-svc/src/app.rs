@@ -66,7 +66,17 @@ impl App {
         };
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let http = http::bind(NAME, config.http, ready, listening.clone(), routes(Data::new(state))?)?;
-        Ok(Self { http, consumer, relay, deadlines, prices_known, tail, history_ttl: config.history_ttl, pool, listening })
+        Ok(Self {
+            http,
+            consumer,
+            relay,
+            deadlines,
+            prices_known,
+            tail,
+            history_ttl: config.history_ttl,
+            pool,
+            listening,
+        })
     }
 
     /// The port it listens on.

@@ -31,7 +31,10 @@ async fn the_history_of_an_order_goes_when_it_ended_long_ago_and_that_of_an_open
     for order in [ended, late] {
         shop.hear(short(order)).await;
     }
-    assert_eq!((shop.status(ended).await, shop.status(open).await), ("cancelled out_of_stock".into(), "pending".into()));
+    assert_eq!(
+        (shop.status(ended).await, shop.status(open).await),
+        ("cancelled out_of_stock".into(), "pending".into())
+    );
     two_days_pass(shop).await;
     let touched = format!("update orders set updated_at = now() where id = '{}'", late.0);
     shop.db.conn().await.batch_execute(&touched).await.unwrap();

@@ -72,7 +72,8 @@ impl TimeToLive {
     /// Looks at one batch, from the time on at which the last one ended: $1 seconds to keep, $2 rows, $3 that time.
     fn statement(&self) -> String {
         let Self { table, key, since, only, .. } = self;
-        let usual = format!("delete from {table} where {key} = any (array(select key from old)) returning {key} as key");
+        let usual =
+            format!("delete from {table} where {key} = any (array(select key from old)) returning {key} as key");
         let (delete, also) = (self.delete.unwrap_or(&usual), self.also.unwrap_or("select 1"));
         format!(
             "with old as materialized (

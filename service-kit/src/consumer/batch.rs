@@ -10,7 +10,8 @@ use tracing::Instrument;
 
 use super::bury::{self, Failure};
 use super::{
-    DeadLetterSink, Handled, Incoming, Mode, Outcome, ReactionError, Reactions, Record, Undecodable, Why, inbox, progress,
+    DeadLetterSink, Handled, Incoming, Mode, Outcome, ReactionError, Reactions, Record, Undecodable, Why, inbox,
+    progress,
 };
 use crate::trace;
 

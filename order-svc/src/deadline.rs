@@ -23,9 +23,9 @@ impl Deadlines {
 }
 
 impl Timers for Deadlines {
-    async fn lock(&self, conn: &mut AsyncPgConnection, key: &str) -> Result<(), ReactionError> {
-        store::roots::lock(conn, order_id(key)?).await?;
-        Ok(())
+    async fn lock(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<(), ReactionError> {
+        let ids = keys.iter().map(|key| Ok(order_id(key)?.0)).collect::<Result<Vec<_>, ReactionError>>()?;
+        Ok(store::roots::lock_all(conn, &ids).await?)
     }
 
     async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {

@@ -111,7 +111,8 @@ pub struct RelayConfig {
     pub batch: Bound,
     /// How much is with the publisher and not acknowledged.
     pub in_flight: Bound,
-    /// The longest wait between two looks at an idle table.
+    /// The longest wait between two looks at an idle table. What is committed is told by a nudge; this finds the rows of
+    /// a process that died before it gave one.
     pub idle: Duration,
     /// The least time between two questions of who may still fill a gap.
     pub head_check: Duration,
@@ -146,10 +147,10 @@ impl RelayConfig {
             archive: None,
             batch: Bound { rows: 2_000, bytes: 4 << 20 },
             in_flight: Bound { rows: 10_000, bytes: 16 << 20 },
-            idle: Duration::from_millis(250),
+            idle: Duration::from_secs(2),
             head_check: Duration::from_millis(20),
-            upkeep: Duration::from_secs(1),
-            standby: Duration::from_millis(500),
+            upkeep: Duration::from_secs(2),
+            standby: Duration::from_millis(1_500),
             silence: Duration::from_secs(10),
             drain: Duration::from_secs(5),
         }

@@ -17,8 +17,9 @@ pub struct Retries {
 }
 
 impl Timers for Retries {
-    async fn lock(&self, conn: &mut AsyncPgConnection, key: &str) -> Result<(), ReactionError> {
-        roots::lock_or_create(conn, order_id(key)?).await.map(drop)
+    async fn lock(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<(), ReactionError> {
+        let orders = keys.iter().map(|key| order_id(key)).collect::<Result<_, ReactionError>>()?;
+        Ok(roots::lock_all(conn, orders).await?)
     }
 
     async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {

@@ -12,11 +12,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::circuit_breaker::CircuitBreaker;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, Recurring};
 
 /// A call that was just recorded is taken at the nudge; this only finds those that fell due, or whose lease has passed.
 const FIRST_POLL: Duration = Duration::from_millis(20);
 const LAST_POLL: Duration = Duration::from_secs(1);
+/// The longest wait while nothing is recorded that could fall due: another instance's nudge isn't heard here.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// The calls that a service has recorded and not yet made.
 pub trait OutsideCalls: Send + Sync + 'static {
@@ -26,6 +28,10 @@ pub trait OutsideCalls: Send + Sync + 'static {
     /// Takes up to `limit` due calls under a lease, in a transaction of its own: while it lasts nobody else takes
     /// them, and after it has passed they are due again. The lease must outlast the call's own time-out.
     fn take(&self, limit: usize) -> impl Future<Output = anyhow::Result<Vec<Self::Call>>> + Send;
+
+    /// How long until the next recorded call is due, the end of a lease included: zero when one is, none when nothing is
+    /// recorded.
+    fn next_due(&self) -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
 
     /// Makes the call, bounded in time, and records its outcome in a transaction of its own. A failure that may pass is
     /// the call's own to put off (a later due time); an error here means that not even that could be written, and the
@@ -56,12 +62,13 @@ pub struct Worker<C> {
     calls: Arc<C>,
     at_once: usize,
     nudge: Nudge,
+    failures: Recurring,
 }
 
 impl<C: OutsideCalls> Worker<C> {
     /// A worker that makes up to `at_once` calls at the same time. The name is the metrics' label.
     pub fn new(name: &'static str, calls: C, at_once: usize) -> Self {
-        Self { name, calls: Arc::new(calls), at_once: at_once.max(1), nudge: Nudge::default() }
+        Self { name, calls: Arc::new(calls), at_once: at_once.max(1), nudge: Nudge::default(), failures: Recurring::default() }
     }
 
     /// What wakes it.
@@ -70,7 +77,7 @@ impl<C: OutsideCalls> Worker<C> {
     }
 
     /// Works until told to stop, then finishes the calls that are under way: each is bounded in time by itself.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut under_way = JoinSet::new();
         let mut backoff = Backoff::new(FIRST_POLL, LAST_POLL);
         while !stop.is_cancelled() {
@@ -86,12 +93,16 @@ impl<C: OutsideCalls> Worker<C> {
                 continue;
             }
             // an open breaker says when the next call may be taken; if it admits one, none is due
-            let wait = if free > 0 && room == 0 { self.breaker_of(CircuitBreaker::wait) } else { None };
+            let held_back = if free > 0 && room == 0 { self.breaker_of(CircuitBreaker::wait) } else { None };
+            let mut wait = held_back.unwrap_or_else(|| backoff.next_wait());
+            if held_back.is_none() && taken == 0 && under_way.is_empty() && wait >= LAST_POLL / 2 {
+                wait = self.long_wait().await;
+            }
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(ended) = under_way.join_next() => self.report(ended),
                 () = self.nudge.0.notified(), if free > 0 => backoff.reset(),
-                () = tokio::time::sleep(wait.unwrap_or_else(|| backoff.next_wait())), if free > 0 => {}
+                () = tokio::time::sleep(wait), if free > 0 => {}
             }
         }
         while let Some(ended) = under_way.join_next().await {
@@ -107,17 +118,30 @@ impl<C: OutsideCalls> Worker<C> {
         self.calls.breaker().map(ask)
     }
 
+    /// For a worker that has found nothing for a while: until the next call is due.
+    async fn long_wait(&self) -> Duration {
+        match self.calls.next_due().await {
+            Ok(None) => IDLE,
+            Ok(Some(next)) => next.clamp(LAST_POLL, IDLE),
+            Err(_) => LAST_POLL, // what keeps it away is told when calls are to be taken
+        }
+    }
+
     fn report(&self, ended: Result<(), JoinError>) {
         if let Err(error) = ended {
             tracing::error!(worker = self.name, error = %error, "a call panicked: it is due again when its lease ends");
         }
     }
 
-    async fn take(&self, room: usize, under_way: &mut JoinSet<()>) -> usize {
-        let taken = match self.calls.take(room).await {
+    async fn take(&mut self, room: usize, under_way: &mut JoinSet<()>) -> usize {
+        let taken = self.calls.take(room).await;
+        let news = self.failures.is_news(&taken);
+        let taken = match taken {
             Ok(taken) => taken,
             Err(error) => {
-                tracing::warn!(worker = self.name, error = %format!("{error:#}"), "calls can't be taken now");
+                if news {
+                    tracing::warn!(worker = self.name, error = %format!("{error:#}"), "calls can't be taken now");
+                }
                 return 0;
             }
         };

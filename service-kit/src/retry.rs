@@ -1,6 +1,6 @@
 //! Backoff with jitter and a cap, for every loop that tries again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
@@ -43,6 +43,30 @@ pub fn wait_after(attempt: u32, first: Duration, cap: Duration) -> Duration {
     full.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
+/// How often a failure that lasts is told.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// A failure that may recur with every round of a loop: it is told when it begins, and then once a minute while it lasts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recurring {
+    told: Option<Instant>,
+}
+
+impl Recurring {
+    /// Whether `outcome` is a failure that is to be told now.
+    pub fn is_news<T, E>(&mut self, outcome: &Result<T, E>) -> bool {
+        if outcome.is_ok() {
+            self.told = None;
+            return false;
+        }
+        let news = self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN);
+        if news {
+            self.told = Some(Instant::now());
+        }
+        news
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +82,15 @@ mod tests {
         assert!(waits[39] >= cap / 2);
         backoff.reset();
         assert!(backoff.next_wait() <= first);
+    }
+
+    #[test]
+    fn a_failure_that_recurs_is_told_when_it_begins_and_not_with_every_round() {
+        let (mut recurring, failed) = (Recurring::default(), Err::<(), _>("away"));
+        assert!(!recurring.is_news(&Ok::<_, &str>(())));
+        let told = (0..1_000).filter(|_| recurring.is_news(&failed)).count();
+        assert_eq!(told, 1);
+        assert!(!recurring.is_news(&Ok::<_, &str>(())));
+        assert!(recurring.is_news(&failed), "it began again");
     }
 }

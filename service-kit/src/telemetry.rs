@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -13,9 +15,13 @@ use crate::config::{LogFormat, TelemetryConfig};
 /// The process's one recorder: the `metrics` facade is global by its nature.
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
+/// How often samples of histograms are summed up.
+const UPKEEP: Duration = Duration::from_secs(1);
+static UPKEEPS: AtomicU64 = AtomicU64::new(0);
+
 /// Bounds of every `..._seconds` histogram, from half a millisecond to half a minute.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Bounds of every `..._size` histogram, in rows.
+/// Bounds of every `..._size` and `..._records` histogram, in rows.
 const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0];
 
 /// Starts log (to standard error) and metrics of this process, which speaks as `service`.
@@ -42,10 +48,30 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<(
         .add_global_label("service", service)
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), SIZES)?
+        .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), SIZES)?
+        // one whose name says nothing of its unit must not become a summary either
+        .set_buckets(SECONDS)?
         .install_recorder()
         .context("metrics were started before")?;
     METRICS.get_or_init(|| recorder);
+    std::thread::Builder::new().name("metrics".to_owned()).spawn(keep_up).context("the thread for metrics")?;
     Ok(())
+}
+
+/// Sums up what histograms have recorded: each sample is kept until then, and nobody may ever ask for `/metrics`.
+fn keep_up() {
+    loop {
+        std::thread::sleep(UPKEEP);
+        if let Some(metrics) = METRICS.get() {
+            metrics.run_upkeep();
+            UPKEEPS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How often samples of histograms were summed up since the start, whether or not anybody asked for `/metrics`.
+pub fn upkeeps() -> u64 {
+    UPKEEPS.load(Ordering::Relaxed)
 }
 
 /// What `/metrics` answers: the Prometheus text format. Empty when telemetry was not started (in tests).

@@ -51,6 +51,10 @@ impl OutsideCalls for Calls {
         Ok(recorded.drain(..count).collect())
     }
 
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        Ok(None)
+    }
+
     async fn perform(&self, call: &'static str) -> anyhow::Result<()> {
         assert_ne!(call, "panic");
         let now = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;

@@ -25,7 +25,7 @@ struct Alarm {
 }
 
 impl Timers for Alarm {
-    async fn lock(&self, _conn: &mut AsyncPgConnection, _key: &str) -> Result<(), ReactionError> {
+    async fn lock(&self, _conn: &mut AsyncPgConnection, _keys: &[&str]) -> Result<(), ReactionError> {
         Ok(())
     }
 

@@ -155,8 +155,11 @@ async fn must_hear_all_after(
     let keys = ["a", "b", "c", "d", "e", "f"];
     let start = || Member::start_as(&db.pool, named(group), heard_here.clone(), Arc::new(Notebook::default()));
     let member = start();
-    Producer::new().say(known, "known", "known").await;
-    eventually("it is well", SOON, async || committed(group, known).await == Some(1)).await;
+    let producer = Producer::new();
+    producer.say(known, "known", "known").await;
+    // what is looked after besides must not end with the first dead letter
+    producer.say(known, "unreadable", "unreadable").await;
+    eventually("it is well", SOON, async || committed(group, known).await == Some(2)).await;
     member.stop().await;
     made().await;
     let member = start();

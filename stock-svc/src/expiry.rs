@@ -18,11 +18,11 @@ pub struct Expiry {
 }
 
 impl Timers for Expiry {
-    /// The order's root, then its SKUs: in the order that the reactions have.
-    async fn lock(&self, conn: &mut AsyncPgConnection, key: &str) -> Result<(), ReactionError> {
-        if let Some(root) = roots::lock(conn, order_id(key)?).await? {
-            levels::lock(conn, root.goods.lines().iter().map(|line| &line.sku)).await?;
-        }
+    /// The orders' roots, then their SKUs: in the order that the reactions have.
+    async fn lock(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<(), ReactionError> {
+        let ids = keys.iter().map(|key| Ok(order_id(key)?.0)).collect::<Result<Vec<_>, ReactionError>>()?;
+        let lines = roots::lock_all(conn, ids).await?;
+        levels::lock(conn, lines.iter().map(|line| &line.sku)).await?;
         Ok(())
     }
 

@@ -59,6 +59,7 @@ async fn all_points(arguments: &AcceptArgs, binary: &Path, data: &Path, report: 
     report.point("completed", points::completed::try_out(&shop)).await;
     report.point("undone", points::undone::try_out(&shop)).await;
     report.point("idempotency keys", points::idempotency::try_out(&shop)).await;
+    report.point("idle", points::idle::try_out(&shop)).await;
     report.point("last units", points::last_units::try_out(&shop)).await;
     report.point("payment-svc killed", points::killed::payment_svc(&shop)).await;
     report.point("order-svc and its relay killed", points::killed::order_svc(&shop)).await;

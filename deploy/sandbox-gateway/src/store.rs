@@ -258,6 +258,19 @@ pub async fn take_deliveries(conn: &mut AsyncPgConnection, limit: i64, lease: Du
     sql_query(take).bind::<BigInt, _>(limit).bind::<Double, _>(lease.as_secs_f64()).load(conn).await
 }
 
+/// How long until the next delivery is due; none when nothing is to be delivered.
+pub async fn next_delivery(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
+    #[derive(QueryableByName)]
+    struct Next {
+        #[diesel(sql_type = Double)]
+        seconds: f64,
+    }
+    let next = "select extract(epoch from due_at - now())::float8 as seconds from webhook_deliveries \
+                where delivered_at is null and given_up_at is null order by due_at limit 1";
+    let next: Option<Next> = sql_query(next).get_result(conn).await.optional()?;
+    Ok(next.map(|next| Duration::try_from_secs_f64(next.seconds).unwrap_or_default()))
+}
+
 /// It was taken by its receiver.
 pub async fn delivered(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<()> {
     let done = "update webhook_deliveries set delivered_at = now() where id = $1";

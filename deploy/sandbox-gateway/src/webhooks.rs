@@ -111,6 +111,10 @@ impl OutsideCalls for Deliveries {
         Ok(store::take_deliveries(&mut conn, i64::try_from(limit)?, PATIENCE * 2).await?)
     }
 
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        Ok(store::next_delivery(&mut *self.pool.get().await?).await?)
+    }
+
     async fn perform(&self, delivery: Delivery) -> anyhow::Result<()> {
         let told = self.deliver(&delivery).await;
         let mut conn = self.pool.get().await?;

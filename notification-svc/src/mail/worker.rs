@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use service_kit::Pool;
 use service_kit::circuit_breaker::CircuitBreaker;
@@ -10,7 +11,7 @@ use super::{Mail, MailSender};
 use crate::commands::record_delivery::{Try, record_delivery};
 use crate::commands::suppress::suppress;
 use crate::domain::SendError;
-use crate::store::notifications::{Due, take_due};
+use crate::store::notifications::{Due, next_due, take_due};
 
 /// The mails that are to be sent, for the kit's worker: takes what is due, has it sent, records what came of it.
 pub struct Deliveries {
@@ -48,6 +49,10 @@ impl OutsideCalls for Deliveries {
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<Due>> {
         let mut conn = self.pool.get().await?;
         Ok(take_due(&mut conn, i64::try_from(limit)?).await?)
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        Ok(next_due(&mut *self.pool.get().await?).await?)
     }
 
     /// A crash after the server took the mail and before that is recorded sends it again, with the same Message-ID.

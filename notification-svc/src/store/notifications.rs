@@ -1,5 +1,7 @@
 //! What customers were told, are told, and will be told.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::dsl::{IntervalDsl, now};
 use diesel::pg::Pg;
@@ -211,6 +213,22 @@ pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<V
         .bind::<Text, _>(Template::OrderAddressChanged.name())
         .load(conn)
         .await
+}
+
+/// How long until the next message whose turn it is is due, as its lease or its last try says.
+///
+/// # Errors
+/// The database's.
+pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
+    let next: Option<(DateTime<Utc>, DateTime<Utc>)> = notifications::table
+        .filter(notifications::ready)
+        .filter(notifications::status.eq(Status::Queued.as_str()))
+        .order(notifications::due_at)
+        .select((notifications::due_at, now.into_sql::<Timestamptz>()))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(next.map(|(due_at, now)| (due_at - now).to_std().unwrap_or_default()))
 }
 
 /// Notes that the mail server has taken a message. False when it was done with already.

@@ -12,7 +12,7 @@ use crate::store::history::{self, Entry};
 /// How often it looks for what is new while somebody listens.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often it notes where to go on from while nobody does.
-const IDLE: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(10);
 /// A look that takes long makes the rest after it longer, so that looking never takes more than a tenth of a connection.
 const REST: u32 = 9;
 /// So many orders are read in one statement.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel::{dsl::now, prelude::*, sql_query, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::retry;
@@ -127,6 +128,21 @@ pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<T
     .load(conn)
     .await?;
     Ok(rows.into_iter().filter_map(TakenRow::taken).collect())
+}
+
+/// How long until the next unfinished call is due, as its lease or its last put-off says.
+///
+/// # Errors
+/// The database.
+pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
+    let next: Option<(DateTime<Utc>, DateTime<Utc>)> = gateway_calls::table
+        .filter(gateway_calls::finished_at.is_null())
+        .order(gateway_calls::due_at)
+        .select((gateway_calls::due_at, now.into_sql::<sql_types::Timestamptz>()))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(next.map(|(due_at, now)| (due_at - now).to_std().unwrap_or_default()))
 }
 
 /// Takes the payment's unfinished call under a lease, due or not; nothing where there is none, or another worker has it.

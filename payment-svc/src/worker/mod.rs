@@ -76,6 +76,10 @@ impl<G: PaymentGateway> OutsideCalls for GatewayCalls<G> {
         Ok(calls::take(&mut conn, i64::try_from(limit)?).await?)
     }
 
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        Ok(calls::next_due(&mut *self.pool.get().await?).await?)
+    }
+
     async fn perform(&self, call: TakenCall) -> anyhow::Result<()> {
         trace::within(call.cause.traceparent.as_deref(), self.ask_and_settle(&call)).await
     }

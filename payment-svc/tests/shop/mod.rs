@@ -170,7 +170,7 @@ impl<G: PaymentGateway> Shop<G> {
         let (retries, key) = (Retries { calls: Default::default() }, order.id.to_string());
         let mut conn = self.db.conn().await;
         conn.transaction(async |conn| {
-            retries.lock(conn, &key).await?;
+            retries.lock(conn, &[&key]).await?;
             retries.fire(conn, RETRY, &key).await
         })
         .await

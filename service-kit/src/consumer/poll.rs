@@ -17,7 +17,7 @@ use super::{ConsumerHandle, Record};
 use crate::kafka::trouble::{self, Trouble};
 
 /// How long a poll waits for a record.
-const IDLE: Duration = Duration::from_millis(50);
+const IDLE: Duration = Duration::from_millis(200);
 /// While a partition is paused its lane may soon have room again.
 const PAUSED: Duration = Duration::from_millis(2);
 

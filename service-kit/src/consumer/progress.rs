@@ -6,7 +6,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::Record;
 use crate::schema::consumer_progress;
@@ -69,25 +69,22 @@ pub(crate) async fn note_caught_up(
     if caught_up.is_empty() {
         return Ok(());
     }
-    conn.transaction(async |conn| {
-        // what a crash forgets here is known again a second later
-        diesel::sql_query("set local synchronous_commit = off").execute(conn).await?;
-        let noted = update_caught_up(conn, consumer, caught_up).await?;
-        if noted < caught_up.len() {
-            insert_missing(conn, consumer, caught_up).await?;
-        }
-        Ok(())
-    })
-    .await
+    let noted = update_caught_up(conn, consumer, caught_up).await?;
+    if noted < caught_up.len() {
+        insert_missing(conn, consumer, caught_up).await?;
+    }
+    Ok(())
 }
 
 async fn update_caught_up(conn: &mut AsyncPgConnection, consumer: &str, caught_up: &[CaughtUp]) -> QueryResult<usize> {
     let topics: Vec<_> = caught_up.iter().map(|known| known.partition.0.as_str()).collect();
     let partitions: Vec<_> = caught_up.iter().map(|known| known.partition.1).collect();
     let moments: Vec<_> = caught_up.iter().map(|known| known.at).collect();
+    // This commit need not wait for the disk: what a crash forgets here is known again a second later.
     diesel::sql_query(
-        "update consumer_progress known set caught_up_to = greatest(known.caught_up_to, news.at) \
-         from (select topic, partition, at from consumer_progress \
+        "with off as materialized (select set_config('synchronous_commit', 'off', true)) \
+         update consumer_progress known set caught_up_to = greatest(known.caught_up_to, news.at) \
+         from off, (select topic, partition, at from consumer_progress \
                join unnest($2, $3, $4) as told (topic, partition, at) using (topic, partition) \
                where consumer = $1 order by topic, partition for update of consumer_progress skip locked) news \
          where known.consumer = $1 and known.topic = news.topic and known.partition = news.partition",

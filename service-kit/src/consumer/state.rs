@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::{Mode, Subscription, inbox};
 
 /// Older signs of life than this mean that something is wrong.
@@ -18,6 +20,7 @@ struct State {
     group: String,
     subscriptions: Vec<Subscription>,
     seen: RwLock<Seen>,
+    progress_wanted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +37,7 @@ struct Seen {
 
 impl ConsumerHandle {
     pub(crate) fn new(group: String, subscriptions: Vec<Subscription>) -> Self {
-        Self(Arc::new(State { group, subscriptions, seen: RwLock::default() }))
+        Self(Arc::new(State { group, subscriptions, seen: RwLock::default(), progress_wanted: Notify::new() }))
     }
 
     /// For readiness: it polls, the brokers answered lately, and no lane has died.
@@ -66,6 +69,19 @@ impl ConsumerHandle {
     /// another member of the group. Never false again once it is true.
     pub fn caught_up(&self, topic: &str) -> bool {
         self.read(|seen| seen.read_once.contains(topic))
+    }
+
+    pub(crate) fn all_caught_up(&self) -> bool {
+        self.0.subscriptions.iter().all(|heard| self.caught_up(&heard.topic))
+    }
+
+    /// Something waits for what was read up to when: it shall be noted soon, though nothing comes.
+    pub(crate) fn want_progress(&self) {
+        self.0.progress_wanted.notify_one();
+    }
+
+    pub(crate) async fn progress_wanted(&self) {
+        self.0.progress_wanted.notified().await;
     }
 
     /// The consumer group.

@@ -1,4 +1,5 @@
-//! Every second: asks where the partitions end, notes what has been read up to when, and looks after the inbox.
+//! Every second, or every five while nothing comes: asks where the partitions end, notes what has been read up to when,
+//! and looks after the inbox.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::claim::Claim;
@@ -17,9 +18,12 @@ use super::lanes::{Lanes, Partition};
 use super::poll::Context;
 use super::progress::{self, CaughtUp};
 use super::{ConsumerHandle, inbox};
-use crate::{Pool, dead_letters};
+use crate::Pool;
+use crate::retry::Recurring;
 
 const EVERY: Duration = Duration::from_secs(1);
+/// How often while nothing comes and nobody waits for the progress.
+const IDLE: Duration = Duration::from_secs(5);
 /// A broker that takes longer is asked again in the next round.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the range of the inbox and the partition counts are read again.
@@ -34,6 +38,10 @@ pub(crate) struct Watch {
     measured: Vec<Partition>,
     refreshed: Option<Instant>,
     claim: Claim,
+    /// What was handled at the last round, if everything was.
+    at_rest: Option<HashMap<Partition, Option<i64>>>,
+    idle: bool,
+    failures: Recurring,
 }
 
 /// Once everything before `end` is handled, all is read up to `at`.
@@ -60,28 +68,54 @@ impl Watch {
             measured: Vec::new(),
             refreshed: None,
             claim: Claim::new(instance),
+            at_rest: None,
+            idle: false,
+            failures: Recurring::default(),
         }
     }
 
     pub async fn run(mut self, consumer: Arc<BaseConsumer<Context>>, lanes: Arc<Lanes>, stop: CancellationToken) {
-        let mut ticks = interval(EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let round = async {
-                ticks.tick().await;
-                self.tick(&consumer, &lanes).await
-            };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                done = round => if let Err(error) = done {
-                    tracing::warn!(error = %format!("{error:#}"), "the consumer's progress is not known now");
-                }
+                () = self.round(&consumer, &lanes) => {}
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.rest() => {}
             }
         }
     }
 
-    async fn tick(&mut self, consumer: &Arc<BaseConsumer<Context>>, lanes: &Lanes) -> anyhow::Result<()> {
+    /// Until the next round is due. Whoever waits for the progress ends an idle rest.
+    async fn rest(&self) {
+        sleep(EVERY).await;
+        if self.idle {
+            tokio::select! {
+                () = sleep(IDLE - EVERY) => {}
+                () = self.handle.progress_wanted() => {}
+            }
+        }
+    }
+
+    /// What one step can't do keeps no other from its own.
+    async fn round(&mut self, consumer: &Arc<BaseConsumer<Context>>, lanes: &Lanes) {
+        let progress = self.note_progress(consumer, lanes).await;
+        if self.failures.is_news(&progress)
+            && let Err(error) = &progress
+        {
+            tracing::warn!(error = %format!("{error:#}"), "the consumer's progress is not known now");
+        }
+        self.idle = progress.unwrap_or(false);
+        if let Err(error) = self.claim.look(consumer, &self.handle, lanes.handled().keys()).await {
+            tracing::debug!(error = %format!("{error:#}"), "whether every partition is somebody's is not known now");
+        }
+    }
+
+    /// Returns whether nothing has come since the last round, and nothing is open.
+    async fn note_progress(&mut self, consumer: &Arc<BaseConsumer<Context>>, lanes: &Lanes) -> anyhow::Result<bool> {
         let refresh = self.refreshed.is_none_or(|last| last.elapsed() > REFRESH);
         if refresh {
             self.refreshed = Some(Instant::now());
@@ -99,13 +133,11 @@ impl Watch {
         let caught_up = self.compare(at?, &handled, &bounds);
         let mut conn = self.pool.get().await?;
         progress::note_caught_up(&mut conn, self.handle.group(), &caught_up).await?;
-        self.note_read_once(&mut conn).await?;
-        dead_letters::measure(&mut conn, self.handle.group()).await?;
-        drop(conn);
-        if let Err(error) = self.claim.look(consumer, &self.handle, handled.keys()).await {
-            tracing::debug!(error = %format!("{error:#}"), "whether every partition is somebody's is not known now");
-        }
-        Ok(())
+        let all_read = self.note_read_once(&mut conn).await?;
+        let at_rest = Some(handled).filter(|_| self.marks.is_empty());
+        let idle = all_read && at_rest.is_some() && at_rest == self.at_rest && self.handle.topics_are_there().is_ok();
+        self.at_rest = at_rest;
+        Ok(idle)
     }
 
     async fn now(&self) -> anyhow::Result<DateTime<Utc>> {
@@ -168,17 +200,17 @@ impl Watch {
         caught_up
     }
 
-    async fn note_read_once(&self, conn: &mut diesel_async::AsyncPgConnection) -> anyhow::Result<()> {
-        let open = |topic: &str| !self.handle.caught_up(topic);
-        if !self.handle.subscriptions().iter().any(|heard| open(&heard.topic)) {
-            return Ok(());
+    /// Returns whether every topic has been read to an end.
+    async fn note_read_once(&self, conn: &mut diesel_async::AsyncPgConnection) -> anyhow::Result<bool> {
+        if self.handle.all_caught_up() {
+            return Ok(true);
         }
         for (topic, read) in progress::read_once(conn, self.handle.group()).await? {
             if self.handle.partitions(&topic).is_some_and(|all| read >= i64::from(all)) {
                 self.handle.note_read_once(&topic);
             }
         }
-        Ok(())
+        Ok(self.handle.all_caught_up())
     }
 }
 

@@ -9,7 +9,7 @@ mod replay;
 use chrono::{DateTime, Utc};
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use uuid::Uuid;
@@ -160,14 +160,26 @@ fn read_headers(headers: serde_json::Value) -> Vec<(String, String)> {
     serde_json::from_value(headers).unwrap_or_default() // written by the consumer, so always such a list
 }
 
-/// Sets the gauges.
-pub(crate) async fn measure(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<()> {
-    let letters =
-        dead_letters::table.filter(dead_letters::consumer.eq(consumer)).select(sql::<BigInt>("1")).limit(COUNTED);
-    let letters: Vec<i64> = letters.load(conn).await?;
-    metrics::gauge!("consumer_dead_letters").set(letters.len() as f64);
-    let keys = parked_keys::table.filter(parked_keys::consumer.eq(consumer)).select(sql::<BigInt>("1")).limit(COUNTED);
-    let keys: Vec<i64> = keys.load(conn).await?;
-    metrics::gauge!("consumer_parked_keys").set(keys.len() as f64);
-    Ok(())
+/// Sets the gauges; returns how many dead letters and parked keys there are, counted up to [`COUNTED`].
+pub(crate) async fn measure(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<Measured> {
+    let measured: Measured = diesel::sql_query(
+        "select (select count(*) from (select from dead_letters where consumer = $1 limit $2) counted) as letters, \
+                (select count(*) from (select from parked_keys where consumer = $1 limit $2) counted) as keys",
+    )
+    .bind::<Text, _>(consumer)
+    .bind::<BigInt, _>(COUNTED)
+    .get_result(conn)
+    .await?;
+    metrics::gauge!("consumer_dead_letters").set(measured.letters as f64);
+    metrics::gauge!("consumer_parked_keys").set(measured.keys as f64);
+    Ok(measured)
+}
+
+/// What [`measure`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
+pub(crate) struct Measured {
+    #[diesel(sql_type = BigInt)]
+    pub letters: i64,
+    #[diesel(sql_type = BigInt)]
+    pub keys: i64,
 }

@@ -9,26 +9,50 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use super::{free_if_empty, hold, of_key, read_headers};
+use super::{free_if_empty, hold, measure, of_key, read_headers};
 use crate::consumer::{
     DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record, Undecodable, Work, panicked, react, shortened,
 };
+use crate::retry::Recurring;
 use crate::schema::dead_letters;
 
-/// How often the consumer looks for replays that were asked for.
+/// How often the consumer looks for replays that were asked for, while there are dead letters.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often it looks whether there are any.
+const IDLE: Duration = Duration::from_secs(5);
 
-/// Carries out the replays that are asked for, until told to stop.
+/// Counts the dead letters and carries out the replays that are asked for, until told to stop.
 pub(crate) async fn carry_out<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, stop: &CancellationToken) {
+    let (mut uncounted, mut unreplayed) = (Recurring::default(), Recurring::default());
+    let mut wait = EVERY;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = replay_requested(work, stop).await {
+        let counted = count(work).await;
+        if uncounted.is_news(&counted)
+            && let Err(error) = &counted
+        {
+            tracing::warn!(error = %error, "dead letters can't be counted now");
+        }
+        wait = if counted.is_ok_and(|letters| letters == 0) { IDLE } else { EVERY };
+        if wait == IDLE {
+            continue;
+        }
+        // what could not be counted may be there
+        let replayed = replay_requested(work, stop).await;
+        if unreplayed.is_news(&replayed)
+            && let Err(error) = &replayed
+        {
             tracing::warn!(error = %error, "a replay could not be carried out now; it is tried again");
         }
     }
+}
+
+async fn count<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>) -> Result<i64, ReactionError> {
+    let mut conn = work.pool.get().await?;
+    Ok(measure(&mut conn, work.handle.group()).await?.letters)
 }
 
 async fn replay_requested<R: Reactions, S: DeadLetterSink>(

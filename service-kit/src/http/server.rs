@@ -208,7 +208,8 @@ async fn around(
         duration_seconds = seconds,
         "answered"
     );
-    let labels = [("method", method), ("route", route), ("status", status.as_u16().to_string())];
+    let method = known_method(response.request().method());
+    let labels = [("method", method.to_owned()), ("route", route), ("status", status.as_u16().to_string())];
     metrics::histogram!("http_request_duration_seconds", &labels).record(seconds);
     let response = encoding::encoded(located(response, &asked)).await;
     Ok(if asked == Method::HEAD { methods::without_body(response) } else { response })
@@ -219,6 +220,12 @@ fn unread(request: ServiceRequest, problem: &Problem) -> ServiceResponse {
     let mut answer = problem.error_response();
     answer.head_mut().set_connection_type(ConnectionType::Close);
     request.into_response(answer)
+}
+
+/// A method as a metric's label. HTTP lets a stranger invent methods, and each label's value is kept for ever.
+fn known_method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| method.as_str() == *known).unwrap_or("other")
 }
 
 fn traceparent(headers: &HeaderMap) -> Option<&str> {

@@ -95,7 +95,7 @@ impl Warehouse {
         let (timers, key) = (Expiry { nudge: Nudge::default() }, order_id.to_string());
         let mut conn = self.db.conn().await;
         let fired = conn.transaction(async |conn| {
-            timers.lock(conn, &key).await?;
+            timers.lock(conn, &[&key]).await?;
             timers.fire(conn, EXPIRY, &key).await
         });
         fired.await.unwrap();

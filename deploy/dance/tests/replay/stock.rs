@@ -82,7 +82,7 @@ async fn expire(db: &TestDb, order: OrderId) {
     let (timers, key) = (Expiry { nudge: Nudge::default() }, order.to_string());
     let mut conn = db.conn().await;
     let fired = conn.transaction(async |conn| {
-        timers.lock(conn, &key).await?;
+        timers.lock(conn, &[&key]).await?;
         timers.fire(conn, roots::EXPIRY, &key).await
     });
     fired.await.unwrap();

@@ -5,6 +5,7 @@ pub(super) mod broker_killed;
 pub(super) mod completed;
 pub(super) mod everything_killed;
 pub(super) mod idempotency;
+pub(super) mod idle;
 pub(super) mod kafka_stopped;
 pub(super) mod killed;
 pub(super) mod last_units;

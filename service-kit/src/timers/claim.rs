@@ -1,0 +1,159 @@
+//! Finding due timers and claiming them: one statement, whose cost is bounded by the window and not by what is pending.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+/// So many due timers are looked at, and claimed at most, by one statement.
+pub(super) const WINDOW: i64 = 500;
+/// A claim lasts as long. What its instance didn't get round to by then, as after a crash, is anybody's again.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A place in the order in which timers are walked.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    due_at: DateTime<Utc>,
+    kind: String,
+    key: String,
+}
+
+impl Default for Place {
+    /// Before the first.
+    fn default() -> Self {
+        Self { due_at: DateTime::UNIX_EPOCH, kind: String::new(), key: String::new() }
+    }
+}
+
+/// A timer that this instance has claimed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Due {
+    pub due_at: DateTime<Utc>,
+    pub kind: String,
+    pub key: String,
+    pub attempts: i32,
+}
+
+/// What one statement found.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// In the order in which they fell due.
+    pub claimed: Vec<Due>,
+    /// How many due timers were looked at.
+    pub walked: usize,
+    /// Where to go on, if there may be more.
+    pub more_after: Option<Place>,
+    /// How long until the next one after those is due; zero when it is, and waits for what is still to be heard.
+    pub next: Option<Duration>,
+}
+
+/// Walks the index up to now, or to the latest moment for which anything can have been heard in every topic: in an
+/// outage what waits for it isn't walked at all. Of the window, what isn't put off, nor claimed by another instance, nor
+/// of a parked key, and for which all was heard that there was at its time, is claimed. A claim is committed at once, and
+/// passes over rows that others have: the key's root row, which whoever fires the timer locks first, is not locked yet.
+pub(super) const CLAIM: &str = "\
+with reach as materialized (
+    select least(now(), (select min(furthest) from (
+        select coalesce(max(known.caught_up_to), '-infinity') as furthest
+        from unnest($2, $3) as heard (topic, partitions)
+        left join consumer_progress known on known.consumer = $1 and known.topic = heard.topic
+        group by heard.topic) as topics)) as until),
+walked as materialized (
+    select kind, key, key_hash, due_at, not_before from timers
+    where due_at <= (select until from reach) and (due_at, kind, key) > ($4, $5, $6)
+    order by due_at, kind, key limit $7),
+free as materialized (
+    select kind, key, due_at from walked
+    where not_before <= now()
+    and not exists (select from parked_keys where parked_keys.consumer = $1 and parked_keys.key = walked.key)
+    and not exists (
+        select from unnest($2, $3) as heard (topic, partitions)
+        left join consumer_progress known on known.consumer = $1 and known.topic = heard.topic
+            and known.partition = walked.key_hash % heard.partitions
+        where known.caught_up_to is null or known.caught_up_to < walked.due_at)),
+mine as materialized (
+    select timers.kind, timers.key from free join timers using (kind, key)
+    where timers.due_at = free.due_at and timers.not_before <= now()
+    for update of timers skip locked),
+claimed as (
+    update timers set not_before = now() + make_interval(secs => $8)
+    from mine where timers.kind = mine.kind and timers.key = mine.key
+    returning timers.kind, timers.key, timers.due_at, timers.attempts),
+ends as (
+    select (select count(*) from walked) as walked, last.kind as last_kind, last.key as last_key, last.due_at as last_due_at,
+        (select extract(epoch from due_at - now())::float8 from timers
+            where due_at > (select until from reach) order by due_at limit 1) as next
+    from (select) as one
+    left join (select * from walked order by due_at desc, kind desc, key desc limit 1) as last on true)
+select ends.*, claimed.* from ends left join claimed on true";
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    walked: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    last_kind: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    last_key: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_due_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Double>)]
+    next: Option<f64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    kind: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    key: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    due_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    attempts: Option<i32>,
+}
+
+/// Claims what is due and may fire, of one window after `from`.
+pub(super) async fn claim(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+    gates: &[(&str, i32)],
+    from: &Place,
+) -> QueryResult<Window> {
+    let rows: Vec<Row> = statement(CLAIM, consumer, gates, from).load(conn).await?;
+    let mut window = Window::default();
+    for row in rows {
+        window.walked = usize::try_from(row.walked).unwrap_or_default();
+        window.next = row.next.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0)));
+        if row.walked >= WINDOW
+            && let (Some(due_at), Some(kind), Some(key)) = (row.last_due_at, row.last_kind, row.last_key)
+        {
+            window.more_after = Some(Place { due_at, kind, key });
+        }
+        if let (Some(due_at), Some(kind), Some(key), Some(attempts)) = (row.due_at, row.kind, row.key, row.attempts) {
+            window.claimed.push(Due { due_at, kind, key, attempts });
+        }
+    }
+    window.claimed.sort_unstable();
+    Ok(window)
+}
+
+/// `sql` with the binds of [`CLAIM`].
+pub(super) fn statement<'q>(
+    sql: &'q str,
+    consumer: &'q str,
+    gates: &[(&'q str, i32)],
+    from: &'q Place,
+) -> BoxedSqlQuery<'q, Pg, SqlQuery> {
+    let (topics, partitions): (Vec<_>, Vec<_>) = gates.iter().copied().unzip();
+    diesel::sql_query(sql)
+        .into_boxed::<Pg>()
+        .bind::<Text, _>(consumer)
+        .bind::<Array<Text>, _>(topics)
+        .bind::<Array<Integer>, _>(partitions)
+        .bind::<Timestamptz, _>(from.due_at)
+        .bind::<Text, _>(&from.kind)
+        .bind::<Text, _>(&from.key)
+        .bind::<BigInt, _>(WINDOW)
+        .bind::<Double, _>(LEASE.as_secs_f64())
+}

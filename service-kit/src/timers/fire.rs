@@ -1,0 +1,119 @@
+//! Firing what was claimed.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Double, Text, Timestamptz};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use super::Timers;
+use super::claim::Due;
+use crate::consumer::{ReactionError, panicked};
+use crate::retry::wait_after;
+
+/// So many timers are fired by one transaction.
+const BATCH: usize = 50;
+/// A timer that fails is tried again after a second first, and every minute in the end.
+const FIRST: Duration = Duration::from_secs(1);
+const CAP: Duration = Duration::from_secs(60);
+
+/// Fires what was claimed; returns how many did. If one of a batch fails, its transaction is rolled back and each of its
+/// timers is tried by itself.
+pub(super) async fn all<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, claimed: &[Due]) -> QueryResult<usize> {
+    let mut fired = 0;
+    for batch in claimed.chunks(BATCH) {
+        match together(conn, timers, batch).await {
+            Ok(all) => fired += all,
+            Err(_) if batch.len() > 1 => {
+                for due in batch {
+                    fired += one(conn, timers, due).await?;
+                }
+            }
+            Err(error) => put_off(conn, &batch[0], &error).await?,
+        }
+    }
+    Ok(fired)
+}
+
+async fn one<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, due: &Due) -> QueryResult<usize> {
+    match together(conn, timers, std::slice::from_ref(due)).await {
+        Ok(fired) => Ok(fired),
+        Err(error) => put_off(conn, due, &error).await.map(|()| 0),
+    }
+}
+
+/// In one transaction. What was cancelled, moved or fired by another meanwhile is passed over.
+async fn together<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, batch: &[Due]) -> Result<usize, ReactionError> {
+    let fired = conn
+        .transaction(async |conn| {
+            let mut keys: Vec<_> = batch.iter().map(|due| due.key.as_str()).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            timers.lock(conn, &keys).await?;
+            let still = take_away(conn, batch).await?;
+            let fired: Vec<_> =
+                batch.iter().filter(|due| still.contains(&(due.kind.clone(), due.key.clone()))).collect();
+            for due in &fired {
+                let span = tracing::info_span!("timer", kind = due.kind, key = due.key);
+                // a panic is a failure like others, or it would end the worker
+                let work = AssertUnwindSafe(timers.fire(conn, &due.kind, &due.key)).catch_unwind().instrument(span);
+                crate::trace::within(None, work).await.unwrap_or_else(panicked)?;
+            }
+            Ok::<_, ReactionError>(fired)
+        })
+        .await?;
+    for due in &fired {
+        metrics::counter!("timers_fired_total", "kind" => due.kind.clone()).increment(1);
+    }
+    if !fired.is_empty() {
+        timers.committed();
+    }
+    Ok(fired.len())
+}
+
+/// Takes the timers away that are still there as they were claimed; returns which.
+async fn take_away(conn: &mut AsyncPgConnection, batch: &[Due]) -> QueryResult<HashSet<(String, String)>> {
+    #[derive(QueryableByName)]
+    struct Taken {
+        #[diesel(sql_type = Text)]
+        kind: String,
+        #[diesel(sql_type = Text)]
+        key: String,
+    }
+    let kinds: Vec<_> = batch.iter().map(|due| due.kind.as_str()).collect();
+    let keys: Vec<_> = batch.iter().map(|due| due.key.as_str()).collect();
+    let moments: Vec<DateTime<Utc>> = batch.iter().map(|due| due.due_at).collect();
+    let taken: Vec<Taken> = diesel::sql_query(
+        "delete from timers using unnest($1, $2, $3) as claimed (kind, key, due_at) \
+         where timers.kind = claimed.kind and timers.key = claimed.key and timers.due_at = claimed.due_at \
+         returning timers.kind, timers.key",
+    )
+    .bind::<Array<Text>, _>(kinds)
+    .bind::<Array<Text>, _>(keys)
+    .bind::<Array<Timestamptz>, _>(moments)
+    .load(conn)
+    .await?;
+    Ok(taken.into_iter().map(|taken| (taken.kind, taken.key)).collect())
+}
+
+async fn put_off(conn: &mut AsyncPgConnection, due: &Due, error: &ReactionError) -> QueryResult<()> {
+    tracing::warn!(kind = due.kind, key = due.key, attempts = due.attempts + 1, error = %error, "a timer failed and is put off");
+    metrics::counter!("timers_failed_total", "kind" => due.kind.clone()).increment(1);
+    let wait = wait_after(due.attempts.unsigned_abs(), FIRST, CAP);
+    diesel::sql_query(
+        "update timers set attempts = attempts + 1, not_before = clock_timestamp() + make_interval(secs => $1) \
+         where kind = $2 and key = $3 and due_at = $4",
+    )
+    .bind::<Double, _>(wait.as_secs_f64())
+    .bind::<Text, _>(&due.kind)
+    .bind::<Text, _>(&due.key)
+    .bind::<Timestamptz, _>(due.due_at)
+    .execute(conn)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,203 @@
+//! What finding due timers costs, by what PostgreSQL itself counts, and how instances share them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::anyhow;
+use diesel::sql_query;
+use diesel::sql_types::Json;
+use futures_util::future::join_all;
+
+use super::claim::{CLAIM, WINDOW, statement};
+use super::*;
+use crate::consumer::Subscription;
+use crate::testing::{TestDb, eventually};
+
+const SOON: Duration = Duration::from_secs(60);
+const PARTITIONS: i32 = 4;
+
+/// Counts, writes down what it fires, and fails for one key.
+#[derive(Default)]
+struct Bell {
+    fired: AtomicUsize,
+    transactions: AtomicUsize,
+}
+
+impl Timers for std::sync::Arc<Bell> {
+    async fn lock(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<(), ReactionError> {
+        let roots = sql_query("select key from roots where key = any($1) order by key for update");
+        roots.bind::<diesel::sql_types::Array<Text>, _>(keys).execute(conn).await?;
+        Ok(())
+    }
+
+    async fn fire(&self, conn: &mut AsyncPgConnection, _: &str, key: &str) -> Result<(), ReactionError> {
+        if key == "broken" {
+            return Err(ReactionError::Permanent(anyhow!("the bell is broken")));
+        }
+        sql_query("insert into rung values ($1)").bind::<Text, _>(key).execute(conn).await?;
+        self.fired.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn committed(&self) {
+        self.transactions.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+async fn database() -> TestDb {
+    let db = TestDb::new(&[crate::MIGRATIONS]).await;
+    for table in ["create table rung (key text primary key)", "create table roots (key text primary key)"] {
+        run_sql(&db, table).await;
+    }
+    db
+}
+
+async fn run_sql(db: &TestDb, sql: &str) {
+    sql_query(sql).execute(&mut db.conn().await).await.unwrap();
+}
+
+/// Timers `from..to`, whose `due_at` is that many seconds after the `n`th second from now.
+async fn timers(db: &TestDb, range: std::ops::Range<u32>, due_at: &str) {
+    let insert = format!(
+        "insert into timers (kind, key, key_hash, due_at) select 'deadline', 'key ' || n, n, {due_at} \
+         from generate_series({}, {}) n",
+        range.start,
+        range.end - 1
+    );
+    run_sql(db, &insert).await;
+}
+
+/// A consumer that hears one topic, which is read in partition `n` up to `now() - ages[n]` seconds.
+async fn consumer(db: &TestDb, ages: [u32; 4]) -> ConsumerHandle {
+    let handle = ConsumerHandle::new("group".to_owned(), vec![Subscription::inbox("topic")]);
+    handle.note_partitions("topic", PARTITIONS);
+    for (partition, age) in ages.into_iter().enumerate() {
+        let read = format!(
+            "insert into consumer_progress values ('group', 'topic', {partition}, 0, now() - {age} * interval '1 second') \
+             on conflict (consumer, topic, partition) do update set caught_up_to = excluded.caught_up_to"
+        );
+        run_sql(db, &read).await;
+    }
+    handle
+}
+
+async fn count(db: &TestDb, of: &str) -> i64 {
+    let count = diesel::dsl::sql::<diesel::sql_types::BigInt>(&format!("(select count(*) from {of})"));
+    diesel::select(count).get_result(&mut db.conn().await).await.unwrap()
+}
+
+/// How many buffers one look touches, and its plan; what it claims is given back.
+async fn cost(db: &TestDb, consumer: &ConsumerHandle) -> (i64, String) {
+    #[derive(QueryableByName)]
+    struct Plan {
+        #[diesel(sql_type = Json, column_name = "QUERY PLAN")]
+        plan: serde_json::Value,
+    }
+    let mut conn = db.conn().await;
+    let explain = format!("explain (analyze, buffers, format json) {CLAIM}");
+    sql_query("begin").execute(&mut conn).await.unwrap();
+    let (gates, from) = (consumer.gates().unwrap(), Place::default());
+    let plan: Plan = statement(&explain, consumer.group(), &gates, &from).get_result(&mut conn).await.unwrap();
+    sql_query("rollback").execute(&mut conn).await.unwrap();
+    let top = &plan.plan[0]["Plan"];
+    let buffers = ["Shared Hit Blocks", "Shared Read Blocks"].map(|name| top[name].as_i64().unwrap());
+    (buffers.iter().sum(), plan.plan.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timers_that_are_not_due_cost_nothing_however_many_there_are() {
+    let db = database().await;
+    let consumer = consumer(&db, [0; 4]).await;
+    timers(&db, 0..500_000, "now() + n * interval '1 second' + interval '1 hour'").await;
+    for statistics in ["none yet", "known"] {
+        let (buffers, plan) = cost(&db, &consumer).await;
+        assert!(plan.contains("timers_in_order"), "{plan}");
+        assert!(buffers < 60, "{buffers} buffers for 500,000 timers, statistics {statistics}: {plan}");
+        run_sql(&db, "analyze timers").await;
+    }
+    let swept = sweep(&db.pool, &consumer, &std::sync::Arc::<Bell>::default(), &CancellationToken::new()).await.unwrap();
+    assert_eq!((swept.fired, swept.held_up), (0, false));
+    assert!(swept.next.is_some_and(|next| next > Duration::from_secs(3_000)), "{swept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timers_that_are_due_and_wait_for_what_is_to_be_heard_are_not_walked_over() {
+    let db = database().await;
+    timers(&db, 0..100_000, "now() - interval '1 hour' + n * interval '1 millisecond'").await;
+    // an outage of one's own, or of the brokers: nothing was heard for two hours
+    let away = consumer(&db, [7_200; 4]).await;
+    let (buffers, plan) = cost(&db, &away).await;
+    assert!(buffers < 60, "{buffers} buffers: {plan}");
+    let bell = std::sync::Arc::<Bell>::default();
+    let swept = sweep(&db.pool, &away, &bell, &CancellationToken::new()).await.unwrap();
+    assert_eq!((swept.fired, swept.held_up), (0, true));
+
+    // one partition stands still: its timers hold up no others, and one look at them is bounded
+    run_sql(&db, "delete from timers where key_hash % 4 <> 1 and key_hash > 99000").await;
+    let one_away = consumer(&db, [0, 7_200, 0, 0]).await;
+    let (buffers, plan) = cost(&db, &one_away).await;
+    assert!(buffers < 20 * WINDOW, "{buffers} buffers: {plan}");
+    run_sql(&db, "delete from timers where key_hash % 4 <> 1 and key_hash > 2000").await;
+    let free = count(&db, "timers where key_hash % 4 <> 1").await;
+    assert_eq!(fire_due(&db.pool, &one_away, &bell).await.unwrap(), usize::try_from(free).unwrap());
+    assert_eq!(count(&db, "timers where key_hash % 4 <> 1").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_share_ten_thousand_due_timers_and_fire_each_once() {
+    let db = database().await;
+    let consumer = consumer(&db, [0; 4]).await;
+    timers(&db, 0..10_000, "now() - interval '1 hour'").await;
+    // both begin at the same moment: what they claim must differ from the first window on
+    let bells = [std::sync::Arc::<Bell>::default(), std::sync::Arc::<Bell>::default()];
+    let stop = CancellationToken::new();
+    let runs: Vec<_> = bells
+        .iter()
+        .map(|bell| tokio::spawn(run(db.pool.clone(), consumer.clone(), std::sync::Arc::clone(bell), stop.clone())))
+        .collect();
+    eventually("all have fired", SOON, async || count(&db, "timers").await == 0).await;
+    stop.cancel();
+    join_all(runs).await;
+    assert_eq!(count(&db, "rung").await, 10_000);
+    let fired = bells.each_ref().map(|bell| AtomicUsize::load(&bell.fired, Ordering::SeqCst));
+    assert_eq!(fired.iter().sum::<usize>(), 10_000, "none in vain: {fired:?}");
+    assert!(fired.iter().all(|fired| *fired > 3_000), "they share them: {fired:?}");
+    let transactions: usize = bells.iter().map(|bell| AtomicUsize::load(&bell.transactions, Ordering::SeqCst)).sum();
+    assert!(transactions < 500, "{transactions} transactions for 10,000 timers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_is_nobody_elses_until_it_ends_and_waits_for_no_root() {
+    let db = database().await;
+    let consumer = consumer(&db, [0; 4]).await;
+    timers(&db, 0..10, "now() - interval '1 hour'").await;
+    let gates = consumer.gates().unwrap();
+    let mine = claim(&mut *db.conn().await, "group", &gates, &Place::default()).await.unwrap();
+    assert_eq!((mine.claimed.len(), mine.walked), (10, 10));
+    let other = claim(&mut *db.conn().await, "group", &gates, &Place::default()).await.unwrap();
+    assert_eq!((other.claimed.len(), other.walked), (0, 10));
+
+    // moved anew by a reaction, which holds the key's root: it is due as it was set, and the claim is void
+    set(&mut *db.conn().await, "deadline", "key 3", Utc::now() - Duration::from_secs(60)).await.unwrap();
+    let bell = std::sync::Arc::<Bell>::default();
+    assert_eq!(fire::all(&mut *db.conn().await, &bell, &mine.claimed).await.unwrap(), 9);
+    assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 1);
+
+    // what a dead instance has claimed is due again
+    timers(&db, 20..30, "now() - interval '1 hour'").await;
+    claim(&mut *db.conn().await, "group", &gates, &Place::default()).await.unwrap();
+    assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 0);
+    run_sql(&db, "update timers set not_before = not_before - interval '30 seconds'").await;
+    assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_fails_holds_up_none_of_those_that_are_fired_with_it() {
+    let db = database().await;
+    let consumer = consumer(&db, [0; 4]).await;
+    timers(&db, 0..20, "now() - interval '1 hour'").await;
+    run_sql(&db, "update timers set key = 'broken' where key = 'key 7'").await;
+    let bell = std::sync::Arc::<Bell>::default();
+    assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 19);
+    assert_eq!(count(&db, "timers where key = 'broken' and attempts = 1 and not_before > now()").await, 1);
+    assert_eq!(count(&db, "rung").await, 19);
+}

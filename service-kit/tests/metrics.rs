@@ -1,0 +1,123 @@
+//! What `/metrics` tells, and what it costs when nobody asks for it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::path::Path;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use common::kafka::{Member, Producer, SOON, topic};
+use common::{Notebook, count, database};
+use reqwest::{Client, Method};
+use service_kit::config::{LogFormat, TelemetryConfig};
+use service_kit::consumer::Subscription;
+use service_kit::http::{Readiness, bind};
+use service_kit::telemetry;
+use service_kit::testing::{eventually, unique};
+use tokio_util::sync::CancellationToken;
+
+/// The recorder is the process's, and so that of all tests here.
+fn recording() {
+    static ONCE: Once = Once::new();
+    let config = TelemetryConfig { format: LogFormat::Json, filter: "warn".to_owned() };
+    ONCE.call_once(|| telemetry::init("test", &config).unwrap());
+}
+
+fn value_of(gauge: &str) -> Option<f64> {
+    let rendered = telemetry::render_metrics();
+    let line = rendered.lines().find(|line| line.starts_with(gauge))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_and_parked_keys_are_counted_and_the_progress_is_noted_all_the_same() {
+    recording();
+    let (db, topic, producer) = (database().await, topic(1).await, Producer::new());
+    let heard_here = vec![Subscription::inbox(&topic)];
+    let member = Member::start(&db.pool, &unique("g"), heard_here, Arc::new(Notebook::default()));
+    producer.say(&topic, "a", "unreadable").await;
+    producer.say(&topic, "a", "behind").await;
+    producer.say(&topic, "b", "unreadable").await;
+    eventually("they are counted", SOON, async || {
+        value_of("consumer_dead_letters") == Some(3.0) && value_of("consumer_parked_keys") == Some(2.0)
+    })
+    .await;
+    let noted = "consumer_progress where caught_up_to > (select max(buried_at) from dead_letters)";
+    eventually("the progress is noted", SOON, async || count(&db, noted).await == 1).await;
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn methods_that_a_stranger_invents_are_one_series() {
+    recording();
+    let stop = CancellationToken::new();
+    let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = bind("test", addr, Readiness::default(), stop.clone(), |_| {}).unwrap();
+    let base = format!("http://127.0.0.1:{}", server.port());
+    tokio::spawn(server.run());
+    let client = Client::new();
+    for n in 0..300 {
+        let method = Method::from_bytes(format!("INVENTED{n}").as_bytes()).unwrap();
+        client.request(method, format!("{base}/{n}")).send().await.unwrap();
+    }
+    client.get(format!("{base}/healthz")).send().await.unwrap();
+    let told = client.get(format!("{base}/metrics")).send().await.unwrap().text().await.unwrap();
+    let series: Vec<_> =
+        told.lines().filter(|line| line.starts_with("http_request_duration_seconds_count")).collect();
+    assert!(series.iter().any(|line| line.contains(r#"method="GET""#)), "{series:?}");
+    assert!(series.iter().any(|line| line.contains(r#"method="other""#) && line.ends_with(" 300")), "{series:?}");
+    assert!(series.len() <= 4, "{series:?}");
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn histograms_that_nobody_asks_for_are_summed_up_and_keep_no_samples() {
+    const ROUNDS: u64 = 8;
+    const SAMPLES: u64 = 1_000_000;
+    recording();
+    let samples = metrics::histogram!("idle_seconds");
+    let mut held = Vec::new();
+    for _ in 0..ROUNDS {
+        for _ in 0..SAMPLES {
+            samples.record(0.1);
+        }
+        let before = telemetry::upkeeps();
+        // the first may have begun before the last sample
+        eventually("they are summed up", Duration::from_secs(60), async || telemetry::upkeeps() >= before + 2).await;
+        held.push(resident_bytes());
+    }
+    let grown = held[held.len() - 1].saturating_sub(held[0]);
+    let kept = (ROUNDS - 1) * SAMPLES * 8;
+    assert!(grown < kept / 2, "{grown} bytes more than after the first round, of {kept} in samples: {held:?}");
+}
+
+fn resident_bytes() -> u64 {
+    let pages: u64 = std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+/// A histogram without bounds is a summary, and one with those of another unit tells nothing.
+#[test]
+fn the_name_of_every_histogram_says_its_unit() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut names = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !["target", "tests", ".git"].contains(&name.as_str()) {
+                folders.push(path);
+            } else if name.ends_with(".rs") && path.is_file() {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let calls = text.split("histogram!(").skip(1);
+                names.extend(calls.filter_map(|call| Some(call.trim_start().strip_prefix('"')?.split('"').next()?.to_owned())));
+            }
+        }
+    }
+    assert!(names.contains(&"http_request_duration_seconds".to_owned()), "{names:?}");
+    let units = ["_seconds", "_size", "_records"];
+    let without: Vec<_> = names.iter().filter(|name| !units.iter().any(|unit| name.ends_with(unit))).collect();
+    assert!(without.is_empty(), "service_kit::telemetry has bounds for {units:?} only: {without:?}");
+}

@@ -68,7 +68,13 @@ pub struct Worker<C> {
 impl<C: OutsideCalls> Worker<C> {
     /// A worker that makes up to `at_once` calls at the same time. The name is the metrics' label.
     pub fn new(name: &'static str, calls: C, at_once: usize) -> Self {
-        Self { name, calls: Arc::new(calls), at_once: at_once.max(1), nudge: Nudge::default(), failures: Recurring::default() }
+        Self {
+            name,
+            calls: Arc::new(calls),
+            at_once: at_once.max(1),
+            nudge: Nudge::default(),
+            failures: Recurring::default(),
+        }
     }
 
     /// What wakes it.

@@ -63,8 +63,7 @@ async fn methods_that_a_stranger_invents_are_one_series() {
     }
     client.get(format!("{base}/healthz")).send().await.unwrap();
     let told = client.get(format!("{base}/metrics")).send().await.unwrap().text().await.unwrap();
-    let series: Vec<_> =
-        told.lines().filter(|line| line.starts_with("http_request_duration_seconds_count")).collect();
+    let series: Vec<_> = told.lines().filter(|line| line.starts_with("http_request_duration_seconds_count")).collect();
     assert!(series.iter().any(|line| line.contains(r#"method="GET""#)), "{series:?}");
     assert!(series.iter().any(|line| line.contains(r#"method="other""#) && line.ends_with(" 300")), "{series:?}");
     assert!(series.len() <= 4, "{series:?}");
@@ -112,7 +111,9 @@ fn the_name_of_every_histogram_says_its_unit() {
             } else if name.ends_with(".rs") && path.is_file() {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let calls = text.split("histogram!(").skip(1);
-                names.extend(calls.filter_map(|call| Some(call.trim_start().strip_prefix('"')?.split('"').next()?.to_owned())));
+                names.extend(
+                    calls.filter_map(|call| Some(call.trim_start().strip_prefix('"')?.split('"').next()?.to_owned())),
+                );
             }
         }
     }

@@ -221,14 +221,14 @@ pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<V
 /// The database's.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
     let next: Option<(DateTime<Utc>, DateTime<Utc>)> = notifications::table
-        .filter(notifications::ready)
+        .filter(diesel::dsl::sql::<Bool>("ready"))
         .filter(notifications::status.eq(Status::Queued.as_str()))
         .order(notifications::due_at)
         .select((notifications::due_at, now.into_sql::<Timestamptz>()))
         .first(conn)
         .await
         .optional()?;
-    Ok(next.map(|(due_at, now)| (due_at - now).to_std().unwrap_or_default()))
+    Ok(next.map(|(due_at, asked)| (due_at - asked).to_std().unwrap_or_default()))
 }
 
 /// Notes that the mail server has taken a message. False when it was done with already.

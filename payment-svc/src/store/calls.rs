@@ -142,7 +142,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Durati
         .first(conn)
         .await
         .optional()?;
-    Ok(next.map(|(due_at, now)| (due_at - now).to_std().unwrap_or_default()))
+    Ok(next.map(|(due_at, asked)| (due_at - asked).to_std().unwrap_or_default()))
 }
 
 /// Takes the payment's unfinished call under a lease, due or not; nothing where there is none, or another worker has it.

@@ -41,7 +41,11 @@ const SHARE: u32 = 20;
 pub trait Timers: Send + Sync + 'static {
     /// Locks the root rows of these keys, as every command and reaction that speaks for them does first: all roots
     /// sorted, then all that hangs on them.
-    fn lock(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> impl Future<Output = Result<(), ReactionError>> + Send;
+    fn lock(
+        &self,
+        conn: &mut AsyncPgConnection,
+        keys: &[&str],
+    ) -> impl Future<Output = Result<(), ReactionError>> + Send;
 
     /// Does what is due, in the transaction that takes the timer away. It may be set anew here.
     fn fire(

@@ -114,7 +114,8 @@ async fn timers_that_are_not_due_cost_nothing_however_many_there_are() {
         assert!(buffers < 60, "{buffers} buffers for 500,000 timers, statistics {statistics}: {plan}");
         run_sql(&db, "analyze timers").await;
     }
-    let swept = sweep(&db.pool, &consumer, &std::sync::Arc::<Bell>::default(), &CancellationToken::new()).await.unwrap();
+    let swept =
+        sweep(&db.pool, &consumer, &std::sync::Arc::<Bell>::default(), &CancellationToken::new()).await.unwrap();
     assert_eq!((swept.fired, swept.held_up), (0, false));
     assert!(swept.next.is_some_and(|next| next > Duration::from_secs(3_000)), "{swept:?}");
 }

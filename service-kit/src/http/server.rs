@@ -208,7 +208,7 @@ async fn around(
         duration_seconds = seconds,
         "answered"
     );
-    let method = known_method(response.request().method());
+    let method = known_method(&asked);
     let labels = [("method", method.to_owned()), ("route", route), ("status", status.as_u16().to_string())];
     metrics::histogram!("http_request_duration_seconds", &labels).record(seconds);
     let response = encoding::encoded(located(response, &asked)).await;

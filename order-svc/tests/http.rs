@@ -81,6 +81,7 @@ async fn bad_input_is_refused_with_its_field_and_nothing_is_written() {
         ("/currency", json!("XXQ"), "currency"),
         ("/currency", json!("USD"), "lines[0].sku"),
         ("/customer/email", json!("ann"), "customer.email"),
+        ("/customer/email", json!("a@b"), "customer.email"),
         ("/customer/name", json!("\u{0}"), "customer.name"),
         ("/customer/age", json!(7), "customer.age"),
         ("/delivery_address/country", json!("Ireland"), "delivery_address.country"),
@@ -306,4 +307,43 @@ async fn the_document_is_what_the_service_does() {
     assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
     let page = asked("/docs").await.text().await.unwrap();
     assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_had_is_told_line_by_line_with_a_code() {
+    let server = Server::new().await;
+    let mut wish = order();
+    wish["lines"] = json!([{"sku": "NO-SUCH", "quantity": 1}, {"sku": "NONE-EITHER", "quantity": 1}]);
+    let answer = server.post(&wish).await;
+    assert_eq!(answer.status(), 422);
+    let problem: Value = answer.json().await.unwrap();
+    assert_eq!(problem["code"], "unknown_sku");
+    let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();
+    assert_eq!(fields, ["lines[0].sku", "lines[1].sku"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_has_an_address_with_a_domain_in_any_letters_or_a_quoted_name() {
+    let server = Server::new().await;
+    for (given, kept) in [("ann@müller.de", "ann@xn--mller-kva.de"), ("\"a b\"@b.co", "\"a b\"@b.co")] {
+        let mut wish = order();
+        wish["customer"]["email"] = json!(given);
+        let answer = server.post(&wish).await;
+        assert_eq!(answer.status(), 202, "{given}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["customer"]["email"], kept);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_keys_make_no_order_whichever_comes_first() {
+    let server = Server::new().await;
+    for keys in [["a", "b"], ["b", "a"]] {
+        let request = server.client.post(&server.url).json(&order());
+        let request = keys.iter().fold(request, |request, key| request.header("Idempotency-Key", *key));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 422);
+        assert_eq!(answer.json::<Value>().await.unwrap()["errors"][0]["code"], "duplicate_field");
+    }
+    let list: Value = server.client.get(&server.url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(list["items"], json!([]));
 }

@@ -122,7 +122,7 @@ fn a_line_of_text_is_one_line_and_not_blank() {
 
 #[test]
 fn an_address_that_a_mail_server_would_misread_is_refused() {
-    accepts::<EmailAddress>(&["ann@example.com", "a.b+c@example.co.uk", "a@localhost"]);
+    accepts::<EmailAddress>(&["ann@example.com", "a.b+c@example.co.uk", "a@localhost", r#""a b"@b.co"#, r#""a\"@"@b.co"#]);
     refuses::<EmailAddress>(
         "e-mail",
         &[
@@ -140,7 +140,14 @@ fn an_address_that_a_mail_server_would_misread_is_refused() {
             "ann@example-.com",
             "ann@example..com",
             "ann@[127.0.0.1]",
-            "\"ann\"@example.com",
+            "\"\"@example.com",
+            "\"ann@example.com",
+            "\"a\"b\"@example.com",
+            "\"ann\\\"@example.com",
+            "\"a\nb\"@example.com",
+            "ann@müller..de",
+            "ann@-müller.de",
+            "ann@\u{200b}.de",
             "ann@example.com\r\nBcc: b@example.com",
             "ann@example.com,b@example.com",
             "änn@example.com",
@@ -148,6 +155,26 @@ fn an_address_that_a_mail_server_would_misread_is_refused() {
     );
     let long = |local: usize, domain: usize| format!("{}@{}", "a".repeat(local), "b".repeat(domain));
     refuses::<EmailAddress>("e-mail", &[&long(65, 3), &long(1, 64), &format!("a@{}", "bcd.".repeat(63) + "e")]);
+}
+
+#[test]
+fn a_domain_in_other_letters_is_kept_as_mail_servers_know_it() {
+    let kept = |text: &str| text.parse::<EmailAddress>().unwrap().as_str().to_owned();
+    assert_eq!(kept("ann@müller.de"), "ann@xn--mller-kva.de");
+    assert_eq!(kept("ann@MÜLLER.de"), "ann@xn--mller-kva.de");
+    assert_eq!(kept("ann@例え.jp"), "ann@xn--r8jz45g.jp");
+    assert_eq!(kept("Ann@Example.com"), "Ann@Example.com");
+}
+
+#[test]
+fn mail_leaves_for_a_domain_with_a_dot_alone() {
+    let leaves = |text: &str| text.parse::<EmailAddress>().unwrap().is_deliverable();
+    for address in ["ann@example.com", "ann@müller.de", "\"a b\"@b.co"] {
+        assert!(leaves(address), "{address}");
+    }
+    for address in ["a@b", "a@localhost", "a@127.0.0.1"] {
+        assert!(!leaves(address), "{address}");
+    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ async fn is_unknown(client: &Client, orders: &str, sku: &str) -> Result<bool, Wa
         return Err(wait::refused(answer).await);
     }
     let problem: Value = answer.json().await?;
-    Ok(problem["errors"][0]["message"].as_str().is_some_and(|told| told.starts_with("no product")))
+    Ok(problem["code"] == "unknown_sku")
 }
 
 fn find(categories: &Value, name: &str) -> Option<Value> {

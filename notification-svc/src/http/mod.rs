@@ -20,7 +20,7 @@ struct Api;
 /// # Errors
 /// None in practice: its document can be written as JSON.
 pub fn routes(pool: Pool) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
-    let (pool, document) = (Data::new(pool), Document::of(Api::openapi())?);
+    let (pool, document) = (Data::new(pool), Document::of(Api::openapi(), &[])?);
     Ok(move |config: &mut ServiceConfig| {
         document.routes(config);
         config.app_data(pool.clone()).configure(notifications::routes);

@@ -1,6 +1,7 @@
-use lettre::Message;
+use lettre::address::Envelope;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, MessageBuilder, MultiPart};
+use lettre::{Address, Message};
 
 use super::Mail;
 use crate::domain::SendError;
@@ -10,8 +11,12 @@ use crate::domain::SendError;
 /// # Errors
 /// When it can't be one, which never passes.
 pub(super) fn compose(from: &Mailbox, mail: Mail) -> Result<Message, SendError> {
-    let recipient = mail.recipient.parse().map_err(|error| SendError::permanent(format!("the address: {error}")))?;
-    let message = builder(from, &mail).to(Mailbox::new(None, recipient)).subject(mail.subject);
+    let recipient: Address =
+        mail.recipient.parse().map_err(|error| SendError::permanent(format!("the address: {error}")))?;
+    // lettre reads the envelope from the headers, and can't read a quoted local part there
+    let envelope = Envelope::new(Some(from.email.clone()), vec![recipient.clone()]).map_err(SendError::permanent)?;
+    let message =
+        builder(from, &mail).envelope(envelope).to(Mailbox::new(None, recipient)).subject(mail.subject);
     match mail.html {
         Some(html) => message.multipart(MultiPart::alternative_plain_html(mail.body, html)),
         None => message.header(ContentType::TEXT_PLAIN).body(mail.body),
@@ -44,13 +49,29 @@ mod tests {
 
     fn composed(recipient: &str) -> Result<String, SendError> {
         let from = "The Shop <shop@quadrille.example>".parse().unwrap();
-        compose(&from, mail(recipient)).map(|message| String::from_utf8(message.formatted()).unwrap())
+        let message = compose(&from, mail(recipient))?;
+        assert_eq!(message.envelope().to(), [recipient.parse().unwrap()]);
+        Ok(String::from_utf8(message.formatted()).unwrap())
     }
 
     #[test]
     fn a_message_is_known_by_the_id_of_its_notification() {
         let text = composed("ann@example.com").unwrap();
         assert!(text.contains("Message-ID: <01980a10-7c00-7000-8000-0000000000e1@quadrille.example>\r\n"), "{text}");
+    }
+
+    #[test]
+    fn every_address_that_an_order_may_have_can_be_sent_to() {
+        for (given, to) in [
+            ("ann@müller.de", "ann@xn--mller-kva.de"),
+            ("\"a b\"@b.co", "\"a b\"@b.co"),
+            ("\"a\\\"@\"@b.co", "\"a\\\"@\"@b.co"),
+            ("o'neill+tea@example.co.uk", "o'neill+tea@example.co.uk"),
+        ] {
+            let address: shared_events::EmailAddress = given.parse().unwrap();
+            let text = composed(address.as_str()).unwrap();
+            assert!(text.contains(&format!("To: {to}\r\n")), "{given}: {text}");
+        }
     }
 
     #[test]

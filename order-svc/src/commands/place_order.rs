@@ -27,9 +27,9 @@ pub struct PlaceOrder {
 /// Why no order was placed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceOrderError {
-    /// A line can't be had.
-    #[error(transparent)]
-    Refused(#[from] WishRefused),
+    /// Lines can't be had.
+    #[error("{} of its lines can't be had", .0.len())]
+    Refused(Vec<WishRefused>),
     /// The key belongs to another request.
     #[error("the Idempotency-Key was used for another order")]
     OtherRequest,
@@ -93,5 +93,5 @@ async fn priced(conn: &mut AsyncPgConnection, command: &PlaceOrder) -> Result<Or
     let skus: Vec<&str> = wish.lines.iter().map(|(sku, _)| sku.as_str()).collect();
     let products = store::products::find(conn, &skus).await?;
     let now = store::now(conn).await?;
-    Ok(wish.place(OrderId::new(), &products, now, now + command.deadline)?)
+    wish.place(OrderId::new(), &products, now, now + command.deadline).map_err(PlaceOrderError::Refused)
 }

@@ -146,40 +146,48 @@ impl Wish {
     /// Checks what can be checked without knowing a price.
     ///
     /// # Errors
-    /// The first line that is wrong.
-    pub fn checked(self) -> Result<Self, WishRefused> {
+    /// All that is wrong.
+    pub fn checked(self) -> Result<Self, Vec<WishRefused>> {
         match self.lines.len() {
-            0 => return Err(WishRefused::NoLines),
+            0 => return Err(vec![WishRefused::NoLines]),
             1..=MAX_LINES => {}
-            many => return Err(WishRefused::TooManyLines(many)),
+            many => return Err(vec![WishRefused::TooManyLines(many)]),
         }
         let mut seen = std::collections::BTreeSet::new();
-        match self.lines.iter().position(|(sku, _)| !seen.insert(sku)) {
-            Some(line) => Err(WishRefused::Twice { line, sku: self.lines[line].0.clone() }),
-            None => Ok(self),
-        }
+        let repeated = self.lines.iter().enumerate().filter(|(_, (sku, _))| !seen.insert(sku));
+        let refused: Vec<_> =
+            repeated.map(|(line, (sku, _))| WishRefused::Twice { line, sku: sku.clone() }).collect();
+        if refused.is_empty() { Ok(self) } else { Err(refused) }
     }
 
     /// Makes an order of that id of it, at today's prices.
     ///
     /// # Errors
-    /// The first line that can't be had, and a total that is too large.
+    /// Every line that can't be had; a total that is too large, where all can be.
     pub fn place(
         self,
         order_id: OrderId,
         products: &BTreeMap<Sku, Product>,
         now: DateTime<Utc>,
         deadline: DateTime<Utc>,
-    ) -> Result<Order, WishRefused> {
-        let mut total = Money::zero(self.currency);
-        let mut lines = Vec::with_capacity(self.lines.len());
+    ) -> Result<Order, Vec<WishRefused>> {
+        let mut total = Some(Money::zero(self.currency));
+        let (mut lines, mut refused) = (Vec::with_capacity(self.lines.len()), Vec::new());
         for (line, (sku, quantity)) in self.lines.into_iter().enumerate() {
-            let priced = priced(line, sku, quantity, self.currency, products)?;
-            let cost = priced.unit_price.checked_times(quantity).ok_or(WishRefused::LineTooDear { line })?;
-            let payable = |sum: &Money| sum.amount() <= MAX_CHARGE;
-            total = total.checked_add(cost).filter(payable).ok_or(WishRefused::TotalTooDear)?;
-            lines.push(priced);
+            match priced(line, sku, quantity, self.currency, products) {
+                Ok((priced, cost)) => {
+                    let payable = |sum: &Money| sum.amount() <= MAX_CHARGE;
+                    total = total.and_then(|sum| sum.checked_add(cost)).filter(payable);
+                    lines.push(priced);
+                }
+                Err(why) => refused.push(why),
+            }
         }
+        let total = match total {
+            Some(total) if refused.is_empty() => total,
+            None if refused.is_empty() => return Err(vec![WishRefused::TotalTooDear]),
+            _ => return Err(refused),
+        };
         let pieces = lines.iter().map(|line| i64::from(line.quantity)).sum();
         Ok(Order {
             delivery_address: self.delivery_address.clone(),
@@ -207,13 +215,16 @@ fn priced(
     quantity: Quantity,
     currency: Currency,
     products: &BTreeMap<Sku, Product>,
-) -> Result<OrderLine, WishRefused> {
+) -> Result<(OrderLine, Money), WishRefused> {
     match products.get(&sku) {
         None => Err(WishRefused::Unknown { line, sku }),
         Some(product) if product.status == ProductStatus::Withdrawn => Err(WishRefused::Withdrawn { line, sku }),
         Some(product) if product.price.currency() != currency => {
             Err(WishRefused::OtherCurrency { line, sku, sold_in: product.price.currency() })
         }
-        Some(product) => Ok(OrderLine { sku, name: product.name.clone(), quantity, unit_price: product.price }),
+        Some(product) => {
+            let cost = product.price.checked_times(quantity).ok_or(WishRefused::LineTooDear { line })?;
+            Ok((OrderLine { sku, name: product.name.clone(), quantity, unit_price: product.price }, cost))
+        }
     }
 }

@@ -8,7 +8,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use diesel_async::AsyncPgConnection;
 use futures_util::stream;
-use service_kit::http::{Path, Problem};
+use service_kit::http::{Path, Problem, the_one};
 use shared_events::OrderId;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,7 @@ pub async fn get(state: Data<AppState>, http: HttpRequest, id: Path<Uuid>) -> Re
 }
 
 fn last_event_id(http: &HttpRequest) -> Result<i64, Problem> {
-    let Some(given) = http.headers().get(LAST_EVENT_ID) else { return Ok(0) };
+    let Some(given) = the_one(http, LAST_EVENT_ID)? else { return Ok(0) };
     let position = given.to_str().ok().and_then(|text| text.parse().ok()).filter(|position| *position >= 0);
     position
         .ok_or_else(|| Problem::bad_input(LAST_EVENT_ID, "expected the id of an event of this order, a whole number"))

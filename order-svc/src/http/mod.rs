@@ -53,7 +53,7 @@ pub fn limits() -> Limits {
 /// # Errors
 /// None in practice: its document can be written as JSON.
 pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
-    let document = Document::of(Api::openapi())?;
+    let document = Document::of(Api::openapi(), problem::OrderCode::ALL)?;
     Ok(move |config: &mut ServiceConfig| {
         document.routes(config);
         config.app_data(state.clone()).service(

@@ -1,13 +1,51 @@
 //! Refusals of commands as problems.
 
-use service_kit::http::Problem;
+use service_kit::http::{FieldError, Problem};
 use uuid::Uuid;
 
 use crate::commands::{ChangeOrderError, PlaceOrderError};
 use crate::domain::WishRefused;
 
-pub fn refused(refused: WishRefused) -> Problem {
-    Problem::bad_input(refused.field(), refused.to_string())
+service_kit::problem_codes! {
+    /// The codes of problems that only this service has.
+    pub enum OrderCode {
+        /// 422: an order has lines.
+        NoLines = "no_lines",
+        /// 422: an order has at most 100 lines.
+        TooManyLines = "too_many_lines",
+        /// 422: a SKU stands in one line.
+        SkuTwice = "sku_twice",
+        /// 422: the catalogue has no such SKU.
+        UnknownSku = "unknown_sku",
+        /// 422: it is no longer sold.
+        WithdrawnSku = "withdrawn_sku",
+        /// 422: it is sold in another currency.
+        OtherCurrency = "other_currency",
+        /// 422: more than one payment can be.
+        TooDear = "too_dear",
+        /// 409: what was to be changed has left or ended.
+        TooLate = "too_late",
+        /// 503: the catalogue is still being read.
+        PricesUnknown = "prices_unknown",
+    }
+}
+
+/// All lines that can't be had, each with its place.
+pub fn refused(refused: Vec<WishRefused>) -> Problem {
+    let error = |why: &WishRefused| FieldError::new(why.field(), why.to_string()).code(code(why));
+    Problem::bad_fields(refused.iter().map(error).collect())
+}
+
+fn code(refused: &WishRefused) -> OrderCode {
+    match refused {
+        WishRefused::NoLines => OrderCode::NoLines,
+        WishRefused::TooManyLines(_) => OrderCode::TooManyLines,
+        WishRefused::Twice { .. } => OrderCode::SkuTwice,
+        WishRefused::Unknown { .. } => OrderCode::UnknownSku,
+        WishRefused::Withdrawn { .. } => OrderCode::WithdrawnSku,
+        WishRefused::OtherCurrency { .. } => OrderCode::OtherCurrency,
+        WishRefused::LineTooDear { .. } | WishRefused::TotalTooDear => OrderCode::TooDear,
+    }
 }
 
 pub fn no_order(id: Uuid) -> Problem {
@@ -17,7 +55,9 @@ pub fn no_order(id: Uuid) -> Problem {
 pub fn not_changed(id: Uuid, error: ChangeOrderError) -> Problem {
     match error {
         ChangeOrderError::NotFound => no_order(id),
-        ChangeOrderError::Refused(refused) => Problem::conflict(format!("Order {id} stays as it is: {refused}.")),
+        ChangeOrderError::Refused(refused) => {
+            Problem::conflict(format!("Order {id} stays as it is: {refused}.")).code(OrderCode::TooLate)
+        }
         ChangeOrderError::Pool(error) => error.into(),
         ChangeOrderError::Announce(error) => error.into(),
     }
@@ -27,14 +67,11 @@ impl From<PlaceOrderError> for Problem {
     fn from(error: PlaceOrderError) -> Self {
         match error {
             PlaceOrderError::Refused(why) => refused(why),
-            PlaceOrderError::OtherRequest => {
-                Problem::bad_input("Idempotency-Key", "it was used for another order; take a new one for this")
-            }
-            PlaceOrderError::InFlight => Problem::conflict(
-                "A request with this Idempotency-Key is being worked on. Send it again to get its answer.",
-            ),
+            PlaceOrderError::OtherRequest => Problem::key_reused(),
+            PlaceOrderError::InFlight => Problem::key_in_flight(),
             PlaceOrderError::PricesUnknown => {
                 Problem::unavailable("Prices are not known yet: the catalogue is still being read.")
+                    .code(OrderCode::PricesUnknown)
             }
             PlaceOrderError::Pool(error) => error.into(),
             PlaceOrderError::Announce(error) => error.into(),

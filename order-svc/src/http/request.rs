@@ -35,7 +35,28 @@ pub struct PlaceOrderRequest {
 struct CustomerRequest {
     id: CustomerId,
     name: LineText,
-    email: EmailAddress,
+    #[schema(value_type = EmailAddress)]
+    email: DeliverableAddress,
+}
+
+/// An address that mail can be sent to from here.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(try_from = "EmailAddress", into = "EmailAddress")]
+struct DeliverableAddress(EmailAddress);
+
+impl TryFrom<EmailAddress> for DeliverableAddress {
+    type Error = &'static str;
+
+    fn try_from(address: EmailAddress) -> Result<Self, &'static str> {
+        let refused = "expected an e-mail address whose domain has a dot, such as ann@example.com";
+        if address.is_deliverable() { Ok(Self(address)) } else { Err(refused) }
+    }
+}
+
+impl From<DeliverableAddress> for EmailAddress {
+    fn from(address: DeliverableAddress) -> Self {
+        address.0
+    }
 }
 
 /// The body of `PUT /api/v1/orders/{id}/delivery-address`, and a part of a new order.
@@ -79,7 +100,7 @@ impl PlaceOrderRequest {
     pub fn into_wish(self) -> Wish {
         let Self { customer, delivery_address: address, currency, lines, payment_method } = self;
         Wish {
-            customer: Customer { id: customer.id, name: customer.name, email: customer.email },
+            customer: Customer { id: customer.id, name: customer.name, email: customer.email.0 },
             delivery_address: address.into(),
             currency,
             lines: lines.into_iter().map(|line| (line.sku, line.quantity)).collect(),

@@ -43,7 +43,7 @@ struct Api;
 /// # Errors
 /// None in practice: its document can be written as JSON.
 pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
-    let (state, document) = (Data::new(state), Document::of(Api::openapi())?);
+    let (state, document) = (Data::new(state), Document::of(Api::openapi(), refunds::PaymentCode::ALL)?);
     Ok(move |config: &mut ServiceConfig| {
         document.routes(config);
         config

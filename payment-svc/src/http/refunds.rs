@@ -69,22 +69,29 @@ fn answer(payment: PaymentId, amount: Money, refund: &ShownRefund) -> serde_json
     serde_json::to_vec(&RefundView::new(payment, refund.clone(), amount.currency().code()))
 }
 
+service_kit::problem_codes! {
+    /// The codes of problems that only this service has.
+    pub enum PaymentCode {
+        /// 409: nothing is captured that could be given back, or more was asked for than remains.
+        NotRefundable = "not_refundable",
+        /// 422: the payment is in another currency.
+        OtherCurrency = "other_currency",
+    }
+}
+
 fn refused(payment: PaymentId, error: RefundPaymentError) -> Problem {
     match error {
         RefundPaymentError::NotFound => Problem::not_found(format!("There is no payment {payment}.")),
         RefundPaymentError::OtherCurrency(currency) => {
             Problem::bad_input("amount.currency", format!("The payment is in {}.", currency.code()))
+                .code(PaymentCode::OtherCurrency)
         }
         RefundPaymentError::Refused(why @ (Refused::Not { .. } | Refused::MoreThanRemains { .. })) => {
-            Problem::conflict(format!("Payment {payment} stays as it is: {why}."))
+            Problem::conflict(format!("Payment {payment} stays as it is: {why}.")).code(PaymentCode::NotRefundable)
         }
         RefundPaymentError::Refused(why) => Problem::internal(why),
-        RefundPaymentError::OtherRequest => {
-            Problem::bad_input("Idempotency-Key", "it was used for another refund; take a new one for this")
-        }
-        RefundPaymentError::InFlight => Problem::conflict(
-            "A request with this Idempotency-Key is being worked on. Send it again to get its answer.",
-        ),
+        RefundPaymentError::OtherRequest => Problem::key_reused(),
+        RefundPaymentError::InFlight => Problem::key_in_flight(),
         RefundPaymentError::Pool(error) => error.into(),
         RefundPaymentError::Database(error) => error.into(),
         RefundPaymentError::Reaction(error) => commands_problem(&error),

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CustomerId, Invalid, LineText};
 
-/// An e-mail address that an SMTP server can be given. `Debug` hides it, so that it doesn't reach a log by accident.
+/// An e-mail address that an SMTP server can be given: a domain in other letters than ASCII is kept as IDNA writes it, as
+/// in `ann@xn--mller-kva.de`. `Debug` hides it, so that it doesn't reach a log by accident.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress(String);
@@ -15,29 +16,63 @@ impl EmailAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether mail to it can leave this network: a domain without a dot is a host beside the mail server. Events that were
+    /// written before this was asked may have such an address, so whoever takes a new one asks.
+    pub fn is_deliverable(&self) -> bool {
+        self.0.rsplit_once('@').is_some_and(|(_, domain)| {
+            domain.contains('.') && domain.rsplit('.').next().is_some_and(|last| !last.bytes().all(|b| b.is_ascii_digit()))
+        })
+    }
+}
+
+/// A local part as people use it: atoms with dots between them.
+fn is_dot_atom(local: &str) -> bool {
+    let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
+    local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
+}
+
+/// A local part that would be none without its quotes, as in `"ann lee"@example.com`.
+fn is_quoted(local: &str) -> bool {
+    let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        let fits = match c {
+            '"' => false,
+            '\\' => chars.next().is_some_and(|quoted| quoted.is_ascii_graphic()),
+            _ => c == ' ' || c.is_ascii_graphic(),
+        };
+        if !fits {
+            return false;
+        }
+    }
+    !inner.is_empty()
+}
+
+fn is_label(part: &str) -> bool {
+    (1..=63).contains(&part.len())
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        && !part.starts_with('-')
+        && !part.ends_with('-')
 }
 
 impl TryFrom<String> for EmailAddress {
     type Error = Invalid;
 
-    /// Checks what RFC 5321 needs of an address that people use: a dot-atom local part of at most 64 octets and a
-    /// domain of labels. Quoted local parts and address literals are refused.
+    /// Checks what RFC 5321 needs: a local part of at most 64 octets, plain or quoted, and a domain of labels, which IDNA
+    /// may write. Address literals are refused.
     fn try_from(text: String) -> Result<Self, Invalid> {
-        let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
-        let label = |part: &str| {
-            (1..=63).contains(&part.len())
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-                && !part.starts_with('-')
-                && !part.ends_with('-')
-        };
-        let valid = text.len() <= 254
-            && text.split_once('@').is_some_and(|(local, domain)| {
-                local.len() <= 64
-                    && local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
-                    && domain.split('.').all(label)
-            });
         // Not repeated in the refusal, which may end up in a log: what is almost an address is still personal.
-        if valid { Ok(Self(text)) } else { Err(Invalid::new("(hidden)", "an e-mail address, such as ann@example.com")) }
+        let refused = || Invalid::new("(hidden)", "an e-mail address, such as ann@example.com");
+        let (local, domain) = text.rsplit_once('@').ok_or_else(refused)?;
+        let address = if domain.is_ascii() {
+            text.clone()
+        } else {
+            format!("{local}@{}", idna::domain_to_ascii_strict(domain).map_err(|_| refused())?)
+        };
+        let labels = address.rsplit_once('@').is_some_and(|(_, domain)| domain.split('.').all(is_label));
+        let valid = address.len() <= 254 && local.len() <= 64 && labels && (is_dot_atom(local) || is_quoted(local));
+        if valid { Ok(Self(address)) } else { Err(refused()) }
     }
 }
 

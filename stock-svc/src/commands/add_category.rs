@@ -16,6 +16,6 @@ pub async fn add_category(pool: &Pool, name: LineText, description: Description)
     if categories::insert(&mut conn, &category).await? {
         Ok(category)
     } else {
-        Err(CommandError::Conflict(format!("There is a category {:?} already.", category.name)))
+        Err(CommandError::AlreadyThere(format!("There is a category {:?} already.", category.name)))
     }
 }

@@ -22,7 +22,7 @@ pub async fn add_product(
         let (product, event) = Product::list(sku.clone(), details);
         let root = products::insert(conn, product.clone(), on_hand.get())
             .await?
-            .ok_or_else(|| CommandError::Conflict(format!("There is a product {sku} already.")))?;
+            .ok_or_else(|| CommandError::AlreadyThere(format!("There is a product {sku} already.")))?;
         movements::enter(conn, &sku, "listed", on_hand.get(), None).await?;
         let low = product.stock_low(on_hand.get());
         let events: Vec<_> = [event].into_iter().chain(low).collect();

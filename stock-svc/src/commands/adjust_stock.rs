@@ -47,7 +47,7 @@ async fn adjusted(conn: &mut AsyncPgConnection, command: &AdjustStock) -> Result
     let AdjustStock { sku, delta, reason, .. } = command;
     let level = found(levels::lock_one(conn, sku).await, "product")?;
     let adjusted = level.adjusted(delta.get()).map_err(|why| match why {
-        Unadjustable::BelowHeld { .. } => CommandError::Conflict(why.to_string()),
+        Unadjustable::BelowHeld { .. } => CommandError::BelowHeld(why.to_string()),
         Unadjustable::TooMany => CommandError::BadInput { field: "delta", message: why.to_string() },
     })?;
     levels::set_on_hand(conn, sku, adjusted.on_hand).await?;

@@ -38,10 +38,7 @@ impl NewDetails {
 }
 
 async fn category_name(conn: &mut AsyncPgConnection, id: Uuid) -> Result<LineText, CommandError> {
-    categories::name(conn, id).await?.ok_or_else(|| CommandError::BadInput {
-        field: "category",
-        message: format!("there is no category {id}; expected the id of one, or null"),
-    })
+    categories::name(conn, id).await?.ok_or(CommandError::UnknownCategory(id))
 }
 
 /// Replaces what the catalogue says of a product, and announces what others need to know; with a new mark also that its

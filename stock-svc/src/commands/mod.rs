@@ -36,9 +36,15 @@ pub enum CommandError {
     /// The state machine doesn't allow it.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// Something else stands against it, said for people.
+    /// There is one of that name or SKU, said for people.
     #[error("{0}")]
-    Conflict(String),
+    AlreadyThere(String),
+    /// There would be fewer pieces than are held, said for people.
+    #[error("{0}")]
+    BelowHeld(String),
+    /// A product is to stand in a category that isn't there.
+    #[error("there is no category {0}; expected the id of one, or null")]
+    UnknownCategory(uuid::Uuid),
     /// The key belongs to another request.
     #[error("the Idempotency-Key was used for another request")]
     OtherRequest,

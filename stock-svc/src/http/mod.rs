@@ -52,7 +52,7 @@ struct Api;
 /// # Errors
 /// None in practice: its document can be written as JSON.
 pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
-    let (state, document) = (Data::new(state), Document::of(Api::openapi())?);
+    let (state, document) = (Data::new(state), Document::of(Api::openapi(), StockCode::ALL)?);
     Ok(move |config: &mut ServiceConfig| {
         document.routes(config);
         let api = web::scope("/api/v1")
@@ -64,18 +64,34 @@ pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig)
     })
 }
 
+service_kit::problem_codes! {
+    /// The codes of problems that only this service has.
+    pub enum StockCode {
+        /// 409: a product, a category or a parcel does not stand where this is possible.
+        WrongState = "wrong_state",
+        /// 409: there is one of that name or SKU.
+        AlreadyThere = "already_there",
+        /// 409: there would be fewer pieces than are held.
+        BelowHeld = "below_held",
+        /// 422: there is no such category.
+        UnknownCategory = "unknown_category",
+        /// 422: a SKU stands in one line.
+        SkuTwice = "sku_twice",
+    }
+}
+
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Problem {
         match error {
             CommandError::NotFound(what) => Problem::not_found(format!("There is no such {what}.")),
-            CommandError::Refused(refused) => Problem::conflict(refused.to_string()),
-            CommandError::Conflict(detail) => Problem::conflict(detail),
-            CommandError::OtherRequest => {
-                Problem::bad_input("Idempotency-Key", "it was used for another request; take a new one for this")
+            CommandError::Refused(refused) => Problem::conflict(refused.to_string()).code(StockCode::WrongState),
+            CommandError::AlreadyThere(detail) => Problem::conflict(detail).code(StockCode::AlreadyThere),
+            CommandError::BelowHeld(detail) => Problem::conflict(detail).code(StockCode::BelowHeld),
+            unknown @ CommandError::UnknownCategory(_) => {
+                Problem::bad_input("category", unknown.to_string()).code(StockCode::UnknownCategory)
             }
-            CommandError::InFlight => Problem::conflict(
-                "A request with this Idempotency-Key is being worked on. Send it again to get its answer.",
-            ),
+            CommandError::OtherRequest => Problem::key_reused(),
+            CommandError::InFlight => Problem::key_in_flight(),
             CommandError::BadInput { field, message } => Problem::bad_input(field, message),
             CommandError::Pool(error) => error.into(),
             CommandError::Database(error) => error.into(),

@@ -5,12 +5,12 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use service_kit::http::openapi::{Key, Limit, Nothing};
-use service_kit::http::{EmptyBody, Json, Page, Paged, Path, Problem, Query};
+use service_kit::http::{EmptyBody, FieldError, Json, Page, Paged, Path, Problem, Query};
 use shared_events::{LineText, OrderId, Quantity, ShipmentId, Sku, StockLine};
 use utoipa::{IntoParams, ToSchema};
 
 use super::views::{ShipmentView, StageName};
-use super::{AppState, found, once};
+use super::{AppState, StockCode, found, once};
 use crate::commands::{self, CommandError, Step, TakeBack, move_shipment};
 use crate::domain::Stage;
 use crate::store;
@@ -210,8 +210,11 @@ impl LinesRequest {
             return Err(Problem::bad_input("lines", format!("there are none; expected {what}")));
         }
         let mut seen = BTreeSet::new();
-        if let Some(twice) = lines.iter().position(|line| !seen.insert(&line.sku)) {
-            return Err(Problem::bad_input(format!("lines[{twice}].sku"), "it stands there twice".to_owned()));
+        let twice = lines.iter().enumerate().filter(|(_, line)| !seen.insert(&line.sku));
+        let error = |at| FieldError::new(format!("lines[{at}].sku"), "it stands there twice").code(StockCode::SkuTwice);
+        let errors: Vec<_> = twice.map(|(at, _)| error(at)).collect();
+        if !errors.is_empty() {
+            return Err(Problem::bad_fields(errors));
         }
         Ok(lines.into_iter().map(|LineRequest { sku, quantity }| StockLine { sku, quantity }).collect())
     }

@@ -48,7 +48,12 @@ fn catalogue() -> BTreeMap<Sku, Product> {
     .collect()
 }
 
+/// The order, or the first thing that is wrong.
 fn placed(lines: &[(&str, i64)]) -> Result<Order, WishRefused> {
+    all_placed(lines).map_err(|mut refused| refused.remove(0))
+}
+
+fn all_placed(lines: &[(&str, i64)]) -> Result<Order, Vec<WishRefused>> {
     let now = Utc::now();
     wish(lines).checked()?.place(OrderId::new(), &catalogue(), now, now + TimeDelta::minutes(20))
 }
@@ -75,7 +80,7 @@ fn as_many_lines_as_allowed_are_taken_and_one_more_is_refused() {
     let skus: Vec<String> = (0..=MAX_LINES).map(|n| format!("SKU-{n}")).collect();
     let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
     assert!(wish(&lines[..MAX_LINES]).checked().is_ok());
-    assert_eq!(wish(&lines).checked().unwrap_err(), WishRefused::TooManyLines(MAX_LINES + 1));
+    assert_eq!(wish(&lines).checked().unwrap_err(), [WishRefused::TooManyLines(MAX_LINES + 1)]);
 }
 
 #[test]
@@ -103,4 +108,13 @@ fn what_can_be_paid_at_once_can_be_ordered_and_nothing_dearer() {
         assert_eq!((refused.field(), refused.clone()), ("lines".to_owned(), WishRefused::TotalTooDear));
         assert!(refused.to_string().contains("99999999"), "{refused}");
     }
+}
+
+#[test]
+fn every_line_that_can_not_be_had_is_told_with_its_place() {
+    let refused = all_placed(&[("TEA", 1), ("NONE", 1), ("OLD", 1), ("DOLLAR", 1), ("YACHT", 2)]).unwrap_err();
+    let fields: Vec<_> = refused.iter().map(WishRefused::field).collect();
+    assert_eq!(fields, ["lines[1].sku", "lines[2].sku", "lines[3].sku", "lines[4].quantity"]);
+    let twice = all_placed(&[("TEA", 1), ("TEA", 1), ("MUG", 1), ("MUG", 2)]).unwrap_err();
+    assert_eq!(twice.iter().map(WishRefused::field).collect::<Vec<_>>(), ["lines[1].sku", "lines[3].sku"]);
 }

@@ -26,6 +26,13 @@ pub fn complete(document: &mut Value) {
     }
 }
 
+/// Says which codes a schema's `code` may have.
+pub fn list_codes(document: &mut Value, schema: &str, codes: &[&str]) {
+    if let Some(code) = document.pointer_mut(&format!("/components/schemas/{schema}/properties/code")) {
+        code["enum"] = json!(codes);
+    }
+}
+
 /// `Option` of a body means a body or none; in a document it comes as a body that may be `null`.
 fn may_be_left_out_but_not_null(operation: &mut Value) {
     let Some(schema) = operation.pointer_mut("/requestBody/content/application~1json/schema") else { return };
@@ -43,6 +50,7 @@ fn problems(path: &str, operation: &Value) -> Vec<(&'static str, &'static str)> 
     let body = operation.get("requestBody");
     if let Some(body) = body {
         problems.push(("400", "The body can't be read, or is not JSON."));
+        problems.push(("408", "The body did not arrive in time."));
         problems.push(("413", "The body is too large."));
         if body["required"] == true {
             problems.push(("415", "The body says that it is not JSON."));

@@ -14,7 +14,11 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::{InputCode, ProblemCode};
 pub use common::{Health, Ready};
+
+/// The one code of the kit that a problem and its field share.
+const KEY_REUSED: &str = "key_reused";
 
 const PAGE: &str = include_str!("docs.html");
 
@@ -63,12 +67,16 @@ pub struct Nothing {}
 pub struct Document(Bytes);
 
 impl Document {
-    /// The document of a service: `own`, and what holds for every service.
+    /// The document of a service: `own`, and what holds for every service; `codes` are those of problems that only it has.
     ///
     /// # Errors
     /// None in practice: a document can be written as JSON.
-    pub fn of(own: utoipa::openapi::OpenApi) -> serde_json::Result<Self> {
+    pub fn of(own: utoipa::openapi::OpenApi, codes: &[&str]) -> serde_json::Result<Self> {
         let mut whole = serde_json::to_value(own.merge_from(common::Common::openapi()))?;
+        let all = [ProblemCode::ALL, codes].concat();
+        answers::list_codes(&mut whole, "Content", &all);
+        answers::list_codes(&mut whole, "Problem", &all);
+        answers::list_codes(&mut whole, "FieldError", &[InputCode::ALL, &[KEY_REUSED], codes].concat());
         answers::complete(&mut whole);
         serde_json::to_vec(&whole).map(|json| Self(json.into()))
     }

@@ -122,7 +122,13 @@ fn a_line_of_text_is_one_line_and_not_blank() {
 
 #[test]
 fn an_address_that_a_mail_server_would_misread_is_refused() {
-    accepts::<EmailAddress>(&["ann@example.com", "a.b+c@example.co.uk", "a@localhost", r#""a b"@b.co"#, r#""a\"@"@b.co"#]);
+    accepts::<EmailAddress>(&[
+        "ann@example.com",
+        "a.b+c@example.co.uk",
+        "a@localhost",
+        r#""a b"@b.co"#,
+        r#""a\"@"@b.co"#,
+    ]);
     refuses::<EmailAddress>(
         "e-mail",
         &[

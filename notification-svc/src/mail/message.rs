@@ -15,8 +15,7 @@ pub(super) fn compose(from: &Mailbox, mail: Mail) -> Result<Message, SendError> 
         mail.recipient.parse().map_err(|error| SendError::permanent(format!("the address: {error}")))?;
     // lettre reads the envelope from the headers, and can't read a quoted local part there
     let envelope = Envelope::new(Some(from.email.clone()), vec![recipient.clone()]).map_err(SendError::permanent)?;
-    let message =
-        builder(from, &mail).envelope(envelope).to(Mailbox::new(None, recipient)).subject(mail.subject);
+    let message = builder(from, &mail).envelope(envelope).to(Mailbox::new(None, recipient)).subject(mail.subject);
     match mail.html {
         Some(html) => message.multipart(MultiPart::alternative_plain_html(mail.body, html)),
         None => message.header(ContentType::TEXT_PLAIN).body(mail.body),

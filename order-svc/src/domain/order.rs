@@ -155,8 +155,7 @@ impl Wish {
         }
         let mut seen = std::collections::BTreeSet::new();
         let repeated = self.lines.iter().enumerate().filter(|(_, (sku, _))| !seen.insert(sku));
-        let refused: Vec<_> =
-            repeated.map(|(line, (sku, _))| WishRefused::Twice { line, sku: sku.clone() }).collect();
+        let refused: Vec<_> = repeated.map(|(line, (sku, _))| WishRefused::Twice { line, sku: sku.clone() }).collect();
         if refused.is_empty() { Ok(self) } else { Err(refused) }
     }
 

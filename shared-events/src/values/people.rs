@@ -21,7 +21,8 @@ impl EmailAddress {
     /// written before this was asked may have such an address, so whoever takes a new one asks.
     pub fn is_deliverable(&self) -> bool {
         self.0.rsplit_once('@').is_some_and(|(_, domain)| {
-            domain.contains('.') && domain.rsplit('.').next().is_some_and(|last| !last.bytes().all(|b| b.is_ascii_digit()))
+            domain.contains('.')
+                && domain.rsplit('.').next().is_some_and(|last| !last.bytes().all(|b| b.is_ascii_digit()))
         })
     }
 }

@@ -52,7 +52,7 @@ pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<(
 async fn list(out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(out, "DATABASE\tID\tTOPIC\tKEY\tEVENT\tPARKED AT\tASKED\tREASON")?;
     for (name, url) in databases()? {
-        let mut conn = pool::connect(url.expose_secret()).await.with_context(|| name.clone())?;
+        let mut conn = pool::connect_to_read(url.expose_secret()).await.with_context(|| name.clone())?;
         let mut after = 0;
         loop {
             let rows = parked::list(&mut conn, after, PAGE).await?;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use diesel_async::AsyncPgConnection;
 use secrecy::ExposeSecret;
 use service_kit::pool;
 use service_kit::retry::Backoff;
@@ -234,10 +235,14 @@ impl<P: Publisher> Relay<P> {
     }
 }
 
-/// The relay's own connection for reading and deleting. Its plans shall go by the index however few or many rows
-/// PostgreSQL believes in.
-pub(crate) async fn working_connection(config: &RelayConfig) -> anyhow::Result<diesel_async::AsyncPgConnection> {
-    let mut conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's connection")?;
+/// The relay's own connection for reading and deleting.
+pub(crate) async fn working_connection(config: &RelayConfig) -> anyhow::Result<AsyncPgConnection> {
+    let conn = pool::connect(config.database_url.expose_secret()).await.context("the relay's connection")?;
+    planned(conn).await
+}
+
+/// Plans shall go by the index however few or many rows PostgreSQL believes in.
+pub(crate) async fn planned(mut conn: AsyncPgConnection) -> anyhow::Result<AsyncPgConnection> {
     let settings = "set enable_seqscan = off; set enable_bitmapscan = off; set jit = off; set plan_cache_mode = force_generic_plan";
     answered(diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, settings)).await?;
     Ok(conn)

@@ -14,6 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use secrecy::ExposeSecret;
+use service_kit::pool;
 use service_kit::consumer::{INBOX_REACH, INBOX_SURE_REACH};
 use service_kit::progress::Progress;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +25,7 @@ use crate::control::Control;
 use crate::kafka::KafkaPublisher;
 use crate::nudge::Nudge;
 use crate::publisher::Publisher;
-use crate::relay::working_connection;
+use crate::relay::planned;
 use crate::sql;
 
 /// Which part of a topic is sent again: by the times at which it was published.
@@ -167,7 +169,8 @@ async fn refuse_forgotten(conn: &mut AsyncPgConnection, window: &Window) -> anyh
 
 /// Counting a large archive takes its time.
 async fn patient_connection(config: &RelayConfig) -> anyhow::Result<AsyncPgConnection> {
-    let mut conn = working_connection(config).await?;
+    let url = config.database_url.expose_secret();
+    let mut conn = planned(pool::connect_for_long(url).await.context("the connection to the archive")?).await?;
     conn.batch_execute("set statement_timeout = '15min'").await.context("the connection to the archive")?;
     Ok(conn)
 }

@@ -104,12 +104,12 @@ impl TestDb {
         })
         .await;
         let url = database_url(&name);
-        let config = DatabaseConfig { url: SecretString::from(url.clone()), pool_size: 12 };
+        let config = DatabaseConfig { url: SecretString::from(url.clone()), pool_size: 40 };
         Self { pool: pool::open(&config).await.unwrap(), url }
     }
 
     /// A connection from the pool.
-    pub async fn conn(&self) -> diesel_async::pooled_connection::deadpool::Object<AsyncPgConnection> {
+    pub async fn conn(&self) -> pool::Conn {
         self.pool.get().await.unwrap()
     }
 }
@@ -196,7 +196,7 @@ async fn admin() -> AsyncPgConnection {
 }
 
 fn database_url(name: &str) -> String {
-    let mut url = url::Url::parse(&variable("TEST_DATABASE_URL")).expect("TEST_DATABASE_URL is a URL");
+    let mut url = url::Url::parse(&variable("TEST_DATABASE_URL")).expect("TEST_DATABASE_URL is a URL of one host");
     url.set_path(name);
     url.to_string()
 }

@@ -92,7 +92,7 @@ impl DeadLettersArgs {
 }
 
 async fn list(url: &str, service: Service, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut conn = pool::connect(url).await.with_context(|| format!("the database of {}", service.name()))?;
+    let mut conn = pool::connect_to_read(url).await.with_context(|| format!("the database of {}", service.name()))?;
     let mut after = 0;
     loop {
         let letters = dead_letters::list(&mut conn, after, PAGE).await?;
@@ -118,7 +118,7 @@ async fn list(url: &str, service: Service, out: &mut impl Write) -> anyhow::Resu
 }
 
 async fn show(url: &str, id: i64, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut conn = pool::connect(url).await?;
+    let mut conn = pool::connect_to_read(url).await?;
     let whole = dead_letters::get(&mut conn, id).await?.with_context(|| format!("there is no dead letter {id}"))?;
     writeln!(out, "{}", serde_json::to_string_pretty(&whole.letter)?)?;
     for (name, value) in &whole.headers {

@@ -39,9 +39,9 @@ impl App {
         let pool = pool::open(&config.database).await?;
         store::ask_nobody(&mut *pool.get().await?).await?;
         let asked = pool.clone();
-        let ready = Readiness::default().and("database", move || {
+        let ready = Readiness::default().and_told("database", move || {
             let pool = asked.clone();
-            async move { pool::answers(&pool).await }
+            async move { pool::takes_writes(&pool).await }
         });
         let stop = CancellationToken::new();
         let worker = match config.webhooks {

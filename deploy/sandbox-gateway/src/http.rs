@@ -7,7 +7,6 @@ use actix_web::{
     http::header::AUTHORIZATION,
     web::{self, Bytes, Data, ServiceConfig},
 };
-use diesel_async::{AsyncPgConnection, pooled_connection::deadpool::Object};
 use serde::Deserialize;
 use serde_json::json;
 use service_kit::{
@@ -84,7 +83,7 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
 /// What was sent, or that it was too much.
 type Body = Result<Bytes, actix_web::Error>;
 
-async fn connection(state: &AppState) -> Result<Object<AsyncPgConnection>, StripeError> {
+async fn connection(state: &AppState) -> Result<service_kit::pool::Conn, StripeError> {
     state.pool.get().await.map_err(|error| {
         tracing::error!(%error, "the journal's database is not there");
         StripeError::internal()

@@ -96,7 +96,7 @@ pub struct DatabaseConfig {
 impl DatabaseConfig {
     /// Reads `DATABASE_URL` and `DATABASE_POOL_SIZE`.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let url = reader.secret(&vars::DATABASE_URL).filter(|url| match database_url(url.expose_secret()) {
+        let url = reader.secret(&vars::DATABASE_URL).filter(|url| match crate::pool::check(url.expose_secret()) {
             Ok(()) => true,
             Err(why) => {
                 reader.refuse(&vars::DATABASE_URL, why);
@@ -111,18 +111,6 @@ impl DatabaseConfig {
             fits
         });
         Some(Self { url: url?, pool_size: pool_size? })
-    }
-}
-
-/// Checks a URL without ever repeating it, since it may hold a password.
-fn database_url(text: &str) -> Result<(), &'static str> {
-    let url = url::Url::parse(text).map_err(|_| "it is not a URL")?;
-    if !matches!(url.scheme(), "postgres" | "postgresql") {
-        Err("its scheme is not postgres")
-    } else if url.path().trim_matches('/').is_empty() {
-        Err("it names no database")
-    } else {
-        Ok(())
     }
 }
 

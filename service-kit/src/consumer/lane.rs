@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Handler;
@@ -19,13 +18,14 @@ const BATCH_TRIES: u32 = 3;
 /// What all lanes of a consumer share.
 pub(crate) struct Work<R, S> {
     pub handle: ConsumerHandle,
+    /// Connections for lanes,
     pub pool: Pool,
+    /// and for what looks after them.
+    pub upkeep: Pool,
     pub reactions: Arc<R>,
     pub sink: S,
     pub batch_records: usize,
     pub inbox_reach: Duration,
-    /// Lanes leave half of the pool to requests and workers.
-    pub room: Semaphore,
 }
 
 impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
@@ -80,7 +80,6 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
 
     async fn handle(&self, records: &[Record]) -> Result<Vec<Outcome>, ReactionError> {
         let Some(first) = records.first() else { return Ok(Vec::new()) };
-        let _room = self.room.acquire().await.map_err(ReactionError::transient)?;
         let mut conn = self.pool.get().await?;
         let mode = self.handle.mode(&first.place.topic);
         self.handler(&mut conn).await?.handle(&mut conn, mode, records).await

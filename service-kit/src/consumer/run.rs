@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +17,7 @@ use super::watch::Watch;
 use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Mode, Reactions, Subscription};
 use crate::kafka::trouble::Trouble;
 use crate::retry::{self, Backoff};
+use crate::pool::Share;
 use crate::{Pool, dead_letters};
 
 /// How long the brokers may take to answer once.
@@ -46,8 +46,8 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     ) -> Self {
         let work = Arc::new(Work {
             handle: ConsumerHandle::new(config.group.clone(), subscriptions),
-            room: Semaphore::new((pool.status().max_size / 2).max(1)),
-            pool,
+            pool: pool.of(Share::Lanes),
+            upkeep: pool,
             reactions,
             sink,
             batch_records: config.batch_records,
@@ -142,7 +142,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
 
         let watch = Watch::new(
             self.handle(),
-            self.work.pool.clone(),
+            self.work.upkeep.clone(),
             self.config.inbox_reach,
             self.config.group_instance_id.clone(),
         );

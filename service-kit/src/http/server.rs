@@ -45,9 +45,9 @@ impl Readiness {
     pub fn of(pool: &Pool, consumer: &ConsumerHandle) -> Self {
         let (pool, broker, topics, heard) = (pool.clone(), consumer.clone(), consumer.clone(), consumer.clone());
         Self::default()
-            .and("database", move || {
+            .and_told("database", move || {
                 let pool = pool.clone();
-                async move { pool::answers(&pool).await }
+                async move { pool::takes_writes(&pool).await }
             })
             .and("broker", move || ready(broker.broker_answers()))
             .and_told("topics", move || ready(topics.topics_are_there()))

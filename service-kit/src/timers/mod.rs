@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::claim::{Place, claim};
 use crate::Pool;
+use crate::pool::Share;
 use crate::consumer::{ConsumerHandle, ReactionError, key_hash};
 use crate::retry::{Backoff, Recurring};
 use crate::schema::timers;
@@ -108,6 +109,7 @@ pub async fn cancel(conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Quer
 
 /// Fires timers as they fall due, until told to stop.
 pub async fn run<T: Timers>(pool: Pool, consumer: ConsumerHandle, timers: T, stop: CancellationToken) {
+    let pool = pool.of(Share::Timers);
     let (mut failures, mut held_up) = (Recurring::default(), Backoff::new(HELD_UP, LONG_HELD_UP));
     while !stop.is_cancelled() {
         let began = Instant::now();

@@ -20,7 +20,7 @@ impl Snapshot {
     /// # Errors
     /// The database can't be reached.
     pub async fn begin(url: &str) -> anyhow::Result<Self> {
-        let mut conn = pool::connect(url).await?;
+        let mut conn = pool::connect_to_read(url).await?;
         conn.batch_execute("begin isolation level repeatable read read only").await?;
         Ok(Self(conn))
     }

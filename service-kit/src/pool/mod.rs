@@ -1,0 +1,265 @@
+//! The pool of database connections.
+//!
+//! A connection goes back into the pool only when nothing is under way on it, no transaction is open and its server takes
+//! writes; else it is closed. What decides that is read off the wire, without a round trip.
+
+mod address;
+mod connect;
+mod failures;
+mod observed;
+mod shares;
+mod wire;
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use deadpool::Runtime;
+use deadpool::managed::{self, Manager, Metrics, Object, RecycleError, RecycleResult, TimeoutType};
+use diesel::ConnectionError;
+use diesel::sql_types::{Bool, Text};
+use diesel_async::pooled_connection::deadpool::PoolError;
+use diesel_async::pooled_connection::{self, PoolableConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use rand::RngExt;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+pub use self::address::{check, place};
+pub use self::connect::{connect, connect_for_long, connect_for_long_within, connect_patiently, connect_to_read};
+pub use self::failures::{may_pass, mend};
+pub use self::shares::Share;
+use self::connect::{CONNECT, Purpose, SILENCE, Session, session};
+use self::shares::Shares;
+use crate::config::DatabaseConfig;
+
+/// How long a request waits for a free connection before it is told 503.
+const CHECKOUT: Duration = Duration::from_secs(5);
+/// A connection is replaced once it is so old, give or take a fifth: after a failover or a change of names, connections
+/// move to where they belong.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// How long a connection that nobody needs any more may take to finish what it was asked.
+const FINISH: Duration = Duration::from_millis(500);
+
+/// Connections to the service's own database, for one kind of work.
+#[derive(Clone)]
+pub struct Pool {
+    connections: managed::Pool<Connections>,
+    shares: Arc<Shares>,
+    share: Share,
+    main: Handle,
+}
+
+impl Pool {
+    /// The same pool for another kind of work.
+    #[must_use]
+    pub fn of(&self, share: Share) -> Self {
+        Self { share, ..self.clone() }
+    }
+
+    /// A connection, once one is free for this kind of work.
+    ///
+    /// # Errors
+    /// None is within five seconds, or the server can't be reached or takes no writes.
+    pub async fn get(&self) -> Result<Conn, PoolError> {
+        let late = |_| PoolError::Timeout(TimeoutType::Wait);
+        let place = timeout(CHECKOUT, self.shares.enter(self.share)).await.map_err(late)?;
+        let object = self.connections.get().await?;
+        Ok(Conn { object: Some(object), place, main: self.main.clone() })
+    }
+
+    /// How many connections this kind of work can have at once.
+    pub fn most(&self) -> usize {
+        Shares::most(self.connections.status().max_size, self.share)
+    }
+
+    /// Closes what is free, and hands out nothing any more.
+    pub fn close(&self) {
+        self.connections.close();
+    }
+}
+
+/// A connection from the pool. Dropped, it goes back, or is closed where it isn't fit for another.
+#[must_use]
+pub struct Conn {
+    object: Option<Object<Connections>>,
+    place: Option<OwnedSemaphorePermit>,
+    main: Handle,
+}
+
+impl Conn {
+    /// The process id of the backend that serves it; 0 where it isn't known.
+    pub fn backend(&self) -> i32 {
+        self.object.as_ref().map_or(0, |object| object.session.wire.backend())
+    }
+}
+
+impl Deref for Conn {
+    type Target = AsyncPgConnection;
+
+    #[expect(clippy::expect_used, reason = "only drop takes it")]
+    fn deref(&self) -> &AsyncPgConnection {
+        &self.object.as_ref().expect("it is there until it is dropped").session
+    }
+}
+
+impl DerefMut for Conn {
+    #[expect(clippy::expect_used, reason = "only drop takes it")]
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        &mut self.object.as_mut().expect("it is there until it is dropped").session
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        let Some(object) = self.object.take() else { return };
+        let place = self.place.take();
+        if !object.session.wire.is_busy() {
+            give_back(object);
+            return;
+        }
+        // Whoever asked was dropped, or took the first row and no more. Most answers are there in a moment.
+        self.main.spawn(async move {
+            _ = timeout(FINISH, object.session.wire.settled()).await;
+            give_back(object);
+            drop(place);
+        });
+    }
+}
+
+/// Back into the pool, or closed: PostgreSQL then rolls back what was open, at once and not when the next one takes it.
+fn give_back(mut object: Object<Connections>) {
+    let Some(why) = object.unfit() else { return };
+    tracing::debug!(backend = object.session.wire.backend(), why, "a connection is closed");
+    metrics::counter!("database_connections_closed_total", "why" => why).increment(1);
+    drop(Object::take(object));
+}
+
+/// Opens connections and looks whether they are still good.
+struct Connections {
+    url: SecretString,
+    silence: Duration,
+    /// Each connection's driver is spawned there, not on an actix worker's single thread, where one busy handler would
+    /// stall every connection opened from it.
+    main: Handle,
+}
+
+/// A connection of the pool.
+struct Pooled {
+    session: Session,
+    lifetime: Duration,
+}
+
+impl Pooled {
+    fn unfit(&mut self) -> Option<&'static str> {
+        if self.session.wire.is_busy() {
+            return Some("a request is without an answer");
+        }
+        let broken = PoolableConnection::is_broken(&mut *self.session).then_some("a transaction is open");
+        self.session.wire.unfit().or(broken)
+    }
+}
+
+impl Manager for Connections {
+    type Type = Pooled;
+    type Error = pooled_connection::PoolError;
+
+    async fn create(&self) -> Result<Pooled, Self::Error> {
+        let (url, silence) = (self.url.clone(), self.silence);
+        let opened = self.main.spawn(async move { session(url.expose_secret(), Purpose::Write, silence).await });
+        let stopped = |error: tokio::task::JoinError| ConnectionError::BadConnection(error.to_string());
+        let opened = opened.await.map_err(stopped).flatten();
+        let session = opened.map_err(pooled_connection::PoolError::ConnectionError)?;
+        Ok(Pooled { session, lifetime: LIFETIME.mul_f64(rand::rng().random_range(0.8..1.2)) })
+    }
+
+    async fn recycle(&self, pooled: &mut Pooled, metrics: &Metrics) -> RecycleResult<Self::Error> {
+        let old = (metrics.age() > pooled.lifetime).then_some("it is old");
+        match pooled.unfit().or(old) {
+            Some(why) => Err(RecycleError::message(why)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens the pool. Must be called on the main runtime, where the connections are driven.
+///
+/// # Errors
+/// PostgreSQL could not be reached within two minutes.
+pub async fn open(config: &DatabaseConfig) -> anyhow::Result<Pool> {
+    open_within(config, SILENCE).await
+}
+
+/// The same with another bound on how long a request may be without an answer.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_within(config: &DatabaseConfig, silence: Duration) -> anyhow::Result<Pool> {
+    let main = Handle::current();
+    let connections = managed::Pool::builder(Connections { url: config.url.clone(), silence, main: main.clone() })
+        .max_size(config.pool_size)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CHECKOUT))
+        // each host of the URL has its own time
+        .create_timeout(Some(CONNECT * 4))
+        .recycle_timeout(Some(CONNECT))
+        .build()
+        .context("the pool could not be built")?;
+    let mut first = connect_patiently(config.url.expose_secret()).await?;
+    refuse_other_languages(&mut first).await?;
+    Ok(Pool { connections, shares: Arc::new(Shares::of(config.pool_size)), share: Share::Upkeep, main })
+}
+
+/// diesel keeps no SQLSTATE beyond its own kinds, so [`may_pass`] reads PostgreSQL's words, which must be English.
+async fn refuse_other_languages(conn: &mut AsyncPgConnection) -> anyhow::Result<()> {
+    let shown: Language =
+        diesel::sql_query("select current_setting('lc_messages') as language").get_result(conn).await?;
+    let language = shown.language;
+    let english = ["C", "POSIX", "en"].iter().any(|known| language.starts_with(known)) || language.is_empty();
+    anyhow::ensure!(
+        english,
+        "PostgreSQL writes its messages in {language:?}, from which a failure that passes can't be told from one that \
+         doesn't: run `alter database ... set lc_messages = 'C'` as a superuser"
+    );
+    Ok(())
+}
+
+#[derive(diesel::QueryableByName)]
+struct Language {
+    #[diesel(sql_type = Text)]
+    language: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Writable {
+    #[diesel(sql_type = Bool)]
+    writable: bool,
+}
+
+/// Whether the database takes writes now, for readiness; else what is wrong.
+///
+/// # Errors
+/// It doesn't answer, or takes no writes.
+pub async fn takes_writes(pool: &Pool) -> Result<(), String> {
+    let ask = async {
+        let mut conn = pool.get().await.map_err(|error| error.to_string())?;
+        diesel::sql_query(
+            "select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as writable",
+        )
+        .get_result::<Writable>(&mut conn)
+        .await
+        .map_err(|error| error.to_string())
+    };
+    match timeout(Duration::from_secs(2), ask).await {
+        Ok(Ok(answer)) if answer.writable => Ok(()),
+        Ok(Ok(_)) => Err(NO_WRITES.to_owned()),
+        Ok(Err(error)) if error.contains("does not allow writes") => Err(NO_WRITES.to_owned()),
+        Ok(Err(_)) | Err(_) => Err("it does not answer".to_owned()),
+    }
+}
+
+/// What readiness says of a database that only reads.
+const NO_WRITES: &str = "it takes no writes: a standby, or default_transaction_read_only is on";

@@ -1,0 +1,169 @@
+//! The stream of a connection, watched: each byte is shown to its [`Wire`], and a server that leaves a request without
+//! an answer for too long is given up.
+//!
+//! It stands where TLS would: tokio-postgres calls a "TLS handshake" that only wraps the socket. So hosts, addresses and
+//! time limits of a URL stay the driver's business.
+
+use std::future::{Ready, ready};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready as poll_ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+
+use super::wire::Wire;
+
+/// Asks whether the server answers at all.
+pub(crate) type Ask = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
+/// How long a request may be without any answer.
+#[derive(Clone)]
+pub(crate) struct Patience {
+    /// After so long the connection is given up,
+    pub silence: Duration,
+    /// unless this says that the server is alive: for statements that may take their time.
+    pub ask: Option<Ask>,
+}
+
+/// Wraps a socket.
+#[derive(Clone)]
+pub(crate) struct Observer {
+    pub wire: Arc<Wire>,
+    pub patience: Patience,
+}
+
+impl<S> MakeTlsConnect<S> for Observer
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    type Stream = Observed<S>;
+    type TlsConnect = Self;
+    type Error = io::Error;
+
+    fn make_tls_connect(&mut self, _: &str) -> io::Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+impl<S> TlsConnect<S> for Observer
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    type Stream = Observed<S>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Observed<S>>>;
+
+    fn connect(self, inner: S) -> Self::Future {
+        let alarm = Box::pin(sleep_until(Instant::now() + self.patience.silence));
+        ready(Ok(Observed { inner, wire: self.wire, patience: self.patience, alarm, is_set: false, asking: None, given_up: false }))
+    }
+}
+
+/// A stream that is watched.
+pub(crate) struct Observed<S> {
+    inner: S,
+    wire: Arc<Wire>,
+    patience: Patience,
+    /// Rings when the silence may have lasted too long. It is set at most once in that time, whatever is asked meanwhile.
+    alarm: Pin<Box<Sleep>>,
+    is_set: bool,
+    asking: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
+    given_up: bool,
+}
+
+impl<S> Observed<S> {
+    fn watch(&mut self) {
+        if !self.is_set && self.wire.silence().is_some() {
+            self.is_set = true;
+            self.alarm.as_mut().reset(Instant::now() + self.patience.silence);
+        }
+    }
+
+    /// Ready once the server has been silent for too long.
+    fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.is_set && !self.given_up {
+            if let Some(asking) = &mut self.asking {
+                let alive = poll_ready!(asking.as_mut().poll(context));
+                self.asking = None;
+                if !alive {
+                    break;
+                }
+                self.wire.excuse();
+            }
+            poll_ready!(self.alarm.as_mut().poll(context));
+            match self.wire.silence() {
+                None => self.is_set = false,
+                Some(silence) if silence < self.patience.silence => {
+                    self.alarm.as_mut().reset(Instant::now() + (self.patience.silence - silence));
+                }
+                Some(_) => match &self.patience.ask {
+                    Some(ask) => self.asking = Some(ask()),
+                    None => break,
+                },
+            }
+        }
+        self.given_up = self.is_set;
+        if self.given_up { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn too_late(&self) -> io::Error {
+        let told = format!("PostgreSQL left a request without an answer for {} s", self.patience.silence.as_secs());
+        tracing::warn!(backend = self.wire.backend(), "{told}: the connection is closed");
+        io::Error::new(io::ErrorKind::TimedOut, told)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.inner).poll_read(context, buffer);
+        let new = buffer.filled().get(before..).unwrap_or_default();
+        match &read {
+            Poll::Pending => {
+                poll_ready!(this.poll_given_up(context));
+                this.wire.end();
+                return Poll::Ready(Err(this.too_late()));
+            }
+            Poll::Ready(Ok(())) if !new.is_empty() => this.wire.received(new),
+            Poll::Ready(_) => this.wire.end(),
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = poll_ready!(Pin::new(&mut this.inner).poll_write(context, bytes))?;
+        this.wire.sent(bytes.get(..written).unwrap_or_default());
+        this.watch();
+        // Only so that the task is woken: what it means is told when it reads.
+        let _ = this.poll_given_up(context);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(context)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Observed<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
+
+impl<S> Drop for Observed<S> {
+    fn drop(&mut self) {
+        self.wire.end();
+    }
+}

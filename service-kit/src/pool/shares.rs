@@ -1,0 +1,81 @@
+//! Who may take how many of the pool's connections, so that no kind of work starves another.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A kind of work that needs connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// HTTP requests.
+    Requests,
+    /// The lanes in which events are handled.
+    Lanes,
+    /// Timers that fall due.
+    Timers,
+    /// Workers that call the outside world.
+    Workers,
+    /// What watches and tidies up: progress, readiness, housekeeping.
+    Upkeep,
+}
+
+/// Each kind has some connections that nobody else gets; the rest goes to whoever comes.
+pub(super) struct Shares {
+    own: [(Share, Arc<Semaphore>); 5],
+    common: Arc<Semaphore>,
+}
+
+impl Shares {
+    pub fn of(size: usize) -> Self {
+        let parts = reserved(size);
+        let kept: usize = parts.iter().map(|(_, part)| part).sum();
+        let semaphore = |size| Arc::new(Semaphore::new(size));
+        Self { own: parts.map(|(share, part)| (share, semaphore(part))), common: semaphore(size.saturating_sub(kept)) }
+    }
+
+    /// Waits for a place: one of its own if it can be.
+    pub async fn enter(&self, share: Share) -> Option<OwnedSemaphorePermit> {
+        let own = self.own.iter().find(|(kind, _)| *kind == share).map(|(_, own)| own)?;
+        tokio::select! {
+            biased;
+            permit = Arc::clone(own).acquire_owned() => permit.ok(),
+            permit = Arc::clone(&self.common).acquire_owned() => permit.ok(),
+        }
+    }
+
+    /// How many connections this kind can have at once.
+    pub fn most(size: usize, share: Share) -> usize {
+        let others: usize = reserved(size).iter().filter(|(kind, _)| *kind != share).map(|(_, part)| part).sum();
+        size.saturating_sub(others)
+    }
+}
+
+/// A quarter for requests, a quarter for lanes, an eighth for workers, a sixteenth for timers and as much for upkeep. A
+/// pool of fewer than eight, as tests and the sandbox have, keeps nothing back.
+fn reserved(size: usize) -> [(Share, usize); 5] {
+    let part = |of: usize| if size < 8 { 0 } else { (size / of).max(1) };
+    [
+        (Share::Requests, part(4)),
+        (Share::Lanes, part(4)),
+        (Share::Workers, part(8)),
+        (Share::Timers, part(16)),
+        (Share::Upkeep, part(16)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_kind_can_take_what_is_kept_for_another() {
+        for size in 2..=200 {
+            let kept: usize = reserved(size).iter().map(|(_, part)| part).sum();
+            assert!(kept < size, "{size}");
+            for (share, part) in reserved(size) {
+                assert!(Shares::most(size, share) >= part.max(1), "{size} {share:?}");
+            }
+        }
+        assert_eq!(Shares::most(16, Share::Requests), 8);
+    }
+}

@@ -1,0 +1,220 @@
+//! The pool beside servers that fail over, stand still, or are cut off from: on PostgreSQL servers of the tests' own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use diesel::sql_types::Integer;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use nix::sys::signal::Signal;
+use quadrille_servers::{Durability, Postgres, postgres};
+use secrecy::SecretString;
+use service_kit::Pool;
+use service_kit::config::DatabaseConfig;
+use service_kit::pool::{self, Share};
+use service_kit::testing::{TestDb, eventually};
+
+const SOON: Duration = Duration::from_secs(30);
+
+#[derive(diesel::QueryableByName)]
+struct Number {
+    #[diesel(sql_type = Integer)]
+    number: i32,
+}
+
+async fn number(conn: &mut AsyncPgConnection, query: &str) -> diesel::QueryResult<i32> {
+    diesel::sql_query(query).get_result::<Number>(conn).await.map(|row| row.number)
+}
+
+/// A server that a test may do anything to.
+struct Server {
+    postgres: Postgres,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let options =
+            postgres::Options { folder: folder.path().join("pg"), port: None, durability: Durability::Tests };
+        Self { postgres: Postgres::start(&options).await.unwrap(), _folder: folder }
+    }
+
+    fn url(&self) -> String {
+        self.postgres.url("postgres")
+    }
+
+    async fn operator(&self) -> AsyncPgConnection {
+        let url = format!("{}?options=-c%20default_transaction_read_only%3Doff", self.url());
+        pool::connect(&url).await.unwrap()
+    }
+
+    /// As a failover or an administrator does, under the connections that are there.
+    async fn take_writes(&self, takes: bool) {
+        let mut operator = self.operator().await;
+        let on = if takes { "off" } else { "on" };
+        for statement in [format!("alter system set default_transaction_read_only = {on}"), "select pg_reload_conf()".into()] {
+            diesel::sql_query(statement).execute(&mut operator).await.unwrap();
+        }
+    }
+}
+
+fn config(url: &str, pool_size: usize) -> DatabaseConfig {
+    DatabaseConfig { url: SecretString::from(url.to_owned()), pool_size }
+}
+
+async fn open(url: &str) -> Pool {
+    pool::open(&config(url, 8)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_pool_leaves_a_database_that_turns_read_only_and_uses_it_again_afterwards() {
+    let server = Server::start().await;
+    let pool = open(&server.url()).await;
+    let kept = pool.get().await.unwrap().backend();
+    assert!(kept > 0 && pool::takes_writes(&pool).await.is_ok());
+
+    server.take_writes(false).await;
+    eventually("readiness says that nothing can be written", SOON, async || {
+        pool::takes_writes(&pool).await.is_err_and(|why| why.contains("takes no writes"))
+    })
+    .await;
+    assert!(pool.get().await.is_err(), "a connection that can't write was handed out");
+
+    server.take_writes(true).await;
+    eventually("the pool connects again", SOON, async || pool::takes_writes(&pool).await.is_ok()).await;
+    let mut conn = pool.get().await.unwrap();
+    assert_ne!(conn.backend(), kept);
+    conn.batch_execute("create table written ()").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_write_was_refused_as_read_only_is_not_used_again() {
+    let db = TestDb::new(&[]).await;
+    let mut conn = db.conn().await;
+    let refused = conn.backend();
+    conn.batch_execute("begin read only").await.unwrap();
+    conn.batch_execute("create table t ()").await.unwrap_err();
+    conn.batch_execute("rollback").await.unwrap();
+    drop(conn);
+    assert_ne!(db.conn().await.backend(), refused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_hosts_the_one_that_takes_writes_is_found_in_either_order() {
+    let (standby, primary) = (Server::start().await, Server::start().await);
+    standby.take_writes(false).await;
+    let (behind, leading) = (standby.postgres.port(), primary.postgres.port());
+    let credentials = primary.url();
+    // Each cluster has a password of its own, or none: both are asked for by the URL of the one that is to be found.
+    let (user, _) = credentials.split_once('@').unwrap();
+    let ask = "select inet_server_port() as number";
+    for hosts in [[behind, leading], [leading, behind]] {
+        for attributes in ["", "?target_session_attrs=read-write"] {
+            let url = format!("{user}@127.0.0.1:{},127.0.0.1:{}/postgres{attributes}", hosts[0], hosts[1]);
+            let pool = open(&url).await;
+            assert_eq!(number(&mut pool.get().await.unwrap(), ask).await.unwrap(), i32::from(leading));
+            service_kit::migrate::migrate(&SecretString::from(url.clone()), &[]).await.unwrap();
+            let mut alone = pool::connect(&url).await.unwrap();
+            assert_eq!(number(&mut alone, ask).await.unwrap(), i32::from(leading));
+        }
+    }
+    assert!(pool::connect(&standby.url()).await.is_err());
+    let mut reader = pool::connect_to_read(&standby.url()).await.unwrap();
+    assert_eq!(number(&mut reader, "select 7 as number").await.unwrap(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_on_a_server_that_stands_still_ends_and_its_connection_is_not_given_back() {
+    let server = Server::start().await;
+    let pool = pool::open_within(&config(&server.url(), 8), Duration::from_secs(1)).await.unwrap();
+    let mut conn = pool.get().await.unwrap();
+    let frozen = conn.backend();
+    let backend = nix::unistd::Pid::from_raw(frozen);
+    server.postgres.identity().signal(Signal::SIGSTOP);
+    nix::sys::signal::kill(backend, Signal::SIGSTOP).unwrap();
+
+    let asked = tokio::time::timeout(SOON, number(&mut conn, "select 1 as number")).await;
+    let error = asked.expect("the statement hangs for as long as the server stands still").unwrap_err();
+    assert!(pool::may_pass(&error), "{error}");
+    drop(conn);
+
+    nix::sys::signal::kill(backend, Signal::SIGCONT).unwrap();
+    server.postgres.identity().signal(Signal::SIGCONT);
+    let mut conn = pool.get().await.unwrap();
+    assert_ne!(conn.backend(), frozen);
+    assert_eq!(number(&mut conn, "select 1 as number").await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_statement_is_waited_for_where_it_may_be_slow_and_the_server_answers() {
+    let db = TestDb::new(&[]).await;
+    let pool = pool::open_within(&config(&db.url, 8), Duration::from_millis(200)).await.unwrap();
+    let mut hurried = pool.get().await.unwrap();
+    number(&mut hurried, "select 1 as number from pg_sleep(2)").await.unwrap_err();
+    let mut patient = pool::connect_for_long_within(&db.url, Duration::from_millis(200)).await.unwrap();
+    assert_eq!(number(&mut patient, "select 1 as number from pg_sleep(2)").await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_is_cut_off_half_way_lets_go_of_its_locks_at_once() {
+    let db = TestDb::new(&[]).await;
+    db.conn().await.batch_execute("create table goods as select 1 as number").await.unwrap();
+    for wait in ["select 1 as number", "select 1 as number from pg_sleep(60)"] {
+        let (pool, (locked, is_locked)) = (db.pool.clone(), tokio::sync::oneshot::channel());
+        let work = tokio::spawn(async move {
+            let mut conn = pool.get().await.unwrap();
+            conn.transaction(async |conn| {
+                number(conn, "select number from goods for update").await?;
+                locked.send(conn.backend()).unwrap();
+                number(conn, wait).await?;
+                std::future::pending::<diesel::QueryResult<()>>().await
+            })
+            .await
+        });
+        let cut_off = is_locked.await.unwrap();
+        work.abort();
+        // PostgreSQL would end an idle transaction after 30 s, and a lock's waiter after 10
+        eventually("the lock is free", Duration::from_secs(9), async || {
+            let mut conn = db.conn().await;
+            assert_ne!(conn.backend(), cut_off);
+            number(&mut conn, "select number from goods for update nowait").await.is_ok()
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_take_all_they_can_leave_lanes_timers_workers_and_upkeep_theirs() {
+    let db = TestDb::new(&[]).await;
+    let pool = pool::open(&config(&db.url, 8)).await.unwrap();
+    let requests = pool.of(Share::Requests);
+    let mut held = Vec::new();
+    for _ in 0..requests.most() {
+        held.push(requests.get().await.unwrap());
+    }
+    assert!(requests.get().await.is_err(), "requests got more than their share");
+    for share in [Share::Lanes, Share::Timers, Share::Workers, Share::Upkeep] {
+        let started = Instant::now();
+        held.push(pool.of(share).get().await.unwrap());
+        assert!(started.elapsed() < Duration::from_secs(5), "{share:?} waited");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_wants_tls_is_refused_at_once_with_words_that_say_so() {
+    let server = Server::start().await;
+    let mut operator = server.operator().await;
+    let write = "copy (select 'hostssl all all 127.0.0.1/32 trust') to program 'cat > pg_hba.conf'";
+    diesel::sql_query(write).execute(&mut operator).await.unwrap();
+    diesel::sql_query("select pg_reload_conf()").execute(&mut operator).await.unwrap();
+    drop(operator);
+    eventually("the server wants TLS", SOON, async || pool::connect(&server.url()).await.is_err()).await;
+    let demanding = format!("{}?sslmode=require", server.url());
+    for url in [server.url(), demanding] {
+        let asked = tokio::time::timeout(SOON, pool::open(&config(&url, 8))).await.expect("it waits for what never comes");
+        let told = format!("{:#}", asked.err().expect("there is no TLS"));
+        assert!(told.starts_with("DATABASE_URL") && told.contains("TLS to PostgreSQL is not spoken yet"), "{told}");
+    }
+}

@@ -55,13 +55,13 @@ impl App {
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
         let relay = Relay::to_kafka(relay);
         let nudge = relay.nudge();
-        let mails = Worker::new("mail", Deliveries::new(pool.clone(), sender, move || nudge.nudge()), MAILS_AT_ONCE);
+        let mails = Worker::new("mail", Deliveries::new(pool.of(pool::Share::Workers), sender, move || nudge.nudge()), MAILS_AT_ONCE);
         let reactions = Arc::new(NotificationReactions::new(templates, mails.nudge()));
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
-        let http = http::bind(GROUP, config.http, ready, listening.clone(), routes(pool.clone())?)?;
+        let http = http::bind(GROUP, config.http, ready, listening.clone(), routes(pool.of(pool::Share::Requests))?)?;
         Ok(Self { http, consumer, mails, relay, notifications_ttl: config.notifications_ttl, pool, listening })
     }
 

@@ -8,6 +8,7 @@ use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::parts::Parts;
+use service_kit::pool::Share;
 use service_kit::{Pool, migrate, pool, timers};
 use shared_events::header;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +59,7 @@ impl App {
         let live = Live::new(listening.clone());
         let tail = Tail::new(pool.clone(), live.clone()).await?;
         let state = AppState {
-            pool: pool.clone(),
+            pool: pool.of(Share::Requests),
             deadline: config.order_deadline,
             prices_known: prices_known.clone(),
             nudge: relay.nudge(),

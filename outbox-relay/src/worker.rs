@@ -61,31 +61,20 @@ impl Config {
 
 pub(crate) fn read_databases(reader: &mut Reader) -> Option<Vec<(String, SecretString)>> {
     let list = reader.secret(&vars::OUTBOX_RELAY_DATABASES)?;
-    let databases: Vec<_> = list.expose_secret().split(',').map(str::trim).map(named).collect();
-    let mut names: Vec<_> = databases.iter().flatten().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    let wrong = if names.len() < databases.len() {
-        Some("a part of it is not a PostgreSQL URL that names a database")
-    } else if names.windows(2).any(|pair| pair[0] == pair[1]) {
-        Some("a database is named twice")
-    } else {
-        None
-    };
-    if let Some(why) = wrong {
-        reader.refuse(&vars::OUTBOX_RELAY_DATABASES, why);
-        return None;
-    }
-    Some(databases.into_iter().flatten().collect())
+    let databases: Result<Vec<_>, String> = pool::list(list.expose_secret()).iter().map(|url| named(url)).collect();
+    let databases = databases.map_err(|why| format!("of a part of it: {why}")).and_then(|databases| {
+        let mut names: Vec<_> = databases.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
+        if twice { Err("a database is named twice".to_owned()) } else { Ok(databases) }
+    });
+    databases.map_err(|why| reader.refuse(&vars::OUTBOX_RELAY_DATABASES, why)).ok()
 }
 
-/// A database's name is host, port and database: two servers may have databases of one name.
-pub(crate) fn named(url: &str) -> Option<(String, SecretString)> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return None;
-    }
-    let place = pool::place(url);
-    let (_, database) = place.split_once('/')?;
-    (!database.is_empty()).then(|| (place.clone(), SecretString::from(url)))
+/// A database's name is hosts, ports and database: two servers may have databases of one name.
+pub(crate) fn named(url: &str) -> Result<(String, SecretString), String> {
+    pool::check(url)?;
+    Ok((pool::place(url), SecretString::from(url)))
 }
 
 /// The worker, its HTTP bound and nothing running yet.

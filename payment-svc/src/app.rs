@@ -56,7 +56,7 @@ impl App {
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
         let relay = Relay::to_kafka(relay);
         let (nudge, gateway) = (relay.nudge(), Arc::new(Stripe::new(config.gateway)?));
-        let calls = GatewayCalls::new(pool.clone(), gateway.clone(), move || nudge.nudge());
+        let calls = GatewayCalls::new(pool.of(pool::Share::Workers), gateway.clone(), move || nudge.nudge());
         let worker = Worker::new("gateway", calls, CALLS_AT_ONCE);
         let reactions = PaymentReactions { deadline: config.deadline, relay: relay.nudge(), calls: worker.nudge() };
         let retries = Retries { calls: worker.nudge() };
@@ -65,7 +65,7 @@ impl App {
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let state = AppState {
-            pool: pool.clone(),
+            pool: pool.of(Share::Requests),
             gateway,
             webhook_secrets: config.webhook_secrets,
             relay: relay.nudge(),

@@ -55,6 +55,11 @@ async fn keyed(key: IdempotencyKey) -> impl Responder {
     HttpResponse::Ok().body(key.0)
 }
 
+/// Never ends, as with a database that stands still.
+async fn stuck() -> HttpResponse {
+    std::future::pending().await
+}
+
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static ENDED: AtomicBool = AtomicBool::new(false);
 static GO_ON: AtomicBool = AtomicBool::new(false);

@@ -6,6 +6,7 @@ use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::parts::Parts;
+use service_kit::pool::Share;
 use service_kit::{Pool, migrate, pool, timers};
 use shared_events::header;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +49,7 @@ impl App {
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), Arc::new(reactions), DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
-        let state = AppState { pool: pool.clone(), nudge: nudge.clone() };
+        let state = AppState { pool: pool.of(Share::Requests), nudge: nudge.clone() };
         let http = http::bind(NAME, config.http, ready, listening.clone(), routes(state)?)?;
         Ok(Self { http, consumer, relay, expiry: Expiry { nudge }, pool, listening })
     }

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
+use service_kit::pool;
+
 use crate::{addresses::Addresses, service::Service};
 
 /// Databases that aren't the local run's.
@@ -14,18 +16,28 @@ pub struct DatabasesArgs {
         long = "database",
         env = "QUADRILLE_DATABASES",
         value_name = "SERVICE=URL",
-        value_delimiter = ',',
         hide_env_values = true,
         global = true
     )]
-    given: Vec<Database>,
+    given: Vec<Given>,
 }
 
-/// `order-svc=postgres://...`
+/// `order-svc=postgres://...`, several with commas between.
+#[derive(Debug, Clone)]
+struct Given(Vec<Database>);
+
 #[derive(Debug, Clone)]
 struct Database {
     service: Service,
     url: String,
+}
+
+impl FromStr for Given {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        pool::list(text).iter().map(|one| Database::from_str(one)).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 impl FromStr for Database {
@@ -33,7 +45,9 @@ impl FromStr for Database {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (service, url) = text.split_once('=').ok_or("not SERVICE=URL, like order-svc=postgres://...")?;
-        Ok(Self { service: Service::from_str(service, false)?, url: url.to_owned() })
+        let service = Service::from_str(service, false)?;
+        pool::check(url).map_err(|why| format!("the URL of {} is refused: {why}", service.name()))?;
+        Ok(Self { service, url: url.to_owned() })
     }
 }
 
@@ -48,7 +62,7 @@ impl DatabasesArgs {
         local: Option<&Addresses>,
         data: &std::path::Path,
     ) -> anyhow::Result<String> {
-        if let Some(given) = self.given.iter().find(|given| given.service == service) {
+        if let Some(given) = self.given.iter().flat_map(|given| &given.0).find(|given| given.service == service) {
             return Ok(given.url.clone());
         }
         let (name, data) = (service.name(), data.display());

@@ -46,13 +46,13 @@ impl App {
         let stop = CancellationToken::new();
         let worker = match config.webhooks {
             Some(webhooks) => {
-                let deliveries = Deliveries::new(pool.clone(), webhooks)?;
+                let deliveries = Deliveries::new(pool.of(pool::Share::Workers), webhooks)?;
                 Some(Worker::new("webhooks", deliveries, DELIVERIES_AT_ONCE))
             }
             None => None,
         };
         let webhooks = worker.as_ref().map(Worker::nudge);
-        let state = AppState { pool: pool.clone(), shutdown: stop.clone(), webhooks };
+        let state = AppState { pool: pool.of(pool::Share::Requests), shutdown: stop.clone(), webhooks };
         let server = http::bind("sandbox-gateway", config.http, ready, stop.clone(), move |routes_of| {
             routes(routes_of, &state);
         })?;

@@ -48,7 +48,9 @@ fn relays(wanted: Option<&str>) -> anyhow::Result<Vec<RelayConfig>> {
     let relay = |(name, url): (String, SecretString)| RelayConfig::new(name, url, &kafka).trace_header(&trace_header);
     let relays: Vec<_> = databases.into_iter().filter(|(name, _)| meant(name)).map(relay).collect();
     match (wanted, relays.len()) {
-        (Some(wanted), 0) if wanted.contains("://") => bail!("--database is not a PostgreSQL URL with a database name"),
+        (Some(wanted), 0) if wanted.contains("://") => {
+            bail!("--database is refused: {}", service_kit::pool::check(wanted).err().unwrap_or_default())
+        },
         (Some(wanted), 0) => bail!("OUTBOX_RELAY_DATABASES has no database {wanted}"),
         (Some(wanted), 2..) => bail!("OUTBOX_RELAY_DATABASES has several databases {wanted}: say HOST:PORT/{wanted}"),
         _ => Ok(relays),

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -21,8 +22,8 @@ pub mod vars {
     /// How many connections.
     pub static DATABASE_POOL_SIZE: Var = Var {
         name: "DATABASE_POOL_SIZE",
-        what: "How many connections to the database the service keeps.",
-        expected: "a whole number from 2 to 200",
+        what: "How many connections to the database the service keeps. Of these a quarter is for requests alone, a quarter for lanes, an eighth for workers, a sixteenth each for timers and upkeep; the rest is for whoever comes.",
+        expected: "a whole number from 8 to 200",
         example: "16",
         default: Some("16"),
     };
@@ -69,11 +70,17 @@ pub struct HttpConfig {
     pub variable: &'static str,
     /// What its clients may cost.
     pub limits: crate::http::Limits,
+    /// How long a request may take before it is answered with 503.
+    pub answer_within: Duration,
 }
+
+/// A database's lock is waited for half as long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 impl From<SocketAddr> for HttpConfig {
     fn from(addr: SocketAddr) -> Self {
-        Self { addr, variable: "HTTP_ADDR", limits: crate::http::Limits::default() }
+        let limits = crate::http::Limits::default();
+        Self { addr, variable: "HTTP_ADDR", limits, answer_within: ANSWER_WITHIN }
     }
 }
 
@@ -104,7 +111,7 @@ impl DatabaseConfig {
             }
         });
         let pool_size = reader.read::<usize>(&vars::DATABASE_POOL_SIZE).filter(|size| {
-            let fits = (2..=200).contains(size);
+            let fits = (8..=200).contains(size);
             if !fits {
                 reader.refuse(&vars::DATABASE_POOL_SIZE, size);
             }

@@ -312,8 +312,14 @@ impl Problem {
 
     /// Says where it happened, unless it says so already.
     #[must_use]
-    pub fn at(mut self, request: &HttpRequest) -> Self {
-        self.0.instance.get_or_insert_with(|| request.path().to_owned());
+    pub fn at(self, request: &HttpRequest) -> Self {
+        self.at_path(request.path())
+    }
+
+    /// The same where only the path is known.
+    #[must_use]
+    pub fn at_path(mut self, path: impl Into<String>) -> Self {
+        self.0.instance.get_or_insert_with(|| path.into());
         self
     }
 }

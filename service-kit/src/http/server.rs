@@ -16,6 +16,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError};
 use anyhow::Context;
 use tokio::net::TcpSocket;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::body::BodyRoom;
@@ -79,7 +80,7 @@ impl Readiness {
     async fn answer(&self) -> HttpResponse {
         let mut checks = BTreeMap::new();
         for (name, ask) in &self.checks {
-            let asked = tokio::time::timeout(Duration::from_secs(3), ask()).await;
+            let asked = timeout(Duration::from_secs(3), ask()).await;
             let told = asked.unwrap_or_else(|_| Err(FAILING.to_owned()));
             checks.insert(*name, told.err().unwrap_or_else(|| "ok".to_owned()));
         }
@@ -125,12 +126,12 @@ pub fn bind<F>(
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let HttpConfig { addr, variable, limits } = listen.into();
+    let HttpConfig { addr, variable, limits, answer_within } = listen.into();
     let room = BodyRoom::new(limits);
     let app = move || {
         let (ready, room) = (ready.clone(), room.clone());
         App::new()
-            .wrap(from_fn(move |request, next| around(room.clone(), request, next)))
+            .wrap(from_fn(move |request, next| around(room.clone(), request, next, answer_within)))
             // A resource, not a route of the app: only that refuses other methods with 405.
             .service(web::resource("/healthz").get(|| async { HttpResponse::Ok().json(Health { status: "ok" }) }))
             .service(web::resource("/readyz").get(move || {
@@ -178,13 +179,13 @@ async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {
 
 /// Around every request: its body, its trace, its metrics, its log line, and where an error happened.
 ///
-/// A request that has begun is carried to its end in a task of its own. A handler that is dropped half way, as actix
-/// does when the client goes away, would give its connection back to the pool with the transaction open and its locks
-/// held.
+/// A request that has begun is carried to its end in a task of its own, also when the client goes away, which is when
+/// actix drops a handler. One that takes too long is given up: what it holds of the database is let go of.
 async fn around(
     room: BodyRoom,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
+    answer_within: Duration,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
     let parent = traceparent(request.headers()).map(str::to_owned);
@@ -192,7 +193,7 @@ async fn around(
     let begun = actix_web::rt::spawn(trace::within(parent.as_deref(), async move {
         match room.read(&mut request).await {
             // held until the answer is there
-            Ok(_share) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+            Ok(_share) => within(answer_within, request, next).await,
             Err(problem) => Ok(unread(request, &problem)),
         }
     }));
@@ -213,6 +214,21 @@ async fn around(
     metrics::histogram!("http_request_duration_seconds", &labels).record(seconds);
     let response = encoding::encoded(located(response, &asked)).await;
     Ok(if asked == Method::HEAD { methods::without_body(response) } else { response })
+}
+
+/// The handler's answer, or that it took too long.
+async fn within(
+    limit: Duration,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, actix_web::Error> {
+    let path = request.path().to_owned();
+    if let Ok(answered) = timeout(limit, next.call(request)).await {
+        return answered.map(ServiceResponse::map_into_boxed_body);
+    }
+    tracing::warn!(http.path = path, seconds = limit.as_secs_f64(), "a request took too long and was given up");
+    metrics::counter!("http_requests_given_up_total").increment(1);
+    Err(Problem::unavailable("It takes too long now.").at_path(path).into())
 }
 
 /// The answer to a request whose body was not read to its end: nothing more can be understood on its connection.

@@ -41,6 +41,19 @@ pub fn check(url: &str) -> Result<(), String> {
     read(url).map(drop)
 }
 
+/// The URLs of a list with commas between, each of which may name several hosts, with commas too.
+pub fn list(text: &str) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let in_hosts = |url: &String| url.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
+        match urls.last_mut().filter(|url| in_hosts(url) && !part.contains("://")) {
+            Some(url) => *url = format!("{url},{part}"),
+            None => urls.push(part.to_owned()),
+        }
+    }
+    urls
+}
+
 /// tokio-postgres knows fewer modes than libpq has, so this reads `sslmode` itself and takes it out.
 fn without_ssl_mode(url: &str) -> Result<String, String> {
     let Some((base, query)) = url.split_once('?') else { return Ok(url.to_owned()) };
@@ -181,6 +194,12 @@ mod tests {
             assert_eq!(check(&format!("postgres://shop@a/orders?{plain}")), Ok(()), "{plain}");
         }
         assert!(check("postgres://shop@a/orders?sslmode=maybe").unwrap_err().contains("none of disable"));
+    }
+
+    #[test]
+    fn a_list_of_urls_keeps_the_hosts_of_each_together() {
+        let urls = list("postgres://u:p@a:1,b:2/x, postgresql://c/y,nonsense");
+        assert_eq!(urls, ["postgres://u:p@a:1,b:2/x", "postgresql://c/y", "nonsense"]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-pub use self::address::{check, place};
+pub use self::address::{check, list, place};
 pub use self::connect::{connect, connect_for_long, connect_for_long_within, connect_patiently, connect_to_read};
 pub use self::failures::{may_pass, mend};
 pub use self::shares::Share;

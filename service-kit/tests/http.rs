@@ -105,8 +105,11 @@ impl Running {
     }
 
     fn limited(ready: Readiness, limits: Limits) -> Self {
+        Self::listening(HttpConfig { limits, ..std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into() }, ready)
+    }
+
+    fn listening(listen: HttpConfig, ready: Readiness) -> Self {
         let stop = CancellationToken::new();
-        let listen = HttpConfig { limits, ..std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into() };
         let server = bind("test", listen, ready, stop.clone(), routes).unwrap();
         let base = format!("http://127.0.0.1:{}", server.port());
         tokio::spawn(server.run());
@@ -132,6 +135,20 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_takes_too_long_is_given_up_and_the_client_told_to_come_back() {
+    let listen = HttpConfig::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = Running::listening(
+        HttpConfig { answer_within: Duration::from_millis(200), ..listen },
+        Readiness::default(),
+    );
+    let asked = server.send(Method::GET, "/stuck", "");
+    let response = tokio::time::timeout(DEADLINE, asked).await.expect("the request hangs with its handler");
+    assert_eq!((response.status().as_u16(), response.headers().contains_key("retry-after")), (503, true));
+    let (_, problem) = server.problem(Method::GET, "/stuck", "").await;
+    assert_eq!(problem["instance"], "/stuck");
 }
 
 #[tokio::test(flavor = "multi_thread")]

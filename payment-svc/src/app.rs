@@ -65,7 +65,7 @@ impl App {
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);
         let state = AppState {
-            pool: pool.of(Share::Requests),
+            pool: pool.of(pool::Share::Requests),
             gateway,
             webhook_secrets: config.webhook_secrets,
             relay: relay.nudge(),

@@ -91,7 +91,8 @@ fn routes(config: &mut ServiceConfig) {
         .route("/keyed", web::post().to(keyed))
         .route("/slow", web::post().to(slow))
         .service(web::resource("/long").get(long))
-        .service(web::resource("/stream").get(stream));
+        .service(web::resource("/stream").get(stream))
+        .route("/stuck", web::get().to(stuck));
 }
 
 struct Running {

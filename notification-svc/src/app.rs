@@ -55,7 +55,11 @@ impl App {
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
         let relay = Relay::to_kafka(relay);
         let nudge = relay.nudge();
-        let mails = Worker::new("mail", Deliveries::new(pool.of(pool::Share::Workers), sender, move || nudge.nudge()), MAILS_AT_ONCE);
+        let mails = Worker::new(
+            "mail",
+            Deliveries::new(pool.of(pool::Share::Workers), sender, move || nudge.nudge()),
+            MAILS_AT_ONCE,
+        );
         let reactions = Arc::new(NotificationReactions::new(templates, mails.nudge()));
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);

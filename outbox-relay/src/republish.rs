@@ -15,8 +15,8 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use secrecy::ExposeSecret;
-use service_kit::pool;
 use service_kit::consumer::{INBOX_REACH, INBOX_SURE_REACH};
+use service_kit::pool;
 use service_kit::progress::Progress;
 use tokio_util::sync::CancellationToken;
 

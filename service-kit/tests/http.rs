@@ -141,10 +141,8 @@ impl Drop for Running {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_takes_too_long_is_given_up_and_the_client_told_to_come_back() {
     let listen = HttpConfig::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
-    let server = Running::listening(
-        HttpConfig { answer_within: Duration::from_millis(200), ..listen },
-        Readiness::default(),
-    );
+    let server =
+        Running::listening(HttpConfig { answer_within: Duration::from_millis(200), ..listen }, Readiness::default());
     let asked = server.send(Method::GET, "/stuck", "");
     let response = tokio::time::timeout(DEADLINE, asked).await.expect("the request hangs with its handler");
     assert_eq!((response.status().as_u16(), response.headers().contains_key("retry-after")), (503, true));

@@ -36,8 +36,7 @@ impl Server {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let options =
-            postgres::Options { folder: folder.path().join("pg"), port: None, durability: Durability::Tests };
+        let options = postgres::Options { folder: folder.path().join("pg"), port: None, durability: Durability::Tests };
         Self { postgres: Postgres::start(&options).await.unwrap(), _folder: folder }
     }
 
@@ -54,7 +53,9 @@ impl Server {
     async fn take_writes(&self, takes: bool) {
         let mut operator = self.operator().await;
         let on = if takes { "off" } else { "on" };
-        for statement in [format!("alter system set default_transaction_read_only = {on}"), "select pg_reload_conf()".into()] {
+        for statement in
+            [format!("alter system set default_transaction_read_only = {on}"), "select pg_reload_conf()".into()]
+        {
             diesel::sql_query(statement).execute(&mut operator).await.unwrap();
         }
     }
@@ -213,7 +214,8 @@ async fn a_server_that_wants_tls_is_refused_at_once_with_words_that_say_so() {
     eventually("the server wants TLS", SOON, async || pool::connect(&server.url()).await.is_err()).await;
     let demanding = format!("{}?sslmode=require", server.url());
     for url in [server.url(), demanding] {
-        let asked = tokio::time::timeout(SOON, pool::open(&config(&url, 8))).await.expect("it waits for what never comes");
+        let asked =
+            tokio::time::timeout(SOON, pool::open(&config(&url, 8))).await.expect("it waits for what never comes");
         let told = format!("{:#}", asked.err().expect("there is no TLS"));
         assert!(told.starts_with("DATABASE_URL") && told.contains("TLS to PostgreSQL is not spoken yet"), "{told}");
     }

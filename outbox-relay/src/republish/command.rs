@@ -50,7 +50,7 @@ fn relays(wanted: Option<&str>) -> anyhow::Result<Vec<RelayConfig>> {
     match (wanted, relays.len()) {
         (Some(wanted), 0) if wanted.contains("://") => {
             bail!("--database is refused: {}", service_kit::pool::check(wanted).err().unwrap_or_default())
-        },
+        }
         (Some(wanted), 0) => bail!("OUTBOX_RELAY_DATABASES has no database {wanted}"),
         (Some(wanted), 2..) => bail!("OUTBOX_RELAY_DATABASES has several databases {wanted}: say HOST:PORT/{wanted}"),
         _ => Ok(relays),

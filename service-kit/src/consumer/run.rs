@@ -16,8 +16,8 @@ use super::poll::{self, Context, End};
 use super::watch::Watch;
 use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Mode, Reactions, Subscription};
 use crate::kafka::trouble::Trouble;
-use crate::retry::{self, Backoff};
 use crate::pool::Share;
+use crate::retry::{self, Backoff};
 use crate::{Pool, dead_letters};
 
 /// How long the brokers may take to answer once.

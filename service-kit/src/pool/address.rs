@@ -68,7 +68,9 @@ fn without_ssl_mode(url: &str) -> Result<String, String> {
                 return Err(format!("{name}={value} asks for TLS: {NO_TLS}; use sslmode=disable"));
             }
             ("sslmode", _) => {
-                return Err("its sslmode is none of disable, allow, prefer, require, verify-ca and verify-full".to_owned());
+                return Err(
+                    "its sslmode is none of disable, allow, prefer, require, verify-ca and verify-full".to_owned()
+                );
             }
             _ if TLS_ONLY.contains(&name) => return Err(format!("{name} asks for TLS: {NO_TLS}")),
             _ => kept.push(parameter),
@@ -186,7 +188,9 @@ mod tests {
 
     #[test]
     fn a_url_that_asks_for_tls_is_refused_with_words_that_say_so() {
-        for asks in ["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full&sslrootcert=/ca.pem", "sslrootcert=/ca"] {
+        for asks in
+            ["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full&sslrootcert=/ca.pem", "sslrootcert=/ca"]
+        {
             let told = check(&format!("postgres://shop:hunter2@a/orders?{asks}")).unwrap_err();
             assert!(told.contains(NO_TLS) && !told.contains("hunter2"), "{told}");
         }

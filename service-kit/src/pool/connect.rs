@@ -95,7 +95,8 @@ pub async fn connect_for_long_within(url: &str, silence: Duration) -> Connection
 
 /// Tries each host of the URL in its order.
 pub(super) async fn session(url: &str, purpose: Purpose, silence: Duration) -> ConnectionResult<Session> {
-    let config = address::read(url).map_err(|why| ConnectionError::InvalidConnectionUrl(format!("the URL is refused: {why}")))?;
+    let config = address::read(url)
+        .map_err(|why| ConnectionError::InvalidConnectionUrl(format!("the URL is refused: {why}")))?;
     let mut last = None;
     for host in address::each_host(&config) {
         let late = |_| ConnectionError::BadConnection(format!("no answer within {} s", CONNECT.as_secs()));

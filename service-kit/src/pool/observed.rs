@@ -59,7 +59,15 @@ where
 
     fn connect(self, inner: S) -> Self::Future {
         let alarm = Box::pin(sleep_until(Instant::now() + self.patience.silence));
-        ready(Ok(Observed { inner, wire: self.wire, patience: self.patience, alarm, is_set: false, asking: None, given_up: false }))
+        ready(Ok(Observed {
+            inner,
+            wire: self.wire,
+            patience: self.patience,
+            alarm,
+            is_set: false,
+            asking: None,
+            given_up: false,
+        }))
     }
 }
 

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::claim::{Place, claim};
 use crate::Pool;
-use crate::pool::Share;
 use crate::consumer::{ConsumerHandle, ReactionError, key_hash};
+use crate::pool::Share;
 use crate::retry::{Backoff, Recurring};
 use crate::schema::timers;
 

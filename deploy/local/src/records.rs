@@ -18,6 +18,9 @@ use crate::cluster::{ANSWER, Connection};
 /// Those that are keyed by order.
 pub(crate) const OF_ORDERS: [&str; 5] = ["orders.v1", "stock.v1", "payments.v1", "shipments.v1", "notifications.v1"];
 
+/// The catalogue's: compacted, keyed by SKU.
+pub(crate) const OF_PRODUCTS: &str = "products.v1";
+
 const POLL: Duration = Duration::from_millis(200);
 /// An end may be a mark of a transaction, which nobody is given: silence after the brokers said that nothing follows is
 /// an end too.

@@ -3,10 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{evidence::Evidence, rules::Broken};
-use crate::records::Record;
+use crate::records::{self, Record};
 
 /// Rule 7.
 pub(super) fn published(evidence: &Evidence, broken: &mut Broken) {
+    orders_published(evidence, broken);
+    products_published(evidence, broken);
+    broken.figures = format!(
+        "{} events in {} topics, {} of products, {} in outboxes{}",
+        evidence.records.len(),
+        evidence.records.iter().map(|record| &record.topic).collect::<BTreeSet<_>>().len(),
+        evidence.products.len(),
+        evidence.unpublished.len(),
+        if evidence.topics_are_whole { "" } else { "; topics have let go of their oldest" }
+    );
+}
+
+fn orders_published(evidence: &Evidence, broken: &mut Broken) {
     let mut there = BTreeMap::<(&str, &str), BTreeMap<u64, &Record>>::new();
     for record in &evidence.records {
         there.entry((&record.topic, &record.key)).or_default().insert(record.sequence, record);
@@ -40,13 +53,33 @@ pub(super) fn published(evidence: &Evidence, broken: &mut Broken) {
                 .order(key, format!("{kind} {id} is on {topic} as event {sequence}, and its service has said {said}"));
         }
     }
-    broken.figures = format!(
-        "{} events in {} topics, {} in outboxes{}",
-        evidence.records.len(),
-        evidence.records.iter().map(|record| &record.topic).collect::<BTreeSet<_>>().len(),
-        evidence.unpublished.len(),
-        if evidence.topics_are_whole { "" } else { "; topics have let go of their oldest" }
-    );
+}
+
+/// Compaction may drop any event but a product's newest, so that one is looked for.
+fn products_published(evidence: &Evidence, broken: &mut Broken) {
+    let mut newest = BTreeMap::<&str, &Record>::new();
+    for record in &evidence.products {
+        let known = newest.entry(&record.key).or_insert(record);
+        if record.sequence > known.sequence {
+            *known = record;
+        }
+    }
+    let topic = records::OF_PRODUCTS;
+    for (sku, said) in &evidence.products_said {
+        let found = newest.get(sku.as_str()).map_or(0, |record| record.sequence);
+        if found < *said && !evidence.unpublished.contains(&(topic.to_owned(), sku.clone(), *said)) {
+            let what = format!("event {said} on {topic} was committed, and is neither there nor in the outbox");
+            broken.add(format!("SKU {sku}"), format!("{what}: {found} is the newest there"));
+        }
+    }
+    for (sku, record) in newest {
+        let said = evidence.products_said.get(sku).copied().unwrap_or_default();
+        let Record { event_type, id, sequence, .. } = record;
+        if *sequence > said {
+            let what = format!("{event_type} {id} is on {topic} as event {sequence}, and stock-svc has said {said}");
+            broken.add(format!("SKU {sku}"), what);
+        }
+    }
 }
 
 /// Rule 8.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     rows::{
-        Effect, Hearing, Level, Lying, Mail, Movement, Noted, Order, Overdue, Payment, Position, Refund, Reservation,
+        Announced, Effect, Hearing, Level, Lying, Mail, Movement, Noted, Order, Overdue, Payment, Position, Refund, Reservation,
         Shipment, Step, Told, Unpublished,
     },
     sources::Sources,
@@ -41,6 +41,8 @@ pub(super) struct Evidence {
     pub mails: Vec<Mail>,
     /// By the key of a topic, how many events its service has said.
     pub said: BTreeMap<Place, u64>,
+    /// By SKU, how many events stock-svc has said on `products.v1`.
+    pub products_said: BTreeMap<String, u64>,
     /// What is committed and not published yet, or parked.
     pub unpublished: BTreeSet<(String, String, u64)>,
     /// Timers that were due a while ago.
@@ -51,6 +53,8 @@ pub(super) struct Evidence {
     pub lying: Vec<Lying>,
     /// Each topic's records in the order of their partitions.
     pub records: Vec<Record>,
+    /// The records of `products.v1`, which is compacted: the newest event of each product is there, older ones may be.
+    pub products: Vec<Record>,
     /// Whether topics still have all that was ever in them.
     pub topics_are_whole: bool,
     /// Whether archives, from which topics are rebuilt, have let go of what orders had said.
@@ -70,15 +74,20 @@ impl Evidence {
         }
         all.journal = sources.journal().await?;
         let cluster = sources.cluster.clone();
-        (all.records, all.topics_are_whole) = tokio::task::spawn_blocking(move || {
+        (all.records, all.products, all.topics_are_whole) = tokio::task::spawn_blocking(move || {
             let connection = cluster.connect("quadrille-audit")?;
-            let places = records::places(&connection, &records::OF_ORDERS)?;
-            let mut found = Vec::new();
-            let whole = records::each_kept(&connection, &places, |message| {
-                found.push(Record::of(message)?);
-                Ok(())
-            })?;
-            anyhow::Ok((found, whole))
+            let read = |topics: &[&str]| {
+                let places = records::places(&connection, topics)?;
+                let mut found = Vec::new();
+                let whole = records::each_kept(&connection, &places, |message| {
+                    found.push(Record::of(message)?);
+                    Ok(())
+                })?;
+                anyhow::Ok((found, whole))
+            };
+            let (of_orders, whole) = read(&records::OF_ORDERS)?;
+            let (products, _) = read(&[records::OF_PRODUCTS])?;
+            anyhow::Ok((of_orders, products, whole))
         })
         .await??;
         all.topics_are_whole &= !all.archives_are_short;
@@ -144,6 +153,9 @@ impl Evidence {
             self.reservations.insert(known.order_id.clone(), known);
         }
         self.shipments = snapshot.rows(SHIPMENTS).await?;
+        for product in snapshot.rows::<Announced>("select sku, products_said from products").await? {
+            self.products_said.insert(product.sku, product.products_said);
+        }
         Ok(())
     }
 
@@ -191,7 +203,7 @@ const POSITIONS: &str = "select topic, partition, position from consumer_progres
 const UNPUBLISHED: &str = "select topic, key, (select h ->> 1 from json_array_elements(headers) h
     where h ->> 0 = 'ce_sequence')::bigint as sequence
     from (select topic, key, headers from outbox union all select topic, key, headers from outbox_parked) r
-    where topic in ('orders.v1', 'stock.v1', 'payments.v1', 'shipments.v1', 'notifications.v1')";
+    where topic in ('orders.v1', 'stock.v1', 'payments.v1', 'shipments.v1', 'notifications.v1', 'products.v1')";
 /// A timer waits for what its consumer is behind, and then is tried again: so not at once.
 const OVERDUE: &str = "select '$service' as service, kind, key, due_at from timers
     where due_at < now() - interval '2 minutes'";

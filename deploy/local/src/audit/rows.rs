@@ -31,6 +31,12 @@ pub(super) struct Line {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct Announced {
+    pub sku: String,
+    pub products_said: u64,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Step {
     pub order_id: String,
     pub position: i64,

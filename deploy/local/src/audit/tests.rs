@@ -200,8 +200,10 @@ fn what_was_called_off_is_back_on_the_shelf_and_refunded_and_what_was_split_is_n
     let moved = |moves: &[(&str, i64)]| {
         let mut shop = delivered();
         shop.shipments[1].status = "cancelled".to_owned();
-        shop.levels.insert("TEA".to_owned(), Level { on_hand: moves.iter().map(|(_, by)| by).sum(), ..level.clone() });
+        let on_hand = 10 + moves.iter().map(|(_, by)| by).sum::<i64>();
+        shop.levels.insert("TEA".to_owned(), Level { on_hand, ..level.clone() });
         shop.movements = (1..).zip(moves.iter().copied()).map(movement).collect();
+        shop.movements.push(Movement { order_id: None, ..movement((0, ("adjusted", 10))) });
         shop
     };
     let mut shop = moved(&[("committed", -10), ("restocked", 6)]);

@@ -1,6 +1,6 @@
 //! `quadrille audit` finds nothing broken after all that, and names the rule and the order for each thing that is broken
 //! by hand: a refund doubled, a hold deleted, a movement altered, an outbox row removed before it was published, a loss that
-//! nobody refunds, a mail row duplicated.
+//! nobody refunds, a mail row duplicated, an event of a product that is nowhere.
 
 use std::time::Instant;
 
@@ -24,12 +24,13 @@ const SKU: &str = "ACCEPT-AUDIT";
 struct Sabotage {
     name: &'static str,
     of: Service,
-    order: String,
+    /// What must be named: `order 0199...`, `SKU TEA`.
+    subject: String,
     /// One of these rules must be found broken.
     rules: &'static [u8],
     breaks: String,
-    /// A change of the order's address, made while it is broken.
-    redirected: bool,
+    /// The order whose address is changed while it is broken.
+    redirected: Option<String>,
     mends: String,
 }
 
@@ -56,11 +57,9 @@ pub(in crate::accept) async fn try_out(shop: &Shop) -> anyhow::Result<String> {
 
 impl Sabotage {
     async fn redirect(&self, shop: &Shop) -> anyhow::Result<()> {
-        if !self.redirected {
-            return Ok(());
-        }
+        let Some(order) = &self.redirected else { return Ok(()) };
         let address = json!({"line1": "2 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"});
-        let path = format!("/api/v1/orders/{}/delivery-address", self.order);
+        let path = format!("/api/v1/orders/{order}/delivery-address");
         let (status, answer) = shop.api.ask(Method::PUT, Service::OrderSvc, &path, Some(&address)).await?;
         ensure!(status.is_success(), "a new address was answered {status}: {answer}");
         Ok(())
@@ -78,12 +77,12 @@ impl Sabotage {
         conn.batch_execute(&self.mends).await.context("mending it")?;
         let audit = audit?;
         let findings = audit.rules.iter().flat_map(|rule| &rule.broken);
-        let order = format!("order {}", self.order);
-        let named = |rule: u8, of: &str| self.rules.contains(&rule) && of == order;
+        let subject = &self.subject;
+        let named = |rule: u8, of: &str| self.rules.contains(&rule) && of == subject;
         ensure!(!audit.holds, "nothing was found");
         ensure!(
             findings.clone().any(|finding| named(finding.rule, &finding.of)),
-            "one of the rules {:?} should be named for {order}: {:?}",
+            "one of the rules {:?} should be named for {subject}: {:?}",
             self.rules,
             findings.collect::<Vec<_>>()
         );
@@ -111,6 +110,7 @@ async fn sabotages(shop: &Shop) -> anyhow::Result<Vec<Sabotage>> {
         row_removed(&sold),
         loss_unheard(&sold, &parcel),
         mail_doubled(sold),
+        product_event_lost(),
     ])
 }
 
@@ -124,9 +124,9 @@ fn refund_doubled(order: String) -> Sabotage {
             "insert into refunds (refund_id, payment_id, amount, state)
                 select '00000000-0000-0000-0000-00000000000a', payment_id, amount, state from refunds where {same}"
         ),
-        redirected: false,
+        redirected: None,
         mends: "delete from refunds where refund_id = '00000000-0000-0000-0000-00000000000a'".to_owned(),
-        order,
+        subject: format!("order {order}"),
     }
 }
 
@@ -139,9 +139,9 @@ fn hold_deleted(order: String) -> Sabotage {
             "create table deleted as select * from orders where order_id = '{order}';
              delete from orders where order_id = '{order}'"
         ),
-        redirected: false,
+        redirected: None,
         mends: "insert into orders select * from deleted; drop table deleted".to_owned(),
-        order,
+        subject: format!("order {order}"),
     }
 }
 
@@ -152,9 +152,9 @@ fn movement_altered(order: &str) -> Sabotage {
         of: Service::StockSvc,
         rules: &[4],
         breaks: change(-1),
-        redirected: false,
+        redirected: None,
         mends: change(1),
-        order: order.to_owned(),
+        subject: format!("order {order}"),
     }
 }
 
@@ -169,11 +169,11 @@ fn row_removed(order: &str) -> Sabotage {
                 'begin delete from outbox where id = new.id; return null; end';
              create trigger remove after insert on outbox for each row when (new.key = '{order}') execute function remove()"
         ),
-        redirected: true,
+        redirected: Some(order.to_owned()),
         mends: format!(
             "drop trigger remove on outbox; drop function remove(); update orders set said = said - 1 where id = '{order}'"
         ),
-        order: order.to_owned(),
+        subject: format!("order {order}"),
     }
 }
 
@@ -190,9 +190,9 @@ fn loss_unheard(order: &str, parcel: &str) -> Sabotage {
         of: Service::StockSvc,
         rules: &[13],
         breaks: change("lost", '-'),
-        redirected: false,
+        redirected: None,
         mends: change("pending", '+'),
-        order: order.to_owned(),
+        subject: format!("order {order}"),
     }
 }
 
@@ -208,12 +208,26 @@ fn mail_doubled(order: String) -> Sabotage {
              update twice set id = '00000000-0000-0000-0000-00000000000b';
              insert into notifications select * from twice"
         ),
-        redirected: false,
+        redirected: None,
         mends: format!(
             "delete from notifications where id = '00000000-0000-0000-0000-00000000000b'; drop table twice;
              alter table notifications add constraint {unique} unique (order_id, template, event_id)"
         ),
-        order,
+        subject: format!("order {order}"),
+    }
+}
+
+/// As if the relay had lost what was announced last of the product.
+fn product_event_lost() -> Sabotage {
+    let change = |sign: char| format!("update products set products_said = products_said {sign} 1 where sku = '{SKU}'");
+    Sabotage {
+        name: "an event of a product lost",
+        of: Service::StockSvc,
+        subject: format!("SKU {SKU}"),
+        rules: &[7],
+        breaks: change('+'),
+        redirected: None,
+        mends: change('-'),
     }
 }
 

@@ -102,3 +102,31 @@ fn a_gap_in_a_keys_sequence_and_an_event_under_anothers_number_are_seen() {
     assert_eq!(found(events::contiguous, &shop(&[1, 2, 2])).len(), 1);
     assert_eq!(found(events::contiguous, &shop(&[2, 3])).len(), 1, "its first is gone");
 }
+
+/// As if stock-svc had announced the tea so often, and these of its events lay in the compacted topic.
+fn announced(said: u64, kept: &[u64]) -> Evidence {
+    let record = |sequence: &u64| Record {
+        topic: "products.v1".to_owned(),
+        key: "TEA".to_owned(),
+        event_type: "product.changed.v1".to_owned(),
+        sequence: *sequence,
+        ..lost(now())
+    };
+    Evidence {
+        products_said: BTreeMap::from([("TEA".to_owned(), said)]),
+        products: kept.iter().map(record).collect(),
+        ..delivered()
+    }
+}
+
+#[test]
+fn the_newest_event_of_a_product_is_missed_where_it_is_lost_and_older_ones_are_not() {
+    holds(events::published, &announced(4, &[4]));
+    holds(events::published, &announced(4, &[1, 2, 4, 4, 3]));
+    is_broken(events::published, &announced(4, &[1, 3]), "event 4 on products.v1 was committed");
+    is_broken(events::published, &announced(1, &[]), "0 is the newest there");
+    is_broken(events::published, &announced(3, &[4]), "is on products.v1 as event 4, and stock-svc has said 3");
+    let mut waiting = announced(4, &[3]);
+    waiting.unpublished.insert(("products.v1".to_owned(), "TEA".to_owned(), 4));
+    holds(events::published, &waiting);
+}

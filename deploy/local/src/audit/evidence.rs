@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     rows::{
-        Announced, Effect, Hearing, Level, Lying, Mail, Movement, Noted, Order, Overdue, Payment, Position, Refund, Reservation,
-        Shipment, Step, Told, Unpublished,
+        Announced, Effect, Hearing, Level, Lying, Mail, Movement, Noted, Order, Overdue, Payment, Position, Refund,
+        Reservation, Shipment, Step, Told, Unpublished,
     },
     sources::Sources,
     sql::Snapshot,

@@ -66,9 +66,9 @@ impl ConsumerConfig {
             .set("queued.min.messages", "1000")
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.max.bytes", "4194304")
-            // a resumed partition is asked for only when the fetch before has been answered, which it is at once where
-            // there is anything to read, and each answer costs the broker and this process, though there be nothing
-            .set("fetch.wait.max.ms", "200")
+            // a resumed partition is asked for only when the fetch before has been answered; and the embedded broker answers
+            // no fetch before this time is over, though there be something to read: each hop of an order waits for it
+            .set("fetch.wait.max.ms", "50")
             .set("fetch.queue.backoff.ms", "50")
             // topics that are made later are found soon
             .set("topic.metadata.refresh.interval.ms", "10000")

@@ -50,7 +50,7 @@ pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<(
 }
 
 async fn list(out: &mut impl Write) -> anyhow::Result<()> {
-    writeln!(out, "DATABASE\tID\tTOPIC\tKEY\tEVENT\tPARKED AT\tASKED\tREASON")?;
+    let mut found = false;
     for (name, url) in databases()? {
         let mut conn = pool::connect_to_read(url.expose_secret()).await.with_context(|| name.clone())?;
         let mut after = 0;
@@ -58,6 +58,10 @@ async fn list(out: &mut impl Write) -> anyhow::Result<()> {
             let rows = parked::list(&mut conn, after, PAGE).await?;
             let Some(last) = rows.last() else { break };
             after = last.id;
+            if !found {
+                writeln!(out, "DATABASE\tID\tTOPIC\tKEY\tEVENT\tPARKED AT\tASKED\tREASON")?;
+                found = true;
+            }
             for row in rows {
                 let (at, asked) = (row.parked_at.to_rfc3339(), row.asked.unwrap_or_default());
                 let reason = row.reason.unwrap_or_else(|| "waits behind another row of its key".to_owned());
@@ -69,7 +73,7 @@ async fn list(out: &mut impl Write) -> anyhow::Result<()> {
             }
         }
     }
-    Ok(())
+    if found { Ok(()) } else { Ok(writeln!(out, "no row is parked")?) }
 }
 
 fn databases() -> anyhow::Result<Vec<(String, SecretString)>> {

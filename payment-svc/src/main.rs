@@ -3,5 +3,5 @@
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    payment_svc::cli::run(&arguments, &mut std::io::stdout()).await
+    payment_svc::cli::run(&arguments, &mut service_kit::exit::stdout()).await
 }

@@ -1,6 +1,6 @@
 //! How a program ends: with a code that tells why, and what went wrong in one line on the error stream.
 
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
@@ -28,6 +28,40 @@ pub fn in_one_line(error: &anyhow::Error) -> String {
     format!("{error:#}").split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
+/// Standard output of a tool. When its reader has gone (`... | head`), the rest of the answer is dropped and the tool goes on
+/// to its end: what it does is done whole, and its code tells how that went.
+pub fn stdout() -> impl Write {
+    Answer { out: io::stdout(), read: true }
+}
+
+struct Answer<W> {
+    out: W,
+    /// Whether somebody reads.
+    read: bool,
+}
+
+impl<W: Write> Answer<W> {
+    fn unless_nobody_reads<T>(&mut self, dropped: T, work: impl FnOnce(&mut W) -> io::Result<T>) -> io::Result<T> {
+        if !self.read {
+            return Ok(dropped);
+        }
+        work(&mut self.out).or_else(|error| {
+            self.read = error.kind() != ErrorKind::BrokenPipe;
+            if self.read { Err(error) } else { Ok(dropped) }
+        })
+    }
+}
+
+impl<W: Write> Write for Answer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless_nobody_reads(bytes.len(), |out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_nobody_reads((), Write::flush)
+    }
+}
+
 fn number(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| cause.is::<ConfigError>()) { BAD_CONFIGURATION } else { 1 }
 }
@@ -44,6 +78,17 @@ mod tests {
         let error = anyhow!("first\n  second\n").context("why");
         assert_eq!(in_one_line(&error), "why: first second");
         assert_eq!(number(&error), 1);
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_any_more_is_dropped_and_is_no_error() {
+        let (reader, out) = io::pipe().unwrap();
+        let mut answer = Answer { out, read: true };
+        writeln!(answer, "read").unwrap();
+        drop(reader);
+        writeln!(answer, "not read").unwrap();
+        answer.flush().unwrap();
+        assert!(!answer.read);
     }
 
     #[test]

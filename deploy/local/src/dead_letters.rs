@@ -6,7 +6,12 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use service_kit::{dead_letters, pool};
 
-use crate::{addresses::Addresses, databases::DatabasesArgs, service::Service};
+use crate::{
+    addresses::Addresses,
+    databases::DatabasesArgs,
+    service::Service,
+    table::{aligned, line},
+};
 
 /// How many are fetched at a time.
 const PAGE: i64 = 500;
@@ -60,13 +65,11 @@ enum Action {
 /// When the database can't be reached, or has no such dead letter.
 pub async fn dead_letters(arguments: &DeadLettersArgs, out: &mut impl Write) -> anyhow::Result<()> {
     match arguments.action {
-        Action::List { service: Some(service) } => list(&arguments.url_of(service)?, service, out).await,
-        Action::List { service: None } => {
-            for service in Service::WITH_OUTBOX {
-                list(&arguments.url_of(service)?, service, out).await?;
-            }
-            Ok(())
+        Action::List { service: Some(service) } => {
+            let found = list(&arguments.url_of(service)?, service, out).await?;
+            if found == 0 { Ok(writeln!(out, "{} has no dead letters", service.name())?) } else { Ok(()) }
         }
+        Action::List { service: None } => list_all(arguments, out).await,
         Action::Show { service, id } => show(&arguments.url_of(service)?, id, out).await,
         Action::Replay { service, id } => {
             let mut conn = pool::connect(&arguments.url_of(service)?).await?;
@@ -91,29 +94,50 @@ impl DeadLettersArgs {
     }
 }
 
-async fn list(url: &str, service: Service, out: &mut impl Write) -> anyhow::Result<()> {
+/// A service that can't be asked doesn't keep the others from being shown.
+async fn list_all(arguments: &DeadLettersArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let (mut found, mut away) = (0, Vec::new());
+    for service in Service::WITH_OUTBOX {
+        let listed = async { list(&arguments.url_of(service)?, service, out).await };
+        match listed.await {
+            Ok(count) => found += count,
+            Err(error) => away.push(format!("{}: {error:#}", service.name())),
+        }
+    }
+    if !away.is_empty() {
+        bail!(
+            "{} could not be asked: {}",
+            if found == 0 { "nothing was found, and" } else { "beside these," },
+            away.join("; ")
+        );
+    }
+    if found == 0 { Ok(writeln!(out, "no service has dead letters")?) } else { Ok(()) }
+}
+
+/// Writes a service's dead letters as a table and returns how many there are.
+async fn list(url: &str, service: Service, out: &mut impl Write) -> anyhow::Result<usize> {
     let mut conn = pool::connect_to_read(url).await.with_context(|| format!("the database of {}", service.name()))?;
-    let mut after = 0;
+    let (mut after, mut found) = (0, 0);
     loop {
         let letters = dead_letters::list(&mut conn, after, PAGE).await?;
-        let Some(last) = letters.last() else { return Ok(()) };
+        let Some(last) = letters.last() else { return Ok(found) };
         after = last.id;
+        found += letters.len();
+        let mut rows = vec![line(["SERVICE", "ID", "EVENT", "KEY", "PLACE", "BURIED AT", "WHY"])];
         for letter in letters {
-            let kind = letter.event_type.as_deref().unwrap_or("?");
             let why = letter.error.as_deref().unwrap_or("waits behind another of its key");
             let asked = if letter.replay_requested_at.is_some() { " (replay asked for)" } else { "" };
-            writeln!(
-                out,
-                "{}\t{}\t{kind}\tkey={}\t{}[{}]@{}\t{}\t{why}{asked}",
+            rows.push(line([
                 service.name(),
-                letter.id,
-                letter.key,
-                letter.topic,
-                letter.partition,
-                letter.record_offset,
-                letter.buried_at.format("%Y-%m-%dT%H:%M:%SZ"),
-            )?;
+                &letter.id.to_string(),
+                letter.event_type.as_deref().unwrap_or("?"),
+                &letter.key,
+                &format!("{}[{}]@{}", letter.topic, letter.partition, letter.record_offset),
+                &letter.buried_at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                &format!("{why}{asked}"),
+            ]));
         }
+        aligned(&rows, out)?;
     }
 }
 

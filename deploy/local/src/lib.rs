@@ -20,6 +20,7 @@ mod records;
 mod report;
 pub mod run;
 pub mod service;
+mod table;
 pub mod tail;
 pub mod topics;
 pub mod up;

@@ -30,13 +30,13 @@ async fn main() -> ExitCode {
 
 async fn run_tool(tool: Command) -> anyhow::Result<()> {
     match tool {
-        Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, &mut std::io::stdout()).await,
-        Command::Demo(arguments) => demo::demo(&arguments, &mut std::io::stdout()).await,
-        Command::Order(arguments) => order::order(&arguments, &mut std::io::stdout()).await,
-        Command::Audit(arguments) => audit::audit(&arguments, &mut std::io::stdout()).await,
+        Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, &mut exit::stdout()).await,
+        Command::Demo(arguments) => demo::demo(&arguments, &mut exit::stdout()).await,
+        Command::Order(arguments) => order::order(&arguments, &mut exit::stdout()).await,
+        Command::Audit(arguments) => audit::audit(&arguments, &mut exit::stdout()).await,
         Command::Tail(arguments) => tokio::task::spawn_blocking(move || tail::tail(&arguments)).await?,
-        Command::Topics(arguments) => topics::topics(&arguments, &mut std::io::stdout()).await,
-        Command::Catalogue(arguments) => catalogue::catalogue(&arguments, &mut std::io::stdout()).await,
+        Command::Topics(arguments) => topics::topics(&arguments, &mut exit::stdout()).await,
+        Command::Catalogue(arguments) => catalogue::catalogue(&arguments, &mut exit::stdout()).await,
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments).await,
         Command::Up(_) | Command::Run { .. } | Command::Broker(_) => Ok(()), // they are no tools: they drain when they are told to stop
     }

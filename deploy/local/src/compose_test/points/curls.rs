@@ -31,10 +31,10 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<St
         let mark = format!("{END} {}", block.line);
         let Some((answer, after)) = rest.split_once(&mark) else { bail!("README.md line {}: not run", block.line) };
         rest = after;
-        for word in awaited(&block.text) {
+        for (field, value) in awaited(&block.text) {
             ensure!(
-                answer.contains(&format!("\"{word}\"")),
-                "README.md line {}: the order never became {word}: {}",
+                answer.contains(&format!("\"{field}\":\"{value}\"")),
+                "README.md line {}: the order's {field} never became {value}: {}",
                 block.line,
                 last_lines(answer, 3)
             );
@@ -50,10 +50,15 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<St
     ))
 }
 
-/// The words that the block's orders are waited for to show: `becomes $order WORD`.
-fn awaited(block: &str) -> Vec<&str> {
+/// What the block's orders are waited for to show: `becomes $order FIELD VALUE`.
+fn awaited(block: &str) -> Vec<(&str, &str)> {
     let after = block.match_indices("becomes $order ").filter_map(|(at, found)| block.get(at + found.len()..));
-    after.filter_map(|rest| rest.split(|char: char| !char.is_ascii_lowercase() && char != '_').next()).collect()
+    after
+        .filter_map(|rest| {
+            let mut words = rest.split(|char: char| !char.is_ascii_lowercase() && char != '_');
+            Some((words.next()?, words.next()?))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -61,9 +66,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_that_an_order_must_show_are_taken_from_the_block() {
-        let block = "order=$(buy TEA 2 pm_card_visa); becomes $order created\nbecomes $order completed; sleep 1";
-        assert_eq!(awaited(block), ["created", "completed"]);
+    fn what_an_order_must_show_is_taken_from_the_block() {
+        let block = "order=$(buy TEA 2 pm_card_visa); becomes $order shipment created\nbecomes $order status completed; sleep 1";
+        assert_eq!(awaited(block), [("shipment", "created"), ("status", "completed")]);
         assert!(awaited("becomes() { echo; }").is_empty());
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 
-use service_kit::kafka::{Brokers, trouble};
+use service_kit::kafka::{Brokers, client_log, trouble};
 
 use self::failure::failure;
 use self::partitions::{Counts, Partitions};
@@ -94,6 +95,10 @@ struct Deliveries {
 }
 
 impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client_log::write(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         if trouble::says_little(&error) {
             tracing::debug!(%error, reason, "the producer's connection to Kafka");

@@ -5,18 +5,18 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
+use service_kit::kafka::client_log::Logged;
 
 /// How long the brokers may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// A connection to ask on.
-pub(crate) struct Questions(AdminClient<DefaultClientContext>);
+pub(crate) struct Questions(AdminClient<Logged>);
 
 impl Questions {
     pub fn new(config: &ClientConfig) -> anyhow::Result<Self> {
-        Ok(Self(config.create().context("Kafka's client")?))
+        Ok(Self(config.create_with_context(Logged).context("Kafka's client")?))
     }
 
     /// What the topic does with old records (`cleanup.policy`).

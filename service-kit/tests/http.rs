@@ -169,6 +169,18 @@ async fn a_field_of_the_wrong_kind_is_named_with_its_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_json_answer_ends_with_one_newline_and_says_its_length() {
+    let server = Running::start(Readiness::default());
+    for path in ["/healthz", "/readyz", "/nothing/here"] {
+        let response = server.send(Method::GET, path, "").await;
+        let length = response.content_length();
+        let body = response.text().await.unwrap();
+        assert!(body.ends_with("}\n") && !body.ends_with("\n\n"), "{path}: {body:?}");
+        assert_eq!(length, Some(body.len() as u64), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_nothing_can_hold_is_named_with_its_field() {
     let server = Running::start(Readiness::default());
     for number in ["1e999".to_owned(), "-1e999".to_owned(), "9".repeat(400), "9".repeat(30), "1.5".to_owned()] {

@@ -35,12 +35,13 @@ enum Action {
 /// Does what is asked for and writes the answer to `out`.
 ///
 /// # Errors
-/// There is no such order; or a database or the brokers don't answer.
+/// Nobody who answers knows the order.
 pub async fn order(arguments: &OrderArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let Action::Show { id, sources } = &arguments.action;
-    let dossier = Dossier::collect(&sources.sources()?, *id).await?;
+    let dossier = Dossier::collect(&sources.sources()?, *id).await;
     if dossier.is_empty() {
-        bail!("no service and no topic knows order {id}");
+        let away = dossier.away.iter().map(|away| format!("; {} could not be looked at: {}", away.what, away.why));
+        bail!("nobody who was asked knows order {id}{}", away.collect::<String>());
     }
     head(&dossier, *id, out)?;
     events(&dossier.events, out)?;
@@ -50,7 +51,9 @@ pub async fn order(arguments: &OrderArgs, out: &mut impl Write) -> anyhow::Resul
 
 fn head(dossier: &Dossier, id: Uuid, out: &mut impl Write) -> std::io::Result<()> {
     let Some(order) = &dossier.order else {
-        return writeln!(out, "order {id}: order-svc doesn't know it");
+        let asked = !dossier.away.iter().any(|away| away.what.contains("order-svc"));
+        let why = if asked { "order-svc doesn't know it" } else { "order-svc's database could not be looked at" };
+        return writeln!(out, "order {id}: {why}");
     };
     let reason = order.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     writeln!(out, "order {id}: {}{reason}, placed {}", order.status, time(order.placed_at))?;
@@ -142,7 +145,9 @@ fn sections(dossier: &Dossier, out: &mut impl Write) -> std::io::Result<()> {
         let why = stuck.why.as_deref().unwrap_or("waits behind another of its key");
         format!("{} of {}, {} since {}: {why}", stuck.place, stuck.service, stuck.event, time(stuck.since))
     });
-    section("STUCK", stuck.collect())
+    section("STUCK", stuck.collect())?;
+    let away = dossier.away.iter().map(|away| format!("{}: {}", away.what, away.why));
+    section("NOT LOOKED AT", away.collect())
 }
 
 fn time(time: DateTime<Utc>) -> String {

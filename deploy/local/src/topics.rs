@@ -58,6 +58,9 @@ pub async fn topics(arguments: &TopicsArgs, out: &mut impl Write) -> anyhow::Res
             let partitions = arguments.partitions;
             let shown = tokio::task::spawn_blocking(move || overview::read(&cluster)).await??;
             shown.print(partitions, out)?;
+            for line in shown.absent() {
+                writeln!(std::io::stderr(), "{line}")?;
+            }
             let missing = shown.missing();
             if !missing.is_empty() {
                 let names = missing.join(", ");

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::anew::MadeAnew;
 use super::lanes::Lanes;
 use super::{ConsumerHandle, Record};
+use crate::kafka::client_log;
 use crate::kafka::trouble::{self, Trouble};
 
 /// How long a poll waits for a record.
@@ -56,15 +57,7 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.trouble.note_log(facility, message);
         self.anew.note_log(facility, message);
-        match level {
-            _ if facility == "FAIL" => tracing::debug!(facility, "librdkafka: {message}"), // comes as an error too
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::warn!(facility, "librdkafka: {message}");
-            }
-            RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => tracing::info!(facility, "librdkafka: {message}"),
-            RDKafkaLogLevel::Info => tracing::debug!(facility, "librdkafka: {message}"),
-            RDKafkaLogLevel::Debug => tracing::trace!(facility, "librdkafka: {message}"),
-        }
+        client_log::write(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -5,6 +5,7 @@ mod encoding;
 mod fields;
 mod input;
 mod methods;
+mod newline;
 pub mod openapi;
 mod page;
 mod problem;

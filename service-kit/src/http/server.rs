@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::BodyRoom;
 use super::openapi::{Health, Ready};
-use super::{Problem, encoding, methods};
+use super::{Problem, encoding, methods, newline};
 use crate::config::HttpConfig;
 use crate::consumer::ConsumerHandle;
 use crate::{Pool, pool, telemetry, trace};
@@ -212,7 +212,7 @@ async fn around(
     let method = known_method(&asked);
     let labels = [("method", method.to_owned()), ("route", route), ("status", status.as_u16().to_string())];
     metrics::histogram!("http_request_duration_seconds", &labels).record(seconds);
-    let response = encoding::encoded(located(response, &asked)).await;
+    let response = encoding::encoded(newline::ended(located(response, &asked))).await;
     Ok(if asked == Method::HEAD { methods::without_body(response) } else { response })
 }
 

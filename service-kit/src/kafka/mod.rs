@@ -1,6 +1,7 @@
 //! Where the brokers are and how one speaks with them: the same for every client of Kafka that a process has.
 
 pub mod assignment;
+pub mod client_log;
 mod security;
 #[cfg(test)]
 mod tests;

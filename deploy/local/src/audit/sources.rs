@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
@@ -35,7 +35,8 @@ pub struct SourceArgs {
 pub struct Sources {
     /// The brokers.
     pub(crate) cluster: Cluster,
-    databases: BTreeMap<Service, String>,
+    /// Where each database is, or why that isn't known.
+    databases: BTreeMap<Service, Result<String, String>>,
     gateway: Option<String>,
     orders: Option<String>,
 }
@@ -48,8 +49,11 @@ impl SourceArgs {
         let local = Addresses::read(data)?;
         let databases = Service::WITH_OUTBOX
             .into_iter()
-            .map(|service| Ok((service, self.databases.url_of(service, local.as_ref(), data)?)))
-            .collect::<anyhow::Result<_>>()?;
+            .map(|service| {
+                let url = self.databases.url_of(service, local.as_ref(), data);
+                (service, url.map_err(|error| format!("{error:#}")))
+            })
+            .collect();
         let own = |service: Service| Some(local.as_ref()?.services.get(service.name())?.url.clone());
         let gateway = self.gateway.clone().or_else(|| own(Service::SandboxGateway));
         let orders = self.orders.clone().or_else(|| own(Service::OrderSvc));
@@ -60,12 +64,17 @@ impl SourceArgs {
 impl Sources {
     /// Of a local run.
     pub fn of_run(cluster: Cluster, databases: BTreeMap<Service, String>, gateway: String) -> Self {
+        let databases = databases.into_iter().map(|(service, url)| (service, Ok(url))).collect();
         Self { cluster, databases, gateway: Some(gateway), orders: None }
     }
 
     /// The URL of a service's database.
     pub(crate) fn database(&self, service: Service) -> anyhow::Result<&str> {
-        self.databases.get(&service).map(String::as_str).with_context(|| format!("no database of {}", service.name()))
+        match self.databases.get(&service) {
+            Some(Ok(url)) => Ok(url),
+            Some(Err(why)) => bail!("{why}"),
+            None => bail!("no database of {}", service.name()),
+        }
     }
 
     /// The order as order-svc shows it; nothing where it doesn't answer.

@@ -1,5 +1,7 @@
 //! Rows of a database, all as they were at one moment.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context;
 use diesel::{QueryableByName, sql_query, sql_types::Jsonb};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
@@ -23,6 +25,15 @@ impl Snapshot {
         let mut conn = pool::connect_to_read(url).await?;
         conn.batch_execute("begin isolation level repeatable read read only").await?;
         Ok(Self(conn))
+    }
+
+    /// Whether a service has made its tables here.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_migrated(&mut self) -> anyhow::Result<bool> {
+        let found = self.rows::<BTreeMap<String, bool>>("select to_regclass('outbox') is not null as there").await?;
+        Ok(found.iter().any(|row| row["there"]))
     }
 
     /// What a query answers, column by column.

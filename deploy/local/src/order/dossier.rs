@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -26,6 +26,15 @@ pub(super) struct Dossier {
     pub mails: Vec<Mail>,
     pub timers: Vec<Timer>,
     pub stuck: Vec<Stuck>,
+    /// What could not be looked at, and why.
+    pub away: Vec<Away>,
+}
+
+/// A place that doesn't answer, or that nobody has made yet.
+#[derive(Debug)]
+pub(super) struct Away {
+    pub what: String,
+    pub why: String,
 }
 
 #[derive(Debug)]
@@ -103,36 +112,36 @@ struct Ignored {
 }
 
 impl Dossier {
-    /// Reads topics first: who has heard what is in them is asked after.
-    ///
-    /// # Errors
-    /// A database or the brokers don't answer.
-    pub async fn collect(sources: &Sources, id: Uuid) -> anyhow::Result<Self> {
+    /// Reads topics first: who has heard what is in them is asked after. What doesn't answer is noted, and the rest is read.
+    pub async fn collect(sources: &Sources, id: Uuid) -> Self {
         let mut all = Self { now: Utc::now(), ..Self::default() };
-        let records = events_of(&sources.cluster, id).await?;
+        let records = match events_of(&sources.cluster, id).await {
+            Ok(records) => records,
+            Err(error) => {
+                all.away.push(Away { what: "the topics".to_owned(), why: format!("{error:#}") });
+                Vec::new()
+            }
+        };
         let mut heard = BTreeMap::<String, Vec<&'static str>>::new();
         let mut ignored = BTreeMap::new();
         for service in Service::WITH_OUTBOX {
             let read = async {
                 let mut snapshot = Snapshot::begin(sources.database(service)?).await?;
+                if !snapshot.is_migrated().await? {
+                    bail!("it is empty: {} has never run on it", service.name());
+                }
                 all.read(&mut snapshot, service, id).await?;
                 for row in snapshot.rows::<Heard>(&heard_of(&records)).await? {
                     heard.entry(row.event_id).or_default().push(service.name());
                 }
                 if service == Service::OrderSvc {
-                    let why = format!(
-                        "select event_id, ignored from order_history where order_id = '{id}' and ignored is not null"
-                    );
-                    ignored = snapshot
-                        .rows::<Ignored>(&why)
-                        .await?
-                        .into_iter()
-                        .map(|row| (row.event_id, row.ignored))
-                        .collect();
+                    ignored = ignored_of(&mut snapshot, id).await?;
                 }
                 snapshot.end().await
             };
-            read.await.with_context(|| format!("reading the database of {}", service.name()))?;
+            if let Err(error) = read.await {
+                all.away.push(Away { what: format!("the database of {}", service.name()), why: format!("{error:#}") });
+            }
         }
         let events = records.into_iter().map(|record| Event {
             heard_by: heard.remove(&record.id).unwrap_or_default(),
@@ -142,7 +151,7 @@ impl Dossier {
         all.events = events.collect();
         all.waiting_for =
             sources.order(id).await.and_then(|order| serde_json::from_value(order["waiting_for"].clone()).ok());
-        Ok(all)
+        all
     }
 
     /// Whether nobody knows the order.
@@ -162,6 +171,16 @@ impl Dossier {
         self.stuck.extend(snapshot.rows::<Stuck>(&of_order(STUCK)).await?);
         Ok(())
     }
+}
+
+/// By event, why order-svc changed nothing when it heard it.
+async fn ignored_of(snapshot: &mut Snapshot, id: Uuid) -> anyhow::Result<BTreeMap<String, String>> {
+    let rows = snapshot
+        .rows::<Ignored>(&format!(
+            "select event_id, ignored from order_history where order_id = '{id}' and ignored is not null"
+        ))
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.event_id, row.ignored)).collect())
 }
 
 /// An order's events, each once, as they were made.

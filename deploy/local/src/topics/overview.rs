@@ -10,6 +10,7 @@ use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
 
 use crate::{
     cluster::{ANSWER, Cluster, Connection, numbers},
+    service::Service,
     table::{aligned, line},
 };
 
@@ -20,6 +21,8 @@ type Place = (String, i32);
 pub(super) struct Overview {
     topics: BTreeMap<String, Vec<Kept>>,
     groups: Vec<Group>,
+    /// Groups whose positions Kafka didn't tell, and why.
+    untold: Vec<String>,
 }
 
 /// What a partition holds: the records from `first` to before `next`, apart from those that compaction took out.
@@ -53,8 +56,8 @@ pub(super) fn read(cluster: &Cluster) -> anyhow::Result<Overview> {
         .flat_map(|topic| topic.partitions().iter().map(|partition| (topic.name().to_owned(), partition.id())))
         .collect();
     let topics = topics(&connection, &places)?;
-    let groups = groups(cluster, &connection, &topics)?;
-    Ok(Overview { topics, groups })
+    let (groups, untold) = groups(cluster, &connection, &topics)?;
+    Ok(Overview { topics, groups, untold })
 }
 
 fn topics(connection: &Connection, places: &[Place]) -> anyhow::Result<BTreeMap<String, Vec<Kept>>> {
@@ -73,23 +76,25 @@ fn topics(connection: &Connection, places: &[Place]) -> anyhow::Result<BTreeMap<
     Ok(topics)
 }
 
-/// The groups that have committed anything in these topics.
+/// The groups that have committed anything in these topics, and those of which that isn't known.
 fn groups(
     cluster: &Cluster,
     connection: &Connection,
     topics: &BTreeMap<String, Vec<Kept>>,
-) -> anyhow::Result<Vec<Group>> {
+) -> anyhow::Result<(Vec<Group>, Vec<String>)> {
     let list = connection.consumer.fetch_group_list(None, ANSWER).context("asking Kafka for consumer groups")?;
-    let mut groups = Vec::new();
+    let (mut groups, mut untold) = (Vec::new(), Vec::new());
     for group in list.groups() {
-        let positions = positions(cluster, group.name(), topics)
-            .with_context(|| format!("asking Kafka how far the group {} is", group.name()))?;
-        if !positions.is_empty() {
-            groups.push(Group { name: group.name().to_owned(), members: group.members().len(), positions });
+        match positions(cluster, group.name(), topics) {
+            Ok(positions) if positions.is_empty() => {}
+            Ok(positions) => {
+                groups.push(Group { name: group.name().to_owned(), members: group.members().len(), positions });
+            }
+            Err(error) => untold.push(format!("how far the group {} is, Kafka doesn't tell: {error:#}", group.name())),
         }
     }
     groups.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(groups)
+    Ok((groups, untold))
 }
 
 /// A connection that names the group, without joining it, is told what the group has committed.
@@ -131,6 +136,22 @@ impl Overview {
     /// Which topics of the shop are not there.
     pub fn missing(&self) -> Vec<String> {
         super::all().into_iter().map(|topic| topic.name).filter(|name| !self.topics.contains_key(name)).collect()
+    }
+
+    /// What an operator would look for in the tables and not find, a line each.
+    pub fn absent(&self) -> Vec<String> {
+        let mut lines = self.untold.clone();
+        for service in Service::WITH_OUTBOX.map(Service::name) {
+            match self.groups.iter().find(|group| group.name == service) {
+                _ if self.untold.iter().any(|line| line.contains(service)) => {}
+                None => {
+                    lines.push(format!("{service} has handled nothing of these topics: it never ran, or they are new"))
+                }
+                Some(group) if group.members == 0 => lines.push(format!("{service} is away: nobody is in its group")),
+                Some(_) => {}
+            }
+        }
+        lines
     }
 
     fn totals(&self) -> Vec<Vec<String>> {
@@ -182,6 +203,20 @@ impl Overview {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_that_never_ran_one_that_is_away_and_a_group_that_is_not_told_are_named() {
+        let group = |name: &str, members| Group { name: name.to_owned(), members, positions: BTreeMap::new() };
+        let overview = Overview {
+            groups: vec![group("order-svc", 1), group("stock-svc", 0)],
+            untold: vec!["how far the group payment-svc is, Kafka doesn't tell: no answer".to_owned()],
+            ..Overview::default()
+        };
+        let absent = overview.absent();
+        assert_eq!(absent.len(), 3, "{absent:?}");
+        assert!(absent[0].contains("payment-svc") && absent[1].starts_with("stock-svc is away"), "{absent:?}");
+        assert!(absent[2].starts_with("notification-svc has handled nothing"), "{absent:?}");
+    }
 
     #[test]
     fn a_group_is_behind_by_what_is_kept_and_not_handled() {

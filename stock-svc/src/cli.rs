@@ -6,14 +6,17 @@ use anyhow::{Context, bail};
 use service_kit::config::{DatabaseConfig, Reader};
 use service_kit::progress::Progress;
 use service_kit::{pool, shutdown};
+use uuid::Uuid;
 
-use crate::{commands, store};
+use crate::commands::{self, Recomputed, Start};
+use crate::store;
 
 const USAGE: &str = "usage:
   stock-svc              serve, until told to stop
   stock-svc recompute    compare each level with the sum of its movements and of its live holds, and the movements with
-                         their orders; name each difference and fail if there is one. With --repair, set levels to
-                         these sums where nothing contradicts them, while nobody moves anything
+                         their orders; name each difference and fail if there is one. With --repair, correct levels
+                         by what they are off where nothing contradicts it. With --from PLACE, go on where one was
+                         stopped, as it said then (orders:ID or levels:SKU)
   stock-svc reannounce   announce every product again, as it is, with the next sequence: where products.v1 was lost
 
 Both read DATABASE_URL; the service may run meanwhile. What is announced goes through the outbox.";
@@ -30,23 +33,32 @@ pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<(
             let config = Reader::from_env().whole(DatabaseConfig::read)?;
             reannounce(&config, out).await
         }
-        ["recompute"] => recompute(false, out).await,
-        ["recompute", "--repair"] => recompute(true, out).await,
+        ["recompute"] => recompute(Start::Orders(Uuid::nil()), false, out).await,
+        ["recompute", "--repair"] => recompute(Start::Orders(Uuid::nil()), true, out).await,
+        ["recompute", "--from", place] => recompute(start(place)?, false, out).await,
         ["help" | "--help" | "-h"] => Ok(writeln!(out, "{USAGE}")?),
         other => bail!("there is no command {:?}; `stock-svc help` lists them", other.join(" ")),
     }
 }
 
 /// Looks into the books, says what doesn't agree, and fails if anything is left of it.
-async fn recompute(repair: bool, out: &mut impl Write) -> anyhow::Result<()> {
+async fn recompute(from: Start, repair: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let stop = shutdown::signal()?;
     let pool = pool::open(&Reader::from_env().whole(DatabaseConfig::read)?).await?;
-    let all = store::products::count(&mut *pool.get().await?).await.context("counting the products")?;
-    let found = commands::recompute(&pool, repair).await?;
-    write!(out, "{found}")?;
-    match found.open() {
-        0 => Ok(writeln!(out, "{all} products: levels, movements and holds agree")?),
-        open => bail!("{open} differences between levels, movements and holds in {all} products"),
+    let mut conn = pool.get().await.context("a connection")?;
+    let Recomputed { levels, left } = commands::recompute(&mut conn, from, repair, &stop, out).await?;
+    match left {
+        0 => Ok(writeln!(out, "{levels} products: levels, movements and holds agree")?),
+        left => bail!("{left} differences between levels, movements and holds in {levels} products"),
     }
+}
+
+/// A place as a stopped comparison tells it.
+fn start(place: &str) -> anyhow::Result<Start> {
+    let order = place.strip_prefix("orders:").and_then(|id| id.parse().ok()).map(Start::Orders);
+    order
+        .or_else(|| place.strip_prefix("levels:").map(|sku| Start::Levels(sku.to_owned())))
+        .with_context(|| format!("--from {place}: expected orders:ID with the id of an order, or levels:SKU"))
 }
 
 /// Announces the whole catalogue again, batch by batch, until told to stop.

@@ -14,8 +14,16 @@ use stock_svc::store::shipments;
 
 /// Whether it found all right, and what it said.
 fn recompute(warehouse: &Warehouse, repair: bool) -> (bool, String) {
+    run(warehouse, repair.then_some("--repair").as_slice())
+}
+
+fn go_on(warehouse: &Warehouse, place: &str) -> (bool, String) {
+    run(warehouse, &["--from", place])
+}
+
+fn run(warehouse: &Warehouse, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stock-svc"));
-    command.arg("recompute").args(repair.then_some("--repair")).env_clear().env("DATABASE_URL", &warehouse.db.url);
+    command.arg("recompute").args(arguments).env_clear().env("DATABASE_URL", &warehouse.db.url);
     let output = tokio::task::block_in_place(|| command.output()).unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
@@ -91,6 +99,41 @@ async fn a_level_that_was_changed_by_hand_is_named_with_its_figures_and_set_righ
     assert!(well && said.contains("TEA: the level is set to what movements and holds say\n"), "{said}");
     assert_eq!(warehouse.level("TEA").await, (16, 2));
     warehouse.books_balance().await;
+}
+
+/// More orders and SKUs than one range holds, and more movements of one SKU than one statement adds up.
+#[tokio::test(flavor = "multi_thread")]
+async fn books_of_many_ranges_are_compared_whole_and_from_where_a_look_was_stopped() {
+    let (warehouse, sent) = a_busy_warehouse().await;
+    by_hand(
+        &warehouse,
+        "with new as (insert into products (sku, name, description, price_amount, price_currency)
+             select 'SKU-' || lpad(n::text, 5, '0'), 'many', '', 1, 'EUR' from generate_series(1, 450) n returning sku),
+         levels as (insert into stock_levels (sku, on_hand) select sku, 120000 from new)
+         insert into movements (sku, kind, quantity) select sku, 'listed', 120000 from new",
+    )
+    .await;
+    by_hand(&warehouse, "insert into movements (sku, kind, quantity, reason) select 'SKU-00300', 'adjusted', 1, 'count' from generate_series(1, 110000)").await;
+    by_hand(&warehouse, "insert into orders (order_id, reservation, lines, expires_at) select gen_random_uuid(), 'expired', '[]', null from generate_series(1, 4500)").await;
+    let (well, said) = recompute(&warehouse, true);
+    assert!(well && said.contains("SKU-00300: the level says 120000 on hand, its movements 230000\n"), "{said}");
+    assert!(said.contains("452 products: levels, movements and holds agree\n"), "{said}");
+
+    by_hand(&warehouse, "update stock_levels set on_hand = on_hand + 1 where sku in ('SKU-00010', 'SKU-00440')").await;
+    by_hand(
+        &warehouse,
+        &format!("update movements set quantity = -3 where kind = 'committed' and order_id = '{sent}'"),
+    )
+    .await;
+    let (well, said) = go_on(&warehouse, "levels:SKU-00011");
+    assert!(
+        !well && said.contains("SKU-00440: ") && !said.contains("SKU-00010: ") && !said.contains("order "),
+        "{said}"
+    );
+    let (well, said) = go_on(&warehouse, "levels");
+    assert!(!well && said.contains("--from levels: expected orders:ID"), "{said}");
+    let (_, said) = go_on(&warehouse, "orders:ffffffff-0000-7000-8000-000000000000");
+    assert!(!said.contains("order ") && said.contains("SKU-00010: "), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ pub use adjust_stock::{AdjustStock, adjust_stock};
 pub use change_product::{NewDetails, change_product};
 pub use move_shipment::{Step, move_shipment};
 pub use reannounce::{Announced, reannounce};
-pub use recompute::{Recomputed, recompute};
+pub use recompute::{Recomputed, Start, recompute};
 pub use take_back::{TakeBack, take_back};
 pub use withdraw_product::withdraw_product;
 

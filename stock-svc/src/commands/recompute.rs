@@ -1,68 +1,193 @@
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
-use diesel_async::AsyncConnection;
-use service_kit::Pool;
+use anyhow::{Context, bail, ensure};
+use diesel::result::Error as DieselError;
+use diesel_async::AsyncPgConnection;
+use service_kit::progress::Progress;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::CommandError;
-use crate::store::books::{self, WrongLevel, WrongMovement};
+use crate::store::books::{self, Level, Range, Sum, WrongMovement};
+
+/// How much is compared at a time: some milliseconds' work.
+const ORDERS: i64 = 2_000;
+const SKUS: i64 = 200;
+
+/// Where a comparison begins, so that one that was stopped can go on: first all orders, then all levels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// After this order.
+    Orders(Uuid),
+    /// After this SKU.
+    Levels(String),
+}
 
 /// What a look into the books has found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recomputed {
-    /// Levels that aren't the sums of their movements and holds.
-    pub levels: Vec<WrongLevel>,
-    /// Movements that aren't what became of the orders they were made for.
-    pub movements: Vec<WrongMovement>,
-    /// Which of the levels were set to their sums.
-    pub mended: Vec<String>,
+    /// SKUs that were compared.
+    pub levels: usize,
+    /// Differences that are left.
+    pub left: usize,
 }
 
-/// Compares each level with the sum of its movements and of its live holds, and each order's movements with what became of
-/// its lines. With `repair`, sets levels to these sums, while nobody moves anything; but not where the movements themselves
-/// contradict their orders, nor where less than nothing would be available.
+/// Compares each order's movements with what became of its lines, then each level with the sums of its movements and of its
+/// live holds: range by range, each seen at one moment, without a lock. With `repair`, corrects levels by what they are off; but
+/// not where the movements themselves contradict their orders, nor where less than nothing would be available. Writes a line a
+/// difference.
 ///
 /// # Errors
-/// The database fails; then nothing is repaired.
-pub async fn recompute(pool: &Pool, repair: bool) -> Result<Recomputed, CommandError> {
-    let mut conn = pool.get().await?;
-    conn.transaction(async |conn| {
-        if repair {
-            books::close(conn).await?;
+/// The database fails, or it is told to stop: says from where to go on.
+pub async fn recompute(
+    conn: &mut AsyncPgConnection,
+    from: Start,
+    repair: bool,
+    stop: &CancellationToken,
+    out: &mut impl Write,
+) -> anyhow::Result<Recomputed> {
+    ensure!(
+        !repair || from == Start::Orders(Uuid::nil()),
+        "--repair must know which movements contradict their orders, so it can't begin in the middle"
+    );
+    if repair {
+        ensure!(books::alone(conn).await?, "another recompute --repair is at work on this database");
+    }
+    let mut look = Look { doubtful: BTreeSet::new(), repair, found: Recomputed::default() };
+    let sku = match from {
+        Start::Orders(order) => {
+            look.orders(conn, order, stop, out).await?;
+            String::new()
         }
-        let (levels, movements) = (books::wrong_levels(conn).await?, books::wrong_movements(conn).await?);
-        let mut found = Recomputed { levels, movements, mended: Vec::new() };
-        for wrong in found.levels.iter().filter(|_| repair) {
-            let doubtful = found.movements.iter().any(|movement| movement.sku == wrong.sku);
-            let possible = wrong.holds >= 0 && wrong.moved >= wrong.holds;
-            if possible && !doubtful && books::mend(conn, wrong).await? {
-                found.mended.push(wrong.sku.clone());
-            }
-        }
-        Ok(found)
-    })
-    .await
+        Start::Levels(sku) => sku,
+    };
+    look.levels(conn, sku, stop, out).await?;
+    Ok(look.found)
 }
 
-impl Recomputed {
-    /// How many differences are left.
-    pub fn open(&self) -> usize {
-        self.levels.len() + self.movements.len() - self.mended.len()
+struct Look {
+    /// SKUs whose movements contradict orders.
+    doubtful: BTreeSet<String>,
+    repair: bool,
+    found: Recomputed,
+}
+
+impl Look {
+    async fn orders(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        mut after: Uuid,
+        stop: &CancellationToken,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        let mut progress = Progress::new("orders compared with their movements", books::orders_estimate(conn).await?);
+        let mut done = 0;
+        loop {
+            let place = || format!("go on with --from orders:{after}");
+            if stop.is_cancelled() {
+                bail!("stopped: {}", place());
+            }
+            let range = books::orders_after(conn, after, ORDERS).await.with_context(place)?;
+            let wrong = books::wrong_movements(conn, &range).await.with_context(place)?;
+            for WrongMovement { sku, order_id, kind, moved, expected } in wrong {
+                writeln!(out, "{sku}: order {order_id} has movements of {moved} {kind}, its lines say {expected}")?;
+                self.found.left += 1;
+                self.doubtful.insert(sku);
+            }
+            let Some(last) = range.last else { break };
+            after = last;
+            done += ORDERS.unsigned_abs();
+            progress.at(done, &format!("the last is {last}"));
+        }
+        progress.end(done);
+        Ok(())
+    }
+
+    async fn levels(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        mut after: String,
+        stop: &CancellationToken,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        let mut progress =
+            Progress::new("levels compared with movements and holds", crate::store::products::count(conn).await?);
+        loop {
+            let place = || format!("go on with --from levels:{after}");
+            if stop.is_cancelled() {
+                bail!("stopped: {}", place());
+            }
+            let (range, books) = at_one_moment(conn, &after).await.with_context(place)?;
+            for (sku, books) in books {
+                self.compare(conn, &sku, books, out).await.with_context(place)?;
+            }
+            let Some(last) = range.last else { break };
+            progress.at(self.found.levels as u64, &format!("the last is {last}"));
+            after = last;
+        }
+        progress.end(self.found.levels as u64);
+        Ok(())
+    }
+
+    async fn compare(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        sku: &str,
+        books: Books,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        let Books { level, moved, held } = books;
+        self.found.levels += usize::from(level.is_some());
+        let (on_hand, holds) = level.map_or((0, 0), |level| (level.on_hand, level.held));
+        if on_hand != moved {
+            writeln!(out, "{sku}: the level says {on_hand} on hand, its movements {moved}")?;
+        }
+        if holds != held {
+            writeln!(out, "{sku}: the level says {holds} held, the live holds {held}")?;
+        }
+        if (on_hand, holds) == (moved, held) {
+            return Ok(());
+        }
+        let provable = self.repair && held >= 0 && moved >= held && !self.doubtful.contains(sku);
+        if provable && books::correct(conn, sku, moved - on_hand, held - holds).await? {
+            writeln!(out, "{sku}: the level is set to what movements and holds say")?;
+        } else {
+            self.found.left += 1;
+        }
+        Ok(())
     }
 }
 
-impl fmt::Display for Recomputed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for WrongLevel { sku, on_hand, moved, held, holds } in &self.levels {
-            if on_hand != moved {
-                writeln!(f, "{sku}: the level says {on_hand} on hand, its movements {moved}")?;
+/// What the books say of one SKU.
+#[derive(Default)]
+struct Books {
+    level: Option<Level>,
+    moved: i64,
+    held: i64,
+}
+
+/// The next range of SKUs, as levels, movements and holds are at one moment.
+async fn at_one_moment(
+    conn: &mut AsyncPgConnection,
+    after: &str,
+) -> Result<(Range<String>, BTreeMap<String, Books>), DieselError> {
+    conn.build_transaction()
+        .repeatable_read()
+        .read_only()
+        .run(async |conn| {
+            let range = books::skus_after(conn, after, SKUS).await?;
+            let mut all = BTreeMap::<String, Books>::new();
+            for level in books::levels(conn, &range).await? {
+                let sku = level.sku.clone();
+                all.entry(sku).or_default().level = Some(level);
             }
-            if held != holds {
-                writeln!(f, "{sku}: the level says {held} held, the live holds {holds}")?;
+            for Sum { sku, quantity } in books::moved(conn, &range).await? {
+                all.entry(sku).or_default().moved = quantity;
             }
-        }
-        for WrongMovement { sku, order_id, kind, moved, expected } in &self.movements {
-            writeln!(f, "{sku}: order {order_id} has movements of {moved} {kind}, its lines say {expected}")?;
-        }
-        self.mended.iter().try_for_each(|sku| writeln!(f, "{sku}: the level is set to what movements and holds say"))
-    }
+            for Sum { sku, quantity } in books::held(conn, &range).await? {
+                all.entry(sku).or_default().held = quantity;
+            }
+            Ok((range, all))
+        })
+        .await
 }

@@ -1,29 +1,37 @@
-//! The levels, computed again from what moved and from what is held.
+//! The books, read by ranges of SKUs and of orders: levels, what moved, and what is held.
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-/// A level that isn't what movements and live holds say.
+/// Movements that are added up by one statement.
+const SLICE: i64 = 50_000;
+
+/// A level as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
-pub struct WrongLevel {
+pub struct Level {
     /// Whose.
     #[diesel(sql_type = Text)]
     pub sku: String,
-    /// On the shelves, as the level says.
+    /// On the shelves.
     #[diesel(sql_type = BigInt)]
     pub on_hand: i64,
-    /// The sum of its movements.
-    #[diesel(sql_type = BigInt)]
-    pub moved: i64,
-    /// Held, as the level says.
+    /// Held.
     #[diesel(sql_type = BigInt)]
     pub held: i64,
-    /// The sum of live holds.
+}
+
+/// A quantity of one SKU.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Sum {
+    /// Of what.
+    #[diesel(sql_type = Text)]
+    pub sku: String,
+    /// How much.
     #[diesel(sql_type = BigInt)]
-    pub holds: i64,
+    pub quantity: i64,
 }
 
 /// Movements for an order that aren't what became of its lines.
@@ -46,65 +54,165 @@ pub struct WrongMovement {
     pub expected: i64,
 }
 
-/// Levels that aren't the sums of their movements and live holds, by SKU. One statement, which sees one moment.
-///
-/// # Errors
-/// What the database says.
-pub async fn wrong_levels(conn: &mut AsyncPgConnection) -> QueryResult<Vec<WrongLevel>> {
-    let sql = "with moved as (select sku, sum(quantity)::bigint as pieces from movements group by sku),
-        holds as (select line ->> 'sku' as sku, sum((line ->> 'quantity')::bigint)::bigint as pieces
-            from orders, jsonb_array_elements(lines) line where reservation = 'held' group by 1),
-        compared as (select sku, coalesce(on_hand, 0) as on_hand, coalesce(moved.pieces, 0) as moved,
-                coalesce(held, 0) as held, coalesce(holds.pieces, 0) as holds
-            from stock_levels full join moved using (sku) full join holds using (sku))
-        select * from compared where on_hand <> moved or held <> holds order by sku";
-    sql_query(sql).load(conn).await
+/// SKUs or orders after one, up to and including another; to the end where there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range<T> {
+    /// Not in it.
+    pub after: T,
+    /// The last in it.
+    pub last: Option<T>,
 }
 
-/// Movements that contradict the orders they were made for, by SKU.
+/// The range of so many SKUs with a level after `after`, and of all that lie between them.
 ///
 /// # Errors
 /// What the database says.
-pub async fn wrong_movements(conn: &mut AsyncPgConnection) -> QueryResult<Vec<WrongMovement>> {
+pub async fn skus_after(conn: &mut AsyncPgConnection, after: &str, count: i64) -> QueryResult<Range<String>> {
+    use crate::schema::stock_levels::dsl::{sku, stock_levels};
+    let next = stock_levels.select(sku).filter(sku.gt(after)).order(sku).offset(count - 1);
+    Ok(Range { after: after.to_owned(), last: next.first(conn).await.optional()? })
+}
+
+/// The range of so many orders after `after`, and of all that lie between them.
+///
+/// # Errors
+/// What the database says.
+pub async fn orders_after(conn: &mut AsyncPgConnection, after: Uuid, count: i64) -> QueryResult<Range<Uuid>> {
+    use crate::schema::orders::dsl::{order_id, orders};
+    let next = orders.select(order_id).filter(order_id.gt(after)).order(order_id).offset(count - 1);
+    Ok(Range { after, last: next.first(conn).await.optional()? })
+}
+
+/// About how many orders there are, as PostgreSQL estimates it: counting would take longer than some ranges.
+///
+/// # Errors
+/// What the database says.
+pub async fn orders_estimate(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
+    #[derive(QueryableByName)]
+    struct Estimate {
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
+    let sql = "select greatest(reltuples, 0)::bigint as rows from pg_class where oid = 'orders'::regclass";
+    Ok(sql_query(sql).get_result::<Estimate>(conn).await?.rows.unsigned_abs())
+}
+
+/// The levels of a range, by SKU.
+///
+/// # Errors
+/// What the database says.
+pub async fn levels(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Level>> {
+    let sql = "select sku, on_hand, held from stock_levels where sku > $1 and ($2 is null or sku <= $2) order by sku";
+    sql_query(sql).bind::<Text, _>(&range.after).bind::<Nullable<Text>, _>(&range.last).load(conn).await
+}
+
+/// The sums of all movements of a range, in slices, so that no statement takes long however much one SKU has moved.
+///
+/// # Errors
+/// What the database says.
+pub async fn moved(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Sum>> {
+    #[derive(QueryableByName)]
+    struct Slice {
+        #[diesel(embed)]
+        sum: Sum,
+        #[diesel(sql_type = BigInt)]
+        last_id: i64,
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
+    let sql = "with slice as materialized (select sku, id, quantity from movements
+            where (sku, id) > ($1, $2) and ($3 is null or sku <= $3) order by sku, id limit $4)
+        select sku, sum(quantity)::bigint as quantity, max(id) as last_id, count(*) as rows from slice
+            group by sku order by sku";
+    let (mut sums, mut after) = (Vec::<Sum>::new(), (range.after.clone(), i64::MAX));
+    loop {
+        let slice: Vec<Slice> = sql_query(sql)
+            .bind::<Text, _>(&after.0)
+            .bind::<BigInt, _>(after.1)
+            .bind::<Nullable<Text>, _>(&range.last)
+            .bind::<BigInt, _>(SLICE)
+            .load(conn)
+            .await?;
+        let rows: i64 = slice.iter().map(|part| part.rows).sum();
+        if let Some(last) = slice.last() {
+            after = (last.sum.sku.clone(), last.last_id);
+        }
+        for Slice { sum, .. } in slice {
+            match sums.last_mut().filter(|last| last.sku == sum.sku) {
+                Some(last) => last.quantity += sum.quantity,
+                None => sums.push(sum),
+            }
+        }
+        if rows < SLICE {
+            return Ok(sums);
+        }
+    }
+}
+
+/// The sums of a range's live holds.
+///
+/// # Errors
+/// What the database says.
+pub async fn held(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Sum>> {
+    let sql = "select line ->> 'sku' as sku, sum((line ->> 'quantity')::bigint)::bigint as quantity
+        from orders, jsonb_array_elements(lines) line
+        where reservation = 'held' and line ->> 'sku' > $1 and ($2 is null or line ->> 'sku' <= $2) group by 1 order by 1";
+    sql_query(sql).bind::<Text, _>(&range.after).bind::<Nullable<Text>, _>(&range.last).load(conn).await
+}
+
+/// A range's movements that contradict the orders they were made for. One statement, which sees one moment.
+///
+/// # Errors
+/// What the database says.
+pub async fn wrong_movements(conn: &mut AsyncPgConnection, range: &Range<Uuid>) -> QueryResult<Vec<WrongMovement>> {
     let sql = "with lines as (
             select order_id, reservation, line ->> 'sku' as sku, (line ->> 'quantity')::bigint as pieces
-                from orders, jsonb_array_elements(lines) line where reservation in ('committed', 'restocked')),
+                from orders, jsonb_array_elements(lines) line
+                where reservation in ('committed', 'restocked') and order_id > $1 and ($2 is null or order_id <= $2)),
         became as (
             select order_id, sku, 'committed' as kind, -pieces as pieces from lines
             union all select order_id, sku, 'restocked', pieces from lines where reservation = 'restocked'
             union all select order_id, line ->> 'sku', 'restocked', (line ->> 'quantity')::bigint
                 from shipments, jsonb_array_elements(returned) line
+                where order_id > $1 and ($2 is null or order_id <= $2)
             union all select order_id, line ->> 'sku', 'restocked', (line ->> 'quantity')::bigint
                 from shipments join orders using (order_id), jsonb_array_elements(shipments.lines) line
-                where orders.reservation = 'committed' and status = 'cancelled' and split_into = '[]'),
+                where orders.reservation = 'committed' and status = 'cancelled' and split_into = '[]'
+                    and order_id > $1 and ($2 is null or order_id <= $2)),
         expected as (select order_id, sku, kind, sum(pieces)::bigint as pieces from became group by 1, 2, 3),
         moved as (select order_id, sku, kind, sum(quantity)::bigint as pieces
-            from movements where order_id is not null group by 1, 2, 3)
+            from movements where order_id > $1 and ($2 is null or order_id <= $2) group by 1, 2, 3)
         select sku, order_id, kind, coalesce(moved.pieces, 0) as moved, coalesce(expected.pieces, 0) as expected
             from moved full join expected using (order_id, sku, kind)
             where moved.pieces is distinct from expected.pieces order by sku, order_id, kind";
-    sql_query(sql).load(conn).await
+    sql_query(sql).bind::<SqlUuid, _>(range.after).bind::<Nullable<SqlUuid>, _>(range.last).load(conn).await
 }
 
-/// Lets nobody move anything until the transaction ends. The tables in the order in which all others lock their rows.
+/// Moves a level by what it was found to be off; false when less than nothing would be held or available then.
 ///
-/// # Errors
-/// What the database says; after ten seconds, that it took too long.
-pub async fn close(conn: &mut AsyncPgConnection) -> QueryResult<()> {
-    sql_query("set local lock_timeout = '10s'").execute(conn).await?;
-    sql_query("lock table orders, stock_levels, movements in exclusive mode").execute(conn).await?;
-    Ok(())
-}
-
-/// Sets a level to what movements and holds say; false when there is no such level.
+/// Whoever moves or holds goods changes a level by as much as the books: what it is off stays the same meanwhile, so nobody is
+/// kept from moving anything.
 ///
 /// # Errors
 /// What the database says.
-pub async fn mend(conn: &mut AsyncPgConnection, wrong: &WrongLevel) -> QueryResult<bool> {
-    use crate::schema::stock_levels::dsl::{held, on_hand, stock_levels};
-    let mended = diesel::update(stock_levels.find(&wrong.sku))
-        .set((on_hand.eq(wrong.moved), held.eq(wrong.holds)))
-        .execute(conn)
-        .await?;
-    Ok(mended == 1)
+pub async fn correct(conn: &mut AsyncPgConnection, sku: &str, on_hand: i64, held: i64) -> QueryResult<bool> {
+    let sql = "update stock_levels set on_hand = on_hand + $2, held = held + $3
+        where sku = $1 and held + $3 >= 0 and on_hand + $2 >= held + $3";
+    let done = sql_query(sql).bind::<Text, _>(sku).bind::<BigInt, _>(on_hand).bind::<BigInt, _>(held);
+    Ok(done.execute(conn).await? == 1)
+}
+
+/// Whether this session is the one that corrects levels: two would correct them twice. Held until the session ends.
+///
+/// # Errors
+/// What the database says.
+pub async fn alone(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Taken {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        taken: bool,
+    }
+    let taken: Taken =
+        sql_query("select pg_try_advisory_lock(hashtext('stock-svc recompute')) as taken").get_result(conn).await?;
+    Ok(taken.taken)
 }

@@ -24,17 +24,21 @@ use crate::{
     reactions::{PaymentReactions, subscriptions},
     retries::Retries,
     store::DeadLetters,
-    worker::GatewayCalls,
+    worker::{CustomerLookUps, GatewayCalls},
 };
 
 /// How many gateway calls are under way at the same time, at most: each holds a connection only before and after it.
 const CALLS_AT_ONCE: usize = 16;
+
+/// How many customers are looked up at the same time, at most: they wait anyway, and the gateway limits what it is asked.
+const LOOK_UPS_AT_ONCE: usize = 4;
 
 /// The service, bound and ready to run.
 pub struct App {
     http: HttpServer,
     consumer: Consumer<PaymentReactions, DeadLetters>,
     worker: Worker<GatewayCalls<Stripe>>,
+    look_ups: Worker<CustomerLookUps<Stripe>>,
     retries: Retries,
     relay: Relay<KafkaPublisher>,
     pool: Pool,
@@ -58,6 +62,12 @@ impl App {
         let (nudge, gateway) = (relay.nudge(), Arc::new(Stripe::new(config.gateway)?));
         let calls = GatewayCalls::new(pool.of(pool::Share::Workers), gateway.clone(), move || nudge.nudge());
         let worker = Worker::new("gateway", calls, CALLS_AT_ONCE);
+        let (nudge, calling) = (relay.nudge(), worker.nudge());
+        let look_ups = CustomerLookUps::new(pool.clone(), gateway.clone(), move || {
+            nudge.nudge();
+            calling.nudge();
+        });
+        let look_ups = Worker::new("customers", look_ups, LOOK_UPS_AT_ONCE);
         let reactions = PaymentReactions { deadline: config.deadline, relay: relay.nudge(), calls: worker.nudge() };
         let retries = Retries { calls: worker.nudge() };
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
@@ -72,7 +82,7 @@ impl App {
             calls: worker.nudge(),
         };
         let http = http::bind(NAME, config.http, ready, listening.clone(), routes(state)?)?;
-        Ok(Self { http, consumer, worker, retries, relay, pool, listening })
+        Ok(Self { http, consumer, worker, look_ups, retries, relay, pool, listening })
     }
 
     /// The port it listens on.
@@ -94,6 +104,7 @@ impl App {
         parts.run(timers::run(pool.clone(), heard, self.retries, hearing.clone()));
         parts.run(service_kit::housekeeping::run(pool, times_to_live(), hearing));
         let calling = parts.next_stage();
+        parts.run(self.look_ups.run(calling.clone()));
         parts.run(self.worker.run(calling));
         let publishing = parts.next_stage();
         parts.run(self.relay.run(publishing));

@@ -42,10 +42,19 @@ pub static PAYMENT_GATEWAY_TIMEOUT: Var = Var {
     example: "10s",
     default: Some("10s"),
 };
+/// Where customers come back to from their bank's page.
+pub static PAYMENT_RETURN_URL: Var = Var {
+    name: "PAYMENT_RETURN_URL",
+    what: "The shop's page to which customers return from their bank's (3-D Secure); with it the mail that asks them to \
+           confirm their payment has a link to the bank's page.",
+    expected: "an http or https URL",
+    example: "https://shop.example.com/thanks",
+    default: None,
+};
 /// What the gateway's webhooks are signed with.
 pub static PAYMENT_WEBHOOK_SECRET: Var = Var {
     name: "PAYMENT_WEBHOOK_SECRET",
-    what: "What the gateway signs its webhooks with; when it is not set, none is believed, and 3-D Secure never ends well.",
+    what: "What the gateway signs its webhooks with; when it is not set, none is believed, and what customers do is known only when it is looked up.",
     expected: "the secret as the gateway gives it; while it is changed, the new and the old one with a comma between",
     example: "whsec_...",
     default: None,
@@ -152,7 +161,8 @@ fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
     // Less than a worker may ask, so that one request's time-out ends by itself. Several in a row may take longer than a
     // worker may ask; being cut off then is no answer either, so it is told and looked up in the same way.
     let timeout = within(reader, &PAYMENT_GATEWAY_TIMEOUT, Duration::from_millis(100)..=Duration::from_secs(15));
-    Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout? })
+    let return_url = reader.optional::<PageUrl>(&PAYMENT_RETURN_URL);
+    Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout?, return_url: return_url?.map(|url| url.0) })
 }
 
 /// Nothing where none is set; `None`, with a problem noted, when it can't be one.
@@ -174,6 +184,27 @@ fn within(reader: &mut Reader, var: &'static Var, range: RangeInclusive<Duration
     }
     reader.refuse(var, "it is out of range");
     None
+}
+
+/// The URL of a page, which may have a path and a query.
+struct PageUrl(String);
+
+impl FromStr for PageUrl {
+    type Err = NoPageUrl;
+
+    fn from_str(text: &str) -> Result<Self, NoPageUrl> {
+        let url = reqwest::Url::parse(text).map_err(|_| NoPageUrl)?;
+        let is_page = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if is_page { Ok(Self(url.into())) } else { Err(NoPageUrl) }
+    }
+}
+
+struct NoPageUrl;
+
+impl fmt::Display for NoPageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is no http or https URL")
+    }
 }
 
 struct BaseUrl(String);

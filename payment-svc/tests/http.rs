@@ -20,6 +20,7 @@ async fn start() -> (Shop<MockGateway>, Served) {
         base_url: "http://127.0.0.1:1".to_owned(),
         key: "sk_test_1".to_owned().into(),
         timeout: Duration::from_secs(1),
+        return_url: None,
     };
     let served = Served::start(&shop, Stripe::new(nobody).unwrap());
     (shop, served)

@@ -44,7 +44,7 @@ impl StripeMock {
 
     fn adapter(&self) -> Stripe {
         let (base_url, timeout) = (self.url.clone(), Duration::from_secs(10));
-        Stripe::new(StripeConfig { base_url, key: "sk_test_1".to_owned().into(), timeout }).unwrap()
+        Stripe::new(StripeConfig { base_url, key: "sk_test_1".to_owned().into(), timeout, return_url: None }).unwrap()
     }
 }
 

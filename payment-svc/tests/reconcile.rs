@@ -49,7 +49,7 @@ impl Scene {
         let database = Reader::from_pairs(database).whole(DatabaseConfig::read).unwrap();
         let timeout = std::time::Duration::from_secs(5);
         let key = "sk_test_1".to_owned().into();
-        let gateway = StripeConfig { base_url: self.sandbox.url().to_owned(), key, timeout };
+        let gateway = StripeConfig { base_url: self.sandbox.url().to_owned(), key, timeout, return_url: None };
         ReconcileConfig { database, gateway }
     }
 

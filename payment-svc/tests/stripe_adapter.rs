@@ -17,7 +17,13 @@ const INTENT: &str = "/v1/payment_intents/pi_1";
 
 fn adapter(url: &str) -> Stripe {
     let timeout = Duration::from_millis(400);
-    Stripe::new(StripeConfig { base_url: url.to_owned(), key: "sk_test_1".to_owned().into(), timeout }).unwrap()
+    Stripe::new(StripeConfig {
+        base_url: url.to_owned(),
+        key: "sk_test_1".to_owned().into(),
+        timeout,
+        return_url: None,
+    })
+    .unwrap()
 }
 
 fn visa() -> PaymentMethod {
@@ -85,7 +91,30 @@ async fn a_confirmation_says_the_method_again_and_may_need_the_customer() {
         .mount(&server)
         .await;
     let state = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), visa()).await;
-    assert_eq!(state, Ok(IntentState::ActionRequired));
+    assert_eq!(state, Ok(IntentState::ActionRequired { url: None }));
+}
+
+#[tokio::test]
+async fn who_says_where_customers_return_to_is_given_the_address_of_their_banks_page() {
+    let server = MockServer::start().await;
+    let redirect = |url: &str| {
+        ResponseTemplate::new(200).set_body_json(json!({
+            "id": "pi_1", "status": "requires_action",
+            "next_action": {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": "x"}},
+        }))
+    };
+    let confirm = Mock::given(method("POST")).and(path(format!("{INTENT}/confirm")));
+    let asked = "payment_method=pm_card_visa&return_url=https%3A%2F%2Fshop.example.com%2Fthanks";
+    confirm.and(body_string(asked)).respond_with(redirect("https://bank.example.com/3ds?id=1")).mount(&server).await;
+    Mock::given(method("GET")).respond_with(redirect("/relative")).mount(&server).await;
+    let return_url = Some("https://shop.example.com/thanks".to_owned());
+    let (key, timeout) = ("sk_test_1".to_owned().into(), Duration::from_secs(5));
+    let adapter = Stripe::new(StripeConfig { base_url: server.uri(), key, timeout, return_url }).unwrap();
+    let state = adapter.confirm("k".to_owned(), "pi_1".to_owned(), visa()).await;
+    let url = Some("https://bank.example.com/3ds?id=1".to_owned());
+    assert_eq!(state, Ok(IntentState::ActionRequired { url }));
+    let state = adapter.look_up("pi_1".to_owned()).await;
+    assert_eq!(state, Ok(IntentState::ActionRequired { url: None }), "no mail can hold that");
 }
 
 #[tokio::test]

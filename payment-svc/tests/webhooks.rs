@@ -114,7 +114,7 @@ async fn asked_to_act_unheard() -> (Scene, TakenCall) {
     let intent = NewIntent { order_id: order.id, amount, method: method.clone() };
     let intent = gateway.create(payment.key_of("create"), intent).await.unwrap();
     payments::note_intent(&mut *shop.db.conn().await, order.id, &intent).await.unwrap();
-    assert_eq!(gateway.confirm(taken.key.clone(), intent, method).await, Ok(IntentState::ActionRequired));
+    assert!(matches!(gateway.confirm(taken.key.clone(), intent, method).await, Ok(IntentState::ActionRequired { .. })));
     (Scene { sandbox, shop, served, order }, taken)
 }
 
@@ -129,7 +129,7 @@ async fn a_customer_who_fails_before_it_is_heard_that_they_have_to_act_is_declin
     assert_eq!(scene.shop.said().await, declined);
     assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
     // The answer arrives after all, and nobody waits for it.
-    commands::settle(&mut *scene.shop.db.conn().await, &taken, Answer::ActionRequired).await.unwrap();
+    commands::settle(&mut *scene.shop.db.conn().await, &taken, Answer::ActionRequired { url: None }).await.unwrap();
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await, declined);
     assert_eq!(scene.shop.decided().await, ["authorise action_failed", "void done"]);

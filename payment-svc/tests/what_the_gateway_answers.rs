@@ -113,7 +113,7 @@ fn failed_3d_secure() -> IntentState {
 async fn race_gateway_times_out_a_failed_3d_secure_that_is_found_is_declined_once_the_intent_is_ended() {
     let mut gateway = that_makes_intents();
     gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
-    gateway.expect_look_up().times(1).returning(|_| now(Ok(failed_3d_secure())));
+    gateway.expect_look_up().times(2).returning(|_| now(Ok(failed_3d_secure())));
     gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
     let (shop, _) = authorising(gateway).await;
     shop.make_due().await;
@@ -132,7 +132,7 @@ async fn race_gateway_times_out_at_a_later_attempt_a_failed_3d_secure_is_that_at
     let not_now = || GatewayError::Refused { code: "insufficient_funds".to_owned() };
     gateway.expect_confirm().times(1).returning(move |_, _, _| now(Err(not_now())));
     gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
-    gateway.expect_look_up().times(1).returning(|_| now(Ok(failed_3d_secure())));
+    gateway.expect_look_up().times(2).returning(|_| now(Ok(failed_3d_secure())));
     // The customer had tried once more, just before.
     gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: true })));
     let (shop, order) = authorising(gateway).await;

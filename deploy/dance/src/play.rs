@@ -29,6 +29,8 @@ pub struct Play {
     pub retries: bool,
     /// The bank may ask for 3-D Secure.
     pub three_ds: bool,
+    /// What the customer did at their bank may be heard of by no webhook.
+    pub lost_webhooks: bool,
     /// The customer may send delivered lines back.
     pub returns: bool,
     /// The customer may refuse the parcel at the door.

@@ -2,7 +2,7 @@
 
 use order_svc::domain::Status;
 use payment_svc::domain::State as PaymentState;
-use shared_events::{Event, PaymentEvent, ShipmentEvent, Sku, Topic};
+use shared_events::{Event, GatewayOperation, PaymentEvent, ShipmentEvent, Sku, Topic};
 use stock_svc::domain::{Goods, State};
 
 use crate::shelf::Shelf;
@@ -68,11 +68,16 @@ fn money(world: &World) -> Option<&'static str> {
         Some("refunded more than captured")
     } else if keys().enumerate().any(|(n, key)| keys().take(n).any(|earlier| earlier == key)) {
         Some("two effects of one key")
-    } else if rows.call.is_none() && rows.ledger != bank.journal {
+    } else if rows.call.is_none() && rows.ledger != bank.journal && !acted_unheard(world) {
         Some("the ledger isn't the gateway's journal")
     } else {
         None
     }
+}
+
+/// The customer has acted, and payment-svc has not asked the gateway yet.
+fn acted_unheard(world: &World) -> bool {
+    world.payment.payment.state == PaymentState::ActionRequired && world.bank.authorised > 0
 }
 
 /// Each of these is said once at most, and no two that exclude each other.
@@ -102,6 +107,8 @@ fn said(world: &World) -> Option<&'static str> {
         Some("declined for good twice")
     } else if declines > 0 && world.times_said("payment.authorized.v1") > 0 {
         Some("declined and authorised")
+    } else if declines > 0 && world.bank.journal.iter().any(|entry| entry.operation == GatewayOperation::Authorise) {
+        Some("declined although the bank had agreed")
     } else if world.said(Topic::Payments).filter(all_refunded).count() > 1 {
         Some("refunded to the end twice")
     } else {
@@ -250,7 +257,7 @@ const PAYMENT: Transitions = &[
     ),
     ("waiting_to_retry", &["authorizing", "closing"]),
     ("action_required", &["authorized", "closing"]),
-    ("closing", &["declined", "voided"]),
+    ("closing", &["authorized", "declined", "voided"]),
     ("authorized", &["capturing", "voiding"]),
     ("capturing", &["captured", "capture_failed", "voiding"]),
     ("capture_failed", &["voiding"]),

@@ -33,11 +33,13 @@ pub enum Sabotage {
     CalledOffRefunded,
     CalledOffCounts,
     CalledOffAwaitsRefund,
+    LookedUpWhileItWaits,
+    LookedUpBeforeItIsEnded,
 }
 
 impl Sabotage {
     /// All of them: the model's sixteen, and ours.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::GoodsFirst,
         Self::UndoOnRequest,
         Self::ShipAfterCapture,
@@ -63,6 +65,8 @@ impl Sabotage {
         Self::CalledOffRefunded,
         Self::CalledOffCounts,
         Self::CalledOffAwaitsRefund,
+        Self::LookedUpWhileItWaits,
+        Self::LookedUpBeforeItIsEnded,
     ];
 
     /// Whether it is one of the model's, which knows neither losses, nor parts of an order, nor refunds that are refused, nor what is
@@ -113,6 +117,10 @@ impl Sabotage {
             Self::CalledOffRefunded => "what is called off is refunded",
             Self::CalledOffCounts => "an order awaits nothing more of what was called off",
             Self::CalledOffAwaitsRefund => "an order of which a part was called off completes once that is refunded",
+            Self::LookedUpWhileItWaits => "while a customer is waited for, their intent is looked up",
+            Self::LookedUpBeforeItIsEnded => {
+                "a customer's intent is looked up before it is ended: if they acted, they have bought"
+            }
             Self::LossAwaitsRefund => "an order with a loss completes once that is refunded",
         }
     }

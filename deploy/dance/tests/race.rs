@@ -187,6 +187,42 @@ fn race_payment_after_end_of_the_undo_a_late_3d_secure_is_let_go_of() {
     assert_eq!(late.ends(&["authorized", "confirmed"]), only("cancelled customer"));
 }
 
+fn waited_for() -> Story {
+    let play = Play { three_ds: true, lost_webhooks: true, deadline: true, ..PLAIN };
+    Story::of(play).then(HELD).then(ASKED).then(["the gateway asks for 3-D Secure"])
+}
+
+#[test]
+fn race_customer_acts_unheard_and_is_found_by_a_look_up() {
+    let acted = waited_for().then(["the customer completes 3-D Secure unheard"]);
+    let found = acted.then(["the gateway is looked up and the customer had acted"]);
+    assert_eq!(found.said(Topic::Payments), ["action_required", "authorized"]);
+    found.ends(&["declined"]);
+}
+
+#[test]
+fn race_customer_acts_unheard_after_they_failed_or_were_late_and_before_their_intent_is_ended() {
+    let late = ["time passes the payment's deadline", "the gateway is looked up and waits for the customer still"];
+    let failed = ["the customer fails 3-D Secure"];
+    for closing in [waited_for().then(late), waited_for().then(failed)] {
+        let acted = closing.then(["the customer completes 3-D Secure unheard"]);
+        let found = acted.clone().then(["the gateway is asked once more and the customer had acted"]);
+        assert_eq!(found.said(Topic::Payments), ["action_required", "authorized"]);
+        found.ends(&["declined"]);
+        let undone = acted.then(CANCELS).then(RELEASED).then(["payment-svc hears stock.released.v1"]);
+        assert_eq!(undone.ends(&["authorized", "declined", "confirmed"]), only("cancelled customer"));
+    }
+}
+
+#[test]
+fn race_customer_acts_unheard_and_one_who_never_does_is_declined_at_the_deadline() {
+    let late = ["time passes the payment's deadline", "the gateway is looked up and waits for the customer still"];
+    let declined = waited_for().then(late).then(["the gateway voids"]);
+    assert_eq!(declined.said(Topic::Payments), ["action_required", "declined"]);
+    let ends = declined.ends(&["authorized", "confirmed"]);
+    assert!(ends.contains("cancelled payment_declined"), "{ends:?}");
+}
+
 #[test]
 fn race_stale_fact_of_the_same_topic_moves_no_order() {
     let story = Story::of(PLAIN).then(HELD).then(["time ends the hold", "order-svc hears stock.expired.v1"]);

@@ -4,12 +4,15 @@
 
 mod running;
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, path::Path,
+};
 
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 use running::{PATIENCE, Running, TEA, net};
-use serde_json::Value;
+use serde_json::{Value, json};
 use service_kit::testing::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,6 +31,33 @@ async fn race_order_hears_nothing_from_a_warehouse_that_stands_still_and_ends_at
     assert_eq!(running.level(TEA).await, before);
     let money = running.money().await;
     assert_eq!(money.get(&order).map_or((0, 0), net), (0, 0));
+    running.stop().await;
+}
+
+/// Only by asking can payment-svc know what a customer did at their bank, and whether they did anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_customer_acts_unheard_and_has_bought_and_one_who_never_acts_is_told_why_it_ended() {
+    let running = Running::start("PAYMENT_DEADLINE=15s").await;
+    let faults = running.client.put(running.url("sandbox-gateway", "/sandbox/faults"));
+    let lost = faults.json(&json!({"webhooks": {"lose": true}})).send().await.unwrap();
+    assert!(lost.status().is_success());
+    let before = running.level(TEA).await;
+    let never = running.place_with(TEA, "pm_card_authenticationRequired").await;
+    let order = running.place_with(TEA, "pm_card_authenticationRequired").await;
+    running.until_field(&order, "payment", "action_required").await;
+    let payment = running.first("payment-svc", "payments", &order).await;
+    let intent = payment["gateway"]["payment_intent"].as_str().unwrap();
+    let window = format!("/sandbox/payment_intents/{intent}/authenticate");
+    let (status, _) = running.post("sandbox-gateway", &window, &json!({"outcome": "succeed"})).await;
+    assert!(status.is_success());
+    running.until_field(&order, "payment", "captured").await;
+    running.until(&never, "cancelled").await;
+    assert_eq!(running.stands(&never).await.1.as_deref(), Some("payment_declined"));
+    assert_eq!(running.level(TEA).await, (before.0 - 1, before.1));
+    let money = running.money().await;
+    let total = money[&order]["capture"];
+    let once = [("authorise".to_owned(), total), ("capture".to_owned(), total)];
+    assert_eq!(money, BTreeMap::from([(order, BTreeMap::from(once))]));
     running.stop().await;
 }
 

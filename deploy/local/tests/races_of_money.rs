@@ -268,11 +268,17 @@ async fn race_declined_retryable_is_tried_again_and_charged_once() {
     running.stop().await;
 }
 
+/// The gateway stands still, so that payment-svc gives nobody up at its own deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_hold_expires_while_the_customer_does_not_act_and_all_is_given_back() {
-    let running = Running::start("RESERVATION_TTL=4s PAYMENT_DEADLINE=3s").await;
+    let running = Running::start("RESERVATION_TTL=8s PAYMENT_DEADLINE=7s").await;
     let before = running.level(TEA).await;
+    let gateway = running.shop.process("sandbox-gateway").unwrap();
     let order = running.place_with(TEA, "pm_card_authenticationRequired").await;
+    running.until_field(&order, "payment", "action_required").await;
+    assert!(gateway.signal(Signal::SIGSTOP));
+    running.until(&order, "cancelling").await;
+    assert!(gateway.signal(Signal::SIGCONT));
     running.until(&order, "cancelled").await;
     assert_eq!(running.stands(&order).await.1.as_deref(), Some("timeout"));
     assert_eq!(running.level(TEA).await, before);

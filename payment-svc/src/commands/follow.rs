@@ -8,7 +8,7 @@ use shared_events::{Event, EventId};
 use crate::{
     domain::{Refused, State, Step},
     store::{
-        self, calls, ledger,
+        self, calls, ledger, look_ups,
         roots::{self, Cause, Root},
     },
 };
@@ -41,6 +41,9 @@ pub async fn follow(
     }
     if let Some(call) = step.call {
         calls::insert(conn, &root.payment, call, cause).await?;
+    }
+    if root.payment.state == State::ActionRequired {
+        look_ups::begin(conn, root.payment.order_id).await?;
     }
     if let Some(wait) = step.retry_in {
         let due_at = store::now(conn).await? + wait;

@@ -140,7 +140,7 @@ async fn apply(
 
 /// What follows from what the gateway knows. That the customer failed is believed only of the attempt that waited for
 /// them when it was asked, or that nobody knows more of: no attempt follows one in which they failed.
-fn next(payment: &mut Payment, before: &Payment, found: IntentState) -> Option<Result<Step, Refused>> {
+pub(super) fn next(payment: &mut Payment, before: &Payment, found: IntentState) -> Option<Result<Step, Refused>> {
     let same = before.attempts == payment.attempts;
     let waited = before.state == State::ActionRequired && same;
     match found {

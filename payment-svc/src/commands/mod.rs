@@ -1,5 +1,6 @@
 //! What changes a payment: a step of its state machine, and the gateway's answer.
 
+mod customer_looked_up;
 mod follow;
 mod given_back;
 mod intent_changed;
@@ -7,6 +8,7 @@ mod refund_payment;
 mod retry;
 mod settle;
 
+pub use customer_looked_up::customer_looked_up;
 pub use follow::{RETRY, follow, heard};
 pub use given_back::{Booked, book_given_back, made_elsewhere};
 pub use intent_changed::{Heard, NotHeard, intent_changed};

@@ -3,7 +3,7 @@ use service_kit::consumer::ReactionError;
 
 use super::follow;
 use crate::{
-    domain::Answer,
+    domain::{Answer, Payment, State},
     store::{
         calls::{self, TakenCall},
         roots,
@@ -22,7 +22,7 @@ pub async fn settle(conn: &mut AsyncPgConnection, call: &TakenCall, answer: Answ
             return Ok(());
         }
         let step = root.payment.answered(call.call, answer.clone()).map_err(ReactionError::permanent)?;
-        match outcome(&answer) {
+        match outcome(&answer, &root.payment) {
             None => calls::put_off(conn, call).await?,
             Some(outcome) => calls::finish(conn, &call.key, outcome).await?,
         }
@@ -31,17 +31,21 @@ pub async fn settle(conn: &mut AsyncPgConnection, call: &TakenCall, answer: Answ
     .await
 }
 
-const fn outcome(answer: &Answer) -> Option<&'static str> {
+/// Nothing while the call goes on.
+fn outcome(answer: &Answer, payment: &Payment) -> Option<&'static str> {
     match answer {
         Answer::Done => Some("done"),
         Answer::No { .. } => Some("refused"),
         Answer::NotNow { .. } => Some("refused_for_now"),
-        Answer::ActionRequired => Some("action_required"),
+        Answer::ActionRequired { .. } => Some("action_required"),
         Answer::ActionFailed { .. } => Some("action_failed"),
         Answer::NotAsked => Some("not_asked"),
         Answer::LetGo => Some("let_go"),
         Answer::Overtaken { .. } => Some("overtaken"),
         Answer::CapturedElsewhere { .. } => Some("captured_elsewhere"),
+        // The goods were given back while it was looked up: the intent is to be ended still.
+        Answer::AuthorisedAfterAll if payment.state == State::Closing => None,
+        Answer::AuthorisedAfterAll => Some("authorised_after_all"),
         Answer::Nothing => None,
     }
 }

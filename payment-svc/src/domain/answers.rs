@@ -24,7 +24,10 @@ pub enum Answer {
         code: String,
     },
     /// The customer has to act first.
-    ActionRequired,
+    ActionRequired {
+        /// Where they do that, if the gateway gives an address.
+        url: Option<String>,
+    },
     /// The customer had to act, which nobody had heard of, and failed. They may try again until the intent is ended.
     ActionFailed {
         /// Its code.
@@ -46,6 +49,8 @@ pub enum Answer {
         /// The id of the refund, should one be needed.
         refund: RefundId,
     },
+    /// The intent was to be ended, but its customer had acted before: the money is reserved, and the intent was left as it is.
+    AuthorisedAfterAll,
     /// It did not answer, so nobody knows; it will be looked up.
     Nothing,
 }
@@ -79,6 +84,10 @@ impl Payment {
                 let amount = self.amount()?;
                 Ok(self.closed().let_go(amount))
             }
+            (Call::Void, State::Closing) if answer == Answer::AuthorisedAfterAll => {
+                let amount = self.amount()?;
+                Ok(self.authorised_after_all(amount))
+            }
             (Call::Refund(id), State::Captured) => match answer {
                 Answer::Overtaken { code, elsewhere } => self.overtaken(id, code, &elsewhere),
                 answer => self.refund_answered(id, answer),
@@ -110,10 +119,10 @@ impl Payment {
             Answer::Done => Ok(self.authorised(amount)),
             Answer::No { code } => Ok(self.declined(code)),
             Answer::NotNow { code } => Ok(self.declined_for_now(code)),
-            Answer::ActionRequired if self.void_requested => Ok(self.close()),
-            Answer::ActionRequired => {
+            Answer::ActionRequired { .. } if self.void_requested => Ok(self.close()),
+            Answer::ActionRequired { url } => {
                 self.state = State::ActionRequired;
-                let wanted = PaymentActionRequired { order_id, payment_id };
+                let wanted = PaymentActionRequired { order_id, payment_id, deadline: self.hold.deadline, url };
                 Ok(Step::say(PaymentEvent::ActionRequired(wanted)))
             }
             Answer::ActionFailed { code } => {
@@ -122,9 +131,10 @@ impl Payment {
             }
             Answer::NotAsked => Ok(self.not_asked()),
             Answer::LetGo => Ok(self.not_asked().let_go(amount)),
-            Answer::Nothing | Answer::Overtaken { .. } | Answer::CapturedElsewhere { .. } => {
-                Err(self.refused("take this answer"))
-            }
+            Answer::AuthorisedAfterAll
+            | Answer::Nothing
+            | Answer::Overtaken { .. }
+            | Answer::CapturedElsewhere { .. } => Err(self.refused("take this answer")),
         }
     }
 

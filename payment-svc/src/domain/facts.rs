@@ -169,6 +169,11 @@ impl Payment {
                 self.void_requested = true;
                 Ok(self.close())
             }
+            // The intent is being ended anyway; now its customer's money is not awaited any more either.
+            State::Closing if !self.void_requested => {
+                self.void_requested = true;
+                Ok(Step::nothing())
+            }
             State::Authorized | State::CaptureFailed => Ok(self.void()),
             State::Capturing => {
                 // Written now, called when the capture is answered; moot if it fails.

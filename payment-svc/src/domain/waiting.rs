@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use shared_events::{PaymentDeclined, PaymentEvent};
+use chrono::{DateTime, Utc};
+use shared_events::{AUTHENTICATION_TIMEOUT, Money, PaymentDeclined, PaymentEvent};
 
 use super::{Answer, Call, Payment, Refused, State, Step};
 
@@ -73,6 +74,30 @@ impl Payment {
             }
             _ => Err(self.refused("wait for the customer")),
         }
+    }
+
+    /// The customer was waited for until the payment's deadline, and the gateway, asked just now, waits for them still. The
+    /// intent is ended a while before the hold is, so that the order ends with this reason and not as a timeout.
+    ///
+    /// # Errors
+    /// Nobody waits for them, or there is time left.
+    pub fn action_timed_out(&mut self, now: DateTime<Utc>) -> Result<Step, Refused> {
+        let is_late = self.hold.deadline.is_some_and(|deadline| now >= deadline);
+        if self.state != State::ActionRequired || !is_late {
+            return Err(self.refused("give its customer up"));
+        }
+        self.failure_code = Some(AUTHENTICATION_TIMEOUT.to_owned());
+        Ok(self.close())
+    }
+
+    /// Before the intent was ended it was looked up: its customer had acted. That is a sale, unless the goods were given back
+    /// meanwhile; then the call goes on, and lets go of the money.
+    pub(super) fn authorised_after_all(&mut self, amount: Money) -> Step {
+        if self.void_requested {
+            return Step::nothing();
+        }
+        self.failure_code = None;
+        self.authorised(amount)
     }
 
     /// Ends an intent with which nothing was authorised, as far as is known.

@@ -96,7 +96,10 @@ pub enum IntentState {
     /// The gateway is at work on it.
     Processing,
     /// The customer has to act first, as with 3-D Secure.
-    ActionRequired,
+    ActionRequired {
+        /// Where they do that, if the gateway gives an address.
+        url: Option<String>,
+    },
     /// The money is reserved.
     Authorised,
     /// The money is ours.

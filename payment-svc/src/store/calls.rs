@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a call is left to the worker that took it; how long it waits, that is, when that worker was killed.
-const LEASE: Duration = Duration::from_secs(20);
+pub(super) const LEASE: Duration = Duration::from_secs(20);
 /// How long a worker may ask: it ends before its lease does.
 pub const ASKING: Duration = Duration::from_secs(18);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -57,7 +57,8 @@ fn call_of(operation: &str, refund_id: Option<Uuid>) -> Option<Call> {
     }
 }
 
-/// Writes down what is to be asked; the worker asks it after the commit.
+/// Writes down what is to be asked; the worker asks it after the commit. An intent that was to be ended, and was not because
+/// its customer had acted, may be ended later after all: that is the same call, under the same key.
 ///
 /// # Errors
 /// The database; a second unfinished call of a payment is a violation of a unique index.
@@ -75,7 +76,21 @@ pub async fn insert(conn: &mut AsyncPgConnection, payment: &Payment, call: Call,
         gateway_calls::caused_by.eq(cause.event.map(|event| event.0)),
         gateway_calls::traceparent.eq(cause.traceparent.as_deref()),
     );
-    diesel::insert_into(gateway_calls::table).values(row).execute(conn).await.map(drop)
+    let again = (
+        gateway_calls::tries.eq(0),
+        gateway_calls::due_at.eq(now),
+        gateway_calls::leased_until.eq(None::<DateTime<Utc>>),
+        gateway_calls::finished_at.eq(None::<DateTime<Utc>>),
+        gateway_calls::outcome.eq(None::<String>),
+        gateway_calls::caused_by.eq(cause.event.map(|event| event.0)),
+        gateway_calls::traceparent.eq(cause.traceparent.as_deref()),
+    );
+    let insert = diesel::insert_into(gateway_calls::table).values(row);
+    let inserted = match call {
+        Call::Void => insert.on_conflict(gateway_calls::key).do_update().set(again).execute(conn).await,
+        Call::Authorise | Call::Capture | Call::Refund(_) => insert.execute(conn).await,
+    };
+    inserted.map(drop)
 }
 
 #[derive(QueryableByName)]

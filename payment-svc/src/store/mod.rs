@@ -4,6 +4,7 @@ pub mod answers;
 pub mod calls;
 mod dead_letters;
 pub mod ledger;
+pub mod look_ups;
 pub mod payments;
 pub mod roots;
 pub mod webhooks;

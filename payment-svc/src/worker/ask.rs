@@ -153,8 +153,14 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     async fn void(&self, call: &TakenCall, payment: &Payment, intent: String, made_before: bool) -> Asked {
         // What was authorised is in the ledger; where nothing was awaited any more, it may have come unheard.
         let ended = |let_go: bool| if let_go && payment.state == State::Closing { Answer::LetGo } else { Answer::Done };
-        if made_before && let IntentState::Cancelled { let_go } = self.gateway.look_up(intent.clone()).await? {
-            return Ok(ended(let_go));
+        // A customer who has failed, or was late, may have acted after all: that is looked up before their intent is ended.
+        let is_awaited = payment.state == State::Closing && !payment.void_requested;
+        if made_before || is_awaited {
+            match self.gateway.look_up(intent.clone()).await? {
+                IntentState::Cancelled { let_go } => return Ok(ended(let_go)),
+                IntentState::Authorised | IntentState::Captured if is_awaited => return Ok(Answer::AuthorisedAfterAll),
+                _ => {}
+            }
         }
         match self.gateway.cancel(call.key.clone(), intent.clone()).await {
             Ok(IntentState::Cancelled { let_go }) => Ok(ended(let_go)),
@@ -221,7 +227,7 @@ fn authorised(state: IntentState) -> Asked {
     match state {
         IntentState::Authorised | IntentState::Captured => Ok(Answer::Done),
         IntentState::Declined { code } => declined(code),
-        IntentState::ActionRequired => Ok(Answer::ActionRequired),
+        IntentState::ActionRequired { url } => Ok(Answer::ActionRequired { url }),
         IntentState::Cancelled { let_go: true } => Ok(Answer::LetGo),
         IntentState::Cancelled { let_go: false } => Ok(Answer::NotAsked),
         IntentState::Processing | IntentState::NotConfirmed => Ok(Answer::Nothing),
@@ -233,8 +239,9 @@ fn captured(state: IntentState) -> Asked {
         IntentState::Captured => Ok(Answer::Done),
         IntentState::Cancelled { .. } => no("canceled"),
         IntentState::Declined { code } => no(code),
-        IntentState::Processing | IntentState::Authorised | IntentState::NotConfirmed | IntentState::ActionRequired => {
-            Ok(Answer::Nothing)
-        }
+        IntentState::Processing
+        | IntentState::Authorised
+        | IntentState::NotConfirmed
+        | IntentState::ActionRequired { .. } => Ok(Answer::Nothing),
     }
 }

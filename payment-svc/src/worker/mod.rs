@@ -1,6 +1,7 @@
 //! The worker that calls the gateway: takes a call that was decided on, asks outside any transaction, and settles it.
 
 mod ask;
+mod look_ups;
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,6 +9,7 @@ use service_kit::{Pool, outside::OutsideCalls, trace};
 use shared_events::PaymentId;
 
 pub use ask::Later;
+pub use look_ups::CustomerLookUps;
 use tokio::time::timeout;
 
 use crate::{

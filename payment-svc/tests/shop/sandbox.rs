@@ -44,7 +44,13 @@ impl Sandbox {
     /// The adapter, which waits a second for an answer.
     pub fn adapter(&self) -> Stripe {
         let timeout = Duration::from_secs(1);
-        Stripe::new(StripeConfig { base_url: self.url.clone(), key: "sk_test_1".to_owned().into(), timeout }).unwrap()
+        Stripe::new(StripeConfig {
+            base_url: self.url.clone(),
+            key: "sk_test_1".to_owned().into(),
+            timeout,
+            return_url: None,
+        })
+        .unwrap()
     }
 
     /// An intent's status, as the gateway has it.

@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::topic_events;
@@ -81,6 +82,12 @@ pub struct PaymentActionRequired {
     pub order_id: OrderId,
     /// The payment.
     pub payment_id: PaymentId,
+    /// Until when they are waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DateTime<Utc>>,
+    /// Where they act, such as their bank's page, if the gateway gives an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// The money is ours.

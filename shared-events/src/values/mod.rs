@@ -1,10 +1,12 @@
 //! Value types that can't hold nonsense: parsed once, at the edge, and trusted from there on.
 
+mod declines;
 mod ids;
 mod money;
 mod people;
 mod text;
 
+pub use declines::AUTHENTICATION_TIMEOUT;
 pub use ids::{EventId, NotificationId, OrderId, PaymentId, RefundId, ShipmentId};
 pub use money::{Currency, MAX_AMOUNT, MAX_CHARGE, Money};
 pub use people::{Address, CountryCode, Customer, EmailAddress};

@@ -97,7 +97,13 @@ fn payments() -> Vec<Event> {
     vec![
         PaymentAuthorized { order_id, payment_id, amount: eur(2598) }.into(),
         PaymentDeclined { order_id, payment_id, code: "insufficient_funds".to_owned(), retryable: false }.into(),
-        PaymentActionRequired { order_id, payment_id }.into(),
+        PaymentActionRequired {
+            order_id,
+            payment_id,
+            deadline: Some(at("2026-07-14T09:44:00Z")),
+            url: Some("https://bank.example.com/3ds".to_owned()),
+        }
+        .into(),
         PaymentCaptured { order_id, payment_id, amount: eur(2598) }.into(),
         PaymentCaptureFailed { order_id, payment_id, code: "charge_expired_for_capture".to_owned() }.into(),
         PaymentVoided { order_id, payment_id, amount: eur(0) }.into(),

@@ -4,6 +4,7 @@ use payment_svc::domain::{Answer, Call, RefundState, State};
 
 use super::Steps;
 use crate::play::{BY_STAFF, Play};
+use crate::sabotage::Sabotage;
 use crate::seam;
 use crate::world::{Answered, World};
 
@@ -16,6 +17,25 @@ pub fn retries(world: &World, _: &Play, steps: &mut Steps) {
         let mut next = world.clone();
         next.follow(payment, step);
         steps.happens(WHO, "is asked again", "", next);
+    }
+}
+
+/// While the customer is waited for, what they did is looked up: the worker's step, which is sure to come.
+pub fn looks_up(world: &World, play: &Play, steps: &mut Steps) {
+    if play.sabotage == Some(Sabotage::LookedUpWhileItWaits) {
+        return;
+    }
+    let mut payment = world.payment.payment.clone();
+    let acted = world.bank.authorised > 0;
+    let (does, decided) = if acted {
+        ("is looked up and the customer had acted", payment.action_done())
+    } else {
+        ("is looked up and waits for the customer still", payment.action_timed_out(world.clock()))
+    };
+    if let (State::ActionRequired, Ok(step)) = (world.payment.payment.state, decided) {
+        let mut next = world.clone();
+        next.follow(payment, step);
+        steps.happens(WHO, does, "", next);
     }
 }
 
@@ -38,7 +58,7 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         if let Some(call) = acts {
             act(&mut next, call);
         }
-        if answer == Answer::ActionRequired {
+        if matches!(answer, Answer::ActionRequired { .. }) {
             next.bank.change(|bank| bank.asks_customer = true);
         }
         let answered = Answered { call, key: world.payment.payment.key(call), answer };
@@ -61,7 +81,7 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
                 comes("declines for now", None, not_now());
             }
             if !done && play.three_ds {
-                comes("asks for 3-D Secure", None, Answer::ActionRequired);
+                comes("asks for 3-D Secure", None, Answer::ActionRequired { url: None });
             }
             if !done && !payment.may_authorise(world.clock()) {
                 comes("is not asked to authorise", None, Answer::NotAsked);
@@ -79,7 +99,10 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         Call::Void => {
             // Where nothing is awaited any more there may still be something to let go of.
             let held = world.bank.authorised > 0 || done;
-            if payment.state == State::Closing && held {
+            let looked_up = play.sabotage != Some(Sabotage::LookedUpBeforeItIsEnded);
+            if payment.state == State::Closing && !payment.void_requested && world.bank.authorised > 0 && looked_up {
+                comes("is asked once more and the customer had acted", None, Answer::AuthorisedAfterAll);
+            } else if payment.state == State::Closing && held {
                 comes("voids what nobody had heard of", Some(call), Answer::LetGo);
             } else {
                 comes("voids", Some(call), Answer::Done);
@@ -118,7 +141,8 @@ fn settle(world: &mut World, play: &Play, Answered { call, key, answer }: Answer
     if world.payment.call.is_none_or(|unfinished| payment.key(unfinished) != key) {
         return;
     }
-    let finished = answer != Answer::Nothing;
+    let after_all = answer == Answer::AuthorisedAfterAll;
+    let silent = answer == Answer::Nothing;
     if call == Call::Refund(BY_STAFF) && matches!(answer, Answer::No { .. }) {
         // Nobody but staff wanted it, and they are told.
         world.given_back -= play.staff_refund().amount();
@@ -127,7 +151,7 @@ fn settle(world: &mut World, play: &Play, Answered { call, key, answer }: Answer
         world.fault = Some("a payment doesn't wait for the answer to its call");
         return;
     };
-    if finished {
+    if !silent && !(after_all && payment.state == State::Closing) {
         world.payment.change(|rows| rows.call = None);
     }
     world.follow(payment, step);

@@ -65,6 +65,7 @@ pub fn from(world: &World, play: &Play) -> Vec<Step> {
     }
     gateway::calls(world, play, &mut steps);
     gateway::retries(world, play, &mut steps);
+    gateway::looks_up(world, play, &mut steps);
     people::warehouse(world, play, &mut steps);
     people::customer(world, play, &mut steps);
     people::staff(world, play, &mut steps);

@@ -89,7 +89,10 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
         wish(world, CUSTOMER, "calls off the rest", world.order.progress.clone().call_off(), steps);
     }
     if world.bank.asks_customer {
-        steps.may(CUSTOMER, "completes 3-D Secure", "", authenticated(world));
+        steps.may(CUSTOMER, "completes 3-D Secure", "", authenticated(world, true));
+        if play.lost_webhooks {
+            steps.may(CUSTOMER, "completes 3-D Secure unheard", "", authenticated(world, false));
+        }
         let mut payment = world.payment.payment.clone();
         if let Ok(step) = seam::action_failed(&mut payment, play.sabotage, "authentication_required".to_owned()) {
             let mut next = world.clone();
@@ -99,14 +102,14 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// The bank reserves the money, and payment-svc hears of it by a webhook.
-fn authenticated(world: &World) -> World {
+/// The bank reserves the money, and payment-svc hears of it by a webhook, or doesn't.
+fn authenticated(world: &World, heard: bool) -> World {
     let mut next = world.clone();
     let mut payment = next.payment.payment.clone();
     let amount = payment.charge.as_ref().map_or(0, |charge| charge.amount.amount());
     let key = payment.key(Call::Authorise);
     next.bank.change(|bank| bank.act(GatewayOperation::Authorise, amount, key));
-    if let Ok(step) = payment.action_done() {
+    if heard && let Ok(step) = payment.action_done() {
         next.follow(payment, step);
     }
     next

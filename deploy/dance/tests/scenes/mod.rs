@@ -12,6 +12,7 @@ pub const PLAIN: Play = Play {
     crowded: false,
     retries: false,
     three_ds: false,
+    lost_webhooks: false,
     returns: false,
     refused_at_the_door: false,
     splits: false,
@@ -40,7 +41,7 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Further scenes.
-pub const OURS: [Play; 10] = [
+pub const OURS: [Play; 11] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
     Play { name: "a refund that is refused", lines: 2, losses: true, staff: true, refusals: true, ..PLAIN },
@@ -48,6 +49,13 @@ pub const OURS: [Play; 10] = [
     Play { name: "inboxes that forget", forgetful: true, lines: 2, staff: true, ..SCARCE },
     Play { name: "a silent gateway", silent: true, ..SCARCE },
     Play { name: "a payment deadline", deadline: true, retries: true, ..SCARCE },
+    Play {
+        name: "a customer who is waited for until a deadline, and lost webhooks",
+        three_ds: true,
+        lost_webhooks: true,
+        deadline: true,
+        ..SCARCE
+    },
     Play {
         name: "a parcel that is packed and refused at the door",
         lines: 2,
@@ -66,6 +74,7 @@ pub const EVERYTHING: Play = Play {
     lines: 2,
     retries: true,
     three_ds: true,
+    lost_webhooks: true,
     returns: true,
     refused_at_the_door: true,
     splits: true,

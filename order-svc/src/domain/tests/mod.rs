@@ -108,7 +108,7 @@ pub fn declined(retryable: bool) -> Happens {
 }
 
 pub fn action_required() -> Happens {
-    heard(PaymentActionRequired { order_id: id(), payment_id: payment() })
+    heard(PaymentActionRequired { order_id: id(), payment_id: payment(), deadline: None, url: None })
 }
 
 pub fn captured() -> Happens {

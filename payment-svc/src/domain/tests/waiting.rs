@@ -7,7 +7,7 @@ fn not_now() -> Happens {
 }
 
 fn asks() -> Happens {
-    answered(Call::Authorise, Answer::ActionRequired)
+    answered(Call::Authorise, Answer::ActionRequired { url: None })
 }
 
 fn retry() -> Happens {
@@ -99,9 +99,37 @@ fn an_action_that_nobody_awaits_is_never_asked_for() {
 #[test]
 fn a_failed_action_is_declined_only_after_its_intent_is_ended() {
     let closing = action_required().when(customer_fails()).then(State::Closing, &[], Some(Call::Void));
-    let closing = closing.when(customer_acts()).then_refused().when(released()).then_refused();
+    let closing = closing.when(customer_acts()).then_refused();
     let said = ["declined authentication_required retryable false"];
     closing.when(done(Call::Void)).then(State::Declined, &said, None);
+}
+
+#[test]
+fn a_customer_is_given_up_at_the_deadline_and_not_before() {
+    let deadline = held_until();
+    let passes = |now: DateTime<Utc>| -> Happens { Box::new(move |payment| payment.action_timed_out(now)) };
+    let waiting = action_required().when(passes(deadline - TimeDelta::seconds(1))).then_refused();
+    let closing = waiting.when(passes(deadline)).then(State::Closing, &[], Some(Call::Void));
+    let said = ["declined authentication_timeout retryable false"];
+    closing.when(done(Call::Void)).then(State::Declined, &said, None).when(passes(deadline)).then_refused();
+    authorizing().when(passes(deadline)).then_refused();
+}
+
+#[test]
+fn a_customer_who_acted_before_their_intent_was_ended_has_bought_unless_the_goods_were_given_back() {
+    let found = || answered(Call::Void, Answer::AuthorisedAfterAll);
+    let closing = || action_required().when(customer_fails()).then(State::Closing, &[], Some(Call::Void));
+    let came = closing().when(found());
+    assert_eq!(came.step.as_ref().unwrap().moved, [(Call::Authorise, eur(2598))]);
+    let authorized = came.then(State::Authorized, &["authorized 25.98 EUR"], None);
+    assert_eq!(authorized.failure_code, None);
+    authorized.when(released()).then(State::Voiding, &[], Some(Call::Void));
+
+    let undone = closing().when(released()).then(State::Closing, &[], None);
+    let undone = undone.when(released()).then_refused().when(found()).then(State::Closing, &[], None);
+    undone.clone().when(done(Call::Void)).then(State::Voided, &["voided 0.00 EUR"], None);
+    let let_go = undone.when(answered(Call::Void, Answer::LetGo));
+    assert_eq!((let_go.payment.state, let_go.step.unwrap().moved.len()), (State::Voided, 2));
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub struct StripeConfig {
     pub key: SecretString,
     /// How long an answer may take.
     pub timeout: Duration,
+    /// Where customers return to from their bank's page. Only who says so is given the address of that page.
+    pub return_url: Option<String>,
 }
 
 /// The adapter.
@@ -156,7 +158,8 @@ impl PaymentGateway for Stripe {
     }
 
     async fn confirm(&self, key: String, intent: String, method: PaymentMethod) -> Result<IntentState, GatewayError> {
-        let form = vec![("payment_method", method.to_string())];
+        let mut form = vec![("payment_method", method.to_string())];
+        form.extend(self.config.return_url.clone().map(|url| ("return_url", url)));
         let path = format!("/v1/payment_intents/{intent}/confirm");
         Ok(self.post::<IntentObject>(&path, &key, &form).await?.state())
     }

@@ -7,6 +7,9 @@ use shared_events::RefundId;
 
 use crate::gateway::{Book, GatewayError, GivenBack, IntentState, RefundOutcome};
 
+/// What browsers and mail programs surely take.
+const LONGEST_URL: usize = 2048;
+
 /// <https://docs.stripe.com/api/payment_intents/object>
 #[derive(Debug, Deserialize)]
 pub(super) struct IntentObject {
@@ -14,6 +17,8 @@ pub(super) struct IntentObject {
     status: String,
     last_payment_error: Option<ErrorObject>,
     latest_charge: Option<LatestCharge>,
+    #[serde(default)]
+    next_action: Option<NextAction>,
     #[serde(default)]
     amount: i64,
     #[serde(default)]
@@ -28,6 +33,31 @@ pub(super) struct IntentObject {
 enum LatestCharge {
     Whole { status: String },
     Id(#[expect(dead_code, reason = "read so that it is not refused")] String),
+}
+
+/// What the customer has to do: <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action>. An
+/// address is given to who has said where the customer is to return to.
+#[derive(Debug, Deserialize)]
+struct NextAction {
+    #[serde(default)]
+    redirect_to_url: Option<Redirect>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Redirect {
+    #[serde(default)]
+    url: Option<String>,
+}
+
+impl NextAction {
+    /// An address that a mail can hold.
+    fn url(self) -> Option<String> {
+        let is_whole = |url: &String| {
+            let scheme = url.starts_with("https://") || url.starts_with("http://");
+            scheme && url.len() <= LONGEST_URL && url.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        self.redirect_to_url.and_then(|redirect| redirect.url).filter(is_whole)
+    }
 }
 
 impl IntentObject {
@@ -65,7 +95,7 @@ impl IntentObject {
             ("succeeded", _) => IntentState::Captured,
             ("canceled", _) => IntentState::Cancelled { let_go },
             ("processing", _) => IntentState::Processing,
-            ("requires_action", _) => IntentState::ActionRequired,
+            ("requires_action", _) => IntentState::ActionRequired { url: self.next_action.and_then(NextAction::url) },
             ("requires_payment_method", Some(error)) => IntentState::Declined { code: error.code() },
             _ => IntentState::NotConfirmed,
         }

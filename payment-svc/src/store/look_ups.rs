@@ -1,0 +1,103 @@
+//! Which payments' customers are waited for, and when the gateway is next asked what they did.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::{prelude::*, sql_query, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::retry;
+use shared_events::OrderId;
+use uuid::Uuid;
+
+use super::calls::LEASE;
+
+/// After this long the customer may have acted: the webhook is given the time to say so first.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// How late it may be noticed, at most, that a customer has acted.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// A payment that a worker looks up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookUp {
+    /// Whose.
+    pub order_id: OrderId,
+    /// How often it was taken, this time included.
+    pub tries: i32,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = sql_types::Uuid)]
+    order_id: Uuid,
+    #[diesel(sql_type = sql_types::Integer)]
+    tries: i32,
+}
+
+/// Has the payment looked up from now on, unless it is already.
+///
+/// # Errors
+/// The database.
+pub async fn begin(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<()> {
+    sql_query(
+        "insert into customer_look_ups (order_id, due_at) values ($1, now() + make_interval(secs => $2)) \
+         on conflict do nothing",
+    )
+    .bind::<sql_types::Uuid, _>(order.0)
+    .bind::<sql_types::Double, _>(retry::wait_after(0, FIRST_WAIT, LONGEST_WAIT).as_secs_f64())
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Takes up to `limit` due look-ups under a lease.
+///
+/// # Errors
+/// The database.
+pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<LookUp>> {
+    let rows: Vec<Row> = sql_query(
+        "with due as materialized (select order_id from customer_look_ups where due_at <= now() \
+                                   order by due_at limit $1 for update skip locked) \
+         update customer_look_ups taken set tries = tries + 1, due_at = now() + make_interval(secs => $2) \
+         from due where taken.order_id = due.order_id returning taken.order_id, tries",
+    )
+    .bind::<sql_types::BigInt, _>(limit)
+    .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|Row { order_id, tries }| LookUp { order_id: OrderId(order_id), tries }).collect())
+}
+
+/// The customer is waited for still: looked up again after a wait that grows, with jitter, and in any case at the payment's
+/// deadline. Nothing happens when another worker has taken it since.
+///
+/// # Errors
+/// The database.
+pub async fn put_off(
+    conn: &mut AsyncPgConnection,
+    look_up: LookUp,
+    deadline: Option<DateTime<Utc>>,
+) -> QueryResult<()> {
+    let tries = u32::try_from(look_up.tries).unwrap_or(u32::MAX);
+    let wait = retry::wait_after(tries, FIRST_WAIT, LONGEST_WAIT);
+    sql_query(
+        "update customer_look_ups set due_at = case when $3 > now() then least(now() + make_interval(secs => $2), $3) \
+                                                    else now() + make_interval(secs => $2) end \
+         where order_id = $1 and tries = $4",
+    )
+    .bind::<sql_types::Uuid, _>(look_up.order_id.0)
+    .bind::<sql_types::Double, _>(wait.as_secs_f64())
+    .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(deadline)
+    .bind::<sql_types::Integer, _>(look_up.tries)
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// The customer is no longer waited for.
+///
+/// # Errors
+/// The database.
+pub async fn end(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<()> {
+    let end = sql_query("delete from customer_look_ups where order_id = $1");
+    end.bind::<sql_types::Uuid, _>(order.0).execute(conn).await.map(drop)
+}

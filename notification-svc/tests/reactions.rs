@@ -20,6 +20,7 @@ async fn each_fact_that_a_customer_cares_for_makes_one_message() {
     let mut shop = Shop::new().await;
     let order = OrderId::new();
     assert_eq!(shop.hear(placed(order)).await, Outcome::Applied);
+    shop.hear(action_required(order)).await;
     shop.hear(confirmed(order)).await;
     let parcel = dispatched(order);
     shop.hear(parcel.clone()).await;
@@ -28,6 +29,7 @@ async fn each_fact_that_a_customer_cares_for_makes_one_message() {
     shop.hear(cancelled(order)).await;
     let templates = [
         "order_placed",
+        "payment_action_required",
         "order_confirmed",
         "shipment_dispatched",
         "shipment_delivered",

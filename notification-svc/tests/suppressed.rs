@@ -74,6 +74,25 @@ async fn nobody_is_promised_an_order_that_is_to_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_to_confirm_a_payment_that_is_confirmed_or_no_longer_wanted() {
+    let mut shop = Shop::new().await;
+    let [waits, paid, ended] = [OrderId::new(), OrderId::new(), OrderId::new()];
+    for order in [waits, paid, ended] {
+        shop.hear(placed(order)).await;
+        shop.hear(action_required(order)).await;
+    }
+    shop.hear(confirmed(paid)).await;
+    shop.hear(requested(ended)).await;
+    let mut went_out = sent(&shop).await;
+    went_out.sort();
+    assert_eq!(went_out, ["order_confirmed", "order_placed", "order_placed", "payment_action_required"]);
+    let said = shop.said().await;
+    let told = suppressed(&said);
+    assert!(told.contains(&("payment_action_required", SuppressReason::Superseded)), "{told:?}");
+    assert!(told.contains(&("payment_action_required", SuppressReason::OrderEnding)), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_that_was_refused_takes_no_promise_back() {
     let mut shop = Shop::new().await;
     let order = OrderId::new();

@@ -2,8 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use shared_events::{
-    Address, CancelReason, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced, PaymentRefunded,
-    ShipmentDispatched, StockLine,
+    Address, CancelReason, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced, PaymentActionRequired,
+    PaymentRefunded, ShipmentDispatched, StockLine,
 };
 
 /// Which text tells a fact. Two files in `templates/` each: as plain text, which begins with the subject, and as HTML.
@@ -11,6 +11,8 @@ use shared_events::{
 pub enum Template {
     /// The order was accepted.
     OrderPlaced,
+    /// The bank wants its customer to confirm the payment.
+    PaymentActionRequired,
     /// Goods and money are arranged.
     OrderConfirmed,
     /// It goes elsewhere.
@@ -33,8 +35,9 @@ pub enum Template {
 
 impl Template {
     /// All of them.
-    pub const ALL: [Template; 10] = [
+    pub const ALL: [Template; 11] = [
         Template::OrderPlaced,
+        Template::PaymentActionRequired,
         Template::OrderConfirmed,
         Template::OrderAddressChanged,
         Template::OrderCancelled,
@@ -54,6 +57,7 @@ impl Template {
     pub const fn name(self) -> &'static str {
         match self {
             Template::OrderPlaced => "order_placed",
+            Template::PaymentActionRequired => "payment_action_required",
             Template::OrderConfirmed => "order_confirmed",
             Template::OrderAddressChanged => "order_address_changed",
             Template::OrderCancelled => "order_cancelled",
@@ -69,6 +73,7 @@ impl Template {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Template::OrderPlaced => include_str!("../../templates/order_placed.txt"),
+            Template::PaymentActionRequired => include_str!("../../templates/payment_action_required.txt"),
             Template::OrderConfirmed => include_str!("../../templates/order_confirmed.txt"),
             Template::OrderAddressChanged => include_str!("../../templates/order_address_changed.txt"),
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.txt"),
@@ -84,6 +89,7 @@ impl Template {
     pub(super) const fn html(self) -> &'static str {
         match self {
             Template::OrderPlaced => include_str!("../../templates/order_placed.html"),
+            Template::PaymentActionRequired => include_str!("../../templates/payment_action_required.html"),
             Template::OrderConfirmed => include_str!("../../templates/order_confirmed.html"),
             Template::OrderAddressChanged => include_str!("../../templates/order_address_changed.html"),
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.html"),
@@ -98,8 +104,12 @@ impl Template {
 
     /// Those that promise that the order goes on, which is untrue once it is to end. What tells of parcels and money is
     /// true whatever follows.
-    pub const PROGRESS: [Template; 3] =
-        [Template::OrderPlaced, Template::OrderConfirmed, Template::OrderAddressChanged];
+    pub const PROGRESS: [Template; 4] = [
+        Template::OrderPlaced,
+        Template::PaymentActionRequired,
+        Template::OrderConfirmed,
+        Template::OrderAddressChanged,
+    ];
 }
 
 impl fmt::Display for Template {
@@ -120,6 +130,13 @@ pub enum Fact {
         total: String,
         /// Where it goes, line by line.
         address: Vec<String>,
+    },
+    /// The bank wants its customer to confirm the payment.
+    ActionRequired {
+        /// Until when, for people.
+        until: Option<String>,
+        /// Where, if that is known.
+        url: Option<String>,
     },
     /// Goods and money are arranged.
     Confirmed,
@@ -174,6 +191,7 @@ impl Fact {
     pub const fn template(&self) -> Template {
         match self {
             Fact::Placed { .. } => Template::OrderPlaced,
+            Fact::ActionRequired { .. } => Template::PaymentActionRequired,
             Fact::Confirmed => Template::OrderConfirmed,
             Fact::AddressChanged { .. } => Template::OrderAddressChanged,
             Fact::Cancelled { .. } => Template::OrderCancelled,
@@ -218,6 +236,16 @@ impl From<&OrderAddressChanged> for Fact {
 impl From<&OrderCancelled> for Fact {
     fn from(cancelled: &OrderCancelled) -> Self {
         Fact::Cancelled { reason: cancelled.reason }
+    }
+}
+
+impl From<&PaymentActionRequired> for Fact {
+    fn from(required: &PaymentActionRequired) -> Self {
+        let is_link = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+        Fact::ActionRequired {
+            until: required.deadline.map(|deadline| deadline.format("%H:%M UTC on %-d %B %Y").to_string()),
+            url: required.url.clone().filter(is_link),
+        }
     }
 }
 

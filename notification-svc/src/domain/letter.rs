@@ -159,6 +159,7 @@ mod tests {
         let (carrier, tracking_number) = ("A".parse().unwrap(), "B".parse().unwrap());
         let facts = [
             placed(),
+            Fact::ActionRequired { until: None, url: None },
             Fact::Confirmed,
             Fact::AddressChanged { address: vec!["2 Quay St".to_owned()] },
             Fact::Cancelled { reason: CancelReason::Customer },
@@ -181,6 +182,21 @@ mod tests {
             assert!(html.contains("Order 01980a10-7c00-7000-8000-0000000000a1</p>"), "{html}");
             assert!(!body.contains("\n\n\n") && !body.contains(" \n"), "{body}");
         }
+    }
+
+    #[test]
+    fn who_has_to_confirm_a_payment_is_told_where_and_until_when_as_far_as_it_is_known() {
+        let url = "https://bank.example.com/3ds?a=1&b=2".to_owned();
+        let until = "09:44 UTC on 14 July 2026".to_owned();
+        let known = written(&Fact::ActionRequired { until: Some(until), url: Some(url.clone()) });
+        assert!(known.body.contains(&format!("\n{url}\n")) && known.body.contains("until 09:44 UTC on 14 July 2026."));
+        assert!(
+            known.html.contains("<a href=\"https:&#x2f;&#x2f;bank.example.com&#x2f;3ds?a=1&amp;b=2\">"),
+            "{}",
+            known.html
+        );
+        let unknown = written(&Fact::ActionRequired { until: None, url: None });
+        assert!(unknown.body.contains("your bank's app") && !unknown.html.contains("href"), "{}", unknown.body);
     }
 
     #[test]

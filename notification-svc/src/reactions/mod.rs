@@ -6,6 +6,7 @@ mod order_cancelled;
 mod order_confirmed;
 mod order_ending;
 mod order_placed;
+mod payment_action_required;
 mod payment_refunded;
 mod shipment_delivered;
 mod shipment_dispatched;
@@ -78,6 +79,9 @@ impl Reactions for NotificationReactions {
             Event::Shipment(ShipmentEvent::Dispatched(e)) => shipment_dispatched::tell(conn, texts, incoming, e).await,
             Event::Shipment(ShipmentEvent::Delivered(e)) => shipment_delivered::tell(conn, texts, incoming, e).await,
             Event::Shipment(ShipmentEvent::Lost(e)) => shipment_lost::tell(conn, texts, incoming, e).await,
+            Event::Payment(PaymentEvent::ActionRequired(e)) => {
+                payment_action_required::tell(conn, texts, incoming, e).await
+            }
             Event::Payment(PaymentEvent::Refunded(e)) => payment_refunded::tell(conn, texts, incoming, e).await,
             _ => Ok(Handled::Ignored(Why::NotForUs)),
         }
@@ -102,6 +106,7 @@ fn heard_for(event: &Event) -> Option<OrderId> {
         Event::Shipment(ShipmentEvent::Dispatched(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Delivered(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Lost(e)) => Some(e.order_id),
+        Event::Payment(PaymentEvent::ActionRequired(e)) => Some(e.order_id),
         Event::Payment(PaymentEvent::Refunded(e)) => Some(e.order_id),
         _ => None,
     }

@@ -122,7 +122,7 @@ pub struct Due {
     /// It promises that the order goes on, and the order is to end or has ended.
     #[diesel(sql_type = Bool)]
     pub belied: bool,
-    /// A later message says it anew.
+    /// A later message says it anew, or that it is done.
     #[diesel(sql_type = Bool)]
     pub superseded: bool,
 }
@@ -186,7 +186,7 @@ impl QueryId for PassTurn {
 }
 
 /// Takes due messages and leases them: $1 how many, $2 the lease in seconds, $3 the templates that promise that the order
-/// goes on, $4 the template of which only the last is true. The array makes the plan one of look-ups by id, whatever the
+/// goes on, $4 the template of which only the last is true; whether a payment is confirmed, the order's confirmation tells. The array makes the plan one of look-ups by id, whatever the
 /// planner takes `$1` for.
 pub const TAKE_DUE: &str = "update notifications taken
         set attempts = taken.attempts + 1, due_at = now() + $2 * interval '1 second'
@@ -201,7 +201,10 @@ pub const TAKE_DUE: &str = "update notifications taken
         template = $4 and exists (
             select from notifications later
              where later.order_id = taken.order_id and later.template = taken.template
-               and (later.happened_at, later.id) > (taken.happened_at, taken.id)) as superseded";
+               and (later.happened_at, later.id) > (taken.happened_at, taken.id))
+        or template = 'payment_action_required' and exists (
+            select from notifications confirmed
+             where confirmed.order_id = taken.order_id and confirmed.template = 'order_confirmed') as superseded";
 
 /// Takes up to `limit` messages whose turn it is, the longest due first, and leases them. Of each order at most one has its
 /// turn, however many workers there are.

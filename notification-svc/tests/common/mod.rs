@@ -179,6 +179,11 @@ pub fn cancelled(order_id: OrderId) -> OrderCancelled {
     OrderCancelled { order_id, reason: CancelReason::OutOfStock }
 }
 
+pub fn action_required(order_id: OrderId) -> PaymentActionRequired {
+    let url = Some("https://bank.example.com/3ds".to_owned());
+    PaymentActionRequired { order_id, payment_id: PaymentId::new(), deadline: Some(Utc::now()), url }
+}
+
 pub fn dispatched(order_id: OrderId) -> ShipmentDispatched {
     let (carrier, tracking_number) = ("An Post".parse().unwrap(), "CE1".parse().unwrap());
     ShipmentDispatched { order_id, shipment_id: ShipmentId::new(), carrier, tracking_number }

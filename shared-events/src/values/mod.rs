@@ -1,12 +1,16 @@
 //! Value types that can't hold nonsense: parsed once, at the edge, and trusted from there on.
 
+mod charges;
 mod declines;
 mod ids;
 mod money;
 mod people;
 mod text;
 
-pub use declines::AUTHENTICATION_TIMEOUT;
+pub use charges::NotChargeable;
+pub use declines::{
+    AUTHENTICATION_TIMEOUT, GENERIC_DECLINE, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, decline_for_customer,
+};
 pub use ids::{EventId, NotificationId, OrderId, PaymentId, RefundId, ShipmentId};
 pub use money::{Currency, MAX_AMOUNT, MAX_CHARGE, Money};
 pub use people::{Address, CountryCode, Customer, EmailAddress};

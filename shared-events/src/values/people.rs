@@ -107,6 +107,12 @@ impl CountryCode {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether there is a country of that code: one of ISO 3166-1, or Kosovo, whose code (XK) is everybody's custom. Asked
+    /// where an address comes in, and not when an event is read that was said long ago.
+    pub fn is_a_country(&self) -> bool {
+        self.0 == "XK" || self.0.parse::<iso_country::Country>().is_ok()
+    }
 }
 
 impl TryFrom<String> for CountryCode {

@@ -75,6 +75,7 @@ const REACTS_TO: [(Service, &[&str]); 4] = [
             "shipment.dispatched.v1",
             "shipment.delivered.v1",
             "shipment.lost.v1",
+            "payment.action_required.v1",
             "payment.refunded.v1",
         ],
     ),

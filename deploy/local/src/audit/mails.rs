@@ -13,8 +13,9 @@ const LEASE: TimeDelta = TimeDelta::seconds(LEASE_SECONDS as i64);
 const MOMENT: TimeDelta = TimeDelta::seconds(30);
 
 /// The fact that each template tells.
-const TELLS: [(&str, &str); 10] = [
+const TELLS: [(&str, &str); 11] = [
     ("order_placed", "order.placed.v1"),
+    ("payment_action_required", "payment.action_required.v1"),
     ("order_confirmed", "order.confirmed.v1"),
     ("order_address_changed", "order.address_changed.v1"),
     ("order_cancelled", "order.cancelled.v1"),

@@ -6,7 +6,8 @@ mod running;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, path::Path,
+    fs,
+    path::Path,
 };
 
 use nix::sys::signal::Signal;

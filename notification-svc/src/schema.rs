@@ -38,3 +38,10 @@ diesel::table! {
         html -> Text,
     }
 }
+
+diesel::table! {
+    line_names (order_id) {
+        order_id -> Uuid,
+        names -> Jsonb,
+    }
+}

@@ -71,6 +71,17 @@ async fn facts_heard_before_the_order_was_placed_are_kept_and_told_when_it_is() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_was_short_is_called_what_the_customer_ordered_it_as() {
+    let mut shop = Shop::new().await;
+    let order = OrderId::new();
+    shop.hear(placed(order)).await;
+    let line = |sku: &str| Shortage { sku: sku.parse().unwrap(), requested: 2.try_into().unwrap(), available: 1 };
+    shop.hear(OrderCancelled { shortages: vec![line("TEA"), line("POT")], ..cancelled(order) }).await;
+    let body = shop.messages().await.pop().unwrap().body.unwrap();
+    assert!(body.contains("\nTea: you wanted 2, 1 is left\nPOT: you wanted 2, 1 is left\n"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mails_of_one_order_leave_in_the_order_of_their_facts_one_at_a_time() {
     let mut shop = Shop::new().await;
     let (order, other) = (OrderId::new(), OrderId::new());

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use payment_svc::gateway::{
-    GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe, StripeConfig,
+    GatewayBooks, GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe, StripeConfig,
 };
 use serde_json::json;
 use shared_events::{Currency, Money, OrderId, PaymentMethod, RefundId};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
-    matchers::{body_string, header, method, path, query_param},
+    matchers::{body_string, body_string_contains, header, method, path, query_param},
 };
 
 const INTENT: &str = "/v1/payment_intents/pi_1";
@@ -166,4 +166,68 @@ async fn a_refund_that_failed_says_why() {
     let refund = NewRefund { id: RefundId::new(), intent: "pi_1".to_owned(), amount };
     let outcome = adapter(&server.uri()).refund("k".to_owned(), refund).await;
     assert_eq!(outcome, Ok(RefundOutcome::Failed { code: "expired_or_canceled_card".to_owned() }));
+}
+
+/// Every amount that goes out or comes back is in the gateway's units there and in minor units here.
+#[tokio::test]
+async fn krona_and_ariary_are_counted_as_the_gateway_does_in_both_directions() {
+    for (code, ours, theirs) in [("ISK", 5_000, 500_000), ("UGX", 5_000, 500_000), ("MGA", 5_000_00, 5_000)] {
+        let server = MockServer::start().await;
+        let amount = Money::new(ours, code.parse().unwrap()).unwrap();
+        let small = code.to_lowercase();
+        let asked = format!("amount={theirs}&currency={small}");
+        let made = json!({"id": "pi_1", "status": "requires_confirmation"});
+        let create = Mock::given(method("POST")).and(path("/v1/payment_intents")).and(body_string_contains(asked));
+        create.respond_with(ResponseTemplate::new(200).set_body_json(made)).expect(1).mount(&server).await;
+        let refund = json!({"id": "re_1", "status": "succeeded", "amount": theirs, "currency": small});
+        let back = Mock::given(method("POST")).and(path("/v1/refunds"));
+        let back = back.and(body_string_contains(format!("amount={theirs}&")));
+        back.respond_with(ResponseTemplate::new(200).set_body_json(&refund)).expect(1).mount(&server).await;
+        let paid = json!({
+            "id": "pi_1", "status": "succeeded", "amount": theirs, "amount_received": theirs, "currency": small,
+        });
+        Mock::given(method("GET"))
+            .and(path(INTENT))
+            .respond_with(ResponseTemplate::new(200).set_body_json(paid))
+            .mount(&server)
+            .await;
+        let refunds = json!({"data": [refund], "has_more": false});
+        let list = Mock::given(method("GET")).and(path("/v1/refunds"));
+        list.respond_with(ResponseTemplate::new(200).set_body_json(refunds)).mount(&server).await;
+
+        let adapter = adapter(&server.uri());
+        let intent = NewIntent { order_id: OrderId::new(), amount, method: visa() };
+        adapter.create("k".to_owned(), intent).await.unwrap();
+        adapter
+            .refund("k".to_owned(), NewRefund { id: RefundId::new(), intent: "pi_1".to_owned(), amount })
+            .await
+            .unwrap();
+        let book = adapter.book("pi_1".to_owned()).await.unwrap();
+        assert_eq!((book.authorised, book.captured, book.given_back[0].amount), (ours, ours, ours), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_fraction_that_the_gateway_does_not_take_is_never_sent() {
+    let amount = Money::new(100_50, "MGA".parse().unwrap()).unwrap();
+    let intent = NewIntent { order_id: OrderId::new(), amount, method: visa() };
+    let answer = adapter("http://127.0.0.1:1").create("k".to_owned(), intent).await;
+    assert!(matches!(answer, Err(GatewayError::Misused { .. })), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_wrong_is_told_from_a_card_that_is_declined() {
+    let wrong = |status| {
+        let body = json!({"error": {
+            "type": "invalid_request_error", "code": "resource_missing", "param": "payment_method",
+            "message": "No such PaymentMethod: 'pm_x'",
+        }});
+        ResponseTemplate::new(status).set_body_json(body)
+    };
+    for status in [400, 404] {
+        let server = answering("POST", format!("{INTENT}/confirm"), &[wrong(status)]).await;
+        let answer = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), visa()).await;
+        let parameter = Some("payment_method".to_owned());
+        assert_eq!(answer, Err(GatewayError::Misused { code: "resource_missing".to_owned(), parameter }), "{status}");
+    }
 }

@@ -40,7 +40,7 @@ async fn an_order_is_authorised_and_captured() {
 async fn a_decline_says_why_and_moves_no_money() {
     for (method, said) in [
         ("pm_card_chargeDeclined", "declined card_declined false"),
-        ("pm_nobody_knows", "declined resource_missing false"),
+        ("pm_nobody_knows", "declined payment_method_unknown false"),
     ] {
         let scene = Scene::paid_with(method).await;
         let Scene { shop, order, .. } = &scene;
@@ -173,4 +173,30 @@ async fn released_while_nobody_knows_is_voided_and_the_authorisation_never_annou
     shop.call_gateway().await;
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 2598"]);
     assert_eq!(scene.money().await, ["authorise 2598", "void 2598"]);
+}
+
+/// The sandbox keeps Stripe's rules: what is told it in other units than its own is another amount, or refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_in_krona_is_charged_and_refunded_what_it_costs() {
+    let sandbox = Sandbox::start().await;
+    let shop = Shop::new(sandbox.adapter()).await;
+    for (currency, at_the_gateway) in [("ISK", 259_800), ("UGX", 259_800), ("JPY", 2_598), ("HUF", 2_598)] {
+        let order = Order::new("pm_card_visa").priced_in(currency);
+        shop.hear([order.placed(), order.reserved()]).await;
+        shop.call_gateway().await;
+        shop.hear([order.confirmed()]).await;
+        shop.call_gateway().await;
+        shop.hear([order.restocked(&[("TEA", 2), ("POT", 1)])]).await;
+        shop.call_gateway().await;
+        let amounts = |lines: Vec<String>| -> Vec<i64> {
+            lines.iter().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect()
+        };
+        if currency == "HUF" {
+            // 25.98 forint: less than is charged at all.
+            assert_eq!(amounts(sandbox.journal(&order).await), [0_i64; 0]);
+            continue;
+        }
+        assert_eq!(amounts(sandbox.journal(&order).await), [at_the_gateway; 3], "{currency}");
+        assert_eq!(amounts(shop.ledger(&order).await), [2_598; 3], "{currency}");
+    }
 }

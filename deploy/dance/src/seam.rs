@@ -60,7 +60,7 @@ fn ended_without_a_word_of_money(order: &mut Progress) -> Option<Event> {
     match order.status {
         Status::Cancelling(reason) if order.facts.goods_are_back() && order.facts.payment.is_none() => {
             order.status = Status::Cancelled(reason);
-            Some(OrderCancelled { order_id: order.order_id, reason }.into())
+            Some(OrderCancelled::new(order.order_id, reason).into())
         }
         _ => None,
     }

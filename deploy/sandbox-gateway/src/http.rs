@@ -8,7 +8,7 @@ use actix_web::{
     web::{self, Bytes, Data, ServiceConfig},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use service_kit::{
     Pool,
     http::{Json, Page, Paged, Problem, Query},
@@ -71,6 +71,7 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .route("/v1/refunds", web::post().to(refund))
         .route("/v1/refunds", web::get().to(refunds))
         .route("/v1/disputes", web::get().to(disputes))
+        .route("/sandbox/payment_intents/{id}/authenticate", web::get().to(bank))
         .route("/sandbox/payment_intents/{id}/authenticate", web::post().to(authenticate))
         .route("/sandbox/refunds/{id}/fail", web::post().to(fail_refund))
         .route("/sandbox/payment_intents/{id}/dispute", web::post().to(dispute))
@@ -162,7 +163,16 @@ async fn perform(
     if answer.replayed {
         response.insert_header(("Idempotent-Replayed", "true"));
     }
-    Ok(response.json(answer.body))
+    Ok(response.json(reachable(answer.body, request)))
+}
+
+/// The address of the customer's page is where this was asked.
+fn reachable(mut intent: Value, request: &HttpRequest) -> Value {
+    let url = intent.pointer_mut("/next_action/redirect_to_url/url");
+    if let Some(Value::String(path)) = url {
+        *path = format!("http://{}{path}", request.connection_info().host());
+    }
+    intent
 }
 
 async fn done(state: &AppState, asked: &Request) -> Result<operations::Answer, StripeError> {
@@ -230,6 +240,25 @@ enum Outcome {
     Succeed,
     Fail,
 }
+
+/// The page of the customer's bank.
+async fn bank() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(BANK)
+}
+
+/// Says what the customer chose to where the page is.
+const BANK: &str = r#"<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>A bank (sandbox)</title>
+<h1>Is it you who pays?</h1>
+<p><button value="succeed">Yes</button> <button value="fail">No</button></p><p id="told"></p>
+<script>
+for (const button of document.querySelectorAll("button")) button.onclick = async () => {
+  const body = JSON.stringify({outcome: button.value});
+  const answer = await fetch(location.href, {method: "POST", headers: {"content-type": "application/json"}, body});
+  document.getElementById("told").textContent = answer.ok ? "Thank you. You can close this page." : await answer.text();
+};
+</script></html>
+"#;
 
 /// The customer's part of 3-D Secure.
 async fn authenticate(
@@ -365,7 +394,7 @@ async fn find(state: Data<AppState>, request: HttpRequest, id: web::Path<String>
     read_troubled(&state).await?;
     let intent = store::find_intent(&mut *connection(&state).await?, &id).await?;
     let shown = if params.expands("latest_charge") { intent.expanded() } else { intent.object() };
-    Ok(HttpResponse::Ok().json(shown))
+    Ok(HttpResponse::Ok().json(reachable(shown, &request)))
 }
 
 async fn refunds(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, StripeError> {

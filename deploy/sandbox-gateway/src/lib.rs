@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod config;
+mod currencies;
 mod disputes;
 mod error;
 pub mod faults;

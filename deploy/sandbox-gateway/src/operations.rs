@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    StripeError,
+    StripeError, currencies,
     faults::{Decline, Failure, Faults},
     intents::{Asks, Effect, Intent},
     methods::Magic,
@@ -46,7 +46,7 @@ impl Operation {
                 "payment_method",
                 "payment_method_types[]",
             ],
-            Self::Confirm(_) => &["error_on_requires_action", "expand[]", "payment_method"],
+            Self::Confirm(_) => &["error_on_requires_action", "expand[]", "payment_method", "return_url"],
             Self::Capture(_) => &["amount_to_capture", "expand[]"],
             Self::Cancel(_) => &["cancellation_reason", "expand[]"],
             Self::Refund => &["payment_intent", "amount", "reason", "metadata[]"],
@@ -239,17 +239,14 @@ async fn create(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
     params.only("payment_method_types[0]", "card")?;
     let amount = params.amount("amount")?;
     let amount = amount.map_or_else(|| params.required("amount").map(|_| 0), Ok)?;
-    let currency = params.required("currency")?;
-    if currency.len() != 3 || !currency.chars().all(|c| c.is_ascii_alphabetic()) {
-        let message = format!("Invalid currency: {currency}");
-        return Err(StripeError::parameter("currency", "parameter_invalid", message));
-    }
+    let currency = currencies::supported(params.required("currency")?)?;
+    currencies::chargeable(amount, &currency)?;
     let method = params.text("payment_method").map(Magic::named).transpose()?;
     let status = if method.is_some() { "requires_confirmation" } else { "requires_payment_method" };
     let intent = Intent {
         id: format!("pi_{}", Uuid::now_v7().simple()),
         amount,
-        currency: currency.to_lowercase(),
+        currency,
         payment_method: method.map(|method| method.name().to_owned()),
         metadata: params.metadata(),
         status: status.to_owned(),
@@ -359,7 +356,9 @@ pub async fn fail_refund(
 
 async fn refund(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answer, StripeError> {
     let mut intent = store::lock_intent(conn, request.params.required("payment_intent")?).await?;
-    let effect = intent.refund(request.params.amount("amount")?)?;
+    let amount = request.params.amount("amount")?;
+    amount.map_or(Ok(()), |amount| currencies::refundable(amount, &intent.currency))?;
+    let effect = intent.refund(amount)?;
     let refund = Refund {
         id: format!("re_{}", Uuid::now_v7().simple()),
         payment_intent: intent.id.clone(),

@@ -62,16 +62,17 @@ impl Params {
         self.text(name).ok_or_else(|| StripeError::parameter(name, "parameter_missing", message()))
     }
 
-    /// An amount in minor units, from 1 to Stripe's 99,999,999; nothing when it was not given.
+    /// An amount in Stripe's units, from 1 to twelve digits; nothing when it was not given. What a currency's limits are,
+    /// [`crate::currencies`] knows.
     ///
     /// # Errors
     /// It is no such number.
     pub fn amount(&self, name: &str) -> Result<Option<i64>, StripeError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
-            Ok(amount @ 1..=99_999_999) => Ok(Some(amount)),
+            Ok(amount @ 1..=999_999_999_999) => Ok(Some(amount)),
             Ok(amount) if amount > 0 => {
-                Err(StripeError::parameter(name, "amount_too_large", "Amount must be no more than 99999999."))
+                Err(StripeError::parameter(name, "amount_too_large", "Amount must be no more than 999999999999."))
             }
             _ => {
                 let message = format!("Invalid positive integer: {text}");
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_amount_is_a_positive_integer() {
-        for text in ["0", "-1", "1.5", "many", "100000000"] {
+        for text in ["0", "-1", "1.5", "many", "1000000000000"] {
             assert!(Params::parse(&format!("amount={text}"), &["amount"]).unwrap().amount("amount").is_err(), "{text}");
         }
     }

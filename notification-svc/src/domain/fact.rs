@@ -1,5 +1,6 @@
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
+use super::declined;
 use serde::{Deserialize, Serialize};
 use shared_events::{
     Address, CancelReason, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced, PaymentActionRequired,
@@ -149,6 +150,12 @@ pub enum Fact {
     Cancelled {
         /// Why.
         reason: CancelReason,
+        /// The lines that were short.
+        #[serde(default)]
+        short: Vec<ShortLine>,
+        /// Why the payment came to nothing, in words that the customer may read.
+        #[serde(default)]
+        payment: Option<String>,
     },
     /// A part of the order will not be sent.
     CalledOff {
@@ -173,6 +180,17 @@ pub enum Fact {
         /// How much, for people.
         amount: String,
     },
+}
+
+/// A line that was short, for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShortLine {
+    /// Of what.
+    pub name: String,
+    /// How many were wanted.
+    pub wanted: u32,
+    /// How many there were.
+    pub left: u32,
 }
 
 /// One line of an order, for people.
@@ -233,9 +251,16 @@ impl From<&OrderAddressChanged> for Fact {
     }
 }
 
-impl From<&OrderCancelled> for Fact {
-    fn from(cancelled: &OrderCancelled) -> Self {
-        Fact::Cancelled { reason: cancelled.reason }
+impl Fact {
+    /// The order has ended; its lines are called so, as far as is known.
+    pub fn cancelled(cancelled: &OrderCancelled, names: &BTreeMap<String, String>) -> Self {
+        let short = cancelled.shortages.iter().map(|short| ShortLine {
+            name: names.get(short.sku.as_str()).cloned().unwrap_or_else(|| short.sku.to_string()),
+            wanted: short.requested.get(),
+            left: short.available,
+        });
+        let payment = cancelled.payment_code.as_deref().and_then(declined::in_words).map(str::to_owned);
+        Fact::Cancelled { reason: cancelled.reason, short: short.collect(), payment }
     }
 }
 

@@ -72,14 +72,20 @@ impl Templates {
 
 #[cfg(test)]
 mod tests {
-    use shared_events::{CancelReason, StockLine};
+    use std::collections::BTreeMap;
+
+    use shared_events::{CancelReason, OrderCancelled, StockLine};
 
     use super::*;
-    use crate::domain::Line;
+    use crate::domain::{Line, ShortLine};
 
     fn written(fact: &Fact) -> Letter {
         let order = "01980a10-7c00-7000-8000-0000000000a1".parse().unwrap();
         Templates::new().unwrap().write(order, "Zoë <Lee> & {{ name }}", fact).unwrap()
+    }
+
+    fn cancelled(reason: CancelReason) -> Fact {
+        Fact::Cancelled { reason, short: vec![], payment: None }
     }
 
     fn placed() -> Fact {
@@ -139,11 +145,45 @@ mod tests {
     fn every_reason_of_a_cancellation_has_words_of_its_own() {
         use CancelReason::*;
         let reasons = [OutOfStock, PaymentDeclined, Customer, Timeout, PaymentExpired];
-        let mut bodies: Vec<String> = reasons.map(|reason| written(&Fact::Cancelled { reason }).body).to_vec();
+        let mut bodies: Vec<String> = reasons.map(|reason| written(&cancelled(reason)).body).to_vec();
         assert!(bodies[0].contains("no longer in stock") && bodies[2].contains("as you asked"));
         bodies.sort();
         bodies.dedup();
         assert_eq!(bodies.len(), reasons.len());
+    }
+
+    #[test]
+    fn what_was_short_is_told_with_how_many_are_left() {
+        let line = |name: &str, wanted, left| ShortLine { name: name.to_owned(), wanted, left };
+        let short = vec![line("Earl Grey, 250 g", 3, 1), line("Mug", 2, 0)];
+        let told = written(&Fact::Cancelled { reason: CancelReason::OutOfStock, short, payment: None });
+        assert!(
+            told.body.contains("\n\nEarl Grey, 250 g: you wanted 3, 1 is left\nMug: you wanted 2, none is left\n\n"),
+            "{}",
+            told.body
+        );
+        assert!(told.html.contains("<li>Mug: you wanted 2, none is left</li>"), "{}", told.html);
+    }
+
+    #[test]
+    fn why_a_payment_came_to_nothing_is_told_as_far_as_the_customer_may_know() {
+        let told = |code: &str| {
+            let cancelled = OrderCancelled {
+                payment_code: Some(code.to_owned()),
+                ..OrderCancelled::new(
+                    "01980a10-7c00-7000-8000-0000000000a1".parse().unwrap(),
+                    CancelReason::PaymentDeclined,
+                )
+            };
+            written(&Fact::cancelled(&cancelled, &BTreeMap::new())).body
+        };
+        assert!(told("insufficient_funds").contains("not enough money"));
+        assert!(told("authentication_timeout").contains("was not done in time"));
+        assert!(told("payment_method_unknown").contains("your card was not declined"));
+        for hidden in ["stolen_card", "fraudulent", "pickup_card"] {
+            assert_eq!(told(hidden), told("card_declined"), "{hidden}");
+        }
+        assert!(told("stolen_card").contains("did not say why"));
     }
 
     #[test]
@@ -162,7 +202,7 @@ mod tests {
             Fact::ActionRequired { until: None, url: None },
             Fact::Confirmed,
             Fact::AddressChanged { address: vec!["2 Quay St".to_owned()] },
-            Fact::Cancelled { reason: CancelReason::Customer },
+            cancelled(CancelReason::Customer),
             called_off(),
             Fact::CallOffRefused,
             Fact::Dispatched { carrier, tracking_number },

@@ -1,12 +1,13 @@
 //! What customers are told and how, without IO.
 
+mod declined;
 mod delivery;
 mod fact;
 mod letter;
 mod status;
 
 pub use delivery::{MAX_ATTEMPTS, Next, SendError, after_failure};
-pub use fact::{Fact, Line, Template};
+pub use fact::{Fact, Line, ShortLine, Template};
 pub use letter::{Letter, Templates};
 pub use status::Status;
 

@@ -16,6 +16,7 @@ pub(super) async fn tell(
 ) -> Result<Handled, ReactionError> {
     let mut root = roots::lock_or_create(conn, placed.order_id).await?;
     roots::keep_contact(conn, &mut root, &placed.customer).await?;
+    roots::keep_line_names(conn, &root, &placed.lines).await?;
     write_what_waited(conn, templates, &root).await?;
     tell_under(conn, templates, incoming, &root, Fact::from(placed)).await
 }

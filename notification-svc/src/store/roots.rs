@@ -1,14 +1,17 @@
 //! The root row of an order. Its lock puts what is written and said for the order into one line.
 
+use std::collections::BTreeMap;
+
 use chrono::Utc;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use outbox_relay::NewRow;
-use shared_events::{Counts, Customer, Event, EventId, OrderId, Said, Topic, speak};
+use service_kit::consumer::ReactionError;
+use shared_events::{Counts, Customer, Event, EventId, OrderId, OrderLine, Said, Topic, speak};
 use uuid::Uuid;
 
 use crate::SOURCE;
-use crate::schema::orders;
+use crate::schema::{line_names, orders};
 
 /// An order as this service knows it, locked until the transaction ends.
 #[derive(Queryable, Selectable)]
@@ -88,6 +91,38 @@ pub async fn keep_contact(conn: &mut AsyncPgConnection, root: &mut Root, custome
             .await?;
     }
     Ok(())
+}
+
+/// Keeps what the lines are called. The first that was heard stays.
+///
+/// # Errors
+/// The database's, or names that are no JSON, which none are.
+pub async fn keep_line_names(
+    conn: &mut AsyncPgConnection,
+    root: &Root,
+    lines: &[OrderLine],
+) -> Result<(), ReactionError> {
+    let names: BTreeMap<&str, &str> = lines.iter().map(|line| (line.sku.as_str(), line.name.as_str())).collect();
+    let row = (
+        line_names::order_id.eq(root.order_id),
+        line_names::names.eq(serde_json::to_value(names).map_err(ReactionError::permanent)?),
+    );
+    diesel::insert_into(line_names::table).values(row).on_conflict_do_nothing().execute(conn).await?;
+    Ok(())
+}
+
+/// What the order's lines are called, by SKU; nothing before `order.placed` was heard.
+///
+/// # Errors
+/// The database's, or a row that can't be read.
+pub async fn line_names(
+    conn: &mut AsyncPgConnection,
+    order: OrderId,
+) -> Result<BTreeMap<String, String>, ReactionError> {
+    let row = line_names::table.find(order.0).select(line_names::names);
+    let names: Option<serde_json::Value> = row.first(conn).await.optional()?;
+    let names = names.map(serde_json::from_value).transpose().map_err(ReactionError::permanent)?;
+    Ok(names.unwrap_or_default())
 }
 
 /// Keeps whether the order is to end or has ended.

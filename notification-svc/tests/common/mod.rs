@@ -176,7 +176,7 @@ pub fn confirmed(order_id: OrderId) -> OrderConfirmed {
 }
 
 pub fn cancelled(order_id: OrderId) -> OrderCancelled {
-    OrderCancelled { order_id, reason: CancelReason::OutOfStock }
+    OrderCancelled::new(order_id, CancelReason::OutOfStock)
 }
 
 pub fn action_required(order_id: OrderId) -> PaymentActionRequired {

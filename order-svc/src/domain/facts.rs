@@ -1,7 +1,10 @@
 //! What other services said of an order, as far as the order's course depends on it.
 
 use serde::{Deserialize, Serialize};
-use shared_events::{PaymentEvent, RefundId, Rejection, RestockCause, ShipmentId, Sku, StockEvent, StockLine};
+use shared_events::{
+    AUTHENTICATION_TIMEOUT, CancelReason, PaymentCaptureFailed, PaymentDeclined, PaymentEvent, RefundId, Rejection,
+    RestockCause, ShipmentId, Shortage, Sku, StockEvent, StockLine, StockRejected,
+};
 
 /// Declares a fact with its name in the table and the name that a client sees.
 macro_rules! facts {
@@ -135,6 +138,12 @@ pub struct Facts {
     /// each was. None is ever tried again under its id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_refunds: Vec<(RefundId, i64)>,
+    /// The lines that were short when stock-svc refused the order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortages: Vec<Shortage>,
+    /// The code of the last decline, or of what else the payment came to nothing with; none once it is authorised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_code: Option<String>,
     /// What staff gave back since a refund was refused: it makes up for the refused ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_up: Vec<(RefundId, i64)>,
@@ -222,6 +231,45 @@ impl Facts {
 
     fn called_off_lines(&self) -> impl Iterator<Item = &StockLine> {
         self.called_off.iter().flat_map(|part| &part.lines)
+    }
+
+    /// Notes why goods can't be had.
+    pub fn note_shortages(&mut self, event: &StockEvent) {
+        if let StockEvent::Rejected(StockRejected { rejection: Rejection::Shortages { lines }, .. }) = event {
+            self.shortages.clone_from(lines);
+        }
+    }
+
+    /// Notes with which code the payment comes to nothing, as far as is known.
+    pub fn note_payment_code(&mut self, event: &PaymentEvent) {
+        match event {
+            PaymentEvent::Declined(PaymentDeclined { code, .. })
+            | PaymentEvent::CaptureFailed(PaymentCaptureFailed { code, .. }) => self.payment_code = Some(code.clone()),
+            PaymentEvent::Authorized(_) => self.payment_code = None,
+            _ => {}
+        }
+    }
+
+    /// Notes that time ran out; where the customer was waited for meanwhile, that is why.
+    pub fn note_timeout(&mut self) {
+        if self.payment == Some(PaymentFact::ActionRequired) {
+            self.payment_code = Some(AUTHENTICATION_TIMEOUT.to_owned());
+        }
+    }
+
+    /// With which code the payment came to nothing, where an order ends for that reason.
+    pub fn payment_code_of(&self, reason: CancelReason) -> Option<&str> {
+        let code = self.payment_code.as_deref();
+        match reason {
+            CancelReason::PaymentDeclined | CancelReason::PaymentExpired => code,
+            CancelReason::Timeout => code.filter(|code| *code == AUTHENTICATION_TIMEOUT),
+            CancelReason::OutOfStock | CancelReason::Customer => None,
+        }
+    }
+
+    /// Which lines were short, where an order ends for that reason.
+    pub fn shortages_of(&self, reason: CancelReason) -> &[Shortage] {
+        if reason == CancelReason::OutOfStock { &self.shortages } else { &[] }
     }
 
     /// Notes a refund that was made, or one that was refused, be it that the bank gave it back days after.

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Address, Currency, Customer, Event, LineText, MAX_CHARGE, Money, OrderAddressChanged, OrderId, OrderLine,
-    OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
+    Address, CountryCode, Currency, Customer, Event, LineText, Money, NotChargeable, OrderAddressChanged, OrderId,
+    OrderLine, OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
 };
 
 use super::{Progress, Refused, Status};
@@ -86,16 +86,24 @@ pub enum WishRefused {
         /// Which line.
         line: usize,
     },
-    /// The sum is more than [`MAX_CHARGE`]: it could be ordered and never be paid.
-    #[error("the lines together cost more than one payment can be, which is {MAX_CHARGE} minor units")]
+    /// The sum is more than an amount can hold.
+    #[error("the lines together cost more than one payment can be")]
     TotalTooDear,
+    /// It could be ordered and never be paid.
+    #[error("the order can't be paid: {0}")]
+    NotChargeable(#[from] NotChargeable),
+    /// Nothing can be sent there.
+    #[error("{:?} is not the code of a country, such as IE", .0.as_str())]
+    NoCountry(CountryCode),
 }
 
 impl WishRefused {
     /// The field of the request that is to blame.
     pub fn field(&self) -> String {
         match self {
-            Self::NoLines | Self::TooManyLines(_) | Self::TotalTooDear => "lines".to_owned(),
+            Self::NotChargeable(NotChargeable::Currency(_)) => "currency".to_owned(),
+            Self::NoCountry(_) => "delivery_address.country".to_owned(),
+            Self::NoLines | Self::TooManyLines(_) | Self::TotalTooDear | Self::NotChargeable(_) => "lines".to_owned(),
             Self::Twice { line, .. }
             | Self::Unknown { line, .. }
             | Self::Withdrawn { line, .. }
@@ -148,14 +156,22 @@ impl Wish {
     /// # Errors
     /// All that is wrong.
     pub fn checked(self) -> Result<Self, Vec<WishRefused>> {
+        let mut refused = Vec::new();
+        if !self.currency.is_chargeable() {
+            refused.push(NotChargeable::Currency(self.currency).into());
+        }
+        let country = &self.delivery_address.country;
+        if !country.is_a_country() {
+            refused.push(WishRefused::NoCountry(country.clone()));
+        }
         match self.lines.len() {
-            0 => return Err(vec![WishRefused::NoLines]),
+            0 => refused.push(WishRefused::NoLines),
             1..=MAX_LINES => {}
-            many => return Err(vec![WishRefused::TooManyLines(many)]),
+            many => refused.push(WishRefused::TooManyLines(many)),
         }
         let mut seen = std::collections::BTreeSet::new();
         let repeated = self.lines.iter().enumerate().filter(|(_, (sku, _))| !seen.insert(sku));
-        let refused: Vec<_> = repeated.map(|(line, (sku, _))| WishRefused::Twice { line, sku: sku.clone() }).collect();
+        refused.extend(repeated.map(|(line, (sku, _))| WishRefused::Twice { line, sku: sku.clone() }));
         if refused.is_empty() { Ok(self) } else { Err(refused) }
     }
 
@@ -173,10 +189,14 @@ impl Wish {
         let mut total = Some(Money::zero(self.currency));
         let (mut lines, mut refused) = (Vec::with_capacity(self.lines.len()), Vec::new());
         for (line, (sku, quantity)) in self.lines.into_iter().enumerate() {
-            match priced(line, sku, quantity, self.currency, products) {
+            // A line may be refunded by itself, so it must be an amount that the gateway takes.
+            let priced = priced(line, sku, quantity, self.currency, products).and_then(|(priced, cost)| {
+                priced.unit_price.to_gateway()?;
+                Ok((priced, cost))
+            });
+            match priced {
                 Ok((priced, cost)) => {
-                    let payable = |sum: &Money| sum.amount() <= MAX_CHARGE;
-                    total = total.and_then(|sum| sum.checked_add(cost)).filter(payable);
+                    total = total.and_then(|sum| sum.checked_add(cost));
                     lines.push(priced);
                 }
                 Err(why) => refused.push(why),
@@ -187,6 +207,7 @@ impl Wish {
             None if refused.is_empty() => return Err(vec![WishRefused::TotalTooDear]),
             _ => return Err(refused),
         };
+        total.check_charge().map_err(|why| vec![why.into()])?;
         let pieces = lines.iter().map(|line| i64::from(line.quantity)).sum();
         Ok(Order {
             delivery_address: self.delivery_address.clone(),

@@ -66,6 +66,10 @@ impl Progress {
         }
         let fact = StockFact::of(event).ok_or(Refused::Return)?;
         self.facts.stock = Some(fact);
+        self.facts.note_shortages(event);
+        if fact == StockFact::Expired && self.status == Status::Pending {
+            self.facts.note_timeout();
+        }
         let says = match (fact, self.status) {
             (StockFact::Rejected, Status::Pending) => self.cancelling(CancelReason::OutOfStock),
             (StockFact::RejectedExpired, Status::Confirmed) => self.ask_back(CancelReason::OutOfStock),
@@ -91,6 +95,7 @@ impl Progress {
         self.facts.payment = Some(fact);
         self.facts.captured |= fact == PaymentFact::Captured;
         self.facts.note_refund(event);
+        self.facts.note_payment_code(event);
         let says = match (fact, self.status) {
             (PaymentFact::Authorized, Status::Pending) if self.goods_may_be_held() => self.confirm(),
             (PaymentFact::Declined, Status::Pending) => self.cancelling(CancelReason::PaymentDeclined),
@@ -158,6 +163,7 @@ impl Progress {
         if self.status != Status::Pending {
             return Err(Refused::NotPending(self.status));
         }
+        self.facts.note_timeout();
         let says = self.ask_back(CancelReason::Timeout);
         Ok((self, says))
     }
@@ -242,7 +248,9 @@ impl Progress {
         match self.status {
             Status::Cancelling(reason) if self.facts.goods_are_back() && self.facts.money_is_back() => {
                 self.status = Status::Cancelled(reason);
-                says.push(OrderCancelled { order_id, reason }.into());
+                let shortages = self.facts.shortages_of(reason).to_vec();
+                let payment_code = self.facts.payment_code_of(reason).map(str::to_owned);
+                says.push(OrderCancelled { order_id, reason, shortages, payment_code }.into());
             }
             Status::Shipped if self.has_ended() => {
                 self.status = Status::Completed;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use service_kit::http::openapi::{Key, Limit, Nothing};
 use service_kit::http::{EmptyBody, IdempotencyKey, Json, Page, Paged, Path, Problem, Query};
 use service_kit::once::Once;
-use shared_events::{CustomerId, OrderId};
+use shared_events::{Address, CustomerId, OrderId};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::AppState;
 use super::request::{AddressRequest, PlaceOrderRequest};
 use super::view::{self, OrderView, StatusName};
 use crate::commands::{self, PlaceOrder};
-use crate::domain::{Order, Status};
+use crate::domain::{Order, Status, WishRefused};
 use crate::store::answers::Answer;
 use crate::store::{self, orders::Filter};
 
@@ -120,7 +120,12 @@ pub async fn redirect(
     id: Path<Uuid>,
     address: Json<AddressRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let order = commands::redirect_order(&state.pool, OrderId(id.0), address.into_inner().into())
+    let address: Address = address.into_inner().into();
+    if !address.country.is_a_country() {
+        let message = WishRefused::NoCountry(address.country).to_string();
+        return Err(Problem::bad_input("country", message).code(OrderCode::UnknownCountry));
+    }
+    let order = commands::redirect_order(&state.pool, OrderId(id.0), address)
         .await
         .map_err(|error| super::problem::not_changed(id.0, error))?;
     state.nudge.nudge();

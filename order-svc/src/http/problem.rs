@@ -1,6 +1,7 @@
 //! Refusals of commands as problems.
 
 use service_kit::http::{FieldError, Problem};
+use shared_events::NotChargeable;
 use uuid::Uuid;
 
 use crate::commands::{ChangeOrderError, PlaceOrderError};
@@ -23,6 +24,12 @@ service_kit::problem_codes! {
         OtherCurrency = "other_currency",
         /// 422: more than one payment can be.
         TooDear = "too_dear",
+        /// 422: less than a payment can be.
+        TooCheap = "too_cheap",
+        /// 422: no payment can be made in that currency, or of that fraction of it.
+        NotChargeable = "not_chargeable",
+        /// 422: there is no such country.
+        UnknownCountry = "unknown_country",
         /// 409: what was to be changed has left or ended.
         TooLate = "too_late",
         /// 503: the catalogue is still being read.
@@ -44,7 +51,12 @@ fn code(refused: &WishRefused) -> OrderCode {
         WishRefused::Unknown { .. } => OrderCode::UnknownSku,
         WishRefused::Withdrawn { .. } => OrderCode::WithdrawnSku,
         WishRefused::OtherCurrency { .. } => OrderCode::OtherCurrency,
-        WishRefused::LineTooDear { .. } | WishRefused::TotalTooDear => OrderCode::TooDear,
+        WishRefused::LineTooDear { .. }
+        | WishRefused::TotalTooDear
+        | WishRefused::NotChargeable(NotChargeable::TooMuch { .. }) => OrderCode::TooDear,
+        WishRefused::NotChargeable(NotChargeable::TooLittle { .. }) => OrderCode::TooCheap,
+        WishRefused::NotChargeable(NotChargeable::Currency(_) | NotChargeable::Step { .. }) => OrderCode::NotChargeable,
+        WishRefused::NoCountry(_) => OrderCode::UnknownCountry,
     }
 }
 

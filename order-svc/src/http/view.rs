@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use shared_events::{Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, Sku};
+use shared_events::{
+    Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, Shortage, Sku,
+    decline_for_customer,
+};
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -19,6 +22,8 @@ pub struct OrderView<'a> {
     status: &'static str,
     /// Why it is being or was cancelled.
     reason: Option<CancelReason>,
+    /// More about that, where more is known.
+    failure: Option<FailureView<'a>>,
     customer: &'a Customer,
     delivery_address: &'a Address,
     currency: Currency,
@@ -37,6 +42,29 @@ pub struct OrderView<'a> {
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     links: Links,
+}
+
+/// Why an order is being or was cancelled, as far as goods or payment are to blame.
+#[derive(Serialize, ToSchema)]
+struct FailureView<'a> {
+    /// The lines that were short, and how many there were of each.
+    shortages: &'a [Shortage],
+    /// The gateway's code, such as `stolen_card`: for staff.
+    payment_code: Option<&'a str>,
+    /// The same as a customer may be told it: the banks' rules forbid some codes, which are `generic_decline` here.
+    payment_code_for_customer: Option<&'a str>,
+}
+
+impl<'a> FailureView<'a> {
+    fn of(progress: &'a Progress) -> Option<Self> {
+        let reason = progress.status.reason()?;
+        let (shortages, code) = (progress.facts.shortages_of(reason), progress.facts.payment_code_of(reason));
+        (!shortages.is_empty() || code.is_some()).then(|| Self {
+            shortages,
+            payment_code: code,
+            payment_code_for_customer: code.map(decline_for_customer),
+        })
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -93,6 +121,7 @@ impl<'a> OrderView<'a> {
             id: placed.order_id,
             status: progress.status.name(),
             reason: progress.status.reason(),
+            failure: FailureView::of(progress),
             customer: &placed.customer,
             delivery_address: &order.delivery_address,
             currency: placed.total.currency(),

@@ -140,6 +140,15 @@ pub enum GatewayError {
         /// Its code.
         code: String,
     },
+    /// The request itself is wrong, such as a payment method that does not exist: a mistake of the shop's, and no word of any
+    /// bank's.
+    #[error("refused as wrong: {code}{}", .parameter.as_deref().map(|name| format!(" ({name})")).unwrap_or_default())]
+    Misused {
+        /// The gateway's code.
+        code: String,
+        /// What of the request is wrong, if it says so.
+        parameter: Option<String>,
+    },
     /// The intent isn't where the call wants it: it was moved before, so look it up.
     #[error("the intent has moved on")]
     MovedOn,

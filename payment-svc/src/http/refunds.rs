@@ -56,6 +56,9 @@ pub async fn refund(
     if amount.is_zero() {
         return Err(Problem::bad_input("amount.amount", "It is 0, and nothing is given back by that."));
     }
+    if let Err(why) = amount.to_gateway() {
+        return Err(Problem::bad_input("amount.amount", format!("It can't be given back: {why}.")));
+    }
     let command = RefundPayment { payment, amount, reason, once };
     let body = commands::refund_payment(&state.pool, &command, |refund| answer(payment, amount, refund)).await;
     let body = body.map_err(|error| refused(payment, error))?;

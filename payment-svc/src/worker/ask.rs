@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
 use service_kit::consumer::ReactionError;
-use shared_events::{EventId, RefundId};
+use shared_events::{EventId, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, RefundId};
 
 use super::GatewayCalls;
 use crate::{
@@ -42,6 +42,14 @@ type Asked = Result<Answer, Later>;
 
 fn no(code: impl Into<String>) -> Asked {
     Ok(Answer::No { code: code.into() })
+}
+
+/// The gateway took no offence at a card: what the shop asked for is wrong, and asking again would not help.
+fn misused(call: &TakenCall, code: &str, parameter: Option<&str>) -> Asked {
+    let order = call.order_id;
+    tracing::error!(order.id = %order, code, parameter, "the gateway refuses the request: a mistake of the shop's, not of a card");
+    let is_method = code == "resource_missing" && parameter == Some("payment_method");
+    no(if is_method { PAYMENT_METHOD_UNKNOWN } else { PAYMENT_REQUEST_INVALID })
 }
 
 fn declined(code: String) -> Asked {
@@ -86,6 +94,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             None => match self.create(&payment).await {
                 Ok(intent) => intent,
                 Err(GatewayError::Refused { code }) => return no(code),
+                Err(GatewayError::Misused { code, parameter }) => return misused(call, &code, parameter.as_deref()),
                 Err(error) => return Err(error.into()),
             },
         };
@@ -110,6 +119,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         match self.gateway.confirm(call.key.clone(), intent.clone(), charge.method.clone()).await {
             Ok(state) => authorised(state),
             Err(GatewayError::Refused { code }) => declined(code),
+            Err(GatewayError::Misused { code, parameter }) => misused(call, &code, parameter.as_deref()),
             Err(GatewayError::MovedOn) => authorised(self.gateway.look_up(intent).await?),
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
             Err(error @ (GatewayError::NotDone(_) | GatewayError::Unknown)) => Err(error.into()),
@@ -143,7 +153,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         }
         match self.gateway.capture(call.key.clone(), intent.clone()).await {
             Ok(state) => captured(state),
-            Err(GatewayError::Refused { code }) => no(code),
+            Err(GatewayError::Refused { code } | GatewayError::Misused { code, .. }) => no(code),
             Err(GatewayError::MovedOn) => captured(self.gateway.look_up(intent).await?),
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
             Err(error @ (GatewayError::NotDone(_) | GatewayError::Unknown)) => Err(error.into()),
@@ -194,7 +204,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         let intent_asked = intent.clone();
         match self.gateway.refund(call.key.clone(), NewRefund { id, intent, amount }).await {
             Ok(outcome) => self.refunded(id, outcome).await,
-            Err(GatewayError::Refused { code }) => self.refund_refused(call, intent_asked, code).await,
+            Err(GatewayError::Refused { code } | GatewayError::Misused { code, .. }) => {
+                self.refund_refused(call, intent_asked, code).await
+            }
             Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
             Err(error) => Err(error.into()),
         }

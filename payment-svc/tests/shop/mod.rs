@@ -35,11 +35,17 @@ use shared_events::{
 pub struct Order {
     pub id: OrderId,
     method: &'static str,
+    currency: &'static str,
 }
 
 impl Order {
     pub fn new(method: &'static str) -> Self {
-        Self { id: OrderId::new(), method }
+        Self { id: OrderId::new(), method, currency: "EUR" }
+    }
+
+    /// The same figures in another currency.
+    pub fn priced_in(self, currency: &'static str) -> Self {
+        Self { currency, ..self }
     }
 
     pub fn placed(&self) -> Event {
@@ -49,10 +55,10 @@ impl Order {
             "delivery_address":
                 {"line1": "1 Quay St", "line2": null, "city": "Cork", "postal_code": "T12", "country": "IE"},
             "lines": [
-                {"sku": "TEA", "name": "Tea", "quantity": 2, "unit_price": {"amount": 1000, "currency": "EUR"}},
-                {"sku": "POT", "name": "Pot", "quantity": 1, "unit_price": {"amount": 598, "currency": "EUR"}},
+                {"sku": "TEA", "name": "Tea", "quantity": 2, "unit_price": {"amount": 1000, "currency": self.currency}},
+                {"sku": "POT", "name": "Pot", "quantity": 1, "unit_price": {"amount": 598, "currency": self.currency}},
             ],
-            "total": {"amount": 2598, "currency": "EUR"},
+            "total": {"amount": 2598, "currency": self.currency},
             "payment_method": self.method,
             "deadline": Utc::now() + TimeDelta::minutes(20),
         });

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::topic_events;
+use super::{Shortage, topic_events};
 use crate::{Address, Customer, LineText, Money, OrderId, PaymentMethod, Quantity, Sku};
 
 topic_events! {
@@ -145,6 +145,20 @@ pub struct OrderCancelled {
     pub order_id: OrderId,
     /// Why.
     pub reason: CancelReason,
+    /// The lines that were short, where that is why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortages: Vec<Shortage>,
+    /// The code with which the payment came to nothing, where that is why. Not for customers as it is: see
+    /// [`decline_for_customer`](crate::decline_for_customer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_code: Option<String>,
+}
+
+impl OrderCancelled {
+    /// For that reason, of which no more is known.
+    pub const fn new(order_id: OrderId, reason: CancelReason) -> Self {
+        Self { order_id, reason, shortages: vec![], payment_code: None }
+    }
 }
 
 /// A part of the order has left, and what has not is not to be sent any more; stock-svc decides. Its answer is

@@ -79,6 +79,7 @@ pub struct StockReserved {
 
 /// What one line lacked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Shortage {
     /// What.
     pub sku: Sku,

@@ -46,7 +46,12 @@ fn orders() -> Vec<Event> {
         OrderConfirmed { order_id: ORDER }.into(),
         OrderCancelRequested { order_id: ORDER, reason: CancelReason::Customer }.into(),
         OrderCancelRefused { order_id: ORDER, reason: CancelRefusedReason::Dispatched }.into(),
-        OrderCancelled { order_id: ORDER, reason: CancelReason::PaymentDeclined }.into(),
+        OrderCancelled {
+            shortages: vec![Shortage { sku: tea(), requested: two(), available: 1 }],
+            payment_code: Some("insufficient_funds".to_owned()),
+            ..OrderCancelled::new(ORDER, CancelReason::PaymentDeclined)
+        }
+        .into(),
         OrderCallOffRequested { order_id: ORDER }.into(),
         OrderCallOffRefused { order_id: ORDER, reason: CancelRefusedReason::Dispatched }.into(),
         OrderAddressChanged { order_id: ORDER, delivery_address: address("2 Quay St", Some("c/o Lee")) }.into(),

@@ -38,7 +38,7 @@ impl From<Description> for String {
     }
 }
 
-/// What one piece costs: more than nothing, since no payment can be made of nothing.
+/// What one piece costs: more than nothing, and an amount that a payment can be made of, if only with other pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Money")]
 pub struct Price(Money);
@@ -47,7 +47,11 @@ impl TryFrom<Money> for Price {
     type Error = Unfit;
 
     fn try_from(money: Money) -> Result<Self, Unfit> {
-        if money.is_zero() { Err(Unfit("a price is at least 1 minor unit".to_owned())) } else { Ok(Self(money)) }
+        if money.is_zero() {
+            return Err(Unfit("a price is at least 1 minor unit".to_owned()));
+        }
+        money.check_price().map_err(|why| Unfit(why.to_string()))?;
+        Ok(Self(money))
     }
 }
 
@@ -154,6 +158,20 @@ mod tests {
         assert!(serde_json::from_str::<Price>(r#"{"amount": 1, "currency": "EUR"}"#).is_ok());
         assert!(serde_json::from_str::<Price>(r#"{"amount": 0, "currency": "EUR"}"#).is_err());
         assert!(serde_json::from_str::<Price>(r#"{"amount": -1, "currency": "EUR"}"#).is_err());
+    }
+
+    #[test]
+    fn a_price_is_one_that_can_be_paid() {
+        let price = |amount: i64, code: &str| {
+            serde_json::from_str::<Price>(&format!(r#"{{"amount": {amount}, "currency": "{code}"}}"#))
+        };
+        for (amount, code) in [(5_000, "ISK"), (1_000_00, "MGA"), (5_120, "KWD"), (99_999_999, "EUR"), (1, "EUR")] {
+            assert!(price(amount, code).is_ok(), "{amount} {code}");
+        }
+        for (amount, code) in [(1_000_50, "MGA"), (5_124, "KWD"), (100_000_000, "EUR"), (1, "XXX"), (1, "XAU")] {
+            let refused = price(amount, code).unwrap_err().to_string();
+            assert!(refused.contains(code), "{refused}");
+        }
     }
 
     #[test]

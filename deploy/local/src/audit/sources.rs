@@ -90,7 +90,16 @@ impl Sources {
         let gateway = Service::SandboxGateway;
         let api = Api::new(BTreeMap::from([(gateway.name().to_owned(), url.clone())]), ANSWERS_WITHIN)?;
         let lines = api.all(gateway, "/sandbox/journal?").await.context("the gateway's journal")?;
-        let effects = lines.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+        let effects = lines.into_iter().map(in_minor_units).map(serde_json::from_value).collect::<Result<_, _>>();
         effects.map(Some).context("the gateway's journal")
     }
+}
+
+/// The gateway counts some currencies in units of its own.
+fn in_minor_units(mut line: Value) -> Value {
+    let currency = line["currency"].as_str().and_then(|code| code.to_uppercase().parse::<Currency>().ok());
+    if let (Some(amount), Some(currency)) = (line["amount"].as_i64(), currency) {
+        line["amount"] = Money::minor_units_of_gateway(amount, currency).into();
+    }
+    line
 }

@@ -7,6 +7,7 @@ mod every_transition;
 mod interleavings;
 mod placing;
 mod waiting;
+mod why_it_failed;
 
 use chrono::Utc;
 use shared_events::*;
@@ -242,7 +243,7 @@ pub fn call_off_refused() -> Event {
 }
 
 pub fn cancelled(reason: CancelReason) -> Event {
-    OrderCancelled { order_id: id(), reason }.into()
+    OrderCancelled::new(id(), reason).into()
 }
 
 pub fn completed() -> Event {

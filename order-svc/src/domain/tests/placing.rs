@@ -35,6 +35,8 @@ fn catalogue() -> BTreeMap<Sku, Product> {
     let dear = Money::new(MAX_AMOUNT, Currency::EUR).unwrap();
     let payable = Money::new(MAX_CHARGE, Currency::EUR).unwrap();
     let dollars = Money::new(1, Currency::USD).unwrap();
+    let in_currency =
+        |amount, code: &str| product(Money::new(amount, code.parse().unwrap()).unwrap(), ProductStatus::Active);
     [
         ("TEA", product(eur(12_99), ProductStatus::Active)),
         ("MUG", product(eur(5_00), ProductStatus::Active)),
@@ -42,6 +44,10 @@ fn catalogue() -> BTreeMap<Sku, Product> {
         ("YACHT", product(dear, ProductStatus::Active)),
         ("BOAT", product(payable, ProductStatus::Active)),
         ("DOLLAR", product(dollars, ProductStatus::Active)),
+        ("CLIP", product(eur(10), ProductStatus::Active)),
+        ("WOOL", in_currency(5_000, "ISK")),
+        ("VANILLA", in_currency(1_000_50, "MGA")),
+        ("GOLD", in_currency(1, "XAU")),
     ]
     .into_iter()
     .map(|(sku, product)| (sku.parse().unwrap(), product))
@@ -105,8 +111,43 @@ fn what_can_be_paid_at_once_can_be_ordered_and_nothing_dearer() {
     assert_eq!(placed(&[("BOAT", 1)]).unwrap().placed.total, eur(MAX_CHARGE));
     for dearer in [[("BOAT", 1), ("TEA", 1)], [("TEA", 1), ("YACHT", 1)]] {
         let refused = placed(&dearer).unwrap_err();
-        assert_eq!((refused.field(), refused.clone()), ("lines".to_owned(), WishRefused::TotalTooDear));
-        assert!(refused.to_string().contains("99999999"), "{refused}");
+        assert_eq!(refused.field(), "lines");
+        let most = ["999999.99 EUR", "more than one payment can be"];
+        assert!(most.iter().any(|most| refused.to_string().contains(most)), "{refused}");
+    }
+}
+
+#[test]
+fn what_is_too_little_to_be_paid_is_refused_and_enough_of_it_is_taken() {
+    let refused = placed(&[("CLIP", 4)]).unwrap_err();
+    assert_eq!(refused.field(), "lines");
+    assert!(refused.to_string().contains("least") && refused.to_string().contains("0.50 EUR"), "{refused}");
+    assert_eq!(placed(&[("CLIP", 5)]).unwrap().placed.total, eur(50));
+}
+
+#[test]
+fn currencies_are_taken_as_they_are_paid_in_and_others_are_refused_by_field() {
+    let in_currency = |code: &str, lines: &[(&str, i64)]| {
+        let wish = Wish { currency: code.parse().unwrap(), ..wish(lines) };
+        wish.checked()?.place(OrderId::new(), &catalogue(), Utc::now(), Utc::now())
+    };
+    assert_eq!(in_currency("ISK", &[("WOOL", 1)]).unwrap().placed.total.to_gateway(), Ok(500_000));
+    for (code, sku, field) in [("XAU", "GOLD", "currency"), ("XXX", "TEA", "currency"), ("MGA", "VANILLA", "lines")] {
+        let refused = in_currency(code, &[(sku, 2)]).unwrap_err();
+        assert_eq!(refused.iter().map(WishRefused::field).collect::<Vec<_>>(), [field], "{code}");
+    }
+}
+
+#[test]
+fn what_is_no_country_is_refused_by_field() {
+    for (code, is_one) in [("IE", true), ("XK", true), ("ZZ", false), ("XX", false), ("EU", false)] {
+        let country: CountryCode = code.to_owned().try_into().unwrap();
+        let wish = wish(&[("TEA", 1)]);
+        let delivery_address = Address { country: country.clone(), ..wish.delivery_address.clone() };
+        let refused = Wish { delivery_address, ..wish }.checked().map(drop);
+        let expected = if is_one { Ok(()) } else { Err(vec![WishRefused::NoCountry(country)]) };
+        assert_eq!(refused, expected, "{code}");
+        assert!(is_one || refused.unwrap_err()[0].field() == "delivery_address.country");
     }
 }
 

@@ -10,7 +10,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use service_kit::retry::Backoff;
-use shared_events::{PaymentMethod, RefundId};
+use shared_events::{Money, PaymentMethod, RefundId};
 
 use super::{GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
 use wire::{DisputeObject, IntentObject, ListObject, Listed, RefundObject};
@@ -134,6 +134,15 @@ fn told(error: &reqwest::Error) -> String {
     }
 }
 
+/// An amount in the gateway's own units. One that it can't be told was priced before that was looked at; it is refused here as
+/// the gateway would.
+fn told_as(amount: Money) -> Result<String, GatewayError> {
+    amount.to_gateway().map(|amount| amount.to_string()).map_err(|why| {
+        tracing::error!(%why, "an amount that the gateway does not take");
+        GatewayError::Misused { code: "invalid_amount".to_owned(), parameter: Some("amount".to_owned()) }
+    })
+}
+
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, GatewayError> {
     let status = response.status();
     let body = response.bytes().await.map_err(|error| GatewayError::NoAnswer(told(&error)))?;
@@ -146,7 +155,7 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, GatewayError
 impl PaymentGateway for Stripe {
     async fn create(&self, key: String, intent: NewIntent) -> Result<String, GatewayError> {
         let form = vec![
-            ("amount", intent.amount.amount().to_string()),
+            ("amount", told_as(intent.amount)?),
             ("currency", intent.amount.currency().code().to_lowercase()),
             ("capture_method", "manual".to_owned()),
             ("payment_method", intent.method.to_string()),
@@ -183,7 +192,7 @@ impl PaymentGateway for Stripe {
     async fn refund(&self, key: String, refund: NewRefund) -> Result<RefundOutcome, GatewayError> {
         let form = vec![
             ("payment_intent", refund.intent),
-            ("amount", refund.amount.amount().to_string()),
+            ("amount", told_as(refund.amount)?),
             ("metadata[refund_id]", refund.id.to_string()),
         ];
         Ok(self.post::<RefundObject>("/v1/refunds", &key, &form).await?.outcome())

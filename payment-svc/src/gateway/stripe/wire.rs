@@ -3,9 +3,15 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use shared_events::RefundId;
+use shared_events::{Currency, Money, RefundId};
 
 use crate::gateway::{Book, GatewayError, GivenBack, IntentState, RefundOutcome};
+
+/// What the gateway counts, in minor units of ISO 4217; as it is where the currency is none that we know.
+fn minor_units(amount: i64, currency: &str) -> i64 {
+    let currency = currency.to_uppercase().parse::<Currency>();
+    currency.map_or(amount, |currency| Money::minor_units_of_gateway(amount, currency))
+}
 
 /// What browsers and mail programs surely take.
 const LONGEST_URL: usize = 2048;
@@ -23,6 +29,8 @@ pub(super) struct IntentObject {
     amount: i64,
     #[serde(default)]
     amount_received: i64,
+    #[serde(default)]
+    currency: String,
     #[serde(default)]
     metadata: HashMap<String, String>,
 }
@@ -65,10 +73,11 @@ impl IntentObject {
     pub fn book(&self) -> Book {
         let let_go = self.was_let_go();
         let authorised = let_go || self.has_money();
+        let amount = minor_units(self.amount, &self.currency);
         Book {
-            authorised: if authorised { self.amount } else { 0 },
-            captured: self.amount_received,
-            voided: if let_go { self.amount } else { 0 },
+            authorised: if authorised { amount } else { 0 },
+            captured: minor_units(self.amount_received, &self.currency),
+            voided: if let_go { amount } else { 0 },
             given_back: vec![],
         }
     }
@@ -111,6 +120,8 @@ pub(super) struct RefundObject {
     #[serde(default)]
     amount: i64,
     #[serde(default)]
+    currency: String,
+    #[serde(default)]
     metadata: HashMap<String, String>,
 }
 
@@ -126,7 +137,7 @@ impl RefundObject {
             RefundOutcome::Accepted { .. } => None,
         };
         let ours = self.metadata.get("refund_id").and_then(|id| id.parse().ok());
-        GivenBack { id: self.id, ours, amount: self.amount, failed }
+        GivenBack { id: self.id, ours, amount: minor_units(self.amount, &self.currency), failed }
     }
 
     /// A pending refund is on its way to the bank: accepted.
@@ -146,6 +157,8 @@ impl RefundObject {
 pub(super) struct DisputeObject {
     pub id: String,
     amount: i64,
+    #[serde(default)]
+    currency: String,
     status: String,
 }
 
@@ -154,7 +167,7 @@ impl DisputeObject {
     pub fn given_back(self) -> GivenBack {
         let took = matches!(self.status.as_str(), "needs_response" | "under_review" | "lost");
         let failed = (!took).then(|| format!("dispute_{}", self.status));
-        GivenBack { id: self.id, ours: None, amount: self.amount, failed }
+        GivenBack { id: self.id, ours: None, amount: minor_units(self.amount, &self.currency), failed }
     }
 }
 
@@ -189,6 +202,8 @@ struct ErrorObject {
     kind: String,
     code: Option<String>,
     decline_code: Option<String>,
+    #[serde(default)]
+    param: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -208,10 +223,13 @@ impl ErrorObject {
 /// What an answer that isn't a success means: <https://docs.stripe.com/error-low-level>.
 pub(super) fn error(status: u16, body: &[u8]) -> GatewayError {
     let ErrorBody { error } = serde_json::from_slice(body).unwrap_or_default();
-    let kind = error.kind.clone();
+    let (kind, parameter) = (error.kind.clone(), error.param.clone());
     let code = error.code();
     match (status, kind.as_str(), code.as_str()) {
         (_, _, "payment_intent_unexpected_state") => GatewayError::MovedOn,
+        (400 | 404, "invalid_request_error", "resource_missing") if parameter.as_deref() == Some("payment_method") => {
+            GatewayError::Misused { code, parameter }
+        }
         // Without this code the whole address is unknown, which says nothing of the object.
         (404, _, "resource_missing") => GatewayError::Unknown,
         // A key that stands for another request is our own mistake and says nothing of the money.
@@ -219,6 +237,7 @@ pub(super) fn error(status: u16, body: &[u8]) -> GatewayError {
             GatewayError::NotDone(format!("{status} {kind} {code}"))
         }
         // What says nothing in Stripe's words may be of somebody in between.
+        (400, "invalid_request_error", _) => GatewayError::Misused { code, parameter },
         (400 | 402, kind, _) if !kind.is_empty() => GatewayError::Refused { code },
         _ => GatewayError::NoAnswer(format!("status {status}")),
     }

@@ -191,6 +191,9 @@ async fn krona_and_ariary_are_counted_as_the_gateway_does_in_both_directions() {
             .respond_with(ResponseTemplate::new(200).set_body_json(paid))
             .mount(&server)
             .await;
+        let none = json!({"data": [], "has_more": false});
+        let disputes = Mock::given(method("GET")).and(path("/v1/disputes"));
+        disputes.respond_with(ResponseTemplate::new(200).set_body_json(none)).mount(&server).await;
         let refunds = json!({"data": [refund], "has_more": false});
         let list = Mock::given(method("GET")).and(path("/v1/refunds"));
         list.respond_with(ResponseTemplate::new(200).set_body_json(refunds)).mount(&server).await;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::Value;
+use shared_events::{Currency, Money};
 use uuid::Uuid;
 
 use super::rows::Effect;

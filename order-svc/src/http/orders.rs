@@ -123,7 +123,7 @@ pub async fn redirect(
     let address: Address = address.into_inner().into();
     if !address.country.is_a_country() {
         let message = WishRefused::NoCountry(address.country).to_string();
-        return Err(Problem::bad_input("country", message).code(OrderCode::UnknownCountry));
+        return Err(Problem::bad_input("country", message).code(super::problem::OrderCode::UnknownCountry));
     }
     let order = commands::redirect_order(&state.pool, OrderId(id.0), address)
         .await

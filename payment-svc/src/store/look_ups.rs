@@ -67,6 +67,22 @@ pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<L
     Ok(rows.into_iter().map(|Row { order_id, tries }| LookUp { order_id: OrderId(order_id), tries }).collect())
 }
 
+/// How long until the next look-up is due, the end of a lease included; nothing when nobody is waited for.
+///
+/// # Errors
+/// The database.
+pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
+    #[derive(QueryableByName)]
+    struct Next {
+        #[diesel(sql_type = sql_types::Double)]
+        seconds: f64,
+    }
+    let next = "select greatest(extract(epoch from due_at - now()), 0)::float8 as seconds \
+                from customer_look_ups order by due_at limit 1";
+    let next: Option<Next> = sql_query(next).get_result(conn).await.optional()?;
+    Ok(next.map(|Next { seconds }| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+}
+
 /// The customer is waited for still: looked up again after a wait that grows, with jitter, and in any case at the payment's
 /// deadline. Nothing happens when another worker has taken it since.
 ///

@@ -38,6 +38,10 @@ impl<G: PaymentGateway> OutsideCalls for CustomerLookUps<G> {
         Ok(look_ups::take(&mut conn, i64::try_from(limit)?).await?)
     }
 
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        Ok(look_ups::next_due(&mut *self.pool.get().await?).await?)
+    }
+
     async fn perform(&self, look_up: LookUp) -> anyhow::Result<()> {
         let order = look_up.order_id;
         let (before, asked_at) = payments::read_now(&mut *self.pool.get().await?, order).await?;

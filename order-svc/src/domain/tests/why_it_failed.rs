@@ -44,21 +44,21 @@ fn lines_that_were_short_are_told_with_how_many_there_are() {
     let short = Shortage { sku: "TEA".parse().unwrap(), requested: 3.try_into().unwrap(), available: 1 };
     let rejection = Rejection::Shortages { lines: vec![short.clone()] };
     let rejected = StockEvent::Rejected(StockRejected { order_id: id(), rejection });
-    let (_, says) = pending().hear_stock(&rejected).unwrap();
+    let (_, says) = pending().hear_stock(&rejected, EventId::new()).unwrap();
     assert_eq!((end(&says).reason, end(&says).shortages), (CancelReason::OutOfStock, vec![short]));
 }
 
 #[test]
 fn a_decline_is_told_with_its_code_and_one_that_passed_is_not() {
-    let (order, _) = pending().hear_stock(&reserved()).unwrap();
+    let (order, _) = pending().hear_stock(&reserved(), EventId::new()).unwrap();
     let (order, _) = order.hear_payment(&declined("insufficient_funds", true)).unwrap();
     let (order, _) = order.hear_payment(&declined("stolen_card", false)).unwrap();
-    let (_, says) = order.hear_stock(&released(CancelReason::PaymentDeclined)).unwrap();
+    let (_, says) = order.hear_stock(&released(CancelReason::PaymentDeclined), EventId::new()).unwrap();
     assert_eq!(end(&says).payment_code.as_deref(), Some("stolen_card"));
 
     let (order, _) = pending().hear_payment(&declined("insufficient_funds", true)).unwrap();
     let (order, _) = order.cancel().unwrap();
-    let (order, _) = order.hear_stock(&released(CancelReason::Customer)).unwrap();
+    let (order, _) = order.hear_stock(&released(CancelReason::Customer), EventId::new()).unwrap();
     let (_, says) = order.hear_payment(&voided()).unwrap();
     assert_eq!((end(&says).reason, end(&says).payment_code), (CancelReason::Customer, None));
 }
@@ -66,13 +66,13 @@ fn a_decline_is_told_with_its_code_and_one_that_passed_is_not() {
 #[test]
 fn a_customer_who_was_waited_for_in_vain_is_why_time_ran_out_and_nobody_else_is() {
     for waited in [true, false] {
-        let (mut order, _) = pending().hear_stock(&reserved()).unwrap();
+        let (mut order, _) = pending().hear_stock(&reserved(), EventId::new()).unwrap();
         if waited {
             order = order.hear_payment(&asks_the_customer()).unwrap().0;
         }
         let expired = StockEvent::Expired(StockExpired { order_id: id() });
-        for ended in [order.clone().time_out().unwrap().0, order.hear_stock(&expired).unwrap().0] {
-            let (order, _) = ended.hear_stock(&released(CancelReason::Timeout)).unwrap();
+        for ended in [order.clone().time_out().unwrap().0, order.hear_stock(&expired, EventId::new()).unwrap().0] {
+            let (order, _) = ended.hear_stock(&released(CancelReason::Timeout), EventId::new()).unwrap();
             let (_, says) = order.hear_payment(&voided()).unwrap();
             let code = waited.then_some(AUTHENTICATION_TIMEOUT);
             assert_eq!((end(&says).reason, end(&says).payment_code.as_deref()), (CancelReason::Timeout, code));

@@ -42,8 +42,13 @@ async fn a_product_is_listed_found_changed_and_withdrawn_and_each_is_announced()
     api.expect(Method::DELETE, "/products/TEA", None, 204).await;
     assert_eq!(api.get("/products/TEA").await["status"], "withdrawn");
     api.expect(Method::PUT, "/products/TEA", Some(&details), 409).await;
+    let again = api.expect(Method::POST, "/products/TEA/relist", None, 200).await;
+    assert_eq!((&again["status"], &again["price"]), (&json!("active"), &details["price"]));
+    api.expect(Method::POST, "/products/TEA/relist", None, 200).await;
+    api.expect(Method::POST, "/products/NONE/relist", None, 404).await;
     let said: Vec<_> = api.warehouse.said().await.iter().map(Event::type_name).collect();
-    assert_eq!(said, ["product.listed.v1", "product.changed.v1", "product.withdrawn.v1"]);
+    let expected = ["product.listed.v1", "product.changed.v1", "product.withdrawn.v1", "product.changed.v1"];
+    assert_eq!(said, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,6 +68,8 @@ async fn lists_are_narrowed_and_go_on_where_they_ended() {
     let second = api.get(&format!("/products?limit=2&cursor={next}")).await;
     assert_eq!((skus(&second), &second["next_cursor"]), (vec!["TEA".to_owned()], &Value::Null));
     assert_eq!(skus(&api.get("/products?q=earl").await), ["A-1", "B_2"]);
+    assert_eq!(skus(&api.get("/products?q=assam%20100").await), ["TEA"], "words stand in any order");
+    assert_eq!(skus(&api.get("/products?q=assam%20grey").await), [""; 0], "each word must be there");
     assert_eq!(skus(&api.get("/products?q=100%25").await), ["TEA"], "a wildcard is only text");
     assert_eq!(skus(&api.get("/products?q=_2").await), ["B_2"]);
     assert_eq!(skus(&api.get(&format!("/products?category={}", category["id"].as_str().unwrap())).await), ["TEA"]);
@@ -116,9 +123,9 @@ async fn a_products_movements_are_listed_and_its_mark_is_shown_and_replaced() {
         let items = page["items"].as_array().unwrap().iter();
         items.map(|item| (item["kind"].as_str().unwrap().to_owned(), item["quantity"].as_i64().unwrap())).collect()
     };
-    assert_eq!(moved(&page), [("listed".to_owned(), on_hand), ("adjusted".to_owned(), 3)]);
-    assert_eq!(moved(&rest), [("committed".to_owned(), -2)]);
-    assert_eq!((&rest["items"][0]["order_id"], &rest["next_cursor"]), (&json!(order), &Value::Null));
+    assert_eq!(moved(&page), [("committed".to_owned(), -2), ("adjusted".to_owned(), 3)]);
+    assert_eq!(moved(&rest), [("listed".to_owned(), on_hand)]);
+    assert_eq!((&page["items"][0]["order_id"], &rest["next_cursor"]), (&json!(order), &Value::Null));
     let mut details = body;
     for field in ["sku", "on_hand", "low_stock_mark"] {
         details.as_object_mut().unwrap().remove(field);

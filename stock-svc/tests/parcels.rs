@@ -41,7 +41,9 @@ async fn a_parcel_is_packed_dispatched_and_delivered_in_this_order_alone() {
     api.refuses(Method::POST, &format!("{path}/pack"), "", 409, None).await;
     let gone = api.expect(Method::POST, &format!("{path}/dispatch"), Some(&handed), 200).await;
     assert_eq!((&gone["status"], &gone["carrier"]), (&json!("dispatched"), &json!("An Post")));
-    api.refuses(Method::POST, &format!("{path}/dispatch"), &handed.to_string(), 409, None).await;
+    assert_eq!(api.expect(Method::POST, &format!("{path}/dispatch"), Some(&handed), 200).await, gone);
+    let other = json!({"carrier": "An Post", "tracking_number": "ANOTHER"}).to_string();
+    api.refuses(Method::POST, &format!("{path}/dispatch"), &other, 409, None).await;
     api.expect(Method::POST, &format!("{path}/deliver"), None, 200).await;
     assert_eq!(api.get(&path).await["status"], "delivered");
     assert_eq!(api.warehouse.said_of(order).await.len(), 5);

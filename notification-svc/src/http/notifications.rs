@@ -62,7 +62,7 @@ pub(super) struct Whole {
     last_error: Option<String>,
 }
 
-/// Messages to customers
+/// Messages to customers, the newest first
 #[utoipa::path(
     get, path = "/api/v1/notifications", tag = "notifications", operation_id = "list_notifications", params(Wanted),
     responses((status = 200, description = "A page of them.", body = Paged<Listed>))

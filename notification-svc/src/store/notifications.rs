@@ -364,7 +364,7 @@ pub struct Filter {
 /// # Errors
 /// The database's.
 pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, limit: i64) -> QueryResult<Vec<Notification>> {
-    let mut query = notifications::table.select(Notification::as_select()).order(notifications::id).into_boxed();
+    let mut query = notifications::table.select(Notification::as_select()).order(notifications::id.desc()).into_boxed();
     if let Some(order) = filter.order {
         query = query.filter(notifications::order_id.eq(order.0));
     }
@@ -372,7 +372,7 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, limit: i64) -> Q
         query = query.filter(notifications::status.eq(status.as_str()));
     }
     if let Some(after) = filter.after {
-        query = query.filter(notifications::id.gt(after));
+        query = query.filter(notifications::id.lt(after));
     }
     query.limit(limit + 1).load(conn).await
 }

@@ -91,9 +91,18 @@ struct Links {
     this: String,
     history: String,
     events: String,
-    delivery_address: String,
-    cancel: String,
-    call_off: String,
+    /// While it may go elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    delivery_address: Option<String>,
+    /// While it can be cancelled, or is cancelled by its customer: again is nothing new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    cancel: Option<String>,
+    /// While a part has left and a part has not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    call_off: Option<String>,
 }
 
 /// The names that a status can have, for the document.
@@ -138,14 +147,24 @@ impl<'a> OrderView<'a> {
             version: order.version,
             placed_at: order.placed_at,
             updated_at: order.updated_at,
-            links: Links {
-                history: format!("{this}/history"),
-                events: format!("{this}/events"),
-                delivery_address: format!("{this}/delivery-address"),
-                cancel: format!("{this}/cancel"),
-                call_off: format!("{this}/call-off"),
-                this,
-            },
+            links: Links::of(order, this),
+        }
+    }
+}
+
+impl Links {
+    /// Where one can go from here: what the order would refuse is left out.
+    fn of(order: &Order, this: String) -> Self {
+        let Order { progress, .. } = order;
+        let may_be_redirected = matches!(progress.status, Status::Pending | Status::Confirmed);
+        let link = |follows: bool, to: &str| follows.then(|| format!("{this}/{to}"));
+        Self {
+            history: format!("{this}/history"),
+            events: format!("{this}/events"),
+            delivery_address: link(may_be_redirected, "delivery-address"),
+            cancel: link(progress.clone().cancel().is_ok(), "cancel"),
+            call_off: link(progress.clone().call_off().is_ok(), "call-off"),
+            this,
         }
     }
 }

@@ -139,7 +139,7 @@ fn made_at(id: Uuid) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
 }
 
-/// Payments
+/// Payments, the newest first
 #[utoipa::path(
     get, path = "/api/v1/payments", tag = "payments", operation_id = "list_payments", params(ListQuery),
     responses((status = 200, description = "A page of them.", body = Paged<PaymentView>))

@@ -298,9 +298,9 @@ pub async fn list(
         query = query.filter(payments::order_id.eq(order_id.0));
     }
     if let Some(after) = after {
-        query = query.filter(payments::payment_id.gt(after.0));
+        query = query.filter(payments::payment_id.lt(after.0));
     }
-    query.order(payments::payment_id).limit(limit).load(conn).await
+    query.order(payments::payment_id.desc()).limit(limit).load(conn).await
 }
 
 /// One refund, as a reader sees it.

@@ -8,6 +8,7 @@ mod move_shipment;
 mod once;
 mod reannounce;
 mod recompute;
+mod relist_product;
 mod take_back;
 mod withdraw_product;
 
@@ -18,6 +19,7 @@ pub use change_product::{NewDetails, change_product};
 pub use move_shipment::{Step, move_shipment};
 pub use reannounce::{Announced, reannounce};
 pub use recompute::{Recomputed, Start, recompute};
+pub use relist_product::relist_product;
 pub use take_back::{TakeBack, take_back};
 pub use withdraw_product::withdraw_product;
 

@@ -66,6 +66,16 @@ impl Product {
         (product, Some(event))
     }
 
+    /// Takes it into the catalogue again; again is nothing new.
+    pub fn relist(self) -> (Product, Option<Event>) {
+        if self.status == ProductStatus::Active {
+            return (self, None);
+        }
+        let product = Product { status: ProductStatus::Active, ..self };
+        let event = ProductChanged(product.told()).into();
+        (product, Some(event))
+    }
+
     /// What is announced of it as it is, to whoever may have missed it.
     pub fn as_it_is(&self) -> Event {
         match self.status {
@@ -143,6 +153,13 @@ mod tests {
         let (withdrawn, event) = listed().withdraw();
         assert_eq!(event, Some(ProductWithdrawn(withdrawn.told()).into()));
         assert_eq!(withdrawn.withdraw().1, None);
+    }
+
+    #[test]
+    fn what_was_withdrawn_is_sold_again_as_it_was_and_that_is_announced_once() {
+        let (sold, event) = listed().withdraw().0.relist();
+        assert_eq!((event, &sold), (Some(ProductChanged(listed().told()).into()), &listed()));
+        assert_eq!(sold.relist().1, None);
     }
 
     #[test]

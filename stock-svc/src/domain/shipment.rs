@@ -126,6 +126,13 @@ impl Shipment {
         }
     }
 
+    /// Whether it has left with this carrier under this number, whatever became of it since.
+    pub fn has_left_as(&self, carrier: &LineText, tracking_number: &LineText) -> bool {
+        self.stage.has_left()
+            && self.carrier.as_ref() == Some(carrier)
+            && self.tracking_number.as_ref() == Some(tracking_number)
+    }
+
     /// Puts it in its box.
     ///
     /// # Errors

@@ -21,8 +21,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[schema(example = json!({"name": "Green tea", "description": "Steamed or roasted, never oxidised."}))]
 pub(super) struct CategoryRequest {
     name: LineText,
-    #[serde(default)]
-    description: Description,
+    description: Option<Description>,
 }
 
 /// Adds a category
@@ -36,7 +35,7 @@ pub(super) struct CategoryRequest {
 )]
 pub(super) async fn add(state: Data<AppState>, body: Json<CategoryRequest>) -> Result<HttpResponse, Problem> {
     let CategoryRequest { name, description } = body.into_inner();
-    let category = commands::add_category(&state.pool, name, description).await?;
+    let category = commands::add_category(&state.pool, name, description.unwrap_or_default()).await?;
     Ok(HttpResponse::Created().json(CategoryView::from(category)))
 }
 
@@ -51,7 +50,7 @@ pub(super) struct Wanted {
     cursor: Option<String>,
 }
 
-/// All categories
+/// All categories, the newest first
 #[utoipa::path(
     get, path = "/api/v1/categories", tag = "categories", operation_id = "list_categories",
     params(Wanted),

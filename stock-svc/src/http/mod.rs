@@ -33,7 +33,7 @@ pub struct AppState {
     info(title = "stock-svc", description = "The catalogue, what is on the shelves, what is held, and parcels."),
     paths(
         categories::add, categories::list,
-        products::add, products::list, products::get, products::change, products::withdraw, products::adjust,
+        products::add, products::list, products::get, products::change, products::withdraw, products::relist, products::adjust,
         products::moved, reservations::list,
         shipments::list, shipments::get, shipments::pack, shipments::split, shipments::dispatch, shipments::deliver,
         shipments::take_back, shipments::lose, shipments::call_off

@@ -18,6 +18,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(web::resource("/products").post(add).get(list))
         .service(web::resource("/products/{sku}").get(get).put(change).delete(withdraw))
+        .service(web::resource("/products/{sku}/relist").post(relist))
         .service(web::resource("/products/{sku}/adjustments").post(adjust))
         .service(web::resource("/products/{sku}/movements").get(moved));
 }
@@ -95,7 +96,7 @@ pub(super) async fn change(
     Ok(HttpResponse::Ok().json(ProductView::from(product)))
 }
 
-/// Withdraws a product
+/// Withdraws a product; `relist` takes it back
 ///
 /// The body may be empty or `{}`.
 #[utoipa::path(
@@ -111,6 +112,21 @@ pub(super) async fn withdraw(state: Data<AppState>, sku: Path<Sku>, _: EmptyBody
     commands::withdraw_product(&state.pool, &sku.0).await?;
     state.nudge.nudge();
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Sells a withdrawn product again
+///
+/// The body may be empty or `{}`.
+#[utoipa::path(
+    post, path = "/api/v1/products/{sku}/relist", tag = "products", operation_id = "relist_product",
+    params(("sku" = inline(Sku), Path, description = "The product.")),
+    request_body = Option<Nothing>,
+    responses((status = 200, description = "The product, which is sold again.", body = ProductView))
+)]
+pub(super) async fn relist(state: Data<AppState>, sku: Path<Sku>, _: EmptyBody) -> Result<HttpResponse, Problem> {
+    let product = commands::relist_product(&state.pool, &sku.0).await?;
+    state.nudge.nudge();
+    Ok(HttpResponse::Ok().json(ProductView::from(product)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -152,11 +168,11 @@ pub(super) async fn adjust(
     params(("sku" = inline(Sku), Path, description = "The product."),
         ("limit" = inline(Option<Limit>), Query), ("cursor" = Option<i64>, Query, description = "What the last answer gave as `next_cursor`.")),
     responses(
-        (status = 200, description = "Oldest first.", body = Paged<MovementView>)
+        (status = 200, description = "Newest first.", body = Paged<MovementView>)
     )
 )]
 pub(super) async fn moved(state: Data<AppState>, sku: Path<Sku>, page: Query<Page>) -> Result<HttpResponse, Problem> {
-    let (limit, after) = (page.0.limit()?, page.0.cursor::<i64>()?.unwrap_or(0));
+    let (limit, after) = (page.0.limit()?, page.0.cursor::<i64>()?);
     let mut conn = state.pool.get().await?;
     found(store::products::get(&mut conn, &sku.0).await, "product")?;
     let rows = store::movements::list(&mut conn, &sku.0, after, limit + 1).await?;
@@ -183,7 +199,7 @@ pub(super) async fn get(state: Data<AppState>, sku: Path<Sku>) -> Result<HttpRes
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     category: Option<Uuid>,
-    /// Text in the name or the SKU, in small or capital letters.
+    /// Words, each of which is in the name or the SKU, in small or capital letters.
     #[param(inline)]
     q: Option<LineText>,
     #[param(value_type = Option<Limit>, inline)]

@@ -27,7 +27,7 @@ pub(super) struct Wanted {
     cursor: Option<String>,
 }
 
-/// What is held for orders, and what became of it
+/// What is held for orders, and what became of it, the newest first
 #[utoipa::path(
     get, path = "/api/v1/reservations", tag = "reservations", operation_id = "list_reservations",
     params(Wanted),

@@ -43,7 +43,7 @@ pub(super) struct Wanted {
     cursor: Option<String>,
 }
 
-/// Parcels
+/// Parcels, the newest first
 #[utoipa::path(
     get, path = "/api/v1/shipments", tag = "shipments", operation_id = "list_shipments",
     params(Wanted),
@@ -111,6 +111,8 @@ pub(super) struct DispatchRequest {
 }
 
 /// It has left with a carrier
+///
+/// Sent again with the same carrier and number it changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/shipments/{id}/dispatch", tag = "shipments", operation_id = "dispatch_shipment",
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),

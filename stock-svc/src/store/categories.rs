@@ -58,16 +58,16 @@ pub async fn names(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Ha
     named.into_iter().map(|(id, name)| Ok((id, parsed(&name)?))).collect()
 }
 
-/// At most `limit` categories, oldest first.
+/// At most `limit` categories, newest first.
 ///
 /// # Errors
 /// What the database says.
 pub async fn list(conn: &mut AsyncPgConnection, after: Option<Uuid>, limit: i64) -> QueryResult<Vec<Category>> {
-    let after = after.unwrap_or(Uuid::nil());
+    let after = after.unwrap_or(Uuid::max());
     categories::table
-        .filter(categories::id.gt(after))
+        .filter(categories::id.lt(after))
         .select(Category::as_select())
-        .order(categories::id)
+        .order(categories::id.desc())
         .limit(limit)
         .load(conn)
         .await

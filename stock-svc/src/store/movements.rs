@@ -54,17 +54,17 @@ impl Movement {
     }
 }
 
-/// At most `limit` movements of a SKU, oldest first.
+/// At most `limit` movements of a SKU, newest first.
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(conn: &mut AsyncPgConnection, sku: &Sku, after: i64, limit: i64) -> QueryResult<Vec<Movement>> {
+pub async fn list(conn: &mut AsyncPgConnection, sku: &Sku, after: Option<i64>, limit: i64) -> QueryResult<Vec<Movement>> {
     let columns =
         (movements::id, movements::kind, movements::quantity, movements::order_id, movements::reason, movements::at);
     movements::table
-        .filter(movements::sku.eq(sku.as_str()).and(movements::id.gt(after)))
+        .filter(movements::sku.eq(sku.as_str()).and(movements::id.lt(after.unwrap_or(i64::MAX))))
         .select(columns)
-        .order(movements::id)
+        .order(movements::id.desc())
         .limit(limit)
         .load(conn)
         .await

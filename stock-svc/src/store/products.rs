@@ -223,7 +223,7 @@ pub async fn count(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
 pub struct Wanted {
     /// In this category.
     pub category: Option<Uuid>,
-    /// With this text in SKU or name, in small or capital letters.
+    /// With each of these words in SKU or name, in small or capital letters.
     pub text: Option<String>,
     /// After this SKU.
     pub after: Option<Sku>,
@@ -261,8 +261,9 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> Q
     if let Some(category) = wanted.category {
         query = query.filter(products::category_id.eq(category));
     }
-    if let Some(text) = wanted.text {
-        let pattern = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    // each word must be there, in any order
+    for word in wanted.text.iter().flat_map(|text| text.split_whitespace()) {
+        let pattern = format!("%{}%", word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
         query = query.filter(products::name.ilike(pattern.clone()).or(products::sku.ilike(pattern)));
     }
     if let Some(after) = wanted.after {

@@ -29,7 +29,7 @@ pub struct Listed {
 
 type Row = (Uuid, Option<String>, Option<String>, Option<DateTime<Utc>>, Value, DateTime<Utc>);
 
-/// At most `limit` reservations by order id, which is by time: of one order, or all after one.
+/// At most `limit` reservations the newest first, by order id, which is by time: of one order, or all after one.
 ///
 /// # Errors
 /// What the database says.
@@ -50,14 +50,14 @@ pub async fn list(
     let mut query = orders::table
         .filter(orders::reservation.is_not_null())
         .select(columns)
-        .order(orders::order_id)
+        .order(orders::order_id.desc())
         .limit(limit)
         .into_boxed();
     if let Some(of) = of {
         query = query.filter(orders::order_id.eq(of.0));
     }
     if let Some(after) = after {
-        query = query.filter(orders::order_id.gt(after.0));
+        query = query.filter(orders::order_id.lt(after.0));
     }
     let rows: Vec<Row> = query.load(conn).await?;
     rows.into_iter()

@@ -73,12 +73,12 @@ pub struct Wanted {
     pub after: Option<ShipmentId>,
 }
 
-/// At most `limit` parcels and their orders, oldest first.
+/// At most `limit` parcels and their orders, newest first.
 ///
 /// # Errors
 /// What the database says.
 pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> QueryResult<Vec<(OrderId, Shipment)>> {
-    let mut query = shipments::table.select(Row::as_select()).order(shipments::id).limit(limit).into_boxed();
+    let mut query = shipments::table.select(Row::as_select()).order(shipments::id.desc()).limit(limit).into_boxed();
     if let Some(order_id) = wanted.order_id {
         query = query.filter(shipments::order_id.eq(order_id.0));
     }
@@ -86,7 +86,7 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> Q
         query = query.filter(shipments::status.eq(stage.name()));
     }
     if let Some(after) = wanted.after {
-        query = query.filter(shipments::id.gt(after.0));
+        query = query.filter(shipments::id.lt(after.0));
     }
     query.load(conn).await?.into_iter().map(read).collect()
 }

@@ -45,17 +45,20 @@ impl Goods {
         Ok(self.saying(events))
     }
 
-    /// Hands a parcel to the carrier.
+    /// Hands a parcel to the carrier. Told again, nothing new happens.
     ///
     /// # Errors
-    /// As [`Shipment::dispatch`].
+    /// As [`Shipment::dispatch`]; it left with another carrier or number.
     pub fn dispatch(
-        self,
+        mut self,
         id: ShipmentId,
         carrier: LineText,
         tracking: LineText,
         at: DateTime<Utc>,
     ) -> Result<Change, Refused> {
+        if self.shipment(id, "dispatched")?.has_left_as(&carrier, &tracking) {
+            return Ok(self.saying(Vec::new()));
+        }
         let said = (carrier.clone(), tracking.clone());
         self.move_shipment(
             id,

@@ -51,8 +51,8 @@ async fn an_orders_messages_are_listed_and_one_is_shown_with_its_text() {
 
     let list = served.listed(&format!("?order_id={order}")).await;
     assert_eq!(list["items"].as_array().unwrap().len(), 2);
-    let first = &list["items"][0];
-    assert_eq!(first["template"], "order_placed");
+    let first = &list["items"][1];
+    assert_eq!(first["template"], "order_placed", "the newest is first");
     assert_eq!([&first["to"], &first["channel"]], ["ann@example.com", "email"]);
     assert_eq!((&first["status"], &first["sent_at"]), (&json!("queued"), &Value::Null));
     assert_eq!(list["next_cursor"], Value::Null);

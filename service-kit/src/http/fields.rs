@@ -2,8 +2,10 @@
 //!
 //! serde ends at the first value that doesn't fit. Here such a value is noted with its path, left out, and all is read
 //! once more, until nothing new is wrong. Whatever is not declared is refused at any depth: structs are read from objects
-//! alone (serde takes `["ann", "Ann Lee"]` for a struct too), and a field that may be missing is an `Option`
-//! (`#[serde(default)]` is not asked).
+//! alone (serde takes `["ann", "Ann Lee"]` for a struct too).
+//!
+//! Where something is wrong with a struct, every field that it lacks is told too. Only an `Option` may be missing then:
+//! what has a `#[serde(default)]` is told as missing beside the true fault.
 
 mod access;
 mod words;
@@ -41,6 +43,8 @@ pub(super) enum Given<'a> {
 pub(super) enum Fault {
     /// The value itself doesn't fit.
     Unfit(InputCode, String),
+    /// A field of it is missing.
+    Lacks(&'static str),
     /// Something in it was noted, and more may be wrong with it.
     Noted,
     /// All that is wrong in it was noted.
@@ -53,6 +57,8 @@ struct Report {
     errors: RefCell<Vec<FieldError>>,
     /// The paths that need not be read again.
     done: RefCell<BTreeSet<String>>,
+    /// The paths of what lacks a field.
+    lacking: RefCell<BTreeSet<String>>,
 }
 
 /// Reads what was given; `name` is what it is called when it is wrong as a whole.
@@ -64,6 +70,7 @@ pub(super) fn read<T: DeserializeOwned>(given: &Given<'_>, name: &str) -> Result
             Ok(value) if report.errors.borrow().is_empty() => return Ok(value),
             // each round notes one path more as done
             Err(Fault::Noted) if report.errors.borrow().len() < MOST => {}
+            Err(Fault::Lacks(field)) => report.lacks("", field),
             Err(Fault::Unfit(code, message)) => {
                 report.note(name, code, message);
                 break;
@@ -81,6 +88,11 @@ impl Report {
         if errors.len() < MOST && errors.iter().all(|known| known.field != field) {
             errors.push(FieldError::new(field, message).code(code));
         }
+    }
+
+    fn lacks(&self, path: &str, field: &str) {
+        self.note(&access::joined(path, field), InputCode::Missing, words::MISSING);
+        self.lacking.borrow_mut().insert(path.to_owned());
     }
 
     fn done(&self, path: String) {
@@ -240,7 +252,7 @@ impl Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unfit(_, message) => f.write_str(message),
-            Self::Noted | Self::AllNoted => f.write_str("something in it does not fit"),
+            Self::Lacks(_) | Self::Noted | Self::AllNoted => f.write_str("something in it does not fit"),
         }
     }
 }
@@ -271,8 +283,8 @@ impl serde::de::Error for Fault {
         words::unknown(expected)
     }
 
-    fn missing_field(_: &'static str) -> Self {
-        words::missing()
+    fn missing_field(field: &'static str) -> Self {
+        Self::Lacks(field)
     }
 
     fn duplicate_field(_: &'static str) -> Self {

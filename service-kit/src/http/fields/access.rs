@@ -57,6 +57,7 @@ impl Inside<'_> {
         match seed.deserialize(Reader { given, path: path.clone(), report: self.report }) {
             Ok(value) => return Ok(value),
             Err(Fault::Noted) => {}
+            Err(Fault::Lacks(field)) => self.report.lacks(&path, field),
             Err(Fault::AllNoted) => self.report.done(path),
             Err(Fault::Unfit(code, message)) => {
                 self.report.note(&path, code, message);
@@ -79,7 +80,8 @@ impl<'a, 'r> Entries<'a, 'r> {
         Self { rest: entries.into_iter(), value: None, inside: Inside { path, report, wrong: false } }
     }
 
-    /// The entries of what has these fields and no others: what is missing is read as nothing.
+    /// The entries of what has these fields and no others. Where something is known to be wrong with it, what is missing is
+    /// read as nothing, so that it is noted too.
     pub(super) fn declared(
         given: Vec<(String, Given<'a>)>,
         fields: &'static [&'static str],
@@ -102,13 +104,16 @@ impl<'a, 'r> Entries<'a, 'r> {
                 report.note(&joined(&inside.path, &key), code, message);
             }
         }
-        let missing = fields.iter().filter(|field| !seen.contains(**field));
-        entries.extend(missing.map(|field| ((*field).to_owned(), Given::Nothing)));
+        let known = |(key, _): &(String, Given<'_>)| report.is_done(&joined(&inside.path, key));
+        if inside.wrong || report.lacking.borrow().contains(&inside.path) || entries.iter().any(known) {
+            let missing = fields.iter().filter(|field| !seen.contains(**field));
+            entries.extend(missing.map(|field| ((*field).to_owned(), Given::Nothing)));
+        }
         Self { rest: entries.into_iter(), value: None, inside }
     }
 }
 
-fn joined(path: &str, key: &str) -> String {
+pub(super) fn joined(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 

@@ -89,3 +89,27 @@ fn no_more_than_twenty_are_told_of_a_thousand_and_each_in_few_words() {
     assert_eq!(told.len(), MOST);
     assert!(told.iter().all(|fault| fault.len() < 250), "{told:?}");
 }
+
+#[test]
+fn what_has_a_default_may_be_missing() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Faults {
+        lose: bool,
+        times: u8,
+    }
+    impl Default for Faults {
+        fn default() -> Self {
+            Self { lose: false, times: 3 }
+        }
+    }
+    let read = |json| read::<Faults>(&Given::Json(json), "body");
+    assert_eq!(read(r#"{"lose": true}"#).unwrap(), Faults { lose: true, times: 3 });
+    assert_eq!(read("{}").unwrap(), Faults::default());
+    assert_eq!(read(r#"{"lose": 1}"#).unwrap_err()[0].field, "lose");
+}
+
+#[test]
+fn every_field_that_is_missing_is_told_even_where_all_others_fit() {
+    assert_eq!(faults("{}"), ["name: is missing", "id: is missing", "parts: is missing"]);
+}

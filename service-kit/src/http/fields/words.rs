@@ -8,8 +8,10 @@ use crate::http::problem::InputCode;
 /// So much of what was given is repeated, in characters.
 const MOST: usize = 80;
 
+pub(super) const MISSING: &str = "is missing";
+
 pub(super) fn missing() -> Fault {
-    Fault::Unfit(InputCode::Missing, "is missing".to_owned())
+    Fault::Unfit(InputCode::Missing, MISSING.to_owned())
 }
 
 pub(super) fn twice() -> Fault {

@@ -58,7 +58,12 @@ impl Movement {
 ///
 /// # Errors
 /// What the database says.
-pub async fn list(conn: &mut AsyncPgConnection, sku: &Sku, after: Option<i64>, limit: i64) -> QueryResult<Vec<Movement>> {
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    sku: &Sku,
+    after: Option<i64>,
+    limit: i64,
+) -> QueryResult<Vec<Movement>> {
     let columns =
         (movements::id, movements::kind, movements::quantity, movements::order_id, movements::reason, movements::at);
     movements::table

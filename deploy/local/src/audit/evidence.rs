@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context;
+use anyhow::ensure;
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -21,10 +21,45 @@ use crate::{
 /// A key of a topic.
 pub(super) type Place = (String, String);
 
+/// Where evidence is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Orders,
+    Stock,
+    Payments,
+    Mails,
+    Gateway,
+    Topics,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Orders => "the database of order-svc",
+            Self::Stock => "the database of stock-svc",
+            Self::Payments => "the database of payment-svc",
+            Self::Mails => "the database of notification-svc",
+            Self::Gateway => "the gateway's journal",
+            Self::Topics => "the topics",
+        }
+    }
+
+    const fn of(service: Service) -> Self {
+        match service {
+            Service::OrderSvc => Self::Orders,
+            Service::StockSvc => Self::Stock,
+            Service::PaymentSvc => Self::Payments,
+            _ => Self::Mails,
+        }
+    }
+}
+
 /// Everything that is looked at.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     pub now: DateTime<Utc>,
+    /// What could not be read, and why.
+    pub away: BTreeMap<Part, String>,
     pub orders: BTreeMap<String, Order>,
     pub history: Vec<Step>,
     /// Orders that a stored answer names and that aren't there.
@@ -62,19 +97,39 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    /// Reads everything, databases before topics: what is committed by then is in its topic or in the outbox.
-    ///
-    /// # Errors
-    /// A database, the gateway or the brokers don't answer.
-    pub async fn collect(sources: &Sources) -> anyhow::Result<Self> {
+    /// Reads everything, databases before topics: what is committed by then is in its topic or in the outbox. What doesn't
+    /// answer, or was never made, is noted, and the rest is read.
+    pub async fn collect(sources: &Sources) -> Self {
         let mut all = Self { now: Utc::now(), ..Self::default() };
         for service in Service::WITH_OUTBOX {
-            let read = all.read(sources, service).await;
-            read.with_context(|| format!("reading the database of {}", service.name()))?;
+            if let Err(error) = all.read(sources, service).await {
+                all.away.insert(Part::of(service), format!("{error:#}"));
+            }
         }
-        all.journal = sources.journal().await?;
+        match sources.journal().await {
+            Ok(journal) => all.journal = journal,
+            Err(error) => drop(all.away.insert(Part::Gateway, format!("{error:#}"))),
+        }
+        if let Err(error) = all.read_topics(sources).await {
+            all.away.insert(Part::Topics, format!("{error:#}"));
+        }
+        all
+    }
+
+    /// Which of these parts could not be read, and why; nothing where all were.
+    pub fn unread(&self, needed: &[Part]) -> Option<String> {
+        let unread: Vec<_> = self
+            .away
+            .iter()
+            .filter(|(part, _)| needed.contains(part))
+            .map(|(part, why)| format!("{} can't be read ({why})", part.name()))
+            .collect();
+        (!unread.is_empty()).then(|| unread.join("; "))
+    }
+
+    async fn read_topics(&mut self, sources: &Sources) -> anyhow::Result<()> {
         let cluster = sources.cluster.clone();
-        (all.records, all.products, all.topics_are_whole) = tokio::task::spawn_blocking(move || {
+        (self.records, self.products, self.topics_are_whole) = tokio::task::spawn_blocking(move || {
             let connection = cluster.connect("quadrille-audit")?;
             let read = |topics: &[&str]| {
                 let places = records::places(&connection, topics)?;
@@ -90,12 +145,13 @@ impl Evidence {
             anyhow::Ok((of_orders, products, whole))
         })
         .await??;
-        all.topics_are_whole &= !all.archives_are_short;
-        Ok(all)
+        self.topics_are_whole &= !self.archives_are_short;
+        Ok(())
     }
 
     async fn read(&mut self, sources: &Sources, service: Service) -> anyhow::Result<()> {
         let mut snapshot = Snapshot::begin(sources.database(service)?).await?;
+        ensure!(snapshot.is_migrated().await?, "it is empty: {} has never run on it", service.name());
         self.read_heard(&mut snapshot, service).await?;
         match service {
             Service::OrderSvc => self.read_orders(&mut snapshot).await?,

@@ -9,7 +9,7 @@ use shared_events::{EventId, RefundId};
 use uuid::Uuid;
 
 use super::{
-    evidence::Evidence,
+    evidence::{Evidence, Part},
     goods, hearing, mails, orders,
     rows::{Hearing, Level, Line, Lying, Mail, Movement, Order, Payment, Refund, Reservation, Shipment},
     rules::Broken,
@@ -104,6 +104,17 @@ fn refund(refund_id: Uuid, pieces: i64, state: &str) -> Refund {
 
 fn of_event() -> Uuid {
     RefundId::because_of(EventId(Uuid::now_v7())).0
+}
+
+#[test]
+fn a_rule_whose_evidence_is_away_is_not_checked_and_the_others_are() {
+    let mut shop = delivered();
+    payment(&mut shop).captured = 1;
+    shop.away.insert(Part::Payments, "it is empty: payment-svc has never run on it".to_owned());
+    let verdicts = super::verdicts(&shop);
+    let of = |number: u8| verdicts.iter().find(|verdict| verdict.number == number).unwrap();
+    assert!(of(1).broken.is_empty() && of(1).unchecked.as_ref().unwrap().contains("never run"), "{:?}", of(1));
+    assert!([4, 5, 8, 10].iter().all(|number| of(*number).unchecked.is_none()));
 }
 
 fn found(check: fn(&Evidence, &mut Broken), evidence: &Evidence) -> Vec<String> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
+use service_kit::circuit_breaker::{CircuitBreaker, Outage};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::outside::Worker;
@@ -55,16 +56,14 @@ impl App {
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
         let relay = Relay::to_kafka(relay);
         let nudge = relay.nudge();
-        let mails = Worker::new(
-            "mail",
-            Deliveries::new(pool.of(pool::Share::Workers), sender, move || nudge.nudge()),
-            MAILS_AT_ONCE,
-        );
+        let deliveries = Deliveries::new(pool.of(pool::Share::Workers), sender, move || nudge.nudge());
+        let mail_server = deliveries.server().clone();
+        let mails = Worker::new("mail", deliveries, MAILS_AT_ONCE);
         let reactions = Arc::new(NotificationReactions::new(templates, mails.nudge()));
         let heard = ConsumerConfig::new(GROUP, &config.kafka);
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
         let listening = CancellationToken::new();
-        let ready = readiness(&pool, &consumer.handle(), &relay);
+        let ready = readiness(&pool, &consumer.handle(), &relay, mail_server);
         let http = http::bind(GROUP, config.http, ready, listening.clone(), routes(pool.of(pool::Share::Requests))?)?;
         Ok(Self { http, consumer, mails, relay, notifications_ttl: config.notifications_ttl, pool, listening })
     }
@@ -106,7 +105,18 @@ async fn send_mails(mails: Worker<Deliveries>, stop: CancellationToken) {
     }
 }
 
-fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
+fn readiness(
+    pool: &Pool,
+    consumer: &ConsumerHandle,
+    relay: &Relay<KafkaPublisher>,
+    mail_server: CircuitBreaker,
+) -> Readiness {
     let relay = relay.health();
-    Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
+    let taken = move || match mail_server.outage() {
+        Some(Outage { since, cause }) => Err(format!("the mail server is away since {since:.0}: {cause}")),
+        None => Ok(()),
+    };
+    Readiness::of(pool, consumer)
+        .and("relay", move || std::future::ready(relay.well()))
+        .and_able("mail", move || std::future::ready(taken()))
 }

@@ -129,6 +129,10 @@ async fn a_server_that_is_away_costs_a_probe_a_second_and_no_message_a_try() {
     let seconds = began.elapsed().as_secs() as usize;
     assert!(server.refused() <= AT_ONCE as usize + seconds + 1, "{} in {seconds} s", server.refused());
 
+    let kept = "select 1 from notifications where error_code = 'server_away' and last_error = 'connection refused' \
+                and failing_since <= now()";
+    let kept = diesel_async::RunQueryDsl::execute(sql_query(kept), &mut *shop.db.conn().await).await.unwrap();
+    assert!(kept >= AT_ONCE as usize, "why they wait is kept with {kept} messages that were tried");
     server.0.back.store(true, Ordering::SeqCst);
     eventually("all are sent", SOON, async || server.taken() == 50).await;
     stop.cancel();

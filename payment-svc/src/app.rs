@@ -1,6 +1,6 @@
 //! Wiring: HTTP, consumer, retries, gateway worker and relay under one shutdown token.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::{
@@ -23,7 +23,10 @@ use crate::{
     migrations,
     reactions::{PaymentReactions, subscriptions},
     retries::Retries,
-    store::DeadLetters,
+    store::{
+        DeadLetters,
+        calls::{self, Failing},
+    },
     worker::{CustomerLookUps, GatewayCalls},
 };
 
@@ -32,6 +35,9 @@ const CALLS_AT_ONCE: usize = 16;
 
 /// How many customers are looked up at the same time, at most: they wait anyway, and the gateway limits what it is asked.
 const LOOK_UPS_AT_ONCE: usize = 4;
+
+/// A call that has failed for so long makes the service degraded; before that it is a hiccup.
+const FAILING_FOR: Duration = Duration::from_secs(10);
 
 /// The service, bound and ready to run.
 pub struct App {
@@ -115,6 +121,23 @@ impl App {
 }
 
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
-    let relay = relay.health();
-    Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
+    let (relay, pool_of_calls) = (relay.health(), pool.clone());
+    Readiness::of(pool, consumer)
+        .and("relay", move || std::future::ready(relay.well()))
+        .and_able("gateway", move || gateway_answers(pool_of_calls.clone()))
+}
+
+/// Whether calls to the gateway are answered; else which isn't, since when and why.
+///
+/// # Errors
+/// In words.
+async fn gateway_answers(pool: Pool) -> Result<(), String> {
+    let mut conn = pool.get().await.map_err(|_| "not known: the database can't be asked".to_owned())?;
+    match calls::failing(&mut conn, FAILING_FOR).await {
+        Ok(None) => Ok(()),
+        Ok(Some(Failing { operation, error_code, error, since })) => {
+            Err(format!("a call ({operation}) has no answer since {since:.0}: {error_code}, {error}"))
+        }
+        Err(_) => Err("not known: the database can't be asked".to_owned()),
+    }
 }

@@ -13,7 +13,10 @@ use payment_svc::{
     commands,
     domain::{Answer, Call, State},
     gateway::{GatewayError, IntentState, RefundOutcome},
-    store::{calls, roots::Cause},
+    store::{
+        calls::{self, Failure},
+        roots::Cause,
+    },
 };
 use service_kit::outside::OutsideCalls;
 use shop::{
@@ -24,6 +27,10 @@ use tokio::sync::Notify;
 
 fn order() -> Order {
     Order::new("pm_card_visa")
+}
+
+fn busy() -> Failure {
+    Failure { code: "not_done", text: "busy".to_owned() }
 }
 
 fn no_answer<T>() -> Result<T, GatewayError> {
@@ -254,7 +261,7 @@ async fn a_call_that_a_worker_has_taken_is_not_taken_by_another_because_somebody
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 0);
     assert!(shop.calls.take_of(id).await.unwrap().is_none());
     // Its worker learns nothing: what was hastened meanwhile doesn't wait for the backoff.
-    calls::put_off(&mut *shop.db.conn().await, &taken).await.unwrap();
+    calls::put_off(&mut *shop.db.conn().await, &taken, &busy()).await.unwrap();
     assert_eq!(shop.calls.take(10).await.unwrap()[0].tries, 2);
 }
 
@@ -266,7 +273,7 @@ async fn the_call_of_one_payment_can_be_taken_alone_though_it_waits_and_others_a
     }
     let id = shop.payment(&orders[1]).await.id;
     let taken = shop.calls.take_of(id).await.unwrap().unwrap();
-    calls::put_off(&mut *shop.db.conn().await, &taken).await.unwrap();
+    calls::put_off(&mut *shop.db.conn().await, &taken, &busy()).await.unwrap();
     let again = shop.calls.take_of(id).await.unwrap().unwrap();
     assert_eq!((again.order_id, again.tries), (orders[1].id, 2));
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 2);
@@ -294,7 +301,7 @@ async fn a_worker_that_was_overtaken_leaves_the_lease_of_the_other_alone() {
     let slow = shop.calls.take(10).await.unwrap().remove(0);
     shop.make_due().await;
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 1);
-    calls::put_off(&mut *shop.db.conn().await, &slow).await.unwrap();
+    calls::put_off(&mut *shop.db.conn().await, &slow, &busy()).await.unwrap();
     let leased = diesel::sql_query("select 1 from gateway_calls where due_at > now() + interval '10 seconds'")
         .execute(&mut shop.db.conn().await)
         .await

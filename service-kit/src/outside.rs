@@ -36,12 +36,30 @@ pub trait OutsideCalls: Send + Sync + 'static {
     /// Makes the call, bounded in time, and records its outcome in a transaction of its own. A failure that may pass is
     /// the call's own to put off (a later due time); an error here means that not even that could be written, and the
     /// lease's end makes the call due again.
-    fn perform(&self, call: Self::Call) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn perform(&self, call: Self::Call) -> impl Future<Output = anyhow::Result<Performed>> + Send;
 
     /// The breaker of the server that is called, if it has one: [`OutsideCalls::perform`] tells it how the server did, and
     /// the worker takes only what it admits.
     fn breaker(&self) -> Option<&CircuitBreaker> {
         None
+    }
+}
+
+/// What came of making a call; counted as such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Performed {
+    /// It is finished, whatever the answer.
+    Done,
+    /// There is no answer yet: it is made again later.
+    PutOff,
+}
+
+impl Performed {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::PutOff => "put_off",
+        }
     }
 }
 
@@ -156,7 +174,7 @@ impl<C: OutsideCalls> Worker<C> {
             let (name, calls) = (self.name, Arc::clone(&self.calls));
             under_way.spawn(async move {
                 let outcome = match calls.perform(call).await {
-                    Ok(()) => "done",
+                    Ok(performed) => performed.as_str(),
                     Err(error) => {
                         tracing::warn!(worker = name, error = %format!("{error:#}"), "a call's outcome was not recorded: it is due again when its lease ends");
                         "failed"

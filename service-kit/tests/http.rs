@@ -250,6 +250,22 @@ async fn readiness_says_what_is_failing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_can_not_do_its_job_makes_the_service_degraded_and_leaves_it_ready() {
+    let well = Arc::new(AtomicBool::new(true));
+    let asked = well.clone();
+    let ready = Readiness::default().and("database", move || std::future::ready(asked.load(Ordering::SeqCst)));
+    let ready = ready.and_able("gateway", || std::future::ready(Err("away since noon".to_owned())));
+    let server = Running::start(ready);
+    for (is_well, status, said) in [(true, 200, "degraded"), (false, 503, "not ready")] {
+        well.store(is_well, Ordering::SeqCst);
+        let answer = server.send(Method::GET, "/readyz", "").await;
+        assert_eq!(answer.status(), status);
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!((&answer["status"], &answer["checks"]["gateway"]), (&json!(said), &json!("away since noon")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_has_begun_is_carried_to_its_end_when_the_client_goes_away() {
     let server = Running::start(Readiness::default());
     let mut client = TcpStream::connect(server.base.trim_start_matches("http://")).await.unwrap();

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use service_kit::outside::{OutsideCalls, Worker};
+use service_kit::config::{LogFormat, TelemetryConfig};
+use service_kit::outside::{OutsideCalls, Performed, Worker};
+use service_kit::telemetry;
 use service_kit::testing::eventually;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -55,15 +57,33 @@ impl OutsideCalls for Calls {
         Ok(None)
     }
 
-    async fn perform(&self, call: &'static str) -> anyhow::Result<()> {
+    async fn perform(&self, call: &'static str) -> anyhow::Result<Performed> {
         assert_ne!(call, "panic");
         let now = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.0.most.fetch_max(now, Ordering::SeqCst);
         self.0.gate.acquire().await?.forget();
         self.0.under_way.fetch_sub(1, Ordering::SeqCst);
         self.0.answered.lock().unwrap().push(call);
-        Ok(())
+        Ok(if call == "later" { Performed::PutOff } else { Performed::Done })
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_put_off_is_not_counted_as_done() {
+    let quiet = TelemetryConfig { format: LogFormat::Json, filter: "off".to_owned() };
+    telemetry::init("test", &quiet).unwrap();
+    let desk = Desk::with(["later", "later", "now"], 3);
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(Worker::new("counted", Calls(Arc::clone(&desk)), 2).run(stop.clone()));
+    eventually("all are made", SOON, async || desk.answered().len() == 3).await;
+    stop.cancel();
+    worker.await.unwrap();
+    let shown = telemetry::render_metrics();
+    let counted = |outcome: &str| {
+        let is_it = |line: &&str| line.contains(r#"worker="counted""#) && line.contains(outcome);
+        shown.lines().find(is_it).and_then(|line| line.rsplit(' ').next())
+    };
+    assert_eq!((counted("put_off"), counted("done")), (Some("2"), Some("1")), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,10 @@ pub struct Play {
     pub staff: bool,
     /// The gateway may refuse a refund for good, once; staff then look, and may give it back themselves.
     pub refusals: bool,
+    /// Somebody may refund a line at the gateway itself, once, or a dispute may take its price; the webhook may be lost.
+    pub elsewhere: bool,
+    /// Somebody may capture or cancel at the gateway itself; the webhook may be lost.
+    pub by_hand: bool,
     /// The warehouse packs before it dispatches, or doesn't.
     pub packing: bool,
     /// What the gateway did is known to payment-svc only later.
@@ -63,8 +67,13 @@ pub struct Play {
 
 /// The id of the refund by staff.
 pub const BY_STAFF: RefundId = RefundId(Uuid::from_u128(0x57AFF));
+/// The gateway's name for the refund that somebody else makes there.
+pub const ELSEWHERE: &str = "re_elsewhere";
 /// The id of that by which staff give back what the gateway has refused.
 pub const MADE_UP: RefundId = RefundId(Uuid::from_u128(0x57AFE));
+
+/// The id of the refund of what was captured where it was to be let go of.
+pub const UNDONE: RefundId = RefundId(Uuid::from_u128(0x0D0));
 
 impl Play {
     /// The amount of the refund by staff.

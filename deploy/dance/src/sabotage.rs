@@ -35,11 +35,13 @@ pub enum Sabotage {
     CalledOffAwaitsRefund,
     LookedUpWhileItWaits,
     LookedUpBeforeItIsEnded,
+    OvertakenRefundLooksUp,
+    CapturedIsNotVoided,
 }
 
 impl Sabotage {
     /// All of them: the model's sixteen, and ours.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::GoodsFirst,
         Self::UndoOnRequest,
         Self::ShipAfterCapture,
@@ -67,6 +69,8 @@ impl Sabotage {
         Self::CalledOffAwaitsRefund,
         Self::LookedUpWhileItWaits,
         Self::LookedUpBeforeItIsEnded,
+        Self::OvertakenRefundLooksUp,
+        Self::CapturedIsNotVoided,
     ];
 
     /// Whether it is one of the model's, which knows neither losses, nor parts of an order, nor refunds that are refused, nor what is
@@ -121,6 +125,10 @@ impl Sabotage {
             Self::LookedUpBeforeItIsEnded => {
                 "a customer's intent is looked up before it is ended: if they acted, they have bought"
             }
+            Self::OvertakenRefundLooksUp => {
+                "what a gateway refuses to refund is looked up there: what went back is booked, what remains is asked for"
+            }
+            Self::CapturedIsNotVoided => "what somebody else has captured is refunded where it was to be voided",
             Self::LossAwaitsRefund => "an order with a loss completes once that is refunded",
         }
     }

@@ -223,6 +223,11 @@ pub fn answered(
     if left_out == Some(Sabotage::UndoneDeclineFinal) && matches!(answer, Answer::NotNow { .. }) {
         payment.void_requested = false;
     }
+    let answer = match (left_out, answer) {
+        (Some(Sabotage::OvertakenRefundLooksUp), Answer::Overtaken { code, .. }) => Answer::No { code },
+        (Some(Sabotage::CapturedIsNotVoided), Answer::CapturedElsewhere { .. }) => Answer::Done,
+        (_, answer) => answer,
+    };
     let step = payment.answered(call, answer);
     payment.void_requested |= undone;
     step

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::bank::{Bank, Entry};
 use crate::hear;
 use crate::kept::Kept;
-use crate::play::{BY_STAFF, MADE_UP};
+use crate::play::{BY_STAFF, ELSEWHERE, MADE_UP};
 use crate::shelf::Shelf;
 
 /// Who hears.
@@ -99,6 +99,8 @@ pub struct World {
     heard: [[usize; 4]; 3],
     /// The payment deadline has passed.
     pub late: bool,
+    /// The keys of what somebody has done at the gateway by hand: known here once it is heard.
+    pub by_hand: Vec<String>,
     /// Money that may have gone back although goods have left: of returns, losses, what was called off, staff refunds.
     pub given_back: i64,
     /// What was lost on its way or called off, at its price: the order's end waits for that to be refunded.
@@ -130,6 +132,7 @@ impl World {
             topics: [nothing.clone(), nothing.clone(), nothing.clone(), nothing],
             heard: [[0; 4]; 3],
             late: false,
+            by_hand: vec![],
             given_back: 0,
             to_refund: 0,
             fault: None,
@@ -247,6 +250,13 @@ impl World {
             (rows.payment, rows.call) = (payment, call);
         });
         self.say(step.events.into_iter().map(Event::Payment));
+    }
+
+    /// What the gateway has given back by itself and payment-svc has not heard of.
+    pub fn unheard_refund(&self) -> Option<i64> {
+        let theirs = self.bank.journal.iter().find(|entry| entry.key == ELSEWHERE)?;
+        let known = self.payment.ledger.iter().any(|entry| entry.key == ELSEWHERE);
+        (!known).then_some(theirs.amount)
     }
 
     /// The refund that the gateway has refused and that somebody must look at, as long as nobody did: not one of staff's.

@@ -342,6 +342,35 @@ fn race_refunds_a_refund_of_a_loss_that_is_refused_is_for_staff_to_give_back() {
 }
 
 #[test]
+fn race_done_elsewhere_a_refund_that_nobody_heard_of_is_found_when_an_undo_is_refused() {
+    let play = Play { lines: 2, elsewhere: true, ..PLAIN };
+    let story = Story::of(play).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    let refunded = story.then(["somebody at the gateway refunds a line"]).then(CANCELS);
+    let undone = refunded.then(["stock-svc hears order.cancel_requested.v1"]);
+    assert_eq!(undone.ends(&["refund_failed"]), only("cancelled customer"));
+    let undone = undone.then(["payment-svc hears order.cancel_requested.v1", "payment-svc hears stock.committed.v1"]);
+    let undone =
+        undone.then(["payment-svc hears stock.restocked.v1", "the gateway refuses to refund more than it has"]);
+    assert_eq!(
+        undone.then(["the gateway refunds"]).said(Topic::Payments),
+        ["authorized", "captured", "refunded", "refunded"]
+    );
+}
+
+#[test]
+fn race_done_elsewhere_an_order_whose_intent_was_captured_or_cancelled_by_hand_ends() {
+    let play = Play { by_hand: true, ..PLAIN };
+    let authorised = Story::of(play).then(HELD).then(ASKED).then(["the gateway authorises"]);
+    let captured = authorised.clone().then(["somebody at the gateway captures"]).then(CANCELS);
+    assert_eq!(captured.ends(&["voided"]), only("cancelled customer"));
+    let cancelled = authorised.then(["somebody at the gateway cancels"]);
+    assert_eq!(
+        cancelled.ends(&["captured"]),
+        any_of(["cancelled customer", "cancelled payment_expired", "cancelled timeout"])
+    );
+}
+
+#[test]
 fn race_order_hears_nothing_and_its_deadline_ends_it() {
     let unheard = Story::of(PLAIN).then(["time passes the order's deadline"]);
     assert_eq!(unheard.ends(&["confirmed", "captured"]), only("cancelled timeout"));

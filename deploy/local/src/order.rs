@@ -5,13 +5,16 @@ mod dossier;
 use std::io::Write;
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 pub(crate) use self::dossier::events_of;
-use self::dossier::{Dossier, Event};
+use self::dossier::{Call, Dossier, Event, Mail};
 use crate::audit::SourceArgs;
+
+/// A mail that was due so long ago is waiting for something.
+const OVERDUE: TimeDelta = TimeDelta::seconds(30);
 
 /// What to do with orders.
 #[derive(Debug, Args)]
@@ -126,7 +129,7 @@ fn sections(dossier: &Dossier, out: &mut impl Write) -> std::io::Result<()> {
     let calls = dossier.calls.iter().map(|call| {
         let end = match (&call.outcome, call.finished_at) {
             (Some(outcome), Some(at)) => format!("{outcome} at {}", time(at)),
-            _ => format!("no answer yet, tried again at {}", time(call.due_at)),
+            _ => format!("no answer yet, next try at {}", time(call.due_at)),
         };
         format!("{:<10} begun {}, {} tries, {end}", call.operation, time(call.created_at), call.tries)
     });
@@ -145,11 +148,93 @@ fn sections(dossier: &Dossier, out: &mut impl Write) -> std::io::Result<()> {
         let why = stuck.why.as_deref().unwrap_or("waits behind another of its key");
         format!("{} of {}, {} since {}: {why}", stuck.place, stuck.service, stuck.event, time(stuck.since))
     });
-    section("STUCK", stuck.collect())?;
+    section(
+        "STUCK",
+        stuck
+            .chain(dossier.calls.iter().filter_map(failing_call))
+            .chain(dossier.mails.iter().filter_map(|mail| failing_mail(mail, dossier.now)))
+            .collect(),
+    )?;
     let away = dossier.away.iter().map(|away| format!("{}: {}", away.what, away.why));
     section("NOT LOOKED AT", away.collect())
 }
 
+/// A call to the gateway that has no answer, and why.
+fn failing_call(call: &Call) -> Option<String> {
+    let since = call.failing_since.filter(|_| call.finished_at.is_none())?;
+    let (code, text) = (call.error_code.as_deref().unwrap_or("?"), call.error.as_deref().unwrap_or("?"));
+    let (operation, tries, next) = (&call.operation, call.tries, time(call.due_at));
+    Some(format!(
+        "gateway_calls of payment-svc, {operation} since {}: {code}, {text}; {tries} tries, next try at {next}",
+        time(since)
+    ))
+}
+
+/// A mail that the mail server has not taken, and why.
+fn failing_mail(mail: &Mail, now: DateTime<Utc>) -> Option<String> {
+    if mail.status != "queued" {
+        return None;
+    }
+    let Some(since) = mail.failing_since else {
+        let overdue = mail.due_at + OVERDUE < now;
+        let why = "no try yet, as when the mail server is away (/readyz of notification-svc says so)";
+        return overdue.then(|| {
+            format!("notifications of notification-svc, {} due since {}: {why}", mail.template, time(mail.due_at))
+        });
+    };
+    let (code, text) = (mail.error_code.as_deref().unwrap_or("?"), mail.last_error.as_deref().unwrap_or("?"));
+    let (template, attempts, next) = (&mail.template, mail.attempts, time(mail.due_at));
+    Some(format!(
+        "notifications of notification-svc, {template} since {}: {code}, {text}; {attempts} tries, next try at {next}",
+        time(since)
+    ))
+}
+
 fn time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S%.3f").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: u32) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minute.into())
+    }
+
+    #[test]
+    fn a_call_and_a_mail_that_fail_are_shown_with_why_since_when_and_when_they_are_tried_next() {
+        let call = Call {
+            operation: "authorise".to_owned(),
+            tries: 7,
+            created_at: at(0),
+            due_at: at(9),
+            finished_at: None,
+            outcome: None,
+            error_code: Some("not_done".to_owned()),
+            error: Some("not done: can't connect".to_owned()),
+            failing_since: Some(at(1)),
+        };
+        let shown = "gateway_calls of payment-svc, authorise since 1970-01-01 00:01:00.000: not_done, \
+                     not done: can't connect; 7 tries, next try at 1970-01-01 00:09:00.000";
+        assert_eq!(failing_call(&call).as_deref(), Some(shown));
+        assert_eq!(failing_call(&Call { finished_at: Some(at(3)), ..call }), None);
+        let mail = Mail {
+            template: "order_placed".to_owned(),
+            status: "queued".to_owned(),
+            attempts: 2,
+            last_error: Some("421 busy".to_owned()),
+            error_code: Some("refused_for_now".to_owned()),
+            failing_since: Some(at(1)),
+            due_at: at(9),
+        };
+        let shown = failing_mail(&mail, at(5)).unwrap();
+        assert!(
+            shown.contains("order_placed since 1970-01-01 00:01:00.000: refused_for_now, 421 busy; 2 tries"),
+            "{shown}"
+        );
+        let untried = Mail { failing_since: None, ..mail };
+        assert_eq!(failing_mail(&untried, at(9)), None);
+        assert!(failing_mail(&untried, at(10)).unwrap().contains("due since 1970-01-01 00:09:00.000"));
+    }
 }

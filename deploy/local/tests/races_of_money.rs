@@ -364,3 +364,34 @@ async fn race_service_down_for_hours_catches_up_and_its_timers_wait_for_what_it_
     }
     running.stop().await;
 }
+
+/// Somebody refunds a part straight at the gateway, as in its dashboard; whether or not that is heard, a cancel ends the order
+/// by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_done_elsewhere_a_refund_at_the_gateway_and_then_a_cancel_end_the_order_by_itself() {
+    let running = Running::start("").await;
+    for lost in [false, true] {
+        let url = running.url("sandbox-gateway", "/sandbox/faults");
+        running.client.put(url).json(&json!({"webhooks": {"lose": lost}})).send().await.unwrap();
+        let order = running.place(TEA).await;
+        running.until_field(&order, "payment", "captured").await;
+        let payment = running.first("payment-svc", "payments", &order).await;
+        let captured = payment["captured"]["amount"].as_i64().unwrap();
+        let intent = payment["gateway"]["payment_intent"].as_str().unwrap().to_owned();
+        let refund = running.client.post(running.url("sandbox-gateway", "/v1/refunds")).bearer_auth("sk_test_sandbox");
+        let refund = refund.form(&[("payment_intent", intent), ("amount", "100".to_owned())]).send().await.unwrap();
+        assert_eq!(refund.status(), StatusCode::OK);
+        if !lost {
+            eventually("payment-svc has heard of it", PATIENCE, async || {
+                running.first("payment-svc", "payments", &order).await["refunded"]["amount"] == 100
+            })
+            .await;
+        }
+        assert_eq!(running.cancel(&order).await, StatusCode::ACCEPTED);
+        running.until(&order, "cancelled").await;
+        let money = running.money().await.remove(&order).unwrap();
+        assert_eq!((money["capture"], money["refund"]), (captured, captured));
+        assert_eq!(effects(&running, &order).await, ["authorise", "capture", "refund", "refund"]);
+    }
+    running.stop().await;
+}

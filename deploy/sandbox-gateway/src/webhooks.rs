@@ -9,7 +9,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use service_kit::{Pool, outside::OutsideCalls, retry};
+use service_kit::{
+    Pool,
+    outside::{OutsideCalls, Performed},
+    retry,
+};
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -115,7 +119,7 @@ impl OutsideCalls for Deliveries {
         Ok(store::next_delivery(&mut *self.pool.get().await?).await?)
     }
 
-    async fn perform(&self, delivery: Delivery) -> anyhow::Result<()> {
+    async fn perform(&self, delivery: Delivery) -> anyhow::Result<Performed> {
         let told = self.deliver(&delivery).await;
         let mut conn = self.pool.get().await?;
         match told {
@@ -129,9 +133,10 @@ impl OutsideCalls for Deliveries {
                 let tries = delivery.tries.unsigned_abs().saturating_sub(1);
                 let wait = retry::wait_after(tries, FIRST_WAIT, LONGEST_WAIT);
                 store::put_off_delivery(&mut conn, delivery.id, wait).await?;
+                return Ok(Performed::PutOff);
             }
         }
-        Ok(())
+        Ok(Performed::Done)
     }
 }
 

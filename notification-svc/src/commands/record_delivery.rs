@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::Pool;
+use service_kit::{Pool, outside::Performed};
 use shared_events::{Event, EventId, NotificationFailed, NotificationId, NotificationSent, OrderId};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ pub struct Try {
 ///
 /// # Errors
 /// The database's; the message is due again when its lease is over.
-pub async fn record_delivery(pool: &Pool, this: &Try, outcome: Result<(), SendError>) -> anyhow::Result<()> {
+pub async fn record_delivery(pool: &Pool, this: &Try, outcome: Result<(), SendError>) -> anyhow::Result<Performed> {
     let mut conn = pool.get().await?;
     let counted = conn
         .transaction(async |conn| match &outcome {
@@ -43,11 +43,12 @@ pub async fn record_delivery(pool: &Pool, this: &Try, outcome: Result<(), SendEr
         })
         .await?;
     metrics::counter!("mails_total", "template" => this.template.clone(), "outcome" => counted).increment(1);
-    Ok(())
+    Ok(if matches!(counted, "server_away" | "put_off") { Performed::PutOff } else { Performed::Done })
 }
 
 async fn put_back(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyhow::Result<&'static str> {
     notifications::put_back(conn, this.id, this.attempt, error).await?;
+    notifications::note_failure(conn, this.id, "server_away").await?;
     Ok("server_away")
 }
 
@@ -59,6 +60,7 @@ async fn put_off(
 ) -> anyhow::Result<&'static str> {
     let next_attempt_seconds = wait.as_secs_f64();
     notifications::try_again(conn, this.id, this.attempt, next_attempt_seconds, error).await?;
+    notifications::note_failure(conn, this.id, "refused_for_now").await?;
     let (template, attempt) = (this.template.as_str(), this.attempt);
     tracing::warn!(order.id = %this.order, template, attempt, next_attempt_seconds, error, "a mail was not taken");
     Ok("put_off")

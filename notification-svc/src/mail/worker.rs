@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use service_kit::Pool;
 use service_kit::circuit_breaker::CircuitBreaker;
-use service_kit::outside::OutsideCalls;
+use service_kit::outside::{OutsideCalls, Performed};
 use service_kit::trace;
 use shared_events::{NotificationId, OrderId};
 
@@ -56,7 +56,7 @@ impl OutsideCalls for Deliveries {
     }
 
     /// A crash after the server took the mail and before that is recorded sends it again, with the same Message-ID.
-    async fn perform(&self, due: Due) -> anyhow::Result<()> {
+    async fn perform(&self, due: Due) -> anyhow::Result<Performed> {
         let attempt = Try {
             id: NotificationId(due.id),
             order: OrderId(due.order_id),
@@ -69,12 +69,12 @@ impl OutsideCalls for Deliveries {
             self.server.not_called();
             trace::within(traceparent.as_deref(), suppress(&self.pool, &attempt, reason)).await?;
             (self.recorded)();
-            return Ok(());
+            return Ok(Performed::Done);
         }
         let outcome = self.send(due).await;
-        trace::within(traceparent.as_deref(), record_delivery(&self.pool, &attempt, outcome)).await?;
+        let performed = trace::within(traceparent.as_deref(), record_delivery(&self.pool, &attempt, outcome)).await?;
         (self.recorded)();
-        Ok(())
+        Ok(performed)
     }
 
     fn breaker(&self) -> Option<&CircuitBreaker> {

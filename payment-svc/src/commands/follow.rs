@@ -35,6 +35,9 @@ pub async fn follow(
     if let Some((refund, amount)) = step.came_back {
         ledger::reverse(conn, &root.payment, refund, amount).await?;
     }
+    if step.hastens {
+        calls::hasten(conn, root.payment.id).await?;
+    }
     if let Some(call) = step.finishes {
         let outcome = if root.payment.state == State::Closing { "action_failed" } else { "done" };
         calls::finish(conn, &root.payment.key(call), outcome).await?;

@@ -14,4 +14,4 @@ pub use given_back::{Booked, book_given_back, made_elsewhere};
 pub use intent_changed::{Heard, NotHeard, intent_changed};
 pub use refund_payment::{RefundPayment, RefundPaymentError, refund_payment};
 pub use retry::retry;
-pub use settle::settle;
+pub use settle::{settle, unanswered};

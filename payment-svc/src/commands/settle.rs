@@ -5,7 +5,7 @@ use super::follow;
 use crate::{
     domain::{Answer, Payment, State},
     store::{
-        calls::{self, TakenCall},
+        calls::{self, Failure, TakenCall},
         roots,
     },
 };
@@ -23,9 +23,30 @@ pub async fn settle(conn: &mut AsyncPgConnection, call: &TakenCall, answer: Answ
         }
         let step = root.payment.answered(call.call, answer.clone()).map_err(ReactionError::permanent)?;
         match outcome(&answer, &root.payment) {
-            None => calls::put_off(conn, call).await?,
+            None => calls::put_off(conn, call, &Failure { code: "under_way", text: "it goes on".to_owned() }).await?,
             Some(outcome) => calls::finish(conn, &call.key, outcome).await?,
         }
+        follow(conn, &mut root, step, &call.cause).await
+    })
+    .await
+}
+
+/// The gateway did not answer, so nobody knows what it did: that is said once, kept with the call, and looked up later.
+///
+/// # Errors
+/// The database.
+pub async fn unanswered(
+    conn: &mut AsyncPgConnection,
+    call: &TakenCall,
+    failure: &Failure,
+) -> Result<(), ReactionError> {
+    conn.transaction(async |conn| {
+        let mut root = roots::lock_or_create(conn, call.order_id).await?;
+        if !calls::is_unfinished(conn, &call.key).await? {
+            return Ok(());
+        }
+        let step = root.payment.answered(call.call, Answer::Nothing).map_err(ReactionError::permanent)?;
+        calls::put_off(conn, call, failure).await?;
         follow(conn, &mut root, step, &call.cause).await
     })
     .await

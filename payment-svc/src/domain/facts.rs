@@ -88,7 +88,7 @@ impl Payment {
             return Err(self.refused("expire again"));
         }
         self.hold.expired = true;
-        Ok(Step::nothing())
+        Ok(if self.state == State::Authorizing { Step::hasten() } else { Step::nothing() })
     }
 
     /// `stock.rejected {shortages}`: there will be no goods and there was no money; the note is closed. `{expired}` closes
@@ -163,7 +163,7 @@ impl Payment {
             State::New => Ok(self.never_started()),
             State::Authorizing => {
                 self.void_requested = true;
-                Ok(Step::nothing())
+                Ok(Step::hasten())
             }
             State::WaitingToRetry | State::ActionRequired => {
                 self.void_requested = true;
@@ -179,11 +179,16 @@ impl Payment {
                 // Written now, called when the capture is answered; moot if it fails.
                 self.void_requested = true;
                 self.owe(cause, share);
-                Ok(Step::nothing())
+                Ok(Step::hasten())
             }
             State::Captured => {
                 self.owe(cause, share);
                 Ok(self.next_refund())
+            }
+            State::Closing if !self.void_requested => {
+                // It ends anyway; but should somebody have captured it, all of that goes back.
+                self.void_requested = true;
+                Ok(Step::nothing())
             }
             State::Tombstone | State::Closed | State::Closing | State::Voiding | State::Voided | State::Declined => {
                 Err(self.refused("undo"))

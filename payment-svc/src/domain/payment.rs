@@ -193,6 +193,8 @@ pub struct Step {
     pub came_back: Option<(RefundId, Money)>,
     /// The unfinished call that this has answered, before its own answer came: it is finished.
     pub finishes: Option<Call>,
+    /// The unfinished call is for nothing now: it is not to wait for its backoff, so that it ends soon.
+    pub hastens: bool,
     /// When [`Payment::retry`] is to be tried.
     pub retry_in: Option<Duration>,
 }
@@ -204,6 +206,11 @@ impl Step {
 
     pub(super) fn say(event: PaymentEvent) -> Self {
         Self { events: vec![event], ..Self::default() }
+    }
+
+    /// The call that is unfinished is not needed any more.
+    pub(super) fn hasten() -> Self {
+        Self { hastens: true, ..Self::default() }
     }
 
     pub(super) fn ask(call: Call) -> Self {

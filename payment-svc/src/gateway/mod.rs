@@ -162,3 +162,17 @@ pub enum GatewayError {
     #[error("no answer: {0}")]
     NoAnswer(String),
 }
+
+impl GatewayError {
+    /// What is kept with a call that waits for it; one of few.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::MovedOn => "moved_on",
+            Self::Unknown => "unknown_to_gateway",
+            Self::NotDone(_) => "not_done",
+            Self::NoAnswer(_) => "no_answer",
+            Self::Misused { .. } => "misused",
+        }
+    }
+}

@@ -46,7 +46,7 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
     async fn finish(&self, payment: &Payment) -> anyhow::Result<()> {
         let worker = GatewayCalls::new(self.pool.clone(), self.gateway.clone(), || {});
         match worker.take_of(payment.id).await? {
-            Some(call) => worker.perform(call).await,
+            Some(call) => worker.perform(call).await.map(drop),
             None => Ok(()),
         }
     }

@@ -37,6 +37,18 @@ pub struct TakenCall {
     pub cause: Cause,
 }
 
+/// Why a call has no answer yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// One of few.
+    pub code: &'static str,
+    /// In words, without personal data.
+    pub text: String,
+}
+
+/// Texts are kept up to this length.
+const LONGEST_TEXT: usize = 300;
+
 /// The operation's name in tables.
 pub const fn name_of(operation: GatewayOperation) -> &'static str {
     match operation {
@@ -221,21 +233,54 @@ pub async fn hasten(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryRe
 }
 
 /// Puts the call off: each time longer, with jitter, a minute at most; not at all when it was hastened meanwhile. Nothing
-/// happens when another worker has taken it since: the lease is that one's.
+/// happens when another worker has taken it since: the lease is that one's. Why is kept with it, and since when.
 ///
 /// # Errors
 /// The database.
-pub async fn put_off(conn: &mut AsyncPgConnection, call: &TakenCall) -> QueryResult<()> {
+pub async fn put_off(conn: &mut AsyncPgConnection, call: &TakenCall, failure: &Failure) -> QueryResult<()> {
     let wait = retry::wait_after(call.tries.saturating_sub(1), FIRST_WAIT, LONGEST_WAIT);
     sql_query(
         "update gateway_calls set leased_until = null, \
-             due_at = case when due_at < leased_until then now() else now() + make_interval(secs => $2) end \
+             due_at = case when due_at < leased_until then now() else now() + make_interval(secs => $2) end, \
+             error_code = $4, error = left($5, $6), failing_since = coalesce(failing_since, now()) \
          where key = $1 and finished_at is null and tries = $3",
     )
     .bind::<sql_types::Text, _>(&call.key)
     .bind::<sql_types::Double, _>(wait.as_secs_f64())
     .bind::<sql_types::Integer, _>(i32::try_from(call.tries).unwrap_or(i32::MAX))
+    .bind::<sql_types::Text, _>(failure.code)
+    .bind::<sql_types::Text, _>(&failure.text)
+    .bind::<sql_types::Integer, _>(i32::try_from(LONGEST_TEXT).unwrap_or(i32::MAX))
     .execute(conn)
     .await
     .map(drop)
+}
+
+/// The call that has waited longest for an answer, of those that have failed for more than a few seconds.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Failing {
+    /// What it asks for.
+    #[diesel(sql_type = sql_types::Text)]
+    pub operation: String,
+    /// Why it has no answer.
+    #[diesel(sql_type = sql_types::Text)]
+    pub error_code: String,
+    /// In words.
+    #[diesel(sql_type = sql_types::Text)]
+    pub error: String,
+    /// Since when it fails.
+    #[diesel(sql_type = sql_types::Timestamptz)]
+    pub since: chrono::DateTime<chrono::Utc>,
+}
+
+/// The call that has been failing for longest, if one has for so long.
+///
+/// # Errors
+/// The database.
+pub async fn failing(conn: &mut AsyncPgConnection, longer_than: Duration) -> QueryResult<Option<Failing>> {
+    let sql = "select operation, error_code, error, failing_since as since from gateway_calls \
+               where finished_at is null and failing_since is not null \
+                     and failing_since < now() - make_interval(secs => $1) order by failing_since limit 1";
+    let query = sql_query(sql).bind::<sql_types::Double, _>(longer_than.as_secs_f64());
+    query.get_result(conn).await.optional()
 }

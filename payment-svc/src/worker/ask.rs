@@ -2,7 +2,7 @@
 //! the gateway does not answer is nobody's to guess.
 
 use chrono::{DateTime, Utc};
-use diesel_async::AsyncConnection;
+use diesel_async::{AsyncConnection, pooled_connection::deadpool::PoolError};
 use service_kit::consumer::ReactionError;
 use shared_events::{EventId, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, RefundId};
 
@@ -13,16 +13,45 @@ use crate::{
     gateway::{
         GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
     },
-    store::{calls::TakenCall, payments},
+    store::{
+        calls::{Failure, TakenCall},
+        payments,
+    },
 };
 
-/// Why a call is to be tried again later, with nothing learned.
+/// Why a call is to be tried again later.
 #[derive(Debug)]
-pub struct Later(pub String);
+pub struct Later {
+    /// Why.
+    pub failure: Failure,
+    /// Whether the gateway was asked for what it may have done: nobody knows, and that is said. Else nothing was learned.
+    pub unanswered: bool,
+}
+
+impl Later {
+    /// `code` is one of few, for people and metrics.
+    pub(super) const fn new(code: &'static str, text: String) -> Self {
+        Self { failure: Failure { code, text }, unanswered: false }
+    }
+
+    fn here(why: impl ToString) -> Self {
+        Self::new("payment_svc", why.to_string())
+    }
+
+    fn unanswered(error: &GatewayError) -> Self {
+        Self { failure: Failure { code: error.code(), text: error.to_string() }, unanswered: true }
+    }
+}
 
 impl From<ReactionError> for Later {
     fn from(error: ReactionError) -> Self {
-        Self(error.to_string())
+        Self::new("database", error.to_string())
+    }
+}
+
+impl From<PoolError> for Later {
+    fn from(error: PoolError) -> Self {
+        Self::new("database", error.to_string())
     }
 }
 
@@ -34,7 +63,7 @@ impl From<diesel::result::Error> for Later {
 
 impl From<GatewayError> for Later {
     fn from(error: GatewayError) -> Self {
-        Self(error.to_string())
+        Self::new(error.code(), error.to_string())
     }
 }
 
@@ -69,13 +98,13 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             (Call::Capture, Some(intent)) => self.capture(call, intent, made_before).await,
             (Call::Void, Some(intent)) => self.void(call, &payment, intent, made_before).await,
             (Call::Refund(id), Some(intent)) => self.refund(call, &payment, id, intent, made_before).await,
-            (_, None) => Err(Later("the payment has no intent".to_owned())),
+            (_, None) => Err(Later::here("the payment has no intent")),
         }
     }
 
     /// The payment, and the time at the clock that its deadline is compared with.
     async fn read(&self, call: &TakenCall) -> Result<(Payment, DateTime<Utc>), Later> {
-        let mut conn = self.pool.get().await.map_err(|error| Later(error.to_string()))?;
+        let mut conn = self.pool.get().await?;
         Ok(payments::read_now(&mut conn, call.order_id).await?)
     }
 
@@ -107,7 +136,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
                 state => return authorised(state),
             }
         } else {
-            let mut conn = self.pool.get().await.map_err(|error| Later(error.to_string()))?;
+            let mut conn = self.pool.get().await?;
             payments::note_intent(&mut conn, call.order_id, &intent).await?;
         }
         // Checked right before the gateway is called: the hold may have passed, or the goods been given back.
@@ -115,13 +144,13 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         if !payment.may_authorise(now) {
             return self.stop(&payment, intent).await;
         }
-        let Some(charge) = &payment.charge else { return Err(Later("the payment has no charge".to_owned())) };
+        let Some(charge) = &payment.charge else { return Err(Later::here("the payment has no charge")) };
         match self.gateway.confirm(call.key.clone(), intent.clone(), charge.method.clone()).await {
             Ok(state) => authorised(state),
             Err(GatewayError::Refused { code }) => declined(code),
             Err(GatewayError::Misused { code, parameter }) => misused(call, &code, parameter.as_deref()),
             Err(GatewayError::MovedOn) => authorised(self.gateway.look_up(intent).await?),
-            Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
+            Err(error @ GatewayError::NoAnswer(_)) => Err(Later::unanswered(&error)),
             Err(error @ (GatewayError::NotDone(_) | GatewayError::Unknown)) => Err(error.into()),
         }
     }
@@ -155,7 +184,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Ok(state) => captured(state),
             Err(GatewayError::Refused { code } | GatewayError::Misused { code, .. }) => no(code),
             Err(GatewayError::MovedOn) => captured(self.gateway.look_up(intent).await?),
-            Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
+            Err(error @ GatewayError::NoAnswer(_)) => Err(Later::unanswered(&error)),
             Err(error @ (GatewayError::NotDone(_) | GatewayError::Unknown)) => Err(error.into()),
         }
     }
@@ -174,16 +203,16 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         }
         match self.gateway.cancel(call.key.clone(), intent.clone()).await {
             Ok(IntentState::Cancelled { let_go }) => Ok(ended(let_go)),
-            Ok(state) => Err(Later(format!("can't be voided: {state:?}"))),
+            Ok(state) => Err(Later::here(format!("can't be voided: {state:?}"))),
             Err(GatewayError::MovedOn) => match self.gateway.look_up(intent).await? {
                 IntentState::Cancelled { let_go } => Ok(ended(let_go)),
                 IntentState::Captured => {
                     let cause = call.cause.event.unwrap_or(EventId(payment.id.0));
                     Ok(Answer::CapturedElsewhere { refund: refund_because_of(cause) })
                 }
-                state => Err(Later(format!("can't be voided: {state:?}"))),
+                state => Err(Later::here(format!("can't be voided: {state:?}"))),
             },
-            Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
+            Err(error @ GatewayError::NoAnswer(_)) => Err(Later::unanswered(&error)),
             Err(error) => Err(error.into()),
         }
     }
@@ -200,14 +229,15 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             return self.refunded(id, outcome).await;
         }
         let refund = payment.refunds.iter().find(|refund| refund.id == id);
-        let amount = refund.map(|refund| refund.amount).ok_or_else(|| Later(format!("refund {id} is not there")))?;
+        let amount =
+            refund.map(|refund| refund.amount).ok_or_else(|| Later::here(format!("refund {id} is not there")))?;
         let intent_asked = intent.clone();
         match self.gateway.refund(call.key.clone(), NewRefund { id, intent, amount }).await {
             Ok(outcome) => self.refunded(id, outcome).await,
             Err(GatewayError::Refused { code } | GatewayError::Misused { code, .. }) => {
                 self.refund_refused(call, intent_asked, code).await
             }
-            Err(GatewayError::NoAnswer(_)) => Ok(Answer::Nothing),
+            Err(error @ GatewayError::NoAnswer(_)) => Err(Later::unanswered(&error)),
             Err(error) => Err(error.into()),
         }
     }
@@ -215,7 +245,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     /// More may have gone back than is known here: in the gateway's dashboard, or by a dispute.
     async fn refund_refused(&self, call: &TakenCall, intent: String, code: String) -> Asked {
         let found = self.gateway.given_back(intent).await?;
-        let mut conn = self.pool.get().await.map_err(|error| Later(error.to_string()))?;
+        let mut conn = self.pool.get().await?;
         // What has failed since is taken back first; what is not known yet waits for the answer to this call.
         conn.transaction(async |conn| book_given_back(conn, call.order_id, &found).await).await?;
         let elsewhere = made_elsewhere(&payments::read(&mut conn, call.order_id).await?, &found);
@@ -226,7 +256,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     async fn refunded(&self, id: RefundId, outcome: RefundOutcome) -> Asked {
         match outcome {
             RefundOutcome::Accepted { id: gateway_id } => {
-                let mut conn = self.pool.get().await.map_err(|error| Later(error.to_string()))?;
+                let mut conn = self.pool.get().await?;
                 payments::note_refund(&mut conn, id, &gateway_id).await?;
                 Ok(Answer::Done)
             }

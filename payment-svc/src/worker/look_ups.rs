@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use service_kit::{Pool, outside::OutsideCalls};
+use service_kit::{
+    Pool,
+    outside::{OutsideCalls, Performed},
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -42,12 +45,12 @@ impl<G: PaymentGateway> OutsideCalls for CustomerLookUps<G> {
         Ok(look_ups::next_due(&mut *self.pool.get().await?).await?)
     }
 
-    async fn perform(&self, look_up: LookUp) -> anyhow::Result<()> {
+    async fn perform(&self, look_up: LookUp) -> anyhow::Result<Performed> {
         let order = look_up.order_id;
         let (before, asked_at) = payments::read_now(&mut *self.pool.get().await?, order).await?;
         let (State::ActionRequired, Some(intent)) = (before.state, before.intent.clone()) else {
             look_ups::end(&mut *self.pool.get().await?, order).await?;
-            return Ok(());
+            return Ok(Performed::Done);
         };
         let found = timeout(ASKING, self.gateway.look_up(intent)).await;
         let found = found.unwrap_or_else(|_| Err(GatewayError::NoAnswer("timed out".to_owned())));
@@ -65,8 +68,9 @@ impl<G: PaymentGateway> OutsideCalls for CustomerLookUps<G> {
             Err(why) => {
                 tracing::warn!(order.id = %order, tries = look_up.tries, %why, "what the customer did can't be looked up");
                 look_ups::put_off(&mut conn, look_up, before.hold.deadline).await?;
+                return Ok(Performed::PutOff);
             }
         }
-        Ok(())
+        Ok(Performed::Done)
     }
 }

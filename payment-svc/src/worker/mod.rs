@@ -5,7 +5,12 @@ mod look_ups;
 
 use std::{sync::Arc, time::Duration};
 
-use service_kit::{Pool, outside::OutsideCalls, trace};
+use diesel_async::AsyncPgConnection;
+use service_kit::{
+    Pool,
+    outside::{OutsideCalls, Performed},
+    trace,
+};
 use shared_events::PaymentId;
 
 pub use ask::Later;
@@ -16,7 +21,7 @@ use crate::{
     commands,
     domain::Answer,
     gateway::PaymentGateway,
-    store::calls::{self, TakenCall},
+    store::calls::{self, Failure, TakenCall},
 };
 
 /// Everything that a call to the gateway needs.
@@ -48,25 +53,45 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         Ok(calls::take_of(&mut *self.pool.get().await?, payment).await?)
     }
 
-    async fn ask_and_settle(&self, call: &TakenCall) -> anyhow::Result<()> {
+    async fn ask_and_settle(&self, call: &TakenCall) -> anyhow::Result<Performed> {
         // Cut off, the gateway may or may not have been asked: nobody knows, as after its own time-out.
-        let answer = timeout(self.asking, self.ask(call)).await.unwrap_or(Ok(Answer::Nothing));
+        let cut_off = |_| {
+            let later = Later::new("no_answer", format!("cut off after {} s", self.asking.as_secs_f64()));
+            Err(Later { unanswered: true, ..later })
+        };
+        let answer = timeout(self.asking, self.ask(call)).await.unwrap_or_else(cut_off);
         let mut conn = self.pool.get().await?;
-        match answer {
+        let performed = match answer {
+            Ok(Answer::Nothing) => {
+                let text = "the gateway has not come to an end with it".to_owned();
+                self.unanswered(&mut conn, call, &Failure { code: "under_way", text }).await?
+            }
             Ok(answer) => {
-                if answer == Answer::Nothing {
-                    tracing::warn!(order.id = %call.order_id, call = call.key, "the gateway did not answer");
-                }
                 commands::settle(&mut conn, call, answer).await?;
+                Performed::Done
             }
-            Err(Later(why)) => {
-                tracing::warn!(order.id = %call.order_id, call = call.key, tries = call.tries, why, "put off");
-                calls::put_off(&mut conn, call).await?;
+            Err(Later { failure, unanswered: true }) => self.unanswered(&mut conn, call, &failure).await?,
+            Err(Later { failure: Failure { code, text }, .. }) => {
+                tracing::warn!(order.id = %call.order_id, call = call.key, tries = call.tries, code, text, "put off");
+                calls::put_off(&mut conn, call, &Failure { code, text }).await?;
+                Performed::PutOff
             }
-        }
+        };
         drop(conn);
         (self.settled)();
-        Ok(())
+        Ok(performed)
+    }
+
+    async fn unanswered(
+        &self,
+        conn: &mut AsyncPgConnection,
+        call: &TakenCall,
+        failure: &Failure,
+    ) -> anyhow::Result<Performed> {
+        let Failure { code, text } = failure;
+        tracing::warn!(order.id = %call.order_id, call = call.key, code, text, "the gateway did not answer");
+        commands::unanswered(conn, call, failure).await?;
+        Ok(Performed::PutOff)
     }
 }
 
@@ -82,7 +107,7 @@ impl<G: PaymentGateway> OutsideCalls for GatewayCalls<G> {
         Ok(calls::next_due(&mut *self.pool.get().await?).await?)
     }
 
-    async fn perform(&self, call: TakenCall) -> anyhow::Result<()> {
+    async fn perform(&self, call: TakenCall) -> anyhow::Result<Performed> {
         trace::within(call.cause.traceparent.as_deref(), self.ask_and_settle(&call)).await
     }
 }

@@ -39,6 +39,7 @@ pub type Check =
 #[derive(Clone, Default)]
 pub struct Readiness {
     checks: Vec<Check>,
+    duties: Vec<Check>,
 }
 
 impl Readiness {
@@ -77,17 +78,45 @@ impl Readiness {
         self
     }
 
+    /// Adds a part that works but may be unable to do its job, as when a server outside is away, and says why. The service
+    /// is `degraded` then and stays ready: it serves all else, and no other instance could do better.
+    #[must_use]
+    pub fn and_able<F>(mut self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.duties.push((name, Arc::new(move || Box::pin(ask()))));
+        self
+    }
+
     async fn answer(&self) -> HttpResponse {
-        let mut checks = BTreeMap::new();
-        for (name, ask) in &self.checks {
-            let asked = timeout(Duration::from_secs(3), ask()).await;
-            let told = asked.unwrap_or_else(|_| Err(FAILING.to_owned()));
-            checks.insert(*name, told.err().unwrap_or_else(|| "ok".to_owned()));
-        }
-        let ready = checks.values().all(|state| state == "ok");
-        let body = Ready { status: if ready { "ready" } else { "not ready" }, checks };
+        let mut checks = asked(&self.checks).await;
+        let ready = are_well(&checks);
+        let duties = asked(&self.duties).await;
+        let status = match (ready, are_well(&duties)) {
+            (false, _) => "not ready",
+            (true, false) => "degraded",
+            (true, true) => "ready",
+        };
+        checks.extend(duties);
+        let body = Ready { status, checks };
         if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
     }
+}
+
+/// What each check says: `ok`, or what is not well.
+async fn asked(checks: &[Check]) -> BTreeMap<&'static str, String> {
+    let mut told = BTreeMap::new();
+    for (name, ask) in checks {
+        let answer = timeout(Duration::from_secs(3), ask()).await;
+        let answer = answer.unwrap_or_else(|_| Err(FAILING.to_owned()));
+        told.insert(*name, answer.err().unwrap_or_else(|| "ok".to_owned()));
+    }
+    told
+}
+
+fn are_well(told: &BTreeMap<&'static str, String>) -> bool {
+    told.values().all(|state| state == "ok")
 }
 
 /// A server that is bound and not yet running.

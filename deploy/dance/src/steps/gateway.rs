@@ -1,9 +1,10 @@
 //! The worker calls the gateway, and its answer is applied, as `commands::settle` does: at once, or after it was on its way.
 
 use payment_svc::domain::{Answer, Call, RefundState, State};
+use shared_events::RefundId;
 
 use super::Steps;
-use crate::play::{BY_STAFF, Play};
+use crate::play::{BY_STAFF, ELSEWHERE, Play, UNDONE};
 use crate::sabotage::Sabotage;
 use crate::seam;
 use crate::world::{Answered, World};
@@ -71,7 +72,18 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
     };
     let no = |code: &str| Answer::No { code: code.to_owned() };
     let not_now = || Answer::NotNow { code: "processing_error".to_owned() };
+    let by_hand = |call: Call| world.by_hand.contains(&payment.key(call));
     match call {
+        // Somebody else has done at the gateway what makes the call impossible: it is looked up.
+        Call::Capture if by_hand(Call::Void) => comes("has been cancelled by hand", None, no("canceled")),
+        Call::Void if by_hand(Call::Capture) => {
+            comes("has been captured by hand", None, Answer::CapturedElsewhere { refund: UNDONE });
+        }
+        Call::Refund(id) if !done && amount_of(world, id) > world.bank.net() => {
+            let elsewhere = world.unheard_refund().map(|_| (ELSEWHERE.to_owned(), play.staff_refund()));
+            let (code, elsewhere) = ("charge_already_refunded".to_owned(), elsewhere.into_iter().collect());
+            comes("refuses to refund more than it has", None, Answer::Overtaken { code, elsewhere });
+        }
         Call::Authorise => {
             comes("authorises", Some(call), Answer::Done);
             if !done {
@@ -122,6 +134,12 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         }
         comes("does what it was asked and does not answer", Some(call), Answer::Nothing);
     }
+}
+
+/// How much a refund asks for.
+fn amount_of(world: &World, id: RefundId) -> i64 {
+    let asked = world.payment.payment.refunds.iter().find(|refund| refund.id == id);
+    asked.map_or(0, |refund| refund.amount.amount())
 }
 
 /// The bank does what it was asked.

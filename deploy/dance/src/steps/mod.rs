@@ -1,5 +1,6 @@
 //! What can happen next: facts are heard, the gateway answers, people do something, timers fire.
 
+mod elsewhere;
 mod gateway;
 mod heard;
 mod people;
@@ -66,6 +67,8 @@ pub fn from(world: &World, play: &Play) -> Vec<Step> {
     gateway::calls(world, play, &mut steps);
     gateway::retries(world, play, &mut steps);
     gateway::looks_up(world, play, &mut steps);
+    elsewhere::at_the_gateway(world, play, &mut steps);
+    elsewhere::heard(world, play, &mut steps);
     people::warehouse(world, play, &mut steps);
     people::customer(world, play, &mut steps);
     people::staff(world, play, &mut steps);

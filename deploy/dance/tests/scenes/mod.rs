@@ -22,6 +22,8 @@ pub const PLAIN: Play = Play {
     deadline: false,
     staff: false,
     refusals: false,
+    elsewhere: false,
+    by_hand: false,
     packing: false,
     silent: false,
     in_flight: false,
@@ -41,10 +43,12 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Further scenes.
-pub const OURS: [Play; 11] = [
+pub const OURS: [Play; 13] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
     Play { name: "a refund that is refused", lines: 2, losses: true, staff: true, refusals: true, ..PLAIN },
+    Play { name: "a refund at the gateway itself", lines: 2, losses: true, elsewhere: true, ..PLAIN },
+    Play { name: "a capture or a cancellation at the gateway itself", three_ds: true, by_hand: true, ..SCARCE },
     Play { name: "answers that are on their way", in_flight: true, three_ds: true, ..SCARCE },
     Play { name: "inboxes that forget", forgetful: true, lines: 2, staff: true, ..SCARCE },
     Play { name: "a silent gateway", silent: true, ..SCARCE },
@@ -68,7 +72,7 @@ pub const OURS: [Play; 11] = [
     Play { name: "the rest can't leave", lines: 2, splits: true, calls_off: true, rest_stays: true, ..PLAIN },
 ];
 
-/// All that can happen: too much to explore, enough to walk through by chance.
+/// All that can happen but for what somebody does at the gateway itself, which nobody may ever hear of: too much to explore, enough to walk through by chance.
 pub const EVERYTHING: Play = Play {
     name: "everything",
     lines: 2,

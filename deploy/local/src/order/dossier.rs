@@ -72,6 +72,9 @@ pub(super) struct Call {
     pub due_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
     pub outcome: Option<String>,
+    pub error_code: Option<String>,
+    pub error: Option<String>,
+    pub failing_since: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +83,9 @@ pub(super) struct Mail {
     pub status: String,
     pub attempts: i32,
     pub last_error: Option<String>,
+    pub error_code: Option<String>,
+    pub failing_since: Option<DateTime<Utc>>,
+    pub due_at: DateTime<Utc>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -219,9 +225,10 @@ fn heard_of(records: &[Record]) -> String {
 
 const ORDER: &str = "select status, reason, facts ->> 'stock' as stock, facts ->> 'payment' as payment,
     facts ->> 'shipment' as shipment, placed_at, updated_at from orders where id = '$order'";
-const CALLS: &str = "select operation, tries, created_at, due_at, finished_at, outcome from gateway_calls
+const CALLS: &str = "select operation, tries, created_at, due_at, finished_at, outcome, error_code, error, failing_since from gateway_calls
     where order_id = '$order' order by created_at";
-const MAILS: &str = "select template, status, attempts, last_error from notifications
+const MAILS: &str =
+    "select template, status, attempts, last_error, error_code, failing_since, due_at from notifications
     where order_id = '$order' order by happened_at, id";
 const TIMERS: &str = "select '$service' as service, kind, due_at from timers where key = '$order' order by due_at";
 const STUCK: &str =

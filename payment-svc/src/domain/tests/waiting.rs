@@ -101,7 +101,10 @@ fn a_failed_action_is_declined_only_after_its_intent_is_ended() {
     let closing = action_required().when(customer_fails()).then(State::Closing, &[], Some(Call::Void));
     let closing = closing.when(customer_acts()).then_refused();
     let said = ["declined authentication_required retryable false"];
-    closing.when(done(Call::Void)).then(State::Declined, &said, None);
+    closing.clone().when(done(Call::Void)).then(State::Declined, &said, None);
+    // Undone meanwhile, it is voided: should somebody have captured it by hand, that goes back.
+    let undone = closing.when(released()).then(State::Closing, &[], None).when(released()).then_refused();
+    undone.when(done(Call::Void)).then(State::Voided, &["voided 0.00 EUR"], None);
 }
 
 #[test]

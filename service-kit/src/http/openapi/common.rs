@@ -19,7 +19,7 @@ pub struct Health {
 /// What `/readyz` says.
 #[derive(Serialize, ToSchema)]
 pub struct Ready {
-    /// `ready` or `not ready`.
+    /// `ready`, `not ready`, or `degraded`: it serves, but a part of it can't do its job, as when a server outside is away.
     #[schema(example = "ready")]
     pub status: &'static str,
     /// `ok` or what is not well, for each thing the service needs.
@@ -41,7 +41,7 @@ fn healthz() {}
 
 /// Whether database, broker, consumer and relay are well
 #[utoipa::path(get, path = "/readyz", tag = "service", responses(
-    (status = 200, description = "All are well.", body = Ready),
+    (status = 200, description = "All are well; or it is degraded, and by what.", body = Ready),
     (status = 503, description = "Something is not, and which.", body = Ready)
 ))]
 fn readyz() {}

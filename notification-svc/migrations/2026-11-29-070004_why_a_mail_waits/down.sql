@@ -1,0 +1,1 @@
+alter table notifications drop column error_code, drop column failing_since;

@@ -1,0 +1,106 @@
+//! A gateway that is away: why each call waits is kept with it, and an order that is cancelled doesn't sit out the wait of a
+//! call that nobody needs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod shop;
+
+use std::time::Duration;
+
+use diesel::{QueryableByName, sql_query, sql_types};
+use diesel_async::RunQueryDsl;
+use payment_svc::{
+    gateway::{GatewayError, IntentState, PaymentGateway, Stripe, StripeConfig},
+    store::calls,
+};
+use service_kit::outside::{OutsideCalls, Performed};
+use shop::{
+    Order, Shop,
+    gateways::{MockGateway, now},
+};
+
+/// Where nobody listens.
+fn dead() -> Stripe {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (base_url, timeout) = (format!("http://{free}"), Duration::from_secs(1));
+    Stripe::new(StripeConfig { base_url, key: "sk_test_1".to_owned().into(), timeout, return_url: None }).unwrap()
+}
+
+async fn authorising<G: PaymentGateway>(gateway: G) -> (Shop<G>, Order) {
+    let (shop, order) = (Shop::new(gateway).await, Order::new("pm_card_visa"));
+    shop.hear([order.placed(), order.reserved()]).await;
+    (shop, order)
+}
+
+/// Takes the one call that is due and makes it.
+async fn performed<G: PaymentGateway>(shop: &Shop<G>) -> Performed {
+    let call = shop.calls.take(1).await.unwrap().remove(0);
+    shop.calls.perform(call).await.unwrap()
+}
+
+#[derive(QueryableByName)]
+struct Kept {
+    #[diesel(sql_type = sql_types::Text)]
+    error_code: String,
+    #[diesel(sql_type = sql_types::Text)]
+    error: String,
+    #[diesel(sql_type = sql_types::Integer)]
+    tries: i32,
+    #[diesel(sql_type = sql_types::Bool)]
+    fails_since_before: bool,
+}
+
+async fn kept<G: PaymentGateway>(shop: &Shop<G>) -> Kept {
+    let sql = "select error_code, error, tries, failing_since < due_at as fails_since_before from gateway_calls";
+    sql_query(sql).get_result(&mut *shop.db.conn().await).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_call_has_no_answer_is_kept_with_it_and_is_no_done_call() {
+    let (shop, _) = authorising(dead()).await;
+    for tries in 1..3 {
+        assert_eq!(performed(&shop).await, Performed::PutOff);
+        let kept = kept(&shop).await;
+        assert_eq!((kept.error_code.as_str(), kept.error.as_str()), ("not_done", "not done: can't connect"));
+        assert_eq!((kept.tries, kept.fails_since_before), (tries, true));
+        shop.make_due().await;
+    }
+    let mut conn = shop.db.conn().await;
+    let failing = calls::failing(&mut conn, Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!((failing.operation.as_str(), failing.error_code.as_str()), ("authorise", "not_done"));
+    assert!(calls::failing(&mut conn, Duration::from_secs(600)).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_order_does_not_wait_for_a_gateway_that_was_never_reached() {
+    let (shop, order) = authorising(dead()).await;
+    performed(&shop).await;
+    assert!(shop.calls.take(1).await.unwrap().is_empty(), "it waits for its backoff");
+    shop.hear([order.released()]).await;
+    assert_eq!(performed(&shop).await, Performed::Done);
+    assert_eq!(shop.said().await, ["voided 0"]);
+    assert_eq!(shop.decided().await, ["authorise not_asked"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_hold_ends_a_call_that_waits_for_its_backoff() {
+    let (shop, order) = authorising(dead()).await;
+    performed(&shop).await;
+    shop.hear([order.expired()]).await;
+    assert_eq!(performed(&shop).await, Performed::Done);
+    assert_eq!(shop.decided().await, ["authorise not_asked"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_knows_is_looked_up_at_once_when_its_order_is_cancelled() {
+    let mut gateway = MockGateway::new();
+    gateway.expect_create().returning(|_, _| now(Ok("pi_1".to_owned())));
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(Err(GatewayError::NoAnswer("timed out".to_owned()))));
+    gateway.expect_look_up().times(1).returning(|_| now(Ok(IntentState::NotConfirmed)));
+    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
+    let (shop, order) = authorising(gateway).await;
+    assert_eq!(performed(&shop).await, Performed::PutOff);
+    assert_eq!(kept(&shop).await.error, "no answer: timed out");
+    shop.hear([order.released()]).await;
+    assert_eq!(performed(&shop).await, Performed::Done);
+    assert_eq!(shop.said().await, ["unknown Authorise", "voided 0"]);
+}

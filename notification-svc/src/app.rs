@@ -60,7 +60,7 @@ impl App {
         let mail_server = deliveries.server().clone();
         let mails = Worker::new("mail", deliveries, MAILS_AT_ONCE);
         let reactions = Arc::new(NotificationReactions::new(templates, mails.nudge()));
-        let heard = ConsumerConfig::new(GROUP, &config.kafka);
+        let heard = ConsumerConfig::new(GROUP, &config.kafka).archived(config.relay_archive.map(Duration::from));
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay, mail_server);

@@ -51,7 +51,7 @@ impl App {
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
         let relay = Relay::to_kafka(relay);
         let reactions = Arc::new(OrderReactions::new(relay.nudge()));
-        let heard = ConsumerConfig::new(GROUP, &config.kafka);
+        let heard = ConsumerConfig::new(GROUP, &config.kafka).archived(config.relay_archive.map(Duration::from));
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
         let deadlines = Deadlines::new(relay.nudge());
         let prices_known = PricesKnown::remembered(&pool).await?;

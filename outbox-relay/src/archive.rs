@@ -33,6 +33,12 @@ impl TryFrom<Duration> for Archive {
     }
 }
 
+impl From<Archive> for Duration {
+    fn from(archive: Archive) -> Self {
+        archive.0
+    }
+}
+
 impl FromStr for Archive {
     type Err = String;
 

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use secrecy::ExposeSecret;
-use service_kit::consumer::{INBOX_REACH, INBOX_SURE_REACH};
+use service_kit::consumer::reach;
 use service_kit::pool;
 use service_kit::progress::Progress;
 use tokio_util::sync::CancellationToken;
@@ -108,7 +108,7 @@ async fn send(
 ) -> anyhow::Result<u64> {
     let mut conn = patient_connection(config).await?;
     let window = within_the_archive(&mut conn, window).await?;
-    refuse_forgotten(&mut conn, &window).await?;
+    refuse_forgotten(config, &mut conn, &window).await?;
     let Window { topic, from, to, after, .. } = window.clone();
     let rows: i64 = sql::CountArchived { topic, from, to, after }.get_result(&mut conn).await?;
     let progress = Progress::new(format!("{} of {}", window.topic, config.name), rows.unsigned_abs());
@@ -151,10 +151,18 @@ async fn within_the_archive(conn: &mut AsyncPgConnection, window: &Window) -> an
 
 /// What is older than consumers' inboxes reach they can't tell from news, and bury, and with it all that comes later of the
 /// same key.
-async fn refuse_forgotten(conn: &mut AsyncPgConnection, window: &Window) -> anyhow::Result<()> {
-    let oldest = Utc::now() - INBOX_SURE_REACH;
+async fn refuse_forgotten(
+    config: &RelayConfig,
+    conn: &mut AsyncPgConnection,
+    window: &Window,
+) -> anyhow::Result<()> {
+    if window.older {
+        return Ok(());
+    }
+    let sure = remembered(config, &window.topic).await?;
+    let oldest = Utc::now() - sure;
     let to = Some(window.to.map_or(oldest, |to| to.min(oldest)));
-    if window.older || first_of(conn, &Window { to, ..window.clone() }).await?.is_empty() {
+    if first_of(conn, &Window { to, ..window.clone() }).await?.is_empty() {
         return Ok(());
     }
     bail!(
@@ -163,8 +171,19 @@ async fn refuse_forgotten(conn: &mut AsyncPgConnection, window: &Window) -> anyh
          or --older if nobody who remembers so little hears the topic",
         topic = window.topic,
         oldest = args::told(oldest),
-        days = INBOX_REACH.as_secs() / (24 * 60 * 60)
+        days = sure.as_secs() / (24 * 60 * 60)
     )
+}
+
+/// For how long consumers remember what was published to the topic, as the brokers and this archive tell: consumers look at
+/// the same topic, and at an archive that is kept for as long, which is said to all services alike.
+///
+/// # Errors
+/// The brokers or the database don't answer.
+pub async fn remembered(config: &RelayConfig, topic: &str) -> anyhow::Result<Duration> {
+    let kept = reach::kept_by_topics(&config.brokers, &[topic.to_owned()]).await?;
+    let archived: Option<f64> = sql::ArchiveKept {}.get_result(&mut working_connection(config).await?).await?;
+    Ok(reach::sure_reach(kept, archived.map(Duration::from_secs_f64)))
 }
 
 /// Counting a large archive takes its time.
@@ -213,7 +232,7 @@ pub async fn look(config: &RelayConfig, window: &Window) -> anyhow::Result<(Vec<
     let mut conn = patient_connection(config).await?;
     let (window, refusal) = match within_the_archive(&mut conn, window).await {
         Ok(whole) => {
-            let refusal = refuse_forgotten(&mut conn, &whole).await.err();
+            let refusal = refuse_forgotten(config, &mut conn, &whole).await.err();
             (whole, refusal)
         }
         Err(refusal) => (window.clone(), Some(refusal)),

@@ -34,7 +34,7 @@ macro_rules! statement {
 mod archive;
 
 pub(crate) use archive::{
-    ArchiveIsHere, ArchiveParked, ArchiveRows, ArchiveSpans, ArchivedTopics, CountArchived, OutboxIsHere, ReadArchive,
+    ArchiveIsHere, ArchiveKept, ArchiveParked, ArchiveRows, ArchiveSpans, ArchivedTopics, CountArchived, OutboxIsHere, ReadArchive,
     TendArchive, WasUsed, WhoLeads, WholeSince,
 };
 

@@ -76,7 +76,7 @@ impl App {
         let look_ups = Worker::new("customers", look_ups, LOOK_UPS_AT_ONCE);
         let reactions = PaymentReactions { deadline: config.deadline, relay: relay.nudge(), calls: worker.nudge() };
         let retries = Retries { calls: worker.nudge() };
-        let heard = ConsumerConfig::new(GROUP, &config.kafka);
+        let heard = ConsumerConfig::new(GROUP, &config.kafka).archived(config.relay_archive.map(Duration::from));
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), Arc::new(reactions), DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);

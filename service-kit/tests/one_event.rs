@@ -160,6 +160,29 @@ async fn partitions_that_the_inbox_no_longer_reaches_are_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_dropped_is_not_taken_for_news_when_the_inbox_is_to_reach_further_again() {
+    let db = database().await;
+    let upkeep = async |reach: &str| {
+        sql_query(format!("select inbox_upkeep('{reach}')")).execute(&mut db.conn().await).await.unwrap();
+    };
+    let days_old = |days: u64| {
+        let then = SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60);
+        let since = then.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let id = Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), 0));
+        Record::sent("t", "k", headers(id, "noted.v1"), "old")
+    };
+    let (old, notebook) = (days_old(50), Notebook::default());
+    upkeep("60 days").await;
+    assert_eq!(react(&db.pool, &notebook, &old).await.unwrap(), Outcome::Applied);
+    assert_eq!(react(&db.pool, &notebook, &old).await.unwrap(), Outcome::Duplicate);
+    upkeep("8 days").await;
+    upkeep("60 days").await;
+    let again = react(&db.pool, &notebook, &old).await.unwrap();
+    assert!(matches!(&again, Outcome::DeadLettered(why) if why.contains("older than the inbox reaches")), "{again:?}");
+    assert_eq!(heard(&db, &["k"]).await, ["old"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn old_partitions_wait_for_a_long_reader_and_nobody_waits_for_them() {
     let db = database().await;
     let partitions = async || count(&db, "pg_inherits where inhparent = 'inbox'::regclass").await;

@@ -1,6 +1,7 @@
 //! Wiring: HTTP, consumer, expiry and relay under one shutdown token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
@@ -45,7 +46,7 @@ impl App {
         let relay = Relay::to_kafka(relay);
         let nudge = relay.nudge();
         let reactions = StockReactions { reservation_ttl: config.reservation_ttl, nudge: nudge.clone() };
-        let heard = ConsumerConfig::new(GROUP, &config.kafka);
+        let heard = ConsumerConfig::new(GROUP, &config.kafka).archived(config.relay_archive.map(Duration::from));
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), Arc::new(reactions), DeadLetters);
         let listening = CancellationToken::new();
         let ready = readiness(&pool, &consumer.handle(), &relay);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz};
 
 statement! {
     /// Retires exactly these rows, as [`DeleteRows`](super::DeleteRows) does, and keeps them. Both or neither happen, so
@@ -36,6 +36,11 @@ statement! {
 statement! {
     /// Since when everything that was published is in the archive.
     WholeSince {} -> Nullable<Timestamptz> => "select whole_since from outbox_archive_state"
+}
+
+statement! {
+    /// How many seconds rows are kept in the archive.
+    ArchiveKept {} -> Nullable<Double> => "select extract(epoch from kept)::float8 from outbox_archive_state"
 }
 
 statement! {

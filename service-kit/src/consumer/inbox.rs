@@ -4,16 +4,10 @@ use std::{collections::HashSet, time::Duration};
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, Double, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Double, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryResult, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
-
-/// How far back the inbox reaches unless told otherwise: longer than topics are kept.
-pub const REACH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// For how long a consumer surely remembers an event by when it was published: a day is to spare, since an event is appended
-/// before that, and judged by its own time.
-pub const SURE_REACH: Duration = Duration::from_secs(REACH.as_secs() - 24 * 60 * 60);
 
 /// The ids that have a place in the inbox now, by database time. Ids of the coming week have one too, for clocks that
 /// run ahead.
@@ -26,12 +20,13 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// The range of an inbox that reaches back that far.
-    pub async fn read(conn: &mut AsyncPgConnection, reach: Duration) -> QueryResult<Self> {
+    /// The range of the inbox as it was looked after last: never from before it is whole.
+    pub async fn read(conn: &mut AsyncPgConnection) -> QueryResult<Self> {
         diesel::sql_query(
-            "select inbox_bound(now() - make_interval(secs => $1)) as from, inbox_bound(now() + interval '7 days') as to",
+            "select inbox_bound(greatest(now() - coalesce(reach, interval '30 days'), whole_since)) as from,
+                inbox_bound(now() + interval '7 days') as to
+             from inbox_state",
         )
-        .bind::<Double, _>(reach.as_secs_f64())
         .get_result(conn)
         .await
     }
@@ -48,13 +43,16 @@ impl Range {
     }
 }
 
-/// Makes the partitions that are needed now and drops those that are too old.
-pub(crate) async fn upkeep(conn: &mut AsyncPgConnection, reach: Duration) -> QueryResult<()> {
-    diesel::sql_query("select inbox_upkeep(make_interval(secs => $1))")
-        .bind::<Double, _>(reach.as_secs_f64())
-        .execute(conn)
-        .await
-        .map(drop)
+/// Makes the partitions that are needed now and drops those that are too old; as far back as last time where it isn't
+/// known now how far the inbox has to reach.
+pub(crate) async fn upkeep(conn: &mut AsyncPgConnection, reach: Option<Duration>) -> QueryResult<()> {
+    diesel::sql_query(
+        "select inbox_upkeep(coalesce(make_interval(secs => $1), reach, interval '30 days')) from inbox_state",
+    )
+    .bind::<Nullable<Double>, _>(reach.map(|reach| reach.as_secs_f64()))
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// Notes events as handled, and returns those that were not noted before.

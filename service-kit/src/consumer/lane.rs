@@ -25,7 +25,6 @@ pub(crate) struct Work<R, S> {
     pub reactions: Arc<R>,
     pub sink: S,
     pub batch_records: usize,
-    pub inbox_reach: Duration,
 }
 
 impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
@@ -98,7 +97,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     ) -> Result<Handler<'_, R, S>, ReactionError> {
         let range = match self.handle.range() {
             Some(range) => range,
-            None => inbox::Range::read(conn, self.inbox_reach).await?,
+            None => inbox::Range::read(conn).await?,
         };
         Ok(Handler { consumer: self.handle.group(), reactions: &self.reactions, sink: &self.sink, range })
     }

@@ -51,7 +51,6 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             reactions,
             sink,
             batch_records: config.batch_records,
-            inbox_reach: config.inbox_reach,
         });
         Self { config, work }
     }
@@ -143,7 +142,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         let watch = Watch::new(
             self.handle(),
             self.work.upkeep.clone(),
-            self.config.inbox_reach,
+            (self.config.brokers.clone(), self.config.archived),
             self.config.group_instance_id.clone(),
         );
         let watch = tokio::spawn(watch.run(Arc::clone(&consumer), Arc::clone(&lanes), stop.clone()));

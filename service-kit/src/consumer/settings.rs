@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::{anew, inbox};
+use super::anew;
 use crate::config::KafkaConfig;
 use crate::kafka::Brokers;
 
@@ -20,8 +20,9 @@ pub struct ConsumerConfig {
     pub group_instance_id: Option<String>,
     /// How long the brokers may stay away at the start before the consumer gives up.
     pub start: Duration,
-    /// How far back the inbox reaches. Must exceed the retention of the topics and of any archive.
-    pub inbox_reach: Duration,
+    /// For how long archives keep what was published. The inbox reaches as far as these and the topics that are heard, and a
+    /// day.
+    pub archived: Option<Duration>,
     /// A lane that holds as many records is full: its partition is paused until a quarter of them is handled.
     pub lane_records: usize,
     /// So many bytes of memory fill a lane too.
@@ -40,12 +41,18 @@ impl ConsumerConfig {
             brokers: kafka.brokers.clone(),
             group_instance_id: kafka.group_instance_id.clone(),
             start: Duration::from_secs(120),
-            inbox_reach: inbox::REACH,
+            archived: None,
             lane_records: 512,
             lane_bytes: 512 * 1024,
             batch_records: 64,
             drain: Duration::from_secs(10),
         }
+    }
+
+    /// The same, where what was published may come again from an archive for so long.
+    #[must_use]
+    pub fn archived(self, archived: Option<Duration>) -> Self {
+        Self { archived, ..self }
     }
 
     pub(crate) fn client(&self) -> ClientConfig {

@@ -68,7 +68,7 @@ pub async fn react_as<R: Reactions>(
 ) -> Result<Outcome, ReactionError> {
     let mode: Mode = subscription.mode;
     let mut conn = pool.get().await?;
-    let range = inbox::Range::read(&mut conn, inbox::REACH).await?;
+    let range = inbox::Range::read(&mut conn).await?;
     let handler = Handler { consumer, reactions, sink, range };
     match handler.handle(&mut conn, mode, std::slice::from_ref(record)).await {
         Ok(outcomes) => Ok(outcomes.into_iter().next().unwrap_or(Outcome::Skipped)),

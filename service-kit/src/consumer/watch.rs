@@ -17,8 +17,9 @@ use super::claim::Claim;
 use super::lanes::{Lanes, Partition};
 use super::poll::Context;
 use super::progress::{self, CaughtUp};
-use super::{ConsumerHandle, inbox};
+use super::{ConsumerHandle, Mode, inbox, reach};
 use crate::Pool;
+use crate::kafka::Brokers;
 use crate::retry::Recurring;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -28,11 +29,16 @@ const IDLE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the range of the inbox and the partition counts are read again.
 const REFRESH: Duration = Duration::from_secs(60);
+/// How often the brokers are asked for how long topics are kept.
+const ASK_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 pub(crate) struct Watch {
     handle: ConsumerHandle,
     pool: Pool,
-    reach: Duration,
+    brokers: Brokers,
+    archived: Option<Duration>,
+    /// When the brokers last told how long topics are kept.
+    told_at: Option<Instant>,
     marks: HashMap<Partition, Mark>,
     /// The partitions whose lag was told last.
     measured: Vec<Partition>,
@@ -59,11 +65,18 @@ struct Bounds {
 }
 
 impl Watch {
-    pub fn new(handle: ConsumerHandle, pool: Pool, reach: Duration, instance: Option<String>) -> Self {
+    pub fn new(
+        handle: ConsumerHandle,
+        pool: Pool,
+        (brokers, archived): (Brokers, Option<Duration>),
+        instance: Option<String>,
+    ) -> Self {
         Self {
             handle,
             pool,
-            reach,
+            brokers,
+            archived,
+            told_at: None,
             marks: HashMap::new(),
             measured: Vec::new(),
             refreshed: None,
@@ -144,11 +157,27 @@ impl Watch {
         Ok(progress::now(&mut *self.pool.get().await?).await?)
     }
 
-    async fn look_after_inbox(&self) -> anyhow::Result<()> {
+    async fn look_after_inbox(&mut self) -> anyhow::Result<()> {
+        let reach = self.reach().await;
         let mut conn = self.pool.get().await?;
-        inbox::upkeep(&mut conn, self.reach).await.context("the inbox's partitions")?;
-        self.handle.note_range(inbox::Range::read(&mut conn, self.reach).await?);
+        inbox::upkeep(&mut conn, reach).await.context("the inbox's partitions")?;
+        self.handle.note_range(inbox::Range::read(&mut conn).await?);
         Ok(())
+    }
+
+    /// How far the inbox has to reach, every hour; none in between, or when the brokers don't answer.
+    async fn reach(&mut self) -> Option<Duration> {
+        if self.told_at.is_some_and(|last| last.elapsed() < ASK_AGAIN) {
+            return None;
+        }
+        let heard = self.handle.subscriptions().iter().filter(|heard| heard.mode == Mode::Inbox);
+        let topics: Vec<_> = heard.map(|heard| heard.topic.clone()).collect();
+        let kept = if topics.is_empty() { Ok(None) } else { reach::kept_by_topics(&self.brokers, &topics).await };
+        let kept = kept.inspect_err(|error| tracing::debug!(error = %format!("{error:#}"), "the reach stays as it is"));
+        let reach = reach::reach(kept.ok()?, self.archived);
+        self.told_at = Some(Instant::now());
+        metrics::gauge!("inbox_reach_seconds").set(reach.as_secs_f64());
+        Some(reach)
     }
 
     async fn count_partitions(&self, consumer: &Arc<BaseConsumer<Context>>, all: bool) -> anyhow::Result<()> {

@@ -59,7 +59,7 @@ pub async fn delete_topic(name: &str) {
     }
 }
 
-fn client() -> ClientConfig {
+pub fn client() -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", kafka_bootstrap());
     config

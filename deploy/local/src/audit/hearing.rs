@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use service_kit::consumer::INBOX_SURE_REACH;
+use service_kit::consumer::reach;
 use shared_events::{EventId, RefundId};
 use uuid::Uuid;
 
@@ -85,7 +85,7 @@ const REFUND_FOR: [&str; 3] = ["stock.released.v1", "stock.restocked.v1", "shipm
 /// A topic that was made anew begins at 0 again, while its consumer's position is that of the one before for a moment.
 const MOMENT: TimeDelta = TimeDelta::minutes(2);
 /// For how long a place in the inbox is certain.
-const REACH: TimeDelta = TimeDelta::seconds(INBOX_SURE_REACH.as_secs().cast_signed());
+const REACH: TimeDelta = TimeDelta::seconds(reach::FALLBACK.as_secs().cast_signed());
 
 /// Rule 9.
 pub(super) fn once(evidence: &Evidence, broken: &mut Broken) {

@@ -17,7 +17,6 @@ use outbox_relay::{
 };
 use service_kit::{
     config::{DatabaseConfig, Reader, vars},
-    consumer::INBOX_SURE_REACH,
     pool,
 };
 use shared_events::Topic;
@@ -71,7 +70,6 @@ async fn database(relay: &RelayConfig, here: &BTreeSet<String>, stop: &Cancellat
             relay.name
         );
     }
-    let oldest = Utc::now() - INBOX_SURE_REACH;
     let mut sent = 0;
     for topic in topics {
         // the present of each key is announced anew by who owns it
@@ -85,6 +83,7 @@ async fn database(relay: &RelayConfig, here: &BTreeSet<String>, stop: &Cancellat
             );
             continue;
         }
+        let oldest = Utc::now() - republish::remembered(relay, &topic).await?;
         warn_of_older(relay, &topic, oldest).await?;
         // What has grown too old since is a matter of seconds, which are to spare.
         let window = Window { from: Some(oldest), incomplete: true, older: true, ..Window::whole(topic) };

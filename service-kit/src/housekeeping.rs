@@ -129,6 +129,10 @@ pub async fn prune(pool: &Pool, rule: &TimeToLive, stop: &CancellationToken) -> 
     Ok(pruned)
 }
 
+async fn execute(pool: &Pool, statement: &str) -> anyhow::Result<()> {
+    Ok(pool.get().await?.batch_execute(statement).await?)
+}
+
 async fn one_batch(conn: &mut AsyncPgConnection, rule: &TimeToLive, from: DateTime<Utc>) -> QueryResult<Batch> {
     conn.transaction(async |conn| {
         // Where statistics say that little is old, the planner would rather read and sort all that is.
@@ -146,7 +150,23 @@ async fn one_batch(conn: &mut AsyncPgConnection, rule: &TimeToLive, from: DateTi
 /// Deletes what is too old now and every hour until told to stop. A table that can't be looked through now is tried again an
 /// hour later and stops no other.
 pub async fn run(pool: Pool, rules: Vec<TimeToLive>, stop: CancellationToken) {
+    run_with(pool, &[], rules, stop).await;
+}
+
+/// Like [`run`], and each time runs these statements first, such as one that makes the partitions of a time to come.
+pub async fn run_with(
+    pool: Pool,
+    upkeep: &'static [&'static str],
+    rules: Vec<TimeToLive>,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
+        for statement in upkeep {
+            if let Err(error) = execute(&pool, statement).await {
+                let error = format!("{error:#}");
+                tracing::warn!(statement, error, "the upkeep of a table is not done now: it is tried again in an hour");
+            }
+        }
         for rule in &rules {
             match prune(&pool, rule, &stop).await {
                 Ok(Pruned { rows: 0, .. }) => {}

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::expiry::Expiry;
-use crate::housekeeping::times_to_live;
+use crate::housekeeping::{UPKEEP, times_to_live};
 use crate::http::{AppState, routes};
 use crate::reactions::{StockReactions, subscriptions};
 use crate::store::dead_letters::DeadLetters;
@@ -72,7 +72,7 @@ impl App {
         let hearing = parts.next_stage();
         parts.run(self.consumer.run(hearing.clone()));
         parts.run(timers::run(pool.clone(), heard, self.expiry, hearing.clone()));
-        parts.run(service_kit::housekeeping::run(pool, times_to_live(), hearing));
+        parts.run(service_kit::housekeeping::run_with(pool, UPKEEP, times_to_live(), hearing));
         let publishing = parts.next_stage();
         parts.run(self.relay.run(publishing));
         let ended = parts.until_ended().await;

@@ -25,7 +25,7 @@ use crate::control::Control;
 use crate::kafka::KafkaPublisher;
 use crate::nudge::Nudge;
 use crate::publisher::Publisher;
-use crate::relay::planned;
+use crate::relay::{planned, working_connection};
 use crate::sql;
 
 /// Which part of a topic is sent again: by the times at which it was published.

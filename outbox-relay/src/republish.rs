@@ -151,11 +151,7 @@ async fn within_the_archive(conn: &mut AsyncPgConnection, window: &Window) -> an
 
 /// What is older than consumers' inboxes reach they can't tell from news, and bury, and with it all that comes later of the
 /// same key.
-async fn refuse_forgotten(
-    config: &RelayConfig,
-    conn: &mut AsyncPgConnection,
-    window: &Window,
-) -> anyhow::Result<()> {
+async fn refuse_forgotten(config: &RelayConfig, conn: &mut AsyncPgConnection, window: &Window) -> anyhow::Result<()> {
     if window.older {
         return Ok(());
     }

@@ -34,8 +34,8 @@ macro_rules! statement {
 mod archive;
 
 pub(crate) use archive::{
-    ArchiveIsHere, ArchiveKept, ArchiveParked, ArchiveRows, ArchiveSpans, ArchivedTopics, CountArchived, OutboxIsHere, ReadArchive,
-    TendArchive, WasUsed, WhoLeads, WholeSince,
+    ArchiveIsHere, ArchiveKept, ArchiveParked, ArchiveRows, ArchiveSpans, ArchivedTopics, CountArchived, OutboxIsHere,
+    ReadArchive, TendArchive, WasUsed, WhoLeads, WholeSince,
 };
 
 /// A row as the relay reads it: id, topic, key, headers, payload, whether its key is parked, and the bytes of this row

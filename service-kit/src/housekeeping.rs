@@ -154,12 +154,7 @@ pub async fn run(pool: Pool, rules: Vec<TimeToLive>, stop: CancellationToken) {
 }
 
 /// Like [`run`], and each time runs these statements first, such as one that makes the partitions of a time to come.
-pub async fn run_with(
-    pool: Pool,
-    upkeep: &'static [&'static str],
-    rules: Vec<TimeToLive>,
-    stop: CancellationToken,
-) {
+pub async fn run_with(pool: Pool, upkeep: &'static [&'static str], rules: Vec<TimeToLive>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         for statement in upkeep {
             if let Err(error) = execute(&pool, statement).await {

@@ -69,7 +69,8 @@ async fn each_year_to_come_has_a_partition_of_its_own_before_it_begins() {
     run(&db, "select movements_upkeep()").await;
     assert_eq!(number(&db, partitions).await, all, "it has nothing to do");
     // as if the last had not been made yet
-    run(&db, "do $$ begin execute 'drop table movements_' || extract(year from now() at time zone 'UTC') + 2; end $$").await;
+    run(&db, "do $$ begin execute 'drop table movements_' || extract(year from now() at time zone 'UTC') + 2; end $$")
+        .await;
     run(&db, "select movements_upkeep()").await;
     assert_eq!(number(&db, partitions).await, all);
 }

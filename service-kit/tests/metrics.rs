@@ -8,7 +8,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use common::kafka::{Member, Producer, SOON, topic};
-use common::{Notebook, count, database};
+use common::{Notebook, count, database, heard};
 use reqwest::{Client, Method};
 use service_kit::config::{LogFormat, TelemetryConfig};
 use service_kit::consumer::Subscription;
@@ -45,6 +45,25 @@ async fn dead_letters_and_parked_keys_are_counted_and_the_progress_is_noted_all_
     .await;
     let noted = "consumer_progress where caught_up_to > (select max(buried_at) from dead_letters)";
     eventually("the progress is noted", SOON, async || count(&db, noted).await == 1).await;
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_a_key_lacks_in_its_topic_are_counted_and_the_others_are_handled() {
+    recording();
+    let (db, topic, producer) = (database().await, topic(1).await, Producer::new());
+    let heard_here = vec![Subscription::inbox(&topic)];
+    let member = Member::start(&db.pool, &unique("g"), heard_here, Arc::new(Notebook::default()));
+    for (key, sequence) in [("a", 1), ("b", 7), ("a", 2), ("b", 8), ("a", 2), ("a", 5), ("b", 9), ("b", 11)] {
+        producer.send_numbered(&topic, key, sequence).await;
+    }
+    let lost = || {
+        let rendered = telemetry::render_metrics();
+        let of_topic = |line: &&str| line.starts_with("consumer_lost_events_total") && line.contains(&topic);
+        rendered.lines().find(of_topic).and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+    };
+    eventually("they are counted", SOON, async || lost() == Some(3.0)).await;
+    assert_eq!(heard(&db, &["a", "b"]).await, ["1", "7", "2", "8", "2", "5", "9", "11"]);
     member.stop().await;
 }
 

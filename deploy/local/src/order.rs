@@ -1,6 +1,7 @@
 //! `quadrille order show ID`: what happened to one order, over all services and topics, and what it waits for.
 
 mod dossier;
+mod holes;
 
 use std::io::Write;
 
@@ -153,6 +154,7 @@ fn sections(dossier: &Dossier, out: &mut impl Write) -> std::io::Result<()> {
         stuck
             .chain(dossier.calls.iter().filter_map(failing_call))
             .chain(dossier.mails.iter().filter_map(|mail| failing_mail(mail, dossier.now)))
+            .chain(holes::lines(&dossier.events))
             .collect(),
     )?;
     let away = dossier.away.iter().map(|away| format!("{}: {}", away.what, away.why));

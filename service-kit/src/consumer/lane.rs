@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::Handler;
 use super::bury::Failure;
 use super::queue::Queue;
+use super::sequences::{Hole, Sequences};
 use super::{ConsumerHandle, DeadLetterSink, Outcome, ReactionError, Reactions, Record, inbox};
 use crate::Pool;
 use crate::retry::Backoff;
@@ -30,9 +31,15 @@ pub(crate) struct Work<R, S> {
 impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     /// Handles what comes into the queue until told to stop.
     pub async fn run_lane(&self, queue: &Queue, stop: &CancellationToken) {
+        let mut sequences = Sequences::default();
         while let Some(batch) = queue.take(self.batch_records, stop).await {
             if self.settle_batch(&batch, queue, stop).await.is_none() {
                 return;
+            }
+            for record in &batch {
+                if let Some(hole) = sequences.note(record, self.handle.mode(&record.place.topic)) {
+                    tell_hole(record, hole);
+                }
             }
         }
     }
@@ -145,6 +152,21 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
 
 fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(20), Duration::from_secs(5))
+}
+
+fn tell_hole(record: &Record, hole: Hole) {
+    let place = &record.place;
+    metrics::counter!("consumer_lost_events_total", "topic" => place.topic.clone()).increment(hole.events());
+    tracing::error!(
+        topic = place.topic,
+        partition = place.partition,
+        offset = place.offset,
+        key = record.key,
+        "event.sequence" = hole.before,
+        last_sequence = hole.after,
+        lost_events = hole.events(),
+        "events of a key were announced and are not in their topic"
+    );
 }
 
 fn report(record: &Record, outcome: &Outcome) {

@@ -20,6 +20,7 @@ mod queue;
 pub mod reach;
 mod record;
 mod run;
+mod sequences;
 mod settings;
 mod state;
 #[cfg(any(test, feature = "testing"))]

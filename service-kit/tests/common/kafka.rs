@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Copies, headers};
+use super::{Copies, headers, numbered_headers};
 
 pub const SOON: Duration = Duration::from_secs(20);
 
@@ -79,7 +79,16 @@ impl Producer {
     }
 
     pub async fn send(&self, topic: &str, key: &str, what: &str, id: Uuid) -> i32 {
-        let names = headers(id, "noted.v1");
+        self.send_with(topic, key, what, &headers(id, "noted.v1")).await
+    }
+
+    /// Sends an event of this sequence.
+    pub async fn send_numbered(&self, topic: &str, key: &str, sequence: i64) {
+        let names = numbered_headers(Uuid::now_v7(), "noted.v1", sequence);
+        self.send_with(topic, key, &sequence.to_string(), &names).await;
+    }
+
+    async fn send_with(&self, topic: &str, key: &str, what: &str, names: &[(String, String)]) -> i32 {
         let named = names
             .iter()
             .fold(OwnedHeaders::new(), |all, (name, value)| all.insert(Header { key: name, value: Some(value) }));

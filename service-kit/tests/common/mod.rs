@@ -105,15 +105,20 @@ impl DeadLetterSink for Copies {
     }
 }
 
-/// The headers of an event.
+/// The headers of an event, the first of its key.
 pub fn headers(id: Uuid, event_type: &str) -> Vec<(String, String)> {
+    numbered_headers(id, event_type, 1)
+}
+
+/// The headers of an event with this sequence.
+pub fn numbered_headers(id: Uuid, event_type: &str, sequence: i64) -> Vec<(String, String)> {
     [
         ("ce_specversion", "1.0".to_owned()),
         ("ce_id", id.to_string()),
         ("ce_source", "/test".to_owned()),
         ("ce_type", event_type.to_owned()),
         ("ce_time", "2026-01-01T00:00:00Z".to_owned()),
-        ("ce_sequence", format!("{:020}", 1)),
+        ("ce_sequence", format!("{sequence:020}")),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()

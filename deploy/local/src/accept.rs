@@ -51,6 +51,9 @@ pub async fn run(arguments: &AcceptArgs) -> anyhow::Result<usize> {
 }
 
 async fn all_points(arguments: &AcceptArgs, binary: &Path, data: &Path, report: &mut Report) -> anyhow::Result<()> {
+    if arguments.kafka {
+        report.point("relay from nothing", points::from_nothing::try_out(binary, data)).await;
+    }
     let began = Instant::now();
     let broker: &[&str] = if arguments.kafka { &["--kafka"] } else { &[] };
     let mut shop = Shop::start(binary, data, broker).await?;

@@ -4,6 +4,7 @@ pub(super) mod audit;
 pub(super) mod broker_killed;
 pub(super) mod completed;
 pub(super) mod everything_killed;
+pub(super) mod from_nothing;
 pub(super) mod idempotency;
 pub(super) mod idle;
 pub(super) mod kafka_stopped;

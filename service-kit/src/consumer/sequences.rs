@@ -79,13 +79,7 @@ mod tests {
         hole_in(Mode::Inbox, sequences, offset, key, sequence)
     }
 
-    fn hole_in(
-        mode: Mode,
-        sequences: &mut Sequences,
-        offset: i64,
-        key: &str,
-        sequence: i64,
-    ) -> Option<(i64, i64)> {
+    fn hole_in(mode: Mode, sequences: &mut Sequences, offset: i64, key: &str, sequence: i64) -> Option<(i64, i64)> {
         let mut record = Record::sent("t", key, [("ce_sequence", sequence.to_string())], "");
         record.place.offset = offset;
         sequences.note(&record, mode).map(|hole| (hole.after, hole.before))
@@ -112,7 +106,8 @@ mod tests {
 
     #[test]
     fn what_a_compacted_topic_has_let_go_of_is_no_hole_and_what_another_has_is_one() {
-        let compacted = |heard: &mut Sequences, offset, sequence| hole_in(Mode::LatestPerKey, heard, offset, "a", sequence);
+        let compacted =
+            |heard: &mut Sequences, offset, sequence| hole_in(Mode::LatestPerKey, heard, offset, "a", sequence);
         let mut heard = Sequences::default();
         assert_eq!(compacted(&mut heard, 0, 1), None);
         assert_eq!(compacted(&mut heard, 5, 4), None, "offsets 1 to 4 are not there any more");

@@ -56,7 +56,8 @@ mod tests {
     #[test]
     fn what_is_missing_in_the_middle_of_a_topic_is_told() {
         let holes = lines(&events(&[("stock.v1", 1), ("orders.v1", 1), ("stock.v1", 4), ("orders.v1", 2)]));
-        let hole = "stock.v1 has event 1 of the order and then event 4: 2 between them were announced and are not there";
+        let hole =
+            "stock.v1 has event 1 of the order and then event 4: 2 between them were announced and are not there";
         assert_eq!(holes, [hole]);
     }
 

@@ -115,15 +115,18 @@ impl Beginning<'_> {
         };
         until(published).await.with_context(|| relay.last_words())?;
         relay.stop(Signal::SIGTERM, STOP_PATIENCE, Signal::SIGKILL).await?;
-        let archived: Vec<Row> =
-            read(&url, "select event_id, key, convert_from(payload, 'utf8') as payload from outbox_archive order by id")
-                .await?;
+        let archived: Vec<Row> = read(
+            &url,
+            "select event_id, key, convert_from(payload, 'utf8') as payload from outbox_archive order by id",
+        )
+        .await?;
         ensure!(archived.len() == ROWS, "{} of {ROWS} rows are archived", archived.len());
         must_hold(&self.published(name).await?, &archived)
     }
 
     async fn make_topic(&self, name: &str) -> anyhow::Result<()> {
-        let admin: rdkafka::admin::AdminClient<rdkafka::client::DefaultClientContext> = self.cluster.client().create()?;
+        let admin: rdkafka::admin::AdminClient<rdkafka::client::DefaultClientContext> =
+            self.cluster.client().create()?;
         let new = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1));
         for made in admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(ANSWER))).await? {
             made.map_err(|(topic, code)| anyhow::anyhow!("{topic} can't be made: {code}"))?;

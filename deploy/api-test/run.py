@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 SERVICES = ("order-svc", "stock-svc", "payment-svc", "notification-svc")
 READY_SECONDS = 300
 CONFLICT = 409
-REFUSED = (400, 404, 405, CONFLICT, 413, 415, 422)
+REFUSED = (400, 404, 405, 408, CONFLICT, 412, 413, 415, 422, 428)
 # Rows that change while nobody asks anything: how far topics were read, and what was cleared away.
 UPKEEP = ("consumer_progress", "outbox_archive_state")
 

@@ -23,6 +23,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         low_stock_mark -> Nullable<BigInt>,
+        version -> BigInt,
     }
 }
 

@@ -286,3 +286,40 @@ async fn the_document_is_what_the_service_does() {
     let page = asked("/docs").await.text().await.unwrap();
     assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_product_is_changed_by_who_has_seen_it_as_it_is_and_by_nobody_else() {
+    let api = Api::over(Warehouse::empty().await).await;
+    let listed = api.post("/products", earl_grey()).await;
+    let asked = async |method: Method, tag: Option<&str>, body: Value| {
+        let request = api.client.request(method, format!("{}/products/TEA", api.base));
+        let request = request.header("content-type", "application/merge-patch+json").body(body.to_string());
+        let request = if let Some(tag) = tag { request.header("if-match", tag) } else { request };
+        let answer = request.send().await.unwrap();
+        let tag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), tag, answer.json::<Value>().await.unwrap_or_default())
+    };
+    let patch = async |tag: Option<&str>, body: Value| asked(Method::PATCH, tag, body).await;
+    let (_, first, _) = asked(Method::GET, None, json!({})).await;
+    let (status, _, problem) = patch(None, json!({"brand": "Quay"})).await;
+    assert_eq!((status, &problem["code"]), (428, &json!("precondition_required")));
+    let (status, second, product) = patch(first.as_deref(), json!({"brand": "Quay", "price": {"amount": 1399}})).await;
+    assert_eq!((status, &product["brand"], &product["name"]), (200, &json!("Quay"), &listed["name"]));
+    assert_eq!(product["price"], json!({"amount": 1399, "currency": "EUR"}));
+    let (status, _, problem) = patch(first.as_deref(), json!({"brand": "Mill"})).await;
+    assert_eq!((status, &problem["code"]), (412, &json!("precondition_failed")));
+    let weak = format!("W/{}", second.as_deref().unwrap());
+    assert_eq!(patch(Some(&weak), json!({"brand": "Mill"})).await.0, 412);
+    let (_, third, product) = patch(second.as_deref(), json!({"brand": null})).await;
+    assert_eq!(product["brand"], Value::Null);
+    let wrong = json!({"name": null, "price": {"amount": 0}, "colour": "red"});
+    let (status, _, problem) = patch(third.as_deref(), wrong).await;
+    let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();
+    assert_eq!((status, fields), (422, vec![&json!("colour"), &json!("price"), &json!("name")]));
+    assert_eq!(asked(Method::DELETE, first.as_deref(), json!({})).await.0, 412);
+    assert_eq!(patch(Some("*"), json!({"low_stock_mark": 5})).await.2["low_stock_mark"], 5);
+    let found = json!({"delta": 3, "reason": "found"});
+    api.expect(Method::POST, "/products/TEA/adjustments", Some(&found), 200).await;
+    let (_, last, _) = asked(Method::GET, None, json!({})).await;
+    assert_eq!(patch(last.as_deref(), json!({})).await.0, 200, "stock that moves makes no new version");
+}

@@ -75,10 +75,10 @@ async fn a_product_that_is_listed_with_few_and_a_mark_that_is_raised_say_it() {
     let warehouse = warehouse().await;
     let pool = &warehouse.db.pool;
     for mark in [11, 12] {
-        commands::change_product(pool, &sku(), watched(mark)).await.unwrap();
+        commands::change_product(pool, &sku(), &commands::Expected::Any, watched(mark)).await.unwrap();
     }
     assert_eq!(said_low(&warehouse).await, [10], "a mark that is raised further finds nothing new");
-    commands::change_product(pool, &sku(), tea()).await.unwrap();
+    commands::change_product(pool, &sku(), &commands::Expected::Any, tea()).await.unwrap();
     adjust(&warehouse, -10).await;
     assert_eq!(said_low(&warehouse).await, [10], "a product without a mark is not watched");
     let few = OnHand::try_from(1).unwrap();
@@ -102,7 +102,7 @@ async fn orders_changes_and_announcements_at_once_get_in_nobodys_way_and_leave_n
     };
     let changes = async {
         for mark in (5..=10).cycle().take(30) {
-            commands::change_product(pool, &sku(), watched(mark)).await.unwrap();
+            commands::change_product(pool, &sku(), &commands::Expected::Any, watched(mark)).await.unwrap();
         }
     };
     let announcements = async {

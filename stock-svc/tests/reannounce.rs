@@ -51,8 +51,8 @@ async fn every_product_is_announced_as_it_is_with_its_next_sequence() {
     let warehouse = Warehouse::with(&[("GONE", 1), ("TEA", 3), ("CUP", 5)]).await;
     let pool = &warehouse.db.pool;
     let dearer = NewDetails { price: Price::try_from(eur(15_00)).unwrap(), ..tea() };
-    commands::change_product(pool, &"TEA".parse().unwrap(), dearer).await.unwrap();
-    commands::withdraw_product(pool, &"GONE".parse().unwrap()).await.unwrap();
+    commands::change_product(pool, &"TEA".parse().unwrap(), &commands::Expected::Any, dearer).await.unwrap();
+    commands::withdraw_product(pool, &"GONE".parse().unwrap(), &commands::Expected::Any).await.unwrap();
     sql_query("delete from outbox").execute(&mut warehouse.db.conn().await).await.unwrap();
 
     let output = stock_svc(&warehouse, &["reannounce"]);
@@ -95,7 +95,7 @@ async fn announcing_in_several_batches_while_others_change_products_leaves_no_ga
         for number in 0..40 {
             let details = NewDetails { price: Price::try_from(eur(100 + number)).unwrap(), ..tea() };
             for sku in ["SKU-0003", "SKU-0199", "SKU-0200", "SKU-0449"] {
-                commands::change_product(pool, &sku.parse().unwrap(), details.clone()).await.unwrap();
+                commands::change_product(pool, &sku.parse().unwrap(), &commands::Expected::Any, details.clone()).await.unwrap();
             }
         }
     };

@@ -9,6 +9,7 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::Problem;
 use super::fields::{self, Given};
@@ -87,11 +88,65 @@ fn json_type(request: &HttpRequest) -> Result<(), Problem> {
 /// First whether it is JSON at all, to its end; only then what is in it.
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(body).map_err(|_| Problem::malformed("The body is not UTF-8."))?;
-    let json: &RawValue = serde_json::from_str(text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Problem::malformed(format!("The body is not JSON: it can't be read past line {line}, column {column}."))
-    })?;
+    let json: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     fields::read(&Given::Json(json.get()), "body").map_err(Problem::bad_fields)
+}
+
+/// A JSON merge patch (RFC 7396): an object of what is to be otherwise.
+pub struct MergePatch(Map<String, Value>);
+
+impl FromRequest for MergePatch {
+    type Error = Problem;
+    type Future = Later<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = body(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let body = body.await?;
+            json_type(&request)?;
+            match serde_json::from_slice(&body) {
+                Ok(Value::Object(patch)) => Ok(Self(patch)),
+                Ok(_) => Err(Problem::bad_input("body", "expected an object").at(&request)),
+                Err(error) => Err(not_json(&error).at(&request)),
+            }
+        })
+    }
+}
+
+impl MergePatch {
+    /// What `current` becomes by it, read and checked as a whole.
+    ///
+    /// # Errors
+    /// It would not fit.
+    pub fn applied<T: DeserializeOwned>(self, mut current: Value) -> Result<T, Problem> {
+        merge(&mut current, Value::Object(self.0));
+        fields::read(&Given::Json(&current.to_string()), "body").map_err(Problem::bad_fields)
+    }
+}
+
+/// As RFC 7396 has it. What can't be read deeper than serde_json's limit does not come here.
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(target) = target else { return };
+    for (field, value) in patch {
+        if value.is_null() {
+            target.remove(&field);
+        } else {
+            merge(target.entry(field).or_insert(Value::Null), value);
+        }
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    Problem::malformed(format!("The body is not JSON: it can't be read past line {line}, column {column}."))
 }
 
 /// The variable parts of the path; 404 when they can't be what they stand for, since then nothing of that name exists.

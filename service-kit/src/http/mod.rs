@@ -12,7 +12,7 @@ mod problem;
 mod server;
 
 pub use body::Limits;
-pub use input::{EmptyBody, IdempotencyKey, Json, Path, Query, the_one};
+pub use input::{EmptyBody, IdempotencyKey, Json, MergePatch, Path, Query, the_one};
 pub use page::{Page, Paged};
 pub use problem::{Code, FieldError, InputCode, Problem, ProblemCode};
 pub use server::{Check, HttpServer, Readiness, bind};

@@ -3,7 +3,7 @@ use service_kit::Pool;
 use shared_events::{LineText, Money, Sku};
 use uuid::Uuid;
 
-use super::{CommandError, found};
+use super::{CommandError, Expected, found};
 use crate::domain::{Description, Details, LowStockMark, Price};
 use crate::store::{categories, levels, products};
 
@@ -45,12 +45,18 @@ async fn category_name(conn: &mut AsyncPgConnection, id: Uuid) -> Result<LineTex
 /// stock is below it.
 ///
 /// # Errors
-/// It isn't listed or was withdrawn; its category isn't there.
-pub async fn change_product(pool: &Pool, sku: &Sku, details: NewDetails) -> Result<products::Listed, CommandError> {
+/// It isn't listed, was withdrawn or is not what was expected; its category isn't there.
+pub async fn change_product(
+    pool: &Pool,
+    sku: &Sku,
+    expected: &Expected,
+    details: NewDetails,
+) -> Result<products::Listed, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
         let available = found(levels::lock_one(conn, sku).await, "product")?.available();
         let root = found(products::lock(conn, sku).await, "product")?;
+        expected.met_by(root.version)?;
         let details = details.with_category(conn).await?;
         let was_low = root.product.is_low(available);
         let (product, event) = root.product.clone().change(details)?;

@@ -29,6 +29,28 @@ use outbox_relay::AppendError;
 
 use crate::domain::Refused;
 
+/// Which versions of a product a change may be made to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is.
+    Any,
+    /// One that the client has seen.
+    OneOf(Vec<i64>),
+}
+
+impl Expected {
+    /// Whether a change may be made to this version.
+    ///
+    /// # Errors
+    /// It is another than was expected.
+    pub fn met_by(&self, version: i64) -> Result<(), CommandError> {
+        match self {
+            Self::OneOf(seen) if !seen.contains(&version) => Err(CommandError::Changed { version }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Why a command did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -47,6 +69,12 @@ pub enum CommandError {
     /// A product is to stand in a category that isn't there.
     #[error("there is no category {0}; expected the id of one, or null")]
     UnknownCategory(uuid::Uuid),
+    /// It is no longer what the client has seen.
+    #[error("it has changed meanwhile: this is version {version}")]
+    Changed {
+        /// What it is now.
+        version: i64,
+    },
     /// The key belongs to another request.
     #[error("the Idempotency-Key was used for another request")]
     OtherRequest,

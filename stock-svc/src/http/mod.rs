@@ -33,7 +33,7 @@ pub struct AppState {
     info(title = "stock-svc", description = "The catalogue, what is on the shelves, what is held, and parcels."),
     paths(
         categories::add, categories::list,
-        products::add, products::list, products::get, products::change, products::withdraw, products::relist, products::adjust,
+        products::add, products::list, products::get, products::change, products::patch, products::withdraw, products::relist, products::adjust,
         products::moved, reservations::list,
         shipments::list, shipments::get, shipments::pack, shipments::split, shipments::dispatch, shipments::deliver,
         shipments::take_back, shipments::lose, shipments::call_off
@@ -90,6 +90,7 @@ impl From<CommandError> for Problem {
             unknown @ CommandError::UnknownCategory(_) => {
                 Problem::bad_input("category", unknown.to_string()).code(StockCode::UnknownCategory)
             }
+            changed @ CommandError::Changed { .. } => Problem::precondition_failed(format!("{changed}.")),
             CommandError::OtherRequest => Problem::key_reused(),
             CommandError::InFlight => Problem::key_in_flight(),
             CommandError::BadInput { field, message } => Problem::bad_input(field, message),

@@ -46,7 +46,7 @@ pub(super) struct ProductView {
 
 impl From<products::Listed> for ProductView {
     fn from(listed: products::Listed) -> Self {
-        let products::Listed { product, level, created_at, updated_at } = listed;
+        let products::Listed { product, level, created_at, updated_at, version: _ } = listed;
         let (category, category_name) = product.details.category.unzip();
         Self {
             sku: product.sku,

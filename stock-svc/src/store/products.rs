@@ -20,6 +20,8 @@ pub struct Root {
     pub product: Product,
     /// The time of this transaction by the database's clock.
     pub now: DateTime<Utc>,
+    /// Counts the changes of what is said of it.
+    pub version: i64,
     said: i64,
 }
 
@@ -41,6 +43,8 @@ pub struct Listed {
     pub created_at: DateTime<Utc>,
     /// When the catalogue last changed what it says of it.
     pub updated_at: DateTime<Utc>,
+    /// Counts the changes of what is said of it; not those of its stock.
+    pub version: i64,
 }
 
 #[derive(Queryable, Selectable)]
@@ -58,6 +62,7 @@ struct Row {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     low_stock_mark: Option<i64>,
+    version: i64,
 }
 
 /// Adds a product with what is on hand of it; nothing when its SKU is taken.
@@ -87,7 +92,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64
         .values((stock_levels::sku.eq(product.sku.as_str()), stock_levels::on_hand.eq(on_hand)))
         .execute(conn)
         .await?;
-    Ok(Some(Root { product, now, said: 0 }))
+    Ok(Some(Root { product, now, version: 0, said: 0 }))
 }
 
 /// Locks a product's row.
@@ -105,8 +110,8 @@ pub async fn lock(conn: &mut AsyncPgConnection, sku: &Sku) -> QueryResult<Root> 
         Some(id) => super::categories::name(conn, id).await?.map(|name| (id, name)),
         None => None,
     };
-    let said = row.products_said;
-    Ok(Root { product: read(row, category)?, now, said })
+    let (said, version) = (row.products_said, row.version);
+    Ok(Root { product: read(row, category)?, now, version, said })
 }
 
 /// Keeps a changed product and its counter, and appends what is to be said, in this order.
@@ -135,6 +140,7 @@ pub async fn keep_and_announce(
             products::low_stock_mark.eq(details.low_stock_mark.map(LowStockMark::get)),
             products::products_said.eq(root.said),
             products::updated_at.eq(at),
+            products::version.eq(root.version + 1),
         ))
         .execute(conn)
         .await?;
@@ -184,9 +190,9 @@ pub async fn lock_after(conn: &mut AsyncPgConnection, after: Option<&Sku>, limit
     let ids: Vec<Uuid> = rows.iter().filter_map(|(row, _)| row.category_id).collect();
     let names = super::categories::names(conn, &ids).await?;
     let root = |(row, now): (Row, DateTime<Utc>)| {
-        let said = row.products_said;
+        let (said, version) = (row.products_said, row.version);
         let category = row.category_id.and_then(|id| Some((id, names.get(&id)?.clone())));
-        Ok(Root { product: read(row, category)?, now, said })
+        Ok(Root { product: read(row, category)?, now, version, said })
     };
     rows.into_iter().map(root).collect()
 }
@@ -278,8 +284,8 @@ fn listed((row, category, (on_hand, held)): Joined) -> QueryResult<Listed> {
         (Some(id), Some(name)) => Some((id, parsed(&name)?)),
         _ => None,
     };
-    let (created_at, updated_at) = (row.created_at, row.updated_at);
-    Ok(Listed { product: read(row, category)?, level: Level { on_hand, held }, created_at, updated_at })
+    let (created_at, updated_at, version) = (row.created_at, row.updated_at, row.version);
+    Ok(Listed { product: read(row, category)?, level: Level { on_hand, held }, created_at, updated_at, version })
 }
 
 fn read(row: Row, category: Option<(Uuid, shared_events::LineText)>) -> QueryResult<Product> {

@@ -223,7 +223,7 @@ async fn everything_else_that_is_not_right_is_refused_with_its_field() {
     ] {
         api.refuses(Method::GET, path, "", 422, Some(field)).await;
     }
-    api.refuses(Method::PATCH, "/products/TEA", "", 405, None).await;
+    api.refuses(Method::POST, "/products/TEA", "", 405, None).await;
     assert_eq!(api.warehouse.level("TEA").await, (10, 0));
     assert_eq!(api.warehouse.count("outbox").await, 0);
 }

@@ -95,7 +95,9 @@ async fn announcing_in_several_batches_while_others_change_products_leaves_no_ga
         for number in 0..40 {
             let details = NewDetails { price: Price::try_from(eur(100 + number)).unwrap(), ..tea() };
             for sku in ["SKU-0003", "SKU-0199", "SKU-0200", "SKU-0449"] {
-                commands::change_product(pool, &sku.parse().unwrap(), &commands::Expected::Any, details.clone()).await.unwrap();
+                commands::change_product(pool, &sku.parse().unwrap(), &commands::Expected::Any, details.clone())
+                    .await
+                    .unwrap();
             }
         }
     };

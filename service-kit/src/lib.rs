@@ -11,6 +11,7 @@ pub mod files;
 pub mod housekeeping;
 pub mod http;
 pub mod kafka;
+pub mod locks;
 pub mod migrate;
 pub mod once;
 pub mod outside;

@@ -1,8 +1,10 @@
 //! A lane: handles the records of one partition, batch by batch, in order.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Handler;
@@ -10,11 +12,14 @@ use super::bury::Failure;
 use super::queue::Queue;
 use super::sequences::{Hole, Sequences};
 use super::{ConsumerHandle, DeadLetterSink, Outcome, ReactionError, Reactions, Record, inbox};
-use crate::Pool;
+use crate::{Pool, locks};
 use crate::retry::Backoff;
 
 /// A batch that fails so often for passing reasons is tried record by record: it may be its size that fails.
 const BATCH_TRIES: u32 = 3;
+
+/// Whoever holds a lock that a lane waits for is named after so long.
+const NAMED_AFTER: Duration = Duration::from_secs(3);
 
 /// What all lanes of a consumer share.
 pub(crate) struct Work<R, S> {
@@ -23,6 +28,8 @@ pub(crate) struct Work<R, S> {
     pub pool: Pool,
     /// and for what looks after them.
     pub upkeep: Pool,
+    /// Lanes whose batch failed before take at most half of the lanes' connections, so that the others stay free.
+    pub retrying: Semaphore,
     pub reactions: Arc<R>,
     pub sink: S,
     pub batch_records: usize,
@@ -48,7 +55,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     async fn settle_batch(&self, batch: &[Record], queue: &Queue, stop: &CancellationToken) -> Option<()> {
         let mut backoff = backoff();
         loop {
-            match self.handle(batch).await {
+            match self.handle(batch, backoff.attempt() > 0).await {
                 Ok(outcomes) => {
                     self.done(batch, &outcomes, queue);
                     return Some(());
@@ -72,7 +79,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     async fn settle_one(&self, record: &Record, stop: &CancellationToken) -> Option<Outcome> {
         let mut backoff = backoff();
         loop {
-            let error = match self.handle(std::slice::from_ref(record)).await {
+            let error = match self.handle(std::slice::from_ref(record), backoff.attempt() > 0).await {
                 Ok(outcomes) => return outcomes.into_iter().next(),
                 Err(ReactionError::Permanent(error)) => match self.bury(record, &error, backoff.attempt() + 1).await {
                     Ok(outcome) => return Some(outcome),
@@ -84,11 +91,56 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         }
     }
 
-    async fn handle(&self, records: &[Record]) -> Result<Vec<Outcome>, ReactionError> {
+    async fn handle(&self, records: &[Record], again: bool) -> Result<Vec<Outcome>, ReactionError> {
         let Some(first) = records.first() else { return Ok(Vec::new()) };
+        // What fails again may wait for a lock each time, with a connection in its hand.
+        let _turn = match again {
+            true => Some(self.retrying.acquire().await.map_err(ReactionError::transient)?),
+            false => None,
+        };
         let mut conn = self.pool.get().await?;
-        let mode = self.handle.mode(&first.place.topic);
-        self.handler(&mut conn).await?.handle(&mut conn, mode, records).await
+        let (mode, backend) = (self.handle.mode(&first.place.topic), conn.backend());
+        let handler = self.handler(&mut conn).await?;
+        let mut work = pin!(handler.handle(&mut conn, mode, records));
+        let mut stuck = false;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => {
+                    if stuck {
+                        stuck_gauge(first).set(0);
+                    }
+                    return done;
+                }
+                named = self.name_lock_in_a_while(first, backend) => stuck |= named,
+            }
+        }
+    }
+
+    /// Says who holds the lock that the lane waits for, if it does.
+    async fn name_lock_in_a_while(&self, first: &Record, backend: i32) -> bool {
+        tokio::time::sleep(NAMED_AFTER).await;
+        let Ok(mut conn) = self.upkeep.get().await else { return false };
+        let holders = locks::holders(&mut conn, backend).await.unwrap_or_default();
+        for held in &holders {
+            tracing::warn!(
+                topic = first.place.topic,
+                partition = first.place.partition,
+                offset = first.place.offset,
+                backend,
+                holder.pid = held.pid,
+                holder.role = held.role,
+                holder.application = held.application,
+                holder.state = held.state,
+                holder.age_seconds = held.age_seconds,
+                holder.statement = held.statement,
+                "a lane waits for a lock"
+            );
+        }
+        if !holders.is_empty() {
+            stuck_gauge(first).set(1);
+        }
+        !holders.is_empty()
     }
 
     async fn bury(&self, record: &Record, error: &anyhow::Error, attempts: u32) -> Result<Outcome, ReactionError> {
@@ -148,6 +200,12 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
             () = stop.cancelled() => None,
         }
     }
+}
+
+/// 1 while the lane of this partition waits for somebody else's lock.
+fn stuck_gauge(record: &Record) -> metrics::Gauge {
+    let place = &record.place;
+    metrics::gauge!("consumer_lane_waits_for_lock", "topic" => place.topic.clone(), "partition" => place.partition.to_string())
 }
 
 fn backoff() -> Backoff {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     ) -> Self {
         let work = Arc::new(Work {
             handle: ConsumerHandle::new(config.group.clone(), subscriptions),
+            retrying: Semaphore::new((pool.of(Share::Lanes).most() / 2).max(1)),
             pool: pool.of(Share::Lanes),
             upkeep: pool,
             reactions,

@@ -149,9 +149,11 @@ fn sections(dossier: &Dossier, out: &mut impl Write) -> std::io::Result<()> {
         let why = stuck.why.as_deref().unwrap_or("waits behind another of its key");
         format!("{} of {}, {} since {}: {why}", stuck.place, stuck.service, stuck.event, time(stuck.since))
     });
+    let locks = dossier.locks.iter().map(|lock| format!("{} {} since {}", lock.service, lock.why, time(lock.since)));
     section(
         "STUCK",
         stuck
+            .chain(locks)
             .chain(dossier.calls.iter().filter_map(failing_call))
             .chain(dossier.mails.iter().filter_map(|mail| failing_mail(mail, dossier.now)))
             .chain(holes::lines(&dossier.events))

@@ -26,6 +26,8 @@ pub(super) struct Dossier {
     pub mails: Vec<Mail>,
     pub timers: Vec<Timer>,
     pub stuck: Vec<Stuck>,
+    /// Whoever waits for a lock in a service's database, this order or another.
+    pub locks: Vec<Lock>,
     /// What could not be looked at, and why.
     pub away: Vec<Away>,
 }
@@ -106,6 +108,14 @@ pub(super) struct Stuck {
     pub why: Option<String>,
 }
 
+/// A session that waits for a lock, and who holds it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Lock {
+    pub service: String,
+    pub since: DateTime<Utc>,
+    pub why: String,
+}
+
 #[derive(Debug, Deserialize)]
 struct Heard {
     event_id: String,
@@ -175,6 +185,8 @@ impl Dossier {
         }
         self.timers.extend(snapshot.rows::<Timer>(&of_order(TIMERS)).await?);
         self.stuck.extend(snapshot.rows::<Stuck>(&of_order(STUCK)).await?);
+        let locks = format!("select '$service' as service, locks.* from ({}) as locks", service_kit::locks::waiting());
+        self.locks.extend(snapshot.rows::<Lock>(&of_order(&locks)).await?);
         Ok(())
     }
 }

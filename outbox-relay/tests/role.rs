@@ -160,15 +160,22 @@ async fn a_worker_waits_for_tables_and_rights_that_are_not_there_yet_and_goes_on
     says(&mut log, "the tables outbox, outbox_parked and outbox_archive are not all there").await;
     service_kit::migrate::migrate(&SecretString::from(db.url.clone()), &[outbox_relay::MIGRATIONS]).await.unwrap();
     commit(&db, vec![row(&topic, "k", 1)]).await;
-    says(&mut log, "lacks select on outbox, delete on outbox, select on sequence outbox_id_seq, ").await;
-    says(&mut log, &format!("OUTBOX_RELAY_ROLE={role}")).await;
+    let lacking = says(&mut log, "lacks select on outbox, delete on outbox, select on sequence outbox_id_seq, ").await;
+    assert!(lacking.contains(&format!("OUTBOX_RELAY_ROLE={role}")), "{lacking}");
     grant(&mut *db.conn().await, &role).await.unwrap();
     eventually("it publishes", SOON, async || count(&db, "outbox").await == 0).await;
 }
 
-async fn says(log: &mut Lines<BufReader<ChildStderr>>, words: &str) {
-    let said = async { while !log.next_line().await.unwrap().unwrap().contains(words) {} };
-    timeout(SOON, said).await.unwrap();
+async fn says(log: &mut Lines<BufReader<ChildStderr>>, words: &str) -> String {
+    let said = async {
+        loop {
+            let line = log.next_line().await.unwrap().unwrap();
+            if line.contains(words) {
+                return line;
+            }
+        }
+    };
+    timeout(SOON, said).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,8 @@ use super::bury::Failure;
 use super::queue::Queue;
 use super::sequences::{Hole, Sequences};
 use super::{ConsumerHandle, DeadLetterSink, Outcome, ReactionError, Reactions, Record, inbox};
-use crate::{Pool, locks};
 use crate::retry::Backoff;
+use crate::{Pool, locks};
 
 /// A batch that fails so often for passing reasons is tried record by record: it may be its size that fails.
 const BATCH_TRIES: u32 = 3;

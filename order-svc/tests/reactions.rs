@@ -162,13 +162,13 @@ async fn a_fact_of_an_order_that_is_not_there_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_highest_sequence_of_a_product_wins() {
     let shop = Shop::new().await;
-    let older = shop.record(product("TEA", 1, ProductStatus::Active));
-    let newer = shop.record(product("TEA", 2, ProductStatus::Active));
+    let older = shop.record(product("TEA", 100, ProductStatus::Active));
+    let newer = shop.record(product("TEA", 200, ProductStatus::Active));
     assert_eq!(shop.hear_record(&newer).await, Outcome::Applied);
     assert_eq!(shop.hear_record(&older).await, Outcome::Ignored(Why::Stale));
     assert_eq!(shop.hear_record(&newer).await, Outcome::Ignored(Why::Stale));
     let id = shop.place_wish(wish(&[("TEA", 1)])).await.unwrap().location.parse().unwrap();
-    assert_eq!(shop.order(id).await.placed.total, eur(2));
+    assert_eq!(shop.order(id).await.placed.total, eur(200));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,8 +59,11 @@ impl Shop {
         self.hears(&record).await
     }
 
+    /// In the order in which they were made; a list has the newest first.
     pub async fn messages(&self) -> Vec<Notification> {
-        notifications::list(&mut *self.db.conn().await, Filter::default(), 100).await.unwrap()
+        let mut newest_first = notifications::list(&mut *self.db.conn().await, Filter::default(), 100).await.unwrap();
+        newest_first.reverse();
+        newest_first
     }
 
     /// Which texts are there and in which status.

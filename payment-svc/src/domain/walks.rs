@@ -115,7 +115,8 @@ impl Walk {
             }
             (Happens::Retried, _) => self.payment.retry(),
             (Happens::CustomerActs, _) if self.payment.state == State::ActionRequired => {
-                self.authorised += TOTAL;
+                // They may have acted before, unheard.
+                self.authorised = TOTAL;
                 self.payment.action_done()
             }
             (Happens::CustomerActsUnheard, _) if self.payment.state == State::ActionRequired => {

@@ -243,7 +243,8 @@ pub fn call_off_refused() -> Event {
 }
 
 pub fn cancelled(reason: CancelReason) -> Event {
-    OrderCancelled::new(id(), reason).into()
+    let payment_code = (reason == CancelReason::PaymentDeclined).then(|| "card_declined".to_owned());
+    OrderCancelled { payment_code, ..OrderCancelled::new(id(), reason) }.into()
 }
 
 pub fn completed() -> Event {

@@ -17,6 +17,8 @@ use service_kit::{
     config::{DatabaseConfig, Reader},
     outside::OutsideCalls,
 };
+use tokio_util::sync::CancellationToken;
+
 use shop::{Order, Shop, sandbox::Sandbox};
 
 struct Scene {
@@ -56,8 +58,18 @@ impl Scene {
     /// How it ended, and its lines.
     async fn reconcile(&self, repairs: bool) -> (Ended, Vec<String>) {
         let mut out = Vec::new();
-        let ended = cli::reconcile(self.config(), repairs, &mut out).await.unwrap();
+        let ended = cli::reconcile(self.config(), repairs, None, &CancellationToken::new(), &mut out).await.unwrap();
         (ended, String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
+    }
+
+    /// How one ends that begins after `from`, with a stop that is told or not.
+    async fn go_on(&self, from: &str, stopped: bool) -> anyhow::Result<String> {
+        let (mut out, stop) = (Vec::new(), CancellationToken::new());
+        if stopped {
+            stop.cancel();
+        }
+        cli::reconcile(self.config(), false, Some(from.parse().unwrap()), &stop, &mut out).await?;
+        Ok(String::from_utf8(out).unwrap())
     }
 
     async fn named(&self, what: &str) -> String {
@@ -94,6 +106,19 @@ async fn race_gateway_times_out_what_is_unknown_is_named_and_repaired_by_a_look_
     assert_eq!((ended, &lines[0]), (Ended::Well, &format!("{}: repaired", scene.named(&what).await)));
     assert_eq!(scene.shop.said().await, ["unknown Authorise", "authorized 2598"]);
     scene.assert_the_same_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_that_is_stopped_says_where_to_go_on_and_goes_on_there() {
+    let scene = Scene::authorised_with("pm_card_visa").await;
+    let newest = Order::new("pm_card_visa");
+    scene.shop.hear([newest.placed(), newest.reserved()]).await;
+    scene.shop.call_gateway().await;
+    let newest = scene.shop.payment(&newest).await.id.to_string();
+    let stopped = scene.go_on(&newest, true).await.unwrap_err().to_string();
+    assert_eq!(stopped, format!("stopped after 0 payments; go on with --from {newest}"));
+    let told = scene.go_on(&newest, false).await.unwrap();
+    assert_eq!(told, "1 payments compared, 0 differences, 0 repaired, 0 left\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

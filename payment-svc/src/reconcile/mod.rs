@@ -5,9 +5,10 @@ mod repair;
 
 use std::{fmt, io::Write, sync::Arc, time::Duration};
 
-use anyhow::Context;
-use service_kit::Pool;
+use anyhow::{Context, bail};
+use service_kit::{Pool, progress::Progress};
 use shared_events::{OrderId, PaymentId};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     gateway::{GatewayBooks, GatewayError, PaymentGateway},
@@ -75,29 +76,53 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
         Self { pool, gateway, repairs }
     }
 
-    /// Compares all payments, then looks for money at the gateway that no payment knows of. Writes a line a difference,
-    /// and a line for whatever could not be compared: one payment in trouble hides nothing about the others.
+    /// Compares all payments, the newest first or from after `from`, then looks for money at the gateway that no payment
+    /// knows of. Writes a line a difference, and a line for whatever could not be compared: one payment in trouble hides
+    /// nothing about the others. Says how far it is on the error stream.
     ///
     /// # Errors
-    /// The payments can't be listed, or a line can't be written; what was found so far is written.
-    pub async fn run(&self, out: &mut impl Write) -> anyhow::Result<Outcome> {
+    /// The payments can't be listed, a line can't be written, or it is told to stop: what was found so far is written, and the
+    /// error says from where to go on.
+    pub async fn run(
+        &self,
+        from: Option<PaymentId>,
+        stop: &CancellationToken,
+        out: &mut impl Write,
+    ) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::default();
-        let mut after = None;
+        let mut progress = Progress::new("payments compared with the gateway", self.estimate().await?);
+        let mut after = from;
         loop {
-            let mut conn = self.pool.get().await?;
-            let page = payments::list(&mut conn, None, after, AT_ONCE).await?;
-            drop(conn);
+            let place = || after.map_or_else(String::new, |id| format!("; go on with --from {id}"));
+            if stop.is_cancelled() {
+                bail!("stopped after {} payments{}", outcome.compared, place());
+            }
+            let page = self.page(after, AT_ONCE).await.with_context(|| format!("listing payments{}", place()))?;
             let Some(last) = page.last() else { break };
-            after = Some(PaymentId(last.payment_id));
+            let last = PaymentId(last.payment_id);
             for payment in &page {
                 let whose = format!("order {} payment {}", payment.order_id, payment.payment_id);
                 let compared = self.payment(OrderId(payment.order_id)).await;
                 outcome.compared += usize::from(compared.is_ok());
                 outcome.note(&whose, compared, out)?;
             }
+            after = Some(last);
+            progress.at(outcome.compared as u64, &format!("the last is {last}"));
         }
+        progress.end(outcome.compared as u64);
         self.strangers(&mut outcome, out).await?;
         Ok(outcome)
+    }
+
+    async fn page(&self, after: Option<PaymentId>, limit: i64) -> anyhow::Result<Vec<payments::Shown>> {
+        let mut conn = self.pool.get().await?;
+        Ok(payments::list(&mut conn, None, after, limit).await?)
+    }
+
+    /// About how many payments there are.
+    async fn estimate(&self) -> anyhow::Result<u64> {
+        let mut conn = self.pool.get().await?;
+        Ok(payments::estimate(&mut conn).await?)
     }
 
     async fn payment(&self, order: OrderId) -> anyhow::Result<Compared> {

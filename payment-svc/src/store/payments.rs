@@ -303,6 +303,20 @@ pub async fn list(
     query.order(payments::payment_id.desc()).limit(limit).load(conn).await
 }
 
+/// About how many payments there are, as PostgreSQL estimates it.
+///
+/// # Errors
+/// The database.
+pub async fn estimate(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
+    #[derive(QueryableByName)]
+    struct Estimate {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        rows: i64,
+    }
+    let sql = "select greatest(reltuples, 0)::bigint as rows from pg_class where oid = 'payments'::regclass";
+    Ok(diesel::sql_query(sql).get_result::<Estimate>(conn).await?.rows.unsigned_abs())
+}
+
 /// One refund, as a reader sees it.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = refunds)]

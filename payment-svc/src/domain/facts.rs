@@ -185,11 +185,6 @@ impl Payment {
                 self.owe(cause, share);
                 Ok(self.next_refund())
             }
-            State::Closing if !self.void_requested => {
-                // It ends anyway; but should somebody have captured it, all of that goes back.
-                self.void_requested = true;
-                Ok(Step::nothing())
-            }
             State::Tombstone | State::Closed | State::Closing | State::Voiding | State::Voided | State::Declined => {
                 Err(self.refused("undo"))
             }

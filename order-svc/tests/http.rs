@@ -26,7 +26,7 @@ async fn an_order_is_answered_with_202_and_can_be_looked_at() {
     assert_eq!(placed["customer"], order()["customer"]);
     assert_eq!(placed["delivery_address"], order()["delivery_address"]);
     assert_eq!(placed["total"], json!({"amount": 3098, "currency": "EUR"}));
-    let line = json!({"sku": "TEA", "name": "Something", "quantity": 2,
+    let line = json!({"sku": "TEA", "name": "Something", "quantity": 2, "called_off": 0,
         "unit_price": {"amount": 1299, "currency": "EUR"}, "line_total": {"amount": 2598, "currency": "EUR"}});
     assert_eq!(placed["lines"][0], line);
     assert_eq!(placed["waiting_for"]["fact"], "stock.reserved");
@@ -228,6 +228,25 @@ async fn an_order_that_ended_otherwise_is_not_cancelled() {
     let id = server.shop.place().await;
     server.shop.hear(short(id)).await;
     assert_eq!(server.cancel(&id.to_string()).await.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_lead_where_the_order_lets_one_go() {
+    let server = Server::new().await;
+    let links = async |id: &str| -> BTreeSet<String> {
+        let shown: Value = server.get(&format!("/{id}")).await.json().await.unwrap();
+        shown["links"].as_object().unwrap().keys().cloned().collect()
+    };
+    let of = |names: &[&str]| -> BTreeSet<String> {
+        names.iter().chain(&["self", "history", "events"]).map(|name| (*name).to_owned()).collect()
+    };
+    let id = server.shop.place().await;
+    assert_eq!(links(&id.to_string()).await, of(&["cancel", "delivery_address"]));
+    server.shop.hear(short(id)).await;
+    assert_eq!(links(&id.to_string()).await, of(&[]));
+    let other = server.shop.place().await.to_string();
+    assert_eq!(server.cancel(&other).await.status(), StatusCode::ACCEPTED);
+    assert_eq!(links(&other).await, of(&["cancel"]), "to cancel again is nothing new");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -427,7 +427,7 @@ async fn part_of(server: &Running, path: &str, declared: usize, sent: usize) -> 
 /// All that a server says until it closes the connection.
 async fn to_the_end(mut client: TcpStream) -> String {
     let mut answer = Vec::new();
-    tokio::time::timeout(DEADLINE, client.read_to_end(&mut answer)).await.expect("the server closes").unwrap();
+    tokio::time::timeout(DEADLINE, client.read_to_end(&mut answer)).await.unwrap().unwrap();
     String::from_utf8(answer).unwrap()
 }
 

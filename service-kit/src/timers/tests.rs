@@ -1,4 +1,5 @@
 //! What finding due timers costs, by what PostgreSQL itself counts, and how instances share them.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

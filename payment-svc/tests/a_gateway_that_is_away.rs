@@ -4,19 +4,26 @@
 
 mod shop;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use diesel::{QueryableByName, sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use payment_svc::{
     gateway::{GatewayError, IntentState, PaymentGateway, Stripe, StripeConfig},
     store::calls,
+    worker::GatewayCalls,
 };
-use service_kit::outside::{OutsideCalls, Performed};
+use service_kit::outside::{OutsideCalls, Performed, Worker};
+use service_kit::testing::eventually;
 use shop::{
     Order, Shop,
-    gateways::{MockGateway, now},
+    gateways::{MockGateway, never_called, now},
 };
+use tokio_util::sync::CancellationToken;
+
+const SOON: Duration = Duration::from_secs(60);
 
 /// Where nobody listens.
 fn dead() -> Stripe {
@@ -50,31 +57,66 @@ struct Kept {
 }
 
 async fn kept<G: PaymentGateway>(shop: &Shop<G>) -> Kept {
-    let sql = "select error_code, error, tries, failing_since < due_at as fails_since_before from gateway_calls";
+    let sql = "select error_code, error, tries, failing_since <= due_at as fails_since_before from gateway_calls";
     sql_query(sql).get_result(&mut *shop.db.conn().await).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn why_a_call_has_no_answer_is_kept_with_it_and_is_no_done_call() {
     let (shop, _) = authorising(dead()).await;
-    for tries in 1..3 {
+    for _ in 0..2 {
         assert_eq!(performed(&shop).await, Performed::PutOff);
         let kept = kept(&shop).await;
-        assert_eq!((kept.error_code.as_str(), kept.error.as_str()), ("not_done", "not done: can't connect"));
-        assert_eq!((kept.tries, kept.fails_since_before), (tries, true));
-        shop.make_due().await;
+        assert_eq!((kept.error_code.as_str(), kept.error.as_str()), ("away", "not reached: can't connect"));
+        assert_eq!((kept.tries, kept.fails_since_before), (0, true), "it stays due, and that was no try");
     }
     let mut conn = shop.db.conn().await;
     let failing = calls::failing(&mut conn, Duration::ZERO).await.unwrap().unwrap();
-    assert_eq!((failing.operation.as_str(), failing.error_code.as_str()), ("authorise", "not_done"));
+    assert_eq!((failing.operation.as_str(), failing.error_code.as_str()), ("authorise", "away"));
     assert!(calls::failing(&mut conn, Duration::from_secs(600)).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_away_costs_a_probe_a_second_and_no_call_a_try() {
+    const AT_ONCE: usize = 8;
+    let (back, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (is_back, counted) = (Arc::clone(&back), Arc::clone(&refused));
+    let mut gateway = MockGateway::new();
+    gateway.expect_create().returning(|_, intent| now(Ok(format!("pi_{}", intent.order_id))));
+    gateway.expect_confirm().returning(move |_, _, _| {
+        if AtomicBool::load(&is_back, Ordering::SeqCst) {
+            return now(Ok(IntentState::Authorised));
+        }
+        counted.fetch_add(1, Ordering::SeqCst);
+        now(Err(GatewayError::Away("can't connect".to_owned())))
+    });
+    let shop = Shop::new(never_called()).await;
+    let calls = GatewayCalls::new(shop.db.pool.clone(), Arc::new(gateway), || {});
+    for _ in 0..20 {
+        let order = Order::new("pm_card_visa");
+        shop.hear([order.placed(), order.reserved()]).await;
+    }
+    let (stop, began) = (CancellationToken::new(), Instant::now());
+    let worker = tokio::spawn(Worker::new("gateway", calls, AT_ONCE).run(stop.clone()));
+    let refused = || AtomicUsize::load(&refused, Ordering::SeqCst);
+    eventually("it was probed again and again", SOON, async || refused() >= AT_ONCE + 3).await;
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+    assert!(refused() <= AT_ONCE + seconds + 1, "{} in {seconds} s", refused());
+
+    back.store(true, Ordering::SeqCst);
+    let done = async || shop.decided().await.iter().filter(|call| *call == "authorise done").count();
+    eventually("all are done", SOON, async || done().await == 20).await;
+    stop.cancel();
+    worker.await.unwrap();
+    let tries = "select max(tries) as tries, '' as error_code, '' as error, true as fails_since_before from gateway_calls";
+    let most: Kept = sql_query(tries).get_result(&mut *shop.db.conn().await).await.unwrap();
+    assert_eq!(most.tries, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_order_does_not_wait_for_a_gateway_that_was_never_reached() {
     let (shop, order) = authorising(dead()).await;
     performed(&shop).await;
-    assert!(shop.calls.take(1).await.unwrap().is_empty(), "it waits for its backoff");
     shop.hear([order.released()]).await;
     assert_eq!(performed(&shop).await, Performed::Done);
     assert_eq!(shop.said().await, ["voided 0"]);

@@ -125,14 +125,14 @@ async fn a_failure_of_the_gateway_is_not_repeated_blindly() {
 }
 
 #[tokio::test]
-async fn a_time_out_is_no_answer_and_nobody_there_is_not_done() {
+async fn a_time_out_is_no_answer_and_nobody_there_is_away() {
     let late = intent("canceled").set_delay(Duration::from_secs(5));
     let server = answering("POST", format!("{INTENT}/cancel"), &[late]).await;
     let answer = adapter(&server.uri()).cancel("k".to_owned(), "pi_1".to_owned()).await;
     assert!(matches!(answer, Err(GatewayError::NoAnswer(_))), "{answer:?}");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let answer = adapter(&format!("http://{free}")).look_up("pi_1".to_owned()).await;
-    assert!(matches!(answer, Err(GatewayError::NotDone(_))), "{answer:?}");
+    assert!(matches!(answer, Err(GatewayError::Away(_))), "{answer:?}");
 }
 
 #[tokio::test]

@@ -155,13 +155,19 @@ pub enum GatewayError {
     /// The gateway knows of nothing under that id.
     #[error("the gateway knows of no such thing")]
     Unknown,
-    /// Nothing happened, and later it may: not reached, busy, too many requests, or a key that isn't accepted.
+    /// It was not reached, so nothing happened, and no other call would reach it now.
+    #[error("not reached: {0}")]
+    Away(String),
+    /// Nothing happened, and later it may: busy, too many requests, or a key that isn't accepted.
     #[error("not done: {0}")]
     NotDone(String),
     /// It was asked and did not answer, or with a failure of its own: nobody knows what happened.
     #[error("no answer: {0}")]
     NoAnswer(String),
 }
+
+/// What is kept with a call when the gateway is not reached.
+pub const AWAY: &str = "away";
 
 impl GatewayError {
     /// What is kept with a call that waits for it; one of few.
@@ -170,6 +176,7 @@ impl GatewayError {
             Self::Refused { .. } => "refused",
             Self::MovedOn => "moved_on",
             Self::Unknown => "unknown_to_gateway",
+            Self::Away(_) => AWAY,
             Self::NotDone(_) => "not_done",
             Self::NoAnswer(_) => "no_answer",
             Self::Misused { .. } => "misused",

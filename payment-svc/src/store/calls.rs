@@ -256,6 +256,24 @@ pub async fn put_off(conn: &mut AsyncPgConnection, call: &TakenCall, failure: &F
     .map(drop)
 }
 
+/// Puts a call back that could not be made since the gateway is away: it stays due, behind those that were not taken yet, and
+/// that it was taken was no try. Why is kept with it, and since when.
+pub async fn put_back(conn: &mut AsyncPgConnection, call: &TakenCall, failure: &Failure) -> QueryResult<()> {
+    sql_query(
+        "update gateway_calls set leased_until = null, due_at = now(), tries = tries - 1, \
+             error_code = $3, error = left($4, $5), failing_since = coalesce(failing_since, now()) \
+         where key = $1 and finished_at is null and tries = $2",
+    )
+    .bind::<sql_types::Text, _>(&call.key)
+    .bind::<sql_types::Integer, _>(i32::try_from(call.tries).unwrap_or(i32::MAX))
+    .bind::<sql_types::Text, _>(failure.code)
+    .bind::<sql_types::Text, _>(&failure.text)
+    .bind::<sql_types::Integer, _>(i32::try_from(LONGEST_TEXT).unwrap_or(i32::MAX))
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// The call that has waited longest for an answer, of those that have failed for more than a few seconds.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct Failing {

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use diesel_async::AsyncPgConnection;
 use service_kit::{
     Pool,
+    circuit_breaker::{Begun, CircuitBreaker},
     outside::{OutsideCalls, Performed},
     trace,
 };
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use crate::{
     commands,
     domain::Answer,
-    gateway::PaymentGateway,
+    gateway::{AWAY, PaymentGateway},
     store::calls::{self, Failure, TakenCall},
 };
 
@@ -29,6 +30,7 @@ use crate::{
 pub struct GatewayCalls<G> {
     pool: Pool,
     gateway: Arc<G>,
+    server: CircuitBreaker,
     asking: Duration,
     settled: Arc<dyn Fn() + Send + Sync>,
 }
@@ -36,7 +38,8 @@ pub struct GatewayCalls<G> {
 impl<G: PaymentGateway> GatewayCalls<G> {
     /// `settled` is told after each commit that may have announced something.
     pub fn new(pool: Pool, gateway: Arc<G>, settled: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { pool, gateway, asking: calls::ASKING, settled: Arc::new(settled) }
+        let server = CircuitBreaker::new("gateway");
+        Self { pool, gateway, server, asking: calls::ASKING, settled: Arc::new(settled) }
     }
 
     /// Gives each try this long instead of [`calls::ASKING`]; longer than that would outlast the lease.
@@ -59,7 +62,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             let later = Later::new("no_answer", format!("cut off after {} s", self.asking.as_secs_f64()));
             Err(Later { unanswered: true, ..later })
         };
+        let begun = self.server.begin();
         let answer = timeout(self.asking, self.ask(call)).await.unwrap_or_else(cut_off);
+        self.note(begun, &answer);
         let mut conn = self.pool.get().await?;
         let performed = match answer {
             Ok(Answer::Nothing) => {
@@ -71,6 +76,10 @@ impl<G: PaymentGateway> GatewayCalls<G> {
                 Performed::Done
             }
             Err(Later { failure, unanswered: true }) => self.unanswered(&mut conn, call, &failure).await?,
+            Err(Later { failure, .. }) if failure.code == AWAY => {
+                calls::put_back(&mut conn, call, &failure).await?;
+                Performed::PutOff
+            }
             Err(Later { failure: Failure { code, text }, .. }) => {
                 tracing::warn!(order.id = %call.order_id, call = call.key, tries = call.tries, code, text, "put off");
                 calls::put_off(&mut conn, call, &Failure { code, text }).await?;
@@ -80,6 +89,18 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         drop(conn);
         (self.settled)();
         Ok(performed)
+    }
+
+    /// What this call shows of the gateway.
+    fn note(&self, begun: Begun, answer: &Result<Answer, Later>) {
+        match answer {
+            Err(Later { failure, .. }) if failure.code == AWAY => self.server.unreachable(begun, &failure.text),
+            Ok(Answer::NotAsked) => self.server.not_called(),
+            Err(Later { failure, .. }) if matches!(failure.code, "database" | "payment_svc") => self.server.not_called(),
+            // that it did not answer in time says too little
+            Err(Later { unanswered: true, .. }) => {}
+            Ok(_) | Err(_) => self.server.reached(),
+        }
     }
 
     async fn unanswered(
@@ -105,6 +126,10 @@ impl<G: PaymentGateway> OutsideCalls for GatewayCalls<G> {
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
         Ok(calls::next_due(&mut *self.pool.get().await?).await?)
+    }
+
+    fn breaker(&self) -> Option<&CircuitBreaker> {
+        Some(&self.server)
     }
 
     async fn perform(&self, call: TakenCall) -> anyhow::Result<Performed> {

@@ -101,11 +101,12 @@ impl Stripe {
         loop {
             let answer = match request().send().await {
                 Ok(response) => read(response).await,
-                Err(error) if error.is_connect() || error.is_builder() => Err(GatewayError::NotDone(told(&error))),
+                Err(error) if error.is_connect() => Err(GatewayError::Away(told(&error))),
+                Err(error) if error.is_builder() => Err(GatewayError::NotDone(told(&error))),
                 Err(error) => Err(GatewayError::NoAnswer(told(&error))),
             };
             match answer {
-                Err(GatewayError::NotDone(why)) if attempt < ATTEMPTS => {
+                Err(GatewayError::NotDone(why) | GatewayError::Away(why)) if attempt < ATTEMPTS => {
                     tracing::debug!(why, attempt, "the gateway is asked again");
                     tokio::time::sleep(backoff.next_wait()).await;
                     attempt += 1;

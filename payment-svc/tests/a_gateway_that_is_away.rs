@@ -108,7 +108,8 @@ async fn a_gateway_that_is_away_costs_a_probe_a_second_and_no_call_a_try() {
     eventually("all are done", SOON, async || done().await == 20).await;
     stop.cancel();
     worker.await.unwrap();
-    let tries = "select max(tries) as tries, '' as error_code, '' as error, true as fails_since_before from gateway_calls";
+    let tries =
+        "select max(tries) as tries, '' as error_code, '' as error, true as fails_since_before from gateway_calls";
     let most: Kept = sql_query(tries).get_result(&mut *shop.db.conn().await).await.unwrap();
     assert_eq!(most.tries, 1);
 }

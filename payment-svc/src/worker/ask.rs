@@ -151,7 +151,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Err(GatewayError::Misused { code, parameter }) => misused(call, &code, parameter.as_deref()),
             Err(GatewayError::MovedOn) => authorised(self.gateway.look_up(intent).await?),
             Err(error @ GatewayError::NoAnswer(_)) => Err(Later::unanswered(&error)),
-            Err(error @ (GatewayError::Away(_) | GatewayError::NotDone(_) | GatewayError::Unknown)) => Err(error.into()),
+            Err(error @ (GatewayError::Away(_) | GatewayError::NotDone(_) | GatewayError::Unknown)) => {
+                Err(error.into())
+            }
         }
     }
 
@@ -185,7 +187,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Err(GatewayError::Refused { code } | GatewayError::Misused { code, .. }) => no(code),
             Err(GatewayError::MovedOn) => captured(self.gateway.look_up(intent).await?),
             Err(error @ GatewayError::NoAnswer(_)) => Err(Later::unanswered(&error)),
-            Err(error @ (GatewayError::Away(_) | GatewayError::NotDone(_) | GatewayError::Unknown)) => Err(error.into()),
+            Err(error @ (GatewayError::Away(_) | GatewayError::NotDone(_) | GatewayError::Unknown)) => {
+                Err(error.into())
+            }
         }
     }
 

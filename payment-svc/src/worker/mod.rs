@@ -96,7 +96,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         match answer {
             Err(Later { failure, .. }) if failure.code == AWAY => self.server.unreachable(begun, &failure.text),
             Ok(Answer::NotAsked) => self.server.not_called(),
-            Err(Later { failure, .. }) if matches!(failure.code, "database" | "payment_svc") => self.server.not_called(),
+            Err(Later { failure, .. }) if matches!(failure.code, "database" | "payment_svc") => {
+                self.server.not_called()
+            }
             // that it did not answer in time says too little
             Err(Later { unanswered: true, .. }) => {}
             Ok(_) | Err(_) => self.server.reached(),

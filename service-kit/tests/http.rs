@@ -217,7 +217,7 @@ async fn a_limit_out_of_range_and_a_key_that_is_none_are_refused() {
         let (status, problem) = server.problem(Method::GET, &format!("/list?limit={limit}"), "").await;
         assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some("limit")));
     }
-    assert_eq!(server.send(Method::GET, "/list", "").await.text().await.unwrap(), "50");
+    assert_eq!(server.send(Method::GET, "/list", "").await.text().await.unwrap(), "50\n");
     assert_eq!(server.problem(Method::POST, "/keyed", "").await.0, 422);
 }
 

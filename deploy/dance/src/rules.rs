@@ -119,7 +119,10 @@ fn said(world: &World) -> Option<&'static str> {
         Some("declined for good twice")
     } else if declines > 0 && world.times_said("payment.authorized.v1") > 0 {
         Some("declined and authorised")
-    } else if declines > 0 && world.bank.journal.iter().any(|entry| entry.operation == GatewayOperation::Authorise) {
+    } else if declines > 0
+        && world.by_hand.is_empty()
+        && world.bank.journal.iter().any(|entry| entry.operation == GatewayOperation::Authorise)
+    {
         Some("declined although the bank had agreed")
     } else if world.said(Topic::Payments).filter(all_refunded).count() > 1 {
         Some("refunded to the end twice")

@@ -47,8 +47,8 @@ async fn movements_of_the_schema_before_are_all_there_in_their_order_and_new_one
 
     let sku = "TEA".parse().unwrap();
     movements::enter(&mut *db.conn().await, &sku, "adjusted", 5, Some("count")).await.unwrap();
-    let last = movements::list(&mut *db.conn().await, &sku, 2_998, 100).await.unwrap();
-    assert_eq!(last.iter().map(|moved| moved.id).collect::<Vec<_>>(), [2_999, 3_000, 3_001]);
+    let last = movements::list(&mut *db.conn().await, &sku, None, 3).await.unwrap();
+    assert_eq!(last.iter().map(|moved| moved.id).collect::<Vec<_>>(), [3_001, 3_000, 2_999], "the newest first");
     run(&db, DOWN).await;
     assert_eq!(number(&db, "select count(*) from movements").await, 3_001, "and back");
 }

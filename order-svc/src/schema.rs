@@ -25,7 +25,8 @@ diesel::table! {
 diesel::table! {
     redirections (order_id) {
         order_id -> Uuid,
-        delivery_address -> Jsonb,
+        delivery_address -> Nullable<Jsonb>,
+        asked -> Nullable<Jsonb>,
     }
 }
 

@@ -55,6 +55,7 @@ diesel::table! {
         expires_at -> Nullable<Timestamptz>,
         lines -> Jsonb,
         captured -> Bool,
+        delivery_address -> Nullable<Jsonb>,
         stock_said -> BigInt,
         shipments_said -> BigInt,
         created_at -> Timestamptz,
@@ -79,6 +80,7 @@ diesel::table! {
         returned_at -> Nullable<Timestamptz>,
         lost_at -> Nullable<Timestamptz>,
         split_into -> Jsonb,
+        delivery_address -> Nullable<Jsonb>,
     }
 }
 

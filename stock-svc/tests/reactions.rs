@@ -9,6 +9,7 @@ use service_kit::consumer::{Outcome, Why};
 use service_kit::timers::Timers;
 use shared_events::*;
 use stock_svc::commands::{Step, move_shipment};
+use stock_svc::domain::Shipment;
 use stock_svc::expiry::Expiry;
 use stock_svc::store::{roots, shipments};
 
@@ -210,6 +211,74 @@ async fn race_cancel_races_dispatch_and_a_parcel_that_was_lost_stays_gone() {
     assert_eq!(warehouse.said().await.last(), Some(&lost.into()));
     assert_eq!(warehouse.level("TEA").await, (7, 0));
     warehouse.books_balance().await;
+}
+
+/// The address of an order changes while its parcel is handed over: it leaves with the one or with the other, and the answer
+/// says which.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_address_races_dispatch_and_the_answer_is_what_the_parcel_bears() {
+    let warehouse = Warehouse::with(&[("TEA", 100)]).await;
+    let (mut taken, mut kept) = (0, 0);
+    for round in 0..12 {
+        let order = ready_to_ship(&warehouse, &[("TEA", 1)]).await;
+        let id = shipment_of(&warehouse, order).await;
+        let before = parcel(&warehouse, id).await.address;
+        let mut delivery_address = before.clone().expect("it goes where its order does");
+        delivery_address.line1 = "2 Mill Rd".parse().unwrap();
+        let request = OrderAddressChangeRequested { order_id: order, delivery_address: delivery_address.clone() };
+        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
+        let send = async || move_shipment(&warehouse.db.pool, id, step.clone()).await;
+        let ask = async || warehouse.hears(request.clone()).await;
+        let (asked, sent) = match round % 3 {
+            0 => (ask().await, send().await),
+            1 => {
+                let sent = send().await;
+                (ask().await, sent)
+            }
+            _ => tokio::join!(ask(), send()),
+        };
+        assert_eq!(asked, Outcome::Applied);
+        sent.unwrap();
+        let said = warehouse.said().await;
+        let answer = said.iter().rev().find_map(|event| match event {
+            Event::Stock(StockEvent::AddressDecided(decided)) => Some(decided.clone()),
+            _ => None,
+        });
+        let answer = answer.expect("it is answered");
+        let bears = parcel(&warehouse, id).await.address;
+        match answer.taken {
+            true => assert_eq!((answer.kept, bears), (vec![], Some(delivery_address.clone()))),
+            false => assert_eq!((answer.kept, bears), (vec![id], before)),
+        }
+        *(if answer.taken { &mut taken } else { &mut kept }) += 1;
+        assert_eq!(warehouse.said_of(order).await.contains(&"shipment.readdressed.v1"), answer.taken);
+        let late = warehouse.hears(OrderAddressChanged { order_id: order, delivery_address }).await;
+        assert!(matches!(late, Outcome::Ignored(Why::Refused(_))), "nothing is there to readdress: {late:?}");
+    }
+    assert!(taken >= 4 && kept >= 4, "{taken} took it, {kept} did not");
+}
+
+/// As older services had it: order-svc alone changed the address, and its word is still in the topic.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_address_that_is_told_and_not_asked_for_goes_to_what_is_still_there() {
+    let warehouse = Warehouse::with(&[("TEA", 100)]).await;
+    let order = ready_to_ship(&warehouse, &[("TEA", 1)]).await;
+    let id = shipment_of(&warehouse, order).await;
+    let mut delivery_address = parcel(&warehouse, id).await.address.unwrap();
+    delivery_address.line1 = "2 Mill Rd".parse().unwrap();
+    let changed = OrderAddressChanged { order_id: order, delivery_address: delivery_address.clone() };
+    warehouse.hears(changed).await;
+    assert_eq!(parcel(&warehouse, id).await.address, Some(delivery_address));
+    assert_eq!(warehouse.said_of(order).await.last(), Some(&"shipment.readdressed.v1"));
+    warehouse.hears(cancel_requested(order)).await;
+    let kept = "(select count(*) from orders where delivery_address is not null) +
+        (select count(*) from shipments where delivery_address is not null)";
+    let left = format!("(select 1 where {kept} > 0) some");
+    assert_eq!(warehouse.count(&left).await, 0, "what will never leave needs no address");
+}
+
+async fn parcel(warehouse: &Warehouse, id: ShipmentId) -> Shipment {
+    shipments::get(&mut *warehouse.db.conn().await, id).await.unwrap().1
 }
 
 /// The customer calls off what is left while the last parcel is handed over: it leaves, or its goods come back.

@@ -37,6 +37,13 @@ pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> O
     }
     let progress = row.progress.clone();
     Some(match event {
+        Event::Stock(StockEvent::AddressDecided(decided)) => {
+            let decided = row.destination.clone().decided(progress.status, decided);
+            decided.map(|(destination, says)| {
+                row.destination = destination;
+                (progress, says)
+            })
+        }
         Event::Stock(stock) => progress.hear_stock(stock, id),
         Event::Payment(payment) => progress.hear_payment(payment),
         Event::Shipment(parcel) => Ok(progress.hear_shipment(parcel, id)),
@@ -47,9 +54,13 @@ pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> O
 /// stock-svc.
 pub fn stock(goods: Goods, event: &Event, levels: &Levels) -> Option<Result<Change, StockRefused>> {
     Some(match event {
-        Event::Order(OrderEvent::Placed(placed)) => goods.place(lines_of(placed), levels, expires_at()),
+        Event::Order(OrderEvent::Placed(placed)) => {
+            goods.to(placed.delivery_address.clone()).place(lines_of(placed), levels, expires_at())
+        }
         Event::Order(OrderEvent::Confirmed(_)) => goods.confirm(levels, new_parcel(0)),
         Event::Order(OrderEvent::CancelRequested(request)) => goods.cancel(request.reason, now()),
+        Event::Order(OrderEvent::AddressChanged(changed)) => goods.readdress(&changed.delivery_address),
+        Event::Order(OrderEvent::AddressChangeRequested(asked)) => Ok(goods.decide_address(&asked.delivery_address)),
         Event::Order(OrderEvent::CallOffRequested(_)) => goods.call_off(None, now()),
         Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
             goods.release(CancelReason::PaymentDeclined)

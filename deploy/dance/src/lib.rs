@@ -24,7 +24,7 @@ mod world;
 
 pub use bank::Entry;
 pub use chance::{Stumbled, Walked, walk};
-pub use play::Play;
+pub use play::{Play, elsewhere};
 pub use sabotage::Sabotage;
 pub use search::{Broken, Explored, Until, explore};
 pub use shelf::{Pieces, Shelf};

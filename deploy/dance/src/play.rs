@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::hear::now;
 use crate::sabotage::Sabotage;
 use crate::shelf::Shelf;
+use crate::steps;
 use crate::world::{OrderRow, World};
 
 /// What may happen around an order.
@@ -39,6 +40,10 @@ pub struct Play {
     pub splits: bool,
     /// Customer and staff may call off what has not left, once a part has.
     pub calls_off: bool,
+    /// The customer may want the order to go elsewhere, once.
+    pub moves: bool,
+    /// It begins when the order is paid and its parcel waits to be sent.
+    pub paid: bool,
     /// The last of an order's parcels can never be handed over.
     pub rest_stays: bool,
     /// The carrier may lose a parcel.
@@ -83,13 +88,48 @@ impl Play {
     }
 }
 
+/// What happens until an order is paid and its parcel waits, where all goes well.
+const UNTIL_PAID: &[&str] = &[
+    "stock-svc hears order.placed.v1",
+    "order-svc hears stock.reserved.v1",
+    "payment-svc hears order.placed.v1",
+    "payment-svc hears stock.reserved.v1",
+    "the gateway authorises",
+    "order-svc hears payment.authorized.v1",
+    "stock-svc hears payment.authorized.v1",
+    "stock-svc hears order.confirmed.v1",
+    "order-svc hears stock.committed.v1",
+    "payment-svc hears order.confirmed.v1",
+    "payment-svc hears stock.committed.v1",
+    "the gateway captures",
+    "order-svc hears payment.captured.v1",
+    "stock-svc hears payment.captured.v1",
+    "order-svc hears shipment.created.v1",
+];
+
+/// Where the customer wants the order to go later.
+pub fn elsewhere() -> Address {
+    address("2 Mill Rd")
+}
+
+fn address(line1: &str) -> Address {
+    Address {
+        line1: line1.parse().unwrap(),
+        line2: None,
+        city: "Cork".parse().unwrap(),
+        postal_code: "T12".parse().unwrap(),
+        country: "IE".to_owned().try_into().unwrap(),
+    }
+}
+
 /// SKU and price of each possible line.
 const CATALOGUE: [(&str, i64); 2] = [("TEA", 12_98), ("POT", 5_00)];
 
 impl Play {
     /// The world in which the order was just placed.
     pub fn start(&self) -> World {
-        self.order(1, stocked(3))
+        let placed = self.order(1, stocked(3));
+        if self.paid { steps::taken(placed, &Play { sabotage: None, ..*self }, UNTIL_PAID) } else { placed }
     }
 
     /// The order of that number.
@@ -100,9 +140,9 @@ impl Play {
 
     /// The world in which it was just placed, with what is on the shelf.
     pub fn order(&self, number: u128, shelf: Shelf) -> World {
-        let Order { placed, progress, .. } = self.placed(number);
+        let Order { placed, progress, destination, .. } = self.placed(number);
         let id = placed.order_id;
-        let row = OrderRow { progress, ranks: Ranks::default() };
+        let row = OrderRow { progress, ranks: Ranks::default(), destination };
         let payment = Payment::new(PaymentId(Uuid::from_u128(number)), id);
         World::new(row, Goods::unheard(id), payment, shelf, placed.into())
     }
@@ -115,13 +155,7 @@ impl Play {
                 name: text("Ann Lee"),
                 email: "ann@example.com".parse().unwrap(),
             },
-            delivery_address: Address {
-                line1: text("1 Quay St"),
-                line2: None,
-                city: text("Cork"),
-                postal_code: text("T12"),
-                country: "IE".to_owned().try_into().unwrap(),
-            },
+            delivery_address: address("1 Quay St"),
             currency: Currency::EUR,
             lines: skus().take(self.lines).map(|sku| (sku, Quantity::try_from(1_i64).unwrap())).collect(),
             payment_method: "pm_card_visa".parse().unwrap(),

@@ -2,7 +2,7 @@
 
 use order_svc::domain::Status;
 use payment_svc::domain::State as PaymentState;
-use shared_events::{Event, GatewayOperation, PaymentEvent, ShipmentEvent, Sku, Topic};
+use shared_events::{Event, GatewayOperation, OrderEvent, PaymentEvent, ShipmentEvent, Sku, Topic};
 use stock_svc::domain::{Goods, State};
 
 use crate::bank::Entry;
@@ -36,7 +36,12 @@ pub fn at_rest(world: &World, next: &[Step]) -> Option<String> {
 pub fn always(world: &World) -> Option<&'static str> {
     let money = sent(world).or_else(|| money(world)).or_else(|| said(world));
     let ends = || cancelled(world).or_else(|| completed(world));
-    money.or_else(ends).or_else(|| packed(&world.goods)).or_else(|| gone(world)).or(world.fault)
+    money
+        .or_else(ends)
+        .or_else(|| packed(&world.goods))
+        .or_else(|| gone(world))
+        .or_else(|| sent_elsewhere(world))
+        .or(world.fault)
 }
 
 fn has_left(goods: &Goods) -> bool {
@@ -173,6 +178,30 @@ fn gone(world: &World) -> Option<&'static str> {
     world.said(Topic::Shipments).any(came_back).then_some("called off after it had left")
 }
 
+/// A parcel that has left bears the address that it was sent to.
+fn sent_elsewhere(world: &World) -> Option<&'static str> {
+    let bears = |id, address: &Option<_>| world.goods.shipments.iter().any(|p| p.id == id && p.address == *address);
+    let wrong = world.sent_to.iter().any(|(id, address)| !bears(*id, address));
+    wrong.then_some("a parcel bears another address than it was sent to")
+}
+
+/// In the end the customer knows where each parcel went: to the order's address, unless they were told of it.
+fn told_where(world: &World) -> Option<&'static str> {
+    let order = &world.order;
+    if order.destination.asked.is_some() {
+        return Some("ended with nothing said to a change of address");
+    }
+    let told = |id| {
+        world.said(Topic::Orders).any(|event| match event {
+            Event::Order(OrderEvent::AddressChangeRefused(refused)) => refused.shipments.contains(&id),
+            _ => false,
+        })
+    };
+    let home = Some(&order.destination.address);
+    let untold = world.sent_to.iter().any(|(id, address)| address.as_ref() != home && !told(*id));
+    untold.then_some("a parcel went elsewhere than the customer was told")
+}
+
 /// A completed order has nothing left to send, and nothing lost or called off whose money isn't back.
 fn completed(world: &World) -> Option<&'static str> {
     let is_completed = world.order.progress.status == Status::Completed;
@@ -214,7 +243,7 @@ fn ended(world: &World) -> Option<&'static str> {
     } else if world.order.progress.facts.call_off_asked {
         Some("ended with nothing said to what was to be called off")
     } else {
-        None
+        told_where(world)
     }
 }
 

@@ -37,11 +37,14 @@ pub enum Sabotage {
     LookedUpBeforeItIsEnded,
     OvertakenRefundLooksUp,
     CapturedIsNotVoided,
+    AddressDecidedByStock,
+    LeftAddressesStay,
+    LeftAddressesAreTold,
 }
 
 impl Sabotage {
     /// All of them: the model's sixteen, and ours.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::GoodsFirst,
         Self::UndoOnRequest,
         Self::ShipAfterCapture,
@@ -71,10 +74,13 @@ impl Sabotage {
         Self::LookedUpBeforeItIsEnded,
         Self::OvertakenRefundLooksUp,
         Self::CapturedIsNotVoided,
+        Self::AddressDecidedByStock,
+        Self::LeftAddressesStay,
+        Self::LeftAddressesAreTold,
     ];
 
-    /// Whether it is one of the model's, which knows neither losses, nor parts of an order, nor refunds that are refused, nor what is
-    /// called off.
+    /// Whether it is one of the model's, which knows neither losses, nor parts of an order, nor refunds that are refused, what is
+    /// called off, nor addresses.
     pub fn is_the_models(self) -> bool {
         Self::ALL[..16].contains(&self)
     }
@@ -86,6 +92,7 @@ impl Sabotage {
             | Self::CalledOffRefunded
             | Self::CalledOffCounts
             | Self::CalledOffAwaitsRefund => play.calls_off,
+            Self::AddressDecidedByStock | Self::LeftAddressesStay | Self::LeftAddressesAreTold => play.moves,
             _ => true,
         }
     }
@@ -129,6 +136,9 @@ impl Sabotage {
                 "what a gateway refuses to refund is looked up there: what went back is booked, what remains is asked for"
             }
             Self::CapturedIsNotVoided => "what somebody else has captured is refunded where it was to be voided",
+            Self::AddressDecidedByStock => "where a parcel goes that may have left is stock-svc's to decide",
+            Self::LeftAddressesStay => "what has left goes where it was sent",
+            Self::LeftAddressesAreTold => "what has left before its address changed is told",
             Self::LossAwaitsRefund => "an order with a loss completes once that is refunded",
         }
     }

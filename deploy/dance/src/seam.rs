@@ -4,8 +4,8 @@
 use order_svc::domain::{PaymentFact, Progress, Status};
 use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Refused, State, Step, refund_because_of};
 use shared_events::{
-    CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined, PaymentEvent,
-    Rejection, RestockCause, ShipmentEvent, StockEvent,
+    Address, CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined,
+    PaymentEvent, Rejection, RestockCause, ShipmentEvent, StockEvent,
 };
 use stock_svc::domain::{Change, Goods, Refused as StockRefused, Shipment, Stage};
 
@@ -45,6 +45,9 @@ fn misheard(event: &Event, left_out: Option<Sabotage>) -> Event {
         (Some(Sabotage::ReturnIsNoCancel), Event::Stock(StockEvent::Restocked(back))) => {
             back.cause = RestockCause::Cancelled;
         }
+        (Some(Sabotage::LeftAddressesAreTold), Event::Stock(StockEvent::AddressDecided(decided))) => {
+            decided.kept.clear();
+        }
         (Some(Sabotage::RefundCapped), Event::Payment(PaymentEvent::Refunded(refund))) => {
             refund.remaining = Money::zero(refund.remaining.currency());
         }
@@ -79,6 +82,19 @@ fn completed_without_the_refund(order: &mut Progress, called_off: i64) -> Option
     Some(OrderCompleted { order_id: order.order_id }.into())
 }
 
+/// The customer wants the order to go elsewhere, as `commands::redirect_order` does.
+pub fn redirect(world: &mut World, left_out: Option<Sabotage>, address: Address) -> bool {
+    let (destination, status) = (world.order.destination.clone(), world.order.progress.status);
+    let goes_on = matches!(status, Status::Confirmed | Status::PartiallyShipped);
+    let alone = left_out == Some(Sabotage::AddressDecidedByStock) && goes_on;
+    let status = if alone { Status::Pending } else { status };
+    let decided = destination.redirect(world.order.progress.order_id, status, address);
+    let Ok((destination, says)) = decided else { return false };
+    world.order.change(|row| row.destination = destination);
+    world.say(says);
+    true
+}
+
 /// stock-svc hears, as `reactions::conclude` does.
 pub fn stock(world: &mut World, left_out: Option<Sabotage>, event: &Event) {
     let goods = world.goods.clone_value();
@@ -110,6 +126,13 @@ fn stock_without(left_out: Sabotage, goods: &Goods, event: &Event) -> Option<Sto
         (Sabotage::LeftGoodsStay, Event::Order(OrderEvent::CancelRequested(request))) => {
             let gone = goods.shipments.iter().any(|parcel| parcel.stage == Stage::Dispatched);
             gone.then(|| Some(cancel_what_is_there(goods, request.reason)))
+        }
+        (Sabotage::LeftAddressesStay, Event::Order(OrderEvent::AddressChangeRequested(asked))) => {
+            let mut change = goods.clone().decide_address(&asked.delivery_address);
+            for parcel in change.goods.shipments.iter_mut().filter(|parcel| parcel.stage == Stage::Dispatched) {
+                parcel.address = Some(asked.delivery_address.clone());
+            }
+            Some(Some(Ok(change)))
         }
         (Sabotage::CallOffSparesWhatLeft, Event::Order(OrderEvent::CallOffRequested(_))) => {
             let mut goods = goods.clone();

@@ -1,6 +1,6 @@
 //! The life of one order, by chance, as a list of deeds: so that the services themselves can be told it again.
 
-use order_svc::domain::{Order, Progress};
+use order_svc::domain::{Destination, Order, Progress};
 use payment_svc::domain::Payment;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -64,6 +64,11 @@ impl Tale {
     /// order-svc's view in the end.
     pub fn progress(&self) -> &Progress {
         &self.world.order.progress
+    }
+
+    /// Where the order goes in the end, as order-svc sees it.
+    pub fn destination(&self) -> &Destination {
+        &self.world.order.destination
     }
 
     /// stock-svc's view in the end.

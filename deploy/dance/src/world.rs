@@ -1,10 +1,11 @@
 //! One order's world: the three services' states, the topics between them, and how far each has heard each.
 
 use chrono::{DateTime, Utc};
-use order_svc::domain::{Progress, Ranks};
+use order_svc::domain::{Destination, Progress, Ranks};
 use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Step};
 use shared_events::{
-    Event, EventId, Money, OrderEvent, OrderPlaced, RestockCause, ShipmentEvent, Sku, StockEvent, StockLine, Topic,
+    Address, Event, EventId, Money, OrderEvent, OrderPlaced, RestockCause, ShipmentEvent, ShipmentId, Sku, StockEvent,
+    StockLine, Topic,
 };
 use stock_svc::domain::{Change, Goods};
 use uuid::Uuid;
@@ -56,6 +57,8 @@ pub struct OrderRow {
     pub progress: Progress,
     /// The newest fact of each topic.
     pub ranks: Ranks,
+    /// Where it goes.
+    pub destination: Destination,
 }
 
 /// payment-svc's rows.
@@ -105,6 +108,8 @@ pub struct World {
     pub given_back: i64,
     /// What was lost on its way or called off, at its price: the order's end waits for that to be refunded.
     pub to_refund: i64,
+    /// Where each parcel that has left was sent, whatever is said of it later.
+    pub sent_to: Vec<(ShipmentId, Option<Address>)>,
     /// What no race may cause: an event that a reaction calls poison, a second unfinished call.
     pub fault: Option<&'static str>,
 }
@@ -135,6 +140,7 @@ impl World {
             by_hand: vec![],
             given_back: 0,
             to_refund: 0,
+            sent_to: vec![],
             fault: None,
         };
         world.say([placed]);
@@ -190,13 +196,20 @@ impl World {
         Some((id, i64::try_from(sequence).ok()?, event))
     }
 
-    /// The place of the next event of a topic that a service hears. Of parcels payment-svc needs to know the losses alone:
-    /// it is taken past all else at once, since when it hears what it ignores makes no difference.
+    /// The place of the next event of a topic that a service hears. Of parcels payment-svc needs to know the losses alone,
+    /// and of addresses and refusals each service only what it reacts to: it is taken past all else at once, since when it
+    /// hears what it ignores makes no difference.
     pub fn due(&self, service: Service, topic: Topic) -> Option<usize> {
         let said = &self.topics[place_of(topic)];
-        let for_it = |event: &Event| {
-            service != Service::Payment
-                || matches!(event, Event::Shipment(ShipmentEvent::Lost(_)) | Event::Order(_) | Event::Stock(_))
+        let for_it = |event: &Event| match event {
+            Event::Shipment(ShipmentEvent::Readdressed(_)) => false,
+            Event::Shipment(parcel) => service != Service::Payment || matches!(parcel, ShipmentEvent::Lost(_)),
+            Event::Stock(StockEvent::AddressDecided(_)) => service == Service::Order,
+            Event::Order(OrderEvent::CallOffRefused(_) | OrderEvent::AddressChangeRefused(_)) => false,
+            Event::Order(
+                OrderEvent::CallOffRequested(_) | OrderEvent::AddressChanged(_) | OrderEvent::AddressChangeRequested(_),
+            ) => service == Service::Stock,
+            _ => true,
         };
         (self.heard(service, topic)..said.len()).find(|at| for_it(&said[*at]))
     }
@@ -213,6 +226,12 @@ impl World {
             let moved = self.shelf.change(|shelf| shelf.shift(shift, &lines));
             if !moved {
                 self.fault = Some("pieces were to move that aren't there");
+            }
+        }
+        for event in &events {
+            if let Event::Shipment(ShipmentEvent::Dispatched(gone)) = event {
+                let parcel = goods.shipments.iter().find(|parcel| parcel.id == gone.shipment_id);
+                self.sent_to.push((gone.shipment_id, parcel.and_then(|parcel| parcel.address.clone())));
             }
         }
         self.goods = Kept::new(goods);

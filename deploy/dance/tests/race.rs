@@ -162,6 +162,51 @@ fn race_call_off_races_dispatch_of_a_rest_that_can_never_leave_and_staff_end_the
     assert_eq!(called_off.ends(&["call_off_refused", "cancel_requested"]), only("completed"));
 }
 
+const MOVING: Play = Play { moves: true, ..PLAIN };
+const MOVES: [&str; 1] = ["the customer wants it elsewhere"];
+
+#[test]
+fn race_address_races_dispatch_and_a_parcel_that_left_first_goes_where_it_was_sent() {
+    let firm = Story::of(MOVING).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    let packed = firm.then(["stock-svc hears payment.captured.v1", "order-svc hears shipment.created.v1"]);
+    let left = packed.then(["the warehouse dispatches the parcel"]).then(MOVES);
+    assert!(!left.can(MOVES[0]), "one change at a time");
+    assert_eq!(left.ends(&["address_changed", "readdressed"]), only("completed"));
+    let answered = left.then(["stock-svc hears order.address_change_requested.v1"]);
+    let told = answered.then(["order-svc hears stock.address_decided.v1"]);
+    assert_eq!(told.said(Topic::Orders).last(), Some(&"address_change_refused"));
+}
+
+#[test]
+fn race_address_races_dispatch_and_a_parcel_that_is_still_there_takes_the_address() {
+    let firm = Story::of(MOVING).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    let asked = firm.then(["stock-svc hears payment.captured.v1"]).then(MOVES);
+    let taken = asked.then(["stock-svc hears order.address_change_requested.v1"]);
+    assert_eq!(taken.said(Topic::Shipments).last(), Some(&"readdressed"));
+    let left = taken.then(["the warehouse dispatches the parcel", "order-svc hears stock.address_decided.v1"]);
+    assert_eq!(left.said(Topic::Orders).last(), Some(&"address_changed"));
+    assert_eq!(left.ends(&["address_change_refused"]), only("completed"));
+}
+
+#[test]
+fn race_address_races_dispatch_of_a_part_and_each_parcel_is_accounted_for() {
+    let asked = partly_gone(Play { moves: true, ..CALLING_OFF }).then(MOVES);
+    let answered = asked.then(["stock-svc hears order.address_change_requested.v1"]);
+    let told = answered.then(["order-svc hears stock.address_decided.v1"]);
+    assert_eq!(
+        told.said(Topic::Orders)[2..],
+        ["address_change_requested", "address_changed", "address_change_refused"]
+    );
+    assert_eq!(told.ends(&[]), only("completed"));
+}
+
+#[test]
+fn race_address_races_dispatch_of_an_order_that_is_not_confirmed_and_nothing_can_have_left() {
+    let moved = Story::of(MOVING).then(HELD).then(ASKED).then(MOVES);
+    assert_eq!(moved.said(Topic::Orders), ["placed", "address_changed"]);
+    moved.ends(&["address_change_requested", "address_change_refused"]);
+}
+
 #[test]
 fn race_facts_out_of_order_a_refund_heard_before_its_loss_completes_the_order() {
     let refunded = on_its_way().then(["the carrier loses the parcel", "payment-svc hears shipment.lost.v1"]);

@@ -256,6 +256,79 @@ async fn the_rest_called_off_while_handed_over(running: &Running, first: First) 
     left
 }
 
+/// The address changes while the parcel is handed over: it goes where its customer is told that it goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_address_races_dispatch_and_a_parcel_goes_where_its_customer_is_told() {
+    const ROUNDS: usize = 3;
+    let running = Running::start("").await;
+    let (mut followed, mut stayed) = (0, 0);
+    for first in [First::Cancel, First::Dispatch, First::Neither, First::CancelIsTaken] {
+        for _ in 0..ROUNDS {
+            let follows = one_that_moves_while_handed_over(&running, first).await;
+            assert!(
+                !matches!((first, follows), (First::Cancel, false) | (First::Dispatch, true)),
+                "{first:?}: {follows}"
+            );
+            *(if follows { &mut followed } else { &mut stayed }) += 1;
+        }
+    }
+    assert!(followed >= ROUNDS && stayed >= ROUNDS, "{followed} went elsewhere, {stayed} did not");
+    all_that_must_hold_does(&running).await;
+    running.stop().await;
+}
+
+/// Changes the address of a paid order while its parcel is handed over, and says whether that goes there. The first of the
+/// two is the change of address where [`First`] has a cancellation.
+async fn one_that_moves_while_handed_over(running: &Running, first: First) -> bool {
+    let order = running.place(TEA).await;
+    let shipment = running.first("stock-svc", "shipments", &order).await;
+    let shipment = format!("/api/v1/shipments/{}", shipment["id"].as_str().unwrap());
+    let (of_order, handed) =
+        (format!("/api/v1/orders/{order}"), json!({"carrier": "An Post", "tracking_number": "CE123456789IE"}));
+    let elsewhere =
+        json!({"line1": "2 Mill Rd", "line2": null, "city": "Galway", "postal_code": "H91", "country": "IE"});
+    let dispatch = format!("{shipment}/dispatch");
+    let hand_over = async || assert_eq!(running.post("stock-svc", &dispatch, &handed).await.0, StatusCode::OK);
+    let url = running.url("order-svc", &format!("{of_order}/delivery-address"));
+    let ask = async || running.client.put(&url).json(&elsewhere).send().await.unwrap().status();
+    let bears = async || running.get("stock-svc", &shipment).await["delivery_address"].clone();
+    let asked = match first {
+        First::Cancel => {
+            let asked = ask().await;
+            eventually("the parcel takes the address", PATIENCE, async || bears().await == elsewhere).await;
+            hand_over().await;
+            asked
+        }
+        First::Dispatch => {
+            hand_over().await;
+            ask().await
+        }
+        First::Neither => tokio::join!(ask(), hand_over()).0,
+        First::CancelIsTaken => {
+            let asked = ask().await;
+            hand_over().await;
+            asked
+        }
+    };
+    assert!(matches!(asked, StatusCode::ACCEPTED | StatusCode::CONFLICT), "{first:?}: {asked}");
+    running.until(&order, "shipped").await;
+    eventually("the change is decided", PATIENCE, async || {
+        running.get("order-svc", &of_order).await["requested_address"].is_null()
+    })
+    .await;
+    let (goes_to, told) = (bears().await, running.get("order-svc", &of_order).await["delivery_address"].clone());
+    assert_eq!(goes_to, told, "{first:?}");
+    let follows = goes_to == elsewhere;
+    let mail = if follows { "order_address_changed" } else { "order_address_change_refused" };
+    if asked == StatusCode::ACCEPTED {
+        eventually("its customer reads where it goes", PATIENCE, async || {
+            running.notifications(&order).await.iter().any(|message| message["template"] == mail)
+        })
+        .await;
+    }
+    follows
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn race_declined_retryable_is_tried_again_and_charged_once() {
     let running = Running::start("").await;

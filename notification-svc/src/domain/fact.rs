@@ -18,6 +18,8 @@ pub enum Template {
     OrderConfirmed,
     /// It goes elsewhere.
     OrderAddressChanged,
+    /// What had left does not go where it was asked to.
+    OrderAddressChangeRefused,
     /// The order has ended, and why.
     OrderCancelled,
     /// A part of it will not be sent, although another has left.
@@ -41,6 +43,7 @@ impl Template {
         Template::PaymentActionRequired,
         Template::OrderConfirmed,
         Template::OrderAddressChanged,
+        Template::OrderAddressChangeRefused,
         Template::OrderCancelled,
         Template::OrderCalledOff,
         Template::OrderCallOffRefused,
@@ -51,8 +54,13 @@ impl Template {
     ];
 
     /// Those that tell of a parcel, or of what none will bring: nobody reads of one before the confirmation.
-    pub const OF_PARCELS: [Template; 4] =
-        [Template::ShipmentDispatched, Template::ShipmentDelivered, Template::ShipmentLost, Template::OrderCalledOff];
+    pub const OF_PARCELS: [Template; 5] = [
+        Template::ShipmentDispatched,
+        Template::ShipmentDelivered,
+        Template::ShipmentLost,
+        Template::OrderCalledOff,
+        Template::OrderAddressChangeRefused,
+    ];
 
     /// As it stands in the table, in events and in answers.
     pub const fn name(self) -> &'static str {
@@ -61,6 +69,7 @@ impl Template {
             Template::PaymentActionRequired => "payment_action_required",
             Template::OrderConfirmed => "order_confirmed",
             Template::OrderAddressChanged => "order_address_changed",
+            Template::OrderAddressChangeRefused => "order_address_change_refused",
             Template::OrderCancelled => "order_cancelled",
             Template::OrderCalledOff => "order_called_off",
             Template::OrderCallOffRefused => "order_call_off_refused",
@@ -77,6 +86,9 @@ impl Template {
             Template::PaymentActionRequired => include_str!("../../templates/payment_action_required.txt"),
             Template::OrderConfirmed => include_str!("../../templates/order_confirmed.txt"),
             Template::OrderAddressChanged => include_str!("../../templates/order_address_changed.txt"),
+            Template::OrderAddressChangeRefused => {
+                include_str!("../../templates/order_address_change_refused.txt")
+            }
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.txt"),
             Template::OrderCalledOff => include_str!("../../templates/order_called_off.txt"),
             Template::OrderCallOffRefused => include_str!("../../templates/order_call_off_refused.txt"),
@@ -93,6 +105,9 @@ impl Template {
             Template::PaymentActionRequired => include_str!("../../templates/payment_action_required.html"),
             Template::OrderConfirmed => include_str!("../../templates/order_confirmed.html"),
             Template::OrderAddressChanged => include_str!("../../templates/order_address_changed.html"),
+            Template::OrderAddressChangeRefused => {
+                include_str!("../../templates/order_address_change_refused.html")
+            }
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.html"),
             Template::OrderCalledOff => include_str!("../../templates/order_called_off.html"),
             Template::OrderCallOffRefused => include_str!("../../templates/order_call_off_refused.html"),
@@ -145,6 +160,11 @@ pub enum Fact {
     AddressChanged {
         /// Where to, line by line.
         address: Vec<String>,
+    },
+    /// What had left does not go where it was asked to.
+    AddressChangeRefused {
+        /// How many parcels had left; none when nothing of the order is sent any more.
+        left: usize,
     },
     /// The order has ended.
     Cancelled {
@@ -212,6 +232,7 @@ impl Fact {
             Fact::ActionRequired { .. } => Template::PaymentActionRequired,
             Fact::Confirmed => Template::OrderConfirmed,
             Fact::AddressChanged { .. } => Template::OrderAddressChanged,
+            Fact::AddressChangeRefused { .. } => Template::OrderAddressChangeRefused,
             Fact::Cancelled { .. } => Template::OrderCancelled,
             Fact::CalledOff { .. } => Template::OrderCalledOff,
             Fact::CallOffRefused => Template::OrderCallOffRefused,

@@ -101,6 +101,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_change_of_address_that_came_too_late_is_told_with_what_had_left() {
+        let body = |left| written(&Fact::AddressChangeRefused { left }).body;
+        assert!(body(0).contains("nothing more of it is going to be sent.\n\nOrder"), "{}", body(0));
+        assert!(body(1).contains("A parcel of it had left before, and goes"), "{}", body(1));
+        assert!(body(2).contains("2 parcels of it had left before, and go"), "{}", body(2));
+    }
+
     fn called_off() -> Fact {
         let line =
             |sku: &str, quantity: i64| StockLine { sku: sku.parse().unwrap(), quantity: quantity.try_into().unwrap() };
@@ -202,6 +210,7 @@ mod tests {
             Fact::ActionRequired { until: None, url: None },
             Fact::Confirmed,
             Fact::AddressChanged { address: vec!["2 Quay St".to_owned()] },
+            Fact::AddressChangeRefused { left: 1 },
             cancelled(CancelReason::Customer),
             called_off(),
             Fact::CallOffRefused,

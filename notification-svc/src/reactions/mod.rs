@@ -1,5 +1,6 @@
 //! What this service hears, at one glance.
 
+mod order_address_change_refused;
 mod order_address_changed;
 mod order_call_off_refused;
 mod order_cancelled;
@@ -72,6 +73,9 @@ impl Reactions for NotificationReactions {
             Event::Order(OrderEvent::CancelRequested(e)) => order_ending::note(conn, e.order_id, true).await,
             Event::Order(OrderEvent::CancelRefused(e)) => order_ending::note(conn, e.order_id, false).await,
             Event::Order(OrderEvent::Cancelled(e)) => order_cancelled::tell(conn, texts, incoming, e).await,
+            Event::Order(OrderEvent::AddressChangeRefused(e)) => {
+                order_address_change_refused::tell(conn, texts, incoming, e).await
+            }
             Event::Order(OrderEvent::CallOffRefused(e)) => order_call_off_refused::tell(conn, texts, incoming, e).await,
             Event::Stock(StockEvent::Restocked(e)) if e.cause == RestockCause::CalledOff => {
                 stock_restocked::tell(conn, texts, incoming, e).await
@@ -101,6 +105,7 @@ fn heard_for(event: &Event) -> Option<OrderId> {
         Event::Order(OrderEvent::CancelRequested(e)) => Some(e.order_id),
         Event::Order(OrderEvent::CancelRefused(e)) => Some(e.order_id),
         Event::Order(OrderEvent::Cancelled(e)) => Some(e.order_id),
+        Event::Order(OrderEvent::AddressChangeRefused(e)) => Some(e.order_id),
         Event::Order(OrderEvent::CallOffRefused(e)) => Some(e.order_id),
         Event::Stock(StockEvent::Restocked(e)) if e.cause == RestockCause::CalledOff => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Dispatched(e)) => Some(e.order_id),

@@ -6,7 +6,7 @@ use super::ChangeOrderError;
 use crate::domain::Order;
 use crate::store;
 
-/// The customer wants the order to go elsewhere. Asked again, nothing new is said.
+/// The customer wants the order to go elsewhere: it does, or stock-svc is asked. Asked again, nothing new is said.
 ///
 /// # Errors
 /// See [`ChangeOrderError`].
@@ -19,7 +19,7 @@ pub async fn redirect_order(pool: &Pool, id: OrderId, address: Address) -> Resul
         if says.is_empty() {
             return Ok(order);
         }
-        store::orders::send_to(conn, id, &order.delivery_address).await?;
+        store::orders::send_to(conn, id, &order.destination).await?;
         store::roots::announce(conn, &mut root, &says, None).await?;
         store::orders::find(conn, id).await?.ok_or(ChangeOrderError::NotFound)
     })

@@ -150,7 +150,8 @@ pub struct Facts {
 }
 
 impl StockFact {
-    /// The fact in `event`; none for goods that came back without a cancellation: the rest of the order stays firm.
+    /// The fact in `event`; none for goods that came back without a cancellation, since the rest of the
+    /// order stays firm, and for what is no fact about goods.
     pub fn of(event: &StockEvent) -> Option<Self> {
         Some(match event {
             StockEvent::Reserved(_) => Self::Reserved,
@@ -165,6 +166,7 @@ impl StockFact {
                 RestockCause::Cancelled => Self::Restocked,
                 RestockCause::Returned | RestockCause::CalledOff => return None,
             },
+            StockEvent::AddressDecided(_) => return None,
         })
     }
 }

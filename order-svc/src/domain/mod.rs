@@ -1,5 +1,6 @@
 //! Orders as pure types and a state machine: facts and wishes in, status and events out. No IO.
 
+mod destination;
 mod facts;
 mod order;
 mod progress;
@@ -9,6 +10,7 @@ mod status;
 mod tests;
 mod waiting;
 
+pub use destination::Destination;
 pub use facts::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, StockFact};
 pub use order::{MAX_LINES, Order, Product, Wish, WishRefused};
 pub use progress::{Progress, Refused, Step};

@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Address, CountryCode, Currency, Customer, Event, LineText, Money, NotChargeable, OrderAddressChanged, OrderId,
-    OrderLine, OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
+    Address, CountryCode, Currency, Customer, Event, LineText, Money, NotChargeable, OrderId, OrderLine, OrderPlaced,
+    PaymentMethod, ProductStatus, Quantity, Sku, StockAddressDecided,
 };
 
-use super::{Progress, Refused, Status};
+use super::{Destination, Progress, Refused};
 
 /// The most lines that one order can have.
 pub const MAX_LINES: usize = 100;
@@ -119,7 +119,7 @@ pub struct Order {
     /// What was placed.
     pub placed: OrderPlaced,
     /// Where it goes: as it was placed, unless that was changed.
-    pub delivery_address: Address,
+    pub destination: Destination,
     /// How far it is.
     pub progress: Progress,
     /// Counts the changes, from 1.
@@ -133,20 +133,25 @@ pub struct Order {
 }
 
 impl Order {
-    /// The customer wants it to go elsewhere. Asked again, nothing new is said.
+    /// The customer wants it to go elsewhere.
     ///
     /// # Errors
-    /// [`Refused::TooLateToRedirect`] once something has left, or the order is to end or has ended.
-    pub fn redirect(self, delivery_address: Address) -> Result<(Self, Vec<Event>), Refused> {
-        match self.progress.status {
-            Status::Pending | Status::Confirmed if delivery_address == self.delivery_address => Ok((self, vec![])),
-            Status::Pending | Status::Confirmed => {
-                let order_id = self.progress.order_id;
-                let says = OrderAddressChanged { order_id, delivery_address: delivery_address.clone() };
-                Ok((Self { delivery_address, ..self }, vec![says.into()]))
-            }
-            status => Err(Refused::TooLateToRedirect(status)),
-        }
+    /// As [`Destination::redirect`].
+    pub fn redirect(mut self, address: Address) -> Result<(Self, Vec<Event>), Refused> {
+        let (order_id, status) = (self.progress.order_id, self.progress.status);
+        let (destination, says) = self.destination.redirect(order_id, status, address)?;
+        self.destination = destination;
+        Ok((self, says))
+    }
+
+    /// stock-svc has decided where it goes.
+    ///
+    /// # Errors
+    /// As [`Destination::decided`].
+    pub fn address_decided(mut self, decided: &StockAddressDecided) -> Result<(Self, Vec<Event>), Refused> {
+        let (destination, says) = self.destination.decided(self.progress.status, decided)?;
+        self.destination = destination;
+        Ok((self, says))
     }
 }
 
@@ -210,7 +215,7 @@ impl Wish {
         total.check_charge().map_err(|why| vec![why.into()])?;
         let pieces = lines.iter().map(|line| i64::from(line.quantity)).sum();
         Ok(Order {
-            delivery_address: self.delivery_address.clone(),
+            destination: Destination { address: self.delivery_address.clone(), asked: None },
             placed: OrderPlaced {
                 order_id,
                 customer: self.customer,

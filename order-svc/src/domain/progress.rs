@@ -42,6 +42,12 @@ pub enum Refused {
     /// Before anything has left the order is cancelled as a whole; once everything has, nothing is there to call off.
     #[error("of an order that is {} nothing can be called off", .0.name())]
     NothingToCallOff(Status),
+    /// The customer's last change of address is still before stock-svc.
+    #[error("another change of its address is being decided: ask again in a moment")]
+    AddressUndecided,
+    /// No change of address is waited for: it was answered before.
+    #[error("no change of its address was asked for")]
+    NoAddressAsked,
     /// What has left goes where it went, and what is given back goes nowhere.
     #[error("an order that is {} goes to the address that it has", .0.name())]
     TooLateToRedirect(Status),
@@ -116,6 +122,8 @@ impl Progress {
             ShipmentEvent::Cancelled(_) => (ShipmentFact::Cancelled, 0),
             ShipmentEvent::Returned(_) => (ShipmentFact::Returned, 0),
             ShipmentEvent::Lost(_) => (ShipmentFact::Lost, 0),
+            // where a parcel goes is stock-svc's to know
+            ShipmentEvent::Readdressed(_) => return (self, vec![]),
         };
         let refund_id = (fact == ShipmentFact::Lost).then(|| RefundId::because_of(id));
         self.note_parcel(event.shipment_id(), fact, pieces, refund_id);

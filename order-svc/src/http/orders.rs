@@ -105,14 +105,19 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
         .json(Paged { items: items.iter().map(OrderView::of).collect(), next_cursor: next_cursor.clone() }))
 }
 
-/// Sends an order elsewhere, until its first parcel has left
+/// Sends elsewhere what has not left of an order
+///
+/// Until the order is confirmed it goes there at once (200). After that a parcel may be on its way, so the warehouse decides
+/// (202): `requested_address` is what was asked for, until `delivery_address` is that or `order.address_change_refused` was
+/// said, or both, where one parcel has left and another has not. To ask again changes nothing.
 #[utoipa::path(
     put, path = "/api/v1/orders/{id}/delivery-address", tag = "orders", operation_id = "redirect_order",
     params(("id" = inline(Uuid), Path, description = "The order.")),
     request_body = AddressRequest,
     responses(
         (status = 200, description = "The order with its new address.", body = OrderView),
-        (status = 409, description = "It has left or ended.")
+        (status = 202, description = "The warehouse is asked, or was.", body = OrderView),
+        (status = 409, description = "It has left or ended, or another address is being decided.")
     )
 )]
 pub async fn redirect(
@@ -129,7 +134,8 @@ pub async fn redirect(
         .await
         .map_err(|error| super::problem::not_changed(id.0, error))?;
     state.nudge.nudge();
-    Ok(HttpResponse::Ok().json(OrderView::of(&order)))
+    let mut answer = if order.destination.asked.is_some() { HttpResponse::Accepted() } else { HttpResponse::Ok() };
+    Ok(answer.json(OrderView::of(&order)))
 }
 
 /// Calls off what has not left, once a part has

@@ -26,6 +26,8 @@ pub struct OrderView<'a> {
     failure: Option<FailureView<'a>>,
     customer: &'a Customer,
     delivery_address: &'a Address,
+    /// Where it was asked to go, while the warehouse decides that.
+    requested_address: Option<&'a Address>,
     currency: Currency,
     lines: Vec<LineView<'a>>,
     total: Money,
@@ -132,7 +134,8 @@ impl<'a> OrderView<'a> {
             reason: progress.status.reason(),
             failure: FailureView::of(progress),
             customer: &placed.customer,
-            delivery_address: &order.delivery_address,
+            delivery_address: &order.destination.address,
+            requested_address: order.destination.asked.as_ref(),
             currency: placed.total.currency(),
             lines: placed.lines.iter().map(|line| LineView::of(line, progress)).collect(),
             total: placed.total,

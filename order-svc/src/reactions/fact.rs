@@ -39,7 +39,7 @@ pub async fn hear(
 }
 
 /// It changes nothing, which the order's history tells too.
-async fn ignored(
+pub(super) async fn ignored(
     conn: &mut AsyncPgConnection,
     root: &mut Root,
     heard: &Envelope,

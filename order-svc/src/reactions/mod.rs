@@ -1,12 +1,13 @@
 //! What the service hears, and what it does about it: facts move an order, products are remembered for their price.
 
+mod address_decided;
 mod fact;
 mod product;
 
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
-use shared_events::{DecodeError, Event, EventId, Topic};
+use shared_events::{DecodeError, Event, EventId, StockEvent, Topic};
 
 use crate::store;
 
@@ -60,6 +61,7 @@ impl Reactions for OrderReactions {
 
     async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
         match &incoming.event {
+            Event::Stock(StockEvent::AddressDecided(decided)) => address_decided::tell(conn, incoming, decided).await,
             Event::Stock(stock) => {
                 let id = EventId(incoming.envelope.id);
                 fact::hear(conn, incoming, |order| order.hear_stock(stock, id)).await

@@ -4,11 +4,11 @@ use diesel::dsl::{AsSelect, Nullable};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared_events::{Address, CustomerId, OrderId};
+use shared_events::{CustomerId, OrderId};
 
 use super::rows::{Found, NewOrderRow, OrderRow, json};
 use super::{AnnounceError, Root, roots};
-use crate::domain::{Order, Ranks};
+use crate::domain::{Destination, Order, Ranks};
 use crate::schema::{orders, redirections};
 
 /// Inserts a new order, which makes it the root of its key, and says `order.placed`.
@@ -63,12 +63,13 @@ pub async fn find(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Opti
     found.map(OrderRow::order).transpose()
 }
 
-/// Saves where the order goes now; the rest of the change is [`roots::announce`]'s.
+/// Saves where the order goes now, and where it was asked to go; the rest of the change is [`roots::announce`]'s.
 ///
 /// # Errors
 /// The database's.
-pub async fn send_to(conn: &mut AsyncPgConnection, id: OrderId, address: &Address) -> QueryResult<()> {
-    let address = redirections::delivery_address.eq(json(address)?);
+pub async fn send_to(conn: &mut AsyncPgConnection, id: OrderId, destination: &Destination) -> QueryResult<()> {
+    let asked = destination.asked.as_ref().map(json).transpose()?;
+    let address = (redirections::delivery_address.eq(json(&destination.address)?), redirections::asked.eq(asked));
     diesel::insert_into(redirections::table)
         .values((redirections::order_id.eq(id.0), address.clone()))
         .on_conflict(redirections::order_id)
@@ -80,8 +81,8 @@ pub async fn send_to(conn: &mut AsyncPgConnection, id: OrderId, address: &Addres
 }
 
 /// The columns of [`Found`].
-fn found() -> (AsSelect<OrderRow, Pg>, Nullable<redirections::delivery_address>) {
-    (OrderRow::as_select(), redirections::delivery_address.nullable())
+fn found() -> (AsSelect<OrderRow, Pg>, Nullable<redirections::delivery_address>, Nullable<redirections::asked>) {
+    (OrderRow::as_select(), redirections::delivery_address.nullable(), redirections::asked.nullable())
 }
 
 /// Which orders a list shows.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use shared_events::{CancelReason, OrderId, OrderPlaced};
 use uuid::Uuid;
 
-use crate::domain::{Order, Progress, Status};
+use crate::domain::{Destination, Order, Progress, Status};
 use crate::schema::orders;
 
 /// What changes.
@@ -39,8 +39,8 @@ pub struct OrderRow {
     pub updated_at: DateTime<Utc>,
 }
 
-/// An order, and where it goes if that is no longer what was placed.
-pub type Found = (OrderRow, Option<Value>);
+/// An order, where it goes if that is no longer what was placed, and where it was asked to go.
+pub type Found = (OrderRow, Option<Value>, Option<Value>);
 
 /// A new order. `treat_none_as_default_value`: with the default, diesel would not cache the statement.
 #[derive(Insertable)]
@@ -75,12 +75,15 @@ impl RootRow {
 }
 
 impl OrderRow {
-    pub fn order((this, redirected): Found) -> QueryResult<Order> {
+    pub fn order((this, redirected, asked): Found) -> QueryResult<Order> {
         let placed: OrderPlaced = read(this.placed)?;
-        let delivery_address = redirected.map(read).transpose()?;
+        let address = redirected.map(read).transpose()?;
         Ok(Order {
             progress: this.root.progress()?,
-            delivery_address: delivery_address.unwrap_or_else(|| placed.delivery_address.clone()),
+            destination: Destination {
+                address: address.unwrap_or_else(|| placed.delivery_address.clone()),
+                asked: asked.map(read).transpose()?,
+            },
             placed,
             version: this.root.version,
             waiting_since: this.root.waiting_since,

@@ -83,7 +83,7 @@ impl Reactions for PaymentReactions {
 fn concerned(event: &Event) -> Option<OrderId> {
     match event {
         Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_)) => order_of(event),
-        Event::Stock(StockEvent::Committed(_)) => None,
+        Event::Stock(StockEvent::Committed(_) | StockEvent::AddressDecided(_)) => None,
         Event::Stock(_) | Event::Shipment(ShipmentEvent::Lost(_)) => order_of(event),
         _ => None,
     }

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Shortage, topic_events};
-use crate::{Address, Customer, LineText, Money, OrderId, PaymentMethod, Quantity, Sku};
+use crate::{Address, Customer, LineText, Money, OrderId, PaymentMethod, Quantity, ShipmentId, Sku};
 
 topic_events! {
     /// What order-svc says of an order, on `orders.v1`.
@@ -14,7 +14,9 @@ topic_events! {
         Cancelled(OrderCancelled) = "order.cancelled.v1",
         CallOffRequested(OrderCallOffRequested) = "order.call_off_requested.v1",
         CallOffRefused(OrderCallOffRefused) = "order.call_off_refused.v1",
+        AddressChangeRequested(OrderAddressChangeRequested) = "order.address_change_requested.v1",
         AddressChanged(OrderAddressChanged) = "order.address_changed.v1",
+        AddressChangeRefused(OrderAddressChangeRefused) = "order.address_change_refused.v1",
         Completed(OrderCompleted) = "order.completed.v1",
     }
 }
@@ -30,7 +32,9 @@ impl OrderEvent {
             Self::Cancelled(e) => e.order_id,
             Self::CallOffRequested(e) => e.order_id,
             Self::CallOffRefused(e) => e.order_id,
+            Self::AddressChangeRequested(e) => e.order_id,
             Self::AddressChanged(e) => e.order_id,
+            Self::AddressChangeRefused(e) => e.order_id,
             Self::Completed(e) => e.order_id,
         }
     }
@@ -176,6 +180,37 @@ pub struct OrderCallOffRefused {
     pub order_id: OrderId,
     /// Why.
     pub reason: CancelRefusedReason,
+}
+
+/// What has not left is to go elsewhere; stock-svc decides, since a parcel may have left. Its answer is
+/// `stock.address_decided`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderAddressChangeRequested {
+    /// The order.
+    pub order_id: OrderId,
+    /// Where it is to go.
+    pub delivery_address: Address,
+}
+
+/// Why an order, or some parcels of it, did not take an address that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressRefusedReason {
+    /// These parcels had left.
+    Dispatched,
+    /// Nothing of the order is going to leave.
+    Ended,
+}
+
+/// These parcels of the order, or the whole of it, did not take the address that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderAddressChangeRefused {
+    /// The order.
+    pub order_id: OrderId,
+    /// Why.
+    pub reason: AddressRefusedReason,
+    /// The parcels that had left, and go where they were sent.
+    pub shipments: Vec<ShipmentId>,
 }
 
 /// What has not left yet goes elsewhere.

@@ -13,6 +13,7 @@ topic_events! {
         Released(StockReleased) = "stock.released.v1",
         Expired(StockExpired) = "stock.expired.v1",
         Restocked(StockRestocked) = "stock.restocked.v1",
+        AddressDecided(StockAddressDecided) = "stock.address_decided.v1",
     }
 }
 
@@ -25,6 +26,7 @@ topic_events! {
         Cancelled(ShipmentCancelled) = "shipment.cancelled.v1",
         Returned(ShipmentReturned) = "shipment.returned.v1",
         Lost(ShipmentLost) = "shipment.lost.v1",
+        Readdressed(ShipmentReaddressed) = "shipment.readdressed.v1",
     }
 }
 
@@ -38,6 +40,7 @@ impl StockEvent {
             Self::Released(e) => e.order_id,
             Self::Expired(e) => e.order_id,
             Self::Restocked(e) => e.order_id,
+            Self::AddressDecided(e) => e.order_id,
         }
     }
 }
@@ -52,6 +55,7 @@ impl ShipmentEvent {
             Self::Cancelled(e) => e.order_id,
             Self::Returned(e) => e.order_id,
             Self::Lost(e) => e.order_id,
+            Self::Readdressed(e) => e.order_id,
         }
     }
 
@@ -64,6 +68,7 @@ impl ShipmentEvent {
             Self::Cancelled(e) => e.shipment_id,
             Self::Returned(e) => e.shipment_id,
             Self::Lost(e) => e.shipment_id,
+            Self::Readdressed(e) => e.shipment_id,
         }
     }
 }
@@ -168,6 +173,17 @@ pub struct StockRestocked {
     pub lines: Vec<StockLine>,
 }
 
+/// The answer to `order.address_change_requested`. The address itself is not repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StockAddressDecided {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whether what has not left goes there now: its parcels, or those that will be made.
+    pub taken: bool,
+    /// The parcels that had left for another address, and go there.
+    pub kept: Vec<ShipmentId>,
+}
+
 /// A parcel is to be packed and sent: everything in it is paid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentCreated {
@@ -234,4 +250,13 @@ pub struct ShipmentLost {
     pub shipment_id: ShipmentId,
     /// What was in it.
     pub lines: Vec<StockLine>,
+}
+
+/// The parcel has not left yet and goes elsewhere. The address itself is not repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ShipmentReaddressed {
+    /// The order.
+    pub order_id: OrderId,
+    /// The parcel.
+    pub shipment_id: ShipmentId,
 }

@@ -54,7 +54,14 @@ fn orders() -> Vec<Event> {
         .into(),
         OrderCallOffRequested { order_id: ORDER }.into(),
         OrderCallOffRefused { order_id: ORDER, reason: CancelRefusedReason::Dispatched }.into(),
+        OrderAddressChangeRequested { order_id: ORDER, delivery_address: address("2 Quay St", Some("c/o Lee")) }.into(),
         OrderAddressChanged { order_id: ORDER, delivery_address: address("2 Quay St", Some("c/o Lee")) }.into(),
+        OrderAddressChangeRefused {
+            order_id: ORDER,
+            reason: AddressRefusedReason::Dispatched,
+            shipments: vec![SHIPMENT],
+        }
+        .into(),
         OrderCompleted { order_id: ORDER }.into(),
     ]
 }
@@ -94,6 +101,7 @@ fn stock() -> Vec<Event> {
         StockReleased { order_id: ORDER, reason: CancelReason::Timeout }.into(),
         StockExpired { order_id: ORDER }.into(),
         StockRestocked { order_id: ORDER, cause: RestockCause::Cancelled, lines: stock_lines() }.into(),
+        StockAddressDecided { order_id: ORDER, taken: true, kept: vec![SHIPMENT] }.into(),
     ]
 }
 
@@ -129,6 +137,7 @@ fn shipments() -> Vec<Event> {
         ShipmentCancelled { order_id, shipment_id, split_into: vec![] }.into(),
         ShipmentReturned { order_id, shipment_id, lines: stock_lines() }.into(),
         ShipmentLost { order_id, shipment_id, lines: stock_lines() }.into(),
+        ShipmentReaddressed { order_id, shipment_id }.into(),
     ]
 }
 

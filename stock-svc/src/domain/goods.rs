@@ -1,11 +1,12 @@
 use chrono::{DateTime, Utc};
 use shared_events::{
-    CancelReason, Event, OrderId, OrderPlaced, Rejection, RestockCause, ShipmentCreated, StockCommitted, StockExpired,
-    StockLine, StockRejected, StockReleased, StockReserved, StockRestocked,
+    Address, CancelReason, Event, OrderId, OrderPlaced, Rejection, RestockCause, ShipmentCreated, StockCommitted,
+    StockExpired, StockLine, StockRejected, StockReleased, StockReserved, StockRestocked,
 };
 
 use super::{Levels, NewParcel, Refused, Reservation, Shift, Shipment, State};
 
+mod addresses;
 mod parcels;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ pub struct Goods {
     pub reservation: Option<Reservation>,
     /// Whether the money is ours. Once heard it stays true.
     pub captured: bool,
+    /// Where its parcels will go, until there are some: then each has its own.
+    pub address: Option<Address>,
     /// Its parcels, once the goods are firm and paid, the oldest first: one, until that is split.
     pub shipments: Vec<Shipment>,
 }
@@ -43,7 +46,13 @@ pub fn lines_of(placed: &OrderPlaced) -> Vec<StockLine> {
 impl Goods {
     /// The goods of an order of which nothing was heard yet.
     pub const fn unheard(order_id: OrderId) -> Goods {
-        Goods { order_id, reservation: None, captured: false, shipments: Vec::new() }
+        Goods { order_id, reservation: None, captured: false, address: None, shipments: Vec::new() }
+    }
+
+    /// With the address to which its parcels are to go.
+    #[must_use]
+    pub fn to(self, address: Address) -> Goods {
+        Goods { address: Some(address), ..self }
     }
 
     /// Holds all lines or none.
@@ -65,6 +74,7 @@ impl Goods {
             self.reservation = Some(Reservation { state: State::Held { expires_at }, lines });
             Ok(self.shifting(Shift::Hold, vec![StockReserved { order_id, expires_at }.into()]))
         } else {
+            self.address = None;
             self.reservation = Some(Reservation { state: State::RejectedShortages, lines });
             let rejection = Rejection::Shortages { lines: short };
             Ok(self.saying(vec![StockRejected { order_id, rejection }.into()]))
@@ -169,6 +179,9 @@ impl Goods {
         if let Some(reservation) = &mut self.reservation {
             reservation.state = state;
         }
+        if !state.may_move_stock() {
+            self.address = None; // nothing is going to leave
+        }
     }
 
     fn refuses(&self, wanted: &'static str) -> Refused {
@@ -220,7 +233,8 @@ impl Change {
     fn ship_if_paid(&mut self, parcel: NewParcel) {
         let goods = &mut self.goods;
         if goods.captured && goods.state() == Some(State::Committed) && goods.shipments.is_empty() {
-            let shipment = Shipment::create(parcel, goods.lines().to_vec());
+            let address = goods.address.take();
+            let shipment = Shipment { address, ..Shipment::create(parcel, goods.lines().to_vec()) };
             let (order_id, shipment_id, lines) = (goods.order_id, shipment.id, shipment.lines.clone());
             goods.shipments.push(shipment);
             self.events.push(ShipmentCreated { order_id, shipment_id, lines }.into());

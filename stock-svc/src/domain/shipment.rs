@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use shared_events::{LineText, Quantity, ShipmentId, Sku, StockLine};
+use shared_events::{Address, LineText, Quantity, ShipmentId, Sku, StockLine};
 
 use super::Refused;
 
@@ -12,6 +12,8 @@ pub struct Shipment {
     pub stage: Stage,
     /// What is in it.
     pub lines: Vec<StockLine>,
+    /// Where it goes, or went; none once it is called off, and for parcels of orders that were placed before this was kept.
+    pub address: Option<Address>,
     /// Who carries it; known once it was dispatched.
     pub carrier: Option<LineText>,
     /// Where to follow it; known once it was dispatched.
@@ -112,6 +114,7 @@ impl Shipment {
             id,
             stage: Stage::Pending,
             lines,
+            address: None,
             carrier: None,
             tracking_number: None,
             created_at: at,
@@ -191,7 +194,7 @@ impl Shipment {
         if !self.stage.in_the_warehouse() {
             return Err(self.refuses("cancelled"));
         }
-        Ok(Shipment { stage: Stage::Cancelled, cancelled_at: Some(at), ..self })
+        Ok(Shipment { stage: Stage::Cancelled, address: None, cancelled_at: Some(at), ..self })
     }
 
     /// Whether its goods went back to the shelf before it left, rather than into the parcels that it was split into.
@@ -223,9 +226,11 @@ impl Shipment {
         if lines.is_empty() || rest_of_it.is_empty() {
             return Err(Refused { what: "parcel", wanted: "split", state: "to be all in one part" });
         }
-        let parts = [Shipment::create(part, lines.to_vec()), Shipment::create(rest, rest_of_it)];
+        let address = || self.address.clone();
+        let parts = [(part, lines.to_vec()), (rest, rest_of_it)]
+            .map(|(part, lines)| Shipment { address: address(), ..Shipment::create(part, lines) });
         let split_into = parts.iter().map(|part| part.id).collect();
-        Ok((Shipment { stage: Stage::Cancelled, cancelled_at: Some(at), split_into, ..self }, parts))
+        Ok((Shipment { stage: Stage::Cancelled, address: None, cancelled_at: Some(at), split_into, ..self }, parts))
     }
 
     /// Takes these lines back: some or all of what arrived, or the whole parcel when it never did.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use shared_events::{LineText, Money, OrderId, ShipmentId, Sku, StockLine};
+use shared_events::{Address, LineText, Money, OrderId, ShipmentId, Sku, StockLine};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -97,6 +97,8 @@ pub(super) struct ShipmentView {
     order_id: OrderId,
     status: &'static str,
     lines: Vec<StockLine>,
+    /// Where it goes, or went. None once it is called off, and for orders that were placed before this was kept.
+    delivery_address: Option<Address>,
     carrier: Option<LineText>,
     tracking_number: Option<LineText>,
     created_at: DateTime<Utc>,
@@ -119,6 +121,7 @@ impl From<(OrderId, Shipment)> for ShipmentView {
             order_id,
             status: shipment.stage.name(),
             lines: shipment.lines,
+            delivery_address: shipment.address,
             carrier: shipment.carrier,
             tracking_number: shipment.tracking_number,
             created_at: shipment.created_at,

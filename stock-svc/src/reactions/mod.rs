@@ -1,5 +1,6 @@
 //! What stock-svc hears, a file an event. The kit opens the transaction, writes the inbox and commits.
 
+mod order_address_changed;
 mod order_call_off_requested;
 mod order_cancel_requested;
 mod order_confirmed;
@@ -69,6 +70,12 @@ impl Reactions for StockReactions {
             Event::Order(OrderEvent::CancelRequested(request)) => {
                 order_cancel_requested::give_back(conn, incoming, request).await
             }
+            Event::Order(OrderEvent::AddressChanged(changed)) => {
+                order_address_changed::readdress(conn, incoming, changed).await
+            }
+            Event::Order(OrderEvent::AddressChangeRequested(request)) => {
+                order_address_changed::decide(conn, incoming, request).await
+            }
             Event::Order(OrderEvent::CallOffRequested(request)) => {
                 order_call_off_requested::call_off(conn, incoming, request).await
             }
@@ -94,7 +101,9 @@ fn concerns(event: &Event) -> bool {
             OrderEvent::Placed(_)
             | OrderEvent::Confirmed(_)
             | OrderEvent::CancelRequested(_)
-            | OrderEvent::CallOffRequested(_),
+            | OrderEvent::CallOffRequested(_)
+            | OrderEvent::AddressChanged(_)
+            | OrderEvent::AddressChangeRequested(_),
         ) => true,
         Event::Payment(PaymentEvent::Declined(declined)) => !declined.retryable,
         Event::Payment(PaymentEvent::Captured(_)) => true,

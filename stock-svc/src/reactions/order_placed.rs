@@ -18,6 +18,6 @@ pub(super) async fn hold(
     let root = roots::lock_or_create(conn, placed.order_id).await?;
     let lines = lines_of(placed);
     let levels = levels::lock(conn, skus(&lines)).await?;
-    let decided = root.goods.clone().place(lines, &levels, root.now + ttl);
+    let decided = root.goods.clone().to(placed.delivery_address.clone()).place(lines, &levels, root.now + ttl);
     conclude(conn, incoming, root, decided).await
 }

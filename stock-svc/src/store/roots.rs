@@ -54,6 +54,7 @@ struct Row {
     expires_at: Option<DateTime<Utc>>,
     lines: Value,
     captured: bool,
+    delivery_address: Option<Value>,
     stock_said: i64,
     shipments_said: i64,
 }
@@ -87,6 +88,7 @@ pub async fn lock(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
         .await
         .optional()?;
     let Some((row, now)) = found else { return Ok(None) };
+    let address = row.delivery_address.clone().map(from_json).transpose()?;
     let (captured, stock_said, shipments_said) = (row.captured, row.stock_said, row.shipments_said);
     let reservation = reservation(row)?;
     // Only goods that are or were firm have parcels.
@@ -94,7 +96,7 @@ pub async fn lock(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
         Some(State::Committed | State::Restocked) => shipments::of_order(conn, order_id).await?,
         _ => Vec::new(),
     };
-    let goods = Goods { order_id, reservation, captured, shipments };
+    let goods = Goods { order_id, reservation, captured, address, shipments };
     Ok(Some(Root { goods, now, stock_said, shipments_said }))
 }
 
@@ -180,6 +182,7 @@ async fn save(conn: &mut AsyncPgConnection, root: &Root) -> QueryResult<()> {
             orders::expires_at.eq(goods.expires_at()),
             orders::lines.eq(to_json(&goods.lines())?),
             orders::captured.eq(goods.captured),
+            orders::delivery_address.eq(goods.address.as_ref().map(to_json).transpose()?),
             orders::stock_said.eq(root.stock_said),
             orders::shipments_said.eq(root.shipments_said),
             orders::updated_at.eq(root.now),

@@ -30,6 +30,7 @@ struct Row {
     returned_at: Option<DateTime<Utc>>,
     lost_at: Option<DateTime<Utc>>,
     split_into: Value,
+    delivery_address: Option<Value>,
 }
 
 /// The parcels of an order, whose root the caller has locked, the oldest first.
@@ -112,6 +113,7 @@ pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Sh
         returned_at: shipment.returned_at,
         lost_at: shipment.lost_at,
         split_into: to_json(&shipment.split_into)?,
+        delivery_address: shipment.address.as_ref().map(to_json).transpose()?,
     };
     diesel::insert_into(shipments::table)
         .values(row)
@@ -129,6 +131,7 @@ pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Sh
             shipments::returned_at.eq(excluded(shipments::returned_at)),
             shipments::lost_at.eq(excluded(shipments::lost_at)),
             shipments::split_into.eq(excluded(shipments::split_into)),
+            shipments::delivery_address.eq(excluded(shipments::delivery_address)),
         ))
         .execute(conn)
         .await?;
@@ -153,6 +156,7 @@ fn read(row: Row) -> QueryResult<(OrderId, Shipment)> {
         returned_at: row.returned_at,
         lost_at: row.lost_at,
         split_into: from_json(row.split_into)?,
+        address: row.delivery_address.map(from_json).transpose()?,
     };
     Ok((OrderId(row.order_id), shipment))
 }

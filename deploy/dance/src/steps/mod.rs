@@ -57,6 +57,20 @@ impl Steps {
     }
 }
 
+/// The world after these steps, in the explorer's words, one after the other.
+#[expect(clippy::panic, reason = "a way that can't be gone is a test that fails")]
+pub fn taken<'a>(mut world: World, play: &Play, told: impl IntoIterator<Item = &'a &'a str>) -> World {
+    for what in told {
+        let next = from(&world, play);
+        let can: Vec<_> = next.iter().map(|step| step.label.to_string()).collect();
+        match next.into_iter().find(|step| step.label.to_string() == **what) {
+            Some(step) => world = step.world,
+            None => panic!("{what:?} can't happen here; this can: {can:#?}"),
+        }
+    }
+    world
+}
+
 /// Everything that can happen in `world`.
 pub fn from(world: &World, play: &Play) -> Vec<Step> {
     let mut steps = Steps::default();

@@ -8,7 +8,7 @@ use stock_svc::domain::{Change, Refused as StockRefused, Shipment, Stage};
 use super::Steps;
 use crate::hear::{self, now};
 use crate::kept::fingerprint;
-use crate::play::{BY_STAFF, MADE_UP, Play};
+use crate::play::{BY_STAFF, MADE_UP, Play, elsewhere};
 use crate::seam;
 use crate::world::World;
 
@@ -90,6 +90,9 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
     sends_back(world, play, steps);
     let cancelled = world.order.progress.clone().cancel();
     wish(world, CUSTOMER, "cancels", cancelled, steps);
+    if play.moves && world.times_said("order.address_changed.v1") == 0 {
+        moves(world, play, steps);
+    }
     if play.calls_off {
         wish(world, CUSTOMER, "calls off the rest", world.order.progress.clone().call_off(), steps);
     }
@@ -104,6 +107,15 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
             next.follow(payment, step);
             steps.may(CUSTOMER, "fails 3-D Secure", "", next);
         }
+    }
+}
+
+/// The customer moves house, and wants the order to follow.
+fn moves(world: &World, play: &Play, steps: &mut Steps) {
+    let mut next = world.clone();
+    let decided = seam::redirect(&mut next, play.sabotage, elsewhere());
+    if decided && next.order.destination != world.order.destination {
+        steps.may(CUSTOMER, "wants it elsewhere", "", next);
     }
 }
 

@@ -5,7 +5,7 @@ use order_svc::commands;
 use order_svc::reactions::OrderReactions;
 use order_svc::store;
 use outbox_relay::Nudge;
-use quadrille_dance::{Deed, Service, Tale};
+use quadrille_dance::{Deed, Service, Tale, elsewhere};
 use service_kit::consumer::testing::react;
 use service_kit::testing::TestDb;
 use shared_events::{Event, EventId, PaymentEvent, RefundId, ShipmentEvent, StockEvent, Topic};
@@ -24,6 +24,9 @@ pub async fn lives(db: &TestDb, tale: &Tale) {
             }
             Deed::Did(label) if super::doer(label) == Some(Service::Order) => match label.does {
                 "cancels" => drop(commands::cancel_order(&db.pool, id).await.unwrap()),
+                "wants it elsewhere" => {
+                    drop(commands::redirect_order(&db.pool, id, elsewhere()).await.unwrap());
+                }
                 "calls off the rest" => drop(commands::call_off_rest(&db.pool, id).await.unwrap()),
                 _ => {
                     let time_out =
@@ -40,7 +43,7 @@ pub async fn lives(db: &TestDb, tale: &Tale) {
     let awaited = facts.parcels.iter_mut().filter_map(|parcel| parcel.refund_id.as_mut());
     let called_off = facts.called_off.iter_mut().map(|part| &mut part.refund_id);
     awaited.chain(called_off).chain(&mut facts.refunds).for_each(|refund| *refund = name_of(*refund, &causes));
-    assert_eq!(order.progress, progress);
+    assert_eq!((&order.progress, &order.destination), (&progress, tale.destination()));
     let said = super::said(db, id, Topic::Orders).await;
     assert_eq!(said[1..], tale.said(Topic::Orders).iter().map(super::in_essence).collect::<Vec<_>>());
 }

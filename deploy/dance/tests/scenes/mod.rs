@@ -17,6 +17,8 @@ pub const PLAIN: Play = Play {
     refused_at_the_door: false,
     splits: false,
     calls_off: false,
+    moves: false,
+    paid: false,
     rest_stays: false,
     losses: false,
     deadline: false,
@@ -68,8 +70,36 @@ pub const OURS: [Play; 13] = [
         staff: true,
         ..SCARCE
     },
-    Play { name: "the rest is called off while it is handed over", lines: 2, splits: true, calls_off: true, ..PLAIN },
-    Play { name: "the rest can't leave", lines: 2, splits: true, calls_off: true, rest_stays: true, ..PLAIN },
+    Play {
+        name: "the rest is called off while it is handed over",
+        lines: 2,
+        splits: true,
+        calls_off: true,
+        losses: true,
+        refusals: true,
+        paid: true,
+        ..PLAIN
+    },
+    Play {
+        name: "the rest can't leave",
+        lines: 2,
+        splits: true,
+        calls_off: true,
+        rest_stays: true,
+        losses: true,
+        paid: true,
+        ..PLAIN
+    },
+    Play { name: "an order that is to go elsewhere", moves: true, ..SCARCE },
+    Play {
+        name: "two parcels that are to go elsewhere, or not at all",
+        lines: 2,
+        splits: true,
+        moves: true,
+        calls_off: true,
+        paid: true,
+        ..PLAIN
+    },
 ];
 
 /// All that can happen but for what somebody does at the gateway itself, which nobody may ever hear of: too much to explore, enough to walk through by chance.
@@ -83,6 +113,7 @@ pub const EVERYTHING: Play = Play {
     refused_at_the_door: true,
     splits: true,
     calls_off: true,
+    moves: true,
     losses: true,
     deadline: true,
     staff: true,

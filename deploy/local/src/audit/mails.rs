@@ -19,6 +19,7 @@ const TELLS: [(&str, &str); 11] = [
     ("order_confirmed", "order.confirmed.v1"),
     ("order_address_changed", "order.address_changed.v1"),
     ("order_cancelled", "order.cancelled.v1"),
+    ("order_address_change_refused", "order.address_change_refused.v1"),
     ("order_called_off", "stock.restocked.v1"),
     ("order_call_off_refused", "order.call_off_refused.v1"),
     ("shipment_dispatched", "shipment.dispatched.v1"),

@@ -120,11 +120,12 @@ fn is_legal(before: &str, after: &str) -> bool {
 }
 
 /// What can only have been said after something else of the same topic.
-const AFTER: [(&str, &str); 9] = [
+const AFTER: [(&str, &str); 10] = [
     ("order.confirmed.v1", "order.placed.v1"),
     ("order.completed.v1", "order.confirmed.v1"),
     ("order.cancelled.v1", "order.placed.v1"),
     ("order.call_off_refused.v1", "order.call_off_requested.v1"),
+    ("order.address_change_refused.v1", "order.address_change_requested.v1"),
     ("payment.captured.v1", "payment.authorized.v1"),
     ("payment.refunded.v1", "payment.captured.v1"),
     ("stock.restocked.v1", "stock.committed.v1"),

@@ -1,5 +1,6 @@
 //! Every transition, allowed and refused, as given / when / then.
 
+mod addresses;
 mod calling_off;
 mod holding;
 mod shipping;

@@ -1,0 +1,65 @@
+use shared_events::{
+    Address, AddressRefusedReason, Event, OrderAddressChangeRefused, OrderAddressChangeRequested, OrderAddressChanged,
+    OrderId, StockAddressDecided,
+};
+
+use super::{Refused, Status};
+
+/// Where an order goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// Where what has not left goes, as far as is known.
+    pub address: Address,
+    /// Where the customer wants it to go, while stock-svc decides that.
+    pub asked: Option<Address>,
+}
+
+impl Destination {
+    /// The customer wants the order to go elsewhere. Until it is confirmed there can be no parcel, and it does; after that one
+    /// may have left that was not heard of, so stock-svc is asked. Asked again, nothing new is said.
+    ///
+    /// # Errors
+    /// [`Refused::TooLateToRedirect`] once everything has left, or the order is to end or has ended;
+    /// [`Refused::AddressUndecided`] while another address is before stock-svc.
+    pub fn redirect(mut self, id: OrderId, status: Status, address: Address) -> Result<(Self, Vec<Event>), Refused> {
+        let (order_id, delivery_address) = (id, address.clone());
+        match (status, &self.asked) {
+            (Status::Pending, _) if address == self.address => Ok((self, vec![])),
+            (Status::Pending, _) => {
+                self.address = address;
+                Ok((self, vec![OrderAddressChanged { order_id, delivery_address }.into()]))
+            }
+            (Status::Confirmed | Status::PartiallyShipped, Some(asked)) if address == *asked => Ok((self, vec![])),
+            (Status::Confirmed | Status::PartiallyShipped, Some(_)) => Err(Refused::AddressUndecided),
+            (Status::Confirmed | Status::PartiallyShipped, None) if address == self.address => Ok((self, vec![])),
+            (Status::Confirmed | Status::PartiallyShipped, None) => {
+                self.asked = Some(address);
+                Ok((self, vec![OrderAddressChangeRequested { order_id, delivery_address }.into()]))
+            }
+            _ => Err(Refused::TooLateToRedirect(status)),
+        }
+    }
+
+    /// stock-svc has decided: what has not left goes there now, what has left does not. Of an order that was cancelled
+    /// meanwhile nothing more is said.
+    ///
+    /// # Errors
+    /// [`Refused::NoAddressAsked`].
+    pub fn decided(mut self, status: Status, decided: &StockAddressDecided) -> Result<(Self, Vec<Event>), Refused> {
+        let StockAddressDecided { order_id, taken, kept } = decided.clone();
+        let delivery_address = self.asked.take().ok_or(Refused::NoAddressAsked)?;
+        let mut says: Vec<Event> = vec![];
+        if taken {
+            self.address = delivery_address.clone();
+            says.push(OrderAddressChanged { order_id, delivery_address }.into());
+        }
+        if !taken || !kept.is_empty() {
+            let reason = if kept.is_empty() { AddressRefusedReason::Ended } else { AddressRefusedReason::Dispatched };
+            says.push(OrderAddressChangeRefused { order_id, reason, shipments: kept }.into());
+        }
+        if matches!(status, Status::Cancelled(_)) {
+            says.clear();
+        }
+        Ok((self, says))
+    }
+}

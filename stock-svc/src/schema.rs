@@ -56,6 +56,7 @@ diesel::table! {
         lines -> Jsonb,
         captured -> Bool,
         delivery_address -> Nullable<Jsonb>,
+        address_rank -> BigInt,
         stock_said -> BigInt,
         shipments_said -> BigInt,
         created_at -> Timestamptz,

@@ -52,15 +52,17 @@ pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> O
 }
 
 /// stock-svc.
-pub fn stock(goods: Goods, event: &Event, levels: &Levels) -> Option<Result<Change, StockRefused>> {
+pub fn stock(goods: Goods, event: &Event, sequence: i64, levels: &Levels) -> Option<Result<Change, StockRefused>> {
     Some(match event {
         Event::Order(OrderEvent::Placed(placed)) => {
             goods.to(placed.delivery_address.clone()).place(lines_of(placed), levels, expires_at())
         }
         Event::Order(OrderEvent::Confirmed(_)) => goods.confirm(levels, new_parcel(0)),
         Event::Order(OrderEvent::CancelRequested(request)) => goods.cancel(request.reason, now()),
-        Event::Order(OrderEvent::AddressChanged(changed)) => goods.readdress(&changed.delivery_address),
-        Event::Order(OrderEvent::AddressChangeRequested(asked)) => Ok(goods.decide_address(&asked.delivery_address)),
+        Event::Order(OrderEvent::AddressChanged(changed)) => goods.readdress(&changed.delivery_address, sequence),
+        Event::Order(OrderEvent::AddressChangeRequested(asked)) => {
+            goods.decide_address(&asked.delivery_address, sequence)
+        }
         Event::Order(OrderEvent::CallOffRequested(_)) => goods.call_off(None, now()),
         Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
             goods.release(CancelReason::PaymentDeclined)

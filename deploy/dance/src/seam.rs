@@ -96,11 +96,11 @@ pub fn redirect(world: &mut World, left_out: Option<Sabotage>, address: Address)
 }
 
 /// stock-svc hears, as `reactions::conclude` does.
-pub fn stock(world: &mut World, left_out: Option<Sabotage>, event: &Event) {
+pub fn stock(world: &mut World, left_out: Option<Sabotage>, event: &Event, sequence: i64) {
     let goods = world.goods.clone_value();
-    let decided = match left_out.and_then(|left_out| stock_without(left_out, &goods, event)) {
+    let decided = match left_out.and_then(|left_out| stock_without(left_out, &goods, event, sequence)) {
         Some(instead) => instead,
-        None => hear::stock(goods, event, &world.shelf.levels()),
+        None => hear::stock(goods, event, sequence, &world.shelf.levels()),
     };
     if let Some(Ok(change)) = decided {
         world.keep(change);
@@ -110,7 +110,7 @@ pub fn stock(world: &mut World, left_out: Option<Sabotage>, event: &Event) {
 type StockDecision = Option<Result<Change, StockRefused>>;
 
 /// What is decided instead; nothing where the rule doesn't matter.
-fn stock_without(left_out: Sabotage, goods: &Goods, event: &Event) -> Option<StockDecision> {
+fn stock_without(left_out: Sabotage, goods: &Goods, event: &Event, sequence: i64) -> Option<StockDecision> {
     let cancel = |goods: Goods, reason| goods.cancel(reason, now());
     match (left_out, event) {
         (Sabotage::UndoOnRequest, Event::Order(OrderEvent::CancelRequested(_))) => Some(None),
@@ -119,7 +119,7 @@ fn stock_without(left_out: Sabotage, goods: &Goods, event: &Event) -> Option<Sto
         }
         (Sabotage::ShipAfterCapture, Event::Order(OrderEvent::Confirmed(_))) => {
             let paid = Goods { captured: true, ..goods.clone() };
-            Some(hear::stock(paid, event, &Default::default()))
+            Some(hear::stock(paid, event, sequence, &Default::default()))
         }
         (Sabotage::ConfirmAnswered, Event::Order(OrderEvent::Confirmed(_))) if goods.hold_expired() => Some(None),
         (Sabotage::DeclinesRelease, Event::Payment(PaymentEvent::Declined(_))) if goods.hold_expired() => Some(None),
@@ -128,11 +128,13 @@ fn stock_without(left_out: Sabotage, goods: &Goods, event: &Event) -> Option<Sto
             gone.then(|| Some(cancel_what_is_there(goods, request.reason)))
         }
         (Sabotage::LeftAddressesStay, Event::Order(OrderEvent::AddressChangeRequested(asked))) => {
-            let mut change = goods.clone().decide_address(&asked.delivery_address);
-            for parcel in change.goods.shipments.iter_mut().filter(|parcel| parcel.stage == Stage::Dispatched) {
-                parcel.address = Some(asked.delivery_address.clone());
-            }
-            Some(Some(Ok(change)))
+            let decided = goods.clone().decide_address(&asked.delivery_address, sequence);
+            Some(Some(decided.map(|mut change| {
+                for parcel in change.goods.shipments.iter_mut().filter(|parcel| parcel.stage == Stage::Dispatched) {
+                    parcel.address = Some(asked.delivery_address.clone());
+                }
+                change
+            })))
         }
         (Sabotage::CallOffSparesWhatLeft, Event::Order(OrderEvent::CallOffRequested(_))) => {
             let mut goods = goods.clone();

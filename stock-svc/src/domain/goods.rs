@@ -23,6 +23,8 @@ pub struct Goods {
     pub captured: bool,
     /// Where its parcels will go, until there are some: then each has its own.
     pub address: Option<Address>,
+    /// The `ce_sequence` of the last change of address that was heard: an older one, or the same again, changes nothing.
+    pub address_rank: i64,
     /// Its parcels, once the goods are firm and paid, the oldest first: one, until that is split.
     pub shipments: Vec<Shipment>,
 }
@@ -46,7 +48,7 @@ pub fn lines_of(placed: &OrderPlaced) -> Vec<StockLine> {
 impl Goods {
     /// The goods of an order of which nothing was heard yet.
     pub const fn unheard(order_id: OrderId) -> Goods {
-        Goods { order_id, reservation: None, captured: false, address: None, shipments: Vec::new() }
+        Goods { order_id, reservation: None, captured: false, address: None, address_rank: 0, shipments: Vec::new() }
     }
 
     /// With the address to which its parcels are to go.

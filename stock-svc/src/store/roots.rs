@@ -55,6 +55,7 @@ struct Row {
     lines: Value,
     captured: bool,
     delivery_address: Option<Value>,
+    address_rank: i64,
     stock_said: i64,
     shipments_said: i64,
 }
@@ -88,6 +89,7 @@ pub async fn lock(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
         .await
         .optional()?;
     let Some((row, now)) = found else { return Ok(None) };
+    let address_rank = row.address_rank;
     let address = row.delivery_address.clone().map(from_json).transpose()?;
     let (captured, stock_said, shipments_said) = (row.captured, row.stock_said, row.shipments_said);
     let reservation = reservation(row)?;
@@ -96,7 +98,7 @@ pub async fn lock(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
         Some(State::Committed | State::Restocked) => shipments::of_order(conn, order_id).await?,
         _ => Vec::new(),
     };
-    let goods = Goods { order_id, reservation, captured, address, shipments };
+    let goods = Goods { order_id, reservation, captured, address, address_rank, shipments };
     Ok(Some(Root { goods, now, stock_said, shipments_said }))
 }
 
@@ -182,6 +184,7 @@ async fn save(conn: &mut AsyncPgConnection, root: &Root) -> QueryResult<()> {
             orders::expires_at.eq(goods.expires_at()),
             orders::lines.eq(to_json(&goods.lines())?),
             orders::captured.eq(goods.captured),
+            orders::address_rank.eq(goods.address_rank),
             orders::delivery_address.eq(goods.address.as_ref().map(to_json).transpose()?),
             orders::stock_said.eq(root.stock_said),
             orders::shipments_said.eq(root.shipments_said),

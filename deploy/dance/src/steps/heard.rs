@@ -61,7 +61,7 @@ fn react(world: &mut World, play: &Play, service: Service, topic: Topic, at: usi
     let event = event.clone();
     match service {
         Service::Order => seam::order(world, play.sabotage, &event, id, sequence),
-        Service::Stock => seam::stock(world, play.sabotage, &event),
+        Service::Stock => seam::stock(world, play.sabotage, &event, sequence),
         Service::Payment => seam::payment(world, play.sabotage, &event, id),
     }
 }

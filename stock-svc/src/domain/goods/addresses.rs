@@ -10,26 +10,35 @@ impl Goods {
     /// is still there takes the address.
     ///
     /// # Errors
-    /// When that changes nothing.
-    pub fn readdress(mut self, address: &Address) -> Result<Change, Refused> {
-        let before = self.clone();
+    /// When a change of this sequence, or a later one, was heard before.
+    pub fn readdress(mut self, address: &Address, sequence: i64) -> Result<Change, Refused> {
+        self.note_address(sequence)?;
         let events = self.take_address(address);
-        if self == before {
-            return Err(Refused { what: "delivery address", wanted: "changed", state: "known, or needed no more" });
-        }
         Ok(self.saying(events))
     }
 
     /// The customer wants what has not left to go elsewhere: it does, and what has left goes where it was sent. Either is
     /// answered.
-    pub fn decide_address(mut self, address: &Address) -> Change {
+    ///
+    /// # Errors
+    /// When a change of this sequence, or a later one, was heard before.
+    pub fn decide_address(mut self, address: &Address, sequence: i64) -> Result<Change, Refused> {
+        self.note_address(sequence)?;
         let taken = self.has_something_to_send();
         let mut events = self.take_address(address);
         let elsewhere = self.shipments.iter().filter(|parcel| parcel.stage.has_left());
         let kept = elsewhere.filter(|parcel| parcel.address.as_ref() != Some(address)).map(|parcel| parcel.id);
         let decided = StockAddressDecided { order_id: self.order_id, taken, kept: kept.collect() };
         events.push(decided.into());
-        self.saying(events)
+        Ok(self.saying(events))
+    }
+
+    fn note_address(&mut self, sequence: i64) -> Result<(), Refused> {
+        if sequence <= self.address_rank {
+            return Err(Refused { what: "change of address", wanted: "decided", state: "known" });
+        }
+        self.address_rank = sequence;
+        Ok(())
     }
 
     /// Whether a parcel is there, or will be.

@@ -45,7 +45,7 @@ fn decided(taken: bool, kept: &[u128]) -> Event {
 fn a_parcel_carries_the_address_of_its_order_and_the_order_needs_it_no_more() {
     let placed = Goods::unheard(order()).to(home()).place(two_lines(), &levels(9, 9), until()).unwrap().goods;
     assert_eq!(placed.address, Some(home()));
-    let moved = placed.readdress(&elsewhere()).unwrap().goods;
+    let moved = placed.readdress(&elsewhere(), 2).unwrap().goods;
     let firm = moved.confirm(&levels(9, 9), parcel()).unwrap().goods;
     let shipped = firm.capture(parcel()).unwrap().goods;
     assert_eq!((addresses(&shipped), shipped.address.clone()), (vec![Some(elsewhere())], None));
@@ -70,7 +70,8 @@ fn goods_that_will_not_leave_know_no_address() {
 #[test]
 fn what_is_still_there_takes_the_address_and_what_has_left_keeps_its_own() {
     for gone in [Stage::Dispatched, Stage::Delivered, Stage::Returned, Stage::Lost] {
-        let change = parcels([gone, Stage::Pending, Stage::Cancelled, Stage::Packed]).decide_address(&elsewhere());
+        let change =
+            parcels([gone, Stage::Pending, Stage::Cancelled, Stage::Packed]).decide_address(&elsewhere(), 2).unwrap();
         let [before, after] = [Some(home()), Some(elsewhere())];
         assert_eq!(addresses(&change.goods)[..2], [before.clone(), after.clone()]);
         assert_eq!(addresses(&change.goods)[2..], [before, after]);
@@ -82,11 +83,11 @@ fn what_is_still_there_takes_the_address_and_what_has_left_keeps_its_own() {
 
 #[test]
 fn an_order_that_has_left_or_ended_refuses() {
-    let gone = parcels([Stage::Dispatched, Stage::Delivered]).decide_address(&elsewhere());
+    let gone = parcels([Stage::Dispatched, Stage::Delivered]).decide_address(&elsewhere(), 2).unwrap();
     assert_eq!(gone.events, [decided(false, &[1, 2])]);
     assert_eq!(addresses(&gone.goods), [Some(home()), Some(home())]);
     for goods in all_but(&["held", "expired", "committed"]) {
-        let change = goods.decide_address(&elsewhere());
+        let change = goods.decide_address(&elsewhere(), 2).unwrap();
         assert_eq!((change.events, change.goods.address), (vec![decided(false, &[])], None));
     }
 }
@@ -94,14 +95,23 @@ fn an_order_that_has_left_or_ended_refuses() {
 #[test]
 fn before_there_are_parcels_the_order_takes_it() {
     for goods in [held(), committed(), reservation(State::Expired)] {
-        let change = goods.to(home()).decide_address(&elsewhere());
+        let change = goods.to(home()).decide_address(&elsewhere(), 2).unwrap();
         assert_eq!((change.goods.address, change.events), (Some(elsewhere()), vec![decided(true, &[])]));
     }
 }
 
 #[test]
-fn asked_again_it_is_answered_again_and_no_parcel_says_anything() {
-    let once = parcels([Stage::Pending]).decide_address(&elsewhere()).goods;
-    assert_eq!(once.clone().decide_address(&elsewhere()).events, [decided(true, &[])]);
-    assert!(once.readdress(&elsewhere()).is_err(), "order-svc repeats what was decided");
+fn asked_for_what_is_known_it_is_answered_and_no_parcel_says_anything() {
+    let once = parcels([Stage::Pending]).decide_address(&elsewhere(), 2).unwrap().goods;
+    assert_eq!(once.clone().decide_address(&elsewhere(), 3).unwrap().events, [decided(true, &[])]);
+    assert_eq!(once.readdress(&elsewhere(), 3).unwrap().events, [], "order-svc repeats what was decided");
+}
+
+#[test]
+fn an_older_change_heard_again_takes_nothing_back_and_is_not_answered() {
+    let later = parcels([Stage::Pending]).decide_address(&elsewhere(), 4).unwrap().goods;
+    for sequence in [2, 4] {
+        assert!(later.clone().decide_address(&home(), sequence).is_err());
+        assert!(later.clone().readdress(&home(), sequence).is_err());
+    }
 }

@@ -90,7 +90,8 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
     sends_back(world, play, steps);
     let cancelled = world.order.progress.clone().cancel();
     wish(world, CUSTOMER, "cancels", cancelled, steps);
-    if play.moves && world.times_said("order.address_changed.v1") == 0 {
+    let moved = ["order.address_changed.v1", "order.address_change_requested.v1"];
+    if play.moves && moved.iter().all(|told| world.times_said(told) == 0) {
         moves(world, play, steps);
     }
     if play.calls_off {

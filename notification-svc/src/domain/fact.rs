@@ -38,7 +38,7 @@ pub enum Template {
 
 impl Template {
     /// All of them.
-    pub const ALL: [Template; 11] = [
+    pub const ALL: [Template; 12] = [
         Template::OrderPlaced,
         Template::PaymentActionRequired,
         Template::OrderConfirmed,

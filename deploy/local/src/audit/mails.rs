@@ -13,7 +13,7 @@ const LEASE: TimeDelta = TimeDelta::seconds(LEASE_SECONDS as i64);
 const MOMENT: TimeDelta = TimeDelta::seconds(30);
 
 /// The fact that each template tells.
-const TELLS: [(&str, &str); 11] = [
+const TELLS: [(&str, &str); 12] = [
     ("order_placed", "order.placed.v1"),
     ("payment_action_required", "payment.action_required.v1"),
     ("order_confirmed", "order.confirmed.v1"),

@@ -45,7 +45,7 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Further scenes.
-pub const OURS: [Play; 13] = [
+pub const OURS: [Play; 15] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
     Play { name: "a refund that is refused", lines: 2, losses: true, staff: true, refusals: true, ..PLAIN },

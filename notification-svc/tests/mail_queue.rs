@@ -25,23 +25,29 @@ const SOON: Duration = Duration::from_secs(60);
 /// As many as the worker has room for.
 const AT_ONCE: i64 = 8;
 
+/// A statement may take so long and no longer.
+const ORDERS_AT_ONCE: usize = 10_000;
+
 /// Queues `orders` orders with four mails each; of each order the first is to be sent, and the others wait for it.
 async fn queue_up(db: &TestDb, orders: i64) {
-    let fill = format!(
-        "insert into orders (order_id, customer_name, customer_email)
-            select uuid_in(md5('order ' || o)::cstring), 'Ann Lee', 'ann@example.com' from generate_series(1, {orders}) o
-            on conflict do nothing;
-         insert into notifications (id, order_id, template, event_id, happened_at, recipient, subject, body, due_at, ready)
-            select gen_random_uuid(), uuid_in(md5('order ' || o)::cstring), template, gen_random_uuid(), now() + nr * interval '1 second',
-                   'ann@example.com', 'subject', 'body', now() - interval '8 hours' + o * interval '1 ms', nr = 1
-              from generate_series(1, {orders}) o,
-                   unnest('{{order_placed,order_confirmed,shipment_dispatched,shipment_delivered}}'::text[])
-                        with ordinality as mails (template, nr)"
-    );
     let mut conn = db.conn().await;
     // a million look-ups of foreign keys would take most of the time
-    conn.batch_execute("set statement_timeout = '10min'; set session_replication_role = replica").await.unwrap();
-    conn.batch_execute(&fill).await.unwrap();
+    conn.batch_execute("set session_replication_role = replica").await.unwrap();
+    for first in (1..=orders).step_by(ORDERS_AT_ONCE) {
+        let last = orders.min(first + ORDERS_AT_ONCE as i64 - 1);
+        let fill = format!(
+            "insert into orders (order_id, customer_name, customer_email)
+                select uuid_in(md5('order ' || o)::cstring), 'Ann Lee', 'ann@example.com'
+                from generate_series({first}, {last}) o on conflict do nothing;
+             insert into notifications (id, order_id, template, event_id, happened_at, recipient, subject, body, due_at, ready)
+                select gen_random_uuid(), uuid_in(md5('order ' || o)::cstring), template, gen_random_uuid(), now() + nr * interval '1 second',
+                       'ann@example.com', 'subject', 'body', now() - interval '8 hours' + o * interval '1 ms', nr = 1
+                  from generate_series({first}, {last}) o,
+                       unnest('{{order_placed,order_confirmed,shipment_dispatched,shipment_delivered}}'::text[])
+                            with ordinality as mails (template, nr)"
+        );
+        conn.batch_execute(&fill).await.unwrap();
+    }
 }
 
 #[derive(QueryableByName)]

@@ -163,7 +163,12 @@ impl<P: Publisher> Relay<P> {
     ) -> anyhow::Result<Served> {
         let connected = stop.run_until_cancelled(Control::connect(&self.config)).await;
         let Some(control) = connected else { return Ok(Served::Whole) };
-        let mut control = control?;
+        let mut control = match control {
+            Err(error) if pool::refuses_writes(&format!("{error:#}")) => {
+                return Ok(Served::NotYet("the database takes no writes: it is a standby, or read-only".to_owned()));
+            }
+            control => control?,
+        };
         if let Some(why) = control.not_yet().await? {
             return Ok(Served::NotYet(why));
         }

@@ -256,9 +256,14 @@ pub async fn takes_writes(pool: &Pool) -> Result<(), String> {
     match timeout(Duration::from_secs(2), ask).await {
         Ok(Ok(answer)) if answer.writable => Ok(()),
         Ok(Ok(_)) => Err(NO_WRITES.to_owned()),
-        Ok(Err(error)) if error.contains("does not allow writes") => Err(NO_WRITES.to_owned()),
+        Ok(Err(error)) if refuses_writes(&error) => Err(NO_WRITES.to_owned()),
         Ok(Err(_)) | Err(_) => Err("it does not answer".to_owned()),
     }
+}
+
+/// Whether a failure to connect, as it is told, is that of a server that takes no writes.
+pub fn refuses_writes(told: &str) -> bool {
+    told.contains("does not allow writes")
 }
 
 /// What readiness says of a database that only reads.

@@ -72,6 +72,12 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
     };
     let no = |code: &str| Answer::No { code: code.to_owned() };
     let not_now = || Answer::NotNow { code: "processing_error".to_owned() };
+    // An intent is looked up before it is ended: whoever has acted has bought, and nothing is asked of the gateway.
+    let acted = call == Call::Void
+        && payment.state == State::Closing
+        && !payment.void_requested
+        && world.bank.authorised > 0
+        && play.sabotage != Some(Sabotage::LookedUpBeforeItIsEnded);
     let by_hand = |call: Call| world.by_hand.contains(&payment.key(call));
     match call {
         // Somebody else has done at the gateway what makes the call impossible: it is looked up.
@@ -111,8 +117,7 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         Call::Void => {
             // Where nothing is awaited any more there may still be something to let go of.
             let held = world.bank.authorised > 0 || done;
-            let looked_up = play.sabotage != Some(Sabotage::LookedUpBeforeItIsEnded);
-            if payment.state == State::Closing && !payment.void_requested && world.bank.authorised > 0 && looked_up {
+            if acted {
                 comes("is asked once more and the customer had acted", None, Answer::AuthorisedAfterAll);
             } else if payment.state == State::Closing && held {
                 comes("voids what nobody had heard of", Some(call), Answer::LetGo);
@@ -132,7 +137,9 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         if !done {
             comes("does not answer and did nothing", None, Answer::Nothing);
         }
-        comes("does what it was asked and does not answer", Some(call), Answer::Nothing);
+        if !acted {
+            comes("does what it was asked and does not answer", Some(call), Answer::Nothing);
+        }
     }
 }
 
@@ -169,7 +176,7 @@ fn settle(world: &mut World, play: &Play, Answered { call, key, answer }: Answer
         world.fault = Some("a payment doesn't wait for the answer to its call");
         return;
     };
-    if !silent && !(after_all && payment.state == State::Closing) {
+    if !(silent || after_all && payment.state == State::Closing) {
         world.payment.change(|rows| rows.call = None);
     }
     world.follow(payment, step);

@@ -46,7 +46,7 @@ fn catalogue() -> BTreeMap<Sku, Product> {
         ("DOLLAR", product(dollars, ProductStatus::Active)),
         ("CLIP", product(eur(10), ProductStatus::Active)),
         ("WOOL", in_currency(5_000, "ISK")),
-        ("VANILLA", in_currency(1_000_50, "MGA")),
+        ("VANILLA", in_currency(100_050, "MGA")),
         ("GOLD", in_currency(1, "XAU")),
     ]
     .into_iter()

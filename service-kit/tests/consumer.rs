@@ -175,7 +175,8 @@ async fn a_topic_that_is_not_there_is_named_and_heard_once_it_is_made_and_the_ot
     let producer = Producer::new();
     producer.say(&there, "k", "first").await;
     eventually("it is heard", SOON, async || heard(&db, &["k"]).await == ["first"]).await;
-    assert_eq!(member.handle.topics_are_there(), Err(format!("missing: {later}")));
+    let named = Err(format!("missing: {later}"));
+    eventually("it is named", SOON, async || member.handle.topics_are_there() == named).await;
     eventually("it is well all the same", SOON, async || member.handle.is_well()).await;
     make_topic(&later, 2).await;
     eventually("it is there", SOON, async || member.handle.topics_are_there() == Ok(())).await;

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -45,8 +46,11 @@ def say(text):
 def asked(url, body=None):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"} if data else {})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as refused:
+        raise OSError(f"{request.method or request.get_method()} {url}: {refused.code} {refused.read().decode()}") from None
 
 
 def until(what, seconds, ready):
@@ -181,7 +185,8 @@ def conflicts(shop, order):
     parcel = f"{stock}/shipments/{asked(f'{stock}/shipments?order_id={order}')['items'][0]['id']}"
     payments = f"{shop.url('payment-svc')}/api/v1/payments"
     payment = asked(f"{payments}?order_id={order}")["items"][0]["id"]
-    too_many = dict(ORDER, lines=[dict(ORDER["lines"][0], quantity=10_000)])
+    # Of a product that no example names, so that nothing before has changed its price.
+    too_many = dict(ORDER, lines=[{"sku": "COF-HOUSE-500", "quantity": 10_000}])
     ended = f"{orders}/orders/{asked(f'{orders}/orders', too_many)['id']}"
     until("an order ends that is out of stock", 60, lambda: asked(ended)["status"] == "cancelled")
     key = {"Idempotency-Key": ["a-conflict"]}

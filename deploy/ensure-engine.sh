@@ -27,7 +27,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     # Client and buildx are packages of their own in some releases only.
     wanted=()
     for package in "${missing[@]}"; do
-        if apt-cache policy "$package" | grep -qE 'Candidate: [^(]'; then wanted+=("$package"); fi
+        if apt-cache policy "$package" | grep -E 'Candidate: [^(]' >/dev/null; then wanted+=("$package"); fi
     done
     echo "Installing ${wanted[*]}"
     # No package is to start a service: the engine is ours, and ends with the run.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # `make test-compose`: runs docker-compose.yml for real. Needs a Docker engine; a registry only where one can be reached
 # (stand-ins.sh builds what can't be pulled). At the end nothing is left running and no volume is left; --keep leaves the
-# shop up; --images only finds or builds the images. After a Ctrl-C: COMPOSE_PROJECT_NAME=quadrille-test docker compose --profile scale down --volumes
+# shop up; --short leaves out the long points; --images only finds or builds the images.
+# After a Ctrl-C: COMPOSE_PROJECT_NAME=quadrille-test docker compose --profile scale down --volumes
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$PWD/target/compose-test

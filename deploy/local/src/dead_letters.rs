@@ -105,11 +105,7 @@ async fn list_all(arguments: &DeadLettersArgs, out: &mut impl Write) -> anyhow::
         }
     }
     if !away.is_empty() {
-        bail!(
-            "{} could not be asked: {}",
-            if found == 0 { "nothing was found, and" } else { "beside these," },
-            away.join("; ")
-        );
+        bail!("{found} dead letters were found; these could not be asked: {}", away.join("; "));
     }
     if found == 0 { Ok(writeln!(out, "no service has dead letters")?) } else { Ok(()) }
 }

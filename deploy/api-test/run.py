@@ -50,18 +50,23 @@ def asked(url, body=None):
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as refused:
-        raise OSError(f"{request.method or request.get_method()} {url}: {refused.code} {refused.read().decode()}") from None
+        status = refused.code
+        try:
+            said = refused.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            said = f"and then {error!r}"
+    raise OSError(f"{request.get_method()} {url}: {status} {said}")
 
 
 def until(what, seconds, ready):
-    """Waits for a condition, whatever is refused meanwhile."""
+    """Waits for a condition, whatever is refused or breaks off meanwhile."""
     deadline, last = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
         try:
             found = ready()
             if found:
                 return found
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, http.client.HTTPException, LookupError, TypeError, ValueError) as error:
             last = error
         time.sleep(0.25)
     sys.exit(f"{what}: not within {seconds} s (last seen: {last})")

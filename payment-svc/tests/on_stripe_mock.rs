@@ -89,7 +89,7 @@ async fn every_question_is_one_that_stripe_knows_and_its_answer_can_be_read() {
     assert_eq!(stripe.look_up("pi_1".to_owned()).await, the_fixtures());
     assert_eq!(stripe.look_up_refund("pi_1".to_owned(), RefundId::new()).await, Ok(None));
     let book = stripe.book("pi_1".to_owned()).await.unwrap();
-    assert_eq!((book.authorised, book.refunds.len(), book.refunds[0].ours), (0, 1, None));
+    assert_eq!((book.authorised, book.given_back.len(), book.given_back[0].ours), (0, 1, None));
     let (intents, more) = stripe.intents(None).await.unwrap();
     assert_eq!((intents.len(), intents[0].order.clone(), more), (1, None, false));
 }

@@ -24,6 +24,14 @@ async fn each_fact_that_a_customer_cares_for_makes_one_message() {
     shop.hear(confirmed(order)).await;
     let parcel = dispatched(order);
     shop.hear(parcel.clone()).await;
+    shop.hear(ShipmentTrackingCorrected {
+        order_id: order,
+        shipment_id: parcel.shipment_id,
+        carrier: parcel.carrier,
+        tracking_number: "CE2".parse().unwrap(),
+        previous_tracking_number: Some(parcel.tracking_number),
+    })
+    .await;
     shop.hear(ShipmentDelivered { order_id: order, shipment_id: parcel.shipment_id }).await;
     shop.hear(refunded(order, 1299, 1299)).await;
     shop.hear(cancelled(order)).await;
@@ -32,6 +40,7 @@ async fn each_fact_that_a_customer_cares_for_makes_one_message() {
         "payment_action_required",
         "order_confirmed",
         "shipment_dispatched",
+        "shipment_tracking_corrected",
         "shipment_delivered",
         "payment_refunded",
         "order_cancelled",

@@ -11,6 +11,8 @@ use futures_util::future::join_all;
 use order_svc::prices::PricesKnown;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use service_kit::consumer::Outcome;
+use shared_events::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_answered_with_202_and_can_be_looked_at() {
@@ -47,6 +49,40 @@ async fn an_order_shows_the_facts_that_were_heard() {
     assert_eq!((&shown["status"], &shown["stock"]), (&json!("confirmed"), &json!("reserved")));
     assert_eq!((&shown["payment"], &shown["shipment"]), (&json!("authorized"), &Value::Null));
     assert_eq!(shown["version"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_shows_where_to_follow_its_parcels_and_the_right_number_once_that_is_corrected() {
+    let server = Server::new().await;
+    let id = server.shop.place().await;
+    for fact in [reserved, authorized, committed, captured] as [Fact; 4] {
+        server.shop.hear(fact(id)).await;
+    }
+    let shipment_id = ShipmentId::new();
+    let line = StockLine { sku: "TEA".parse().unwrap(), quantity: 3.try_into().unwrap() };
+    server.shop.hear(ShipmentCreated { order_id: id, shipment_id, lines: vec![line] }).await;
+    let shown = async || server.get(&format!("/{id}")).await.json::<Value>().await.unwrap();
+    let parcel = |status: &str, carrier: Value, number: Value| json!([{"id": shipment_id, "status": status, "carrier": carrier, "tracking_number": number}]);
+    assert_eq!(shown().await["shipments"], parcel("created", Value::Null, Value::Null));
+    let (carrier, tracking_number): (LineText, LineText) = ("An Post".parse().unwrap(), "AP-1".parse().unwrap());
+    let previous_tracking_number = Some(tracking_number.clone());
+    server.shop.hear(ShipmentDispatched { order_id: id, shipment_id, carrier, tracking_number }).await;
+    let before = shown().await;
+    assert_eq!(before["shipments"], parcel("dispatched", json!("An Post"), json!("AP-1")));
+    let (carrier, tracking_number) = ("DPD".parse().unwrap(), "D-1".parse().unwrap());
+    let corrected =
+        ShipmentTrackingCorrected { order_id: id, shipment_id, carrier, tracking_number, previous_tracking_number };
+    let record = server.shop.record(corrected);
+    for outcome in [Outcome::Applied, Outcome::Duplicate] {
+        assert_eq!(server.shop.hear_record(&record).await, outcome);
+    }
+    let after = shown().await;
+    assert_eq!(after["shipments"], parcel("dispatched", json!("DPD"), json!("D-1")));
+    assert_eq!((&after["status"], &after["shipment"]), (&before["status"], &json!("dispatched")));
+    assert_eq!(server.shop.said(id).await, ["order.placed.v1", "order.confirmed.v1"]);
+    server.shop.hear(ShipmentDelivered { order_id: id, shipment_id }).await;
+    let end = shown().await;
+    assert_eq!((&end["status"], &end["shipments"][0]["tracking_number"]), (&json!("completed"), &json!("D-1")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,44 @@ async fn a_parcel_is_packed_dispatched_and_delivered_in_this_order_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tracking_number_is_corrected_while_the_parcel_is_on_its_way_and_the_same_correction_says_nothing_twice() {
+    let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
+    let order = OrderId::new();
+    api.warehouse.hears(placed(order, &[("TEA", 2)])).await;
+    api.warehouse.hears(confirmed(order)).await;
+    api.warehouse.hears(captured(order)).await;
+    let found = api.get(&format!("/shipments?order_id={order}")).await;
+    let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
+    let to = format!("{path}/tracking");
+    let (wrong, right) = (
+        json!({"carrier": "An Post", "tracking_number": "AP-1"}),
+        json!({"carrier": "DPD", "tracking_number": "D-1"}),
+    );
+    api.refuses(Method::PUT, &to, &right.to_string(), 409, None).await;
+    api.expect(Method::POST, &format!("{path}/dispatch"), Some(&wrong), 200).await;
+    api.refuses(Method::PUT, &to, r#"{"carrier": "DPD"}"#, 422, Some("tracking_number")).await;
+    let none = format!("/shipments/{}/tracking", ShipmentId::new());
+    api.refuses(Method::PUT, &none, &right.to_string(), 404, None).await;
+    for _ in 0..2 {
+        let corrected = api.expect(Method::PUT, &to, Some(&right), 200).await;
+        assert_eq!((&corrected["status"], &corrected["carrier"]), (&json!("dispatched"), &json!("DPD")));
+    }
+    assert_eq!(api.get(&path).await["tracking_number"], "D-1");
+    api.expect(Method::POST, &format!("{path}/dispatch"), Some(&right), 200).await;
+    api.expect(Method::POST, &format!("{path}/deliver"), None, 200).await;
+    api.expect(Method::PUT, &to, Some(&right), 200).await;
+    api.refuses(Method::PUT, &to, &wrong.to_string(), 409, None).await;
+    let says = ["shipment.dispatched.v1", "shipment.tracking_corrected.v1", "shipment.delivered.v1"];
+    assert_eq!(api.warehouse.said_of(order).await[3..], says);
+    let said = api.warehouse.said().await;
+    let corrected = said.iter().find_map(|event| match event {
+        Event::Shipment(ShipmentEvent::TrackingCorrected(corrected)) => Some(corrected),
+        _ => None,
+    });
+    assert_eq!(corrected.unwrap().previous_tracking_number.as_ref().unwrap().as_str(), "AP-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lines_of_a_delivered_parcel_come_back_onto_the_shelf_and_the_money_is_told_to_follow() {
     let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
     let order = OrderId::new();

@@ -202,7 +202,7 @@ impl World {
     pub fn due(&self, service: Service, topic: Topic) -> Option<usize> {
         let said = &self.topics[place_of(topic)];
         let for_it = |event: &Event| match event {
-            Event::Shipment(ShipmentEvent::Readdressed(_)) => false,
+            Event::Shipment(ShipmentEvent::Readdressed(_) | ShipmentEvent::TrackingCorrected(_)) => false,
             Event::Shipment(parcel) => service != Service::Payment || matches!(parcel, ShipmentEvent::Lost(_)),
             Event::Stock(StockEvent::AddressDecided(_)) => service == Service::Order,
             Event::Order(OrderEvent::CallOffRefused(_) | OrderEvent::AddressChangeRefused(_)) => false,

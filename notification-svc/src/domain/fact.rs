@@ -4,7 +4,7 @@ use super::declined;
 use serde::{Deserialize, Serialize};
 use shared_events::{
     Address, CancelReason, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced, PaymentActionRequired,
-    PaymentRefunded, ShipmentDispatched, StockLine,
+    PaymentRefunded, ShipmentDispatched, ShipmentTrackingCorrected, StockLine,
 };
 
 /// Which text tells a fact. Two files in `templates/` each: as plain text, which begins with the subject, and as HTML.
@@ -28,6 +28,8 @@ pub enum Template {
     OrderCallOffRefused,
     /// A parcel left, with carrier and tracking number.
     ShipmentDispatched,
+    /// A parcel is to be followed elsewhere than was said.
+    ShipmentTrackingCorrected,
     /// A parcel arrived.
     ShipmentDelivered,
     /// A parcel was lost on its way.
@@ -38,7 +40,7 @@ pub enum Template {
 
 impl Template {
     /// All of them.
-    pub const ALL: [Template; 12] = [
+    pub const ALL: [Template; 13] = [
         Template::OrderPlaced,
         Template::PaymentActionRequired,
         Template::OrderConfirmed,
@@ -48,14 +50,16 @@ impl Template {
         Template::OrderCalledOff,
         Template::OrderCallOffRefused,
         Template::ShipmentDispatched,
+        Template::ShipmentTrackingCorrected,
         Template::ShipmentDelivered,
         Template::ShipmentLost,
         Template::PaymentRefunded,
     ];
 
     /// Those that tell of a parcel, or of what none will bring: nobody reads of one before the confirmation.
-    pub const OF_PARCELS: [Template; 5] = [
+    pub const OF_PARCELS: [Template; 6] = [
         Template::ShipmentDispatched,
+        Template::ShipmentTrackingCorrected,
         Template::ShipmentDelivered,
         Template::ShipmentLost,
         Template::OrderCalledOff,
@@ -74,6 +78,7 @@ impl Template {
             Template::OrderCalledOff => "order_called_off",
             Template::OrderCallOffRefused => "order_call_off_refused",
             Template::ShipmentDispatched => "shipment_dispatched",
+            Template::ShipmentTrackingCorrected => "shipment_tracking_corrected",
             Template::ShipmentDelivered => "shipment_delivered",
             Template::ShipmentLost => "shipment_lost",
             Template::PaymentRefunded => "payment_refunded",
@@ -93,6 +98,9 @@ impl Template {
             Template::OrderCalledOff => include_str!("../../templates/order_called_off.txt"),
             Template::OrderCallOffRefused => include_str!("../../templates/order_call_off_refused.txt"),
             Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.txt"),
+            Template::ShipmentTrackingCorrected => {
+                include_str!("../../templates/shipment_tracking_corrected.txt")
+            }
             Template::ShipmentDelivered => include_str!("../../templates/shipment_delivered.txt"),
             Template::ShipmentLost => include_str!("../../templates/shipment_lost.txt"),
             Template::PaymentRefunded => include_str!("../../templates/payment_refunded.txt"),
@@ -112,6 +120,9 @@ impl Template {
             Template::OrderCalledOff => include_str!("../../templates/order_called_off.html"),
             Template::OrderCallOffRefused => include_str!("../../templates/order_call_off_refused.html"),
             Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.html"),
+            Template::ShipmentTrackingCorrected => {
+                include_str!("../../templates/shipment_tracking_corrected.html")
+            }
             Template::ShipmentDelivered => include_str!("../../templates/shipment_delivered.html"),
             Template::ShipmentLost => include_str!("../../templates/shipment_lost.html"),
             Template::PaymentRefunded => include_str!("../../templates/payment_refunded.html"),
@@ -191,6 +202,15 @@ pub enum Fact {
         /// Where to follow it.
         tracking_number: LineText,
     },
+    /// A parcel is to be followed elsewhere than was said.
+    TrackingCorrected {
+        /// Who carries it.
+        carrier: LineText,
+        /// Where to follow it.
+        tracking_number: LineText,
+        /// The number that the customer was told before, if that is another.
+        instead_of: Option<LineText>,
+    },
     /// A parcel arrived.
     Delivered,
     /// A parcel was lost on its way.
@@ -237,6 +257,7 @@ impl Fact {
             Fact::CalledOff { .. } => Template::OrderCalledOff,
             Fact::CallOffRefused => Template::OrderCallOffRefused,
             Fact::Dispatched { .. } => Template::ShipmentDispatched,
+            Fact::TrackingCorrected { .. } => Template::ShipmentTrackingCorrected,
             Fact::Delivered => Template::ShipmentDelivered,
             Fact::Lost => Template::ShipmentLost,
             Fact::Refunded { .. } => Template::PaymentRefunded,
@@ -298,6 +319,17 @@ impl From<&PaymentActionRequired> for Fact {
 impl From<&ShipmentDispatched> for Fact {
     fn from(dispatched: &ShipmentDispatched) -> Self {
         Fact::Dispatched { carrier: dispatched.carrier.clone(), tracking_number: dispatched.tracking_number.clone() }
+    }
+}
+
+impl From<&ShipmentTrackingCorrected> for Fact {
+    fn from(corrected: &ShipmentTrackingCorrected) -> Self {
+        let ShipmentTrackingCorrected { carrier, tracking_number, previous_tracking_number, .. } = corrected;
+        Fact::TrackingCorrected {
+            carrier: carrier.clone(),
+            tracking_number: tracking_number.clone(),
+            instead_of: previous_tracking_number.clone().filter(|previous| previous != tracking_number),
+        }
     }
 }
 

@@ -202,6 +202,24 @@ mod tests {
         assert!(written(&Fact::Refunded { amount: "12.99 EUR".to_owned() }).body.contains("given back 12.99 EUR for"));
     }
 
+    fn corrected() -> Fact {
+        let (carrier, tracking_number, wrong) = ("DPD".parse().unwrap(), "D1".parse().unwrap(), "CE1".parse().unwrap());
+        Fact::TrackingCorrected { carrier, tracking_number, instead_of: Some(wrong) }
+    }
+
+    #[test]
+    fn a_corrected_tracking_number_is_told_with_the_one_that_it_takes_the_place_of() {
+        let Letter { body, html, .. } = written(&corrected());
+        assert!(body.contains("Carrier: DPD\nTracking number: D1 (instead of CE1)\n\nOrder"), "{body}");
+        assert!(html.contains("<b>D1</b> (instead of CE1)</p>"), "{html}");
+        let carrier = written(&Fact::TrackingCorrected {
+            carrier: "DPD".parse().unwrap(),
+            tracking_number: "CE1".parse().unwrap(),
+            instead_of: None,
+        });
+        assert!(carrier.body.contains("Carrier: DPD\nTracking number: CE1\n\nOrder"), "{}", carrier.body);
+    }
+
     #[test]
     fn every_letter_names_its_order_and_reads_as_plain_lines() {
         let (carrier, tracking_number) = ("A".parse().unwrap(), "B".parse().unwrap());
@@ -215,6 +233,7 @@ mod tests {
             called_off(),
             Fact::CallOffRefused,
             Fact::Dispatched { carrier, tracking_number },
+            corrected(),
             Fact::Delivered,
             Fact::Lost,
             Fact::Refunded { amount: "1.00 EUR".to_owned() },

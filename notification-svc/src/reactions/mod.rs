@@ -12,6 +12,7 @@ mod payment_refunded;
 mod shipment_delivered;
 mod shipment_dispatched;
 mod shipment_lost;
+mod shipment_tracking_corrected;
 mod stock_restocked;
 mod tell;
 
@@ -81,6 +82,9 @@ impl Reactions for NotificationReactions {
                 stock_restocked::tell(conn, texts, incoming, e).await
             }
             Event::Shipment(ShipmentEvent::Dispatched(e)) => shipment_dispatched::tell(conn, texts, incoming, e).await,
+            Event::Shipment(ShipmentEvent::TrackingCorrected(e)) => {
+                shipment_tracking_corrected::tell(conn, texts, incoming, e).await
+            }
             Event::Shipment(ShipmentEvent::Delivered(e)) => shipment_delivered::tell(conn, texts, incoming, e).await,
             Event::Shipment(ShipmentEvent::Lost(e)) => shipment_lost::tell(conn, texts, incoming, e).await,
             Event::Payment(PaymentEvent::ActionRequired(e)) => {
@@ -109,6 +113,7 @@ fn heard_for(event: &Event) -> Option<OrderId> {
         Event::Order(OrderEvent::CallOffRefused(e)) => Some(e.order_id),
         Event::Stock(StockEvent::Restocked(e)) if e.cause == RestockCause::CalledOff => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Dispatched(e)) => Some(e.order_id),
+        Event::Shipment(ShipmentEvent::TrackingCorrected(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Delivered(e)) => Some(e.order_id),
         Event::Shipment(ShipmentEvent::Lost(e)) => Some(e.order_id),
         Event::Payment(PaymentEvent::ActionRequired(e)) => Some(e.order_id),

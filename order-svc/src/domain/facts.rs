@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared_events::{
-    AUTHENTICATION_TIMEOUT, CancelReason, PaymentCaptureFailed, PaymentDeclined, PaymentEvent, RefundId, Rejection,
+    AUTHENTICATION_TIMEOUT, CancelReason, LineText, PaymentCaptureFailed, PaymentDeclined, PaymentEvent, RefundId, Rejection,
     RestockCause, ShipmentId, Shortage, Sku, StockEvent, StockLine, StockRejected,
 };
 
@@ -100,6 +100,18 @@ pub struct Parcel {
     /// The refund of what was in it, which its loss causes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_id: Option<RefundId>,
+    /// Where to follow it, once it has left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<Tracking>,
+}
+
+/// Where to follow a parcel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Tracking {
+    /// Who carries it.
+    pub carrier: LineText,
+    /// Its number there.
+    pub number: LineText,
 }
 
 /// Lines that were called off after something else of the order had left.

@@ -11,7 +11,7 @@ mod tests;
 mod waiting;
 
 pub use destination::Destination;
-pub use facts::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, StockFact};
+pub use facts::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, StockFact, Tracking};
 pub use order::{MAX_LINES, Order, Product, Wish, WishRefused};
 pub use progress::{Progress, Refused, Step};
 pub use ranks::Ranks;

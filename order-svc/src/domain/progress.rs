@@ -1,12 +1,12 @@
 //! The course of one order: facts in, status and events out. The rules are those of docs/RACES.md.
 
 use shared_events::{
-    CancelReason, CancelRefusedReason, Event, EventId, OrderCallOffRefused, OrderCallOffRequested, OrderCancelRefused,
+    CancelReason, CancelRefusedReason, Event, EventId, LineText, OrderCallOffRefused, OrderCallOffRequested, OrderCancelRefused,
     OrderCancelRequested, OrderCancelled, OrderCompleted, OrderConfirmed, OrderId, PaymentEvent, RefundId,
     RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
 };
 
-use super::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact};
+use super::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact, Tracking};
 
 /// How far an order is: what was heard of it and what follows from that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -124,9 +124,16 @@ impl Progress {
             ShipmentEvent::Lost(_) => (ShipmentFact::Lost, 0),
             // where a parcel goes is stock-svc's to know
             ShipmentEvent::Readdressed(_) => return (self, vec![]),
+            ShipmentEvent::TrackingCorrected(corrected) => {
+                self.note_tracking(corrected.shipment_id, &corrected.carrier, &corrected.tracking_number);
+                return (self, vec![]);
+            }
         };
         let refund_id = (fact == ShipmentFact::Lost).then(|| RefundId::because_of(id));
         self.note_parcel(event.shipment_id(), fact, pieces, refund_id);
+        if let ShipmentEvent::Dispatched(gone) = event {
+            self.note_tracking(gone.shipment_id, &gone.carrier, &gone.tracking_number);
+        }
         let says = if fact == ShipmentFact::Dispatched { self.ship() } else { vec![] };
         self.settle(says)
     }
@@ -201,7 +208,13 @@ impl Progress {
         self.facts.shipment = Some(fact);
         match self.facts.parcels.iter_mut().find(|parcel| parcel.shipment_id == shipment_id) {
             Some(parcel) => (parcel.fact, parcel.refund_id) = (fact, refund_id),
-            None => self.facts.parcels.push(Parcel { shipment_id, pieces, fact, refund_id }),
+            None => self.facts.parcels.push(Parcel { shipment_id, pieces, fact, refund_id, tracking: None }),
+        }
+    }
+
+    fn note_tracking(&mut self, shipment_id: ShipmentId, carrier: &LineText, number: &LineText) {
+        if let Some(parcel) = self.facts.parcels.iter_mut().find(|parcel| parcel.shipment_id == shipment_id) {
+            parcel.tracking = Some(Tracking { carrier: carrier.clone(), number: number.clone() });
         }
     }
 

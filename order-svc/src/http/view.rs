@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_events::{
-    Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, Shortage, Sku,
+    Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, ShipmentId, Shortage, Sku,
     decline_for_customer,
 };
 
@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::domain::{Order, PaymentFact, Progress, ShipmentFact, Status, StockFact};
+use crate::domain::{Order, Parcel, PaymentFact, Progress, ShipmentFact, Status, StockFact};
 
 /// The body of every answer that shows an order.
 #[derive(Serialize, ToSchema)]
@@ -37,6 +37,8 @@ pub struct OrderView<'a> {
     payment: Option<&'static str>,
     /// The last that stock-svc said of its parcels.
     shipment: Option<&'static str>,
+    /// Its parcels, the oldest first.
+    shipments: Vec<ParcelView<'a>>,
     /// What must be heard before it goes on, from whom, and since when.
     waiting_for: Option<WaitingView>,
     /// Counts its changes.
@@ -78,6 +80,30 @@ struct LineView<'a> {
     line_total: Option<Money>,
     /// How many of them will not be sent: they were called off after a part of the order had left, and are refunded.
     called_off: i64,
+}
+
+/// A parcel, as far as an order knows it; stock-svc knows the rest.
+#[derive(Serialize, ToSchema)]
+struct ParcelView<'a> {
+    id: ShipmentId,
+    /// The last that stock-svc said of it.
+    status: &'static str,
+    /// Who carries it, once it has left.
+    carrier: Option<&'a LineText>,
+    /// Where to follow it, once it has left; the right one, where a wrong one was corrected.
+    tracking_number: Option<&'a LineText>,
+}
+
+impl<'a> From<&'a Parcel> for ParcelView<'a> {
+    fn from(parcel: &'a Parcel) -> Self {
+        let tracking = parcel.tracking.as_ref();
+        Self {
+            id: parcel.shipment_id,
+            status: parcel.fact.shown(),
+            carrier: tracking.map(|tracking| &tracking.carrier),
+            tracking_number: tracking.map(|tracking| &tracking.number),
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -142,6 +168,7 @@ impl<'a> OrderView<'a> {
             stock: progress.facts.stock.map(StockFact::shown),
             payment: progress.facts.payment.map(PaymentFact::shown),
             shipment: progress.facts.shipment.map(ShipmentFact::shown),
+            shipments: progress.facts.parcels.iter().map(ParcelView::from).collect(),
             waiting_for: progress.waiting_for().map(|waiting| WaitingView {
                 fact: waiting.fact,
                 from: waiting.from,

@@ -27,6 +27,7 @@ topic_events! {
         Returned(ShipmentReturned) = "shipment.returned.v1",
         Lost(ShipmentLost) = "shipment.lost.v1",
         Readdressed(ShipmentReaddressed) = "shipment.readdressed.v1",
+        TrackingCorrected(ShipmentTrackingCorrected) = "shipment.tracking_corrected.v1",
     }
 }
 
@@ -56,6 +57,7 @@ impl ShipmentEvent {
             Self::Returned(e) => e.order_id,
             Self::Lost(e) => e.order_id,
             Self::Readdressed(e) => e.order_id,
+            Self::TrackingCorrected(e) => e.order_id,
         }
     }
 
@@ -69,6 +71,7 @@ impl ShipmentEvent {
             Self::Returned(e) => e.shipment_id,
             Self::Lost(e) => e.shipment_id,
             Self::Readdressed(e) => e.shipment_id,
+            Self::TrackingCorrected(e) => e.shipment_id,
         }
     }
 }
@@ -259,4 +262,20 @@ pub struct ShipmentReaddressed {
     pub order_id: OrderId,
     /// The parcel.
     pub shipment_id: ShipmentId,
+}
+
+/// The parcel is on its way with another carrier or under another number than was said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ShipmentTrackingCorrected {
+    /// The order.
+    pub order_id: OrderId,
+    /// The parcel.
+    pub shipment_id: ShipmentId,
+    /// Who carries it.
+    pub carrier: LineText,
+    /// Where to follow it.
+    pub tracking_number: LineText,
+    /// The number that was said before: by it a customer knows which parcel this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_tracking_number: Option<LineText>,
 }

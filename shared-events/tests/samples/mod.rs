@@ -132,12 +132,20 @@ fn shipments() -> Vec<Event> {
     let (carrier, tracking_number) = (line("An Post"), line("CE123456789IE"));
     vec![
         ShipmentCreated { order_id, shipment_id, lines: stock_lines() }.into(),
-        ShipmentDispatched { order_id, shipment_id, carrier, tracking_number }.into(),
+        ShipmentDispatched { order_id, shipment_id, carrier: carrier.clone(), tracking_number }.into(),
         ShipmentDelivered { order_id, shipment_id }.into(),
         ShipmentCancelled { order_id, shipment_id, split_into: vec![] }.into(),
         ShipmentReturned { order_id, shipment_id, lines: stock_lines() }.into(),
         ShipmentLost { order_id, shipment_id, lines: stock_lines() }.into(),
         ShipmentReaddressed { order_id, shipment_id }.into(),
+        ShipmentTrackingCorrected {
+            order_id,
+            shipment_id,
+            carrier,
+            tracking_number: line("CE987654321IE"),
+            previous_tracking_number: Some(line("CE123456789IE")),
+        }
+        .into(),
     ]
 }
 

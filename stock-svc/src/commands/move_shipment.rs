@@ -23,6 +23,13 @@ pub enum Step {
         /// Where to follow it.
         tracking_number: LineText,
     },
+    /// It is on its way with another carrier or under another number than was said.
+    CorrectTracking {
+        /// Who carries it.
+        carrier: LineText,
+        /// Where to follow it.
+        tracking_number: LineText,
+    },
     /// It can't leave although another parcel of the order has: its goods go back to the shelf.
     CallOff,
     /// It arrives.
@@ -65,6 +72,7 @@ pub(super) async fn moved(
         Step::Pack => goods.pack(id, at),
         Step::Split { lines } => goods.split(id, &lines, [root.new_parcel(), root.new_parcel()], at),
         Step::Dispatch { carrier, tracking_number } => goods.dispatch(id, carrier, tracking_number, at),
+        Step::CorrectTracking { carrier, tracking_number } => goods.correct_tracking(id, carrier, tracking_number),
         Step::CallOff => goods.call_off(Some(id), at),
         Step::Deliver => goods.deliver(id, at),
         Step::Lose => goods.lose(id, at),

@@ -164,6 +164,17 @@ impl Shipment {
         })
     }
 
+    /// It is on its way with this carrier, under this number, and not as was said before.
+    ///
+    /// # Errors
+    /// Unless it is dispatched: before, it has no number; afterwards nobody follows it any more.
+    pub fn correct_tracking(self, carrier: LineText, tracking: LineText) -> Result<Shipment, Refused> {
+        match self.stage {
+            Stage::Dispatched => Ok(Shipment { carrier: Some(carrier), tracking_number: Some(tracking), ..self }),
+            _ => Err(self.refuses("given another tracking number")),
+        }
+    }
+
     /// Notes that it has arrived.
     ///
     /// # Errors

@@ -35,8 +35,8 @@ pub struct AppState {
         categories::add, categories::list,
         products::add, products::list, products::get, products::change, products::patch, products::withdraw, products::relist, products::adjust,
         products::moved, reservations::list,
-        shipments::list, shipments::get, shipments::pack, shipments::split, shipments::dispatch, shipments::deliver,
-        shipments::take_back, shipments::lose, shipments::call_off
+        shipments::list, shipments::get, shipments::pack, shipments::split, shipments::dispatch,
+        shipments::correct_tracking, shipments::deliver, shipments::take_back, shipments::lose, shipments::call_off
     ),
     tags(
         (name = "categories", description = "What kinds of goods there are."),

@@ -23,6 +23,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(web::resource("/shipments/{id}/split").post(split))
         .service(web::resource("/shipments/{id}/call-off").post(call_off))
         .service(web::resource("/shipments/{id}/dispatch").post(dispatch))
+        .service(web::resource("/shipments/{id}/tracking").put(correct_tracking))
         .service(web::resource("/shipments/{id}/deliver").post(deliver))
         .service(web::resource("/shipments/{id}/return").post(take_back))
         .service(web::resource("/shipments/{id}/lost").post(lose));
@@ -129,6 +130,27 @@ pub(super) async fn dispatch(
 ) -> Result<HttpResponse, Problem> {
     let DispatchRequest { carrier, tracking_number } = body.into_inner();
     moved(&state, id.0, Step::Dispatch { carrier, tracking_number }).await
+}
+
+/// It is on its way with another carrier, or under another number, than was said
+///
+/// The customer is told. Sent again it changes nothing, whatever became of the parcel since.
+#[utoipa::path(
+    put, path = "/api/v1/shipments/{id}/tracking", tag = "shipments", operation_id = "correct_tracking",
+    params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
+    request_body = DispatchRequest,
+    responses(
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 409, description = "It has not left yet, has arrived, came back or was lost.")
+    )
+)]
+pub(super) async fn correct_tracking(
+    state: Data<AppState>,
+    id: Path<ShipmentId>,
+    body: Json<DispatchRequest>,
+) -> Result<HttpResponse, Problem> {
+    let DispatchRequest { carrier, tracking_number } = body.into_inner();
+    moved(&state, id.0, Step::CorrectTracking { carrier, tracking_number }).await
 }
 
 /// It can't leave, although another parcel of its order has; its lines are refunded

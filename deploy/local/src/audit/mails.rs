@@ -13,7 +13,7 @@ const LEASE: TimeDelta = TimeDelta::seconds(LEASE_SECONDS as i64);
 const MOMENT: TimeDelta = TimeDelta::seconds(30);
 
 /// The fact that each template tells.
-const TELLS: [(&str, &str); 12] = [
+const TELLS: [(&str, &str); 13] = [
     ("order_placed", "order.placed.v1"),
     ("payment_action_required", "payment.action_required.v1"),
     ("order_confirmed", "order.confirmed.v1"),
@@ -23,6 +23,7 @@ const TELLS: [(&str, &str); 12] = [
     ("order_called_off", "stock.restocked.v1"),
     ("order_call_off_refused", "order.call_off_refused.v1"),
     ("shipment_dispatched", "shipment.dispatched.v1"),
+    ("shipment_tracking_corrected", "shipment.tracking_corrected.v1"),
     ("shipment_delivered", "shipment.delivered.v1"),
     ("shipment_lost", "shipment.lost.v1"),
     ("payment_refunded", "payment.refunded.v1"),

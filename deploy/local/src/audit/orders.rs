@@ -120,7 +120,7 @@ fn is_legal(before: &str, after: &str) -> bool {
 }
 
 /// What can only have been said after something else of the same topic.
-const AFTER: [(&str, &str); 10] = [
+const AFTER: [(&str, &str); 11] = [
     ("order.confirmed.v1", "order.placed.v1"),
     ("order.completed.v1", "order.confirmed.v1"),
     ("order.cancelled.v1", "order.placed.v1"),
@@ -130,6 +130,7 @@ const AFTER: [(&str, &str); 10] = [
     ("payment.refunded.v1", "payment.captured.v1"),
     ("stock.restocked.v1", "stock.committed.v1"),
     ("shipment.dispatched.v1", "shipment.created.v1"),
+    ("shipment.tracking_corrected.v1", "shipment.dispatched.v1"),
     ("shipment.delivered.v1", "shipment.dispatched.v1"),
 ];
 const NEVER_BOTH: [(&str, &str); 1] = [("order.completed.v1", "order.cancelled.v1")];

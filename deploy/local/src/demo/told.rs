@@ -37,6 +37,7 @@ pub(super) fn meaning(event: &str) -> &'static str {
         "payment.unknown" => "the bank hasn't answered: it is asked what happened, never charged again blindly",
         "shipment.created" => "paid, so it may be packed",
         "shipment.dispatched" => "it is on its way",
+        "shipment.tracking_corrected" => "it is to be followed elsewhere than was said",
         "shipment.delivered" => "it has arrived",
         "shipment.cancelled" => "it is not sent after all",
         "shipment.returned" => "it came back",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use shared_events::{
     Event, LineText, OrderId, Quantity, RestockCause, ShipmentCancelled, ShipmentCreated, ShipmentDelivered,
-    ShipmentDispatched, ShipmentId, ShipmentLost, ShipmentReturned, Sku, StockLine, StockRestocked,
+    ShipmentDispatched, ShipmentId, ShipmentLost, ShipmentReturned, ShipmentTrackingCorrected, Sku, StockLine, StockRestocked,
 };
 
 use super::{Change, Goods};
@@ -69,6 +69,28 @@ impl Goods {
                 Some(ShipmentDispatched { order_id, shipment_id, carrier, tracking_number }.into())
             },
         )
+    }
+
+    /// Corrects carrier and tracking number of a parcel that is on its way. What is so already is not said again.
+    ///
+    /// # Errors
+    /// As [`Shipment::correct_tracking`].
+    pub fn correct_tracking(
+        mut self,
+        id: ShipmentId,
+        carrier: LineText,
+        tracking_number: LineText,
+    ) -> Result<Change, Refused> {
+        let order_id = self.order_id;
+        let shipment = self.shipment(id, "given another tracking number")?;
+        if shipment.has_left_as(&carrier, &tracking_number) {
+            return Ok(self.saying(Vec::new()));
+        }
+        let previous_tracking_number = shipment.tracking_number.clone();
+        *shipment = shipment.clone().correct_tracking(carrier.clone(), tracking_number.clone())?;
+        let corrected =
+            ShipmentTrackingCorrected { order_id, shipment_id: id, carrier, tracking_number, previous_tracking_number };
+        Ok(self.saying(vec![corrected.into()]))
     }
 
     /// Notes that a parcel has arrived.

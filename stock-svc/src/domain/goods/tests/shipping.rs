@@ -23,6 +23,19 @@ fn a_parcel_is_dispatched_packed_or_not() {
 }
 
 #[test]
+fn carrier_and_number_are_corrected_on_the_way_alone() {
+    let correct = |goods: Goods| goods.correct_tracking(PARCEL, "DPD".parse().unwrap(), "D1".parse().unwrap());
+    let says = ["shipment.tracking_corrected.v1"];
+    let change = given(with_shipment(Stage::Dispatched)).when(correct).then("committed", None, &says);
+    let shipment = only(&change);
+    assert_eq!((shipment.stage, shipment.tracking_number.as_ref().unwrap().as_str()), (Stage::Dispatched, "D1"));
+    given(change.goods).when(correct).then("committed", None, &[]);
+    for stage in [Stage::Pending, Stage::Packed, Stage::Delivered, Stage::Cancelled, Stage::Returned, Stage::Lost] {
+        given(with_shipment(stage)).when(correct).then_shipment_refused("given another tracking number");
+    }
+}
+
+#[test]
 fn a_dispatched_parcel_is_delivered() {
     let says = ["shipment.delivered.v1"];
     let change = given(with_shipment(Stage::Dispatched)).when(|goods| goods.deliver(PARCEL, at())).then(

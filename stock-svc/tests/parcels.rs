@@ -59,10 +59,8 @@ async fn a_tracking_number_is_corrected_while_the_parcel_is_on_its_way_and_the_s
     let found = api.get(&format!("/shipments?order_id={order}")).await;
     let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
     let to = format!("{path}/tracking");
-    let (wrong, right) = (
-        json!({"carrier": "An Post", "tracking_number": "AP-1"}),
-        json!({"carrier": "DPD", "tracking_number": "D-1"}),
-    );
+    let (wrong, right) =
+        (json!({"carrier": "An Post", "tracking_number": "AP-1"}), json!({"carrier": "DPD", "tracking_number": "D-1"}));
     api.refuses(Method::PUT, &to, &right.to_string(), 409, None).await;
     api.expect(Method::POST, &format!("{path}/dispatch"), Some(&wrong), 200).await;
     api.refuses(Method::PUT, &to, r#"{"carrier": "DPD"}"#, 422, Some("tracking_number")).await;

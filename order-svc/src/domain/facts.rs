@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use shared_events::{
-    AUTHENTICATION_TIMEOUT, CancelReason, LineText, PaymentCaptureFailed, PaymentDeclined, PaymentEvent, RefundId, Rejection,
-    RestockCause, ShipmentId, Shortage, Sku, StockEvent, StockLine, StockRejected,
+    AUTHENTICATION_TIMEOUT, CancelReason, LineText, PaymentCaptureFailed, PaymentDeclined, PaymentEvent, RefundId,
+    Rejection, RestockCause, ShipmentId, Shortage, Sku, StockEvent, StockLine, StockRejected,
 };
 
 /// Declares a fact with its name in the table and the name that a client sees.

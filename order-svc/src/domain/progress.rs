@@ -1,9 +1,9 @@
 //! The course of one order: facts in, status and events out. The rules are those of docs/RACES.md.
 
 use shared_events::{
-    CancelReason, CancelRefusedReason, Event, EventId, LineText, OrderCallOffRefused, OrderCallOffRequested, OrderCancelRefused,
-    OrderCancelRequested, OrderCancelled, OrderCompleted, OrderConfirmed, OrderId, PaymentEvent, RefundId,
-    RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
+    CancelReason, CancelRefusedReason, Event, EventId, LineText, OrderCallOffRefused, OrderCallOffRequested,
+    OrderCancelRefused, OrderCancelRequested, OrderCancelled, OrderCompleted, OrderConfirmed, OrderId, PaymentEvent,
+    RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
 };
 
 use super::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact, Tracking};

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared_events::{
-    Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, ShipmentId, Shortage, Sku,
-    decline_for_customer,
+    Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, ShipmentId, Shortage,
+    Sku, decline_for_customer,
 };
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};

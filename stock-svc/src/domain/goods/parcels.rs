@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use shared_events::{
     Event, LineText, OrderId, Quantity, RestockCause, ShipmentCancelled, ShipmentCreated, ShipmentDelivered,
-    ShipmentDispatched, ShipmentId, ShipmentLost, ShipmentReturned, ShipmentTrackingCorrected, Sku, StockLine, StockRestocked,
+    ShipmentDispatched, ShipmentId, ShipmentLost, ShipmentReturned, ShipmentTrackingCorrected, Sku, StockLine,
+    StockRestocked,
 };
 
 use super::{Change, Goods};

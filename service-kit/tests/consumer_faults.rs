@@ -8,13 +8,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::kafka::{Member, Producer, SOON, committed, config, same_instance, topic};
+use common::server::Server;
 use common::{Copies, Notebook, count, database, headers, heard};
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use secrecy::SecretString;
+use service_kit::config::DatabaseConfig;
 use service_kit::consumer::testing::react_as;
 use service_kit::consumer::{Outcome, Record, Subscription};
+use service_kit::pool;
 use service_kit::testing::{eventually, unique};
 use uuid::Uuid;
 
@@ -143,6 +147,25 @@ async fn brokers_are_known_to_answer_while_the_database_does_not() {
     nowhere.close();
     let member = Member::start(&nowhere, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
     eventually("the brokers answer", SOON, async || member.handle.broker_answers()).await;
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_are_known_to_answer_while_the_database_stands_still() {
+    let (server, topic, group) = (Server::start().await, topic(1).await, unique("g"));
+    let config = DatabaseConfig { url: SecretString::from(server.url()), pool_size: 2 };
+    let pool = pool::open(&config).await.unwrap();
+    // connections that are there and never answer again, so that each statement waits for its whole time
+    let mut open = Vec::new();
+    while let Ok(conn) = pool.get().await {
+        open.push(conn);
+    }
+    let backends: Vec<_> = open.iter().map(|conn| conn.backend()).collect();
+    server.freeze(&backends);
+    drop(open);
+    let member = Member::start(&pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
+    eventually("the brokers answer", SOON, async || member.handle.broker_answers()).await;
+    server.thaw(&backends);
     member.stop().await;
 }
 

@@ -1,13 +1,14 @@
 //! The pool beside servers that fail over, stand still, or are cut off from: on PostgreSQL servers of the tests' own.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::os::unix::fs::PermissionsExt;
+mod common;
+
 use std::time::{Duration, Instant};
 
+use common::server::Server;
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use nix::sys::signal::Signal;
-use quadrille_servers::{Durability, Postgres, postgres};
 use secrecy::SecretString;
 use service_kit::Pool;
 use service_kit::config::DatabaseConfig;
@@ -24,41 +25,6 @@ struct Number {
 
 async fn number(conn: &mut AsyncPgConnection, query: &str) -> diesel::QueryResult<i32> {
     diesel::sql_query(query).get_result::<Number>(conn).await.map(|row| row.number)
-}
-
-/// A server that a test may do anything to.
-struct Server {
-    postgres: Postgres,
-    _folder: tempfile::TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let options = postgres::Options { folder: folder.path().join("pg"), port: None, durability: Durability::Tests };
-        Self { postgres: Postgres::start(&options).await.unwrap(), _folder: folder }
-    }
-
-    fn url(&self) -> String {
-        self.postgres.url("postgres")
-    }
-
-    async fn operator(&self) -> AsyncPgConnection {
-        let url = format!("{}?options=-c%20default_transaction_read_only%3Doff", self.url());
-        pool::connect(&url).await.unwrap()
-    }
-
-    /// As a failover or an administrator does, under the connections that are there.
-    async fn take_writes(&self, takes: bool) {
-        let mut operator = self.operator().await;
-        let on = if takes { "off" } else { "on" };
-        for statement in
-            [format!("alter system set default_transaction_read_only = {on}"), "select pg_reload_conf()".into()]
-        {
-            diesel::sql_query(statement).execute(&mut operator).await.unwrap();
-        }
-    }
 }
 
 fn config(url: &str, pool_size: usize) -> DatabaseConfig {
@@ -132,17 +98,14 @@ async fn a_statement_on_a_server_that_stands_still_ends_and_its_connection_is_no
     let pool = pool::open_within(&config(&server.url(), 8), Duration::from_secs(1)).await.unwrap();
     let mut conn = pool.get().await.unwrap();
     let frozen = conn.backend();
-    let backend = nix::unistd::Pid::from_raw(frozen);
-    server.postgres.identity().signal(Signal::SIGSTOP);
-    nix::sys::signal::kill(backend, Signal::SIGSTOP).unwrap();
+    server.freeze(&[frozen]);
 
     let asked = tokio::time::timeout(SOON, number(&mut conn, "select 1 as number")).await;
     let error = asked.expect("the statement hangs for as long as the server stands still").unwrap_err();
     assert!(pool::may_pass(&error), "{error}");
     drop(conn);
 
-    nix::sys::signal::kill(backend, Signal::SIGCONT).unwrap();
-    server.postgres.identity().signal(Signal::SIGCONT);
+    server.thaw(&[frozen]);
     let mut conn = pool.get().await.unwrap();
     assert_ne!(conn.backend(), frozen);
     assert_eq!(number(&mut conn, "select 1 as number").await.unwrap(), 1);

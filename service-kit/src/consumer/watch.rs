@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::claim::Claim;
@@ -25,7 +25,7 @@ use crate::retry::Recurring;
 const EVERY: Duration = Duration::from_secs(1);
 /// How often while nothing comes and nobody waits for the progress.
 const IDLE: Duration = Duration::from_secs(5);
-/// A broker that takes longer is asked again in the next round.
+/// A broker, or a database that is asked for the time, that takes longer is asked again in the next round.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the range of the inbox and the partition counts are read again.
 const REFRESH: Duration = Duration::from_secs(60);
@@ -132,18 +132,18 @@ impl Watch {
         let refresh = self.refreshed.is_none_or(|last| last.elapsed() > REFRESH);
         if refresh {
             self.refreshed = Some(Instant::now());
-            // what only the database refuses says nothing of Kafka, and the next try will do
-            if let Err(error) = self.look_after_inbox().await {
-                tracing::warn!(error = %format!("{error:#}"), "the inbox is not looked after now");
-            }
         }
-        self.count_partitions(consumer, refresh).await?;
         // t0 before the ends: what is in Kafka by then is below them
         let at = self.now().await;
+        self.count_partitions(consumer, refresh).await?;
         let handled = lanes.handled();
         let bounds = ask(consumer, &handled).await?;
         self.handle.note_broker();
         let caught_up = self.compare(at?, &handled, &bounds);
+        // what only the database refuses says nothing of Kafka, and the next try will do
+        if refresh && let Err(error) = self.look_after_inbox().await {
+            tracing::warn!(error = %format!("{error:#}"), "the inbox is not looked after now");
+        }
         let mut conn = self.pool.get().await?;
         progress::note_caught_up(&mut conn, self.handle.group(), &caught_up).await?;
         let all_read = self.note_read_once(&mut conn).await?;
@@ -153,8 +153,11 @@ impl Watch {
         Ok(idle)
     }
 
+    /// The database's time. Whether the brokers answer is known too while the database stands still: a statement may
+    /// take it 35 s to give up.
     async fn now(&self) -> anyhow::Result<DateTime<Utc>> {
-        Ok(progress::now(&mut *self.pool.get().await?).await?)
+        let asked = async { anyhow::Ok(progress::now(&mut *self.pool.get().await?).await?) };
+        timeout(PATIENCE, asked).await.context("the database does not say what time it is")?
     }
 
     async fn look_after_inbox(&mut self) -> anyhow::Result<()> {

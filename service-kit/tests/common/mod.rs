@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, missing_docs, reason = "each test uses its part")]
 
 pub mod kafka;
+pub mod server;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -42,6 +42,9 @@ diesel::table! {
         reason -> Nullable<Text>,
         gateway_id -> Nullable<Text>,
         origin -> Text,
+        outside_reason -> Nullable<Text>,
+        outside_reference -> Nullable<Text>,
+        outside_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -171,7 +171,7 @@ pub fn payment(world: &mut World, left_out: Option<Sabotage>, event: &Event, id:
     match decided {
         Some(Ok(step)) => world.follow(payment, step),
         Some(Err(Refused::NotOrdered { .. })) => world.fault = Some("payment-svc calls an event poison"),
-        Some(Err(Refused::Not { .. } | Refused::MoreThanRemains { .. })) | None => {}
+        Some(Err(Refused::Not { .. } | Refused::MoreThanRemains { .. } | Refused::RefundNotFailed { .. })) | None => {}
     }
 }
 

@@ -8,10 +8,11 @@ use std::io::Write;
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
+use shared_events::Money;
 use uuid::Uuid;
 
 pub(crate) use self::dossier::events_of;
-use self::dossier::{Call, Dossier, Event, Mail};
+use self::dossier::{Call, Dossier, Event, FailedRefund, Mail};
 use crate::audit::SourceArgs;
 
 /// A mail that was due so long ago is waiting for something.
@@ -155,6 +156,7 @@ fn sections(dossier: &Dossier, out: &mut impl Write) -> std::io::Result<()> {
         stuck
             .chain(locks)
             .chain(dossier.calls.iter().filter_map(failing_call))
+            .chain(dossier.refunds.iter().map(failed_refund))
             .chain(dossier.mails.iter().filter_map(|mail| failing_mail(mail, dossier.now)))
             .chain(holes::lines(&dossier.events))
             .collect(),
@@ -172,6 +174,18 @@ fn failing_call(call: &Call) -> Option<String> {
         "gateway_calls of payment-svc, {operation} since {}: {code}, {text}; {tries} tries, next try at {next}",
         time(since)
     ))
+}
+
+/// A refund that the gateway does not make, and what staff can do.
+fn failed_refund(refund: &FailedRefund) -> String {
+    let FailedRefund { payment_id, refund_id, amount, currency, since } = refund;
+    let amount = currency.parse().ok().and_then(|currency| Money::new(*amount, currency).ok());
+    let amount = amount.map_or_else(|| currency.clone(), |amount| amount.to_string());
+    let (since, of_payment) = (time(*since), format!("/api/v1/payments/{payment_id}/refunds"));
+    format!(
+        "refunds of payment-svc, {refund_id} of {amount} failed since {since}: try another with POST {of_payment}, or give \
+         the money back by bank transfer and say so with POST {of_payment}/{refund_id}/settle-outside"
+    )
 }
 
 /// A mail that the mail server has not taken, and why.
@@ -238,6 +252,18 @@ mod tests {
             "{shown}"
         );
         let untried = Mail { failing_since: None, ..mail };
+        let refund = FailedRefund {
+            payment_id: Uuid::from_u128(1),
+            refund_id: Uuid::from_u128(2),
+            amount: 598,
+            currency: "EUR".to_owned(),
+            since: at(3),
+        };
+        let shown = failed_refund(&refund);
+        assert!(shown.contains(" of 5.98 EUR failed since 1970-01-01 00:03:00.000: try another"), "{shown}");
+        let route = "POST /api/v1/payments/00000000-0000-0000-0000-000000000001/refunds/\
+                     00000000-0000-0000-0000-000000000002/settle-outside";
+        assert!(shown.ends_with(route), "{shown}");
         assert_eq!(failing_mail(&untried, at(9)), None);
         assert!(failing_mail(&untried, at(10)).unwrap().contains("due since 1970-01-01 00:09:00.000"));
     }

@@ -147,7 +147,7 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<RefundId>,
     /// Refunds that an event caused and the gateway refused, and all that came back after they were made, with how much
-    /// each was. None is ever tried again under its id.
+    /// each was. None is ever asked of the gateway again under its id; staff may settle it outside of the gateway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_refunds: Vec<(RefundId, i64)>,
     /// The lines that were short when stock-svc refused the order.
@@ -291,6 +291,7 @@ impl Facts {
         match event {
             PaymentEvent::Refunded(refund) => {
                 self.refunds.push(refund.refund_id);
+                self.refused_refunds.retain(|(refused, _)| *refused != refund.refund_id);
                 let owed = self.refused_refunds.iter().any(|(refused, _)| refused.is_caused());
                 if owed && !refund.refund_id.is_caused() {
                     self.made_up.push((refund.refund_id, refund.amount.amount()));

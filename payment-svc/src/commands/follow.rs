@@ -35,6 +35,9 @@ pub async fn follow(
     if let Some((refund, amount)) = step.came_back {
         ledger::reverse(conn, &root.payment, refund, amount).await?;
     }
+    if let Some((refund, amount)) = step.outside {
+        ledger::write_outside(conn, &root.payment, refund, amount).await?;
+    }
     if step.hastens {
         calls::hasten(conn, root.payment.id).await?;
     }
@@ -72,7 +75,7 @@ pub async fn heard(
             follow(conn, &mut root, step, &cause).await?;
             Ok(Handled::Applied)
         }
-        Err(race @ (Refused::Not { .. } | Refused::MoreThanRemains { .. })) => {
+        Err(race @ (Refused::Not { .. } | Refused::MoreThanRemains { .. } | Refused::RefundNotFailed { .. })) => {
             Ok(Handled::Ignored(Why::refused(race.to_string())))
         }
         Err(nonsense @ Refused::NotOrdered { .. }) => Err(ReactionError::permanent(nonsense)),

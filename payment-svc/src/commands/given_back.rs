@@ -4,7 +4,7 @@ use shared_events::{Money, OrderId, RefundId};
 
 use super::{Heard, NotHeard, follow, intent_changed::note};
 use crate::{
-    domain::{Elsewhere, Payment, Refund, RefundState, State, refund_made_elsewhere},
+    domain::{Elsewhere, Payment, Refund, RefundState, Refused, State, refund_made_elsewhere},
     gateway::{GivenBack, PaymentGateway},
     store::{
         calls, payments,
@@ -132,7 +132,7 @@ async fn book(conn: &mut AsyncPgConnection, root: &mut Root, found: &[GivenBack]
     let mut booked = Booked::Nothing;
     for given in found {
         let Some(code) = &given.failed else { continue };
-        let done = known(&root.payment, given).filter(|refund| refund.state == RefundState::Done);
+        let done = known(&root.payment, given).filter(|refund| refund.is_made_at_gateway());
         if let Some(id) = done.map(|refund| refund.id) {
             take_back(conn, root, id, code).await?;
             booked = Booked::Something;
@@ -147,6 +147,12 @@ async fn book(conn: &mut AsyncPgConnection, root: &mut Root, found: &[GivenBack]
                 metrics::counter!("payment_refunds_made_elsewhere_total").increment(1);
                 follow(conn, root, step, &cause).await?;
                 booked = Booked::Something;
+            }
+            Err(refused @ Refused::MoreThanRemains { .. }) => {
+                let order = root.payment.order_id;
+                tracing::error!(order.id = %order, gateway.id = name, %refused,
+                    "more went back than was captured, since staff had settled a refund outside: somebody must look");
+                metrics::counter!("payment_refunds_over_captured_total").increment(1);
             }
             Err(refused) => {
                 tracing::debug!(order.id = %root.payment.order_id, %refused, "what went back is booked later");

@@ -7,6 +7,7 @@ mod intent_changed;
 mod refund_payment;
 mod retry;
 mod settle;
+mod settle_outside;
 
 pub use customer_looked_up::customer_looked_up;
 pub use follow::{RETRY, follow, heard};
@@ -15,3 +16,4 @@ pub use intent_changed::{Heard, NotHeard, intent_changed};
 pub use refund_payment::{RefundPayment, RefundPaymentError, refund_payment};
 pub use retry::retry;
 pub use settle::{settle, unanswered};
+pub use settle_outside::{SettleOutside, settle_outside};

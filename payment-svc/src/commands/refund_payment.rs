@@ -36,6 +36,9 @@ pub enum RefundPaymentError {
     /// There is no such payment.
     #[error("there is no such payment")]
     NotFound,
+    /// The payment has no such refund.
+    #[error("there is no such refund")]
+    NoRefund,
     /// It was paid in another currency.
     #[error("the payment is in {0}")]
     OtherCurrency(Currency),
@@ -74,22 +77,42 @@ pub async fn refund_payment(
 ) -> Result<Vec<u8>, RefundPaymentError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        if let Some(once) = &command.once {
-            match answers::claim(conn, once).await? {
-                Claim::New => {}
-                Claim::Answered(body) => return Ok(body),
-                Claim::OtherRequest => return Err(RefundPaymentError::OtherRequest),
-                Claim::InFlight => return Err(RefundPaymentError::InFlight),
-            }
+        if let Some(body) = answered(conn, command.once.as_ref()).await? {
+            return Ok(body);
         }
         let refund = write(conn, command).await?;
         let body = answer_with(&refund)?;
-        if let Some(once) = &command.once {
-            answers::keep(conn, once, RefundId(refund.refund_id), &body).await?;
-        }
+        keep(conn, command.once.as_ref(), &refund, &body).await?;
         Ok(body)
     })
     .await
+}
+
+/// What was answered under this key before; nothing for a new one, which is claimed for this transaction.
+pub(super) async fn answered(
+    conn: &mut AsyncPgConnection,
+    once: Option<&Once>,
+) -> Result<Option<Vec<u8>>, RefundPaymentError> {
+    let Some(once) = once else { return Ok(None) };
+    match answers::claim(conn, once).await? {
+        Claim::New => Ok(None),
+        Claim::Answered(body) => Ok(Some(body)),
+        Claim::OtherRequest => Err(RefundPaymentError::OtherRequest),
+        Claim::InFlight => Err(RefundPaymentError::InFlight),
+    }
+}
+
+/// Keeps the answer under its key.
+pub(super) async fn keep(
+    conn: &mut AsyncPgConnection,
+    once: Option<&Once>,
+    refund: &ShownRefund,
+    body: &[u8],
+) -> Result<(), RefundPaymentError> {
+    match once {
+        Some(once) => Ok(answers::keep(conn, once, RefundId(refund.refund_id), body).await?),
+        None => Ok(()),
+    }
 }
 
 async fn write(conn: &mut AsyncPgConnection, command: &RefundPayment) -> Result<ShownRefund, RefundPaymentError> {

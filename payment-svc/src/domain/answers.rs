@@ -200,8 +200,7 @@ impl Payment {
         let event = match answer {
             Answer::Done => {
                 refund.state = RefundState::Done;
-                let remaining = self.amount()?.checked_sub(self.refunded().ok_or_else(|| not_waiting.clone())?);
-                let remaining = remaining.ok_or(not_waiting)?;
+                let remaining = self.unrefunded().ok_or(not_waiting)?;
                 PaymentEvent::Refunded(PaymentRefunded { order_id, payment_id, refund_id, amount, remaining })
             }
             Answer::No { code } => {

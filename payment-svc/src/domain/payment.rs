@@ -191,6 +191,8 @@ pub struct Step {
     pub moved: Vec<(Call, Money)>,
     /// The refund that has come back after it was made, and its amount, for the ledger.
     pub came_back: Option<(RefundId, Money)>,
+    /// The refund that staff have given back past the gateway, and its amount, for the ledger.
+    pub outside: Option<(RefundId, Money)>,
     /// The unfinished call that this has answered, before its own answer came: it is finished.
     pub finishes: Option<Call>,
     /// The unfinished call is for nothing now: it is not to wait for its backoff, so that it ends soon.
@@ -245,6 +247,12 @@ pub enum Refused {
         wanted: Money,
         /// What there is.
         remaining: Money,
+    },
+    /// Only a refund that has failed is given back past the gateway.
+    #[error("the refund is {state}, and only one that has failed can be settled outside of the gateway")]
+    RefundNotFailed {
+        /// The state it is in.
+        state: &'static str,
     },
     /// Goods came back that the order never had, which no race can cause: somebody must look.
     #[error("{sku} came back but is not among the order's lines")]

@@ -1,6 +1,6 @@
 //! What goes back of what was captured. The sum of refunds never exceeds it.
 
-use shared_events::{EventId, Money, PaymentEvent, PaymentRefundFailed, RefundId, StockLine};
+use shared_events::{EventId, Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, StockLine};
 
 use super::{Call, Charge, Payment, Refused, State, Step};
 
@@ -21,10 +21,15 @@ impl Refund {
     /// Its key at the gateway: the same over every retry.
     pub fn key(&self) -> String {
         match &self.origin {
-            Origin::Ours => self.id.to_string(),
+            Origin::Ours | Origin::Outside => self.id.to_string(),
             Origin::Cut => format!("{}:{}", self.id, self.amount.amount()),
             Origin::Elsewhere(name) => name.clone(),
         }
+    }
+
+    /// Whether the gateway has made it, as far as is known: what was given back outside of it, it has not.
+    pub fn is_made_at_gateway(&self) -> bool {
+        self.state == RefundState::Done && self.origin != Origin::Outside
     }
 }
 
@@ -37,6 +42,8 @@ pub enum Origin {
     Cut,
     /// Somebody else made it there, or a dispute did; the gateway has this name for it.
     Elsewhere(String),
+    /// The gateway refused it, or it came back, and staff gave the money back past the gateway, as by bank transfer.
+    Outside,
 }
 
 /// How far a refund is.
@@ -134,6 +141,30 @@ impl Payment {
         Ok(self.next_refund())
     }
 
+    /// Staff have given back past the gateway what it has refused to give back, or what came back: that ends the refund.
+    ///
+    /// # Errors
+    /// It has not failed: its answer is still awaited, or it was made; or less than that remains by now.
+    pub fn settle_outside(&mut self, id: RefundId) -> Result<Step, Refused> {
+        let (unknown, remaining) = (self.refused("settle a refund"), self.remaining());
+        let (Some(remaining), Some(refund)) = (remaining, self.refunds.iter_mut().find(|refund| refund.id == id))
+        else {
+            return Err(unknown);
+        };
+        if refund.state != RefundState::Failed {
+            return Err(Refused::RefundNotFailed { state: refund.state.as_str() });
+        }
+        let amount = refund.amount;
+        if remaining.checked_sub(amount).is_none() {
+            return Err(Refused::MoreThanRemains { wanted: amount, remaining });
+        }
+        (refund.state, refund.origin) = (RefundState::Done, Origin::Outside);
+        let remaining = self.unrefunded().ok_or(unknown)?;
+        let (order_id, payment_id, refund_id) = (self.order_id, self.id, id);
+        let refunded = PaymentRefunded { order_id, payment_id, refund_id, amount, remaining };
+        Ok(Step { outside: Some((id, amount)), ..Step::say(PaymentEvent::Refunded(refunded)) })
+    }
+
     /// The gateway had made the refund and could not bring it to the customer after all: its money is ours again, and may
     /// be given back by another.
     ///
@@ -141,12 +172,18 @@ impl Payment {
     /// It is not done: its call is unanswered yet, or it has failed before.
     pub fn refund_came_back(&mut self, id: RefundId, code: String) -> Result<Step, Refused> {
         let not_done = self.refused("take a refund back");
-        let done = |refund: &&mut Refund| refund.id == id && refund.state == RefundState::Done;
+        let done = |refund: &&mut Refund| refund.id == id && refund.is_made_at_gateway();
         let refund = self.refunds.iter_mut().find(done).ok_or(not_done)?;
         refund.state = RefundState::Failed;
         let (order_id, payment_id, amount) = (self.order_id, self.id, refund.amount);
         let failed = PaymentRefundFailed { order_id, payment_id, refund_id: id, amount, code };
         Ok(Step { came_back: Some((id, amount)), ..Step::say(PaymentEvent::RefundFailed(failed)) })
+    }
+
+    /// What of the total has not gone back.
+    pub(super) fn unrefunded(&self) -> Option<Money> {
+        let amount = self.charge.as_ref().map(|charge| charge.amount)?;
+        amount.checked_sub(self.refunded()?)
     }
 
     /// What of the total nothing claims: neither given back, nor about to be, nor waited for. Of what waits each is there

@@ -30,7 +30,7 @@ pub struct AppState {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "payment-svc", description = "Authorises, captures, voids and refunds, and keeps the ledger."),
-    paths(payments::list, payments::show, refunds::refund, webhooks::stripe),
+    paths(payments::list, payments::show, refunds::refund, refunds::settle_outside, webhooks::stripe),
     tags(
         (name = "payments", description = "One for each order."),
         (name = "webhooks", description = "What the gateway tells.")
@@ -51,6 +51,9 @@ pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig)
             .service(web::resource("/api/v1/payments").get(payments::list))
             .service(web::resource("/api/v1/payments/webhooks/stripe").post(webhooks::stripe))
             .service(web::resource("/api/v1/payments/{id}/refunds").post(refunds::refund))
+            .service(
+                web::resource("/api/v1/payments/{id}/refunds/{refund_id}/settle-outside").post(refunds::settle_outside),
+            )
             .service(web::resource("/api/v1/payments/{id}").get(payments::show));
     })
 }

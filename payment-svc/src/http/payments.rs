@@ -72,6 +72,17 @@ pub(super) struct RefundView {
     reason: Option<String>,
     gateway_id: Option<String>,
     created_at: DateTime<Utc>,
+    /// Set where the gateway did not make it, and staff gave the money back past it.
+    settled_outside: Option<OutsideView>,
+}
+
+/// How money went back past the gateway.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SettledOutside)]
+pub(super) struct OutsideView {
+    reason: String,
+    reference: String,
+    at: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -99,8 +110,11 @@ fn money(amount: i64, currency: &str) -> Value {
 
 impl RefundView {
     pub(super) fn new(payment: PaymentId, row: ShownRefund, currency: &str) -> Self {
-        let ShownRefund { refund_id: id, amount, state: status, reason, gateway_id, created_at } = row;
-        Self { id, payment_id: payment.0, amount: money(amount, currency), status, reason, gateway_id, created_at }
+        let ShownRefund { refund_id: id, amount, state: status, reason, gateway_id, created_at, .. } = row;
+        let outside = row.outside_reason.zip(row.outside_reference).zip(row.outside_at);
+        let settled_outside = outside.map(|((reason, reference), at)| OutsideView { reason, reference, at });
+        let (payment_id, amount) = (payment.0, money(amount, currency));
+        Self { id, payment_id, amount, status, reason, gateway_id, created_at, settled_outside }
     }
 }
 

@@ -4,12 +4,12 @@ use service_kit::http::openapi::Key;
 use service_kit::http::{IdempotencyKey, Json, Path, Problem};
 use service_kit::once::Once;
 use sha2::{Digest, Sha256};
-use shared_events::{LineText, Money, PaymentId};
+use shared_events::{LineText, Money, PaymentId, RefundId};
 use utoipa::ToSchema;
 
 use super::{AppState, payments::RefundView, webhooks::commands_problem};
 use crate::{
-    commands::{self, RefundPayment, RefundPaymentError},
+    commands::{self, RefundPayment, RefundPaymentError, SettleOutside},
     domain::Refused,
     store::payments::ShownRefund,
 };
@@ -22,11 +22,22 @@ pub struct RefundRequest {
     reason: LineText,
 }
 
-impl RefundRequest {
-    /// What tells this request from another: SHA-256 of its content, however its JSON was laid out.
-    fn fingerprint(&self, payment: PaymentId) -> serde_json::Result<Vec<u8>> {
-        Ok(Sha256::digest(serde_json::to_vec(&(payment, self))?).to_vec())
-    }
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "The card is closed: sent to the customer's account.", "reference": "SEPA 2026-07-14/0042"}))]
+pub struct SettleRequest {
+    /// Why the money went back so.
+    reason: LineText,
+    /// Under which the transfer is found.
+    reference: LineText,
+}
+
+/// The request's `Idempotency-Key`, if it has one, with what tells what it asks for from all else: SHA-256 of its content,
+/// however its JSON was laid out.
+fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<Once>, Problem> {
+    let Some(IdempotencyKey(key)) = IdempotencyKey::optional(http)? else { return Ok(None) };
+    let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
+    Ok(Some(Once { key, request: Sha256::digest(content).to_vec() }))
 }
 
 /// Gives money back
@@ -48,10 +59,7 @@ pub async fn refund(
     request: Json<RefundRequest>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(payment), request) = (id, request.into_inner());
-    let once = match IdempotencyKey::optional(&http)? {
-        Some(key) => Some(Once { key: key.0, request: request.fingerprint(payment).map_err(Problem::internal)? }),
-        None => None,
-    };
+    let once = once(&http, &(payment, &request))?;
     let RefundRequest { amount, reason } = request;
     if amount.is_zero() {
         return Err(Problem::bad_input("amount.amount", "It is 0, and nothing is given back by that."));
@@ -67,6 +75,40 @@ pub async fn refund(
     Ok(HttpResponse::Accepted().insert_header((CONTENT_TYPE, "application/json")).body(body))
 }
 
+/// A refund that the gateway does not make was given back outside of it, as by bank transfer
+///
+/// That ends the refund: it is `done`, stands in the ledger, and is announced as money that went back. The gateway is not
+/// asked. Only for one that is `failed`: while its answer is awaited, or once it was made, it is refused.
+#[utoipa::path(
+    post, path = "/api/v1/payments/{id}/refunds/{refund_id}/settle-outside", tag = "payments",
+    operation_id = "settle_refund_outside",
+    params(("id" = inline(PaymentId), Path, description = "The payment."),
+        ("refund_id" = inline(RefundId), Path, description = "The refund."),
+        ("Idempotency-Key" = inline(Option<Key>), Header)),
+    request_body = SettleRequest,
+    responses(
+        (status = 200, description = "The refund as it is now, or was when this key was first sent.", body = RefundView),
+        (status = 409, description = "It has not failed, or less remains by now; or a request with this key is worked on.")
+    )
+)]
+pub async fn settle_outside(
+    state: Data<AppState>,
+    http: HttpRequest,
+    ids: Path<(PaymentId, RefundId)>,
+    request: Json<SettleRequest>,
+) -> Result<HttpResponse, Problem> {
+    let (Path((payment, refund)), request) = (ids, request.into_inner());
+    let once = once(&http, &("settle_outside", payment, refund, &request))?;
+    let SettleRequest { reason, reference } = request;
+    let command = SettleOutside { payment, refund, reason, reference, once };
+    let view =
+        |refund: &ShownRefund, currency: &str| serde_json::to_vec(&RefundView::new(payment, refund.clone(), currency));
+    let body = commands::settle_outside(&state.pool, &command, view).await;
+    let body = body.map_err(|error| refused(payment, error))?;
+    state.relay.nudge();
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
+}
+
 /// The 202 for a new refund, as it is given and kept.
 fn answer(payment: PaymentId, amount: Money, refund: &ShownRefund) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&RefundView::new(payment, refund.clone(), amount.currency().code()))
@@ -79,12 +121,18 @@ service_kit::problem_codes! {
         NotRefundable = "not_refundable",
         /// 422: the payment is in another currency.
         OtherCurrency = "other_currency",
+        /// 409: the refund is not one that has failed, so it isn't settled outside of the gateway.
+        RefundNotFailed = "refund_not_failed",
     }
 }
 
 fn refused(payment: PaymentId, error: RefundPaymentError) -> Problem {
     match error {
         RefundPaymentError::NotFound => Problem::not_found(format!("There is no payment {payment}.")),
+        RefundPaymentError::NoRefund => Problem::not_found(format!("Payment {payment} has no such refund.")),
+        RefundPaymentError::Refused(why @ Refused::RefundNotFailed { .. }) => {
+            Problem::conflict(format!("Nothing is booked: {why}.")).code(PaymentCode::RefundNotFailed)
+        }
         RefundPaymentError::OtherCurrency(currency) => {
             Problem::bad_input("amount.currency", format!("The payment is in {}.", currency.code()))
                 .code(PaymentCode::OtherCurrency)

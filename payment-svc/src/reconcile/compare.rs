@@ -71,7 +71,7 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
 
 fn in_our_ledger(entries: &[Entry]) -> Charges {
     let mut charges = Charges::new();
-    for entry in entries {
+    for entry in entries.iter().filter(|entry| entry.operation != ledger::OUTSIDE) {
         let operation = entry.refund().map_or_else(|| entry.operation.clone(), |id| format!("refund {id}"));
         let came_back = entry.operation == ledger::REVERSAL;
         *charges.entry(operation).or_default() += if came_back { -entry.amount } else { entry.amount };
@@ -128,6 +128,7 @@ mod tests {
             entry("capture", 2598, "p:capture:1"),
             entry("refund", 598, &ours.to_string()),
             entry("refund", 100, &another.to_string()),
+            entry(ledger::OUTSIDE, 70, &format!("{}:outside", RefundId::new())),
         ]);
         let refund = |id: &str, ours, amount| GivenBack { id: id.to_owned(), ours, amount, failed: None };
         let book = Book {

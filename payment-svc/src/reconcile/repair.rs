@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Reconciliation, asked};
 use crate::{
     commands,
-    domain::{Call, Payment, RefundState, State},
+    domain::{Call, Payment, State},
     gateway::{Book, GatewayBooks, PaymentGateway},
     store::{calls, ledger, roots},
     webhooks::WebhookEvent,
@@ -95,7 +95,7 @@ fn proved(payment: &Payment, book: &Book) -> Vec<(Call, Money)> {
         proved.clear();
     }
     let at_gateway = |refund: &&crate::domain::Refund| {
-        refund.state == RefundState::Done
+        refund.is_made_at_gateway()
             && book.given_back.iter().any(|at| at.ours == Some(refund.id) && at.amount == refund.amount.amount())
     };
     let refunds = payment.refunds.iter().filter(at_gateway).map(|refund| (Call::Refund(refund.id), refund.amount));

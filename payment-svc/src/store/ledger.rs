@@ -13,7 +13,7 @@ use crate::schema::ledger;
 #[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = ledger)]
 pub struct Entry {
-    /// `authorise`, `capture`, `void`, `refund` or [`REVERSAL`].
+    /// `authorise`, `capture`, `void`, `refund`, [`REVERSAL`] or [`OUTSIDE`].
     pub operation: String,
     /// Minor units.
     pub amount: i64,
@@ -37,10 +37,14 @@ pub const GATEWAY_CLEARING: &str = "gateway_clearing";
 pub const REVENUE: &str = "revenue";
 /// What was ever given back.
 pub const REFUNDS: &str = "refunds";
+/// What was paid from the shop's own bank account.
+pub const BANK: &str = "bank";
 
 /// The operation of a line that makes up for a refund that has come back.
 pub const REVERSAL: &str = "refund_reversal";
 const REVERSED: &str = ":reversal";
+/// The operation of a line that tells of money that went back past the gateway, which knows nothing of it.
+pub const OUTSIDE: &str = "refund_outside";
 
 impl Entry {
     /// The refund that this line tells of, by its id: made, or come back.
@@ -96,6 +100,28 @@ pub async fn reverse(conn: &mut AsyncPgConnection, payment: &Payment, id: Refund
         ledger::key.eq(format!("{}{REVERSED}", reversed(payment, id))),
         ledger::debit.eq(credit),
         ledger::credit.eq(debit),
+    );
+    diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
+}
+
+/// Writes that a refund of this payment was given back past the gateway.
+///
+/// # Errors
+/// The database; a second line for the same refund is a violation of a unique index.
+pub async fn write_outside(
+    conn: &mut AsyncPgConnection,
+    payment: &Payment,
+    id: RefundId,
+    amount: Money,
+) -> QueryResult<()> {
+    let entry = (
+        ledger::payment_id.eq(payment.id.0),
+        ledger::operation.eq(OUTSIDE),
+        ledger::amount.eq(amount.amount()),
+        ledger::currency.eq(amount.currency().code()),
+        ledger::key.eq(format!("{id}:outside")),
+        ledger::debit.eq(REFUNDS),
+        ledger::credit.eq(BANK),
     );
     diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
 }

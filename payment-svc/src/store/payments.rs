@@ -74,6 +74,7 @@ impl RefundRow {
         match (self.origin.as_str(), &self.gateway_id) {
             ("ours", _) => Some(Origin::Ours),
             ("cut", _) => Some(Origin::Cut),
+            ("outside", _) => Some(Origin::Outside),
             ("elsewhere", Some(name)) => Some(Origin::Elsewhere(name.clone())),
             _ => None,
         }
@@ -176,6 +177,7 @@ async fn save_refund(conn: &mut AsyncPgConnection, payment: &Payment, refund: &R
     let (origin, name) = match &refund.origin {
         Origin::Ours => ("ours", None),
         Origin::Cut => ("cut", None),
+        Origin::Outside => ("outside", None),
         Origin::Elsewhere(name) => ("elsewhere", Some(name)),
     };
     let (origin, gateway_id) = (refunds::origin.eq(origin), refunds::gateway_id.eq(name));
@@ -328,6 +330,27 @@ pub struct ShownRefund {
     pub reason: Option<String>,
     pub gateway_id: Option<String>,
     pub created_at: DateTime<Utc>,
+    pub outside_reason: Option<String>,
+    pub outside_reference: Option<String>,
+    pub outside_at: Option<DateTime<Utc>>,
+}
+
+/// Keeps why and under which reference staff gave a refund back past the gateway, and shows the refund.
+///
+/// # Errors
+/// The database.
+pub async fn note_outside(
+    conn: &mut AsyncPgConnection,
+    id: RefundId,
+    reason: &str,
+    reference: &str,
+) -> QueryResult<ShownRefund> {
+    let note = diesel::update(refunds::table.find(id.0)).set((
+        refunds::outside_reason.eq(reason),
+        refunds::outside_reference.eq(reference),
+        refunds::outside_at.eq(diesel::dsl::now),
+    ));
+    note.returning(ShownRefund::as_returning()).get_result(conn).await
 }
 
 /// Keeps what staff said a refund was for, and shows the refund.

@@ -23,6 +23,7 @@ pub(super) struct Dossier {
     /// In the order in which they were made.
     pub events: Vec<Event>,
     pub calls: Vec<Call>,
+    pub refunds: Vec<FailedRefund>,
     pub mails: Vec<Mail>,
     pub timers: Vec<Timer>,
     pub stuck: Vec<Stuck>,
@@ -77,6 +78,16 @@ pub(super) struct Call {
     pub error_code: Option<String>,
     pub error: Option<String>,
     pub failing_since: Option<DateTime<Utc>>,
+}
+
+/// A refund that the gateway has refused, or that came back, as long as nothing was given back since that makes up for it.
+#[derive(Debug, Deserialize)]
+pub(super) struct FailedRefund {
+    pub payment_id: Uuid,
+    pub refund_id: Uuid,
+    pub amount: i64,
+    pub currency: String,
+    pub since: DateTime<Utc>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -179,7 +190,10 @@ impl Dossier {
         let of_order = |query: &str| query.replace("$order", &id.to_string()).replace("$service", service.name());
         match service {
             Service::OrderSvc => self.order = snapshot.rows(&of_order(ORDER)).await?.pop(),
-            Service::PaymentSvc => self.calls = snapshot.rows(&of_order(CALLS)).await?,
+            Service::PaymentSvc => {
+                self.calls = snapshot.rows(&of_order(CALLS)).await?;
+                self.refunds = snapshot.rows(&of_order(FAILED_REFUNDS)).await?;
+            }
             Service::NotificationSvc => self.mails = snapshot.rows(&of_order(MAILS)).await?,
             _ => {}
         }
@@ -239,6 +253,13 @@ const ORDER: &str = "select status, reason, facts ->> 'stock' as stock, facts ->
     facts ->> 'shipment' as shipment, placed_at, updated_at from orders where id = '$order'";
 const CALLS: &str = "select operation, tries, created_at, due_at, finished_at, outcome, error_code, error, failing_since from gateway_calls
     where order_id = '$order' order by created_at";
+const FAILED_REFUNDS: &str = "with of_order as (select p.currency, p.captured, p.refunded, r.* from refunds r
+        join payments p using (payment_id) where p.order_id = '$order'),
+    failed as (select * from of_order where state = 'failed'),
+    made_up as (select coalesce(sum(amount), 0) as amount from of_order
+        where state = 'done' and created_at > (select min(updated_at) from failed))
+    select payment_id, refund_id, amount, currency, updated_at as since from failed
+    where captured > refunded and (select sum(amount) from failed) > (select amount from made_up) order by since";
 const MAILS: &str =
     "select template, status, attempts, last_error, error_code, failing_since, due_at from notifications
     where order_id = '$order' order by happened_at, id";

@@ -163,6 +163,22 @@ fn refused_refunds_are_made_up_for_by_what_staff_give_in_one_or_in_parts() {
 }
 
 #[test]
+fn a_refused_refund_that_staff_settle_outside_is_made_and_owed_no_more() {
+    let parcels = [created(1, 1), created(2, 1), dispatched(1), dispatched(2), lost(1), lost(2)];
+    let refused = [loss_refused(1), loss_refused(2)];
+    let order = given([authorized(), captured()].into_iter().chain(parcels).chain(refused));
+    let one_is_owed = order.when(loss_refunded(1, 15_00)).then(Status::Shipped, []);
+    assert_eq!(one_is_owed.facts.refused_refunds.len(), 1, "what is settled needs no making up for");
+    assert_eq!(one_is_owed.waiting_for().unwrap().from, "staff");
+    let (order, says) = happens(one_is_owed, &refunded(15_00)).unwrap();
+    assert_eq!(
+        (order.status, says),
+        (Status::Completed, vec![completed()]),
+        "the other is made up for by as much as it was"
+    );
+}
+
+#[test]
 fn a_refund_of_a_loss_that_comes_back_is_owed_again() {
     let parcels = [created(1, 1), created(2, 1), dispatched(1), dispatched(2), lost(1)];
     let back = [loss_refunded(1, 15_00), loss_refused(1)];

@@ -90,6 +90,20 @@ fn what_waits_behind_an_undo_follows_when_that_one_is_refused() {
 }
 
 #[test]
+fn a_refund_that_was_refused_is_settled_outside_and_is_then_neither_asked_for_nor_taken_back() {
+    let settle = || -> Happens { Box::new(|payment| payment.settle_outside(cause(1))) };
+    let undoing = captured().when(released()).then(State::Captured, &[], Some(UNDO));
+    assert!(matches!(settle()(&mut undoing.clone()), Err(Refused::RefundNotFailed { state: "calling" })));
+    let failed = undoing.when(refused(UNDO, "expired_card")).payment;
+    let settled = failed.when(settle());
+    assert_eq!(settled.step.as_ref().unwrap().outside, Some((cause(1), eur(2598))));
+    let mut settled = settled.then(State::Captured, &["refunded 25.98 EUR remaining 0.00 EUR"], None);
+    assert_eq!((states(&settled), settled.refunded()), (vec![RefundState::Done], Some(eur(2598))));
+    assert!(matches!(settle()(&mut settled), Err(Refused::RefundNotFailed { state: "done" })));
+    assert!(settled.refund_came_back(cause(1), "unknown".to_owned()).is_err());
+}
+
+#[test]
 fn staff_give_nothing_back_of_what_an_undo_waits_for() {
     let queued = staff_refunding(1000).when(released()).then(State::Captured, &[], None);
     let refused = queued.when(staff(8, 100));

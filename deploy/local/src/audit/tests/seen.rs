@@ -51,6 +51,19 @@ fn money_of_a_cancelled_order_is_seen() {
 }
 
 #[test]
+fn money_that_staff_gave_back_outside_of_the_gateway_counts_as_given_back_and_not_as_the_gateways() {
+    let mut shop = paid();
+    order(&mut shop).status = "cancelled".to_owned();
+    shop.ledger.push(effect("refund_outside", 10 * PRICE, "three"));
+    holds(money::journal, &shop);
+    holds(money::cancelled, &shop);
+    shop.journal = None;
+    holds(money::cancelled, &shop);
+    shop.ledger[2].amount -= 1;
+    is_broken(money::cancelled, &shop, "0 is authorised and 1 captured still");
+}
+
+#[test]
 fn goods_of_a_cancelled_order_that_never_came_back_are_seen() {
     let mut shop = delivered();
     order(&mut shop).status = "cancelled".to_owned();

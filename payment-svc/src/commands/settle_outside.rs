@@ -1,0 +1,67 @@
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::{Pool, once::Once, trace};
+use shared_events::{LineText, OrderId, PaymentId, RefundId};
+
+use super::{
+    RefundPaymentError, follow,
+    refund_payment::{answered, keep},
+};
+use crate::store::{
+    payments::{self, ShownRefund},
+    roots::{self, Cause},
+};
+
+/// A refund that the gateway does not make, which staff have given back past it.
+#[derive(Clone, Debug)]
+pub struct SettleOutside {
+    /// Of which payment.
+    pub payment: PaymentId,
+    /// Which refund.
+    pub refund: RefundId,
+    /// Why it was given back so.
+    pub reason: LineText,
+    /// Under which the transfer is found.
+    pub reference: LineText,
+    /// Set when the request is to be answered the same, however often it is sent.
+    pub once: Option<Once>,
+}
+
+/// Books under the payment's lock that the refund was given back past the gateway: state, ledger and event commit together,
+/// and nothing is asked of the gateway.
+///
+/// # Errors
+/// See [`RefundPaymentError`].
+pub async fn settle_outside(
+    pool: &Pool,
+    command: &SettleOutside,
+    answer_with: impl Fn(&ShownRefund, &str) -> serde_json::Result<Vec<u8>> + Send + Sync,
+) -> Result<Vec<u8>, RefundPaymentError> {
+    let mut conn = pool.get().await?;
+    conn.transaction(async |conn| {
+        if let Some(body) = answered(conn, command.once.as_ref()).await? {
+            return Ok(body);
+        }
+        let (refund, currency) = book(conn, command).await?;
+        let body = answer_with(&refund, &currency)?;
+        keep(conn, command.once.as_ref(), &refund, &body).await?;
+        Ok(body)
+    })
+    .await
+}
+
+async fn book(
+    conn: &mut AsyncPgConnection,
+    command: &SettleOutside,
+) -> Result<(ShownRefund, String), RefundPaymentError> {
+    let found = payments::find(conn, command.payment).await?.ok_or(RefundPaymentError::NotFound)?;
+    let mut root = roots::lock_or_create(conn, OrderId(found.order_id)).await?;
+    if !root.payment.refunds.iter().any(|refund| refund.id == command.refund) {
+        return Err(RefundPaymentError::NoRefund);
+    }
+    let step = root.payment.settle_outside(command.refund)?;
+    let cause = Cause { event: None, traceparent: trace::current_traceparent() };
+    follow(conn, &mut root, step, &cause).await?;
+    let (reason, reference) = (command.reason.as_str(), command.reference.as_str());
+    let refund = payments::note_outside(conn, command.refund, reason, reference).await?;
+    Ok((refund, found.currency.unwrap_or_default()))
+}

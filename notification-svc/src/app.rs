@@ -111,12 +111,9 @@ fn readiness(
     relay: &Relay<KafkaPublisher>,
     mail_server: CircuitBreaker,
 ) -> Readiness {
-    let relay = relay.health();
     let taken = move || match mail_server.outage() {
         Some(Outage { since, cause }) => Err(format!("the mail server is away since {since:.0}: {cause}")),
         None => Ok(()),
     };
-    Readiness::of(pool, consumer)
-        .and("relay", move || std::future::ready(relay.well()))
-        .and_able("mail", move || std::future::ready(taken()))
+    relay.health().asked_by(Readiness::of(pool, consumer)).and_able("mail", move || std::future::ready(taken()))
 }

@@ -10,14 +10,16 @@ use futures_util::StreamExt;
 use rand::RngExt;
 use secrecy::ExposeSecret;
 use service_kit::pool;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::answered;
 use crate::config::{Mode, RelayConfig};
+use crate::health::State;
 use crate::nudge::{CHANNEL, Nudge};
-use crate::{rights, sql};
+use crate::{gauges, rights, sql};
 
 /// Names the advisory lock, of which each database has its own.
 const LOCK: i64 = 0x6f75_7462_6f78_2d72; // "outbox-r"
@@ -65,16 +67,19 @@ impl Control {
     }
 
     /// Passes nudges on until it leads: `true`. `false` when it was told to stop. With [`Mode::External`] it never
-    /// leads.
+    /// leads, and tells whether anybody does.
     pub async fn stand_by(
         &mut self,
         config: &RelayConfig,
         nudge: &Nudge,
+        state: &watch::Sender<State>,
         stop: &CancellationToken,
     ) -> QueryResult<bool> {
         loop {
-            if config.mode == Mode::Embedded && self.try_lead().await? {
-                return Ok(true);
+            match config.mode {
+                Mode::Embedded if self.try_lead().await? => return Ok(true),
+                Mode::Embedded => {}
+                Mode::External => self.tell_whether_led(&config.name, state).await?,
             }
             // Several that stand by shall not ask in step.
             let wait = config.standby.mul_f64(rand::rng().random_range(0.8..1.2));
@@ -90,10 +95,23 @@ impl Control {
                     }
                 }
             }
-            if config.mode == Mode::External {
-                answered(sql::Ping {}.execute(&mut self.conn)).await?;
-            }
         }
+    }
+
+    /// Else an outbox that nobody reads is seen only by who misses its events.
+    async fn tell_whether_led(&mut self, relay: &str, state: &watch::Sender<State>) -> QueryResult<()> {
+        let led = self.who_leads().await?.is_some();
+        let oldest = if led { None } else { answered(sql::OldestPending {}.get_result(&mut self.conn)).await? };
+        let oldest = oldest.map(|seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        let before = state.send_replace(oldest.map_or(State::StandingBy, State::NobodyLeads));
+        match (before, oldest) {
+            (State::NobodyLeads(_), Some(_)) => {}
+            (_, Some(_)) => tracing::warn!(relay, "no relay leads, and this one may not: rows wait"),
+            (State::NobodyLeads(_), None) => tracing::info!(relay, "no row waits without a relay any more"),
+            (_, None) => {}
+        }
+        gauges::nobody_leads(relay, oldest);
+        Ok(())
     }
 
     /// In a transaction of its own, never in the one that appended.
@@ -111,7 +129,7 @@ impl Control {
             async move {
                 tokio::select! {
                     () = ended.cancelled() => {}
-                    why = watch(self.conn, nudge, check) => tracing::warn!(why, "the leader's session was lost"),
+                    why = keep(self.conn, nudge, check) => tracing::warn!(why, "the leader's session was lost"),
                 }
                 lost.cancel();
             }
@@ -121,7 +139,7 @@ impl Control {
 }
 
 /// Returns when the session is lost.
-async fn watch(mut conn: AsyncPgConnection, nudge: Nudge, check: Duration) -> String {
+async fn keep(mut conn: AsyncPgConnection, nudge: Nudge, check: Duration) -> String {
     loop {
         {
             let mut notifications = pin!(conn.notifications_stream());

@@ -85,6 +85,13 @@ pub(crate) fn waiting(relay: &str, waits: bool) {
     gauge!("outbox_relay_waiting", "relay" => relay.to_owned()).set(if waits { 1.0 } else { 0.0 });
 }
 
+/// How long the oldest row has waited for a relay, none of which leads; nothing when one does, which tells by itself.
+pub(crate) fn nobody_leads(relay: &str, oldest: Option<Duration>) {
+    describe();
+    let (seconds, relay) = (oldest.unwrap_or_default().as_secs_f64(), relay.to_owned());
+    gauge!("outbox_relay_oldest_pending_seconds", "relay" => relay).set(seconds);
+}
+
 #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
 const fn approximate(rows: usize) -> f64 {
     rows as f64

@@ -10,9 +10,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_
 use tokio_util::sync::CancellationToken;
 
 use crate::config::RelayConfig;
+use crate::health::State;
 use crate::nudge::Nudge;
 use crate::publisher::{Publisher, Report};
-use crate::relay::State;
 use crate::term::{Outage, Term};
 
 /// The first wait of a table that has just become idle.

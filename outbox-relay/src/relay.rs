@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::answered;
 use crate::config::RelayConfig;
 use crate::control::{Control, Leadership};
+use crate::health::{Health, State};
 use crate::kafka::KafkaPublisher;
 use crate::lead::Lead;
 use crate::nudge::Nudge;
@@ -24,37 +25,6 @@ use crate::{gauges, rights};
 /// A term that lasted as long counts as a success. One that ends sooner is followed by an ever longer wait, for whatever
 /// reason it ends: it would only be elected to fail again.
 const SOUND: Duration = Duration::from_secs(10);
-
-/// What a relay is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It has no session with its database.
-    Disconnected,
-    /// It can't work in its database now, for this reason: tables or rights are missing, or nothing can be written.
-    Waiting(String),
-    /// Another relay leads, or its mode is external: nudges are passed on.
-    StandingBy,
-    /// It publishes.
-    Leading,
-    /// It leads and can't publish, for this reason. Rows wait; nothing is lost.
-    Outage(String),
-}
-
-/// Tells what a relay is doing, for readiness.
-#[derive(Clone, Debug)]
-pub struct Health(watch::Receiver<State>);
-
-impl Health {
-    /// Now.
-    pub fn state(&self) -> State {
-        self.0.borrow().clone()
-    }
-
-    /// Whether the relay does what it can: it leads and publishes, or stands by.
-    pub fn well(&self) -> bool {
-        matches!(*self.0.borrow(), State::StandingBy | State::Leading)
-    }
-}
 
 /// What [`Relay::run_once`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +102,7 @@ impl<P: Publisher> Relay<P> {
 
     /// Tells what it is doing.
     pub fn health(&self) -> Health {
-        Health(self.state.subscribe())
+        Health::of(&self.state)
     }
 
     /// Stands by and leads in turn until told to stop, then waits for what is under way, within the bound configured.
@@ -178,7 +148,7 @@ impl<P: Publisher> Relay<P> {
         self.state.send_replace(State::StandingBy);
         gauges::waiting(&self.config.name, false);
         attempts.worked = true;
-        if !control.stand_by(&self.config, &self.nudge, stop).await? {
+        if !control.stand_by(&self.config, &self.nudge, &self.state, stop).await? {
             return Ok(Served::Whole);
         }
         let elected = Instant::now();

@@ -162,6 +162,12 @@ statement! {
 }
 
 statement! {
+    /// The age of the oldest pending row in seconds, if there is one.
+    OldestPending {} -> Nullable<Double> =>
+    "select (select extract(epoch from clock_timestamp() - created_at)::float8 from outbox order by id limit 1)"
+}
+
+statement! {
     /// The age of the oldest pending row in seconds, the last id handed out, how many rows are parked (it stops counting
     /// at ten thousand), and whether anything is asked for them. `floor` is an id below which nothing is left.
     Gauges { floor: i64 } -> (Nullable<Double>, Nullable<BigInt>, BigInt, Bool) =>

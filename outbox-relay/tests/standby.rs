@@ -1,4 +1,4 @@
-//! A standby whose connection dies without a word notices long before TCP would.
+//! A relay that stands by notices that its connection is dead long before TCP would, and that nobody leads where it may not.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
 mod support;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::spawn;
 
-use outbox_relay::{Relay, State};
+use outbox_relay::{Mode, Relay, State};
 use secrecy::SecretString;
 use service_kit::testing::eventually;
-use support::{SOON, relay_to_tests_kafka, used_database};
+use support::{SOON, commit, relay_to_tests_kafka, row, topic, used_database};
 use tokio_util::sync::CancellationToken;
 
 /// Carries connections to `server` until it is told to swallow what they say. None is ever closed by it.
@@ -63,4 +63,26 @@ async fn a_standby_whose_connection_falls_silent_starts_over() {
     eventually("it knows that its session is dead", SOON, async || health.state() == State::Disconnected).await;
     silent.store(false, Ordering::Release);
     eventually("it stands by again", SOON, async || health.state() == State::StandingBy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_may_not_lead_tells_how_long_rows_wait_while_nobody_does() {
+    let (db, stop) = (used_database().await, CancellationToken::new());
+    let _running = stop.clone().drop_guard();
+    let mut config = relay_to_tests_kafka(&db);
+    config.mode = Mode::External;
+    let external = Relay::to_kafka(config);
+    let health = external.health();
+    tokio::spawn(external.run(stop.clone()));
+    eventually("it stands by where nothing waits", SOON, async || health.state() == State::StandingBy).await;
+    assert_eq!(health.outbox_is_read(), Ok(()));
+
+    commit(&db, vec![row(&topic(&[]).await, "k", 1)]).await;
+    eventually("it knows that a row waits", SOON, async || health.outbox_is_read().is_err()).await;
+    let told = health.outbox_is_read().unwrap_err();
+    assert!(told.starts_with("no relay leads, and this one may not (RELAY=external): events wait here"), "{told}");
+    assert!(health.well(), "the service serves all the same");
+
+    tokio::spawn(Relay::to_kafka(relay_to_tests_kafka(&db)).run(stop));
+    eventually("somebody leads", SOON, async || health.outbox_is_read().is_ok()).await;
 }

@@ -121,9 +121,10 @@ impl App {
 }
 
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
-    let (relay, pool_of_calls) = (relay.health(), pool.clone());
-    Readiness::of(pool, consumer)
-        .and("relay", move || std::future::ready(relay.well()))
+    let pool_of_calls = pool.clone();
+    relay
+        .health()
+        .asked_by(Readiness::of(pool, consumer))
         .and_able("gateway", move || gateway_answers(pool_of_calls.clone()))
 }
 

@@ -82,6 +82,5 @@ impl App {
 }
 
 fn readiness(pool: &Pool, consumer: &ConsumerHandle, relay: &Relay<KafkaPublisher>) -> Readiness {
-    let relay = relay.health();
-    Readiness::of(pool, consumer).and("relay", move || std::future::ready(relay.well()))
+    relay.health().asked_by(Readiness::of(pool, consumer))
 }

@@ -105,6 +105,10 @@ async fn bad_input_is_refused_with_its_field() {
             "{problem}"
         );
     }
+    let (_, problem) = served.get("?status=lost&limit=0&cursor=x&order_id=7").await;
+    let errors = problem["errors"].as_array().unwrap();
+    let fields: Vec<_> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["status", "limit", "cursor", "order_id"], "all at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -335,6 +335,16 @@ async fn a_list_that_can_not_be_given_says_which_parameter_is_wrong() {
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{query}");
         assert_eq!(answer.json::<Value>().await.unwrap()["errors"][0]["field"], field);
     }
+    let id = server.shop.place().await;
+    for (path, wrong) in [
+        ("?limit=0&cursor=x&status=x".to_owned(), &["limit", "cursor", "status"][..]),
+        (format!("/{id}/history?cursor=x&limit=0"), &["cursor", "limit"]),
+    ] {
+        let problem: Value = server.get(&path).await.json().await.unwrap();
+        let errors = problem["errors"].as_array().unwrap();
+        let fields: Vec<_> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
+        assert_eq!(fields, wrong, "all at once: {problem}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,6 +78,10 @@ async fn bad_input_is_a_problem_that_names_the_field() {
         let (status, problem) = served.get(path).await;
         assert_eq!((status, &problem["errors"][0]["field"]), (expected, &json!(field)), "{path}: {problem}");
     }
+    let (_, problem) = served.get("?limit=0&cursor=x&order_id=none").await;
+    let errors = problem["errors"].as_array().unwrap();
+    let fields: Vec<_> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["limit", "cursor", "order_id"], "all at once");
     let (status, problem) = served.get("/01890000-0000-7000-8000-000000000000").await;
     assert_eq!((status, &problem["status"]), (404, &json!(404)));
 }

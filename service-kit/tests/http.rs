@@ -48,8 +48,8 @@ async fn one(Path(id): Path<Uuid>) -> Result<HttpResponse, Problem> {
     Err(Problem::not_found(format!("There is no thing {id}.")))
 }
 
-async fn list(Query(page): Query<Page>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(page.limit()?))
+async fn list(Query(page): Query<Page<Uuid>>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(page.parts().0))
 }
 
 async fn keyed(key: IdempotencyKey) -> impl Responder {
@@ -304,6 +304,21 @@ async fn a_method_that_is_not_possible_is_told_which_are_on_health_and_metrics_t
             assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_wrong_with_what_a_list_is_asked_for_is_told_at_once() {
+    let server = Running::start(Readiness::default());
+    let (status, problem) = server.problem(Method::GET, "/list?limit=0&cursor=x&order=new", "").await;
+    let mut errors = problem["errors"].as_array().unwrap().clone();
+    errors.sort_by_key(|error| error["field"].to_string());
+    let told: Vec<_> = errors.iter().map(|error| (&error["field"], &error["code"])).collect();
+    let invalid = json!("invalid");
+    let expected =
+        [(&json!("cursor"), &invalid), (&json!("limit"), &invalid), (&json!("order"), &json!("unknown_field"))];
+    assert_eq!((status, told), (422, expected.to_vec()));
+    assert_eq!(errors[0]["message"], "it is not one that a list has given as next_cursor");
+    assert_eq!(errors[1]["message"], "\"0\" is not a whole number from 1 to 1000");
 }
 
 #[tokio::test(flavor = "multi_thread")]

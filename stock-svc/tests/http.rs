@@ -63,17 +63,34 @@ async fn lists_are_narrowed_and_go_on_where_they_ended() {
         page["items"].as_array().unwrap().iter().map(|item| item["sku"].as_str().unwrap().to_owned()).collect()
     };
     let first = api.get("/products?limit=2").await;
-    assert_eq!(skus(&first), ["A-1", "B_2"]);
+    assert_eq!(skus(&first), ["TEA", "B_2"], "the newest first");
     let next = first["next_cursor"].as_str().unwrap();
     let second = api.get(&format!("/products?limit=2&cursor={next}")).await;
-    assert_eq!((skus(&second), &second["next_cursor"]), (vec!["TEA".to_owned()], &Value::Null));
-    assert_eq!(skus(&api.get("/products?q=earl").await), ["A-1", "B_2"]);
+    assert_eq!((skus(&second), &second["next_cursor"]), (vec!["A-1".to_owned()], &Value::Null));
+    assert_eq!(skus(&api.get("/products?cursor=NONE").await), [""; 0]);
+    assert_eq!(skus(&api.get("/products?q=earl").await), ["B_2", "A-1"]);
     assert_eq!(skus(&api.get("/products?q=assam%20100").await), ["TEA"], "words stand in any order");
     assert_eq!(skus(&api.get("/products?q=assam%20grey").await), [""; 0], "each word must be there");
     assert_eq!(skus(&api.get("/products?q=100%25").await), ["TEA"], "a wildcard is only text");
     assert_eq!(skus(&api.get("/products?q=_2").await), ["B_2"]);
     assert_eq!(skus(&api.get(&format!("/products?category={}", category["id"].as_str().unwrap())).await), ["TEA"]);
     assert_eq!(api.get("/categories").await["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_wrong_with_what_a_list_is_asked_for_is_told_at_once() {
+    let api = Api::over(Warehouse::empty().await).await;
+    for (path, wrong) in [
+        ("/shipments?limit=0&status=sent&cursor=x&order_id=y", &["limit", "status", "cursor", "order_id"][..]),
+        ("/products?limit=many&category=x&cursor=lower", &["limit", "category", "cursor"]),
+        ("/reservations?limit=1001&cursor=x", &["limit", "cursor"]),
+        ("/categories?limit=-1&cursor=x", &["limit", "cursor"]),
+        ("/products/TEA/movements?limit=0&cursor=x", &["limit", "cursor"]),
+    ] {
+        let problem = api.expect(Method::GET, path, None, 422).await;
+        let errors = problem["errors"].as_array().unwrap();
+        assert_eq!(errors.iter().map(|error| error["field"].as_str().unwrap()).collect::<Vec<_>>(), wrong, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::{
     Pool,
-    http::{Json, Page, Paged, Problem, Query},
+    http::{Cursor, Json, Limit, Paged, Problem, Query},
     outside,
     retry::Backoff,
 };
@@ -433,8 +433,8 @@ async fn set_faults(state: Data<AppState>, body: Json<Faults>) -> Result<HttpRes
 #[serde(deny_unknown_fields)]
 struct JournalQuery {
     order_id: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
+    limit: Option<Limit>,
+    cursor: Option<Cursor<i64>>,
 }
 
 async fn journal(state: Data<AppState>, query: Query<JournalQuery>) -> Result<HttpResponse, Problem> {
@@ -442,8 +442,7 @@ async fn journal(state: Data<AppState>, query: Query<JournalQuery>) -> Result<Ht
     if order_id.as_deref().is_some_and(has_control) {
         return Err(Problem::bad_input("order_id", "It has control characters."));
     }
-    let page = Page { limit, cursor };
-    let (limit, after) = (page.limit()?, page.cursor::<i64>()?.unwrap_or(0));
+    let (limit, after) = (limit.unwrap_or_default().get(), cursor.map_or(0, |Cursor(after)| after));
     let mut conn = state.pool.get().await?;
     let lines = store::journal_after(&mut conn, order_id.as_deref(), after, limit + 1).await?;
     Ok(HttpResponse::Ok().json(json!(Paged::from_rows(lines, limit, |line| line.id.to_string()))))

@@ -1,5 +1,4 @@
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +17,6 @@ pub enum Status {
 }
 
 impl Status {
-    const ALL: [Status; 4] = [Status::Queued, Status::Sent, Status::Failed, Status::Suppressed];
-
     /// As it stands in the table and in answers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -34,16 +31,5 @@ impl Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Status {
-    type Err = &'static str;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Status::ALL
-            .into_iter()
-            .find(|status| status.as_str() == name)
-            .ok_or("expected queued, sent, failed or suppressed")
     }
 }

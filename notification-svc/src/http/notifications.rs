@@ -3,8 +3,7 @@ use actix_web::web::{Data, ServiceConfig, resource};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use service_kit::Pool;
-use service_kit::http::openapi::Limit;
-use service_kit::http::{Page, Paged, Path, Problem, Query};
+use service_kit::http::{Cursor, Limit, Paged, Path, Problem, Query};
 use shared_events::{NotificationId, OrderId};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -23,15 +22,15 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
-    #[param(value_type = Option<OrderId>, inline)]
-    order_id: Option<String>,
-    #[param(value_type = Option<Status>, inline)]
-    status: Option<String>,
-    #[param(value_type = Option<Limit>, inline)]
-    limit: Option<String>,
+    #[param(inline)]
+    order_id: Option<OrderId>,
+    #[param(inline)]
+    status: Option<Status>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// What the last answer gave as `next_cursor`.
     #[param(value_type = Option<Uuid>)]
-    cursor: Option<String>,
+    cursor: Option<Cursor<Uuid>>,
 }
 
 /// A message in a list.
@@ -69,9 +68,8 @@ pub(super) struct Whole {
 )]
 pub(super) async fn list(pool: Data<Pool>, wanted: Query<Wanted>) -> Result<HttpResponse, Problem> {
     let Query(Wanted { order_id, status, limit, cursor }) = wanted;
-    let page = Page { limit, cursor };
-    let limit = page.limit()?;
-    let filter = Filter { order: order(order_id)?, status: parsed_status(status)?, after: page.cursor()? };
+    let limit = limit.unwrap_or_default().get();
+    let filter = Filter { order: order_id, status, after: cursor.map(|Cursor(after)| after) };
     let rows = notifications::list(&mut *pool.get().await?, filter, limit).await?;
     let paged = Paged::from_rows(rows, limit, |row| row.id.to_string());
     Ok(HttpResponse::Ok().json(paged.map(Listed::from)))
@@ -88,14 +86,6 @@ pub(super) async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpRespons
     let found = found.ok_or_else(|| Problem::not_found(format!("There is no notification {}.", id.0)))?;
     let (row, html) = found;
     Ok(HttpResponse::Ok().json(Whole::of(row, html)))
-}
-
-fn order(given: Option<String>) -> Result<Option<OrderId>, Problem> {
-    given.map(|id| id.parse().map_err(|why| Problem::bad_input("order_id", format!("{why}")))).transpose()
-}
-
-fn parsed_status(given: Option<String>) -> Result<Option<Status>, Problem> {
-    given.map(|status| status.parse().map_err(|why| Problem::bad_input("status", why))).transpose()
 }
 
 impl From<Notification> for Listed {

@@ -4,8 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use service_kit::http::openapi::Limit;
-use service_kit::http::{Page, Paged, Path, Problem, Query};
+use service_kit::http::{Cursor, Limit, Paged, Path, Problem, Query};
 use shared_events::OrderId;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -56,22 +55,26 @@ impl<'a> EntryView<'a> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct HistoryQuery {
-    #[param(value_type = Option<Limit>, inline)]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// What the last answer gave as `next_cursor`.
     #[param(value_type = Option<i64>)]
-    cursor: Option<String>,
+    cursor: Option<Cursor<i64>>,
 }
 
-/// What was heard and said of an order
+/// What was heard and said of an order, from its beginning
+///
+/// Other lists begin with the newest. This one is the record that `/events` streams, in the same order and under the same
+/// positions: each entry follows from the one before it (`status_before`), and more are added at its end. So who has read it
+/// goes on there: with the last position as `cursor` here, or as `Last-Event-ID` at `/events`, nothing is missed or told twice.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/history", tag = "orders", operation_id = "history_of_order",
     params(("id" = inline(Uuid), Path, description = "The order."), HistoryQuery),
     responses((status = 200, description = "Oldest first.", body = Paged<EntryView>))
 )]
 pub async fn get(state: Data<AppState>, id: Path<Uuid>, query: Query<HistoryQuery>) -> Result<HttpResponse, Problem> {
-    let page = Page { limit: query.0.limit, cursor: query.0.cursor };
-    let (limit, after) = (page.limit()?, page.cursor()?.unwrap_or(0));
+    let HistoryQuery { limit, cursor } = query.0;
+    let (limit, after) = (limit.unwrap_or_default().get(), cursor.map_or(0, |Cursor(after)| after));
     let mut conn = state.pool.get().await?;
     let order_id = OrderId(id.0);
     let entries = store::history::after(&mut conn, order_id, after, limit + 1).await?;

@@ -2,8 +2,8 @@ use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use service_kit::http::openapi::{Key, Limit, Nothing};
-use service_kit::http::{EmptyBody, IdempotencyKey, Json, Page, Paged, Path, Problem, Query};
+use service_kit::http::openapi::{Key, Nothing};
+use service_kit::http::{Cursor, EmptyBody, IdempotencyKey, Json, Limit, Paged, Path, Problem, Query};
 use service_kit::once::Once;
 use shared_events::{Address, CustomerId, OrderId};
 use utoipa::IntoParams;
@@ -13,7 +13,7 @@ use super::AppState;
 use super::request::{AddressRequest, PlaceOrderRequest};
 use super::view::{self, OrderView, StatusName};
 use crate::commands::{self, PlaceOrder};
-use crate::domain::{Order, Status, WishRefused};
+use crate::domain::{Order, WishRefused};
 use crate::store::answers::Answer;
 use crate::store::{self, orders::Filter};
 
@@ -74,13 +74,13 @@ pub async fn get(state: Data<AppState>, id: Path<Uuid>) -> Result<HttpResponse, 
 pub struct ListQuery {
     #[param(inline)]
     customer_id: Option<CustomerId>,
-    #[param(value_type = Option<StatusName>, inline)]
-    status: Option<String>,
-    #[param(value_type = Option<Limit>, inline)]
-    limit: Option<String>,
+    #[param(inline)]
+    status: Option<StatusName>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// What the last answer gave as `next_cursor`.
     #[param(value_type = Option<Uuid>)]
-    cursor: Option<String>,
+    cursor: Option<Cursor<OrderId>>,
 }
 
 /// Orders, the newest first
@@ -90,13 +90,9 @@ pub struct ListQuery {
 )]
 pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
     let ListQuery { customer_id, status, limit, cursor } = query.0;
-    if let Some(unknown) = status.as_deref().filter(|name| !Status::NAMES.contains(name)) {
-        let message = format!("{unknown:?} is not one of {}", Status::NAMES.join(", "));
-        return Err(Problem::bad_input("status", message));
-    }
-    let page = Page { limit, cursor };
-    let limit = page.limit()?;
-    let filter = Filter { customer_id, status, before: page.cursor()? };
+    let limit = limit.unwrap_or_default().get();
+    let status = status.map(|StatusName(name)| name);
+    let filter = Filter { customer_id, status, before: cursor.map(|Cursor(before)| before) };
     let mut conn = state.pool.get().await?;
     let orders = store::orders::list(&mut conn, &filter, limit + 1).await?;
     let page = Paged::from_rows(orders, limit, |order: &Order| order.placed.order_id.to_string());

@@ -1,7 +1,7 @@
 //! An order as clients see it.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared_events::{
     Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, ShipmentId, Shortage,
     Sku, decline_for_customer,
@@ -133,8 +133,21 @@ struct Links {
     call_off: Option<String>,
 }
 
-/// The names that a status can have, for the document.
-pub struct StatusName;
+/// A name that a status can have.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct StatusName(pub String);
+
+impl TryFrom<String> for StatusName {
+    type Error = String;
+
+    fn try_from(given: String) -> Result<Self, String> {
+        match Status::NAMES.contains(&&*given) {
+            true => Ok(Self(given)),
+            false => Err(format!("{given:?} is not one of {}", Status::NAMES.join(", "))),
+        }
+    }
+}
 
 impl PartialSchema for StatusName {
     fn schema() -> RefOr<Schema> {

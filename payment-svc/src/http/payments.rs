@@ -2,8 +2,7 @@ use actix_web::{HttpResponse, web::Data};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use service_kit::http::openapi::Limit;
-use service_kit::http::{Page, Paged, Path, Problem, Query};
+use service_kit::http::{Cursor, Limit, Paged, Path, Problem, Query};
 use shared_events::{Money, OrderId, PaymentId};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -23,11 +22,11 @@ use crate::{
 pub struct ListQuery {
     #[param(inline)]
     order_id: Option<OrderId>,
-    #[param(value_type = Option<Limit>, inline)]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// What the last answer gave as `next_cursor`.
     #[param(value_type = Option<Uuid>)]
-    cursor: Option<String>,
+    cursor: Option<Cursor<PaymentId>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -160,8 +159,7 @@ fn made_at(id: Uuid) -> Option<DateTime<Utc>> {
 )]
 pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
     let Query(ListQuery { order_id, limit, cursor }) = query;
-    let page = Page { limit, cursor };
-    let (limit, after) = (page.limit()?, page.cursor::<PaymentId>()?);
+    let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
     let mut conn = state.pool.get().await?;
     let rows = payments::list(&mut conn, order_id, after, limit + 1).await?;
     let page = Paged::from_rows(rows, limit, |row| row.payment_id.to_string());

@@ -13,6 +13,6 @@ mod server;
 
 pub use body::Limits;
 pub use input::{EmptyBody, IdempotencyKey, Json, MergePatch, Path, Query, the_one};
-pub use page::{Page, Paged};
+pub use page::{Cursor, Limit, Page, Paged};
 pub use problem::{Code, FieldError, InputCode, Problem, ProblemCode};
 pub use server::{Check, HttpServer, Readiness, bind};

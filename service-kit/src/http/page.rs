@@ -1,40 +1,67 @@
 //! Lists: a limit, a cursor, and where to go on.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Problem;
+/// How many items of a list are asked for: 1 to 1,000, 50 when nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Limit(i64);
 
-/// The part of a list that was asked for: the whole query, or built from the fields of one.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Page {
-    /// At most so many items: 1 to 1,000, 50 when not given.
-    pub limit: Option<String>,
-    /// What the last answer gave as `next_cursor`.
-    pub cursor: Option<String>,
+impl Limit {
+    /// The number.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
 }
 
-impl Page {
-    /// The limit, checked.
-    ///
-    /// # Errors
-    /// It isn't a number from 1 to 1,000.
-    pub fn limit(&self) -> Result<i64, Problem> {
-        let Some(given) = &self.limit else { return Ok(50) };
+impl Default for Limit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl TryFrom<String> for Limit {
+    type Error = String;
+
+    fn try_from(given: String) -> Result<Self, String> {
         match given.parse() {
-            Ok(limit @ 1..=1000) => Ok(limit),
-            _ => Err(Problem::bad_input("limit", format!("{given:?} is not a whole number from 1 to 1000"))),
+            Ok(limit @ 1..=1000) => Ok(Self(limit)),
+            _ => Err(format!("{given:?} is not a whole number from 1 to 1000")),
         }
     }
+}
 
-    /// The cursor as what the list is sorted by.
-    ///
-    /// # Errors
-    /// It isn't one that an answer has given.
-    pub fn cursor<T: std::str::FromStr>(&self) -> Result<Option<T>, Problem> {
-        let refuse = |_| Problem::bad_input("cursor", "it is not one that a list has given as next_cursor");
-        self.cursor.as_deref().map(|text| text.parse().map_err(refuse)).transpose()
+/// Where a list goes on, as what it is sorted by: what the last answer gave as `next_cursor`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String", bound = "T: FromStr")]
+pub struct Cursor<T>(pub T);
+
+impl<T: FromStr> TryFrom<String> for Cursor<T> {
+    type Error = &'static str;
+
+    fn try_from(given: String) -> Result<Self, &'static str> {
+        given.parse().map(Self).map_err(|_| "it is not one that a list has given as next_cursor")
+    }
+}
+
+/// The whole query of a list that is asked for nothing else. One that is has `limit` and `cursor` among its fields, so that
+/// all that is wrong is told at once.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, bound = "T: FromStr")]
+pub struct Page<T> {
+    /// At most so many items.
+    pub limit: Option<Limit>,
+    /// Where it begins.
+    pub cursor: Option<Cursor<T>>,
+}
+
+impl<T> Page<T> {
+    /// The limit, and after which item it begins.
+    pub fn parts(self) -> (i64, Option<T>) {
+        (self.limit.unwrap_or_default().get(), self.cursor.map(|Cursor(after)| after))
     }
 }
 

@@ -1,8 +1,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
-use service_kit::http::openapi::Limit;
-use service_kit::http::{Json, Page, Paged, Problem, Query};
+use service_kit::http::{Cursor, Json, Limit, Paged, Problem, Query};
 use shared_events::LineText;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -43,11 +42,11 @@ pub(super) async fn add(state: Data<AppState>, body: Json<CategoryRequest>) -> R
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
-    #[param(value_type = Option<Limit>, inline)]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// What the last answer gave as `next_cursor`.
     #[param(value_type = Option<Uuid>)]
-    cursor: Option<String>,
+    cursor: Option<Cursor<Uuid>>,
 }
 
 /// All categories, the newest first
@@ -59,8 +58,8 @@ pub(super) struct Wanted {
     )
 )]
 pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
-    let page = Page { limit: query.0.limit, cursor: query.0.cursor };
-    let (limit, after) = (page.limit()?, page.cursor::<Uuid>()?);
+    let Wanted { limit, cursor } = query.0;
+    let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
     let mut conn = state.pool.get().await?;
     let rows = store::categories::list(&mut conn, after, limit + 1).await?;
     let page = Paged::from_rows(rows, limit, |category| category.id.to_string());

@@ -3,8 +3,8 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Deserialize;
 use serde_json::json;
-use service_kit::http::openapi::{Key, Limit, Nothing};
-use service_kit::http::{EmptyBody, Json, MergePatch, Page, Paged, Path, Problem, Query};
+use service_kit::http::openapi::{Key, Nothing};
+use service_kit::http::{Cursor, EmptyBody, Json, Limit, MergePatch, Page, Paged, Path, Problem, Query};
 use shared_events::{LineText, Sku};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -266,8 +266,12 @@ pub(super) async fn adjust(
         (status = 200, description = "Newest first.", body = Paged<MovementView>)
     )
 )]
-pub(super) async fn moved(state: Data<AppState>, sku: Path<Sku>, page: Query<Page>) -> Result<HttpResponse, Problem> {
-    let (limit, after) = (page.0.limit()?, page.0.cursor::<i64>()?);
+pub(super) async fn moved(
+    state: Data<AppState>,
+    sku: Path<Sku>,
+    page: Query<Page<i64>>,
+) -> Result<HttpResponse, Problem> {
+    let (limit, after) = page.0.parts();
     let mut conn = state.pool.get().await?;
     found(store::products::get(&mut conn, &sku.0).await, "product")?;
     let rows = store::movements::list(&mut conn, &sku.0, after, limit + 1).await?;
@@ -298,14 +302,14 @@ pub(super) struct Wanted {
     /// Words, each of which is in the name or the SKU, in small or capital letters.
     #[param(inline)]
     q: Option<LineText>,
-    #[param(value_type = Option<Limit>, inline)]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// What the last answer gave as `next_cursor`.
     #[param(value_type = Option<Sku>, inline)]
-    cursor: Option<String>,
+    cursor: Option<Cursor<Sku>>,
 }
 
-/// Products
+/// Products, the newest first
 #[utoipa::path(
     get, path = "/api/v1/products", tag = "products", operation_id = "list_products",
     params(Wanted),
@@ -315,9 +319,8 @@ pub(super) struct Wanted {
 )]
 pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
     let Wanted { category, q, limit, cursor } = query.0;
-    let page = Page { limit, cursor };
-    let limit = page.limit()?;
-    let wanted = store::products::Wanted { category, text: q.map(String::from), after: page.cursor()? };
+    let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
+    let wanted = store::products::Wanted { category, text: q.map(String::from), after };
     let mut conn = state.pool.get().await?;
     let rows = store::products::list(&mut conn, wanted, limit + 1).await?;
     let page = Paged::from_rows(rows, limit, |listed| listed.product.sku.to_string());

@@ -1,8 +1,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
-use service_kit::http::openapi::Limit;
-use service_kit::http::{Page, Paged, Problem, Query};
+use service_kit::http::{Cursor, Limit, Paged, Problem, Query};
 use shared_events::OrderId;
 use utoipa::IntoParams;
 
@@ -20,11 +19,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 pub(super) struct Wanted {
     #[param(inline)]
     order_id: Option<OrderId>,
-    #[param(value_type = Option<Limit>, inline)]
-    limit: Option<String>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// What the last answer gave as `next_cursor`.
     #[param(value_type = Option<Uuid>)]
-    cursor: Option<String>,
+    cursor: Option<Cursor<OrderId>>,
 }
 
 /// What is held for orders, and what became of it, the newest first
@@ -37,8 +36,7 @@ pub(super) struct Wanted {
 )]
 pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
     let Wanted { order_id, limit, cursor } = query.0;
-    let page = Page { limit, cursor };
-    let (limit, after) = (page.limit()?, page.cursor()?);
+    let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
     let mut conn = state.pool.get().await?;
     let rows = store::reservations::list(&mut conn, order_id, after, limit + 1).await?;
     let page = Paged::from_rows(rows, limit, |reservation| reservation.order_id.to_string());

@@ -4,8 +4,8 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use service_kit::http::openapi::{Key, Limit, Nothing};
-use service_kit::http::{EmptyBody, FieldError, Json, Page, Paged, Path, Problem, Query};
+use service_kit::http::openapi::{Key, Nothing};
+use service_kit::http::{Cursor, EmptyBody, FieldError, Json, Limit, Paged, Path, Problem, Query};
 use shared_events::{LineText, OrderId, Quantity, ShipmentId, Sku, StockLine};
 use utoipa::{IntoParams, ToSchema};
 
@@ -35,13 +35,13 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 pub(super) struct Wanted {
     #[param(inline)]
     order_id: Option<OrderId>,
-    #[param(value_type = Option<StageName>, inline)]
-    status: Option<String>,
-    #[param(value_type = Option<Limit>, inline)]
-    limit: Option<String>,
+    #[param(inline)]
+    status: Option<StageName>,
+    #[param(inline)]
+    limit: Option<Limit>,
     /// What the last answer gave as `next_cursor`.
     #[param(value_type = Option<Uuid>)]
-    cursor: Option<String>,
+    cursor: Option<Cursor<ShipmentId>>,
 }
 
 /// Parcels, the newest first
@@ -54,23 +54,12 @@ pub(super) struct Wanted {
 )]
 pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
     let Wanted { order_id, status, limit, cursor } = query.0;
-    let page = Page { limit, cursor };
-    let limit = page.limit()?;
-    let wanted = store::shipments::Wanted { order_id, stage: stage(status)?, after: page.cursor()? };
+    let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
+    let wanted = store::shipments::Wanted { order_id, stage: status.map(Stage::from), after };
     let mut conn = state.pool.get().await?;
     let rows = store::shipments::list(&mut conn, wanted, limit + 1).await?;
     let page = Paged::from_rows(rows, limit, |(_, shipment)| shipment.id.to_string());
     Ok(HttpResponse::Ok().json(page.map(ShipmentView::from)))
-}
-
-fn stage(status: Option<String>) -> Result<Option<Stage>, Problem> {
-    let expected = "expected pending, packed, dispatched, delivered, cancelled, returned or lost";
-    status
-        .map(|name| {
-            Stage::from_name(&name)
-                .ok_or_else(|| Problem::bad_input("status", format!("{name:?} is not a status; {expected}")))
-        })
-        .transpose()
 }
 
 /// A parcel

@@ -1,12 +1,12 @@
 //! What is shown.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared_events::{Address, LineText, Money, OrderId, ShipmentId, Sku, StockLine};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{Description, LowStockMark, Shipment};
+use crate::domain::{Description, LowStockMark, Shipment, Stage};
 use crate::store::{categories, movements, products, reservations};
 
 #[derive(Serialize, ToSchema)]
@@ -156,10 +156,9 @@ impl From<movements::Movement> for MovementView {
     }
 }
 
-/// The names of where a parcel can stand, for the document.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only what the document says of it is used")]
+/// The names of where a parcel can stand.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum StageName {
     Pending,
     Packed,
@@ -168,4 +167,18 @@ pub(super) enum StageName {
     Cancelled,
     Returned,
     Lost,
+}
+
+impl From<StageName> for Stage {
+    fn from(name: StageName) -> Self {
+        match name {
+            StageName::Pending => Stage::Pending,
+            StageName::Packed => Stage::Packed,
+            StageName::Dispatched => Stage::Dispatched,
+            StageName::Delivered => Stage::Delivered,
+            StageName::Cancelled => Stage::Cancelled,
+            StageName::Returned => Stage::Returned,
+            StageName::Lost => Stage::Lost,
+        }
+    }
 }

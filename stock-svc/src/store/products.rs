@@ -1,8 +1,9 @@
 //! The catalogue. A product's row is the root of its SKU on `products.v1`.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Timestamptz;
+use diesel::sql_types::{Bool, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use outbox_relay::AppendError;
 use shared_events::{Counts, Event, EventId, Money, ProductStatus, Sku, Topic};
@@ -231,7 +232,7 @@ pub struct Wanted {
     pub category: Option<Uuid>,
     /// With each of these words in SKU or name, in small or capital letters.
     pub text: Option<String>,
-    /// After this SKU.
+    /// After the product of this SKU.
     pub after: Option<Sku>,
 }
 
@@ -252,7 +253,8 @@ pub async fn get(conn: &mut AsyncPgConnection, sku: &Sku) -> QueryResult<Listed>
     listed(joined)
 }
 
-/// At most `limit` products by SKU, withdrawn ones included.
+/// At most `limit` products, the newest first, withdrawn ones included; those of one moment by SKU, downwards. None after a
+/// product that isn't listed.
 ///
 /// # Errors
 /// What the database says.
@@ -261,7 +263,7 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> Q
         .inner_join(stock_levels::table)
         .left_join(categories::table)
         .select((Row::as_select(), categories::name.nullable(), (stock_levels::on_hand, stock_levels::held)))
-        .order(products::sku)
+        .order((products::created_at.desc(), products::sku.desc()))
         .limit(limit)
         .into_boxed();
     if let Some(category) = wanted.category {
@@ -273,7 +275,11 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> Q
         query = query.filter(products::name.ilike(pattern.clone()).or(products::sku.ilike(pattern)));
     }
     if let Some(after) = wanted.after {
-        query = query.filter(products::sku.gt(String::from(after)));
+        let row = products::table.find(after.as_str()).select(products::created_at);
+        let Some(at) = row.first::<DateTime<Utc>>(conn).await.optional()? else { return Ok(Vec::new()) };
+        // a comparison of rows, which is a range of the index, as an `or` is not
+        let older = sql::<Bool>("(products.created_at, products.sku) < (").bind::<Timestamptz, _>(at);
+        query = query.filter(older.sql(", ").bind::<Text, _>(String::from(after)).sql(")"));
     }
     let rows: Vec<Joined> = query.load(conn).await?;
     rows.into_iter().map(listed).collect()

@@ -14,16 +14,13 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{InputCode, ProblemCode};
+use super::{InputCode, Limit, ProblemCode};
 pub use common::{Health, Ready};
 
 /// The one code of the kit that a problem and its field share.
 const KEY_REUSED: &str = "key_reused";
 
 const PAGE: &str = include_str!("docs.html");
-
-/// The `limit` of a list, for documents; [`super::Page`] reads it.
-pub struct Limit;
 
 impl PartialSchema for Limit {
     fn schema() -> RefOr<Schema> {

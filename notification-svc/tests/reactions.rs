@@ -91,6 +91,23 @@ async fn a_line_that_was_short_is_called_what_the_customer_ordered_it_as() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_called_off_is_called_what_the_customer_ordered_it_as_also_where_that_is_heard_later() {
+    let mut shop = Shop::new().await;
+    for placed_first in [true, false] {
+        let order = OrderId::new();
+        let first = shop.says(placed(order));
+        if placed_first {
+            shop.hears(&first).await;
+        }
+        let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: 2.try_into().unwrap() }];
+        shop.hear(StockRestocked { order_id: order, cause: RestockCause::CalledOff, lines }).await;
+        shop.hears(&first).await;
+        let told = shop.messages().await.into_iter().rfind(|message| message.template == "order_called_off").unwrap();
+        assert!(told.body.as_ref().unwrap().contains("\n2 x Tea\n"), "{:?}", told.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mails_of_one_order_leave_in_the_order_of_their_facts_one_at_a_time() {
     let mut shop = Shop::new().await;
     let (order, other) = (OrderId::new(), OrderId::new());

@@ -101,7 +101,10 @@ async fn a_cancellation_that_was_refused_takes_no_promise_back() {
     shop.hear(requested(order)).await;
     shop.hear(OrderCancelRefused { order_id: order, reason: CancelRefusedReason::Dispatched }).await;
     shop.hear(dispatched(order)).await;
-    assert_eq!(sent(&shop).await, ["order_placed", "order_confirmed", "shipment_dispatched"]);
+    assert_eq!(sent(&shop).await, ["order_placed", "order_confirmed", "order_cancel_refused", "shipment_dispatched"]);
+    let messages = shop.messages().await;
+    let told = messages.iter().find(|message| message.template == "order_cancel_refused").unwrap();
+    assert!(told.body.as_ref().unwrap().contains("A parcel of it had left our warehouse"), "with the reason");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,6 +62,9 @@ fn head(dossier: &Dossier, id: Uuid, out: &mut impl Write) -> std::io::Result<()
     };
     let reason = order.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     writeln!(out, "order {id}: {}{reason}, placed {}", order.status, time(order.placed_at))?;
+    for failure in order.failure() {
+        writeln!(out, "  failed: {failure}")?;
+    }
     let fact = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "nothing".to_owned());
     writeln!(
         out,
@@ -218,6 +221,28 @@ mod tests {
 
     fn at(minute: u32) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::minutes(minute.into())
+    }
+
+    #[test]
+    fn an_order_that_failed_is_shown_with_what_was_short_and_with_the_payments_code() {
+        let shown = |reason: &str, facts: serde_json::Value| {
+            let order = serde_json::json!({"status": "cancelled", "reason": reason, "facts": facts,
+                "placed_at": at(0), "updated_at": at(1)});
+            let order = Some(serde_json::from_value(order).unwrap());
+            let (mut out, dossier) = (Vec::new(), Dossier { order, ..Dossier::default() });
+            head(&dossier, Uuid::nil(), &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let facts = serde_json::to_value(order_svc::domain::Facts::default()).unwrap();
+        let mut short = facts.clone();
+        short["shortages"] = serde_json::json!([{"sku": "TEA", "requested": 3, "available": 1}]);
+        assert!(shown("out_of_stock", short.clone()).contains("\n  failed: TEA: 3 wanted, 1 left\n"));
+        assert!(!shown("customer", short).contains("failed:"));
+        let mut declined = facts;
+        declined["payment_code"] = "stolen_card".into();
+        assert!(
+            shown("payment_declined", declined).contains("\n  failed: the payment came to nothing with stolen_card\n")
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::declined;
 use serde::{Deserialize, Serialize};
 use shared_events::{
     Address, CancelReason, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced, PaymentActionRequired,
-    PaymentRefunded, ShipmentDispatched, ShipmentTrackingCorrected, StockLine,
+    PaymentRefunded, Quantity, ShipmentDispatched, ShipmentTrackingCorrected, Sku, StockRestocked,
 };
 
 /// Which text tells a fact. Two files in `templates/` each: as plain text, which begins with the subject, and as HTML.
@@ -22,6 +22,8 @@ pub enum Template {
     OrderAddressChangeRefused,
     /// The order has ended, and why.
     OrderCancelled,
+    /// It was to be cancelled, and a parcel had left.
+    OrderCancelRefused,
     /// A part of it will not be sent, although another has left.
     OrderCalledOff,
     /// The rest had left when it was to be called off.
@@ -40,13 +42,14 @@ pub enum Template {
 
 impl Template {
     /// All of them.
-    pub const ALL: [Template; 13] = [
+    pub const ALL: [Template; 14] = [
         Template::OrderPlaced,
         Template::PaymentActionRequired,
         Template::OrderConfirmed,
         Template::OrderAddressChanged,
         Template::OrderAddressChangeRefused,
         Template::OrderCancelled,
+        Template::OrderCancelRefused,
         Template::OrderCalledOff,
         Template::OrderCallOffRefused,
         Template::ShipmentDispatched,
@@ -75,6 +78,7 @@ impl Template {
             Template::OrderAddressChanged => "order_address_changed",
             Template::OrderAddressChangeRefused => "order_address_change_refused",
             Template::OrderCancelled => "order_cancelled",
+            Template::OrderCancelRefused => "order_cancel_refused",
             Template::OrderCalledOff => "order_called_off",
             Template::OrderCallOffRefused => "order_call_off_refused",
             Template::ShipmentDispatched => "shipment_dispatched",
@@ -95,6 +99,7 @@ impl Template {
                 include_str!("../../templates/order_address_change_refused.txt")
             }
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.txt"),
+            Template::OrderCancelRefused => include_str!("../../templates/order_cancel_refused.txt"),
             Template::OrderCalledOff => include_str!("../../templates/order_called_off.txt"),
             Template::OrderCallOffRefused => include_str!("../../templates/order_call_off_refused.txt"),
             Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.txt"),
@@ -117,6 +122,7 @@ impl Template {
                 include_str!("../../templates/order_address_change_refused.html")
             }
             Template::OrderCancelled => include_str!("../../templates/order_cancelled.html"),
+            Template::OrderCancelRefused => include_str!("../../templates/order_cancel_refused.html"),
             Template::OrderCalledOff => include_str!("../../templates/order_called_off.html"),
             Template::OrderCallOffRefused => include_str!("../../templates/order_call_off_refused.html"),
             Template::ShipmentDispatched => include_str!("../../templates/shipment_dispatched.html"),
@@ -188,10 +194,12 @@ pub enum Fact {
         #[serde(default)]
         payment: Option<String>,
     },
+    /// It was to be cancelled, and a parcel had left.
+    CancelRefused,
     /// A part of the order will not be sent.
     CalledOff {
         /// What of it.
-        lines: Vec<StockLine>,
+        lines: Vec<CalledOffLine>,
     },
     /// The rest had left when it was to be called off.
     CallOffRefused,
@@ -233,6 +241,18 @@ pub struct ShortLine {
     pub left: u32,
 }
 
+/// A line that will not be sent, for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CalledOffLine {
+    /// Of what, as programs call it.
+    pub sku: Sku,
+    /// How many.
+    pub quantity: Quantity,
+    /// Of what, as the customer ordered it, once `order.placed` is heard.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
 /// One line of an order, for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
@@ -254,6 +274,7 @@ impl Fact {
             Fact::AddressChanged { .. } => Template::OrderAddressChanged,
             Fact::AddressChangeRefused { .. } => Template::OrderAddressChangeRefused,
             Fact::Cancelled { .. } => Template::OrderCancelled,
+            Fact::CancelRefused => Template::OrderCancelRefused,
             Fact::CalledOff { .. } => Template::OrderCalledOff,
             Fact::CallOffRefused => Template::OrderCallOffRefused,
             Fact::Dispatched { .. } => Template::ShipmentDispatched,
@@ -293,7 +314,30 @@ impl From<&OrderAddressChanged> for Fact {
     }
 }
 
+impl From<&StockRestocked> for Fact {
+    fn from(restocked: &StockRestocked) -> Self {
+        let lines = restocked.lines.iter();
+        let line = |line: &shared_events::StockLine| CalledOffLine {
+            sku: line.sku.clone(),
+            quantity: line.quantity,
+            name: None,
+        };
+        Fact::CalledOff { lines: lines.map(line).collect() }
+    }
+}
+
 impl Fact {
+    /// The same with the order's lines called as the customer ordered them: a fact may be heard before that is known.
+    #[must_use]
+    pub fn named(mut self, names: &BTreeMap<String, String>) -> Self {
+        if let Fact::CalledOff { lines } = &mut self {
+            for line in lines {
+                line.name = names.get(line.sku.as_str()).cloned().or(line.name.take());
+            }
+        }
+        self
+    }
+
     /// The order has ended; its lines are called so, as far as is known.
     pub fn cancelled(cancelled: &OrderCancelled, names: &BTreeMap<String, String>) -> Self {
         let short = cancelled.shortages.iter().map(|short| ShortLine {

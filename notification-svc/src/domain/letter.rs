@@ -74,7 +74,7 @@ impl Templates {
 mod tests {
     use std::collections::BTreeMap;
 
-    use shared_events::{CancelReason, OrderCancelled, StockLine};
+    use shared_events::{CancelReason, OrderCancelled, RestockCause, StockLine, StockRestocked};
 
     use super::*;
     use crate::domain::{Line, ShortLine};
@@ -112,14 +112,20 @@ mod tests {
     fn called_off() -> Fact {
         let line =
             |sku: &str, quantity: i64| StockLine { sku: sku.parse().unwrap(), quantity: quantity.try_into().unwrap() };
-        Fact::CalledOff { lines: vec![line("MUG", 1), line("TEA", 2)] }
+        let lines = vec![line("MUG", 1), line("TEA", 2)];
+        let order_id = "01980a10-7c00-7000-8000-0000000000a1".parse().unwrap();
+        let restocked = StockRestocked { order_id, cause: RestockCause::CalledOff, lines };
+        Fact::from(&restocked).named(&BTreeMap::from([("TEA".to_owned(), "Earl Grey, 250 g".to_owned())]))
     }
 
     #[test]
     fn what_was_called_off_is_told_line_by_line() {
         let Letter { body, html, .. } = written(&called_off());
-        assert!(body.contains("will not be sent:\n\n1 x MUG\n2 x TEA\n\nWhat you paid for it goes back"), "{body}");
-        assert!(html.contains("<p>1 x MUG<br>2 x TEA<br></p>"), "{html}");
+        assert!(
+            body.contains("will not be sent:\n\n1 x MUG\n2 x Earl Grey, 250 g\n\nWhat you paid for it goes back"),
+            "{body}"
+        );
+        assert!(html.contains("<p>1 x MUG<br>2 x Earl Grey, 250 g<br></p>"), "{html}");
     }
 
     #[test]
@@ -230,6 +236,7 @@ mod tests {
             Fact::AddressChanged { address: vec!["2 Quay St".to_owned()] },
             Fact::AddressChangeRefused { left: 1 },
             cancelled(CancelReason::Customer),
+            Fact::CancelRefused,
             called_off(),
             Fact::CallOffRefused,
             Fact::Dispatched { carrier, tracking_number },

@@ -7,7 +7,7 @@ mod letter;
 mod status;
 
 pub use delivery::{MAX_ATTEMPTS, Next, SendError, after_failure};
-pub use fact::{Fact, Line, ShortLine, Template};
+pub use fact::{CalledOffLine, Fact, Line, ShortLine, Template};
 pub use letter::{Letter, Templates};
 pub use status::Status;
 

@@ -3,6 +3,7 @@
 mod order_address_change_refused;
 mod order_address_changed;
 mod order_call_off_refused;
+mod order_cancel_refused;
 mod order_cancelled;
 mod order_confirmed;
 mod order_ending;
@@ -72,7 +73,7 @@ impl Reactions for NotificationReactions {
             Event::Order(OrderEvent::Confirmed(e)) => order_confirmed::tell(conn, texts, incoming, e).await,
             Event::Order(OrderEvent::AddressChanged(e)) => order_address_changed::tell(conn, texts, incoming, e).await,
             Event::Order(OrderEvent::CancelRequested(e)) => order_ending::note(conn, e.order_id, true).await,
-            Event::Order(OrderEvent::CancelRefused(e)) => order_ending::note(conn, e.order_id, false).await,
+            Event::Order(OrderEvent::CancelRefused(e)) => order_cancel_refused::tell(conn, texts, incoming, e).await,
             Event::Order(OrderEvent::Cancelled(e)) => order_cancelled::tell(conn, texts, incoming, e).await,
             Event::Order(OrderEvent::AddressChangeRefused(e)) => {
                 order_address_change_refused::tell(conn, texts, incoming, e).await

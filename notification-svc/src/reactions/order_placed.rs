@@ -27,9 +27,10 @@ async fn write_what_waited(
     root: &Root,
 ) -> Result<(), ReactionError> {
     let Some((name, address)) = root.contact() else { return Ok(()) };
+    let names = roots::line_names(conn, root.order_id()).await?;
     for (id, fact) in notifications::waiting(conn, root.order_id()).await? {
         let fact: Fact = serde_json::from_value(fact).map_err(ReactionError::permanent)?;
-        let letter = templates.write(root.order_id(), name, &fact).map_err(ReactionError::permanent)?;
+        let letter = templates.write(root.order_id(), name, &fact.named(&names)).map_err(ReactionError::permanent)?;
         notifications::write(conn, id, address, &letter).await?;
     }
     notifications::pass_turn(conn, root.order_id()).await?;

@@ -13,13 +13,14 @@ const LEASE: TimeDelta = TimeDelta::seconds(LEASE_SECONDS as i64);
 const MOMENT: TimeDelta = TimeDelta::seconds(30);
 
 /// The fact that each template tells.
-const TELLS: [(&str, &str); 13] = [
+const TELLS: [(&str, &str); 14] = [
     ("order_placed", "order.placed.v1"),
     ("payment_action_required", "payment.action_required.v1"),
     ("order_confirmed", "order.confirmed.v1"),
     ("order_address_changed", "order.address_changed.v1"),
     ("order_cancelled", "order.cancelled.v1"),
     ("order_address_change_refused", "order.address_change_refused.v1"),
+    ("order_cancel_refused", "order.cancel_refused.v1"),
     ("order_called_off", "stock.restocked.v1"),
     ("order_call_off_refused", "order.call_off_refused.v1"),
     ("shipment_dispatched", "shipment.dispatched.v1"),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
+use order_svc::domain::Facts;
 use serde::Deserialize;
+use shared_events::CancelReason;
 use uuid::Uuid;
 
 use crate::{
@@ -56,8 +58,24 @@ pub(super) struct Order {
     pub stock: Option<String>,
     pub payment: Option<String>,
     pub shipment: Option<String>,
+    facts: serde_json::Value,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+impl Order {
+    /// Why it is being or was cancelled, as far as goods or payment are to blame: each in a line.
+    pub fn failure(&self) -> Vec<String> {
+        let facts = serde_json::from_value::<Facts>(self.facts.clone()).ok();
+        let Some((facts, reason)) = facts.zip(self.reason.as_deref().and_then(CancelReason::from_name)) else {
+            return Vec::new();
+        };
+        let short = facts.shortages_of(reason).iter();
+        let mut lines: Vec<_> =
+            short.map(|line| format!("{}: {} wanted, {} left", line.sku, line.requested, line.available)).collect();
+        lines.extend(facts.payment_code_of(reason).map(|code| format!("the payment came to nothing with {code}")));
+        lines
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -250,7 +268,7 @@ fn heard_of(records: &[Record]) -> String {
 }
 
 const ORDER: &str = "select status, reason, facts ->> 'stock' as stock, facts ->> 'payment' as payment,
-    facts ->> 'shipment' as shipment, placed_at, updated_at from orders where id = '$order'";
+    facts ->> 'shipment' as shipment, facts, placed_at, updated_at from orders where id = '$order'";
 const CALLS: &str = "select operation, tries, created_at, due_at, finished_at, outcome, error_code, error, failing_since from gateway_calls
     where order_id = '$order' order by created_at";
 const FAILED_REFUNDS: &str = "with of_order as (select p.currency, p.captured, p.refunded, r.* from refunds r

@@ -341,3 +341,19 @@ async fn a_gateway_that_can_not_be_asked_makes_the_webhook_come_again() {
     assert_eq!(scene.told("evt_1", DONE).await.0, 200);
     assert_eq!(scene.shop.said().await[1..], ["authorized 2598"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_signatures_in_two_headers_are_refused_whichever_comes_first() {
+    let scene = Scene::of_a_customer_who_has_to_act().await;
+    let (body, now) = (br#"{"id": "evt_1", "type": "x"}"#, Utc::now().timestamp());
+    let (good, bad) = (signed(body, SECRET, now), signed(body, "whsec_of_somebody", now));
+    for two in [[&good, &bad], [&bad, &good], [&good, &good]] {
+        let request = reqwest::Client::new().post(format!("{}/webhooks/stripe", scene.served.url)).body(body.to_vec());
+        let request = two.iter().fold(request, |request, one| request.header("Stripe-Signature", *one));
+        let (status, problem) = shop::served::answer(request).await;
+        let error = &problem["errors"][0];
+        let expected = (422, Some("Stripe-Signature"), Some("duplicate_field"));
+        assert_eq!((status, error["field"].as_str(), error["code"].as_str()), expected, "{problem}");
+    }
+    assert_eq!(scene.written().await, 0);
+}

@@ -334,6 +334,13 @@ async fn a_part_of_a_product_is_changed_by_who_has_seen_it_as_it_is_and_by_nobod
     let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();
     assert_eq!((status, fields), (422, vec![&json!("colour"), &json!("price"), &json!("name")]));
     assert_eq!(asked(Method::DELETE, first.as_deref(), json!({})).await.0, 412);
+    for two in [["*", "\"9\""], ["\"9\"", "*"]] {
+        let request = api.client.delete(format!("{}/products/TEA", api.base));
+        let request = two.iter().fold(request, |request, tag| request.header("if-match", *tag));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 422, "{two:?}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["errors"][0]["field"], "If-Match");
+    }
     assert_eq!(patch(Some("*"), json!({"low_stock_mark": 5})).await.2["low_stock_mark"], 5);
     let found = json!({"delta": 3, "reason": "found"});
     api.expect(Method::POST, "/products/TEA/adjustments", Some(&found), 200).await;

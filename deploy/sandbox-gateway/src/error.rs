@@ -67,6 +67,11 @@ impl StripeError {
         Self::new(400, "invalid_request_error", message)
     }
 
+    /// Which of several is meant can't be told.
+    pub fn header_twice(header: &str) -> Self {
+        Self::parameter(header, "parameter_invalid", format!("{header} stands there twice; expected one."))
+    }
+
     /// The idempotency key was used for another request.
     pub fn other_parameters(key: &str) -> Self {
         let message = format!(

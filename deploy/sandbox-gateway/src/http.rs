@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::AUTHORIZATION,
+    http::header::HeaderValue,
     web::{self, Bytes, Data, ServiceConfig},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::{
     Pool,
-    http::{Cursor, Json, Limit, Paged, Problem, Query},
+    http::{Cursor, Json, Limit, Paged, Problem, Query, the_one},
     outside,
     retry::Backoff,
 };
@@ -212,9 +212,14 @@ async fn read_troubled(state: &AppState) -> Result<(), StripeError> {
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, StripeError> {
-    let Some(key) = request.headers().get("Idempotency-Key") else { return Ok(None) };
+    let Some(key) = the_one_header(request, "Idempotency-Key")? else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| key.len() <= LONGEST_KEY && !has_control(key));
     key.map(|key| Some(key.to_owned())).ok_or_else(StripeError::bad_key)
+}
+
+/// A header that means one thing, as the services read theirs.
+fn the_one_header<'a>(request: &'a HttpRequest, name: &'static str) -> Result<Option<&'a HeaderValue>, StripeError> {
+    the_one(request, name).map_err(|_| StripeError::header_twice(name))
 }
 
 /// An id from a path; one with control characters, which the database could not even be asked for, names nothing.
@@ -223,7 +228,7 @@ fn intent_id(id: String) -> Result<String, StripeError> {
 }
 
 fn authorised(request: &HttpRequest) -> Result<(), StripeError> {
-    let key = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key = the_one_header(request, "Authorization")?.and_then(|value| value.to_str().ok());
     let key = key.and_then(|value| value.strip_prefix("Bearer ")).filter(|key| !key.trim().is_empty());
     key.map(drop).ok_or_else(StripeError::unauthorised)
 }

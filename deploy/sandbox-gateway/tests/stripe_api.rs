@@ -194,6 +194,24 @@ async fn what_can_not_be_kept_is_refused_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_keys_in_two_headers_are_refused_whichever_comes_first_and_two_authorisations_too() {
+    let gateway = Gateway::start().await;
+    let form = [("amount", "2598"), ("currency", "eur"), ("capture_method", "manual")];
+    for (name, two) in [
+        ("Idempotency-Key", ["a", "b"]),
+        ("Idempotency-Key", ["b", "a"]),
+        ("Authorization", ["Bearer sk_test_1", "Bearer sk_test_2"]),
+    ] {
+        let request = gateway.client.post(format!("{}/v1/payment_intents", gateway.url)).form(&form);
+        let request = if name == "Authorization" { request } else { request.bearer_auth("sk_test_1") };
+        let answer = two.iter().fold(request, |request, value| request.header(name, *value)).send().await.unwrap();
+        let (status, refused) = (answer.status(), answer.json::<Value>().await.unwrap());
+        assert_eq!((status, &refused["error"]["param"]), (StatusCode::BAD_REQUEST, &json!(name)), "{refused}");
+    }
+    assert_eq!(gateway.get("/v1/payment_intents?limit=1").await["data"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_withheld_answer_is_late_but_what_was_done_is_done() {
     let gateway = Gateway::start().await;
     let id = gateway.intent("pm_sandbox_timeout_then_success").await;

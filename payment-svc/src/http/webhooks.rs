@@ -5,7 +5,7 @@ use actix_web::{
 };
 use chrono::Utc;
 use serde::Serialize;
-use service_kit::http::Problem;
+use service_kit::http::{Problem, the_one};
 use utoipa::ToSchema;
 
 use super::AppState;
@@ -58,7 +58,7 @@ pub async fn stripe(
 /// The event in a body that the gateway has signed; nothing where it is none that is known. Only what isn't signed or
 /// can't be JSON is refused: a gateway stops sending to who refuses what it has signed.
 fn believed(secrets: &Secrets, request: &HttpRequest, body: &[u8]) -> Result<Option<WebhookEvent>, Problem> {
-    let header = request.headers().get(SIGNATURE).map(|value| value.to_str().unwrap_or_default());
+    let header = the_one(request, SIGNATURE)?.map(|value| value.to_str().unwrap_or_default());
     let header = header.ok_or_else(|| Problem::malformed(format!("{SIGNATURE} is missing.")))?;
     secrets
         .verify(header, body, Utc::now())

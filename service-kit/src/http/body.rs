@@ -103,7 +103,7 @@ impl BodyRoom {
 /// What the request says of its body's length.
 fn declared_length(request: &ServiceRequest) -> Result<Option<usize>, Problem> {
     let headers = request.headers();
-    if headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+    if headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::unsupported_media_type("Content-Encoding: expected a body as it is, not encoded."));
     }
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

@@ -273,8 +273,11 @@ fn known_method(method: &Method) -> &'static str {
     KNOWN.into_iter().find(|known| method.as_str() == *known).unwrap_or("other")
 }
 
+/// The caller's trace. Of several none: which is meant can't be told, and W3C Trace Context has a new trace begun then.
 fn traceparent(headers: &HeaderMap) -> Option<&str> {
-    headers.get("traceparent")?.to_str().ok()
+    let mut given = headers.get_all("traceparent");
+    let first = given.next()?;
+    if given.next().is_some() { None } else { first.to_str().ok() }
 }
 
 /// Says in a problem which path it was, and turns actix's own refusals (a wrong method) into problems, or into the answer
@@ -299,4 +302,22 @@ fn located(response: ServiceResponse, asked: &Method) -> ServiceResponse {
         answer.headers_mut().insert(ALLOW, allowed);
     }
     ServiceResponse::new(request, answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::traceparent;
+
+    #[test]
+    fn of_several_traceparents_none_is_taken() {
+        let name = HeaderName::from_static("traceparent");
+        let mut headers = HeaderMap::new();
+        assert_eq!(traceparent(&headers), None);
+        headers.append(name.clone(), HeaderValue::from_static("00-a-b-01"));
+        assert_eq!(traceparent(&headers), Some("00-a-b-01"));
+        headers.append(name, HeaderValue::from_static("00-c-d-01"));
+        assert_eq!(traceparent(&headers), None);
+    }
 }

@@ -1,4 +1,4 @@
-use actix_web::http::header::{CONTENT_TYPE, ETag, EntityTag, Header, IF_MATCH, IfMatch, LOCATION};
+use actix_web::http::header::{CONTENT_TYPE, ETag, EntityTag, Header, HeaderValue, IF_MATCH, IfMatch, LOCATION};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Deserialize;
@@ -93,7 +93,7 @@ pub(super) async fn change(
     sku: Path<Sku>,
     body: Json<DetailsRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let expected = expected(&http).unwrap_or(Expected::Any);
+    let expected = expected(&http)?.unwrap_or(Expected::Any);
     let product = commands::change_product(&state.pool, &sku.0, &expected, body.into_inner().into()).await?;
     state.nudge.nudge();
     Ok(shown(&mut HttpResponse::Ok(), product))
@@ -112,16 +112,23 @@ fn shown(answer: &mut HttpResponseBuilder, product: Listed) -> HttpResponse {
     answer.insert_header(version).json(ProductView::from(product))
 }
 
-/// The versions that the client has seen, if it says so.
-fn expected(http: &HttpRequest) -> Option<Expected> {
-    http.headers().contains_key(IF_MATCH).then(|| match IfMatch::parse(http) {
+/// The versions that the client has seen, if it says so. The header may stand in several lines, which make one list; `*` is
+/// any version, and says nothing beside others.
+fn expected(http: &HttpRequest) -> Result<Option<Expected>, Problem> {
+    let mut lines = http.headers().get_all(IF_MATCH);
+    let any = |line: &HeaderValue| line.as_bytes().trim_ascii() == b"*";
+    let (several, has_any) = (http.headers().get_all(IF_MATCH).count() > 1, lines.any(any));
+    if several && has_any {
+        return Err(Problem::bad_input("If-Match", "has * beside other versions; expected one of both"));
+    }
+    Ok(http.headers().contains_key(IF_MATCH).then(|| match IfMatch::parse(http) {
         Ok(IfMatch::Any) => Expected::Any,
         Ok(IfMatch::Items(tags)) => {
             let strong = tags.iter().filter(|tag| !tag.weak);
             Expected::OneOf(strong.filter_map(|tag| tag.tag().parse().ok()).collect())
         }
         Err(_) => Expected::OneOf(Vec::new()),
-    })
+    }))
 }
 
 /// What of a product is to be otherwise, for the document.
@@ -163,7 +170,7 @@ pub(super) async fn patch(
     sku: Path<Sku>,
     body: MergePatch,
 ) -> Result<HttpResponse, Problem> {
-    let seen = expected(&http).ok_or_else(|| {
+    let seen = expected(&http)?.ok_or_else(|| {
         Problem::precondition_required("If-Match is missing; expected the ETag of the version that is to be changed.")
     })?;
     let Listed { product, version, .. } = {
@@ -203,7 +210,7 @@ pub(super) async fn withdraw(
     sku: Path<Sku>,
     _: EmptyBody,
 ) -> Result<HttpResponse, Problem> {
-    let expected = expected(&http).unwrap_or(Expected::Any);
+    let expected = expected(&http)?.unwrap_or(Expected::Any);
     commands::withdraw_product(&state.pool, &sku.0, &expected).await?;
     state.nudge.nudge();
     Ok(HttpResponse::NoContent().finish())

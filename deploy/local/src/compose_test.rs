@@ -1,5 +1,5 @@
 //! The compose file, run for real: through the published ports, with nothing but its own defaults and the commands that the
-//! README gives. Each point prints a line with its figures.
+//! documents give. Each point prints a line with its figures.
 
 mod book;
 mod buyer;
@@ -130,7 +130,7 @@ impl Run {
             self.report.point("gone for good", gone_for_good(&self.stack, &mut self.tour)).await;
         }
         if self.whole && !self.short {
-            self.report.point("the README's commands", async { self.tour.account() }).await;
+            self.report.point("the documented commands", async { self.tour.account() }).await;
         }
         Ok(())
     }
@@ -138,11 +138,11 @@ impl Run {
     async fn while_all_is_well(&mut self) -> anyhow::Result<()> {
         point!(self, "the image", image::try_out(&self.stack));
         point!(self, "orders of each kind", ends::try_out(&self.stack, &self.load));
-        point!(self, "the README's curls", curls::try_out(&self.stack));
+        point!(self, "the documented curls", curls::try_out(&self.stack));
         if let Some(order) = ends::completed(&self.load) {
             self.tour.remember("order", &order);
         }
-        point!(self, "the README's looks", looks(&mut self.tour));
+        point!(self, "the documented looks", looks(&mut self.tour));
         point!(self, "optional tools", profiles::try_out(&self.stack, &mut self.tour));
         point!(self, "what containers may do", hardening::try_out(&self.stack, &self.tour));
         point!(self, "who may do what in PostgreSQL", rights::try_out(&self.stack));

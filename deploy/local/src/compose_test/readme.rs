@@ -1,4 +1,4 @@
-//! The README as the test reads it: the commands that it tells people to type, taken out as they are written there.
+//! The README and its fellows as the test reads them: the commands that they tell people to type, as they are written there.
 
 use std::{fs, path::Path};
 
@@ -26,12 +26,12 @@ pub(super) struct Command {
 }
 
 impl Section {
-    /// The section of `README.md` in `root` whose heading begins with `heading`.
+    /// The section of `file` in `root` whose heading begins with `heading`.
     ///
     /// # Errors
     /// There is none.
-    pub fn read(root: &Path, heading: &str) -> anyhow::Result<Self> {
-        let file = root.join("README.md");
+    pub fn read(root: &Path, file: &str, heading: &str) -> anyhow::Result<Self> {
+        let file = root.join(file);
         let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
         Self::of(&text, heading).with_context(|| format!("{} has no section `{heading}`", file.display()))
     }
@@ -88,7 +88,7 @@ impl Section {
                 }
             }
             if let Some(open) = open {
-                bail!("README.md line {}: the command is not ended: {}", open.line, open.text);
+                bail!("line {}: the command is not ended: {}", open.line, open.text);
             }
         }
         Ok(commands)

@@ -1,4 +1,4 @@
-//! The README's compose commands, each run in the part of the test where it belongs. At the end every one of them has been
+//! The compose commands of docs/OPERATIONS.md, each run in the part of the test where it belongs. At the end every one of them has been
 //! run or is on the list of those that could not be, with the reason.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -10,6 +10,8 @@ use super::{
     shell::{Shell, last_lines},
 };
 
+/// Where they are written down.
+pub(super) const FILE: &str = "docs/OPERATIONS.md";
 /// The section's heading begins so.
 pub(super) const HEADING: &str = "## In containers";
 /// The longest of them is a start from nothing.
@@ -68,15 +70,15 @@ pub(super) struct Tour {
 }
 
 impl Tour {
-    /// Reads the README in `root`.
+    /// Reads them.
     ///
     /// # Errors
     /// The section isn't there, or a command in it is for nothing that this test knows.
     pub fn plan(root: &Path, shell: &Shell) -> anyhow::Result<Self> {
-        let section = Section::read(root, HEADING)?;
+        let section = Section::read(root, FILE, HEADING)?;
         let stop = |command: Command| {
             let kind = kind(&command.words()).with_context(|| {
-                format!("README.md line {}: this test has no place for `{}`", command.line, command.text)
+                format!("{FILE} line {}: this test has no place for `{}`", command.line, command.text)
             })?;
             anyhow::Ok(Stop { command, kind, ran: false, skipped: None })
         };
@@ -95,10 +97,10 @@ impl Tour {
     /// Runs every command of a kind, again if it ran before. Returns how many there are.
     ///
     /// # Errors
-    /// One fails, or the README has none.
+    /// One fails, or there is none.
     pub async fn run(&mut self, kind: Kind) -> anyhow::Result<usize> {
         match self.run_any(kind).await? {
-            0 => bail!("the README has no command for {kind:?} in `{HEADING}`"),
+            0 => bail!("{FILE} has no command for {kind:?} in `{HEADING}`"),
             count => Ok(count),
         }
     }
@@ -117,19 +119,19 @@ impl Tour {
             } else {
                 self.shell.typed(text, &words, PATIENCE).await
             };
-            let output = output.with_context(|| format!("README.md line {}", stop.command.line))?;
+            let output = output.with_context(|| format!("{FILE} line {}", stop.command.line))?;
             if !output.success {
-                bail!("README.md line {}: `{text}` failed: {}", stop.command.line, last_lines(&output.text, 6));
+                bail!("{FILE} line {}: `{text}` failed: {}", stop.command.line, last_lines(&output.text, 6));
             }
             if matches!(kind, Kind::Look | Kind::Follow) && output.text.trim().is_empty() {
-                bail!("README.md line {}: `{text}` shows nothing", stop.command.line);
+                bail!("{FILE} line {}: `{text}` shows nothing", stop.command.line);
             }
             // whoever looks at one order must see it
             let unseen = |(name, value): &&(&str, &str)| {
                 kind == Kind::Look && text.contains(&format!("${name}")) && !output.text.contains(value)
             };
             if let Some((name, value)) = words.iter().find(unseen) {
-                bail!("README.md line {}: `{text}` doesn't show {name} {value}", stop.command.line);
+                bail!("{FILE} line {}: `{text}` doesn't show {name} {value}", stop.command.line);
             }
             stop.ran = true;
             count += 1;
@@ -150,7 +152,7 @@ impl Tour {
     /// One was never run.
     pub fn account(&self) -> anyhow::Result<String> {
         if let Some(left) = self.stops.iter().find(|stop| !stop.ran && stop.skipped.is_none()) {
-            bail!("README.md line {}: `{}` was never run", left.command.line, left.command.text);
+            bail!("{FILE} line {}: `{}` was never run", left.command.line, left.command.text);
         }
         let ran = self.stops.iter().filter(|stop| stop.ran).count();
         let skipped = self.stops.iter().filter_map(|stop| Some((&stop.command.text, stop.skipped.as_ref()?)));

@@ -49,7 +49,7 @@ pub(in crate::compose_test) async fn orders(stack: &Stack, load: &Load) -> anyho
         }
     }
     ensure!(ours == book.len(), "{} orders were accepted and {ours} are there", book.len());
-    Ok(format!("{}; {} others from the README's curls", load.book.figures(), all.len() - ours))
+    Ok(format!("{}; {} others from the documents' curls", load.book.figures(), all.len() - ours))
 }
 
 /// The gateway's journal against orders and payments, order by order.

@@ -1,4 +1,4 @@
-//! The README's curls, typed into one shell.
+//! The curls of the README and of its tour, typed into one shell.
 
 use std::time::Duration;
 
@@ -10,10 +10,12 @@ use super::super::{
     stack::Stack,
 };
 
-const HEADING: &str = "## Five minutes with curl";
+/// In the order in which a newcomer comes by.
+const SECTIONS: [(&str, &str); 2] =
+    [("README.md", "## Ten curls"), ("docs/TOUR.md", "## What else can happen to an order")];
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Printed between two blocks.
-const END: &str = "=== end of the block in line";
+const END: &str = "=== end of the block in";
 
 /// A block that starts programs from the source is about the shop without containers.
 fn is_here(block: &Block) -> bool {
@@ -21,26 +23,30 @@ fn is_here(block: &Block) -> bool {
 }
 
 pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<String> {
-    let blocks = Section::read(&stack.root, HEADING)?.blocks;
-    let (here, elsewhere): (Vec<_>, Vec<_>) = blocks.into_iter().partition(is_here);
-    let script: String = here.iter().map(|block| format!("{}\necho \"{END} {}\"\n", block.text, block.line)).collect();
-    let said = stack.shell.script(&script, &[], PATIENCE).await?.ok("the README's curls")?;
+    let mut blocks = Vec::new();
+    for (file, heading) in SECTIONS {
+        let found = Section::read(&stack.root, file, heading)?.blocks;
+        blocks.extend(found.into_iter().map(|block| (format!("{file} line {}", block.line), block)));
+    }
+    let (here, elsewhere): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|(_, block)| is_here(block));
+    let script: String =
+        here.iter().map(|(place, block)| format!("{}\necho \"{END} {place}\"\n", block.text)).collect();
+    let said = stack.shell.script(&script, &[], PATIENCE).await?.ok("the curls")?;
     let mut rest = said.as_str();
     let mut waited = 0;
-    for block in &here {
-        let mark = format!("{END} {}", block.line);
-        let Some((answer, after)) = rest.split_once(&mark) else { bail!("README.md line {}: not run", block.line) };
+    for (place, block) in &here {
+        let mark = format!("{END} {place}\n");
+        let Some((answer, after)) = rest.split_once(&mark) else { bail!("{place}: not run") };
         rest = after;
         for (field, value) in awaited(&block.text) {
             ensure!(
                 answer.contains(&format!("\"{field}\":\"{value}\"")),
-                "README.md line {}: the order's {field} never became {value}: {}",
-                block.line,
+                "{place}: the order's {field} never became {value}: {}",
                 last_lines(answer, 3)
             );
             waited += 1;
         }
-        ensure!(!answer.contains("urn:problem"), "README.md line {}: {}", block.line, last_lines(answer, 3));
+        ensure!(!answer.contains("urn:problem"), "{place}: {}", last_lines(answer, 3));
     }
     ensure!(waited > 0, "no block waits for an order");
     Ok(format!(

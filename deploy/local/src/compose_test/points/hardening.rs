@@ -25,7 +25,7 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack, tour: &Tour) -> anyh
             );
             ensure!(
                 tour.rows.iter().any(|row| row.split(|char: char| !char.is_ascii_digit()).any(|n| n == published.port)),
-                "port {} of {} is not in the README's table",
+                "port {} of {} is not in the table of docs/OPERATIONS.md",
                 published.port,
                 container.service
             );
@@ -42,7 +42,7 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack, tour: &Tour) -> anyh
     ensure!(ours > 0, "no container of ours runs");
     Ok(format!(
         "{ours} containers of ours as {USER} with a read-only root and no capabilities; {} ports, all on 127.0.0.1 and in \
-         the README's table; every container has a memory limit",
+         the table of docs/OPERATIONS.md; every container has a memory limit",
         ports.len()
     ))
 }

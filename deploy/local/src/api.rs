@@ -84,15 +84,27 @@ impl Api {
 
     /// Every item of a list, page by page. `path` ends in `?` or `&`, for what is added to its query.
     pub async fn all(&self, service: Service, path: &str) -> anyhow::Result<Vec<Value>> {
-        let (mut found, mut cursor) = (Vec::new(), String::new());
+        let (mut found, mut cursor) = (Vec::new(), None);
         loop {
-            let page = self.get(service, &format!("{path}limit=1000{cursor}")).await?;
-            found.extend(items(&page)?);
-            match page["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
+            let (items, next) = self.page(service, path, cursor.as_deref()).await?;
+            found.extend(items);
+            match next {
+                Some(next) => cursor = Some(next),
                 None => return Ok(found),
             }
         }
+    }
+
+    /// A page of a list: the first, or that of a cursor; and the next one's cursor, if there is a next one.
+    pub async fn page(
+        &self,
+        service: Service,
+        path: &str,
+        cursor: Option<&str>,
+    ) -> anyhow::Result<(Vec<Value>, Option<String>)> {
+        let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+        let page = self.get(service, &format!("{path}limit=1000{cursor}")).await?;
+        Ok((items(&page)?, page["next_cursor"].as_str().map(str::to_owned)))
     }
 
     async fn get(&self, service: Service, path: &str) -> anyhow::Result<Value> {

@@ -1,22 +1,35 @@
 //! `quadrille audit`: whether everything that must hold does, as far as databases, the gateway's journal and topics show.
+//!
+//! Orders are looked at range by range (`by_order.rs`), so that no more than one range and what belongs to it is in memory.
+//! What is found by no order's id is read once, page by page, and set aside in files by range (`topics.rs`, `journal.rs`,
+//! `notes.rs`). What is suspected in a range is looked at again before it counts (`looks.rs`).
 
+mod by_name;
+mod by_order;
+mod databases;
 mod events;
 mod evidence;
 mod goods;
 mod hearing;
+mod journal;
+mod looks;
 mod mails;
 mod money;
+mod notes;
 mod orders;
+mod ranges;
 mod refunds;
 mod rows;
 mod rules;
 mod sources;
+mod spill;
 pub(crate) mod sql;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::{
-    collections::BTreeSet,
     io::Write,
     time::{Duration, Instant},
 };
@@ -24,45 +37,79 @@ use std::{
 use anyhow::bail;
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::{
-    evidence::Evidence,
-    rules::{Broken, RULES},
+    by_order::Shop,
+    databases::Databases,
+    evidence::{Away, Part},
+    journal::Journal,
+    tally::Tally,
+    topics::{Events, KafkaTopics, Topics},
 };
 pub use self::{
     rules::Finding,
     sources::{SourceArgs, Sources},
 };
 
-/// Services go on while they are looked at, and one database is read after the other: what is broken then may only be
-/// under way. So it is looked at again, and what is broken in the same way in every look is told, whatever figures move.
-const LOOKS: usize = 4;
-const PAUSE: Duration = Duration::from_secs(2);
-/// So many are told of a rule; the rest is counted.
+/// So many findings are told of a rule; the rest is counted.
 const SHOWN: usize = 20;
 
 /// What to look at and how to tell it.
+///
+/// Reads orders in ranges of 2,000, and holds no more than one range, with all that belongs to it, and a few MB of buffers in
+/// memory, however many orders there are. Events are set aside in temporary files (in TMPDIR), about 200 bytes each. No
+/// statement takes longer than a range or a page needs.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     #[command(flatten)]
     sources: SourceArgs,
+    /// Goes on after that order, as an audit that was stopped has said.
+    #[arg(long, value_name = "ORDER")]
+    after: Option<Uuid>,
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
 
+/// How an audit goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Goes on after that order.
+    pub after: Option<Uuid>,
+    /// Orders that are looked at at once, at most; products likewise.
+    pub orders: usize,
+    /// Ranges of them after which a stopped audit can go on.
+    pub ranges: usize,
+    /// Between two looks at what is suspected.
+    pub pause: Duration,
+    /// Says on the error stream how far it is.
+    pub progress: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { after: None, orders: 2_000, ranges: 64, pause: Duration::from_secs(2), progress: false }
+    }
+}
+
 /// Whether all holds.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Audit {
-    /// Whether nothing is broken.
+    /// Whether nothing is broken, and everything was looked at.
     pub holds: bool,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// How often everything was read.
+    /// How often what was suspected was looked at.
     pub looks: usize,
+    /// The most rows, lines and events that were in memory at once.
+    pub most_held: usize,
     /// Rule by rule.
     pub rules: Vec<Verdict>,
+    /// Why it ended before its time, and from where it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// Of one rule.
@@ -74,8 +121,11 @@ pub struct Verdict {
     pub rule: String,
     /// How much was looked at.
     pub figures: String,
-    /// Where it doesn't hold.
+    /// Where it doesn't hold: the first thousand.
     pub broken: Vec<Finding>,
+    /// How many more there are.
+    #[serde(default)]
+    pub more: usize,
     /// Why nobody can say whether it holds: what it needs can't be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unchecked: Option<String>,
@@ -84,79 +134,93 @@ pub struct Verdict {
 /// Looks and prints; fails where something is broken.
 ///
 /// # Errors
-/// Something is broken, or could not be checked.
-pub async fn audit(arguments: &AuditArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let audit = look(&arguments.sources.sources()?).await?;
+/// Something is broken, or could not be checked; or it was stopped: then it says from where to go on.
+pub async fn audit(arguments: &AuditArgs, stop: &CancellationToken, out: &mut impl Write) -> anyhow::Result<()> {
+    let options = Options { after: arguments.after, progress: true, ..Options::default() };
+    let audit = look(&arguments.sources.sources()?, options, stop).await?;
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&audit)?)?;
     } else {
         audit.print(out)?;
     }
-    let broken: usize = audit.rules.iter().map(|rule| rule.broken.len()).sum();
+    let broken: usize = audit.rules.iter().map(|rule| rule.broken.len() + rule.more).sum();
     let unchecked = audit.rules.iter().filter(|rule| rule.unchecked.is_some()).count();
-    match (broken, unchecked) {
-        (0, 0) => {}
-        (0, _) => bail!("{unchecked} rules could not be checked"),
-        (_, 0) => bail!("{broken} findings: not all that must hold does"),
-        _ => bail!("{broken} findings: not all that must hold does; {unchecked} rules could not be checked"),
-    }
-    Ok(())
+    let found = match broken {
+        0 => None,
+        _ => Some(format!("{broken} findings: not all that must hold does")),
+    };
+    let left = (unchecked > 0).then(|| format!("{unchecked} rules could not be checked"));
+    let wrong: Vec<_> = found.into_iter().chain(left).chain(audit.stopped).collect();
+    if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("; ")) }
 }
 
-/// Looks at everything, and again at what seems broken.
+/// Looks at everything, and again at what seems broken. What keeps it from going on is told with what was found till then.
 ///
 /// # Errors
-/// The evidence can't be read.
-pub async fn look(sources: &Sources) -> anyhow::Result<Audit> {
-    let began = Instant::now();
-    let (mut suspects, mut looks) = (None::<BTreeSet<Finding>>, 0);
-    loop {
-        let mut rules = verdicts(&Evidence::collect(sources).await);
-        looks += 1;
-        for rule in &mut rules {
-            rule.broken
-                .retain(|finding| suspects.as_ref().is_none_or(|before| before.contains(&finding.without_figures())));
-        }
-        let found: BTreeSet<_> =
-            rules.iter().flat_map(|rule| rule.broken.iter().map(Finding::without_figures)).collect();
-        if found.is_empty() || looks == LOOKS {
-            let holds = found.is_empty() && rules.iter().all(|rule| rule.unchecked.is_none());
-            return Ok(Audit { holds, seconds: began.elapsed().as_secs_f64(), looks, rules });
-        }
-        suspects = Some(found);
-        sleep(PAUSE).await;
-    }
+/// There is no place for its files.
+pub async fn look(sources: &Sources, options: Options, stop: &CancellationToken) -> anyhow::Result<Audit> {
+    let cluster = sources.cluster.clone();
+    let topics = tokio::task::spawn_blocking(move || KafkaTopics::connect(&cluster)).await?;
+    let topics = topics.map(|topics| Box::new(topics) as Box<dyn Topics>);
+    look_with(sources, topics, options, stop).await
 }
 
-fn verdicts(evidence: &Evidence) -> Vec<Verdict> {
-    let each = RULES.iter().map(|rule| {
-        let mut broken = Broken::of(rule.number);
-        let unchecked = evidence.unread(rule.needs);
-        if unchecked.is_none() {
-            (rule.check)(evidence, &mut broken);
-        }
-        let Broken { figures, found, .. } = broken;
-        Verdict { number: rule.number, rule: rule.text.to_owned(), figures, broken: found, unchecked }
-    });
-    each.collect()
+async fn look_with(
+    sources: &Sources,
+    topics: anyhow::Result<Box<dyn Topics>>,
+    options: Options,
+    stop: &CancellationToken,
+) -> anyhow::Result<Audit> {
+    let (began, mut away, mut tally, mut done) = (Instant::now(), Away::new(), Tally::default(), options.after);
+    let databases = Databases::connect(sources, &mut away).await;
+    if let Err(error) = Journal::answers(sources).await {
+        away.insert(Part::Gateway, format!("{error:#}"));
+    }
+    let mut shop = Shop { sources, databases, events: None, options, stop: stop.clone(), effects: 0 };
+    match topics {
+        Ok(topics) => shop.events = Some(Events::of(topics, by_name::product_buckets(&mut shop).await?)?),
+        Err(error) => drop(away.insert(Part::Topics, format!("{error:#}"))),
+    }
+    let looked = async {
+        by_order::look(&mut shop, &away, &mut done, &mut tally).await?;
+        by_name::look(&mut shop, &away, &mut tally).await
+    };
+    let stopped = looked.await.err().map(|error| stopped(&error, done));
+    let (looks, most_held) = (tally.looks, tally.most_held);
+    let rules = tally.verdicts(&away);
+    let holds = stopped.is_none() && rules.iter().all(|rule| rule.broken.is_empty() && rule.unchecked.is_none());
+    Ok(Audit { holds, seconds: began.elapsed().as_secs_f64(), looks, most_held, rules, stopped })
+}
+
+fn stopped(error: &anyhow::Error, done: Option<Uuid>) -> String {
+    match done {
+        Some(last) => format!("stopped: {error:#}; go on with --after {last}"),
+        None => format!("stopped before any order was done with: {error:#}"),
+    }
 }
 
 impl Audit {
     fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
-        for Verdict { number, rule, figures, broken, unchecked } in &self.rules {
+        for Verdict { number, rule, figures, broken, more, unchecked } in &self.rules {
             if let Some(why) = unchecked {
                 writeln!(out, "?      {number:>2}  {rule}: not checked, since {why}")?;
                 continue;
             }
-            let verdict = if broken.is_empty() { "ok    " } else { "BROKEN" };
+            let verdict = match (broken.is_empty(), &self.stopped) {
+                (false, _) => "BROKEN",
+                (true, None) => "ok    ",
+                (true, Some(_)) => "so far",
+            };
             writeln!(out, "{verdict} {number:>2}  {rule}: {figures}")?;
             for finding in broken.iter().take(SHOWN) {
                 writeln!(out, "             {}: {}", finding.of, finding.what)?;
             }
-            if broken.len() > SHOWN {
-                writeln!(out, "             and {} more", broken.len() - SHOWN)?;
+            let more = broken.len().saturating_sub(SHOWN) + more;
+            if more > 0 {
+                writeln!(out, "             and {more} more")?;
             }
         }
-        writeln!(out, "read {} times in {:.1} s", self.looks, self.seconds)
+        let Self { looks, seconds, most_held, .. } = self;
+        writeln!(out, "looked {looks} times at most, {seconds:.1} s, {most_held} rows and events in memory at most")
     }
 }

@@ -91,6 +91,8 @@ impl Cluster {
         let mut client = self.client();
         client.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
         client.set("enable.partition.eof", "true").set_log_level(RDKafkaLogLevel::Info);
+        // by default it fetches 64 MB ahead
+        client.set("queued.max.messages.kbytes", "8192").set("queued.min.messages", "10000");
         let consumer = client.create_with_context(Quiet::default()).context("Kafka's client")?;
         Ok(Connection { consumer, bootstrap: self.0.bootstrap.clone(), ends: Cell::new(0) })
     }

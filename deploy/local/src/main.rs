@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use quadrille::{
-    audit, broker, catalogue,
+    audit::{self, AuditArgs},
+    broker, catalogue,
     cli::{Cli, Command},
     dead_letters, demo, healthcheck, order, run, tail, topics, up,
 };
-use service_kit::exit;
+use service_kit::{exit, shutdown};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
@@ -24,6 +25,7 @@ async fn main() -> ExitCode {
             up::show_progress("warn");
             exit::code("quadrille", broker::broker(arguments).await)
         }
+        Command::Audit(arguments) => exit::code("quadrille", audit(&arguments).await),
         tool => exit::code("quadrille", unless_told_to_stop(run_tool(tool)).await),
     }
 }
@@ -33,13 +35,18 @@ async fn run_tool(tool: Command) -> anyhow::Result<()> {
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, &mut exit::stdout()).await,
         Command::Demo(arguments) => demo::demo(&arguments, &mut exit::stdout()).await,
         Command::Order(arguments) => order::order(&arguments, &mut exit::stdout()).await,
-        Command::Audit(arguments) => audit::audit(&arguments, &mut exit::stdout()).await,
         Command::Tail(arguments) => tokio::task::spawn_blocking(move || tail::tail(&arguments)).await?,
         Command::Topics(arguments) => topics::topics(&arguments, &mut exit::stdout()).await,
         Command::Catalogue(arguments) => catalogue::catalogue(&arguments, &mut exit::stdout()).await,
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments).await,
-        Command::Up(_) | Command::Run { .. } | Command::Broker(_) => Ok(()), // they are no tools: they drain when they are told to stop
+        // they are no tools: they drain, or say how far they are, when they are told to stop
+        Command::Up(_) | Command::Run { .. } | Command::Broker(_) | Command::Audit(_) => Ok(()),
     }
+}
+
+/// Told to stop it says what it has found till then, and from where to go on.
+async fn audit(arguments: &AuditArgs) -> anyhow::Result<()> {
+    audit::audit(arguments, &shutdown::signal()?, &mut exit::stdout()).await
 }
 
 /// A tool has nothing to drain: told to stop it ends where it is. By default a signal does that, but not for the first

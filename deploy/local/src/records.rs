@@ -92,14 +92,32 @@ pub(crate) fn places(connection: &Connection, topics: &[&str]) -> anyhow::Result
 pub(crate) fn each_kept(
     connection: &Connection,
     places: &[(String, i32)],
-    mut show: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+    show: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<bool> {
-    let (first, mut pending) =
-        (connection.offsets(places, Offset::Beginning)?, connection.offsets(places, Offset::End)?);
+    let (first, ends) = (connection.offsets(places, Offset::Beginning)?, connection.offsets(places, Offset::End)?);
+    each_between(connection, &first, ends, show)?;
+    Ok(first.values().all(|first| *first == 0))
+}
+
+/// Shows the records of each partition from its offset in `first` up to, and without, that in `ends`.
+///
+/// # Errors
+/// The brokers fall silent; or what `show` says.
+pub(crate) fn each_between(
+    connection: &Connection,
+    first: &HashMap<(String, i32), i64>,
+    ends: HashMap<(String, i32), i64>,
+    mut show: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut pending = ends;
     pending.retain(|place, end| first.get(place).is_some_and(|first| first < end));
-    let filled: Vec<_> = pending.keys().cloned().collect();
-    assign(connection, &filled, Offset::Beginning)?;
-    let (mut ends, mut heard, mut trouble) = (0, Instant::now(), None);
+    let mut from = TopicPartitionList::new();
+    for place in pending.keys() {
+        from.add_partition_offset(&place.0, place.1, Offset::Offset(first[place]))?;
+    }
+    connection.consumer.assign(&from)?;
+    connection.ends();
+    let (filled, mut ends, mut heard, mut trouble) = (pending.len(), 0, Instant::now(), None);
     while !pending.is_empty() {
         match connection.read(POLL)? {
             Some(Ok(message)) => {
@@ -113,14 +131,14 @@ pub(crate) fn each_kept(
         }
         // those of partitions that are done already, too: so they are counted against all
         ends += connection.ends();
-        if ends >= filled.len() && heard.elapsed() > QUIET {
+        if ends >= filled && heard.elapsed() > QUIET {
             break;
         }
         if heard.elapsed() > SILENCE {
             bail!("Kafka says nothing any more: {}", trouble.unwrap_or_else(|| "no record, and no end".to_owned()));
         }
     }
-    Ok(first.values().all(|first| *first == 0))
+    Ok(())
 }
 
 /// Reads these partitions from there on.

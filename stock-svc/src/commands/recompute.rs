@@ -8,7 +8,7 @@ use service_kit::progress::Progress;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::store::books::{self, Level, Range, Sum, WrongMovement};
+use crate::store::books::{self, Books, Range, WrongMovement};
 
 /// How much is compared at a time: some milliseconds' work.
 const ORDERS: i64 = 2_000;
@@ -158,14 +158,6 @@ impl Look {
     }
 }
 
-/// What the books say of one SKU.
-#[derive(Default)]
-struct Books {
-    level: Option<Level>,
-    moved: i64,
-    held: i64,
-}
-
 /// The next range of SKUs, as levels, movements and holds are at one moment.
 async fn at_one_moment(
     conn: &mut AsyncPgConnection,
@@ -176,17 +168,7 @@ async fn at_one_moment(
         .read_only()
         .run(async |conn| {
             let range = books::skus_after(conn, after, SKUS).await?;
-            let mut all = BTreeMap::<String, Books>::new();
-            for level in books::levels(conn, &range).await? {
-                let sku = level.sku.clone();
-                all.entry(sku).or_default().level = Some(level);
-            }
-            for Sum { sku, quantity } in books::moved(conn, &range).await? {
-                all.entry(sku).or_default().moved = quantity;
-            }
-            for Sum { sku, quantity } in books::held(conn, &range).await? {
-                all.entry(sku).or_default().held = quantity;
-            }
+            let all = books::of(conn, &range).await?;
             Ok((range, all))
         })
         .await

@@ -1,5 +1,7 @@
 //! The books, read by ranges of SKUs and of orders: levels, what moved, and what is held.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
@@ -32,6 +34,17 @@ pub struct Sum {
     /// How much.
     #[diesel(sql_type = BigInt)]
     pub quantity: i64,
+}
+
+/// What the books say of one SKU.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    /// The level, if it has one.
+    pub level: Option<Level>,
+    /// The sum of its movements.
+    pub moved: i64,
+    /// The sum of its live holds.
+    pub held: i64,
 }
 
 /// Movements for an order that aren't what became of its lines.
@@ -158,6 +171,25 @@ pub async fn held(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryR
         from orders, jsonb_array_elements(lines) line
         where reservation = 'held' and line ->> 'sku' > $1 and ($2 is null or line ->> 'sku' <= $2) group by 1 order by 1";
     sql_query(sql).bind::<Text, _>(&range.after).bind::<Nullable<Text>, _>(&range.last).load(conn).await
+}
+
+/// Levels, movements and holds of a range, by SKU; in a transaction that is repeatable read they are as at one moment.
+///
+/// # Errors
+/// What the database says.
+pub async fn of(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<BTreeMap<String, Books>> {
+    let mut all = BTreeMap::<String, Books>::new();
+    for level in levels(conn, range).await? {
+        let sku = level.sku.clone();
+        all.entry(sku).or_default().level = Some(level);
+    }
+    for Sum { sku, quantity } in moved(conn, range).await? {
+        all.entry(sku).or_default().moved = quantity;
+    }
+    for Sum { sku, quantity } in held(conn, range).await? {
+        all.entry(sku).or_default().held = quantity;
+    }
+    Ok(all)
 }
 
 /// A range's movements that contradict the orders they were made for. One statement, which sees one moment.

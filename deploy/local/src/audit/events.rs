@@ -1,25 +1,17 @@
 //! Rules 7, 8 and 12: outboxes, topics, dead letters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{evidence::Evidence, rules::Broken};
 use crate::records::{self, Record};
 
-/// Rule 7.
+/// Rule 7, of what is said of orders.
 pub(super) fn published(evidence: &Evidence, broken: &mut Broken) {
-    orders_published(evidence, broken);
-    products_published(evidence, broken);
-    broken.figures = format!(
-        "{} events in {} topics, {} of products, {} in outboxes{}",
-        evidence.records.len(),
-        evidence.records.iter().map(|record| &record.topic).collect::<BTreeSet<_>>().len(),
-        evidence.products.len(),
-        evidence.unpublished.len(),
-        if evidence.topics_are_whole { "" } else { "; topics have let go of their oldest" }
-    );
-}
-
-fn orders_published(evidence: &Evidence, broken: &mut Broken) {
+    broken.figures.count("events", evidence.records.len());
+    broken.figures.count("in outboxes", evidence.unpublished.len());
+    if !evidence.topics_are_whole {
+        broken.figures.note("topics have let go of their oldest");
+    }
     let mut there = BTreeMap::<(&str, &str), BTreeMap<u64, &Record>>::new();
     for record in &evidence.records {
         there.entry((&record.topic, &record.key)).or_default().insert(record.sequence, record);
@@ -55,8 +47,9 @@ fn orders_published(evidence: &Evidence, broken: &mut Broken) {
     }
 }
 
-/// Compaction may drop any event but a product's newest, so that one is looked for.
-fn products_published(evidence: &Evidence, broken: &mut Broken) {
+/// Rule 7, of products. Compaction may drop any event but a product's newest, so that one is looked for.
+pub(super) fn products_published(evidence: &Evidence, broken: &mut Broken) {
+    broken.figures.count("products announced", evidence.products.len());
     let mut newest = BTreeMap::<&str, &Record>::new();
     for record in &evidence.products {
         let known = newest.entry(&record.key).or_insert(record);
@@ -104,7 +97,8 @@ pub(super) fn contiguous(evidence: &Evidence, broken: &mut Broken) {
             }
         }
     }
-    broken.figures = format!("{} keys, {twice} events twice", told.len());
+    broken.figures.count("keys", told.len());
+    broken.figures.count("events twice", twice);
 }
 
 /// Rule 12.
@@ -114,5 +108,5 @@ pub(super) fn nothing_lies(evidence: &Evidence, broken: &mut Broken) {
         broken
             .order(&lying.key, format!("{} of {} has an event of {}: {why}", lying.table, lying.service, lying.topic));
     }
-    broken.figures = "dead_letters, parked_keys and outbox_parked of four services".to_owned();
+    broken.figures.count("dead letters, parked keys and parked rows of outboxes", evidence.lying.len());
 }

@@ -1,8 +1,9 @@
 //! Rules 4, 5 and 13: goods.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
+use stock_svc::store::books::Books;
 
 use super::{
     evidence::Evidence,
@@ -14,43 +15,29 @@ use super::{
 /// A timer ends a hold a moment after its time, once its consumer has heard what came before.
 const GRACE: TimeDelta = TimeDelta::minutes(2);
 
-/// Rule 4.
+/// Rule 4, by SKU.
 pub(super) fn levels(evidence: &Evidence, broken: &mut Broken) {
-    let (mut moved, mut held) = (BTreeMap::<&str, i64>::new(), BTreeMap::<&str, i64>::new());
-    for movement in &evidence.movements {
-        *moved.entry(&movement.sku).or_default() += movement.quantity;
-    }
-    for line in live(evidence).flat_map(|hold| &hold.lines) {
-        *held.entry(&line.sku).or_default() += line.quantity;
-    }
-    let nowhere = moved.keys().chain(held.keys()).filter(|sku| !evidence.levels.contains_key(**sku));
-    for sku in nowhere.collect::<BTreeSet<_>>() {
-        broken.add(format!("SKU {sku}"), "it has movements or holds, and no level");
-    }
-    for level in evidence.levels.values() {
-        let sum = |of: &BTreeMap<&str, i64>| of.get(level.sku.as_str()).copied().unwrap_or_default();
-        let sku = format!("SKU {}", level.sku);
-        if level.on_hand != sum(&moved) {
-            broken.add(&sku, format!("{} are on hand, its movements add up to {}", level.on_hand, sum(&moved)));
+    for (sku, Books { level, moved, held }) in &evidence.books {
+        let of = format!("SKU {sku}");
+        let Some(level) = level else {
+            broken.add(of, "it has movements or holds, and no level");
+            continue;
+        };
+        if level.on_hand != *moved {
+            broken.add(&of, format!("{} are on hand, its movements add up to {moved}", level.on_hand));
         }
-        if level.held != sum(&held) {
-            broken.add(&sku, format!("{} are held, its live holds add up to {}", level.held, sum(&held)));
+        if level.held != *held {
+            broken.add(&of, format!("{} are held, its live holds add up to {held}", level.held));
         }
         if level.held < 0 || level.on_hand < level.held {
-            broken.add(&sku, format!("{} are on hand and {} held", level.on_hand, level.held));
+            broken.add(&of, format!("{} are on hand and {} held", level.on_hand, level.held));
         }
     }
-    of_orders(evidence, broken);
-    broken.figures = format!(
-        "{} SKUs, {} movements, {} live holds",
-        evidence.levels.len(),
-        evidence.movements.len(),
-        live(evidence).count()
-    );
+    broken.figures.count("SKUs", evidence.books.len());
 }
 
-/// What was moved for each order is what it says of its lines.
-fn of_orders(evidence: &Evidence, broken: &mut Broken) {
+/// Rule 4, by order: what was moved for each order is what it says of its lines.
+pub(super) fn of_orders(evidence: &Evidence, broken: &mut Broken) {
     let mut moved = BTreeMap::<(&str, &str, &str), i64>::new();
     for movement in &evidence.movements {
         if let Some(order) = &movement.order_id {
@@ -90,6 +77,8 @@ fn of_orders(evidence: &Evidence, broken: &mut Broken) {
     for ((order, kind, sku), quantity) in moved {
         broken.order(order, format!("{quantity} {sku} were {kind} for it, which it has no line for"));
     }
+    broken.figures.count("movements of orders", evidence.movements.len());
+    broken.figures.count("live holds", live(evidence).count());
 }
 
 /// Rule 5.
@@ -114,7 +103,7 @@ pub(super) fn holds(evidence: &Evidence, broken: &mut Broken) {
             broken.order(&order.id, format!("order-svc has heard stock.{heard}, and stock-svc has no hold for it"));
         }
     }
-    broken.figures = format!("{} live holds", live(evidence).count());
+    broken.figures.count("live holds", live(evidence).count());
 }
 
 fn has_left(status: &str) -> bool {
@@ -123,7 +112,7 @@ fn has_left(status: &str) -> bool {
 
 /// Rule 13.
 pub(super) fn shipped(evidence: &Evidence, broken: &mut Broken) {
-    let refunds = refunds::follow_the_goods(evidence, broken);
+    refunds::follow_the_goods(evidence, broken);
     let mut count = 0;
     for shipment in evidence.shipments.iter().filter(|shipment| has_left(&shipment.status)) {
         count += 1;
@@ -135,7 +124,7 @@ pub(super) fn shipped(evidence: &Evidence, broken: &mut Broken) {
             broken.order(order, format!("{what}, and the order is cancelled"));
         }
     }
-    broken.figures = format!("{count} shipments that have left; {refunds}");
+    broken.figures.count("shipments that have left", count);
 }
 
 fn pieces(lines: &[Line]) -> BTreeMap<&str, i64> {

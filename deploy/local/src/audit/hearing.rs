@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use service_kit::consumer::reach;
 use shared_events::{EventId, RefundId};
 use uuid::Uuid;
 
@@ -89,9 +88,6 @@ const REACTS_TO: [(Service, &[&str]); 4] = [
 const REFUND_FOR: [&str; 3] = ["stock.released.v1", "stock.restocked.v1", "shipment.lost.v1"];
 /// A topic that was made anew begins at 0 again, while its consumer's position is that of the one before for a moment.
 const MOMENT: TimeDelta = TimeDelta::minutes(2);
-/// For how long a place in the inbox is certain.
-const REACH: TimeDelta = TimeDelta::seconds(reach::FALLBACK.as_secs().cast_signed());
-
 /// Rule 9.
 pub(super) fn once(evidence: &Evidence, broken: &mut Broken) {
     let heard = heard(evidence, broken);
@@ -105,8 +101,9 @@ pub(super) fn once(evidence: &Evidence, broken: &mut Broken) {
         broken.order(order, format!("{sku} was committed {} times (movements {ids:?})", ids.len()));
     }
     let refunds = refunds_of_events(evidence, broken);
-    broken.figures =
-        format!("{heard} times an event was to be heard, {} commits, {refunds} refunds of events", committed.len());
+    broken.figures.count("times an event was to be heard", heard);
+    broken.figures.count("commits", committed.len());
+    broken.figures.count("refunds of events", refunds);
 }
 
 /// How often an event was to be heard.
@@ -128,14 +125,29 @@ fn heard(evidence: &Evidence, broken: &mut Broken) -> usize {
     looked_at.len()
 }
 
-/// Why it is certain that the event was not heard, if it wasn't.
-fn unheard(hearing: &Hearing, record: &Record, now: DateTime<Utc>) -> Option<String> {
-    // others have no place in an inbox: they become dead letters
+/// The events that each inbox is to be asked for.
+pub(super) fn asked_of_inboxes(records: &[Record]) -> BTreeMap<Service, Vec<Uuid>> {
+    let ids = |types: &[&str]| {
+        let heard = records.iter().filter(|record| types.contains(&&*record.event_type));
+        heard.filter_map(|record| Some(with_a_place(record)?.0)).collect()
+    };
+    REACTS_TO.iter().map(|(service, types)| (*service, ids(types))).collect()
+}
+
+/// The event's id, and when it was made, by which the inbox has a place for it. Others become dead letters.
+fn with_a_place(record: &Record) -> Option<(Uuid, DateTime<Utc>)> {
     let id = record.id.parse::<Uuid>().ok().filter(|id| id.get_version_num() == 7)?;
     let (seconds, nanos) = id.get_timestamp()?.to_unix();
-    let said_at = DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)?;
+    Some((id, DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)?))
+}
+
+/// Why it is certain that the event was not heard, if it wasn't.
+fn unheard(hearing: &Hearing, record: &Record, now: DateTime<Utc>) -> Option<String> {
+    let (id, said_at) = with_a_place(record)?;
     let sent_at = record.sent_at.or(record.made_at)?;
-    if hearing.events.contains(&id) || said_at + REACH < now || said_at > now {
+    // where the inbox was never kept in order nothing is certain
+    let is_forgotten = hearing.since.is_none_or(|since| said_at < since);
+    if hearing.events.contains(&id) || is_forgotten || said_at > now {
         return None;
     }
     let place = (record.topic.clone(), record.partition);

@@ -69,7 +69,7 @@ pub(super) fn mails(evidence: &Evidence, broken: &mut Broken) {
         }
     }
     promised_too_late(evidence, broken);
-    broken.figures = format!("{} mails", evidence.mails.len());
+    broken.figures.count("mails", evidence.mails.len());
 }
 
 /// What promised that an order goes on and was taken for sending after the order's end was heard. When that was, the mail

@@ -34,7 +34,8 @@ pub(super) fn amounts(evidence: &Evidence, broken: &mut Broken) {
             broken.order(id, format!("{refunded} is refunded, but its refunds that are done add up to {rows}"));
         }
     }
-    broken.figures = format!("{} payments, {} refunds", evidence.payments.len(), evidence.refunds.len());
+    broken.figures.count("payments", evidence.payments.len());
+    broken.figures.count("refunds", evidence.refunds.len());
 }
 
 /// What staff gave back past the gateway, which therefore knows nothing of it.
@@ -43,7 +44,7 @@ const OUTSIDE: &str = "refund_outside";
 /// Rule 2.
 pub(super) fn journal(evidence: &Evidence, broken: &mut Broken) {
     let Some(journal) = &evidence.journal else {
-        broken.figures = "this gateway shows no journal: not checked".to_owned();
+        broken.figures.note("this gateway shows no journal: not checked");
         return;
     };
     let (theirs, ours) = (by_order(journal), by_order(evidence.ledger.iter().filter(|line| line.operation != OUTSIDE)));
@@ -65,15 +66,22 @@ pub(super) fn journal(evidence: &Evidence, broken: &mut Broken) {
             broken.order(order, format!("the gateway's journal says {}, the ledger {}", told(theirs), told(ours)));
         }
     }
+    broken.figures.count("effects", journal.len());
+    broken.figures.count("orders with a call in flight left out", in_flight);
+}
+
+/// Rule 2, of the gateway's journal by itself.
+pub(super) fn one_effect_a_key(evidence: &Evidence, broken: &mut Broken) {
     let mut keys = BTreeMap::<&str, Vec<&str>>::new();
-    for (key, effect) in journal.iter().filter_map(|effect| Some((effect.key.as_deref()?, effect))) {
+    let effects = evidence.journal.iter().flatten();
+    for (key, effect) in effects.filter_map(|effect| Some((effect.key.as_deref()?, effect))) {
         keys.entry(key).or_default().push(&effect.operation);
     }
+    broken.figures.count("keys", keys.len());
     for (key, operations) in keys.into_iter().filter(|(key, operations)| !key.is_empty() && operations.len() > 1) {
         let told = format!("{} effects ({}) at the gateway under one key", operations.len(), operations.join(", "));
         broken.add(format!("key {key}"), told);
     }
-    broken.figures = format!("{} effects; {in_flight} orders with a call in flight left out", journal.len());
 }
 
 /// Rule 3.
@@ -99,7 +107,7 @@ pub(super) fn cancelled(evidence: &Evidence, broken: &mut Broken) {
             broken.order(&order.id, format!("it is cancelled, but {held} is authorised and {kept} captured still"));
         }
     }
-    broken.figures = format!("{count} cancelled orders");
+    broken.figures.count("cancelled orders", count);
 }
 
 /// How often each operation with each amount.

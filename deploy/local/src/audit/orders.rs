@@ -40,7 +40,8 @@ pub(super) fn ends(evidence: &Evidence, broken: &mut Broken) {
     }
     goes_on(evidence, broken);
     let ended = evidence.orders.values().filter(|order| matches!(&*order.status, "completed" | "cancelled")).count();
-    broken.figures = format!("{} orders, {ended} of them ended", evidence.orders.len());
+    broken.figures.count("orders", evidence.orders.len());
+    broken.figures.count("of them ended", ended);
 }
 
 /// What is firm and paid gets a parcel at once, and what has arrived ends its order: for neither is anybody waited.
@@ -103,7 +104,8 @@ pub(super) fn transitions(evidence: &Evidence, broken: &mut Broken) {
         broken.order(&order.id, format!("its history of {} steps is gone", order.recorded));
     }
     happened_in_order(evidence, broken);
-    broken.figures = format!("{} steps of {} orders", evidence.history.len(), steps.len());
+    broken.figures.count("steps", evidence.history.len());
+    broken.figures.count("histories", steps.len());
 }
 
 fn is_legal(before: &str, after: &str) -> bool {

@@ -9,13 +9,10 @@ use super::{
     rules::Broken,
 };
 
-/// So many orders are named whose refund was refused; the rest is counted.
-const NAMED: usize = 3;
-
-/// Order by order. What staff gave back counts first, as there is only what was captured to give back. Tells in words how
-/// many wait for staff, because the gateway or the customer's bank refused a refund: that is no fault of the shop's, and
+/// Order by order. What staff gave back counts first, as there is only what was captured to give back. Counts those
+/// that wait for staff, because the gateway or the customer's bank refused a refund: that is no fault of the shop's, and
 /// nothing but a person's new refund mends it.
-pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) -> String {
+pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) {
     let mut refunds = BTreeMap::<&str, Vec<&Refund>>::new();
     for refund in &evidence.refunds {
         refunds.entry(&refund.payment_id).or_default().push(refund);
@@ -60,7 +57,8 @@ pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) -> Stri
             broken.order(id, what);
         }
     }
-    told(&for_staff)
+    let (some, none) = ("refused refunds that wait for staff", "no refused refund waits for staff");
+    broken.figures.waiting(some, none, &for_staff);
 }
 
 /// What is to go back: the price of what came back, was lost or was called off, all of it where the order was undone; nothing where a line
@@ -80,15 +78,4 @@ fn owed(order: &Order, payment: &Payment, goods: &Reservation, parcels: &[&Shipm
 
 fn price<'a>(order: &Order, lines: impl IntoIterator<Item = &'a Line>) -> Option<i64> {
     lines.into_iter().map(|Line { sku, quantity }| order.prices.get(sku).map(|price| price * quantity)).sum()
-}
-
-fn told(for_staff: &[&str]) -> String {
-    match for_staff {
-        [] => "no refused refund waits for staff".to_owned(),
-        orders => {
-            let named = orders.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-            let more = if orders.len() > NAMED { " and more" } else { "" };
-            format!("refused refunds that wait for staff: {} (order {named}{more})", orders.len())
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 #[derive(Debug, Deserialize)]
@@ -30,7 +30,7 @@ pub(super) struct Line {
     pub quantity: i64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Announced {
     pub sku: String,
     pub products_said: u64,
@@ -43,13 +43,6 @@ pub(super) struct Step {
     pub event_id: Uuid,
     pub status_before: Option<String>,
     pub status: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Level {
-    pub sku: String,
-    pub on_hand: i64,
-    pub held: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,7 +114,7 @@ impl Refund {
 }
 
 /// One effect on money.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Effect {
     pub order_id: Option<String>,
     pub operation: String,
@@ -148,14 +141,14 @@ pub(super) struct Told {
     pub notifications_said: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Unpublished {
     pub topic: String,
     pub key: String,
     pub sequence: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Overdue {
     pub service: String,
     pub kind: String,
@@ -163,7 +156,7 @@ pub(super) struct Overdue {
     pub due_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Lying {
     pub service: String,
     pub table: String,
@@ -188,8 +181,11 @@ pub(super) struct Noted {
 /// What a service has heard.
 #[derive(Debug, Default)]
 pub(super) struct Hearing {
-    /// The events of its inbox; order-svc's are also those of its orders' histories, which are never forgotten.
+    /// Of the events that it was to hear, those in its inbox; order-svc's are also those of its orders' histories, which are
+    /// never forgotten.
     pub events: HashSet<Uuid>,
+    /// The inbox surely has what was handled of the events that were made since then.
+    pub since: Option<DateTime<Utc>>,
     /// By topic and partition.
     pub positions: BTreeMap<(String, i32), i64>,
 }

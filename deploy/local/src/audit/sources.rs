@@ -2,19 +2,17 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use serde_json::Value;
-use shared_events::{Currency, Money};
 use uuid::Uuid;
 
-use super::rows::Effect;
 use crate::{
     addresses::Addresses, api::Api, cluster::Cluster, cluster::ClusterArgs, databases::DatabasesArgs, service::Service,
 };
 
 /// The gateway answers from its database.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 
 /// Which shop is meant: the local run's, where nothing else is said.
 #[derive(Debug, Clone, Args)]
@@ -38,7 +36,7 @@ pub struct Sources {
     pub(crate) cluster: Cluster,
     /// Where each database is, or why that isn't known.
     databases: BTreeMap<Service, Result<String, String>>,
-    gateway: Option<String>,
+    pub(super) gateway: Option<String>,
     orders: Option<String>,
 }
 
@@ -84,23 +82,4 @@ impl Sources {
         let api = Api::new(BTreeMap::from([(service.name().to_owned(), self.orders.clone()?)]), ANSWERS_WITHIN).ok()?;
         api.order(&id.to_string()).await.ok()
     }
-
-    /// The gateway's journal; nothing where it isn't the sandbox's, which alone shows one.
-    pub(super) async fn journal(&self) -> anyhow::Result<Option<Vec<Effect>>> {
-        let Some(url) = &self.gateway else { return Ok(None) };
-        let gateway = Service::SandboxGateway;
-        let api = Api::new(BTreeMap::from([(gateway.name().to_owned(), url.clone())]), ANSWERS_WITHIN)?;
-        let lines = api.all(gateway, "/sandbox/journal?").await.context("the gateway's journal")?;
-        let effects = lines.into_iter().map(in_minor_units).map(serde_json::from_value).collect::<Result<_, _>>();
-        effects.map(Some).context("the gateway's journal")
-    }
-}
-
-/// The gateway counts some currencies in units of its own.
-fn in_minor_units(mut line: Value) -> Value {
-    let currency = line["currency"].as_str().and_then(|code| code.to_uppercase().parse::<Currency>().ok());
-    if let (Some(amount), Some(currency)) = (line["amount"].as_i64(), currency) {
-        line["amount"] = Money::minor_units_of_gateway(amount, currency).into();
-    }
-    line
 }

@@ -1,6 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod books;
+mod generated;
+mod heard;
+mod many_ranges;
 mod seen;
+mod told;
+mod topics;
 
 use std::collections::BTreeMap;
 
@@ -9,9 +15,9 @@ use shared_events::{EventId, RefundId};
 use uuid::Uuid;
 
 use super::{
-    evidence::{Evidence, Part},
+    evidence::Evidence,
     goods, hearing, mails, orders,
-    rows::{Hearing, Level, Line, Lying, Mail, Movement, Order, Payment, Refund, Reservation, Shipment},
+    rows::{Hearing, Line, Lying, Mail, Movement, Order, Payment, Refund, Reservation, Shipment},
     rules::Broken,
 };
 use crate::{records::Record, service::Service};
@@ -106,17 +112,6 @@ fn of_event() -> Uuid {
     RefundId::because_of(EventId(Uuid::now_v7())).0
 }
 
-#[test]
-fn a_rule_whose_evidence_is_away_is_not_checked_and_the_others_are() {
-    let mut shop = delivered();
-    payment(&mut shop).captured = 1;
-    shop.away.insert(Part::Payments, "it is empty: payment-svc has never run on it".to_owned());
-    let verdicts = super::verdicts(&shop);
-    let of = |number: u8| verdicts.iter().find(|verdict| verdict.number == number).unwrap();
-    assert!(of(1).broken.is_empty() && of(1).unchecked.as_ref().unwrap().contains("never run"), "{:?}", of(1));
-    assert!([4, 5, 8, 10].iter().all(|number| of(*number).unchecked.is_none()));
-}
-
 fn found(check: fn(&Evidence, &mut Broken), evidence: &Evidence) -> Vec<String> {
     let mut broken = Broken::of(0);
     check(evidence, &mut broken);
@@ -207,27 +202,23 @@ fn what_was_called_off_is_back_on_the_shelf_and_refunded_and_what_was_split_is_n
         quantity,
         order_id: Some(ORDER.to_owned()),
     };
-    let level = Level { sku: "TEA".to_owned(), on_hand: 0, held: 0 };
     let moved = |moves: &[(&str, i64)]| {
         let mut shop = delivered();
         shop.shipments[1].status = "cancelled".to_owned();
-        let on_hand = 10 + moves.iter().map(|(_, by)| by).sum::<i64>();
-        shop.levels.insert("TEA".to_owned(), Level { on_hand, ..level.clone() });
         shop.movements = (1..).zip(moves.iter().copied()).map(movement).collect();
-        shop.movements.push(Movement { order_id: None, ..movement((0, ("adjusted", 10))) });
         shop
     };
     let mut shop = moved(&[("committed", -10), ("restocked", 6)]);
-    holds(goods::levels, &shop);
+    holds(goods::of_orders, &shop);
     is_broken(goods::shipped, &shop, "3000 is the price of what is back or lost, and 0 of it is refunded");
     shop.refunds = vec![refund(of_event(), 6, "done")];
     holds(goods::shipped, &shop);
     shop.refunds = vec![refund(of_event(), 10, "done")];
     is_broken(goods::shipped, &shop, "5000 is refunded, and 3000 is the price");
-    is_broken(goods::levels, &moved(&[("committed", -10)]), "restocked should be 6, and is 0");
+    is_broken(goods::of_orders, &moved(&[("committed", -10)]), "restocked should be 6, and is 0");
     let mut split = moved(&[("committed", -10), ("restocked", 6)]);
     split.shipments[1].split = true;
-    is_broken(goods::levels, &split, "restocked should be 0, and is 6");
+    is_broken(goods::of_orders, &split, "restocked should be 0, and is 6");
     split.refunds = vec![refund(of_event(), 6, "done")];
     is_broken(goods::shipped, &split, "3000 is refunded, and 0 is the price");
 }
@@ -260,7 +251,7 @@ fn a_refused_refund_is_shown_as_staffs_until_they_have_made_up_for_it() {
         let mut broken = Broken::of(13);
         goods::shipped(shop, &mut broken);
         assert_eq!(broken.found, []);
-        broken.figures
+        broken.figures.told()
     };
     assert!(figures(&shop).contains(&format!("refused refunds that wait for staff: 1 (order {ORDER})")));
     shop.refunds.push(refund(Uuid::now_v7(), 2, "done"));
@@ -284,64 +275,6 @@ fn lost(sent_at: DateTime<Utc>) -> Record {
         made_at: None,
         because_of: None,
     }
-}
-
-/// All that hear it have, but payment-svc, which has come to `position`.
-fn unheard_by_payment_svc(sent_at: DateTime<Utc>, position: i64) -> Evidence {
-    let record = lost(sent_at);
-    let id = record.id.parse().unwrap();
-    let heard = |events: &[Uuid]| Hearing {
-        events: events.iter().copied().collect(),
-        positions: BTreeMap::from([(("shipments.v1".to_owned(), 1), position)]),
-    };
-    let mut shop = Evidence { records: vec![record], ..delivered() };
-    shop.heard.insert(Service::OrderSvc, heard(&[id]));
-    shop.heard.insert(Service::StockSvc, heard(&[]));
-    shop.heard.insert(Service::PaymentSvc, heard(&[]));
-    shop.heard.insert(Service::NotificationSvc, heard(&[id]));
-    shop
-}
-
-#[test]
-fn an_event_that_its_consumer_has_gone_past_was_heard() {
-    let mut shop = unheard_by_payment_svc(ago(3), 8);
-    is_broken(hearing::once, &shop, "payment-svc has never heard shipment.lost.v1");
-    let id = shop.records[0].id.parse().unwrap();
-    shop.heard.get_mut(&Service::PaymentSvc).unwrap().events.insert(id);
-    holds(hearing::once, &shop);
-}
-
-#[test]
-fn an_event_that_lies_before_its_consumer_may_wait_but_not_for_long() {
-    holds(hearing::once, &unheard_by_payment_svc(ago(3), 7));
-    is_broken(hearing::once, &unheard_by_payment_svc(ago(11), 7), "payment-svc has never heard");
-    holds(hearing::once, &unheard_by_payment_svc(ago(1), 8));
-}
-
-#[test]
-fn what_is_parked_and_what_the_inbox_may_have_forgotten_counts_as_heard() {
-    let mut shop = unheard_by_payment_svc(ago(30), 8);
-    shop.now += TimeDelta::days(30);
-    holds(hearing::once, &shop);
-    let mut parked = unheard_by_payment_svc(ago(30), 8);
-    parked.lying = vec![Lying {
-        service: "payment-svc".to_owned(),
-        table: "dead_letters".to_owned(),
-        key: ORDER.to_owned(),
-        topic: "shipments.v1".to_owned(),
-        why: None,
-    }];
-    holds(hearing::once, &parked);
-}
-
-#[test]
-fn a_refund_of_an_event_names_one_that_was_said_of_its_order() {
-    let mut shop = unheard_by_payment_svc(now(), 7);
-    let event = EventId(shop.records[0].id.parse().unwrap());
-    shop.refunds = vec![refund(RefundId::because_of(event).0, 6, "done"), refund(Uuid::now_v7(), 1, "done")];
-    holds(hearing::once, &shop);
-    shop.refunds.push(refund(of_event(), 1, "done"));
-    is_broken(hearing::once, &shop, "no event of it is the cause");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    audit::{self, Sources},
+    audit::{self, Audit, Options, Sources},
     cluster::Cluster,
     plan::Plan,
     service::Service,
@@ -22,6 +22,7 @@ use crate::{
 struct State {
     sources: Sources,
     turn: Mutex<()>,
+    stop: CancellationToken,
 }
 
 /// Listens until the run ends.
@@ -33,7 +34,7 @@ pub(super) fn serve(plan: &Plan, stop: CancellationToken) -> anyhow::Result<toki
     let databases: BTreeMap<_, _> = Service::WITH_OUTBOX.into_iter().filter_map(of).collect();
     let gateway = plan.url(Service::SandboxGateway);
     let sources = Sources::of_run(Cluster(plan.kafka.clone()), databases, gateway);
-    let state = Data::new(State { sources, turn: Mutex::new(()) });
+    let state = Data::new(State { sources, turn: Mutex::new(()), stop: stop.clone() });
     let app = move || App::new().app_data(state.clone()).route("/audit", web::get().to(audit));
     let server = HttpServer::new(app)
         .workers(1)
@@ -56,7 +57,8 @@ async fn audit(state: Data<State>) -> HttpResponse {
         return HttpResponse::TooManyRequests()
             .json(json!({"detail": "an audit is under way: ask again when it is done"}));
     };
-    match audit::look(&state.sources).await {
+    match audit::look(&state.sources, Options::default(), &state.stop).await {
+        Ok(Audit { stopped: Some(why), .. }) => HttpResponse::ServiceUnavailable().json(json!({"detail": why})),
         Ok(audit) => HttpResponse::Ok().json(audit),
         Err(error) => HttpResponse::ServiceUnavailable().json(json!({"detail": format!("{error:#}")})),
     }

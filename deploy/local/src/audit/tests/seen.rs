@@ -35,8 +35,9 @@ fn what_the_gateway_did_and_the_ledger_does_not_know_is_seen_and_the_other_way_r
 #[test]
 fn a_key_that_had_two_effects_is_seen() {
     let mut shop = paid();
+    holds(money::one_effect_a_key, &shop);
     at_the_gateway(&mut shop)[1].key = Some("one".to_owned());
-    is_broken(money::journal, &shop, "2 effects (authorise, capture) at the gateway under one key");
+    is_broken(money::one_effect_a_key, &shop, "2 effects (authorise, capture) at the gateway under one key");
 }
 
 #[test]
@@ -134,12 +135,16 @@ fn announced(said: u64, kept: &[u64]) -> Evidence {
 
 #[test]
 fn the_newest_event_of_a_product_is_missed_where_it_is_lost_and_older_ones_are_not() {
-    holds(events::published, &announced(4, &[4]));
-    holds(events::published, &announced(4, &[1, 2, 4, 4, 3]));
-    is_broken(events::published, &announced(4, &[1, 3]), "event 4 on products.v1 was committed");
-    is_broken(events::published, &announced(1, &[]), "0 is the newest there");
-    is_broken(events::published, &announced(3, &[4]), "is on products.v1 as event 4, and stock-svc has said 3");
+    holds(events::products_published, &announced(4, &[4]));
+    holds(events::products_published, &announced(4, &[1, 2, 4, 4, 3]));
+    is_broken(events::products_published, &announced(4, &[1, 3]), "event 4 on products.v1 was committed");
+    is_broken(events::products_published, &announced(1, &[]), "0 is the newest there");
+    is_broken(
+        events::products_published,
+        &announced(3, &[4]),
+        "is on products.v1 as event 4, and stock-svc has said 3",
+    );
     let mut waiting = announced(4, &[3]);
     waiting.unpublished.insert(("products.v1".to_owned(), "TEA".to_owned(), 4));
-    holds(events::published, &waiting);
+    holds(events::products_published, &waiting);
 }

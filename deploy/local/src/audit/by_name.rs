@@ -1,0 +1,153 @@
+//! What is not an order's: what is announced of products, stock levels, and the gateway's keys.
+
+use anyhow::ensure;
+use chrono::Utc;
+use serde::Deserialize;
+use stock_svc::store::books::{self, Range};
+
+use super::{
+    Options,
+    by_order::Shop,
+    evidence::{Away, Evidence, Part},
+    journal::Journal,
+    looks::{Walk, settle},
+    notes::Notes,
+    rows::Effect,
+    rules::Pass,
+    spill::bucket_of,
+    tally::Tally,
+};
+use crate::service::Service;
+
+/// SKUs whose books are compared at a time.
+const SKUS: i64 = 200;
+/// What the gateway does for an order, mostly.
+const EFFECTS: usize = 3;
+
+/// Looks at all of it.
+pub(super) async fn look(shop: &mut Shop<'_>, away: &Away, tally: &mut Tally) -> anyhow::Result<()> {
+    let Options { orders, ranges: at_once, pause, .. } = shop.options;
+    let buckets = product_buckets(shop).await?;
+    settle(&mut Products { shop, notes: None, buckets }, 0..buckets, pause, away, tally).await?;
+    let ranges = ranges_of_skus(shop).await?;
+    let count = ranges.len();
+    let mut levels = Levels { shop, ranges };
+    for first in (0..count).step_by(at_once) {
+        settle(&mut levels, first..(first + at_once).min(count), pause, away, tally).await?;
+    }
+    let buckets = shop.effects / (orders * EFFECTS) + 1;
+    let is_away = away.contains_key(&Part::Gateway);
+    settle(&mut Keys { shop, journal: None, buckets, is_away }, 0..buckets, pause, away, tally).await
+}
+
+/// So many buckets of products that none has more than a range has orders.
+pub(super) async fn product_buckets(shop: &mut Shop<'_>) -> anyhow::Result<usize> {
+    #[derive(Deserialize)]
+    struct Count {
+        products: usize,
+    }
+    let orders = shop.options.orders;
+    if let Some(buckets) = shop.events.as_ref().map(|events| events.product_buckets) {
+        return Ok(buckets);
+    }
+    let Some(snapshot) = shop.databases.get(Service::StockSvc) else { return Ok(1) };
+    snapshot.open().await?;
+    let found = snapshot.rows::<Count>("select count(*) as products from products").await?;
+    snapshot.close().await?;
+    Ok(found.first().map_or(0, |row| row.products) / orders + 1)
+}
+
+/// Products, by a hash of their SKU: PostgreSQL may sort them in another order than we do.
+struct Products<'s, 'a> {
+    shop: &'s mut Shop<'a>,
+    notes: Option<Notes>,
+    buckets: usize,
+}
+
+impl Walk for Products<'_, '_> {
+    const PASS: Pass = Pass::Products;
+
+    async fn begin(&mut self, _parts: &[usize], _again: bool) -> anyhow::Result<()> {
+        let buckets = self.buckets;
+        self.notes = Some(Notes::of_products(&mut self.shop.databases, |sku| bucket_of(sku, buckets)).await?);
+        self.shop.catch_up(None, false).await
+    }
+
+    async fn evidence(&mut self, part: usize) -> anyhow::Result<Evidence> {
+        ensure!(!self.shop.stop.is_cancelled(), "told to stop");
+        let mut evidence = Evidence { now: Utc::now(), ..Evidence::default() };
+        if let Some(notes) = &mut self.notes {
+            notes.read(part, &mut evidence)?;
+        }
+        if let Some(events) = &mut self.shop.events {
+            evidence.products = events.newest_of_products(part)?;
+        }
+        Ok(evidence)
+    }
+}
+
+async fn ranges_of_skus(shop: &mut Shop<'_>) -> anyhow::Result<Vec<Range<String>>> {
+    let Some(snapshot) = shop.databases.get(Service::StockSvc) else { return Ok(vec![]) };
+    let (mut ranges, mut after) = (Vec::new(), String::new());
+    snapshot.open().await?;
+    loop {
+        let range = books::skus_after(snapshot.conn(), &after, SKUS).await?;
+        ranges.push(range.clone());
+        match range.last {
+            Some(last) => after = last,
+            None => break,
+        }
+    }
+    snapshot.close().await?;
+    Ok(ranges)
+}
+
+struct Levels<'s, 'a> {
+    shop: &'s mut Shop<'a>,
+    ranges: Vec<Range<String>>,
+}
+
+impl Walk for Levels<'_, '_> {
+    const PASS: Pass = Pass::Levels;
+
+    async fn begin(&mut self, _parts: &[usize], _again: bool) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn evidence(&mut self, part: usize) -> anyhow::Result<Evidence> {
+        ensure!(!self.shop.stop.is_cancelled(), "told to stop");
+        let mut evidence = Evidence { now: Utc::now(), ..Evidence::default() };
+        if let Some(snapshot) = self.shop.databases.get(Service::StockSvc) {
+            snapshot.open().await?;
+            evidence.books = books::of(snapshot.conn(), &self.ranges[part]).await?;
+            snapshot.close().await?;
+        }
+        Ok(evidence)
+    }
+}
+
+/// The gateway's journal by a hash of its keys: one key may stand with orders of any two ranges.
+struct Keys<'s, 'a> {
+    shop: &'s mut Shop<'a>,
+    journal: Option<Journal>,
+    buckets: usize,
+    is_away: bool,
+}
+
+impl Walk for Keys<'_, '_> {
+    const PASS: Pass = Pass::Keys;
+
+    async fn begin(&mut self, _parts: &[usize], _again: bool) -> anyhow::Result<()> {
+        self.journal = if self.is_away { None } else { Journal::of(self.shop.sources)? };
+        let bucket = |effect: &Effect| effect.key.as_deref().map(|key| bucket_of(key, self.buckets));
+        match &mut self.journal {
+            Some(journal) => journal.catch_up(&self.shop.stop, bucket).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn evidence(&mut self, part: usize) -> anyhow::Result<Evidence> {
+        let journal = self.journal.as_mut().map(|journal| journal.bucket(part)).transpose()?;
+        Ok(Evidence { now: Utc::now(), journal, ..Evidence::default() })
+    }
+}

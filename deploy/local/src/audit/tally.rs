@@ -1,0 +1,153 @@
+//! What came of a look, summed over all parts of the shop.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use super::{
+    Verdict,
+    evidence::{Away, Evidence, unread},
+    rules::{Broken, Finding, Pass, RULES},
+};
+
+/// So many findings of a rule are kept to be told; the rest is counted.
+pub(super) const KEPT: usize = 1_000;
+/// So many are named of what a figure counts.
+const NAMED: usize = 3;
+
+/// How much was looked at.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Figures {
+    counts: Vec<(&'static str, usize)>,
+    /// Orders that a person must look after, in words for some and for none.
+    waiting: Option<Waiting>,
+    notes: BTreeSet<&'static str>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Waiting {
+    some: &'static str,
+    none: &'static str,
+    count: usize,
+    first: Vec<String>,
+}
+
+impl Figures {
+    /// So many more of that.
+    pub fn count(&mut self, what: &'static str, count: usize) {
+        match self.counts.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, sum)) => *sum += count,
+            None => self.counts.push((what, count)),
+        }
+    }
+
+    pub fn note(&mut self, what: &'static str) {
+        self.notes.insert(what);
+    }
+
+    /// Names the first of these orders.
+    pub fn waiting(&mut self, some: &'static str, none: &'static str, orders: &[&str]) {
+        let first = orders.iter().take(NAMED).map(|order| (*order).to_owned()).collect();
+        self.add_waiting(Waiting { some, none, count: orders.len(), first });
+    }
+
+    fn add_waiting(&mut self, more: Waiting) {
+        let waiting = self.waiting.get_or_insert_with(|| Waiting { count: 0, first: vec![], ..more });
+        waiting.count += more.count;
+        waiting.first.extend(more.first);
+        waiting.first.truncate(NAMED);
+    }
+
+    fn add(&mut self, more: Self) {
+        more.counts.into_iter().for_each(|(what, count)| self.count(what, count));
+        more.waiting.into_iter().for_each(|waiting| self.add_waiting(waiting));
+        self.notes.extend(more.notes);
+    }
+
+    /// In one line.
+    pub fn told(&self) -> String {
+        let counts = self.counts.iter().map(|(what, count)| format!("{count} {what}")).collect::<Vec<_>>().join(", ");
+        let waiting = self.waiting.as_ref().map(|Waiting { some, none, count, first }| {
+            let more = if *count > first.len() { " and more" } else { "" };
+            match count {
+                0 => (*none).to_owned(),
+                _ => format!("{some}: {count} (order {}{more})", first.join(", ")),
+            }
+        });
+        let notes = self.notes.iter().map(|note| (*note).to_owned());
+        let all = [counts].into_iter().filter(|counts| !counts.is_empty()).chain(waiting).chain(notes);
+        all.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What is suspected of a part: findings without their figures, as hashes, so that many take little room.
+pub(super) type Suspects = HashSet<u64>;
+
+/// Rule by rule what was found so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    figures: BTreeMap<u8, Figures>,
+    found: BTreeMap<u8, (Vec<Finding>, usize)>,
+    /// The most that was held in memory at once: rows of databases, lines of the journal, events.
+    pub most_held: usize,
+    pub looks: usize,
+}
+
+impl Tally {
+    /// Puts evidence to the rules of its pass. Those findings count that were suspected `before`, if anything was looked at
+    /// before; they are told if this look `is_last`.
+    pub fn check(
+        &mut self,
+        pass: Pass,
+        evidence: &Evidence,
+        away: &Away,
+        before: Option<&Suspects>,
+        is_last: bool,
+    ) -> Suspects {
+        self.most_held = self.most_held.max(evidence.size());
+        let mut suspects = Suspects::new();
+        for rule in RULES.iter().filter(|rule| unread(away, rule.needs).is_none()) {
+            let mut broken = Broken::of(rule.number);
+            for (_, check) in rule.checks.iter().filter(|(of, _)| *of == pass) {
+                check(evidence, &mut broken);
+            }
+            let Broken { figures, found, .. } = broken;
+            if before.is_none() {
+                self.figures.entry(rule.number).or_default().add(figures);
+            }
+            for finding in found {
+                let suspect = hash(&finding);
+                if before.is_none_or(|before| before.contains(&suspect)) {
+                    suspects.insert(suspect);
+                    if is_last {
+                        self.tell(finding);
+                    }
+                }
+            }
+        }
+        suspects
+    }
+
+    fn tell(&mut self, finding: Finding) {
+        let (kept, more) = self.found.entry(finding.rule).or_default();
+        if kept.len() < KEPT { kept.push(finding) } else { *more += 1 }
+    }
+
+    pub fn verdicts(mut self, away: &Away) -> Vec<Verdict> {
+        let each = RULES.iter().map(|rule| {
+            let (broken, more) = self.found.remove(&rule.number).unwrap_or_default();
+            let figures = self.figures.get(&rule.number).map_or_else(String::new, Figures::told);
+            let unchecked = unread(away, rule.needs);
+            Verdict { number: rule.number, rule: rule.text.to_owned(), figures, broken, more, unchecked }
+        });
+        each.collect()
+    }
+}
+
+fn hash(finding: &Finding) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let Finding { rule, of, what } = finding.without_figures();
+    (rule, of, what).hash(&mut hasher);
+    hasher.finish()
+}

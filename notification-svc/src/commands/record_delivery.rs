@@ -47,8 +47,8 @@ pub async fn record_delivery(pool: &Pool, this: &Try, outcome: Result<(), SendEr
 }
 
 async fn put_back(conn: &mut AsyncPgConnection, this: &Try, error: &str) -> anyhow::Result<&'static str> {
+    notifications::note_failure(conn, this.id, this.attempt, "server_away").await?;
     notifications::put_back(conn, this.id, this.attempt, error).await?;
-    notifications::note_failure(conn, this.id, "server_away").await?;
     Ok("server_away")
 }
 
@@ -60,7 +60,7 @@ async fn put_off(
 ) -> anyhow::Result<&'static str> {
     let next_attempt_seconds = wait.as_secs_f64();
     notifications::try_again(conn, this.id, this.attempt, next_attempt_seconds, error).await?;
-    notifications::note_failure(conn, this.id, "refused_for_now").await?;
+    notifications::note_failure(conn, this.id, this.attempt, "refused_for_now").await?;
     let (template, attempt) = (this.template.as_str(), this.attempt);
     tracing::warn!(order.id = %this.order, template, attempt, next_attempt_seconds, error, "a mail was not taken");
     Ok("put_off")

@@ -11,6 +11,8 @@ use crate::domain::SendError;
 /// How long one step of the conversation with the mail server may take.
 const STEP: Duration = Duration::from_secs(15);
 /// How long sending one mail may take in all; with the question whether the server is there, well within the lease.
+/// What an enhanced status code is about (RFC 3463): the mail system, and not one mailbox.
+const MAIL_SYSTEM: &str = "3";
 const WHOLE: Duration = Duration::from_secs(60);
 
 /// Hands mails to an SMTP server.
@@ -48,7 +50,7 @@ impl MailSender for Smtp {
 }
 
 fn judged(code: Code, error: &smtp::Error) -> SendError {
-    if concerns_all(code) {
+    if concerns_all(code, &error.to_string()) {
         SendError::unavailable(error)
     } else if code.severity == Severity::PermanentNegativeCompletion {
         SendError::permanent(error)
@@ -58,9 +60,27 @@ fn judged(code: Code, error: &smtp::Error) -> SendError {
 }
 
 /// Whether the server would say the same to any mail: the service is not available (421), its storage is full (452), or it
-/// refuses us and not the mail (x3z and 454: no encryption, wrong credentials).
-fn concerns_all(code: Code) -> bool {
-    code.category == Category::Unspecified3 || matches!(code.to_string().as_str(), "421" | "452" | "454")
+/// refuses us and not the mail (x3z and 454: no encryption, wrong credentials). A 452 is also said of one mailbox that is
+/// over its quota: the enhanced code (RFC 3463) tells the two apart, if the server gives one.
+fn concerns_all(code: Code, said: &str) -> bool {
+    match code.to_string().as_str() {
+        "421" | "454" => true,
+        "452" => enhanced_subject(said).is_none_or(|subject| subject == MAIL_SYSTEM),
+        _ => code.category == Category::Unspecified3,
+    }
+}
+
+/// The second number of the first enhanced status code, `class.subject.detail`, that was said.
+fn enhanced_subject(said: &str) -> Option<&str> {
+    let words = said.split(|char: char| !char.is_ascii_digit() && char != '.');
+    words
+        .filter_map(|word| {
+            let mut numbers = word.split('.');
+            let (class, subject, detail) = (numbers.next()?, numbers.next()?, numbers.next()?);
+            let is_code = matches!(class, "2" | "4" | "5") && !subject.is_empty() && !detail.is_empty();
+            (is_code && numbers.next().is_none()).then_some(subject)
+        })
+        .next()
 }
 
 /// A mail without an answer: the server is at fault, unless it answers when it isn't given this mail.
@@ -81,20 +101,24 @@ mod tests {
         let transient = Severity::TransientNegativeCompletion;
         let permanent = Severity::PermanentNegativeCompletion;
         let code = |severity, category, detail| Code::new(severity, category, detail);
-        for all in [
-            code(transient, Category::Connections, Detail::One),   // 421
-            code(transient, Category::MailSystem, Detail::Two),    // 452
-            code(transient, Category::MailSystem, Detail::Four),   // 454
-            code(permanent, Category::Unspecified3, Detail::Five), // 535
+        let full = code(transient, Category::MailSystem, Detail::Two); // 452
+        for (all, said) in [
+            (code(transient, Category::Connections, Detail::One), "transient error (421): 4.2.1 come back later"),
+            (full, "transient error (452): Insufficient system storage"),
+            (full, "transient error (452): 4.3.1 Insufficient system storage"),
+            (code(transient, Category::MailSystem, Detail::Four), "454"),
+            (code(permanent, Category::Unspecified3, Detail::Five), "535"),
         ] {
-            assert!(concerns_all(all), "{all}");
+            assert!(concerns_all(all, said), "{said}");
         }
-        for one in [
-            code(transient, Category::MailSystem, Detail::Zero), // 450
-            code(transient, Category::MailSystem, Detail::One),  // 451
-            code(permanent, Category::MailSystem, Detail::Zero), // 550
+        for (one, said) in [
+            (full, "transient error (452): 4.2.2 The recipient's inbox is out of storage space. 10.0.0.1 said so"),
+            (full, "transient error (452): 4.5.3 Too many recipients"),
+            (code(transient, Category::MailSystem, Detail::Zero), "450"),
+            (code(transient, Category::MailSystem, Detail::One), "451 4.3.0"),
+            (code(permanent, Category::MailSystem, Detail::Zero), "550"),
         ] {
-            assert!(!concerns_all(one), "{one}");
+            assert!(!concerns_all(one, said), "{said}");
         }
     }
 }

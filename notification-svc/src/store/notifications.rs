@@ -314,14 +314,18 @@ pub async fn try_again(
         .map(drop)
 }
 
-/// Keeps with a message that waits what kind of failure its last error is, and since when it has been failing.
-///
-/// # Errors
-/// The database's.
-pub async fn note_failure(conn: &mut AsyncPgConnection, id: NotificationId, code: &str) -> QueryResult<()> {
+/// Keeps with a message that waits what kind of failure its last error is, and since when it has been failing. Not when
+/// another worker has taken it since this `attempt`.
+pub async fn note_failure(
+    conn: &mut AsyncPgConnection,
+    id: NotificationId,
+    attempt: i32,
+    code: &str,
+) -> QueryResult<()> {
     let note = "update notifications set error_code = $2, failing_since = coalesce(failing_since, now()) \
-                where id = $1 and status = 'queued'";
-    diesel::sql_query(note).bind::<SqlUuid, _>(id.0).bind::<Text, _>(code).execute(conn).await.map(drop)
+                where id = $1 and status = 'queued' and attempts = $3";
+    let note = diesel::sql_query(note).bind::<SqlUuid, _>(id.0).bind::<Text, _>(code).bind::<Integer, _>(attempt);
+    note.execute(conn).await.map(drop)
 }
 
 /// Puts a message back that could not be tried since the server is away: it stays due, behind those that were not taken

@@ -40,6 +40,15 @@ impl Destination {
         }
     }
 
+    /// Whether [`Self::redirect`] would take another address now.
+    pub const fn may_be_redirected(&self, status: Status) -> bool {
+        match status {
+            Status::Pending => true,
+            Status::Confirmed | Status::PartiallyShipped => self.asked.is_none(),
+            Status::Shipped | Status::Completed | Status::Cancelling(_) | Status::Cancelled(_) => false,
+        }
+    }
+
     /// stock-svc has decided: what has not left goes there now, what has left does not. Of an order that was cancelled
     /// meanwhile nothing more is said.
     ///
@@ -61,5 +70,41 @@ impl Destination {
             says.clear();
         }
         Ok((self, says))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_events::CancelReason;
+
+    fn quay_street(number: u32) -> Address {
+        Address {
+            line1: format!("{number} Quay St").try_into().unwrap(),
+            line2: None,
+            city: "Cork".to_owned().try_into().unwrap(),
+            postal_code: "T12".to_owned().try_into().unwrap(),
+            country: "IE".to_owned().try_into().unwrap(),
+        }
+    }
+
+    #[test]
+    fn another_address_is_offered_exactly_where_it_would_be_taken() {
+        let statuses = [
+            Status::Pending,
+            Status::Confirmed,
+            Status::PartiallyShipped,
+            Status::Shipped,
+            Status::Completed,
+            Status::Cancelling(CancelReason::Customer),
+            Status::Cancelled(CancelReason::Customer),
+        ];
+        for (status, asked) in statuses.into_iter().flat_map(|status| [(status, None), (status, Some(quay_street(2)))])
+        {
+            let destination = Destination { address: quay_street(1), asked };
+            let offered = destination.may_be_redirected(status);
+            let taken = destination.clone().redirect(OrderId::new(), status, quay_street(3)).is_ok();
+            assert_eq!(offered, taken, "{status:?}, {destination:?}");
+        }
     }
 }

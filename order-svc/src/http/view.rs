@@ -198,13 +198,12 @@ impl<'a> OrderView<'a> {
 impl Links {
     /// Where one can go from here: what the order would refuse is left out.
     fn of(order: &Order, this: String) -> Self {
-        let Order { progress, .. } = order;
-        let may_be_redirected = matches!(progress.status, Status::Pending | Status::Confirmed);
+        let Order { progress, destination, .. } = order;
         let link = |follows: bool, to: &str| follows.then(|| format!("{this}/{to}"));
         Self {
             history: format!("{this}/history"),
             events: format!("{this}/events"),
-            delivery_address: link(may_be_redirected, "delivery-address"),
+            delivery_address: link(destination.may_be_redirected(progress.status), "delivery-address"),
             cancel: link(progress.clone().cancel().is_ok(), "cancel"),
             call_off: link(progress.clone().call_off().is_ok(), "call-off"),
             this,

@@ -58,9 +58,10 @@ const SHOWN: usize = 20;
 
 /// What to look at and how to tell it.
 ///
-/// Reads orders in ranges of 2,000, and holds no more than one range, with all that belongs to it, and a few MB of buffers in
-/// memory, however many orders there are. Events are set aside in temporary files (in TMPDIR), about 200 bytes each. No
-/// statement takes longer than a range or a page needs.
+/// Reads orders in ranges of 2,000 and holds one range, with all that belongs to it, and a few MB of buffers in memory, however
+/// many orders there are: some 100 MB. Events are set aside in temporary files (in TMPDIR), about 200 bytes each. No statement
+/// takes longer than a range or a page needs. What is found is told at the end; an audit that is stopped tells what it
+/// has found till then, and after which order to go on.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     #[command(flatten)]
@@ -90,7 +91,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { after: None, orders: 2_000, ranges: 64, pause: Duration::from_secs(2), progress: false }
+        Self { after: None, orders: 2_000, ranges: 16, pause: Duration::from_secs(2), progress: false }
     }
 }
 

@@ -23,16 +23,28 @@ impl Deadlines {
 }
 
 impl Timers for Deadlines {
-    async fn lock(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<(), ReactionError> {
+    /// The orders whose time is over.
+    type Loaded = Vec<OrderId>;
+
+    async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Vec<OrderId>, ReactionError> {
         let ids = keys.iter().map(|key| Ok(order_id(key)?.0)).collect::<Result<Vec<_>, ReactionError>>()?;
-        Ok(store::roots::lock_all(conn, &ids).await?)
+        store::roots::lock_all(conn, &ids).await?;
+        Ok(Vec::new())
     }
 
-    async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {
+    fn fire(&self, due: &mut Vec<OrderId>, kind: &str, key: &str) -> Result<(), ReactionError> {
         if kind != DEADLINE_TIMER {
             return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
         }
-        Ok(time_out_order(conn, order_id(key)?).await?)
+        due.push(order_id(key)?);
+        Ok(())
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, due: Vec<OrderId>) -> Result<(), ReactionError> {
+        for order in due {
+            time_out_order(conn, order).await?;
+        }
+        Ok(())
     }
 
     fn committed(&self) {

@@ -77,12 +77,13 @@ pub async fn append(conn: &mut AsyncPgConnection, row: NewRow) -> Result<(), App
 /// Appends rows, in order, in the caller's transaction, with one statement whatever their number.
 ///
 /// Before it, the transaction must have locked the root row of every key that it appends for: only then is a key's id
-/// order its commit order, on which the relay builds. Does nothing when there are no rows. Topics are taken to have
+/// order its commit order, on which the relay builds. Does nothing when there are no rows. The
+/// connection is shared, so that it can be appended while other statements of the transaction are under way. Topics are taken to have
 /// [`DEFAULT_TOPIC_BYTES`]; see [`append_all_within`] for others.
 ///
 /// # Errors
 /// See [`AppendError`]; all rows are appended or none.
-pub async fn append_all(conn: &mut AsyncPgConnection, rows: Vec<NewRow>) -> Result<(), AppendError> {
+pub async fn append_all(conn: &AsyncPgConnection, rows: Vec<NewRow>) -> Result<(), AppendError> {
     append_all_within(conn, rows, DEFAULT_TOPIC_BYTES).await
 }
 
@@ -91,7 +92,7 @@ pub async fn append_all(conn: &mut AsyncPgConnection, rows: Vec<NewRow>) -> Resu
 /// # Errors
 /// See [`AppendError`]; all rows are appended or none.
 pub async fn append_all_within(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     rows: Vec<NewRow>,
     limit: usize,
 ) -> Result<(), AppendError> {
@@ -102,7 +103,7 @@ pub async fn append_all_within(
         let (event_id, topic, bytes) = (row.event_id, row.topic.clone(), row.record_bytes());
         return Err(AppendError::TooLarge { event_id, topic, bytes, limit });
     }
-    InsertRows::new(&rows).execute(conn).await?;
+    InsertRows::new(&rows).execute(&mut conn).await?;
     Ok(())
 }
 

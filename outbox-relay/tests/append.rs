@@ -27,7 +27,7 @@ async fn rows_are_written_in_order_with_their_headers_as_given() {
     let mut rows: Vec<NewRow> = (0..3).map(|number| row("t", &format!("k{number}"), number)).collect();
     rows[1].headers = vec![("b".into(), "\"2\"".into()), ("a".into(), "1".into()), ("b".into(), "".into())];
     let mut conn = db.conn().await;
-    append_all(&mut conn, rows).await.unwrap();
+    append_all(&conn, rows).await.unwrap();
     let query = "select id, key, headers::text, convert_from(payload, 'utf8') as payload from outbox order by id";
     let written: Vec<Written> = sql_query(query).load(&mut conn).await.unwrap();
     assert_eq!(
@@ -58,10 +58,10 @@ async fn nothing_of_a_lot_is_appended_when_one_row_is_over_the_limit() {
     let db = TestDb::new(&[outbox_relay::MIGRATIONS]).await;
     let mut over = row("t", "k", 2);
     over.payload = vec![b'x'; DEFAULT_TOPIC_BYTES];
-    let refused = append_all(&mut *db.conn().await, vec![row("t", "k", 1), over]).await;
+    let refused = append_all(&*db.conn().await, vec![row("t", "k", 1), over]).await;
     assert!(matches!(refused, Err(AppendError::TooLarge { limit: DEFAULT_TOPIC_BYTES, .. })), "{refused:?}");
     assert_eq!(count(&db, "outbox").await, 0);
-    append_all(&mut *db.conn().await, Vec::new()).await.unwrap();
+    append_all(&*db.conn().await, Vec::new()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +69,7 @@ async fn any_number_of_rows_is_one_prepared_statement() {
     let db = TestDb::new(&[outbox_relay::MIGRATIONS]).await;
     let mut conn = db.conn().await;
     for rows in [1, 2, 70, 20_000] {
-        append_all(&mut conn, (0..rows).map(|number| row("t", "k", number)).collect()).await.unwrap();
+        append_all(&conn, (0..rows).map(|number| row("t", "k", number)).collect()).await.unwrap();
     }
     let prepared = "select count(*) as id, '' as key, '' as headers, '' as payload
         from pg_prepared_statements where statement like 'insert into outbox%'";

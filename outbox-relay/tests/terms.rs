@@ -130,7 +130,7 @@ async fn a_database_that_turns_read_only_is_waited_for_and_nothing_is_published_
     eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
 
     read_only(&db, true).await;
-    outbox_relay::append_all(&mut writing(&db).await, vec![row("t", "a", 2)]).await.unwrap();
+    outbox_relay::append_all(&writing(&db).await, vec![row("t", "a", 2)]).await.unwrap();
     let waits = || matches!(health.state(), State::Waiting(why) if why.contains("takes no writes"));
     eventually("it says that it waits, and why", SOON, async || waits()).await;
     // Each of its attempts is a session; those of the pool find no server that takes writes.

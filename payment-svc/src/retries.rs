@@ -17,16 +17,28 @@ pub struct Retries {
 }
 
 impl Timers for Retries {
-    async fn lock(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<(), ReactionError> {
+    /// The orders whose payment is asked for again.
+    type Loaded = Vec<OrderId>;
+
+    async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Vec<OrderId>, ReactionError> {
         let orders = keys.iter().map(|key| order_id(key)).collect::<Result<_, ReactionError>>()?;
-        Ok(roots::lock_all(conn, orders).await?)
+        roots::lock_all(conn, orders).await?;
+        Ok(Vec::new())
     }
 
-    async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {
+    fn fire(&self, due: &mut Vec<OrderId>, kind: &str, key: &str) -> Result<(), ReactionError> {
         if kind != RETRY {
             return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
         }
-        commands::retry(conn, order_id(key)?).await
+        due.push(order_id(key)?);
+        Ok(())
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, due: Vec<OrderId>) -> Result<(), ReactionError> {
+        for order in due {
+            commands::retry(conn, order).await?;
+        }
+        Ok(())
     }
 
     fn committed(&self) {

@@ -17,6 +17,7 @@ pub mod once;
 pub mod outside;
 pub mod parts;
 pub mod pool;
+mod prepared;
 pub mod progress;
 pub mod retry;
 mod schema;

@@ -19,6 +19,11 @@ pub fn within<F: Future>(parent: Option<&str>, work: F) -> impl Future<Output = 
     CURRENT.scope(child_of(parent), work)
 }
 
+/// Like [`within`], for work that waits for nothing.
+pub fn during<T>(parent: Option<&str>, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(child_of(parent), work)
+}
+
 /// A `traceparent` with the trace id and flags of `parent` and a span id of its own; a new trace when `parent` is absent
 /// or isn't one.
 pub fn child_of(parent: Option<&str>) -> String {

@@ -68,6 +68,22 @@ async fn poison_parks_its_key_the_rest_goes_on_and_a_replay_keeps_the_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_cannot_be_saved_is_tried_event_by_event_and_only_what_fails_is_parked() {
+    let (db, topic, group, producer) = (database().await, topic(1).await, unique("g"), Producer::new());
+    for (key, what) in [("a", "1"), ("b", "too long"), ("c", "panic"), ("a", "2"), ("b", "2"), ("c", "2")] {
+        producer.say(&topic, key, what).await;
+    }
+    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
+    eventually("four wait", SOON, async || count(&db, "dead_letters").await == 4).await;
+    eventually("the other key goes on", SOON, async || heard(&db, &["a"]).await == ["1", "2"]).await;
+    assert_eq!(heard(&db, &["b", "c"]).await, [""; 0]);
+    let letters = dead_letters::list(&mut *db.conn().await, 0, 10).await.unwrap();
+    let errors: Vec<_> = letters.iter().map(|letter| letter.error.as_deref()).collect();
+    assert_eq!(errors, [Some("the page is too small"), Some("panicked: out of wits"), None, None]);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_comes_during_a_replay_is_replayed_too_and_the_key_is_free() {
     let (db, topic, group, producer) = (database().await, topic(1).await, unique("g"), Producer::new());
     let notebook = Arc::new(Notebook::default());

@@ -1,4 +1,4 @@
-//! One event in one transaction: inbox, parked keys, reaction.
+//! One transaction, of one event mostly: inbox, parked keys, reaction.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use common::{Copies, Notebook, count, database, event, headers, heard};
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
-use service_kit::consumer::testing::{CONSUMER, react, react_as};
+use service_kit::consumer::testing::{CONSUMER, react, react_as, react_to_all};
 use service_kit::consumer::{Outcome, Record, Subscription, Why};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -62,6 +62,39 @@ async fn a_failed_reaction_leaves_nothing_and_parks_only_its_key_on_its_topic() 
     assert_eq!(react(&db.pool, &notebook, &event("t", "other", "fine")).await.unwrap(), Outcome::Applied);
     assert_eq!(react(&db.pool, &notebook, &event("u", "k", "elsewhere")).await.unwrap(), Outcome::Applied);
     assert_eq!(heard(&db, &["k", "other"]).await, ["fine", "elsewhere"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_in_a_batch_is_buried_in_its_transaction_and_nothing_is_rolled_back_for_it() {
+    let (db, notebook) = (database().await, Notebook::default());
+    let said = [("k", "1"), ("k", "poison"), ("o", "1"), ("k", "2"), ("k", "unreadable"), ("o", "2")];
+    let batch = said.map(|(key, what)| event("t", key, what));
+    let outcomes = react_to_all(&mut *db.conn().await, &notebook, &batch).await.unwrap();
+    let buried = Outcome::DeadLettered("it hurts".to_owned());
+    let (applied, queued) = (Outcome::Applied, Outcome::QueuedBehind);
+    assert_eq!(outcomes, [applied.clone(), buried, applied.clone(), queued.clone(), queued, applied]);
+    assert_eq!(heard(&db, &["k", "o"]).await, ["1", "1", "2"]);
+    assert_eq!(notebook.times_asked(), 4, "each new event once, and none of what waits behind");
+    let queue = "(select key, event_id, row_number() over (order by id) as place from dead_letters) queue";
+    for (place, letter) in [1, 3, 4].into_iter().enumerate() {
+        let id = batch[letter].header("ce_id").unwrap();
+        assert_eq!(count(&db, &format!("{queue} where event_id = '{id}' and place = {place} + 1")).await, 1);
+    }
+    let again = react_to_all(&mut *db.conn().await, &notebook, &batch).await.unwrap();
+    assert!(again.iter().all(|outcome| *outcome == Outcome::Duplicate), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_cannot_be_saved_or_whose_reaction_panics_leaves_nothing() {
+    let (db, notebook) = (database().await, Notebook::default());
+    for broken in ["too long", "panic"] {
+        let batch = ["1", broken, "2"].map(|what| event("t", what, what));
+        let failed = react_to_all(&mut *db.conn().await, &notebook, &batch).await;
+        assert!(failed.is_err(), "{failed:?}");
+    }
+    for table in ["heard", "inbox", "dead_letters", "consumer_progress"] {
+        assert_eq!(count(&db, table).await, 0, "{table}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

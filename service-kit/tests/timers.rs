@@ -25,15 +25,24 @@ struct Alarm {
 }
 
 impl Timers for Alarm {
-    async fn lock(&self, _conn: &mut AsyncPgConnection, _keys: &[&str]) -> Result<(), ReactionError> {
+    type Loaded = Vec<(String, String)>;
+
+    async fn load(&self, _: &mut AsyncPgConnection, _: &[&str]) -> Result<Self::Loaded, ReactionError> {
+        Ok(Vec::new())
+    }
+
+    fn fire(&self, loaded: &mut Self::Loaded, kind: &str, key: &str) -> Result<(), ReactionError> {
+        if AtomicBool::load(&self.broken, Ordering::SeqCst) {
+            return Err(ReactionError::Permanent(anyhow!("the bell is broken")));
+        }
+        loaded.push((key.to_owned(), kind.to_owned()));
         Ok(())
     }
 
-    async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {
-        let note = sql_query("insert into heard (key, what) values ($1, $2)");
-        note.bind::<Text, _>(key).bind::<Text, _>(kind).execute(conn).await?;
-        if AtomicBool::load(&self.broken, Ordering::SeqCst) {
-            return Err(ReactionError::Permanent(anyhow!("the bell is broken")));
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Self::Loaded) -> Result<(), ReactionError> {
+        for (key, kind) in loaded {
+            let note = sql_query("insert into heard (key, what) values ($1, $2)");
+            note.bind::<Text, _>(key).bind::<Text, _>(kind).execute(conn).await?;
         }
         Ok(())
     }

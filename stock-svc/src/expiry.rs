@@ -8,7 +8,7 @@ use service_kit::timers::Timers;
 use shared_events::{Invalid, OrderId};
 
 use crate::store::roots::EXPIRY;
-use crate::store::{levels, roots};
+use crate::store::{self, Loaded};
 
 /// Ends holds as their timers fall due.
 #[derive(Clone, Debug)]
@@ -18,27 +18,29 @@ pub struct Expiry {
 }
 
 impl Timers for Expiry {
-    /// The orders' roots, then their SKUs: in the order that the reactions have.
-    async fn lock(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<(), ReactionError> {
-        let ids = keys.iter().map(|key| Ok(order_id(key)?.0)).collect::<Result<Vec<_>, ReactionError>>()?;
-        let lines = roots::lock_all(conn, ids).await?;
-        levels::lock(conn, lines.iter().map(|line| &line.sku)).await?;
-        Ok(())
+    type Loaded = Loaded;
+
+    async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Loaded, ReactionError> {
+        let orders = keys.iter().map(|key| order_id(key)).collect::<Result<Vec<_>, ReactionError>>()?;
+        Ok(store::load(conn, orders, []).await?)
     }
 
-    async fn fire(&self, conn: &mut AsyncPgConnection, kind: &str, key: &str) -> Result<(), ReactionError> {
+    fn fire(&self, loaded: &mut Loaded, kind: &str, key: &str) -> Result<(), ReactionError> {
         if kind != EXPIRY {
             return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
         }
         let order_id = order_id(key)?;
-        let Some(mut root) = roots::lock(conn, order_id).await? else { return Ok(()) };
-        match root.goods.clone().expire() {
-            Ok(change) => Ok(roots::keep_and_announce(conn, &mut root, change, None).await?),
+        match loaded.goods(order_id)?.clone().expire() {
+            Ok(change) => Ok(loaded.apply(change, None)?),
             Err(refused) => {
                 tracing::debug!(order.id = %order_id, reason = %refused, "a timer came late");
                 Ok(())
             }
         }
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Loaded) -> Result<(), ReactionError> {
+        Ok(store::save(conn, loaded).await?)
     }
 
     fn committed(&self) {

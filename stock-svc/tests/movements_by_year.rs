@@ -46,7 +46,8 @@ async fn movements_of_the_schema_before_are_all_there_in_their_order_and_new_one
     assert_eq!(number(&db, sums).await, had);
 
     let sku = "TEA".parse().unwrap();
-    movements::enter(&mut *db.conn().await, &sku, "adjusted", 5, Some("count")).await.unwrap();
+    let adjusted = movements::NewMovement::by_hand(&sku, "adjusted", 5, Some("count"));
+    movements::enter(&*db.conn().await, &[adjusted]).await.unwrap();
     let last = movements::list(&mut *db.conn().await, &sku, None, 3).await.unwrap();
     assert_eq!(last.iter().map(|moved| moved.id).collect::<Vec<_>>(), [3_001, 3_000, 2_999], "the newest first");
     run(&db, DOWN).await;

@@ -6,16 +6,16 @@ mod common;
 use common::*;
 use outbox_relay::Nudge;
 use service_kit::consumer::{Outcome, Why};
-use service_kit::timers::Timers;
+use service_kit::timers;
 use shared_events::*;
 use stock_svc::commands::{Step, move_shipment};
 use stock_svc::domain::Shipment;
 use stock_svc::expiry::Expiry;
-use stock_svc::store::{roots, shipments};
+use stock_svc::store::{self, shipments};
 
 async fn shipment_of(warehouse: &Warehouse, order_id: OrderId) -> ShipmentId {
-    let mut conn = warehouse.db.conn().await;
-    shipments::of_order(&mut conn, order_id).await.unwrap()[0].id
+    let conn = warehouse.db.conn().await;
+    shipments::of_orders(&conn, &[order_id.0]).await.unwrap()[0].1.id
 }
 
 async fn dispatch(warehouse: &Warehouse, order_id: OrderId) {
@@ -380,8 +380,7 @@ async fn a_timer_of_another_kind_ends_no_hold() {
     let order = OrderId::new();
     warehouse.hears(placed(order, &[("TEA", 3)])).await;
     let expiry = Expiry { nudge: Nudge::default() };
-    let mut conn = warehouse.db.conn().await;
-    let fired = expiry.fire(&mut conn, "reminder", &order.to_string()).await;
+    let fired = timers::fire_by_hand(&mut *warehouse.db.conn().await, &expiry, "reminder", &[&order.to_string()]).await;
     assert!(fired.unwrap_err().to_string().contains("\"reminder\" is not a timer of this service"));
     assert_eq!(warehouse.level("TEA").await, (3, 3));
 }
@@ -453,7 +452,7 @@ async fn the_lock_on_the_root_makes_what_is_said_of_an_order_wait() {
     let mut conn = warehouse.db.conn().await;
     let confirmed = record(&confirmed(order).into());
     let waits = diesel_async::AsyncConnection::transaction(&mut *conn, async |conn| {
-        roots::lock(conn, order).await?.expect("known");
+        store::load(conn, [order], []).await?;
         let soon = std::time::Duration::from_millis(200);
         let waits = tokio::time::timeout(soon, warehouse.tries(&confirmed)).await.is_err();
         Ok::<_, diesel::result::Error>(waits)

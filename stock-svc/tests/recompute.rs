@@ -58,7 +58,7 @@ async fn a_busy_warehouse() -> (Warehouse, OrderId) {
     let undone = paid(&warehouse, &[("TEA", 1), ("MUG", 1)]).await;
     warehouse.hears(cancel_requested(undone)).await;
     let sent = paid(&warehouse, &[("TEA", 4), ("MUG", 1)]).await;
-    let whole = shipments::of_order(&mut *warehouse.db.conn().await, sent).await.unwrap()[0].id;
+    let whole = shipments::of_orders(&*warehouse.db.conn().await, &[sent.0]).await.unwrap()[0].1.id;
     let line = |quantity: i64| vec![StockLine { sku: "TEA".parse().unwrap(), quantity: quantity.try_into().unwrap() }];
     let parts = move_shipment(pool, whole, Step::Split { lines: line(3) }).await.unwrap();
     for (_, part) in &parts[1..] {
@@ -71,7 +71,7 @@ async fn a_busy_warehouse() -> (Warehouse, OrderId) {
     }
     move_shipment(pool, parts[2].1.id, Step::Lose).await.unwrap();
     let in_part = paid(&warehouse, &[("TEA", 3)]).await;
-    let whole = shipments::of_order(&mut *warehouse.db.conn().await, in_part).await.unwrap()[0].id;
+    let whole = shipments::of_orders(&*warehouse.db.conn().await, &[in_part.0]).await.unwrap()[0].1.id;
     let parts = move_shipment(pool, whole, Step::Split { lines: line(1) }).await.unwrap();
     let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP2".parse().unwrap() };
     move_shipment(pool, parts[1].1.id, step).await.unwrap();

@@ -1,13 +1,14 @@
-//! What each service does about what it hears: the matches of the three `reactions/mod.rs`, without their SQL. What is
-//! decided is decided by the services' domain. `tests/same_as_reactions.rs` holds these matches and the reactions together.
+//! What each service does about what it hears: stock-svc's own reactions, and the matches of the other two `reactions/mod.rs`
+//! without their SQL. `tests/same_as_reactions.rs` holds these and the reactions together.
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use order_svc::domain::{Refused as OrderRefused, Step as OrderStep};
 use payment_svc::domain::{Charge, Payment, Refused as PaymentRefused, Step, refund_because_of};
-use shared_events::{CancelReason, Event, EventId, OrderEvent, PaymentEvent, ShipmentEvent, ShipmentId, StockEvent};
-use stock_svc::domain::{Change, Goods, Levels, NewParcel, Refused as StockRefused, lines_of};
+use shared_events::{Event, EventId, OrderEvent, ShipmentEvent, ShipmentId, StockEvent};
+use stock_svc::domain::{Change, Goods, Levels, NewParcel, Refused as StockRefused};
+use stock_svc::reactions::{Circumstances, decide};
 use uuid::Uuid;
 
 use crate::world::OrderRow;
@@ -20,10 +21,8 @@ pub const fn now() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH
 }
 
-/// When a hold ends.
-fn expires_at() -> DateTime<Utc> {
-    now() + TimeDelta::minutes(15)
-}
+/// How long a hold lasts.
+const HOLD_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// The parcel of that number, should a decision make one now: 0 is the whole order, 1 and 2 what it is split into.
 pub fn new_parcel(number: u128) -> NewParcel {
@@ -51,25 +50,10 @@ pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> O
     })
 }
 
-/// stock-svc.
+/// stock-svc, by its own reactions.
 pub fn stock(goods: Goods, event: &Event, sequence: i64, levels: &Levels) -> Option<Result<Change, StockRefused>> {
-    Some(match event {
-        Event::Order(OrderEvent::Placed(placed)) => {
-            goods.to(placed.delivery_address.clone()).place(lines_of(placed), levels, expires_at())
-        }
-        Event::Order(OrderEvent::Confirmed(_)) => goods.confirm(levels, new_parcel(0)),
-        Event::Order(OrderEvent::CancelRequested(request)) => goods.cancel(request.reason, now()),
-        Event::Order(OrderEvent::AddressChanged(changed)) => goods.readdress(&changed.delivery_address, sequence),
-        Event::Order(OrderEvent::AddressChangeRequested(asked)) => {
-            goods.decide_address(&asked.delivery_address, sequence)
-        }
-        Event::Order(OrderEvent::CallOffRequested(_)) => goods.call_off(None, now()),
-        Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
-            goods.release(CancelReason::PaymentDeclined)
-        }
-        Event::Payment(PaymentEvent::Captured(_)) => goods.capture(new_parcel(0)),
-        _ => return None,
-    })
+    let by = Circumstances { levels, now: now(), hold_for: HOLD_FOR, sequence, parcel: new_parcel(0) };
+    decide(goods, event, &by)
 }
 
 /// payment-svc.

@@ -95,7 +95,7 @@ pub fn redirect(world: &mut World, left_out: Option<Sabotage>, address: Address)
     true
 }
 
-/// stock-svc hears, as `reactions::conclude` does.
+/// stock-svc hears, by its own `reactions::decide`.
 pub fn stock(world: &mut World, left_out: Option<Sabotage>, event: &Event, sequence: i64) {
     let goods = world.goods.clone_value();
     let decided = match left_out.and_then(|left_out| stock_without(left_out, &goods, event, sequence)) {

@@ -35,20 +35,19 @@ impl Shelf {
         self.0.iter().map(|(sku, pieces)| (sku.clone(), pieces.level)).collect()
     }
 
-    /// Moves the pieces of `lines` as `store::levels::shift` does; false when a line can't move.
+    /// Moves the pieces of `lines`; false when a line can't move.
     pub fn shift(&mut self, shift: Shift, lines: &[StockLine]) -> bool {
-        let (on_hand, held) = shift.signs();
         lines.iter().all(|line| {
             let quantity = i64::from(line.quantity);
             let Some(pieces) = self.0.get_mut(&line.sku) else { return false };
-            pieces.level.on_hand += on_hand * quantity;
-            pieces.level.held += held * quantity;
+            let Some(level) = pieces.level.shifted(shift, line.quantity) else { return false };
+            pieces.level = level;
             match shift.movement() {
                 Some("committed") => pieces.committed += quantity,
                 Some(_) => pieces.restocked += quantity,
                 None => {}
             }
-            pieces.level.available() >= 0 && pieces.level.held >= 0
+            true
         })
     }
 

@@ -219,7 +219,7 @@ impl World {
         self.heard[service as usize][place_of(topic)] = at + 1;
     }
 
-    /// Carries out what stock-svc decided, as `store::roots::keep_and_announce` does.
+    /// Carries out what stock-svc decided, as `store::Loaded::apply` does.
     pub fn keep(&mut self, change: Change) {
         let Change { goods, shift, events } = change;
         if let Some((shift, lines)) = shift {

@@ -18,7 +18,7 @@ mod stock_restocked;
 mod tell;
 
 use diesel_async::AsyncPgConnection;
-use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
+use service_kit::consumer::{EventByEvent, Handled, Incoming, ReactionError, Subscription, Undecodable, Why};
 use service_kit::outside::Nudge;
 use shared_events::{
     DecodeError, Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic,
@@ -47,7 +47,7 @@ impl NotificationReactions {
     }
 }
 
-impl Reactions for NotificationReactions {
+impl EventByEvent for NotificationReactions {
     type Event = Event;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {

@@ -6,7 +6,7 @@ mod product;
 
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
-use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
+use service_kit::consumer::{EventByEvent, Handled, Incoming, ReactionError, Subscription, Undecodable, Why};
 use shared_events::{DecodeError, Event, EventId, StockEvent, Topic};
 
 use crate::store;
@@ -34,7 +34,7 @@ impl OrderReactions {
     }
 }
 
-impl Reactions for OrderReactions {
+impl EventByEvent for OrderReactions {
     type Event = Event;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {

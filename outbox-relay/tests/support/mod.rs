@@ -69,7 +69,7 @@ pub fn large(topic: &str, key: &str, number: usize, bytes: usize) -> NewRow {
 }
 
 pub async fn commit(db: &TestDb, rows: Vec<NewRow>) {
-    append_all(&mut *db.conn().await, rows).await.unwrap();
+    append_all(&*db.conn().await, rows).await.unwrap();
 }
 
 /// Quick to poll and to take over, with batches small enough that there are several.
@@ -222,7 +222,7 @@ impl Traffic {
             let mut number = 0;
             while !stopped.is_cancelled() {
                 let mut conn = pool.get().await.unwrap();
-                append_all(&mut conn, (0..5).map(|key| row(&topic, &format!("traffic-{key}"), number)).collect())
+                append_all(&conn, (0..5).map(|key| row(&topic, &format!("traffic-{key}"), number)).collect())
                     .await
                     .unwrap();
                 number += 1;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 use service_kit::{
-    consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why},
+    consumer::{EventByEvent, Handled, Incoming, ReactionError, Subscription, Undecodable, Why},
     outside,
 };
 use shared_events::{DecodeError, Event, OrderEvent, OrderId, ShipmentEvent, StockEvent, Topic};
@@ -36,7 +36,7 @@ pub fn subscriptions() -> Vec<Subscription> {
     [Topic::Orders, Topic::Stock, Topic::Shipments].map(|topic| Subscription::inbox(topic.name())).to_vec()
 }
 
-impl Reactions for PaymentReactions {
+impl EventByEvent for PaymentReactions {
     type Event = Event;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {

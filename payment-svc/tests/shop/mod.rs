@@ -14,7 +14,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use payment_svc::{
     commands::RETRY, domain::Payment, gateway::PaymentGateway, migrations, reactions::PaymentReactions,
     retries::Retries, store::payments, worker::GatewayCalls,
@@ -23,7 +23,7 @@ use service_kit::{
     consumer::{Outcome, Record, testing::react},
     outside::OutsideCalls,
     testing::TestDb,
-    timers::Timers,
+    timers,
 };
 use shared_events::{
     CancelReason, Counts, Event, Message, Money, OrderConfirmed, OrderId, OrderPlaced, PaymentEvent, RestockCause,
@@ -174,13 +174,7 @@ impl<G: PaymentGateway> Shop<G> {
     /// Lets the time of a retry come.
     pub async fn retry(&self, order: &Order) {
         let (retries, key) = (Retries { calls: Default::default() }, order.id.to_string());
-        let mut conn = self.db.conn().await;
-        conn.transaction(async |conn| {
-            retries.lock(conn, &[&key]).await?;
-            retries.fire(conn, RETRY, &key).await
-        })
-        .await
-        .unwrap();
+        timers::fire_by_hand(&mut *self.db.conn().await, &retries, RETRY, &[&key]).await.unwrap();
     }
 
     /// The gateway's name for the payment.

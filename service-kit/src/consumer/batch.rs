@@ -1,12 +1,12 @@
 //! A batch of records of one partition, handled in one transaction.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 
 use anyhow::anyhow;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use futures_util::FutureExt;
-use tracing::Instrument;
 
 use super::bury::{self, Failure};
 use super::{
@@ -21,13 +21,15 @@ pub(crate) struct Handler<'a, R, S> {
     pub reactions: &'a R,
     pub sink: &'a S,
     pub range: inbox::Range,
+    /// How often these records have been tried, this time included.
+    pub attempts: i32,
 }
 
 /// What is to be done about one record of a batch.
 enum Step {
     /// The next of the plan's fresh events.
     React,
-    /// It can't be read, or its age can't be told.
+    /// It can't be read, its age can't be told, or its reaction failed for good.
     Bury(String),
     /// Its key is parked.
     Queue,
@@ -67,7 +69,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         conn: &mut AsyncPgConnection,
         mode: Mode,
         record: &Record,
-        failure: &Failure<'_>,
+        error: &str,
     ) -> Result<Outcome, ReactionError> {
         conn.transaction(async |conn| {
             if mode == Mode::Inbox
@@ -76,7 +78,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
             {
                 return Ok(Outcome::Duplicate);
             }
-            let outcome = self.bury_within(conn, mode, record, failure).await?;
+            let outcome = self.bury_within(conn, mode, record, error).await?;
             progress::note(conn, self.consumer, record).await?;
             Ok(outcome)
         })
@@ -89,14 +91,15 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         mode: Mode,
         records: &[Record],
     ) -> Result<Vec<Outcome>, ReactionError> {
-        let plan = match mode {
+        let mut plan = match mode {
             Mode::Inbox => self.plan_once_each(conn, records).await?,
             Mode::LatestPerKey => self.plan_latest(records),
         };
         if !plan.fresh.is_empty() {
-            self.reactions.prepare(conn, &plan.fresh).await?;
+            let mut loaded = self.reactions.load(conn, &plan.fresh).await?;
+            self.decide(mode, records, &mut plan, &mut loaded)?;
+            self.reactions.save(conn, loaded).await?;
         }
-        let mut fresh = plan.fresh.iter();
         let mut outcomes = Vec::with_capacity(records.len());
         for (record, step) in records.iter().zip(plan.steps) {
             outcomes.push(match step {
@@ -106,18 +109,49 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
                     Outcome::QueuedBehind
                 }
                 Step::Bury(error) => {
-                    self.bury_within(conn, mode, record, &Failure { error: &error, attempts: 1 }).await?
+                    self.bury_within(conn, mode, record, &error).await?
                 }
-                Step::React => match fresh.next() {
-                    Some(incoming) => react(self.reactions, conn, incoming).await?.into(),
-                    None => return Err(ReactionError::Permanent(anyhow!("a step without its event"))),
-                },
+                Step::React => return Err(ReactionError::Permanent(anyhow!("a step without its event"))),
             });
         }
         if let Some(last) = records.last() {
             progress::note(conn, self.consumer, last).await?;
         }
         Ok(outcomes)
+    }
+
+    /// Lets the service decide about the new events, in order. One that fails for good is to be buried, and what follows of
+    /// its key waits behind it. A panic goes on to [`Self::handle`]: what it leaves in `loaded` is never saved.
+    fn decide(
+        &self,
+        mode: Mode,
+        records: &[Record],
+        plan: &mut Plan<R::Event>,
+        loaded: &mut R::Loaded,
+    ) -> Result<(), ReactionError> {
+        let (mut fresh, mut parked) = (plan.fresh.iter(), HashSet::new());
+        for (record, step) in records.iter().zip(&mut plan.steps) {
+            let incoming = match step {
+                Step::React => fresh.next(),
+                Step::Bury(_) => None,
+                Step::Queue | Step::Done(_) => continue,
+            };
+            if parked.contains(record.key.as_str()) {
+                *step = Step::Queue;
+            } else if let Some(incoming) = incoming {
+                *step = match react(self.reactions, loaded, incoming) {
+                    Ok(handled) => Step::Done(handled.into()),
+                    Err(ReactionError::Permanent(error)) => {
+                        if mode == Mode::Inbox {
+                            parked.insert(record.key.as_str());
+                        }
+                        Step::Bury(format!("{error:#}"))
+                    }
+                    Err(passing) => return Err(passing),
+                };
+            }
+        }
+        Ok(())
     }
 
     /// Notes the batch in the inbox, and tells what is new and what must wait.
@@ -190,28 +224,33 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         conn: &mut AsyncPgConnection,
         mode: Mode,
         record: &Record,
-        failure: &Failure<'_>,
+        error: &str,
     ) -> Result<Outcome, ReactionError> {
-        let new = bury::poison(conn, self.sink, self.consumer, mode, record, failure).await?;
-        Ok(if new { Outcome::DeadLettered(failure.error.to_owned()) } else { Outcome::Duplicate })
+        let failure = Failure { error, attempts: self.attempts };
+        let new = bury::poison(conn, self.sink, self.consumer, mode, record, &failure).await?;
+        Ok(if new { Outcome::DeadLettered(error.to_owned()) } else { Outcome::Duplicate })
     }
 }
 
 /// Lets the service react to one event, in a span and in the trace of the change that it tells of.
-pub(crate) async fn react<R: Reactions>(
+pub(crate) fn react<R: Reactions>(
     reactions: &R,
-    conn: &mut AsyncPgConnection,
+    loaded: &mut R::Loaded,
     incoming: &Incoming<R::Event>,
 ) -> Result<Handled, ReactionError> {
+    let span = span_of(incoming);
+    trace::during(incoming.envelope.traceparent.as_deref(), || span.in_scope(|| reactions.react(loaded, incoming)))
+}
+
+pub(super) fn span_of<E>(incoming: &Incoming<E>) -> tracing::Span {
     let envelope = &incoming.envelope;
-    let span = tracing::info_span!(
+    tracing::info_span!(
         "react",
         event.id = %envelope.id,
         "event.type" = envelope.event_type,
         correlation.id = envelope.correlation_id,
         key = incoming.key,
-    );
-    trace::within(envelope.traceparent.as_deref(), reactions.react(conn, incoming).instrument(span)).await
+    )
 }
 
 /// A panic's words, as a failure that won't pass.

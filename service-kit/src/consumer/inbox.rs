@@ -2,8 +2,6 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, Double, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryResult, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -63,28 +61,7 @@ pub(crate) async fn insert(conn: &mut AsyncPgConnection, consumer: &str, ids: &[
     Ok(Insert { consumer, ids }.load(conn).await?.into_iter().collect())
 }
 
-/// Written by hand with a static id, so that it stays prepared whatever the size of the batch.
-struct Insert<'a> {
-    consumer: &'a str,
-    ids: &'a [Uuid],
-}
-
-impl QueryFragment<Pg> for Insert<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("insert into inbox (consumer, event_id) select ");
-        out.push_bind_param::<Text, _>(self.consumer)?;
-        out.push_sql(", unnest(");
-        out.push_bind_param::<Array<SqlUuid>, _>(self.ids)?;
-        out.push_sql(") on conflict do nothing returning event_id");
-        Ok(())
-    }
-}
-
-impl QueryId for Insert<'_> {
-    type QueryId = Insert<'static>;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl Query for Insert<'_> {
-    type SqlType = SqlUuid;
+crate::prepared! {
+    struct Insert<'a> { consumer: &'a str as Text, ids: &'a [Uuid] as Array<SqlUuid> } -> SqlUuid;
+    "insert into inbox (consumer, event_id) select ?, unnest(?) on conflict do nothing returning event_id"
 }

@@ -8,7 +8,6 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Handler;
-use super::bury::Failure;
 use super::queue::Queue;
 use super::sequences::{Hole, Sequences};
 use super::{ConsumerHandle, DeadLetterSink, Outcome, ReactionError, Reactions, Record, inbox};
@@ -55,7 +54,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     async fn settle_batch(&self, batch: &[Record], queue: &Queue, stop: &CancellationToken) -> Option<()> {
         let mut backoff = backoff();
         loop {
-            match self.handle(batch, backoff.attempt() > 0).await {
+            match self.handle(batch, backoff.attempt()).await {
                 Ok(outcomes) => {
                     self.done(batch, &outcomes, queue);
                     return Some(());
@@ -79,9 +78,9 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     async fn settle_one(&self, record: &Record, stop: &CancellationToken) -> Option<Outcome> {
         let mut backoff = backoff();
         loop {
-            let error = match self.handle(std::slice::from_ref(record), backoff.attempt() > 0).await {
+            let error = match self.handle(std::slice::from_ref(record), backoff.attempt()).await {
                 Ok(outcomes) => return outcomes.into_iter().next(),
-                Err(ReactionError::Permanent(error)) => match self.bury(record, &error, backoff.attempt() + 1).await {
+                Err(ReactionError::Permanent(error)) => match self.bury(record, &error, backoff.attempt()).await {
                     Ok(outcome) => return Some(outcome),
                     Err(ReactionError::Transient(error) | ReactionError::Permanent(error)) => error,
                 },
@@ -91,16 +90,16 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         }
     }
 
-    async fn handle(&self, records: &[Record], again: bool) -> Result<Vec<Outcome>, ReactionError> {
+    async fn handle(&self, records: &[Record], failures: u32) -> Result<Vec<Outcome>, ReactionError> {
         let Some(first) = records.first() else { return Ok(Vec::new()) };
         // What fails again may wait for a lock each time, with a connection in its hand.
-        let _turn = match again {
-            true => Some(self.retrying.acquire().await.map_err(ReactionError::transient)?),
-            false => None,
+        let _turn = match failures {
+            0 => None,
+            _ => Some(self.retrying.acquire().await.map_err(ReactionError::transient)?),
         };
         let mut conn = self.pool.get().await?;
         let (mode, backend) = (self.handle.mode(&first.place.topic), conn.backend());
-        let handler = self.handler(&mut conn).await?;
+        let handler = self.handler(&mut conn, failures).await?;
         let mut work = pin!(handler.handle(&mut conn, mode, records));
         let mut stuck = false;
         loop {
@@ -143,22 +142,23 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         !holders.is_empty()
     }
 
-    async fn bury(&self, record: &Record, error: &anyhow::Error, attempts: u32) -> Result<Outcome, ReactionError> {
+    async fn bury(&self, record: &Record, error: &anyhow::Error, failures: u32) -> Result<Outcome, ReactionError> {
         let mut conn = self.pool.get().await?;
-        let failure = Failure { error: &format!("{error:#}"), attempts: i32::try_from(attempts).unwrap_or(i32::MAX) };
         let mode = self.handle.mode(&record.place.topic);
-        self.handler(&mut conn).await?.bury(&mut conn, mode, record, &failure).await
+        self.handler(&mut conn, failures).await?.bury(&mut conn, mode, record, &format!("{error:#}")).await
     }
 
-    pub(crate) async fn handler(
+    async fn handler(
         &self,
         conn: &mut diesel_async::AsyncPgConnection,
+        failures: u32,
     ) -> Result<Handler<'_, R, S>, ReactionError> {
         let range = match self.handle.range() {
             Some(range) => range,
             None => inbox::Range::read(conn).await?,
         };
-        Ok(Handler { consumer: self.handle.group(), reactions: &self.reactions, sink: &self.sink, range })
+        let attempts = i32::try_from(failures).unwrap_or(i32::MAX).saturating_add(1);
+        Ok(Handler { consumer: self.handle.group(), reactions: &self.reactions, sink: &self.sink, range, attempts })
     }
 
     /// After the commit: the offset may be stored.

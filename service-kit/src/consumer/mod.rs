@@ -1,14 +1,15 @@
 //! Hears events from Kafka and has them handled once each, in the order of their keys.
 //!
 //! One thread polls and feeds a bounded lane per partition. A lane takes a micro-batch and, in one transaction, notes
-//! the events in the inbox, lets the service react to those that are new, and notes how far it came; only after the
-//! commit is the offset stored. What can't be handled goes to [`crate::dead_letters`] and parks its key.
+//! the events in the inbox, lets the service load, decide and save what the new ones need, and notes how far it came; only
+//! after the commit is the offset stored. What can't be handled goes to [`crate::dead_letters`] and parks its key.
 
 mod anew;
 mod batch;
 mod bury;
 mod claim;
 mod error;
+mod event_by_event;
 mod inbox;
 mod lane;
 mod lanes;
@@ -35,6 +36,7 @@ use uuid::Uuid;
 pub(crate) use batch::{panicked, react};
 pub(crate) use bury::shortened;
 pub use error::ReactionError;
+pub use event_by_event::EventByEvent;
 pub(crate) use lane::Work;
 pub use murmur2::{key_hash, partition_of};
 pub use outcome::{Handled, Outcome, Why};
@@ -52,10 +54,14 @@ pub enum Undecodable {
     Poison(String),
 }
 
-/// What a service does about the events that it hears. The kit opens the transaction, writes the inbox and commits.
+/// What a service does about the events that it hears: it loads what a batch needs, decides about one event after the
+/// other, and saves what was decided. The kit opens the transaction, writes the inbox and commits.
 pub trait Reactions: Send + Sync + 'static {
     /// The events of the service's world.
     type Event: Send + Sync + 'static;
+
+    /// The roots of a batch and what hangs on them, as they are in memory; and what was decided meanwhile.
+    type Loaded: Send;
 
     /// Reads the value of an event whose `ce_type` is `event_type`.
     ///
@@ -70,21 +76,28 @@ pub trait Reactions: Send + Sync + 'static {
         true
     }
 
-    /// Locks what the whole batch needs, in an order that all lanes share: all roots sorted, then all else sorted. Runs
-    /// once before the events are reacted to one by one, in the same transaction.
-    fn prepare(
+    /// Locks and reads what the whole batch needs, in an order that all lanes share: all roots sorted, then all else sorted.
+    /// A fixed number of statements, whatever the size of the batch.
+    fn load(
         &self,
         conn: &mut AsyncPgConnection,
         batch: &[Incoming<Self::Event>],
-    ) -> impl Future<Output = Result<(), ReactionError>> + Send;
+    ) -> impl Future<Output = Result<Self::Loaded, ReactionError>> + Send;
 
-    /// Reacts to one event, inside the transaction that marks it handled. May run again after a rollback: nothing that
-    /// a rollback doesn't undo belongs here.
-    fn react(
+    /// Decides about one event on what was loaded, where the next event of the batch finds what was decided. On `Err`
+    /// `loaded` is as it was: an event that fails for good becomes a dead letter, and the others of its batch go on.
+    ///
+    /// # Errors
+    /// See [`ReactionError`].
+    fn react(&self, loaded: &mut Self::Loaded, incoming: &Incoming<Self::Event>) -> Result<Handled, ReactionError>;
+
+    /// Writes what was decided about the whole batch, in the transaction that marks it handled: one statement a table. If it
+    /// fails, the events are loaded, decided and saved again one at a time.
+    fn save(
         &self,
         conn: &mut AsyncPgConnection,
-        incoming: &Incoming<Self::Event>,
-    ) -> impl Future<Output = Result<Handled, ReactionError>> + Send;
+        loaded: Self::Loaded,
+    ) -> impl Future<Output = Result<(), ReactionError>> + Send;
 
     /// A transaction was committed in which something was applied: here the relay is nudged. Must not block.
     fn committed(&self) {}

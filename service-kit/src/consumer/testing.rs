@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use diesel_async::AsyncPgConnection;
 
 use super::batch::Handler;
-use super::bury::Failure;
 use super::record::bounded;
 use super::{
     DeadLetterCopy, DeadLetterSink, Mode, Outcome, Place, ReactionError, Reactions, Record, Subscription, inbox,
@@ -45,13 +44,27 @@ impl DeadLetterSink for NoCopies {
 }
 
 /// Handles one record of a topic heard through the inbox, as the service's consumer would, under the name
-/// [`CONSUMER`]: inbox, parked keys, `prepare`, `react`, all in one transaction; a failure for good makes a dead letter.
+/// [`CONSUMER`]: inbox, parked keys, `load`, `react`, `save`, all in one transaction; a failure for good makes a dead letter.
 ///
 /// # Errors
 /// A failure that may pass, which a lane would try again.
 pub async fn react<R: Reactions>(pool: &Pool, reactions: &R, record: &Record) -> Result<Outcome, ReactionError> {
     let subscription = Subscription::inbox(record.place.topic.as_str());
     react_as(pool, CONSUMER, &subscription, reactions, &NoCopies, record).await
+}
+
+/// Handles a batch of records of one topic in one transaction, as a lane would at its first try.
+///
+/// # Errors
+/// What has a lane roll the batch back.
+pub async fn react_to_all<R: Reactions>(
+    conn: &mut AsyncPgConnection,
+    reactions: &R,
+    records: &[Record],
+) -> Result<Vec<Outcome>, ReactionError> {
+    let range = inbox::Range::read(conn).await?;
+    let handler = Handler { consumer: CONSUMER, reactions, sink: &NoCopies, range, attempts: 1 };
+    handler.handle(conn, Mode::Inbox, records).await
 }
 
 /// Like [`react`], with everything to choose.
@@ -69,12 +82,11 @@ pub async fn react_as<R: Reactions>(
     let mode: Mode = subscription.mode;
     let mut conn = pool.get().await?;
     let range = inbox::Range::read(&mut conn).await?;
-    let handler = Handler { consumer, reactions, sink, range };
+    let handler = Handler { consumer, reactions, sink, range, attempts: 1 };
     match handler.handle(&mut conn, mode, std::slice::from_ref(record)).await {
         Ok(outcomes) => Ok(outcomes.into_iter().next().unwrap_or(Outcome::Skipped)),
         Err(ReactionError::Permanent(error)) => {
-            let failure = Failure { error: &format!("{error:#}"), attempts: 1 };
-            handler.bury(&mut conn, mode, record, &failure).await
+            handler.bury(&mut conn, mode, record, &format!("{error:#}")).await
         }
         Err(passing) => Err(passing),
     }

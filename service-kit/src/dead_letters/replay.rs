@@ -145,8 +145,10 @@ async fn handle<R: Reactions>(
             Undecodable::Poison(error) => anyhow::anyhow!(error),
         })
     })?;
-    reactions.prepare(conn, std::slice::from_ref(&incoming)).await?;
-    Ok(react(reactions, conn, &incoming).await?.into())
+    let mut loaded = reactions.load(conn, std::slice::from_ref(&incoming)).await?;
+    let handled = react(reactions, &mut loaded, &incoming)?;
+    reactions.save(conn, loaded).await?;
+    Ok(handled.into())
 }
 
 /// Notes the failure with the first of the queue, and ends the request.

@@ -9,12 +9,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Double, Text, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
-use tracing::Instrument;
 
 use super::Timers;
 use super::claim::Due;
 use crate::consumer::{ReactionError, panicked};
 use crate::retry::wait_after;
+use crate::trace;
 
 /// So many timers are fired by one transaction.
 const BATCH: usize = 50;
@@ -54,16 +54,20 @@ async fn together<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, batch: &[
             let mut keys: Vec<_> = batch.iter().map(|due| due.key.as_str()).collect();
             keys.sort_unstable();
             keys.dedup();
-            timers.lock(conn, &keys).await?;
+            let mut loaded = timers.load(conn, &keys).await?;
             let still = take_away(conn, batch).await?;
             let fired: Vec<_> =
                 batch.iter().filter(|due| still.contains(&(due.kind.clone(), due.key.clone()))).collect();
-            for due in &fired {
-                let span = tracing::info_span!("timer", kind = due.kind, key = due.key);
-                // a panic is a failure like others, or it would end the worker
-                let work = AssertUnwindSafe(timers.fire(conn, &due.kind, &due.key)).catch_unwind().instrument(span);
-                crate::trace::within(None, work).await.unwrap_or_else(panicked)?;
-            }
+            // a panic is a failure like others, or it would end the worker
+            let work = AssertUnwindSafe(async {
+                for due in &fired {
+                    let span = tracing::info_span!("timer", kind = due.kind, key = due.key);
+                    let fire = || span.in_scope(|| timers.fire(&mut loaded, &due.kind, &due.key));
+                    trace::during(None, fire)?;
+                }
+                trace::within(None, timers.save(conn, loaded)).await
+            });
+            work.catch_unwind().await.unwrap_or_else(panicked)?;
             Ok::<_, ReactionError>(fired)
         })
         .await?;

@@ -14,10 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use diesel::pg::Pg;
-use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Integer, Text, Timestamptz};
+use diesel::QueryResult;
+use diesel::sql_types::{Array, Integer, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +24,6 @@ use crate::Pool;
 use crate::consumer::{ConsumerHandle, ReactionError, key_hash};
 use crate::pool::Share;
 use crate::retry::{Backoff, Recurring};
-use crate::schema::timers;
 
 /// The longest wait between two looks. What this instance doesn't know of is a timer that was set since the last look.
 const IDLE: Duration = Duration::from_secs(2);
@@ -40,20 +37,29 @@ const SHARE: u32 = 20;
 
 /// What a service does when a timer is due.
 pub trait Timers: Send + Sync + 'static {
-    /// Locks the root rows of these keys, as every command and reaction that speaks for them does first: all roots
-    /// sorted, then all that hangs on them.
-    fn lock(
+    /// The roots of timers that are due and what hangs on them, as they are in memory; and what was decided meanwhile.
+    type Loaded: Send;
+
+    /// Locks the root rows of these keys and reads what hangs on them, as every command and reaction that speaks for them
+    /// does first: all roots sorted, then all else sorted.
+    fn load(
         &self,
         conn: &mut AsyncPgConnection,
         keys: &[&str],
-    ) -> impl Future<Output = Result<(), ReactionError>> + Send;
+    ) -> impl Future<Output = Result<Self::Loaded, ReactionError>> + Send;
 
-    /// Does what is due, in the transaction that takes the timer away. It may be set anew here.
-    fn fire(
+    /// Decides what a timer that is due does. It may be set anew. If one fails, its transaction is rolled back, and each of
+    /// the timers in it is tried by itself.
+    ///
+    /// # Errors
+    /// See [`ReactionError`].
+    fn fire(&self, loaded: &mut Self::Loaded, kind: &str, key: &str) -> Result<(), ReactionError>;
+
+    /// Writes what was decided, in the transaction that takes the timers away.
+    fn save(
         &self,
         conn: &mut AsyncPgConnection,
-        kind: &str,
-        key: &str,
+        loaded: Self::Loaded,
     ) -> impl Future<Output = Result<(), ReactionError>> + Send;
 
     /// A timer's transaction was committed: here the relay is nudged. Must not block.
@@ -65,38 +71,28 @@ pub trait Timers: Send + Sync + 'static {
 /// # Errors
 /// The database's.
 pub async fn set(conn: &mut AsyncPgConnection, kind: &str, key: &str, due_at: DateTime<Utc>) -> QueryResult<()> {
-    Set { kind, key, key_hash: key_hash(key), due_at }.execute(conn).await.map(drop)
+    set_all(conn, kind, &[(key, due_at)]).await
 }
 
-/// Written by hand with a static id, so that it stays prepared: an upsert of diesel's is parsed each time.
-struct Set<'a> {
-    kind: &'a str,
-    key: &'a str,
-    key_hash: i32,
-    due_at: DateTime<Utc>,
+/// Sets the timers of this kind for many keys, or moves them. In the transaction that holds their root rows.
+///
+/// # Errors
+/// The database's.
+pub async fn set_all(mut conn: &AsyncPgConnection, kind: &str, timers: &[(&str, DateTime<Utc>)]) -> QueryResult<()> {
+    let (keys, due_at): (Vec<_>, _) = timers.iter().copied().unzip();
+    let key_hashes = keys.iter().map(|key| key_hash(key)).collect();
+    Set { kind, keys, key_hashes, due_at }.execute(&mut conn).await.map(drop)
 }
 
-impl QueryFragment<Pg> for Set<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("insert into timers (kind, key, key_hash, due_at) values (");
-        out.push_bind_param::<Text, _>(self.kind)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Text, _>(self.key)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Integer, _>(&self.key_hash)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Timestamptz, _>(&self.due_at)?;
-        out.push_sql(
-            ") on conflict (kind, key) \
-             do update set due_at = excluded.due_at, attempts = 0, not_before = 'epoch'",
-        );
-        Ok(())
-    }
-}
-
-impl QueryId for Set<'_> {
-    type QueryId = Set<'static>;
-    const HAS_STATIC_QUERY_ID: bool = true;
+crate::prepared! {
+    struct Set<'a> {
+        kind: &'a str as Text,
+        keys: Vec<&'a str> as Array<Text>,
+        key_hashes: Vec<i32> as Array<Integer>,
+        due_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+    };
+    "insert into timers (kind, key, key_hash, due_at) select ?, * from unnest(?, ?, ?) \
+     on conflict (kind, key) do update set due_at = excluded.due_at, attempts = 0, not_before = 'epoch'"
 }
 
 /// Cancels the timer of this kind for `key`; there may be none.
@@ -104,7 +100,20 @@ impl QueryId for Set<'_> {
 /// # Errors
 /// The database's.
 pub async fn cancel(conn: &mut AsyncPgConnection, kind: &str, key: &str) -> QueryResult<()> {
-    diesel::delete(timers::table.find((kind, key))).execute(conn).await.map(drop)
+    cancel_all(conn, kind, &[key]).await
+}
+
+/// Cancels the timers of this kind for these keys, as far as there are any.
+///
+/// # Errors
+/// The database's.
+pub async fn cancel_all(mut conn: &AsyncPgConnection, kind: &str, keys: &[&str]) -> QueryResult<()> {
+    Cancel { kind, keys }.execute(&mut conn).await.map(drop)
+}
+
+crate::prepared! {
+    struct Cancel<'a> { kind: &'a str as Text, keys: &'a [&'a str] as Array<Text> };
+    "delete from timers where kind = ? and key = any(?)"
 }
 
 /// Fires timers as they fall due, until told to stop.
@@ -138,6 +147,28 @@ pub async fn run<T: Timers>(pool: Pool, consumer: ConsumerHandle, timers: T, sto
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// Fires timers in one transaction, whether they are set or not: for the tests of a service, which don't wait for them to
+/// fall due.
+///
+/// # Errors
+/// What has the kit put a timer off.
+#[cfg(feature = "testing")]
+pub async fn fire_by_hand<T: Timers>(
+    conn: &mut AsyncPgConnection,
+    timers: &T,
+    kind: &str,
+    keys: &[&str],
+) -> Result<(), ReactionError> {
+    let fired = diesel_async::AsyncConnection::transaction(conn, async |conn| {
+        let mut loaded = timers.load(conn, keys).await?;
+        for key in keys {
+            timers.fire(&mut loaded, kind, key)?;
+        }
+        timers.save(conn, loaded).await
+    });
+    fired.await
 }
 
 /// Fires what is due and may fire now; returns how many did. None may before the partitions of all topics are known.

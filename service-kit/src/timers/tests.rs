@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::anyhow;
-use diesel::sql_query;
+use diesel::{QueryableByName, sql_query};
 use diesel::sql_types::Json;
 use futures_util::future::join_all;
 
@@ -24,18 +24,25 @@ struct Bell {
 }
 
 impl Timers for std::sync::Arc<Bell> {
-    async fn lock(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<(), ReactionError> {
+    type Loaded = Vec<String>;
+
+    async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Vec<String>, ReactionError> {
         let roots = sql_query("select key from roots where key = any($1) order by key for update");
-        roots.bind::<diesel::sql_types::Array<Text>, _>(keys).execute(conn).await?;
-        Ok(())
+        roots.bind::<Array<Text>, _>(keys).execute(conn).await?;
+        Ok(Vec::new())
     }
 
-    async fn fire(&self, conn: &mut AsyncPgConnection, _: &str, key: &str) -> Result<(), ReactionError> {
+    fn fire(&self, loaded: &mut Vec<String>, _: &str, key: &str) -> Result<(), ReactionError> {
         if key == "broken" {
             return Err(ReactionError::Permanent(anyhow!("the bell is broken")));
         }
-        sql_query("insert into rung values ($1)").bind::<Text, _>(key).execute(conn).await?;
-        self.fired.fetch_add(1, Ordering::SeqCst);
+        loaded.push(key.to_owned());
+        Ok(())
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Vec<String>) -> Result<(), ReactionError> {
+        sql_query("insert into rung select unnest($1)").bind::<Array<Text>, _>(&loaded).execute(conn).await?;
+        self.fired.fetch_add(loaded.len(), Ordering::SeqCst);
         Ok(())
     }
 

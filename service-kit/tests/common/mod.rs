@@ -29,7 +29,8 @@ pub async fn database() -> TestDb {
     db
 }
 
-/// Writes down what it hears. `poison` fails for good until it is cured, `panic` panics, `unreadable` can't be decoded.
+/// Writes down what it hears. `poison` fails for good until it is cured, `too long` when it is saved, `panic` panics,
+/// `unreadable` can't be decoded.
 #[derive(Default)]
 pub struct Notebook {
     pub cured: AtomicBool,
@@ -41,7 +42,11 @@ pub struct Notebook {
 
 impl Notebook {
     pub fn was_asked(&self) -> bool {
-        AtomicUsize::load(&self.asked, Ordering::SeqCst) > 0
+        self.times_asked() > 0
+    }
+
+    pub fn times_asked(&self) -> usize {
+        AtomicUsize::load(&self.asked, Ordering::SeqCst)
     }
 
     pub fn cure(&self) {
@@ -51,6 +56,7 @@ impl Notebook {
 
 impl Reactions for Notebook {
     type Event = String;
+    type Loaded = Vec<(String, String)>;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<String, Undecodable> {
         match (event_type, std::str::from_utf8(value)) {
@@ -64,28 +70,37 @@ impl Reactions for Notebook {
         event != "for nobody"
     }
 
-    async fn prepare(&self, _conn: &mut AsyncPgConnection, _batch: &[Incoming<String>]) -> Result<(), ReactionError> {
-        Ok(())
+    async fn load(&self, _: &mut AsyncPgConnection, _: &[Incoming<String>]) -> Result<Self::Loaded, ReactionError> {
+        Ok(Vec::new())
     }
 
-    async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<String>) -> Result<Handled, ReactionError> {
+    fn react(&self, loaded: &mut Self::Loaded, incoming: &Incoming<String>) -> Result<Handled, ReactionError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         if AtomicBool::load(&self.out_of_ink, Ordering::SeqCst) {
             return Err(ReactionError::Transient(anyhow!("out of ink")));
         }
-        sql_query("insert into heard (key, what) values ($1, $2)")
-            .bind::<Text, _>(&incoming.key)
-            .bind::<Text, _>(&incoming.event)
-            .execute(conn)
-            .await?;
+        if incoming.event == "poison" && !AtomicBool::load(&self.cured, Ordering::SeqCst) {
+            return Err(ReactionError::Permanent(anyhow!("it hurts")));
+        }
+        loaded.push((incoming.key.clone(), incoming.event.clone()));
         match incoming.event.as_str() {
-            "poison" if !AtomicBool::load(&self.cured, Ordering::SeqCst) => {
-                Err(ReactionError::Permanent(anyhow!("it hurts")))
-            }
             "panic" => panic!("out of wits"),
             "ignore" => Ok(Handled::Ignored(Why::NotForUs)),
             _ => Ok(Handled::Applied),
         }
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Self::Loaded) -> Result<(), ReactionError> {
+        let (keys, what): (Vec<_>, Vec<_>) = loaded.into_iter().unzip();
+        if what.iter().any(|what| what == "too long") {
+            return Err(ReactionError::Permanent(anyhow!("the page is too small")));
+        }
+        sql_query("insert into heard (key, what) select * from unnest($1, $2)")
+            .bind::<Array<Text>, _>(keys)
+            .bind::<Array<Text>, _>(what)
+            .execute(conn)
+            .await?;
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use shared_events::Sku;
 
 use super::{CommandError, NewDetails};
 use crate::domain::{OnHand, Product};
-use crate::store::{movements, products};
+use crate::store::{self, products};
 
 /// Lists a product with what is on hand of it, and announces it.
 ///
@@ -20,13 +20,13 @@ pub async fn add_product(
     conn.transaction(async |conn| {
         let details = details.with_category(conn).await?;
         let (product, event) = Product::list(sku.clone(), details);
-        let root = products::insert(conn, product.clone(), on_hand.get())
+        let mut loaded = products::insert(conn, product.clone(), on_hand.get())
             .await?
             .ok_or_else(|| CommandError::AlreadyThere(format!("There is a product {sku} already.")))?;
-        movements::enter(conn, &sku, "listed", on_hand.get(), None).await?;
         let low = product.stock_low(on_hand.get());
         let events: Vec<_> = [event].into_iter().chain(low).collect();
-        products::keep_and_announce(conn, root, product, &events).await?;
+        loaded.keep_product(product, &events)?;
+        store::save(conn, loaded).await?;
         Ok(products::get(conn, &sku).await?)
     })
     .await

@@ -5,7 +5,7 @@ use shared_events::{LineText, Sku};
 
 use super::{CommandError, found, once};
 use crate::domain::{Delta, Unadjustable};
-use crate::store::{levels, movements, products};
+use crate::store::{self, products};
 
 /// Pieces that came or went.
 #[derive(Clone, Debug)]
@@ -45,16 +45,11 @@ pub async fn adjust_stock(
 
 async fn adjusted(conn: &mut AsyncPgConnection, command: &AdjustStock) -> Result<products::Listed, CommandError> {
     let AdjustStock { sku, delta, reason, .. } = command;
-    let level = found(levels::lock_one(conn, sku).await, "product")?;
-    let adjusted = level.adjusted(delta.get()).map_err(|why| match why {
+    let mut loaded = store::load_products(conn, [sku.clone()]).await?;
+    found(loaded.adjust(sku, delta.get(), reason.as_str()), "product")?.map_err(|why| match why {
         Unadjustable::BelowHeld { .. } => CommandError::BelowHeld(why.to_string()),
         Unadjustable::TooMany => CommandError::BadInput { field: "delta", message: why.to_string() },
     })?;
-    levels::set_on_hand(conn, sku, adjusted.on_hand).await?;
-    movements::enter(conn, sku, "adjusted", delta.get(), Some(reason.as_str())).await?;
-    let listed = products::get(conn, sku).await?;
-    if listed.product.is_low(adjusted.available()) && !listed.product.is_low(level.available()) {
-        products::announce_low(conn, sku, adjusted.available(), None).await?;
-    }
-    Ok(listed)
+    store::save(conn, loaded).await?;
+    Ok(products::get(conn, sku).await?)
 }

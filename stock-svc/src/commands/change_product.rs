@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{CommandError, Expected, found};
 use crate::domain::{Description, Details, LowStockMark, Price};
-use crate::store::{categories, levels, products};
+use crate::store::{self, categories, products};
 
 /// Details as they are asked for: the category by its id.
 #[derive(Clone, Debug)]
@@ -54,15 +54,16 @@ pub async fn change_product(
 ) -> Result<products::Listed, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        let available = found(levels::lock_one(conn, sku).await, "product")?.available();
-        let root = found(products::lock(conn, sku).await, "product")?;
+        let mut loaded = store::load_products(conn, [sku.clone()]).await?;
+        let (root, level) = found(loaded.product(sku), "product")?;
         expected.met_by(root.version)?;
         let details = details.with_category(conn).await?;
-        let was_low = root.product.is_low(available);
+        let was_low = root.product.is_low(level.available());
         let (product, event) = root.product.clone().change(details)?;
-        let low = product.stock_low(available).filter(|_| !was_low);
+        let low = product.stock_low(level.available()).filter(|_| !was_low);
         let events: Vec<_> = event.into_iter().chain(low).collect();
-        products::keep_and_announce(conn, root, product, &events).await?;
+        loaded.keep_product(product, &events)?;
+        store::save(conn, loaded).await?;
         Ok(products::get(conn, sku).await?)
     })
     .await

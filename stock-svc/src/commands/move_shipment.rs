@@ -4,7 +4,7 @@ use shared_events::{LineText, OrderId, ShipmentId, StockLine};
 
 use super::{CommandError, found};
 use crate::domain::Shipment;
-use crate::store::{levels, roots, shipments};
+use crate::store::{self, shipments};
 
 /// What happens to a parcel.
 #[derive(Clone, Debug)]
@@ -60,17 +60,12 @@ pub(super) async fn moved(
     step: Step,
 ) -> Result<Vec<(OrderId, Shipment)>, CommandError> {
     let order_id = found(shipments::order_of(conn, id).await, "shipment")?;
-    let mut root = roots::lock_or_create(conn, order_id).await?;
-    let come_back = match &step {
-        Step::TakeBack { lines } => lines.as_slice(),
-        Step::CallOff => root.goods.lines(),
-        _ => &[],
-    };
-    levels::lock(conn, come_back.iter().map(|line| &line.sku)).await?;
-    let (goods, before, at) = (root.goods.clone(), root.goods.shipments.clone(), root.now);
+    let mut loaded = store::load(conn, [order_id], []).await?;
+    let (before, at) = (loaded.goods(order_id)?.clone(), loaded.now);
+    let goods = before.clone();
     let change = match step {
         Step::Pack => goods.pack(id, at),
-        Step::Split { lines } => goods.split(id, &lines, [root.new_parcel(), root.new_parcel()], at),
+        Step::Split { lines } => goods.split(id, &lines, [loaded.new_parcel(), loaded.new_parcel()], at),
         Step::Dispatch { carrier, tracking_number } => goods.dispatch(id, carrier, tracking_number, at),
         Step::CorrectTracking { carrier, tracking_number } => goods.correct_tracking(id, carrier, tracking_number),
         Step::CallOff => goods.call_off(Some(id), at),
@@ -78,11 +73,13 @@ pub(super) async fn moved(
         Step::Lose => goods.lose(id, at),
         Step::TakeBack { lines } => goods.take_back(id, lines, at),
     }?;
-    if change.goods == root.goods {
-        let same = before.into_iter().filter(|shipment| shipment.id == id);
+    if change.goods == before {
+        let same = before.shipments.into_iter().filter(|shipment| shipment.id == id);
         return Ok(same.map(|shipment| (order_id, shipment)).collect());
     }
-    roots::keep_and_announce(conn, &mut root, change, None).await?;
-    let moved = root.goods.shipments.into_iter().filter(|shipment| !before.contains(shipment));
+    let now = change.goods.shipments.clone();
+    loaded.apply(change, None)?;
+    store::save(conn, loaded).await?;
+    let moved = now.into_iter().filter(|shipment| !before.shipments.contains(shipment));
     Ok(moved.map(|shipment| (order_id, shipment)).collect())
 }

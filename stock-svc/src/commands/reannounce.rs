@@ -3,7 +3,7 @@ use service_kit::Pool;
 use shared_events::Sku;
 
 use super::CommandError;
-use crate::store::products;
+use crate::store::{self, products};
 
 /// How many products a transaction announces: their rows are locked until it ends.
 const BATCH: i64 = 200;
@@ -25,9 +25,11 @@ pub struct Announced {
 pub async fn reannounce(pool: &Pool, after: Option<&Sku>) -> Result<Announced, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        let roots = products::lock_after(conn, after, BATCH).await?;
-        let announced = Announced { products: roots.len(), last: roots.last().map(|root| root.product.sku.clone()) };
-        products::announce_again(conn, roots).await?;
+        let skus = products::skus_after(conn, after, BATCH).await?;
+        let announced = Announced { products: skus.len(), last: skus.last().cloned() };
+        let mut loaded = store::load_products(conn, skus).await?;
+        loaded.announce_products()?;
+        store::save(conn, loaded).await?;
         Ok(announced)
     })
     .await

@@ -3,7 +3,7 @@ use service_kit::Pool;
 use shared_events::Sku;
 
 use super::{CommandError, found};
-use crate::store::{levels, products};
+use crate::store::{self, products};
 
 /// Takes a withdrawn product into the catalogue again and announces it, and that its stock is low where it is; again is
 /// nothing new.
@@ -13,11 +13,12 @@ use crate::store::{levels, products};
 pub async fn relist_product(pool: &Pool, sku: &Sku) -> Result<products::Listed, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        let available = found(levels::lock_one(conn, sku).await, "product")?.available();
-        let root = found(products::lock(conn, sku).await, "product")?;
+        let mut loaded = store::load_products(conn, [sku.clone()]).await?;
+        let (root, level) = found(loaded.product(sku), "product")?;
         if let (product, Some(event)) = root.product.clone().relist() {
-            let events: Vec<_> = [event].into_iter().chain(product.stock_low(available)).collect();
-            products::keep_and_announce(conn, root, product, &events).await?;
+            let events: Vec<_> = [event].into_iter().chain(product.stock_low(level.available())).collect();
+            loaded.keep_product(product, &events)?;
+            store::save(conn, loaded).await?;
         }
         Ok(products::get(conn, sku).await?)
     })

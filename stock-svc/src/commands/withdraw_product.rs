@@ -3,7 +3,7 @@ use service_kit::Pool;
 use shared_events::Sku;
 
 use super::{CommandError, Expected, found};
-use crate::store::products;
+use crate::store;
 
 /// Takes a product out of the catalogue and announces it; again is nothing new. What is held for orders stays theirs.
 ///
@@ -12,10 +12,12 @@ use crate::store::products;
 pub async fn withdraw_product(pool: &Pool, sku: &Sku, expected: &Expected) -> Result<(), CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        let root = found(products::lock(conn, sku).await, "product")?;
+        let mut loaded = store::load_products(conn, [sku.clone()]).await?;
+        let (root, _) = found(loaded.product(sku), "product")?;
         expected.met_by(root.version)?;
         if let (product, Some(event)) = root.product.clone().withdraw() {
-            products::keep_and_announce(conn, root, product, &[event]).await?;
+            loaded.keep_product(product, &[event])?;
+            store::save(conn, loaded).await?;
         }
         Ok(())
     })

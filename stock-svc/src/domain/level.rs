@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use shared_events::{Shortage, Sku, StockLine};
+use shared_events::{Quantity, Shortage, Sku, StockLine};
+
+use super::Shift;
 
 /// The most pieces of one SKU that people can enter. What comes back from an order is never refused, so a shelf that was
 /// filled up meanwhile can have more.
@@ -37,6 +39,13 @@ impl Level {
         self.on_hand - self.held
     }
 
+    /// The level after so many pieces moved; nothing where they aren't there.
+    pub fn shifted(self, shift: Shift, quantity: Quantity) -> Option<Level> {
+        let ((on_hand, held), quantity) = (shift.signs(), i64::from(quantity));
+        let level = Level { on_hand: self.on_hand + on_hand * quantity, held: self.held + held * quantity };
+        (level.held >= 0 && level.available() >= 0).then_some(level)
+    }
+
     /// The level after `delta` pieces came (or went, if negative).
     ///
     /// # Errors
@@ -56,6 +65,31 @@ impl Level {
 pub struct Levels(BTreeMap<Sku, Level>);
 
 impl Levels {
+    /// The level of a SKU, if it was ever listed.
+    pub fn get(&self, sku: &Sku) -> Option<Level> {
+        self.0.get(sku).copied()
+    }
+
+    /// All of them, by SKU.
+    pub fn iter(&self) -> impl Iterator<Item = (&Sku, Level)> {
+        self.0.iter().map(|(sku, level)| (sku, *level))
+    }
+
+    /// Takes over levels that have changed.
+    pub fn extend(&mut self, changed: Levels) {
+        self.0.extend(changed.0);
+    }
+
+    /// The levels that change when these lines move; nothing where one of them can't.
+    pub fn shifted(&self, shift: Shift, lines: &[StockLine]) -> Option<Levels> {
+        let mut moved = Levels::default();
+        for line in lines {
+            let level = moved.get(&line.sku).or_else(|| self.get(&line.sku))?;
+            moved.0.insert(line.sku.clone(), level.shifted(shift, line.quantity)?);
+        }
+        Some(moved)
+    }
+
     /// The lines that can't be held, with what there is of them. A SKU without a level has none.
     pub fn shortages(&self, lines: &[StockLine]) -> Vec<Shortage> {
         lines

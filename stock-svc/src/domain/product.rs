@@ -90,6 +90,11 @@ impl Product {
         watched.then(|| ProductStockLow { state: self.told(), available }.into())
     }
 
+    /// What is announced when so many pieces are available after a change, and that many were before it.
+    pub fn fell_low(&self, before: i64, after: i64) -> Option<Event> {
+        self.stock_low(after).filter(|_| !self.is_low(before))
+    }
+
     /// Whether so few pieces are below its mark.
     pub fn is_low(&self, available: i64) -> bool {
         self.details.low_stock_mark.is_some_and(|mark| available < i64::from(mark.pieces()))

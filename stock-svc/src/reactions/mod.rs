@@ -10,14 +10,15 @@ mod payment_declined;
 
 use std::time::Duration;
 
+use anyhow::anyhow;
+use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
-use shared_events::{DecodeError, Event, EventId, OrderEvent, PaymentEvent, StockLine, Topic};
+use shared_events::{DecodeError, Event, EventId, OrderEvent, OrderId, PaymentEvent, Topic};
 
-use crate::domain::{Change, Refused, lines_of};
-use crate::store::levels;
-use crate::store::roots::{self, Root};
+use crate::domain::{Change, Goods, Levels, NewParcel, Refused};
+use crate::store::{self, Loaded};
 
 /// What stock-svc does about what it hears.
 #[derive(Clone, Debug)]
@@ -33,8 +34,39 @@ pub fn subscriptions() -> Vec<Subscription> {
     [Topic::Orders, Topic::Payments].map(|topic| Subscription::inbox(topic.name())).into()
 }
 
+/// What a decision goes by, besides the event and the order's goods.
+#[derive(Clone, Debug)]
+pub struct Circumstances<'a> {
+    /// How many pieces there are.
+    pub levels: &'a Levels,
+    /// The time of the transaction.
+    pub now: DateTime<Utc>,
+    /// How long a hold lasts unless it is made firm.
+    pub hold_for: Duration,
+    /// The event's `ce_sequence`.
+    pub sequence: i64,
+    /// The parcel to be made, should one be made.
+    pub parcel: NewParcel,
+}
+
+/// What stock-svc does about an event; nothing where it isn't for it.
+pub fn decide(goods: Goods, event: &Event, by: &Circumstances<'_>) -> Option<Result<Change, Refused>> {
+    Some(match event {
+        Event::Order(OrderEvent::Placed(placed)) => order_placed::hold(goods, placed, by),
+        Event::Order(OrderEvent::Confirmed(_)) => order_confirmed::commit(goods, by),
+        Event::Order(OrderEvent::CancelRequested(request)) => order_cancel_requested::give_back(goods, request, by),
+        Event::Order(OrderEvent::CallOffRequested(_)) => order_call_off_requested::call_off(goods, by),
+        Event::Order(OrderEvent::AddressChanged(changed)) => order_address_changed::readdress(goods, changed, by),
+        Event::Order(OrderEvent::AddressChangeRequested(asked)) => order_address_changed::decide(goods, asked, by),
+        Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => payment_declined::release(goods),
+        Event::Payment(PaymentEvent::Captured(_)) => payment_captured::create_shipment(goods, by),
+        _ => return None,
+    })
+}
+
 impl Reactions for StockReactions {
     type Event = Event;
+    type Loaded = Loaded;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {
         Event::decode(event_type, value).map_err(|error| match error {
@@ -44,49 +76,45 @@ impl Reactions for StockReactions {
     }
 
     fn concerns(&self, event: &Event) -> bool {
-        concerns(event) || matches!(event, Event::Payment(PaymentEvent::Declined(_)))
+        order_of(event).is_some() || matches!(event, Event::Payment(PaymentEvent::Declined(_)))
     }
 
-    /// All roots, then all SKUs, each sorted: whatever the lanes hear at once, they wait for each other in one order.
-    async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
-        let heard: Vec<&Event> = batch.iter().map(|incoming| &incoming.event).filter(|event| concerns(event)).collect();
-        let orders = heard.iter().filter_map(|event| event.correlation()).collect();
-        let mut lines = roots::lock_all(conn, orders).await?;
-        for event in heard {
-            if let Event::Order(OrderEvent::Placed(placed)) = event {
-                lines.extend(lines_of(placed));
+    async fn load(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<Loaded, ReactionError> {
+        let orders: Vec<_> = batch.iter().filter_map(|incoming| order_of(&incoming.event)).collect();
+        let mut skus = Vec::new();
+        for incoming in batch {
+            if let Event::Order(OrderEvent::Placed(placed)) = &incoming.event {
+                skus.extend(placed.lines.iter().map(|line| line.sku.clone()));
             }
         }
-        levels::lock(conn, skus(&lines)).await?;
-        Ok(())
+        Ok(store::load(conn, orders, skus).await?)
     }
 
-    async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
-        match &incoming.event {
-            Event::Order(OrderEvent::Placed(placed)) => {
-                order_placed::hold(conn, incoming, placed, self.reservation_ttl).await
-            }
-            Event::Order(OrderEvent::Confirmed(confirmed)) => order_confirmed::commit(conn, incoming, confirmed).await,
-            Event::Order(OrderEvent::CancelRequested(request)) => {
-                order_cancel_requested::give_back(conn, incoming, request).await
-            }
-            Event::Order(OrderEvent::AddressChanged(changed)) => {
-                order_address_changed::readdress(conn, incoming, changed).await
-            }
-            Event::Order(OrderEvent::AddressChangeRequested(request)) => {
-                order_address_changed::decide(conn, incoming, request).await
-            }
-            Event::Order(OrderEvent::CallOffRequested(request)) => {
-                order_call_off_requested::call_off(conn, incoming, request).await
-            }
-            Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
-                payment_declined::release(conn, incoming, declined).await
-            }
-            Event::Payment(PaymentEvent::Captured(captured)) => {
-                payment_captured::create_shipment(conn, incoming, captured).await
-            }
-            _ => Ok(Handled::Ignored(Why::NotForUs)),
+    fn react(&self, loaded: &mut Loaded, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
+        let (event, sequence) = (&incoming.event, incoming.envelope.sequence);
+        let Some(order_id) = order_of(event) else { return Ok(Handled::Ignored(Why::NotForUs)) };
+        if sequence.is_none() && is_ranked(event) {
+            return Err(ReactionError::permanent(anyhow!("a change of address without ce_sequence can't be ranked")));
         }
+        let by = Circumstances {
+            levels: loaded.levels(),
+            now: loaded.now,
+            hold_for: self.reservation_ttl,
+            sequence: sequence.unwrap_or_default(),
+            parcel: loaded.new_parcel(),
+        };
+        match decide(loaded.goods(order_id)?.clone(), event, &by) {
+            Some(Ok(change)) => {
+                loaded.apply(change, Some(EventId(incoming.envelope.id)))?;
+                Ok(Handled::Applied)
+            }
+            Some(Err(refused)) => Ok(Handled::Ignored(Why::refused(refused.to_string()))),
+            None => Ok(Handled::Ignored(Why::NotForUs)),
+        }
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Loaded) -> Result<(), ReactionError> {
+        Ok(store::save(conn, loaded).await?)
     }
 
     fn committed(&self) {
@@ -94,9 +122,9 @@ impl Reactions for StockReactions {
     }
 }
 
-/// Whether there is a reaction to it.
-fn concerns(event: &Event) -> bool {
-    match event {
+/// The order whose goods an event may change.
+fn order_of(event: &Event) -> Option<OrderId> {
+    let concerns_goods = match event {
         Event::Order(
             OrderEvent::Placed(_)
             | OrderEvent::Confirmed(_)
@@ -104,30 +132,15 @@ fn concerns(event: &Event) -> bool {
             | OrderEvent::CallOffRequested(_)
             | OrderEvent::AddressChanged(_)
             | OrderEvent::AddressChangeRequested(_),
-        ) => true,
+        )
+        | Event::Payment(PaymentEvent::Captured(_)) => true,
         Event::Payment(PaymentEvent::Declined(declined)) => !declined.retryable,
-        Event::Payment(PaymentEvent::Captured(_)) => true,
         _ => false,
-    }
+    };
+    event.correlation().filter(|_| concerns_goods).map(OrderId)
 }
 
-fn skus(lines: &[StockLine]) -> impl Iterator<Item = &shared_events::Sku> {
-    lines.iter().map(|line| &line.sku)
-}
-
-/// Carries out what was decided about an event, or says why nothing was.
-async fn conclude(
-    conn: &mut AsyncPgConnection,
-    incoming: &Incoming<Event>,
-    mut root: Root,
-    decided: Result<Change, Refused>,
-) -> Result<Handled, ReactionError> {
-    match decided {
-        Ok(change) => {
-            let because_of = Some(EventId(incoming.envelope.id));
-            roots::keep_and_announce(conn, &mut root, change, because_of).await?;
-            Ok(Handled::Applied)
-        }
-        Err(refused) => Ok(Handled::Ignored(Why::refused(refused.to_string()))),
-    }
+/// Whether its place among what was said of the order counts: a change that is sent once more must not undo a later one.
+const fn is_ranked(event: &Event) -> bool {
+    matches!(event, Event::Order(OrderEvent::AddressChanged(_) | OrderEvent::AddressChangeRequested(_)))
 }

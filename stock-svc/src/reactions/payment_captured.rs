@@ -1,17 +1,7 @@
-use diesel_async::AsyncPgConnection;
-use service_kit::consumer::{Handled, Incoming, ReactionError};
-use shared_events::{Event, PaymentCaptured};
-
-use super::conclude;
-use crate::store::roots;
+use super::Circumstances;
+use crate::domain::{Change, Goods, Refused};
 
 /// Creates the shipment once the goods are firm. Heard before that, the capture is remembered.
-pub(super) async fn create_shipment(
-    conn: &mut AsyncPgConnection,
-    incoming: &Incoming<Event>,
-    captured: &PaymentCaptured,
-) -> Result<Handled, ReactionError> {
-    let root = roots::lock_or_create(conn, captured.order_id).await?;
-    let decided = root.goods.clone().capture(root.new_parcel());
-    conclude(conn, incoming, root, decided).await
+pub(super) fn create_shipment(goods: Goods, by: &Circumstances<'_>) -> Result<Change, Refused> {
+    goods.capture(by.parcel)
 }

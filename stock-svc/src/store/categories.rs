@@ -49,11 +49,11 @@ pub async fn name(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<
 ///
 /// # Errors
 /// What the database says.
-pub async fn names(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, LineText>> {
+pub async fn names(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, LineText>> {
     let named: Vec<(Uuid, String)> = categories::table
         .filter(categories::id.eq_any(ids))
         .select((categories::id, categories::name))
-        .load(conn)
+        .load(&mut conn)
         .await?;
     named.into_iter().map(|(id, name)| Ok((id, parsed(&name)?))).collect()
 }

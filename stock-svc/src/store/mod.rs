@@ -5,20 +5,115 @@ pub mod books;
 pub mod categories;
 pub mod dead_letters;
 pub mod levels;
+mod loaded;
 pub mod movements;
 pub mod products;
 pub mod reservations;
 pub mod roots;
 pub mod shipments;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use diesel::result::Error;
 use diesel::sql_types::Timestamptz;
 use diesel::{IntoSql, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use outbox_relay::AppendError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use shared_events::{OrderId, Sku};
+
+pub use self::loaded::Loaded;
+use self::products::Which;
+use crate::domain::State;
+
+/// Locks and reads what decisions about these orders need: their roots, which are made where this is the first that is heard
+/// of them, their parcels, and the levels of `skus` and of whatever the orders may still move. At most six statements, however
+/// many orders. Roots come before levels and levels before products, each sorted: so whoever loads waits for others in one
+/// order.
+///
+/// # Errors
+/// What the database says.
+pub async fn load(
+    conn: &mut AsyncPgConnection,
+    orders: impl IntoIterator<Item = OrderId>,
+    skus: impl IntoIterator<Item = Sku>,
+) -> QueryResult<Loaded> {
+    let mut loaded = roots::lock(conn, orders.into_iter().map(|id| id.0).collect()).await?;
+    let mut skus: BTreeSet<Sku> = skus.into_iter().collect();
+    let mut firm = Vec::new();
+    for root in loaded.orders.values() {
+        let Some(reservation) = &root.goods.reservation else { continue };
+        if reservation.state.may_move_stock() {
+            skus.extend(reservation.lines.iter().map(|line| line.sku.clone()));
+        }
+        // only goods that are or were firm have parcels
+        if matches!(reservation.state, State::Committed | State::Restocked) {
+            firm.push(root.goods.order_id.0);
+        }
+    }
+    let (shipments, ()) = tokio::try_join!(
+        async { if firm.is_empty() { Ok(Vec::new()) } else { shipments::of_orders(conn, &firm).await } },
+        load_levels(conn, &mut loaded, &skus, Which::Watched),
+    )?;
+    for (order_id, shipment) in shipments {
+        if let Some(root) = loaded.orders.get_mut(&order_id) {
+            root.goods.shipments.push(shipment);
+        }
+    }
+    Ok(loaded)
+}
+
+/// Locks and reads what decisions about these products need, as far as they are listed: the levels, then the products.
+///
+/// # Errors
+/// What the database says.
+pub async fn load_products(conn: &mut AsyncPgConnection, skus: impl IntoIterator<Item = Sku>) -> QueryResult<Loaded> {
+    let mut loaded = Loaded::new(now(conn).await?);
+    load_levels(conn, &mut loaded, &skus.into_iter().collect(), Which::All).await?;
+    Ok(loaded)
+}
+
+async fn load_levels(
+    conn: &AsyncPgConnection,
+    loaded: &mut Loaded,
+    skus: &BTreeSet<Sku>,
+    which: Which,
+) -> QueryResult<()> {
+    if skus.is_empty() {
+        return Ok(());
+    }
+    let skus: Vec<_> = skus.iter().map(Sku::as_str).collect();
+    loaded.levels = levels::lock(conn, &skus).await?;
+    let products = products::lock(conn, &skus, which).await?;
+    loaded.products = products.into_iter().map(|root| (root.product.sku.clone(), root)).collect();
+    Ok(())
+}
+
+/// Writes what was decided: one statement a table, and one for all that is announced, in the order of decision. None needs
+/// the answer of another.
+///
+/// # Errors
+/// What the database says; an event that is too large, which none here can be.
+pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AppendError> {
+    let announcements = std::mem::take(&mut loaded.announcements);
+    let (conn, loaded) = (&*conn, &loaded);
+    let tables = async {
+        tokio::try_join!(
+            roots::save(conn, loaded),
+            roots::save_timers(conn, loaded),
+            shipments::save(conn, loaded),
+            levels::save(conn, loaded),
+            products::save(conn, loaded),
+            movements::enter(conn, &loaded.movements),
+        )?;
+        Ok(())
+    };
+    tokio::try_join!(tables, outbox_relay::append_all(conn, announcements))?;
+    Ok(())
+}
 
 /// The time of this transaction by the database's clock, which timers go by too.
 ///

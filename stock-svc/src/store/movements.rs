@@ -2,33 +2,67 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared_events::{OrderId, Sku};
+use service_kit::prepared;
+use shared_events::{OrderId, Sku, StockLine};
 use uuid::Uuid;
 
+use crate::domain::Shift;
 use crate::schema::movements;
 
-/// Enters pieces that came or went by hand: `listed` with the product, or `adjusted` with a reason.
+/// An entry to be made.
+#[derive(Clone, Debug)]
+pub struct NewMovement {
+    sku: Sku,
+    kind: &'static str,
+    quantity: i64,
+    order_id: Option<Uuid>,
+    reason: Option<String>,
+}
+
+impl NewMovement {
+    /// What a line of an order moves; nothing while its pieces stay on hand.
+    pub(super) fn of_order(order_id: OrderId, shift: Shift, line: &StockLine) -> Option<Self> {
+        let (kind, quantity) = (shift.movement()?, shift.signs().0 * i64::from(line.quantity));
+        Some(Self { sku: line.sku.clone(), kind, quantity, order_id: Some(order_id.0), reason: None })
+    }
+
+    /// Pieces that came or went by hand: `listed` with the product, or `adjusted` with a reason.
+    pub fn by_hand(sku: &Sku, kind: &'static str, quantity: i64, reason: Option<&str>) -> Self {
+        Self { sku: sku.clone(), kind, quantity, order_id: None, reason: reason.map(str::to_owned) }
+    }
+}
+
+/// Enters movements, in order.
 ///
 /// # Errors
 /// What the database says.
-pub async fn enter(
-    conn: &mut AsyncPgConnection,
-    sku: &Sku,
-    kind: &str,
-    quantity: i64,
-    reason: Option<&str>,
-) -> QueryResult<()> {
-    diesel::insert_into(movements::table)
-        .values((
-            movements::sku.eq(sku.as_str()),
-            movements::kind.eq(kind),
-            movements::quantity.eq(quantity),
-            movements::reason.eq(reason),
-        ))
-        .execute(conn)
-        .await?;
+pub async fn enter(mut conn: &AsyncPgConnection, movements: &[NewMovement]) -> QueryResult<()> {
+    let mut rows = Enter::default();
+    for movement in movements {
+        rows.skus.push(movement.sku.as_str());
+        rows.kinds.push(movement.kind);
+        rows.quantities.push(movement.quantity);
+        rows.order_ids.push(movement.order_id);
+        rows.reasons.push(movement.reason.as_deref());
+    }
+    if !rows.skus.is_empty() {
+        rows.execute(&mut conn).await?;
+    }
     Ok(())
+}
+
+prepared! {
+    #[derive(Default)]
+    struct Enter<'a> {
+        skus: Vec<&'a str> as Array<Text>,
+        kinds: Vec<&'a str> as Array<Text>,
+        quantities: Vec<i64> as Array<BigInt>,
+        order_ids: Vec<Option<Uuid>> as Array<Nullable<SqlUuid>>,
+        reasons: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+    };
+    "insert into movements (sku, kind, quantity, order_id, reason) select * from unnest(?, ?, ?, ?, ?)"
 }
 
 /// One entry of the ledger.

@@ -1,17 +1,21 @@
 //! The catalogue. A product's row is the root of its SKU on `products.v1`.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text, Timestamptz};
+use diesel::sql_types::{Bool, Jsonb, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use outbox_relay::AppendError;
-use shared_events::{Counts, Event, EventId, Money, ProductStatus, Sku, Topic};
+use serde::Serialize;
+use serde_json::Value;
+use service_kit::prepared;
+use shared_events::{Counts, Money, ProductStatus, Sku, Topic};
 use uuid::Uuid;
 
-use super::{parsed, unreadable};
+use super::loaded::Loaded;
+use super::{parsed, to_json, unreadable};
 use crate::domain::{Description, Details, Level, LowStockMark, Product};
-use crate::outbox;
 use crate::schema::{categories, products, stock_levels};
 
 /// The locked row of one SKU.
@@ -19,11 +23,10 @@ use crate::schema::{categories, products, stock_levels};
 pub struct Root {
     /// As it is.
     pub product: Product,
-    /// The time of this transaction by the database's clock.
-    pub now: DateTime<Utc>,
     /// Counts the changes of what is said of it.
     pub version: i64,
-    said: i64,
+    pub(super) updated_at: DateTime<Utc>,
+    pub(super) said: i64,
 }
 
 impl Counts for Root {
@@ -48,7 +51,7 @@ pub struct Listed {
     pub version: i64,
 }
 
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, Selectable, Serialize)]
 #[diesel(table_name = products)]
 struct Row {
     sku: String,
@@ -70,7 +73,7 @@ struct Row {
 ///
 /// # Errors
 /// What the database says.
-pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64) -> QueryResult<Option<Root>> {
+pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64) -> QueryResult<Option<Loaded>> {
     let Details { name, brand, description, category, price, low_stock_mark } = &product.details;
     let added: Option<DateTime<Utc>> = diesel::insert_into(products::table)
         .values((
@@ -93,127 +96,94 @@ pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64
         .values((stock_levels::sku.eq(product.sku.as_str()), stock_levels::on_hand.eq(on_hand)))
         .execute(conn)
         .await?;
-    Ok(Some(Root { product, now, version: 0, said: 0 }))
+    let mut loaded = Loaded::new(now);
+    loaded.list(Root { product, version: 0, updated_at: now, said: 0 }, on_hand);
+    Ok(Some(loaded))
 }
 
-/// Locks a product's row.
-///
-/// # Errors
-/// What the database says; `NotFound` when it isn't listed.
-pub async fn lock(conn: &mut AsyncPgConnection, sku: &Sku) -> QueryResult<Root> {
-    let (row, now): (Row, DateTime<Utc>) = products::table
-        .find(sku.as_str())
-        .select((Row::as_select(), diesel::dsl::now.into_sql::<Timestamptz>()))
-        .for_update()
-        .first(conn)
-        .await?;
-    let category = match row.category_id {
-        Some(id) => super::categories::name(conn, id).await?.map(|name| (id, name)),
-        None => None,
-    };
-    let (said, version) = (row.products_said, row.version);
-    Ok(Root { product: read(row, category)?, now, version, said })
+/// Which rows are locked with the levels of their SKUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// Those with a mark: only of them something may be announced when pieces move.
+    Watched,
 }
 
-/// Keeps a changed product and its counter, and appends what is to be said, in this order.
-///
-/// # Errors
-/// What the database says.
-pub async fn keep_and_announce(
-    conn: &mut AsyncPgConnection,
-    mut root: Root,
-    product: Product,
-    events: &[Event],
-) -> Result<(), AppendError> {
-    root.product = product;
-    let at = root.now;
-    let rows = outbox::rows(&mut root, at, events, None)?;
-    let Product { sku, details, status } = &root.product;
-    diesel::update(products::table.find(sku.as_str()))
-        .set((
-            products::name.eq(details.name.as_str()),
-            products::brand.eq(details.brand.as_ref().map(|brand| brand.as_str())),
-            products::description.eq(String::from(details.description.clone())),
-            products::category_id.eq(details.category.as_ref().map(|(id, _)| *id)),
-            products::price_amount.eq(details.price.amount()),
-            products::price_currency.eq(details.price.currency().code()),
-            products::status.eq(status_name(*status)),
-            products::low_stock_mark.eq(details.low_stock_mark.map(LowStockMark::get)),
-            products::products_said.eq(root.said),
-            products::updated_at.eq(at),
-            products::version.eq(root.version + 1),
-        ))
-        .execute(conn)
-        .await?;
-    outbox_relay::append_all(conn, rows).await
-}
-
-/// Announces that so few pieces of a SKU are left, whose level is locked: levels come before products.
-///
-/// # Errors
-/// What the database says.
-pub async fn announce_low(
-    conn: &mut AsyncPgConnection,
-    sku: &Sku,
-    available: i64,
-    because_of: Option<EventId>,
-) -> Result<(), AppendError> {
-    let mut root = lock(conn, sku).await?;
-    let Some(event) = root.product.stock_low(available) else { return Ok(()) };
-    let at = root.now;
-    let rows = outbox::rows(&mut root, at, &[event], because_of)?;
-    let said = products::products_said.eq(root.said);
-    diesel::update(products::table.find(sku.as_str())).set(said).execute(conn).await?;
-    outbox_relay::append_all(conn, rows).await
-}
-
-/// Locks the levels and then the rows of at most `limit` products after a SKU, in the order of SKUs: whoever moves pieces
-/// and says that few are left locks them in that order too.
-///
-/// # Errors
-/// What the database says.
-pub async fn lock_after(conn: &mut AsyncPgConnection, after: Option<&Sku>, limit: i64) -> QueryResult<Vec<Root>> {
-    let skus: Vec<String> = stock_levels::table
-        .filter(stock_levels::sku.gt(after.map_or("", Sku::as_str)))
-        .select(stock_levels::sku)
-        .order(stock_levels::sku)
-        .limit(limit)
-        .for_update()
-        .load(conn)
-        .await?;
-    let rows: Vec<(Row, DateTime<Utc>)> = products::table
+/// Locks the rows of products in the order of their SKUs, whose levels are locked: levels come before products.
+pub(super) async fn lock(mut conn: &AsyncPgConnection, skus: &[&str], which: Which) -> QueryResult<Vec<Root>> {
+    let rows: Vec<Row> = products::table
         .filter(products::sku.eq_any(skus))
-        .select((Row::as_select(), diesel::dsl::now.into_sql::<Timestamptz>()))
+        .filter(products::low_stock_mark.is_not_null().or((which == Which::All).into_sql::<Bool>()))
+        .select(Row::as_select())
         .order(products::sku)
         .for_update()
-        .load(conn)
+        .load(&mut conn)
         .await?;
-    let ids: Vec<Uuid> = rows.iter().filter_map(|(row, _)| row.category_id).collect();
-    let names = super::categories::names(conn, &ids).await?;
-    let root = |(row, now): (Row, DateTime<Utc>)| {
-        let (said, version) = (row.products_said, row.version);
+    let categories: Vec<Uuid> = rows.iter().filter_map(|row| row.category_id).collect();
+    let names = match categories.is_empty() {
+        true => HashMap::new(),
+        false => super::categories::names(conn, &categories).await?,
+    };
+    let root = |row: Row| {
+        let (said, version, updated_at) = (row.products_said, row.version, row.updated_at);
         let category = row.category_id.and_then(|id| Some((id, names.get(&id)?.clone())));
-        Ok(Root { product: read(row, category)?, now, version, said })
+        Ok(Root { product: read(row, category)?, version, updated_at, said })
     };
     rows.into_iter().map(root).collect()
 }
 
-/// Counts up what was said of these products, and announces each as it is.
+/// Which SKUs come after one, at most so many.
 ///
 /// # Errors
 /// What the database says.
-pub async fn announce_again(conn: &mut AsyncPgConnection, roots: Vec<Root>) -> Result<(), AppendError> {
-    let (mut rows, mut skus) = (Vec::with_capacity(roots.len()), Vec::with_capacity(roots.len()));
-    for mut root in roots {
-        let (at, event) = (root.now, root.product.as_it_is());
-        rows.extend(outbox::rows(&mut root, at, &[event], None)?);
-        skus.push(String::from(root.product.sku));
-    }
-    diesel::update(products::table.filter(products::sku.eq_any(skus)))
-        .set(products::products_said.eq(products::products_said + 1))
-        .execute(conn)
+pub async fn skus_after(conn: &mut AsyncPgConnection, after: Option<&Sku>, limit: i64) -> QueryResult<Vec<Sku>> {
+    let skus: Vec<String> = products::table
+        .filter(products::sku.gt(after.map_or("", Sku::as_str)))
+        .select(products::sku)
+        .order(products::sku)
+        .limit(limit)
+        .load(conn)
         .await?;
-    outbox_relay::append_all(conn, rows).await
+    skus.iter().map(|sku| parsed(sku)).collect()
+}
+
+/// Writes the products that have changed, or of which something was announced.
+pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    let changed = loaded.changed.products.iter().filter_map(|sku| loaded.products.get(sku));
+    let rows: Vec<_> = changed.map(row).collect();
+    if !rows.is_empty() {
+        Save { rows: &to_json(&rows)? }.execute(&mut conn).await?;
+    }
+    Ok(())
+}
+
+prepared! {
+    struct Save<'a> { rows: &'a Value as Jsonb };
+    "update products set name = new.name, brand = new.brand, description = new.description, \
+         category_id = new.category_id, price_amount = new.price_amount, price_currency = new.price_currency, \
+         status = new.status, low_stock_mark = new.low_stock_mark, products_said = new.products_said, \
+         updated_at = new.updated_at, version = new.version \
+     from jsonb_populate_recordset(null::products, ?) as new where products.sku = new.sku"
+}
+
+fn row(root: &Root) -> Row {
+    let Product { sku, details, status } = &root.product;
+    Row {
+        sku: sku.to_string(),
+        name: details.name.to_string(),
+        brand: details.brand.as_ref().map(ToString::to_string),
+        description: details.description.clone().into(),
+        category_id: details.category.as_ref().map(|(id, _)| *id),
+        price_amount: details.price.amount(),
+        price_currency: details.price.currency().code().to_owned(),
+        status: status_name(*status).to_owned(),
+        products_said: root.said,
+        // it is not written again
+        created_at: root.updated_at,
+        updated_at: root.updated_at,
+        low_stock_mark: details.low_stock_mark.map(LowStockMark::get),
+        version: root.version,
+    }
 }
 
 /// How many products there are, withdrawn ones included.

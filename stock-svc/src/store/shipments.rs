@@ -2,18 +2,21 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::upsert::excluded;
+use diesel::sql_types::Jsonb;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
 use serde_json::Value;
+use service_kit::prepared;
 use shared_events::{OrderId, ShipmentId};
 use uuid::Uuid;
 
+use super::loaded::Loaded;
 use super::{from_json, parsed, to_json, unreadable};
 use crate::domain::{Shipment, Stage};
 use crate::schema::shipments;
 
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = shipments, treat_none_as_default_value = false)]
+#[derive(Queryable, Selectable, Serialize)]
+#[diesel(table_name = shipments)]
 struct Row {
     id: Uuid,
     order_id: Uuid,
@@ -33,18 +36,18 @@ struct Row {
     delivery_address: Option<Value>,
 }
 
-/// The parcels of an order, whose root the caller has locked, the oldest first.
+/// The parcels of orders, whose roots the caller has locked, the oldest first.
 ///
 /// # Errors
 /// What the database says.
-pub async fn of_order(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Vec<Shipment>> {
+pub async fn of_orders(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<Vec<(OrderId, Shipment)>> {
     let rows: Vec<Row> = shipments::table
-        .filter(shipments::order_id.eq(order_id.0))
+        .filter(shipments::order_id.eq_any(orders))
         .order(shipments::id)
         .select(Row::as_select())
-        .load(conn)
+        .load(&mut conn)
         .await?;
-    rows.into_iter().map(|row| Ok(read(row)?.1)).collect()
+    rows.into_iter().map(read).collect()
 }
 
 /// Which order a parcel belongs to.
@@ -92,12 +95,35 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> Q
     query.load(conn).await?.into_iter().map(read).collect()
 }
 
-/// Writes a parcel as it is now; the order's root is locked.
-///
-/// # Errors
-/// What the database says.
-pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Shipment) -> QueryResult<()> {
-    let row = Row {
+/// Writes the parcels that have changed or are new.
+pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    let changed = loaded.changed.shipments.iter().filter_map(|(order_id, id)| {
+        let shipments = &loaded.orders.get(order_id)?.goods.shipments;
+        shipments.iter().find(|shipment| shipment.id == *id).map(|shipment| row(*order_id, shipment))
+    });
+    let rows = changed.collect::<QueryResult<Vec<_>>>()?;
+    if !rows.is_empty() {
+        Save { rows: &to_json(&rows)? }.execute(&mut conn).await?;
+    }
+    Ok(())
+}
+
+prepared! {
+    struct Save<'a> { rows: &'a Value as Jsonb };
+    "insert into shipments (id, order_id, status, lines, carrier, tracking_number, created_at, packed_at, dispatched_at, \
+         delivered_at, cancelled_at, returned, returned_at, lost_at, split_into, delivery_address) \
+     select id, order_id, status, lines, carrier, tracking_number, created_at, packed_at, dispatched_at, \
+         delivered_at, cancelled_at, returned, returned_at, lost_at, split_into, delivery_address \
+     from jsonb_populate_recordset(null::shipments, ?) \
+     on conflict (id) do update set status = excluded.status, carrier = excluded.carrier, \
+         tracking_number = excluded.tracking_number, packed_at = excluded.packed_at, \
+         dispatched_at = excluded.dispatched_at, delivered_at = excluded.delivered_at, \
+         cancelled_at = excluded.cancelled_at, returned = excluded.returned, returned_at = excluded.returned_at, \
+         lost_at = excluded.lost_at, split_into = excluded.split_into, delivery_address = excluded.delivery_address"
+}
+
+fn row(order_id: OrderId, shipment: &Shipment) -> QueryResult<Row> {
+    Ok(Row {
         id: shipment.id.0,
         order_id: order_id.0,
         status: shipment.stage.name().to_owned(),
@@ -114,28 +140,7 @@ pub async fn save(conn: &mut AsyncPgConnection, order_id: OrderId, shipment: &Sh
         lost_at: shipment.lost_at,
         split_into: to_json(&shipment.split_into)?,
         delivery_address: shipment.address.as_ref().map(to_json).transpose()?,
-    };
-    diesel::insert_into(shipments::table)
-        .values(row)
-        .on_conflict(shipments::id)
-        .do_update()
-        .set((
-            shipments::status.eq(excluded(shipments::status)),
-            shipments::carrier.eq(excluded(shipments::carrier)),
-            shipments::tracking_number.eq(excluded(shipments::tracking_number)),
-            shipments::packed_at.eq(excluded(shipments::packed_at)),
-            shipments::dispatched_at.eq(excluded(shipments::dispatched_at)),
-            shipments::delivered_at.eq(excluded(shipments::delivered_at)),
-            shipments::cancelled_at.eq(excluded(shipments::cancelled_at)),
-            shipments::returned.eq(excluded(shipments::returned)),
-            shipments::returned_at.eq(excluded(shipments::returned_at)),
-            shipments::lost_at.eq(excluded(shipments::lost_at)),
-            shipments::split_into.eq(excluded(shipments::split_into)),
-            shipments::delivery_address.eq(excluded(shipments::delivery_address)),
-        ))
-        .execute(conn)
-        .await?;
-    Ok(())
+    })
 }
 
 fn read(row: Row) -> QueryResult<(OrderId, Shipment)> {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bytea, Text};
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use outbox_relay::Nudge;
 use service_kit::consumer::testing::react;
 use service_kit::consumer::{Outcome, ReactionError, Record};
 use service_kit::testing::TestDb;
-use service_kit::timers::Timers;
+use service_kit::timers;
 use shared_events::*;
 use stock_svc::commands::{self, AdjustStock, CommandError, NewDetails};
 use stock_svc::domain::{Delta, Description, OnHand, Price};
@@ -92,13 +92,8 @@ impl Warehouse {
 
     /// The hold's timer comes, as the kit fires it.
     pub async fn expires(&self, order_id: OrderId) {
-        let (timers, key) = (Expiry { nudge: Nudge::default() }, order_id.to_string());
-        let mut conn = self.db.conn().await;
-        let fired = conn.transaction(async |conn| {
-            timers.lock(conn, &[&key]).await?;
-            timers.fire(conn, EXPIRY, &key).await
-        });
-        fired.await.unwrap();
+        let (expiry, key) = (Expiry { nudge: Nudge::default() }, order_id.to_string());
+        timers::fire_by_hand(&mut *self.db.conn().await, &expiry, EXPIRY, &[&key]).await.unwrap();
     }
 
     /// What was said since the warehouse was stocked, in order.

@@ -8,13 +8,14 @@ use outbox_relay::Nudge;
 use quadrille_dance::{Deed, Label, Service, Tale};
 use service_kit::consumer::testing::react;
 use service_kit::testing::TestDb;
-use service_kit::timers::Timers;
+use service_kit::timers;
 use shared_events::{Currency, Event, Money, OrderId, ShipmentEvent, ShipmentId, StockLine, Topic};
 use stock_svc::commands::{self, NewDetails, Step};
 use stock_svc::domain::{Description, Goods, OnHand, Price, Shipment, State};
 use stock_svc::expiry::Expiry;
 use stock_svc::reactions::StockReactions;
-use stock_svc::store::{levels, roots, shipments};
+use stock_svc::store::roots::EXPIRY;
+use stock_svc::store::{self, shipments};
 
 /// stock-svc on a database of its own, with so many pieces of each SKU.
 pub async fn warehouse(tale: &Tale, on_hand: i64) -> TestDb {
@@ -47,10 +48,10 @@ pub async fn lives(db: &TestDb, tale: &Tale) {
         }
     }
     let conn = &mut *db.conn().await;
-    let goods = conn.transaction(async |conn| roots::lock_or_create(conn, id).await).await.unwrap().goods;
-    assert_eq!(timeless(goods), timeless(tale.goods().clone()));
-    let shelf = conn.transaction(async |conn| levels::lock(conn, tale.shelf().0.keys()).await).await.unwrap();
-    assert_eq!(format!("{shelf:?}"), format!("{:?}", tale.shelf().levels()));
+    let skus = tale.shelf().0.keys().cloned();
+    let loaded = conn.transaction(async |conn| store::load(conn, [id], skus).await).await.unwrap();
+    assert_eq!(timeless(loaded.goods(id).unwrap().clone()), timeless(tale.goods().clone()));
+    assert_eq!(format!("{:?}", loaded.levels()), format!("{:?}", tale.shelf().levels()));
     for topic in [Topic::Stock, Topic::Shipments] {
         let said: Vec<_> = tale.said(topic).iter().map(super::in_essence).collect();
         assert_eq!(super::said(db, id, topic).await, said);
@@ -68,8 +69,8 @@ async fn act(db: &TestDb, order: OrderId, label: &Label, returns: &mut impl Iter
         "loses" => Step::Lose,
         _ => Step::TakeBack { lines: returns.next().unwrap() },
     };
-    let parcels = shipments::of_order(&mut *db.conn().await, order).await.unwrap();
-    let parcel =
+    let parcels = shipments::of_orders(&*db.conn().await, &[order.0]).await.unwrap();
+    let (_, parcel) =
         &parcels[["the part", "the rest"].iter().position(|name| *name == label.of).map_or(0, |part| part + 1)];
     let step = match step {
         Step::Split { .. } => Step::Split { lines: parcel.lines[..1].to_vec() },
@@ -79,13 +80,8 @@ async fn act(db: &TestDb, order: OrderId, label: &Label, returns: &mut impl Iter
 }
 
 async fn expire(db: &TestDb, order: OrderId) {
-    let (timers, key) = (Expiry { nudge: Nudge::default() }, order.to_string());
-    let mut conn = db.conn().await;
-    let fired = conn.transaction(async |conn| {
-        timers.lock(conn, &[&key]).await?;
-        timers.fire(conn, roots::EXPIRY, &key).await
-    });
-    fired.await.unwrap();
+    let (expiry, key) = (Expiry { nudge: Nudge::default() }, order.to_string());
+    timers::fire_by_hand(&mut *db.conn().await, &expiry, EXPIRY, &[&key]).await.unwrap();
 }
 
 /// Somebody else buys all that is available.

@@ -104,7 +104,7 @@ impl Beginning<'_> {
     async fn round(&self, name: &str) -> anyhow::Result<usize> {
         let url = self.postgres.url(name);
         let rows = (0..ROWS).map(|number| row(name, number)).collect();
-        outbox_relay::append_all(&mut pool::connect(&url).await?, rows).await?;
+        outbox_relay::append_all(&pool::connect(&url).await?, rows).await?;
         self.make_topic(name).await?;
         let relay = self.start(&url)?;
         let published = async || {

@@ -1,6 +1,12 @@
 //! How fast stock-svc catches up on orders that wait: `catch_up [ORDERS] [ROUNDS]`, on the servers that TEST_DATABASE_URL
 //! and TEST_KAFKA_BOOTSTRAP name. Statements are counted where PostgreSQL has pg_stat_statements loaded.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a measurement, not a service")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a measurement, not a service"
+)]
 #![allow(clippy::cast_precision_loss, reason = "thousands")]
 
 #[path = "../tests/common/mod.rs"]

@@ -108,9 +108,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
                     bury::behind(conn, self.consumer, record).await?;
                     Outcome::QueuedBehind
                 }
-                Step::Bury(error) => {
-                    self.bury_within(conn, mode, record, &error).await?
-                }
+                Step::Bury(error) => self.bury_within(conn, mode, record, &error).await?,
                 Step::React => return Err(ReactionError::Permanent(anyhow!("a step without its event"))),
             });
         }

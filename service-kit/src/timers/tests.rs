@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::anyhow;
-use diesel::{QueryableByName, sql_query};
 use diesel::sql_types::Json;
+use diesel::{QueryableByName, sql_query};
 use futures_util::future::join_all;
 
 use super::claim::{CLAIM, WINDOW, statement};

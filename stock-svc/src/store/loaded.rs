@@ -158,11 +158,7 @@ impl Loaded {
     }
 
     /// Announces of which watched products few pieces are left by this, and returns their roots, which have counted it.
-    fn low_stock(
-        &self,
-        moved: &Levels,
-        causation: Option<EventId>,
-    ) -> QueryResult<(Vec<NewRow>, Vec<products::Root>)> {
+    fn low_stock(&self, moved: &Levels, causation: Option<EventId>) -> QueryResult<(Vec<NewRow>, Vec<products::Root>)> {
         let (mut announced, mut low) = (Vec::new(), Vec::new());
         for (sku, level) in moved.iter() {
             let Ok((root, before)) = self.product(sku) else { continue };

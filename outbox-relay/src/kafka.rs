@@ -2,6 +2,7 @@
 
 mod failure;
 mod partitions;
+mod served;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 
@@ -18,6 +19,7 @@ use service_kit::kafka::{Brokers, client_log, trouble};
 
 use self::failure::failure;
 use self::partitions::{Counts, Partitions};
+use self::served::Served;
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
 use crate::questions::Questions;
 
@@ -35,7 +37,7 @@ pub struct KafkaPublisher {
 }
 
 struct Running {
-    producer: ThreadedProducer<Deliveries, Counts>,
+    producer: Served<Deliveries, Counts>,
     reports: mpsc::UnboundedReceiver<Report>,
     failed: Arc<AtomicBool>,
     partitions: Partitions,
@@ -51,7 +53,7 @@ impl Running {
             doubted: AtomicBool::new(false),
             counts: Arc::clone(&counts),
         };
-        let producer = config.create_with_context(context)?;
+        let producer = Served::start(config, context)?;
         Ok(Self { producer, reports, failed, partitions: Partitions::new(counts) })
     }
 
@@ -61,7 +63,7 @@ impl Running {
             return Err(Failure::Outage("a row before it failed".to_owned()));
         }
         if self.partitions.admit(row, now) {
-            if let Err((error, _)) = self.producer.send(record(row)) {
+            if let Err(error) = self.producer.send(record(row)) {
                 self.failed.store(true, Ordering::Release);
                 return Err(failure(&error));
             }
@@ -254,15 +256,7 @@ impl Publisher for KafkaPublisher {
 
     async fn withdraw(&mut self, patience: Duration, reports: &mut Vec<Report>) {
         if let Some(Running { producer, reports: mut channel, partitions, .. }) = self.running.take() {
-            // Flushing and ending a producer block.
-            let ended = tokio::task::spawn_blocking(move || {
-                if !patience.is_zero() {
-                    let _ = producer.flush(patience); // what is not acknowledged by then is given up
-                }
-                // Before the drop, which first waits for the producer's thread while the client goes on sending.
-                producer.purge(PurgeConfig::default().queue().inflight());
-                drop(producer);
-            });
+            let ended = tokio::task::spawn_blocking(move || producer.end(patience));
             if ended.await.is_err() {
                 tracing::error!("ending the producer failed");
             }

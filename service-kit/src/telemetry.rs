@@ -16,7 +16,7 @@ use crate::config::{LogFormat, TelemetryConfig};
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// How often samples of histograms are summed up.
-const UPKEEP: Duration = Duration::from_secs(1);
+const UPKEEP: Duration = Duration::from_secs(2);
 static UPKEEPS: AtomicU64 = AtomicU64::new(0);
 
 /// Bounds of every `..._seconds` histogram, from half a millisecond to half a minute.

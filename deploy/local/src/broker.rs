@@ -3,6 +3,10 @@
 
 #[cfg(feature = "embedded-broker")]
 mod exact;
+#[cfg(feature = "embedded-broker")]
+mod long_poll;
+#[cfg(feature = "embedded-broker")]
+mod server;
 
 use clap::Args;
 
@@ -29,7 +33,6 @@ pub const IS_HERE: bool = cfg!(feature = "embedded-broker");
 #[cfg(feature = "embedded-broker")]
 pub async fn broker(arguments: BrokerArgs) -> anyhow::Result<()> {
     use anyhow::Context;
-    use tansu_broker::{broker::Broker, coordinator::group::administrator::Controller};
     use tansu_storage::StorageContainer;
     use url::Url;
 
@@ -39,17 +42,14 @@ pub async fn broker(arguments: BrokerArgs) -> anyhow::Result<()> {
     let storage = StorageContainer::builder()
         .node_id(NODE)
         .cluster_id(CLUSTER)
-        .advertised_listener(address.clone())
+        .advertised_listener(address)
         .storage(Url::parse("memory://quadrille/").context("the broker's storage")?)
         .silent(true)
         .build()
         .await
         .map(exact::Exact::new)
         .context("the embedded broker's storage")?;
-    let groups = Controller::with_storage(storage.clone()).context("the embedded broker's groups")?;
-    let listener = address.clone();
-    let mut broker = Broker::new(NODE, CLUSTER, listener, address, storage, groups, uuid::Uuid::now_v7());
-    let served = broker.serve(tokio::time::Instant::now());
+    let served = server::serve(arguments.port, storage);
     // What it holds is gone with it anyway: nothing to drain.
     stop.run_until_cancelled(served).await.unwrap_or(Ok(())).context("the embedded broker")
 }

@@ -103,6 +103,27 @@ async fn from_the_middle_of_a_batch_every_record_comes_and_none_of_the_batches_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_that_waits_is_answered_as_soon_as_something_is_produced() {
+    let fixture = Fixture::new().await;
+    fixture.send_batch(0..1, 10);
+    let mut client = fixture.client();
+    // so long it would wait for nothing
+    client.set("fetch.wait.max.ms", "300000").set("socket.timeout.ms", "300000");
+    let consumer: BaseConsumer = client.create().unwrap();
+    let mut place = TopicPartitionList::new();
+    place.add_partition_offset(TOPIC, 0, Offset::Beginning).unwrap();
+    consumer.assign(&place).unwrap();
+    // the first is there when it is asked for; the others come while the client waits for them
+    for number in 0..5 {
+        let message = consumer.poll(SOON).unwrap().unwrap();
+        assert_eq!(message.offset(), number);
+        let next = usize::try_from(number).unwrap() + 1;
+        fixture.send_batch(next..next + 1, 10);
+    }
+    fixture.broker.stop(SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_a_partition_is_after_its_last_record() {
     let fixture = Fixture::new().await;
     fixture.send_batch(0..3, 10);

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::poll::Context;
 use super::queue::Queue;
+use super::wake::Wake;
 use super::{ConsumerConfig, Record};
 
 /// A topic's partition.
@@ -29,6 +30,7 @@ pub(crate) struct Lanes {
     drain: Duration,
     /// Topics of which no offset is committed: each member reads them from their beginning.
     uncommitted: BTreeSet<String>,
+    wake: Wake,
     lanes: Mutex<HashMap<Partition, Lane>>,
 }
 
@@ -53,8 +55,14 @@ impl Lanes {
             full_bytes: config.lane_bytes,
             drain: config.drain,
             uncommitted,
+            wake: Wake::default(),
             lanes: Mutex::default(),
         }
+    }
+
+    /// What ends a rest of the poll thread.
+    pub const fn wake(&self) -> &Wake {
+        &self.wake
     }
 
     pub fn open(&self, partitions: &TopicPartitionList) {
@@ -62,7 +70,7 @@ impl Lanes {
             // never a second lane beside one that may still be at work
             let committed = !self.uncommitted.contains(&partition.0);
             self.all().entry(partition).or_insert_with(|| {
-                let (queue, stop) = (Arc::new(Queue::default()), CancellationToken::new());
+                let (queue, stop) = (Arc::new(Queue::new(self.wake.clone())), CancellationToken::new());
                 let task = (self.start)(Arc::clone(&queue), stop.clone());
                 Lane { queue, stop, task, paused: false, stored: None, forgotten: false, committed }
             });
@@ -118,9 +126,8 @@ impl Lanes {
         }
     }
 
-    /// Stores what was handled, and lets the partitions of lanes go on that are no longer full. Whether any is paused
-    /// still.
-    pub fn tend(&self, consumer: &BaseConsumer<Context>) -> bool {
+    /// Stores what was handled, and lets the partitions of lanes go on that are no longer full.
+    pub fn tend(&self, consumer: &BaseConsumer<Context>) {
         let mut lanes = self.all();
         for (partition, lane) in lanes.iter_mut() {
             store(consumer, partition, lane);
@@ -128,7 +135,6 @@ impl Lanes {
                 lane.paused = !turn(partition, |list| consumer.resume(list));
             }
         }
-        lanes.values().any(|lane| lane.paused)
     }
 
     /// The topics were made anew: nothing more is read of them here, and no offset of the old ones is committed.

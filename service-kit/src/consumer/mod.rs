@@ -26,6 +26,7 @@ mod settings;
 mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod wake;
 mod watch;
 
 use std::future::Future;

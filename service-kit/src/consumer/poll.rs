@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -17,10 +18,11 @@ use super::{ConsumerHandle, Record};
 use crate::kafka::client_log;
 use crate::kafka::trouble::{self, Trouble};
 
-/// How long a poll waits for a record.
-const IDLE: Duration = Duration::from_millis(200);
-/// While a partition is paused its lane may soon have room again.
-const PAUSED: Duration = Duration::from_millis(2);
+/// How long the thread rests at most when there is nothing to read. What comes ends the rest, and so does a lane that has
+/// handled a batch: this is for what ends none, as a lane that died.
+const REST: Duration = Duration::from_secs(1);
+/// How long a poll waits while the group is left.
+const LEAVING: Duration = Duration::from_millis(200);
 
 /// So many records are read before the lanes are looked after again.
 const BURST: usize = 64;
@@ -36,11 +38,13 @@ pub(crate) struct Context {
     lanes: Arc<Lanes>,
     trouble: trouble::Last,
     anew: MadeAnew,
+    /// A poll that brought no record brought something else: a line of the log, an error, a rebalance.
+    served: AtomicBool,
 }
 
 impl Context {
     pub fn new(lanes: Arc<Lanes>) -> Self {
-        Self { lanes, trouble: trouble::Last::default(), anew: MadeAnew::default() }
+        Self { lanes, trouble: trouble::Last::default(), anew: MadeAnew::default(), served: AtomicBool::new(false) }
     }
 
     /// Whether topics were made anew since it was asked last; the lanes of all that were are forgotten.
@@ -55,12 +59,14 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.served.store(true, Ordering::Relaxed);
         self.trouble.note_log(facility, message);
         self.anew.note_log(facility, message);
         client_log::write(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.served.store(true, Ordering::Relaxed);
         self.trouble.note(&error, reason);
         // the watch tells which topics are not there; librdkafka does of each partition, again and again
         if trouble::says_little(&error) || is_not_there(&error) {
@@ -73,6 +79,7 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        self.served.store(true, Ordering::Relaxed);
         self.forget_old_topics(consumer);
         match rebalance {
             Rebalance::Assign(partitions) => self.lanes.open(partitions),
@@ -98,6 +105,7 @@ impl ConsumerContext for Context {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        self.served.store(true, Ordering::Relaxed);
         if let Err(error) = result {
             tracing::debug!(error = %error, "offsets were not committed; they go with the next ones");
         }
@@ -145,7 +153,7 @@ pub(crate) fn poll(
     let deadline = Instant::now() + LEAVE;
     while !lanes.is_empty() && end.is_ok() && Instant::now() < deadline {
         // the partitions are taken away in here; records that still come are for their next owner
-        drop(consumer.poll(IDLE));
+        drop(consumer.poll(LEAVING));
     }
     lanes.close_all(consumer);
     end
@@ -172,6 +180,7 @@ fn read(
     stop: &CancellationToken,
 ) -> anyhow::Result<End> {
     let mut told = Told::default();
+    lanes.wake().this_thread_rests();
     while !stop.is_cancelled() {
         handle.note_poll();
         handle.note_dead_lanes(lanes.dead());
@@ -186,13 +195,19 @@ fn read(
                 Err(_) => {}
             }
         }
-        let mut wait = if lanes.tend(consumer) { PAUSED } else { IDLE };
+        lanes.tend(consumer);
+        let mut all_is_read = false;
         for _ in 0..BURST {
-            let polled = consumer.poll(wait);
+            let polled = consumer.poll(Duration::ZERO);
             // before the record, which may be the first of the new topic
             let anew = consumer.context().forget_old_topics(consumer);
             match polled {
-                None => break,
+                // there may be more behind what was no record
+                None if consumer.context().served.swap(false, Ordering::Relaxed) => {}
+                None => {
+                    all_is_read = true;
+                    break;
+                }
                 Some(Ok(message)) => {
                     let record = Record::read(&message);
                     drop(message);
@@ -210,7 +225,9 @@ fn read(
             if anew {
                 break;
             }
-            wait = Duration::ZERO;
+        }
+        if all_is_read {
+            lanes.wake().rest(REST);
         }
     }
     Ok(End::Told)

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Record;
+use super::wake::Wake;
 
 /// The records of one partition that are not handled yet.
 #[derive(Default)]
@@ -16,6 +17,8 @@ pub(crate) struct Queue {
     arrived: Notify,
     /// The offset after the last record whose transaction is committed; 0 when there is none yet.
     handled: AtomicI64,
+    /// Of the poll thread, which stores how far the lane has come, and reads on where it was full.
+    poll: Wake,
 }
 
 #[derive(Default)]
@@ -25,6 +28,10 @@ struct Waiting {
 }
 
 impl Queue {
+    pub fn new(poll: Wake) -> Self {
+        Self { poll, ..Self::default() }
+    }
+
     /// Appends a record. Never refuses one: the poll thread pauses the partition of a full queue.
     pub fn push(&self, record: Record) {
         let mut waiting = self.waiting();
@@ -69,6 +76,7 @@ impl Queue {
     /// Notes that everything up to and with this record is committed.
     pub fn note_handled(&self, record: &Record) {
         self.handled.store(record.place.offset + 1, Ordering::Release);
+        self.poll.wake();
     }
 
     /// The next offset to handle, if any record has been handled.
@@ -84,6 +92,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn record(what: &str) -> Record {
@@ -99,6 +109,17 @@ mod tests {
         assert_eq!(queue.take(2, &stop).await.as_deref(), Some(&records[..2]));
         assert_eq!(queue.take(2, &stop).await.as_deref(), Some(&records[2..]));
         assert!(!queue.holds(1, 1));
+    }
+
+    #[test]
+    fn a_record_that_is_handled_ends_the_rest_of_the_poll_thread() {
+        let (wake, longest) = (Wake::default(), Duration::from_secs(60));
+        wake.this_thread_rests();
+        let queue = Queue::new(wake.clone());
+        std::thread::spawn(move || queue.note_handled(&record("a")));
+        let began = Instant::now();
+        wake.rest(longest);
+        assert!(began.elapsed() < longest);
     }
 
     #[tokio::test]

@@ -123,11 +123,13 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
                 runtime.spawn(async move { work.run_lane(&queue, &stop).await })
             }),
         ));
-        let consumer: BaseConsumer<Context> = self
+        let mut consumer: BaseConsumer<Context> = self
             .config
             .client()
             .create_with_context(Context::new(Arc::clone(&lanes)))
             .context("Kafka's client refuses its configuration")?;
+        let (arrived, ended) = (lanes.wake().clone(), lanes.wake().clone());
+        consumer.set_nonempty_callback(move || arrived.wake());
         let consumer = Arc::new(consumer);
         let answered = tokio::select! {
             answered = self.await_brokers(&consumer), if first => answered,
@@ -151,9 +153,15 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         let (work, stopped) = (Arc::clone(&self.work), stop.clone());
         let replays = tokio::spawn(async move { dead_letters::carry_out(&work, &stopped).await });
 
-        let (polled, handle, stopped) = (Arc::clone(&consumer), self.handle(), stop.clone());
-        let end = spawn_blocking(move || poll::poll(&polled, &lanes, &handle, &stopped)).await;
+        let told = stop.clone();
+        let waker = tokio::spawn(async move {
+            told.cancelled().await;
+            ended.wake();
+        });
+        let (polled, handle, told) = (Arc::clone(&consumer), self.handle(), stop.clone());
+        let end = spawn_blocking(move || poll::poll(&polled, &lanes, &handle, &told)).await;
         stop.cancel();
+        _ = waker.await;
         _ = watch.await;
         _ = replays.await;
         close(consumer).await;

@@ -73,9 +73,9 @@ impl ConsumerConfig {
             .set("queued.min.messages", "1000")
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.max.bytes", "4194304")
-            // a resumed partition is asked for only when the fetch before has been answered; and the embedded broker answers
-            // no fetch before this time is over, though there be something to read: each hop of an order waits for it
-            .set("fetch.wait.max.ms", "50")
+            // so long a broker keeps a fetch for which there is nothing; what comes is answered with at once. A resumed
+            // partition is asked for only when the fetch before has been answered
+            .set("fetch.wait.max.ms", "500")
             .set("fetch.queue.backoff.ms", "50")
             // topics that are made later are found soon
             .set("topic.metadata.refresh.interval.ms", "10000")

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
@@ -17,7 +18,7 @@ use super::claim::Claim;
 use super::lanes::{Lanes, Partition};
 use super::poll::Context;
 use super::progress::{self, CaughtUp};
-use super::{ConsumerHandle, Mode, inbox, reach};
+use super::{ConsumerHandle, Mode, Subscription, inbox, reach};
 use crate::Pool;
 use crate::kafka::Brokers;
 use crate::retry::Recurring;
@@ -184,12 +185,20 @@ impl Watch {
     }
 
     async fn count_partitions(&self, consumer: &Arc<BaseConsumer<Context>>, all: bool) -> anyhow::Result<()> {
-        for heard in self.handle.subscriptions() {
-            if !all && self.handle.partitions(&heard.topic).is_some() {
-                continue;
-            }
-            let (consumer, topic) = (Arc::clone(consumer), heard.topic.clone());
-            let metadata = spawn_blocking(move || consumer.fetch_metadata(Some(&topic), PATIENCE)).await??;
+        let unknown = |heard: &&Subscription| all || self.handle.partitions(&heard.topic).is_none();
+        // all at once: what is asked of a broker waits there behind a fetch that waits for records
+        let asked: Vec<_> = self
+            .handle
+            .subscriptions()
+            .iter()
+            .filter(unknown)
+            .map(|heard| {
+                let (consumer, topic) = (Arc::clone(consumer), heard.topic.clone());
+                (heard, spawn_blocking(move || consumer.fetch_metadata(Some(&topic), PATIENCE)))
+            })
+            .collect();
+        for (heard, metadata) in asked {
+            let metadata = metadata.await??;
             let count =
                 metadata.topics().iter().find(|known| known.name() == heard.topic).map_or(0, |t| t.partitions().len());
             match i32::try_from(count)? {
@@ -263,22 +272,31 @@ async fn ask(
     let all: Vec<_> = handled.keys().cloned().collect();
     let unknown: Vec<_> =
         handled.iter().filter(|(_, next)| next.is_none()).map(|(partition, _)| partition.clone()).collect();
+    // all at once: what is asked of a broker waits there behind a fetch that waits for records
+    let ends = asked(consumer, list(&all, Offset::End)?, |of, list| of.offsets_for_times(list, PATIENCE));
+    let lows = asked(consumer, list(&all, Offset::Beginning)?, |of, list| of.offsets_for_times(list, PATIENCE));
+    let committed = list(&unknown, Offset::Invalid)?;
+    let committed = asked(consumer, committed, |of, list| match list.count() {
+        0 => Ok(list),
+        _ => of.committed_offsets(list, PATIENCE),
+    });
+    let (ends, lows, committed) = tokio::try_join!(ends, lows, committed)?;
+    let bounds = |partition: Partition| {
+        let (low, end) = (number(lows.get(&partition))?, number(ends.get(&partition))?);
+        let committed = number(committed.get(&partition));
+        Some((partition, Bounds { low, end, committed }))
+    };
+    Ok(all.into_iter().filter_map(bounds).collect())
+}
+
+/// What the brokers answer, on a thread that may wait for it.
+async fn asked(
+    consumer: &Arc<BaseConsumer<Context>>,
+    list: TopicPartitionList,
+    ask: fn(&BaseConsumer<Context>, TopicPartitionList) -> KafkaResult<TopicPartitionList>,
+) -> anyhow::Result<HashMap<Partition, Offset>> {
     let consumer = Arc::clone(consumer);
-    spawn_blocking(move || {
-        let ends = consumer.offsets_for_times(list(&all, Offset::End)?, PATIENCE)?.to_topic_map();
-        let lows = consumer.offsets_for_times(list(&all, Offset::Beginning)?, PATIENCE)?.to_topic_map();
-        let committed = match unknown.is_empty() {
-            true => HashMap::new(),
-            false => consumer.committed_offsets(list(&unknown, Offset::Invalid)?, PATIENCE)?.to_topic_map(),
-        };
-        let bounds = |partition: Partition| {
-            let (low, end) = (number(lows.get(&partition))?, number(ends.get(&partition))?);
-            let committed = number(committed.get(&partition));
-            Some((partition, Bounds { low, end, committed }))
-        };
-        Ok(all.into_iter().filter_map(bounds).collect())
-    })
-    .await?
+    Ok(spawn_blocking(move || ask(&consumer, list)).await??.to_topic_map())
 }
 
 fn list(partitions: &[Partition], offset: Offset) -> anyhow::Result<TopicPartitionList> {

@@ -17,8 +17,12 @@
 //! what a dead member had is never given to those who are left. So a group counts as shared out only if everybody in it, and
 //! nobody else, was given something to have, be it no partition; otherwise all join anew.
 
+mod fetches;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -44,6 +48,7 @@ use tansu_storage::{
     OffsetCommitRequest, OffsetStage, ProducerIdResponse, Result, ScramCredential, Storage, StorageContainer, TopicId,
     Topition, TxnAddPartitionsRequest, TxnAddPartitionsResponse, TxnOffsetCommitRequest, UpdateError, Version,
 };
+use tokio::sync::Notify;
 use url::Url;
 use uuid::Uuid;
 
@@ -58,7 +63,14 @@ pub(super) struct Exact {
     /// Held by whoever writes. The store gives a batch its offset before it can be read: a reader that is given a later
     /// batch meanwhile would never come back for this one.
     writing: Arc<tokio::sync::Mutex<()>>,
+    /// Told whenever something was written.
+    written: Arc<Notify>,
+    /// The names of topics that were asked for by their ids.
+    names: Arc<Mutex<HashMap<TopicUuid, String>>>,
 }
+
+/// A topic's id, as requests hold it.
+type TopicUuid = [u8; 16];
 
 /// What isn't put right below is passed on.
 macro_rules! pass_on {
@@ -83,6 +95,7 @@ macro_rules! pass_on {
                 let _alone = self.writing.lock().await;
                 let first = self.store.produce(transaction, to, batch).await?;
                 self.note(to, first, first + more);
+                self.written.notify_waiters();
                 Ok(first)
             }
 
@@ -171,7 +184,7 @@ pass_on! {
 impl Exact {
     /// A store that is empty.
     pub fn new(store: StorageContainer) -> Self {
-        Self { store, batches: Arc::default(), writing: Arc::default() }
+        Self { store, batches: Arc::default(), writing: Arc::default(), written: Arc::default(), names: Arc::default() }
     }
 
     /// The one default that somebody asks for: whether a topic is compacted.
@@ -226,6 +239,8 @@ impl Exact {
     fn forget(&self, topic: &str) {
         let mut all = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|partition, _| partition.topic() != topic);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.retain(|_, name| name != topic);
     }
 
     async fn exact_offsets(
@@ -275,6 +290,3 @@ fn without_records_before(offset: i64, batch: &deflated::Batch) -> Result<deflat
     opened.records.retain(|record| first + i64::from(record.offset_delta) >= offset);
     Ok(opened.try_into()?)
 }
-
-#[cfg(test)]
-mod tests;

@@ -104,7 +104,7 @@ async fn full_lanes_pause_their_partitions_and_go_on_in_order() {
         tokio::join!(producer.say(&topic, "k", what), producer.say(&topic, "l", what));
     }
     let mut small = config(&group);
-    (small.lane_records, small.batch_records) = (8, 4);
+    (small.lane_records, small.batch_records) = (40, 4);
     let heard_here = vec![Subscription::inbox(&topic)];
     let member = Member::start_as(&db.pool, small, heard_here, Arc::new(Notebook::default()));
     for key in ["k", "l"] {

@@ -65,6 +65,11 @@ impl Shop {
         Addresses::read(&self.data)?.context("addresses.json is gone")
     }
 
+    /// Whether its broker is the one in this program.
+    pub fn is_on_the_embedded_broker(&self) -> bool {
+        !self.always.iter().any(|argument| argument == "--kafka")
+    }
+
     /// A process of it.
     ///
     /// # Errors

@@ -18,6 +18,7 @@
 //! nobody else, was given something to have, be it no partition; otherwise all join anew.
 
 mod fetches;
+mod stages;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +53,8 @@ use tokio::sync::Notify;
 use url::Url;
 use uuid::Uuid;
 
+use self::stages::Stages;
+
 const CLEANUP_POLICY: &str = "cleanup.policy";
 
 /// The store beneath, corrected.
@@ -67,14 +70,18 @@ pub(super) struct Exact {
     written: Arc<Notify>,
     /// The names of topics that were asked for by their ids.
     names: Arc<Mutex<HashMap<TopicUuid, String>>>,
+    stages: Arc<Stages>,
 }
 
 /// A topic's id, as requests hold it.
 type TopicUuid = [u8; 16];
 
-/// What isn't put right below is passed on.
+/// What isn't put right below is passed on. After what `moves` the ends of partitions they are asked for anew.
 macro_rules! pass_on {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+    (
+        moves { $($moving:ident($($moved:ident: $moved_type:ty),*) -> $moved_to:ty;)* }
+        $($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*
+    ) => {
         #[async_trait]
         impl Storage for Exact {
             async fn list_offsets(
@@ -93,7 +100,9 @@ macro_rules! pass_on {
             ) -> Result<i64> {
                 let more = i64::from(batch.last_offset_delta);
                 let _alone = self.writing.lock().await;
-                let first = self.store.produce(transaction, to, batch).await?;
+                let first = self.store.produce(transaction, to, batch).await;
+                self.stages.forget();
+                let first = first?;
                 self.note(to, first, first + more);
                 self.written.notify_waiters();
                 Ok(first)
@@ -135,6 +144,7 @@ macro_rules! pass_on {
             async fn delete_topic(&self, topic: &TopicId) -> Result<ErrorCode> {
                 let known = self.store.metadata(Some(std::slice::from_ref(topic))).await?;
                 let code = self.store.delete_topic(topic).await?;
+                self.stages.forget();
                 known.topics().iter().filter_map(|topic| topic.name.as_deref()).for_each(|name| self.forget(name));
                 Ok(code)
             }
@@ -148,6 +158,16 @@ macro_rules! pass_on {
                 self.keep_group(group, detail, version).await
             }
 
+            async fn offset_stage(&self, of: &Topition) -> Result<OffsetStage> {
+                self.stages.get(of, self.store.offset_stage(of)).await
+            }
+
+            $(async fn $moving(&self, $($moved: $moved_type),*) -> $moved_to {
+                let done = self.store.$moving($($moved),*).await;
+                self.stages.forget();
+                done
+            })*
+
             $(async fn $name(&self, $($argument: $type),*) -> $answer {
                 self.store.$name($($argument),*).await
             })*
@@ -156,12 +176,15 @@ macro_rules! pass_on {
 }
 
 pass_on! {
+    moves {
+        create_topic(topic: CreatableTopic, validate_only: bool) -> Result<Uuid>;
+        delete_records(topics: &[DeleteRecordsTopic]) -> Result<Vec<DeleteRecordsTopicResult>>;
+        txn_end(transaction_id: &str, producer_id: i64, producer_epoch: i16, committed: bool) -> Result<ErrorCode>;
+        maintain(now: SystemTime) -> Result<()>;
+    }
     register_broker(broker_registration: BrokerRegistrationRequest) -> Result<()>;
-    create_topic(topic: CreatableTopic, validate_only: bool) -> Result<Uuid>;
     incremental_alter_resource(resource: AlterConfigsResource) -> Result<AlterConfigsResourceResponse>;
-    delete_records(topics: &[DeleteRecordsTopic]) -> Result<Vec<DeleteRecordsTopicResult>>;
     brokers() -> Result<Vec<DescribeClusterBroker>>;
-    offset_stage(topition: &Topition) -> Result<OffsetStage>;
     offset_commit(group_id: &str, retention_time_ms: Option<Duration>, offsets: &[(Topition, OffsetCommitRequest)]) -> Result<Vec<(Topition, ErrorCode)>>;
     offset_fetch(group_id: Option<&str>, topics: &[Topition], require_stable: Option<bool>) -> Result<BTreeMap<Topition, i64>>;
     committed_offset_topitions(group_id: &str) -> Result<BTreeMap<Topition, i64>>;
@@ -177,8 +200,6 @@ pass_on! {
     txn_add_offsets(transaction_id: &str, producer_id: i64, producer_epoch: i16, group_id: &str) -> Result<ErrorCode>;
     txn_add_partitions(partitions: TxnAddPartitionsRequest) -> Result<TxnAddPartitionsResponse>;
     txn_offset_commit(offsets: TxnOffsetCommitRequest) -> Result<Vec<TxnOffsetCommitResponseTopic>>;
-    txn_end(transaction_id: &str, producer_id: i64, producer_epoch: i16, committed: bool) -> Result<ErrorCode>;
-    maintain(now: SystemTime) -> Result<()>;
     cluster_id() -> Result<String>;
     node() -> Result<i32>;
     advertised_listener() -> Result<Url>;
@@ -188,7 +209,14 @@ pass_on! {
 impl Exact {
     /// A store that is empty.
     pub fn new(store: StorageContainer) -> Self {
-        Self { store, batches: Arc::default(), writing: Arc::default(), written: Arc::default(), names: Arc::default() }
+        Self {
+            store,
+            batches: Arc::default(),
+            writing: Arc::default(),
+            written: Arc::default(),
+            names: Arc::default(),
+            stages: Arc::default(),
+        }
     }
 
     /// The one default that somebody asks for: whether a topic is compacted.
@@ -258,7 +286,7 @@ impl Exact {
             if answer.error_code != ErrorCode::None || matches!(question, ListOffset::Timestamp(_)) {
                 continue;
             }
-            let stage = self.store.offset_stage(at).await?;
+            let stage = self.offset_stage(at).await?;
             answer.offset = Some(match (question, isolation) {
                 (ListOffset::Earliest, _) => stage.log_start(),
                 (_, IsolationLevel::ReadCommitted) => stage.last_stable(),

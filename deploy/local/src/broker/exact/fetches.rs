@@ -1,9 +1,6 @@
 //! What a fetch asks for, and whether it is there.
 
-use std::{
-    future::Future,
-    sync::{Arc, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
 use tansu_sans_io::{FetchRequest, fetch_request::FetchTopic};
 use tansu_storage::{Result, Storage, TopicId, Topition};

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use common::server::Server;
 use diesel::sql_types::Integer;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use nix::sys::signal::Signal;
 use secrecy::SecretString;
 use service_kit::Pool;
 use service_kit::config::DatabaseConfig;

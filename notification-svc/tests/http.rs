@@ -130,6 +130,7 @@ async fn the_document_is_what_the_service_does() {
     let document: Value = asked("/openapi.json").await.json().await.unwrap();
     let routes: Value = asked(service_kit::testing::ROUTES).await.json().await.unwrap();
     assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
+    assert_eq!(service_kit::testing::faults_of_examples(&document), Vec::<String>::new());
     let page = asked("/docs").await.text().await.unwrap();
     assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
 }

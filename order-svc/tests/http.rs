@@ -363,13 +363,23 @@ async fn answers_are_forgotten_after_a_day_and_not_before() {
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_document_is_what_the_service_does() {
+async fn the_document_is_what_the_service_does_and_its_examples_are_taken() {
     let server = Server::new().await;
+    server.shop.hear(product("TEA-EARL-GREY-250", 12_99, ProductStatus::Active)).await;
     let root = server.url.replace("/api/v1/orders", "");
     let asked = async |path: &str| reqwest::get(format!("{root}{path}")).await.unwrap();
     let document: Value = asked("/openapi.json").await.json().await.unwrap();
     let routes: Value = asked(service_kit::testing::ROUTES).await.json().await.unwrap();
     assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
+    assert_eq!(service_kit::testing::faults_of_examples(&document), Vec::<String>::new());
+    for example in service_kit::testing::example_requests(&document) {
+        let method = example.method.parse().unwrap();
+        let request = reqwest::Client::new().request(method, format!("{root}{}", example.path)).json(&example.body);
+        let request = example.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let answer = request.send().await.unwrap();
+        let (status, told) = (answer.status().as_u16(), answer.text().await.unwrap());
+        assert!(![400, 415, 422, 428, 500].contains(&status), "{example:?}: {status} {told}");
+    }
     let page = asked("/docs").await.text().await.unwrap();
     assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
 }

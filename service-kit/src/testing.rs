@@ -9,6 +9,8 @@
     reason = "for tests alone: a test fails by panicking"
 )]
 
+mod examples;
+
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -25,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::DatabaseConfig;
 use crate::housekeeping::{self, TimeToLive};
 use crate::{Pool, migrate, pool};
+
+pub use examples::{ExampleRequest, example_requests, faults_of_examples};
 
 /// Where a server under test tells what it routes.
 pub const ROUTES: &str = "/testing/routes";

@@ -47,18 +47,18 @@ schemas! {
 }
 
 macro_rules! ids {
-    ($($name:ident: $description:literal,)*) => { schemas! {$(
-        $name: text($description).format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+    ($($name:ident: $description:literal, $example:literal;)*) => { schemas! {$(
+        $name: text($description).format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))).examples([$example]);
     )*}};
 }
 
 ids! {
-    OrderId: "Names an order.",
-    PaymentId: "Names the payment of an order.",
-    RefundId: "Names one refund.",
-    ShipmentId: "Names a parcel.",
-    NotificationId: "Names one message to a customer.",
-    EventId: "Names an event.",
+    OrderId: "Names an order.", "01980a10-7c00-7000-8000-0000000000a1";
+    PaymentId: "Names the payment of an order.", "01980a10-7c00-7000-8000-0000000000b1";
+    RefundId: "Names one refund.", "01980a10-7c00-7000-8000-0000000000c1";
+    ShipmentId: "Names a parcel.", "01980a10-7c00-7000-8000-0000000000d1";
+    NotificationId: "Names one message to a customer.", "01980a10-7c00-7000-8000-0000000000e1";
+    EventId: "Names an event.", "01980a10-7c00-7000-8000-0000000000f1";
 }
 
 impl PartialSchema for crate::Money {

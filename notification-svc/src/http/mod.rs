@@ -1,5 +1,6 @@
 //! What this service answers.
 
+mod examples;
 mod notifications;
 
 use actix_web::web::{Data, ServiceConfig};

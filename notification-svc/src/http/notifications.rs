@@ -35,7 +35,7 @@ pub(super) struct Wanted {
 
 /// A message in a list.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Notification)]
+#[schema(as = Notification, example = json!(super::examples::listed()))]
 pub(super) struct Listed {
     id: Uuid,
     order_id: Uuid,
@@ -50,7 +50,7 @@ pub(super) struct Listed {
 
 /// A message by itself.
 #[derive(Serialize, ToSchema)]
-#[schema(as = NotificationWithText)]
+#[schema(as = NotificationWithText, example = json!(super::examples::whole()))]
 pub(super) struct Whole {
     #[serde(flatten)]
     listed: Listed,
@@ -78,7 +78,7 @@ pub(super) async fn list(pool: Data<Pool>, wanted: Query<Wanted>) -> Result<Http
 /// A message, with what was written
 #[utoipa::path(
     get, path = "/api/v1/notifications/{id}", tag = "notifications", operation_id = "get_notification",
-    params(("id" = inline(Uuid), Path, description = "The message.")),
+    params(("id" = inline(NotificationId), Path, description = "The message.")),
     responses((status = 200, description = "The message.", body = Whole))
 )]
 pub(super) async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {

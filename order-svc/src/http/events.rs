@@ -27,12 +27,13 @@ use crate::store::history::{self, Entry, Head};
 #[expect(dead_code, reason = "only what the document says of it is used")]
 pub struct StreamedEvent {
     /// To be given back as `Last-Event-ID`.
-    #[schema(example = "3")]
+    #[schema(example = "2")]
     id: String,
     /// `status` when the order moved by it, else `history`.
-    #[schema(example = "status")]
+    #[schema(example = "history")]
     event: String,
     /// A `HistoryEntry` as JSON.
+    #[schema(example = json!(super::examples::entry().to_string()))]
     data: String,
 }
 
@@ -50,7 +51,7 @@ const PAGE: i64 = 1_000;
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/events", tag = "orders", operation_id = "events_of_order",
     params(
-        ("id" = inline(Uuid), Path, description = "The order."),
+        ("id" = inline(OrderId), Path, description = "The order."),
         ("Last-Event-ID" = Option<i64>, Header, minimum = 0, maximum = 9223372036854775807_i64,
             description = "The id of the last event that was received; a browser sends it when it comes again.")
     ),

@@ -15,7 +15,7 @@ use crate::store::{self, history::Entry};
 
 /// One event that was heard or said of an order.
 #[derive(Serialize, ToSchema)]
-#[schema(as = HistoryEntry)]
+#[schema(as = HistoryEntry, example = json!(super::examples::entry()))]
 pub struct EntryView<'a> {
     position: i64,
     event_id: Uuid,
@@ -69,7 +69,7 @@ pub struct HistoryQuery {
 /// goes on there: with the last position as `cursor` here, or as `Last-Event-ID` at `/events`, nothing is missed or told twice.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/history", tag = "orders", operation_id = "history_of_order",
-    params(("id" = inline(Uuid), Path, description = "The order."), HistoryQuery),
+    params(("id" = inline(OrderId), Path, description = "The order."), HistoryQuery),
     responses((status = 200, description = "Oldest first.", body = Paged<EntryView>))
 )]
 pub async fn get(state: Data<AppState>, id: Path<Uuid>, query: Query<HistoryQuery>) -> Result<HttpResponse, Problem> {

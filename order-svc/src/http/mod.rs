@@ -1,6 +1,7 @@
 //! HTTP: request, command, answer or problem.
 
 mod events;
+mod examples;
 mod history;
 mod orders;
 mod problem;

@@ -9,9 +9,9 @@ use shared_events::{Address, CustomerId, OrderId};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::AppState;
 use super::request::{AddressRequest, PlaceOrderRequest};
 use super::view::{self, OrderView, StatusName};
+use super::{AppState, examples};
 use crate::commands::{self, PlaceOrder};
 use crate::domain::{Order, WishRefused};
 use crate::store::answers::Answer;
@@ -58,7 +58,7 @@ fn answer(order: &Order) -> serde_json::Result<Answer> {
 /// An order as it is now
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}", tag = "orders", operation_id = "get_order",
-    params(("id" = inline(Uuid), Path, description = "The order.")),
+    params(("id" = inline(OrderId), Path, description = "The order.")),
     responses((status = 200, description = "The order.", body = OrderView))
 )]
 pub async fn get(state: Data<AppState>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
@@ -108,11 +108,13 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
 /// said, or both, where one parcel has left and another has not. To ask again changes nothing.
 #[utoipa::path(
     put, path = "/api/v1/orders/{id}/delivery-address", tag = "orders", operation_id = "redirect_order",
-    params(("id" = inline(Uuid), Path, description = "The order.")),
+    params(("id" = inline(OrderId), Path, description = "The order.")),
     request_body = AddressRequest,
     responses(
-        (status = 200, description = "The order with its new address.", body = OrderView),
-        (status = 202, description = "The warehouse is asked, or was.", body = OrderView),
+        (status = 200, description = "The order with its new address.", body = OrderView,
+            example = json!(examples::redirected())),
+        (status = 202, description = "The warehouse is asked, or was.", body = OrderView,
+            example = json!(examples::to_be_redirected())),
         (status = 409, description = "It has left or ended, or another address is being decided.")
     )
 )]
@@ -141,10 +143,11 @@ pub async fn redirect(
 /// changes nothing. An order of which nothing has left is cancelled instead.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/call-off", tag = "orders", operation_id = "call_off_rest",
-    params(("id" = inline(Uuid), Path, description = "The order.")),
+    params(("id" = inline(OrderId), Path, description = "The order.")),
     request_body = Option<Nothing>,
     responses(
-        (status = 202, description = "The warehouse is asked, or was; `called_off` of each line tells what came of it.", body = OrderView),
+        (status = 202, description = "The warehouse is asked, or was; `called_off` of each line tells what came of it.",
+            body = OrderView, example = json!(examples::partially_shipped())),
         (status = 409, description = "Nothing of it has left, everything has, or it has ended otherwise.")
     )
 )]
@@ -161,10 +164,11 @@ pub async fn call_off(state: Data<AppState>, id: Path<Uuid>, _: EmptyBody) -> Re
 /// The body may be empty or `{}`. To ask again changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/cancel", tag = "orders", operation_id = "cancel_order",
-    params(("id" = inline(Uuid), Path, description = "The order.")),
+    params(("id" = inline(OrderId), Path, description = "The order.")),
     request_body = Option<Nothing>,
     responses(
-        (status = 202, description = "It is being cancelled, or was.", body = OrderView),
+        (status = 202, description = "It is being cancelled, or was.", body = OrderView,
+            example = json!(examples::cancelling())),
         (status = 409, description = "It has left, or ended otherwise.")
     )
 )]

@@ -15,7 +15,7 @@ use crate::domain::{Order, Parcel, PaymentFact, Progress, ShipmentFact, Status, 
 
 /// The body of every answer that shows an order.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Order)]
+#[schema(as = Order, example = json!(super::examples::placed()))]
 pub struct OrderView<'a> {
     id: OrderId,
     #[schema(value_type = StatusName, inline)]
@@ -159,6 +159,10 @@ impl ToSchema for StatusName {}
 
 /// Where an order is.
 pub fn path(id: OrderId) -> String {
+    path_of(id)
+}
+
+pub(super) fn path_of(id: impl std::fmt::Display) -> String {
     format!("/api/v1/orders/{id}")
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP interface: reading, refunds by staff, and what the gateway tells by webhook.
 
+mod examples;
 mod payments;
 mod refunds;
 mod webhooks;

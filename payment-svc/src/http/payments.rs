@@ -30,7 +30,7 @@ pub struct ListQuery {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Payment)]
+#[schema(as = Payment, example = json!(super::examples::payment()))]
 pub(super) struct PaymentView {
     id: Uuid,
     order_id: Uuid,
@@ -52,7 +52,7 @@ pub(super) struct PaymentView {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = PaymentWithRefunds)]
+#[schema(as = PaymentWithRefunds, example = json!(super::examples::whole()))]
 pub(super) struct DetailedView {
     #[serde(flatten)]
     payment: PaymentView,
@@ -61,7 +61,7 @@ pub(super) struct DetailedView {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Refund)]
+#[schema(as = Refund, example = json!(super::examples::asked()))]
 pub(super) struct RefundView {
     id: Uuid,
     payment_id: Uuid,

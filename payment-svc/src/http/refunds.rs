@@ -24,7 +24,7 @@ pub struct RefundRequest {
 
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"reason": "The card is closed: sent to the customer's account.", "reference": "SEPA 2026-07-14/0042"}))]
+#[schema(example = json!({"reason": "The card is closed: sent to the customer's account.", "reference": "SEPA 2026-07-21/0042"}))]
 pub struct SettleRequest {
     /// Why the money went back so.
     reason: LineText,
@@ -87,7 +87,8 @@ pub async fn refund(
         ("Idempotency-Key" = inline(Option<Key>), Header)),
     request_body = SettleRequest,
     responses(
-        (status = 200, description = "The refund as it is now, or was when this key was first sent.", body = RefundView),
+        (status = 200, description = "The refund as it is now, or was when this key was first sent.", body = RefundView,
+            example = json!(super::examples::settled())),
         (status = 409, description = "It has not failed, or less remains by now; or a request with this key is worked on.")
     )
 )]

@@ -80,6 +80,7 @@ fn count(event: Option<&WebhookEvent>, outcome: &'static str) {
 
 /// The answer to a webhook.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"received": true, "duplicate": false}))]
 struct Receipt {
     received: bool,
     /// It had been heard before.

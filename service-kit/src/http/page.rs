@@ -71,7 +71,7 @@ pub struct Paged<T> {
     /// What is on it.
     pub items: Vec<T>,
     /// Where the next one begins; nothing on the last.
-    #[schema(required)]
+    #[schema(required, example = json!(null))]
     pub next_cursor: Option<String>,
 }
 

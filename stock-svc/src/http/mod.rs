@@ -1,6 +1,7 @@
 //! HTTP: request, command, answer or problem+json.
 
 mod categories;
+mod examples;
 mod products;
 mod reservations;
 mod shipments;

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::views::{MovementView, ProductView};
-use super::{AppState, found, once};
+use super::{AppState, examples, found, once};
 use crate::commands::{self, AdjustStock, Expected, NewDetails};
 use crate::domain::{Delta, Description, Details, LowStockMark, OnHand, Price};
 use crate::store::{self, products::Listed};
@@ -47,7 +47,7 @@ pub(super) struct ProductRequest {
     request_body = ProductRequest,
     responses(
         (status = 201, description = "It is listed.", body = ProductView,
-            headers(("Location" = String, description = "Where it can be looked at."))),
+            headers(("Location" = String, description = "Where it can be looked at.")), example = json!(examples::listed())),
         (status = 409, description = "There is one of that SKU.")
     )
 )]

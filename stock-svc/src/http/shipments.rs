@@ -10,7 +10,7 @@ use shared_events::{LineText, OrderId, Quantity, ShipmentId, Sku, StockLine};
 use utoipa::{IntoParams, ToSchema};
 
 use super::views::{ShipmentView, StageName};
-use super::{AppState, StockCode, found, once};
+use super::{AppState, StockCode, examples, found, once};
 use crate::commands::{self, CommandError, Step, TakeBack, move_shipment};
 use crate::domain::Stage;
 use crate::store;
@@ -84,7 +84,8 @@ pub(super) async fn get(state: Data<AppState>, id: Path<ShipmentId>) -> Result<H
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
     request_body = Option<Nothing>,
     responses(
-        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView,
+            example = json!(examples::packed())),
         (status = 409, description = "It does not stand where this is possible.")
     )
 )]
@@ -151,7 +152,8 @@ pub(super) async fn correct_tracking(
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
     request_body = Option<Nothing>,
     responses(
-        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView,
+            example = json!(examples::called_off())),
         (status = 409, description = "It has left or was split, or nothing of its order has left.")
     )
 )]
@@ -171,7 +173,8 @@ pub(super) async fn call_off(
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
     request_body = Option<Nothing>,
     responses(
-        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView,
+            example = json!(examples::delivered())),
         (status = 409, description = "It does not stand where this is possible.")
     )
 )]
@@ -191,7 +194,8 @@ pub(super) async fn deliver(
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
     request_body = Option<Nothing>,
     responses(
-        (status = 200, description = "The parcel as it is now.", body = ShipmentView),
+        (status = 200, description = "The parcel as it is now.", body = ShipmentView,
+            example = json!(examples::lost())),
         (status = 409, description = "It does not stand where this is possible.")
     )
 )]
@@ -239,7 +243,8 @@ impl LinesRequest {
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
     request_body = LinesRequest,
     responses(
-        (status = 200, description = "What it was split into.", body = Paged<ShipmentView>),
+        (status = 200, description = "What it was split into.", body = Paged<ShipmentView>,
+            example = json!(examples::parts())),
         (status = 409, description = "It is not in the warehouse, or does not hold that.")
     )
 )]
@@ -261,7 +266,8 @@ pub(super) async fn split(
     params(("id" = inline(ShipmentId), Path, description = "The parcel."), ("Idempotency-Key" = inline(Option<Key>), Header)),
     request_body = LinesRequest,
     responses(
-        (status = 200, description = "The parcel as it is now, or was when this key was first sent.", body = ShipmentView),
+        (status = 200, description = "The parcel as it is now, or was when this key was first sent.",
+            body = ShipmentView, example = json!(examples::returned())),
         (status = 409, description = "It does not stand where this is possible; or a request with this key is worked on.")
     )
 )]

@@ -10,7 +10,7 @@ use crate::domain::{Description, LowStockMark, Shipment, Stage};
 use crate::store::{categories, movements, products, reservations};
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Category)]
+#[schema(as = Category, example = json!(super::examples::category()))]
 pub(super) struct CategoryView {
     id: Uuid,
     name: String,
@@ -25,7 +25,7 @@ impl From<categories::Category> for CategoryView {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Product)]
+#[schema(as = Product, example = json!(super::examples::product()))]
 pub(super) struct ProductView {
     sku: Sku,
     name: LineText,
@@ -68,7 +68,7 @@ impl From<products::Listed> for ProductView {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Reservation)]
+#[schema(as = Reservation, example = json!(super::examples::reservation()))]
 pub(super) struct ReservationView {
     order_id: OrderId,
     status: String,
@@ -91,7 +91,7 @@ impl From<reservations::Listed> for ReservationView {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Shipment)]
+#[schema(as = Shipment, example = json!(super::examples::dispatched()))]
 pub(super) struct ShipmentView {
     id: ShipmentId,
     order_id: OrderId,
@@ -138,7 +138,7 @@ impl From<(OrderId, Shipment)> for ShipmentView {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Movement)]
+#[schema(as = Movement, example = json!(super::examples::movement()))]
 pub(super) struct MovementView {
     id: i64,
     kind: String,

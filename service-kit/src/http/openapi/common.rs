@@ -10,6 +10,7 @@ use crate::http::problem::{FieldError, Problem};
 
 /// What `/healthz` says.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"status": "ok"}))]
 pub struct Health {
     /// Always `ok`: a process that does not live doesn't answer.
     #[schema(example = "ok")]
@@ -18,6 +19,7 @@ pub struct Health {
 
 /// What `/readyz` says.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"status": "ready", "checks": {"database": "ok", "broker": "ok"}}))]
 pub struct Ready {
     /// `ready`, `not ready`, or `degraded`: it serves, but a part of it can't do its job, as when a server outside is away.
     #[schema(example = "ready")]

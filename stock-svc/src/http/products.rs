@@ -133,7 +133,7 @@ fn expected(http: &HttpRequest) -> Result<Option<Expected>, Problem> {
 
 /// What of a product is to be otherwise, for the document.
 #[derive(ToSchema)]
-#[schema(example = json!({"price": {"amount": 1399}, "brand": null}))]
+#[schema(example = json!({"price": {"amount": 1399, "currency": "EUR"}, "brand": null}))]
 #[expect(dead_code, reason = "only what the document says of it is used")]
 pub(super) struct ProductPatch {
     #[schema(nullable = false)]

@@ -42,6 +42,8 @@ diesel::table! {
         reason -> Nullable<Text>,
         gateway_id -> Nullable<Text>,
         origin -> Text,
+        wanted -> Nullable<BigInt>,
+        refusals -> Integer,
         outside_reason -> Nullable<Text>,
         outside_reference -> Nullable<Text>,
         outside_at -> Nullable<Timestamptz>,

@@ -51,6 +51,19 @@ impl Scene {
         self.served.told(&json!({"id": event, "type": kind, "data": {"object": object}})).await
     }
 
+    /// The customer's bank takes so much, which is heard.
+    async fn disputed(&self, amount: i64) -> String {
+        let dispute = self.sandbox.dispute(&self.intent, amount).await;
+        assert_eq!(self.told("evt_d", "charge.dispute.created", "dispute", &dispute).await.0, 200);
+        dispute
+    }
+
+    /// The dispute is won, which is heard.
+    async fn won(&self, dispute: &str) {
+        self.sandbox.close_dispute(dispute, "won").await;
+        assert_eq!(self.told("evt_w", "charge.dispute.closed", "dispute", dispute).await.0, 200);
+    }
+
     /// The gateway tells of the intent itself.
     async fn told_of_intent(&self, event: &str, kind: &str) -> u16 {
         let object = json!({"object": "payment_intent", "id": self.intent});
@@ -177,6 +190,62 @@ async fn race_done_elsewhere_a_dispute_takes_its_money_at_once_and_gives_it_back
     assert_eq!(won.said().await[1..], ["payment.refund_failed.v1", "refunded 2598 remaining 0"]);
     lost.assert_the_ledger_is_the_journal().await;
     won.assert_the_ledger_is_the_journal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_done_elsewhere_what_a_dispute_displaced_is_refunded_when_it_is_won() {
+    // What was called off after the dispute, and a cancellation of all: neither had anything left to ask for.
+    for (lines, all) in [(&ALL[1..], 598), (&ALL[..], 2598)] {
+        let scene = Scene::captured().await;
+        let dispute = scene.disputed(2598).await;
+        scene.shop.hear([scene.order.restocked(lines)]).await;
+        scene.shop.call_gateway().await;
+        assert_eq!(scene.said().await, ["refunded 2598 remaining 0"]);
+        scene.won(&dispute).await;
+        scene.shop.call_gateway().await;
+        let said = ["payment.refund_failed.v1".to_owned(), format!("refunded {all} remaining {}", 2598 - all)];
+        assert_eq!(scene.said().await[1..], said);
+        scene.assert_the_ledger_is_the_journal().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_done_elsewhere_what_a_dispute_cut_off_an_undo_is_refunded_when_it_is_won() {
+    let scene = Scene::captured().await;
+    let dispute = scene.disputed(1600).await;
+    scene.undone().await;
+    assert_eq!(scene.said().await, ["refunded 1600 remaining 998", "refunded 998 remaining 0"]);
+    scene.won(&dispute).await;
+    scene.shop.call_gateway().await;
+    assert_eq!(scene.said().await[2..], ["payment.refund_failed.v1", "refunded 1600 remaining 0"]);
+    scene.assert_the_ledger_is_the_journal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_done_elsewhere_an_undo_that_was_refused_for_a_dispute_is_asked_for_under_another_key_when_that_is_won() {
+    let scene = Scene::captured().await;
+    let dispute = scene.sandbox.dispute(&scene.intent, 2598).await;
+    scene.undone().await;
+    assert_eq!(scene.shop.decided().await[2..], ["refund overtaken"], "the gateway repeats that for the key");
+    scene.won(&dispute).await;
+    scene.shop.call_gateway().await;
+    let said = ["refunded 2598 remaining 0", "payment.refund_failed.v1", "refunded 2598 remaining 0"];
+    assert_eq!(scene.said().await, said);
+    scene.assert_the_ledger_is_the_journal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_done_elsewhere_a_dispute_won_and_a_refund_in_the_dashboard_heard_at_once_are_both_booked() {
+    let scene = Scene::captured().await;
+    let dispute = scene.disputed(2598).await;
+    scene.undone().await;
+    scene.sandbox.close_dispute(&dispute, "won").await;
+    scene.sandbox.refund_by_hand(&scene.intent, 1000).await;
+    assert_eq!(scene.told("evt_w", "charge.dispute.closed", "dispute", &dispute).await.0, 200);
+    scene.shop.call_gateway().await;
+    let said = ["payment.refund_failed.v1", "refunded 1000 remaining 1598", "refunded 1598 remaining 0"];
+    assert_eq!(scene.said().await[1..], said);
+    scene.assert_the_ledger_is_the_journal().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

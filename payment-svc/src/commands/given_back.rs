@@ -160,6 +160,11 @@ async fn book(conn: &mut AsyncPgConnection, root: &mut Root, found: &[GivenBack]
             }
         }
     }
+    if booked == Booked::Something {
+        // Not before all of it is booked: while a refund is asked for, nothing else is.
+        let next = root.payment.next_refund();
+        follow(conn, root, next, &cause).await?;
+    }
     Ok(booked)
 }
 

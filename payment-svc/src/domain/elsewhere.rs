@@ -23,7 +23,7 @@ pub fn refund_made_elsewhere(name: &str) -> RefundId {
 
 impl Payment {
     /// Somebody else gave back some of what was captured, or a dispute took it. What waits to be given back is cut to what
-    /// then remains.
+    /// then remains, when the caller begins it with [`Self::next_refund`].
     ///
     /// # Errors
     /// It is known; nothing is captured; a refund is being asked for, whose answer comes first; or it is more than remains.
@@ -32,7 +32,7 @@ impl Payment {
         if self.state != State::Captured || asked {
             return Err(self.refused("book a refund made elsewhere"));
         }
-        Ok(self.book(name, amount)?.then(self.next_refund()))
+        self.book(name, amount)
     }
 
     fn book(&mut self, name: &str, amount: Money) -> Result<Step, Refused> {
@@ -44,7 +44,7 @@ impl Payment {
             return Err(Refused::MoreThanRemains { wanted: amount, remaining: left });
         };
         let (order_id, payment_id, state) = (self.order_id, self.id, RefundState::Done);
-        self.refunds.push(Refund { id, amount, state, origin: Origin::Elsewhere(name.to_owned()) });
+        self.refunds.push(Refund { id, amount, wanted: amount, state, origin: Origin::Elsewhere(name.to_owned()) });
         let refunded = PaymentRefunded { order_id, payment_id, refund_id: id, amount, remaining };
         Ok(Step::say(PaymentEvent::Refunded(refunded)).moved(Call::Refund(id), amount))
     }
@@ -75,11 +75,12 @@ impl Payment {
             let refused = self.refund_answered(id, super::Answer::No { code })?;
             return Ok(step.then(refused));
         }
+        refund.was_overtaken();
         if left.is_zero() {
             refund.state = RefundState::Moot;
             return Ok(step.then(self.next_refund()));
         }
-        (refund.amount, refund.state, refund.origin) = (left, RefundState::Calling, Origin::Cut);
+        (refund.amount, refund.state) = (left, RefundState::Calling);
         Ok(step.then(Step::ask(Call::Refund(id))))
     }
 

@@ -224,7 +224,9 @@ impl Step {
         self
     }
 
-    pub(super) fn then(self, next: Step) -> Self {
+    /// This step, and then what it leads to.
+    #[must_use]
+    pub fn then(self, next: Step) -> Self {
         Self { events: [self.events, next.events].concat(), call: self.call.or(next.call), ..self }
     }
 }

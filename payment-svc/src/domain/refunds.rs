@@ -1,6 +1,7 @@
 //! What goes back of what was captured. The sum of refunds never exceeds it.
 
 use shared_events::{EventId, Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, StockLine};
+use uuid::Uuid;
 
 use super::{Call, Charge, Payment, Refused, State, Step};
 
@@ -11,6 +12,8 @@ pub struct Refund {
     pub id: RefundId,
     /// How much: what its cause asks for while it waits, and from when the gateway is asked no more than remained then.
     pub amount: Money,
+    /// What its cause asks for, less what another refund has taken over of that. More than `amount` where it was cut.
+    pub wanted: Money,
     /// How far it is.
     pub state: RefundState,
     /// Who made it.
@@ -18,13 +21,35 @@ pub struct Refund {
 }
 
 impl Refund {
-    /// Its key at the gateway: the same over every retry.
+    /// One that waits for its turn.
+    fn queued(id: RefundId, amount: Money) -> Self {
+        Self { id, amount, wanted: amount, state: RefundState::Queued, origin: Origin::Ours }
+    }
+
+    /// Its key at the gateway: the same over every retry. The gateway repeats a refusal for as long as it keeps the key, so
+    /// each answered refusal is followed by another key.
     pub fn key(&self) -> String {
         match &self.origin {
             Origin::Ours | Origin::Outside => self.id.to_string(),
-            Origin::Cut => format!("{}:{}", self.id, self.amount.amount()),
+            Origin::Cut { refusals: 0 | 1 } => format!("{}:{}", self.id, self.amount.amount()),
+            Origin::Cut { refusals } => format!("{}:{}:{refusals}", self.id, self.amount.amount()),
             Origin::Elsewhere(name) => name.clone(),
         }
+    }
+
+    /// The gateway has refused it, since more had gone back than was known.
+    pub(super) fn was_overtaken(&mut self) {
+        let refusals = match self.origin {
+            Origin::Cut { refusals } => refusals.saturating_add(1),
+            _ => 1,
+        };
+        self.origin = Origin::Cut { refusals };
+    }
+
+    /// What was cut off it, and no other refund has taken over: nothing where staff asked for it, who can ask again.
+    fn cut_off(&self) -> Option<Money> {
+        let is_open = self.id.is_caused() && self.state != RefundState::Queued;
+        self.wanted.checked_sub(self.amount).filter(|rest| is_open && !rest.is_zero())
     }
 
     /// Whether the gateway has made it, as far as is known: what was given back outside of it, it has not.
@@ -39,7 +64,10 @@ pub enum Origin {
     /// We ask for it, under its id.
     Ours,
     /// We asked for more than had remained at the gateway, and ask for the rest, under its id and its amount.
-    Cut,
+    Cut {
+        /// How often the gateway has refused it for that reason, 1 at least.
+        refusals: u32,
+    },
     /// Somebody else made it there, or a dispute did; the gateway has this name for it.
     Elsewhere(String),
     /// The gateway refused it, or it came back, and staff gave the money back past the gateway, as by bank transfer.
@@ -58,7 +86,7 @@ pub enum RefundState {
     /// The gateway refused, or the customer's bank gave it back later; somebody must look.
     Failed,
     /// There was nothing to give back after all: the capture that it waited for failed, or what was before it in the
-    /// queue gave everything back.
+    /// queue gave everything back. Where an event caused it, it waits again once some of that comes back.
     Moot,
 }
 
@@ -93,6 +121,11 @@ impl RefundState {
 /// The id of the refund that an event causes: the same however often the event is heard.
 pub fn refund_because_of(event: EventId) -> RefundId {
     RefundId::because_of(event)
+}
+
+/// The id of the refund that gives back what was cut off another: always the same, and an event has caused it too.
+fn rest_of(refund: RefundId) -> RefundId {
+    RefundId(Uuid::new_v5(&refund.0, b"rest"))
 }
 
 /// How much of a payment goes back.
@@ -165,8 +198,9 @@ impl Payment {
         Ok(Step { outside: Some((id, amount)), ..Step::say(PaymentEvent::Refunded(refunded)) })
     }
 
-    /// The gateway had made the refund and could not bring it to the customer after all: its money is ours again, and may
-    /// be given back by another.
+    /// The gateway had made the refund and could not bring it to the customer after all, or a dispute was won: its money is
+    /// ours again. What events asked for and found no money left for waits again. Once all that has come back or was given
+    /// back elsewhere is booked, the caller begins what waits with [`Self::next_refund`].
     ///
     /// # Errors
     /// It is not done: its call is unanswered yet, or it has failed before.
@@ -176,6 +210,7 @@ impl Payment {
         let refund = self.refunds.iter_mut().find(done).ok_or(not_done)?;
         refund.state = RefundState::Failed;
         let (order_id, payment_id, amount) = (self.order_id, self.id, refund.amount);
+        self.revive_displaced_refunds();
         let failed = PaymentRefundFailed { order_id, payment_id, refund_id: id, amount, code };
         Ok(Step { came_back: Some((id, amount)), ..Step::say(PaymentEvent::RefundFailed(failed)) })
     }
@@ -215,13 +250,28 @@ impl Payment {
             Share::Of(_) | Share::All => total,
         };
         if !amount.is_zero() && self.refunds.iter().all(|known| known.id != id) {
-            self.refunds.push(Refund { id, amount, state: RefundState::Queued, origin: Origin::Ours });
+            self.refunds.push(Refund::queued(id, amount));
         }
+    }
+
+    /// What events asked for is owed again, since money has come back: whole where there was nothing left for it, and else
+    /// what was cut off, by a refund of its own. What staff asked for is theirs to ask again.
+    fn revive_displaced_refunds(&mut self) {
+        let mut rests = vec![];
+        for refund in &mut self.refunds {
+            if refund.state == RefundState::Moot && refund.id.is_caused() {
+                (refund.state, refund.amount) = (RefundState::Queued, refund.wanted);
+            } else if let Some(rest) = refund.cut_off() {
+                refund.wanted = refund.amount;
+                rests.push(Refund::queued(rest_of(refund.id), rest));
+            }
+        }
+        self.refunds.extend(rests);
     }
 
     /// Begins the next refund, unless a call is unfinished: never more than is left. Once nothing is, what still waits
     /// is closed without a word, since the last that was done has said that nothing remains.
-    pub(super) fn next_refund(&mut self) -> Step {
+    pub fn next_refund(&mut self) -> Step {
         let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
         let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else { return Step::nothing() };
         if left.is_zero() {

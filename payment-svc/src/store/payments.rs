@@ -64,6 +64,8 @@ struct ChargeRow {
 struct RefundRow {
     refund_id: Uuid,
     amount: i64,
+    wanted: Option<i64>,
+    refusals: i32,
     state: String,
     origin: String,
     gateway_id: Option<String>,
@@ -73,7 +75,7 @@ impl RefundRow {
     fn origin(&self) -> Option<Origin> {
         match (self.origin.as_str(), &self.gateway_id) {
             ("ours", _) => Some(Origin::Ours),
-            ("cut", _) => Some(Origin::Cut),
+            ("cut", _) => Some(Origin::Cut { refusals: u32::try_from(self.refusals).ok()?.max(1) }),
             ("outside", _) => Some(Origin::Outside),
             ("elsewhere", Some(name)) => Some(Origin::Elsewhere(name.clone())),
             _ => None,
@@ -136,9 +138,11 @@ async fn refunds_of(conn: &mut AsyncPgConnection, id: Uuid, currency: Currency) 
         .await?;
     let refund = |row: RefundRow| {
         let amount = Money::new(row.amount, currency).map_err(|_| corrupt("refund", id))?;
+        let wanted = row.wanted.map_or(Ok(amount), |wanted| Money::new(wanted, currency));
+        let wanted = wanted.map_err(|_| corrupt("refund", id))?;
         let state = RefundState::from_name(&row.state).ok_or_else(|| corrupt("refund", id))?;
         let origin = row.origin().ok_or_else(|| corrupt("refund", id))?;
-        Ok(Refund { id: RefundId(row.refund_id), amount, state, origin })
+        Ok(Refund { id: RefundId(row.refund_id), amount, wanted, state, origin })
     };
     rows.into_iter().map(refund).collect()
 }
@@ -173,21 +177,23 @@ pub async fn save(conn: &mut AsyncPgConnection, payment: &Payment, said: i64) ->
 
 async fn save_refund(conn: &mut AsyncPgConnection, payment: &Payment, refund: &Refund) -> QueryResult<()> {
     // What waited is cut to what remains when it begins.
-    let (state, amount) = (refunds::state.eq(refund.state.as_str()), refunds::amount.eq(refund.amount.amount()));
-    let (origin, name) = match &refund.origin {
-        Origin::Ours => ("ours", None),
-        Origin::Cut => ("cut", None),
-        Origin::Outside => ("outside", None),
-        Origin::Elsewhere(name) => ("elsewhere", Some(name)),
+    let amounts = (refunds::amount.eq(refund.amount.amount()), refunds::wanted.eq(refund.wanted.amount()));
+    let state = refunds::state.eq(refund.state.as_str());
+    let (origin, refusals, name) = match &refund.origin {
+        Origin::Ours => ("ours", 0, None),
+        Origin::Cut { refusals } => ("cut", *refusals, None),
+        Origin::Outside => ("outside", 0, None),
+        Origin::Elsewhere(name) => ("elsewhere", 0, Some(name)),
     };
-    let (origin, gateway_id) = (refunds::origin.eq(origin), refunds::gateway_id.eq(name));
+    let refusals = refunds::refusals.eq(i32::try_from(refusals).unwrap_or(i32::MAX));
+    let (origin, gateway_id) = ((refunds::origin.eq(origin), refusals), refunds::gateway_id.eq(name));
     let reason = refunds::reason.eq(name.map(|_| "made at the gateway, by somebody else"));
     let whose = (refunds::refund_id.eq(refund.id.0), refunds::payment_id.eq(payment.id.0));
     diesel::insert_into(refunds::table)
-        .values((whose, amount, state, origin, gateway_id, reason))
+        .values((whose, amounts, state, origin, gateway_id, reason))
         .on_conflict(refunds::refund_id)
         .do_update()
-        .set((amount, state, origin, refunds::updated_at.eq(diesel::dsl::now)))
+        .set((amounts, state, origin, refunds::updated_at.eq(diesel::dsl::now)))
         .execute(conn)
         .await
         .map(drop)

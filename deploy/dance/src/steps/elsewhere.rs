@@ -40,7 +40,10 @@ pub fn heard(world: &World, play: &Play, steps: &mut Steps) {
         }
     };
     if world.unheard_refund().is_some() {
-        hears("a refund", &|payment| payment.given_back_elsewhere(ELSEWHERE, play.staff_refund()));
+        hears("a refund", &|payment| {
+            let booked = payment.given_back_elsewhere(ELSEWHERE, play.staff_refund())?;
+            Ok(booked.then(payment.next_refund()))
+        });
     }
     if !world.by_hand.is_empty() && world.payment.payment.state == State::Authorized && world.payment.call.is_none() {
         match world.bank.captured {

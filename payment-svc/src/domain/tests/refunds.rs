@@ -1,5 +1,7 @@
 //! Refunds that wait for one whose end nobody knows yet: it may be refused.
 
+use shared_events::EventId;
+
 use super::*;
 
 fn staff(number: u128, amount: i64) -> Happens {
@@ -109,4 +111,61 @@ fn staff_give_nothing_back_of_what_an_undo_waits_for() {
     let refused = queued.when(staff(8, 100));
     assert_eq!(refused.step, Err(Refused::MoreThanRemains { wanted: eur(100), remaining: eur(0) }));
     assert_eq!(refused.payment.refunds.len(), 2);
+}
+
+/// The id of the refund that the event of this number causes.
+fn event(number: u128) -> RefundId {
+    RefundId::because_of(EventId(Uuid::from_u128(number)))
+}
+
+fn disputed(amount: i64) -> Happens {
+    Box::new(move |payment| {
+        let step = payment.given_back_elsewhere("dp_1", eur(amount))?;
+        Ok(step.then(payment.next_refund()))
+    })
+}
+
+fn won() -> Happens {
+    Box::new(|payment| {
+        let step = payment.refund_came_back(refund_made_elsewhere("dp_1"), "dispute_won".to_owned())?;
+        Ok(step.then(payment.next_refund()))
+    })
+}
+
+fn pot_called_off() -> Happens {
+    Box::new(|payment| {
+        let (order_id, lines) = (payment.order_id, vec![line("POT", 1)]);
+        payment.restocked(event(5), &StockRestocked { order_id, cause: RestockCause::CalledOff, lines })
+    })
+}
+
+#[test]
+fn what_a_dispute_displaced_is_asked_for_when_it_is_won() {
+    let all = captured().when(disputed(2598)).then(State::Captured, &["refunded 25.98 EUR remaining 0.00 EUR"], None);
+    let displaced = all.when(pot_called_off()).then(State::Captured, &[], None);
+    assert_eq!(states(&displaced), [RefundState::Done, RefundState::Moot]);
+    let said = ["refund_failed 25.98 EUR dispute_won"];
+    let asked = displaced.when(won()).then(State::Captured, &said, Some(Call::Refund(event(5))));
+    asked.when(done(Call::Refund(event(5)))).then(State::Captured, &["refunded 5.98 EUR remaining 20.00 EUR"], None);
+}
+
+#[test]
+fn what_a_dispute_cut_off_is_asked_for_when_it_is_won_by_a_refund_of_its_own() {
+    let cut = captured().when(disputed(2298)).payment.when(pot_called_off()).payment;
+    let done_in_part = cut.when(done(Call::Refund(event(5)))).payment;
+    assert_eq!((done_in_part.refunds[1].amount, done_in_part.refunds[1].wanted), (eur(300), eur(598)));
+    let again = done_in_part.when(won()).payment;
+    let rest = again.refunds[2].clone();
+    assert_eq!((rest.amount, rest.state, rest.id.is_caused()), (eur(298), RefundState::Calling, true));
+    let all = again.when(done(Call::Refund(rest.id))).payment;
+    assert_eq!(all.refunded(), Some(eur(598)), "as much as was called off");
+}
+
+#[test]
+fn what_staff_asked_for_and_a_dispute_displaced_is_theirs_to_ask_again_when_it_is_won() {
+    let queued = staff_refunding(1000).when(staff(8, 500)).then(State::Captured, &[], None);
+    let (code, elsewhere) = ("charge_already_refunded".to_owned(), vec![("dp_1".to_owned(), eur(2598))]);
+    let displaced = queued.when(answered(STAFFS, Answer::Overtaken { code, elsewhere })).payment;
+    assert_eq!(states(&displaced), [RefundState::Moot, RefundState::Moot, RefundState::Done]);
+    displaced.when(won()).then(State::Captured, &["refund_failed 25.98 EUR dispute_won"], None);
 }

@@ -1,0 +1,2 @@
+alter table refunds drop column refusals;
+alter table refunds drop column wanted;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 use shared_events::{
-    Currency, EventId, Money, OrderId, PaymentEvent, PaymentId, Quantity, RefundId, Rejection, RestockCause, ShipmentId,
-    ShipmentLost, StockLine, StockReserved, StockRestocked,
+    Currency, EventId, Money, OrderId, PaymentEvent, PaymentId, Quantity, RefundId, Rejection, RestockCause,
+    ShipmentId, ShipmentLost, StockLine, StockReserved, StockRestocked,
 };
 use uuid::Uuid;
 

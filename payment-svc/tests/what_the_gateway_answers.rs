@@ -12,7 +12,7 @@ use diesel_async::RunQueryDsl;
 use payment_svc::{
     commands,
     domain::{Answer, Call, State},
-    gateway::{GatewayError, IntentState, RefundOutcome},
+    gateway::{GatewayError, GivenBack, IntentState, NewRefund, RefundOutcome},
     store::{
         calls::{self, Failure},
         roots::Cause,
@@ -178,6 +178,53 @@ async fn race_gateway_times_out_a_capture_is_looked_up_before_it_is_repeated() {
     shop.make_due().await;
     shop.call_gateway().await;
     assert_eq!(shop.said().await, ["authorized 2598", "unknown Capture", "captured 2598"]);
+}
+
+/// Somebody has captured 1000 of the 2598 in the gateway's dashboard.
+fn captured_in_part() -> MockGateway {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().returning(|_, _, _| now(Ok(IntentState::Authorised)));
+    gateway.expect_capture().returning(|_, _| now(Err(GatewayError::MovedOn)));
+    gateway.expect_cancel().returning(|_, _| now(Err(GatewayError::MovedOn)));
+    gateway.expect_look_up().returning(|_| now(Ok(IntentState::CapturedInPart { amount: 1000 })));
+    gateway
+}
+
+fn accepted() -> Result<RefundOutcome, GatewayError> {
+    Ok(RefundOutcome::Accepted { id: "re_1".to_owned() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_done_elsewhere_a_capture_in_part_pays_no_order_and_goes_back_with_the_goods() {
+    for confirmed in [true, false] {
+        let mut gateway = captured_in_part();
+        gateway.expect_given_back().returning(|_| now(Ok(vec![])));
+        let is_the_part = |_: &String, refund: &NewRefund| refund.amount.amount() == 1000;
+        gateway.expect_refund().times(1).withf(is_the_part).returning(|_, _| now(accepted()));
+        let (shop, order) = authorising(gateway).await;
+        if confirmed {
+            shop.hear([order.confirmed()]).await;
+            shop.call_gateway().await;
+            assert_eq!(shop.said().await[1..], ["capture_failed captured_in_part"]);
+        }
+        shop.hear([order.released()]).await;
+        shop.call_gateway().await;
+        assert_eq!(shop.said().await.last().unwrap(), "voided 2598");
+        let ledger = shop.ledger(&order).await;
+        let moved: Vec<_> = ledger.iter().map(|line| line.split(" EUR").next().unwrap()).collect();
+        assert_eq!(moved, ["authorise 2598", "capture 1000", "void 1598", "refund 1000"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_done_elsewhere_a_capture_in_part_that_somebody_has_refunded_is_not_refunded_again() {
+    let mut gateway = captured_in_part();
+    let refunded = GivenBack { id: "re_0".to_owned(), ours: None, amount: 1000, failed: None };
+    gateway.expect_given_back().returning(move |_| now(Ok(vec![refunded.clone()])));
+    let (shop, order) = authorising(gateway).await;
+    shop.hear([order.released()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.said().await[1..], ["voided 2598"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -146,7 +146,13 @@ pub(super) fn next(payment: &mut Payment, before: &Payment, found: IntentState) 
     match found {
         IntentState::Captured if payment.state == State::Authorized => Some(payment.captured_elsewhere()),
         IntentState::Cancelled { .. } if payment.state == State::Authorized => Some(payment.cancelled_elsewhere()),
-        IntentState::Authorised | IntentState::Captured => Some(payment.action_done()),
+        IntentState::CapturedInPart { .. } if payment.state == State::Authorized => {
+            Some(payment.captured_in_part_elsewhere())
+        }
+        // What was captured in part is found by the capture that follows, and not announced.
+        IntentState::Authorised | IntentState::Captured | IntentState::CapturedInPart { .. } => {
+            Some(payment.action_done())
+        }
         IntentState::Declined { code } if waited || (same && action_failed(&code)) => Some(payment.action_failed(code)),
         IntentState::Cancelled { .. } if waited => Some(payment.action_failed("canceled".to_owned())),
         _ => None,

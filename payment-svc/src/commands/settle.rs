@@ -64,6 +64,7 @@ fn outcome(answer: &Answer, payment: &Payment) -> Option<&'static str> {
         Answer::LetGo => Some("let_go"),
         Answer::Overtaken { .. } => Some("overtaken"),
         Answer::CapturedElsewhere { .. } => Some("captured_elsewhere"),
+        Answer::PartGivenBack { .. } => Some("part_given_back"),
         // The goods were given back while it was looked up: the intent is to be ended still.
         Answer::AuthorisedAfterAll if payment.state == State::Closing => None,
         Answer::AuthorisedAfterAll => Some("authorised_after_all"),

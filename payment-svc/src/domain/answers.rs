@@ -49,6 +49,13 @@ pub enum Answer {
         /// The id of the refund, should one be needed.
         refund: RefundId,
     },
+    /// What was to be let go of, somebody else had captured in part; that has gone back, and the rest was let go of.
+    PartGivenBack {
+        /// How much had been captured.
+        captured: Money,
+        /// The refund that was made now, and how much it was; nothing where somebody else had given all of it back.
+        refund: Option<(RefundId, Money)>,
+    },
     /// The intent was to be ended, but its customer had acted before: the money is reserved, and the intent was left as it is.
     AuthorisedAfterAll,
     /// It did not answer, so nobody knows; it will be looked up.
@@ -75,6 +82,10 @@ impl Payment {
             (Call::Void, State::Voiding | State::Closing) if let Answer::CapturedElsewhere { refund } = answer => {
                 let amount = self.amount()?;
                 Ok(self.captured_instead_of_let_go(refund, amount))
+            }
+            (Call::Void, State::Voiding | State::Closing) if let Answer::PartGivenBack { captured, refund } = answer => {
+                let amount = self.amount()?;
+                self.part_given_back(amount, captured, refund)
             }
             (Call::Authorise, State::Authorizing) => self.authorisation_answered(answer),
             (Call::Capture, State::Capturing) => self.capture_answered(answer),
@@ -134,6 +145,7 @@ impl Payment {
             Answer::AuthorisedAfterAll
             | Answer::Nothing
             | Answer::Overtaken { .. }
+            | Answer::PartGivenBack { .. }
             | Answer::CapturedElsewhere { .. } => Err(self.refused("take this answer")),
         }
     }

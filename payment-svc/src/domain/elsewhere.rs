@@ -12,6 +12,9 @@ use super::{Call, Origin, Payment, Refund, RefundState, Refused, State, Step, re
 /// What the gateway has given back without being asked by us: its name for it, and how much.
 pub type Elsewhere = (String, Money);
 
+/// Why nothing was captured, where somebody else has captured less than the total: an order is not paid in part.
+pub const CAPTURED_IN_PART: &str = "captured_in_part";
+
 /// The id of a refund that the gateway knows by this name and that we did not ask for: always the same. It is a UUID of
 /// version 8, so that nobody takes it for one of an event (5) or of staff's (7).
 pub fn refund_made_elsewhere(name: &str) -> RefundId {
@@ -114,10 +117,46 @@ impl Payment {
         if self.state != State::Authorized {
             return Err(self.refused("book a cancellation made elsewhere"));
         }
-        let (order_id, payment_id, code) = (self.order_id, self.id, "canceled".to_owned());
+        Ok(self.can_not_be_captured("canceled"))
+    }
+
+    /// Somebody else captured less than the total, so that the rest can't be taken any more. The order is not paid, and
+    /// nothing leaves; the part goes back when the goods are given back.
+    ///
+    /// # Errors
+    /// It isn't authorised and at rest.
+    pub fn captured_in_part_elsewhere(&mut self) -> Result<Step, Refused> {
+        if self.state != State::Authorized {
+            return Err(self.refused("book a capture in part made elsewhere"));
+        }
+        Ok(self.can_not_be_captured(CAPTURED_IN_PART))
+    }
+
+    fn can_not_be_captured(&mut self, code: &str) -> Step {
+        let (order_id, payment_id, code) = (self.order_id, self.id, code.to_owned());
         self.state = State::CaptureFailed;
         self.failure_code = Some(code.clone());
-        Ok(Step::say(PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, payment_id, code })))
+        Step::say(PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, payment_id, code }))
+    }
+
+    /// What was to be let go of turns out to be captured in part by somebody else, and has gone back.
+    pub(super) fn part_given_back(
+        &mut self,
+        amount: Money,
+        captured: Money,
+        refund: Option<(RefundId, Money)>,
+    ) -> Result<Step, Refused> {
+        let rest = amount.checked_sub(captured).ok_or_else(|| self.refused("take this answer"))?;
+        let ended = if self.state == State::Closing {
+            self.closed().moved(Call::Authorise, amount)
+        } else {
+            self.state = State::Voided;
+            Step::say(self.voided(amount))
+        };
+        let moved = [(Call::Capture, captured), (Call::Void, rest)].into_iter();
+        let moved = moved.chain(refund.map(|(id, amount)| (Call::Refund(id), amount)));
+        let moved = moved.filter(|(_, amount)| !amount.is_zero());
+        Ok(moved.fold(ended, |step, (call, amount)| step.moved(call, amount)))
     }
 
     /// What was to be let go of turns out to be captured by somebody else: all of it is refunded where the goods are given

@@ -12,6 +12,6 @@ mod waiting;
 mod walks;
 
 pub use answers::Answer;
-pub use elsewhere::{Elsewhere, refund_made_elsewhere};
+pub use elsewhere::{CAPTURED_IN_PART, Elsewhere, refund_made_elsewhere};
 pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Step, status};
 pub use refunds::{Origin, Refund, RefundState, refund_because_of};

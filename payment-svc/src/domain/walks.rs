@@ -11,7 +11,7 @@ use shared_events::{
 use uuid::Uuid;
 
 use super::{
-    Answer, Call, Charge, ChargeLine, Elsewhere, Payment, Refund, RefundState, Refused, State, Step,
+    Answer, CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, Payment, Refund, RefundState, Refused, State, Step,
     refund_made_elsewhere,
 };
 
@@ -43,6 +43,10 @@ enum Happens {
     StaffRefund(u8, u8),
     /// Somebody refunds at the gateway itself, or a dispute takes money, unheard.
     TakenElsewhere(u8),
+    /// Somebody captures at the gateway itself so many of the three parts of what is authorised, unheard.
+    CapturedByHand(u8),
+    /// That is heard.
+    IsToldOfCapture,
     /// Of what went back, this comes back: a dispute is won, a bank returns a refund. Unheard too.
     ComesBack(u8),
     /// The gateway is asked for all that went back.
@@ -73,6 +77,8 @@ fn anything() -> impl Strategy<Value = Happens> {
         1 => Just(Happens::CustomerFails),
         1 => (0..4_u8, 1..=3_u8).prop_map(|(cause, pieces)| Happens::StaffRefund(cause, pieces)),
         2 => at_the_gateway(),
+        1 => (1..=3_u8).prop_map(Happens::CapturedByHand),
+        1 => Just(Happens::IsToldOfCapture),
     ]
 }
 
@@ -91,6 +97,8 @@ fn caused(number: u8) -> RefundId {
 
 /// The event after which nothing is said of the goods: all of the money is owed then.
 const LAST_WORD: u8 = 9;
+/// What has let go of something that somebody had captured.
+const BY_HAND: u8 = 8;
 
 /// Money that went back, as the gateway has it.
 struct GivenBack {
@@ -106,6 +114,7 @@ struct Walk {
     unfinished: Option<Call>,
     authorised: i64,
     captured: i64,
+    by_hand: bool,
     given_back: Vec<GivenBack>,
     /// Keys under which the gateway has said no, which it repeats.
     refused_keys: Vec<String>,
@@ -115,8 +124,8 @@ struct Walk {
 impl Walk {
     fn new() -> Self {
         let payment = Payment::new(PaymentId(Uuid::from_u128(1)), ORDER);
-        let (given_back, refused_keys, said) = (vec![], vec![], vec![]);
-        Self { payment, unfinished: None, authorised: 0, captured: 0, given_back, refused_keys, said }
+        let (given_back, refused_keys, said, by_hand) = (vec![], vec![], vec![], false);
+        Self { payment, unfinished: None, authorised: 0, captured: 0, by_hand, given_back, refused_keys, said }
     }
 
     /// What the gateway has given back.
@@ -146,7 +155,7 @@ impl Walk {
             }
             (Happens::Lost(number, pieces), _) => self.payment.lost(cause(number), &lost(pieces)),
             (Happens::Does, Some(call)) => self.does(call),
-            (Happens::Refuses, Some(call)) if call != Call::Void => {
+            (Happens::Refuses, Some(call)) if call != Call::Void && !(call == Call::Capture && self.by_hand) => {
                 self.unfinished = None;
                 self.payment.answered(call, Answer::No { code: "no".to_owned() })
             }
@@ -171,6 +180,11 @@ impl Walk {
             }
             (Happens::IsLookedUp, _) if self.authorised == TOTAL => self.payment.action_done(),
             (Happens::IsLookedUp, _) => self.payment.action_timed_out(DateTime::UNIX_EPOCH + PATIENCE),
+            (Happens::CapturedByHand(parts), _) => return self.captured_by_hand(i64::from(parts) * 1000),
+            (Happens::IsToldOfCapture, _) if self.by_hand && self.captured < TOTAL => {
+                self.payment.captured_in_part_elsewhere()
+            }
+            (Happens::IsToldOfCapture, _) if self.by_hand => self.payment.captured_elsewhere(),
             (Happens::CustomerFails, _) => self.payment.action_failed("failed".to_owned()),
             (Happens::StaffRefund(number, pieces), _) => {
                 let by_staff = RefundId(Uuid::from_u128(number.into()));
@@ -200,8 +214,15 @@ impl Walk {
         }
     }
 
+    /// Where less than the total is captured, the gateway lets go of the rest.
+    fn captured_by_hand(&mut self, amount: i64) {
+        if self.authorised == TOTAL && matches!(self.payment.state, State::Authorized | State::Capturing | State::Voiding) {
+            (self.authorised, self.captured, self.by_hand) = (0, amount, true);
+        }
+    }
+
     fn taken_elsewhere(&mut self, amount: i64) {
-        if self.net() >= amount {
+        if self.captured == TOTAL && self.net() >= amount {
             let name = format!("re_{}", self.given_back.len());
             self.given_back.push(GivenBack { name, ours: None, amount, failed: false });
         }
@@ -264,6 +285,18 @@ impl Walk {
         self.payment.answered(Call::Refund(id), answer)
     }
 
+    /// As the worker gives back what was captured in part.
+    fn gives_part_back(&mut self) -> Result<Step, Refused> {
+        let (captured, left) = (money(self.captured), self.net());
+        let ours = caused(BY_HAND);
+        let refund = (left > 0).then(|| (ours, money(left)));
+        if left > 0 {
+            let name = "part".to_owned();
+            self.given_back.push(GivenBack { name, ours: Some(ours), amount: left, failed: false });
+        }
+        self.payment.answered(Call::Void, Answer::PartGivenBack { captured, refund })
+    }
+
     fn does(&mut self, call: Call) -> Result<Step, Refused> {
         self.unfinished = None;
         match call {
@@ -278,6 +311,14 @@ impl Walk {
                 }
                 self.authorised = 0;
                 return self.payment.answered(call, Answer::LetGo);
+            }
+            Call::Capture if self.by_hand && self.captured < TOTAL => {
+                return self.payment.answered(call, Answer::No { code: CAPTURED_IN_PART.to_owned() });
+            }
+            Call::Capture if self.by_hand => {}
+            Call::Void if self.by_hand && self.captured < TOTAL => return self.gives_part_back(),
+            Call::Void if self.by_hand => {
+                return self.payment.answered(call, Answer::CapturedElsewhere { refund: caused(BY_HAND) });
             }
             Call::Capture => (self.authorised, self.captured) = (self.authorised - TOTAL, self.captured + TOTAL),
             Call::Void => self.authorised = 0,
@@ -301,7 +342,8 @@ impl Walk {
     /// The rules of the checker, as far as one payment goes.
     fn holds(&self) {
         assert!(self.authorised == 0 || self.authorised == TOTAL);
-        assert!(self.captured == 0 || self.captured == TOTAL);
+        assert!(self.captured == 0 || self.captured == TOTAL || self.by_hand);
+        assert!(self.captured == TOTAL || self.count("payment.captured.v1") == 0, "said to be paid, and is not");
         assert!(self.refunded() <= self.captured);
         for once in ["payment.authorized.v1", "payment.captured.v1", "payment.voided.v1"] {
             assert!(self.count(once) <= 1, "{once} twice");
@@ -309,7 +351,8 @@ impl Walk {
         let final_decline = |event: &&PaymentEvent| matches!(event, PaymentEvent::Declined(said) if !said.retryable);
         let declined = self.said.iter().filter(final_decline).count();
         assert!(declined + self.count("payment.authorized.v1") <= 1, "declined twice, or declined and authorised");
-        assert_eq!(self.payment.captured().map_or(0, Money::amount), self.captured);
+        let known = self.payment.captured().map_or(0, Money::amount);
+        assert!(known == self.captured || (self.by_hand && known == 0));
         let counts = |refund: &&Refund| matches!(refund.state, RefundState::Calling | RefundState::Done);
         let given: i64 = self.payment.refunds.iter().filter(counts).map(|refund| refund.amount.amount()).sum();
         assert!(given <= self.captured, "{given} is given back or about to be");
@@ -319,7 +362,8 @@ impl Walk {
         if self.unfinished.is_none() {
             let waits = matches!(self.payment.state, State::Authorized | State::CaptureFailed);
             let may_have_acted = self.payment.state == State::ActionRequired;
-            assert!(may_have_acted || self.authorised == if waits { TOTAL } else { 0 }, "money left at the gateway");
+            let reserved = if waits && !self.by_hand { TOTAL } else { 0 };
+            assert!(may_have_acted || self.authorised == reserved, "money left at the gateway");
         }
     }
 }

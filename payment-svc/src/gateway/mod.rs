@@ -104,6 +104,11 @@ pub enum IntentState {
     Authorised,
     /// The money is ours.
     Captured,
+    /// Somebody has captured less than all of it, and the rest was let go of.
+    CapturedInPart {
+        /// How much, in minor units.
+        amount: i64,
+    },
     /// Nothing is reserved any more.
     Cancelled {
         /// Whether money had been reserved, and was let go of.

@@ -4,12 +4,12 @@
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, pooled_connection::deadpool::PoolError};
 use service_kit::consumer::ReactionError;
-use shared_events::{EventId, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, RefundId};
+use shared_events::{EventId, Money, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, RefundId};
 
 use super::GatewayCalls;
 use crate::{
     commands::{book_given_back, made_elsewhere},
-    domain::{Answer, Call, Payment, State, refund_because_of},
+    domain::{Answer, CAPTURED_IN_PART, Call, Payment, State, refund_because_of},
     gateway::{
         GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
     },
@@ -201,24 +201,52 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         if made_before || is_awaited {
             match self.gateway.look_up(intent.clone()).await? {
                 IntentState::Cancelled { let_go } => return Ok(ended(let_go)),
-                IntentState::Authorised | IntentState::Captured if is_awaited => return Ok(Answer::AuthorisedAfterAll),
+                state if is_awaited && has_money(&state) => return Ok(Answer::AuthorisedAfterAll),
                 _ => {}
             }
         }
         match self.gateway.cancel(call.key.clone(), intent.clone()).await {
             Ok(IntentState::Cancelled { let_go }) => Ok(ended(let_go)),
             Ok(state) => Err(Later::here(format!("can't be voided: {state:?}"))),
-            Err(GatewayError::MovedOn) => match self.gateway.look_up(intent).await? {
+            Err(GatewayError::MovedOn) => match self.gateway.look_up(intent.clone()).await? {
                 IntentState::Cancelled { let_go } => Ok(ended(let_go)),
                 IntentState::Captured => {
                     let cause = call.cause.event.unwrap_or(EventId(payment.id.0));
                     Ok(Answer::CapturedElsewhere { refund: refund_because_of(cause) })
                 }
+                IntentState::CapturedInPart { amount } => self.give_part_back(call, payment, intent, amount).await,
                 state => Err(Later::here(format!("can't be voided: {state:?}"))),
             },
             Err(error @ GatewayError::NoAnswer(_)) => Err(Later::unanswered(&error)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Gives back what is left of what somebody has captured in part. They may have given it back themselves.
+    async fn give_part_back(&self, call: &TakenCall, payment: &Payment, intent: String, captured: i64) -> Asked {
+        let Some(charge) = &payment.charge else { return Err(Later::here("the payment has no charge")) };
+        let money = |amount| Money::new(amount, charge.amount.currency()).map_err(Later::here);
+        let id = refund_because_of(call.cause.event.unwrap_or(EventId(payment.id.0)));
+        let mut given = self.gateway.given_back(intent.clone()).await?;
+        given.retain(|given| given.failed.is_none());
+        let left = captured.saturating_sub(given.iter().map(|given| given.amount).sum());
+        let made = given.iter().find(|given| given.ours == Some(id)).map(|given| given.amount);
+        let refund = match made {
+            Some(amount) => Some((id, money(amount)?)),
+            None if left <= 0 => None,
+            None => {
+                let amount = money(left)?;
+                match self.gateway.refund(format!("{id}:{left}"), NewRefund { id, intent, amount }).await {
+                    Ok(RefundOutcome::Accepted { .. }) => Some((id, amount)),
+                    Ok(RefundOutcome::Failed { code }) => {
+                        return Err(Later::here(format!("what was captured in part can't be given back: {code}")));
+                    }
+                    Err(error @ GatewayError::NoAnswer(_)) => return Err(Later::unanswered(&error)),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        Ok(Answer::PartGivenBack { captured: money(captured)?, refund })
     }
 
     async fn refund(
@@ -269,9 +297,14 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     }
 }
 
+const fn has_money(state: &IntentState) -> bool {
+    matches!(state, IntentState::Authorised | IntentState::Captured | IntentState::CapturedInPart { .. })
+}
+
 fn authorised(state: IntentState) -> Asked {
     match state {
-        IntentState::Authorised | IntentState::Captured => Ok(Answer::Done),
+        // What was captured in part is found by the capture that follows, and not announced.
+        IntentState::Authorised | IntentState::Captured | IntentState::CapturedInPart { .. } => Ok(Answer::Done),
         IntentState::Declined { code } => declined(code),
         IntentState::ActionRequired { url } => Ok(Answer::ActionRequired { url }),
         IntentState::Cancelled { let_go: true } => Ok(Answer::LetGo),
@@ -283,6 +316,7 @@ fn authorised(state: IntentState) -> Asked {
 fn captured(state: IntentState) -> Asked {
     match state {
         IntentState::Captured => Ok(Answer::Done),
+        IntentState::CapturedInPart { .. } => no(CAPTURED_IN_PART),
         IntentState::Cancelled { .. } => no("canceled"),
         IntentState::Declined { code } => no(code),
         IntentState::Processing

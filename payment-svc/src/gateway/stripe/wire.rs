@@ -77,7 +77,7 @@ impl IntentObject {
         Book {
             authorised: if authorised { amount } else { 0 },
             captured: minor_units(self.amount_received, &self.currency),
-            voided: if let_go { amount } else { 0 },
+            voided: if let_go { amount } else { self.let_go_by_capture() },
             given_back: vec![],
         }
     }
@@ -92,6 +92,12 @@ impl IntentObject {
         self.metadata.get("order_id").cloned()
     }
 
+    /// A capture lets go of what it does not take.
+    fn let_go_by_capture(&self) -> i64 {
+        let rest = self.amount.saturating_sub(self.amount_received).max(0);
+        if self.status == "succeeded" { minor_units(rest, &self.currency) } else { 0 }
+    }
+
     fn was_let_go(&self) -> bool {
         let paid = |charge: &LatestCharge| matches!(charge, LatestCharge::Whole { status } if status == "succeeded");
         self.status == "canceled" && self.latest_charge.as_ref().is_some_and(paid)
@@ -101,6 +107,9 @@ impl IntentObject {
         let let_go = self.was_let_go();
         match (self.status.as_str(), self.last_payment_error) {
             ("requires_capture", _) => IntentState::Authorised,
+            ("succeeded", _) if self.amount_received < self.amount => {
+                IntentState::CapturedInPart { amount: minor_units(self.amount_received, &self.currency) }
+            }
             ("succeeded", _) => IntentState::Captured,
             ("canceled", _) => IntentState::Cancelled { let_go },
             ("processing", _) => IntentState::Processing,
@@ -283,6 +292,21 @@ mod tests {
     fn an_intent_that_moved_on_is_to_be_looked_up() {
         let body = r#"{"error": {"type": "invalid_request_error", "code": "payment_intent_unexpected_state"}}"#;
         assert_eq!(said(400, body), GatewayError::MovedOn);
+    }
+
+    #[test]
+    fn a_capture_of_less_than_the_amount_is_told_from_one_of_all_of_it() {
+        let intent = |received: i64| -> IntentObject {
+            let text = format!(
+                r#"{{"id": "pi_1", "status": "succeeded", "amount": 1000, "amount_received": {received}, "currency": "eur",
+                    "last_payment_error": null}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(intent(1000).state(), IntentState::Captured);
+        assert_eq!(intent(400).state(), IntentState::CapturedInPart { amount: 400 });
+        let (whole, part) = (intent(1000).book(), intent(400).book());
+        assert_eq!((whole.captured, whole.voided, part.captured, part.voided), (1000, 0, 400, 600));
     }
 
     #[test]

@@ -21,13 +21,16 @@ use shop::{
     Order, Shop,
     gateways::{MockGateway, never_called, now},
 };
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Where nobody listens.
+/// Where nobody listens: the port stays taken, so that nothing else of these tests gets it.
 fn dead() -> Stripe {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let taken = Box::leak(Box::new(TcpSocket::new_v4().unwrap()));
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = taken.local_addr().unwrap();
     let (base_url, timeout) = (format!("http://{free}"), Duration::from_secs(1));
     Stripe::new(StripeConfig { base_url, key: "sk_test_1".to_owned().into(), timeout, return_url: None }).unwrap()
 }

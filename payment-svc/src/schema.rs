@@ -75,6 +75,9 @@ diesel::table! {
         finished_at -> Nullable<Timestamptz>,
         outcome -> Nullable<Text>,
         leased_until -> Nullable<Timestamptz>,
+        error_code -> Nullable<Text>,
+        error -> Nullable<Text>,
+        failing_since -> Nullable<Timestamptz>,
     }
 }
 

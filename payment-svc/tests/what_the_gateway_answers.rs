@@ -112,6 +112,78 @@ async fn race_payment_after_end_a_success_that_is_found_late_is_voided_and_never
     assert_eq!(shop.ledger(&order).await.len(), 2);
 }
 
+/// Cancels, in turn, as it is told, and keeps the keys.
+fn that_cancels(
+    gateway: &mut MockGateway,
+    answers: Vec<Result<IntentState, GatewayError>>,
+) -> Arc<Mutex<Vec<String>>> {
+    let keys = Arc::new(Mutex::new(vec![]));
+    let (seen, mut answers) = (keys.clone(), answers.into_iter());
+    gateway.expect_cancel().returning(move |key, _| {
+        seen.lock().unwrap().push(key);
+        now(answers.next().unwrap())
+    });
+    keys
+}
+
+fn that_is_looked_up(gateway: &mut MockGateway, found: Vec<IntentState>) {
+    let mut found = found.into_iter();
+    gateway.expect_look_up().returning(move |_| now(Ok(found.next().unwrap())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_gateway_times_out_a_cancel_that_was_refused_while_the_confirmation_landed_is_asked_again_under_another_key() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
+    let found = vec![IntentState::NotConfirmed, IntentState::Processing, IntentState::Authorised];
+    that_is_looked_up(&mut gateway, found);
+    let answers = vec![Err(GatewayError::MovedOn), Ok(IntentState::Cancelled { let_go: true })];
+    let keys = that_cancels(&mut gateway, answers);
+    let (shop, order) = authorising(gateway).await;
+    shop.hear([order.released()]).await;
+    for _ in 0..2 {
+        shop.make_due().await;
+        shop.call_gateway().await;
+    }
+    assert_eq!(shop.said().await, ["unknown Authorise", "voided 2598"]);
+    let id = shop.payment(&order).await.id;
+    assert_eq!(*keys.lock().unwrap(), [format!("{id}:void:1"), format!("{id}:void:1:1")]);
+    assert_eq!(shop.ledger(&order).await[1], format!("void 2598 EUR {id}:void:1:1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gateway_is_at_work_on_is_not_asked_to_be_ended_and_silence_keeps_the_key() {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(Ok(IntentState::Authorised)));
+    that_is_looked_up(&mut gateway, vec![IntentState::Processing, IntentState::Authorised]);
+    let keys = that_cancels(&mut gateway, vec![no_answer(), Ok(IntentState::Cancelled { let_go: true })]);
+    let (shop, order) = authorising(gateway).await;
+    shop.hear([order.released()]).await;
+    shop.call_gateway().await;
+    for asked in [1, 2] {
+        shop.make_due().await;
+        shop.call_gateway().await;
+        assert_eq!(keys.lock().unwrap().len(), asked);
+    }
+    assert!(keys.lock().unwrap().windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(shop.said().await.last().unwrap(), "voided 2598");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_void_that_is_asked_for_anew_does_not_fail_since_before() {
+    let (shop, order) = (Shop::new(that_agrees()).await, order());
+    shop.hear([order.placed(), order.reserved()]).await;
+    shop.call_gateway().await;
+    shop.hear([order.released()]).await;
+    let (payment, void) = (shop.payment(&order).await, shop.calls.take(1).await.unwrap().remove(0));
+    let mut conn = shop.db.conn().await;
+    calls::put_off(&mut conn, &void, &busy()).await.unwrap();
+    assert!(calls::failing(&mut conn, Duration::ZERO).await.unwrap().is_some());
+    calls::finish(&mut conn, &void.key, "authorised_after_all").await.unwrap();
+    calls::insert(&mut conn, &payment, Call::Void, &Cause::default()).await.unwrap();
+    assert!(calls::failing(&mut conn, Duration::ZERO).await.unwrap().is_none());
+}
+
 fn failed_3d_secure() -> IntentState {
     IntentState::Declined { code: "payment_intent_authentication_failure".to_owned() }
 }

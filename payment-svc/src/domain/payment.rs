@@ -31,6 +31,8 @@ pub struct Payment {
     pub failure_code: Option<String>,
     /// How often the gateway was asked to authorise; part of the keys of its calls.
     pub attempts: u32,
+    /// How often the gateway has refused to end the intent; part of the key of the next try, since it repeats a refusal.
+    pub void_refusals: u32,
     /// Everything that was to be given back.
     pub refunds: Vec<Refund>,
 }
@@ -278,6 +280,7 @@ impl Payment {
             intent: None,
             failure_code: None,
             attempts: 0,
+            void_refusals: 0,
             refunds: vec![],
         }
     }
@@ -287,11 +290,13 @@ impl Payment {
         !self.void_requested && !self.hold.expired && self.hold.deadline.is_some_and(|deadline| now < deadline)
     }
 
-    /// The key of a call at the gateway: the same over every retry, and another for a new attempt.
+    /// The key of a call at the gateway: the same over every retry after silence, and another for a new attempt and after a
+    /// refusal to end the intent.
     pub fn key(&self, call: Call) -> String {
         match call {
             Call::Authorise => self.key_of("authorise"),
             Call::Capture => self.key_of("capture"),
+            Call::Void if self.void_refusals > 0 => format!("{}:{}", self.key_of("void"), self.void_refusals),
             Call::Void => self.key_of("void"),
             Call::Refund(id) => match self.refunds.iter().find(|refund| refund.id == id) {
                 Some(refund) => refund.key(),

@@ -1,7 +1,13 @@
 //! Payments and their refunds, as rows and as the domain sees them.
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::sql, prelude::*, sql_types::Timestamptz};
+use diesel::{
+    dsl::sql,
+    expression::SqlLiteral,
+    prelude::*,
+    sql_query,
+    sql_types::{self, Integer, Timestamptz},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use service_kit::consumer::ReactionError;
@@ -30,6 +36,10 @@ pub struct Row {
     pub intent: Option<String>,
     pub failure_code: Option<String>,
     pub attempts: i32,
+    /// Read past `schema`, since diesel's tables have 16 columns at most.
+    #[diesel(select_expression = sql::<Integer>("payments.void_refusals"))]
+    #[diesel(select_expression_type = SqlLiteral<Integer>)]
+    pub void_refusals: i32,
     pub said: i64,
 }
 
@@ -113,6 +123,7 @@ impl Row {
             intent: self.intent,
             failure_code: self.failure_code,
             attempts: u32::try_from(self.attempts).map_err(|_| corrupt("attempts", id))?,
+            void_refusals: u32::try_from(self.void_refusals).map_err(|_| corrupt("void_refusals", id))?,
             refunds,
         })
     }
@@ -206,6 +217,21 @@ async fn save_refund(conn: &mut AsyncPgConnection, payment: &Payment, refund: &R
 pub async fn note_intent(conn: &mut AsyncPgConnection, order_id: OrderId, intent: &str) -> QueryResult<()> {
     let unnamed = payments::table.find(order_id.0).filter(payments::intent.is_null());
     diesel::update(unnamed).set(payments::intent.eq(intent)).execute(conn).await.map(drop)
+}
+
+/// Keeps that the gateway has refused once more to end the intent: `payment` is as it was when that was asked. Written by
+/// this alone.
+///
+/// # Errors
+/// The database.
+pub async fn note_void_refusal(conn: &mut AsyncPgConnection, payment: &Payment) -> QueryResult<()> {
+    let known = i32::try_from(payment.void_refusals).unwrap_or(i32::MAX);
+    sql_query("update payments set void_refusals = void_refusals + 1 where order_id = $1 and void_refusals = $2")
+        .bind::<sql_types::Uuid, _>(payment.order_id.0)
+        .bind::<Integer, _>(known)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// Keeps how an order is paid and for what.

@@ -165,9 +165,23 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         self.gateway.create(payment.key_of("create"), NewIntent { order_id, amount, method }).await
     }
 
+    /// Ends the intent. The gateway keeps a refusal with its key and repeats it though the intent has moved on since, so the
+    /// next try has another key. After silence the key stays: it may have been done.
+    async fn cancel(&self, payment: &Payment, intent: String) -> Result<Result<IntentState, GatewayError>, Later> {
+        let answer = self.gateway.cancel(payment.key(Call::Void), intent).await;
+        let is_kept = |error: &GatewayError| match error {
+            GatewayError::MovedOn | GatewayError::Refused { .. } | GatewayError::Misused { .. } => true,
+            GatewayError::Unknown | GatewayError::Away(_) | GatewayError::NotDone(_) | GatewayError::NoAnswer(_) => false,
+        };
+        if answer.as_ref().is_err_and(is_kept) {
+            payments::note_void_refusal(&mut *self.pool.get().await?, payment).await?;
+        }
+        Ok(answer)
+    }
+
     /// Makes sure that nothing is authorised later by a confirmation that may still be on its way.
     async fn stop(&self, payment: &Payment, intent: String) -> Asked {
-        match self.gateway.cancel(payment.key(Call::Void), intent.clone()).await {
+        match self.cancel(payment, intent.clone()).await? {
             Ok(IntentState::Cancelled { let_go: true }) => Ok(Answer::LetGo),
             Ok(_) => Ok(Answer::NotAsked),
             Err(GatewayError::MovedOn) => authorised(self.gateway.look_up(intent).await?),
@@ -202,10 +216,14 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             match self.gateway.look_up(intent.clone()).await? {
                 IntentState::Cancelled { let_go } => return Ok(ended(let_go)),
                 state if is_awaited && has_money(&state) => return Ok(Answer::AuthorisedAfterAll),
+                // It refuses to end what it is at work on.
+                IntentState::Processing => {
+                    return Err(Later::new("under_way", "the gateway is at work on the intent".to_owned()));
+                }
                 _ => {}
             }
         }
-        match self.gateway.cancel(call.key.clone(), intent.clone()).await {
+        match self.cancel(payment, intent.clone()).await? {
             Ok(IntentState::Cancelled { let_go }) => Ok(ended(let_go)),
             Ok(state) => Err(Later::here(format!("can't be voided: {state:?}"))),
             Err(GatewayError::MovedOn) => match self.gateway.look_up(intent.clone()).await? {

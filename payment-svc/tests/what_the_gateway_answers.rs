@@ -113,10 +113,7 @@ async fn race_payment_after_end_a_success_that_is_found_late_is_voided_and_never
 }
 
 /// Cancels, in turn, as it is told, and keeps the keys.
-fn that_cancels(
-    gateway: &mut MockGateway,
-    answers: Vec<Result<IntentState, GatewayError>>,
-) -> Arc<Mutex<Vec<String>>> {
+fn that_cancels(gateway: &mut MockGateway, answers: Vec<Result<IntentState, GatewayError>>) -> Arc<Mutex<Vec<String>>> {
     let keys = Arc::new(Mutex::new(vec![]));
     let (seen, mut answers) = (keys.clone(), answers.into_iter());
     gateway.expect_cancel().returning(move |key, _| {
@@ -132,7 +129,8 @@ fn that_is_looked_up(gateway: &mut MockGateway, found: Vec<IntentState>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn race_gateway_times_out_a_cancel_that_was_refused_while_the_confirmation_landed_is_asked_again_under_another_key() {
+async fn race_gateway_times_out_a_cancel_that_was_refused_while_the_confirmation_landed_is_asked_again_under_another_key()
+ {
     let mut gateway = that_makes_intents();
     gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
     let found = vec![IntentState::NotConfirmed, IntentState::Processing, IntentState::Authorised];

@@ -83,7 +83,9 @@ impl Payment {
                 let amount = self.amount()?;
                 Ok(self.captured_instead_of_let_go(refund, amount))
             }
-            (Call::Void, State::Voiding | State::Closing) if let Answer::PartGivenBack { captured, refund } = answer => {
+            (Call::Void, State::Voiding | State::Closing)
+                if let Answer::PartGivenBack { captured, refund } = answer =>
+            {
                 let amount = self.amount()?;
                 self.part_given_back(amount, captured, refund)
             }

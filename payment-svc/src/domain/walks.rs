@@ -216,7 +216,9 @@ impl Walk {
 
     /// Where less than the total is captured, the gateway lets go of the rest.
     fn captured_by_hand(&mut self, amount: i64) {
-        if self.authorised == TOTAL && matches!(self.payment.state, State::Authorized | State::Capturing | State::Voiding) {
+        if self.authorised == TOTAL
+            && matches!(self.payment.state, State::Authorized | State::Capturing | State::Voiding)
+        {
             (self.authorised, self.captured, self.by_hand) = (0, amount, true);
         }
     }

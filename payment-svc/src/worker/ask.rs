@@ -171,7 +171,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         let answer = self.gateway.cancel(payment.key(Call::Void), intent).await;
         let is_kept = |error: &GatewayError| match error {
             GatewayError::MovedOn | GatewayError::Refused { .. } | GatewayError::Misused { .. } => true,
-            GatewayError::Unknown | GatewayError::Away(_) | GatewayError::NotDone(_) | GatewayError::NoAnswer(_) => false,
+            GatewayError::Unknown | GatewayError::Away(_) | GatewayError::NotDone(_) | GatewayError::NoAnswer(_) => {
+                false
+            }
         };
         if answer.as_ref().is_err_and(is_kept) {
             payments::note_void_refusal(&mut *self.pool.get().await?, payment).await?;

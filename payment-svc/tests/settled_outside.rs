@@ -194,7 +194,7 @@ async fn an_undo_after_a_refund_outside_gives_back_what_remains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_was_captured_is_not_booked_and_the_webhook_that_tells_of_it_does_not_come_for_ever() {
+async fn what_is_more_than_was_captured_is_shown_and_the_webhook_that_tells_of_it_does_not_come_for_ever() {
     let scene = Scene::came_back().await;
     assert_eq!(scene.settle(&scene.refund, None, &by_transfer()).await.0, 200);
     let intent = scene.shop.intent(&scene.order).await;
@@ -202,8 +202,10 @@ async fn more_than_was_captured_is_not_booked_and_the_webhook_that_tells_of_it_d
     let object = json!({"object": "refund", "id": refund, "payment_intent": intent});
     let told = scene.served.told(&json!({"id": "evt_9", "type": "refund.created", "data": {"object": object}})).await;
     assert_eq!(told.0, 200, "{}", told.1);
-    assert_eq!(scene.said().await.len(), 3);
+    assert_eq!(scene.said().await[3..], ["refunded 2000 remaining 0"]);
+    let (_, shown) = scene.served.get(&format!("/{}", scene.shop.payment(&scene.order).await.id)).await;
+    assert_eq!(shown["refunds"][1]["beyond_captured"]["amount"], 598, "{shown}");
     let (ended, lines) = scene.reconcile(true).await;
     assert_eq!(ended, Ended::Different);
-    assert!(lines.contains(&format!("refund {refund}: ledger 0, gateway 2598")), "{lines}");
+    assert!(lines.contains(&format!("refund {refund}: ledger 2000, gateway 2598")), "{lines}");
 }

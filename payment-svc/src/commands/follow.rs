@@ -35,6 +35,9 @@ pub async fn follow(
     if let Some((refund, amount)) = step.came_back {
         ledger::reverse(conn, &root.payment, refund, amount).await?;
     }
+    for (refund, amount) in step.made_good {
+        ledger::write_more(conn, &root.payment, refund, amount).await?;
+    }
     if let Some((refund, amount)) = step.outside {
         ledger::write_outside(conn, &root.payment, refund, amount).await?;
     }

@@ -4,7 +4,7 @@ use shared_events::{Money, OrderId, RefundId};
 
 use super::{Heard, NotHeard, follow, intent_changed::note};
 use crate::{
-    domain::{Elsewhere, Payment, Refund, RefundState, Refused, State, refund_made_elsewhere},
+    domain::{Elsewhere, Payment, Refund, RefundState, State, refund_made_elsewhere},
     gateway::{GivenBack, PaymentGateway},
     store::{
         calls, payments,
@@ -145,14 +145,14 @@ async fn book(conn: &mut AsyncPgConnection, root: &mut Root, found: &[GivenBack]
                 let (order, amount) = (root.payment.order_id, amount.amount());
                 tracing::warn!(order.id = %order, gateway.id = name, amount, "money went back that nobody here asked for");
                 metrics::counter!("payment_refunds_made_elsewhere_total").increment(1);
+                let beyond = root.payment.refunds.last().and_then(Refund::beyond_captured);
                 follow(conn, root, step, &cause).await?;
+                if let Some(beyond) = beyond {
+                    tracing::error!(order.id = %order, gateway.id = name, %beyond,
+                        "more went back than was left of what was captured: somebody must look");
+                    metrics::counter!("payment_refunds_over_captured_total").increment(1);
+                }
                 booked = Booked::Something;
-            }
-            Err(refused @ Refused::MoreThanRemains { .. }) => {
-                let order = root.payment.order_id;
-                tracing::error!(order.id = %order, gateway.id = name, %refused,
-                    "more went back than was captured, since staff had settled a refund outside: somebody must look");
-                metrics::counter!("payment_refunds_over_captured_total").increment(1);
             }
             Err(refused) => {
                 tracing::debug!(order.id = %root.payment.order_id, %refused, "what went back is booked later");

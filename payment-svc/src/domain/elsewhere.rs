@@ -26,10 +26,11 @@ pub fn refund_made_elsewhere(name: &str) -> RefundId {
 
 impl Payment {
     /// Somebody else gave back some of what was captured, or a dispute took it. What waits to be given back is cut to what
-    /// then remains, when the caller begins it with [`Self::next_refund`].
+    /// then remains, when the caller begins it with [`Self::next_refund`]. Where it took more than is left of what was
+    /// captured, as a dispute can, what is left is booked, and the refund shows the rest.
     ///
     /// # Errors
-    /// It is known; nothing is captured; a refund is being asked for, whose answer comes first; or it is more than remains.
+    /// It is known; nothing is captured; or a refund is being asked for, whose answer comes first.
     pub fn given_back_elsewhere(&mut self, name: &str, amount: Money) -> Result<Step, Refused> {
         let asked = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
         if self.state != State::Captured || asked {
@@ -43,11 +44,14 @@ impl Payment {
         let (false, Some(left)) = (self.refunds.iter().any(|known| known.id == id), self.left()) else {
             return Err(self.refused("book a refund again"));
         };
-        let Some(remaining) = left.checked_sub(amount) else {
-            return Err(Refused::MoreThanRemains { wanted: amount, remaining: left });
-        };
+        let wanted = amount;
+        let amount = if wanted.amount() <= left.amount() { wanted } else { left };
+        let remaining = left.checked_sub(amount).ok_or_else(|| self.refused("book a refund made elsewhere"))?;
         let (order_id, payment_id, state) = (self.order_id, self.id, RefundState::Done);
-        self.refunds.push(Refund { id, amount, wanted: amount, state, origin: Origin::Elsewhere(name.to_owned()) });
+        self.refunds.push(Refund { id, amount, wanted, state, origin: Origin::Elsewhere(name.to_owned()) });
+        if amount.is_zero() {
+            return Ok(Step::nothing());
+        }
         let refunded = PaymentRefunded { order_id, payment_id, refund_id: id, amount, remaining };
         Ok(Step::say(PaymentEvent::Refunded(refunded)).moved(Call::Refund(id), amount))
     }
@@ -63,11 +67,7 @@ impl Payment {
         let wanted = refund.amount;
         let mut step = Step::nothing();
         for (name, amount) in elsewhere {
-            let booked = match self.book(name, *amount) {
-                // Staff have settled a refund outside: together that is more than was captured, which `reconcile` names.
-                Err(Refused::MoreThanRemains { .. }) => continue,
-                booked => booked?,
-            };
+            let booked = self.book(name, *amount)?;
             step.events.extend(booked.events);
             step.moved.extend(booked.moved);
         }

@@ -195,6 +195,8 @@ pub struct Step {
     pub came_back: Option<(RefundId, Money)>,
     /// The refund that staff have given back past the gateway, and its amount, for the ledger.
     pub outside: Option<(RefundId, Money)>,
+    /// What the gateway had taken beyond what was captured, and now stands in for what came back; for the ledger, by refund.
+    pub made_good: Vec<(RefundId, Money)>,
     /// The unfinished call that this has answered, before its own answer came: it is finished.
     pub finishes: Option<Call>,
     /// The unfinished call is for nothing now: it is not to wait for its backoff, so that it ends soon.

@@ -12,7 +12,8 @@ pub struct Refund {
     pub id: RefundId,
     /// How much: what its cause asks for while it waits, and from when the gateway is asked no more than remained then.
     pub amount: Money,
-    /// What its cause asks for, less what another refund has taken over of that. More than `amount` where it was cut.
+    /// What its cause asks for, less what another refund has taken over of that. More than `amount` where it was cut. Of one
+    /// that was made elsewhere all that the gateway has taken, which may be more than was left.
     pub wanted: Money,
     /// How far it is.
     pub state: RefundState,
@@ -44,6 +45,12 @@ impl Refund {
             _ => 1,
         };
         self.origin = Origin::Cut { refusals };
+    }
+
+    /// What somebody else's took beyond what was captured.
+    pub fn beyond_captured(&self) -> Option<Money> {
+        let is_theirs = self.state == RefundState::Done && matches!(self.origin, Origin::Elsewhere(_));
+        self.wanted.checked_sub(self.amount).filter(|beyond| is_theirs && !beyond.is_zero())
     }
 
     /// What was cut off it, and no other refund has taken over: nothing where staff asked for it, who can ask again.
@@ -210,9 +217,30 @@ impl Payment {
         let refund = self.refunds.iter_mut().find(done).ok_or(not_done)?;
         refund.state = RefundState::Failed;
         let (order_id, payment_id, amount) = (self.order_id, self.id, refund.amount);
+        let mut step = Step::nothing();
+        if !amount.is_zero() {
+            let failed = PaymentRefundFailed { order_id, payment_id, refund_id: id, amount, code };
+            step = Step { came_back: Some((id, amount)), ..Step::say(PaymentEvent::RefundFailed(failed)) };
+        }
+        self.make_good(&mut step);
         self.revive_displaced_refunds();
-        let failed = PaymentRefundFailed { order_id, payment_id, refund_id: id, amount, code };
-        Ok(Step { came_back: Some((id, amount)), ..Step::say(PaymentEvent::RefundFailed(failed)) })
+        Ok(step)
+    }
+
+    /// What the gateway had taken beyond what was captured is booked, as far as there is money for it again.
+    fn make_good(&mut self, step: &mut Step) {
+        let (order_id, payment_id) = (self.order_id, self.id);
+        for n in 0..self.refunds.len() {
+            let (Some(left), Some(beyond)) = (self.left(), self.refunds[n].beyond_captured()) else { continue };
+            let amount = if beyond.amount() < left.amount() { beyond } else { left };
+            let Some(booked) = self.refunds[n].amount.checked_add(amount).filter(|_| !amount.is_zero()) else { continue };
+            self.refunds[n].amount = booked;
+            let Some(remaining) = self.unrefunded() else { continue };
+            let refund_id = self.refunds[n].id;
+            let refunded = PaymentRefunded { order_id, payment_id, refund_id, amount, remaining };
+            step.events.push(PaymentEvent::Refunded(refunded));
+            step.made_good.push((refund_id, amount));
+        }
     }
 
     /// What of the total has not gone back.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::AppState;
 use crate::{
-    domain::{State, status},
+    domain::{RefundState, State, status},
     store::{
         ledger::{self, Entry},
         payments::{self, Shown, ShownRefund},
@@ -71,6 +71,9 @@ pub(super) struct RefundView {
     reason: Option<String>,
     gateway_id: Option<String>,
     created_at: DateTime<Utc>,
+    /// How much more the gateway took, as by a dispute, than was left of what was captured. It is in no sum.
+    #[schema(value_type = Option<Money>)]
+    beyond_captured: Value,
     /// Set where the gateway did not make it, and staff gave the money back past it.
     settled_outside: Option<OutsideView>,
 }
@@ -110,10 +113,13 @@ fn money(amount: i64, currency: &str) -> Value {
 impl RefundView {
     pub(super) fn new(payment: PaymentId, row: ShownRefund, currency: &str) -> Self {
         let ShownRefund { refund_id: id, amount, state: status, reason, gateway_id, created_at, .. } = row;
+        let beyond = row.wanted.filter(|_| row.origin == "elsewhere" && status == RefundState::Done.as_str());
+        let beyond = beyond.map(|wanted| wanted - amount).filter(|beyond| *beyond > 0);
+        let beyond_captured = json!(beyond.map(|beyond| money(beyond, currency)));
         let outside = row.outside_reason.zip(row.outside_reference).zip(row.outside_at);
         let settled_outside = outside.map(|((reason, reference), at)| OutsideView { reason, reference, at });
         let (payment_id, amount) = (payment.0, money(amount, currency));
-        Self { id, payment_id, amount, status, reason, gateway_id, created_at, settled_outside }
+        Self { id, payment_id, amount, status, reason, gateway_id, created_at, beyond_captured, settled_outside }
     }
 }
 

@@ -86,6 +86,30 @@ pub async fn write(conn: &mut AsyncPgConnection, payment: &Payment, call: Call, 
     diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
 }
 
+/// Writes what is booked later of a refund that somebody else made: its key is the gateway's name and all that is booked.
+///
+/// # Errors
+/// The database.
+pub async fn write_more(
+    conn: &mut AsyncPgConnection,
+    payment: &Payment,
+    id: RefundId,
+    amount: Money,
+) -> QueryResult<()> {
+    let (debit, credit) = accounts(GatewayOperation::Refund);
+    let all = payment.refunds.iter().find(|refund| refund.id == id).map_or(amount, |refund| refund.amount);
+    let entry = (
+        ledger::payment_id.eq(payment.id.0),
+        ledger::operation.eq(name_of(GatewayOperation::Refund)),
+        ledger::amount.eq(amount.amount()),
+        ledger::currency.eq(amount.currency().code()),
+        ledger::key.eq(format!("{}:{}", reversed(payment, id), all.amount())),
+        ledger::debit.eq(debit),
+        ledger::credit.eq(credit),
+    );
+    diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
+}
+
 /// Writes that a refund of this payment has come back.
 ///
 /// # Errors

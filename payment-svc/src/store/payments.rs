@@ -358,6 +358,8 @@ pub async fn estimate(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
 pub struct ShownRefund {
     pub refund_id: Uuid,
     pub amount: i64,
+    pub wanted: Option<i64>,
+    pub origin: String,
     pub state: String,
     pub reason: Option<String>,
     pub gateway_id: Option<String>,

@@ -169,3 +169,31 @@ fn what_staff_asked_for_and_a_dispute_displaced_is_theirs_to_ask_again_when_it_i
     assert_eq!(states(&displaced), [RefundState::Moot, RefundState::Moot, RefundState::Done]);
     displaced.when(won()).then(State::Captured, &["refund_failed 25.98 EUR dispute_won"], None);
 }
+
+#[test]
+fn a_dispute_of_more_than_is_left_is_booked_as_far_as_it_fits_and_nobody_is_paid_twice() {
+    let in_part = staff_refunding(598).when(done(STAFFS)).payment;
+    let taken = in_part.when(disputed(2598)).then(State::Captured, &["refunded 20.00 EUR remaining 0.00 EUR"], None);
+    assert_eq!(taken.refunds[1].beyond_captured(), Some(eur(598)));
+    let undone = taken.when(released()).then(State::Captured, &[], None);
+    assert_eq!(states(&undone), [RefundState::Done, RefundState::Done, RefundState::Moot]);
+    // What staff gave back bounces: that money had been taken too.
+    let bounced = undone.when(Box::new(|payment| {
+        let step = payment.refund_came_back(cause(9), "unknown".to_owned())?;
+        Ok(step.then(payment.next_refund()))
+    }));
+    assert_eq!(bounced.step.as_ref().unwrap().made_good, [(refund_made_elsewhere("dp_1"), eur(598))]);
+    let said = ["refund_failed 5.98 EUR unknown", "refunded 5.98 EUR remaining 0.00 EUR"];
+    let mut all = bounced.then(State::Captured, &said, None);
+    assert_eq!((all.refunded(), all.refunds[1].beyond_captured()), (Some(eur(2598)), None));
+    assert!(matches!(all.settle_outside(cause(9)), Err(Refused::MoreThanRemains { .. })), "paid twice");
+}
+
+#[test]
+fn a_dispute_of_what_has_gone_back_already_is_shown_and_moves_nothing() {
+    let all = staff_refunding(2598).when(done(STAFFS)).payment;
+    let mut taken = all.when(disputed(2598)).then(State::Captured, &[], None);
+    assert_eq!((taken.refunds[1].amount, taken.refunds[1].beyond_captured()), (eur(0), Some(eur(2598))));
+    assert!(taken.given_back_elsewhere("dp_1", eur(2598)).is_err(), "once");
+    taken.when(won()).then(State::Captured, &[], None);
+}

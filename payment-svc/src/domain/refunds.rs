@@ -233,7 +233,9 @@ impl Payment {
         for n in 0..self.refunds.len() {
             let (Some(left), Some(beyond)) = (self.left(), self.refunds[n].beyond_captured()) else { continue };
             let amount = if beyond.amount() < left.amount() { beyond } else { left };
-            let Some(booked) = self.refunds[n].amount.checked_add(amount).filter(|_| !amount.is_zero()) else { continue };
+            let Some(booked) = self.refunds[n].amount.checked_add(amount).filter(|_| !amount.is_zero()) else {
+                continue;
+            };
             self.refunds[n].amount = booked;
             let Some(remaining) = self.unrefunded() else { continue };
             let refund_id = self.refunds[n].id;

@@ -129,7 +129,17 @@ impl Walk {
     fn new() -> Self {
         let payment = Payment::new(PaymentId(Uuid::from_u128(1)), ORDER);
         let (given_back, refused_keys, said, by_hand) = (vec![], vec![], vec![], false);
-        Self { payment, unfinished: None, authorised: 0, captured: 0, by_hand, outside: 0, given_back, refused_keys, said }
+        Self {
+            payment,
+            unfinished: None,
+            authorised: 0,
+            captured: 0,
+            by_hand,
+            outside: 0,
+            given_back,
+            refused_keys,
+            said,
+        }
     }
 
     /// What the gateway has given back.

@@ -197,3 +197,23 @@ fn a_dispute_of_what_has_gone_back_already_is_shown_and_moves_nothing() {
     assert!(taken.given_back_elsewhere("dp_1", eur(2598)).is_err(), "once");
     taken.when(won()).then(State::Captured, &[], None);
 }
+
+#[test]
+fn no_refund_is_asked_for_under_a_key_that_the_gateway_has_refused() {
+    let undo = Call::Refund(event(1));
+    let overtaken = |name: &str, amount| {
+        let (code, elsewhere) = ("charge_already_refunded".to_owned(), vec![(name.to_owned(), eur(amount))]);
+        answered(undo, Answer::Overtaken { code, elsewhere })
+    };
+    let asked = captured().when(Box::new(|payment| payment.released(event(1)))).then(State::Captured, &[], Some(undo));
+    let mut keys = vec![asked.key(undo)];
+    let cut = asked.when(overtaken("re_1", 1000)).payment;
+    keys.push(cut.key(undo));
+    let displaced = cut.when(overtaken("dp_1", 1598)).payment;
+    let again = displaced.when(won()).then(State::Captured, &["refund_failed 15.98 EUR dispute_won"], Some(undo));
+    assert_eq!(again.refunds[0].amount, eur(1598), "as much as was refused before");
+    keys.push(again.key(undo));
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 3);
+}

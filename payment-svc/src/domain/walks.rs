@@ -94,8 +94,7 @@ fn at_the_gateway() -> impl Strategy<Value = Happens> {
 }
 
 /// What happens until an order is paid: a walk begins somewhere in it, so that enough of them come to refunds.
-const PAID: [Happens; 5] =
-    [Happens::Placed, Happens::Reserved, Happens::Does, Happens::Confirmed, Happens::Does];
+const PAID: [Happens; 5] = [Happens::Placed, Happens::Reserved, Happens::Does, Happens::Confirmed, Happens::Does];
 
 /// The id of the refund that the event of that number causes.
 fn caused(number: u8) -> RefundId {

@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Double, Text, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
 
 use super::Timers;
 use super::claim::Due;
@@ -18,19 +19,26 @@ use crate::trace;
 
 /// So many timers are fired by one transaction.
 const BATCH: usize = 50;
+/// Others that were claimed wait meanwhile, and a claim lasts 30 s.
+const WAIT_FOR_ROOTS: &str = "500ms";
 /// A timer that fails is tried again after a second first, and every minute in the end.
 const FIRST: Duration = Duration::from_secs(1);
 const CAP: Duration = Duration::from_secs(60);
 
 /// Fires what was claimed; returns how many did. If one of a batch fails, its transaction is rolled back and each of its
-/// timers is tried by itself.
-pub(super) async fn all<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, claimed: &[Due]) -> QueryResult<usize> {
+/// timers is tried by itself. What isn't fired when it is told to stop is another instance's once the claim is over.
+pub(super) async fn all<T: Timers>(
+    conn: &mut AsyncPgConnection,
+    timers: &T,
+    claimed: &[Due],
+    stop: &CancellationToken,
+) -> QueryResult<usize> {
     let mut fired = 0;
-    for batch in claimed.chunks(BATCH) {
+    for batch in claimed.chunks(BATCH).take_while(|_| !stop.is_cancelled()) {
         match together(conn, timers, batch).await {
             Ok(all) => fired += all,
             Err(_) if batch.len() > 1 => {
-                for due in batch {
+                for due in batch.iter().take_while(|_| !stop.is_cancelled()) {
                     fired += one(conn, timers, due).await?;
                 }
             }
@@ -54,7 +62,9 @@ async fn together<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, batch: &[
             let mut keys: Vec<_> = batch.iter().map(|due| due.key.as_str()).collect();
             keys.sort_unstable();
             keys.dedup();
+            let patience = wait_for_locks(conn, WAIT_FOR_ROOTS).await?;
             let mut loaded = timers.load(conn, &keys).await?;
+            wait_for_locks(conn, &patience).await?;
             let still = take_away(conn, batch).await?;
             let fired: Vec<_> =
                 batch.iter().filter(|due| still.contains(&(due.kind.clone(), due.key.clone()))).collect();
@@ -78,6 +88,19 @@ async fn together<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, batch: &[
         timers.committed();
     }
     Ok(fired.len())
+}
+
+/// How long this transaction waits for a lock from now on. Returns how long it waited before.
+async fn wait_for_locks(conn: &mut AsyncPgConnection, patience: &str) -> QueryResult<String> {
+    #[derive(QueryableByName)]
+    struct Before {
+        #[diesel(sql_type = Text)]
+        before: String,
+    }
+    let set = "with known as materialized (select current_setting('lock_timeout') as before) \
+               select before from known where set_config('lock_timeout', $1, true) is not null";
+    let known: Before = diesel::sql_query(set).bind::<Text, _>(patience).get_result(conn).await?;
+    Ok(known.before)
 }
 
 /// Takes the timers away that are still there as they were claimed; returns which.

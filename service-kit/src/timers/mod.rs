@@ -202,7 +202,7 @@ async fn sweep<T: Timers>(
     while !stop.is_cancelled() {
         let window = claim(&mut conn, consumer.group(), &gates, &from).await?;
         swept.held_up |= window.walked > window.claimed.len();
-        swept.fired += fire::all(&mut conn, timers, &window.claimed).await?;
+        swept.fired += fire::all(&mut conn, timers, &window.claimed, stop).await?;
         let Some(end) = window.more_after else {
             swept.held_up |= window.next.is_some_and(|next| next.is_zero());
             swept.next = window.next;

@@ -91,23 +91,62 @@ async fn of_several_hosts_the_one_that_takes_writes_is_found_in_either_order() {
     assert_eq!(number(&mut reader, "select 7 as number").await.unwrap(), 7);
 }
 
+/// The URLs of the ways to a server: its host, a bare address, its Unix socket.
+fn ways(server: &Server) -> [String; 3] {
+    let url = server.url();
+    let (user, _) = url.split_once('@').unwrap();
+    let port = server.postgres.port();
+    let folder = server.postgres.folder().to_string_lossy().replace('/', "%2F");
+    [url.clone(), format!("{user}@/postgres?hostaddr=127.0.0.1&port={port}"), format!("{user}@{folder}:{port}/postgres")]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_on_a_server_that_stands_still_ends_and_its_connection_is_not_given_back() {
     let server = Server::start().await;
-    let pool = pool::open_within(&config(&server.url(), 8), Duration::from_secs(1)).await.unwrap();
-    let mut conn = pool.get().await.unwrap();
-    let frozen = conn.backend();
-    server.freeze(&[frozen]);
+    for url in ways(&server) {
+        let pool = pool::open_within(&config(&url, 8), Duration::from_secs(1)).await.unwrap();
+        let mut conn = pool.get().await.unwrap();
+        let frozen = conn.backend();
+        assert!(frozen > 0, "nobody looks at what comes over {url}");
+        server.freeze(&[frozen]);
 
+        let asked = tokio::time::timeout(SOON, number(&mut conn, "select 1 as number")).await;
+        let error = asked.expect("the statement hangs for as long as the server stands still").unwrap_err();
+        assert!(pool::may_pass(&error), "{error}");
+        drop(conn);
+
+        server.thaw(&[frozen]);
+        let mut conn = pool.get().await.unwrap();
+        assert_ne!(conn.backend(), frozen);
+        assert_eq!(number(&mut conn, "select 1 as number").await.unwrap(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_writes_is_no_server_over_any_way() {
+    let server = Server::start().await;
+    server.take_writes(false).await;
+    for url in ways(&server) {
+        let told = pool::connect(&url).await.err().unwrap().to_string();
+        assert!(pool::refuses_writes(&told), "{told}");
+        assert_eq!(number(&mut pool::connect_to_read(&url).await.unwrap(), "select 1 as number").await.unwrap(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_answers_is_no_excuse_for_a_primary_that_stands_still() {
+    let (standby, primary) = (Server::start().await, Server::start().await);
+    standby.take_writes(false).await;
+    let url = primary.url();
+    let (user, _) = url.split_once('@').unwrap();
+    let hosts = [standby.postgres.port(), primary.postgres.port()].map(|port| format!("127.0.0.1:{port}")).join(",");
+    let url = format!("{user}@{hosts}/postgres");
+    let mut conn = pool::connect_for_long_within(&url, Duration::from_secs(1)).await.unwrap();
+    let backend = number(&mut conn, "select pg_backend_pid() as number").await.unwrap();
+    primary.freeze(&[backend]);
     let asked = tokio::time::timeout(SOON, number(&mut conn, "select 1 as number")).await;
-    let error = asked.expect("the statement hangs for as long as the server stands still").unwrap_err();
-    assert!(pool::may_pass(&error), "{error}");
-    drop(conn);
-
-    server.thaw(&[frozen]);
-    let mut conn = pool.get().await.unwrap();
-    assert_ne!(conn.backend(), frozen);
-    assert_eq!(number(&mut conn, "select 1 as number").await.unwrap(), 1);
+    primary.thaw(&[backend]);
+    asked.expect("the statement hangs for as long as the primary stands still").unwrap_err();
 }
 
 #[tokio::test(flavor = "multi_thread")]

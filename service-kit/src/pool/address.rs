@@ -1,5 +1,6 @@
 //! A database's URL: what is accepted, what it means, and how it is shown without its password.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::Config;
@@ -107,6 +108,9 @@ pub(super) fn each_host(config: &Config) -> Vec<Config> {
                 None => &mut one,
             };
             if let Some(address) = addresses.get(number) {
+                if hosts.is_empty() {
+                    one.host(address.to_string());
+                }
                 one.hostaddr(*address);
             }
             one.port(ports.get(number).or(ports.first()).copied().unwrap_or(5432));
@@ -130,24 +134,26 @@ fn noticing_silence(one: &mut Config, given: &Config) {
         .tcp_user_timeout(given.get_tcp_user_timeout().copied().unwrap_or(Duration::from_secs(15)));
 }
 
-/// Whether it can only be reached over a Unix socket.
-pub(super) fn is_local(config: &Config) -> bool {
-    !config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)))
+/// The Unix socket, where the one host is reached over one.
+pub(super) fn socket(one: &Config) -> Option<PathBuf> {
+    match one.get_hosts() {
+        [Host::Unix(folder)] => Some(folder.join(format!(".s.PGSQL.{}", one.get_ports().first()?))),
+        _ => None,
+    }
 }
 
 /// Hosts, ports and database of a URL, without user and password.
 pub fn place(url: &str) -> String {
     let Ok(config) = read(url) else { return "an unreadable URL".to_owned() };
-    let ports = config.get_ports();
-    let host = |(number, host): (usize, &Host)| {
-        let port = ports.get(number).or(ports.first()).copied().unwrap_or(5432);
-        match host {
-            Host::Tcp(host) if host.contains(':') => format!("[{host}]:{port}"),
-            Host::Tcp(host) => format!("{host}:{port}"),
-            Host::Unix(folder) => format!("{}:{port}", folder.display()),
+    let host = |one: &Config| {
+        let port = one.get_ports().first().copied().unwrap_or_default();
+        match one.get_hosts().first()? {
+            Host::Tcp(host) if host.contains(':') => Some(format!("[{host}]:{port}")),
+            Host::Tcp(host) => Some(format!("{host}:{port}")),
+            Host::Unix(folder) => Some(format!("{}:{port}", folder.display())),
         }
     };
-    let hosts: Vec<_> = config.get_hosts().iter().enumerate().map(host).collect();
+    let hosts: Vec<_> = each_host(&config).iter().filter_map(host).collect();
     format!("{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
 }
 
@@ -184,6 +190,16 @@ mod tests {
         assert!(hosts.iter().all(|one| one.get_user() == Some("shop") && one.get_dbname() == Some("orders")));
         assert_eq!(place("postgres://shop:hunter2@[::1]:5433/orders"), "[::1]:5433/orders");
         assert_eq!(place("postgres://shop@%2Frun%2Fpostgresql/orders"), "/run/postgresql:5432/orders");
+    }
+
+    #[test]
+    fn a_bare_address_is_a_host_and_a_folder_has_a_socket() {
+        let one = |url: &str| each_host(&read(url).unwrap()).remove(0);
+        let bare = one("postgres://shop@/orders?hostaddr=10.0.0.1");
+        assert_eq!((bare.get_hosts(), socket(&bare)), (&[Host::Tcp("10.0.0.1".to_owned())][..], None));
+        assert_eq!(place("postgres://shop@/orders?hostaddr=10.0.0.1"), "10.0.0.1:5432/orders");
+        let local = one("postgres://shop@%2Frun%2Fpostgresql:5433/orders");
+        assert_eq!(socket(&local), Some("/run/postgresql/.s.PGSQL.5433".into()));
     }
 
     #[test]

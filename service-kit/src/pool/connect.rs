@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use diesel::sql_types::Text;
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::config::{SslMode, SslNegotiation, TargetSessionAttrs};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::Config;
 
 use super::address::{self, place, role};
 use super::failures::mend;
@@ -100,7 +102,7 @@ pub(super) async fn session(url: &str, purpose: Purpose, silence: Duration) -> C
     let mut last = None;
     for host in address::each_host(&config) {
         let late = |_| ConnectionError::BadConnection(format!("no answer within {} s", CONNECT.as_secs()));
-        match timeout(CONNECT, establish(url, host, purpose, silence)).await.map_err(late).flatten() {
+        match timeout(CONNECT, establish(host, purpose, silence)).await.map_err(late).flatten() {
             Ok(session) => return Ok(session),
             Err(error) => last = Some(error),
         }
@@ -108,35 +110,55 @@ pub(super) async fn session(url: &str, purpose: Purpose, silence: Duration) -> C
     Err(last.unwrap_or_else(|| ConnectionError::InvalidConnectionUrl("the URL names no host".to_owned())))
 }
 
-async fn establish(url: &str, mut host: Config, purpose: Purpose, silence: Duration) -> ConnectionResult<Session> {
+async fn establish(mut host: Config, purpose: Purpose, silence: Duration) -> ConnectionResult<Session> {
     if purpose != Purpose::Read {
         host.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     let wire = Arc::new(Wire::new());
+    let ask = (purpose == Purpose::Long).then(|| asking(&host));
+    let observer = Observer { wire: Arc::clone(&wire), patience: Patience { silence, ask } };
+    host.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
     let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(address::told(&error));
-    let mut conn = if address::is_local(&host) {
-        let (client, connection) = host.connect(NoTls).await.map_err(bad)?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
-    } else {
-        let ask = (purpose == Purpose::Long).then(|| asking(url));
-        let observer = Observer { wire: Arc::clone(&wire), patience: Patience { silence, ask } };
-        host.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
-        let (client, connection) = host.connect(observer).await.map_err(bad)?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+    let mut conn = match address::socket(&host) {
+        Some(socket) => {
+            let unreached = |error: std::io::Error| ConnectionError::BadConnection(format!("{}: {error}", socket.display()));
+            let stream = UnixStream::connect(&socket).await.map_err(unreached)?;
+            let (client, connection) = host.connect_raw(stream, observer).await.map_err(bad)?;
+            tokio::spawn(connection); // ends with its client, which says what became of it
+            AsyncPgConnection::try_from(client).await?
+        }
+        None => {
+            let (client, connection) = host.connect(observer).await.map_err(bad)?;
+            AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+        }
     };
     conn.batch_execute(LIMITS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    if address::socket(&host).is_some() && host.get_target_session_attrs() == TargetSessionAttrs::ReadWrite {
+        must_take_writes(&mut conn).await?;
+    }
     Ok(Session { conn, wire })
 }
 
-/// Asks on a connection of its own whether the server answers.
-fn asking(url: &str) -> Ask {
-    let url: Arc<str> = url.into();
+/// What the driver looks at where it opens the socket itself.
+async fn must_take_writes(conn: &mut AsyncPgConnection) -> ConnectionResult<()> {
+    let asked = diesel::select(diesel::dsl::sql::<Text>("current_setting('transaction_read_only')"));
+    let read_only: String = asked.get_result(conn).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    match read_only.as_str() {
+        "off" => Ok(()),
+        _ => Err(ConnectionError::BadConnection("the database does not allow writes".to_owned())),
+    }
+}
+
+/// Asks on a connection of its own whether this host answers: another says nothing of it.
+fn asking(host: &Config) -> Ask {
+    let mut host = host.clone();
+    host.target_session_attrs(TargetSessionAttrs::Any);
     Arc::new(move || {
-        let url = Arc::clone(&url);
+        let host = host.clone();
         Box::pin(async move {
             let asked = async {
-                let mut conn = connect_to_read(&url).await.ok()?;
-                diesel::sql_query("select 1").execute(&mut conn).await.ok()
+                let mut conn = establish(host, Purpose::Read, SILENCE).await.ok()?;
+                diesel::sql_query("select 1").execute(&mut *conn).await.ok()
             };
             matches!(timeout(CONNECT * 2, asked).await, Ok(Some(_)))
         })

@@ -13,6 +13,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncC
 use tokio_util::sync::CancellationToken;
 
 use crate::Pool;
+use crate::pool::Share;
 use crate::retry;
 
 /// How often old rows are looked for.
@@ -155,6 +156,8 @@ pub async fn run(pool: Pool, rules: Vec<TimeToLive>, stop: CancellationToken) {
 
 /// Like [`run`], and each time runs these statements first, such as one that makes the partitions of a time to come.
 pub async fn run_with(pool: Pool, upkeep: &'static [&'static str], rules: Vec<TimeToLive>, stop: CancellationToken) {
+    // not what readiness and the consumer's watch have for themselves
+    let pool = pool.of(Share::Workers);
     while !stop.is_cancelled() {
         for statement in upkeep {
             if let Err(error) = execute(&pool, statement).await {

@@ -22,8 +22,8 @@ pub mod vars {
     /// How many connections.
     pub static DATABASE_POOL_SIZE: Var = Var {
         name: "DATABASE_POOL_SIZE",
-        what: "How many connections to the database the service keeps. Of these a quarter is for requests alone, a quarter for lanes, an eighth for workers, a sixteenth each for timers and upkeep; the rest is for whoever comes.",
-        expected: "a whole number from 8 to 200",
+        what: "How many connections to the database the service keeps. Of these a quarter is for requests alone, a quarter for lanes, an eighth for workers, a sixteenth for timers, a sixteenth (two at least) for upkeep; the rest is for whoever comes. Of fewer than 8 none is kept for one kind of work.",
+        expected: "a whole number from 2 to 200",
         example: "16",
         default: Some("16"),
     };
@@ -111,7 +111,7 @@ impl DatabaseConfig {
             }
         });
         let pool_size = reader.read::<usize>(&vars::DATABASE_POOL_SIZE).filter(|size| {
-            let fits = (8..=200).contains(size);
+            let fits = (2..=200).contains(size);
             if !fits {
                 reader.refuse(&vars::DATABASE_POOL_SIZE, size);
             }

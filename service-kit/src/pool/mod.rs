@@ -33,7 +33,7 @@ use self::connect::{CONNECT, Purpose, SILENCE, Session, session};
 pub use self::connect::{connect, connect_for_long, connect_for_long_within, connect_patiently, connect_to_read};
 pub use self::failures::{may_pass, mend};
 pub use self::shares::Share;
-use self::shares::Shares;
+use self::shares::{SHARED_OUT, Shares};
 use crate::config::DatabaseConfig;
 
 /// How long a request waits for a free connection before it is told 503.
@@ -208,6 +208,13 @@ pub async fn open_within(config: &DatabaseConfig, silence: Duration) -> anyhow::
         .recycle_timeout(Some(CONNECT))
         .build()
         .context("the pool could not be built")?;
+    if config.pool_size < SHARED_OUT {
+        tracing::warn!(
+            pool_size = config.pool_size,
+            "DATABASE_POOL_SIZE is below {SHARED_OUT}: no connection is kept for one kind of work, so that requests can keep \
+             events, timers and readiness from the database, and those the requests"
+        );
+    }
     let mut first = connect_patiently(config.url.expose_secret()).await?;
     refuse_other_languages(&mut first).await?;
     Ok(Pool { connections, shares: Arc::new(Shares::of(config.pool_size)), share: Share::Upkeep, main })

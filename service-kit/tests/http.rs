@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
@@ -61,6 +61,14 @@ async fn stuck() -> HttpResponse {
     std::future::pending().await
 }
 
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts, and never ends.
+async fn held() -> HttpResponse {
+    HELD.fetch_add(1, Ordering::SeqCst);
+    std::future::pending().await
+}
+
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static ENDED: AtomicBool = AtomicBool::new(false);
 static GO_ON: AtomicBool = AtomicBool::new(false);
@@ -93,6 +101,7 @@ fn routes(config: &mut ServiceConfig) {
         .route("/slow", web::post().to(slow))
         .service(web::resource("/long").get(long))
         .service(web::resource("/stream").get(stream))
+        .route("/held", web::get().to(held))
         .route("/stuck", web::get().to(stuck));
 }
 
@@ -280,6 +289,24 @@ async fn a_request_that_has_begun_is_carried_to_its_end_when_the_client_goes_awa
     }
     GO_ON.store(true, Ordering::SeqCst);
     eventually("it has ended", DEADLINE, || async { ENDED.load(Ordering::SeqCst) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_ask_and_go_away_again_and_again_have_no_more_done_than_those_that_stay() {
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let server = Running::limited(Readiness::default(), limits);
+    let mut asked = 0;
+    let refused = async || server.send(Method::GET, "/list", "").await.status() == 503;
+    while asked < 20 && !refused().await {
+        let mut client = TcpStream::connect(server.base.trim_start_matches("http://")).await.unwrap();
+        client.write_all(b"GET /held HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+        asked += 1;
+        eventually("it has begun", DEADLINE, async || AtomicUsize::load(&HELD, Ordering::SeqCst) == asked).await;
+        client.set_zero_linger().unwrap();
+        drop(client);
+    }
+    assert!(asked < 20, "{asked} are under way on two connections");
+    assert_eq!(server.send(Method::GET, "/healthz", "").await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,7 +64,9 @@ struct Report {
 /// Reads what was given; `name` is what it is called when it is wrong as a whole.
 pub(super) fn read<T: DeserializeOwned>(given: &Given<'_>, name: &str) -> Result<T, Vec<FieldError>> {
     let report = Report::default();
-    loop {
+    let mut known = None;
+    // until a round finds nothing new
+    while known.replace(report.known()) != Some(report.known()) {
         let reader = Reader { given: given.clone(), path: String::new(), report: &report };
         match T::deserialize(reader) {
             Ok(value) if report.errors.borrow().is_empty() => return Ok(value),
@@ -97,6 +99,11 @@ impl Report {
 
     fn done(&self, path: String) {
         self.done.borrow_mut().insert(path);
+    }
+
+    /// How much is known.
+    fn known(&self) -> (usize, usize, usize) {
+        (self.errors.borrow().len(), self.done.borrow().len(), self.lacking.borrow().len())
     }
 
     fn is_done(&self, path: &str) -> bool {

@@ -16,6 +16,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, ResponseError};
 use anyhow::Context;
 use tokio::net::TcpSocket;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,9 @@ use crate::consumer::ConsumerHandle;
 use crate::{Pool, pool, telemetry, trace};
 
 const WORKERS: usize = 2;
+
+/// What operators ask is answered however much is under way.
+const ALWAYS_ANSWERED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// What is said of a thing that is not well and doesn't say more.
 const FAILING: &str = "failing";
@@ -156,11 +160,13 @@ where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     let HttpConfig { addr, variable, limits, answer_within } = listen.into();
-    let room = BodyRoom::new(limits);
+    let (room, under_way) = (BodyRoom::new(limits), Arc::new(Semaphore::new(limits.connections + WORKERS)));
     let app = move || {
-        let (ready, room) = (ready.clone(), room.clone());
+        let (ready, room, under_way) = (ready.clone(), room.clone(), Arc::clone(&under_way));
         App::new()
-            .wrap(from_fn(move |request, next| around(room.clone(), request, next, answer_within)))
+            .wrap(from_fn(move |request, next| {
+                around((room.clone(), Arc::clone(&under_way)), request, next, answer_within)
+            }))
             // A resource, not a route of the app: only that refuses other methods with 405.
             .service(web::resource("/healthz").get(|| async { HttpResponse::Ok().json(Health { status: "ok" }) }))
             .service(web::resource("/readyz").get(move || {
@@ -209,9 +215,10 @@ async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {
 /// Around every request: its body, its trace, its metrics, its log line, and where an error happened.
 ///
 /// A request that has begun is carried to its end in a task of its own, also when the client goes away, which is when
-/// actix drops a handler. One that takes too long is given up: what it holds of the database is let go of.
+/// actix drops a handler. One that takes too long is given up: what it holds of the database is let go of. No more are
+/// under way than there are connections, also when clients that went away have made room for others.
 async fn around(
-    room: BodyRoom,
+    (room, under_way): (BodyRoom, Arc<Semaphore>),
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
     answer_within: Duration,
@@ -219,14 +226,20 @@ async fn around(
     let started = Instant::now();
     let parent = traceparent(request.headers()).map(str::to_owned);
     let asked = methods::as_routed(&mut request);
-    let begun = actix_web::rt::spawn(trace::within(parent.as_deref(), async move {
-        match room.read(&mut request).await {
-            // held until the answer is there
-            Ok(_share) => within(answer_within, request, next).await,
-            Err(problem) => Ok(unread(request, &problem)),
-        }
-    }));
-    let response = begun.await.map_err(Problem::internal)??;
+    let turn = under_way.try_acquire_owned().ok();
+    let response = if turn.is_some() || ALWAYS_ANSWERED.contains(&request.path()) {
+        let begun = actix_web::rt::spawn(trace::within(parent.as_deref(), async move {
+            let _turn = turn;
+            match room.read(&mut request).await {
+                // held until the answer is there
+                Ok(_share) => within(answer_within, request, next).await,
+                Err(problem) => Ok(unread(request, &problem)),
+            }
+        }));
+        begun.await.map_err(Problem::internal)??
+    } else {
+        unread(request, &Problem::unavailable("Too much is under way."))
+    };
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     let method = asked.as_str().to_owned();
     let status = response.status();

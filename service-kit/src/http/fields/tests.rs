@@ -113,3 +113,18 @@ fn what_has_a_default_may_be_missing() {
 fn every_field_that_is_missing_is_told_even_where_all_others_fit() {
     assert_eq!(faults("{}"), ["name: is missing", "id: is missing", "parts: is missing"]);
 }
+
+/// As a type that reads itself may.
+struct NeverWhole;
+
+impl<'de> Deserialize<'de> for NeverWhole {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::missing_field("lid"))
+    }
+}
+
+#[test]
+fn a_type_that_finds_the_same_fault_again_ends_the_reading() {
+    let Err(errors) = read::<NeverWhole>(&Given::Json("{}"), "body") else { panic!("it is never whole") };
+    assert_eq!(errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), ["lid"]);
+}

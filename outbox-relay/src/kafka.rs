@@ -40,21 +40,23 @@ struct Running {
     producer: Served<Deliveries, Counts>,
     reports: mpsc::UnboundedReceiver<Report>,
     failed: Arc<AtomicBool>,
+    doubted: Arc<AtomicBool>,
     partitions: Partitions,
 }
 
 impl Running {
     fn start(config: &ClientConfig) -> Result<Self, KafkaError> {
         let (sender, reports) = mpsc::unbounded_channel();
-        let (failed, counts) = (Arc::<AtomicBool>::default(), Arc::<Counts>::default());
+        let (failed, doubted) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let counts = Arc::<Counts>::default();
         let context = Deliveries {
             reports: sender,
             failed: Arc::clone(&failed),
-            doubted: AtomicBool::new(false),
+            doubted: Arc::clone(&doubted),
             counts: Arc::clone(&counts),
         };
         let producer = Served::start(config, context)?;
-        Ok(Self { producer, reports, failed, partitions: Partitions::new(counts) })
+        Ok(Self { producer, reports, failed, doubted, partitions: Partitions::new(counts) })
     }
 
     /// Sends a row, or holds it until its partition is proven. The failure, if it can't be handed to the client.
@@ -62,12 +64,15 @@ impl Running {
         if self.failed.load(Ordering::Acquire) {
             return Err(Failure::Outage("a row before it failed".to_owned()));
         }
+        if self.partitions.outgrown() {
+            self.failed.store(true, Ordering::Release);
+            return Err(Failure::Outage("its topic has other partitions now, which a new producer begins with".to_owned()));
+        }
         if self.partitions.admit(row, now) {
             if let Err(error) = self.producer.send(record(row)) {
                 self.failed.store(true, Ordering::Release);
                 return Err(failure(&error));
             }
-            self.partitions.sent(row);
         }
         Ok(())
     }
@@ -92,7 +97,7 @@ struct Deliveries {
     reports: mpsc::UnboundedSender<Report>,
     failed: Arc<AtomicBool>,
     /// An acknowledgement was not believed, and none is any more.
-    doubted: AtomicBool,
+    doubted: Arc<AtomicBool>,
     counts: Arc<Counts>,
 }
 
@@ -255,7 +260,9 @@ impl Publisher for KafkaPublisher {
     }
 
     async fn withdraw(&mut self, patience: Duration, reports: &mut Vec<Report>) {
-        if let Some(Running { producer, reports: mut channel, partitions, .. }) = self.running.take() {
+        if let Some(Running { producer, reports: mut channel, partitions, doubted, .. }) = self.running.take() {
+            // After a doubt nothing is believed any more, and what still went out would be before the row that is doubted.
+            let patience = if doubted.load(Ordering::Acquire) { Duration::ZERO } else { patience };
             let ended = tokio::task::spawn_blocking(move || producer.end(patience));
             if ended.await.is_err() {
                 tracing::error!("ending the producer failed");

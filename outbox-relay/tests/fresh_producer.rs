@@ -62,8 +62,9 @@ async fn on_apache_kafka_nothing_is_lost_or_overtaken_when_the_first_request_of_
     let (db, topic) = (used_database().await, narrow_topic(&[]).await);
     commit_rows(&db, &topic).await;
     let way = spoiled_way(&kafka_bootstrap(), &topic, 1, Told::UnknownTopic);
-    let _running = run(&db, publisher(&way).with("batch.num.messages", "1"));
+    let _running = run(&db, publisher(&way.address).with("batch.num.messages", "1"));
     assert_eq!(published(&db, &topic).await, (1..=ROWS).collect::<Vec<_>>());
+    assert!(way.has_spoiled());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,8 +72,9 @@ async fn on_apache_kafka_a_success_without_an_offset_is_not_believed() {
     let (db, topic) = (used_database().await, narrow_topic(&[]).await);
     commit_rows(&db, &topic).await;
     let way = spoiled_way(&kafka_bootstrap(), &topic, 1, Told::Duplicate);
-    let _running = run(&db, publisher(&way));
+    let _running = run(&db, publisher(&way.address));
     assert_eq!(published(&db, &topic).await, (1..=ROWS).collect::<Vec<_>>());
+    assert!(way.has_spoiled());
 }
 
 /// The client counts up from the offset that it was told, which is -1: of such a batch only the first row has none.
@@ -81,8 +83,21 @@ async fn on_apache_kafka_a_whole_batch_without_an_offset_is_not_believed() {
     let (db, topic) = (used_database().await, narrow_topic(&[]).await);
     commit_rows(&db, &topic).await;
     let way = spoiled_way(&kafka_bootstrap(), &topic, 2, Told::Duplicate);
-    let _running = run(&db, publisher(&way).with("linger.ms", "100"));
+    let _running = run(&db, publisher(&way.address).with("linger.ms", "100"));
     assert_eq!(published(&db, &topic).await, (1..=ROWS).collect::<Vec<_>>());
+    assert!(way.has_spoiled());
+}
+
+/// The client goes on with those behind it, which the broker would take: a later row must not be proven before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_apache_kafka_rows_behind_one_that_is_not_believed_do_not_go_out_before_it_is_sent_again() {
+    let (db, topic) = (used_database().await, narrow_topic(&[]).await);
+    commit_rows(&db, &topic).await;
+    let way = spoiled_way(&kafka_bootstrap(), &topic, 2, Told::Duplicate);
+    let one_by_one = publisher(&way.address).with("batch.num.messages", "1").with("max.in.flight", "1");
+    let _running = run(&db, one_by_one);
+    assert_eq!(published(&db, &topic).await, (1..=ROWS).collect::<Vec<_>>());
+    assert!(way.has_spoiled());
 }
 
 #[tokio::test(flavor = "multi_thread")]

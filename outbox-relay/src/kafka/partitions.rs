@@ -6,10 +6,11 @@
 //! large, too few replicas). librdkafka concludes from the second's success that the first is there too, and reports rows as
 //! delivered that nobody has.
 //!
-//! Therefore the first row of a partition goes alone. What follows is held until the broker has acknowledged that row.
+//! Therefore the first row of a partition goes alone. What follows is held until the broker has acknowledged that row. A
+//! topic that is given more partitions has other first rows: its producer is given up, and a new one begins with them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,16 +29,20 @@ const PROVEN_FOR: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     known: Mutex<HashMap<String, i32>>,
-    /// Grows with each change, so that a look costs nothing where nothing changed.
-    changes: AtomicU64,
+    /// A topic has more or fewer than before.
+    changed: AtomicBool,
 }
 
 impl Partitioner for Counts {
     fn partition(&self, topic: &str, key: Option<&[u8]>, count: i32, _is_available: impl Fn(i32) -> bool) -> i32 {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.get(topic) != Some(&count) {
-            known.insert(topic.to_owned(), count);
-            self.changes.fetch_add(1, Ordering::Release);
+        match known.get_mut(topic) {
+            None => drop(known.insert(topic.to_owned(), count)),
+            Some(before) if *before != count => {
+                *before = count;
+                self.changed.store(true, Ordering::Release);
+            }
+            Some(_) => {}
         }
         drop(known);
         // Keys of rows are texts.
@@ -66,16 +71,12 @@ struct Topic {
     name: String,
     /// How many partitions it has, or [`UNKNOWN`].
     count: i32,
-    /// Rows that are held, in all its partitions.
-    held: usize,
 }
 
 /// What one producer knows of the partitions it sends to.
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
     counts: Arc<Counts>,
-    /// The changes that `topics` know of.
-    seen: u64,
     topics: Vec<Topic>,
     by_name: HashMap<String, usize>,
     partitions: HashMap<Place, Partition>,
@@ -100,23 +101,15 @@ impl Partitions {
         }
         if partition.first.is_some() {
             partition.held.push_back(row.clone());
-            self.topics[place.0].held += 1;
             return false;
         }
         self.goes_first(place, row);
         true
     }
 
-    /// The row was sent. If the client has learnt of more partitions just then, the row may be the first of a new one.
-    pub fn sent(&mut self, row: &OutboxRow) {
-        if self.counts.changes.load(Ordering::Acquire) == self.seen || self.firsts.contains_key(&row.id) {
-            return;
-        }
-        let place = self.place(row);
-        let partition = self.partitions.entry(place).or_default();
-        if partition.proven.is_none() && partition.first.is_none() {
-            self.goes_first(place, row);
-        }
+    /// Whether a topic has other partitions than when its first row was sent: rows may go where none is proven.
+    pub fn outgrown(&self) -> bool {
+        self.counts.changed.load(Ordering::Acquire)
     }
 
     fn goes_first(&mut self, place: Place, row: &OutboxRow) {
@@ -134,9 +127,13 @@ impl Partitions {
         }
         let Some(((topic, sent_to), key)) = self.firsts.remove(&id) else { return VecDeque::new() };
         let held = self.partitions.remove(&(topic, sent_to)).map(|partition| partition.held).unwrap_or_default();
-        self.topics[topic].held -= held.len();
-        self.look_at_counts();
-        let partition = if sent_to == UNKNOWN { partition(self.topics[topic].count, &key) } else { sent_to };
+        let partition = match sent_to {
+            UNKNOWN => {
+                self.look_at_count(topic);
+                partition(self.topics[topic].count, &key)
+            }
+            known => known,
+        };
         self.partitions.entry((topic, partition)).or_default().proven = Some(Instant::now());
         held
     }
@@ -147,34 +144,22 @@ impl Partitions {
     }
 
     fn place(&mut self, row: &OutboxRow) -> Place {
-        if self.counts.changes.load(Ordering::Acquire) != self.seen {
-            self.look_at_counts();
-        }
         let topic = match self.by_name.get(&row.topic) {
             Some(known) => *known,
             None => {
                 self.by_name.insert(row.topic.clone(), self.topics.len());
-                self.topics.push(Topic { name: row.topic.clone(), count: UNKNOWN, held: 0 });
+                self.topics.push(Topic { name: row.topic.clone(), count: UNKNOWN });
                 self.topics.len() - 1
             }
         };
         (topic, partition(self.topics[topic].count, &row.key))
     }
 
-    /// Takes over what the client has learnt: not while rows of the topic are held, which later ones of their keys would
-    /// overtake on the way to other partitions, and not before it is known where the topic's very first row went.
-    fn look_at_counts(&mut self) {
-        self.seen = self.counts.changes.load(Ordering::Acquire);
+    /// Takes over what the client has learnt of a topic, once it is known where its very first row went.
+    fn look_at_count(&mut self, topic: usize) {
         let counts = self.counts.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for (place, topic) in self.topics.iter_mut().enumerate() {
-            let Some(count) = counts.get(&topic.name).filter(|count| **count != topic.count) else { continue };
-            let waits = self.partitions.get(&(place, UNKNOWN)).is_some_and(|unknown| unknown.first.is_some());
-            if topic.held == 0 && !waits {
-                topic.count = *count;
-            } else {
-                self.seen = u64::MAX; // looks again
-            }
-        }
+        let topic = &mut self.topics[topic];
+        topic.count = counts.get(&topic.name).copied().unwrap_or(UNKNOWN);
     }
 }
 
@@ -195,7 +180,6 @@ mod tests {
         let admitted = partitions.admit(row, Instant::now());
         if admitted {
             partitions.counts.partition(&row.topic, Some(row.key.as_bytes()), count, |_| true);
-            partitions.sent(row);
         }
         admitted
     }
@@ -248,13 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_row_of_a_partition_that_was_added_goes_alone() {
+    fn a_producer_has_outgrown_what_it_knows_with_the_first_row_after_partitions_were_added_also_while_rows_are_held() {
         let mut partitions = Partitions::default();
-        offer(&mut partitions, &row(1, "a"), 1);
+        offer(&mut partitions, &row(1, &key(0, 2, 0)), 2);
         partitions.acknowledged(1);
-        assert!(offer(&mut partitions, &row(2, &key(1, 2, 0)), 2), "as far as was known, to the one that is proven");
-        assert!(!offer(&mut partitions, &row(3, &key(1, 2, 1)), 2));
-        assert_eq!(ids(partitions.acknowledged(2)), [3]);
+        offer(&mut partitions, &row(2, &key(1, 2, 0)), 2);
+        assert!(!offer(&mut partitions, &row(3, &key(1, 2, 1)), 2), "held behind the first of its partition");
+        assert!(!partitions.outgrown());
+        // to the proven partition as far as was known, and to a new one as the client has learnt
+        offer(&mut partitions, &row(4, &key(0, 2, 1)), 4);
+        assert!(partitions.outgrown());
     }
 
     #[test]

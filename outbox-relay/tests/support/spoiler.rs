@@ -30,19 +30,35 @@ struct Way {
     nth: usize,
     told: Told,
     produced: AtomicUsize,
+    /// Answers in which the client was told so.
+    answered: AtomicUsize,
 }
 
-/// Where a client reaches the broker on that way. Of the requests that produce to `topic` the one with the number `nth`
-/// goes wrong, from 1.
-pub fn spoiled_way(broker: &str, topic: &str, nth: usize, told: Told) -> String {
+/// A way to the broker on which one request goes wrong.
+pub struct SpoiledWay {
+    /// Where a client reaches the broker on it.
+    pub address: String,
+    way: Arc<Way>,
+}
+
+impl SpoiledWay {
+    /// Whether the request went wrong, and the client was told.
+    pub fn has_spoiled(&self) -> bool {
+        self.way.produced.load(Ordering::Acquire) >= self.way.nth && self.way.answered.load(Ordering::Acquire) > 0
+    }
+}
+
+/// A way on which of the requests that produce to `topic` the one with the number `nth` goes wrong, from 1.
+pub fn spoiled_way(broker: &str, topic: &str, nth: usize, told: Told) -> SpoiledWay {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap().port();
     let (kept, last) = topic.split_at(topic.len() - 1);
     let wrong = format!("{kept}{}", if last == "x" { "y" } else { "x" });
     let (_, port) = broker.rsplit_once(':').unwrap();
     let broker = port.parse().unwrap();
-    let way = Way { broker, own, topic: topic.to_owned(), wrong, nth, told, produced: AtomicUsize::new(0) };
-    let way = Arc::new(way);
+    let (topic, produced, answered) = (topic.to_owned(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let way = Arc::new(Way { broker, own, topic, wrong, nth, told, produced, answered });
+    let spoiled = SpoiledWay { address: format!("127.0.0.1:{own}"), way: Arc::clone(&way) };
     spawn(move || {
         for client in listener.incoming() {
             let (client, broker) = (client.unwrap(), TcpStream::connect(("127.0.0.1", way.broker)).unwrap());
@@ -52,7 +68,7 @@ pub fn spoiled_way(broker: &str, topic: &str, nth: usize, told: Told) -> String 
             spawn(move || fro.answers(back.0, back.1));
         }
     });
-    format!("127.0.0.1:{own}")
+    spoiled
 }
 
 impl Way {
@@ -78,6 +94,7 @@ impl Way {
             replace(&mut answer, &address(self.broker), &address(self.own));
             if let Some(place) = find(&answer, self.wrong.as_bytes()) {
                 replace(&mut answer, self.wrong.as_bytes(), self.topic.as_bytes());
+                self.answered.fetch_add(1, Ordering::AcqRel);
                 if self.told == Told::Duplicate {
                     // After the name: how many partitions (a byte), the partition, the error, the offset.
                     let error = place + self.topic.len() + 1 + 4;

@@ -177,7 +177,7 @@ async fn refuse_forgotten(config: &RelayConfig, conn: &mut AsyncPgConnection, wi
 /// # Errors
 /// The brokers or the database don't answer.
 pub async fn remembered(config: &RelayConfig, topic: &str) -> anyhow::Result<Duration> {
-    let kept = reach::kept_by_topics(&config.brokers, &[topic.to_owned()]).await?;
+    let kept = reach::kept_by_topics(&config.brokers, &[topic.to_owned()]).await?.longest;
     let archived: Option<f64> = sql::ArchiveKept {}.get_result(&mut working_connection(config).await?).await?;
     Ok(reach::sure_reach(kept, archived.map(Duration::from_secs_f64)))
 }

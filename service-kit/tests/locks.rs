@@ -1,12 +1,19 @@
 //! What is stuck is named: by the lock's holder, its age and its statement.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod common;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use common::kafka::{Member, Producer, SOON, config, topic};
+use common::{Notebook, database};
 use diesel::sql_types::Text;
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-use service_kit::locks;
-use service_kit::testing::{TestDb, eventually};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use service_kit::config::{LogFormat, TelemetryConfig};
+use service_kit::consumer::Subscription;
+use service_kit::testing::{TestDb, eventually, unique};
+use service_kit::{locks, telemetry};
 
 #[derive(diesel::QueryableByName)]
 struct Told {
@@ -53,4 +60,39 @@ async fn whoever_waits_for_a_lock_learns_who_holds_it_for_how_long_and_what_it_d
     assert!(locks::holders(&mut *db.conn().await, holder.backend()).await.unwrap().is_empty());
     holder.batch_execute("rollback").await.unwrap();
     work.await.unwrap();
+}
+
+/// Locks the table that what is heard goes into.
+async fn hold(holder: &mut AsyncPgConnection) {
+    holder.batch_execute("begin; lock table heard in exclusive mode").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_is_told_to_wait_for_a_lock_only_while_it_does_however_its_wait_ends() {
+    let recorded = TelemetryConfig { format: LogFormat::Json, filter: "warn".to_owned() };
+    telemetry::init("test", &recorded).unwrap();
+    let (db, topic, producer) = (database().await, topic(1).await, Producer::new());
+    let told = || {
+        let rendered = telemetry::render_metrics();
+        let of_lane = |line: &&str| line.starts_with("consumer_lane_waits_for_lock{") && line.contains(&topic);
+        rendered.lines().find(of_lane).and_then(|line| line.rsplit(' ').next()?.parse().ok())
+    };
+    let tells = async |value: f64| eventually("it is told", SOON, async || told() == Some(value)).await;
+    let mut config = config(&unique("g"));
+    config.drain = Duration::from_millis(100);
+    let heard_here = vec![Subscription::inbox(&topic)];
+    let member = Member::start_as(&db.pool, config, heard_here, Arc::new(Notebook::default()));
+    let mut holder = db.conn().await;
+    hold(&mut holder).await;
+    producer.say(&topic, "k", "1").await;
+    tells(1.0).await;
+    holder.batch_execute("rollback").await.unwrap();
+    tells(0.0).await;
+
+    hold(&mut holder).await;
+    producer.say(&topic, "k", "2").await;
+    tells(1.0).await;
+    // told to stop it is cut off, as the lock is not let go
+    member.stop().await;
+    assert_eq!(told(), Some(0.0));
 }

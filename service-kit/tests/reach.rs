@@ -4,18 +4,21 @@
 mod common;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use common::kafka::{SOON, client};
-use common::{Copies, Notebook, count, database};
+use common::kafka::{Member, Producer, SOON, client};
+use common::{Copies, Notebook, count, database, heard};
+use diesel::sql_query;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use service_kit::config::KafkaConfig;
-use service_kit::consumer::reach::kept_by_topics;
+use service_kit::consumer::reach::{Kept, kept_by_topics};
 use service_kit::consumer::{Consumer, ConsumerConfig, Subscription};
 use service_kit::kafka::Brokers;
-use service_kit::testing::{eventually, kafka_bootstrap, unique};
+use service_kit::testing::{TestDb, eventually, kafka_bootstrap, unique};
 use tokio_util::sync::CancellationToken;
+use uuid::{NoContext, Timestamp, Uuid};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -40,9 +43,76 @@ async fn on_apache_kafka_a_topic_keeps_an_event_until_its_segment_goes_and_the_l
         let topics: Vec<_> = topics.iter().map(|topic| (*topic).clone()).collect();
         kept_by_topics(&brokers, &topics).await.unwrap()
     };
-    assert_eq!(kept(&[&short]).await, Some(4 * DAY));
-    assert_eq!(kept(&[&short, &long]).await, Some(12 * DAY));
-    assert_eq!(kept(&[&short, &unique("missing")]).await, None, "it can't be told");
+    let told = |days: u32| Kept { longest: Some(days * DAY), untold: Vec::new() };
+    assert_eq!(kept(&[&short]).await, told(4));
+    assert_eq!(kept(&[&short, &long]).await, told(12));
+    let missing = unique("missing");
+    assert_eq!(kept(&[&short, &missing]).await, Kept { untold: vec![missing], ..told(4) });
+}
+
+async fn reaches_days(db: &TestDb, days: u32) -> bool {
+    count(db, &format!("inbox_state where reach = make_interval(secs => {})", (days * DAY).as_secs())).await == 1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_apache_kafka_an_inbox_forgets_nothing_while_the_brokers_do_not_tell_of_each_topic() {
+    let (db, group, producer) = (database().await, unique("g"), Producer::new());
+    let (long, short, missing) = (topic_kept_for(90, 1).await, topic_kept_for(3, 1).await, unique("missing"));
+    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&long)], Arc::<Notebook>::default());
+    eventually("it is known", SOON, async || reaches_days(&db, 92).await).await;
+    member.stop().await;
+    let partitions = async || count(&db, "pg_inherits where inhparent = 'inbox'::regclass").await;
+    let before = partitions().await;
+
+    let heard_now = [&short, &missing].map(Subscription::inbox).to_vec();
+    let member = Member::start(&db.pool, &group, heard_now, Arc::<Notebook>::default());
+    producer.say(&short, "k", "heard").await;
+    // which is after the inbox was looked after
+    eventually("it is heard", SOON, async || heard(&db, &["k"]).await == ["heard"]).await;
+    assert_eq!((reaches_days(&db, 92).await, partitions().await), (true, before));
+    member.stop().await;
+
+    // what they do tell counts
+    let longer = topic_kept_for(200, 1).await;
+    let heard_now = [&longer, &missing].map(Subscription::inbox).to_vec();
+    let member = Member::start(&db.pool, &group, heard_now, Arc::<Notebook>::default());
+    eventually("it reaches further", SOON, async || reaches_days(&db, 202).await).await;
+    member.stop().await;
+}
+
+#[derive(diesel::QueryableByName)]
+struct Wait {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    since: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_apache_kafka_a_new_service_buries_nothing_of_an_old_topic_before_it_knows_how_far_its_inbox_reaches() {
+    let (db, topic, producer) = (database().await, topic_kept_for(90, 1).await, Producer::new());
+    let then = SystemTime::now() - 60 * DAY;
+    let since = then.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let id = Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), 0));
+    producer.send(&topic, "k", "old", id).await;
+
+    // whoever looks after the inbox waits here, fails, and tries again
+    let mut holder = db.conn().await;
+    sql_query("select pg_advisory_lock(hashtext('inbox_upkeep'))").execute(&mut holder).await.unwrap();
+    let waits = async || -> Option<String> {
+        let waiting = "select query_start::text as since from pg_stat_activity where datname = current_database()
+            and wait_event = 'advisory' and query like '%inbox_upkeep%'";
+        let waiting: Vec<Wait> = sql_query(waiting).load(&mut db.conn().await).await.unwrap();
+        waiting.into_iter().next().map(|wait| wait.since)
+    };
+    let member = Member::start(&db.pool, &unique("g"), vec![Subscription::inbox(&topic)], Arc::<Notebook>::default());
+    eventually("it waits", SOON, async || waits().await.is_some()).await;
+    let first = waits().await;
+    eventually("it tries again", SOON, async || waits().await.is_some_and(|again| Some(again) != first)).await;
+    assert_eq!(count(&db, "dead_letters").await, 0);
+    drop(holder.batch_execute("select pg_advisory_unlock_all()").await);
+
+    eventually("it is heard", SOON, async || heard(&db, &["k"]).await == ["old"]).await;
+    assert_eq!((count(&db, "dead_letters").await, reaches_days(&db, 92).await), (0, true));
+    member.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

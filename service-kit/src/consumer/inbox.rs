@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use diesel::sql_types::{Array, Double, Nullable, Text, Uuid as SqlUuid};
-use diesel::{QueryResult, QueryableByName};
+use diesel::{OptionalExtension, QueryResult, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -18,15 +18,19 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// The range of the inbox as it was looked after last: never from before it is whole.
-    pub async fn read(conn: &mut AsyncPgConnection) -> QueryResult<Self> {
+    /// The range of the inbox as it was looked after last: never from before it is whole. None where it was never said how
+    /// far it has to reach, unless something is taken for it: an event would be refused that nobody has handled.
+    pub async fn read(conn: &mut AsyncPgConnection, otherwise: Option<Duration>) -> QueryResult<Option<Self>> {
         diesel::sql_query(
-            "select inbox_bound(greatest(now() - coalesce(reach, interval '30 days'), whole_since)) as from,
+            "select inbox_bound(greatest(now() - reach, whole_since)) as from,
                 inbox_bound(now() + interval '7 days') as to
-             from inbox_state",
+             from (select coalesce(reach, make_interval(secs => $1)) as reach, whole_since from inbox_state) as state
+             where reach is not null",
         )
+        .bind::<Nullable<Double>, _>(otherwise.map(|reach| reach.as_secs_f64()))
         .get_result(conn)
         .await
+        .optional()
     }
 
     /// Why an id has no place, if it has none.
@@ -41,16 +45,46 @@ impl Range {
     }
 }
 
-/// Makes the partitions that are needed now and drops those that are too old; as far back as last time where it isn't
-/// known now how far the inbox has to reach.
-pub(crate) async fn upkeep(conn: &mut AsyncPgConnection, reach: Option<Duration>) -> QueryResult<()> {
-    diesel::sql_query(
-        "select inbox_upkeep(coalesce(make_interval(secs => $1), reach, interval '30 days')) from inbox_state",
+/// How far the inbox has to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// So far.
+    Known(Duration),
+    /// So far, and as far as before, or as where nobody ever told: what was forgotten for want of an answer would be
+    /// forgotten for good.
+    AtLeast(Duration),
+    /// As far as before.
+    AsBefore,
+}
+
+/// Makes the partitions that are needed now and drops those that are too old. Returns how far the inbox reaches, in
+/// seconds; none, and nothing is done, where that was never said.
+pub(crate) async fn upkeep(conn: &mut AsyncPgConnection, reach: Reach) -> QueryResult<Option<f64>> {
+    #[derive(QueryableByName)]
+    struct Reaches {
+        #[diesel(sql_type = Double)]
+        seconds: f64,
+    }
+    let (known, at_least, otherwise) = match reach {
+        Reach::Known(reach) => (Some(reach), None, None),
+        Reach::AtLeast(reach) => (None, Some(reach), Some(super::reach::reach(None, None))),
+        Reach::AsBefore => (None, None, None),
+    };
+    let seconds = |reach: Option<Duration>| reach.map(|reach| reach.as_secs_f64());
+    let reaches: Option<Reaches> = diesel::sql_query(
+        "select extract(epoch from found)::float8 as seconds, inbox_upkeep(found) from (
+            select coalesce(make_interval(secs => $1),
+                greatest(coalesce(reach, make_interval(secs => $3)), make_interval(secs => $2))) as found
+            from inbox_state) as state
+         where found is not null",
     )
-    .bind::<Nullable<Double>, _>(reach.map(|reach| reach.as_secs_f64()))
-    .execute(conn)
+    .bind::<Nullable<Double>, _>(seconds(known))
+    .bind::<Nullable<Double>, _>(seconds(at_least))
+    .bind::<Nullable<Double>, _>(seconds(otherwise))
+    .get_result(conn)
     .await
-    .map(drop)
+    .optional()?;
+    Ok(reaches.map(|reaches| reaches.seconds))
 }
 
 /// Notes events as handled, and returns those that were not noted before.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::Handler;
 use super::queue::Queue;
 use super::sequences::{Hole, Sequences};
-use super::{ConsumerHandle, DeadLetterSink, Outcome, ReactionError, Reactions, Record, inbox};
+use super::{ConsumerHandle, DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record};
 use crate::retry::Backoff;
 use crate::{Pool, locks};
 
@@ -35,8 +35,12 @@ pub(crate) struct Work<R, S> {
 }
 
 impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
-    /// Handles what comes into the queue until told to stop.
+    /// Handles what comes into the queue until told to stop; nothing before it is known how far the inbox reaches.
     pub async fn run_lane(&self, queue: &Queue, stop: &CancellationToken) {
+        tokio::select! {
+            () = self.handle.range_known() => {}
+            () = stop.cancelled() => return,
+        }
         let mut sequences = Sequences::default();
         while let Some(batch) = queue.take(self.batch_records, stop).await {
             if self.settle_batch(&batch, queue, stop).await.is_none() {
@@ -99,19 +103,14 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         };
         let mut conn = self.pool.get().await?;
         let (mode, backend) = (self.handle.mode(&first.place.topic), conn.backend());
-        let handler = self.handler(&mut conn, failures).await?;
+        let handler = self.handler(failures)?;
         let mut work = pin!(handler.handle(&mut conn, mode, records));
-        let mut stuck = false;
+        let mut stuck = Stuck { at: &first.place, told: false };
         loop {
             tokio::select! {
                 biased;
-                done = &mut work => {
-                    if stuck {
-                        stuck_gauge(first).set(0);
-                    }
-                    return done;
-                }
-                named = self.name_lock_in_a_while(first, backend) => stuck |= named,
+                done = &mut work => return done,
+                waits = self.name_lock_in_a_while(first, backend) => stuck.tell(waits),
             }
         }
     }
@@ -136,27 +135,18 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
                 "a lane waits for a lock"
             );
         }
-        if !holders.is_empty() {
-            stuck_gauge(first).set(1);
-        }
         !holders.is_empty()
     }
 
     async fn bury(&self, record: &Record, error: &anyhow::Error, failures: u32) -> Result<Outcome, ReactionError> {
         let mut conn = self.pool.get().await?;
         let mode = self.handle.mode(&record.place.topic);
-        self.handler(&mut conn, failures).await?.bury(&mut conn, mode, record, &format!("{error:#}")).await
+        self.handler(failures)?.bury(&mut conn, mode, record, &format!("{error:#}")).await
     }
 
-    async fn handler(
-        &self,
-        conn: &mut diesel_async::AsyncPgConnection,
-        failures: u32,
-    ) -> Result<Handler<'_, R, S>, ReactionError> {
-        let range = match self.handle.range() {
-            Some(range) => range,
-            None => inbox::Range::read(conn).await?,
-        };
+    fn handler(&self, failures: u32) -> Result<Handler<'_, R, S>, ReactionError> {
+        let unknown = || ReactionError::Transient(anyhow::anyhow!("it is not known yet how far the inbox reaches"));
+        let range = self.handle.range().ok_or_else(unknown)?;
         let attempts = i32::try_from(failures).unwrap_or(i32::MAX).saturating_add(1);
         Ok(Handler { consumer: self.handle.group(), reactions: &self.reactions, sink: &self.sink, range, attempts })
     }
@@ -202,10 +192,26 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     }
 }
 
-/// 1 while the lane of this partition waits for somebody else's lock.
-fn stuck_gauge(record: &Record) -> metrics::Gauge {
-    let place = &record.place;
-    metrics::gauge!("consumer_lane_waits_for_lock", "topic" => place.topic.clone(), "partition" => place.partition.to_string())
+/// Tells that the lane of a partition waits for somebody else's lock, and takes it back however the wait ends.
+struct Stuck<'a> {
+    at: &'a Place,
+    told: bool,
+}
+
+impl Stuck<'_> {
+    fn tell(&mut self, waits: bool) {
+        if waits != self.told {
+            let (topic, partition) = (self.at.topic.clone(), self.at.partition.to_string());
+            metrics::gauge!("consumer_lane_waits_for_lock", "topic" => topic, "partition" => partition).set(u8::from(waits));
+            self.told = waits;
+        }
+    }
+}
+
+impl Drop for Stuck<'_> {
+    fn drop(&mut self) {
+        self.tell(false);
+    }
 }
 
 fn backoff() -> Backoff {

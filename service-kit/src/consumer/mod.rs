@@ -11,6 +11,7 @@ mod claim;
 mod error;
 mod event_by_event;
 mod inbox;
+mod keeper;
 mod lane;
 mod lanes;
 mod murmur2;

@@ -1,10 +1,12 @@
 //! How far an inbox has to reach: as far as an event may still come again, from its topic or from an archive.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::RDKafkaErrorCode;
 use tokio::task::spawn_blocking;
 
 use crate::kafka::Brokers;
@@ -32,21 +34,41 @@ pub(crate) fn reach(kept: Option<Duration>, archived: Option<Duration>) -> Durat
     sure_reach(kept, archived) + MARGIN
 }
 
-/// For how long one of these topics may still have an event after it was published, at most; none if the brokers don't tell
-/// of each.
+/// For how long topics keep events, as the brokers tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// For how long one of those that they tell of may still have an event after it was published, at most.
+    pub longest: Option<Duration>,
+    /// The topics that they don't tell of: not made yet, being made anew, or the right to ask is missing.
+    pub untold: Vec<String>,
+}
+
+/// For how long these topics keep events.
 ///
 /// # Errors
 /// No answer.
-pub async fn kept_by_topics(brokers: &Brokers, topics: &[String]) -> anyhow::Result<Option<Duration>> {
+pub async fn kept_by_topics(brokers: &Brokers, topics: &[String]) -> anyhow::Result<Kept> {
     let admin: AdminClient<DefaultClientContext> = brokers.client().create().context("Kafka's client")?;
     let asked: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
     let options = AdminOptions::new().request_timeout(Some(ANSWER));
     let told = admin.describe_configs(&asked, &options).await;
     // its end waits for its thread
     spawn_blocking(move || drop(admin)).await?;
-    let told = told.context("Kafka does not tell how long topics are kept")?;
-    let each: Option<Vec<_>> = told.into_iter().map(|told| told.ok().and_then(|settings| kept(&settings))).collect();
-    Ok(each.and_then(|each| each.into_iter().max()))
+    let told = match told {
+        // brokers that can't be asked, as the embedded one
+        Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => Vec::new(),
+        told => told.context("Kafka does not tell how long topics are kept")?,
+    };
+    let told: HashMap<_, _> = told.iter().flatten().filter_map(|settings| Some((name(settings)?, kept(settings)?))).collect();
+    let untold = topics.iter().filter(|topic| !told.contains_key(topic.as_str())).cloned().collect();
+    Ok(Kept { longest: told.into_values().max(), untold })
+}
+
+fn name(settings: &ConfigResource) -> Option<&str> {
+    match &settings.specifier {
+        OwnedResourceSpecifier::Topic(name) => Some(name),
+        _ => None,
+    }
 }
 
 /// A segment is deleted when its last event is old enough, and until then has all that came before it.

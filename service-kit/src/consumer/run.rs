@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::keeper::InboxKeeper;
 use super::lane::Work;
 use super::lanes::Lanes;
 use super::poll::{self, Context, End};
@@ -143,13 +144,12 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         // Not before: whoever asks for brokers polls for what keeps them away, and would lose records.
         self.subscribe(&consumer)?;
 
-        let watch = Watch::new(
-            self.handle(),
-            self.work.upkeep.clone(),
-            (self.config.brokers.clone(), self.config.archived),
-            self.config.group_instance_id.clone(),
-        );
+        let upkeep = &self.work.upkeep;
+        let watch = Watch::new(self.handle(), upkeep.clone(), self.config.group_instance_id.clone());
         let watch = tokio::spawn(watch.run(Arc::clone(&consumer), Arc::clone(&lanes), stop.clone()));
+        let (brokers, archived) = (self.config.brokers.clone(), self.config.archived);
+        let keeper = InboxKeeper::new(self.handle(), upkeep.clone(), brokers, archived);
+        let keeper = tokio::spawn(keeper.run(stop.clone()));
         let (work, stopped) = (Arc::clone(&self.work), stop.clone());
         let replays = tokio::spawn(async move { dead_letters::carry_out(&work, &stopped).await });
 
@@ -163,6 +163,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         stop.cancel();
         _ = waker.await;
         _ = watch.await;
+        _ = keeper.await;
         _ = replays.await;
         close(consumer).await;
         end.context("the poll thread")?

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{Mode, Subscription, inbox};
 
@@ -21,6 +21,8 @@ struct State {
     subscriptions: Vec<Subscription>,
     seen: RwLock<Seen>,
     progress_wanted: Notify,
+    /// Which ids have a place in the inbox; none before it is known how far that reaches.
+    range: watch::Sender<Option<inbox::Range>>,
 }
 
 #[derive(Debug, Default)]
@@ -32,12 +34,12 @@ struct Seen {
     /// Topics that the brokers don't have.
     missing: BTreeSet<String>,
     read_once: HashSet<String>,
-    range: Option<inbox::Range>,
 }
 
 impl ConsumerHandle {
     pub(crate) fn new(group: String, subscriptions: Vec<Subscription>) -> Self {
-        Self(Arc::new(State { group, subscriptions, seen: RwLock::default(), progress_wanted: Notify::new() }))
+        let (seen, progress_wanted, range) = (RwLock::default(), Notify::new(), watch::Sender::default());
+        Self(Arc::new(State { group, subscriptions, seen, progress_wanted, range }))
     }
 
     /// For readiness: it polls, the brokers answered lately, and no lane has died.
@@ -109,7 +111,13 @@ impl ConsumerHandle {
     }
 
     pub(crate) fn range(&self) -> Option<inbox::Range> {
-        self.read(|seen| seen.range)
+        *self.0.range.borrow()
+    }
+
+    /// Waits until it is known how far the inbox reaches.
+    pub(crate) async fn range_known(&self) {
+        // its sender lives as long as this
+        _ = self.0.range.subscribe().wait_for(Option::is_some).await;
     }
 
     pub(crate) fn note_poll(&self) {
@@ -144,7 +152,7 @@ impl ConsumerHandle {
     }
 
     pub(crate) fn note_range(&self, range: inbox::Range) {
-        self.write(|seen| seen.range = Some(range));
+        self.0.range.send_replace(Some(range));
     }
 
     fn read<'s, T>(&'s self, look: impl FnOnce(&Seen) -> T + 's) -> T {

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
 use super::batch::Handler;
 use super::record::bounded;
 use super::{
-    DeadLetterCopy, DeadLetterSink, Mode, Outcome, Place, ReactionError, Reactions, Record, Subscription, inbox,
+    DeadLetterCopy, DeadLetterSink, Mode, Outcome, Place, ReactionError, Reactions, Record, Subscription, inbox, reach,
 };
 use crate::Pool;
 
@@ -62,7 +63,7 @@ pub async fn react_to_all<R: Reactions>(
     reactions: &R,
     records: &[Record],
 ) -> Result<Vec<Outcome>, ReactionError> {
-    let range = inbox::Range::read(conn).await?;
+    let range = range(conn).await?;
     let handler = Handler { consumer: CONSUMER, reactions, sink: &NoCopies, range, attempts: 1 };
     handler.handle(conn, Mode::Inbox, records).await
 }
@@ -81,11 +82,17 @@ pub async fn react_as<R: Reactions>(
 ) -> Result<Outcome, ReactionError> {
     let mode: Mode = subscription.mode;
     let mut conn = pool.get().await?;
-    let range = inbox::Range::read(&mut conn).await?;
+    let range = range(&mut conn).await?;
     let handler = Handler { consumer, reactions, sink, range, attempts: 1 };
     match handler.handle(&mut conn, mode, std::slice::from_ref(record)).await {
         Ok(outcomes) => Ok(outcomes.into_iter().next().unwrap_or(Outcome::Skipped)),
         Err(ReactionError::Permanent(error)) => handler.bury(&mut conn, mode, record, &format!("{error:#}")).await,
         Err(passing) => Err(passing),
     }
+}
+
+/// Of an inbox that nobody looks after: its partitions are those that it was made with.
+async fn range(conn: &mut AsyncPgConnection) -> QueryResult<inbox::Range> {
+    let range = inbox::Range::read(conn, Some(reach::reach(None, None))).await?;
+    range.ok_or(diesel::result::Error::NotFound)
 }

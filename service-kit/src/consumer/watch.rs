@@ -1,5 +1,4 @@
-//! Every second, or every five while nothing comes: asks where the partitions end, notes what has been read up to when,
-//! and looks after the inbox.
+//! Every second, or every five while nothing comes: asks where the partitions end, and notes what has been read up to when.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,28 +17,21 @@ use super::claim::Claim;
 use super::lanes::{Lanes, Partition};
 use super::poll::Context;
 use super::progress::{self, CaughtUp};
-use super::{ConsumerHandle, Mode, Subscription, inbox, reach};
+use super::{ConsumerHandle, Subscription};
 use crate::Pool;
-use crate::kafka::Brokers;
 use crate::retry::Recurring;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// How often while nothing comes and nobody waits for the progress.
 const IDLE: Duration = Duration::from_secs(5);
-/// A broker, or a database that is asked for the time, that takes longer is asked again in the next round.
+/// A broker or a database that takes longer is asked again in the next round.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often the range of the inbox and the partition counts are read again.
+/// How often the partitions of topics that are known are counted again.
 const REFRESH: Duration = Duration::from_secs(60);
-/// How often the brokers are asked for how long topics are kept.
-const ASK_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 pub(crate) struct Watch {
     handle: ConsumerHandle,
     pool: Pool,
-    brokers: Brokers,
-    archived: Option<Duration>,
-    /// When the brokers last told how long topics are kept.
-    told_at: Option<Instant>,
     marks: HashMap<Partition, Mark>,
     /// The partitions whose lag was told last.
     measured: Vec<Partition>,
@@ -66,18 +58,10 @@ struct Bounds {
 }
 
 impl Watch {
-    pub fn new(
-        handle: ConsumerHandle,
-        pool: Pool,
-        (brokers, archived): (Brokers, Option<Duration>),
-        instance: Option<String>,
-    ) -> Self {
+    pub fn new(handle: ConsumerHandle, pool: Pool, instance: Option<String>) -> Self {
         Self {
             handle,
             pool,
-            brokers,
-            archived,
-            told_at: None,
             marks: HashMap::new(),
             measured: Vec::new(),
             refreshed: None,
@@ -131,27 +115,29 @@ impl Watch {
     /// Returns whether nothing has come since the last round, and nothing is open.
     async fn note_progress(&mut self, consumer: &Arc<BaseConsumer<Context>>, lanes: &Lanes) -> anyhow::Result<bool> {
         let refresh = self.refreshed.is_none_or(|last| last.elapsed() > REFRESH);
-        if refresh {
-            self.refreshed = Some(Instant::now());
-        }
         // t0 before the ends: what is in Kafka by then is below them
         let at = self.now().await;
         self.count_partitions(consumer, refresh).await?;
+        if refresh {
+            self.refreshed = Some(Instant::now());
+        }
         let handled = lanes.handled();
         let bounds = ask(consumer, &handled).await?;
         self.handle.note_broker();
         let caught_up = self.compare(at?, &handled, &bounds);
-        // what only the database refuses says nothing of Kafka, and the next try will do
-        if refresh && let Err(error) = self.look_after_inbox().await {
-            tracing::warn!(error = %format!("{error:#}"), "the inbox is not looked after now");
-        }
-        let mut conn = self.pool.get().await?;
-        progress::note_caught_up(&mut conn, self.handle.group(), &caught_up).await?;
-        let all_read = self.note_read_once(&mut conn).await?;
+        let noted = timeout(PATIENCE, self.note(&caught_up)).await;
+        let all_read = noted.context("the database does not note how far all was read")??;
         let at_rest = Some(handled).filter(|_| self.marks.is_empty());
         let idle = all_read && at_rest.is_some() && at_rest == self.at_rest && self.handle.topics_are_there().is_ok();
         self.at_rest = at_rest;
         Ok(idle)
+    }
+
+    /// Returns whether every topic has been read to an end.
+    async fn note(&self, caught_up: &[CaughtUp]) -> anyhow::Result<bool> {
+        let mut conn = self.pool.get().await?;
+        progress::note_caught_up(&mut conn, self.handle.group(), caught_up).await?;
+        self.note_read_once(&mut conn).await
     }
 
     /// The database's time. Whether the brokers answer is known too while the database stands still: a statement may
@@ -159,29 +145,6 @@ impl Watch {
     async fn now(&self) -> anyhow::Result<DateTime<Utc>> {
         let asked = async { anyhow::Ok(progress::now(&mut *self.pool.get().await?).await?) };
         timeout(PATIENCE, asked).await.context("the database does not say what time it is")?
-    }
-
-    async fn look_after_inbox(&mut self) -> anyhow::Result<()> {
-        let reach = self.reach().await;
-        let mut conn = self.pool.get().await?;
-        inbox::upkeep(&mut conn, reach).await.context("the inbox's partitions")?;
-        self.handle.note_range(inbox::Range::read(&mut conn).await?);
-        Ok(())
-    }
-
-    /// How far the inbox has to reach, every hour; none in between, or when the brokers don't answer.
-    async fn reach(&mut self) -> Option<Duration> {
-        if self.told_at.is_some_and(|last| last.elapsed() < ASK_AGAIN) {
-            return None;
-        }
-        let heard = self.handle.subscriptions().iter().filter(|heard| heard.mode == Mode::Inbox);
-        let topics: Vec<_> = heard.map(|heard| heard.topic.clone()).collect();
-        let kept = if topics.is_empty() { Ok(None) } else { reach::kept_by_topics(&self.brokers, &topics).await };
-        let kept = kept.inspect_err(|error| tracing::debug!(error = %format!("{error:#}"), "the reach stays as it is"));
-        let reach = reach::reach(kept.ok()?, self.archived);
-        self.told_at = Some(Instant::now());
-        metrics::gauge!("inbox_reach_seconds").set(reach.as_secs_f64());
-        Some(reach)
     }
 
     async fn count_partitions(&self, consumer: &Arc<BaseConsumer<Context>>, all: bool) -> anyhow::Result<()> {

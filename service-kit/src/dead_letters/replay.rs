@@ -51,7 +51,7 @@ pub(crate) async fn carry_out<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>
 }
 
 async fn count<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>) -> Result<i64, ReactionError> {
-    let mut conn = work.pool.get().await?;
+    let mut conn = work.upkeep.get().await?;
     Ok(measure(&mut conn, work.handle.group()).await?.letters)
 }
 
@@ -61,16 +61,8 @@ async fn replay_requested<R: Reactions, S: DeadLetterSink>(
 ) -> Result<(), ReactionError> {
     let consumer = work.handle.group();
     while !stop.is_cancelled() {
+        let Some((topic, key)) = first_requested(work).await? else { return Ok(()) };
         let mut conn = work.pool.get().await?;
-        let wanted: Option<(String, String)> = dead_letters::table
-            .filter(dead_letters::consumer.eq(consumer))
-            .filter(dead_letters::replay_requested_at.is_not_null())
-            .order(dead_letters::id)
-            .select((dead_letters::topic, dead_letters::key))
-            .first(&mut conn)
-            .await
-            .optional()?;
-        let Some((topic, key)) = wanted else { return Ok(()) };
         match replay_first(work, &mut conn, &topic, &key).await {
             Ok(replayed) => {
                 work.reactions.committed();
@@ -87,6 +79,19 @@ async fn replay_requested<R: Reactions, S: DeadLetterSink>(
         }
     }
     Ok(())
+}
+
+/// The topic and key of the first replay that is asked for.
+async fn first_requested<R: Reactions, S: DeadLetterSink>(
+    work: &Work<R, S>,
+) -> Result<Option<(String, String)>, ReactionError> {
+    let mut conn = work.upkeep.get().await?;
+    let wanted = dead_letters::table
+        .filter(dead_letters::consumer.eq(work.handle.group()))
+        .filter(dead_letters::replay_requested_at.is_not_null())
+        .order(dead_letters::id)
+        .select((dead_letters::topic, dead_letters::key));
+    Ok(wanted.first(&mut conn).await.optional()?)
 }
 
 /// Handles the first event of a key's queue and takes it out, in one transaction. False when another member was faster.

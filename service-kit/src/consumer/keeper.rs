@@ -1,0 +1,114 @@
+//! Looks after the inbox, every minute: how far it has to reach, its partitions, and which events have a place in it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::inbox::{self, Reach};
+use super::{ConsumerHandle, Mode, reach};
+use crate::Pool;
+use crate::kafka::Brokers;
+use crate::retry::{Backoff, Recurring};
+
+/// How often it looks, and how often the brokers are asked again that did not tell of each topic.
+const LOOK: Duration = Duration::from_secs(60);
+/// How soon it looks again after a failure, at first: lanes may wait for the first look.
+const AT_FIRST: Duration = Duration::from_millis(250);
+/// How often the brokers are asked that have told of each topic.
+const ASK_AGAIN: Duration = Duration::from_secs(60 * 60);
+
+pub(crate) struct InboxKeeper {
+    handle: ConsumerHandle,
+    pool: Pool,
+    brokers: Brokers,
+    archived: Option<Duration>,
+    /// When it was last noted what the brokers told, of each topic.
+    told_at: Option<Instant>,
+    /// What they last did not tell, as it was logged.
+    untold: Option<String>,
+}
+
+impl InboxKeeper {
+    pub const fn new(handle: ConsumerHandle, pool: Pool, brokers: Brokers, archived: Option<Duration>) -> Self {
+        Self { handle, pool, brokers, archived, told_at: None, untold: None }
+    }
+
+    pub async fn run(mut self, stop: CancellationToken) {
+        let (mut failures, mut backoff) = (Recurring::default(), Backoff::new(AT_FIRST, LOOK));
+        loop {
+            let looked = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                looked = self.look() => looked,
+            };
+            if failures.is_news(&looked)
+                && let Err(error) = &looked
+            {
+                tracing::warn!(error = %format!("{error:#}"), "the inbox is not looked after now");
+            }
+            let wait = match looked {
+                Ok(()) => {
+                    backoff.reset();
+                    LOOK
+                }
+                Err(_) => backoff.next_wait(),
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn look(&mut self) -> anyhow::Result<()> {
+        let reach = self.reach().await;
+        let mut conn = self.pool.get().await?;
+        let reaches = inbox::upkeep(&mut conn, reach).await.context("the inbox's partitions")?;
+        if reach != Reach::AsBefore && self.untold.is_none() {
+            self.told_at = Some(Instant::now()); // and what they told is kept now
+        }
+        let range = inbox::Range::read(&mut conn, None).await?;
+        let (Some(reaches), Some(range)) = (reaches, range) else {
+            anyhow::bail!("no event is handled before the brokers have said once how long topics are kept");
+        };
+        metrics::gauge!("inbox_reach_seconds").set(reaches);
+        self.handle.note_range(range);
+        Ok(())
+    }
+
+    /// How far the inbox has to reach, as the brokers tell now.
+    async fn reach(&mut self) -> Reach {
+        if self.told_at.is_some_and(|last| last.elapsed() < ASK_AGAIN) {
+            return Reach::AsBefore;
+        }
+        let heard = self.handle.subscriptions().iter().filter(|heard| heard.mode == Mode::Inbox);
+        let topics: Vec<_> = heard.map(|heard| heard.topic.clone()).collect();
+        let asked = match topics.is_empty() {
+            true => Ok(reach::Kept::default()),
+            false => reach::kept_by_topics(&self.brokers, &topics).await,
+        };
+        self.note(match &asked {
+            Ok(kept) if kept.untold.is_empty() => None,
+            Ok(kept) => Some(format!("the brokers do not tell how long {} is kept", kept.untold.join(", "))),
+            Err(error) => Some(format!("{error:#}")),
+        });
+        match asked {
+            Ok(kept) if kept.untold.is_empty() && !topics.is_empty() => {
+                Reach::Known(reach::reach(kept.longest, self.archived))
+            }
+            Ok(kept) => Reach::AtLeast(reach::reach(kept.longest.or(Some(Duration::ZERO)), self.archived)),
+            Err(_) => Reach::AsBefore,
+        }
+    }
+
+    /// What stays untold is logged once, not every minute.
+    fn note(&mut self, untold: Option<String>) {
+        if let Some(error) = untold.as_ref().filter(|_| untold != self.untold) {
+            tracing::warn!(error, "the inbox reaches as far as before; where it was never told how far, 30 days");
+        }
+        self.untold = untold;
+    }
+}

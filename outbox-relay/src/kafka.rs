@@ -66,7 +66,9 @@ impl Running {
         }
         if self.partitions.outgrown() {
             self.failed.store(true, Ordering::Release);
-            return Err(Failure::Outage("its topic has other partitions now, which a new producer begins with".to_owned()));
+            return Err(Failure::Outage(
+                "its topic has other partitions now, which a new producer begins with".to_owned(),
+            ));
         }
         if self.partitions.admit(row, now) {
             if let Err(error) = self.producer.send(record(row)) {

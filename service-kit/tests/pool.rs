@@ -97,7 +97,11 @@ fn ways(server: &Server) -> [String; 3] {
     let (user, _) = url.split_once('@').unwrap();
     let port = server.postgres.port();
     let folder = server.postgres.folder().to_string_lossy().replace('/', "%2F");
-    [url.clone(), format!("{user}@/postgres?hostaddr=127.0.0.1&port={port}"), format!("{user}@{folder}:{port}/postgres")]
+    [
+        url.clone(),
+        format!("{user}@/postgres?hostaddr=127.0.0.1&port={port}"),
+        format!("{user}@{folder}:{port}/postgres"),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]

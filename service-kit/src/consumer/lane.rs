@@ -202,7 +202,8 @@ impl Stuck<'_> {
     fn tell(&mut self, waits: bool) {
         if waits != self.told {
             let (topic, partition) = (self.at.topic.clone(), self.at.partition.to_string());
-            metrics::gauge!("consumer_lane_waits_for_lock", "topic" => topic, "partition" => partition).set(u8::from(waits));
+            metrics::gauge!("consumer_lane_waits_for_lock", "topic" => topic, "partition" => partition)
+                .set(u8::from(waits));
             self.told = waits;
         }
     }

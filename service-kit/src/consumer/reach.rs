@@ -59,7 +59,8 @@ pub async fn kept_by_topics(brokers: &Brokers, topics: &[String]) -> anyhow::Res
         Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => Vec::new(),
         told => told.context("Kafka does not tell how long topics are kept")?,
     };
-    let told: HashMap<_, _> = told.iter().flatten().filter_map(|settings| Some((name(settings)?, kept(settings)?))).collect();
+    let told: HashMap<_, _> =
+        told.iter().flatten().filter_map(|settings| Some((name(settings)?, kept(settings)?))).collect();
     let untold = topics.iter().filter(|topic| !told.contains_key(topic.as_str())).cloned().collect();
     Ok(Kept { longest: told.into_values().max(), untold })
 }

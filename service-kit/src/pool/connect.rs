@@ -10,8 +10,8 @@ use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::config::{SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres::Config;
+use tokio_postgres::config::{SslMode, SslNegotiation, TargetSessionAttrs};
 
 use super::address::{self, place, role};
 use super::failures::mend;
@@ -121,7 +121,8 @@ async fn establish(mut host: Config, purpose: Purpose, silence: Duration) -> Con
     let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(address::told(&error));
     let mut conn = match address::socket(&host) {
         Some(socket) => {
-            let unreached = |error: std::io::Error| ConnectionError::BadConnection(format!("{}: {error}", socket.display()));
+            let unreached =
+                |error: std::io::Error| ConnectionError::BadConnection(format!("{}: {error}", socket.display()));
             let stream = UnixStream::connect(&socket).await.map_err(unreached)?;
             let (client, connection) = host.connect_raw(stream, observer).await.map_err(bad)?;
             tokio::spawn(connection); // ends with its client, which says what became of it

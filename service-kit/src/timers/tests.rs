@@ -237,7 +237,8 @@ async fn one_that_fails_holds_up_none_of_those_that_are_fired_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_that_somebody_holds_delays_its_own_timer_and_no_other_as_nobody_waits_for_it_as_long_as_a_claim_lasts() {
+async fn a_root_that_somebody_holds_delays_its_own_timer_and_no_other_as_nobody_waits_for_it_as_long_as_a_claim_lasts()
+{
     let db = database().await;
     let consumer = consumer(&db, [0; 4]).await;
     timers(&db, 0..60, "now() - interval '1 hour'").await;

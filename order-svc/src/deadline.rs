@@ -7,8 +7,8 @@ use service_kit::consumer::ReactionError;
 use service_kit::timers::Timers;
 use shared_events::OrderId;
 
-use crate::commands::{DEADLINE_TIMER, time_out_order};
-use crate::store;
+use crate::commands::DEADLINE_TIMER;
+use crate::store::{self, Loaded, Wanted};
 
 /// Fires the deadlines of orders.
 pub struct Deadlines {
@@ -23,28 +23,31 @@ impl Deadlines {
 }
 
 impl Timers for Deadlines {
-    /// The orders whose time is over.
-    type Loaded = Vec<OrderId>;
+    type Loaded = Loaded;
 
-    async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Vec<OrderId>, ReactionError> {
-        let ids = keys.iter().map(|key| Ok(order_id(key)?.0)).collect::<Result<Vec<_>, ReactionError>>()?;
-        store::roots::lock_all(conn, &ids).await?;
-        Ok(Vec::new())
+    async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Loaded, ReactionError> {
+        let orders = keys.iter().map(|key| order_id(key)).collect::<Result<_, ReactionError>>()?;
+        Ok(store::load(conn, Wanted { orders, ..Wanted::default() }).await?)
     }
 
-    fn fire(&self, due: &mut Vec<OrderId>, kind: &str, key: &str) -> Result<(), ReactionError> {
+    /// Everything said before the deadline was heard: an order that is still pending is given up.
+    fn fire(&self, loaded: &mut Loaded, kind: &str, key: &str) -> Result<(), ReactionError> {
         if kind != DEADLINE_TIMER {
             return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
         }
-        due.push(order_id(key)?);
-        Ok(())
+        let id = order_id(key)?;
+        let Some(root) = loaded.order(id) else { return Ok(()) };
+        match root.progress.clone().time_out() {
+            Ok(step) => Ok(loaded.apply(step.into(), None)?),
+            Err(refused) => {
+                tracing::debug!(order.id = %id, %refused, "a deadline passed without effect");
+                Ok(())
+            }
+        }
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, due: Vec<OrderId>) -> Result<(), ReactionError> {
-        for order in due {
-            time_out_order(conn, order).await?;
-        }
-        Ok(())
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Loaded) -> Result<(), ReactionError> {
+        Ok(store::save(conn, loaded).await?)
     }
 
     fn committed(&self) {

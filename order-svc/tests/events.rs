@@ -11,7 +11,7 @@ use common::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::future::join_all;
 use order_svc::commands;
-use order_svc::store::{AnnounceError, history, roots};
+use order_svc::store::{self, AnnounceError, history};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use service_kit::testing::eventually;
@@ -119,10 +119,10 @@ async fn a_change_that_commits_after_younger_ones_is_told_all_the_same() {
     of_quick.event().await.unwrap();
     let mut conn = server.shop.db.conn().await;
     conn.transaction(async |conn| {
-        let mut root = roots::lock(conn, slow).await?.unwrap();
-        let (progress, says) = root.progress.clone().cancel().unwrap();
-        root.progress = progress;
-        roots::announce(conn, &mut root, &says, None).await?;
+        let mut loaded = store::load_order(conn, slow).await?;
+        let cancelled = loaded.order(slow).unwrap().progress.clone().cancel().unwrap();
+        loaded.apply(cancelled.into(), None)?;
+        store::save(conn, loaded).await?;
         for fact in [reserved, authorized] as [Fact; 2] {
             server.shop.hear(fact(quick)).await;
             of_quick.event().await.unwrap();

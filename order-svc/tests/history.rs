@@ -5,9 +5,12 @@ mod common;
 
 use common::server::Server;
 use common::*;
+use order_svc::deadline::Deadlines;
+use outbox_relay::Nudge;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use service_kit::consumer::{Outcome, Why};
+use service_kit::timers;
 use shared_events::{Event, OrderId, PaymentDeclined, PaymentId};
 
 fn declined_for_now(order_id: OrderId) -> Event {
@@ -77,7 +80,9 @@ async fn a_wish_and_a_deadline_are_in_the_history_by_what_was_said_of_them() {
     let (cancelled, timed_out) = (server.shop.place().await, server.shop.place().await);
     server.cancel(&cancelled.to_string()).await;
     server.cancel(&cancelled.to_string()).await;
-    order_svc::commands::time_out_order(&mut *server.shop.db.conn().await, timed_out).await.unwrap();
+    let (deadlines, kind) = (Deadlines::new(Nudge::default()), order_svc::commands::DEADLINE_TIMER);
+    let conn = &mut *server.shop.db.conn().await;
+    timers::fire_by_hand(conn, &deadlines, kind, &[&timed_out.to_string()]).await.unwrap();
     for (id, reason) in [(cancelled, "customer"), (timed_out, "timeout")] {
         let history = history(&server, id).await;
         assert_eq!(history.len(), 2);
@@ -89,16 +94,16 @@ async fn a_wish_and_a_deadline_are_in_the_history_by_what_was_said_of_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_is_undone_leaves_no_history() {
     use diesel_async::AsyncConnection;
-    use order_svc::store::{AnnounceError, roots};
+    use order_svc::store::{self, AnnounceError};
     let shop = Shop::new().await;
     let id = shop.place().await;
     let mut conn = shop.db.conn().await;
     let undone = conn
         .transaction(async |conn| {
-            let mut root = roots::lock(conn, id).await?.unwrap();
-            let (progress, says) = root.progress.clone().cancel().unwrap();
-            root.progress = progress;
-            roots::announce(conn, &mut root, &says, None).await?;
+            let mut loaded = store::load_order(conn, id).await?;
+            let cancelled = loaded.order(id).unwrap().progress.clone().cancel().unwrap();
+            loaded.apply(cancelled.into(), None)?;
+            store::save(conn, loaded).await?;
             Err::<(), AnnounceError>(diesel::result::Error::RollbackTransaction.into())
         })
         .await;

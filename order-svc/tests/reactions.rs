@@ -3,8 +3,11 @@
 mod common;
 
 use common::*;
-use order_svc::commands::{self, ChangeOrderError};
+use order_svc::commands::{self, ChangeOrderError, DEADLINE_TIMER};
+use order_svc::deadline::Deadlines;
+use outbox_relay::Nudge;
 use service_kit::consumer::{Outcome, Why};
+use service_kit::timers;
 use shared_events::{OrderId, ProductStatus};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +181,8 @@ async fn race_order_hears_nothing_and_its_deadline_ends_it_while_it_is_pending()
     shop.hear(authorized(confirmed)).await;
     let conn = &mut shop.db.conn().await;
     for id in [pending, confirmed] {
-        commands::time_out_order(conn, id).await.unwrap();
+        let deadlines = Deadlines::new(Nudge::default());
+        timers::fire_by_hand(conn, &deadlines, DEADLINE_TIMER, &[&id.to_string()]).await.unwrap();
     }
     assert_eq!(shop.status(pending).await, "cancelling timeout");
     assert_eq!(shop.status(confirmed).await, "confirmed");

@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use order_svc::store::answers::{self, Answer};
-use order_svc::store::{self, AnnounceError, orders, products, roots};
+use order_svc::store::{self, AnnounceError, Wanted, orders, products};
 use service_kit::once::Once;
 use service_kit::timers;
 use shared_events::OrderId;
@@ -32,11 +32,10 @@ async fn place_and_hear(conn: &mut AsyncPgConnection) -> Result<(), AnnounceErro
     timers::set(conn, "order_deadline", &id.to_string(), now).await?;
     answers::keep(conn, &once, id, &Answer { location: String::new(), body: vec![] }, now).await?;
 
-    roots::lock_all(conn, &[id.0]).await?;
-    let mut root = roots::lock(conn, id).await?.unwrap();
-    roots::announce(conn, &mut root, &[], None).await?;
-    timers::cancel(conn, "order_deadline", &id.to_string()).await?;
-    Ok(())
+    let mut loaded = store::load(conn, Wanted { orders: vec![id], ..Wanted::default() }).await?;
+    let cancelled = loaded.order(id).unwrap().progress.clone().cancel().unwrap();
+    loaded.apply(cancelled.into(), None)?;
+    store::save(conn, loaded).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,9 +54,8 @@ async fn placing_and_hearing_parse_no_statement_twice() {
         "insert into outbox",
         "insert into timers",
         "insert into idempotency_keys",
-        "select orders.id from orders",
         "select orders.id, orders.pieces",
-        "with saved as (update orders",
+        "update orders set facts",
         "insert into order_history",
         "delete from timers",
     ] {

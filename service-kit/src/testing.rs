@@ -13,12 +13,14 @@ mod examples;
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use diesel::connection::{Instrumentation, InstrumentationEvent};
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
 use diesel::{OptionalExtension, sql_query};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::EmbeddedMigrations;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
@@ -209,4 +211,30 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run the tests with `make test`, which starts PostgreSQL and Kafka")
     })
+}
+
+/// What a connection is asked, for tests that count it.
+#[derive(Clone, Debug, Default)]
+pub struct Statements(Arc<Mutex<Vec<String>>>);
+
+impl Statements {
+    /// Those of this connection from now on.
+    pub fn of(conn: &mut AsyncPgConnection) -> Self {
+        let statements = Self::default();
+        conn.set_instrumentation(statements.clone());
+        statements
+    }
+
+    /// What there was since this was asked last, in small letters and without quotes, `begin` and `commit` included.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Instrumentation for Statements {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            self.0.lock().unwrap().push(query.to_string().to_lowercase().replace('"', ""));
+        }
+    }
 }

@@ -3,44 +3,17 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
-
 use common::*;
-use diesel::connection::{Instrumentation, InstrumentationEvent};
 use diesel::sql_query;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use outbox_relay::Nudge;
 use service_kit::consumer::testing::react_to_all;
 use service_kit::consumer::{Outcome, Record};
+use service_kit::testing::Statements;
 use service_kit::timers;
 use shared_events::{Event, OrderId};
 use stock_svc::expiry::Expiry;
 use stock_svc::store::roots::EXPIRY;
-
-/// What a connection was asked.
-#[derive(Clone, Default)]
-struct Statements(Arc<Mutex<Vec<String>>>);
-
-impl Instrumentation for Statements {
-    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        if let InstrumentationEvent::StartQuery { query, .. } = event {
-            self.0.lock().unwrap().push(query.to_string().to_lowercase().replace('"', ""));
-        }
-    }
-}
-
-impl Statements {
-    fn of(conn: &mut AsyncPgConnection) -> Self {
-        let statements = Self::default();
-        conn.set_instrumentation(statements.clone());
-        statements
-    }
-
-    /// How many there were since this was asked last.
-    fn count(&self) -> usize {
-        std::mem::take(&mut *self.0.lock().unwrap()).len()
-    }
-}
 
 fn records(events: impl IntoIterator<Item = impl Into<Event>>) -> Vec<Record> {
     events.into_iter().map(|event| record(&event.into())).collect()
@@ -70,7 +43,7 @@ async fn a_batch_of_any_size_takes_as_many_statements_as_one_event() {
         for events in events {
             let outcomes = react_to_all(conn, &warehouse.reactions, &records(events)).await.unwrap();
             assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Applied), "{outcomes:?}");
-            counts.push(statements.count());
+            counts.push(statements.take().len());
         }
         taken.push(counts);
     }
@@ -95,7 +68,7 @@ async fn sixty_four_orders_of_one_sku_read_its_row_once_and_write_it_once() {
     let orders = ids(64);
     let heard = records(orders.iter().map(|order| placed(*order, &[("TEA", 1)])));
     react_to_all(conn, &warehouse.reactions, &heard).await.unwrap();
-    let asked = statements.0.lock().unwrap().clone();
+    let asked = statements.take();
     let of_levels: Vec<_> = asked.iter().filter(|statement| statement.contains("stock_levels")).collect();
     assert_eq!(of_levels.len(), 2, "{of_levels:?}");
     assert_eq!(warehouse.count("written").await, 1);
@@ -169,9 +142,9 @@ async fn all_holds_that_are_due_end_with_as_many_statements_as_one() {
         react_to_all(conn, &warehouse.reactions, &heard).await.unwrap();
         let keys: Vec<_> = orders.iter().map(ToString::to_string).collect();
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-        statements.count();
+        statements.take();
         timers::fire_by_hand(conn, &expiry, EXPIRY, &keys).await.unwrap();
-        taken.push(statements.count());
+        taken.push(statements.take().len());
         for order in orders {
             assert_eq!(warehouse.said_of(order).await, ["stock.reserved.v1", "stock.expired.v1"]);
         }

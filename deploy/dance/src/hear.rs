@@ -1,10 +1,10 @@
-//! What each service does about what it hears: stock-svc's own reactions, and the matches of the other two `reactions/mod.rs`
-//! without their SQL. `tests/same_as_reactions.rs` holds these and the reactions together.
+//! What each service does about what it hears: the own reactions of order-svc and stock-svc, and the match of payment-svc's
+//! `reactions/mod.rs` without its SQL. `tests/same_as_reactions.rs` holds these and the reactions together.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use order_svc::domain::{Refused as OrderRefused, Step as OrderStep};
+use order_svc::domain::{Decided, Refused as OrderRefused, Step as OrderStep};
 use payment_svc::domain::{Charge, Payment, Refused as PaymentRefused, Step, refund_because_of};
 use shared_events::{Event, EventId, OrderEvent, ShipmentEvent, ShipmentId, StockEvent};
 use stock_svc::domain::{Change, Goods, Levels, NewParcel, Refused as StockRefused};
@@ -29,25 +29,16 @@ pub fn new_parcel(number: u128) -> NewParcel {
     NewParcel { id: ShipmentId(Uuid::from_u128(0x5 + number)), at: now() }
 }
 
-/// order-svc: nothing when it isn't for it, or older than what it knows.
+/// order-svc, by its own reactions: nothing when it isn't for it, or older than what it knows.
 pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> Option<Result<OrderStep, OrderRefused>> {
     if !row.ranks.note(event.topic(), sequence) {
         return None;
     }
-    let progress = row.progress.clone();
-    Some(match event {
-        Event::Stock(StockEvent::AddressDecided(decided)) => {
-            let decided = row.destination.clone().decided(progress.status, decided);
-            decided.map(|(destination, says)| {
-                row.destination = destination;
-                (progress, says)
-            })
-        }
-        Event::Stock(stock) => progress.hear_stock(stock, id),
-        Event::Payment(payment) => progress.hear_payment(payment),
-        Event::Shipment(parcel) => Ok(progress.hear_shipment(parcel, id)),
-        Event::Order(_) | Event::Notification(_) | Event::Product(_) => return None,
-    })
+    let decided = order_svc::reactions::decide(row.progress.clone(), Some(row.destination.clone()), event, id)?;
+    Some(decided.map(|Decided { progress, destination, says }| {
+        row.destination = destination.unwrap_or_else(|| row.destination.clone());
+        (progress, says)
+    }))
 }
 
 /// stock-svc, by its own reactions.

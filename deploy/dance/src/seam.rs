@@ -14,7 +14,7 @@ use crate::kept::Kept;
 use crate::sabotage::Sabotage;
 use crate::world::World;
 
-/// order-svc hears, as `reactions/fact.rs` does.
+/// order-svc hears, by its own `reactions::decide`.
 pub fn order(world: &mut World, left_out: Option<Sabotage>, event: &Event, id: EventId, sequence: i64) {
     let mut row = world.order.clone_value();
     if left_out == Some(Sabotage::CalledOffCounts) && is_called_off(event) {

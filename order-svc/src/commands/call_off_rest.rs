@@ -14,11 +14,12 @@ use crate::store;
 pub async fn call_off_rest(pool: &Pool, id: OrderId) -> Result<Order, ChangeOrderError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        let mut root = store::roots::lock(conn, id).await?.ok_or(ChangeOrderError::NotFound)?;
-        let (progress, says) = root.progress.clone().call_off()?;
-        if progress != root.progress {
-            root.progress = progress;
-            store::roots::announce(conn, &mut root, &says, None).await?;
+        let mut loaded = store::load_order(conn, id).await?;
+        let progress = loaded.order(id).ok_or(ChangeOrderError::NotFound)?.progress.clone();
+        let step = progress.clone().call_off()?;
+        if step.0 != progress {
+            loaded.apply(step.into(), None)?;
+            store::save(conn, loaded).await?;
         }
         store::orders::find(conn, id).await?.ok_or(ChangeOrderError::NotFound)
     })

@@ -1,8 +1,8 @@
 use diesel_async::AsyncConnection;
-use service_kit::{Pool, timers};
+use service_kit::Pool;
 use shared_events::OrderId;
 
-use super::{ChangeOrderError, DEADLINE_TIMER};
+use super::ChangeOrderError;
 use crate::domain::Order;
 use crate::store;
 
@@ -14,12 +14,12 @@ use crate::store;
 pub async fn cancel_order(pool: &Pool, id: OrderId) -> Result<Order, ChangeOrderError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        let mut root = store::roots::lock(conn, id).await?.ok_or(ChangeOrderError::NotFound)?;
-        let (progress, says) = root.progress.clone().cancel()?;
-        if progress != root.progress {
-            root.progress = progress;
-            store::roots::announce(conn, &mut root, &says, None).await?;
-            timers::cancel(conn, DEADLINE_TIMER, &id.to_string()).await?;
+        let mut loaded = store::load_order(conn, id).await?;
+        let progress = loaded.order(id).ok_or(ChangeOrderError::NotFound)?.progress.clone();
+        let step = progress.clone().cancel()?;
+        if step.0 != progress {
+            loaded.apply(step.into(), None)?;
+            store::save(conn, loaded).await?;
         }
         store::orders::find(conn, id).await?.ok_or(ChangeOrderError::NotFound)
     })

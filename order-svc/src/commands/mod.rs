@@ -5,14 +5,12 @@ mod cancel_order;
 mod change_order;
 mod place_order;
 mod redirect_order;
-mod time_out_order;
 
 pub use call_off_rest::call_off_rest;
 pub use cancel_order::cancel_order;
 pub use change_order::ChangeOrderError;
 pub use place_order::{PlaceOrder, PlaceOrderError, place_order};
 pub use redirect_order::redirect_order;
-pub use time_out_order::time_out_order;
 
 /// The kind of the timer that ends an order that is still pending; its key is the order's id.
 pub const DEADLINE_TIMER: &str = "order_deadline";

@@ -3,7 +3,7 @@ use service_kit::Pool;
 use shared_events::{Address, OrderId};
 
 use super::ChangeOrderError;
-use crate::domain::Order;
+use crate::domain::{Decided, Order};
 use crate::store;
 
 /// The customer wants the order to go elsewhere: it does, or stock-svc is asked. Asked again, nothing new is said.
@@ -13,14 +13,15 @@ use crate::store;
 pub async fn redirect_order(pool: &Pool, id: OrderId, address: Address) -> Result<Order, ChangeOrderError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        let mut root = store::roots::lock(conn, id).await?.ok_or(ChangeOrderError::NotFound)?;
-        let order = store::orders::find(conn, id).await?.ok_or(ChangeOrderError::NotFound)?;
-        let (order, says) = order.redirect(address)?;
-        if says.is_empty() {
-            return Ok(order);
+        let mut loaded = store::load_order(conn, id).await?;
+        let root = loaded.order(id).ok_or(ChangeOrderError::NotFound)?;
+        let (progress, destination) = (root.progress.clone(), root.destination.clone());
+        let destination = destination.ok_or(ChangeOrderError::NotFound)?;
+        let (destination, says) = destination.redirect(id, progress.status, address)?;
+        if !says.is_empty() {
+            loaded.apply(Decided { progress, destination: Some(destination), says }, None)?;
+            store::save(conn, loaded).await?;
         }
-        store::orders::send_to(conn, id, &order.destination).await?;
-        store::roots::announce(conn, &mut root, &says, None).await?;
         store::orders::find(conn, id).await?.ok_or(ChangeOrderError::NotFound)
     })
     .await

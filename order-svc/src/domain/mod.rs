@@ -13,7 +13,7 @@ mod waiting;
 pub use destination::Destination;
 pub use facts::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, StockFact, Tracking};
 pub use order::{MAX_LINES, Order, Product, Wish, WishRefused};
-pub use progress::{Progress, Refused, Step};
+pub use progress::{Decided, Progress, Refused, Step};
 pub use ranks::Ranks;
 pub use status::Status;
 pub use waiting::WaitingFor;

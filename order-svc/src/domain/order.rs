@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Address, CountryCode, Currency, Customer, Event, LineText, Money, NotChargeable, OrderId, OrderLine, OrderPlaced,
-    PaymentMethod, ProductStatus, Quantity, Sku, StockAddressDecided,
+    Address, CountryCode, Currency, Customer, LineText, Money, NotChargeable, OrderId, OrderLine, OrderPlaced,
+    PaymentMethod, ProductStatus, Quantity, Sku,
 };
 
-use super::{Destination, Progress, Refused};
+use super::{Destination, Progress};
 
 /// The most lines that one order can have.
 pub const MAX_LINES: usize = 100;
@@ -130,29 +130,6 @@ pub struct Order {
     pub placed_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
-}
-
-impl Order {
-    /// The customer wants it to go elsewhere.
-    ///
-    /// # Errors
-    /// As [`Destination::redirect`].
-    pub fn redirect(mut self, address: Address) -> Result<(Self, Vec<Event>), Refused> {
-        let (order_id, status) = (self.progress.order_id, self.progress.status);
-        let (destination, says) = self.destination.redirect(order_id, status, address)?;
-        self.destination = destination;
-        Ok((self, says))
-    }
-
-    /// stock-svc has decided where it goes.
-    ///
-    /// # Errors
-    /// As [`Destination::decided`].
-    pub fn address_decided(mut self, decided: &StockAddressDecided) -> Result<(Self, Vec<Event>), Refused> {
-        let (destination, says) = self.destination.decided(self.progress.status, decided)?;
-        self.destination = destination;
-        Ok((self, says))
-    }
 }
 
 impl Wish {

@@ -6,7 +6,7 @@ use shared_events::{
     RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
 };
 
-use super::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact, Tracking};
+use super::{CalledOff, Destination, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact, Tracking};
 
 /// How far an order is: what was heard of it and what follows from that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,23 @@ pub struct Progress {
 
 /// What a fact or a wish led to: the order as it is now, and what is to be said.
 pub type Step = (Progress, Vec<Event>);
+
+/// What was decided about an order, whatever it was decided on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// How far the order is now.
+    pub progress: Progress,
+    /// Where it goes now, where that was decided.
+    pub destination: Option<Destination>,
+    /// What is to be said.
+    pub says: Vec<Event>,
+}
+
+impl From<Step> for Decided {
+    fn from((progress, says): Step) -> Self {
+        Self { progress, destination: None, says }
+    }
+}
 
 /// Why nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

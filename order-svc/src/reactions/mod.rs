@@ -1,15 +1,15 @@
 //! What the service hears, and what it does about it: facts move an order, products are remembered for their price.
 
-mod address_decided;
 mod fact;
 mod product;
 
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
-use service_kit::consumer::{EventByEvent, Handled, Incoming, ReactionError, Subscription, Undecodable, Why};
-use shared_events::{DecodeError, Event, EventId, StockEvent, Topic};
+use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable};
+use shared_events::{DecodeError, Event, EventId, OrderId, StockEvent, Topic};
 
-use crate::store;
+use crate::domain::{Decided, Destination, Progress, Refused};
+use crate::store::{self, Loaded, Wanted};
 
 /// The topics heard. `products.v1` tells the present, so the highest sequence of a SKU takes the place of the inbox.
 pub fn subscriptions() -> Vec<Subscription> {
@@ -34,8 +34,32 @@ impl OrderReactions {
     }
 }
 
-impl EventByEvent for OrderReactions {
+/// What an order makes of a fact; nothing where it isn't for it. Its destination counts where stock-svc decides about that.
+pub fn decide(
+    progress: Progress,
+    destination: Option<Destination>,
+    event: &Event,
+    id: EventId,
+) -> Option<Result<Decided, Refused>> {
+    let step = match event {
+        Event::Stock(StockEvent::AddressDecided(decided)) => {
+            let decided = destination.ok_or(Refused::NoAddressAsked).and_then(|known| {
+                let (destination, says) = known.decided(progress.status, decided)?;
+                Ok(Decided { progress, destination: Some(destination), says })
+            });
+            return Some(decided);
+        }
+        Event::Stock(stock) => progress.hear_stock(stock, id),
+        Event::Payment(payment) => progress.hear_payment(payment),
+        Event::Shipment(parcel) => Ok(progress.hear_shipment(parcel, id)),
+        Event::Product(_) | Event::Order(_) | Event::Notification(_) => return None,
+    };
+    Some(step.map(Decided::from))
+}
+
+impl Reactions for OrderReactions {
     type Event = Event;
+    type Loaded = Loaded;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {
         Event::decode(event_type, value).map_err(|error| match error {
@@ -48,32 +72,28 @@ impl EventByEvent for OrderReactions {
         !matches!(event, Event::Order(_) | Event::Notification(_))
     }
 
-    /// Locks the orders of the whole batch, sorted.
-    async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
-        let mut ids: Vec<_> = batch.iter().filter_map(|incoming| incoming.event.correlation()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        if !ids.is_empty() {
-            store::roots::lock_all(conn, &ids).await?;
+    async fn load(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<Loaded, ReactionError> {
+        let mut wanted = Wanted::default();
+        for event in batch.iter().map(|incoming| &incoming.event) {
+            wanted.orders.extend(event.correlation().map(OrderId));
+            match event {
+                Event::Stock(StockEvent::AddressDecided(decided)) => wanted.destinations.push(decided.order_id),
+                Event::Product(product) => wanted.products.push(product.state().sku.clone()),
+                _ => {}
+            }
         }
-        Ok(())
+        Ok(store::load(conn, wanted).await?)
     }
 
-    async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
+    fn react(&self, loaded: &mut Loaded, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
         match &incoming.event {
-            Event::Stock(StockEvent::AddressDecided(decided)) => address_decided::tell(conn, incoming, decided).await,
-            Event::Stock(stock) => {
-                let id = EventId(incoming.envelope.id);
-                fact::hear(conn, incoming, |order| order.hear_stock(stock, id)).await
-            }
-            Event::Payment(payment) => fact::hear(conn, incoming, |order| order.hear_payment(payment)).await,
-            Event::Shipment(parcel) => {
-                let id = EventId(incoming.envelope.id);
-                fact::hear(conn, incoming, |order| Ok(order.hear_shipment(parcel, id))).await
-            }
-            Event::Product(product) => product::remember(conn, incoming, product.state()).await,
-            Event::Order(_) | Event::Notification(_) => Ok(Handled::Ignored(Why::NotForUs)),
+            Event::Product(product) => product::remember(loaded, incoming, product.state()),
+            _ => fact::hear(loaded, incoming),
         }
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Loaded) -> Result<(), ReactionError> {
+        Ok(store::save(conn, loaded).await?)
     }
 
     fn committed(&self) {

@@ -1,13 +1,12 @@
 use anyhow::anyhow;
-use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Why};
 use shared_events::{Event, ProductState};
 
-use crate::store;
+use crate::store::Loaded;
 
 /// Remembers what a product costs, unless something newer is known.
-pub async fn remember(
-    conn: &mut AsyncPgConnection,
+pub(super) fn remember(
+    loaded: &mut Loaded,
     incoming: &Incoming<Event>,
     state: &ProductState,
 ) -> Result<Handled, ReactionError> {
@@ -15,6 +14,5 @@ pub async fn remember(
         .envelope
         .sequence
         .ok_or_else(|| ReactionError::permanent(anyhow!("a product without ce_sequence can't be ranked")))?;
-    let kept = store::products::keep_newest(conn, sequence, state).await?;
-    Ok(if kept { Handled::Applied } else { Handled::Ignored(Why::Stale) })
+    Ok(if loaded.keep_newest(sequence, state) { Handled::Applied } else { Handled::Ignored(Why::Stale) })
 }

@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
-use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::consumer::Envelope;
+use service_kit::prepared;
 use shared_events::{Event, EventId, OrderId};
 use uuid::Uuid;
 
@@ -135,125 +134,107 @@ pub async fn from(conn: &mut AsyncPgConnection, places: &[(Uuid, i64)]) -> Query
          join order_history h on h.order_id = wanted.order_id and h.position >= wanted.position \
          order by h.order_id, h.position",
     )
-    .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+    .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<BigInt>, _>(positions)
     .load(conn)
     .await
 }
 
-/// Rows to be appended to an order's history. One statement for any number of them, so that it stays prepared.
-pub(super) struct Append {
+/// An event to be appended to an order's history.
+#[derive(Clone, Debug)]
+pub(super) struct NewEntry {
     order_id: Uuid,
-    recorded_at: DateTime<Utc>,
+    position: i64,
+    event_id: Uuid,
+    event_type: String,
+    source: String,
+    event_time: DateTime<Utc>,
+    because_of: Option<Uuid>,
+    status_before: Option<&'static str>,
     status: &'static str,
     reason: Option<&'static str>,
-    ignored: Option<String>,
-    positions: Vec<i64>,
-    event_ids: Vec<Uuid>,
-    event_types: Vec<String>,
-    sources: Vec<String>,
-    event_times: Vec<DateTime<Utc>>,
-    because_of: Vec<Option<Uuid>>,
-    statuses_before: Vec<Option<&'static str>>,
+    pub ignored: Option<String>,
 }
 
-impl Append {
-    /// Nothing yet, of that order as it stands now.
-    pub fn to(root: &Root) -> Self {
-        let status = root.progress.status;
-        Self {
-            order_id: root.progress.order_id.0,
-            recorded_at: root.now,
-            status: status.name(),
-            reason: status.reason().map(|reason| reason.as_str()),
-            ignored: None,
-            positions: vec![],
-            event_ids: vec![],
-            event_types: vec![],
-            sources: vec![],
-            event_times: vec![],
-            because_of: vec![],
-            statuses_before: vec![],
-        }
-    }
-
+impl NewEntry {
     /// An event that was heard.
-    pub fn heard(mut self, root: &mut Root, envelope: &Envelope) -> Self {
-        self.sources.push(envelope.source.clone());
-        self.push(root, envelope.id, envelope.event_type.clone(), envelope.time, None)
-    }
-
-    /// An event that was heard and changed nothing.
-    pub fn ignored(mut self, root: &mut Root, envelope: &Envelope, why: String) -> Self {
-        self.ignored = Some(why);
-        self.heard(root, envelope)
+    pub fn heard(root: &mut Root, before: Option<Status>, envelope: &Envelope) -> Self {
+        let Envelope { id, event_type, source, time, .. } = envelope.clone();
+        Self { event_type, source, ..Self::next(root, before, id, time) }
     }
 
     /// An event that this service says.
-    pub fn said(mut self, root: &mut Root, event: &Event, id: EventId, because_of: Option<EventId>) -> Self {
-        self.sources.push(SOURCE.to_owned());
-        let now = root.now;
-        self.push(root, id.0, event.type_name().to_owned(), now, because_of.map(|cause| cause.0))
-    }
-
-    /// The first event of a change is the one that moves the status; those that follow from it find it moved.
-    fn push(
-        mut self,
+    pub fn said(
         root: &mut Root,
-        id: Uuid,
-        event_type: String,
-        time: DateTime<Utc>,
-        because_of: Option<Uuid>,
+        before: Option<Status>,
+        event: &Event,
+        id: EventId,
+        at: DateTime<Utc>,
+        because_of: Option<EventId>,
     ) -> Self {
-        let before = if self.positions.is_empty() { root.status_before } else { Some(root.progress.status) };
+        let (event_type, source) = (event.type_name().to_owned(), SOURCE.to_owned());
+        let because_of = because_of.map(|cause| cause.0);
+        Self { event_type, source, because_of, ..Self::next(root, before, id.0, at) }
+    }
+
+    /// The next of an order, as it stands now.
+    fn next(root: &mut Root, before: Option<Status>, event_id: Uuid, event_time: DateTime<Utc>) -> Self {
         root.recorded += 1;
-        self.positions.push(root.recorded);
-        self.event_ids.push(id);
-        self.event_types.push(event_type);
-        self.event_times.push(time);
-        self.because_of.push(because_of);
-        self.statuses_before.push(before.map(Status::name));
-        self
+        let status = root.progress.status;
+        Self {
+            order_id: root.progress.order_id.0,
+            position: root.recorded,
+            event_id,
+            event_type: String::new(),
+            source: String::new(),
+            event_time,
+            because_of: None,
+            status_before: before.map(Status::name),
+            status: status.name(),
+            reason: status.reason().map(|reason| reason.as_str()),
+            ignored: None,
+        }
     }
 }
 
-impl QueryFragment<Pg> for Append {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "insert into order_history (order_id, recorded_at, status, reason, ignored, \
-             position, event_id, event_type, source, event_time, because_of, status_before) select ",
-        );
-        out.push_bind_param::<diesel::sql_types::Uuid, _>(&self.order_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Timestamptz, _>(&self.recorded_at)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Text, _>(self.status)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Nullable<Text>, _>(&self.reason)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Nullable<Text>, _>(&self.ignored)?;
-        out.push_sql(", * from unnest(");
-        out.push_bind_param::<Array<BigInt>, _>(&self.positions)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<diesel::sql_types::Uuid>, _>(&self.event_ids)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.event_types)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.sources)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Timestamptz>, _>(&self.event_times)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Nullable<diesel::sql_types::Uuid>>, _>(&self.because_of)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.statuses_before)?;
-        out.push_sql(")");
-        Ok(())
+/// Appends to histories, in order.
+pub(super) async fn append(mut conn: &AsyncPgConnection, now: DateTime<Utc>, entries: &[NewEntry]) -> QueryResult<()> {
+    let mut rows = Append { recorded_at: now, ..Append::default() };
+    for entry in entries {
+        rows.order_ids.push(entry.order_id);
+        rows.positions.push(entry.position);
+        rows.event_ids.push(entry.event_id);
+        rows.event_types.push(&entry.event_type);
+        rows.sources.push(&entry.source);
+        rows.event_times.push(entry.event_time);
+        rows.because_of.push(entry.because_of);
+        rows.statuses_before.push(entry.status_before);
+        rows.statuses.push(entry.status);
+        rows.reasons.push(entry.reason);
+        rows.ignored.push(entry.ignored.as_deref());
     }
+    if !entries.is_empty() {
+        rows.execute(&mut conn).await?;
+    }
+    Ok(())
 }
 
-impl QueryId for Append {
-    type QueryId = Self;
-    const HAS_STATIC_QUERY_ID: bool = true;
+prepared! {
+    #[derive(Default)]
+    struct Append<'a> {
+        recorded_at: DateTime<Utc> as Timestamptz,
+        order_ids: Vec<Uuid> as Array<SqlUuid>,
+        positions: Vec<i64> as Array<BigInt>,
+        event_ids: Vec<Uuid> as Array<SqlUuid>,
+        event_types: Vec<&'a str> as Array<Text>,
+        sources: Vec<&'a str> as Array<Text>,
+        event_times: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        because_of: Vec<Option<Uuid>> as Array<Nullable<SqlUuid>>,
+        statuses_before: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        statuses: Vec<&'a str> as Array<Text>,
+        reasons: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        ignored: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+    };
+    "insert into order_history (recorded_at, order_id, position, event_id, event_type, source, event_time, because_of, \
+         status_before, status, reason, ignored) select ?, * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 }
-
-impl<Conn> diesel::RunQueryDsl<Conn> for Append {}

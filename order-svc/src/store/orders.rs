@@ -3,12 +3,18 @@
 use diesel::dsl::{AsSelect, Nullable};
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::result::Error;
+use diesel::sql_types::{Array, Jsonb, Nullable as SqlNullable, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use service_kit::prepared;
 use shared_events::{CustomerId, OrderId};
+use uuid::Uuid;
 
-use super::rows::{Found, NewOrderRow, OrderRow, json};
-use super::{AnnounceError, Root, roots};
-use crate::domain::{Destination, Order, Ranks};
+use super::loaded::{Loaded, told};
+use super::rows::{Found, NewOrderRow, OrderRow, destination, json, read};
+use super::{AnnounceError, Root, history};
+use crate::domain::{Order, Ranks};
 use crate::schema::{orders, redirections};
 
 /// Inserts a new order, which makes it the root of its key, and says `order.placed`.
@@ -18,17 +24,16 @@ use crate::schema::{orders, redirections};
 pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), AnnounceError> {
     let mut root = Root {
         progress: order.progress.clone(),
+        destination: None,
         ranks: Ranks::default(),
         version: order.version,
         said: 0,
         recorded: 0,
         waiting_since: order.waiting_since,
-        now: order.placed_at,
-        status_before: None,
-        awaited: None,
+        updated_at: order.updated_at,
+        has_deadline: false,
     };
-    let events = [order.placed.clone().into()];
-    let (history, rows) = roots::told(&mut root, &events, None)?;
+    let (history, rows) = told(&mut root, None, order.placed_at, &[order.placed.clone().into()], None)?;
     let placed = &order.placed;
     diesel::insert_into(orders::table)
         .values(NewOrderRow {
@@ -44,13 +49,13 @@ pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), A
             status: order.progress.status.name(),
             version: root.version,
             said: root.said,
-            updated_at: order.updated_at,
+            updated_at: root.updated_at,
             recorded: root.recorded,
             waiting_since: root.waiting_since,
         })
         .execute(conn)
         .await?;
-    history.execute(conn).await?;
+    history::append(conn, order.placed_at, &history).await?;
     Ok(outbox_relay::append_all(conn, rows).await?)
 }
 
@@ -63,21 +68,51 @@ pub async fn find(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Opti
     found.map(OrderRow::order).transpose()
 }
 
-/// Saves where the order goes now, and where it was asked to go; the rest of the change is [`roots::announce`]'s.
-///
-/// # Errors
-/// The database's.
-pub async fn send_to(conn: &mut AsyncPgConnection, id: OrderId, destination: &Destination) -> QueryResult<()> {
-    let asked = destination.asked.as_ref().map(json).transpose()?;
-    let address = (redirections::delivery_address.eq(json(&destination.address)?), redirections::asked.eq(asked));
-    diesel::insert_into(redirections::table)
-        .values((redirections::order_id.eq(id.0), address.clone()))
-        .on_conflict(redirections::order_id)
-        .do_update()
-        .set(address)
-        .execute(conn)
-        .await
-        .map(drop)
+/// Loads where these orders go, whose rows are locked.
+pub(super) async fn load_destinations(
+    mut conn: &AsyncPgConnection,
+    loaded: &mut Loaded,
+    ids: &[Uuid],
+) -> QueryResult<()> {
+    let columns = (orders::id, orders::placed, redirections::delivery_address.nullable(), redirections::asked.nullable());
+    let rows: Vec<(Uuid, Value, Option<Value>, Option<Value>)> = orders::table
+        .left_join(redirections::table)
+        .filter(orders::id.eq_any(ids))
+        .select(columns)
+        .load(&mut conn)
+        .await?;
+    for (id, placed, redirected, asked) in rows {
+        if let Some(root) = loaded.orders.get_mut(&OrderId(id)) {
+            root.destination = Some(destination(&read(placed)?, redirected, asked)?);
+        }
+    }
+    Ok(())
+}
+
+/// Writes where orders go that are sent elsewhere, and where they were asked to go.
+pub(super) async fn save_destinations(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    let ids: Vec<_> = loaded.redirected.iter().map(|id| id.0).collect();
+    let mut rows = SaveDestinations { ids: &ids, ..SaveDestinations::default() };
+    if rows.ids.is_empty() {
+        return Ok(());
+    }
+    for id in &loaded.redirected {
+        let destination = loaded.orders.get(id).and_then(|root| root.destination.as_ref()).ok_or(Error::NotFound)?;
+        rows.addresses.push(json(&destination.address)?);
+        rows.asked.push(destination.asked.as_ref().map(json).transpose()?);
+    }
+    rows.execute(&mut conn).await.map(drop)
+}
+
+prepared! {
+    #[derive(Default)]
+    struct SaveDestinations<'a> {
+        ids: &'a [Uuid] as Array<SqlUuid>,
+        addresses: Vec<Value> as Array<Jsonb>,
+        asked: Vec<Option<Value>> as Array<SqlNullable<Jsonb>>,
+    };
+    "insert into redirections (order_id, delivery_address, asked) select * from unnest(?, ?, ?) \
+     on conflict (order_id) do update set delivery_address = excluded.delivery_address, asked = excluded.asked"
 }
 
 /// The columns of [`Found`].

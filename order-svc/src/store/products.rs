@@ -4,41 +4,65 @@ use std::collections::BTreeMap;
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
+use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use shared_events::{Money, ProductState, ProductStatus, Sku};
+use service_kit::prepared;
+use shared_events::{Money, ProductStatus, Sku};
 
+use super::loaded::Loaded;
 use super::rows::{failed, unreadable};
 use crate::domain::Product;
 use crate::schema::{catalogue_read, products};
 
 type Row = (String, String, i64, String, String);
 
-/// Keeps what was said of a SKU, unless something newer is known; says whether it was kept.
-///
-/// # Errors
-/// The database's.
-pub async fn keep_newest(conn: &mut AsyncPgConnection, sequence: i64, state: &ProductState) -> QueryResult<bool> {
-    let newest = diesel::insert_into(products::table)
-        .values((
-            products::sku.eq(state.sku.as_str()),
-            products::sequence.eq(sequence),
-            products::name.eq(state.name.as_str()),
-            products::price.eq(state.price.amount()),
-            products::currency.eq(state.price.currency().code()),
-            products::status.eq(status_name(state.status)),
-        ))
-        .on_conflict(products::sku)
-        .do_update()
-        .set((
-            products::sequence.eq(excluded(products::sequence)),
-            products::name.eq(excluded(products::name)),
-            products::price.eq(excluded(products::price)),
-            products::currency.eq(excluded(products::currency)),
-            products::status.eq(excluded(products::status)),
-        ));
-    let newer = products::sequence.lt(excluded(products::sequence));
-    Ok(diesel::query_dsl::methods::FilterDsl::filter(newest, newer).execute(conn).await? == 1)
+/// Loads which sequences are known of these products.
+pub(super) async fn load_sequences(
+    mut conn: &AsyncPgConnection,
+    loaded: &mut Loaded,
+    skus: &[&str],
+) -> QueryResult<()> {
+    let known: Vec<(String, i64)> = products::table
+        .filter(products::sku.eq_any(skus))
+        .select((products::sku, products::sequence))
+        .load(&mut conn)
+        .await?;
+    for (sku, sequence) in known {
+        loaded.sequences.insert(sku.parse().map_err(failed)?, sequence);
+    }
+    Ok(())
+}
+
+/// Writes what was said of products, unless something newer has been written meanwhile.
+pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    let mut rows = Save::default();
+    for (sku, state) in &loaded.products {
+        rows.skus.push(sku.as_str());
+        rows.sequences.push(loaded.sequences.get(sku).copied().unwrap_or_default());
+        rows.names.push(state.name.as_str());
+        rows.prices.push(state.price.amount());
+        rows.currencies.push(state.price.currency().code());
+        rows.statuses.push(status_name(state.status));
+    }
+    if !rows.skus.is_empty() {
+        rows.execute(&mut conn).await?;
+    }
+    Ok(())
+}
+
+prepared! {
+    #[derive(Default)]
+    struct Save<'a> {
+        skus: Vec<&'a str> as Array<Text>,
+        sequences: Vec<i64> as Array<BigInt>,
+        names: Vec<&'a str> as Array<Text>,
+        prices: Vec<i64> as Array<BigInt>,
+        currencies: Vec<&'a str> as Array<Text>,
+        statuses: Vec<&'a str> as Array<Text>,
+    };
+    "insert into products as known (sku, sequence, name, price, currency, status) select * from unnest(?, ?, ?, ?, ?, ?) \
+     on conflict (sku) do update set sequence = excluded.sequence, name = excluded.name, price = excluded.price, \
+         currency = excluded.currency, status = excluded.status where known.sequence < excluded.sequence"
 }
 
 /// Those of these products that were ever listed.

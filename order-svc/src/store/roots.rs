@@ -1,21 +1,20 @@
 //! The root of an order's key: locked first by whoever speaks for the order, and counting what was said.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::Timestamptz;
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use outbox_relay::NewRow;
-use service_kit::consumer::Envelope;
-use service_kit::trace;
-use shared_events::{Counts, Event, EventId, Message, OrderId, Said, Topic, speak};
+use serde_json::Value;
+use service_kit::{prepared, timers};
+use shared_events::{Counts, OrderId, Topic};
 use uuid::Uuid;
 
-use super::AnnounceError;
-use super::history::Append;
-use super::rows::RootRow;
-use super::save::Save;
-use crate::SOURCE;
-use crate::domain::{Progress, Ranks, Status, WaitingFor};
+use super::loaded::Loaded;
+use super::rows::{RootRow, json};
+use crate::commands::DEADLINE_TIMER;
+use crate::domain::{Destination, Progress, Ranks, Status};
 use crate::schema::orders;
 
 /// An order's row, locked until the transaction ends.
@@ -23,6 +22,8 @@ use crate::schema::orders;
 pub struct Root {
     /// How far the order is.
     pub progress: Progress,
+    /// Where it goes, where that was loaded too.
+    pub destination: Option<Destination>,
     /// The `ce_sequence` of the last fact heard on each topic.
     pub ranks: Ranks,
     /// Counts changes.
@@ -31,14 +32,12 @@ pub struct Root {
     pub said: i64,
     /// Counts rows of its history.
     pub recorded: i64,
-    /// Since when it waits for what it waited for when it was locked.
+    /// Since when it waits for what it waits for.
     pub waiting_since: DateTime<Utc>,
-    /// The time of this transaction, as [`super::now`] tells it.
-    pub now: DateTime<Utc>,
-    /// Where it stood when it was locked; none for a new order.
-    pub(super) status_before: Option<Status>,
-    /// What it waited for when it was locked.
-    pub(super) awaited: Option<WaitingFor>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// Whether its deadline is set, as far as its status tells.
+    pub(super) has_deadline: bool,
 }
 
 impl Counts for Root {
@@ -49,102 +48,96 @@ impl Counts for Root {
     }
 }
 
-/// Locks the order's row; nothing when there is no such order.
-///
-/// # Errors
-/// The database's.
-pub async fn lock(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Root>> {
-    let columns = (RootRow::as_select(), diesel::dsl::now.into_sql::<Timestamptz>());
-    let found = orders::table.find(id.0).select(columns).for_update().first(conn).await.optional()?;
-    found
-        .map(|(row, now): (RootRow, DateTime<Utc>)| {
-            let progress = row.progress()?;
-            Ok(Root {
-                status_before: Some(progress.status),
-                awaited: progress.waiting_for(),
-                progress,
-                ranks: Ranks { stock: row.stock_rank, payment: row.payment_rank, shipment: row.shipment_rank },
-                version: row.version,
-                said: row.said,
-                recorded: row.recorded,
-                waiting_since: row.waiting_since,
-                now,
-            })
-        })
-        .transpose()
-}
-
-/// Locks the rows of many orders, always in the same order, so that two lanes never wait for each other.
-///
-/// # Errors
-/// The database's.
-pub async fn lock_all(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryResult<()> {
-    let query = orders::table.filter(orders::id.eq_any(ids)).order(orders::id).select(orders::id).for_update();
-    query.load::<Uuid>(conn).await.map(drop)
-}
-
-/// Saves what changed, notes it in the order's history and says what follows from it, in the caller's transaction.
-///
-/// # Errors
-/// The database's, and an event that can't be said.
-pub async fn announce(
-    conn: &mut AsyncPgConnection,
-    root: &mut Root,
-    events: &[Event],
-    heard: Option<&Envelope>,
-) -> Result<(), AnnounceError> {
-    let (history, rows) = told(root, events, heard)?;
-    root.version += 1;
-    let awaits = root.progress.waiting_for();
-    if awaits != root.awaited {
-        root.waiting_since = root.now;
+/// Locks the rows of these orders, as far as there are any, always in the same order, so that two lanes never wait for each
+/// other.
+pub(super) async fn lock(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Loaded> {
+    let rows: Vec<(RootRow, DateTime<Utc>)> = orders::table
+        .filter(orders::id.eq_any(ids))
+        .order(orders::id)
+        .select((RootRow::as_select(), diesel::dsl::now.into_sql::<Timestamptz>()))
+        .for_update()
+        .load(conn)
+        .await?;
+    // of no order nothing is decided
+    let now = rows.iter().map(|(_, now)| *now).next().unwrap_or_default();
+    let mut roots = BTreeMap::new();
+    for (row, _) in rows {
+        let progress = row.progress()?;
+        let root = Root {
+            has_deadline: progress.status == Status::Pending,
+            progress,
+            destination: None,
+            ranks: Ranks { stock: row.stock_rank, payment: row.payment_rank, shipment: row.shipment_rank },
+            version: row.version,
+            said: row.said,
+            recorded: row.recorded,
+            waiting_since: row.waiting_since,
+            updated_at: row.updated_at,
+        };
+        roots.insert(OrderId(row.id), root);
     }
-    Save::new(root, history)?.execute(conn).await?;
-    (root.status_before, root.awaited) = (Some(root.progress.status), awaits);
-    Ok(outbox_relay::append_all(conn, rows).await?)
+    Ok(Loaded::new(now, roots))
 }
 
-/// Notes in the order's history that an event was heard and changed nothing, and why.
-///
-/// # Errors
-/// The database's.
-pub async fn note_ignored(
-    conn: &mut AsyncPgConnection,
-    root: &mut Root,
-    heard: &Envelope,
-    why: String,
-) -> QueryResult<()> {
-    let history = Append::to(root).ignored(root, heard, why);
-    let row = orders::table.find(root.progress.order_id.0);
-    diesel::update(row).set(orders::recorded.eq(root.recorded)).execute(conn).await?;
-    history.execute(conn).await.map(drop)
+/// Writes the orders that have changed.
+pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    let mut rows = Save::default();
+    for root in changed(loaded) {
+        let status = root.progress.status;
+        rows.ids.push(root.progress.order_id.0);
+        rows.facts.push(json(&root.progress.facts)?);
+        rows.stock_ranks.push(root.ranks.stock);
+        rows.payment_ranks.push(root.ranks.payment);
+        rows.shipment_ranks.push(root.ranks.shipment);
+        rows.statuses.push(status.name());
+        rows.reasons.push(status.reason().map(|reason| reason.as_str()));
+        rows.versions.push(root.version);
+        rows.said.push(root.said);
+        rows.recorded.push(root.recorded);
+        rows.waiting_since.push(root.waiting_since);
+        rows.updated_at.push(root.updated_at);
+    }
+    if !rows.ids.is_empty() {
+        rows.execute(&mut conn).await?;
+    }
+    Ok(())
 }
 
-/// What is heard and said, as rows of the history; and what is said, numbered and dressed for the outbox.
-pub(super) fn told(
-    root: &mut Root,
-    events: &[Event],
-    heard: Option<&Envelope>,
-) -> serde_json::Result<(Append, Vec<NewRow>)> {
-    let because_of = heard.map(|envelope| EventId(envelope.id));
-    let said = Said { source: SOURCE, at: root.now, because_of, traceparent: trace::current_traceparent() };
-    let messages = speak(root, &said, events)?;
-    let mut history = Append::to(root);
-    if let Some(envelope) = heard {
-        history = history.heard(root, envelope);
-    }
-    for (event, message) in events.iter().zip(&messages) {
-        history = history.said(root, event, message.event_id, because_of);
-    }
-    Ok((history, messages.into_iter().map(outbox_row).collect()))
+fn changed(loaded: &Loaded) -> impl Iterator<Item = &Root> {
+    loaded.changed.iter().filter_map(|id| loaded.orders.get(id))
 }
 
-fn outbox_row(message: Message) -> NewRow {
-    NewRow {
-        event_id: message.event_id.0,
-        topic: message.topic.name().to_owned(),
-        key: message.key,
-        headers: message.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        payload: message.value,
+prepared! {
+    #[derive(Default)]
+    struct Save<'a> {
+        ids: Vec<Uuid> as Array<SqlUuid>,
+        facts: Vec<Value> as Array<Jsonb>,
+        stock_ranks: Vec<i64> as Array<BigInt>,
+        payment_ranks: Vec<i64> as Array<BigInt>,
+        shipment_ranks: Vec<i64> as Array<BigInt>,
+        statuses: Vec<&'a str> as Array<Text>,
+        reasons: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        versions: Vec<i64> as Array<BigInt>,
+        said: Vec<i64> as Array<BigInt>,
+        recorded: Vec<i64> as Array<BigInt>,
+        waiting_since: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        updated_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
+    };
+    "update orders set facts = new.facts, stock_rank = new.stock_rank, payment_rank = new.payment_rank, \
+         shipment_rank = new.shipment_rank, status = new.status, reason = new.reason, version = new.version, \
+         said = new.said, recorded = new.recorded, waiting_since = new.waiting_since, updated_at = new.updated_at \
+     from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as new (id, facts, stock_rank, payment_rank, shipment_rank, status, \
+         reason, version, said, recorded, waiting_since, updated_at) \
+     where orders.id = new.id"
+}
+
+/// An order that is no longer pending has no deadline.
+pub(super) async fn save_timers(conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    let settled = changed(loaded).filter(|root| root.has_deadline && root.progress.status != Status::Pending);
+    let keys: Vec<_> = settled.map(|root| root.progress.order_id.to_string()).collect();
+    if keys.is_empty() {
+        return Ok(());
     }
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    timers::cancel_all(conn, DEADLINE_TIMER, &keys).await
 }

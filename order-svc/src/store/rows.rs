@@ -26,6 +26,7 @@ pub struct RootRow {
     pub said: i64,
     pub recorded: i64,
     pub waiting_since: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
 }
 
 /// All of it.
@@ -36,7 +37,6 @@ pub struct OrderRow {
     pub root: RootRow,
     pub placed: Value,
     pub placed_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
 }
 
 /// An order, where it goes if that is no longer what was placed, and where it was asked to go.
@@ -77,20 +77,22 @@ impl RootRow {
 impl OrderRow {
     pub fn order((this, redirected, asked): Found) -> QueryResult<Order> {
         let placed: OrderPlaced = read(this.placed)?;
-        let address = redirected.map(read).transpose()?;
         Ok(Order {
             progress: this.root.progress()?,
-            destination: Destination {
-                address: address.unwrap_or_else(|| placed.delivery_address.clone()),
-                asked: asked.map(read).transpose()?,
-            },
+            destination: destination(&placed, redirected, asked)?,
             placed,
             version: this.root.version,
             waiting_since: this.root.waiting_since,
             placed_at: this.placed_at,
-            updated_at: this.updated_at,
+            updated_at: this.root.updated_at,
         })
     }
+}
+
+/// Where an order goes, by what was placed and by what became of it.
+pub fn destination(placed: &OrderPlaced, redirected: Option<Value>, asked: Option<Value>) -> QueryResult<Destination> {
+    let address = redirected.map(read).transpose()?.unwrap_or_else(|| placed.delivery_address.clone());
+    Ok(Destination { address, asked: asked.map(read).transpose()? })
 }
 
 /// A value as it goes into a `jsonb` column.
@@ -107,6 +109,6 @@ pub fn unreadable(name: &str) -> DieselError {
     DieselError::DeserializationError(format!("{name:?} is not known").into())
 }
 
-fn read<T: serde::de::DeserializeOwned>(value: Value) -> QueryResult<T> {
+pub fn read<T: serde::de::DeserializeOwned>(value: Value) -> QueryResult<T> {
     serde_json::from_value(value).map_err(failed)
 }

@@ -2,12 +2,14 @@ use std::collections::BTreeMap;
 
 use diesel_async::AsyncConnection;
 use order_svc::commands;
+use order_svc::deadline::Deadlines;
 use order_svc::reactions::OrderReactions;
 use order_svc::store;
 use outbox_relay::Nudge;
 use quadrille_dance::{Deed, Service, Tale, elsewhere};
 use service_kit::consumer::testing::react;
 use service_kit::testing::TestDb;
+use service_kit::timers;
 use shared_events::{Event, EventId, PaymentEvent, RefundId, ShipmentEvent, StockEvent, Topic};
 
 /// order-svc lives through the tale and ends with the same order, having said the same.
@@ -29,9 +31,9 @@ pub async fn lives(db: &TestDb, tale: &Tale) {
                 }
                 "calls off the rest" => drop(commands::call_off_rest(&db.pool, id).await.unwrap()),
                 _ => {
-                    let time_out =
-                        db.conn().await.transaction(async |conn| commands::time_out_order(conn, id).await).await;
-                    time_out.unwrap();
+                    let (deadlines, key) = (Deadlines::new(Nudge::default()), id.to_string());
+                    let conn = &mut *db.conn().await;
+                    timers::fire_by_hand(conn, &deadlines, commands::DEADLINE_TIMER, &[&key]).await.unwrap();
                 }
             },
             _ => {}

@@ -113,7 +113,8 @@ pub(super) fn told(
     let because_of = heard.map(|envelope| EventId(envelope.id));
     let said = Said { source: SOURCE, at: now, because_of, traceparent: trace::current_traceparent() };
     let messages = speak(root, &said, says)?;
-    let mut history: Vec<NewEntry> = heard.map(|envelope| NewEntry::heard(root, before, envelope)).into_iter().collect();
+    let mut history: Vec<NewEntry> =
+        heard.map(|envelope| NewEntry::heard(root, before, envelope)).into_iter().collect();
     for (event, message) in says.iter().zip(&messages) {
         let before = if history.is_empty() { before } else { Some(root.progress.status) };
         history.push(NewEntry::said(root, before, event, message.event_id, now, because_of));

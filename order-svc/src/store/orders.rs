@@ -74,7 +74,8 @@ pub(super) async fn load_destinations(
     loaded: &mut Loaded,
     ids: &[Uuid],
 ) -> QueryResult<()> {
-    let columns = (orders::id, orders::placed, redirections::delivery_address.nullable(), redirections::asked.nullable());
+    let columns =
+        (orders::id, orders::placed, redirections::delivery_address.nullable(), redirections::asked.nullable());
     let rows: Vec<(Uuid, Value, Option<Value>, Option<Value>)> = orders::table
         .left_join(redirections::table)
         .filter(orders::id.eq_any(ids))

@@ -70,11 +70,11 @@ impl Running {
                 "its topic has other partitions now, which a new producer begins with".to_owned(),
             ));
         }
-        if self.partitions.admit(row, now) {
-            if let Err(error) = self.producer.send(record(row)) {
-                self.failed.store(true, Ordering::Release);
-                return Err(failure(&error));
-            }
+        if self.partitions.admit(row, now)
+            && let Err(error) = self.producer.send(record(row))
+        {
+            self.failed.store(true, Ordering::Release);
+            return Err(failure(&error));
         }
         Ok(())
     }

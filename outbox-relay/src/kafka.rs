@@ -289,3 +289,6 @@ fn record(row: &OutboxRow) -> BaseRecord<'_, str, [u8], usize> {
         .payload(row.payload.as_slice())
         .headers(headers)
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,18 +88,6 @@ async fn on_apache_kafka_a_whole_batch_without_an_offset_is_not_believed() {
     assert!(way.has_spoiled());
 }
 
-/// The client goes on with those behind it, which the broker would take: a later row must not be proven before it.
-#[tokio::test(flavor = "multi_thread")]
-async fn on_apache_kafka_rows_behind_one_that_is_not_believed_do_not_go_out_before_it_is_sent_again() {
-    let (db, topic) = (used_database().await, narrow_topic(&[]).await);
-    commit_rows(&db, &topic).await;
-    let way = spoiled_way(&kafka_bootstrap(), &topic, 2, Told::Duplicate);
-    let one_by_one = publisher(&way.address).with("batch.num.messages", "1").with("max.in.flight", "1");
-    let _running = run(&db, one_by_one);
-    assert_eq!(published(&db, &topic).await, (1..=ROWS).collect::<Vec<_>>());
-    assert!(way.has_spoiled());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn on_apache_kafka_a_row_that_is_too_large_is_not_overtaken_in_a_partition_that_is_new() {
     let (db, topic) = (used_database().await, narrow_topic(&[("max.message.bytes", "20000")]).await);

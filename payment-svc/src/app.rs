@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, GROUP, NAME,
     gateway::Stripe,
-    housekeeping::times_to_live,
+    housekeeping::{UPKEEP, times_to_live},
     http::{AppState, routes},
     migrations,
     reactions::{PaymentReactions, subscriptions},
@@ -108,7 +108,7 @@ impl App {
         let hearing = parts.next_stage();
         parts.run(self.consumer.run(hearing.clone()));
         parts.run(timers::run(pool.clone(), heard, self.retries, hearing.clone()));
-        parts.run(service_kit::housekeeping::run(pool, times_to_live(), hearing));
+        parts.run(service_kit::housekeeping::run_with(pool, UPKEEP, times_to_live(), hearing));
         let calling = parts.next_stage();
         parts.run(self.look_ups.run(calling.clone()));
         parts.run(self.worker.run(calling));

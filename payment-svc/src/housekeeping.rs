@@ -12,6 +12,9 @@ const WEBHOOKS: Duration = Duration::from_secs(30 * DAY.as_secs());
 /// What a finished call did is in the ledger; the call itself is for people who look into what happened.
 const CALLS: Duration = Duration::from_secs(90 * DAY.as_secs());
 
+/// The ledger is kept for good, in a partition a year, which must be there before the year begins.
+pub const UPKEEP: &[&str] = &["select ledger_upkeep()"];
+
 /// What grows old here. Payments, refunds and the ledger are kept.
 pub fn times_to_live() -> Vec<TimeToLive> {
     vec![

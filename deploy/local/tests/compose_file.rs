@@ -1,4 +1,4 @@
-//! docker-compose.yml, .env.example, the README and the configuration page say the same.
+//! docker-compose.yml, .env.example, the page of operations and the configuration page say the same.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end by panicking")]
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -32,10 +32,10 @@ fn env_example_names_every_variable_of_the_compose_file_with_its_default() {
 }
 
 #[test]
-fn every_published_port_is_on_loopback_and_in_the_readmes_table() {
-    let (compose, readme) = (read("docker-compose.yml"), read("README.md"));
+fn every_published_port_is_on_loopback_and_in_the_documented_table() {
+    let (compose, document) = (read("docker-compose.yml"), read("docs/OPERATIONS.md"));
     let defaults = defaults(&compose);
-    let table: String = readme
+    let table: String = document
         .lines()
         .skip_while(|line| !line.starts_with("| on 127.0.0.1"))
         .take_while(|line| !line.is_empty())
@@ -53,7 +53,7 @@ fn every_published_port_is_on_loopback_and_in_the_readmes_table() {
             .unwrap_or_else(|| panic!("{port} is not a port of 127.0.0.1 with a variable"))
             .0;
         let number = &defaults[variable];
-        assert!(table.contains(number.as_str()), "{variable}={number} is not in the README's table");
+        assert!(table.contains(number.as_str()), "{variable}={number} is not in the table of docs/OPERATIONS.md");
     }
 }
 

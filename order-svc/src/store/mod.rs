@@ -21,6 +21,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Timestamptz;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::pool;
 use shared_events::{OrderId, Sku};
 
 /// What is to be loaded.
@@ -70,19 +71,22 @@ pub async fn load_order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResul
 pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AnnounceError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let (conn, loaded) = (&*conn, &loaded);
-    let tables = async {
-        tokio::try_join!(
-            roots::save(conn, loaded),
-            roots::save_timers(conn, loaded),
-            orders::save_destinations(conn, loaded),
-            history::append(conn, loaded.now, &loaded.history),
-            products::save(conn, loaded),
-        )?;
-        Ok::<_, AnnounceError>(())
-    };
-    let announced = async { Ok(outbox_relay::append_all(conn, announcements).await?) };
-    tokio::try_join!(tables, announced)?;
-    Ok(())
+    let (roots, timers, destinations, history, products, announced) = tokio::join!(
+        roots::save(conn, loaded),
+        roots::save_timers(conn, loaded),
+        orders::save_destinations(conn, loaded),
+        history::append(conn, loaded.now, &loaded.history),
+        products::save(conn, loaded),
+        outbox_relay::append_all(conn, announcements),
+    );
+    pool::first_cause([
+        roots.map_err(AnnounceError::from),
+        timers.map_err(AnnounceError::from),
+        destinations.map_err(AnnounceError::from),
+        history.map_err(AnnounceError::from),
+        products.map_err(AnnounceError::from),
+        announced.map_err(AnnounceError::from),
+    ])
 }
 
 /// The time of this transaction by the database's clock. Timers go by it too, so a host whose clock is wrong times

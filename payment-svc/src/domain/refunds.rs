@@ -287,16 +287,26 @@ impl Payment {
     /// What events asked for is owed again, since money has come back: whole where there was nothing left for it, and else
     /// what was cut off, by a refund of its own. What staff asked for is theirs to ask again.
     fn revive_displaced_refunds(&mut self) {
-        let mut rests = vec![];
-        for refund in &mut self.refunds {
+        for place in 0..self.refunds.len() {
+            let refund = &mut self.refunds[place];
             if refund.state == RefundState::Moot && refund.id.is_caused() {
                 (refund.state, refund.amount) = (RefundState::Queued, refund.wanted);
             } else if let Some(rest) = refund.cut_off() {
                 refund.wanted = refund.amount;
-                rests.push(Refund::queued(rest_of(refund.id), rest));
+                let whole = refund.id;
+                let id = self.free_id_after(whole);
+                self.refunds.push(Refund::queued(id, rest));
             }
         }
-        self.refunds.extend(rests);
+    }
+
+    /// The id of the rest of a refund. One can be cut again after a rest was split off, whose id is taken then.
+    fn free_id_after(&self, refund: RefundId) -> RefundId {
+        let mut id = rest_of(refund);
+        while self.refunds.iter().any(|known| known.id == id) {
+            id = rest_of(id);
+        }
+        id
     }
 
     /// Begins the next refund, unless a call is unfinished: never more than is left. Once nothing is, what still waits

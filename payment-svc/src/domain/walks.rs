@@ -1,5 +1,6 @@
 //! Random walks through the state machine: whatever is heard, in whatever order, and whatever the gateway answers.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
@@ -398,6 +399,8 @@ impl Walk {
         let counts = |refund: &&Refund| matches!(refund.state, RefundState::Calling | RefundState::Done);
         let given: i64 = self.payment.refunds.iter().filter(counts).map(|refund| refund.amount.amount()).sum();
         assert!(given <= self.captured, "{given} is given back or about to be");
+        let ids: BTreeSet<_> = self.payment.refunds.iter().map(|refund| refund.id).collect();
+        assert_eq!(ids.len(), self.payment.refunds.len(), "two refunds under one id: {:?}", self.payment.refunds);
         let is_all = |event: &&PaymentEvent| matches!(event, PaymentEvent::Refunded(said) if said.remaining.is_zero());
         let came_back = self.count("payment.refund_failed.v1");
         assert!(self.said.iter().filter(is_all).count() <= 1 + came_back, "refunded to the end twice");

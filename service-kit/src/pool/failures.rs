@@ -26,6 +26,9 @@ pub fn mend(error: &ConnectionError) -> Option<&'static str> {
     refusal.map(|(_, mend)| mend)
 }
 
+/// Said of the statements behind one that failed, where several are under way at once: see [`first_cause`].
+const AFTERMATH: &str = "current transaction is aborted";
+
 /// What PostgreSQL says when waiting helps. diesel keeps no SQLSTATE beyond its own kinds, so these are told by their
 /// words (as PostgreSQL says them in English): deadlock, lock and statement timeouts, an end of the session, a server
 /// that starts, stops, or has no room.
@@ -41,10 +44,29 @@ const PASSING: &[&str] = &[
     "out of memory",
     "out of shared memory",
     "no space left",
-    // said of the statements behind one that failed, where several are under way at once: the first says why
-    "current transaction is aborted",
+    AFTERMATH,
     "connection",
 ];
+
+/// Of statements that were under way at once, why they failed: of those behind the one that failed PostgreSQL says no more
+/// than that the transaction is aborted, and their answers may come to be looked at first. All must have been waited for.
+///
+/// # Errors
+/// The first that failed for a reason of its own; else the last.
+pub fn first_cause<E: std::error::Error>(outcomes: impl IntoIterator<Item = Result<(), E>>) -> Result<(), E> {
+    let mut aftermath = Ok(());
+    for outcome in outcomes {
+        match outcome {
+            Err(error) if is_aftermath(&error) => aftermath = Err(error),
+            outcome => outcome?,
+        }
+    }
+    aftermath
+}
+
+fn is_aftermath(error: &dyn std::error::Error) -> bool {
+    error.to_string().contains(AFTERMATH) || error.source().is_some_and(is_aftermath)
+}
 
 /// Whether the same work may succeed when it is tried again.
 pub fn may_pass(error: &DieselError) -> bool {
@@ -64,5 +86,30 @@ pub fn may_pass(error: &DieselError) -> bool {
         // the rollback failed too, which only a lost connection explains
         DieselError::RollbackErrorOnCommit { commit_error, .. } => may_pass(commit_error),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the table")]
+    struct Said(#[source] std::io::Error);
+
+    fn said(words: &str) -> Result<(), Said> {
+        Err(Said(std::io::Error::other(words.to_owned())))
+    }
+
+    #[test]
+    fn the_statement_that_failed_by_itself_says_why_in_whatever_order_the_answers_come() {
+        let aborted = || said("current transaction is aborted, commands ignored until end of transaction block");
+        let cause = || said("violates check constraint");
+        for answers in [[Ok(()), cause(), aborted()], [aborted(), cause(), Ok(())], [aborted(), aborted(), cause()]] {
+            let why = first_cause(answers).unwrap_err();
+            assert!(why.0.to_string().contains("check constraint"), "{why:?}");
+        }
+        assert!(first_cause([Ok(()), aborted()]).is_err(), "it is a failure in any case");
+        assert!(first_cause::<Said>([Ok(()), Ok(())]).is_ok());
     }
 }

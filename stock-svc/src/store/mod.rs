@@ -23,6 +23,7 @@ use outbox_relay::AppendError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use service_kit::pool;
 use shared_events::{OrderId, Sku};
 
 pub use self::loaded::Loaded;
@@ -100,19 +101,17 @@ async fn load_levels(
 pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AppendError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let (conn, loaded) = (&*conn, &loaded);
-    let tables = async {
-        tokio::try_join!(
-            roots::save(conn, loaded),
-            roots::save_timers(conn, loaded),
-            shipments::save(conn, loaded),
-            levels::save(conn, loaded),
-            products::save(conn, loaded),
-            movements::enter(conn, &loaded.movements),
-        )?;
-        Ok(())
-    };
-    tokio::try_join!(tables, outbox_relay::append_all(conn, announcements))?;
-    Ok(())
+    let (roots, timers, shipments, levels, products, movements, announced) = tokio::join!(
+        roots::save(conn, loaded),
+        roots::save_timers(conn, loaded),
+        shipments::save(conn, loaded),
+        levels::save(conn, loaded),
+        products::save(conn, loaded),
+        movements::enter(conn, &loaded.movements),
+        outbox_relay::append_all(conn, announcements),
+    );
+    let tables = [roots, timers, shipments, levels, products, movements];
+    pool::first_cause(tables.map(|saved| saved.map_err(AppendError::from)).into_iter().chain([announced]))
 }
 
 /// The time of this transaction by the database's clock, which timers go by too.

@@ -217,3 +217,30 @@ fn no_refund_is_asked_for_under_a_key_that_the_gateway_has_refused() {
     keys.dedup();
     assert_eq!(keys.len(), 3);
 }
+
+#[test]
+fn a_refund_that_is_cut_twice_owes_each_rest_under_an_id_of_its_own() {
+    let undo = Call::Refund(event(1));
+    let asked = captured().when(disputed(1000)).payment.when(Box::new(|payment| payment.released(event(1)))).payment;
+    let split = asked.when(won()).payment;
+    let (code, elsewhere) = ("charge_already_refunded".to_owned(), vec![("re_1".to_owned(), eur(1300))]);
+    let cut_again = split.when(answered(undo, Answer::Overtaken { code, elsewhere })).payment;
+    let made = cut_again.when(done(undo)).payment;
+    assert_eq!(made.refunds.iter().find(|refund| refund.id == event(1)).unwrap().amount, eur(1298));
+    let bounced = made.when(Box::new(|payment| {
+        let step = payment.refund_came_back(refund_made_elsewhere("re_1"), "unknown".to_owned())?;
+        Ok(step.then(payment.next_refund()))
+    }));
+    let mut payment = bounced.payment;
+    let mut ids: Vec<_> = payment.refunds.iter().map(|refund| refund.id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), payment.refunds.len(), "two refunds under one id: {:?}", payment.refunds);
+    let asked_for = |payment: &Payment| {
+        payment.refunds.iter().find(|refund| refund.state == RefundState::Calling).map(|refund| refund.id)
+    };
+    while let Some(next) = asked_for(&payment) {
+        payment = payment.when(done(Call::Refund(next))).payment;
+    }
+    assert_eq!(payment.refunded(), Some(eur(2598)), "all that was owed");
+}

@@ -68,20 +68,6 @@ impl Scene {
         assert_eq!(journal, self.shop.ledger(&self.order).await);
         journal.iter().filter_map(|line| line.rsplit_once(" EUR ").map(|(moved, _)| moved.to_owned())).collect()
     }
-
-    /// What each account holds of all payments.
-    async fn balances(&self) -> Vec<(String, i64)> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = sql_types::Text)]
-            account: String,
-            #[diesel(sql_type = sql_types::BigInt)]
-            balance: i64,
-        }
-        let sql = "select account, balance from ledger_balances order by account";
-        let rows: Vec<Row> = sql_query(sql).load(&mut self.shop.db.conn().await).await.unwrap();
-        rows.into_iter().map(|row| (row.account, row.balance)).collect()
-    }
 }
 
 fn wanted(amount: i64) -> Value {
@@ -200,16 +186,16 @@ async fn the_accounts_sum_to_nothing_after_every_step() {
         balances.iter().map(|(account, balance)| ((*account).to_owned(), *balance)).collect()
     };
     let scene = Scene::authorised().await;
-    assert_eq!(scene.balances().await, named(&[("customer", -2598), ("gateway_clearing", 2598)]));
+    assert_eq!(scene.shop.balances().await, named(&[("customer", -2598), ("gateway_clearing", 2598)]));
     scene.shop.hear([scene.order.confirmed()]).await;
     scene.shop.call_gateway().await;
     let captured = named(&[("customer", 0), ("gateway_clearing", 2598), ("revenue", -2598)]);
-    assert_eq!(scene.balances().await, captured);
+    assert_eq!(scene.shop.balances().await, captured);
     scene.refund(None, wanted(598)).await;
     scene.shop.call_gateway().await;
     let refunded = [("customer", 0), ("gateway_clearing", 2000), ("refunds", 598), ("revenue", -2598)];
-    assert_eq!(scene.balances().await, named(&refunded));
-    assert_eq!(scene.balances().await.iter().map(|(_, balance)| balance).sum::<i64>(), 0);
+    assert_eq!(scene.shop.balances().await, named(&refunded));
+    assert_eq!(scene.shop.balances().await.iter().map(|(_, balance)| balance).sum::<i64>(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,6 @@
 
 mod shop;
 
-use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::RunQueryDsl;
 use payment_svc::{
     cli::{self, Ended},
     config::ReconcileConfig,
@@ -100,19 +98,6 @@ impl Scene {
         let ended = cli::reconcile(config, repairs, None, &CancellationToken::new(), &mut out).await.unwrap();
         (ended, String::from_utf8(out).unwrap())
     }
-
-    async fn balances(&self) -> Vec<(String, i64)> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = sql_types::Text)]
-            account: String,
-            #[diesel(sql_type = sql_types::BigInt)]
-            balance: i64,
-        }
-        let sql = "select account, balance from ledger_balances order by account";
-        let rows: Vec<Row> = sql_query(sql).load(&mut self.shop.db.conn().await).await.unwrap();
-        rows.into_iter().map(|row| (row.account, row.balance)).collect()
-    }
 }
 
 fn by_transfer() -> Value {
@@ -133,7 +118,7 @@ async fn a_refund_that_came_back_is_settled_outside_once_booked_and_announced() 
     assert_eq!((&shown["status"], &shown["refunded"]["amount"]), (&json!("partially_refunded"), &json!(598)));
     assert_eq!(shown["refunds"][0], first.1);
     let balances = [("bank", -598), ("customer", 0), ("gateway_clearing", 2598), ("refunds", 598), ("revenue", -2598)];
-    assert_eq!(scene.balances().await, balances.map(|(account, balance)| (account.to_owned(), balance)));
+    assert_eq!(scene.shop.balances().await, balances.map(|(account, balance)| (account.to_owned(), balance)));
     let outside = format!("refund_outside 598 EUR {}:outside", scene.refund);
     assert_eq!(scene.shop.ledger(&scene.order).await.last(), Some(&outside));
     for repairs in [false, true] {

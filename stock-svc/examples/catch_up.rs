@@ -34,6 +34,8 @@ use stock_svc::store::dead_letters::DeadLetters;
 use tokio_util::sync::CancellationToken;
 
 const PARTITIONS: i32 = 6;
+/// A run that has not ended by then never will.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 #[tokio::main]
 async fn main() {
@@ -68,11 +70,14 @@ async fn measure(orders: i64, skus: i64) {
     let consumer = tokio::spawn(consumer.run(stop.clone()));
     let handled = "generate_series(1, (select coalesce(sum(position), 0)::int from consumer_progress)) as bench";
     // joining the group isn't measured: the clock starts with the first batch
+    let deadline = Instant::now() + PATIENCE;
     while warehouse.count(handled).await == 0 {
+        assert!(Instant::now() < deadline, "nothing was handled within {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let (began, cpu, first) = (Instant::now(), cpu_ticks(), warehouse.count(handled).await);
     while warehouse.count(handled).await < orders {
+        assert!(Instant::now() < deadline, "not all was handled within {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_ticks() - cpu);

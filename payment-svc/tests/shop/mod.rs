@@ -233,6 +233,20 @@ impl<G: PaymentGateway> Shop<G> {
         rows.into_iter().map(|row| row.line).collect()
     }
 
+    /// What each account holds of all payments.
+    pub async fn balances(&self) -> Vec<(String, i64)> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = sql_types::Text)]
+            account: String,
+            #[diesel(sql_type = sql_types::BigInt)]
+            balance: i64,
+        }
+        let sql = "select account, balance from ledger_balances order by account";
+        let rows: Vec<Row> = sql_query(sql).load(&mut self.db.conn().await).await.unwrap();
+        rows.into_iter().map(|row| (row.account, row.balance)).collect()
+    }
+
     /// The ledger, in the words of the gateway's journal.
     pub async fn ledger(&self, order: &Order) -> Vec<String> {
         let id = self.payment(order).await.id;

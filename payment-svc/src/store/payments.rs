@@ -36,7 +36,7 @@ pub struct Row {
     pub intent: Option<String>,
     pub failure_code: Option<String>,
     pub attempts: i32,
-    /// Read past `schema`, since diesel's tables have 16 columns at most.
+    /// Read past `schema`: without diesel's feature `32-column-tables`, which costs every build, a table has 16 columns.
     #[diesel(select_expression = sql::<Integer>("payments.void_refusals"))]
     #[diesel(select_expression_type = SqlLiteral<Integer>)]
     pub void_refusals: i32,

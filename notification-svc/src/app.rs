@@ -7,9 +7,9 @@ use anyhow::Context;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::circuit_breaker::{CircuitBreaker, Outage};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
+use service_kit::external_calls::Worker;
 use service_kit::http::{self, HttpServer, Readiness};
-use service_kit::outside::Worker;
-use service_kit::parts::Parts;
+use service_kit::tasks::Tasks;
 use service_kit::{Pool, migrate, pool};
 use shared_events::header;
 use tokio_util::sync::CancellationToken;
@@ -75,20 +75,17 @@ impl App {
 
     /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
     /// work flows: requests, what is heard, mails under way, what is still to be published.
-    ///
-    /// # Errors
-    /// The first part that failed.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut parts = Parts::new(shutdown, self.listening);
-        parts.run(self.http.run());
-        let hearing = parts.next_stage();
-        parts.run(self.consumer.run(hearing.clone()));
+        let mut tasks = Tasks::new(shutdown, self.listening);
+        tasks.run(self.http.run());
+        let hearing = tasks.next_stage();
+        tasks.run(self.consumer.run(hearing.clone()));
         let times_to_live = times_to_live(self.notifications_ttl);
-        parts.run(service_kit::housekeeping::run(self.pool.clone(), times_to_live, hearing.clone()));
-        parts.run(send_mails(self.mails, hearing));
-        let publishing = parts.next_stage();
-        parts.run(self.relay.run(publishing));
-        let ended = parts.until_ended().await;
+        tasks.run(service_kit::housekeeping::run(self.pool.clone(), times_to_live, hearing.clone()));
+        tasks.run(send_mails(self.mails, hearing));
+        let publishing = tasks.next_stage();
+        tasks.run(self.relay.run(publishing));
+        let ended = tasks.until_ended().await;
         self.pool.close();
         ended
     }

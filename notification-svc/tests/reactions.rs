@@ -196,7 +196,7 @@ async fn the_kit_reads_headers_as_shared_events_writes_them() {
 fn a_type_from_the_future_is_told_apart_from_poison() {
     use service_kit::consumer::Undecodable;
     let templates = notification_svc::domain::Templates::new().unwrap();
-    let reactions = NotificationReactions::new(templates, service_kit::outside::Nudge::default());
+    let reactions = NotificationReactions::new(templates, service_kit::external_calls::Nudge::default());
     assert_eq!(reactions.decode("order.wrapped.v1", b"{}").unwrap_err(), Undecodable::UnknownType);
     assert!(matches!(reactions.decode("order.placed.v2", b"{}"), Err(Undecodable::Poison(_))));
     assert!(matches!(reactions.decode("order.placed.v1", b"{}"), Err(Undecodable::Poison(_))));

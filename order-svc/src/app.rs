@@ -7,8 +7,8 @@ use actix_web::web::Data;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
-use service_kit::parts::Parts;
 use service_kit::pool::Share;
+use service_kit::tasks::Tasks;
 use service_kit::{Pool, migrate, pool, timers};
 use shared_events::header;
 use tokio_util::sync::CancellationToken;
@@ -87,22 +87,19 @@ impl App {
 
     /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
     /// work flows: requests, what is heard, what is still to be published.
-    ///
-    /// # Errors
-    /// The first part that failed.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (pool, heard) = (self.pool.clone(), self.consumer.handle());
-        let mut parts = Parts::new(shutdown, self.listening);
-        parts.run(self.http.run());
-        let hearing = parts.next_stage();
-        parts.run_aside(self.prices_known.learn(pool.clone(), heard.clone(), hearing.clone()));
-        parts.run(self.consumer.run(hearing.clone()));
-        parts.run(timers::run(pool.clone(), heard, self.deadlines, hearing.clone()));
-        parts.run(self.tail.run(hearing.clone()));
-        parts.run(service_kit::housekeeping::run(pool, times_to_live(self.history_ttl), hearing));
-        let publishing = parts.next_stage();
-        parts.run(self.relay.run(publishing));
-        let ended = parts.until_ended().await;
+        let mut tasks = Tasks::new(shutdown, self.listening);
+        tasks.run(self.http.run());
+        let hearing = tasks.next_stage();
+        tasks.run_aside(self.prices_known.learn(pool.clone(), heard.clone(), hearing.clone()));
+        tasks.run(self.consumer.run(hearing.clone()));
+        tasks.run(timers::run(pool.clone(), heard, self.deadlines, hearing.clone()));
+        tasks.run(self.tail.run(hearing.clone()));
+        tasks.run(service_kit::housekeeping::run(pool, times_to_live(self.history_ttl), hearing));
+        let publishing = tasks.next_stage();
+        tasks.run(self.relay.run(publishing));
+        let ended = tasks.until_ended().await;
         self.pool.close();
         ended
     }

@@ -8,7 +8,7 @@ use service_kit::timers::Timers;
 use shared_events::OrderId;
 
 use crate::commands::DEADLINE_TIMER;
-use crate::store::{self, Loaded, Wanted};
+use crate::store::{self, BatchKeys, Loaded};
 
 /// Fires the deadlines of orders.
 pub struct Deadlines {
@@ -27,7 +27,7 @@ impl Timers for Deadlines {
 
     async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Loaded, ReactionError> {
         let orders = keys.iter().map(|key| order_id(key)).collect::<Result<_, ReactionError>>()?;
-        Ok(store::load(conn, Wanted { orders, ..Wanted::default() }).await?)
+        Ok(store::load(conn, BatchKeys { orders, ..BatchKeys::default() }).await?)
     }
 
     /// Everything said before the deadline was heard: an order that is still pending is given up.

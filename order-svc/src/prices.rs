@@ -20,9 +20,6 @@ pub struct PricesKnown(Arc<AtomicBool>);
 
 impl PricesKnown {
     /// As an earlier process has left it.
-    ///
-    /// # Errors
-    /// The database's.
     pub async fn remembered(pool: &Pool) -> anyhow::Result<Self> {
         let known = store::products::were_read(&mut *pool.get().await?).await?;
         Ok(Self(Arc::new(AtomicBool::new(known))))

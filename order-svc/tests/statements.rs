@@ -9,8 +9,8 @@ use diesel::sql_types::Text;
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use order_svc::store::answers::{self, Answer};
-use order_svc::store::{self, AnnounceError, Wanted, orders, products};
-use service_kit::once::Once;
+use order_svc::store::{self, AnnounceError, BatchKeys, orders, products};
+use service_kit::idempotency::IdempotentRequest;
 use service_kit::timers;
 use shared_events::OrderId;
 
@@ -23,7 +23,7 @@ struct Prepared {
 /// What the transactions of placing an order and of hearing a fact do, on one connection.
 async fn place_and_hear(conn: &mut AsyncPgConnection) -> Result<(), AnnounceError> {
     let now = store::now(conn).await?;
-    let once = Once { key: "k-1".to_owned(), request: vec![1] };
+    let once = IdempotentRequest { key: "k-1".to_owned(), request: vec![1] };
     answers::claim(conn, &once).await?;
     let products = products::find(conn, &["TEA"]).await?;
     let order = wish(&[("TEA", 1)]).place(OrderId::new(), &products, now, now).unwrap();
@@ -32,7 +32,7 @@ async fn place_and_hear(conn: &mut AsyncPgConnection) -> Result<(), AnnounceErro
     timers::set(conn, "order_deadline", &id.to_string(), now).await?;
     answers::keep(conn, &once, id, &Answer { location: String::new(), body: vec![] }, now).await?;
 
-    let mut loaded = store::load(conn, Wanted { orders: vec![id], ..Wanted::default() }).await?;
+    let mut loaded = store::load(conn, BatchKeys { orders: vec![id], ..BatchKeys::default() }).await?;
     let cancelled = loaded.order(id).unwrap().progress.clone().cancel().unwrap();
     loaded.apply(cancelled.into(), None)?;
     store::save(conn, loaded).await

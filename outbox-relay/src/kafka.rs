@@ -15,13 +15,13 @@ use rdkafka::producer::{BaseRecord, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 
-use service_kit::kafka::{Brokers, client_log, trouble};
+use service_kit::kafka::{Brokers, client_errors, client_log};
 
 use self::failure::failure;
 use self::partitions::{Counts, Partitions};
 use self::served::Served;
+use crate::broker_metadata::BrokerMetadata;
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
-use crate::questions::Questions;
 
 /// How many reports are fetched at once.
 const REPORTS: usize = 10_000;
@@ -109,10 +109,10 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if trouble::says_little(&error) {
+        if client_errors::says_little(&error) {
             tracing::debug!(%error, reason, "the producer's connection to Kafka");
         } else {
-            tracing::warn!(%error, reason = trouble::of(&error, reason).told, "the producer's connection to Kafka");
+            tracing::warn!(%error, reason = client_errors::of(&error, reason).told, "the producer's connection to Kafka");
         }
     }
 }
@@ -194,8 +194,8 @@ impl KafkaPublisher {
     }
 
     /// Asks the brokers about topics, over the same way.
-    pub(crate) fn questions(&self) -> anyhow::Result<Questions> {
-        Questions::new(&self.config)
+    pub(crate) fn broker_metadata(&self) -> anyhow::Result<BrokerMetadata> {
+        BrokerMetadata::new(&self.config)
     }
 
     fn start(&mut self) -> Result<&mut Running, KafkaError> {

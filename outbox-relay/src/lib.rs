@@ -1,12 +1,13 @@
 #![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
 
 mod answer;
 mod append;
 mod archive;
+mod broker_metadata;
 pub mod cli;
 mod config;
 mod control;
-mod dress;
 mod gauges;
 mod head;
 mod headers;
@@ -16,12 +17,12 @@ mod lead;
 mod nudge;
 pub mod parked;
 mod publisher;
-mod questions;
 mod relay;
 pub mod republish;
 mod rights;
 mod sql;
 mod term;
+mod to_record;
 pub mod worker;
 
 pub use append::{AppendError, DEFAULT_TOPIC_BYTES, NewRow, append, append_all, append_all_within};

@@ -117,7 +117,7 @@ async fn send(
 
 /// A compacted topic tells the present of each key. An old row sent again would become a key's newest word.
 async fn refuse_compacted(publisher: &KafkaPublisher, topic: &str) -> anyhow::Result<()> {
-    let policy = publisher.questions()?.cleanup_policy(topic).await?;
+    let policy = publisher.broker_metadata()?.cleanup_policy(topic).await?;
     if policy.split(',').any(|part| part.trim() == "compact") {
         bail!(
             "{topic} is compacted: what it said last of a key must stay its newest word. Let the service that owns it \

@@ -12,11 +12,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::answer::in_time;
 use crate::config::RelayConfig;
-use crate::dress::dressed;
 use crate::gauges::Meters;
 use crate::head::Head;
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
 use crate::sql::{self, ReadRow};
+use crate::to_record::to_record;
 
 /// How long the rows that are under way may still be acknowledged when one of them failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -153,7 +153,7 @@ impl<'a> Term<'a> {
                 continue;
             }
             let (id, key) = (row.0, self.hash(&row.1, &row.2));
-            if let Ok(row) = self.dressed(row) {
+            if let Ok(row) = self.to_record(row) {
                 self.in_flight.insert(id, UnderWay { bytes, since, key });
                 self.in_flight_bytes += bytes;
                 batch.push(row);
@@ -165,8 +165,8 @@ impl<'a> Term<'a> {
         }
     }
 
-    fn dressed(&self, row: ReadRow) -> Result<OutboxRow, Failure> {
-        dressed(row, self.config.trace_header.as_deref())
+    fn to_record(&self, row: ReadRow) -> Result<OutboxRow, Failure> {
+        to_record(row, self.config.trace_header.as_deref())
     }
 
     fn hash(&self, topic: &str, key: &str) -> u64 {

@@ -6,11 +6,11 @@ use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::{
     Pool,
     consumer::{Consumer, ConsumerConfig, ConsumerHandle},
+    external_calls::Worker,
     http::{self, HttpServer, Readiness},
-    migrate,
-    outside::Worker,
-    parts::Parts,
-    pool, timers,
+    migrate, pool,
+    tasks::Tasks,
+    timers,
 };
 use shared_events::header;
 use tokio_util::sync::CancellationToken;
@@ -98,23 +98,20 @@ impl App {
 
     /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
     /// work flows: requests, what is heard, calls under way, what is still to be published.
-    ///
-    /// # Errors
-    /// The first part that failed.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (pool, heard) = (self.pool.clone(), self.consumer.handle());
-        let mut parts = Parts::new(shutdown, self.listening);
-        parts.run(self.http.run());
-        let hearing = parts.next_stage();
-        parts.run(self.consumer.run(hearing.clone()));
-        parts.run(timers::run(pool.clone(), heard, self.retries, hearing.clone()));
-        parts.run(service_kit::housekeeping::run_with(pool, UPKEEP, times_to_live(), hearing));
-        let calling = parts.next_stage();
-        parts.run(self.look_ups.run(calling.clone()));
-        parts.run(self.worker.run(calling));
-        let publishing = parts.next_stage();
-        parts.run(self.relay.run(publishing));
-        let ended = parts.until_ended().await;
+        let mut tasks = Tasks::new(shutdown, self.listening);
+        tasks.run(self.http.run());
+        let hearing = tasks.next_stage();
+        tasks.run(self.consumer.run(hearing.clone()));
+        tasks.run(timers::run(pool.clone(), heard, self.retries, hearing.clone()));
+        tasks.run(service_kit::housekeeping::run_with(pool, UPKEEP, times_to_live(), hearing));
+        let calling = tasks.next_stage();
+        tasks.run(self.look_ups.run(calling.clone()));
+        tasks.run(self.worker.run(calling));
+        let publishing = tasks.next_stage();
+        tasks.run(self.relay.run(publishing));
+        let ended = tasks.until_ended().await;
         self.pool.close();
         ended
     }

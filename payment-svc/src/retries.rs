@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use diesel_async::AsyncPgConnection;
 use service_kit::consumer::ReactionError;
-use service_kit::{outside, timers::Timers};
+use service_kit::{external_calls, timers::Timers};
 use shared_events::OrderId;
 
 use crate::commands::{self, RETRY};
@@ -13,7 +13,7 @@ use crate::store::roots;
 #[derive(Clone, Debug)]
 pub struct Retries {
     /// Wakes the worker that calls the gateway.
-    pub calls: outside::Nudge,
+    pub calls: external_calls::Nudge,
 }
 
 impl Timers for Retries {

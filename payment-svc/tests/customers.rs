@@ -12,7 +12,7 @@ use payment_svc::{
     gateway::{GatewayError, IntentState, PaymentGateway, Stripe},
     worker::CustomerLookUps,
 };
-use service_kit::outside::OutsideCalls;
+use service_kit::external_calls::ExternalCalls;
 use shop::{
     Order, Shop,
     gateways::{MockGateway, else_agrees, now},

@@ -10,7 +10,7 @@ use payment_svc::{
     domain::{Answer, State},
     gateway::PaymentGateway,
 };
-use service_kit::outside::OutsideCalls;
+use service_kit::external_calls::ExternalCalls;
 use shop::{Order, Shop, gateways::that_agrees};
 
 #[derive(QueryableByName)]

@@ -15,7 +15,7 @@ use payment_svc::{
 use serde_json::{Value, json};
 use service_kit::{
     config::{LogFormat, TelemetryConfig},
-    outside::OutsideCalls,
+    external_calls::ExternalCalls,
 };
 use sha2::Sha256;
 use shop::{

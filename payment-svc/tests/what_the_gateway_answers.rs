@@ -18,7 +18,7 @@ use payment_svc::{
         roots::Cause,
     },
 };
-use service_kit::outside::OutsideCalls;
+use service_kit::external_calls::ExternalCalls;
 use shop::{
     Order, Shop,
     gateways::{MockGateway, now, that_agrees},

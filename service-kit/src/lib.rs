@@ -2,26 +2,28 @@
 //!
 //! The kit names no event of any shop: a service gives it a function that decodes, and reactions.
 
+#![warn(missing_docs)]
+
 pub mod circuit_breaker;
 pub mod config;
 pub mod consumer;
 pub mod dead_letters;
 pub mod exit;
+pub mod external_calls;
 pub mod files;
 pub mod housekeeping;
 pub mod http;
+pub mod idempotency;
 pub mod kafka;
 pub mod locks;
 pub mod migrate;
-pub mod once;
-pub mod outside;
-pub mod parts;
 pub mod pool;
 mod prepared;
 pub mod progress;
 pub mod retry;
 mod schema;
 pub mod shutdown;
+pub mod tasks;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

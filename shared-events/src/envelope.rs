@@ -24,14 +24,14 @@ pub mod header {
 }
 
 /// The root row of a key: it counts what it has said on each topic.
-pub trait Counts {
+pub trait SequenceCounter {
     /// Counts one more event on `topic` and returns its number, from 1 without a gap.
     fn next_sequence(&mut self, topic: Topic) -> i64;
 }
 
 /// Who speaks, when, and because of what.
 #[derive(Clone, Debug)]
-pub struct Said<'a> {
+pub struct EventMetadata<'a> {
     /// The service, as in `/order-svc`.
     pub source: &'a str,
     /// When the change was made.
@@ -44,7 +44,7 @@ pub struct Said<'a> {
 
 /// An event as it goes into the outbox.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Message {
+pub struct EncodedEvent {
     /// `ce_id`.
     pub event_id: EventId,
     /// Where it goes.
@@ -61,11 +61,15 @@ pub struct Message {
 ///
 /// # Errors
 /// When an event can't be written as JSON, which none here can cause.
-pub fn speak(root: &mut impl Counts, said: &Said<'_>, events: &[Event]) -> serde_json::Result<Vec<Message>> {
+pub fn encode(
+    root: &mut impl SequenceCounter,
+    said: &EventMetadata<'_>,
+    events: &[Event],
+) -> serde_json::Result<Vec<EncodedEvent>> {
     events.iter().map(|event| message(root.next_sequence(event.topic()), said, event)).collect()
 }
 
-fn message(sequence: i64, said: &Said<'_>, event: &Event) -> serde_json::Result<Message> {
+fn message(sequence: i64, said: &EventMetadata<'_>, event: &Event) -> serde_json::Result<EncodedEvent> {
     let event_id = EventId(Uuid::now_v7());
     let mut headers = vec![
         (header::SPECVERSION, "1.0".to_owned()),
@@ -81,5 +85,5 @@ fn message(sequence: i64, said: &Said<'_>, event: &Event) -> serde_json::Result<
     headers.push((header::DATASCHEMA, format!("urn:quadrille:event:{}", event.type_name())));
     headers.extend(said.traceparent.clone().map(|context| (header::TRACEPARENT, context)));
     headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
-    Ok(Message { event_id, topic: event.topic(), key: event.key(), headers, value: event.value()? })
+    Ok(EncodedEvent { event_id, topic: event.topic(), key: event.key(), headers, value: event.value()? })
 }

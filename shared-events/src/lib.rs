@@ -1,8 +1,10 @@
 //! What the services of Quadrille say to each other: events, their headers, value types and topics. No IO.
 //!
-//! An [`Event`] knows its topic, its key and its type; [`speak`] turns events into [`Message`]s with CloudEvents headers,
+//! An [`Event`] knows its topic, its key and its type; [`encode`] turns events into [`EncodedEvent`]s with CloudEvents headers,
 //! and [`Event::decode`] reads them back. Value types can't hold nonsense: they are checked when they are made, and
 //! deserialising goes through the same checks.
+
+#![warn(missing_docs)]
 
 mod envelope;
 mod events;
@@ -15,7 +17,7 @@ mod values;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use envelope::{Counts, Message, Said, header, speak};
+pub use envelope::{EncodedEvent, EventMetadata, SequenceCounter, encode, header};
 pub use events::*;
 pub use topic::Topic;
 pub use values::*;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared_events::{Counts, Event, Said, Topic, header, speak};
+use shared_events::{Event, EventMetadata, SequenceCounter, Topic, encode, header};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -60,7 +60,7 @@ fn an_event_says_the_topic_key_and_attributes_that_its_golden_file_has() {
         let golden = golden(type_name);
         assert_eq!(event.topic().name(), golden.topic, "{type_name}");
         assert_eq!(event.key(), golden.key, "{type_name}");
-        let message = speak(&mut Always(sequence(&golden)), &said(&golden), &[event]).unwrap().remove(0);
+        let message = encode(&mut Always(sequence(&golden)), &said(&golden), &[event]).unwrap().remove(0);
         let volatile = |name: &str| name == header::ID;
         let sent: BTreeMap<&str, &str> =
             message.headers.iter().map(|(name, value)| (*name, value.as_str())).filter(|(n, _)| !volatile(n)).collect();
@@ -73,7 +73,7 @@ fn an_event_says_the_topic_key_and_attributes_that_its_golden_file_has() {
 /// A root that always counts to the same number.
 struct Always(i64);
 
-impl Counts for Always {
+impl SequenceCounter for Always {
     fn next_sequence(&mut self, _: Topic) -> i64 {
         self.0
     }
@@ -83,8 +83,8 @@ fn sequence(golden: &Golden) -> i64 {
     golden.headers[header::SEQUENCE].parse().unwrap()
 }
 
-fn said(golden: &Golden) -> Said<'_> {
-    Said {
+fn said(golden: &Golden) -> EventMetadata<'_> {
+    EventMetadata {
         source: &golden.headers[header::SOURCE],
         at: samples::at(&golden.headers[header::TIME]),
         because_of: golden.headers.get(header::CAUSATION_ID).map(|id| id.parse().unwrap()),

@@ -13,7 +13,7 @@ use shared_events::*;
 #[derive(Default)]
 struct Root(HashMap<Topic, i64>);
 
-impl Counts for Root {
+impl SequenceCounter for Root {
     fn next_sequence(&mut self, topic: Topic) -> i64 {
         let count = self.0.entry(topic).or_default();
         *count += 1;
@@ -21,8 +21,8 @@ impl Counts for Root {
     }
 }
 
-fn said() -> Said<'static> {
-    Said {
+fn said() -> EventMetadata<'static> {
+    EventMetadata {
         source: "/a-svc",
         at: samples::at("2026-07-14T09:30:00.000001Z"),
         because_of: Some(EventId(samples::CAUSE)),
@@ -31,7 +31,7 @@ fn said() -> Said<'static> {
 }
 
 /// The message as text, with what differs each time replaced by its name.
-fn written(message: &Message) -> String {
+fn written(message: &EncodedEvent) -> String {
     let headers = message.headers.iter().map(|(name, value)| match *name {
         header::ID => format!("{name}: [a new UUID v7]\n"),
         _ => format!("{name}: {value}\n"),
@@ -43,7 +43,7 @@ fn written(message: &Message) -> String {
 #[test]
 fn the_wire_is_as_it_was() {
     for event in samples::events() {
-        let message = speak(&mut Root::default(), &said(), std::slice::from_ref(&event)).unwrap().remove(0);
+        let message = encode(&mut Root::default(), &said(), std::slice::from_ref(&event)).unwrap().remove(0);
         insta::assert_snapshot!(event.type_name(), written(&message));
     }
 }
@@ -65,7 +65,7 @@ fn what_is_written_is_read_back_the_same() {
 #[test]
 fn a_root_counts_each_topic_by_itself_without_a_gap() {
     let mut root = Root::default();
-    let messages = speak(&mut root, &said(), &samples::events()).unwrap();
+    let messages = encode(&mut root, &said(), &samples::events()).unwrap();
     for topic in Topic::ALL {
         let heard: Vec<i64> = messages
             .iter()
@@ -78,13 +78,13 @@ fn a_root_counts_each_topic_by_itself_without_a_gap() {
 
 #[test]
 fn a_sequence_is_padded_so_that_text_sorts_like_numbers() {
-    let message = speak(&mut Root::default(), &said(), &samples::events()[..1]).unwrap().remove(0);
+    let message = encode(&mut Root::default(), &said(), &samples::events()[..1]).unwrap().remove(0);
     assert_eq!(header_of(&message, header::SEQUENCE), "00000000000000000001");
 }
 
 #[test]
 fn each_event_gets_an_id_of_its_own_that_the_header_repeats() {
-    let messages = speak(&mut Root::default(), &said(), &samples::events()).unwrap();
+    let messages = encode(&mut Root::default(), &said(), &samples::events()).unwrap();
     let mut ids: Vec<EventId> = messages.iter().map(|m| m.event_id).collect();
     ids.sort();
     ids.dedup();
@@ -95,12 +95,12 @@ fn each_event_gets_an_id_of_its_own_that_the_header_repeats() {
 
 #[test]
 fn what_nothing_caused_and_nobody_traced_says_neither() {
-    let said = Said { because_of: None, traceparent: None, ..said() };
-    let message = speak(&mut Root::default(), &said, &samples::events()[..1]).unwrap().remove(0);
+    let said = EventMetadata { because_of: None, traceparent: None, ..said() };
+    let message = encode(&mut Root::default(), &said, &samples::events()[..1]).unwrap().remove(0);
     let names: Vec<&str> = message.headers.iter().map(|(name, _)| *name).collect();
     assert!(!names.contains(&header::CAUSATION_ID) && !names.contains(&header::TRACEPARENT));
 }
 
-fn header_of<'a>(message: &'a Message, name: &str) -> &'a str {
+fn header_of<'a>(message: &'a EncodedEvent, name: &str) -> &'a str {
     message.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str()).unwrap()
 }

@@ -73,9 +73,6 @@ impl Config {
     }
 
     /// Reads the environment.
-    ///
-    /// # Errors
-    /// All that is wrong with it.
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
     }

@@ -30,7 +30,7 @@ impl Timers for Expiry {
             return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
         }
         let order_id = order_id(key)?;
-        match loaded.goods(order_id)?.clone().expire() {
+        match loaded.allocation(order_id)?.clone().expire() {
             Ok(change) => Ok(loaded.apply(change, None)?),
             Err(refused) => {
                 tracing::debug!(order.id = %order_id, reason = %refused, "a timer came late");

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::result::Error;
 use outbox_relay::NewRow;
-use shared_events::{Counts, Event, EventId, Said, speak};
+use shared_events::{Event, EventId, EventMetadata, SequenceCounter, encode};
 
 use crate::SOURCE;
 
@@ -13,14 +13,14 @@ use crate::SOURCE;
 /// # Errors
 /// None in practice: every event can be written as JSON.
 pub fn rows(
-    root: &mut impl Counts,
+    root: &mut impl SequenceCounter,
     at: DateTime<Utc>,
     events: &[Event],
     because_of: Option<EventId>,
 ) -> QueryResult<Vec<NewRow>> {
-    let said = Said { source: SOURCE, at, because_of, traceparent: service_kit::trace::current_traceparent() };
-    let messages = speak(root, &said, events).map_err(|error| Error::SerializationError(error.into()))?;
-    let row = |message: shared_events::Message| NewRow {
+    let said = EventMetadata { source: SOURCE, at, because_of, traceparent: service_kit::trace::current_traceparent() };
+    let messages = encode(root, &said, events).map_err(|error| Error::SerializationError(error.into()))?;
+    let row = |message: shared_events::EncodedEvent| NewRow {
         event_id: message.event_id.0,
         topic: message.topic.name().to_owned(),
         key: message.key,

@@ -20,7 +20,7 @@ fn stock_svc(warehouse: &Warehouse, arguments: &[&str]) -> Output {
 
 /// What each row of the outbox says of its product, in order: SKU, sequence, type, cents.
 async fn said(warehouse: &Warehouse) -> Vec<(String, i64, String, i64)> {
-    let rows: Vec<Said> = sql_query(
+    let rows: Vec<OutboxRow> = sql_query(
         "select key as sku, type as kind, sequence::bigint, (convert_from(payload, 'utf8')::json #>> '{price,amount}')::bigint as cents
         from outbox, lateral (select
             max(h ->> 1) filter (where h ->> 0 = 'ce_type') as type,
@@ -35,7 +35,7 @@ async fn said(warehouse: &Warehouse) -> Vec<(String, i64, String, i64)> {
 }
 
 #[derive(diesel::QueryableByName)]
-struct Said {
+struct OutboxRow {
     #[diesel(sql_type = diesel::sql_types::Text)]
     sku: String,
     #[diesel(sql_type = diesel::sql_types::BigInt)]

@@ -3,10 +3,9 @@
 use anyhow::Context;
 use service_kit::{
     Pool,
+    external_calls::Worker,
     http::{self, HttpServer, Readiness},
-    migrate,
-    outside::Worker,
-    pool,
+    migrate, pool,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -46,7 +46,6 @@ pub struct WebhookFaults {
 /// A bank's reason, as Stripe writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "Stripe's names: https://docs.stripe.com/declines/codes")]
 pub enum Decline {
     ExpiredCard,
     GenericDecline,

@@ -10,9 +10,8 @@ use actix_web::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::{
-    Pool,
+    Pool, external_calls,
     http::{Cursor, Json, Limit, Paged, Problem, Query, the_one},
-    outside,
     retry::Backoff,
 };
 use tokio_util::sync::CancellationToken;
@@ -43,13 +42,13 @@ pub struct AppState {
     /// Ends withheld answers.
     pub shutdown: CancellationToken,
     /// Wakes who delivers webhooks, where there is one.
-    pub webhooks: Option<outside::Nudge>,
+    pub webhooks: Option<external_calls::Nudge>,
 }
 
 impl AppState {
     /// Something was written down that is to be told.
     fn nudge(&self) {
-        self.webhooks.iter().for_each(outside::Nudge::nudge);
+        self.webhooks.iter().for_each(external_calls::Nudge::nudge);
     }
 
     /// Waits for as long as an answer takes, unless the server is stopped.

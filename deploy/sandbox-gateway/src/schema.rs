@@ -1,5 +1,4 @@
 //! The gateway's tables, as the migration makes them.
-#![allow(missing_docs, reason = "names of columns; the migration explains them")]
 
 diesel::table! {
     payment_intents (id) {

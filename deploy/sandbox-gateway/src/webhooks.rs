@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use service_kit::{
     Pool,
-    outside::{OutsideCalls, Performed},
+    external_calls::{ExternalCalls, Performed},
     retry,
 };
 use sha2::Sha256;
@@ -107,7 +107,7 @@ impl Deliveries {
     }
 }
 
-impl OutsideCalls for Deliveries {
+impl ExternalCalls for Deliveries {
     type Call = Delivery;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<Delivery>> {

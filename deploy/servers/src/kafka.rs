@@ -67,9 +67,6 @@ impl Kafka {
     }
 
     /// The same, with listeners that are not in the clear beside the plain one.
-    ///
-    /// # Errors
-    /// As `start`.
     pub async fn start_secured(options: &Options, secured: &Secured) -> anyhow::Result<Self> {
         Self::start_with(options, Some((secured, SecuredPorts::claim()?))).await
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::{Pool, outside::Performed};
+use service_kit::{Pool, external_calls::Performed};
 use shared_events::{Event, EventId, NotificationFailed, NotificationId, NotificationSent, OrderId};
 use uuid::Uuid;
 

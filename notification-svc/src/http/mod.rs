@@ -17,9 +17,6 @@ use utoipa::OpenApi;
 struct Api;
 
 /// The routes, over the database that `pool` reaches.
-///
-/// # Errors
-/// None in practice: its document can be written as JSON.
 pub fn routes(pool: Pool) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
     let (pool, document) = (Data::new(pool), Document::of(Api::openapi(), &[])?);
     Ok(move |config: &mut ServiceConfig| {

@@ -21,7 +21,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     #[param(inline)]
     order_id: Option<OrderId>,
     #[param(inline)]
@@ -63,11 +63,11 @@ pub(super) struct Whole {
 
 /// Messages to customers, the newest first
 #[utoipa::path(
-    get, path = "/api/v1/notifications", tag = "notifications", operation_id = "list_notifications", params(Wanted),
+    get, path = "/api/v1/notifications", tag = "notifications", operation_id = "list_notifications", params(ListQuery),
     responses((status = 200, description = "A page of them.", body = Paged<Listed>))
 )]
-pub(super) async fn list(pool: Data<Pool>, wanted: Query<Wanted>) -> Result<HttpResponse, Problem> {
-    let Query(Wanted { order_id, status, limit, cursor }) = wanted;
+pub(super) async fn list(pool: Data<Pool>, wanted: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let Query(ListQuery { order_id, status, limit, cursor }) = wanted;
     let limit = limit.unwrap_or_default().get();
     let filter = Filter { order: order_id, status, after: cursor.map(|Cursor(after)| after) };
     let rows = notifications::list(&mut *pool.get().await?, filter, limit).await?;

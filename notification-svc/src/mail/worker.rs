@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use service_kit::Pool;
 use service_kit::circuit_breaker::CircuitBreaker;
-use service_kit::outside::{OutsideCalls, Performed};
+use service_kit::external_calls::{ExternalCalls, Performed};
 use service_kit::trace;
 use shared_events::{NotificationId, OrderId};
 
@@ -43,7 +43,7 @@ impl Deliveries {
     }
 }
 
-impl OutsideCalls for Deliveries {
+impl ExternalCalls for Deliveries {
     type Call = Due;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<Due>> {

@@ -19,7 +19,7 @@ mod tell;
 
 use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{EventByEvent, Handled, Incoming, ReactionError, Subscription, Undecodable, Why};
-use service_kit::outside::Nudge;
+use service_kit::external_calls::Nudge;
 use shared_events::{
     DecodeError, Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic,
 };

@@ -46,9 +46,6 @@ pub struct NewNotification<'a> {
 }
 
 /// Keeps a message. False when this fact was kept before.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(conn: &mut AsyncPgConnection, new: &NewNotification<'_>) -> QueryResult<bool> {
     let inserted = diesel::insert_into(notifications::table)
         .values(new)
@@ -60,9 +57,6 @@ pub async fn insert(conn: &mut AsyncPgConnection, new: &NewNotification<'_>) -> 
 }
 
 /// The facts of an order that wait for their customer.
-///
-/// # Errors
-/// The database's.
 pub async fn waiting(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<Vec<(Uuid, serde_json::Value)>> {
     notifications::table
         .filter(notifications::order_id.eq(order.0))
@@ -74,9 +68,6 @@ pub async fn waiting(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResul
 }
 
 /// Puts the letter in the place of the fact: from now on the message can be sent.
-///
-/// # Errors
-/// The database's.
 pub async fn write(conn: &mut AsyncPgConnection, id: Uuid, recipient: &str, letter: &Letter) -> QueryResult<()> {
     diesel::update(notifications::table.find(id))
         .set((
@@ -91,9 +82,6 @@ pub async fn write(conn: &mut AsyncPgConnection, id: Uuid, recipient: &str, lett
 }
 
 /// Keeps a letter as HTML, beside its text.
-///
-/// # Errors
-/// The database's.
 pub async fn keep_html(conn: &mut AsyncPgConnection, id: Uuid, letter: &Letter) -> QueryResult<()> {
     let row = (html_letters::notification_id.eq(id), html_letters::html.eq(&letter.html));
     diesel::insert_into(html_letters::table).values(row).execute(conn).await.map(drop)
@@ -219,9 +207,6 @@ pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<V
 }
 
 /// How long until the next message whose turn it is is due, as its lease or its last try says.
-///
-/// # Errors
-/// The database's.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
     let next: Option<(DateTime<Utc>, DateTime<Utc>)> = notifications::table
         .filter(diesel::dsl::sql::<Bool>("ready"))
@@ -235,9 +220,6 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Durati
 }
 
 /// Notes that the mail server has taken a message. False when it was done with already.
-///
-/// # Errors
-/// The database's.
 pub async fn mark_sent(conn: &mut AsyncPgConnection, id: NotificationId) -> QueryResult<bool> {
     let queued = notifications::table.find(id.0).filter(notifications::status.eq(Status::Queued.as_str()));
     let marked = diesel::update(queued)
@@ -253,9 +235,6 @@ pub async fn mark_sent(conn: &mut AsyncPgConnection, id: NotificationId) -> Quer
 
 /// Gives a message up. False when it was done with already, or when another worker has taken it since this `attempt`: what
 /// comes of that one's try decides.
-///
-/// # Errors
-/// The database's.
 pub async fn mark_failed(
     conn: &mut AsyncPgConnection,
     id: NotificationId,
@@ -272,9 +251,6 @@ pub async fn mark_failed(
 
 /// Notes that a message was not sent and won't be, since it is no longer true; that it was taken to be sent was no try.
 /// False when it was done with already, or when another worker has taken it since this `attempt`.
-///
-/// # Errors
-/// The database's.
 pub async fn mark_suppressed(
     conn: &mut AsyncPgConnection,
     id: NotificationId,
@@ -294,9 +270,6 @@ pub async fn mark_suppressed(
 }
 
 /// Lets a message be tried again after `wait_seconds`, unless another worker has taken it since this `attempt`.
-///
-/// # Errors
-/// The database's.
 pub async fn try_again(
     conn: &mut AsyncPgConnection,
     id: NotificationId,
@@ -374,9 +347,6 @@ pub struct Filter {
 
 /// Messages by their ids, which is the order in which they were made; one more than `limit`, to tell whether there are
 /// more.
-///
-/// # Errors
-/// The database's.
 pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, limit: i64) -> QueryResult<Vec<Notification>> {
     let mut query = notifications::table.select(Notification::as_select()).order(notifications::id.desc()).into_boxed();
     if let Some(order) = filter.order {
@@ -392,9 +362,6 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, limit: i64) -> Q
 }
 
 /// One message, and its letter as HTML.
-///
-/// # Errors
-/// The database's.
 pub async fn find(
     conn: &mut AsyncPgConnection,
     id: NotificationId,

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use outbox_relay::NewRow;
 use service_kit::consumer::ReactionError;
-use shared_events::{Counts, Customer, Event, EventId, OrderId, OrderLine, Said, Topic, speak};
+use shared_events::{Customer, Event, EventId, EventMetadata, OrderId, OrderLine, SequenceCounter, Topic, encode};
 use uuid::Uuid;
 
 use crate::SOURCE;
@@ -36,7 +36,7 @@ impl Root {
 }
 
 /// This service speaks on one topic alone, so the root has one counter.
-impl Counts for Root {
+impl SequenceCounter for Root {
     fn next_sequence(&mut self, _: Topic) -> i64 {
         self.notifications_said += 1;
         self.notifications_said
@@ -44,9 +44,6 @@ impl Counts for Root {
 }
 
 /// Locks the root of `order`, which is made if this is the first that is heard of it.
-///
-/// # Errors
-/// The database's.
 pub async fn lock_or_create(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<Root> {
     let root = orders::table.find(order.0).select(Root::as_select()).for_update();
     if let Some(root) = root.first(conn).await.optional()? {
@@ -61,9 +58,6 @@ pub async fn lock_or_create(conn: &mut AsyncPgConnection, order: OrderId) -> Que
 }
 
 /// Locks the roots of a whole batch, in sorted order, so that two batches can't wait for each other.
-///
-/// # Errors
-/// The database's.
 pub async fn lock_all(conn: &mut AsyncPgConnection, orders: impl IntoIterator<Item = OrderId>) -> QueryResult<()> {
     let mut ids: Vec<Uuid> = orders.into_iter().map(|order| order.0).collect();
     ids.sort_unstable();
@@ -78,9 +72,6 @@ pub async fn lock_all(conn: &mut AsyncPgConnection, orders: impl IntoIterator<It
 }
 
 /// Keeps whom to write to. The first that was heard stays.
-///
-/// # Errors
-/// The database's.
 pub async fn keep_contact(conn: &mut AsyncPgConnection, root: &mut Root, customer: &Customer) -> QueryResult<()> {
     if root.contact().is_none() {
         root.customer_name = Some(customer.name.to_string());
@@ -126,9 +117,6 @@ pub async fn line_names(
 }
 
 /// Keeps whether the order is to end or has ended.
-///
-/// # Errors
-/// The database's.
 pub async fn note_ending(conn: &mut AsyncPgConnection, root: &Root, ending: bool) -> QueryResult<()> {
     diesel::update(orders::table.find(root.order_id)).set(orders::ending.eq(ending)).execute(conn).await.map(drop)
 }
@@ -144,8 +132,8 @@ pub async fn announce(
     because_of: Option<EventId>,
 ) -> anyhow::Result<()> {
     let traceparent = service_kit::trace::current_traceparent();
-    let said = Said { source: SOURCE, at: Utc::now(), because_of, traceparent };
-    let rows = speak(root, &said, &events)?.into_iter().map(|message| NewRow {
+    let said = EventMetadata { source: SOURCE, at: Utc::now(), because_of, traceparent };
+    let rows = encode(root, &said, &events)?.into_iter().map(|message| NewRow {
         event_id: message.event_id.0,
         topic: message.topic.name().to_owned(),
         key: message.key,

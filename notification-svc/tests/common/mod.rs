@@ -13,7 +13,7 @@ use notification_svc::reactions::NotificationReactions;
 use notification_svc::store::notifications::{self, Due, Filter, Notification};
 use service_kit::consumer::testing::react;
 use service_kit::consumer::{Outcome, Record};
-use service_kit::outside::Nudge;
+use service_kit::external_calls::Nudge;
 use service_kit::testing::TestDb;
 use shared_events::*;
 
@@ -25,7 +25,7 @@ pub struct Shop {
     clock: DateTime<Utc>,
 }
 
-impl Counts for Shop {
+impl SequenceCounter for Shop {
     fn next_sequence(&mut self, topic: Topic) -> i64 {
         let count = self.said.entry(topic).or_default();
         *count += 1;
@@ -43,8 +43,8 @@ impl Shop {
     /// The event as it would lie in Kafka, said a second after the last.
     pub fn says(&mut self, event: impl Into<Event>) -> Record {
         self.clock += Duration::seconds(1);
-        let said = Said { source: "/a-svc", at: self.clock, because_of: None, traceparent: None };
-        let message = speak(self, &said, &[event.into()]).unwrap().remove(0);
+        let said = EventMetadata { source: "/a-svc", at: self.clock, because_of: None, traceparent: None };
+        let message = encode(self, &said, &[event.into()]).unwrap().remove(0);
         Record::sent(message.topic.name(), message.key, message.headers, message.value)
     }
 

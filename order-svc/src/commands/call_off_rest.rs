@@ -8,9 +8,6 @@ use crate::store;
 
 /// The customer does not want what has not left, after a part has: stock-svc is asked, and decides. Asked again, nothing new
 /// is said.
-///
-/// # Errors
-/// See [`ChangeOrderError`].
 pub async fn call_off_rest(pool: &Pool, id: OrderId) -> Result<Order, ChangeOrderError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {

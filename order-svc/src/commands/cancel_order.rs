@@ -8,9 +8,6 @@ use crate::store;
 
 /// The customer cancels: the order goes to `cancelling` and stock-svc is asked for the goods. Asked again, nothing new
 /// is said.
-///
-/// # Errors
-/// See [`ChangeOrderError`].
 pub async fn cancel_order(pool: &Pool, id: OrderId) -> Result<Order, ChangeOrderError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use diesel_async::pooled_connection::deadpool::PoolError;
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::once::{Claim, Once};
+use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
 use service_kit::{Pool, timers};
 use shared_events::OrderId;
 
 use super::DEADLINE_TIMER;
-use crate::domain::{Order, Wish, WishRefused};
+use crate::domain::{DraftRefused, Order, OrderDraft};
 use crate::store::answers::{self, Answer};
 use crate::store::{self, AnnounceError};
 
@@ -15,9 +15,9 @@ use crate::store::{self, AnnounceError};
 #[derive(Clone, Debug)]
 pub struct PlaceOrder {
     /// What is wanted.
-    pub wish: Wish,
+    pub wish: OrderDraft,
     /// Set when the request is to have one effect, however often it is sent.
-    pub once: Option<Once>,
+    pub once: Option<IdempotentRequest>,
     /// How long the order may stay pending.
     pub deadline: Duration,
     /// Whether `products.v1` has been read once; before that no SKU can be called unknown.
@@ -29,7 +29,7 @@ pub struct PlaceOrder {
 pub enum PlaceOrderError {
     /// Lines can't be had.
     #[error("{} of its lines can't be had", .0.len())]
-    Refused(Vec<WishRefused>),
+    Refused(Vec<DraftRefused>),
     /// The key belongs to another request.
     #[error("the Idempotency-Key was used for another order")]
     OtherRequest,
@@ -54,9 +54,6 @@ impl From<diesel::result::Error> for PlaceOrderError {
 }
 
 /// Places an order: key, answer, order, deadline and `order.placed` commit together or not at all.
-///
-/// # Errors
-/// See [`PlaceOrderError`].
 pub async fn place_order(
     pool: &Pool,
     command: PlaceOrder,
@@ -66,10 +63,10 @@ pub async fn place_order(
     conn.transaction(async |conn| {
         if let Some(once) = &command.once {
             match answers::claim(conn, once).await? {
-                Claim::New => {}
-                Claim::Answered(answer) => return Ok(answer),
-                Claim::OtherRequest => return Err(PlaceOrderError::OtherRequest),
-                Claim::InFlight => return Err(PlaceOrderError::InFlight),
+                IdempotencyClaim::New => {}
+                IdempotencyClaim::Answered(answer) => return Ok(answer),
+                IdempotencyClaim::OtherRequest => return Err(PlaceOrderError::OtherRequest),
+                IdempotencyClaim::InFlight => return Err(PlaceOrderError::InFlight),
             }
         }
         let order = priced(conn, &command).await?;

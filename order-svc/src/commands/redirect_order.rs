@@ -7,9 +7,6 @@ use crate::domain::{Decided, Order};
 use crate::store;
 
 /// The customer wants the order to go elsewhere: it does, or stock-svc is asked. Asked again, nothing new is said.
-///
-/// # Errors
-/// See [`ChangeOrderError`].
 pub async fn redirect_order(pool: &Pool, id: OrderId, address: Address) -> Result<Order, ChangeOrderError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {

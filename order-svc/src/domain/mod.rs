@@ -2,9 +2,9 @@
 
 mod destination;
 mod facts;
+mod last_sequences;
 mod order;
 mod progress;
-mod ranks;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -12,8 +12,8 @@ mod waiting;
 
 pub use destination::Destination;
 pub use facts::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, StockFact, Tracking};
-pub use order::{MAX_LINES, Order, Product, Wish, WishRefused};
-pub use progress::{Decided, Progress, Refused, Step};
-pub use ranks::Ranks;
+pub use last_sequences::LastSequences;
+pub use order::{DraftRefused, MAX_LINES, Order, OrderDraft, Product};
+pub use progress::{Decided, Progress, Refused, Transition};
 pub use status::Status;
 pub use waiting::WaitingFor;

@@ -13,7 +13,7 @@ pub const MAX_LINES: usize = 100;
 
 /// What a customer wants. Prices are not among it: they are the service's own.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wish {
+pub struct OrderDraft {
     /// Who orders.
     pub customer: Customer,
     /// Where it goes.
@@ -39,7 +39,7 @@ pub struct Product {
 
 /// Why a wish can't become an order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WishRefused {
+pub enum DraftRefused {
     /// Nothing is wanted.
     #[error("an order has at least one line")]
     NoLines,
@@ -97,7 +97,7 @@ pub enum WishRefused {
     NoCountry(CountryCode),
 }
 
-impl WishRefused {
+impl DraftRefused {
     /// The field of the request that is to blame.
     pub fn field(&self) -> String {
         match self {
@@ -132,28 +132,28 @@ pub struct Order {
     pub updated_at: DateTime<Utc>,
 }
 
-impl Wish {
+impl OrderDraft {
     /// Checks what can be checked without knowing a price.
     ///
     /// # Errors
     /// All that is wrong.
-    pub fn checked(self) -> Result<Self, Vec<WishRefused>> {
+    pub fn checked(self) -> Result<Self, Vec<DraftRefused>> {
         let mut refused = Vec::new();
         if !self.currency.is_chargeable() {
             refused.push(NotChargeable::Currency(self.currency).into());
         }
         let country = &self.delivery_address.country;
         if !country.is_a_country() {
-            refused.push(WishRefused::NoCountry(country.clone()));
+            refused.push(DraftRefused::NoCountry(country.clone()));
         }
         match self.lines.len() {
-            0 => refused.push(WishRefused::NoLines),
+            0 => refused.push(DraftRefused::NoLines),
             1..=MAX_LINES => {}
-            many => refused.push(WishRefused::TooManyLines(many)),
+            many => refused.push(DraftRefused::TooManyLines(many)),
         }
         let mut seen = std::collections::BTreeSet::new();
         let repeated = self.lines.iter().enumerate().filter(|(_, (sku, _))| !seen.insert(sku));
-        refused.extend(repeated.map(|(line, (sku, _))| WishRefused::Twice { line, sku: sku.clone() }));
+        refused.extend(repeated.map(|(line, (sku, _))| DraftRefused::Twice { line, sku: sku.clone() }));
         if refused.is_empty() { Ok(self) } else { Err(refused) }
     }
 
@@ -167,7 +167,7 @@ impl Wish {
         products: &BTreeMap<Sku, Product>,
         now: DateTime<Utc>,
         deadline: DateTime<Utc>,
-    ) -> Result<Order, Vec<WishRefused>> {
+    ) -> Result<Order, Vec<DraftRefused>> {
         let mut total = Some(Money::zero(self.currency));
         let (mut lines, mut refused) = (Vec::with_capacity(self.lines.len()), Vec::new());
         for (line, (sku, quantity)) in self.lines.into_iter().enumerate() {
@@ -186,7 +186,7 @@ impl Wish {
         }
         let total = match total {
             Some(total) if refused.is_empty() => total,
-            None if refused.is_empty() => return Err(vec![WishRefused::TotalTooDear]),
+            None if refused.is_empty() => return Err(vec![DraftRefused::TotalTooDear]),
             _ => return Err(refused),
         };
         total.check_charge().map_err(|why| vec![why.into()])?;
@@ -217,15 +217,15 @@ fn priced(
     quantity: Quantity,
     currency: Currency,
     products: &BTreeMap<Sku, Product>,
-) -> Result<(OrderLine, Money), WishRefused> {
+) -> Result<(OrderLine, Money), DraftRefused> {
     match products.get(&sku) {
-        None => Err(WishRefused::Unknown { line, sku }),
-        Some(product) if product.status == ProductStatus::Withdrawn => Err(WishRefused::Withdrawn { line, sku }),
+        None => Err(DraftRefused::Unknown { line, sku }),
+        Some(product) if product.status == ProductStatus::Withdrawn => Err(DraftRefused::Withdrawn { line, sku }),
         Some(product) if product.price.currency() != currency => {
-            Err(WishRefused::OtherCurrency { line, sku, sold_in: product.price.currency() })
+            Err(DraftRefused::OtherCurrency { line, sku, sold_in: product.price.currency() })
         }
         Some(product) => {
-            let cost = product.price.checked_times(quantity).ok_or(WishRefused::LineTooDear { line })?;
+            let cost = product.price.checked_times(quantity).ok_or(DraftRefused::LineTooDear { line })?;
             Ok((OrderLine { sku, name: product.name.clone(), quantity, unit_price: product.price }, cost))
         }
     }

@@ -22,7 +22,7 @@ pub struct Progress {
 }
 
 /// What a fact or a wish led to: the order as it is now, and what is to be said.
-pub type Step = (Progress, Vec<Event>);
+pub type Transition = (Progress, Vec<Event>);
 
 /// What was decided about an order, whatever it was decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub struct Decided {
     pub says: Vec<Event>,
 }
 
-impl From<Step> for Decided {
-    fn from((progress, says): Step) -> Self {
+impl From<Transition> for Decided {
+    fn from((progress, says): Transition) -> Self {
         Self { progress, destination: None, says }
     }
 }
@@ -81,7 +81,7 @@ impl Progress {
     ///
     /// # Errors
     /// [`Refused::Return`].
-    pub fn hear_stock(mut self, event: &StockEvent, id: EventId) -> Result<Step, Refused> {
+    pub fn hear_stock(mut self, event: &StockEvent, id: EventId) -> Result<Transition, Refused> {
         if let StockEvent::Restocked(restocked) = event
             && restocked.cause == RestockCause::CalledOff
         {
@@ -108,7 +108,7 @@ impl Progress {
     ///
     /// # Errors
     /// [`Refused::PaymentEnded`].
-    pub fn hear_payment(mut self, event: &PaymentEvent) -> Result<Step, Refused> {
+    pub fn hear_payment(mut self, event: &PaymentEvent) -> Result<Transition, Refused> {
         let fact = PaymentFact::of(event);
         let is_over = matches!(self.status, Status::Completed | Status::Cancelled(_));
         let reopens = fact == PaymentFact::RefundFailed && !is_over;
@@ -129,7 +129,7 @@ impl Progress {
     }
 
     /// What stock-svc said of a parcel, by the event of that id: a loss causes the refund that is named after it.
-    pub fn hear_shipment(mut self, event: &ShipmentEvent, id: EventId) -> Step {
+    pub fn hear_shipment(mut self, event: &ShipmentEvent, id: EventId) -> Transition {
         let (fact, pieces) = match event {
             ShipmentEvent::Created(created) => {
                 (ShipmentFact::Created, created.lines.iter().map(|line| i64::from(line.quantity)).sum())
@@ -159,7 +159,7 @@ impl Progress {
     ///
     /// # Errors
     /// [`Refused::TooLateToCancel`] once something has left or the order has ended otherwise.
-    pub fn cancel(mut self) -> Result<Step, Refused> {
+    pub fn cancel(mut self) -> Result<Transition, Refused> {
         match self.status {
             Status::Pending | Status::Confirmed => {
                 let says = self.ask_back(CancelReason::Customer);
@@ -174,7 +174,7 @@ impl Progress {
     ///
     /// # Errors
     /// [`Refused::NothingToCallOff`] unless a part has left and a part has not.
-    pub fn call_off(mut self) -> Result<Step, Refused> {
+    pub fn call_off(mut self) -> Result<Transition, Refused> {
         match self.status {
             Status::PartiallyShipped if self.facts.call_off_asked => Ok((self, vec![])),
             Status::PartiallyShipped => {
@@ -191,7 +191,7 @@ impl Progress {
     ///
     /// # Errors
     /// [`Refused::NotPending`].
-    pub fn time_out(mut self) -> Result<Step, Refused> {
+    pub fn time_out(mut self) -> Result<Transition, Refused> {
         if self.status != Status::Pending {
             return Err(Refused::NotPending(self.status));
         }
@@ -261,7 +261,7 @@ impl Progress {
 
     /// Lines went back to the shelf although a part has left: they are awaited no more, their money is. It may be heard
     /// before the dispatch of what has left, which then ships the order.
-    fn hear_called_off(mut self, lines: Vec<StockLine>, refund_id: RefundId) -> Step {
+    fn hear_called_off(mut self, lines: Vec<StockLine>, refund_id: RefundId) -> Transition {
         self.facts.called_off.push(CalledOff { lines, refund_id });
         self.facts.call_off_asked = false;
         if self.status == Status::PartiallyShipped {
@@ -281,7 +281,7 @@ impl Progress {
     }
 
     /// Ends the order if all that its end waits for has been heard.
-    fn settle(mut self, mut says: Vec<Event>) -> Step {
+    fn settle(mut self, mut says: Vec<Event>) -> Transition {
         let order_id = self.order_id;
         match self.status {
             Status::Cancelling(reason) if self.facts.goods_are_back() && self.facts.money_is_back() => {

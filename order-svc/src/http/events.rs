@@ -20,7 +20,7 @@ use super::history::EntryView;
 use super::problem;
 use crate::domain::Status;
 use crate::live::{Listener, Live};
-use crate::store::history::{self, Entry, Head};
+use crate::store::history::{self, Entry, RecordedSoFar};
 
 /// One event of the stream, for the document.
 #[derive(ToSchema)]
@@ -69,7 +69,7 @@ pub async fn get(state: Data<AppState>, http: HttpRequest, id: Path<Uuid>) -> Re
         let head = history::head(&mut conn, order_id).await?.ok_or_else(|| problem::no_order(id.0))?;
         (head, all_after(&mut conn, order_id, after).await?)
     };
-    let Head { recorded, ended } = head;
+    let RecordedSoFar { recorded, ended } = head;
     if after > recorded {
         return Err(Problem::bad_input(
             LAST_EVENT_ID,

@@ -50,9 +50,6 @@ pub fn limits() -> Limits {
 }
 
 /// The routes of the service.
-///
-/// # Errors
-/// None in practice: its document can be written as JSON.
 pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
     let document = Document::of(Api::openapi(), problem::OrderCode::ALL)?;
     Ok(move |config: &mut ServiceConfig| {

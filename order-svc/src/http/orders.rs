@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use service_kit::http::openapi::{Key, Nothing};
 use service_kit::http::{Cursor, EmptyBody, IdempotencyKey, Json, Limit, Paged, Path, Problem, Query};
-use service_kit::once::Once;
+use service_kit::idempotency::IdempotentRequest;
 use shared_events::{Address, CustomerId, OrderId};
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use super::request::{AddressRequest, PlaceOrderRequest};
 use super::view::{self, OrderView, StatusName};
 use super::{AppState, examples};
 use crate::commands::{self, PlaceOrder};
-use crate::domain::{Order, WishRefused};
+use crate::domain::{DraftRefused, Order};
 use crate::store::answers::Answer;
 use crate::store::{self, orders::Filter};
 
@@ -37,7 +37,7 @@ pub async fn place(
 ) -> Result<HttpResponse, Problem> {
     let request = request.into_inner();
     let once = match IdempotencyKey::optional(&http)? {
-        Some(key) => Some(Once { key: key.0, request: request.fingerprint().map_err(Problem::internal)? }),
+        Some(key) => Some(IdempotentRequest { key: key.0, request: request.fingerprint().map_err(Problem::internal)? }),
         None => None,
     };
     let wish = request.into_wish().checked().map_err(super::problem::refused)?;
@@ -125,7 +125,7 @@ pub async fn redirect(
 ) -> Result<HttpResponse, Problem> {
     let address: Address = address.into_inner().into();
     if !address.country.is_a_country() {
-        let message = WishRefused::NoCountry(address.country).to_string();
+        let message = DraftRefused::NoCountry(address.country).to_string();
         return Err(Problem::bad_input("country", message).code(super::problem::OrderCode::UnknownCountry));
     }
     let order = commands::redirect_order(&state.pool, OrderId(id.0), address)

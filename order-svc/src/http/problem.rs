@@ -5,7 +5,7 @@ use shared_events::NotChargeable;
 use uuid::Uuid;
 
 use crate::commands::{ChangeOrderError, PlaceOrderError};
-use crate::domain::WishRefused;
+use crate::domain::DraftRefused;
 
 service_kit::problem_codes! {
     /// The codes of problems that only this service has.
@@ -38,25 +38,27 @@ service_kit::problem_codes! {
 }
 
 /// All lines that can't be had, each with its place.
-pub fn refused(refused: Vec<WishRefused>) -> Problem {
-    let error = |why: &WishRefused| FieldError::new(why.field(), why.to_string()).code(code(why));
+pub fn refused(refused: Vec<DraftRefused>) -> Problem {
+    let error = |why: &DraftRefused| FieldError::new(why.field(), why.to_string()).code(code(why));
     Problem::bad_fields(refused.iter().map(error).collect())
 }
 
-fn code(refused: &WishRefused) -> OrderCode {
+fn code(refused: &DraftRefused) -> OrderCode {
     match refused {
-        WishRefused::NoLines => OrderCode::NoLines,
-        WishRefused::TooManyLines(_) => OrderCode::TooManyLines,
-        WishRefused::Twice { .. } => OrderCode::SkuTwice,
-        WishRefused::Unknown { .. } => OrderCode::UnknownSku,
-        WishRefused::Withdrawn { .. } => OrderCode::WithdrawnSku,
-        WishRefused::OtherCurrency { .. } => OrderCode::OtherCurrency,
-        WishRefused::LineTooDear { .. }
-        | WishRefused::TotalTooDear
-        | WishRefused::NotChargeable(NotChargeable::TooMuch { .. }) => OrderCode::TooDear,
-        WishRefused::NotChargeable(NotChargeable::TooLittle { .. }) => OrderCode::TooCheap,
-        WishRefused::NotChargeable(NotChargeable::Currency(_) | NotChargeable::Step { .. }) => OrderCode::NotChargeable,
-        WishRefused::NoCountry(_) => OrderCode::UnknownCountry,
+        DraftRefused::NoLines => OrderCode::NoLines,
+        DraftRefused::TooManyLines(_) => OrderCode::TooManyLines,
+        DraftRefused::Twice { .. } => OrderCode::SkuTwice,
+        DraftRefused::Unknown { .. } => OrderCode::UnknownSku,
+        DraftRefused::Withdrawn { .. } => OrderCode::WithdrawnSku,
+        DraftRefused::OtherCurrency { .. } => OrderCode::OtherCurrency,
+        DraftRefused::LineTooDear { .. }
+        | DraftRefused::TotalTooDear
+        | DraftRefused::NotChargeable(NotChargeable::TooMuch { .. }) => OrderCode::TooDear,
+        DraftRefused::NotChargeable(NotChargeable::TooLittle { .. }) => OrderCode::TooCheap,
+        DraftRefused::NotChargeable(NotChargeable::Currency(_) | NotChargeable::Step { .. }) => {
+            OrderCode::NotChargeable
+        }
+        DraftRefused::NoCountry(_) => OrderCode::UnknownCountry,
     }
 }
 

@@ -8,7 +8,7 @@ use shared_events::{
 
 use utoipa::ToSchema;
 
-use crate::domain::Wish;
+use crate::domain::OrderDraft;
 
 /// The body of `POST /api/v1/orders`.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -97,9 +97,9 @@ impl PlaceOrderRequest {
     }
 
     /// The wish in it.
-    pub fn into_wish(self) -> Wish {
+    pub fn into_wish(self) -> OrderDraft {
         let Self { customer, delivery_address: address, currency, lines, payment_method } = self;
-        Wish {
+        OrderDraft {
             customer: Customer { id: customer.id, name: customer.name, email: customer.email.0 },
             delivery_address: address.into(),
             currency,

@@ -31,9 +31,6 @@ pub struct Tail {
 
 impl Tail {
     /// Begins with what is committed from now on.
-    ///
-    /// # Errors
-    /// The database's.
     pub async fn new(pool: Pool, live: Live) -> anyhow::Result<Self> {
         let from = history::oldest_open(&mut *pool.get().await?).await?;
         Ok(Self { pool, live, from })

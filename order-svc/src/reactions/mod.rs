@@ -9,7 +9,7 @@ use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscri
 use shared_events::{DecodeError, Event, EventId, OrderId, StockEvent, Topic};
 
 use crate::domain::{Decided, Destination, Progress, Refused};
-use crate::store::{self, Loaded, Wanted};
+use crate::store::{self, BatchKeys, Loaded};
 
 /// The topics heard. `products.v1` tells the present, so the highest sequence of a SKU takes the place of the inbox.
 pub fn subscriptions() -> Vec<Subscription> {
@@ -73,7 +73,7 @@ impl Reactions for OrderReactions {
     }
 
     async fn load(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<Loaded, ReactionError> {
-        let mut wanted = Wanted::default();
+        let mut wanted = BatchKeys::default();
         for event in batch.iter().map(|incoming| &incoming.event) {
             wanted.orders.extend(event.correlation().map(OrderId));
             match event {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use service_kit::once::{Claim, Once};
+use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
 use shared_events::OrderId;
 
 use crate::schema::idempotency_keys;
@@ -18,12 +18,9 @@ pub struct Answer {
 }
 
 /// Claims the key for this transaction, and tells what was answered under it.
-///
-/// # Errors
-/// The database's.
-pub async fn claim(conn: &mut AsyncPgConnection, once: &Once) -> QueryResult<Claim<Answer>> {
+pub async fn claim(conn: &mut AsyncPgConnection, once: &IdempotentRequest) -> QueryResult<IdempotencyClaim<Answer>> {
     if !once.lock(conn).await? {
-        return Ok(Claim::InFlight);
+        return Ok(IdempotencyClaim::InFlight);
     }
     let columns = (idempotency_keys::request, idempotency_keys::location, idempotency_keys::body);
     let kept = idempotency_keys::table.find(&once.key).select(columns).first(conn).await.optional()?;
@@ -31,12 +28,9 @@ pub async fn claim(conn: &mut AsyncPgConnection, once: &Once) -> QueryResult<Cla
 }
 
 /// Keeps the answer under its key.
-///
-/// # Errors
-/// The database's.
 pub async fn keep(
     conn: &mut AsyncPgConnection,
-    once: &Once,
+    once: &IdempotentRequest,
     order_id: OrderId,
     answer: &Answer,
     now: DateTime<Utc>,

@@ -46,9 +46,6 @@ pub struct Entry {
 }
 
 /// The order's history after that position, oldest first.
-///
-/// # Errors
-/// The database's.
 pub async fn after(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -66,7 +63,7 @@ pub async fn after(
 
 /// How far an order is, as its streams need to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct RecordedSoFar {
     /// The last position of its history.
     pub recorded: i64,
     /// Whether it has ended.
@@ -74,13 +71,10 @@ pub struct Head {
 }
 
 /// How far the order's history is; none when there is no such order.
-///
-/// # Errors
-/// The database's.
-pub async fn head(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Option<Head>> {
+pub async fn head(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Option<RecordedSoFar>> {
     let row = orders::table.find(order_id.0).select((orders::recorded, orders::status));
     let found: Option<(i64, String)> = row.first(conn).await.optional()?;
-    Ok(found.map(|(recorded, status)| Head { recorded, ended: Status::is_end(&status) }))
+    Ok(found.map(|(recorded, status)| RecordedSoFar { recorded, ended: Status::is_end(&status) }))
 }
 
 /// The oldest transaction of this database that may still write: everything written by older ones can be seen.
@@ -88,9 +82,6 @@ pub async fn head(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
 /// A snapshot's own `xmin` counts the transactions of every database of the server, so that a long one in any of them
 /// would have each look read all that was written since. Transactions of other roles have no number here; none of them
 /// writes histories. The snapshot is older than what is seen of the sessions: who has ended in between was counted.
-///
-/// # Errors
-/// The database's.
 pub async fn oldest_open(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     // sessions tell the lower half of a number; which half is above it is known from the snapshot's
     const OLDEST: &str = "select now.xmax - coalesce(max(open.age) filter (where open.age > 0), 0) as number \
@@ -110,9 +101,6 @@ struct Oldest {
 
 /// The orders that have something in their history from that transaction or a later one, with the first position of it.
 /// Numbers that this server hasn't given out yet are those of another one, from which the database was restored.
-///
-/// # Errors
-/// The database's.
 pub async fn changed_since(conn: &mut AsyncPgConnection, transaction: i64) -> QueryResult<Vec<(Uuid, i64)>> {
     let given_out = sql::<BigInt>("pg_snapshot_xmax(pg_current_snapshot())::text::bigint");
     order_history::table
@@ -124,9 +112,6 @@ pub async fn changed_since(conn: &mut AsyncPgConnection, transaction: i64) -> Qu
 }
 
 /// The histories of these orders from these positions on, order by order, oldest first.
-///
-/// # Errors
-/// The database's.
 pub async fn from(conn: &mut AsyncPgConnection, places: &[(Uuid, i64)]) -> QueryResult<Vec<Entry>> {
     let (ids, positions): (Vec<Uuid>, Vec<i64>) = places.iter().copied().unzip();
     diesel::sql_query(

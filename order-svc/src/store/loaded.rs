@@ -7,13 +7,13 @@ use diesel::result::Error;
 use outbox_relay::NewRow;
 use service_kit::consumer::Envelope;
 use service_kit::trace;
-use shared_events::{Event, EventId, Message, OrderId, ProductState, Said, Sku, speak};
+use shared_events::{EncodedEvent, Event, EventId, EventMetadata, OrderId, ProductState, Sku, encode};
 
 use super::AnnounceError;
 use super::history::NewEntry;
 use super::roots::Root;
 use crate::SOURCE;
-use crate::domain::{Decided, Ranks, Status};
+use crate::domain::{Decided, LastSequences, Status};
 
 /// The orders that a transaction has locked, as decisions have left them in memory; and what is to be written of them. What
 /// one event of a batch decides, the next one finds here.
@@ -56,7 +56,7 @@ impl Loaded {
     ///
     /// # Errors
     /// An event that can't be said; an order that was not loaded. Nothing is changed then.
-    pub fn apply(&mut self, decided: Decided, heard: Option<(&Envelope, Ranks)>) -> Result<(), AnnounceError> {
+    pub fn apply(&mut self, decided: Decided, heard: Option<(&Envelope, LastSequences)>) -> Result<(), AnnounceError> {
         let Decided { progress, destination, says } = decided;
         let id = progress.order_id;
         let before = self.orders.get(&id).ok_or(Error::NotFound)?;
@@ -111,8 +111,8 @@ pub(super) fn told(
     heard: Option<&Envelope>,
 ) -> serde_json::Result<(Vec<NewEntry>, Vec<NewRow>)> {
     let because_of = heard.map(|envelope| EventId(envelope.id));
-    let said = Said { source: SOURCE, at: now, because_of, traceparent: trace::current_traceparent() };
-    let messages = speak(root, &said, says)?;
+    let said = EventMetadata { source: SOURCE, at: now, because_of, traceparent: trace::current_traceparent() };
+    let messages = encode(root, &said, says)?;
     let mut history: Vec<NewEntry> =
         heard.map(|envelope| NewEntry::heard(root, before, envelope)).into_iter().collect();
     for (event, message) in says.iter().zip(&messages) {
@@ -122,7 +122,7 @@ pub(super) fn told(
     Ok((history, messages.into_iter().map(outbox_row).collect()))
 }
 
-fn outbox_row(message: Message) -> NewRow {
+fn outbox_row(message: EncodedEvent) -> NewRow {
     NewRow {
         event_id: message.event_id.0,
         topic: message.topic.name().to_owned(),

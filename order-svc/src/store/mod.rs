@@ -26,7 +26,7 @@ use shared_events::{OrderId, Sku};
 
 /// What is to be loaded.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct BatchKeys {
     /// These orders are locked, as far as there are any.
     pub orders: Vec<OrderId>,
     /// Of these of them it is read where they go.
@@ -36,10 +36,7 @@ pub struct Wanted {
 }
 
 /// Locks and reads what decisions need: at most three statements, however much is wanted.
-///
-/// # Errors
-/// The database's.
-pub async fn load(conn: &mut AsyncPgConnection, wanted: Wanted) -> QueryResult<Loaded> {
+pub async fn load(conn: &mut AsyncPgConnection, wanted: BatchKeys) -> QueryResult<Loaded> {
     let mut loaded = match wanted.orders.is_empty() {
         true => Loaded::new(DateTime::default(), BTreeMap::new()),
         false => roots::lock(conn, &wanted.orders.iter().map(|id| id.0).collect::<Vec<_>>()).await?,
@@ -56,18 +53,12 @@ pub async fn load(conn: &mut AsyncPgConnection, wanted: Wanted) -> QueryResult<L
 }
 
 /// Locks one order, if there is one, and reads where it goes.
-///
-/// # Errors
-/// The database's.
 pub async fn load_order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Loaded> {
-    load(conn, Wanted { orders: vec![id], destinations: vec![id], products: vec![] }).await
+    load(conn, BatchKeys { orders: vec![id], destinations: vec![id], products: vec![] }).await
 }
 
 /// Writes what was decided: one statement a table, and one for all that is announced, in the order of decision. None needs
 /// the answer of another.
-///
-/// # Errors
-/// The database's, and an event that can't be said.
 pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AnnounceError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let (conn, loaded) = (&*conn, &loaded);
@@ -91,9 +82,6 @@ pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<()
 
 /// The time of this transaction by the database's clock. Timers go by it too, so a host whose clock is wrong times
 /// nothing out.
-///
-/// # Errors
-/// The database's.
 pub async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
     diesel::select(diesel::dsl::now.into_sql::<Timestamptz>()).get_result(conn).await
 }

@@ -14,18 +14,15 @@ use uuid::Uuid;
 use super::loaded::{Loaded, told};
 use super::rows::{Found, NewOrderRow, OrderRow, destination, json, read};
 use super::{AnnounceError, Root, history};
-use crate::domain::{Order, Ranks};
+use crate::domain::{LastSequences, Order};
 use crate::schema::{orders, redirections};
 
 /// Inserts a new order, which makes it the root of its key, and says `order.placed`.
-///
-/// # Errors
-/// The database's, and an event that can't be said.
 pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), AnnounceError> {
     let mut root = Root {
         progress: order.progress.clone(),
         destination: None,
-        ranks: Ranks::default(),
+        ranks: LastSequences::default(),
         version: order.version,
         said: 0,
         recorded: 0,
@@ -60,9 +57,6 @@ pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), A
 }
 
 /// The order of that id.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Order>> {
     let found = orders::table.find(id.0).left_join(redirections::table).select(found()).first(conn).await.optional()?;
     found.map(OrderRow::order).transpose()
@@ -133,9 +127,6 @@ pub struct Filter {
 }
 
 /// Orders, the newest first (ids are UUID v7, so their order is that of placing).
-///
-/// # Errors
-/// The database's.
 pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Order>> {
     let mut query =
         orders::table.left_join(redirections::table).select(found()).order(orders::id.desc()).limit(limit).into_boxed();

@@ -66,9 +66,6 @@ prepared! {
 }
 
 /// Those of these products that were ever listed.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &mut AsyncPgConnection, skus: &[&str]) -> QueryResult<BTreeMap<Sku, Product>> {
     let columns = (products::sku, products::name, products::price, products::currency, products::status);
     let query = products::table.filter(products::sku.eq_any(skus)).select(columns);
@@ -76,17 +73,11 @@ pub async fn find(conn: &mut AsyncPgConnection, skus: &[&str]) -> QueryResult<BT
 }
 
 /// Whether `products.v1` was ever read to an end, by this process or one before it.
-///
-/// # Errors
-/// The database's.
 pub async fn were_read(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
     diesel::select(exists(catalogue_read::table.select(catalogue_read::once))).get_result(conn).await
 }
 
 /// Notes that `products.v1` was read to an end.
-///
-/// # Errors
-/// The database's.
 pub async fn note_read(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     let note = diesel::insert_into(catalogue_read::table).values(catalogue_read::once.eq(true));
     note.on_conflict_do_nothing().execute(conn).await.map(drop)

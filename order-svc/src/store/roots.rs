@@ -8,13 +8,13 @@ use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid 
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use service_kit::{prepared, timers};
-use shared_events::{Counts, OrderId, Topic};
+use shared_events::{OrderId, SequenceCounter, Topic};
 use uuid::Uuid;
 
 use super::loaded::Loaded;
 use super::rows::{RootRow, json};
 use crate::commands::DEADLINE_TIMER;
-use crate::domain::{Destination, Progress, Ranks, Status};
+use crate::domain::{Destination, LastSequences, Progress, Status};
 use crate::schema::orders;
 
 /// An order's row, locked until the transaction ends.
@@ -25,7 +25,7 @@ pub struct Root {
     /// Where it goes, where that was loaded too.
     pub destination: Option<Destination>,
     /// The `ce_sequence` of the last fact heard on each topic.
-    pub ranks: Ranks,
+    pub ranks: LastSequences,
     /// Counts changes.
     pub version: i64,
     /// Counts what was said on `orders.v1`.
@@ -40,7 +40,7 @@ pub struct Root {
     pub(super) has_deadline: bool,
 }
 
-impl Counts for Root {
+impl SequenceCounter for Root {
     /// An order speaks on `orders.v1` alone.
     fn next_sequence(&mut self, _: Topic) -> i64 {
         self.said += 1;
@@ -67,7 +67,7 @@ pub(super) async fn lock(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryRes
             has_deadline: progress.status == Status::Pending,
             progress,
             destination: None,
-            ranks: Ranks { stock: row.stock_rank, payment: row.payment_rank, shipment: row.shipment_rank },
+            ranks: LastSequences { stock: row.stock_rank, payment: row.payment_rank, shipment: row.shipment_rank },
             version: row.version,
             said: row.said,
             recorded: row.recorded,

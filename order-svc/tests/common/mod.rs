@@ -14,7 +14,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
-use order_svc::domain::{Order, Wish};
+use order_svc::domain::{Order, OrderDraft};
 use order_svc::reactions::OrderReactions;
 use order_svc::store::answers::Answer;
 use order_svc::store::{self, DeadLetters};
@@ -43,13 +43,18 @@ impl Others {
     /// An event as another service would send it.
     pub fn record(&self, event: impl Into<Event>) -> Record {
         let event = event.into();
-        let said = shared_events::Said { source: "/test", at: chrono::Utc::now(), because_of: None, traceparent: None };
-        let message = speak(&mut Key(self, event.key()), &said, &[event]).unwrap().remove(0);
+        let said = shared_events::EventMetadata {
+            source: "/test",
+            at: chrono::Utc::now(),
+            because_of: None,
+            traceparent: None,
+        };
+        let message = encode(&mut Key(self, event.key()), &said, &[event]).unwrap().remove(0);
         Record::sent(message.topic.name(), message.key, message.headers, message.value)
     }
 }
 
-impl Counts for Key<'_> {
+impl SequenceCounter for Key<'_> {
     fn next_sequence(&mut self, topic: Topic) -> i64 {
         let mut counts = self.0.0.lock().unwrap();
         let count = counts.entry((self.1.clone(), topic)).or_default();
@@ -59,7 +64,7 @@ impl Counts for Key<'_> {
 }
 
 #[derive(QueryableByName)]
-struct Said {
+struct OutboxRow {
     #[diesel(sql_type = Text)]
     event_type: String,
     #[diesel(sql_type = BigInt)]
@@ -103,7 +108,7 @@ impl Shop {
         answer.location.parse().unwrap()
     }
 
-    pub async fn place_wish(&self, wish: Wish) -> Result<Answer, PlaceOrderError> {
+    pub async fn place_wish(&self, wish: OrderDraft) -> Result<Answer, PlaceOrderError> {
         let deadline = Duration::from_secs(20 * 60);
         let command = PlaceOrder { wish, once: None, deadline, prices_known: true };
         let answer = |order: &Order| Ok(Answer { location: order.placed.order_id.to_string(), body: vec![] });
@@ -128,7 +133,7 @@ impl Shop {
                       cross join json_array_elements(headers) h cross join json_array_elements(headers) s \
                       where topic = 'orders.v1' and key = $1 and h.value ->> 0 = 'ce_type' and s.value ->> 0 = 'ce_sequence' order by id";
         let conn = &mut self.db.conn().await;
-        let said: Vec<Said> = sql_query(outbox).bind::<Text, _>(id.to_string()).load(conn).await.unwrap();
+        let said: Vec<OutboxRow> = sql_query(outbox).bind::<Text, _>(id.to_string()).load(conn).await.unwrap();
         let sequences: Vec<i64> = said.iter().map(|said| said.sequence).collect();
         assert_eq!(sequences, (1..=i64::try_from(said.len()).unwrap()).collect::<Vec<_>>());
         said.into_iter().map(|said| said.event_type).collect()
@@ -161,9 +166,9 @@ pub fn product(sku: &str, price: i64, status: ProductStatus) -> Event {
     ProductChanged(state).into()
 }
 
-pub fn wish(lines: &[(&str, i64)]) -> Wish {
+pub fn wish(lines: &[(&str, i64)]) -> OrderDraft {
     let line = |text: &str| text.parse().unwrap();
-    Wish {
+    OrderDraft {
         customer: Customer {
             id: "c-1001".parse().unwrap(),
             name: line("Ann Lee"),

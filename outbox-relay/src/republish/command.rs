@@ -114,8 +114,8 @@ async fn note_what_is_there(relays: &[RelayConfig], topic: &str, out: &mut impl 
     let Some(relay) = relays.first() else { return Ok(()) };
     let publisher = KafkaPublisher::new(&relay.brokers, 1, 1);
     super::refuse_compacted(&publisher, topic).await?;
-    let (questions, name) = (publisher.questions()?, topic.to_owned());
-    let records = tokio::task::spawn_blocking(move || questions.records(&name)).await??;
+    let (broker_metadata, name) = (publisher.broker_metadata()?, topic.to_owned());
+    let records = tokio::task::spawn_blocking(move || broker_metadata.records(&name)).await??;
     if records > 0 {
         writeln!(out, "{topic} holds {records} records: what is sent now comes after them")?;
     }

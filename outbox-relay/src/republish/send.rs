@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Stopped, Window};
 use crate::config::RelayConfig;
-use crate::dress::dressed;
 use crate::kafka::KafkaPublisher;
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
 use crate::sql::{self, ReadRow};
 use crate::term::int;
+use crate::to_record::to_record;
 
 /// How long rows that are under way may still be acknowledged when one of them failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -119,7 +119,7 @@ impl<'a> Sending<'a> {
             let bytes = usize::try_from(row.6 - before).unwrap_or_default();
             before = row.6;
             let id = row.0;
-            let Ok(row) = dressed(row, self.config.trace_header.as_deref()) else {
+            let Ok(row) = to_record(row, self.config.trace_header.as_deref()) else {
                 bail!("row {id} of the archive can't be read: its headers are not pairs of texts");
             };
             self.in_flight_bytes += bytes;

@@ -78,7 +78,7 @@ impl Term<'_> {
     async fn publish_alone(&mut self, row: ReadRow, publisher: &mut impl Publisher) -> Result<(), Failure> {
         let mut reports = Vec::new();
         let since = Instant::now();
-        publisher.publish(&[self.dressed(row)?]);
+        publisher.publish(&[self.to_record(row)?]);
         let answered = timeout(self.config.silence, async {
             while reports.is_empty() {
                 publisher.reports(&mut reports).await;

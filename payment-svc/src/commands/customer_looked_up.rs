@@ -12,9 +12,6 @@ use crate::{
 /// What the gateway knows of an intent whose customer is waited for, asked at `asked_at`, is applied under the payment's
 /// lock. Past the deadline the customer is given up, but only on the gateway's word that it waits for them still. Says
 /// whether they are waited for after this.
-///
-/// # Errors
-/// The database.
 pub async fn customer_looked_up(
     conn: &mut AsyncPgConnection,
     before: &Payment,

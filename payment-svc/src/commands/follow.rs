@@ -6,7 +6,7 @@ use service_kit::{
 use shared_events::{Event, EventId};
 
 use crate::{
-    domain::{Refused, State, Step},
+    domain::{Refused, State, Transition},
     store::{
         self, calls, ledger, look_ups,
         roots::{self, Cause, Root},
@@ -18,13 +18,10 @@ pub const RETRY: &str = "payment_retry";
 
 /// Does what a step of the state machine asks for, in the caller's transaction and under the root's lock: announces,
 /// saves, enters what was moved into the ledger, writes down the next gateway call, and sets the time of a retry.
-///
-/// # Errors
-/// The database.
 pub async fn follow(
     conn: &mut AsyncPgConnection,
     root: &mut Root,
-    step: Step,
+    step: Transition,
     cause: &Cause,
 ) -> Result<(), ReactionError> {
     let events = step.events.into_iter().map(Event::Payment).collect();
@@ -70,7 +67,7 @@ pub async fn heard(
     conn: &mut AsyncPgConnection,
     incoming: &Incoming<Event>,
     mut root: Root,
-    step: Result<Step, Refused>,
+    step: Result<Transition, Refused>,
 ) -> Result<Handled, ReactionError> {
     match step {
         Ok(step) => {

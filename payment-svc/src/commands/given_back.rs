@@ -116,9 +116,6 @@ pub fn made_elsewhere(payment: &Payment, found: &[GivenBack]) -> Vec<Elsewhere> 
 
 /// Books under the payment's lock what the gateway has given back and this service doesn't know, and takes back what has
 /// failed since.
-///
-/// # Errors
-/// The database.
 pub async fn book_given_back(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,

@@ -4,7 +4,7 @@ use shared_events::OrderId;
 
 use super::{follow, given_back::given_back_changed};
 use crate::{
-    domain::{Payment, Refused, State, Step},
+    domain::{Payment, Refused, State, Transition},
     gateway::{GatewayError, IntentState, PaymentGateway, action_failed},
     store::{
         calls, payments,
@@ -140,7 +140,7 @@ async fn apply(
 
 /// What follows from what the gateway knows. That the customer failed is believed only of the attempt that waited for
 /// them when it was asked, or that nobody knows more of: no attempt follows one in which they failed.
-pub(super) fn next(payment: &mut Payment, before: &Payment, found: IntentState) -> Option<Result<Step, Refused>> {
+pub(super) fn next(payment: &mut Payment, before: &Payment, found: IntentState) -> Option<Result<Transition, Refused>> {
     let same = before.attempts == payment.attempts;
     let waited = before.state == State::ActionRequired && same;
     match found {

@@ -2,7 +2,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, pooled_connection::deadpo
 use service_kit::{
     Pool,
     consumer::ReactionError,
-    once::{Claim, Once},
+    idempotency::{IdempotencyClaim, IdempotentRequest},
     trace,
 };
 use shared_events::{Currency, LineText, Money, PaymentId, RefundId};
@@ -27,7 +27,7 @@ pub struct RefundPayment {
     /// What for.
     pub reason: LineText,
     /// Set when the request is to have one effect, however often it is sent.
-    pub once: Option<Once>,
+    pub once: Option<IdempotentRequest>,
 }
 
 /// Why nothing goes back. Nothing was written.
@@ -67,9 +67,6 @@ pub enum RefundPaymentError {
 
 /// Writes down that money goes back, and has the gateway asked: key, answer, refund and call commit together or not at
 /// all. What all refunds sum to is looked at under the payment's lock, so that it never exceeds what was captured.
-///
-/// # Errors
-/// See [`RefundPaymentError`].
 pub async fn refund_payment(
     pool: &Pool,
     command: &RefundPayment,
@@ -91,21 +88,21 @@ pub async fn refund_payment(
 /// What was answered under this key before; nothing for a new one, which is claimed for this transaction.
 pub(super) async fn answered(
     conn: &mut AsyncPgConnection,
-    once: Option<&Once>,
+    once: Option<&IdempotentRequest>,
 ) -> Result<Option<Vec<u8>>, RefundPaymentError> {
     let Some(once) = once else { return Ok(None) };
     match answers::claim(conn, once).await? {
-        Claim::New => Ok(None),
-        Claim::Answered(body) => Ok(Some(body)),
-        Claim::OtherRequest => Err(RefundPaymentError::OtherRequest),
-        Claim::InFlight => Err(RefundPaymentError::InFlight),
+        IdempotencyClaim::New => Ok(None),
+        IdempotencyClaim::Answered(body) => Ok(Some(body)),
+        IdempotencyClaim::OtherRequest => Err(RefundPaymentError::OtherRequest),
+        IdempotencyClaim::InFlight => Err(RefundPaymentError::InFlight),
     }
 }
 
 /// Keeps the answer under its key.
 pub(super) async fn keep(
     conn: &mut AsyncPgConnection,
-    once: Option<&Once>,
+    once: Option<&IdempotentRequest>,
     refund: &ShownRefund,
     body: &[u8],
 ) -> Result<(), RefundPaymentError> {

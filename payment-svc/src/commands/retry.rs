@@ -7,9 +7,6 @@ use crate::store::roots::{self, Cause};
 
 /// The time of a retry has come: the gateway is asked again, unless the hold has ended or the goods were given back
 /// meanwhile. Runs in the transaction of the timer.
-///
-/// # Errors
-/// The database.
 pub async fn retry(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result<(), ReactionError> {
     let mut root = roots::lock_or_create(conn, order_id).await?;
     match root.payment.retry() {

@@ -32,9 +32,6 @@ pub async fn settle(conn: &mut AsyncPgConnection, call: &TakenCall, answer: Answ
 }
 
 /// The gateway did not answer, so nobody knows what it did: that is said once, kept with the call, and looked up later.
-///
-/// # Errors
-/// The database.
 pub async fn unanswered(
     conn: &mut AsyncPgConnection,
     call: &TakenCall,

@@ -1,5 +1,5 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::{Pool, once::Once, trace};
+use service_kit::{Pool, idempotency::IdempotentRequest, trace};
 use shared_events::{LineText, OrderId, PaymentId, RefundId};
 
 use super::{
@@ -23,14 +23,11 @@ pub struct SettleOutside {
     /// Under which the transfer is found.
     pub reference: LineText,
     /// Set when the request is to be answered the same, however often it is sent.
-    pub once: Option<Once>,
+    pub once: Option<IdempotentRequest>,
 }
 
 /// Books under the payment's lock that the refund was given back past the gateway: state, ledger and event commit together,
 /// and nothing is asked of the gateway.
-///
-/// # Errors
-/// See [`RefundPaymentError`].
 pub async fn settle_outside(
     pool: &Pool,
     command: &SettleOutside,

@@ -6,7 +6,7 @@ use shared_events::{
     PaymentEvent, PaymentRefundFailed, PaymentRefunded, PaymentUnknown, RefundId,
 };
 
-use super::{Call, Elsewhere, Payment, RefundState, Refused, State, Step};
+use super::{Call, Elsewhere, Payment, RefundState, Refused, State, Transition};
 
 /// The gateway's answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -62,7 +62,7 @@ pub enum Answer {
     Nothing,
 }
 
-impl Step {
+impl Transition {
     /// It was authorised and let go of before anybody heard.
     fn let_go(self, amount: Money) -> Self {
         self.moved(Call::Authorise, amount).moved(Call::Void, amount)
@@ -74,7 +74,7 @@ impl Payment {
     ///
     /// # Errors
     /// The payment isn't waiting for such an answer.
-    pub fn answered(&mut self, call: Call, answer: Answer) -> Result<Step, Refused> {
+    pub fn answered(&mut self, call: Call, answer: Answer) -> Result<Transition, Refused> {
         if answer == Answer::Nothing {
             return Ok(self.unknown(call));
         }
@@ -112,19 +112,19 @@ impl Payment {
     }
 
     /// Says once for a call that nobody knows.
-    fn unknown(&mut self, call: Call) -> Step {
+    fn unknown(&mut self, call: Call) -> Transition {
         if std::mem::replace(&mut self.unanswered, true) {
-            return Step::nothing();
+            return Transition::nothing();
         }
         let (order_id, payment_id, operation) = (self.order_id, self.id, call.operation());
-        Step::say(PaymentEvent::Unknown(PaymentUnknown { order_id, payment_id, operation }))
+        Transition::say(PaymentEvent::Unknown(PaymentUnknown { order_id, payment_id, operation }))
     }
 
     fn amount(&self) -> Result<Money, Refused> {
         self.charge.as_ref().map(|charge| charge.amount).ok_or_else(|| self.refused("take this answer"))
     }
 
-    fn authorisation_answered(&mut self, answer: Answer) -> Result<Step, Refused> {
+    fn authorisation_answered(&mut self, answer: Answer) -> Result<Transition, Refused> {
         let (order_id, payment_id, amount) = (self.order_id, self.id, self.amount()?);
         match answer {
             // Nobody awaits it any more: voided, never announced.
@@ -136,7 +136,7 @@ impl Payment {
             Answer::ActionRequired { url } => {
                 self.state = State::ActionRequired;
                 let wanted = PaymentActionRequired { order_id, payment_id, deadline: self.hold.deadline, url };
-                Ok(Step::say(PaymentEvent::ActionRequired(wanted)))
+                Ok(Transition::say(PaymentEvent::ActionRequired(wanted)))
             }
             Answer::ActionFailed { code } => {
                 self.failure_code = Some(code);
@@ -152,36 +152,36 @@ impl Payment {
         }
     }
 
-    fn not_asked(&mut self) -> Step {
+    fn not_asked(&mut self) -> Transition {
         if self.void_requested {
             return self.never_started();
         }
         self.state = State::New;
         self.hold.expired = true;
-        Step::nothing()
+        Transition::nothing()
     }
 
-    pub(super) fn authorised(&mut self, amount: Money) -> Step {
+    pub(super) fn authorised(&mut self, amount: Money) -> Transition {
         let (order_id, payment_id) = (self.order_id, self.id);
         self.state = State::Authorized;
         let authorized = PaymentAuthorized { order_id, payment_id, amount };
-        Step::say(PaymentEvent::Authorized(authorized)).moved(Call::Authorise, amount)
+        Transition::say(PaymentEvent::Authorized(authorized)).moved(Call::Authorise, amount)
     }
 
-    pub(super) fn declined(&mut self, code: String) -> Step {
+    pub(super) fn declined(&mut self, code: String) -> Transition {
         let (order_id, payment_id) = (self.order_id, self.id);
         self.state = State::Declined;
         self.failure_code = Some(code.clone());
-        Step::say(PaymentEvent::Declined(PaymentDeclined { order_id, payment_id, code, retryable: false }))
+        Transition::say(PaymentEvent::Declined(PaymentDeclined { order_id, payment_id, code, retryable: false }))
     }
 
-    fn capture_answered(&mut self, answer: Answer) -> Result<Step, Refused> {
+    fn capture_answered(&mut self, answer: Answer) -> Result<Transition, Refused> {
         let (order_id, payment_id, amount) = (self.order_id, self.id, self.amount()?);
         match answer {
             Answer::Done => {
                 self.state = State::Captured;
                 let captured = PaymentEvent::Captured(PaymentCaptured { order_id, payment_id, amount });
-                Ok(Step::say(captured).moved(Call::Capture, amount).then(self.next_refund()))
+                Ok(Transition::say(captured).moved(Call::Capture, amount).then(self.next_refund()))
             }
             Answer::No { code } => {
                 self.drop_queued_refunds();
@@ -191,20 +191,20 @@ impl Payment {
                 }
                 self.state = State::CaptureFailed;
                 let failed = PaymentCaptureFailed { order_id, payment_id, code };
-                Ok(Step::say(PaymentEvent::CaptureFailed(failed)))
+                Ok(Transition::say(PaymentEvent::CaptureFailed(failed)))
             }
             _ => Err(self.refused("take this answer")),
         }
     }
 
-    fn void_done(&mut self) -> Step {
+    fn void_done(&mut self) -> Transition {
         self.state = State::Voided;
         let amount = self.charge.as_ref().map(|charge| charge.amount);
-        let voided = |amount| Step::say(self.voided(amount)).moved(Call::Void, amount);
-        amount.map_or_else(Step::nothing, voided)
+        let voided = |amount| Transition::say(self.voided(amount)).moved(Call::Void, amount);
+        amount.map_or_else(Transition::nothing, voided)
     }
 
-    pub(super) fn refund_answered(&mut self, id: RefundId, answer: Answer) -> Result<Step, Refused> {
+    pub(super) fn refund_answered(&mut self, id: RefundId, answer: Answer) -> Result<Transition, Refused> {
         let not_waiting = self.refused("take this answer");
         let waiting = |refund: &&mut super::Refund| refund.id == id && refund.state == RefundState::Calling;
         let refund = self.refunds.iter_mut().find(waiting).ok_or_else(|| not_waiting.clone())?;
@@ -223,7 +223,7 @@ impl Payment {
             }
             _ => return Err(not_waiting),
         };
-        let step = Step::say(event).then(self.next_refund());
+        let step = Transition::say(event).then(self.next_refund());
         Ok(if done { step.moved(Call::Refund(id), amount) } else { step })
     }
 }

@@ -7,7 +7,7 @@ use shared_events::{
 };
 use uuid::Builder;
 
-use super::{Call, Origin, Payment, Refund, RefundState, Refused, State, Step, refunds::Share};
+use super::{Call, Origin, Payment, Refund, RefundState, Refused, State, Transition, refunds::Share};
 
 /// What the gateway has given back without being asked by us: its name for it, and how much.
 pub type Elsewhere = (String, Money);
@@ -31,7 +31,7 @@ impl Payment {
     ///
     /// # Errors
     /// It is known; nothing is captured; or a refund is being asked for, whose answer comes first.
-    pub fn given_back_elsewhere(&mut self, name: &str, amount: Money) -> Result<Step, Refused> {
+    pub fn given_back_elsewhere(&mut self, name: &str, amount: Money) -> Result<Transition, Refused> {
         let asked = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
         if self.state != State::Captured || asked {
             return Err(self.refused("book a refund made elsewhere"));
@@ -39,7 +39,7 @@ impl Payment {
         self.book(name, amount)
     }
 
-    fn book(&mut self, name: &str, amount: Money) -> Result<Step, Refused> {
+    fn book(&mut self, name: &str, amount: Money) -> Result<Transition, Refused> {
         let id = refund_made_elsewhere(name);
         let (false, Some(left)) = (self.refunds.iter().any(|known| known.id == id), self.left()) else {
             return Err(self.refused("book a refund again"));
@@ -50,22 +50,27 @@ impl Payment {
         let (order_id, payment_id, state) = (self.order_id, self.id, RefundState::Done);
         self.refunds.push(Refund { id, amount, wanted, state, origin: Origin::Elsewhere(name.to_owned()) });
         if amount.is_zero() {
-            return Ok(Step::nothing());
+            return Ok(Transition::nothing());
         }
         let refunded = PaymentRefunded { order_id, payment_id, refund_id: id, amount, remaining };
-        Ok(Step::say(PaymentEvent::Refunded(refunded)).moved(Call::Refund(id), amount))
+        Ok(Transition::say(PaymentEvent::Refunded(refunded)).moved(Call::Refund(id), amount))
     }
 
     /// The gateway has refused a refund, and had given money back that was not known here. That is booked; then what
     /// remains is asked for, under a key of its own, since the old one stands for another amount. Where the refund would
     /// have fitted all the same, it is refused.
-    pub(super) fn overtaken(&mut self, id: RefundId, code: String, elsewhere: &[Elsewhere]) -> Result<Step, Refused> {
+    pub(super) fn overtaken(
+        &mut self,
+        id: RefundId,
+        code: String,
+        elsewhere: &[Elsewhere],
+    ) -> Result<Transition, Refused> {
         let not_waiting = self.refused("take this answer");
         let asked = |refund: &&mut Refund| refund.id == id && refund.state == RefundState::Calling;
         let refund = self.refunds.iter_mut().find(asked).ok_or_else(|| not_waiting.clone())?;
         refund.state = RefundState::Queued;
         let wanted = refund.amount;
-        let mut step = Step::nothing();
+        let mut step = Transition::nothing();
         for (name, amount) in elsewhere {
             let booked = self.book(name, *amount)?;
             step.events.extend(booked.events);
@@ -84,14 +89,14 @@ impl Payment {
             return Ok(step.then(self.next_refund()));
         }
         (refund.amount, refund.state) = (left, RefundState::Calling);
-        Ok(step.then(Step::ask(Call::Refund(id))))
+        Ok(step.then(Transition::ask(Call::Refund(id))))
     }
 
     /// Somebody else captured what is authorised. The order goes on as if it had been captured here.
     ///
     /// # Errors
     /// It isn't authorised and at rest: a call that is unfinished finds it by itself.
-    pub fn captured_elsewhere(&mut self) -> Result<Step, Refused> {
+    pub fn captured_elsewhere(&mut self) -> Result<Transition, Refused> {
         match (&self.charge, self.state) {
             (Some(charge), State::Authorized) => {
                 let amount = charge.amount;
@@ -101,11 +106,11 @@ impl Payment {
         }
     }
 
-    fn captured_as(&mut self, amount: Money) -> Step {
+    fn captured_as(&mut self, amount: Money) -> Transition {
         let (order_id, payment_id) = (self.order_id, self.id);
         self.state = State::Captured;
         let captured = PaymentCaptured { order_id, payment_id, amount };
-        Step::say(PaymentEvent::Captured(captured)).moved(Call::Capture, amount)
+        Transition::say(PaymentEvent::Captured(captured)).moved(Call::Capture, amount)
     }
 
     /// Somebody else cancelled the intent, so that what was authorised can't be taken any more. It is voided when the goods
@@ -113,7 +118,7 @@ impl Payment {
     ///
     /// # Errors
     /// It isn't authorised and at rest.
-    pub fn cancelled_elsewhere(&mut self) -> Result<Step, Refused> {
+    pub fn cancelled_elsewhere(&mut self) -> Result<Transition, Refused> {
         if self.state != State::Authorized {
             return Err(self.refused("book a cancellation made elsewhere"));
         }
@@ -125,18 +130,18 @@ impl Payment {
     ///
     /// # Errors
     /// It isn't authorised and at rest.
-    pub fn captured_in_part_elsewhere(&mut self) -> Result<Step, Refused> {
+    pub fn captured_in_part_elsewhere(&mut self) -> Result<Transition, Refused> {
         if self.state != State::Authorized {
             return Err(self.refused("book a capture in part made elsewhere"));
         }
         Ok(self.can_not_be_captured(CAPTURED_IN_PART))
     }
 
-    fn can_not_be_captured(&mut self, code: &str) -> Step {
+    fn can_not_be_captured(&mut self, code: &str) -> Transition {
         let (order_id, payment_id, code) = (self.order_id, self.id, code.to_owned());
         self.state = State::CaptureFailed;
         self.failure_code = Some(code.clone());
-        Step::say(PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, payment_id, code }))
+        Transition::say(PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, payment_id, code }))
     }
 
     /// What was to be let go of turns out to be captured in part by somebody else, and has gone back.
@@ -145,13 +150,13 @@ impl Payment {
         amount: Money,
         captured: Money,
         refund: Option<(RefundId, Money)>,
-    ) -> Result<Step, Refused> {
+    ) -> Result<Transition, Refused> {
         let rest = amount.checked_sub(captured).ok_or_else(|| self.refused("take this answer"))?;
         let ended = if self.state == State::Closing {
             self.closed().moved(Call::Authorise, amount)
         } else {
             self.state = State::Voided;
-            Step::say(self.voided(amount))
+            Transition::say(self.voided(amount))
         };
         let moved = [(Call::Capture, captured), (Call::Void, rest)].into_iter();
         let moved = moved.chain(refund.map(|(id, amount)| (Call::Refund(id), amount)));
@@ -161,14 +166,15 @@ impl Payment {
 
     /// What was to be let go of turns out to be captured by somebody else: all of it is refunded where the goods are given
     /// back, and else the order is paid for.
-    pub(super) fn captured_instead_of_let_go(&mut self, refund: RefundId, amount: Money) -> Step {
+    pub(super) fn captured_instead_of_let_go(&mut self, refund: RefundId, amount: Money) -> Transition {
         let (order_id, payment_id) = (self.order_id, self.id);
         let (unheard, undone) = match self.state {
             State::Closing => (true, self.void_requested),
             _ => (false, true),
         };
         let captured = self.captured_as(amount);
-        let mut step = if unheard { Step::nothing().moved(Call::Authorise, amount) } else { Step::nothing() };
+        let mut step =
+            if unheard { Transition::nothing().moved(Call::Authorise, amount) } else { Transition::nothing() };
         if unheard && !undone {
             let authorized = PaymentAuthorized { order_id, payment_id, amount };
             step.events.push(PaymentEvent::Authorized(authorized));

@@ -9,7 +9,7 @@ use shared_events::{
 };
 
 use super::{
-    Call, Charge, Payment, Refused, State, Step,
+    Call, Charge, Payment, Refused, State, Transition,
     refunds::{Share, price_of},
 };
 
@@ -19,7 +19,7 @@ impl Payment {
     ///
     /// # Errors
     /// It was noted before.
-    pub fn placed(&mut self, charge: Charge) -> Result<Step, Refused> {
+    pub fn placed(&mut self, charge: Charge) -> Result<Transition, Refused> {
         if self.charge.is_some() {
             return Err(self.refused("note its order again"));
         }
@@ -28,7 +28,7 @@ impl Payment {
         Ok(match self.state {
             State::Tombstone => {
                 self.state = State::Voided;
-                Step::say(self.voided(nothing))
+                Transition::say(self.voided(nothing))
             }
             _ => self.authorise_if_ready(),
         })
@@ -44,7 +44,7 @@ impl Payment {
         reserved: &StockReserved,
         said_at: DateTime<Utc>,
         patience: Duration,
-    ) -> Result<Step, Refused> {
+    ) -> Result<Transition, Refused> {
         if self.state != State::New || self.hold.deadline.is_some() {
             return Err(self.refused("authorise"));
         }
@@ -52,43 +52,43 @@ impl Payment {
         Ok(self.authorise_if_ready())
     }
 
-    fn authorise_if_ready(&mut self) -> Step {
+    fn authorise_if_ready(&mut self) -> Transition {
         let ready =
             self.state == State::New && self.charge.is_some() && self.hold.deadline.is_some() && !self.hold.expired;
         if !ready {
-            return Step::nothing();
+            return Transition::nothing();
         }
         self.attempt()
     }
 
-    pub(super) fn attempt(&mut self) -> Step {
+    pub(super) fn attempt(&mut self) -> Transition {
         self.state = State::Authorizing;
         self.attempts += 1;
-        Step::ask(Call::Authorise)
+        Transition::ask(Call::Authorise)
     }
 
     /// `order.confirmed`: takes what is authorised.
     ///
     /// # Errors
     /// Nothing is authorised: it was undone first.
-    pub fn confirmed(&mut self) -> Result<Step, Refused> {
+    pub fn confirmed(&mut self) -> Result<Transition, Refused> {
         if self.state != State::Authorized {
             return Err(self.refused("capture"));
         }
         self.state = State::Capturing;
-        Ok(Step::ask(Call::Capture))
+        Ok(Transition::ask(Call::Capture))
     }
 
     /// `stock.expired`: stops authorisations, never captures and never what is authorised.
     ///
     /// # Errors
     /// It was heard before.
-    pub fn expired(&mut self) -> Result<Step, Refused> {
+    pub fn expired(&mut self) -> Result<Transition, Refused> {
         if self.hold.expired {
             return Err(self.refused("expire again"));
         }
         self.hold.expired = true;
-        Ok(if self.state == State::Authorizing { Step::hasten() } else { Step::nothing() })
+        Ok(if self.state == State::Authorizing { Transition::hasten() } else { Transition::nothing() })
     }
 
     /// `stock.rejected {shortages}`: there will be no goods and there was no money; the note is closed. `{expired}` closes
@@ -96,11 +96,11 @@ impl Payment {
     ///
     /// # Errors
     /// The payment is past waiting, or the hold had expired.
-    pub fn rejected(&mut self, rejection: &Rejection) -> Result<Step, Refused> {
+    pub fn rejected(&mut self, rejection: &Rejection) -> Result<Transition, Refused> {
         match (rejection, self.state) {
             (Rejection::Shortages { .. }, State::New) => {
                 self.state = State::Closed;
-                Ok(Step::nothing())
+                Ok(Transition::nothing())
             }
             (Rejection::Shortages { .. }, _) => Err(self.refused("close")),
             (Rejection::Expired, _) => Err(self.refused("close before stock.released")),
@@ -112,7 +112,7 @@ impl Payment {
     ///
     /// # Errors
     /// There is nothing to undo.
-    pub fn released(&mut self, cause: RefundId) -> Result<Step, Refused> {
+    pub fn released(&mut self, cause: RefundId) -> Result<Transition, Refused> {
         self.undo(cause, Share::All)
     }
 
@@ -121,7 +121,7 @@ impl Payment {
     ///
     /// # Errors
     /// There is nothing to undo, or a line was never ordered.
-    pub fn restocked(&mut self, cause: RefundId, restocked: &StockRestocked) -> Result<Step, Refused> {
+    pub fn restocked(&mut self, cause: RefundId, restocked: &StockRestocked) -> Result<Transition, Refused> {
         match restocked.cause {
             RestockCause::Cancelled => self.restocked_by_cancel(cause, &restocked.lines),
             RestockCause::Returned => self.refund_lines(cause, &restocked.lines, "refund a return"),
@@ -130,7 +130,7 @@ impl Payment {
     }
 
     /// They never left: whatever there is of their money is undone.
-    fn restocked_by_cancel(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Step, Refused> {
+    fn restocked_by_cancel(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Transition, Refused> {
         let share = match &self.charge {
             Some(charge) => Share::Of(price_of(charge, lines)?),
             None => Share::All,
@@ -142,12 +142,17 @@ impl Payment {
     ///
     /// # Errors
     /// There is nothing captured, or a line was never ordered.
-    pub fn lost(&mut self, cause: RefundId, lost: &ShipmentLost) -> Result<Step, Refused> {
+    pub fn lost(&mut self, cause: RefundId, lost: &ShipmentLost) -> Result<Transition, Refused> {
         self.refund_lines(cause, &lost.lines, "refund a loss")
     }
 
     /// What had left came back or never will, or can't leave any more: its price goes back out of what was captured.
-    fn refund_lines(&mut self, cause: RefundId, lines: &[StockLine], wanted: &'static str) -> Result<Step, Refused> {
+    fn refund_lines(
+        &mut self,
+        cause: RefundId,
+        lines: &[StockLine],
+        wanted: &'static str,
+    ) -> Result<Transition, Refused> {
         match (&self.charge, self.state) {
             (Some(charge), State::Captured) => {
                 let price = price_of(charge, lines)?;
@@ -158,12 +163,12 @@ impl Payment {
         }
     }
 
-    fn undo(&mut self, cause: RefundId, share: Share) -> Result<Step, Refused> {
+    fn undo(&mut self, cause: RefundId, share: Share) -> Result<Transition, Refused> {
         match self.state {
             State::New => Ok(self.never_started()),
             State::Authorizing => {
                 self.void_requested = true;
-                Ok(Step::hasten())
+                Ok(Transition::hasten())
             }
             State::WaitingToRetry | State::ActionRequired => {
                 self.void_requested = true;
@@ -172,14 +177,14 @@ impl Payment {
             // The intent is being ended anyway; now its customer's money is not awaited any more either.
             State::Closing if !self.void_requested => {
                 self.void_requested = true;
-                Ok(Step::nothing())
+                Ok(Transition::nothing())
             }
             State::Authorized | State::CaptureFailed => Ok(self.void()),
             State::Capturing => {
                 // Written now, called when the capture is answered; moot if it fails.
                 self.void_requested = true;
                 self.owe(cause, share);
-                Ok(Step::hasten())
+                Ok(Transition::hasten())
             }
             State::Captured => {
                 self.owe(cause, share);
@@ -192,19 +197,19 @@ impl Payment {
     }
 
     /// Closes what never reached the gateway. Before the order is heard of, only a tombstone can be left.
-    pub(super) fn never_started(&mut self) -> Step {
+    pub(super) fn never_started(&mut self) -> Transition {
         let Some(charge) = &self.charge else {
             self.state = State::Tombstone;
-            return Step::nothing();
+            return Transition::nothing();
         };
         let nothing = Money::zero(charge.amount.currency());
         self.state = State::Voided;
-        Step::say(self.voided(nothing))
+        Transition::say(self.voided(nothing))
     }
 
-    pub(super) fn void(&mut self) -> Step {
+    pub(super) fn void(&mut self) -> Transition {
         self.state = State::Voiding;
-        Step::ask(Call::Void)
+        Transition::ask(Call::Void)
     }
 
     pub(super) fn voided(&self, amount: Money) -> PaymentEvent {

@@ -184,7 +184,7 @@ impl Call {
 
 /// What follows from a fact or an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Step {
+pub struct Transition {
     /// To be announced, in order.
     pub events: Vec<PaymentEvent>,
     /// To be asked of the gateway next.
@@ -205,7 +205,7 @@ pub struct Step {
     pub retry_in: Option<Duration>,
 }
 
-impl Step {
+impl Transition {
     pub(super) fn nothing() -> Self {
         Self::default()
     }
@@ -230,7 +230,7 @@ impl Step {
 
     /// This step, and then what it leads to.
     #[must_use]
-    pub fn then(self, next: Step) -> Self {
+    pub fn then(self, next: Transition) -> Self {
         Self { events: [self.events, next.events].concat(), call: self.call.or(next.call), ..self }
     }
 }

@@ -3,7 +3,7 @@
 use shared_events::{EventId, Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, StockLine};
 use uuid::Uuid;
 
-use super::{Call, Charge, Payment, Refused, State, Step};
+use super::{Call, Charge, Payment, Refused, State, Transition};
 
 /// One refund. Written before the gateway is called, and never deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -169,7 +169,7 @@ impl Payment {
     ///
     /// # Errors
     /// Nothing is captured, or less than that remains.
-    pub fn refund(&mut self, id: RefundId, amount: Money) -> Result<Step, Refused> {
+    pub fn refund(&mut self, id: RefundId, amount: Money) -> Result<Transition, Refused> {
         let (State::Captured, Some(remaining)) = (self.state, self.remaining()) else {
             return Err(self.refused("refund"));
         };
@@ -185,7 +185,7 @@ impl Payment {
     ///
     /// # Errors
     /// It has not failed: its answer is still awaited, or it was made; or less than that remains by now.
-    pub fn settle_outside(&mut self, id: RefundId) -> Result<Step, Refused> {
+    pub fn settle_outside(&mut self, id: RefundId) -> Result<Transition, Refused> {
         let (unknown, remaining) = (self.refused("settle a refund"), self.remaining());
         let (Some(remaining), Some(refund)) = (remaining, self.refunds.iter_mut().find(|refund| refund.id == id))
         else {
@@ -202,7 +202,7 @@ impl Payment {
         let remaining = self.unrefunded().ok_or(unknown)?;
         let (order_id, payment_id, refund_id) = (self.order_id, self.id, id);
         let refunded = PaymentRefunded { order_id, payment_id, refund_id, amount, remaining };
-        Ok(Step { outside: Some((id, amount)), ..Step::say(PaymentEvent::Refunded(refunded)) })
+        Ok(Transition { outside: Some((id, amount)), ..Transition::say(PaymentEvent::Refunded(refunded)) })
     }
 
     /// The gateway had made the refund and could not bring it to the customer after all, or a dispute was won: its money is
@@ -211,16 +211,16 @@ impl Payment {
     ///
     /// # Errors
     /// It is not done: its call is unanswered yet, or it has failed before.
-    pub fn refund_came_back(&mut self, id: RefundId, code: String) -> Result<Step, Refused> {
+    pub fn refund_came_back(&mut self, id: RefundId, code: String) -> Result<Transition, Refused> {
         let not_done = self.refused("take a refund back");
         let done = |refund: &&mut Refund| refund.id == id && refund.is_made_at_gateway();
         let refund = self.refunds.iter_mut().find(done).ok_or(not_done)?;
         refund.state = RefundState::Failed;
         let (order_id, payment_id, amount) = (self.order_id, self.id, refund.amount);
-        let mut step = Step::nothing();
+        let mut step = Transition::nothing();
         if !amount.is_zero() {
             let failed = PaymentRefundFailed { order_id, payment_id, refund_id: id, amount, code };
-            step = Step { came_back: Some((id, amount)), ..Step::say(PaymentEvent::RefundFailed(failed)) };
+            step = Transition { came_back: Some((id, amount)), ..Transition::say(PaymentEvent::RefundFailed(failed)) };
         }
         self.make_good(&mut step);
         self.revive_displaced_refunds();
@@ -228,7 +228,7 @@ impl Payment {
     }
 
     /// What the gateway had taken beyond what was captured is booked, as far as there is money for it again.
-    fn make_good(&mut self, step: &mut Step) {
+    fn make_good(&mut self, step: &mut Transition) {
         let (order_id, payment_id) = (self.order_id, self.id);
         for n in 0..self.refunds.len() {
             let (Some(left), Some(beyond)) = (self.left(), self.refunds[n].beyond_captured()) else { continue };
@@ -311,9 +311,11 @@ impl Payment {
 
     /// Begins the next refund, unless a call is unfinished: never more than is left. Once nothing is, what still waits
     /// is closed without a word, since the last that was done has said that nothing remains.
-    pub fn next_refund(&mut self) -> Step {
+    pub fn next_refund(&mut self) -> Transition {
         let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
-        let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else { return Step::nothing() };
+        let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else {
+            return Transition::nothing();
+        };
         if left.is_zero() {
             self.drop_queued_refunds();
         }
@@ -323,9 +325,9 @@ impl Payment {
                     next.amount = left;
                 }
                 next.state = RefundState::Calling;
-                Step::ask(Call::Refund(next.id))
+                Transition::ask(Call::Refund(next.id))
             }
-            None => Step::nothing(),
+            None => Transition::nothing(),
         }
     }
 

@@ -12,7 +12,7 @@ use super::*;
 mod refunds;
 mod waiting;
 
-type Happens = Box<dyn Fn(&mut Payment) -> Result<Step, Refused>>;
+type Happens = Box<dyn Fn(&mut Payment) -> Result<Transition, Refused>>;
 
 fn eur(amount: i64) -> Money {
     Money::new(amount, Currency::EUR).unwrap()
@@ -122,7 +122,7 @@ fn captured() -> Payment {
 /// What came of it, in words: the state, what was said, what is asked next.
 struct Came {
     payment: Payment,
-    step: Result<Step, Refused>,
+    step: Result<Transition, Refused>,
 }
 
 impl Payment {

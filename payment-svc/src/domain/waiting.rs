@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use shared_events::{AUTHENTICATION_TIMEOUT, Money, PaymentDeclined, PaymentEvent};
 
-use super::{Answer, Call, Payment, Refused, State, Step};
+use super::{Answer, Call, Payment, Refused, State, Transition};
 
 /// How long after each decline that may pass the bank is asked again. The decline after the last of them is final.
 const RETRIES: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(120)];
@@ -13,7 +13,7 @@ const RETRIES: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(120
 impl Payment {
     /// A decline that may pass: tried again while the hold lives. Final when the goods were given back meanwhile, when
     /// nothing may be authorised any more, or when it was tried often enough.
-    pub(super) fn declined_for_now(&mut self, code: String) -> Step {
+    pub(super) fn declined_for_now(&mut self, code: String) -> Transition {
         let (order_id, payment_id) = (self.order_id, self.id);
         let tried = usize::try_from(self.attempts).ok().and_then(|attempts| attempts.checked_sub(1));
         match tried.and_then(|tried| RETRIES.get(tried)) {
@@ -21,7 +21,7 @@ impl Payment {
                 self.state = State::WaitingToRetry;
                 self.failure_code = Some(code.clone());
                 let declined = PaymentDeclined { order_id, payment_id, code, retryable: true };
-                Step { retry_in: Some(*wait), ..Step::say(PaymentEvent::Declined(declined)) }
+                Transition { retry_in: Some(*wait), ..Transition::say(PaymentEvent::Declined(declined)) }
             }
             _ => self.declined(code),
         }
@@ -31,7 +31,7 @@ impl Payment {
     ///
     /// # Errors
     /// It waits for no retry, or nothing may be authorised any more: the goods' `released` will end it.
-    pub fn retry(&mut self) -> Result<Step, Refused> {
+    pub fn retry(&mut self) -> Result<Transition, Refused> {
         if self.state != State::WaitingToRetry || self.hold.expired || self.void_requested {
             return Err(self.refused("authorise again"));
         }
@@ -43,7 +43,7 @@ impl Payment {
     ///
     /// # Errors
     /// Nobody awaits it: the intent is being ended, which lets go of the money, or it was heard before.
-    pub fn action_done(&mut self) -> Result<Step, Refused> {
+    pub fn action_done(&mut self) -> Result<Transition, Refused> {
         match (&self.charge, self.state) {
             (Some(charge), State::ActionRequired) => {
                 let amount = charge.amount;
@@ -51,7 +51,7 @@ impl Payment {
             }
             (_, State::Authorizing) => {
                 let step = self.answered(Call::Authorise, Answer::Done)?;
-                Ok(Step { finishes: Some(Call::Authorise), ..step })
+                Ok(Transition { finishes: Some(Call::Authorise), ..step })
             }
             _ => Err(self.refused("wait for the customer")),
         }
@@ -62,7 +62,7 @@ impl Payment {
     ///
     /// # Errors
     /// Nobody awaits it.
-    pub fn action_failed(&mut self, code: String) -> Result<Step, Refused> {
+    pub fn action_failed(&mut self, code: String) -> Result<Transition, Refused> {
         match self.state {
             State::ActionRequired => {
                 self.failure_code = Some(code);
@@ -70,7 +70,7 @@ impl Payment {
             }
             State::Authorizing => {
                 let step = self.answered(Call::Authorise, Answer::ActionFailed { code })?;
-                Ok(Step { finishes: Some(Call::Authorise), ..step })
+                Ok(Transition { finishes: Some(Call::Authorise), ..step })
             }
             _ => Err(self.refused("wait for the customer")),
         }
@@ -81,7 +81,7 @@ impl Payment {
     ///
     /// # Errors
     /// Nobody waits for them, or there is time left.
-    pub fn action_timed_out(&mut self, now: DateTime<Utc>) -> Result<Step, Refused> {
+    pub fn action_timed_out(&mut self, now: DateTime<Utc>) -> Result<Transition, Refused> {
         let is_late = self.hold.deadline.is_some_and(|deadline| now >= deadline);
         if self.state != State::ActionRequired || !is_late {
             return Err(self.refused("give its customer up"));
@@ -92,22 +92,22 @@ impl Payment {
 
     /// Before the intent was ended it was looked up: its customer had acted. That is a sale, unless the goods were given back
     /// meanwhile; then the call goes on, and lets go of the money.
-    pub(super) fn authorised_after_all(&mut self, amount: Money) -> Step {
+    pub(super) fn authorised_after_all(&mut self, amount: Money) -> Transition {
         if self.void_requested {
-            return Step::nothing();
+            return Transition::nothing();
         }
         self.failure_code = None;
         self.authorised(amount)
     }
 
     /// Ends an intent with which nothing was authorised, as far as is known.
-    pub(super) fn close(&mut self) -> Step {
+    pub(super) fn close(&mut self) -> Transition {
         self.state = State::Closing;
-        Step::ask(Call::Void)
+        Transition::ask(Call::Void)
     }
 
     /// The intent is ended: undone, or declined for good.
-    pub(super) fn closed(&mut self) -> Step {
+    pub(super) fn closed(&mut self) -> Transition {
         if self.void_requested {
             return self.never_started();
         }

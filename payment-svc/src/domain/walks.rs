@@ -12,8 +12,8 @@ use shared_events::{
 use uuid::Uuid;
 
 use super::{
-    Answer, CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, Payment, Refund, RefundState, Refused, State, Step,
-    refund_made_elsewhere,
+    Answer, CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, Payment, Refund, RefundState, Refused, State,
+    Transition, refund_made_elsewhere,
 };
 
 const TOTAL: i64 = 3000;
@@ -246,7 +246,7 @@ impl Walk {
         self.holds();
     }
 
-    fn follow(&mut self, Step { events, call, finishes, .. }: Step) {
+    fn follow(&mut self, Transition { events, call, finishes, .. }: Transition) {
         self.said.extend(events);
         self.unfinished = self.unfinished.filter(|unfinished| finishes != Some(*unfinished));
         if let Some(call) = call {
@@ -311,7 +311,7 @@ impl Walk {
     }
 
     /// The gateway gives back what it has; what it has not it refuses, and is then asked for all that went back.
-    fn refunds(&mut self, id: RefundId) -> Result<Step, Refused> {
+    fn refunds(&mut self, id: RefundId) -> Result<Transition, Refused> {
         let refund = self.payment.refunds.iter().find(|refund| refund.id == id).unwrap().clone();
         assert!(!self.refused_keys.contains(&refund.key()), "it repeats its refusal of {}", refund.key());
         let amount = refund.amount.amount();
@@ -330,7 +330,7 @@ impl Walk {
     }
 
     /// As the worker gives back what was captured in part.
-    fn gives_part_back(&mut self) -> Result<Step, Refused> {
+    fn gives_part_back(&mut self) -> Result<Transition, Refused> {
         let (captured, left) = (money(self.captured), self.net());
         let ours = caused(BY_HAND);
         let refund = (left > 0).then(|| (ours, money(left)));
@@ -341,7 +341,7 @@ impl Walk {
         self.payment.answered(Call::Void, Answer::PartGivenBack { captured, refund })
     }
 
-    fn does(&mut self, call: Call) -> Result<Step, Refused> {
+    fn does(&mut self, call: Call) -> Result<Transition, Refused> {
         self.unfinished = None;
         match call {
             Call::Authorise if !self.payment.may_authorise(DateTime::UNIX_EPOCH) => {

@@ -8,7 +8,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use service_kit::{Pool, http::openapi::Document, outside};
+use service_kit::{Pool, external_calls, http::openapi::Document};
 use utoipa::OpenApi;
 
 use crate::{gateway::Stripe, webhooks::Secrets};
@@ -25,7 +25,7 @@ pub struct AppState {
     /// Wakes the relay.
     pub relay: outbox_relay::Nudge,
     /// Wakes the worker that calls the gateway.
-    pub calls: outside::Nudge,
+    pub calls: external_calls::Nudge,
 }
 
 #[derive(OpenApi)]
@@ -40,9 +40,6 @@ pub struct AppState {
 struct Api;
 
 /// All routes.
-///
-/// # Errors
-/// None in practice: its document can be written as JSON.
 pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
     let (state, document) = (Data::new(state), Document::of(Api::openapi(), refunds::PaymentCode::ALL)?);
     Ok(move |config: &mut ServiceConfig| {

@@ -2,7 +2,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_TYPE, web::Data
 use serde::{Deserialize, Serialize};
 use service_kit::http::openapi::Key;
 use service_kit::http::{IdempotencyKey, Json, Path, Problem};
-use service_kit::once::Once;
+use service_kit::idempotency::IdempotentRequest;
 use sha2::{Digest, Sha256};
 use shared_events::{LineText, Money, PaymentId, RefundId};
 use utoipa::ToSchema;
@@ -34,10 +34,10 @@ pub struct SettleRequest {
 
 /// The request's `Idempotency-Key`, if it has one, with what tells what it asks for from all else: SHA-256 of its content,
 /// however its JSON was laid out.
-fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<Once>, Problem> {
+fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
     let Some(IdempotencyKey(key)) = IdempotencyKey::optional(http)? else { return Ok(None) };
     let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
-    Ok(Some(Once { key, request: Sha256::digest(content).to_vec() }))
+    Ok(Some(IdempotentRequest { key, request: Sha256::digest(content).to_vec() }))
 }
 
 /// Gives money back

@@ -14,7 +14,7 @@ use std::time::Duration;
 use diesel_async::AsyncPgConnection;
 use service_kit::{
     consumer::{EventByEvent, Handled, Incoming, ReactionError, Subscription, Undecodable, Why},
-    outside,
+    external_calls,
 };
 use shared_events::{DecodeError, Event, OrderEvent, OrderId, ShipmentEvent, StockEvent, Topic};
 
@@ -28,7 +28,7 @@ pub struct PaymentReactions {
     /// Wakes the relay.
     pub relay: outbox_relay::Nudge,
     /// Wakes the worker that calls the gateway.
-    pub calls: outside::Nudge,
+    pub calls: external_calls::Nudge,
 }
 
 /// The topics that are heard.

@@ -141,9 +141,6 @@ impl TakenRow {
 
 /// Takes up to `limit` due calls under a lease. The count of tries is kept before the gateway is called, so that after a
 /// crash a call is known to have been made, perhaps.
-///
-/// # Errors
-/// The database.
 pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<TakenCall>> {
     let rows: Vec<TakenRow> = sql_query(
         "with due as materialized (select key from gateway_calls where finished_at is null and due_at <= now() \
@@ -162,9 +159,6 @@ pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<T
 }
 
 /// How long until the next unfinished call is due, as its lease or its last put-off says.
-///
-/// # Errors
-/// The database.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
     let next: Option<(DateTime<Utc>, DateTime<Utc>)> = gateway_calls::table
         .filter(gateway_calls::finished_at.is_null())
@@ -177,9 +171,6 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Durati
 }
 
 /// Takes the payment's unfinished call under a lease, due or not; nothing where there is none, or another worker has it.
-///
-/// # Errors
-/// The database.
 pub async fn take_of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Option<TakenCall>> {
     let row: Option<TakenRow> = sql_query(
         "update gateway_calls set tries = tries + 1, due_at = now() + make_interval(secs => $2), \
@@ -196,18 +187,12 @@ pub async fn take_of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryR
 }
 
 /// Whether the call is still unfinished. To be asked under the payment's lock.
-///
-/// # Errors
-/// The database.
 pub async fn is_unfinished(conn: &mut AsyncPgConnection, key: &str) -> QueryResult<bool> {
     let unfinished = gateway_calls::table.find(key).filter(gateway_calls::finished_at.is_null());
     diesel::select(diesel::dsl::exists(unfinished)).get_result(conn).await
 }
 
 /// The key of the payment's unfinished call.
-///
-/// # Errors
-/// The database.
 pub async fn unfinished(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Option<String>> {
     let unfinished = gateway_calls::table
         .filter(gateway_calls::payment_id.eq(payment.0))
@@ -216,9 +201,6 @@ pub async fn unfinished(conn: &mut AsyncPgConnection, payment: PaymentId) -> Que
 }
 
 /// Ends the call: no worker takes it any more, and the payment may have another.
-///
-/// # Errors
-/// The database.
 pub async fn finish(conn: &mut AsyncPgConnection, key: &str, outcome: &str) -> QueryResult<()> {
     let end = (gateway_calls::finished_at.eq(now), gateway_calls::outcome.eq(outcome));
     diesel::update(gateway_calls::table.find(key)).set(end).execute(conn).await.map(drop)
@@ -226,9 +208,6 @@ pub async fn finish(conn: &mut AsyncPgConnection, key: &str, outcome: &str) -> Q
 
 /// Makes the payment's unfinished call due. One that a worker has stays that worker's: it is due once that one puts it
 /// off, or its lease has ended.
-///
-/// # Errors
-/// The database.
 pub async fn hasten(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<()> {
     let unfinished = gateway_calls::table
         .filter(gateway_calls::payment_id.eq(payment.0))
@@ -238,9 +217,6 @@ pub async fn hasten(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryRe
 
 /// Puts the call off: each time longer, with jitter, a minute at most; not at all when it was hastened meanwhile. Nothing
 /// happens when another worker has taken it since: the lease is that one's. Why is kept with it, and since when.
-///
-/// # Errors
-/// The database.
 pub async fn put_off(conn: &mut AsyncPgConnection, call: &TakenCall, failure: &Failure) -> QueryResult<()> {
     let wait = retry::wait_after(call.tries.saturating_sub(1), FIRST_WAIT, LONGEST_WAIT);
     sql_query(
@@ -296,9 +272,6 @@ pub struct Failing {
 }
 
 /// The call that has been failing for longest, if one has for so long.
-///
-/// # Errors
-/// The database.
 pub async fn failing(conn: &mut AsyncPgConnection, longer_than: Duration) -> QueryResult<Option<Failing>> {
     let sql = "select operation, error_code, error, failing_since as since from gateway_calls \
                where finished_at is null and failing_since is not null \

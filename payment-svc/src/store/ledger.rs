@@ -69,9 +69,6 @@ pub const fn accounts(operation: GatewayOperation) -> (&'static str, &'static st
 }
 
 /// Writes what a call of this payment has moved.
-///
-/// # Errors
-/// The database.
 pub async fn write(conn: &mut AsyncPgConnection, payment: &Payment, call: Call, amount: Money) -> QueryResult<()> {
     let (debit, credit) = accounts(call.operation());
     let entry = (
@@ -87,9 +84,6 @@ pub async fn write(conn: &mut AsyncPgConnection, payment: &Payment, call: Call, 
 }
 
 /// Writes what is booked later of a refund that somebody else made: its key is the gateway's name and all that is booked.
-///
-/// # Errors
-/// The database.
 pub async fn write_more(
     conn: &mut AsyncPgConnection,
     payment: &Payment,
@@ -159,9 +153,6 @@ fn reversed(payment: &Payment, id: RefundId) -> String {
 }
 
 /// The entries of a payment, oldest first.
-///
-/// # Errors
-/// The database.
 pub async fn of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Vec<Entry>> {
     let entries = ledger::table.filter(ledger::payment_id.eq(payment.0));
     entries.order(ledger::id).select(Entry::as_select()).load(conn).await

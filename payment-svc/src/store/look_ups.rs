@@ -34,9 +34,6 @@ struct Row {
 }
 
 /// Has the payment looked up from now on, unless it is already.
-///
-/// # Errors
-/// The database.
 pub async fn begin(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<()> {
     sql_query(
         "insert into customer_look_ups (order_id, due_at) values ($1, now() + make_interval(secs => $2)) \
@@ -50,9 +47,6 @@ pub async fn begin(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<
 }
 
 /// Takes up to `limit` due look-ups under a lease.
-///
-/// # Errors
-/// The database.
 pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<LookUp>> {
     let rows: Vec<Row> = sql_query(
         "with due as materialized (select order_id from customer_look_ups where due_at <= now() \
@@ -68,9 +62,6 @@ pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<L
 }
 
 /// How long until the next look-up is due, the end of a lease included; nothing when nobody is waited for.
-///
-/// # Errors
-/// The database.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
     #[derive(QueryableByName)]
     struct Next {
@@ -85,9 +76,6 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Durati
 
 /// The customer is waited for still: looked up again after a wait that grows, with jitter, and in any case at the payment's
 /// deadline. Nothing happens when another worker has taken it since.
-///
-/// # Errors
-/// The database.
 pub async fn put_off(
     conn: &mut AsyncPgConnection,
     look_up: LookUp,
@@ -110,9 +98,6 @@ pub async fn put_off(
 }
 
 /// The customer is no longer waited for.
-///
-/// # Errors
-/// The database.
 pub async fn end(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<()> {
     let end = sql_query("delete from customer_look_ups where order_id = $1");
     end.bind::<sql_types::Uuid, _>(order.0).execute(conn).await.map(drop)

@@ -17,9 +17,6 @@ use diesel::sql_types::Timestamptz;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 /// The time of this transaction by the database's clock, which timers go by too.
-///
-/// # Errors
-/// The database's.
 pub async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
     diesel::select(diesel::dsl::now.into_sql::<Timestamptz>()).get_result(conn).await
 }

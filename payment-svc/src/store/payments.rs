@@ -99,9 +99,6 @@ fn corrupt(what: &str, row: Uuid) -> ReactionError {
 
 impl Row {
     /// The payment as the domain sees it, with its refunds.
-    ///
-    /// # Errors
-    /// The database, or a row that holds nonsense.
     pub async fn into_payment(self, conn: &mut AsyncPgConnection) -> Result<Payment, ReactionError> {
         let id = self.payment_id;
         let state = State::from_name(&self.state).ok_or_else(|| corrupt("state", id))?;
@@ -159,9 +156,6 @@ async fn refunds_of(conn: &mut AsyncPgConnection, id: Uuid, currency: Currency) 
 }
 
 /// Writes a payment back, with the count of what was said. The gateway's id for it is written by [`note_intent`] alone.
-///
-/// # Errors
-/// The database.
 pub async fn save(conn: &mut AsyncPgConnection, payment: &Payment, said: i64) -> Result<(), ReactionError> {
     let charge = payment.charge.as_ref();
     let changes = Changes {
@@ -211,9 +205,6 @@ async fn save_refund(conn: &mut AsyncPgConnection, payment: &Payment, refund: &R
 }
 
 /// Keeps the gateway's id of the intent, before it is confirmed. The first one stays.
-///
-/// # Errors
-/// The database.
 pub async fn note_intent(conn: &mut AsyncPgConnection, order_id: OrderId, intent: &str) -> QueryResult<()> {
     let unnamed = payments::table.find(order_id.0).filter(payments::intent.is_null());
     diesel::update(unnamed).set(payments::intent.eq(intent)).execute(conn).await.map(drop)
@@ -221,9 +212,6 @@ pub async fn note_intent(conn: &mut AsyncPgConnection, order_id: OrderId, intent
 
 /// Keeps that the gateway has refused once more to end the intent: `payment` is as it was when that was asked. Written by
 /// this alone.
-///
-/// # Errors
-/// The database.
 pub async fn note_void_refusal(conn: &mut AsyncPgConnection, payment: &Payment) -> QueryResult<()> {
     let known = i32::try_from(payment.void_refusals).unwrap_or(i32::MAX);
     sql_query("update payments set void_refusals = void_refusals + 1 where order_id = $1 and void_refusals = $2")
@@ -235,9 +223,6 @@ pub async fn note_void_refusal(conn: &mut AsyncPgConnection, payment: &Payment) 
 }
 
 /// Keeps how an order is paid and for what.
-///
-/// # Errors
-/// The database.
 pub async fn note_charge(conn: &mut AsyncPgConnection, order: OrderId, charge: &Charge) -> Result<(), ReactionError> {
     let lines = serde_json::to_value(&charge.lines).map_err(ReactionError::permanent)?;
     let row = ChargeRow { order_id: order.0, method: charge.method.to_string(), lines };
@@ -246,9 +231,6 @@ pub async fn note_charge(conn: &mut AsyncPgConnection, order: OrderId, charge: &
 }
 
 /// Reads a payment without locking it, and the database's time: one clock for all workers, whatever their machines' say.
-///
-/// # Errors
-/// The database, or a row that holds nonsense.
 pub async fn read_now(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -259,18 +241,12 @@ pub async fn read_now(
 }
 
 /// Reads a payment without locking it.
-///
-/// # Errors
-/// The database, or a row that holds nonsense.
 pub async fn read(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result<Payment, ReactionError> {
     let row: Row = payments::table.find(order_id.0).select(Row::as_select()).first(conn).await?;
     row.into_payment(conn).await
 }
 
 /// The payment that the gateway knows by this name, without locking it.
-///
-/// # Errors
-/// The database, or a row that holds nonsense.
 pub async fn with_intent(conn: &mut AsyncPgConnection, intent: &str) -> Result<Option<Payment>, ReactionError> {
     let named = payments::table.filter(payments::intent.eq(intent));
     let row: Option<Row> = named.select(Row::as_select()).first(conn).await.optional()?;
@@ -281,9 +257,6 @@ pub async fn with_intent(conn: &mut AsyncPgConnection, intent: &str) -> Result<O
 }
 
 /// The refund that the gateway knows by this name, if its name was noted.
-///
-/// # Errors
-/// The database.
 pub async fn refund_named(conn: &mut AsyncPgConnection, of: PaymentId, name: &str) -> QueryResult<Option<RefundId>> {
     let named = refunds::table.filter(refunds::payment_id.eq(of.0)).filter(refunds::gateway_id.eq(name));
     let id: Option<Uuid> = named.select(refunds::refund_id).first(conn).await.optional()?;
@@ -310,17 +283,11 @@ pub struct Shown {
 }
 
 /// One payment, by its id.
-///
-/// # Errors
-/// The database.
 pub async fn find(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<Shown>> {
     payments::table.filter(payments::payment_id.eq(id.0)).select(Shown::as_select()).first(conn).await.optional()
 }
 
 /// Payments after `after`, by id, of one order or of all; at most `limit`.
-///
-/// # Errors
-/// The database.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     order_id: Option<OrderId>,
@@ -338,9 +305,6 @@ pub async fn list(
 }
 
 /// About how many payments there are, as PostgreSQL estimates it.
-///
-/// # Errors
-/// The database.
 pub async fn estimate(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
     #[derive(QueryableByName)]
     struct Estimate {
@@ -370,9 +334,6 @@ pub struct ShownRefund {
 }
 
 /// Keeps why and under which reference staff gave a refund back past the gateway, and shows the refund.
-///
-/// # Errors
-/// The database.
 pub async fn note_outside(
     conn: &mut AsyncPgConnection,
     id: RefundId,
@@ -388,27 +349,18 @@ pub async fn note_outside(
 }
 
 /// Keeps what staff said a refund was for, and shows the refund.
-///
-/// # Errors
-/// The database.
 pub async fn note_reason(conn: &mut AsyncPgConnection, id: RefundId, reason: &str) -> QueryResult<ShownRefund> {
     let note = diesel::update(refunds::table.find(id.0)).set(refunds::reason.eq(reason));
     note.returning(ShownRefund::as_returning()).get_result(conn).await
 }
 
 /// Keeps the gateway's name for a refund.
-///
-/// # Errors
-/// The database.
 pub async fn note_refund(conn: &mut AsyncPgConnection, id: RefundId, gateway_id: &str) -> QueryResult<()> {
     let named = refunds::gateway_id.eq(gateway_id);
     diesel::update(refunds::table.find(id.0)).set(named).execute(conn).await.map(drop)
 }
 
 /// The refunds of a payment, oldest first.
-///
-/// # Errors
-/// The database.
 pub async fn refunds_shown(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Vec<ShownRefund>> {
     let of = refunds::table.filter(refunds::payment_id.eq(id.0));
     of.order(refunds::seq).select(ShownRefund::as_select()).load(conn).await

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use outbox_relay::NewRow;
 use service_kit::consumer::ReactionError;
-use shared_events::{Counts, Event, EventId, OrderId, PaymentId, Said, Topic, speak};
+use shared_events::{Event, EventId, EventMetadata, OrderId, PaymentId, SequenceCounter, Topic, encode};
 
 use super::payments::{self, Row};
 use crate::{SOURCE, domain::Payment, schema::payments as table};
@@ -18,7 +18,7 @@ pub struct Root {
     said: i64,
 }
 
-impl Counts for Root {
+impl SequenceCounter for Root {
     fn next_sequence(&mut self, _payments_is_the_only_topic: Topic) -> i64 {
         self.said += 1;
         self.said
@@ -35,9 +35,6 @@ pub struct Cause {
 }
 
 /// Makes what is missing of these orders' roots and locks all of them, in one order for every lane.
-///
-/// # Errors
-/// The database.
 pub async fn lock_all(conn: &mut AsyncPgConnection, mut orders: Vec<OrderId>) -> QueryResult<()> {
     orders.sort_unstable();
     orders.dedup();
@@ -64,9 +61,6 @@ fn new_row(order: OrderId) -> NewRootRow {
 
 /// Locks the order's root, and makes it first if the order was never heard of: a select for update on a row that isn't
 /// there would lock nothing.
-///
-/// # Errors
-/// The database, or a row that holds nonsense.
 pub async fn lock_or_create(conn: &mut AsyncPgConnection, order: OrderId) -> Result<Root, ReactionError> {
     let found = lock(conn, order).await?;
     let row = match found {
@@ -96,8 +90,8 @@ pub async fn announce(
     cause: &Cause,
 ) -> Result<(), ReactionError> {
     let traceparent = cause.traceparent.clone();
-    let said = Said { source: SOURCE, at: Utc::now(), because_of: cause.event, traceparent };
-    let messages = speak(root, &said, &events).map_err(ReactionError::permanent)?;
+    let said = EventMetadata { source: SOURCE, at: Utc::now(), because_of: cause.event, traceparent };
+    let messages = encode(root, &said, &events).map_err(ReactionError::permanent)?;
     let rows = messages.into_iter().map(|message| NewRow {
         event_id: message.event_id.0,
         topic: message.topic.name().to_owned(),

@@ -28,17 +28,11 @@ impl Outcome {
 }
 
 /// Whether the event was received before.
-///
-/// # Errors
-/// The database.
 pub async fn is_known(conn: &mut AsyncPgConnection, event_id: &str) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(webhook_events::table.find(event_id))).get_result(conn).await
 }
 
 /// Takes the event, which waits for another transaction that has it; false when it was received before.
-///
-/// # Errors
-/// The database.
 pub async fn take(conn: &mut AsyncPgConnection, event: &WebhookEvent, outcome: Outcome) -> QueryResult<bool> {
     let row = (
         webhook_events::event_id.eq(&event.id),
@@ -51,9 +45,6 @@ pub async fn take(conn: &mut AsyncPgConnection, event: &WebhookEvent, outcome: O
 }
 
 /// Notes that an event that was taken has come to something else.
-///
-/// # Errors
-/// The database.
 pub async fn conclude(conn: &mut AsyncPgConnection, event_id: &str, outcome: Outcome) -> QueryResult<()> {
     let concluded = webhook_events::outcome.eq(outcome.as_str());
     diesel::update(webhook_events::table.find(event_id)).set(concluded).execute(conn).await.map(drop)

@@ -32,9 +32,6 @@ pub enum BadSignature {
 
 impl Secrets {
     /// Whether the header's signature was made of this body with one of the secrets, and lately.
-    ///
-    /// # Errors
-    /// Why not.
     pub fn verify(&self, header: &str, body: &[u8], now: DateTime<Utc>) -> Result<(), BadSignature> {
         let signed = Signed::parse(header).ok_or(BadSignature::Malformed)?;
         let by_any = self.0.iter().any(|secret| signed.is_by(secret, body));

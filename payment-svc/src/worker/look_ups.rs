@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use service_kit::{
     Pool,
-    outside::{OutsideCalls, Performed},
+    external_calls::{ExternalCalls, Performed},
 };
 use tokio::time::timeout;
 
@@ -33,7 +33,7 @@ impl<G: PaymentGateway> CustomerLookUps<G> {
     }
 }
 
-impl<G: PaymentGateway> OutsideCalls for CustomerLookUps<G> {
+impl<G: PaymentGateway> ExternalCalls for CustomerLookUps<G> {
     type Call = LookUp;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<LookUp>> {

@@ -9,7 +9,7 @@ use diesel_async::AsyncPgConnection;
 use service_kit::{
     Pool,
     circuit_breaker::{Begun, CircuitBreaker},
-    outside::{OutsideCalls, Performed},
+    external_calls::{ExternalCalls, Performed},
     trace,
 };
 use shared_events::PaymentId;
@@ -49,9 +49,6 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     }
 
     /// Takes the call of one payment, due or not, unless another worker has it.
-    ///
-    /// # Errors
-    /// The database.
     pub async fn take_of(&self, payment: PaymentId) -> anyhow::Result<Option<TakenCall>> {
         Ok(calls::take_of(&mut *self.pool.get().await?, payment).await?)
     }
@@ -118,7 +115,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     }
 }
 
-impl<G: PaymentGateway> OutsideCalls for GatewayCalls<G> {
+impl<G: PaymentGateway> ExternalCalls for GatewayCalls<G> {
     type Call = TakenCall;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<TakenCall>> {

@@ -21,14 +21,14 @@ use payment_svc::{
 };
 use service_kit::{
     consumer::{Outcome, Record, testing::react},
-    outside::OutsideCalls,
+    external_calls::ExternalCalls,
     testing::TestDb,
     timers,
 };
 use shared_events::{
-    CancelReason, Counts, Event, Message, Money, OrderConfirmed, OrderId, OrderPlaced, PaymentEvent, RestockCause,
-    Said, ShipmentId, ShipmentLost, StockExpired, StockRejected, StockReleased, StockReserved, StockRestocked, Topic,
-    speak,
+    CancelReason, EncodedEvent, Event, EventMetadata, Money, OrderConfirmed, OrderId, OrderPlaced, PaymentEvent,
+    RestockCause, SequenceCounter, ShipmentId, ShipmentLost, StockExpired, StockRejected, StockReleased, StockReserved,
+    StockRestocked, Topic, encode,
 };
 
 /// An order's facts, as the other services would say them.
@@ -106,7 +106,7 @@ impl Order {
 
 struct Sequences(HashMap<Topic, i64>);
 
-impl Counts for Sequences {
+impl SequenceCounter for Sequences {
     fn next_sequence(&mut self, topic: Topic) -> i64 {
         let count = self.0.entry(topic).or_default();
         *count += 1;
@@ -116,9 +116,9 @@ impl Counts for Sequences {
 
 /// The event as a record that another service has sent.
 pub fn record(event: Event) -> Record {
-    let said = Said { source: "/test", at: Utc::now(), because_of: None, traceparent: None };
-    let messages = speak(&mut Sequences(HashMap::new()), &said, &[event]).unwrap();
-    let Message { topic, key, headers, value, .. } = messages.into_iter().next().unwrap();
+    let said = EventMetadata { source: "/test", at: Utc::now(), because_of: None, traceparent: None };
+    let messages = encode(&mut Sequences(HashMap::new()), &said, &[event]).unwrap();
+    let EncodedEvent { topic, key, headers, value, .. } = messages.into_iter().next().unwrap();
     Record::sent(topic.name(), key, headers, value)
 }
 

@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 const STABLE: &str = "Stable";
 
 /// Looks after the partitions that are nobody's.
-pub(crate) struct Claim {
+pub(crate) struct PartitionClaim {
     /// This member's name, if it has one.
     instance: Option<String>,
     looked: Option<Instant>,
@@ -40,7 +40,7 @@ pub(crate) struct Claim {
 /// Partitions by topic.
 type Counts = BTreeMap<String, usize>;
 
-impl Claim {
+impl PartitionClaim {
     pub const fn new(instance: Option<String>) -> Self {
         Self { instance, looked: None, shared_out: None, unclaimed: BTreeSet::new() }
     }

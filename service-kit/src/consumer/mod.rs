@@ -4,7 +4,6 @@
 //! the events in the inbox, lets the service load, decide and save what the new ones need, and notes how far it came; only
 //! after the commit is the offset stored. What can't be handled goes to [`crate::dead_letters`] and parks its key.
 
-mod anew;
 mod batch;
 mod bury;
 mod claim;
@@ -27,6 +26,7 @@ mod settings;
 mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod topic_recreation;
 mod wake;
 mod watch;
 

@@ -12,11 +12,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use tokio_util::sync::CancellationToken;
 
-use super::anew::MadeAnew;
 use super::lanes::Lanes;
+use super::topic_recreation::RecreatedTopics;
 use super::{ConsumerHandle, Record};
+use crate::kafka::client_errors::{self, ClientError};
 use crate::kafka::client_log;
-use crate::kafka::trouble::{self, Trouble};
 
 /// How long the thread rests at most when there is nothing to read. What comes ends the rest, and so does a lane that has
 /// handled a batch: this is for what ends none, as a lane that died.
@@ -36,15 +36,20 @@ const LEAVE: Duration = Duration::from_secs(12);
 /// Opens and closes lanes as partitions come and go. librdkafka calls it from within a poll, on the poll thread.
 pub(crate) struct Context {
     lanes: Arc<Lanes>,
-    trouble: trouble::Last,
-    anew: MadeAnew,
+    trouble: client_errors::Last,
+    anew: RecreatedTopics,
     /// A poll that brought no record brought something else: a line of the log, an error, a rebalance.
     served: AtomicBool,
 }
 
 impl Context {
     pub fn new(lanes: Arc<Lanes>) -> Self {
-        Self { lanes, trouble: trouble::Last::default(), anew: MadeAnew::default(), served: AtomicBool::new(false) }
+        Self {
+            lanes,
+            trouble: client_errors::Last::default(),
+            anew: RecreatedTopics::default(),
+            served: AtomicBool::new(false),
+        }
     }
 
     /// Whether topics were made anew since it was asked last; the lanes of all that were are forgotten.
@@ -69,10 +74,10 @@ impl ClientContext for Context {
         self.served.store(true, Ordering::Relaxed);
         self.trouble.note(&error, reason);
         // the watch tells which topics are not there; librdkafka does of each partition, again and again
-        if trouble::says_little(&error) || is_not_there(&error) {
+        if client_errors::says_little(&error) || is_not_there(&error) {
             tracing::debug!(error = %error, "Kafka: {reason}");
         } else {
-            tracing::warn!(error = %error, "Kafka: {}", trouble::of(&error, reason).told);
+            tracing::warn!(error = %error, "Kafka: {}", client_errors::of(&error, reason).told);
         }
     }
 }
@@ -120,8 +125,8 @@ fn is_not_there(error: &KafkaError) -> bool {
 ///
 /// # Errors
 /// None does: why.
-pub(crate) fn ask(consumer: &BaseConsumer<Context>, patience: Duration) -> Result<(), Trouble> {
-    trouble::ask(consumer, patience, |context| context.trouble.get()).map(drop)
+pub(crate) fn ask(consumer: &BaseConsumer<Context>, patience: Duration) -> Result<(), ClientError> {
+    client_errors::ask(consumer, patience, |context| context.trouble.get()).map(drop)
 }
 
 /// Whether the consumer can't go on since another member took its place.
@@ -135,7 +140,7 @@ pub(crate) enum End {
     Told,
     /// These topics were made anew under it, and are to be read from their beginning by a client that doesn't know the
     /// old ones: this one's positions, and what it knows of their leaders, are wrong now.
-    MadeAnew(BTreeSet<String>),
+    RecreatedTopics(BTreeSet<String>),
 }
 
 /// Polls until told to stop or a topic is made anew, then leaves the group, which drains the lanes.
@@ -187,7 +192,7 @@ fn read(
         let anew = consumer.context().anew.topics();
         if !anew.is_empty() {
             match lanes.begin_anew(consumer) {
-                Ok(()) => return Ok(End::MadeAnew(anew)),
+                Ok(()) => return Ok(End::RecreatedTopics(anew)),
                 // as while the group is being rebalanced, which goes on by polling
                 Err(error) if told.is_due() => {
                     tracing::warn!(topics = ?anew, error = %error, "offsets of topics that were made anew can't be reset now");

@@ -17,7 +17,7 @@ use super::lanes::Lanes;
 use super::poll::{self, Context, End};
 use super::watch::Watch;
 use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Mode, Reactions, Subscription};
-use crate::kafka::trouble::Trouble;
+use crate::kafka::client_errors::ClientError;
 use crate::pool::Share;
 use crate::retry::{self, Backoff};
 use crate::{Pool, dead_letters};
@@ -80,7 +80,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             let ended = self.membership(&shutdown, std::mem::take(&mut first)).await;
             let error = match ended {
                 Ok(End::Told) => return Ok(()),
-                Ok(End::MadeAnew(topics)) => {
+                Ok(End::RecreatedTopics(topics)) => {
                     tracing::warn!(?topics, "topics were deleted and created anew: they are read from their beginning");
                     continue;
                 }
@@ -178,7 +178,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             let left = give_up.saturating_duration_since(Instant::now());
             let asked = Arc::clone(consumer);
             let answer = spawn_blocking(move || poll::ask(&asked, PATIENCE)).await?;
-            let Err(Trouble { told, is_final }) = answer else { return Ok(()) };
+            let Err(ClientError { told, is_final }) = answer else { return Ok(()) };
             if left.is_zero() || is_final {
                 anyhow::bail!("Kafka at {bootstrap} does not answer: {told}");
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::anew;
+use super::topic_recreation;
 use crate::config::KafkaConfig;
 use crate::kafka::Brokers;
 
@@ -83,7 +83,7 @@ impl ConsumerConfig {
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("reconnect.backoff.max.ms", "2000");
         // what cuts a connection off is logged, and that a topic was made anew, and told to nobody in another way
-        client.set("debug", anew::DEBUG).set_log_level(RDKafkaLogLevel::Debug);
+        client.set("debug", topic_recreation::DEBUG).set_log_level(RDKafkaLogLevel::Debug);
         if let Some(instance) = &self.group_instance_id {
             client.set("group.instance.id", instance);
         }

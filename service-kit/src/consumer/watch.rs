@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::claim::Claim;
+use super::claim::PartitionClaim;
 use super::lanes::{Lanes, Partition};
 use super::poll::Context;
 use super::progress::{self, CaughtUp};
@@ -36,7 +36,7 @@ pub(crate) struct Watch {
     /// The partitions whose lag was told last.
     measured: Vec<Partition>,
     refreshed: Option<Instant>,
-    claim: Claim,
+    claim: PartitionClaim,
     /// What was handled at the last round, if everything was.
     at_rest: Option<HashMap<Partition, Option<i64>>>,
     idle: bool,
@@ -65,7 +65,7 @@ impl Watch {
             marks: HashMap::new(),
             measured: Vec::new(),
             refreshed: None,
-            claim: Claim::new(instance),
+            claim: PartitionClaim::new(instance),
             at_rest: None,
             idle: false,
             failures: Recurring::default(),

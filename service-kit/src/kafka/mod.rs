@@ -1,11 +1,11 @@
 //! Where the brokers are and how one speaks with them: the same for every client of Kafka that a process has.
 
 pub mod assignment;
+pub mod client_errors;
 pub mod client_log;
 mod security;
 #[cfg(test)]
 mod tests;
-pub mod trouble;
 
 use std::fmt;
 
@@ -51,7 +51,7 @@ impl Brokers {
     fn is_taken_by_the_client(&self, reader: &mut Reader) -> bool {
         let Err(error) = BaseConsumer::from_config(&self.client()) else { return true };
         let mut told = error.to_string();
-        let variable = trouble::variable_of_setting(&told);
+        let variable = client_errors::variable_of_setting(&told);
         if variable.name == security_vars::KAFKA_SSL_KEY.name {
             told += "; it is not the certificate's, or KAFKA_SSL_KEY_PASSWORD is not its password";
         }

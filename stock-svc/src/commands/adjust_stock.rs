@@ -1,6 +1,6 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::Pool;
-use service_kit::once::Once;
+use service_kit::idempotency::IdempotentRequest;
 use shared_events::{LineText, Sku};
 
 use super::{CommandError, found, once};
@@ -17,7 +17,7 @@ pub struct AdjustStock {
     /// Why.
     pub reason: LineText,
     /// Set when the request is to have one effect, however often it is sent.
-    pub once: Option<Once>,
+    pub once: Option<IdempotentRequest>,
 }
 
 /// Adds pieces to a product's stock, or takes them away, and enters why into the ledger. Announces it when that leaves few.

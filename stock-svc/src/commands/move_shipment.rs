@@ -61,23 +61,23 @@ pub(super) async fn moved(
 ) -> Result<Vec<(OrderId, Shipment)>, CommandError> {
     let order_id = found(shipments::order_of(conn, id).await, "shipment")?;
     let mut loaded = store::load(conn, [order_id], []).await?;
-    let (before, at) = (loaded.goods(order_id)?.clone(), loaded.now);
-    let goods = before.clone();
+    let (before, at) = (loaded.allocation(order_id)?.clone(), loaded.now);
+    let allocation = before.clone();
     let change = match step {
-        Step::Pack => goods.pack(id, at),
-        Step::Split { lines } => goods.split(id, &lines, [loaded.new_parcel(), loaded.new_parcel()], at),
-        Step::Dispatch { carrier, tracking_number } => goods.dispatch(id, carrier, tracking_number, at),
-        Step::CorrectTracking { carrier, tracking_number } => goods.correct_tracking(id, carrier, tracking_number),
-        Step::CallOff => goods.call_off(Some(id), at),
-        Step::Deliver => goods.deliver(id, at),
-        Step::Lose => goods.lose(id, at),
-        Step::TakeBack { lines } => goods.take_back(id, lines, at),
+        Step::Pack => allocation.pack(id, at),
+        Step::Split { lines } => allocation.split(id, &lines, [loaded.new_parcel(), loaded.new_parcel()], at),
+        Step::Dispatch { carrier, tracking_number } => allocation.dispatch(id, carrier, tracking_number, at),
+        Step::CorrectTracking { carrier, tracking_number } => allocation.correct_tracking(id, carrier, tracking_number),
+        Step::CallOff => allocation.call_off(Some(id), at),
+        Step::Deliver => allocation.deliver(id, at),
+        Step::Lose => allocation.lose(id, at),
+        Step::TakeBack { lines } => allocation.take_back(id, lines, at),
     }?;
-    if change.goods == before {
+    if change.allocation == before {
         let same = before.shipments.into_iter().filter(|shipment| shipment.id == id);
         return Ok(same.map(|shipment| (order_id, shipment)).collect());
     }
-    let now = change.goods.shipments.clone();
+    let now = change.allocation.shipments.clone();
     loaded.apply(change, None)?;
     store::save(conn, loaded).await?;
     let moved = now.into_iter().filter(|shipment| !before.shipments.contains(shipment));

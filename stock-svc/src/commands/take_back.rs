@@ -1,6 +1,6 @@
 use diesel_async::AsyncConnection;
 use service_kit::Pool;
-use service_kit::once::Once;
+use service_kit::idempotency::IdempotentRequest;
 use shared_events::{OrderId, ShipmentId, StockLine};
 
 use super::{CommandError, Step, move_shipment, once};
@@ -14,7 +14,7 @@ pub struct TakeBack {
     /// What comes back.
     pub lines: Vec<StockLine>,
     /// Set when the request is to have one effect, however often it is sent.
-    pub once: Option<Once>,
+    pub once: Option<IdempotentRequest>,
 }
 
 /// Puts back onto the shelf what came back of a parcel, and tells that the money is to follow: key, answer, return and

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use shared_events::{Quantity, Shortage, Sku, StockLine};
 
-use super::Shift;
+use super::StockMovement;
 
 /// The most pieces of one SKU that people can enter. What comes back from an order is never refused, so a shelf that was
 /// filled up meanwhile can have more.
@@ -40,16 +40,13 @@ impl Level {
     }
 
     /// The level after so many pieces moved; nothing where they aren't there.
-    pub fn shifted(self, shift: Shift, quantity: Quantity) -> Option<Level> {
-        let ((on_hand, held), quantity) = (shift.signs(), i64::from(quantity));
+    pub fn shifted(self, movement: StockMovement, quantity: Quantity) -> Option<Level> {
+        let ((on_hand, held), quantity) = (movement.signs(), i64::from(quantity));
         let level = Level { on_hand: self.on_hand + on_hand * quantity, held: self.held + held * quantity };
         (level.held >= 0 && level.available() >= 0).then_some(level)
     }
 
     /// The level after `delta` pieces came (or went, if negative).
-    ///
-    /// # Errors
-    /// See [`Unadjustable`].
     pub fn adjusted(self, delta: i64) -> Result<Level, Unadjustable> {
         let fits = |sum: &i64| delta < 0 || *sum <= MAX_ON_HAND;
         let on_hand = self.on_hand.checked_add(delta).filter(fits).ok_or(Unadjustable::TooMany)?;
@@ -81,11 +78,11 @@ impl Levels {
     }
 
     /// The levels that change when these lines move; nothing where one of them can't.
-    pub fn shifted(&self, shift: Shift, lines: &[StockLine]) -> Option<Levels> {
+    pub fn shifted(&self, movement: StockMovement, lines: &[StockLine]) -> Option<Levels> {
         let mut moved = Levels::default();
         for line in lines {
             let level = moved.get(&line.sku).or_else(|| self.get(&line.sku))?;
-            moved.0.insert(line.sku.clone(), level.shifted(shift, line.quantity)?);
+            moved.0.insert(line.sku.clone(), level.shifted(movement, line.quantity)?);
         }
         Some(moved)
     }

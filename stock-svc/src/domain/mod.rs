@@ -1,20 +1,20 @@
 //! What stock-svc decides, without IO: state and fact in, change and events out, or a refusal that says why.
 
-mod goods;
+mod allocation;
 mod input;
 mod level;
 mod product;
 mod reservation;
-mod shift;
 mod shipment;
+mod stock_movement;
 
-pub use goods::{Change, Goods, lines_of};
+pub use allocation::{Allocation, Change, lines_of};
 pub use input::{Delta, Description, LowStockMark, OnHand, Price, Unfit};
 pub use level::{Level, Levels, MAX_ON_HAND, Unadjustable};
 pub use product::{Details, Product};
 pub use reservation::{Reservation, State};
-pub use shift::Shift;
 pub use shipment::{NewParcel, Shipment, Stage};
+pub use stock_movement::StockMovement;
 
 /// A transition that the state machine doesn't allow. Where a race can cause it, it is recorded and ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -41,7 +41,7 @@ pub(super) async fn add(state: Data<AppState>, body: Json<CategoryRequest>) -> R
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     #[param(inline)]
     limit: Option<Limit>,
     /// What the last answer gave as `next_cursor`.
@@ -52,13 +52,13 @@ pub(super) struct Wanted {
 /// All categories, the newest first
 #[utoipa::path(
     get, path = "/api/v1/categories", tag = "categories", operation_id = "list_categories",
-    params(Wanted),
+    params(ListQuery),
     responses(
         (status = 200, description = "A page of them.", body = Paged<CategoryView>)
     )
 )]
-pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
-    let Wanted { limit, cursor } = query.0;
+pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let ListQuery { limit, cursor } = query.0;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
     let mut conn = state.pool.get().await?;
     let rows = store::categories::list(&mut conn, after, limit + 1).await?;

@@ -14,7 +14,7 @@ use serde::Serialize;
 use service_kit::Pool;
 use service_kit::http::openapi::Document;
 use service_kit::http::{IdempotencyKey, Problem};
-use service_kit::once::Once;
+use service_kit::idempotency::IdempotentRequest;
 use sha2::{Digest, Sha256};
 use utoipa::OpenApi;
 
@@ -49,9 +49,6 @@ pub struct AppState {
 struct Api;
 
 /// All routes of the service.
-///
-/// # Errors
-/// None in practice: its document can be written as JSON.
 pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
     let (state, document) = (Data::new(state), Document::of(Api::openapi(), StockCode::ALL)?);
     Ok(move |config: &mut ServiceConfig| {
@@ -105,10 +102,10 @@ impl From<CommandError> for Problem {
 
 /// The request's `Idempotency-Key`, if it has one, with what tells what it asks for from all else: SHA-256 of its
 /// content, however its JSON was laid out.
-fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<Once>, Problem> {
+fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
     let Some(IdempotencyKey(key)) = IdempotencyKey::optional(http)? else { return Ok(None) };
     let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
-    Ok(Some(Once { key, request: Sha256::digest(content).to_vec() }))
+    Ok(Some(IdempotentRequest { key, request: Sha256::digest(content).to_vec() }))
 }
 
 /// A row that a read did not find, as what it would have been.

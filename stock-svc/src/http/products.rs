@@ -304,7 +304,7 @@ pub(super) async fn get(state: Data<AppState>, sku: Path<Sku>) -> Result<HttpRes
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     category: Option<Uuid>,
     /// Words, each of which is in the name or the SKU, in small or capital letters.
     #[param(inline)]
@@ -319,15 +319,15 @@ pub(super) struct Wanted {
 /// Products, the newest first
 #[utoipa::path(
     get, path = "/api/v1/products", tag = "products", operation_id = "list_products",
-    params(Wanted),
+    params(ListQuery),
     responses(
         (status = 200, description = "A page of them.", body = Paged<ProductView>)
     )
 )]
-pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
-    let Wanted { category, q, limit, cursor } = query.0;
+pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let ListQuery { category, q, limit, cursor } = query.0;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
-    let wanted = store::products::Wanted { category, text: q.map(String::from), after };
+    let wanted = store::products::ProductFilter { category, text: q.map(String::from), after };
     let mut conn = state.pool.get().await?;
     let rows = store::products::list(&mut conn, wanted, limit + 1).await?;
     let page = Paged::from_rows(rows, limit, |listed| listed.product.sku.to_string());

@@ -16,7 +16,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     #[param(inline)]
     order_id: Option<OrderId>,
     #[param(inline)]
@@ -29,13 +29,13 @@ pub(super) struct Wanted {
 /// What is held for orders, and what became of it, the newest first
 #[utoipa::path(
     get, path = "/api/v1/reservations", tag = "reservations", operation_id = "list_reservations",
-    params(Wanted),
+    params(ListQuery),
     responses(
         (status = 200, description = "A page of them.", body = Paged<ReservationView>)
     )
 )]
-pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
-    let Wanted { order_id, limit, cursor } = query.0;
+pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let ListQuery { order_id, limit, cursor } = query.0;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
     let mut conn = state.pool.get().await?;
     let rows = store::reservations::list(&mut conn, order_id, after, limit + 1).await?;

@@ -32,7 +32,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     #[param(inline)]
     order_id: Option<OrderId>,
     #[param(inline)]
@@ -47,15 +47,15 @@ pub(super) struct Wanted {
 /// Parcels, the newest first
 #[utoipa::path(
     get, path = "/api/v1/shipments", tag = "shipments", operation_id = "list_shipments",
-    params(Wanted),
+    params(ListQuery),
     responses(
         (status = 200, description = "A page of them.", body = Paged<ShipmentView>)
     )
 )]
-pub(super) async fn list(state: Data<AppState>, query: Query<Wanted>) -> Result<HttpResponse, Problem> {
-    let Wanted { order_id, status, limit, cursor } = query.0;
+pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let ListQuery { order_id, status, limit, cursor } = query.0;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
-    let wanted = store::shipments::Wanted { order_id, stage: status.map(Stage::from), after };
+    let wanted = store::shipments::ShipmentFilter { order_id, stage: status.map(Stage::from), after };
     let mut conn = state.pool.get().await?;
     let rows = store::shipments::list(&mut conn, wanted, limit + 1).await?;
     let page = Paged::from_rows(rows, limit, |(_, shipment)| shipment.id.to_string());

@@ -17,7 +17,7 @@ use outbox_relay::Nudge;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use shared_events::{DecodeError, Event, EventId, OrderEvent, OrderId, PaymentEvent, Topic};
 
-use crate::domain::{Change, Goods, Levels, NewParcel, Refused};
+use crate::domain::{Allocation, Change, Levels, NewParcel, Refused};
 use crate::store::{self, Loaded};
 
 /// What stock-svc does about what it hears.
@@ -50,16 +50,20 @@ pub struct Circumstances<'a> {
 }
 
 /// What stock-svc does about an event; nothing where it isn't for it.
-pub fn decide(goods: Goods, event: &Event, by: &Circumstances<'_>) -> Option<Result<Change, Refused>> {
+pub fn decide(allocation: Allocation, event: &Event, by: &Circumstances<'_>) -> Option<Result<Change, Refused>> {
     Some(match event {
-        Event::Order(OrderEvent::Placed(placed)) => order_placed::hold(goods, placed, by),
-        Event::Order(OrderEvent::Confirmed(_)) => order_confirmed::commit(goods, by),
-        Event::Order(OrderEvent::CancelRequested(request)) => order_cancel_requested::give_back(goods, request, by),
-        Event::Order(OrderEvent::CallOffRequested(_)) => order_call_off_requested::call_off(goods, by),
-        Event::Order(OrderEvent::AddressChanged(changed)) => order_address_changed::readdress(goods, changed, by),
-        Event::Order(OrderEvent::AddressChangeRequested(asked)) => order_address_changed::decide(goods, asked, by),
-        Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => payment_declined::release(goods),
-        Event::Payment(PaymentEvent::Captured(_)) => payment_captured::create_shipment(goods, by),
+        Event::Order(OrderEvent::Placed(placed)) => order_placed::hold(allocation, placed, by),
+        Event::Order(OrderEvent::Confirmed(_)) => order_confirmed::commit(allocation, by),
+        Event::Order(OrderEvent::CancelRequested(request)) => {
+            order_cancel_requested::give_back(allocation, request, by)
+        }
+        Event::Order(OrderEvent::CallOffRequested(_)) => order_call_off_requested::call_off(allocation, by),
+        Event::Order(OrderEvent::AddressChanged(changed)) => order_address_changed::readdress(allocation, changed, by),
+        Event::Order(OrderEvent::AddressChangeRequested(asked)) => order_address_changed::decide(allocation, asked, by),
+        Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
+            payment_declined::release(allocation)
+        }
+        Event::Payment(PaymentEvent::Captured(_)) => payment_captured::create_shipment(allocation, by),
         _ => return None,
     })
 }
@@ -103,7 +107,7 @@ impl Reactions for StockReactions {
             sequence: sequence.unwrap_or_default(),
             parcel: loaded.new_parcel(),
         };
-        match decide(loaded.goods(order_id)?.clone(), event, &by) {
+        match decide(loaded.allocation(order_id)?.clone(), event, &by) {
             Some(Ok(change)) => {
                 loaded.apply(change, Some(EventId(incoming.envelope.id)))?;
                 Ok(Handled::Applied)

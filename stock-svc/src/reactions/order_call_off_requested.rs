@@ -1,7 +1,7 @@
 use super::Circumstances;
-use crate::domain::{Change, Goods, Refused};
+use crate::domain::{Allocation, Change, Refused};
 
 /// Calls off every parcel that has not left: this is where a call-off and a dispatch are decided.
-pub(super) fn call_off(goods: Goods, by: &Circumstances<'_>) -> Result<Change, Refused> {
-    goods.call_off(None, by.now)
+pub(super) fn call_off(allocation: Allocation, by: &Circumstances<'_>) -> Result<Change, Refused> {
+    allocation.call_off(None, by.now)
 }

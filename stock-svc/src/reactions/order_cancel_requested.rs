@@ -1,13 +1,13 @@
 use shared_events::OrderCancelRequested;
 
 use super::Circumstances;
-use crate::domain::{Change, Goods, Refused};
+use crate::domain::{Allocation, Change, Refused};
 
 /// Gives the goods back, unless they have left: this is where cancel and dispatch are decided.
 pub(super) fn give_back(
-    goods: Goods,
+    allocation: Allocation,
     request: &OrderCancelRequested,
     by: &Circumstances<'_>,
 ) -> Result<Change, Refused> {
-    goods.cancel(request.reason, by.now)
+    allocation.cancel(request.reason, by.now)
 }

@@ -1,7 +1,7 @@
 use super::Circumstances;
-use crate::domain::{Change, Goods, Refused};
+use crate::domain::{Allocation, Change, Refused};
 
 /// Makes the hold firm. If it has expired, holds again, or says that the goods are gone.
-pub(super) fn commit(goods: Goods, by: &Circumstances<'_>) -> Result<Change, Refused> {
-    goods.confirm(by.levels, by.parcel)
+pub(super) fn commit(allocation: Allocation, by: &Circumstances<'_>) -> Result<Change, Refused> {
+    allocation.confirm(by.levels, by.parcel)
 }

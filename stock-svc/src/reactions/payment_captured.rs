@@ -1,7 +1,7 @@
 use super::Circumstances;
-use crate::domain::{Change, Goods, Refused};
+use crate::domain::{Allocation, Change, Refused};
 
 /// Creates the shipment once the goods are firm. Heard before that, the capture is remembered.
-pub(super) fn create_shipment(goods: Goods, by: &Circumstances<'_>) -> Result<Change, Refused> {
-    goods.capture(by.parcel)
+pub(super) fn create_shipment(allocation: Allocation, by: &Circumstances<'_>) -> Result<Change, Refused> {
+    allocation.capture(by.parcel)
 }

@@ -2,27 +2,21 @@
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use service_kit::once::{Claim, Once};
+use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
 
 use crate::schema::idempotency_keys;
 
 /// Claims the key for this transaction, and tells the body, byte for byte, that was answered under it.
-///
-/// # Errors
-/// What the database says.
-pub async fn claim(conn: &mut AsyncPgConnection, once: &Once) -> QueryResult<Claim<Vec<u8>>> {
+pub async fn claim(conn: &mut AsyncPgConnection, once: &IdempotentRequest) -> QueryResult<IdempotencyClaim<Vec<u8>>> {
     if !once.lock(conn).await? {
-        return Ok(Claim::InFlight);
+        return Ok(IdempotencyClaim::InFlight);
     }
     let columns = (idempotency_keys::request, idempotency_keys::body);
     Ok(once.compared(idempotency_keys::table.find(&once.key).select(columns).first(conn).await.optional()?))
 }
 
 /// Keeps the answer under its key.
-///
-/// # Errors
-/// What the database says.
-pub async fn keep(conn: &mut AsyncPgConnection, once: &Once, body: &[u8]) -> QueryResult<()> {
+pub async fn keep(conn: &mut AsyncPgConnection, once: &IdempotentRequest, body: &[u8]) -> QueryResult<()> {
     let row = (
         idempotency_keys::key.eq(&once.key),
         idempotency_keys::request.eq(&once.request),

@@ -77,9 +77,6 @@ pub struct Range<T> {
 }
 
 /// The range of so many SKUs with a level after `after`, and of all that lie between them.
-///
-/// # Errors
-/// What the database says.
 pub async fn skus_after(conn: &mut AsyncPgConnection, after: &str, count: i64) -> QueryResult<Range<String>> {
     use crate::schema::stock_levels::dsl::{sku, stock_levels};
     let next = stock_levels.select(sku).filter(sku.gt(after)).order(sku).offset(count - 1);
@@ -87,9 +84,6 @@ pub async fn skus_after(conn: &mut AsyncPgConnection, after: &str, count: i64) -
 }
 
 /// The range of so many orders after `after`, and of all that lie between them.
-///
-/// # Errors
-/// What the database says.
 pub async fn orders_after(conn: &mut AsyncPgConnection, after: Uuid, count: i64) -> QueryResult<Range<Uuid>> {
     use crate::schema::orders::dsl::{order_id, orders};
     let next = orders.select(order_id).filter(order_id.gt(after)).order(order_id).offset(count - 1);
@@ -97,9 +91,6 @@ pub async fn orders_after(conn: &mut AsyncPgConnection, after: Uuid, count: i64)
 }
 
 /// About how many orders there are, as PostgreSQL estimates it: counting would take longer than some ranges.
-///
-/// # Errors
-/// What the database says.
 pub async fn orders_estimate(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
     #[derive(QueryableByName)]
     struct Estimate {
@@ -111,18 +102,12 @@ pub async fn orders_estimate(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
 }
 
 /// The levels of a range, by SKU.
-///
-/// # Errors
-/// What the database says.
 pub async fn levels(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Level>> {
     let sql = "select sku, on_hand, held from stock_levels where sku > $1 and ($2 is null or sku <= $2) order by sku";
     sql_query(sql).bind::<Text, _>(&range.after).bind::<Nullable<Text>, _>(&range.last).load(conn).await
 }
 
 /// The sums of all movements of a range, in slices, so that no statement takes long however much one SKU has moved.
-///
-/// # Errors
-/// What the database says.
 pub async fn moved(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Sum>> {
     #[derive(QueryableByName)]
     struct Slice {
@@ -163,9 +148,6 @@ pub async fn moved(conn: &mut AsyncPgConnection, range: &Range<String>) -> Query
 }
 
 /// The sums of a range's live holds.
-///
-/// # Errors
-/// What the database says.
 pub async fn held(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Sum>> {
     let sql = "select line ->> 'sku' as sku, sum((line ->> 'quantity')::bigint)::bigint as quantity
         from orders, jsonb_array_elements(lines) line
@@ -174,9 +156,6 @@ pub async fn held(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryR
 }
 
 /// Levels, movements and holds of a range, by SKU; in a transaction that is repeatable read they are as at one moment.
-///
-/// # Errors
-/// What the database says.
 pub async fn of(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<BTreeMap<String, Books>> {
     let mut all = BTreeMap::<String, Books>::new();
     for level in levels(conn, range).await? {
@@ -193,9 +172,6 @@ pub async fn of(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryRes
 }
 
 /// A range's movements that contradict the orders they were made for. One statement, which sees one moment.
-///
-/// # Errors
-/// What the database says.
 pub async fn wrong_movements(conn: &mut AsyncPgConnection, range: &Range<Uuid>) -> QueryResult<Vec<WrongMovement>> {
     let sql = "with lines as (
             select order_id, reservation, line ->> 'sku' as sku, (line ->> 'quantity')::bigint as pieces
@@ -224,9 +200,6 @@ pub async fn wrong_movements(conn: &mut AsyncPgConnection, range: &Range<Uuid>) 
 ///
 /// Whoever moves or holds goods changes a level by as much as the books: what it is off stays the same meanwhile, so nobody is
 /// kept from moving anything.
-///
-/// # Errors
-/// What the database says.
 pub async fn correct(conn: &mut AsyncPgConnection, sku: &str, on_hand: i64, held: i64) -> QueryResult<bool> {
     let sql = "update stock_levels set on_hand = on_hand + $2, held = held + $3
         where sku = $1 and held + $3 >= 0 and on_hand + $2 >= held + $3";
@@ -235,9 +208,6 @@ pub async fn correct(conn: &mut AsyncPgConnection, sku: &str, on_hand: i64, held
 }
 
 /// Whether this session is the one that corrects levels: two would correct them twice. Held until the session ends.
-///
-/// # Errors
-/// What the database says.
 pub async fn alone(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Taken {

@@ -23,9 +23,6 @@ pub struct Category {
 }
 
 /// Adds a category; `false` when one of that name is there already.
-///
-/// # Errors
-/// What the database says.
 pub async fn insert(conn: &mut AsyncPgConnection, category: &Category) -> QueryResult<bool> {
     let added = diesel::insert_into(categories::table)
         .values(category)
@@ -37,18 +34,12 @@ pub async fn insert(conn: &mut AsyncPgConnection, category: &Category) -> QueryR
 }
 
 /// The name of a category.
-///
-/// # Errors
-/// What the database says.
 pub async fn name(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<LineText>> {
     let name: Option<String> = categories::table.find(id).select(categories::name).first(conn).await.optional()?;
     name.as_deref().map(parsed).transpose()
 }
 
 /// The names of these categories.
-///
-/// # Errors
-/// What the database says.
 pub async fn names(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, LineText>> {
     let named: Vec<(Uuid, String)> = categories::table
         .filter(categories::id.eq_any(ids))
@@ -59,9 +50,6 @@ pub async fn names(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Ha
 }
 
 /// At most `limit` categories, newest first.
-///
-/// # Errors
-/// What the database says.
 pub async fn list(conn: &mut AsyncPgConnection, after: Option<Uuid>, limit: i64) -> QueryResult<Vec<Category>> {
     let after = after.unwrap_or(Uuid::max());
     categories::table

@@ -11,9 +11,6 @@ use crate::domain::{Level, Levels};
 use crate::schema::stock_levels;
 
 /// Locks the levels of `skus` in sorted order and reads them. A SKU that was never listed has none.
-///
-/// # Errors
-/// What the database says.
 pub async fn lock(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<Levels> {
     let rows: Vec<(String, i64, i64)> = stock_levels::table
         .filter(stock_levels::sku.eq_any(skus))

@@ -10,7 +10,7 @@ use shared_events::{Event, EventId, OrderId, ShipmentId, Sku};
 
 use super::movements::NewMovement;
 use super::{products, roots};
-use crate::domain::{Change, Goods, Level, Levels, NewParcel, Product, Unadjustable};
+use crate::domain::{Allocation, Change, Level, Levels, NewParcel, Product, Unadjustable};
 use crate::outbox;
 
 /// The roots that a transaction has locked and what hangs on them, as decisions have left them in memory; and what is to be
@@ -53,8 +53,8 @@ impl Loaded {
     ///
     /// # Errors
     /// `NotFound` when the order was not loaded.
-    pub fn goods(&self, order_id: OrderId) -> QueryResult<&Goods> {
-        self.orders.get(&order_id).map(|root| &root.goods).ok_or(Error::NotFound)
+    pub fn allocation(&self, order_id: OrderId) -> QueryResult<&Allocation> {
+        self.orders.get(&order_id).map(|root| &root.allocation).ok_or(Error::NotFound)
     }
 
     /// The levels that were loaded.
@@ -80,23 +80,23 @@ impl Loaded {
     /// # Errors
     /// A line that can't move, which the decision on the same levels has excluded. Nothing is changed then.
     pub fn apply(&mut self, change: Change, causation: Option<EventId>) -> QueryResult<()> {
-        let Change { goods, shift, events } = change;
-        let order_id = goods.order_id;
+        let Change { allocation, movement, events } = change;
+        let order_id = allocation.order_id;
         let mut root = self.orders.get(&order_id).cloned().ok_or(Error::NotFound)?;
-        let moved = match &shift {
-            Some((shift, lines)) => self.levels.shifted(*shift, lines).ok_or_else(|| immovable(order_id))?,
+        let moved = match &movement {
+            Some((movement, lines)) => self.levels.shifted(*movement, lines).ok_or_else(|| immovable(order_id))?,
             None => Levels::default(),
         };
         let (mut announced, low) = self.low_stock(&moved, causation)?;
         announced.extend(outbox::rows(&mut root.counters, self.now, &events, causation)?);
 
         // nothing fails from here on
-        if let Some((shift, lines)) = &shift {
-            self.movements.extend(lines.iter().filter_map(|line| NewMovement::of_order(order_id, *shift, line)));
+        if let Some((movement, lines)) = &movement {
+            self.movements.extend(lines.iter().filter_map(|line| NewMovement::of_order(order_id, *movement, line)));
         }
-        let changed = goods.shipments.iter().filter(|shipment| !root.goods.shipments.contains(shipment));
+        let changed = allocation.shipments.iter().filter(|shipment| !root.allocation.shipments.contains(shipment));
         self.changed.shipments.extend(changed.map(|shipment| (order_id, shipment.id)));
-        root.goods = goods;
+        root.allocation = allocation;
         self.orders.insert(order_id, root);
         self.changed.orders.insert(order_id);
         self.keep_levels(moved);

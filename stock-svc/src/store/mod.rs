@@ -34,9 +34,6 @@ use crate::domain::State;
 /// of them, their parcels, and the levels of `skus` and of whatever the orders may still move. At most six statements, however
 /// many orders. Roots come before levels and levels before products, each sorted: so whoever loads waits for others in one
 /// order.
-///
-/// # Errors
-/// What the database says.
 pub async fn load(
     conn: &mut AsyncPgConnection,
     orders: impl IntoIterator<Item = OrderId>,
@@ -46,13 +43,13 @@ pub async fn load(
     let mut skus: BTreeSet<Sku> = skus.into_iter().collect();
     let mut firm = Vec::new();
     for root in loaded.orders.values() {
-        let Some(reservation) = &root.goods.reservation else { continue };
+        let Some(reservation) = &root.allocation.reservation else { continue };
         if reservation.state.may_move_stock() {
             skus.extend(reservation.lines.iter().map(|line| line.sku.clone()));
         }
         // only goods that are or were firm have parcels
         if matches!(reservation.state, State::Committed | State::Restocked) {
-            firm.push(root.goods.order_id.0);
+            firm.push(root.allocation.order_id.0);
         }
     }
     let (shipments, ()) = tokio::try_join!(
@@ -61,16 +58,13 @@ pub async fn load(
     )?;
     for (order_id, shipment) in shipments {
         if let Some(root) = loaded.orders.get_mut(&order_id) {
-            root.goods.shipments.push(shipment);
+            root.allocation.shipments.push(shipment);
         }
     }
     Ok(loaded)
 }
 
 /// Locks and reads what decisions about these products need, as far as they are listed: the levels, then the products.
-///
-/// # Errors
-/// What the database says.
 pub async fn load_products(conn: &mut AsyncPgConnection, skus: impl IntoIterator<Item = Sku>) -> QueryResult<Loaded> {
     let mut loaded = Loaded::new(now(conn).await?);
     load_levels(conn, &mut loaded, &skus.into_iter().collect(), Which::All).await?;
@@ -115,9 +109,6 @@ pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<()
 }
 
 /// The time of this transaction by the database's clock, which timers go by too.
-///
-/// # Errors
-/// The database's.
 pub async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
     diesel::select(diesel::dsl::now.into_sql::<Timestamptz>()).get_result(conn).await
 }

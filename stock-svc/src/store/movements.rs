@@ -8,7 +8,7 @@ use service_kit::prepared;
 use shared_events::{OrderId, Sku, StockLine};
 use uuid::Uuid;
 
-use crate::domain::Shift;
+use crate::domain::StockMovement;
 use crate::schema::movements;
 
 /// An entry to be made.
@@ -23,8 +23,8 @@ pub struct NewMovement {
 
 impl NewMovement {
     /// What a line of an order moves; nothing while its pieces stay on hand.
-    pub(super) fn of_order(order_id: OrderId, shift: Shift, line: &StockLine) -> Option<Self> {
-        let (kind, quantity) = (shift.movement()?, shift.signs().0 * i64::from(line.quantity));
+    pub(super) fn of_order(order_id: OrderId, movement: StockMovement, line: &StockLine) -> Option<Self> {
+        let (kind, quantity) = (movement.kind()?, movement.signs().0 * i64::from(line.quantity));
         Some(Self { sku: line.sku.clone(), kind, quantity, order_id: Some(order_id.0), reason: None })
     }
 
@@ -35,9 +35,6 @@ impl NewMovement {
 }
 
 /// Enters movements, in order.
-///
-/// # Errors
-/// What the database says.
 pub async fn enter(mut conn: &AsyncPgConnection, movements: &[NewMovement]) -> QueryResult<()> {
     let mut rows = Enter::default();
     for movement in movements {
@@ -89,9 +86,6 @@ impl Movement {
 }
 
 /// At most `limit` movements of a SKU, newest first.
-///
-/// # Errors
-/// What the database says.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     sku: &Sku,

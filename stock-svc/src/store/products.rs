@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde_json::Value;
 use service_kit::prepared;
-use shared_events::{Counts, Money, ProductStatus, Sku, Topic};
+use shared_events::{Money, ProductStatus, SequenceCounter, Sku, Topic};
 use uuid::Uuid;
 
 use super::loaded::Loaded;
@@ -29,7 +29,7 @@ pub struct Root {
     pub(super) said: i64,
 }
 
-impl Counts for Root {
+impl SequenceCounter for Root {
     fn next_sequence(&mut self, _: Topic) -> i64 {
         self.said += 1;
         self.said
@@ -70,9 +70,6 @@ struct Row {
 }
 
 /// Adds a product with what is on hand of it; nothing when its SKU is taken.
-///
-/// # Errors
-/// What the database says.
 pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64) -> QueryResult<Option<Loaded>> {
     let Details { name, brand, description, category, price, low_stock_mark } = &product.details;
     let added: Option<DateTime<Utc>> = diesel::insert_into(products::table)
@@ -133,9 +130,6 @@ pub(super) async fn lock(mut conn: &AsyncPgConnection, skus: &[&str], which: Whi
 }
 
 /// Which SKUs come after one, at most so many.
-///
-/// # Errors
-/// What the database says.
 pub async fn skus_after(conn: &mut AsyncPgConnection, after: Option<&Sku>, limit: i64) -> QueryResult<Vec<Sku>> {
     let skus: Vec<String> = products::table
         .filter(products::sku.gt(after.map_or("", Sku::as_str)))
@@ -187,9 +181,6 @@ fn row(root: &Root) -> Row {
 }
 
 /// How many products there are, withdrawn ones included.
-///
-/// # Errors
-/// What the database says.
 pub async fn count(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
     let count: i64 = products::table.count().get_result(conn).await?;
     Ok(count.unsigned_abs())
@@ -197,7 +188,7 @@ pub async fn count(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
 
 /// What a list is narrowed to.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct ProductFilter {
     /// In this category.
     pub category: Option<Uuid>,
     /// With each of these words in SKU or name, in small or capital letters.
@@ -225,10 +216,7 @@ pub async fn get(conn: &mut AsyncPgConnection, sku: &Sku) -> QueryResult<Listed>
 
 /// At most `limit` products, the newest first, withdrawn ones included; those of one moment by SKU, downwards. None after a
 /// product that isn't listed.
-///
-/// # Errors
-/// What the database says.
-pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> QueryResult<Vec<Listed>> {
+pub async fn list(conn: &mut AsyncPgConnection, wanted: ProductFilter, limit: i64) -> QueryResult<Vec<Listed>> {
     let mut query = products::table
         .inner_join(stock_levels::table)
         .left_join(categories::table)

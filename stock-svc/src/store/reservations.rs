@@ -30,9 +30,6 @@ pub struct Listed {
 type Row = (Uuid, Option<String>, Option<String>, Option<DateTime<Utc>>, Value, DateTime<Utc>);
 
 /// At most `limit` reservations the newest first, by order id, which is by time: of one order, or all after one.
-///
-/// # Errors
-/// What the database says.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     of: Option<OrderId>,

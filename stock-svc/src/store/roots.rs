@@ -9,12 +9,12 @@ use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz,
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use service_kit::{prepared, timers};
-use shared_events::{CancelReason, Counts, OrderId, Topic};
+use shared_events::{CancelReason, OrderId, SequenceCounter, Topic};
 use uuid::Uuid;
 
 use super::loaded::Loaded;
 use super::{from_json, to_json, unreadable};
-use crate::domain::{Goods, Reservation, State};
+use crate::domain::{Allocation, Reservation, State};
 use crate::schema::orders;
 
 /// The timer that ends a hold; its key is the order's id.
@@ -24,7 +24,7 @@ pub const EXPIRY: &str = "reservation_expiry";
 #[derive(Clone, Debug)]
 pub(super) struct Root {
     /// What is known of its goods.
-    pub goods: Goods,
+    pub allocation: Allocation,
     pub counters: Counters,
     /// When the timer that is set ends the hold.
     timer: Option<DateTime<Utc>>,
@@ -37,7 +37,7 @@ pub(super) struct Counters {
     shipments: i64,
 }
 
-impl Counts for Counters {
+impl SequenceCounter for Counters {
     fn next_sequence(&mut self, topic: Topic) -> i64 {
         let counter = if topic == Topic::Shipments { &mut self.shipments } else { &mut self.stock };
         *counter += 1;
@@ -96,7 +96,7 @@ prepared! {
 
 fn unheard(id: Uuid) -> (OrderId, Root) {
     let order_id = OrderId(id);
-    (order_id, Root { goods: Goods::unheard(order_id), counters: Counters::default(), timer: None })
+    (order_id, Root { allocation: Allocation::unheard(order_id), counters: Counters::default(), timer: None })
 }
 
 fn read(row: Row) -> QueryResult<Root> {
@@ -112,24 +112,24 @@ fn read(row: Row) -> QueryResult<Root> {
     };
     let address = row.delivery_address.map(from_json).transpose()?;
     let (captured, address_rank) = (row.captured, row.address_rank);
-    let goods = Goods { order_id, reservation, captured, address, address_rank, shipments: Vec::new() };
+    let allocation = Allocation { order_id, reservation, captured, address, address_rank, shipments: Vec::new() };
     let counters = Counters { stock: row.stock_said, shipments: row.shipments_said };
-    Ok(Root { timer: goods.expires_at(), goods, counters })
+    Ok(Root { timer: allocation.expires_at(), allocation, counters })
 }
 
 /// Writes the roots that have changed.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
-    for Root { goods, counters, .. } in changed(loaded) {
-        let state = goods.reservation.as_ref().map(|reservation| reservation.state);
-        rows.ids.push(goods.order_id.0);
+    for Root { allocation, counters, .. } in changed(loaded) {
+        let state = allocation.reservation.as_ref().map(|reservation| reservation.state);
+        rows.ids.push(allocation.order_id.0);
         rows.reservations.push(state.map(State::name));
         rows.release_reasons.push(state.and_then(State::release_reason).map(CancelReason::as_str));
-        rows.expires_at.push(goods.expires_at());
-        rows.lines.push(to_json(&goods.lines())?);
-        rows.captured.push(goods.captured);
-        rows.addresses.push(goods.address.as_ref().map(to_json).transpose()?);
-        rows.address_ranks.push(goods.address_rank);
+        rows.expires_at.push(allocation.expires_at());
+        rows.lines.push(to_json(&allocation.lines())?);
+        rows.captured.push(allocation.captured);
+        rows.addresses.push(allocation.address.as_ref().map(to_json).transpose()?);
+        rows.address_ranks.push(allocation.address_rank);
         rows.stock_said.push(counters.stock);
         rows.shipments_said.push(counters.shipments);
     }
@@ -169,9 +169,9 @@ prepared! {
 /// A hold has its timer for as long as it is one.
 pub(super) async fn save_timers(conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let (mut set, mut cancelled) = (Vec::new(), Vec::new());
-    for root in changed(loaded).filter(|root| root.timer != root.goods.expires_at()) {
-        let key = root.goods.order_id.to_string();
-        match root.goods.expires_at() {
+    for root in changed(loaded).filter(|root| root.timer != root.allocation.expires_at()) {
+        let key = root.allocation.order_id.to_string();
+        match root.allocation.expires_at() {
             Some(due_at) => set.push((key, due_at)),
             None => cancelled.push(key),
         }

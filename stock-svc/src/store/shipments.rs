@@ -37,9 +37,6 @@ struct Row {
 }
 
 /// The parcels of orders, whose roots the caller has locked, the oldest first.
-///
-/// # Errors
-/// What the database says.
 pub async fn of_orders(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<Vec<(OrderId, Shipment)>> {
     let rows: Vec<Row> = shipments::table
         .filter(shipments::order_id.eq_any(orders))
@@ -68,7 +65,7 @@ pub async fn get(conn: &mut AsyncPgConnection, id: ShipmentId) -> QueryResult<(O
 
 /// What a list is narrowed to.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct ShipmentFilter {
     /// Of this order.
     pub order_id: Option<OrderId>,
     /// Where they are.
@@ -78,10 +75,11 @@ pub struct Wanted {
 }
 
 /// At most `limit` parcels and their orders, newest first.
-///
-/// # Errors
-/// What the database says.
-pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> QueryResult<Vec<(OrderId, Shipment)>> {
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    wanted: ShipmentFilter,
+    limit: i64,
+) -> QueryResult<Vec<(OrderId, Shipment)>> {
     let mut query = shipments::table.select(Row::as_select()).order(shipments::id.desc()).limit(limit).into_boxed();
     if let Some(order_id) = wanted.order_id {
         query = query.filter(shipments::order_id.eq(order_id.0));
@@ -98,7 +96,7 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: Wanted, limit: i64) -> Q
 /// Writes the parcels that have changed or are new.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let changed = loaded.changed.shipments.iter().filter_map(|(order_id, id)| {
-        let shipments = &loaded.orders.get(order_id)?.goods.shipments;
+        let shipments = &loaded.orders.get(order_id)?.allocation.shipments;
         shipments.iter().find(|shipment| shipment.id == *id).map(|shipment| row(*order_id, shipment))
     });
     let rows = changed.collect::<QueryResult<Vec<_>>>()?;

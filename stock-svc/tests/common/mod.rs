@@ -51,7 +51,7 @@ struct Number {
 
 struct Once;
 
-impl Counts for Once {
+impl SequenceCounter for Once {
     fn next_sequence(&mut self, _: Topic) -> i64 {
         1
     }
@@ -158,8 +158,8 @@ impl Warehouse {
 
 /// An event as it stands in its topic.
 pub fn record(event: &Event) -> Record {
-    let said = Said { source: "/test", at: chrono::Utc::now(), because_of: None, traceparent: None };
-    let message = speak(&mut Once, &said, std::slice::from_ref(event)).unwrap().remove(0);
+    let said = EventMetadata { source: "/test", at: chrono::Utc::now(), because_of: None, traceparent: None };
+    let message = encode(&mut Once, &said, std::slice::from_ref(event)).unwrap().remove(0);
     Record::sent(message.topic.name(), message.key, message.headers, message.value)
 }
 

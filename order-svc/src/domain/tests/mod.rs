@@ -12,7 +12,7 @@ mod why_it_failed;
 use chrono::Utc;
 use shared_events::*;
 
-use super::{Progress, Refused, Status, Step};
+use super::{Progress, Refused, Status, Transition};
 
 /// What can happen to an order.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub fn placed() -> Progress {
     Progress::new(id(), 2)
 }
 
-pub fn happens(progress: Progress, what: &Happens) -> Result<Step, Refused> {
+pub fn happens(progress: Progress, what: &Happens) -> Result<Transition, Refused> {
     match what {
         Happens::Heard(Event::Stock(event)) => progress.hear_stock(event, CALLED_OFF),
         Happens::Heard(Event::Payment(event)) => progress.hear_payment(event),
@@ -46,7 +46,7 @@ pub fn happens(progress: Progress, what: &Happens) -> Result<Step, Refused> {
 }
 
 pub struct Given(Progress);
-pub struct When(Result<Step, Refused>);
+pub struct When(Result<Transition, Refused>);
 
 /// An order of two pieces to which all this has happened.
 pub fn given(before: impl IntoIterator<Item = Happens>) -> Given {

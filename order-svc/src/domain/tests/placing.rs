@@ -4,11 +4,11 @@ use chrono::{TimeDelta, Utc};
 use shared_events::*;
 
 use super::eur;
-use crate::domain::{MAX_LINES, Order, Product, Status, Wish, WishRefused};
+use crate::domain::{DraftRefused, MAX_LINES, Order, OrderDraft, Product, Status};
 
-fn wish(lines: &[(&str, i64)]) -> Wish {
+fn wish(lines: &[(&str, i64)]) -> OrderDraft {
     let text = |text: &str| text.parse().unwrap();
-    Wish {
+    OrderDraft {
         customer: Customer {
             id: "c-1".parse().unwrap(),
             name: text("Ann Lee"),
@@ -55,11 +55,11 @@ fn catalogue() -> BTreeMap<Sku, Product> {
 }
 
 /// The order, or the first thing that is wrong.
-fn placed(lines: &[(&str, i64)]) -> Result<Order, WishRefused> {
+fn placed(lines: &[(&str, i64)]) -> Result<Order, DraftRefused> {
     all_placed(lines).map_err(|mut refused| refused.remove(0))
 }
 
-fn all_placed(lines: &[(&str, i64)]) -> Result<Order, Vec<WishRefused>> {
+fn all_placed(lines: &[(&str, i64)]) -> Result<Order, Vec<DraftRefused>> {
     let now = Utc::now();
     wish(lines).checked()?.place(OrderId::new(), &catalogue(), now, now + TimeDelta::minutes(20))
 }
@@ -78,7 +78,7 @@ fn prices_and_total_come_from_the_catalogue() {
 
 #[test]
 fn an_order_without_lines_is_refused() {
-    assert_eq!(placed(&[]).unwrap_err(), WishRefused::NoLines);
+    assert_eq!(placed(&[]).unwrap_err(), DraftRefused::NoLines);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn as_many_lines_as_allowed_are_taken_and_one_more_is_refused() {
     let skus: Vec<String> = (0..=MAX_LINES).map(|n| format!("SKU-{n}")).collect();
     let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
     assert!(wish(&lines[..MAX_LINES]).checked().is_ok());
-    assert_eq!(wish(&lines).checked().unwrap_err(), [WishRefused::TooManyLines(MAX_LINES + 1)]);
+    assert_eq!(wish(&lines).checked().unwrap_err(), [DraftRefused::TooManyLines(MAX_LINES + 1)]);
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn a_sku_that_stands_twice_is_refused_where_it_stands_again() {
 #[test]
 fn an_unknown_a_withdrawn_and_a_foreign_product_are_refused() {
     assert_eq!(refused_field(&[("TEA", 1), ("NONE", 1)]), "lines[1].sku");
-    assert!(matches!(placed(&[("OLD", 1)]), Err(WishRefused::Withdrawn { line: 0, .. })));
-    assert!(matches!(placed(&[("DOLLAR", 1)]), Err(WishRefused::OtherCurrency { line: 0, .. })));
+    assert!(matches!(placed(&[("OLD", 1)]), Err(DraftRefused::Withdrawn { line: 0, .. })));
+    assert!(matches!(placed(&[("DOLLAR", 1)]), Err(DraftRefused::OtherCurrency { line: 0, .. })));
 }
 
 #[test]
@@ -128,13 +128,13 @@ fn what_is_too_little_to_be_paid_is_refused_and_enough_of_it_is_taken() {
 #[test]
 fn currencies_are_taken_as_they_are_paid_in_and_others_are_refused_by_field() {
     let in_currency = |code: &str, lines: &[(&str, i64)]| {
-        let wish = Wish { currency: code.parse().unwrap(), ..wish(lines) };
+        let wish = OrderDraft { currency: code.parse().unwrap(), ..wish(lines) };
         wish.checked()?.place(OrderId::new(), &catalogue(), Utc::now(), Utc::now())
     };
     assert_eq!(in_currency("ISK", &[("WOOL", 1)]).unwrap().placed.total.to_gateway(), Ok(500_000));
     for (code, sku, field) in [("XAU", "GOLD", "currency"), ("XXX", "TEA", "currency"), ("MGA", "VANILLA", "lines")] {
         let refused = in_currency(code, &[(sku, 2)]).unwrap_err();
-        assert_eq!(refused.iter().map(WishRefused::field).collect::<Vec<_>>(), [field], "{code}");
+        assert_eq!(refused.iter().map(DraftRefused::field).collect::<Vec<_>>(), [field], "{code}");
     }
 }
 
@@ -144,8 +144,8 @@ fn what_is_no_country_is_refused_by_field() {
         let country: CountryCode = code.to_owned().try_into().unwrap();
         let wish = wish(&[("TEA", 1)]);
         let delivery_address = Address { country: country.clone(), ..wish.delivery_address.clone() };
-        let refused = Wish { delivery_address, ..wish }.checked().map(drop);
-        let expected = if is_one { Ok(()) } else { Err(vec![WishRefused::NoCountry(country)]) };
+        let refused = OrderDraft { delivery_address, ..wish }.checked().map(drop);
+        let expected = if is_one { Ok(()) } else { Err(vec![DraftRefused::NoCountry(country)]) };
         assert_eq!(refused, expected, "{code}");
         assert!(is_one || refused.unwrap_err()[0].field() == "delivery_address.country");
     }
@@ -154,8 +154,8 @@ fn what_is_no_country_is_refused_by_field() {
 #[test]
 fn every_line_that_can_not_be_had_is_told_with_its_place() {
     let refused = all_placed(&[("TEA", 1), ("NONE", 1), ("OLD", 1), ("DOLLAR", 1), ("YACHT", 2)]).unwrap_err();
-    let fields: Vec<_> = refused.iter().map(WishRefused::field).collect();
+    let fields: Vec<_> = refused.iter().map(DraftRefused::field).collect();
     assert_eq!(fields, ["lines[1].sku", "lines[2].sku", "lines[3].sku", "lines[4].quantity"]);
     let twice = all_placed(&[("TEA", 1), ("TEA", 1), ("MUG", 1), ("MUG", 2)]).unwrap_err();
-    assert_eq!(twice.iter().map(WishRefused::field).collect::<Vec<_>>(), ["lines[1].sku", "lines[3].sku"]);
+    assert_eq!(twice.iter().map(DraftRefused::field).collect::<Vec<_>>(), ["lines[1].sku", "lines[3].sku"]);
 }

@@ -1,0 +1,68 @@
+//! What each service does about what it hears: the own reactions of order-svc and stock-svc, and the match of payment-svc's
+//! `reactions/mod.rs` without its SQL. `tests/same_as_reactions.rs` holds these and the reactions together.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use order_svc::domain::{Decided, Refused as OrderRefused, Transition as OrderStep};
+use payment_svc::domain::{Charge, Payment, Refused as PaymentRefused, Transition, refund_because_of};
+use shared_events::{Event, EventId, OrderEvent, ShipmentEvent, ShipmentId, StockEvent};
+use stock_svc::domain::{Allocation, Change, Levels, NewParcel, Refused as StockRefused};
+use stock_svc::reactions::{Circumstances, decide};
+use uuid::Uuid;
+
+use crate::world::OrderRow;
+
+/// How long the gateway may be asked.
+pub const PATIENCE: Duration = Duration::from_secs(14 * 60);
+
+/// The time of every decision: what passes of it are timers, and those fire when the explorer says so.
+pub const fn now() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH
+}
+
+/// How long a hold lasts.
+const HOLD_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// The parcel of that number, should a decision make one now: 0 is the whole order, 1 and 2 what it is split into.
+pub fn new_parcel(number: u128) -> NewParcel {
+    NewParcel { id: ShipmentId(Uuid::from_u128(0x5 + number)), at: now() }
+}
+
+/// order-svc, by its own reactions: nothing when it isn't for it, or older than what it knows.
+pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> Option<Result<OrderStep, OrderRefused>> {
+    if !row.ranks.note(event.topic(), sequence) {
+        return None;
+    }
+    let decided = order_svc::reactions::decide(row.progress.clone(), Some(row.destination.clone()), event, id)?;
+    Some(decided.map(|Decided { progress, destination, says }| {
+        row.destination = destination.unwrap_or_else(|| row.destination.clone());
+        (progress, says)
+    }))
+}
+
+/// stock-svc, by its own reactions.
+pub fn stock(
+    allocation: Allocation,
+    event: &Event,
+    sequence: i64,
+    levels: &Levels,
+) -> Option<Result<Change, StockRefused>> {
+    let by = Circumstances { levels, now: now(), hold_for: HOLD_FOR, sequence, parcel: new_parcel(0) };
+    decide(allocation, event, &by)
+}
+
+/// payment-svc.
+pub fn payment(payment: &mut Payment, event: &Event, id: EventId) -> Option<Result<Transition, PaymentRefused>> {
+    Some(match event {
+        Event::Order(OrderEvent::Placed(placed)) => payment.placed(Charge::of(placed)),
+        Event::Order(OrderEvent::Confirmed(_)) => payment.confirmed(),
+        Event::Stock(StockEvent::Reserved(reserved)) => payment.reserved(reserved, now(), PATIENCE),
+        Event::Stock(StockEvent::Released(_)) => payment.released(refund_because_of(id)),
+        Event::Stock(StockEvent::Restocked(restocked)) => payment.restocked(refund_because_of(id), restocked),
+        Event::Stock(StockEvent::Rejected(rejected)) => payment.rejected(&rejected.rejection),
+        Event::Stock(StockEvent::Expired(_)) => payment.expired(),
+        Event::Shipment(ShipmentEvent::Lost(lost)) => payment.lost(refund_because_of(id), lost),
+        _ => return None,
+    })
+}

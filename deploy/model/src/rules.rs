@@ -1,0 +1,337 @@
+//! What must hold in every state, at rest, at the end, and from one state to the next.
+
+use order_svc::domain::Status;
+use payment_svc::domain::State as PaymentState;
+use shared_events::{Event, GatewayOperation, OrderEvent, PaymentEvent, ShipmentEvent, Sku, Topic};
+use stock_svc::domain::{Allocation, State};
+
+use crate::bank::Entry;
+use crate::play::ELSEWHERE;
+use crate::shelf::Shelf;
+use crate::steps::Step;
+use crate::world::World;
+
+/// How the order stands, in words.
+pub fn end_of(world: &World) -> String {
+    let status = world.order.progress.status;
+    status.reason().map_or(status.name().to_owned(), |reason| format!("{} {}", status.name(), reason.as_str()))
+}
+
+/// The rule that is broken in `world`, from where `next` is what can happen.
+pub fn broken(world: &World, next: &[Step]) -> Option<String> {
+    let now = always(world).or_else(|| shelf(&world.shelf, [world]));
+    now.map(str::to_owned).or_else(|| at_rest(world, next))
+}
+
+/// The rule that is broken where only people and timers can still do something, or nobody.
+pub fn at_rest(world: &World, next: &[Step]) -> Option<String> {
+    if next.iter().any(|step| step.by_itself) {
+        return None;
+    }
+    let left_over = resting(world).or_else(|| if next.is_empty() { ended(world) } else { None });
+    left_over.map(str::to_owned).or_else(|| stuck(world, next))
+}
+
+/// What must hold of one order at any moment.
+pub fn always(world: &World) -> Option<&'static str> {
+    let money = sent(world).or_else(|| money(world)).or_else(|| said(world));
+    let ends = || cancelled(world).or_else(|| completed(world));
+    money
+        .or_else(ends)
+        .or_else(|| packed(&world.allocation))
+        .or_else(|| gone(world))
+        .or_else(|| sent_elsewhere(world))
+        .or(world.fault)
+}
+
+fn has_left(allocation: &Allocation) -> bool {
+    allocation.shipments.iter().any(|parcel| parcel.stage.has_left())
+}
+
+/// Nothing is shipped that is not captured; nothing is refunded that has left, but for returns, losses, staff refunds, and what
+/// was called off beside it.
+fn sent(world: &World) -> Option<&'static str> {
+    if !has_left(&world.allocation) {
+        None
+    } else if world.bank.captured == 0 {
+        Some("shipped and not captured")
+    } else if world.bank.refunded > world.given_back {
+        Some("shipped and refunded beyond what came back")
+    } else {
+        None
+    }
+}
+
+/// Captured is nothing or the total, refunds are never more; and once no call is unfinished the gateway's journal is
+/// payment-svc's ledger, charge by charge.
+fn money(world: &World) -> Option<&'static str> {
+    let (bank, rows) = (&world.bank, &world.payment);
+    let total = rows.payment.charge.as_ref().map_or(0, |charge| charge.amount.amount());
+    let is_total_or_nothing = |amount| amount == 0 || amount == total;
+    let keys = || bank.journal.iter().map(|entry| &entry.key);
+    if !is_total_or_nothing(bank.captured) || !is_total_or_nothing(bank.authorised) {
+        Some("another amount than the order's total was taken")
+    } else if bank.net() < 0 {
+        Some("refunded more than captured")
+    } else if keys().enumerate().any(|(n, key)| keys().take(n).any(|earlier| earlier == key)) {
+        Some("two effects of one key")
+    } else if rows.call.is_none() && !acted_unheard(world) && !the_same(world) {
+        Some("the ledger isn't the gateway's journal")
+    } else {
+        None
+    }
+}
+
+/// The customer has acted, and payment-svc has not asked the gateway yet.
+fn acted_unheard(world: &World) -> bool {
+    world.payment.payment.state == PaymentState::ActionRequired && world.bank.authorised > 0
+}
+
+/// Charge by charge, whenever each was heard; what nobody has heard of yet is on one side only.
+fn the_same(world: &World) -> bool {
+    let (ledger, journal) = (&world.payment.ledger, &world.bank.journal);
+    let unheard = |entry: &&Entry| !ledger.iter().any(|known| known.key == entry.key);
+    let by_somebody_else = |entry: &&Entry| world.unheard_refund().is_some() && entry.key == ELSEWHERE;
+    let missing =
+        journal.iter().filter(unheard).filter(|entry| !by_somebody_else(entry) && !world.by_hand.contains(&entry.key));
+    ledger.iter().all(|entry| journal.contains(entry)) && missing.count() == 0
+}
+
+/// Each of these is said once at most, and no two that exclude each other.
+fn said(world: &World) -> Option<&'static str> {
+    const ONCE: [(&str, &str); 7] = [
+        ("payment.authorized.v1", "authorized twice"),
+        ("payment.captured.v1", "captured twice"),
+        ("payment.voided.v1", "voided twice"),
+        ("order.confirmed.v1", "confirmed twice"),
+        ("order.cancelled.v1", "cancelled twice"),
+        ("order.completed.v1", "completed twice"),
+        ("stock.released.v1", "released twice"),
+    ];
+    if let Some((_, twice)) = ONCE.iter().find(|(type_name, _)| world.times_said(type_name) > 1) {
+        return Some(twice);
+    }
+    let all_refunded = |event: &&Event| match event {
+        Event::Payment(PaymentEvent::Refunded(refund)) => refund.remaining.is_zero(),
+        _ => false,
+    };
+    let declined_for_good = |event: &&Event| match event {
+        Event::Payment(PaymentEvent::Declined(declined)) => !declined.retryable,
+        _ => false,
+    };
+    let declines = world.said(Topic::Payments).filter(declined_for_good).count();
+    if declines > 1 {
+        Some("declined for good twice")
+    } else if declines > 0 && world.times_said("payment.authorized.v1") > 0 {
+        Some("declined and authorised")
+    } else if declines > 0
+        && world.by_hand.is_empty()
+        && world.bank.journal.iter().any(|entry| entry.operation == GatewayOperation::Authorise)
+    {
+        Some("declined although the bank had agreed")
+    } else if world.said(Topic::Payments).filter(all_refunded).count() > 1 {
+        Some("refunded to the end twice")
+    } else {
+        None
+    }
+}
+
+/// The sums of the shelf are right at every moment, given all orders that may hold something of it.
+pub fn shelf<'a>(shelf: &Shelf, orders: impl IntoIterator<Item = &'a World>) -> Option<&'static str> {
+    let holds: Vec<_> = orders.into_iter().flat_map(World::holds).collect();
+    let held = |sku: &Sku| holds.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum();
+    shelf.wrong(held)
+}
+
+/// A cancelled order has neither goods nor money.
+fn cancelled(world: &World) -> Option<&'static str> {
+    if !matches!(world.order.progress.status, Status::Cancelled(_)) {
+        return None;
+    }
+    match world.allocation.reservation.as_ref().map(|reservation| reservation.state) {
+        Some(State::Held { .. } | State::Committed) => Some("cancelled with goods held"),
+        _ if world.bank.authorised > 0 || world.bank.net() > 0 => Some("cancelled with money held at the gateway"),
+        _ if under_way(world) => Some("cancelled with a payment under way"),
+        _ if has_left(&world.allocation) => Some("cancelled and shipped"),
+        _ => None,
+    }
+}
+
+/// The parcels that were not split have what was ordered in them, each piece once, those that were called off included.
+fn packed(allocation: &Allocation) -> Option<&'static str> {
+    let parcels = || allocation.shipments.iter().filter(|parcel| parcel.split_into.is_empty());
+    let in_parcels = |sku: &Sku| -> i64 {
+        let lines = parcels().flat_map(|parcel| &parcel.lines).filter(|line| line.sku == *sku);
+        lines.map(|line| i64::from(line.quantity)).sum()
+    };
+    let whole = allocation.lines().iter().all(|line| in_parcels(&line.sku) == i64::from(line.quantity));
+    (parcels().next().is_some() && !whole).then_some("what is in the parcels isn't what was ordered")
+}
+
+/// What has left is called off by nobody.
+fn gone(world: &World) -> Option<&'static str> {
+    let stays = |id| world.allocation.shipments.iter().any(|parcel| parcel.id == id && parcel.stage.has_left());
+    let came_back = |event: &Event| match event {
+        Event::Shipment(ShipmentEvent::Dispatched(gone)) => !stays(gone.shipment_id),
+        _ => false,
+    };
+    world.said(Topic::Shipments).any(came_back).then_some("called off after it had left")
+}
+
+/// A parcel that has left bears the address that it was sent to.
+fn sent_elsewhere(world: &World) -> Option<&'static str> {
+    let bears =
+        |id, address: &Option<_>| world.allocation.shipments.iter().any(|p| p.id == id && p.address == *address);
+    let wrong = world.sent_to.iter().any(|(id, address)| !bears(*id, address));
+    wrong.then_some("a parcel bears another address than it was sent to")
+}
+
+/// In the end the customer knows where each parcel went: to the order's address, unless they were told of it.
+fn told_where(world: &World) -> Option<&'static str> {
+    let order = &world.order;
+    if order.destination.asked.is_some() {
+        return Some("ended with nothing said to a change of address");
+    }
+    let told = |id| {
+        world.said(Topic::Orders).any(|event| match event {
+            Event::Order(OrderEvent::AddressChangeRefused(refused)) => refused.shipments.contains(&id),
+            _ => false,
+        })
+    };
+    let home = Some(&order.destination.address);
+    let untold = world.sent_to.iter().any(|(id, address)| address.as_ref() != home && !told(*id));
+    untold.then_some("a parcel went elsewhere than the customer was told")
+}
+
+/// A completed order has nothing left to send, and nothing lost or called off whose money isn't back.
+fn completed(world: &World) -> Option<&'static str> {
+    let is_completed = world.order.progress.status == Status::Completed;
+    if is_completed && world.allocation.shipments.iter().any(|parcel| parcel.stage.in_the_warehouse()) {
+        return Some("completed with a parcel in the warehouse");
+    }
+    let open = is_completed && world.bank.refunded < world.to_refund.min(world.bank.captured);
+    open.then_some("completed with something lost or called off that is not refunded")
+}
+
+fn under_way(world: &World) -> bool {
+    let waits = matches!(world.payment.payment.state, PaymentState::WaitingToRetry | PaymentState::ActionRequired);
+    waits || world.payment.call.is_some()
+}
+
+/// When only people and timers can still do something.
+fn resting(world: &World) -> Option<&'static str> {
+    if world.payment.call.is_some() {
+        Some("at rest with a call to the gateway unfinished")
+    } else if world.bank.authorised > 0 {
+        Some("at rest with authorised money left at the gateway")
+    } else if has_left(&world.allocation)
+        && world.bank.refunded < world.given_back.min(world.bank.captured) - refused(world)
+    {
+        Some("at rest with something that came back not refunded")
+    } else {
+        None
+    }
+}
+
+/// What the gateway has refused to give back, while that is for a person to look at.
+fn refused(world: &World) -> i64 {
+    world.refused_refund().map_or(0, |refund| refund.amount.amount())
+}
+
+/// When nothing can happen any more.
+fn ended(world: &World) -> Option<&'static str> {
+    if !world.holds().is_empty() {
+        Some("ended with goods held")
+    } else if world.order.progress.facts.call_off_asked {
+        Some("ended with nothing said to what was to be called off")
+    } else {
+        told_where(world)
+    }
+}
+
+/// An order comes to an end by itself, unless it waits for the customer, for staff to give back what was refused, or for
+/// either to call off what can't leave.
+fn stuck(world: &World, next: &[Step]) -> Option<String> {
+    let status = world.order.progress.status;
+    if matches!(status, Status::Completed | Status::Cancelled(_)) {
+        return None;
+    }
+    let waits_for_customer = world.payment.payment.state == PaymentState::ActionRequired && status == Status::Pending;
+    let waits_for_the_hold_to_end = world.late && !world.holds().is_empty();
+    let waits_for_staff = world.refused_refund().is_some();
+    let waits_to_be_called_off = next.iter().any(|step| step.label.does.starts_with("calls off"));
+    let waits = waits_for_customer || waits_for_the_hold_to_end || waits_for_staff || waits_to_be_called_off;
+    if waits && !next.is_empty() {
+        return None;
+    }
+    let help = if next.is_empty() { "nothing can end it" } else { "only a timer or the customer can" };
+    Some(format!("stuck {}, payment {}: {help}", end_of(world), world.payment.payment.state.as_str()))
+}
+
+/// A transition that no state machine has.
+pub fn illegal(before: &World, after: &World) -> Option<String> {
+    let parts = [
+        ("order", status_of(before), status_of(after), ORDER),
+        ("payment", payment_of(before), payment_of(after), PAYMENT),
+        ("reservation", reservation_of(before), reservation_of(after), RESERVATION),
+    ];
+    let parcels = after.allocation.shipments.iter().map(|parcel| {
+        let was = before.allocation.shipments.iter().find(|before| before.id == parcel.id);
+        ("shipment", was.map_or("not created", |before| before.stage.name()), parcel.stage.name(), SHIPMENT)
+    });
+    let (what, from, to, _) = parts.into_iter().chain(parcels).find(|(_, from, to, allowed)| {
+        from != to && !allowed.iter().any(|(one, others)| one == from && others.contains(to))
+    })?;
+    Some(format!("a {what} that is {from} became {to}"))
+}
+
+type Transitions = &'static [(&'static str, &'static [&'static str])];
+
+const ORDER: Transitions = &[
+    ("pending", &["confirmed", "cancelling", "cancelled"]),
+    ("confirmed", &["partially_shipped", "shipped", "cancelling"]),
+    ("partially_shipped", &["shipped", "completed"]),
+    ("shipped", &["completed"]),
+    ("cancelling", &["cancelled", "partially_shipped", "shipped"]),
+];
+const PAYMENT: Transitions = &[
+    ("new", &["tombstone", "closed", "authorizing", "voided"]),
+    ("tombstone", &["voided"]),
+    (
+        "authorizing",
+        &["authorized", "waiting_to_retry", "action_required", "declined", "closing", "voiding", "voided", "new"],
+    ),
+    ("waiting_to_retry", &["authorizing", "closing"]),
+    ("action_required", &["authorized", "closing"]),
+    ("closing", &["authorized", "declined", "voided", "captured"]),
+    ("authorized", &["capturing", "voiding", "captured", "capture_failed"]),
+    ("capturing", &["captured", "capture_failed", "voiding"]),
+    ("capture_failed", &["voiding"]),
+    ("voiding", &["voided", "captured"]),
+];
+const RESERVATION: Transitions = &[
+    ("unheard of", &["held", "rejected_shortages", "tombstone"]),
+    ("held", &["committed", "released", "expired"]),
+    ("expired", &["committed", "released", "rejected_expired"]),
+    ("rejected_expired", &["released"]),
+    ("committed", &["restocked"]),
+];
+const SHIPMENT: Transitions = &[
+    ("not created", &["pending"]),
+    ("pending", &["packed", "dispatched", "cancelled"]),
+    ("packed", &["dispatched", "cancelled"]),
+    ("dispatched", &["delivered", "returned", "lost"]),
+    ("delivered", &["returned"]),
+];
+
+fn status_of(world: &World) -> &'static str {
+    world.order.progress.status.name()
+}
+
+fn payment_of(world: &World) -> &'static str {
+    world.payment.payment.state.as_str()
+}
+
+fn reservation_of(world: &World) -> &'static str {
+    world.allocation.reservation.as_ref().map_or("unheard of", |reservation| reservation.state.name())
+}

@@ -1,0 +1,78 @@
+use std::collections::BTreeMap;
+
+use diesel_async::AsyncConnection;
+use order_svc::commands;
+use order_svc::deadline::Deadlines;
+use order_svc::reactions::OrderReactions;
+use order_svc::store;
+use outbox_relay::Nudge;
+use quadrille_model::{Action, Service, Trace, elsewhere};
+use service_kit::consumer::testing::react;
+use service_kit::testing::TestDb;
+use service_kit::timers;
+use shared_events::{Event, EventId, PaymentEvent, RefundId, ShipmentEvent, StockEvent, Topic};
+
+/// order-svc lives through the tale and ends with the same order, having said the same.
+pub async fn lives(db: &TestDb, trace: &Trace) {
+    let id = trace.order.placed.order_id;
+    let reactions = OrderReactions::new(Nudge::default());
+    db.conn().await.transaction(async |conn| store::orders::insert(conn, &trace.order).await).await.unwrap();
+    let causes = causes(trace);
+    for deed in &trace.deeds {
+        match deed {
+            Action::Heard { service: Service::Order, event, id, sequence, .. } => {
+                let (event, id) = (renamed(event, &causes), causes.get(id).copied().unwrap_or_else(EventId::new));
+                react(&db.pool, &reactions, &super::record_of(&event, id, *sequence)).await.unwrap();
+            }
+            Action::Did(label) if super::doer(label) == Some(Service::Order) => match label.does {
+                "cancels" => drop(commands::cancel_order(&db.pool, id).await.unwrap()),
+                "wants it elsewhere" => {
+                    drop(commands::redirect_order(&db.pool, id, elsewhere()).await.unwrap());
+                }
+                "calls off the rest" => drop(commands::call_off_rest(&db.pool, id).await.unwrap()),
+                _ => {
+                    let (deadlines, key) = (Deadlines::new(Nudge::default()), id.to_string());
+                    let conn = &mut *db.conn().await;
+                    timers::fire_by_hand(conn, &deadlines, commands::DEADLINE_TIMER, &[&key]).await.unwrap();
+                }
+            },
+            _ => {}
+        }
+    }
+    let order = store::orders::find(&mut *db.conn().await, id).await.unwrap().unwrap();
+    let mut progress = trace.progress().clone();
+    let facts = &mut progress.facts;
+    let awaited = facts.parcels.iter_mut().filter_map(|parcel| parcel.refund_id.as_mut());
+    let called_off = facts.called_off.iter_mut().map(|part| &mut part.refund_id);
+    awaited.chain(called_off).chain(&mut facts.refunds).for_each(|refund| *refund = name_of(*refund, &causes));
+    assert_eq!((&order.progress, &order.destination), (&progress, trace.destination()));
+    let said = super::said(db, id, Topic::Orders).await;
+    assert_eq!(said[1..], trace.said(Topic::Orders).iter().map(super::in_essence).collect::<Vec<_>>());
+}
+
+/// The ids that losses, and what was called off, have in the tale, each with one that an inbox takes: of this day. A refund
+/// is named after its cause.
+fn causes(trace: &Trace) -> BTreeMap<EventId, EventId> {
+    let cause = |deed: &Action| match deed {
+        Action::Heard { event, id, .. }
+            if matches!(**event, Event::Shipment(ShipmentEvent::Lost(_)) | Event::Stock(StockEvent::Restocked(_))) =>
+        {
+            Some(*id)
+        }
+        _ => None,
+    };
+    trace.deeds.iter().filter_map(cause).map(|id| (id, EventId::new())).collect()
+}
+
+fn name_of(refund: RefundId, causes: &BTreeMap<EventId, EventId>) -> RefundId {
+    let its = causes.iter().find(|(told, _)| RefundId::because_of(**told) == refund);
+    its.map_or(refund, |(_, new)| RefundId::because_of(*new))
+}
+
+fn renamed(event: &Event, causes: &BTreeMap<EventId, EventId>) -> Event {
+    let mut event = event.clone();
+    if let Event::Payment(PaymentEvent::Refunded(refunded)) = &mut event {
+        refunded.refund_id = name_of(refunded.refund_id, causes);
+    }
+    event
+}

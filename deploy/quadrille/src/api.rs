@@ -1,0 +1,155 @@
+//! The shop's HTTP interfaces, as a client outside sees them.
+
+mod goods;
+mod money;
+mod orders;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, bail};
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+pub(crate) use self::money::Journal;
+use crate::service::Service;
+
+/// Nobody in this run may wait longer for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+const POLL: Duration = Duration::from_millis(5);
+/// A product of the catalogue that every run begins with, 12.99 EUR.
+pub(crate) const TEA: &str = "TEA-EARL-GREY-250";
+
+/// A client of one run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Api {
+    client: Client,
+    urls: BTreeMap<String, String>,
+}
+
+/// What to order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OrderDraft<'a> {
+    pub sku: &'a str,
+    pub quantity: u32,
+    pub payment_method: &'a str,
+    pub customer: &'a str,
+}
+
+impl Default for OrderDraft<'_> {
+    fn default() -> Self {
+        Self { sku: TEA, quantity: 1, payment_method: "pm_card_visa", customer: "c-accept" }
+    }
+}
+
+impl OrderDraft<'_> {
+    pub fn body(&self) -> Value {
+        json!({
+            "customer": {"id": self.customer, "name": "Ann Lee", "email": "ann@example.com"},
+            "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
+            "currency": "EUR",
+            "lines": [{"sku": self.sku, "quantity": self.quantity}],
+            "payment_method": self.payment_method,
+        })
+    }
+}
+
+impl Api {
+    /// By service name, where each answers; and how long a request may take.
+    pub fn new(urls: BTreeMap<String, String>, within: Duration) -> anyhow::Result<Self> {
+        let client = Client::builder().timeout(within).build()?;
+        Ok(Self { client, urls })
+    }
+
+    fn url(&self, service: Service, path: &str) -> anyhow::Result<String> {
+        let base = self.urls.get(service.name()).with_context(|| format!("no address of {}", service.name()))?;
+        Ok(format!("{base}{path}"))
+    }
+
+    /// One request, answered with whatever status. An error is a service that isn't there.
+    pub async fn ask(
+        &self,
+        method: Method,
+        service: Service,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let url = self.url(service, path)?;
+        let request = self.client.request(method.clone(), &url);
+        let request = if let Some(body) = body { request.json(body) } else { request };
+        let answer = request.send().await.with_context(|| format!("{method} {url}"))?;
+        let status = answer.status();
+        let text = answer.text().await.with_context(|| format!("the answer of {method} {url}"))?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    /// Every item of a list, page by page. `path` ends in `?` or `&`, for what is added to its query.
+    pub async fn all(&self, service: Service, path: &str) -> anyhow::Result<Vec<Value>> {
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let (items, next) = self.page(service, path, cursor.as_deref()).await?;
+            found.extend(items);
+            match next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// A page of a list: the first, or that of a cursor; and the next one's cursor, if there is a next one.
+    pub async fn page(
+        &self,
+        service: Service,
+        path: &str,
+        cursor: Option<&str>,
+    ) -> anyhow::Result<(Vec<Value>, Option<String>)> {
+        let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+        let page = self.get(service, &format!("{path}limit=1000{cursor}")).await?;
+        Ok((items(&page)?, page["next_cursor"].as_str().map(str::to_owned)))
+    }
+
+    async fn get(&self, service: Service, path: &str) -> anyhow::Result<Value> {
+        let url = self.url(service, path)?;
+        json_of(self.client.get(&url).send().await.with_context(|| format!("GET {url}"))?).await
+    }
+
+    async fn post(&self, service: Service, path: &str, body: &Value) -> anyhow::Result<Response> {
+        let url = self.url(service, path)?;
+        self.client.post(&url).json(body).send().await.with_context(|| format!("POST {url}"))
+    }
+
+    pub async fn must_be_ready(&self, service: Service) -> anyhow::Result<()> {
+        self.get(service, "/readyz").await.with_context(|| format!("{} isn't ready", service.name())).map(|_| ())
+    }
+
+    pub async fn metrics(&self, service: Service) -> anyhow::Result<String> {
+        let url = self.url(service, "/metrics")?;
+        Ok(self.client.get(url).send().await?.error_for_status()?.text().await?)
+    }
+
+    pub async fn notifications(&self, order: &str) -> anyhow::Result<Vec<Value>> {
+        items(&self.get(Service::NotificationSvc, &format!("/api/v1/notifications?order_id={order}")).await?)
+    }
+}
+
+async fn json_of(answer: Response) -> anyhow::Result<Value> {
+    let (status, url) = (answer.status(), answer.url().clone());
+    if !status.is_success() {
+        bail!("{url} answered {status}: {}", answer.text().await.unwrap_or_default());
+    }
+    answer.json().await.with_context(|| format!("the answer of {url}"))
+}
+
+/// What is on a page of a list.
+pub(crate) fn items(page: &Value) -> anyhow::Result<Vec<Value>> {
+    page["items"].as_array().cloned().with_context(|| format!("no items in {page}"))
+}
+
+/// A field that must be a text.
+pub(crate) fn text(value: &Value, field: &str) -> anyhow::Result<String> {
+    value[field].as_str().map(str::to_owned).with_context(|| format!("no {field} in {value}"))
+}
+
+/// A field that must be a number.
+pub(crate) fn number(value: &Value, field: &str) -> anyhow::Result<i64> {
+    value[field].as_i64().with_context(|| format!("no {field} in {value}"))
+}

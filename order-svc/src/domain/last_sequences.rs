@@ -1,0 +1,27 @@
+use shared_events::Topic;
+
+/// The `ce_sequence` of the last fact heard, topic by topic; topics are never compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LastSequences {
+    /// On `stock.v1`.
+    pub stock: i64,
+    /// On `payments.v1`.
+    pub payment: i64,
+    /// On `shipments.v1`.
+    pub shipment: i64,
+}
+
+impl LastSequences {
+    /// Takes note of a fact; false when a newer one of its topic is known already.
+    pub fn note(&mut self, topic: Topic, sequence: i64) -> bool {
+        let rank = match topic {
+            Topic::Stock => &mut self.stock,
+            Topic::Payments => &mut self.payment,
+            Topic::Shipments => &mut self.shipment,
+            Topic::Orders | Topic::Notifications | Topic::Products => return true,
+        };
+        let newer = sequence > *rank;
+        *rank = sequence.max(*rank);
+        newer
+    }
+}

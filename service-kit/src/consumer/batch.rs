@@ -15,28 +15,27 @@ use super::{
 };
 use crate::trace;
 
-/// Who handles: the consumer group, what the service does, and where copies of dead letters go.
 pub(crate) struct Handler<'a, R, S> {
     pub consumer: &'a str,
     pub reactions: &'a R,
     pub sink: &'a S,
     pub range: inbox::Range,
-    /// How often these records have been tried, this time included.
+    /// How often these records have been tried, this attempt included.
     pub attempts: i32,
 }
 
-/// What is to be done about one record of a batch.
+/// What to do about one record of a batch.
 enum Step {
-    /// The next of the plan's fresh events.
+    /// React to the next event of [`Plan::fresh`].
     React,
-    /// It can't be read, its age can't be told, or its reaction failed for good.
+    /// Make it a dead letter: it can't be decoded, the inbox can't tell its age, or its reaction failed permanently.
     Bury(String),
-    /// Its key is parked.
+    /// Store it behind the dead letter that parked its key.
     Queue,
     Done(Outcome),
 }
 
-/// A step for each record, and the events to react to.
+/// A step for each record, and the decoded events that the service reacts to.
 struct Plan<E> {
     steps: Vec<Step>,
     fresh: Vec<Incoming<E>>,
@@ -46,7 +45,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
     /// Handles records of one partition in one transaction, in their order.
     ///
     /// # Errors
-    /// Nothing is changed then.
+    /// Fails as the reactions or the database do; the transaction is rolled back, so nothing has changed.
     pub async fn handle(
         &self,
         conn: &mut AsyncPgConnection,
@@ -54,16 +53,17 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         records: &[Record],
     ) -> Result<Vec<Outcome>, ReactionError> {
         conn.transaction(async |conn| {
-            // a panic becomes an error here, inside, so that the transaction is rolled back in order
+            // The panic is caught inside the transaction, so that diesel rolls it back before the connection is used
+            // again.
             AssertUnwindSafe(self.in_transaction(conn, mode, records)).catch_unwind().await.unwrap_or_else(panicked)
         })
         .await
     }
 
-    /// Makes a dead letter of a record whose reaction failed for good, in a transaction of its own.
+    /// Makes a dead letter of a record whose reaction failed permanently, in a transaction of its own.
     ///
     /// # Errors
-    /// Nothing is changed then.
+    /// Fails as the database or the sink does; the transaction is rolled back, so nothing has changed.
     pub async fn bury(
         &self,
         conn: &mut AsyncPgConnection,
@@ -118,8 +118,9 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         Ok(outcomes)
     }
 
-    /// Lets the service decide about the new events, in order. One that fails for good is to be buried, and what follows of
-    /// its key waits behind it. A panic goes on to [`Self::handle`]: what it leaves in `loaded` is never saved.
+    /// Lets the service decide about the new events, in order. An event that fails permanently becomes a dead letter,
+    /// and later events of its key queue behind it. A panic is caught in [`Self::handle`], which drops `loaded`
+    /// unsaved.
     fn decide(
         &self,
         mode: Mode,
@@ -152,7 +153,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         Ok(())
     }
 
-    /// Notes the batch in the inbox, and tells what is new and what must wait.
+    /// Notes the batch in the inbox and decides which records are new and which must queue behind a dead letter.
     async fn plan_once_each(
         &self,
         conn: &mut AsyncPgConnection,
@@ -203,7 +204,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
     fn plan_latest(&self, records: &[Record]) -> Plan<R::Event> {
         let mut plan = Plan { steps: Vec::with_capacity(records.len()), fresh: Vec::with_capacity(records.len()) };
         for record in records {
-            // a tombstone: compaction may forget the key
+            // A tombstone has no value: it only lets compaction drop the key.
             let decoded = record.value.as_ref().map(|_| record.decode(self.reactions));
             plan.steps.push(match decoded {
                 None | Some(Err(Undecodable::UnknownType)) => Step::Done(Outcome::Skipped),
@@ -230,7 +231,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
     }
 }
 
-/// Lets the service react to one event, in a span and in the trace of the change that it tells of.
+/// Runs the service's reaction in a span of its own, within the trace that the event's producer began.
 pub(crate) fn react<R: Reactions>(
     reactions: &R,
     loaded: &mut R::Loaded,
@@ -251,7 +252,7 @@ pub(super) fn span_of<E>(incoming: &Incoming<E>) -> tracing::Span {
     )
 }
 
-/// A panic's words, as a failure that won't pass.
+/// Turns a panic into a permanent failure that carries the panic's message.
 pub(crate) fn panicked<T>(panic: Box<dyn Any + Send>) -> Result<T, ReactionError> {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Err(ReactionError::Permanent(anyhow!("panicked: {}", words.unwrap_or("without words"))))

@@ -1,4 +1,4 @@
-//! Dead letters as the lanes write them: poison that parks its key, and what queues up behind it.
+//! Writes dead letters: the event that failed, which parks its key, and the later events of that key.
 
 use std::collections::HashSet;
 
@@ -9,13 +9,14 @@ use uuid::Uuid;
 use super::{DeadLetterCopy, DeadLetterSink, Mode, ReactionError, Record};
 use crate::schema::{dead_letters, parked_keys};
 
-/// A copy larger than this goes without its value, and without its own headers where these alone are larger. Below the 1 MiB that brokers allow a record by default, with room
-/// for the headers.
+/// A record larger than this is copied without its value, and without its own headers where these alone are larger.
+/// The limit leaves room for the added headers below the 1 MiB that brokers allow a record by default.
 const COPY_BYTES: usize = 900_000;
-/// An error is kept up to this length; what a failed statement says can be long.
+/// The longest error text that is stored; the text of a failed statement can be long.
 const ERROR_CHARS: usize = 2_000;
 
-/// Which keys of these records of one topic are parked. Shared locks, so that a replay that empties a queue waits for what is added to it.
+/// Which keys of these records, all of one topic, are parked. The rows are locked `for share`: a replay that is about
+/// to unpark a key waits until this transaction has added its events to the key's queue.
 pub(crate) async fn parked(
     conn: &mut AsyncPgConnection,
     consumer: &str,
@@ -34,7 +35,8 @@ pub(crate) async fn parked(
     Ok(found.into_iter().collect())
 }
 
-/// Makes a dead letter of an event that can't be handled, parks its key and sends a copy. False when it is one already.
+/// Makes a dead letter of an event that can't be handled, parks its key and sends a copy. Returns false when the
+/// record is a dead letter already.
 pub(crate) async fn poison(
     conn: &mut AsyncPgConnection,
     sink: &impl DeadLetterSink,
@@ -53,12 +55,11 @@ pub(crate) async fn poison(
     Ok(new)
 }
 
-/// Queues an event up behind the one that parked its key.
+/// Stores an event behind the dead letter that parked its key.
 pub(crate) async fn behind(conn: &mut AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<bool> {
     insert(conn, consumer, record, None).await
 }
 
-/// Why and after how many attempts.
 pub(crate) struct Failure<'a> {
     pub error: &'a str,
     pub attempts: i32,
@@ -70,13 +71,14 @@ impl Failure<'_> {
     }
 }
 
-/// Text that PostgreSQL can keep, of a length that a person can read.
+/// Cuts the text to a readable length and drops NULs, which PostgreSQL can't store.
 pub(crate) fn shortened(error: &str) -> String {
     error.chars().filter(|c| *c != '\0').take(ERROR_CHARS).collect()
 }
 
 async fn park(conn: &mut AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<()> {
-    // an update that changes nothing: it locks the row, or waits until a replay has deleted it and inserts a new one
+    // This update changes nothing, but it locks the row. If a replay is deleting the row, it waits for that and
+    // inserts a new one.
     diesel::insert_into(parked_keys::table)
         .values((
             parked_keys::consumer.eq(consumer),

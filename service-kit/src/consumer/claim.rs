@@ -1,9 +1,9 @@
-//! Partitions that nobody has.
+//! Finds partitions that no member of the group owns.
 //!
-//! A static member that comes back in time is given what it had, without a rebalance, and from then on no member of its
-//! group looks whether there are more topics (KIP-814, which librdkafka lacks). A topic that was made, or first heard,
-//! while it was away would be read by nobody for as long as all goes well. So whoever lacks a partition looks whether
-//! another member has it, and has the group share out anew when none does.
+//! A static member that rejoins in time gets its partitions back without a rebalance. From then on no member of the
+//! group checks for new topics (that is KIP-814, which librdkafka lacks). A topic that was created or first
+//! subscribed to while the member was away would have no reader until the next rebalance. So each member that doesn't
+//! own every partition checks whether other members own the rest, and forces a rebalance if none does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,25 +19,27 @@ use super::lanes::Partition;
 use super::poll::Context;
 use crate::kafka::assignment;
 
-/// A broker that takes longer is asked again in the next round.
+/// How long a request to the brokers may take. After that, the next round asks again.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often the group is looked at. What is nobody's twice is not just under way.
+/// How often the group is described. Only a partition that has no owner in two looks counts as unclaimed: in one look
+/// it may be between owners.
 const LOOK: Duration = Duration::from_secs(3);
-/// Sharing out anew did not help if there is something to share out so soon after.
+/// How long to wait before forcing another rebalance. If partitions are unclaimed again sooner, the last one did not
+/// help.
 const AGAIN: Duration = Duration::from_secs(60);
-/// What the brokers say of a group that isn't being rebalanced.
+/// The group state that brokers report when no rebalance is under way.
 const STABLE: &str = "Stable";
 
-/// Looks after the partitions that are nobody's.
+/// Finds partitions that no member of the group owns, and forces a rebalance for them.
 pub(crate) struct PartitionClaim {
-    /// This member's name, if it has one.
+    /// This member's `group.instance.id`, if it is a static member.
     instance: Option<String>,
     looked: Option<Instant>,
     shared_out: Option<Instant>,
     unclaimed: BTreeSet<String>,
 }
 
-/// Partitions by topic.
+/// The number of partitions by topic.
 type Counts = BTreeMap<String, usize>;
 
 impl PartitionClaim {
@@ -45,7 +47,7 @@ impl PartitionClaim {
         Self { instance, looked: None, shared_out: None, unclaimed: BTreeSet::new() }
     }
 
-    /// Has the group share out anew when topics have partitions that nobody has for a while. `owned` are this member's.
+    /// Forces a rebalance if a topic has had partitions without an owner for two looks. `owned` are this member's.
     pub async fn look(
         &mut self,
         consumer: &Arc<BaseConsumer<Context>>,
@@ -90,7 +92,7 @@ struct Found {
     unclaimed: BTreeSet<String>,
 }
 
-/// Which of these topics are missing or unclaimed; `own` are this member's partitions. Blocks.
+/// Which of these topics don't exist or have unclaimed partitions; `own` are this member's counts. Blocks.
 fn look_at(
     consumer: &BaseConsumer<Context>,
     group: &str,
@@ -113,12 +115,13 @@ fn look_at(
     let Some(group) = groups.groups().iter().find(|found| found.name() == group && found.state() == STABLE) else {
         return Ok(found);
     };
-    // A broker that doesn't tell who has what, as the embedded one, says nothing of anybody. Kafka's own tell of each
-    // member, even of one that has nothing.
+    // Some brokers, such as the embedded one, report no assignments at all. Apache Kafka reports one for every
+    // member, even for a member without partitions.
     if group.members().iter().all(|member| member.assignment().unwrap_or_default().is_empty()) {
         return Ok(found);
     }
-    // what a static member has by the brokers' word alone it won't get
+    // For this member its own assignment counts, not the brokers': the brokers may list partitions that it never
+    // received.
     let mut claimed = instance.map_or_else(Counts::new, |_| own);
     let told = group.members().iter().filter(|member| instance != Some(member.client_id()));
     for (topic, partitions) in told.flat_map(|member| assignment::partitions(member.assignment().unwrap_or_default())) {
@@ -129,9 +132,10 @@ fn look_at(
     Ok(found)
 }
 
-/// A member that the group knows, and that wants other topics than before, makes it share out anew.
+/// Forces a rebalance by changing the subscription and changing it back: a known member whose subscription changes
+/// makes the group rebalance.
 fn share_out_anew(consumer: &BaseConsumer<Context>, heard: &[&str], unclaimed: &str) -> anyhow::Result<()> {
-    let nothing = format!("{unclaimed}.nobody"); // who hears one topic has no other to do without
+    let nothing = format!("{unclaimed}.nobody"); // stands in for a second topic if only one is subscribed to
     let mut others: Vec<_> = heard.iter().copied().filter(|topic| *topic != unclaimed).collect();
     if others.is_empty() {
         others = vec![unclaimed, &nothing];

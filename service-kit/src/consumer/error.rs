@@ -1,4 +1,4 @@
-//! Failures of a reaction: those that pass, and those that don't.
+//! Why a reaction failed: for a reason that may pass, or permanently.
 
 use std::fmt;
 
@@ -9,19 +9,20 @@ use crate::pool::may_pass;
 /// Why an event could not be handled.
 #[derive(Debug)]
 pub enum ReactionError {
-    /// May pass (database gone, serialization, deadlock, lock timeout): tried again in place, the partition waits.
+    /// May pass (database unreachable, serialization failure, deadlock, lock timeout). The lane retries in place and
+    /// the partition waits.
     Transient(anyhow::Error),
-    /// Won't pass: the event becomes a dead letter and parks its key.
+    /// Won't pass. The event becomes a dead letter and parks its key.
     Permanent(anyhow::Error),
 }
 
 impl ReactionError {
-    /// A failure that may pass.
+    /// Wraps a failure that may pass.
     pub fn transient(error: impl Into<anyhow::Error>) -> Self {
         Self::Transient(error.into())
     }
 
-    /// A failure that won't pass.
+    /// Wraps a failure that won't pass.
     pub fn permanent(error: impl Into<anyhow::Error>) -> Self {
         Self::Permanent(error.into())
     }

@@ -7,8 +7,8 @@ use diesel::{OptionalExtension, QueryResult, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-/// The ids that have a place in the inbox now, by database time. Ids of the coming week have one too, for clocks that
-/// run ahead.
+/// The event ids that the inbox can hold now, by database time. The range includes the coming week, for producers
+/// whose clocks run ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
 pub(crate) struct Range {
     #[diesel(sql_type = SqlUuid)]
@@ -18,8 +18,9 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// The range of the inbox as it was looked after last: never from before it is whole. None where it was never said how
-    /// far it has to reach, unless something is taken for it: an event would be refused that nobody has handled.
+    /// The range as of the last upkeep; it never begins before the moment since which the inbox is complete. None if
+    /// the inbox's reach was never set and `otherwise` gives none: a guessed reach could refuse events that nobody
+    /// has handled.
     pub async fn read(conn: &mut AsyncPgConnection, otherwise: Option<Duration>) -> QueryResult<Option<Self>> {
         diesel::sql_query(
             "select inbox_bound(greatest(now() - reach, whole_since)) as from,
@@ -33,7 +34,7 @@ impl Range {
         .optional()
     }
 
-    /// Why an id has no place, if it has none.
+    /// Why the inbox can't hold this id, if it can't.
     pub fn refuses(self, id: Uuid) -> Option<&'static str> {
         if id < self.from {
             Some("its id is older than the inbox reaches, so that it can't be told whether it was handled")
@@ -45,20 +46,20 @@ impl Range {
     }
 }
 
-/// How far the inbox has to reach.
+/// How far back the inbox has to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// So far.
+    /// Exactly this far.
     Known(Duration),
-    /// So far, and as far as before, or as where nobody ever told: what was forgotten for want of an answer would be
-    /// forgotten for good.
+    /// At least this far, and no less than now; an inbox whose reach was never set also gets the fallback. Some
+    /// topics' retention is unknown, and a shorter reach would drop partitions that may be needed.
     AtLeast(Duration),
-    /// As far as before.
+    /// As far as now.
     AsBefore,
 }
 
-/// Makes the partitions that are needed now and drops those that are too old. Returns how far the inbox reaches, in
-/// seconds; none, and nothing is done, where that was never said.
+/// Creates the partitions that are needed and drops those that are too old. Returns the inbox's reach in seconds;
+/// where the reach was never set it does nothing and returns none.
 pub(crate) async fn upkeep(conn: &mut AsyncPgConnection, reach: Reach) -> QueryResult<Option<f64>> {
     #[derive(QueryableByName)]
     struct Reaches {
@@ -87,7 +88,7 @@ pub(crate) async fn upkeep(conn: &mut AsyncPgConnection, reach: Reach) -> QueryR
     Ok(reaches.map(|reaches| reaches.seconds))
 }
 
-/// Notes events as handled, and returns those that were not noted before.
+/// Notes events as handled and returns those that were not noted before.
 pub(crate) async fn insert(conn: &mut AsyncPgConnection, consumer: &str, ids: &[Uuid]) -> QueryResult<HashSet<Uuid>> {
     if ids.is_empty() {
         return Ok(HashSet::new());

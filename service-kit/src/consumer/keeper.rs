@@ -1,4 +1,4 @@
-//! Looks after the inbox, every minute: how far it has to reach, its partitions, and which events have a place in it.
+//! Looks after the inbox, every minute: its reach, its partitions, and which event ids it can hold.
 
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use crate::Pool;
 use crate::kafka::Brokers;
 use crate::retry::{Backoff, Recurring};
 
-/// How often it looks, and how often the brokers are asked again that did not tell of each topic.
+/// How often the inbox is looked after, and how often the brokers are asked while they haven't reported the retention
+/// of every topic.
 const LOOK: Duration = Duration::from_secs(60);
-/// How soon it looks again after a failure, at first: lanes may wait for the first look.
+/// The first wait after a failure. It is short because the lanes wait for the first success.
 const AT_FIRST: Duration = Duration::from_millis(250);
-/// How often the brokers are asked that have told of each topic.
+/// How often the brokers are asked once they have reported the retention of every topic.
 const ASK_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 pub(crate) struct InboxKeeper {
@@ -24,9 +25,9 @@ pub(crate) struct InboxKeeper {
     pool: Pool,
     brokers: Brokers,
     archived: Option<Duration>,
-    /// When it was last noted what the brokers told, of each topic.
+    /// When the retention of every topic was last stored.
     told_at: Option<Instant>,
-    /// What they last did not tell, as it was logged.
+    /// The gap in the brokers' answer that was logged last.
     untold: Option<String>,
 }
 
@@ -68,7 +69,7 @@ impl InboxKeeper {
         let mut conn = self.pool.get().await?;
         let reaches = inbox::upkeep(&mut conn, reach).await.context("the inbox's partitions")?;
         if reach != Reach::AsBefore && self.untold.is_none() {
-            self.told_at = Some(Instant::now()); // and what they told is kept now
+            self.told_at = Some(Instant::now()); // the upkeep has just stored it
         }
         let range = inbox::Range::read(&mut conn, None).await?;
         let (Some(reaches), Some(range)) = (reaches, range) else {
@@ -79,7 +80,7 @@ impl InboxKeeper {
         Ok(())
     }
 
-    /// How far the inbox has to reach, as the brokers tell now.
+    /// The reach that the topics' retention asks for, as the brokers report it now.
     async fn reach(&mut self) -> Reach {
         if self.told_at.is_some_and(|last| last.elapsed() < ASK_AGAIN) {
             return Reach::AsBefore;
@@ -104,7 +105,7 @@ impl InboxKeeper {
         }
     }
 
-    /// What stays untold is logged once, not every minute.
+    /// Logs a gap in the brokers' answer once, not every minute.
     fn note(&mut self, untold: Option<String>) {
         if let Some(error) = untold.as_ref().filter(|_| untold != self.untold) {
             tracing::warn!(error, "the inbox reaches as far as before; where it was never told how far, 30 days");

@@ -14,20 +14,20 @@ use super::{ConsumerHandle, DeadLetterSink, Outcome, Place, ReactionError, React
 use crate::retry::Backoff;
 use crate::{Pool, locks};
 
-/// A batch that fails so often for passing reasons is tried record by record: it may be its size that fails.
+/// After so many transient failures a batch is retried record by record: its size may be the reason.
 const BATCH_TRIES: u32 = 3;
 
-/// Whoever holds a lock that a lane waits for is named after so long.
+/// How long a batch may run before the lane logs who holds the lock that it waits for.
 const NAMED_AFTER: Duration = Duration::from_secs(3);
 
 /// What all lanes of a consumer share.
 pub(crate) struct Work<R, S> {
     pub handle: ConsumerHandle,
-    /// Connections for lanes,
+    /// The connections for lanes.
     pub pool: Pool,
-    /// and for what looks after them.
+    /// The connections for what looks after the lanes.
     pub upkeep: Pool,
-    /// Lanes whose batch failed before take at most half of the lanes' connections, so that the others stay free.
+    /// Limits lanes that retry a batch to half of the lanes' connections, so that the others stay free.
     pub retrying: Semaphore,
     pub reactions: Arc<R>,
     pub sink: S,
@@ -35,7 +35,7 @@ pub(crate) struct Work<R, S> {
 }
 
 impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
-    /// Handles what comes into the queue until told to stop; nothing before it is known how far the inbox reaches.
+    /// Handles what arrives in the queue until told to stop. It starts once the inbox's reach is known.
     pub async fn run_lane(&self, queue: &Queue, stop: &CancellationToken) {
         tokio::select! {
             () = self.handle.range_known() => {}
@@ -54,7 +54,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         }
     }
 
-    /// None when told to stop before it was done.
+    /// Handles a batch, retrying as needed. None if told to stop first.
     async fn settle_batch(&self, batch: &[Record], queue: &Queue, stop: &CancellationToken) -> Option<()> {
         let mut backoff = backoff();
         loop {
@@ -96,7 +96,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
 
     async fn handle(&self, records: &[Record], failures: u32) -> Result<Vec<Outcome>, ReactionError> {
         let Some(first) = records.first() else { return Ok(Vec::new()) };
-        // What fails again may wait for a lock each time, with a connection in its hand.
+        // A batch that failed before may wait for the same lock again, and it holds a connection while it waits.
         let _turn = match failures {
             0 => None,
             _ => Some(self.retrying.acquire().await.map_err(ReactionError::transient)?),
@@ -115,7 +115,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         }
     }
 
-    /// Says who holds the lock that the lane waits for, if it does.
+    /// Logs who blocks this backend, if anybody does. Returns whether somebody does.
     async fn name_lock_in_a_while(&self, first: &Record, backend: i32) -> bool {
         tokio::time::sleep(NAMED_AFTER).await;
         let Ok(mut conn) = self.upkeep.get().await else { return false };
@@ -151,7 +151,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         Ok(Handler { consumer: self.handle.group(), reactions: &self.reactions, sink: &self.sink, range, attempts })
     }
 
-    /// After the commit: the offset may be stored.
+    /// Runs after the commit: records the offset to store, nudges the relay and counts the outcomes.
     fn done(&self, records: &[Record], outcomes: &[Outcome], queue: &Queue) {
         let Some(last) = records.last() else { return };
         queue.note_handled(last);
@@ -177,7 +177,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         let wait = backoff.next_wait();
         let place = &batch.first()?.place;
         metrics::counter!("consumer_retries_total", "topic" => place.topic.clone()).increment(1);
-        // the first failures of a race mend themselves at once
+        // A first failure from a race usually succeeds on retry, so only repeated failures are logged.
         if backoff.attempt() > 2 {
             tracing::warn!(
                 topic = place.topic, partition = place.partition, offset = place.offset, attempts = backoff.attempt(),
@@ -192,7 +192,8 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     }
 }
 
-/// Tells that the lane of a partition waits for somebody else's lock, and takes it back however the wait ends.
+/// Raises a gauge while the lane of a partition waits for a lock. Dropping it lowers the gauge, however the wait
+/// ends.
 struct Stuck<'a> {
     at: &'a Place,
     told: bool,

@@ -1,4 +1,4 @@
-//! The lanes of the partitions that this member owns. Used by the poll thread alone, but for [`Lanes::handled`].
+//! The lanes of the partitions that this member owns. Only the poll thread uses them, except for [`Lanes::handled`].
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ pub(crate) struct Lanes {
     full_records: usize,
     full_bytes: usize,
     drain: Duration,
-    /// Topics of which no offset is committed: each member reads them from their beginning.
+    /// Topics whose offsets are never committed: each member reads them from the beginning.
     uncommitted: BTreeSet<String>,
     wake: Wake,
     lanes: Mutex<HashMap<Partition, Lane>>,
@@ -40,9 +40,9 @@ struct Lane {
     task: JoinHandle<()>,
     paused: bool,
     stored: Option<i64>,
-    /// The topic was made anew: what was read of the old one says nothing of this one.
+    /// The topic was deleted and created anew, so offsets of the old one mean nothing in the new one.
     forgotten: bool,
-    /// Whether the brokers are told how far it has come.
+    /// Whether its offset is committed to the brokers.
     committed: bool,
 }
 
@@ -60,14 +60,13 @@ impl Lanes {
         }
     }
 
-    /// What ends a rest of the poll thread.
     pub const fn wake(&self) -> &Wake {
         &self.wake
     }
 
     pub fn open(&self, partitions: &TopicPartitionList) {
         for partition in named(partitions) {
-            // never a second lane beside one that may still be at work
+            // A partition may still have a lane, which may be at work: never open a second one beside it.
             let committed = !self.uncommitted.contains(&partition.0);
             self.all().entry(partition).or_insert_with(|| {
                 let (queue, stop) = (Arc::new(Queue::new(self.wake.clone())), CancellationToken::new());
@@ -77,8 +76,9 @@ impl Lanes {
         }
     }
 
-    /// Lets the lanes of these partitions finish the batch in hand, stores how far they came, and closes them. A lane
-    /// that takes too long is cut off: its transaction is rolled back, and the next owner handles the batch.
+    /// Lets the lanes of these partitions finish their current batch, stores their offsets and closes them. A lane
+    /// that takes too long is aborted: its transaction is rolled back, and the partition's next owner handles the
+    /// batch.
     pub fn close(&self, consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) {
         let mut lanes = self.all();
         let closing = named(partitions).filter_map(|partition| lanes.remove_entry(&partition)).collect();
@@ -86,13 +86,12 @@ impl Lanes {
         self.drain(consumer, closing);
     }
 
-    /// Closes what is left, as when partitions were never taken away because the consumer can't go on.
+    /// Closes the lanes that remain when the consumer ends without having lost its partitions in a rebalance.
     pub fn close_all(&self, consumer: &BaseConsumer<Context>) {
         let closing = self.all().drain().collect();
         self.drain(consumer, closing);
     }
 
-    /// Whether no partition is owned.
     pub fn is_empty(&self) -> bool {
         self.all().is_empty()
     }
@@ -115,7 +114,7 @@ impl Lanes {
         }
     }
 
-    /// Gives a record to its lane; drops one of a partition that was taken away: its next owner reads it.
+    /// Gives a record to its lane. A record of a partition that was taken away is dropped: its next owner reads it.
     pub fn feed(&self, consumer: &BaseConsumer<Context>, record: Record) {
         let partition = (record.place.topic.clone(), record.place.partition);
         let mut lanes = self.all();
@@ -126,7 +125,7 @@ impl Lanes {
         }
     }
 
-    /// Stores what was handled, and lets the partitions of lanes go on that are no longer full.
+    /// Stores handled offsets, and resumes partitions whose lanes have room again.
     pub fn tend(&self, consumer: &BaseConsumer<Context>) {
         let mut lanes = self.all();
         for (partition, lane) in lanes.iter_mut() {
@@ -137,41 +136,43 @@ impl Lanes {
         }
     }
 
-    /// The topics were made anew: nothing more is read of them here, and no offset of the old ones is committed.
+    /// Stops the lanes of topics that were created anew: nothing more is read of them here, and no offset of the old
+    /// topics is committed.
     pub fn forget(&self, consumer: &BaseConsumer<Context>, topics: &BTreeSet<String>) {
         for ((topic, partition), lane) in self.all().iter_mut().filter(|((topic, _), _)| topics.contains(topic)) {
             lane.forgotten = true;
             lane.stop.cancel();
-            // or what was stored last would be committed when the partition goes
+            // Overwrites the stored offset, which would otherwise be committed when the partition is revoked.
             if let Err(error) = beginning([(topic, *partition)]).and_then(|list| consumer.store_offsets(&list)) {
                 tracing::debug!(topic, partition, error = %error, "the partition is lost already");
             }
         }
     }
 
-    /// Has the group begin what is forgotten at its beginning: the brokers, which drop a topic's offsets with it, may have
-    /// taken one of the old topic for the new one since. Blocks until they have answered.
+    /// Commits offset 0 for the partitions of topics that were created anew. Brokers drop a topic's offsets with it,
+    /// but may since have accepted an offset of the old topic for the new one. Blocks until they have answered.
     ///
     /// # Errors
-    /// They take no offsets now.
+    /// Fails if the brokers accept no offsets now, as during a rebalance.
     pub fn begin_anew(&self, consumer: &BaseConsumer<Context>) -> KafkaResult<()> {
         let lanes = self.all();
         let forgotten: Vec<_> = lanes.iter().filter(|(_, lane)| lane.forgotten).map(|(of, _)| of.clone()).collect();
         drop(lanes);
         if forgotten.is_empty() {
-            return Ok(()); // no offset without a partition
+            return Ok(()); // librdkafka refuses to commit an empty list
         }
         consumer.commit(&beginning(forgotten.iter().map(|(topic, partition)| (topic, *partition)))?, CommitMode::Sync)
     }
 
-    /// The next offset to handle of each partition; none where nothing was handled since it was given to this member.
+    /// The next offset to handle in each partition; none where nothing was handled since this member owns the
+    /// partition.
     pub fn handled(&self) -> HashMap<Partition, Option<i64>> {
         let lanes = self.all();
         let known = lanes.iter().filter(|(_, lane)| !lane.forgotten);
         known.map(|(partition, lane)| (partition.clone(), lane.queue.handled())).collect()
     }
 
-    /// Lanes that ended though nobody told them to.
+    /// How many lanes ended without being told to.
     pub fn dead(&self) -> usize {
         self.all().values().filter(|lane| lane.task.is_finished() && !lane.stop.is_cancelled()).count()
     }
@@ -181,7 +182,7 @@ impl Lanes {
     }
 }
 
-/// Hands the offset to librdkafka, which sends it to the broker within a second, or when the partition goes.
+/// Gives the offset to librdkafka, which commits it within a second, or when the partition is revoked.
 fn store(consumer: &BaseConsumer<Context>, partition: &Partition, lane: &mut Lane) {
     let handled = lane.queue.handled();
     let Some(next) = handled.filter(|_| handled != lane.stored && !lane.forgotten && lane.committed) else { return };
@@ -191,7 +192,7 @@ fn store(consumer: &BaseConsumer<Context>, partition: &Partition, lane: &mut Lan
         .and_then(|()| consumer.store_offsets(&list));
     match stored {
         Ok(()) => lane.stored = handled,
-        // the partition was lost: its next owner hears these again, and the inbox knows them
+        // The partition was lost. Its next owner reads these records again, and the inbox skips them.
         Err(error) => {
             tracing::debug!(topic = partition.0, partition = partition.1, error = %error, "an offset was not stored")
         }

@@ -1,8 +1,9 @@
-//! Hears events from Kafka and has them handled once each, in the order of their keys.
+//! Reads events from Kafka and has each handled once, in the order of its key.
 //!
-//! One thread polls and feeds a bounded lane per partition. A lane takes a micro-batch and, in one transaction, notes
-//! the events in the inbox, lets the service load, decide and save what the new ones need, and notes how far it came; only
-//! after the commit is the offset stored. What can't be handled goes to [`crate::dead_letters`] and parks its key.
+//! One thread polls and feeds a bounded lane per partition. A lane takes a micro-batch and opens a transaction. In
+//! it, it notes the events in the inbox, lets the service load, decide and save for the new ones, and notes its
+//! progress. The offset is stored only after the commit. An event that can't be handled goes to
+//! [`crate::dead_letters`] and parks its key.
 
 mod batch;
 mod bury;
@@ -50,58 +51,60 @@ pub use state::ConsumerHandle;
 /// Why a record can't be read as an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undecodable {
-    /// A type that this build has never heard of: a newer producer. Counted and skipped.
+    /// A type that this build doesn't know, from a newer producer. Counted and skipped.
     UnknownType,
-    /// Anything else, an unknown major version of a known type included: it parks its key.
+    /// Anything else, including an unknown major version of a known type. It becomes a dead letter and parks its key.
     Poison(String),
 }
 
-/// What a service does about the events that it hears: it loads what a batch needs, decides about one event after the
-/// other, and saves what was decided. The kit opens the transaction, writes the inbox and commits.
+/// How a service reacts to the events that it consumes: it loads what a batch needs, decides about one event after
+/// the other, and saves what it decided. The kit opens the transaction, writes the inbox and commits.
 pub trait Reactions: Send + Sync + 'static {
-    /// The events of the service's world.
+    /// The events that the service understands.
     type Event: Send + Sync + 'static;
 
-    /// The roots of a batch and what hangs on them, as they are in memory; and what was decided meanwhile.
+    /// The batch's aggregates and their rows in memory, together with what has been decided about them so far.
     type Loaded: Send;
 
     /// Reads the value of an event whose `ce_type` is `event_type`.
     ///
     /// # Errors
-    /// See [`Undecodable`].
+    /// Fails with the reason why the value can't be read, which decides whether the event is skipped or becomes a
+    /// dead letter.
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Self::Event, Undecodable>;
 
-    /// Whether there is a reaction to the event. One that is for nobody is skipped without a row in the inbox, whatever its
-    /// age, and is not reacted to.
+    /// Whether the service reacts to the event. An event that doesn't concern it is skipped, whatever its age, and
+    /// gets no row in the inbox.
     fn concerns(&self, event: &Self::Event) -> bool {
         let _ = event;
         true
     }
 
-    /// Locks and reads what the whole batch needs, in an order that all lanes share: all roots sorted, then all else sorted.
-    /// A fixed number of statements, whatever the size of the batch.
+    /// Locks and reads what the whole batch needs, in an order that all lanes share: all roots sorted, then all else
+    /// sorted. It takes a fixed number of statements, whatever the size of the batch.
     fn load(
         &self,
         conn: &mut AsyncPgConnection,
         batch: &[Incoming<Self::Event>],
     ) -> impl Future<Output = Result<Self::Loaded, ReactionError>> + Send;
 
-    /// Decides about one event on what was loaded, where the next event of the batch finds what was decided. On `Err`
-    /// `loaded` is as it was: an event that fails for good becomes a dead letter, and the others of its batch go on.
+    /// Decides about one event. It changes `loaded`, so that the next event of the batch sees the decision. On `Err`
+    /// it must leave `loaded` as it was: an event that fails permanently becomes a dead letter, and the rest of the
+    /// batch goes on.
     ///
     /// # Errors
-    /// See [`ReactionError`].
+    /// Fails transiently if a retry can help, and permanently if the event can never be handled.
     fn react(&self, loaded: &mut Self::Loaded, incoming: &Incoming<Self::Event>) -> Result<Handled, ReactionError>;
 
-    /// Writes what was decided about the whole batch, in the transaction that marks it handled: one statement a table. If it
-    /// fails, the events are loaded, decided and saved again one at a time.
+    /// Writes what was decided about the whole batch, in the transaction that marks it handled, with one statement a
+    /// table. If it fails, the events are loaded, decided and saved again one at a time.
     fn save(
         &self,
         conn: &mut AsyncPgConnection,
         loaded: Self::Loaded,
     ) -> impl Future<Output = Result<(), ReactionError>> + Send;
 
-    /// A transaction was committed in which something was applied: here the relay is nudged. Must not block.
+    /// Called after the commit of a transaction that applied something, to nudge the relay. Must not block.
     fn committed(&self) {}
 }
 
@@ -114,15 +117,14 @@ pub struct DeadLetterCopy {
     pub topic: String,
     /// The record's key.
     pub key: String,
-    /// The record's headers, and where and why it failed (`dead_letter_topic`, `_partition`, `_offset`, `_error`,
-    /// `_attempts`; `_value_omitted` where the value was too large to go with it, `_headers_omitted` where the headers
-    /// were).
+    /// The record's headers, plus where and why it failed (`dead_letter_topic`, `_partition`, `_offset`, `_error`,
+    /// `_attempts`). `_value_omitted` marks a value, and `_headers_omitted` headers, that were too large to copy.
     pub headers: Vec<(String, String)>,
     /// The record's value, unless it was too large.
     pub value: Vec<u8>,
 }
 
-/// Sends copies of dead letters on, through the service's outbox: on the same connection, in the same transaction.
+/// Sends copies of dead letters through the service's outbox, on the same connection and in the same transaction.
 pub trait DeadLetterSink: Send + Sync + 'static {
     /// Appends the copy.
     fn dead_letter(
@@ -135,15 +137,15 @@ pub trait DeadLetterSink: Send + Sync + 'static {
 /// How a topic is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Each event once, through the inbox; its progress holds timers back.
+    /// Each event once, through the inbox. Timers wait until the topic has been read.
     Inbox,
-    /// A compacted topic that tells the present: no inbox, no age limit, no parked keys, no timers. The reaction keeps
-    /// the highest sequence per key and drops lower ones. No offset of it is committed: whoever is given a partition reads
-    /// it from its beginning, so that a database that is new learns all of it.
+    /// A compacted topic that holds the current state: no inbox, no age limit, no parked keys, no gate for timers.
+    /// The reaction keeps the highest sequence per key and drops lower ones. Its offsets are never committed: each
+    /// new owner of a partition reads it from the beginning, so that a new database gets the whole state.
     LatestPerKey,
 }
 
-/// A topic that a service hears.
+/// A topic that a service consumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// Its name.
@@ -153,12 +155,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Hears each event of `topic` once.
+    /// Reads each event of `topic` once.
     pub fn inbox(topic: impl Into<String>) -> Self {
         Self { topic: topic.into(), mode: Mode::Inbox }
     }
 
-    /// Hears the present that the compacted `topic` tells.
+    /// Reads the current state that the compacted `topic` holds.
     pub fn latest_per_key(topic: impl Into<String>) -> Self {
         Self { topic: topic.into(), mode: Mode::LatestPerKey }
     }

@@ -1,11 +1,11 @@
-//! Which partition a key goes to: as librdkafka's `murmur2_random` and Java clients have it.
+//! Which partition a key belongs to: the same as librdkafka's `murmur2_random` and Java clients choose.
 
-/// The hash of a key, without its sign: `key_hash(key) % partitions` is the key's partition.
+/// The hash of a key, its sign bit cleared: `key_hash(key) % partitions` is the key's partition.
 pub fn key_hash(key: &str) -> i32 {
     i32::try_from(murmur2(key.as_bytes()) & 0x7fff_ffff).unwrap_or(0)
 }
 
-/// The partition of a key in a topic of so many partitions.
+/// The partition of a key in a topic of `partitions` partitions.
 pub fn partition_of(key: &str, partitions: i32) -> i32 {
     key_hash(key).checked_rem(partitions).unwrap_or(0)
 }

@@ -5,16 +5,16 @@ use std::{borrow::Cow, fmt};
 /// Why an event changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// The service doesn't react to this type.
+    /// The service doesn't react to this type, or not to this event.
     NotForUs,
     /// A newer fact of the same key is known already.
     Stale,
-    /// The state machine doesn't allow it now, which a race can cause.
+    /// The state machine doesn't allow it now; the events may have raced.
     Refused(Cow<'static, str>),
 }
 
 impl Why {
-    /// A refusal, in words.
+    /// A refusal, with its reason.
     pub fn refused(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Refused(reason.into())
     }
@@ -30,12 +30,12 @@ impl fmt::Display for Why {
     }
 }
 
-/// What a reaction says of an event that it handled.
+/// What a reaction reports about an event that it handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handled {
-    /// It changed something, or recorded a fact.
+    /// It changed something.
     Applied,
-    /// Its effect was there already.
+    /// Its effect had been applied before.
     Duplicate,
     /// It changed nothing.
     Ignored(Why),
@@ -46,25 +46,24 @@ pub enum Handled {
 pub enum Outcome {
     /// The reaction applied it.
     Applied,
-    /// The inbox, or the reaction, knew it already.
+    /// The inbox or the reaction had seen it before.
     Duplicate,
     /// The reaction saw no need to act.
     Ignored(Why),
-    /// Its type is not known to this build, or it is a compacted topic's tombstone.
+    /// This build doesn't know its type, or it is a tombstone of a compacted topic.
     Skipped,
-    /// It can't be handled: it is a dead letter now, and its key is parked. Says why.
+    /// It can't be handled, for this reason: it is a dead letter now, and its key is parked.
     DeadLettered(String),
-    /// It waits behind an earlier event of its key.
+    /// It is stored behind an earlier event of its key that is a dead letter.
     QueuedBehind,
 }
 
 impl Outcome {
-    /// Whether it may have left something in the outbox.
+    /// Whether it may have written to the outbox.
     pub(crate) fn wrote(&self) -> bool {
         matches!(self, Self::Applied | Self::DeadLettered(_))
     }
 
-    /// The metric's label.
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Applied => "applied",

@@ -1,4 +1,4 @@
-//! The poll thread: it alone reads from Kafka, and nothing here waits for a lane but a partition that is taken away.
+//! The poll thread. Only this thread reads from Kafka, and it waits for a lane only when a partition is taken away.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use super::{ConsumerHandle, Record};
 use crate::kafka::client_errors::{self, ClientError};
 use crate::kafka::client_log;
 
-/// How long the thread rests at most when there is nothing to read. What comes ends the rest, and so does a lane that has
-/// handled a batch: this is for what ends none, as a lane that died.
+/// The longest rest when there is nothing to read. Arriving records and lanes that finish a batch end the rest; this
+/// limit is for what ends none, such as a lane that died.
 const REST: Duration = Duration::from_secs(1);
-/// How long a poll waits while the group is left.
+/// How long a poll waits while the member leaves the group.
 const LEAVING: Duration = Duration::from_millis(200);
 
-/// So many records are read before the lanes are looked after again.
+/// How many records are read before the lanes are looked after again.
 const BURST: usize = 64;
 
-/// An outage repeats itself many times a second, which would bury everything else in the log.
+/// How often a repeating failure is logged: an outage repeats many times a second and would flood the log.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 
-/// How long leaving the group may take; more than the lanes get to finish their batches.
+/// How long leaving the group may take. It is more than the lanes get to finish their batches.
 const LEAVE: Duration = Duration::from_secs(12);
 
 /// Opens and closes lanes as partitions come and go. librdkafka calls it from within a poll, on the poll thread.
@@ -38,7 +38,7 @@ pub(crate) struct Context {
     lanes: Arc<Lanes>,
     trouble: client_errors::Last,
     anew: RecreatedTopics,
-    /// A poll that brought no record brought something else: a line of the log, an error, a rebalance.
+    /// Set when a poll delivered something other than a record: a log line, an error, a rebalance.
     served: AtomicBool,
 }
 
@@ -52,7 +52,7 @@ impl Context {
         }
     }
 
-    /// Whether topics were made anew since it was asked last; the lanes of all that were are forgotten.
+    /// Stops the lanes of recreated topics. Returns whether a topic was recreated since the last call.
     fn forget_old_topics(&self, consumer: &BaseConsumer<Self>) -> bool {
         let news = self.anew.is_news();
         if news {
@@ -73,7 +73,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         self.served.store(true, Ordering::Relaxed);
         self.trouble.note(&error, reason);
-        // the watch tells which topics are not there; librdkafka does of each partition, again and again
+        // A missing topic is logged by the watch; librdkafka would report it for each partition, again and again.
         if client_errors::says_little(&error) || is_not_there(&error) {
             tracing::debug!(error = %error, "Kafka: {reason}");
         } else {
@@ -97,7 +97,7 @@ impl ConsumerContext for Context {
         match rebalance {
             Rebalance::Assign(partitions) => {
                 tracing::info!(partitions = partitions.count(), "partitions were given to this member");
-                // one that was paused when it was taken away must not come back paused
+                // A partition that was paused when it was revoked would otherwise come back paused.
                 if let Err(error) = consumer.resume(partitions) {
                     tracing::warn!(error = %error, "new partitions were not resumed");
                 }
@@ -121,32 +121,32 @@ fn is_not_there(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
 }
 
-/// Whether a broker answers a consumer that is not subscribed yet.
+/// Checks that a broker answers a consumer that is not subscribed yet.
 ///
 /// # Errors
-/// None does: why.
+/// Fails with the reason if no broker answers.
 pub(crate) fn ask(consumer: &BaseConsumer<Context>, patience: Duration) -> Result<(), ClientError> {
     client_errors::ask(consumer, patience, |context| context.trouble.get()).map(drop)
 }
 
-/// Whether the consumer can't go on since another member took its place.
+/// Whether the consumer was fenced because another member joined with its `group.instance.id`.
 pub(crate) fn is_replaced(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId)))
 }
 
-/// Why a member left the group in order.
+/// Why a member left the group without a failure.
 pub(crate) enum End {
-    /// It was told to.
+    /// It was told to stop.
     Told,
-    /// These topics were made anew under it, and are to be read from their beginning by a client that doesn't know the
-    /// old ones: this one's positions, and what it knows of their leaders, are wrong now.
+    /// These topics were deleted and created anew. They must be read from the beginning by a new client: this one's
+    /// positions, and its knowledge of the partitions' leaders, belong to the old topics.
     RecreatedTopics(BTreeSet<String>),
 }
 
-/// Polls until told to stop or a topic is made anew, then leaves the group, which drains the lanes.
+/// Polls until told to stop or until a topic is created anew. Then it leaves the group, which drains the lanes.
 ///
 /// # Errors
-/// librdkafka can't go on, as when another member took this one's `group.instance.id`.
+/// Fails if librdkafka can't go on, for example because another member took this one's `group.instance.id`.
 pub(crate) fn poll(
     consumer: &BaseConsumer<Context>,
     lanes: &Lanes,
@@ -157,14 +157,14 @@ pub(crate) fn poll(
     consumer.unsubscribe();
     let deadline = Instant::now() + LEAVE;
     while !lanes.is_empty() && end.is_ok() && Instant::now() < deadline {
-        // the partitions are taken away in here; records that still come are for their next owner
+        // Polling delivers the revocation. Records that still arrive are left for the next owner.
         drop(consumer.poll(LEAVING));
     }
     lanes.close_all(consumer);
     end
 }
 
-/// When trouble was told last.
+/// When a repeating failure was logged last.
 #[derive(Default)]
 struct Told(Option<Instant>);
 
@@ -193,7 +193,7 @@ fn read(
         if !anew.is_empty() {
             match lanes.begin_anew(consumer) {
                 Ok(()) => return Ok(End::RecreatedTopics(anew)),
-                // as while the group is being rebalanced, which goes on by polling
+                // For example, the group is being rebalanced, which needs further polling.
                 Err(error) if told.is_due() => {
                     tracing::warn!(topics = ?anew, error = %error, "offsets of topics that were made anew can't be reset now");
                 }
@@ -204,10 +204,10 @@ fn read(
         let mut all_is_read = false;
         for _ in 0..BURST {
             let polled = consumer.poll(Duration::ZERO);
-            // before the record, which may be the first of the new topic
+            // This comes before the record, which may be the first of the new topic.
             let anew = consumer.context().forget_old_topics(consumer);
             match polled {
-                // there may be more behind what was no record
+                // The poll delivered something other than a record, so more may be waiting.
                 None if consumer.context().served.swap(false, Ordering::Relaxed) => {}
                 None => {
                     all_is_read = true;

@@ -1,4 +1,4 @@
-//! How far a consumer has come, kept in `consumer_progress`.
+//! The consumer's progress, stored in `consumer_progress`.
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::Record;
 use crate::schema::consumer_progress;
 
-/// Notes that everything up to and with `record` is handled.
+/// Notes that everything up to and including `record` is handled.
 pub(crate) async fn note(conn: &mut AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<()> {
     let place = &record.place;
     let note = Note { consumer, topic: &place.topic, partition: place.partition, position: place.offset + 1 };
@@ -27,7 +27,7 @@ crate::prepared! {
      on conflict (consumer, topic, partition) do update set position = greatest(known.position, excluded.position)"
 }
 
-/// Everything that was in a partition at `at` has been handled.
+/// Everything that was in the partition at the time `at` has been handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CaughtUp {
     pub partition: (String, i32),
@@ -35,13 +35,13 @@ pub(crate) struct CaughtUp {
     pub at: DateTime<Utc>,
 }
 
-/// Database time.
+/// The database's clock.
 pub(crate) async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
     diesel::select(diesel::dsl::sql::<Timestamptz>("clock_timestamp()")).get_result(conn).await
 }
 
-/// Notes what has been read up to when. A row that a lane holds at this moment is left to the next round, so that the
-/// lanes never wait for this.
+/// Notes up to which time each partition has been read. It skips rows that a lane has locked, so that lanes never
+/// wait for it; the next round notes those.
 pub(crate) async fn note_caught_up(
     conn: &mut AsyncPgConnection,
     consumer: &str,
@@ -61,7 +61,7 @@ async fn update_caught_up(conn: &mut AsyncPgConnection, consumer: &str, caught_u
     let topics: Vec<_> = caught_up.iter().map(|known| known.partition.0.as_str()).collect();
     let partitions: Vec<_> = caught_up.iter().map(|known| known.partition.1).collect();
     let moments: Vec<_> = caught_up.iter().map(|known| known.at).collect();
-    // This commit need not wait for the disk: what a crash forgets here is known again a second later.
+    // This commit need not wait for the disk: what a crash loses is measured again a second later.
     diesel::sql_query(
         "with off as materialized (select set_config('synchronous_commit', 'off', true)) \
          update consumer_progress known set caught_up_to = greatest(known.caught_up_to, news.at) \
@@ -78,7 +78,7 @@ async fn update_caught_up(conn: &mut AsyncPgConnection, consumer: &str, caught_u
     .await
 }
 
-/// The first row of a partition in which nothing was handled yet.
+/// Inserts the rows of partitions in which nothing has been handled yet.
 async fn insert_missing(conn: &mut AsyncPgConnection, consumer: &str, caught_up: &[CaughtUp]) -> QueryResult<()> {
     let known: Vec<(String, i32)> = consumer_progress::table
         .filter(consumer_progress::consumer.eq(consumer))
@@ -101,7 +101,7 @@ async fn insert_missing(conn: &mut AsyncPgConnection, consumer: &str, caught_up:
     diesel::insert_into(consumer_progress::table).values(missing).on_conflict_do_nothing().execute(conn).await.map(drop)
 }
 
-/// Of each topic, how many partitions have been read to an end at least once.
+/// For each topic, how many of its partitions have been read to an end at least once.
 pub(crate) async fn read_once(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<Vec<(String, i64)>> {
     consumer_progress::table
         .filter(consumer_progress::consumer.eq(consumer))

@@ -1,4 +1,4 @@
-//! What the poll thread and a lane share: the records that wait, and how far the lane has come.
+//! What the poll thread and a lane share: the waiting records and the lane's progress.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,7 +17,7 @@ pub(crate) struct Queue {
     arrived: Notify,
     /// The offset after the last record whose transaction is committed; 0 when there is none yet.
     handled: AtomicI64,
-    /// Of the poll thread, which stores how far the lane has come, and reads on where it was full.
+    /// Wakes the poll thread, which stores the lane's progress and resumes its partition if it was full.
     poll: Wake,
 }
 
@@ -32,7 +32,7 @@ impl Queue {
         Self { poll, ..Self::default() }
     }
 
-    /// Appends a record. Never refuses one: the poll thread pauses the partition of a full queue.
+    /// Appends a record. It never refuses one; the poll thread pauses the partition when the queue is full.
     pub fn push(&self, record: Record) {
         let mut waiting = self.waiting();
         waiting.bytes += record.memory();
@@ -41,14 +41,14 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Whether it holds at least so many records, or takes so many bytes of memory.
+    /// Whether it holds at least this many records or bytes of memory.
     pub fn holds(&self, records: usize, bytes: usize) -> bool {
         let waiting = self.waiting();
         waiting.records.len() >= records || waiting.bytes >= bytes
     }
 
-    /// Waits for records and takes up to `limit`. None once the lane is told to stop: what is left is for the
-    /// partition's next owner.
+    /// Waits for records and takes up to `limit`. Returns none once the lane is told to stop: the remaining records
+    /// are for the partition's next owner.
     pub async fn take(&self, limit: usize, stop: &CancellationToken) -> Option<Vec<Record>> {
         loop {
             if stop.is_cancelled() {
@@ -85,7 +85,7 @@ impl Queue {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // nothing here can panic half way
+        // No code that holds this lock can panic half-way, so a poisoned lock still guards a consistent queue.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,5 @@
-//! How far an inbox has to reach: as far as an event may still come again, from its topic or from an archive.
+//! How far back an inbox has to reach: as far as an event may still be delivered again, from its topic or from an
+//! archive.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,50 +13,51 @@ use tokio::task::spawn_blocking;
 use crate::kafka::Brokers;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// An event is appended, and judged by its own time, before it is published, from when on its topic keeps it.
+/// An event is published some time after its own timestamp, and its topic keeps it from then on. The margin covers
+/// the time between.
 const MARGIN: Duration = DAY;
-/// For how long events are taken to be kept where the brokers don't tell.
+/// How long events are assumed to be kept where the brokers don't say.
 pub const FALLBACK: Duration = Duration::from_secs(29 * DAY.as_secs());
-/// Partitions of the inbox are a week each: so that there is an end to them.
+/// The longest reach. The inbox has a partition a week, so their number needs a limit.
 const LONGEST: Duration = Duration::from_secs(400 * DAY.as_secs());
 /// Kafka's own default of `segment.ms`.
 const SEGMENT: Duration = Duration::from_secs(7 * DAY.as_secs());
-/// How long the brokers may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// For how long consumers made with this kit surely remember an event by when it was published, if topics keep it for `kept`
-/// and archives for `archived`.
+/// For how long after its publication an event is certain to be recognised as handled, if topics keep events for
+/// `kept` and archives for `archived`.
 pub fn sure_reach(kept: Option<Duration>, archived: Option<Duration>) -> Duration {
     kept.unwrap_or(FALLBACK).max(archived.unwrap_or_default()).min(LONGEST - MARGIN)
 }
 
-/// How far the inbox reaches then.
+/// The inbox's reach for this retention: the same, plus a margin.
 pub(crate) fn reach(kept: Option<Duration>, archived: Option<Duration>) -> Duration {
     sure_reach(kept, archived) + MARGIN
 }
 
-/// For how long topics keep events, as the brokers tell.
+/// For how long topics keep events, as the brokers report it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// For how long one of those that they tell of may still have an event after it was published, at most.
+    /// The longest time that any of the reported topics may still have an event after it was published.
     pub longest: Option<Duration>,
-    /// The topics that they don't tell of: not made yet, being made anew, or the right to ask is missing.
+    /// The topics that the brokers report nothing of: they don't exist yet, are being recreated, or this client may
+    /// not ask.
     pub untold: Vec<String>,
 }
 
 /// For how long these topics keep events.
 ///
 /// # Errors
-/// No answer.
+/// Fails if the brokers don't answer or refuse the request, or if the client can't be created.
 pub async fn kept_by_topics(brokers: &Brokers, topics: &[String]) -> anyhow::Result<Kept> {
     let admin: AdminClient<DefaultClientContext> = brokers.client().create().context("Kafka's client")?;
     let asked: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
     let options = AdminOptions::new().request_timeout(Some(ANSWER));
     let told = admin.describe_configs(&asked, &options).await;
-    // its end waits for its thread
+    // Dropping the client waits for its thread, so it is dropped on a thread that may block.
     spawn_blocking(move || drop(admin)).await?;
     let told = match told {
-        // brokers that can't be asked, as the embedded one
+        // Some brokers, such as the embedded one, don't support the request.
         Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => Vec::new(),
         told => told.context("Kafka does not tell how long topics are kept")?,
     };
@@ -72,12 +74,13 @@ fn name(settings: &ConfigResource) -> Option<&str> {
     }
 }
 
-/// A segment is deleted when its last event is old enough, and until then has all that came before it.
+/// Kafka deletes whole segments, once their last event is old enough. So the first event of a segment is kept for the
+/// retention plus the time that the segment spans.
 fn kept(settings: &ConfigResource) -> Option<Duration> {
     let millis = |name: &str| settings.get(name)?.value.as_deref()?.parse::<i64>().ok();
     let retention = match u64::try_from(millis("retention.ms")?) {
         Ok(millis) => Duration::from_millis(millis),
-        Err(_) => LONGEST, // -1: for ever
+        Err(_) => LONGEST, // -1 means for ever
     };
     let segment = millis("segment.ms").and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
     Some(retention.saturating_add(segment.unwrap_or(SEGMENT)))

@@ -1,4 +1,4 @@
-//! A record as Kafka has it, and the CloudEvents envelope in its headers (binary mode).
+//! A Kafka record, and the CloudEvents envelope in its headers (binary mode).
 
 use chrono::{DateTime, Utc};
 use rdkafka::Message as _;
@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::{Reactions, Undecodable, key_hash};
 
-/// Longer keys are cut: what PostgreSQL can index is limited, and a record must always be able to become a dead letter.
+/// The longest key that is kept whole. PostgreSQL limits what it can index, and any record must be able to become a
+/// dead letter.
 const KEY_BYTES: usize = 1_000;
 
 /// The CloudEvents attributes of an event, read from its `ce_` headers.
@@ -15,11 +16,11 @@ const KEY_BYTES: usize = 1_000;
 pub struct Envelope {
     /// `ce_id`, a UUID v7.
     pub id: Uuid,
-    /// `ce_source`: who said it.
+    /// `ce_source`: the service that published it.
     pub source: String,
     /// `ce_type`.
     pub event_type: String,
-    /// `ce_time`: when the change was made, by its maker's clock.
+    /// `ce_time`: when the change was made, by the producer's clock.
     pub time: DateTime<Utc>,
     /// `ce_subject`: the aggregate's id.
     pub subject: Option<String>,
@@ -27,13 +28,13 @@ pub struct Envelope {
     pub sequence: Option<i64>,
     /// `ce_correlationid`.
     pub correlation_id: Option<String>,
-    /// `ce_causationid`: the event reacted to.
+    /// `ce_causationid`: the event that caused this one.
     pub causation_id: Option<Uuid>,
     /// `ce_traceparent`: the W3C trace context in which the change was made.
     pub traceparent: Option<String>,
 }
 
-/// Where a record lies.
+/// Where a record is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The topic.
@@ -44,7 +45,7 @@ pub struct Place {
     pub offset: i64,
 }
 
-/// An event that was heard.
+/// An event that was read from a topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Incoming<E> {
     /// The event.
@@ -53,19 +54,19 @@ pub struct Incoming<E> {
     pub envelope: Envelope,
     /// The record's key.
     pub key: String,
-    /// Where it lies.
+    /// Where it is stored.
     pub place: Place,
 }
 
-/// A record as it lies in Kafka.
+/// A record as it is stored in Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Where it lies.
+    /// Where it is stored.
     pub place: Place,
-    /// The key as text; bytes that are no UTF-8 are replaced, a missing key is empty. Over 1,000 bytes it
-    /// is a beginning and a hash of the whole.
+    /// The key as text; invalid UTF-8 is replaced, and a missing key is empty. A key over 1,000 bytes is cut, and
+    /// ends in a hash of the whole.
     pub key: String,
-    /// Names and values, in order. Bytes that are no UTF-8 are replaced.
+    /// Names and values, in order. Invalid UTF-8 is replaced.
     pub headers: Vec<(String, String)>,
     /// The raw value; none for a tombstone.
     pub value: Option<Vec<u8>>,
@@ -90,34 +91,34 @@ impl Record {
         }
     }
 
-    /// The value of a header, by its name; the first when there are several.
+    /// The value of the first header with this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The event's id, when it has one that is a UUID v7: only these have a place in the inbox.
+    /// The event's id, if it is a UUID v7: the inbox can hold no other.
     pub(crate) fn event_id(&self) -> Option<Uuid> {
         let id: Uuid = self.header("ce_id")?.parse().ok()?;
         (id.get_version_num() == 7).then_some(id)
     }
 
-    /// How large it is in Kafka, about.
+    /// Its size in Kafka, approximately.
     pub(crate) fn bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.key.len() + headers + self.value.as_ref().map_or(0, Vec::len)
     }
 
-    /// How much memory it takes, about.
+    /// The memory that it takes, approximately.
     pub(crate) fn memory(&self) -> usize {
         let header = size_of::<(String, String)>() + 16;
         size_of::<Self>() + self.place.topic.len() + self.headers.len() * header + self.bytes()
     }
 
-    /// Reads envelope and event.
+    /// Decodes the envelope and the event.
     pub(crate) fn decode<R: Reactions>(&self, reactions: &R) -> Result<Incoming<R::Event>, Undecodable> {
         let event_type = self.required("ce_type")?;
         let value = self.value.as_deref().ok_or_else(|| Undecodable::Poison("it has no value".to_owned()))?;
-        // the type first: of a type from the future not even the envelope need be as we know it
+        // The type comes first: a type from the future may have an envelope that this build doesn't know either.
         let event = reactions.decode(event_type, value)?;
         let envelope = self.envelope(event_type)?;
         Ok(Incoming { event, envelope, key: self.key.clone(), place: self.place.clone() })
@@ -155,12 +156,13 @@ fn poison(name: &str, value: &str, expected: &str) -> Undecodable {
     Undecodable::Poison(format!("the header {name} is {value:?} instead of {expected}"))
 }
 
-/// Text that PostgreSQL can keep: no NUL, and U+FFFD for what is no UTF-8.
+/// Text that PostgreSQL can store: NULs and invalid UTF-8 become U+FFFD.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
 }
 
-/// A key that an index can hold. Keys that a hash doesn't tell apart share a queue of dead letters, which is harmless.
+/// Cuts a key to what an index can hold. Two long keys with the same hash share a queue of dead letters, which is
+/// harmless.
 pub(crate) fn bounded(mut key: String) -> String {
     if key.len() > KEY_BYTES {
         let tail = format!("#{:08x}", key_hash(&key));

@@ -22,23 +22,23 @@ use crate::pool::Share;
 use crate::retry::{self, Backoff};
 use crate::{Pool, dead_letters};
 
-/// How long the brokers may take to answer once.
+/// How long one request to the brokers may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Being replaced twice within this time is no accident.
+/// A member that is replaced twice within this time has a namesake, and gives up.
 const REPLACED_AGAIN: Duration = Duration::from_secs(60);
-/// How long to wait before joining anew, at most.
+/// The longest wait before a replaced member joins again.
 const REJOIN: Duration = Duration::from_secs(1);
-/// How long Kafka's client may take to close.
+/// How long closing Kafka's client may take.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// Hears events and has them handled.
+/// Reads events from Kafka and has them handled.
 pub struct Consumer<R, S> {
     config: ConsumerConfig,
     work: Arc<Work<R, S>>,
 }
 
 impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
-    /// A consumer of these topics. Nothing is read before [`Consumer::run`].
+    /// A consumer of these topics. It reads nothing before [`Consumer::run`].
     pub fn new(
         config: ConsumerConfig,
         subscriptions: Vec<Subscription>,
@@ -58,22 +58,22 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         Self { config, work }
     }
 
-    /// For readiness, timers, and whoever must know whether a topic was read.
+    /// A handle for readiness, timers, and whoever needs to know whether a topic has been read.
     pub fn handle(&self) -> ConsumerHandle {
         self.work.handle.clone()
     }
 
-    /// Runs until told to stop, then lets each lane finish the batch it has in hand and leaves the group. Brokers and
-    /// databases that go away are waited for; brokers that were never there, for [`ConsumerConfig::start`]. Must be called
-    /// on the main runtime.
+    /// Runs until told to stop, then lets each lane finish its current batch and leaves the group. It waits for
+    /// brokers and databases that go away; it waits for brokers that have never answered only for
+    /// [`ConsumerConfig::start`]. It must be called on the main runtime.
     ///
-    /// A static member may be told that another took its place when it is itself that came back too soon, as after a
-    /// broker's crash: once a minute it joins anew. It also does when a topic was deleted and created anew under it,
-    /// which it then reads from its beginning: the inbox knows what was handled.
+    /// A static member that rejoins too soon, as after a broker's crash, may be told that another member took its
+    /// place. So a replaced member joins again, once a minute. It also joins again when a topic was deleted and
+    /// created anew. It then reads the topic from the beginning, and the inbox skips what was handled.
     ///
     /// # Errors
-    /// librdkafka refuses its configuration or can't go on, no broker answered at the start, or another member has the
-    /// same `group.instance.id`.
+    /// Fails if librdkafka refuses its configuration or can't go on, if no broker answered at the start, or if
+    /// another member has the same `group.instance.id`.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (mut first, mut replaced) = (true, None::<Instant>);
         loop {
@@ -105,14 +105,15 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         }
     }
 
-    /// From joining the group to leaving it. Brokers that are away when it isn't the `first` time come back.
+    /// From joining the group to leaving it. Only the `first` membership gives up on brokers that don't answer: later
+    /// ones are known to have existed.
     async fn membership(&self, shutdown: &CancellationToken, first: bool) -> anyhow::Result<End> {
         let stop = shutdown.child_token();
-        // whoever drops this future stops the poll thread too
+        // If this future is dropped, the guard stops the poll thread too.
         let _stop_with_this = stop.clone().drop_guard();
         let (work, runtime) = (Arc::clone(&self.work), Handle::current());
-        // What tells the present is read whole by whoever is given it: a database may be new, and know nothing of it, while
-        // the group has long read to the end.
+        // A topic that holds the current state is read whole by each new owner: the database may be new and know
+        // nothing of it, while the group's offset is long at the end.
         let subscriptions = self.work.handle.subscriptions().iter();
         let present = subscriptions.filter(|heard| heard.mode == Mode::LatestPerKey).map(|heard| heard.topic.clone());
         let lanes = Arc::new(Lanes::new(
@@ -141,7 +142,8 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             close(consumer).await;
             return answered.map(|()| End::Told);
         }
-        // Not before: whoever asks for brokers polls for what keeps them away, and would lose records.
+        // This comes after the wait for brokers, which polls the client for errors and would lose records of a
+        // subscription.
         self.subscribe(&consumer)?;
 
         let upkeep = &self.work.upkeep;
@@ -169,7 +171,8 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         end.context("the poll thread")?
     }
 
-    /// Without them a service that was started too early, or with a wrong address, would be silent about why.
+    /// Waits for a broker and logs why none answers, such as a wrong address. Without this, a service that waits
+    /// would say nothing.
     async fn await_brokers(&self, consumer: &Arc<BaseConsumer<Context>>) -> anyhow::Result<()> {
         let bootstrap = &self.config.brokers.bootstrap;
         let give_up = Instant::now() + self.config.start;
@@ -193,7 +196,8 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     }
 }
 
-/// librdkafka's end blocks, and may wait for brokers that are away: on a thread of its own, and not for ever.
+/// Closes librdkafka's client on a thread of its own, and waits for a limited time: closing blocks while brokers are
+/// away.
 async fn close(consumer: Arc<BaseConsumer<Context>>) {
     let (closed, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {

@@ -1,45 +1,44 @@
-//! Notices events that a topic should have and has not.
+//! Notices events that are missing from a topic.
 //!
-//! `ce_sequence` counts a key's events on a topic, and a partition keeps their order. So a key's numbers that jump mean that
-//! an event was announced and is not in the topic: nobody will ever hear it. A compacted topic lets go of older events, and
-//! leaves out their offsets; there only a jump counts between offsets of which none is left out.
+//! `ce_sequence` counts a key's events on a topic, and a partition keeps their order. So a jump in a key's numbers
+//! means that an event was announced but never reached the topic. Compaction removes older events together with their
+//! offsets, so in a compacted topic a jump counts only between offsets without a gap.
 //!
-//! What was heard is remembered by the lane, in memory: no statement is spent on it. So a hole is not noticed where the
-//! lane began in the middle of it (a restart, another owner), where a key was silent while thousands of others spoke, or
-//! before the first event of a key that it hears. `quadrille audit` finds these.
+//! The lane remembers sequences in memory and spends no statement on them. So it misses a hole in three cases: the
+//! lane began in the middle of it (after a restart or a rebalance), the key was silent while thousands of others had
+//! events, or the hole is before the first event of the key that the lane reads. `quadrille audit` finds these.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use super::{Mode, Record};
 
-/// How many keys are remembered at least, and half of how many at most. Events of a key come in a short time, mostly.
+/// How many keys are remembered at least; at most twice as many are. Most events of a key come within a short time.
 const KEYS: usize = 1_000;
 
-/// What one lane has heard of the keys of its partition.
+/// The sequences that one lane has seen, by key.
 #[derive(Default)]
 pub(crate) struct Sequences {
-    /// The next offset, if none is left out.
+    /// The offset that follows if none is left out.
     next: i64,
-    /// All offsets since this one were read.
+    /// No offset is missing from this one on.
     since: i64,
-    /// By the hash of a key, the last sequence and its offset. Once it is full it replaces `older`.
+    /// The last sequence and its offset, by the hash of the key. A full map becomes `older`.
     recent: HashMap<u64, (i64, i64)>,
     older: HashMap<u64, (i64, i64)>,
     hasher: RandomState,
 }
 
-/// Events of a key that are not in the topic.
+/// A gap in a key's sequences: its events are missing from the topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hole {
-    /// The sequence of the last event before it.
+    /// The sequence of the last event before the gap.
     pub after: i64,
-    /// The sequence of the event that was heard next.
+    /// The sequence of the first event after the gap.
     pub before: i64,
 }
 
 impl Hole {
-    /// How many are missing.
     pub const fn events(self) -> u64 {
         (self.before - self.after - 1).unsigned_abs()
     }
@@ -50,7 +49,7 @@ impl Sequences {
     pub fn note(&mut self, record: &Record, mode: Mode) -> Option<Hole> {
         let offset = record.place.offset;
         if offset < self.next {
-            // The partition is read again, or the topic was made anew.
+            // The partition is read again, or the topic was created anew.
             *self = Self::default();
         }
         if offset > self.next && mode == Mode::LatestPerKey {
@@ -61,7 +60,7 @@ impl Sequences {
         let key = self.hasher.hash_one(&record.key);
         let known = self.recent.get(&key).or_else(|| self.older.get(&key)).copied();
         let hole = known.filter(|(last, at)| sequence - last > 1 && *at >= self.since);
-        // An event that comes again has a lower sequence.
+        // A redelivered event has a lower sequence.
         let last = known.map_or(sequence, |(last, _)| last.max(sequence));
         if self.recent.len() >= KEYS && !self.recent.contains_key(&key) {
             self.older = std::mem::take(&mut self.recent);

@@ -1,4 +1,4 @@
-//! What a running consumer tells others: whether it is well, and what it has read.
+//! What others can ask a running consumer: whether it works, and how far it has read.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,10 +8,10 @@ use tokio::sync::{Notify, watch};
 
 use super::{Mode, Subscription, inbox};
 
-/// Older signs of life than this mean that something is wrong.
+/// How old the last poll or the brokers' last answer may be before the consumer counts as unwell.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Knows of a consumer while it runs. Cheap to clone.
+/// Reports on a running consumer. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConsumerHandle(Arc<State>);
 
@@ -21,7 +21,7 @@ struct State {
     subscriptions: Vec<Subscription>,
     seen: RwLock<Seen>,
     progress_wanted: Notify,
-    /// Which ids have a place in the inbox; none before it is known how far that reaches.
+    /// The event ids that the inbox can hold; none until the inbox's reach is known.
     range: watch::Sender<Option<inbox::Range>>,
 }
 
@@ -42,7 +42,7 @@ impl ConsumerHandle {
         Self(Arc::new(State { group, subscriptions, seen, progress_wanted, range }))
     }
 
-    /// For readiness: it polls, the brokers answered lately, and no lane has died.
+    /// For readiness: whether it polls, the brokers answered lately, and no lane has died.
     pub fn is_well(&self) -> bool {
         self.read(|seen| recent(seen.polled) && recent(seen.broker) && seen.dead_lanes == 0)
     }
@@ -52,10 +52,10 @@ impl ConsumerHandle {
         self.read(|seen| recent(seen.broker))
     }
 
-    /// For readiness: whether the brokers have every topic that is heard.
+    /// For readiness: whether the brokers have every topic that is subscribed to.
     ///
     /// # Errors
-    /// Says which they don't have.
+    /// Fails with the names of the topics that they don't have.
     pub fn topics_are_there(&self) -> Result<(), String> {
         self.read(|seen| {
             if !seen.missing.is_empty() {
@@ -67,8 +67,7 @@ impl ConsumerHandle {
         })
     }
 
-    /// Whether everything that was in `topic` at some moment since it was first heard has been handled, by this or
-    /// another member of the group. Never false again once it is true.
+    /// Whether `topic` has been read to an end at least once, by any member of the group. Once true, it stays true.
     pub fn caught_up(&self, topic: &str) -> bool {
         self.read(|seen| seen.read_once.contains(topic))
     }
@@ -77,7 +76,7 @@ impl ConsumerHandle {
         self.0.subscriptions.iter().all(|heard| self.caught_up(&heard.topic))
     }
 
-    /// Something waits for what was read up to when: it shall be noted soon, though nothing comes.
+    /// Asks for the progress to be noted soon even if no record arrives; a timer waits for it.
     pub(crate) fn want_progress(&self) {
         self.0.progress_wanted.notify_one();
     }
@@ -91,7 +90,7 @@ impl ConsumerHandle {
         &self.0.group
     }
 
-    /// The topics that hold timers back, with their partitions; none until all of them are known.
+    /// The topics that timers wait for, with their numbers of partitions. None until all of them are known.
     pub(crate) fn gates(&self) -> Option<Vec<(&str, i32)>> {
         let gates = self.0.subscriptions.iter().filter(|heard| heard.mode == Mode::Inbox);
         self.read(|seen| gates.map(|heard| Some((heard.topic.as_str(), *seen.partitions.get(&heard.topic)?))).collect())
@@ -114,9 +113,9 @@ impl ConsumerHandle {
         *self.0.range.borrow()
     }
 
-    /// Waits until it is known how far the inbox reaches.
+    /// Waits until the inbox's reach is known.
     pub(crate) async fn range_known(&self) {
-        // its sender lives as long as this
+        // The sender lives as long as `self`, so waiting can't fail.
         _ = self.0.range.subscribe().wait_for(Option::is_some).await;
     }
 
@@ -139,7 +138,7 @@ impl ConsumerHandle {
         });
     }
 
-    /// Says whether that is news.
+    /// Returns whether that is news.
     pub(crate) fn note_missing(&self, topic: &str) -> bool {
         self.write(|seen| {
             seen.partitions.remove(topic);

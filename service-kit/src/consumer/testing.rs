@@ -1,4 +1,4 @@
-//! One event, handled as a lane would: for the tests of a service's reactions, without Kafka.
+//! Handles events as a lane would, without Kafka: for the tests of a service's reactions.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -44,20 +44,20 @@ impl DeadLetterSink for NoCopies {
     }
 }
 
-/// Handles one record of a topic heard through the inbox, as the service's consumer would, under the name
-/// [`CONSUMER`]: inbox, parked keys, `load`, `react`, `save`, all in one transaction; a failure for good makes a dead letter.
+/// Handles one record as the service's consumer would, under the name [`CONSUMER`]: inbox, parked keys, `load`,
+/// `react` and `save` in one transaction. A permanent failure makes a dead letter.
 ///
 /// # Errors
-/// A failure that may pass, which a lane would try again.
+/// Fails if the failure may pass; a lane would retry.
 pub async fn react<R: Reactions>(pool: &Pool, reactions: &R, record: &Record) -> Result<Outcome, ReactionError> {
     let subscription = Subscription::inbox(record.place.topic.as_str());
     react_as(pool, CONSUMER, &subscription, reactions, &NoCopies, record).await
 }
 
-/// Handles a batch of records of one topic in one transaction, as a lane would at its first try.
+/// Handles a batch of records of one topic in one transaction, as a lane would at its first attempt.
 ///
 /// # Errors
-/// What has a lane roll the batch back.
+/// Fails if the transaction was rolled back; a lane would retry or split the batch.
 pub async fn react_to_all<R: Reactions>(
     conn: &mut AsyncPgConnection,
     reactions: &R,
@@ -68,10 +68,10 @@ pub async fn react_to_all<R: Reactions>(
     handler.handle(conn, Mode::Inbox, records).await
 }
 
-/// Like [`react`], with everything to choose.
+/// Like [`react`], with the consumer's name, the mode and the sink of your choice.
 ///
 /// # Errors
-/// A failure that may pass, which a lane would try again.
+/// Fails if the failure may pass; a lane would retry.
 pub async fn react_as<R: Reactions>(
     pool: &Pool,
     consumer: &str,
@@ -91,7 +91,7 @@ pub async fn react_as<R: Reactions>(
     }
 }
 
-/// Of an inbox that nobody looks after: its partitions are those that it was made with.
+/// The range of an inbox that no keeper looks after: it has the partitions that the migration created.
 async fn range(conn: &mut AsyncPgConnection) -> QueryResult<inbox::Range> {
     let range = inbox::Range::read(conn, Some(reach::reach(None, None))).await?;
     range.ok_or(diesel::result::Error::NotFound)

@@ -1,22 +1,21 @@
-//! Topics that were deleted and created anew while they are heard.
+//! Notices topics that are deleted and created anew while they are being read.
 //!
-//! A topic that is made anew has another id, its offsets begin at 0 again, and so do the epochs of its leaders. librdkafka
-//! notices the id and goes on at the offset where it was: what the new topic holds before that offset would never be
-//! read, and nobody would know. If a broker was ever restarted, it takes the new leaders for outdated ones instead and
-//! never reads again. It tells of the id in its log alone, before it reads anything of the new topic; that is what is
-//! listened to here.
+//! A recreated topic has a new id, and its offsets and its leaders' epochs begin at 0 again. librdkafka notices the
+//! new id but goes on at its old offset, so whatever the new topic holds before that offset would silently never be
+//! read. If a broker was ever restarted, librdkafka takes the new leaders for outdated ones and never reads again. It
+//! reports the new id only in its log, before it reads anything of the new topic. So this module reads that log.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The part of librdkafka's log in which topics' ids are told, as its setting `debug` names it.
+/// The name, in librdkafka's setting `debug`, of the log messages that report topic ids.
 pub(crate) const DEBUG: &str = "metadata";
 const FACILITY: &str = "METADATA";
-/// The id of a topic of which none is known yet.
+/// The id that librdkafka logs for a topic whose id it doesn't know yet.
 const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// The topics that were made anew since the client was, as it told.
+/// The topics that were recreated since the client was created.
 #[derive(Default)]
 pub(crate) struct RecreatedTopics {
     news: AtomicBool,
@@ -24,19 +23,18 @@ pub(crate) struct RecreatedTopics {
 }
 
 impl RecreatedTopics {
-    /// Listens to a line of librdkafka's log.
+    /// Looks for a recreated topic in a line of librdkafka's log.
     pub fn note_log(&self, facility: &str, message: &str) {
         let Some(topic) = (facility == FACILITY).then(|| with_another_id(message)).flatten() else { return };
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned());
         self.news.store(true, Ordering::Release);
     }
 
-    /// Whether any was told since this was asked last.
+    /// Whether a topic was recreated since the last call.
     pub fn is_news(&self) -> bool {
         self.news.load(Ordering::Relaxed) && self.news.swap(false, Ordering::Acquire)
     }
 
-    /// All that were told.
     pub fn topics(&self) -> BTreeSet<String> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

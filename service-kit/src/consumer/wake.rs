@@ -1,29 +1,29 @@
-//! What ends a rest of the poll thread.
+//! Ends a rest of the poll thread.
 
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-/// Wakes the poll thread when there is something to read, to store or to resume. Cheap to clone, and to use: librdkafka does
-/// while it holds a lock.
+/// Wakes the poll thread when there is something to read, to store or to resume. It is cheap to clone, and cheap to
+/// call: librdkafka calls it while it holds a lock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wake(Arc<OnceLock<Thread>>);
 
 impl Wake {
-    /// Ends the rest, or the next one if it does not rest now.
+    /// Ends the current rest, or the next one if the thread isn't resting.
     pub fn wake(&self) {
-        // none: it has not begun to read, so it has not rested either
+        // No thread is set before the poll thread begins to read, and until then it doesn't rest.
         if let Some(thread) = self.0.get() {
             thread.unpark();
         }
     }
 
-    /// This is the thread that rests.
+    /// Makes the calling thread the one to wake.
     pub fn this_thread_rests(&self) {
         _ = self.0.set(thread::current());
     }
 
-    /// Until it is woken, and no longer than that. May end early: whoever rests looks again.
+    /// Rests until woken, for at most `longest`. It may return early, so the caller must look again.
     pub fn rest(&self, longest: Duration) {
         thread::park_timeout(longest);
     }

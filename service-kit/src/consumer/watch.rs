@@ -1,4 +1,5 @@
-//! Every second, or every five while nothing comes: asks where the partitions end, and notes what has been read up to when.
+//! Asks every second where the partitions end (every five seconds while nothing arrives) and notes up to which time
+//! each has been read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,35 +23,35 @@ use crate::Pool;
 use crate::retry::Recurring;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// How often while nothing comes and nobody waits for the progress.
+/// The interval while nothing arrives and no timer waits for the progress.
 const IDLE: Duration = Duration::from_secs(5);
-/// A broker or a database that takes longer is asked again in the next round.
+/// How long the brokers or the database may take. After that, the next round asks again.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often the partitions of topics that are known are counted again.
+/// How often the partitions of known topics are counted again.
 const REFRESH: Duration = Duration::from_secs(60);
 
 pub(crate) struct Watch {
     handle: ConsumerHandle,
     pool: Pool,
     marks: HashMap<Partition, Mark>,
-    /// The partitions whose lag was told last.
+    /// The partitions whose lag gauge was set last.
     measured: Vec<Partition>,
     refreshed: Option<Instant>,
     claim: PartitionClaim,
-    /// What was handled at the last round, if everything was.
+    /// What was handled at the last round, if nothing was left to handle.
     at_rest: Option<HashMap<Partition, Option<i64>>>,
     idle: bool,
     failures: Recurring,
 }
 
-/// Once everything before `end` is handled, all is read up to `at`.
+/// A target: once everything before `end` is handled, the partition has been read up to the time `at`.
 #[derive(Clone, Copy)]
 struct Mark {
     at: DateTime<Utc>,
     end: i64,
 }
 
-/// Where a partition begins and ends, and what the group has committed.
+/// A partition's first offset, its end, and the offset that the group has committed.
 struct Bounds {
     low: i64,
     end: i64,
@@ -87,7 +88,7 @@ impl Watch {
         }
     }
 
-    /// Until the next round is due. Whoever waits for the progress ends an idle rest.
+    /// Waits for the next round. Whoever wants the progress ends an idle rest.
     async fn rest(&self) {
         sleep(EVERY).await;
         if self.idle {
@@ -98,7 +99,7 @@ impl Watch {
         }
     }
 
-    /// What one step can't do keeps no other from its own.
+    /// A step that fails doesn't stop the next one.
     async fn round(&mut self, consumer: &Arc<BaseConsumer<Context>>, lanes: &Lanes) {
         let progress = self.note_progress(consumer, lanes).await;
         if self.failures.is_news(&progress)
@@ -112,10 +113,10 @@ impl Watch {
         }
     }
 
-    /// Returns whether nothing has come since the last round, and nothing is open.
+    /// Returns whether nothing has arrived since the last round and nothing is left to handle.
     async fn note_progress(&mut self, consumer: &Arc<BaseConsumer<Context>>, lanes: &Lanes) -> anyhow::Result<bool> {
         let refresh = self.refreshed.is_none_or(|last| last.elapsed() > REFRESH);
-        // t0 before the ends: what is in Kafka by then is below them
+        // The time is read before the ends are: a record that is in Kafka by then lies below them.
         let at = self.now().await;
         self.count_partitions(consumer, refresh).await?;
         if refresh {
@@ -133,15 +134,15 @@ impl Watch {
         Ok(idle)
     }
 
-    /// Returns whether every topic has been read to an end.
+    /// Returns whether every topic has been read to an end at least once.
     async fn note(&self, caught_up: &[CaughtUp]) -> anyhow::Result<bool> {
         let mut conn = self.pool.get().await?;
         progress::note_caught_up(&mut conn, self.handle.group(), caught_up).await?;
         self.note_read_once(&mut conn).await
     }
 
-    /// The database's time. Whether the brokers answer is known too while the database stands still: a statement may
-    /// take it 35 s to give up.
+    /// The database's time. The wait is limited so that a database that hangs, whose statements may take 35 s to give
+    /// up, doesn't delay asking the brokers.
     async fn now(&self) -> anyhow::Result<DateTime<Utc>> {
         let asked = async { anyhow::Ok(progress::now(&mut *self.pool.get().await?).await?) };
         timeout(PATIENCE, asked).await.context("the database does not say what time it is")?
@@ -149,7 +150,8 @@ impl Watch {
 
     async fn count_partitions(&self, consumer: &Arc<BaseConsumer<Context>>, all: bool) -> anyhow::Result<()> {
         let unknown = |heard: &&Subscription| all || self.handle.partitions(&heard.topic).is_none();
-        // all at once: what is asked of a broker waits there behind a fetch that waits for records
+        // The requests go out together: a broker may hold each of them behind a waiting fetch, so in turn they would
+        // add up.
         let asked: Vec<_> = self
             .handle
             .subscriptions()
@@ -175,7 +177,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Which partitions are read up to when; for the others the oldest open mark stays until it is reached.
+    /// Which partitions have been read up to when. A partition that hasn't reached its mark keeps the mark.
     fn compare(
         &mut self,
         at: DateTime<Utc>,
@@ -184,13 +186,13 @@ impl Watch {
     ) -> Vec<CaughtUp> {
         self.marks.retain(|partition, _| handled.contains_key(partition));
         for gone in self.measured.iter().filter(|partition| !handled.contains_key(*partition)) {
-            lag_gauge(gone).set(0); // its new owner tells
+            lag_gauge(gone).set(0); // the new owner reports it
         }
         self.measured = handled.keys().cloned().collect();
         let mut caught_up = Vec::new();
         for (partition, bounds) in bounds {
             let begun = handled.get(partition).copied().flatten().or(bounds.committed).unwrap_or(bounds.low);
-            // what retention has deleted can't be read any more
+            // Retention has deleted what lies below `low`, so it counts as read.
             let position = begun.max(bounds.low);
             let lag = (bounds.end - position).max(0);
             lag_gauge(partition).set(lag as f64);
@@ -204,7 +206,7 @@ impl Watch {
         caught_up
     }
 
-    /// Returns whether every topic has been read to an end.
+    /// Returns whether every topic has been read to an end at least once.
     async fn note_read_once(&self, conn: &mut diesel_async::AsyncPgConnection) -> anyhow::Result<bool> {
         if self.handle.all_caught_up() {
             return Ok(true);
@@ -222,7 +224,8 @@ fn lag_gauge((topic, partition): &Partition) -> metrics::Gauge {
     metrics::gauge!("consumer_lag_records", "topic" => topic.clone(), "partition" => partition.to_string())
 }
 
-/// Asks the brokers for ends and beginnings, and for what the group committed where nothing was handled yet.
+/// Asks the brokers where the partitions begin and end, and for the committed offset of those in which nothing was
+/// handled yet.
 async fn ask(
     consumer: &Arc<BaseConsumer<Context>>,
     handled: &HashMap<Partition, Option<i64>>,
@@ -235,7 +238,8 @@ async fn ask(
     let all: Vec<_> = handled.keys().cloned().collect();
     let unknown: Vec<_> =
         handled.iter().filter(|(_, next)| next.is_none()).map(|(partition, _)| partition.clone()).collect();
-    // all at once: what is asked of a broker waits there behind a fetch that waits for records
+    // The requests go out together: a broker may hold each of them behind a waiting fetch, so in turn they would add
+    // up.
     let ends = asked(consumer, list(&all, Offset::End)?, |of, list| of.offsets_for_times(list, PATIENCE));
     let lows = asked(consumer, list(&all, Offset::Beginning)?, |of, list| of.offsets_for_times(list, PATIENCE));
     let committed = list(&unknown, Offset::Invalid)?;
@@ -252,7 +256,7 @@ async fn ask(
     Ok(all.into_iter().filter_map(bounds).collect())
 }
 
-/// What the brokers answer, on a thread that may wait for it.
+/// Asks the brokers on a thread that may block.
 async fn asked(
     consumer: &Arc<BaseConsumer<Context>>,
     list: TopicPartitionList,

@@ -6,18 +6,18 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
-/// What is said of a URL or a server that asks for TLS.
+/// The reason that is given for refusing a URL or a server that asks for TLS.
 pub(super) const NO_TLS: &str = "TLS to PostgreSQL is not spoken yet";
 
 /// Parameters of libpq that only make sense with TLS.
 const TLS_ONLY: [&str; 7] =
     ["sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslcrldir", "ssl_min_protocol_version"];
 
-/// Reads a URL, which may name several hosts (`postgres://a:5432,b:5432/shop`). The answer never repeats the URL, since
-/// it may hold a password.
+/// Reads a URL, which may name several hosts (`postgres://a:5432,b:5432/shop`). The answer never repeats the URL,
+/// since it may hold a password.
 ///
 /// # Errors
-/// Why it is refused: it can't be read, names no database, or asks for TLS.
+/// Fails with the reason if the URL can't be read, names no database, or asks for TLS.
 pub(super) fn read(url: &str) -> Result<Config, String> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme).ok_or("it is not a URL")?;
     if !matches!(scheme, "postgres" | "postgresql") {
@@ -37,12 +37,12 @@ pub(super) fn read(url: &str) -> Result<Config, String> {
 /// Checks a URL without connecting.
 ///
 /// # Errors
-/// Why it is refused, without the URL.
+/// Fails with the reason if the URL can't be used. The reason never repeats the URL.
 pub fn check(url: &str) -> Result<(), String> {
     read(url).map(drop)
 }
 
-/// The URLs of a list with commas between, each of which may name several hosts, with commas too.
+/// Splits a comma-separated list of URLs. Each URL may itself name several hosts, separated by commas too.
 pub fn list(text: &str) -> Vec<String> {
     let mut urls: Vec<String> = Vec::new();
     for part in text.split(',').map(str::trim) {
@@ -55,7 +55,7 @@ pub fn list(text: &str) -> Vec<String> {
     urls
 }
 
-/// tokio-postgres knows fewer modes than libpq has, so this reads `sslmode` itself and takes it out.
+/// Reads `sslmode` and removes it from the URL, because tokio-postgres knows fewer modes than libpq.
 fn without_ssl_mode(url: &str) -> Result<String, String> {
     let Some((base, query)) = url.split_once('?') else { return Ok(url.to_owned()) };
     let mut kept = Vec::new();
@@ -80,8 +80,8 @@ fn without_ssl_mode(url: &str) -> Result<String, String> {
     Ok(if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) })
 }
 
-/// One configuration for each host, in the URL's order: each gets its own time, so that one that is frozen doesn't keep
-/// the others from being tried.
+/// One configuration for each host, in the URL's order. Each host gets its own time limit, so that one that hangs
+/// doesn't keep the others from being tried.
 pub(super) fn each_host(config: &Config) -> Vec<Config> {
     let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     (0..hosts.len().max(addresses.len()))
@@ -123,7 +123,7 @@ pub(super) fn each_host(config: &Config) -> Vec<Config> {
         .collect()
 }
 
-/// A peer that says nothing any more is given up within half a minute, unless the URL has other times.
+/// Makes the socket notice within half a minute that the server is gone, unless the URL sets other times.
 fn noticing_silence(one: &mut Config, given: &Config) {
     let default_idle = Config::new().get_keepalives_idle();
     let idle = Some(given.get_keepalives_idle()).filter(|idle| *idle != default_idle);
@@ -134,7 +134,7 @@ fn noticing_silence(one: &mut Config, given: &Config) {
         .tcp_user_timeout(given.get_tcp_user_timeout().copied().unwrap_or(Duration::from_secs(15)));
 }
 
-/// The Unix socket, where the one host is reached over one.
+/// The path of the Unix socket, if the host is reached over one.
 pub(super) fn socket(one: &Config) -> Option<PathBuf> {
     match one.get_hosts() {
         [Host::Unix(folder)] => Some(folder.join(format!(".s.PGSQL.{}", one.get_ports().first()?))),
@@ -142,7 +142,7 @@ pub(super) fn socket(one: &Config) -> Option<PathBuf> {
     }
 }
 
-/// Hosts, ports and database of a URL, without user and password.
+/// A URL's hosts, ports and database, without user and password: safe to log.
 pub fn place(url: &str) -> String {
     let Ok(config) = read(url) else { return "an unreadable URL".to_owned() };
     let host = |one: &Config| {
@@ -157,7 +157,7 @@ pub fn place(url: &str) -> String {
     format!("{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
 }
 
-/// The role that a URL names, as a message says it.
+/// The role that a URL names, for messages.
 pub(super) fn role(url: &str) -> String {
     match read(url).ok().and_then(|config| config.get_user().map(str::to_owned)) {
         Some(role) if !role.is_empty() => format!("the role {role}"),
@@ -165,7 +165,7 @@ pub(super) fn role(url: &str) -> String {
     }
 }
 
-/// An error with what caused it.
+/// An error together with its causes.
 pub(super) fn told(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! One connection to PostgreSQL: opened, limited, watched.
+//! Opens one connection to PostgreSQL, with limits on what the server and the client may take.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -21,17 +21,19 @@ use crate::retry::Backoff;
 
 /// How long one attempt to connect to one host may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
-/// How long a start waits for PostgreSQL before it gives up.
+/// How long a program that starts waits for PostgreSQL.
 const START: Duration = Duration::from_secs(120);
-/// PostgreSQL ends a statement after 30 s, so one that is without an answer for longer has nobody who works at it.
+/// How long a request may be without an answer. PostgreSQL ends a statement after 30 s, so after this time no server
+/// is working on it.
 pub(super) const SILENCE: Duration = Duration::from_secs(35);
-/// A statement or an idle transaction that takes longer is ended by PostgreSQL, so that its locks don't stay. What it
-/// doesn't know yet (before version 14) is left out: to notice that the client of a waiting statement is gone.
+/// PostgreSQL ends a statement or an idle transaction that takes longer, so that its locks don't stay.
+/// `client_connection_check_interval`, which notices that the client of a waiting statement is gone, is set only
+/// where PostgreSQL has it (from version 14).
 const LIMITS: &str = "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '30s'; \
     set lock_timeout = '10s'; \
     select set_config(name, '5s', false) from pg_settings where name = 'client_connection_check_interval'";
 
-/// A connection with what its bytes tell of it.
+/// A connection, and what its bytes say about its state.
 pub(crate) struct Session {
     conn: AsyncPgConnection,
     pub wire: Arc<Wire>,
@@ -51,51 +53,52 @@ impl DerefMut for Session {
     }
 }
 
-/// How a connection is to be.
+/// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To write: a server that takes no writes is no server.
+    /// To write. A server that takes no writes is skipped.
     Write,
-    /// To read, from a standby too.
+    /// To read; a standby will do.
     Read,
-    /// To write in statements that may take their time.
+    /// To write, in statements that may take long.
     Long,
 }
 
-/// One connection of its own that can write, with the same limits as the pool's.
+/// Opens a connection that can write, outside the pool but with the pool's limits.
 ///
 /// # Errors
-/// The URL is refused, or no host of it takes writes and answers within five seconds.
+/// Fails if the URL is refused, or if no host of it takes writes and answers within five seconds.
 pub async fn connect(url: &str) -> ConnectionResult<AsyncPgConnection> {
     session(url, Purpose::Write, SILENCE).await.map(|session| session.conn)
 }
 
-/// One connection to read from, which a standby may serve.
+/// Opens a connection to read from, which a standby may serve.
 ///
 /// # Errors
-/// The URL is refused, or no host of it answers within five seconds.
+/// Fails if the URL is refused, or if no host of it answers within five seconds.
 pub async fn connect_to_read(url: &str) -> ConnectionResult<AsyncPgConnection> {
     session(url, Purpose::Read, SILENCE).await.map(|session| session.conn)
 }
 
-/// One connection that can write, for statements that may take longer than any limit of the client: those that are
-/// without an answer are given up only if the server doesn't answer on another connection either.
+/// Opens a connection that can write, for statements that may take longer than any limit of the client. When a
+/// statement has no answer for long, the client asks the server on another connection, and gives up only if that gets
+/// no answer either.
 ///
 /// # Errors
-/// The URL is refused, or no host of it takes writes and answers within five seconds.
+/// Fails if the URL is refused, or if no host of it takes writes and answers within five seconds.
 pub async fn connect_for_long(url: &str) -> ConnectionResult<AsyncPgConnection> {
     connect_for_long_within(url, SILENCE).await
 }
 
-/// The same, with the server asked after another time.
+/// Like [`connect_for_long`], but asks the server after `silence`.
 ///
 /// # Errors
-/// As [`connect_for_long`].
+/// Fails as [`connect_for_long`] does.
 pub async fn connect_for_long_within(url: &str, silence: Duration) -> ConnectionResult<AsyncPgConnection> {
     session(url, Purpose::Long, silence).await.map(|session| session.conn)
 }
 
-/// Tries each host of the URL in its order.
+/// Tries the hosts of the URL in order.
 pub(super) async fn session(url: &str, purpose: Purpose, silence: Duration) -> ConnectionResult<Session> {
     let config = address::read(url)
         .map_err(|why| ConnectionError::InvalidConnectionUrl(format!("the URL is refused: {why}")))?;
@@ -125,7 +128,7 @@ async fn establish(mut host: Config, purpose: Purpose, silence: Duration) -> Con
                 |error: std::io::Error| ConnectionError::BadConnection(format!("{}: {error}", socket.display()));
             let stream = UnixStream::connect(&socket).await.map_err(unreached)?;
             let (client, connection) = host.connect_raw(stream, observer).await.map_err(bad)?;
-            tokio::spawn(connection); // ends with its client, which says what became of it
+            tokio::spawn(connection); // it ends when the client is dropped, and the client reports its errors
             AsyncPgConnection::try_from(client).await?
         }
         None => {
@@ -140,7 +143,7 @@ async fn establish(mut host: Config, purpose: Purpose, silence: Duration) -> Con
     Ok(Session { conn, wire })
 }
 
-/// What the driver looks at where it opens the socket itself.
+/// Checks that the server takes writes. The driver does this only where it opens the socket itself.
 async fn must_take_writes(conn: &mut AsyncPgConnection) -> ConnectionResult<()> {
     let asked = diesel::select(diesel::dsl::sql::<Text>("current_setting('transaction_read_only')"));
     let read_only: String = asked.get_result(conn).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
@@ -150,7 +153,7 @@ async fn must_take_writes(conn: &mut AsyncPgConnection) -> ConnectionResult<()> 
     }
 }
 
-/// Asks on a connection of its own whether this host answers: another says nothing of it.
+/// Makes a probe that asks, on a new connection, whether this very host still answers.
 fn asking(host: &Config) -> Ask {
     let mut host = host.clone();
     host.target_session_attrs(TargetSessionAttrs::Any);
@@ -166,10 +169,11 @@ fn asking(host: &Config) -> Ask {
     })
 }
 
-/// Connects to write, and waits with backoff for a PostgreSQL that is not there yet, for two minutes at most.
+/// Opens a connection to write. It waits up to two minutes, with backoff, for a PostgreSQL that doesn't answer yet.
 ///
 /// # Errors
-/// The last refusal, once the time is over; at once for what waiting doesn't mend.
+/// Fails at once if waiting can't help, such as for a wrong password, and otherwise with the last error when the time
+/// is over.
 pub async fn connect_patiently(url: &str) -> anyhow::Result<AsyncPgConnection> {
     let give_up = Instant::now() + START;
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));

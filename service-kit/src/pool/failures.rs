@@ -1,9 +1,9 @@
-//! What PostgreSQL's refusals mean: whether waiting helps, and what does where it doesn't.
+//! What PostgreSQL's refusals mean: whether waiting helps, and how to fix them where it doesn't.
 
 use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-/// How to mend a refusal that waiting does not mend.
+/// How to fix a refusal that waiting doesn't end.
 pub fn mend(error: &ConnectionError) -> Option<&'static str> {
     const TLS: &str = "TLS to PostgreSQL is not spoken yet, and this server lets the role in over TLS alone (or, by \
         pg_hba.conf, not at all from here): give it a `host` line, or turn the demand for TLS off";
@@ -26,12 +26,12 @@ pub fn mend(error: &ConnectionError) -> Option<&'static str> {
     refusal.map(|(_, mend)| mend)
 }
 
-/// Said of the statements behind one that failed, where several are under way at once: see [`first_cause`].
+/// What PostgreSQL says of each statement that was sent after the one that failed: see [`first_cause`].
 const AFTERMATH: &str = "current transaction is aborted";
 
-/// What PostgreSQL says when waiting helps. diesel keeps no SQLSTATE beyond its own kinds, so these are told by their
-/// words (as PostgreSQL says them in English): deadlock, lock and statement timeouts, an end of the session, a server
-/// that starts, stops, or has no room.
+/// What PostgreSQL says when a retry may help: deadlocks, timeouts of locks and statements, the end of the session, a
+/// server that starts, stops or has no room. diesel keeps no SQLSTATE beyond its own kinds, so the English words have
+/// to tell.
 const PASSING: &[&str] = &[
     "deadlock detected",
     "canceling statement due to",
@@ -48,11 +48,12 @@ const PASSING: &[&str] = &[
     "connection",
 ];
 
-/// Of statements that were under way at once, why they failed: of those behind the one that failed PostgreSQL says no more
-/// than that the transaction is aborted, and their answers may come to be looked at first. All must have been waited for.
+/// Finds out why a group of pipelined statements failed. PostgreSQL only says "transaction is aborted" of the
+/// statements behind the one that failed, and their answers may be looked at first. So the caller must wait for all
+/// of them.
 ///
 /// # Errors
-/// The first that failed for a reason of its own; else the last.
+/// Fails with the first error that has a cause of its own, else with the last error.
 pub fn first_cause<E: std::error::Error>(outcomes: impl IntoIterator<Item = Result<(), E>>) -> Result<(), E> {
     let mut aftermath = Ok(());
     for outcome in outcomes {
@@ -68,7 +69,7 @@ fn is_aftermath(error: &dyn std::error::Error) -> bool {
     error.to_string().contains(AFTERMATH) || error.source().is_some_and(is_aftermath)
 }
 
-/// Whether the same work may succeed when it is tried again.
+/// Whether the same work may succeed when it is retried.
 pub fn may_pass(error: &DieselError) -> bool {
     match error {
         DieselError::DatabaseError(kind, information) => match kind {
@@ -83,7 +84,7 @@ pub fn may_pass(error: &DieselError) -> bool {
             _ => false,
         },
         DieselError::BrokenTransactionManager => true,
-        // the rollback failed too, which only a lost connection explains
+        // The rollback failed too, which only happens when the connection is lost.
         DieselError::RollbackErrorOnCommit { commit_error, .. } => may_pass(commit_error),
         _ => false,
     }

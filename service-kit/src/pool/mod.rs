@@ -1,7 +1,7 @@
 //! The pool of database connections.
 //!
-//! A connection goes back into the pool only when nothing is under way on it, no transaction is open and its server takes
-//! writes; else it is closed. What decides that is read off the wire, without a round trip.
+//! A connection goes back into the pool only if it has no request in flight and no open transaction, and its server
+//! takes writes. Otherwise it is closed. The pool decides this from the bytes on the wire, without a round trip.
 
 mod address;
 mod connect;
@@ -36,12 +36,12 @@ pub use self::shares::Share;
 use self::shares::{SHARED_OUT, Shares};
 use crate::config::DatabaseConfig;
 
-/// How long a request waits for a free connection before it is told 503.
+/// How long a request waits for a free connection before it is answered with 503.
 const CHECKOUT: Duration = Duration::from_secs(5);
-/// A connection is replaced once it is so old, give or take a fifth: after a failover or a change of names, connections
-/// move to where they belong.
+/// How long a connection is used, give or take a fifth. Replacing connections lets them move to the right server
+/// after a failover or a change in the DNS.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// How long a connection that nobody needs any more may take to finish what it was asked.
+/// How long a connection that was dropped in mid-request may take to finish it.
 const FINISH: Duration = Duration::from_millis(500);
 
 /// Connections to the service's own database, for one kind of work.
@@ -54,16 +54,16 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// The same pool for another kind of work.
+    /// The same pool, for another kind of work.
     #[must_use]
     pub fn of(&self, share: Share) -> Self {
         Self { share, ..self.clone() }
     }
 
-    /// A connection, once one is free for this kind of work.
+    /// Takes a connection, once one is free for this kind of work.
     ///
     /// # Errors
-    /// None is within five seconds, or the server can't be reached or takes no writes.
+    /// Fails if none is free within five seconds, or if the server can't be reached or takes no writes.
     pub async fn get(&self) -> Result<Conn, PoolError> {
         let late = |_| PoolError::Timeout(TimeoutType::Wait);
         let place = timeout(CHECKOUT, self.shares.enter(self.share)).await.map_err(late)?;
@@ -71,18 +71,17 @@ impl Pool {
         Ok(Conn { object: Some(object), place, main: self.main.clone() })
     }
 
-    /// How many connections this kind of work can have at once.
     pub fn most(&self) -> usize {
         Shares::most(self.connections.status().max_size, self.share)
     }
 
-    /// Closes what is free, and hands out nothing any more.
+    /// Closes the idle connections and hands out no more.
     pub fn close(&self) {
         self.connections.close();
     }
 }
 
-/// A connection from the pool. Dropped, it goes back, or is closed where it isn't fit for another.
+/// A connection from the pool. Dropping it returns it to the pool, or closes it if it isn't fit for reuse.
 #[must_use]
 pub struct Conn {
     object: Option<Object<Connections>>,
@@ -91,7 +90,7 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// The process id of the backend that serves it; 0 where it isn't known.
+    /// The process id of the backend that serves it; 0 if that isn't known.
     pub fn backend(&self) -> i32 {
         self.object.as_ref().map_or(0, |object| object.session.wire.backend())
     }
@@ -121,7 +120,7 @@ impl Drop for Conn {
             give_back(object);
             return;
         }
-        // Whoever asked was dropped, or took the first row and no more. Most answers are there in a moment.
+        // The request's owner was dropped, or read the first row and no more. Most answers arrive within a moment.
         self.main.spawn(async move {
             _ = timeout(FINISH, object.session.wire.settled()).await;
             give_back(object);
@@ -130,7 +129,8 @@ impl Drop for Conn {
     }
 }
 
-/// Back into the pool, or closed: PostgreSQL then rolls back what was open, at once and not when the next one takes it.
+/// Returns a connection to the pool, or closes it if it isn't fit for reuse. Closing makes PostgreSQL roll back an
+/// open transaction at once, not when the connection is used next.
 fn give_back(mut object: Object<Connections>) {
     let Some(why) = object.unfit() else { return };
     tracing::debug!(backend = object.session.wire.backend(), why, "a connection is closed");
@@ -138,12 +138,12 @@ fn give_back(mut object: Object<Connections>) {
     drop(Object::take(object));
 }
 
-/// Opens connections and looks whether they are still good.
+/// Opens connections and checks whether they are still good.
 struct Connections {
     url: SecretString,
     silence: Duration,
-    /// Each connection's driver is spawned there, not on an actix worker's single thread, where one busy handler would
-    /// stall every connection opened from it.
+    /// Each connection's driver is spawned on this runtime. On an actix worker's single thread, one busy handler
+    /// would stall every connection that was opened from it.
     main: Handle,
 }
 
@@ -185,25 +185,26 @@ impl Manager for Connections {
     }
 }
 
-/// Opens the pool. Must be called on the main runtime, where the connections are driven.
+/// Opens the pool. It must be called on the main runtime, which drives the connections.
 ///
 /// # Errors
-/// PostgreSQL could not be reached within two minutes.
+/// Fails if PostgreSQL refuses the connection or can't be reached within two minutes, or if it doesn't write its
+/// messages in English.
 pub async fn open(config: &DatabaseConfig) -> anyhow::Result<Pool> {
     open_within(config, SILENCE).await
 }
 
-/// The same with another bound on how long a request may be without an answer.
+/// Like [`open`], with another limit on how long a request may be without an answer.
 ///
 /// # Errors
-/// As [`open`].
+/// Fails as [`open`] does.
 pub async fn open_within(config: &DatabaseConfig, silence: Duration) -> anyhow::Result<Pool> {
     let main = Handle::current();
     let connections = managed::Pool::builder(Connections { url: config.url.clone(), silence, main: main.clone() })
         .max_size(config.pool_size)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(CHECKOUT))
-        // each host of the URL has its own time
+        // The time covers several hosts in the URL, each with its own limit.
         .create_timeout(Some(CONNECT * 4))
         .recycle_timeout(Some(CONNECT))
         .build()
@@ -220,7 +221,8 @@ pub async fn open_within(config: &DatabaseConfig, silence: Duration) -> anyhow::
     Ok(Pool { connections, shares: Arc::new(Shares::of(config.pool_size)), share: Share::Upkeep, main })
 }
 
-/// diesel keeps no SQLSTATE beyond its own kinds, so [`may_pass`] reads PostgreSQL's words, which must be English.
+/// diesel keeps no SQLSTATE beyond its own kinds, so [`may_pass`] reads PostgreSQL's messages, which must be in
+/// English.
 async fn refuse_other_languages(conn: &mut AsyncPgConnection) -> anyhow::Result<()> {
     let shown: Language =
         diesel::sql_query("select current_setting('lc_messages') as language").get_result(conn).await?;
@@ -246,10 +248,10 @@ struct Writable {
     writable: bool,
 }
 
-/// Whether the database takes writes now, for readiness; else what is wrong.
+/// For readiness: checks that the database takes writes now.
 ///
 /// # Errors
-/// It doesn't answer, or takes no writes.
+/// Fails with the reason if it doesn't answer or takes no writes.
 pub async fn takes_writes(pool: &Pool) -> Result<(), String> {
     let ask = async {
         let mut conn = pool.get().await.map_err(|error| error.to_string())?;
@@ -268,10 +270,10 @@ pub async fn takes_writes(pool: &Pool) -> Result<(), String> {
     }
 }
 
-/// Whether a failure to connect, as it is told, is that of a server that takes no writes.
+/// Whether the text of a connection error says that the server takes no writes.
 pub fn refuses_writes(told: &str) -> bool {
     told.contains("does not allow writes")
 }
 
-/// What readiness says of a database that only reads.
+/// What readiness reports of a database that is read-only.
 const NO_WRITES: &str = "it takes no writes: a standby, or default_transaction_read_only is on";

@@ -1,8 +1,8 @@
-//! The stream of a connection, watched: each byte is shown to its [`Wire`], and a server that leaves a request without
-//! an answer for too long is given up.
+//! Watches a connection's stream: it shows each byte to the connection's [`Wire`], and gives up a server that leaves
+//! a request without an answer for too long.
 //!
-//! It stands where TLS would: tokio-postgres calls a "TLS handshake" that only wraps the socket. So hosts, addresses and
-//! time limits of a URL stay the driver's business.
+//! It hooks in where TLS would: tokio-postgres performs a "TLS handshake" that only wraps the socket. So the driver
+//! keeps handling the URL's hosts, addresses and time limits itself.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -17,19 +17,18 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 
 use super::wire::Wire;
 
-/// Asks whether the server answers at all.
+/// Asks whether the server is alive.
 pub(crate) type Ask = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 /// How long a request may be without any answer.
 #[derive(Clone)]
 pub(crate) struct Patience {
-    /// After so long the connection is given up,
+    /// The connection is given up after this time, unless [`Self::ask`] finds the server alive.
     pub silence: Duration,
-    /// unless this says that the server is alive: for statements that may take their time.
+    /// A probe of the server, for connections whose statements may take long.
     pub ask: Option<Ask>,
 }
 
-/// Wraps a socket.
 #[derive(Clone)]
 pub(crate) struct Observer {
     pub wire: Arc<Wire>,
@@ -71,12 +70,12 @@ where
     }
 }
 
-/// A stream that is watched.
+/// A stream that reports its bytes to a [`Wire`].
 pub(crate) struct Observed<S> {
     inner: S,
     wire: Arc<Wire>,
     patience: Patience,
-    /// Rings when the silence may have lasted too long. It is set at most once in that time, whatever is asked meanwhile.
+    /// Rings when the silence may have lasted too long. Further requests don't reset it before it rings.
     alarm: Pin<Box<Sleep>>,
     is_set: bool,
     asking: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
@@ -150,7 +149,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
         let written = poll_ready!(Pin::new(&mut this.inner).poll_write(context, bytes))?;
         this.wire.sent(bytes.get(..written).unwrap_or_default());
         this.watch();
-        // Only so that the task is woken: what it means is told when it reads.
+        // This only registers the task to be woken; the next read reports the silence.
         let _ = this.poll_given_up(context);
         Poll::Ready(Ok(written))
     }

@@ -1,4 +1,4 @@
-//! Who may take how many of the pool's connections, so that no kind of work starves another.
+//! Shares the pool's connections out among kinds of work, so that none starves another.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ pub enum Share {
     Lanes,
     /// Timers that fall due.
     Timers,
-    /// Workers that call the outside world.
+    /// Workers that call external services.
     Workers,
-    /// What watches and tidies up: progress, readiness, housekeeping.
+    /// What monitors and cleans up: progress, readiness, housekeeping.
     Upkeep,
 }
 
-/// Each kind has some connections that nobody else gets; the rest goes to whoever comes.
+/// Each kind of work has some connections of its own; the rest are common.
 pub(super) struct Shares {
     own: [(Share, Arc<Semaphore>); 5],
     common: Arc<Semaphore>,
@@ -33,7 +33,7 @@ impl Shares {
         Self { own: parts.map(|(share, part)| (share, semaphore(part))), common: semaphore(size.saturating_sub(kept)) }
     }
 
-    /// Waits for a place: one of its own if it can be.
+    /// Waits for a free connection, of its own if possible.
     pub async fn enter(&self, share: Share) -> Option<OwnedSemaphorePermit> {
         let own = self.own.iter().find(|(kind, _)| *kind == share).map(|(_, own)| own)?;
         tokio::select! {
@@ -43,19 +43,19 @@ impl Shares {
         }
     }
 
-    /// How many connections this kind can have at once.
+    /// The most connections that this kind can have at once.
     pub fn most(size: usize, share: Share) -> usize {
         let others: usize = reserved(size).iter().filter(|(kind, _)| *kind != share).map(|(_, part)| part).sum();
         size.saturating_sub(others)
     }
 }
 
-/// Fewer connections are not shared out.
+/// The smallest pool that is shared out.
 pub const SHARED_OUT: usize = 8;
 
-/// A quarter for requests, a quarter for lanes, an eighth for workers, a sixteenth for timers, and as much, but two at least,
-/// for upkeep: readiness must not wait for whoever tidies up. A pool of fewer than eight, as tests and the sandbox have,
-/// keeps nothing back.
+/// A quarter each for requests and lanes, an eighth for workers, a sixteenth each for timers and upkeep. Upkeep gets
+/// at least two, so that readiness doesn't wait for housekeeping. A pool of fewer than eight, as in tests and the
+/// sandbox, reserves nothing.
 fn reserved(size: usize) -> [(Share, usize); 5] {
     let part = |of: usize, least: usize| if size < SHARED_OUT { 0 } else { (size / of).max(least) };
     [

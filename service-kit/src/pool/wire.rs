@@ -1,5 +1,5 @@
-//! What the bytes between this program and PostgreSQL tell of a connection: whether a request is unanswered, whether a
-//! transaction is open, whether the server takes writes. It costs no round trip, and misses no statement.
+//! Reads a connection's state from the bytes between this program and PostgreSQL: whether a request is unanswered,
+//! whether a transaction is open, whether the server takes writes. It costs no round trip and misses no statement.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,32 +8,31 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Longer messages than this are never looked into.
+/// The longest message whose body is looked at.
 const LONGEST: usize = 64 * 1024;
-/// A write was refused because the transaction, or the server, is read-only.
+/// The SQLSTATE of a write that was refused because the transaction or the server is read-only.
 const READ_ONLY: &[u8] = b"25006";
 
-/// What is known of one connection.
 pub(crate) struct Wire {
     state: Mutex<State>,
     answered: Notify,
 }
 
 struct State {
-    /// The requests without an answer, oldest first; false for those that only close a prepared statement, which nobody
-    /// waits for.
+    /// The unanswered requests, oldest first. False marks a request that only closes a prepared statement: nobody
+    /// waits for its answer.
     open: VecDeque<bool>,
     in_transaction: bool,
     in_hot_standby: bool,
     default_read_only: bool,
     write_refused: bool,
     ended: bool,
-    /// When the last byte came, or the oldest open request was sent.
+    /// When the last byte was received, or a request was sent while none was open.
     heard: Instant,
     backend: i32,
     sending: Framer,
     receiving: Framer,
-    /// Whether what was sent since the last `Sync` does more than close a prepared statement.
+    /// Whether something other than a close of a prepared statement was sent since the last `Sync`.
     awaited: bool,
 }
 
@@ -55,12 +54,11 @@ impl Wire {
         Self { state: Mutex::new(state), answered: Notify::new() }
     }
 
-    /// The backend's process id.
     pub fn backend(&self) -> i32 {
         self.state().backend
     }
 
-    /// Why it must not be used by another, if it must not.
+    /// Why the connection must not be reused, if it must not.
     pub fn unfit(&self) -> Option<&'static str> {
         let state = self.state();
         match () {
@@ -73,7 +71,7 @@ impl Wire {
         }
     }
 
-    /// Whether somebody asked for something that is not answered yet.
+    /// Whether a request that somebody waits for is unanswered.
     pub fn is_busy(&self) -> bool {
         self.state().open.contains(&true)
     }
@@ -82,7 +80,7 @@ impl Wire {
         self.state().ended
     }
 
-    /// Returns when nothing is under way any more.
+    /// Waits until no request is in flight, or the connection has ended.
     pub async fn settled(&self) {
         loop {
             let answered = self.answered.notified();
@@ -93,24 +91,22 @@ impl Wire {
         }
     }
 
-    /// For how long the server has said nothing though it was asked; none when nothing is open.
+    /// How long the server has been silent; none if no request is open.
     pub fn silence(&self) -> Option<Duration> {
         let state = self.state();
         (!state.open.is_empty()).then(|| state.heard.elapsed())
     }
 
-    /// Starts the silence anew: the server is alive, by other evidence.
+    /// Restarts the silence: the server was found alive in another way.
     pub fn excuse(&self) {
         self.state().heard = Instant::now();
     }
 
-    /// Takes note of the end.
     pub fn end(&self) {
         self.state().ended = true;
         self.answered.notify_waiters();
     }
 
-    /// Takes note of what was sent.
     pub fn sent(&self, bytes: &[u8]) {
         let state = &mut *self.state();
         let (open, awaited, idle) = (&mut state.open, &mut state.awaited, &mut state.heard);
@@ -131,7 +127,6 @@ impl Wire {
         });
     }
 
-    /// Takes note of what came.
     pub fn received(&self, bytes: &[u8]) {
         let state = &mut *self.state();
         state.heard = Instant::now();
@@ -172,10 +167,10 @@ impl Wire {
     }
 }
 
-/// The tag given to the first message of a client, which has none.
+/// Stands in for the tag of a client's first message, which has none.
 const STARTUP: u8 = 0;
 
-/// Cuts a stream of bytes into PostgreSQL's messages: a tag, a length, a body.
+/// Cuts a stream of bytes into PostgreSQL's messages: tag, length, body.
 struct Framer {
     head: Vec<u8>,
     head_length: usize,
@@ -190,7 +185,7 @@ impl Framer {
         Self { head: Vec::new(), head_length, left: 0, body: Vec::new(), wanted }
     }
 
-    /// Calls `each` with the tag of every message that ends in these bytes, and its body if it is wanted.
+    /// Calls `each` with the tag of every message that ends in these bytes; the body is passed only for wanted tags.
     fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(u8, &[u8])) {
         while !bytes.is_empty() {
             if self.head.len() < self.head_length {

@@ -10,25 +10,25 @@ use anyhow::{Context, bail};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-pub(crate) use self::money::Journal;
+pub use self::money::Journal;
 use crate::service::Service;
 
 /// Nobody in this run may wait longer for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(5);
 /// A product of the catalogue that every run begins with, 12.99 EUR.
-pub(crate) const TEA: &str = "TEA-EARL-GREY-250";
+pub const TEA: &str = "TEA-EARL-GREY-250";
 
 /// A client of one run.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Api {
+pub struct Api {
     client: Client,
     urls: BTreeMap<String, String>,
 }
 
 /// What to order.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct OrderDraft<'a> {
+pub struct OrderDraft<'a> {
     pub sku: &'a str,
     pub quantity: u32,
     pub payment_method: &'a str,
@@ -140,16 +140,16 @@ async fn json_of(answer: Response) -> anyhow::Result<Value> {
 }
 
 /// What is on a page of a list.
-pub(crate) fn items(page: &Value) -> anyhow::Result<Vec<Value>> {
+pub fn items(page: &Value) -> anyhow::Result<Vec<Value>> {
     page["items"].as_array().cloned().with_context(|| format!("no items in {page}"))
 }
 
 /// A field that must be a text.
-pub(crate) fn text(value: &Value, field: &str) -> anyhow::Result<String> {
+pub fn text(value: &Value, field: &str) -> anyhow::Result<String> {
     value[field].as_str().map(str::to_owned).with_context(|| format!("no {field} in {value}"))
 }
 
 /// A field that must be a number.
-pub(crate) fn number(value: &Value, field: &str) -> anyhow::Result<i64> {
+pub fn number(value: &Value, field: &str) -> anyhow::Result<i64> {
     value[field].as_i64().with_context(|| format!("no {field} in {value}"))
 }

@@ -23,7 +23,7 @@ mod rows;
 mod rules;
 mod sources;
 mod spill;
-pub(crate) mod sql;
+pub mod sql;
 mod tally;
 #[cfg(test)]
 mod tests;

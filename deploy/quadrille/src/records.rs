@@ -16,10 +16,10 @@ use rdkafka::{
 use crate::cluster::{ANSWER, Connection};
 
 /// Those that are keyed by order.
-pub(crate) const OF_ORDERS: [&str; 5] = ["orders.v1", "stock.v1", "payments.v1", "shipments.v1", "notifications.v1"];
+pub const OF_ORDERS: [&str; 5] = ["orders.v1", "stock.v1", "payments.v1", "shipments.v1", "notifications.v1"];
 
 /// The catalogue's: compacted, keyed by SKU.
-pub(crate) const OF_PRODUCTS: &str = "products.v1";
+pub const OF_PRODUCTS: &str = "products.v1";
 
 const POLL: Duration = Duration::from_millis(200);
 /// An end may be a mark of a transaction, which nobody is given: silence after the brokers said that nothing follows is
@@ -30,7 +30,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// An event, its place and its headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
+pub struct Record {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
@@ -77,7 +77,7 @@ impl Record {
 ///
 /// # Errors
 /// No broker answers.
-pub(crate) fn places(connection: &Connection, topics: &[&str]) -> anyhow::Result<Vec<(String, i32)>> {
+pub fn places(connection: &Connection, topics: &[&str]) -> anyhow::Result<Vec<(String, i32)>> {
     let metadata = connection.metadata(ANSWER)?;
     let meant = metadata.topics().iter().filter(|topic| topics.contains(&topic.name()));
     let places =
@@ -89,7 +89,7 @@ pub(crate) fn places(connection: &Connection, topics: &[&str]) -> anyhow::Result
 ///
 /// # Errors
 /// The brokers fall silent; or what `show` says.
-pub(crate) fn each_kept(
+pub fn each_kept(
     connection: &Connection,
     places: &[(String, i32)],
     show: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
@@ -103,7 +103,7 @@ pub(crate) fn each_kept(
 ///
 /// # Errors
 /// The brokers fall silent; or what `show` says.
-pub(crate) fn each_between(
+pub fn each_between(
     connection: &Connection,
     first: &HashMap<(String, i32), i64>,
     ends: HashMap<(String, i32), i64>,
@@ -145,7 +145,7 @@ pub(crate) fn each_between(
 ///
 /// # Errors
 /// The client refuses.
-pub(crate) fn assign(connection: &Connection, places: &[(String, i32)], from: Offset) -> anyhow::Result<()> {
+pub fn assign(connection: &Connection, places: &[(String, i32)], from: Offset) -> anyhow::Result<()> {
     let mut list = TopicPartitionList::new();
     for (topic, partition) in places {
         list.add_partition_offset(topic, *partition, from)?;

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 /// A row of these cells.
-pub(crate) fn line<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub fn line<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
 /// Writes the rows, numbers to the right; the first is the heading.
-pub(crate) fn aligned(lines: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
+pub fn aligned(lines: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or_default();
     let widths: Vec<_> = (0..columns).map(width).collect();

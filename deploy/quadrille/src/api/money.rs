@@ -8,7 +8,7 @@ use super::{Api, json_of, number, text};
 use crate::service::Service;
 
 /// Money by gateway operation for one order, in minor units, with the number of effects.
-pub(crate) type Journal = BTreeMap<String, (i64, usize)>;
+pub type Journal = BTreeMap<String, (i64, usize)>;
 
 impl Api {
     /// The gateway's whole journal, by order.

@@ -13,7 +13,7 @@ use service_kit::pool;
 const PAGE: usize = 5_000;
 
 /// A transaction that sees the database as it was when it began, and changes nothing.
-pub(crate) struct Snapshot(AsyncPgConnection);
+pub struct Snapshot(AsyncPgConnection);
 
 #[derive(QueryableByName)]
 struct Row {

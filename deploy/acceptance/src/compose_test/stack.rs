@@ -1,0 +1,207 @@
+//! The shop as the compose file describes it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use quadrille::{api::Api, service::Service};
+
+use super::{
+    engine::{self, Container},
+    shell::{Output, Shell, a_moment, last_lines},
+};
+use crate::report::say;
+
+/// What runs once and ends.
+const JOBS: [&str; 3] = ["databases", "topics", "catalogue"];
+/// How often a long wait says that it still waits.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+/// Of any request: what is asked of a container that is being killed may never be answered.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// Kafka's door for the host.
+pub(super) const KAFKA: &str = "127.0.0.1:19092";
+
+/// The project in the engine.
+#[derive(Debug, Clone)]
+pub(super) struct Stack {
+    pub root: PathBuf,
+    /// Where transcripts and containers' logs are kept.
+    pub notes: PathBuf,
+    pub shell: Shell,
+    pub api: Api,
+    project: String,
+}
+
+impl Stack {
+    /// The project of `COMPOSE_PROJECT_NAME`, run from `root`.
+    ///
+    /// # Errors
+    /// The variable is missing: without it a shop that somebody uses could be torn down.
+    pub fn new(root: &Path) -> anyhow::Result<Self> {
+        let project = std::env::var("COMPOSE_PROJECT_NAME").ok().filter(|name| !name.is_empty());
+        let project = project.context("COMPOSE_PROJECT_NAME is not set; start the test by `make test-compose`")?;
+        let notes = root.join("target").join("compose-test");
+        fs::create_dir_all(&notes).with_context(|| format!("making {}", notes.display()))?;
+        let shell = Shell::new(root, notes.join("transcript.txt"))?;
+        Ok(Self { root: root.to_owned(), notes, shell, api: Api::new(doors(), ANSWERS_WITHIN)?, project })
+    }
+
+    /// `docker compose` with these arguments.
+    ///
+    /// # Errors
+    /// It doesn't end in time.
+    pub async fn compose(&self, arguments: &[&str], within: Duration) -> anyhow::Result<Output> {
+        let arguments: Vec<_> = ["compose"].iter().chain(arguments).copied().collect();
+        self.shell.program("docker", &arguments, within).await
+    }
+
+    /// Every container of the project.
+    pub async fn containers(&self) -> anyhow::Result<Vec<Container>> {
+        engine::containers(&self.project).await
+    }
+
+    /// Every volume of the project.
+    pub async fn volumes(&self) -> anyhow::Result<Vec<String>> {
+        let label = format!("label=com.docker.compose.project={}", self.project);
+        let names = engine::docker(&["volume", "ls", "--quiet", "--filter", &label]).await?;
+        Ok(names.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Takes endpoints of containers that are gone from the project's network: an engine may keep one when a container goes
+    /// just as it starts (moby issue 17217), and then never lets go of the network. Returns their names.
+    pub async fn without_ghosts(&self) -> anyhow::Result<Vec<String>> {
+        let network = format!("{}_default", self.project);
+        let told = engine::docker(&["network", "inspect", &network]).await?;
+        let told: Value = serde_json::from_str(&told).context("docker network inspect")?;
+        let living: Vec<_> = self.containers().await?.into_iter().map(|container| container.id).collect();
+        let mut ghosts = Vec::new();
+        for (id, endpoint) in told[0]["Containers"].as_object().into_iter().flatten() {
+            if !living.contains(id) {
+                let name = endpoint["Name"].as_str().unwrap_or(id);
+                engine::docker(&["network", "disconnect", "--force", &network, name]).await?;
+                ghosts.push(name.to_owned());
+            }
+        }
+        Ok(ghosts)
+    }
+
+    /// The containers of one service.
+    pub async fn instances(&self, service: &str) -> anyhow::Result<Vec<Container>> {
+        let all = self.containers().await?;
+        Ok(all.into_iter().filter(|container| container.service == service).collect())
+    }
+
+    /// A service's only container.
+    ///
+    /// # Errors
+    /// There are none, or several.
+    pub async fn only(&self, service: &str) -> anyhow::Result<Container> {
+        let mut all = self.instances(service).await?;
+        match (all.pop(), all.len()) {
+            (Some(container), 0) => Ok(container),
+            (_, more) => bail!("expected one container of {service}, there are {}", more + 1),
+        }
+    }
+
+    /// Waits until every job is done and everything else is healthy. Returns how many containers that are.
+    ///
+    /// # Errors
+    /// A job failed, or something isn't well in time: says which, and the last that it said.
+    pub async fn until_well(&self, within: Duration) -> anyhow::Result<usize> {
+        let began = Instant::now();
+        let mut told = began;
+        loop {
+            let containers = self.containers().await?;
+            let (mut missing, mut broken) = (Vec::new(), None);
+            for container in &containers {
+                let is_job = JOBS.contains(&container.service.as_str());
+                if is_job && container.status == "exited" && container.exit_code != 0 {
+                    broken = Some(container);
+                } else if !(container.is_well() || is_job && container.status == "exited") {
+                    missing.push(container);
+                }
+            }
+            if missing.is_empty() && broken.is_none() && !containers.is_empty() {
+                return Ok(containers.len());
+            }
+            if broken.is_some() || began.elapsed() >= within {
+                let worst = broken.or(missing.first().copied()).context("the project has no containers")?;
+                let said = last_lines(&log_of(&worst.id).await, 4);
+                bail!("{} is {}; the last it said: {said}", worst.service, state(worst));
+            }
+            if told.elapsed() >= SIGN_OF_LIFE {
+                told = Instant::now();
+                let names: Vec<_> = missing.iter().map(|container| container.service.as_str()).collect();
+                say(&format!("      waiting for {}, {} s", names.join(", "), began.elapsed().as_secs()));
+            }
+            a_moment().await;
+        }
+    }
+
+    /// Waits until one container is well.
+    ///
+    /// # Errors
+    /// It isn't in time.
+    pub async fn until_one_is_well(&self, id: &str, within: Duration) -> anyhow::Result<Container> {
+        let until = Instant::now() + within;
+        loop {
+            let container = engine::inspect(id).await?;
+            if container.is_well() {
+                return Ok(container);
+            }
+            if Instant::now() >= until {
+                let said = last_lines(&log_of(id).await, 4);
+                bail!("{} is {} after {} s: {said}", container.service, state(&container), within.as_secs());
+            }
+            a_moment().await;
+        }
+    }
+
+    /// One value from a database, asked by its administrator in the container.
+    ///
+    /// # Errors
+    /// PostgreSQL refuses.
+    pub async fn sql(&self, database: &str, statement: &str) -> anyhow::Result<String> {
+        let postgres = self.only("postgres").await?;
+        let user = postgres.variable("POSTGRES_USER").unwrap_or("postgres");
+        let arguments = ["exec", &postgres.id, "psql", "-U", user, "-d", database, "-v", "ON_ERROR_STOP=1"];
+        let arguments: Vec<_> = arguments.into_iter().chain(["-Atqc", statement]).collect();
+        engine::docker(&arguments).await.map(|said| said.trim().to_owned())
+    }
+
+    /// Keeps what every container said, in a folder of `target/compose-test/logs`.
+    pub async fn keep_logs(&self, name: &str) {
+        let folder = self.notes.join("logs").join(name.replace(|char: char| !char.is_alphanumeric(), "-"));
+        if fs::create_dir_all(&folder).is_err() {
+            return;
+        }
+        for container in self.containers().await.unwrap_or_default() {
+            let file = folder.join(format!("{}.log", container.name));
+            fs::write(file, format!("{}\n{}", state(&container), log_of(&container.id).await)).ok();
+        }
+        say(&format!("      logs of all containers are in {}", folder.display()));
+    }
+}
+
+fn state(container: &Container) -> String {
+    let health = container.health.as_deref().unwrap_or("no health check");
+    format!("{} ({health}, exit code {})", container.status, container.exit_code)
+}
+
+/// What a container said, as far as the engine still knows.
+pub(super) async fn log_of(id: &str) -> String {
+    engine::tried(&["logs", "--timestamps", id]).await.map(|(_, text)| text).unwrap_or_default()
+}
+
+/// The compose file's own ports.
+fn doors() -> BTreeMap<String, String> {
+    let with_http = Service::ALL.into_iter().filter(|service| *service != Service::OutboxRelay);
+    with_http
+        .map(|service| (service.name().to_owned(), format!("http://127.0.0.1:{}", service.default_port())))
+        .collect()
+}

@@ -12,12 +12,16 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use quadrille::{
+    addresses::Addresses,
+    api::{Api, OrderDraft, TEA},
+    service::Service,
+};
 use quadrille_servers::process::Identity;
 use tokio::{
     process::{Child, Command},
     time::{sleep, timeout},
 };
-use quadrille::{addresses::Addresses, api::{Api, OrderDraft, TEA}, service::Service};
 
 /// A debug build on a busy machine, with data to recover.
 const OPEN_WITHIN: Duration = Duration::from_secs(240);

@@ -58,7 +58,11 @@ async fn a_second_shop_on_the_same_data_is_refused_and_a_killed_runners_children
     let folder = open_folder();
     let mut shop = Shop::start(&program("quadrille").unwrap(), folder.path(), &[]).await.unwrap();
     let order = shop.confirm_an_order().await.unwrap();
-    let second = Command::new(program("quadrille").unwrap()).args(["up", "--free-ports", "--data"]).arg(shop.data()).output().unwrap();
+    let second = Command::new(program("quadrille").unwrap())
+        .args(["up", "--free-ports", "--data"])
+        .arg(shop.data())
+        .output()
+        .unwrap();
     assert!(!second.status.success());
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(said.contains("running already"), "{said}");

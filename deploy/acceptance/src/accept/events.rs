@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{bail, ensure};
-use quadrille::{cluster::Cluster, records::{self, Record}};
+use quadrille::{
+    cluster::Cluster,
+    records::{self, Record},
+};
 
 use super::points::until;
 

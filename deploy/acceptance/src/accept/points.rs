@@ -16,8 +16,8 @@ pub(super) mod undone;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use tokio::time::sleep;
 use quadrille::api::{Api, PATIENCE};
+use tokio::time::sleep;
 
 const POLL: Duration = Duration::from_millis(50);
 

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use service_kit::exit;
 use quadrille_acceptance::compose_test::{self, ComposeTestArgs};
+use service_kit::exit;
 
 #[tokio::main]
 async fn main() -> ExitCode {

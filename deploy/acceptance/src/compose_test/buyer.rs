@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use quadrille::{
+    api::{Api, OrderDraft, items, text},
+    service::Service,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use quadrille::{api::{Api, OrderDraft, items, text}, service::Service};
 
 use super::book::{Book, Plan};
 

@@ -9,9 +9,9 @@ use std::{
 };
 
 use anyhow::bail;
+use quadrille::api::Api;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use quadrille::api::Api;
 
 use super::{
     book::{Book, Plan},

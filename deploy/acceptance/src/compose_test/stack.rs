@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use serde_json::Value;
 use quadrille::{api::Api, service::Service};
+use serde_json::Value;
 
 use super::{
     engine::{self, Container},

@@ -6,10 +6,15 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use diesel_async::SimpleAsyncConnection;
+use quadrille::{
+    addresses::Addresses,
+    api::{OrderDraft, number},
+    audit::Audit,
+    service::Service,
+};
 use reqwest::Method;
 use serde_json::json;
 use service_kit::pool;
-use quadrille::{addresses::Addresses, api::{OrderDraft, number}, audit::Audit, service::Service};
 
 use crate::{accept::points::until, shop::Shop};
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
 use nix::sys::signal::Signal;
+use quadrille::api::PATIENCE;
 use quadrille_servers::process::Identity;
 use tokio::time::sleep;
-use quadrille::api::PATIENCE;
 
 use crate::shop::Shop;
 

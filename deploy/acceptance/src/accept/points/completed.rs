@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::bail;
+use quadrille::api::{OrderDraft, PATIENCE, text};
 use serde_json::json;
 use tokio::time::sleep;
-use quadrille::api::{OrderDraft, PATIENCE, text};
 
 use crate::{accept::events, shop::Shop};
 

@@ -16,6 +16,11 @@ use anyhow::{Context, ensure};
 use diesel_async::SimpleAsyncConnection;
 use nix::sys::signal::Signal;
 use outbox_relay::NewRow;
+use quadrille::{
+    audit::sql::Snapshot,
+    cluster::{ANSWER, Cluster},
+    records,
+};
 use quadrille_servers::{Durability, Kafka, Postgres, kafka, postgres, process::ServerProcess};
 use rdkafka::{
     Message,
@@ -26,7 +31,6 @@ use serde::Deserialize;
 use service_kit::{migrate::migrate, pool};
 use tokio::process::Command;
 use uuid::Uuid;
-use quadrille::{audit::sql::Snapshot, cluster::{ANSWER, Cluster}, records};
 
 use crate::accept::points::until;
 

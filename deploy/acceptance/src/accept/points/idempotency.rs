@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail};
+use quadrille::api::{OrderDraft, text};
 use reqwest::StatusCode;
 use tokio::{task::JoinSet, time::sleep};
-use quadrille::api::{OrderDraft, text};
 
 use crate::shop::Shop;
 

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use quadrille::{
+    api::{OrderDraft, PATIENCE},
+    table,
+};
 use service_kit::pool;
 use tokio::time::sleep;
-use quadrille::{api::{OrderDraft, PATIENCE}, table};
 
 use self::processor::Times;
 use crate::shop::Shop;

@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use quadrille::{
+    api::{OrderDraft, PATIENCE},
+    service::Service,
+};
 use tokio::{task::JoinSet, time::sleep};
-use quadrille::{api::{OrderDraft, PATIENCE}, service::Service};
 
 use crate::shop::Shop;
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyhow::bail;
-use tokio::{task::JoinSet, time::sleep};
 use quadrille::api::{Api, OrderDraft, PATIENCE, number};
+use tokio::{task::JoinSet, time::sleep};
 
 use crate::shop::Shop;
 

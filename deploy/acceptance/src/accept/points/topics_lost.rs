@@ -20,6 +20,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 use nix::sys::signal::Signal;
+use quadrille::{
+    api::{Api, OrderDraft, text},
+    records::Record,
+    service::Service,
+};
 use quadrille_servers::{
     Durability, Kafka, kafka,
     process::{Identity, ServerProcess},
@@ -27,7 +32,6 @@ use quadrille_servers::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use quadrille::{api::{Api, OrderDraft, text}, records::Record, service::Service};
 
 use self::{by_hand::ByHand, checks::Checks};
 use crate::{

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
+use quadrille::api::{OrderDraft, PATIENCE, number};
 use serde_json::Value;
 use tokio::time::sleep;
-use quadrille::api::{OrderDraft, PATIENCE, number};
 
 use crate::shop::Shop;
 

@@ -6,8 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use quadrille::{
+    api::{Journal, number, text},
+    service::Service,
+};
 use serde_json::Value;
-use quadrille::{api::{Journal, number, text}, service::Service};
 
 use super::super::{buyer::CUSTOMER, groups, load::Load, shell::a_moment, stack::Stack};
 

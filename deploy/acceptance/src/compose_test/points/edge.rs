@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use quadrille::api::{OrderDraft, text};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tokio::task::JoinSet;
-use quadrille::api::{OrderDraft, text};
 
 const DOOR: &str = "http://127.0.0.1:8000";
 pub(in crate::compose_test) const PATHS: [&str; 5] = [

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use quadrille::api::text;
 use reqwest::Client;
 use serde_json::Value;
-use quadrille::api::text;
 
 use super::{
     super::{book::Entry, book::Plan, load::Load, shell::a_moment, stack::Stack},

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, ensure};
-use url::Url;
 use quadrille::service::Service;
+use url::Url;
 
 use super::super::{engine, stack::Stack};
 

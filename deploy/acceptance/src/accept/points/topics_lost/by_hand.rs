@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use quadrille::{addresses::Addresses, service::Service};
 use quadrille_servers::process::ServerProcess;
 use tokio::process::Command;
-use quadrille::{addresses::Addresses, service::Service};
 
 use crate::shop::Shop;
 

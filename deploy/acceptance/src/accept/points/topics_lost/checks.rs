@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::{bail, ensure};
+use quadrille::{
+    api::number,
+    records::{self, Record},
+    service::Service,
+};
 use service_kit::{dead_letters, pool};
-use quadrille::{api::number, records::{self, Record}, service::Service};
 
 use super::{LOST, SKU, by_hand::ByHand};
 use crate::{

@@ -1,8 +1,9 @@
-//! A circuit breaker: while a server outside is away, the waiting is the server's and not that of each call to it.
+//! A circuit breaker: during an outage of an external server, the calls wait together instead of each failing by
+//! itself.
 //!
-//! A server that is down for a night would otherwise cost a failed attempt, a later due time and an update for each of a
-//! million calls, and once it is back the calls would still sit out their own waits. With the breaker open, one call every
-//! second is a probe. It is put back untouched when it fails; the first that gets through closes the breaker.
+//! If a server is down for a night, each of a million calls would otherwise cost failed attempts, updates and later
+//! due times, and would still sit out its own backoff once the server is back. While the breaker is open, one call a
+//! second is a probe. A failed probe is put back unchanged; the first call that gets through closes the breaker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,17 +12,17 @@ use chrono::{DateTime, Utc};
 
 /// The least time between two probes.
 pub const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// A cause is kept up to this length.
+/// The longest error text that is kept.
 const CAUSE_CHARS: usize = 300;
 
-/// The breaker of one server. Cheap to clone: clones share it.
+/// The breaker of one server. Cheap to clone; clones share their state.
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker {
     server: &'static str,
     state: Arc<Mutex<State>>,
 }
 
-/// What is known of the server; every method takes the time.
+/// What is known of the server. Every method takes the time, so that tests need no clock.
 #[derive(Debug, Default)]
 struct State {
     last_reached: Option<Instant>,
@@ -34,7 +35,7 @@ struct Open {
     next_probe: Instant,
 }
 
-/// Since when a server has been away, and what the last attempt said.
+/// An outage of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
     /// When the first call failed.
@@ -43,43 +44,43 @@ pub struct Outage {
     pub cause: String,
 }
 
-/// A call that has begun: when it fails, it says nothing about a server that was reached since.
+/// A call that has begun. Its failure says nothing about a server that was reached after it began.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "say what came of it: `reached`, `unreachable` or `not_called`"]
 pub struct Begun(Instant);
 
 impl CircuitBreaker {
-    /// A closed breaker. `server` names the server in the log and in metrics.
+    /// A closed breaker. `server` names the server in logs and metrics.
     pub fn new(server: &'static str) -> Self {
         Self { server, state: Arc::default() }
     }
 
-    /// How long to wait until a call may be taken: nothing while the breaker is closed, or a probe is due.
+    /// How long to wait before taking a call: nothing while the breaker is closed or when a probe is due.
     pub fn wait(&self) -> Duration {
         self.state().wait(Instant::now())
     }
 
-    /// How many calls may be taken where there is room for so many.
+    /// How many calls may be taken, of up to `room`.
     pub fn admits(&self, room: usize) -> usize {
         self.state().admits(room, Instant::now())
     }
 
-    /// A call was taken: while the breaker is open, it is the probe, and the next one has to wait.
+    /// Notes that a call was taken. While the breaker is open, that call is the probe, and the next has to wait.
     pub fn taken(&self) {
         self.state().next_probe_at(Instant::now() + PROBE_EVERY);
     }
 
-    /// The call that was taken turned out not to need the server: another may be the probe at once.
+    /// Notes that the call that was taken didn't need the server after all. Another call may be the probe at once.
     pub fn not_called(&self) {
         self.state().next_probe_at(Instant::now());
     }
 
-    /// The server is about to be called.
+    /// Notes that the server is about to be called.
     pub fn begin(&self) -> Begun {
         Begun(Instant::now())
     }
 
-    /// The server answered, whatever it said.
+    /// Notes that the server answered, whatever the answer.
     pub fn reached(&self) {
         if let Some(outage) = self.state().reached(Instant::now()) {
             self.gauge(false);
@@ -87,7 +88,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The server could not be reached, or takes no calls from anybody now.
+    /// Notes that the server can't be reached, or refuses calls from everybody now.
     pub fn unreachable(&self, begun: Begun, cause: &str) {
         if self.state().unreachable(begun, cause, Instant::now()) {
             self.gauge(true);
@@ -95,7 +96,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The outage, while there is one.
+    /// The current outage, if there is one.
     pub fn outage(&self) -> Option<Outage> {
         self.state().open.as_ref().map(|open| open.outage.clone())
     }
@@ -105,7 +106,7 @@ impl CircuitBreaker {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // nothing here can panic half way
+        // No code that holds this lock can panic half-way, so a poisoned lock still guards a consistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,13 +130,13 @@ impl State {
         }
     }
 
-    /// The outage that has ended with this, if one has.
+    /// Returns the outage that this ends, if any.
     fn reached(&mut self, now: Instant) -> Option<Outage> {
         self.last_reached = Some(now);
         self.open.take().map(|open| open.outage)
     }
 
-    /// Whether an outage begins with this.
+    /// Returns whether this begins an outage.
     fn unreachable(&mut self, begun: Begun, cause: &str, now: Instant) -> bool {
         if self.last_reached.is_some_and(|reached| reached > begun.0) {
             return false;

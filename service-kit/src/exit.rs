@@ -1,42 +1,42 @@
-//! How a program ends: with a code that tells why, and what went wrong in one line on the error stream.
+//! How a program ends: with an exit code that tells why, and the error on standard error.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
 
-/// `EX_CONFIG` of sysexits.h: starting again won't help before somebody changes the configuration.
+/// `EX_CONFIG` of sysexits.h: a restart can't help before the configuration changes.
 const BAD_CONFIGURATION: u8 = 78;
 
-/// The code for how `program` ended; what went wrong is told in one line, which a log of a container keeps whole.
+/// The exit code for how `program` ended. The error is printed on one line, which container logs keep whole.
 pub fn code(program: &str, outcome: anyhow::Result<()>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
-    // When nobody reads the error stream any more there is nobody to tell.
+    // If standard error is closed, nobody can be told.
     let _ = writeln!(std::io::stderr(), "{program}: {}", in_one_line(&error));
     ExitCode::from(number(&error))
 }
 
-/// The same for a program that people look at: what went wrong keeps its lines.
+/// Like [`code`], for a program that people look at: the error keeps its line breaks.
 pub fn code_in_lines(program: &str, outcome: anyhow::Result<()>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
     ExitCode::from(number(&error))
 }
 
-/// What went wrong and why, causes included.
+/// An error and its causes, on one line.
 pub fn in_one_line(error: &anyhow::Error) -> String {
     format!("{error:#}").split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Standard output of a tool. When its reader has gone (`... | head`), the rest of the answer is dropped and the tool goes on
-/// to its end: what it does is done whole, and its code tells how that went.
+/// The standard output of a tool. If its reader is gone (`... | head`), the rest of the output is dropped. The tool
+/// still finishes its work, and its exit code tells how that went.
 pub fn stdout() -> impl Write {
     Answer { out: io::stdout(), read: true }
 }
 
 struct Answer<W> {
     out: W,
-    /// Whether somebody reads.
+    /// Whether the reader is still there.
     read: bool,
 }
 

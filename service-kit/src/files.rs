@@ -1,12 +1,12 @@
-//! How many files and connections a process may have open.
+//! The limit on a process's open files, which include its connections.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Takes as many open files as the process may have: what it is given at first (often 1,024) is less, and each connection
-/// is one. Says how many there may be now.
+/// Raises the limit on open files to the most that the process may have, because the initial limit (often 1,024) is
+/// too low for many connections. Returns the new limit.
 ///
 /// # Errors
-/// The system's.
+/// Fails if the system refuses to read or set the limit.
 pub fn take_all() -> std::io::Result<u64> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;

@@ -1,7 +1,7 @@
-//! Rows have a time to live: what nobody will ask for again is deleted, in batches that are bounded in rows and in time.
+//! Deletes rows whose time to live is over, in batches that are bounded in rows and in time.
 //!
-//! A service names its tables and how long their rows are kept; the kit does the rest. Rows that something live still needs
-//! are never candidates, or are spared by a condition of the table.
+//! A service names its tables and how long their rows are kept; the kit does the rest. Rows that are still needed are
+//! excluded by the condition of [`TimeToLive::only`], or spared by the statement of [`TimeToLive::deleting`].
 
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,11 @@ use crate::Pool;
 use crate::pool::Share;
 use crate::retry;
 
-/// How often old rows are looked for.
 const EVERY: Duration = Duration::from_secs(60 * 60);
-/// How many rows a statement looks at, so that none runs long and none holds many locks.
+/// How many rows one statement looks at, so that none runs long or holds many locks.
 pub const BATCH: i64 = 1_000;
 
-/// How long the rows of a table live.
+/// How long the rows of a table are kept.
 #[derive(Clone, Debug)]
 pub struct TimeToLive {
     table: &'static str,
@@ -34,27 +33,28 @@ pub struct TimeToLive {
 }
 
 impl TimeToLive {
-    /// Rows of `table` live for `keep` from the time in the column `since`, which must have an index. `key` is the primary
-    /// key's column.
+    /// Rows of `table` are kept for `keep` after the time in the column `since`, which needs an index. `key` is the
+    /// column of the primary key.
     pub const fn new(table: &'static str, key: &'static str, since: &'static str, keep: Duration) -> Self {
         Self { table, key, since, keep, only: "true", delete: None, also: None }
     }
 
-    /// Only rows for which this condition holds ever grow old. The index on `since` must be a partial one with the same
-    /// condition, so that rows which live on are not walked over again and again.
+    /// Only rows that meet this condition expire. The index on `since` must be partial, with the same condition, so
+    /// that rows which don't expire aren't scanned again and again.
     #[must_use]
     pub const fn only(self, condition: &'static str) -> Self {
         Self { only: condition, ..self }
     }
 
-    /// Deletes with this statement instead: it finds the keys of a batch in `old (key)` and the time to live in seconds in
-    /// `$1`, spares what is still needed, and returns `key` for each row that it deletes.
+    /// Deletes with this statement instead of the usual one. It finds the keys of a batch in `old (key)` and the time
+    /// to live in seconds in `$1`. It must spare rows that are still needed and return `key` for each row that it
+    /// deletes.
     #[must_use]
     pub const fn deleting(self, statement: &'static str) -> Self {
         Self { delete: Some(statement), ..self }
     }
 
-    /// Runs this statement with the one that deletes, which has left `deleted (key)`.
+    /// Runs this statement in the same query, after the deletion, whose keys it finds in `deleted (key)`.
     #[must_use]
     pub const fn also(self, statement: &'static str) -> Self {
         Self { also: Some(statement), ..self }
@@ -65,12 +65,13 @@ impl TimeToLive {
         self.table
     }
 
-    /// How long its rows live.
+    /// How long its rows are kept.
     pub const fn keep(&self) -> Duration {
         self.keep
     }
 
-    /// Looks at one batch, from the time on at which the last one ended: $1 seconds to keep, $2 rows, $3 that time.
+    /// Handles one batch, beginning at the time at which the last one ended: $1 is the time to live in seconds, $2
+    /// the number of rows, $3 that time.
     fn statement(&self) -> String {
         let Self { table, key, since, only, .. } = self;
         let usual =
@@ -89,7 +90,6 @@ impl TimeToLive {
     }
 }
 
-/// What came of one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
 struct Batch {
     #[diesel(sql_type = BigInt)]
@@ -100,20 +100,20 @@ struct Batch {
     reached: Option<DateTime<Utc>>,
 }
 
-/// What came of looking through one table.
+/// The result of pruning one table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// How many rows were deleted.
     pub rows: i64,
-    /// In how many statements.
+    /// How many statements that took.
     pub batches: u64,
 }
 
-/// Deletes the old rows of one table, batch by batch, each in a transaction of its own. Rests after each for as long as it
-/// took, so that at most half of one connection's time goes into it.
+/// Deletes the expired rows of one table, batch by batch, each in a transaction of its own. It rests after each batch
+/// for as long as the batch took, so that it uses at most half of one connection's time.
 ///
 /// # Errors
-/// The pool's and the database's. What was deleted before stays deleted.
+/// Fails if no connection is free or a statement fails. Earlier batches stay deleted.
 pub async fn prune(pool: &Pool, rule: &TimeToLive, stop: &CancellationToken) -> anyhow::Result<Pruned> {
     let (mut from, mut pruned) = (DateTime::UNIX_EPOCH, Pruned::default());
     while !stop.is_cancelled() {
@@ -122,7 +122,8 @@ pub async fn prune(pool: &Pool, rule: &TimeToLive, stop: &CancellationToken) -> 
         pruned.rows += batch.deleted;
         pruned.batches += 1;
         let Some(reached) = batch.reached.filter(|_| batch.seen == BATCH) else { break };
-        // A whole batch of one moment that was spared: what else is of that moment is looked at another time.
+        // The whole batch has the same time and was spared, so it would be found again for ever. Skip the rest of
+        // that time; the next run looks at it.
         let stands_still = reached == from && batch.deleted == 0;
         from = if stands_still { reached + chrono::TimeDelta::microseconds(1) } else { reached };
         tokio::select! { () = tokio::time::sleep(began.elapsed()) => {}, () = stop.cancelled() => {} }
@@ -136,7 +137,8 @@ async fn execute(pool: &Pool, statement: &str) -> anyhow::Result<()> {
 
 async fn one_batch(conn: &mut AsyncPgConnection, rule: &TimeToLive, from: DateTime<Utc>) -> QueryResult<Batch> {
     conn.transaction(async |conn| {
-        // Where statistics say that little is old, the planner would rather read and sort all that is.
+        // If statistics say that few rows are old, the planner would rather scan and sort all of them than use the
+        // index.
         conn.batch_execute("set local enable_seqscan = off; set local enable_bitmapscan = off").await?;
         sql_query(rule.statement())
             .bind::<Double, _>(rule.keep.as_secs_f64())
@@ -148,15 +150,15 @@ async fn one_batch(conn: &mut AsyncPgConnection, rule: &TimeToLive, from: DateTi
     .await
 }
 
-/// Deletes what is too old now and every hour until told to stop. A table that can't be looked through now is tried again an
-/// hour later and stops no other.
+/// Deletes expired rows now and every hour, until told to stop. A table that fails is retried an hour later and
+/// doesn't stop the others.
 pub async fn run(pool: Pool, rules: Vec<TimeToLive>, stop: CancellationToken) {
     run_with(pool, &[], rules, stop).await;
 }
 
-/// Like [`run`], and each time runs these statements first, such as one that makes the partitions of a time to come.
+/// Like [`run`], but runs these statements first each time, for example one that creates the next partitions.
 pub async fn run_with(pool: Pool, upkeep: &'static [&'static str], rules: Vec<TimeToLive>, stop: CancellationToken) {
-    // not what readiness and the consumer's watch have for themselves
+    // Housekeeping uses the workers' connections, and leaves those for upkeep to readiness and the consumer's watch.
     let pool = pool.of(Share::Workers);
     while !stop.is_cancelled() {
         for statement in upkeep {
@@ -180,7 +182,7 @@ pub async fn run_with(pool: Pool, upkeep: &'static [&'static str], rules: Vec<Ti
                 ),
             }
         }
-        // with jitter, so that instances that were started together don't all look at once
+        // The jitter spreads instances that were started together.
         let wait = retry::wait_after(0, EVERY, EVERY);
         tokio::select! { () = tokio::time::sleep(wait) => {}, () = stop.cancelled() => {} }
     }

@@ -1,6 +1,7 @@
-//! How a service stands up: configuration, telemetry, pool, HTTP, consumer, inbox, dead letters, outside calls, timers.
+//! What every service needs: configuration, telemetry, database pool, HTTP, consumer with inbox and dead letters,
+//! external calls, timers.
 //!
-//! The kit names no event of any shop: a service gives it a function that decodes, and reactions.
+//! The kit knows no event of any domain: a service supplies a decoder and its reactions.
 
 #![warn(missing_docs)]
 

@@ -1,12 +1,13 @@
-//! Who holds the lock that somebody waits for. PostgreSQL shows a role the sessions of its own role, and of all roles to a
-//! member of `pg_read_all_stats`; of what it hides only the process id, the role and the name are known.
+//! Finds out who holds a lock that somebody waits for. PostgreSQL shows a role only the sessions of its own role,
+//! unless it is a member of `pg_read_all_stats`. Of other sessions it shows only the process id, the role and the
+//! application's name.
 
 use diesel::QueryResult;
 use diesel::sql_types::{Double, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-/// Every session of this database that has waited for a lock for three seconds, with who holds it: rows of `since` (when
-/// it began to wait) and `why` (the holder in words).
+/// A query for every session of this database that has waited for a lock for three seconds. It returns `since` (when
+/// the wait began) and `why` (a description of the holder).
 pub const WAITING: &str = "select waiting.query_start as since,
     'waits for a lock of backend ' || held.pid || ' (' || coalesce(held.usename, '?') || coalesce(nullif(', ' ||
     coalesce(held.application_name, ''), ', '), '') || '), which is ' || coalesce(held.state, 'not shown to this role') ||
@@ -18,16 +19,17 @@ pub const WAITING: &str = "select waiting.query_start as since,
     where waiting.datname = current_database() and waiting.wait_event_type = 'Lock'
         and waiting.query_start < clock_timestamp() - interval '3 seconds'";
 
-/// A statement's text without its values: quoted text, dollar-quoted text and numbers may be anything.
+/// The holder's statement without its values. Quoted texts, dollar-quoted texts and numbers are cut out because they
+/// may hold personal data.
 const STATEMENT: &str = r"left(regexp_replace(regexp_replace(regexp_replace(held.query,
     '\$([a-z_]*)\$.*?(\$\1\$|\Z)', '?', 'g'), '''([^'']|'''')*(''|\Z)', '?', 'g'), '\m[0-9]+\M', '?', 'g'), 200)";
 
-/// [`WAITING`] as PostgreSQL takes it.
+/// The text of [`WAITING`], complete for PostgreSQL.
 pub fn waiting() -> String {
     WAITING.replace("$statement", STATEMENT)
 }
 
-/// A session that holds what another waits for.
+/// A session that holds a lock for which another waits.
 #[derive(Debug, diesel::QueryableByName)]
 pub struct Holder {
     /// The process id of its backend.
@@ -39,21 +41,21 @@ pub struct Holder {
     /// Its `application_name`.
     #[diesel(sql_type = Text)]
     pub application: String,
-    /// What it is doing, such as `idle in transaction`.
+    /// Its state, such as `idle in transaction`.
     #[diesel(sql_type = Text)]
     pub state: String,
-    /// For how long its transaction has been open.
+    /// How long its transaction has been open.
     #[diesel(sql_type = Nullable<Double>)]
     pub age_seconds: Option<f64>,
-    /// What it did last, without values.
+    /// Its latest statement, without values.
     #[diesel(sql_type = Text)]
     pub statement: String,
 }
 
-/// Who holds what this backend waits for; nobody when it doesn't wait.
+/// Finds who holds the locks that this backend waits for; empty if it doesn't wait.
 ///
 /// # Errors
-/// PostgreSQL can't be asked.
+/// Fails if the query fails.
 pub async fn holders(conn: &mut AsyncPgConnection, backend: i32) -> QueryResult<Vec<Holder>> {
     diesel::sql_query(format!(
         "select held.pid, coalesce(held.usename::text, '?') as role, coalesce(held.application_name, '') as application, \

@@ -1,4 +1,4 @@
-//! Migrations at start, one starter at a time.
+//! Migrates the database when a service starts, one starting instance at a time.
 
 use anyhow::Context;
 use diesel::sql_types::BigInt;
@@ -12,7 +12,7 @@ use crate::pool;
 /// The kit's own tables: inbox, parked keys, dead letters, consumer progress, timers.
 pub const MIGRATIONS: EmbeddedMigrations = diesel_migrations::embed_migrations!();
 
-/// Names the advisory lock that keeps two starters from migrating one database at once.
+/// The advisory lock that keeps two starting instances from migrating one database at the same time.
 const LOCK: i64 = 0x7175_6164_7269_6c6c; // "quadrill"
 
 #[derive(QueryableByName)]
@@ -21,14 +21,14 @@ struct Unknown {
     version: String,
 }
 
-/// Brings the database to what `sources` describe, in their order (kit, outbox, service). Waits while another instance
-/// does. Needs a multi-thread runtime, since diesel's migrations are blocking.
+/// Brings the database up to date with the migrations of `sources`, in this order (kit, outbox, service). It waits
+/// while another instance migrates. It needs a multi-thread runtime, because diesel's migrations block.
 ///
 /// # Errors
-/// PostgreSQL can't be reached in time, a migration fails, or the schema is newer than this program.
+/// Fails if PostgreSQL can't be reached in time, if a migration fails, or if the schema is newer than this program.
 pub async fn migrate(url: &SecretString, sources: &[EmbeddedMigrations]) -> anyhow::Result<()> {
     let mut conn = pool::connect_patiently(url.expose_secret()).await?;
-    // An index on a table that has grown takes its time; what a pool's connection may take would end it at every start.
+    // An index on a large table takes long. The pool's limits would cancel it, and again at every start.
     sql_query("set statement_timeout = 0").execute(&mut conn).await?;
     sql_query("set lock_timeout = '60s'").execute(&mut conn).await?;
     sql_query("select pg_advisory_lock($1)")
@@ -36,7 +36,8 @@ pub async fn migrate(url: &SecretString, sources: &[EmbeddedMigrations]) -> anyh
         .execute(&mut conn)
         .await
         .context("waited a minute for another instance that migrates the database")?;
-    // From here on what waits for a table makes everybody behind it wait too.
+    // From here on a migration that waits for a table lock makes everybody behind it in the queue wait too, so it
+    // gives up soon.
     sql_query("set lock_timeout = '5s'").execute(&mut conn).await?;
     refuse_newer(&mut conn, sources).await.with_context(|| pool::place(url.expose_secret()))?;
     let mut harness = AsyncMigrationHarness::new(conn);
@@ -48,10 +49,10 @@ pub async fn migrate(url: &SecretString, sources: &[EmbeddedMigrations]) -> anyh
             tracing::info!(migrations = done.len(), "the database was migrated");
         }
     }
-    Ok(()) // the lock goes with the connection
+    Ok(()) // closing the connection releases the lock
 }
 
-/// An older program on a newer schema would write what the newer one doesn't expect.
+/// Refuses a schema with unknown migrations: an older program could write rows that the newer one doesn't expect.
 async fn refuse_newer(
     conn: &mut diesel_async::AsyncPgConnection,
     sources: &[EmbeddedMigrations],

@@ -1,9 +1,10 @@
-//! Statements written by hand that stay prepared on their connection.
+//! Hand-written statements that stay prepared on their connection.
 
-/// Defines a statement with a static query id. diesel caches no `update ... from`, no upsert and no insert of many rows, so
-/// that these would be parsed each time; this one is parsed once a connection, whatever the number of rows in its arrays.
+/// Defines a statement with a static query id. diesel doesn't cache `update ... from`, upserts and inserts of many
+/// rows, so these would be parsed each time. This statement is parsed once a connection, whatever the number of rows
+/// in its arrays.
 ///
-/// Each `?` of the text is the parameter of one field, in their order.
+/// Each `?` in the text stands for one field, in order.
 ///
 /// ```
 /// use diesel::sql_types::{Array, BigInt, Text};

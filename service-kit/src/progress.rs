@@ -1,13 +1,14 @@
-//! How far a long command is: one line that is rewritten on a terminal, else a line every few seconds.
+//! Reports the progress of a long command: on a terminal as one line that is rewritten, otherwise as a line every few
+//! seconds.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-/// How often it says something, to a person who looks and to a log.
+/// How often progress is reported on a terminal, and in a log.
 const LIVELY: Duration = Duration::from_millis(200);
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Says on the error stream how much of something is done, how fast it goes, and when it will be through.
+/// Reports on standard error how much is done, how fast it goes, and how long the rest will take.
 pub struct Progress {
     what: String,
     total: u64,
@@ -17,12 +18,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins now, with `total` to be done; `what` comes first in every line.
+    /// Begins now, with `total` to do; `what` starts every line.
     pub fn new(what: impl Into<String>, total: u64) -> Self {
         Self { what: what.into(), total, terminal: stderr().is_terminal(), began: Instant::now(), told: None }
     }
 
-    /// So much is done; said if it is time to say something. `remark` stands at the end of the line.
+    /// Notes how much is done, and reports it if a report is due. `remark` ends the line.
     pub fn at(&mut self, done: u64, remark: &str) {
         let pause = if self.terminal { LIVELY } else { QUIET };
         if self.told.unwrap_or(self.began).elapsed() >= pause {
@@ -30,7 +31,7 @@ impl Progress {
         }
     }
 
-    /// That is all: says how it ended, if it said anything before or a person looks.
+    /// Ends the report with a last line, unless nobody watches and nothing was reported before.
     pub fn end(mut self, done: u64) {
         if self.terminal || self.told.is_some() {
             self.tell(done, "");
@@ -44,7 +45,7 @@ impl Progress {
         self.told = Some(Instant::now());
         let line = line(&self.what, done, self.total, self.began.elapsed());
         let remark = if remark.is_empty() { String::new() } else { format!(", {remark}") };
-        // When nobody reads the error stream any more there is nobody to tell.
+        // If standard error is closed, nobody can be told.
         let _ = if self.terminal {
             write!(stderr(), "\r\x1b[K{line}{remark}").and_then(|()| stderr().flush())
         } else {

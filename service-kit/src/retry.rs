@@ -1,11 +1,11 @@
-//! Backoff with jitter and a cap, for every loop that tries again.
+//! Backoff with jitter and a cap, for every loop that retries.
 
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-/// Waits that grow from `first` to `cap`, each drawn evenly from its upper half, so that many who failed together don't
-/// come back together.
+/// Waits that grow from `first` to `cap`. Each is drawn at random from the upper half of its range, so that many
+/// clients that failed together don't retry together.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -14,46 +14,48 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts at `first`, doubles, and stays at `cap`.
+    /// Starts at `first`, doubles with each wait, and stays at `cap`.
     pub const fn new(first: Duration, cap: Duration) -> Self {
         Self { first, cap, attempt: 0 }
     }
 
-    /// How long to wait before the next try.
+    /// How long to wait before the next attempt.
     pub fn next_wait(&mut self) -> Duration {
         let full = wait_after(self.attempt, self.first, self.cap);
         self.attempt = self.attempt.saturating_add(1);
         full
     }
 
-    /// How many waits were asked for since the start or the last success.
+    /// How many waits were taken since the start or the last reset.
     pub const fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// It worked: the next wait is the first again.
+    /// Starts again at the first wait, after a success.
     pub const fn reset(&mut self) {
         self.attempt = 0;
     }
 }
 
-/// The wait after `attempt` failures (0 for the first), with jitter; for retries whose count is kept in a table.
+/// The wait after `attempt` earlier failures (0 at the first), with jitter; for retries whose count is stored in a
+/// table.
 pub fn wait_after(attempt: u32, first: Duration, cap: Duration) -> Duration {
     let full = first.saturating_mul(1_u32.checked_shl(attempt.min(20)).unwrap_or(u32::MAX)).min(cap);
     full.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
-/// How often a failure that lasts is told.
+/// How often a lasting failure is logged.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
-/// A failure that may recur with every round of a loop: it is told when it begins, and then once a minute while it lasts.
+/// A failure that may recur in every round of a loop. It is logged when it begins, and then once a minute while it
+/// lasts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recurring {
     told: Option<Instant>,
 }
 
 impl Recurring {
-    /// Whether `outcome` is a failure that is to be told now.
+    /// Whether `outcome` is a failure that must be logged now.
     pub fn is_news<T, E>(&mut self, outcome: &Result<T, E>) -> bool {
         if outcome.is_ok() {
             self.told = None;

@@ -1,5 +1,3 @@
-//! The kit's own tables, as its migration makes them.
-
 diesel::table! {
     inbox (consumer, event_id) {
         consumer -> Text,

@@ -1,12 +1,13 @@
-//! One token that tells everything in the process to stop.
+//! One token that tells every part of the process to stop.
 
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by SIGINT or SIGTERM. Must be called on the runtime.
+/// Returns a token that SIGINT or SIGTERM cancels. It must be called on the runtime.
 ///
 /// A second signal ends the process at once, for whoever can't wait for the drain.
 ///
 /// # Errors
+/// Fails if the signal handlers can't be installed.
 /// When the signal handlers can't be installed.
 pub fn signal() -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,4 +1,4 @@
-//! The parts of a running process, which are stopped in the order in which work flows through them.
+//! The tasks of a running process, which stop in the order in which work flows through them.
 
 use std::future::Future;
 
@@ -6,8 +6,8 @@ use anyhow::Context;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Parts that run side by side, in stages: once told to stop, a stage is told when the one before it has ended. Must be
-/// used on the main runtime.
+/// Tasks that run concurrently, in stages. On shutdown a stage is told to stop only when the stage before it has
+/// ended. It must be used on the main runtime.
 pub struct Tasks {
     shutdown: CancellationToken,
     stages: Vec<Stage>,
@@ -18,12 +18,12 @@ struct Stage {
     running: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
-/// How a part may end.
+/// How a task may end.
 pub trait End: Send + 'static {
-    /// The failure, if it is one.
+    /// Turns the task's result into success or failure.
     ///
     /// # Errors
-    /// When it is.
+    /// Fails if the task failed.
     fn end(self) -> anyhow::Result<()>;
 }
 
@@ -40,19 +40,20 @@ impl<E: Into<anyhow::Error> + Send + 'static> End for Result<(), E> {
 }
 
 impl Tasks {
-    /// No parts yet; `shutdown` tells all of them to stop. The first stage is the one that `stop` stops.
+    /// Starts without tasks. `shutdown` stops all stages in turn; `stop` is the token that the first stage is stopped
+    /// with.
     pub fn new(shutdown: CancellationToken, stop: CancellationToken) -> Self {
         Self { shutdown, stages: vec![Stage { stop, running: Vec::new() }] }
     }
 
-    /// Begins the next stage; what it returns is cancelled when the stage is to stop.
+    /// Begins the next stage and returns the token that stops it.
     pub fn next_stage(&mut self) -> CancellationToken {
         let stop = CancellationToken::new();
         self.stages.push(Stage { stop: stop.clone(), running: Vec::new() });
         stop
     }
 
-    /// Runs a part of the latest stage. When it ends, for whatever reason, everything is told to stop.
+    /// Runs a task in the latest stage. When it ends, for whatever reason, everything is told to stop.
     pub fn run<E: End>(&mut self, part: impl Future<Output = E> + Send + 'static) {
         let ends_all = self.shutdown.clone().drop_guard();
         self.run_aside(async move {
@@ -61,7 +62,7 @@ impl Tasks {
         });
     }
 
-    /// Runs something that may come to its end by itself.
+    /// Runs a task that may end by itself without stopping the others.
     pub fn run_aside<E: End>(&mut self, part: impl Future<Output = E> + Send + 'static) {
         let running = tokio::spawn(async move { part.await.end() });
         if let Some(stage) = self.stages.last_mut() {
@@ -69,10 +70,10 @@ impl Tasks {
         }
     }
 
-    /// Waits until it is told to stop, or a part ends, and stops one stage after the other.
+    /// Waits for the shutdown, or until a task of [`Tasks::run`] ends, and then stops one stage after the other.
     ///
     /// # Errors
-    /// The first part that failed.
+    /// Fails with the failure of the first task that failed.
     pub async fn until_ended(self) -> anyhow::Result<()> {
         self.shutdown.cancelled().await;
         let mut outcome = Ok(());
@@ -95,7 +96,6 @@ mod tests {
 
     use super::*;
 
-    /// Notes that it ended once it was told to stop.
     fn part(
         told: &Arc<Mutex<Vec<&'static str>>>,
         name: &'static str,

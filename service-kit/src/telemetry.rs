@@ -1,4 +1,4 @@
-//! Log and metrics of a process.
+//! The log and the metrics of a process.
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
@@ -12,22 +12,22 @@ use tracing_subscriber::prelude::*;
 
 use crate::config::{LogFormat, TelemetryConfig};
 
-/// The process's one recorder: the `metrics` facade is global by its nature.
+/// The process's one recorder; the `metrics` facade is global by design.
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// How often samples of histograms are summed up.
+/// How often the samples of histograms are summed up.
 const UPKEEP: Duration = Duration::from_secs(2);
 static UPKEEPS: AtomicU64 = AtomicU64::new(0);
 
-/// Bounds of every `..._seconds` histogram, from half a millisecond to half a minute.
+/// The bounds of every `..._seconds` histogram, from half a millisecond to half a minute.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Bounds of every `..._size` and `..._records` histogram, in rows.
+/// The bounds of every `..._size` and `..._records` histogram, in rows.
 const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0];
 
-/// Starts log (to standard error) and metrics of this process, which speaks as `service`.
+/// Starts the log (on standard error) and the metrics of this process, labelled with `service`.
 ///
 /// # Errors
-/// They were started before, or the filter can't be read.
+/// Fails if they were started before, or if the filter can't be read.
 pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.filter).context("RUST_LOG can't be read")?;
     let terminal = std::io::stderr().is_terminal();
@@ -49,7 +49,7 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<(
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_size".to_owned()), SIZES)?
         .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), SIZES)?
-        // one whose name says nothing of its unit must not become a summary either
+        // A histogram whose name has no known suffix would otherwise become a summary.
         .set_buckets(SECONDS)?
         .install_recorder()
         .context("metrics were started before")?;
@@ -58,7 +58,8 @@ pub fn init(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<(
     Ok(())
 }
 
-/// Sums up what histograms have recorded: each sample is kept until then, and nobody may ever ask for `/metrics`.
+/// Sums up the samples of histograms. Without this they pile up until somebody asks for `/metrics`, which may never
+/// happen.
 fn keep_up() {
     loop {
         std::thread::sleep(UPKEEP);
@@ -69,12 +70,12 @@ fn keep_up() {
     }
 }
 
-/// How often samples of histograms were summed up since the start, whether or not anybody asked for `/metrics`.
+/// How often the samples of histograms were summed up since the start, apart from requests for `/metrics`.
 pub fn upkeeps() -> u64 {
     UPKEEPS.load(Ordering::Relaxed)
 }
 
-/// What `/metrics` answers: the Prometheus text format. Empty when telemetry was not started (in tests).
+/// The answer of `/metrics`, in Prometheus' text format. Empty if telemetry was not started, as in tests.
 pub fn render_metrics() -> String {
     METRICS
         .get()

@@ -1,7 +1,7 @@
-//! What tests of a service need: a database of their own, Kafka's address, waiting for a condition.
+//! Helpers for the tests of services: a database for each test, Kafka's address, waiting for a condition.
 //!
-//! Servers are not started here. `make test` starts PostgreSQL and Kafka once for all tests and gives their addresses in
-//! `TEST_DATABASE_URL` (a superuser's) and `TEST_KAFKA_BOOTSTRAP`.
+//! They start no servers. `make test` starts PostgreSQL and Kafka once for all tests and passes their addresses in
+//! `TEST_DATABASE_URL` (with a superuser) and `TEST_KAFKA_BOOTSTRAP`.
 #![allow(
     clippy::panic,
     clippy::expect_used,
@@ -32,10 +32,11 @@ use crate::{Pool, migrate, pool};
 
 pub use examples::{ExampleRequest, example_requests, faults_of_examples};
 
-/// Where a server under test tells what it routes.
+/// The path at which a server under test lists its routes.
 pub const ROUTES: &str = "/testing/routes";
 
-/// Every way in which a document at `/openapi.json` is not what the server does, which tells its routes at [`ROUTES`].
+/// The ways in which the document at `/openapi.json` differs from the server's routes, which the server lists at
+/// [`ROUTES`].
 pub fn faults_of(document: &serde_json::Value, routes: &serde_json::Value) -> Vec<String> {
     use std::collections::BTreeSet;
     let mut faults = Vec::new();
@@ -87,11 +88,12 @@ fn unresolved(document: &serde_json::Value, part: &serde_json::Value, faults: &m
     }
 }
 
-/// A migrated database that belongs to one test: a clone of a template that is made once for each set of migrations.
+/// A migrated database that belongs to one test. It is cloned from a template, which is made once for each set of
+/// migrations.
 pub struct TestDb {
     /// Connections to it.
     pub pool: Pool,
-    /// Where it is.
+    /// Its URL.
     pub url: String,
 }
 
@@ -101,7 +103,7 @@ impl TestDb {
         let template = template(sources).await;
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let mut admin = admin().await;
-        // A template can be cloned by one at a time; others wait their turn at the lock.
+        // Only one connection can clone a template at a time, so this waits for a lock.
         locked(&mut admin, &template, async |admin| {
             sql_query(format!("create database {name} template {template} strategy wal_log"))
                 .execute(admin)
@@ -120,7 +122,7 @@ impl TestDb {
     }
 }
 
-/// Deletes everything that has passed its time to live; says how many rows that were.
+/// Deletes all expired rows and returns how many there were.
 pub async fn prune_all(pool: &Pool, rules: &[TimeToLive]) -> i64 {
     let mut rows = 0;
     for rule in rules {
@@ -129,17 +131,17 @@ pub async fn prune_all(pool: &Pool, rules: &[TimeToLive]) -> i64 {
     rows
 }
 
-/// The brokers that tests use.
+/// The bootstrap address of the brokers that tests use.
 pub fn kafka_bootstrap() -> String {
     variable("TEST_KAFKA_BOOTSTRAP")
 }
 
-/// A name that no other test has, for a topic or a consumer group.
+/// A unique name, for a topic or a consumer group.
 pub fn unique(stem: &str) -> String {
     format!("{stem}-{}", uuid::Uuid::now_v7().simple())
 }
 
-/// Waits until `condition` holds; fails the test when it doesn't within `deadline`.
+/// Waits until `condition` holds, and fails the test if it doesn't within `deadline`.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, deadline: Duration, mut condition: impl FnMut() -> F) {
     let end = Instant::now() + deadline;
     while !condition().await {
@@ -154,7 +156,7 @@ async fn template(sources: &[EmbeddedMigrations]) -> String {
         let migrations = MigrationSource::<Pg>::migrations(source).unwrap();
         migrations.iter().for_each(|migration| migration.name().to_string().hash(&mut hasher));
     }
-    // The text of a migration may change while it is being written, so each build of a test has its own template.
+    // A migration's text may change while it is being written, so each build of a test binary has its own template.
     std::env::current_exe().ok().and_then(|exe| exe.metadata().ok()?.modified().ok()).hash(&mut hasher);
     let name = format!("template_{:016x}", hasher.finish());
     let mut admin = admin().await;
@@ -166,7 +168,8 @@ async fn template(sources: &[EmbeddedMigrations]) -> String {
             .optional()
             .unwrap();
         if known.is_none() {
-            // Made under another name and renamed when it is whole, so that a killed test leaves no half template.
+            // The template is built under another name and renamed once it is complete, so that a killed test leaves
+            // no half-made template.
             let raw = format!("{name}_raw");
             sql_query(format!("drop database if exists {raw} with (force)")).execute(admin).await.unwrap();
             sql_query(format!("create database {raw}")).execute(admin).await.unwrap();
@@ -213,19 +216,19 @@ fn variable(name: &str) -> String {
     })
 }
 
-/// What a connection is asked, for tests that count it.
+/// The statements that a connection sends, for tests that count them.
 #[derive(Clone, Debug, Default)]
 pub struct Statements(Arc<Mutex<Vec<String>>>);
 
 impl Statements {
-    /// Those of this connection from now on.
+    /// Records the statements of this connection from now on.
     pub fn of(conn: &mut AsyncPgConnection) -> Self {
         let statements = Self::default();
         conn.set_instrumentation(statements.clone());
         statements
     }
 
-    /// What there was since this was asked last, in small letters and without quotes, `begin` and `commit` included.
+    /// The statements since the last call, in lower case and without quotes, including `begin` and `commit`.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }

@@ -1,4 +1,4 @@
-//! The W3C trace context (<https://www.w3.org/TR/trace-context/>) of what is being done now, carried by the task.
+//! The W3C trace context (<https://www.w3.org/TR/trace-context/>) of the current work, kept in the tokio task.
 
 use std::future::Future;
 
@@ -9,23 +9,23 @@ tokio::task_local! {
     static CURRENT: String;
 }
 
-/// The `traceparent` of the work that this task does, if it was started within one.
+/// The `traceparent` of the current task's work, if it runs within a trace.
 pub fn current_traceparent() -> Option<String> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// Runs `work` as a new span of the trace that `parent` names, or of a new trace when it names none.
+/// Runs `work` as a new span of `parent`'s trace, or of a new trace if there is no valid parent.
 pub fn within<F: Future>(parent: Option<&str>, work: F) -> impl Future<Output = F::Output> + use<F> {
     CURRENT.scope(child_of(parent), work)
 }
 
-/// Like [`within`], for work that waits for nothing.
+/// Like [`within`], for synchronous work.
 pub fn during<T>(parent: Option<&str>, work: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(child_of(parent), work)
 }
 
-/// A `traceparent` with the trace id and flags of `parent` and a span id of its own; a new trace when `parent` is absent
-/// or isn't one.
+/// A `traceparent` with `parent`'s trace id and flags and a new span id. It starts a new trace if `parent` is missing
+/// or invalid.
 pub fn child_of(parent: Option<&str>) -> String {
     let span: u64 = rand::rng().random_range(1..=u64::MAX);
     match parent.and_then(parts) {
@@ -34,8 +34,8 @@ pub fn child_of(parent: Option<&str>) -> String {
     }
 }
 
-/// A `traceparent` as [`child_of`] makes one, whose span is always the same for one `parent` and `what`: what is sent
-/// twice is the same both times.
+/// Like [`child_of`], but the span id is always the same for the same `parent` and `what`, so that a message that is
+/// sent twice is identical both times.
 pub fn same_child_of(parent: &str, what: &str) -> String {
     let name = format!("{parent} {what}");
     let (span, _) = Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).as_u64_pair();

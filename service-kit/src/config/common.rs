@@ -19,7 +19,7 @@ pub mod vars {
         example: "postgres://order_svc:secret@127.0.0.1:5432/order_svc",
         default: None,
     };
-    /// How many connections.
+    /// The number of connections.
     pub static DATABASE_POOL_SIZE: Var = Var {
         name: "DATABASE_POOL_SIZE",
         what: "How many connections to the database the service keeps. Of these a quarter is for requests alone, a quarter for lanes, an eighth for workers, a sixteenth for timers, a sixteenth (two at least) for upkeep; the rest is for whoever comes. Of fewer than 8 none is kept for one kind of work.",
@@ -43,7 +43,7 @@ pub mod vars {
         example: "order-svc-0",
         default: None,
     };
-    /// How the log looks.
+    /// The format of the log.
     pub static LOG_FORMAT: Var = Var {
         name: "LOG_FORMAT",
         what: "How the log is written: for people or for machines.",
@@ -51,7 +51,7 @@ pub mod vars {
         example: "json",
         default: Some("auto"),
     };
-    /// What is logged.
+    /// The filter of the log.
     pub static RUST_LOG: Var = Var {
         name: "RUST_LOG",
         what: "What is logged.",
@@ -61,20 +61,20 @@ pub mod vars {
     };
 }
 
-/// Where a service listens.
+/// Where and how a service listens.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// Address and port; port 0 takes a free one.
     pub addr: SocketAddr,
-    /// The variable that says so.
+    /// The variable that sets the address, for error messages.
     pub variable: &'static str,
-    /// What its clients may cost.
+    /// Limits on what the clients may use.
     pub limits: crate::http::Limits,
     /// How long a request may take before it is answered with 503.
     pub answer_within: Duration,
 }
 
-/// A database's lock is waited for half as long.
+/// Twice the database's lock timeout, so that a request that waits for a lock gets an answer from the database first.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 impl From<SocketAddr> for HttpConfig {
@@ -94,9 +94,9 @@ impl HttpConfig {
 /// The service's database.
 #[derive(Clone, Debug)]
 pub struct DatabaseConfig {
-    /// Holds a password, so it is never shown.
+    /// The URL; it is secret because it may hold a password.
     pub url: SecretString,
-    /// Connections.
+    /// The size of the pool.
     pub pool_size: usize,
 }
 
@@ -124,14 +124,14 @@ impl DatabaseConfig {
 /// The brokers.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
-    /// Where they are and how one speaks with them.
+    /// Their addresses and the security of the connection.
     pub brokers: Brokers,
-    /// Static membership, where it is given.
+    /// Makes the consumer a static member, if given.
     pub group_instance_id: Option<String>,
 }
 
 impl KafkaConfig {
-    /// Reads what [`Brokers::read`] does, and `GROUP_INSTANCE_ID`.
+    /// Reads the variables of [`Brokers::read`], and `GROUP_INSTANCE_ID`.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let brokers = Brokers::read(reader);
         let group_instance_id = reader.optional(&vars::GROUP_INSTANCE_ID);
@@ -139,7 +139,7 @@ impl KafkaConfig {
     }
 }
 
-/// Hosts with their ports.
+/// Comma-separated hosts, each with its port.
 pub(crate) struct Bootstrap(pub String);
 
 impl FromStr for Bootstrap {
@@ -179,12 +179,12 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Log and its filter.
+/// The log's format and filter.
 #[derive(Clone, Debug)]
 pub struct TelemetryConfig {
-    /// How it looks.
+    /// The format.
     pub format: LogFormat,
-    /// What is in it.
+    /// The filter's directives.
     pub filter: String,
 }
 

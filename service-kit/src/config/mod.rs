@@ -1,7 +1,7 @@
-//! Configuration from the environment: parsed once, checked whole, before anything is bound.
+//! Configuration from the environment. It is parsed once and checked as a whole, before anything is bound.
 //!
-//! Every variable is a [`Var`]. A [`Reader`] collects everything that is wrong, so that one start tells all of it, and
-//! remembers what was asked for, so that the documentation can be generated from the same source.
+//! Every variable is a [`Var`]. A [`Reader`] collects all problems, so that one start reports all of them. It also
+//! remembers which variables were asked for, so that the documentation is generated from the same source.
 
 mod common;
 mod seconds;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-/// One variable of the environment, as it is read and as it is documented.
+/// An environment variable: how it is read and how it is documented.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Var {
     /// Its name.
@@ -28,11 +28,12 @@ pub struct Var {
     pub expected: &'static str,
     /// A value that works.
     pub example: &'static str,
-    /// What holds when it isn't set; a variable without a default must be set, unless it is read as optional.
+    /// The value that holds if the variable isn't set. A variable without a default must be set, unless it is read as
+    /// optional.
     pub default: Option<&'static str>,
 }
 
-/// Reads variables, collects what is wrong, remembers what was asked for.
+/// Reads variables, collects problems and remembers what was asked for.
 pub struct Reader {
     values: BTreeMap<String, String>,
     problems: Vec<String>,
@@ -51,14 +52,14 @@ impl Reader {
         Self { values, problems: Vec::new(), seen: Vec::new() }
     }
 
-    /// The same, with a value that was given in another way than the environment's.
+    /// Sets a value that was given other than by the environment.
     #[must_use]
     pub fn with(mut self, var: &Var, value: impl Into<String>) -> Self {
         self.values.insert(var.name.to_owned(), value.into());
         self
     }
 
-    /// The value of `var` or its default. `None`, with a problem noted, when it is missing or isn't what is expected.
+    /// The value of `var` or its default. `None`, with a problem noted, if it is missing or invalid.
     pub fn read<T: FromStr>(&mut self, var: &'static Var) -> Option<T>
     where
         T::Err: fmt::Display,
@@ -72,8 +73,7 @@ impl Reader {
         }
     }
 
-    /// The value of `var`, which may be missing: `Some(None)` then. `None`, with a problem noted, when it isn't what is
-    /// expected.
+    /// The value of `var`, or `Some(None)` if it is not set. `None`, with a problem noted, if it is invalid.
     pub fn optional<T: FromStr>(&mut self, var: &'static Var) -> Option<Option<T>>
     where
         T::Err: fmt::Display,
@@ -84,7 +84,7 @@ impl Reader {
         }
     }
 
-    /// How long rows are kept: from a day to a century.
+    /// How long rows are kept, from a day to a century.
     pub fn time_to_live(&mut self, var: &'static Var) -> Option<Duration> {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let Seconds(time) = self.read(var)?;
@@ -95,7 +95,7 @@ impl Reader {
         None
     }
 
-    /// A value that must not be shown: it stands in no problem, log or debug output.
+    /// A secret value: it appears in no problem, log or debug output.
     pub fn secret(&mut self, var: &'static Var) -> Option<SecretString> {
         let text = self.text(var).or_else(|| var.default.map(str::to_owned));
         if text.is_none() {
@@ -104,22 +104,22 @@ impl Reader {
         text.map(SecretString::from)
     }
 
-    /// A value that must not be shown and may be missing.
+    /// A secret value that may be missing.
     pub fn optional_secret(&mut self, var: &'static Var) -> Option<SecretString> {
         self.text(var).map(SecretString::from)
     }
 
-    /// Notes that `var` is not set although something else that is said needs it.
+    /// Notes that `var` is not set although another setting needs it.
     pub fn lacks(&mut self, var: &'static Var, because: &str) {
         self.problem(var, format!("is not set, and {because}"));
     }
 
-    /// Notes that the value of `var` is refused for a reason found after reading it. The value isn't shown.
+    /// Notes that the value of `var` is refused for a reason that was found after reading it. The value is not shown.
     pub fn refuse(&mut self, var: &'static Var, why: impl fmt::Display) {
         self.problem(var, format!("is refused: {why}"));
     }
 
-    /// Every variable that was asked for, in the order of asking.
+    /// Every variable that was asked for, in that order.
     pub fn seen(&self) -> &[&'static Var] {
         &self.seen
     }
@@ -127,7 +127,7 @@ impl Reader {
     /// Reads a whole configuration with `read` and ends the reading.
     ///
     /// # Errors
-    /// When anything was wrong: all of it.
+    /// Fails with all problems, if there are any.
     pub fn whole<T>(mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, ConfigError> {
         match read(&mut self) {
             Some(config) => self.finish().map(|()| config),
@@ -138,12 +138,13 @@ impl Reader {
     /// Ends the reading.
     ///
     /// # Errors
-    /// When anything was wrong: all of it.
+    /// Fails with all problems, if there are any.
     pub fn finish(self) -> Result<(), ConfigError> {
         if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
     }
 
-    /// A variable that is set to nothing counts as not set, as compose files and shells can't easily unset one.
+    /// A variable that is set to an empty text counts as not set, because compose files and shells can't easily unset
+    /// one.
     fn text(&mut self, var: &'static Var) -> Option<String> {
         if !self.seen.contains(&var) {
             self.seen.push(var);

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seconds(pub Duration);
 
-/// Not a duration.
+/// The text is not a duration.
 #[derive(Debug)]
 pub struct NotADuration;
 
@@ -31,7 +31,7 @@ impl FromStr for Seconds {
             "d" => 86_400_000,
             _ => return Err(NotADuration),
         };
-        // A century is enough, and keeps every sum with a date in range.
+        // The limit of a century keeps every sum with a date in range.
         number
             .checked_mul(millis)
             .filter(|millis| *millis <= 3_155_760_000_000)

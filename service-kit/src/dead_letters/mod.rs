@@ -1,7 +1,7 @@
-//! Dead letters: events that could not be handled, and those that wait behind them.
+//! Dead letters: events that could not be handled, and later events of the same keys that are stored behind them.
 //!
-//! A person looks at them, asks for a replay when what failed is mended, or discards them. The replay is carried out by
-//! the service's own consumer, which knows the reactions: in order, an event a transaction, until the key's queue is
+//! A person looks at them, fixes the cause and asks for a replay, or discards them. The service's own consumer
+//! carries out the replay, since it knows the reactions: in order, one event a transaction, until the key's queue is
 //! empty or an event fails again.
 
 mod replay;
@@ -18,22 +18,22 @@ use crate::schema::{dead_letters, parked_keys};
 
 pub(crate) use replay::carry_out;
 
-/// Gauges count up to here.
+/// The gauges stop counting here.
 const COUNTED: i64 = 10_000;
 
-/// An event that waits for a person, or behind one that does.
+/// A stored event: one that failed, or one that waits behind it.
 #[derive(Clone, Debug, PartialEq, Serialize, Queryable, Selectable)]
 #[diesel(table_name = dead_letters)]
 pub struct DeadLetter {
-    /// Its number here.
+    /// Its number in this table.
     pub id: i64,
     /// The consumer group that could not handle it.
     pub consumer: String,
-    /// Where it lies.
+    /// The topic of the record.
     pub topic: String,
-    /// Where it lies.
+    /// The partition of the record.
     pub partition: i32,
-    /// Where it lies.
+    /// The offset of the record.
     pub record_offset: i64,
     /// The record's key.
     pub key: String,
@@ -41,32 +41,32 @@ pub struct DeadLetter {
     pub event_id: Option<Uuid>,
     /// `ce_type`, if it has one.
     pub event_type: Option<String>,
-    /// Why it is here; none when it only waits behind another of its key.
+    /// Why it failed; none if it only waits behind another of its key.
     pub error: Option<String>,
     /// How often it was tried.
     pub attempts: i32,
-    /// Since when it is here, by database time.
+    /// When it became a dead letter, by database time.
     pub buried_at: DateTime<Utc>,
-    /// When a replay was asked for that is not done yet.
+    /// When a replay was asked for that is not finished.
     pub replay_requested_at: Option<DateTime<Utc>>,
 }
 
-/// A dead letter with what it says.
+/// A dead letter with its content.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WholeDeadLetter {
-    /// All but its content.
+    /// Everything but the content.
     #[serde(flatten)]
     pub letter: DeadLetter,
     /// Names and values, in the record's order.
     pub headers: Vec<(String, String)>,
-    /// The raw value; none when the record had none.
+    /// The raw value; none if the record had none.
     pub value: Option<Vec<u8>>,
 }
 
-/// Up to `limit` dead letters after the one of number `after`, oldest first.
+/// Lists up to `limit` dead letters whose numbers are above `after`, oldest first.
 ///
 /// # Errors
-/// The database's.
+/// Fails if the query fails.
 pub async fn list(conn: &mut AsyncPgConnection, after: i64, limit: i64) -> QueryResult<Vec<DeadLetter>> {
     dead_letters::table
         .filter(dead_letters::id.gt(after))
@@ -77,10 +77,10 @@ pub async fn list(conn: &mut AsyncPgConnection, after: i64, limit: i64) -> Query
         .await
 }
 
-/// A dead letter with its content.
+/// Reads a dead letter with its content.
 ///
 /// # Errors
-/// The database's.
+/// Fails if the query fails.
 pub async fn get(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<Option<WholeDeadLetter>> {
     let found: Option<(DeadLetter, serde_json::Value, Option<Vec<u8>>)> = dead_letters::table
         .find(id)
@@ -91,11 +91,11 @@ pub async fn get(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<Option<Wh
     Ok(found.map(|(letter, headers, value)| WholeDeadLetter { letter, headers: read_headers(headers), value }))
 }
 
-/// Asks for a replay of everything that waits with this dead letter: the whole queue of its key, in order. Returns how
-/// many wait, 0 when there is no such dead letter.
+/// Asks for a replay of the dead letter's whole queue: everything that is stored for its key, in order. Returns the
+/// length of the queue, 0 if there is no such dead letter.
 ///
 /// # Errors
-/// The database's.
+/// Fails if a statement fails.
 pub async fn replay(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<usize> {
     let Some((consumer, topic, key)) = queue_of(conn, id).await? else { return Ok(0) };
     diesel::update(of_key(&consumer, &topic, &key))
@@ -104,11 +104,11 @@ pub async fn replay(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<usize>
         .await
 }
 
-/// Throws a dead letter away for good. What waits behind it stays until it is replayed; with the last one the key is
-/// free. False when there is no such dead letter.
+/// Deletes a dead letter for good. What waits behind it stays until it is replayed. Discarding the last one unparks
+/// the key. Returns false if there is no such dead letter.
 ///
 /// # Errors
-/// The database's.
+/// Fails if a statement fails; nothing is deleted then.
 pub async fn discard(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<bool> {
     conn.transaction(async |conn| {
         let Some((consumer, topic, key)) = queue_of(conn, id).await? else { return Ok(false) };
@@ -120,7 +120,8 @@ pub async fn discard(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<bool>
     .await
 }
 
-/// Locks the parked key, if it is one: its queue stays as it is until the transaction ends.
+/// Locks the row of the parked key, if there is one, so that no event joins the key's queue until the transaction
+/// ends.
 async fn hold(conn: &mut AsyncPgConnection, consumer: &str, topic: &str, key: &str) -> QueryResult<()> {
     parked_keys::table
         .find((consumer, topic, key))
@@ -157,10 +158,10 @@ fn of_key<'a>(consumer: &'a str, topic: &'a str, key: &'a str) -> _ {
 }
 
 fn read_headers(headers: serde_json::Value) -> Vec<(String, String)> {
-    serde_json::from_value(headers).unwrap_or_default() // written by the consumer, so always such a list
+    serde_json::from_value(headers).unwrap_or_default() // the consumer wrote them as such a list
 }
 
-/// Sets the gauges; returns how many dead letters and parked keys there are, counted up to [`COUNTED`].
+/// Counts dead letters and parked keys, each up to [`COUNTED`], and sets the gauges.
 pub(crate) async fn measure(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<Measured> {
     let measured: Measured = diesel::sql_query(
         "select (select count(*) from (select from dead_letters where consumer = $1 limit $2) counted) as letters, \
@@ -175,7 +176,6 @@ pub(crate) async fn measure(conn: &mut AsyncPgConnection, consumer: &str) -> Que
     Ok(measured)
 }
 
-/// What [`measure`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
 pub(crate) struct Measured {
     #[diesel(sql_type = BigInt)]

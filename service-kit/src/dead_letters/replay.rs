@@ -1,4 +1,4 @@
-//! Replays, carried out by the service's own consumer.
+//! Carries out replays, in the service's own consumer.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::consumer::{
 use crate::retry::Recurring;
 use crate::schema::dead_letters;
 
-/// How often the consumer looks for replays that were asked for, while there are dead letters.
+/// How often the consumer looks for requested replays, while there are dead letters.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often it looks whether there are any.
+/// How often it looks whether there are dead letters.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Counts the dead letters and carries out the replays that are asked for, until told to stop.
+/// Counts the dead letters and carries out requested replays, until told to stop.
 pub(crate) async fn carry_out<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, stop: &CancellationToken) {
     let (mut uncounted, mut unreplayed) = (Recurring::default(), Recurring::default());
     let mut wait = EVERY;
@@ -40,7 +40,7 @@ pub(crate) async fn carry_out<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>
         if wait == IDLE {
             continue;
         }
-        // what could not be counted may be there
+        // If counting failed there may be some.
         let replayed = replay_requested(work, stop).await;
         if unreplayed.is_news(&replayed)
             && let Err(error) = &replayed
@@ -81,7 +81,7 @@ async fn replay_requested<R: Reactions, S: DeadLetterSink>(
     Ok(())
 }
 
-/// The topic and key of the first replay that is asked for.
+/// The topic and key of the first requested replay.
 async fn first_requested<R: Reactions, S: DeadLetterSink>(
     work: &Work<R, S>,
 ) -> Result<Option<(String, String)>, ReactionError> {
@@ -94,7 +94,8 @@ async fn first_requested<R: Reactions, S: DeadLetterSink>(
     Ok(wanted.first(&mut conn).await.optional()?)
 }
 
-/// Handles the first event of a key's queue and takes it out, in one transaction. False when another member was faster.
+/// Handles the first event of a key's queue and removes it, in one transaction. Returns false if another member was
+/// faster.
 async fn replay_first<R: Reactions, S: DeadLetterSink>(
     work: &Work<R, S>,
     conn: &mut AsyncPgConnection,
@@ -103,7 +104,7 @@ async fn replay_first<R: Reactions, S: DeadLetterSink>(
 ) -> Result<bool, ReactionError> {
     let consumer = work.handle.group();
     conn.transaction(async |conn| {
-        // whoever wants to queue an event up behind these waits until this is committed
+        // While this lock is held, no event can join the queue.
         hold(conn, consumer, topic, key).await?;
         if !ask_for_latecomers(conn, consumer, topic, key).await? {
             return Ok(false);
@@ -125,8 +126,8 @@ async fn replay_first<R: Reactions, S: DeadLetterSink>(
     .await
 }
 
-/// What has queued up behind since a person asked belongs to the replay too, or the key would stay parked. False when
-/// nothing is asked for any more: another member has done it, or given up.
+/// Adds the events that joined the queue after the request to the replay; otherwise the key would stay parked.
+/// Returns false if no request is open any more: another member has carried it out, or given it up.
 async fn ask_for_latecomers(conn: &mut AsyncPgConnection, consumer: &str, topic: &str, key: &str) -> QueryResult<bool> {
     let asked: Option<DateTime<Utc>> =
         of_key(consumer, topic, key).select(max(dead_letters::replay_requested_at)).first(conn).await?;
@@ -156,7 +157,7 @@ async fn handle<R: Reactions>(
     Ok(handled.into())
 }
 
-/// Notes the failure with the first of the queue, and ends the request.
+/// Stores the failure with the first event of the queue, and ends the request.
 async fn give_up(
     conn: &mut AsyncPgConnection,
     consumer: &str,
@@ -184,7 +185,8 @@ async fn give_up(
     .await
 }
 
-/// The first of a queue, locked: the key of a compacted topic is not parked.
+/// Reads the first event of a queue and locks its row. The lock is for compacted topics, whose keys are not parked
+/// and so can't be locked.
 async fn first(
     conn: &mut AsyncPgConnection,
     consumer: &str,

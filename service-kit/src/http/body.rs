@@ -1,8 +1,8 @@
-//! How a request's body comes in: whole, before any handler sees the request, within a time and a memory.
+//! Reads a request's body as a whole before any handler runs, within limits of time and memory.
 //!
-//! Somebody who sends slowly costs a connection and at most [`FREE`] bytes, for a bounded time. What is longer needs room in a
-//! memory that all bodies share; when that is full, a long body is refused at once, while short ones, which orders are,
-//! come in as ever.
+//! A client that sends slowly costs a connection and at most [`FREE`] bytes, for a bounded time. Longer bodies take
+//! room from a memory that all bodies share. When it is full, a long body is refused at once; short ones, such as
+//! orders, are read as usual.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Problem;
 
-/// The most that a body may hold, in bytes: 100 order lines take about a tenth of it.
+/// The longest body, in bytes: 100 order lines take about a tenth of it.
 const LIMIT: usize = 256 * 1024;
 
-/// So many bytes of a body come in without asking for room.
+/// Up to this many bytes, a body needs no share of the common memory.
 const FREE: usize = 16 * 1024;
 
-/// What the clients of a server may cost it.
+/// Limits on what a server's clients may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections it holds; whoever comes then waits to be let in.
+    /// How many connections it serves; further ones wait to be accepted.
     pub connections: usize,
     /// How long a body may take to arrive.
     pub body_time: Duration,
@@ -35,21 +35,21 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A connection may cost some 150 kB while a body arrives, so that all of this together is well below what a service's
-    /// container is given.
+    /// A connection may take some 150 kB while a body arrives, so the default limits stay well below the memory of a
+    /// service's container.
     fn default() -> Self {
         Self { connections: 768, body_time: Duration::from_secs(10), long_bodies: 16 * 1024 * 1024 }
     }
 }
 
-/// The room for long bodies of one server.
+/// The memory that a server's long bodies share.
 #[derive(Clone)]
 pub(super) struct BodyRoom {
     long: Arc<Semaphore>,
     time: Duration,
 }
 
-/// A body's share of the room; given back when the request is answered.
+/// A body's share of the common memory. Dropping it, once the request is answered, gives it back.
 pub(super) struct Share(#[expect(dead_code, reason = "it is held, not used")] Option<OwnedSemaphorePermit>);
 
 impl BodyRoom {
@@ -57,7 +57,7 @@ impl BodyRoom {
         Self { long: Arc::new(Semaphore::new(limits.long_bodies)), time: limits.body_time }
     }
 
-    /// Reads the body, and leaves it in the request for whoever asks for it.
+    /// Reads the body and puts it back into the request, for the handler.
     pub(super) async fn read(&self, request: &mut ServiceRequest) -> Result<Share, Problem> {
         let declared = declared_length(request)?;
         if declared == Some(0) {
@@ -100,7 +100,7 @@ impl BodyRoom {
     }
 }
 
-/// What the request says of its body's length.
+/// The body's length as the request declares it.
 fn declared_length(request: &ServiceRequest) -> Result<Option<usize>, Problem> {
     let headers = request.headers();
     if headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {

@@ -1,7 +1,8 @@
-//! gzip for answers that are worth it. A stream is never compressed: its events must leave as they happen.
+//! Compresses answers with gzip if that is worthwhile. Streams are never compressed, because their events must be
+//! sent as they happen.
 //!
-//! actix's own `compress-gzip` would also unpack request bodies, a chunk at a time and whole: some bytes sent would become
-//! megabytes held.
+//! actix's own `compress-gzip` would also decompress request bodies, so that a few bytes sent could become megabytes
+//! in memory.
 
 use std::io::Write;
 
@@ -13,10 +14,10 @@ use actix_web::http::header::{
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Below this a packet is one packet anyway.
+/// The shortest answer that is compressed; a shorter one fits a network packet either way.
 const LEAST: u64 = 1_024;
 
-/// Compresses the answer where that is worth it and its client takes it.
+/// Compresses the answer if that is worthwhile and the client accepts it.
 pub(super) async fn encoded(mut response: ServiceResponse) -> ServiceResponse {
     if !is_worth_it(&response) {
         return response;
@@ -27,7 +28,7 @@ pub(super) async fn encoded(mut response: ServiceResponse) -> ServiceResponse {
     }
     let (request, response) = response.into_parts();
     let (mut head, whole) = response.into_parts();
-    // what is in memory already is read without fail
+    // Reading fails only for a stream, and this body is in memory.
     let Ok(whole) = body::to_bytes(whole).await else {
         return ServiceResponse::new(request, head.set_body(BoxBody::new(())));
     };
@@ -43,7 +44,7 @@ pub(super) async fn encoded(mut response: ServiceResponse) -> ServiceResponse {
     ServiceResponse::new(request, head)
 }
 
-/// Text that is in memory and has no validator, which would have to be another for each encoding.
+/// Whether the answer is text in memory without an `ETag`. With one, each encoding would need a validator of its own.
 fn is_worth_it(response: &ServiceResponse) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     matches!(response.response().body().size(), BodySize::Sized(LEAST..))

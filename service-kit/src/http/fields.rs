@@ -1,11 +1,11 @@
-//! Reads what a request holds into a type, and tells everything that is wrong with it at once.
+//! Reads a request's input into a type, and reports everything that is wrong with it at once.
 //!
-//! serde ends at the first value that doesn't fit. Here such a value is noted with its path, left out, and all is read
-//! once more, until nothing new is wrong. Whatever is not declared is refused at any depth: structs are read from objects
-//! alone (serde takes `["ann", "Ann Lee"]` for a struct too).
+//! serde stops at the first value that doesn't fit. This module notes such a value with its path, leaves it out and
+//! reads everything again, until it finds nothing new. Undeclared fields are refused at any depth. Structs are read
+//! from objects only, though serde would take `["ann", "Ann Lee"]` for a struct too.
 //!
-//! Where something is wrong with a struct, every field that it lacks is told too. Only an `Option` may be missing then:
-//! what has a `#[serde(default)]` is told as missing beside the true fault.
+//! If anything is wrong with a struct, its missing fields are reported too. In that case only an `Option` may be
+//! missing: a field with `#[serde(default)]` is reported as missing beside the real error.
 
 mod access;
 mod words;
@@ -22,15 +22,15 @@ use serde::forward_to_deserialize_any;
 use super::problem::{FieldError, InputCode};
 use access::{Entries, Items, Object};
 
-/// So many wrong fields are told at most.
+/// How many wrong fields are reported at most.
 const MOST: usize = 20;
 
-/// What was given for a field.
+/// The input for a field.
 #[derive(Clone)]
 pub(super) enum Given<'a> {
-    /// JSON that is well-formed.
+    /// Well-formed JSON.
     Json(&'a str),
-    /// The text of a parameter.
+    /// The text of a query parameter.
     Text(Cow<'a, str>),
     /// All parameters of a query.
     Parameters(Vec<(String, Given<'a>)>),
@@ -41,36 +41,36 @@ pub(super) enum Given<'a> {
 /// Why a value can't be read.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The value itself doesn't fit.
+    /// The value doesn't fit.
     Unfit(InputCode, String),
-    /// A field of it is missing.
+    /// A field is missing.
     Lacks(&'static str),
-    /// Something in it was noted, and more may be wrong with it.
+    /// Something inside was noted, and there may be more.
     Noted,
-    /// All that is wrong in it was noted.
+    /// Everything that is wrong inside was noted.
     AllNoted,
 }
 
-/// What is known to be wrong.
+/// What is known to be wrong with the input.
 #[derive(Default)]
 struct Report {
     errors: RefCell<Vec<FieldError>>,
     /// The paths that need not be read again.
     done: RefCell<BTreeSet<String>>,
-    /// The paths of what lacks a field.
+    /// The paths of the objects that lack a field.
     lacking: RefCell<BTreeSet<String>>,
 }
 
-/// Reads what was given; `name` is what it is called when it is wrong as a whole.
+/// Reads the input; `name` stands for the field if the input as a whole is wrong.
 pub(super) fn read<T: DeserializeOwned>(given: &Given<'_>, name: &str) -> Result<T, Vec<FieldError>> {
     let report = Report::default();
     let mut known = None;
-    // until a round finds nothing new
+    // This repeats until a round finds nothing new.
     while known.replace(report.known()) != Some(report.known()) {
         let reader = Reader { given: given.clone(), path: String::new(), report: &report };
         match T::deserialize(reader) {
             Ok(value) if report.errors.borrow().is_empty() => return Ok(value),
-            // each round notes one path more as done
+            // Each round adds at least one path to `done`.
             Err(Fault::Noted) if report.errors.borrow().len() < MOST => {}
             Err(Fault::Lacks(field)) => report.lacks("", field),
             Err(Fault::Unfit(code, message)) => {
@@ -101,7 +101,7 @@ impl Report {
         self.done.borrow_mut().insert(path);
     }
 
-    /// How much is known.
+    /// How much is known, to tell whether a round found something new.
     fn known(&self) -> (usize, usize, usize) {
         (self.errors.borrow().len(), self.done.borrow().len(), self.lacking.borrow().len())
     }
@@ -111,7 +111,7 @@ impl Report {
     }
 }
 
-/// A value at its path.
+/// A value and its path.
 struct Reader<'a, 'r> {
     given: Given<'a>,
     path: String,
@@ -119,7 +119,7 @@ struct Reader<'a, 'r> {
 }
 
 impl<'a, 'r> Reader<'a, 'r> {
-    /// The entries of an object, if it is one.
+    /// The object's entries, if the value is an object.
     fn entries(&self) -> Result<Option<Vec<(String, Given<'a>)>>, Fault> {
         match &self.given {
             Given::Parameters(all) => Ok(Some(all.clone())),

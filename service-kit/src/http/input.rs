@@ -1,4 +1,4 @@
-//! What comes in over HTTP, read so that every failure names the field.
+//! Extractors for HTTP requests, whose errors name the field.
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -17,8 +17,8 @@ use super::problem::InputCode;
 
 type Later<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
-/// A JSON body. 400 when it isn't JSON, 413 when it is too large, 415 when it says it is something else, 422 with the
-/// field when it doesn't fit.
+/// A JSON body. The answer is 400 if it isn't JSON, 413 if it is too large, 415 if its content type is another, and
+/// 422 with the field if it doesn't fit.
 pub struct Json<T>(pub T);
 
 impl<T> Json<T> {
@@ -43,7 +43,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     }
 }
 
-/// The body of an action that takes no fields: nothing, or `{}`.
+/// The body of an action without fields: empty, or `{}`.
 pub struct EmptyBody;
 
 impl FromRequest for EmptyBody {
@@ -66,7 +66,7 @@ impl FromRequest for EmptyBody {
     }
 }
 
-/// The body, which is in memory already: `super::body` reads it before any handler.
+/// The body, which `super::body` has read into memory before any handler runs.
 fn body(request: &HttpRequest, payload: &mut Payload) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
     let bytes = Bytes::from_request(request, payload);
     let request = request.clone();
@@ -85,14 +85,14 @@ fn json_type(request: &HttpRequest) -> Result<(), Problem> {
     }
 }
 
-/// First whether it is JSON at all, to its end; only then what is in it.
+/// Checks first that the whole body is JSON, and then reads the fields.
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(body).map_err(|_| Problem::malformed("The body is not UTF-8."))?;
     let json: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     fields::read(&Given::Json(json.get()), "body").map_err(Problem::bad_fields)
 }
 
-/// A JSON merge patch (RFC 7396): an object of what is to be otherwise.
+/// A JSON merge patch (RFC 7396): an object with the fields to change.
 pub struct MergePatch(Map<String, Value>);
 
 impl FromRequest for MergePatch {
@@ -115,17 +115,17 @@ impl FromRequest for MergePatch {
 }
 
 impl MergePatch {
-    /// What `current` becomes by it, read and checked as a whole.
+    /// Applies the patch to `current` and reads and checks the result as a whole.
     ///
     /// # Errors
-    /// It would not fit.
+    /// Fails with 422 if the result doesn't fit.
     pub fn applied<T: DeserializeOwned>(self, mut current: Value) -> Result<T, Problem> {
         merge(&mut current, Value::Object(self.0));
         fields::read(&Given::Json(&current.to_string()), "body").map_err(Problem::bad_fields)
     }
 }
 
-/// As RFC 7396 has it. What can't be read deeper than serde_json's limit does not come here.
+/// Merges as RFC 7396 says. The recursion is bounded, because serde_json refuses input that is nested too deeply.
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
@@ -149,7 +149,8 @@ fn not_json(error: &serde_json::Error) -> Problem {
     Problem::malformed(format!("The body is not JSON: it can't be read past line {line}, column {column}."))
 }
 
-/// The variable parts of the path; 404 when they can't be what they stand for, since then nothing of that name exists.
+/// The variable parts of the path. A part that can't be an id is answered with 404, since nothing can exist under
+/// that name.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
@@ -164,7 +165,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     }
 }
 
-/// The query string; 422 with the field when it doesn't fit.
+/// The query string. A parameter that doesn't fit is answered with 422 and its name.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
@@ -179,7 +180,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
     }
 }
 
-/// The optional header `Idempotency-Key`: 1 to 255 visible ASCII characters, as Stripe takes them, and one alone.
+/// The header `Idempotency-Key`: 1 to 255 visible ASCII characters, as at Stripe. It may occur only once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(pub String);
 
@@ -196,10 +197,10 @@ impl FromRequest for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The key if the request has one.
+    /// The key, if the request has one.
     ///
     /// # Errors
-    /// It has one that can't be a key, or several.
+    /// Fails if the header occurs more than once or its value can't be a key.
     pub fn optional(request: &HttpRequest) -> Result<Option<Self>, Problem> {
         let Some(given) = the_one(request, KEY)? else { return Ok(None) };
         let key = given.to_str().unwrap_or_default();
@@ -211,9 +212,11 @@ impl IdempotencyKey {
     }
 }
 
-/// A header that means one thing. Which of several is meant can't be told: proxies and servers differ in which they take.
+/// The value of a header that may occur only once. If it occurs twice the request is ambiguous: proxies and servers
+/// differ in which value they take.
 ///
 /// # Errors
+/// Fails if the header occurs more than once.
 /// It stands there more than once.
 pub fn the_one<'a>(request: &'a HttpRequest, header: &'static str) -> Result<Option<&'a HeaderValue>, Problem> {
     let mut given = request.headers().get_all(header);

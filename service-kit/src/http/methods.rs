@@ -1,4 +1,4 @@
-//! HEAD wherever GET is answered, and OPTIONS everywhere: what no route needs to say for itself.
+//! Answers HEAD wherever there is a GET, and OPTIONS everywhere, so that routes need not.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::web::Bytes;
 
-/// Makes a HEAD a GET, whose answer [`without_body`] cuts.
+/// Turns a HEAD into a GET; [`without_body`] removes the body from the answer.
 pub(super) fn as_routed(request: &mut ServiceRequest) -> Method {
     let asked = request.method().clone();
     if asked == Method::HEAD {
@@ -19,7 +19,7 @@ pub(super) fn as_routed(request: &mut ServiceRequest) -> Method {
     asked
 }
 
-/// The methods that are possible where a router says so: HEAD comes with GET, OPTIONS with all.
+/// The allowed methods, from the router's `Allow` header: HEAD goes with GET, and OPTIONS with everything.
 pub(super) fn allowed(routed: Option<&HeaderValue>) -> String {
     let routed = routed.and_then(|methods| methods.to_str().ok()).unwrap_or_default();
     let mut methods: Vec<&str> = routed.split(',').map(str::trim).filter(|method| !method.is_empty()).collect();
@@ -31,12 +31,12 @@ pub(super) fn allowed(routed: Option<&HeaderValue>) -> String {
     methods.join(", ")
 }
 
-/// The answer to OPTIONS where these methods are possible.
+/// The answer to OPTIONS, with the allowed methods.
 pub(super) fn options(allowed: &str) -> HttpResponse {
     HttpResponse::NoContent().insert_header((ALLOW, allowed)).finish()
 }
 
-/// The answer to a HEAD: that of a GET, its length included, without its body.
+/// The answer to a HEAD: a GET's answer with its length, but without its body.
 pub(super) fn without_body(response: ServiceResponse) -> ServiceResponse {
     response.map_body(|_, body| {
         let size = body.size();

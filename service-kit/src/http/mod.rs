@@ -1,4 +1,4 @@
-//! HTTP of a service: one error shape, checked input, health, metrics, one shutdown.
+//! HTTP for services: one shape of errors, checked input, health, metrics, one shutdown.
 
 mod body;
 mod encoding;

@@ -1,4 +1,4 @@
-//! JSON answers end with a newline, so that the next prompt of a shell begins on a line of its own.
+//! Ends JSON answers with a newline, so that a shell's next prompt begins on a new line.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,7 +8,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Bytes;
 
-/// Adds the newline, before anything compresses the body.
+/// Adds the newline; this must come before compression.
 pub(super) fn ended(response: ServiceResponse) -> ServiceResponse {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_json = kind.is_some_and(|kind| kind.starts_with("application/json") || kind.contains("+json"));
@@ -18,7 +18,7 @@ pub(super) fn ended(response: ServiceResponse) -> ServiceResponse {
     response.map_body(|_, body| BoxBody::new(Lined { body: Box::pin(body), ended: false }))
 }
 
-/// A body of a known length, and a newline.
+/// A body of known length, followed by a newline.
 struct Lined<B> {
     body: Pin<Box<B>>,
     ended: bool,

@@ -1,11 +1,11 @@
-//! Lists: a limit, a cursor, and where to go on.
+//! Lists with a limit and a cursor.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How many items of a list are asked for: 1 to 1,000, 50 when nothing is said.
+/// How many items a list returns: 1 to 1,000, or 50 if the client doesn't say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Limit(i64);
@@ -34,7 +34,7 @@ impl TryFrom<String> for Limit {
     }
 }
 
-/// Where a list goes on, as what it is sorted by: what the last answer gave as `next_cursor`.
+/// Where a list continues: the sort key after which it goes on, which the previous answer gave as `next_cursor`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String", bound = "T: FromStr")]
 pub struct Cursor<T>(pub T);
@@ -47,19 +47,19 @@ impl<T: FromStr> TryFrom<String> for Cursor<T> {
     }
 }
 
-/// The whole query of a list that is asked for nothing else. One that is has `limit` and `cursor` among its fields, so that
-/// all that is wrong is told at once.
+/// The query of a list without other parameters. A list with more has `limit` and `cursor` among its own fields, so
+/// that all errors are reported at once.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, bound = "T: FromStr")]
 pub struct Page<T> {
-    /// At most so many items.
+    /// The most items to return.
     pub limit: Option<Limit>,
-    /// Where it begins.
+    /// Where to continue; from the beginning if absent.
     pub cursor: Option<Cursor<T>>,
 }
 
 impl<T> Page<T> {
-    /// The limit, and after which item it begins.
+    /// The limit, and the item after which the page begins.
     pub fn parts(self) -> (i64, Option<T>) {
         (self.limit.unwrap_or_default().get(), self.cursor.map(|Cursor(after)| after))
     }
@@ -68,16 +68,16 @@ impl<T> Page<T> {
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Paged<T> {
-    /// What is on it.
+    /// The items.
     pub items: Vec<T>,
-    /// Where the next one begins; nothing on the last.
+    /// The cursor of the next page; null on the last page.
     #[schema(required, example = json!(null))]
     pub next_cursor: Option<String>,
 }
 
 impl<T> Paged<T> {
-    /// A page of at most `limit` items, from rows of which one more was asked for than fits, to know whether there is a
-    /// next page.
+    /// A page of at most `limit` items. The query must have asked for one row more, whose presence tells that there
+    /// is a next page.
     pub fn from_rows(mut rows: Vec<T>, limit: i64, cursor_of: impl Fn(&T) -> String) -> Self {
         let fits = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > fits;
@@ -86,7 +86,7 @@ impl<T> Paged<T> {
         Self { items: rows, next_cursor }
     }
 
-    /// The same page with each item as `view` shows it.
+    /// The same page with each item converted by `view`.
     pub fn map<U>(self, view: impl FnMut(T) -> U) -> Paged<U> {
         Paged { items: self.items.into_iter().map(view).collect(), next_cursor: self.next_cursor }
     }

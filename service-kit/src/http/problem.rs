@@ -1,11 +1,11 @@
-//! The one shape of every error that leaves over HTTP: RFC 9457, `application/problem+json`.
+//! The one shape of every HTTP error: RFC 9457, `application/problem+json`.
 //!
-//! The policy by layer: a domain refuses with an enum of its own (`thiserror`); a command turns that and what the
-//! database says into its error enum; the HTTP layer turns that into a [`Problem`]. What went wrong inside is logged
-//! here and never shown: no SQL, no debug text, no name of a type.
+//! The error policy by layer: a domain refuses with an enum of its own (`thiserror`). A command turns that, and the
+//! errors of the database, into its own error enum. The HTTP layer turns that into a [`Problem`]. Internal errors are
+//! logged here and never shown: no SQL, no debug text, no type name.
 //!
-//! Every problem and every wrong field has a [`Code`] for programs. The kit's own are here; a service declares what only it
-//! can say with [`problem_codes!`](crate::problem_codes), and its OpenAPI document lists them all.
+//! Every problem and every wrong field has a [`Code`] for programs. The kit's own codes are here. A service declares
+//! its further codes with [`problem_codes!`](crate::problem_codes), and its OpenAPI document lists them all.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::pool::may_pass;
 
-/// What went wrong, for programs: stays the same whatever the words for people become.
+/// What went wrong, for programs. It stays the same when the texts for people change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Code(&'static str);
@@ -33,8 +33,8 @@ impl Code {
     }
 }
 
-/// Declares the codes of problems that a service has: an enum that becomes a [`Code`], with the list of all for its
-/// document.
+/// Declares a service's own problem codes: an enum that converts into a [`Code`], and the list of its codes for the
+/// OpenAPI document.
 #[macro_export]
 macro_rules! problem_codes {
     ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal,)* }) => {
@@ -43,7 +43,7 @@ macro_rules! problem_codes {
         $vis enum $name { $($(#[$doc])* $variant,)* }
 
         impl $name {
-            /// Every one, as it stands in answers.
+            /// All codes, as they occur in answers.
             pub const ALL: &'static [&'static str] = &[$($code),*];
         }
 
@@ -66,17 +66,17 @@ problem_codes! {
         MethodNotAllowed = "method_not_allowed",
         /// 408: the body did not arrive in time.
         BodyTooSlow = "body_too_slow",
-        /// 409, and nothing more is to be said.
+        /// 409, with nothing more specific to say.
         Conflict = "conflict",
-        /// 409: a request with this `Idempotency-Key` is being worked on.
+        /// 409: a request with this `Idempotency-Key` is in progress.
         KeyInFlight = "key_in_flight",
-        /// 412: what `If-Match` names is not what is there.
+        /// 412: the version in `If-Match` is not the current one.
         PreconditionFailed = "precondition_failed",
         /// 413.
         TooLarge = "too_large",
         /// 415.
         UnsupportedMediaType = "unsupported_media_type",
-        /// 422: some fields are wrong, each in its own way.
+        /// 422: several fields are wrong in different ways.
         BadInput = "bad_input",
         /// 422: this `Idempotency-Key` was used for another request.
         KeyReused = "key_reused",
@@ -92,18 +92,18 @@ problem_codes! {
 problem_codes! {
     /// The codes of wrong fields that every service has.
     pub enum InputCode {
-        /// It must be there.
+        /// A required field is missing.
         Missing = "missing",
-        /// There is no such field.
+        /// There is no field of this name.
         UnknownField = "unknown_field",
-        /// It may be there once.
+        /// The field occurs more than once.
         DuplicateField = "duplicate_field",
-        /// Its value doesn't fit.
+        /// The value doesn't fit.
         Invalid = "invalid",
     }
 }
 
-/// One field that was wrong.
+/// One field that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// Its path, as in `lines[0].quantity`.
@@ -112,7 +112,7 @@ pub struct FieldError {
     /// What was given and what was expected.
     #[schema(example = "0 is not a quantity from 1 to 10000")]
     pub message: String,
-    /// The same for programs.
+    /// What is wrong, for programs.
     #[schema(value_type = String, example = "invalid")]
     pub code: Code,
 }
@@ -123,7 +123,7 @@ impl FieldError {
         Self { field: field.into(), message: message.into(), code: InputCode::Invalid.into() }
     }
 
-    /// Says it for programs too.
+    /// Sets a more specific code.
     #[must_use]
     pub fn code(mut self, code: impl Into<Code>) -> Self {
         self.code = code.into();
@@ -131,7 +131,7 @@ impl FieldError {
     }
 }
 
-/// An error answer. Boxed, so that a `Result` with it stays small.
+/// An error answer. It is boxed so that a `Result` with it stays small.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Problem(Box<Content>);
@@ -148,31 +148,31 @@ impl ToSchema for Problem {
     }
 }
 
-/// What went wrong: RFC 9457.
+/// An error, as RFC 9457 describes it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Content {
-    /// What kind of problem.
+    /// The kind of problem.
     #[serde(rename = "type")]
     #[schema(example = "urn:problem:bad-input")]
     kind: String,
     /// What went wrong, for programs.
     #[schema(value_type = String, example = "bad_input")]
     code: Code,
-    /// The same for people.
+    /// The kind of problem, for people.
     #[schema(example = "Bad input")]
     title: &'static str,
     /// The status of the answer.
     #[serde(serialize_with = "as_number")]
     #[schema(value_type = u16, example = 422)]
     status: StatusCode,
-    /// What was wrong this time.
+    /// What is wrong in this case.
     #[schema(example = "lines[0].quantity: 0 is not a quantity from 1 to 10000")]
     detail: String,
     /// The path of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "/api/v1/orders")]
     instance: Option<String>,
-    /// Each field that was wrong.
+    /// The fields that are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
@@ -220,18 +220,18 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", ProblemCode::BodyTooSlow, "Too slow", detail)
     }
 
-    /// 409: the state of the thing doesn't allow it.
+    /// 409: the current state doesn't allow the request.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", ProblemCode::Conflict, "Not possible now", detail)
     }
 
-    /// 409: a request with the same `Idempotency-Key` is under way.
+    /// 409: a request with the same `Idempotency-Key` is in progress.
     pub fn key_in_flight() -> Self {
         Self::conflict("A request with this Idempotency-Key is being worked on. Send it again to get its answer.")
             .code(ProblemCode::KeyInFlight)
     }
 
-    /// 412: what was to be changed is no longer what the client has seen.
+    /// 412: the resource has changed since the client read it.
     pub fn precondition_failed(detail: impl Into<String>) -> Self {
         let (status, code) = (StatusCode::PRECONDITION_FAILED, ProblemCode::PreconditionFailed);
         Self::new(status, "precondition-failed", code, "It has changed meanwhile", detail)
@@ -253,7 +253,7 @@ impl Problem {
         Self::bad_fields(vec![FieldError::new(field, message)])
     }
 
-    /// 422 with several fields. Its code is theirs, where they have one in common that says more than "bad input".
+    /// 422 with several fields. If all fields have the same specific code, it becomes the problem's code.
     pub fn bad_fields(errors: Vec<FieldError>) -> Self {
         let detail = errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect::<Vec<_>>().join("; ");
         let (status, code) = (StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::BadInput);
@@ -274,13 +274,13 @@ impl Problem {
             .code(ProblemCode::KeyReused)
     }
 
-    /// 428: the client must say what it has seen.
+    /// 428: the client must send `If-Match`.
     pub fn precondition_required(detail: impl Into<String>) -> Self {
         let (status, code) = (StatusCode::PRECONDITION_REQUIRED, ProblemCode::PreconditionRequired);
         Self::new(status, "precondition-required", code, "If-Match is missing", detail)
     }
 
-    /// 503: it will pass; come back in a second.
+    /// 503: a temporary failure, with `Retry-After` of a second.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let (status, code) = (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unavailable);
         let mut problem = Self::new(status, "unavailable", code, "Not available now", detail);
@@ -288,14 +288,14 @@ impl Problem {
         problem
     }
 
-    /// 500: what happened is logged, not shown.
+    /// 500: the cause is logged but not shown.
     pub fn internal(cause: impl fmt::Display) -> Self {
         tracing::error!(error = %cause, "a request failed");
         let (status, code) = (StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Internal);
         Self::new(status, "internal", code, "Something went wrong here", "The error was logged.")
     }
 
-    /// Says more to programs than the kind of problem does; for bad input, of each field.
+    /// Sets a more specific code, also on each wrong field.
     #[must_use]
     pub fn code(mut self, code: impl Into<Code>) -> Self {
         self.0.code = code.into();
@@ -305,18 +305,18 @@ impl Problem {
         self
     }
 
-    /// The fields that were wrong.
+    /// The fields that are wrong.
     pub fn errors(&self) -> &[FieldError] {
         &self.0.errors
     }
 
-    /// Says where it happened, unless it says so already.
+    /// Sets the path at which the problem arose, unless it is set.
     #[must_use]
     pub fn at(self, request: &HttpRequest) -> Self {
         self.at_path(request.path())
     }
 
-    /// The same where only the path is known.
+    /// Like [`Problem::at`], where only the path is known.
     #[must_use]
     pub fn at_path(mut self, path: impl Into<String>) -> Self {
         self.0.instance.get_or_insert_with(|| path.into());
@@ -342,7 +342,7 @@ impl ResponseError for Problem {
         }
         let mut response = response.json(self);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        // Kept beside the answer, so that the middleware can fill in where it happened.
+        // The middleware reads this copy to add the request's path.
         response.extensions_mut().insert(self.clone());
         response
     }

@@ -1,4 +1,4 @@
-//! The server of a service: bound first, so that a taken port is told at once; stopped by the one token.
+//! A service's HTTP server. It binds first, so that a taken port is reported at once, and the shared token stops it.
 
 use std::collections::BTreeMap;
 use std::future::{Future, ready};
@@ -29,17 +29,17 @@ use crate::{Pool, pool, telemetry, trace};
 
 const WORKERS: usize = 2;
 
-/// What operators ask is answered however much is under way.
+/// Operators get these answers at any load.
 const ALWAYS_ANSWERED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// What is said of a thing that is not well and doesn't say more.
+/// What readiness reports of a failed check that gives no reason.
 const FAILING: &str = "failing";
 
-/// One thing that must be well for the service to be ready: its name and how to ask, which may say what is not.
+/// One condition of readiness: its name, and a check that may report what is wrong.
 pub type Check =
     (&'static str, Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>);
 
-/// Everything that must be well: what `/readyz` asks.
+/// The checks of `/readyz`.
 #[derive(Clone, Default)]
 pub struct Readiness {
     checks: Vec<Check>,
@@ -47,7 +47,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// What every service asks that has a database and hears events.
+    /// The checks of every service with a database and a consumer.
     pub fn of(pool: &Pool, consumer: &ConsumerHandle) -> Self {
         let (pool, broker, topics, heard) = (pool.clone(), consumer.clone(), consumer.clone(), consumer.clone());
         Self::default()
@@ -60,7 +60,7 @@ impl Readiness {
             .and("consumer", move || ready(heard.is_well()))
     }
 
-    /// Adds one thing to ask, such as `database`.
+    /// Adds a check, such as `database`.
     #[must_use]
     pub fn and<F>(self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -72,7 +72,7 @@ impl Readiness {
         })
     }
 
-    /// Adds one thing to ask, which says what is not well.
+    /// Adds a check that reports what is wrong.
     #[must_use]
     pub fn and_told<F>(mut self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -82,8 +82,9 @@ impl Readiness {
         self
     }
 
-    /// Adds a part that works but may be unable to do its job, as when a server outside is away, and says why. The service
-    /// is `degraded` then and stays ready: it serves all else, and no other instance could do better.
+    /// Adds a check of something that may fail without making the service useless, such as an external server that is
+    /// away. A failure makes the service `degraded` but not unready: it serves everything else, and no other instance
+    /// could do better.
     #[must_use]
     pub fn and_able<F>(mut self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -108,7 +109,7 @@ impl Readiness {
     }
 }
 
-/// What each check says: `ok`, or what is not well.
+/// The results of the checks: `ok`, or what is wrong.
 async fn asked(checks: &[Check]) -> BTreeMap<&'static str, String> {
     let mut told = BTreeMap::new();
     for (name, ask) in checks {
@@ -123,7 +124,7 @@ fn are_well(told: &BTreeMap<&'static str, String>) -> bool {
     told.values().all(|state| state == "ok")
 }
 
-/// A server that is bound and not yet running.
+/// A server that is bound but not yet running.
 pub struct HttpServer {
     server: Server,
     port: u16,
@@ -135,20 +136,22 @@ impl HttpServer {
         self.port
     }
 
-    /// Serves until the token given to [`bind`] is cancelled and requests under way are answered, 10 s at most.
+    /// Serves until the token that was given to [`bind`] is cancelled, and then for up to 10 s until the requests in
+    /// progress are answered.
     ///
     /// # Errors
-    /// The server could not run.
+    /// Fails if the server can't run.
     pub async fn run(self) -> std::io::Result<()> {
         let served = self.server.await;
         served.map_err(|error| std::io::Error::new(error.kind(), format!("serving HTTP: {error}")))
     }
 }
 
-/// Binds an address for `service` with its routes, `/healthz`, `/readyz` and `/metrics`. Every error is a [`Problem`].
+/// Binds an address for `service` with its routes, `/healthz`, `/readyz` and `/metrics`. Every error is answered with
+/// a [`Problem`].
 ///
 /// # Errors
-/// The address can't be bound: says which and who wanted it.
+/// Fails if the address can't be bound, and names the address and the variable that sets it.
 pub fn bind<F>(
     service: &'static str,
     listen: impl Into<HttpConfig>,
@@ -167,7 +170,7 @@ where
             .wrap(from_fn(move |request, next| {
                 around((room.clone(), Arc::clone(&under_way)), request, next, answer_within)
             }))
-            // A resource, not a route of the app: only that refuses other methods with 405.
+            // These are resources and not routes of the app, because only a resource refuses other methods with 405.
             .service(web::resource("/healthz").get(|| async { HttpResponse::Ok().json(Health { status: "ok" }) }))
             .service(web::resource("/readyz").get(move || {
                 let ready = ready.clone();
@@ -192,8 +195,8 @@ where
     Ok(HttpServer { server: server.run(), port })
 }
 
-/// A listener whose connections hand over little at once: what has arrived of a body is read whole, into a buffer that
-/// each connection keeps.
+/// A listener with small receive buffers. actix reads everything that has arrived of a body, into a buffer that each
+/// connection keeps.
 fn listen_on(addr: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     const RECEIVED: u32 = 16 * 1024;
     const WAITING: u32 = 1024;
@@ -212,11 +215,12 @@ async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::not_found(format!("There is nothing at {}.", request.path())))
 }
 
-/// Around every request: its body, its trace, its metrics, its log line, and where an error happened.
+/// Wraps every request: reads its body, sets its trace, records metrics and a log line, and adds the path to errors.
 ///
-/// A request that has begun is carried to its end in a task of its own, also when the client goes away, which is when
-/// actix drops a handler. One that takes too long is given up: what it holds of the database is let go of. No more are
-/// under way than there are connections, also when clients that went away have made room for others.
+/// A request runs to its end in a task of its own, even if the client goes away, at which point actix drops the
+/// handler. A request that takes too long is cancelled, which releases what it holds of the database. The number of
+/// requests in progress is limited to the number of connections, also when clients that went away have made room for
+/// others.
 async fn around(
     (room, under_way): (BodyRoom, Arc<Semaphore>),
     mut request: ServiceRequest,
@@ -231,7 +235,7 @@ async fn around(
         let begun = actix_web::rt::spawn(trace::within(parent.as_deref(), async move {
             let _turn = turn;
             match room.read(&mut request).await {
-                // held until the answer is there
+                // The share is held until the answer is ready.
                 Ok(_share) => within(answer_within, request, next).await,
                 Err(problem) => Ok(unread(request, &problem)),
             }
@@ -258,7 +262,7 @@ async fn around(
     Ok(if asked == Method::HEAD { methods::without_body(response) } else { response })
 }
 
-/// The handler's answer, or that it took too long.
+/// Runs the handler, and answers with 503 if it takes too long.
 async fn within(
     limit: Duration,
     request: ServiceRequest,
@@ -273,28 +277,28 @@ async fn within(
     Err(Problem::unavailable("It takes too long now.").at_path(path).into())
 }
 
-/// The answer to a request whose body was not read to its end: nothing more can be understood on its connection.
+/// The answer to a request whose body was not read to the end. The connection must close, because what follows on it
+/// can't be understood.
 fn unread(request: ServiceRequest, problem: &Problem) -> ServiceResponse {
     let mut answer = problem.error_response();
     answer.head_mut().set_connection_type(ConnectionType::Close);
     request.into_response(answer)
 }
 
-/// A method as a metric's label. HTTP lets a stranger invent methods, and each label's value is kept for ever.
+/// The method as a metric's label. HTTP lets clients invent methods, and each value of a label is kept for ever.
 fn known_method(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|known| method.as_str() == *known).unwrap_or("other")
 }
 
-/// The caller's trace. Of several none: which is meant can't be told, and W3C Trace Context has a new trace begun then.
+/// The caller's trace. If there are several, none is used: W3C Trace Context says to begin a new trace then.
 fn traceparent(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all("traceparent");
     let first = given.next()?;
     if given.next().is_some() { None } else { first.to_str().ok() }
 }
 
-/// Says in a problem which path it was, and turns actix's own refusals (a wrong method) into problems, or into the answer
-/// to OPTIONS.
+/// Adds the path to a problem. It also turns actix's own refusals (405) into problems, or into the answer to OPTIONS.
 fn located(response: ServiceResponse, asked: &Method) -> ServiceResponse {
     let problem = response.response().extensions().get::<Problem>().cloned();
     let is_refused = problem.is_none() && response.status().as_u16() == 405;

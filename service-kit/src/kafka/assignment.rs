@@ -1,9 +1,9 @@
-//! What a member of a consumer group was given, as the brokers tell it.
+//! Reads the assignment of a member of a consumer group, as the brokers report it.
 
 use std::collections::BTreeMap;
 
-/// How many partitions of each topic are in a member's assignment, as Kafka's consumers write it: a version, then for each
-/// topic its name and its partitions. None of any when it can't be read.
+/// Counts the partitions by topic in a member's assignment, which Kafka's consumers encode as a version and then each
+/// topic's name and partitions. Returns nothing if the assignment can't be read.
 pub fn partitions(assignment: &[u8]) -> BTreeMap<String, usize> {
     read(&mut { assignment }).unwrap_or_default()
 }
@@ -16,7 +16,7 @@ fn read(from: &mut &[u8]) -> Option<BTreeMap<String, usize>> {
         let name = String::from_utf8(take(from, usize::try_from(name).ok()?)?.to_vec()).ok()?;
         let of_topic = usize::try_from(length(from)?).ok()?;
         take(from, of_topic.checked_mul(4)?)?;
-        // librdkafka's leader writes a topic once for each run of its partitions in an order of its own
+        // A topic may occur several times: librdkafka's leader writes one entry for each run of its partitions.
         *found.entry(name).or_default() += of_topic;
     }
     Some(found)

@@ -1,4 +1,4 @@
-//! What a client of Kafka complains of, told by the variables that mend it.
+//! Translates the errors of Kafka's client into the variables that fix them.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,24 +11,24 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::security::vars;
 use crate::config::Var;
 
-/// The longest wait for a complaint once a question wasn't answered.
+/// How long to wait for the client's own error after a request failed.
 const COMPLAINT: Duration = Duration::from_millis(200);
 
-/// A complaint, as librdkafka words it.
+/// An error of the client, with advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientError {
-    /// What is wrong, and where to look.
+    /// What is wrong, and which variable to look at.
     pub told: String,
-    /// Waiting won't mend it.
+    /// Whether waiting can't help.
     pub is_final: bool,
 }
 
-/// The last complaint of a client, which would repeat it with each attempt.
+/// The last error of a client. The client repeats its errors with each attempt, so the last one is enough.
 #[derive(Debug, Default)]
 pub struct Last(Mutex<Option<ClientError>>);
 
 impl Last {
-    /// Notes what the client reports.
+    /// Notes an error that the client reports.
     pub fn note(&self, error: &KafkaError, reason: &str) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !says_little(error) || last.is_none() {
@@ -36,7 +36,7 @@ impl Last {
         }
     }
 
-    /// Notes what the client logs at level info: of a connection that was cut off it reports no error.
+    /// Notes what the client logs at level info: it reports no error for a connection that was cut off.
     pub fn note_log(&self, facility: &str, message: &str) {
         let told = message.split_once("]: ").map_or(message, |(_, told)| told);
         let mend = of_the_rest(told);
@@ -46,7 +46,7 @@ impl Last {
         }
     }
 
-    /// The last one; nothing when there was none.
+    /// The last error, if there was one.
     pub fn get(&self) -> Option<ClientError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -55,7 +55,7 @@ impl Last {
 /// Asks the brokers for their topics, over a consumer that is subscribed to nothing. Blocks.
 ///
 /// # Errors
-/// None answers in time: the last complaint that the consumer's context noted.
+/// Fails if no broker answers in time, with the last error that the consumer's context noted.
 pub fn ask<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     patience: Duration,
@@ -66,7 +66,7 @@ pub fn ask<C: ConsumerContext>(
         Ok(found) => return Ok(found),
         Err(error) => error.to_string(),
     };
-    // Complaints are delivered by polling.
+    // librdkafka delivers errors only through polling.
     let until = Instant::now() + COMPLAINT;
     while Instant::now() < until {
         drop(consumer.poll(Duration::from_millis(10)));
@@ -74,17 +74,19 @@ pub fn ask<C: ConsumerContext>(
     Err(last(consumer.context()).unwrap_or(ClientError { told: error, is_final: false }))
 }
 
-/// That all brokers are down is said many times a second, after the reason, and says less.
+/// Whether the error only says that all brokers are down. The client repeats it many times a second, after the error
+/// that tells why.
 pub fn says_little(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown)
 }
 
-/// What an error that the client reports means.
+/// What an error of the client means.
 pub fn of(error: &KafkaError, reason: &str) -> ClientError {
     let (mend, is_final) = match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => (of_sasl(reason), true),
         Some(RDKafkaErrorCode::SSL) => of_tls(reason),
-        // What the brokers think of a client's certificate comes after the handshake.
+        // A broker judges the client's certificate after the handshake, so its verdict comes without the SSL error
+        // code.
         _ if reason.contains("SSL routines") => of_tls(reason),
         _ => (of_the_rest(reason), false),
     };
@@ -99,7 +101,8 @@ fn of_sasl(reason: &str) -> &'static str {
     }
 }
 
-/// A handshake that is cut off may be a broker's end; one that fails for what was shown stays so.
+/// A handshake that is cut off may be due to a broker that stops, which passes. One that fails because of a
+/// certificate will fail again.
 fn of_tls(reason: &str) -> (&'static str, bool) {
     let said = reason.to_lowercase();
     if said.contains("plaintext listener") || said.contains("wrong version number") {
@@ -107,14 +110,14 @@ fn of_tls(reason: &str) -> (&'static str, bool) {
     } else if said.contains("certificate required") || said.contains("alert") {
         ("the brokers ask for another certificate: look at KAFKA_SSL_CERTIFICATE and KAFKA_SSL_KEY", true)
     } else if said.contains("certificate") {
-        // librdkafka doesn't tell a stranger's certificate from one for another name.
+        // librdkafka reports an unknown issuer and a wrong host name alike.
         ("look at KAFKA_SSL_CA, and whether the certificate is for the name in KAFKA_BOOTSTRAP_SERVERS", true)
     } else {
         (of_the_rest(reason), false)
     }
 }
 
-/// Brokers cut off who speaks in the clear where TLS is spoken, and the other way round.
+/// Brokers cut a connection off if it speaks plaintext where TLS is expected, or the other way round.
 fn of_the_rest(reason: &str) -> &'static str {
     let at_once = ["APIVERSION_QUERY", "SSL_HANDSHAKE"].iter().any(|state| reason.contains(state));
     if at_once && reason.contains("Disconnected") || reason.contains("security.protocol") {
@@ -124,7 +127,7 @@ fn of_the_rest(reason: &str) -> &'static str {
     }
 }
 
-/// The variable behind a setting that librdkafka refuses.
+/// The variable that sets a librdkafka setting which the client refuses.
 pub(super) fn variable_of_setting(told: &str) -> &'static Var {
     let settings = [
         ("ssl.key", &vars::KAFKA_SSL_KEY),

@@ -1,9 +1,9 @@
-//! What librdkafka logs, in the process's own log.
+//! Writes librdkafka's log to the process's own log.
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 
-/// The context of a client that only asks.
+/// A client context that only forwards the log.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Logged;
 
@@ -13,8 +13,9 @@ impl ClientContext for Logged {
     }
 }
 
-/// Writes a line of librdkafka's to the log, for `ClientContext::log`. What also comes as an error, and its remark at each start
-/// that a setting which was chosen on purpose is experimental, are for debugging alone.
+/// Writes a line of librdkafka's log; called by `ClientContext::log`. Two kinds of lines are demoted to debug:
+/// failures that also arrive as errors, and the warning at each start that a setting, which is set on purpose, is
+/// experimental.
 pub fn write(level: RDKafkaLogLevel, facility: &str, message: &str) {
     let known = facility == "FAIL" || facility == "CONFWARN" && message.contains("is experimental");
     match level {

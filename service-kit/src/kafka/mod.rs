@@ -1,4 +1,4 @@
-//! Where the brokers are and how one speaks with them: the same for every client of Kafka that a process has.
+//! How to reach the brokers: the same for every Kafka client of a process.
 
 pub mod assignment;
 pub mod client_errors;
@@ -26,7 +26,7 @@ pub struct Brokers {
 }
 
 impl Brokers {
-    /// Reads `KAFKA_BOOTSTRAP_SERVERS` and what secures the way there; looks into the files that are named.
+    /// Reads `KAFKA_BOOTSTRAP_SERVERS` and the security settings, and checks the files that they name.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let bootstrap = reader.read::<Bootstrap>(&vars::KAFKA_BOOTSTRAP_SERVERS);
         let security = Security::read(reader);
@@ -34,7 +34,7 @@ impl Brokers {
         (brokers.is_plain() || brokers.is_taken_by_the_client(reader)).then_some(brokers)
     }
 
-    /// The settings of any client: where and how, nothing else.
+    /// The settings that every client needs: the addresses and the security.
     pub fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &self.bootstrap);
@@ -42,12 +42,12 @@ impl Brokers {
         client
     }
 
-    /// Whether nothing secures the way there.
+    /// Whether the connection is neither encrypted nor authenticated.
     pub fn is_plain(&self) -> bool {
         self.security == Security::default()
     }
 
-    /// Certificates and keys that look well may still not be, which only the client's own library finds.
+    /// Creates a client to have librdkafka check certificates and keys, whose faults nothing else finds.
     fn is_taken_by_the_client(&self, reader: &mut Reader) -> bool {
         let Err(error) = BaseConsumer::from_config(&self.client()) else { return true };
         let mut told = error.to_string();
@@ -61,14 +61,14 @@ impl Brokers {
 }
 
 impl From<String> for Brokers {
-    /// Brokers that are spoken with in the clear.
+    /// Brokers without TLS or SASL.
     fn from(bootstrap: String) -> Self {
         Self { bootstrap, security: Security::default() }
     }
 }
 
 impl From<&str> for Brokers {
-    /// Brokers that are spoken with in the clear.
+    /// Brokers without TLS or SASL.
     fn from(bootstrap: &str) -> Self {
         bootstrap.to_owned().into()
     }

@@ -7,11 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{Reader, Var};
 
-/// What secures the way to the brokers.
+/// The variables that secure the connection to the brokers.
 pub mod vars {
     use crate::config::Var;
 
-    /// TLS, SASL, both or neither.
+    /// Whether to use TLS, SASL, both or neither.
     pub static KAFKA_SECURITY_PROTOCOL: Var = Var {
         name: "KAFKA_SECURITY_PROTOCOL",
         what: "How the brokers are spoken with: in the clear or over TLS, with a user name or without.",
@@ -19,7 +19,7 @@ pub mod vars {
         example: "sasl_ssl",
         default: Some("plaintext"),
     };
-    /// How the user name is proved.
+    /// The SASL mechanism.
     pub static KAFKA_SASL_MECHANISM: Var = Var {
         name: "KAFKA_SASL_MECHANISM",
         what: "How the user name is proved to the brokers; only with sasl_plaintext and sasl_ssl, which need it.",
@@ -27,7 +27,7 @@ pub mod vars {
         example: "SCRAM-SHA-512",
         default: None,
     };
-    /// Who.
+    /// The SASL user name.
     pub static KAFKA_SASL_USERNAME: Var = Var {
         name: "KAFKA_SASL_USERNAME",
         what: "The user name at the brokers; only with sasl_plaintext and sasl_ssl, which need it.",
@@ -35,7 +35,7 @@ pub mod vars {
         example: "order-svc",
         default: None,
     };
-    /// The proof.
+    /// The SASL password.
     pub static KAFKA_SASL_PASSWORD: Var = Var {
         name: "KAFKA_SASL_PASSWORD",
         what: "The password at the brokers; only with sasl_plaintext and sasl_ssl, which need it.",
@@ -43,7 +43,7 @@ pub mod vars {
         example: "secret",
         default: None,
     };
-    /// Whom to trust.
+    /// The trusted certificate authorities.
     pub static KAFKA_SSL_CA: Var = Var {
         name: "KAFKA_SSL_CA",
         what: "Who may vouch for the brokers; only with ssl and sasl_ssl. When it is not set, whom the machine trusts.",
@@ -51,7 +51,7 @@ pub mod vars {
         example: "/run/secrets/kafka-ca.pem",
         default: None,
     };
-    /// Who one is, to brokers that ask for a certificate.
+    /// The client's certificate.
     pub static KAFKA_SSL_CERTIFICATE: Var = Var {
         name: "KAFKA_SSL_CERTIFICATE",
         what: "The certificate to show to brokers that ask for one; only with ssl and sasl_ssl, and with its key.",
@@ -59,7 +59,7 @@ pub mod vars {
         example: "/run/secrets/order-svc.pem",
         default: None,
     };
-    /// Its key.
+    /// The private key of the client's certificate.
     pub static KAFKA_SSL_KEY: Var = Var {
         name: "KAFKA_SSL_KEY",
         what: "The private key of KAFKA_SSL_CERTIFICATE.",
@@ -67,7 +67,7 @@ pub mod vars {
         example: "/run/secrets/order-svc.key",
         default: None,
     };
-    /// The key's password.
+    /// The password of the private key.
     pub static KAFKA_SSL_KEY_PASSWORD: Var = Var {
         name: "KAFKA_SSL_KEY_PASSWORD",
         what: "The password of KAFKA_SSL_KEY, where it is encrypted.",
@@ -89,10 +89,10 @@ pub mod vars {
     ];
 }
 
-/// How the way to the brokers is secured. Its secrets are never shown.
+/// How the connection to the brokers is secured. Its secrets are never shown.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Security {
-    /// As librdkafka names them.
+    /// Settings by librdkafka's names.
     settings: Vec<(&'static str, String)>,
     secrets: Vec<(&'static str, Secret)>,
 }
@@ -115,8 +115,8 @@ impl fmt::Debug for Security {
 }
 
 impl Security {
-    /// Reads all of it and checks it whole: what the protocol needs is there, what it doesn't use is not, files hold
-    /// what they should.
+    /// Reads and checks all settings together: what the protocol needs is set, what it doesn't use is not set, and
+    /// files hold what they should.
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let protocol = reader.read::<Protocol>(&vars::KAFKA_SECURITY_PROTOCOL);
         let given = Given {
@@ -138,7 +138,7 @@ impl Security {
         (sasl && tls).then_some(security)
     }
 
-    /// Tells a client.
+    /// Sets them on a client.
     pub(super) fn set(&self, client: &mut ClientConfig) {
         for (name, value) in &self.settings {
             client.set(*name, value);
@@ -149,9 +149,9 @@ impl Security {
     }
 }
 
-/// What the environment says; nothing where it says nothing.
+/// The environment's values; none where a variable is not set.
 struct Given {
-    /// Nothing at all when it can't be read.
+    /// The outer `None` means that it can't be read.
     mechanism: Option<Option<Mechanism>>,
     username: Option<String>,
     password: Option<SecretString>,
@@ -162,7 +162,7 @@ struct Given {
 }
 
 impl Given {
-    /// Whether all is well with it.
+    /// Checks the SASL settings and adds them. Returns false, with the problems noted, if they are wrong.
     fn sasl(&self, reader: &mut Reader, protocol: Protocol, security: &mut Security) -> bool {
         let Some(mechanism) = &self.mechanism else { return false };
         let set = [
@@ -185,7 +185,7 @@ impl Given {
         true
     }
 
-    /// Whether all is well with it.
+    /// Checks the TLS settings and adds them. Returns false, with the problems noted, if they are wrong.
     fn tls(&self, reader: &mut Reader, protocol: Protocol, security: &mut Security) -> bool {
         let set = [
             (&vars::KAFKA_SSL_CA, self.ca.is_some()),
@@ -196,7 +196,8 @@ impl Given {
         if !protocol.has_tls() {
             return unused(reader, protocol, &set);
         }
-        // Where the machine keeps whom it trusts, which a library that is linked in doesn't know.
+        // `probe` has librdkafka look for the system's certificates. OpenSSL is linked statically here and doesn't
+        // know their place.
         let ca = self.ca.clone().unwrap_or_else(|| "probe".to_owned());
         security.settings.push(("ssl.ca.location", ca));
         let mut well = self.ca.as_ref().is_none_or(|ca| holds(reader, &vars::KAFKA_SSL_CA, ca, CERTIFICATE));
@@ -218,7 +219,7 @@ impl Given {
         well
     }
 
-    /// Whether there is a password where the key has one; without it OpenSSL would ask the terminal.
+    /// Checks that an encrypted key has a password; without one OpenSSL would prompt on the terminal.
     fn opens(&self, reader: &mut Reader, key: &str) -> bool {
         let encrypted = std::fs::read_to_string(key).is_ok_and(|pem| pem.contains("ENCRYPTED"));
         if encrypted && self.key_password.is_none() {
@@ -229,7 +230,7 @@ impl Given {
     }
 }
 
-/// What was set for nothing was meant for something.
+/// Refuses settings that the protocol doesn't use: whoever set them meant something by them.
 fn unused(reader: &mut Reader, protocol: Protocol, set: &[(&'static Var, bool)]) -> bool {
     for (var, _) in set.iter().filter(|(_, set)| *set) {
         reader.refuse(var, format!("{} does not use it", protocol.set()));
@@ -245,7 +246,7 @@ fn lacks(reader: &mut Reader, var: &'static Var, with: &Var) -> bool {
 const CERTIFICATE: &str = "CERTIFICATE-----";
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
-/// Whether a file can be read and has such a thing in it.
+/// Whether the file can be read and has a PEM block of this kind.
 fn holds(reader: &mut Reader, var: &'static Var, file: &str, thing: &str) -> bool {
     let wrong = match std::fs::read(Path::new(file)) {
         Err(error) => format!("{file} can't be read ({error})"),

@@ -71,6 +71,7 @@ impl Pool {
         Ok(Conn { object: Some(object), place, main: self.main.clone() })
     }
 
+    /// The most connections that this kind of work can have at once.
     pub fn most(&self) -> usize {
         Shares::most(self.connections.status().max_size, self.share)
     }

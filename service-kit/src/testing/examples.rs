@@ -1,22 +1,23 @@
-//! Whether the examples of an OpenAPI document are what its schemas say.
+//! Checks that the examples in an OpenAPI document fit its schemas.
 
 use serde_json::{Map, Value};
 
-/// A request as a document's examples make it.
+/// A request that is built from a document's examples.
 #[derive(Debug)]
 pub struct ExampleRequest {
     /// Its method, in capital letters.
     pub method: String,
     /// Its path, with the examples of its parameters.
     pub path: String,
-    /// The headers that must be there.
+    /// The required headers.
     pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: Value,
 }
 
-/// Every way in which an example of the document doesn't fit its schema, and every answer and body in JSON whose example a
-/// reader would have to make up field by field: nobody holds such fields to each other.
+/// The ways in which the document's examples don't fit their schemas. It also reports JSON bodies and answers without
+/// an example of their own: documentation tools would make one up field by field, and such fields need not be
+/// consistent.
 pub fn faults_of_examples(document: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     each_schema(document, "", &mut |schema, at| {
@@ -40,7 +41,7 @@ pub fn faults_of_examples(document: &Value) -> Vec<String> {
     faults
 }
 
-/// The requests with a JSON body that the document's examples make.
+/// The requests that the document's examples describe, where they have a JSON body.
 pub fn example_requests(document: &Value) -> Vec<ExampleRequest> {
     let requests = operations(document).filter_map(|(path, method, operation)| {
         let content = operation.pointer("/requestBody/content/application~1json")?;
@@ -62,7 +63,7 @@ pub fn example_requests(document: &Value) -> Vec<ExampleRequest> {
     requests.collect()
 }
 
-/// Anything.
+/// The schema of an arbitrary object.
 fn free() -> Value {
     serde_json::json!({"type": "object"})
 }
@@ -85,14 +86,14 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-/// Whether an example of it is written down, or it is a page of what has one.
+/// Whether the schema has an example, or is a page whose items have one.
 fn is_whole(document: &Value, schema: &Value) -> bool {
     let schema = resolved(document, schema);
     let items = schema.pointer("/properties/items/items");
     examples_of(schema).next().is_some() || items.is_some_and(|items| is_whole(document, items))
 }
 
-/// Calls `each` with everything that looks like a schema, and where it stands. What is inside of an example is none.
+/// Calls `each` with every schema and its path. It doesn't descend into examples.
 fn each_schema<'a>(part: &'a Value, at: &str, each: &mut impl FnMut(&'a Value, &str)) {
     if ["type", "$ref", "oneOf", "allOf"].iter().any(|word| part.get(word).is_some_and(|it| !it.is_object())) {
         each(part, at);
@@ -106,7 +107,7 @@ fn each_schema<'a>(part: &'a Value, at: &str, each: &mut impl FnMut(&'a Value, &
     }
 }
 
-/// Notes where a value is not what the schema says.
+/// Notes where a value doesn't fit the schema.
 fn fits(document: &Value, schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
     let schema = resolved(document, schema);
     let part = |name: &str| schema.get(name).and_then(Value::as_array);

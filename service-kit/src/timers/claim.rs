@@ -1,4 +1,5 @@
-//! Finding due timers and claiming them: one statement, whose cost is bounded by the window and not by what is pending.
+//! Finds due timers and claims them, in one statement whose cost depends on the window and not on the number of
+//! pending timers.
 
 use std::time::Duration;
 
@@ -9,12 +10,13 @@ use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-/// So many due timers are looked at, and claimed at most, by one statement.
+/// How many due timers one statement looks at, and claims at most.
 pub(super) const WINDOW: i64 = 500;
-/// A claim lasts as long. What its instance didn't get round to by then, as after a crash, is anybody's again.
+/// How long a claim lasts. What its instance hasn't fired by then, for example because it crashed, can be claimed by
+/// anybody.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// A place in the order in which timers are walked.
+/// A place in the order in which timers are visited.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     due_at: DateTime<Utc>,
@@ -23,13 +25,12 @@ pub(super) struct Place {
 }
 
 impl Default for Place {
-    /// Before the first.
+    /// The place before the first timer.
     fn default() -> Self {
         Self { due_at: DateTime::UNIX_EPOCH, kind: String::new(), key: String::new() }
     }
 }
 
-/// A timer that this instance has claimed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Due {
     pub due_at: DateTime<Utc>,
@@ -38,23 +39,25 @@ pub(super) struct Due {
     pub attempts: i32,
 }
 
-/// What one statement found.
+/// The result of one statement.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// In the order in which they fell due.
+    /// The claimed timers, in the order of their due times.
     pub claimed: Vec<Due>,
     /// How many due timers were looked at.
     pub walked: usize,
-    /// Where to go on, if there may be more.
+    /// Where to continue, if there may be more.
     pub more_after: Option<Place>,
-    /// How long until the next one after those is due; zero when it is, and waits for what is still to be heard.
+    /// How long until the next timer after those is due; zero if it is due already but its topics have not been read
+    /// so far.
     pub next: Option<Duration>,
 }
 
-/// Walks the index up to now, or to the latest moment for which anything can have been heard in every topic: in an
-/// outage what waits for it isn't walked at all. Of the window, what isn't put off, nor claimed by another instance, nor
-/// of a parked key, and for which all was heard that there was at its time, is claimed. A claim is committed at once, and
-/// passes over rows that others have: the key's root row, which whoever fires the timer locks first, is not locked yet.
+/// Walks the index of due times up to now, or up to the time to which every topic can have been read, if that is
+/// earlier: in an outage the timers that wait for it aren't visited at all. Within the window it claims the timers
+/// that are not put off, not claimed by another instance, not of a parked key, and whose partitions were read up to
+/// their due times. A claim commits at once and skips locked rows, because it does not hold the lock on the key's
+/// root row, which firing takes first.
 pub(super) const CLAIM: &str = "\
 with reach as materialized (
     select least(now(), (select min(furthest) from (
@@ -113,7 +116,7 @@ struct Row {
     attempts: Option<i32>,
 }
 
-/// Claims what is due and may fire, of one window after `from`.
+/// Claims the timers of one window after `from` that are due and may fire.
 pub(super) async fn claim(
     conn: &mut AsyncPgConnection,
     consumer: &str,
@@ -138,7 +141,7 @@ pub(super) async fn claim(
     Ok(window)
 }
 
-/// `sql` with the binds of [`CLAIM`].
+/// Binds the parameters of [`CLAIM`] to `sql`.
 pub(super) fn statement<'q>(
     sql: &'q str,
     consumer: &'q str,

@@ -1,4 +1,4 @@
-//! Firing what was claimed.
+//! Fires claimed timers.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -17,16 +17,18 @@ use crate::consumer::{ReactionError, panicked};
 use crate::retry::wait_after;
 use crate::trace;
 
-/// So many timers are fired by one transaction.
+/// How many timers one transaction fires.
 const BATCH: usize = 50;
-/// Others that were claimed wait meanwhile, and a claim lasts 30 s.
+/// How long a batch waits for locks on root rows. It is short because the other claimed timers wait meanwhile, and a
+/// claim lasts only 30 s.
 const WAIT_FOR_ROOTS: &str = "500ms";
-/// A timer that fails is tried again after a second first, and every minute in the end.
+/// A timer that fails is retried after about a second at first, and after a minute in the end.
 const FIRST: Duration = Duration::from_secs(1);
 const CAP: Duration = Duration::from_secs(60);
 
-/// Fires what was claimed; returns how many did. If one of a batch fails, its transaction is rolled back and each of its
-/// timers is tried by itself. What isn't fired when it is told to stop is another instance's once the claim is over.
+/// Fires claimed timers and returns how many fired. If one of a batch fails, the transaction is rolled back and each
+/// timer of the batch is tried alone. Timers that have not fired when `stop` is cancelled are left to another
+/// instance, once their claim has expired.
 pub(super) async fn all<T: Timers>(
     conn: &mut AsyncPgConnection,
     timers: &T,
@@ -55,7 +57,7 @@ async fn one<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, due: &Due) -> 
     }
 }
 
-/// In one transaction. What was cancelled, moved or fired by another meanwhile is passed over.
+/// Fires a batch in one transaction. It skips timers that were cancelled, moved or fired since they were claimed.
 async fn together<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, batch: &[Due]) -> Result<usize, ReactionError> {
     let fired = conn
         .transaction(async |conn| {
@@ -68,7 +70,7 @@ async fn together<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, batch: &[
             let still = take_away(conn, batch).await?;
             let fired: Vec<_> =
                 batch.iter().filter(|due| still.contains(&(due.kind.clone(), due.key.clone()))).collect();
-            // a panic is a failure like others, or it would end the worker
+            // A panic counts as a failure; otherwise it would end the worker.
             let work = AssertUnwindSafe(async {
                 for due in &fired {
                     let span = tracing::info_span!("timer", kind = due.kind, key = due.key);
@@ -90,7 +92,7 @@ async fn together<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, batch: &[
     Ok(fired.len())
 }
 
-/// How long this transaction waits for a lock from now on. Returns how long it waited before.
+/// Sets how long this transaction waits for a lock from now on, and returns the previous setting.
 async fn wait_for_locks(conn: &mut AsyncPgConnection, patience: &str) -> QueryResult<String> {
     #[derive(QueryableByName)]
     struct Before {
@@ -103,7 +105,7 @@ async fn wait_for_locks(conn: &mut AsyncPgConnection, patience: &str) -> QueryRe
     Ok(known.before)
 }
 
-/// Takes the timers away that are still there as they were claimed; returns which.
+/// Deletes the timers that are unchanged since they were claimed, and returns them.
 async fn take_away(conn: &mut AsyncPgConnection, batch: &[Due]) -> QueryResult<HashSet<(String, String)>> {
     #[derive(QueryableByName)]
     struct Taken {

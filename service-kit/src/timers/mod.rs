@@ -1,8 +1,8 @@
-//! Timers: what is to happen at a moment, unless it is cancelled before.
+//! Timers: something that happens at a set time unless it is cancelled before.
 //!
-//! The clock is the database's. A timer fires only when the service has heard everything up to its due time in the
-//! key's partition of every topic that it hears through the inbox, so that an outage of its own, or of the brokers,
-//! doesn't fire them all; the timers of a parked key wait with it.
+//! The clock is the database's. A timer fires only once the service has read its inbox topics up to the due time, in
+//! the partitions of the timer's key. So an outage of the service or of the brokers doesn't make timers fire before
+//! the events that would have cancelled them. The timers of a parked key wait until it is unparked.
 
 mod claim;
 mod fire;
@@ -25,59 +25,60 @@ use crate::consumer::{ConsumerHandle, ReactionError, key_hash};
 use crate::pool::Share;
 use crate::retry::{Backoff, Recurring};
 
-/// The longest wait between two looks. What this instance doesn't know of is a timer that was set since the last look.
+/// The longest wait between two sweeps. It bounds the delay of a timer that another instance has set since the last
+/// sweep.
 const IDLE: Duration = Duration::from_secs(2);
-/// How soon timers that are due and can't fire are looked at again, at first and in the end.
+/// The first and the longest wait before timers that are due but can't fire are looked at again.
 const HELD_UP: Duration = Duration::from_millis(400);
 const LONG_HELD_UP: Duration = Duration::from_secs(2);
-/// While nothing fires, no more than a twentieth of the time goes into walking over what is held up, or the wait is
-/// this long.
+/// While nothing fires, walking over timers that can't fire takes at most a twentieth of the time; but the wait is
+/// never longer than this.
 const LONGEST: Duration = Duration::from_secs(10);
 const SHARE: u32 = 20;
 
-/// What a service does when a timer is due.
+/// A service's reaction to due timers.
 pub trait Timers: Send + Sync + 'static {
-    /// The roots of timers that are due and what hangs on them, as they are in memory; and what was decided meanwhile.
+    /// The aggregates of due timers and their rows in memory, together with what has been decided about them so far.
     type Loaded: Send;
 
-    /// Locks the root rows of these keys and reads what hangs on them, as every command and reaction that speaks for them
-    /// does first: all roots sorted, then all else sorted.
+    /// Locks the root rows of these keys and reads what belongs to them, in the same order as every command and
+    /// reaction: all roots sorted, then all else sorted.
     fn load(
         &self,
         conn: &mut AsyncPgConnection,
         keys: &[&str],
     ) -> impl Future<Output = Result<Self::Loaded, ReactionError>> + Send;
 
-    /// Decides what a timer that is due does. It may be set anew. If one fails, its transaction is rolled back, and each of
-    /// the timers in it is tried by itself.
+    /// Decides what a due timer does, which may set it again. If one timer fails, its transaction is rolled back, and
+    /// each timer in it is tried alone.
     ///
     /// # Errors
-    /// See [`ReactionError`].
+    /// Fails if the timer can't be handled now; it is put off and retried.
     fn fire(&self, loaded: &mut Self::Loaded, kind: &str, key: &str) -> Result<(), ReactionError>;
 
-    /// Writes what was decided, in the transaction that takes the timers away.
+    /// Writes what was decided, in the transaction that deletes the timers.
     fn save(
         &self,
         conn: &mut AsyncPgConnection,
         loaded: Self::Loaded,
     ) -> impl Future<Output = Result<(), ReactionError>> + Send;
 
-    /// A timer's transaction was committed: here the relay is nudged. Must not block.
+    /// Called after the commit of a transaction that fired timers, to nudge the relay. Must not block.
     fn committed(&self) {}
 }
 
-/// Sets the timer of this kind for `key`, or moves it. In the transaction that holds the key's root row.
+/// Sets or moves the timer of this kind for `key`, in the transaction that holds the lock on the key's root row.
 ///
 /// # Errors
-/// The database's.
+/// Fails if the statement fails.
 pub async fn set(conn: &mut AsyncPgConnection, kind: &str, key: &str, due_at: DateTime<Utc>) -> QueryResult<()> {
     set_all(conn, kind, &[(key, due_at)]).await
 }
 
-/// Sets the timers of this kind for many keys, or moves them. In the transaction that holds their root rows.
+/// Sets or moves the timers of this kind for many keys, in the transaction that holds the locks on their root rows.
 ///
 /// # Errors
-/// The database's.
+/// Fails if the statement fails.
 pub async fn set_all(mut conn: &AsyncPgConnection, kind: &str, timers: &[(&str, DateTime<Utc>)]) -> QueryResult<()> {
     let (keys, due_at): (Vec<_>, _) = timers.iter().copied().unzip();
     let key_hashes = keys.iter().map(|key| key_hash(key)).collect();
@@ -95,18 +96,18 @@ crate::prepared! {
      on conflict (kind, key) do update set due_at = excluded.due_at, attempts = 0, not_before = 'epoch'"
 }
 
-/// Cancels the timer of this kind for `key`; there may be none.
+/// Cancels the timer of this kind for `key`, if there is one.
 ///
 /// # Errors
-/// The database's.
+/// Fails if the statement fails.
 pub async fn cancel(conn: &mut AsyncPgConnection, kind: &str, key: &str) -> QueryResult<()> {
     cancel_all(conn, kind, &[key]).await
 }
 
-/// Cancels the timers of this kind for these keys, as far as there are any.
+/// Cancels the timers of this kind for these keys, if there are any.
 ///
 /// # Errors
-/// The database's.
+/// Fails if the statement fails.
 pub async fn cancel_all(mut conn: &AsyncPgConnection, kind: &str, keys: &[&str]) -> QueryResult<()> {
     Cancel { kind, keys }.execute(&mut conn).await.map(drop)
 }
@@ -116,7 +117,7 @@ crate::prepared! {
     "delete from timers where kind = ? and key = any(?)"
 }
 
-/// Fires timers as they fall due, until told to stop.
+/// Fires timers when they are due, until told to stop.
 pub async fn run<T: Timers>(pool: Pool, consumer: ConsumerHandle, timers: T, stop: CancellationToken) {
     let pool = pool.of(Share::Timers);
     let (mut failures, mut held_up) = (Recurring::default(), Backoff::new(HELD_UP, LONG_HELD_UP));
@@ -149,11 +150,11 @@ pub async fn run<T: Timers>(pool: Pool, consumer: ConsumerHandle, timers: T, sto
     }
 }
 
-/// Fires timers in one transaction, whether they are set or not: for the tests of a service, which don't wait for them to
-/// fall due.
+/// Fires timers in one transaction, whether they are set or not, so that a service's tests need not wait until they
+/// are due.
 ///
 /// # Errors
-/// What has the kit put a timer off.
+/// Fails if a timer can't be handled, which would put it off in production.
 #[cfg(feature = "testing")]
 pub async fn fire_by_hand<T: Timers>(
     conn: &mut AsyncPgConnection,
@@ -171,25 +172,25 @@ pub async fn fire_by_hand<T: Timers>(
     fired.await
 }
 
-/// Fires what is due and may fire now; returns how many did. None may before the partitions of all topics are known.
+/// Fires the timers that are due and may fire now, and returns how many did. None may fire before the partitions of
+/// all topics are known.
 ///
 /// # Errors
-/// The database can't be asked. A timer that fails is put off, which is no error.
+/// Fails if due timers can't be looked up. A timer that fails is put off, and that is no error.
 pub async fn fire_due<T: Timers>(pool: &Pool, consumer: &ConsumerHandle, timers: &T) -> anyhow::Result<usize> {
     Ok(sweep(pool, consumer, timers, &CancellationToken::new()).await?.fired)
 }
 
-/// What one walk over the due timers came to.
+/// The result of one sweep.
 #[derive(Clone, Copy, Debug, Default)]
 struct Swept {
     fired: usize,
-    /// Some are due and may not fire yet, or are another instance's for now.
+    /// Whether some timers are due but may not fire yet, or are claimed by another instance.
     held_up: bool,
-    /// When the next one is due.
     next: Option<Duration>,
 }
 
-/// Walks over what is due, a window at a time, and fires what may fire.
+/// Goes through the due timers, one window at a time, and fires those that may fire.
 async fn sweep<T: Timers>(
     pool: &Pool,
     consumer: &ConsumerHandle,

@@ -1,4 +1,4 @@
-//! What finding due timers costs, by what PostgreSQL itself counts, and how instances share them.
+//! What finding due timers costs, in PostgreSQL's own counts, and how instances share them.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,14 +17,14 @@ use crate::testing::{TestDb, eventually};
 const SOON: Duration = Duration::from_secs(60);
 const PARTITIONS: i32 = 4;
 
-/// Counts, writes down what it fires, and fails for one key.
+/// Counts and records what it fires, and fails for one key.
 #[derive(Default)]
 struct Bell {
     fired: AtomicUsize,
     transactions: AtomicUsize,
-    /// Where it waits, in its first transaction, until another fires too.
+    /// In its first transaction it waits here until another instance fires too.
     company: Option<std::sync::Arc<Barrier>>,
-    /// Told to stop with its first transaction.
+    /// Cancelled after its first transaction.
     stops: Option<CancellationToken>,
 }
 
@@ -87,7 +87,7 @@ async fn run_sql(db: &TestDb, sql: &str) {
     sql_query(sql).execute(&mut db.conn().await).await.unwrap();
 }
 
-/// Timers `from..to`, whose `due_at` is that many seconds after the `n`th second from now.
+/// Inserts a timer for each `n` in the range; `due_at` is an SQL expression of `n`.
 async fn timers(db: &TestDb, range: std::ops::Range<u32>, due_at: &str) {
     let insert = format!(
         "insert into timers (kind, key, key_hash, due_at) select 'deadline', 'key ' || n, n, {due_at} \
@@ -98,7 +98,7 @@ async fn timers(db: &TestDb, range: std::ops::Range<u32>, due_at: &str) {
     run_sql(db, &insert).await;
 }
 
-/// A consumer that hears one topic, which is read in partition `n` up to `now() - ages[n]` seconds.
+/// A consumer of one topic that has read partition `n` up to `now() - ages[n]` seconds.
 async fn consumer(db: &TestDb, ages: [u32; 4]) -> ConsumerHandle {
     let handle = ConsumerHandle::new("group".to_owned(), vec![Subscription::inbox("topic")]);
     handle.note_partitions("topic", PARTITIONS);
@@ -117,7 +117,7 @@ async fn count(db: &TestDb, of: &str) -> i64 {
     diesel::select(count).get_result(&mut db.conn().await).await.unwrap()
 }
 
-/// How many buffers one look touches, and its plan; what it claims is given back.
+/// How many buffers one look touches, and its plan. The claims are rolled back.
 async fn cost(db: &TestDb, consumer: &ConsumerHandle) -> (i64, String) {
     #[derive(QueryableByName)]
     struct Plan {
@@ -156,7 +156,7 @@ async fn timers_that_are_not_due_cost_nothing_however_many_there_are() {
 async fn timers_that_are_due_and_wait_for_what_is_to_be_heard_are_not_walked_over() {
     let db = database().await;
     timers(&db, 0..100_000, "now() - interval '1 hour' + n * interval '1 millisecond'").await;
-    // an outage of one's own, or of the brokers: nothing was heard for two hours
+    // An outage of the service or of the brokers: nothing was read for two hours.
     let away = consumer(&db, [7_200; 4]).await;
     let (buffers, plan) = cost(&db, &away).await;
     assert!(buffers < 60, "{buffers} buffers: {plan}");
@@ -164,7 +164,7 @@ async fn timers_that_are_due_and_wait_for_what_is_to_be_heard_are_not_walked_ove
     let swept = sweep(&db.pool, &away, &bell, &CancellationToken::new()).await.unwrap();
     assert_eq!((swept.fired, swept.held_up), (0, true));
 
-    // one partition stands still: its timers hold up no others, and one look at them is bounded
+    // One partition is not being read. Its timers don't delay others, and one look at them has a bounded cost.
     run_sql(&db, "delete from timers where key_hash % 4 <> 1 and key_hash > 99000").await;
     let one_away = consumer(&db, [0, 7_200, 0, 0]).await;
     let (buffers, plan) = cost(&db, &one_away).await;
@@ -180,7 +180,7 @@ async fn two_instances_share_ten_thousand_due_timers_and_fire_each_once() {
     let db = database().await;
     let consumer = consumer(&db, [0; 4]).await;
     timers(&db, 0..10_000, "now() - interval '1 hour'").await;
-    // what they claim differs from the first window on: neither goes on before the other fires
+    // Neither instance goes on before the other fires, so both take part from the first window on.
     let company = std::sync::Arc::new(Barrier::new(2));
     let bells = [Bell::in_company(&company), Bell::in_company(&company)];
     let stop = CancellationToken::new();
@@ -210,13 +210,14 @@ async fn a_claim_is_nobody_elses_until_it_ends_and_waits_for_no_root() {
     let other = claim(&mut *db.conn().await, "group", &gates, &Place::default()).await.unwrap();
     assert_eq!((other.claimed.len(), other.walked), (0, 10));
 
-    // moved anew by a reaction, which holds the key's root: it is due as it was set, and the claim is void
+    // A reaction, which holds the lock on the key's root, moves the timer: it is due at its new time, and the claim
+    // is void.
     set(&mut *db.conn().await, "deadline", "key 3", Utc::now() - Duration::from_secs(60)).await.unwrap();
     let bell = std::sync::Arc::<Bell>::default();
     assert_eq!(fire::all(&mut *db.conn().await, &bell, &mine.claimed, &CancellationToken::new()).await.unwrap(), 9);
     assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 1);
 
-    // what a dead instance has claimed is due again
+    // Timers that a dead instance has claimed can be claimed again.
     timers(&db, 20..30, "now() - interval '1 hour'").await;
     claim(&mut *db.conn().await, "group", &gates, &Place::default()).await.unwrap();
     assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 0);
@@ -249,7 +250,7 @@ async fn a_root_that_somebody_holds_delays_its_own_timer_and_no_other_as_nobody_
     let bell = std::sync::Arc::<Bell>::default();
     assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 59);
     assert_eq!(count(&db, "timers where key = 'key 7' and attempts = 1").await, 1);
-    // in a transaction that finds its roots free it is as patient afterwards as it was before
+    // A transaction that gets its root locks at once has its old lock timeout back afterwards.
     let waits = async |what: &str| count(&db, &format!("patience where what = {what}")).await;
     assert!(waits("'lock' and lock_timeout::interval <= '1 second'").await > 0);
     assert_eq!(waits("'lock' and lock_timeout::interval > '1 second'").await, 0);

@@ -1,4 +1,4 @@
-//! What is in an object or a list, without what is known to be wrong.
+//! Visits the entries of an object or a list, except those that are known to be wrong.
 
 use std::collections::BTreeSet;
 use std::vec::IntoIter;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{Fault, Given, Reader, Report, words};
 
-/// The entries of a JSON object as they stand there: one key may stand twice.
+/// The entries of a JSON object as they are written; a key may occur twice.
 pub(super) struct Object<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Object<'de> {
@@ -34,7 +34,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// The values of a container, and whether something in it is known to be wrong.
+/// The state of reading an object or a list.
 struct Inside<'r> {
     path: String,
     report: &'r Report,
@@ -48,7 +48,7 @@ impl Inside<'_> {
         done
     }
 
-    /// At the end of the container.
+    /// Ends the container: fails if something in it is known to be wrong.
     fn end<T>(&self) -> Result<Option<T>, Fault> {
         if self.wrong { Err(Fault::AllNoted) } else { Ok(None) }
     }
@@ -68,7 +68,6 @@ impl Inside<'_> {
     }
 }
 
-/// An object.
 pub(super) struct Entries<'a, 'r> {
     rest: IntoIter<(String, Given<'a>)>,
     value: Option<(String, Given<'a>)>,
@@ -80,8 +79,8 @@ impl<'a, 'r> Entries<'a, 'r> {
         Self { rest: entries.into_iter(), value: None, inside: Inside { path, report, wrong: false } }
     }
 
-    /// The entries of what has these fields and no others. Where something is known to be wrong with it, what is missing is
-    /// read as nothing, so that it is noted too.
+    /// The entries of a struct with these fields and no others. If something is known to be wrong with it, its
+    /// missing fields are read as nothing, so that they are noted too.
     pub(super) fn declared(
         given: Vec<(String, Given<'a>)>,
         fields: &'static [&'static str],
@@ -138,7 +137,6 @@ impl<'a> MapAccess<'a> for Entries<'a, '_> {
     }
 }
 
-/// A list.
 pub(super) struct Items<'a, 'r> {
     rest: std::iter::Enumerate<IntoIter<&'a RawValue>>,
     inside: Inside<'r>,

@@ -114,7 +114,7 @@ fn every_field_that_is_missing_is_told_even_where_all_others_fit() {
     assert_eq!(faults("{}"), ["name: is missing", "id: is missing", "parts: is missing"]);
 }
 
-/// As a type that reads itself may.
+/// A type with a hand-written `Deserialize` may always report the same missing field.
 struct NeverWhole;
 
 impl<'de> Deserialize<'de> for NeverWhole {

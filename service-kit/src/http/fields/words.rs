@@ -1,11 +1,11 @@
-//! What is said of a wrong value: for people who know JSON, and neither Rust nor serde.
+//! The messages about wrong values, for people who know JSON but neither Rust nor serde.
 
 use serde::de::Unexpected;
 
 use super::Fault;
 use crate::http::problem::InputCode;
 
-/// So much of what was given is repeated, in characters.
+/// How many characters of the input a message repeats.
 const MOST: usize = 80;
 
 pub(super) const MISSING: &str = "is missing";
@@ -27,12 +27,11 @@ pub(super) fn not_text() -> Fault {
     Fault::Unfit(InputCode::Invalid, "holds an escaped half of a character".to_owned())
 }
 
-/// The beginning of what was given.
 pub(super) fn cut(text: &str) -> String {
     text.chars().take(MOST).collect()
 }
 
-/// What a type says that it expects.
+/// Translates what serde says a type expects.
 pub(super) fn expected(said: &str) -> String {
     let whole = |from: &str, to: &str| format!("a whole number from {from} to {to}");
     match said {
@@ -54,7 +53,7 @@ pub(super) fn expected(said: &str) -> String {
     }
 }
 
-/// What was given.
+/// Describes the value that was given.
 pub(super) fn given(unexpected: &Unexpected<'_>) -> String {
     match unexpected {
         Unexpected::Bool(value) => value.to_string(),
@@ -70,7 +69,7 @@ pub(super) fn given(unexpected: &Unexpected<'_>) -> String {
     }
 }
 
-/// A message of a type's own; libraries speak in their own words.
+/// A message that a type gives; those of libraries are translated.
 pub(super) fn plain(message: String) -> String {
     if message.starts_with("UUID parsing failed") { "it is not a UUID".to_owned() } else { message }
 }

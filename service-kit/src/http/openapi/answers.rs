@@ -1,11 +1,11 @@
-//! The problems that a request may meet because of what it is, whichever handler it is for.
+//! Adds to an OpenAPI document the problems that any request may be answered with, whatever its handler.
 
 use serde_json::{Map, Value, json};
 
-/// Nothing that needs the database or reads input: these have no problems.
+/// Paths that need no database and read no input, and so have no problems.
 const PLAIN: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
 
-/// Adds to every operation the problems that its kind may meet, and doesn't name itself.
+/// Adds to every operation the problems that its kind may be answered with, unless it lists them itself.
 pub fn complete(document: &mut Value) {
     let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
     for (path, item) in paths.iter_mut().filter(|(path, _)| !PLAIN.contains(&path.as_str())) {
@@ -16,7 +16,7 @@ pub fn complete(document: &mut Value) {
             for (status, description) in problems {
                 answers.entry(status).or_insert_with(|| problem(description));
             }
-            // What a handler names without a body is a problem too.
+            // An error answer that a handler lists without a body has a problem as its body too.
             for (_, answer) in answers.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
                 if answer.get("content").is_none() {
                     answer["content"] = content();
@@ -26,14 +26,14 @@ pub fn complete(document: &mut Value) {
     }
 }
 
-/// Says which codes a schema's `code` may have.
+/// Lists the possible values of a schema's `code`.
 pub fn list_codes(document: &mut Value, schema: &str, codes: &[&str]) {
     if let Some(code) = document.pointer_mut(&format!("/components/schemas/{schema}/properties/code")) {
         code["enum"] = json!(codes);
     }
 }
 
-/// `Option` of a body means a body or none; in a document it comes as a body that may be `null`.
+/// An `Option<Body>` parameter means a body or none, but utoipa documents a body that may be `null`.
 fn may_be_left_out_but_not_null(operation: &mut Value) {
     let Some(schema) = operation.pointer_mut("/requestBody/content/application~1json/schema") else { return };
     let some = schema.get_mut("oneOf").and_then(Value::as_array_mut);

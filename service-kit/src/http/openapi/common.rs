@@ -1,4 +1,4 @@
-//! What every service answers beside its own paths. The handlers are elsewhere; these functions carry their descriptions.
+//! The descriptions of the paths that every service has. The handlers are elsewhere.
 #![allow(dead_code, reason = "only what the macro makes of these functions is used")]
 
 use std::collections::BTreeMap;
@@ -8,23 +8,24 @@ use utoipa::{OpenApi, ToSchema};
 
 use crate::http::problem::{FieldError, Problem};
 
-/// What `/healthz` says.
+/// The answer of `/healthz`.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"status": "ok"}))]
 pub struct Health {
-    /// Always `ok`: a process that does not live doesn't answer.
+    /// Always `ok`: a dead process doesn't answer.
     #[schema(example = "ok")]
     pub status: &'static str,
 }
 
-/// What `/readyz` says.
+/// The answer of `/readyz`.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"status": "ready", "checks": {"database": "ok", "broker": "ok"}}))]
 pub struct Ready {
-    /// `ready`, `not ready`, or `degraded`: it serves, but a part of it can't do its job, as when a server outside is away.
+    /// `ready`, `not ready` or `degraded`. Degraded means that it serves, but a part of it can't do its job, for
+    /// example because an external server is away.
     #[schema(example = "ready")]
     pub status: &'static str,
-    /// `ok` or what is not well, for each thing the service needs.
+    /// `ok` or what is wrong, for each thing that the service needs.
     #[schema(example = json!({"database": "ok", "broker": "ok"}))]
     pub checks: BTreeMap<&'static str, String>,
 }

@@ -1,7 +1,7 @@
-//! The OpenAPI document of a service, generated from its code, and the page on which people read it.
+//! A service's OpenAPI document, generated from its code, and the page on which people read it.
 //!
-//! A handler says with `#[utoipa::path]` what is its own. What holds for every service is said once, here: the problems
-//! that any request of its kind may meet, lists, health, metrics, and the document itself.
+//! A handler describes what is its own with `#[utoipa::path]`. What holds for every service is described here once:
+//! the common problems, lists, health, metrics, and the document itself.
 
 mod answers;
 mod common;
@@ -17,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::{InputCode, Limit, ProblemCode};
 pub use common::{Health, Ready};
 
-/// The one code of the kit that a problem and its field share.
+/// The kit's one code that both a problem and its field may have.
 const KEY_REUSED: &str = "key_reused";
 
 const PAGE: &str = include_str!("docs.html");
@@ -36,7 +36,7 @@ impl PartialSchema for Limit {
 
 impl ToSchema for Limit {}
 
-/// The `Idempotency-Key` header, for documents; [`super::IdempotencyKey`] reads it.
+/// The `Idempotency-Key` header, for the document; [`super::IdempotencyKey`] reads it.
 pub struct Key;
 
 impl PartialSchema for Key {
@@ -53,21 +53,22 @@ impl PartialSchema for Key {
 
 impl ToSchema for Key {}
 
-/// The body of an action that takes no fields, for documents; [`super::EmptyBody`] reads it.
+/// The body of an action without fields, for the document; [`super::EmptyBody`] reads it.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({}))]
 pub struct Nothing {}
 
-/// What a service shows of itself at `/openapi.json`.
+/// A service's OpenAPI document, as JSON.
 #[derive(Clone)]
 pub struct Document(Bytes);
 
 impl Document {
-    /// The document of a service: `own`, and what holds for every service; `codes` are those of problems that only it has.
+    /// The document of a service: `own` together with what holds for every service. `codes` are the service's own
+    /// problem codes.
     ///
     /// # Errors
-    /// None in practice: a document can be written as JSON.
+    /// Fails if the document can't be written as JSON, which doesn't happen in practice.
     pub fn of(own: utoipa::openapi::OpenApi, codes: &[&str]) -> serde_json::Result<Self> {
         let mut whole = serde_json::to_value(own.merge_from(common::Common::openapi()))?;
         let all = [ProblemCode::ALL, codes].concat();
@@ -89,13 +90,13 @@ impl Document {
     }
 }
 
-/// What the server routes, for tests that compare it with the document.
+/// Lists the server's routes, for tests that compare them with the document.
 #[cfg(feature = "testing")]
 async fn routed(tree: web::Data<actix_web::introspection::IntrospectionTree>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(tree.report_as_json())
 }
 
-/// Self-contained: it asks nothing of any other place than this service.
+/// The page is self-contained: it loads nothing from elsewhere.
 async fn page() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")

@@ -261,5 +261,4 @@ impl Intent {
 }
 
 #[cfg(test)]
-#[path = "intents_tests.rs"]
 mod tests;

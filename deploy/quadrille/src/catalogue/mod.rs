@@ -51,7 +51,7 @@ struct Product {
 
 /// What the shop sells.
 fn catalogue_of_the_shop() -> anyhow::Result<Vec<Category>> {
-    serde_json::from_str(include_str!("catalogue/catalogue.json")).context("catalogue.json")
+    serde_json::from_str(include_str!("catalogue.json")).context("catalogue.json")
 }
 
 /// Adds the products that aren't there and waits until they can be ordered. May be run again at any time.

@@ -23,44 +23,44 @@ pub mod header {
     pub const CONTENT_TYPE: &str = "content-type";
 }
 
-/// The root row of a key: it counts what it has said on each topic.
+/// The root row of a key, which counts the key's events on each topic.
 pub trait SequenceCounter {
     /// Counts one more event on `topic` and returns its number, from 1 without a gap.
     fn next_sequence(&mut self, topic: Topic) -> i64;
 }
 
-/// Who speaks, when, and because of what.
+/// What an event's headers say besides the event itself.
 #[derive(Clone, Debug)]
 pub struct EventMetadata<'a> {
-    /// The service, as in `/order-svc`.
+    /// The service that publishes it, as in `/order-svc`.
     pub source: &'a str,
     /// When the change was made.
     pub at: DateTime<Utc>,
-    /// The event reacted to; none when a person or a timer asked.
+    /// The event that caused this one; none if a person or a timer did.
     pub because_of: Option<EventId>,
     /// The W3C trace context in which the change was made.
     pub traceparent: Option<String>,
 }
 
-/// An event as it goes into the outbox.
+/// An event as it is stored in the outbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncodedEvent {
     /// `ce_id`.
     pub event_id: EventId,
-    /// Where it goes.
+    /// The topic to publish it on.
     pub topic: Topic,
-    /// What orders it.
+    /// The record's key, which decides the partition and so the order.
     pub key: String,
-    /// CloudEvents attributes, in the order of the README's table.
+    /// The CloudEvents attributes, in the order of the README's table.
     pub headers: Vec<(&'static str, String)>,
-    /// JSON.
+    /// The event's data, as JSON.
     pub value: Vec<u8>,
 }
 
-/// Numbers `events` with the counters of their root and dresses them for the outbox.
+/// Numbers `events` with the counters of their root, and encodes them for the outbox.
 ///
 /// # Errors
-/// When an event can't be written as JSON, which none here can cause.
+/// Fails if an event can't be written as JSON, which no event here can cause.
 pub fn encode(
     root: &mut impl SequenceCounter,
     said: &EventMetadata<'_>,

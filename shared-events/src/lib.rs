@@ -1,8 +1,8 @@
-//! What the services of Quadrille say to each other: events, their headers, value types and topics. No IO.
+//! The contract between Quadrille's services: events, their headers, value types and topics. No IO.
 //!
-//! An [`Event`] knows its topic, its key and its type; [`encode`] turns events into [`EncodedEvent`]s with CloudEvents headers,
-//! and [`Event::decode`] reads them back. Value types can't hold nonsense: they are checked when they are made, and
-//! deserialising goes through the same checks.
+//! An [`Event`] knows its topic, its key and its type. [`encode`] turns events into [`EncodedEvent`]s with
+//! CloudEvents headers, and [`Event::decode`] reads them back. Value types are checked when they are created, also
+//! when they are deserialised, so an invalid value can't exist.
 
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! What the value types look like in an OpenAPI document: the same rules that are checked when they are made.
+//! The schemas of the value types for OpenAPI documents. They state the same rules that the types check.
 
 use iso_currency::IntoEnumIterator;
 use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -10,7 +10,8 @@ use crate::{
     PaymentMethod, Quantity, RefundId, ShipmentId, Sku,
 };
 
-/// Something visible and no control character, as `char::is_control` and `char::is_whitespace` have it.
+/// At least one visible character and no control character, as `char::is_control` and `char::is_whitespace` define
+/// them.
 const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 
 fn text(description: &str) -> ObjectBuilder {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// The topics that the services speak on. The version is the topic's, not an event's.
+/// The topics that the services publish on. The version in the name belongs to the topic, not to an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
     /// `orders.v1`, key: order id, written by order-svc.
@@ -18,7 +18,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Every topic of the shop (dead letter topics belong to consumer groups and are not among them).
+    /// Every topic of the shop. Dead letter topics belong to consumer groups and are not among them.
     pub const ALL: [Topic; 6] =
         [Topic::Orders, Topic::Stock, Topic::Payments, Topic::Shipments, Topic::Notifications, Topic::Products];
 
@@ -34,12 +34,12 @@ impl Topic {
         }
     }
 
-    /// The topic of that name, if it is one of the shop's.
+    /// The topic with this name, if it is one of the shop's.
     pub fn from_name(name: &str) -> Option<Topic> {
         Topic::ALL.into_iter().find(|topic| topic.name() == name)
     }
 
-    /// Whether the topic tells the present (the last event of a key) rather than history.
+    /// Whether the topic keeps only the last event of each key, which is its current state, instead of the history.
     pub const fn compacted(self) -> bool {
         matches!(self, Topic::Products)
     }

@@ -1,4 +1,4 @@
-//! What a reader does with what it doesn't know.
+//! How a consumer treats data that it doesn't know.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -38,8 +38,8 @@ fn both_rejections_are_read() {
     refused("stock.rejected.v1", &json!({"order_id": ORDER}));
 }
 
-/// Money follows a restock, so a cause that this build doesn't know is never guessed at: the key waits, parked, until a
-/// build hears it that does.
+/// A restock may cause a refund, so a cause that this build doesn't know is never guessed. The key is parked until a
+/// build that knows the cause reads it.
 #[test]
 fn every_cause_of_a_restock_is_read_and_one_of_a_newer_producer_is_no_other() {
     for (name, cause) in [

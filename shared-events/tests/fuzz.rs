@@ -1,5 +1,5 @@
-//! Whatever bytes a topic holds, reading them ends in an event or an error, never in a panic; and what was read can be
-//! written and read again. Inputs that once failed, and some that look as if they should, are kept in `tests/corpus`.
+//! Decoding any bytes ends in an event or an error, never in a panic, and a decoded event can be encoded and decoded
+//! again. Inputs that once failed, and some that look as if they might, are kept in `tests/corpus`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Number, Value};
 use shared_events::{DecodeError, Event, Topic};
 
-/// Reads, and if there is an event looks at all of it that a consumer looks at.
+/// Decodes, and reads everything of the event that a consumer would read.
 fn read(type_name: &str, value: &[u8]) -> Result<Event, DecodeError> {
     let read = Event::decode(type_name, value);
     match &read {
@@ -33,7 +33,7 @@ fn types() -> Vec<&'static str> {
     Event::types().collect()
 }
 
-/// Types as producers write them, and what is almost one.
+/// Type names as producers write them, and names that are almost right.
 fn type_name() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => prop::sample::select(types()).prop_map(str::to_owned),
@@ -74,7 +74,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A true event in which one part, found by following `way`, is another.
+/// A valid event in which one part, found by following `way`, is replaced.
 fn spoiled() -> impl Strategy<Value = (&'static str, Value)> {
     let samples: Vec<(&'static str, Vec<u8>)> =
         samples::events().into_iter().map(|event| (event.type_name(), event.value().unwrap())).collect();
@@ -129,7 +129,7 @@ proptest! {
     }
 }
 
-/// The corpus: each file is one value, named after its type; what follows `__` says what is odd about it.
+/// The corpus. Each file holds one value and is named after its type; what follows `__` says what is odd about it.
 #[test]
 fn what_was_found_odd_before_is_read_or_refused() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
@@ -139,7 +139,7 @@ fn what_was_found_odd_before_is_read_or_refused() {
         let name = path.file_stem().unwrap().to_str().unwrap().split("__").next().unwrap();
         let refused = read(name, &fs::read(&path).unwrap()).is_err();
         assert!(refused, "{} was read as an event", path.display());
-        // It is for no other type either.
+        // It is no event of another type either.
         for other in types() {
             let _read = read(other, &fs::read(&path).unwrap());
         }
@@ -148,7 +148,7 @@ fn what_was_found_odd_before_is_read_or_refused() {
     assert!(read_ones >= 10, "{read_ones} files in the corpus");
 }
 
-/// Deep nesting must end at the reader's limit, not at the end of the stack.
+/// Deep nesting must be refused by the reader's limit, before the stack overflows.
 #[test]
 fn a_value_that_is_nested_without_end_is_refused() {
     for open in ["[", "{\"a\":", "{\"lines\":["] {

@@ -1,5 +1,5 @@
-//! The golden files are what other programs may have sent, written by hand: if one of them can't be read any more, or
-//! reads differently, the wire has changed under its readers.
+//! The golden files are written by hand and stand for what other programs may have sent. If one can't be decoded any
+//! more, or decodes differently, the wire format has changed under its consumers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -70,7 +70,7 @@ fn an_event_says_the_topic_key_and_attributes_that_its_golden_file_has() {
     }
 }
 
-/// A root that always counts to the same number.
+/// A root whose counter always returns the same number.
 struct Always(i64);
 
 impl SequenceCounter for Always {

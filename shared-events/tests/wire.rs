@@ -1,5 +1,5 @@
-//! Each event as it goes on the wire, held still by a snapshot: a change that shows here is a change for every reader.
-//! `cargo insta review` accepts one; see the README on what may change.
+//! A snapshot of each event as it goes on the wire: a difference here is a change for every consumer. `cargo insta
+//! review` accepts a snapshot; the README says what may change.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -30,7 +30,7 @@ fn said() -> EventMetadata<'static> {
     }
 }
 
-/// The message as text, with what differs each time replaced by its name.
+/// The event as text, with the parts that differ each time replaced by their names.
 fn written(message: &EncodedEvent) -> String {
     let headers = message.headers.iter().map(|(name, value)| match *name {
         header::ID => format!("{name}: [a new UUID v7]\n"),

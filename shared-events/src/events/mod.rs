@@ -1,4 +1,5 @@
-//! One enum a topic. A type is never retyped or reused; only optional fields are added; what breaks is a new version.
+//! The events, one enum a topic. The meaning of a type never changes, and its name is never reused. Only optional
+//! fields are added; a breaking change is a new version of the type.
 
 mod orders;
 mod others;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use crate::Topic;
 
-/// Declares the events of one topic: variant, content and type, and how they are written and read.
+/// Declares the events of one topic (variant, content and type) and how they are encoded and decoded.
 macro_rules! topic_events {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident($body:ty) = $type_name:literal,)* }) => {
         $(#[$doc])*
@@ -24,10 +25,10 @@ macro_rules! topic_events {
         pub enum $name { $($(#[$vdoc])* $variant($body),)* }
 
         impl $name {
-            /// The types of this topic, as they stand in `ce_type`.
+            /// The types of this topic, as in `ce_type`.
             pub const TYPES: &'static [&'static str] = &[$($type_name,)*];
 
-            /// The type of this event, as it stands in `ce_type`.
+            /// The type of this event, as in `ce_type`.
             pub const fn type_name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $type_name,)* }
             }
@@ -53,7 +54,7 @@ macro_rules! topic_events {
 }
 pub(crate) use topic_events;
 
-/// Anything that a service of the shop says.
+/// Any event that a service of the shop publishes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "a variant a topic")]
 #[allow(clippy::large_enum_variant, reason = "an event is built once and read by reference")]
@@ -69,29 +70,29 @@ pub enum Event {
 /// Why a message could not be read as an event.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// A type this build has never heard of: a newer producer. To be skipped, not parked.
+    /// A type that this build doesn't know, from a newer producer. It must be skipped, not parked.
     #[error("the event type {0:?} is not known")]
     UnknownType(String),
     /// A known type in a major version that this build can't read.
     #[error("the event type {type_name:?} has a version that is not known; known is {known}")]
     UnknownVersion {
-        /// As it stood in `ce_type`.
+        /// The value of `ce_type`.
         type_name: String,
         /// The version that can be read.
         known: &'static str,
     },
-    /// The value isn't what its type says. The message leaves out what stood in quotation marks: it may be a name or an
-    /// address, and messages end up in logs.
+    /// The value doesn't match its type. The message leaves out quoted text, which may be a name or an address:
+    /// messages end up in logs.
     #[error("the value is not a {type_name}: {}", unquoted(source))]
     Malformed {
-        /// As it stood in `ce_type`.
+        /// The value of `ce_type`.
         type_name: String,
-        /// What the JSON reader said: field, expectation, place.
+        /// The JSON reader's error: field, expectation and position.
         source: serde_json::Error,
     },
 }
 
-/// `invalid type: string "Ann Lee", expected ...` without Ann Lee.
+/// Removes quoted text from a message: `invalid type: string "Ann Lee", expected ...` loses the name.
 fn unquoted(error: &serde_json::Error) -> String {
     let text = error.to_string().replace("\\\"", "");
     text.split('"').enumerate().map(|(i, part)| if i % 2 == 0 { part } else { "\"...\"" }).collect()
@@ -129,7 +130,7 @@ into_event! {
 }
 
 impl Event {
-    /// Every type that this build can read and write.
+    /// Every type that this build can encode and decode.
     pub fn types() -> impl Iterator<Item = &'static str> {
         [OrderEvent::TYPES, StockEvent::TYPES, PaymentEvent::TYPES, ShipmentEvent::TYPES]
             .into_iter()
@@ -138,12 +139,12 @@ impl Event {
             .copied()
     }
 
-    /// The type, as it stands in `ce_type`.
+    /// The type, as in `ce_type`.
     pub fn type_name(&self) -> &'static str {
         each_topic!(self, inner => inner.type_name())
     }
 
-    /// Where it is said.
+    /// The topic that it is published on.
     pub const fn topic(&self) -> Topic {
         match self {
             Event::Order(_) => Topic::Orders,
@@ -155,7 +156,7 @@ impl Event {
         }
     }
 
-    /// The key of the message: the order's id, or the SKU.
+    /// The record's key: the order's id, or the SKU.
     pub fn key(&self) -> String {
         match self {
             Event::Order(e) => e.order_id().to_string(),
@@ -167,7 +168,7 @@ impl Event {
         }
     }
 
-    /// The aggregate it speaks of: order, payment, shipment, notification or SKU.
+    /// The id of the aggregate that it is about: order, payment, shipment, notification or SKU.
     pub fn subject(&self) -> String {
         match self {
             Event::Order(_) | Event::Stock(_) | Event::Product(_) => self.key(),
@@ -177,7 +178,7 @@ impl Event {
         }
     }
 
-    /// The order it belongs to, which correlates everything said about it; none for products.
+    /// The order that it belongs to, which is its correlation id; none for products.
     pub fn correlation(&self) -> Option<Uuid> {
         match self {
             Event::Order(e) => Some(e.order_id().0),
@@ -189,18 +190,20 @@ impl Event {
         }
     }
 
-    /// The value of the message: JSON.
+    /// The record's value, as JSON.
     ///
     /// # Errors
-    /// None in practice: every type here can be written as JSON. Kept as an error so that nothing panics.
+    /// Fails if the event can't be written as JSON, which doesn't happen in practice. It is an error so that nothing
+    /// panics.
     pub fn value(&self) -> serde_json::Result<Vec<u8>> {
         each_topic!(self, inner => inner.value())
     }
 
-    /// Reads the value of a message whose `ce_type` is `type_name`.
+    /// Decodes the value of a record whose `ce_type` is `type_name`. Unknown fields are accepted, since optional
+    /// fields may have been added.
     ///
     /// # Errors
-    /// See [`DecodeError`]. Unknown fields are no error: an optional field may have been added.
+    /// Fails if the type or its version is unknown, or if the value doesn't match the type.
     pub fn decode(type_name: &str, value: &[u8]) -> Result<Event, DecodeError> {
         let read = OrderEvent::read(type_name, value)
             .map(|r| r.map(Event::Order))

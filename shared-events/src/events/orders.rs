@@ -5,7 +5,7 @@ use super::{Shortage, topic_events};
 use crate::{Address, Customer, LineText, Money, OrderId, PaymentMethod, Quantity, ShipmentId, Sku};
 
 topic_events! {
-    /// What order-svc says of an order, on `orders.v1`.
+    /// The events of orders, published by order-svc on `orders.v1`.
     OrderEvent {
         Placed(OrderPlaced) = "order.placed.v1",
         Confirmed(OrderConfirmed) = "order.confirmed.v1",
@@ -40,25 +40,25 @@ impl OrderEvent {
     }
 }
 
-/// Why an order ends without goods and money changing hands.
+/// Why an order was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum CancelReason {
-    /// Stock was short when it was placed, or again after its hold expired.
+    /// Stock was short when the order was placed, or when its reservation had expired.
     OutOfStock,
-    /// The payment was declined for good.
+    /// The payment was declined and won't be retried.
     PaymentDeclined,
     /// The customer asked for it.
     Customer,
-    /// The deadline passed, or the hold expired before it was confirmed.
+    /// The deadline passed, or the reservation expired before the order was confirmed.
     Timeout,
     /// The authorisation could not be captured.
     PaymentExpired,
 }
 
 impl CancelReason {
-    /// As it stands on the wire and in tables.
+    /// The name on the wire and in tables.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OutOfStock => "out_of_stock",
@@ -69,7 +69,7 @@ impl CancelReason {
         }
     }
 
-    /// The reason of that name.
+    /// The reason with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::OutOfStock, Self::PaymentDeclined, Self::Customer, Self::Timeout, Self::PaymentExpired]
             .into_iter()
@@ -77,152 +77,154 @@ impl CancelReason {
     }
 }
 
-/// One line of an order, with the price at the moment it was placed.
+/// One line of an order, with the price at the time it was placed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderLine {
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// What it was called then.
+    /// The product's name at that time.
     pub name: LineText,
-    /// How many.
+    /// The number of pieces.
     pub quantity: Quantity,
-    /// For one piece.
+    /// The price of one piece.
     pub unit_price: Money,
 }
 
-/// An order was accepted; from here on it is never lost.
+/// An order was accepted. From here on it is never lost.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderPlaced {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
+    /// The customer.
     pub customer: Customer,
-    /// Where it goes.
+    /// The delivery address.
     pub delivery_address: Address,
-    /// What was ordered; a SKU stands once.
+    /// The lines; each SKU occurs once.
     pub lines: Vec<OrderLine>,
     /// The sum of the lines.
     pub total: Money,
-    /// How it is to be paid, as the gateway names it.
+    /// The payment method, as the gateway names it.
     pub payment_method: PaymentMethod,
-    /// When an order that is still pending is given up.
+    /// When a pending order is given up.
     pub deadline: DateTime<Utc>,
 }
 
-/// Goods are held and money is authorised: the pivot, from which the order goes forward or is refunded.
+/// Stock is reserved and the payment is authorised. This is the pivot: from here the order goes forward or is
+/// refunded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
 }
 
-/// Goods are to be given back if they have not left; stock-svc decides.
+/// stock-svc shall release the stock unless a shipment has left; it decides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCancelRequested {
     /// The order.
     pub order_id: OrderId,
-    /// Why; the first reason stays.
+    /// The reason. The first one stays.
     pub reason: CancelReason,
 }
 
-/// Why a cancellation, or the calling off of a part, that was asked for did not happen.
+/// Why a cancellation, or the calling off of a part, was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelRefusedReason {
-    /// The goods had left.
+    /// The shipments had left.
     Dispatched,
 }
 
-/// A cancellation came too late; the way back is a return.
+/// A cancellation came too late: the customer can only return the goods.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCancelRefused {
     /// The order.
     pub order_id: OrderId,
-    /// Why.
+    /// The reason.
     pub reason: CancelRefusedReason,
 }
 
-/// The order has ended and goods and money are back. Comes last and triggers nothing but mails.
+/// The order has ended: its stock is released and its money is back. It is the last event of the order, and only
+/// notifications follow from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
-    /// Why.
+    /// The reason.
     pub reason: CancelReason,
-    /// The lines that were short, where that is why.
+    /// The lines that were short, if that is the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shortages: Vec<Shortage>,
-    /// The code with which the payment came to nothing, where that is why. Not for customers as it is: see
+    /// The gateway's code for the failed payment, if that is the reason. It must not reach customers as it is: see
     /// [`decline_for_customer`](crate::decline_for_customer).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_code: Option<String>,
 }
 
 impl OrderCancelled {
-    /// For that reason, of which no more is known.
+    /// A cancellation with only its reason.
     pub const fn new(order_id: OrderId, reason: CancelReason) -> Self {
         Self { order_id, reason, shortages: vec![], payment_code: None }
     }
 }
 
-/// A part of the order has left, and what has not is not to be sent any more; stock-svc decides. Its answer is
-/// `stock.restocked {called_off}`, and none where nothing is left to call off.
+/// A part of the order has left, and the rest shall not be sent; stock-svc decides. It answers with
+/// `stock.restocked {called_off}`, or not at all if nothing is left to call off.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCallOffRequested {
     /// The order.
     pub order_id: OrderId,
 }
 
-/// Everything had left before the rest could be called off; the way back is a return.
+/// Everything had left before the rest could be called off: the customer can only return the goods.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCallOffRefused {
     /// The order.
     pub order_id: OrderId,
-    /// Why.
+    /// The reason.
     pub reason: CancelRefusedReason,
 }
 
-/// What has not left is to go elsewhere; stock-svc decides, since a parcel may have left. Its answer is
-/// `stock.address_decided`.
+/// The customer wants another address for what has not left. stock-svc decides, since a shipment may have left, and
+/// answers with `stock.address_decided`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderAddressChangeRequested {
     /// The order.
     pub order_id: OrderId,
-    /// Where it is to go.
+    /// The new address.
     pub delivery_address: Address,
 }
 
-/// Why an order, or some parcels of it, did not take an address that was asked for.
+/// Why an order, or some of its shipments, did not take a new address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AddressRefusedReason {
-    /// These parcels had left.
+    /// The shipments had left.
     Dispatched,
-    /// Nothing of the order is going to leave.
+    /// Nothing of the order will be sent any more.
     Ended,
 }
 
-/// These parcels of the order, or the whole of it, did not take the address that was asked for.
+/// These shipments, or the whole order, did not take the new address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderAddressChangeRefused {
     /// The order.
     pub order_id: OrderId,
-    /// Why.
+    /// The reason.
     pub reason: AddressRefusedReason,
-    /// The parcels that had left, and go where they were sent.
+    /// The shipments that had left, and go to their old address.
     pub shipments: Vec<ShipmentId>,
 }
 
-/// What has not left yet goes elsewhere.
+/// Everything that has not left goes to the new address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderAddressChanged {
     /// The order.
     pub order_id: OrderId,
-    /// Where it goes now.
+    /// The new address.
     pub delivery_address: Address,
 }
 
-/// Everything that was not called off was delivered and paid.
+/// Everything that was not called off has been delivered and paid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderCompleted {
     /// The order.

@@ -4,7 +4,7 @@ use super::topic_events;
 use crate::{LineText, Money, NotificationId, OrderId, Sku};
 
 topic_events! {
-    /// What notification-svc says of the messages for an order, on `notifications.v1`.
+    /// The events of an order's notifications, published by notification-svc on `notifications.v1`.
     NotificationEvent {
         Sent(NotificationSent) = "notification.sent.v1",
         Failed(NotificationFailed) = "notification.failed.v1",
@@ -13,7 +13,7 @@ topic_events! {
 }
 
 topic_events! {
-    /// The whole state of one SKU, on the compacted `products.v1`.
+    /// The whole state of one SKU, published by stock-svc on the compacted `products.v1`.
     ProductEvent {
         Listed(ProductListed) = "product.listed.v1",
         Changed(ProductChanged) = "product.changed.v1",
@@ -32,7 +32,7 @@ impl NotificationEvent {
         }
     }
 
-    /// The message.
+    /// The notification.
     pub const fn notification_id(&self) -> NotificationId {
         match self {
             Self::Sent(e) => e.notification_id,
@@ -43,7 +43,7 @@ impl NotificationEvent {
 }
 
 impl ProductEvent {
-    /// The state that it tells, whichever of them it is.
+    /// The state that every one of these events carries.
     pub const fn state(&self) -> &ProductState {
         match self {
             Self::Listed(ProductListed(state)) => state,
@@ -59,46 +59,46 @@ impl ProductEvent {
     }
 }
 
-/// A message went out.
+/// A notification was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NotificationSent {
     /// The order.
     pub order_id: OrderId,
-    /// The message.
+    /// The notification.
     pub notification_id: NotificationId,
-    /// Which text, such as `order_confirmed`.
+    /// The name of the template, such as `order_confirmed`.
     pub template: String,
-    /// Which way: `email`.
+    /// The channel: `email`.
     pub channel: String,
 }
 
-/// A message could not be sent and will not be tried again by itself.
+/// A notification could not be sent and won't be retried by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NotificationFailed {
     /// The order.
     pub order_id: OrderId,
-    /// The message.
+    /// The notification.
     pub notification_id: NotificationId,
-    /// Which text.
+    /// The name of the template.
     pub template: String,
-    /// Which way: `email`.
+    /// The channel: `email`.
     pub channel: String,
-    /// What the mail server said, without addresses.
+    /// What the mail server answered, without addresses.
     pub error: String,
 }
 
-/// Why a message is no longer true.
+/// Why a notification is no longer true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuppressReason {
-    /// It promises that the order goes on, and the order is to end or has ended.
+    /// It promises that the order goes on, but the order is ending or has ended.
     OrderEnding,
-    /// A later message says it anew.
+    /// A later notification replaces it.
     Superseded,
 }
 
 impl SuppressReason {
-    /// As it stands on the wire.
+    /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OrderEnding => "order_ending",
@@ -107,18 +107,18 @@ impl SuppressReason {
     }
 }
 
-/// A message was no longer true when it was to be sent, and will not be sent.
+/// A notification was no longer true when it was due, and will not be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NotificationSuppressed {
     /// The order.
     pub order_id: OrderId,
-    /// The message.
+    /// The notification.
     pub notification_id: NotificationId,
-    /// Which text.
+    /// The name of the template.
     pub template: String,
-    /// Which way: `email`.
+    /// The channel: `email`.
     pub channel: String,
-    /// Why.
+    /// The reason.
     pub reason: SuppressReason,
 }
 
@@ -126,26 +126,26 @@ pub struct NotificationSuppressed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProductStatus {
-    /// It can.
+    /// It can be ordered.
     Active,
-    /// No longer.
+    /// It can no longer be ordered.
     Withdrawn,
 }
 
-/// Everything that others need to know of a SKU. A consumer keeps the highest sequence.
+/// What other services need to know of a SKU. A consumer keeps the event with the highest sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProductState {
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// What it is called.
+    /// The product's name.
     pub name: LineText,
     /// The category's name, if it has one.
     pub category: Option<LineText>,
-    /// For one piece.
+    /// The price of one piece.
     pub price: Money,
     /// Whether it can be ordered.
     pub status: ProductStatus,
-    /// With fewer pieces available than this, its stock is low; none for a SKU that is not watched.
+    /// The mark below which the available stock counts as low; none if the SKU is not watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_stock_mark: Option<u32>,
 }
@@ -165,12 +165,12 @@ pub struct ProductChanged(pub ProductState);
 #[serde(transparent)]
 pub struct ProductWithdrawn(pub ProductState);
 
-/// Fewer pieces of a SKU are available than its mark; said once each time that they fall below it.
+/// The available stock of a SKU fell below its mark. Published once each time that it falls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProductStockLow {
-    /// As it is: nothing of it has changed.
+    /// The unchanged state of the SKU.
     #[serde(flatten)]
     pub state: ProductState,
-    /// How many can be held for further orders.
+    /// How many can still be reserved.
     pub available: i64,
 }

@@ -5,7 +5,7 @@ use super::topic_events;
 use crate::{Money, OrderId, PaymentId, RefundId};
 
 topic_events! {
-    /// What payment-svc says of an order's money, on `payments.v1`.
+    /// The events of an order's payment, published by payment-svc on `payments.v1`.
     PaymentEvent {
         Authorized(PaymentAuthorized) = "payment.authorized.v1",
         Declined(PaymentDeclined) = "payment.declined.v1",
@@ -58,11 +58,11 @@ pub struct PaymentAuthorized {
     pub order_id: OrderId,
     /// The payment.
     pub payment_id: PaymentId,
-    /// How much: the order's total.
+    /// The amount: the order's total.
     pub amount: Money,
 }
 
-/// The gateway said no.
+/// The gateway declined the payment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentDeclined {
     /// The order.
@@ -71,37 +71,37 @@ pub struct PaymentDeclined {
     pub payment_id: PaymentId,
     /// The gateway's code, such as `card_declined` or `insufficient_funds`.
     pub code: String,
-    /// Whether it will be tried again; the last one says no.
+    /// Whether the payment will be retried; the last decline says no.
     pub retryable: bool,
 }
 
-/// The customer has to act before the money can be reserved, as with 3-D Secure.
+/// The customer has to act before the payment can be authorised, as with 3-D Secure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentActionRequired {
     /// The order.
     pub order_id: OrderId,
     /// The payment.
     pub payment_id: PaymentId,
-    /// Until when they are waited for.
+    /// How long the shop waits for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DateTime<Utc>>,
-    /// Where they act, such as their bank's page, if the gateway gives an address.
+    /// Where the customer acts, such as their bank's page, if the gateway gave an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
 
-/// The money is ours.
+/// The authorised money was captured.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentCaptured {
     /// The order.
     pub order_id: OrderId,
     /// The payment.
     pub payment_id: PaymentId,
-    /// How much: the order's total.
+    /// The amount: the order's total.
     pub amount: Money,
 }
 
-/// What was authorised can't be taken.
+/// The authorisation can't be captured.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentCaptureFailed {
     /// The order.
@@ -119,41 +119,41 @@ pub struct PaymentVoided {
     pub order_id: OrderId,
     /// The payment.
     pub payment_id: PaymentId,
-    /// How much had been authorised; 0 when it was never started.
+    /// The amount that had been authorised; 0 if authorisation never started.
     pub amount: Money,
 }
 
-/// Captured money went back.
+/// Captured money was refunded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentRefunded {
     /// The order.
     pub order_id: OrderId,
     /// The payment.
     pub payment_id: PaymentId,
-    /// This refund.
+    /// The refund.
     pub refund_id: RefundId,
-    /// How much went back with it.
+    /// The refunded amount.
     pub amount: Money,
-    /// How much of what was captured is still ours.
+    /// The part of the captured amount that is not refunded.
     pub remaining: Money,
 }
 
-/// The gateway refused a refund; somebody must look.
+/// The gateway refused a refund; a person must look at it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentRefundFailed {
     /// The order.
     pub order_id: OrderId,
     /// The payment.
     pub payment_id: PaymentId,
-    /// This refund.
+    /// The refund.
     pub refund_id: RefundId,
-    /// How much should have gone back.
+    /// The amount that should have been refunded.
     pub amount: Money,
     /// The gateway's code.
     pub code: String,
 }
 
-/// What payment-svc asks of the gateway.
+/// An operation of the payment gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GatewayOperation {
@@ -161,19 +161,19 @@ pub enum GatewayOperation {
     Authorise,
     /// Take what was authorised.
     Capture,
-    /// Let go of what was authorised.
+    /// Release what was authorised.
     Void,
-    /// Give back what was captured.
+    /// Refund what was captured.
     Refund,
 }
 
-/// The gateway did not answer; it will be asked what happened.
+/// The gateway did not answer; payment-svc will ask it what happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PaymentUnknown {
     /// The order.
     pub order_id: OrderId,
     /// The payment.
     pub payment_id: PaymentId,
-    /// What was asked for.
+    /// The operation that got no answer.
     pub operation: GatewayOperation,
 }

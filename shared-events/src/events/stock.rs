@@ -5,7 +5,7 @@ use super::{CancelReason, topic_events};
 use crate::{LineText, OrderId, Quantity, ShipmentId, Sku};
 
 topic_events! {
-    /// What stock-svc says of an order's goods, on `stock.v1`.
+    /// The events of an order's stock, published by stock-svc on `stock.v1`.
     StockEvent {
         Reserved(StockReserved) = "stock.reserved.v1",
         Rejected(StockRejected) = "stock.rejected.v1",
@@ -18,7 +18,7 @@ topic_events! {
 }
 
 topic_events! {
-    /// What stock-svc says of an order's parcels, on `shipments.v1`.
+    /// The events of an order's shipments, published by stock-svc on `shipments.v1`.
     ShipmentEvent {
         Created(ShipmentCreated) = "shipment.created.v1",
         Dispatched(ShipmentDispatched) = "shipment.dispatched.v1",
@@ -61,7 +61,7 @@ impl ShipmentEvent {
         }
     }
 
-    /// The parcel.
+    /// The shipment.
     pub const fn shipment_id(&self) -> ShipmentId {
         match self {
             Self::Created(e) => e.shipment_id,
@@ -76,206 +76,207 @@ impl ShipmentEvent {
     }
 }
 
-/// All lines are held until `expires_at`.
+/// All lines are reserved until `expires_at`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockReserved {
     /// The order.
     pub order_id: OrderId,
-    /// When the hold ends unless it is made firm.
+    /// When the reservation expires unless it is committed.
     pub expires_at: DateTime<Utc>,
 }
 
-/// What one line lacked.
+/// A line that can't be reserved in full.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Shortage {
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// How many were wanted.
+    /// How many were ordered.
     pub requested: Quantity,
-    /// How many could have been held.
+    /// How many could have been reserved.
     pub available: u32,
 }
 
-/// Why goods can't be had.
+/// Why stock can't be reserved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Rejection {
-    /// Never held: this ends the order, and no money was touched.
+    /// The stock was never reserved. This ends the order; no money was touched.
     Shortages {
         /// The lines that were short.
         lines: Vec<Shortage>,
     },
-    /// Held once, expired, and gone when it was confirmed: the order is cancelled, money follows `released`.
+    /// The reservation had expired, and the stock was gone when the order was confirmed. The order is cancelled, and
+    /// payment-svc acts on `released`.
     Expired,
 }
 
-/// The goods can't be had. Nothing is held.
+/// The stock can't be reserved, and nothing is reserved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockRejected {
     /// The order.
     pub order_id: OrderId,
-    /// Why.
+    /// The reason.
     #[serde(flatten)]
     pub rejection: Rejection,
 }
 
-/// The hold is firm.
+/// The reservation is committed: it no longer expires.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockCommitted {
     /// The order.
     pub order_id: OrderId,
 }
 
-/// Nothing is held for the order any more; money may follow.
+/// Nothing is reserved for the order any more, so payment-svc may void or refund.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockReleased {
     /// The order.
     pub order_id: OrderId,
-    /// Why.
+    /// The reason.
     pub reason: CancelReason,
 }
 
-/// The hold ended by time.
+/// The reservation expired.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockExpired {
     /// The order.
     pub order_id: OrderId,
 }
 
-/// Why goods came back onto the shelf.
+/// Why stock came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestockCause {
-    /// The order was cancelled after its hold was firm and before anything left.
+    /// The order was cancelled after its reservation was committed and before anything left.
     Cancelled,
-    /// A delivered parcel was sent back.
+    /// A delivered shipment was sent back.
     Returned,
-    /// A part of the order had left, and these lines were called off before they could.
+    /// A part of the order had left, and these lines were called off before they did.
     CalledOff,
 }
 
-/// Pieces of one SKU.
+/// A quantity of one SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StockLine {
-    /// What.
+    /// The SKU.
     pub sku: Sku,
-    /// How many.
+    /// The number of pieces.
     pub quantity: Quantity,
 }
 
-/// Goods are back on the shelf; money for these lines may follow.
+/// Stock came back, so payment-svc may refund these lines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockRestocked {
     /// The order.
     pub order_id: OrderId,
-    /// Why.
+    /// The reason.
     pub cause: RestockCause,
     /// What came back.
     pub lines: Vec<StockLine>,
 }
 
-/// The answer to `order.address_change_requested`. The address itself is not repeated.
+/// The answer to `order.address_change_requested`. It doesn't repeat the address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StockAddressDecided {
     /// The order.
     pub order_id: OrderId,
-    /// Whether what has not left goes there now: its parcels, or those that will be made.
+    /// Whether everything that has not left goes to the new address, including shipments that are yet to be created.
     pub taken: bool,
-    /// The parcels that had left for another address, and go there.
+    /// The shipments that had left, and go to their old address.
     pub kept: Vec<ShipmentId>,
 }
 
-/// A parcel is to be packed and sent: everything in it is paid.
+/// A shipment is to be packed and sent: everything in it is paid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentCreated {
     /// The order.
     pub order_id: OrderId,
-    /// The parcel.
+    /// The shipment.
     pub shipment_id: ShipmentId,
-    /// What is in it.
+    /// Its contents.
     pub lines: Vec<StockLine>,
 }
 
-/// The parcel has left the warehouse.
+/// The shipment has left the warehouse.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentDispatched {
     /// The order.
     pub order_id: OrderId,
-    /// The parcel.
+    /// The shipment.
     pub shipment_id: ShipmentId,
-    /// Who carries it.
+    /// The carrier.
     pub carrier: LineText,
-    /// Where to follow it.
+    /// The tracking number.
     pub tracking_number: LineText,
 }
 
-/// The parcel has arrived.
+/// The shipment has arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentDelivered {
     /// The order.
     pub order_id: OrderId,
-    /// The parcel.
+    /// The shipment.
     pub shipment_id: ShipmentId,
 }
 
-/// The parcel was called off before it left: with its order, by itself after another had left, or for those that it was
-/// split into.
+/// The shipment was called off before it left: together with its order, alone after another had left, or because it
+/// was split.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentCancelled {
     /// The order.
     pub order_id: OrderId,
-    /// The parcel.
+    /// The shipment.
     pub shipment_id: ShipmentId,
-    /// The parcels that take its place; none when its goods went back to the shelf.
+    /// The shipments that replace it; none if its stock was restocked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub split_into: Vec<ShipmentId>,
 }
 
-/// Some or all of the parcel came back.
+/// The shipment came back, in whole or in part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentReturned {
     /// The order.
     pub order_id: OrderId,
-    /// The parcel.
+    /// The shipment.
     pub shipment_id: ShipmentId,
-    /// What came back with this.
+    /// What came back this time.
     pub lines: Vec<StockLine>,
 }
 
-/// The parcel left and never arrived. Nothing of it comes back; the money for these lines does.
+/// The shipment left and never arrived. Its stock doesn't come back, but its lines are refunded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentLost {
     /// The order.
     pub order_id: OrderId,
-    /// The parcel.
+    /// The shipment.
     pub shipment_id: ShipmentId,
-    /// What was in it.
+    /// Its contents.
     pub lines: Vec<StockLine>,
 }
 
-/// The parcel has not left yet and goes elsewhere. The address itself is not repeated.
+/// A shipment that has not left goes to another address. The event doesn't repeat the address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentReaddressed {
     /// The order.
     pub order_id: OrderId,
-    /// The parcel.
+    /// The shipment.
     pub shipment_id: ShipmentId,
 }
 
-/// The parcel is on its way with another carrier or under another number than was said.
+/// The carrier or tracking number of a shipment that has left was wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ShipmentTrackingCorrected {
     /// The order.
     pub order_id: OrderId,
-    /// The parcel.
+    /// The shipment.
     pub shipment_id: ShipmentId,
-    /// Who carries it.
+    /// The carrier.
     pub carrier: LineText,
-    /// Where to follow it.
+    /// The tracking number.
     pub tracking_number: LineText,
-    /// The number that was said before: by it a customer knows which parcel this is about.
+    /// The number as it was before. By it a customer knows which shipment this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_tracking_number: Option<LineText>,
 }

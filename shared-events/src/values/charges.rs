@@ -1,13 +1,14 @@
-//! What can be charged, in which currency, and how the gateway counts it.
+//! Which amounts can be charged, in which currencies, and in which units the gateway counts them.
 //!
-//! One table, after <https://docs.stripe.com/currencies> (its sections "Supported presentment currencies", "Zero-decimal
-//! currencies", "Three-decimal currencies", "Special cases", "Minimum and maximum charge amounts") and, for the greatest
-//! amount of all others, <https://docs.stripe.com/api/payment_intents/create#create_payment_intent-amount>. The tables below
-//! are in the gateway's units; everything else in Quadrille is in minor units of ISO 4217.
+//! The tables follow <https://docs.stripe.com/currencies> (its sections "Supported presentment currencies",
+//! "Zero-decimal currencies", "Three-decimal currencies", "Special cases", "Minimum and maximum charge amounts"). The
+//! greatest amount of all other currencies is from
+//! <https://docs.stripe.com/api/payment_intents/create#create_payment_intent-amount>. The tables are in the gateway's
+//! units; everything else in Quadrille is in minor units of ISO 4217.
 
 use super::{Currency, Money, money::MAX_AMOUNT};
 
-/// Currencies that a card can be charged in.
+/// The currencies that a card can be charged in.
 const PRESENTMENT: &str = "\
     USD AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP \
     CNY COP CRC CVE CZK DJF DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR ISK \
@@ -15,18 +16,19 @@ const PRESENTMENT: &str = "\
     NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SEK SGD SHP SLE SOS SRD STD \
     SZL THB TJS TND TOP TRY TTD TWD TZS UAH UGX UYU UZS VND VUV WST XAF XCD XOF XPF YER ZAR ZMW";
 
-/// Counted in whole units. ISO 4217 gives the ariary (MGA) two decimals, which nobody uses.
+/// Currencies that the gateway counts in whole units. ISO 4217 gives the ariary (MGA) two decimals, which nobody
+/// uses.
 const ZERO_DECIMAL: &str = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF";
 
-/// Counted in thousandths, of which the last digit is always 0.
+/// Currencies that the gateway counts in thousandths, where the last digit is always 0.
 const THREE_DECIMAL: &str = "BHD JOD KWD OMR TND";
 
-/// Whole units that are counted in hundredths, of which the last two digits are always 0. (HUF and TWD are whole in payouts
-/// alone: they are charged with two decimals.)
+/// Currencies without decimals that the gateway counts in hundredths, where the last two digits are always 0. HUF and
+/// TWD are whole only in payouts; they are charged with two decimals.
 const WHOLE_IN_HUNDREDTHS: &str = "ISK UGX";
 
-/// The least that is charged. Stripe goes by the currency of the account that it pays out to: what is charged in another is
-/// converted, so that it may refuse a little more than this.
+/// The least amount that is charged. Stripe applies the minimum of the currency that the account is paid out in. It
+/// converts other currencies first, so it may refuse a little more than this.
 const LEAST: [(&str, i64); 31] = [
     ("USD", 50),
     ("AED", 200),
@@ -68,42 +70,42 @@ const MOST_ELSEWHERE: i64 = 99_999_999;
 /// How one currency is charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rule {
-    /// How many decimals the gateway counts in.
+    /// The number of decimals that the gateway counts in.
     decimals: u32,
-    /// Every amount is a multiple of it, in the gateway's units.
+    /// Every amount is a multiple of this, in the gateway's units.
     step: i64,
     least: i64,
     most: i64,
 }
 
-/// Why an amount can't be charged: fit to be shown to whoever priced it.
+/// Why an amount can't be charged. The text can be shown to whoever set the price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotChargeable {
-    /// Funds, metals, test codes, and what no card is charged in.
+    /// The currency can't be charged on a card; funds, metals and test codes can't either.
     #[error("{0} is not a currency that a payment can be made in, such as EUR")]
     Currency(Currency),
-    /// The gateway takes no such fraction.
+    /// The gateway doesn't take such a fraction.
     #[error("{amount} can't be charged: amounts in {} are multiples of {step} minor units", amount.currency())]
     Step {
-        /// What was asked for.
+        /// The requested amount.
         amount: Money,
-        /// In minor units.
+        /// The step, in minor units.
         step: i64,
     },
-    /// Less than what is charged at all.
+    /// The amount is below the minimum charge.
     #[error("{amount} is less than the least that can be charged, which is {least}")]
     TooLittle {
-        /// What was asked for.
+        /// The requested amount.
         amount: Money,
-        /// The least.
+        /// The minimum.
         least: Money,
     },
-    /// More than one payment can be.
+    /// The amount is more than one payment can be.
     #[error("{amount} is more than the most that can be charged at once, which is {most}")]
     TooMuch {
-        /// What was asked for.
+        /// The requested amount.
         amount: Money,
-        /// The most.
+        /// The maximum.
         most: Money,
     },
 }
@@ -129,13 +131,13 @@ impl Rule {
         is_in(PRESENTMENT, code).then_some(Self { decimals, step, least, most: most - most % step })
     }
 
-    /// What a minor unit counts at the gateway: so many of its units, or the other way round.
+    /// How a minor unit converts to the gateway's units: multiply by the first, divide by the second.
     fn scale(self, currency: Currency) -> (i64, i64) {
         let ours = u32::try_from(currency.exponent()).unwrap_or(0);
         (10_i64.pow(self.decimals.saturating_sub(ours)), 10_i64.pow(ours.saturating_sub(self.decimals)))
     }
 
-    /// The smallest number of minor units that is so much at the gateway, at least.
+    /// Converts an amount in the gateway's units to minor units.
     fn minor_units(self, gateways: i64, currency: Currency) -> i64 {
         let (up, down) = self.scale(currency);
         gateways.saturating_mul(down) / up
@@ -143,17 +145,17 @@ impl Rule {
 }
 
 impl Currency {
-    /// Whether a payment can be made in it.
+    /// Whether a payment can be made in this currency.
     pub fn is_chargeable(self) -> bool {
         Rule::of(self).is_some()
     }
 }
 
 impl Money {
-    /// What the gateway is told: 5,000 krónur (ISK) are 500000, 100.00 ariary (MGA) are 100.
+    /// The amount in the gateway's units: 5,000 krónur (ISK) are 500000, 100.00 ariary (MGA) are 100.
     ///
     /// # Errors
-    /// The currency can't be charged, or not this fraction of it.
+    /// Fails if the currency, or this fraction of it, can't be charged.
     pub fn to_gateway(self) -> Result<i64, NotChargeable> {
         let currency = self.currency();
         let rule = Rule::of(currency).ok_or(NotChargeable::Currency(currency))?;
@@ -165,16 +167,17 @@ impl Money {
         Err(NotChargeable::Step { amount: self, step: rule.minor_units(rule.step, currency) })
     }
 
-    /// What the gateway says, in minor units. A fraction of one, which no charge of ours has, is cut off.
+    /// Converts an amount in the gateway's units to minor units. A fraction of a minor unit is cut off; no charge of
+    /// ours has one.
     pub fn minor_units_of_gateway(amount: i64, currency: Currency) -> i64 {
         Rule::of(currency).map_or(amount, |rule| rule.minor_units(amount, currency))
     }
 
-    /// Whether one piece can be sold at this price: in a currency and a fraction that can be charged, and not for more than
-    /// a payment can be. It may be less than the least payment: several pieces can be ordered.
+    /// Checks that one piece can be sold at this price: its currency and fraction can be charged, and it is not above
+    /// the maximum. It may be below the minimum payment, since several pieces can be ordered.
     ///
     /// # Errors
-    /// Why not.
+    /// Fails with the reason why this price can't be charged.
     pub fn check_price(self) -> Result<(), NotChargeable> {
         let (gateways, currency) = (self.to_gateway()?, self.currency());
         let rule = Rule::of(currency).ok_or(NotChargeable::Currency(currency))?;
@@ -188,10 +191,10 @@ impl Money {
         Ok(())
     }
 
-    /// Whether a payment can be made of it.
+    /// Checks that a payment of this amount can be made.
     ///
     /// # Errors
-    /// Why not.
+    /// Fails with the reason why this amount can't be charged.
     pub fn check_charge(self) -> Result<(), NotChargeable> {
         self.check_price()?;
         let currency = self.currency();
@@ -276,7 +279,7 @@ mod tests {
         assert_eq!(money(MAX_AMOUNT, "IDR").check_charge(), Ok(()));
     }
 
-    /// What ISO 4217 and the gateway count alike needs no thought: these are all that they don't.
+    /// These are the only currencies that ISO 4217 and the gateway count differently.
     #[test]
     fn minor_units_differ_from_the_gateways_in_three_currencies() {
         let known = |code: &&str| code.parse::<Currency>().is_ok();

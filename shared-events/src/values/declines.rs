@@ -1,18 +1,20 @@
-//! What the codes of declined payments mean, and which of them a customer may be told.
+//! What the codes of declined payments mean, and which of them a customer may see.
 
-/// The customer was to authenticate with their bank, and did not in time. Our own code: no gateway says it.
+/// The customer did not authenticate with their bank in time. This is our own code; no gateway sends it.
 pub const AUTHENTICATION_TIMEOUT: &str = "authentication_timeout";
-/// The gateway knows no such payment method: a mistake of the shop's own checkout, and not the customer's card. Our own code.
+/// The gateway knows no such payment method. That is a fault of the shop's checkout and not of the customer's card.
+/// This is our own code.
 pub const PAYMENT_METHOD_UNKNOWN: &str = "payment_method_unknown";
-/// The gateway refuses the request as such: a mistake of ours or of the gateway's settings. Our own code.
+/// The gateway refuses the request itself. That is a fault of ours or of the gateway's settings. This is our own code.
 pub const PAYMENT_REQUEST_INVALID: &str = "payment_request_invalid";
-/// What customers are told of a decline that they may not be told of, or of which nobody knows more.
+/// What customers see of a decline whose code they may not see, or of which nothing more is known.
 pub const GENERIC_DECLINE: &str = "generic_decline";
 
-/// The codes that a customer may be told, as far as they say what the customer can do: <https://docs.stripe.com/declines/codes>
-/// and, for the customer's authentication, <https://docs.stripe.com/error-codes>. All others are told as [`GENERIC_DECLINE`],
-/// unknown ones too: of `fraudulent`, `lost_card`, `stolen_card` and `merchant_blacklist` the banks' rules forbid it, and
-/// `pickup_card` or `restricted_card` would say the same.
+/// The codes that a customer may see, because they say what the customer can do:
+/// <https://docs.stripe.com/declines/codes> and, for the customer's authentication,
+/// <https://docs.stripe.com/error-codes>. All others, including unknown ones, are shown as [`GENERIC_DECLINE`]. The
+/// banks' rules forbid showing `fraudulent`, `lost_card`, `stolen_card` and `merchant_blacklist`, and `pickup_card`
+/// or `restricted_card` would reveal the same.
 const FOR_CUSTOMERS: [&str; 23] = [
     AUTHENTICATION_TIMEOUT,
     PAYMENT_METHOD_UNKNOWN,
@@ -39,7 +41,7 @@ const FOR_CUSTOMERS: [&str; 23] = [
     "withdrawal_count_limit_exceeded",
 ];
 
-/// The code as a customer may be told it.
+/// The code in the form that a customer may see.
 pub fn decline_for_customer(code: &str) -> &str {
     if FOR_CUSTOMERS.contains(&code) { code } else { GENERIC_DECLINE }
 }

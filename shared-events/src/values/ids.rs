@@ -14,7 +14,7 @@ macro_rules! ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id, UUID v7: sorts by the time it was made.
+            /// A new id, a UUID v7, which sorts by its creation time.
             #[expect(clippy::new_without_default, reason = "a default that differs each time would surprise")]
             pub fn new() -> Self {
                 Self(Uuid::now_v7())
@@ -44,27 +44,28 @@ macro_rules! ids {
 }
 
 ids! {
-    /// Names an order; the key of every topic but `products.v1`.
+    /// Identifies an order. It is the key of every topic except `products.v1`.
     OrderId,
-    /// Names the payment of an order.
+    /// Identifies the payment of an order.
     PaymentId,
-    /// Names one refund; also its key at the gateway.
+    /// Identifies a refund. It is also the refund's idempotency key at the gateway.
     RefundId,
-    /// Names a parcel.
+    /// Identifies a shipment.
     ShipmentId,
-    /// Names one message to a customer; also its Message-ID.
+    /// Identifies a notification. It is also the e-mail's Message-ID.
     NotificationId,
-    /// Names an event (`ce_id`); what an inbox remembers.
+    /// Identifies an event (`ce_id`). The inbox remembers it.
     EventId,
 }
 
 impl RefundId {
-    /// The refund that an event causes: the same however often the event is heard, and known to whoever hears it.
+    /// The id of the refund that an event causes. It is the same however often the event is delivered, and every
+    /// consumer of the event can compute it.
     pub fn because_of(event: EventId) -> Self {
         Self(Uuid::new_v5(&event.0, b"refund"))
     }
 
-    /// Whether an event caused it, and not a person.
+    /// Whether an event caused the refund, rather than a person.
     pub fn is_caused(self) -> bool {
         self.0.get_version_num() == 5
     }

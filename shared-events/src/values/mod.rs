@@ -1,4 +1,4 @@
-//! Value types that can't hold nonsense: parsed once, at the edge, and trusted from there on.
+//! Value types that can't hold an invalid value: input is parsed once, at the edge, and trusted from there on.
 
 mod charges;
 mod declines;
@@ -20,13 +20,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a value was refused: what was given and what was expected, fit to be shown to whoever sent it.
+/// Why a value was refused: what was given and what was expected. The text can be shown to whoever sent the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} is not {expected}")]
 pub struct Invalid {
-    /// The value as it was given, cut to 80 characters.
+    /// The given value, cut to 80 characters.
     pub given: String,
-    /// What would have been right.
+    /// What was expected.
     pub expected: &'static str,
 }
 
@@ -36,7 +36,7 @@ impl Invalid {
     }
 }
 
-/// A number of pieces in one line: 1 to 10,000.
+/// The number of pieces in one line: 1 to 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Quantity(u32);

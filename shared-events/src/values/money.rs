@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Invalid, Quantity};
 
-/// The most that one charge can be, in minor units: eight digits, as Stripe says of `amount`
+/// The greatest amount of one charge, in minor units: eight digits, the limit that Stripe sets for `amount`
 /// (<https://docs.stripe.com/api/payment_intents/create#create_payment_intent-amount>).
 pub const MAX_CHARGE: i64 = 99_999_999;
 
-/// The largest amount, in minor units: [`MAX_CHARGE`] times ten thousand, so that sums of lines can be formed and refused
-/// with their value.
+/// The largest amount, in minor units: ten thousand times [`MAX_CHARGE`], so that the sum of an order's lines can be
+/// computed even if it is too large to charge, and the refusal can show it.
 pub const MAX_AMOUNT: i64 = MAX_CHARGE * 10_000;
 
 /// An ISO 4217 currency, written as its three letters.
@@ -29,7 +29,7 @@ impl Currency {
         self.0.code()
     }
 
-    /// How many decimals the minor unit stands for (2 for EUR, 0 for JPY).
+    /// The number of decimals of the minor unit (2 for EUR, 0 for JPY).
     pub fn exponent(self) -> usize {
         self.0.exponent().map_or(0, usize::from)
     }
@@ -71,7 +71,7 @@ impl fmt::Debug for Currency {
     }
 }
 
-/// An amount that is not negative, in minor units (cents), and its currency. Never a float.
+/// A non-negative amount in minor units (cents), with its currency. Never a float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "RawMoney")]
 pub struct Money {
@@ -98,7 +98,7 @@ impl Money {
     /// `amount` minor units of `currency`.
     ///
     /// # Errors
-    /// A negative amount or one above [`MAX_AMOUNT`].
+    /// Fails if the amount is negative or above [`MAX_AMOUNT`].
     pub fn new(amount: i64, currency: Currency) -> Result<Self, Invalid> {
         if (0..=MAX_AMOUNT).contains(&amount) {
             Ok(Self { amount, currency })
@@ -107,12 +107,12 @@ impl Money {
         }
     }
 
-    /// Nothing, in `currency`.
+    /// An amount of 0 in `currency`.
     pub const fn zero(currency: Currency) -> Self {
         Self { amount: 0, currency }
     }
 
-    /// Minor units.
+    /// The amount in minor units.
     pub const fn amount(self) -> i64 {
         self.amount
     }
@@ -122,22 +122,22 @@ impl Money {
         self.currency
     }
 
-    /// Whether it is nothing.
+    /// Whether the amount is 0.
     pub const fn is_zero(self) -> bool {
         self.amount == 0
     }
 
-    /// The sum, or nothing when currencies differ or the sum is too large.
+    /// The sum; none if the currencies differ or the sum is too large.
     pub fn checked_add(self, other: Money) -> Option<Money> {
         (self.currency == other.currency).then(|| Money::new(self.amount + other.amount, self.currency).ok()).flatten()
     }
 
-    /// What remains, or nothing when currencies differ or `other` is more.
+    /// The difference; none if the currencies differ or `other` is greater.
     pub fn checked_sub(self, other: Money) -> Option<Money> {
         (self.currency == other.currency).then(|| Money::new(self.amount - other.amount, self.currency).ok()).flatten()
     }
 
-    /// This price for so many pieces, or nothing when that is too large.
+    /// The price of this many pieces; none if it is too large.
     pub fn checked_times(self, quantity: Quantity) -> Option<Money> {
         self.amount.checked_mul(i64::from(quantity)).and_then(|amount| Money::new(amount, self.currency).ok())
     }

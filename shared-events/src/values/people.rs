@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CustomerId, Invalid, LineText};
 
-/// An e-mail address that an SMTP server can be given: a domain in other letters than ASCII is kept as IDNA writes it, as
-/// in `ann@xn--mller-kva.de`. `Debug` hides it, so that it doesn't reach a log by accident.
+/// An e-mail address that an SMTP server accepts. A domain with non-ASCII letters is stored in IDNA's ASCII form, as
+/// in `ann@xn--mller-kva.de`. `Debug` hides the address, so that it doesn't reach a log by accident.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress(String);
@@ -17,8 +17,8 @@ impl EmailAddress {
         &self.0
     }
 
-    /// Whether mail to it can leave this network: a domain without a dot is a host beside the mail server. Events that were
-    /// written before this was asked may have such an address, so whoever takes a new one asks.
+    /// Whether mail to it can leave this network: a domain without a dot, or one that ends in digits, is a host next
+    /// to the mail server. Old events may contain such addresses, so only code that accepts new ones checks this.
     pub fn is_deliverable(&self) -> bool {
         self.0.rsplit_once('@').is_some_and(|(_, domain)| {
             domain.contains('.')
@@ -27,13 +27,13 @@ impl EmailAddress {
     }
 }
 
-/// A local part as people use it: atoms with dots between them.
+/// Whether a local part has the usual form: atoms with dots between them.
 fn is_dot_atom(local: &str) -> bool {
     let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
     local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
 }
 
-/// A local part that would be none without its quotes, as in `"ann lee"@example.com`.
+/// Whether a local part is valid only because it is quoted, as in `"ann lee"@example.com`.
 fn is_quoted(local: &str) -> bool {
     let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return false };
     let mut chars = inner.chars();
@@ -60,10 +60,10 @@ fn is_label(part: &str) -> bool {
 impl TryFrom<String> for EmailAddress {
     type Error = Invalid;
 
-    /// Checks what RFC 5321 needs: a local part of at most 64 octets, plain or quoted, and a domain of labels, which IDNA
-    /// may write. Address literals are refused.
+    /// Checks the rules of RFC 5321: a local part of at most 64 octets, plain or quoted, and a domain of labels,
+    /// after IDNA. Address literals are refused.
     fn try_from(text: String) -> Result<Self, Invalid> {
-        // Not repeated in the refusal, which may end up in a log: what is almost an address is still personal.
+        // The refusal doesn't repeat the text: it may end up in a log, and a mistyped address is still personal data.
         let refused = || Invalid::new("(hidden)", "an e-mail address, such as ann@example.com");
         let (local, domain) = text.rsplit_once('@').ok_or_else(refused)?;
         let address = if domain.is_ascii() {
@@ -108,8 +108,8 @@ impl CountryCode {
         &self.0
     }
 
-    /// Whether there is a country of that code: one of ISO 3166-1, or Kosovo, whose code (XK) is everybody's custom. Asked
-    /// where an address comes in, and not when an event is read that was said long ago.
+    /// Whether the code is a country's: one of ISO 3166-1, or Kosovo's XK, which is in common use. It is checked when
+    /// a new address arrives, not when an old event is read.
     pub fn is_a_country(&self) -> bool {
         self.0 == "XK" || self.0.parse::<iso_country::Country>().is_ok()
     }
@@ -133,15 +133,15 @@ impl From<CountryCode> for String {
     }
 }
 
-/// Who orders. `Debug` shows the id alone.
+/// A customer. `Debug` shows only the id.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(description = "Who orders."))]
 pub struct Customer {
     /// The customer's id in the system that places orders.
     pub id: CustomerId,
-    /// How to address them.
+    /// The name for salutations.
     pub name: LineText,
-    /// Where mails go.
+    /// The address for e-mails.
     pub email: EmailAddress,
 }
 
@@ -151,13 +151,13 @@ impl fmt::Debug for Customer {
     }
 }
 
-/// Where parcels go. `Debug` shows the country alone.
+/// A delivery address. `Debug` shows only the country.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(description = "Where parcels go."))]
 pub struct Address {
     /// Street and number.
     pub line1: LineText,
-    /// Flat, floor, care of.
+    /// Flat, floor, or care of.
     pub line2: Option<LineText>,
     /// Town or city.
     pub city: LineText,

@@ -54,7 +54,7 @@ fn made_of(text: &str, most: usize, allowed: impl Fn(char) -> bool) -> bool {
     !text.is_empty() && text.len() <= most && text.chars().all(allowed)
 }
 
-/// One line for people: not blank, no control characters, at most `most` characters.
+/// Whether the text is one line for people: not blank, no control characters, at most `most` characters.
 pub(super) fn is_line(text: &str, most: usize) -> bool {
     !text.trim().is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control)
 }

@@ -1,4 +1,4 @@
-//! One event of each type, with the same content as its golden file: what both tests compare with.
+//! One event of each type, with the same content as its golden file; the tests compare with these.
 
 use chrono::{DateTime, Utc};
 use shared_events::*;
@@ -35,7 +35,7 @@ fn stock_lines() -> Vec<StockLine> {
     vec![StockLine { sku: tea(), quantity: two() }]
 }
 
-/// All of them, in the order in which [`Event::types`] names their types.
+/// All samples, in the order of [`Event::types`].
 pub fn events() -> Vec<Event> {
     [orders(), stock(), payments(), shipments(), others()].concat()
 }

@@ -1,30 +1,28 @@
-//! What the bank really holds for one payment, and the gateway's own journal of how that came about.
+//! The bank's true state of one payment, and the gateway's journal of how it came about.
 
 use shared_events::GatewayOperation;
 
-/// One effect on money, as journal and ledger name it; amounts in minor units.
+/// One movement of money, in the journal or in payment-svc's ledger. Amounts are in minor units.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// What was done.
     pub operation: GatewayOperation,
-    /// How much.
     pub amount: i64,
-    /// The call's key.
+    /// The call's idempotency key.
     pub key: String,
 }
 
-/// The bank's side of a payment.
+/// The bank's state of a payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bank {
-    /// Reserved.
+    /// Reserved for the shop.
     pub authorised: i64,
-    /// Taken, refunds not counted.
+    /// Captured in total; refunds are not subtracted.
     pub captured: i64,
-    /// Given back.
+    /// Refunded in total.
     pub refunded: i64,
-    /// The customer is asked to act, as with 3-D Secure; they may until the intent is ended.
+    /// The customer has been asked to act, as with 3-D Secure. They may do so until the intent is cancelled.
     pub asks_customer: bool,
-    /// Every effect there was.
+    /// Every movement so far.
     pub journal: Vec<Entry>,
 }
 
@@ -34,7 +32,7 @@ impl Bank {
         self.journal.iter().any(|entry| entry.key == key)
     }
 
-    /// Does what is asked, once for a key. A void ends the intent and lets go of what is authorised, if anything is.
+    /// Does what is asked, once a key. A void cancels the intent and releases whatever is authorised.
     pub fn act(&mut self, operation: GatewayOperation, amount: i64, key: String) {
         if self.did(&key) {
             return;
@@ -55,7 +53,7 @@ impl Bank {
         }
     }
 
-    /// What the shop has of the customer's money.
+    /// How much of the customer's money the shop has.
     pub const fn net(&self) -> i64 {
         self.captured - self.refunded
     }

@@ -1,4 +1,4 @@
-//! Walks by chance through the lives of several orders that want the same goods.
+//! Random walks through the lives of several orders that compete for the same stock.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,34 +12,34 @@ use crate::rules;
 use crate::steps::{self, Label, Step};
 use crate::world::{Service, World};
 
-/// What happens by itself is so much more likely than what people and timers do.
+/// How much likelier a step that happens by itself is than one of a person or a timer.
 const BY_ITSELF: u32 = 50;
-/// One of so many steps is an event that is sent once more.
+/// One of this many steps is a redelivered event.
 const ONCE_MORE: u32 = 6;
-/// Pieces of each SKU: too few for all.
+/// The stock of each SKU: too little for all orders.
 const ON_HAND: i64 = 2;
-/// No walk is longer.
+/// The most steps of a walk.
 const LONGEST: usize = 5_000;
 
-/// A walk that broke no rule.
+/// The result of a walk that broke no rule.
 #[derive(Debug, Default)]
 pub struct Walked {
-    /// How the orders ended.
+    /// The final states of the orders, with their numbers.
     pub ends: BTreeMap<String, usize>,
-    /// How many steps were taken.
+    /// The number of steps.
     pub steps: usize,
-    /// How many events were sent once more.
+    /// The number of redelivered events.
     pub again: usize,
 }
 
-/// A walk that broke a rule.
+/// A rule that was broken, and the walk to it.
 #[derive(Debug)]
 pub struct Violation {
-    /// Leads there again.
+    /// The seed that repeats the walk.
     pub seed: u64,
-    /// The rule, as it was broken.
+    /// The broken rule.
     pub rule: String,
-    /// What had happened: to which order, and what.
+    /// The steps so far, each with its order.
     pub way: Vec<(usize, Label)>,
 }
 
@@ -50,10 +50,10 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Lets `orders` orders live to their ends, in an order of things that `seed` chooses, with events that come twice.
+/// Lets `orders` orders run to their ends. `seed` decides the interleaving, and which events are delivered twice.
 ///
 /// # Errors
-/// The first rule that was broken, with the way there.
+/// Fails with the first rule that is broken, and the walk to it.
 pub fn walk(play: &Play, orders: usize, seed: u64) -> Result<Walked, Box<Violation>> {
     let mut shop = Shop::open(play, orders, seed);
     while let Some((order, step)) = shop.anything()? {
@@ -72,7 +72,7 @@ pub fn walk(play: &Play, orders: usize, seed: u64) -> Result<Walked, Box<Violati
     Ok(walked)
 }
 
-/// One of these steps, rather one that happens by itself.
+/// Chooses one of these steps, preferring those that happen by themselves.
 pub fn choose(chance: &mut StdRng, mut next: Vec<Step>) -> Step {
     let indices: Vec<usize> = (0..next.len()).collect();
     let weight = |index: &usize| if next[*index].by_itself { BY_ITSELF } else { 1 };
@@ -95,7 +95,7 @@ impl<'a> Shop<'a> {
         Self { play, seed, chance: StdRng::seed_from_u64(seed), orders, way: vec![], again: 0 }
     }
 
-    /// Something that can happen to one of the orders; nothing when all have ended.
+    /// A possible step of one of the orders; none when all have ended.
     fn anything(&mut self) -> Result<Option<(usize, Step)>, Box<Violation>> {
         if self.chance.random_ratio(1, ONCE_MORE) {
             self.once_more();
@@ -111,7 +111,7 @@ impl<'a> Shop<'a> {
         Ok(Some((order, choose(&mut self.chance, next))))
     }
 
-    /// Some service is sent an event of some order that it has handled.
+    /// Redelivers an event of some order that some service has handled.
     fn once_more(&mut self) {
         let order = self.chance.random_range(0..self.orders.len());
         let service = *Service::ALL.choose(&mut self.chance).unwrap();
@@ -126,7 +126,7 @@ impl<'a> Shop<'a> {
         }
     }
 
-    /// All orders take from one shelf.
+    /// Replaces an order's world; all orders share one shelf.
     fn put(&mut self, order: usize, world: World) {
         for other in &mut self.orders {
             other.shelf = world.shelf.clone();

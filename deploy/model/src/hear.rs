@@ -1,5 +1,6 @@
-//! What each service does about what it hears: the own reactions of order-svc and stock-svc, and the match of payment-svc's
-//! `reactions/mod.rs` without its SQL. `tests/same_as_reactions.rs` holds these and the reactions together.
+//! What each service does about an event. order-svc and stock-svc are called through their own reactions; for
+//! payment-svc this repeats the match of its `reactions/mod.rs` without the SQL. `tests/same_as_reactions.rs` checks
+//! that all of this agrees with the real reactions.
 
 use std::time::Duration;
 
@@ -13,23 +14,23 @@ use uuid::Uuid;
 
 use crate::world::OrderRow;
 
-/// How long the gateway may be asked.
+/// How long payment-svc goes on asking the gateway.
 pub const PATIENCE: Duration = Duration::from_secs(14 * 60);
 
-/// The time of every decision: what passes of it are timers, and those fire when the explorer says so.
+/// The time of every decision. Time passes only through timers, which fire when the explorer says so.
 pub const fn now() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH
 }
 
-/// How long a hold lasts.
+/// How long a reservation is held.
 const HOLD_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// The parcel of that number, should a decision make one now: 0 is the whole order, 1 and 2 what it is split into.
+/// The shipment that a decision would create: number 0 is the whole order, 1 and 2 are the parts of a split.
 pub fn new_parcel(number: u128) -> NewParcel {
     NewParcel { id: ShipmentId(Uuid::from_u128(0x5 + number)), at: now() }
 }
 
-/// order-svc, by its own reactions: nothing when it isn't for it, or older than what it knows.
+/// order-svc's own reaction; none if the event is not for it, or is older than what it knows.
 pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> Option<Result<OrderStep, OrderRefused>> {
     if !row.ranks.note(event.topic(), sequence) {
         return None;
@@ -41,7 +42,7 @@ pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> O
     }))
 }
 
-/// stock-svc, by its own reactions.
+/// stock-svc's own reaction.
 pub fn stock(
     allocation: Allocation,
     event: &Event,
@@ -52,7 +53,7 @@ pub fn stock(
     decide(allocation, event, &by)
 }
 
-/// payment-svc.
+/// payment-svc's reaction.
 pub fn payment(payment: &mut Payment, event: &Event, id: EventId) -> Option<Result<Transition, PaymentRefused>> {
     Some(match event {
         Event::Order(OrderEvent::Placed(placed)) => payment.placed(Charge::of(placed)),

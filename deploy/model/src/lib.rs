@@ -1,10 +1,11 @@
-//! The whole dance of one order on the services' own state machines.
+//! The choreography of one order, explored on the services' own state machines.
 //!
-//! The domains of order-svc, stock-svc and payment-svc are pure: state and fact in, state and events out. Here they are
-//! joined by topics that keep their order and are heard with every possible lag, by a gateway, and by people and timers
-//! that may do anything at any moment; every state that can be reached is looked at, and every rule must hold in it.
+//! The domains of order-svc, stock-svc and payment-svc are pure: state and event in, state and events out. This model
+//! joins them by topics, a gateway, people and timers. Topics keep their order and may lag by any amount; people and
+//! timers may act at any time. It visits every reachable state, and every rule must hold in each.
 //!
-//! Left to the tests of others: outbox and relay (what is committed is in its topic), the inbox's SQL, locks.
+//! Other tests cover the outbox and the relay (here, what is committed is in its topic at once), the inbox's SQL, and
+//! locks.
 #![allow(clippy::unwrap_used, reason = "support of tests, which fail by panicking")]
 
 mod bank;

@@ -1,4 +1,4 @@
-//! What is played: an order, and what the people and machines around it may do.
+//! The setting of an exploration: an order, and what the people and systems around it may do.
 
 use std::collections::BTreeMap;
 
@@ -17,67 +17,68 @@ use crate::shelf::Shelf;
 use crate::steps;
 use crate::world::{OrderRow, World};
 
-/// What may happen around an order.
+/// Which things may happen around an order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Play {
-    /// What it is called.
+    /// The setting's name.
     pub name: &'static str,
-    /// How many lines the order has, of one piece each.
+    /// The number of lines, each of one piece.
     pub lines: usize,
-    /// Others may buy the last pieces just before they are wanted.
+    /// Others may buy the last pieces just before this order needs them.
     pub crowded: bool,
-    /// The bank may decline for now.
+    /// The bank may decline temporarily.
     pub retries: bool,
     /// The bank may ask for 3-D Secure.
     pub three_ds: bool,
-    /// What the customer did at their bank may be heard of by no webhook.
+    /// The webhook that tells what the customer did at their bank may get lost.
     pub lost_webhooks: bool,
-    /// The customer may send delivered lines back.
+    /// The customer may return delivered lines.
     pub returns: bool,
-    /// The customer may refuse the parcel at the door.
+    /// The customer may refuse a shipment at the door.
     pub refused_at_the_door: bool,
-    /// The warehouse may take a line out of the parcel, to leave in one of its own.
+    /// The warehouse may split a line off the shipment into one of its own.
     pub splits: bool,
-    /// Customer and staff may call off what has not left, once a part has.
+    /// The customer and the staff may call off what has not left, once a part has.
     pub calls_off: bool,
-    /// The customer may want the order to go elsewhere, once.
+    /// The customer may change the delivery address, once.
     pub moves: bool,
-    /// It begins when the order is paid and its parcel waits to be sent.
+    /// The order starts out paid, with a shipment waiting to be sent.
     pub paid: bool,
-    /// The last of an order's parcels can never be handed over.
+    /// The last of the order's shipments can never be dispatched.
     pub rest_stays: bool,
-    /// The carrier may lose a parcel.
+    /// The carrier may lose a shipment.
     pub losses: bool,
     /// The payment deadline may pass.
     pub deadline: bool,
-    /// Staff may give back the price of a line, once.
+    /// Staff may refund the price of a line, once.
     pub staff: bool,
-    /// The gateway may refuse a refund for good, once; staff then look, and may give it back themselves.
+    /// The gateway may refuse a refund permanently, once. Staff then look at it and may refund it themselves.
     pub refusals: bool,
-    /// Somebody may refund a line at the gateway itself, once, or a dispute may take its price; the webhook may be lost.
+    /// Somebody may refund a line at the gateway itself, once, or a dispute may take its price. The webhook may get
+    /// lost.
     pub elsewhere: bool,
-    /// Somebody may capture or cancel at the gateway itself; the webhook may be lost.
+    /// Somebody may capture or cancel at the gateway itself. The webhook may get lost.
     pub by_hand: bool,
-    /// The warehouse packs before it dispatches, or doesn't.
+    /// The warehouse may pack a shipment before it dispatches it.
     pub packing: bool,
-    /// What the gateway did is known to payment-svc only later.
+    /// The gateway's answers may reach payment-svc later.
     pub in_flight: bool,
-    /// The gateway may fall silent, with or without having done what it was asked.
+    /// The gateway may not answer, whether or not it did what it was asked.
     pub silent: bool,
-    /// The inboxes have forgotten what they knew: what is heard again is reacted to again.
+    /// The inboxes have forgotten everything, so redelivered events are reacted to again.
     pub forgetful: bool,
-    /// The rule that is left out.
+    /// The rule to leave out.
     pub sabotage: Option<Sabotage>,
 }
 
 /// The id of the refund by staff.
 pub const BY_STAFF: RefundId = RefundId(Uuid::from_u128(0x57AFF));
-/// The gateway's name for the refund that somebody else makes there.
+/// The gateway's id of a refund that somebody makes there.
 pub const ELSEWHERE: &str = "re_elsewhere";
-/// The id of that by which staff give back what the gateway has refused.
+/// The id of the refund by which staff make up for one that the gateway refused.
 pub const MADE_UP: RefundId = RefundId(Uuid::from_u128(0x57AFE));
 
-/// The id of the refund of what was captured where it was to be let go of.
+/// The id of the refund of money that was to be voided but had been captured.
 pub const UNDONE: RefundId = RefundId(Uuid::from_u128(0x0D0));
 
 impl Play {
@@ -88,7 +89,7 @@ impl Play {
     }
 }
 
-/// What happens until an order is paid and its parcel waits, where all goes well.
+/// The steps until an order is paid and its shipment waits, if all goes well.
 const UNTIL_PAID: &[&str] = &[
     "stock-svc hears order.placed.v1",
     "order-svc hears stock.reserved.v1",
@@ -107,7 +108,7 @@ const UNTIL_PAID: &[&str] = &[
     "order-svc hears shipment.created.v1",
 ];
 
-/// Where the customer wants the order to go later.
+/// The address to which the customer may move the order.
 pub fn elsewhere() -> Address {
     address("2 Mill Rd")
 }
@@ -122,23 +123,23 @@ fn address(line1: &str) -> Address {
     }
 }
 
-/// SKU and price of each possible line.
+/// The SKU and the price of each possible line.
 const CATALOGUE: [(&str, i64); 2] = [("TEA", 12_98), ("POT", 5_00)];
 
 impl Play {
-    /// The world in which the order was just placed.
+    /// The world in which the order was just placed, or just paid if [`Self::paid`] says so.
     pub fn start(&self) -> World {
         let placed = self.order(1, stocked(3));
         if self.paid { steps::taken(placed, &Play { sabotage: None, ..*self }, UNTIL_PAID) } else { placed }
     }
 
-    /// The order of that number.
+    /// The order with this number.
     pub fn placed(&self, number: u128) -> Order {
         let id = OrderId(Uuid::from_u128(number));
         self.wish().place(id, &catalogue(), now(), now() + TimeDelta::minutes(20)).unwrap()
     }
 
-    /// The world in which it was just placed, with what is on the shelf.
+    /// The world in which the order with this number was just placed.
     pub fn order(&self, number: u128, shelf: Shelf) -> World {
         let Order { placed, progress, destination, .. } = self.placed(number);
         let id = placed.order_id;
@@ -163,7 +164,7 @@ impl Play {
     }
 }
 
-/// Shelves with so many pieces of each.
+/// A shelf with this stock of each SKU.
 pub fn stocked(on_hand: i64) -> Shelf {
     Shelf::stocked(skus().map(|sku| (sku, on_hand)))
 }

@@ -1,4 +1,4 @@
-//! What must hold in every state, at rest, at the end, and from one state to the next.
+//! The rules: what must hold in every state, in a state at rest, at the end, and between two states.
 
 use order_svc::domain::Status;
 use payment_svc::domain::State as PaymentState;
@@ -11,19 +11,19 @@ use crate::shelf::Shelf;
 use crate::steps::Step;
 use crate::world::World;
 
-/// How the order stands, in words.
+/// The order's status and reason, as text.
 pub fn end_of(world: &World) -> String {
     let status = world.order.progress.status;
     status.reason().map_or(status.name().to_owned(), |reason| format!("{} {}", status.name(), reason.as_str()))
 }
 
-/// The rule that is broken in `world`, from where `next` is what can happen.
+/// The rule that is broken in `world`; `next` are the steps that are possible there.
 pub fn broken(world: &World, next: &[Step]) -> Option<String> {
     let now = always(world).or_else(|| shelf(&world.shelf, [world]));
     now.map(str::to_owned).or_else(|| at_rest(world, next))
 }
 
-/// The rule that is broken where only people and timers can still do something, or nobody.
+/// The rule that is broken in a state in which nothing happens by itself any more.
 pub fn at_rest(world: &World, next: &[Step]) -> Option<String> {
     if next.iter().any(|step| step.by_itself) {
         return None;
@@ -32,7 +32,7 @@ pub fn at_rest(world: &World, next: &[Step]) -> Option<String> {
     left_over.map(str::to_owned).or_else(|| stuck(world, next))
 }
 
-/// What must hold of one order at any moment.
+/// What must hold of one order at all times.
 pub fn always(world: &World) -> Option<&'static str> {
     let money = sent(world).or_else(|| money(world)).or_else(|| said(world));
     let ends = || cancelled(world).or_else(|| completed(world));
@@ -48,8 +48,8 @@ fn has_left(allocation: &Allocation) -> bool {
     allocation.shipments.iter().any(|parcel| parcel.stage.has_left())
 }
 
-/// Nothing is shipped that is not captured; nothing is refunded that has left, but for returns, losses, staff refunds, and what
-/// was called off beside it.
+/// Nothing is shipped before it is captured. Once something has left, only returns, losses, staff refunds and lines
+/// that were called off are refunded.
 fn sent(world: &World) -> Option<&'static str> {
     if !has_left(&world.allocation) {
         None
@@ -62,8 +62,8 @@ fn sent(world: &World) -> Option<&'static str> {
     }
 }
 
-/// Captured is nothing or the total, refunds are never more; and once no call is unfinished the gateway's journal is
-/// payment-svc's ledger, charge by charge.
+/// The captured amount is 0 or the total, and refunds never exceed it. While no call is unfinished, the gateway's
+/// journal and payment-svc's ledger agree, entry by entry.
 fn money(world: &World) -> Option<&'static str> {
     let (bank, rows) = (&world.bank, &world.payment);
     let total = rows.payment.charge.as_ref().map_or(0, |charge| charge.amount.amount());
@@ -82,12 +82,12 @@ fn money(world: &World) -> Option<&'static str> {
     }
 }
 
-/// The customer has acted, and payment-svc has not asked the gateway yet.
+/// Whether the customer has acted but payment-svc has not asked the gateway yet.
 fn acted_unheard(world: &World) -> bool {
     world.payment.payment.state == PaymentState::ActionRequired && world.bank.authorised > 0
 }
 
-/// Charge by charge, whenever each was heard; what nobody has heard of yet is on one side only.
+/// Whether ledger and journal agree, in any order. Movements that payment-svc can't know of yet are left out.
 fn the_same(world: &World) -> bool {
     let (ledger, journal) = (&world.payment.ledger, &world.bank.journal);
     let unheard = |entry: &&Entry| !ledger.iter().any(|known| known.key == entry.key);
@@ -97,7 +97,7 @@ fn the_same(world: &World) -> bool {
     ledger.iter().all(|entry| journal.contains(entry)) && missing.count() == 0
 }
 
-/// Each of these is said once at most, and no two that exclude each other.
+/// Each of these events is published at most once, and no two that exclude each other.
 fn said(world: &World) -> Option<&'static str> {
     const ONCE: [(&str, &str); 7] = [
         ("payment.authorized.v1", "authorized twice"),
@@ -136,14 +136,14 @@ fn said(world: &World) -> Option<&'static str> {
     }
 }
 
-/// The sums of the shelf are right at every moment, given all orders that may hold something of it.
+/// The shelf's sums are right at all times, given all orders that may have reserved something.
 pub fn shelf<'a>(shelf: &Shelf, orders: impl IntoIterator<Item = &'a World>) -> Option<&'static str> {
     let holds: Vec<_> = orders.into_iter().flat_map(World::holds).collect();
     let held = |sku: &Sku| holds.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum();
     shelf.wrong(held)
 }
 
-/// A cancelled order has neither goods nor money.
+/// A cancelled order has neither stock nor money.
 fn cancelled(world: &World) -> Option<&'static str> {
     if !matches!(world.order.progress.status, Status::Cancelled(_)) {
         return None;
@@ -157,7 +157,7 @@ fn cancelled(world: &World) -> Option<&'static str> {
     }
 }
 
-/// The parcels that were not split have what was ordered in them, each piece once, those that were called off included.
+/// The shipments that were not split contain exactly what was ordered, including those that were called off.
 fn packed(allocation: &Allocation) -> Option<&'static str> {
     let parcels = || allocation.shipments.iter().filter(|parcel| parcel.split_into.is_empty());
     let in_parcels = |sku: &Sku| -> i64 {
@@ -168,7 +168,7 @@ fn packed(allocation: &Allocation) -> Option<&'static str> {
     (parcels().next().is_some() && !whole).then_some("what is in the parcels isn't what was ordered")
 }
 
-/// What has left is called off by nobody.
+/// A shipment that has left is never called off.
 fn gone(world: &World) -> Option<&'static str> {
     let stays = |id| world.allocation.shipments.iter().any(|parcel| parcel.id == id && parcel.stage.has_left());
     let came_back = |event: &Event| match event {
@@ -178,7 +178,7 @@ fn gone(world: &World) -> Option<&'static str> {
     world.said(Topic::Shipments).any(came_back).then_some("called off after it had left")
 }
 
-/// A parcel that has left bears the address that it was sent to.
+/// A shipment that has left keeps the address that it was sent to.
 fn sent_elsewhere(world: &World) -> Option<&'static str> {
     let bears =
         |id, address: &Option<_>| world.allocation.shipments.iter().any(|p| p.id == id && p.address == *address);
@@ -186,7 +186,7 @@ fn sent_elsewhere(world: &World) -> Option<&'static str> {
     wrong.then_some("a parcel bears another address than it was sent to")
 }
 
-/// In the end the customer knows where each parcel went: to the order's address, unless they were told of it.
+/// In the end the customer knows where each shipment went: to the order's address, unless they were told otherwise.
 fn told_where(world: &World) -> Option<&'static str> {
     let order = &world.order;
     if order.destination.asked.is_some() {
@@ -203,7 +203,7 @@ fn told_where(world: &World) -> Option<&'static str> {
     untold.then_some("a parcel went elsewhere than the customer was told")
 }
 
-/// A completed order has nothing left to send, and nothing lost or called off whose money isn't back.
+/// A completed order has nothing left to send, and everything that was lost or called off is refunded.
 fn completed(world: &World) -> Option<&'static str> {
     let is_completed = world.order.progress.status == Status::Completed;
     if is_completed && world.allocation.shipments.iter().any(|parcel| parcel.stage.in_the_warehouse()) {
@@ -218,7 +218,7 @@ fn under_way(world: &World) -> bool {
     waits || world.payment.call.is_some()
 }
 
-/// When only people and timers can still do something.
+/// Rules for a state at rest: only people and timers can still do something.
 fn resting(world: &World) -> Option<&'static str> {
     if world.payment.call.is_some() {
         Some("at rest with a call to the gateway unfinished")
@@ -233,12 +233,12 @@ fn resting(world: &World) -> Option<&'static str> {
     }
 }
 
-/// What the gateway has refused to give back, while that is for a person to look at.
+/// The amount of the refund that the gateway has refused and that waits for a person.
 fn refused(world: &World) -> i64 {
     world.refused_refund().map_or(0, |refund| refund.amount.amount())
 }
 
-/// When nothing can happen any more.
+/// Rules for the end: nothing can happen any more.
 fn ended(world: &World) -> Option<&'static str> {
     if !world.holds().is_empty() {
         Some("ended with goods held")
@@ -249,8 +249,8 @@ fn ended(world: &World) -> Option<&'static str> {
     }
 }
 
-/// An order comes to an end by itself, unless it waits for the customer, for staff to give back what was refused, or for
-/// either to call off what can't leave.
+/// An order must come to an end by itself, unless it waits for the customer, for staff to make up for a refused
+/// refund, or for either to call off what can't leave.
 fn stuck(world: &World, next: &[Step]) -> Option<String> {
     let status = world.order.progress.status;
     if matches!(status, Status::Completed | Status::Cancelled(_)) {
@@ -268,7 +268,7 @@ fn stuck(world: &World, next: &[Step]) -> Option<String> {
     Some(format!("stuck {}, payment {}: {help}", end_of(world), world.payment.payment.state.as_str()))
 }
 
-/// A transition that no state machine has.
+/// A transition that the state machine doesn't have.
 pub fn illegal(before: &World, after: &World) -> Option<String> {
     let parts = [
         ("order", status_of(before), status_of(after), ORDER),

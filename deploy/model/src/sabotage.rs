@@ -1,10 +1,11 @@
-//! Rules of the dance that can be left out one by one, to see that the exploration notices.
+//! Rules of the choreography that can be left out one at a time, to check that the exploration notices.
 
 use std::fmt;
 
 use crate::play::Play;
 
-/// A rule that is left out: at the seam where the explorer calls the services' domain, never in the services.
+/// A rule to leave out. It is left out where the explorer calls the services' domains, never in the services
+/// themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
     AllocationFirst,
@@ -42,7 +43,7 @@ pub enum Sabotage {
 }
 
 impl Sabotage {
-    /// All of them: the model's sixteen, and ours.
+    /// All of them: first the sixteen of the model in Python, then ours.
     pub const ALL: [Self; 32] = [
         Self::AllocationFirst,
         Self::UndoOnRequest,
@@ -78,13 +79,13 @@ impl Sabotage {
         Self::LeftAddressesAreTold,
     ];
 
-    /// Whether it is one of the model's, which knows neither losses, nor parts of an order, nor refunds that are refused, what is
-    /// called off, nor addresses.
+    /// Whether the rule is one of the Python model's. That model has no losses, no partial shipments, no refused
+    /// refunds, no calling off and no changes of address.
     pub fn is_the_models(self) -> bool {
         Self::ALL[..16].contains(&self)
     }
 
-    /// Whether the rule has something to say in this play.
+    /// Whether leaving out the rule can make a difference in this setting.
     pub fn matters_in(self, play: &Play) -> bool {
         match self {
             Self::CallOffSparesWhatLeft
@@ -96,7 +97,7 @@ impl Sabotage {
         }
     }
 
-    /// The rule, as choreography has it.
+    /// The rule, in words.
     pub const fn rule(self) -> &'static str {
         match self {
             Self::AllocationFirst => "payment-svc undoes money only on stock's word",

@@ -1,5 +1,5 @@
-//! Where the explorer calls the services' domain, as their reactions and commands do. Left out rules are left out here:
-//! what is decided is dropped, or decided on something else than was heard.
+//! Where the explorer calls the services' domains, as their reactions and commands do. A rule is left out here: a
+//! decision is dropped, or made about a changed event.
 
 use order_svc::domain::{PaymentFact, Progress, Status};
 use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Refused, State, Transition, refund_because_of};
@@ -14,7 +14,7 @@ use crate::sabotage::Sabotage;
 use crate::shared::Shared;
 use crate::world::World;
 
-/// order-svc hears, by its own `reactions::decide`.
+/// order-svc reacts, by its own `reactions::decide`.
 pub fn order(world: &mut World, left_out: Option<Sabotage>, event: &Event, id: EventId, sequence: i64) {
     let mut row = world.order.clone_value();
     if left_out == Some(Sabotage::CalledOffCounts) && is_called_off(event) {
@@ -82,7 +82,7 @@ fn completed_without_the_refund(order: &mut Progress, called_off: i64) -> Option
     Some(OrderCompleted { order_id: order.order_id }.into())
 }
 
-/// The customer wants the order to go elsewhere, as `commands::redirect_order` does.
+/// The customer changes the address, as `commands::redirect_order` does.
 pub fn redirect(world: &mut World, left_out: Option<Sabotage>, address: Address) -> bool {
     let (destination, status) = (world.order.destination.clone(), world.order.progress.status);
     let goes_on = matches!(status, Status::Confirmed | Status::PartiallyShipped);
@@ -95,7 +95,7 @@ pub fn redirect(world: &mut World, left_out: Option<Sabotage>, address: Address)
     true
 }
 
-/// stock-svc hears, by its own `reactions::decide`.
+/// stock-svc reacts, by its own `reactions::decide`.
 pub fn stock(world: &mut World, left_out: Option<Sabotage>, event: &Event, sequence: i64) {
     let allocation = world.allocation.clone_value();
     let decided = match left_out.and_then(|left_out| stock_without(left_out, &allocation, event, sequence)) {
@@ -109,7 +109,7 @@ pub fn stock(world: &mut World, left_out: Option<Sabotage>, event: &Event, seque
 
 type StockDecision = Option<Result<Change, StockRefused>>;
 
-/// What is decided instead; nothing where the rule doesn't matter.
+/// The decision without the rule; none if the rule makes no difference here.
 fn stock_without(left_out: Sabotage, allocation: &Allocation, event: &Event, sequence: i64) -> Option<StockDecision> {
     let cancel = |allocation: Allocation, reason| allocation.cancel(reason, now());
     match (left_out, event) {
@@ -154,7 +154,7 @@ fn stock_without(left_out: Sabotage, allocation: &Allocation, event: &Event, seq
     }
 }
 
-/// Cancels as if what has left had never been.
+/// Cancels as if the shipments that have left did not exist.
 fn cancel_what_is_there(allocation: &Allocation, reason: CancelReason) -> Result<Change, StockRefused> {
     let mut rest = allocation.clone();
     rest.shipments.retain(|parcel| parcel.stage.in_the_warehouse());
@@ -164,7 +164,7 @@ fn cancel_what_is_there(allocation: &Allocation, reason: CancelReason) -> Result
     Ok(change)
 }
 
-/// payment-svc hears, as `commands::heard` does.
+/// payment-svc reacts, as its own reactions do.
 pub fn payment(world: &mut World, left_out: Option<Sabotage>, event: &Event, id: EventId) {
     let mut payment = world.payment.payment.clone();
     let decided = match left_out.and_then(|left_out| payment_without(left_out, &mut payment, event, id)) {
@@ -208,7 +208,7 @@ fn payment_without(left_out: Sabotage, payment: &mut Payment, event: &Event, id:
     }
 }
 
-/// Cuts what an event causes to what will remain if all that is before it is done.
+/// Limits the refund that an event causes to what will remain if all earlier refunds succeed.
 fn cut_when_it_is_written(payment: &mut Payment, event: &Event, id: EventId) -> PaymentDecision {
     let known = payment.refunds.len();
     let step = hear::payment(payment, event, id);
@@ -228,7 +228,7 @@ fn cut_when_it_is_written(payment: &mut Payment, event: &Event, id: EventId) -> 
     step
 }
 
-/// Forgets the refunds that were made, so that they don't count.
+/// Hides earlier refunds, so that they don't count against the cap.
 fn without_cap(payment: &mut Payment, event: &Event, id: EventId) -> PaymentDecision {
     let before = std::mem::take(&mut payment.refunds);
     let busy = before.iter().any(|refund| refund.state == RefundState::Calling);
@@ -261,7 +261,7 @@ pub fn answered(
     step
 }
 
-/// The customer has failed 3-D Secure.
+/// The customer fails 3-D Secure.
 pub fn action_failed(payment: &mut Payment, left_out: Option<Sabotage>, code: String) -> Result<Transition, Refused> {
     let step = payment.action_failed(code.clone())?;
     if left_out != Some(Sabotage::FailedActionClosedFirst) {

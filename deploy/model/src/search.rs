@@ -1,4 +1,5 @@
-//! Breadth first through everything that can happen, so that the first way found to a broken rule is a shortest one.
+//! A breadth-first search through everything that can happen. The first way it finds to a broken rule is a shortest
+//! one.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
@@ -9,27 +10,27 @@ use crate::shared::fingerprint;
 use crate::steps::{self, Label};
 use crate::world::World;
 
-/// What an exploration has found.
+/// The result of an exploration.
 #[derive(Debug, Default)]
 pub struct Explored {
-    /// How many different states there are.
+    /// The number of different states.
     pub states: usize,
-    /// How many steps lead from one to another.
+    /// The number of steps between states.
     pub steps: usize,
-    /// How many steps the farthest state is away.
+    /// The distance of the farthest state, in steps.
     pub depth: usize,
-    /// How the order ends, where nothing can happen any more, and in how many states.
+    /// The final states of the order, with the number of worlds in which it ends so.
     pub ends: BTreeMap<String, usize>,
-    /// Each rule that was broken, with a shortest way there.
+    /// The broken rules, each with a shortest way to it.
     pub broken: Vec<Broken>,
 }
 
-/// A rule that doesn't hold, and how that came about.
+/// A broken rule and the way to it.
 #[derive(Debug)]
 pub struct Broken {
-    /// The rule, as it was broken.
+    /// The rule.
     pub rule: String,
-    /// What happened, step by step.
+    /// The steps to it.
     pub way: Vec<Label>,
 }
 
@@ -40,28 +41,30 @@ impl fmt::Display for Broken {
     }
 }
 
-/// How long to go on.
+/// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Every state was seen.
+    /// When every state was visited.
     Exhausted,
-    /// Something has come of it that a rule forbids; that a sabotage itself takes a step that no machine has isn't enough.
+    /// When a rule is broken that forbids harm. Illegal transitions don't count here, since a sabotage may itself
+    /// cause one.
     Harm,
 }
 
-/// How a state was reached: from which one, and by which of the steps that are possible there.
+/// How a state was first reached: from which state, and by which of the steps that are possible there.
 struct Came {
     from: u32,
     by: u16,
     depth: u32,
 }
 
-/// Explores `play`. Only fingerprints of 64 bits are kept of states that were seen, and the states at the edge.
+/// Explores `play`. It stores only 64-bit fingerprints of visited states, and the whole state only of those at the
+/// edge.
 pub fn explore(play: &Play, until: Until) -> Explored {
     explore_from(play, &play.start(), until, &|_| None)
 }
 
-/// Explores what can become of `start`, with a rule more.
+/// Explores what can become of `start`, with one rule more.
 pub fn explore_from(play: &Play, start: &World, until: Until, further: &impl Fn(&World) -> Option<String>) -> Explored {
     let mut seen = HashSet::from([fingerprint(start)]);
     let mut came = vec![Came { from: 0, by: 0, depth: 0 }];
@@ -97,7 +100,7 @@ pub fn explore_from(play: &Play, start: &World, until: Until, further: &impl Fn(
 }
 
 impl Explored {
-    /// Keeps the first way to each broken rule: no other is shorter.
+    /// Keeps the first way to each broken rule; no other is shorter.
     fn note(&mut self, rule: String, way: impl FnOnce() -> Vec<Label>) {
         if self.broken.iter().all(|known| known.rule != rule) {
             self.broken.push(Broken { rule, way: way() });
@@ -105,7 +108,7 @@ impl Explored {
     }
 }
 
-/// The steps from the start to a state, found by taking them once more.
+/// The steps from the start to a state, found by repeating them.
 fn way(play: &Play, start: &World, came: &[Came], to: u32) -> Vec<Label> {
     let mut choices = Vec::new();
     let mut at = to;

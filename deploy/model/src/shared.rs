@@ -3,31 +3,30 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A part of the world that few steps change: shared until then, and hashed when it is made, not each time it is met.
+/// A part of the world that few steps change. Worlds share it until it changes, and its hash is computed only once.
 #[derive(Clone)]
 pub struct Shared<T> {
     value: Arc<T>,
     print: u64,
 }
 
-/// A hash of 64 bits that is the same in every run.
+/// A 64-bit hash that is the same in every run.
 pub fn fingerprint(value: &impl Hash) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
 }
 
 impl<T: Hash + Clone> Shared<T> {
-    /// Keeps `value`.
     pub fn new(value: T) -> Self {
         let print = fingerprint(&value);
         Self { value: Arc::new(value), print }
     }
 
-    /// A copy to be changed.
+    /// A copy of the value, to change.
     pub fn clone_value(&self) -> T {
         T::clone(&self.value)
     }
 
-    /// Replaces the value by what `change` makes of it.
+    /// Replaces the value with a changed copy.
     pub fn change<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut value = self.clone_value();
         let result = change(&mut value);

@@ -1,16 +1,16 @@
-//! The stock of the SKUs in play, and the sums by which it can be checked.
+//! The stock of the SKUs in play, with the sums that it is checked against.
 
 use std::collections::BTreeMap;
 
 use shared_events::{Sku, StockLine};
 use stock_svc::domain::{Level, Levels, StockMovement};
 
-/// One SKU.
+/// The stock of one SKU.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pieces {
-    /// As stock-svc keeps it.
+    /// The level that stock-svc keeps.
     pub level: Level,
-    /// What was on hand at first, and what came or went by hand since.
+    /// The initial stock, plus what came or went by hand.
     pub stocked: i64,
     /// What left for good.
     pub committed: i64,
@@ -18,24 +18,24 @@ pub struct Pieces {
     pub restocked: i64,
 }
 
-/// All of them.
+/// The stock of all SKUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Shelf(pub BTreeMap<Sku, Pieces>);
 
 impl Shelf {
-    /// So many pieces on hand of each of these.
+    /// A shelf with this stock.
     pub fn stocked(lines: impl IntoIterator<Item = (Sku, i64)>) -> Self {
         let pieces =
             |on_hand| Pieces { level: Level { on_hand, held: 0 }, stocked: on_hand, committed: 0, restocked: 0 };
         Self(lines.into_iter().map(|(sku, on_hand)| (sku, pieces(on_hand))).collect())
     }
 
-    /// As a decision sees it.
+    /// The levels, as stock-svc's decisions see them.
     pub fn levels(&self) -> Levels {
         self.0.iter().map(|(sku, pieces)| (sku.clone(), pieces.level)).collect()
     }
 
-    /// Moves the pieces of `lines`; false when a line can't move.
+    /// Applies a movement to the levels of `lines`; false if the stock doesn't allow it.
     pub fn moves(&mut self, movement: StockMovement, lines: &[StockLine]) -> bool {
         lines.iter().all(|line| {
             let quantity = i64::from(line.quantity);
@@ -51,7 +51,7 @@ impl Shelf {
         })
     }
 
-    /// Somebody else takes all that is available of the first line's SKU.
+    /// Somebody else buys all that is available of the first line's SKU.
     pub fn sold_out(&mut self, lines: &[StockLine]) {
         if let Some(pieces) = lines.first().and_then(|line| self.0.get_mut(&line.sku)) {
             let available = pieces.level.available();
@@ -60,7 +60,7 @@ impl Shelf {
         }
     }
 
-    /// What is wrong with the sums, given what is held for whom.
+    /// What is wrong with the sums, given what the orders have reserved.
     pub fn wrong(&self, held: impl Fn(&Sku) -> i64) -> Option<&'static str> {
         self.0.iter().find_map(|(sku, pieces)| {
             if pieces.level.available() < 0 {

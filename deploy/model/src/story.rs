@@ -1,4 +1,4 @@
-//! A way through the dance, told step by step, and everything that can become of it.
+//! A given way through the choreography, step by step, and everything that can follow it.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::search::{Until, explore_from};
 use crate::steps;
 use crate::world::{Service, World};
 
-/// Where a story has come to.
+/// The state that a story has reached.
 #[derive(Clone, Debug)]
 pub struct Story {
     play: Play,
@@ -17,22 +17,22 @@ pub struct Story {
 }
 
 impl Story {
-    /// The order was placed, and nobody has heard of it.
+    /// The order was just placed, and no service has read its event.
     pub fn of(play: Play) -> Self {
         Self { play, world: play.start() }
     }
 
-    /// These steps are taken, one after the other, in the words of the explorer.
+    /// Takes these steps in order; they are given by their labels.
     ///
     /// # Panics
-    /// When one of them can't happen here; says what can.
+    /// If a step is not possible; the message lists the possible ones.
     #[must_use]
     pub fn then<'a>(self, told: impl IntoIterator<Item = &'a str>) -> Self {
         let told: Vec<&str> = told.into_iter().collect();
         Self { world: steps::taken(self.world, &self.play, &told), ..self }
     }
 
-    /// The service is sent an event once more, counted from 0 on its topic, past its inbox.
+    /// Delivers an event to the service again, past its inbox. `at` counts the topic's events from 0.
     #[must_use]
     pub fn sent_again(&self, service: &str, topic: Topic, at: usize) -> Self {
         let service = Service::ALL.into_iter().find(|one| one.name() == service).unwrap();
@@ -41,20 +41,21 @@ impl Story {
         story
     }
 
-    /// Whether this can happen next.
+    /// Whether this step is possible next.
     pub fn can(&self, what: &str) -> bool {
         steps::from(&self.world, &self.play).iter().any(|step| step.label.to_string() == what)
     }
 
-    /// The types of what was said on a topic, without `payment.` and `.v1`.
+    /// The types of the events on a topic, as [`brief`] shortens them.
     pub fn said(&self, topic: Topic) -> Vec<&'static str> {
         self.world.said(topic).map(brief).collect()
     }
 
-    /// How the order can end from here, whatever happens; every rule holds on the way, and none of `never` is said.
+    /// All ways in which the order can end from here. Every rule must hold on the way, and no event of `never` may be
+    /// published.
     ///
     /// # Panics
-    /// When a rule is broken or one of `never` is said; tells a shortest way there from here.
+    /// If a rule is broken or an event of `never` is published; the message has a shortest way there.
     #[expect(clippy::panic, reason = "it is an assertion")]
     pub fn ends(&self, never: &[&str]) -> BTreeSet<String> {
         let said_before = |what: &&&str| self.world.everything_said().any(|event| brief(event) == **what);
@@ -71,7 +72,7 @@ impl Story {
     }
 }
 
-/// `payment.voided.v1` as `voided`.
+/// `voided` for `payment.voided.v1`.
 fn brief(event: &Event) -> &'static str {
     let name = event.type_name();
     let name = name.split_once('.').map_or(name, |(_, name)| name);

@@ -1,4 +1,4 @@
-//! The life of one order, by chance, as a list of deeds: so that the services themselves can be told it again.
+//! The random life of one order as a list of actions, which tests replay on the services themselves.
 
 use order_svc::domain::{Destination, Order, Progress};
 use payment_svc::domain::Payment;
@@ -17,27 +17,25 @@ use crate::world::{Service, World};
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// A service heard the next event of a topic.
+    /// A service read the next event of a topic.
     Heard {
-        /// Who.
         service: Service,
-        /// What.
         event: Box<Event>,
-        /// Its id, by which a refund is named that it causes.
+        /// Its id, from which the id of a refund is derived that it causes.
         id: EventId,
         /// Its `ce_sequence`.
         sequence: i64,
-        /// Somebody else had bought the last pieces just before.
+        /// Whether somebody else bought the last pieces just before.
         sold_out: bool,
     },
-    /// Anything else, in the explorer's words.
+    /// Anything else, by its label.
     Did(Label),
 }
 
-/// An order's life from its first day to its last.
+/// An order's life from beginning to end.
 #[derive(Debug)]
 pub struct Trace {
-    /// As it was placed.
+    /// The order as it was placed.
     pub order: Order,
     /// What happened.
     pub deeds: Vec<Action>,
@@ -45,7 +43,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Tells the life that `seed` chooses of the order of that number, with so many pieces on the shelves at first.
+    /// The life that `seed` chooses for the order with this number, given the initial stock of each SKU.
     pub fn tell(play: &Play, number: u128, on_hand: i64, seed: u64) -> Self {
         let mut chance = StdRng::seed_from_u64(seed);
         let order = play.placed(number);
@@ -61,37 +59,37 @@ impl Trace {
         }
     }
 
-    /// order-svc's view in the end.
+    /// order-svc's final state of the order.
     pub fn progress(&self) -> &Progress {
         &self.world.order.progress
     }
 
-    /// Where the order goes in the end, as order-svc sees it.
+    /// The final delivery address, as order-svc has it.
     pub fn destination(&self) -> &Destination {
         &self.world.order.destination
     }
 
-    /// stock-svc's view in the end.
+    /// stock-svc's final state of the order.
     pub fn allocation(&self) -> &Allocation {
         &self.world.allocation
     }
 
-    /// The shelves in the end.
+    /// The final stock.
     pub fn shelf(&self) -> &Shelf {
         &self.world.shelf
     }
 
-    /// payment-svc's view in the end.
+    /// payment-svc's final state of the payment.
     pub fn payment(&self) -> &Payment {
         &self.world.payment.payment
     }
 
-    /// payment-svc's ledger in the end.
+    /// payment-svc's final ledger.
     pub fn ledger(&self) -> &[Entry] {
         &self.world.payment.ledger
     }
 
-    /// What was said on a topic, without `order.placed`, which was there before.
+    /// The events on a topic, without the `order.placed` that the life begins with.
     pub fn said(&self, topic: Topic) -> Vec<Event> {
         let is_new = |event: &&Event| !matches!(event, Event::Order(OrderEvent::Placed(_)));
         self.world.said(topic).filter(is_new).cloned().collect()

@@ -1,4 +1,5 @@
-//! One order's world: the three services' states, the topics between them, and how far each has heard each.
+//! The world of one order: the states of three services, the topics between them, and each service's position in each
+//! topic.
 
 use chrono::{DateTime, Utc};
 use order_svc::domain::{Destination, LastSequences, Progress};
@@ -16,22 +17,18 @@ use crate::play::{BY_STAFF, ELSEWHERE, MADE_UP};
 use crate::shared::Shared;
 use crate::shelf::Shelf;
 
-/// Who hears.
+/// A service of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
-    /// order-svc.
     Order,
-    /// stock-svc.
     Stock,
-    /// payment-svc.
     Payment,
 }
 
 impl Service {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Order, Self::Stock, Self::Payment];
 
-    /// As it is called.
+    /// The service's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Order => order_svc::NAME,
@@ -40,7 +37,7 @@ impl Service {
         }
     }
 
-    /// The order-keyed topics that it hears.
+    /// The topics, keyed by order, that it reads.
     pub const fn hears(self) -> &'static [Topic] {
         match self {
             Self::Order => &[Topic::Stock, Topic::Payments, Topic::Shipments],
@@ -50,67 +47,66 @@ impl Service {
     }
 }
 
-/// order-svc's row.
+/// order-svc's row of the order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OrderRow {
-    /// How far the order is.
+    /// The order's progress.
     pub progress: Progress,
-    /// The newest fact of each topic.
+    /// The highest sequence that was read from each topic.
     pub ranks: LastSequences,
-    /// Where it goes.
+    /// The delivery address.
     pub destination: Destination,
 }
 
-/// payment-svc's rows.
+/// payment-svc's rows of the order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PaymentRows {
-    /// The payment.
     pub payment: Payment,
-    /// The call to the gateway that is unfinished.
+    /// The unfinished call to the gateway.
     pub call: Option<Call>,
-    /// What payment-svc knows to have happened to money.
+    /// The movements of money that payment-svc knows of.
     pub ledger: Vec<Entry>,
 }
 
-/// An answer of the gateway's.
+/// An answer of the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answered {
-    /// To which call.
+    /// The call that it answers.
     pub call: Call,
-    /// The call's key.
+    /// The call's idempotency key.
     pub key: String,
-    /// What it says.
     pub answer: Answer,
 }
 
-/// All there is at one moment.
+/// The whole state at one moment.
 #[derive(Clone, Debug, Hash)]
 pub struct World {
-    /// order-svc.
+    /// order-svc's part.
     pub order: Shared<OrderRow>,
-    /// stock-svc, as far as it is the order's alone.
+    /// stock-svc's part, as far as it belongs to this order.
     pub allocation: Shared<Allocation>,
     /// stock-svc's levels.
     pub shelf: Shared<Shelf>,
-    /// payment-svc.
+    /// payment-svc's part.
     pub payment: Shared<PaymentRows>,
-    /// The gateway.
+    /// The gateway's part.
     pub bank: Shared<Bank>,
-    /// Answers of the gateway's that payment-svc hasn't got yet.
+    /// Answers that the gateway has sent and payment-svc has not received.
     pub on_their_way: Vec<Answered>,
     topics: [Shared<Vec<Shared<Event>>>; 4],
     heard: [[usize; 4]; 3],
-    /// The payment deadline has passed.
+    /// Whether the payment deadline has passed.
     pub late: bool,
-    /// The keys of what somebody has done at the gateway by hand: known here once it is heard.
+    /// The keys of actions that somebody took at the gateway by hand, which payment-svc learns of later.
     pub by_hand: Vec<String>,
-    /// Money that may have gone back although goods have left: of returns, losses, what was called off, staff refunds.
+    /// The money that may be refunded although something has left: for returns, losses, lines called off, staff
+    /// refunds.
     pub given_back: i64,
-    /// What was lost on its way or called off, at its price: the order's end waits for that to be refunded.
+    /// The price of what was lost or called off. The order must not end before it is refunded.
     pub to_refund: i64,
-    /// Where each parcel that has left was sent, whatever is said of it later.
+    /// The address that each shipment had when it left.
     pub sent_to: Vec<(ShipmentId, Option<Address>)>,
-    /// What no race may cause: an event that a reaction calls poison, a second unfinished call.
+    /// Something that no race may cause: a reaction that takes an event for poison, or a second unfinished call.
     pub fault: Option<&'static str>,
 }
 
@@ -124,7 +120,7 @@ const fn place_of(topic: Topic) -> usize {
 }
 
 impl World {
-    /// The world in which an order was just placed.
+    /// The world in which the order was just placed.
     pub fn new(order: OrderRow, allocation: Allocation, payment: Payment, shelf: Shelf, placed: Event) -> Self {
         let nothing = Shared::new(Vec::new());
         let mut world = Self {
@@ -147,19 +143,19 @@ impl World {
         world
     }
 
-    /// Appends to the topics. (Outbox and relay have tests of their own; here what is committed is in its topic.)
+    /// Appends events to their topics. Here what is committed is in its topic at once; outbox and relay have their
+    /// own tests.
     pub fn say(&mut self, events: impl IntoIterator<Item = Event>) {
         for event in events {
             self.topics[place_of(event.topic())].change(|said| said.push(Shared::new(event)));
         }
     }
 
-    /// The time at the gateway's worker.
+    /// The current time for the gateway's worker.
     pub fn clock(&self) -> DateTime<Utc> {
         if self.late { hear::now() + hear::PATIENCE } else { hear::now() }
     }
 
-    /// What was ordered.
     pub fn placed(&self) -> &OrderPlaced {
         let said = self.said(Topic::Orders).find_map(|event| match event {
             Event::Order(OrderEvent::Placed(placed)) => Some(placed),
@@ -168,27 +164,28 @@ impl World {
         said.unwrap()
     }
 
-    /// What was said on a topic, in order.
+    /// The events on a topic, in order.
     pub fn said(&self, topic: Topic) -> impl Iterator<Item = &Event> {
         self.topics[place_of(topic)].iter().map(|event| &**event)
     }
 
-    /// What was said on all topics.
+    /// The events on all topics.
     pub fn everything_said(&self) -> impl Iterator<Item = &Event> {
         self.topics.iter().flat_map(|said| said.iter()).map(|event| &**event)
     }
 
-    /// How often this type was said.
+    /// How many events of this type were published.
     pub fn times_said(&self, type_name: &str) -> usize {
         self.everything_said().filter(|event| event.type_name() == type_name).count()
     }
 
-    /// How many events of a topic a service has handled; what its inbox knows, since a topic keeps its order.
+    /// How many events of a topic a service has handled. Since a topic keeps its order, this is also what its inbox
+    /// knows.
     pub const fn heard(&self, service: Service, topic: Topic) -> usize {
         self.heard[service as usize][place_of(topic)]
     }
 
-    /// The event at this place of a topic, counted from 0: its id, its `ce_sequence` and what it says.
+    /// The event at this position of a topic, counted from 0, with its id and `ce_sequence`.
     pub fn event(&self, topic: Topic, at: usize) -> Option<(EventId, i64, &Event)> {
         let event = self.topics[place_of(topic)].get(at)?;
         let sequence = at + 1;
@@ -196,9 +193,10 @@ impl World {
         Some((id, i64::try_from(sequence).ok()?, event))
     }
 
-    /// The place of the next event of a topic that a service hears. Of parcels payment-svc needs to know the losses alone,
-    /// and of addresses and refusals each service only what it reacts to: it is taken past all else at once, since when it
-    /// hears what it ignores makes no difference.
+    /// The position of the next event of a topic that matters to a service. Of shipments, payment-svc needs only
+    /// losses; of addresses and refusals, each service needs only what it reacts to. All other events are skipped at
+    /// once, which keeps the number of states down: when a service reads an event that it ignores makes no
+    /// difference.
     pub fn due(&self, service: Service, topic: Topic) -> Option<usize> {
         let said = &self.topics[place_of(topic)];
         let for_it = |event: &Event| match event {
@@ -214,12 +212,12 @@ impl World {
         (self.heard(service, topic)..said.len()).find(|at| for_it(&said[*at]))
     }
 
-    /// Moves a service's position past the event at this place, as the commit of its reaction does.
+    /// Moves a service's position past this event, as the commit of its reaction does.
     pub const fn moved(&mut self, service: Service, topic: Topic, at: usize) {
         self.heard[service as usize][place_of(topic)] = at + 1;
     }
 
-    /// Carries out what stock-svc decided, as `store::Loaded::apply` does.
+    /// Applies a decision of stock-svc, as `store::Loaded::apply` does.
     pub fn keep(&mut self, change: Change) {
         let Change { allocation, movement, events } = change;
         if let Some((movement, lines)) = movement {
@@ -247,14 +245,14 @@ impl World {
         self.say(events);
     }
 
-    /// What these lines cost, as the order said.
+    /// The price of these lines, as ordered.
     pub fn price_of(&self, lines: &[StockLine]) -> i64 {
         let ordered = |sku: &Sku| self.placed().lines.iter().find(|ordered| ordered.sku == *sku);
         let cost = |line: &StockLine| ordered(&line.sku)?.unit_price.checked_times(line.quantity);
         lines.iter().filter_map(cost).map(Money::amount).sum()
     }
 
-    /// Carries out a step of the payment, as `commands::follow` does.
+    /// Applies a transition of the payment, as `commands::follow` does.
     pub fn follow(&mut self, payment: Payment, step: Transition) {
         let before = self.payment.call.filter(|call| step.finishes != Some(*call));
         if before.is_some() && step.call.is_some() {
@@ -271,14 +269,14 @@ impl World {
         self.say(step.events.into_iter().map(Event::Payment));
     }
 
-    /// What the gateway has given back by itself and payment-svc has not heard of.
+    /// The refund that was made at the gateway itself and that payment-svc doesn't know of.
     pub fn unheard_refund(&self) -> Option<i64> {
         let theirs = self.bank.journal.iter().find(|entry| entry.key == ELSEWHERE)?;
         let known = self.payment.ledger.iter().any(|entry| entry.key == ELSEWHERE);
         (!known).then_some(theirs.amount)
     }
 
-    /// The refund that the gateway has refused and that somebody must look at, as long as nobody did: not one of staff's.
+    /// The refund that the gateway refused and that staff have not made up for; staff's own refunds don't count.
     pub fn refused_refund(&self) -> Option<&Refund> {
         let refunds = &self.payment.payment.refunds;
         if refunds.iter().any(|refund| refund.id == MADE_UP) {
@@ -287,7 +285,7 @@ impl World {
         refunds.iter().find(|refund| refund.state == RefundState::Failed && refund.id != BY_STAFF)
     }
 
-    /// What is held for the order right now, line by line.
+    /// The lines that are reserved for the order now.
     pub fn holds(&self) -> &[StockLine] {
         if self.allocation.expires_at().is_some() { self.allocation.lines() } else { &[] }
     }

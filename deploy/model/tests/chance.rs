@@ -1,4 +1,4 @@
-//! The order of facts doesn't matter: whatever is heard first, twice or late, stock and money are right in the end.
+//! The order of events doesn't matter: whatever comes first, twice or late, stock and money are right in the end.
 #![allow(clippy::print_stdout, reason = "the seeds are for whoever wants to walk the same way again")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use quadrille_model::{Play, walk};
 
 const WALKS: u64 = 10_000;
-/// Orders that live at the same time and want the same goods.
+/// How many orders run at the same time and compete for the same stock.
 const ORDERS: usize = 3;
 
 fn all_end_well(play: &Play, walks: u64) {

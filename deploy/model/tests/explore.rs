@@ -1,11 +1,11 @@
-//! Every interleaving of an order's facts, on the services' own state machines.
+//! Every interleaving of an order's events, on the services' own state machines.
 #![allow(clippy::print_stdout, reason = "the figures are for whoever reads the test's output")]
 
 mod scenes;
 
 use quadrille_model::{Play, Until, explore};
 
-/// No rule is broken in any state of this play; says how many there are.
+/// Asserts that no rule is broken in any state of this setting, and prints the number of states.
 fn holds(play: &Play, note: &str) {
     let found = explore(play, Until::Exhausted);
     let ends: Vec<_> = found.ends.iter().map(|(end, states)| format!("{end} {states}")).collect();
@@ -16,9 +16,9 @@ fn holds(play: &Play, note: &str) {
     assert!(broken.is_empty(), "{name}: {}", broken.join("\n\n"));
 }
 
-/// The numbers of states differ from the model's: the services know more (the reason of a cancellation, each refund by
-/// itself, that the gateway need not be asked after an undo) and forget more (nothing said after a payment's end moves an
-/// order). With two lines they come back in either order here, and staff refund at any moment, not only as the first.
+/// The numbers of states differ from the Python model's. The services know more: the reason of a cancellation, each
+/// refund by itself, and that the gateway need not be asked after an undo. They also forget more: no event after a
+/// payment's end moves an order. Here two lines can be returned in either order, and staff can refund at any time.
 #[test]
 fn no_interleaving_of_the_models_scenes_breaks_a_rule() {
     for (play, states) in &scenes::MODEL {

@@ -1,5 +1,5 @@
-//! Rows of the race table, as far as the state machines alone can show them: a story up to the race, and then everything
-//! that can become of it.
+//! The races of docs/RACES.md, as far as the state machines alone can show them: a story up to the race, and then
+//! everything that can follow.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod scenes;
@@ -123,7 +123,7 @@ fn race_cancel_races_dispatch_of_a_part_and_what_is_still_there_leaves_too() {
     assert_eq!(called_off.ends(&["dispatched", "cancel_refused"]), only("cancelled customer"));
 }
 
-/// Of two parcels one has left, and order-svc has heard of it.
+/// One of two shipments has left, and order-svc knows it.
 fn partly_gone(play: Play) -> Story {
     let firm = Story::of(play).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
     let parts = firm.then(["stock-svc hears payment.captured.v1", "the warehouse splits the parcel"]);

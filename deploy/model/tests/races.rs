@@ -1,5 +1,5 @@
-//! Every row of docs/RACES.md has tests that are named for it, where it is to be seen; what is missing is named here, so that
-//! none is lost unnoticed and the list shrinks on purpose.
+//! Checks that every row of docs/RACES.md has tests that are named for it at each level that the row lists. Missing
+//! tests are listed here, so that none is lost unnoticed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "the list is for whoever reads the test's output")]
 
@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Rows that no test shows yet where they are to be seen. Whoever writes such a test takes its line away.
+/// The rows whose tests are still missing. Whoever writes such a test removes its line.
 const MISSING: &[&str] = &[];
 
-/// A row: its name, and where it is to be seen.
+/// A row: the name of the race, and the levels at which tests must show it.
 struct Row {
     name: String,
     wanted: BTreeSet<String>,
@@ -30,7 +30,7 @@ fn rows() -> Vec<Row> {
     page.lines().filter_map(row).collect()
 }
 
-/// Where a test in this file shows something.
+/// The level at which the tests of this file show a race.
 fn place_of(file: &Path) -> &'static str {
     if file.starts_with("deploy/model") {
         "machines"
@@ -41,7 +41,7 @@ fn place_of(file: &Path) -> &'static str {
     }
 }
 
-/// Every function of the workspace that is named for a race, and the file it is in.
+/// Every function of the workspace that is named for a race, with its file.
 fn tests() -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];

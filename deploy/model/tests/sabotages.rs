@@ -1,11 +1,11 @@
-//! The exploration is itself tested: with any one rule left out, it finds where that leads.
+//! Tests the exploration itself: if any rule is left out, it finds the harm that follows.
 #![allow(clippy::print_stdout, reason = "the stories are for whoever reads the test's output")]
 
 mod scenes;
 
 use quadrille_model::{Broken, Play, Sabotage, Until, explore};
 
-/// The shortest way to a broken rule in the first scene that shows one.
+/// A shortest way to a broken rule, in the first setting that has one.
 fn noticed(sabotage: Sabotage) -> Option<(Play, Broken)> {
     let models = scenes::MODEL.iter().map(|(scene, _)| scene).filter(|_| sabotage.is_the_models());
     models.chain(&scenes::OURS).filter(|scene| sabotage.matters_in(scene)).find_map(|scene| {

@@ -1,5 +1,5 @@
-//! What the explorer has the services do is what they do: lives of orders by chance, told again to the real reactions,
-//! commands and timers on PostgreSQL, end with the same rows and the same events.
+//! The explorer and the services agree. Random lives of orders are replayed on the real reactions, commands and
+//! timers with PostgreSQL, and end with the same rows and events.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "the seeds are for whoever wants to tell the same lives again")]
 
@@ -12,7 +12,7 @@ use service_kit::testing::TestDb;
 const LIVES: u64 = 40;
 const ON_HAND: i64 = 3;
 
-/// The lives of these orders, and the seed of each.
+/// Random lives of orders, from consecutive seeds.
 fn tales(play: &Play) -> impl Iterator<Item = Trace> {
     let first = scenes::first_seed(LIVES);
     println!("seeds {first} to {} (DANCE_SEED={first} tells them again)", first + LIVES - 1);

@@ -1,4 +1,4 @@
-//! Somebody acts at the gateway itself, as in its dashboard, and payment-svc hears of it by a webhook, or never does.
+//! Somebody acts at the gateway itself, as in its dashboard. payment-svc learns of it by a webhook, or not at all.
 
 use payment_svc::domain::{Call, Payment, Refused, State, Transition};
 use shared_events::GatewayOperation;
@@ -9,7 +9,7 @@ use crate::world::World;
 
 const SOMEBODY: &str = "somebody at the gateway";
 
-/// What somebody does there.
+/// The steps of that person.
 pub fn at_the_gateway(world: &World, play: &Play, steps: &mut Steps) {
     let amount = play.staff_refund().amount();
     if play.elsewhere && !world.bank.did(ELSEWHERE) && world.bank.net() >= amount {
@@ -29,7 +29,7 @@ pub fn at_the_gateway(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// The webhook of it comes, and payment-svc looks it up.
+/// The webhook arrives, and payment-svc looks the payment up.
 pub fn heard(world: &World, play: &Play, steps: &mut Steps) {
     let mut hears = |of, decide: &dyn Fn(&mut Payment) -> Result<Transition, Refused>| {
         let mut payment = world.payment.payment.clone();

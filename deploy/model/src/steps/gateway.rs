@@ -1,4 +1,4 @@
-//! The worker calls the gateway, and its answer is applied, as `commands::settle` does: at once, or after it was on its way.
+//! The worker calls the gateway, and the answer is applied as `commands::settle` does: at once, or later.
 
 use payment_svc::domain::{Answer, Call, RefundState, State};
 use shared_events::RefundId;
@@ -11,7 +11,7 @@ use crate::world::{Answered, World};
 
 const WHO: &str = "the gateway";
 
-/// A decline that may pass is tried again: the timer's step, which is sure to come.
+/// The retry timer of a temporary decline fires; it is certain to.
 pub fn retries(world: &World, _: &Play, steps: &mut Steps) {
     let mut payment = world.payment.payment.clone();
     if let Ok(step) = payment.retry() {
@@ -21,7 +21,7 @@ pub fn retries(world: &World, _: &Play, steps: &mut Steps) {
     }
 }
 
-/// While the customer is waited for, what they did is looked up: the worker's step, which is sure to come.
+/// The worker looks up what the customer did, while payment-svc waits for them. It is certain to do so.
 pub fn looks_up(world: &World, play: &Play, steps: &mut Steps) {
     if play.sabotage == Some(Sabotage::LookedUpWhileItWaits) {
         return;
@@ -40,7 +40,7 @@ pub fn looks_up(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// What can become of the call that is unfinished.
+/// The possible outcomes of the unfinished call.
 pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
     for (n, on_its_way) in world.on_their_way.iter().enumerate() {
         let mut next = world.clone();
@@ -72,7 +72,8 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
     };
     let no = |code: &str| Answer::No { code: code.to_owned() };
     let not_now = || Answer::NotNow { code: "processing_error".to_owned() };
-    // An intent is looked up before it is ended: whoever has acted has bought, and nothing is asked of the gateway.
+    // An intent is looked up before it is cancelled. A customer who has acted has bought, and the gateway is asked
+    // nothing.
     let acted = call == Call::Void
         && payment.state == State::Closing
         && !payment.void_requested
@@ -80,7 +81,7 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         && play.sabotage != Some(Sabotage::LookedUpBeforeItIsEnded);
     let by_hand = |call: Call| world.by_hand.contains(&payment.key(call));
     match call {
-        // Somebody else has done at the gateway what makes the call impossible: it is looked up.
+        // Somebody has done something at the gateway that makes the call impossible; a look-up finds it.
         Call::Capture if by_hand(Call::Void) => comes("has been cancelled by hand", None, no("canceled")),
         Call::Void if by_hand(Call::Capture) => {
             comes("has been captured by hand", None, Answer::CapturedElsewhere { refund: UNDONE });
@@ -115,7 +116,7 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
             }
         }
         Call::Void => {
-            // Where nothing is awaited any more there may still be something to let go of.
+            // Even where no payment is expected any more, something may be authorised that must be released.
             let held = world.bank.authorised > 0 || done;
             if acted {
                 comes("is asked once more and the customer had acted", None, Answer::AuthorisedAfterAll);
@@ -143,7 +144,6 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// How much a refund asks for.
 fn amount_of(world: &World, id: RefundId) -> i64 {
     let asked = world.payment.payment.refunds.iter().find(|refund| refund.id == id);
     asked.map_or(0, |refund| refund.amount.amount())
@@ -160,7 +160,7 @@ fn act(world: &mut World, call: Call) {
     world.bank.change(|bank| bank.act(call.operation(), amount, key));
 }
 
-/// The answer is applied, as `commands::settle` does, unless its call is finished.
+/// Applies the answer, as `commands::settle` does, unless the call is finished.
 fn settle(world: &mut World, play: &Play, Answered { call, key, answer }: Answered) {
     let mut payment = world.payment.payment.clone();
     if world.payment.call.is_none_or(|unfinished| payment.key(unfinished) != key) {
@@ -169,7 +169,7 @@ fn settle(world: &mut World, play: &Play, Answered { call, key, answer }: Answer
     let after_all = answer == Answer::AuthorisedAfterAll;
     let silent = answer == Answer::Nothing;
     if call == Call::Refund(BY_STAFF) && matches!(answer, Answer::No { .. }) {
-        // Nobody but staff wanted it, and they are told.
+        // Only staff wanted this refund, and they see the refusal.
         world.given_back -= play.staff_refund().amount();
     }
     let Ok(step) = seam::answered(&mut payment, play.sabotage, call, answer) else {

@@ -6,7 +6,7 @@ use crate::seam;
 use crate::shared::fingerprint;
 use crate::world::{Service, World};
 
-/// Each service hears the next event of each topic.
+/// Each service reads the next event of each topic.
 pub fn facts(world: &World, play: &Play, steps: &mut Steps) {
     for service in Service::ALL {
         for &topic in service.hears() {
@@ -24,15 +24,15 @@ pub fn facts(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// The service hears the next event of the topic, for the first time.
+/// The service reads the next event of the topic for the first time.
 fn hear(world: &mut World, play: &Play, service: Service, topic: Topic) {
     let Some(at) = world.due(service, topic) else { return };
     react(world, play, service, topic, at);
     world.moved(service, topic, at);
 }
 
-/// The service is sent an event once more that it has handled. Its inbox knows the id, so that it is a success that does
-/// nothing; where the inbox has forgotten, the reaction runs.
+/// An event that the service has handled is delivered again. The inbox knows its id, so nothing happens; if the inbox
+/// has forgotten it, the reaction runs again.
 pub fn again(world: &mut World, play: &Play, service: Service, topic: Topic, at: usize) {
     let known = at < world.heard(service, topic);
     if !known || play.forgetful {
@@ -40,7 +40,7 @@ pub fn again(world: &mut World, play: &Play, service: Service, topic: Topic, at:
     }
 }
 
-/// Every event that was handled may be heard once more.
+/// Every handled event may be delivered again.
 pub fn once_more(world: &World, play: &Play, steps: &mut Steps) {
     for service in Service::ALL {
         for &topic in service.hears() {
@@ -66,7 +66,7 @@ fn react(world: &mut World, play: &Play, service: Service, topic: Topic, at: usi
     }
 }
 
-/// Whether stock-svc looks at its levels for it.
+/// Whether stock-svc checks the stock levels for this event.
 fn asks_for_stock(world: &World, event: &Event) -> bool {
     match event {
         Event::Order(OrderEvent::Placed(_)) => world.allocation.reservation.is_none(),

@@ -1,4 +1,4 @@
-//! What can happen next: facts are heard, the gateway answers, people do something, timers fire.
+//! The possible next steps: events are read, the gateway answers, people act, timers fire.
 
 mod elsewhere;
 mod gateway;
@@ -16,11 +16,11 @@ use crate::world::World;
 /// A step in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// Who.
+    /// Who acts.
     pub who: &'static str,
-    /// Does what.
+    /// What they do.
     pub does: &'static str,
-    /// An event's type, or nothing.
+    /// The type of the event, or what it is done to; may be empty.
     pub of: &'static str,
 }
 
@@ -32,18 +32,16 @@ impl fmt::Display for Label {
     }
 }
 
-/// A step and where it leads.
+/// A step and the world that it leads to.
 #[derive(Debug)]
 pub struct Step {
-    /// In words.
     pub label: Label,
-    /// Whether it happens by itself, without customer, staff or timer.
+    /// Whether it happens by itself, without a customer, staff or a timer.
     pub by_itself: bool,
-    /// The world after it.
     pub world: World,
 }
 
-/// Steps as they are found.
+/// Collects steps.
 #[derive(Default)]
 struct Steps(Vec<Step>);
 
@@ -57,7 +55,7 @@ impl Steps {
     }
 }
 
-/// The world after these steps, in the explorer's words, one after the other.
+/// The world after these steps, which are given by their labels.
 #[expect(clippy::panic, reason = "a way that can't be gone is a test that fails")]
 pub fn taken<'a>(mut world: World, play: &Play, told: impl IntoIterator<Item = &'a &'a str>) -> World {
     for what in told {
@@ -71,7 +69,7 @@ pub fn taken<'a>(mut world: World, play: &Play, told: impl IntoIterator<Item = &
     world
 }
 
-/// Everything that can happen in `world`.
+/// All steps that are possible in `world`.
 pub fn from(world: &World, play: &Play) -> Vec<Step> {
     let mut steps = Steps::default();
     heard::facts(world, play, &mut steps);

@@ -14,21 +14,21 @@ use crate::world::World;
 
 const CUSTOMER: &str = "the customer";
 
-/// What an order's parcels are called, in the order in which they were made.
+/// The names of an order's shipments, in the order in which they were created.
 const PARCELS: [&str; 3] = ["the parcel", "the part", "the rest"];
 
-/// An order's parcels that were not called off, with their names.
+/// An order's shipments that were not called off, with their names.
 fn parcels(world: &World) -> impl Iterator<Item = (&'static str, &Shipment)> {
     PARCELS.into_iter().zip(&world.allocation.shipments).filter(|(_, parcel)| parcel.stage != Stage::Cancelled)
 }
 
-/// The warehouse and the carrier.
+/// What the warehouse and the carrier do.
 pub fn warehouse(world: &World, play: &Play, steps: &mut Steps) {
     let text = |text: &str| text.parse().unwrap();
     for (name, parcel) in parcels(world) {
         let mut moves = |who, does, change: Result<Change, StockRefused>| {
             let Ok(change) = change else { return };
-            // What is told again, such as the same dispatch, changes nothing and is no step.
+            // A repeated action, such as the same dispatch, changes nothing and is no step.
             if change.events.is_empty() && fingerprint(&change.allocation) == fingerprint(&*world.allocation) {
                 return;
             }
@@ -56,7 +56,7 @@ pub fn warehouse(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// The warehouse takes the first line out of the only parcel.
+/// The warehouse splits the first line off the only shipment.
 fn splits(world: &World, steps: &mut Steps) {
     let [parcel] = &world.allocation.shipments[..] else { return };
     let parts = [hear::new_parcel(1), hear::new_parcel(2)];
@@ -66,7 +66,7 @@ fn splits(world: &World, steps: &mut Steps) {
     steps.may("the warehouse", "splits", "the parcel", next);
 }
 
-/// Staff call off a parcel that can't leave.
+/// Staff call off a shipment that can't leave.
 fn calls_off(world: &World, name: &'static str, parcel: &Shipment, steps: &mut Steps) {
     let Ok(change) = world.allocation.clone_value().call_off(Some(parcel.id), now()) else { return };
     let mut next = world.clone();
@@ -74,7 +74,7 @@ fn calls_off(world: &World, name: &'static str, parcel: &Shipment, steps: &mut S
     steps.may("the warehouse", "calls off", name, next);
 }
 
-/// The carrier loses a parcel.
+/// The carrier loses a shipment.
 fn loses(world: &World, name: &'static str, parcel: &Shipment, steps: &mut Steps) {
     let Ok(change) = world.allocation.clone_value().lose(parcel.id, now()) else { return };
     let price = world.price_of(&parcel.lines);
@@ -85,7 +85,7 @@ fn loses(world: &World, name: &'static str, parcel: &Shipment, steps: &mut Steps
     steps.happens("the carrier", "loses", name, next);
 }
 
-/// The customer.
+/// What the customer does.
 pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
     sends_back(world, play, steps);
     let cancelled = world.order.progress.clone().cancel();
@@ -111,7 +111,7 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// The customer moves house, and wants the order to follow.
+/// The customer moves house and wants the order sent to the new address.
 fn moves(world: &World, play: &Play, steps: &mut Steps) {
     let mut next = world.clone();
     let decided = seam::redirect(&mut next, play.sabotage, elsewhere());
@@ -120,7 +120,7 @@ fn moves(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// The bank reserves the money, and payment-svc hears of it by a webhook, or doesn't.
+/// The bank reserves the money. payment-svc learns of it by a webhook, or doesn't.
 fn authenticated(world: &World, heard: bool) -> World {
     let mut next = world.clone();
     let mut payment = next.payment.payment.clone();
@@ -133,7 +133,7 @@ fn authenticated(world: &World, heard: bool) -> World {
     next
 }
 
-/// Some or all of a parcel comes back.
+/// A shipment comes back, in whole or in part.
 fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
     for (name, parcel) in parcels(world) {
         let name = if name == PARCELS[0] { "" } else { name };
@@ -157,7 +157,7 @@ fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// Staff give money back.
+/// Staff refund money.
 pub fn staff(world: &World, play: &Play, steps: &mut Steps) {
     makes_up(world, steps);
     let (id, amount) = (BY_STAFF, play.staff_refund());
@@ -173,7 +173,7 @@ pub fn staff(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// Staff look at a refund that was refused, and give as much back, or what there is.
+/// Staff refund what the gateway refused to, or as much of it as remains.
 fn makes_up(world: &World, steps: &mut Steps) {
     let Some(refused) = world.refused_refund() else { return };
     let mut payment = world.payment.payment.clone();
@@ -188,7 +188,7 @@ fn makes_up(world: &World, steps: &mut Steps) {
     }
 }
 
-/// Something that order-svc is asked to do, where it changes anything.
+/// Adds a decision of order-svc as a step, if it changes anything.
 pub fn wish(
     world: &World,
     who: &'static str,

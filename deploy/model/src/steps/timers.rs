@@ -1,4 +1,4 @@
-//! Timers, which may fire at any moment.
+//! Timers, which may fire at any time.
 
 use super::{Steps, people};
 use crate::play::Play;
@@ -6,7 +6,7 @@ use crate::world::World;
 
 const WHO: &str = "time";
 
-/// The order's deadline and the end of its hold.
+/// The deadlines of payment and order, and the end of the reservation.
 pub fn fire(world: &World, play: &Play, steps: &mut Steps) {
     if play.deadline && !world.late {
         let mut next = world.clone();

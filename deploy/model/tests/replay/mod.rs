@@ -1,4 +1,4 @@
-//! The services themselves, on PostgreSQL, are told what the explorer saw.
+//! Replays what the explorer saw on the services themselves, with PostgreSQL.
 
 pub mod order;
 pub mod payment;
@@ -22,14 +22,14 @@ impl SequenceCounter for At {
     }
 }
 
-/// The event as its service would have sent it.
+/// The event, as its service would have sent it.
 fn record(event: &Event, sequence: i64) -> Record {
     let said = EventMetadata { source: "/dance", at: Utc::now(), because_of: None, traceparent: None };
     let message = encode(&mut At(sequence), &said, std::slice::from_ref(event)).unwrap().remove(0);
     Record::sent(message.topic.name(), message.key, message.headers, message.value)
 }
 
-/// The same under this id.
+/// The same record, with this event id.
 fn record_of(event: &Event, id: EventId, sequence: i64) -> Record {
     let mut record = record(event, sequence);
     let mut headers = record.headers.iter_mut();
@@ -45,7 +45,7 @@ struct Row {
     payload: Vec<u8>,
 }
 
-/// What the service has said of the order on a topic, in order, as [`in_essence`] has it.
+/// The order's events on a topic, as the service wrote them to its outbox, in the form of [`in_essence`].
 async fn said(db: &TestDb, order: OrderId, topic: Topic) -> Vec<Value> {
     let outbox = "select h.value ->> 1 as event_type, payload from outbox cross join json_array_elements(headers) h \
                   where h.value ->> 0 = 'ce_type' and topic = $1 and key = $2 order by id";
@@ -54,7 +54,7 @@ async fn said(db: &TestDb, order: OrderId, topic: Topic) -> Vec<Value> {
     rows.iter().map(|row| in_essence(&Event::decode(&row.event_type, &row.payload).unwrap())).collect()
 }
 
-/// An event without what each run makes anew: ids and times.
+/// An event without the ids and times that differ in each run.
 fn in_essence(event: &Event) -> Value {
     let mut value: Value = serde_json::from_slice(&event.value().unwrap()).unwrap();
     let fields = value.as_object_mut().unwrap();
@@ -65,7 +65,7 @@ fn in_essence(event: &Event) -> Value {
     value
 }
 
-/// Which service does what this says, if it is one of the shop's.
+/// The service that carries out this action, if one does.
 fn doer(label: &Label) -> Option<Service> {
     match (label.who, label.does) {
         ("the customer", "cancels" | "calls off the rest" | "wants it elsewhere")

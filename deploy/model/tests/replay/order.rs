@@ -12,7 +12,7 @@ use service_kit::testing::TestDb;
 use service_kit::timers;
 use shared_events::{Event, EventId, PaymentEvent, RefundId, ShipmentEvent, StockEvent, Topic};
 
-/// order-svc lives through the tale and ends with the same order, having said the same.
+/// Replays the trace on order-svc, which must end with the same order and the same events.
 pub async fn lives(db: &TestDb, trace: &Trace) {
     let id = trace.order.placed.order_id;
     let reactions = OrderReactions::new(Nudge::default());
@@ -50,8 +50,8 @@ pub async fn lives(db: &TestDb, trace: &Trace) {
     assert_eq!(said[1..], trace.said(Topic::Orders).iter().map(super::in_essence).collect::<Vec<_>>());
 }
 
-/// The ids that losses, and what was called off, have in the tale, each with one that an inbox takes: of this day. A refund
-/// is named after its cause.
+/// For each loss and restock of the trace, an event id that the inbox accepts, because it is of today. The ids of
+/// refunds are derived from these.
 fn causes(trace: &Trace) -> BTreeMap<EventId, EventId> {
     let cause = |deed: &Action| match deed {
         Action::Heard { event, id, .. }

@@ -11,7 +11,7 @@ use service_kit::consumer::testing::react;
 use service_kit::testing::TestDb;
 use shared_events::{OrderId, Topic};
 
-/// payment-svc lives through the tale and ends with the same payment and ledger, having said the same.
+/// Replays the trace on payment-svc, which must end with the same payment, ledger and events.
 pub async fn lives(db: &TestDb, trace: &Trace) {
     let id = trace.order.placed.order_id;
     let deadline = Duration::from_secs(14 * 60);
@@ -35,7 +35,7 @@ pub async fn lives(db: &TestDb, trace: &Trace) {
     assert_eq!(super::said(db, id, Topic::Payments).await, said);
 }
 
-/// The gateway answers the call that is due, or a retry's time has come.
+/// Applies the gateway's answer to the call that is due, or the retry of a payment.
 async fn answer(db: &TestDb, order: OrderId, label: &Label) {
     let code = |code: &str| code.to_owned();
     let answer = match label.does {
@@ -60,7 +60,7 @@ async fn answer(db: &TestDb, order: OrderId, label: &Label) {
     commands::settle(conn, call, answer).await.unwrap();
 }
 
-/// A payment without what each run makes anew. The refunds are read only while the money is ours.
+/// A payment without what differs in each run. Refunds count only while the payment is captured.
 fn essence(payment: &Payment) -> String {
     let Payment { state, charge, hold, void_requested, unanswered, failure_code, attempts, .. } = payment;
     let refunds: Vec<(i64, RefundState)> = match state {

@@ -17,7 +17,7 @@ use stock_svc::reactions::StockReactions;
 use stock_svc::store::roots::EXPIRY;
 use stock_svc::store::{self, shipments};
 
-/// stock-svc on a database of its own, with so many pieces of each SKU.
+/// stock-svc on a database of its own, with this stock of each SKU.
 pub async fn warehouse(trace: &Trace, on_hand: i64) -> TestDb {
     let db = TestDb::new(&stock_svc::migrations()).await;
     for sku in trace.shelf().0.keys() {
@@ -30,7 +30,7 @@ pub async fn warehouse(trace: &Trace, on_hand: i64) -> TestDb {
     db
 }
 
-/// stock-svc lives through the tale and ends with the same goods and levels, having said the same.
+/// Replays the trace on stock-svc, which must end with the same allocation, levels and events.
 pub async fn lives(db: &TestDb, trace: &Trace) {
     let id = trace.order.placed.order_id;
     let reactions = StockReactions { reservation_ttl: Duration::from_secs(900), nudge: Nudge::default() };
@@ -97,7 +97,7 @@ fn returned(event: Event) -> Option<Vec<StockLine>> {
     }
 }
 
-/// The goods without what each run makes anew.
+/// The allocation without the ids and times that differ in each run.
 fn timeless(allocation: Allocation) -> Allocation {
     let at = |_: DateTime<Utc>| DateTime::UNIX_EPOCH;
     let reservation = allocation.reservation.map(|mut known| {

@@ -1,11 +1,11 @@
-//! The scenes that are explored.
+//! The settings that are explored.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test program uses its own part, and fails by panicking")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use quadrille_model::Play;
 
-/// One line of one piece, enough of it, and nothing that not every scene has.
+/// One line of one piece, with enough stock, and nothing optional.
 pub const PLAIN: Play = Play {
     name: "plain",
     lines: 1,
@@ -33,10 +33,11 @@ pub const PLAIN: Play = Play {
     sabotage: None,
 };
 
-/// The same where others may buy the last pieces first.
+/// The same, but others may buy the last pieces first.
 pub const SCARCE: Play = Play { crowded: true, ..PLAIN };
 
-/// The scenes of the model in Python that this exploration was made after (it isn't kept here), and how many states that has.
+/// The settings of the Python model on which this exploration is based (it is not kept here), with that model's
+/// numbers of states.
 pub const MODEL: [(Play, &str); 4] = [
     (Play { name: "payments", retries: true, three_ds: true, ..SCARCE }, "118,278"),
     (Play { name: "returns", returns: true, ..SCARCE }, "17,730"),
@@ -44,7 +45,7 @@ pub const MODEL: [(Play, &str); 4] = [
     (Play { name: "all of it, one line", retries: true, three_ds: true, returns: true, ..SCARCE }, "154,758"),
 ];
 
-/// Further scenes.
+/// Settings that the Python model doesn't have.
 pub const OURS: [Play; 15] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
@@ -102,7 +103,8 @@ pub const OURS: [Play; 15] = [
     },
 ];
 
-/// All that can happen but for what somebody does at the gateway itself, which nobody may ever hear of: too much to explore, enough to walk through by chance.
+/// Everything but what somebody does at the gateway itself without telling payment-svc. It is too much to explore,
+/// but random walks can go through it.
 pub const EVERYTHING: Play = Play {
     name: "everything",
     lines: 2,
@@ -124,7 +126,8 @@ pub const EVERYTHING: Play = Play {
     ..PLAIN
 };
 
-/// What the services themselves can be told: commands for 3-D Secure and refunds by staff are not among it.
+/// What can be replayed on the services: 3-D Secure and refunds by staff can't, since their commands are not part of
+/// it.
 pub const TOLD: Play = Play {
     name: "told to the services",
     crowded: true,
@@ -135,7 +138,7 @@ pub const TOLD: Play = Play {
     ..EVERYTHING
 };
 
-/// The first of so many seeds that were not used before, or the one that is asked for.
+/// The first of a range of unused seeds, or the seed that `DANCE_SEED` gives.
 pub fn first_seed(seeds: u64) -> u64 {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() * seeds;
     std::env::var("DANCE_SEED").map_or_else(|_| now(), |seed| seed.parse().unwrap())

@@ -69,7 +69,7 @@ impl StripeError {
 
     /// Which of several is meant can't be told.
     pub fn header_twice(header: &str) -> Self {
-        Self::parameter(header, "parameter_invalid", format!("{header} stands there twice; expected one."))
+        Self::parameter(header, "parameter_invalid", format!("{header} is given twice; expected one."))
     }
 
     /// The idempotency key was used for another request.

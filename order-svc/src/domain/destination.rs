@@ -5,22 +5,22 @@ use shared_events::{
 
 use super::{Refused, Status};
 
-/// Where an order goes.
+/// The delivery address of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
-    /// Where what has not left goes, as far as is known.
+    /// Where everything goes that has not left, as far as order-svc knows.
     pub address: Address,
-    /// Where the customer wants it to go, while stock-svc decides that.
+    /// The address that the customer wants, until stock-svc has decided about it.
     pub asked: Option<Address>,
 }
 
 impl Destination {
-    /// The customer wants the order to go elsewhere. Until it is confirmed there can be no parcel, and it does; after that one
-    /// may have left that was not heard of, so stock-svc is asked. Asked again, nothing new is said.
+    /// The customer wants another address. A pending order has no shipment, so it takes the address at once. Later
+    /// one may have left without order-svc knowing, so stock-svc is asked. Repeating the request changes nothing.
     ///
     /// # Errors
-    /// [`Refused::TooLateToRedirect`] once everything has left, or the order is to end or has ended;
-    /// [`Refused::AddressUndecided`] while another address is before stock-svc.
+    /// [`Refused::TooLateToRedirect`] once everything has left, or if the order is ending or has ended;
+    /// [`Refused::AddressUndecided`] while stock-svc decides about another address.
     pub fn redirect(mut self, id: OrderId, status: Status, address: Address) -> Result<(Self, Vec<Event>), Refused> {
         let (order_id, delivery_address) = (id, address.clone());
         match (status, &self.asked) {
@@ -49,11 +49,11 @@ impl Destination {
         }
     }
 
-    /// stock-svc has decided: what has not left goes there now, what has left does not. Of an order that was cancelled
-    /// meanwhile nothing more is said.
+    /// stock-svc has decided: what has not left goes to the new address, what has left does not. If the order has
+    /// been cancelled meanwhile, nothing is published.
     ///
     /// # Errors
-    /// [`Refused::NoAddressAsked`].
+    /// [`Refused::NoAddressAsked`] if no address is being decided.
     pub fn decided(mut self, status: Status, decided: &StockAddressDecided) -> Result<(Self, Vec<Event>), Refused> {
         let StockAddressDecided { order_id, taken, kept } = decided.clone();
         let delivery_address = self.asked.take().ok_or(Refused::NoAddressAsked)?;

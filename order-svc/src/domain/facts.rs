@@ -1,4 +1,4 @@
-//! What other services said of an order, as far as the order's course depends on it.
+//! What order-svc knows from other services' events, as far as the order's progress depends on it.
 
 use serde::{Deserialize, Serialize};
 use shared_events::{
@@ -6,7 +6,7 @@ use shared_events::{
     Rejection, RestockCause, ShipmentId, Shortage, Sku, StockEvent, StockLine, StockRejected,
 };
 
-/// Declares a fact with its name in the table and the name that a client sees.
+/// Declares a fact with its name in the database and the name that clients see.
 macro_rules! facts {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $stored:literal, $shown:literal;)* }) => {
         $(#[$doc])*
@@ -14,7 +14,7 @@ macro_rules! facts {
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $stored)] $variant,)* }
 
         impl $name {
-            /// As a client sees it: the name of the event.
+            /// The name that clients see: the event's.
             pub const fn shown(self) -> &'static str {
                 match self { $(Self::$variant => $shown,)* }
             }
@@ -23,147 +23,140 @@ macro_rules! facts {
 }
 
 facts! {
-    /// The last that stock-svc said of the order's goods.
+    /// The last event about the order's stock.
     StockFact {
-        /// Held for a while.
+        /// Held for a limited time.
         Reserved = "reserved", "reserved";
-        /// Never held: too little on hand.
+        /// Never held: there was too little stock.
         Rejected = "rejected", "rejected";
-        /// Held once, expired, and gone when the order was confirmed. Nothing is released by it: `released` follows.
+        /// The reservation had expired, and the stock was gone when the order was confirmed. This releases nothing:
+        /// `released` follows.
         RejectedExpired = "rejected_expired", "rejected";
-        /// The hold is firm.
+        /// The reservation is firm.
         Committed = "committed", "committed";
-        /// Given back.
         Released = "released", "released";
-        /// The hold ended by time.
+        /// The reservation expired.
         Expired = "expired", "expired";
-        /// Back on the shelf since the order was cancelled.
+        /// Restocked because the order was cancelled.
         Restocked = "restocked", "restocked";
     }
 }
 
 facts! {
-    /// The last that payment-svc said of the order's money.
+    /// The last event about the order's payment.
     PaymentFact {
-        /// Reserved at the gateway.
+        /// Authorised at the gateway.
         Authorized = "authorized", "authorized";
-        /// Declined; it will be tried again.
+        /// Declined; it will be retried.
         DeclinedForNow = "declined_for_now", "declined";
-        /// Declined for good.
+        /// Declined, and not retried.
         Declined = "declined", "declined";
         /// The customer has to act first.
         ActionRequired = "action_required", "action_required";
-        /// Taken.
         Captured = "captured", "captured";
-        /// What was authorised could not be taken.
+        /// The authorisation could not be captured.
         CaptureFailed = "capture_failed", "capture_failed";
         /// Nothing is authorised any more.
         Voided = "voided", "voided";
-        /// A part went back.
+        /// Refunded in part.
         RefundedInPart = "refunded_in_part", "refunded";
-        /// All of it went back.
+        /// Refunded in full.
         Refunded = "refunded", "refunded";
-        /// A refund was refused by the gateway.
+        /// The gateway refused a refund.
         RefundFailed = "refund_failed", "refund_failed";
-        /// The gateway did not answer and will be asked.
+        /// The gateway did not answer; payment-svc will ask it.
         Unknown = "unknown", "unknown";
     }
 }
 
 facts! {
-    /// The last that stock-svc said of a parcel.
+    /// The last event about a shipment.
     ShipmentFact {
-        /// To be packed and sent.
         Created = "created", "created";
-        /// On its way.
+        /// It has left the warehouse.
         Dispatched = "dispatched", "dispatched";
-        /// Arrived.
         Delivered = "delivered", "delivered";
-        /// Called off before it left.
+        /// It was called off before it left.
         Cancelled = "cancelled", "cancelled";
-        /// Some or all of it came back.
+        /// It came back, in whole or in part.
         Returned = "returned", "returned";
-        /// Given up for lost on its way.
+        /// The carrier lost it.
         Lost = "lost", "lost";
     }
 }
 
-/// A parcel of the order.
+/// A shipment of the order, which customers know as a parcel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Parcel {
-    /// Its id.
     pub shipment_id: ShipmentId,
-    /// How many pieces are in it, over all lines.
+    /// The number of pieces in it, over all lines.
     pub pieces: i64,
-    /// The last that was said of it.
+    /// The last event about it.
     pub fact: ShipmentFact,
-    /// The refund of what was in it, which its loss causes.
+    /// The refund that its loss causes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_id: Option<RefundId>,
-    /// Where to follow it, once it has left.
+    /// How to track it, once it has left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<Tracking>,
 }
 
-/// Where to follow a parcel.
+/// How to track a shipment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tracking {
-    /// Who carries it.
     pub carrier: LineText,
-    /// Its number there.
+    /// The tracking number.
     pub number: LineText,
 }
 
-/// Lines that were called off after something else of the order had left.
+/// Lines that were called off after another part of the order had left.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CalledOff {
-    /// What will not be sent.
     pub lines: Vec<StockLine>,
-    /// The refund of these lines, which their return to the shelf causes.
+    /// The refund that calling them off causes.
     pub refund_id: RefundId,
 }
 
-/// Everything heard of an order.
+/// Everything that order-svc knows of an order from events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Facts {
-    /// Goods.
     pub stock: Option<StockFact>,
-    /// Money; none means that payment-svc has said nothing.
+    /// The payment's state; none until payment-svc has published something.
     pub payment: Option<PaymentFact>,
-    /// Whether the money was ever captured. Stays true: a refund changes amounts, not this.
+    /// Whether the payment was ever captured. A refund does not change it back.
     pub captured: bool,
-    /// The last said of any parcel.
+    /// The last event about any shipment.
     pub shipment: Option<ShipmentFact>,
-    /// Every parcel.
     pub parcels: Vec<Parcel>,
-    /// Whether the customer has asked to call off what has not left, and stock-svc has not answered yet.
+    /// Whether the customer has asked to call off what has not left, and stock-svc has not answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub call_off_asked: bool,
-    /// What was called off, each time that something was.
+    /// What was called off, one entry for each time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub called_off: Vec<CalledOff>,
-    /// Every refund that was made and did not come back. One may be heard of before the loss that caused it: topics are not
-    /// ordered among each other.
+    /// Every refund that was made and not reversed. It may arrive before the loss that caused it, since topics are
+    /// not ordered among each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<RefundId>,
-    /// Refunds that an event caused and the gateway refused, and all that came back after they were made, with how much
-    /// each was. None is ever asked of the gateway again under its id; staff may settle it outside of the gateway.
+    /// Refunds with their amounts that were caused by an event and refused by the gateway, and all that were reversed
+    /// after they were made. They are never asked of the gateway again under their ids; staff may settle them
+    /// elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_refunds: Vec<(RefundId, i64)>,
-    /// The lines that were short when stock-svc refused the order.
+    /// The lines that were short when stock-svc rejected the order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shortages: Vec<Shortage>,
-    /// The code of the last decline, or of what else the payment came to nothing with; none once it is authorised.
+    /// The code of the latest declined or failed payment; none once the payment is authorised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_code: Option<String>,
-    /// What staff gave back since a refund was refused: it makes up for the refused ones.
+    /// Refunds by staff since another was refused, with their amounts. They make up for the refused ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_up: Vec<(RefundId, i64)>,
 }
 
 impl StockFact {
-    /// The fact in `event`; none for goods that came back without a cancellation, since the rest of the
-    /// order stays firm, and for what is no fact about goods.
+    /// The fact in `event`. None if stock came back without a cancellation, since the rest of the order stays committed,
+    /// and none if the event isn't about stock.
     pub fn of(event: &StockEvent) -> Option<Self> {
         Some(match event {
             StockEvent::Reserved(_) => Self::Reserved,
@@ -184,7 +177,6 @@ impl StockFact {
 }
 
 impl PaymentFact {
-    /// The fact in `event`.
     pub const fn of(event: &PaymentEvent) -> Self {
         match event {
             PaymentEvent::Authorized(_) => Self::Authorized,
@@ -208,13 +200,13 @@ impl PaymentFact {
 }
 
 impl Facts {
-    /// Whether nothing is held for the order any more, for a cancellation.
+    /// Whether nothing is reserved for the order any more, so that a cancellation can end.
     pub const fn goods_are_back(&self) -> bool {
         matches!(self.stock, Some(StockFact::Released | StockFact::Restocked | StockFact::Rejected))
     }
 
-    /// Whether no money is held for the order: undone, declined for good, or never started (which is: the goods were
-    /// short, on which payment-svc never acts, **and** it has said nothing).
+    /// Whether none of the customer's money is held: the payment was undone, finally declined, or never started. It never
+    /// starts if the stock was short; then payment-svc publishes nothing.
     pub fn money_is_back(&self) -> bool {
         match self.payment {
             Some(fact) => fact.is_end(),
@@ -227,18 +219,18 @@ impl Facts {
         self.pieces(|fact| !matches!(fact, ShipmentFact::Created | ShipmentFact::Cancelled))
     }
 
-    /// Pieces that have arrived, came back from the way or were lost there: nothing more is awaited of them. Once heard it
-    /// stays true.
+    /// Pieces that were delivered, returned or lost, so that the order waits for nothing more of them. The number never
+    /// falls.
     pub fn pieces_ended(&self) -> i64 {
         self.pieces(|fact| matches!(fact, ShipmentFact::Delivered | ShipmentFact::Returned | ShipmentFact::Lost))
     }
 
-    /// Pieces that will never leave, since they were called off.
+    /// Pieces that were called off and will never leave.
     pub fn pieces_called_off(&self) -> i64 {
         self.called_off_lines().map(|line| i64::from(line.quantity)).sum()
     }
 
-    /// How many of these will never leave.
+    /// Pieces of this SKU that were called off.
     pub fn called_off_of(&self, sku: &Sku) -> i64 {
         self.called_off_lines().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
     }
@@ -247,14 +239,14 @@ impl Facts {
         self.called_off.iter().flat_map(|part| &part.lines)
     }
 
-    /// Notes why goods can't be had.
+    /// Notes the lines that were short.
     pub fn note_shortages(&mut self, event: &StockEvent) {
         if let StockEvent::Rejected(StockRejected { rejection: Rejection::Shortages { lines }, .. }) = event {
             self.shortages.clone_from(lines);
         }
     }
 
-    /// Notes with which code the payment comes to nothing, as far as is known.
+    /// Notes the code with which the payment was declined or failed.
     pub fn note_payment_code(&mut self, event: &PaymentEvent) {
         match event {
             PaymentEvent::Declined(PaymentDeclined { code, .. })
@@ -264,14 +256,14 @@ impl Facts {
         }
     }
 
-    /// Notes that time ran out; where the customer was waited for meanwhile, that is why.
+    /// Notes that time ran out. If the customer had to act, that is the reason.
     pub fn note_timeout(&mut self) {
         if self.payment == Some(PaymentFact::ActionRequired) {
             self.payment_code = Some(AUTHENTICATION_TIMEOUT.to_owned());
         }
     }
 
-    /// With which code the payment came to nothing, where an order ends for that reason.
+    /// The code of the failed payment, if an order with this reason failed because of it.
     pub fn payment_code_of(&self, reason: CancelReason) -> Option<&str> {
         let code = self.payment_code.as_deref();
         match reason {
@@ -281,12 +273,12 @@ impl Facts {
         }
     }
 
-    /// Which lines were short, where an order ends for that reason.
+    /// The lines that were short, if an order with this reason failed because of them.
     pub fn shortages_of(&self, reason: CancelReason) -> &[Shortage] {
         if reason == CancelReason::OutOfStock { &self.shortages } else { &[] }
     }
 
-    /// Notes a refund that was made, or one that was refused, be it that the bank gave it back days after.
+    /// Notes a refund that was made, or one that the gateway refused or the bank reversed days later.
     pub fn note_refund(&mut self, event: &PaymentEvent) {
         match event {
             PaymentEvent::Refunded(refund) => {
@@ -309,15 +301,15 @@ impl Facts {
         }
     }
 
-    /// The refunds that the order's end waits for: of what was lost, and of what was called off.
+    /// The refunds that the order waits for before it ends: of what was lost and of what was called off.
     fn awaited_refunds(&self) -> impl Iterator<Item = RefundId> {
         let of_losses = self.parcels.iter().filter_map(|parcel| parcel.refund_id);
         of_losses.chain(self.called_off.iter().map(|part| part.refund_id))
     }
 
-    /// Whether the money for every parcel that was lost, and for all that was called off, is back. Where a refund was refused, what staff gave back makes up for
-    /// it, in however many parts, once it is as much as all that was refused of what events caused: nothing says what a
-    /// refund by staff is for.
+    /// Whether everything that was lost or called off is refunded. If such a refund was refused, refunds by staff make up
+    /// for it, in any number of parts, once they add up to all refused refunds that events caused. Only sums can be
+    /// compared, because a refund by staff doesn't say what it is for.
     pub fn awaited_refunds_are_made(&self) -> bool {
         let is_refused = |id: RefundId| self.refused_refunds.iter().any(|(refused, _)| *refused == id);
         let mut missing = self.awaited_refunds().filter(|refund| !self.refunds.contains(refund)).peekable();
@@ -329,7 +321,7 @@ impl Facts {
             || (made_up >= owed && missing.all(is_refused))
     }
 
-    /// Whether a refund that the order's end waits for was refused.
+    /// Whether a refund that the order waits for was refused.
     pub fn an_awaited_refund_was_refused(&self) -> bool {
         let mut awaited = self.awaited_refunds();
         awaited.any(|id| self.refused_refunds.iter().any(|(refused, _)| *refused == id))

@@ -1,6 +1,6 @@
 use shared_events::Topic;
 
-/// The `ce_sequence` of the last fact heard, topic by topic; topics are never compared.
+/// The `ce_sequence` of the last event that was read from each topic. Numbers of different topics are never compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LastSequences {
     /// On `stock.v1`.
@@ -12,7 +12,7 @@ pub struct LastSequences {
 }
 
 impl LastSequences {
-    /// Takes note of a fact; false when a newer one of its topic is known already.
+    /// Notes an event. Returns false if a newer one of its topic was read before.
     pub fn note(&mut self, topic: Topic, sequence: i64) -> bool {
         let rank = match topic {
             Topic::Stock => &mut self.stock,

@@ -1,4 +1,4 @@
-//! Orders as pure types and a state machine: facts and wishes in, status and events out. No IO.
+//! Orders as pure types with a state machine: events and requests in, status and events out. No IO.
 
 mod destination;
 mod facts;

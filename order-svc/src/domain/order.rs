@@ -11,94 +11,73 @@ use super::{Destination, Progress};
 /// The most lines that one order can have.
 pub const MAX_LINES: usize = 100;
 
-/// What a customer wants. Prices are not among it: they are the service's own.
+/// An order as a customer requests it. It has no prices, since these are the service's own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderDraft {
-    /// Who orders.
     pub customer: Customer,
-    /// Where it goes.
     pub delivery_address: Address,
-    /// What it is to be paid in.
     pub currency: Currency,
-    /// What, and how many.
     pub lines: Vec<(Sku, Quantity)>,
-    /// How it is to be paid.
     pub payment_method: PaymentMethod,
 }
 
-/// A product as `products.v1` last told it.
+/// A product, as `products.v1` last described it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
-    /// What it is called.
     pub name: LineText,
-    /// For one piece.
+    /// The price of one piece.
     pub price: Money,
-    /// Whether it can be ordered.
     pub status: ProductStatus,
 }
 
-/// Why a wish can't become an order.
+/// Why a draft can't become an order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DraftRefused {
-    /// Nothing is wanted.
     #[error("an order has at least one line")]
     NoLines,
-    /// More than [`MAX_LINES`].
     #[error("an order has at most {MAX_LINES} lines, not {0}")]
     TooManyLines(usize),
-    /// A SKU stands twice; the place is the second one's.
-    #[error("{sku} stands in the order already; a SKU stands once")]
+    /// A SKU occurs in two lines; `line` is the second.
+    #[error("{sku} is in another line already; each SKU may be in one line only")]
     Twice {
-        /// Which line.
         line: usize,
-        /// Which SKU.
         sku: Sku,
     },
-    /// Never listed, as far as is known.
+    /// No product with this SKU is known.
     #[error("no product has the SKU {sku}")]
     Unknown {
-        /// Which line.
         line: usize,
-        /// Which SKU.
         sku: Sku,
     },
-    /// No longer sold.
     #[error("{sku} is no longer sold")]
     Withdrawn {
-        /// Which line.
         line: usize,
-        /// Which SKU.
         sku: Sku,
     },
-    /// Sold in another currency.
     #[error("{sku} is sold in {sold_in}, not in the order's currency")]
     OtherCurrency {
-        /// Which line.
         line: usize,
-        /// Which SKU.
         sku: Sku,
-        /// What it is sold in.
         sold_in: Currency,
     },
-    /// The line's total is beyond what an amount can hold.
-    #[error("the line costs more than an order can")]
+    /// The line's total is above the largest amount.
+    #[error("the line costs more than one payment can be")]
     LineTooDear {
-        /// Which line.
         line: usize,
     },
-    /// The sum is more than an amount can hold.
+    /// The order's total is above the largest amount.
     #[error("the lines together cost more than one payment can be")]
     TotalTooDear,
-    /// It could be ordered and never be paid.
+    /// No payment can be made of the order's total, or of one of its prices.
     #[error("the order can't be paid: {0}")]
     NotChargeable(#[from] NotChargeable),
-    /// Nothing can be sent there.
+    /// Nothing can be sent to this country.
     #[error("{:?} is not the code of a country, such as IE", .0.as_str())]
     NoCountry(CountryCode),
 }
 
 impl DraftRefused {
-    /// The field of the request that is to blame.
+    /// The field of the request that is wrong.
     pub fn field(&self) -> String {
         match self {
             Self::NotChargeable(NotChargeable::Currency(_)) => "currency".to_owned(),
@@ -113,30 +92,23 @@ impl DraftRefused {
     }
 }
 
-/// An order: what was placed, which stays, and how far it is.
+/// An order: what was placed, which never changes, and its progress.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
-    /// What was placed.
     pub placed: OrderPlaced,
-    /// Where it goes: as it was placed, unless that was changed.
+    /// The delivery address: the original one, unless it was changed.
     pub destination: Destination,
-    /// How far it is.
     pub progress: Progress,
     /// Counts the changes, from 1.
     pub version: i64,
-    /// Since when it waits for what it waits for.
+    /// Since when the order waits for [`Progress::waiting_for`].
     pub waiting_since: DateTime<Utc>,
-    /// When it was placed.
     pub placed_at: DateTime<Utc>,
-    /// When it last changed.
     pub updated_at: DateTime<Utc>,
 }
 
 impl OrderDraft {
-    /// Checks what can be checked without knowing a price.
-    ///
-    /// # Errors
-    /// All that is wrong.
+    /// Checks everything that needs no prices, and returns all problems.
     pub fn checked(self) -> Result<Self, Vec<DraftRefused>> {
         let mut refused = Vec::new();
         if !self.currency.is_chargeable() {
@@ -157,10 +129,8 @@ impl OrderDraft {
         if refused.is_empty() { Ok(self) } else { Err(refused) }
     }
 
-    /// Makes an order of that id of it, at today's prices.
-    ///
-    /// # Errors
-    /// Every line that can't be had; a total that is too large, where all can be.
+    /// Makes the draft an order with this id, at today's prices. Returns every line that can't be ordered, or, if all
+    /// can, the problem with the total.
     pub fn place(
         self,
         order_id: OrderId,
@@ -171,7 +141,7 @@ impl OrderDraft {
         let mut total = Some(Money::zero(self.currency));
         let (mut lines, mut refused) = (Vec::with_capacity(self.lines.len()), Vec::new());
         for (line, (sku, quantity)) in self.lines.into_iter().enumerate() {
-            // A line may be refunded by itself, so it must be an amount that the gateway takes.
+            // The unit price must be an amount that the gateway takes, because a line may be refunded alone.
             let priced = priced(line, sku, quantity, self.currency, products).and_then(|(priced, cost)| {
                 priced.unit_price.to_gateway()?;
                 Ok((priced, cost))

@@ -1,4 +1,4 @@
-//! The course of one order: facts in, status and events out. The rules are those of docs/RACES.md.
+//! The state machine of one order: events in, status and events out. docs/RACES.md has its rules.
 
 use shared_events::{
     CancelReason, CancelRefusedReason, Event, EventId, LineText, OrderCallOffRefused, OrderCallOffRequested,
@@ -8,30 +8,26 @@ use shared_events::{
 
 use super::{CalledOff, Destination, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact, Tracking};
 
-/// How far an order is: what was heard of it and what follows from that.
+/// The progress of an order: what is known from events, and the status that follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
-    /// The order.
     pub order_id: OrderId,
-    /// How many pieces were ordered, over all lines.
+    /// The number of pieces that were ordered, over all lines.
     pub pieces: i64,
-    /// What follows.
     pub status: Status,
-    /// What was heard.
     pub facts: Facts,
 }
 
-/// What a fact or a wish led to: the order as it is now, and what is to be said.
+/// The result of an event or a request: the order's new state, and the events to publish.
 pub type Transition = (Progress, Vec<Event>);
 
-/// What was decided about an order, whatever it was decided on.
+/// A decision about an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// How far the order is now.
     pub progress: Progress,
-    /// Where it goes now, where that was decided.
+    /// The new destination, if that was decided.
     pub destination: Option<Destination>,
-    /// What is to be said.
+    /// The events to publish.
     pub says: Vec<Event>,
 }
 
@@ -41,46 +37,46 @@ impl From<Transition> for Decided {
     }
 }
 
-/// Why nothing changed.
+/// Why an event or a request changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A delivered parcel came back: amounts change, the order doesn't.
-    #[error("a return moves no order")]
+    /// A delivered shipment came back. That changes amounts, but not the order.
+    #[error("a return doesn't change the order")]
     Return,
-    /// payment-svc had said its last word.
+    /// The payment had reached a final state.
     #[error("the payment has ended as {}", .0.shown())]
     PaymentEnded(PaymentFact),
     /// The deadline matters only while the order is pending.
     #[error("an order that is {} has no deadline", .0.name())]
     NotPending(Status),
-    /// The goods have left, or the order has ended.
+    /// A shipment has left, or the order has ended.
     #[error("an order that is {} can't be cancelled", .0.name())]
     TooLateToCancel(Status),
-    /// Before anything has left the order is cancelled as a whole; once everything has, nothing is there to call off.
-    #[error("of an order that is {} nothing can be called off", .0.name())]
+    /// Before anything has left, the order can only be cancelled as a whole; once everything has left, nothing
+    /// remains to be called off.
+    #[error("nothing of an order that is {} can be called off", .0.name())]
     NothingToCallOff(Status),
-    /// The customer's last change of address is still before stock-svc.
+    /// stock-svc has not decided about the customer's last change of address.
     #[error("another change of its address is being decided: ask again in a moment")]
     AddressUndecided,
-    /// No change of address is waited for: it was answered before.
+    /// No change of address is awaited; it was answered before.
     #[error("no change of its address was asked for")]
     NoAddressAsked,
-    /// What has left goes where it went, and what is given back goes nowhere.
-    #[error("an order that is {} goes to the address that it has", .0.name())]
+    /// The address can't change once every shipment has left or the order is being cancelled.
+    #[error("the address of an order that is {} can't be changed", .0.name())]
     TooLateToRedirect(Status),
 }
 
 impl Progress {
-    /// An order that was just placed.
     pub fn new(order_id: OrderId, pieces: i64) -> Self {
         Self { order_id, pieces, status: Status::Pending, facts: Facts::default() }
     }
 
-    /// What stock-svc said of the goods, by the event of that id: what was called off causes the refund that is named
-    /// after it.
+    /// Applies an event about the stock. If it calls off lines, the id of the refund that this causes is derived from
+    /// the event's id.
     ///
     /// # Errors
-    /// [`Refused::Return`].
+    /// [`Refused::Return`] if the stock came back as a return.
     pub fn hear_stock(mut self, event: &StockEvent, id: EventId) -> Result<Transition, Refused> {
         if let StockEvent::Restocked(restocked) = event
             && restocked.cause == RestockCause::CalledOff
@@ -102,12 +98,12 @@ impl Progress {
         Ok(self.settle(says))
     }
 
-    /// What payment-svc said of the money. `authorized` confirms even before `reserved` is heard: topics are not
-    /// ordered among each other, and payment-svc authorises only on `reserved`. A refund of all that comes back opens what
-    /// it had ended, as long as the order goes on.
+    /// Applies an event about the payment. `authorized` confirms the order even before `reserved` is read: topics are
+    /// not ordered among each other, and payment-svc authorises only after `reserved`. If a complete refund is
+    /// reversed while the order goes on, the payment is open again.
     ///
     /// # Errors
-    /// [`Refused::PaymentEnded`].
+    /// [`Refused::PaymentEnded`] if the payment had reached a final state.
     pub fn hear_payment(mut self, event: &PaymentEvent) -> Result<Transition, Refused> {
         let fact = PaymentFact::of(event);
         let is_over = matches!(self.status, Status::Completed | Status::Cancelled(_));
@@ -128,7 +124,8 @@ impl Progress {
         Ok(self.settle(says))
     }
 
-    /// What stock-svc said of a parcel, by the event of that id: a loss causes the refund that is named after it.
+    /// Applies an event about a shipment. If it tells of a loss, the id of the refund that this causes is derived
+    /// from the event's id.
     pub fn hear_shipment(mut self, event: &ShipmentEvent, id: EventId) -> Transition {
         let (fact, pieces) = match event {
             ShipmentEvent::Created(created) => {
@@ -139,7 +136,7 @@ impl Progress {
             ShipmentEvent::Cancelled(_) => (ShipmentFact::Cancelled, 0),
             ShipmentEvent::Returned(_) => (ShipmentFact::Returned, 0),
             ShipmentEvent::Lost(_) => (ShipmentFact::Lost, 0),
-            // where a parcel goes is stock-svc's to know
+            // stock-svc keeps the address of each shipment.
             ShipmentEvent::Readdressed(_) => return (self, vec![]),
             ShipmentEvent::TrackingCorrected(corrected) => {
                 self.note_tracking(corrected.shipment_id, &corrected.carrier, &corrected.tracking_number);
@@ -155,10 +152,10 @@ impl Progress {
         self.settle(says)
     }
 
-    /// The customer wants it cancelled. Asked again, nothing new happens.
+    /// The customer cancels the order. Repeating the request changes nothing.
     ///
     /// # Errors
-    /// [`Refused::TooLateToCancel`] once something has left or the order has ended otherwise.
+    /// [`Refused::TooLateToCancel`] once something has left, or if the order has ended otherwise.
     pub fn cancel(mut self) -> Result<Transition, Refused> {
         match self.status {
             Status::Pending | Status::Confirmed => {
@@ -170,10 +167,10 @@ impl Progress {
         }
     }
 
-    /// The customer does not want what has not left. Asked again, nothing new happens.
+    /// The customer calls off what has not left. Repeating the request changes nothing.
     ///
     /// # Errors
-    /// [`Refused::NothingToCallOff`] unless a part has left and a part has not.
+    /// [`Refused::NothingToCallOff`] unless one part has left and another has not.
     pub fn call_off(mut self) -> Result<Transition, Refused> {
         match self.status {
             Status::PartiallyShipped if self.facts.call_off_asked => Ok((self, vec![])),
@@ -190,7 +187,7 @@ impl Progress {
     /// The deadline has passed.
     ///
     /// # Errors
-    /// [`Refused::NotPending`].
+    /// [`Refused::NotPending`] if the order is not pending.
     pub fn time_out(mut self) -> Result<Transition, Refused> {
         if self.status != Status::Pending {
             return Err(Refused::NotPending(self.status));
@@ -209,13 +206,13 @@ impl Progress {
         vec![OrderConfirmed { order_id: self.order_id }.into()]
     }
 
-    /// The order is to end, and what must be undone is undone without being asked for.
+    /// The order is ending. Everything that must be undone is undone without a request.
     fn cancelling(&mut self, reason: CancelReason) -> Vec<Event> {
         self.status = Status::Cancelling(reason);
         vec![]
     }
 
-    /// The order is to end, and stock-svc is asked to give the goods back; it decides.
+    /// The order is ending. stock-svc is asked to release the stock, and decides.
     fn ask_back(&mut self, reason: CancelReason) -> Vec<Event> {
         self.status = Status::Cancelling(reason);
         vec![OrderCancelRequested { order_id: self.order_id, reason }.into()]
@@ -235,8 +232,8 @@ impl Progress {
         }
     }
 
-    /// Something has left: a cancellation that is under way came too late, and so did what was to be called off, if nothing
-    /// is there any more; the way back is a return.
+    /// A shipment has left. A cancellation in progress came too late. So did a request to call off the rest, if
+    /// everything has left now. The customer can only return the goods.
     fn ship(&mut self) -> Vec<Event> {
         let (order_id, reason) = (self.order_id, CancelRefusedReason::Dispatched);
         match self.status {
@@ -253,14 +250,14 @@ impl Progress {
         }
     }
 
-    /// Whether all that is to leave has left.
+    /// `Shipped` if everything that will be sent has left, else `PartiallyShipped`.
     fn shipped_so_far(&self) -> Status {
         let settled = self.facts.pieces_gone() + self.facts.pieces_called_off();
         if settled >= self.pieces { Status::Shipped } else { Status::PartiallyShipped }
     }
 
-    /// Lines went back to the shelf although a part has left: they are awaited no more, their money is. It may be heard
-    /// before the dispatch of what has left, which then ships the order.
+    /// Lines were called off although a part has left: the order no longer waits for them, but for their refund. This
+    /// may arrive before the dispatch of the part that has left; that event then ships the order.
     fn hear_called_off(mut self, lines: Vec<StockLine>, refund_id: RefundId) -> Transition {
         self.facts.called_off.push(CalledOff { lines, refund_id });
         self.facts.call_off_asked = false;
@@ -270,17 +267,18 @@ impl Progress {
         self.settle(vec![])
     }
 
-    /// Whether every line is delivered, back, or lost or called off and refunded, and the payment was captured.
+    /// Whether the payment was captured and every line is delivered, returned, or refunded after a loss or a
+    /// call-off.
     fn has_ended(&self) -> bool {
         self.facts.captured && !self.awaits_parcels() && self.facts.awaited_refunds_are_made()
     }
 
-    /// Whether a piece that is not called off has yet to arrive, to come back or to be lost.
+    /// Whether a piece that was not called off has yet to be delivered, returned or lost.
     pub(super) fn awaits_parcels(&self) -> bool {
         self.facts.pieces_ended() + self.facts.pieces_called_off() < self.pieces
     }
 
-    /// Ends the order if all that its end waits for has been heard.
+    /// Ends the order if nothing more is awaited.
     fn settle(mut self, mut says: Vec<Event>) -> Transition {
         let order_id = self.order_id;
         match self.status {

@@ -1,30 +1,29 @@
 use shared_events::CancelReason;
 
-/// Where an order stands, as derived from the facts it heard.
+/// The status of an order, which follows from the events that order-svc has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Placed; goods and money are awaited.
+    /// Waits for stock and payment.
     Pending,
-    /// Goods are held and money is authorised.
+    /// The stock is reserved and the payment is authorised.
     Confirmed,
-    /// Some of it has left.
+    /// A part has left the warehouse.
     PartiallyShipped,
-    /// All of it has left.
+    /// Everything has left the warehouse.
     Shipped,
-    /// All of it has arrived and is paid.
+    /// Everything has been delivered and paid.
     Completed,
-    /// It is to end; goods or money are not back yet.
+    /// Ending: stock or money are not back yet.
     Cancelling(CancelReason),
-    /// It has ended; goods and money are back.
+    /// Ended: stock and money are back.
     Cancelled(CancelReason),
 }
 
 impl Status {
-    /// Every name that a status can have.
     pub const NAMES: [&'static str; 7] =
         ["pending", "confirmed", "partially_shipped", "shipped", "completed", "cancelling", "cancelled"];
 
-    /// The name, in tables and for clients.
+    /// The name, in the database and for clients.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -37,12 +36,11 @@ impl Status {
         }
     }
 
-    /// Whether an order that stands at the status of this name has ended.
+    /// Whether the status with this name is final.
     pub fn is_end(name: &str) -> bool {
         matches!(name, "completed" | "cancelled")
     }
 
-    /// Why it is being or was cancelled.
     pub const fn reason(self) -> Option<CancelReason> {
         match self {
             Self::Cancelling(reason) | Self::Cancelled(reason) => Some(reason),
@@ -50,7 +48,7 @@ impl Status {
         }
     }
 
-    /// The status of that name and reason, if they fit each other.
+    /// The status with this name and reason, if the two fit.
     pub fn from_parts(name: &str, reason: Option<CancelReason>) -> Option<Self> {
         Some(match (name, reason) {
             ("pending", None) => Self::Pending,

@@ -3,21 +3,21 @@ use super::{Facts, PaymentFact, Progress, ShipmentFact, Status, StockFact};
 /// What an order waits for, and from whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitingFor {
-    /// The event that would bring it on when all goes well.
+    /// The next event that the order needs if all goes well.
     pub fact: &'static str,
-    /// On whom that depends: the service that says it, or who has to act before it can.
+    /// Who must act: the service that publishes the event, or the person who must act before it can.
     pub from: &'static str,
 }
 
 const STOCK: &str = "stock-svc";
 const PAYMENT: &str = "payment-svc";
-/// Who has to show that it is them, as with 3-D Secure.
+/// The customer must authenticate, as with 3-D Secure.
 const CUSTOMER: &str = "customer";
-/// Who has to look after a refund that the gateway refused.
+/// Staff must look after a refund that the gateway refused.
 const STAFF: &str = "staff";
 
 impl Progress {
-    /// The next fact that this order needs; none once it has ended.
+    /// The next event that the order needs; none once it has ended.
     pub fn waiting_for(&self) -> Option<WaitingFor> {
         let (fact, from) = match self.status {
             Status::Pending if self.facts.stock.is_none() => ("stock.reserved", STOCK),
@@ -50,7 +50,7 @@ fn going_out(facts: &Facts) -> (&'static str, &'static str) {
     }
 }
 
-/// Goods first, money follows the goods.
+/// The stock comes back first, and the money follows.
 fn coming_back(facts: &Facts) -> (&'static str, &'static str) {
     match (facts.goods_are_back(), facts.captured) {
         (false, _) if facts.stock == Some(StockFact::Committed) => ("stock.restocked", STOCK),

@@ -1,4 +1,5 @@
-//! What happens to an order, as server-sent events: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+//! An order's events as a stream of server-sent events:
+//! <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -22,14 +23,14 @@ use crate::domain::Status;
 use crate::live::{Listener, Live};
 use crate::store::history::{self, Entry, RecordedSoFar};
 
-/// One event of the stream, for the document.
+/// One event of the stream, for the OpenAPI document.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only what the document says of it is used")]
 pub struct StreamedEvent {
-    /// To be given back as `Last-Event-ID`.
+    /// To be sent back as `Last-Event-ID`.
     #[schema(example = "2")]
     id: String,
-    /// `status` when the order moved by it, else `history`.
+    /// `status` if it changed the order's status, else `history`.
     #[schema(example = "history")]
     event: String,
     /// A `HistoryEntry` as JSON.
@@ -38,16 +39,17 @@ pub struct StreamedEvent {
 }
 
 const LAST_EVENT_ID: &str = "Last-Event-ID";
-/// How long a client waits before it comes again, in its own words.
+/// Tells the client how many milliseconds to wait before it reconnects.
 const BEGIN: &str = "retry: 2000\n\n";
 const KEEP_ALIVE: &str = ": still here\n\n";
-/// So much of a history is read at once.
+/// How many entries of a history are read at once.
 const PAGE: i64 = 1_000;
 
-/// What happens to an order, told as it happens
+/// Streams the events of an order
 ///
-/// Server-sent events: what has happened after `Last-Event-ID`, then what happens, until the order has ended.
-/// When all of an order that has ended is known, 204, which tells a browser not to come again.
+/// Server-sent events: first what happened after `Last-Event-ID`, then what happens, until the order has ended. Once
+/// the order has ended and the client has all of its events, the answer is 204, which tells a browser not to
+/// reconnect.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/events", tag = "orders", operation_id = "events_of_order",
     params(
@@ -109,19 +111,19 @@ async fn all_after(conn: &mut AsyncPgConnection, order_id: OrderId, after: i64) 
     Ok(known)
 }
 
-/// A stream that somebody reads.
+/// An open stream.
 struct Stream {
     listener: Listener,
     stop: CancellationToken,
     silence: Interval,
-    /// The last position that was told.
+    /// The last position that was sent.
     told: i64,
     ended: bool,
 }
 
 type Told = Result<Bytes, Infallible>;
 
-/// What is to be told next.
+/// The next text of the stream.
 async fn told((first, mut open): (Option<String>, Stream)) -> Option<(Told, (Option<String>, Stream))> {
     let text = match first {
         Some(first) => first,
@@ -137,7 +139,7 @@ impl Stream {
         Self { listener, stop: live.stopped().clone(), silence, told, ended: false }
     }
 
-    /// Waits for something to tell; none when there is no more.
+    /// Waits for the next text; none when the stream has ended.
     async fn next(&mut self) -> Option<String> {
         while !self.ended {
             let text = tokio::select! {
@@ -154,7 +156,7 @@ impl Stream {
         None
     }
 
-    /// What of these entries was not told yet.
+    /// Formats those entries that were not sent yet.
     fn fresh(&mut self, entries: &[Entry]) -> String {
         let mut text = String::new();
         for entry in entries.iter().filter(|entry| entry.position > self.told) {
@@ -162,13 +164,13 @@ impl Stream {
         }
         if let Some(last) = entries.last() {
             self.told = self.told.max(last.position);
-            // A change is read whole, so that after its last event nothing more belongs to it.
+            // The entries of a change come together, so nothing of it can follow its last entry.
             self.ended |= Status::is_end(&last.status);
         }
         text
     }
 
-    /// The service stops: what waits is still told. Elsewhere the client goes on after it.
+    /// The service stops: this sends what is queued. The client reconnects elsewhere and goes on from there.
     fn rest(&mut self) -> String {
         let waiting: Vec<_> = self.listener.rest().collect();
         let text = waiting.iter().map(|batch| self.fresh(batch)).collect();
@@ -177,11 +179,11 @@ impl Stream {
     }
 }
 
-/// `status` for what moved the order, `history` for the rest.
+/// The event is `status` if it changed the order's status, else `history`.
 fn write_event(text: &mut String, entry: &Entry) {
     let moved = entry.status_before.as_ref() != Some(&entry.status);
     let kind = if moved { "status" } else { "history" };
-    // JSON of strings and numbers can be written, and has no line breaks
+    // JSON of strings and numbers can always be written, and has no line breaks.
     if let Ok(data) = serde_json::to_string(&EntryView::of(entry)) {
         let _infallible = write!(text, "id: {}\nevent: {kind}\ndata: {data}\n\n", entry.position);
     }

@@ -1,10 +1,10 @@
-//! One order at some moments, for the document: what belongs together fits together.
+//! One order at several moments, as consistent examples for the OpenAPI document.
 
 use serde_json::{Value, json};
 
 const ORDER: &str = "01980a10-7c00-7000-8000-0000000000a1";
 
-/// As it is answered when it is placed.
+/// The answer when it is placed.
 pub fn placed() -> Value {
     let this = super::view::path_of(ORDER);
     json!({
@@ -29,7 +29,7 @@ pub fn placed() -> Value {
     })
 }
 
-/// After its address was changed.
+/// After a change of address.
 pub fn redirected() -> Value {
     with(json!({
         "delivery_address":
@@ -38,7 +38,7 @@ pub fn redirected() -> Value {
     }))
 }
 
-/// Confirmed, and asked to go elsewhere.
+/// Confirmed, and waiting for a change of address.
 pub fn to_be_redirected() -> Value {
     with(json!({
         "status": "confirmed", "stock": "committed", "payment": "captured",
@@ -49,7 +49,7 @@ pub fn to_be_redirected() -> Value {
     }))
 }
 
-/// Cancelled by its customer a moment ago.
+/// Just cancelled by the customer.
 pub fn cancelling() -> Value {
     with(json!({
         "status": "cancelling", "reason": "customer", "stock": "reserved",
@@ -58,7 +58,7 @@ pub fn cancelling() -> Value {
     }))
 }
 
-/// One of its two tins has left, and the other was called off a moment ago.
+/// One of its two tins has left, and the other was just called off.
 pub fn partially_shipped() -> Value {
     let parcel = |number: u8, status: &str, carrier: Value, tracking: Value| {
         let id = format!("01980a10-7c00-7000-8000-0000000000d{number}");
@@ -76,7 +76,6 @@ pub fn partially_shipped() -> Value {
     }))
 }
 
-/// An entry of its history.
 pub fn entry() -> Value {
     json!({
         "position": 2, "event_id": "01980a10-7c00-7000-8000-0000000000f1", "type": "stock.reserved.v1",

@@ -1,4 +1,3 @@
-//! An order's history as clients see it.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -13,7 +12,7 @@ use super::AppState;
 use super::problem;
 use crate::store::{self, history::Entry};
 
-/// One event that was heard or said of an order.
+/// One event of an order, read from another service or published by this one.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HistoryEntry, example = json!(super::examples::entry()))]
 pub struct EntryView<'a> {
@@ -32,7 +31,6 @@ pub struct EntryView<'a> {
 }
 
 impl<'a> EntryView<'a> {
-    /// The entry with the names that a client sees.
     pub fn of(entry: &'a Entry) -> Self {
         Self {
             position: entry.position,
@@ -50,23 +48,24 @@ impl<'a> EntryView<'a> {
     }
 }
 
-/// What a history may be asked for: as of every list.
+/// The parameters of a history, which are those of every list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct HistoryQuery {
     #[param(inline)]
     limit: Option<Limit>,
-    /// What the last answer gave as `next_cursor`.
+    /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<i64>)]
     cursor: Option<Cursor<i64>>,
 }
 
-/// What was heard and said of an order, from its beginning
+/// Lists the history of an order, from its beginning
 ///
-/// Other lists begin with the newest. This one is the record that `/events` streams, in the same order and under the same
-/// positions: each entry follows from the one before it (`status_before`), and more are added at its end. So who has read it
-/// goes on there: with the last position as `cursor` here, or as `Last-Event-ID` at `/events`, nothing is missed or told twice.
+/// Other lists begin with the newest item. This one is the record that `/events` streams, in the same order and with
+/// the same positions. Each entry follows from the one before it (`status_before`), and new ones are added at the
+/// end. A client that has read it can continue without gaps or repetitions: with the last position as `cursor` here,
+/// or as `Last-Event-ID` at `/events`.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/history", tag = "orders", operation_id = "history_of_order",
     params(("id" = inline(OrderId), Path, description = "The order."), HistoryQuery),

@@ -1,4 +1,4 @@
-//! HTTP: request, command, answer or problem.
+//! The HTTP API: a request becomes a command, and its result an answer or a problem.
 
 mod events;
 mod examples;
@@ -19,18 +19,17 @@ use utoipa::OpenApi;
 use crate::live::{Live, MOST};
 use crate::prices::PricesKnown;
 
-/// What handlers share.
+/// What the handlers share.
 #[derive(Clone)]
 pub struct AppState {
     /// The service's database.
     pub pool: Pool,
     /// How long an order may stay pending.
     pub deadline: Duration,
-    /// Whether `products.v1` was read once.
+    /// Whether `products.v1` has been read to the end once.
     pub prices_known: PricesKnown,
     /// Wakes the relay after a commit.
     pub nudge: Nudge,
-    /// Where streams of events are opened.
     pub live: Live,
 }
 
@@ -43,13 +42,12 @@ pub struct AppState {
 )]
 struct Api;
 
-/// What its clients may cost: streams stay open, so they come on top of what other requests need.
+/// The server's limits. Streams stay open, so their connections are added to those for other requests.
 pub fn limits() -> Limits {
     let limits = Limits::default();
     Limits { connections: limits.connections + MOST, ..limits }
 }
 
-/// The routes of the service.
 pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
     let document = Document::of(Api::openapi(), problem::OrderCode::ALL)?;
     Ok(move |config: &mut ServiceConfig| {

@@ -19,7 +19,7 @@ use crate::store::{self, orders::Filter};
 
 /// Places an order
 ///
-/// Prices come from the catalogue. The answer says that it is being worked on; `links.events` tells what becomes of it.
+/// Prices come from the catalogue. The order is processed after this answer; `links.events` streams its progress.
 #[utoipa::path(
     post, path = "/api/v1/orders", tag = "orders", operation_id = "place_order",
     params(("Idempotency-Key" = inline(Option<Key>), Header)),
@@ -50,12 +50,12 @@ pub async fn place(
         .body(answer.body))
 }
 
-/// The 202 for a new order, as it is given and kept.
+/// The 202 answer for a new order, as it is sent and stored.
 fn answer(order: &Order) -> serde_json::Result<Answer> {
     Ok(Answer { location: view::path(order.placed.order_id), body: serde_json::to_vec(&OrderView::of(order))? })
 }
 
-/// An order as it is now
+/// Shows an order
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}", tag = "orders", operation_id = "get_order",
     params(("id" = inline(OrderId), Path, description = "The order.")),
@@ -67,7 +67,7 @@ pub async fn get(state: Data<AppState>, id: Path<Uuid>) -> Result<HttpResponse, 
     Ok(HttpResponse::Ok().json(OrderView::of(&order)))
 }
 
-/// What a list may be asked for. `limit` and `cursor` are those of every list.
+/// The parameters of a list of orders. `limit` and `cursor` are those of every list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -78,12 +78,12 @@ pub struct ListQuery {
     status: Option<StatusName>,
     #[param(inline)]
     limit: Option<Limit>,
-    /// What the last answer gave as `next_cursor`.
+    /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<Uuid>)]
     cursor: Option<Cursor<OrderId>>,
 }
 
-/// Orders, the newest first
+/// Lists orders, the newest first
 #[utoipa::path(
     get, path = "/api/v1/orders", tag = "orders", operation_id = "list_orders", params(ListQuery),
     responses((status = 200, description = "A page of them.", body = Paged<OrderView>))
@@ -101,11 +101,12 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
         .json(Paged { items: items.iter().map(OrderView::of).collect(), next_cursor: next_cursor.clone() }))
 }
 
-/// Sends elsewhere what has not left of an order
+/// Changes the address of what has not left
 ///
-/// Until the order is confirmed it goes there at once (200). After that a parcel may be on its way, so the warehouse decides
-/// (202): `requested_address` is what was asked for, until `delivery_address` is that or `order.address_change_refused` was
-/// said, or both, where one parcel has left and another has not. To ask again changes nothing.
+/// A pending order takes the new address at once (200). Later a parcel may be on its way, so the warehouse decides
+/// (202). Until then, `requested_address` is the new address. Afterwards `delivery_address` is the new address, or
+/// `order.address_change_refused` was published, or both: one parcel has left and another has not. Repeating the
+/// request changes nothing.
 #[utoipa::path(
     put, path = "/api/v1/orders/{id}/delivery-address", tag = "orders", operation_id = "redirect_order",
     params(("id" = inline(OrderId), Path, description = "The order.")),
@@ -138,9 +139,9 @@ pub async fn redirect(
 
 /// Calls off what has not left, once a part has
 ///
-/// What is still in the warehouse goes back to the shelf, and its money to the customer; the order completes with what
-/// arrives. The warehouse decides: what leaves before it hears of this goes on. The body may be empty or `{}`. To ask again
-/// changes nothing. An order of which nothing has left is cancelled instead.
+/// What is still in the warehouse is restocked and refunded, and the order completes with what arrives. The warehouse
+/// decides: a parcel that leaves before the request arrives there goes on. The body may be empty or `{}`. Repeating
+/// the request changes nothing. An order of which nothing has left must be cancelled instead.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/call-off", tag = "orders", operation_id = "call_off_rest",
     params(("id" = inline(OrderId), Path, description = "The order.")),
@@ -159,9 +160,9 @@ pub async fn call_off(state: Data<AppState>, id: Path<Uuid>, _: EmptyBody) -> Re
     Ok(HttpResponse::Accepted().json(OrderView::of(&order)))
 }
 
-/// Cancels an order, until it has left
+/// Cancels an order that has not left
 ///
-/// The body may be empty or `{}`. To ask again changes nothing.
+/// The body may be empty or `{}`. Repeating the request changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/cancel", tag = "orders", operation_id = "cancel_order",
     params(("id" = inline(OrderId), Path, description = "The order.")),

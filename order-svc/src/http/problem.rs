@@ -1,4 +1,4 @@
-//! Refusals of commands as problems.
+//! Turns refusals of commands into problems.
 
 use service_kit::http::{FieldError, Problem};
 use shared_events::NotChargeable;
@@ -10,34 +10,34 @@ use crate::domain::DraftRefused;
 service_kit::problem_codes! {
     /// The codes of problems that only this service has.
     pub enum OrderCode {
-        /// 422: an order has lines.
+        /// 422: the order has no lines.
         NoLines = "no_lines",
-        /// 422: an order has at most 100 lines.
+        /// 422: the order has more than 100 lines.
         TooManyLines = "too_many_lines",
-        /// 422: a SKU stands in one line.
+        /// 422: a SKU occurs in two lines.
         SkuTwice = "sku_twice",
         /// 422: the catalogue has no such SKU.
         UnknownSku = "unknown_sku",
-        /// 422: it is no longer sold.
+        /// 422: the product is no longer sold.
         WithdrawnSku = "withdrawn_sku",
-        /// 422: it is sold in another currency.
+        /// 422: the product is sold in another currency.
         OtherCurrency = "other_currency",
-        /// 422: more than one payment can be.
+        /// 422: it costs more than one payment can be.
         TooDear = "too_dear",
-        /// 422: less than a payment can be.
+        /// 422: it costs less than a payment must be.
         TooCheap = "too_cheap",
-        /// 422: no payment can be made in that currency, or of that fraction of it.
+        /// 422: no payment can be made in this currency, or of this fraction of it.
         NotChargeable = "not_chargeable",
         /// 422: there is no such country.
         UnknownCountry = "unknown_country",
-        /// 409: what was to be changed has left or ended.
+        /// 409: it has left, or the order has ended.
         TooLate = "too_late",
         /// 503: the catalogue is still being read.
         PricesUnknown = "prices_unknown",
     }
 }
 
-/// All lines that can't be had, each with its place.
+/// All problems, each with its field.
 pub fn refused(refused: Vec<DraftRefused>) -> Problem {
     let error = |why: &DraftRefused| FieldError::new(why.field(), why.to_string()).code(code(why));
     Problem::bad_fields(refused.iter().map(error).collect())

@@ -1,4 +1,4 @@
-//! What a client sends to place an order or to change it. The value types check themselves while it is read.
+//! The bodies of requests. The value types check themselves while they are read.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,7 +24,7 @@ pub struct PlaceOrderRequest {
     customer: CustomerRequest,
     delivery_address: AddressRequest,
     currency: Currency,
-    /// A SKU stands in one line at most.
+    /// Each SKU in one line only.
     #[schema(min_items = 1, max_items = 100)]
     lines: Vec<LineRequest>,
     payment_method: PaymentMethod,
@@ -39,7 +39,7 @@ struct CustomerRequest {
     email: DeliverableAddress,
 }
 
-/// An address that mail can be sent to from here.
+/// An e-mail address that mail can be sent to from here.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(try_from = "EmailAddress", into = "EmailAddress")]
 struct DeliverableAddress(EmailAddress);
@@ -88,15 +88,11 @@ impl From<AddressRequest> for Address {
 }
 
 impl PlaceOrderRequest {
-    /// What tells this request from another: SHA-256 of its content, however its JSON was laid out.
-    ///
-    /// # Errors
-    /// None in practice: what was read as JSON can be written as JSON.
+    /// SHA-256 of the request's content, which tells it from other requests however its JSON is laid out.
     pub fn fingerprint(&self) -> serde_json::Result<Vec<u8>> {
         Ok(Sha256::digest(serde_json::to_vec(self)?).to_vec())
     }
 
-    /// The wish in it.
     pub fn into_wish(self) -> OrderDraft {
         let Self { customer, delivery_address: address, currency, lines, payment_method } = self;
         OrderDraft {

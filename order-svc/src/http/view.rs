@@ -1,4 +1,3 @@
-//! An order as clients see it.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,33 +12,33 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::{Order, Parcel, PaymentFact, Progress, ShipmentFact, Status, StockFact};
 
-/// The body of every answer that shows an order.
+/// An order.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Order, example = json!(super::examples::placed()))]
 pub struct OrderView<'a> {
     id: OrderId,
     #[schema(value_type = StatusName, inline)]
     status: &'static str,
-    /// Why it is being or was cancelled.
+    /// Why it was cancelled, or is being cancelled.
     reason: Option<CancelReason>,
-    /// More about that, where more is known.
+    /// Details of the reason, if there are any.
     failure: Option<FailureView<'a>>,
     customer: &'a Customer,
     delivery_address: &'a Address,
-    /// Where it was asked to go, while the warehouse decides that.
+    /// The address that the customer wants, while the warehouse decides about it.
     requested_address: Option<&'a Address>,
     currency: Currency,
     lines: Vec<LineView<'a>>,
     total: Money,
-    /// The last that stock-svc said of its goods.
+    /// The last event about its stock.
     stock: Option<&'static str>,
-    /// The last that payment-svc said of its payment.
+    /// The last event about its payment.
     payment: Option<&'static str>,
-    /// The last that stock-svc said of its parcels.
+    /// The last event about its parcels.
     shipment: Option<&'static str>,
     /// Its parcels, the oldest first.
     shipments: Vec<ParcelView<'a>>,
-    /// What must be heard before it goes on, from whom, and since when.
+    /// The event that it waits for, from whom, and since when.
     waiting_for: Option<WaitingView>,
     /// Counts its changes.
     version: i64,
@@ -48,14 +47,15 @@ pub struct OrderView<'a> {
     links: Links,
 }
 
-/// Why an order is being or was cancelled, as far as goods or payment are to blame.
+/// Details of a cancellation that is due to stock or payment.
 #[derive(Serialize, ToSchema)]
 struct FailureView<'a> {
     /// The lines that were short, and how many there were of each.
     shortages: &'a [Shortage],
-    /// The gateway's code, such as `stolen_card`: for staff.
+    /// The gateway's code, such as `stolen_card`; for staff.
     payment_code: Option<&'a str>,
-    /// The same as a customer may be told it: the banks' rules forbid some codes, which are `generic_decline` here.
+    /// The code that a customer may see. The banks' rules forbid showing some codes; these are `generic_decline`
+    /// here.
     payment_code_for_customer: Option<&'a str>,
 }
 
@@ -78,19 +78,19 @@ struct LineView<'a> {
     quantity: Quantity,
     unit_price: Money,
     line_total: Option<Money>,
-    /// How many of them will not be sent: they were called off after a part of the order had left, and are refunded.
+    /// How many of them were called off after a part of the order had left. They will not be sent, and are refunded.
     called_off: i64,
 }
 
-/// A parcel, as far as an order knows it; stock-svc knows the rest.
+/// A parcel, as far as order-svc knows it; stock-svc has the details.
 #[derive(Serialize, ToSchema)]
 struct ParcelView<'a> {
     id: ShipmentId,
-    /// The last that stock-svc said of it.
+    /// The last event about it.
     status: &'static str,
-    /// Who carries it, once it has left.
+    /// The carrier, once it has left.
     carrier: Option<&'a LineText>,
-    /// Where to follow it, once it has left; the right one, where a wrong one was corrected.
+    /// The tracking number, once it has left; the corrected one, if it was wrong at first.
     tracking_number: Option<&'a LineText>,
 }
 
@@ -119,21 +119,21 @@ struct Links {
     this: String,
     history: String,
     events: String,
-    /// While it may go elsewhere.
+    /// Present while the address can change.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     delivery_address: Option<String>,
-    /// While it can be cancelled, or is cancelled by its customer: again is nothing new.
+    /// Present while the order can be cancelled, or is being cancelled by its customer. Repeating it changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     cancel: Option<String>,
-    /// While a part has left and a part has not.
+    /// Present while a part has left and another has not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     call_off: Option<String>,
 }
 
-/// A name that a status can have.
+/// The name of a status.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct StatusName(pub String);
@@ -157,7 +157,6 @@ impl PartialSchema for StatusName {
 
 impl ToSchema for StatusName {}
 
-/// Where an order is.
 pub fn path(id: OrderId) -> String {
     path_of(id)
 }
@@ -167,7 +166,6 @@ pub(super) fn path_of(id: impl std::fmt::Display) -> String {
 }
 
 impl<'a> OrderView<'a> {
-    /// The order as it is now.
     pub fn of(order: &'a Order) -> Self {
         let Order { placed, progress, .. } = order;
         let this = path(placed.order_id);
@@ -200,7 +198,7 @@ impl<'a> OrderView<'a> {
 }
 
 impl Links {
-    /// Where one can go from here: what the order would refuse is left out.
+    /// The links that are possible now: those that the order would refuse are left out.
     fn of(order: &Order, this: String) -> Self {
         let Order { progress, destination, .. } = order;
         let link = |follows: bool, to: &str| follows.then(|| format!("{this}/{to}"));

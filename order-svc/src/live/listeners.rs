@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use crate::store::history::Entry;
 
-/// What is new in an order's history, oldest first; it may begin with what is known already.
+/// New entries of an order's history, oldest first. It may begin with entries that the listener knows.
 pub type Batch = Arc<[Entry]>;
 
-/// So many batches may wait for a listener that reads slowly. One that falls further behind is cut off, and goes on later
-/// from where it was: what waits for it must not fill the memory.
+/// How many batches may wait for a slow listener. One that falls further behind is disconnected, so that its backlog
+/// can't fill the memory; its client reconnects and goes on where it was.
 const ROOM: usize = 16;
 
-/// Who listens to which order.
+/// The open streams by order.
 #[derive(Default)]
 pub struct Listeners(Mutex<Known>);
 
@@ -24,7 +24,7 @@ struct Known {
     of_order: HashMap<Uuid, Vec<(u64, Sender<Batch>)>>,
 }
 
-/// One who listens to an order, until it is dropped.
+/// A subscription to an order, which ends when it is dropped.
 pub struct Listener {
     queue: Receiver<Batch>,
     order: Uuid,
@@ -33,12 +33,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// What is new; none when this listener was too slow.
+    /// The next batch; none if this listener was too slow and has been disconnected.
     pub async fn next(&mut self) -> Option<Batch> {
         self.queue.recv().await
     }
 
-    /// What is there already, without waiting.
+    /// The batches that are queued, without waiting.
     pub fn rest(&mut self) -> impl Iterator<Item = Batch> {
         std::iter::from_fn(|| self.queue.try_recv().ok())
     }
@@ -70,13 +70,13 @@ impl Listeners {
         self.known().count
     }
 
-    /// Those of these orders that somebody listens to.
+    /// Keeps only the orders that somebody listens to.
     pub(super) fn keep_heard(&self, changed: &mut Vec<(Uuid, i64)>) {
         let known = self.known();
         changed.retain(|(order, _)| known.of_order.contains_key(order));
     }
 
-    /// Hands out what is new in an order's history. Never waits.
+    /// Sends new entries to the order's listeners. It never waits.
     pub(super) fn tell(&self, order: Uuid, batch: &Batch) {
         let mut known = self.known();
         let Some(listeners) = known.of_order.get(&order) else { return };
@@ -92,7 +92,7 @@ impl Listeners {
         }
     }
 
-    /// A panic elsewhere leaves nothing half done here.
+    /// No code that holds this lock can panic half-way, so a poisoned lock still guards a consistent state.
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! Streams of what happens to orders, for as many listeners as like. However many there are, one task of the process looks
-//! at the database for all of them ([`Tail`]) and hands out what is new.
+//! Streams of orders' events, for many listeners. One task of the process polls the database for all of them
+//! ([`Tail`]) and hands out what is new.
 
 mod listeners;
 mod tail;
@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use listeners::Listeners;
 
-/// More than any browser or proxy likes silence for.
+/// How long a stream may be silent; browsers and proxies give up after longer silences.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Each costs some 20 kB, and all of them are to fit into a container of 256 MB; more than this are sent elsewhere.
+/// The most streams that a process serves. Each costs some 20 kB, and all of them must fit into a container of 256
+/// MB.
 pub const MOST: usize = 2_500;
 
-/// Where streams are opened. Cheap to clone.
+/// Opens streams. Cheap to clone.
 #[derive(Clone)]
 pub struct Live {
     listeners: Arc<Listeners>,
@@ -30,7 +31,7 @@ pub struct Live {
     keep_alive: Duration,
 }
 
-/// There are as many listeners as this process takes.
+/// All streams of this process are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{MOST} streams are open here, which is the most that there can be")]
 pub struct Full;
@@ -41,29 +42,29 @@ impl Live {
         Self { listeners: Arc::default(), woken: Arc::default(), stop, keep_alive: KEEP_ALIVE }
     }
 
-    /// The same with another time between two signs of life.
+    /// The same, with another time between signs of life.
     #[must_use]
     pub fn keep_alive(self, keep_alive: Duration) -> Self {
         Self { keep_alive, ..self }
     }
 
-    /// Begins to listen to an order: everything that is committed from now on is handed out. What was before is to be
-    /// read after this, so that nothing falls between.
+    /// Subscribes to an order: everything that is committed from now on is handed out. The caller must read earlier
+    /// entries after this call, so that none is lost between.
     ///
     /// # Errors
-    /// [`Full`].
+    /// [`Full`] if all streams are taken.
     pub fn listen(&self, order_id: OrderId) -> Result<Listener, Full> {
         let listener = Listeners::join(&self.listeners, order_id.0, MOST).ok_or(Full)?;
         self.woken.notify_one();
         Ok(listener)
     }
 
-    /// How many listen.
+    /// The number of listeners.
     pub fn count(&self) -> usize {
         self.listeners.count()
     }
 
-    /// Told when streams are to end.
+    /// Cancelled when streams must end.
     pub fn stopped(&self) -> &CancellationToken {
         &self.stop
     }

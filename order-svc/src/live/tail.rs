@@ -9,23 +9,24 @@ use uuid::Uuid;
 use super::{Batch, Live};
 use crate::store::history::{self, Entry};
 
-/// How often it looks for what is new while somebody listens.
+/// How often it polls while somebody listens.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often it notes where to go on from while nobody does.
+/// How often it updates its starting point while nobody listens.
 const IDLE: Duration = Duration::from_secs(10);
-/// A look that takes long makes the rest after it longer, so that looking never takes more than a tenth of a connection.
+/// The rest after a slow poll is so many times as long as the poll. So polling takes at most a tenth of one
+/// connection.
 const REST: u32 = 9;
-/// So many orders are read in one statement.
+/// How many orders one statement reads.
 const AT_ONCE: usize = 500;
 
-/// The one task of a process that looks for what is new in the histories of orders.
+/// The one task of a process that polls the histories of orders for new entries.
 ///
-/// It polls rather than being notified: PostgreSQL lets only one transaction at a time commit a `notify`, which would
-/// queue all orders behind each other for the sake of streams that may not be open.
+/// It polls rather than listening for notifications. PostgreSQL lets only one transaction at a time commit a
+/// `notify`, so notifying would queue all orders behind each other for the sake of streams that may not even be open.
 pub struct Tail {
     pool: Pool,
     live: Live,
-    /// Whatever was written by older transactions has been handed out, or was there before anybody listened.
+    /// Everything that transactions below this id wrote has been handed out, or was there before anybody listened.
     from: i64,
 }
 
@@ -36,7 +37,7 @@ impl Tail {
         Ok(Self { pool, live, from })
     }
 
-    /// Looks until it is told to stop.
+    /// Polls until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(LOOK, Duration::from_secs(5));
         loop {
@@ -49,7 +50,7 @@ impl Tail {
         }
     }
 
-    /// Says how long to rest then.
+    /// Polls, and returns how long to rest.
     async fn look_once(&mut self, backoff: &mut Backoff) -> Duration {
         let began = Instant::now();
         match self.look().await {
@@ -67,14 +68,16 @@ impl Tail {
         }
     }
 
-    /// Hands out what was committed since the last look. A transaction that was still open then is at or after `from`, so
-    /// it is found whenever it commits; what is found twice is known by its position.
+    /// Hands out what was committed since the last poll. A transaction that was open then has an id at or above
+    /// `from`, so its entries are found whenever it commits. An entry that is found twice is recognised by its
+    /// position.
     async fn look(&mut self) -> anyhow::Result<()> {
         let nobody_listened = self.live.count() == 0;
         let mut conn = self.pool.get().await?;
         let oldest_open = history::oldest_open(&mut conn).await?;
         if nobody_listened {
-            // Who began to listen since then may have missed what was committed since.
+            // If somebody has subscribed since the check above, `from` must stay, so that they miss nothing that was
+            // committed since.
             if self.live.count() == 0 {
                 self.from = oldest_open;
             }

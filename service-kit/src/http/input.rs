@@ -222,7 +222,7 @@ pub fn the_one<'a>(request: &'a HttpRequest, header: &'static str) -> Result<Opt
     let mut given = request.headers().get_all(header);
     let first = given.next();
     if given.next().is_some() {
-        return Err(Problem::bad_input(header, "stands there twice; expected one")
+        return Err(Problem::bad_input(header, "is given twice; expected one")
             .code(InputCode::DuplicateField)
             .at(request));
     }

@@ -228,7 +228,7 @@ impl LinesRequest {
         }
         let mut seen = BTreeSet::new();
         let twice = lines.iter().enumerate().filter(|(_, line)| !seen.insert(&line.sku));
-        let error = |at| FieldError::new(format!("lines[{at}].sku"), "it stands there twice").code(StockCode::SkuTwice);
+        let error = |at| FieldError::new(format!("lines[{at}].sku"), "it is given twice").code(StockCode::SkuTwice);
         let errors: Vec<_> = twice.map(|(at, _)| error(at)).collect();
         if !errors.is_empty() {
             return Err(Problem::bad_fields(errors));

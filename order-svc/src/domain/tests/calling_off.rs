@@ -1,8 +1,8 @@
-//! What has not left is called off after a part has.
+//! Calling off what has not left, after a part has.
 
 use super::*;
 
-/// One of two parcels has left.
+/// One of two shipments has left.
 fn partly_gone() -> Vec<Happens> {
     vec![reserved(), authorized(), committed(), captured(), created(1, 1), created(2, 1), dispatched(1)]
 }

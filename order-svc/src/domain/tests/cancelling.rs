@@ -1,4 +1,4 @@
-//! An order that ends: goods first, money follows the goods, `cancelled` comes last.
+//! Orders that end: first the stock comes back, then the money, and `cancelled` comes last.
 
 use super::*;
 use crate::domain::PaymentFact;

@@ -1,4 +1,4 @@
-//! An order that goes well, in whatever order its facts are heard.
+//! An order that goes well, in whatever order its events arrive.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Each status against everything that can happen: what is in the table moves the order, nothing else does.
+//! Every status with every event and request: those in the table move the order, and nothing else does.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn everything() -> Vec<Happens> {
     causes.into_iter().chain(goods).chain(payments).chain(refunds).chain(parcels).chain(wishes).collect()
 }
 
-/// Plays everything against an order with this past; `moves` says where it goes, or nothing if it stays.
+/// Tries everything on an order with this past. `moves` gives the new status, or none if the status stays.
 fn only_these_move(past: &[Happens], status: Status, moves: Moves) {
     let order = past.iter().fold(placed(), |order, what| happens(order, what).unwrap().0);
     assert_eq!(order.status, status, "the past leads here");

@@ -1,8 +1,8 @@
-//! Topics lag behind each other in every possible way; within a topic the order is kept. The end must be the same.
+//! Topics may lag behind each other in any way, but each keeps its order. The end must always be the same.
 
 use super::*;
 
-/// Every way to hear these topics.
+/// Every interleaving of these topics.
 fn every_way(topics: &[Vec<Happens>]) -> Vec<Vec<Happens>> {
     if topics.iter().all(Vec::is_empty) {
         return vec![vec![]];
@@ -19,7 +19,7 @@ fn every_way(topics: &[Vec<Happens>]) -> Vec<Vec<Happens>> {
     ways
 }
 
-/// Hears the topics in every way; each ends there, and says the last event once and at the end.
+/// Plays every interleaving. Each must end in this status, with `last` published once and last.
 fn all_end<const N: usize>(before: [Happens; N], topics: &[Vec<Happens>], status: Status, last: &Event) {
     for way in every_way(topics) {
         let (mut order, mut said) = (placed(), Vec::new());

@@ -1,4 +1,4 @@
-//! given/when/then: what was heard before, what happens now, what follows.
+//! given/when/then: the events before, the event now, and what follows.
 
 mod calling_off;
 mod cancelling;
@@ -14,7 +14,7 @@ use shared_events::*;
 
 use super::{Progress, Refused, Status, Transition};
 
-/// What can happen to an order.
+/// An event or a request.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "a few of them, in tests")]
 pub enum Happens {
@@ -28,7 +28,7 @@ pub fn id() -> OrderId {
     OrderId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001))
 }
 
-/// Two pieces, ordered and nothing heard.
+/// A new order of two pieces.
 pub fn placed() -> Progress {
     Progress::new(id(), 2)
 }
@@ -48,7 +48,7 @@ pub fn happens(progress: Progress, what: &Happens) -> Result<Transition, Refused
 pub struct Given(Progress);
 pub struct When(Result<Transition, Refused>);
 
-/// An order of two pieces to which all this has happened.
+/// An order of two pieces after these events and requests.
 pub fn given(before: impl IntoIterator<Item = Happens>) -> Given {
     Given(before.into_iter().fold(placed(), |progress, what| happens(progress, &what).unwrap().0))
 }
@@ -133,7 +133,7 @@ fn refund(refund_id: RefundId, remaining: i64) -> Happens {
     heard(PaymentRefunded { order_id: id(), payment_id: payment(), refund_id, amount, remaining: eur(remaining) })
 }
 
-/// A refund by staff, so that it can come back.
+/// A refund by staff with a known id, so that it can be reversed.
 pub fn staff_refunded(refund_id: RefundId, remaining: i64) -> Happens {
     refund(refund_id, remaining)
 }
@@ -177,7 +177,7 @@ pub fn lost(n: u128) -> Happens {
     heard(ShipmentLost { order_id: id(), shipment_id: parcel(n), lines: vec![] })
 }
 
-/// The event by which something was called off.
+/// The id of every stock event here, from which the id of a call-off's refund is derived.
 const CALLED_OFF: EventId = EventId(uuid::Uuid::from_u128(77));
 
 pub fn called_off(pieces: i64) -> Happens {
@@ -196,23 +196,23 @@ pub fn call_off_not_refunded() -> Happens {
     heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })
 }
 
-/// The event by which a parcel was lost.
+/// The id of the event of a loss.
 fn loss(event: &ShipmentEvent) -> EventId {
     EventId(event.shipment_id().0)
 }
 
-/// The refund of that parcel, since it was lost.
+/// The refund of a lost shipment.
 pub fn loss_refunded(n: u128, remaining: i64) -> Happens {
     refund(RefundId::because_of(EventId(parcel(n).0)), remaining)
 }
 
-/// The gateway refuses the refund of everything, which the goods that came back caused.
+/// The gateway refuses to refund the whole order after its stock came back.
 pub fn undo_refused() -> Happens {
     let (refund_id, amount) = (RefundId::because_of(EventId(parcel(99).0)), eur(20_00));
     heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })
 }
 
-/// The gateway refuses that refund, of 5.00.
+/// The gateway refuses the refund of a lost shipment, of 5.00.
 pub fn loss_refused(n: u128) -> Happens {
     let (refund_id, amount) = (RefundId::because_of(EventId(parcel(n).0)), eur(5_00));
     heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })

@@ -54,7 +54,7 @@ fn catalogue() -> BTreeMap<Sku, Product> {
     .collect()
 }
 
-/// The order, or the first thing that is wrong.
+/// The order, or the first problem.
 fn placed(lines: &[(&str, i64)]) -> Result<Order, DraftRefused> {
     all_placed(lines).map_err(|mut refused| refused.remove(0))
 }

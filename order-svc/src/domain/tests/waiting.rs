@@ -45,7 +45,8 @@ fn who_has_to_act_is_named() {
     let back = restocked(RestockCause::Cancelled);
     let refunding = vec![authorized(), committed(), captured(), Happens::CustomerCancels, back];
     assert_eq!(from(refunding.clone()), Some("payment-svc"));
-    // what staff tried and did not get through is not awaited; what the goods caused is, whatever else is paid back
+    // The order doesn't wait for a refund that only staff wanted and the gateway refused. It waits for the refund
+    // that the restock caused, whatever else is refunded.
     assert_eq!(from([refunding.clone(), vec![refund_failed()]].concat()), Some("payment-svc"));
     assert_eq!(from([refunding, vec![undo_refused(), refunded(15_00)]].concat()), Some("staff"));
 }

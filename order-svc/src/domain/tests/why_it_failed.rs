@@ -1,4 +1,4 @@
-//! What is told of why an order came to nothing.
+//! What an order tells about the reason of its failure.
 
 use shared_events::*;
 

@@ -49,7 +49,7 @@ fn everything_that_is_wrong_is_told_at_once_each_with_its_path() {
         faults(json),
         [
             "extra: is not a field here; expected name, note, id, parts",
-            "id: stands there twice",
+            "id: is given twice",
             "name: expected text, got 7",
             "parts[0].count: expected a whole number from 0 to 255, got 300",
             "parts[0].kind: \"odd\" is not one of small, large",

@@ -15,7 +15,7 @@ pub(super) fn missing() -> Fault {
 }
 
 pub(super) fn twice() -> Fault {
-    Fault::Unfit(InputCode::DuplicateField, "stands there twice".to_owned())
+    Fault::Unfit(InputCode::DuplicateField, "is given twice".to_owned())
 }
 
 pub(super) fn unknown(expected: &[&str]) -> Fault {

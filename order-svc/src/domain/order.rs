@@ -39,32 +39,17 @@ pub enum DraftRefused {
     TooManyLines(usize),
     /// A SKU occurs in two lines; `line` is the second.
     #[error("{sku} is in another line already; each SKU may be in one line only")]
-    Twice {
-        line: usize,
-        sku: Sku,
-    },
+    Twice { line: usize, sku: Sku },
     /// No product with this SKU is known.
     #[error("no product has the SKU {sku}")]
-    Unknown {
-        line: usize,
-        sku: Sku,
-    },
+    Unknown { line: usize, sku: Sku },
     #[error("{sku} is no longer sold")]
-    Withdrawn {
-        line: usize,
-        sku: Sku,
-    },
+    Withdrawn { line: usize, sku: Sku },
     #[error("{sku} is sold in {sold_in}, not in the order's currency")]
-    OtherCurrency {
-        line: usize,
-        sku: Sku,
-        sold_in: Currency,
-    },
+    OtherCurrency { line: usize, sku: Sku, sold_in: Currency },
     /// The line's total is above the largest amount.
     #[error("the line costs more than one payment can be")]
-    LineTooDear {
-        line: usize,
-    },
+    LineTooDear { line: usize },
     /// The order's total is above the largest amount.
     #[error("the lines together cost more than one payment can be")]
     TotalTooDear,

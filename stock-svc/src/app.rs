@@ -1,4 +1,4 @@
-//! Wiring: HTTP, consumer, expiry and relay under one shutdown token.
+//! Wires HTTP, consumer, expiry and relay together under one shutdown token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,10 +31,10 @@ pub struct App {
 }
 
 impl App {
-    /// Migrates, connects and binds. Nothing is read or published before [`App::run_until`].
+    /// Migrates, connects and binds. It reads and publishes nothing before [`App::run_until`].
     ///
     /// # Errors
-    /// The database stays away, a migration or a grant fails, or the port is taken.
+    /// Fails if the database doesn't answer, a migration or a grant fails, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         migrate::migrate(&config.database.url, &migrations()).await?;
         let pool = pool::open(&config.database).await?;
@@ -55,13 +55,12 @@ impl App {
         Ok(Self { http, consumer, relay, expiry: Expiry { nudge }, pool, listening })
     }
 
-    /// The port it listens on.
     pub const fn port(&self) -> u16 {
         self.http.port()
     }
 
-    /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
-    /// work flows: requests, what is heard, what is still to be published.
+    /// Serves until told to stop, or until a task ends by itself, which none should. It then stops the tasks in the
+    /// order in which work flows: requests first, then reactions and timers, then the relay.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (pool, heard) = (self.pool.clone(), self.consumer.handle());
         let mut tasks = Tasks::new(shutdown, self.listening);

@@ -1,4 +1,4 @@
-//! The command line of stock-svc: without arguments the service, with one a task on its database.
+//! The command line of stock-svc: it serves without arguments, and runs a task on the database with one.
 
 use std::io::Write;
 
@@ -21,10 +21,10 @@ const USAGE: &str = "usage:
 
 Both read DATABASE_URL; the service may run meanwhile. What is announced goes through the outbox.";
 
-/// Does what the arguments (without the program's name) say; writes answers to `out`.
+/// Runs the command that the arguments (without the program's name) give, and writes its output to `out`.
 ///
 /// # Errors
-/// The arguments or the environment are wrong, or what was asked for fails.
+/// Fails if the arguments or the environment are wrong, or if the command fails.
 pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
@@ -41,7 +41,7 @@ pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<(
     }
 }
 
-/// Looks into the books, says what doesn't agree, and fails if anything is left of it.
+/// Compares the books and reports the differences. Fails if any is left.
 async fn recompute(from: Start, repair: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let stop = shutdown::signal()?;
     let pool = pool::open(&Reader::from_env().whole(DatabaseConfig::read)?).await?;
@@ -53,7 +53,7 @@ async fn recompute(from: Start, repair: bool, out: &mut impl Write) -> anyhow::R
     }
 }
 
-/// A place as a stopped comparison tells it.
+/// The position that a stopped comparison has printed.
 fn start(place: &str) -> anyhow::Result<Start> {
     let order = place.strip_prefix("orders:").and_then(|id| id.parse().ok()).map(Start::Orders);
     order

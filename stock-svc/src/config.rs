@@ -1,4 +1,4 @@
-//! The configuration of stock-svc, parsed once and checked whole.
+//! The configuration of stock-svc. It is parsed once and checked as a whole.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use service_kit::config::{
 pub mod vars {
     use super::Var;
 
-    /// Where it listens.
+    /// The address.
     pub static HTTP_ADDR: Var = Var {
         name: "HTTP_ADDR",
         what: "Where the service listens.",
@@ -18,7 +18,7 @@ pub mod vars {
         example: "0.0.0.0:8082",
         default: Some("127.0.0.1:8082"),
     };
-    /// How long holds last.
+    /// How long stock is held.
     pub static RESERVATION_TTL: Var = Var {
         name: "RESERVATION_TTL",
         what: "How long goods are held for an order that is not confirmed.",
@@ -28,29 +28,24 @@ pub mod vars {
     };
 }
 
-/// Everything that this service is told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
     pub http: HttpConfig,
-    /// Its database.
     pub database: DatabaseConfig,
-    /// The brokers.
     pub kafka: KafkaConfig,
-    /// Log and metrics.
     pub telemetry: TelemetryConfig,
-    /// Who publishes the outbox.
+    /// Where the relay of the outbox runs.
     pub relay: outbox_relay::Mode,
-    /// Whom to grant what a relay worker needs of the outbox.
+    /// The role to grant access to the outbox, for a relay worker.
     pub relay_role: Option<String>,
     /// How long published rows are kept.
     pub relay_archive: Option<outbox_relay::Archive>,
-    /// How long goods are held.
+    /// How long stock is held for a pending order.
     pub reservation_ttl: Duration,
 }
 
 impl Config {
-    /// Reads everything, and notes everything that is wrong.
+    /// Reads all variables and notes all problems.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let http = HttpConfig::read(reader, &vars::HTTP_ADDR);
         let database = DatabaseConfig::read(reader);
@@ -72,7 +67,6 @@ impl Config {
         })
     }
 
-    /// Reads the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
     }

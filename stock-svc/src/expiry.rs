@@ -1,4 +1,5 @@
-//! The timer that ends holds. Nothing else does, so that a late `confirmed` and the expiry are decided in one place.
+//! The timer that expires reservations. Nothing else does, so the race of expiry and a late `confirmed` is decided in
+//! one place.
 
 use anyhow::anyhow;
 use diesel_async::AsyncPgConnection;
@@ -10,7 +11,6 @@ use shared_events::{Invalid, OrderId};
 use crate::store::roots::EXPIRY;
 use crate::store::{self, Loaded};
 
-/// Ends holds as their timers fall due.
 #[derive(Clone, Debug)]
 pub struct Expiry {
     /// Wakes the relay after a commit.

@@ -1,16 +1,16 @@
-//! How long rows live that nobody asks for any more.
+//! How long rows are kept that nobody needs any more.
 
 use std::time::Duration;
 
 use service_kit::housekeeping::TimeToLive;
 
-/// An answer is kept for a POST that is sent again.
+/// A stored response is for repeated requests only.
 const ANSWERS: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Movements are kept for good, in a partition a year, which must be there before the year begins.
+/// Movements are kept for good, in one partition a year, which must exist before the year begins.
 pub const UPKEEP: &[&str] = &["select movements_upkeep()"];
 
-/// What grows old here. Movements never do: their sum is what is on hand.
+/// The tables whose rows expire. Movements never do: their sum is the stock on hand.
 pub fn times_to_live() -> Vec<TimeToLive> {
     vec![TimeToLive::new("idempotency_keys", "key", "created_at", ANSWERS)]
 }

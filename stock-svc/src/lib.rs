@@ -18,17 +18,16 @@ use service_kit::{shutdown, telemetry};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// The tables of its database, in the order in which they are made: the kit's, the outbox, its own.
+/// The migrations of its database, in this order: the kit's, the outbox's, its own.
 pub fn migrations() -> Vec<EmbeddedMigrations> {
     vec![service_kit::MIGRATIONS, outbox_relay::MIGRATIONS, MIGRATIONS]
 }
 
-/// Configures, starts and runs the service until it is told to stop.
-///
-/// # Errors
-/// What keeps it from starting, or the first part that failed.
+/// Configures, starts and runs the service until it is told to stop. Fails if it can't start, or with the failure of
+/// the first task that failed.
 pub async fn run() -> anyhow::Result<()> {
-    // Before anything is waited for: as the first process of a container nothing else would end it.
+    // This comes before anything that waits: as the first process of a container, it ignores signals that it doesn't
+    // handle.
     let stop = shutdown::signal()?;
     let config = config::Config::from_env()?;
     telemetry::init(NAME, &config.telemetry)?;
@@ -36,11 +35,11 @@ pub async fn run() -> anyhow::Result<()> {
     app?.run_until(stop.clone()).await
 }
 
-/// Its name in logs, metrics and messages.
+/// The name in logs, metrics and messages.
 pub const NAME: &str = "stock-svc";
 
 /// The consumer group; its dead letters go to `stock-svc.dlq`.
 pub const GROUP: &str = "stock-svc";
 
-/// Who speaks, as it stands in `ce_source`.
+/// The publisher of its events, as in `ce_source`.
 pub const SOURCE: &str = "/stock-svc";

@@ -1,5 +1,3 @@
-//! How what stock-svc says gets into its outbox.
-
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::result::Error;
@@ -8,10 +6,7 @@ use shared_events::{Event, EventId, EventMetadata, SequenceCounter, encode};
 
 use crate::SOURCE;
 
-/// Numbers `events` with the counters of their root and dresses them for the outbox.
-///
-/// # Errors
-/// None in practice: every event can be written as JSON.
+/// Numbers `events` with the counters of their root and encodes them as rows of the outbox.
 pub fn rows(
     root: &mut impl SequenceCounter,
     at: DateTime<Utc>,

@@ -1,5 +1,3 @@
-//! The tables of stock-svc, as its migrations make them.
-
 diesel::table! {
     categories (id) {
         id -> Uuid,

@@ -6,10 +6,7 @@ use super::CommandError;
 use crate::domain::Description;
 use crate::store::categories::{self, Category};
 
-/// Adds a category to the catalogue.
-///
-/// # Errors
-/// A category of that name is there already.
+/// Adds a category to the catalogue. Fails if there is one with this name.
 pub async fn add_category(pool: &Pool, name: LineText, description: Description) -> Result<Category, CommandError> {
     let category = Category { id: Uuid::now_v7(), name: name.into(), description: description.into() };
     let mut conn = pool.get().await?;

@@ -6,10 +6,8 @@ use super::{CommandError, NewDetails};
 use crate::domain::{OnHand, Product};
 use crate::store::{self, products};
 
-/// Lists a product with what is on hand of it, and announces it.
-///
-/// # Errors
-/// Its SKU is taken, by a withdrawn product too; its category isn't there.
+/// Lists a product with its initial stock, and announces it. Fails if its SKU is taken, also by a withdrawn product,
+/// or if its category doesn't exist.
 pub async fn add_product(
     pool: &Pool,
     sku: Sku,

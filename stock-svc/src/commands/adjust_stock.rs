@@ -7,25 +7,22 @@ use super::{CommandError, found, once};
 use crate::domain::{Delta, Unadjustable};
 use crate::store::{self, products};
 
-/// Pieces that came or went.
+/// A correction of a product's stock by hand.
 #[derive(Clone, Debug)]
 pub struct AdjustStock {
-    /// Of what.
     pub sku: Sku,
-    /// How many.
     pub delta: Delta,
-    /// Why.
     pub reason: LineText,
-    /// Set when the request is to have one effect, however often it is sent.
+    /// Set if the request must have one effect, however often it is sent.
     pub once: Option<IdempotentRequest>,
 }
 
-/// Adds pieces to a product's stock, or takes them away, and enters why into the ledger. Announces it when that leaves few.
-/// Key, answer and all that commit together or not at all.
+/// Changes a product's stock by hand and enters the reason into the ledger. If the stock falls below its mark, that
+/// is announced. The key and its response commit with the change.
 ///
 /// # Errors
-/// It isn't listed; what is held would not be on hand any more; more than a level can be; the key stands for another
-/// request, or is in use.
+/// Fails if the product isn't listed, if less than the held stock or more than the maximum would be on hand, or if
+/// the key is in use or belongs to another request.
 pub async fn adjust_stock(
     pool: &Pool,
     command: &AdjustStock,

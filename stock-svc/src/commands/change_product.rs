@@ -7,25 +7,21 @@ use super::{CommandError, Expected, found};
 use crate::domain::{Description, Details, LowStockMark, Price};
 use crate::store::{self, categories, products};
 
-/// Details as they are asked for: the category by its id.
+/// The details of a product as they are requested, with the category by its id.
 #[derive(Clone, Debug)]
 pub struct NewDetails {
-    /// What it is called.
     pub name: LineText,
-    /// Who makes it.
+    /// The manufacturer.
     pub brand: Option<LineText>,
-    /// What to know about it.
     pub description: Description,
-    /// Where it stands in the catalogue.
     pub category: Option<Uuid>,
-    /// For one piece.
+    /// The price of one piece.
     pub price: Price,
-    /// Below how many available pieces its stock is low.
+    /// The number of available pieces below which the stock is low.
     pub low_stock_mark: Option<LowStockMark>,
 }
 
 impl NewDetails {
-    /// Looks the category up.
     pub(super) async fn with_category(self, conn: &mut AsyncPgConnection) -> Result<Details, CommandError> {
         let NewDetails { name, brand, description, category, price, low_stock_mark } = self;
         let category = match category {
@@ -41,11 +37,11 @@ async fn category_name(conn: &mut AsyncPgConnection, id: Uuid) -> Result<LineTex
     categories::name(conn, id).await?.ok_or(CommandError::UnknownCategory(id))
 }
 
-/// Replaces what the catalogue says of a product, and announces what others need to know; with a new mark also that its
-/// stock is below it.
+/// Replaces the details of a product. What others need to know is announced; so is stock that is below a new mark.
 ///
 /// # Errors
-/// It isn't listed, was withdrawn or is not what was expected; its category isn't there.
+/// Fails if the product isn't listed, was withdrawn or is not in an expected version, or if its category doesn't
+/// exist.
 pub async fn change_product(
     pool: &Pool,
     sku: &Sku,

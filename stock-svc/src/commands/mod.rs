@@ -1,4 +1,4 @@
-//! What people ask of stock-svc, a file a use case. Each opens its transaction and appends to the outbox in it.
+//! The commands of stock-svc, one use case a file. Each opens its own transaction and appends to the outbox in it.
 
 mod add_category;
 mod add_product;
@@ -29,20 +29,17 @@ use outbox_relay::AppendError;
 
 use crate::domain::Refused;
 
-/// Which versions of a product a change may be made to.
+/// The versions of a product that a change may be made to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Whatever it is.
+    /// Any version.
     Any,
-    /// One that the client has seen.
+    /// Only versions that the client has seen.
     OneOf(Vec<i64>),
 }
 
 impl Expected {
-    /// Whether a change may be made to this version.
-    ///
-    /// # Errors
-    /// It is another than was expected.
+    /// Checks that a change may be made to this version.
     pub fn met_by(&self, version: i64) -> Result<(), CommandError> {
         match self {
             Self::OneOf(seen) if !seen.contains(&version) => Err(CommandError::Changed { version }),
@@ -51,59 +48,54 @@ impl Expected {
     }
 }
 
-/// Why a command did nothing.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// What it was to be done to isn't there.
+    /// The object of the command doesn't exist.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The state machine doesn't allow it.
+    /// The state machine doesn't allow it now.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// There is one of that name or SKU, said for people.
+    /// The name or the SKU is taken. The text is for people.
     #[error("{0}")]
     AlreadyThere(String),
-    /// There would be fewer pieces than are held, said for people.
+    /// There would be less stock than is held. The text is for people.
     #[error("{0}")]
     BelowHeld(String),
-    /// A product is to stand in a category that isn't there.
+    /// The category of a product doesn't exist.
     #[error("there is no category {0}; expected the id of one, or null")]
     UnknownCategory(uuid::Uuid),
-    /// It is no longer what the client has seen.
+    /// The product has changed since the client saw it.
     #[error("it has changed meanwhile: this is version {version}")]
     Changed {
-        /// What it is now.
+        /// The current version.
         version: i64,
     },
-    /// The key belongs to another request.
     #[error("the Idempotency-Key was used for another request")]
     OtherRequest,
-    /// The same key is being worked on.
     #[error("a request with this Idempotency-Key is being worked on")]
     InFlight,
-    /// A value that only the database could tell to be wrong.
+    /// A value whose error only the stored data reveal.
     #[error("{field}: {message}")]
     BadInput {
-        /// Its path in the request.
+        /// The field of the request.
         field: &'static str,
-        /// What was given and what was expected.
         message: String,
     },
-    /// No connection.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// The database failed.
     #[error(transparent)]
     Database(#[from] DieselError),
-    /// What is to be announced could not be appended.
+    /// The events could not be appended to the outbox.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// The answer could not be written.
+    /// The response could not be written.
     #[error(transparent)]
     Answer(#[from] serde_json::Error),
 }
 
-/// `NotFound` of the database as what wasn't found.
+/// Turns the database's `NotFound` into a `NotFound` that names what is missing.
 fn found<T>(result: Result<T, DieselError>, what: &'static str) -> Result<T, CommandError> {
     result.map_err(|error| match error {
         DieselError::NotFound => CommandError::NotFound(what),

@@ -6,54 +6,46 @@ use super::{CommandError, found};
 use crate::domain::Shipment;
 use crate::store::{self, shipments};
 
-/// What happens to a parcel.
+/// What happens to a shipment.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// It is put in its box; may be skipped.
+    /// It is packed. This step may be skipped.
     Pack,
-    /// Lines of it leave in a parcel of their own, the rest in another.
+    /// It is split in two: one shipment with these lines, and one with the rest.
     Split {
-        /// What is taken out.
         lines: Vec<StockLine>,
     },
-    /// It leaves.
     Dispatch {
-        /// Who carries it.
         carrier: LineText,
-        /// Where to follow it.
         tracking_number: LineText,
     },
-    /// It is on its way with another carrier or under another number than was said.
+    /// Its carrier or tracking number was wrong.
     CorrectTracking {
-        /// Who carries it.
         carrier: LineText,
-        /// Where to follow it.
         tracking_number: LineText,
     },
-    /// It can't leave although another parcel of the order has: its goods go back to the shelf.
+    /// It can't leave, although another shipment of the order has. Its stock is restocked.
     CallOff,
-    /// It arrives.
     Deliver,
-    /// It left and never arrives.
+    /// It left, but never arrives.
     Lose,
-    /// Some or all of it comes back, onto the shelf.
+    /// It comes back, in whole or in part, and is restocked.
     TakeBack {
-        /// What comes back.
         lines: Vec<StockLine>,
     },
 }
 
-/// Moves a parcel on, under its order's root row, which a cancellation locks too: whoever comes first decides. Answers the
-/// parcel as it is then, and after it those that were made of it. What was done before is not done again.
+/// Moves a shipment on. It locks the root row of the order, as a cancellation does, so whichever comes first decides.
+/// Returns the shipment, followed by those that it was split into. A step that was done before is not repeated.
 ///
 /// # Errors
-/// There is no such parcel; it isn't where this step begins.
+/// Fails if there is no such shipment, or if the step is not possible in its stage.
 pub async fn move_shipment(pool: &Pool, id: ShipmentId, step: Step) -> Result<Vec<(OrderId, Shipment)>, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| moved(conn, id, step).await).await
 }
 
-/// The same in a transaction that does more.
+/// Like [`move_shipment`], in the caller's transaction.
 pub(super) async fn moved(
     conn: &mut AsyncPgConnection,
     id: ShipmentId,

@@ -4,7 +4,8 @@ use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
 use super::CommandError;
 use crate::store::answers;
 
-/// What was answered to the same request before, if it has a key and was. Otherwise the key is this transaction's.
+/// The response that was given to the same request before, if there is one. Otherwise the key, if any, is claimed for
+/// this transaction.
 pub(super) async fn answered(
     conn: &mut AsyncPgConnection,
     once: Option<&IdempotentRequest>,
@@ -18,7 +19,7 @@ pub(super) async fn answered(
     }
 }
 
-/// Keeps the answer with what was done, if the request has a key.
+/// Stores the response in the transaction of the change, if the request has a key.
 pub(super) async fn keep(
     conn: &mut AsyncPgConnection,
     once: Option<&IdempotentRequest>,

@@ -5,23 +5,19 @@ use shared_events::Sku;
 use super::CommandError;
 use crate::store::{self, products};
 
-/// How many products a transaction announces: their rows are locked until it ends.
+/// How many products one transaction announces. It keeps their rows locked until it ends.
 const BATCH: i64 = 200;
 
-/// What one batch announced.
+/// The result of one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// How many products.
     pub products: usize,
-    /// The last of them, after which the next batch begins; none when there were none.
+    /// The last SKU of the batch, after which the next one begins; none if the batch was empty.
     pub last: Option<Sku>,
 }
 
-/// Announces the products after `after`, in the order of their SKUs, as they are: with the next sequence each, so that
-/// whoever heard of them before takes it for the newest word, which says the same.
-///
-/// # Errors
-/// The database fails; then nothing of the batch is announced.
+/// Announces the products after `after` again, in the order of their SKUs and each with its next sequence. Consumers
+/// take it for the newest state, which is the same as before. If it fails, nothing of the batch is announced.
 pub async fn reannounce(pool: &Pool, after: Option<&Sku>) -> Result<Announced, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {

@@ -10,35 +10,34 @@ use uuid::Uuid;
 
 use crate::store::books::{self, Books, Range, WrongMovement};
 
-/// How much is compared at a time: some milliseconds' work.
+/// How much one step compares: about some milliseconds' work.
 const ORDERS: i64 = 2_000;
 const SKUS: i64 = 200;
 
-/// Where a comparison begins, so that one that was stopped can go on: first all orders, then all levels.
+/// Where a comparison begins, so that a stopped one can continue. It goes through all orders first, and then through
+/// all levels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// After this order.
     Orders(Uuid),
-    /// After this SKU.
     Levels(String),
 }
 
-/// What a look into the books has found.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recomputed {
-    /// SKUs that were compared.
+    /// The number of SKUs that were compared.
     pub levels: usize,
-    /// Differences that are left.
+    /// The number of differences that are left.
     pub left: usize,
 }
 
-/// Compares each order's movements with what became of its lines, then each level with the sums of its movements and of its
-/// live holds: range by range, each seen at one moment, without a lock. With `repair`, corrects levels by what they are off; but
-/// not where the movements themselves contradict their orders, nor where less than nothing would be available. Writes a line a
-/// difference.
+/// Compares each order's movements with its lines, and then each level with the sums of its movements and of the
+/// quantities held. It goes range by range, without locks; each range is read in one snapshot. It writes a line for
+/// each difference. With `repair` it corrects levels by their differences, unless the movements contradict their
+/// orders or the available stock would be negative.
 ///
 /// # Errors
-/// The database fails, or it is told to stop: says from where to go on.
+/// Fails if the database fails, or when told to stop. The error says where to continue.
 pub async fn recompute(
     conn: &mut AsyncPgConnection,
     from: Start,
@@ -66,7 +65,7 @@ pub async fn recompute(
 }
 
 struct Look {
-    /// SKUs whose movements contradict orders.
+    /// The SKUs whose movements contradict orders.
     doubtful: BTreeSet<String>,
     repair: bool,
     found: Recomputed,
@@ -158,7 +157,7 @@ impl Look {
     }
 }
 
-/// The next range of SKUs, as levels, movements and holds are at one moment.
+/// The next range of SKUs, with levels, movements and quantities held from one snapshot.
 async fn at_one_moment(
     conn: &mut AsyncPgConnection,
     after: &str,

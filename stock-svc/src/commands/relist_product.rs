@@ -5,11 +5,8 @@ use shared_events::Sku;
 use super::{CommandError, found};
 use crate::store::{self, products};
 
-/// Takes a withdrawn product into the catalogue again and announces it, and that its stock is low where it is; again is
-/// nothing new.
-///
-/// # Errors
-/// It was never listed.
+/// Puts a withdrawn product back into the catalogue and announces it; so is stock that is low. Repeating it changes
+/// nothing. Fails if the product was never listed.
 pub async fn relist_product(pool: &Pool, sku: &Sku) -> Result<products::Listed, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {

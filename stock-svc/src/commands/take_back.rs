@@ -6,22 +6,21 @@ use shared_events::{OrderId, ShipmentId, StockLine};
 use super::{CommandError, Step, move_shipment, once};
 use crate::domain::Shipment;
 
-/// Lines of a parcel that come back.
+/// Lines of a shipment that come back.
 #[derive(Clone, Debug)]
 pub struct TakeBack {
-    /// Of which parcel.
     pub shipment: ShipmentId,
-    /// What comes back.
     pub lines: Vec<StockLine>,
-    /// Set when the request is to have one effect, however often it is sent.
+    /// Set if the request must have one effect, however often it is sent.
     pub once: Option<IdempotentRequest>,
 }
 
-/// Puts back onto the shelf what came back of a parcel, and tells that the money is to follow: key, answer, return and
-/// announcement commit together or not at all.
+/// Restocks what came back of a shipment; the event that announces it causes the refund. The key and its response
+/// commit with the change.
 ///
 /// # Errors
-/// There is no such parcel; it isn't where it could come back from; the key stands for another request, or is in use.
+/// Fails if there is no such shipment, if it can't come back in its stage, or if the key is in use or belongs to
+/// another request.
 pub async fn take_back(
     pool: &Pool,
     command: TakeBack,

@@ -5,10 +5,8 @@ use shared_events::Sku;
 use super::{CommandError, Expected, found};
 use crate::store;
 
-/// Takes a product out of the catalogue and announces it; again is nothing new. What is held for orders stays theirs.
-///
-/// # Errors
-/// It isn't listed, or is not what was expected.
+/// Withdraws a product from the catalogue and announces it. Repeating it changes nothing. Stock that is held for
+/// orders stays held. Fails if the product isn't listed or is not in an expected version.
 pub async fn withdraw_product(pool: &Pool, sku: &Sku, expected: &Expected) -> Result<(), CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {

@@ -1,4 +1,4 @@
-//! Values that come in from outside and can't hold nonsense from here on.
+//! Values that arrive from clients. Each is checked once, when it is read.
 
 use serde::{Deserialize, Serialize};
 use shared_events::{Currency, MAX_AMOUNT, Money};
@@ -8,12 +8,12 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::MAX_ON_HAND;
 
-/// Why a value was refused, fit to be shown to whoever sent it.
+/// Why a value was refused. The text can be shown to whoever sent it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unfit(String);
 
-/// Text for people, of several lines: at most 5,000 characters; may be empty.
+/// Text for people that may have several lines or be empty; at most 5,000 characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(pattern = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", max_length = 5000, example = "Black tea.")]
@@ -38,7 +38,7 @@ impl From<Description> for String {
     }
 }
 
-/// What one piece costs: more than nothing, and an amount that a payment can be made of, if only with other pieces.
+/// The price of one piece. It is more than 0 and can be charged, possibly only together with other pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Money")]
 pub struct Price(Money);
@@ -119,20 +119,20 @@ macro_rules! pieces {
 }
 
 pieces! {
-    /// Pieces on the shelves when a product is listed.
+    /// The number of pieces on hand when a product is listed.
     OnHand, "a number of pieces from 0 to 1000000000", |pieces| (0..=MAX_ON_HAND).contains(&pieces),
         range(0, MAX_ON_HAND);
     /// The number of available pieces below which stock is low.
     LowStockMark, "a number of pieces from 1 to 1000000000", |pieces| (1..=MAX_ON_HAND).contains(&pieces),
         range(1, MAX_ON_HAND);
-    /// Pieces that come, or go if negative; not 0.
+    /// A change in the number of pieces: positive or negative, but not 0.
     Delta, "a number of pieces from -1000000000 to 1000000000 other than 0",
         |pieces| pieces != 0 && (-MAX_ON_HAND..=MAX_ON_HAND).contains(&pieces),
         OneOfBuilder::new().item(range(-MAX_ON_HAND, -1)).item(range(1, MAX_ON_HAND));
 }
 
 impl LowStockMark {
-    /// The number of pieces, as it is announced.
+    /// The mark, in the type that events use.
     pub fn pieces(self) -> u32 {
         u32::try_from(self.0).unwrap_or(u32::MAX)
     }

@@ -4,49 +4,43 @@ use shared_events::{Quantity, Shortage, Sku, StockLine};
 
 use super::StockMovement;
 
-/// The most pieces of one SKU that people can enter. What comes back from an order is never refused, so a shelf that was
-/// filled up meanwhile can have more.
+/// The most pieces of one SKU that people can enter. What comes back from an order is never refused, so a level can
+/// exceed this.
 pub const MAX_ON_HAND: i64 = 1_000_000_000;
 
-/// How many pieces of one SKU there are.
+/// The stock of one SKU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Level {
-    /// On the shelves, held ones included.
+    /// On the shelves, including what is held.
     pub on_hand: i64,
-    /// Promised to orders that are not confirmed yet.
+    /// Held for orders that are not confirmed.
     pub held: i64,
 }
 
-/// Why a level can't be adjusted by so much.
+/// Why a level can't be changed by this number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unadjustable {
-    /// What is held for orders stays on the shelf.
+    /// There would be less than is held for orders.
     #[error("{held} of {on_hand} pieces are held for orders, so at most {} can be taken away", on_hand - held)]
-    BelowHeld {
-        /// Pieces on the shelves.
-        on_hand: i64,
-        /// Pieces held.
-        held: i64,
-    },
-    /// More than [`MAX_ON_HAND`].
+    BelowHeld { on_hand: i64, held: i64 },
     #[error("that would be more than {MAX_ON_HAND} pieces on hand")]
     TooMany,
 }
 
 impl Level {
-    /// What can be held for further orders; never below 0.
+    /// How many can be held for further orders; never below 0.
     pub const fn available(self) -> i64 {
         self.on_hand - self.held
     }
 
-    /// The level after so many pieces moved; nothing where they aren't there.
+    /// The level after a movement; none if the stock doesn't allow it.
     pub fn shifted(self, movement: StockMovement, quantity: Quantity) -> Option<Level> {
         let ((on_hand, held), quantity) = (movement.signs(), i64::from(quantity));
         let level = Level { on_hand: self.on_hand + on_hand * quantity, held: self.held + held * quantity };
         (level.held >= 0 && level.available() >= 0).then_some(level)
     }
 
-    /// The level after `delta` pieces came (or went, if negative).
+    /// The level after a correction by `delta` pieces.
     pub fn adjusted(self, delta: i64) -> Result<Level, Unadjustable> {
         let fits = |sum: &i64| delta < 0 || *sum <= MAX_ON_HAND;
         let on_hand = self.on_hand.checked_add(delta).filter(fits).ok_or(Unadjustable::TooMany)?;
@@ -57,27 +51,25 @@ impl Level {
     }
 }
 
-/// The levels of the SKUs that a decision needs, locked while it is made.
+/// The levels that a decision needs. They are locked while it is made.
 #[derive(Clone, Debug, Default)]
 pub struct Levels(BTreeMap<Sku, Level>);
 
 impl Levels {
-    /// The level of a SKU, if it was ever listed.
+    /// The level of a SKU, if the SKU was ever listed.
     pub fn get(&self, sku: &Sku) -> Option<Level> {
         self.0.get(sku).copied()
     }
 
-    /// All of them, by SKU.
     pub fn iter(&self) -> impl Iterator<Item = (&Sku, Level)> {
         self.0.iter().map(|(sku, level)| (sku, *level))
     }
 
-    /// Takes over levels that have changed.
     pub fn extend(&mut self, changed: Levels) {
         self.0.extend(changed.0);
     }
 
-    /// The levels that change when these lines move; nothing where one of them can't.
+    /// The changed levels after these lines moved; none if one of them can't.
     pub fn shifted(&self, movement: StockMovement, lines: &[StockLine]) -> Option<Levels> {
         let mut moved = Levels::default();
         for line in lines {
@@ -87,7 +79,7 @@ impl Levels {
         Some(moved)
     }
 
-    /// The lines that can't be held, with what there is of them. A SKU without a level has none.
+    /// The lines that can't be held in full, with what is available of each. A SKU without a level has nothing.
     pub fn shortages(&self, lines: &[StockLine]) -> Vec<Shortage> {
         lines
             .iter()

@@ -1,4 +1,4 @@
-//! What stock-svc decides, without IO: state and fact in, change and events out, or a refusal that says why.
+//! The decisions of stock-svc, without IO: state and event in, change and events out, or a refusal with its reason.
 
 mod allocation;
 mod input;
@@ -16,14 +16,14 @@ pub use reservation::{Reservation, State};
 pub use shipment::{NewParcel, Shipment, Stage};
 pub use stock_movement::StockMovement;
 
-/// A transition that the state machine doesn't allow. Where a race can cause it, it is recorded and ignored.
+/// A transition that the state machine doesn't allow. If a race can cause it, it is recorded and ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a {what} that is {state} can't be {wanted}")]
 pub struct Refused {
-    /// Reservation, shipment or product.
+    /// Reservation, shipment, or product.
     pub what: &'static str,
-    /// What was asked for, as a participle.
+    /// The requested transition, as a participle.
     pub wanted: &'static str,
-    /// What it is.
+    /// The current state.
     pub state: &'static str,
 }

@@ -6,46 +6,41 @@ use uuid::Uuid;
 
 use super::{Description, LowStockMark, Refused};
 
-/// What the catalogue says of a SKU.
+/// A product of the catalogue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
-    /// What.
     pub sku: Sku,
     /// Everything that a change replaces.
     pub details: Details,
-    /// Whether it can be ordered.
     pub status: ProductStatus,
 }
 
-/// The part of a product that `PUT` replaces as a whole.
+/// The part of a product that `PUT` replaces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
-    /// What it is called.
     pub name: LineText,
-    /// Who makes it.
+    /// The manufacturer.
     pub brand: Option<LineText>,
-    /// What to know about it; may be empty.
+    /// May be empty.
     pub description: Description,
-    /// Where it stands in the catalogue: id and name.
+    /// The id and the name of its category.
     pub category: Option<(Uuid, LineText)>,
-    /// For one piece, more than 0.
+    /// The price of one piece, more than 0.
     pub price: Money,
-    /// With fewer pieces available than this, its stock is low, and that is announced; none to watch nothing.
+    /// The number of available pieces below which its stock is low, which is announced; none if the stock is not
+    /// watched.
     pub low_stock_mark: Option<LowStockMark>,
 }
 
 impl Product {
-    /// Takes a SKU into the catalogue.
     pub fn list(sku: Sku, details: Details) -> (Product, Event) {
         let product = Product { sku, details, status: ProductStatus::Active };
         let event = ProductListed(product.told()).into();
         (product, event)
     }
 
-    /// Replaces its details. What stays the same is not announced again.
-    ///
-    /// # Errors
-    /// Once it is withdrawn.
+    /// Replaces its details. An event is published only if something that others need has changed. Fails if the
+    /// product is withdrawn.
     pub fn change(self, details: Details) -> Result<(Product, Option<Event>), Refused> {
         if self.status == ProductStatus::Withdrawn {
             return Err(Refused { what: "product", wanted: "changed", state: "withdrawn" });
@@ -56,7 +51,7 @@ impl Product {
         Ok((product, event))
     }
 
-    /// Takes it out of the catalogue; again is nothing new.
+    /// Withdraws it. Repeating it changes nothing.
     pub fn withdraw(self) -> (Product, Option<Event>) {
         if self.status == ProductStatus::Withdrawn {
             return (self, None);
@@ -66,7 +61,7 @@ impl Product {
         (product, Some(event))
     }
 
-    /// Takes it into the catalogue again; again is nothing new.
+    /// Puts it back into the catalogue. Repeating it changes nothing.
     pub fn relist(self) -> (Product, Option<Event>) {
         if self.status == ProductStatus::Active {
             return (self, None);
@@ -76,7 +71,7 @@ impl Product {
         (product, Some(event))
     }
 
-    /// What is announced of it as it is, to whoever may have missed it.
+    /// The event that announces its current state again, for consumers that may have missed it.
     pub fn as_it_is(&self) -> Event {
         match self.status {
             ProductStatus::Active => ProductChanged(self.told()).into(),
@@ -84,23 +79,23 @@ impl Product {
         }
     }
 
-    /// What is announced when its stock has fallen below its mark; nothing when it isn't watched, or no longer sold.
+    /// The event for stock below its mark; none if the product isn't watched or isn't sold.
     pub fn stock_low(&self, available: i64) -> Option<Event> {
         let watched = self.status == ProductStatus::Active && self.is_low(available);
         watched.then(|| ProductStockLow { state: self.told(), available }.into())
     }
 
-    /// What is announced when so many pieces are available after a change, and that many were before it.
+    /// The same event, if the stock was not below the mark before.
     pub fn fell_low(&self, before: i64, after: i64) -> Option<Event> {
         self.stock_low(after).filter(|_| !self.is_low(before))
     }
 
-    /// Whether so few pieces are below its mark.
+    /// Whether this stock is below the mark.
     pub fn is_low(&self, available: i64) -> bool {
         self.details.low_stock_mark.is_some_and(|mark| available < i64::from(mark.pieces()))
     }
 
-    /// What others are told of it: the whole state, since the topic is compacted.
+    /// The state for other services. It is the whole state, because the topic is compacted.
     fn told(&self) -> ProductState {
         ProductState {
             sku: self.sku.clone(),

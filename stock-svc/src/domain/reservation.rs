@@ -1,47 +1,40 @@
 use chrono::{DateTime, Utc};
 use shared_events::{CancelReason, StockLine};
 
-/// What is put aside for one order.
+/// The stock that is reserved for one order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reservation {
-    /// Where it stands.
     pub state: State,
-    /// What was ordered; a SKU stands once. Empty in a tombstone, which never learnt it.
+    /// The ordered lines, each SKU once. Empty in a tombstone, which doesn't know them.
     pub lines: Vec<StockLine>,
 }
 
-/// Where a reservation stands.
+/// The state of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// All lines are held. Only the timer ends it by time, so a late `confirmed` still finds it.
+    /// All lines are held. Only the timer expires the reservation, so a late `confirmed` still finds it held.
     Held {
-        /// When the timer ends it.
+        /// When the timer expires it.
         expires_at: DateTime<Utc>,
     },
-    /// Firm: the pieces are no longer on hand.
+    /// Firm: the stock is no longer on hand.
     Committed,
-    /// The pieces came back after it was firm.
+    /// The stock came back after it was committed.
     Restocked,
-    /// Nothing is held any more; said for good.
-    Released {
-        /// Why.
-        reason: CancelReason,
-    },
-    /// Ended by time. `confirmed` may still hold again; whoever cancels gets its `released`.
+    /// Nothing is held any more. This is final.
+    Released { reason: CancelReason },
+    /// Its time is over. `confirmed` may still hold it again; a cancellation still publishes `released`.
     Expired,
-    /// Never held: a line was short.
+    /// Never held, because a line was short.
     RejectedShortages,
     /// Expired, and short when it was to be held again.
     RejectedExpired,
-    /// Undone before it was heard of: a later `placed` holds nothing.
-    Tombstone {
-        /// Why it was undone.
-        reason: CancelReason,
-    },
+    /// Cancelled before it was known; a later `placed` holds nothing.
+    Tombstone { reason: CancelReason },
 }
 
 impl State {
-    /// For tables, refusals and people.
+    /// The name in tables, refusals and answers.
     pub const fn name(self) -> &'static str {
         match self {
             State::Held { .. } => "held",
@@ -55,7 +48,7 @@ impl State {
         }
     }
 
-    /// The state of that name with what else its columns say; nothing when they don't fit together.
+    /// The state that these columns describe; none if they don't fit together.
     pub fn from_columns(name: &str, expires_at: Option<DateTime<Utc>>, reason: Option<CancelReason>) -> Option<State> {
         Some(match (name, expires_at, reason) {
             ("held", Some(expires_at), _) => State::Held { expires_at },
@@ -70,7 +63,7 @@ impl State {
         })
     }
 
-    /// When the hold ends by itself, while it is held.
+    /// When the reservation expires, while it is held.
     pub const fn expires_at(self) -> Option<DateTime<Utc>> {
         match self {
             State::Held { expires_at } => Some(expires_at),
@@ -78,7 +71,7 @@ impl State {
         }
     }
 
-    /// Why it was undone, if it was.
+    /// Why it was released or cancelled, if it was.
     pub const fn release_reason(self) -> Option<CancelReason> {
         match self {
             State::Released { reason } | State::Tombstone { reason } => Some(reason),
@@ -86,7 +79,7 @@ impl State {
         }
     }
 
-    /// Whether pieces can still move because of it, so that their levels are to be locked with it.
+    /// Whether it may still move stock, so that the levels of its lines must be locked with it.
     pub const fn may_move_stock(self) -> bool {
         matches!(self, State::Held { .. } | State::Committed | State::Expired)
     }

@@ -3,62 +3,51 @@ use shared_events::{Address, LineText, Quantity, ShipmentId, Sku, StockLine};
 
 use super::Refused;
 
-/// A parcel: all lines of one order, or a part of them.
+/// A shipment: all lines of one order, or a part of them. Customers know it as a parcel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shipment {
-    /// Names it.
     pub id: ShipmentId,
-    /// Where it is.
     pub stage: Stage,
-    /// What is in it.
     pub lines: Vec<StockLine>,
-    /// Where it goes, or went; none once it is called off, and for parcels of orders that were placed before this was kept.
+    /// The delivery address. None once it is cancelled, and for shipments of orders that are older than this field.
     pub address: Option<Address>,
-    /// Who carries it; known once it was dispatched.
+    /// The carrier, once it was dispatched.
     pub carrier: Option<LineText>,
-    /// Where to follow it; known once it was dispatched.
+    /// The tracking number, once it was dispatched.
     pub tracking_number: Option<LineText>,
-    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it was packed, which may be skipped.
+    /// When it was packed, if it was.
     pub packed_at: Option<DateTime<Utc>>,
-    /// When it left.
     pub dispatched_at: Option<DateTime<Utc>>,
-    /// When it arrived.
     pub delivered_at: Option<DateTime<Utc>>,
-    /// When it was called off.
     pub cancelled_at: Option<DateTime<Utc>>,
-    /// The parcels that took its place, if it was called off because it was split.
+    /// The shipments that replace it, if it was cancelled because it was split.
     pub split_into: Vec<ShipmentId>,
-    /// What of it came back.
+    /// The lines that came back.
     pub returned: Vec<StockLine>,
     /// When something last came back.
     pub returned_at: Option<DateTime<Utc>>,
-    /// When it was given up for lost.
     pub lost_at: Option<DateTime<Utc>>,
 }
 
-/// Where a parcel is.
+/// The stage of a shipment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// To be packed and sent.
     Pending,
-    /// In its box, still in the warehouse.
+    /// Packed, still in the warehouse.
     Packed,
-    /// With the carrier.
     Dispatched,
-    /// With the customer.
     Delivered,
-    /// Called off before it left.
+    /// Called off or split before it left.
     Cancelled,
-    /// Back again, all of it.
+    /// All of it came back.
     Returned,
     /// It left and never arrived.
     Lost,
 }
 
 impl Stage {
-    /// Every stage.
     pub const ALL: [Stage; 7] = [
         Stage::Pending,
         Stage::Packed,
@@ -69,7 +58,7 @@ impl Stage {
         Stage::Lost,
     ];
 
-    /// For tables, answers and refusals.
+    /// The name in tables, answers and refusals.
     pub const fn name(self) -> &'static str {
         match self {
             Stage::Pending => "pending",
@@ -82,33 +71,30 @@ impl Stage {
         }
     }
 
-    /// The stage of that name.
     pub fn from_name(name: &str) -> Option<Stage> {
         Stage::ALL.into_iter().find(|stage| stage.name() == name)
     }
 
-    /// Whether the parcel can still be called off.
+    /// Whether the shipment is still in the warehouse, so that it can be called off.
     pub const fn in_the_warehouse(self) -> bool {
         matches!(self, Stage::Pending | Stage::Packed)
     }
 
-    /// Whether the parcel was handed to a carrier, whatever became of it since.
+    /// Whether it was handed to a carrier, whatever happened to it since.
     pub const fn has_left(self) -> bool {
         matches!(self, Stage::Dispatched | Stage::Delivered | Stage::Returned | Stage::Lost)
     }
 }
 
-/// What a parcel is called and when it is made, should a decision make one.
+/// The id and the creation time of a shipment that a decision may create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewParcel {
-    /// Its name.
     pub id: ShipmentId,
     /// The time of the decision.
     pub at: DateTime<Utc>,
 }
 
 impl Shipment {
-    /// A parcel of `lines`, to be packed and sent.
     pub fn create(NewParcel { id, at }: NewParcel, lines: Vec<StockLine>) -> Shipment {
         Shipment {
             id,
@@ -129,17 +115,14 @@ impl Shipment {
         }
     }
 
-    /// Whether it has left with this carrier under this number, whatever became of it since.
+    /// Whether it left with this carrier and tracking number, whatever happened to it since.
     pub fn has_left_as(&self, carrier: &LineText, tracking_number: &LineText) -> bool {
         self.stage.has_left()
             && self.carrier.as_ref() == Some(carrier)
             && self.tracking_number.as_ref() == Some(tracking_number)
     }
 
-    /// Puts it in its box.
-    ///
-    /// # Errors
-    /// Unless it is pending.
+    /// Packs it. Fails unless it is pending.
     pub fn pack(self, at: DateTime<Utc>) -> Result<Shipment, Refused> {
         match self.stage {
             Stage::Pending => Ok(Shipment { stage: Stage::Packed, packed_at: Some(at), ..self }),
@@ -147,10 +130,7 @@ impl Shipment {
         }
     }
 
-    /// Hands it to the carrier.
-    ///
-    /// # Errors
-    /// Unless it is pending or packed.
+    /// Hands it to the carrier. Fails unless it is pending or packed.
     pub fn dispatch(self, carrier: LineText, tracking: LineText, at: DateTime<Utc>) -> Result<Shipment, Refused> {
         if !self.stage.in_the_warehouse() {
             return Err(self.refuses("dispatched"));
@@ -164,10 +144,8 @@ impl Shipment {
         })
     }
 
-    /// It is on its way with this carrier, under this number, and not as was said before.
-    ///
-    /// # Errors
-    /// Unless it is dispatched: before, it has no number; afterwards nobody follows it any more.
+    /// Corrects its carrier and tracking number. Fails unless it is dispatched: before that it has no number, and
+    /// later nobody tracks it.
     pub fn correct_tracking(self, carrier: LineText, tracking: LineText) -> Result<Shipment, Refused> {
         match self.stage {
             Stage::Dispatched => Ok(Shipment { carrier: Some(carrier), tracking_number: Some(tracking), ..self }),
@@ -175,10 +153,7 @@ impl Shipment {
         }
     }
 
-    /// Notes that it has arrived.
-    ///
-    /// # Errors
-    /// Unless it is dispatched.
+    /// Notes that it has arrived. Fails unless it is dispatched.
     pub fn deliver(self, at: DateTime<Utc>) -> Result<Shipment, Refused> {
         match self.stage {
             Stage::Dispatched => Ok(Shipment { stage: Stage::Delivered, delivered_at: Some(at), ..self }),
@@ -186,10 +161,7 @@ impl Shipment {
         }
     }
 
-    /// Gives it up for lost. Nothing of it comes back.
-    ///
-    /// # Errors
-    /// Unless it is dispatched.
+    /// Gives it up for lost. Nothing of it comes back. Fails unless it is dispatched.
     pub fn lose(self, at: DateTime<Utc>) -> Result<Shipment, Refused> {
         match self.stage {
             Stage::Dispatched => Ok(Shipment { stage: Stage::Lost, lost_at: Some(at), ..self }),
@@ -197,10 +169,7 @@ impl Shipment {
         }
     }
 
-    /// Calls it off.
-    ///
-    /// # Errors
-    /// Once it has left, or when it was called off before.
+    /// Cancels it. Fails if it has left or was cancelled before.
     pub fn cancel(self, at: DateTime<Utc>) -> Result<Shipment, Refused> {
         if !self.stage.in_the_warehouse() {
             return Err(self.refuses("cancelled"));
@@ -208,15 +177,17 @@ impl Shipment {
         Ok(Shipment { stage: Stage::Cancelled, address: None, cancelled_at: Some(at), ..self })
     }
 
-    /// Whether its goods went back to the shelf before it left, rather than into the parcels that it was split into.
+    /// Whether it was called off, so that its stock was restocked. A split moves its stock to other shipments
+    /// instead.
     pub fn was_called_off(&self) -> bool {
         self.stage == Stage::Cancelled && self.split_into.is_empty()
     }
 
-    /// Takes these lines out into a parcel of their own: calls this one off, for one with them and one with the rest.
+    /// Splits it: it is cancelled and replaced by one shipment with these lines and one with the rest.
     ///
     /// # Errors
-    /// Once it has left or was called off; for pieces that aren't in it; when nothing would be left.
+    /// Fails if it has left or was cancelled, if the lines exceed its contents, or if one of the two parts would be
+    /// empty.
     pub fn split(
         self,
         lines: &[StockLine],
@@ -244,10 +215,10 @@ impl Shipment {
         Ok((Shipment { stage: Stage::Cancelled, address: None, cancelled_at: Some(at), split_into, ..self }, parts))
     }
 
-    /// Takes these lines back: some or all of what arrived, or the whole parcel when it never did.
+    /// Takes lines back: some or all of a shipment that arrived, or the whole of one that did not.
     ///
     /// # Errors
-    /// Before it left, and for pieces that were never in it or are back already.
+    /// Fails if it has not left, or if the lines exceed what is left of its contents.
     pub fn take_back(mut self, lines: &[StockLine], at: DateTime<Utc>) -> Result<Shipment, Refused> {
         if !matches!(self.stage, Stage::Dispatched | Stage::Delivered) {
             return Err(self.refuses("returned"));
@@ -273,7 +244,7 @@ impl Shipment {
     }
 }
 
-/// How many pieces of a SKU these lines have.
+/// The quantity of a SKU in these lines.
 fn pieces(lines: &[StockLine], sku: &Sku) -> i64 {
     lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
 }

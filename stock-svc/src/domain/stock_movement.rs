@@ -1,20 +1,20 @@
-/// How pieces move between shelf and hold.
+/// A movement between the stock that is on hand and the stock that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StockMovement {
-    /// From available to held.
+    /// Available stock is held.
     Hold,
-    /// From held back to available.
+    /// Held stock becomes available.
     Release,
-    /// Held ones leave for good.
+    /// Held stock leaves for good.
     Commit,
-    /// Available ones leave for good: held again and committed in one.
+    /// Available stock leaves for good: it is held again and committed in one step.
     HoldAndCommit,
-    /// They come back to the shelf.
+    /// Stock comes back onto the shelf.
     Restock,
 }
 
 impl StockMovement {
-    /// By what sign each piece changes on_hand and held.
+    /// The signs with which each piece changes `on_hand` and `held`.
     pub const fn signs(self) -> (i64, i64) {
         match self {
             StockMovement::Hold => (0, 1),
@@ -25,7 +25,7 @@ impl StockMovement {
         }
     }
 
-    /// What the ledger of movements calls it; nothing when on_hand stays.
+    /// The name in the ledger of movements; none if `on_hand` doesn't change.
     pub const fn kind(self) -> Option<&'static str> {
         match self {
             StockMovement::Hold | StockMovement::Release => None,

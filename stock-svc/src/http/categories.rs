@@ -44,12 +44,12 @@ pub(super) async fn add(state: Data<AppState>, body: Json<CategoryRequest>) -> R
 pub(super) struct ListQuery {
     #[param(inline)]
     limit: Option<Limit>,
-    /// What the last answer gave as `next_cursor`.
+    /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<Uuid>)]
     cursor: Option<Cursor<Uuid>>,
 }
 
-/// All categories, the newest first
+/// Lists categories, the newest first
 #[utoipa::path(
     get, path = "/api/v1/categories", tag = "categories", operation_id = "list_categories",
     params(ListQuery),

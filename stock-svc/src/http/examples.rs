@@ -1,16 +1,15 @@
-//! One order's goods at some moments, for the document: what belongs together fits together.
+//! One order's stock at several moments, as consistent examples for the OpenAPI document.
 
 use serde_json::{Value, json};
 
 const CATEGORY: &str = "01980a10-7c00-7000-8000-000000000011";
 const ORDER: &str = "01980a10-7c00-7000-8000-0000000000a1";
 
-/// A category.
 pub(super) fn category() -> Value {
     json!({"id": CATEGORY, "name": "Black tea", "description": "Loose leaf, packed in Cork."})
 }
 
-/// A product, of which two tins are held for an order.
+/// A product with two tins held for an order.
 pub(super) fn product() -> Value {
     json!({
         "sku": "TEA-EARL-GREY-250", "name": "Earl Grey, 250 g", "brand": "Quay Street",
@@ -21,7 +20,6 @@ pub(super) fn product() -> Value {
     })
 }
 
-/// A product that was just listed.
 pub(super) fn listed() -> Value {
     json!({
         "sku": "TEA-SENCHA-100", "name": "Sencha, 100 g", "brand": "Quay Street", "description": "Steamed green tea.",
@@ -31,12 +29,11 @@ pub(super) fn listed() -> Value {
     })
 }
 
-/// A movement: the tins leave the stock for the order.
+/// The movement by which the tins leave for the order.
 pub(super) fn movement() -> Value {
     json!({"id": 7, "kind": "committed", "quantity": -2, "order_id": ORDER, "reason": null, "at": "2026-07-14T09:30:02Z"})
 }
 
-/// The order's reservation.
 pub(super) fn reservation() -> Value {
     json!({
         "order_id": ORDER, "status": "held", "reason": null, "expires_at": "2026-07-14T09:45:01Z",
@@ -44,7 +41,7 @@ pub(super) fn reservation() -> Value {
     })
 }
 
-/// Its parcel when it has left.
+/// Its parcel, after dispatch.
 pub(super) fn dispatched() -> Value {
     parcel(
         "d1",
@@ -56,17 +53,17 @@ pub(super) fn dispatched() -> Value {
     )
 }
 
-/// When it is packed.
+/// Its parcel, packed.
 pub(super) fn packed() -> Value {
     parcel("d1", 2, json!({"status": "packed", "packed_at": "2026-07-14T15:00:00Z"}))
 }
 
-/// When it has arrived.
+/// Its parcel, delivered.
 pub(super) fn delivered() -> Value {
     after(json!({"status": "delivered", "delivered_at": "2026-07-16T11:20:00Z"}))
 }
 
-/// When one of its tins came back.
+/// Its parcel, after one of its tins came back.
 pub(super) fn returned() -> Value {
     after(json!({
         "status": "delivered", "delivered_at": "2026-07-16T11:20:00Z",
@@ -74,17 +71,16 @@ pub(super) fn returned() -> Value {
     }))
 }
 
-/// When it is given up for lost.
+/// Its parcel, lost.
 pub(super) fn lost() -> Value {
     after(json!({"status": "lost", "lost_at": "2026-07-29T09:00:00Z"}))
 }
 
-/// A part of it that was called off after the other had left.
+/// A part of it, called off after the other had left.
 pub(super) fn called_off() -> Value {
     parcel("d3", 1, json!({"status": "cancelled", "delivery_address": null, "cancelled_at": "2026-07-15T08:20:00Z"}))
 }
 
-/// The two parts that it was split into.
 pub(super) fn parts() -> Value {
     let at = json!({"created_at": "2026-07-14T16:00:00Z"});
     json!({"items": [parcel("d2", 1, at.clone()), parcel("d3", 1, at)], "next_cursor": null})

@@ -1,4 +1,4 @@
-//! HTTP: request, command, answer or problem+json.
+//! The HTTP API: a request becomes a command, and its result an answer or a problem.
 
 mod categories;
 mod examples;
@@ -20,12 +20,12 @@ use utoipa::OpenApi;
 
 use crate::commands::CommandError;
 
-/// What requests need.
+/// What the handlers share.
 #[derive(Clone)]
 pub struct AppState {
     /// The service's database.
     pub pool: Pool,
-    /// Wakes the relay after a commit that announced something.
+    /// Wakes the relay after a commit.
     pub nudge: Nudge,
 }
 
@@ -48,7 +48,6 @@ pub struct AppState {
 )]
 struct Api;
 
-/// All routes of the service.
 pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
     let (state, document) = (Data::new(state), Document::of(Api::openapi(), StockCode::ALL)?);
     Ok(move |config: &mut ServiceConfig| {
@@ -65,15 +64,15 @@ pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig)
 service_kit::problem_codes! {
     /// The codes of problems that only this service has.
     pub enum StockCode {
-        /// 409: a product, a category or a parcel does not stand where this is possible.
+        /// 409: the product, category or parcel is not in a state in which this is possible.
         WrongState = "wrong_state",
-        /// 409: there is one of that name or SKU.
+        /// 409: the name or the SKU is taken.
         AlreadyThere = "already_there",
-        /// 409: there would be fewer pieces than are held.
+        /// 409: there would be less stock than is held.
         BelowHeld = "below_held",
         /// 422: there is no such category.
         UnknownCategory = "unknown_category",
-        /// 422: a SKU stands in one line.
+        /// 422: a SKU occurs in two lines.
         SkuTwice = "sku_twice",
     }
 }
@@ -100,15 +99,15 @@ impl From<CommandError> for Problem {
     }
 }
 
-/// The request's `Idempotency-Key`, if it has one, with what tells what it asks for from all else: SHA-256 of its
-/// content, however its JSON was laid out.
+/// The request's `Idempotency-Key`, if it has one, together with SHA-256 of the request's content, which tells it
+/// from other requests however its JSON is laid out.
 fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
     let Some(IdempotencyKey(key)) = IdempotencyKey::optional(http)? else { return Ok(None) };
     let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
     Ok(Some(IdempotentRequest { key, request: Sha256::digest(content).to_vec() }))
 }
 
-/// A row that a read did not find, as what it would have been.
+/// Turns a row that was not found into a 404 that names it.
 fn found<T>(result: diesel::QueryResult<T>, what: &'static str) -> Result<T, Problem> {
     result.map_err(|error| match error {
         diesel::result::Error::NotFound => CommandError::NotFound(what).into(),

@@ -75,7 +75,7 @@ pub(super) struct DetailsRequest {
     low_stock_mark: Option<LowStockMark>,
 }
 
-/// Changes what is said of a product, its price too
+/// Changes a product's details, including its price
 #[utoipa::path(
     put, path = "/api/v1/products/{sku}", tag = "products", operation_id = "change_product",
     params(("sku" = inline(Sku), Path, description = "The product."),
@@ -106,14 +106,14 @@ impl From<DetailsRequest> for NewDetails {
     }
 }
 
-/// A product, and its version to be given back in `If-Match`.
+/// Answers with a product and its version, which `If-Match` takes.
 fn shown(answer: &mut HttpResponseBuilder, product: Listed) -> HttpResponse {
     let version = ETag(EntityTag::new_strong(product.version.to_string()));
     answer.insert_header(version).json(ProductView::from(product))
 }
 
-/// The versions that the client has seen, if it says so. The header may stand in several lines, which make one list; `*` is
-/// any version, and says nothing beside others.
+/// The versions that the client has seen, if it names any. The header may occur several times; together they are one
+/// list. `*` means any version and may only stand alone.
 fn expected(http: &HttpRequest) -> Result<Option<Expected>, Problem> {
     let mut lines = http.headers().get_all(IF_MATCH);
     let any = |line: &HeaderValue| line.as_bytes().trim_ascii() == b"*";
@@ -131,7 +131,7 @@ fn expected(http: &HttpRequest) -> Result<Option<Expected>, Problem> {
     }))
 }
 
-/// What of a product is to be otherwise, for the document.
+/// The fields of a product to change, for the OpenAPI document.
 #[derive(ToSchema)]
 #[schema(example = json!({"price": {"amount": 1399, "currency": "EUR"}, "brand": null}))]
 #[expect(dead_code, reason = "only what the document says of it is used")]
@@ -147,10 +147,10 @@ pub(super) struct ProductPatch {
     low_stock_mark: Option<LowStockMark>,
 }
 
-/// Changes a part of what is said of a product
+/// Changes a part of a product's details
 ///
-/// A JSON merge patch (RFC 7396): what is left out stays, `null` takes it away. `If-Match` says which version it is made
-/// to: the `ETag` of an answer that shows the product. Stock that moves makes no new version.
+/// A JSON merge patch (RFC 7396): fields that are left out stay, and `null` removes a field. `If-Match` names the
+/// version to change: the `ETag` of an answer that shows the product. Moving stock makes no new version.
 #[utoipa::path(
     patch, path = "/api/v1/products/{sku}", tag = "products", operation_id = "patch_product",
     params(("sku" = inline(Sku), Path, description = "The product."),
@@ -183,7 +183,7 @@ pub(super) async fn patch(
         "name": name, "brand": brand, "description": description, "category": category.map(|(id, _)| id),
         "price": price, "low_stock_mark": low_stock_mark.map(LowStockMark::get),
     }))?;
-    // what was patched is what is replaced, or nothing is
+    // Replace exactly the version that was patched, or nothing.
     let expected = Expected::OneOf(vec![version]);
     let product = commands::change_product(&state.pool, &sku.0, &expected, details.into()).await?;
     state.nudge.nudge();
@@ -239,7 +239,7 @@ pub(super) struct AdjustmentRequest {
     reason: LineText,
 }
 
-/// Counts pieces that came or went
+/// Corrects the stock by hand
 #[utoipa::path(
     post, path = "/api/v1/products/{sku}/adjustments", tag = "products", operation_id = "adjust_stock",
     params(("sku" = inline(Sku), Path, description = "The product."), ("Idempotency-Key" = inline(Option<Key>), Header)),
@@ -264,7 +264,7 @@ pub(super) async fn adjust(
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
 }
 
-/// Why there are as many as there are
+/// Lists the movements of the stock
 #[utoipa::path(
     get, path = "/api/v1/products/{sku}/movements", tag = "products", operation_id = "list_movements",
     params(("sku" = inline(Sku), Path, description = "The product."),
@@ -286,7 +286,7 @@ pub(super) async fn moved(
     Ok(HttpResponse::Ok().json(page.map(MovementView::from)))
 }
 
-/// A product, and how many there are
+/// Shows a product and its stock
 #[utoipa::path(
     get, path = "/api/v1/products/{sku}", tag = "products", operation_id = "get_product",
     params(("sku" = inline(Sku), Path, description = "The product.")),
@@ -306,17 +306,17 @@ pub(super) async fn get(state: Data<AppState>, sku: Path<Sku>) -> Result<HttpRes
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     category: Option<Uuid>,
-    /// Words, each of which is in the name or the SKU, in small or capital letters.
+    /// Words; each must be in the name or the SKU, in upper or lower case.
     #[param(inline)]
     q: Option<LineText>,
     #[param(inline)]
     limit: Option<Limit>,
-    /// What the last answer gave as `next_cursor`.
+    /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<Sku>, inline)]
     cursor: Option<Cursor<Sku>>,
 }
 
-/// Products, the newest first
+/// Lists products, the newest first
 #[utoipa::path(
     get, path = "/api/v1/products", tag = "products", operation_id = "list_products",
     params(ListQuery),

@@ -21,12 +21,12 @@ pub(super) struct ListQuery {
     order_id: Option<OrderId>,
     #[param(inline)]
     limit: Option<Limit>,
-    /// What the last answer gave as `next_cursor`.
+    /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<Uuid>)]
     cursor: Option<Cursor<OrderId>>,
 }
 
-/// What is held for orders, and what became of it, the newest first
+/// Lists the reservations of orders, the newest first
 #[utoipa::path(
     get, path = "/api/v1/reservations", tag = "reservations", operation_id = "list_reservations",
     params(ListQuery),

@@ -39,12 +39,12 @@ pub(super) struct ListQuery {
     status: Option<StageName>,
     #[param(inline)]
     limit: Option<Limit>,
-    /// What the last answer gave as `next_cursor`.
+    /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<Uuid>)]
     cursor: Option<Cursor<ShipmentId>>,
 }
 
-/// Parcels, the newest first
+/// Lists parcels, the newest first
 #[utoipa::path(
     get, path = "/api/v1/shipments", tag = "shipments", operation_id = "list_shipments",
     params(ListQuery),
@@ -62,7 +62,7 @@ pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Resu
     Ok(HttpResponse::Ok().json(page.map(ShipmentView::from)))
 }
 
-/// A parcel
+/// Shows a parcel
 #[utoipa::path(
     get, path = "/api/v1/shipments/{id}", tag = "shipments", operation_id = "get_shipment",
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
@@ -76,9 +76,9 @@ pub(super) async fn get(state: Data<AppState>, id: Path<ShipmentId>) -> Result<H
     Ok(HttpResponse::Ok().json(ShipmentView::from(shipment)))
 }
 
-/// It is packed; may be left out
+/// Packs a parcel
 ///
-/// The body may be empty or `{}`.
+/// This step may be left out. The body may be empty or `{}`.
 #[utoipa::path(
     post, path = "/api/v1/shipments/{id}/pack", tag = "shipments", operation_id = "pack_shipment",
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
@@ -101,9 +101,9 @@ pub(super) struct DispatchRequest {
     tracking_number: LineText,
 }
 
-/// It has left with a carrier
+/// Hands a parcel to the carrier
 ///
-/// Sent again with the same carrier and number it changes nothing.
+/// Repeating it with the same carrier and number changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/shipments/{id}/dispatch", tag = "shipments", operation_id = "dispatch_shipment",
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
@@ -122,9 +122,9 @@ pub(super) async fn dispatch(
     moved(&state, id.0, Step::Dispatch { carrier, tracking_number }).await
 }
 
-/// It is on its way with another carrier, or under another number, than was said
+/// Corrects carrier or tracking number of a parcel that is on its way
 ///
-/// The customer is told. Sent again it changes nothing, whatever became of the parcel since.
+/// The customer is told. Repeating it changes nothing, whatever happened to the parcel since.
 #[utoipa::path(
     put, path = "/api/v1/shipments/{id}/tracking", tag = "shipments", operation_id = "correct_tracking",
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
@@ -143,10 +143,10 @@ pub(super) async fn correct_tracking(
     moved(&state, id.0, Step::CorrectTracking { carrier, tracking_number }).await
 }
 
-/// It can't leave, although another parcel of its order has; its lines are refunded
+/// Calls off a parcel that can't leave, after another of its order has
 ///
-/// Its goods go back to the shelf, and the order completes with what arrives. The body may be empty or `{}`. To ask again
-/// changes nothing. While nothing of the order has left, the order is cancelled instead.
+/// Its stock is restocked, its lines are refunded, and the order completes with what arrives. The body may be empty
+/// or `{}`. Repeating it changes nothing. If nothing of the order has left, the order must be cancelled instead.
 #[utoipa::path(
     post, path = "/api/v1/shipments/{id}/call-off", tag = "shipments", operation_id = "call_off_shipment",
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
@@ -165,7 +165,7 @@ pub(super) async fn call_off(
     moved(&state, id.0, Step::CallOff).await
 }
 
-/// It has arrived
+/// Notes that a parcel has arrived
 ///
 /// The body may be empty or `{}`.
 #[utoipa::path(
@@ -186,9 +186,9 @@ pub(super) async fn deliver(
     moved(&state, id.0, Step::Deliver).await
 }
 
-/// The carrier has lost it; its lines are refunded
+/// Notes that the carrier has lost a parcel
 ///
-/// The body may be empty or `{}`.
+/// Its lines are refunded. The body may be empty or `{}`.
 #[utoipa::path(
     post, path = "/api/v1/shipments/{id}/lost", tag = "shipments", operation_id = "lose_shipment",
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
@@ -207,7 +207,7 @@ pub(super) async fn lose(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBo
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"lines": [{"sku": "TEA-EARL-GREY-250", "quantity": 1}]}))]
 pub(super) struct LinesRequest {
-    /// A SKU stands in one line at most.
+    /// Each SKU in one line only.
     #[schema(min_items = 1)]
     lines: Vec<LineRequest>,
 }
@@ -220,7 +220,7 @@ struct LineRequest {
 }
 
 impl LinesRequest {
-    /// The lines, if there are any and each SKU stands once.
+    /// The lines; there must be some, with each SKU in one line only.
     fn checked(self, what: &str) -> Result<Vec<StockLine>, Problem> {
         let Self { lines } = self;
         if lines.is_empty() {
@@ -237,7 +237,7 @@ impl LinesRequest {
     }
 }
 
-/// Part of it leaves in a parcel of its own
+/// Splits a part of a parcel off into one of its own
 #[utoipa::path(
     post, path = "/api/v1/shipments/{id}/split", tag = "shipments", operation_id = "split_shipment",
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
@@ -260,7 +260,7 @@ pub(super) async fn split(
     Ok(HttpResponse::Ok().json(page.map(ShipmentView::from)))
 }
 
-/// It came back, or part of it; its lines are refunded
+/// Takes a parcel back, in whole or in part; its lines are refunded
 #[utoipa::path(
     post, path = "/api/v1/shipments/{id}/return", tag = "shipments", operation_id = "return_shipment",
     params(("id" = inline(ShipmentId), Path, description = "The parcel."), ("Idempotency-Key" = inline(Option<Key>), Header)),

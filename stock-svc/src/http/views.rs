@@ -1,4 +1,4 @@
-//! What is shown.
+//! The bodies of answers.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub(super) struct ProductView {
     name: LineText,
     brand: Option<LineText>,
     description: Description,
-    /// The id, as requests give it.
+    /// The category's id, as requests give it.
     category: Option<Uuid>,
     category_name: Option<LineText>,
     price: Money,
@@ -97,7 +97,7 @@ pub(super) struct ShipmentView {
     order_id: OrderId,
     status: &'static str,
     lines: Vec<StockLine>,
-    /// Where it goes, or went. None once it is called off, and for orders that were placed before this was kept.
+    /// None once the parcel is called off, and for orders that are older than this field.
     delivery_address: Option<Address>,
     carrier: Option<LineText>,
     tracking_number: Option<LineText>,
@@ -106,9 +106,9 @@ pub(super) struct ShipmentView {
     dispatched_at: Option<DateTime<Utc>>,
     delivered_at: Option<DateTime<Utc>>,
     cancelled_at: Option<DateTime<Utc>>,
-    /// The parcels that took its place, if it was split.
+    /// The parcels that replace it, if it was split.
     split_into: Vec<ShipmentId>,
-    /// What of it came back.
+    /// The lines that came back.
     returned: Vec<StockLine>,
     returned_at: Option<DateTime<Utc>>,
     lost_at: Option<DateTime<Utc>>,
@@ -156,7 +156,7 @@ impl From<movements::Movement> for MovementView {
     }
 }
 
-/// The names of where a parcel can stand.
+/// The names of a parcel's stages.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum StageName {

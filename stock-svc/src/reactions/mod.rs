@@ -1,4 +1,4 @@
-//! What stock-svc hears, a file an event. The kit opens the transaction, writes the inbox and commits.
+//! The reactions of stock-svc, one file an event. The kit opens the transaction, writes the inbox and commits.
 
 mod order_address_changed;
 mod order_call_off_requested;
@@ -20,36 +20,34 @@ use shared_events::{DecodeError, Event, EventId, OrderEvent, OrderId, PaymentEve
 use crate::domain::{Allocation, Change, Levels, NewParcel, Refused};
 use crate::store::{self, Loaded};
 
-/// What stock-svc does about what it hears.
 #[derive(Clone, Debug)]
 pub struct StockReactions {
-    /// How long a hold lasts unless it is made firm.
+    /// How long stock is held for an order that is not confirmed.
     pub reservation_ttl: Duration,
     /// Wakes the relay after a commit.
     pub nudge: Nudge,
 }
 
-/// The topics that stock-svc hears.
 pub fn subscriptions() -> Vec<Subscription> {
     [Topic::Orders, Topic::Payments].map(|topic| Subscription::inbox(topic.name())).into()
 }
 
-/// What a decision goes by, besides the event and the order's goods.
+/// What a decision depends on besides the event and the order's allocation.
 #[derive(Clone, Debug)]
 pub struct Circumstances<'a> {
-    /// How many pieces there are.
+    /// The stock levels.
     pub levels: &'a Levels,
     /// The time of the transaction.
     pub now: DateTime<Utc>,
-    /// How long a hold lasts unless it is made firm.
+    /// How long stock is held for an order that is not confirmed.
     pub hold_for: Duration,
     /// The event's `ce_sequence`.
     pub sequence: i64,
-    /// The parcel to be made, should one be made.
+    /// The shipment to create, if the decision creates one.
     pub parcel: NewParcel,
 }
 
-/// What stock-svc does about an event; nothing where it isn't for it.
+/// The reaction to an event; none if the event isn't for stock-svc.
 pub fn decide(allocation: Allocation, event: &Event, by: &Circumstances<'_>) -> Option<Result<Change, Refused>> {
     Some(match event {
         Event::Order(OrderEvent::Placed(placed)) => order_placed::hold(allocation, placed, by),
@@ -126,7 +124,7 @@ impl Reactions for StockReactions {
     }
 }
 
-/// The order whose goods an event may change.
+/// The order whose stock an event may change.
 fn order_of(event: &Event) -> Option<OrderId> {
     let concerns_goods = match event {
         Event::Order(
@@ -144,7 +142,7 @@ fn order_of(event: &Event) -> Option<OrderId> {
     event.correlation().filter(|_| concerns_goods).map(OrderId)
 }
 
-/// Whether its place among what was said of the order counts: a change that is sent once more must not undo a later one.
+/// Whether the order of these events matters: a change of address that is delivered again must not undo a later one.
 const fn is_ranked(event: &Event) -> bool {
     matches!(event, Event::Order(OrderEvent::AddressChanged(_) | OrderEvent::AddressChangeRequested(_)))
 }

@@ -3,7 +3,7 @@ use shared_events::{OrderAddressChangeRequested, OrderAddressChanged};
 use super::Circumstances;
 use crate::domain::{Allocation, Change, Refused};
 
-/// What is still there goes to the order's new address.
+/// Everything that is still here takes the order's new address.
 pub(super) fn readdress(
     allocation: Allocation,
     changed: &OrderAddressChanged,
@@ -12,8 +12,8 @@ pub(super) fn readdress(
     allocation.readdress(&changed.delivery_address, by.sequence)
 }
 
-/// What is still there goes to the address that is asked for, and what has left does not: this is where a change of address
-/// and a dispatch are decided.
+/// Everything that is still here takes the requested address, and what has left does not. The race between a change
+/// of address and a dispatch is decided here.
 pub(super) fn decide(
     allocation: Allocation,
     request: &OrderAddressChangeRequested,

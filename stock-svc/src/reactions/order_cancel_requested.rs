@@ -3,7 +3,8 @@ use shared_events::OrderCancelRequested;
 use super::Circumstances;
 use crate::domain::{Allocation, Change, Refused};
 
-/// Gives the goods back, unless they have left: this is where cancel and dispatch are decided.
+/// Releases or restocks the stock unless a shipment has left. The race between a cancellation and a dispatch is
+/// decided here.
 pub(super) fn give_back(
     allocation: Allocation,
     request: &OrderCancelRequested,

@@ -1,4 +1,4 @@
-//! Answers that were given under an `Idempotency-Key`, so that a retried POST gets the first one again.
+//! Responses that are stored under an `Idempotency-Key`, so that a repeated POST gets the first response again.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -6,7 +6,7 @@ use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
 
 use crate::schema::idempotency_keys;
 
-/// Claims the key for this transaction, and tells the body, byte for byte, that was answered under it.
+/// Claims the key for this transaction, and returns the response, byte for byte, that is stored under it.
 pub async fn claim(conn: &mut AsyncPgConnection, once: &IdempotentRequest) -> QueryResult<IdempotencyClaim<Vec<u8>>> {
     if !once.lock(conn).await? {
         return Ok(IdempotencyClaim::InFlight);
@@ -15,7 +15,7 @@ pub async fn claim(conn: &mut AsyncPgConnection, once: &IdempotentRequest) -> Qu
     Ok(once.compared(idempotency_keys::table.find(&once.key).select(columns).first(conn).await.optional()?))
 }
 
-/// Keeps the answer under its key.
+/// Stores the response under its key.
 pub async fn keep(conn: &mut AsyncPgConnection, once: &IdempotentRequest, body: &[u8]) -> QueryResult<()> {
     let row = (
         idempotency_keys::key.eq(&once.key),

@@ -1,4 +1,4 @@
-//! The books, read by ranges of SKUs and of orders: levels, what moved, and what is held.
+//! The books of the stock (levels, movements and quantities held), read by ranges of SKUs and of orders.
 
 use std::collections::BTreeMap;
 
@@ -8,89 +8,79 @@ use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-/// Movements that are added up by one statement.
+/// How many movements one statement adds up.
 const SLICE: i64 = 50_000;
 
-/// A level as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
 pub struct Level {
-    /// Whose.
     #[diesel(sql_type = Text)]
     pub sku: String,
-    /// On the shelves.
     #[diesel(sql_type = BigInt)]
     pub on_hand: i64,
-    /// Held.
     #[diesel(sql_type = BigInt)]
     pub held: i64,
 }
 
-/// A quantity of one SKU.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
 pub struct Sum {
-    /// Of what.
     #[diesel(sql_type = Text)]
     pub sku: String,
-    /// How much.
     #[diesel(sql_type = BigInt)]
     pub quantity: i64,
 }
 
-/// What the books say of one SKU.
+/// The books of one SKU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Books {
-    /// The level, if it has one.
     pub level: Option<Level>,
     /// The sum of its movements.
     pub moved: i64,
-    /// The sum of its live holds.
+    /// The sum of the quantities held for orders.
     pub held: i64,
 }
 
-/// Movements for an order that aren't what became of its lines.
+/// An order's movements that don't match its lines.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
 pub struct WrongMovement {
-    /// Of what.
     #[diesel(sql_type = Text)]
     pub sku: String,
-    /// For which order.
     #[diesel(sql_type = SqlUuid)]
     pub order_id: Uuid,
     /// `committed` or `restocked`.
     #[diesel(sql_type = Text)]
     pub kind: String,
-    /// As the movements have it.
+    /// The sum of its movements.
     #[diesel(sql_type = BigInt)]
     pub moved: i64,
-    /// As its lines and what came back of its parcels have it.
+    /// The sum that follows from its lines and from what came back of its shipments.
     #[diesel(sql_type = BigInt)]
     pub expected: i64,
 }
 
-/// SKUs or orders after one, up to and including another; to the end where there is none.
+/// A range of SKUs or orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range<T> {
-    /// Not in it.
+    /// The range begins after this one.
     pub after: T,
-    /// The last in it.
+    /// The last one in the range; none if it goes to the end.
     pub last: Option<T>,
 }
 
-/// The range of so many SKUs with a level after `after`, and of all that lie between them.
+/// The range of the next `count` SKUs with a level. It also covers SKUs without a level that lie between them.
 pub async fn skus_after(conn: &mut AsyncPgConnection, after: &str, count: i64) -> QueryResult<Range<String>> {
     use crate::schema::stock_levels::dsl::{sku, stock_levels};
     let next = stock_levels.select(sku).filter(sku.gt(after)).order(sku).offset(count - 1);
     Ok(Range { after: after.to_owned(), last: next.first(conn).await.optional()? })
 }
 
-/// The range of so many orders after `after`, and of all that lie between them.
+/// The range of the next `count` orders.
 pub async fn orders_after(conn: &mut AsyncPgConnection, after: Uuid, count: i64) -> QueryResult<Range<Uuid>> {
     use crate::schema::orders::dsl::{order_id, orders};
     let next = orders.select(order_id).filter(order_id.gt(after)).order(order_id).offset(count - 1);
     Ok(Range { after, last: next.first(conn).await.optional()? })
 }
 
-/// About how many orders there are, as PostgreSQL estimates it: counting would take longer than some ranges.
+/// PostgreSQL's estimate of the number of orders; counting them would take longer than comparing some ranges.
 pub async fn orders_estimate(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
     #[derive(QueryableByName)]
     struct Estimate {
@@ -101,13 +91,14 @@ pub async fn orders_estimate(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
     Ok(sql_query(sql).get_result::<Estimate>(conn).await?.rows.unsigned_abs())
 }
 
-/// The levels of a range, by SKU.
+/// The levels of a range, in the order of their SKUs.
 pub async fn levels(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Level>> {
     let sql = "select sku, on_hand, held from stock_levels where sku > $1 and ($2 is null or sku <= $2) order by sku";
     sql_query(sql).bind::<Text, _>(&range.after).bind::<Nullable<Text>, _>(&range.last).load(conn).await
 }
 
-/// The sums of all movements of a range, in slices, so that no statement takes long however much one SKU has moved.
+/// The sums of all movements of a range. They are added up in slices, so that no statement takes long however often
+/// one SKU has moved.
 pub async fn moved(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Sum>> {
     #[derive(QueryableByName)]
     struct Slice {
@@ -147,7 +138,7 @@ pub async fn moved(conn: &mut AsyncPgConnection, range: &Range<String>) -> Query
     }
 }
 
-/// The sums of a range's live holds.
+/// The sums of the quantities held, for a range.
 pub async fn held(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Sum>> {
     let sql = "select line ->> 'sku' as sku, sum((line ->> 'quantity')::bigint)::bigint as quantity
         from orders, jsonb_array_elements(lines) line
@@ -155,7 +146,7 @@ pub async fn held(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryR
     sql_query(sql).bind::<Text, _>(&range.after).bind::<Nullable<Text>, _>(&range.last).load(conn).await
 }
 
-/// Levels, movements and holds of a range, by SKU; in a transaction that is repeatable read they are as at one moment.
+/// The books of a range, by SKU. In a repeatable-read transaction they come from one snapshot.
 pub async fn of(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<BTreeMap<String, Books>> {
     let mut all = BTreeMap::<String, Books>::new();
     for level in levels(conn, range).await? {
@@ -171,7 +162,7 @@ pub async fn of(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryRes
     Ok(all)
 }
 
-/// A range's movements that contradict the orders they were made for. One statement, which sees one moment.
+/// A range's movements that contradict their orders. It is one statement, so it sees one snapshot.
 pub async fn wrong_movements(conn: &mut AsyncPgConnection, range: &Range<Uuid>) -> QueryResult<Vec<WrongMovement>> {
     let sql = "with lines as (
             select order_id, reservation, line ->> 'sku' as sku, (line ->> 'quantity')::bigint as pieces
@@ -196,10 +187,10 @@ pub async fn wrong_movements(conn: &mut AsyncPgConnection, range: &Range<Uuid>) 
     sql_query(sql).bind::<SqlUuid, _>(range.after).bind::<Nullable<SqlUuid>, _>(range.last).load(conn).await
 }
 
-/// Moves a level by what it was found to be off; false when less than nothing would be held or available then.
+/// Corrects a level by the difference that was found. Returns false if less than nothing would be held or available.
 ///
-/// Whoever moves or holds goods changes a level by as much as the books: what it is off stays the same meanwhile, so nobody is
-/// kept from moving anything.
+/// This needs no lock on the level since the comparison. Whoever moves stock changes the level and the books by the
+/// same amount, so the difference stays the same meanwhile.
 pub async fn correct(conn: &mut AsyncPgConnection, sku: &str, on_hand: i64, held: i64) -> QueryResult<bool> {
     let sql = "update stock_levels set on_hand = on_hand + $2, held = held + $3
         where sku = $1 and held + $3 >= 0 and on_hand + $2 >= held + $3";
@@ -207,7 +198,8 @@ pub async fn correct(conn: &mut AsyncPgConnection, sku: &str, on_hand: i64, held
     Ok(done.execute(conn).await? == 1)
 }
 
-/// Whether this session is the one that corrects levels: two would correct them twice. Held until the session ends.
+/// Takes the lock that only one repair can hold, since two would correct the levels twice. It is released when the
+/// session ends.
 pub async fn alone(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Taken {

@@ -1,5 +1,3 @@
-//! Categories of the catalogue.
-
 use std::collections::HashMap;
 
 use diesel::prelude::*;
@@ -10,19 +8,18 @@ use uuid::Uuid;
 use super::parsed;
 use crate::schema::categories;
 
-/// A category.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = categories)]
 pub struct Category {
-    /// UUID v7.
+    /// A UUID v7.
     pub id: Uuid,
-    /// What it is called; no two are called the same.
+    /// The name, which is unique.
     pub name: String,
-    /// What is in it; may be empty.
+    /// The description; may be empty.
     pub description: String,
 }
 
-/// Adds a category; `false` when one of that name is there already.
+/// Adds a category; false if the name is taken.
 pub async fn insert(conn: &mut AsyncPgConnection, category: &Category) -> QueryResult<bool> {
     let added = diesel::insert_into(categories::table)
         .values(category)
@@ -33,13 +30,11 @@ pub async fn insert(conn: &mut AsyncPgConnection, category: &Category) -> QueryR
     Ok(added == 1)
 }
 
-/// The name of a category.
 pub async fn name(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<LineText>> {
     let name: Option<String> = categories::table.find(id).select(categories::name).first(conn).await.optional()?;
     name.as_deref().map(parsed).transpose()
 }
 
-/// The names of these categories.
 pub async fn names(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<HashMap<Uuid, LineText>> {
     let named: Vec<(Uuid, String)> = categories::table
         .filter(categories::id.eq_any(ids))
@@ -49,7 +44,7 @@ pub async fn names(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Ha
     named.into_iter().map(|(id, name)| Ok((id, parsed(&name)?))).collect()
 }
 
-/// At most `limit` categories, newest first.
+/// Up to `limit` categories, newest first.
 pub async fn list(conn: &mut AsyncPgConnection, after: Option<Uuid>, limit: i64) -> QueryResult<Vec<Category>> {
     let after = after.unwrap_or(Uuid::max());
     categories::table

@@ -1,10 +1,9 @@
-//! Copies of dead letters leave as everything that this service says does: through the outbox.
+//! Copies of dead letters go through the outbox, as all events do.
 
 use diesel_async::AsyncPgConnection;
 use outbox_relay::{NewRow, append};
 use service_kit::consumer::{DeadLetterCopy, DeadLetterSink, ReactionError};
 
-/// Appends copies of dead letters to the outbox.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadLetters;
 

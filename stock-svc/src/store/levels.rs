@@ -1,4 +1,4 @@
-//! Stock levels. SKUs are always locked in sorted order, after the roots of the orders they are moved for.
+//! Stock levels. They are always locked in the order of their SKUs, after the roots of the orders that move them.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
@@ -10,7 +10,7 @@ use super::parsed;
 use crate::domain::{Level, Levels};
 use crate::schema::stock_levels;
 
-/// Locks the levels of `skus` in sorted order and reads them. A SKU that was never listed has none.
+/// Locks and reads the levels of `skus`, in sorted order. A SKU that was never listed has none.
 pub async fn lock(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<Levels> {
     let rows: Vec<(String, i64, i64)> = stock_levels::table
         .filter(stock_levels::sku.eq_any(skus))
@@ -21,7 +21,7 @@ pub async fn lock(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<Le
     rows.into_iter().map(|(sku, on_hand, held)| Ok((parsed(&sku)?, Level { on_hand, held }))).collect()
 }
 
-/// Writes the levels that have changed. The table's own check stands behind the decisions.
+/// Writes the changed levels. A check constraint of the table backs up the decisions.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
     for sku in &loaded.changed.levels {

@@ -1,4 +1,4 @@
-//! What a transaction works on: it is loaded once, decided about in memory, and saved once.
+//! The working set of a transaction: it is loaded once, changed in memory, and saved once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,12 @@ use super::{products, roots};
 use crate::domain::{Allocation, Change, Level, Levels, NewParcel, Product, Unadjustable};
 use crate::outbox;
 
-/// The roots that a transaction has locked and what hangs on them, as decisions have left them in memory; and what is to be
-/// written of them. What one event of a batch decides, the next one finds here.
+/// The roots that a transaction has locked and everything that belongs to them, as decisions have changed it in
+/// memory, together with what must be written. The decision about one event of a batch sees the decisions about
+/// earlier ones here.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The time of this transaction by the database's clock, which timers go by too.
+    /// The database's time of this transaction, which timers use too.
     pub now: DateTime<Utc>,
     pub(super) orders: BTreeMap<OrderId, roots::Root>,
     pub(super) levels: Levels,
@@ -27,7 +28,7 @@ pub struct Loaded {
     pub(super) announcements: Vec<NewRow>,
 }
 
-/// What differs from its row.
+/// What differs from the database.
 #[derive(Debug, Default)]
 pub(super) struct Changed {
     pub orders: BTreeSet<OrderId>,
@@ -49,36 +50,28 @@ impl Loaded {
         }
     }
 
-    /// The goods of an order.
-    ///
-    /// # Errors
-    /// `NotFound` when the order was not loaded.
+    /// The allocation of an order. Fails with `NotFound` if the order was not loaded.
     pub fn allocation(&self, order_id: OrderId) -> QueryResult<&Allocation> {
         self.orders.get(&order_id).map(|root| &root.allocation).ok_or(Error::NotFound)
     }
 
-    /// The levels that were loaded.
     pub const fn levels(&self) -> &Levels {
         &self.levels
     }
 
-    /// A product and the level of its stock.
-    ///
-    /// # Errors
-    /// `NotFound` when it isn't listed.
+    /// A product and its level. Fails with `NotFound` if it isn't listed.
     pub fn product(&self, sku: &Sku) -> QueryResult<(&products::Root, Level)> {
         self.products.get(sku).zip(self.levels.get(sku)).ok_or(Error::NotFound)
     }
 
-    /// The parcel that a decision of this transaction would make.
+    /// The shipment that a decision of this transaction would create.
     pub fn new_parcel(&self) -> NewParcel {
         NewParcel { id: ShipmentId::new(), at: self.now }
     }
 
-    /// Keeps what was decided about an order's goods, moves the pieces, and announces it, and which stock is low by that.
-    ///
-    /// # Errors
-    /// A line that can't move, which the decision on the same levels has excluded. Nothing is changed then.
+    /// Applies a decision: it keeps the allocation, moves the stock and publishes the events, and reports stock that
+    /// falls below its mark. Fails, and changes nothing, if a line can't move; the decision, which was made with the
+    /// same levels, has excluded that.
     pub fn apply(&mut self, change: Change, causation: Option<EventId>) -> QueryResult<()> {
         let Change { allocation, movement, events } = change;
         let order_id = allocation.order_id;
@@ -90,7 +83,7 @@ impl Loaded {
         let (mut announced, low) = self.low_stock(&moved, causation)?;
         announced.extend(outbox::rows(&mut root.counters, self.now, &events, causation)?);
 
-        // nothing fails from here on
+        // Nothing below can fail, so the change is applied completely or not at all.
         if let Some((movement, lines)) = &movement {
             self.movements.extend(lines.iter().filter_map(|line| NewMovement::of_order(order_id, *movement, line)));
         }
@@ -105,10 +98,8 @@ impl Loaded {
         Ok(())
     }
 
-    /// Adds pieces to a product's stock by hand, or takes them away, and announces it when that leaves few.
-    ///
-    /// # Errors
-    /// The level can't change by so much, which is the inner one; it isn't listed. Nothing is changed then.
+    /// Corrects a product's stock by hand, and reports it if the stock falls below its mark. The inner error says
+    /// that the level doesn't allow it; the outer, that the product isn't listed. Nothing changes then.
     pub fn adjust(&mut self, sku: &Sku, delta: i64, reason: &str) -> QueryResult<Result<(), Unadjustable>> {
         let level = match self.product(sku)?.1.adjusted(delta) {
             Ok(level) => level,
@@ -123,10 +114,8 @@ impl Loaded {
         Ok(Ok(()))
     }
 
-    /// Keeps what was decided about a product as its next version, and announces it.
-    ///
-    /// # Errors
-    /// It isn't listed. Nothing is changed then.
+    /// Keeps a product as its next version and publishes the events. Fails, and changes nothing, if the product isn't
+    /// listed.
     pub fn keep_product(&mut self, product: Product, events: &[Event]) -> QueryResult<()> {
         let mut root = self.product(&product.sku)?.0.clone();
         let announced = outbox::rows(&mut root, self.now, events, None)?;
@@ -136,10 +125,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Announces every product as it is.
-    ///
-    /// # Errors
-    /// An event that can't be written, which none here is.
+    /// Publishes the current state of every loaded product.
     pub fn announce_products(&mut self) -> QueryResult<()> {
         for root in self.products.values_mut() {
             let event = root.product.as_it_is();
@@ -149,7 +135,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// A product that was just inserted, with what is on hand of it.
+    /// Adds a product that was just inserted, with its initial stock.
     pub(super) fn list(&mut self, root: products::Root, on_hand: i64) {
         let sku = root.product.sku.clone();
         self.movements.push(NewMovement::by_hand(&sku, "listed", on_hand, None));
@@ -157,7 +143,8 @@ impl Loaded {
         self.products.insert(sku, root);
     }
 
-    /// Announces of which watched products few pieces are left by this, and returns their roots, which have counted it.
+    /// The events for watched products whose stock falls below their mark, and the roots that have counted these
+    /// events.
     fn low_stock(&self, moved: &Levels, causation: Option<EventId>) -> QueryResult<(Vec<NewRow>, Vec<products::Root>)> {
         let (mut announced, mut low) = (Vec::new(), Vec::new());
         for (sku, level) in moved.iter() {

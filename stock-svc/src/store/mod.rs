@@ -1,4 +1,4 @@
-//! All SQL of stock-svc. Functions take a connection that is in a transaction where they lock.
+//! All SQL of stock-svc. Functions that lock expect a connection that is in a transaction.
 
 pub mod answers;
 pub mod books;
@@ -30,10 +30,10 @@ pub use self::loaded::Loaded;
 use self::products::Which;
 use crate::domain::State;
 
-/// Locks and reads what decisions about these orders need: their roots, which are made where this is the first that is heard
-/// of them, their parcels, and the levels of `skus` and of whatever the orders may still move. At most six statements, however
-/// many orders. Roots come before levels and levels before products, each sorted: so whoever loads waits for others in one
-/// order.
+/// Locks and reads what decisions about these orders need: their roots, which are created for unknown orders, their
+/// shipments, and the levels of `skus` and of everything that the orders may still move. It takes at most six
+/// statements, whatever the number of orders. All transactions lock in one order, so they can't deadlock: first
+/// roots, then levels, then products, each sorted.
 pub async fn load(
     conn: &mut AsyncPgConnection,
     orders: impl IntoIterator<Item = OrderId>,
@@ -47,7 +47,7 @@ pub async fn load(
         if reservation.state.may_move_stock() {
             skus.extend(reservation.lines.iter().map(|line| line.sku.clone()));
         }
-        // only goods that are or were firm have parcels
+        // Only reservations that were committed have shipments.
         if matches!(reservation.state, State::Committed | State::Restocked) {
             firm.push(root.allocation.order_id.0);
         }
@@ -64,7 +64,8 @@ pub async fn load(
     Ok(loaded)
 }
 
-/// Locks and reads what decisions about these products need, as far as they are listed: the levels, then the products.
+/// Locks and reads what decisions about these products need, as far as they are listed: first the levels, then the
+/// products.
 pub async fn load_products(conn: &mut AsyncPgConnection, skus: impl IntoIterator<Item = Sku>) -> QueryResult<Loaded> {
     let mut loaded = Loaded::new(now(conn).await?);
     load_levels(conn, &mut loaded, &skus.into_iter().collect(), Which::All).await?;
@@ -87,11 +88,9 @@ async fn load_levels(
     Ok(())
 }
 
-/// Writes what was decided: one statement a table, and one for all that is announced, in the order of decision. None needs
-/// the answer of another.
-///
-/// # Errors
-/// What the database says; an event that is too large, which none here can be.
+/// Writes what was decided: one statement a table, and one for all events, in the order of the decisions. The
+/// statements are sent together, since none needs the result of another. Fails if a statement fails, or if an event
+/// is too large, which none here can be.
 pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AppendError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let (conn, loaded) = (&*conn, &loaded);
@@ -108,12 +107,11 @@ pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<()
     pool::first_cause(tables.map(|saved| saved.map_err(AppendError::from)).into_iter().chain([announced]))
 }
 
-/// The time of this transaction by the database's clock, which timers go by too.
+/// The database's time of this transaction, which timers use too.
 pub async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
     diesel::select(diesel::dsl::now.into_sql::<Timestamptz>()).get_result(conn).await
 }
 
-/// A column's JSON as what this build writes there.
 fn from_json<T: DeserializeOwned>(value: Value) -> QueryResult<T> {
     serde_json::from_value(value).map_err(|error| Error::DeserializationError(error.into()))
 }
@@ -122,7 +120,7 @@ fn to_json(value: &impl Serialize) -> QueryResult<Value> {
     serde_json::to_value(value).map_err(|error| Error::SerializationError(error.into()))
 }
 
-/// A column's text as the value type that was written there.
+/// Parses a column's text, which was written by the same value type.
 fn parsed<T: std::str::FromStr>(text: &str) -> QueryResult<T>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -130,7 +128,7 @@ where
     text.parse().map_err(|error: T::Err| Error::DeserializationError(error.into()))
 }
 
-/// A row that no version of this service writes.
+/// The error for a row that no version of this service writes.
 fn unreadable(what: impl Into<String>) -> Error {
     Error::DeserializationError(what.into().into())
 }

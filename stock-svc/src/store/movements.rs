@@ -1,4 +1,4 @@
-//! The ledger of what changed on_hand. For each SKU its sum is what is on hand.
+//! The ledger of changes of `on_hand`. The sum of a SKU's movements is what is on hand.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::domain::StockMovement;
 use crate::schema::movements;
 
-/// An entry to be made.
 #[derive(Clone, Debug)]
 pub struct NewMovement {
     sku: Sku,
@@ -22,19 +21,19 @@ pub struct NewMovement {
 }
 
 impl NewMovement {
-    /// What a line of an order moves; nothing while its pieces stay on hand.
+    /// The movement of an order's line; none if its stock stays on hand.
     pub(super) fn of_order(order_id: OrderId, movement: StockMovement, line: &StockLine) -> Option<Self> {
         let (kind, quantity) = (movement.kind()?, movement.signs().0 * i64::from(line.quantity));
         Some(Self { sku: line.sku.clone(), kind, quantity, order_id: Some(order_id.0), reason: None })
     }
 
-    /// Pieces that came or went by hand: `listed` with the product, or `adjusted` with a reason.
+    /// A movement by hand: `listed` with the product, or `adjusted` with a reason.
     pub fn by_hand(sku: &Sku, kind: &'static str, quantity: i64, reason: Option<&str>) -> Self {
         Self { sku: sku.clone(), kind, quantity, order_id: None, reason: reason.map(str::to_owned) }
     }
 }
 
-/// Enters movements, in order.
+/// Enters movements into the ledger, in order.
 pub async fn enter(mut conn: &AsyncPgConnection, movements: &[NewMovement]) -> QueryResult<()> {
     let mut rows = Enter::default();
     for movement in movements {
@@ -62,30 +61,25 @@ prepared! {
     "insert into movements (sku, kind, quantity, order_id, reason) select * from unnest(?, ?, ?, ?, ?)"
 }
 
-/// One entry of the ledger.
 #[derive(Clone, Debug, Queryable)]
 pub struct Movement {
-    /// Counts all entries.
     pub id: i64,
     /// `listed`, `adjusted`, `committed` or `restocked`.
     pub kind: String,
-    /// By how many pieces on_hand changed.
+    /// The change of `on_hand`.
     pub quantity: i64,
     order_id: Option<Uuid>,
-    /// Why it was adjusted.
     pub reason: Option<String>,
-    /// When.
     pub at: DateTime<Utc>,
 }
 
 impl Movement {
-    /// For which order, if it was for one.
     pub fn order_id(&self) -> Option<OrderId> {
         self.order_id.map(OrderId)
     }
 }
 
-/// At most `limit` movements of a SKU, newest first.
+/// Up to `limit` movements of a SKU, newest first.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     sku: &Sku,

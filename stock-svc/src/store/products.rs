@@ -1,4 +1,4 @@
-//! The catalogue. A product's row is the root of its SKU on `products.v1`.
+//! The catalogue. A product's row is the root of its events on `products.v1`.
 
 use std::collections::HashMap;
 
@@ -18,12 +18,11 @@ use super::{parsed, to_json, unreadable};
 use crate::domain::{Description, Details, Level, LowStockMark, Product};
 use crate::schema::{categories, products, stock_levels};
 
-/// The locked row of one SKU.
+/// The locked row of one product.
 #[derive(Clone, Debug)]
 pub struct Root {
-    /// As it is.
     pub product: Product,
-    /// Counts the changes of what is said of it.
+    /// Counts the changes of its details.
     pub version: i64,
     pub(super) updated_at: DateTime<Utc>,
     pub(super) said: i64,
@@ -36,18 +35,15 @@ impl SequenceCounter for Root {
     }
 }
 
-/// A product as it is shown.
+/// A product for answers.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// What the catalogue says.
     pub product: Product,
-    /// How many there are.
     pub level: Level,
-    /// When it was listed.
     pub created_at: DateTime<Utc>,
-    /// When the catalogue last changed what it says of it.
+    /// When its details last changed.
     pub updated_at: DateTime<Utc>,
-    /// Counts the changes of what is said of it; not those of its stock.
+    /// Counts the changes of its details; changes of its stock don't count.
     pub version: i64,
 }
 
@@ -69,7 +65,7 @@ struct Row {
     version: i64,
 }
 
-/// Adds a product with what is on hand of it; nothing when its SKU is taken.
+/// Adds a product with its initial stock; none if its SKU is taken.
 pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64) -> QueryResult<Option<Loaded>> {
     let Details { name, brand, description, category, price, low_stock_mark } = &product.details;
     let added: Option<DateTime<Utc>> = diesel::insert_into(products::table)
@@ -98,15 +94,15 @@ pub async fn insert(conn: &mut AsyncPgConnection, product: Product, on_hand: i64
     Ok(Some(loaded))
 }
 
-/// Which rows are locked with the levels of their SKUs.
+/// Which product rows to lock together with the levels of their SKUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
     All,
-    /// Those with a mark: only of them something may be announced when pieces move.
+    /// Only those with a mark: moving stock can cause an event for these only.
     Watched,
 }
 
-/// Locks the rows of products in the order of their SKUs, whose levels are locked: levels come before products.
+/// Locks and reads products in the order of their SKUs. Their levels must be locked before.
 pub(super) async fn lock(mut conn: &AsyncPgConnection, skus: &[&str], which: Which) -> QueryResult<Vec<Root>> {
     let rows: Vec<Row> = products::table
         .filter(products::sku.eq_any(skus))
@@ -129,7 +125,7 @@ pub(super) async fn lock(mut conn: &AsyncPgConnection, skus: &[&str], which: Whi
     rows.into_iter().map(root).collect()
 }
 
-/// Which SKUs come after one, at most so many.
+/// The SKUs after `after`, up to `limit`.
 pub async fn skus_after(conn: &mut AsyncPgConnection, after: Option<&Sku>, limit: i64) -> QueryResult<Vec<Sku>> {
     let skus: Vec<String> = products::table
         .filter(products::sku.gt(after.map_or("", Sku::as_str)))
@@ -141,7 +137,7 @@ pub async fn skus_after(conn: &mut AsyncPgConnection, after: Option<&Sku>, limit
     skus.iter().map(|sku| parsed(sku)).collect()
 }
 
-/// Writes the products that have changed, or of which something was announced.
+/// Writes the products that have changed or have published an event.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let changed = loaded.changed.products.iter().filter_map(|sku| loaded.products.get(sku));
     let rows: Vec<_> = changed.map(row).collect();
@@ -172,7 +168,7 @@ fn row(root: &Root) -> Row {
         price_currency: details.price.currency().code().to_owned(),
         status: status_name(*status).to_owned(),
         products_said: root.said,
-        // it is not written again
+        // The update doesn't write this column.
         created_at: root.updated_at,
         updated_at: root.updated_at,
         low_stock_mark: details.low_stock_mark.map(LowStockMark::get),
@@ -180,29 +176,25 @@ fn row(root: &Root) -> Row {
     }
 }
 
-/// How many products there are, withdrawn ones included.
+/// The number of products, including withdrawn ones.
 pub async fn count(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
     let count: i64 = products::table.count().get_result(conn).await?;
     Ok(count.unsigned_abs())
 }
 
-/// What a list is narrowed to.
+/// Which products to list.
 #[derive(Clone, Debug, Default)]
 pub struct ProductFilter {
-    /// In this category.
     pub category: Option<Uuid>,
-    /// With each of these words in SKU or name, in small or capital letters.
+    /// Each of these words must be in the SKU or the name, in upper or lower case.
     pub text: Option<String>,
-    /// After the product of this SKU.
+    /// After the product with this SKU.
     pub after: Option<Sku>,
 }
 
 type Joined = (Row, Option<String>, (i64, i64));
 
-/// One product.
-///
-/// # Errors
-/// What the database says; `NotFound` when it isn't listed.
+/// One product. Fails with `NotFound` if it isn't listed.
 pub async fn get(conn: &mut AsyncPgConnection, sku: &Sku) -> QueryResult<Listed> {
     let joined: Joined = products::table
         .inner_join(stock_levels::table)
@@ -214,8 +206,8 @@ pub async fn get(conn: &mut AsyncPgConnection, sku: &Sku) -> QueryResult<Listed>
     listed(joined)
 }
 
-/// At most `limit` products, the newest first, withdrawn ones included; those of one moment by SKU, downwards. None after a
-/// product that isn't listed.
+/// Up to `limit` products, newest first, including withdrawn ones. Those with the same time are sorted by SKU,
+/// descending. The list is empty if `after` isn't listed.
 pub async fn list(conn: &mut AsyncPgConnection, wanted: ProductFilter, limit: i64) -> QueryResult<Vec<Listed>> {
     let mut query = products::table
         .inner_join(stock_levels::table)
@@ -227,7 +219,7 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: ProductFilter, limit: i6
     if let Some(category) = wanted.category {
         query = query.filter(products::category_id.eq(category));
     }
-    // each word must be there, in any order
+    // Each word must occur, in any order.
     for word in wanted.text.iter().flat_map(|text| text.split_whitespace()) {
         let pattern = format!("%{}%", word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
         query = query.filter(products::name.ilike(pattern.clone()).or(products::sku.ilike(pattern)));
@@ -235,7 +227,7 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: ProductFilter, limit: i6
     if let Some(after) = wanted.after {
         let row = products::table.find(after.as_str()).select(products::created_at);
         let Some(at) = row.first::<DateTime<Utc>>(conn).await.optional()? else { return Ok(Vec::new()) };
-        // a comparison of rows, which is a range of the index, as an `or` is not
+        // A comparison of rows is a range of the index; an `or` would not be.
         let older = sql::<Bool>("(products.created_at, products.sku) < (").bind::<Timestamptz, _>(at);
         query = query.filter(older.sql(", ").bind::<Text, _>(String::from(after)).sql(")"));
     }
@@ -266,7 +258,7 @@ fn read(row: Row, category: Option<(Uuid, shared_events::LineText)>) -> QueryRes
     Ok(Product { sku: parsed(&row.sku)?, details, status })
 }
 
-/// As it stands in the table and in answers.
+/// The name in the table and in answers.
 pub const fn status_name(status: ProductStatus) -> &'static str {
     match status {
         ProductStatus::Active => "active",

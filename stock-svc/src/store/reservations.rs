@@ -1,4 +1,4 @@
-//! What is put aside, for reading; it is written with its root.
+//! Lists reservations. They are written with the root of their order.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -10,26 +10,22 @@ use uuid::Uuid;
 use super::from_json;
 use crate::schema::orders;
 
-/// A reservation as it is listed.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// The order it is for.
     pub order_id: OrderId,
-    /// The name of its state.
     pub state: String,
-    /// Why it was undone, if it was.
+    /// Why it was released or cancelled, if it was.
     pub release_reason: Option<String>,
-    /// When the hold ends, while it is held.
+    /// When it expires, while it is held.
     pub expires_at: Option<DateTime<Utc>>,
-    /// What was ordered.
     pub lines: Vec<StockLine>,
-    /// When it last changed.
     pub updated_at: DateTime<Utc>,
 }
 
 type Row = (Uuid, Option<String>, Option<String>, Option<DateTime<Utc>>, Value, DateTime<Utc>);
 
-/// At most `limit` reservations the newest first, by order id, which is by time: of one order, or all after one.
+/// Up to `limit` reservations, newest first: order ids sort by time. They are those of one order, or all after
+/// `after`.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     of: Option<OrderId>,

@@ -1,5 +1,5 @@
-//! The root row of an order's goods. It is locked before anything else, so that for one order the rows of the outbox
-//! are committed in the order of their ids, and decisions come one after the other.
+//! The root row of an order's allocation. It is locked before anything else. So an order's decisions come one after
+//! the other, and its outbox rows are committed in the order of their ids.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,19 @@ use super::{from_json, to_json, unreadable};
 use crate::domain::{Allocation, Reservation, State};
 use crate::schema::orders;
 
-/// The timer that ends a hold; its key is the order's id.
+/// The timer that expires a reservation; its key is the order's id.
 pub const EXPIRY: &str = "reservation_expiry";
 
 /// The locked row of one order.
 #[derive(Clone, Debug)]
 pub(super) struct Root {
-    /// What is known of its goods.
     pub allocation: Allocation,
     pub counters: Counters,
-    /// When the timer that is set ends the hold.
+    /// When the timer that is set will expire the reservation.
     timer: Option<DateTime<Utc>>,
 }
 
-/// What was said of an order.
+/// Counts the order's events on each topic.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
     stock: i64,
@@ -60,8 +59,8 @@ struct Row {
     shipments_said: i64,
 }
 
-/// Locks the roots of these orders, which are made where this is the first that is heard of them: first the new ones, then
-/// the others, each sorted, so that transactions wait for each other in one order. Their parcels aren't read here.
+/// Locks and reads the roots of these orders, and creates those of unknown ones. New roots come first, then the
+/// others, each sorted, so that all transactions lock in one order. Shipments aren't read here.
 pub(super) async fn lock(conn: &mut AsyncPgConnection, mut ids: Vec<Uuid>) -> QueryResult<Loaded> {
     ids.sort_unstable();
     ids.dedup();
@@ -117,7 +116,6 @@ fn read(row: Row) -> QueryResult<Root> {
     Ok(Root { timer: allocation.expires_at(), allocation, counters })
 }
 
-/// Writes the roots that have changed.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
     for Root { allocation, counters, .. } in changed(loaded) {
@@ -166,7 +164,7 @@ prepared! {
      where orders.order_id = new.order_id"
 }
 
-/// A hold has its timer for as long as it is one.
+/// Sets and cancels timers, so that exactly the reservations that are held have one.
 pub(super) async fn save_timers(conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let (mut set, mut cancelled) = (Vec::new(), Vec::new());
     for root in changed(loaded).filter(|root| root.timer != root.allocation.expires_at()) {

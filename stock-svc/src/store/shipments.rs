@@ -1,5 +1,3 @@
-//! Parcels.
-
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Jsonb;
@@ -36,7 +34,7 @@ struct Row {
     delivery_address: Option<Value>,
 }
 
-/// The parcels of orders, whose roots the caller has locked, the oldest first.
+/// The shipments of these orders, oldest first. The orders' roots must be locked.
 pub async fn of_orders(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<Vec<(OrderId, Shipment)>> {
     let rows: Vec<Row> = shipments::table
         .filter(shipments::order_id.eq_any(orders))
@@ -47,34 +45,25 @@ pub async fn of_orders(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryRe
     rows.into_iter().map(read).collect()
 }
 
-/// Which order a parcel belongs to.
-///
-/// # Errors
-/// What the database says; `NotFound` when there is no such parcel.
+/// The order that a shipment belongs to. Fails with `NotFound` if there is no such shipment.
 pub async fn order_of(conn: &mut AsyncPgConnection, id: ShipmentId) -> QueryResult<OrderId> {
     shipments::table.find(id.0).select(shipments::order_id).first(conn).await.map(OrderId)
 }
 
-/// One parcel and its order.
-///
-/// # Errors
-/// What the database says; `NotFound` when there is no such parcel.
+/// A shipment and its order. Fails with `NotFound` if there is no such shipment.
 pub async fn get(conn: &mut AsyncPgConnection, id: ShipmentId) -> QueryResult<(OrderId, Shipment)> {
     shipments::table.find(id.0).select(Row::as_select()).first(conn).await.and_then(read)
 }
 
-/// What a list is narrowed to.
+/// Which shipments to list.
 #[derive(Clone, Debug, Default)]
 pub struct ShipmentFilter {
-    /// Of this order.
     pub order_id: Option<OrderId>,
-    /// Where they are.
     pub stage: Option<Stage>,
-    /// After this one.
     pub after: Option<ShipmentId>,
 }
 
-/// At most `limit` parcels and their orders, newest first.
+/// Up to `limit` shipments and their orders, newest first.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     wanted: ShipmentFilter,
@@ -93,7 +82,6 @@ pub async fn list(
     query.load(conn).await?.into_iter().map(read).collect()
 }
 
-/// Writes the parcels that have changed or are new.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let changed = loaded.changed.shipments.iter().filter_map(|(order_id, id)| {
         let shipments = &loaded.orders.get(order_id)?.allocation.shipments;

@@ -1,4 +1,5 @@
-//! Where parcels go. Decided under the order's root row, as everything that races with a dispatch.
+//! The addresses of shipments. They are decided under the lock on the order's root row, as is everything that races
+//! with a dispatch.
 
 use shared_events::{Address, Event, ShipmentReaddressed, StockAddressDecided};
 
@@ -6,22 +7,22 @@ use super::{Allocation, Change};
 use crate::domain::{Refused, State};
 
 impl Allocation {
-    /// The order goes elsewhere, says order-svc, which knew that nothing had left, or repeats what was decided here. What
-    /// is still there takes the address.
+    /// order-svc reports the new address of an order. Either nothing can have left, or order-svc repeats a decision
+    /// that was made here. Everything that is still here takes the address.
     ///
     /// # Errors
-    /// When a change of this sequence, or a later one, was heard before.
+    /// Fails if this change, or a later one, was read before.
     pub fn readdress(mut self, address: &Address, sequence: i64) -> Result<Change, Refused> {
         self.note_address(sequence)?;
         let events = self.take_address(address);
         Ok(self.saying(events))
     }
 
-    /// The customer wants what has not left to go elsewhere: it does, and what has left goes where it was sent. Either is
-    /// answered.
+    /// The customer wants another address. What has not left takes it; what has left keeps its own. The decision is
+    /// announced.
     ///
     /// # Errors
-    /// When a change of this sequence, or a later one, was heard before.
+    /// Fails if this change, or a later one, was read before.
     pub fn decide_address(mut self, address: &Address, sequence: i64) -> Result<Change, Refused> {
         self.note_address(sequence)?;
         let taken = self.has_something_to_send();
@@ -41,7 +42,7 @@ impl Allocation {
         Ok(())
     }
 
-    /// Whether a parcel is there, or will be.
+    /// Whether a shipment is still here, or may be created later.
     fn has_something_to_send(&self) -> bool {
         let may_be_sent = matches!(self.state(), Some(State::Held { .. } | State::Expired | State::Committed));
         let is_there = self.shipments.iter().any(|parcel| parcel.stage.in_the_warehouse());

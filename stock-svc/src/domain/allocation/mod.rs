@@ -11,42 +11,42 @@ mod parcels;
 #[cfg(test)]
 mod tests;
 
-/// The goods of one order: what is put aside for it, and its parcels. Decided under the order's root row, which is what
-/// makes cancel and dispatch, or expiry and confirm, come one after the other.
+/// The stock of one order: its reservation and its shipments. Every decision is made under the lock on the order's
+/// root row, so cancel and dispatch, or expiry and confirm, can't overlap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Allocation {
-    /// The order.
     pub order_id: OrderId,
-    /// What is put aside; none while nothing but a payment was heard of.
+    /// The reservation; none if nothing but a payment is known of the order.
     pub reservation: Option<Reservation>,
-    /// Whether the money is ours. Once heard it stays true.
+    /// Whether the payment was captured. This never becomes false again.
     pub captured: bool,
-    /// Where its parcels will go, until there are some: then each has its own.
+    /// The address for the order's shipments, until these exist and have their own.
     pub address: Option<Address>,
-    /// The `ce_sequence` of the last change of address that was heard: an older one, or the same again, changes nothing.
+    /// The `ce_sequence` of the last change of address. The same change again, or an older one, is ignored.
     pub address_rank: i64,
-    /// Its parcels, once the goods are firm and paid, the oldest first: one, until that is split.
+    /// The shipments, oldest first. The first is created once the stock is committed and paid; splitting it adds
+    /// more.
     pub shipments: Vec<Shipment>,
 }
 
-/// What a decision does: the goods as they are after it, the pieces that move, and what is said.
+/// The result of a decision: the new allocation, the stock that moves, and the events to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Change {
-    /// After it.
+    /// The allocation after the decision.
     pub allocation: Allocation,
-    /// How pieces move, and which.
+    /// The kind of movement, and the lines that move.
     pub movement: Option<(StockMovement, Vec<StockLine>)>,
-    /// To be announced, in this order.
+    /// The events to publish, in order.
     pub events: Vec<Event>,
 }
 
-/// What was ordered, as stock counts it.
+/// The lines of an order, as stock-svc counts them.
 pub fn lines_of(placed: &OrderPlaced) -> Vec<StockLine> {
     placed.lines.iter().map(|line| StockLine { sku: line.sku.clone(), quantity: line.quantity }).collect()
 }
 
 impl Allocation {
-    /// The goods of an order of which nothing was heard yet.
+    /// The allocation of an order of which nothing is known.
     pub const fn unheard(order_id: OrderId) -> Allocation {
         Allocation {
             order_id,
@@ -58,16 +58,16 @@ impl Allocation {
         }
     }
 
-    /// With the address to which its parcels are to go.
+    /// Sets the address for the order's shipments.
     #[must_use]
     pub fn to(self, address: Address) -> Allocation {
         Allocation { address: Some(address), ..self }
     }
 
-    /// Holds all lines or none.
+    /// Holds all lines, or none.
     ///
     /// # Errors
-    /// When the order is known: heard again, or undone before it was heard of.
+    /// Fails if the order is known: the event came twice, or the order was cancelled before it was known.
     pub fn place(
         mut self,
         lines: Vec<StockLine>,
@@ -90,16 +90,16 @@ impl Allocation {
         }
     }
 
-    /// Whether the hold ended by time, so that [`Allocation::confirm`] looks at the levels again.
+    /// Whether the reservation expired, in which case [`Allocation::confirm`] needs the levels again.
     pub fn hold_expired(&self) -> bool {
         self.state() == Some(State::Expired)
     }
 
-    /// Makes the hold firm, and creates the shipment if the money was heard of before. If the hold ended by time, holds
-    /// again and makes that firm at once, or rejects.
+    /// Commits the reservation, and creates the shipment if the payment is captured already. If the reservation
+    /// expired, it holds and commits again at once, or rejects.
     ///
     /// # Errors
-    /// Unless it is held or expired.
+    /// Fails unless the reservation is held or expired.
     pub fn confirm(self, levels: &Levels, parcel: NewParcel) -> Result<Change, Refused> {
         match self.state() {
             Some(State::Held { .. }) => Ok(self.committed(StockMovement::Commit, parcel)),
@@ -117,11 +117,12 @@ impl Allocation {
         self.saying(vec![StockRejected { order_id, rejection: Rejection::Expired }.into()])
     }
 
-    /// Gives the goods back because the order is to be cancelled. What has left the warehouse stays as it is; the way
-    /// back is a return. An order never heard of leaves a tombstone, so that a late `placed` holds nothing.
+    /// Releases or restocks everything because the order is cancelled. If a shipment has left, everything stays as it
+    /// is, and the customer can only return it. For an unknown order it leaves a tombstone, so that a late `placed`
+    /// holds nothing.
     ///
     /// # Errors
-    /// When there is nothing to give back, or it has left.
+    /// Fails if there is nothing to release, or if a shipment has left.
     pub fn cancel(self, reason: CancelReason, at: DateTime<Utc>) -> Result<Change, Refused> {
         match self.state() {
             Some(State::RejectedExpired) => Ok(self.released(reason, None)),
@@ -130,10 +131,10 @@ impl Allocation {
         }
     }
 
-    /// Gives back what is held or was held until it expired.
+    /// Releases the stock that is held, or that was held until it expired.
     ///
     /// # Errors
-    /// When it is firm, rejected, or given back already.
+    /// Fails if the reservation is committed, rejected or released.
     pub fn release(self, reason: CancelReason) -> Result<Change, Refused> {
         match self.state() {
             None => Ok(self.buried(reason)),
@@ -143,10 +144,10 @@ impl Allocation {
         }
     }
 
-    /// Notes that the money is ours, and creates the shipment if the goods are firm.
+    /// Notes that the payment was captured, and creates the shipment if the stock is committed.
     ///
     /// # Errors
-    /// When it was heard before.
+    /// Fails if that was known before.
     pub fn capture(mut self, parcel: NewParcel) -> Result<Change, Refused> {
         if self.captured {
             return Err(Refused { what: "payment", wanted: "captured", state: "captured" });
@@ -157,10 +158,10 @@ impl Allocation {
         Ok(change)
     }
 
-    /// Ends the hold by time.
+    /// Ends the reservation because its time is over.
     ///
     /// # Errors
-    /// Unless it is held.
+    /// Fails unless the reservation is held.
     pub fn expire(mut self) -> Result<Change, Refused> {
         if !matches!(self.state(), Some(State::Held { .. })) {
             return Err(self.refuses("expired"));
@@ -170,12 +171,12 @@ impl Allocation {
         Ok(self.shifting(StockMovement::Release, vec![StockExpired { order_id }.into()]))
     }
 
-    /// The lines of the reservation; none when there is no reservation.
+    /// The lines of the reservation, if there is one.
     pub fn lines(&self) -> &[StockLine] {
         self.reservation.as_ref().map_or(&[], |reservation| &reservation.lines)
     }
 
-    /// When the hold ends by itself, while it is held.
+    /// When the reservation expires, while it is held.
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.state().and_then(State::expires_at)
     }
@@ -189,7 +190,7 @@ impl Allocation {
             reservation.state = state;
         }
         if !state.may_move_stock() {
-            self.address = None; // nothing is going to leave
+            self.address = None; // personal data that nothing needs any more
         }
     }
 
@@ -238,7 +239,7 @@ impl Allocation {
 }
 
 impl Change {
-    /// Nothing leaves that isn't paid, and nothing is packed that isn't firm.
+    /// Creates the shipment once the stock is committed and paid, not before.
     fn ship_if_paid(&mut self, parcel: NewParcel) {
         let allocation = &mut self.allocation;
         if allocation.captured && allocation.state() == Some(State::Committed) && allocation.shipments.is_empty() {

@@ -1,4 +1,4 @@
-//! What happens to the parcels of an order.
+//! What happens to the shipments of an order.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,13 @@ use super::{Allocation, Change};
 use crate::domain::{NewParcel, Refused, Shipment, Stage, StockMovement};
 
 impl Allocation {
-    /// Packs a parcel.
-    ///
-    /// # Errors
-    /// As [`Shipment::pack`].
+    /// Packs a shipment. Fails as [`Shipment::pack`] does.
     pub fn pack(self, id: ShipmentId, at: DateTime<Utc>) -> Result<Change, Refused> {
         self.move_shipment(id, "packed", |shipment| shipment.pack(at), |_, _| None)
     }
 
-    /// Takes these lines out of a parcel into one of their own. The parcel is called off, and two take its place, each with a
-    /// life of its own: first what was taken out, then the rest.
-    ///
-    /// # Errors
-    /// As [`Shipment::split`].
+    /// Splits these lines off a shipment. The shipment is cancelled and replaced by two independent ones: first the
+    /// one with these lines, then the one with the rest. Fails as [`Shipment::split`] does.
     pub fn split(
         mut self,
         id: ShipmentId,
@@ -46,10 +40,10 @@ impl Allocation {
         Ok(self.saying(events))
     }
 
-    /// Hands a parcel to the carrier. Told again, nothing new happens.
+    /// Hands a shipment to the carrier. Repeating it changes nothing.
     ///
     /// # Errors
-    /// As [`Shipment::dispatch`]; it left with another carrier or number.
+    /// Fails as [`Shipment::dispatch`] does, or if the shipment left with another carrier or tracking number.
     pub fn dispatch(
         mut self,
         id: ShipmentId,
@@ -72,10 +66,8 @@ impl Allocation {
         )
     }
 
-    /// Corrects carrier and tracking number of a parcel that is on its way. What is so already is not said again.
-    ///
-    /// # Errors
-    /// As [`Shipment::correct_tracking`].
+    /// Corrects the carrier and the tracking number of a shipment that is on its way. If they are right already,
+    /// nothing is published. Fails as [`Shipment::correct_tracking`] does.
     pub fn correct_tracking(
         mut self,
         id: ShipmentId,
@@ -94,10 +86,7 @@ impl Allocation {
         Ok(self.saying(vec![corrected.into()]))
     }
 
-    /// Notes that a parcel has arrived.
-    ///
-    /// # Errors
-    /// As [`Shipment::deliver`].
+    /// Notes that a shipment has arrived. Fails as [`Shipment::deliver`] does.
     pub fn deliver(self, id: ShipmentId, at: DateTime<Utc>) -> Result<Change, Refused> {
         self.move_shipment(
             id,
@@ -107,10 +96,7 @@ impl Allocation {
         )
     }
 
-    /// Takes lines of a parcel back onto the shelf; the money for them follows.
-    ///
-    /// # Errors
-    /// As [`Shipment::take_back`].
+    /// Restocks lines of a shipment that come back; their refund follows. Fails as [`Shipment::take_back`] does.
     pub fn take_back(self, id: ShipmentId, lines: Vec<StockLine>, at: DateTime<Utc>) -> Result<Change, Refused> {
         let order_id = self.order_id;
         let change = self.move_shipment(
@@ -124,10 +110,8 @@ impl Allocation {
         Ok(Change { movement: Some((StockMovement::Restock, lines)), events, ..change })
     }
 
-    /// Gives a parcel up for lost; the money for its lines follows. The pieces have long left what is on hand.
-    ///
-    /// # Errors
-    /// As [`Shipment::lose`].
+    /// Gives a shipment up for lost; its refund follows. No stock moves, since it is no longer on hand. Fails as
+    /// [`Shipment::lose`] does.
     pub fn lose(mut self, id: ShipmentId, at: DateTime<Utc>) -> Result<Change, Refused> {
         let lines = self.shipment(id, "lost")?.lines.clone();
         self.move_shipment(
@@ -138,13 +122,13 @@ impl Allocation {
         )
     }
 
-    /// Calls off what can't leave after a part of the order has: that one parcel, or every one that is still there. Its
-    /// goods go back to the shelf, and their money follows. What has left is not touched. A parcel that was called off
-    /// before stays so, and nothing is said again.
+    /// Calls off what can't leave after a part of the order has: one shipment, or all that are still here. Their
+    /// stock is restocked, and their refund follows. Shipments that have left are not touched. Repeating it for a
+    /// shipment changes nothing and publishes nothing.
     ///
     /// # Errors
-    /// When nothing of the order has left, so that the whole order can be cancelled; when the parcel, or every one, has left;
-    /// for one that was split.
+    /// Fails if nothing of the order has left, because then the whole order can be cancelled. Fails if the shipment,
+    /// or all of them, have left, or if the shipment was split.
     pub fn call_off(mut self, only: Option<ShipmentId>, at: DateTime<Utc>) -> Result<Change, Refused> {
         let wanted = "called off";
         if let Some(id) = only {
@@ -170,14 +154,14 @@ impl Allocation {
             let nothing_is_there = Refused { what: "parcel", wanted, state: "no longer in the warehouse" };
             return if only.is_some() { Ok(self.saying(events)) } else { Err(nothing_is_there) };
         }
-        // No sum is more than what was ordered, which is a quantity.
+        // No sum exceeds the ordered quantity, so the conversion can't fail.
         let line = |(sku, pieces)| Some(StockLine { sku, quantity: Quantity::try_from(pieces).ok()? });
         let lines: Vec<_> = lines.into_iter().filter_map(line).collect();
         events.push(StockRestocked { order_id, cause: RestockCause::CalledOff, lines: lines.clone() }.into());
         Ok(Change { allocation: self, movement: Some((StockMovement::Restock, lines)), events })
     }
 
-    /// Calls off every parcel that is still there, unless one has left: then all stays as it is.
+    /// Cancels all shipments that are still here, unless one has left: then it fails and changes nothing.
     pub(super) fn parcels_called_off(mut self, at: DateTime<Utc>) -> Result<(Self, Vec<Event>), Refused> {
         let order_id = self.order_id;
         let mut events = Vec::new();

@@ -1,4 +1,4 @@
-//! Where parcels go.
+//! The addresses of shipments.
 
 use shared_events::{Address, StockAddressDecided};
 
@@ -22,7 +22,7 @@ fn elsewhere() -> Address {
     address("2 Mill Rd")
 }
 
-/// One parcel in each of these stages, all addressed to the customer's home.
+/// One shipment in each of these stages, all with the customer's home address.
 fn parcels<const N: usize>(stages: [Stage; N]) -> Allocation {
     let parcel = |(n, stage)| Shipment {
         stage,

@@ -1,10 +1,10 @@
-//! What can't leave after a part has.
+//! Calling off what can't leave after a part has.
 
 use super::*;
 
 const PART: ShipmentId = ShipmentId(uuid::Uuid::from_u128(6));
 
-/// A mug and two teas in one parcel, a tea in another.
+/// Two shipments: a mug and two teas in the first, a tea in the second.
 fn two_parcels(first: Stage, second: Stage) -> Allocation {
     let shipment = |id, stage, lines| Shipment { stage, ..Shipment::create(NewParcel { id, at: at() }, lines) };
     let one = shipment(PARCEL, first, vec![line("MUG", 1), line("TEA", 2)]);

@@ -1,4 +1,4 @@
-//! Held, committed, paid.
+//! Holding, committing and paying.
 
 use super::*;
 

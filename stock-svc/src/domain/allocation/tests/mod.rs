@@ -1,4 +1,4 @@
-//! Every transition, allowed and refused, as given / when / then.
+//! Every transition, allowed or refused, as given / when / then.
 
 mod addresses;
 mod calling_off;
@@ -28,7 +28,6 @@ fn until() -> DateTime<Utc> {
 
 const PARCEL: ShipmentId = ShipmentId(uuid::Uuid::from_u128(5));
 
-/// The only parcel.
 fn only(change: &Change) -> &Shipment {
     assert_eq!(change.allocation.shipments.len(), 1);
     &change.allocation.shipments[0]
@@ -87,7 +86,7 @@ impl Given {
 }
 
 impl When {
-    /// The state it leaves, the pieces it moves, the types it announces.
+    /// Checks the state after the decision, the movement, and the types of the events.
     fn then(self, state: &str, movement: Option<StockMovement>, says: &[&str]) -> Change {
         let change = self.0.expect("allowed");
         assert_eq!(change.allocation.state().map(State::name), Some(state));
@@ -109,7 +108,7 @@ impl When {
     }
 }
 
-/// Every state but those named.
+/// An allocation in each state except these.
 fn all_but(except: &[&str]) -> Vec<Allocation> {
     [
         State::Held { expires_at: until() },

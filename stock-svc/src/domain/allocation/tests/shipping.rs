@@ -1,4 +1,4 @@
-//! The parcel.
+//! Shipments.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Cancelled, declined, expired.
+//! Cancelling, declining and expiring.
 
 use super::*;
 

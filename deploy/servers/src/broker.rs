@@ -1,4 +1,4 @@
-//! Another program that speaks Kafka's protocol, as a child: a broker that keeps nothing.
+//! A child process that speaks Kafka's protocol but isn't Apache Kafka, and that stores nothing.
 
 use std::{
     fs,
@@ -18,21 +18,20 @@ use crate::{
 };
 
 const NAME: &str = "the embedded broker";
-/// It has nothing to recover; a debug build on a busy machine still needs a moment.
+/// It has nothing to recover, but a debug build on a busy machine needs a moment.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The program. It is told `broker --port PORT`, and listens on 127.0.0.1.
+    /// The program. It is started with `broker --port PORT`, and must listen on 127.0.0.1.
     pub program: PathBuf,
-    /// Where its output goes.
+    /// The file for its output.
     pub log: PathBuf,
-    /// The port on 127.0.0.1 that clients use; a free one when `None`.
+    /// The port on 127.0.0.1; a free one if `None`.
     pub port: Option<u16>,
 }
 
-/// A running broker.
 #[derive(Debug)]
 pub struct Broker {
     process: ServerProcess,
@@ -40,10 +39,10 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts it and returns once it answers a metadata request.
+    /// Starts it, and returns once it answers a metadata request.
     ///
     /// # Errors
-    /// For a taken port, and with the last lines of the log when it doesn't start.
+    /// Fails if the port is taken. Also fails, with the last lines of the log, if the broker doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
         let port = port::claim(options.port, NAME)?;
         if let Some(folder) = options.log.parent() {
@@ -60,27 +59,26 @@ impl Broker {
         Ok(broker)
     }
 
-    /// What clients take as `bootstrap.servers`.
+    /// The value for clients' `bootstrap.servers`.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Who it is, for a file that a later run reads.
+    /// Identifies the process, for a file that a later run reads.
     pub fn identity(&self) -> &Identity {
         self.process.identity()
     }
 
-    /// Where its output goes.
+    /// The file with its output.
     pub fn log(&self) -> &Path {
         self.process.log()
     }
 
-    /// Waits until it ends by itself.
     pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
         self.process.wait().await
     }
 
-    /// Ends it in order, after `patience` the hard way.
+    /// Stops it with SIGTERM, and after `patience` with SIGKILL.
     pub async fn stop(self, patience: Duration) -> anyhow::Result<()> {
         self.process.stop(Signal::SIGTERM, patience, Signal::SIGKILL).await
     }

@@ -1,4 +1,4 @@
-//! Folders for a server that doesn't run as the user who started us.
+//! Folders for a server that runs as another user than the one who started it.
 
 use std::{
     fs,
@@ -11,15 +11,15 @@ use anyhow::{Context, bail};
 use nix::unistd::{User, geteuid};
 use sha2::{Digest, Sha256};
 
-/// Where data goes whose wished-for folder the server's user can't reach.
+/// Where the data goes if the server's user can't reach the requested folder.
 const FALLBACK: &str = "/var/lib/quadrille";
 
-/// Who a server runs as: oneself, or an unprivileged user when that would be root, which PostgreSQL refuses.
+/// The user that a server runs as: the current one, or an unprivileged one instead of root, which PostgreSQL refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunAs(Option<(u32, u32)>);
 
 impl RunAs {
-    /// Oneself, or as root the user `postgres`, else `nobody`.
+    /// The current user; instead of root the user `postgres`, else `nobody`.
     pub fn unprivileged() -> anyhow::Result<Self> {
         if !geteuid().is_root() {
             return Ok(Self(None));
@@ -34,7 +34,7 @@ impl RunAs {
         )
     }
 
-    /// Makes a command run as that user, from a folder that every user can reach.
+    /// Makes a command run as that user, in a folder that every user can reach.
     pub fn apply(self, command: &mut Command) {
         use std::os::unix::process::CommandExt;
         command.current_dir("/");
@@ -43,7 +43,7 @@ impl RunAs {
         }
     }
 
-    /// Gives a file or folder to that user.
+    /// Makes that user the owner of a file or folder.
     pub fn own(self, path: &Path) -> anyhow::Result<()> {
         match self.0 {
             None => Ok(()),
@@ -53,8 +53,9 @@ impl RunAs {
         }
     }
 
-    /// Makes a folder that this user can use: the wished-for one or, where the way there is closed to that user, one
-    /// under /var/lib/quadrille whose name is made from it, so that the next run finds it again.
+    /// Creates a folder that this user can use. If the user can't reach the requested folder, it creates one under
+    /// /var/lib/quadrille instead. That folder's name is derived from the requested one, so that the next run finds
+    /// it again.
     pub fn folder(self, wish: &Path) -> anyhow::Result<PathBuf> {
         let wish = std::path::absolute(wish)?;
         self.make(&wish)?;
@@ -84,7 +85,7 @@ impl RunAs {
         self.own(folder)
     }
 
-    /// Tried out rather than worked out from permission bits: ACLs and mounts have a say too.
+    /// This tries it out instead of looking at permission bits, because ACLs and mounts matter too.
     fn reaches(self, folder: &Path) -> anyhow::Result<bool> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", r#"cd "$1" && [ -w . ]"#, "sh"]).arg(folder).stderr(std::process::Stdio::null());

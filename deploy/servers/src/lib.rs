@@ -1,8 +1,8 @@
-//! PostgreSQL and Apache Kafka, or another broker, as child processes on loopback, for local runs and for tests.
+//! PostgreSQL and Apache Kafka (or another broker) as child processes on loopback, for local runs and tests.
 //!
-//! Both are started from what the machine has: the server binaries of PostgreSQL, a Java runtime and Kafka's jars, which
-//! are fetched once. Data is kept in a folder that the caller gives and owns alone; after a kill -9 of anything the next
-//! start works on the same data. Nothing here knows the shop.
+//! They are started from what the machine has: PostgreSQL's server binaries, a Java runtime, and Kafka's jars, which
+//! are fetched once. The caller names a folder for the data, which nobody else may use. After a kill -9 of any
+//! process, the next start works on the same data. Nothing here knows the shop.
 
 pub mod broker;
 pub mod folder;
@@ -15,11 +15,11 @@ pub use broker::Broker;
 pub use kafka::Kafka;
 pub use postgres::Postgres;
 
-/// How much a server may lose when the machine fails.
+/// How much data a server may lose if the machine fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// What is committed is on the disk.
+    /// Nothing that was committed: it is on the disk.
     Real,
-    /// Quick and small, for tests whose data nobody keeps: no fsync.
+    /// Anything: fsync is off, which is faster. For tests, whose data nobody keeps.
     Tests,
 }

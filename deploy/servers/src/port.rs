@@ -1,10 +1,8 @@
-//! Ports on loopback.
-
 use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, bail};
 
-/// The given port if nobody has it, else a free one. `who` is named in the error when the given port is taken.
+/// The given port if it is free; a free one if none is given. `who` names the user of the port in the error.
 pub fn claim(wanted: Option<u16>, who: &str) -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted.unwrap_or(0)));
     match (listener, wanted) {

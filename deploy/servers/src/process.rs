@@ -1,5 +1,5 @@
-//! Child processes that outlive nobody by accident: each in its own process group, with its output in a log file, told
-//! apart from strangers that later got the same pid.
+//! Child processes that aren't left behind by accident. Each has its own process group and a log file for its output,
+//! and is told apart from other processes that later get its pid.
 
 use std::{
     fs::File,
@@ -20,20 +20,19 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// How many lines of its log a failed start shows.
+/// How many log lines the error of a failed start shows.
 const LINES_SHOWN: usize = 15;
 
-/// A process that can be found again: a pid alone may belong to somebody else by now.
+/// Identifies a process. Its pid alone doesn't, since another process may get it later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Its process id.
     pub pid: i32,
-    /// When it started, as the operating system says it; opaque, only to be compared.
+    /// When it started, in the operating system's form; only for comparing.
     pub started: String,
 }
 
 impl Identity {
-    /// Who has this pid now; `None` when nobody has, or only a dead child that nobody collected yet.
+    /// The process that has this pid now; `None` if there is none, or only a dead child that nobody has waited for.
     pub fn of(pid: i32) -> Option<Self> {
         started(pid).map(|started| Self { pid, started })
     }
@@ -43,17 +42,17 @@ impl Identity {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
-    /// Its command line, arguments separated by spaces; empty when it is gone.
+    /// Its command line, with spaces between the arguments; empty if it is gone.
     pub fn command_line(&self) -> String {
         command_line(self.pid)
     }
 
-    /// Sends a signal if it is still the same process; says whether it was.
+    /// Sends a signal if it is still the same process, and returns whether it was.
     pub fn signal(&self, signal: Signal) -> bool {
         self.is_alive() && kill(Pid::from_raw(self.pid), signal).is_ok()
     }
 
-    /// Asks it to end with `first`, waits at most `patience`, then ends it with `last` (and SIGKILL after five seconds).
+    /// Ends it with the signal `first`, after `patience` with `last`, and five seconds later with SIGKILL.
     pub async fn end(&self, first: Signal, patience: Duration, last: Signal) {
         for (signal, patience) in [(first, patience), (last, Duration::from_secs(5)), (Signal::SIGKILL, patience)] {
             if !self.signal(signal) {
@@ -73,7 +72,7 @@ impl Identity {
 #[cfg(target_os = "linux")]
 fn started(pid: i32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // the command's name is in parentheses and may itself hold any character
+    // The command's name is in parentheses, and may itself contain any character.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let state = fields.next()?;
     if matches!(state, "Z" | "X") {
@@ -107,7 +106,7 @@ fn command_line(pid: i32) -> String {
     ps(pid, "command=").unwrap_or_default()
 }
 
-/// A server that was started here. Dropped, it is killed: its data stand that.
+/// A server process. Dropping it kills it; its data survives that.
 #[derive(Debug)]
 pub struct ServerProcess {
     name: &'static str,
@@ -118,7 +117,8 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     /// Starts the command in a process group of its own, so that Ctrl-C in the terminal doesn't reach it before its
-    /// users, with all it prints appended to `log`. A file and no pipe: it goes on when whoever started it is killed.
+    /// users. Its output goes to the file `log` and not to a pipe, so it can go on when the program that started it
+    /// is killed.
     pub fn spawn(name: &'static str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let output = File::options().create(true).append(true).open(log);
         let output = output.with_context(|| format!("the log file {}", log.display()))?;
@@ -131,22 +131,21 @@ impl ServerProcess {
         Ok(Self { name, child, identity, log: log.to_owned() })
     }
 
-    /// Who it is, for a file that a later run reads.
+    /// Identifies the process, for a file that a later run reads.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Where its output goes.
+    /// The file with its output.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Waits until it ends by itself.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
-    /// Fails, with the last lines of its log, when it has ended.
+    /// Fails, with the last lines of its log, if it has ended.
     pub fn must_live(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -154,7 +153,7 @@ impl ServerProcess {
         }
     }
 
-    /// The last lines of its log and where the rest is, to be appended to an error.
+    /// The last lines of its log and the path of the rest, to append to an error.
     pub fn last_words(&self) -> String {
         let text = std::fs::read(&self.log).map(|raw| String::from_utf8_lossy(&raw).into_owned()).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
@@ -162,7 +161,7 @@ impl ServerProcess {
         format!("; the last lines of {}:\n  {shown}", self.log.display())
     }
 
-    /// Asks it to end with `first` and waits at most `patience`; what is late gets `last`, then SIGKILL.
+    /// Ends it with the signal `first`, after `patience` with `last`, and finally with SIGKILL.
     pub async fn stop(mut self, first: Signal, patience: Duration, last: Signal) -> anyhow::Result<()> {
         for (signal, patience) in
             [(first, patience), (last, Duration::from_secs(3)), (Signal::SIGKILL, Duration::from_secs(3))]
@@ -180,7 +179,7 @@ impl ServerProcess {
     }
 }
 
-/// Begins a new log; the earlier one is kept as `<log>.1`.
+/// Begins a new log file; the previous one is kept as `<log>.1`.
 pub fn rotate_log(log: &Path) -> anyhow::Result<()> {
     let mut earlier = log.as_os_str().to_owned();
     earlier.push(".1");
@@ -208,7 +207,7 @@ mod tests {
         let server = ServerProcess::spawn("sleep", sleeper(), &folder.path().join("log")).unwrap();
         let identity = server.identity().clone();
         assert!(identity.is_alive());
-        // the system shows the command line a moment after the program was started
+        // The system may show the command line only a moment after the start.
         let until = Instant::now() + Duration::from_secs(5);
         while !identity.command_line().contains("600") {
             assert!(Instant::now() < until, "its command line is {:?}", identity.command_line());

@@ -1,4 +1,4 @@
-//! Apache Kafka, killed with -9 in the middle of its work and started again on the same data.
+//! Apache Kafka is killed with -9 in the middle of its work and started again on the same data.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail like tests")]
 use std::{path::Path, time::Duration};

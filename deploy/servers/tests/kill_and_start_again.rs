@@ -1,4 +1,4 @@
-//! PostgreSQL, killed with -9 in the middle of its work and started again on the same data.
+//! PostgreSQL is killed with -9 in the middle of its work and started again on the same data.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 use std::{os::unix::fs::PermissionsExt, path::Path, time::Duration};
@@ -9,7 +9,7 @@ use tokio_postgres::NoTls;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A folder that PostgreSQL's user can reach too.
+/// A folder that PostgreSQL's user can reach.
 fn open_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

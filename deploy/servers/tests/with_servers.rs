@@ -1,4 +1,4 @@
-//! The program `with-servers`, as `make test` uses it.
+//! Tests the program `with-servers` as `make test` uses it.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail like tests")]
 
@@ -19,7 +19,7 @@ fn with_servers(folder: &Path) -> Command {
     command
 }
 
-/// A folder for temporary files that PostgreSQL's user can reach too.
+/// A folder for temporary files that PostgreSQL's user can reach.
 fn open_folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();

@@ -22,21 +22,21 @@ use tokio::{
 
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Starts PostgreSQL and Apache Kafka, or another broker, on free ports of loopback, in a folder for this run, and ends them afterwards.
-/// The command finds them in TEST_DATABASE_URL (a superuser's) and TEST_KAFKA_BOOTSTRAP.
+/// Starts PostgreSQL and Apache Kafka (or another broker) on free ports of 127.0.0.1, in a folder for this run, and
+/// stops them afterwards. The command finds them in TEST_DATABASE_URL (with a superuser) and TEST_KAFKA_BOOTSTRAP.
 #[derive(Debug, Parser)]
 #[command(name = "with-servers")]
 struct Arguments {
-    /// With fsync, as in earnest; the default is quick.
+    /// Use fsync, as in production; without it the servers are quicker.
     #[arg(long)]
     durable: bool,
-    /// Instead of Apache Kafka: this program, told `broker --port PORT`.
+    /// Start this program, with `broker --port PORT`, instead of Apache Kafka.
     #[arg(long, value_name = "PROGRAM")]
     broker: Option<PathBuf>,
-    /// Instead of running a command: write both variables to this file and stay until a signal.
+    /// Write both variables to this file and stay until a signal, instead of running a command.
     #[arg(long, value_name = "FILE", required_unless_present = "command", conflicts_with = "command")]
     keep: Option<PathBuf>,
-    /// The command to run; its exit code becomes ours.
+    /// The command to run; its exit code becomes the program's own.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
 }
@@ -47,7 +47,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let folder =
         std::env::temp_dir().join(format!("quadrille-servers-{}-{:08x}", std::process::id(), rand::random::<u32>()));
     fs::DirBuilder::new().mode(0o711).create(&folder).with_context(|| format!("making {}", folder.display()))?;
-    // the umask may have taken away what PostgreSQL's user needs
+    // The umask may have removed permissions that PostgreSQL's user needs.
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
     let outcome = run(&arguments, &folder).await;
     fs::remove_dir_all(&folder).ok();
@@ -55,7 +55,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn run(arguments: &Arguments, folder: &Path) -> anyhow::Result<ExitCode> {
-    // listened for from the start, so that a signal while the servers start doesn't leave them behind
+    // This comes first, so that a signal that arrives while the servers start doesn't leave them behind.
     let mut signals = Signals::listen()?;
     let durability = if arguments.durable { Durability::Real } else { Durability::Tests };
     let started = tokio::select! {

@@ -1,4 +1,4 @@
-//! The files that a Kafka node reads, written anew at each start.
+//! The files that a Kafka node reads. They are written anew at each start.
 
 use std::{
     fs,
@@ -9,10 +9,10 @@ use anyhow::Context;
 
 use super::secured::{Secured, SecuredPorts, escaped};
 
-/// Any id will do for a cluster of one node that listens on loopback only.
+/// The cluster's id. Its value doesn't matter, since the one node listens only on loopback.
 pub(super) const CLUSTER_ID: &str = "cXVhZHJpbGxlLWxvY2FsMQ";
 
-/// Quiet: what matters to the reader of a failed start, and nothing else.
+/// Logs only what helps to understand a failed start.
 const LOG4J: &str = "\
 status=error
 appender.out.type=Console
@@ -25,14 +25,13 @@ logger.start.name=kafka.server.KafkaRaftServer
 logger.start.level=info
 ";
 
-/// `<folder>/server.properties`, `<folder>/log4j2.properties`, `<folder>/data`
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
 }
 
 impl Files {
-    /// Writes both files for a node on these ports of loopback.
+    /// Writes both files, for a node on these ports of loopback.
     pub fn write(
         folder: &Path,
         port: u16,

@@ -1,4 +1,4 @@
-//! Kafka's jars: fetched once from Maven Central at the versions and checksums of `kafka.lock`.
+//! Kafka's jars, which are fetched once from Maven Central, with the versions and checksums of `kafka.lock`.
 
 use std::{
     env, fs,
@@ -19,17 +19,16 @@ use tokio::{
 
 const LOCK: &str = include_str!("../../kafka.lock");
 const MAVEN_CENTRAL: &str = "https://repo1.maven.org/maven2";
-/// Another Maven repository, asked directly over HTTP.
+/// Names another Maven repository, which is asked directly over HTTP.
 const URL_VARIABLE: &str = "QUADRILLE_MAVEN_URL";
 const MVN_WITHIN: Duration = Duration::from_secs(600);
 const ATTEMPTS: u32 = 4;
 const AT_ONCE: usize = 4;
 
-/// One line of the lock file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Jar {
     sha256: String,
-    /// In a Maven repository: `group/parts/artifact/version/artifact-version.jar`.
+    /// The path in a Maven repository: `group/parts/artifact/version/artifact-version.jar`.
     path: String,
 }
 
@@ -38,7 +37,6 @@ impl Jar {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
-    /// Group, artifact and version.
     fn coordinates(&self) -> Option<(String, &str, &str)> {
         let (folder, _) = self.path.rsplit_once('/')?;
         let (folder, version) = folder.rsplit_once('/')?;
@@ -47,7 +45,7 @@ impl Jar {
     }
 }
 
-/// The class path of the jars, which are fetched first where they aren't there.
+/// The class path of the jars. Missing jars are fetched first.
 pub(super) async fn class_path(folder: Option<&Path>) -> anyhow::Result<String> {
     let jars = parse(LOCK)?;
     let folder = match folder {
@@ -88,7 +86,8 @@ fn default_folder(jars: &[Jar]) -> anyhow::Result<PathBuf> {
     Ok(cache.join("quadrille").join(format!("kafka-{version}")))
 }
 
-/// The folder is moved into place whole, with every checksum verified; a look at the names is enough afterwards.
+/// Whether all files are there. Their names are enough: the folder is moved into place as a whole, after every
+/// checksum was verified.
 fn is_complete(folder: &Path, jars: &[Jar]) -> bool {
     jars.iter().all(|jar| folder.join(jar.file()).exists())
 }
@@ -103,8 +102,8 @@ async fn fetch(folder: &Path, jars: &[Jar]) -> anyhow::Result<()> {
     outcome
 }
 
-/// Through `mvn` where there is one, since it knows the machine's proxies and mirrors; directly where not, where it
-/// fails, or where a repository is named.
+/// Fetches the jars with `mvn` if there is one, because it knows the machine's proxies and mirrors. Fetches them
+/// directly if there is none, if it fails, or if a repository is named.
 async fn fetch_into(staging: &Path, jars: &[Jar]) -> anyhow::Result<()> {
     let named = env::var(URL_VARIABLE).ok();
     if named.is_none() && mvn_is_there().await {
@@ -120,7 +119,7 @@ async fn fetch_into(staging: &Path, jars: &[Jar]) -> anyhow::Result<()> {
 fn move_into_place(staging: &Path, folder: &Path, jars: &[Jar]) -> anyhow::Result<()> {
     match fs::rename(staging, folder) {
         Ok(()) => Ok(()),
-        // another run was quicker
+        // Another run was faster.
         Err(_) if is_complete(folder, jars) => Ok(()),
         Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
             for jar in jars {
@@ -182,7 +181,7 @@ async fn fetch_with_mvn(staging: &Path, jars: &[Jar]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A project that depends on exactly these jars and on nothing that they depend on.
+/// A project that depends on exactly these jars and not on their own dependencies.
 fn pom(jars: &[Jar]) -> String {
     let dependencies: String = jars
         .iter()
@@ -208,7 +207,8 @@ async fn fetch_over_http(staging: &Path, jars: &[Jar], base: &str) -> anyhow::Re
         .build()
         .context("HTTP client")?;
     let base = base.trim_end_matches('/');
-    // made before they are streamed: a closure that borrows inside a stream keeps the whole future from being `Send`
+    // The futures are created before the stream: a closure in a stream that borrows would keep the whole future from
+    // being `Send`.
     let downloads: Vec<_> = jars.iter().map(|jar| fetch_one(&client, base, jar, staging)).collect();
     let fetched = stream::iter(downloads).buffer_unordered(AT_ONCE);
     fetched
@@ -239,7 +239,7 @@ async fn download(client: &reqwest::Client, url: &str) -> anyhow::Result<Vec<u8>
     Ok(client.get(url).send().await?.error_for_status()?.bytes().await?.to_vec())
 }
 
-/// On the error stream: the first fetch takes a while, and whoever waits wants to see that it moves.
+/// Shows the progress on standard error, because the first fetch takes a while.
 fn show_progress(done: usize, all: usize) {
     use std::io::Write;
     let end = if done == all { "\n" } else { "" };

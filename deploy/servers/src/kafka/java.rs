@@ -8,13 +8,13 @@ use std::{
 
 use anyhow::bail;
 
-/// What Kafka 4's broker is compiled for.
+/// The oldest Java that Kafka 4's broker runs on.
 const OLDEST: u32 = 17;
 
 const HOW_TO_INSTALL: &str = "Install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless; macOS: brew install \
                               openjdk), name its folder in JAVA_HOME, or give a running Kafka in KAFKA_BOOTSTRAP_SERVERS";
 
-/// The `java` to run: the one of `JAVA_HOME`, else the one on the PATH.
+/// The `java` to run: that of `JAVA_HOME`, else that on the PATH.
 pub(super) fn find() -> anyhow::Result<PathBuf> {
     let java =
         env::var_os("JAVA_HOME").map_or_else(|| PathBuf::from("java"), |home| PathBuf::from(home).join("bin/java"));
@@ -27,7 +27,7 @@ pub(super) fn find() -> anyhow::Result<PathBuf> {
             )
         }
     };
-    // `-version` speaks on the error stream
+    // `-version` prints to standard error.
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     match feature_version(&said) {
         Some(version) if version >= OLDEST => Ok(java),

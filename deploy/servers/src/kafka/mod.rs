@@ -1,4 +1,4 @@
-//! One Apache Kafka node (KRaft: broker and controller in one) on loopback.
+//! One Apache Kafka node (KRaft: broker and controller in one process) on loopback.
 
 mod config;
 mod jars;
@@ -30,24 +30,23 @@ use crate::{
     process::{Identity, ServerProcess, rotate_log},
 };
 
-/// Recovery of the logs after a crash takes its time.
+/// How long a start may take; recovering the logs after a crash takes time.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Folder for everything that is kept, log included. The caller owns it alone: a node that was left over there by a
-    /// killed run is stopped.
+    /// The folder for all of its files, including the log. No one else may use it: a node that a killed run left
+    /// there is stopped.
     pub folder: PathBuf,
-    /// The port on 127.0.0.1 that clients use; a free one when `None`.
+    /// The port on 127.0.0.1; a free one if `None`.
     pub port: Option<u16>,
-    /// `Tests` starts quicker and does less well under load. Kafka itself never waits for the disk.
+    /// `Tests` starts faster but is slower under load. Kafka itself never waits for the disk.
     pub durability: Durability,
-    /// Where the jars are kept; `~/.cache/quadrille/kafka-VERSION` when `None`.
+    /// The folder of the jars; `~/.cache/quadrille/kafka-VERSION` if `None`.
     pub jars: Option<PathBuf>,
 }
 
-/// A running Kafka node.
 #[derive(Debug)]
 pub struct Kafka {
     process: ServerProcess,
@@ -56,17 +55,17 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Starts the node and returns once it answers a metadata request. The first start on a machine fetches the jars,
-    /// the first in a folder formats it.
+    /// Starts the node, and returns once it answers a metadata request. The first start on a machine fetches the
+    /// jars; the first start in a folder formats it.
     ///
     /// # Errors
-    /// Without Java 17 (it says how to install it), when the jars can't be fetched or have other checksums, for a taken
-    /// port, and with the last lines of the log when the node doesn't start.
+    /// Fails if there is no Java 17 (the error says how to install it), if the jars can't be fetched or have wrong
+    /// checksums, or if the port is taken. Also fails, with the last lines of the log, if the node doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
         Self::start_with(options, None).await
     }
 
-    /// The same, with listeners that are not in the clear beside the plain one.
+    /// Like [`Kafka::start`], with secured listeners beside the plain one.
     pub async fn start_secured(options: &Options, secured: &Secured) -> anyhow::Result<Self> {
         Self::start_with(options, Some((secured, SecuredPorts::claim()?))).await
     }
@@ -105,37 +104,35 @@ impl Kafka {
         Ok(node)
     }
 
-    /// What clients take as `bootstrap.servers`.
+    /// The value for clients' `bootstrap.servers`.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Where it listens not in the clear, when it was started so.
+    /// The ports of the secured listeners, if the node has them.
     pub fn secured(&self) -> Option<SecuredPorts> {
         self.secured
     }
 
-    /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Who it is, for a file that a later run reads.
+    /// Identifies the process, for a file that a later run reads.
     pub fn identity(&self) -> &Identity {
         self.process.identity()
     }
 
-    /// Where its output goes.
+    /// The file with its output.
     pub fn log(&self) -> &Path {
         self.process.log()
     }
 
-    /// Waits until it ends by itself.
     pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
         self.process.wait().await
     }
 
-    /// Ends it in order, after `patience` the hard way.
+    /// Stops it with SIGTERM, and after `patience` with SIGKILL.
     pub async fn stop(self, patience: Duration) -> anyhow::Result<()> {
         self.process.stop(Signal::SIGTERM, patience, Signal::SIGKILL).await
     }
@@ -144,7 +141,7 @@ impl Kafka {
 /// Waits until a broker that was just started answers.
 ///
 /// # Errors
-/// It ends, or doesn't answer in time: with the last lines of its log.
+/// Fails, with the last lines of its log, if it ends or doesn't answer in time.
 pub(crate) async fn must_answer(
     process: &mut ServerProcess,
     bootstrap: &str,
@@ -162,10 +159,7 @@ pub(crate) async fn must_answer(
     }
 }
 
-/// Asks a broker for its metadata, once.
-///
-/// # Errors
-/// When no broker answers within `patience`.
+/// Asks a broker for its metadata, once. Fails if no broker answers within `patience`.
 pub async fn answers(bootstrap: &str, patience: Duration) -> anyhow::Result<()> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap).set("log_level", "0").set("reconnect.backoff.max.ms", "500");

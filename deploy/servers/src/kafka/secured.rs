@@ -1,28 +1,28 @@
-//! Listeners that are not in the clear, beside the plain one: what clients are tested against.
+//! Secured listeners beside the plain one, to test clients against.
 
 use std::path::{Path, PathBuf};
 
 use crate::port;
 
-/// Who may come in, and what the node shows.
+/// Who may connect, and which certificate the node shows.
 #[derive(Debug, Clone)]
 pub struct Secured {
-    /// PEM: the node's private key (PKCS #8, not encrypted), then its certificate.
+    /// A PEM file with the node's private key (PKCS #8, not encrypted), followed by its certificate.
     pub identity: PathBuf,
-    /// PEM: who vouches for clients that show a certificate.
+    /// A PEM file with the authorities for clients' certificates.
     pub ca: PathBuf,
-    /// A user whom both PLAIN and SCRAM-SHA-512 let in.
+    /// A user who can log in with PLAIN and SCRAM-SHA-512.
     pub user: String,
-    /// Of that user; letters and digits.
+    /// That user's password: letters and digits.
     pub password: String,
 }
 
-/// Where a secured node listens beside its plain port.
+/// The ports of the secured listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecuredPorts {
-    /// TLS, then PLAIN or SCRAM-SHA-512.
+    /// TLS with PLAIN or SCRAM-SHA-512.
     pub sasl: u16,
-    /// TLS, and clients must show a certificate.
+    /// TLS with client certificates.
     pub mutual: u16,
 }
 
@@ -33,7 +33,7 @@ impl SecuredPorts {
 }
 
 impl Secured {
-    /// What the node's properties say more.
+    /// The additional properties of the node.
     pub(super) fn properties(&self) -> String {
         let Self { identity, ca, user, password } = self;
         let (identity, ca) = (escaped(identity), escaped(ca));
@@ -54,13 +54,13 @@ listener.name.mutual.ssl.client.auth=required
         )
     }
 
-    /// What the formatting of the node's folder is told of the user.
+    /// The user, as an argument for formatting the node's folder.
     pub(super) fn scram(&self) -> String {
         format!("SCRAM-SHA-512=[name={},password={}]", self.user, self.password)
     }
 }
 
-/// A backslash starts an escape in a properties file.
+/// Escapes backslashes, which start an escape in a properties file.
 pub(super) fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "\\\\")
 }

@@ -8,19 +8,18 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// The oldest version that the SQL of this project is written for.
+/// The oldest version that supports this project's SQL.
 const OLDEST: u32 = 14;
 
-/// A folder with `initdb` and `postgres` of one version.
+/// A folder with the `initdb` and `postgres` of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Binaries {
     folder: PathBuf,
-    /// The major version.
     pub major: u32,
 }
 
 impl Binaries {
-    /// The binaries to use: of exactly the wanted major version when data of that version are there, else the newest.
+    /// The binaries to use: those of the wanted major version if there is data of that version, else the newest.
     pub fn find(wanted: Option<u32>) -> anyhow::Result<Self> {
         let found: Vec<_> = candidates().into_iter().filter_map(|folder| Self::in_folder(&folder)).collect();
         choose(found, wanted)
@@ -35,7 +34,7 @@ impl Binaries {
     }
 
     fn in_folder(folder: &Path) -> Option<Self> {
-        // links on the PATH are followed: PostgreSQL looks for its libraries beside the real file
+        // Links on the PATH are resolved, because PostgreSQL looks for its libraries next to the real file.
         let folder = fs::canonicalize(folder.join("postgres")).ok()?.parent()?.to_owned();
         if !folder.join("initdb").exists() {
             return None;
@@ -68,7 +67,7 @@ fn choose(found: Vec<Binaries>, wanted: Option<u32>) -> anyhow::Result<Binaries>
     }
 }
 
-/// Folders to look in. `PG` alone when it is set: who names a folder means it.
+/// The folders to look in: only `PG` if it is set, because whoever sets it means it.
 fn candidates() -> Vec<PathBuf> {
     if let Some(folder) = env::var_os("PG") {
         return vec![PathBuf::from(folder)];

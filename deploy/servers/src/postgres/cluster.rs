@@ -1,4 +1,4 @@
-//! The files of one PostgreSQL cluster: made once, found again, freed from a server that a killed run left behind.
+//! The files of one PostgreSQL cluster.
 
 use std::{
     fs,
@@ -43,7 +43,7 @@ impl Cluster {
         self.folder.join("password")
     }
 
-    /// The major version that made the data; `None` when there are none yet.
+    /// The major version of the data; `None` if there is no data.
     pub fn major(&self) -> anyhow::Result<Option<u32>> {
         let file = self.data().join("PG_VERSION");
         if !file.exists() {
@@ -53,8 +53,8 @@ impl Cluster {
         Ok(Some(text.trim().parse().with_context(|| format!("{} holds {text:?}", file.display()))?))
     }
 
-    /// Stops a server of a killed run that still serves these data, and removes its lock file if it is dead: the pid in
-    /// it may belong to a stranger by now, which PostgreSQL itself would take for a running server.
+    /// Stops a server of a killed run that still serves this data, and removes the lock file of a dead one. The pid
+    /// in that file may belong to another process by now, which PostgreSQL would take for a running server.
     pub async fn stop_left_over(&self) -> anyhow::Result<()> {
         let lock = self.data().join("postmaster.pid");
         let Ok(text) = fs::read_to_string(&lock) else { return Ok(()) };
@@ -78,8 +78,9 @@ impl Cluster {
         }
     }
 
-    /// Makes the data if they aren't there, beside their final place, so that an interrupted `initdb` leaves nothing
-    /// half made. Returns the superuser's password; there is none for tests, where loopback is trusted.
+    /// Creates the data if there is none. It is created under another name first, so that an interrupted `initdb`
+    /// leaves no half-made data. Returns the superuser's password; for tests there is none, because loopback is
+    /// trusted.
     pub async fn make_if_new(
         &self,
         binaries: &Binaries,

@@ -1,4 +1,4 @@
-//! One PostgreSQL server on loopback, from the binaries that the machine has.
+//! One PostgreSQL server on loopback, from the machine's binaries.
 
 mod binaries;
 mod cluster;
@@ -25,26 +25,24 @@ use crate::{
     process::{Identity, ServerProcess, rotate_log},
 };
 
-/// The superuser of every cluster made here.
+/// The superuser of every cluster that is created here.
 const SUPERUSER: &str = "postgres";
-/// Recovery of a large log after a crash takes its time.
+/// How long a start may take; recovering from a large log after a crash takes time.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// A Unix socket's path is limited by the operating system to little more than this.
+/// The longest folder for a Unix socket. Operating systems limit the socket's path to little more than this.
 const LONGEST_SOCKET_FOLDER: usize = 85;
 
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Folder for everything that is kept, log included. The caller owns it alone: a server that was left over there by
-    /// a killed run is stopped.
+    /// The folder for all of its files, including the log. No one else may use it: a server that a killed run left
+    /// there is stopped.
     pub folder: PathBuf,
-    /// The port on 127.0.0.1; a free one when `None`.
+    /// The port on 127.0.0.1; a free one if `None`.
     pub port: Option<u16>,
-    /// What may be lost.
     pub durability: Durability,
 }
 
-/// A running PostgreSQL server.
 #[derive(Debug)]
 pub struct Postgres {
     process: ServerProcess,
@@ -54,11 +52,11 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts the server, made first if the folder is new, and returns once it answers a query.
+    /// Starts the server, and returns once it answers a query. If the folder is new, it creates the data first.
     ///
     /// # Errors
-    /// Without usable binaries (it says how to install them), for a taken port, for data of another major version, and
-    /// with the last lines of the log when the server doesn't start.
+    /// Fails if there are no usable binaries (the error says how to install them), if the port is taken, or if the
+    /// data is of another major version. Also fails, with the last lines of the log, if the server doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
         let run_as = RunAs::unprivileged()?;
         let folder = run_as.folder(&options.folder)?;
@@ -76,7 +74,7 @@ impl Postgres {
             let mut server = Self { process, folder: folder.clone(), port, password: password.clone() };
             match server.ready(until).await {
                 Ok(()) => return Ok(server),
-                // the children of a postmaster that was killed need a moment to notice
+                // After a kill of the postmaster, its child processes need a moment to notice.
                 Err(error) if is_shared_memory_in_use(&error) && Instant::now() < until => {
                     sleep(Duration::from_millis(200)).await;
                 }
@@ -85,38 +83,37 @@ impl Postgres {
         }
     }
 
-    /// The superuser's URL of a database, which need not exist yet.
+    /// The superuser's URL for a database, which need not exist yet.
     pub fn url(&self, database: &str) -> String {
         let password = self.password.as_ref().map(|password| format!(":{password}")).unwrap_or_default();
         format!("postgres://{SUPERUSER}{password}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Where its data are; not the wished-for folder if the server's user can't reach that.
+    /// The folder of its data. It is not the requested one if the server's user can't reach that.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Who it is, for a file that a later run reads.
+    /// Identifies the process, for a file that a later run reads.
     pub fn identity(&self) -> &Identity {
         self.process.identity()
     }
 
-    /// Where its output goes.
+    /// The file with its output.
     pub fn log(&self) -> &Path {
         self.process.log()
     }
 
-    /// Waits until it ends by itself.
     pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
         self.process.wait().await
     }
 
-    /// Ends it: transactions are rolled back and all is written (fast shutdown); after `patience` the hard way.
+    /// Stops it with a fast shutdown: transactions are rolled back and everything is written. After `patience` it is
+    /// stopped immediately.
     pub async fn stop(self, patience: Duration) -> anyhow::Result<()> {
         self.process.stop(Signal::SIGINT, patience, Signal::SIGQUIT).await
     }
@@ -139,10 +136,8 @@ impl Postgres {
     }
 }
 
-/// Makes the database if the server doesn't have it; says whether it made it.
-///
-/// # Errors
-/// When the server can't be reached, or the user of the URL may not make databases.
+/// Creates the database if the server doesn't have it, and returns whether it did. Fails if the server can't be
+/// reached, or if the URL's user may not create databases.
 pub async fn ensure_database(admin_url: &str, database: &str) -> anyhow::Result<bool> {
     let (client, connection) = tokio_postgres::connect(admin_url, NoTls).await.context("connecting to PostgreSQL")?;
     let driver = tokio::spawn(connection);
@@ -193,7 +188,7 @@ fn spawn(
         "log_line_prefix=%m [%p] ".to_owned(),
     ];
     if cfg!(target_os = "linux") {
-        // after a kill -9: one call instead of an fsync of each of thousands of files, which takes seconds
+        // After a kill -9 this is one call, instead of an fsync for each of thousands of files, which takes seconds.
         settings.push("recovery_init_sync_method=syncfs".to_owned());
     }
     if durability == Durability::Tests {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
-use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
+use outbox_relay::{DeadLetters, KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::pool::Share;
@@ -20,7 +20,6 @@ use crate::http::{AppState, routes};
 use crate::live::{Live, Tail};
 use crate::prices::PricesKnown;
 use crate::reactions::{OrderReactions, subscriptions};
-use crate::store::DeadLetters;
 use crate::{GROUP, NAME, migrations};
 
 /// The service, bound and ready to run.

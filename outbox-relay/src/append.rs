@@ -39,6 +39,18 @@ pub struct NewRow {
 }
 
 impl NewRow {
+    /// A row of an encoded event, whose headers have names that are known when it is built.
+    pub fn new(
+        event_id: Uuid,
+        topic: &'static str,
+        key: String,
+        headers: Vec<(&'static str, String)>,
+        payload: Vec<u8>,
+    ) -> Self {
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { event_id, topic: topic.to_owned(), key, headers, payload }
+    }
+
     /// The most bytes that a topic can count for this row when it is alone in its batch, uncompressed.
     pub fn record_bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_FRAMING).sum();

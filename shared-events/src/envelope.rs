@@ -57,6 +57,16 @@ pub struct EncodedEvent {
     pub value: Vec<u8>,
 }
 
+impl EncodedEvent {
+    /// The event as a row of an outbox, which `row` makes of its id, topic, key, headers and value.
+    pub fn into_row<Row>(
+        self,
+        row: impl FnOnce(Uuid, &'static str, String, Vec<(&'static str, String)>, Vec<u8>) -> Row,
+    ) -> Row {
+        row(self.event_id.0, self.topic.name(), self.key, self.headers, self.value)
+    }
+}
+
 /// Numbers `events` with the counters of their root, and encodes them for the outbox.
 ///
 /// # Errors

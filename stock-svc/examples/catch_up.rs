@@ -19,7 +19,7 @@ use common::*;
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use futures_util::future::join_all;
-use outbox_relay::Nudge;
+use outbox_relay::{DeadLetters, Nudge};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -30,7 +30,6 @@ use service_kit::consumer::{Consumer, ConsumerConfig, Subscription};
 use service_kit::testing::{kafka_bootstrap, unique};
 use shared_events::OrderId;
 use stock_svc::reactions::StockReactions;
-use stock_svc::store::dead_letters::DeadLetters;
 use tokio_util::sync::CancellationToken;
 
 const PARTITIONS: i32 = 6;

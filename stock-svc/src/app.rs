@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
+use outbox_relay::{DeadLetters, KafkaPublisher, Relay, RelayConfig};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::pool::Share;
@@ -17,7 +17,6 @@ use crate::expiry::Expiry;
 use crate::housekeeping::{UPKEEP, times_to_live};
 use crate::http::{AppState, routes};
 use crate::reactions::{StockReactions, subscriptions};
-use crate::store::dead_letters::DeadLetters;
 use crate::{GROUP, NAME, migrations};
 
 /// The service, bound and ready to run.

@@ -15,12 +15,5 @@ pub fn rows(
 ) -> QueryResult<Vec<NewRow>> {
     let said = EventMetadata { source: SOURCE, at, because_of, traceparent: service_kit::trace::current_traceparent() };
     let messages = encode(root, &said, events).map_err(|error| Error::SerializationError(error.into()))?;
-    let row = |message: shared_events::EncodedEvent| NewRow {
-        event_id: message.event_id.0,
-        topic: message.topic.name().to_owned(),
-        key: message.key,
-        headers: message.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        payload: message.value,
-    };
-    Ok(messages.into_iter().map(row).collect())
+    Ok(messages.into_iter().map(|message| message.into_row(NewRow::new)).collect())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::*;
 use futures_util::FutureExt;
-use outbox_relay::Nudge;
+use outbox_relay::{DeadLetters, Nudge};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -22,7 +22,6 @@ use service_kit::timers;
 use shared_events::{Event, OrderId};
 use stock_svc::expiry::Expiry;
 use stock_svc::reactions::StockReactions;
-use stock_svc::store::dead_letters::DeadLetters;
 use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(40);

@@ -6,7 +6,7 @@ mod product;
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable};
-use shared_events::{DecodeError, Event, EventId, OrderId, StockEvent, Topic};
+use shared_events::{Event, EventId, OrderId, StockEvent, Topic};
 
 use crate::domain::{Decided, Destination, Progress, Refused};
 use crate::store::{self, BatchKeys, Loaded};
@@ -62,10 +62,7 @@ impl Reactions for OrderReactions {
     type Loaded = Loaded;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {
-        Event::decode(event_type, value).map_err(|error| match error {
-            DecodeError::UnknownType(_) => Undecodable::UnknownType,
-            other => Undecodable::Poison(other.to_string()),
-        })
+        Event::decode(event_type, value).map_err(|error| Undecodable::new(&error, error.is_unknown_type()))
     }
 
     fn concerns(&self, event: &Event) -> bool {

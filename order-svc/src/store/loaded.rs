@@ -7,7 +7,7 @@ use diesel::result::Error;
 use outbox_relay::NewRow;
 use service_kit::consumer::Envelope;
 use service_kit::trace;
-use shared_events::{EncodedEvent, Event, EventId, EventMetadata, OrderId, ProductState, Sku, encode};
+use shared_events::{Event, EventId, EventMetadata, OrderId, ProductState, Sku, encode};
 
 use super::AnnounceError;
 use super::history::NewEntry;
@@ -119,15 +119,5 @@ pub(super) fn told(
         let before = if history.is_empty() { before } else { Some(root.progress.status) };
         history.push(NewEntry::said(root, before, event, message.event_id, now, because_of));
     }
-    Ok((history, messages.into_iter().map(outbox_row).collect()))
-}
-
-fn outbox_row(message: EncodedEvent) -> NewRow {
-    NewRow {
-        event_id: message.event_id.0,
-        topic: message.topic.name().to_owned(),
-        key: message.key,
-        headers: message.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        payload: message.value,
-    }
+    Ok((history, messages.into_iter().map(|message| message.into_row(NewRow::new)).collect()))
 }

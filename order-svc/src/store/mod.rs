@@ -1,7 +1,6 @@
 //! All SQL of the service but for what the kit and the outbox bring along.
 
 pub mod answers;
-mod dead_letters;
 mod error;
 pub mod history;
 mod loaded;
@@ -10,7 +9,6 @@ pub mod products;
 pub mod roots;
 mod rows;
 
-pub use dead_letters::DeadLetters;
 pub use error::AnnounceError;
 pub use loaded::Loaded;
 pub use roots::Root;

@@ -57,6 +57,13 @@ pub enum Undecodable {
     Poison(String),
 }
 
+impl Undecodable {
+    /// What a decoder's error means: a type that this build doesn't know, or a record that no build like this one can read.
+    pub fn new(error: &impl std::fmt::Display, is_unknown_type: bool) -> Self {
+        if is_unknown_type { Self::UnknownType } else { Self::Poison(error.to_string()) }
+    }
+}
+
 /// How a service reacts to the events that it consumes: it loads what a batch needs, decides about one event after
 /// the other, and saves what it decided. The kit opens the transaction, writes the inbox and commits.
 pub trait Reactions: Send + Sync + 'static {

@@ -92,6 +92,13 @@ pub enum DecodeError {
     },
 }
 
+impl DecodeError {
+    /// Whether the event is to be skipped: a newer producer's, of a type that this build has never heard of.
+    pub const fn is_unknown_type(&self) -> bool {
+        matches!(self, Self::UnknownType(_))
+    }
+}
+
 /// Removes quoted text from a message: `invalid type: string "Ann Lee", expected ...` loses the name.
 fn unquoted(error: &serde_json::Error) -> String {
     let text = error.to_string().replace("\\\"", "");

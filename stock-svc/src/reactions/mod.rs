@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use outbox_relay::Nudge;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
-use shared_events::{DecodeError, Event, EventId, OrderEvent, OrderId, PaymentEvent, Topic};
+use shared_events::{Event, EventId, OrderEvent, OrderId, PaymentEvent, Topic};
 
 use crate::domain::{Allocation, Change, Levels, NewParcel, Refused};
 use crate::store::{self, Loaded};
@@ -71,10 +71,7 @@ impl Reactions for StockReactions {
     type Loaded = Loaded;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {
-        Event::decode(event_type, value).map_err(|error| match error {
-            DecodeError::UnknownType(_) => Undecodable::UnknownType,
-            other => Undecodable::Poison(other.to_string()),
-        })
+        Event::decode(event_type, value).map_err(|error| Undecodable::new(&error, error.is_unknown_type()))
     }
 
     fn concerns(&self, event: &Event) -> bool {

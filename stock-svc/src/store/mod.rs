@@ -3,7 +3,6 @@
 pub mod answers;
 pub mod books;
 pub mod categories;
-pub mod dead_letters;
 pub mod levels;
 mod loaded;
 pub mod movements;

@@ -1,17 +1,15 @@
 use diesel_async::AsyncPgConnection;
-use outbox_relay::NewRow;
 use service_kit::consumer::{DeadLetterCopy, DeadLetterSink, ReactionError};
 
-use super::AnnounceError;
+use crate::{NewRow, append};
 
-/// Sends copies of dead letters on to `order-svc.dlq`, through the outbox.
+/// Appends the copies of a service's dead letters to its outbox, so that they leave as everything that it says does.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadLetters;
 
 impl DeadLetterSink for DeadLetters {
     async fn dead_letter(&self, conn: &mut AsyncPgConnection, copy: DeadLetterCopy) -> Result<(), ReactionError> {
         let DeadLetterCopy { id, topic, key, headers, value } = copy;
-        let row = NewRow { event_id: id, topic, key, headers, payload: value };
-        Ok(outbox_relay::append(conn, row).await.map_err(AnnounceError::from)?)
+        Ok(append(conn, NewRow { event_id: id, topic, key, headers, payload: value }).await?)
     }
 }

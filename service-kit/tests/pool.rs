@@ -223,6 +223,6 @@ async fn a_server_that_wants_tls_is_refused_at_once_with_words_that_say_so() {
         let asked =
             tokio::time::timeout(SOON, pool::open(&config(&url, 8))).await.expect("it waits for what never comes");
         let told = format!("{:#}", asked.err().expect("there is no TLS"));
-        assert!(told.starts_with("DATABASE_URL") && told.contains("TLS to PostgreSQL is not spoken yet"), "{told}");
+        assert!(told.starts_with("DATABASE_URL") && told.contains("TLS to PostgreSQL is not supported yet"), "{told}");
     }
 }

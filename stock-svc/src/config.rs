@@ -21,7 +21,7 @@ pub mod vars {
     /// How long stock is held.
     pub static RESERVATION_TTL: Var = Var {
         name: "RESERVATION_TTL",
-        what: "How long goods are held for an order that is not confirmed.",
+        what: "How long stock is held for an order that is not confirmed.",
         expected: "a duration from 1s to 24h, longer than payment-svc's PAYMENT_DEADLINE",
         example: "15m",
         default: Some("15m"),

@@ -28,7 +28,7 @@ pub(super) struct ListQuery {
     status: Option<Status>,
     #[param(inline)]
     limit: Option<Limit>,
-    /// What the last answer gave as `next_cursor`.
+    /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<Uuid>)]
     cursor: Option<Cursor<Uuid>>,
 }

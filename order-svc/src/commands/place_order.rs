@@ -34,7 +34,7 @@ pub enum PlaceOrderError {
     #[error("the Idempotency-Key was used for another order")]
     OtherRequest,
     /// The same key is being worked on.
-    #[error("a request with this Idempotency-Key is being worked on")]
+    #[error("a request with this Idempotency-Key is in progress")]
     InFlight,
     /// The service has just started for the first time.
     #[error("the prices are not known yet")]

@@ -55,12 +55,12 @@ const PAGE: i64 = 1_000;
     params(
         ("id" = inline(OrderId), Path, description = "The order."),
         ("Last-Event-ID" = Option<i64>, Header, minimum = 0, maximum = 9223372036854775807_i64,
-            description = "The id of the last event that was received; a browser sends it when it comes again.")
+            description = "The id of the last event that was received; a browser sends it when it reconnects.")
     ),
     responses(
         (status = 200, description = "Events `status` and `history`; the data of each is one entry of the history.",
             body = StreamedEvent, content_type = "text/event-stream"),
-        (status = 204, description = "The order has ended, and all of it is known.")
+        (status = 204, description = "The order has ended, and the client has all of its events.")
     )
 )]
 pub async fn get(state: Data<AppState>, http: HttpRequest, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
@@ -75,7 +75,7 @@ pub async fn get(state: Data<AppState>, http: HttpRequest, id: Path<Uuid>) -> Re
     if after > recorded {
         return Err(Problem::bad_input(
             LAST_EVENT_ID,
-            format!("{after} is no event of this order; {recorded} is the last"),
+            format!("{after} is not the id of an event of this order; the last is {recorded}"),
         ));
     }
     if ended && known.is_empty() {

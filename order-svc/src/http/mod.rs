@@ -38,7 +38,7 @@ pub struct AppState {
     info(title = "order-svc", description = "Places, tracks and cancels orders."),
     paths(orders::place, orders::list, orders::get, events::get, history::get, orders::redirect, orders::cancel,
         orders::call_off),
-    tags((name = "orders", description = "What customers order, and what becomes of it."))
+    tags((name = "orders", description = "Customers' orders and their progress."))
 )]
 struct Api;
 

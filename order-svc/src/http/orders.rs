@@ -25,9 +25,9 @@ use crate::store::{self, orders::Filter};
     params(("Idempotency-Key" = inline(Option<Key>), Header)),
     request_body = PlaceOrderRequest,
     responses(
-        (status = 202, description = "It is placed.", body = OrderView,
-            headers(("Location" = String, description = "Where it can be looked at."))),
-        (status = 409, description = "A request with this key is being worked on.")
+        (status = 202, description = "The order is placed.", body = OrderView,
+            headers(("Location" = String, description = "The address of the new resource."))),
+        (status = 409, description = "A request with this key is in progress.")
     )
 )]
 pub async fn place(
@@ -114,7 +114,7 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
     responses(
         (status = 200, description = "The order with its new address.", body = OrderView,
             example = json!(examples::redirected())),
-        (status = 202, description = "The warehouse is asked, or was.", body = OrderView,
+        (status = 202, description = "The warehouse is asked, or was asked before.", body = OrderView,
             example = json!(examples::to_be_redirected())),
         (status = 409, description = "It has left or ended, or another address is being decided.")
     )
@@ -147,7 +147,7 @@ pub async fn redirect(
     params(("id" = inline(OrderId), Path, description = "The order.")),
     request_body = Option<Nothing>,
     responses(
-        (status = 202, description = "The warehouse is asked, or was; `called_off` of each line tells what came of it.",
+        (status = 202, description = "The warehouse is asked, or was asked before; each line's `called_off` shows the result.",
             body = OrderView, example = json!(examples::partially_shipped())),
         (status = 409, description = "Nothing of it has left, everything has, or it has ended otherwise.")
     )
@@ -168,7 +168,7 @@ pub async fn call_off(state: Data<AppState>, id: Path<Uuid>, _: EmptyBody) -> Re
     params(("id" = inline(OrderId), Path, description = "The order.")),
     request_body = Option<Nothing>,
     responses(
-        (status = 202, description = "It is being cancelled, or was.", body = OrderView,
+        (status = 202, description = "The order is being cancelled, or was cancelled before.", body = OrderView,
             example = json!(examples::cancelling())),
         (status = 409, description = "It has left, or ended otherwise.")
     )

@@ -70,7 +70,7 @@ pub fn not_changed(id: Uuid, error: ChangeOrderError) -> Problem {
     match error {
         ChangeOrderError::NotFound => no_order(id),
         ChangeOrderError::Refused(refused) => {
-            Problem::conflict(format!("Order {id} stays as it is: {refused}.")).code(OrderCode::TooLate)
+            Problem::conflict(format!("Order {id} was not changed: {refused}.")).code(OrderCode::TooLate)
         }
         ChangeOrderError::Pool(error) => error.into(),
         ChangeOrderError::Announce(error) => error.into(),

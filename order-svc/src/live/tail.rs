@@ -62,7 +62,7 @@ impl Tail {
             Err(error) => {
                 let wait = backoff.next_wait();
                 let seconds = wait.as_secs_f64();
-                tracing::warn!(%error, next_attempt_seconds = seconds, "streams of orders are told nothing new now");
+                tracing::warn!(%error, next_attempt_seconds = seconds, "streams of orders get no new events now");
                 wait
             }
         }

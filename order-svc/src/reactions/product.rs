@@ -13,6 +13,6 @@ pub(super) fn remember(
     let sequence = incoming
         .envelope
         .sequence
-        .ok_or_else(|| ReactionError::permanent(anyhow!("a product without ce_sequence can't be ranked")))?;
+        .ok_or_else(|| ReactionError::permanent(anyhow!("a product without ce_sequence can't be put in order")))?;
     Ok(if loaded.keep_newest(sequence, state) { Handled::Applied } else { Handled::Ignored(Why::Stale) })
 }

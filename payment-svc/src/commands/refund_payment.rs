@@ -49,7 +49,7 @@ pub enum RefundPaymentError {
     #[error("the Idempotency-Key was used for another refund")]
     OtherRequest,
     /// The same key is being worked on.
-    #[error("a request with this Idempotency-Key is being worked on")]
+    #[error("a request with this Idempotency-Key is in progress")]
     InFlight,
     /// No connection.
     #[error(transparent)]

@@ -24,7 +24,7 @@ pub struct ListQuery {
     order_id: Option<OrderId>,
     #[param(inline)]
     limit: Option<Limit>,
-    /// What the last answer gave as `next_cursor`.
+    /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<Uuid>)]
     cursor: Option<Cursor<PaymentId>>,
 }

@@ -22,7 +22,7 @@ pub mod vars {
     /// The number of connections.
     pub static DATABASE_POOL_SIZE: Var = Var {
         name: "DATABASE_POOL_SIZE",
-        what: "How many connections to the database the service keeps. Of these a quarter is for requests alone, a quarter for lanes, an eighth for workers, a sixteenth for timers, a sixteenth (two at least) for upkeep; the rest is for whoever comes. Of fewer than 8 none is kept for one kind of work.",
+        what: "The size of the pool of database connections. A quarter is reserved for requests, a quarter for lanes, an eighth for workers, a sixteenth for timers and a sixteenth (at least two) for upkeep; any of these can use the rest. A pool of fewer than 8 reserves nothing.",
         expected: "a whole number from 2 to 200",
         example: "16",
         default: Some("16"),
@@ -30,7 +30,7 @@ pub mod vars {
     /// Where Kafka is.
     pub static KAFKA_BOOTSTRAP_SERVERS: Var = Var {
         name: "KAFKA_BOOTSTRAP_SERVERS",
-        what: "The brokers to ask first.",
+        what: "The brokers to connect to first.",
         expected: "host:port, several with commas between",
         example: "127.0.0.1:9092",
         default: None,

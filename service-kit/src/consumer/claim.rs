@@ -70,13 +70,13 @@ impl PartitionClaim {
         let found = spawn_blocking(move || look_at(&asked, &group, instance.as_deref(), own, lacking)).await??;
         for topic in &found.missing {
             if handle.note_missing(topic) {
-                tracing::warn!(topic, "the topic is gone: it is heard once it is made");
+                tracing::warn!(topic, "the topic no longer exists; it is read once it is created");
             }
         }
         let since_before = self.unclaimed.intersection(&found.unclaimed).next().cloned();
         self.unclaimed = found.unclaimed;
         if let Some(topic) = since_before.filter(|_| self.shared_out.is_none_or(|at| at.elapsed() >= AGAIN)) {
-            tracing::warn!(topics = ?self.unclaimed, "nobody has these topics: the group shares its partitions out anew");
+            tracing::warn!(topics = ?self.unclaimed, "no member owns the partitions of these topics: a rebalance is forced");
             self.shared_out = Some(Instant::now());
             share_out_anew(consumer, &heard, &topic)?;
         }
@@ -140,6 +140,6 @@ fn share_out_anew(consumer: &BaseConsumer<Context>, heard: &[&str], unclaimed: &
     if others.is_empty() {
         others = vec![unclaimed, &nothing];
     }
-    consumer.subscribe(&others).context("sharing out anew")?;
-    consumer.subscribe(heard).context("sharing out anew")
+    consumer.subscribe(&others).context("forcing a rebalance")?;
+    consumer.subscribe(heard).context("forcing a rebalance")
 }

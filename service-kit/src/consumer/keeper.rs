@@ -47,7 +47,7 @@ impl InboxKeeper {
             if failures.is_news(&looked)
                 && let Err(error) = &looked
             {
-                tracing::warn!(error = %format!("{error:#}"), "the inbox is not looked after now");
+                tracing::warn!(error = %format!("{error:#}"), "the upkeep of the inbox failed; it is retried");
             }
             let wait = match looked {
                 Ok(()) => {
@@ -73,7 +73,7 @@ impl InboxKeeper {
         }
         let range = inbox::Range::read(&mut conn, None).await?;
         let (Some(reaches), Some(range)) = (reaches, range) else {
-            anyhow::bail!("no event is handled before the brokers have said once how long topics are kept");
+            anyhow::bail!("no event is handled before the brokers have reported the retention of the topics once");
         };
         metrics::gauge!("inbox_reach_seconds").set(reaches);
         self.handle.note_range(range);
@@ -93,7 +93,7 @@ impl InboxKeeper {
         };
         self.note(match &asked {
             Ok(kept) if kept.untold.is_empty() => None,
-            Ok(kept) => Some(format!("the brokers do not tell how long {} is kept", kept.untold.join(", "))),
+            Ok(kept) => Some(format!("the brokers don't report the retention of {}", kept.untold.join(", "))),
             Err(error) => Some(format!("{error:#}")),
         });
         match asked {
@@ -108,7 +108,7 @@ impl InboxKeeper {
     /// Logs a gap in the brokers' answer once, not every minute.
     fn note(&mut self, untold: Option<String>) {
         if let Some(error) = untold.as_ref().filter(|_| untold != self.untold) {
-            tracing::warn!(error, "the inbox reaches as far as before; where it was never told how far, 30 days");
+            tracing::warn!(error, "the inbox keeps its reach, which is 30 days if it was never set");
         }
         self.untold = untold;
     }

@@ -145,7 +145,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     }
 
     fn handler(&self, failures: u32) -> Result<Handler<'_, R, S>, ReactionError> {
-        let unknown = || ReactionError::Transient(anyhow::anyhow!("it is not known yet how far the inbox reaches"));
+        let unknown = || ReactionError::Transient(anyhow::anyhow!("the reach of the inbox is not known yet"));
         let range = self.handle.range().ok_or_else(unknown)?;
         let attempts = i32::try_from(failures).unwrap_or(i32::MAX).saturating_add(1);
         Ok(Handler { consumer: self.handle.group(), reactions: &self.reactions, sink: &self.sink, range, attempts })
@@ -231,7 +231,7 @@ fn tell_hole(record: &Record, hole: Hole) {
         "event.sequence" = hole.before,
         last_sequence = hole.after,
         lost_events = hole.events(),
-        "events of a key were announced and are not in their topic"
+        "events of a key are missing from their topic"
     );
 }
 

@@ -195,7 +195,7 @@ fn read(
                 Ok(()) => return Ok(End::RecreatedTopics(anew)),
                 // For example, the group is being rebalanced, which needs further polling.
                 Err(error) if told.is_due() => {
-                    tracing::warn!(topics = ?anew, error = %error, "offsets of topics that were made anew can't be reset now");
+                    tracing::warn!(topics = ?anew, error = %error, "offsets of recreated topics can't be reset now");
                 }
                 Err(_) => {}
             }
@@ -221,7 +221,7 @@ fn read(
                 Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                     return Err(anyhow::Error::new(error).context("the consumer can't go on"));
                 }
-                Some(Err(error)) if is_not_there(&error) => tracing::debug!(error = %error, "a topic is not there"),
+                Some(Err(error)) if is_not_there(&error) => tracing::debug!(error = %error, "a topic does not exist"),
                 Some(Err(error)) if told.is_due() => {
                     tracing::warn!(error = %error, "reading from Kafka failed; librdkafka goes on trying");
                 }

@@ -59,7 +59,7 @@ pub async fn kept_by_topics(brokers: &Brokers, topics: &[String]) -> anyhow::Res
     let told = match told {
         // Some brokers, such as the embedded one, don't support the request.
         Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => Vec::new(),
-        told => told.context("Kafka does not tell how long topics are kept")?,
+        told => told.context("Kafka does not report the retention of topics")?,
     };
     let told: HashMap<_, _> =
         told.iter().flatten().filter_map(|settings| Some((name(settings)?, kept(settings)?))).collect();

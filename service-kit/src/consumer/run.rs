@@ -98,7 +98,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             tracing::warn!(
                 instance,
                 error = format!("{error:#}"),
-                "another member took this one's place: it joins anew"
+                "another member took this one's place: it joins again"
             );
             replaced = Some(Instant::now());
             tokio::select! { () = sleep(retry::wait_after(0, REJOIN, REJOIN)) => {}, () = shutdown.cancelled() => return Ok(()) }

@@ -105,11 +105,11 @@ impl Watch {
         if self.failures.is_news(&progress)
             && let Err(error) = &progress
         {
-            tracing::warn!(error = %format!("{error:#}"), "the consumer's progress is not known now");
+            tracing::warn!(error = %format!("{error:#}"), "the consumer's progress can't be measured now");
         }
         self.idle = progress.unwrap_or(false);
         if let Err(error) = self.claim.look(consumer, &self.handle, lanes.handled().keys()).await {
-            tracing::debug!(error = %format!("{error:#}"), "whether every partition is somebody's is not known now");
+            tracing::debug!(error = %format!("{error:#}"), "unclaimed partitions can't be looked for now");
         }
     }
 
@@ -127,7 +127,7 @@ impl Watch {
         self.handle.note_broker();
         let caught_up = self.compare(at?, &handled, &bounds);
         let noted = timeout(PATIENCE, self.note(&caught_up)).await;
-        let all_read = noted.context("the database does not note how far all was read")??;
+        let all_read = noted.context("the database does not store the progress in time")??;
         let at_rest = Some(handled).filter(|_| self.marks.is_empty());
         let idle = all_read && at_rest.is_some() && at_rest == self.at_rest && self.handle.topics_are_there().is_ok();
         self.at_rest = at_rest;
@@ -168,7 +168,7 @@ impl Watch {
                 metadata.topics().iter().find(|known| known.name() == heard.topic).map_or(0, |t| t.partitions().len());
             match i32::try_from(count)? {
                 0 if self.handle.note_missing(&heard.topic) || all => {
-                    tracing::warn!(topic = heard.topic, "the topic is not there: it is heard once it is made");
+                    tracing::warn!(topic = heard.topic, "the topic does not exist; it is read once it is created");
                 }
                 0 => {}
                 count => self.handle.note_partitions(&heard.topic, count),

@@ -90,7 +90,7 @@ impl BodyRoom {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.long.clone().try_acquire_many_owned(bytes).map_err(|_| {
             Problem::unavailable(format!(
-                "Too many long bodies are arriving; one of at most {FREE} bytes would be taken now."
+                "Too many long bodies are arriving; a body of at most {FREE} bytes would be accepted now."
             ))
         })
     }
@@ -104,7 +104,7 @@ impl BodyRoom {
 fn declared_length(request: &ServiceRequest) -> Result<Option<usize>, Problem> {
     let headers = request.headers();
     if headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(Problem::unsupported_media_type("Content-Encoding: expected a body as it is, not encoded."));
+        return Err(Problem::unsupported_media_type("Content-Encoding: expected an unencoded body."));
     }
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length| length > LIMIT) { Err(too_large()) } else { Ok(declared) }

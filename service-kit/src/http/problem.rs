@@ -227,7 +227,7 @@ impl Problem {
 
     /// 409: a request with the same `Idempotency-Key` is in progress.
     pub fn key_in_flight() -> Self {
-        Self::conflict("A request with this Idempotency-Key is being worked on. Send it again to get its answer.")
+        Self::conflict("A request with this Idempotency-Key is in progress. Send it again to get its answer.")
             .code(ProblemCode::KeyInFlight)
     }
 

@@ -242,7 +242,7 @@ async fn around(
         }));
         begun.await.map_err(Problem::internal)??
     } else {
-        unread(request, &Problem::unavailable("Too much is under way."))
+        unread(request, &Problem::unavailable("Too many requests are in progress."))
     };
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     let method = asked.as_str().to_owned();
@@ -274,7 +274,7 @@ async fn within(
     }
     tracing::warn!(http.path = path, seconds = limit.as_secs_f64(), "a request took too long and was given up");
     metrics::counter!("http_requests_given_up_total").increment(1);
-    Err(Problem::unavailable("It takes too long now.").at_path(path).into())
+    Err(Problem::unavailable("The request took too long.").at_path(path).into())
 }
 
 /// The answer to a request whose body was not read to the end. The connection must close, because what follows on it
@@ -309,7 +309,7 @@ fn located(response: ServiceResponse, asked: &Method) -> ServiceResponse {
     }
     let problem = match problem {
         Some(problem) => problem,
-        None if is_refused => Problem::method_not_allowed(format!("{asked} is not possible here.")),
+        None if is_refused => Problem::method_not_allowed(format!("{asked} is not allowed here.")),
         None => return response,
     };
     let (request, refused) = response.into_parts();

@@ -14,7 +14,7 @@ pub mod vars {
     /// Whether to use TLS, SASL, both or neither.
     pub static KAFKA_SECURITY_PROTOCOL: Var = Var {
         name: "KAFKA_SECURITY_PROTOCOL",
-        what: "How the brokers are spoken with: in the clear or over TLS, with a user name or without.",
+        what: "How to connect to the brokers: in plaintext or over TLS, with or without a user name.",
         expected: "plaintext, ssl, sasl_plaintext or sasl_ssl",
         example: "sasl_ssl",
         default: Some("plaintext"),
@@ -22,7 +22,7 @@ pub mod vars {
     /// The SASL mechanism.
     pub static KAFKA_SASL_MECHANISM: Var = Var {
         name: "KAFKA_SASL_MECHANISM",
-        what: "How the user name is proved to the brokers; only with sasl_plaintext and sasl_ssl, which need it.",
+        what: "The SASL mechanism; only with sasl_plaintext and sasl_ssl, which need it.",
         expected: "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
         example: "SCRAM-SHA-512",
         default: None,
@@ -30,7 +30,7 @@ pub mod vars {
     /// The SASL user name.
     pub static KAFKA_SASL_USERNAME: Var = Var {
         name: "KAFKA_SASL_USERNAME",
-        what: "The user name at the brokers; only with sasl_plaintext and sasl_ssl, which need it.",
+        what: "The SASL user name; only with sasl_plaintext and sasl_ssl, which need it.",
         expected: "a name that the brokers know",
         example: "order-svc",
         default: None,
@@ -38,7 +38,7 @@ pub mod vars {
     /// The SASL password.
     pub static KAFKA_SASL_PASSWORD: Var = Var {
         name: "KAFKA_SASL_PASSWORD",
-        what: "The password at the brokers; only with sasl_plaintext and sasl_ssl, which need it.",
+        what: "The SASL password; only with sasl_plaintext and sasl_ssl, which need it.",
         expected: "the password of KAFKA_SASL_USERNAME",
         example: "secret",
         default: None,
@@ -46,7 +46,7 @@ pub mod vars {
     /// The trusted certificate authorities.
     pub static KAFKA_SSL_CA: Var = Var {
         name: "KAFKA_SSL_CA",
-        what: "Who may vouch for the brokers; only with ssl and sasl_ssl. When it is not set, whom the machine trusts.",
+        what: "The certificate authorities to trust for the brokers; only with ssl and sasl_ssl. If it is not set, those that the system trusts.",
         expected: "a file with certificates in PEM form",
         example: "/run/secrets/kafka-ca.pem",
         default: None,
@@ -54,8 +54,8 @@ pub mod vars {
     /// The client's certificate.
     pub static KAFKA_SSL_CERTIFICATE: Var = Var {
         name: "KAFKA_SSL_CERTIFICATE",
-        what: "The certificate to show to brokers that ask for one; only with ssl and sasl_ssl, and with its key.",
-        expected: "a file with a certificate in PEM form, those that vouch for it after it",
+        what: "The client certificate for brokers that ask for one; only with ssl and sasl_ssl, and together with its key.",
+        expected: "a file with a certificate in PEM form, followed by those of its issuers",
         example: "/run/secrets/order-svc.pem",
         default: None,
     };
@@ -70,7 +70,7 @@ pub mod vars {
     /// The password of the private key.
     pub static KAFKA_SSL_KEY_PASSWORD: Var = Var {
         name: "KAFKA_SSL_KEY_PASSWORD",
-        what: "The password of KAFKA_SSL_KEY, where it is encrypted.",
+        what: "The password of KAFKA_SSL_KEY, if that is encrypted.",
         expected: "the password that the key was encrypted with",
         example: "secret",
         default: None,

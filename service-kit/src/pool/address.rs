@@ -7,7 +7,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// The reason that is given for refusing a URL or a server that asks for TLS.
-pub(super) const NO_TLS: &str = "TLS to PostgreSQL is not spoken yet";
+pub(super) const NO_TLS: &str = "TLS to PostgreSQL is not supported yet";
 
 /// Parameters of libpq that only make sense with TLS.
 const TLS_ONLY: [&str; 7] =

@@ -5,8 +5,8 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 /// How to fix a refusal that waiting doesn't end.
 pub fn mend(error: &ConnectionError) -> Option<&'static str> {
-    const TLS: &str = "TLS to PostgreSQL is not spoken yet, and this server lets the role in over TLS alone (or, by \
-        pg_hba.conf, not at all from here): give it a `host` line, or turn the demand for TLS off";
+    const TLS: &str = "TLS to PostgreSQL is not supported yet, and this server accepts the role only over TLS (or, by \
+        pg_hba.conf, not at all from here): add a `host` line, or stop requiring TLS";
     let refusals: [(&[&str], _); 12] = [
         (&["password authentication failed"], "correct user and password, or set the role's password"),
         (&["role \"", "does not exist"], "correct the user, or create the role"),

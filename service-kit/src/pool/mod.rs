@@ -231,8 +231,8 @@ async fn refuse_other_languages(conn: &mut AsyncPgConnection) -> anyhow::Result<
     let english = ["C", "POSIX", "en"].iter().any(|known| language.starts_with(known)) || language.is_empty();
     anyhow::ensure!(
         english,
-        "PostgreSQL writes its messages in {language:?}, from which a failure that passes can't be told from one that \
-         doesn't: run `alter database ... set lc_messages = 'C'` as a superuser"
+        "PostgreSQL writes its messages in {language:?}, but this program recognises passing failures only by English \
+         messages: run `alter database ... set lc_messages = 'C'` as a superuser"
     );
     Ok(())
 }

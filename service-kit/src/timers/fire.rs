@@ -131,7 +131,7 @@ async fn take_away(conn: &mut AsyncPgConnection, batch: &[Due]) -> QueryResult<H
 }
 
 async fn put_off(conn: &mut AsyncPgConnection, due: &Due, error: &ReactionError) -> QueryResult<()> {
-    tracing::warn!(kind = due.kind, key = due.key, attempts = due.attempts + 1, error = %error, "a timer failed and is put off");
+    tracing::warn!(kind = due.kind, key = due.key, attempts = due.attempts + 1, error = %error, "a timer failed and will be retried");
     metrics::counter!("timers_failed_total", "kind" => due.kind.clone()).increment(1);
     let wait = wait_after(due.attempts.unsigned_abs(), FIRST, CAP);
     diesel::sql_query(

@@ -74,7 +74,7 @@ pub enum CommandError {
     },
     #[error("the Idempotency-Key was used for another request")]
     OtherRequest,
-    #[error("a request with this Idempotency-Key is being worked on")]
+    #[error("a request with this Idempotency-Key is in progress")]
     InFlight,
     /// A value whose error only the stored data reveal.
     #[error("{field}: {message}")]

@@ -28,8 +28,8 @@ pub(super) struct CategoryRequest {
     post, path = "/api/v1/categories", tag = "categories", operation_id = "add_category",
     request_body = CategoryRequest,
     responses(
-        (status = 201, description = "It is there.", body = CategoryView),
-        (status = 409, description = "There is one of that name.")
+        (status = 201, description = "The category is added.", body = CategoryView),
+        (status = 409, description = "The name is taken.")
     )
 )]
 pub(super) async fn add(state: Data<AppState>, body: Json<CategoryRequest>) -> Result<HttpResponse, Problem> {

@@ -31,7 +31,7 @@ pub struct AppState {
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "stock-svc", description = "The catalogue, what is on the shelves, what is held, and parcels."),
+    info(title = "stock-svc", description = "The catalogue, the stock, reservations and parcels."),
     paths(
         categories::add, categories::list,
         products::add, products::list, products::get, products::change, products::patch, products::withdraw, products::relist, products::adjust,
@@ -40,9 +40,9 @@ pub struct AppState {
         shipments::correct_tracking, shipments::deliver, shipments::take_back, shipments::lose, shipments::call_off
     ),
     tags(
-        (name = "categories", description = "What kinds of goods there are."),
-        (name = "products", description = "What can be bought, and how many there are."),
-        (name = "reservations", description = "What is held for orders."),
+        (name = "categories", description = "Categories of the catalogue."),
+        (name = "products", description = "The products of the catalogue and their stock."),
+        (name = "reservations", description = "Stock that is reserved for orders."),
         (name = "shipments", description = "Parcels.")
     )
 )]

@@ -47,8 +47,8 @@ pub(super) struct ProductRequest {
     request_body = ProductRequest,
     responses(
         (status = 201, description = "It is listed.", body = ProductView,
-            headers(("Location" = String, description = "Where it can be looked at.")), example = json!(examples::listed())),
-        (status = 409, description = "There is one of that SKU.")
+            headers(("Location" = String, description = "The address of the new resource.")), example = json!(examples::listed())),
+        (status = 409, description = "The SKU is taken.")
     )
 )]
 pub(super) async fn add(state: Data<AppState>, body: Json<ProductRequest>) -> Result<HttpResponse, Problem> {
@@ -83,7 +83,7 @@ pub(super) struct DetailsRequest {
     request_body = DetailsRequest,
     responses(
         (status = 200, description = "The product as it is now.", body = ProductView),
-        (status = 409, description = "It can not be changed: it was withdrawn."),
+        (status = 409, description = "The product was withdrawn and can't be changed."),
         (status = 412, description = "It has changed meanwhile.")
     )
 )]
@@ -119,7 +119,7 @@ fn expected(http: &HttpRequest) -> Result<Option<Expected>, Problem> {
     let any = |line: &HeaderValue| line.as_bytes().trim_ascii() == b"*";
     let (several, has_any) = (http.headers().get_all(IF_MATCH).count() > 1, lines.any(any));
     if several && has_any {
-        return Err(Problem::bad_input("If-Match", "has * beside other versions; expected one of both"));
+        return Err(Problem::bad_input("If-Match", "has * beside other versions; expected either"));
     }
     Ok(http.headers().contains_key(IF_MATCH).then(|| match IfMatch::parse(http) {
         Ok(IfMatch::Any) => Expected::Any,
@@ -159,7 +159,7 @@ pub(super) struct ProductPatch {
     responses(
         (status = 200, description = "The product as it is now.", body = ProductView,
             headers(("ETag" = String, description = "Its version."))),
-        (status = 409, description = "It can not be changed: it was withdrawn."),
+        (status = 409, description = "The product was withdrawn and can't be changed."),
         (status = 412, description = "It has changed meanwhile."),
         (status = 428, description = "`If-Match` is missing.")
     )
@@ -200,7 +200,7 @@ pub(super) async fn patch(
     request_body = Option<Nothing>,
     responses(
         (status = 204, description = "It is no longer sold."),
-        (status = 409, description = "It can not be withdrawn now."),
+        (status = 409, description = "It can't be withdrawn now."),
         (status = 412, description = "It has changed meanwhile.")
     )
 )]
@@ -245,8 +245,8 @@ pub(super) struct AdjustmentRequest {
     params(("sku" = inline(Sku), Path, description = "The product."), ("Idempotency-Key" = inline(Option<Key>), Header)),
     request_body = AdjustmentRequest,
     responses(
-        (status = 200, description = "The product as it is now, or was when this key was first sent.", body = ProductView),
-        (status = 409, description = "There would be fewer than are held; or a request with this key is worked on.")
+        (status = 200, description = "The product as it is now, or as it was when this key was first sent.", body = ProductView),
+        (status = 409, description = "There would be less than is held; or a request with this key is in progress.")
     )
 )]
 pub(super) async fn adjust(
@@ -268,7 +268,7 @@ pub(super) async fn adjust(
 #[utoipa::path(
     get, path = "/api/v1/products/{sku}/movements", tag = "products", operation_id = "list_movements",
     params(("sku" = inline(Sku), Path, description = "The product."),
-        ("limit" = inline(Option<Limit>), Query), ("cursor" = Option<i64>, Query, description = "What the last answer gave as `next_cursor`.")),
+        ("limit" = inline(Option<Limit>), Query), ("cursor" = Option<i64>, Query, description = "The `next_cursor` of the previous answer.")),
     responses(
         (status = 200, description = "Newest first.", body = Paged<MovementView>)
     )

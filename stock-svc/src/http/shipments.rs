@@ -86,7 +86,7 @@ pub(super) async fn get(state: Data<AppState>, id: Path<ShipmentId>) -> Result<H
     responses(
         (status = 200, description = "The parcel as it is now.", body = ShipmentView,
             example = json!(examples::packed())),
-        (status = 409, description = "It does not stand where this is possible.")
+        (status = 409, description = "The parcel is not in a state in which this is possible.")
     )
 )]
 pub(super) async fn pack(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
@@ -110,7 +110,7 @@ pub(super) struct DispatchRequest {
     request_body = DispatchRequest,
     responses(
         (status = 200, description = "The parcel as it is now.", body = ShipmentView),
-        (status = 409, description = "It does not stand where this is possible.")
+        (status = 409, description = "The parcel is not in a state in which this is possible.")
     )
 )]
 pub(super) async fn dispatch(
@@ -175,7 +175,7 @@ pub(super) async fn call_off(
     responses(
         (status = 200, description = "The parcel as it is now.", body = ShipmentView,
             example = json!(examples::delivered())),
-        (status = 409, description = "It does not stand where this is possible.")
+        (status = 409, description = "The parcel is not in a state in which this is possible.")
     )
 )]
 pub(super) async fn deliver(
@@ -196,7 +196,7 @@ pub(super) async fn deliver(
     responses(
         (status = 200, description = "The parcel as it is now.", body = ShipmentView,
             example = json!(examples::lost())),
-        (status = 409, description = "It does not stand where this is possible.")
+        (status = 409, description = "The parcel is not in a state in which this is possible.")
     )
 )]
 pub(super) async fn lose(state: Data<AppState>, id: Path<ShipmentId>, _: EmptyBody) -> Result<HttpResponse, Problem> {
@@ -243,9 +243,9 @@ impl LinesRequest {
     params(("id" = inline(ShipmentId), Path, description = "The parcel.")),
     request_body = LinesRequest,
     responses(
-        (status = 200, description = "What it was split into.", body = Paged<ShipmentView>,
+        (status = 200, description = "The parcels that it was split into.", body = Paged<ShipmentView>,
             example = json!(examples::parts())),
-        (status = 409, description = "It is not in the warehouse, or does not hold that.")
+        (status = 409, description = "The parcel is not in the warehouse, or does not contain these lines.")
     )
 )]
 pub(super) async fn split(
@@ -266,9 +266,9 @@ pub(super) async fn split(
     params(("id" = inline(ShipmentId), Path, description = "The parcel."), ("Idempotency-Key" = inline(Option<Key>), Header)),
     request_body = LinesRequest,
     responses(
-        (status = 200, description = "The parcel as it is now, or was when this key was first sent.",
+        (status = 200, description = "The parcel as it is now, or as it was when this key was first sent.",
             body = ShipmentView, example = json!(examples::returned())),
-        (status = 409, description = "It does not stand where this is possible; or a request with this key is worked on.")
+        (status = 409, description = "The parcel is not in a state in which this is possible; or a request with this key is in progress.")
     )
 )]
 pub(super) async fn take_back(

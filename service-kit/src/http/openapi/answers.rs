@@ -43,7 +43,7 @@ fn may_be_left_out_but_not_null(operation: &mut Value) {
 }
 
 fn problems(path: &str, operation: &Value) -> Vec<(&'static str, &'static str)> {
-    let mut problems = vec![("503", "The database can't do it now, or there is too much to do: come back.")];
+    let mut problems = vec![("503", "The database can't do it now, or the service is overloaded; try again later.")];
     if path.contains('{') {
         problems.push(("404", "There is no such thing."));
     }
@@ -59,7 +59,7 @@ fn problems(path: &str, operation: &Value) -> Vec<(&'static str, &'static str)> 
     let parameters = operation.get("parameters").and_then(Value::as_array);
     let read = |parameter: &Value| parameter["in"] != "path";
     if body.is_some() || parameters.is_some_and(|all| all.iter().any(read)) {
-        problems.push(("422", "Something in it does not fit; `errors` names each field."));
+        problems.push(("422", "Some fields are wrong; `errors` names each of them."));
     }
     problems
 }

@@ -34,7 +34,7 @@ pub struct Ready {
 #[openapi(
     paths(healthz, readyz, metrics, openapi_json, docs),
     components(schemas(Problem, FieldError)),
-    tags((name = "service", description = "How the service is, and what it can be asked."))
+    tags((name = "service", description = "The service's state and documentation."))
 )]
 pub struct Common;
 
@@ -44,8 +44,8 @@ fn healthz() {}
 
 /// Whether database, broker, consumer and relay are well
 #[utoipa::path(get, path = "/readyz", tag = "service", responses(
-    (status = 200, description = "All are well; or it is degraded, and by what.", body = Ready),
-    (status = 503, description = "Something is not, and which.", body = Ready)
+    (status = 200, description = "Everything works, or the service is degraded, and why.", body = Ready),
+    (status = 503, description = "Something does not work, and what.", body = Ready)
 ))]
 fn readyz() {}
 

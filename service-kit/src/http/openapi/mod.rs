@@ -26,7 +26,7 @@ impl PartialSchema for Limit {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::Integer)
-            .description(Some("At most so many items."))
+            .description(Some("The most items to return."))
             .minimum(Some(1))
             .maximum(Some(1000))
             .default(Some(50.into()))
@@ -44,7 +44,7 @@ impl PartialSchema for Key {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some(
-                "The same key with the same body is worked on once, and answered with the same answer for 24 hours.",
+                "Requests with the same key and body have one effect, and get the same answer for 24 hours.",
             ))
             .pattern(Some("^[!-~]{1,255}$"))
             .into()

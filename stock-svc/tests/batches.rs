@@ -123,7 +123,10 @@ async fn poison_in_a_batch_parks_its_order_and_the_others_go_on() {
     heard.insert(1, unranked);
     heard.push(record(&confirmed(broken).into()));
     let outcomes = react_to_all(conn, &warehouse.reactions, &heard).await.unwrap();
-    assert!(matches!(&outcomes[1], Outcome::DeadLettered(why) if why.contains("can't be put in order")), "{outcomes:?}");
+    assert!(
+        matches!(&outcomes[1], Outcome::DeadLettered(why) if why.contains("can't be put in order")),
+        "{outcomes:?}"
+    );
     assert_eq!([&outcomes[0], &outcomes[2]], [&Outcome::Applied, &Outcome::Applied]);
     assert_eq!(outcomes[3], Outcome::QueuedBehind);
     assert_eq!(warehouse.level("TEA").await, (10, 3));

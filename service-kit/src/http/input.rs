@@ -159,9 +159,10 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let read = actix_web::web::Path::<T>::from_request(request, payload).into_inner();
-        ready(read.map(|path| Path(path.into_inner())).map_err(|_| {
-            Problem::not_found("There is nothing here: a part of the path is not an id.").at(request)
-        }))
+        ready(
+            read.map(|path| Path(path.into_inner()))
+                .map_err(|_| Problem::not_found("There is nothing here: a part of the path is not an id.").at(request)),
+        )
     }
 }
 

@@ -93,7 +93,9 @@ impl Reactions for StockReactions {
         let (event, sequence) = (&incoming.event, incoming.envelope.sequence);
         let Some(order_id) = order_of(event) else { return Ok(Handled::Ignored(Why::NotForUs)) };
         if sequence.is_none() && is_ranked(event) {
-            return Err(ReactionError::permanent(anyhow!("a change of address without ce_sequence can't be put in order")));
+            return Err(ReactionError::permanent(anyhow!(
+                "a change of address without ce_sequence can't be put in order"
+            )));
         }
         let by = Circumstances {
             levels: loaded.levels(),

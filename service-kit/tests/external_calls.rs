@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use service_kit::config::{LogFormat, TelemetryConfig};
-use service_kit::external_calls::{ExternalCalls, Performed, Worker};
+use service_kit::external_calls::{BatchedCalls, ExternalCalls, Performed, Worker};
 use service_kit::telemetry;
 use service_kit::testing::eventually;
 use tokio::sync::Semaphore;
@@ -123,6 +123,137 @@ async fn a_call_that_panics_costs_only_itself_and_a_nudge_wakes_the_worker() {
     desk.recorded.lock().unwrap().push_back("b");
     nudge.nudge();
     eventually("the new one is answered", SOON, async || desk.answered() == ["a", "b"]).await;
+    stop.cancel();
+    worker.await.unwrap();
+}
+
+/// Calls that are made at once, and settled when the gate lets them. One with the name `spoilt` can't be settled.
+struct Group {
+    recorded: Mutex<VecDeque<&'static str>>,
+    takes: AtomicUsize,
+    made: AtomicUsize,
+    settling: AtomicUsize,
+    gate: Semaphore,
+    batches: Mutex<Vec<Vec<&'static str>>>,
+}
+
+impl Group {
+    fn with(calls: impl IntoIterator<Item = &'static str>, open: usize) -> Arc<Self> {
+        Arc::new(Self {
+            recorded: Mutex::new(calls.into_iter().collect()),
+            takes: AtomicUsize::new(0),
+            made: AtomicUsize::new(0),
+            settling: AtomicUsize::new(0),
+            gate: Semaphore::new(open),
+            batches: Mutex::default(),
+        })
+    }
+
+    fn record(&self, calls: impl IntoIterator<Item = &'static str>) {
+        self.recorded.lock().unwrap().extend(calls);
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        self.batches.lock().unwrap().iter().map(Vec::len).collect()
+    }
+
+    fn settled(&self) -> usize {
+        self.sizes().iter().sum()
+    }
+}
+
+struct Grouped(Arc<Group>);
+
+impl BatchedCalls for Grouped {
+    type Call = &'static str;
+    type Made = &'static str;
+
+    async fn take(&self, limit: usize) -> anyhow::Result<Vec<&'static str>> {
+        self.0.takes.fetch_add(1, Ordering::SeqCst);
+        let mut recorded = self.0.recorded.lock().unwrap();
+        let count = limit.min(recorded.len());
+        Ok(recorded.drain(..count).collect())
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        Ok(None)
+    }
+
+    async fn make(&self, call: &'static str) -> &'static str {
+        self.0.made.fetch_add(1, Ordering::SeqCst);
+        call
+    }
+
+    async fn settle(&self, made: &[&'static str]) -> anyhow::Result<Vec<Performed>> {
+        assert_eq!(self.0.settling.fetch_add(1, Ordering::SeqCst), 0, "one transaction at a time");
+        self.0.gate.acquire().await?.forget();
+        self.0.settling.fetch_sub(1, Ordering::SeqCst);
+        anyhow::ensure!(!made.contains(&"spoilt"), "it can't be written");
+        self.0.batches.lock().unwrap().push(made.to_vec());
+        Ok(vec![Performed::Done; made.len()])
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_is_settled_at_once_and_those_that_end_meanwhile_together_in_the_next_transaction() {
+    let group = Group::with(["first"], 0);
+    let stop = CancellationToken::new();
+    let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
+    let nudge = worker.nudge();
+    let worker = tokio::spawn(worker.run(stop.clone()));
+    eventually("the first is being settled", SOON, async || group.settling.load(Ordering::SeqCst) == 1).await;
+    group.record(["b", "c", "d", "e", "f"]);
+    nudge.nudge();
+    eventually("the others are made", SOON, async || group.made.load(Ordering::SeqCst) == 6).await;
+    group.gate.add_permits(6);
+    eventually("all are settled", SOON, async || group.settled() == 6).await;
+    let sizes = group.sizes();
+    assert!(sizes[0] == 1 && sizes.len() <= 3, "one that ends this very moment may miss the second: {sizes:?}");
+    stop.cancel();
+    worker.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_can_not_be_settled_spoils_the_settling_of_no_other() {
+    let group = Group::with(["a", "spoilt", "b"], 10);
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(Worker::new("test", Grouped(Arc::clone(&group)), 8).run(stop.clone()));
+    eventually("the others are settled", SOON, async || group.settled() == 2).await;
+    stop.cancel();
+    worker.await.unwrap();
+    let mut settled = group.batches.lock().unwrap().concat();
+    settled.sort_unstable();
+    assert_eq!(settled, ["a", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outcomes_that_are_there_when_it_is_told_to_stop_are_settled_before_it_ends() {
+    let group = Group::with(["a", "b", "c"], 0);
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(Worker::new("test", Grouped(Arc::clone(&group)), 8).run(stop.clone()));
+    eventually("one is being settled", SOON, async || group.settling.load(Ordering::SeqCst) == 1).await;
+    stop.cancel();
+    group.gate.add_permits(3);
+    worker.await.unwrap();
+    assert_eq!(group.settled(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_looks_for_calls_when_it_is_nudged_or_has_settled_and_does_not_poll_in_between() {
+    const NUDGES: usize = 20;
+    let group = Group::with([], 100);
+    let stop = CancellationToken::new();
+    let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
+    let nudge = worker.nudge();
+    let worker = tokio::spawn(worker.run(stop.clone()));
+    for nudged in 1..=NUDGES {
+        group.record(["a"]);
+        nudge.nudge();
+        eventually("it is settled", SOON, async || group.settled() == nudged).await;
+    }
+    // the first look, and one a nudge, a settlement and a stretch without either
+    let takes = group.takes.load(Ordering::SeqCst);
+    assert!(takes <= 2 * NUDGES + 2, "{takes} looks for {NUDGES} calls");
     stop.cancel();
     worker.await.unwrap();
 }

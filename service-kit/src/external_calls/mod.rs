@@ -1,0 +1,304 @@
+//! Calls to the outside world (gateway, mail, webhook), made by a worker and never inside a transaction that decides.
+//!
+//! The reaction records the intent as a row; the worker takes it with a lease, calls with a key that stays the same
+//! over every retry, and a second transaction records the outcome. A crash between the two repeats the call.
+//!
+//! Outcomes are settled like commits of a group: the first alone and at once, and whatever ends meanwhile together in the
+//! next transaction. So an outcome never waits for company, and a busy worker pays for one transaction instead of many.
+
+mod call_by_call;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use call_by_call::ExternalCalls;
+
+use crate::circuit_breaker::CircuitBreaker;
+use crate::retry::{Backoff, Recurring};
+
+/// How soon a worker looks again for calls that are due and that it was not given: others hold their rows.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+const LAST_LOOK: Duration = Duration::from_secs(1);
+/// The longest wait while nothing is known to fall due: another instance's nudge isn't heard here.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The calls that a service has recorded and not yet made.
+pub trait BatchedCalls: Send + Sync + 'static {
+    /// A call, with the key that makes it safe to repeat.
+    type Call: Send + 'static;
+    /// A call that was made, and what came of it.
+    type Made: Send + Sync + 'static;
+
+    /// Takes up to `limit` due calls under a lease, in a transaction of its own: while it lasts nobody else takes
+    /// them, and after it has passed they are due again. The lease must outlast the call's own time-out.
+    fn take(&self, limit: usize) -> impl Future<Output = anyhow::Result<Vec<Self::Call>>> + Send;
+
+    /// How long until the next recorded call is due, the end of a lease included: zero when one is, none when nothing is
+    /// recorded.
+    fn next_due(&self) -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
+
+    /// Makes the call, bounded in time, and writes nothing.
+    fn make(&self, call: Self::Call) -> impl Future<Output = Self::Made> + Send;
+
+    /// Records what came of calls in one transaction (load, decide, save) and says it of each, in their order. A failure that
+    /// may pass puts its call off (a later due time). If this fails, each is settled by itself; one that fails by itself is
+    /// due again when its lease ends.
+    fn settle(&self, made: &[Self::Made]) -> impl Future<Output = anyhow::Result<Vec<Performed>>> + Send;
+
+    /// The breaker of the server that is called, if it has one: [`BatchedCalls::make`] tells it how the server did, and the
+    /// worker takes only what it admits.
+    fn breaker(&self) -> Option<&CircuitBreaker> {
+        None
+    }
+}
+
+/// What came of making a call; counted as such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Performed {
+    /// It is finished, whatever the answer.
+    Done,
+    /// There is no answer yet: it is made again later.
+    PutOff,
+}
+
+impl Performed {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::PutOff => "put_off",
+        }
+    }
+}
+
+/// Wakes a worker. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Nudge(Arc<Notify>);
+
+impl Nudge {
+    /// A call was committed that is due now.
+    pub fn nudge(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Makes recorded calls, some at a time.
+pub struct Worker<C: BatchedCalls> {
+    name: &'static str,
+    calls: Arc<C>,
+    at_once: usize,
+    nudge: Nudge,
+    failures: Recurring,
+}
+
+/// What a worker has taken and not settled, and when it looks for more.
+struct UnderWay<M> {
+    making: JoinSet<M>,
+    made: Vec<M>,
+    /// One task at most, with how many outcomes it settles.
+    settling: JoinSet<PutOff>,
+    in_settlement: usize,
+    /// Something may be due that nobody told of.
+    look: bool,
+    /// When to look without a nudge.
+    look_at: Instant,
+    backoff: Backoff,
+}
+
+/// Whether a settlement put a call off, so that another moment may be the next.
+type PutOff = bool;
+
+impl<M: Send + 'static> UnderWay<M> {
+    fn new() -> Self {
+        Self {
+            making: JoinSet::new(),
+            made: Vec::new(),
+            settling: JoinSet::new(),
+            in_settlement: 0,
+            look: true,
+            look_at: Instant::now(),
+            backoff: Backoff::new(FIRST_LOOK, LAST_LOOK),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.making.len() + self.made.len() + self.in_settlement
+    }
+}
+
+impl<C: BatchedCalls> Worker<C> {
+    /// A worker that has up to `at_once` calls at the same time, from the take to the record of the outcome. The name is the
+    /// metrics' label.
+    pub fn new(name: &'static str, calls: C, at_once: usize) -> Self {
+        Self {
+            name,
+            calls: Arc::new(calls),
+            at_once: at_once.max(1),
+            nudge: Nudge::default(),
+            failures: Recurring::default(),
+        }
+    }
+
+    /// What wakes it.
+    pub fn nudge(&self) -> Nudge {
+        self.nudge.clone()
+    }
+
+    /// Works until told to stop, then finishes the calls that are under way: each is bounded in time by itself.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut work = UnderWay::new();
+        while !stop.is_cancelled() {
+            self.settle_what_ended(&mut work);
+            let free = self.at_once - work.count();
+            let room = self.admitted(free);
+            if room > 0 && work.look {
+                self.take(room, &mut work).await;
+                continue;
+            }
+            // an open breaker says when the next call may be taken
+            let held_back = if free > 0 && room == 0 { self.breaker_of(CircuitBreaker::wait) } else { None };
+            let wait = match held_back {
+                Some(wait) => wait,
+                None if free > 0 => self.until_next_look(&mut work).await,
+                None => IDLE,
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = work.making.join_next() => self.ended(&mut work, ended),
+                Some(settled) = work.settling.join_next() => self.settled(&mut work, settled),
+                () = self.nudge.0.notified(), if free > 0 => work.look = true,
+                () = tokio::time::sleep(wait), if free > 0 => work.look = true,
+            }
+        }
+        while work.count() > 0 {
+            self.settle_what_ended(&mut work);
+            tokio::select! {
+                Some(ended) = work.making.join_next() => self.ended(&mut work, ended),
+                Some(settled) = work.settling.join_next() => self.settled(&mut work, settled),
+                else => {}
+            }
+        }
+    }
+
+    fn admitted(&self, room: usize) -> usize {
+        self.calls.breaker().map_or(room, |breaker| breaker.admits(room))
+    }
+
+    fn breaker_of<T>(&self, ask: impl FnOnce(&CircuitBreaker) -> T) -> Option<T> {
+        self.calls.breaker().map(ask)
+    }
+
+    /// While calls are recorded here their nudges tell of them. What else may fall due is asked for once, and again when that
+    /// moment has come or a call was put off.
+    async fn until_next_look(&self, work: &mut UnderWay<C::Made>) -> Duration {
+        let now = Instant::now();
+        if work.look_at <= now {
+            let next = match self.calls.next_due().await {
+                Ok(None) => IDLE,
+                Ok(Some(Duration::ZERO)) => work.backoff.next_wait(),
+                Ok(Some(next)) => next.clamp(FIRST_LOOK, IDLE),
+                Err(_) => LAST_LOOK, // what keeps it away is told when calls are to be taken
+            };
+            work.look_at = now + next;
+        }
+        work.look_at.saturating_duration_since(now)
+    }
+
+    /// Hands all outcomes that are there to one transaction, unless one is under way.
+    fn settle_what_ended(&self, work: &mut UnderWay<C::Made>) {
+        while let Some(ended) = work.making.try_join_next() {
+            self.ended(work, ended);
+        }
+        if work.made.is_empty() || work.in_settlement > 0 {
+            return;
+        }
+        let made = std::mem::take(&mut work.made);
+        work.in_settlement = made.len();
+        let (name, calls) = (self.name, Arc::clone(&self.calls));
+        work.settling.spawn(async move { settle_all(name, &*calls, &made).await });
+    }
+
+    fn ended(&self, work: &mut UnderWay<C::Made>, ended: Result<C::Made, JoinError>) {
+        match ended {
+            Ok(made) => work.made.push(made),
+            Err(error) => {
+                tracing::error!(worker = self.name, error = %error, "a call panicked: it is due again when its lease ends");
+                work.look = true;
+            }
+        }
+    }
+
+    fn settled(&self, work: &mut UnderWay<C::Made>, settled: Result<PutOff, JoinError>) {
+        work.in_settlement = 0;
+        work.look = true;
+        match settled {
+            Ok(false) => {}
+            Ok(true) => work.look_at = Instant::now(),
+            Err(error) => tracing::error!(worker = self.name, error = %error, "settling outcomes ended by itself"),
+        }
+    }
+
+    async fn take(&mut self, room: usize, work: &mut UnderWay<C::Made>) {
+        let taken = self.calls.take(room).await;
+        let news = self.failures.is_news(&taken);
+        let taken = taken.unwrap_or_else(|error| {
+            if news {
+                tracing::warn!(worker = self.name, error = %format!("{error:#}"), "calls can't be taken now");
+            }
+            Vec::new()
+        });
+        // a full answer means that there may be more
+        work.look = taken.len() == room;
+        if !taken.is_empty() {
+            work.backoff.reset();
+            self.breaker_of(CircuitBreaker::taken);
+        }
+        for call in taken {
+            let calls = Arc::clone(&self.calls);
+            work.making.spawn(async move { calls.make(call).await });
+        }
+    }
+}
+
+/// Settles outcomes together; where that fails, one by one, so that a single one that can't be recorded holds up no other.
+async fn settle_all<C: BatchedCalls>(worker: &'static str, calls: &C, made: &[C::Made]) -> PutOff {
+    match settle(calls, made).await {
+        Ok(performed) => return count(worker, &performed),
+        Err(error) if made.len() == 1 => not_settled(worker, &error),
+        Err(error) => {
+            tracing::debug!(worker, error = %format!("{error:#}"), "outcomes are recorded one by one");
+            let mut put_off = false;
+            for one in made.chunks(1) {
+                match settle(calls, one).await {
+                    Ok(performed) => put_off |= count(worker, &performed),
+                    Err(error) => not_settled(worker, &error),
+                }
+            }
+            return put_off;
+        }
+    }
+    false
+}
+
+async fn settle<C: BatchedCalls>(calls: &C, made: &[C::Made]) -> anyhow::Result<Vec<Performed>> {
+    let settling = AssertUnwindSafe(calls.settle(made)).catch_unwind();
+    settling.await.unwrap_or_else(|_| Err(anyhow::anyhow!("recording the outcome panicked")))
+}
+
+fn count(worker: &'static str, performed: &[Performed]) -> PutOff {
+    for performed in performed {
+        metrics::counter!("outside_calls_total", "worker" => worker, "outcome" => performed.as_str()).increment(1);
+    }
+    performed.contains(&Performed::PutOff)
+}
+
+fn not_settled(worker: &'static str, error: &anyhow::Error) {
+    tracing::warn!(worker, error = %format!("{error:#}"), "a call's outcome was not recorded: it is due again when its lease ends");
+    metrics::counter!("outside_calls_total", "worker" => worker, "outcome" => "failed").increment(1);
+}

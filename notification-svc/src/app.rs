@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
+use outbox_relay::{DeadLetters, KafkaPublisher, Relay, RelayConfig};
 use service_kit::circuit_breaker::{CircuitBreaker, Outage};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
 use service_kit::external_calls::Worker;
@@ -20,11 +20,10 @@ use crate::housekeeping::times_to_live;
 use crate::http::routes;
 use crate::mail::Deliveries;
 use crate::reactions::{NotificationReactions, subscriptions};
-use crate::store::dead_letters::DeadLetters;
 use crate::{GROUP, migrations};
 
 /// How many mails are on their way at the same time; each holds a connection to the mail server.
-const MAILS_AT_ONCE: usize = 8;
+const MAILS_AT_ONCE: usize = 16;
 /// How long a stop waits for mails under way. One that is cut off is sent again later, with the same Message-ID.
 const MAIL_DRAIN: Duration = Duration::from_secs(5);
 
@@ -46,7 +45,7 @@ impl App {
     /// The database stays away, a migration or a grant fails, the mail folder can't be made, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let sender = config.mail_transport.open(&config.mail_from)?;
-        let templates = Templates::new().context("the letters' texts can't be read")?;
+        let templates = Templates::new().context("the letters' templates can't be parsed")?;
         migrate::migrate(&config.database.url, &migrations()).await?;
         let pool = pool::open(&config.database).await?;
         if let Some(role) = &config.relay_role {

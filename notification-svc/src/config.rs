@@ -12,7 +12,6 @@ use crate::mail::{From, Transport};
 pub mod vars {
     use super::Var;
 
-    /// Where it listens.
     pub static HTTP_ADDR: Var = Var {
         name: "HTTP_ADDR",
         what: "Where the service listens.",
@@ -20,7 +19,6 @@ pub mod vars {
         example: "0.0.0.0:8083",
         default: Some("127.0.0.1:8083"),
     };
-    /// How mails leave.
     pub static MAIL_TRANSPORT: Var = Var {
         name: "MAIL_TRANSPORT",
         what: "How mails leave: as files in a folder, or to an SMTP server.",
@@ -28,7 +26,6 @@ pub mod vars {
         example: "smtps://shop:secret@mail.example.com:465",
         default: None,
     };
-    /// Who they come from.
     pub static MAIL_FROM: Var = Var {
         name: "MAIL_FROM",
         what: "Who mails come from.",
@@ -36,43 +33,31 @@ pub mod vars {
         example: "The Shop <shop@example.com>",
         default: None,
     };
-    /// How long messages live.
     pub static NOTIFICATIONS_TTL: Var = Var {
         name: "NOTIFICATIONS_TTL",
-        what: "How long the messages of an order are kept, counted from the last of them.",
+        what: "How long the notifications of an order are kept, counted from the last of them.",
         expected: "a duration from 1d to 36500d",
         example: "400d",
         default: Some("400d"),
     };
 }
 
-/// Everything that this service is told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
     pub http: HttpConfig,
-    /// Its database.
     pub database: DatabaseConfig,
-    /// The brokers.
     pub kafka: KafkaConfig,
-    /// Log and metrics.
     pub telemetry: TelemetryConfig,
-    /// Who publishes the outbox.
     pub relay: outbox_relay::Mode,
     /// Whom to grant what a relay worker needs of the outbox.
     pub relay_role: Option<String>,
-    /// How long published rows are kept.
     pub relay_archive: Option<outbox_relay::Archive>,
-    /// How mails leave.
     pub mail_transport: Transport,
-    /// Who they come from.
     pub mail_from: From,
-    /// How long messages are kept.
     pub notifications_ttl: Duration,
 }
 
 impl Config {
-    /// Reads everything, and notes everything that is wrong.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let http = HttpConfig::read(reader, &vars::HTTP_ADDR);
         let database = DatabaseConfig::read(reader);

@@ -1,12 +1,12 @@
-//! How long rows live that nobody asks for any more.
+//! How long rows are kept that nobody needs any more.
 
 use std::time::Duration;
 
 use service_kit::housekeeping::TimeToLive;
 
-/// All messages of an order or none, so that what is left never looks as if it had been told in part; none while one waits
-/// to be sent, or is young.
-const MESSAGES: &str = "delete from notifications where order_id in (
+/// Deletes all notifications of an order or none, so that a rest never looks as if the customer had been told a part. None is
+/// deleted while one is queued or young.
+const NOTIFICATIONS: &str = "delete from notifications where order_id in (
         select order_id from notifications join old on old.key = notifications.id
         except
         select order_id from notifications
@@ -15,8 +15,8 @@ const MESSAGES: &str = "delete from notifications where order_id in (
     returning id as key";
 const HTML: &str = "delete from html_letters where notification_id in (select key from deleted)";
 
-/// What grows old here. Whom an order belongs to, and how far it was announced, is kept.
-pub fn times_to_live(messages: Duration) -> Vec<TimeToLive> {
-    let done = TimeToLive::new("notifications", "id", "created_at", messages).only("status <> 'queued'");
-    vec![done.deleting(MESSAGES).also(HTML)]
+/// The tables whose rows expire. Roots never do: a late event must find the customer, and sequences go on.
+pub fn times_to_live(notifications: Duration) -> Vec<TimeToLive> {
+    let done = TimeToLive::new("notifications", "id", "created_at", notifications).only("status <> 'queued'");
+    vec![done.deleting(NOTIFICATIONS).also(HTML)]
 }

@@ -17,7 +17,7 @@ pub use config::Config;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use service_kit::{shutdown, telemetry};
 
-/// How this service names itself in what it says.
+/// `ce_source` of its events.
 pub const SOURCE: &str = "/notification-svc";
 /// Its consumer group; its dead letters go to `notification-svc.dlq`.
 pub const GROUP: &str = "notification-svc";

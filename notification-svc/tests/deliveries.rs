@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use common::*;
 use notification_svc::domain::SendError;
 use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
-use service_kit::external_calls::ExternalCalls;
+use service_kit::external_calls::BatchedCalls;
 use shared_events::*;
 
 mockall::mock! {
@@ -42,11 +42,9 @@ fn deliveries(shop: &Shop, server: MockServer) -> Deliveries {
     Deliveries::new(shop.db.pool.clone(), Arc::new(server), || {})
 }
 
-/// Takes and performs all that is due now.
+/// Takes all that is due now, sends it and records that.
 async fn deliver(deliveries: &Deliveries) {
-    for due in deliveries.take(100).await.unwrap() {
-        deliveries.perform(due).await.unwrap();
-    }
+    Shop::performs(deliveries, deliveries.take(100).await.unwrap()).await;
 }
 
 async fn shop_with_an_order() -> (Shop, OrderId) {
@@ -139,8 +137,8 @@ async fn a_worker_that_was_taken_for_dead_announces_nothing_twice() {
     let slow = deliveries.take(1).await.unwrap().remove(0);
     shop.time_passes().await;
     deliver(&deliveries).await;
-    deliveries.perform(slow.clone()).await.unwrap();
-    deliveries.perform(slow).await.unwrap();
+    Shop::performs(&deliveries, [slow.clone()]).await;
+    Shop::performs(&deliveries, [slow]).await;
     assert_eq!(shop.told().await, [("order_placed".to_owned(), "sent".to_owned())]);
     assert_eq!(shop.said().await.len(), 1);
 }
@@ -153,9 +151,9 @@ async fn a_worker_that_was_taken_for_dead_gives_nothing_up_that_another_tries() 
     let slow = deliveries.take(1).await.unwrap().remove(0);
     shop.time_passes().await;
     let other = deliveries.take(1).await.unwrap().remove(0);
-    deliveries.perform(slow).await.unwrap();
+    Shop::performs(&deliveries, [slow]).await;
     assert_eq!(shop.told().await, [("order_placed".to_owned(), "queued".to_owned())]);
-    deliveries.perform(other).await.unwrap();
+    Shop::performs(&deliveries, [other]).await;
     assert_eq!(shop.told().await, [("order_placed".to_owned(), "sent".to_owned())]);
 }
 

@@ -16,7 +16,7 @@ use diesel_async::SimpleAsyncConnection;
 use notification_svc::domain::{SendError, Template};
 use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
 use notification_svc::store::notifications::{LEASE_SECONDS, TAKE_DUE};
-use service_kit::external_calls::Worker;
+use service_kit::external_calls::{BatchedCalls, Worker};
 use service_kit::testing::{TestDb, eventually};
 use shared_events::*;
 use tokio_util::sync::CancellationToken;
@@ -60,9 +60,13 @@ struct Plan {
 async fn pages_of_a_take(db: &TestDb) -> i64 {
     use diesel_async::RunQueryDsl;
     let mut conn = db.conn().await;
-    let explained = sql_query(format!("explain (analyze, buffers, format json) {TAKE_DUE}"))
-        .bind::<BigInt, _>(AT_ONCE)
+    let numbered: String = TAKE_DUE.split('?').enumerate().map(|(n, part)| match n {
+        0 => part.to_owned(),
+        n => format!("${n}{part}"),
+    }).collect();
+    let explained = sql_query(format!("explain (analyze, buffers, format json) {numbered}"))
         .bind::<Integer, _>(LEASE_SECONDS)
+        .bind::<BigInt, _>(AT_ONCE)
         .bind::<Array<Text>, _>(Template::PROGRESS.map(Template::name).to_vec())
         .bind::<Text, _>(Template::OrderAddressChanged.name());
     let plan: Plan = explained.get_result(&mut conn).await.unwrap();
@@ -153,13 +157,12 @@ async fn probes_take_turns_so_that_no_single_message_stands_for_all() {
     for _ in 0..3 {
         shop.hear(placed(OrderId::new())).await;
     }
+    let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(Server::default()), || {});
     let mut probed = Vec::new();
     for _ in 0..3 {
-        let mut conn = shop.db.conn().await;
-        let due = notification_svc::store::notifications::take_due(&mut conn, 1).await.unwrap().remove(0);
-        let id = NotificationId(due.id);
-        notification_svc::store::notifications::put_back(&mut conn, id, due.attempts, "refused").await.unwrap();
+        let due = deliveries.take(1).await.unwrap().remove(0);
         probed.push(due.id);
+        Shop::performs(&deliveries, [due]).await;
     }
     probed.sort();
     probed.dedup();

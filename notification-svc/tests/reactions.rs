@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use notification_svc::reactions::NotificationReactions;
-use notification_svc::store::dead_letters::DeadLetters;
+use outbox_relay::DeadLetters;
 use service_kit::consumer::testing::react_as;
 use service_kit::consumer::{Outcome, Reactions, Record, Subscription, Why};
 use shared_events::*;

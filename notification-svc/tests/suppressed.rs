@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use common::*;
 use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
-use service_kit::external_calls::ExternalCalls;
+use service_kit::external_calls::BatchedCalls;
 use shared_events::*;
 
 /// A mail server that takes every mail.
@@ -31,9 +31,7 @@ async fn sent(shop: &Shop) -> Vec<String> {
         if due.is_empty() {
             return server.0.lock().unwrap().drain(..).collect();
         }
-        for due in due {
-            deliveries.perform(due).await.unwrap();
-        }
+        Shop::performs(&deliveries, due).await;
     }
 }
 
@@ -153,7 +151,7 @@ async fn race_crash_around_mail_and_a_cancellation_suppress_it_once() {
     let crashed = deliveries.take(1).await.unwrap().remove(0);
     shop.time_passes().await;
     assert!(sent(&shop).await.is_empty());
-    deliveries.perform(crashed).await.unwrap();
+    Shop::performs(&deliveries, [crashed]).await;
     assert_eq!(suppressed(&shop.said().await).len(), 1);
     assert_eq!(shop.told().await, [("order_placed".to_owned(), "suppressed".to_owned())]);
 }

@@ -1,4 +1,3 @@
-//! What this service does besides reacting; the transaction and the outbox append are visible here.
+//! What this service does besides reacting; load, decide, save and the transaction are visible here.
 
-pub mod record_delivery;
-pub mod suppress;
+pub mod record_deliveries;

@@ -1,8 +1,8 @@
-//! Why a payment came to nothing, in words for the customer. What they may be told at all, shared-events knows.
+//! Why a payment was declined, in words for the customer. shared-events decides what they may be told at all.
 
 use shared_events::{AUTHENTICATION_TIMEOUT, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, decline_for_customer};
 
-/// The sentence for a code of the gateway's; none where no more is to be said than that the payment was declined.
+/// The sentence for a code of the gateway; none where the customer is told no more than that it was declined.
 pub fn in_words(code: &str) -> Option<&'static str> {
     Some(match decline_for_customer(code) {
         AUTHENTICATION_TIMEOUT => "your bank asked you to confirm the payment, and that was not done in time",

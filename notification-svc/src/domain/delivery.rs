@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-/// After so many refusals a message is given up: about a day, by [`FIRST_WAIT`] and [`LONGEST_WAIT`].
+use shared_events::SuppressReason;
+
+/// After so many refusals a notification is given up: about a day, by [`FIRST_WAIT`] and [`LONGEST_WAIT`].
 pub const MAX_ATTEMPTS: i32 = 150;
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -36,29 +38,44 @@ impl SendError {
     }
 }
 
-/// What follows a failed try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Try again once the server is back, however long that takes: the circuit breaker does the waiting.
-    WhenServerIsBack,
-    /// Try again after this long, less some jitter.
-    Again {
-        /// The wait.
-        wait: Duration,
-    },
-    /// Give up.
-    GiveUp,
+/// What came of a notification that was taken to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The mail server has taken it.
+    Sent,
+    /// The server is away: it is due again, however long that lasts. The circuit breaker does the waiting.
+    PutBack { error: String },
+    /// The server doesn't take it now: it is due again after this long.
+    PutOff { wait: Duration, error: String },
+    /// It is not tried again.
+    GivenUp { error: String },
+    /// It was no longer true, and wasn't sent.
+    Suppressed { reason: SuppressReason },
 }
 
-/// Decides after the `attempts`-th try (from 1) failed with `error`.
-pub fn after_failure(attempts: i32, error: &SendError) -> Next {
-    match error {
-        SendError::Unavailable(_) => Next::WhenServerIsBack,
-        SendError::Transient(_) if attempts < MAX_ATTEMPTS => {
-            let failed_before = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0);
-            Next::Again { wait: service_kit::retry::wait_after(failed_before, FIRST_WAIT, LONGEST_WAIT) }
+impl Verdict {
+    /// Decides after the `attempt`-th try, from 1.
+    pub fn of(attempt: i32, outcome: Result<(), SendError>) -> Self {
+        match outcome {
+            Ok(()) => Self::Sent,
+            Err(SendError::Unavailable(error)) => Self::PutBack { error },
+            Err(SendError::Transient(error)) if attempt < MAX_ATTEMPTS => {
+                let failed_before = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0);
+                Self::PutOff { wait: service_kit::retry::wait_after(failed_before, FIRST_WAIT, LONGEST_WAIT), error }
+            }
+            Err(SendError::Transient(error) | SendError::Permanent(error)) => Self::GivenUp { error },
         }
-        _ => Next::GiveUp,
+    }
+
+    /// As metrics count it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::PutBack { .. } => "server_away",
+            Self::PutOff { .. } => "put_off",
+            Self::GivenUp { .. } => "failed",
+            Self::Suppressed { .. } => "suppressed",
+        }
     }
 }
 
@@ -74,22 +91,23 @@ mod tests {
 
     #[test]
     fn a_refusal_for_good_is_not_tried_again() {
-        assert_eq!(after_failure(1, &SendError::permanent("550 no such mailbox")), Next::GiveUp);
+        let error = "550 no such mailbox".to_owned();
+        assert_eq!(Verdict::of(1, Err(SendError::permanent(&error))), Verdict::GivenUp { error });
     }
 
     #[test]
     fn a_server_that_is_away_is_no_reason_to_give_a_mail_up() {
-        let away = SendError::unavailable("connection refused");
-        assert_eq!(after_failure(MAX_ATTEMPTS, &away), Next::WhenServerIsBack);
+        let error = "connection refused".to_owned();
+        assert_eq!(Verdict::of(MAX_ATTEMPTS, Err(SendError::unavailable(&error))), Verdict::PutBack { error });
     }
 
     #[test]
     fn a_mail_that_is_not_taken_now_is_tried_for_about_a_day_with_growing_waits() {
-        let away = SendError::transient("450 mailbox busy");
+        let busy = SendError::transient("450 mailbox busy");
         let waits: Vec<Duration> = (1..)
-            .map_while(|attempt| match after_failure(attempt, &away) {
-                Next::Again { wait } => Some(wait),
-                Next::GiveUp | Next::WhenServerIsBack => None,
+            .map_while(|attempt| match Verdict::of(attempt, Err(busy.clone())) {
+                Verdict::PutOff { wait, .. } => Some(wait),
+                _ => None,
             })
             .collect();
         assert_eq!(waits.len(), 149);

@@ -2,35 +2,30 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior, context};
 use shared_events::OrderId;
 
-use super::{Fact, Template};
+use super::{LetterContent, Template};
 
-/// How texts in HTML are called: what they are given is escaped.
+/// The suffix of HTML templates, whose values are escaped.
 const HTML: &str = ".html";
-/// What is around every letter in HTML.
+/// The frame of every letter in HTML.
 const LAYOUT: &str = "layout.html";
 
-/// What a customer reads.
+/// What a customer reads: the body as plain text, and the same as HTML.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Letter {
-    /// One line.
     pub subject: String,
-    /// Plain text.
     pub body: String,
-    /// The same as HTML.
     pub html: String,
 }
 
-/// The texts, read once.
+/// All texts, parsed once.
 pub struct Templates(Environment<'static>);
 
 impl Templates {
-    /// Reads all texts.
-    ///
     /// # Errors
-    /// When one of them can't be read, which a test excludes.
+    /// A text can't be parsed, which a test excludes.
     pub fn new() -> Result<Self, minijinja::Error> {
         let mut environment = Environment::new();
-        // A name that a text asks for and doesn't get is a mistake to be seen, not an empty place in a letter.
+        // a value that a text asks for and doesn't get must fail and not leave a gap in a letter
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|name| match name.strip_suffix(HTML) {
             Some(_) => minijinja::AutoEscape::Html,
@@ -44,18 +39,18 @@ impl Templates {
         Ok(Self(environment))
     }
 
-    /// Writes the letter that tells `name` of `fact`. The first line of a text is its subject.
+    /// Writes the letter that says `content` to `name`. The first line of a text is its subject.
     ///
     /// # Errors
-    /// When a text asks for what its fact doesn't have, or has no subject: a mistake in the text.
-    pub fn write(&self, order: OrderId, name: &str, fact: &Fact) -> Result<Letter, minijinja::Error> {
-        let context = context! { order_id => order.to_string(), name, ..Value::from(Serde(fact)) };
-        let template = fact.template();
+    /// A text asks for what its content doesn't have, or has no subject: a mistake in the text.
+    pub fn write(&self, order: OrderId, name: &str, content: &LetterContent) -> Result<Letter, minijinja::Error> {
+        let context = context! { order_id => order.to_string(), name, ..Value::from(Serde(content)) };
+        let template = content.template();
         let text = self.0.get_template(template.name())?.render(&context)?;
         match text.strip_prefix("Subject: ").and_then(|rest| rest.split_once("\n\n")) {
             Some((subject, body)) if !subject.contains('\n') => {
-                let content = self.0.get_template(&format!("{template}{HTML}"))?.render(&context)?;
-                let whole = context! { subject, content, ..context };
+                let html = self.0.get_template(&format!("{template}{HTML}"))?.render(&context)?;
+                let whole = context! { subject, content => html, ..context };
                 Ok(Letter {
                     subject: subject.to_owned(),
                     body: format!("{}\n", body.trim_end()),
@@ -79,22 +74,22 @@ mod tests {
     use super::*;
     use crate::domain::{Line, ShortLine};
 
-    fn written(fact: &Fact) -> Letter {
+    fn written(content: &LetterContent) -> Letter {
         let order = "01980a10-7c00-7000-8000-0000000000a1".parse().unwrap();
-        Templates::new().unwrap().write(order, "Zoë <Lee> & {{ name }}", fact).unwrap()
+        Templates::new().unwrap().write(order, "Zoë <Lee> & {{ name }}", content).unwrap()
     }
 
-    fn cancelled(reason: CancelReason) -> Fact {
-        Fact::Cancelled { reason, short: vec![], payment: None }
+    fn cancelled(reason: CancelReason) -> LetterContent {
+        LetterContent::Cancelled { reason, short: vec![], payment: None }
     }
 
-    fn placed() -> Fact {
+    fn placed() -> LetterContent {
         let line = |quantity, name: &str, price: &str| Line {
             quantity,
             name: name.parse().unwrap(),
             unit_price: price.to_owned(),
         };
-        Fact::Placed {
+        LetterContent::Placed {
             lines: vec![line(2, "Earl Grey, 250 g", "12.99 EUR"), line(1, "Mug", "8.00 EUR")],
             total: "33.98 EUR".to_owned(),
             address: vec!["1 Quay St".to_owned(), "T12 Cork".to_owned(), "IE".to_owned()],
@@ -103,19 +98,19 @@ mod tests {
 
     #[test]
     fn a_change_of_address_that_came_too_late_is_told_with_what_had_left() {
-        let body = |left| written(&Fact::AddressChangeRefused { left }).body;
+        let body = |left| written(&LetterContent::AddressChangeRefused { left }).body;
         assert!(body(0).contains("nothing more of it is going to be sent.\n\nOrder"), "{}", body(0));
         assert!(body(1).contains("A parcel of it had left before, and goes"), "{}", body(1));
         assert!(body(2).contains("2 parcels of it had left before, and go"), "{}", body(2));
     }
 
-    fn called_off() -> Fact {
+    fn called_off() -> LetterContent {
         let line =
             |sku: &str, quantity: i64| StockLine { sku: sku.parse().unwrap(), quantity: quantity.try_into().unwrap() };
         let lines = vec![line("MUG", 1), line("TEA", 2)];
         let order_id = "01980a10-7c00-7000-8000-0000000000a1".parse().unwrap();
         let restocked = StockRestocked { order_id, cause: RestockCause::CalledOff, lines };
-        Fact::from(&restocked).named(&BTreeMap::from([("TEA".to_owned(), "Earl Grey, 250 g".to_owned())]))
+        LetterContent::from(&restocked).named(&BTreeMap::from([("TEA".to_owned(), "Earl Grey, 250 g".to_owned())]))
     }
 
     #[test]
@@ -140,8 +135,8 @@ mod tests {
 
     #[test]
     fn a_name_is_text_and_nothing_else() {
-        assert!(written(&Fact::Confirmed).body.starts_with("Hello Zoë <Lee> & {{ name }},\n\n"));
-        let html = written(&Fact::Confirmed).html;
+        assert!(written(&LetterContent::Confirmed).body.starts_with("Hello Zoë <Lee> & {{ name }},\n\n"));
+        let html = written(&LetterContent::Confirmed).html;
         assert!(html.contains("<p>Hello Zoë &lt;Lee&gt; &amp; {{ name }},</p>"), "{html}");
     }
 
@@ -152,7 +147,7 @@ mod tests {
             assert!(html.contains(told), "{told}: {html}");
         }
         let address = vec!["<script>alert(1)</script>".to_owned()];
-        assert!(!written(&Fact::AddressChanged { address }).html.contains("<script>"));
+        assert!(!written(&LetterContent::AddressChanged { address }).html.contains("<script>"));
     }
 
     #[test]
@@ -170,7 +165,7 @@ mod tests {
     fn what_was_short_is_told_with_how_many_are_left() {
         let line = |name: &str, wanted, left| ShortLine { name: name.to_owned(), wanted, left };
         let short = vec![line("Earl Grey, 250 g", 3, 1), line("Mug", 2, 0)];
-        let told = written(&Fact::Cancelled { reason: CancelReason::OutOfStock, short, payment: None });
+        let told = written(&LetterContent::Cancelled { reason: CancelReason::OutOfStock, short, payment: None });
         assert!(
             told.body.contains("\n\nEarl Grey, 250 g: you wanted 3, 1 is left\nMug: you wanted 2, none is left\n\n"),
             "{}",
@@ -189,7 +184,7 @@ mod tests {
                     CancelReason::PaymentDeclined,
                 )
             };
-            written(&Fact::cancelled(&cancelled, &BTreeMap::new())).body
+            written(&LetterContent::cancelled(&cancelled, &BTreeMap::new())).body
         };
         assert!(told("insufficient_funds").contains("not enough money"));
         assert!(told("authentication_timeout").contains("was not done in time"));
@@ -203,14 +198,14 @@ mod tests {
     #[test]
     fn a_dispatch_is_told_with_carrier_and_tracking_number_and_a_refund_with_its_amount() {
         let (carrier, tracking_number) = ("An Post".parse().unwrap(), "CE1".parse().unwrap());
-        let dispatched = written(&Fact::Dispatched { carrier, tracking_number }).body;
+        let dispatched = written(&LetterContent::Dispatched { carrier, tracking_number }).body;
         assert!(dispatched.contains("Carrier: An Post\nTracking number: CE1\n"), "{dispatched}");
-        assert!(written(&Fact::Refunded { amount: "12.99 EUR".to_owned() }).body.contains("given back 12.99 EUR for"));
+        assert!(written(&LetterContent::Refunded { amount: "12.99 EUR".to_owned() }).body.contains("given back 12.99 EUR for"));
     }
 
-    fn corrected() -> Fact {
+    fn corrected() -> LetterContent {
         let (carrier, tracking_number, wrong) = ("DPD".parse().unwrap(), "D1".parse().unwrap(), "CE1".parse().unwrap());
-        Fact::TrackingCorrected { carrier, tracking_number, instead_of: Some(wrong) }
+        LetterContent::TrackingCorrected { carrier, tracking_number, instead_of: Some(wrong) }
     }
 
     #[test]
@@ -218,7 +213,7 @@ mod tests {
         let Letter { body, html, .. } = written(&corrected());
         assert!(body.contains("Carrier: DPD\nTracking number: D1 (instead of CE1)\n\nOrder"), "{body}");
         assert!(html.contains("<b>D1</b> (instead of CE1)</p>"), "{html}");
-        let carrier = written(&Fact::TrackingCorrected {
+        let carrier = written(&LetterContent::TrackingCorrected {
             carrier: "DPD".parse().unwrap(),
             tracking_number: "CE1".parse().unwrap(),
             instead_of: None,
@@ -229,25 +224,25 @@ mod tests {
     #[test]
     fn every_letter_names_its_order_and_reads_as_plain_lines() {
         let (carrier, tracking_number) = ("A".parse().unwrap(), "B".parse().unwrap());
-        let facts = [
+        let contents = [
             placed(),
-            Fact::ActionRequired { until: None, url: None },
-            Fact::Confirmed,
-            Fact::AddressChanged { address: vec!["2 Quay St".to_owned()] },
-            Fact::AddressChangeRefused { left: 1 },
+            LetterContent::ActionRequired { until: None, url: None },
+            LetterContent::Confirmed,
+            LetterContent::AddressChanged { address: vec!["2 Quay St".to_owned()] },
+            LetterContent::AddressChangeRefused { left: 1 },
             cancelled(CancelReason::Customer),
-            Fact::CancelRefused,
+            LetterContent::CancelRefused,
             called_off(),
-            Fact::CallOffRefused,
-            Fact::Dispatched { carrier, tracking_number },
+            LetterContent::CallOffRefused,
+            LetterContent::Dispatched { carrier, tracking_number },
             corrected(),
-            Fact::Delivered,
-            Fact::Lost,
-            Fact::Refunded { amount: "1.00 EUR".to_owned() },
+            LetterContent::Delivered,
+            LetterContent::Lost,
+            LetterContent::Refunded { amount: "1.00 EUR".to_owned() },
         ];
-        assert_eq!(facts.each_ref().map(Fact::template), Template::ALL);
-        for fact in facts {
-            let Letter { subject, body, html } = written(&fact);
+        assert_eq!(contents.each_ref().map(LetterContent::template), Template::ALL);
+        for content in contents {
+            let Letter { subject, body, html } = written(&content);
             assert!(subject.contains("01980a10-7c00-7000-8000-0000000000a1"), "{subject}");
             assert!(body.ends_with("\nOrder 01980a10-7c00-7000-8000-0000000000a1\n"), "{body}");
             assert!(
@@ -263,21 +258,21 @@ mod tests {
     fn who_has_to_confirm_a_payment_is_told_where_and_until_when_as_far_as_it_is_known() {
         let url = "https://bank.example.com/3ds?a=1&b=2".to_owned();
         let until = "09:44 UTC on 14 July 2026".to_owned();
-        let known = written(&Fact::ActionRequired { until: Some(until), url: Some(url.clone()) });
+        let known = written(&LetterContent::ActionRequired { until: Some(until), url: Some(url.clone()) });
         assert!(known.body.contains(&format!("\n{url}\n")) && known.body.contains("until 09:44 UTC on 14 July 2026."));
         assert!(
             known.html.contains("<a href=\"https:&#x2f;&#x2f;bank.example.com&#x2f;3ds?a=1&amp;b=2\">"),
             "{}",
             known.html
         );
-        let unknown = written(&Fact::ActionRequired { until: None, url: None });
+        let unknown = written(&LetterContent::ActionRequired { until: None, url: None });
         assert!(unknown.body.contains("your bank's app") && !unknown.html.contains("href"), "{}", unknown.body);
     }
 
     #[test]
-    fn a_fact_is_kept_and_read_back_the_same_and_shows_no_address() {
-        let kept = serde_json::to_value(placed()).unwrap();
-        assert!(serde_json::from_value::<Fact>(kept).unwrap() == placed());
-        assert_eq!(format!("{:?}", placed()), "Fact(order_placed)");
+    fn content_is_stored_and_read_back_the_same_and_shows_no_address() {
+        let stored = serde_json::to_value(placed()).unwrap();
+        assert!(serde_json::from_value::<LetterContent>(stored).unwrap() == placed());
+        assert_eq!(format!("{:?}", placed()), "LetterContent(order_placed)");
     }
 }

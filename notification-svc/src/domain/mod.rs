@@ -1,15 +1,19 @@
 //! What customers are told and how, without IO.
 
+mod content;
 mod declined;
 mod delivery;
-mod fact;
 mod letter;
+mod order;
 mod status;
+mod template;
 
-pub use delivery::{MAX_ATTEMPTS, Next, SendError, after_failure};
-pub use fact::{CalledOffLine, Fact, Line, ShortLine, Template};
+pub use content::{CalledOffLine, LetterContent, Line, ShortLine};
+pub use delivery::{MAX_ATTEMPTS, SendError, Verdict};
 pub use letter::{Letter, Templates};
+pub use order::{Contact, Notification, Order, Origin, Unwritable};
 pub use status::Status;
+pub use template::Template;
 
-/// The way that messages go, as events and answers name it.
+/// How events and responses name e-mail.
 pub const CHANNEL: &str = "email";

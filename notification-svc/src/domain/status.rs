@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a message stands: queued -> sent, failed or suppressed.
+/// Where a notification stands: queued -> sent, failed or suppressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -17,7 +17,6 @@ pub enum Status {
 }
 
 impl Status {
-    /// As it stands in the table and in answers.
     pub const fn as_str(self) -> &'static str {
         match self {
             Status::Queued => "queued",
@@ -25,6 +24,12 @@ impl Status {
             Status::Failed => "failed",
             Status::Suppressed => "suppressed",
         }
+    }
+}
+
+impl Status {
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Queued, Self::Sent, Self::Failed, Self::Suppressed].into_iter().find(|status| status.as_str() == name)
     }
 }
 

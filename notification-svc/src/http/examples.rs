@@ -1,8 +1,7 @@
-//! One mail, for the document.
+//! One notification, for the OpenAPI document.
 
 use serde_json::{Value, json};
 
-/// As it stands in a list.
 pub(super) fn listed() -> Value {
     json!({
         "id": "01980a10-7c00-7000-8000-0000000000e1", "order_id": "01980a10-7c00-7000-8000-0000000000a1",
@@ -11,7 +10,6 @@ pub(super) fn listed() -> Value {
     })
 }
 
-/// With what was written.
 pub(super) fn whole() -> Value {
     let order = "01980a10-7c00-7000-8000-0000000000a1";
     let mut whole = listed();

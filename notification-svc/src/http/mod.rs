@@ -1,4 +1,4 @@
-//! What this service answers.
+//! The HTTP API.
 
 mod examples;
 mod notifications;
@@ -12,11 +12,10 @@ use utoipa::OpenApi;
 #[openapi(
     info(title = "notification-svc", description = "What customers are told, and whether it reached them."),
     paths(notifications::list, notifications::show),
-    tags((name = "notifications", description = "Messages to customers."))
+    tags((name = "notifications", description = "Notifications to customers."))
 )]
 struct Api;
 
-/// The routes, over the database that `pool` reaches.
 pub fn routes(pool: Pool) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
     let (pool, document) = (Data::new(pool), Document::of(Api::openapi(), &[])?);
     Ok(move |config: &mut ServiceConfig| {

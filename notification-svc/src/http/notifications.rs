@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::{CHANNEL, Status};
-use crate::store::notifications::{self, Filter, Notification};
+use crate::store::notifications::{self, Filter, View};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -17,7 +17,6 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/v1/notifications/{id}").get(show));
 }
 
-/// Which part of which list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -33,7 +32,7 @@ pub(super) struct ListQuery {
     cursor: Option<Cursor<Uuid>>,
 }
 
-/// A message in a list.
+/// A notification in a list.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Notification, example = json!(super::examples::listed()))]
 pub(super) struct Listed {
@@ -48,7 +47,7 @@ pub(super) struct Listed {
     sent_at: Option<DateTime<Utc>>,
 }
 
-/// A message by itself.
+/// A notification by itself, with its letter.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NotificationWithText, example = json!(super::examples::whole()))]
 pub(super) struct Whole {
@@ -61,13 +60,13 @@ pub(super) struct Whole {
     last_error: Option<String>,
 }
 
-/// Messages to customers, the newest first
+/// Notifications to customers, the newest first
 #[utoipa::path(
     get, path = "/api/v1/notifications", tag = "notifications", operation_id = "list_notifications", params(ListQuery),
     responses((status = 200, description = "A page of them.", body = Paged<Listed>))
 )]
-pub(super) async fn list(pool: Data<Pool>, wanted: Query<ListQuery>) -> Result<HttpResponse, Problem> {
-    let Query(ListQuery { order_id, status, limit, cursor }) = wanted;
+pub(super) async fn list(pool: Data<Pool>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let Query(ListQuery { order_id, status, limit, cursor }) = query;
     let limit = limit.unwrap_or_default().get();
     let filter = Filter { order: order_id, status, after: cursor.map(|Cursor(after)| after) };
     let rows = notifications::list(&mut *pool.get().await?, filter, limit).await?;
@@ -75,11 +74,11 @@ pub(super) async fn list(pool: Data<Pool>, wanted: Query<ListQuery>) -> Result<H
     Ok(HttpResponse::Ok().json(paged.map(Listed::from)))
 }
 
-/// A message, with what was written
+/// A notification, with its letter
 #[utoipa::path(
     get, path = "/api/v1/notifications/{id}", tag = "notifications", operation_id = "get_notification",
-    params(("id" = inline(NotificationId), Path, description = "The message.")),
-    responses((status = 200, description = "The message.", body = Whole))
+    params(("id" = inline(NotificationId), Path, description = "The notification.")),
+    responses((status = 200, description = "The notification.", body = Whole))
 )]
 pub(super) async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
     let found = notifications::find(&mut *pool.get().await?, NotificationId(id.0)).await?;
@@ -88,8 +87,8 @@ pub(super) async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpRespons
     Ok(HttpResponse::Ok().json(Whole::of(row, html)))
 }
 
-impl From<Notification> for Listed {
-    fn from(row: Notification) -> Self {
+impl From<View> for Listed {
+    fn from(row: View) -> Self {
         Self {
             id: row.id,
             order_id: row.order_id,
@@ -104,7 +103,7 @@ impl From<Notification> for Listed {
 }
 
 impl Whole {
-    fn of(mut row: Notification, html: Option<String>) -> Self {
+    fn of(mut row: View, html: Option<String>) -> Self {
         let (subject, text, last_error) = (row.subject.take(), row.body.take(), row.last_error.take());
         Self { attempts: row.attempts, subject, text, html, last_error, listed: Listed::from(row) }
     }

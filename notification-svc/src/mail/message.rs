@@ -9,7 +9,7 @@ use crate::domain::SendError;
 /// Writes `mail` as RFC 5322 wants it.
 ///
 /// # Errors
-/// When it can't be one, which never passes.
+/// The address or the text can't be sent, now or later.
 pub(super) fn compose(from: &Mailbox, mail: Mail) -> Result<Message, SendError> {
     let recipient: Address =
         mail.recipient.parse().map_err(|error| SendError::permanent(format!("the address: {error}")))?;

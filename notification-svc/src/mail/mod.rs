@@ -1,4 +1,4 @@
-//! Mails on their way out: what a mail is, who sends it, and the worker that has them sent.
+//! E-mails on their way out: what one is, who sends it, and the worker that has them sent.
 
 mod files;
 mod message;
@@ -18,22 +18,17 @@ use shared_events::{NotificationId, OrderId};
 
 use crate::domain::SendError;
 
-/// A mail, ready to be sent. `Debug` shows neither address nor text.
+/// An e-mail, ready to be sent. `Debug` shows neither address nor text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
     /// Its Message-ID, the same over every try, by which a repeated mail is known.
     pub id: NotificationId,
-    /// The order it is about.
     pub order: OrderId,
-    /// Which text.
     pub template: String,
-    /// The address.
     pub recipient: String,
-    /// One line.
     pub subject: String,
-    /// Plain text.
     pub body: String,
-    /// The same as HTML; none in letters that were written without.
+    /// The body as HTML; none in letters that an old build wrote without.
     pub html: Option<String>,
 }
 
@@ -43,7 +38,6 @@ impl fmt::Debug for Mail {
     }
 }
 
-/// A mail that is being sent.
 pub type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
 /// Sends mails: the edge of this service.

@@ -11,9 +11,9 @@ use crate::domain::SendError;
 /// How long one step of the conversation with the mail server may take.
 const STEP: Duration = Duration::from_secs(15);
 /// How long sending one mail may take in all; with the question whether the server is there, well within the lease.
-/// What an enhanced status code is about (RFC 3463): the mail system, and not one mailbox.
-const MAIL_SYSTEM: &str = "3";
 const WHOLE: Duration = Duration::from_secs(60);
+/// The subject of an enhanced status code (RFC 3463) that is about the mail system, and not about one mailbox.
+const MAIL_SYSTEM: &str = "3";
 
 /// Hands mails to an SMTP server.
 pub struct Smtp {
@@ -83,7 +83,7 @@ fn enhanced_subject(said: &str) -> Option<&str> {
         .next()
 }
 
-/// A mail without an answer: the server is at fault, unless it answers when it isn't given this mail.
+/// A mail got no answer: the server is away, unless it answers when it isn't given this mail.
 async fn unanswered(server: &AsyncSmtpTransport<Tokio1Executor>, error: impl ToString) -> SendError {
     match tokio::time::timeout(STEP, server.test_connection()).await {
         Ok(Ok(true)) => SendError::transient(error),

@@ -3,17 +3,15 @@ use std::time::Duration;
 
 use service_kit::Pool;
 use service_kit::circuit_breaker::CircuitBreaker;
-use service_kit::external_calls::{ExternalCalls, Performed};
-use service_kit::trace;
+use service_kit::external_calls::{BatchedCalls, Performed};
 use shared_events::{NotificationId, OrderId};
 
 use super::{Mail, MailSender};
-use crate::commands::record_delivery::{Try, record_delivery};
-use crate::commands::suppress::suppress;
-use crate::domain::SendError;
+use crate::commands::record_deliveries::{Tried, record_deliveries};
+use crate::domain::{SendError, Verdict};
 use crate::store::notifications::{Due, next_due, take_due};
 
-/// The mails that are to be sent, for the kit's worker: takes what is due, has it sent, records what came of it.
+/// The mails that are to be sent, for the kit's worker.
 pub struct Deliveries {
     pool: Pool,
     sender: Arc<dyn MailSender>,
@@ -22,12 +20,11 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Mails from `pool`'s database through `sender`; `recorded` is called after an outcome was committed with its event.
+    /// Mails from `pool`'s database through `sender`; `recorded` is called after outcomes were committed with their events.
     pub fn new(pool: Pool, sender: Arc<dyn MailSender>, recorded: impl Fn() + Send + Sync + 'static) -> Self {
         Self { pool, sender, server: CircuitBreaker::new("mail"), recorded: Box::new(recorded) }
     }
 
-    /// What is known of the mail server.
     pub const fn server(&self) -> &CircuitBreaker {
         &self.server
     }
@@ -43,8 +40,9 @@ impl Deliveries {
     }
 }
 
-impl ExternalCalls for Deliveries {
+impl BatchedCalls for Deliveries {
     type Call = Due;
+    type Made = Tried;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<Due>> {
         let mut conn = self.pool.get().await?;
@@ -55,24 +53,22 @@ impl ExternalCalls for Deliveries {
         Ok(next_due(&mut *self.pool.get().await?).await?)
     }
 
-    /// A crash after the server took the mail and before that is recorded sends it again, with the same Message-ID.
-    async fn perform(&self, due: Due) -> anyhow::Result<Performed> {
-        let attempt = Try {
-            id: NotificationId(due.id),
-            order: OrderId(due.order_id),
-            event: due.event_id,
-            template: due.template.clone(),
-            attempt: due.attempts,
+    async fn make(&self, due: Due) -> Tried {
+        let (id, order, event) = (NotificationId(due.id), OrderId(due.order_id), due.event_id);
+        let (template, attempt, traceparent) = (due.template.clone(), due.attempts, due.traceparent.clone());
+        let verdict = match due.untrue() {
+            Some(reason) => {
+                self.server.not_called();
+                Verdict::Suppressed { reason }
+            }
+            None => Verdict::of(attempt, self.send(due).await),
         };
-        let traceparent = due.traceparent.clone();
-        if let Some(reason) = due.untrue() {
-            self.server.not_called();
-            trace::within(traceparent.as_deref(), suppress(&self.pool, &attempt, reason)).await?;
-            (self.recorded)();
-            return Ok(Performed::Done);
-        }
-        let outcome = self.send(due).await;
-        let performed = trace::within(traceparent.as_deref(), record_delivery(&self.pool, &attempt, outcome)).await?;
+        Tried { id, order, event, template, attempt, traceparent, verdict }
+    }
+
+    /// A crash after the server took the mail and before that is recorded sends it again, with the same Message-ID.
+    async fn settle(&self, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
+        let performed = record_deliveries(&mut *self.pool.get().await?, tried).await?;
         (self.recorded)();
         Ok(performed)
     }

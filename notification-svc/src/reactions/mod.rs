@@ -1,40 +1,24 @@
-//! What this service hears, at one glance.
-
-mod order_address_change_refused;
-mod order_address_changed;
-mod order_call_off_refused;
-mod order_cancel_refused;
-mod order_cancelled;
-mod order_confirmed;
-mod order_ending;
-mod order_placed;
-mod payment_action_required;
-mod payment_refunded;
-mod shipment_delivered;
-mod shipment_dispatched;
-mod shipment_lost;
-mod shipment_tracking_corrected;
-mod stock_restocked;
-mod tell;
+//! What this service hears, at one glance. The kit opens the transaction, writes the inbox and commits.
 
 use diesel_async::AsyncPgConnection;
-use service_kit::consumer::{EventByEvent, Handled, Incoming, ReactionError, Subscription, Undecodable, Why};
+use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use service_kit::external_calls::Nudge;
+use service_kit::trace;
 use shared_events::{
-    DecodeError, Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic,
+    Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic,
 };
 
-use crate::domain::Templates;
-use crate::store;
+use crate::domain::{LetterContent, Order, Origin, Templates, Unwritable};
+use crate::store::{self, Loaded};
 
-/// The topics that are heard: all that are keyed by order, but its own.
+/// All topics that are keyed by order, but its own.
 pub fn subscriptions() -> Vec<Subscription> {
     [Topic::Orders, Topic::Stock, Topic::Payments, Topic::Shipments]
         .map(|topic| Subscription::inbox(topic.name()))
         .into()
 }
 
-/// The reactions of notification-svc.
+/// The reactions of notification-svc. No mail is sent here: the worker does that once the transaction has committed.
 pub struct NotificationReactions {
     templates: Templates,
     mails: Nudge,
@@ -47,53 +31,97 @@ impl NotificationReactions {
     }
 }
 
-impl EventByEvent for NotificationReactions {
+/// What follows from an event for an order.
+enum Reaction {
+    NotForUs,
+    /// The customer is told this.
+    Notify(LetterContent),
+    /// Nobody is told, and the order has changed.
+    Noted,
+}
+
+/// Decides about one event. `order.cancelled` is the last of a cancelled order: goods and money are back by then.
+fn decide(order: &mut Order, event: &Event, templates: &Templates) -> Result<Reaction, Unwritable> {
+    Ok(Reaction::Notify(match event {
+        Event::Order(OrderEvent::Placed(placed)) => {
+            order.introduce(placed, templates)?;
+            placed.into()
+        }
+        Event::Order(OrderEvent::Confirmed(_)) => LetterContent::Confirmed,
+        Event::Order(OrderEvent::AddressChanged(changed)) => changed.into(),
+        Event::Order(OrderEvent::AddressChangeRefused(refused)) => {
+            LetterContent::AddressChangeRefused { left: refused.shipments.len() }
+        }
+        Event::Order(OrderEvent::CancelRequested(_)) => {
+            order.ending = true;
+            return Ok(Reaction::Noted);
+        }
+        // nothing leaves before it is paid, so only the customer's own cancellation can meet a parcel that has left
+        Event::Order(OrderEvent::CancelRefused(_)) => {
+            order.ending = false;
+            LetterContent::CancelRefused
+        }
+        Event::Order(OrderEvent::Cancelled(cancelled)) => {
+            order.ending = true;
+            LetterContent::cancelled(cancelled, &order.line_names)
+        }
+        Event::Order(OrderEvent::CallOffRefused(_)) => LetterContent::CallOffRefused,
+        Event::Stock(StockEvent::Restocked(restocked)) if restocked.cause == RestockCause::CalledOff => {
+            LetterContent::from(restocked).named(&order.line_names)
+        }
+        Event::Shipment(ShipmentEvent::Dispatched(dispatched)) => dispatched.into(),
+        Event::Shipment(ShipmentEvent::TrackingCorrected(corrected)) => corrected.into(),
+        Event::Shipment(ShipmentEvent::Delivered(_)) => LetterContent::Delivered,
+        Event::Shipment(ShipmentEvent::Lost(_)) => LetterContent::Lost,
+        Event::Payment(PaymentEvent::ActionRequired(required)) => required.into(),
+        Event::Payment(PaymentEvent::Refunded(refunded)) => refunded.into(),
+        _ => return Ok(Reaction::NotForUs),
+    }))
+}
+
+impl Reactions for NotificationReactions {
     type Event = Event;
+    type Loaded = Loaded;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {
-        Event::decode(event_type, value).map_err(|error| match error {
-            DecodeError::UnknownType(_) => Undecodable::UnknownType,
-            poison => Undecodable::Poison(poison.to_string()),
-        })
+        Event::decode(event_type, value).map_err(|error| Undecodable::new(&error, error.is_unknown_type()))
     }
 
     fn concerns(&self, event: &Event) -> bool {
-        heard_for(event).is_some()
+        order_of(event).is_some()
     }
 
-    async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
-        store::roots::lock_all(conn, batch.iter().filter_map(|incoming| heard_for(&incoming.event))).await?;
-        Ok(())
+    async fn load(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<Loaded, ReactionError> {
+        let orders = batch.iter().filter_map(|incoming| order_of(&incoming.event));
+        let named = batch.iter().filter(|incoming| names_lines(&incoming.event));
+        Ok(store::load(conn, orders, named.filter_map(|incoming| order_of(&incoming.event))).await?)
     }
 
-    async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
-        let texts = &self.templates;
-        match &incoming.event {
-            Event::Order(OrderEvent::Placed(e)) => order_placed::tell(conn, texts, incoming, e).await,
-            Event::Order(OrderEvent::Confirmed(e)) => order_confirmed::tell(conn, texts, incoming, e).await,
-            Event::Order(OrderEvent::AddressChanged(e)) => order_address_changed::tell(conn, texts, incoming, e).await,
-            Event::Order(OrderEvent::CancelRequested(e)) => order_ending::note(conn, e.order_id, true).await,
-            Event::Order(OrderEvent::CancelRefused(e)) => order_cancel_refused::tell(conn, texts, incoming, e).await,
-            Event::Order(OrderEvent::Cancelled(e)) => order_cancelled::tell(conn, texts, incoming, e).await,
-            Event::Order(OrderEvent::AddressChangeRefused(e)) => {
-                order_address_change_refused::tell(conn, texts, incoming, e).await
+    fn react(&self, loaded: &mut Loaded, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
+        let Some(order_id) = order_of(&incoming.event) else { return Ok(Handled::Ignored(Why::NotForUs)) };
+        let mut order = loaded.order(order_id)?.clone();
+        let reaction = decide(&mut order, &incoming.event, &self.templates).map_err(ReactionError::permanent)?;
+        match reaction {
+            Reaction::NotForUs => return Ok(Handled::Ignored(Why::NotForUs)),
+            Reaction::Noted => {}
+            Reaction::Notify(content) => {
+                let origin = Origin {
+                    event_id: incoming.envelope.id,
+                    happened_at: incoming.envelope.time,
+                    traceparent: trace::current_traceparent(),
+                };
+                let queued = order.notify(&content, origin, &self.templates).map_err(ReactionError::permanent)?;
+                if !queued {
+                    return Ok(Handled::Duplicate);
+                }
             }
-            Event::Order(OrderEvent::CallOffRefused(e)) => order_call_off_refused::tell(conn, texts, incoming, e).await,
-            Event::Stock(StockEvent::Restocked(e)) if e.cause == RestockCause::CalledOff => {
-                stock_restocked::tell(conn, texts, incoming, e).await
-            }
-            Event::Shipment(ShipmentEvent::Dispatched(e)) => shipment_dispatched::tell(conn, texts, incoming, e).await,
-            Event::Shipment(ShipmentEvent::TrackingCorrected(e)) => {
-                shipment_tracking_corrected::tell(conn, texts, incoming, e).await
-            }
-            Event::Shipment(ShipmentEvent::Delivered(e)) => shipment_delivered::tell(conn, texts, incoming, e).await,
-            Event::Shipment(ShipmentEvent::Lost(e)) => shipment_lost::tell(conn, texts, incoming, e).await,
-            Event::Payment(PaymentEvent::ActionRequired(e)) => {
-                payment_action_required::tell(conn, texts, incoming, e).await
-            }
-            Event::Payment(PaymentEvent::Refunded(e)) => payment_refunded::tell(conn, texts, incoming, e).await,
-            _ => Ok(Handled::Ignored(Why::NotForUs)),
         }
+        loaded.keep(order)?;
+        Ok(Handled::Applied)
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Loaded) -> Result<(), ReactionError> {
+        Ok(store::save(conn, loaded).await?)
     }
 
     fn committed(&self) {
@@ -101,24 +129,33 @@ impl EventByEvent for NotificationReactions {
     }
 }
 
-/// The order that the event is heard for; none for what is not for us, whose roots need no lock.
-fn heard_for(event: &Event) -> Option<OrderId> {
-    match event {
-        Event::Order(OrderEvent::Placed(e)) => Some(e.order_id),
-        Event::Order(OrderEvent::Confirmed(e)) => Some(e.order_id),
-        Event::Order(OrderEvent::AddressChanged(e)) => Some(e.order_id),
-        Event::Order(OrderEvent::CancelRequested(e)) => Some(e.order_id),
-        Event::Order(OrderEvent::CancelRefused(e)) => Some(e.order_id),
-        Event::Order(OrderEvent::Cancelled(e)) => Some(e.order_id),
-        Event::Order(OrderEvent::AddressChangeRefused(e)) => Some(e.order_id),
-        Event::Order(OrderEvent::CallOffRefused(e)) => Some(e.order_id),
-        Event::Stock(StockEvent::Restocked(e)) if e.cause == RestockCause::CalledOff => Some(e.order_id),
-        Event::Shipment(ShipmentEvent::Dispatched(e)) => Some(e.order_id),
-        Event::Shipment(ShipmentEvent::TrackingCorrected(e)) => Some(e.order_id),
-        Event::Shipment(ShipmentEvent::Delivered(e)) => Some(e.order_id),
-        Event::Shipment(ShipmentEvent::Lost(e)) => Some(e.order_id),
-        Event::Payment(PaymentEvent::ActionRequired(e)) => Some(e.order_id),
-        Event::Payment(PaymentEvent::Refunded(e)) => Some(e.order_id),
-        _ => None,
-    }
+/// The order that an event is heard for; none for what is not for us.
+fn order_of(event: &Event) -> Option<OrderId> {
+    let is_for_us = match event {
+        Event::Order(
+            OrderEvent::Placed(_)
+            | OrderEvent::Confirmed(_)
+            | OrderEvent::AddressChanged(_)
+            | OrderEvent::AddressChangeRefused(_)
+            | OrderEvent::CancelRequested(_)
+            | OrderEvent::CancelRefused(_)
+            | OrderEvent::Cancelled(_)
+            | OrderEvent::CallOffRefused(_),
+        )
+        | Event::Shipment(
+            ShipmentEvent::Dispatched(_)
+            | ShipmentEvent::TrackingCorrected(_)
+            | ShipmentEvent::Delivered(_)
+            | ShipmentEvent::Lost(_),
+        )
+        | Event::Payment(PaymentEvent::ActionRequired(_) | PaymentEvent::Refunded(_)) => true,
+        Event::Stock(StockEvent::Restocked(restocked)) => restocked.cause == RestockCause::CalledOff,
+        _ => false,
+    };
+    event.correlation().filter(|_| is_for_us).map(OrderId)
+}
+
+/// Whether its letter calls lines as the customer ordered them.
+fn names_lines(event: &Event) -> bool {
+    matches!(event, Event::Order(OrderEvent::Cancelled(_)) | Event::Stock(StockEvent::Restocked(_)))
 }

@@ -7,13 +7,14 @@ use chrono::{DateTime, Duration, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Bytea, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use notification_svc::commands::record_delivery::{Try, record_delivery};
-use notification_svc::domain::Templates;
+use notification_svc::commands::record_deliveries::{Tried, record_deliveries};
+use notification_svc::domain::{Templates, Verdict};
+use notification_svc::mail::Deliveries;
 use notification_svc::reactions::NotificationReactions;
-use notification_svc::store::notifications::{self, Due, Filter, Notification};
+use notification_svc::store::notifications::{self, Due, Filter, View};
 use service_kit::consumer::testing::react;
 use service_kit::consumer::{Outcome, Record};
-use service_kit::external_calls::Nudge;
+use service_kit::external_calls::{BatchedCalls, Nudge};
 use service_kit::testing::TestDb;
 use shared_events::*;
 
@@ -60,7 +61,7 @@ impl Shop {
     }
 
     /// In the order in which they were made; a list has the newest first.
-    pub async fn messages(&self) -> Vec<Notification> {
+    pub async fn messages(&self) -> Vec<View> {
         let mut newest_first = notifications::list(&mut *self.db.conn().await, Filter::default(), 100).await.unwrap();
         newest_first.reverse();
         newest_first
@@ -78,17 +79,17 @@ impl Shop {
     /// Takes what is due, has it sent, and says which texts that were.
     pub async fn takes_and_sends(&self) -> Vec<String> {
         let taken = self.take().await;
-        for due in &taken {
-            let attempt = Try {
-                id: NotificationId(due.id),
-                order: OrderId(due.order_id),
-                event: due.event_id,
-                template: due.template.clone(),
-                attempt: due.attempts,
-            };
-            record_delivery(&self.db.pool, &attempt, Ok(())).await.unwrap();
-        }
+        let tried: Vec<_> = taken.iter().map(sent).collect();
+        record_deliveries(&mut *self.db.conn().await, &tried).await.unwrap();
         taken.into_iter().map(|due| due.template).collect()
+    }
+
+    /// Sends each, and records what came of each by itself.
+    pub async fn performs(deliveries: &Deliveries, taken: impl IntoIterator<Item = Due>) {
+        for due in taken {
+            let made = deliveries.make(due).await;
+            deliveries.settle(&[made]).await.unwrap();
+        }
     }
 
     /// Lets every lease and every wait end now.
@@ -110,6 +111,19 @@ impl Shop {
     pub async fn said(&self) -> Vec<Event> {
         let rows = outbox(&mut *self.db.conn().await).await;
         rows.iter().map(|row| Event::decode(&row.header(header::TYPE), &row.payload).unwrap()).collect()
+    }
+}
+
+/// What the worker would record of a mail that the server has taken.
+pub fn sent(due: &Due) -> Tried {
+    Tried {
+        id: NotificationId(due.id),
+        order: OrderId(due.order_id),
+        event: due.event_id,
+        template: due.template.clone(),
+        attempt: due.attempts,
+        traceparent: None,
+        verdict: Verdict::Sent,
     }
 }
 

@@ -1,0 +1,77 @@
+//! The second transaction of mails: what came of sending them, and the events that say so.
+
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::external_calls::Performed;
+use service_kit::trace;
+use shared_events::{EventId, NotificationId, OrderId};
+use uuid::Uuid;
+
+use crate::domain::Verdict;
+use crate::store::{self, Loaded};
+
+/// One try to send one notification, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    pub id: NotificationId,
+    pub order: OrderId,
+    /// The event that it tells of.
+    pub event: Uuid,
+    pub template: String,
+    /// Which try this was, from 1.
+    pub attempt: i32,
+    pub traceparent: Option<String>,
+    pub verdict: Verdict,
+}
+
+/// Records what came of tries, all in one transaction. A notification that was done already (by a worker that was taken for
+/// dead) stays as it is, and nothing is announced twice.
+///
+/// # Errors
+/// Nothing is recorded then; the notifications are due again when their leases end.
+pub async fn record_deliveries(conn: &mut AsyncPgConnection, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
+    conn.transaction(async |conn| {
+        let mut loaded = store::load_for_delivery(conn, tried.iter().map(|tried| tried.order)).await?;
+        for one in tried {
+            trace::during(one.traceparent.as_deref(), || record(&mut loaded, one))?;
+        }
+        store::save(conn, loaded).await?;
+        anyhow::Ok(())
+    })
+    .await?;
+    tried.iter().for_each(report);
+    Ok(tried.iter().map(performed).collect())
+}
+
+fn record(loaded: &mut Loaded, tried: &Tried) -> anyhow::Result<()> {
+    let mut order = loaded.order(tried.order)?.clone();
+    match order.record(tried.id, tried.attempt, &tried.verdict) {
+        Some(event) => loaded.keep_and_announce(order, event, EventId(tried.event))?,
+        None => loaded.keep(order)?,
+    }
+    Ok(())
+}
+
+const fn performed(tried: &Tried) -> Performed {
+    match tried.verdict {
+        Verdict::PutBack { .. } | Verdict::PutOff { .. } => Performed::PutOff,
+        Verdict::Sent | Verdict::GivenUp { .. } | Verdict::Suppressed { .. } => Performed::Done,
+    }
+}
+
+fn report(tried: &Tried) {
+    let Tried { order, template, attempt, verdict, .. } = tried;
+    metrics::counter!("mails_total", "template" => template.clone(), "outcome" => verdict.name()).increment(1);
+    match verdict {
+        Verdict::Sent | Verdict::PutBack { .. } => {}
+        Verdict::PutOff { wait, error } => {
+            let next_attempt_seconds = wait.as_secs_f64();
+            tracing::warn!(order.id = %order, template, attempt, next_attempt_seconds, error, "a mail was not taken");
+        }
+        Verdict::GivenUp { error } => {
+            tracing::error!(order.id = %order, template, error, "a mail was given up");
+        }
+        Verdict::Suppressed { reason } => {
+            tracing::info!(order.id = %order, template, reason = reason.as_str(), "a mail was not sent: it is no longer true");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+use shared_events::{
+    Address, CancelReason, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced, PaymentActionRequired,
+    PaymentRefunded, Quantity, ShipmentDispatched, ShipmentTrackingCorrected, Sku, StockRestocked,
+};
+
+use super::{Template, declined};
+
+/// What a letter says: what its template needs and no more. Stored as JSON until the customer is known.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum LetterContent {
+    Placed {
+        lines: Vec<Line>,
+        /// The sum, for people.
+        total: String,
+        /// Where it goes, line by line.
+        address: Vec<String>,
+    },
+    ActionRequired {
+        /// Until when, for people.
+        until: Option<String>,
+        /// Where, if that is known.
+        url: Option<String>,
+    },
+    Confirmed,
+    AddressChanged {
+        /// Where to, line by line.
+        address: Vec<String>,
+    },
+    AddressChangeRefused {
+        /// How many parcels had left; none when nothing of the order is sent any more.
+        left: usize,
+    },
+    Cancelled {
+        reason: CancelReason,
+        #[serde(default)]
+        short: Vec<ShortLine>,
+        /// Why the payment was declined, in words that the customer may read.
+        #[serde(default)]
+        payment: Option<String>,
+    },
+    CancelRefused,
+    CalledOff {
+        lines: Vec<CalledOffLine>,
+    },
+    CallOffRefused,
+    Dispatched {
+        carrier: LineText,
+        tracking_number: LineText,
+    },
+    TrackingCorrected {
+        carrier: LineText,
+        tracking_number: LineText,
+        /// The number that the customer was told before, if that is another.
+        instead_of: Option<LineText>,
+    },
+    Delivered,
+    Lost,
+    Refunded {
+        /// How much, for people.
+        amount: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShortLine {
+    pub name: String,
+    pub wanted: u32,
+    pub left: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CalledOffLine {
+    pub sku: Sku,
+    pub quantity: Quantity,
+    /// What the customer ordered it as, once `order.placed` is heard.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    pub quantity: u32,
+    pub name: LineText,
+    pub unit_price: String,
+}
+
+impl LetterContent {
+    pub const fn template(&self) -> Template {
+        match self {
+            LetterContent::Placed { .. } => Template::OrderPlaced,
+            LetterContent::ActionRequired { .. } => Template::PaymentActionRequired,
+            LetterContent::Confirmed => Template::OrderConfirmed,
+            LetterContent::AddressChanged { .. } => Template::OrderAddressChanged,
+            LetterContent::AddressChangeRefused { .. } => Template::OrderAddressChangeRefused,
+            LetterContent::Cancelled { .. } => Template::OrderCancelled,
+            LetterContent::CancelRefused => Template::OrderCancelRefused,
+            LetterContent::CalledOff { .. } => Template::OrderCalledOff,
+            LetterContent::CallOffRefused => Template::OrderCallOffRefused,
+            LetterContent::Dispatched { .. } => Template::ShipmentDispatched,
+            LetterContent::TrackingCorrected { .. } => Template::ShipmentTrackingCorrected,
+            LetterContent::Delivered => Template::ShipmentDelivered,
+            LetterContent::Lost => Template::ShipmentLost,
+            LetterContent::Refunded { .. } => Template::PaymentRefunded,
+        }
+    }
+}
+
+/// Shows the template alone: an address must not reach a log.
+impl fmt::Debug for LetterContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LetterContent({})", self.template())
+    }
+}
+
+impl From<&OrderPlaced> for LetterContent {
+    fn from(placed: &OrderPlaced) -> Self {
+        let line = |line: &shared_events::OrderLine| Line {
+            quantity: line.quantity.get(),
+            name: line.name.clone(),
+            unit_price: line.unit_price.to_string(),
+        };
+        LetterContent::Placed {
+            lines: placed.lines.iter().map(line).collect(),
+            total: placed.total.to_string(),
+            address: address_lines(&placed.delivery_address),
+        }
+    }
+}
+
+impl From<&OrderAddressChanged> for LetterContent {
+    fn from(changed: &OrderAddressChanged) -> Self {
+        LetterContent::AddressChanged { address: address_lines(&changed.delivery_address) }
+    }
+}
+
+impl From<&StockRestocked> for LetterContent {
+    fn from(restocked: &StockRestocked) -> Self {
+        let lines = restocked.lines.iter();
+        let line = |line: &shared_events::StockLine| CalledOffLine {
+            sku: line.sku.clone(),
+            quantity: line.quantity,
+            name: None,
+        };
+        LetterContent::CalledOff { lines: lines.map(line).collect() }
+    }
+}
+
+impl LetterContent {
+    /// Calls lines as the customer ordered them. An event may be heard before that is known.
+    #[must_use]
+    pub fn named(mut self, names: &BTreeMap<String, String>) -> Self {
+        if let LetterContent::CalledOff { lines } = &mut self {
+            for line in lines {
+                line.name = names.get(line.sku.as_str()).cloned().or(line.name.take());
+            }
+        }
+        self
+    }
+
+    /// `names` is what the customer ordered each SKU as, as far as it is known.
+    pub fn cancelled(cancelled: &OrderCancelled, names: &BTreeMap<String, String>) -> Self {
+        let short = cancelled.shortages.iter().map(|short| ShortLine {
+            name: names.get(short.sku.as_str()).cloned().unwrap_or_else(|| short.sku.to_string()),
+            wanted: short.requested.get(),
+            left: short.available,
+        });
+        let payment = cancelled.payment_code.as_deref().and_then(declined::in_words).map(str::to_owned);
+        LetterContent::Cancelled { reason: cancelled.reason, short: short.collect(), payment }
+    }
+}
+
+impl From<&PaymentActionRequired> for LetterContent {
+    fn from(required: &PaymentActionRequired) -> Self {
+        let is_link = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+        LetterContent::ActionRequired {
+            until: required.deadline.map(|deadline| deadline.format("%H:%M UTC on %-d %B %Y").to_string()),
+            url: required.url.clone().filter(is_link),
+        }
+    }
+}
+
+impl From<&ShipmentDispatched> for LetterContent {
+    fn from(dispatched: &ShipmentDispatched) -> Self {
+        LetterContent::Dispatched { carrier: dispatched.carrier.clone(), tracking_number: dispatched.tracking_number.clone() }
+    }
+}
+
+impl From<&ShipmentTrackingCorrected> for LetterContent {
+    fn from(corrected: &ShipmentTrackingCorrected) -> Self {
+        let ShipmentTrackingCorrected { carrier, tracking_number, previous_tracking_number, .. } = corrected;
+        LetterContent::TrackingCorrected {
+            carrier: carrier.clone(),
+            tracking_number: tracking_number.clone(),
+            instead_of: previous_tracking_number.clone().filter(|previous| previous != tracking_number),
+        }
+    }
+}
+
+impl From<&PaymentRefunded> for LetterContent {
+    fn from(refunded: &PaymentRefunded) -> Self {
+        let amount: Money = refunded.amount;
+        LetterContent::Refunded { amount: amount.to_string() }
+    }
+}
+
+fn address_lines(address: &Address) -> Vec<String> {
+    let place = format!("{} {}", address.postal_code, address.city);
+    let lines = [Some(address.line1.to_string()), address.line2.as_ref().map(ToString::to_string), Some(place)];
+    lines.into_iter().flatten().chain([address.country.as_str().to_owned()]).collect()
+}

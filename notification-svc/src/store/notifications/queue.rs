@@ -1,0 +1,105 @@
+//! The queue of notifications that are to be sent now.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::dsl::now;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Int4, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::prepared;
+use shared_events::SuppressReason;
+use uuid::Uuid;
+
+use crate::domain::{Status, Template};
+use crate::schema::notifications;
+
+/// While one worker tries a notification, others leave it alone for this long: well beyond what a mail server is given, so
+/// that only a worker that died is overtaken.
+pub const LEASE_SECONDS: i32 = 120;
+
+/// A notification that is to be sent now.
+#[derive(Clone, PartialEq, Eq, Queryable)]
+pub struct Due {
+    pub id: Uuid,
+    pub order_id: Uuid,
+    pub template: String,
+    pub event_id: Uuid,
+    pub recipient: String,
+    pub subject: String,
+    pub body: String,
+    /// Which try this is, from 1.
+    pub attempts: i32,
+    pub traceparent: Option<String>,
+    pub html: Option<String>,
+    /// It promises that the order goes on, and the order is cancelling or cancelled.
+    pub belied: bool,
+    /// A later notification says it anew, or says that it is done.
+    pub superseded: bool,
+}
+
+impl Due {
+    /// Why it is no longer true, if it isn't.
+    pub const fn untrue(&self) -> Option<SuppressReason> {
+        match self {
+            Self { belied: true, .. } => Some(SuppressReason::OrderEnding),
+            Self { superseded: true, .. } => Some(SuppressReason::Superseded),
+            _ => None,
+        }
+    }
+}
+
+/// Takes due notifications and leases them. The parameters are the lease in seconds, how many, the templates that promise that
+/// the order goes on, and the template of which only the last is true; a confirmed order supersedes what asks to confirm its
+/// payment. The array makes the plan one of look-ups by id, whatever the planner takes the limit for.
+pub const TAKE_DUE: &str = "update notifications taken
+        set attempts = taken.attempts + 1, due_at = now() + ? * interval '1 second'
+      where taken.id = any (array(
+            select due.id from notifications due where due.ready and due.status = 'queued' and due.due_at <= now()
+             order by due.due_at, due.id
+             limit ?
+               for update skip locked))
+     returning id, order_id, template, event_id, recipient, subject, body, attempts, traceparent,
+        (select html from html_letters where notification_id = taken.id) as html,
+        template = any (?) and (select ending from orders where orders.order_id = taken.order_id) as belied,
+        template = ? and exists (
+            select from notifications later
+             where later.order_id = taken.order_id and later.template = taken.template
+               and (later.happened_at, later.id) > (taken.happened_at, taken.id))
+        or template = 'payment_action_required' and exists (
+            select from notifications confirmed
+             where confirmed.order_id = taken.order_id and confirmed.template = 'order_confirmed') as superseded";
+
+type DueRow =
+    (SqlUuid, SqlUuid, Text, SqlUuid, Text, Text, Text, Int4, Nullable<Text>, Nullable<Text>, Bool, Bool);
+
+prepared! {
+    struct TakeDue<'a> {
+        lease: i32 as Integer,
+        limit: i64 as BigInt,
+        promises: &'a [&'a str] as Array<Text>,
+        address_changed: &'a str as Text,
+    } -> DueRow;
+    TAKE_DUE
+}
+
+/// Takes up to `limit` notifications whose turn it is, the longest due first, and leases them. Of each order at most one has
+/// its turn, however many workers there are.
+pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<Due>> {
+    let (lease, promises) = (LEASE_SECONDS, &Template::PROGRESS.map(Template::name));
+    let address_changed = Template::OrderAddressChanged.name();
+    TakeDue { lease, limit, promises, address_changed }.load(conn).await
+}
+
+/// How long until the next notification whose turn it is falls due, as its lease or its last try says.
+pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
+    let next: Option<(DateTime<Utc>, DateTime<Utc>)> = notifications::table
+        .filter(notifications::ready)
+        .filter(notifications::status.eq(Status::Queued.as_str()))
+        .order(notifications::due_at)
+        .select((notifications::due_at, now.into_sql::<Timestamptz>()))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(next.map(|(due_at, asked)| (due_at - asked).to_std().unwrap_or_default()))
+}

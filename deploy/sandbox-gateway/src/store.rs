@@ -7,11 +7,12 @@ use diesel::{
     dsl::sql,
     prelude::*,
     sql_query,
-    sql_types::{BigInt, Bool, Double, Integer, Text},
+    sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde_json::{Value, json};
+use service_kit::prepared;
 
 use crate::{
     StripeError,
@@ -220,20 +221,21 @@ pub async fn keep(conn: &mut AsyncPgConnection, answer: &Kept) -> QueryResult<()
 }
 
 /// A delivery that the worker has taken.
-#[derive(Clone, Debug, QueryableByName)]
+#[derive(Clone, Debug, Queryable)]
 pub struct Delivery {
     /// Which.
-    #[diesel(sql_type = BigInt)]
     pub id: i64,
     /// Of which event.
-    #[diesel(sql_type = Text)]
     pub event_id: String,
     /// What is sent, byte for byte.
-    #[diesel(sql_type = Text)]
     pub body: String,
     /// How often it was taken, this time included.
-    #[diesel(sql_type = Integer)]
     pub tries: i32,
+}
+
+prepared! {
+    struct InsertDelivery<'a> { event_id: &'a str as Text, body: &'a str as Text, wait: f64 as Double };
+    "insert into webhook_deliveries (event_id, body, due_at) values (?, ?, now() + make_interval(secs => ?))"
 }
 
 /// Writes down a delivery, due after `wait`.
@@ -243,19 +245,20 @@ pub async fn insert_delivery(
     body: &str,
     wait: Duration,
 ) -> QueryResult<()> {
-    let insert = "insert into webhook_deliveries (event_id, body, due_at) \
-                  values ($1, $2, now() + make_interval(secs => $3))";
-    let insert = sql_query(insert).bind::<Text, _>(event_id).bind::<Text, _>(body);
-    insert.bind::<Double, _>(wait.as_secs_f64()).execute(conn).await.map(drop)
+    InsertDelivery { event_id, body, wait: wait.as_secs_f64() }.execute(conn).await.map(drop)
+}
+
+prepared! {
+    struct TakeDeliveries<'a> { limit: &'a i64 as BigInt, lease: f64 as Double } -> (BigInt, Text, Text, Integer);
+    "with due as materialized (select id from webhook_deliveries where delivered_at is null \
+         and given_up_at is null and due_at <= now() order by due_at, id limit ? for update skip locked) \
+     update webhook_deliveries as taken set tries = tries + 1, due_at = now() + make_interval(secs => ?) \
+     from due where taken.id = due.id returning taken.id, taken.event_id, taken.body, taken.tries"
 }
 
 /// Takes deliveries that are due, for as long as `lease`.
 pub async fn take_deliveries(conn: &mut AsyncPgConnection, limit: i64, lease: Duration) -> QueryResult<Vec<Delivery>> {
-    let take = "with due as materialized (select id from webhook_deliveries where delivered_at is null \
-                    and given_up_at is null and due_at <= now() order by due_at, id limit $1 for update skip locked) \
-                update webhook_deliveries as taken set tries = tries + 1, due_at = now() + make_interval(secs => $2) \
-                from due where taken.id = due.id returning taken.id, taken.event_id, taken.body, taken.tries";
-    sql_query(take).bind::<BigInt, _>(limit).bind::<Double, _>(lease.as_secs_f64()).load(conn).await
+    TakeDeliveries { limit: &limit, lease: lease.as_secs_f64() }.load(conn).await
 }
 
 /// How long until the next delivery is due; none when nothing is to be delivered.
@@ -271,22 +274,54 @@ pub async fn next_delivery(conn: &mut AsyncPgConnection) -> QueryResult<Option<D
     Ok(next.map(|next| Duration::try_from_secs_f64(next.seconds).unwrap_or_default()))
 }
 
-/// It was taken by its receiver.
-pub async fn delivered(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<()> {
-    let done = "update webhook_deliveries set delivered_at = now() where id = $1";
-    sql_query(done).bind::<BigInt, _>(id).execute(conn).await.map(drop)
+/// What came of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled {
+    /// Which.
+    pub id: i64,
+    /// How it ended.
+    pub end: End,
 }
 
-/// It is not tried again.
-pub async fn give_up_delivery(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<()> {
-    let given_up = "update webhook_deliveries set given_up_at = now() where id = $1";
-    sql_query(given_up).bind::<BigInt, _>(id).execute(conn).await.map(drop)
+/// How a try to deliver ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The receiver took it.
+    Delivered,
+    /// It is not tried again.
+    GivenUp,
+    /// It is tried again.
+    PutOff {
+        /// After this long.
+        wait: Duration,
+    },
 }
 
-/// It is tried again after `wait`.
-pub async fn put_off_delivery(conn: &mut AsyncPgConnection, id: i64, wait: Duration) -> QueryResult<()> {
-    let later = "update webhook_deliveries set due_at = now() + make_interval(secs => $2) where id = $1";
-    sql_query(later).bind::<BigInt, _>(id).bind::<Double, _>(wait.as_secs_f64()).execute(conn).await.map(drop)
+prepared! {
+    struct SettleDeliveries<'a> {
+        ids: Vec<i64> as Array<BigInt>,
+        delivered: Vec<bool> as Array<Bool>,
+        given_up: Vec<bool> as Array<Bool>,
+        waits: &'a [Option<f64>] as Array<Nullable<Double>>,
+    };
+    "update webhook_deliveries known set \
+         delivered_at = case when new.delivered then now() else known.delivered_at end, \
+         given_up_at = case when new.given_up then now() else known.given_up_at end, \
+         due_at = coalesce(now() + make_interval(secs => new.wait), known.due_at) \
+     from unnest(?, ?, ?, ?) as new (id, delivered, given_up, wait) where known.id = new.id"
+}
+
+/// Records what came of deliveries, in one statement.
+pub async fn settle_deliveries(conn: &mut AsyncPgConnection, settled: &[Settled]) -> QueryResult<()> {
+    let ids = settled.iter().map(|settled| settled.id).collect();
+    let delivered = settled.iter().map(|settled| settled.end == End::Delivered).collect();
+    let given_up = settled.iter().map(|settled| settled.end == End::GivenUp).collect();
+    let wait = |settled: &Settled| match settled.end {
+        End::PutOff { wait } => Some(wait.as_secs_f64()),
+        End::Delivered | End::GivenUp => None,
+    };
+    let waits: Vec<_> = settled.iter().map(wait).collect();
+    SettleDeliveries { ids, delivered, given_up, waits: &waits }.execute(conn).await.map(drop)
 }
 
 /// What is to go wrong.

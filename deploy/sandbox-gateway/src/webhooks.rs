@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use service_kit::{
     Pool,
-    external_calls::{ExternalCalls, Performed},
+    external_calls::{BatchedCalls, Performed},
     retry,
 };
 use sha2::Sha256;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     faults::WebhookFaults,
-    store::{self, Delivery},
+    store::{self, Delivery, End, Settled},
 };
 
 /// How long the receiver may take.
@@ -107,8 +107,9 @@ impl Deliveries {
     }
 }
 
-impl ExternalCalls for Deliveries {
+impl BatchedCalls for Deliveries {
     type Call = Delivery;
+    type Made = Settled;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<Delivery>> {
         let mut conn = self.pool.get().await?;
@@ -119,24 +120,29 @@ impl ExternalCalls for Deliveries {
         Ok(store::next_delivery(&mut *self.pool.get().await?).await?)
     }
 
-    async fn perform(&self, delivery: Delivery) -> anyhow::Result<Performed> {
-        let told = self.deliver(&delivery).await;
-        let mut conn = self.pool.get().await?;
-        match told {
-            Ok(()) => store::delivered(&mut conn, delivery.id).await?,
+    async fn make(&self, delivery: Delivery) -> Settled {
+        let end = match self.deliver(&delivery).await {
+            Ok(()) => End::Delivered,
             Err(error) if delivery.tries >= TRIES => {
                 tracing::warn!(event.id = delivery.event_id, %error, "a webhook is given up");
-                store::give_up_delivery(&mut conn, delivery.id).await?;
+                End::GivenUp
             }
             Err(error) => {
                 tracing::debug!(event.id = delivery.event_id, %error, tries = delivery.tries, "a webhook was not taken");
                 let tries = delivery.tries.unsigned_abs().saturating_sub(1);
-                let wait = retry::wait_after(tries, FIRST_WAIT, LONGEST_WAIT);
-                store::put_off_delivery(&mut conn, delivery.id, wait).await?;
-                return Ok(Performed::PutOff);
+                End::PutOff { wait: retry::wait_after(tries, FIRST_WAIT, LONGEST_WAIT) }
             }
-        }
-        Ok(Performed::Done)
+        };
+        Settled { id: delivery.id, end }
+    }
+
+    async fn settle(&self, settled: &[Settled]) -> anyhow::Result<Vec<Performed>> {
+        store::settle_deliveries(&mut *self.pool.get().await?, settled).await?;
+        let performed = |settled: &Settled| match settled.end {
+            End::Delivered | End::GivenUp => Performed::Done,
+            End::PutOff { .. } => Performed::PutOff,
+        };
+        Ok(settled.iter().map(performed).collect())
     }
 }
 

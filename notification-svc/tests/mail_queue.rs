@@ -60,10 +60,14 @@ struct Plan {
 async fn pages_of_a_take(db: &TestDb) -> i64 {
     use diesel_async::RunQueryDsl;
     let mut conn = db.conn().await;
-    let numbered: String = TAKE_DUE.split('?').enumerate().map(|(n, part)| match n {
-        0 => part.to_owned(),
-        n => format!("${n}{part}"),
-    }).collect();
+    let numbered: String = TAKE_DUE
+        .split('?')
+        .enumerate()
+        .map(|(n, part)| match n {
+            0 => part.to_owned(),
+            n => format!("${n}{part}"),
+        })
+        .collect();
     let explained = sql_query(format!("explain (analyze, buffers, format json) {numbered}"))
         .bind::<Integer, _>(LEASE_SECONDS)
         .bind::<BigInt, _>(AT_ONCE)

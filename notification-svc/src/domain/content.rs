@@ -185,7 +185,10 @@ impl From<&PaymentActionRequired> for LetterContent {
 
 impl From<&ShipmentDispatched> for LetterContent {
     fn from(dispatched: &ShipmentDispatched) -> Self {
-        LetterContent::Dispatched { carrier: dispatched.carrier.clone(), tracking_number: dispatched.tracking_number.clone() }
+        LetterContent::Dispatched {
+            carrier: dispatched.carrier.clone(),
+            tracking_number: dispatched.tracking_number.clone(),
+        }
     }
 }
 

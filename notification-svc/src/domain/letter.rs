@@ -200,7 +200,11 @@ mod tests {
         let (carrier, tracking_number) = ("An Post".parse().unwrap(), "CE1".parse().unwrap());
         let dispatched = written(&LetterContent::Dispatched { carrier, tracking_number }).body;
         assert!(dispatched.contains("Carrier: An Post\nTracking number: CE1\n"), "{dispatched}");
-        assert!(written(&LetterContent::Refunded { amount: "12.99 EUR".to_owned() }).body.contains("given back 12.99 EUR for"));
+        assert!(
+            written(&LetterContent::Refunded { amount: "12.99 EUR".to_owned() })
+                .body
+                .contains("given back 12.99 EUR for")
+        );
     }
 
     fn corrected() -> LetterContent {

@@ -153,8 +153,7 @@ impl Order {
             }
             Verdict::Suppressed { reason } => {
                 tried.attempts -= 1;
-                let event =
-                    NotificationSuppressed { order_id, notification_id, template, channel, reason: *reason };
+                let event = NotificationSuppressed { order_id, notification_id, template, channel, reason: *reason };
                 (Status::Suppressed, event.into())
             }
             Verdict::PutBack { .. } => {

@@ -4,9 +4,7 @@ use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use service_kit::external_calls::Nudge;
 use service_kit::trace;
-use shared_events::{
-    Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic,
-};
+use shared_events::{Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic};
 
 use crate::domain::{LetterContent, Order, Origin, Templates, Unwritable};
 use crate::store::{self, Loaded};

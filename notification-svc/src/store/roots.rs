@@ -28,10 +28,7 @@ struct Row {
 /// Locks the roots of these orders, which are made where this is the first that is heard of them: first the new ones, then
 /// the others, each sorted, so that transactions wait for each other in one order. Returns the others' ids too: only of those
 /// something more is known.
-pub(super) async fn lock_or_make(
-    conn: &mut AsyncPgConnection,
-    mut ids: Vec<Uuid>,
-) -> QueryResult<(Loaded, Vec<Uuid>)> {
+pub(super) async fn lock_or_make(conn: &mut AsyncPgConnection, mut ids: Vec<Uuid>) -> QueryResult<(Loaded, Vec<Uuid>)> {
     ids.sort_unstable();
     ids.dedup();
     let made: Vec<(Uuid, DateTime<Utc>)> = Make { ids: &ids }.load(conn).await?;
@@ -81,7 +78,8 @@ pub(super) async fn line_names(
     if orders.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<(Uuid, Value)> = line_names::table.filter(line_names::order_id.eq_any(orders)).load(&mut conn).await?;
+    let rows: Vec<(Uuid, Value)> =
+        line_names::table.filter(line_names::order_id.eq_any(orders)).load(&mut conn).await?;
     let read = |(id, names)| {
         let names = serde_json::from_value(names).map_err(|error| super::unreadable(error.to_string()))?;
         Ok((OrderId(id), names))

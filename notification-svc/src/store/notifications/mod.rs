@@ -25,8 +25,7 @@ pub(super) enum Lock {
     Rows,
 }
 
-type Row =
-    (SqlUuid, SqlUuid, Text, SqlUuid, Timestamptz, Text, Integer, Bool, Nullable<Jsonb>);
+type Row = (SqlUuid, SqlUuid, Text, SqlUuid, Timestamptz, Text, Integer, Bool, Nullable<Jsonb>);
 type Read = (Uuid, Uuid, String, Uuid, DateTime<Utc>, String, i32, bool, Option<Value>);
 
 prepared! {
@@ -59,8 +58,9 @@ pub(super) async fn of_orders(
 
 fn read(row: Read) -> QueryResult<(OrderId, Notification)> {
     let (id, order_id, template, event_id, happened_at, status, attempts, ready, content) = row;
-    let status = Status::from_name(&status)
-        .ok_or_else(|| super::unreadable(format!("a notification that is {status:?}, not one of the known statuses")))?;
+    let status = Status::from_name(&status).ok_or_else(|| {
+        super::unreadable(format!("a notification that is {status:?}, not one of the known statuses"))
+    })?;
     let origin = Origin { event_id, happened_at, traceparent: None };
     let id = NotificationId(id);
     let (letter, verdict) = (None, None);

@@ -70,8 +70,7 @@ pub const TAKE_DUE: &str = "update notifications taken
             select from notifications confirmed
              where confirmed.order_id = taken.order_id and confirmed.template = 'order_confirmed') as superseded";
 
-type DueRow =
-    (SqlUuid, SqlUuid, Text, SqlUuid, Text, Text, Text, Int4, Nullable<Text>, Nullable<Text>, Bool, Bool);
+type DueRow = (SqlUuid, SqlUuid, Text, SqlUuid, Text, Text, Text, Int4, Nullable<Text>, Nullable<Text>, Bool, Bool);
 
 prepared! {
     struct TakeDue<'a> {

@@ -6,8 +6,7 @@ use service_kit::consumer::ReactionError;
 use service_kit::{external_calls, timers::Timers};
 use shared_events::OrderId;
 
-use crate::commands::{self, RETRY};
-use crate::store::roots;
+use crate::store::{self, Causation, Loaded, RETRY};
 
 /// Fires the retries of payments.
 #[derive(Clone, Debug)]
@@ -17,28 +16,31 @@ pub struct Retries {
 }
 
 impl Timers for Retries {
-    /// The orders whose payment is asked for again.
-    type Loaded = Vec<OrderId>;
+    type Loaded = Loaded;
 
-    async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Vec<OrderId>, ReactionError> {
-        let orders = keys.iter().map(|key| order_id(key)).collect::<Result<_, ReactionError>>()?;
-        roots::lock_all(conn, orders).await?;
-        Ok(Vec::new())
+    async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Loaded, ReactionError> {
+        let orders = keys.iter().map(|key| order_id(key)).collect::<Result<Vec<_>, ReactionError>>()?;
+        Ok(store::load(conn, orders).await?)
     }
 
-    fn fire(&self, due: &mut Vec<OrderId>, kind: &str, key: &str) -> Result<(), ReactionError> {
+    /// The gateway is asked again, unless the hold has ended or the goods were given back meanwhile.
+    fn fire(&self, loaded: &mut Loaded, kind: &str, key: &str) -> Result<(), ReactionError> {
         if kind != RETRY {
             return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));
         }
-        due.push(order_id(key)?);
-        Ok(())
+        let order_id = order_id(key)?;
+        let mut payment = loaded.payment(order_id)?.clone();
+        match payment.retry() {
+            Ok(step) => Ok(loaded.apply(payment, step, &Causation::default())?),
+            Err(refused) => {
+                tracing::debug!(order.id = %order_id, %refused, "a retry came too late");
+                Ok(())
+            }
+        }
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, due: Vec<OrderId>) -> Result<(), ReactionError> {
-        for order in due {
-            commands::retry(conn, order).await?;
-        }
-        Ok(())
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Loaded) -> Result<(), ReactionError> {
+        Ok(store::save(conn, loaded).await?)
     }
 
     fn committed(&self) {

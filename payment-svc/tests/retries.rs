@@ -6,7 +6,6 @@ mod shop;
 use diesel::{QueryableByName, sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use payment_svc::{
-    commands,
     domain::{Answer, State},
     gateway::PaymentGateway,
 };
@@ -25,7 +24,7 @@ struct Due {
 async fn declined_for_now<G: PaymentGateway>(shop: &Shop<G>) -> String {
     let taken = shop.calls.take(10).await.unwrap().remove(0);
     let answer = Answer::NotNow { code: "processing_error".to_owned() };
-    commands::settle(&mut *shop.db.conn().await, &taken, answer).await.unwrap();
+    shop.settle(&taken, answer).await;
     taken.key
 }
 

@@ -7,7 +7,6 @@ use chrono::Utc;
 use diesel_async::RunQueryDsl;
 use hmac::{Hmac, KeyInit, Mac};
 use payment_svc::{
-    commands,
     domain::{Answer, Charge},
     gateway::{IntentState, NewIntent, PaymentGateway, Stripe},
     store::{calls::TakenCall, payments},
@@ -129,7 +128,7 @@ async fn a_customer_who_fails_before_it_is_heard_that_they_have_to_act_is_declin
     assert_eq!(scene.shop.said().await, declined);
     assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
     // The answer arrives after all, and nobody waits for it.
-    commands::settle(&mut *scene.shop.db.conn().await, &taken, Answer::ActionRequired { url: None }).await.unwrap();
+    scene.shop.settle(&taken, Answer::ActionRequired { url: None }).await;
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await, declined);
     assert_eq!(scene.shop.decided().await, ["authorise action_failed", "void done"]);

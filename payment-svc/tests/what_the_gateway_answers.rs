@@ -10,12 +10,11 @@ use std::{
 
 use diesel_async::RunQueryDsl;
 use payment_svc::{
-    commands,
-    domain::{Answer, Call, State},
+    domain::{Answer, Call, State, Transition},
     gateway::{GatewayError, GivenBack, IntentState, NewRefund, RefundOutcome},
     store::{
-        calls::{self, Failure},
-        roots::Cause,
+        self, Causation,
+        calls::{self, Failure, PutOff, TakenCall},
     },
 };
 use service_kit::external_calls::ExternalCalls;
@@ -31,6 +30,10 @@ fn order() -> Order {
 
 fn busy() -> Failure {
     Failure { code: "not_done", text: "busy".to_owned() }
+}
+
+async fn put_off(shop: &Shop<MockGateway>, call: &TakenCall) {
+    calls::put_off(&*shop.db.conn().await, &[PutOff::later(call, busy())]).await.unwrap();
 }
 
 fn no_answer<T>() -> Result<T, GatewayError> {
@@ -175,10 +178,14 @@ async fn a_void_that_is_asked_for_anew_does_not_fail_since_before() {
     shop.hear([order.released()]).await;
     let (payment, void) = (shop.payment(&order).await, shop.calls.take(1).await.unwrap().remove(0));
     let mut conn = shop.db.conn().await;
-    calls::put_off(&mut conn, &void, &busy()).await.unwrap();
+    put_off(&shop, &void).await;
     assert!(calls::failing(&mut conn, Duration::ZERO).await.unwrap().is_some());
-    calls::finish(&mut conn, &void.key, "authorised_after_all").await.unwrap();
-    calls::insert(&mut conn, &payment, Call::Void, &Cause::default()).await.unwrap();
+    let mut loaded = store::load(&mut conn, [order.id]).await.unwrap();
+    let (nothing, void_again) = (Transition::default(), Transition { call: Some(Call::Void), ..Transition::default() });
+    let causation = Causation::default();
+    loaded.apply_answer(payment.clone(), nothing, &causation, Some("authorised_after_all")).unwrap();
+    loaded.apply(payment, void_again, &causation).unwrap();
+    store::save(&mut conn, loaded).await.unwrap();
     assert!(calls::failing(&mut conn, Duration::ZERO).await.unwrap().is_none());
 }
 
@@ -354,7 +361,7 @@ async fn an_answer_that_comes_twice_is_applied_once() {
     for _ in 0..2 {
         shop.calls.perform(taken[0].clone()).await.unwrap();
     }
-    commands::settle(&mut *shop.db.conn().await, &taken[0], Answer::No { code: "late".to_owned() }).await.unwrap();
+    shop.settle(&taken[0], Answer::No { code: "late".to_owned() }).await;
     assert_eq!(shop.said().await, ["authorized 2598"]);
     assert_eq!(shop.ledger(&order).await.len(), 1);
 }
@@ -378,7 +385,7 @@ async fn a_call_that_a_worker_has_taken_is_not_taken_by_another_because_somebody
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 0);
     assert!(shop.calls.take_of(id).await.unwrap().is_none());
     // Its worker learns nothing: what was hastened meanwhile doesn't wait for the backoff.
-    calls::put_off(&mut *shop.db.conn().await, &taken, &busy()).await.unwrap();
+    put_off(&shop, &taken).await;
     assert_eq!(shop.calls.take(10).await.unwrap()[0].tries, 2);
 }
 
@@ -390,7 +397,7 @@ async fn the_call_of_one_payment_can_be_taken_alone_though_it_waits_and_others_a
     }
     let id = shop.payment(&orders[1]).await.id;
     let taken = shop.calls.take_of(id).await.unwrap().unwrap();
-    calls::put_off(&mut *shop.db.conn().await, &taken, &busy()).await.unwrap();
+    put_off(&shop, &taken).await;
     let again = shop.calls.take_of(id).await.unwrap().unwrap();
     assert_eq!((again.order_id, again.tries), (orders[1].id, 2));
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 2);
@@ -418,7 +425,7 @@ async fn a_worker_that_was_overtaken_leaves_the_lease_of_the_other_alone() {
     let slow = shop.calls.take(10).await.unwrap().remove(0);
     shop.make_due().await;
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 1);
-    calls::put_off(&mut *shop.db.conn().await, &slow, &busy()).await.unwrap();
+    put_off(&shop, &slow).await;
     let leased = diesel::sql_query("select 1 from gateway_calls where due_at > now() + interval '10 seconds'")
         .execute(&mut shop.db.conn().await)
         .await
@@ -430,8 +437,14 @@ async fn a_worker_that_was_overtaken_leaves_the_lease_of_the_other_alone() {
 async fn race_gateway_times_out_a_payment_has_one_unfinished_call_at_most() {
     let (shop, order) = (Shop::new(that_agrees()).await, order());
     shop.hear([order.placed(), order.reserved()]).await;
-    let payment = shop.payment(&order).await;
-    let second = calls::insert(&mut *shop.db.conn().await, &payment, Call::Void, &Cause::default()).await;
+    let (payment, mut conn) = (shop.payment(&order).await, shop.db.conn().await);
+    let mut loaded = store::load(&mut conn, [order.id]).await.unwrap();
+    let second = Transition { call: Some(Call::Void), ..Transition::default() };
+    let second = loaded.apply(payment, second, &Causation::default());
+    assert!(second.unwrap_err().to_string().contains("two unfinished calls"));
+    let by_hand = "insert into gateway_calls (key, payment_id, order_id, operation) \
+                   select 'another', payment_id, order_id, 'void' from payments";
+    let second = diesel::sql_query(by_hand).execute(&mut conn).await;
     assert!(second.unwrap_err().to_string().contains("one_unfinished_call_a_payment"));
 }
 

@@ -2,11 +2,11 @@ use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::consumer::ReactionError;
 
-use super::{follow, intent_changed::next};
+use super::intent_changed::found;
 use crate::{
     domain::{Payment, State},
     gateway::IntentState,
-    store::roots::{self, Cause},
+    store::{self, Causation},
 };
 
 /// What the gateway knows of an intent whose customer is waited for, asked at `asked_at`, is applied under the payment's
@@ -15,19 +15,22 @@ use crate::{
 pub async fn customer_looked_up(
     conn: &mut AsyncPgConnection,
     before: &Payment,
-    found: IntentState,
+    intent: IntentState,
     asked_at: DateTime<Utc>,
 ) -> Result<bool, ReactionError> {
     conn.transaction(async |conn| {
-        let mut root = roots::lock_or_create(conn, before.order_id).await?;
-        let step = match found.clone() {
-            IntentState::ActionRequired { .. } => Some(root.payment.action_timed_out(asked_at)),
-            found => next(&mut root.payment, before, found),
+        let mut loaded = store::load(conn, [before.order_id]).await?;
+        let mut payment = loaded.payment(before.order_id)?.clone();
+        let step = match intent.clone() {
+            IntentState::ActionRequired { .. } => Some(payment.action_timed_out(asked_at)),
+            intent => found(&mut payment, before, intent),
         };
         if let Some(Ok(step)) = step {
-            follow(conn, &mut root, step, &Cause::default()).await?;
+            loaded.apply(payment, step, &Causation::default())?;
         }
-        Ok(root.payment.state == State::ActionRequired)
+        let waits = loaded.payment(before.order_id)?.state == State::ActionRequired;
+        store::save(conn, loaded).await?;
+        Ok(waits)
     })
     .await
 }

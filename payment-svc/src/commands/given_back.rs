@@ -1,21 +1,17 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::{Pool, consumer::ReactionError, trace};
-use shared_events::{Money, OrderId, RefundId};
+use service_kit::{Pool, consumer::ReactionError};
+use shared_events::{Money, OrderId};
 
-use super::{Heard, NotHeard, follow, intent_changed::note};
+use super::{Heard, NotHeard};
 use crate::{
-    domain::{Elsewhere, Payment, Refund, RefundState, State, refund_made_elsewhere},
+    domain::{Elsewhere, Payment, Refund, RefundState, State, Transition, refund_made_elsewhere},
     gateway::{GivenBack, PaymentGateway},
     store::{
-        calls, payments,
-        roots::{self, Cause, Root},
+        self, Causation, Loaded, calls,
         webhooks::{self, Outcome},
     },
     webhooks::WebhookEvent,
 };
-
-/// Of a refund that was just made: where it is ours, its own answer says the same.
-const CREATED: &str = "refund.created";
 
 /// What came of looking at what the gateway has given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,47 +35,31 @@ pub(super) async fn given_back_changed<G: PaymentGateway>(
     intent: String,
 ) -> Result<Heard, NotHeard> {
     if before.state != State::Captured {
-        if !may_be_captured(before.state) {
-            return note(pool, event, Outcome::NothingNew).await;
-        }
         return awaited(pool, before).await;
-    }
-    if let Some(name) = event.refund.as_deref().filter(|_| event.kind == CREATED)
-        && payments::refund_named(&mut *pool.get().await?, before.id, name).await?.is_some()
-    {
-        return note(pool, event, Outcome::NothingNew).await;
     }
     let found = gateway.given_back(intent).await?;
     let mut conn = pool.get().await?;
     let heard = conn.transaction(async |conn| {
-        if !webhooks::take(conn, event, Outcome::NothingNew).await? {
+        let mut loaded = store::load(conn, [before.order_id]).await?;
+        let payment = loaded.payment(before.order_id)?;
+        let early = event.refund.as_deref().is_some_and(|name| is_awaited(payment, &found, name));
+        let outcome = match book_loaded(&mut loaded, before.order_id, &found)? {
+            Booked::Nothing => Outcome::NothingNew,
+            Booked::Something => Outcome::Applied,
+            Booked::Awaited => return Err(NotHeard::TooEarly),
+        };
+        if !webhooks::take(conn, event, outcome).await? {
             return Ok(Heard::Duplicate);
         }
-        let mut root = roots::lock_or_create(conn, before.order_id).await?;
-        let early = event.refund.as_deref().is_some_and(|name| is_awaited(&root.payment, &found, name));
-        match book(conn, &mut root, &found).await? {
-            _ if early => Err(NotHeard::TooEarly),
-            Booked::Awaited => Err(NotHeard::TooEarly),
-            Booked::Nothing => Ok(Heard::Now(Outcome::NothingNew)),
-            Booked::Something => {
-                webhooks::conclude(conn, &event.id, Outcome::Applied).await?;
-                Ok(Heard::Now(Outcome::Applied))
-            }
+        if early {
+            return Err(NotHeard::TooEarly);
         }
+        store::save(conn, loaded).await?;
+        Ok(Heard::Now(outcome))
     });
     match heard.await {
         Err(NotHeard::TooEarly) => awaited(pool, before).await,
         heard => heard,
-    }
-}
-
-/// States in which the gateway may have taken the money without this service knowing it.
-const fn may_be_captured(state: State) -> bool {
-    match state {
-        State::Authorizing | State::ActionRequired | State::Authorized | State::Capturing => true,
-        State::CaptureFailed | State::Voiding | State::Closing => true,
-        State::New | State::Tombstone | State::Closed | State::WaitingToRetry => false,
-        State::Captured | State::Voided | State::Declined => false,
     }
 }
 
@@ -107,7 +87,7 @@ fn known<'a>(payment: &'a Payment, given: &GivenBack) -> Option<&'a Refund> {
 }
 
 /// What the gateway has given back that this service neither asked for nor booked.
-pub fn made_elsewhere(payment: &Payment, found: &[GivenBack]) -> Vec<Elsewhere> {
+fn made_elsewhere(payment: &Payment, found: &[GivenBack]) -> Vec<Elsewhere> {
     let Some(currency) = payment.charge.as_ref().map(|charge| charge.amount.currency()) else { return vec![] };
     let unknown = found.iter().filter(|given| given.failed.is_none() && known(payment, given).is_none());
     let booked = |given: &GivenBack| Some((given.id.clone(), Money::new(given.amount, currency).ok()?));
@@ -115,66 +95,70 @@ pub fn made_elsewhere(payment: &Payment, found: &[GivenBack]) -> Vec<Elsewhere> 
 }
 
 /// Books under the payment's lock what the gateway has given back and this service doesn't know, and takes back what has
-/// failed since.
+/// failed since. Tells what can't be booked before the answer to an unfinished call.
 pub async fn book_given_back(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
     found: &[GivenBack],
-) -> Result<Booked, ReactionError> {
-    let mut root = roots::lock_or_create(conn, order_id).await?;
-    book(conn, &mut root, found).await
+) -> Result<Vec<Elsewhere>, ReactionError> {
+    let mut loaded = store::load(conn, [order_id]).await?;
+    book_loaded(&mut loaded, order_id, found)?;
+    let left = made_elsewhere(loaded.payment(order_id)?, found);
+    store::save(conn, loaded).await?;
+    Ok(left)
 }
 
-async fn book(conn: &mut AsyncPgConnection, root: &mut Root, found: &[GivenBack]) -> Result<Booked, ReactionError> {
-    let mut booked = Booked::Nothing;
+fn book_loaded(loaded: &mut Loaded, order_id: OrderId, found: &[GivenBack]) -> diesel::QueryResult<Booked> {
+    let causation = Causation::current(None);
+    let mut payment = loaded.payment(order_id)?.clone();
+    book(&mut payment, found, |payment, step| loaded.apply(payment.clone(), step, &causation))
+}
+
+/// Books what the gateway has given back, step by step; `follow` gets the payment as it is after each.
+///
+/// # Errors
+/// Those of `follow`.
+pub fn book<E>(
+    payment: &mut Payment,
+    found: &[GivenBack],
+    mut follow: impl FnMut(&Payment, Transition) -> Result<(), E>,
+) -> Result<Booked, E> {
+    let (order, mut booked) = (payment.order_id, Booked::Nothing);
     for given in found {
         let Some(code) = &given.failed else { continue };
-        let done = known(&root.payment, given).filter(|refund| refund.is_made_at_gateway());
-        if let Some(id) = done.map(|refund| refund.id) {
-            take_back(conn, root, id, code).await?;
+        let done = known(payment, given).filter(|refund| refund.is_made_at_gateway()).map(|refund| refund.id);
+        let Some(id) = done else { continue };
+        if let Ok(step) = payment.refund_came_back(id, code.clone()) {
+            tracing::error!(order.id = %order, refund.id = %id, code, "a refund that was made has failed: somebody must look");
+            metrics::counter!("payment_refunds_come_back_total").increment(1);
+            follow(payment, step)?;
             booked = Booked::Something;
         }
     }
-    let cause = Cause { event: None, traceparent: trace::current_traceparent() };
-    for (name, amount) in made_elsewhere(&root.payment, found) {
-        match root.payment.given_back_elsewhere(&name, amount) {
+    for (name, amount) in made_elsewhere(payment, found) {
+        match payment.given_back_elsewhere(&name, amount) {
             Ok(step) => {
-                let (order, amount) = (root.payment.order_id, amount.amount());
+                let amount = amount.amount();
                 tracing::warn!(order.id = %order, gateway.id = name, amount, "money went back that nobody here asked for");
                 metrics::counter!("payment_refunds_made_elsewhere_total").increment(1);
-                let beyond = root.payment.refunds.last().and_then(Refund::beyond_captured);
-                follow(conn, root, step, &cause).await?;
-                if let Some(beyond) = beyond {
+                if let Some(beyond) = payment.refunds.last().and_then(Refund::beyond_captured) {
                     tracing::error!(order.id = %order, gateway.id = name, %beyond,
                         "more went back than was left of what was captured: somebody must look");
                     metrics::counter!("payment_refunds_over_captured_total").increment(1);
                 }
+                follow(payment, step)?;
                 booked = Booked::Something;
             }
             Err(refused) => {
-                tracing::debug!(order.id = %root.payment.order_id, %refused, "what went back is booked later");
+                tracing::debug!(order.id = %order, %refused, "what went back is booked later");
                 return Ok(Booked::Awaited);
             }
         }
     }
     if booked == Booked::Something {
         // Not before all of it is booked: while a refund is asked for, nothing else is.
-        let next = root.payment.next_refund();
-        follow(conn, root, next, &cause).await?;
+        let next = payment.next_refund();
+        follow(payment, next)?;
     }
     Ok(booked)
-}
-
-async fn take_back(
-    conn: &mut AsyncPgConnection,
-    root: &mut Root,
-    id: RefundId,
-    code: &str,
-) -> Result<(), ReactionError> {
-    let Ok(step) = root.payment.refund_came_back(id, code.to_owned()) else { return Ok(()) };
-    let order = root.payment.order_id;
-    tracing::error!(order.id = %order, refund.id = %id, code, "a refund that was made has failed: somebody must look");
-    metrics::counter!("payment_refunds_come_back_total").increment(1);
-    let cause = Cause { event: None, traceparent: trace::current_traceparent() };
-    follow(conn, root, step, &cause).await
 }

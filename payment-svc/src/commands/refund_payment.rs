@@ -3,17 +3,14 @@ use service_kit::{
     Pool,
     consumer::ReactionError,
     idempotency::{IdempotencyClaim, IdempotentRequest},
-    trace,
 };
-use shared_events::{Currency, LineText, Money, PaymentId, RefundId};
+use shared_events::{Currency, LineText, Money, OrderId, PaymentId, RefundId};
 
-use super::follow;
 use crate::{
     domain::Refused,
     store::{
-        answers,
-        payments::{self, ShownRefund},
-        roots::{self, Cause},
+        self, Causation, answers, payments,
+        refunds::{self, ShownRefund},
     },
 };
 
@@ -114,14 +111,16 @@ pub(super) async fn keep(
 
 async fn write(conn: &mut AsyncPgConnection, command: &RefundPayment) -> Result<ShownRefund, RefundPaymentError> {
     let found = payments::find(conn, command.payment).await?.ok_or(RefundPaymentError::NotFound)?;
-    let mut root = roots::lock_or_create(conn, shared_events::OrderId(found.order_id)).await?;
-    let currency = root.payment.charge.as_ref().map(|charge| charge.amount.currency());
+    let order_id = OrderId(found.order_id);
+    let mut loaded = store::load(conn, [order_id]).await?;
+    let mut payment = loaded.payment(order_id)?.clone();
+    let currency = payment.charge.as_ref().map(|charge| charge.amount.currency());
     if let Some(currency) = currency.filter(|currency| *currency != command.amount.currency()) {
         return Err(RefundPaymentError::OtherCurrency(currency));
     }
     let id = RefundId::new();
-    let step = root.payment.refund(id, command.amount)?;
-    let cause = Cause { event: None, traceparent: trace::current_traceparent() };
-    follow(conn, &mut root, step, &cause).await?;
-    Ok(payments::note_reason(conn, id, command.reason.as_str()).await?)
+    let step = payment.refund(id, command.amount)?;
+    loaded.apply(payment, step, &Causation::current(None))?;
+    store::save(conn, loaded).await.map_err(ReactionError::from)?;
+    Ok(refunds::note_reason(conn, id, command.reason.as_str()).await?)
 }

@@ -1,56 +1,107 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::consumer::ReactionError;
 
-use super::follow;
 use crate::{
-    domain::{Answer, Payment, State},
+    domain::{Answer, Call, Payment, Refused, State, Transition},
     store::{
-        calls::{self, Failure, TakenCall},
-        roots,
+        self, Loaded,
+        calls::{Failure, PutOff, TakenCall},
     },
 };
 
-/// Applies the gateway's answer: state, events, ledger, the end of this call and the next call are one transaction. An
-/// answer to a call that is finished by now changes nothing, so an answer that comes twice is applied once.
+/// What came of asking the gateway.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// It answered.
+    Answered(Answer),
+    /// It was asked for what it may have done and did not answer: nobody knows, which is said once, kept with the call, and
+    /// looked up later.
+    Unanswered(Failure),
+    /// Nothing was learned: it is asked again later.
+    Later(Failure),
+    /// It is away: the call stays due.
+    Away(Failure),
+}
+
+/// A call with what came of it.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The call.
+    pub call: TakenCall,
+    /// What came of it.
+    pub asked: Asked,
+}
+
+impl Settlement {
+    /// The gateway's answer to a call.
+    pub const fn of(call: TakenCall, answer: Answer) -> Self {
+        Self { call, asked: Asked::Answered(answer) }
+    }
+}
+
+/// Applies what came of calls, in one transaction: states, events, ledger, the ends of these calls and the next calls. An
+/// answer to a call that is finished by now changes nothing, so an answer that comes twice is applied once. Says of each
+/// whether it could be applied.
 ///
 /// # Errors
-/// The database, or a state that waits for no such answer.
-pub async fn settle(conn: &mut AsyncPgConnection, call: &TakenCall, answer: Answer) -> Result<(), ReactionError> {
-    conn.transaction(async |conn| {
-        let mut root = roots::lock_or_create(conn, call.order_id).await?;
-        if !calls::is_unfinished(conn, &call.key).await? {
-            return Ok(());
-        }
-        let step = root.payment.answered(call.call, answer.clone()).map_err(ReactionError::permanent)?;
-        match outcome(&answer, &root.payment) {
-            None => calls::put_off(conn, call, &Failure { code: "under_way", text: "it goes on".to_owned() }).await?,
-            Some(outcome) => calls::finish(conn, &call.key, outcome).await?,
-        }
-        follow(conn, &mut root, step, &call.cause).await
-    })
-    .await
-}
-
-/// The gateway did not answer, so nobody knows what it did: that is said once, kept with the call, and looked up later.
-pub async fn unanswered(
+/// The database: nothing is changed then.
+pub async fn settle(
     conn: &mut AsyncPgConnection,
-    call: &TakenCall,
-    failure: &Failure,
-) -> Result<(), ReactionError> {
+    settlements: &[Settlement],
+) -> Result<Vec<Result<(), ReactionError>>, ReactionError> {
     conn.transaction(async |conn| {
-        let mut root = roots::lock_or_create(conn, call.order_id).await?;
-        if !calls::is_unfinished(conn, &call.key).await? {
-            return Ok(());
-        }
-        let step = root.payment.answered(call.call, Answer::Nothing).map_err(ReactionError::permanent)?;
-        calls::put_off(conn, call, failure).await?;
-        follow(conn, &mut root, step, &call.cause).await
+        let mut loaded = store::load(conn, settlements.iter().map(|settlement| settlement.call.order_id)).await?;
+        let settled = settlements.iter().map(|settlement| decide(&mut loaded, settlement)).collect();
+        store::save(conn, loaded).await?;
+        Ok(settled)
     })
     .await
 }
 
-/// Nothing while the call goes on.
-fn outcome(answer: &Answer, payment: &Payment) -> Option<&'static str> {
+fn decide(loaded: &mut Loaded, Settlement { call, asked }: &Settlement) -> Result<(), ReactionError> {
+    if loaded.unfinished_call(call.order_id)? != Some(&call.key) {
+        return Ok(());
+    }
+    let (answer, failure) = match asked.clone() {
+        Asked::Answered(answer) => (answer, Failure { code: "under_way", text: "it goes on".to_owned() }),
+        Asked::Unanswered(failure) => (Answer::Nothing, failure),
+        Asked::Later(failure) => {
+            loaded.put_off_call(PutOff::later(call, failure));
+            return Ok(());
+        }
+        Asked::Away(failure) => {
+            loaded.put_off_call(PutOff::put_back(call, failure));
+            return Ok(());
+        }
+    };
+    let mut payment = loaded.payment(call.order_id)?.clone();
+    let (step, outcome) = answered(&mut payment, call.call, answer).map_err(ReactionError::permanent)?;
+    loaded.apply_answer(payment, step, &call.causation, outcome)?;
+    if outcome.is_none() {
+        loaded.put_off_call(PutOff::later(call, failure));
+    }
+    Ok(())
+}
+
+/// Applies the gateway's answer to the payment's unfinished call, and says as what it ends: nothing while it goes on.
+///
+/// # Errors
+/// A state that waits for no such answer.
+pub fn answered(
+    payment: &mut Payment,
+    call: Call,
+    answer: Answer,
+) -> Result<(Transition, Option<&'static str>), Refused> {
+    let outcome = outcome(&answer);
+    let step = payment.answered(call, answer)?;
+    // The goods were given back while it was looked up: the intent is to be ended still.
+    let goes_on = outcome == Some(AFTER_ALL) && payment.state == State::Closing;
+    Ok((step, outcome.filter(|_| !goes_on)))
+}
+
+const AFTER_ALL: &str = "authorised_after_all";
+
+const fn outcome(answer: &Answer) -> Option<&'static str> {
     match answer {
         Answer::Done => Some("done"),
         Answer::No { .. } => Some("refused"),
@@ -62,9 +113,7 @@ fn outcome(answer: &Answer, payment: &Payment) -> Option<&'static str> {
         Answer::Overtaken { .. } => Some("overtaken"),
         Answer::CapturedElsewhere { .. } => Some("captured_elsewhere"),
         Answer::PartGivenBack { .. } => Some("part_given_back"),
-        // The goods were given back while it was looked up: the intent is to be ended still.
-        Answer::AuthorisedAfterAll if payment.state == State::Closing => None,
-        Answer::AuthorisedAfterAll => Some("authorised_after_all"),
+        Answer::AuthorisedAfterAll => Some(AFTER_ALL),
         Answer::Nothing => None,
     }
 }

@@ -1,14 +1,14 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::{Pool, idempotency::IdempotentRequest, trace};
+use service_kit::{Pool, consumer::ReactionError, idempotency::IdempotentRequest};
 use shared_events::{LineText, OrderId, PaymentId, RefundId};
 
 use super::{
-    RefundPaymentError, follow,
+    RefundPaymentError,
     refund_payment::{answered, keep},
 };
 use crate::store::{
-    payments::{self, ShownRefund},
-    roots::{self, Cause},
+    self, Causation, payments,
+    refunds::{self, ShownRefund},
 };
 
 /// A refund that the gateway does not make, which staff have given back past it.
@@ -51,14 +51,16 @@ async fn book(
     command: &SettleOutside,
 ) -> Result<(ShownRefund, String), RefundPaymentError> {
     let found = payments::find(conn, command.payment).await?.ok_or(RefundPaymentError::NotFound)?;
-    let mut root = roots::lock_or_create(conn, OrderId(found.order_id)).await?;
-    if !root.payment.refunds.iter().any(|refund| refund.id == command.refund) {
+    let order_id = OrderId(found.order_id);
+    let mut loaded = store::load(conn, [order_id]).await?;
+    let mut payment = loaded.payment(order_id)?.clone();
+    if !payment.refunds.iter().any(|refund| refund.id == command.refund) {
         return Err(RefundPaymentError::NoRefund);
     }
-    let step = root.payment.settle_outside(command.refund)?;
-    let cause = Cause { event: None, traceparent: trace::current_traceparent() };
-    follow(conn, &mut root, step, &cause).await?;
+    let step = payment.settle_outside(command.refund)?;
+    loaded.apply(payment, step, &Causation::current(None))?;
+    store::save(conn, loaded).await.map_err(ReactionError::from)?;
     let (reason, reference) = (command.reason.as_str(), command.reference.as_str());
-    let refund = payments::note_outside(conn, command.refund, reason, reference).await?;
+    let refund = refunds::note_outside(conn, command.refund, reason, reference).await?;
     Ok((refund, found.currency.unwrap_or_default()))
 }

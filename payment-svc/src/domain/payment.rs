@@ -114,7 +114,8 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [State; 14] = [
+    /// All of them.
+    pub const ALL: [State; 14] = [
         Self::New,
         Self::Tombstone,
         Self::Closed,

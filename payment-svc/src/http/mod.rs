@@ -41,11 +41,13 @@ struct Api;
 
 /// All routes.
 pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
+    let webhooks = Data::new(webhooks::Receiver::default());
     let (state, document) = (Data::new(state), Document::of(Api::openapi(), refunds::PaymentCode::ALL)?);
     Ok(move |config: &mut ServiceConfig| {
         document.routes(config);
         config
             .app_data(state.clone())
+            .app_data(webhooks.clone())
             .service(web::resource("/api/v1/payments").get(payments::list))
             .service(web::resource("/api/v1/payments/webhooks/stripe").post(webhooks::stripe))
             .service(web::resource("/api/v1/payments/{id}/refunds").post(refunds::refund))

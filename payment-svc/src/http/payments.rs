@@ -12,7 +12,8 @@ use crate::{
     domain::{RefundState, State, status},
     store::{
         ledger::{self, Entry},
-        payments::{self, Shown, ShownRefund},
+        payments::{self, Shown},
+        refunds::{self, ShownRefund},
     },
 };
 
@@ -184,7 +185,7 @@ pub async fn show(state: Data<AppState>, id: Path<PaymentId>) -> Result<HttpResp
     let found = payments::find(&mut conn, id).await?;
     let payment = found.ok_or_else(|| Problem::not_found(format!("There is no payment {id}.")))?;
     let currency = payment.currency.clone().unwrap_or_default();
-    let refunds = payments::refunds_shown(&mut conn, id).await?;
+    let refunds = refunds::of(&mut conn, id).await?;
     let refunds = refunds.into_iter().map(|row| RefundView::new(id, row, &currency)).collect();
     let ledger = ledger::of(&mut conn, id).await?.into_iter().map(EntryView::from).collect();
     Ok(HttpResponse::Ok().json(DetailedView { payment: payment.into(), refunds, ledger }))

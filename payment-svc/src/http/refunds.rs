@@ -11,7 +11,7 @@ use super::{AppState, payments::RefundView, webhooks::commands_problem};
 use crate::{
     commands::{self, RefundPayment, RefundPaymentError, SettleOutside},
     domain::Refused,
-    store::payments::ShownRefund,
+    store::refunds::ShownRefund,
 };
 
 #[derive(Deserialize, Serialize, ToSchema)]

@@ -5,13 +5,18 @@ use actix_web::{
 };
 use chrono::Utc;
 use serde::Serialize;
-use service_kit::http::{Problem, the_one};
+use service_kit::{
+    Pool,
+    consumer::ReactionError,
+    http::{Problem, the_one},
+};
 use utoipa::ToSchema;
 
 use super::AppState;
 use crate::{
     commands::{self, Heard, NotHeard},
-    store::webhooks::Outcome,
+    gather::Gather,
+    store::webhooks::{self, Outcome, Received},
     webhooks::{Secrets, WebhookEvent},
 };
 
@@ -28,6 +33,7 @@ const SIGNATURE: &str = "Stripe-Signature";
 )]
 pub async fn stripe(
     state: Data<AppState>,
+    receiver: Data<Receiver>,
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
@@ -41,7 +47,7 @@ pub async fn stripe(
         count(None, "unknown_shape");
         return Ok(HttpResponse::Ok().json(Receipt { received: true, duplicate: false }));
     };
-    let heard = commands::intent_changed(&state.pool, &*state.gateway, &event).await;
+    let heard = hear(&state, &receiver, &event).await;
     let heard = heard.inspect_err(|_| count(Some(&event), "not_now"))?;
     tracing::info!(event.id = event.id, event.type = event.kind, ?heard, "a webhook was received");
     match heard {
@@ -51,8 +57,37 @@ pub async fn stripe(
     if heard == Heard::Now(Outcome::Applied) {
         state.relay.nudge();
     }
-    state.calls.nudge();
     Ok(HttpResponse::Ok().json(Receipt { received: true, duplicate: heard == Heard::Duplicate }))
+}
+
+/// Where webhooks that come at the same time are received together.
+pub(super) type Receiver = Gather<WebhookEvent, Result<Received, NotHeard>>;
+
+async fn hear(state: &AppState, receiver: &Receiver, event: &WebhookEvent) -> Result<Heard, NotHeard> {
+    let received = receiver.join(event.clone(), |events| receive(state.pool.clone(), events)).await;
+    let received = received.map_err(ReactionError::transient)??;
+    let heard = commands::hear_webhook(&state.pool, &*state.gateway, event, received).await;
+    if matches!(received, Received::MayTell(_)) {
+        state.calls.nudge();
+    }
+    heard
+}
+
+/// Together; if that fails, each by itself.
+async fn receive(pool: Pool, events: Vec<WebhookEvent>) -> Vec<Result<Received, NotHeard>> {
+    if let Ok(received) = receive_in_one(&pool, &events).await {
+        return received.into_iter().map(Ok).collect();
+    }
+    let mut received = Vec::with_capacity(events.len());
+    for event in &events {
+        let one = receive_in_one(&pool, std::slice::from_ref(event)).await;
+        received.push(one.map(|received| received.into_iter().next().unwrap_or(Received::Before)));
+    }
+    received
+}
+
+async fn receive_in_one(pool: &Pool, events: &[WebhookEvent]) -> Result<Vec<Received>, NotHeard> {
+    Ok(webhooks::receive(&mut *pool.get().await?, events).await?)
 }
 
 /// The event in a body that the gateway has signed; nothing where it is none that is known. Only what isn't signed or
@@ -100,6 +135,7 @@ impl From<NotHeard> for Problem {
             NotHeard::Pool(error) => error.into(),
             NotHeard::Database(error) => error.into(),
             NotHeard::Reaction(error) => commands_problem(&error),
+            NotHeard::Append(error) => error.into(),
             NotHeard::TooEarly => Problem::unavailable("The answer to a call that is unfinished is awaited first."),
             NotHeard::Gateway(error) => {
                 tracing::warn!(%error, "a webhook's intent can't be looked up now");
@@ -110,12 +146,12 @@ impl From<NotHeard> for Problem {
 }
 
 /// What a command failed by: the database for now, or something that somebody must look at.
-pub(super) fn commands_problem(error: &service_kit::consumer::ReactionError) -> Problem {
+pub(super) fn commands_problem(error: &ReactionError) -> Problem {
     match error {
-        service_kit::consumer::ReactionError::Transient(why) => {
+        ReactionError::Transient(why) => {
             tracing::warn!(%why, "a request failed for now");
             Problem::unavailable("The database can't do this now.")
         }
-        service_kit::consumer::ReactionError::Permanent(why) => Problem::internal(why),
+        ReactionError::Permanent(why) => Problem::internal(why),
     }
 }

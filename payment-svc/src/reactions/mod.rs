@@ -1,4 +1,4 @@
-//! What payment-svc hears, at one glance.
+//! What payment-svc hears, a file an event. The kit opens the transaction, writes the inbox and commits.
 
 mod order_confirmed;
 mod order_placed;
@@ -11,14 +11,16 @@ mod stock_restocked;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use service_kit::{
-    consumer::{EventByEvent, Handled, Incoming, ReactionError, Subscription, Undecodable, Why},
+    consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why},
     external_calls,
 };
-use shared_events::{DecodeError, Event, OrderEvent, OrderId, ShipmentEvent, StockEvent, Topic};
+use shared_events::{DecodeError, Event, EventId, OrderEvent, OrderId, RefundId, ShipmentEvent, StockEvent, Topic};
 
-use crate::store::roots;
+use crate::domain::{Payment, Refused, Transition, refund_because_of};
+use crate::store::{self, Causation, Loaded};
 
 /// The reactions, and what they are set up with.
 #[derive(Clone, Debug)]
@@ -36,41 +38,79 @@ pub fn subscriptions() -> Vec<Subscription> {
     [Topic::Orders, Topic::Stock, Topic::Shipments].map(|topic| Subscription::inbox(topic.name())).to_vec()
 }
 
-impl EventByEvent for PaymentReactions {
+/// What a decision goes by, besides the event and the payment.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// The event's id.
+    pub id: EventId,
+    /// When it was said.
+    pub said_at: DateTime<Utc>,
+    /// How long after `stock.reserved` the gateway may still be asked to authorise.
+    pub deadline: Duration,
+}
+
+impl Circumstances {
+    /// The id of the refund that the event causes, should one be needed: the same however often the event is heard.
+    fn refund(&self) -> RefundId {
+        refund_because_of(self.id)
+    }
+}
+
+/// What payment-svc does about an event; nothing where it isn't for it.
+pub fn decide(payment: &mut Payment, event: &Event, by: &Circumstances) -> Option<Result<Transition, Refused>> {
+    Some(match event {
+        Event::Order(OrderEvent::Placed(placed)) => order_placed::note(payment, placed),
+        Event::Order(OrderEvent::Confirmed(_)) => order_confirmed::capture(payment),
+        Event::Stock(StockEvent::Reserved(reserved)) => stock_reserved::authorise(payment, reserved, by),
+        Event::Stock(StockEvent::Released(_)) => stock_released::undo(payment, by),
+        Event::Stock(StockEvent::Restocked(restocked)) => stock_restocked::undo(payment, restocked, by),
+        Event::Stock(StockEvent::Rejected(rejected)) => stock_rejected::close(payment, rejected),
+        Event::Stock(StockEvent::Expired(_)) => stock_expired::stop(payment),
+        Event::Shipment(ShipmentEvent::Lost(lost)) => shipment_lost::refund(payment, lost, by),
+        _ => return None,
+    })
+}
+
+impl Reactions for PaymentReactions {
     type Event = Event;
+    type Loaded = Loaded;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {
         Event::decode(event_type, value).map_err(|error| match error {
             DecodeError::UnknownType(_) => Undecodable::UnknownType,
-            DecodeError::UnknownVersion { .. } | DecodeError::Malformed { .. } => {
-                Undecodable::Poison(error.to_string())
-            }
+            other => Undecodable::Poison(other.to_string()),
         })
     }
 
     fn concerns(&self, event: &Event) -> bool {
-        concerned(event).is_some()
+        order_of(event).is_some()
     }
 
-    async fn prepare(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<(), ReactionError> {
-        let orders = batch.iter().filter_map(|incoming| concerned(&incoming.event)).collect();
-        Ok(roots::lock_all(conn, orders).await?)
+    async fn load(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<Loaded, ReactionError> {
+        Ok(store::load(conn, batch.iter().filter_map(|incoming| order_of(&incoming.event))).await?)
     }
 
-    async fn react(&self, conn: &mut AsyncPgConnection, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
-        match &incoming.event {
-            Event::Order(OrderEvent::Placed(placed)) => order_placed::note(conn, incoming, placed).await,
-            Event::Order(OrderEvent::Confirmed(confirmed)) => order_confirmed::capture(conn, incoming, confirmed).await,
-            Event::Stock(StockEvent::Reserved(reserved)) => {
-                stock_reserved::authorise(conn, incoming, reserved, self.deadline).await
+    /// A refusal that a race can cause is ignored; one that no race can cause needs a person.
+    fn react(&self, loaded: &mut Loaded, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
+        let Some(order_id) = order_of(&incoming.event) else { return Ok(Handled::Ignored(Why::NotForUs)) };
+        let id = EventId(incoming.envelope.id);
+        let by = Circumstances { id, said_at: incoming.envelope.time, deadline: self.deadline };
+        let mut payment = loaded.payment(order_id)?.clone();
+        match decide(&mut payment, &incoming.event, &by) {
+            Some(Ok(step)) => {
+                loaded.apply(payment, step, &Causation::current(Some(id)))?;
+                Ok(Handled::Applied)
             }
-            Event::Stock(StockEvent::Released(released)) => stock_released::undo(conn, incoming, released).await,
-            Event::Stock(StockEvent::Restocked(restocked)) => stock_restocked::undo(conn, incoming, restocked).await,
-            Event::Stock(StockEvent::Rejected(rejected)) => stock_rejected::close(conn, incoming, rejected).await,
-            Event::Stock(StockEvent::Expired(expired)) => stock_expired::stop(conn, incoming, expired).await,
-            Event::Shipment(ShipmentEvent::Lost(lost)) => shipment_lost::refund(conn, incoming, lost).await,
-            _ => Ok(Handled::Ignored(Why::NotForUs)),
+            Some(Err(race @ (Refused::Not { .. } | Refused::MoreThanRemains { .. } | Refused::RefundNotFailed { .. }))) => {
+                Ok(Handled::Ignored(Why::refused(race.to_string())))
+            }
+            Some(Err(nonsense @ Refused::NotOrdered { .. })) => Err(ReactionError::permanent(nonsense)),
+            None => Ok(Handled::Ignored(Why::NotForUs)),
         }
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, loaded: Loaded) -> Result<(), ReactionError> {
+        Ok(store::save(conn, loaded).await?)
     }
 
     fn committed(&self) {
@@ -79,16 +119,12 @@ impl EventByEvent for PaymentReactions {
     }
 }
 
-/// The order whose root an event needs, if it is for us.
-fn concerned(event: &Event) -> Option<OrderId> {
-    match event {
-        Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_)) => order_of(event),
-        Event::Stock(StockEvent::Committed(_) | StockEvent::AddressDecided(_)) => None,
-        Event::Stock(_) | Event::Shipment(ShipmentEvent::Lost(_)) => order_of(event),
-        _ => None,
-    }
-}
-
+/// The order whose payment an event may change.
 fn order_of(event: &Event) -> Option<OrderId> {
-    event.correlation().map(OrderId)
+    let concerns_money = match event {
+        Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_)) | Event::Shipment(ShipmentEvent::Lost(_)) => true,
+        Event::Stock(stock) => !matches!(stock, StockEvent::Committed(_) | StockEvent::AddressDecided(_)),
+        _ => false,
+    };
+    event.correlation().filter(|_| concerns_money).map(OrderId)
 }

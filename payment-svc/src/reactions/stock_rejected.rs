@@ -1,17 +1,9 @@
-use diesel_async::AsyncPgConnection;
-use service_kit::consumer::{Handled, Incoming, ReactionError};
-use shared_events::{Event, StockRejected};
+use shared_events::StockRejected;
 
-use crate::{commands::heard, store::roots};
+use crate::domain::{Payment, Refused, Transition};
 
 /// Stock was short: the note is closed. A hold that expired and could not be had again closes nothing: the money waits
 /// for `stock.released`.
-pub async fn close(
-    conn: &mut AsyncPgConnection,
-    incoming: &Incoming<Event>,
-    rejected: &StockRejected,
-) -> Result<Handled, ReactionError> {
-    let mut root = roots::lock_or_create(conn, rejected.order_id).await?;
-    let step = root.payment.rejected(&rejected.rejection);
-    heard(conn, incoming, root, step).await
+pub fn close(payment: &mut Payment, rejected: &StockRejected) -> Result<Transition, Refused> {
+    payment.rejected(&rejected.rejection)
 }

@@ -7,7 +7,6 @@ use crate::{
     domain::Payment,
     gateway::{Book, GatewayBooks, PaymentGateway},
     store::{
-        calls,
         ledger::{self, Entry},
         payments,
     },
@@ -39,9 +38,8 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
     /// The payment, its ledger and the key of its unfinished call.
     pub(super) async fn ours(&self, order: OrderId) -> anyhow::Result<(Payment, Vec<Entry>, Option<String>)> {
         let mut conn = self.pool.get().await?;
-        let payment = payments::read(&mut conn, order).await?;
+        let (payment, under_way) = payments::read_with_call(&mut conn, order).await?;
         let entries = ledger::of(&mut conn, payment.id).await?;
-        let under_way = calls::unfinished(&mut conn, payment.id).await?;
         Ok((payment, entries, under_way))
     }
 

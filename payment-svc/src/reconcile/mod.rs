@@ -158,9 +158,9 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
             };
             for intent in page.iter().filter(|intent| intent.has_money) {
                 let mut conn = self.pool.get().await?;
-                let known = payments::with_intent(&mut conn, &intent.id).await?;
+                let known = payments::has_intent(&mut conn, &intent.id).await?;
                 drop(conn);
-                if known.is_none() {
+                if !known {
                     let found = self.stranger(&intent.id, intent.order.clone()).await;
                     let compared = found.map(|found| Compared { found, left: None });
                     outcome.note(&format!("the intent {}, which no payment has", intent.id), compared, out)?;

@@ -8,7 +8,7 @@ use crate::{
     commands,
     domain::{Call, Payment, State},
     gateway::{Book, GatewayBooks, PaymentGateway},
-    store::{calls, ledger, roots},
+    store::{self, calls, ledger},
     webhooks::WebhookEvent,
     worker::GatewayCalls,
 };
@@ -54,23 +54,23 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
 
 /// Writes the lines that the ledger lacks, under the payment's lock.
 async fn fill_in(conn: &mut AsyncPgConnection, order: OrderId, book: &Book) -> Result<(), ReactionError> {
-    let root = roots::lock_or_create(conn, order).await?;
-    let payment = &root.payment;
-    if calls::unfinished(conn, payment.id).await?.is_some() {
+    let mut loaded = store::load(conn, [order]).await?;
+    if loaded.unfinished_call(order)?.is_some() {
         return Ok(());
     }
+    let payment = loaded.payment(order)?.clone();
     let entries = ledger::of(conn, payment.id).await?;
-    for (call, amount) in proved(payment, book) {
+    for (call, amount) in proved(&payment, book) {
         let is_there = |entry: &ledger::Entry| match call {
             Call::Refund(id) => entry.refund() == Some(&id.to_string()),
             _ => entry.operation == calls::name_of(call.operation()),
         };
         if !entries.iter().any(is_there) {
             tracing::warn!(order.id = %order, operation = calls::name_of(call.operation()), "the ledger lacked a line");
-            ledger::write(conn, payment, call, amount).await?;
+            loaded.enter_missing(order, call, amount)?;
         }
     }
-    Ok(())
+    Ok(store::save(conn, loaded).await?)
 }
 
 /// What happened by the word of both sides.

@@ -1,19 +1,20 @@
 //! Calls to the gateway that were decided on. At most one of a payment is unfinished.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::now, prelude::*, sql_query, sql_types};
+use diesel::sql_types::{self, Array, BigInt, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{dsl::now, prelude::*, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use service_kit::retry;
+use service_kit::{prepared, retry};
 use shared_events::{EventId, GatewayOperation, OrderId, PaymentId, RefundId};
 use uuid::Uuid;
 
-use super::roots::Cause;
-use crate::{
-    domain::{Call, Payment},
-    schema::gateway_calls,
-};
+use super::{Causation, unreadable};
+use super::payments::{self, Look, LookRow, joined, look};
+use crate::domain::{Call, Payment};
+use crate::schema::gateway_calls;
 
 /// How long a call is left to the worker that took it; how long it waits, that is, when that worker was killed.
 pub(super) const LEASE: Duration = Duration::from_secs(20);
@@ -22,7 +23,7 @@ pub const ASKING: Duration = Duration::from_secs(18);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// A call that a worker has taken.
+/// A call that a worker has taken, and its payment as it was then.
 #[derive(Clone, Debug)]
 pub struct TakenCall {
     /// Its key at the gateway.
@@ -33,8 +34,12 @@ pub struct TakenCall {
     pub call: Call,
     /// How often it was taken, this time included.
     pub tries: u32,
-    /// Why.
-    pub cause: Cause,
+    /// Because of what it was decided on.
+    pub causation: Causation,
+    /// The payment.
+    pub payment: Payment,
+    /// When it was taken, by the database's clock: one for all workers, whatever their machines' say.
+    pub taken_at: DateTime<Utc>,
 }
 
 /// Why a call has no answer yet.
@@ -69,93 +74,233 @@ fn call_of(operation: &str, refund_id: Option<Uuid>) -> Option<Call> {
     }
 }
 
-/// Writes down what is to be asked; the worker asks it after the commit. An intent that was to be ended, and was not because
-/// its customer had acted, may be ended later after all: that is the same call, under the same key.
-///
-/// # Errors
-/// The database; a second unfinished call of a payment is a violation of a unique index.
-pub async fn insert(conn: &mut AsyncPgConnection, payment: &Payment, call: Call, cause: &Cause) -> QueryResult<()> {
-    let refund_id = match call {
-        Call::Refund(id) => Some(id.0),
-        Call::Authorise | Call::Capture | Call::Void => None,
-    };
-    let row = (
-        gateway_calls::key.eq(payment.key(call)),
-        gateway_calls::payment_id.eq(payment.id.0),
-        gateway_calls::order_id.eq(payment.order_id.0),
-        gateway_calls::operation.eq(name_of(call.operation())),
-        gateway_calls::refund_id.eq(refund_id),
-        gateway_calls::caused_by.eq(cause.event.map(|event| event.0)),
-        gateway_calls::traceparent.eq(cause.traceparent.as_deref()),
-    );
-    let again = (
-        gateway_calls::tries.eq(0),
-        gateway_calls::due_at.eq(now),
-        gateway_calls::created_at.eq(now),
-        gateway_calls::leased_until.eq(None::<DateTime<Utc>>),
-        gateway_calls::error_code.eq(None::<String>),
-        gateway_calls::error.eq(None::<String>),
-        gateway_calls::failing_since.eq(None::<DateTime<Utc>>),
-        gateway_calls::finished_at.eq(None::<DateTime<Utc>>),
-        gateway_calls::outcome.eq(None::<String>),
-        gateway_calls::caused_by.eq(cause.event.map(|event| event.0)),
-        gateway_calls::traceparent.eq(cause.traceparent.as_deref()),
-    );
-    let insert = diesel::insert_into(gateway_calls::table).values(row);
-    let inserted = match call {
-        Call::Void => insert.on_conflict(gateway_calls::key).do_update().set(again).execute(conn).await,
-        Call::Authorise | Call::Capture | Call::Refund(_) => insert.execute(conn).await,
-    };
-    inserted.map(drop)
+/// A call that was decided on: the worker makes it after the commit.
+#[derive(Clone, Debug)]
+pub(super) struct NewCall {
+    pub key: String,
+    payment_id: PaymentId,
+    order_id: OrderId,
+    call: Call,
+    causation: Causation,
 }
 
-#[derive(QueryableByName)]
-struct TakenRow {
-    #[diesel(sql_type = sql_types::Text)]
-    key: String,
-    #[diesel(sql_type = sql_types::Uuid)]
-    order_id: Uuid,
-    #[diesel(sql_type = sql_types::Text)]
-    operation: String,
-    #[diesel(sql_type = sql_types::Nullable<sql_types::Uuid>)]
-    refund_id: Option<Uuid>,
-    #[diesel(sql_type = sql_types::Integer)]
-    tries: i32,
-    #[diesel(sql_type = sql_types::Nullable<sql_types::Uuid>)]
-    caused_by: Option<Uuid>,
-    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
-    traceparent: Option<String>,
-}
-
-impl TakenRow {
-    fn taken(self) -> Option<TakenCall> {
-        let Some(call) = call_of(&self.operation, self.refund_id) else {
-            tracing::error!(call = self.key, operation = self.operation, "a call that this version does not know");
-            return None;
-        };
-        let cause = Cause { event: self.caused_by.map(EventId), traceparent: self.traceparent };
-        let (order_id, tries) = (OrderId(self.order_id), u32::try_from(self.tries).unwrap_or(u32::MAX));
-        Some(TakenCall { key: self.key, order_id, call, tries, cause })
+impl NewCall {
+    pub fn of(payment: &Payment, call: Call, causation: &Causation) -> Self {
+        let (payment_id, order_id, causation) = (payment.id, payment.order_id, causation.clone());
+        Self { key: payment.key(call), payment_id, order_id, call, causation }
     }
 }
 
-/// Takes up to `limit` due calls under a lease. The count of tries is kept before the gateway is called, so that after a
-/// crash a call is known to have been made, perhaps.
+/// A taken call that is to be made again later.
+#[derive(Clone, Debug)]
+pub struct PutOff {
+    key: String,
+    tries: i32,
+    wait: Duration,
+    /// Whether that it was taken was no try.
+    uncounted: i32,
+    failure: Failure,
+}
+
+impl PutOff {
+    /// Each time longer, with jitter, a minute at most; not at all when it was hastened meanwhile.
+    pub fn later(call: &TakenCall, failure: Failure) -> Self {
+        let wait = retry::wait_after(call.tries.saturating_sub(1), FIRST_WAIT, LONGEST_WAIT);
+        let tries = i32::try_from(call.tries).unwrap_or(i32::MAX);
+        Self { key: call.key.clone(), tries, wait, uncounted: 0, failure }
+    }
+
+    /// It could not be made since the gateway is away: it stays due, behind those that were not taken yet, and that it was
+    /// taken was no try.
+    pub fn put_back(call: &TakenCall, failure: Failure) -> Self {
+        Self { wait: Duration::ZERO, uncounted: 1, ..Self::later(call, failure) }
+    }
+}
+
+/// What a transaction has decided about calls.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub put_off: Vec<PutOff>,
+    pub finished: Vec<(String, &'static str)>,
+    pub made: Vec<NewCall>,
+    pub hastened: Vec<String>,
+}
+
+/// Writes what was decided about calls. A payment's next call may be written once the one before it is finished.
+pub(super) async fn save(mut conn: &AsyncPgConnection, changes: &Changes) -> QueryResult<()> {
+    if !changes.put_off.is_empty() {
+        put_off(conn, &changes.put_off).await?;
+    }
+    if !changes.finished.is_empty() {
+        let (keys, outcomes) = changes.finished.iter().map(|(key, outcome)| (key.as_str(), *outcome)).unzip();
+        Finish { keys, outcomes }.execute(&mut conn).await?;
+    }
+    if !changes.made.is_empty() {
+        make(conn, &changes.made).await?;
+    }
+    if !changes.hastened.is_empty() {
+        Hasten { keys: &changes.hastened }.execute(&mut conn).await?;
+    }
+    Ok(())
+}
+
+prepared! {
+    struct Finish<'a> { keys: Vec<&'a str> as Array<Text>, outcomes: Vec<&'a str> as Array<Text> };
+    "update gateway_calls set finished_at = now(), outcome = ended.outcome from unnest(?, ?) as ended (key, outcome) \
+     where gateway_calls.key = ended.key"
+}
+
+prepared! {
+    /// A leased call stays with its worker until the lease ends or the worker reschedules it.
+    struct Hasten<'a> { keys: &'a [String] as Array<Text> };
+    "update gateway_calls set due_at = now() where key = any(?) and finished_at is null"
+}
+
+async fn make(mut conn: &AsyncPgConnection, made: &[NewCall]) -> QueryResult<()> {
+    let mut rows = Make::default();
+    for new in made {
+        rows.keys.push(&new.key);
+        rows.payments.push(new.payment_id.0);
+        rows.orders.push(new.order_id.0);
+        rows.operations.push(name_of(new.call.operation()));
+        rows.refunds.push(match new.call {
+            Call::Refund(id) => Some(id.0),
+            Call::Authorise | Call::Capture | Call::Void => None,
+        });
+        rows.causes.push(new.causation.event.map(|event| event.0));
+        rows.traceparents.push(new.causation.traceparent.as_deref());
+    }
+    let written = rows.execute(&mut conn).await?;
+    if written == made.len() { Ok(()) } else { Err(unreadable("the key of a call was used before")) }
+}
+
+prepared! {
+    /// An intent that was to be ended, and was not because its customer had acted, may be ended later after all: that is the
+    /// same call, under the same key.
+    #[derive(Default)]
+    struct Make<'a> {
+        keys: Vec<&'a str> as Array<Text>,
+        payments: Vec<Uuid> as Array<SqlUuid>,
+        orders: Vec<Uuid> as Array<SqlUuid>,
+        operations: Vec<&'a str> as Array<Text>,
+        refunds: Vec<Option<Uuid>> as Array<Nullable<SqlUuid>>,
+        causes: Vec<Option<Uuid>> as Array<Nullable<SqlUuid>>,
+        traceparents: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+    };
+    "insert into gateway_calls (key, payment_id, order_id, operation, refund_id, caused_by, traceparent) \
+     select * from unnest(?, ?, ?, ?, ?, ?, ?) \
+     on conflict (key) do update set tries = 0, due_at = now(), created_at = now(), leased_until = null, error_code = null, \
+         error = null, failing_since = null, finished_at = null, outcome = null, caused_by = excluded.caused_by, \
+         traceparent = excluded.traceparent \
+     where gateway_calls.operation = 'void' and gateway_calls.finished_at is not null"
+}
+
+/// Has taken calls made again later. Nothing happens to one that another worker has taken since: the lease is that one's.
+/// Why is kept with each, and since when.
+pub async fn put_off(mut conn: &AsyncPgConnection, calls: &[PutOff]) -> QueryResult<()> {
+    let mut rows = Reschedule::default();
+    for call in calls {
+        rows.keys.push(&call.key);
+        rows.tries.push(call.tries);
+        rows.waits.push(call.wait.as_secs_f64());
+        rows.uncounted.push(call.uncounted);
+        rows.codes.push(call.failure.code);
+        rows.texts.push(call.failure.text.chars().take(LONGEST_TEXT).collect());
+    }
+    rows.execute(&mut conn).await.map(drop)
+}
+
+prepared! {
+    #[derive(Default)]
+    struct Reschedule<'a> {
+        keys: Vec<&'a str> as Array<Text>,
+        tries: Vec<i32> as Array<Integer>,
+        waits: Vec<f64> as Array<Double>,
+        uncounted: Vec<i32> as Array<Integer>,
+        codes: Vec<&'a str> as Array<Text>,
+        texts: Vec<String> as Array<Text>,
+    };
+    "update gateway_calls set leased_until = null, tries = gateway_calls.tries - put_off.uncounted, \
+         due_at = case when due_at < leased_until then now() else now() + make_interval(secs => wait) end, \
+         error_code = put_off.code, error = put_off.text, failing_since = coalesce(failing_since, now()) \
+     from unnest(?, ?, ?, ?, ?, ?) as put_off (key, tries, wait, uncounted, code, text) \
+     where gateway_calls.key = put_off.key and finished_at is null and gateway_calls.tries = put_off.tries"
+}
+
+/// A taken call, and a row of the look at its payment.
+type TakenRow = ((String, Option<Uuid>, i32, Option<Uuid>, Option<String>), LookRow);
+/// The types of a [`TakenRow`].
+type Taken = ((Text, Nullable<SqlUuid>, Integer, Nullable<SqlUuid>, Nullable<Text>), Look);
+
+/// What a taken call is returned as, and the look at its payment.
+macro_rules! with_payments {
+    () => {
+        concat!(
+            "select calls.operation, calls.refund_id, calls.tries, calls.caused_by, calls.traceparent, ",
+            look!(),
+            " from calls join payments on payments.order_id = calls.order_id ",
+            joined!(),
+            " order by payments.order_id, refunds.seq"
+        )
+    };
+}
+
+/// Takes up to `limit` due calls under a lease, and looks at their payments. The count of tries is kept before the gateway is
+/// called, so that after a crash a call is known to have been made, perhaps.
 pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<TakenCall>> {
-    let rows: Vec<TakenRow> = sql_query(
+    taken(Take { limit: &limit, lease: LEASE.as_secs_f64() }.load(conn).await?)
+}
+
+prepared! {
+    struct Take<'a> { limit: &'a i64 as BigInt, lease: f64 as Double } -> Taken;
+    concat!(
         "with due as materialized (select key from gateway_calls where finished_at is null and due_at <= now() \
-                                   and (leased_until is null or leased_until <= now()) \
-                                   order by due_at limit $1 for update skip locked) \
-         update gateway_calls set tries = tries + 1, due_at = now() + make_interval(secs => $2), \
-                                  leased_until = now() + make_interval(secs => $2) \
-         from due where gateway_calls.key = due.key \
-         returning gateway_calls.key, order_id, operation, refund_id, tries, caused_by, traceparent",
+             and (leased_until is null or leased_until <= now()) order by due_at limit ? for update skip locked), \
+         calls as (update gateway_calls set tries = tries + 1, due_at = now() + lease.lasts, \
+                 leased_until = now() + lease.lasts \
+             from due, (select make_interval(secs => ?) as lasts) lease where gateway_calls.key = due.key \
+             returning gateway_calls.*) ",
+        with_payments!()
     )
-    .bind::<sql_types::BigInt, _>(limit)
-    .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
-    .load(conn)
-    .await?;
-    Ok(rows.into_iter().filter_map(TakenRow::taken).collect())
+}
+
+/// Takes the payment's unfinished call under a lease, due or not; nothing where there is none, or another worker has it.
+pub async fn take_of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Option<TakenCall>> {
+    let taken_rows = TakeOf { lease: LEASE.as_secs_f64(), payment: &payment.0 }.load(conn).await?;
+    Ok(taken(taken_rows)?.pop())
+}
+
+prepared! {
+    struct TakeOf<'a> { lease: f64 as Double, payment: &'a Uuid as SqlUuid } -> Taken;
+    concat!(
+        "with calls as (update gateway_calls set tries = tries + 1, due_at = now() + lease.lasts, \
+                 leased_until = now() + lease.lasts \
+             from (select make_interval(secs => ?) as lasts) lease \
+             where payment_id = ? and finished_at is null and (leased_until is null or leased_until <= now()) \
+             returning gateway_calls.*) ",
+        with_payments!()
+    )
+}
+
+/// One of each payment, since no payment has two unfinished calls.
+fn taken(rows: Vec<TakenRow>) -> QueryResult<Vec<TakenCall>> {
+    let (mut roots, mut calls) = (BTreeMap::new(), BTreeMap::new());
+    for ((operation, refund_id, tries, caused_by, traceparent), look) in rows {
+        let (order_id, taken_at) = (payments::order_of(&look), look.4);
+        payments::add(&mut roots, look)?;
+        let Some(call) = call_of(&operation, refund_id) else {
+            tracing::error!(order.id = %order_id, operation, "a call that this version does not know");
+            continue;
+        };
+        let causation = Causation { event: caused_by.map(EventId), traceparent };
+        calls.insert(order_id, (call, u32::try_from(tries).unwrap_or(u32::MAX), causation, taken_at));
+    }
+    let taken = |(order_id, (call, tries, causation, taken_at))| {
+        let root = roots.remove(&order_id)?;
+        let (key, payment) = (root.unfinished_call?, root.payment);
+        Some(TakenCall { key, order_id, call, tries, causation, payment, taken_at })
+    };
+    Ok(calls.into_iter().filter_map(taken).collect())
 }
 
 /// How long until the next unfinished call is due, as its lease or its last put-off says.
@@ -163,95 +308,20 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Durati
     let next: Option<(DateTime<Utc>, DateTime<Utc>)> = gateway_calls::table
         .filter(gateway_calls::finished_at.is_null())
         .order(gateway_calls::due_at)
-        .select((gateway_calls::due_at, now.into_sql::<sql_types::Timestamptz>()))
+        .select((gateway_calls::due_at, now.into_sql::<Timestamptz>()))
         .first(conn)
         .await
         .optional()?;
     Ok(next.map(|(due_at, asked)| (due_at - asked).to_std().unwrap_or_default()))
 }
 
-/// Takes the payment's unfinished call under a lease, due or not; nothing where there is none, or another worker has it.
-pub async fn take_of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Option<TakenCall>> {
-    let row: Option<TakenRow> = sql_query(
-        "update gateway_calls set tries = tries + 1, due_at = now() + make_interval(secs => $2), \
-                                  leased_until = now() + make_interval(secs => $2) \
-         where payment_id = $1 and finished_at is null and (leased_until is null or leased_until <= now()) \
-         returning key, order_id, operation, refund_id, tries, caused_by, traceparent",
-    )
-    .bind::<sql_types::Uuid, _>(payment.0)
-    .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
-    .get_result(conn)
-    .await
-    .optional()?;
-    Ok(row.and_then(TakenRow::taken))
-}
-
-/// Whether the call is still unfinished. To be asked under the payment's lock.
-pub async fn is_unfinished(conn: &mut AsyncPgConnection, key: &str) -> QueryResult<bool> {
-    let unfinished = gateway_calls::table.find(key).filter(gateway_calls::finished_at.is_null());
-    diesel::select(diesel::dsl::exists(unfinished)).get_result(conn).await
-}
-
-/// The key of the payment's unfinished call.
-pub async fn unfinished(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Option<String>> {
-    let unfinished = gateway_calls::table
-        .filter(gateway_calls::payment_id.eq(payment.0))
-        .filter(gateway_calls::finished_at.is_null());
-    unfinished.select(gateway_calls::key).first(conn).await.optional()
-}
-
-/// Ends the call: no worker takes it any more, and the payment may have another.
-pub async fn finish(conn: &mut AsyncPgConnection, key: &str, outcome: &str) -> QueryResult<()> {
-    let end = (gateway_calls::finished_at.eq(now), gateway_calls::outcome.eq(outcome));
-    diesel::update(gateway_calls::table.find(key)).set(end).execute(conn).await.map(drop)
-}
-
-/// Makes the payment's unfinished call due. One that a worker has stays that worker's: it is due once that one puts it
-/// off, or its lease has ended.
+/// Makes the payment's unfinished call due. A leased call stays with its worker until the lease ends or the worker
+/// reschedules it.
 pub async fn hasten(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<()> {
     let unfinished = gateway_calls::table
         .filter(gateway_calls::payment_id.eq(payment.0))
         .filter(gateway_calls::finished_at.is_null());
     diesel::update(unfinished).set(gateway_calls::due_at.eq(now)).execute(conn).await.map(drop)
-}
-
-/// Puts the call off: each time longer, with jitter, a minute at most; not at all when it was hastened meanwhile. Nothing
-/// happens when another worker has taken it since: the lease is that one's. Why is kept with it, and since when.
-pub async fn put_off(conn: &mut AsyncPgConnection, call: &TakenCall, failure: &Failure) -> QueryResult<()> {
-    let wait = retry::wait_after(call.tries.saturating_sub(1), FIRST_WAIT, LONGEST_WAIT);
-    sql_query(
-        "update gateway_calls set leased_until = null, \
-             due_at = case when due_at < leased_until then now() else now() + make_interval(secs => $2) end, \
-             error_code = $4, error = left($5, $6), failing_since = coalesce(failing_since, now()) \
-         where key = $1 and finished_at is null and tries = $3",
-    )
-    .bind::<sql_types::Text, _>(&call.key)
-    .bind::<sql_types::Double, _>(wait.as_secs_f64())
-    .bind::<sql_types::Integer, _>(i32::try_from(call.tries).unwrap_or(i32::MAX))
-    .bind::<sql_types::Text, _>(failure.code)
-    .bind::<sql_types::Text, _>(&failure.text)
-    .bind::<sql_types::Integer, _>(i32::try_from(LONGEST_TEXT).unwrap_or(i32::MAX))
-    .execute(conn)
-    .await
-    .map(drop)
-}
-
-/// Puts a call back that could not be made since the gateway is away: it stays due, behind those that were not taken yet, and
-/// that it was taken was no try. Why is kept with it, and since when.
-pub async fn put_back(conn: &mut AsyncPgConnection, call: &TakenCall, failure: &Failure) -> QueryResult<()> {
-    sql_query(
-        "update gateway_calls set leased_until = null, due_at = now(), tries = tries - 1, \
-             error_code = $3, error = left($4, $5), failing_since = coalesce(failing_since, now()) \
-         where key = $1 and finished_at is null and tries = $2",
-    )
-    .bind::<sql_types::Text, _>(&call.key)
-    .bind::<sql_types::Integer, _>(i32::try_from(call.tries).unwrap_or(i32::MAX))
-    .bind::<sql_types::Text, _>(failure.code)
-    .bind::<sql_types::Text, _>(&failure.text)
-    .bind::<sql_types::Integer, _>(i32::try_from(LONGEST_TEXT).unwrap_or(i32::MAX))
-    .execute(conn)
-    .await
-    .map(drop)
 }
 
 /// The call that has waited longest for an answer, of those that have failed for more than a few seconds.

@@ -2,8 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::prepared;
 use shared_events::{GatewayOperation, Money, PaymentId, RefundId};
+use uuid::Uuid;
 
 use super::calls::name_of;
 use crate::domain::{Call, Origin, Payment};
@@ -68,80 +71,78 @@ pub const fn accounts(operation: GatewayOperation) -> (&'static str, &'static st
     }
 }
 
-/// Writes what a call of this payment has moved.
-pub async fn write(conn: &mut AsyncPgConnection, payment: &Payment, call: Call, amount: Money) -> QueryResult<()> {
-    let (debit, credit) = accounts(call.operation());
-    let entry = (
-        ledger::payment_id.eq(payment.id.0),
-        ledger::operation.eq(name_of(call.operation())),
-        ledger::amount.eq(amount.amount()),
-        ledger::currency.eq(amount.currency().code()),
-        ledger::key.eq(payment.key(call)),
-        ledger::debit.eq(debit),
-        ledger::credit.eq(credit),
-    );
-    diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
-}
-
-/// Writes what is booked later of a refund that somebody else made: its key is the gateway's name and all that is booked.
-pub async fn write_more(
-    conn: &mut AsyncPgConnection,
-    payment: &Payment,
-    id: RefundId,
+/// A line to be entered.
+#[derive(Clone, Debug)]
+pub(super) struct NewEntry {
+    payment: PaymentId,
+    operation: &'static str,
     amount: Money,
-) -> QueryResult<()> {
-    let (debit, credit) = accounts(GatewayOperation::Refund);
-    let all = payment.refunds.iter().find(|refund| refund.id == id).map_or(amount, |refund| refund.amount);
-    let entry = (
-        ledger::payment_id.eq(payment.id.0),
-        ledger::operation.eq(name_of(GatewayOperation::Refund)),
-        ledger::amount.eq(amount.amount()),
-        ledger::currency.eq(amount.currency().code()),
-        ledger::key.eq(format!("{}:{}", reversed(payment, id), all.amount())),
-        ledger::debit.eq(debit),
-        ledger::credit.eq(credit),
-    );
-    diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
+    key: String,
+    debit: &'static str,
+    credit: &'static str,
 }
 
-/// Writes that a refund of this payment has come back.
-///
-/// # Errors
-/// The database; a second line for the same refund is a violation of a unique index.
-pub async fn reverse(conn: &mut AsyncPgConnection, payment: &Payment, id: RefundId, amount: Money) -> QueryResult<()> {
-    let (debit, credit) = accounts(GatewayOperation::Refund);
-    let entry = (
-        ledger::payment_id.eq(payment.id.0),
-        ledger::operation.eq(REVERSAL),
-        ledger::amount.eq(amount.amount()),
-        ledger::currency.eq(amount.currency().code()),
-        ledger::key.eq(format!("{}{REVERSED}", reversed(payment, id))),
-        ledger::debit.eq(credit),
-        ledger::credit.eq(debit),
-    );
-    diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
+impl NewEntry {
+    /// What a call of this payment has moved.
+    pub fn of_call(payment: &Payment, call: Call, amount: Money) -> Self {
+        let (debit, credit) = accounts(call.operation());
+        let operation = name_of(call.operation());
+        Self { payment: payment.id, operation, amount, key: payment.key(call), debit, credit }
+    }
+
+    /// What is booked later of a refund that somebody else made: its key is the gateway's name and all that is booked.
+    pub fn made_good(payment: &Payment, id: RefundId, amount: Money) -> Self {
+        let all = payment.refunds.iter().find(|refund| refund.id == id).map_or(amount, |refund| refund.amount);
+        let key = format!("{}:{}", reversed(payment, id), all.amount());
+        Self { key, ..Self::of_call(payment, Call::Refund(id), amount) }
+    }
+
+    /// A refund of this payment has come back. A second line for the same refund is a violation of a unique index.
+    pub fn reversal(payment: &Payment, id: RefundId, amount: Money) -> Self {
+        let (debit, credit) = (GATEWAY_CLEARING, REFUNDS);
+        let key = format!("{}{REVERSED}", reversed(payment, id));
+        Self { payment: payment.id, operation: REVERSAL, amount, key, debit, credit }
+    }
+
+    /// A refund of this payment was given back past the gateway. A second line for the same refund is a violation of a
+    /// unique index.
+    pub fn outside(payment: &Payment, id: RefundId, amount: Money) -> Self {
+        let key = format!("{id}:outside");
+        Self { payment: payment.id, operation: OUTSIDE, amount, key, debit: REFUNDS, credit: BANK }
+    }
 }
 
-/// Writes that a refund of this payment was given back past the gateway.
-///
-/// # Errors
-/// The database; a second line for the same refund is a violation of a unique index.
-pub async fn write_outside(
-    conn: &mut AsyncPgConnection,
-    payment: &Payment,
-    id: RefundId,
-    amount: Money,
-) -> QueryResult<()> {
-    let entry = (
-        ledger::payment_id.eq(payment.id.0),
-        ledger::operation.eq(OUTSIDE),
-        ledger::amount.eq(amount.amount()),
-        ledger::currency.eq(amount.currency().code()),
-        ledger::key.eq(format!("{id}:outside")),
-        ledger::debit.eq(REFUNDS),
-        ledger::credit.eq(BANK),
-    );
-    diesel::insert_into(ledger::table).values(entry).execute(conn).await.map(drop)
+/// Enters lines, in order.
+pub(super) async fn enter(mut conn: &AsyncPgConnection, entries: &[NewEntry]) -> QueryResult<()> {
+    let mut rows = Enter::default();
+    for entry in entries {
+        rows.payments.push(entry.payment.0);
+        rows.operations.push(entry.operation);
+        rows.amounts.push(entry.amount.amount());
+        rows.currencies.push(entry.amount.currency().code());
+        rows.keys.push(&entry.key);
+        rows.debits.push(entry.debit);
+        rows.credits.push(entry.credit);
+    }
+    if !entries.is_empty() {
+        rows.execute(&mut conn).await?;
+    }
+    Ok(())
+}
+
+prepared! {
+    #[derive(Default)]
+    struct Enter<'a> {
+        payments: Vec<Uuid> as Array<SqlUuid>,
+        operations: Vec<&'a str> as Array<Text>,
+        amounts: Vec<i64> as Array<BigInt>,
+        currencies: Vec<&'a str> as Array<Text>,
+        keys: Vec<&'a str> as Array<Text>,
+        debits: Vec<&'a str> as Array<Text>,
+        credits: Vec<&'a str> as Array<Text>,
+    };
+    "insert into ledger (payment_id, operation, amount, currency, key, debit, credit) \
+     select * from unnest(?, ?, ?, ?, ?, ?, ?)"
 }
 
 /// The gateway's name for a refund that somebody else made there, or our id.

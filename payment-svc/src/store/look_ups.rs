@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::{prelude::*, sql_query, sql_types};
+use diesel::sql_types::{self, Array, Double, Uuid as SqlUuid};
+use diesel::{prelude::*, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use service_kit::retry;
+use service_kit::{prepared, retry};
 use shared_events::OrderId;
 use uuid::Uuid;
 
 use super::calls::LEASE;
 
 /// After this long the customer may have acted: the webhook is given the time to say so first.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
+pub(super) const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// How late it may be noticed, at most, that a customer has acted.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// A payment that a worker looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,17 +34,19 @@ struct Row {
     tries: i32,
 }
 
-/// Has the payment looked up from now on, unless it is already.
-pub async fn begin(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<()> {
-    sql_query(
-        "insert into customer_look_ups (order_id, due_at) values ($1, now() + make_interval(secs => $2)) \
-         on conflict do nothing",
-    )
-    .bind::<sql_types::Uuid, _>(order.0)
-    .bind::<sql_types::Double, _>(retry::wait_after(0, FIRST_WAIT, LONGEST_WAIT).as_secs_f64())
-    .execute(conn)
-    .await
-    .map(drop)
+/// Has these payments looked up from now on, each after so many seconds, unless they are already.
+pub(super) async fn begin(mut conn: &AsyncPgConnection, look_ups: &[(OrderId, f64)]) -> QueryResult<()> {
+    if look_ups.is_empty() {
+        return Ok(());
+    }
+    let (orders, waits): (Vec<_>, Vec<_>) = look_ups.iter().map(|(order, wait)| (order.0, *wait)).unzip();
+    Begin { orders: &orders, waits: &waits }.execute(&mut conn).await.map(drop)
+}
+
+prepared! {
+    struct Begin<'a> { orders: &'a [Uuid] as Array<SqlUuid>, waits: &'a [f64] as Array<Double> };
+    "insert into customer_look_ups (order_id, due_at) \
+     select order_id, now() + make_interval(secs => wait) from unnest(?, ?) as new (order_id, wait) on conflict do nothing"
 }
 
 /// Takes up to `limit` due look-ups under a lease.

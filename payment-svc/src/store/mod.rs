@@ -1,22 +1,73 @@
-//! All SQL of the service.
+//! All SQL of the service. Functions take a connection that is in a transaction where they lock.
 
 pub mod answers;
 pub mod calls;
 mod dead_letters;
 pub mod ledger;
+mod loaded;
 pub mod look_ups;
 pub mod payments;
-pub mod roots;
+pub mod refunds;
 pub mod webhooks;
 
+use diesel::QueryResult;
+use diesel::result::Error;
+use diesel_async::AsyncPgConnection;
+use outbox_relay::AppendError;
+use service_kit::{pool, timers};
+use shared_events::OrderId;
+
 pub use dead_letters::DeadLetters;
+pub use loaded::{Causation, Loaded};
 
-use chrono::{DateTime, Utc};
-use diesel::prelude::*;
-use diesel::sql_types::Timestamptz;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+/// The timer that asks the gateway again after a decline that may pass; its key is the order's id.
+pub const RETRY: &str = "payment_retry";
 
-/// The time of this transaction by the database's clock, which timers go by too.
-pub async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
-    diesel::select(diesel::dsl::now.into_sql::<Timestamptz>()).get_result(conn).await
+/// Locks and reads what decisions about these orders need: their payments, which are made where this is the first that is
+/// heard of them, with their charges, refunds and unfinished calls. Two statements, however many orders. The payments are
+/// locked sorted, so that whoever loads waits for others in one order.
+pub async fn load(conn: &mut AsyncPgConnection, orders: impl IntoIterator<Item = OrderId>) -> QueryResult<Loaded> {
+    let mut orders: Vec<_> = orders.into_iter().map(|order| order.0).collect();
+    orders.sort_unstable();
+    orders.dedup();
+    payments::lock(conn, &orders).await?;
+    let (roots, now) = payments::roots(conn, &orders).await?;
+    Ok(Loaded::new(now, roots))
+}
+
+/// Writes what was decided: one statement a table, and one for all that is announced, in the order of decision. A call needs
+/// the row of its refund; nothing else needs the answer of another.
+///
+/// # Errors
+/// What the database says; an event that is too large, which none here can be.
+pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AppendError> {
+    let announcements = std::mem::take(&mut loaded.announcements);
+    let (conn, loaded) = (&*conn, &loaded);
+    let (payments, charges, refunds_and_calls, entries, look_ups, retries, announced) = tokio::join!(
+        payments::save(conn, loaded),
+        payments::save_charges(conn, loaded),
+        async {
+            refunds::save(conn, loaded).await?;
+            calls::save(conn, &loaded.calls).await
+        },
+        ledger::enter(conn, &loaded.entries),
+        look_ups::begin(conn, &loaded.look_ups),
+        save_retries(conn, loaded),
+        outbox_relay::append_all(conn, announcements),
+    );
+    let tables = [payments, charges, refunds_and_calls, entries, look_ups, retries];
+    pool::first_cause(tables.map(|saved| saved.map_err(AppendError::from)).into_iter().chain([announced]))
+}
+
+async fn save_retries(conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    if loaded.retries.is_empty() {
+        return Ok(());
+    }
+    let retries: Vec<_> = loaded.retries.iter().map(|(key, due_at)| (key.as_str(), *due_at)).collect();
+    timers::set_all(conn, RETRY, &retries).await
+}
+
+/// A row that no version of this service writes.
+fn unreadable(what: impl Into<String>) -> Error {
+    Error::DeserializationError(what.into().into())
 }

@@ -1,119 +1,180 @@
-//! Payments and their refunds, as rows and as the domain sees them.
+//! Payments: the roots of their orders' keys on `payments.v1`, locked first by whoever speaks for them.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    dsl::sql,
-    expression::SqlLiteral,
-    prelude::*,
-    sql_query,
-    sql_types::{self, Integer, Timestamptz},
-};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
-use service_kit::consumer::ReactionError;
-use shared_events::{Currency, Money, OrderId, PaymentId, PaymentMethod, RefundId};
+use service_kit::prepared;
+use shared_events::{Currency, Money, OrderId, PaymentId, PaymentMethod, SequenceCounter, Topic};
 use uuid::Uuid;
 
-use crate::{
-    domain::{Charge, ChargeLine, Hold, Origin, Payment, Refund, RefundState, State},
-    schema::{charges, payments, refunds},
-};
+use super::loaded::Loaded;
+use super::refunds::RefundRow;
+use super::unreadable;
+use crate::domain::{Charge, Hold, Payment, State};
+use crate::schema::payments;
 
-/// A payment as its row has it.
-#[derive(Clone, Debug, Queryable, Selectable)]
-#[diesel(table_name = payments)]
-#[expect(missing_docs, reason = "columns; the migration explains them")]
-pub struct Row {
-    pub order_id: Uuid,
-    pub payment_id: Uuid,
-    pub state: String,
-    pub amount: Option<i64>,
-    pub currency: Option<String>,
-    pub deadline: Option<DateTime<Utc>>,
-    pub expired: bool,
-    pub void_requested: bool,
-    pub unanswered: bool,
-    pub intent: Option<String>,
-    pub failure_code: Option<String>,
-    pub attempts: i32,
-    /// Read past `schema`: without diesel's feature `32-column-tables`, which costs every build, a table has 16 columns.
-    #[diesel(select_expression = sql::<Integer>("payments.void_refusals"))]
-    #[diesel(select_expression_type = SqlLiteral<Integer>)]
-    pub void_refusals: i32,
-    pub said: i64,
+/// A payment, with what orders the events of its key.
+#[derive(Clone, Debug)]
+pub struct Root {
+    pub payment: Payment,
+    /// The key of the call that is unfinished.
+    pub unfinished_call: Option<String>,
+    pub(super) said: i64,
 }
 
-#[derive(AsChangeset)]
-#[diesel(table_name = payments, treat_none_as_null = true)]
-struct Changes {
-    state: &'static str,
+impl SequenceCounter for Root {
+    fn next_sequence(&mut self, _payments_is_the_only_topic: Topic) -> i64 {
+        self.said += 1;
+        self.said
+    }
+}
+
+/// The columns of a [`Look`], from `payments`, `charges`, `refunds` and `calls`, of which the last holds the unfinished call.
+macro_rules! look {
+    () => {
+        "payments.order_id, payments.payment_id, payments.state, payments.amount, payments.currency, payments.deadline, \
+         payments.expired, payments.void_requested, payments.unanswered, payments.intent, payments.failure_code, \
+         payments.attempts, payments.void_refusals, payments.said, \
+         charges.method, charges.lines, \
+         refunds.refund_id, refunds.amount, refunds.wanted, refunds.refusals, refunds.state, refunds.origin, \
+         refunds.gateway_id, \
+         calls.key, now()"
+    };
+}
+
+/// What is joined to `payments`. A refund counts only while the money is ours.
+macro_rules! joined {
+    () => {
+        "left join charges on charges.order_id = payments.order_id \
+         left join refunds on refunds.payment_id = payments.payment_id and payments.state in ('capturing', 'captured')"
+    };
+}
+pub(super) use {joined, look};
+
+/// The types of [`look`].
+pub(super) type Look = (
+    (
+        SqlUuid,
+        SqlUuid,
+        Text,
+        Nullable<BigInt>,
+        Nullable<Text>,
+        Nullable<Timestamptz>,
+        Bool,
+        Bool,
+        Bool,
+        Nullable<Text>,
+        Nullable<Text>,
+        Integer,
+        Integer,
+        BigInt,
+    ),
+    Nullable<(Text, Jsonb)>,
+    Nullable<(SqlUuid, BigInt, Nullable<BigInt>, Integer, Text, Text, Nullable<Text>)>,
+    Nullable<Text>,
+    Timestamptz,
+);
+
+/// A row of a look: a payment comes once, or once for each of its refunds, in their order.
+pub(super) type LookRow = (Row, Option<ChargeRow>, Option<RefundRow>, Option<String>, DateTime<Utc>);
+
+#[derive(Queryable)]
+pub(super) struct Row {
+    order_id: Uuid,
+    payment_id: Uuid,
+    state: String,
     amount: Option<i64>,
-    currency: Option<&'static str>,
+    currency: Option<String>,
     deadline: Option<DateTime<Utc>>,
     expired: bool,
     void_requested: bool,
     unanswered: bool,
+    intent: Option<String>,
     failure_code: Option<String>,
     attempts: i32,
-    captured: i64,
-    refunded: i64,
+    void_refusals: i32,
     said: i64,
-    updated_at: DateTime<Utc>,
 }
 
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = charges)]
-struct ChargeRow {
-    order_id: Uuid,
+#[derive(Queryable)]
+pub(super) struct ChargeRow {
     method: String,
     lines: Value,
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = refunds)]
-struct RefundRow {
-    refund_id: Uuid,
-    amount: i64,
-    wanted: Option<i64>,
-    refusals: i32,
-    state: String,
-    origin: String,
-    gateway_id: Option<String>,
+fn corrupt(what: &str, row: Uuid) -> diesel::result::Error {
+    unreadable(format!("the {what} of payment {row} can't be read"))
 }
 
-impl RefundRow {
-    fn origin(&self) -> Option<Origin> {
-        match (self.origin.as_str(), &self.gateway_id) {
-            ("ours", _) => Some(Origin::Ours),
-            ("cut", _) => Some(Origin::Cut { refusals: u32::try_from(self.refusals).ok()?.max(1) }),
-            ("outside", _) => Some(Origin::Outside),
-            ("elsewhere", Some(name)) => Some(Origin::Elsewhere(name.clone())),
-            _ => None,
-        }
+/// Makes what is missing of these payments, and locks all of them in this order.
+pub(super) async fn lock(conn: &mut AsyncPgConnection, orders: &[Uuid]) -> QueryResult<()> {
+    let payments = orders.iter().map(|_| PaymentId::new().0).collect();
+    Lock { orders, payments }.execute(conn).await.map(drop)
+}
+
+prepared! {
+    /// The conflicting rows are locked, though none is updated.
+    struct Lock<'a> { orders: &'a [Uuid] as Array<SqlUuid>, payments: Vec<Uuid> as Array<SqlUuid> };
+    "insert into payments (order_id, payment_id, state) \
+     select order_id, payment_id, 'new' from unnest(?, ?) as missing (order_id, payment_id) \
+     on conflict (order_id) do update set state = excluded.state where false"
+}
+
+/// Reads payments with all that hangs on them, and the time of this transaction by the database's clock: one clock for all
+/// workers, whatever their machines' say.
+pub(super) async fn roots(
+    conn: &mut AsyncPgConnection,
+    orders: &[Uuid],
+) -> QueryResult<(BTreeMap<OrderId, Root>, DateTime<Utc>)> {
+    let rows: Vec<LookRow> = ReadRoots { orders }.load(conn).await?;
+    let (mut roots, mut read_at) = (BTreeMap::new(), DateTime::default());
+    for row in rows {
+        read_at = row.4;
+        add(&mut roots, row)?;
     }
+    Ok((roots, read_at))
 }
 
-fn corrupt(what: &str, row: Uuid) -> ReactionError {
-    ReactionError::Permanent(anyhow::anyhow!("the {what} of payment {row} can't be read"))
+prepared! {
+    struct ReadRoots<'a> { orders: &'a [Uuid] as Array<SqlUuid> } -> Look;
+    concat!(
+        "select ", look!(), " from payments ", joined!(),
+        " left join gateway_calls calls on calls.payment_id = payments.payment_id and calls.finished_at is null \
+         where payments.order_id = any(?) order by payments.order_id, refunds.seq"
+    )
+}
+
+/// Adds a row of a look: a payment, or one more of its refunds.
+pub(super) fn add(roots: &mut BTreeMap<OrderId, Root>, (row, charge, refund, call, _): LookRow) -> QueryResult<()> {
+    let id = row.payment_id;
+    let root = match roots.entry(OrderId(row.order_id)) {
+        std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+        std::collections::btree_map::Entry::Vacant(new) => new.insert(row.root(charge, call)?),
+    };
+    if let (Some(refund), Some(charge)) = (refund, &root.payment.charge) {
+        let refund = refund.refund(charge.amount.currency()).ok_or_else(|| corrupt("refund", id))?;
+        root.payment.refunds.push(refund);
+    }
+    Ok(())
+}
+
+/// Whose payment a row of a look is.
+pub(super) const fn order_of(row: &LookRow) -> OrderId {
+    OrderId(row.0.order_id)
 }
 
 impl Row {
-    /// The payment as the domain sees it, with its refunds.
-    pub async fn into_payment(self, conn: &mut AsyncPgConnection) -> Result<Payment, ReactionError> {
+    fn root(self, charge: Option<ChargeRow>, unfinished_call: Option<String>) -> QueryResult<Root> {
         let id = self.payment_id;
-        let state = State::from_name(&self.state).ok_or_else(|| corrupt("state", id))?;
-        let charge = self.charge(conn).await?;
-        let refunds = match (&charge, state) {
-            (Some(charge), State::Capturing | State::Captured) => {
-                refunds_of(conn, id, charge.amount.currency()).await?
-            }
-            _ => vec![],
-        };
-        Ok(Payment {
+        let payment = Payment {
             id: PaymentId(id),
             order_id: OrderId(self.order_id),
-            state,
-            charge,
+            state: State::from_name(&self.state).ok_or_else(|| corrupt("state", id))?,
+            charge: self.charge(charge)?,
             hold: Hold { deadline: self.deadline, expired: self.expired },
             void_requested: self.void_requested,
             unanswered: self.unanswered,
@@ -121,146 +182,160 @@ impl Row {
             failure_code: self.failure_code,
             attempts: u32::try_from(self.attempts).map_err(|_| corrupt("attempts", id))?,
             void_refusals: u32::try_from(self.void_refusals).map_err(|_| corrupt("void_refusals", id))?,
-            refunds,
-        })
+            refunds: vec![],
+        };
+        Ok(Root { payment, unfinished_call, said: self.said })
     }
 
-    async fn charge(&self, conn: &mut AsyncPgConnection) -> Result<Option<Charge>, ReactionError> {
+    fn charge(&self, row: Option<ChargeRow>) -> QueryResult<Option<Charge>> {
         let (Some(amount), Some(currency)) = (self.amount, &self.currency) else { return Ok(None) };
         let id = self.payment_id;
-        let row: ChargeRow = charges::table.find(self.order_id).select(ChargeRow::as_select()).first(conn).await?;
+        let ChargeRow { method, lines } = row.ok_or_else(|| corrupt("charge", id))?;
         let currency: Currency = currency.parse().map_err(|_| corrupt("currency", id))?;
-        let lines: Vec<ChargeLine> = serde_json::from_value(row.lines).map_err(|_| corrupt("lines", id))?;
         let amount = Money::new(amount, currency).map_err(|_| corrupt("amount", id))?;
-        let method: PaymentMethod = row.method.parse().map_err(|_| corrupt("method", id))?;
+        let method: PaymentMethod = method.parse().map_err(|_| corrupt("method", id))?;
+        let lines = serde_json::from_value(lines).map_err(|_| corrupt("lines", id))?;
         Ok(Some(Charge { amount, method, lines }))
     }
 }
 
-async fn refunds_of(conn: &mut AsyncPgConnection, id: Uuid, currency: Currency) -> Result<Vec<Refund>, ReactionError> {
-    let rows: Vec<RefundRow> = refunds::table
-        .filter(refunds::payment_id.eq(id))
-        .order(refunds::seq)
-        .select(RefundRow::as_select())
-        .load(conn)
-        .await?;
-    let refund = |row: RefundRow| {
-        let amount = Money::new(row.amount, currency).map_err(|_| corrupt("refund", id))?;
-        let wanted = row.wanted.map_or(Ok(amount), |wanted| Money::new(wanted, currency));
-        let wanted = wanted.map_err(|_| corrupt("refund", id))?;
-        let state = RefundState::from_name(&row.state).ok_or_else(|| corrupt("refund", id))?;
-        let origin = row.origin().ok_or_else(|| corrupt("refund", id))?;
-        Ok(Refund { id: RefundId(row.refund_id), amount, wanted, state, origin })
-    };
-    rows.into_iter().map(refund).collect()
-}
-
-/// Writes a payment back, with the count of what was said. The gateway's id for it is written by [`note_intent`] alone.
-pub async fn save(conn: &mut AsyncPgConnection, payment: &Payment, said: i64) -> Result<(), ReactionError> {
-    let charge = payment.charge.as_ref();
-    let changes = Changes {
-        state: payment.state.as_str(),
-        amount: charge.map(|charge| charge.amount.amount()),
-        currency: charge.map(|charge| charge.amount.currency().code()),
-        deadline: payment.hold.deadline,
-        expired: payment.hold.expired,
-        void_requested: payment.void_requested,
-        unanswered: payment.unanswered,
-        failure_code: payment.failure_code.clone(),
-        attempts: i32::try_from(payment.attempts).map_err(ReactionError::permanent)?,
-        captured: payment.captured().map_or(0, Money::amount),
-        refunded: payment.refunded().map_or(0, Money::amount),
-        said,
-        updated_at: Utc::now(),
-    };
-    diesel::update(payments::table.find(payment.order_id.0)).set(&changes).execute(conn).await?;
-    for refund in &payment.refunds {
-        save_refund(conn, payment, refund).await?;
+/// Writes the payments that have changed, with the count of what was said. The gateway's id for one is written by
+/// [`note_intent`] alone.
+pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    let mut rows = Save::default();
+    for Root { payment, said, .. } in loaded.changed.payments.iter().filter_map(|order| loaded.roots.get(order)) {
+        let amount = payment.charge.as_ref().map(|charge| charge.amount);
+        rows.orders.push(payment.order_id.0);
+        rows.states.push(payment.state.as_str());
+        rows.amounts.push(amount.map(Money::amount));
+        rows.currencies.push(amount.map(|amount| amount.currency().code()));
+        rows.deadlines.push(payment.hold.deadline);
+        rows.expired.push(payment.hold.expired);
+        rows.void_requested.push(payment.void_requested);
+        rows.unanswered.push(payment.unanswered);
+        rows.failure_codes.push(payment.failure_code.as_deref());
+        rows.attempts.push(i32::try_from(payment.attempts).unwrap_or(i32::MAX));
+        rows.captured.push(payment.captured().map_or(0, Money::amount));
+        rows.refunded.push(payment.refunded().map_or(0, Money::amount));
+        rows.said.push(*said);
+    }
+    if !rows.orders.is_empty() {
+        rows.execute(&mut conn).await?;
     }
     Ok(())
 }
 
-async fn save_refund(conn: &mut AsyncPgConnection, payment: &Payment, refund: &Refund) -> QueryResult<()> {
-    // What waited is cut to what remains when it begins.
-    let amounts = (refunds::amount.eq(refund.amount.amount()), refunds::wanted.eq(refund.wanted.amount()));
-    let state = refunds::state.eq(refund.state.as_str());
-    let (origin, refusals, name) = match &refund.origin {
-        Origin::Ours => ("ours", 0, None),
-        Origin::Cut { refusals } => ("cut", *refusals, None),
-        Origin::Outside => ("outside", 0, None),
-        Origin::Elsewhere(name) => ("elsewhere", 0, Some(name)),
+prepared! {
+    #[derive(Default)]
+    struct Save<'a> {
+        orders: Vec<Uuid> as Array<SqlUuid>,
+        states: Vec<&'a str> as Array<Text>,
+        amounts: Vec<Option<i64>> as Array<Nullable<BigInt>>,
+        currencies: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        deadlines: Vec<Option<DateTime<Utc>>> as Array<Nullable<Timestamptz>>,
+        expired: Vec<bool> as Array<Bool>,
+        void_requested: Vec<bool> as Array<Bool>,
+        unanswered: Vec<bool> as Array<Bool>,
+        failure_codes: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        attempts: Vec<i32> as Array<Integer>,
+        captured: Vec<i64> as Array<BigInt>,
+        refunded: Vec<i64> as Array<BigInt>,
+        said: Vec<i64> as Array<BigInt>,
     };
-    let refusals = refunds::refusals.eq(i32::try_from(refusals).unwrap_or(i32::MAX));
-    let (origin, gateway_id) = ((refunds::origin.eq(origin), refusals), refunds::gateway_id.eq(name));
-    let reason = refunds::reason.eq(name.map(|_| "made at the gateway, by somebody else"));
-    let whose = (refunds::refund_id.eq(refund.id.0), refunds::payment_id.eq(payment.id.0));
-    diesel::insert_into(refunds::table)
-        .values((whose, amounts, state, origin, gateway_id, reason))
-        .on_conflict(refunds::refund_id)
-        .do_update()
-        .set((amounts, state, origin, refunds::updated_at.eq(diesel::dsl::now)))
-        .execute(conn)
-        .await
-        .map(drop)
+    "update payments set state = new.state, amount = new.amount, currency = new.currency, deadline = new.deadline, \
+         expired = new.expired, void_requested = new.void_requested, unanswered = new.unanswered, \
+         failure_code = new.failure_code, attempts = new.attempts, captured = new.captured, refunded = new.refunded, \
+         said = new.said, updated_at = now() \
+     from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as new (order_id, state, amount, currency, deadline, expired, \
+         void_requested, unanswered, failure_code, attempts, captured, refunded, said) \
+     where payments.order_id = new.order_id"
 }
 
-/// Keeps the gateway's id of the intent, before it is confirmed. The first one stays.
-pub async fn note_intent(conn: &mut AsyncPgConnection, order_id: OrderId, intent: &str) -> QueryResult<()> {
-    let unnamed = payments::table.find(order_id.0).filter(payments::intent.is_null());
-    diesel::update(unnamed).set(payments::intent.eq(intent)).execute(conn).await.map(drop)
+/// Writes how orders are paid and for what, of which this was heard just now.
+pub(super) async fn save_charges(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    let mut rows = SaveCharges::default();
+    for order in &loaded.changed.charges {
+        let Some(charge) = loaded.roots.get(order).and_then(|root| root.payment.charge.as_ref()) else { continue };
+        let lines = serde_json::to_value(&charge.lines);
+        rows.orders.push(order.0);
+        rows.methods.push(charge.method.as_str());
+        rows.lines.push(lines.map_err(|error| diesel::result::Error::SerializationError(error.into()))?);
+    }
+    if !rows.orders.is_empty() {
+        rows.execute(&mut conn).await?;
+    }
+    Ok(())
+}
+
+prepared! {
+    #[derive(Default)]
+    struct SaveCharges<'a> {
+        orders: Vec<Uuid> as Array<SqlUuid>,
+        methods: Vec<&'a str> as Array<Text>,
+        lines: Vec<Value> as Array<Jsonb>,
+    };
+    "insert into charges (order_id, method, lines) select * from unnest(?, ?, ?) on conflict do nothing"
+}
+
+/// What is known of a payment when the intent was kept.
+pub struct Noted {
+    /// Of the goods.
+    pub hold: Hold,
+    /// The goods were given back while the call was in flight.
+    pub void_requested: bool,
+    /// When, by the database's clock.
+    pub at: DateTime<Utc>,
+}
+
+/// Keeps the gateway's id of the intent, before it is confirmed. The first one stays. Tells what is known of the payment
+/// then.
+pub async fn note_intent(conn: &mut AsyncPgConnection, order_id: OrderId, intent: &str) -> QueryResult<Noted> {
+    let noted: (Option<DateTime<Utc>>, bool, bool, DateTime<Utc>) =
+        NoteIntent { intent, order: order_id.0 }.get_result(conn).await?;
+    let (deadline, expired, void_requested, at) = noted;
+    Ok(Noted { hold: Hold { deadline, expired }, void_requested, at })
+}
+
+prepared! {
+    struct NoteIntent<'a> { intent: &'a str as Text, order: Uuid as SqlUuid } -> (Nullable<Timestamptz>, Bool, Bool, Timestamptz);
+    "update payments set intent = coalesce(intent, ?) where order_id = ? \
+     returning deadline, expired, void_requested, clock_timestamp()"
 }
 
 /// Keeps that the gateway has refused once more to end the intent: `payment` is as it was when that was asked. Written by
 /// this alone.
 pub async fn note_void_refusal(conn: &mut AsyncPgConnection, payment: &Payment) -> QueryResult<()> {
     let known = i32::try_from(payment.void_refusals).unwrap_or(i32::MAX);
-    sql_query("update payments set void_refusals = void_refusals + 1 where order_id = $1 and void_refusals = $2")
-        .bind::<sql_types::Uuid, _>(payment.order_id.0)
+    diesel::sql_query("update payments set void_refusals = void_refusals + 1 where order_id = $1 and void_refusals = $2")
+        .bind::<SqlUuid, _>(payment.order_id.0)
         .bind::<Integer, _>(known)
         .execute(conn)
         .await
         .map(drop)
 }
 
-/// Keeps how an order is paid and for what.
-pub async fn note_charge(conn: &mut AsyncPgConnection, order: OrderId, charge: &Charge) -> Result<(), ReactionError> {
-    let lines = serde_json::to_value(&charge.lines).map_err(ReactionError::permanent)?;
-    let row = ChargeRow { order_id: order.0, method: charge.method.to_string(), lines };
-    diesel::insert_into(charges::table).values(row).on_conflict_do_nothing().execute(conn).await?;
-    Ok(())
-}
-
-/// Reads a payment without locking it, and the database's time: one clock for all workers, whatever their machines' say.
-pub async fn read_now(
-    conn: &mut AsyncPgConnection,
-    order_id: OrderId,
-) -> Result<(Payment, DateTime<Utc>), ReactionError> {
-    let clock = sql::<Timestamptz>("clock_timestamp()");
-    let (row, now): (Row, _) = payments::table.find(order_id.0).select((Row::as_select(), clock)).first(conn).await?;
-    Ok((row.into_payment(conn).await?, now))
+/// Reads a payment without locking it, with the key of its unfinished call.
+pub async fn read_with_call(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<(Payment, Option<String>)> {
+    let (roots, _) = roots(conn, &[order_id.0]).await?;
+    let root = roots.into_values().next().ok_or(diesel::result::Error::NotFound)?;
+    Ok((root.payment, root.unfinished_call))
 }
 
 /// Reads a payment without locking it.
-pub async fn read(conn: &mut AsyncPgConnection, order_id: OrderId) -> Result<Payment, ReactionError> {
-    let row: Row = payments::table.find(order_id.0).select(Row::as_select()).first(conn).await?;
-    row.into_payment(conn).await
+pub async fn read(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Payment> {
+    Ok(read_with_call(conn, order_id).await?.0)
 }
 
-/// The payment that the gateway knows by this name, without locking it.
-pub async fn with_intent(conn: &mut AsyncPgConnection, intent: &str) -> Result<Option<Payment>, ReactionError> {
-    let named = payments::table.filter(payments::intent.eq(intent));
-    let row: Option<Row> = named.select(Row::as_select()).first(conn).await.optional()?;
-    match row {
-        Some(row) => Ok(Some(row.into_payment(conn).await?)),
-        None => Ok(None),
-    }
+/// Reads a payment without locking it, and the database's time: one clock for all workers, whatever their machines' say.
+pub async fn read_now(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<(Payment, DateTime<Utc>)> {
+    let (roots, now) = roots(conn, &[order_id.0]).await?;
+    let root = roots.into_values().next().ok_or(diesel::result::Error::NotFound)?;
+    Ok((root.payment, now))
 }
 
-/// The refund that the gateway knows by this name, if its name was noted.
-pub async fn refund_named(conn: &mut AsyncPgConnection, of: PaymentId, name: &str) -> QueryResult<Option<RefundId>> {
-    let named = refunds::table.filter(refunds::payment_id.eq(of.0)).filter(refunds::gateway_id.eq(name));
-    let id: Option<Uuid> = named.select(refunds::refund_id).first(conn).await.optional()?;
-    Ok(id.map(RefundId))
+/// Whether a payment has this intent.
+pub async fn has_intent(conn: &mut AsyncPgConnection, intent: &str) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(payments::table.filter(payments::intent.eq(intent)))).get_result(conn).await
 }
 
 /// What a reader of the interface sees of a payment.
@@ -313,55 +388,4 @@ pub async fn estimate(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
     }
     let sql = "select greatest(reltuples, 0)::bigint as rows from pg_class where oid = 'payments'::regclass";
     Ok(diesel::sql_query(sql).get_result::<Estimate>(conn).await?.rows.unsigned_abs())
-}
-
-/// One refund, as a reader sees it.
-#[derive(Clone, Debug, Queryable, Selectable)]
-#[diesel(table_name = refunds)]
-#[expect(missing_docs, reason = "columns; the migration explains them")]
-pub struct ShownRefund {
-    pub refund_id: Uuid,
-    pub amount: i64,
-    pub wanted: Option<i64>,
-    pub origin: String,
-    pub state: String,
-    pub reason: Option<String>,
-    pub gateway_id: Option<String>,
-    pub created_at: DateTime<Utc>,
-    pub outside_reason: Option<String>,
-    pub outside_reference: Option<String>,
-    pub outside_at: Option<DateTime<Utc>>,
-}
-
-/// Keeps why and under which reference staff gave a refund back past the gateway, and shows the refund.
-pub async fn note_outside(
-    conn: &mut AsyncPgConnection,
-    id: RefundId,
-    reason: &str,
-    reference: &str,
-) -> QueryResult<ShownRefund> {
-    let note = diesel::update(refunds::table.find(id.0)).set((
-        refunds::outside_reason.eq(reason),
-        refunds::outside_reference.eq(reference),
-        refunds::outside_at.eq(diesel::dsl::now),
-    ));
-    note.returning(ShownRefund::as_returning()).get_result(conn).await
-}
-
-/// Keeps what staff said a refund was for, and shows the refund.
-pub async fn note_reason(conn: &mut AsyncPgConnection, id: RefundId, reason: &str) -> QueryResult<ShownRefund> {
-    let note = diesel::update(refunds::table.find(id.0)).set(refunds::reason.eq(reason));
-    note.returning(ShownRefund::as_returning()).get_result(conn).await
-}
-
-/// Keeps the gateway's name for a refund.
-pub async fn note_refund(conn: &mut AsyncPgConnection, id: RefundId, gateway_id: &str) -> QueryResult<()> {
-    let named = refunds::gateway_id.eq(gateway_id);
-    diesel::update(refunds::table.find(id.0)).set(named).execute(conn).await.map(drop)
-}
-
-/// The refunds of a payment, oldest first.
-pub async fn refunds_shown(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Vec<ShownRefund>> {
-    let of = refunds::table.filter(refunds::payment_id.eq(id.0));
-    of.order(refunds::seq).select(ShownRefund::as_select()).load(conn).await
 }

@@ -1,8 +1,15 @@
 //! The gateway's events that were received, each once.
 
-use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use std::collections::BTreeSet;
 
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::prepared;
+use shared_events::OrderId;
+use uuid::Uuid;
+
+use crate::domain::State;
 use crate::{schema::webhook_events, webhooks::WebhookEvent};
 
 /// What an event has come to, as it stands in the table.
@@ -27,12 +34,72 @@ impl Outcome {
     }
 }
 
-/// Whether the event was received before.
-pub async fn is_known(conn: &mut AsyncPgConnection, event_id: &str) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(webhook_events::table.find(event_id))).get_result(conn).await
+/// What is known of an event when it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It was received before.
+    Before,
+    /// It was written down now, and nothing follows from it.
+    Noted(Outcome),
+    /// It may tell something of this order's payment: nothing is written yet.
+    MayTell(OrderId),
 }
 
-/// Takes the event, which waits for another transaction that has it; false when it was received before.
+/// Receives events, with one statement: those from which nothing can follow in the state that their payment is in are
+/// written down.
+pub async fn receive(conn: &mut AsyncPgConnection, events: &[WebhookEvent]) -> QueryResult<Vec<Received>> {
+    let mut rows = Receive::default();
+    for event in events {
+        let states: Vec<_> = State::ALL.into_iter().filter(|state| event.may_tell(*state)).map(State::as_str).collect();
+        rows.ids.push(&event.id);
+        rows.kinds.push(&event.kind);
+        rows.intents.push(event.intent.as_deref());
+        rows.states.push(states.join(","));
+        rows.count_silence.push(!event.tells_of_money_back());
+        rows.own_refunds.push(event.refund_that_was_made());
+    }
+    let found: Vec<(String, Option<Uuid>, bool, bool, bool)> = rows.load(conn).await?;
+    let mut seen = BTreeSet::new();
+    let received = events.iter().map(|event| {
+        let found = found.iter().find(|(id, ..)| *id == event.id).filter(|_| seen.insert(&event.id));
+        match found {
+            Some((_, Some(order), true, false, _)) => Received::MayTell(OrderId(*order)),
+            Some((_, Some(_), _, _, true)) => Received::Noted(Outcome::NothingNew),
+            Some((_, None, _, _, true)) => Received::Noted(Outcome::NotOurs),
+            _ => Received::Before,
+        }
+    });
+    Ok(received.collect())
+}
+
+prepared! {
+    /// Tells of each event whose payment's order it is, whether it may tell something, whether it was received before, and
+    /// whether it was written down now.
+    #[derive(Default)]
+    struct Receive<'a> {
+        ids: Vec<&'a str> as Array<Text>,
+        kinds: Vec<&'a str> as Array<Text>,
+        intents: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        states: Vec<String> as Array<Text>,
+        count_silence: Vec<bool> as Array<Bool>,
+        own_refunds: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+    } -> (Text, Nullable<SqlUuid>, Bool, Bool, Bool);
+    "with heard as materialized ( \
+         select heard.*, payments.order_id, coalesce((payments.state = any(string_to_array(states, ',')) \
+                 or counts_silence and payments.unanswered) and not exists (select from refunds \
+                 where refunds.payment_id = payments.payment_id and refunds.gateway_id = own_refund), false) as may_tell \
+         from unnest(?, ?, ?, ?, ?, ?) as heard (event_id, type, intent, states, counts_silence, own_refund) \
+         left join payments on payments.intent = heard.intent), \
+     noted as (insert into webhook_events (event_id, type, intent, outcome) \
+         select distinct on (event_id) event_id, type, intent, \
+             case when order_id is null then 'not_ours' else 'nothing_new' end \
+         from heard where not may_tell order by event_id on conflict do nothing returning event_id) \
+     select event_id, order_id, may_tell, exists (select from webhook_events known where known.event_id = heard.event_id), \
+         exists (select from noted where noted.event_id = heard.event_id) \
+     from heard"
+}
+
+/// Takes an event from which something may follow, with what came of it; false when it was received before.
 pub async fn take(conn: &mut AsyncPgConnection, event: &WebhookEvent, outcome: Outcome) -> QueryResult<bool> {
     let row = (
         webhook_events::event_id.eq(&event.id),
@@ -42,10 +109,4 @@ pub async fn take(conn: &mut AsyncPgConnection, event: &WebhookEvent, outcome: O
     );
     let taken = diesel::insert_into(webhook_events::table).values(row).on_conflict_do_nothing().execute(conn).await?;
     Ok(taken == 1)
-}
-
-/// Notes that an event that was taken has come to something else.
-pub async fn conclude(conn: &mut AsyncPgConnection, event_id: &str, outcome: Outcome) -> QueryResult<()> {
-    let concluded = webhook_events::outcome.eq(outcome.as_str());
-    diesel::update(webhook_events::table.find(event_id)).set(concluded).execute(conn).await.map(drop)
 }

@@ -4,11 +4,19 @@
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use crate::domain::State;
+
 /// Stripe's ids are shorter; what is longer is none, and goes into no table.
 const LONGEST: usize = 255;
 
 /// The version of the API in which events are expected. Another one is read too: only ids are taken from an event.
 const VERSION: &str = crate::gateway::STRIPE_VERSION;
+
+/// Of money that was reserved, which our own call says too.
+const AUTHORISED: &str = "payment_intent.amount_capturable_updated";
+
+/// Of a refund that was just made: where it is ours, its own answer says the same.
+const CREATED: &str = "refund.created";
 
 /// The types of events that this service does something about; all others share one label in metrics.
 const KNOWN_TYPES: [&str; 17] = [
@@ -80,6 +88,28 @@ impl WebhookEvent {
     /// Whether it tells of money that went back: a refund, a charge that was refunded, a dispute.
     pub fn tells_of_money_back(&self) -> bool {
         ["refund.", "charge.refund", "charge.dispute."].into_iter().any(|family| self.kind.starts_with(family))
+    }
+
+    /// Whether something may follow from it for a payment in this state; else the payment's own calls say the same, or have said
+    /// more.
+    pub fn may_tell(&self, state: State) -> bool {
+        match state {
+            State::ActionRequired | State::Authorizing => true,
+            // Somebody else may have captured or cancelled it.
+            State::Authorized => self.tells_of_money_back() || self.kind != AUTHORISED,
+            // The gateway may have taken the money without this service knowing it.
+            State::Capturing | State::Captured | State::CaptureFailed | State::Voiding | State::Closing => {
+                self.tells_of_money_back()
+            }
+            State::New | State::Tombstone | State::Closed | State::WaitingToRetry | State::Voided | State::Declined => {
+                false
+            }
+        }
+    }
+
+    /// The refund that was just made, by the gateway's name for it, if it tells of one.
+    pub fn refund_that_was_made(&self) -> Option<&str> {
+        self.refund.as_deref().filter(|_| self.kind == CREATED)
     }
 
     /// The type as a label of metrics, of which there are few: what a stranger invents is `other`.

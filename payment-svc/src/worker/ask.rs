@@ -8,14 +8,14 @@ use shared_events::{EventId, Money, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVA
 
 use super::GatewayCalls;
 use crate::{
-    commands::{book_given_back, made_elsewhere},
+    commands::book_given_back,
     domain::{Answer, CAPTURED_IN_PART, Call, Payment, State, refund_because_of},
     gateway::{
         GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
     },
     store::{
         calls::{Failure, TakenCall},
-        payments,
+        payments, refunds,
     },
 };
 
@@ -91,36 +91,24 @@ fn declined(code: String) -> Asked {
 
 impl<G: PaymentGateway> GatewayCalls<G> {
     pub(super) async fn ask(&self, call: &TakenCall) -> Asked {
-        let (payment, now) = self.read(call).await?;
         let made_before = call.tries > 1;
-        match (call.call, payment.intent.clone()) {
-            (Call::Authorise, intent) => self.authorise(call, (payment, now), intent, made_before).await,
+        match (call.call, call.payment.intent.clone()) {
+            (Call::Authorise, intent) => self.authorise(call, intent, made_before).await,
             (Call::Capture, Some(intent)) => self.capture(call, intent, made_before).await,
-            (Call::Void, Some(intent)) => self.void(call, &payment, intent, made_before).await,
-            (Call::Refund(id), Some(intent)) => self.refund(call, &payment, id, intent, made_before).await,
+            (Call::Void, Some(intent)) => self.void(call, intent, made_before).await,
+            (Call::Refund(id), Some(intent)) => self.refund(call, id, intent, made_before).await,
             (_, None) => Err(Later::here("the payment has no intent")),
         }
     }
 
-    /// The payment, and the time at the clock that its deadline is compared with.
-    async fn read(&self, call: &TakenCall) -> Result<(Payment, DateTime<Utc>), Later> {
-        let mut conn = self.pool.get().await?;
-        Ok(payments::read_now(&mut conn, call.order_id).await?)
-    }
-
-    async fn authorise(
-        &self,
-        call: &TakenCall,
-        (payment, now): (Payment, DateTime<Utc>),
-        intent: Option<String>,
-        again: bool,
-    ) -> Asked {
+    async fn authorise(&self, call: &TakenCall, intent: Option<String>, again: bool) -> Asked {
+        let payment = &call.payment;
         let made_before = again && intent.is_some();
         let intent = match intent {
             Some(intent) => intent,
             // An intent that was perhaps made but never confirmed holds nothing.
-            None if !payment.may_authorise(now) => return Ok(Answer::NotAsked),
-            None => match self.create(&payment).await {
+            None if !payment.may_authorise(call.taken_at) => return Ok(Answer::NotAsked),
+            None => match self.create(payment).await {
                 Ok(intent) => intent,
                 Err(GatewayError::Refused { code }) => return no(code),
                 Err(GatewayError::Misused { code, parameter }) => return misused(call, &code, parameter.as_deref()),
@@ -135,12 +123,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
                 IntentState::Declined { code } if payment.attempts > 1 && !action_failed(&code) => {}
                 state => return authorised(state),
             }
-        } else {
-            let mut conn = self.pool.get().await?;
-            payments::note_intent(&mut conn, call.order_id, &intent).await?;
         }
-        // Checked right before the gateway is called: the hold may have passed, or the goods been given back.
-        let (payment, now) = self.read(call).await?;
+        // Looked at right before the gateway is called: the hold may have passed, or the goods been given back.
+        let (payment, now) = self.noted(payment, &intent).await?;
         if !payment.may_authorise(now) {
             return self.stop(&payment, intent).await;
         }
@@ -155,6 +140,13 @@ impl<G: PaymentGateway> GatewayCalls<G> {
                 Err(error.into())
             }
         }
+    }
+
+    /// Keeps the intent before it is confirmed, and tells what is known of the payment then.
+    async fn noted(&self, payment: &Payment, intent: &str) -> Result<(Payment, DateTime<Utc>), Later> {
+        let noted = payments::note_intent(&mut *self.pool.get().await?, payment.order_id, intent).await?;
+        let (hold, void_requested) = (noted.hold, noted.void_requested);
+        Ok((Payment { intent: Some(intent.to_owned()), hold, void_requested, ..payment.clone() }, noted.at))
     }
 
     async fn create(&self, payment: &Payment) -> Result<String, GatewayError> {
@@ -209,7 +201,8 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         }
     }
 
-    async fn void(&self, call: &TakenCall, payment: &Payment, intent: String, made_before: bool) -> Asked {
+    async fn void(&self, call: &TakenCall, intent: String, made_before: bool) -> Asked {
+        let payment = &call.payment;
         // What was authorised is in the ledger; where nothing was awaited any more, it may have come unheard.
         let ended = |let_go: bool| if let_go && payment.state == State::Closing { Answer::LetGo } else { Answer::Done };
         // A customer who has failed, or was late, may have acted after all: that is looked up before their intent is ended.
@@ -231,7 +224,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Err(GatewayError::MovedOn) => match self.gateway.look_up(intent.clone()).await? {
                 IntentState::Cancelled { let_go } => Ok(ended(let_go)),
                 IntentState::Captured => {
-                    let cause = call.cause.event.unwrap_or(EventId(payment.id.0));
+                    let cause = call.causation.event.unwrap_or(EventId(payment.id.0));
                     Ok(Answer::CapturedElsewhere { refund: refund_because_of(cause) })
                 }
                 IntentState::CapturedInPart { amount } => self.give_part_back(call, payment, intent, amount).await,
@@ -246,7 +239,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     async fn give_part_back(&self, call: &TakenCall, payment: &Payment, intent: String, captured: i64) -> Asked {
         let Some(charge) = &payment.charge else { return Err(Later::here("the payment has no charge")) };
         let money = |amount| Money::new(amount, charge.amount.currency()).map_err(Later::here);
-        let id = refund_because_of(call.cause.event.unwrap_or(EventId(payment.id.0)));
+        let id = refund_because_of(call.causation.event.unwrap_or(EventId(payment.id.0)));
         let mut given = self.gateway.given_back(intent.clone()).await?;
         given.retain(|given| given.failed.is_none());
         let left = captured.saturating_sub(given.iter().map(|given| given.amount).sum());
@@ -269,18 +262,11 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         Ok(Answer::PartGivenBack { captured: money(captured)?, refund })
     }
 
-    async fn refund(
-        &self,
-        call: &TakenCall,
-        payment: &Payment,
-        id: RefundId,
-        intent: String,
-        made_before: bool,
-    ) -> Asked {
+    async fn refund(&self, call: &TakenCall, id: RefundId, intent: String, made_before: bool) -> Asked {
         if made_before && let Some(outcome) = self.gateway.look_up_refund(intent.clone(), id).await? {
             return self.refunded(id, outcome).await;
         }
-        let refund = payment.refunds.iter().find(|refund| refund.id == id);
+        let refund = call.payment.refunds.iter().find(|refund| refund.id == id);
         let amount =
             refund.map(|refund| refund.amount).ok_or_else(|| Later::here(format!("refund {id} is not there")))?;
         let intent_asked = intent.clone();
@@ -299,8 +285,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         let found = self.gateway.given_back(intent).await?;
         let mut conn = self.pool.get().await?;
         // What has failed since is taken back first; what is not known yet waits for the answer to this call.
-        conn.transaction(async |conn| book_given_back(conn, call.order_id, &found).await).await?;
-        let elsewhere = made_elsewhere(&payments::read(&mut conn, call.order_id).await?, &found);
+        let elsewhere = conn.transaction(async |conn| book_given_back(conn, call.order_id, &found).await).await?;
         Ok(if elsewhere.is_empty() { Answer::No { code } } else { Answer::Overtaken { code, elsewhere } })
     }
 
@@ -309,7 +294,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         match outcome {
             RefundOutcome::Accepted { id: gateway_id } => {
                 let mut conn = self.pool.get().await?;
-                payments::note_refund(&mut conn, id, &gateway_id).await?;
+                refunds::note_refund(&mut conn, id, &gateway_id).await?;
                 Ok(Answer::Done)
             }
             RefundOutcome::Failed { code } => no(code),

@@ -5,10 +5,10 @@ mod look_ups;
 
 use std::{sync::Arc, time::Duration};
 
-use diesel_async::AsyncPgConnection;
 use service_kit::{
     Pool,
     circuit_breaker::{Begun, CircuitBreaker},
+    consumer::ReactionError,
     external_calls::{ExternalCalls, Performed},
     trace,
 };
@@ -19,9 +19,10 @@ pub use look_ups::CustomerLookUps;
 use tokio::time::timeout;
 
 use crate::{
-    commands,
+    commands::{self, Asked, Settlement},
     domain::Answer,
     gateway::{AWAY, PaymentGateway},
+    gather::Gather,
     store::calls::{self, Failure, TakenCall},
 };
 
@@ -32,6 +33,7 @@ pub struct GatewayCalls<G> {
     gateway: Arc<G>,
     server: CircuitBreaker,
     asking: Duration,
+    settling: Arc<Gather<Settlement, Result<(), ReactionError>>>,
     settled: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -39,7 +41,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     /// `settled` is told after each commit that may have announced something.
     pub fn new(pool: Pool, gateway: Arc<G>, settled: impl Fn() + Send + Sync + 'static) -> Self {
         let server = CircuitBreaker::new("gateway");
-        Self { pool, gateway, server, asking: calls::ASKING, settled: Arc::new(settled) }
+        Self { pool, gateway, server, asking: calls::ASKING, settling: Arc::default(), settled: Arc::new(settled) }
     }
 
     /// Gives each try this long instead of [`calls::ASKING`]; longer than that would outlast the lease.
@@ -53,39 +55,48 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         Ok(calls::take_of(&mut *self.pool.get().await?, payment).await?)
     }
 
-    async fn ask_and_settle(&self, call: &TakenCall) -> anyhow::Result<Performed> {
+    async fn ask_and_settle(&self, call: TakenCall) -> anyhow::Result<Performed> {
         // Cut off, the gateway may or may not have been asked: nobody knows, as after its own time-out.
         let cut_off = |_| {
             let later = Later::new("no_answer", format!("cut off after {} s", self.asking.as_secs_f64()));
             Err(Later { unanswered: true, ..later })
         };
         let begun = self.server.begin();
-        let answer = timeout(self.asking, self.ask(call)).await.unwrap_or_else(cut_off);
+        let answer = timeout(self.asking, self.ask(&call)).await.unwrap_or_else(cut_off);
         self.note(begun, &answer);
-        let mut conn = self.pool.get().await?;
-        let performed = match answer {
+        let asked = match answer {
             Ok(Answer::Nothing) => {
                 let text = "the gateway has not come to an end with it".to_owned();
-                self.unanswered(&mut conn, call, &Failure { code: "under_way", text }).await?
+                Asked::Unanswered(Failure { code: "under_way", text })
             }
-            Ok(answer) => {
-                commands::settle(&mut conn, call, answer).await?;
-                Performed::Done
-            }
-            Err(Later { failure, unanswered: true }) => self.unanswered(&mut conn, call, &failure).await?,
-            Err(Later { failure, .. }) if failure.code == AWAY => {
-                calls::put_back(&mut conn, call, &failure).await?;
-                Performed::PutOff
-            }
-            Err(Later { failure: Failure { code, text }, .. }) => {
-                tracing::warn!(order.id = %call.order_id, call = call.key, tries = call.tries, code, text, "put off");
-                calls::put_off(&mut conn, call, &Failure { code, text }).await?;
-                Performed::PutOff
+            Ok(answer) => Asked::Answered(answer),
+            Err(Later { failure, unanswered: true }) => Asked::Unanswered(failure),
+            Err(Later { failure, .. }) if failure.code == AWAY => Asked::Away(failure),
+            Err(Later { failure, .. }) => Asked::Later(failure),
+        };
+        let performed = match &asked {
+            Asked::Answered(_) => Performed::Done,
+            Asked::Unanswered(_) | Asked::Later(_) | Asked::Away(_) => Performed::PutOff,
+        };
+        if let Asked::Unanswered(Failure { code, text }) | Asked::Later(Failure { code, text }) = &asked {
+            let (order, tries, unknown) = (call.order_id, call.tries, matches!(asked, Asked::Unanswered(_)));
+            tracing::warn!(order.id = %order, call = call.key, tries, unknown, code, text, "a call has no answer yet");
+        }
+        self.settle(Settlement { call, asked }).await?;
+        Ok(performed)
+    }
+
+    async fn settle(&self, settlement: Settlement) -> anyhow::Result<()> {
+        let (pool, settled) = (self.pool.clone(), self.settled.clone());
+        let settle = move |settlements: Vec<Settlement>| {
+            let (pool, settled) = (pool.clone(), settled.clone());
+            async move {
+                let outcomes = settle_all(&pool, &settlements).await;
+                settled();
+                outcomes
             }
         };
-        drop(conn);
-        (self.settled)();
-        Ok(performed)
+        Ok(self.settling.join(settlement, settle).await??)
     }
 
     /// What this call shows of the gateway.
@@ -101,18 +112,29 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Ok(_) | Err(_) => self.server.reached(),
         }
     }
+}
 
-    async fn unanswered(
-        &self,
-        conn: &mut AsyncPgConnection,
-        call: &TakenCall,
-        failure: &Failure,
-    ) -> anyhow::Result<Performed> {
-        let Failure { code, text } = failure;
-        tracing::warn!(order.id = %call.order_id, call = call.key, code, text, "the gateway did not answer");
-        commands::unanswered(conn, call, failure).await?;
-        Ok(Performed::PutOff)
+/// Together; if that fails, each by itself.
+async fn settle_all(pool: &Pool, settlements: &[Settlement]) -> Vec<Result<(), ReactionError>> {
+    match settle_in_one(pool, settlements).await {
+        Ok(outcomes) => outcomes,
+        Err(error) if settlements.len() == 1 => vec![Err(error)],
+        Err(_) => {
+            let mut outcomes = Vec::with_capacity(settlements.len());
+            for settlement in settlements {
+                let settled = settle_in_one(pool, std::slice::from_ref(settlement)).await;
+                outcomes.push(settled.and_then(|outcomes| outcomes.into_iter().collect()));
+            }
+            outcomes
+        }
     }
+}
+
+async fn settle_in_one(
+    pool: &Pool,
+    settlements: &[Settlement],
+) -> Result<Vec<Result<(), ReactionError>>, ReactionError> {
+    commands::settle(&mut *pool.get().await?, settlements).await
 }
 
 impl<G: PaymentGateway> ExternalCalls for GatewayCalls<G> {
@@ -132,6 +154,7 @@ impl<G: PaymentGateway> ExternalCalls for GatewayCalls<G> {
     }
 
     async fn perform(&self, call: TakenCall) -> anyhow::Result<Performed> {
-        trace::within(call.cause.traceparent.as_deref(), self.ask_and_settle(&call)).await
+        let traceparent = call.causation.traceparent.clone();
+        trace::within(traceparent.as_deref(), self.ask_and_settle(call)).await
     }
 }

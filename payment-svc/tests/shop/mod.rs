@@ -16,8 +16,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{QueryableByName, sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use payment_svc::{
-    commands::RETRY, domain::Payment, gateway::PaymentGateway, migrations, reactions::PaymentReactions,
-    retries::Retries, store::payments, worker::GatewayCalls,
+    commands::{self, Settlement},
+    domain::{Answer, Payment},
+    gateway::PaymentGateway,
+    migrations,
+    reactions::PaymentReactions,
+    retries::Retries,
+    store::{RETRY, calls::TakenCall, payments},
+    worker::GatewayCalls,
 };
 use service_kit::{
     consumer::{Outcome, Record, testing::react},
@@ -126,7 +132,7 @@ pub fn record(event: Event) -> Record {
 pub struct Shop<G> {
     pub db: TestDb,
     pub calls: GatewayCalls<G>,
-    reactions: PaymentReactions,
+    pub reactions: PaymentReactions,
 }
 
 #[derive(QueryableByName)]
@@ -169,6 +175,13 @@ impl<G: PaymentGateway> Shop<G> {
                 self.calls.perform(call).await.unwrap();
             }
         }
+    }
+
+    /// The gateway's answer to a taken call comes.
+    pub async fn settle(&self, call: &TakenCall, answer: Answer) {
+        let settlement = Settlement::of(call.clone(), answer);
+        let settled = commands::settle(&mut *self.db.conn().await, &[settlement]).await.unwrap();
+        settled.into_iter().collect::<Result<(), _>>().unwrap();
     }
 
     /// Lets the time of a retry come.

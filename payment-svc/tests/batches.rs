@@ -1,0 +1,190 @@
+//! Many events in one transaction: each finds what those before it decided, and all together cost what one costs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod shop;
+
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
+use payment_svc::{
+    commands::{self, Settlement},
+    domain::{Answer, Payment, State},
+    gateway::PaymentGateway,
+    retries::Retries,
+    store::{RETRY, calls, webhooks},
+    webhooks::WebhookEvent,
+};
+use service_kit::{
+    consumer::{Outcome, Record, testing::react_to_all},
+    testing::Statements,
+    timers,
+};
+use shared_events::Event;
+use shop::{Order, Shop, gateways, record};
+
+fn orders(count: usize) -> Vec<Order> {
+    (0..count).map(|_| Order::new("pm_card_visa")).collect()
+}
+
+fn all(orders: &[Order], event: impl Fn(&Order) -> Event) -> Vec<Record> {
+    orders.iter().map(|order| record(event(order))).collect()
+}
+
+async fn payments<G: PaymentGateway>(shop: &Shop<G>, orders: &[Order]) -> Vec<Payment> {
+    let mut payments = vec![];
+    for order in orders {
+        payments.push(shop.payment(order).await);
+    }
+    payments
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_any_size_takes_as_many_statements_as_one_event_or_one_answer() {
+    let shop = Shop::new(gateways::never_called()).await;
+    let conn = &mut *shop.db.conn().await;
+    let statements = Statements::of(conn);
+    let mut taken = vec![];
+    for orders in [orders(1), orders(64)] {
+        let mut counts = vec![];
+        let heard: [&dyn Fn(&Order) -> Event; 5] = [
+            &Order::placed,
+            &Order::reserved,
+            &Order::confirmed,
+            &|order| order.lost(&[("POT", 1)]),
+            &|order| order.restocked(&[("TEA", 1)]),
+        ];
+        for event in heard {
+            let outcomes = react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
+            assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Applied), "{outcomes:?}");
+            counts.push(statements.take().len());
+            let calls = calls::take(conn, 100).await.unwrap();
+            let settlements: Vec<_> = calls.into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
+            counts.push(statements.take().len());
+            if !settlements.is_empty() {
+                let settled = commands::settle(conn, &settlements).await.unwrap();
+                assert!(settled.iter().all(Result::is_ok), "{settled:?}");
+                counts.push(statements.take().len());
+            }
+        }
+        for payment in payments(&shop, &orders).await {
+            assert_eq!((payment.state, payment.refunds.len()), (State::Captured, 2));
+        }
+        taken.push(counts);
+    }
+    assert_eq!(taken[0], taken[1], "one, and sixty-four");
+    assert!(taken[1].iter().all(|count| *count <= 12), "{taken:?}");
+    let each: Vec<String> = shop.said().await;
+    assert_eq!(each.len(), 65 * 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_event_of_a_batch_decides_the_next_one_finds() {
+    let shop = Shop::new(gateways::that_agrees()).await;
+    let conn = &mut *shop.db.conn().await;
+    let (lost, undone, known) = (Order::new("pm_card_visa"), Order::new("pm_card_visa"), Order::new("pm_card_visa"));
+    for event in [known.placed(), known.reserved(), known.confirmed()] {
+        shop.hear([event]).await;
+        shop.call_gateway().await;
+    }
+    let heard = [
+        lost.reserved(),
+        undone.released(),
+        undone.reserved(),
+        known.restocked(&[("TEA", 1)]),
+        known.restocked(&[("POT", 1)]),
+        lost.expired(),
+    ];
+    let outcomes = react_to_all(conn, &shop.reactions, &heard.map(record)).await.unwrap();
+    let ignored = |outcome: &Outcome| matches!(outcome, Outcome::Ignored(_));
+    assert_eq!(outcomes.iter().map(ignored).collect::<Vec<_>>(), [false, false, true, false, false, false]);
+    shop.hear([lost.placed(), undone.placed()]).await;
+    shop.call_gateway().await;
+    assert_eq!(shop.payment(&lost).await.state, State::New, "the hold had ended");
+    assert_eq!(shop.payment(&undone).await.state, State::Voided);
+    let said = ["voided 0", "refunded 1000 remaining 1598", "refunded 598 remaining 1000"];
+    assert_eq!(shop.said().await[2..], said, "the second refund waited for the first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_in_a_batch_parks_its_order_and_the_others_go_on() {
+    let shop = Shop::new(gateways::that_agrees()).await;
+    let conn = &mut *shop.db.conn().await;
+    let (broken, fine) = (Order::new("pm_card_visa"), Order::new("pm_card_visa"));
+    shop.hear([broken.placed(), broken.reserved(), fine.placed(), fine.reserved()]).await;
+    shop.call_gateway().await;
+    let heard = [broken.restocked(&[("CAKE", 1)]), fine.released(), broken.released()];
+    let outcomes = react_to_all(conn, &shop.reactions, &heard.map(record)).await.unwrap();
+    assert!(matches!(&outcomes[0], Outcome::DeadLettered(why) if why.contains("CAKE")), "{outcomes:?}");
+    assert_eq!(outcomes[1..], [Outcome::Applied, Outcome::QueuedBehind]);
+    assert_eq!(shop.payment(&broken).await.state, State::Authorized);
+    assert_eq!(shop.payment(&fine).await.state, State::Voiding);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_waits_for_does_not_keep_the_others_back() {
+    let shop = Shop::new(gateways::never_called()).await;
+    let conn = &mut *shop.db.conn().await;
+    let orders = orders(3);
+    for event in [Order::placed, Order::reserved] {
+        react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
+    }
+    let mut settlements: Vec<_> = calls::take(conn, 10).await.unwrap().into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
+    settlements[1] = Settlement::of(settlements[1].call.clone(), Answer::AuthorisedAfterAll);
+    let settled = commands::settle(conn, &settlements).await.unwrap();
+    assert_eq!(settled.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(shop.said().await.len(), 2);
+    assert_eq!(shop.decided().await.iter().filter(|call| *call == "authorise unfinished").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_retries_that_are_due_take_as_many_statements_as_one() {
+    let shop = Shop::new(gateways::never_called()).await;
+    let conn = &mut *shop.db.conn().await;
+    let retries = Retries { calls: Default::default() };
+    let statements = Statements::of(conn);
+    let mut taken = vec![];
+    for orders in [orders(1), orders(50)] {
+        for event in [Order::placed, Order::reserved] {
+            react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
+        }
+        let not_now = || Answer::NotNow { code: "processing_error".to_owned() };
+        let calls = calls::take(conn, 100).await.unwrap();
+        let settlements: Vec<_> = calls.into_iter().map(|call| Settlement::of(call, not_now())).collect();
+        commands::settle(conn, &settlements).await.unwrap();
+        let keys: Vec<_> = orders.iter().map(|order| order.id.to_string()).collect();
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        statements.take();
+        timers::fire_by_hand(conn, &retries, RETRY, &keys).await.unwrap();
+        taken.push(statements.take().len());
+        assert!(payments(&shop, &orders).await.iter().all(|payment| payment.attempts == 2));
+        calls::take(conn, 100).await.unwrap();
+    }
+    assert_eq!(taken[0], taken[1], "one retry, and fifty");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_that_change_nothing_cost_one_insert_however_many_come_at_once() {
+    let shop = Shop::new(gateways::that_agrees()).await;
+    let orders = orders(20);
+    for events in [all(&orders, Order::placed), all(&orders, Order::reserved)] {
+        react_to_all(&mut *shop.db.conn().await, &shop.reactions, &events).await.unwrap();
+    }
+    shop.call_gateway().await;
+    let mut told = vec![];
+    for order in &orders {
+        let object = serde_json::json!({"object": "payment_intent", "id": shop.intent(order).await});
+        let kind = "payment_intent.amount_capturable_updated";
+        let event = serde_json::json!({"id": format!("evt_{}", order.id), "type": kind, "data": {"object": object}});
+        told.push(WebhookEvent::parse(event.to_string().as_bytes()).unwrap().unwrap());
+    }
+    told.push(told[0].clone());
+    let conn = &mut *shop.db.conn().await;
+    let statements = Statements::of(conn);
+    let received = webhooks::receive(conn, &told).await.unwrap();
+    assert_eq!(statements.take().len(), 1);
+    let noted = webhooks::Received::Noted(webhooks::Outcome::NothingNew);
+    assert!(received[..20].iter().all(|received| *received == noted), "{received:?}");
+    assert_eq!(received[20], webhooks::Received::Before, "it came twice");
+    assert_eq!(webhooks::receive(conn, &told[..1]).await.unwrap(), [webhooks::Received::Before]);
+    let written = sql_query("select 1 from webhook_events where outcome = 'nothing_new'").execute(conn).await.unwrap();
+    assert_eq!(written, 20);
+}

@@ -1,15 +1,13 @@
-//! What each service does about an event. order-svc and stock-svc are called through their own reactions; for
-//! payment-svc this repeats the match of its `reactions/mod.rs` without the SQL. `tests/same_as_reactions.rs` checks
-//! that all of this agrees with the real reactions.
+//! What each service does about an event: its own reactions are called. `tests/same_as_reactions.rs` checks that what is
+//! made of their decisions agrees with the real services.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use order_svc::domain::{Decided, Refused as OrderRefused, Transition as OrderStep};
-use payment_svc::domain::{Charge, Payment, Refused as PaymentRefused, Transition, refund_because_of};
-use shared_events::{Event, EventId, OrderEvent, ShipmentEvent, ShipmentId, StockEvent};
+use payment_svc::domain::{Payment, Refused as PaymentRefused, Transition};
+use shared_events::{Event, EventId, ShipmentId};
 use stock_svc::domain::{Allocation, Change, Levels, NewParcel, Refused as StockRefused};
-use stock_svc::reactions::{Circumstances, decide};
 use uuid::Uuid;
 
 use crate::world::OrderRow;
@@ -49,21 +47,12 @@ pub fn stock(
     sequence: i64,
     levels: &Levels,
 ) -> Option<Result<Change, StockRefused>> {
-    let by = Circumstances { levels, now: now(), hold_for: HOLD_FOR, sequence, parcel: new_parcel(0) };
-    decide(allocation, event, &by)
+    let by = stock_svc::reactions::Circumstances { levels, now: now(), hold_for: HOLD_FOR, sequence, parcel: new_parcel(0) };
+    stock_svc::reactions::decide(allocation, event, &by)
 }
 
-/// payment-svc's reaction.
+/// payment-svc's own reaction.
 pub fn payment(payment: &mut Payment, event: &Event, id: EventId) -> Option<Result<Transition, PaymentRefused>> {
-    Some(match event {
-        Event::Order(OrderEvent::Placed(placed)) => payment.placed(Charge::of(placed)),
-        Event::Order(OrderEvent::Confirmed(_)) => payment.confirmed(),
-        Event::Stock(StockEvent::Reserved(reserved)) => payment.reserved(reserved, now(), PATIENCE),
-        Event::Stock(StockEvent::Released(_)) => payment.released(refund_because_of(id)),
-        Event::Stock(StockEvent::Restocked(restocked)) => payment.restocked(refund_because_of(id), restocked),
-        Event::Stock(StockEvent::Rejected(rejected)) => payment.rejected(&rejected.rejection),
-        Event::Stock(StockEvent::Expired(_)) => payment.expired(),
-        Event::Shipment(ShipmentEvent::Lost(lost)) => payment.lost(refund_because_of(id), lost),
-        _ => return None,
-    })
+    let by = payment_svc::reactions::Circumstances { id, said_at: now(), deadline: PATIENCE };
+    payment_svc::reactions::decide(payment, event, &by)
 }

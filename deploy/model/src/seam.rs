@@ -2,7 +2,9 @@
 //! decision is dropped, or made about a changed event.
 
 use order_svc::domain::{PaymentFact, Progress, Status};
+use payment_svc::commands;
 use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Refused, State, Transition, refund_because_of};
+use payment_svc::gateway::IntentState;
 use shared_events::{
     Address, CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined,
     PaymentEvent, Rejection, RestockCause, ShipmentEvent, StockEvent,
@@ -240,13 +242,13 @@ fn without_cap(payment: &mut Payment, event: &Event, id: EventId) -> PaymentDeci
     step.map(|step| step.map(|step| Transition { call: step.call.filter(|_| !busy), ..step }))
 }
 
-/// payment-svc applies the gateway's answer.
+/// payment-svc applies the gateway's answer, by its own `commands::answered`.
 pub fn answered(
     payment: &mut Payment,
     left_out: Option<Sabotage>,
     call: Call,
     answer: Answer,
-) -> Result<Transition, Refused> {
+) -> Result<(Transition, Option<&'static str>), Refused> {
     let undone = payment.void_requested;
     if left_out == Some(Sabotage::UndoneDeclineFinal) && matches!(answer, Answer::NotNow { .. }) {
         payment.void_requested = false;
@@ -256,19 +258,20 @@ pub fn answered(
         (Some(Sabotage::CapturedIsNotVoided), Answer::CapturedElsewhere { .. }) => Answer::Done,
         (_, answer) => answer,
     };
-    let step = payment.answered(call, answer);
+    let step = commands::answered(payment, call, answer);
     payment.void_requested |= undone;
     step
 }
 
-/// The customer fails 3-D Secure.
-pub fn action_failed(payment: &mut Payment, left_out: Option<Sabotage>, code: String) -> Result<Transition, Refused> {
-    let step = payment.action_failed(code.clone())?;
+/// The customer fails 3-D Secure, and payment-svc learns of it, by its own `commands::found`.
+pub fn action_failed(payment: &mut Payment, left_out: Option<Sabotage>, code: String) -> Option<Transition> {
+    let before = payment.clone();
+    let step = commands::found(payment, &before, IntentState::Declined { code: code.clone() })?.ok()?;
     if left_out != Some(Sabotage::FailedActionClosedFirst) {
-        return Ok(step);
+        return Some(step);
     }
     payment.state = State::Declined;
     let (order_id, payment_id) = (payment.order_id, payment.id);
     let declined = PaymentDeclined { order_id, payment_id, code, retryable: false };
-    Ok(Transition { events: vec![PaymentEvent::Declined(declined)], call: None, ..step })
+    Some(Transition { events: vec![PaymentEvent::Declined(declined)], call: None, ..step })
 }

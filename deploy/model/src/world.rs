@@ -252,7 +252,7 @@ impl World {
         lines.iter().filter_map(cost).map(Money::amount).sum()
     }
 
-    /// Applies a transition of the payment, as `commands::follow` does.
+    /// Applies a transition of the payment, as `store::Loaded::apply` does.
     pub fn follow(&mut self, payment: Payment, step: Transition) {
         let before = self.payment.call.filter(|call| step.finishes != Some(*call));
         if before.is_some() && step.call.is_some() {

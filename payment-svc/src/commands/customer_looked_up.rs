@@ -4,7 +4,7 @@ use service_kit::consumer::ReactionError;
 
 use super::intent_changed::found;
 use crate::{
-    domain::{Payment, State},
+    domain::{Payment, Refused, State, Transition},
     gateway::IntentState,
     store::{self, Causation},
 };
@@ -21,11 +21,7 @@ pub async fn customer_looked_up(
     conn.transaction(async |conn| {
         let mut loaded = store::load(conn, [before.order_id]).await?;
         let mut payment = loaded.payment(before.order_id)?.clone();
-        let step = match intent.clone() {
-            IntentState::ActionRequired { .. } => Some(payment.action_timed_out(asked_at)),
-            intent => found(&mut payment, before, intent),
-        };
-        if let Some(Ok(step)) = step {
+        if let Some(Ok(step)) = customer_found(&mut payment, before, intent.clone(), asked_at) {
             loaded.apply(payment, step, &Causation::default())?;
         }
         let waits = loaded.payment(before.order_id)?.state == State::ActionRequired;
@@ -33,4 +29,17 @@ pub async fn customer_looked_up(
         Ok(waits)
     })
     .await
+}
+
+/// What follows from what the gateway knows, asked at `asked_at`, of an intent whose customer is waited for.
+pub fn customer_found(
+    payment: &mut Payment,
+    before: &Payment,
+    intent: IntentState,
+    asked_at: DateTime<Utc>,
+) -> Option<Result<Transition, Refused>> {
+    match intent {
+        IntentState::ActionRequired { .. } => Some(payment.action_timed_out(asked_at)),
+        intent => found(payment, before, intent),
+    }
 }

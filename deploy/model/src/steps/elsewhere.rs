@@ -1,6 +1,10 @@
 //! Somebody acts at the gateway itself, as in its dashboard. payment-svc learns of it by a webhook, or not at all.
 
-use payment_svc::domain::{Call, Payment, Refused, State, Transition};
+use std::convert::Infallible;
+
+use payment_svc::commands::{self, Booked};
+use payment_svc::domain::{Call, State};
+use payment_svc::gateway::{GivenBack, IntentState};
 use shared_events::GatewayOperation;
 
 use super::Steps;
@@ -8,6 +12,8 @@ use crate::play::{ELSEWHERE, Play};
 use crate::world::World;
 
 const SOMEBODY: &str = "somebody at the gateway";
+const PAYMENT: &str = "payment-svc";
+const HEARS: &str = "hears of what somebody did at the gateway:";
 
 /// The steps of that person.
 pub fn at_the_gateway(world: &World, play: &Play, steps: &mut Steps) {
@@ -31,24 +37,29 @@ pub fn at_the_gateway(world: &World, play: &Play, steps: &mut Steps) {
 
 /// The webhook arrives, and payment-svc looks the payment up.
 pub fn heard(world: &World, play: &Play, steps: &mut Steps) {
-    let mut hears = |of, decide: &dyn Fn(&mut Payment) -> Result<Transition, Refused>| {
-        let mut payment = world.payment.payment.clone();
-        if let Ok(step) = decide(&mut payment) {
+    let before = &world.payment.payment;
+    if world.unheard_refund().is_some() {
+        let (mut payment, mut next) = (before.clone(), world.clone());
+        let amount = play.staff_refund().amount();
+        let given_back = GivenBack { id: ELSEWHERE.to_owned(), ours: None, amount, failed: None };
+        let booked = commands::book(&mut payment, &[given_back], |payment, step| {
+            next.follow(payment.clone(), step);
+            Ok::<_, Infallible>(())
+        });
+        if matches!(booked, Ok(Booked::Something)) {
+            steps.may(PAYMENT, HEARS, "a refund", next);
+        }
+    }
+    if !world.by_hand.is_empty() && before.state == State::Authorized && world.payment.call.is_none() {
+        let (of, found) = match world.bank.captured {
+            0 => ("a cancellation", IntentState::Cancelled { let_go: true }),
+            _ => ("a capture", IntentState::Captured),
+        };
+        let mut payment = before.clone();
+        if let Some(Ok(step)) = commands::found(&mut payment, before, found) {
             let mut next = world.clone();
             next.follow(payment, step);
-            steps.may("payment-svc", "hears of what somebody did at the gateway:", of, next);
-        }
-    };
-    if world.unheard_refund().is_some() {
-        hears("a refund", &|payment| {
-            let booked = payment.given_back_elsewhere(ELSEWHERE, play.staff_refund())?;
-            Ok(booked.then(payment.next_refund()))
-        });
-    }
-    if !world.by_hand.is_empty() && world.payment.payment.state == State::Authorized && world.payment.call.is_none() {
-        match world.bank.captured {
-            0 => hears("a cancellation", &Payment::cancelled_elsewhere),
-            _ => hears("a capture", &Payment::captured_elsewhere),
+            steps.may(PAYMENT, HEARS, of, next);
         }
     }
 }

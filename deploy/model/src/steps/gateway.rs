@@ -1,6 +1,8 @@
 //! The worker calls the gateway, and the answer is applied as `commands::settle` does: at once, or later.
 
+use payment_svc::commands;
 use payment_svc::domain::{Answer, Call, RefundState, State};
+use payment_svc::gateway::IntentState;
 use shared_events::RefundId;
 
 use super::Steps;
@@ -26,14 +28,15 @@ pub fn looks_up(world: &World, play: &Play, steps: &mut Steps) {
     if play.sabotage == Some(Sabotage::LookedUpWhileItWaits) {
         return;
     }
-    let mut payment = world.payment.payment.clone();
-    let acted = world.bank.authorised > 0;
-    let (does, decided) = if acted {
-        ("is looked up and the customer had acted", payment.action_done())
+    let before = &world.payment.payment;
+    let mut payment = before.clone();
+    let (does, found) = if world.bank.authorised > 0 {
+        ("is looked up and the customer had acted", IntentState::Authorised)
     } else {
-        ("is looked up and waits for the customer still", payment.action_timed_out(world.clock()))
+        ("is looked up and waits for the customer still", IntentState::ActionRequired { url: None })
     };
-    if let (State::ActionRequired, Ok(step)) = (world.payment.payment.state, decided) {
+    let decided = commands::customer_found(&mut payment, before, found, world.clock());
+    if let (State::ActionRequired, Some(Ok(step))) = (before.state, decided) {
         let mut next = world.clone();
         next.follow(payment, step);
         steps.happens(WHO, does, "", next);
@@ -166,17 +169,15 @@ fn settle(world: &mut World, play: &Play, Answered { call, key, answer }: Answer
     if world.payment.call.is_none_or(|unfinished| payment.key(unfinished) != key) {
         return;
     }
-    let after_all = answer == Answer::AuthorisedAfterAll;
-    let silent = answer == Answer::Nothing;
     if call == Call::Refund(BY_STAFF) && matches!(answer, Answer::No { .. }) {
         // Only staff wanted this refund, and they see the refusal.
         world.given_back -= play.staff_refund().amount();
     }
-    let Ok(step) = seam::answered(&mut payment, play.sabotage, call, answer) else {
+    let Ok((step, outcome)) = seam::answered(&mut payment, play.sabotage, call, answer) else {
         world.fault = Some("a payment doesn't wait for the answer to its call");
         return;
     };
-    if !(silent || after_all && payment.state == State::Closing) {
+    if outcome.is_some() {
         world.payment.change(|rows| rows.call = None);
     }
     world.follow(payment, step);

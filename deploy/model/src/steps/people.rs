@@ -1,7 +1,9 @@
 //! What people do: pack, dispatch and deliver, and change their minds.
 
 use order_svc::domain::Refused as OrderRefused;
+use payment_svc::commands;
 use payment_svc::domain::{Call, Refused};
+use payment_svc::gateway::IntentState;
 use shared_events::{GatewayOperation, StockLine};
 use stock_svc::domain::{Change, Refused as StockRefused, Shipment, Stage};
 
@@ -13,6 +15,8 @@ use crate::shared::fingerprint;
 use crate::world::World;
 
 const CUSTOMER: &str = "the customer";
+/// What the gateway says of a customer who failed 3-D Secure.
+const FAILED: &str = "payment_intent_authentication_failure";
 
 /// The names of an order's shipments, in the order in which they were created.
 const PARCELS: [&str; 3] = ["the parcel", "the part", "the rest"];
@@ -103,7 +107,7 @@ pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
             steps.may(CUSTOMER, "completes 3-D Secure unheard", "", authenticated(world, false));
         }
         let mut payment = world.payment.payment.clone();
-        if let Ok(step) = seam::action_failed(&mut payment, play.sabotage, "authentication_required".to_owned()) {
+        if let Some(step) = seam::action_failed(&mut payment, play.sabotage, FAILED.to_owned()) {
             let mut next = world.clone();
             next.follow(payment, step);
             steps.may(CUSTOMER, "fails 3-D Secure", "", next);
@@ -127,7 +131,8 @@ fn authenticated(world: &World, heard: bool) -> World {
     let amount = payment.charge.as_ref().map_or(0, |charge| charge.amount.amount());
     let key = payment.key(Call::Authorise);
     next.bank.change(|bank| bank.act(GatewayOperation::Authorise, amount, key));
-    if heard && let Ok(step) = payment.action_done() {
+    let before = payment.clone();
+    if heard && let Some(Ok(step)) = commands::found(&mut payment, &before, IntentState::Authorised) {
         next.follow(payment, step);
     }
     next

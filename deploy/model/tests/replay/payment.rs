@@ -1,14 +1,16 @@
 use std::time::Duration;
 
 use diesel::sql_query;
-use diesel_async::{AsyncConnection, RunQueryDsl};
-use payment_svc::commands;
+use diesel_async::RunQueryDsl;
+use payment_svc::commands::{self, Settlement};
 use payment_svc::domain::{Answer, Payment, RefundState, State};
 use payment_svc::reactions::PaymentReactions;
-use payment_svc::store::{calls, ledger, payments};
+use payment_svc::retries::Retries;
+use payment_svc::store::{RETRY, calls, ledger, payments};
 use quadrille_model::{Action, Label, Service, Trace};
 use service_kit::consumer::testing::react;
 use service_kit::testing::TestDb;
+use service_kit::timers;
 use shared_events::{OrderId, Topic};
 
 /// Replays the trace on payment-svc, which must end with the same payment, ledger and events.
@@ -40,8 +42,8 @@ async fn answer(db: &TestDb, order: OrderId, label: &Label) {
     let code = |code: &str| code.to_owned();
     let answer = match label.does {
         "is asked again" => {
-            let retried = db.conn().await.transaction(async |conn| commands::retry(conn, order).await).await;
-            return retried.unwrap();
+            let (retries, key) = (Retries { calls: Default::default() }, order.to_string());
+            return timers::fire_by_hand(&mut *db.conn().await, &retries, RETRY, &[&key]).await.unwrap();
         }
         "authorises" | "captures" | "voids" | "refunds" => Answer::Done,
         "declines for good" => Answer::No { code: code("generic_decline") },
@@ -56,8 +58,9 @@ async fn answer(db: &TestDb, order: OrderId, label: &Label) {
     let due = "update gateway_calls set due_at = now(), leased_until = null where finished_at is null";
     sql_query(due).execute(conn).await.unwrap();
     let taken = calls::take(conn, 10).await.unwrap();
-    let call = taken.iter().find(|call| call.order_id == order).unwrap();
-    commands::settle(conn, call, answer).await.unwrap();
+    let call = taken.into_iter().find(|call| call.order_id == order).unwrap();
+    let settled = commands::settle(conn, &[Settlement::of(call, answer)]).await.unwrap();
+    settled.into_iter().collect::<Result<(), _>>().unwrap();
 }
 
 /// A payment without what differs in each run. Refunds count only while the payment is captured.

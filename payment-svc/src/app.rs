@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
+use outbox_relay::{DeadLetters, KafkaPublisher, Relay, RelayConfig};
 use service_kit::{
     Pool,
     consumer::{Consumer, ConsumerConfig, ConsumerHandle},
@@ -23,10 +23,7 @@ use crate::{
     migrations,
     reactions::{PaymentReactions, subscriptions},
     retries::Retries,
-    store::{
-        DeadLetters,
-        calls::{self, Failing},
-    },
+    store::calls::{self, Failing},
     worker::{CustomerLookUps, GatewayCalls},
 };
 

@@ -17,7 +17,7 @@ use service_kit::{
     consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why},
     external_calls,
 };
-use shared_events::{DecodeError, Event, EventId, OrderEvent, OrderId, RefundId, ShipmentEvent, StockEvent, Topic};
+use shared_events::{Event, EventId, OrderEvent, OrderId, RefundId, ShipmentEvent, StockEvent, Topic};
 
 use crate::domain::{Payment, Refused, Transition, refund_because_of};
 use crate::store::{self, Causation, Loaded};
@@ -76,10 +76,7 @@ impl Reactions for PaymentReactions {
     type Loaded = Loaded;
 
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Event, Undecodable> {
-        Event::decode(event_type, value).map_err(|error| match error {
-            DecodeError::UnknownType(_) => Undecodable::UnknownType,
-            other => Undecodable::Poison(other.to_string()),
-        })
+        Event::decode(event_type, value).map_err(|error| Undecodable::new(&error, error.is_unknown_type()))
     }
 
     fn concerns(&self, event: &Event) -> bool {

@@ -2,7 +2,6 @@
 
 pub mod answers;
 pub mod calls;
-mod dead_letters;
 pub mod ledger;
 mod loaded;
 pub mod look_ups;
@@ -17,7 +16,6 @@ use outbox_relay::AppendError;
 use service_kit::{pool, timers};
 use shared_events::OrderId;
 
-pub use dead_letters::DeadLetters;
 pub use loaded::{Causation, Loaded};
 
 /// The timer that asks the gateway again after a decline that may pass; its key is the order's id.

@@ -45,13 +45,10 @@ async fn a_batch_of_any_size_takes_as_many_statements_as_one_event_or_one_answer
     let mut taken = vec![];
     for orders in [orders(1), orders(64)] {
         let mut counts = vec![];
-        let heard: [&dyn Fn(&Order) -> Event; 5] = [
-            &Order::placed,
-            &Order::reserved,
-            &Order::confirmed,
-            &|order| order.lost(&[("POT", 1)]),
-            &|order| order.restocked(&[("TEA", 1)]),
-        ];
+        let heard: [&dyn Fn(&Order) -> Event; 5] =
+            [&Order::placed, &Order::reserved, &Order::confirmed, &|order| order.lost(&[("POT", 1)]), &|order| {
+                order.restocked(&[("TEA", 1)])
+            }];
         for event in heard {
             let outcomes = react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
             assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Applied), "{outcomes:?}");
@@ -127,7 +124,8 @@ async fn an_answer_that_nobody_waits_for_does_not_keep_the_others_back() {
     for event in [Order::placed, Order::reserved] {
         react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
     }
-    let mut settlements: Vec<_> = calls::take(conn, 10).await.unwrap().into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
+    let mut settlements: Vec<_> =
+        calls::take(conn, 10).await.unwrap().into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
     settlements[1] = Settlement::of(settlements[1].call.clone(), Answer::AuthorisedAfterAll);
     let settled = commands::settle(conn, &settlements).await.unwrap();
     assert_eq!(settled.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);

@@ -47,7 +47,8 @@ pub fn stock(
     sequence: i64,
     levels: &Levels,
 ) -> Option<Result<Change, StockRefused>> {
-    let by = stock_svc::reactions::Circumstances { levels, now: now(), hold_for: HOLD_FOR, sequence, parcel: new_parcel(0) };
+    let by =
+        stock_svc::reactions::Circumstances { levels, now: now(), hold_for: HOLD_FOR, sequence, parcel: new_parcel(0) };
     stock_svc::reactions::decide(allocation, event, &by)
 }
 

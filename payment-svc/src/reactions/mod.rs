@@ -98,9 +98,9 @@ impl Reactions for PaymentReactions {
                 loaded.apply(payment, step, &Causation::current(Some(id)))?;
                 Ok(Handled::Applied)
             }
-            Some(Err(race @ (Refused::Not { .. } | Refused::MoreThanRemains { .. } | Refused::RefundNotFailed { .. }))) => {
-                Ok(Handled::Ignored(Why::refused(race.to_string())))
-            }
+            Some(Err(
+                race @ (Refused::Not { .. } | Refused::MoreThanRemains { .. } | Refused::RefundNotFailed { .. }),
+            )) => Ok(Handled::Ignored(Why::refused(race.to_string()))),
             Some(Err(nonsense @ Refused::NotOrdered { .. })) => Err(ReactionError::permanent(nonsense)),
             None => Ok(Handled::Ignored(Why::NotForUs)),
         }
@@ -119,7 +119,9 @@ impl Reactions for PaymentReactions {
 /// The order whose payment an event may change.
 fn order_of(event: &Event) -> Option<OrderId> {
     let concerns_money = match event {
-        Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_)) | Event::Shipment(ShipmentEvent::Lost(_)) => true,
+        Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_)) | Event::Shipment(ShipmentEvent::Lost(_)) => {
+            true
+        }
         Event::Stock(stock) => !matches!(stock, StockEvent::Committed(_) | StockEvent::AddressDecided(_)),
         _ => false,
     };

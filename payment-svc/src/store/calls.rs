@@ -11,8 +11,8 @@ use service_kit::{prepared, retry};
 use shared_events::{EventId, GatewayOperation, OrderId, PaymentId, RefundId};
 use uuid::Uuid;
 
-use super::{Causation, unreadable};
 use super::payments::{self, Look, LookRow, joined, look};
+use super::{Causation, unreadable};
 use crate::domain::{Call, Payment};
 use crate::schema::gateway_calls;
 

@@ -141,7 +141,8 @@ impl Loaded {
             self.calls.made.push(made);
         }
         if root.payment.state == State::ActionRequired {
-            self.look_ups.push((order_id, retry::wait_after(0, look_ups::FIRST_WAIT, look_ups::LONGEST_WAIT).as_secs_f64()));
+            self.look_ups
+                .push((order_id, retry::wait_after(0, look_ups::FIRST_WAIT, look_ups::LONGEST_WAIT).as_secs_f64()));
         }
         if let Some(wait) = step.retry_in {
             self.retries.push((order_id.to_string(), self.now + wait));

@@ -306,12 +306,14 @@ prepared! {
 /// this alone.
 pub async fn note_void_refusal(conn: &mut AsyncPgConnection, payment: &Payment) -> QueryResult<()> {
     let known = i32::try_from(payment.void_refusals).unwrap_or(i32::MAX);
-    diesel::sql_query("update payments set void_refusals = void_refusals + 1 where order_id = $1 and void_refusals = $2")
-        .bind::<SqlUuid, _>(payment.order_id.0)
-        .bind::<Integer, _>(known)
-        .execute(conn)
-        .await
-        .map(drop)
+    diesel::sql_query(
+        "update payments set void_refusals = void_refusals + 1 where order_id = $1 and void_refusals = $2",
+    )
+    .bind::<SqlUuid, _>(payment.order_id.0)
+    .bind::<Integer, _>(known)
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// Reads a payment without locking it, with the key of its unfinished call.

@@ -131,6 +131,7 @@ async fn a_call_that_panics_costs_only_itself_and_a_nudge_wakes_the_worker() {
 struct Group {
     recorded: Mutex<VecDeque<&'static str>>,
     takes: AtomicUsize,
+    asked_when: AtomicUsize,
     made: AtomicUsize,
     settling: AtomicUsize,
     gate: Semaphore,
@@ -142,6 +143,7 @@ impl Group {
         Arc::new(Self {
             recorded: Mutex::new(calls.into_iter().collect()),
             takes: AtomicUsize::new(0),
+            asked_when: AtomicUsize::new(0),
             made: AtomicUsize::new(0),
             settling: AtomicUsize::new(0),
             gate: Semaphore::new(open),
@@ -176,6 +178,7 @@ impl BatchedCalls for Grouped {
     }
 
     async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        self.0.asked_when.fetch_add(1, Ordering::SeqCst);
         Ok(None)
     }
 
@@ -190,7 +193,7 @@ impl BatchedCalls for Grouped {
         self.0.settling.fetch_sub(1, Ordering::SeqCst);
         anyhow::ensure!(!made.contains(&"spoilt"), "it can't be written");
         self.0.batches.lock().unwrap().push(made.to_vec());
-        Ok(vec![Performed::Done; made.len()])
+        Ok(made.iter().map(|call| if *call == "last" { Performed::Last } else { Performed::Done }).collect())
     }
 }
 
@@ -239,21 +242,37 @@ async fn outcomes_that_are_there_when_it_is_told_to_stop_are_settled_before_it_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_looks_for_calls_when_it_is_nudged_or_has_settled_and_does_not_poll_in_between() {
+async fn a_worker_looks_for_calls_when_it_is_nudged_or_more_may_follow_and_does_not_poll_in_between() {
     const NUDGES: usize = 20;
-    let group = Group::with([], 100);
+    for (call, looks) in [("one of many", 2), ("last", 1)] {
+        let group = Group::with([], 100);
+        let stop = CancellationToken::new();
+        let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
+        let nudge = worker.nudge();
+        let worker = tokio::spawn(worker.run(stop.clone()));
+        for nudged in 1..=NUDGES {
+            group.record([call]);
+            nudge.nudge();
+            eventually("it is settled", SOON, async || group.settled() == nudged).await;
+        }
+        // the first look, and one after a stretch with nothing to do
+        let takes = group.takes.load(Ordering::SeqCst);
+        assert!(takes <= looks * NUDGES + 2, "{takes} looks for {NUDGES} calls");
+        stop.cancel();
+        worker.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nudge_for_a_call_that_is_not_due_yet_has_the_worker_ask_when_it_is() {
+    let group = Group::with([], 0);
     let stop = CancellationToken::new();
     let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
     let nudge = worker.nudge();
     let worker = tokio::spawn(worker.run(stop.clone()));
-    for nudged in 1..=NUDGES {
-        group.record(["a"]);
-        nudge.nudge();
-        eventually("it is settled", SOON, async || group.settled() == nudged).await;
-    }
-    // the first look, and one a nudge, a settlement and a stretch without either
-    let takes = group.takes.load(Ordering::SeqCst);
-    assert!(takes <= 2 * NUDGES + 2, "{takes} looks for {NUDGES} calls");
+    eventually("it has asked, and waits five seconds", SOON, async || group.asked_when.load(Ordering::SeqCst) == 1).await;
+    nudge.nudge();
+    eventually("it asks again", Duration::from_secs(3), async || group.asked_when.load(Ordering::SeqCst) == 2).await;
     stop.cancel();
     worker.await.unwrap();
 }

@@ -139,7 +139,7 @@ impl BatchedCalls for Deliveries {
     async fn settle(&self, settled: &[Settled]) -> anyhow::Result<Vec<Performed>> {
         store::settle_deliveries(&mut *self.pool.get().await?, settled).await?;
         let performed = |settled: &Settled| match settled.end {
-            End::Delivered | End::GivenUp => Performed::Done,
+            End::Delivered | End::GivenUp => Performed::Last,
             End::PutOff { .. } => Performed::PutOff,
         };
         Ok(settled.iter().map(performed).collect())

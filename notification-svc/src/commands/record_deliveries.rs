@@ -29,33 +29,31 @@ pub struct Tried {
 /// # Errors
 /// Nothing is recorded then; the notifications are due again when their leases end.
 pub async fn record_deliveries(conn: &mut AsyncPgConnection, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
-    conn.transaction(async |conn| {
+    let performed = conn.transaction(async |conn| {
         let mut loaded = store::load_for_delivery(conn, tried.iter().map(|tried| tried.order)).await?;
-        for one in tried {
-            trace::during(one.traceparent.as_deref(), || record(&mut loaded, one))?;
-        }
+        let record = |one: &Tried| trace::during(one.traceparent.as_deref(), || record(&mut loaded, one));
+        let performed = tried.iter().map(record).collect::<anyhow::Result<Vec<_>>>()?;
         store::save(conn, loaded).await?;
-        anyhow::Ok(())
-    })
-    .await?;
+        anyhow::Ok(performed)
+    });
+    let performed = performed.await?;
     tried.iter().for_each(report);
-    Ok(tried.iter().map(performed).collect())
+    Ok(performed)
 }
 
-fn record(loaded: &mut Loaded, tried: &Tried) -> anyhow::Result<()> {
+fn record(loaded: &mut Loaded, tried: &Tried) -> anyhow::Result<Performed> {
     let mut order = loaded.order(tried.order)?.clone();
-    match order.record(tried.id, tried.attempt, &tried.verdict) {
+    let event = order.record(tried.id, tried.attempt, &tried.verdict);
+    let performed = match tried.verdict {
+        Verdict::PutBack { .. } | Verdict::PutOff { .. } => Performed::PutOff,
+        _ if order.has_turn() => Performed::Done,
+        _ => Performed::Last,
+    };
+    match event {
         Some(event) => loaded.keep_and_announce(order, event, EventId(tried.event))?,
         None => loaded.keep(order)?,
     }
-    Ok(())
-}
-
-const fn performed(tried: &Tried) -> Performed {
-    match tried.verdict {
-        Verdict::PutBack { .. } | Verdict::PutOff { .. } => Performed::PutOff,
-        Verdict::Sent | Verdict::GivenUp { .. } | Verdict::Suppressed { .. } => Performed::Done,
-    }
+    Ok(performed)
 }
 
 fn report(tried: &Tried) {

@@ -167,6 +167,11 @@ impl Order {
         Some(event)
     }
 
+    /// Whether one of its notifications is to be sent next.
+    pub fn has_turn(&self) -> bool {
+        self.notifications.iter().any(|known| known.ready)
+    }
+
     /// Gives the turn to the notification that is to be sent next: the earliest that is queued and not held. Those of
     /// [`Template::OF_PARCELS`] are held until the confirmation is done, which another topic may bring later. A held one holds
     /// up no other, so that two clocks that disagree can't make two notifications wait for each other. Where even

@@ -62,8 +62,10 @@ pub trait BatchedCalls: Send + Sync + 'static {
 /// What came of making a call; counted as such.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Performed {
-    /// It is finished, whatever the answer.
+    /// It is finished, whatever the answer. Another call may be due by that, so the worker looks for one.
     Done,
+    /// It is finished, and no other call is due by that.
+    Last,
     /// There is no answer yet: it is made again later.
     PutOff,
 }
@@ -71,7 +73,7 @@ pub enum Performed {
 impl Performed {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Done => "done",
+            Self::Done | Self::Last => "done",
             Self::PutOff => "put_off",
         }
     }
@@ -102,17 +104,25 @@ struct UnderWay<M> {
     making: JoinSet<M>,
     made: Vec<M>,
     /// One task at most, with how many outcomes it settles.
-    settling: JoinSet<PutOff>,
+    settling: JoinSet<Settled>,
     in_settlement: usize,
-    /// Something may be due that nobody told of.
+    /// Something may be due.
     look: bool,
+    /// A call was committed since the last look. If none is due, it is for later.
+    nudged: bool,
     /// When to look without a nudge.
     look_at: Instant,
     backoff: Backoff,
 }
 
-/// Whether a settlement put a call off, so that another moment may be the next.
-type PutOff = bool;
+/// What follows from a settlement.
+#[derive(Clone, Copy, Default)]
+struct Settled {
+    /// A call may be due by it.
+    look: bool,
+    /// A call was put off, so another moment may be the next at which one is due.
+    put_off: bool,
+}
 
 impl<M: Send + 'static> UnderWay<M> {
     fn new() -> Self {
@@ -122,6 +132,7 @@ impl<M: Send + 'static> UnderWay<M> {
             settling: JoinSet::new(),
             in_settlement: 0,
             look: true,
+            nudged: false,
             look_at: Instant::now(),
             backoff: Backoff::new(FIRST_LOOK, LAST_LOOK),
         }
@@ -172,7 +183,7 @@ impl<C: BatchedCalls> Worker<C> {
                 () = stop.cancelled() => break,
                 Some(ended) = work.making.join_next() => self.ended(&mut work, ended),
                 Some(settled) = work.settling.join_next() => self.settled(&mut work, settled),
-                () = self.nudge.0.notified(), if free > 0 => work.look = true,
+                () = self.nudge.0.notified(), if free > 0 => (work.look, work.nudged) = (true, true),
                 () = tokio::time::sleep(wait), if free > 0 => work.look = true,
             }
         }
@@ -194,8 +205,8 @@ impl<C: BatchedCalls> Worker<C> {
         self.calls.breaker().map(ask)
     }
 
-    /// While calls are recorded here their nudges tell of them. What else may fall due is asked for once, and again when that
-    /// moment has come or a call was put off.
+    /// Nudges tell of calls that are due at once. When the next of the others is due is asked once, and again when that moment
+    /// has come, a call was put off, or a nudge told of one for later.
     async fn until_next_look(&self, work: &mut UnderWay<C::Made>) -> Duration {
         let now = Instant::now();
         if work.look_at <= now {
@@ -234,13 +245,15 @@ impl<C: BatchedCalls> Worker<C> {
         }
     }
 
-    fn settled(&self, work: &mut UnderWay<C::Made>, settled: Result<PutOff, JoinError>) {
+    fn settled(&self, work: &mut UnderWay<C::Made>, settled: Result<Settled, JoinError>) {
         work.in_settlement = 0;
-        work.look = true;
-        match settled {
-            Ok(false) => {}
-            Ok(true) => work.look_at = Instant::now(),
-            Err(error) => tracing::error!(worker = self.name, error = %error, "settling outcomes ended by itself"),
+        let settled = settled.unwrap_or_else(|error| {
+            tracing::error!(worker = self.name, error = %error, "recording outcomes ended by itself");
+            Settled::default()
+        });
+        work.look |= settled.look;
+        if settled.put_off {
+            work.look_at = Instant::now();
         }
     }
 
@@ -255,9 +268,12 @@ impl<C: BatchedCalls> Worker<C> {
         });
         // a full answer means that there may be more
         work.look = taken.len() == room;
+        let nudged = std::mem::take(&mut work.nudged);
         if !taken.is_empty() {
             work.backoff.reset();
             self.breaker_of(CircuitBreaker::taken);
+        } else if nudged {
+            work.look_at = Instant::now();
         }
         for call in taken {
             let calls = Arc::clone(&self.calls);
@@ -267,23 +283,22 @@ impl<C: BatchedCalls> Worker<C> {
 }
 
 /// Settles outcomes together; where that fails, one by one, so that a single one that can't be recorded holds up no other.
-async fn settle_all<C: BatchedCalls>(worker: &'static str, calls: &C, made: &[C::Made]) -> PutOff {
+async fn settle_all<C: BatchedCalls>(worker: &'static str, calls: &C, made: &[C::Made]) -> Settled {
+    let mut settled = Settled::default();
     match settle(calls, made).await {
-        Ok(performed) => return count(worker, &performed),
+        Ok(performed) => settled.count(worker, &performed),
         Err(error) if made.len() == 1 => not_settled(worker, &error),
         Err(error) => {
             tracing::debug!(worker, error = %format!("{error:#}"), "outcomes are recorded one by one");
-            let mut put_off = false;
             for one in made.chunks(1) {
                 match settle(calls, one).await {
-                    Ok(performed) => put_off |= count(worker, &performed),
+                    Ok(performed) => settled.count(worker, &performed),
                     Err(error) => not_settled(worker, &error),
                 }
             }
-            return put_off;
         }
     }
-    false
+    settled
 }
 
 async fn settle<C: BatchedCalls>(calls: &C, made: &[C::Made]) -> anyhow::Result<Vec<Performed>> {
@@ -291,11 +306,14 @@ async fn settle<C: BatchedCalls>(calls: &C, made: &[C::Made]) -> anyhow::Result<
     settling.await.unwrap_or_else(|_| Err(anyhow::anyhow!("recording the outcome panicked")))
 }
 
-fn count(worker: &'static str, performed: &[Performed]) -> PutOff {
-    for performed in performed {
-        metrics::counter!("outside_calls_total", "worker" => worker, "outcome" => performed.as_str()).increment(1);
+impl Settled {
+    fn count(&mut self, worker: &'static str, performed: &[Performed]) {
+        for performed in performed {
+            metrics::counter!("outside_calls_total", "worker" => worker, "outcome" => performed.as_str()).increment(1);
+            self.look |= *performed == Performed::Done;
+            self.put_off |= *performed == Performed::PutOff;
+        }
     }
-    performed.contains(&Performed::PutOff)
 }
 
 fn not_settled(worker: &'static str, error: &anyhow::Error) {

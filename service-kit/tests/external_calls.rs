@@ -270,7 +270,8 @@ async fn a_nudge_for_a_call_that_is_not_due_yet_has_the_worker_ask_when_it_is() 
     let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
     let nudge = worker.nudge();
     let worker = tokio::spawn(worker.run(stop.clone()));
-    eventually("it has asked, and waits five seconds", SOON, async || group.asked_when.load(Ordering::SeqCst) == 1).await;
+    eventually("it has asked, and waits five seconds", SOON, async || group.asked_when.load(Ordering::SeqCst) == 1)
+        .await;
     nudge.nudge();
     eventually("it asks again", Duration::from_secs(3), async || group.asked_when.load(Ordering::SeqCst) == 2).await;
     stop.cancel();

@@ -1,17 +1,17 @@
 //! Wiring: HTTP, consumer, mail worker and relay under one shutdown token.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use outbox_relay::{DeadLetters, KafkaPublisher, Relay, RelayConfig};
+use outbox_relay::DeadLetters;
+use outbox_relay::service::Service;
+use service_kit::Pool;
 use service_kit::circuit_breaker::{CircuitBreaker, Outage};
-use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle};
+use service_kit::consumer::{Consumer, ConsumerHandle};
 use service_kit::external_calls::Worker;
 use service_kit::http::{self, HttpServer, Readiness};
+use service_kit::pool::Share;
 use service_kit::tasks::Tasks;
-use service_kit::{Pool, migrate, pool};
-use shared_events::header;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -29,13 +29,11 @@ const MAIL_DRAIN: Duration = Duration::from_secs(5);
 
 /// The service, bound and ready to run.
 pub struct App {
+    service: Service,
     http: HttpServer,
     consumer: Consumer<NotificationReactions, DeadLetters>,
     mails: Worker<Deliveries>,
-    relay: Relay<KafkaPublisher>,
     notifications_ttl: Duration,
-    pool: Pool,
-    listening: CancellationToken,
 }
 
 impl App {
@@ -46,25 +44,17 @@ impl App {
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let sender = config.mail_transport.open(&config.mail_from)?;
         let templates = Templates::new().context("the letters' templates can't be parsed")?;
-        migrate::migrate(&config.database.url, &migrations()).await?;
-        let pool = pool::open(&config.database).await?;
-        if let Some(role) = &config.relay_role {
-            outbox_relay::grant(&mut *pool.get().await?, role).await?;
-        }
-        let relay = RelayConfig::new(GROUP, config.database.url.clone(), &config.kafka.brokers);
-        let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(header::TRACEPARENT);
-        let relay = Relay::to_kafka(relay);
-        let nudge = relay.nudge();
-        let deliveries = Deliveries::new(pool.of(pool::Share::Workers), sender, move || nudge.nudge());
+        let service = Service::open(GROUP, &config.service, &migrations()).await?;
+        let nudge = service.nudge();
+        let deliveries = Deliveries::new(service.pool.of(Share::Workers), sender, move || nudge.nudge());
         let mail_server = deliveries.server().clone();
         let mails = Worker::new("mail", deliveries, MAILS_AT_ONCE);
-        let reactions = Arc::new(NotificationReactions::new(templates, mails.nudge()));
-        let heard = ConsumerConfig::new(GROUP, &config.kafka).archived(config.relay_archive.map(Duration::from));
-        let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, DeadLetters);
-        let listening = CancellationToken::new();
-        let ready = readiness(&pool, &consumer.handle(), &relay, mail_server);
-        let http = http::bind(GROUP, config.http, ready, listening.clone(), routes(pool.of(pool::Share::Requests))?)?;
-        Ok(Self { http, consumer, mails, relay, notifications_ttl: config.notifications_ttl, pool, listening })
+        let reactions = NotificationReactions::new(templates, mails.nudge());
+        let consumer = service.consumer(subscriptions(), reactions);
+        let ready = readiness(&service, &consumer.handle(), mail_server);
+        let routes = routes(service.pool.of(Share::Requests))?;
+        let http = http::bind(GROUP, config.service.http, ready, service.listening.clone(), routes)?;
+        Ok(Self { service, http, consumer, mails, notifications_ttl: config.notifications_ttl })
     }
 
     /// The port it listens on.
@@ -75,18 +65,14 @@ impl App {
     /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
     /// work flows: requests, what is heard, mails under way, what is still to be published.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut tasks = Tasks::new(shutdown, self.listening);
-        tasks.run(self.http.run());
-        let hearing = tasks.next_stage();
-        tasks.run(self.consumer.run(hearing.clone()));
-        let times_to_live = times_to_live(self.notifications_ttl);
-        tasks.run(service_kit::housekeeping::run(self.pool.clone(), times_to_live, hearing.clone()));
-        tasks.run(send_mails(self.mails, hearing));
-        let publishing = tasks.next_stage();
-        tasks.run(self.relay.run(publishing));
-        let ended = tasks.until_ended().await;
-        self.pool.close();
-        ended
+        let Self { service, http, consumer, mails, notifications_ttl } = self;
+        let more = |tasks: &mut Tasks, pool: Pool| {
+            let hearing = tasks.next_stage();
+            tasks.run(consumer.run(hearing.clone()));
+            tasks.run(service_kit::housekeeping::run(pool, times_to_live(notifications_ttl), hearing.clone()));
+            tasks.run(send_mails(mails, hearing));
+        };
+        service.run_until(shutdown, http, more).await
     }
 }
 
@@ -101,15 +87,10 @@ async fn send_mails(mails: Worker<Deliveries>, stop: CancellationToken) {
     }
 }
 
-fn readiness(
-    pool: &Pool,
-    consumer: &ConsumerHandle,
-    relay: &Relay<KafkaPublisher>,
-    mail_server: CircuitBreaker,
-) -> Readiness {
+fn readiness(service: &Service, consumer: &ConsumerHandle, mail_server: CircuitBreaker) -> Readiness {
     let taken = move || match mail_server.outage() {
         Some(Outage { since, cause }) => Err(format!("the mail server is away since {since:.0}: {cause}")),
         None => Ok(()),
     };
-    relay.health().asked_by(Readiness::of(pool, consumer)).and_able("mail", move || std::future::ready(taken()))
+    service.readiness(consumer).and_able("mail", move || std::future::ready(taken()))
 }

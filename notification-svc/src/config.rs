@@ -3,8 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use outbox_relay::service::ServiceConfig;
 use secrecy::ExposeSecret;
-use service_kit::config::{ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, TelemetryConfig, Var};
+use service_kit::config::{ConfigError, Reader, Var};
 
 use crate::mail::{From, Transport};
 
@@ -44,14 +45,7 @@ pub mod vars {
 
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub http: HttpConfig,
-    pub database: DatabaseConfig,
-    pub kafka: KafkaConfig,
-    pub telemetry: TelemetryConfig,
-    pub relay: outbox_relay::Mode,
-    /// Whom to grant what a relay worker needs of the outbox.
-    pub relay_role: Option<String>,
-    pub relay_archive: Option<outbox_relay::Archive>,
+    pub service: ServiceConfig,
     pub mail_transport: Transport,
     pub mail_from: From,
     pub notifications_ttl: Duration,
@@ -59,24 +53,12 @@ pub struct Config {
 
 impl Config {
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let http = HttpConfig::read(reader, &vars::HTTP_ADDR);
-        let database = DatabaseConfig::read(reader);
-        let kafka = KafkaConfig::read(reader);
-        let telemetry = TelemetryConfig::read(reader);
-        let relay = reader.read(&outbox_relay::vars::RELAY);
-        let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
-        let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
+        let service = ServiceConfig::read(reader, &vars::HTTP_ADDR);
         let mail_transport = mail_transport(reader);
         let mail_from = reader.read(&vars::MAIL_FROM);
         let notifications_ttl = reader.time_to_live(&vars::NOTIFICATIONS_TTL);
         Some(Self {
-            http: http?,
-            database: database?,
-            kafka: kafka?,
-            telemetry: telemetry?,
-            relay: relay?,
-            relay_role: relay_role?,
-            relay_archive: relay_archive?,
+            service: service?,
             mail_transport: mail_transport?,
             mail_from: mail_from?,
             notifications_ttl: notifications_ttl?,
@@ -115,7 +97,7 @@ mod tests {
     #[test]
     fn a_whole_configuration_is_read() {
         let config = Reader::from_pairs(WHOLE).whole(Config::read).unwrap();
-        assert_eq!(config.http.addr.port(), 8083);
+        assert_eq!(config.service.http.addr.port(), 8083);
     }
 
     #[test]

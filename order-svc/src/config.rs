@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use outbox_relay::Mode;
-use service_kit::config::{
-    ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, Seconds, TelemetryConfig, Var,
-};
+use outbox_relay::service::ServiceConfig;
+use service_kit::config::{ConfigError, Reader, Var};
 
 /// The variables that only this service reads, and its own default of `HTTP_ADDR`.
 pub mod vars {
@@ -40,20 +38,8 @@ pub mod vars {
 /// Everything that this service is told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
-    pub http: HttpConfig,
-    /// Its database.
-    pub database: DatabaseConfig,
-    /// The brokers.
-    pub kafka: KafkaConfig,
-    /// Log and metrics.
-    pub telemetry: TelemetryConfig,
-    /// Who publishes the outbox.
-    pub relay: Mode,
-    /// Whom to grant what a relay worker needs of the outbox.
-    pub relay_role: Option<String>,
-    /// How long published rows are kept.
-    pub relay_archive: Option<outbox_relay::Archive>,
+    /// What every service with an outbox is told.
+    pub service: ServiceConfig,
     /// How long an order may stay pending.
     pub order_deadline: Duration,
     /// How long the history of an order is kept that has ended.
@@ -63,24 +49,13 @@ pub struct Config {
 impl Config {
     /// Reads everything, and notes everything that is wrong.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let http =
-            HttpConfig::read(reader, &vars::HTTP_ADDR).map(|http| HttpConfig { limits: crate::http::limits(), ..http });
-        let database = DatabaseConfig::read(reader);
-        let kafka = KafkaConfig::read(reader);
-        let telemetry = TelemetryConfig::read(reader);
-        let relay = reader.read(&outbox_relay::vars::RELAY);
-        let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
-        let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
-        let order_deadline = order_deadline(reader);
+        let service = ServiceConfig::read(reader, &vars::HTTP_ADDR);
+        let day = Duration::from_secs(24 * 60 * 60);
+        let order_deadline = reader.duration(&vars::ORDER_DEADLINE, Duration::from_secs(1)..=day);
         let history_ttl = reader.time_to_live(&vars::ORDER_HISTORY_TTL);
-        Some(Self {
-            http: http?,
-            database: database?,
-            kafka: kafka?,
-            telemetry: telemetry?,
-            relay: relay?,
-            relay_role: relay_role?,
-            relay_archive: relay_archive?,
+        let mut service = service?;
+        service.http.limits = crate::http::limits();
+        Some(Self { service,
             order_deadline: order_deadline?,
             history_ttl: history_ttl?,
         })
@@ -89,16 +64,6 @@ impl Config {
     /// Reads the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
-    }
-}
-
-fn order_deadline(reader: &mut Reader) -> Option<Duration> {
-    let Seconds(deadline) = reader.read(&vars::ORDER_DEADLINE)?;
-    if (Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60)).contains(&deadline) {
-        Some(deadline)
-    } else {
-        reader.refuse(&vars::ORDER_DEADLINE, format!("{deadline:?} is not in that range"));
-        None
     }
 }
 
@@ -113,7 +78,7 @@ mod tests {
     fn an_order_may_stay_pending_for_twenty_minutes_unless_told_otherwise() {
         let config = Reader::from_pairs(WHOLE).whole(Config::read).unwrap();
         assert_eq!(config.order_deadline, Duration::from_secs(20 * 60));
-        assert_eq!(config.http.addr.port(), 8080);
+        assert_eq!(config.service.http.addr.port(), 8080);
     }
 
     #[test]

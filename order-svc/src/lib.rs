@@ -41,7 +41,7 @@ pub async fn run() -> anyhow::Result<()> {
     // Before anything is waited for: as the first process of a container nothing else would end it.
     let stop = shutdown::signal()?;
     let config = Config::from_env()?;
-    telemetry::init(NAME, &config.telemetry)?;
+    telemetry::init(NAME, &config.service.telemetry)?;
     // Streams of events stay open.
     if let Err(error) = files::take_all() {
         tracing::warn!(%error, "it stays with the open files that it was given");

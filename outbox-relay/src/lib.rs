@@ -21,6 +21,7 @@ mod publisher;
 mod relay;
 pub mod republish;
 mod rights;
+pub mod service;
 mod sql;
 mod term;
 mod to_record;

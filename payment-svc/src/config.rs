@@ -1,12 +1,10 @@
 //! What the service reads from its environment.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
-use outbox_relay::Mode;
+use outbox_relay::service::ServiceConfig;
 use secrecy::{ExposeSecret, SecretString};
-use service_kit::config::{
-    ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, Seconds, TelemetryConfig, Var,
-};
+use service_kit::config::{ConfigError, DatabaseConfig, Reader, Var};
 
 use crate::{gateway::StripeConfig, webhooks::Secrets};
 
@@ -71,20 +69,8 @@ pub static PAYMENT_DEADLINE: Var = Var {
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
-    pub http: HttpConfig,
-    /// Where its tables are.
-    pub database: DatabaseConfig,
-    /// Where the events are.
-    pub kafka: KafkaConfig,
-    /// Log.
-    pub telemetry: TelemetryConfig,
-    /// Who publishes the outbox.
-    pub relay: Mode,
-    /// Whom to grant what a relay worker needs of the outbox.
-    pub relay_role: Option<String>,
-    /// How long published rows are kept.
-    pub relay_archive: Option<outbox_relay::Archive>,
+    /// What every service with an outbox is told.
+    pub service: ServiceConfig,
     /// Where the money is.
     pub gateway: StripeConfig,
     /// What webhooks are signed with.
@@ -114,25 +100,13 @@ impl ReconcileConfig {
 impl Config {
     /// Reads all of it; problems are collected by `reader`.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let http = HttpConfig::read(reader, &HTTP_ADDR);
-        let database = DatabaseConfig::read(reader);
-        let kafka = KafkaConfig::read(reader);
-        let telemetry = TelemetryConfig::read(reader);
-        let relay = reader.read(&outbox_relay::vars::RELAY);
-        let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
-        let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
+        let service = ServiceConfig::read(reader, &HTTP_ADDR);
         let gateway = read_gateway(reader);
         let webhook_secrets = read_webhook_secrets(reader);
         let day = Duration::from_secs(24 * 60 * 60);
-        let deadline = within(reader, &PAYMENT_DEADLINE, Duration::from_secs(1)..=day);
+        let deadline = reader.duration(&PAYMENT_DEADLINE, Duration::from_secs(1)..=day);
         Some(Self {
-            http: http?,
-            database: database?,
-            kafka: kafka?,
-            telemetry: telemetry?,
-            relay: relay?,
-            relay_role: relay_role?,
-            relay_archive: relay_archive?,
+            service: service?,
             gateway: gateway?,
             webhook_secrets: webhook_secrets?,
             deadline: deadline?,
@@ -160,7 +134,7 @@ fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
     });
     // Less than a worker may ask, so that one request's time-out ends by itself. Several in a row may take longer than a
     // worker may ask; being cut off then is no answer either, so it is told and looked up in the same way.
-    let timeout = within(reader, &PAYMENT_GATEWAY_TIMEOUT, Duration::from_millis(100)..=Duration::from_secs(15));
+    let timeout = reader.duration(&PAYMENT_GATEWAY_TIMEOUT, Duration::from_millis(100)..=Duration::from_secs(15));
     let return_url = reader.optional::<PageUrl>(&PAYMENT_RETURN_URL);
     Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout?, return_url: return_url?.map(|url| url.0) })
 }
@@ -175,15 +149,6 @@ fn read_webhook_secrets(reader: &mut Reader) -> Option<Option<Secrets>> {
             None
         }
     }
-}
-
-fn within(reader: &mut Reader, var: &'static Var, range: RangeInclusive<Duration>) -> Option<Duration> {
-    let Seconds(given) = reader.read(var)?;
-    if range.contains(&given) {
-        return Some(given);
-    }
-    reader.refuse(var, "it is out of range");
-    None
 }
 
 /// The URL of a page, which may have a path and a query.

@@ -47,7 +47,7 @@ pub async fn run() -> anyhow::Result<()> {
     // Before anything is waited for: as the first process of a container nothing else would end it.
     let stop = shutdown::signal()?;
     let config = Config::from_env()?;
-    telemetry::init(NAME, &config.telemetry)?;
+    telemetry::init(NAME, &config.service.telemetry)?;
     let Some(app) = stop.run_until_cancelled(App::build(config)).await else { return Ok(()) };
     app?.run_until(stop.clone()).await
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use service_kit::config::{
-    ConfigError, DatabaseConfig, HttpConfig, KafkaConfig, Reader, Seconds, TelemetryConfig, Var,
-};
+use outbox_relay::service::ServiceConfig;
+use service_kit::config::{ConfigError, Reader, Var};
 
 /// The variables that only this service reads, and its own default of `HTTP_ADDR`.
 pub mod vars {
@@ -30,16 +29,8 @@ pub mod vars {
 
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub http: HttpConfig,
-    pub database: DatabaseConfig,
-    pub kafka: KafkaConfig,
-    pub telemetry: TelemetryConfig,
-    /// Where the relay of the outbox runs.
-    pub relay: outbox_relay::Mode,
-    /// The role to grant access to the outbox, for a relay worker.
-    pub relay_role: Option<String>,
-    /// How long published rows are kept.
-    pub relay_archive: Option<outbox_relay::Archive>,
+    /// What every service with an outbox is told.
+    pub service: ServiceConfig,
     /// How long stock is held for a pending order.
     pub reservation_ttl: Duration,
 }
@@ -47,38 +38,17 @@ pub struct Config {
 impl Config {
     /// Reads all variables and notes all problems.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let http = HttpConfig::read(reader, &vars::HTTP_ADDR);
-        let database = DatabaseConfig::read(reader);
-        let kafka = KafkaConfig::read(reader);
-        let telemetry = TelemetryConfig::read(reader);
-        let relay = reader.read(&outbox_relay::vars::RELAY);
-        let relay_role = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ROLE);
-        let relay_archive = reader.optional(&outbox_relay::vars::OUTBOX_RELAY_ARCHIVE);
-        let reservation_ttl = reservation_ttl(reader);
+        let service = ServiceConfig::read(reader, &vars::HTTP_ADDR);
+        let day = Duration::from_secs(24 * 60 * 60);
+        let reservation_ttl = reader.duration(&vars::RESERVATION_TTL, Duration::from_secs(1)..=day);
         Some(Self {
-            http: http?,
-            database: database?,
-            kafka: kafka?,
-            telemetry: telemetry?,
-            relay: relay?,
-            relay_role: relay_role?,
-            relay_archive: relay_archive?,
+            service: service?,
             reservation_ttl: reservation_ttl?,
         })
     }
 
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
-    }
-}
-
-fn reservation_ttl(reader: &mut Reader) -> Option<Duration> {
-    let Seconds(ttl) = reader.read(&vars::RESERVATION_TTL)?;
-    if (Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60)).contains(&ttl) {
-        Some(ttl)
-    } else {
-        reader.refuse(&vars::RESERVATION_TTL, format!("{} s", ttl.as_secs_f64()));
-        None
     }
 }
 
@@ -93,7 +63,7 @@ mod tests {
     fn a_hold_lasts_a_quarter_of_an_hour_unless_told_otherwise() {
         let config = Reader::from_pairs(GOOD).whole(Config::read).unwrap();
         assert_eq!(config.reservation_ttl, Duration::from_secs(15 * 60));
-        assert_eq!(config.http.addr.port(), 8082);
+        assert_eq!(config.service.http.addr.port(), 8082);
     }
 
     #[test]

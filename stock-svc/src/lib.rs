@@ -30,7 +30,7 @@ pub async fn run() -> anyhow::Result<()> {
     // handle.
     let stop = shutdown::signal()?;
     let config = config::Config::from_env()?;
-    telemetry::init(NAME, &config.telemetry)?;
+    telemetry::init(NAME, &config.service.telemetry)?;
     let Some(app) = stop.run_until_cancelled(app::App::build(config)).await else { return Ok(()) };
     app?.run_until(stop.clone()).await
 }

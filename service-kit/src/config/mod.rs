@@ -12,6 +12,7 @@ pub use seconds::Seconds;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -87,11 +88,16 @@ impl Reader {
     /// How long rows are kept, from a day to a century.
     pub fn time_to_live(&mut self, var: &'static Var) -> Option<Duration> {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        let Seconds(time) = self.read(var)?;
-        if (DAY..=36_500 * DAY).contains(&time) {
-            return Some(time);
+        self.duration(var, DAY..=36_500 * DAY)
+    }
+
+    /// A duration in this range.
+    pub fn duration(&mut self, var: &'static Var, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let Seconds(given) = self.read(var)?;
+        if range.contains(&given) {
+            return Some(given);
         }
-        self.refuse(var, format!("{time:?} is not in that range"));
+        self.refuse(var, format!("{given:?} is not in that range"));
         None
     }
 

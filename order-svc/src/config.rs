@@ -55,10 +55,7 @@ impl Config {
         let history_ttl = reader.time_to_live(&vars::ORDER_HISTORY_TTL);
         let mut service = service?;
         service.http.limits = crate::http::limits();
-        Some(Self { service,
-            order_deadline: order_deadline?,
-            history_ttl: history_ttl?,
-        })
+        Some(Self { service, order_deadline: order_deadline?, history_ttl: history_ttl? })
     }
 
     /// Reads the environment.

@@ -105,12 +105,7 @@ impl Config {
         let webhook_secrets = read_webhook_secrets(reader);
         let day = Duration::from_secs(24 * 60 * 60);
         let deadline = reader.duration(&PAYMENT_DEADLINE, Duration::from_secs(1)..=day);
-        Some(Self {
-            service: service?,
-            gateway: gateway?,
-            webhook_secrets: webhook_secrets?,
-            deadline: deadline?,
-        })
+        Some(Self { service: service?, gateway: gateway?, webhook_secrets: webhook_secrets?, deadline: deadline? })
     }
 
     /// Reads the environment.

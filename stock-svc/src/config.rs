@@ -41,10 +41,7 @@ impl Config {
         let service = ServiceConfig::read(reader, &vars::HTTP_ADDR);
         let day = Duration::from_secs(24 * 60 * 60);
         let reservation_ttl = reader.duration(&vars::RESERVATION_TTL, Duration::from_secs(1)..=day);
-        Some(Self {
-            service: service?,
-            reservation_ttl: reservation_ttl?,
-        })
+        Some(Self { service: service?, reservation_ttl: reservation_ttl? })
     }
 
     pub fn from_env() -> Result<Self, ConfigError> {

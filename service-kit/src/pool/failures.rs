@@ -69,6 +69,12 @@ fn is_aftermath(error: &dyn std::error::Error) -> bool {
     error.to_string().contains(AFTERMATH) || error.source().is_some_and(is_aftermath)
 }
 
+/// Whether this failed because somebody else held a lock for longer than `lock_timeout`.
+pub fn is_lock_timeout(error: &dyn std::error::Error) -> bool {
+    error.to_string().contains("canceling statement due to lock timeout")
+        || error.source().is_some_and(is_lock_timeout)
+}
+
 /// Whether the same work may succeed when it is retried.
 pub fn may_pass(error: &DieselError) -> bool {
     match error {

@@ -31,7 +31,7 @@ use tokio::time::timeout;
 pub use self::address::{check, list, place};
 use self::connect::{CONNECT, Purpose, SILENCE, Session, session};
 pub use self::connect::{connect, connect_for_long, connect_for_long_within, connect_patiently, connect_to_read};
-pub use self::failures::{first_cause, may_pass, mend};
+pub use self::failures::{first_cause, is_lock_timeout, may_pass, mend};
 pub use self::shares::Share;
 use self::shares::{SHARED_OUT, Shares};
 use crate::config::DatabaseConfig;

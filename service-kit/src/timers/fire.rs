@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Double, Text, Timestamptz};
+use diesel::sql_types::{Array, Double, Integer, Text, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Timers;
 use super::claim::Due;
 use crate::consumer::{ReactionError, panicked};
+use crate::pool::is_lock_timeout;
 use crate::retry::wait_after;
 use crate::trace;
 
@@ -21,7 +22,12 @@ use crate::trace;
 const BATCH: usize = 50;
 /// How long a batch waits for locks on root rows. It is short because the other claimed timers wait meanwhile, and a
 /// claim lasts only 30 s.
-const WAIT_FOR_ROOTS: &str = "500ms";
+const WAIT_FOR_ROOTS: &str = "200ms";
+/// How long each timer of a failed batch waits for its root: the batch has waited already, so whoever holds a root
+/// most likely still does.
+const WAIT_FOR_ROOT: &str = "10ms";
+/// When a timer whose root was locked is tried again.
+const LOCKED: Duration = Duration::from_millis(500);
 /// A timer that fails is retried after about a second at first, and after a minute in the end.
 const FIRST: Duration = Duration::from_secs(1);
 const CAP: Duration = Duration::from_secs(60);
@@ -37,7 +43,7 @@ pub(super) async fn all<T: Timers>(
 ) -> QueryResult<usize> {
     let mut fired = 0;
     for batch in claimed.chunks(BATCH).take_while(|_| !stop.is_cancelled()) {
-        match together(conn, timers, batch).await {
+        match together(conn, timers, batch, WAIT_FOR_ROOTS).await {
             Ok(all) => fired += all,
             Err(_) if batch.len() > 1 => {
                 for due in batch.iter().take_while(|_| !stop.is_cancelled()) {
@@ -51,22 +57,27 @@ pub(super) async fn all<T: Timers>(
 }
 
 async fn one<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, due: &Due) -> QueryResult<usize> {
-    match together(conn, timers, std::slice::from_ref(due)).await {
+    match together(conn, timers, std::slice::from_ref(due), WAIT_FOR_ROOT).await {
         Ok(fired) => Ok(fired),
         Err(error) => put_off(conn, due, &error).await.map(|()| 0),
     }
 }
 
 /// Fires a batch in one transaction. It skips timers that were cancelled, moved or fired since they were claimed.
-async fn together<T: Timers>(conn: &mut AsyncPgConnection, timers: &T, batch: &[Due]) -> Result<usize, ReactionError> {
+async fn together<T: Timers>(
+    conn: &mut AsyncPgConnection,
+    timers: &T,
+    batch: &[Due],
+    patience: &str,
+) -> Result<usize, ReactionError> {
     let fired = conn
         .transaction(async |conn| {
             let mut keys: Vec<_> = batch.iter().map(|due| due.key.as_str()).collect();
             keys.sort_unstable();
             keys.dedup();
-            let patience = wait_for_locks(conn, WAIT_FOR_ROOTS).await?;
+            let before = wait_for_locks(conn, patience).await?;
             let mut loaded = timers.load(conn, &keys).await?;
-            wait_for_locks(conn, &patience).await?;
+            wait_for_locks(conn, &before).await?;
             let still = take_away(conn, batch).await?;
             let fired: Vec<_> =
                 batch.iter().filter(|due| still.contains(&(due.kind.clone(), due.key.clone()))).collect();
@@ -130,18 +141,26 @@ async fn take_away(conn: &mut AsyncPgConnection, batch: &[Due]) -> QueryResult<H
     Ok(taken.into_iter().map(|taken| (taken.kind, taken.key)).collect())
 }
 
+/// Puts off a timer that could not be fired. If its root was locked, that doesn't count as an attempt.
 async fn put_off(conn: &mut AsyncPgConnection, due: &Due, error: &ReactionError) -> QueryResult<()> {
-    tracing::warn!(kind = due.kind, key = due.key, attempts = due.attempts + 1, error = %error, "a timer failed and will be retried");
-    metrics::counter!("timers_failed_total", "kind" => due.kind.clone()).increment(1);
-    let wait = wait_after(due.attempts.unsigned_abs(), FIRST, CAP);
+    let locked = is_lock_timeout(error);
+    let wait = if locked {
+        tracing::debug!(kind = due.kind, key = due.key, "a timer waits for its root, which is locked");
+        LOCKED
+    } else {
+        tracing::warn!(kind = due.kind, key = due.key, attempts = due.attempts + 1, error = %error, "a timer failed and will be retried");
+        metrics::counter!("timers_failed_total", "kind" => due.kind.clone()).increment(1);
+        wait_after(due.attempts.unsigned_abs(), FIRST, CAP)
+    };
     diesel::sql_query(
-        "update timers set attempts = attempts + 1, not_before = clock_timestamp() + make_interval(secs => $1) \
+        "update timers set attempts = attempts + $5, not_before = clock_timestamp() + make_interval(secs => $1) \
          where kind = $2 and key = $3 and due_at = $4",
     )
     .bind::<Double, _>(wait.as_secs_f64())
     .bind::<Text, _>(&due.kind)
     .bind::<Text, _>(&due.key)
     .bind::<Timestamptz, _>(due.due_at)
+    .bind::<Integer, _>(i32::from(!locked))
     .execute(conn)
     .await
     .map(drop)

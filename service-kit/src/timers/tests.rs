@@ -1,6 +1,7 @@
 //! What finding due timers costs, in PostgreSQL's own counts, and how instances share them.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::anyhow;
@@ -22,6 +23,8 @@ const PARTITIONS: i32 = 4;
 struct Bell {
     fired: AtomicUsize,
     transactions: AtomicUsize,
+    /// How long each transaction was to wait for roots.
+    patience: Mutex<Vec<String>>,
     /// In its first transaction it waits here until another instance fires too.
     company: Option<std::sync::Arc<Barrier>>,
     /// Cancelled after its first transaction.
@@ -38,9 +41,11 @@ impl Timers for std::sync::Arc<Bell> {
     type Loaded = Vec<String>;
 
     async fn load(&self, conn: &mut AsyncPgConnection, keys: &[&str]) -> Result<Vec<String>, ReactionError> {
+        let patience = diesel::dsl::sql::<Text>("current_setting('lock_timeout')");
+        let patience = diesel::select(patience).get_result(conn).await?;
+        self.patience.lock().unwrap().push(patience);
         let roots = sql_query("select key from roots where key = any($1) order by key for update");
         roots.bind::<Array<Text>, _>(keys).execute(conn).await?;
-        sql_query("insert into patience values ('lock', current_setting('lock_timeout'))").execute(conn).await?;
         Ok(Vec::new())
     }
 
@@ -55,7 +60,8 @@ impl Timers for std::sync::Arc<Bell> {
     async fn save(&self, conn: &mut AsyncPgConnection, loaded: Vec<String>) -> Result<(), ReactionError> {
         sql_query("insert into rung select unnest($1)").bind::<Array<Text>, _>(&loaded).execute(conn).await?;
         if self.fired.fetch_add(loaded.len(), Ordering::SeqCst) == 0 {
-            sql_query("insert into patience values ('fire', current_setting('lock_timeout'))").execute(conn).await?;
+            let patience = "insert into patience values (current_setting('lock_timeout'))";
+            sql_query(patience).execute(conn).await?;
             if let Some(company) = &self.company {
                 company.wait().await;
             }
@@ -76,7 +82,7 @@ async fn database() -> TestDb {
     for table in [
         "create table rung (key text primary key)",
         "create table roots (key text primary key)",
-        "create table patience (what text, lock_timeout text)",
+        "create table patience (lock_timeout text)",
     ] {
         run_sql(&db, table).await;
     }
@@ -238,24 +244,26 @@ async fn one_that_fails_holds_up_none_of_those_that_are_fired_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_root_that_somebody_holds_delays_its_own_timer_and_no_other_as_nobody_waits_for_it_as_long_as_a_claim_lasts()
-{
+async fn roots_that_somebody_holds_delay_their_own_timers_and_no_other_and_a_batch_waits_for_them_once() {
     let db = database().await;
     let consumer = consumer(&db, [0; 4]).await;
     timers(&db, 0..60, "now() - interval '1 hour'").await;
-    run_sql(&db, "insert into roots values ('key 7')").await;
+    run_sql(&db, "insert into roots select 'key ' || n from generate_series(0, 39) n").await;
     let mut holder = db.conn().await;
     sql_query("begin").execute(&mut holder).await.unwrap();
     sql_query("select * from roots for update").execute(&mut holder).await.unwrap();
     let bell = std::sync::Arc::<Bell>::default();
-    assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 59);
-    assert_eq!(count(&db, "timers where key = 'key 7' and attempts = 1").await, 1);
-    // A transaction that gets its root locks at once has its old lock timeout back afterwards.
-    let waits = async |what: &str| count(&db, &format!("patience where what = {what}")).await;
-    assert!(waits("'lock' and lock_timeout::interval <= '1 second'").await > 0);
-    assert_eq!(waits("'lock' and lock_timeout::interval > '1 second'").await, 0);
-    assert_eq!(waits("'fire' and lock_timeout = '10s'").await, 1);
+    assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 20);
+    let waits = std::mem::take(&mut *bell.patience.lock().unwrap());
+    let long = waits.iter().filter(|wait| *wait != "10ms").count();
+    assert_eq!(long, 2, "one wait for each of the two batches: {waits:?}");
+    let waiting = "timers where attempts = 0 and not_before < now() + interval '5 seconds'";
+    assert_eq!(count(&db, waiting).await, 40, "that its root is held is no failure of a timer");
+    assert_eq!(count(&db, "patience where lock_timeout = '10s'").await, 1, "what fires waits for locks as before");
+
     sql_query("rollback").execute(&mut holder).await.unwrap();
+    run_sql(&db, "update timers set not_before = 'epoch'").await;
+    assert_eq!(fire_due(&db.pool, &consumer, &bell).await.unwrap(), 40);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -241,7 +241,7 @@ pub(crate) fn react<R: Reactions>(
     trace::during(incoming.envelope.traceparent.as_deref(), || span.in_scope(|| reactions.react(loaded, incoming)))
 }
 
-pub(super) fn span_of<E>(incoming: &Incoming<E>) -> tracing::Span {
+fn span_of<E>(incoming: &Incoming<E>) -> tracing::Span {
     let envelope = &incoming.envelope;
     tracing::info_span!(
         "react",

@@ -71,8 +71,7 @@ fn is_aftermath(error: &dyn std::error::Error) -> bool {
 
 /// Whether this failed because somebody else held a lock for longer than `lock_timeout`.
 pub fn is_lock_timeout(error: &dyn std::error::Error) -> bool {
-    error.to_string().contains("canceling statement due to lock timeout")
-        || error.source().is_some_and(is_lock_timeout)
+    error.to_string().contains("canceling statement due to lock timeout") || error.source().is_some_and(is_lock_timeout)
 }
 
 /// Whether the same work may succeed when it is retried.

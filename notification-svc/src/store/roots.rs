@@ -34,7 +34,7 @@ pub(super) async fn lock_or_make(conn: &mut AsyncPgConnection, mut ids: Vec<Uuid
     let made: Vec<(Uuid, DateTime<Utc>)> = Make { ids: &ids }.load(conn).await?;
     ids.retain(|id| made.binary_search_by_key(id, |(made, _)| *made).is_err());
     let mut loaded = lock(conn, &ids).await?;
-    if let Some((_, now)) = made.iter().next() {
+    if let [(_, now), ..] = &made[..] {
         loaded.now = *now;
     }
     let unheard = made.into_iter().map(|(id, _)| (Order::unheard(OrderId(id)), Announced(0)));
@@ -60,7 +60,10 @@ pub(super) async fn lock(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryRes
             .load(conn)
             .await?
     };
-    let now = locked.iter().next().map_or_else(Utc::now, |(_, now)| *now);
+    let now = match &locked[..] {
+        [(_, now), ..] => *now,
+        [] => Utc::now(),
+    };
     Ok(Loaded::new(now, locked.into_iter().map(|(row, _)| read(row))))
 }
 

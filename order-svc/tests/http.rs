@@ -387,9 +387,9 @@ async fn the_document_is_what_the_service_does_and_its_examples_are_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_had_is_told_line_by_line_with_a_code() {
     let server = Server::new().await;
-    let mut wish = order();
-    wish["lines"] = json!([{"sku": "NO-SUCH", "quantity": 1}, {"sku": "NONE-EITHER", "quantity": 1}]);
-    let answer = server.post(&wish).await;
+    let mut request = order();
+    request["lines"] = json!([{"sku": "NO-SUCH", "quantity": 1}, {"sku": "NONE-EITHER", "quantity": 1}]);
+    let answer = server.post(&request).await;
     assert_eq!(answer.status(), 422);
     let problem: Value = answer.json().await.unwrap();
     assert_eq!(problem["code"], "unknown_sku");
@@ -401,9 +401,9 @@ async fn what_can_not_be_had_is_told_line_by_line_with_a_code() {
 async fn a_customer_has_an_address_with_a_domain_in_any_letters_or_a_quoted_name() {
     let server = Server::new().await;
     for (given, kept) in [("ann@müller.de", "ann@xn--mller-kva.de"), ("\"a b\"@b.co", "\"a b\"@b.co")] {
-        let mut wish = order();
-        wish["customer"]["email"] = json!(given);
-        let answer = server.post(&wish).await;
+        let mut request = order();
+        request["customer"]["email"] = json!(given);
+        let answer = server.post(&request).await;
         assert_eq!(answer.status(), 202, "{given}");
         assert_eq!(answer.json::<Value>().await.unwrap()["customer"]["email"], kept);
     }

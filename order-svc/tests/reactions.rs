@@ -170,7 +170,7 @@ async fn the_highest_sequence_of_a_product_wins() {
     assert_eq!(shop.hear_record(&newer).await, Outcome::Applied);
     assert_eq!(shop.hear_record(&older).await, Outcome::Ignored(Why::Stale));
     assert_eq!(shop.hear_record(&newer).await, Outcome::Ignored(Why::Stale));
-    let id = shop.place_wish(wish(&[("TEA", 1)])).await.unwrap().location.parse().unwrap();
+    let id = shop.place_draft(draft(&[("TEA", 1)])).await.unwrap().location.parse().unwrap();
     assert_eq!(shop.order(id).await.placed.total, eur(200));
 }
 

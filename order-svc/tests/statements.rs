@@ -8,7 +8,7 @@ use common::*;
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use order_svc::store::answers::{self, Answer};
+use order_svc::store::stored_responses::{self, StoredResponse};
 use order_svc::store::{self, AnnounceError, BatchKeys, orders, products};
 use service_kit::idempotency::IdempotentRequest;
 use service_kit::timers;
@@ -23,14 +23,15 @@ struct Prepared {
 /// What the transactions of placing an order and of hearing a fact do, on one connection.
 async fn place_and_hear(conn: &mut AsyncPgConnection) -> Result<(), AnnounceError> {
     let now = store::now(conn).await?;
-    let once = IdempotentRequest { key: "k-1".to_owned(), request: vec![1] };
-    answers::claim(conn, &once).await?;
+    let idempotency = IdempotentRequest { key: "k-1".to_owned(), request: vec![1] };
+    stored_responses::claim(conn, &idempotency).await?;
     let products = products::find(conn, &["TEA"]).await?;
-    let order = wish(&[("TEA", 1)]).place(OrderId::new(), &products, now, now).unwrap();
+    let order = draft(&[("TEA", 1)]).place(OrderId::new(), &products, now, now).unwrap();
     let id = order.placed.order_id;
     orders::insert(conn, &order).await?;
     timers::set(conn, "order_deadline", &id.to_string(), now).await?;
-    answers::keep(conn, &once, id, &Answer { location: String::new(), body: vec![] }, now).await?;
+    stored_responses::keep(conn, &idempotency, id, &StoredResponse { location: String::new(), body: vec![] }, now)
+        .await?;
 
     let mut loaded = store::load(conn, BatchKeys { orders: vec![id], ..BatchKeys::default() }).await?;
     let cancelled = loaded.order(id).unwrap().progress.clone().cancel().unwrap();

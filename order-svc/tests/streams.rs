@@ -121,9 +121,9 @@ async fn two_thousand_streams_cost_less_than_60_mb_and_tell_every_status() {
     let url = service.url();
     let sku = unique("SKU").to_uppercase();
     send([others.record(product(&sku, 12_99, ProductStatus::Active))]).await;
-    let mut wish = order();
-    wish["lines"] = json!([{"sku": sku, "quantity": 3}]);
-    let place = async || client.post(&url).json(&wish).send().await.unwrap();
+    let mut request = order();
+    request["lines"] = json!([{"sku": sku, "quantity": 3}]);
+    let place = async || client.post(&url).json(&request).send().await.unwrap();
     eventually("the product is known", PATIENCE, async || place().await.status() == StatusCode::ACCEPTED).await;
     let mut orders: Vec<OrderId> = vec![];
     for _ in 0..ORDERS {

@@ -16,8 +16,8 @@ pub fn rows(
     events: &[Event],
     causation: &Causation,
 ) -> QueryResult<Vec<NewRow>> {
-    let Causation { event: because_of, traceparent } = causation.clone();
-    let said = EventMetadata { source: SOURCE, at, because_of, traceparent };
+    let Causation { event: causation_id, traceparent } = causation.clone();
+    let said = EventMetadata { source: SOURCE, at, causation_id, traceparent };
     let messages = encode(root, &said, events).map_err(|error| Error::SerializationError(error.into()))?;
     Ok(messages.into_iter().map(|message| message.into_row(NewRow::new)).collect())
 }

@@ -37,7 +37,7 @@ pub struct EventMetadata<'a> {
     /// When the change was made.
     pub at: DateTime<Utc>,
     /// The event that caused this one; none if a person or a timer did.
-    pub because_of: Option<EventId>,
+    pub causation_id: Option<EventId>,
     /// The W3C trace context in which the change was made.
     pub traceparent: Option<String>,
 }
@@ -73,27 +73,27 @@ impl EncodedEvent {
 /// Fails if an event can't be written as JSON, which no event here can cause.
 pub fn encode(
     root: &mut impl SequenceCounter,
-    said: &EventMetadata<'_>,
+    metadata: &EventMetadata<'_>,
     events: &[Event],
 ) -> serde_json::Result<Vec<EncodedEvent>> {
-    events.iter().map(|event| message(root.next_sequence(event.topic()), said, event)).collect()
+    events.iter().map(|event| encode_one(root.next_sequence(event.topic()), metadata, event)).collect()
 }
 
-fn message(sequence: i64, said: &EventMetadata<'_>, event: &Event) -> serde_json::Result<EncodedEvent> {
+fn encode_one(sequence: i64, metadata: &EventMetadata<'_>, event: &Event) -> serde_json::Result<EncodedEvent> {
     let event_id = EventId(Uuid::now_v7());
     let mut headers = vec![
         (header::SPECVERSION, "1.0".to_owned()),
         (header::ID, event_id.to_string()),
-        (header::SOURCE, said.source.to_owned()),
+        (header::SOURCE, metadata.source.to_owned()),
         (header::TYPE, event.type_name().to_owned()),
-        (header::TIME, said.at.to_rfc3339_opts(SecondsFormat::Micros, true)),
+        (header::TIME, metadata.at.to_rfc3339_opts(SecondsFormat::Micros, true)),
         (header::SUBJECT, event.subject()),
         (header::SEQUENCE, format!("{sequence:020}")),
     ];
     headers.extend(event.correlation().map(|id| (header::CORRELATION_ID, id.to_string())));
-    headers.extend(said.because_of.map(|id| (header::CAUSATION_ID, id.to_string())));
+    headers.extend(metadata.causation_id.map(|id| (header::CAUSATION_ID, id.to_string())));
     headers.push((header::DATASCHEMA, format!("urn:quadrille:event:{}", event.type_name())));
-    headers.extend(said.traceparent.clone().map(|context| (header::TRACEPARENT, context)));
+    headers.extend(metadata.traceparent.clone().map(|context| (header::TRACEPARENT, context)));
     headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
     Ok(EncodedEvent { event_id, topic: event.topic(), key: event.key(), headers, value: event.value()? })
 }

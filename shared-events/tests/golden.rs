@@ -60,7 +60,7 @@ fn an_event_says_the_topic_key_and_attributes_that_its_golden_file_has() {
         let golden = golden(type_name);
         assert_eq!(event.topic().name(), golden.topic, "{type_name}");
         assert_eq!(event.key(), golden.key, "{type_name}");
-        let message = encode(&mut Always(sequence(&golden)), &said(&golden), &[event]).unwrap().remove(0);
+        let message = encode(&mut Always(sequence(&golden)), &metadata(&golden), &[event]).unwrap().remove(0);
         let volatile = |name: &str| name == header::ID;
         let sent: BTreeMap<&str, &str> =
             message.headers.iter().map(|(name, value)| (*name, value.as_str())).filter(|(n, _)| !volatile(n)).collect();
@@ -83,11 +83,11 @@ fn sequence(golden: &Golden) -> i64 {
     golden.headers[header::SEQUENCE].parse().unwrap()
 }
 
-fn said(golden: &Golden) -> EventMetadata<'_> {
+fn metadata(golden: &Golden) -> EventMetadata<'_> {
     EventMetadata {
         source: &golden.headers[header::SOURCE],
         at: samples::at(&golden.headers[header::TIME]),
-        because_of: golden.headers.get(header::CAUSATION_ID).map(|id| id.parse().unwrap()),
+        causation_id: golden.headers.get(header::CAUSATION_ID).map(|id| id.parse().unwrap()),
         traceparent: golden.headers.get(header::TRACEPARENT).cloned(),
     }
 }

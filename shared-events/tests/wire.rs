@@ -21,11 +21,11 @@ impl SequenceCounter for Root {
     }
 }
 
-fn said() -> EventMetadata<'static> {
+fn metadata() -> EventMetadata<'static> {
     EventMetadata {
         source: "/a-svc",
         at: samples::at("2026-07-14T09:30:00.000001Z"),
-        because_of: Some(EventId(samples::CAUSE)),
+        causation_id: Some(EventId(samples::CAUSE)),
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
     }
 }
@@ -43,7 +43,7 @@ fn written(message: &EncodedEvent) -> String {
 #[test]
 fn the_wire_is_as_it_was() {
     for event in samples::events() {
-        let message = encode(&mut Root::default(), &said(), std::slice::from_ref(&event)).unwrap().remove(0);
+        let message = encode(&mut Root::default(), &metadata(), std::slice::from_ref(&event)).unwrap().remove(0);
         insta::assert_snapshot!(event.type_name(), written(&message));
     }
 }
@@ -65,7 +65,7 @@ fn what_is_written_is_read_back_the_same() {
 #[test]
 fn a_root_counts_each_topic_by_itself_without_a_gap() {
     let mut root = Root::default();
-    let messages = encode(&mut root, &said(), &samples::events()).unwrap();
+    let messages = encode(&mut root, &metadata(), &samples::events()).unwrap();
     for topic in Topic::ALL {
         let heard: Vec<i64> = messages
             .iter()
@@ -78,13 +78,13 @@ fn a_root_counts_each_topic_by_itself_without_a_gap() {
 
 #[test]
 fn a_sequence_is_padded_so_that_text_sorts_like_numbers() {
-    let message = encode(&mut Root::default(), &said(), &samples::events()[..1]).unwrap().remove(0);
+    let message = encode(&mut Root::default(), &metadata(), &samples::events()[..1]).unwrap().remove(0);
     assert_eq!(header_of(&message, header::SEQUENCE), "00000000000000000001");
 }
 
 #[test]
 fn each_event_gets_an_id_of_its_own_that_the_header_repeats() {
-    let messages = encode(&mut Root::default(), &said(), &samples::events()).unwrap();
+    let messages = encode(&mut Root::default(), &metadata(), &samples::events()).unwrap();
     let mut ids: Vec<EventId> = messages.iter().map(|m| m.event_id).collect();
     ids.sort();
     ids.dedup();
@@ -95,8 +95,8 @@ fn each_event_gets_an_id_of_its_own_that_the_header_repeats() {
 
 #[test]
 fn what_nothing_caused_and_nobody_traced_says_neither() {
-    let said = EventMetadata { because_of: None, traceparent: None, ..said() };
-    let message = encode(&mut Root::default(), &said, &samples::events()[..1]).unwrap().remove(0);
+    let metadata = EventMetadata { causation_id: None, traceparent: None, ..metadata() };
+    let message = encode(&mut Root::default(), &metadata, &samples::events()[..1]).unwrap().remove(0);
     let names: Vec<&str> = message.headers.iter().map(|(name, _)| *name).collect();
     assert!(!names.contains(&header::CAUSATION_ID) && !names.contains(&header::TRACEPARENT));
 }

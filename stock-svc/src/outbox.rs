@@ -11,9 +11,10 @@ pub fn rows(
     root: &mut impl SequenceCounter,
     at: DateTime<Utc>,
     events: &[Event],
-    because_of: Option<EventId>,
+    causation_id: Option<EventId>,
 ) -> QueryResult<Vec<NewRow>> {
-    let said = EventMetadata { source: SOURCE, at, because_of, traceparent: service_kit::trace::current_traceparent() };
-    let messages = encode(root, &said, events).map_err(|error| Error::SerializationError(error.into()))?;
+    let metadata =
+        EventMetadata { source: SOURCE, at, causation_id, traceparent: service_kit::trace::current_traceparent() };
+    let messages = encode(root, &metadata, events).map_err(|error| Error::SerializationError(error.into()))?;
     Ok(messages.into_iter().map(|message| message.into_row(NewRow::new)).collect())
 }

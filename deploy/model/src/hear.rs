@@ -30,13 +30,13 @@ pub fn new_parcel(number: u128) -> NewParcel {
 
 /// order-svc's own reaction; none if the event is not for it, or is older than what it knows.
 pub fn order(row: &mut OrderRow, event: &Event, id: EventId, sequence: i64) -> Option<Result<OrderStep, OrderRefused>> {
-    if !row.ranks.note(event.topic(), sequence) {
+    if !row.last_sequences.note(event.topic(), sequence) {
         return None;
     }
     let decided = order_svc::reactions::decide(row.progress.clone(), Some(row.destination.clone()), event, id)?;
-    Some(decided.map(|Decided { progress, destination, says }| {
+    Some(decided.map(|Decided { progress, destination, events }| {
         row.destination = destination.unwrap_or_else(|| row.destination.clone());
-        (progress, says)
+        (progress, events)
     }))
 }
 

@@ -136,19 +136,19 @@ impl Play {
     /// The order with this number.
     pub fn placed(&self, number: u128) -> Order {
         let id = OrderId(Uuid::from_u128(number));
-        self.wish().place(id, &catalogue(), now(), now() + TimeDelta::minutes(20)).unwrap()
+        self.draft().place(id, &catalogue(), now(), now() + TimeDelta::minutes(20)).unwrap()
     }
 
     /// The world in which the order with this number was just placed.
     pub fn order(&self, number: u128, shelf: Shelf) -> World {
         let Order { placed, progress, destination, .. } = self.placed(number);
         let id = placed.order_id;
-        let row = OrderRow { progress, ranks: LastSequences::default(), destination };
+        let row = OrderRow { progress, last_sequences: LastSequences::default(), destination };
         let payment = Payment::new(PaymentId(Uuid::from_u128(number)), id);
         World::new(row, Allocation::unheard(id), payment, shelf, placed.into())
     }
 
-    fn wish(&self) -> OrderDraft {
+    fn draft(&self) -> OrderDraft {
         let text = |text: &str| -> LineText { text.parse().unwrap() };
         OrderDraft {
             customer: Customer {

@@ -23,14 +23,14 @@ pub fn order(world: &mut World, left_out: Option<Sabotage>, event: &Event, id: E
         return;
     }
     let event = &misheard(event, left_out);
-    let Some(Ok((progress, mut says))) = hear::order(&mut row, event, id, sequence) else { return };
+    let Some(Ok((progress, mut events))) = hear::order(&mut row, event, id, sequence) else { return };
     row.progress = progress;
     match left_out {
-        Some(Sabotage::NeverStarted) => says.extend(ended_without_a_word_of_money(&mut row.progress)),
-        Some(Sabotage::LossAwaitsRefund) => says.extend(completed_without_the_refund(&mut row.progress, 0)),
+        Some(Sabotage::NeverStarted) => events.extend(ended_without_a_word_of_money(&mut row.progress)),
+        Some(Sabotage::LossAwaitsRefund) => events.extend(completed_without_the_refund(&mut row.progress, 0)),
         Some(Sabotage::CalledOffAwaitsRefund) => {
             let called_off = row.progress.facts.pieces_called_off();
-            says.extend(completed_without_the_refund(&mut row.progress, called_off));
+            events.extend(completed_without_the_refund(&mut row.progress, called_off));
         }
         Some(Sabotage::FactsStayTrue) => {
             row.progress.facts.captured = row.progress.facts.payment == Some(PaymentFact::Captured);
@@ -38,7 +38,7 @@ pub fn order(world: &mut World, left_out: Option<Sabotage>, event: &Event, id: E
         _ => {}
     }
     world.order = Shared::new(row);
-    world.say(says);
+    world.say(events);
 }
 
 fn misheard(event: &Event, left_out: Option<Sabotage>) -> Event {
@@ -91,9 +91,9 @@ pub fn redirect(world: &mut World, left_out: Option<Sabotage>, address: Address)
     let alone = left_out == Some(Sabotage::AddressDecidedByStock) && goes_on;
     let status = if alone { Status::Pending } else { status };
     let decided = destination.redirect(world.order.progress.order_id, status, address);
-    let Ok((destination, says)) = decided else { return false };
+    let Ok((destination, events)) = decided else { return false };
     world.order.change(|row| row.destination = destination);
-    world.say(says);
+    world.say(events);
     true
 }
 

@@ -40,7 +40,7 @@ impl Shelf {
         lines.iter().all(|line| {
             let quantity = i64::from(line.quantity);
             let Some(pieces) = self.0.get_mut(&line.sku) else { return false };
-            let Some(level) = pieces.level.shifted(movement, line.quantity) else { return false };
+            let Some(level) = pieces.level.after_movement(movement, line.quantity) else { return false };
             pieces.level = level;
             match movement.kind() {
                 Some("committed") => pieces.committed += quantity,

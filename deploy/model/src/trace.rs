@@ -38,7 +38,7 @@ pub struct Trace {
     /// The order as it was placed.
     pub order: Order,
     /// What happened.
-    pub deeds: Vec<Action>,
+    pub actions: Vec<Action>,
     world: World,
 }
 
@@ -47,14 +47,14 @@ impl Trace {
     pub fn tell(play: &Play, number: u128, on_hand: i64, seed: u64) -> Self {
         let mut chance = StdRng::seed_from_u64(seed);
         let order = play.placed(number);
-        let mut trace = Self { order, deeds: vec![], world: play.order(number, stocked(on_hand)) };
+        let mut trace = Self { order, actions: vec![], world: play.order(number, stocked(on_hand)) };
         loop {
             let next = steps::from(&trace.world, play);
             if next.is_empty() {
                 return trace;
             }
             let step = choose(&mut chance, next);
-            trace.deeds.push(deed(&trace.world, step.label));
+            trace.actions.push(action(&trace.world, step.label));
             trace.world = step.world;
         }
     }
@@ -96,7 +96,7 @@ impl Trace {
     }
 }
 
-fn deed(world: &World, label: Label) -> Action {
+fn action(world: &World, label: Label) -> Action {
     let Some(service) = Service::ALL.into_iter().find(|service| service.name() == label.who) else {
         return Action::Did(label);
     };

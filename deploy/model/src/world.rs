@@ -53,7 +53,7 @@ pub struct OrderRow {
     /// The order's progress.
     pub progress: Progress,
     /// The highest sequence that was read from each topic.
-    pub ranks: LastSequences,
+    pub last_sequences: LastSequences,
     /// The delivery address.
     pub destination: Destination,
 }

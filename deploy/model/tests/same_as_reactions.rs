@@ -13,7 +13,7 @@ const LIVES: u64 = 40;
 const ON_HAND: i64 = 3;
 
 /// Random lives of orders, from consecutive seeds.
-fn tales(play: &Play) -> impl Iterator<Item = Trace> {
+fn traces(play: &Play) -> impl Iterator<Item = Trace> {
     let first = scenes::first_seed(LIVES);
     println!("seeds {first} to {} (DANCE_SEED={first} tells them again)", first + LIVES - 1);
     (first..first + LIVES).map(|seed| Trace::tell(play, u128::from(seed), ON_HAND, seed))
@@ -22,14 +22,14 @@ fn tales(play: &Play) -> impl Iterator<Item = Trace> {
 #[tokio::test(flavor = "multi_thread")]
 async fn order_svc_lives_as_the_explorer_says() {
     let db = TestDb::new(&order_svc::migrations()).await;
-    for trace in tales(&scenes::TOLD) {
+    for trace in traces(&scenes::TOLD) {
         replay::order::lives(&db, &trace).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_svc_lives_as_the_explorer_says() {
-    for trace in tales(&scenes::TOLD) {
+    for trace in traces(&scenes::TOLD) {
         let db = replay::stock::warehouse(&trace, ON_HAND).await;
         replay::stock::lives(&db, &trace).await;
     }
@@ -38,7 +38,7 @@ async fn stock_svc_lives_as_the_explorer_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn payment_svc_lives_as_the_explorer_says() {
     let db = TestDb::new(&payment_svc::migrations()).await;
-    for trace in tales(&scenes::TOLD) {
+    for trace in traces(&scenes::TOLD) {
         replay::payment::lives(&db, &trace).await;
     }
 }

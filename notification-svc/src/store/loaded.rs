@@ -71,7 +71,7 @@ impl Loaded {
     pub fn keep_and_announce(&mut self, order: Order, event: Event, causation: EventId) -> QueryResult<()> {
         let root = self.orders.get_mut(&order.id).ok_or(Error::NotFound)?;
         let traceparent = trace::current_traceparent();
-        let metadata = EventMetadata { source: SOURCE, at: self.now, because_of: Some(causation), traceparent };
+        let metadata = EventMetadata { source: SOURCE, at: self.now, causation_id: Some(causation), traceparent };
         let encoded = encode(&mut root.announced, &metadata, &[event]);
         let encoded = encoded.map_err(|error| Error::SerializationError(error.into()))?;
         self.announcements.extend(encoded.into_iter().map(|event| event.into_row(NewRow::new)));

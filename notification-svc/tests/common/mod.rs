@@ -44,8 +44,8 @@ impl Shop {
     /// The event as it would lie in Kafka, said a second after the last.
     pub fn says(&mut self, event: impl Into<Event>) -> Record {
         self.clock += Duration::seconds(1);
-        let said = EventMetadata { source: "/a-svc", at: self.clock, because_of: None, traceparent: None };
-        let message = encode(self, &said, &[event.into()]).unwrap().remove(0);
+        let metadata = EventMetadata { source: "/a-svc", at: self.clock, causation_id: None, traceparent: None };
+        let message = encode(self, &metadata, &[event.into()]).unwrap().remove(0);
         Record::sent(message.topic.name(), message.key, message.headers, message.value)
     }
 

@@ -8,16 +8,16 @@ use shared_events::OrderId;
 
 use super::DEADLINE_TIMER;
 use crate::domain::{DraftRefused, Order, OrderDraft};
-use crate::store::answers::{self, Answer};
+use crate::store::stored_responses::{self, StoredResponse};
 use crate::store::{self, AnnounceError};
 
-/// A wish, and how it is to be treated.
+/// A draft, and what placing it depends on.
 #[derive(Clone, Debug)]
 pub struct PlaceOrder {
-    /// What is wanted.
-    pub wish: OrderDraft,
-    /// Set when the request is to have one effect, however often it is sent.
-    pub once: Option<IdempotentRequest>,
+    /// The draft.
+    pub draft: OrderDraft,
+    /// Set if the request must have one effect, however often it is sent.
+    pub idempotency: Option<IdempotentRequest>,
     /// How long the order may stay pending.
     pub deadline: Duration,
     /// Whether `products.v1` has been read once; before that no SKU can be called unknown.
@@ -57,12 +57,12 @@ impl From<diesel::result::Error> for PlaceOrderError {
 pub async fn place_order(
     pool: &Pool,
     command: PlaceOrder,
-    answer_with: fn(&Order) -> serde_json::Result<Answer>,
-) -> Result<Answer, PlaceOrderError> {
+    answer_with: fn(&Order) -> serde_json::Result<StoredResponse>,
+) -> Result<StoredResponse, PlaceOrderError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        if let Some(once) = &command.once {
-            match answers::claim(conn, once).await? {
+        if let Some(idempotency) = &command.idempotency {
+            match stored_responses::claim(conn, idempotency).await? {
                 IdempotencyClaim::New => {}
                 IdempotencyClaim::Answered(answer) => return Ok(answer),
                 IdempotencyClaim::OtherRequest => return Err(PlaceOrderError::OtherRequest),
@@ -74,8 +74,8 @@ pub async fn place_order(
         let order_id = order.placed.order_id;
         timers::set(conn, DEADLINE_TIMER, &order_id.to_string(), order.placed.deadline).await?;
         let answer = answer_with(&order).map_err(AnnounceError::from)?;
-        if let Some(once) = &command.once {
-            answers::keep(conn, once, order_id, &answer, order.placed_at).await?;
+        if let Some(idempotency) = &command.idempotency {
+            stored_responses::keep(conn, idempotency, order_id, &answer, order.placed_at).await?;
         }
         Ok(answer)
     })
@@ -86,9 +86,9 @@ async fn priced(conn: &mut AsyncPgConnection, command: &PlaceOrder) -> Result<Or
     if !command.prices_known {
         return Err(PlaceOrderError::PricesUnknown);
     }
-    let wish = command.wish.clone();
-    let skus: Vec<&str> = wish.lines.iter().map(|(sku, _)| sku.as_str()).collect();
+    let draft = command.draft.clone();
+    let skus: Vec<&str> = draft.lines.iter().map(|(sku, _)| sku.as_str()).collect();
     let products = store::products::find(conn, &skus).await?;
     let now = store::now(conn).await?;
-    wish.place(OrderId::new(), &products, now, now + command.deadline).map_err(PlaceOrderError::Refused)
+    draft.place(OrderId::new(), &products, now, now + command.deadline).map_err(PlaceOrderError::Refused)
 }

@@ -14,9 +14,9 @@ pub async fn redirect_order(pool: &Pool, id: OrderId, address: Address) -> Resul
         let root = loaded.order(id).ok_or(ChangeOrderError::NotFound)?;
         let (progress, destination) = (root.progress.clone(), root.destination.clone());
         let destination = destination.ok_or(ChangeOrderError::NotFound)?;
-        let (destination, says) = destination.redirect(id, progress.status, address)?;
-        if !says.is_empty() {
-            loaded.apply(Decided { progress, destination: Some(destination), says }, None)?;
+        let (destination, events) = destination.redirect(id, progress.status, address)?;
+        if !events.is_empty() {
+            loaded.apply(Decided { progress, destination: Some(destination), events }, None)?;
             store::save(conn, loaded).await?;
         }
         store::orders::find(conn, id).await?.ok_or(ChangeOrderError::NotFound)

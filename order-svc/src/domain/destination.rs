@@ -57,19 +57,19 @@ impl Destination {
     pub fn decided(mut self, status: Status, decided: &StockAddressDecided) -> Result<(Self, Vec<Event>), Refused> {
         let StockAddressDecided { order_id, taken, kept } = decided.clone();
         let delivery_address = self.asked.take().ok_or(Refused::NoAddressAsked)?;
-        let mut says: Vec<Event> = vec![];
+        let mut events: Vec<Event> = vec![];
         if taken {
             self.address = delivery_address.clone();
-            says.push(OrderAddressChanged { order_id, delivery_address }.into());
+            events.push(OrderAddressChanged { order_id, delivery_address }.into());
         }
         if !taken || !kept.is_empty() {
             let reason = if kept.is_empty() { AddressRefusedReason::Ended } else { AddressRefusedReason::Dispatched };
-            says.push(OrderAddressChangeRefused { order_id, reason, shipments: kept }.into());
+            events.push(OrderAddressChangeRefused { order_id, reason, shipments: kept }.into());
         }
         if matches!(status, Status::Cancelled(_)) {
-            says.clear();
+            events.clear();
         }
-        Ok((self, says))
+        Ok((self, events))
     }
 }
 

@@ -14,14 +14,14 @@ pub struct LastSequences {
 impl LastSequences {
     /// Notes an event. Returns false if a newer one of its topic was read before.
     pub fn note(&mut self, topic: Topic, sequence: i64) -> bool {
-        let rank = match topic {
+        let last = match topic {
             Topic::Stock => &mut self.stock,
             Topic::Payments => &mut self.payment,
             Topic::Shipments => &mut self.shipment,
             Topic::Orders | Topic::Notifications | Topic::Products => return true,
         };
-        let newer = sequence > *rank;
-        *rank = sequence.max(*rank);
+        let newer = sequence > *last;
+        *last = sequence.max(*last);
         newer
     }
 }

@@ -28,12 +28,12 @@ pub struct Decided {
     /// The new destination, if that was decided.
     pub destination: Option<Destination>,
     /// The events to publish.
-    pub says: Vec<Event>,
+    pub events: Vec<Event>,
 }
 
 impl From<Transition> for Decided {
-    fn from((progress, says): Transition) -> Self {
-        Self { progress, destination: None, says }
+    fn from((progress, events): Transition) -> Self {
+        Self { progress, destination: None, events }
     }
 }
 
@@ -89,13 +89,13 @@ impl Progress {
         if fact == StockFact::Expired && self.status == Status::Pending {
             self.facts.note_timeout();
         }
-        let says = match (fact, self.status) {
+        let events = match (fact, self.status) {
             (StockFact::Rejected, Status::Pending) => self.cancelling(CancelReason::OutOfStock),
             (StockFact::RejectedExpired, Status::Confirmed) => self.ask_back(CancelReason::OutOfStock),
             (StockFact::Expired, Status::Pending) => self.ask_back(CancelReason::Timeout),
             _ => vec![],
         };
-        Ok(self.settle(says))
+        Ok(self.settle(events))
     }
 
     /// Applies an event about the payment. `authorized` confirms the order even before `reserved` is read: topics are
@@ -115,13 +115,13 @@ impl Progress {
         self.facts.captured |= fact == PaymentFact::Captured;
         self.facts.note_refund(event);
         self.facts.note_payment_code(event);
-        let says = match (fact, self.status) {
+        let events = match (fact, self.status) {
             (PaymentFact::Authorized, Status::Pending) if self.goods_may_be_held() => self.confirm(),
             (PaymentFact::Declined, Status::Pending) => self.cancelling(CancelReason::PaymentDeclined),
             (PaymentFact::CaptureFailed, Status::Confirmed) => self.ask_back(CancelReason::PaymentExpired),
             _ => vec![],
         };
-        Ok(self.settle(says))
+        Ok(self.settle(events))
     }
 
     /// Applies an event about a shipment. If it tells of a loss, the id of the refund that this causes is derived
@@ -148,8 +148,8 @@ impl Progress {
         if let ShipmentEvent::Dispatched(gone) = event {
             self.note_tracking(gone.shipment_id, &gone.carrier, &gone.tracking_number);
         }
-        let says = if fact == ShipmentFact::Dispatched { self.ship() } else { vec![] };
-        self.settle(says)
+        let events = if fact == ShipmentFact::Dispatched { self.ship() } else { vec![] };
+        self.settle(events)
     }
 
     /// The customer cancels the order. Repeating the request changes nothing.
@@ -159,8 +159,8 @@ impl Progress {
     pub fn cancel(mut self) -> Result<Transition, Refused> {
         match self.status {
             Status::Pending | Status::Confirmed => {
-                let says = self.ask_back(CancelReason::Customer);
-                Ok((self, says))
+                let events = self.ask_back(CancelReason::Customer);
+                Ok((self, events))
             }
             Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer) => Ok((self, vec![])),
             status => Err(Refused::TooLateToCancel(status)),
@@ -176,8 +176,8 @@ impl Progress {
             Status::PartiallyShipped if self.facts.call_off_asked => Ok((self, vec![])),
             Status::PartiallyShipped => {
                 self.facts.call_off_asked = true;
-                let says = OrderCallOffRequested { order_id: self.order_id };
-                Ok((self, vec![says.into()]))
+                let requested = OrderCallOffRequested { order_id: self.order_id };
+                Ok((self, vec![requested.into()]))
             }
             Status::Shipped | Status::Completed if !self.facts.called_off.is_empty() => Ok((self, vec![])),
             status => Err(Refused::NothingToCallOff(status)),
@@ -193,8 +193,8 @@ impl Progress {
             return Err(Refused::NotPending(self.status));
         }
         self.facts.note_timeout();
-        let says = self.ask_back(CancelReason::Timeout);
-        Ok((self, says))
+        let events = self.ask_back(CancelReason::Timeout);
+        Ok((self, events))
     }
 
     fn goods_may_be_held(&self) -> bool {
@@ -279,21 +279,21 @@ impl Progress {
     }
 
     /// Ends the order if nothing more is awaited.
-    fn settle(mut self, mut says: Vec<Event>) -> Transition {
+    fn settle(mut self, mut events: Vec<Event>) -> Transition {
         let order_id = self.order_id;
         match self.status {
             Status::Cancelling(reason) if self.facts.goods_are_back() && self.facts.money_is_back() => {
                 self.status = Status::Cancelled(reason);
                 let shortages = self.facts.shortages_of(reason).to_vec();
                 let payment_code = self.facts.payment_code_of(reason).map(str::to_owned);
-                says.push(OrderCancelled { order_id, reason, shortages, payment_code }.into());
+                events.push(OrderCancelled { order_id, reason, shortages, payment_code }.into());
             }
             Status::Shipped if self.has_ended() => {
                 self.status = Status::Completed;
-                says.push(OrderCompleted { order_id }.into());
+                events.push(OrderCompleted { order_id }.into());
             }
             _ => {}
         }
-        (self, says)
+        (self, events)
     }
 }

@@ -14,7 +14,7 @@ use super::view::{self, OrderView, StatusName};
 use super::{AppState, examples};
 use crate::commands::{self, PlaceOrder};
 use crate::domain::{DraftRefused, Order};
-use crate::store::answers::Answer;
+use crate::store::stored_responses::StoredResponse;
 use crate::store::{self, orders::Filter};
 
 /// Places an order
@@ -36,12 +36,12 @@ pub async fn place(
     request: Json<PlaceOrderRequest>,
 ) -> Result<HttpResponse, Problem> {
     let request = request.into_inner();
-    let once = match IdempotencyKey::optional(&http)? {
+    let idempotency = match IdempotencyKey::optional(&http)? {
         Some(key) => Some(IdempotentRequest { key: key.0, request: request.fingerprint().map_err(Problem::internal)? }),
         None => None,
     };
-    let wish = request.into_wish().checked().map_err(super::problem::refused)?;
-    let command = PlaceOrder { wish, once, deadline: state.deadline, prices_known: state.prices_known.get() };
+    let draft = request.into_draft().checked().map_err(super::problem::refused)?;
+    let command = PlaceOrder { draft, idempotency, deadline: state.deadline, prices_known: state.prices_known.get() };
     let answer = commands::place_order(&state.pool, command, answer).await?;
     state.nudge.nudge();
     Ok(HttpResponse::Accepted()
@@ -51,8 +51,8 @@ pub async fn place(
 }
 
 /// The 202 answer for a new order, as it is sent and stored.
-fn answer(order: &Order) -> serde_json::Result<Answer> {
-    Ok(Answer { location: view::path(order.placed.order_id), body: serde_json::to_vec(&OrderView::of(order))? })
+fn answer(order: &Order) -> serde_json::Result<StoredResponse> {
+    Ok(StoredResponse { location: view::path(order.placed.order_id), body: serde_json::to_vec(&OrderView::of(order))? })
 }
 
 /// Shows an order

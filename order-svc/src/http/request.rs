@@ -93,7 +93,7 @@ impl PlaceOrderRequest {
         Ok(Sha256::digest(serde_json::to_vec(self)?).to_vec())
     }
 
-    pub fn into_wish(self) -> OrderDraft {
+    pub fn into_draft(self) -> OrderDraft {
         let Self { customer, delivery_address: address, currency, lines, payment_method } = self;
         OrderDraft {
             customer: Customer { id: customer.id, name: customer.name, email: customer.email.0 },

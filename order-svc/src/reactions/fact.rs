@@ -12,13 +12,13 @@ pub(super) fn hear(loaded: &mut Loaded, incoming: &Incoming<Event>) -> Result<Ha
     let Some(root) = loaded.order(order_id) else {
         return Ok(Handled::Ignored(Why::refused("there is no such order")));
     };
-    let mut ranks = root.ranks;
-    let why = if !heard.sequence.is_none_or(|sequence| ranks.note(event.topic(), sequence)) {
+    let mut last_sequences = root.last_sequences;
+    let why = if !heard.sequence.is_none_or(|sequence| last_sequences.note(event.topic(), sequence)) {
         Why::Stale
     } else {
         match decide(root.progress.clone(), root.destination.clone(), event, EventId(heard.id)) {
             Some(Ok(decided)) => {
-                loaded.apply(decided, Some((heard, ranks)))?;
+                loaded.apply(decided, Some((heard, last_sequences)))?;
                 return Ok(Handled::Applied);
             }
             Some(Err(refused)) => Why::refused(refused.to_string()),

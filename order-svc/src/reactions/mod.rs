@@ -44,8 +44,8 @@ pub fn decide(
     let step = match event {
         Event::Stock(StockEvent::AddressDecided(decided)) => {
             let decided = destination.ok_or(Refused::NoAddressAsked).and_then(|known| {
-                let (destination, says) = known.decided(progress.status, decided)?;
-                Ok(Decided { progress, destination: Some(destination), says })
+                let (destination, events) = known.decided(progress.status, decided)?;
+                Ok(Decided { progress, destination: Some(destination), events })
             });
             return Some(decided);
         }

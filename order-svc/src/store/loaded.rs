@@ -57,13 +57,13 @@ impl Loaded {
     /// # Errors
     /// An event that can't be said; an order that was not loaded. Nothing is changed then.
     pub fn apply(&mut self, decided: Decided, heard: Option<(&Envelope, LastSequences)>) -> Result<(), AnnounceError> {
-        let Decided { progress, destination, says } = decided;
+        let Decided { progress, destination, events } = decided;
         let id = progress.order_id;
         let before = self.orders.get(&id).ok_or(Error::NotFound)?;
         let mut root = Root { progress, ..before.clone() };
-        let (envelope, ranks) = heard.unzip();
-        let (history, rows) = told(&mut root, Some(before.progress.status), self.now, &says, envelope)?;
-        root.ranks = ranks.unwrap_or(root.ranks);
+        let (envelope, last_sequences) = heard.unzip();
+        let (history, rows) = told(&mut root, Some(before.progress.status), self.now, &events, envelope)?;
+        root.last_sequences = last_sequences.unwrap_or(root.last_sequences);
         root.version += 1;
         root.updated_at = self.now;
         if root.progress.waiting_for() != before.progress.waiting_for() {
@@ -107,17 +107,17 @@ pub(super) fn told(
     root: &mut Root,
     before: Option<Status>,
     now: DateTime<Utc>,
-    says: &[Event],
+    events: &[Event],
     heard: Option<&Envelope>,
 ) -> serde_json::Result<(Vec<NewEntry>, Vec<NewRow>)> {
-    let because_of = heard.map(|envelope| EventId(envelope.id));
-    let said = EventMetadata { source: SOURCE, at: now, because_of, traceparent: trace::current_traceparent() };
-    let messages = encode(root, &said, says)?;
+    let causation_id = heard.map(|envelope| EventId(envelope.id));
+    let metadata = EventMetadata { source: SOURCE, at: now, causation_id, traceparent: trace::current_traceparent() };
+    let messages = encode(root, &metadata, events)?;
     let mut history: Vec<NewEntry> =
         heard.map(|envelope| NewEntry::heard(root, before, envelope)).into_iter().collect();
-    for (event, message) in says.iter().zip(&messages) {
+    for (event, message) in events.iter().zip(&messages) {
         let before = if history.is_empty() { before } else { Some(root.progress.status) };
-        history.push(NewEntry::said(root, before, event, message.event_id, now, because_of));
+        history.push(NewEntry::said(root, before, event, message.event_id, now, causation_id));
     }
     Ok((history, messages.into_iter().map(|message| message.into_row(NewRow::new)).collect()))
 }

@@ -1,6 +1,5 @@
 //! All SQL of the service but for what the kit and the outbox bring along.
 
-pub mod answers;
 mod error;
 pub mod history;
 mod loaded;
@@ -8,6 +7,7 @@ pub mod orders;
 pub mod products;
 pub mod roots;
 mod rows;
+pub mod stored_responses;
 
 pub use error::AnnounceError;
 pub use loaded::Loaded;

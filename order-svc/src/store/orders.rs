@@ -22,7 +22,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), A
     let mut root = Root {
         progress: order.progress.clone(),
         destination: None,
-        ranks: LastSequences::default(),
+        last_sequences: LastSequences::default(),
         version: order.version,
         said: 0,
         recorded: 0,

@@ -25,7 +25,7 @@ pub struct Root {
     /// Where it goes, where that was loaded too.
     pub destination: Option<Destination>,
     /// The `ce_sequence` of the last fact heard on each topic.
-    pub ranks: LastSequences,
+    pub last_sequences: LastSequences,
     /// Counts changes.
     pub version: i64,
     /// Counts what was said on `orders.v1`.
@@ -67,7 +67,11 @@ pub(super) async fn lock(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryRes
             has_deadline: progress.status == Status::Pending,
             progress,
             destination: None,
-            ranks: LastSequences { stock: row.stock_rank, payment: row.payment_rank, shipment: row.shipment_rank },
+            last_sequences: LastSequences {
+                stock: row.stock_rank,
+                payment: row.payment_rank,
+                shipment: row.shipment_rank,
+            },
             version: row.version,
             said: row.said,
             recorded: row.recorded,
@@ -86,9 +90,9 @@ pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> Query
         let status = root.progress.status;
         rows.ids.push(root.progress.order_id.0);
         rows.facts.push(json(&root.progress.facts)?);
-        rows.stock_ranks.push(root.ranks.stock);
-        rows.payment_ranks.push(root.ranks.payment);
-        rows.shipment_ranks.push(root.ranks.shipment);
+        rows.stock_ranks.push(root.last_sequences.stock);
+        rows.payment_ranks.push(root.last_sequences.payment);
+        rows.shipment_ranks.push(root.last_sequences.shipment);
         rows.statuses.push(status.name());
         rows.reasons.push(status.reason().map(|reason| reason.as_str()));
         rows.versions.push(root.version);

@@ -17,7 +17,7 @@ use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
 use order_svc::domain::{Order, OrderDraft};
 use order_svc::reactions::OrderReactions;
 use order_svc::store;
-use order_svc::store::answers::Answer;
+use order_svc::store::stored_responses::StoredResponse;
 use outbox_relay::{DeadLetters, Nudge};
 use service_kit::consumer::testing::react_as;
 use service_kit::consumer::{Outcome, Record, Subscription};
@@ -43,13 +43,13 @@ impl Others {
     /// An event as another service would send it.
     pub fn record(&self, event: impl Into<Event>) -> Record {
         let event = event.into();
-        let said = shared_events::EventMetadata {
+        let metadata = shared_events::EventMetadata {
             source: "/test",
             at: chrono::Utc::now(),
-            because_of: None,
+            causation_id: None,
             traceparent: None,
         };
-        let message = encode(&mut Key(self, event.key()), &said, &[event]).unwrap().remove(0);
+        let message = encode(&mut Key(self, event.key()), &metadata, &[event]).unwrap().remove(0);
         Record::sent(message.topic.name(), message.key, message.headers, message.value)
     }
 }
@@ -104,14 +104,14 @@ impl Shop {
 
     /// Places an order of two TEA and one MUG.
     pub async fn place(&self) -> OrderId {
-        let answer = self.place_wish(wish(&[("TEA", 2), ("MUG", 1)])).await.unwrap();
+        let answer = self.place_draft(draft(&[("TEA", 2), ("MUG", 1)])).await.unwrap();
         answer.location.parse().unwrap()
     }
 
-    pub async fn place_wish(&self, wish: OrderDraft) -> Result<Answer, PlaceOrderError> {
+    pub async fn place_draft(&self, draft: OrderDraft) -> Result<StoredResponse, PlaceOrderError> {
         let deadline = Duration::from_secs(20 * 60);
-        let command = PlaceOrder { wish, once: None, deadline, prices_known: true };
-        let answer = |order: &Order| Ok(Answer { location: order.placed.order_id.to_string(), body: vec![] });
+        let command = PlaceOrder { draft, idempotency: None, deadline, prices_known: true };
+        let answer = |order: &Order| Ok(StoredResponse { location: order.placed.order_id.to_string(), body: vec![] });
         commands::place_order(&self.db.pool, command, answer).await
     }
 
@@ -166,7 +166,7 @@ pub fn product(sku: &str, price: i64, status: ProductStatus) -> Event {
     ProductChanged(state).into()
 }
 
-pub fn wish(lines: &[(&str, i64)]) -> OrderDraft {
+pub fn draft(lines: &[(&str, i64)]) -> OrderDraft {
     let line = |text: &str| text.parse().unwrap();
     OrderDraft {
         customer: Customer {

@@ -122,8 +122,8 @@ impl SequenceCounter for Sequences {
 
 /// The event as a record that another service has sent.
 pub fn record(event: Event) -> Record {
-    let said = EventMetadata { source: "/test", at: Utc::now(), because_of: None, traceparent: None };
-    let messages = encode(&mut Sequences(HashMap::new()), &said, &[event]).unwrap();
+    let metadata = EventMetadata { source: "/test", at: Utc::now(), causation_id: None, traceparent: None };
+    let messages = encode(&mut Sequences(HashMap::new()), &metadata, &[event]).unwrap();
     let EncodedEvent { topic, key, headers, value, .. } = messages.into_iter().next().unwrap();
     Record::sent(topic.name(), key, headers, value)
 }

@@ -3,7 +3,7 @@ use service_kit::Pool;
 use service_kit::idempotency::IdempotentRequest;
 use shared_events::{LineText, Sku};
 
-use super::{CommandError, found, once};
+use super::{CommandError, found, idempotency};
 use crate::domain::{Delta, Unadjustable};
 use crate::store::{self, products};
 
@@ -14,7 +14,7 @@ pub struct AdjustStock {
     pub delta: Delta,
     pub reason: LineText,
     /// Set if the request must have one effect, however often it is sent.
-    pub once: Option<IdempotentRequest>,
+    pub idempotency: Option<IdempotentRequest>,
 }
 
 /// Changes a product's stock by hand and enters the reason into the ledger. If the stock falls below its mark, that
@@ -30,11 +30,11 @@ pub async fn adjust_stock(
 ) -> Result<Vec<u8>, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        if let Some(body) = once::answered(conn, command.once.as_ref()).await? {
+        if let Some(body) = idempotency::answered(conn, command.idempotency.as_ref()).await? {
             return Ok(body);
         }
         let body = answer_with(adjusted(conn, command).await?)?;
-        once::keep(conn, command.once.as_ref(), &body).await?;
+        idempotency::keep(conn, command.idempotency.as_ref(), &body).await?;
         Ok(body)
     })
     .await

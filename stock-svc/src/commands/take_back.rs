@@ -3,7 +3,7 @@ use service_kit::Pool;
 use service_kit::idempotency::IdempotentRequest;
 use shared_events::{OrderId, ShipmentId, StockLine};
 
-use super::{CommandError, Step, move_shipment, once};
+use super::{CommandError, Step, idempotency, move_shipment};
 use crate::domain::Shipment;
 
 /// Lines of a shipment that come back.
@@ -12,7 +12,7 @@ pub struct TakeBack {
     pub shipment: ShipmentId,
     pub lines: Vec<StockLine>,
     /// Set if the request must have one effect, however often it is sent.
-    pub once: Option<IdempotentRequest>,
+    pub idempotency: Option<IdempotentRequest>,
 }
 
 /// Restocks what came back of a shipment; the event that announces it causes the refund. The key and its response
@@ -26,16 +26,16 @@ pub async fn take_back(
     command: TakeBack,
     answer_with: impl Fn(OrderId, Shipment) -> serde_json::Result<Vec<u8>> + Send + Sync,
 ) -> Result<Vec<u8>, CommandError> {
-    let TakeBack { shipment, lines, once } = command;
+    let TakeBack { shipment, lines, idempotency } = command;
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        if let Some(body) = once::answered(conn, once.as_ref()).await? {
+        if let Some(body) = idempotency::answered(conn, idempotency.as_ref()).await? {
             return Ok(body);
         }
         let moved = move_shipment::moved(conn, shipment, Step::TakeBack { lines }).await?;
         let (order, shipment) = moved.into_iter().next().ok_or(CommandError::NotFound("shipment"))?;
         let body = answer_with(order, shipment)?;
-        once::keep(conn, once.as_ref(), &body).await?;
+        idempotency::keep(conn, idempotency.as_ref(), &body).await?;
         Ok(body)
     })
     .await

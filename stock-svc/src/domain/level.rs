@@ -34,7 +34,7 @@ impl Level {
     }
 
     /// The level after a movement; none if the stock doesn't allow it.
-    pub fn shifted(self, movement: StockMovement, quantity: Quantity) -> Option<Level> {
+    pub fn after_movement(self, movement: StockMovement, quantity: Quantity) -> Option<Level> {
         let ((on_hand, held), quantity) = (movement.signs(), i64::from(quantity));
         let level = Level { on_hand: self.on_hand + on_hand * quantity, held: self.held + held * quantity };
         (level.held >= 0 && level.available() >= 0).then_some(level)
@@ -70,11 +70,11 @@ impl Levels {
     }
 
     /// The changed levels after these lines moved; none if one of them can't.
-    pub fn shifted(&self, movement: StockMovement, lines: &[StockLine]) -> Option<Levels> {
+    pub fn after_movement(&self, movement: StockMovement, lines: &[StockLine]) -> Option<Levels> {
         let mut moved = Levels::default();
         for line in lines {
             let level = moved.get(&line.sku).or_else(|| self.get(&line.sku))?;
-            moved.0.insert(line.sku.clone(), level.shifted(movement, line.quantity)?);
+            moved.0.insert(line.sku.clone(), level.after_movement(movement, line.quantity)?);
         }
         Some(moved)
     }

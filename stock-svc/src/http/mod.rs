@@ -101,7 +101,7 @@ impl From<CommandError> for Problem {
 
 /// The request's `Idempotency-Key`, if it has one, together with SHA-256 of the request's content, which tells it
 /// from other requests however its JSON is laid out.
-fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
+fn idempotent_request(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
     let Some(IdempotencyKey(key)) = IdempotencyKey::optional(http)? else { return Ok(None) };
     let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
     Ok(Some(IdempotentRequest { key, request: Sha256::digest(content).to_vec() }))

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::views::{MovementView, ProductView};
-use super::{AppState, examples, found, once};
+use super::{AppState, examples, found, idempotent_request};
 use crate::commands::{self, AdjustStock, Expected, NewDetails};
 use crate::domain::{Delta, Description, Details, LowStockMark, OnHand, Price};
 use crate::store::{self, products::Listed};
@@ -256,8 +256,8 @@ pub(super) async fn adjust(
     body: Json<AdjustmentRequest>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(sku), AdjustmentRequest { delta, reason }) = (sku, body.into_inner());
-    let once = once(&http, &("adjustment", &sku, delta.get(), &reason))?;
-    let command = AdjustStock { sku, delta, reason, once };
+    let idempotency = idempotent_request(&http, &("adjustment", &sku, delta.get(), &reason))?;
+    let command = AdjustStock { sku, delta, reason, idempotency };
     let answer = |product| serde_json::to_vec(&ProductView::from(product));
     let body = commands::adjust_stock(&state.pool, &command, answer).await?;
     state.nudge.nudge();

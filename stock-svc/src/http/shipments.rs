@@ -10,7 +10,7 @@ use shared_events::{LineText, OrderId, Quantity, ShipmentId, Sku, StockLine};
 use utoipa::{IntoParams, ToSchema};
 
 use super::views::{ShipmentView, StageName};
-use super::{AppState, StockCode, examples, found, once};
+use super::{AppState, StockCode, examples, found, idempotent_request};
 use crate::commands::{self, CommandError, Step, TakeBack, move_shipment};
 use crate::domain::Stage;
 use crate::store;
@@ -278,9 +278,9 @@ pub(super) async fn take_back(
     body: Json<LinesRequest>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(shipment), lines) = (id, body.into_inner().checked("what comes back")?);
-    let once = once(&http, &("return", shipment, &lines))?;
+    let idempotency = idempotent_request(&http, &("return", shipment, &lines))?;
     let answer = |order, parcel| serde_json::to_vec(&ShipmentView::from((order, parcel)));
-    let body = commands::take_back(&state.pool, TakeBack { shipment, lines, once }, answer).await?;
+    let body = commands::take_back(&state.pool, TakeBack { shipment, lines, idempotency }, answer).await?;
     state.nudge.nudge();
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
 }

@@ -77,7 +77,9 @@ impl Loaded {
         let order_id = allocation.order_id;
         let mut root = self.orders.get(&order_id).cloned().ok_or(Error::NotFound)?;
         let moved = match &movement {
-            Some((movement, lines)) => self.levels.shifted(*movement, lines).ok_or_else(|| immovable(order_id))?,
+            Some((movement, lines)) => {
+                self.levels.after_movement(*movement, lines).ok_or_else(|| immovable(order_id))?
+            }
             None => Levels::default(),
         };
         let (mut announced, low) = self.low_stock(&moved, causation)?;

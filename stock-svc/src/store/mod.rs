@@ -1,6 +1,5 @@
 //! All SQL of stock-svc. Functions that lock expect a connection that is in a transaction.
 
-pub mod answers;
 pub mod books;
 pub mod categories;
 pub mod levels;
@@ -10,6 +9,7 @@ pub mod products;
 pub mod reservations;
 pub mod roots;
 pub mod shipments;
+pub mod stored_responses;
 
 use std::collections::BTreeSet;
 

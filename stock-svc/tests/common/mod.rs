@@ -129,7 +129,7 @@ impl Warehouse {
     /// How many rows a query counts.
     pub async fn adjusts(&self, sku: &str, delta: i64, reason: &str) -> Result<(), CommandError> {
         let (delta, reason) = (Delta::try_from(delta).unwrap(), reason.parse().unwrap());
-        let command = AdjustStock { sku: sku.parse().unwrap(), delta, reason, once: None };
+        let command = AdjustStock { sku: sku.parse().unwrap(), delta, reason, idempotency: None };
         commands::adjust_stock(&self.db.pool, &command, |_| Ok(vec![])).await.map(drop)
     }
 
@@ -158,8 +158,8 @@ impl Warehouse {
 
 /// An event as it stands in its topic.
 pub fn record(event: &Event) -> Record {
-    let said = EventMetadata { source: "/test", at: chrono::Utc::now(), because_of: None, traceparent: None };
-    let message = encode(&mut Once, &said, std::slice::from_ref(event)).unwrap().remove(0);
+    let metadata = EventMetadata { source: "/test", at: chrono::Utc::now(), causation_id: None, traceparent: None };
+    let message = encode(&mut Once, &metadata, std::slice::from_ref(event)).unwrap().remove(0);
     Record::sent(message.topic.name(), message.key, message.headers, message.value)
 }
 

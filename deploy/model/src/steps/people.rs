@@ -93,13 +93,13 @@ fn loses(world: &World, name: &'static str, parcel: &Shipment, steps: &mut Steps
 pub fn customer(world: &World, play: &Play, steps: &mut Steps) {
     sends_back(world, play, steps);
     let cancelled = world.order.progress.clone().cancel();
-    wish(world, CUSTOMER, "cancels", cancelled, steps);
+    order_svc_decides(world, CUSTOMER, "cancels", cancelled, steps);
     let moved = ["order.address_changed.v1", "order.address_change_requested.v1"];
     if play.moves && moved.iter().all(|told| world.times_said(told) == 0) {
         moves(world, play, steps);
     }
     if play.calls_off {
-        wish(world, CUSTOMER, "calls off the rest", world.order.progress.clone().call_off(), steps);
+        order_svc_decides(world, CUSTOMER, "calls off the rest", world.order.progress.clone().call_off(), steps);
     }
     if world.bank.asks_customer {
         steps.may(CUSTOMER, "completes 3-D Secure", "", authenticated(world, true));
@@ -194,19 +194,19 @@ fn makes_up(world: &World, steps: &mut Steps) {
 }
 
 /// Adds a decision of order-svc as a step, if it changes anything.
-pub fn wish(
+pub fn order_svc_decides(
     world: &World,
     who: &'static str,
     does: &'static str,
     decided: Result<order_svc::domain::Transition, OrderRefused>,
     steps: &mut Steps,
 ) {
-    let Ok((progress, says)) = decided else { return };
+    let Ok((progress, events)) = decided else { return };
     if progress == world.order.progress {
         return;
     }
     let mut next = world.clone();
     next.order.change(|row| row.progress = progress);
-    next.say(says);
+    next.say(events);
     steps.may(who, does, "", next);
 }

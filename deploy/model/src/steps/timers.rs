@@ -14,7 +14,7 @@ pub fn fire(world: &World, play: &Play, steps: &mut Steps) {
         steps.may(WHO, "passes the payment's deadline", "", next);
     }
     let timed_out = world.order.progress.clone().time_out();
-    people::wish(world, WHO, "passes the order's deadline", timed_out, steps);
+    people::order_svc_decides(world, WHO, "passes the order's deadline", timed_out, steps);
     if let Ok(change) = world.allocation.clone_value().expire() {
         let mut next = world.clone();
         next.keep(change);

@@ -24,8 +24,8 @@ impl SequenceCounter for At {
 
 /// The event, as its service would have sent it.
 fn record(event: &Event, sequence: i64) -> Record {
-    let said = EventMetadata { source: "/dance", at: Utc::now(), because_of: None, traceparent: None };
-    let message = encode(&mut At(sequence), &said, std::slice::from_ref(event)).unwrap().remove(0);
+    let metadata = EventMetadata { source: "/dance", at: Utc::now(), causation_id: None, traceparent: None };
+    let message = encode(&mut At(sequence), &metadata, std::slice::from_ref(event)).unwrap().remove(0);
     Record::sent(message.topic.name(), message.key, message.headers, message.value)
 }
 

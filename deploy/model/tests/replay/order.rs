@@ -18,8 +18,8 @@ pub async fn lives(db: &TestDb, trace: &Trace) {
     let reactions = OrderReactions::new(Nudge::default());
     db.conn().await.transaction(async |conn| store::orders::insert(conn, &trace.order).await).await.unwrap();
     let causes = causes(trace);
-    for deed in &trace.deeds {
-        match deed {
+    for action in &trace.actions {
+        match action {
             Action::Heard { service: Service::Order, event, id, sequence, .. } => {
                 let (event, id) = (renamed(event, &causes), causes.get(id).copied().unwrap_or_else(EventId::new));
                 react(&db.pool, &reactions, &super::record_of(&event, id, *sequence)).await.unwrap();
@@ -53,7 +53,7 @@ pub async fn lives(db: &TestDb, trace: &Trace) {
 /// For each loss and restock of the trace, an event id that the inbox accepts, because it is of today. The ids of
 /// refunds are derived from these.
 fn causes(trace: &Trace) -> BTreeMap<EventId, EventId> {
-    let cause = |deed: &Action| match deed {
+    let cause = |action: &Action| match action {
         Action::Heard { event, id, .. }
             if matches!(**event, Event::Shipment(ShipmentEvent::Lost(_)) | Event::Stock(StockEvent::Restocked(_))) =>
         {
@@ -61,7 +61,7 @@ fn causes(trace: &Trace) -> BTreeMap<EventId, EventId> {
         }
         _ => None,
     };
-    trace.deeds.iter().filter_map(cause).map(|id| (id, EventId::new())).collect()
+    trace.actions.iter().filter_map(cause).map(|id| (id, EventId::new())).collect()
 }
 
 fn name_of(refund: RefundId, causes: &BTreeMap<EventId, EventId>) -> RefundId {

@@ -18,8 +18,8 @@ pub async fn lives(db: &TestDb, trace: &Trace) {
     let id = trace.order.placed.order_id;
     let deadline = Duration::from_secs(14 * 60);
     let reactions = PaymentReactions { deadline, relay: Default::default(), calls: Default::default() };
-    for deed in &trace.deeds {
-        match deed {
+    for action in &trace.actions {
+        match action {
             Action::Heard { service: Service::Payment, event, sequence, .. } => {
                 react(&db.pool, &reactions, &super::record(event, *sequence)).await.unwrap();
             }

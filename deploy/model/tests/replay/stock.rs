@@ -35,8 +35,8 @@ pub async fn lives(db: &TestDb, trace: &Trace) {
     let id = trace.order.placed.order_id;
     let reactions = StockReactions { reservation_ttl: Duration::from_secs(900), nudge: Nudge::default() };
     let mut returns = trace.said(Topic::Shipments).into_iter().filter_map(returned);
-    for deed in &trace.deeds {
-        match deed {
+    for action in &trace.actions {
+        match action {
             Action::Heard { service: Service::Stock, event, sequence, sold_out, .. } => {
                 if *sold_out {
                     sell_out(db, trace.order.placed.lines[0].sku.as_str()).await;

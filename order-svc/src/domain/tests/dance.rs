@@ -126,18 +126,18 @@ fn a_parcel_that_was_lost_lets_the_order_complete_once_its_money_is_back() {
     let order = given([authorized(), captured()].into_iter().chain(parcels));
     let lost = order.when(lost(1)).then(Status::Shipped, []);
     assert!(
-        matches!(happens(lost.clone(), &refunded(15_00)), Ok((order, says)) if order.status == Status::Shipped && says.is_empty())
+        matches!(happens(lost.clone(), &refunded(15_00)), Ok((order, events)) if order.status == Status::Shipped && events.is_empty())
     );
-    let (order, says) = happens(lost, &loss_refunded(1, 10_00)).unwrap();
-    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+    let (order, events) = happens(lost, &loss_refunded(1, 10_00)).unwrap();
+    assert_eq!((order.status, events), (Status::Completed, vec![completed()]));
 }
 
 #[test]
 fn a_loss_whose_refund_was_refused_is_made_up_for_by_the_next_that_is_as_much() {
     let past = [authorized(), captured(), created(1, 2), dispatched(1), lost(1), loss_refused(1)];
     let refused = given(past).when(refunded(16_00)).then(Status::Shipped, []);
-    let (order, says) = happens(refused, &refunded(15_00)).unwrap();
-    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+    let (order, events) = happens(refused, &refunded(15_00)).unwrap();
+    assert_eq!((order.status, events), (Status::Completed, vec![completed()]));
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn the_refund_of_one_loss_does_not_stand_for_that_of_another() {
     let order = given([authorized(), captured()].into_iter().chain(parcels));
     let one_is_owed = order.when(loss_refunded(2, 5_00)).then(Status::Shipped, []);
     assert_eq!(one_is_owed.waiting_for().unwrap().from, "staff");
-    let (order, says) = happens(one_is_owed, &refunded(10_00)).unwrap();
-    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+    let (order, events) = happens(one_is_owed, &refunded(10_00)).unwrap();
+    assert_eq!((order.status, events), (Status::Completed, vec![completed()]));
 }
 
 #[test]
@@ -158,8 +158,8 @@ fn refused_refunds_are_made_up_for_by_what_staff_give_in_one_or_in_parts() {
     order().when(refunded(10_00)).then(Status::Completed, [completed()]);
     let half = order().when(refunded(14_00)).then(Status::Shipped, []);
     assert_eq!(half.waiting_for().unwrap().from, "staff");
-    let (order, says) = happens(half, &refunded(16_00)).unwrap();
-    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+    let (order, events) = happens(half, &refunded(16_00)).unwrap();
+    assert_eq!((order.status, events), (Status::Completed, vec![completed()]));
 }
 
 #[test]
@@ -170,9 +170,9 @@ fn a_refused_refund_that_staff_settle_outside_is_made_and_owed_no_more() {
     let one_is_owed = order.when(loss_refunded(1, 15_00)).then(Status::Shipped, []);
     assert_eq!(one_is_owed.facts.refused_refunds.len(), 1, "what is settled needs no making up for");
     assert_eq!(one_is_owed.waiting_for().unwrap().from, "staff");
-    let (order, says) = happens(one_is_owed, &refunded(15_00)).unwrap();
+    let (order, events) = happens(one_is_owed, &refunded(15_00)).unwrap();
     assert_eq!(
-        (order.status, says),
+        (order.status, events),
         (Status::Completed, vec![completed()]),
         "the other is made up for by as much as it was"
     );
@@ -185,8 +185,8 @@ fn a_refund_of_a_loss_that_comes_back_is_owed_again() {
     let order = given([authorized(), captured()].into_iter().chain(parcels).chain(back));
     let owed = order.when(delivered(2)).then(Status::Shipped, []);
     assert_eq!(owed.waiting_for().unwrap().from, "staff");
-    let (order, says) = happens(owed, &refunded(15_00)).unwrap();
-    assert_eq!((order.status, says), (Status::Completed, vec![completed()]));
+    let (order, events) = happens(owed, &refunded(15_00)).unwrap();
+    assert_eq!((order.status, events), (Status::Completed, vec![completed()]));
 }
 
 #[test]
@@ -203,8 +203,8 @@ fn a_refund_of_everything_that_comes_back_is_no_end_of_the_payment() {
     let past = [authorized(), captured(), staff_refunded(all, 0), came_back(all), Happens::CustomerCancels, restocked];
     let order = given(past).when(refund_failed()).then(Status::Cancelling(CancelReason::Customer), []);
     assert_eq!(order.waiting_for().unwrap().from, "staff");
-    let (order, says) = happens(order, &refunded(0)).unwrap();
-    assert_eq!((order.status, says.len()), (Status::Cancelled(CancelReason::Customer), 1));
+    let (order, events) = happens(order, &refunded(0)).unwrap();
+    assert_eq!((order.status, events.len()), (Status::Cancelled(CancelReason::Customer), 1));
 }
 
 #[test]

@@ -24,8 +24,8 @@ fn all_end<const N: usize>(before: [Happens; N], topics: &[Vec<Happens>], status
     for way in every_way(topics) {
         let (mut order, mut said) = (placed(), Vec::new());
         for what in before.iter().chain(&way) {
-            let Ok((now, says)) = happens(order.clone(), what) else { continue };
-            (order, said) = (now, [said, says].concat());
+            let Ok((now, events)) = happens(order.clone(), what) else { continue };
+            (order, said) = (now, [said, events].concat());
         }
         assert_eq!(order.status, status, "{way:?}");
         assert_eq!(said.last(), Some(last), "{way:?}");

@@ -60,10 +60,10 @@ impl Given {
 }
 
 impl When {
-    pub fn then<const N: usize>(self, status: Status, says: [Event; N]) -> Progress {
+    pub fn then<const N: usize>(self, status: Status, events: [Event; N]) -> Progress {
         let (progress, said) = self.0.unwrap();
         assert_eq!(progress.status, status);
-        assert_eq!(said, says);
+        assert_eq!(said, events);
         progress
     }
 

@@ -6,7 +6,7 @@ use shared_events::*;
 use super::eur;
 use crate::domain::{DraftRefused, MAX_LINES, Order, OrderDraft, Product, Status};
 
-fn wish(lines: &[(&str, i64)]) -> OrderDraft {
+fn draft(lines: &[(&str, i64)]) -> OrderDraft {
     let text = |text: &str| text.parse().unwrap();
     OrderDraft {
         customer: Customer {
@@ -61,7 +61,7 @@ fn placed(lines: &[(&str, i64)]) -> Result<Order, DraftRefused> {
 
 fn all_placed(lines: &[(&str, i64)]) -> Result<Order, Vec<DraftRefused>> {
     let now = Utc::now();
-    wish(lines).checked()?.place(OrderId::new(), &catalogue(), now, now + TimeDelta::minutes(20))
+    draft(lines).checked()?.place(OrderId::new(), &catalogue(), now, now + TimeDelta::minutes(20))
 }
 
 fn refused_field(lines: &[(&str, i64)]) -> String {
@@ -85,8 +85,8 @@ fn an_order_without_lines_is_refused() {
 fn as_many_lines_as_allowed_are_taken_and_one_more_is_refused() {
     let skus: Vec<String> = (0..=MAX_LINES).map(|n| format!("SKU-{n}")).collect();
     let lines: Vec<(&str, i64)> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
-    assert!(wish(&lines[..MAX_LINES]).checked().is_ok());
-    assert_eq!(wish(&lines).checked().unwrap_err(), [DraftRefused::TooManyLines(MAX_LINES + 1)]);
+    assert!(draft(&lines[..MAX_LINES]).checked().is_ok());
+    assert_eq!(draft(&lines).checked().unwrap_err(), [DraftRefused::TooManyLines(MAX_LINES + 1)]);
 }
 
 #[test]
@@ -128,8 +128,8 @@ fn what_is_too_little_to_be_paid_is_refused_and_enough_of_it_is_taken() {
 #[test]
 fn currencies_are_taken_as_they_are_paid_in_and_others_are_refused_by_field() {
     let in_currency = |code: &str, lines: &[(&str, i64)]| {
-        let wish = OrderDraft { currency: code.parse().unwrap(), ..wish(lines) };
-        wish.checked()?.place(OrderId::new(), &catalogue(), Utc::now(), Utc::now())
+        let draft = OrderDraft { currency: code.parse().unwrap(), ..draft(lines) };
+        draft.checked()?.place(OrderId::new(), &catalogue(), Utc::now(), Utc::now())
     };
     assert_eq!(in_currency("ISK", &[("WOOL", 1)]).unwrap().placed.total.to_gateway(), Ok(500_000));
     for (code, sku, field) in [("XAU", "GOLD", "currency"), ("XXX", "TEA", "currency"), ("MGA", "VANILLA", "lines")] {
@@ -142,9 +142,9 @@ fn currencies_are_taken_as_they_are_paid_in_and_others_are_refused_by_field() {
 fn what_is_no_country_is_refused_by_field() {
     for (code, is_one) in [("IE", true), ("XK", true), ("ZZ", false), ("XX", false), ("EU", false)] {
         let country: CountryCode = code.to_owned().try_into().unwrap();
-        let wish = wish(&[("TEA", 1)]);
-        let delivery_address = Address { country: country.clone(), ..wish.delivery_address.clone() };
-        let refused = OrderDraft { delivery_address, ..wish }.checked().map(drop);
+        let draft = draft(&[("TEA", 1)]);
+        let delivery_address = Address { country: country.clone(), ..draft.delivery_address.clone() };
+        let refused = OrderDraft { delivery_address, ..draft }.checked().map(drop);
         let expected = if is_one { Ok(()) } else { Err(vec![DraftRefused::NoCountry(country)]) };
         assert_eq!(refused, expected, "{code}");
         assert!(is_one || refused.unwrap_err()[0].field() == "delivery_address.country");

@@ -32,8 +32,8 @@ fn voided() -> PaymentEvent {
     PaymentEvent::Voided(PaymentVoided { order_id, payment_id, amount })
 }
 
-fn end(says: &[Event]) -> OrderCancelled {
-    match says.last() {
+fn end(events: &[Event]) -> OrderCancelled {
+    match events.last() {
         Some(Event::Order(OrderEvent::Cancelled(cancelled))) => cancelled.clone(),
         other => panic!("it has not ended: {other:?}"),
     }
@@ -44,8 +44,8 @@ fn lines_that_were_short_are_told_with_how_many_there_are() {
     let short = Shortage { sku: "TEA".parse().unwrap(), requested: 3.try_into().unwrap(), available: 1 };
     let rejection = Rejection::Shortages { lines: vec![short.clone()] };
     let rejected = StockEvent::Rejected(StockRejected { order_id: id(), rejection });
-    let (_, says) = pending().hear_stock(&rejected, EventId::new()).unwrap();
-    assert_eq!((end(&says).reason, end(&says).shortages), (CancelReason::OutOfStock, vec![short]));
+    let (_, events) = pending().hear_stock(&rejected, EventId::new()).unwrap();
+    assert_eq!((end(&events).reason, end(&events).shortages), (CancelReason::OutOfStock, vec![short]));
 }
 
 #[test]
@@ -53,14 +53,14 @@ fn a_decline_is_told_with_its_code_and_one_that_passed_is_not() {
     let (order, _) = pending().hear_stock(&reserved(), EventId::new()).unwrap();
     let (order, _) = order.hear_payment(&declined("insufficient_funds", true)).unwrap();
     let (order, _) = order.hear_payment(&declined("stolen_card", false)).unwrap();
-    let (_, says) = order.hear_stock(&released(CancelReason::PaymentDeclined), EventId::new()).unwrap();
-    assert_eq!(end(&says).payment_code.as_deref(), Some("stolen_card"));
+    let (_, events) = order.hear_stock(&released(CancelReason::PaymentDeclined), EventId::new()).unwrap();
+    assert_eq!(end(&events).payment_code.as_deref(), Some("stolen_card"));
 
     let (order, _) = pending().hear_payment(&declined("insufficient_funds", true)).unwrap();
     let (order, _) = order.cancel().unwrap();
     let (order, _) = order.hear_stock(&released(CancelReason::Customer), EventId::new()).unwrap();
-    let (_, says) = order.hear_payment(&voided()).unwrap();
-    assert_eq!((end(&says).reason, end(&says).payment_code), (CancelReason::Customer, None));
+    let (_, events) = order.hear_payment(&voided()).unwrap();
+    assert_eq!((end(&events).reason, end(&events).payment_code), (CancelReason::Customer, None));
 }
 
 #[test]
@@ -73,9 +73,9 @@ fn a_customer_who_was_waited_for_in_vain_is_why_time_ran_out_and_nobody_else_is(
         let expired = StockEvent::Expired(StockExpired { order_id: id() });
         for ended in [order.clone().time_out().unwrap().0, order.hear_stock(&expired, EventId::new()).unwrap().0] {
             let (order, _) = ended.hear_stock(&released(CancelReason::Timeout), EventId::new()).unwrap();
-            let (_, says) = order.hear_payment(&voided()).unwrap();
+            let (_, events) = order.hear_payment(&voided()).unwrap();
             let code = waited.then_some(AUTHENTICATION_TIMEOUT);
-            assert_eq!((end(&says).reason, end(&says).payment_code.as_deref()), (CancelReason::Timeout, code));
+            assert_eq!((end(&events).reason, end(&events).payment_code.as_deref()), (CancelReason::Timeout, code));
         }
     }
 }

@@ -15,7 +15,7 @@ impl Allocation {
     pub fn readdress(mut self, address: &Address, sequence: i64) -> Result<Change, Refused> {
         self.note_address(sequence)?;
         let events = self.take_address(address);
-        Ok(self.saying(events))
+        Ok(self.with_events(events))
     }
 
     /// The customer wants another address. What has not left takes it; what has left keeps its own. The decision is
@@ -31,7 +31,7 @@ impl Allocation {
         let kept = elsewhere.filter(|parcel| parcel.address.as_ref() != Some(address)).map(|parcel| parcel.id);
         let decided = StockAddressDecided { order_id: self.order_id, taken, kept: kept.collect() };
         events.push(decided.into());
-        Ok(self.saying(events))
+        Ok(self.with_events(events))
     }
 
     fn note_address(&mut self, sequence: i64) -> Result<(), Refused> {

@@ -81,12 +81,12 @@ impl Allocation {
         let short = levels.shortages(&lines);
         if short.is_empty() {
             self.reservation = Some(Reservation { state: State::Held { expires_at }, lines });
-            Ok(self.shifting(StockMovement::Hold, vec![StockReserved { order_id, expires_at }.into()]))
+            Ok(self.with_movement(StockMovement::Hold, vec![StockReserved { order_id, expires_at }.into()]))
         } else {
             self.address = None;
             self.reservation = Some(Reservation { state: State::RejectedShortages, lines });
             let rejection = Rejection::Shortages { lines: short };
-            Ok(self.saying(vec![StockRejected { order_id, rejection }.into()]))
+            Ok(self.with_events(vec![StockRejected { order_id, rejection }.into()]))
         }
     }
 
@@ -114,7 +114,7 @@ impl Allocation {
         }
         let order_id = self.order_id;
         self.becomes(State::RejectedExpired);
-        self.saying(vec![StockRejected { order_id, rejection: Rejection::Expired }.into()])
+        self.with_events(vec![StockRejected { order_id, rejection: Rejection::Expired }.into()])
     }
 
     /// Releases or restocks everything because the order is cancelled. If a shipment has left, everything stays as it
@@ -137,7 +137,7 @@ impl Allocation {
     /// Fails if the reservation is committed, rejected or released.
     pub fn release(self, reason: CancelReason) -> Result<Change, Refused> {
         match self.state() {
-            None => Ok(self.buried(reason)),
+            None => Ok(self.tombstoned(reason)),
             Some(State::Held { .. }) => Ok(self.released(reason, Some(StockMovement::Release))),
             Some(State::Expired) => Ok(self.released(reason, None)),
             Some(_) => Err(self.refuses("released")),
@@ -153,7 +153,7 @@ impl Allocation {
             return Err(Refused { what: "payment", wanted: "captured", state: "captured" });
         }
         self.captured = true;
-        let mut change = self.saying(Vec::new());
+        let mut change = self.with_events(Vec::new());
         change.ship_if_paid(parcel);
         Ok(change)
     }
@@ -168,7 +168,7 @@ impl Allocation {
         }
         let order_id = self.order_id;
         self.becomes(State::Expired);
-        Ok(self.shifting(StockMovement::Release, vec![StockExpired { order_id }.into()]))
+        Ok(self.with_movement(StockMovement::Release, vec![StockExpired { order_id }.into()]))
     }
 
     /// The lines of the reservation, if there is one.
@@ -201,7 +201,7 @@ impl Allocation {
     fn committed(mut self, movement: StockMovement, parcel: NewParcel) -> Change {
         let order_id = self.order_id;
         self.becomes(State::Committed);
-        let mut change = self.shifting(movement, vec![StockCommitted { order_id }.into()]);
+        let mut change = self.with_movement(movement, vec![StockCommitted { order_id }.into()]);
         change.ship_if_paid(parcel);
         change
     }
@@ -213,10 +213,10 @@ impl Allocation {
         Change { allocation: self, movement, events: vec![StockReleased { order_id, reason }.into()] }
     }
 
-    fn buried(mut self, reason: CancelReason) -> Change {
+    fn tombstoned(mut self, reason: CancelReason) -> Change {
         let order_id = self.order_id;
         self.reservation = Some(Reservation { state: State::Tombstone { reason }, lines: Vec::new() });
-        self.saying(vec![StockReleased { order_id, reason }.into()])
+        self.with_events(vec![StockReleased { order_id, reason }.into()])
     }
 
     fn restocked(self, at: DateTime<Utc>) -> Result<Change, Refused> {
@@ -225,14 +225,14 @@ impl Allocation {
         let lines = allocation.lines().to_vec();
         events.push(StockRestocked { order_id, cause: RestockCause::Cancelled, lines }.into());
         allocation.becomes(State::Restocked);
-        Ok(allocation.shifting(StockMovement::Restock, events))
+        Ok(allocation.with_movement(StockMovement::Restock, events))
     }
 
-    fn saying(self, events: Vec<Event>) -> Change {
+    fn with_events(self, events: Vec<Event>) -> Change {
         Change { allocation: self, movement: None, events }
     }
 
-    fn shifting(self, movement: StockMovement, events: Vec<Event>) -> Change {
+    fn with_movement(self, movement: StockMovement, events: Vec<Event>) -> Change {
         let movement = Some((movement, self.lines().to_vec()));
         Change { allocation: self, movement, events }
     }

@@ -37,7 +37,7 @@ impl Allocation {
             events.push(ShipmentCreated { order_id, shipment_id: part.id, lines: part.lines.clone() }.into());
             self.shipments.push(part);
         }
-        Ok(self.saying(events))
+        Ok(self.with_events(events))
     }
 
     /// Hands a shipment to the carrier. Repeating it changes nothing.
@@ -52,7 +52,7 @@ impl Allocation {
         at: DateTime<Utc>,
     ) -> Result<Change, Refused> {
         if self.shipment(id, "dispatched")?.has_left_as(&carrier, &tracking) {
-            return Ok(self.saying(Vec::new()));
+            return Ok(self.with_events(Vec::new()));
         }
         let said = (carrier.clone(), tracking.clone());
         self.move_shipment(
@@ -77,13 +77,13 @@ impl Allocation {
         let order_id = self.order_id;
         let shipment = self.shipment(id, "given another tracking number")?;
         if shipment.has_left_as(&carrier, &tracking_number) {
-            return Ok(self.saying(Vec::new()));
+            return Ok(self.with_events(Vec::new()));
         }
         let previous_tracking_number = shipment.tracking_number.clone();
         *shipment = shipment.clone().correct_tracking(carrier.clone(), tracking_number.clone())?;
         let corrected =
             ShipmentTrackingCorrected { order_id, shipment_id: id, carrier, tracking_number, previous_tracking_number };
-        Ok(self.saying(vec![corrected.into()]))
+        Ok(self.with_events(vec![corrected.into()]))
     }
 
     /// Notes that a shipment has arrived. Fails as [`Shipment::deliver`] does.
@@ -152,7 +152,7 @@ impl Allocation {
         }
         if events.is_empty() {
             let nothing_is_there = Refused { what: "parcel", wanted, state: "no longer in the warehouse" };
-            return if only.is_some() { Ok(self.saying(events)) } else { Err(nothing_is_there) };
+            return if only.is_some() { Ok(self.with_events(events)) } else { Err(nothing_is_there) };
         }
         // No sum exceeds the ordered quantity, so the conversion can't fail.
         let line = |(sku, pieces)| Some(StockLine { sku, quantity: Quantity::try_from(pieces).ok()? });
@@ -187,6 +187,6 @@ impl Allocation {
         let shipment = self.shipment(id, wanted)?;
         *shipment = moved(shipment.clone())?;
         let events = said(self.order_id, id).into_iter().collect();
-        Ok(self.saying(events))
+        Ok(self.with_events(events))
     }
 }

@@ -65,12 +65,12 @@ fn a_cancel_answers_nothing_where_nothing_is_held() {
 
 #[test]
 fn a_cancel_heard_before_the_order_leaves_a_tombstone_which_never_holds() {
-    let buried = given(Allocation::unheard(order())).when(|allocation| allocation.cancel(REASON, at())).then(
+    let tombstoned = given(Allocation::unheard(order())).when(|allocation| allocation.cancel(REASON, at())).then(
         "tombstone",
         None,
         &["stock.released.v1"],
     );
-    given(buried.allocation)
+    given(tombstoned.allocation)
         .when(|allocation| allocation.place(two_lines(), &levels(9, 9), until()))
         .then_refused("held");
 }

@@ -10,7 +10,7 @@ use crate::schema::idempotency_keys;
 
 /// A 202 as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct StoredResponse {
     /// The header `Location`.
     pub location: String,
     /// The body, byte for byte.
@@ -18,27 +18,30 @@ pub struct Answer {
 }
 
 /// Claims the key for this transaction, and tells what was answered under it.
-pub async fn claim(conn: &mut AsyncPgConnection, once: &IdempotentRequest) -> QueryResult<IdempotencyClaim<Answer>> {
-    if !once.lock(conn).await? {
+pub async fn claim(
+    conn: &mut AsyncPgConnection,
+    idempotency: &IdempotentRequest,
+) -> QueryResult<IdempotencyClaim<StoredResponse>> {
+    if !idempotency.lock(conn).await? {
         return Ok(IdempotencyClaim::InFlight);
     }
     let columns = (idempotency_keys::request, idempotency_keys::location, idempotency_keys::body);
-    let kept = idempotency_keys::table.find(&once.key).select(columns).first(conn).await.optional()?;
-    Ok(once.compared(kept.map(|(request, location, body)| (request, Answer { location, body }))))
+    let kept = idempotency_keys::table.find(&idempotency.key).select(columns).first(conn).await.optional()?;
+    Ok(idempotency.compared(kept.map(|(request, location, body)| (request, StoredResponse { location, body }))))
 }
 
 /// Keeps the answer under its key.
 pub async fn keep(
     conn: &mut AsyncPgConnection,
-    once: &IdempotentRequest,
+    idempotency: &IdempotentRequest,
     order_id: OrderId,
-    answer: &Answer,
+    answer: &StoredResponse,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     diesel::insert_into(idempotency_keys::table)
         .values((
-            idempotency_keys::key.eq(&once.key),
-            idempotency_keys::request.eq(&once.request),
+            idempotency_keys::key.eq(&idempotency.key),
+            idempotency_keys::request.eq(&idempotency.request),
             idempotency_keys::order_id.eq(order_id.0),
             idempotency_keys::location.eq(&answer.location),
             idempotency_keys::body.eq(&answer.body),

@@ -7,19 +7,23 @@ use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
 use crate::schema::idempotency_keys;
 
 /// Claims the key for this transaction, and returns the response, byte for byte, that is stored under it.
-pub async fn claim(conn: &mut AsyncPgConnection, once: &IdempotentRequest) -> QueryResult<IdempotencyClaim<Vec<u8>>> {
-    if !once.lock(conn).await? {
+pub async fn claim(
+    conn: &mut AsyncPgConnection,
+    idempotency: &IdempotentRequest,
+) -> QueryResult<IdempotencyClaim<Vec<u8>>> {
+    if !idempotency.lock(conn).await? {
         return Ok(IdempotencyClaim::InFlight);
     }
     let columns = (idempotency_keys::request, idempotency_keys::body);
-    Ok(once.compared(idempotency_keys::table.find(&once.key).select(columns).first(conn).await.optional()?))
+    Ok(idempotency
+        .compared(idempotency_keys::table.find(&idempotency.key).select(columns).first(conn).await.optional()?))
 }
 
 /// Stores the response under its key.
-pub async fn keep(conn: &mut AsyncPgConnection, once: &IdempotentRequest, body: &[u8]) -> QueryResult<()> {
+pub async fn keep(conn: &mut AsyncPgConnection, idempotency: &IdempotentRequest, body: &[u8]) -> QueryResult<()> {
     let row = (
-        idempotency_keys::key.eq(&once.key),
-        idempotency_keys::request.eq(&once.request),
+        idempotency_keys::key.eq(&idempotency.key),
+        idempotency_keys::request.eq(&idempotency.request),
         idempotency_keys::body.eq(body),
     );
     diesel::insert_into(idempotency_keys::table).values(row).execute(conn).await.map(drop)

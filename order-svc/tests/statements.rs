@@ -5,13 +5,22 @@
 mod common;
 
 use common::*;
+use std::time::Duration;
+
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, sql_query};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use order_svc::store::stored_responses::{self, StoredResponse};
-use order_svc::store::{self, AnnounceError, BatchKeys, orders, products};
+use diesel_async::RunQueryDsl;
+use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
+use order_svc::domain::Order;
+use order_svc::reactions::OrderReactions;
+use order_svc::store::stored_responses::StoredResponse;
+use outbox_relay::Nudge;
+use service_kit::Pool;
+use service_kit::consumer::Outcome;
+use service_kit::consumer::testing::react_to_all;
 use service_kit::idempotency::IdempotentRequest;
-use service_kit::timers;
+use service_kit::pool::Traffic;
+use service_kit::testing::{on_one_thread, one_connection};
 use shared_events::OrderId;
 
 #[derive(QueryableByName)]
@@ -20,44 +29,109 @@ struct Prepared {
     statement: String,
 }
 
-/// What the transactions of placing an order and of hearing a fact do, on one connection.
-async fn place_and_hear(conn: &mut AsyncPgConnection) -> Result<(), AnnounceError> {
-    let now = store::now(conn).await?;
-    let idempotency = IdempotentRequest { key: "k-1".to_owned(), request: vec![1] };
-    stored_responses::claim(conn, &idempotency).await?;
-    let products = products::find(conn, &["TEA"]).await?;
-    let order = draft(&[("TEA", 1)]).place(OrderId::new(), &products, now, now).unwrap();
-    let id = order.placed.order_id;
-    orders::insert(conn, &order).await?;
-    timers::set(conn, "order_deadline", &id.to_string(), now).await?;
-    stored_responses::keep(conn, &idempotency, id, &StoredResponse { location: String::new(), body: vec![] }, now)
-        .await?;
+async fn try_to_place(pool: &Pool, key: Option<&str>, sku: &str) -> Result<OrderId, PlaceOrderError> {
+    let idempotency = key.map(|key| IdempotentRequest { key: key.to_owned(), request: vec![1] });
+    let command = PlaceOrder { draft: draft(&[(sku, 1)]), idempotency, deadline: Duration::from_secs(60), prices_known: true };
+    let answer = |order: &Order| Ok(StoredResponse { location: order.placed.order_id.to_string(), body: vec![] });
+    Ok(commands::place_order(pool, command, answer).await?.location.parse().unwrap())
+}
 
-    let mut loaded = store::load(conn, BatchKeys { orders: vec![id], ..BatchKeys::default() }).await?;
-    let cancelled = loaded.order(id).unwrap().progress.clone().cancel().unwrap();
-    loaded.apply(cancelled.into(), None)?;
-    store::save(conn, loaded).await
+async fn place(pool: &Pool, key: Option<&str>) -> OrderId {
+    try_to_place(pool, key, "TEA").await.unwrap()
+}
+
+/// What the one connection of this pool is asked meanwhile.
+async fn traffic<T>(pool: &Pool, work: impl Future<Output = T>) -> (Traffic, T) {
+    let before = pool.get().await.unwrap().traffic();
+    let done = work.await;
+    let after = pool.get().await.unwrap().traffic();
+    let (statements, round_trips) =
+        (after.statements - before.statements, after.round_trips - before.round_trips);
+    (Traffic { statements, round_trips }, done)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn placing_takes_two_round_trips_and_changing_an_order_three() {
+    let shop = Shop::new().await;
+    on_one_thread(shop.db.url.clone(), async |pool: &Pool| {
+        // what is prepared once a connection
+        place(pool, Some("first")).await;
+        commands::cancel_order(pool, place(pool, None).await).await.unwrap();
+
+        let (with_key, order) = traffic(pool, place(pool, Some("k-1"))).await;
+        assert_eq!(with_key, Traffic { statements: 6, round_trips: 2 });
+        let (without, _) = traffic(pool, place(pool, None)).await;
+        assert_eq!(without, Traffic { statements: 4, round_trips: 2 });
+        let (again, same) = traffic(pool, place(pool, Some("k-1"))).await;
+        assert_eq!((again.round_trips, same), (2, order));
+        let (cancelled, _) = traffic(pool, commands::cancel_order(pool, order)).await;
+        assert_eq!(cancelled.round_trips, 3, "{cancelled:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fact_takes_four_round_trips_by_itself_or_with_sixty_three_others() {
+    let shop = Shop::new().await;
+    let mut facts = Vec::new();
+    for _ in 0..1 + 1 + 64 {
+        facts.push(shop.record(reserved(shop.place().await)));
+    }
+    on_one_thread(shop.db.url.clone(), async move |pool: &Pool| {
+        let reactions = OrderReactions::new(Nudge::default());
+        let mut taken = Vec::new();
+        // the first prepares the statements
+        for batch in [&facts[..1], &facts[1..2], &facts[2..]] {
+            let hear = async { react_to_all(&mut *pool.get().await.unwrap(), &reactions, batch).await.unwrap() };
+            let (traffic, outcomes) = traffic(pool, hear).await;
+            assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Applied), "{outcomes:?}");
+            taken.push(traffic.round_trips);
+        }
+        // two of them read how far the inbox reaches, which a lane knows
+        assert_eq!(taken[1..], [2 + 4, 2 + 4], "begin and inbox, load, save, commit");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_written_is_told_and_leaves_nothing_though_its_commit_was_sent_with_it() {
+    let shop = Shop::new().await;
+    let pool = &one_connection(&shop.db.url).await;
+    place(pool, Some("first")).await;
+    let refuse = "alter table timers add constraint none check (kind <> 'order_deadline') not valid";
+    sql_query(refuse).execute(&mut *shop.db.conn().await).await.unwrap();
+    let failed = try_to_place(pool, Some("k-1"), "TEA").await.unwrap_err();
+    assert!(failed.to_string().contains("violates check constraint \"none\""), "{failed}");
+    for table in ["orders", "order_history", "outbox", "timers", "idempotency_keys"] {
+        let count = format!("select count(*) from {table} where true");
+        assert_eq!(shop.count(&count).await, 1, "{table}");
+    }
+    // the connection is as good as before, and knows that it is in no transaction
+    sql_query("alter table timers drop constraint none").execute(&mut *shop.db.conn().await).await.unwrap();
+    let backend = pool.get().await.unwrap().backend();
+    place(pool, Some("k-1")).await;
+    assert_eq!(pool.get().await.unwrap().backend(), backend);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn placing_and_hearing_parse_no_statement_twice() {
     let shop = Shop::new().await;
-    let conn = &mut shop.db.conn().await;
-    conn.transaction(async |conn| place_and_hear(conn).await).await.unwrap();
+    let pool = &one_connection(&shop.db.url).await;
+    let cancelled = commands::cancel_order(pool, place(pool, Some("k-1")).await).await.unwrap();
+    assert_eq!(cancelled.progress.status.name(), "cancelling");
+    place(pool, None).await;
+    let conn = &mut *pool.get().await.unwrap();
     let all = "select lower(replace(statement, '\"', '')) as statement from pg_prepared_statements";
     let prepared: Vec<Prepared> = sql_query(all).load(conn).await.unwrap();
     for start in [
         "select pg_try_advisory_xact_lock",
         "select idempotency_keys.",
         "select products.",
-        "select current_timestamp",
-        "insert into orders",
-        "insert into outbox",
-        "insert into timers",
-        "insert into idempotency_keys",
+        "with part_0 as (insert into orders",
         "select orders.id, orders.pieces",
         "update orders set facts",
         "insert into order_history",
+        "insert into outbox",
         "delete from timers",
     ] {
         assert!(prepared.iter().any(|known| known.statement.starts_with(start)), "{start}");

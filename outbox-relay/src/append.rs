@@ -111,17 +111,33 @@ pub async fn append_all_within(
     if rows.is_empty() {
         return Ok(());
     }
-    if let Some(row) = rows.iter().find(|row| row.record_bytes() > limit) {
-        let (event_id, topic, bytes) = (row.event_id, row.topic.clone(), row.record_bytes());
-        return Err(AppendError::TooLarge { event_id, topic, bytes, limit });
-    }
+    check_sizes(&rows, limit)?;
     InsertRows::new(&rows).execute(&mut conn).await?;
     Ok(())
 }
 
+/// What [`append_all`] executes, as a part of a larger statement. The keys' root rows may be new ones of the same statement.
+///
+/// # Errors
+/// A row is too large.
+pub fn appending(rows: &[NewRow]) -> Result<InsertRows<'_>, AppendError> {
+    check_sizes(rows, DEFAULT_TOPIC_BYTES)?;
+    Ok(InsertRows::new(rows))
+}
+
+fn check_sizes(rows: &[NewRow], limit: usize) -> Result<(), AppendError> {
+    match rows.iter().find(|row| row.record_bytes() > limit) {
+        Some(row) => {
+            let (event_id, topic, bytes) = (row.event_id, row.topic.clone(), row.record_bytes());
+            Err(AppendError::TooLarge { event_id, topic, bytes, limit })
+        }
+        None => Ok(()),
+    }
+}
+
 /// One statement for any number of rows, so that it is prepared once and cached (an insert from a slice never is).
 #[derive(Default)]
-struct InsertRows<'a> {
+pub struct InsertRows<'a> {
     event_ids: Vec<Uuid>,
     topics: Vec<&'a str>,
     keys: Vec<&'a str>,

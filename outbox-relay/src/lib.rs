@@ -27,7 +27,9 @@ mod term;
 mod to_record;
 pub mod worker;
 
-pub use append::{AppendError, DEFAULT_TOPIC_BYTES, NewRow, append, append_all, append_all_within};
+pub use append::{
+    AppendError, DEFAULT_TOPIC_BYTES, InsertRows, NewRow, append, append_all, append_all_within, appending,
+};
 pub use archive::Archive;
 pub use config::{Bound, Mode, RelayConfig, vars};
 pub use dead_letters::DeadLetters;

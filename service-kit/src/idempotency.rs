@@ -45,9 +45,9 @@ impl IdempotentRequest {
     ///
     /// # Errors
     /// Fails if the statement fails.
-    pub async fn lock(&self, conn: &mut AsyncPgConnection) -> QueryResult<bool> {
+    pub async fn lock(&self, mut conn: &AsyncPgConnection) -> QueryResult<bool> {
         let lock = hashtextextended(format!("idempotency-key {}", self.key), 0);
-        diesel::select(pg_try_advisory_xact_lock(lock)).get_result(conn).await
+        diesel::select(pg_try_advisory_xact_lock(lock)).get_result(&mut conn).await
     }
 
     /// Compares this request with the one that is stored under the locked key, if any, together with its response.

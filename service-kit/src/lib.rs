@@ -30,6 +30,8 @@ pub mod telemetry;
 pub mod testing;
 pub mod timers;
 pub mod trace;
+pub mod transaction;
 
 pub use migrate::MIGRATIONS;
 pub use pool::Pool;
+pub use prepared::Together;

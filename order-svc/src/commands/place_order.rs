@@ -1,15 +1,16 @@
 use std::time::Duration;
 
 use diesel_async::pooled_connection::deadpool::PoolError;
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::Pool;
 use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
-use service_kit::{Pool, timers};
+use service_kit::transaction::Transaction;
 use shared_events::OrderId;
 
-use super::DEADLINE_TIMER;
 use crate::domain::{DraftRefused, Order, OrderDraft};
+use crate::store::AnnounceError;
 use crate::store::stored_responses::{self, StoredResponse};
-use crate::store::{self, AnnounceError};
+use crate::store::placement::{self, BeforePlacing};
+use crate::store::products::Catalogue;
 
 /// A draft, and what placing it depends on.
 #[derive(Clone, Debug)]
@@ -53,42 +54,41 @@ impl From<diesel::result::Error> for PlaceOrderError {
     }
 }
 
-/// Places an order: key, answer, order, deadline and `order.placed` commit together or not at all.
+/// Places an order: key, answer, order, deadline and `order.placed` commit together or not at all. Two round trips.
 pub async fn place_order(
     pool: &Pool,
     command: PlaceOrder,
     answer_with: fn(&Order) -> serde_json::Result<StoredResponse>,
 ) -> Result<StoredResponse, PlaceOrderError> {
     let mut conn = pool.get().await?;
-    conn.transaction(async |conn| {
-        if let Some(idempotency) = &command.idempotency {
-            match stored_responses::claim(conn, idempotency).await? {
-                IdempotencyClaim::New => {}
-                IdempotencyClaim::Answered(answer) => return Ok(answer),
-                IdempotencyClaim::OtherRequest => return Err(PlaceOrderError::OtherRequest),
-                IdempotencyClaim::InFlight => return Err(PlaceOrderError::InFlight),
-            }
-        }
-        let order = priced(conn, &command).await?;
-        store::orders::insert(conn, &order).await?;
-        let order_id = order.placed.order_id;
-        timers::set(conn, DEADLINE_TIMER, &order_id.to_string(), order.placed.deadline).await?;
-        let answer = answer_with(&order).map_err(AnnounceError::from)?;
-        if let Some(idempotency) = &command.idempotency {
-            stored_responses::keep(conn, idempotency, order_id, &answer, order.placed_at).await?;
-        }
-        Ok(answer)
-    })
-    .await
+    let transaction = Transaction::on(&mut conn)?;
+    let placed = place(&transaction, command, answer_with).await;
+    transaction.end(placed).await
 }
 
-async fn priced(conn: &mut AsyncPgConnection, command: &PlaceOrder) -> Result<Order, PlaceOrderError> {
-    if !command.prices_known {
+async fn place(
+    transaction: &Transaction<'_>,
+    command: PlaceOrder,
+    answer_with: fn(&Order) -> serde_json::Result<StoredResponse>,
+) -> Result<StoredResponse, PlaceOrderError> {
+    let PlaceOrder { draft, idempotency, deadline, prices_known } = command;
+    let skus: Vec<_> = draft.lines.iter().map(|(sku, _)| sku.as_str()).collect();
+    let BeforePlacing { claim, catalogue } = placement::begin(transaction, idempotency.as_ref(), &skus).await?;
+    match claim {
+        IdempotencyClaim::New => {}
+        IdempotencyClaim::Answered(answer) => return Ok(answer),
+        IdempotencyClaim::OtherRequest => return Err(PlaceOrderError::OtherRequest),
+        IdempotencyClaim::InFlight => return Err(PlaceOrderError::InFlight),
+    }
+    if !prices_known {
         return Err(PlaceOrderError::PricesUnknown);
     }
-    let draft = command.draft.clone();
-    let skus: Vec<&str> = draft.lines.iter().map(|(sku, _)| sku.as_str()).collect();
-    let products = store::products::find(conn, &skus).await?;
-    let now = store::now(conn).await?;
-    draft.place(OrderId::new(), &products, now, now + command.deadline).map_err(PlaceOrderError::Refused)
+    let Catalogue { products, now } = catalogue;
+    let order = draft.place(OrderId::new(), &products, now, now + deadline).map_err(PlaceOrderError::Refused)?;
+    let answer = answer_with(&order).map_err(AnnounceError::from)?;
+    match placement::commit(transaction, &order, idempotency.as_ref().map(|idempotency| (idempotency, &answer))).await {
+        Ok(()) => Ok(answer),
+        Err(AnnounceError::Database(error)) if stored_responses::is_taken(&error) => Err(PlaceOrderError::InFlight),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -1,25 +1,19 @@
-use diesel_async::AsyncConnection;
 use service_kit::Pool;
 use shared_events::{Address, OrderId};
 
 use super::ChangeOrderError;
+use super::change_order::change_order;
 use crate::domain::{Decided, Order};
-use crate::store;
+use crate::store::Root;
 
 /// The customer wants the order to go elsewhere: it does, or stock-svc is asked. Asked again, nothing new is said.
 pub async fn redirect_order(pool: &Pool, id: OrderId, address: Address) -> Result<Order, ChangeOrderError> {
-    let mut conn = pool.get().await?;
-    conn.transaction(async |conn| {
-        let mut loaded = store::load_order(conn, id).await?;
-        let root = loaded.order(id).ok_or(ChangeOrderError::NotFound)?;
+    let decide = |root: &Root| {
         let (progress, destination) = (root.progress.clone(), root.destination.clone());
         let destination = destination.ok_or(ChangeOrderError::NotFound)?;
         let (destination, events) = destination.redirect(id, progress.status, address)?;
-        if !events.is_empty() {
-            loaded.apply(Decided { progress, destination: Some(destination), events }, None)?;
-            store::save(conn, loaded).await?;
-        }
-        store::orders::find(conn, id).await?.ok_or(ChangeOrderError::NotFound)
-    })
-    .await
+        let decided = Decided { progress, destination: Some(destination), events };
+        Ok((!decided.events.is_empty()).then_some(decided))
+    };
+    change_order(pool, id, decide).await
 }

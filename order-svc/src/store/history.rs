@@ -184,6 +184,14 @@ impl NewEntry {
 
 /// Appends to histories, in order.
 pub(super) async fn append(mut conn: &AsyncPgConnection, now: DateTime<Utc>, entries: &[NewEntry]) -> QueryResult<()> {
+    match entries {
+        [] => Ok(()),
+        _ => appending(now, entries).execute(&mut conn).await.map(drop),
+    }
+}
+
+/// The statement that [`append`] executes.
+pub(super) fn appending(now: DateTime<Utc>, entries: &[NewEntry]) -> Append<'_> {
     let mut rows = Append { recorded_at: now, ..Append::default() };
     for entry in entries {
         rows.order_ids.push(entry.order_id);
@@ -198,15 +206,12 @@ pub(super) async fn append(mut conn: &AsyncPgConnection, now: DateTime<Utc>, ent
         rows.reasons.push(entry.reason);
         rows.ignored.push(entry.ignored.as_deref());
     }
-    if !entries.is_empty() {
-        rows.execute(&mut conn).await?;
-    }
-    Ok(())
+    rows
 }
 
 prepared! {
     #[derive(Default)]
-    struct Append<'a> {
+    pub(super) struct Append<'a> {
         recorded_at: DateTime<Utc> as Timestamptz,
         order_ids: Vec<Uuid> as Array<SqlUuid>,
         positions: Vec<i64> as Array<BigInt>,

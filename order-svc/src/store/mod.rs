@@ -4,6 +4,7 @@ mod error;
 pub mod history;
 mod loaded;
 pub mod orders;
+pub mod placement;
 pub mod products;
 pub mod roots;
 mod rows;
@@ -13,13 +14,11 @@ pub use error::AnnounceError;
 pub use loaded::Loaded;
 pub use roots::Root;
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::Timestamptz;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
+use futures_util::future::{join, join3};
 use service_kit::pool;
+use service_kit::transaction::Transaction;
 use shared_events::{OrderId, Sku};
 
 /// What is to be loaded.
@@ -33,34 +32,46 @@ pub struct BatchKeys {
     pub products: Vec<Sku>,
 }
 
-/// Locks and reads what decisions need: at most three statements, however much is wanted.
-pub async fn load(conn: &mut AsyncPgConnection, wanted: BatchKeys) -> QueryResult<Loaded> {
-    let mut loaded = match wanted.orders.is_empty() {
-        true => Loaded::new(DateTime::default(), BTreeMap::new()),
-        false => roots::lock(conn, &wanted.orders.iter().map(|id| id.0).collect::<Vec<_>>()).await?,
-    };
-    if !wanted.destinations.is_empty() {
-        let ids: Vec<_> = wanted.destinations.iter().map(|id| id.0).collect();
-        orders::load_destinations(conn, &mut loaded, &ids).await?;
+/// Locks and reads what decisions need: at most three statements, however much is wanted. None needs the answer of another,
+/// but they are carried out in this order: what hangs on an order is read once that is locked.
+pub async fn load(conn: &AsyncPgConnection, wanted: BatchKeys) -> QueryResult<Loaded> {
+    let orders: Vec<_> = wanted.orders.iter().map(|id| id.0).collect();
+    let destinations: Vec<_> = wanted.destinations.iter().map(|id| id.0).collect();
+    let skus: Vec<_> = wanted.products.iter().map(Sku::as_str).collect();
+    let (locked, destinations, sequences) = join3(
+        roots::lock(conn, &orders),
+        orders::destinations(conn, &destinations),
+        products::sequences(conn, &skus),
+    )
+    .await;
+    let mut loaded = locked?;
+    for (id, destination) in destinations? {
+        if let Some(root) = loaded.orders.get_mut(&id) {
+            root.destination = Some(destination);
+        }
     }
-    if !wanted.products.is_empty() {
-        let skus: Vec<_> = wanted.products.iter().map(Sku::as_str).collect();
-        products::load_sequences(conn, &mut loaded, &skus).await?;
-    }
+    loaded.sequences = sequences?;
     Ok(loaded)
 }
 
 /// Locks one order, if there is one, and reads where it goes.
-pub async fn load_order(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Loaded> {
+pub async fn load_order(conn: &AsyncPgConnection, id: OrderId) -> QueryResult<Loaded> {
     load(conn, BatchKeys { orders: vec![id], destinations: vec![id], products: vec![] }).await
+}
+
+/// Begins a transaction with [`load_order`], in one round trip.
+pub async fn begin_with_order(transaction: &Transaction<'_>, id: OrderId) -> QueryResult<Loaded> {
+    let (begun, loaded) = join(transaction.begin(), load_order(transaction.conn(), id)).await;
+    begun.and(loaded)
 }
 
 /// Writes what was decided: one statement a table, and one for all that is announced, in the order of decision. None needs
 /// the answer of another.
-pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AnnounceError> {
+pub async fn save(conn: &AsyncPgConnection, mut loaded: Loaded) -> Result<(), AnnounceError> {
     let announcements = std::mem::take(&mut loaded.announcements);
-    let (conn, loaded) = (&*conn, &loaded);
+    let loaded = &loaded;
     let (roots, timers, destinations, history, products, announced) = tokio::join!(
+        biased;
         roots::save(conn, loaded),
         roots::save_timers(conn, loaded),
         orders::save_destinations(conn, loaded),
@@ -76,10 +87,4 @@ pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<()
         products.map_err(AnnounceError::from),
         announced.map_err(AnnounceError::from),
     ])
-}
-
-/// The time of this transaction by the database's clock. Timers go by it too, so a host whose clock is wrong times
-/// nothing out.
-pub async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
-    diesel::select(diesel::dsl::now.into_sql::<Timestamptz>()).get_result(conn).await
 }

@@ -11,63 +11,26 @@ use service_kit::prepared;
 use shared_events::{CustomerId, OrderId};
 use uuid::Uuid;
 
-use super::loaded::{Loaded, told};
-use super::rows::{Found, NewOrderRow, OrderRow, destination, json, read};
-use super::{AnnounceError, Root, history};
-use crate::domain::{LastSequences, Order};
+use super::loaded::Loaded;
+use super::rows::{Found, OrderRow, destination, json, read};
+use crate::domain::{Destination, Order};
 use crate::schema::{orders, redirections};
 
-/// Inserts a new order, which makes it the root of its key, and says `order.placed`.
-pub async fn insert(conn: &mut AsyncPgConnection, order: &Order) -> Result<(), AnnounceError> {
-    let mut root = Root {
-        progress: order.progress.clone(),
-        destination: None,
-        last_sequences: LastSequences::default(),
-        version: order.version,
-        said: 0,
-        recorded: 0,
-        waiting_since: order.waiting_since,
-        updated_at: order.updated_at,
-        has_deadline: false,
-    };
-    let (history, rows) = told(&mut root, None, order.placed_at, &[order.placed.clone().into()], None)?;
-    let placed = &order.placed;
-    diesel::insert_into(orders::table)
-        .values(NewOrderRow {
-            id: placed.order_id.0,
-            customer_id: placed.customer.id.as_str(),
-            placed: json(placed)?,
-            pieces: order.progress.pieces,
-            placed_at: order.placed_at,
-            facts: json(&order.progress.facts)?,
-            stock_rank: 0,
-            payment_rank: 0,
-            shipment_rank: 0,
-            status: order.progress.status.name(),
-            version: root.version,
-            said: root.said,
-            updated_at: root.updated_at,
-            recorded: root.recorded,
-            waiting_since: root.waiting_since,
-        })
-        .execute(conn)
-        .await?;
-    history::append(conn, order.placed_at, &history).await?;
-    Ok(outbox_relay::append_all(conn, rows).await?)
-}
-
 /// The order of that id.
-pub async fn find(conn: &mut AsyncPgConnection, id: OrderId) -> QueryResult<Option<Order>> {
-    let found = orders::table.find(id.0).left_join(redirections::table).select(found()).first(conn).await.optional()?;
+pub async fn find(mut conn: &AsyncPgConnection, id: OrderId) -> QueryResult<Option<Order>> {
+    let query = orders::table.find(id.0).left_join(redirections::table).select(found());
+    let found = query.first(&mut conn).await.optional()?;
     found.map(OrderRow::order).transpose()
 }
 
-/// Loads where these orders go, whose rows are locked.
-pub(super) async fn load_destinations(
+/// Where these orders go, whose rows are locked.
+pub(super) async fn destinations(
     mut conn: &AsyncPgConnection,
-    loaded: &mut Loaded,
     ids: &[Uuid],
-) -> QueryResult<()> {
+) -> QueryResult<Vec<(OrderId, Destination)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let columns =
         (orders::id, orders::placed, redirections::delivery_address.nullable(), redirections::asked.nullable());
     let rows: Vec<(Uuid, Value, Option<Value>, Option<Value>)> = orders::table
@@ -76,12 +39,8 @@ pub(super) async fn load_destinations(
         .select(columns)
         .load(&mut conn)
         .await?;
-    for (id, placed, redirected, asked) in rows {
-        if let Some(root) = loaded.orders.get_mut(&OrderId(id)) {
-            root.destination = Some(destination(&read(placed)?, redirected, asked)?);
-        }
-    }
-    Ok(())
+    let goes = |(id, placed, redirected, asked)| Ok((OrderId(id), destination(&read(placed)?, redirected, asked)?));
+    rows.into_iter().map(goes).collect()
 }
 
 /// Writes where orders go that are sent elsewhere, and where they were asked to go.

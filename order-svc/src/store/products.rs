@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::prepared;
 use shared_events::{Money, ProductStatus, Sku};
@@ -16,21 +17,17 @@ use crate::schema::{catalogue_read, products};
 
 type Row = (String, String, i64, String, String);
 
-/// Loads which sequences are known of these products.
-pub(super) async fn load_sequences(
-    mut conn: &AsyncPgConnection,
-    loaded: &mut Loaded,
-    skus: &[&str],
-) -> QueryResult<()> {
+/// Which sequences are known of these products.
+pub(super) async fn sequences(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<BTreeMap<Sku, i64>> {
+    if skus.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let known: Vec<(String, i64)> = products::table
         .filter(products::sku.eq_any(skus))
         .select((products::sku, products::sequence))
         .load(&mut conn)
         .await?;
-    for (sku, sequence) in known {
-        loaded.sequences.insert(sku.parse().map_err(failed)?, sequence);
-    }
-    Ok(())
+    known.into_iter().map(|(sku, sequence)| Ok((sku.parse().map_err(failed)?, sequence))).collect()
 }
 
 /// Writes what was said of products, unless something newer has been written meanwhile.
@@ -65,11 +62,27 @@ prepared! {
          currency = excluded.currency, status = excluded.status where known.sequence < excluded.sequence"
 }
 
-/// Those of these products that were ever listed.
-pub async fn find(conn: &mut AsyncPgConnection, skus: &[&str]) -> QueryResult<BTreeMap<Sku, Product>> {
+/// Products as they are now, and when that is by the database's clock. Timers go by it too, so a host whose clock is wrong
+/// times nothing out.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    /// Those that were asked for, as far as they were ever listed.
+    pub products: BTreeMap<Sku, Product>,
+    /// The time of the transaction. Of no product nothing is decided, so it counts only where there is one.
+    pub now: DateTime<Utc>,
+}
+
+/// Looks up these products.
+pub async fn find(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<Catalogue> {
     let columns = (products::sku, products::name, products::price, products::currency, products::status);
-    let query = products::table.filter(products::sku.eq_any(skus)).select(columns);
-    query.load::<Row>(conn).await?.into_iter().map(product).collect()
+    let query = products::table.filter(products::sku.eq_any(skus)).select((columns, diesel::dsl::now.into_sql::<Timestamptz>()));
+    let mut catalogue = Catalogue::default();
+    for (row, now) in query.load::<(Row, DateTime<Utc>)>(&mut conn).await? {
+        let (sku, product) = product(row)?;
+        catalogue.products.insert(sku, product);
+        catalogue.now = now;
+    }
+    Ok(catalogue)
 }
 
 /// Whether `products.v1` was ever read to an end, by this process or one before it.

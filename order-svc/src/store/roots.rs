@@ -50,13 +50,16 @@ impl SequenceCounter for Root {
 
 /// Locks the rows of these orders, as far as there are any, always in the same order, so that two lanes never wait for each
 /// other.
-pub(super) async fn lock(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Loaded> {
+pub(super) async fn lock(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Loaded> {
+    if ids.is_empty() {
+        return Ok(Loaded::new(DateTime::default(), BTreeMap::new()));
+    }
     let rows: Vec<(RootRow, DateTime<Utc>)> = orders::table
         .filter(orders::id.eq_any(ids))
         .order(orders::id)
         .select((RootRow::as_select(), diesel::dsl::now.into_sql::<Timestamptz>()))
         .for_update()
-        .load(conn)
+        .load(&mut conn)
         .await?;
     // of no order nothing is decided
     let now = rows.iter().map(|(_, now)| *now).next().unwrap_or_default();

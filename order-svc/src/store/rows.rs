@@ -42,27 +42,6 @@ pub struct OrderRow {
 /// An order, where it goes if that is no longer what was placed, and where it was asked to go.
 pub type Found = (OrderRow, Option<Value>, Option<Value>);
 
-/// A new order. `treat_none_as_default_value`: with the default, diesel would not cache the statement.
-#[derive(Insertable)]
-#[diesel(table_name = orders, treat_none_as_default_value = false)]
-pub struct NewOrderRow<'a> {
-    pub id: Uuid,
-    pub customer_id: &'a str,
-    pub placed: Value,
-    pub pieces: i64,
-    pub placed_at: DateTime<Utc>,
-    pub facts: Value,
-    pub stock_rank: i64,
-    pub payment_rank: i64,
-    pub shipment_rank: i64,
-    pub status: &'a str,
-    pub version: i64,
-    pub said: i64,
-    pub updated_at: DateTime<Utc>,
-    pub recorded: i64,
-    pub waiting_since: DateTime<Utc>,
-}
-
 impl RootRow {
     pub fn progress(&self) -> QueryResult<Progress> {
         let reason = match self.reason.as_deref() {

@@ -2,9 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Binary, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::future::join;
 use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
-use shared_events::OrderId;
+use service_kit::prepared;
+use uuid::Uuid;
 
 use crate::schema::idempotency_keys;
 
@@ -18,36 +21,33 @@ pub struct StoredResponse {
 }
 
 /// Claims the key for this transaction, and tells what was answered under it.
-pub async fn claim(
-    conn: &mut AsyncPgConnection,
-    idempotency: &IdempotentRequest,
-) -> QueryResult<IdempotencyClaim<StoredResponse>> {
-    if !idempotency.lock(conn).await? {
+pub async fn claim(mut conn: &AsyncPgConnection, idempotency: &IdempotentRequest) -> QueryResult<IdempotencyClaim<StoredResponse>> {
+    let columns = (idempotency_keys::request, idempotency_keys::location, idempotency_keys::body);
+    let kept = idempotency_keys::table.find(&idempotency.key).select(columns).first(&mut conn);
+    // In this order: a request that had the key before has left its answer by the time the lock is free.
+    let (free, kept) = join(idempotency.lock(conn), kept).await;
+    if !free? {
         return Ok(IdempotencyClaim::InFlight);
     }
-    let columns = (idempotency_keys::request, idempotency_keys::location, idempotency_keys::body);
-    let kept = idempotency_keys::table.find(&idempotency.key).select(columns).first(conn).await.optional()?;
+    let kept = kept.optional()?;
     Ok(idempotency.compared(kept.map(|(request, location, body)| (request, StoredResponse { location, body }))))
 }
 
-/// Keeps the answer under its key.
-pub async fn keep(
-    conn: &mut AsyncPgConnection,
-    idempotency: &IdempotentRequest,
-    order_id: OrderId,
-    answer: &StoredResponse,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    diesel::insert_into(idempotency_keys::table)
-        .values((
-            idempotency_keys::key.eq(&idempotency.key),
-            idempotency_keys::request.eq(&idempotency.request),
-            idempotency_keys::order_id.eq(order_id.0),
-            idempotency_keys::location.eq(&answer.location),
-            idempotency_keys::body.eq(&answer.body),
-            idempotency_keys::created_at.eq(now),
-        ))
-        .execute(conn)
-        .await
-        .map(drop)
+prepared! {
+    /// Keeps an answer under its key.
+    pub(super) struct Keep<'a> {
+        key: &'a str as Text,
+        request: &'a [u8] as Binary,
+        order_id: Uuid as SqlUuid,
+        location: &'a str as Text,
+        body: &'a [u8] as Binary,
+        created_at: DateTime<Utc> as Timestamptz,
+    };
+    "insert into idempotency_keys (key, request, order_id, location, body, created_at) values (?, ?, ?, ?, ?, ?)"
+}
+
+/// Whether it was refused since the key has an answer by now.
+pub fn is_taken(error: &diesel::result::Error) -> bool {
+    use diesel::result::DatabaseErrorKind::UniqueViolation;
+    matches!(error, diesel::result::Error::DatabaseError(UniqueViolation, of) if of.table_name() == Some("idempotency_keys"))
 }

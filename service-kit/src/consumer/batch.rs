@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 
 use anyhow::anyhow;
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
+use futures_util::future::{join, join3};
 
 use super::bury::{self, Failure};
 use super::{
@@ -14,6 +15,7 @@ use super::{
     progress,
 };
 use crate::trace;
+use crate::transaction::Transaction;
 
 pub(crate) struct Handler<'a, R, S> {
     pub consumer: &'a str,
@@ -52,12 +54,24 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         mode: Mode,
         records: &[Record],
     ) -> Result<Vec<Outcome>, ReactionError> {
-        conn.transaction(async |conn| {
-            // The panic is caught inside the transaction, so that diesel rolls it back before the connection is used
-            // again.
-            AssertUnwindSafe(self.in_transaction(conn, mode, records)).catch_unwind().await.unwrap_or_else(panicked)
-        })
-        .await
+        let mut transaction = Transaction::on(conn)?;
+        // The panic is caught before the transaction ends, so that it is rolled back.
+        let handled = AssertUnwindSafe(self.in_transaction(&mut transaction, mode, records)).catch_unwind().await;
+        let mut handled = handled.unwrap_or_else(panicked);
+        if let (Ok(_), Some(last)) = (&handled, records.last())
+            && let Err(error) = self.commit(&transaction, last).await
+        {
+            handled = Err(error);
+        }
+        transaction.end(handled).await
+    }
+
+    /// Commits, and notes with it how far the lane came.
+    async fn commit(&self, transaction: &Transaction<'_>, last: &Record) -> Result<(), ReactionError> {
+        let noted = progress::note(transaction.conn(), self.consumer, last);
+        let (noted, committed) = join(noted, transaction.commit()).await;
+        noted?;
+        Ok(committed?)
     }
 
     /// Makes a dead letter of a record whose reaction failed permanently, in a transaction of its own.
@@ -71,30 +85,44 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         record: &Record,
         error: &str,
     ) -> Result<Outcome, ReactionError> {
-        conn.transaction(async |conn| {
-            if mode == Mode::Inbox
-                && let Some(id) = record.event_id().filter(|id| self.range.refuses(*id).is_none())
-                && inbox::insert(conn, self.consumer, &[id]).await?.is_empty()
-            {
-                return Ok(Outcome::Duplicate);
-            }
-            let outcome = self.bury_within(conn, mode, record, error).await?;
-            progress::note(conn, self.consumer, record).await?;
-            Ok(outcome)
-        })
-        .await
+        let mut transaction = Transaction::on(conn)?;
+        let buried = self.bury_in(&mut transaction, mode, record, error).await;
+        transaction.end(buried).await
+    }
+
+    async fn bury_in(
+        &self,
+        transaction: &mut Transaction<'_>,
+        mode: Mode,
+        record: &Record,
+        error: &str,
+    ) -> Result<Outcome, ReactionError> {
+        transaction.begin().await?;
+        if mode == Mode::Inbox
+            && let Some(id) = record.event_id().filter(|id| self.range.refuses(*id).is_none())
+            && inbox::insert(transaction.conn(), self.consumer, &[id]).await?.is_empty()
+        {
+            return Ok(Outcome::Duplicate);
+        }
+        let outcome = self.bury_within(transaction.conn_mut(), mode, record, error).await?;
+        progress::note(transaction.conn(), self.consumer, record).await?;
+        Ok(outcome)
     }
 
     async fn in_transaction(
         &self,
-        conn: &mut AsyncPgConnection,
+        transaction: &mut Transaction<'_>,
         mode: Mode,
         records: &[Record],
     ) -> Result<Vec<Outcome>, ReactionError> {
         let mut plan = match mode {
-            Mode::Inbox => self.plan_once_each(conn, records).await?,
-            Mode::LatestPerKey => self.plan_latest(records),
+            Mode::Inbox => self.plan_once_each(transaction, records).await?,
+            Mode::LatestPerKey => {
+                transaction.begin().await?;
+                self.plan_latest(records)
+            }
         };
+        let conn = transaction.conn_mut();
         if !plan.fresh.is_empty() {
             let mut loaded = self.reactions.load(conn, &plan.fresh).await?;
             self.decide(mode, records, &mut plan, &mut loaded)?;
@@ -111,9 +139,6 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
                 Step::Bury(error) => self.bury_within(conn, mode, record, &error).await?,
                 Step::React => return Err(ReactionError::Permanent(anyhow!("a step without its event"))),
             });
-        }
-        if let Some(last) = records.last() {
-            progress::note(conn, self.consumer, last).await?;
         }
         Ok(outcomes)
     }
@@ -153,10 +178,11 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         Ok(())
     }
 
-    /// Notes the batch in the inbox and decides which records are new and which must queue behind a dead letter.
+    /// Begins the transaction, notes the batch in the inbox and decides which records are new and which must queue behind a
+    /// dead letter.
     async fn plan_once_each(
         &self,
-        conn: &mut AsyncPgConnection,
+        transaction: &Transaction<'_>,
         records: &[Record],
     ) -> Result<Plan<R::Event>, ReactionError> {
         let decoded: Vec<_> = records.iter().map(|record| record.decode(self.reactions)).collect();
@@ -170,8 +196,13 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
             })
             .filter_map(|(record, _)| place_in_inbox(record))
             .collect();
-        let mut new = inbox::insert(conn, self.consumer, &ids).await?;
-        let mut parked = bury::parked(conn, self.consumer, records).await?;
+        let (noted, parked) = (
+            inbox::insert(transaction.conn(), self.consumer, &ids),
+            bury::parked(transaction.conn(), self.consumer, records),
+        );
+        let (begun, new, parked) = join3(transaction.begin(), noted, parked).await;
+        begun?;
+        let (mut new, mut parked) = (new?, parked?);
 
         let mut plan = Plan { steps: Vec::with_capacity(records.len()), fresh: Vec::with_capacity(records.len()) };
         for (record, decoded) in records.iter().zip(decoded) {

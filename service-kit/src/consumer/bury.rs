@@ -18,7 +18,7 @@ const ERROR_CHARS: usize = 2_000;
 /// Which keys of these records, all of one topic, are parked. The rows are locked `for share`: a replay that is about
 /// to unpark a key waits until this transaction has added its events to the key's queue.
 pub(crate) async fn parked(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     consumer: &str,
     records: &[Record],
 ) -> QueryResult<HashSet<String>> {
@@ -30,7 +30,7 @@ pub(crate) async fn parked(
         .filter(parked_keys::key.eq_any(keys))
         .select(parked_keys::key)
         .for_share()
-        .load(conn)
+        .load(&mut conn)
         .await?;
     Ok(found.into_iter().collect())
 }

@@ -88,15 +88,19 @@ pub(crate) async fn upkeep(conn: &mut AsyncPgConnection, reach: Reach) -> QueryR
     Ok(reaches.map(|reaches| reaches.seconds))
 }
 
-/// Notes events as handled and returns those that were not noted before.
-pub(crate) async fn insert(conn: &mut AsyncPgConnection, consumer: &str, ids: &[Uuid]) -> QueryResult<HashSet<Uuid>> {
+/// Notes events as handled, and returns those that were not noted before. Only in a [`Transaction`], with whose `begin` it may
+/// go out: without one an event would count as handled that is not.
+///
+/// [`Transaction`]: crate::transaction::Transaction
+pub(crate) async fn insert(mut conn: &AsyncPgConnection, consumer: &str, ids: &[Uuid]) -> QueryResult<HashSet<Uuid>> {
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    Ok(Insert { consumer, ids }.load(conn).await?.into_iter().collect())
+    Ok(Insert { consumer, ids }.load(&mut conn).await?.into_iter().collect())
 }
 
 crate::prepared! {
     struct Insert<'a> { consumer: &'a str as Text, ids: &'a [Uuid] as Array<SqlUuid> } -> SqlUuid;
-    "insert into inbox (consumer, event_id) select ?, unnest(?) on conflict do nothing returning event_id"
+    "insert into inbox (consumer, event_id) select ?, unnest(?) where current_setting('transaction_deferrable') = 'on' \
+     on conflict do nothing returning event_id"
 }

@@ -10,10 +10,10 @@ use super::Record;
 use crate::schema::consumer_progress;
 
 /// Notes that everything up to and including `record` is handled.
-pub(crate) async fn note(conn: &mut AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<()> {
+pub(crate) async fn note(mut conn: &AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<()> {
     let place = &record.place;
     let note = Note { consumer, topic: &place.topic, partition: place.partition, position: place.offset + 1 };
-    note.execute(conn).await.map(drop)
+    note.execute(&mut conn).await.map(drop)
 }
 
 crate::prepared! {

@@ -33,6 +33,7 @@ use self::connect::{CONNECT, Purpose, SILENCE, Session, session};
 pub use self::connect::{connect, connect_for_long, connect_for_long_within, connect_patiently, connect_to_read};
 pub use self::failures::{first_cause, is_lock_timeout, may_pass, mend};
 pub use self::shares::Share;
+pub use self::wire::Traffic;
 use self::shares::{SHARED_OUT, Shares};
 use crate::config::DatabaseConfig;
 
@@ -94,6 +95,11 @@ impl Conn {
     /// The process id of the backend that serves it; 0 if that isn't known.
     pub fn backend(&self) -> i32 {
         self.object.as_ref().map_or(0, |object| object.session.wire.backend())
+    }
+
+    /// What it was asked since it was opened.
+    pub fn traffic(&self) -> Traffic {
+        self.object.as_ref().map(|object| object.session.wire.traffic()).unwrap_or_default()
     }
 }
 

@@ -34,6 +34,16 @@ struct State {
     receiving: Framer,
     /// Whether something other than a close of a prepared statement was sent since the last `Sync`.
     awaited: bool,
+    traffic: Traffic,
+}
+
+/// What a connection was asked since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Statements that were executed, `begin` and `commit` included.
+    pub statements: u64,
+    /// How often an answer was waited for: statements that were sent before the answer to the first of them count once.
+    pub round_trips: u64,
 }
 
 impl Wire {
@@ -50,12 +60,18 @@ impl Wire {
             sending: Framer::new(true, |_| false),
             receiving: Framer::new(false, |tag| matches!(tag, b'Z' | b'E' | b'S' | b'K')),
             awaited: false,
+            traffic: Traffic::default(),
         };
         Self { state: Mutex::new(state), answered: Notify::new() }
     }
 
     pub fn backend(&self) -> i32 {
         self.state().backend
+    }
+
+    /// What was asked so far.
+    pub fn traffic(&self) -> Traffic {
+        self.state().traffic
     }
 
     /// Why the connection must not be reused, if it must not.
@@ -110,7 +126,9 @@ impl Wire {
     pub fn sent(&self, bytes: &[u8]) {
         let state = &mut *self.state();
         let (open, awaited, idle) = (&mut state.open, &mut state.awaited, &mut state.heard);
+        let traffic = &mut state.traffic;
         state.sending.feed(bytes, |tag, _| {
+            traffic.statements += u64::from(matches!(tag, b'Q' | b'E'));
             let request = match tag {
                 STARTUP | b'Q' => true,
                 b'S' => std::mem::take(awaited),
@@ -123,6 +141,7 @@ impl Wire {
             if open.is_empty() {
                 *idle = Instant::now();
             }
+            traffic.round_trips += u64::from(request && !open.contains(&true));
             open.push_back(request);
         });
     }

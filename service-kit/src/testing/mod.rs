@@ -122,6 +122,21 @@ impl TestDb {
     }
 }
 
+/// A pool of one connection to this database, so that a test knows which one is used.
+pub async fn one_connection(url: &str) -> Pool {
+    pool::open(&DatabaseConfig { url: SecretString::from(url), pool_size: 1 }).await.unwrap()
+}
+
+/// Runs a test's work on a thread that does nothing else, with a pool of one connection that is driven by the same thread:
+/// what the work sends without waiting is sent at once, so that round trips are the same each time.
+pub async fn on_one_thread(url: String, work: impl AsyncFnOnce(&Pool) + Send + 'static) {
+    let done = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { work(&one_connection(&url).await).await });
+    });
+    done.await.unwrap();
+}
+
 /// Deletes all expired rows and returns how many there were.
 pub async fn prune_all(pool: &Pool, rules: &[TimeToLive]) -> i64 {
     let mut rows = 0;

@@ -72,7 +72,7 @@ pub trait Timers: Send + Sync + 'static {
 /// # Errors
 /// Fails if the statement fails.
 pub async fn set(conn: &mut AsyncPgConnection, kind: &str, key: &str, due_at: DateTime<Utc>) -> QueryResult<()> {
-    set_all(conn, kind, &[(key, due_at)]).await
+    setting(kind, &[(key, due_at)]).execute(conn).await.map(drop)
 }
 
 /// Sets or moves the timers of this kind for many keys, in the transaction that holds the locks on their root rows.
@@ -80,13 +80,20 @@ pub async fn set(conn: &mut AsyncPgConnection, kind: &str, key: &str, due_at: Da
 /// # Errors
 /// Fails if the statement fails.
 pub async fn set_all(mut conn: &AsyncPgConnection, kind: &str, timers: &[(&str, DateTime<Utc>)]) -> QueryResult<()> {
+    setting(kind, timers).execute(&mut conn).await.map(drop)
+}
+
+/// What [`set_all`] executes, as a part of a larger statement.
+pub fn setting<'a>(kind: &'a str, timers: &[(&'a str, DateTime<Utc>)]) -> Set<'a> {
     let (keys, due_at): (Vec<_>, _) = timers.iter().copied().unzip();
     let key_hashes = keys.iter().map(|key| key_hash(key)).collect();
-    Set { kind, keys, key_hashes, due_at }.execute(&mut conn).await.map(drop)
+    Set { kind, keys, key_hashes, due_at }
 }
 
 crate::prepared! {
-    struct Set<'a> {
+    /// Sets timers: see [`setting`].
+    #[expect(missing_docs, reason = "its columns")]
+    pub struct Set<'a> {
         kind: &'a str as Text,
         keys: Vec<&'a str> as Array<Text>,
         key_hashes: Vec<i32> as Array<Integer>,

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use diesel_async::AsyncConnection;
 use order_svc::commands;
 use order_svc::deadline::Deadlines;
 use order_svc::reactions::OrderReactions;
@@ -10,13 +9,18 @@ use quadrille_model::{Action, Service, Trace, elsewhere};
 use service_kit::consumer::testing::react;
 use service_kit::testing::TestDb;
 use service_kit::timers;
+use service_kit::transaction::Transaction;
 use shared_events::{Event, EventId, PaymentEvent, RefundId, ShipmentEvent, StockEvent, Topic};
 
 /// Replays the trace on order-svc, which must end with the same order and the same events.
 pub async fn lives(db: &TestDb, trace: &Trace) {
     let id = trace.order.placed.order_id;
     let reactions = OrderReactions::new(Nudge::default());
-    db.conn().await.transaction(async |conn| store::orders::insert(conn, &trace.order).await).await.unwrap();
+    let conn = &mut db.conn().await;
+    let transaction = Transaction::on(conn).unwrap();
+    transaction.begin().await.unwrap();
+    let placed = store::placement::commit(&transaction, &trace.order, None).await;
+    transaction.end(placed).await.unwrap();
     let causes = causes(trace);
     for action in &trace.actions {
         match action {

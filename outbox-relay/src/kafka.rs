@@ -176,7 +176,7 @@ impl KafkaPublisher {
             .set("allow.auto.create.topics", "false")
             .set("topic.metadata.propagation.max.ms", "10000")
             // Rows come in whole batches already.
-            .set("linger.ms", "1")
+            .set("linger.ms", "0.1")
             .set("compression.type", "lz4")
             // What is too large for the topic shall be said by the broker, which knows the topic's own limit.
             .set("message.max.bytes", "10000000")

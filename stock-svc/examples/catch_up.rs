@@ -1,5 +1,5 @@
-//! How fast stock-svc catches up on orders that wait: `catch_up [ORDERS] [ROUNDS]`, on the servers that TEST_DATABASE_URL
-//! and TEST_KAFKA_BOOTSTRAP name. Statements are counted where PostgreSQL has pg_stat_statements loaded.
+//! How fast stock-svc catches up on orders that wait: `catch_up [ORDERS] [ROUNDS] [BATCH...]`, on the servers that
+//! TEST_DATABASE_URL and TEST_KAFKA_BOOTSTRAP name. Several bounds of a lane's batch take turns. Statements are counted where PostgreSQL has pg_stat_statements loaded.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -40,15 +40,19 @@ const PATIENCE: Duration = Duration::from_secs(600);
 async fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().expect("a number"));
     let (orders, rounds) = (arguments.next().unwrap_or(20_000), arguments.next().unwrap_or(1));
-    println!("skus  orders  seconds  events/s  statements/event  commits/event  own CPU us/event");
+    let bounds: Vec<_> = arguments.filter_map(|bound| usize::try_from(bound).ok()).collect();
+    let bounds = if bounds.is_empty() { vec![64] } else { bounds };
+    println!("batch skus  orders  seconds  events/s  statements/event  commits/event  own CPU us/event");
     for _ in 0..rounds {
         for skus in [50, 1] {
-            measure(orders, skus).await;
+            for bound in &bounds {
+                measure(orders, skus, *bound).await;
+            }
         }
     }
 }
 
-async fn measure(orders: i64, skus: i64) {
+async fn measure(orders: i64, skus: i64, bound: usize) {
     let names: Vec<_> = (0..skus).map(|n| format!("SKU-{n}")).collect();
     let stock: Vec<_> = names.iter().map(|name| (name.as_str(), 1_000_000)).collect();
     let warehouse = Warehouse::with(&stock).await;
@@ -62,7 +66,8 @@ async fn measure(orders: i64, skus: i64) {
 
     let stop = CancellationToken::new();
     let kafka = KafkaConfig { brokers: kafka_bootstrap().into(), group_instance_id: None };
-    let config = ConsumerConfig::new(unique("stock"), &kafka);
+    let mut config = ConsumerConfig::new(unique("stock"), &kafka);
+    config.batch_records = bound;
     let reactions = Arc::new(StockReactions { reservation_ttl: TTL, nudge: Nudge::default() });
     let consumer =
         Consumer::new(config, vec![Subscription::inbox(&topic)], warehouse.db.pool.clone(), reactions, DeadLetters);
@@ -89,7 +94,7 @@ async fn measure(orders: i64, skus: i64) {
     let after = statements(&warehouse, counts_statements).await;
     let events = (orders - first) as f64;
     println!(
-        "{skus:4} {orders:7} {seconds:8.2} {:9.0} {:17.2} {:14.3} {:17.0}",
+        "{bound:5} {skus:4} {orders:7} {seconds:8.2} {:9.0} {:17.2} {:14.3} {:17.0}",
         events / seconds,
         (after.0 - before.0) as f64 / orders as f64,
         (after.1 - before.1) as f64 / orders as f64,

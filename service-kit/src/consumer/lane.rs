@@ -4,10 +4,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Handler;
+use super::hops::Hops;
 use super::queue::Queue;
 use super::sequences::{Hole, Sequences};
 use super::{ConsumerHandle, DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record};
@@ -42,9 +44,14 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
             () = stop.cancelled() => return,
         }
         let mut sequences = Sequences::default();
+        let mut hops = None;
         while let Some(batch) = queue.take(self.batch_records, stop).await {
+            let taken = Utc::now();
             if self.settle_batch(&batch, queue, stop).await.is_none() {
                 return;
+            }
+            if let Some(first) = batch.first() {
+                hops.get_or_insert_with(|| Hops::of(&first.place.topic)).note(&batch, taken);
             }
             for record in &batch {
                 if let Some(hole) = sequences.note(record, self.handle.mode(&record.place.topic)) {

@@ -9,6 +9,7 @@ mod batch;
 mod bury;
 mod claim;
 mod error;
+mod hops;
 mod inbox;
 mod keeper;
 mod lane;

@@ -5,6 +5,7 @@ use rdkafka::Message as _;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use uuid::Uuid;
 
+use super::hops::Arrival;
 use super::{Reactions, Undecodable, key_hash};
 
 /// The longest key that is kept whole. PostgreSQL limits what it can index, and any record must be able to become a
@@ -70,6 +71,8 @@ pub struct Record {
     pub headers: Vec<(String, String)>,
     /// The raw value; none for a tombstone.
     pub value: Option<Vec<u8>>,
+    /// When it was sent and read; none unless it came from Kafka just now.
+    pub(crate) arrival: Option<Arrival>,
 }
 
 impl Record {
@@ -88,6 +91,10 @@ impl Record {
                 .map(|header| (text(header.key.as_bytes()), text(header.value.unwrap_or_default())))
                 .collect(),
             value: message.payload().map(<[u8]>::to_vec),
+            arrival: Some(Arrival {
+                sent: message.timestamp().to_millis().and_then(DateTime::from_timestamp_millis),
+                fetched: Utc::now(),
+            }),
         }
     }
 

@@ -30,6 +30,7 @@ impl Record {
             key: bounded(key.into()),
             headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             value: Some(value.into()),
+            arrival: None,
         }
     }
 }

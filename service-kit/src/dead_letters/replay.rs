@@ -210,6 +210,6 @@ async fn first(
         .optional()?;
     Ok(row.map(|(id, partition, offset, headers, value)| {
         let place = Place { topic: topic.to_owned(), partition, offset };
-        (id, Record { place, key: key.to_owned(), headers: read_headers(headers), value })
+        (id, Record { place, key: key.to_owned(), headers: read_headers(headers), value, arrival: None })
     }))
 }

@@ -5,11 +5,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::QueryResult;
 use diesel::connection::TransactionDepthChange;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 
 /// What diesel-async knows of transactions on a connection.
 type Manager = diesel_async::AnsiTransactionManager;
+
+/// A prepared statement like those before it, for which it waits where they are not prepared yet. As plain text it would
+/// overtake them.
+#[derive(QueryId)]
+struct Commit;
+
+impl QueryFragment<Pg> for Commit {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("commit");
+        Ok(())
+    }
+}
+
+impl<Conn> diesel::RunQueryDsl<Conn> for Commit {}
 
 /// A transaction of one connection. Dropped before [`Self::end`], it leaves a connection that counts as broken.
 ///
@@ -68,15 +84,15 @@ impl<'a> Transaction<'a> {
         self.conn
     }
 
-    /// Commits it; [`Self::end`] must follow. What is awaited before it in the same `join` goes out with it. Where that
-    /// fails, PostgreSQL rolls back and the failure is told there, not here. It must be one statement: one that is not
-    /// prepared yet is overtaken by the commit, and is a transaction by itself then.
+    /// Commits it; [`Self::end`] must follow. What is awaited before it in the same `join` goes out before it. Where that
+    /// fails, PostgreSQL rolls back and the failure is told there, not here. It must be one statement: of several, one might
+    /// not be sent at all, as when a value of it can't be written, and the others would be committed.
     ///
     /// # Errors
     /// PostgreSQL refuses or is gone.
     pub async fn commit(&self) -> QueryResult<()> {
         self.commit_sent.store(true, Ordering::Relaxed);
-        self.conn().batch_execute("commit").await
+        diesel_async::RunQueryDsl::execute(Commit, &mut self.conn()).await.map(drop)
     }
 
     /// Commits what succeeded, unless it is committed, and rolls back what failed.

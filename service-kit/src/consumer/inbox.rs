@@ -104,3 +104,25 @@ crate::prepared! {
     "insert into inbox (consumer, event_id) select ?, unnest(?) where current_setting('transaction_deferrable') = 'on' \
      on conflict do nothing returning event_id"
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use diesel::result::Error;
+    use futures_util::future::join;
+
+    use super::*;
+    use crate::testing::TestDb;
+    use crate::transaction::Transaction;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_noted_that_goes_out_with_a_begin_that_fails() {
+        let db = TestDb::new(&[crate::MIGRATIONS]).await;
+        let (conn, ids) = (&mut *db.conn().await, [Uuid::now_v7()]);
+        assert!(insert(conn, "c", &ids).await.unwrap().is_empty(), "no transaction has begun");
+        let transaction = Transaction::on(conn).unwrap();
+        let (begun, new) = join(transaction.begin(), insert(transaction.conn(), "c", &ids)).await;
+        begun.unwrap();
+        assert_eq!(new.unwrap(), HashSet::from(ids));
+        transaction.end(Ok::<_, Error>(())).await.unwrap();
+    }
+}

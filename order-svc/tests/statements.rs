@@ -31,7 +31,8 @@ struct Prepared {
 
 async fn try_to_place(pool: &Pool, key: Option<&str>, sku: &str) -> Result<OrderId, PlaceOrderError> {
     let idempotency = key.map(|key| IdempotentRequest { key: key.to_owned(), request: vec![1] });
-    let command = PlaceOrder { draft: draft(&[(sku, 1)]), idempotency, deadline: Duration::from_secs(60), prices_known: true };
+    let command =
+        PlaceOrder { draft: draft(&[(sku, 1)]), idempotency, deadline: Duration::from_secs(60), prices_known: true };
     let answer = |order: &Order| Ok(StoredResponse { location: order.placed.order_id.to_string(), body: vec![] });
     Ok(commands::place_order(pool, command, answer).await?.location.parse().unwrap())
 }
@@ -45,8 +46,7 @@ async fn traffic<T>(pool: &Pool, work: impl Future<Output = T>) -> (Traffic, T) 
     let before = pool.get().await.unwrap().traffic();
     let done = work.await;
     let after = pool.get().await.unwrap().traffic();
-    let (statements, round_trips) =
-        (after.statements - before.statements, after.round_trips - before.round_trips);
+    let (statements, round_trips) = (after.statements - before.statements, after.round_trips - before.round_trips);
     (Traffic { statements, round_trips }, done)
 }
 

@@ -8,9 +8,9 @@ use shared_events::OrderId;
 
 use crate::domain::{DraftRefused, Order, OrderDraft};
 use crate::store::AnnounceError;
-use crate::store::stored_responses::{self, StoredResponse};
 use crate::store::placement::{self, BeforePlacing};
 use crate::store::products::Catalogue;
+use crate::store::stored_responses::{self, StoredResponse};
 
 /// A draft, and what placing it depends on.
 #[derive(Clone, Debug)]

@@ -38,12 +38,9 @@ pub async fn load(conn: &AsyncPgConnection, wanted: BatchKeys) -> QueryResult<Lo
     let orders: Vec<_> = wanted.orders.iter().map(|id| id.0).collect();
     let destinations: Vec<_> = wanted.destinations.iter().map(|id| id.0).collect();
     let skus: Vec<_> = wanted.products.iter().map(Sku::as_str).collect();
-    let (locked, destinations, sequences) = join3(
-        roots::lock(conn, &orders),
-        orders::destinations(conn, &destinations),
-        products::sequences(conn, &skus),
-    )
-    .await;
+    let (locked, destinations, sequences) =
+        join3(roots::lock(conn, &orders), orders::destinations(conn, &destinations), products::sequences(conn, &skus))
+            .await;
     let mut loaded = locked?;
     for (id, destination) in destinations? {
         if let Some(root) = loaded.orders.get_mut(&id) {

@@ -11,10 +11,10 @@ use service_kit::transaction::Transaction;
 use service_kit::{Together, prepared, timers};
 use uuid::Uuid;
 
-use super::stored_responses::{self, StoredResponse, Keep};
 use super::loaded::told;
 use super::products::{self, Catalogue};
 use super::rows::json;
+use super::stored_responses::{self, Keep, StoredResponse};
 use super::{AnnounceError, Root, history};
 use crate::commands::DEADLINE_TIMER;
 use crate::domain::{LastSequences, Order};
@@ -39,8 +39,7 @@ pub async fn begin(
             None => Ok(IdempotencyClaim::New),
         }
     };
-    let (begun, claim, catalogue) =
-        join3(transaction.begin(), claim, products::find(transaction.conn(), skus)).await;
+    let (begun, claim, catalogue) = join3(transaction.begin(), claim, products::find(transaction.conn(), skus)).await;
     begun?;
     Ok(BeforePlacing { claim: claim?, catalogue: catalogue? })
 }

@@ -75,7 +75,9 @@ pub struct Catalogue {
 /// Looks up these products.
 pub async fn find(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<Catalogue> {
     let columns = (products::sku, products::name, products::price, products::currency, products::status);
-    let query = products::table.filter(products::sku.eq_any(skus)).select((columns, diesel::dsl::now.into_sql::<Timestamptz>()));
+    let query = products::table
+        .filter(products::sku.eq_any(skus))
+        .select((columns, diesel::dsl::now.into_sql::<Timestamptz>()));
     let mut catalogue = Catalogue::default();
     for (row, now) in query.load::<(Row, DateTime<Utc>)>(&mut conn).await? {
         let (sku, product) = product(row)?;

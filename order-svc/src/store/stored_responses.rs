@@ -21,7 +21,10 @@ pub struct StoredResponse {
 }
 
 /// Claims the key for this transaction, and tells what was answered under it.
-pub async fn claim(mut conn: &AsyncPgConnection, idempotency: &IdempotentRequest) -> QueryResult<IdempotencyClaim<StoredResponse>> {
+pub async fn claim(
+    mut conn: &AsyncPgConnection,
+    idempotency: &IdempotentRequest,
+) -> QueryResult<IdempotencyClaim<StoredResponse>> {
     let columns = (idempotency_keys::request, idempotency_keys::location, idempotency_keys::body);
     let kept = idempotency_keys::table.find(&idempotency.key).select(columns).first(&mut conn);
     // In this order: a request that had the key before has left its answer by the time the lock is free.

@@ -24,8 +24,14 @@ pub(crate) struct Hops {
 
 impl Hops {
     pub fn of(topic: &str) -> Self {
-        let hop = |hop: &'static str| metrics::histogram!("event_hop_seconds", "topic" => topic.to_owned(), "hop" => hop);
-        Self { announced: hop("announced"), published: hop("published"), waited: hop("waited"), handled: hop("handled") }
+        let hop =
+            |hop: &'static str| metrics::histogram!("event_hop_seconds", "topic" => topic.to_owned(), "hop" => hop);
+        Self {
+            announced: hop("announced"),
+            published: hop("published"),
+            waited: hop("waited"),
+            handled: hop("handled"),
+        }
     }
 
     /// Notes a batch that the lane took at `taken` and whose transaction is committed now.

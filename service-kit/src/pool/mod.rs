@@ -33,8 +33,8 @@ use self::connect::{CONNECT, Purpose, SILENCE, Session, session};
 pub use self::connect::{connect, connect_for_long, connect_for_long_within, connect_patiently, connect_to_read};
 pub use self::failures::{first_cause, is_lock_timeout, may_pass, mend};
 pub use self::shares::Share;
-pub use self::wire::Traffic;
 use self::shares::{SHARED_OUT, Shares};
+pub use self::wire::Traffic;
 use crate::config::DatabaseConfig;
 
 /// How long a request waits for a free connection before it is answered with 503.

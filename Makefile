@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 
 .PHONY: help tools tools-kafka tools-api tools-cargo up test test-kafka test-all test-stripe-mock test-api test-compose \
-	test-compose-whole accept accept-kafka lint fmt docs
+	test-compose-whole accept accept-kafka bench bench-docs bench-smoke lint fmt docs
 
 # schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
 api_test = $(CURDIR)/target/api-test/venv
@@ -85,6 +85,20 @@ accept: tools ## the whole shop from a release build, put through its paces; pri
 
 accept-kafka: tools-kafka ## the same on Apache Kafka
 	$(MAKE) accept ARGS="--kafka $(ARGS)"
+
+# The programs that are measured, and those that measure; the embedded broker is not among them.
+measured = -p quadrille-bench -p order-svc -p stock-svc -p payment-svc -p notification-svc -p outbox-relay -p sandbox-gateway
+
+bench: tools-kafka ## how fast it is, beside its limits and its peers: 40 minutes on a machine that does nothing else
+	cargo build --release --bins $(measured)
+	$(or $(CARGO_TARGET_DIR),target)/release/quadrille-bench --peers $(ARGS)
+
+bench-docs: ## the same, and renews docs/PERFORMANCE.md and the README's figures
+	$(MAKE) bench ARGS="--write-docs . $(ARGS)"
+
+bench-smoke: tools-kafka ## two minutes: every arm runs, every row arrives once and in order, nothing is slower by a factor of ten
+	$(build_programs)
+	$(dir $(quadrille))quadrille-bench --smoke $(ARGS)
 
 lint: ## formatting, clippy, and what may be in the dependency tree
 	cargo fmt --all --check

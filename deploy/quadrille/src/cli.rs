@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use std::{convert::Infallible, path::PathBuf, str::FromStr};
+use std::{convert::Infallible, ffi::OsString, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -56,6 +56,12 @@ pub enum Command {
     Audit(AuditArgs),
     /// Looks at events that a service could not handle, has them tried again or drops them.
     DeadLetters(DeadLettersArgs),
+    /// Measures how fast the shop is: runs quadrille-bench, which must be beside this program.
+    Bench {
+        /// What quadrille-bench takes; --help lists it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Asks a service whether it is ready: exit code 0 or 1, and one line that says what is not well.
     Healthcheck(HealthcheckArgs),
 }

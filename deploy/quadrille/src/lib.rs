@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod api;
 pub mod audit;
+pub mod bench;
 pub mod broker;
 pub mod catalogue;
 pub mod cli;

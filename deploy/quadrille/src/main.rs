@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use quadrille::{
     audit::{self, AuditArgs},
-    broker, catalogue,
+    bench, broker, catalogue,
     cli::{Cli, Command},
     dead_letters, demo, healthcheck, order, run, tail, topics, up,
 };
@@ -25,6 +25,7 @@ async fn main() -> ExitCode {
             up::show_progress("warn");
             exit::code("quadrille", broker::broker(arguments).await)
         }
+        Command::Bench { arguments } => exit::code("quadrille", bench::bench(&arguments)),
         Command::Audit(arguments) => exit::code("quadrille", audit(&arguments).await),
         tool => exit::code("quadrille", unless_told_to_stop(run_tool(tool)).await),
     }
@@ -40,7 +41,7 @@ async fn run_tool(tool: Command) -> anyhow::Result<()> {
         Command::Catalogue(arguments) => catalogue::catalogue(&arguments, &mut exit::stdout()).await,
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments).await,
         // they are no tools: they drain, or say how far they are, when they are told to stop
-        Command::Up(_) | Command::Run { .. } | Command::Broker(_) | Command::Audit(_) => Ok(()),
+        Command::Up(_) | Command::Run { .. } | Command::Broker(_) | Command::Audit(_) | Command::Bench { .. } => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use super::secured::{Secured, SecuredPorts, escaped};
 pub(super) const CLUSTER_ID: &str = "cXVhZHJpbGxlLWxvY2FsMQ";
 
 /// Logs only what helps to understand a failed start.
-const LOG4J: &str = "\
+pub(super) const LOG4J: &str = "\
 status=error
 appender.out.type=Console
 appender.out.name=out

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 const LOCK: &str = include_str!("../../kafka.lock");
+const CONNECT_LOCK: &str = include_str!("../../connect.lock");
 const MAVEN_CENTRAL: &str = "https://repo1.maven.org/maven2";
 /// Names another Maven repository, which is asked directly over HTTP.
 const URL_VARIABLE: &str = "QUADRILLE_MAVEN_URL";
@@ -45,15 +46,27 @@ impl Jar {
     }
 }
 
-/// The class path of the jars. Missing jars are fetched first.
+/// The class path of Kafka's jars. Missing jars are fetched first.
 pub(super) async fn class_path(folder: Option<&Path>) -> anyhow::Result<String> {
-    let jars = parse(LOCK)?;
     let folder = match folder {
         Some(folder) => folder.to_owned(),
-        None => default_folder(&jars)?,
+        None => default_folder("kafka")?,
     };
-    if !is_complete(&folder, &jars) {
-        fetch(&folder, &jars).await.with_context(|| format!("fetching Apache Kafka into {}", folder.display()))?;
+    of_lock(LOCK, &folder).await
+}
+
+/// The class path of Kafka Connect with Debezium's connector, behind Kafka's own.
+pub(super) async fn class_path_of_connect() -> anyhow::Result<String> {
+    let kafka = class_path(None).await?;
+    Ok(format!("{kafka}:{}", of_lock(CONNECT_LOCK, &default_folder("connect")?).await?))
+}
+
+async fn of_lock(lock: &str, folder: &Path) -> anyhow::Result<String> {
+    let jars = parse(lock)?;
+    if !is_complete(folder, &jars) {
+        fetch(folder, &jars)
+            .await
+            .with_context(|| format!("fetching Apache Kafka's jars into {}", folder.display()))?;
     }
     let files: Vec<_> = jars.iter().map(|jar| folder.join(jar.file()).display().to_string()).collect();
     Ok(files.join(":"))
@@ -71,19 +84,22 @@ fn parse(lock: &str) -> anyhow::Result<Vec<Jar>> {
         .collect()
 }
 
-/// `~/.cache/quadrille/kafka-VERSION`
-fn default_folder(jars: &[Jar]) -> anyhow::Result<PathBuf> {
-    let version = jars
-        .iter()
-        .filter_map(Jar::coordinates)
-        .find(|(_, artifact, _)| artifact.starts_with("kafka_"))
-        .map(|(_, _, version)| version)
-        .context("kafka.lock names no Kafka")?;
+/// The version of Apache Kafka that the lock file names.
+pub(super) fn version() -> anyhow::Result<String> {
+    let jars = parse(LOCK)?;
+    let mut coordinates = jars.iter().filter_map(Jar::coordinates);
+    let kafka = coordinates.find(|(_, artifact, _)| artifact.starts_with("kafka_"));
+    kafka.map(|(_, _, version)| version.to_owned()).context("kafka.lock names no Kafka")
+}
+
+/// `~/.cache/quadrille/NAME-VERSION`, the version being Kafka's
+fn default_folder(name: &str) -> anyhow::Result<PathBuf> {
+    let version = version()?;
     let cache = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))
         .context("no home folder to keep Kafka's jars in; set XDG_CACHE_HOME")?;
-    Ok(cache.join("quadrille").join(format!("kafka-{version}")))
+    Ok(cache.join("quadrille").join(format!("{name}-{version}")))
 }
 
 /// Whether all files are there. Their names are enough: the folder is moved into place as a whole, after every
@@ -254,6 +270,7 @@ mod tests {
     #[test]
     fn every_line_of_the_lock_file_is_a_checksum_and_a_jar() {
         let jars = parse(LOCK).unwrap();
+        assert!(parse(CONNECT_LOCK).unwrap().iter().all(|jar| jar.coordinates().is_some()));
         assert!(jars.iter().all(|jar| jar.coordinates().is_some()));
         assert!(jars.iter().any(|jar| jar.file().starts_with("kafka_2.13-4.")));
         assert!(parse("abc  some.jar").is_err());

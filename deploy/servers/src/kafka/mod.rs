@@ -1,6 +1,7 @@
 //! One Apache Kafka node (KRaft: broker and controller in one process) on loopback.
 
 mod config;
+pub mod connect;
 mod jars;
 mod java;
 mod secured;
@@ -157,6 +158,11 @@ pub(crate) async fn must_answer(
         }
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The version of Apache Kafka that is started.
+pub fn version() -> anyhow::Result<String> {
+    jars::version()
 }
 
 /// Asks a broker for its metadata, once. Fails if no broker answers within `patience`.

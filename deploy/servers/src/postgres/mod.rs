@@ -58,6 +58,14 @@ impl Postgres {
     /// Fails if there are no usable binaries (the error says how to install them), if the port is taken, or if the
     /// data is of another major version. Also fails, with the last lines of the log, if the server doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        Self::start_with(options, &[]).await
+    }
+
+    /// The same with further settings, each `name=value`.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; a setting that PostgreSQL doesn't take is named in the log's last lines.
+    pub async fn start_with(options: &Options, settings: &[&str]) -> anyhow::Result<Self> {
         let run_as = RunAs::unprivileged()?;
         let folder = run_as.folder(&options.folder)?;
         if folder != std::path::absolute(&options.folder)? {
@@ -70,7 +78,7 @@ impl Postgres {
         let port = port::claim(options.port, "PostgreSQL")?;
         let until = Instant::now() + READY_WITHIN;
         loop {
-            let process = spawn(&binaries, run_as, &cluster, port, options.durability)?;
+            let process = spawn(&binaries, run_as, &cluster, port, options.durability, settings)?;
             let mut server = Self { process, folder: folder.clone(), port, password: password.clone() };
             match server.ready(until).await {
                 Ok(()) => return Ok(server),
@@ -171,6 +179,7 @@ fn spawn(
     cluster: &Cluster,
     port: u16,
     durability: Durability,
+    more: &[&str],
 ) -> anyhow::Result<ServerProcess> {
     let mut command = std::process::Command::new(binaries.postgres());
     run_as.apply(&mut command);
@@ -194,6 +203,7 @@ fn spawn(
     if durability == Durability::Tests {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
     }
+    settings.extend(more.iter().map(|setting| (*setting).to_owned()));
     for setting in &settings {
         command.args(["-c", setting]);
     }

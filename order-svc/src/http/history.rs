@@ -76,7 +76,7 @@ pub async fn get(state: Data<AppState>, id: Path<Uuid>, query: Query<HistoryQuer
     let mut conn = state.pool.get().await?;
     let order_id = OrderId(id.0);
     let entries = store::history::after(&mut conn, order_id, after, limit + 1).await?;
-    if entries.is_empty() && store::orders::find(&mut conn, order_id).await?.is_none() {
+    if entries.is_empty() && store::orders::find(&conn, order_id).await?.is_none() {
         return Err(problem::no_order(id.0));
     }
     let Paged { items, next_cursor } = Paged::from_rows(entries, limit, |entry| entry.position.to_string());

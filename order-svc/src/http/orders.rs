@@ -62,8 +62,8 @@ fn answer(order: &Order) -> serde_json::Result<StoredResponse> {
     responses((status = 200, description = "The order.", body = OrderView))
 )]
 pub async fn get(state: Data<AppState>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
-    let mut conn = state.pool.get().await?;
-    let order = store::orders::find(&mut conn, OrderId(id.0)).await?.ok_or_else(|| super::problem::no_order(id.0))?;
+    let conn = state.pool.get().await?;
+    let order = store::orders::find(&conn, OrderId(id.0)).await?.ok_or_else(|| super::problem::no_order(id.0))?;
     Ok(HttpResponse::Ok().json(OrderView::of(&order)))
 }
 

@@ -116,8 +116,8 @@ impl Shop {
     }
 
     pub async fn order(&self, id: OrderId) -> Order {
-        let mut conn = self.db.conn().await;
-        store::orders::find(&mut conn, id).await.unwrap().unwrap()
+        let conn = self.db.conn().await;
+        store::orders::find(&conn, id).await.unwrap().unwrap()
     }
 
     /// Status and reason, as in `cancelled customer`.

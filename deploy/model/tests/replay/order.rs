@@ -43,7 +43,7 @@ pub async fn lives(db: &TestDb, trace: &Trace) {
             _ => {}
         }
     }
-    let order = store::orders::find(&db.conn().await, id).await.unwrap().unwrap();
+    let order = store::orders::find(&*db.conn().await, id).await.unwrap().unwrap();
     let mut progress = trace.progress().clone();
     let facts = &mut progress.facts;
     let awaited = facts.parcels.iter_mut().filter_map(|parcel| parcel.refund_id.as_mut());

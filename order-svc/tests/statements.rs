@@ -82,7 +82,7 @@ async fn a_fact_takes_four_round_trips_by_itself_or_with_sixty_three_others() {
         let mut taken = Vec::new();
         // the first prepares the statements
         for batch in [&facts[..1], &facts[1..2], &facts[2..]] {
-            let hear = async { react_to_all(&mut *pool.get().await.unwrap(), &reactions, batch).await.unwrap() };
+            let hear = async { react_to_all(&mut pool.get().await.unwrap(), &reactions, batch).await.unwrap() };
             let (traffic, outcomes) = traffic(pool, hear).await;
             assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Applied), "{outcomes:?}");
             taken.push(traffic.round_trips);

@@ -98,6 +98,13 @@ impl Report {
         page
     }
 
+    /// The same for docs/PERFORMANCE.md.
+    fn page_with_picture(&self) -> String {
+        let page = self.page(&targets::rows(&self.results));
+        let told = "Bars to the right are better than the target, to the left worse; each step is ten times.";
+        format!("{page}\n{told}\n\n![each row with a target, and how far it is from it](performance/results.svg)\n")
+    }
+
     /// Every value that was measured, with its spread.
     fn every_value(&self) -> String {
         let mut page = "| what | median | least | most | rounds |\n|---|---|---|---|---|\n".to_owned();
@@ -121,9 +128,8 @@ impl Report {
     /// Renews the blocks between `<!-- bench:NAME -->` and `<!-- /bench -->`, and the files beside docs/PERFORMANCE.md.
     fn write_docs(&self, root: &Path) -> anyhow::Result<()> {
         self.write_files(&root.join("docs/performance"))?;
-        let rows = targets::rows(&self.results);
         let page = root.join("docs/PERFORMANCE.md");
-        renew(&page, "table", &self.page(&rows))?;
+        renew(&page, "table", &self.page_with_picture())?;
         renew(&page, "values", &self.every_value())?;
         renew(&root.join("README.md"), "short", &self.short_table())
     }
@@ -163,5 +169,22 @@ mod tests {
         results.values.clear();
         results.add("saturation/orders_per_second", 200.0 / TOO_FAR - 0.1);
         assert_eq!(far_off(&targets::rows(&results)).len(), 1);
+    }
+
+    /// The documents show what the results beside them say, and nothing that was typed in: no figure where there are none.
+    #[test]
+    fn the_documents_show_the_figures_of_the_results_beside_them() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let report = fs::read(root.join("docs/performance/results.json")).ok();
+        let report: Option<Report> = report.map(|report| serde_json::from_slice(&report).unwrap());
+        let text = |of: fn(&Report) -> String| report.as_ref().map(of).unwrap_or_default();
+        for (file, name, text) in [
+            ("docs/PERFORMANCE.md", "table", text(Report::page_with_picture)),
+            ("docs/PERFORMANCE.md", "values", text(Report::every_value)),
+            ("README.md", "short", text(Report::short_table)),
+        ] {
+            let document = fs::read_to_string(root.join(file)).unwrap();
+            assert_eq!(with_block(&document, name, &text).as_ref(), Some(&document), "{file}: run make bench-docs");
+        }
     }
 }

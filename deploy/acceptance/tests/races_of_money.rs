@@ -16,9 +16,8 @@ const ONCE: [&str; 2] = ["authorise", "capture"];
 
 /// How often the gateway did what for an order.
 async fn effects(running: &Running, order: &str) -> Vec<String> {
-    let journal = running.get("sandbox-gateway", &format!("/sandbox/journal?order_id={order}")).await;
-    let lines = journal["items"].as_array().unwrap().iter();
-    let mut operations: Vec<_> = lines.map(|line| line["operation"].as_str().unwrap().to_owned()).collect();
+    let effects = running.shop.api.effects_on(order).await.unwrap();
+    let mut operations: Vec<_> = effects.into_iter().map(|(operation, _)| operation).collect();
     operations.sort();
     operations
 }
@@ -35,9 +34,7 @@ async fn until_bank_is_asked(running: &Running, order: &str) {
     eventually("the bank is asked", PATIENCE, async || {
         let payment = running.get("payment-svc", &payment).await["items"][0].clone();
         let Some(intent) = payment["gateway"]["payment_intent"].as_str() else { return false };
-        let url = running.url("sandbox-gateway", &format!("/v1/payment_intents/{intent}"));
-        let answer = running.client.get(url).bearer_auth("sk_test_sandbox").send().await.unwrap();
-        answer.json::<Value>().await.unwrap()["status"] == "processing"
+        running.shop.api.intent_status(intent).await.unwrap() == "processing"
     })
     .await;
 }

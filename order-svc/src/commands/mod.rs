@@ -12,5 +12,4 @@ pub use change_order::ChangeOrderError;
 pub use place_order::{PlaceOrder, PlaceOrderError, place_order};
 pub use redirect_order::redirect_order;
 
-/// The kind of the timer that ends an order that is still pending; its key is the order's id.
-pub const DEADLINE_TIMER: &str = "order_deadline";
+pub use crate::store::DEADLINE_TIMER;

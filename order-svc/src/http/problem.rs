@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::commands::{ChangeOrderError, PlaceOrderError};
 use crate::domain::DraftRefused;
+use crate::store::AnnounceError;
 
 service_kit::problem_codes! {
     /// The codes of problems that only this service has.
@@ -89,6 +90,15 @@ impl From<PlaceOrderError> for Problem {
             }
             PlaceOrderError::Pool(error) => error.into(),
             PlaceOrderError::Announce(error) => error.into(),
+        }
+    }
+}
+
+impl From<AnnounceError> for Problem {
+    fn from(error: AnnounceError) -> Self {
+        match error {
+            AnnounceError::Database(error) => error.into(),
+            unsayable @ AnnounceError::Unsayable(_) => Self::internal(unsayable),
         }
     }
 }

@@ -1,6 +1,5 @@
 use outbox_relay::AppendError;
 use service_kit::consumer::ReactionError;
-use service_kit::http::Problem;
 
 /// Why a change could not be written together with what it says.
 #[derive(Debug, thiserror::Error)]
@@ -33,15 +32,6 @@ impl From<AnnounceError> for ReactionError {
         match error {
             AnnounceError::Database(error) => error.into(),
             unsayable @ AnnounceError::Unsayable(_) => Self::permanent(unsayable),
-        }
-    }
-}
-
-impl From<AnnounceError> for Problem {
-    fn from(error: AnnounceError) -> Self {
-        match error {
-            AnnounceError::Database(error) => error.into(),
-            unsayable @ AnnounceError::Unsayable(_) => Self::internal(unsayable),
         }
     }
 }

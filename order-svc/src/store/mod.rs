@@ -85,3 +85,6 @@ pub async fn save(conn: &AsyncPgConnection, mut loaded: Loaded) -> Result<(), An
         announced.map_err(AnnounceError::from),
     ])
 }
+
+/// The timer that cancels an order which stays pending; its key is the order's id.
+pub const DEADLINE_TIMER: &str = "order_deadline";

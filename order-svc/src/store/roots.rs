@@ -11,9 +11,9 @@ use service_kit::{prepared, timers};
 use shared_events::{OrderId, SequenceCounter, Topic};
 use uuid::Uuid;
 
+use super::DEADLINE_TIMER;
 use super::loaded::Loaded;
 use super::rows::{RootRow, json};
-use crate::commands::DEADLINE_TIMER;
 use crate::domain::{Destination, LastSequences, Progress, Status};
 use crate::schema::orders;
 

@@ -23,6 +23,8 @@ const JOBS: [&str; 3] = ["databases", "topics", "catalogue"];
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// Of any request: what is asked of a container that is being killed may never be answered.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// Longer than anything is away in this test.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Kafka's door for the host.
 pub(super) const KAFKA: &str = "127.0.0.1:19092";
 
@@ -48,7 +50,13 @@ impl Stack {
         let notes = root.join("target").join("compose-test");
         fs::create_dir_all(&notes).with_context(|| format!("making {}", notes.display()))?;
         let shell = Shell::new(root, notes.join("transcript.txt"))?;
-        Ok(Self { root: root.to_owned(), notes, shell, api: Api::new(doors(), ANSWERS_WITHIN)?, project })
+        Ok(Self {
+            root: root.to_owned(),
+            notes,
+            shell,
+            api: Api::new(doors(), ANSWERS_WITHIN)?.patient_for(PATIENCE),
+            project,
+        })
     }
 
     /// `docker compose` with these arguments.

@@ -9,14 +9,18 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use quadrille::addresses::Addresses;
+use quadrille::{
+    addresses::Addresses,
+    api::{Journal, OrderDraft, number, text},
+    service::Service,
+};
 use quadrille_acceptance::{program, shop::Shop};
-use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
 use service_kit::testing::eventually;
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
-pub const TEA: &str = "TEA-EARL-GREY-250";
+pub use quadrille::api::TEA;
 
 /// A shop of the test's own, in a folder that PostgreSQL's user can reach too.
 pub struct Running {
@@ -54,8 +58,17 @@ impl Running {
         format!("{}{path}", self.at.services[service].url)
     }
 
+    async fn ask(&self, method: Method, service: &str, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
+        let service = Service::ALL.into_iter().find(|known| known.name() == service).unwrap();
+        self.shop.api.ask(method, service, path, body).await.unwrap()
+    }
+
     pub async fn get(&self, service: &str, path: &str) -> Value {
-        self.client.get(self.url(service, path)).send().await.unwrap().json().await.unwrap()
+        self.ask(Method::GET, service, path, None).await.1
+    }
+
+    pub async fn post(&self, service: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.ask(Method::POST, service, path, Some(body)).await
     }
 
     pub async fn place(&self, sku: &str) -> String {
@@ -66,27 +79,18 @@ impl Running {
         self.place_pieces(sku, 1, method).await
     }
 
-    pub async fn place_pieces(&self, sku: &str, quantity: u32, method: &str) -> String {
-        let order = json!({
-            "customer": {"id": "c-races", "name": "Ann Lee", "email": "ann@example.com"},
-            "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
-            "currency": "EUR", "lines": [{"sku": sku, "quantity": quantity}], "payment_method": method,
-        });
-        let answer = self.client.post(self.url("order-svc", "/api/v1/orders")).json(&order).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::ACCEPTED);
-        answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
+    pub async fn place_pieces(&self, sku: &str, quantity: u32, payment_method: &str) -> String {
+        self.shop.api.place(&OrderDraft { sku, quantity, payment_method, customer: "c-races" }).await.unwrap()
     }
 
     pub async fn cancel(&self, order: &str) -> StatusCode {
-        let path = format!("/api/v1/orders/{order}/cancel");
-        self.client.post(self.url("order-svc", &path)).send().await.unwrap().status()
+        self.ask(Method::POST, "order-svc", &format!("/api/v1/orders/{order}/cancel"), None).await.0
     }
 
     /// Status and reason.
     pub async fn stands(&self, order: &str) -> (String, Option<String>) {
-        let order = self.get("order-svc", &format!("/api/v1/orders/{order}")).await;
-        let text = |field: &str| order[field].as_str().map(str::to_owned);
-        (text("status").unwrap(), text("reason"))
+        let order = self.shop.api.order(order).await.unwrap();
+        (text(&order, "status").unwrap(), text(&order, "reason").ok())
     }
 
     pub async fn until(&self, order: &str, status: &str) {
@@ -95,16 +99,8 @@ impl Running {
 
     /// The order's field, as a client sees it.
     pub async fn until_field(&self, order: &str, field: &str, value: &str) {
-        let path = format!("/api/v1/orders/{order}");
-        eventually(&format!("{field} is {value}"), PATIENCE, async || {
-            self.get("order-svc", &path).await[field] == value
-        })
-        .await;
-    }
-
-    pub async fn post(&self, service: &str, path: &str, body: &Value) -> (StatusCode, Value) {
-        let answer = self.client.post(self.url(service, path)).json(body).send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap_or_default())
+        let what = format!("{field} is {value}");
+        eventually(&what, PATIENCE, async || self.shop.api.order(order).await.unwrap()[field] == value).await;
     }
 
     pub async fn first(&self, service: &str, list: &str, order: &str) -> Value {
@@ -114,49 +110,25 @@ impl Running {
     }
 
     pub async fn add_product(&self, sku: &str, on_hand: u32) {
-        let product = json!({
-            "sku": sku, "name": "For a race", "description": "Made to be ordered", "category": null,
-            "price": {"amount": 500, "currency": "EUR"}, "on_hand": on_hand,
-        });
-        let answer = self.client.post(self.url("stock-svc", "/api/v1/products")).json(&product).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::CREATED);
-        // In a currency that nothing is sold in, so that none is placed by asking.
-        let ask = json!({
-            "customer": {"id": "c-races", "name": "Ann Lee", "email": "ann@example.com"},
-            "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
-            "currency": "JPY", "lines": [{"sku": sku, "quantity": 1}], "payment_method": "pm_card_visa",
-        });
-        eventually("order-svc knows the product", PATIENCE, async || {
-            let answer = self.client.post(self.url("order-svc", "/api/v1/orders")).json(&ask).send().await.unwrap();
-            answer.text().await.unwrap().contains("is sold in EUR")
-        })
-        .await;
+        self.shop.api.add_product(sku, on_hand).await.unwrap();
     }
 
     /// On hand and held.
     pub async fn level(&self, sku: &str) -> (i64, i64) {
-        let product = self.get("stock-svc", &format!("/api/v1/products/{sku}")).await;
-        (product["on_hand"].as_i64().unwrap(), product["held"].as_i64().unwrap())
+        let product = self.shop.api.product(sku).await.unwrap();
+        (number(&product, "on_hand").unwrap(), number(&product, "held").unwrap())
     }
 
     /// What the gateway did for each order: amounts by operation.
     pub async fn money(&self) -> BTreeMap<String, BTreeMap<String, i64>> {
-        let journal = self.get("sandbox-gateway", "/sandbox/journal?limit=1000").await;
-        let mut by_order = BTreeMap::<_, BTreeMap<_, _>>::new();
-        for line in journal["items"].as_array().unwrap() {
-            let text = |field: &str| line[field].as_str().unwrap().to_owned();
-            let of_order = by_order.entry(text("order_id")).or_default();
-            *of_order.entry(text("operation")).or_default() += line["amount"].as_i64().unwrap();
-        }
-        by_order
+        let journal = self.shop.api.journal().await.unwrap();
+        let amounts = |of_order: Journal| of_order.into_iter().map(|(operation, (sum, _))| (operation, sum)).collect();
+        journal.into_iter().map(|(order, of_order)| (order, amounts(of_order))).collect()
     }
 
+    /// Nothing while notification-svc is away.
     pub async fn notifications(&self, order: &str) -> Vec<Value> {
-        let path = format!("/api/v1/notifications?order_id={order}");
-        // It is being killed now and then.
-        let Ok(answer) = self.client.get(self.url("notification-svc", &path)).send().await else { return vec![] };
-        let page: Value = answer.json().await.unwrap_or_default();
-        page["items"].as_array().cloned().unwrap_or_default()
+        self.shop.api.notifications(order).await.unwrap_or_default()
     }
 
     pub async fn stop(mut self) {

@@ -3,6 +3,7 @@
 mod goods;
 mod money;
 mod orders;
+pub mod patience;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,10 +21,17 @@ const POLL: Duration = Duration::from_millis(5);
 pub const TEA: &str = "TEA-EARL-GREY-250";
 
 /// A client of one run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Api {
     client: Client,
     urls: BTreeMap<String, String>,
+    patience: Duration,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { client: Client::new(), urls: BTreeMap::new(), patience: PATIENCE }
+    }
 }
 
 /// What to order.
@@ -57,7 +65,13 @@ impl Api {
     /// By service name, where each answers; and how long a request may take.
     pub fn new(urls: BTreeMap<String, String>, within: Duration) -> anyhow::Result<Self> {
         let client = Client::builder().timeout(within).build()?;
-        Ok(Self { client, urls })
+        Ok(Self { client, urls, patience: PATIENCE })
+    }
+
+    /// The same client, which asks again for so long while a service is away.
+    #[must_use]
+    pub fn patient_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     fn url(&self, service: Service, path: &str) -> anyhow::Result<String> {

@@ -1,13 +1,13 @@
 //! Placing, following and cancelling orders.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
 
-use super::{Api, OrderDraft, PATIENCE, POLL, items, text};
+use super::{Api, OrderDraft, PATIENCE, POLL, items, patience::answered, text};
 use crate::service::Service;
 
 impl Api {
@@ -21,21 +21,13 @@ impl Api {
 
     /// Places an order as a careful client does: with a key, again when the service is away or busy. Returns its id.
     pub async fn place(&self, wish: &OrderDraft<'_>) -> anyhow::Result<String> {
-        let key = format!("accept-{:016x}", rand::random::<u64>());
-        let until = Instant::now() + PATIENCE;
+        let key = format!("order-{:016x}", rand::random::<u64>());
+        let mut patience = self.patience("placing an order");
         loop {
-            let last = match self.post_order(wish, &key).await {
-                Ok((StatusCode::ACCEPTED, order)) => return text(&order, "id"),
-                Ok((status, answer)) if !is_passing(status) => {
-                    bail!("placing an order was answered {status}: {answer}")
-                }
-                Ok((status, answer)) => format!("{status}: {answer}"),
-                Err(error) => format!("{error:#}"),
-            };
-            if Instant::now() >= until {
-                bail!("an order could not be placed within {PATIENCE:?}; last: {last}");
+            match answered(self.post_order(wish, &key).await).context("placing an order")? {
+                Ok(order) => return text(&order, "id"),
+                Err(why) => patience.again(why).await?,
             }
-            sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -99,8 +91,4 @@ impl Api {
         let page = self.get(Service::OrderSvc, &format!("/api/v1/orders?limit=1000&customer_id={customer}")).await?;
         items(&page)
     }
-}
-
-fn is_passing(status: StatusCode) -> bool {
-    matches!(status, StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{evidence::Evidence, rules::Broken};
+use super::{evidence::Evidence, findings::Broken};
 use crate::records::{self, Record};
 
 /// Rule 7, of what is said of orders.

@@ -7,9 +7,9 @@ use stock_svc::store::books::Books;
 
 use super::{
     evidence::Evidence,
+    findings::Broken,
     refunds,
     rows::{Line, Reservation},
-    rules::Broken,
 };
 
 /// A timer ends a hold a moment after its time, once its consumer has heard what came before.

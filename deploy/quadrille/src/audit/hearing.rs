@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use shared_events::{EventId, RefundId};
 use uuid::Uuid;
 
-use super::{evidence::Evidence, orders::SOON, rows::Hearing, rules::Broken};
+use super::{evidence::Evidence, findings::Broken, orders::SOON, rows::Hearing};
 use crate::{records::Record, service::Service};
 
 /// What each service reacts to, and notes in its inbox.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use notification_svc::{domain::Template, store::notifications::LEASE_SECONDS};
 
-use super::{evidence::Evidence, rows::Mail, rules::Broken};
+use super::{evidence::Evidence, findings::Broken, rows::Mail};
 
 /// A mail is leased when it is taken for sending, and stays so when it was sent: so its lease tells when it was taken.
 const LEASE: TimeDelta = TimeDelta::seconds(LEASE_SECONDS as i64);

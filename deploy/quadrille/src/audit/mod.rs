@@ -9,6 +9,7 @@ mod by_order;
 mod databases;
 mod events;
 mod evidence;
+mod findings;
 mod goods;
 mod hearing;
 mod journal;
@@ -49,7 +50,7 @@ use self::{
     topics::{Events, KafkaTopics, Topics},
 };
 pub use self::{
-    rules::Finding,
+    findings::Finding,
     sources::{SourceArgs, Sources},
 };
 

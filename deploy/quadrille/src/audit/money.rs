@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use super::{evidence::Evidence, rows::Effect, rules::Broken};
+use super::{evidence::Evidence, findings::Broken, rows::Effect};
 
 /// A call that fails is tried again after a while; one that nobody answers is looked up.
 const ANSWERED_WITHIN: TimeDelta = TimeDelta::minutes(10);

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 
 use super::{
     evidence::Evidence,
+    findings::Broken,
     rows::{Order, Shipment},
-    rules::Broken,
 };
 
 /// A cancellation waits for a parcel to be stopped and a gateway to answer, a capture for the gateway: minutes, where all

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     evidence::Evidence,
+    findings::Broken,
     orders::SOON,
     rows::{Line, Order, Payment, Refund, Reservation, Shipment},
-    rules::Broken,
 };
 
 /// Order by order. What staff gave back counts first, as there is only what was captured to give back. Counts those

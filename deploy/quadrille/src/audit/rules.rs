@@ -1,15 +1,13 @@
 //! What must hold after anything, as docs/ARCHITECTURE.md lists it.
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     events,
     evidence::{
         Evidence,
         Part::{self, Gateway, Mails, Orders, Payments, Stock, Topics},
     },
+    findings::Broken,
     goods, hearing, mails, money, orders,
-    tally::Figures,
 };
 
 /// A rule by its number, and who looks whether it holds.
@@ -35,46 +33,6 @@ pub(super) enum Pass {
     Levels,
     /// The gateway's journal by idempotency key.
     Keys,
-}
-
-/// Where a rule is broken.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Finding {
-    /// The rule's number.
-    pub rule: u8,
-    /// Of what: `order 0199...`, `SKU TEA...`.
-    pub of: String,
-    /// What is so, and what was expected.
-    pub what: String,
-}
-
-impl Finding {
-    /// What stays of it while figures move.
-    pub fn without_figures(&self) -> Finding {
-        Self { what: self.what.chars().filter(|c| !c.is_ascii_digit()).collect(), ..self.clone() }
-    }
-}
-
-/// What a rule's check has found.
-#[derive(Debug, Default)]
-pub(super) struct Broken {
-    rule: u8,
-    pub found: Vec<Finding>,
-    pub figures: Figures,
-}
-
-impl Broken {
-    pub fn of(rule: u8) -> Self {
-        Self { rule, ..Self::default() }
-    }
-
-    pub fn order(&mut self, id: &str, what: impl Into<String>) {
-        self.add(format!("order {id}"), what);
-    }
-
-    pub fn add(&mut self, of: impl Into<String>, what: impl Into<String>) {
-        self.found.push(Finding { rule: self.rule, of: of.into(), what: what.into() });
-    }
 }
 
 use Pass::{Keys, Levels, Orders as OfOrders, Products};

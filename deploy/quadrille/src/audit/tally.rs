@@ -1,86 +1,19 @@
 //! What came of a look, summed over all parts of the shop.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
 };
 
 use super::{
     Verdict,
     evidence::{Away, Evidence, unread},
-    rules::{Broken, Finding, Pass, RULES},
+    findings::{Broken, Figures, Finding},
+    rules::{Pass, RULES},
 };
 
 /// So many findings of a rule are kept to be told; the rest is counted.
 pub(super) const KEPT: usize = 1_000;
-/// So many are named of what a figure counts.
-const NAMED: usize = 3;
-
-/// How much was looked at.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Figures {
-    counts: Vec<(&'static str, usize)>,
-    /// Orders that a person must look after, in words for some and for none.
-    waiting: Option<Waiting>,
-    notes: BTreeSet<&'static str>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Waiting {
-    some: &'static str,
-    none: &'static str,
-    count: usize,
-    first: Vec<String>,
-}
-
-impl Figures {
-    /// So many more of that.
-    pub fn count(&mut self, what: &'static str, count: usize) {
-        match self.counts.iter_mut().find(|(known, _)| *known == what) {
-            Some((_, sum)) => *sum += count,
-            None => self.counts.push((what, count)),
-        }
-    }
-
-    pub fn note(&mut self, what: &'static str) {
-        self.notes.insert(what);
-    }
-
-    /// Names the first of these orders.
-    pub fn waiting(&mut self, some: &'static str, none: &'static str, orders: &[&str]) {
-        let first = orders.iter().take(NAMED).map(|order| (*order).to_owned()).collect();
-        self.add_waiting(Waiting { some, none, count: orders.len(), first });
-    }
-
-    fn add_waiting(&mut self, more: Waiting) {
-        let waiting = self.waiting.get_or_insert_with(|| Waiting { count: 0, first: vec![], ..more });
-        waiting.count += more.count;
-        waiting.first.extend(more.first);
-        waiting.first.truncate(NAMED);
-    }
-
-    fn add(&mut self, more: Self) {
-        more.counts.into_iter().for_each(|(what, count)| self.count(what, count));
-        more.waiting.into_iter().for_each(|waiting| self.add_waiting(waiting));
-        self.notes.extend(more.notes);
-    }
-
-    /// In one line.
-    pub fn told(&self) -> String {
-        let counts = self.counts.iter().map(|(what, count)| format!("{count} {what}")).collect::<Vec<_>>().join(", ");
-        let waiting = self.waiting.as_ref().map(|Waiting { some, none, count, first }| {
-            let more = if *count > first.len() { " and more" } else { "" };
-            match count {
-                0 => (*none).to_owned(),
-                _ => format!("{some}: {count} (order {}{more})", first.join(", ")),
-            }
-        });
-        let notes = self.notes.iter().map(|note| (*note).to_owned());
-        let all = [counts].into_iter().filter(|counts| !counts.is_empty()).chain(waiting).chain(notes);
-        all.collect::<Vec<_>>().join("; ")
-    }
-}
-
 /// What is suspected of a part: findings without their figures, as hashes, so that many take little room.
 pub(super) type Suspects = HashSet<u64>;
 

@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use super::{
     evidence::Evidence,
+    findings::Broken,
     goods, hearing, mails, orders,
     rows::{Hearing, Line, Lying, Mail, Movement, Order, Payment, Refund, Reservation, Shipment},
-    rules::Broken,
 };
 use crate::{records::Record, service::Service};
 

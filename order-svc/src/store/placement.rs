@@ -16,7 +16,7 @@ use super::products::{self, Catalogue};
 use super::rows::json;
 use super::stored_responses::{self, Keep, StoredResponse};
 use super::{AnnounceError, Root, history};
-use crate::commands::DEADLINE_TIMER;
+use super::DEADLINE_TIMER;
 use crate::domain::{LastSequences, Order};
 
 /// What a placement reads.

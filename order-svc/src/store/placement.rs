@@ -11,12 +11,12 @@ use service_kit::transaction::Transaction;
 use service_kit::{Together, prepared, timers};
 use uuid::Uuid;
 
+use super::DEADLINE_TIMER;
 use super::loaded::told;
 use super::products::{self, Catalogue};
 use super::rows::json;
 use super::stored_responses::{self, Keep, StoredResponse};
 use super::{AnnounceError, Root, history};
-use super::DEADLINE_TIMER;
 use crate::domain::{LastSequences, Order};
 
 /// What a placement reads.

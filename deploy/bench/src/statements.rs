@@ -10,6 +10,9 @@ pub struct Work {
     pub statements: f64,
     /// `COMMIT`s, so without single statements, which commit by themselves.
     pub commits: f64,
+    /// All transactions that were committed, as the server counts them; a connection tells it at most once a second. What this
+    /// program asks of the same database is among them.
+    pub transactions: f64,
 }
 
 /// By database. What this program asks has a comment, and is not counted.
@@ -17,13 +20,15 @@ pub async fn by_database(client: &Client) -> anyhow::Result<BTreeMap<String, Wor
     let rows = client
         .query(
             "select /* quadrille-bench */ datname::text, sum(calls)::float8, \
-             coalesce(sum(calls) filter (where query ilike 'commit%'), 0)::float8 \
-             from pg_stat_statements join pg_database on pg_database.oid = dbid \
+             coalesce(sum(calls) filter (where query ilike 'commit%'), 0)::float8, max(xact_commit)::float8 \
+             from pg_stat_statements join pg_stat_database on datid = dbid \
              where query not like '%quadrille-bench%' group by datname",
             &[],
         )
         .await?;
-    let work = |row: tokio_postgres::Row| (row.get(0), Work { statements: row.get(1), commits: row.get(2) });
+    let work = |row: tokio_postgres::Row| {
+        (row.get(0), Work { statements: row.get(1), commits: row.get(2), transactions: row.get(3) })
+    };
     Ok(rows.into_iter().map(work).collect())
 }
 
@@ -37,7 +42,11 @@ pub async fn wal_bytes(client: &Client) -> anyhow::Result<f64> {
 pub fn between(before: &BTreeMap<String, Work>, after: &BTreeMap<String, Work>) -> BTreeMap<String, Work> {
     let done = |(name, after): (&String, &Work)| {
         let before = before.get(name).copied().unwrap_or_default();
-        let work = Work { statements: after.statements - before.statements, commits: after.commits - before.commits };
+        let work = Work {
+            statements: after.statements - before.statements,
+            commits: after.commits - before.commits,
+            transactions: after.transactions - before.transactions,
+        };
         (name.clone(), work)
     };
     after.iter().map(done).collect()

@@ -137,9 +137,10 @@ impl Window {
         let (mut calls, mut commits) = (0.0, 0.0);
         for (database, work) in &self.work {
             results.add(format!("{name}/statements/{database}/per_order"), work.statements / self.orders);
-            results.add(format!("{name}/commits/{database}/per_order"), work.commits / self.orders);
+            results.add(format!("{name}/commits/{database}/per_order"), work.transactions / self.orders);
+            results.add(format!("{name}/commit_statements/{database}/per_order"), work.commits / self.orders);
             calls += work.statements / self.orders;
-            commits += work.commits / self.orders;
+            commits += work.transactions / self.orders;
         }
         results.add(format!("{name}/statements/per_order"), calls);
         results.add(format!("{name}/commits/per_order"), commits);

@@ -6,12 +6,15 @@ mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use common::*;
 use notification_svc::domain::SendError;
 use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
-use service_kit::external_calls::BatchedCalls;
+use service_kit::external_calls::{BatchedCalls, Worker};
+use service_kit::testing::eventually;
 use shared_events::*;
+use tokio_util::sync::CancellationToken;
 
 mockall::mock! {
     Server {}
@@ -184,4 +187,28 @@ async fn workers_that_take_at_the_same_time_take_different_messages() {
     taken.sort();
     taken.dedup();
     assert_eq!((taken.len(), one.len() + two.len()), (20, 20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_can_not_be_recorded_holds_up_the_record_of_no_other_and_stays_leased() {
+    let (mut shop, refused) = shop_with_an_order().await;
+    for _ in 0..7 {
+        shop.hear(placed(OrderId::new())).await;
+    }
+    shop.sql("create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$").await;
+    let refuse = format!(
+        "create trigger refuse before update on notifications for each row \
+         when (new.status = 'sent' and new.order_id = '{refused}') execute function refuse()"
+    );
+    shop.sql(&refuse).await;
+    let (server, _) = server(vec![Ok(()); 8]);
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(Worker::new("mail", deliveries(&shop, server), 8).run(stop.clone()));
+    eventually("the others are recorded", Duration::from_secs(30), async || shop.said().await.len() == 7).await;
+    stop.cancel();
+    worker.await.unwrap();
+    let told = shop.messages().await;
+    let queued: Vec<_> = told.iter().filter(|message| message.status == "queued").collect();
+    assert_eq!(queued.iter().map(|message| message.order_id).collect::<Vec<_>>(), [refused.0]);
+    assert!(shop.take().await.is_empty(), "it is sent again when its lease ends");
 }

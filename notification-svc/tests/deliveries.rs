@@ -195,7 +195,8 @@ async fn a_mail_that_can_not_be_recorded_holds_up_the_record_of_no_other_and_sta
     for _ in 0..7 {
         shop.hear(placed(OrderId::new())).await;
     }
-    shop.sql("create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$").await;
+    shop.sql("create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$")
+        .await;
     let refuse = format!(
         "create trigger refuse before update on notifications for each row \
          when (new.status = 'sent' and new.order_id = '{refused}') execute function refuse()"

@@ -1,22 +1,22 @@
-//! Waits for the database, not for ever: TCP alone would wait for a quarter of an hour on a connection that died without a
-//! word, and for ever on a server whose processes stand still.
+//! Bounded waits for the database. TCP alone would wait for a quarter of an hour on a connection that was cut without a
+//! word, and for ever on a server whose processes are frozen.
 
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error, QueryResult};
 use tokio::time::timeout;
 
-/// For what PostgreSQL answers at once.
+/// The limit for statements that PostgreSQL answers at once.
 const AT_ONCE: Duration = Duration::from_secs(5);
-/// For everything else: somewhat longer than PostgreSQL itself lets a statement run.
+/// The limit for all others: somewhat longer than PostgreSQL's own `statement_timeout`.
 const STATEMENT: Duration = Duration::from_secs(35);
 
-/// An answer that comes at once. The session is of no use when it doesn't.
+/// Awaits a statement that is answered at once. The session is of no use if it isn't.
 pub(crate) async fn answered<T>(answer: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
     within(AT_ONCE, answer).await
 }
 
-/// A statement's answer. The session is of no use when it doesn't come.
+/// Awaits a statement. The session is of no use if no answer comes.
 pub(crate) async fn in_time<T>(answer: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
     within(STATEMENT, answer).await
 }

@@ -1,4 +1,4 @@
-//! Appending to the outbox: the one thing that a service does with it.
+//! Appending to the outbox, which is all that a service does with it.
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -26,11 +26,11 @@ const TRACEPARENT_BYTES: usize = 11 + 55 + HEADER_FRAMING;
 /// An event to be published once the transaction that appends it has committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRow {
-    /// What consumers tell duplicates by. Not sent by itself: a header carries it.
+    /// The id by which consumers recognise duplicates. Consumers see it only if a header carries it.
     pub event_id: Uuid,
     /// The topic it goes to.
     pub topic: String,
-    /// What orders it: rows of one topic and key are published in the order of append.
+    /// The record's key. Rows of one topic and key are published in the order of append.
     pub key: String,
     /// Headers in order.
     pub headers: Vec<(String, String)>,
@@ -61,19 +61,19 @@ impl NewRow {
 /// Why nothing was appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The topic would refuse the row, and then the key's later rows would have to wait behind it.
+    /// The row is larger than its topic takes. Once appended, it would hold up the later rows of its key.
     #[error("event {event_id} for topic {topic} would take {bytes} bytes and the limit is {limit}")]
     TooLarge {
         /// The row's `event_id`.
         event_id: Uuid,
         /// The row's topic.
         topic: String,
-        /// What the row would take.
+        /// The most bytes that the topic can count for the row.
         bytes: usize,
-        /// What the topic takes.
+        /// The topic's limit in bytes.
         limit: usize,
     },
-    /// PostgreSQL refused; the transaction can't go on.
+    /// PostgreSQL failed or refused the statement; the transaction can't go on.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }
@@ -81,7 +81,7 @@ pub enum AppendError {
 /// Appends one row in the caller's transaction. See [`append_all`].
 ///
 /// # Errors
-/// See [`AppendError`].
+/// [`AppendError::TooLarge`] when the row is over its topic's limit, [`AppendError::Database`] when the insert fails.
 pub async fn append(conn: &mut AsyncPgConnection, row: NewRow) -> Result<(), AppendError> {
     append_all(conn, vec![row]).await
 }
@@ -89,12 +89,13 @@ pub async fn append(conn: &mut AsyncPgConnection, row: NewRow) -> Result<(), App
 /// Appends rows, in order, in the caller's transaction, with one statement whatever their number.
 ///
 /// Before it, the transaction must have locked the root row of every key that it appends for: only then is a key's id
-/// order its commit order, on which the relay builds. Does nothing when there are no rows. The
-/// connection is shared, so that it can be appended while other statements of the transaction are under way. Topics are taken to have
+/// order its commit order, on which the relay builds. Does nothing when there are no rows. The connection is borrowed as
+/// shared, so that other statements of the transaction can be under way meanwhile. The limit of each topic is taken to be
 /// [`DEFAULT_TOPIC_BYTES`]; see [`append_all_within`] for others.
 ///
 /// # Errors
-/// See [`AppendError`]; all rows are appended or none.
+/// [`AppendError::TooLarge`] when a row is over its topic's limit, [`AppendError::Database`] when the insert fails. Then no row
+/// is appended.
 pub async fn append_all(conn: &AsyncPgConnection, rows: Vec<NewRow>) -> Result<(), AppendError> {
     append_all_within(conn, rows, DEFAULT_TOPIC_BYTES).await
 }
@@ -102,7 +103,7 @@ pub async fn append_all(conn: &AsyncPgConnection, rows: Vec<NewRow>) -> Result<(
 /// [`append_all`] for topics with a `max.message.bytes` of their own.
 ///
 /// # Errors
-/// See [`AppendError`]; all rows are appended or none.
+/// As [`append_all`].
 pub async fn append_all_within(
     mut conn: &AsyncPgConnection,
     rows: Vec<NewRow>,
@@ -184,7 +185,7 @@ impl QueryId for InsertRows<'_> {
 impl<Conn> diesel::RunQueryDsl<Conn> for InsertRows<'_> {}
 
 impl From<AppendError> for Problem {
-    /// A row over the limit comes of a request that asked for too much at once.
+    /// A row is over the limit because the request asked for too much at once.
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::TooLarge { bytes, limit, .. } => {
@@ -196,7 +197,7 @@ impl From<AppendError> for Problem {
 }
 
 impl From<AppendError> for ReactionError {
-    /// A row over the limit stays over it.
+    /// A retry doesn't help: the row would be over the limit again.
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::TooLarge { .. } => Self::permanent(error),

@@ -13,7 +13,7 @@ const SHORTEST: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_hours(24 * 3650);
 
 impl Archive {
-    /// As PostgreSQL's upkeep of the archive takes it.
+    /// The time in seconds, as the function `outbox_archive_tend` takes it.
     pub(crate) const fn seconds(self) -> i64 {
         self.0.as_secs().cast_signed()
     }

@@ -1,4 +1,4 @@
-//! What the brokers know of a topic.
+//! Questions to the brokers about a topic.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use service_kit::kafka::client_log::Logged;
 /// How long the brokers may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// A connection to ask on.
+/// A client that asks the brokers.
 pub(crate) struct BrokerMetadata(AdminClient<Logged>);
 
 impl BrokerMetadata {

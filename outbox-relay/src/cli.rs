@@ -21,10 +21,10 @@ DATABASE is a name as `list` shows it, or its last part. What is asked for is do
 /// How many rows are listed at a time.
 const PAGE: i64 = 500;
 
-/// Does what the arguments (without the program's name) say; writes answers to `out`.
+/// Runs the command that the arguments (without the program's name) name, and writes its answer to `out`.
 ///
 /// # Errors
-/// The arguments or the environment are wrong, or a database fails.
+/// There is no such command, a variable is missing or wrong, a database doesn't answer, or the parked row doesn't exist.
 pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {

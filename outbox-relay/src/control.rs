@@ -38,20 +38,20 @@ impl Control {
             Some(mend) => anyhow!("{error}; {mend} (DATABASE_URL, or a worker's OUTBOX_RELAY_DATABASES)"),
             None => anyhow!(error).context("the relay's session"),
         })?;
-        // It is idle for long, on purpose.
+        // This session is idle most of the time, so a limit on idle sessions would end it.
         answered(conn.batch_execute("set idle_session_timeout = 0")).await?;
-        // Whoever asks who leads shall be told, unless the URL has a name already.
+        // `republish` and operators see by this name who leads. A name in the URL has precedence.
         let name = format!("outbox-relay {}", config.name);
         answered(sql::NameSession { name }.execute(&mut conn)).await?;
         Ok(Self { conn })
     }
 
-    /// Why it can't relay yet, if it can't: tables and rights come from the service, which may start later.
+    /// The tables or rights that are still missing, if any: the service makes them, and may start later.
     pub async fn not_yet(&mut self) -> QueryResult<Option<String>> {
         answered(rights::not_yet(&mut self.conn)).await
     }
 
-    /// Why it can write nothing now, if so.
+    /// Why the database takes no writes now, if so.
     pub async fn takes_no_writes(&mut self) -> QueryResult<Option<String>> {
         answered(rights::takes_no_writes(&mut self.conn)).await
     }
@@ -66,8 +66,8 @@ impl Control {
         Ok(answered(sql::WhoLeads { lock: LOCK }.load(&mut self.conn)).await?.pop())
     }
 
-    /// Passes nudges on until it leads: `true`. `false` when it was told to stop. With [`Mode::External`] it never
-    /// leads, and tells whether anybody does.
+    /// Passes nudges on until this relay is elected (`true`) or `stop` is cancelled (`false`). With [`Mode::External`] it is
+    /// never elected, and notes in `state` whether another relay leads.
     pub async fn stand_by(
         &mut self,
         config: &RelayConfig,
@@ -81,7 +81,7 @@ impl Control {
                 Mode::Embedded => {}
                 Mode::External => self.tell_whether_led(&config.name, state).await?,
             }
-            // Several that stand by shall not ask in step.
+            // Jitter, so that several relays that stand by don't ask at the same moment.
             let wait = config.standby.mul_f64(rand::rng().random_range(0.8..1.2));
             let again = sleep(wait);
             tokio::pin!(again);
@@ -98,7 +98,7 @@ impl Control {
         }
     }
 
-    /// Else an outbox that nobody reads is seen only by who misses its events.
+    /// Without this, an outbox that no relay reads would be noticed only by the consumers that miss its events.
     async fn tell_whether_led(&mut self, relay: &str, state: &watch::Sender<State>) -> QueryResult<()> {
         let led = self.who_leads().await?.is_some();
         let oldest = if led { None } else { answered(sql::OldestPending {}.get_result(&mut self.conn)).await? };
@@ -163,7 +163,7 @@ async fn keep(mut conn: AsyncPgConnection, nudge: Nudge, check: Duration) -> Str
     }
 }
 
-/// The lock is held for as long as this is.
+/// Holds the leader's lock until it is dropped.
 pub(crate) struct Leadership {
     lost: CancellationToken,
     ended: CancellationToken,
@@ -171,7 +171,7 @@ pub(crate) struct Leadership {
 }
 
 impl Leadership {
-    /// Cancelled once the session is gone.
+    /// Cancelled once the session, and with it the lock, is gone.
     pub const fn lost(&self) -> &CancellationToken {
         &self.lost
     }

@@ -1,4 +1,4 @@
-//! What the relay measures, each with the label `relay`.
+//! The relay's metrics, each with the label `relay`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-/// The relay's metrics, and what it did in this term.
+/// The metrics of a leading relay, and the rows that left the outbox in this term.
 pub(crate) struct Meters {
     published: Counter,
     parked: Counter,
@@ -16,7 +16,7 @@ pub(crate) struct Meters {
     oldest: Gauge,
     parked_rows: Gauge,
     leading: Gauge,
-    /// Since the term began.
+    /// Rows that left the outbox since the term began.
     pub count: Count,
 }
 
@@ -72,7 +72,7 @@ impl Meters {
 }
 
 impl Drop for Meters {
-    /// Only the leader knows, and this one no longer leads.
+    /// Only a leader knows these figures, and this relay no longer leads.
     fn drop(&mut self) {
         self.leading.set(0.0);
         self.gauges(0, 0.0, 0);

@@ -1,4 +1,4 @@
-//! What a relay is doing, and what readiness makes of it.
+//! The relay's state, and the readiness that follows from it.
 
 use std::future::ready;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use tokio::sync::watch;
 pub enum State {
     /// It has no session with its database.
     Disconnected,
-    /// It can't work in its database now, for this reason: tables or rights are missing, or nothing can be written.
+    /// It can't work in its database, for this reason: tables or rights are missing, or the database is read-only.
     Waiting(String),
-    /// Another relay leads: nudges are passed on.
+    /// Another relay leads, and this one passes nudges on to it.
     StandingBy,
-    /// Its mode is external, and no other relay leads. Rows wait, the oldest for so long; nothing is lost.
+    /// Its mode is external and no other relay leads. The oldest pending row has waited for so long; nothing is lost.
     NobodyLeads(Duration),
-    /// It publishes.
+    /// It leads and publishes.
     Leading,
     /// It leads and can't publish, for this reason. Rows wait; nothing is lost.
     Outage(String),
@@ -32,20 +32,20 @@ impl Health {
         Self(state.subscribe())
     }
 
-    /// Now.
+    /// The relay's present state.
     pub fn state(&self) -> State {
         self.0.borrow().clone()
     }
 
-    /// Whether the relay does what it can: it leads and publishes, or stands by.
+    /// Whether the relay works: it leads and publishes, or stands by.
     pub fn well(&self) -> bool {
         self.works().is_ok()
     }
 
-    /// The same in words.
+    /// Like [`well`](Self::well), with the reason.
     ///
     /// # Errors
-    /// Why it can do nothing now.
+    /// The reason why the relay can't work: no session with the database, missing tables or rights, an outage of the broker.
     pub fn works(&self) -> Result<(), String> {
         match self.state() {
             State::StandingBy | State::NobodyLeads(_) | State::Leading => Ok(()),
@@ -57,7 +57,7 @@ impl Health {
     /// Whether any relay publishes what is appended here, or has nothing to publish.
     ///
     /// # Errors
-    /// None does, and how long the oldest row has waited.
+    /// No relay leads and rows wait: the text says for how long the oldest has waited.
     pub fn outbox_is_read(&self) -> Result<(), String> {
         match self.state() {
             State::NobodyLeads(oldest) => Err(format!(
@@ -68,7 +68,8 @@ impl Health {
         }
     }
 
-    /// Has `/readyz` ask both. A service whose outbox nobody reads is degraded: it serves, and nobody hears of it.
+    /// Adds both checks to `/readyz`. A service whose outbox nobody reads is degraded: it serves requests, but its events
+    /// reach nobody.
     #[must_use]
     pub fn asked_by(self, readiness: Readiness) -> Readiness {
         let relay = self.clone();

@@ -93,8 +93,8 @@ impl Running {
     }
 }
 
-/// Passes delivery reports on. Unbounded on purpose: a delivery callback must not block, and there is one report a row
-/// under way, which the relay bounds.
+/// Passes delivery reports on. The channel has no bound of its own: a delivery callback must not block, and there is one
+/// report for each row under way, of which the relay bounds the number.
 struct Deliveries {
     reports: mpsc::UnboundedSender<Report>,
     failed: Arc<AtomicBool>,
@@ -175,7 +175,7 @@ impl KafkaPublisher {
             // A topic that isn't there is a mistake to be told, not to be made with the broker's defaults.
             .set("allow.auto.create.topics", "false")
             .set("topic.metadata.propagation.max.ms", "10000")
-            // Rows come in whole batches already.
+            // A row that is alone waits for this long. In a drain the five requests under way fill batches by themselves.
             .set("linger.ms", "0.1")
             .set("compression.type", "lz4")
             // What is too large for the topic shall be said by the broker, which knows the topic's own limit.
@@ -246,17 +246,6 @@ impl Publisher for KafkaPublisher {
                 running.reports.recv_many(reports, REPORTS).await;
             }
             None => std::future::pending().await,
-        }
-        self.release(&reports[before..]);
-    }
-
-    fn reports_so_far(&mut self, reports: &mut Vec<Report>) {
-        reports.append(&mut self.refused);
-        let before = reports.len();
-        if let Some(running) = &mut self.running {
-            while let Ok(report) = running.reports.try_recv() {
-                reports.push(report);
-            }
         }
         self.release(&reports[before..]);
     }

@@ -1,4 +1,4 @@
-//! The leader's loop: look, publish, retire, several batches at a time.
+//! The leader's loop: it reads, publishes and deletes, with several batches under way.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::config::RelayConfig;
 use crate::health::State;
 use crate::nudge::Nudge;
 use crate::publisher::{Publisher, Report};
-use crate::term::{Outage, Term};
+use crate::term::{Answer, Outage, Term};
 
-/// The first wait of a table that has just become idle.
+/// The first wait after a read that found nothing.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 pub(crate) struct Lead<'a, P> {
@@ -28,7 +28,7 @@ pub(crate) struct Lead<'a, P> {
     outages: Backoff,
     upkeep: Interval,
     look_at: Instant,
-    /// Something is asked for parked rows; it is done once nothing is under way.
+    /// An operator asked for something for parked rows, which is done once nothing is under way.
     asked: bool,
 }
 
@@ -51,10 +51,11 @@ impl<'a, P: Publisher> Lead<'a, P> {
     pub async fn until(mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         self.state.send_replace(State::Leading);
         self.publisher.warm_up();
-        // Before the first row is retired: there must be a partition to keep it in.
+        // The first row to be archived needs a partition.
         self.term.tend_archive().await?;
+        self.term.prepare().await?;
         while !stop.is_cancelled() {
-            // In a long drain there are always reports, and nothing is ever waited for.
+            // In a long drain there are always reports or answers.
             if self.upkeep.tick().now_or_never().is_some() {
                 self.look_after().await?;
             }
@@ -67,15 +68,14 @@ impl<'a, P: Publisher> Lead<'a, P> {
                 self.after(outage, stop).await;
             }
             if self.may_look() && self.look_at <= Instant::now() {
-                self.look().await?;
+                self.term.read();
             }
             let mut reports = Vec::new();
-            self.publisher.reports_so_far(&mut reports);
-            if reports.is_empty() && !self.must_go_alone() {
+            if !self.must_go_alone() {
                 self.wait(&mut reports, stop).await?;
             }
             if !reports.is_empty() {
-                let outage = self.term.settle(reports, self.publisher).await?;
+                let outage = self.term.settle(reports, self.publisher).await;
                 self.after(outage, stop).await;
             }
         }
@@ -90,24 +90,29 @@ impl<'a, P: Publisher> Lead<'a, P> {
         self.term.has_room() && !self.asked
     }
 
-    async fn look(&mut self) -> QueryResult<()> {
-        let look = self.term.read(self.publisher).await?;
-        if look.rows > 0 {
+    /// Takes note of an answer, and hands over the rows that it has. `read_on`: the next batch is sent for before, so that
+    /// PostgreSQL works on it meanwhile.
+    fn hear(&mut self, answer: Answer, read_on: bool) {
+        let Some(batch) = self.term.note(answer) else { return };
+        if !batch.is_empty() {
             self.idle.reset();
         }
         self.look_at = Instant::now();
-        if !look.full {
+        if !batch.full {
             self.look_at += self.idle.next_wait();
+        } else if read_on && !self.asked && self.term.has_room_after(&batch) {
+            self.term.read();
         }
-        Ok(())
+        self.term.hand_over(batch, self.publisher);
     }
 
-    /// Until there are reports, another look is due, or it is told to stop.
+    /// Until there are reports or an answer, another look is due, or it is told to stop.
     async fn wait(&mut self, reports: &mut Vec<Report>, stop: &CancellationToken) -> QueryResult<()> {
         let may_look = self.may_look();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.publisher.reports(reports), if !self.term.settled() => {}
+            () = self.publisher.reports(reports), if self.term.publishes() => {}
+            answer = self.term.answer(), if self.term.asks() => self.hear(answer?, true),
             () = sleep_until(self.look_at), if may_look => {}
             () = self.nudge.nudged(), if may_look => {
                 self.idle.reset();
@@ -120,6 +125,10 @@ impl<'a, P: Publisher> Lead<'a, P> {
 
     /// The upkeep: gauges, what is asked for parked rows, a broker that says nothing.
     async fn look_after(&mut self) -> QueryResult<()> {
+        while self.term.asks() {
+            let answer = self.term.answer().await?;
+            self.hear(answer, false);
+        }
         self.term.tend_archive().await?;
         self.asked = self.term.gauge().await?;
         if self.term.waiting() > self.config.silence {
@@ -128,7 +137,7 @@ impl<'a, P: Publisher> Lead<'a, P> {
         Ok(())
     }
 
-    /// Waits when there is an outage; takes note when there is none any more.
+    /// Waits after an outage, and notes when it is over.
     async fn after(&mut self, outage: Option<Outage>, stop: &CancellationToken) {
         let Some(why) = outage else {
             self.outages.reset();
@@ -157,9 +166,7 @@ impl<'a, P: Publisher> Lead<'a, P> {
     async fn drain(mut self) -> anyhow::Result<()> {
         let settled = timeout(self.config.drain, async {
             while !self.term.settled() {
-                let mut reports = Vec::new();
-                self.publisher.reports(&mut reports).await;
-                if self.term.settle(reports, self.publisher).await?.is_some() {
+                if next(&mut self.term, self.publisher).await?.is_some() {
                     break;
                 }
             }
@@ -176,7 +183,23 @@ impl<'a, P: Publisher> Lead<'a, P> {
     }
 }
 
-/// Suspects first, then what is asked for parked rows.
+/// Waits for the next answer or reports, and takes note of them. Reads nothing more.
+pub(crate) async fn next(term: &mut Term<'_>, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
+    let mut reports = Vec::new();
+    tokio::select! {
+        () = publisher.reports(&mut reports), if term.publishes() => {}
+        answer = term.answer(), if term.asks() => {
+            if let Some(batch) = term.note(answer?) {
+                term.hand_over(batch, publisher);
+            }
+            return Ok(None);
+        }
+        else => return Ok(None),
+    }
+    Ok(term.settle(reports, publisher).await)
+}
+
+/// Tries suspects first, then does what was asked for parked rows.
 async fn one_at_a_time(term: &mut Term<'_>, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
     if let Some(outage) = term.try_suspects(publisher).await? {
         return Ok(Some(outage));

@@ -33,6 +33,7 @@ pub use append::{
 pub use archive::Archive;
 pub use config::{Bound, Mode, RelayConfig, vars};
 pub use dead_letters::DeadLetters;
+pub use headers::Headers;
 pub use health::{Health, State};
 pub use kafka::KafkaPublisher;
 pub use nudge::Nudge;

@@ -1,4 +1,4 @@
-//! Waking the relay.
+//! The nudge: a process tells its relay that it has committed rows.
 
 use std::sync::Arc;
 

@@ -1,38 +1,40 @@
-//! Where rows go: a broker, or nowhere.
+//! The destination of rows, behind a trait: Kafka, or nothing for measurements.
 
 use std::future::Future;
 use std::time::Duration;
 
+use crate::headers::Headers;
+
 /// A pending row on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRow {
-    /// Its place in the order of append.
+    /// The row's id in `outbox`. Rows of one topic and key are published in the order of their ids.
     pub id: i64,
-    /// Where it goes.
+    /// The topic that the record goes to.
     pub topic: String,
-    /// What orders it.
+    /// The record's key.
     pub key: String,
-    /// In order.
-    pub headers: Vec<(String, String)>,
-    /// The value.
+    /// The record's headers, in order.
+    pub headers: Headers,
+    /// The record's value.
     pub payload: Vec<u8>,
 }
 
-/// What became of a row.
+/// What the publisher says of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The row's id.
     pub id: i64,
-    /// Whether it is safe with the broker.
+    /// `Ok` when the broker has acknowledged the row.
     pub outcome: Result<(), Failure>,
 }
 
-/// Why a row is not known to be with the broker.
+/// Why the broker has not acknowledged a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// This row will never be taken, for this reason.
+    /// The broker will never take this row, for this reason.
     Refused(String),
-    /// Nothing is wrong with the row: the broker can't take it now, or a row before it failed.
+    /// The row is good, but the broker can't take it now, or a row before it failed.
     Outage(String),
 }
 
@@ -41,24 +43,21 @@ pub enum Failure {
 /// After the first failure it must take no more (report [`Failure::Outage`] for what it is given) until
 /// [`withdraw`](Publisher::withdraw) was called: a later row of the same key would overtake the one that failed.
 pub trait Publisher: Send + 'static {
-    /// Told when this relay begins to lead: whatever takes time before the first row can go out is begun now.
+    /// Starts whatever takes time before a first row can go out. The relay calls it when it begins to lead.
     fn warm_up(&mut self) {}
 
-    /// Takes rows without waiting for the broker; reports come later. The relay bounds what is under way.
+    /// Takes rows without waiting for the broker; their reports come later. The relay bounds how many are under way.
     fn publish(&mut self, rows: &[OutboxRow]);
 
-    /// Waits for reports and appends them. Cancelling it loses none.
+    /// Waits until there are reports and appends them. A cancelled call loses none.
     fn reports(&mut self, reports: &mut Vec<Report>) -> impl Future<Output = ()> + Send;
 
-    /// Appends the reports that are there, without waiting.
-    fn reports_so_far(&mut self, reports: &mut Vec<Report>);
-
-    /// Waits up to `patience` for what is under way, gives up the rest, appends the last reports and is ready for a
-    /// fresh start. Rows given up may or may not have reached the broker.
+    /// Waits up to `patience` for the rows that are under way, gives up the rest and appends the last reports. Rows may be
+    /// published afresh afterwards. The broker may have a row that was given up.
     fn withdraw(&mut self, patience: Duration, reports: &mut Vec<Report>) -> impl Future<Output = ()> + Send;
 }
 
-/// Acknowledges everything and publishes nothing: to measure what the database's side costs.
+/// Acknowledges every row and publishes none: a relay to it costs what reading and deleting cost.
 #[derive(Debug, Default)]
 pub struct NullPublisher {
     taken: Vec<Report>,
@@ -73,10 +72,6 @@ impl Publisher for NullPublisher {
         if self.taken.is_empty() {
             std::future::pending::<()>().await;
         }
-        reports.append(&mut self.taken);
-    }
-
-    fn reports_so_far(&mut self, reports: &mut Vec<Report>) {
         reports.append(&mut self.taken);
     }
 

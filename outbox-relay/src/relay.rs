@@ -1,5 +1,6 @@
-//! The relay: stands by, leads, publishes.
+//! The relay: it stands by until it is elected, then leads and publishes.
 
+use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -7,7 +8,9 @@ use diesel_async::AsyncPgConnection;
 use secrecy::ExposeSecret;
 use service_kit::pool;
 use service_kit::retry::Backoff;
+use tokio::runtime::Builder;
 use tokio::sync::watch;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -16,14 +19,14 @@ use crate::config::RelayConfig;
 use crate::control::{Control, Leadership};
 use crate::health::{Health, State};
 use crate::kafka::KafkaPublisher;
-use crate::lead::Lead;
+use crate::lead::{self, Lead};
 use crate::nudge::Nudge;
 use crate::publisher::Publisher;
 use crate::term::{Outage, Term};
 use crate::{gauges, rights};
 
-/// A term that lasted as long counts as a success. One that ends sooner is followed by an ever longer wait, for whatever
-/// reason it ends: it would only be elected to fail again.
+/// A term of at least this length counts as a success. A shorter one is followed by an ever longer wait, whatever ended it:
+/// the relay would only be elected to fail again.
 const SOUND: Duration = Duration::from_secs(10);
 
 /// What [`Relay::run_once`] did.
@@ -44,7 +47,7 @@ pub enum BatchOutcome {
     Outage(String),
 }
 
-/// How one time through ended.
+/// How one attempt to stand by and lead ended.
 enum Served {
     /// It was told to stop.
     Whole,
@@ -52,11 +55,11 @@ enum Served {
     NotYet(String),
 }
 
-/// What goes wrong in a relay's attempts, so that the same is told once.
+/// What went wrong in the attempts, so that the same reason is logged once.
 #[derive(Default)]
 struct Attempts {
     told: Option<String>,
-    /// It stood by or led since: what goes wrong next is news.
+    /// The relay stood by or led since: the next failure is logged even if it is the same.
     worked: bool,
 }
 
@@ -72,7 +75,7 @@ impl Attempts {
     }
 }
 
-/// Publishes one database's outbox, or stands by for whoever does.
+/// Publishes one database's outbox, or stands by for the relay that does.
 pub struct Relay<P> {
     config: RelayConfig,
     publisher: P,
@@ -95,19 +98,42 @@ impl<P: Publisher> Relay<P> {
         Self { config, publisher, nudge: Nudge::default(), state }
     }
 
-    /// Wakes this relay after a commit, or whichever relay leads.
+    /// A handle that wakes this relay, or the one that leads, after a commit.
     pub fn nudge(&self) -> Nudge {
         self.nudge.clone()
     }
 
-    /// Tells what it is doing.
+    /// A handle that tells the relay's state.
     pub fn health(&self) -> Health {
         Health::of(&self.state)
     }
 
-    /// Stands by and leads in turn until told to stop, then waits for what is under way, within the bound configured.
-    /// What fails is tried again with backoff: it never ends by itself.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Stands by and leads in turn until `stop` is cancelled. Then it waits for the rows that are under way, at most for
+    /// [`RelayConfig::drain`]. It never ends by itself: every failure is retried with backoff. Dropping the future stops it.
+    ///
+    /// It works on a thread of its own. A relay and its connection wake each other for every few rows, and to wake a task of
+    /// another thread costs more than reading those rows.
+    pub async fn run(self, stop: CancellationToken) {
+        let stop = stop.child_token();
+        let _dropped = stop.clone().drop_guard();
+        let here = spawn_blocking(move || match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                runtime.block_on(self.work(stop));
+                None
+            }
+            Err(error) => {
+                tracing::warn!(relay = self.config.name, %error, "the relay has no thread of its own");
+                Some((self, stop))
+            }
+        });
+        match here.await.map_err(JoinError::try_into_panic) {
+            Ok(None) | Err(Err(_)) => {}
+            Ok(Some((relay, stop))) => relay.work(stop).await,
+            Err(Ok(panic)) => resume_unwind(panic),
+        }
+    }
+
+    async fn work(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut attempts = Attempts::default();
         while !stop.is_cancelled() {
@@ -124,7 +150,7 @@ impl<P: Publisher> Relay<P> {
         }
     }
 
-    /// Once through: connect, stand by, lead.
+    /// One attempt: connects, stands by, leads.
     async fn serve(
         &mut self,
         stop: &CancellationToken,
@@ -154,7 +180,7 @@ impl<P: Publisher> Relay<P> {
         let elected = Instant::now();
         let leadership = control.lead(self.nudge.clone(), self.config.upkeep).await?;
         let ended = self.lead(&leadership, stop).await;
-        // Whatever is still with the publisher is given up before another may lead: it will be published again.
+        // Rows that are still with the publisher are given up before another relay may lead. It publishes them again.
         self.publisher.withdraw(Duration::ZERO, &mut Vec::new()).await;
         leadership.resign().await;
         if elected.elapsed() > SOUND {
@@ -165,7 +191,7 @@ impl<P: Publisher> Relay<P> {
 
     async fn lead(&mut self, leadership: &Leadership, stop: &CancellationToken) -> anyhow::Result<Served> {
         let mut conn = working_connection(&self.config).await?;
-        // It may have changed while the relay stood by.
+        // The database may have become read-only while the relay stood by.
         if let Some(why) = answered(rights::takes_no_writes(&mut conn)).await? {
             return Ok(Served::NotYet(why));
         }
@@ -179,12 +205,12 @@ impl<P: Publisher> Relay<P> {
         }
     }
 
-    /// Leads if nobody else does, and does one batch to its end: what was asked for parked rows, one read, publishing,
-    /// deleting what was acknowledged, and parking what was refused. For tests and for draining by hand; it waits
-    /// for the broker for as long as the client does.
+    /// Leads if no other relay does, and takes one batch to its end: it does what was asked for parked rows, reads once,
+    /// publishes, deletes acknowledged rows and parks refused ones. For tests and for draining by hand. It waits for the
+    /// broker as long as the Kafka client does.
     ///
     /// # Errors
-    /// The database fails, or ends the session that leads.
+    /// The database doesn't answer, refuses a statement, or ends the session that holds the leader's lock.
     pub async fn run_once(&mut self) -> anyhow::Result<BatchOutcome> {
         let mut control = Control::connect(&self.config).await?;
         if !control.try_lead().await? {
@@ -216,7 +242,7 @@ pub(crate) async fn working_connection(config: &RelayConfig) -> anyhow::Result<A
     planned(conn).await
 }
 
-/// Plans shall go by the index however few or many rows PostgreSQL believes in.
+/// Has every plan use the index, whatever PostgreSQL's statistics say of the number of rows.
 pub(crate) async fn planned(mut conn: AsyncPgConnection) -> anyhow::Result<AsyncPgConnection> {
     let settings = "set enable_seqscan = off; set enable_bitmapscan = off; set jit = off; set plan_cache_mode = force_generic_plan";
     answered(diesel_async::SimpleAsyncConnection::batch_execute(&mut conn, settings)).await?;
@@ -228,11 +254,10 @@ async fn once(term: &mut Term<'_>, publisher: &mut impl Publisher) -> anyhow::Re
     if let Some(outage) = term.tend_parked(publisher).await? {
         return Ok(Some(outage));
     }
-    term.read(publisher).await?;
+    term.prepare().await?;
+    term.read();
     while !term.settled() {
-        let mut reports = Vec::new();
-        publisher.reports(&mut reports).await;
-        if let Some(outage) = term.settle(reports, publisher).await? {
+        if let Some(outage) = lead::next(term, publisher).await? {
             return Ok(Some(outage));
         }
     }

@@ -1,9 +1,8 @@
-//! Sending what was published again, from the archive: for a topic that was lost, or consumers that lost something.
+//! Publishing archived rows again, for a topic or for consumers that lost events.
 //!
-//! It needs the database's relay to be stopped, and keeps it from leading meanwhile: otherwise the relay's newer rows of a
-//! key would get in between the older ones. What is pending stays pending. As the relay publishes a key's rows in id
-//! order, all that is in the archive lies below what is pending of the same key; so the order of a key holds if the
-//! relay publishes only after the window was sent.
+//! The database's relay must be stopped, and can't lead meanwhile: its newer rows of a key would get between the older ones.
+//! Pending rows stay pending. The relay publishes a key's rows in id order, so every archived row has a lower id than the
+//! pending rows of its key. The order of a key therefore holds if the relay publishes only after the window was sent.
 
 mod args;
 pub(crate) mod command;
@@ -28,55 +27,55 @@ use crate::publisher::Publisher;
 use crate::relay::{planned, working_connection};
 use crate::sql;
 
-/// Which part of a topic is sent again: by the times at which it was published.
+/// The rows of a topic that are sent again, chosen by the time at which they were published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Of this topic.
+    /// The topic whose rows are sent.
     pub topic: String,
-    /// From this time on; none: from where the archive is whole.
+    /// The window begins at this time; when there is none, where the archive begins to be whole.
     pub from: Option<DateTime<Utc>>,
-    /// Before this time; none: to the end.
+    /// The window ends before this time; when there is none, with the last row.
     pub to: Option<DateTime<Utc>>,
-    /// Only rows with a greater id: to continue.
+    /// Rows up to this id are left out, so that a sending that was stopped can continue.
     pub after: i64,
-    /// Also where the archive has not all that was published.
+    /// Sends the window even if rows of it are missing from the archive.
     pub incomplete: bool,
-    /// Also what is older than the inboxes of `service-kit`'s consumers reach.
+    /// Sends rows even if they are older than the inboxes of `service-kit`'s consumers reach.
     pub older: bool,
 }
 
 impl Window {
-    /// All of a topic.
+    /// Every archived row of a topic.
     pub fn whole(topic: impl Into<String>) -> Self {
         Self { topic: topic.into(), from: None, to: None, after: 0, incomplete: false, older: false }
     }
 }
 
-/// It was told to stop before it was through.
+/// The sending was stopped before its end.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped after {sent} rows; all up to id {after} are sent")]
 pub struct Stopped {
-    /// Rows that are with the broker.
+    /// How many rows the broker has acknowledged.
     pub sent: u64,
-    /// Where [`Window::after`] continues.
+    /// The value of [`Window::after`] with which the sending continues.
     pub after: i64,
 }
 
-/// Somebody relays meanwhile.
+/// A relay leads in this database, so nothing was sent.
 #[derive(Debug, thiserror::Error)]
 #[error("a relay of {database} leads ({who}): stop it first, or it would publish newer rows in between")]
 pub struct Led {
-    /// Whose outbox.
+    /// The database's name.
     pub database: String,
-    /// Who leads.
+    /// The process that leads.
     pub who: String,
 }
 
-/// Sends the window again, in id order, as it was sent the first time. Says how many rows that were.
+/// Sends the window's rows again, in id order, with the keys, headers and values of the first time. Returns their number.
 ///
 /// # Errors
-/// [`Led`] when another leads; the topic is compacted or isn't there; the archive doesn't reach back so far; a row is refused; the
-/// database fails. [`Stopped`] when it was told to.
+/// [`Led`] when a relay leads. [`Stopped`] when `stop` was cancelled. Others when the topic is compacted or doesn't exist, the
+/// archive doesn't reach back to the window's beginning, the broker refuses a row, or the database can't be reached.
 pub async fn send_again(config: &RelayConfig, window: &Window, stop: &CancellationToken) -> anyhow::Result<u64> {
     let mut publisher = KafkaPublisher::new(&config.brokers, config.in_flight.rows, config.in_flight.bytes);
     refuse_compacted(&publisher, &window.topic).await?;
@@ -94,7 +93,7 @@ pub async fn send_again(config: &RelayConfig, window: &Window, stop: &Cancellati
         () = leadership.lost().cancelled() => Err(anyhow::anyhow!("the session that keeps relays from leading is gone")),
         sent = send(config, window, &mut publisher, stop) => sent,
     };
-    // Whatever is still with the publisher is given up before a relay may lead.
+    // Rows that are still with the publisher are given up before a relay may lead.
     publisher.withdraw(Duration::ZERO, &mut Vec::new()).await;
     leadership.resign().await;
     sent
@@ -115,7 +114,7 @@ async fn send(
     send::Sending::new(config, &window, conn, publisher, progress).all(stop).await
 }
 
-/// A compacted topic tells the present of each key. An old row sent again would become a key's newest word.
+/// On a compacted topic the last record of a key is its present state, and an old row would become the last.
 async fn refuse_compacted(publisher: &KafkaPublisher, topic: &str) -> anyhow::Result<()> {
     let policy = publisher.broker_metadata()?.cleanup_policy(topic).await?;
     if policy.split(',').any(|part| part.trim() == "compact") {
@@ -149,8 +148,8 @@ async fn within_the_archive(conn: &mut AsyncPgConnection, window: &Window) -> an
     }
 }
 
-/// What is older than consumers' inboxes reach they can't tell from news, and bury, and with it all that comes later of the
-/// same key.
+/// Consumers can't tell whether they have handled an event that is older than their inbox reaches. They make it a dead letter
+/// and park its key.
 async fn refuse_forgotten(config: &RelayConfig, conn: &mut AsyncPgConnection, window: &Window) -> anyhow::Result<()> {
     if window.older {
         return Ok(());
@@ -171,8 +170,8 @@ async fn refuse_forgotten(config: &RelayConfig, conn: &mut AsyncPgConnection, wi
     )
 }
 
-/// For how long consumers remember what was published to the topic, as the brokers and this archive tell: consumers look at
-/// the same topic, and at an archive that is kept for as long, which is said to all services alike.
+/// How long consumers remember the topic's events. They compute it from the topic's retention and the archive's, which all
+/// services are configured with alike.
 ///
 /// # Errors
 /// The brokers or the database don't answer.
@@ -182,7 +181,7 @@ pub async fn remembered(config: &RelayConfig, topic: &str) -> anyhow::Result<Dur
     Ok(reach::sure_reach(kept, archived.map(Duration::from_secs_f64)))
 }
 
-/// Counting a large archive takes its time.
+/// Counting the rows of a large archive takes longer than the session's usual limit.
 async fn patient_connection(config: &RelayConfig) -> anyhow::Result<AsyncPgConnection> {
     let url = config.database_url.expose_secret();
     let mut conn = planned(pool::connect_for_long(url).await.context("the connection to the archive")?).await?;
@@ -190,7 +189,7 @@ async fn patient_connection(config: &RelayConfig) -> anyhow::Result<AsyncPgConne
     Ok(conn)
 }
 
-/// Whether the archive has anything of the window.
+/// Whether the archive has a row of the window.
 async fn has_rows(config: &RelayConfig, window: &Window) -> anyhow::Result<bool> {
     let mut conn = patient_connection(config).await?;
     Ok(!first_of(&mut conn, window).await?.is_empty())
@@ -201,29 +200,30 @@ async fn first_of(conn: &mut AsyncPgConnection, window: &Window) -> anyhow::Resu
     Ok(sql::ReadArchive { topic, from, to, after, rows: 1, bytes: 1 }.load(conn).await?)
 }
 
-/// What the archive has of a topic.
+/// The rows that the archive has of a topic.
 #[derive(Clone, Debug, diesel::Queryable)]
 pub struct Span {
     /// The topic.
     pub topic: String,
-    /// Rows in the window.
+    /// The number of rows.
     pub rows: i64,
-    /// How many keys they have.
+    /// The number of different keys.
     pub keys: i64,
-    /// The first id.
+    /// The lowest id.
     pub first_id: i64,
-    /// The last id.
+    /// The highest id.
     pub last_id: i64,
-    /// When the first of them was published.
+    /// When the first row was published.
     pub first_at: DateTime<Utc>,
-    /// When the last of them was.
+    /// When the last row was published.
     pub last_at: DateTime<Utc>,
 }
 
-/// What is in the window, and why it would be refused, if it would. Writes nothing and sends nothing; a relay may lead.
+/// The rows of the window, and the reason why [`send_again`] would refuse it, if it would. Writes and sends nothing; a relay
+/// may lead meanwhile.
 ///
 /// # Errors
-/// The database fails.
+/// The database or the brokers don't answer.
 pub async fn look(config: &RelayConfig, window: &Window) -> anyhow::Result<(Vec<Span>, Option<String>)> {
     let mut conn = patient_connection(config).await?;
     let (window, refusal) = match within_the_archive(&mut conn, window).await {
@@ -239,19 +239,19 @@ pub async fn look(config: &RelayConfig, window: &Window) -> anyhow::Result<(Vec<
     Ok((spans, refusal))
 }
 
-/// What there is to be sent again.
+/// The topics that can be sent again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Archived {
     /// The topics of which the archive has rows.
     pub topics: Vec<String>,
-    /// Whether rows were published of which nothing was kept, by a relay without an archive.
+    /// Whether rows were published while nothing was archived.
     pub lacks_some: bool,
 }
 
-/// What the archive has. Nothing, in a database that no relay has worked in yet.
+/// The topics of which the archive has rows: none in a database where no relay has led yet.
 ///
 /// # Errors
-/// The database fails.
+/// The database doesn't answer.
 pub async fn archived(config: &RelayConfig) -> anyhow::Result<Archived> {
     let mut conn = patient_connection(config).await?;
     if !(sql::OutboxIsHere {}.get_result::<bool>(&mut conn).await?) {

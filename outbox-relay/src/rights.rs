@@ -1,4 +1,4 @@
-//! What a relay may do in a database where its role is not the service's own: its work on the outbox, and nothing else.
+//! The rights of a relay whose role is not the service's own: its work on the outbox, and nothing else.
 
 use anyhow::{Context, bail};
 use diesel::result::QueryResult;
@@ -10,11 +10,11 @@ use crate::sql;
 /// Names the lock under which rights are granted: PostgreSQL fails when two sessions grant on one table at once.
 const LOCK: i64 = 0x6f75_7462_6f78_2d67; // "outbox-g"
 
-/// Grants `role` what a relay needs of the outbox in this database, and nothing else. The connection must be the owner's
-/// of the outbox, and the outbox be there. Does nothing where the role has all of it.
+/// Grants `role` the rights that a relay needs on the outbox of this database, and nothing else. Does nothing if the role has
+/// them all. The connection's role must own the outbox, which must exist.
 ///
 /// # Errors
-/// PostgreSQL has no such role, or the connection's role may not grant.
+/// PostgreSQL has no such role, or the connection's role may not grant these rights.
 pub async fn grant(conn: &mut AsyncPgConnection, role: &str) -> anyhow::Result<()> {
     let variable = OUTBOX_RELAY_ROLE.name;
     if !(sql::RoleExists { role: role.to_owned() }.get_result::<bool>(conn).await?) {
@@ -59,14 +59,14 @@ pub(crate) async fn not_yet(conn: &mut AsyncPgConnection) -> QueryResult<Option<
     }))
 }
 
-/// Why the session can write nothing in its database now. A relay would publish the same rows for ever, since it could
-/// not retire them.
+/// Why the database takes no writes now, if so. A relay could delete nothing there, and would publish the same rows for ever.
 pub(crate) async fn takes_no_writes(conn: &mut AsyncPgConnection) -> QueryResult<Option<String>> {
     let why: Option<String> = sql::TakesNoWrites {}.get_result(conn).await?;
     Ok(why.map(|why| format!("the database takes no writes: {why}")))
 }
 
-/// What `role`, or the session's own, lacks to relay, as `grant` takes it: all of it where the tables aren't there.
+/// The rights that `role` (the session's own when none is given) lacks, in the words of SQL's `grant`. All of them are
+/// lacking while the tables don't exist.
 async fn lacking(conn: &mut AsyncPgConnection, role: Option<&str>) -> QueryResult<Vec<String>> {
     sql::Lacking { role: role.map(str::to_owned) }.get_result(conn).await
 }

@@ -7,7 +7,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Json, Nullable, Text, Timestamptz, Uuid};
 
-use crate::headers::Headers;
+use crate::headers::StoredHeaders;
 
 /// A statement of fixed text: literals with the binds between them, and what it returns.
 macro_rules! statement {
@@ -38,32 +38,50 @@ pub(crate) use archive::{
     ReadArchive, TendArchive, WasUsed, WhoLeads, WholeSince,
 };
 
-/// A row as the relay reads it: id, topic, key, headers, payload, whether its key is parked, and the bytes of this row
-/// and those read before it.
-pub(crate) type ReadRow = (i64, String, String, Headers, Vec<u8>, bool, i64);
+/// A row as the relay reads it.
+#[derive(Debug, diesel::Queryable)]
+pub(crate) struct ReadRow {
+    pub id: i64,
+    pub topic: String,
+    pub key: String,
+    pub headers: StoredHeaders,
+    pub payload: Vec<u8>,
+    /// Rows of its key are parked.
+    pub parked: bool,
+}
+
+impl ReadRow {
+    /// The bytes that count against the bounds of batches, as the statements count them.
+    pub const fn bytes(&self) -> usize {
+        self.payload.len() + self.headers.bytes + self.key.len()
+    }
+}
+
 /// The types of a [`ReadRow`].
-pub(crate) type ReadColumns = (BigInt, Text, Text, Json, Binary, Bool, BigInt);
+pub(crate) type ReadColumns = (BigInt, Text, Text, Json, Binary, Bool);
 
 statement! {
     /// What lies above the read position, for as long as nothing may still appear below it. A row is returned if the
-    /// rows before it are within the limit of bytes, so that one row at least always is.
+    /// rows before it are within the limit of bytes, so that one row at least always is. The rows are counted first: to
+    /// carry whole rows through the window takes PostgreSQL longer than to look at them twice.
     ReadAhead { position: i64, rows: i64, bytes: i64 } -> ReadColumns =>
-    "select id, topic, key, headers, payload, parked, total::bigint from (
-        select *, sum(bytes) over (order by id rows unbounded preceding) as total from (
-            select id, topic, key, headers, payload,
-                octet_length(payload) + octet_length(headers::text) + octet_length(key) as bytes,
-                case when (select exists (select from outbox_parked)) then exists (
-                    select from outbox_parked p where p.topic = o.topic and p.key = o.key) else false end as parked
-            from outbox o where id > " [position: BigInt] " order by id limit " [rows: BigInt] "
-        ) as sized
-    ) as summed where total - bytes < " [bytes: BigInt] " order by id"
+    "select id, topic, key, headers, payload, case when (select exists (select from outbox_parked)) then exists (
+        select from outbox_parked p where p.topic = o.topic and p.key = o.key) else false end
+    from outbox o where id > " [position: BigInt] " order by id limit (
+        select count(*) from (
+            select sum(bytes) over (order by id rows unbounded preceding) - bytes as before from (
+                select id, octet_length(payload) + octet_length(headers::text) + octet_length(key) as bytes
+                from outbox where id > " [position: BigInt] " order by id limit " [rows: BigInt] "
+            ) as sized
+        ) as summed where before < " [bytes: BigInt] "
+    )"
 }
 
 statement! {
     /// What lies in the gaps below the read position and then what lies above it, in one snapshot: read one after the
     /// other, a key's later row could be seen without its earlier one.
     ReadGapsAndAhead { lows: Vec<i64>, highs: Vec<i64>, position: i64, rows: i64, bytes: i64 } -> ReadColumns =>
-    "select id, topic, key, headers, payload, parked, total::bigint from (
+    "select id, topic, key, headers, payload, parked from (
         select *, sum(bytes) over (order by id rows unbounded preceding) as total from (
             select id, topic, key, headers, payload,
                 octet_length(payload) + octet_length(headers::text) + octet_length(key) as bytes,
@@ -85,7 +103,7 @@ statement! {
     /// One row, with whether its key is parked by now.
     ReadOne { id: i64 } -> ReadColumns =>
     "select id, topic, key, headers, payload, exists (
-        select from outbox_parked p where p.topic = o.topic and p.key = o.key), 0::bigint
+        select from outbox_parked p where p.topic = o.topic and p.key = o.key)
     from outbox o where id = " [id: BigInt] ""
 }
 
@@ -108,7 +126,7 @@ statement! {
 }
 
 statement! {
-    /// Moves the row that was refused out of the way.
+    /// Parks the row that was refused.
     ParkCulprit { id: i64, reason: String } =>
     "with moved as (delete from outbox where id = " [id: BigInt] " returning *)
     insert into outbox_parked (id, event_id, topic, key, headers, payload, created_at, reason)
@@ -135,17 +153,17 @@ statement! {
 statement! {
     /// The parked row of a key that comes next.
     FirstParked { topic: String, key: String } -> ReadColumns =>
-    "select id, topic, key, headers, payload, true, 0::bigint from outbox_parked
+    "select id, topic, key, headers, payload, true from outbox_parked
     where topic = " [topic: Text] " and key = " [key: Text] " order by id limit 1"
 }
 
 statement! {
-    /// Lets go of a parked row that was published.
+    /// Deletes a parked row that was published.
     DeleteParked { id: i64 } => "delete from outbox_parked where id = " [id: BigInt] ""
 }
 
 statement! {
-    /// Lets go of the parked rows that nobody wants published. Those that waited behind them may go on.
+    /// Deletes the parked rows that an operator wants dropped, and asks for a retry of those that waited behind them.
     DeleteDiscarded {} =>
     "with gone as (delete from outbox_parked where asked = 'discard' returning topic, key)
     update outbox_parked p set asked = 'retry' from gone
@@ -153,7 +171,7 @@ statement! {
 }
 
 statement! {
-    /// The row was refused again: its key waits for somebody to ask again.
+    /// Notes that the row was refused again: its key waits until an operator asks again.
     RefusedAgain { id: i64, reason: String } =>
     "update outbox_parked p set asked = null,
         reason = case when p.id = first.id then " [reason: Text] " else p.reason end
@@ -219,7 +237,7 @@ statement! {
 }
 
 statement! {
-    /// Why nothing can be written, if so.
+    /// Why the database takes no writes, if so.
     TakesNoWrites {} -> Nullable<Text> =>
     "select case when pg_is_in_recovery() then 'it is a standby of another server'
         when current_setting('transaction_read_only')::boolean then 'its transactions are read-only' end"
@@ -231,12 +249,12 @@ statement! {
 }
 
 statement! {
-    /// Waits for whoever else grants, until the transaction ends.
+    /// Waits for other sessions that grant, and keeps them waiting until the transaction ends.
     GrantLock { lock: i64 } => "select pg_advisory_xact_lock(" [lock: BigInt] ")"
 }
 
 statement! {
-    /// Whether this session is the one that relays from now on.
+    /// Takes the leader's lock for this session, unless another holds it.
     TryLead { lock: i64 } -> Bool => "select pg_try_advisory_lock(" [lock: BigInt] ")"
 }
 
@@ -252,7 +270,7 @@ statement! {
 }
 
 statement! {
-    /// Parked rows after one of them.
+    /// Parked rows in id order, beginning after one of them.
     List { after: i64, limit: i64 }
         -> (BigInt, Uuid, Text, Text, Timestamptz, Timestamptz, Nullable<Text>, Nullable<Text>) =>
     "select id, event_id, topic, key, created_at, parked_at, reason, asked from outbox_parked

@@ -1,4 +1,4 @@
-//! The worker: a process of its own that relays, or stands by, for one or several databases.
+//! The worker: a process that publishes the outboxes of one or several databases, or stands by for them.
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
@@ -14,20 +14,20 @@ use crate::config::{RelayConfig, vars};
 use crate::kafka::KafkaPublisher;
 use crate::relay::Relay;
 
-/// What the worker is told.
+/// The worker's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The databases, by name.
+    /// The databases to publish, each with the name that metrics and log show.
     pub databases: Vec<(String, SecretString)>,
     /// The brokers.
     pub brokers: Brokers,
-    /// Where it answers `/healthz`, `/readyz` and `/metrics`.
+    /// The address of `/healthz`, `/readyz` and `/metrics`.
     pub metrics: HttpConfig,
-    /// The header of a row that carries its trace context.
+    /// The header that carries a row's trace context.
     pub trace_header: String,
-    /// How long published rows are kept.
+    /// How long published rows are kept; not at all when there is none.
     pub archive: Option<Archive>,
-    /// Log.
+    /// The format of the log.
     pub telemetry: TelemetryConfig,
 }
 
@@ -53,7 +53,7 @@ impl Config {
     /// Reads the environment.
     ///
     /// # Errors
-    /// Everything that is missing or wrong in it.
+    /// A variable is missing or wrong. The error names all of them.
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
     }
@@ -77,7 +77,7 @@ pub(crate) fn named(url: &str) -> Result<(String, SecretString), String> {
     Ok((pool::place(url), SecretString::from(url)))
 }
 
-/// The worker, its HTTP bound and nothing running yet.
+/// A worker whose HTTP is bound and whose relays don't run yet.
 pub struct Worker {
     relays: Vec<Relay<KafkaPublisher>>,
     http: HttpServer,
@@ -88,7 +88,7 @@ impl Worker {
     /// Binds HTTP. The databases and the brokers need not be there yet.
     ///
     /// # Errors
-    /// The address can't be bound.
+    /// The address of `METRICS_ADDR` can't be bound.
     pub fn build(config: &Config) -> anyhow::Result<Self> {
         let relay = |(name, url): &(String, SecretString)| {
             let relay = RelayConfig::new(name, url.clone(), &config.brokers).archive(config.archive);
@@ -105,7 +105,7 @@ impl Worker {
         Ok(Self { relays, http, stop })
     }
 
-    /// The port of its HTTP.
+    /// The port that its HTTP is bound to.
     pub const fn port(&self) -> u16 {
         self.http.port()
     }
@@ -113,7 +113,7 @@ impl Worker {
     /// Works until told to stop, then drains.
     ///
     /// # Errors
-    /// HTTP or a relay ends by itself: the others are drained, and whoever runs the worker starts it afresh.
+    /// HTTP or a relay ends by itself. The others are drained first, so that whoever runs the worker can start it again.
     pub async fn run_until(self, stop: CancellationToken) -> anyhow::Result<()> {
         let (mut relays, mut http) = (JoinSet::new(), JoinSet::new());
         let drain = stop.child_token();
@@ -157,7 +157,7 @@ async fn until_told_or_broken(
 /// Runs the worker from the environment until a signal ends it.
 ///
 /// # Errors
-/// The configuration is not whole, or the address is taken.
+/// A variable is missing or wrong, or the address of `METRICS_ADDR` is taken.
 pub async fn run() -> anyhow::Result<()> {
     // Before anything is waited for: as the first process of a container nothing else would end it.
     let stop = shutdown::signal()?;

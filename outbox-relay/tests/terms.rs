@@ -59,11 +59,6 @@ impl Publisher for Noting {
         reports.append(&mut self.failed);
     }
 
-    fn reports_so_far(&mut self, reports: &mut Vec<Report>) {
-        self.taken.reports_so_far(reports);
-        reports.append(&mut self.failed);
-    }
-
     async fn withdraw(&mut self, patience: Duration, reports: &mut Vec<Report>) {
         self.taken.withdraw(patience, reports).await;
     }

@@ -28,7 +28,7 @@ impl Broker {
 
 impl Publisher for Broker {
     fn publish(&mut self, rows: &[OutboxRow]) {
-        let number = |row: &OutboxRow| format!("{}{}", row.key, row.headers[1].1);
+        let number = |row: &OutboxRow| format!("{}{}", row.key, row.headers.get("n").unwrap());
         self.taken.lock().unwrap().extend(rows.iter().map(number));
         self.unanswered.extend(rows.iter().map(|row| Report { id: row.id, outcome: Ok(()) }));
     }
@@ -39,15 +39,6 @@ impl Publisher for Broker {
         }
         self.answers.acquire().await.unwrap().forget();
         reports.append(&mut self.unanswered);
-    }
-
-    fn reports_so_far(&mut self, reports: &mut Vec<Report>) {
-        if !self.unanswered.is_empty()
-            && let Ok(answer) = self.answers.try_acquire()
-        {
-            answer.forget();
-            reports.append(&mut self.unanswered);
-        }
     }
 
     async fn withdraw(&mut self, _patience: Duration, _reports: &mut Vec<Report>) {

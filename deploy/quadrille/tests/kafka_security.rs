@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use outbox_relay::{KafkaPublisher, OutboxRow, Publisher};
+use outbox_relay::{Headers, KafkaPublisher, OutboxRow, Publisher};
 use quadrille_servers::{
     Durability, Kafka,
     kafka::{self, Secured},
@@ -141,7 +141,7 @@ async fn publish(variables: &Variables, key: &str) {
     let brokers = Reader::from_pairs(pairs).whole(Brokers::read).unwrap();
     let mut publisher = KafkaPublisher::new(&brokers, 10, 1 << 20);
     let (topic, payload) = ("orders.v1".to_owned(), b"over a way that is secured".to_vec());
-    publisher.publish(&[OutboxRow { id: 1, topic, key: key.to_owned(), headers: vec![], payload }]);
+    publisher.publish(&[OutboxRow { id: 1, topic, key: key.to_owned(), headers: Headers::default(), payload }]);
     let mut reports = Vec::new();
     tokio::time::timeout(SOON, publisher.reports(&mut reports)).await.unwrap();
     assert_eq!(reports.remove(0).outcome, Ok(()));

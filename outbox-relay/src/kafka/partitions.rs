@@ -170,9 +170,10 @@ fn partition(count: i32, key: &str) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::headers::Headers;
 
     fn row(id: i64, key: &str) -> OutboxRow {
-        OutboxRow { id, topic: "t".to_owned(), key: key.to_owned(), headers: Vec::new(), payload: Vec::new() }
+        OutboxRow { id, topic: "t".to_owned(), key: key.to_owned(), headers: Headers::default(), payload: Vec::new() }
     }
 
     /// Offers a row as the publisher does, to a client that knows of so many partitions.

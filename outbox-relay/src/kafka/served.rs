@@ -1,8 +1,8 @@
-//! A producer and the thread that hears what its client has to tell.
+//! A producer and the thread that polls it.
 //!
-//! librdkafka's delivery reports and errors are fetched by polling. While rows are under way the thread does nothing else,
-//! and each report is heard at once. A producer without rows is left alone: whoever sends one wakes the thread, which
-//! otherwise looks from time to time whether the client has an error to tell.
+//! librdkafka hands out delivery reports and errors only to a caller that polls. While rows are under way the thread does
+//! nothing else, so each report arrives at once. While there are none it sleeps: sending a row wakes it, and it wakes by
+//! itself from time to time to fetch errors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,22 +13,22 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Partitioner, Producer, ProducerContext, PurgeConfig};
 
-/// How long the thread polls before it looks whether anything is under way still, or whether it is to end. A poll hears at
-/// once what comes.
+/// How long one poll lasts. It passes on at once whatever arrives; between two polls the thread checks whether rows are still
+/// under way and whether it must end.
 const SLICE: Duration = Duration::from_millis(100);
-/// How often a producer without rows is looked at.
+/// How often the thread polls a producer that has no rows.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A producer that is polled when there is a reason to.
+/// A producer with its thread.
 pub(super) struct Served<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> {
     producer: Arc<BaseProducer<C, P>>,
     stop: Arc<AtomicBool>,
-    /// None once it was told to stop.
+    /// None once the thread was told to stop.
     thread: Option<JoinHandle<()>>,
 }
 
 impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Served<C, P> {
-    /// Makes the producer and begins to serve it.
+    /// Makes the producer and starts its thread.
     pub fn start(config: &ClientConfig, context: C) -> Result<Self, KafkaError> {
         Self::looked_at_every(LOOK, config, context)
     }
@@ -47,20 +47,20 @@ impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Se
     /// Hands a row to the client.
     pub fn send(&self, record: BaseRecord<'_, str, [u8], C::DeliveryOpaque>) -> Result<(), KafkaError> {
         self.producer.send(record).map_err(|(error, _)| error)?;
-        // After the row is there, or the thread might find nothing and go to sleep. Costs nothing while it is awake.
+        // Only now: a thread that is woken before the row is queued would find nothing and sleep again.
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
         Ok(())
     }
 
-    /// Waits as long for what is under way, then gives up the rest, which is reported as failed. Blocks.
+    /// Waits up to `patience` for the rows that are under way, then gives up the rest, which are reported as failed. Blocks.
     pub fn end(mut self, patience: Duration) {
         if !patience.is_zero() {
             self.stop(); // the flush polls itself
             let _ = self.producer.flush(patience); // what is not acknowledged by then is given up
         }
-        // Before the thread is waited for, while which the client would go on sending.
+        // Before waiting for the thread: meanwhile the client would go on sending.
         self.producer.purge(PurgeConfig::default().queue().inflight());
     }
 
@@ -76,7 +76,7 @@ impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Se
 }
 
 impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Drop for Served<C, P> {
-    /// The producer, whose own end fetches the last reports, goes with the last who has it.
+    /// The producer is dropped with its last handle, and fetches the last reports while it ends.
     fn drop(&mut self) {
         self.stop();
     }

@@ -5,6 +5,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use service_kit::testing::{kafka_bootstrap, unique};
 
 use super::*;
+use crate::headers::Headers;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -22,7 +23,7 @@ async fn withdrawn(doubted: bool) -> (i64, Report) {
     let brokers = Brokers::from(kafka_bootstrap());
     let mut publisher = KafkaPublisher::new(&brokers, 100, 1 << 20).with("linger.ms", "3000");
     let row =
-        OutboxRow { id: 1, topic: topic.clone(), key: "a".to_owned(), headers: Vec::new(), payload: b"x".to_vec() };
+        OutboxRow { id: 1, topic: topic.clone(), key: "a".to_owned(), headers: Headers::default(), payload: b"x".to_vec() };
     publisher.publish(&[row]);
     publisher.running.as_ref().unwrap().doubted.store(doubted, Ordering::Release);
     let mut reports = Vec::new();

@@ -1,4 +1,4 @@
-//! What `outbox-relay republish` is told.
+//! The arguments of `outbox-relay republish`.
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
@@ -24,7 +24,7 @@ afterwards. To rebuild a topic: stop the relay, delete and create the topic, rep
 
 Exit code: 0 when all is sent, 130 when it was stopped before (the last line says how to continue), 1 when it can't go on.";
 
-/// The command line, read.
+/// The parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Args {
     pub window: Window,

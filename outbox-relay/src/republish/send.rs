@@ -110,15 +110,13 @@ impl<'a> Sending<'a> {
             self.read_all = true;
             return Ok(());
         };
-        self.read_to = last.0;
+        self.read_to = last.id;
         if self.in_flight.is_empty() {
             self.answered = Instant::now();
         }
-        let (mut batch, mut before) = (Vec::with_capacity(rows.len()), 0);
+        let mut batch = Vec::with_capacity(rows.len());
         for row in rows {
-            let bytes = usize::try_from(row.6 - before).unwrap_or_default();
-            before = row.6;
-            let id = row.0;
+            let (id, bytes) = (row.id, row.bytes());
             let Ok(row) = to_record(row, self.config.trace_header.as_deref()) else {
                 bail!("row {id} of the archive can't be read: its headers are not pairs of texts");
             };

@@ -1,4 +1,4 @@
-//! The statements about what was published.
+//! The statements about the archive of published rows.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
@@ -7,8 +7,8 @@ use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz};
 
 statement! {
-    /// Retires exactly these rows, as [`DeleteRows`](super::DeleteRows) does, and keeps them. Both or neither happen, so
-    /// that after a crash what is published again is not in the archive twice.
+    /// Moves exactly these rows to the archive. One statement does both: a row that is published again after a crash must not
+    /// be in the archive twice.
     ArchiveRows { ids: Vec<i64> } =>
     "with off as materialized (select set_config('synchronous_commit', 'off', true)),
     gone as (delete from outbox using off where id = any(" [ids: Array<BigInt>] ")
@@ -18,7 +18,7 @@ statement! {
 }
 
 statement! {
-    /// Lets go of a parked row that was published, and keeps it.
+    /// Moves a parked row that was published to the archive.
     ArchiveParked { id: i64 } =>
     "with gone as (delete from outbox_parked where id = " [id: BigInt] "
         returning id, event_id, topic, key, headers, payload, created_at)
@@ -67,7 +67,7 @@ statement! {
     ReadArchive {
         topic: String, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>, after: i64, rows: i64, bytes: i64
     } -> super::ReadColumns =>
-    "select id, topic, key, headers, payload, false, total::bigint from (
+    "select id, topic, key, headers, payload, false from (
         select *, sum(bytes) over (order by id rows unbounded preceding) as total from (
             select id, topic, key, headers, payload,
                 octet_length(payload) + octet_length(headers::text) + octet_length(key) as bytes

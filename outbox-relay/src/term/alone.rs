@@ -1,5 +1,6 @@
-//! Rows that go one at a time: those that were refused in the company of others, and those of parked keys.
+//! Rows that are published one at a time: those that were refused within a batch, and those of parked keys.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::OptionalExtension;
@@ -7,12 +8,12 @@ use diesel::result::QueryResult;
 use diesel_async::RunQueryDsl;
 use tokio::time::timeout;
 
-use super::{Outage, Term};
+use super::{Outage, Term, retired};
 use crate::answer::in_time;
 use crate::publisher::{Failure, Publisher};
 use crate::sql::{self, ReadRow};
 
-/// How many rows of parked keys are published before the others have their turn again.
+/// How many rows of parked keys are published before the other rows have their turn again.
 const PARKED_AT_ONCE: usize = 200;
 
 impl Term<'_> {
@@ -20,18 +21,21 @@ impl Term<'_> {
     /// queue up behind it.
     pub async fn try_suspects(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
         while let Some((&id, _)) = self.suspects.first_key_value() {
-            let row: Option<ReadRow> = in_time(sql::ReadOne { id }.get_result(&mut self.conn)).await.optional()?;
+            let row: Option<ReadRow> = in_time(sql::ReadOne { id }.get_result(&mut &*self.conn)).await.optional()?;
             match row {
                 None => {}
-                Some(row) if row.5 => {
-                    in_time(sql::ParkBehind { ids: vec![id] }.execute(&mut self.conn)).await?;
+                Some(row) if row.parked => {
+                    in_time(sql::ParkBehind { ids: vec![id] }.execute(&mut &*self.conn)).await?;
                     self.meters.parked(1);
                 }
                 Some(row) => match self.publish_alone(row, publisher).await {
-                    Ok(()) => self.retire(vec![id]).await?,
+                    Ok(()) => {
+                        self.meters.published(1);
+                        retired(Arc::clone(&self.conn), self.config.archive.is_some(), vec![id]).await?;
+                    }
                     Err(Failure::Outage(why)) => return Ok(Some(why)),
                     Err(Failure::Refused(reason)) => {
-                        in_time(sql::ParkCulprit { id, reason: reason.clone() }.execute(&mut self.conn)).await?;
+                        in_time(sql::ParkCulprit { id, reason: reason.clone() }.execute(&mut &*self.conn)).await?;
                         self.meters.parked(1);
                         tracing::error!(
                             relay = self.config.name,
@@ -47,17 +51,17 @@ impl Term<'_> {
         Ok(None)
     }
 
-    /// Does what was asked for parked rows. Only while nothing is under way.
+    /// Does what operators asked for parked rows. Only while nothing is under way.
     pub async fn tend_parked(&mut self, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
         for _ in 0..PARKED_AT_ONCE {
-            // Each time: one may be discarded while those before it are published.
-            in_time(sql::DeleteDiscarded {}.execute(&mut self.conn)).await?;
-            let asked = in_time(sql::RetryAsked {}.get_result(&mut self.conn)).await.optional()?;
+            // Before each row: an operator may discard one while those before it are published.
+            in_time(sql::DeleteDiscarded {}.execute(&mut &*self.conn)).await?;
+            let asked = in_time(sql::RetryAsked {}.get_result(&mut &*self.conn)).await.optional()?;
             let Some((topic, key)) = asked else { break };
             let row =
-                in_time(sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut self.conn)).await.optional()?;
+                in_time(sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut &*self.conn)).await.optional()?;
             let Some(row) = row else { break };
-            let id = row.0;
+            let id = row.id;
             match self.publish_alone(row, publisher).await {
                 Ok(()) => {
                     self.retire_parked(id).await?;
@@ -66,15 +70,15 @@ impl Term<'_> {
                 Err(Failure::Outage(why)) => return Ok(Some(why)),
                 Err(Failure::Refused(reason)) => {
                     tracing::error!(relay = self.config.name, row.id = id, reason, "a parked row was refused again");
-                    in_time(sql::RefusedAgain { id, reason }.execute(&mut self.conn)).await?;
+                    in_time(sql::RefusedAgain { id, reason }.execute(&mut &*self.conn)).await?;
                 }
             }
         }
         Ok(None)
     }
 
-    /// Publishes one row while nothing else is under way, and waits for the answer: not for ever, since meanwhile nobody
-    /// looks after anything else.
+    /// Publishes one row while nothing else is under way, and waits for its report. The wait is bounded, since the leader does
+    /// nothing else meanwhile.
     async fn publish_alone(&mut self, row: ReadRow, publisher: &mut impl Publisher) -> Result<(), Failure> {
         let mut reports = Vec::new();
         let since = Instant::now();

@@ -1,4 +1,4 @@
-//! What was published is kept, where that is asked for.
+//! The upkeep of the archive of published rows.
 
 use std::time::{Duration, Instant};
 
@@ -10,20 +10,20 @@ use crate::answer::in_time;
 use crate::archive::Archive;
 use crate::sql;
 
-/// How often partitions are made ahead and old ones dropped: rows are kept this much longer at most, apart from the rest
-/// of their partition.
+/// How often partitions are made ahead and old ones dropped. A partition stays at most this much longer than its last row
+/// must be kept.
 const TEND: Duration = Duration::from_mins(1);
 
 impl Term<'_> {
-    /// Looks after the archive when it is time: at the beginning of the term, which must succeed, and then every minute,
-    /// when it may fail for once, as partitions are made well ahead.
+    /// Makes partitions ahead and drops old ones, every minute. The first time in a term must succeed; a later time may fail,
+    /// since partitions are made well ahead.
     pub async fn tend_archive(&mut self) -> QueryResult<()> {
         let first = self.archive_tended.is_none();
         if self.archive_tended.is_some_and(|tended| tended.elapsed() < TEND) {
             return Ok(());
         }
         let seconds = self.config.archive.map(Archive::seconds);
-        let tended = in_time(sql::TendArchive { seconds }.get_result::<i32>(&mut self.conn)).await;
+        let tended = in_time(sql::TendArchive { seconds }.get_result::<i32>(&mut &*self.conn)).await;
         self.archive_tended = Some(Instant::now());
         let relay = &self.config.name;
         match tended {
@@ -37,12 +37,12 @@ impl Term<'_> {
         Ok(())
     }
 
-    /// A parked row was published.
+    /// Deletes a parked row that was published, or moves it to the archive.
     pub(super) async fn retire_parked(&mut self, id: i64) -> QueryResult<()> {
         if self.config.archive.is_some() {
-            in_time(sql::ArchiveParked { id }.execute(&mut self.conn)).await?;
+            in_time(sql::ArchiveParked { id }.execute(&mut &*self.conn)).await?;
         } else {
-            in_time(sql::DeleteParked { id }.execute(&mut self.conn)).await?;
+            in_time(sql::DeleteParked { id }.execute(&mut &*self.conn)).await?;
         }
         Ok(())
     }

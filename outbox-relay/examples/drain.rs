@@ -6,7 +6,12 @@
 //! `PG_PID` and `KAFKA_PID` have their CPU time told as well, `BATCH` is how many rows the relay reads at once.
 //!
 //! `cargo run --release -p outbox-relay --example drain -- [ROWS [ROUNDS [ARM...]]]`
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a measurement for people, which ends where anything fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a measurement for people, which ends where anything fails"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -125,7 +130,10 @@ async fn main() {
         figures.sort_by(f64::total_cmp);
         (figures[figures.len() / 2], figures[0], figures[figures.len() - 1])
     };
-    println!("{:10} {:>9} {:>9} {:>19} {:>8} {:>8} {:>8}", "arm", "whole/s", "steady/s", "(least - most)", "own us", "pg us", "kafka us");
+    println!(
+        "{:10} {:>9} {:>9} {:>19} {:>8} {:>8} {:>8}",
+        "arm", "whole/s", "steady/s", "(least - most)", "own us", "pg us", "kafka us"
+    );
     for arm in &arms {
         let (steady, least, most) = median(arm, |run| run.steady);
         println!(
@@ -144,7 +152,8 @@ impl Bench {
         let step = 50_000;
         for from in (1..=self.rows).step_by(step) {
             let to = self.rows.min(from + step - 1);
-            let fill = FILL.replace("TOPIC", &self.topic).replace("FROM", &from.to_string()).replace("TO", &to.to_string());
+            let fill =
+                FILL.replace("TOPIC", &self.topic).replace("FROM", &from.to_string()).replace("TO", &to.to_string());
             self.db.conn().await.batch_execute(&fill).await.unwrap();
         }
         self.db.conn().await.batch_execute("checkpoint").await.unwrap();
@@ -179,7 +188,10 @@ impl Bench {
         let before = cpu();
         let (name, setting) = arm.split_once(':').unwrap_or((arm, ""));
         let with = |publisher: KafkaPublisher| {
-            setting.split(',').filter_map(|setting| setting.split_once('=')).fold(publisher, |publisher, (key, value)| publisher.with(key, value))
+            setting
+                .split(',')
+                .filter_map(|setting| setting.split_once('='))
+                .fold(publisher, |publisher, (key, value)| publisher.with(key, value))
         };
         let (whole, steady) = match name {
             "raw" => tokio::task::block_in_place(|| self.raw(setting)),
@@ -264,9 +276,10 @@ impl Bench {
     }
 
     fn record<'a>(&self, row: &'a OutboxRow) -> BaseRecord<'a, str, [u8], ()> {
-        let headers = row.headers.iter().fold(OwnedHeaders::new_with_capacity(row.headers.len()), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value) })
-        });
+        let headers =
+            row.headers.iter().fold(OwnedHeaders::new_with_capacity(row.headers.len()), |headers, (key, value)| {
+                headers.insert(Header { key, value: Some(value) })
+            });
         BaseRecord::to(&row.topic).key(row.key.as_str()).payload(row.payload.as_slice()).headers(headers)
     }
 
@@ -274,7 +287,10 @@ impl Bench {
     async fn sql(&self) -> (f64, f64) {
         let client = self.client().await;
         client.batch_execute("set synchronous_commit = off").await.unwrap();
-        let read = client.prepare("select id, topic, key, headers, payload from outbox where id > $1 order by id limit 2000").await.unwrap();
+        let read = client
+            .prepare("select id, topic, key, headers, payload from outbox where id > $1 order by id limit 2000")
+            .await
+            .unwrap();
         let delete = client.prepare("delete from outbox where id = any($1)").await.unwrap();
         let start = Instant::now();
         let mut after = 0_i64;

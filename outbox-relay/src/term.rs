@@ -291,9 +291,7 @@ impl<'a> Term<'a> {
         }
         self.asking_holders = true;
         let conn = Arc::clone(&self.conn);
-        self.asked.send(async move {
-            Ok(Answer::Holders(in_time(sql::Holders {}.get_result(&mut &*conn)).await?))
-        });
+        self.asked.send(async move { Ok(Answer::Holders(in_time(sql::Holders {}.get_result(&mut &*conn)).await?)) });
     }
 
     /// Has exactly what was acknowledged deleted. If anything failed, what is under way is withdrawn and will be read

@@ -22,8 +22,13 @@ async fn withdrawn(doubted: bool) -> (i64, Report) {
     let topic = new_topic().await;
     let brokers = Brokers::from(kafka_bootstrap());
     let mut publisher = KafkaPublisher::new(&brokers, 100, 1 << 20).with("linger.ms", "3000");
-    let row =
-        OutboxRow { id: 1, topic: topic.clone(), key: "a".to_owned(), headers: Headers::default(), payload: b"x".to_vec() };
+    let row = OutboxRow {
+        id: 1,
+        topic: topic.clone(),
+        key: "a".to_owned(),
+        headers: Headers::default(),
+        payload: b"x".to_vec(),
+    };
     publisher.publish(&[row]);
     publisher.running.as_ref().unwrap().doubted.store(doubted, Ordering::Release);
     let mut reports = Vec::new();

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How many gateway calls are under way at the same time, at most: each holds a connection only before and after it.
-const CALLS_AT_ONCE: usize = 16;
+const CALLS_AT_ONCE: usize = 32;
 
 /// How many customers are looked up at the same time, at most: they wait anyway, and the gateway limits what it is asked.
 const LOOK_UPS_AT_ONCE: usize = 4;

@@ -12,7 +12,7 @@ use payment_svc::{
     gateway::{GatewayError, IntentState, PaymentGateway, Stripe},
     worker::CustomerLookUps,
 };
-use service_kit::external_calls::ExternalCalls;
+use service_kit::external_calls::BatchedCalls;
 use shop::{
     Order, Shop,
     gateways::{MockGateway, else_agrees, now},

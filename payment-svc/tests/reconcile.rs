@@ -15,7 +15,7 @@ use payment_svc::{
 use serde_json::json;
 use service_kit::{
     config::{DatabaseConfig, Reader},
-    external_calls::ExternalCalls,
+    external_calls::BatchedCalls,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -14,7 +14,7 @@ use payment_svc::{
 use serde_json::{Value, json};
 use service_kit::{
     config::{LogFormat, TelemetryConfig},
-    external_calls::ExternalCalls,
+    external_calls::BatchedCalls,
 };
 use sha2::Sha256;
 use shop::{
@@ -112,7 +112,7 @@ async fn asked_to_act_unheard() -> (Scene, TakenCall) {
     let Charge { amount, method, .. } = payment.charge.clone().unwrap();
     let intent = NewIntent { order_id: order.id, amount, method: method.clone() };
     let intent = gateway.create(payment.key_of("create"), intent).await.unwrap();
-    payments::note_intent(&mut *shop.db.conn().await, order.id, &intent).await.unwrap();
+    payments::note_intents(&mut *shop.db.conn().await, &[(order.id, intent.clone())]).await.unwrap();
     assert!(matches!(gateway.confirm(taken.key.clone(), intent, method).await, Ok(IntentState::ActionRequired { .. })));
     (Scene { sandbox, shop, served, order }, taken)
 }

@@ -6,27 +6,64 @@ use super::intent_changed::found;
 use crate::{
     domain::{Payment, Refused, State, Transition},
     gateway::IntentState,
-    store::{self, Causation},
+    store::{
+        self, Causation,
+        look_ups::{self, LookUp},
+    },
 };
 
-/// What the gateway knows of an intent whose customer is waited for, asked at `asked_at`, is applied under the payment's
-/// lock. Past the deadline the customer is given up, but only on the gateway's word that it waits for them still. Says
-/// whether they are waited for after this.
-pub async fn customer_looked_up(
-    conn: &mut AsyncPgConnection,
-    before: &Payment,
-    intent: IntentState,
-    asked_at: DateTime<Utc>,
-) -> Result<bool, ReactionError> {
+/// A payment whose customer was waited for, with what was found.
+#[derive(Debug)]
+pub struct LookedUp {
+    /// Whose.
+    pub look_up: LookUp,
+    /// What was found.
+    pub found: CustomerFound,
+}
+
+/// What is found of a customer who is waited for.
+#[derive(Debug)]
+pub enum CustomerFound {
+    /// They were no longer waited for, and the gateway was not asked.
+    NotAwaited,
+    /// What the gateway knows of their intent.
+    Intent {
+        /// The payment as it was before the gateway was asked.
+        before: Box<Payment>,
+        /// What it knows.
+        intent: IntentState,
+        /// When it was asked.
+        asked_at: DateTime<Utc>,
+    },
+    /// The gateway did not answer: it is asked again later.
+    Unknown,
+}
+
+/// What the gateway knows of customers who are waited for is applied under their payments' locks. Past the deadline a customer
+/// is given up, but only on the gateway's word that it waits for them still. Who is waited for after this is looked up again.
+///
+/// # Errors
+/// The database: nothing is changed then.
+pub async fn customers_looked_up(conn: &mut AsyncPgConnection, looked_up: &[LookedUp]) -> Result<(), ReactionError> {
     conn.transaction(async |conn| {
-        let mut loaded = store::load(conn, [before.order_id]).await?;
-        let mut payment = loaded.payment(before.order_id)?.clone();
-        if let Some(Ok(step)) = customer_found(&mut payment, before, intent.clone(), asked_at) {
-            loaded.apply(payment, step, &Causation::default())?;
+        let mut loaded = store::load(conn, looked_up.iter().map(|one| one.look_up.order_id)).await?;
+        let (mut waits, mut ended) = (Vec::new(), Vec::new());
+        for LookedUp { look_up, found } in looked_up {
+            let mut payment = loaded.payment(look_up.order_id)?.clone();
+            if let CustomerFound::Intent { before, intent, asked_at } = found
+                && let Some(Ok(step)) = customer_found(&mut payment, before, intent.clone(), *asked_at)
+            {
+                loaded.apply(payment, step, &Causation::default())?;
+            }
+            match loaded.payment(look_up.order_id)?.state {
+                State::ActionRequired => waits.push(*look_up),
+                _ => ended.push(look_up.order_id),
+            }
         }
-        let waits = loaded.payment(before.order_id)?.state == State::ActionRequired;
         store::save(conn, loaded).await?;
-        Ok(waits)
+        look_ups::put_off(conn, &waits).await?;
+        look_ups::end(conn, &ended).await?;
+        Ok(())
     })
     .await
 }

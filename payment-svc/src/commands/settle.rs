@@ -40,20 +40,17 @@ impl Settlement {
 }
 
 /// Applies what came of calls, in one transaction: states, events, ledger, the ends of these calls and the next calls. An
-/// answer to a call that is finished by now changes nothing, so an answer that comes twice is applied once. Says of each
-/// whether it could be applied.
+/// answer to a call that is finished by now changes nothing, so an answer that comes twice is applied once.
 ///
 /// # Errors
-/// The database: nothing is changed then.
-pub async fn settle(
-    conn: &mut AsyncPgConnection,
-    settlements: &[Settlement],
-) -> Result<Vec<Result<(), ReactionError>>, ReactionError> {
+/// The database, or a payment that waits for no such answer: nothing is changed then, and each is to be tried by itself.
+pub async fn settle(conn: &mut AsyncPgConnection, settlements: &[Settlement]) -> Result<(), ReactionError> {
     conn.transaction(async |conn| {
         let mut loaded = store::load(conn, settlements.iter().map(|settlement| settlement.call.order_id)).await?;
-        let settled = settlements.iter().map(|settlement| decide(&mut loaded, settlement)).collect();
-        store::save(conn, loaded).await?;
-        Ok(settled)
+        for settlement in settlements {
+            decide(&mut loaded, settlement)?;
+        }
+        Ok(store::save(conn, loaded).await?)
     })
     .await
 }

@@ -1,5 +1,5 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::{consumer::ReactionError, external_calls::ExternalCalls};
+use service_kit::consumer::ReactionError;
 use shared_events::{GatewayOperation, Money, OrderId};
 use uuid::Uuid;
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use diesel::sql_types::{self, Array, Double, Uuid as SqlUuid};
+use diesel::sql_types::{self, Array, Double, Integer, Uuid as SqlUuid};
 use diesel::{prelude::*, sql_query};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::{prepared, retry};
@@ -77,31 +76,40 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Durati
     Ok(next.map(|Next { seconds }| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
 }
 
-/// The customer is waited for still: looked up again after a wait that grows, with jitter, and in any case at the payment's
-/// deadline. Nothing happens when another worker has taken it since.
-pub async fn put_off(
-    conn: &mut AsyncPgConnection,
-    look_up: LookUp,
-    deadline: Option<DateTime<Utc>>,
-) -> QueryResult<()> {
-    let tries = u32::try_from(look_up.tries).unwrap_or(u32::MAX);
-    let wait = retry::wait_after(tries, FIRST_WAIT, LONGEST_WAIT);
-    sql_query(
-        "update customer_look_ups set due_at = case when $3 > now() then least(now() + make_interval(secs => $2), $3) \
-                                                    else now() + make_interval(secs => $2) end \
-         where order_id = $1 and tries = $4",
-    )
-    .bind::<sql_types::Uuid, _>(look_up.order_id.0)
-    .bind::<sql_types::Double, _>(wait.as_secs_f64())
-    .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(deadline)
-    .bind::<sql_types::Integer, _>(look_up.tries)
-    .execute(conn)
-    .await
-    .map(drop)
+/// Customers who are waited for still are looked up again after a wait that grows, with jitter, and in any case at their
+/// payment's deadline. Nothing happens to one that another worker has taken since.
+pub async fn put_off(conn: &mut AsyncPgConnection, look_ups: &[LookUp]) -> QueryResult<()> {
+    if look_ups.is_empty() {
+        return Ok(());
+    }
+    let (orders, tries): (Vec<_>, Vec<_>) = look_ups.iter().map(|one| (one.order_id.0, one.tries)).unzip();
+    let wait = |tries: &i32| {
+        let tries = u32::try_from(*tries).unwrap_or(u32::MAX);
+        retry::wait_after(tries, FIRST_WAIT, LONGEST_WAIT).as_secs_f64()
+    };
+    let waits: Vec<_> = tries.iter().map(wait).collect();
+    PutOff { orders: &orders, tries: &tries, waits: &waits }.execute(conn).await.map(drop)
 }
 
-/// The customer is no longer waited for.
-pub async fn end(conn: &mut AsyncPgConnection, order: OrderId) -> QueryResult<()> {
-    let end = sql_query("delete from customer_look_ups where order_id = $1");
-    end.bind::<sql_types::Uuid, _>(order.0).execute(conn).await.map(drop)
+prepared! {
+    struct PutOff<'a> {
+        orders: &'a [Uuid] as Array<SqlUuid>,
+        tries: &'a [i32] as Array<Integer>,
+        waits: &'a [f64] as Array<Double>,
+    };
+    "update customer_look_ups known set due_at = case \
+         when payments.deadline > now() then least(now() + make_interval(secs => wait), payments.deadline) \
+         else now() + make_interval(secs => wait) end \
+     from unnest(?, ?, ?) as waits (order_id, tries, wait) join payments on payments.order_id = waits.order_id \
+     where known.order_id = waits.order_id and known.tries = waits.tries"
+}
+
+/// These customers are no longer waited for.
+pub async fn end(conn: &mut AsyncPgConnection, orders: &[OrderId]) -> QueryResult<()> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let orders: Vec<_> = orders.iter().map(|order| order.0).collect();
+    let end = sql_query("delete from customer_look_ups where order_id = any($1)");
+    end.bind::<Array<SqlUuid>, _>(orders).execute(conn).await.map(drop)
 }

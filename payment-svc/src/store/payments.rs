@@ -277,7 +277,8 @@ prepared! {
     "insert into charges (order_id, method, lines) select * from unnest(?, ?, ?) on conflict do nothing"
 }
 
-/// What is known of a payment when the intent was kept.
+/// What is known of a payment when its intent is kept.
+#[derive(Clone, Debug)]
 pub struct Noted {
     /// Of the goods.
     pub hold: Hold,
@@ -287,19 +288,33 @@ pub struct Noted {
     pub at: DateTime<Utc>,
 }
 
-/// Keeps the gateway's id of the intent, before it is confirmed. The first one stays. Tells what is known of the payment
-/// then.
-pub async fn note_intent(conn: &mut AsyncPgConnection, order_id: OrderId, intent: &str) -> QueryResult<Noted> {
-    let noted: (Option<DateTime<Utc>>, bool, bool, DateTime<Utc>) =
-        NoteIntent { intent, order: order_id.0 }.get_result(conn).await?;
-    let (deadline, expired, void_requested, at) = noted;
-    Ok(Noted { hold: Hold { deadline, expired }, void_requested, at })
+/// Keeps the gateway's ids of intents, before they are confirmed. The first one of a payment stays. Tells what is known of each
+/// payment then.
+pub async fn note_intents(
+    conn: &mut AsyncPgConnection,
+    intents: &[(OrderId, String)],
+) -> QueryResult<BTreeMap<OrderId, Noted>> {
+    let (orders, intents): (Vec<_>, Vec<_>) = intents.iter().map(|(order, intent)| (order.0, intent.as_str())).unzip();
+    let noted: Vec<(Uuid, Option<DateTime<Utc>>, bool, bool, DateTime<Utc>)> =
+        NoteIntents { wanted: &orders, orders: &orders, intents }.load(conn).await?;
+    let noted = noted.into_iter().map(|(order, deadline, expired, void_requested, at)| {
+        (OrderId(order), Noted { hold: Hold { deadline, expired }, void_requested, at })
+    });
+    Ok(noted.collect())
 }
 
 prepared! {
-    struct NoteIntent<'a> { intent: &'a str as Text, order: Uuid as SqlUuid } -> (Nullable<Timestamptz>, Bool, Bool, Timestamptz);
-    "update payments set intent = coalesce(intent, ?) where order_id = ? \
-     returning deadline, expired, void_requested, clock_timestamp()"
+    struct NoteIntents<'a> {
+        wanted: &'a [Uuid] as Array<SqlUuid>,
+        orders: &'a [Uuid] as Array<SqlUuid>,
+        intents: Vec<&'a str> as Array<Text>,
+    } -> (SqlUuid, Nullable<Timestamptz>, Bool, Bool, Timestamptz);
+    "with locked as materialized ( \
+         select order_id from payments where order_id = any(?) order by order_id for no key update) \
+     update payments set intent = coalesce(payments.intent, new.intent) \
+     from locked join unnest(?, ?) as new (order_id, intent) on new.order_id = locked.order_id \
+     where payments.order_id = locked.order_id \
+     returning payments.order_id, payments.deadline, payments.expired, payments.void_requested, clock_timestamp()"
 }
 
 /// Keeps that the gateway has refused once more to end the intent: `payment` is as it was when that was asked. Written by

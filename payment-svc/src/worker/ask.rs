@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, pooled_connection::deadpool::PoolError};
-use service_kit::consumer::ReactionError;
-use shared_events::{EventId, Money, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, RefundId};
+use service_kit::{Pool, consumer::ReactionError};
+use shared_events::{EventId, Money, OrderId, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, RefundId};
 
 use super::GatewayCalls;
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     },
     store::{
         calls::{Failure, TakenCall},
-        payments, refunds,
+        payments::{self, Noted},
+        refunds,
     },
 };
 
@@ -144,9 +145,10 @@ impl<G: PaymentGateway> GatewayCalls<G> {
 
     /// Keeps the intent before it is confirmed, and tells what is known of the payment then.
     async fn noted(&self, payment: &Payment, intent: &str) -> Result<(Payment, DateTime<Utc>), Later> {
-        let noted = payments::note_intent(&mut *self.pool.get().await?, payment.order_id, intent).await?;
-        let (hold, void_requested) = (noted.hold, noted.void_requested);
-        Ok((Payment { intent: Some(intent.to_owned()), hold, void_requested, ..payment.clone() }, noted.at))
+        let note = (payment.order_id, intent.to_owned());
+        let noted = self.noting.join(note, |intents| note(self.pool.clone(), intents)).await;
+        let Noted { hold, void_requested, at } = noted.map_err(Later::here)?.map_err(|why| Later::new("database", why))?;
+        Ok((Payment { intent: Some(intent.to_owned()), hold, void_requested, ..payment.clone() }, at))
     }
 
     async fn create(&self, payment: &Payment) -> Result<String, GatewayError> {
@@ -300,6 +302,16 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             RefundOutcome::Failed { code } => no(code),
         }
     }
+}
+
+/// Keeps the intents of calls that are made at the same time with one statement.
+async fn note(pool: Pool, intents: Vec<(OrderId, String)>) -> Vec<Result<Noted, String>> {
+    let noted = async { Ok::<_, ReactionError>(payments::note_intents(&mut *pool.get().await?, &intents).await?) };
+    let noted = noted.await.map_err(|error| error.to_string());
+    let of = |(order, _): &(OrderId, String)| {
+        noted.clone().and_then(|noted| noted.get(order).cloned().ok_or_else(|| format!("order {order} has no payment")))
+    };
+    intents.iter().map(of).collect()
 }
 
 const fn has_money(state: &IntentState) -> bool {

@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::Context;
 use service_kit::{
     Pool,
-    external_calls::{ExternalCalls, Performed},
+    external_calls::{BatchedCalls, Performed},
 };
+use shared_events::OrderId;
 use tokio::time::timeout;
 
 use crate::{
-    commands,
+    commands::{self, CustomerFound, LookedUp},
     domain::State,
-    gateway::{GatewayError, PaymentGateway},
+    gateway::PaymentGateway,
     store::{calls, look_ups, look_ups::LookUp, payments},
 };
 
@@ -33,8 +35,30 @@ impl<G: PaymentGateway> CustomerLookUps<G> {
     }
 }
 
-impl<G: PaymentGateway> ExternalCalls for CustomerLookUps<G> {
+impl<G: PaymentGateway> CustomerLookUps<G> {
+    /// Looks one up, and settles it.
+    ///
+    /// # Errors
+    /// What was found can't be recorded: it is due again when its lease ends.
+    pub async fn perform(&self, look_up: LookUp) -> anyhow::Result<Performed> {
+        let made = self.make(look_up).await;
+        let performed = self.settle(std::slice::from_ref(&made)).await?;
+        Ok(performed.into_iter().next().unwrap_or(Performed::PutOff))
+    }
+
+    async fn find(&self, order: OrderId) -> anyhow::Result<CustomerFound> {
+        let (before, asked_at) = payments::read_now(&mut *self.pool.get().await?, order).await?;
+        let (State::ActionRequired, Some(intent)) = (before.state, before.intent.clone()) else {
+            return Ok(CustomerFound::NotAwaited);
+        };
+        let intent = timeout(ASKING, self.gateway.look_up(intent)).await.context("timed out")??;
+        Ok(CustomerFound::Intent { before: Box::new(before), intent, asked_at })
+    }
+}
+
+impl<G: PaymentGateway> BatchedCalls for CustomerLookUps<G> {
     type Call = LookUp;
+    type Made = LookedUp;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<LookUp>> {
         let mut conn = self.pool.get().await?;
@@ -45,32 +69,22 @@ impl<G: PaymentGateway> ExternalCalls for CustomerLookUps<G> {
         Ok(look_ups::next_due(&mut *self.pool.get().await?).await?)
     }
 
-    async fn perform(&self, look_up: LookUp) -> anyhow::Result<Performed> {
-        let order = look_up.order_id;
-        let (before, asked_at) = payments::read_now(&mut *self.pool.get().await?, order).await?;
-        let (State::ActionRequired, Some(intent)) = (before.state, before.intent.clone()) else {
-            look_ups::end(&mut *self.pool.get().await?, order).await?;
-            return Ok(Performed::Done);
+    async fn make(&self, look_up: LookUp) -> LookedUp {
+        let found = self.find(look_up.order_id).await.unwrap_or_else(|why| {
+            let (order, tries, why) = (look_up.order_id, look_up.tries, format!("{why:#}"));
+            tracing::warn!(order.id = %order, tries, why, "what the customer did can't be looked up");
+            CustomerFound::Unknown
+        });
+        LookedUp { look_up, found }
+    }
+
+    async fn settle(&self, made: &[LookedUp]) -> anyhow::Result<Vec<Performed>> {
+        commands::customers_looked_up(&mut *self.pool.get().await?, made).await?;
+        (self.applied)();
+        let performed = |looked_up: &LookedUp| match looked_up.found {
+            CustomerFound::Unknown => Performed::PutOff,
+            CustomerFound::NotAwaited | CustomerFound::Intent { .. } => Performed::Done,
         };
-        let found = timeout(ASKING, self.gateway.look_up(intent)).await;
-        let found = found.unwrap_or_else(|_| Err(GatewayError::NoAnswer("timed out".to_owned())));
-        let mut conn = self.pool.get().await?;
-        match found {
-            Ok(found) => {
-                let waits = commands::customer_looked_up(&mut conn, &before, found, asked_at).await?;
-                if waits {
-                    look_ups::put_off(&mut conn, look_up, before.hold.deadline).await?;
-                } else {
-                    look_ups::end(&mut conn, order).await?;
-                    (self.applied)();
-                }
-            }
-            Err(why) => {
-                tracing::warn!(order.id = %order, tries = look_up.tries, %why, "what the customer did can't be looked up");
-                look_ups::put_off(&mut conn, look_up, before.hold.deadline).await?;
-                return Ok(Performed::PutOff);
-            }
-        }
-        Ok(Performed::Done)
+        Ok(made.iter().map(performed).collect())
     }
 }

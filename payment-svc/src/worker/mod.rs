@@ -8,11 +8,10 @@ use std::{sync::Arc, time::Duration};
 use service_kit::{
     Pool,
     circuit_breaker::{Begun, CircuitBreaker},
-    consumer::ReactionError,
-    external_calls::{ExternalCalls, Performed},
+    external_calls::{BatchedCalls, Performed},
     trace,
 };
-use shared_events::PaymentId;
+use shared_events::{OrderId, PaymentId};
 
 pub use ask::Later;
 pub use look_ups::CustomerLookUps;
@@ -23,7 +22,10 @@ use crate::{
     domain::Answer,
     gateway::{AWAY, PaymentGateway},
     gather::Gather,
-    store::calls::{self, Failure, TakenCall},
+    store::{
+        calls::{self, Failure, TakenCall},
+        payments::Noted,
+    },
 };
 
 /// Everything that a call to the gateway needs.
@@ -33,7 +35,7 @@ pub struct GatewayCalls<G> {
     gateway: Arc<G>,
     server: CircuitBreaker,
     asking: Duration,
-    settling: Arc<Gather<Settlement, Result<(), ReactionError>>>,
+    noting: Arc<Gather<(OrderId, String), Result<Noted, String>>>,
     settled: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -41,7 +43,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     /// `settled` is told after each commit that may have announced something.
     pub fn new(pool: Pool, gateway: Arc<G>, settled: impl Fn() + Send + Sync + 'static) -> Self {
         let server = CircuitBreaker::new("gateway");
-        Self { pool, gateway, server, asking: calls::ASKING, settling: Arc::default(), settled: Arc::new(settled) }
+        Self { pool, gateway, server, asking: calls::ASKING, noting: Arc::default(), settled: Arc::new(settled) }
     }
 
     /// Gives each try this long instead of [`calls::ASKING`]; longer than that would outlast the lease.
@@ -55,7 +57,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         Ok(calls::take_of(&mut *self.pool.get().await?, payment).await?)
     }
 
-    async fn ask_and_settle(&self, call: TakenCall) -> anyhow::Result<Performed> {
+    async fn ask_within(&self, call: TakenCall) -> Settlement {
         // Cut off, the gateway may or may not have been asked: nobody knows, as after its own time-out.
         let cut_off = |_| {
             let later = Later::new("no_answer", format!("cut off after {} s", self.asking.as_secs_f64()));
@@ -74,29 +76,21 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Err(Later { failure, .. }) if failure.code == AWAY => Asked::Away(failure),
             Err(Later { failure, .. }) => Asked::Later(failure),
         };
-        let performed = match &asked {
-            Asked::Answered(_) => Performed::Done,
-            Asked::Unanswered(_) | Asked::Later(_) | Asked::Away(_) => Performed::PutOff,
-        };
         if let Asked::Unanswered(Failure { code, text }) | Asked::Later(Failure { code, text }) = &asked {
             let (order, tries, unknown) = (call.order_id, call.tries, matches!(asked, Asked::Unanswered(_)));
             tracing::warn!(order.id = %order, call = call.key, tries, unknown, code, text, "a call has no answer yet");
         }
-        self.settle(Settlement { call, asked }).await?;
-        Ok(performed)
+        Settlement { call, asked }
     }
 
-    async fn settle(&self, settlement: Settlement) -> anyhow::Result<()> {
-        let (pool, settled) = (self.pool.clone(), self.settled.clone());
-        let settle = move |settlements: Vec<Settlement>| {
-            let (pool, settled) = (pool.clone(), settled.clone());
-            async move {
-                let outcomes = settle_all(&pool, &settlements).await;
-                settled();
-                outcomes
-            }
-        };
-        Ok(self.settling.join(settlement, settle).await??)
+    /// Makes a call and settles it.
+    ///
+    /// # Errors
+    /// What came of it can't be recorded: it is due again when its lease ends.
+    pub async fn perform(&self, call: TakenCall) -> anyhow::Result<Performed> {
+        let made = self.make(call).await;
+        let performed = self.settle(std::slice::from_ref(&made)).await?;
+        Ok(performed.into_iter().next().unwrap_or(Performed::PutOff))
     }
 
     /// What this call shows of the gateway.
@@ -114,31 +108,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     }
 }
 
-/// Together; if that fails, each by itself.
-async fn settle_all(pool: &Pool, settlements: &[Settlement]) -> Vec<Result<(), ReactionError>> {
-    match settle_in_one(pool, settlements).await {
-        Ok(outcomes) => outcomes,
-        Err(error) if settlements.len() == 1 => vec![Err(error)],
-        Err(_) => {
-            let mut outcomes = Vec::with_capacity(settlements.len());
-            for settlement in settlements {
-                let settled = settle_in_one(pool, std::slice::from_ref(settlement)).await;
-                outcomes.push(settled.and_then(|outcomes| outcomes.into_iter().collect()));
-            }
-            outcomes
-        }
-    }
-}
-
-async fn settle_in_one(
-    pool: &Pool,
-    settlements: &[Settlement],
-) -> Result<Vec<Result<(), ReactionError>>, ReactionError> {
-    commands::settle(&mut *pool.get().await?, settlements).await
-}
-
-impl<G: PaymentGateway> ExternalCalls for GatewayCalls<G> {
+impl<G: PaymentGateway> BatchedCalls for GatewayCalls<G> {
     type Call = TakenCall;
+    type Made = Settlement;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<TakenCall>> {
         let mut conn = self.pool.get().await?;
@@ -153,8 +125,18 @@ impl<G: PaymentGateway> ExternalCalls for GatewayCalls<G> {
         Some(&self.server)
     }
 
-    async fn perform(&self, call: TakenCall) -> anyhow::Result<Performed> {
+    async fn make(&self, call: TakenCall) -> Settlement {
         let traceparent = call.causation.traceparent.clone();
-        trace::within(traceparent.as_deref(), self.ask_and_settle(call)).await
+        trace::within(traceparent.as_deref(), self.ask_within(call)).await
+    }
+
+    async fn settle(&self, made: &[Settlement]) -> anyhow::Result<Vec<Performed>> {
+        commands::settle(&mut *self.pool.get().await?, made).await?;
+        (self.settled)();
+        let performed = |settlement: &Settlement| match settlement.asked {
+            Asked::Answered(_) => Performed::Done,
+            Asked::Unanswered(_) | Asked::Later(_) | Asked::Away(_) => Performed::PutOff,
+        };
+        Ok(made.iter().map(performed).collect())
     }
 }

@@ -27,7 +27,7 @@ use payment_svc::{
 };
 use service_kit::{
     consumer::{Outcome, Record, testing::react},
-    external_calls::ExternalCalls,
+    external_calls::BatchedCalls,
     testing::TestDb,
     timers,
 };
@@ -180,8 +180,7 @@ impl<G: PaymentGateway> Shop<G> {
     /// The gateway's answer to a taken call comes.
     pub async fn settle(&self, call: &TakenCall, answer: Answer) {
         let settlement = Settlement::of(call.clone(), answer);
-        let settled = commands::settle(&mut *self.db.conn().await, &[settlement]).await.unwrap();
-        settled.into_iter().collect::<Result<(), _>>().unwrap();
+        commands::settle(&mut *self.db.conn().await, &[settlement]).await.unwrap();
     }
 
     /// Lets the time of a retry come.

@@ -1,16 +1,17 @@
 //! Many events in one transaction: each finds what those before it decided, and all together cost what one costs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the figures are for whoever compares them")]
 
 mod shop;
 
 use diesel::sql_query;
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use payment_svc::{
     commands::{self, Settlement},
     domain::{Answer, Payment, State},
     gateway::PaymentGateway,
     retries::Retries,
-    store::{RETRY, calls, webhooks},
+    store::{RETRY, calls, payments, webhooks},
     webhooks::WebhookEvent,
 };
 use service_kit::{
@@ -29,7 +30,7 @@ fn all(orders: &[Order], event: impl Fn(&Order) -> Event) -> Vec<Record> {
     orders.iter().map(|order| record(event(order))).collect()
 }
 
-async fn payments<G: PaymentGateway>(shop: &Shop<G>, orders: &[Order]) -> Vec<Payment> {
+async fn payments_of<G: PaymentGateway>(shop: &Shop<G>, orders: &[Order]) -> Vec<Payment> {
     let mut payments = vec![];
     for order in orders {
         payments.push(shop.payment(order).await);
@@ -61,7 +62,7 @@ async fn a_batch_of_any_size_takes_as_many_statements_as_one_event_or_one_answer
                 counts.push(statements.take().len());
             }
         }
-        for payment in payments(&shop, &orders).await {
+        for payment in payments_of(&shop, &orders).await {
             assert_eq!((payment.state, payment.refunds.len()), (State::Captured, 2));
         }
         taken.push(counts);
@@ -70,6 +71,67 @@ async fn a_batch_of_any_size_takes_as_many_statements_as_one_event_or_one_answer
     assert!(taken[1].iter().all(|count| *count <= 12), "{taken:?}");
     let each: Vec<String> = shop.said().await;
     assert_eq!(each.len(), 65 * 4);
+}
+
+/// Statements and commits: what is in no transaction is one of its own.
+fn cost(taken: &[String]) -> (usize, usize) {
+    let mut within = false;
+    let mut commits = 0;
+    for statement in taken {
+        match statement.as_str() {
+            begin if begin.starts_with("begin") => within = true,
+            commit if commit.starts_with("commit") => (within, commits) = (false, commits + 1),
+            _ => commits += usize::from(!within),
+        }
+    }
+    (taken.len(), commits)
+}
+
+/// Has these orders placed, authorised and captured, each step of all of them together: what is heard, what is taken and
+/// settled by the worker, and the gateway's webhooks.
+async fn paid<G: PaymentGateway>(shop: &Shop<G>, conn: &mut AsyncPgConnection, orders: &[Order]) {
+    let steps: [(&[fn(&Order) -> Event], &str); 2] = [
+        (&[Order::placed, Order::reserved], "payment_intent.amount_capturable_updated"),
+        (&[Order::confirmed], "payment_intent.succeeded"),
+    ];
+    for (events, webhook) in steps {
+        for event in events {
+            react_to_all(conn, &shop.reactions, &all(orders, event)).await.unwrap();
+        }
+        let calls = calls::take(conn, 100).await.unwrap();
+        assert_eq!(calls.len(), orders.len());
+        let intents: Vec<_> = orders.iter().map(|order| (order.id, format!("pi_{}", order.id))).collect();
+        if events.len() == 2 {
+            payments::note_intents(conn, &intents).await.unwrap();
+        }
+        let settlements: Vec<_> = calls.into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
+        commands::settle(conn, &settlements).await.unwrap();
+        assert!(calls::take(conn, 100).await.unwrap().is_empty(), "the worker looks for more once");
+        let told: Vec<_> = intents.iter().map(|(_, intent)| webhook_of(intent, webhook)).collect();
+        webhooks::receive(conn, &told).await.unwrap();
+    }
+}
+
+fn webhook_of(intent: &str, kind: &str) -> WebhookEvent {
+    let object = serde_json::json!({"object": "payment_intent", "id": intent});
+    let event = serde_json::json!({"id": format!("evt_{kind}_{intent}"), "type": kind, "data": {"object": object}});
+    WebhookEvent::parse(event.to_string().as_bytes()).unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_paid_takes_few_statements_alone_and_next_to_none_in_a_crowd() {
+    let shop = Shop::new(gateways::never_called()).await;
+    let conn = &mut *shop.db.conn().await;
+    let statements = Statements::of(conn);
+    paid(&shop, conn, &orders(1)).await;
+    let alone = cost(&statements.take());
+    paid(&shop, conn, &orders(64)).await;
+    let all = cost(&statements.take());
+    println!("statements and commits of one order alone: {alone:?}; of 64 orders together: {all:?}");
+    assert_eq!(all, alone, "a batch of any size costs what one order does");
+    assert!(alone.0 <= 61 && alone.1 <= 16, "{alone:?}");
+    assert!(all.0 / 64 < 1 && all.1 * 4 < 64, "{all:?}");
+    assert_eq!(shop.said().await.len(), 65 * 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +219,7 @@ async fn all_retries_that_are_due_take_as_many_statements_as_one() {
         statements.take();
         timers::fire_by_hand(conn, &retries, RETRY, &keys).await.unwrap();
         taken.push(statements.take().len());
-        assert!(payments(&shop, &orders).await.iter().all(|payment| payment.attempts == 2));
+        assert!(payments_of(&shop, &orders).await.iter().all(|payment| payment.attempts == 2));
         calls::take(conn, 100).await.unwrap();
     }
     assert_eq!(taken[0], taken[1], "one retry, and fifty");
@@ -173,10 +235,7 @@ async fn webhooks_that_change_nothing_cost_one_insert_however_many_come_at_once(
     shop.call_gateway().await;
     let mut told = vec![];
     for order in &orders {
-        let object = serde_json::json!({"object": "payment_intent", "id": shop.intent(order).await});
-        let kind = "payment_intent.amount_capturable_updated";
-        let event = serde_json::json!({"id": format!("evt_{}", order.id), "type": kind, "data": {"object": object}});
-        told.push(WebhookEvent::parse(event.to_string().as_bytes()).unwrap().unwrap());
+        told.push(webhook_of(&shop.intent(order).await, "payment_intent.amount_capturable_updated"));
     }
     told.push(told[0].clone());
     let conn = &mut *shop.db.conn().await;

@@ -22,14 +22,15 @@ pub use loaded::{Causation, Loaded};
 pub const RETRY: &str = "payment_retry";
 
 /// Locks and reads what decisions about these orders need: their payments, which are made where this is the first that is
-/// heard of them, with their charges, refunds and unfinished calls. Two statements, however many orders. The payments are
-/// locked sorted, so that whoever loads waits for others in one order.
-pub async fn load(conn: &mut AsyncPgConnection, orders: impl IntoIterator<Item = OrderId>) -> QueryResult<Loaded> {
+/// heard of them, with their charges, refunds and unfinished calls. Two statements, however many orders; they go out together,
+/// and are carried out in this order. The payments are locked sorted, so that whoever loads waits for others in one order.
+pub async fn load(conn: &AsyncPgConnection, orders: impl IntoIterator<Item = OrderId>) -> QueryResult<Loaded> {
     let mut orders: Vec<_> = orders.into_iter().map(|order| order.0).collect();
     orders.sort_unstable();
     orders.dedup();
-    payments::lock(conn, &orders).await?;
-    let (roots, now) = payments::roots(conn, &orders).await?;
+    let (locked, read) = tokio::join!(biased; payments::lock(conn, &orders), payments::roots(conn, &orders));
+    locked?;
+    let (roots, now) = read?;
     Ok(Loaded::new(now, roots))
 }
 
@@ -42,6 +43,7 @@ pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<()
     let announcements = std::mem::take(&mut loaded.announcements);
     let (conn, loaded) = (&*conn, &loaded);
     let (payments, charges, refunds_and_calls, entries, look_ups, retries, announced) = tokio::join!(
+        biased;
         payments::save(conn, loaded),
         payments::save_charges(conn, loaded),
         async {

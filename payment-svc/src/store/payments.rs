@@ -111,9 +111,9 @@ fn corrupt(what: &str, row: Uuid) -> diesel::result::Error {
 }
 
 /// Makes what is missing of these payments, and locks all of them in this order.
-pub(super) async fn lock(conn: &mut AsyncPgConnection, orders: &[Uuid]) -> QueryResult<()> {
+pub(super) async fn lock(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<()> {
     let payments = orders.iter().map(|_| PaymentId::new().0).collect();
-    Lock { orders, payments }.execute(conn).await.map(drop)
+    Lock { orders, payments }.execute(&mut conn).await.map(drop)
 }
 
 prepared! {
@@ -127,10 +127,10 @@ prepared! {
 /// Reads payments with all that hangs on them, and the time of this transaction by the database's clock: one clock for all
 /// workers, whatever their machines' say.
 pub(super) async fn roots(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     orders: &[Uuid],
 ) -> QueryResult<(BTreeMap<OrderId, Root>, DateTime<Utc>)> {
-    let rows: Vec<LookRow> = ReadRoots { orders }.load(conn).await?;
+    let rows: Vec<LookRow> = ReadRoots { orders }.load(&mut conn).await?;
     let (mut roots, mut read_at) = (BTreeMap::new(), DateTime::default());
     for row in rows {
         read_at = row.4;

@@ -145,10 +145,9 @@ impl<G: PaymentGateway> GatewayCalls<G> {
 
     /// Keeps the intent before it is confirmed, and tells what is known of the payment then.
     async fn noted(&self, payment: &Payment, intent: &str) -> Result<(Payment, DateTime<Utc>), Later> {
-        let note = (payment.order_id, intent.to_owned());
-        let noted = self.noting.join(note, |intents| note(self.pool.clone(), intents)).await;
-        let Noted { hold, void_requested, at } =
-            noted.map_err(Later::here)?.map_err(|why| Later::new("database", why))?;
+        let kept = (payment.order_id, intent.to_owned());
+        let noted = self.noting.join(kept, |intents| note(self.pool.clone(), intents)).await;
+        let Noted { hold, void_requested, at } = noted.map_err(Later::here)?.map_err(|why| Later::new("database", why))?;
         Ok((Payment { intent: Some(intent.to_owned()), hold, void_requested, ..payment.clone() }, at))
     }
 

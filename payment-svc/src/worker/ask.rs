@@ -147,7 +147,8 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     async fn noted(&self, payment: &Payment, intent: &str) -> Result<(Payment, DateTime<Utc>), Later> {
         let kept = (payment.order_id, intent.to_owned());
         let noted = self.noting.join(kept, |intents| note(self.pool.clone(), intents)).await;
-        let Noted { hold, void_requested, at } = noted.map_err(Later::here)?.map_err(|why| Later::new("database", why))?;
+        let Noted { hold, void_requested, at } =
+            noted.map_err(Later::here)?.map_err(|why| Later::new("database", why))?;
         Ok((Payment { intent: Some(intent.to_owned()), hold, void_requested, ..payment.clone() }, at))
     }
 

@@ -133,5 +133,4 @@ fn is_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "event_tests.rs"]
 mod tests;

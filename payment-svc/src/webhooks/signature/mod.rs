@@ -113,5 +113,4 @@ impl<'a> Signed<'a> {
 }
 
 #[cfg(test)]
-#[path = "signature_tests.rs"]
 mod tests;

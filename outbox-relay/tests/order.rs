@@ -49,7 +49,8 @@ async fn an_id_drawn_before_its_transaction_has_an_xid_is_published() {
     let (before, writer) = loop {
         assert!(tries.next().is_some(), "each insert got an xid with its id");
         sql_query("select pg_advisory_lock(7)").execute(&mut gate).await.unwrap();
-        let (before, url, insert) = (last_id(&db).await, db.url.clone(), insert_that_waits_after_drawing_its_id(&topic));
+        let (before, url, insert) =
+            (last_id(&db).await, db.url.clone(), insert_that_waits_after_drawing_its_id(&topic));
         let writer = tokio::spawn(async move {
             let mut conn = AsyncPgConnection::establish(&url).await.unwrap();
             conn.batch_execute(&insert).await.unwrap();

@@ -180,7 +180,7 @@ async fn a_void_that_is_asked_for_anew_does_not_fail_since_before() {
     let mut conn = shop.db.conn().await;
     put_off(&shop, &void).await;
     assert!(calls::failing(&mut conn, Duration::ZERO).await.unwrap().is_some());
-    let mut loaded = store::load(&mut conn, [order.id]).await.unwrap();
+    let mut loaded = store::load(&conn, [order.id]).await.unwrap();
     let (nothing, void_again) = (Transition::default(), Transition { call: Some(Call::Void), ..Transition::default() });
     let causation = Causation::default();
     loaded.apply_answer(payment.clone(), nothing, &causation, Some("authorised_after_all")).unwrap();
@@ -438,7 +438,7 @@ async fn race_gateway_times_out_a_payment_has_one_unfinished_call_at_most() {
     let (shop, order) = (Shop::new(that_agrees()).await, order());
     shop.hear([order.placed(), order.reserved()]).await;
     let (payment, mut conn) = (shop.payment(&order).await, shop.db.conn().await);
-    let mut loaded = store::load(&mut conn, [order.id]).await.unwrap();
+    let mut loaded = store::load(&conn, [order.id]).await.unwrap();
     let second = Transition { call: Some(Call::Void), ..Transition::default() };
     let second = loaded.apply(payment, second, &Causation::default());
     assert!(second.unwrap_err().to_string().contains("two unfinished calls"));

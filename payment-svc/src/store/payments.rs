@@ -288,6 +288,8 @@ pub struct Noted {
     pub at: DateTime<Utc>,
 }
 
+type NotedRow = (Uuid, Option<DateTime<Utc>>, bool, bool, DateTime<Utc>);
+
 /// Keeps the gateway's ids of intents, before they are confirmed. The first one of a payment stays. Tells what is known of each
 /// payment then.
 pub async fn note_intents(
@@ -295,8 +297,7 @@ pub async fn note_intents(
     intents: &[(OrderId, String)],
 ) -> QueryResult<BTreeMap<OrderId, Noted>> {
     let (orders, intents): (Vec<_>, Vec<_>) = intents.iter().map(|(order, intent)| (order.0, intent.as_str())).unzip();
-    let noted: Vec<(Uuid, Option<DateTime<Utc>>, bool, bool, DateTime<Utc>)> =
-        NoteIntents { wanted: &orders, orders: &orders, intents }.load(conn).await?;
+    let noted: Vec<NotedRow> = NoteIntents { wanted: &orders, orders: &orders, intents }.load(conn).await?;
     let noted = noted.into_iter().map(|(order, deadline, expired, void_requested, at)| {
         (OrderId(order), Noted { hold: Hold { deadline, expired }, void_requested, at })
     });

@@ -98,7 +98,7 @@ proptest! {
 
     #[test]
     fn a_good_body_cut_short_or_bent_is_refused_or_read_but_never_a_panic(cut in 0_usize..400, bit in 0_u8..8) {
-        let body = include_bytes!("../../tests/webhook_bodies/good_intent.json");
+        let body = include_bytes!("../../../tests/webhook_bodies/good_intent.json");
         let mut bent = body[..cut.min(body.len())].to_vec();
         let _read_or_not = WebhookEvent::parse(&bent);
         if let Some(last) = bent.last_mut() {

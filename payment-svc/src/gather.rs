@@ -1,6 +1,6 @@
 //! What comes at the same time is done together: while one batch is written, the next one gathers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -27,7 +27,8 @@ pub struct Unfinished;
 
 impl<T: Send + 'static, R: Send + 'static> Gather<T, R> {
     /// Has `item` done together with what else waits: `work` gives an outcome for each of its items, in their order. Whoever
-    /// comes to its turn first has the work begun for all, in a task of its own: it goes on if that one is cancelled.
+    /// comes to its turn first has the work begun for all, in a task of its own: it goes on if that one is cancelled. The item
+    /// of whoever is cancelled before that is not done.
     ///
     /// # Errors
     /// See [`Unfinished`].
@@ -35,12 +36,13 @@ impl<T: Send + 'static, R: Send + 'static> Gather<T, R> {
     where
         F: Future<Output = Vec<R>> + Send + 'static,
     {
-        let (tell, mut told) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((item, tell));
+        let (tell, told) = oneshot::channel();
+        self.waiting().push((item, tell));
+        let mut caller = Caller { gather: self, told };
         loop {
             let turn = tokio::select! {
                 biased;
-                outcome = &mut told => return outcome.map_err(|_| Unfinished),
+                outcome = &mut caller.told => return outcome.map_err(|_| Unfinished),
                 turn = self.turn.clone().lock_owned() => turn,
             };
             let (items, tell_all) = self.next_batch();
@@ -59,9 +61,28 @@ impl<T: Send + 'static, R: Send + 'static> Gather<T, R> {
     }
 
     fn next_batch(&self) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         let batch = waiting.len().min(AT_MOST);
         waiting.drain(..batch).unzip()
+    }
+}
+
+impl<T, R> Gather<T, R> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<(T, oneshot::Sender<R>)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who waits for an outcome. The item that still waits when its caller is cancelled goes with it.
+struct Caller<'a, T, R> {
+    gather: &'a Gather<T, R>,
+    told: oneshot::Receiver<R>,
+}
+
+impl<T, R> Drop for Caller<'_, T, R> {
+    fn drop(&mut self) {
+        self.told.close();
+        self.gather.waiting().retain(|(_, tell)| !tell.is_closed());
     }
 }
 
@@ -110,6 +131,32 @@ mod tests {
     async fn what_comes_meanwhile_is_done_together_and_who_is_alone_waits_for_nobody() {
         assert_eq!(sizes_of(1, 10).await, [1, 10]);
         assert_eq!(sizes_of(1, 100).await, [1, 64, 36]);
+    }
+
+    #[tokio::test]
+    async fn the_item_of_a_caller_who_is_cancelled_while_it_waits_is_not_done() {
+        let gather = Arc::new(Gather::<&str, ()>::default());
+        let turn = gather.turn.clone().lock_owned().await;
+        let done = Arc::new(Mutex::new(vec![]));
+        let join = |item| {
+            let (gather, done) = (gather.clone(), done.clone());
+            tokio::spawn(async move {
+                let work = |items: Vec<&'static str>| {
+                    let outcomes = vec![(); items.len()];
+                    done.lock().unwrap().extend(items);
+                    async move { outcomes }
+                };
+                gather.join(item, work).await
+            })
+        };
+        let (cancelled, stays) = (join("cancelled"), join("stays"));
+        eventually("both wait", SOON, async || gather.waiting().len() == 2).await;
+        cancelled.abort();
+        assert!(cancelled.await.unwrap_err().is_cancelled());
+        assert_eq!(gather.waiting().iter().map(|(item, _)| *item).collect::<Vec<_>>(), ["stays"]);
+        drop(turn);
+        stays.await.unwrap().unwrap();
+        assert_eq!(*done.lock().unwrap(), ["stays"]);
     }
 
     #[tokio::test]

@@ -7,9 +7,15 @@ use chrono::Utc;
 use diesel_async::RunQueryDsl;
 use hmac::{Hmac, KeyInit, Mac};
 use payment_svc::{
+    commands::{self, Heard, NotHeard},
     domain::{Answer, Charge},
     gateway::{IntentState, NewIntent, PaymentGateway, Stripe},
-    store::{calls::TakenCall, payments},
+    store::{
+        calls::TakenCall,
+        payments,
+        webhooks::{self, Outcome, Received},
+    },
+    webhooks::WebhookEvent,
 };
 use serde_json::{Value, json};
 use service_kit::{
@@ -251,6 +257,28 @@ async fn a_refund_that_fails_before_its_own_answer_is_known_is_told_again_later(
     let refund = scene.sandbox.fail_refund(&intent).await;
     assert_eq!(scene.deliver(&of_refund("evt_1", "refund.failed", &refund, &intent)).await.0, 200);
     assert_eq!(scene.shop.said().await[3..], ["refunded 1000 remaining 1000", "payment.refund_failed.v1"]);
+}
+
+/// Both come in one batch, before anything is written of either.
+#[tokio::test(flavor = "multi_thread")]
+async fn race_delivered_twice_at_the_same_time_a_webhook_whose_first_delivery_fails_is_not_lost() {
+    let (scene, intent) = refunded().await;
+    scene.shop.hear([scene.order.lost(&[("TEA", 1)])]).await;
+    let taken = scene.shop.calls.take(1).await.unwrap().remove(0);
+    let (pool, gateway) = (&scene.shop.db.pool, scene.sandbox.adapter());
+    let early = WebhookEvent::parse(&of_refund("evt_1", "refund.failed", "re_not_noted_yet", &intent)).unwrap().unwrap();
+    let twice = webhooks::receive(&mut *pool.get().await.unwrap(), &[early.clone(), early.clone()]).await.unwrap();
+    assert_eq!(twice, [Received::MayTell(scene.order.id); 2]);
+    for received in twice.clone() {
+        let heard = commands::hear_webhook(pool, &gateway, &early, received).await;
+        assert!(matches!(heard, Err(NotHeard::TooEarly)), "{heard:?}");
+    }
+    scene.shop.calls.perform(taken).await.unwrap();
+    let mut heard = vec![];
+    for received in twice {
+        heard.push(commands::hear_webhook(pool, &gateway, &early, received).await.unwrap());
+    }
+    assert_eq!(heard, [Heard::Now(Outcome::NothingNew), Heard::Duplicate]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,15 +59,14 @@ pub async fn receive(conn: &mut AsyncPgConnection, events: &[WebhookEvent]) -> Q
         rows.own_refunds.push(event.refund_that_was_made());
     }
     let found: Vec<(String, Option<Uuid>, bool, bool, bool)> = rows.load(conn).await?;
-    let mut seen = BTreeSet::new();
-    let received = events.iter().map(|event| {
-        let found = found.iter().find(|(id, ..)| *id == event.id).filter(|_| seen.insert(&event.id));
-        match found {
-            Some((_, Some(order), true, false, _)) => Received::MayTell(OrderId(*order)),
-            Some((_, Some(_), _, _, true)) => Received::Noted(Outcome::NothingNew),
-            Some((_, None, _, _, true)) => Received::Noted(Outcome::NotOurs),
-            _ => Received::Before,
+    let mut noted = BTreeSet::new();
+    let received = events.iter().map(|event| match found.iter().find(|(id, ..)| *id == event.id) {
+        // Each occurrence: nothing is written yet, and whoever handles the first one may fail. `take` lets one through.
+        Some((_, Some(order), true, false, _)) => Received::MayTell(OrderId(*order)),
+        Some((_, order, _, _, true)) if noted.insert(&event.id) => {
+            Received::Noted(if order.is_some() { Outcome::NothingNew } else { Outcome::NotOurs })
         }
+        _ => Received::Before,
     });
     Ok(received.collect())
 }

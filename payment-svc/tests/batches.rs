@@ -199,6 +199,30 @@ async fn an_answer_that_nobody_waits_for_changes_nothing_and_the_others_are_sett
     assert_eq!(shop.decided().await.iter().filter(|call| *call == "authorise unfinished").count(), 1);
 }
 
+/// As one that a newer version has written, while versions are mixed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_can_not_be_read_is_put_off_and_shown_and_keeps_no_other_back() {
+    let shop = Shop::new(gateways::never_called()).await;
+    let conn = &mut *shop.db.conn().await;
+    for change in [
+        "update payments set state = 'levitating' where order_id = $1",
+        "update gateway_calls set operation = 'levitate' where order_id = $1",
+    ] {
+        let orders = orders(3);
+        for event in [Order::placed, Order::reserved] {
+            react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
+        }
+        sql_query(change).bind::<diesel::sql_types::Uuid, _>(orders[1].id.0).execute(conn).await.unwrap();
+        let taken: Vec<_> = calls::take(conn, 10).await.unwrap().into_iter().map(|call| call.order_id).collect();
+        let others: std::collections::BTreeSet<_> = [orders[0].id, orders[2].id].into();
+        assert_eq!(taken, others.into_iter().collect::<Vec<_>>(), "{change}");
+        let failing = calls::failing(conn, std::time::Duration::ZERO).await.unwrap().unwrap();
+        assert_eq!(failing.error_code, "payment_svc", "{change}: {failing:?}");
+        assert!(!calls::next_due(conn).await.unwrap().unwrap().is_zero(), "it waits");
+        sql_query("delete from gateway_calls").execute(conn).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_retries_that_are_due_take_as_many_statements_as_one() {
     let shop = Shop::new(gateways::never_called()).await;

@@ -110,6 +110,12 @@ impl PutOff {
         Self { key: call.key.clone(), tries, wait, uncounted: 0, failure }
     }
 
+    /// This version can't read it, or its payment.
+    fn unread(key: String, tries: i32, why: &diesel::result::Error) -> Self {
+        let wait = retry::wait_after(tries.saturating_sub(1).unsigned_abs(), FIRST_WAIT, LONGEST_WAIT);
+        Self { key, tries, wait, uncounted: 0, failure: Failure { code: "payment_svc", text: why.to_string() } }
+    }
+
     /// It could not be made since the gateway is away: it stays due, behind those that were not taken yet, and that it was
     /// taken was no try.
     pub fn put_back(call: &TakenCall, failure: Failure) -> Self {
@@ -247,8 +253,16 @@ macro_rules! with_payments {
 
 /// Takes up to `limit` due calls under a lease, and looks at their payments. The count of tries is kept before the gateway is
 /// called, so that after a crash a call is known to have been made, perhaps.
+///
+/// A call that this version can't read is put off and said by readiness, and keeps no other back.
 pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<TakenCall>> {
-    taken(Take { limit: &limit, lease: LEASE.as_secs_f64() }.load(conn).await?)
+    let (taken, unread) = taken(Take { limit: &limit, lease: LEASE.as_secs_f64() }.load(conn).await?);
+    if !unread.is_empty()
+        && let Err(error) = put_off(conn, &unread).await
+    {
+        tracing::warn!(%error, "calls that can't be read are not put off: they come again when their leases end");
+    }
+    Ok(taken)
 }
 
 prepared! {
@@ -266,8 +280,12 @@ prepared! {
 
 /// Takes the payment's unfinished call under a lease, due or not; nothing where there is none, or another worker has it.
 pub async fn take_of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Option<TakenCall>> {
-    let taken_rows = TakeOf { lease: LEASE.as_secs_f64(), payment: &payment.0 }.load(conn).await?;
-    Ok(taken(taken_rows)?.pop())
+    let (mut taken, unread) = taken(TakeOf { lease: LEASE.as_secs_f64(), payment: &payment.0 }.load(conn).await?);
+    if let [one, ..] = &unread[..] {
+        put_off(conn, &unread).await?;
+        return Err(unreadable(one.failure.text.clone()));
+    }
+    Ok(taken.pop())
 }
 
 prepared! {
@@ -282,25 +300,31 @@ prepared! {
     )
 }
 
-/// One of each payment, since no payment has two unfinished calls.
-fn taken(rows: Vec<TakenRow>) -> QueryResult<Vec<TakenCall>> {
-    let (mut roots, mut calls) = (BTreeMap::new(), BTreeMap::new());
+/// One of each payment, since no payment has two unfinished calls; and those that this version can't read, or whose payments.
+fn taken(rows: Vec<TakenRow>) -> (Vec<TakenCall>, Vec<PutOff>) {
+    let (mut roots, mut calls, mut unread) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for ((operation, refund_id, tries, caused_by, traceparent), look) in rows {
-        let (order_id, taken_at) = (payments::order_of(&look), look.4);
-        payments::add(&mut roots, look)?;
-        let Some(call) = call_of(&operation, refund_id) else {
-            tracing::error!(order.id = %order_id, operation, "a call that this version does not know");
-            continue;
-        };
-        let causation = Causation { event: caused_by.map(EventId), traceparent };
-        calls.insert(order_id, (call, u32::try_from(tries).unwrap_or(u32::MAX), causation, taken_at));
+        let (order_id, taken_at, key) = (payments::order_of(&look), look.4, look.3.clone());
+        let call =
+            call_of(&operation, refund_id).ok_or_else(|| unreadable(format!("{operation:?} is an unknown call")));
+        match call.and_then(|call| payments::add(&mut roots, look).map(|()| call)) {
+            Ok(call) => {
+                let causation = Causation { event: caused_by.map(EventId), traceparent };
+                calls.insert(order_id, (call, u32::try_from(tries).unwrap_or(u32::MAX), causation, taken_at));
+            }
+            Err(why) => {
+                tracing::error!(order.id = %order_id, operation, %why, "a call that this version can't read is put off");
+                unread.extend(key.map(|key| (order_id, PutOff::unread(key, tries, &why))));
+            }
+        }
     }
+    calls.retain(|order_id, _| !unread.contains_key(order_id));
     let taken = |(order_id, (call, tries, causation, taken_at))| {
         let root = roots.remove(&order_id)?;
         let (key, payment) = (root.unfinished_call?, root.payment);
         Some(TakenCall { key, order_id, call, tries, causation, payment, taken_at })
     };
-    Ok(calls.into_iter().filter_map(taken).collect())
+    (calls.into_iter().filter_map(taken).collect(), unread.into_values().collect())
 }
 
 /// How long until the next unfinished call is due, as its lease or its last put-off says.

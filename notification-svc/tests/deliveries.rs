@@ -177,6 +177,24 @@ async fn a_mail_that_is_refused_for_good_is_given_up_and_says_so_without_the_add
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mail_is_recorded_though_another_of_its_order_has_a_status_that_only_a_newer_build_knows() {
+    let (mut shop, order) = shop_with_an_order().await;
+    shop.hear(confirmed(order)).await;
+    shop.sql("alter table notifications drop constraint notifications_status_check").await;
+    shop.sql("update notifications set status = 'snoozed' where template = 'order_confirmed'").await;
+    let (server, mails) = server(vec![Ok(())]);
+    let deliveries = deliveries(&shop, server);
+    deliver(&deliveries).await;
+    shop.time_passes().await;
+    deliver(&deliveries).await;
+    assert_eq!(mails.lock().unwrap().len(), 1);
+    let told = [("order_placed", "sent"), ("order_confirmed", "snoozed")];
+    assert_eq!(shop.told().await, told.map(|(template, status)| (template.to_owned(), status.to_owned())));
+    shop.hear(dispatched(order)).await;
+    assert_eq!(shop.takes_and_sends().await, ["shipment_dispatched"], "what is done holds up no other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_that_take_at_the_same_time_take_different_messages() {
     let mut shop = Shop::new().await;
     for _ in 0..20 {

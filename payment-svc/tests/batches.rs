@@ -90,7 +90,8 @@ fn cost(taken: &[String]) -> (usize, usize) {
 /// Has these orders placed, authorised and captured, each step of all of them together: what is heard, what is taken and
 /// settled by the worker, and the gateway's webhooks.
 async fn paid<G: PaymentGateway>(shop: &Shop<G>, conn: &mut AsyncPgConnection, orders: &[Order]) {
-    let steps: [(&[fn(&Order) -> Event], &str); 2] = [
+    type EventOf = fn(&Order) -> Event;
+    let steps: [(&[EventOf], &str); 2] = [
         (&[Order::placed, Order::reserved], "payment_intent.amount_capturable_updated"),
         (&[Order::confirmed], "payment_intent.succeeded"),
     ];

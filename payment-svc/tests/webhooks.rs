@@ -268,7 +268,7 @@ async fn race_delivered_twice_at_the_same_time_a_webhook_whose_first_delivery_fa
     let (pool, gateway) = (&scene.shop.db.pool, scene.sandbox.adapter());
     let early =
         WebhookEvent::parse(&of_refund("evt_1", "refund.failed", "re_not_noted_yet", &intent)).unwrap().unwrap();
-    let twice = webhooks::receive(&mut *pool.get().await.unwrap(), &[early.clone(), early.clone()]).await.unwrap();
+    let twice = webhooks::receive(&mut pool.get().await.unwrap(), &[early.clone(), early.clone()]).await.unwrap();
     assert_eq!(twice, [Received::MayTell(scene.order.id); 2]);
     for received in twice.clone() {
         let heard = commands::hear_webhook(pool, &gateway, &early, received).await;

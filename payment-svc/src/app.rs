@@ -6,7 +6,7 @@ use outbox_relay::{DeadLetters, service::Service};
 use service_kit::{
     Pool,
     consumer::{Consumer, ConsumerHandle},
-    external_calls::Worker,
+    external_calls::{Nudge, Worker},
     http::{self, HttpServer, Readiness},
     pool::Share,
     tasks::Tasks,
@@ -54,13 +54,14 @@ impl App {
         let service = Service::open(NAME, &config.service, &migrations()).await?;
         let (nudge, gateway) = (service.nudge(), Arc::new(Stripe::new(config.gateway)?));
         let calls = GatewayCalls::new(service.pool.of(Share::Workers), gateway.clone(), move || nudge.nudge());
-        let worker = Worker::new("gateway", calls, CALLS_AT_ONCE);
+        let customers = Nudge::default();
+        let worker = Worker::new("gateway", calls.waking(customers.clone()), CALLS_AT_ONCE);
         let (nudge, calling) = (service.nudge(), worker.nudge());
         let look_ups = CustomerLookUps::new(service.pool.clone(), gateway.clone(), move || {
             nudge.nudge();
             calling.nudge();
         });
-        let look_ups = Worker::new("customers", look_ups, LOOK_UPS_AT_ONCE);
+        let look_ups = Worker::new("customers", look_ups, LOOK_UPS_AT_ONCE).woken_by(customers);
         let reactions = PaymentReactions { deadline: config.deadline, relay: service.nudge(), calls: worker.nudge() };
         let retries = Retries { calls: worker.nudge() };
         let consumer = service.consumer(subscriptions(), reactions);

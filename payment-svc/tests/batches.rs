@@ -200,6 +200,28 @@ async fn an_answer_that_nobody_waits_for_changes_nothing_and_the_others_are_sett
     assert_eq!(shop.decided().await.iter().filter(|call| *call == "authorise unfinished").count(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_settled_without_one_whose_payment_somebody_holds() {
+    let shop = Shop::new(gateways::never_called()).await;
+    let conn = &mut *shop.db.conn().await;
+    let orders = orders(2);
+    for event in [Order::placed, Order::reserved] {
+        react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
+    }
+    let settlements: Vec<_> =
+        calls::take(conn, 10).await.unwrap().into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
+    let holder = &mut *shop.db.conn().await;
+    sql_query("begin").execute(holder).await.unwrap();
+    let hold = sql_query("select from payments where order_id = $1 for update");
+    hold.bind::<diesel::sql_types::Uuid, _>(settlements[0].call.order_id.0).execute(holder).await.unwrap();
+    let locked = commands::settle_unless_locked(conn, &settlements).await.unwrap_err();
+    assert!(service_kit::pool::is_lock_timeout(&locked), "{locked}");
+    assert!(commands::settle_unless_locked(conn, &settlements[1..]).await.is_ok());
+    sql_query("rollback").execute(holder).await.unwrap();
+    assert!(commands::settle(conn, &settlements[..1]).await.is_ok());
+    assert_eq!(shop.said().await.len(), 2);
+}
+
 /// As one that a newer version has written, while versions are mixed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_can_not_be_read_is_put_off_and_shown_and_keeps_no_other_back() {

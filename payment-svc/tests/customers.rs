@@ -3,21 +3,33 @@
 
 mod shop;
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use diesel::{QueryableByName, sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use payment_svc::{
     domain::State,
     gateway::{GatewayError, IntentState, PaymentGateway, Stripe},
-    worker::CustomerLookUps,
+    worker::{CustomerLookUps, GatewayCalls},
 };
-use service_kit::external_calls::BatchedCalls;
+use service_kit::{
+    external_calls::{BatchedCalls, Nudge, Performed, Worker},
+    testing::eventually,
+};
 use shop::{
     Order, Shop,
     gateways::{MockGateway, else_agrees, now},
     sandbox::Sandbox,
 };
+use tokio_util::sync::CancellationToken;
+
+const SOON: Duration = Duration::from_secs(10);
 
 const AUTHENTICATES: &str = "pm_card_authenticationRequired";
 
@@ -200,6 +212,64 @@ async fn look_ups_come_more_seldom_and_never_later_than_the_deadline() {
     scene.look_up().await;
     let due = scene.waits().await[0];
     assert!(due <= 3.0, "{due}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_up_that_finds_a_customer_still_waited_for_is_put_off_and_so_the_worker_asks_when_it_is_due() {
+    let (sandbox, scene) = at_the_sandbox().await;
+    for (acts, performed) in [(false, Performed::PutOff), (true, Performed::Done)] {
+        if acts {
+            sandbox.authenticate(&scene.shop.intent(&scene.order).await, "succeed").await;
+        }
+        scene.sql("update customer_look_ups set due_at = now()").await;
+        let look_up = scene.look_ups.take(1).await.unwrap().remove(0);
+        assert_eq!(scene.look_ups.perform(look_up).await.unwrap(), performed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_looks_customers_up_is_woken_when_one_is_to_be_waited_for() {
+    let sandbox = Sandbox::start().await;
+    let shop = Shop::new(sandbox.adapter()).await;
+    let (gateway, customers, stop) = (Arc::new(sandbox.adapter()), Nudge::default(), CancellationToken::new());
+    let look_ups = CustomerLookUps::new(shop.db.pool.clone(), gateway.clone(), || {});
+    let seen = Arc::new(AtomicUsize::new(0));
+    let worker = Worker::new("customers", Seen(look_ups, seen.clone()), 1).woken_by(customers.clone());
+    let worker = tokio::spawn(worker.run(stop.clone()));
+    eventually("it has asked, and waits five seconds", SOON, async || AtomicUsize::load(&seen, Ordering::SeqCst) == 1)
+        .await;
+    let calls = GatewayCalls::new(shop.db.pool.clone(), gateway, || {}).waking(customers);
+    let order = Order::new(AUTHENTICATES);
+    shop.hear([order.placed(), order.reserved()]).await;
+    calls.perform(calls.take(1).await.unwrap().remove(0)).await.unwrap();
+    eventually("it asks again", Duration::from_secs(3), async || AtomicUsize::load(&seen, Ordering::SeqCst) >= 2).await;
+    stop.cancel();
+    worker.await.unwrap();
+}
+
+/// Counts how often it is asked when the next look-up is due.
+struct Seen(CustomerLookUps<Stripe>, Arc<AtomicUsize>);
+
+impl BatchedCalls for Seen {
+    type Call = <CustomerLookUps<Stripe> as BatchedCalls>::Call;
+    type Made = <CustomerLookUps<Stripe> as BatchedCalls>::Made;
+
+    async fn take(&self, limit: usize) -> anyhow::Result<Vec<Self::Call>> {
+        self.0.take(limit).await
+    }
+
+    async fn next_due(&self) -> anyhow::Result<Option<Duration>> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.next_due().await
+    }
+
+    async fn make(&self, call: Self::Call) -> Self::Made {
+        self.0.make(call).await
+    }
+
+    async fn settle(&self, made: &[Self::Made]) -> anyhow::Result<Vec<Performed>> {
+        self.0.settle(made).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,14 @@ pub fn waiting() -> String {
     WAITING.replace("$statement", STATEMENT)
 }
 
+/// Has this transaction wait for a lock no longer than a moment: for work that others wait for.
+///
+/// # Errors
+/// Fails if the statement fails.
+pub async fn wait_briefly(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    diesel::sql_query("set local lock_timeout = '200ms'").execute(conn).await.map(drop)
+}
+
 /// A session that holds a lock for which another waits.
 #[derive(Debug, diesel::QueryableByName)]
 pub struct Holder {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use service_kit::config::{LogFormat, TelemetryConfig};
+use service_kit::consumer::ReactionError;
 use service_kit::external_calls::{BatchedCalls, ExternalCalls, Performed, Worker};
 use service_kit::telemetry;
 use service_kit::testing::eventually;
@@ -127,13 +128,15 @@ async fn a_call_that_panics_costs_only_itself_and_a_nudge_wakes_the_worker() {
     worker.await.unwrap();
 }
 
-/// Calls that are made at once, and settled when the gate lets them. One with the name `spoilt` can't be settled.
+/// Calls that are made at once, and settled when the gate lets them. One with the name `spoilt` can't be settled, and with one
+/// that is `away` goes the database; somebody holds the root of one that is `locked`.
 struct Group {
     recorded: Mutex<VecDeque<&'static str>>,
     takes: AtomicUsize,
     asked_when: AtomicUsize,
     made: AtomicUsize,
     settling: AtomicUsize,
+    tries: AtomicUsize,
     gate: Semaphore,
     batches: Mutex<Vec<Vec<&'static str>>>,
 }
@@ -146,6 +149,7 @@ impl Group {
             asked_when: AtomicUsize::new(0),
             made: AtomicUsize::new(0),
             settling: AtomicUsize::new(0),
+            tries: AtomicUsize::new(0),
             gate: Semaphore::new(open),
             batches: Mutex::default(),
         })
@@ -191,9 +195,18 @@ impl BatchedCalls for Grouped {
         assert_eq!(self.0.settling.fetch_add(1, Ordering::SeqCst), 0, "one transaction at a time");
         self.0.gate.acquire().await?.forget();
         self.0.settling.fetch_sub(1, Ordering::SeqCst);
+        self.0.tries.fetch_add(1, Ordering::SeqCst);
         anyhow::ensure!(!made.contains(&"spoilt"), "it can't be written");
+        if made.contains(&"away") {
+            return Err(ReactionError::transient(anyhow::anyhow!("no connection")).into());
+        }
         self.0.batches.lock().unwrap().push(made.to_vec());
         Ok(made.iter().map(|call| if *call == "last" { Performed::Last } else { Performed::Done }).collect())
+    }
+
+    async fn settle_unless_locked(&self, made: &[&'static str]) -> anyhow::Result<Vec<Performed>> {
+        anyhow::ensure!(!made.contains(&"locked"), "canceling statement due to lock timeout");
+        self.settle(made).await
     }
 }
 
@@ -276,4 +289,36 @@ async fn a_nudge_for_a_call_that_is_not_due_yet_has_the_worker_ask_when_it_is() 
     eventually("it asks again", Duration::from_secs(3), async || group.asked_when.load(Ordering::SeqCst) == 2).await;
     stop.cancel();
     worker.await.unwrap();
+}
+
+/// Settles `first` alone while these are made, and so all of these together.
+async fn together(calls: &[&'static str], settled: usize) -> Arc<Group> {
+    let group = Group::with(["first"], 0);
+    let stop = CancellationToken::new();
+    let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
+    let nudge = worker.nudge();
+    let worker = tokio::spawn(worker.run(stop.clone()));
+    eventually("the first is being settled", SOON, async || group.settling.load(Ordering::SeqCst) == 1).await;
+    group.record(calls.iter().copied());
+    nudge.nudge();
+    eventually("the others are made", SOON, async || group.made.load(Ordering::SeqCst) == 1 + calls.len()).await;
+    group.gate.add_permits(100);
+    eventually("what can be settled is", SOON, async || group.settled() >= settled).await;
+    stop.cancel();
+    worker.await.unwrap();
+    group
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_can_not_do_for_all_it_is_not_asked_to_do_for_each() {
+    let group = together(&["away", "away", "away", "away", "away", "away"], 1).await;
+    let tries = group.tries.load(Ordering::SeqCst);
+    assert!(tries <= 4, "the first, twice all, and one that may miss the others: {tries}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_whose_root_is_locked_is_settled_by_itself_and_the_others_do_not_wait_for_it() {
+    let group = together(&["locked", "a", "b"], 4).await;
+    let batches = group.batches.lock().unwrap().clone();
+    assert!(batches.contains(&vec!["locked"]), "{batches:?}");
 }

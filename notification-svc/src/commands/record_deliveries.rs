@@ -1,7 +1,9 @@
 //! The second transaction of mails: what came of sending them, and the events that say so.
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+use service_kit::consumer::ReactionError;
 use service_kit::external_calls::Performed;
+use service_kit::locks;
 use service_kit::trace;
 use shared_events::{EventId, NotificationId, OrderId};
 use uuid::Uuid;
@@ -29,15 +31,30 @@ pub struct Tried {
 /// # Errors
 /// Nothing is recorded then; the notifications are due again when their leases end.
 pub async fn record_deliveries(conn: &mut AsyncPgConnection, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
+    let performed = conn.transaction(async |conn| record_in(conn, tried).await).await?;
+    tried.iter().for_each(report);
+    Ok(performed)
+}
+
+/// Like [`record_deliveries`], and waits no longer than a moment for whoever holds one of the orders.
+///
+/// # Errors
+/// Those of [`record_deliveries`], and a lock timeout.
+pub async fn record_unless_locked(conn: &mut AsyncPgConnection, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
     let performed = conn.transaction(async |conn| {
-        let mut loaded = store::load_for_delivery(conn, tried.iter().map(|tried| tried.order)).await?;
-        let record = |one: &Tried| trace::during(one.traceparent.as_deref(), || record(&mut loaded, one));
-        let performed = tried.iter().map(record).collect::<anyhow::Result<Vec<_>>>()?;
-        store::save(conn, loaded).await?;
-        anyhow::Ok(performed)
+        locks::wait_briefly(conn).await?;
+        record_in(conn, tried).await
     });
     let performed = performed.await?;
     tried.iter().for_each(report);
+    Ok(performed)
+}
+
+async fn record_in(conn: &mut AsyncPgConnection, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
+    let mut loaded = store::load_for_delivery(conn, tried.iter().map(|tried| tried.order)).await?;
+    let record = |one: &Tried| trace::during(one.traceparent.as_deref(), || record(&mut loaded, one));
+    let performed = tried.iter().map(record).collect::<anyhow::Result<Vec<_>>>()?;
+    store::save(conn, loaded).await.map_err(ReactionError::from)?;
     Ok(performed)
 }
 

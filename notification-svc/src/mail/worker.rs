@@ -7,7 +7,7 @@ use service_kit::external_calls::{BatchedCalls, Performed};
 use shared_events::{NotificationId, OrderId};
 
 use super::{Mail, MailSender};
-use crate::commands::record_deliveries::{Tried, record_deliveries};
+use crate::commands::record_deliveries::{Tried, record_deliveries, record_unless_locked};
 use crate::domain::{SendError, Verdict};
 use crate::store::notifications::{Due, next_due, take_due};
 
@@ -69,6 +69,12 @@ impl BatchedCalls for Deliveries {
     /// A crash after the server took the mail and before that is recorded sends it again, with the same Message-ID.
     async fn settle(&self, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
         let performed = record_deliveries(&mut *self.pool.get().await?, tried).await?;
+        (self.recorded)();
+        Ok(performed)
+    }
+
+    async fn settle_unless_locked(&self, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
+        let performed = record_unless_locked(&mut *self.pool.get().await?, tried).await?;
         (self.recorded)();
         Ok(performed)
     }

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::consumer::ReactionError;
+use service_kit::{consumer::ReactionError, external_calls::Performed, locks};
 
 use super::intent_changed::found;
 use crate::{
@@ -40,32 +40,58 @@ pub enum CustomerFound {
 }
 
 /// What the gateway knows of customers who are waited for is applied under their payments' locks. Past the deadline a customer
-/// is given up, but only on the gateway's word that it waits for them still. Who is waited for after this is looked up again.
+/// is given up, but only on the gateway's word that it waits for them still. Who is waited for after this is looked up again:
+/// their look-up is put off.
 ///
 /// # Errors
 /// The database: nothing is changed then.
-pub async fn customers_looked_up(conn: &mut AsyncPgConnection, looked_up: &[LookedUp]) -> Result<(), ReactionError> {
+pub async fn customers_looked_up(
+    conn: &mut AsyncPgConnection,
+    looked_up: &[LookedUp],
+) -> Result<Vec<Performed>, ReactionError> {
+    conn.transaction(async |conn| settle_in(conn, looked_up).await).await
+}
+
+/// Like [`customers_looked_up`], and waits no longer than a moment for whoever holds one of the payments.
+///
+/// # Errors
+/// Those of [`customers_looked_up`], and a lock timeout.
+pub async fn customers_looked_up_unless_locked(
+    conn: &mut AsyncPgConnection,
+    looked_up: &[LookedUp],
+) -> Result<Vec<Performed>, ReactionError> {
     conn.transaction(async |conn| {
-        let mut loaded = store::load(conn, looked_up.iter().map(|one| one.look_up.order_id)).await?;
-        let (mut waits, mut ended) = (Vec::new(), Vec::new());
-        for LookedUp { look_up, found } in looked_up {
-            let mut payment = loaded.payment(look_up.order_id)?.clone();
-            if let CustomerFound::Intent { before, intent, asked_at } = found
-                && let Some(Ok(step)) = customer_found(&mut payment, before, intent.clone(), *asked_at)
-            {
-                loaded.apply(payment, step, &Causation::default())?;
-            }
-            match loaded.payment(look_up.order_id)?.state {
-                State::ActionRequired => waits.push(*look_up),
-                _ => ended.push(look_up.order_id),
-            }
-        }
-        store::save(conn, loaded).await?;
-        look_ups::put_off(conn, &waits).await?;
-        look_ups::end(conn, &ended).await?;
-        Ok(())
+        locks::wait_briefly(conn).await?;
+        settle_in(conn, looked_up).await
     })
     .await
+}
+
+async fn settle_in(conn: &mut AsyncPgConnection, looked_up: &[LookedUp]) -> Result<Vec<Performed>, ReactionError> {
+    let mut loaded = store::load(conn, looked_up.iter().map(|one| one.look_up.order_id)).await?;
+    let (mut waits, mut ended, mut performed) = (Vec::new(), Vec::new(), Vec::new());
+    for LookedUp { look_up, found } in looked_up {
+        let mut payment = loaded.payment(look_up.order_id)?.clone();
+        if let CustomerFound::Intent { before, intent, asked_at } = found
+            && let Some(Ok(step)) = customer_found(&mut payment, before, intent.clone(), *asked_at)
+        {
+            loaded.apply(payment, step, &Causation::default())?;
+        }
+        match loaded.payment(look_up.order_id)?.state {
+            State::ActionRequired => {
+                waits.push(*look_up);
+                performed.push(Performed::PutOff);
+            }
+            _ => {
+                ended.push(look_up.order_id);
+                performed.push(Performed::Done);
+            }
+        }
+    }
+    store::save(conn, loaded).await?;
+    look_ups::put_off(conn, &waits).await?;
+    look_ups::end(conn, &ended).await?;
+    Ok(performed)
 }
 
 /// What follows from what the gateway knows, asked at `asked_at`, of an intent whose customer is waited for.

@@ -1,6 +1,6 @@
 use diesel_async::{AsyncConnection, pooled_connection::deadpool::PoolError};
 use outbox_relay::AppendError;
-use service_kit::{Pool, consumer::ReactionError};
+use service_kit::{Pool, consumer::ReactionError, pool::may_pass};
 use shared_events::OrderId;
 
 use super::given_back::given_back_changed;
@@ -44,6 +44,17 @@ pub enum NotHeard {
     /// What has become of the intent could not be looked up.
     #[error("the gateway can't be asked: {0}")]
     Gateway(#[from] GatewayError),
+}
+
+impl NotHeard {
+    /// Whether the database is why, whatever the webhook.
+    pub fn is_of_the_database(&self) -> bool {
+        match self {
+            Self::Pool(_) | Self::Reaction(ReactionError::Transient(_)) => true,
+            Self::Database(error) | Self::Append(AppendError::Database(error)) => may_pass(error),
+            Self::Reaction(_) | Self::Append(_) | Self::TooEarly | Self::Gateway(_) => false,
+        }
+    }
 }
 
 /// The gateway has told that something happened to an intent.

@@ -1,5 +1,5 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::consumer::ReactionError;
+use service_kit::{consumer::ReactionError, external_calls::Performed, locks};
 
 use crate::{
     domain::{Answer, Call, Payment, Refused, State, Transition},
@@ -40,35 +40,51 @@ impl Settlement {
 }
 
 /// Applies what came of calls, in one transaction: states, events, ledger, the ends of these calls and the next calls. An
-/// answer to a call that is finished by now changes nothing, so an answer that comes twice is applied once.
+/// answer to a call that is finished by now changes nothing, so an answer that comes twice is applied once. Says of each whether
+/// its call is finished or put off.
 ///
 /// # Errors
 /// The database, or a payment that waits for no such answer: nothing is changed then, and each is to be tried by itself.
-pub async fn settle(conn: &mut AsyncPgConnection, settlements: &[Settlement]) -> Result<(), ReactionError> {
+pub async fn settle(conn: &mut AsyncPgConnection, settlements: &[Settlement]) -> Result<Vec<Performed>, ReactionError> {
+    conn.transaction(async |conn| settle_in(conn, settlements).await).await
+}
+
+/// Like [`settle`], and waits no longer than a moment for whoever holds one of the payments.
+///
+/// # Errors
+/// Those of [`settle`], and a lock timeout.
+pub async fn settle_unless_locked(
+    conn: &mut AsyncPgConnection,
+    settlements: &[Settlement],
+) -> Result<Vec<Performed>, ReactionError> {
     conn.transaction(async |conn| {
-        let mut loaded = store::load(conn, settlements.iter().map(|settlement| settlement.call.order_id)).await?;
-        for settlement in settlements {
-            decide(&mut loaded, settlement)?;
-        }
-        Ok(store::save(conn, loaded).await?)
+        locks::wait_briefly(conn).await?;
+        settle_in(conn, settlements).await
     })
     .await
 }
 
-fn decide(loaded: &mut Loaded, Settlement { call, asked }: &Settlement) -> Result<(), ReactionError> {
+async fn settle_in(conn: &mut AsyncPgConnection, settlements: &[Settlement]) -> Result<Vec<Performed>, ReactionError> {
+    let mut loaded = store::load(conn, settlements.iter().map(|settlement| settlement.call.order_id)).await?;
+    let performed = settlements.iter().map(|settlement| decide(&mut loaded, settlement)).collect::<Result<_, _>>()?;
+    store::save(conn, loaded).await?;
+    Ok(performed)
+}
+
+fn decide(loaded: &mut Loaded, Settlement { call, asked }: &Settlement) -> Result<Performed, ReactionError> {
     if loaded.unfinished_call(call.order_id)? != Some(&call.key) {
-        return Ok(());
+        return Ok(Performed::Done);
     }
     let (answer, failure) = match asked.clone() {
         Asked::Answered(answer) => (answer, Failure { code: "under_way", text: "it goes on".to_owned() }),
         Asked::Unanswered(failure) => (Answer::Nothing, failure),
         Asked::Later(failure) => {
             loaded.put_off_call(PutOff::later(call, failure));
-            return Ok(());
+            return Ok(Performed::PutOff);
         }
         Asked::Away(failure) => {
             loaded.put_off_call(PutOff::put_back(call, failure));
-            return Ok(());
+            return Ok(Performed::PutOff);
         }
     };
     let mut payment = loaded.payment(call.order_id)?.clone();
@@ -76,8 +92,9 @@ fn decide(loaded: &mut Loaded, Settlement { call, asked }: &Settlement) -> Resul
     loaded.apply_answer(payment, step, &call.causation, outcome)?;
     if outcome.is_none() {
         loaded.put_off_call(PutOff::later(call, failure));
+        return Ok(Performed::PutOff);
     }
-    Ok(())
+    Ok(Performed::Done)
 }
 
 /// Applies the gateway's answer to the payment's unfinished call, and says as what it ends: nothing while it goes on.

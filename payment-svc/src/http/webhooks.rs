@@ -73,10 +73,16 @@ async fn hear(state: &AppState, receiver: &Receiver, event: &WebhookEvent) -> Re
     heard
 }
 
-/// Together; if that fails, each by itself.
+/// Together; where one of them is why that fails, each by itself. What the database can't do it is not asked to do for each.
 async fn receive(pool: Pool, events: Vec<WebhookEvent>) -> Vec<Result<Received, NotHeard>> {
-    if let Ok(received) = receive_in_one(&pool, &events).await {
-        return received.into_iter().map(Ok).collect();
+    match receive_in_one(&pool, &events).await {
+        Ok(received) => return received.into_iter().map(Ok).collect(),
+        Err(error) if error.is_of_the_database() => {
+            let why = error.to_string();
+            let not_now = |_| Err(ReactionError::transient(anyhow::anyhow!(why.clone())).into());
+            return events.iter().map(not_now).collect();
+        }
+        Err(_) => {}
     }
     let mut received = Vec::with_capacity(events.len());
     for event in &events {

@@ -79,12 +79,14 @@ impl<G: PaymentGateway> BatchedCalls for CustomerLookUps<G> {
     }
 
     async fn settle(&self, made: &[LookedUp]) -> anyhow::Result<Vec<Performed>> {
-        commands::customers_looked_up(&mut *self.pool.get().await?, made).await?;
+        let performed = commands::customers_looked_up(&mut *self.pool.get().await?, made).await?;
         (self.applied)();
-        let performed = |looked_up: &LookedUp| match looked_up.found {
-            CustomerFound::Unknown => Performed::PutOff,
-            CustomerFound::NotAwaited | CustomerFound::Intent { .. } => Performed::Done,
-        };
-        Ok(made.iter().map(performed).collect())
+        Ok(performed)
+    }
+
+    async fn settle_unless_locked(&self, made: &[LookedUp]) -> anyhow::Result<Vec<Performed>> {
+        let performed = commands::customers_looked_up_unless_locked(&mut *self.pool.get().await?, made).await?;
+        (self.applied)();
+        Ok(performed)
     }
 }

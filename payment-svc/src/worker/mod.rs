@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use service_kit::{
     Pool,
     circuit_breaker::{Begun, CircuitBreaker},
-    external_calls::{BatchedCalls, Performed},
+    external_calls::{BatchedCalls, Nudge, Performed},
     trace,
 };
 use shared_events::{OrderId, PaymentId};
@@ -37,13 +37,28 @@ pub struct GatewayCalls<G> {
     asking: Duration,
     noting: Arc<Gather<(OrderId, String), Result<Noted, String>>>,
     settled: Arc<dyn Fn() + Send + Sync>,
+    customers: Nudge,
 }
 
 impl<G: PaymentGateway> GatewayCalls<G> {
     /// `settled` is told after each commit that may have announced something.
     pub fn new(pool: Pool, gateway: Arc<G>, settled: impl Fn() + Send + Sync + 'static) -> Self {
         let server = CircuitBreaker::new("gateway");
-        Self { pool, gateway, server, asking: calls::ASKING, noting: Arc::default(), settled: Arc::new(settled) }
+        Self {
+            pool,
+            gateway,
+            server,
+            asking: calls::ASKING,
+            noting: Arc::default(),
+            settled: Arc::new(settled),
+            customers: Nudge::default(),
+        }
+    }
+
+    /// Wakes the worker that looks customers up when one is to be waited for.
+    #[must_use]
+    pub fn waking(self, customers: Nudge) -> Self {
+        Self { customers, ..self }
     }
 
     /// Gives each try this long instead of [`calls::ASKING`]; longer than that would outlast the lease.
@@ -93,6 +108,13 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         Ok(performed.into_iter().next().unwrap_or(Performed::PutOff))
     }
 
+    fn tell(&self, settled: &[Settlement]) {
+        (self.settled)();
+        if settled.iter().any(|one| matches!(one.asked, Asked::Answered(Answer::ActionRequired { .. }))) {
+            self.customers.nudge();
+        }
+    }
+
     /// What this call shows of the gateway.
     fn note(&self, begun: Begun, answer: &Result<Answer, Later>) {
         match answer {
@@ -131,12 +153,14 @@ impl<G: PaymentGateway> BatchedCalls for GatewayCalls<G> {
     }
 
     async fn settle(&self, made: &[Settlement]) -> anyhow::Result<Vec<Performed>> {
-        commands::settle(&mut *self.pool.get().await?, made).await?;
-        (self.settled)();
-        let performed = |settlement: &Settlement| match settlement.asked {
-            Asked::Answered(_) => Performed::Done,
-            Asked::Unanswered(_) | Asked::Later(_) | Asked::Away(_) => Performed::PutOff,
-        };
-        Ok(made.iter().map(performed).collect())
+        let performed = commands::settle(&mut *self.pool.get().await?, made).await?;
+        self.tell(made);
+        Ok(performed)
+    }
+
+    async fn settle_unless_locked(&self, made: &[Settlement]) -> anyhow::Result<Vec<Performed>> {
+        let performed = commands::settle_unless_locked(&mut *self.pool.get().await?, made).await?;
+        self.tell(made);
+        Ok(performed)
     }
 }

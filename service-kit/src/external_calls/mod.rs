@@ -13,6 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use diesel_async::pooled_connection::deadpool::PoolError;
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 pub use call_by_call::ExternalCalls;
 
 use crate::circuit_breaker::CircuitBreaker;
+use crate::consumer::ReactionError;
+use crate::pool::{is_lock_timeout, may_pass};
 use crate::retry::{Backoff, Recurring};
 
 /// How soon a worker looks again for calls that are due and that it was not given: others hold their rows.
@@ -48,9 +51,15 @@ pub trait BatchedCalls: Send + Sync + 'static {
     fn make(&self, call: Self::Call) -> impl Future<Output = Self::Made> + Send;
 
     /// Records what came of calls in one transaction (load, decide, save) and says it of each, in their order. A failure that
-    /// may pass puts its call off (a later due time). If this fails, each is settled by itself; one that fails by itself is
-    /// due again when its lease ends.
+    /// may pass puts its call off (a later due time). Where one of them is why this fails, each is settled by itself; one that
+    /// fails by itself is due again when its lease ends, as are all when the database fails.
     fn settle(&self, made: &[Self::Made]) -> impl Future<Output = anyhow::Result<Vec<Performed>>> + Send;
+
+    /// Like [`BatchedCalls::settle`], and waits for locks no longer than [`wait_briefly`](crate::locks::wait_briefly) lets it:
+    /// an outcome whose root somebody holds is settled after all others, with the usual patience.
+    fn settle_unless_locked(&self, made: &[Self::Made]) -> impl Future<Output = anyhow::Result<Vec<Performed>>> + Send {
+        self.settle(made)
+    }
 
     /// The breaker of the server that is called, if it has one: [`BatchedCalls::make`] tells it how the server did, and the
     /// worker takes only what it admits.
@@ -154,6 +163,12 @@ impl<C: BatchedCalls> Worker<C> {
             nudge: Nudge::default(),
             failures: Recurring::default(),
         }
+    }
+
+    /// Has it woken by this, where what wakes it must be there before it.
+    #[must_use]
+    pub fn woken_by(self, nudge: Nudge) -> Self {
+        Self { nudge, ..self }
     }
 
     /// What wakes it.
@@ -282,31 +297,77 @@ impl<C: BatchedCalls> Worker<C> {
     }
 }
 
-/// Settles outcomes together; where that fails, one by one, so that a single one that can't be recorded holds up no other.
+/// Settles outcomes together; where one of them is why that fails, one by one, so that it holds up no other. A failure of the
+/// database is met by one more try together, not by a wait for each.
 async fn settle_all<C: BatchedCalls>(worker: &'static str, calls: &C, made: &[C::Made]) -> Settled {
     let mut settled = Settled::default();
-    match settle(calls, made).await {
-        Ok(performed) => settled.count(worker, &performed),
-        Err(error) if made.len() == 1 => not_settled(worker, &error),
-        Err(error) => {
+    if made.len() == 1 {
+        settled.note(worker, 1, guarded(calls.settle(made)).await);
+        return settled;
+    }
+    let mut together = guarded(calls.settle_unless_locked(made)).await;
+    if together.as_ref().is_err_and(is_of_the_database) {
+        together = guarded(calls.settle_unless_locked(made)).await;
+    }
+    match together {
+        Err(error) if !is_of_the_database(&error) => {
             tracing::debug!(worker, error = %format!("{error:#}"), "outcomes are recorded one by one");
-            for one in made.chunks(1) {
-                match settle(calls, one).await {
-                    Ok(performed) => settled.count(worker, &performed),
-                    Err(error) => not_settled(worker, &error),
-                }
-            }
+            settle_each(worker, calls, made, &mut settled).await;
         }
+        together => settled.note(worker, made.len(), together),
     }
     settled
 }
 
-async fn settle<C: BatchedCalls>(calls: &C, made: &[C::Made]) -> anyhow::Result<Vec<Performed>> {
-    let settling = AssertUnwindSafe(calls.settle(made)).catch_unwind();
+/// Those whose roots are locked come last. Where the database fails, or one has waited in vain, the rest isn't tried.
+async fn settle_each<C: BatchedCalls>(worker: &'static str, calls: &C, made: &[C::Made], settled: &mut Settled) {
+    let mut locked = Vec::new();
+    for (nth, one) in made.chunks(1).enumerate() {
+        match guarded(calls.settle_unless_locked(one)).await {
+            Err(error) if is_lock_timeout(error.as_ref()) => locked.push(one),
+            Err(error) if is_of_the_database(&error) => {
+                return settled.note(worker, made.len() - nth + locked.len(), Err(error));
+            }
+            outcome => settled.note(worker, 1, outcome),
+        }
+    }
+    for (nth, one) in locked.iter().enumerate() {
+        match guarded(calls.settle(one)).await {
+            Err(error) if is_lock_timeout(error.as_ref()) || is_of_the_database(&error) => {
+                return settled.note(worker, locked.len() - nth, Err(error));
+            }
+            outcome => settled.note(worker, 1, outcome),
+        }
+    }
+}
+
+/// Whether the database is why outcomes can't be recorded, and none of them.
+fn is_of_the_database(error: &anyhow::Error) -> bool {
+    let of_the_database = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<PoolError>()
+            || cause.downcast_ref().is_some_and(may_pass)
+            || matches!(cause.downcast_ref(), Some(ReactionError::Transient(_)))
+    };
+    !is_lock_timeout(error.as_ref()) && error.chain().any(of_the_database)
+}
+
+async fn guarded(settling: impl Future<Output = anyhow::Result<Vec<Performed>>>) -> anyhow::Result<Vec<Performed>> {
+    let settling = AssertUnwindSafe(settling).catch_unwind();
     settling.await.unwrap_or_else(|_| Err(anyhow::anyhow!("recording the outcome panicked")))
 }
 
 impl Settled {
+    fn note(&mut self, worker: &'static str, count: usize, outcome: anyhow::Result<Vec<Performed>>) {
+        match outcome {
+            Ok(performed) => self.count(worker, &performed),
+            Err(error) => {
+                tracing::warn!(worker, count, error = %format!("{error:#}"), "outcomes of calls were not recorded: they are due again when their leases end");
+                metrics::counter!("outside_calls_total", "worker" => worker, "outcome" => "failed")
+                    .increment(count as u64);
+            }
+        }
+    }
+
     fn count(&mut self, worker: &'static str, performed: &[Performed]) {
         for performed in performed {
             metrics::counter!("outside_calls_total", "worker" => worker, "outcome" => performed.as_str()).increment(1);
@@ -314,9 +375,4 @@ impl Settled {
             self.put_off |= *performed == Performed::PutOff;
         }
     }
-}
-
-fn not_settled(worker: &'static str, error: &anyhow::Error) {
-    tracing::warn!(worker, error = %format!("{error:#}"), "a call's outcome was not recorded: it is due again when its lease ends");
-    metrics::counter!("outside_calls_total", "worker" => worker, "outcome" => "failed").increment(1);
 }

@@ -161,3 +161,27 @@ pub(super) fn commands_problem(error: &ReactionError) -> Problem {
         ReactionError::Permanent(why) => Problem::internal(why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel_async::SimpleAsyncConnection;
+    use service_kit::testing::TestDb;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_the_database_can_not_do_for_a_batch_it_is_not_asked_to_do_for_each_event() {
+        let db = TestDb::new(&crate::migrations()).await;
+        let fails = "create sequence tries;
+            create function fails() returns trigger language plpgsql as
+                $$ begin perform nextval('tries'); raise exception 'deadlock detected'; end $$;
+            create trigger fails before insert on webhook_events for each row execute function fails();";
+        db.conn().await.batch_execute(fails).await.unwrap();
+        let event = |id| format!(r#"{{"id": "evt_{id}", "type": "x", "data": {{"object": {{"object": "charge"}}}}}}"#);
+        let events = (0..10).map(|id| WebhookEvent::parse(event(id).as_bytes()).unwrap().unwrap()).collect();
+        let received = receive(db.pool.clone(), events).await;
+        assert_eq!(received.iter().filter(|one| one.as_ref().is_err_and(NotHeard::is_of_the_database)).count(), 10);
+        let once = "do $$ begin assert (select last_value from tries) = 1, 'once for all'; end $$";
+        db.conn().await.batch_execute(once).await.unwrap();
+    }
+}

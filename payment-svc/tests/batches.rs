@@ -214,6 +214,7 @@ async fn answers_are_settled_without_one_whose_payment_somebody_holds() {
     sql_query("begin").execute(holder).await.unwrap();
     let hold = sql_query("select from payments where order_id = $1 for update");
     hold.bind::<diesel::sql_types::Uuid, _>(settlements[0].call.order_id.0).execute(holder).await.unwrap();
+    sql_query("set lock_timeout = 0").execute(conn).await.unwrap();
     let locked = commands::settle_unless_locked(conn, &settlements).await.unwrap_err();
     assert!(service_kit::pool::is_lock_timeout(&locked), "{locked}");
     assert!(commands::settle_unless_locked(conn, &settlements[1..]).await.is_ok());

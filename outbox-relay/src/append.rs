@@ -117,7 +117,9 @@ pub async fn append_all_within(
     Ok(())
 }
 
-/// What [`append_all`] executes, as a part of a larger statement. The keys' root rows may be new ones of the same statement.
+/// What [`append_all`] executes, as a part of a larger statement. PostgreSQL carries the parts of a statement out in an order
+/// of its own, so the keys' root rows must be locked by then. They may be new ones of the same statement only if nobody else
+/// can know the keys yet, as where their ids were just drawn.
 ///
 /// # Errors
 /// A row is too large.

@@ -166,11 +166,11 @@ impl<'a, P: Publisher> Lead<'a, P> {
     async fn drain(mut self) -> anyhow::Result<()> {
         let settled = timeout(self.config.drain, async {
             while !self.term.settled() {
-                if next(&mut self.term, self.publisher).await?.is_some() {
+                if next(&mut self.term, self.publisher, Read::Leave).await?.is_some() {
                     break;
                 }
             }
-            QueryResult::Ok(())
+            finish(&mut self.term).await
         });
         match settled.await {
             Ok(settled) => settled?,
@@ -183,13 +183,25 @@ impl<'a, P: Publisher> Lead<'a, P> {
     }
 }
 
+/// What becomes of rows that a read brings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    HandOver,
+    /// They stay in the table for the next leader: a relay that is stopped begins nothing new.
+    Leave,
+}
+
 /// Waits for the next answer or reports, and takes note of them. Reads nothing more.
-pub(crate) async fn next(term: &mut Term<'_>, publisher: &mut impl Publisher) -> QueryResult<Option<Outage>> {
+pub(crate) async fn next(
+    term: &mut Term<'_>,
+    publisher: &mut impl Publisher,
+    read: Read,
+) -> QueryResult<Option<Outage>> {
     let mut reports = Vec::new();
     tokio::select! {
         () = publisher.reports(&mut reports), if term.publishes() => {}
         answer = term.answer(), if term.asks() => {
-            if let Some(batch) = term.note(answer?) {
+            if let Some(batch) = term.note(answer?).filter(|_| read == Read::HandOver) {
                 term.hand_over(batch, publisher);
             }
             return Ok(None);
@@ -197,6 +209,16 @@ pub(crate) async fn next(term: &mut Term<'_>, publisher: &mut impl Publisher) ->
         else => return Ok(None),
     }
     Ok(term.settle(reports, publisher).await)
+}
+
+/// Waits for the statements that are under way: rows that were acknowledged are deleted before the session ends, or the next
+/// leader would publish them again.
+pub(crate) async fn finish(term: &mut Term<'_>) -> QueryResult<()> {
+    while term.asks() {
+        let answer = term.answer().await?;
+        drop(term.note(answer));
+    }
+    Ok(())
 }
 
 /// Tries suspects first, then does what was asked for parked rows.

@@ -257,7 +257,8 @@ async fn once(term: &mut Term<'_>, publisher: &mut impl Publisher) -> anyhow::Re
     term.prepare().await?;
     term.read();
     while !term.settled() {
-        if let Some(outage) = lead::next(term, publisher).await? {
+        if let Some(outage) = lead::next(term, publisher, lead::Read::HandOver).await? {
+            lead::finish(term).await?;
             return Ok(Some(outage));
         }
     }

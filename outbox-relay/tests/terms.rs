@@ -160,3 +160,42 @@ async fn terms_that_fail_at_once_follow_each_other_ever_more_slowly() {
     // Half of 100 ms, doubled four times, is the least that the fifth wait can be.
     assert!(terms[5].duration_since(terms[4]) >= Duration::from_millis(800), "{terms:?}");
 }
+
+/// Answers once it is told to: all rows are taken but the last.
+struct AnswersLate {
+    handed: Arc<Mutex<usize>>,
+    answers: Arc<tokio::sync::Notify>,
+    reports: Vec<Report>,
+}
+
+impl Publisher for AnswersLate {
+    fn publish(&mut self, rows: &[OutboxRow]) {
+        self.reports.extend(rows.iter().map(|row| Report { id: row.id, outcome: Ok(()) }));
+        *self.handed.lock().unwrap() += rows.len();
+    }
+
+    async fn reports(&mut self, reports: &mut Vec<Report>) {
+        self.answers.notified().await;
+        self.reports.last_mut().unwrap().outcome = Err(Failure::Outage("the last one".to_owned()));
+        reports.append(&mut self.reports);
+    }
+
+    async fn withdraw(&mut self, _patience: Duration, reports: &mut Vec<Report>) {
+        reports.append(&mut self.reports);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_stopped_deletes_what_was_acknowledged_though_another_row_failed() {
+    let db = used_database().await;
+    commit(&db, (1..=400).map(|number| row("t", &format!("key {number}"), number)).collect()).await;
+    let (handed, answers) = (Arc::<Mutex<usize>>::default(), Arc::new(tokio::sync::Notify::new()));
+    let publisher = AnswersLate { handed: Arc::clone(&handed), answers: Arc::clone(&answers), reports: Vec::new() };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(Relay::new(config(&db, "nowhere"), publisher).run(stop.clone()));
+    eventually("all rows are under way", SOON, async || *handed.lock().unwrap() == 400).await;
+    stop.cancel();
+    answers.notify_one();
+    tokio::time::timeout(SOON, running).await.unwrap().unwrap();
+    assert_eq!(count(&db, "outbox").await, 1, "rows that the next leader publishes");
+}

@@ -68,6 +68,23 @@ async fn a_connection_whose_write_was_refused_as_read_only_is_not_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_transaction_is_by_default_is_not_left_to_the_database() {
+    let db = TestDb::new(&[]).await;
+    let name = pool::place(&db.url);
+    let name = name.rsplit_once('/').unwrap().1;
+    let settings = format!(
+        "alter database \"{name}\" set default_transaction_deferrable = on;
+        alter database \"{name}\" set default_transaction_isolation = 'serializable'"
+    );
+    db.conn().await.batch_execute(&settings).await.unwrap();
+
+    let mut conn = open(&db.url).await.get().await.unwrap();
+    let as_expected = "select (current_setting('transaction_deferrable') = 'off'
+        and current_setting('transaction_isolation') = 'read committed')::int as number";
+    assert_eq!(number(&mut conn, as_expected).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_several_hosts_the_one_that_takes_writes_is_found_in_either_order() {
     let (standby, primary) = (Server::start().await, Server::start().await);
     standby.take_writes(false).await;

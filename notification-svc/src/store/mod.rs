@@ -26,12 +26,13 @@ pub async fn load(
 ) -> QueryResult<Loaded> {
     let (mut loaded, known) = roots::lock_or_make(conn, orders.into_iter().map(|id| id.0).collect()).await?;
     let named: BTreeSet<_> = named.into_iter().map(|id| id.0).filter(|id| known.contains(id)).collect();
-    let (found, names) = tokio::try_join!(
+    // Looked at in the order in which they are sent: what is behind one that failed knows only that the transaction is aborted.
+    let (found, names) = tokio::join!(
         notifications::of_orders(conn, &known, Lock::None),
         roots::line_names(conn, named.into_iter().collect()),
-    )?;
-    loaded.add_notifications(found);
-    loaded.add_line_names(names);
+    );
+    loaded.add_notifications(found?);
+    loaded.add_line_names(names?);
     Ok(loaded)
 }
 

@@ -19,7 +19,7 @@ use crate::domain::{Decided, LastSequences, Status};
 /// one event of a batch decides, the next one finds here.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The time of this transaction, as [`super::now`] tells it.
+    /// When this transaction began, by the database's clock.
     pub now: DateTime<Utc>,
     pub(super) orders: BTreeMap<OrderId, Root>,
     pub(super) changed: BTreeSet<OrderId>,

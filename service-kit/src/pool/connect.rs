@@ -29,8 +29,11 @@ pub(super) const SILENCE: Duration = Duration::from_secs(35);
 /// PostgreSQL ends a statement or an idle transaction that takes longer, so that its locks don't stay.
 /// `client_connection_check_interval`, which notices that the client of a waiting statement is gone, is set only
 /// where PostgreSQL has it (from version 14).
+/// What a transaction is by default isn't left to the database's settings: [`crate::idempotency`] needs `read committed`, and
+/// [`crate::transaction`] takes `deferrable` for the mark of a transaction that has begun.
 const LIMITS: &str = "set statement_timeout = '30s'; set idle_in_transaction_session_timeout = '30s'; \
     set lock_timeout = '10s'; \
+    set default_transaction_isolation = 'read committed'; set default_transaction_deferrable = off; \
     select set_config(name, '5s', false) from pg_settings where name = 'client_connection_check_interval'";
 
 /// A connection, and what its bytes say about its state.

@@ -88,7 +88,10 @@ pub fn may_pass(error: &DieselError) -> bool {
             }
             _ => false,
         },
-        DieselError::BrokenTransactionManager => true,
+        // The connection's fault, not the work's: another connection is taken.
+        DieselError::BrokenTransactionManager | DieselError::AlreadyInTransaction | DieselError::NotInTransaction => {
+            true
+        }
         // The rollback failed too, which only happens when the connection is lost.
         DieselError::RollbackErrorOnCommit { commit_error, .. } => may_pass(commit_error),
         _ => false,
@@ -105,6 +108,13 @@ mod tests {
 
     fn said(words: &str) -> Result<(), Said> {
         Err(Said(std::io::Error::other(words.to_owned())))
+    }
+
+    #[test]
+    fn a_connection_that_is_out_of_step_is_no_fault_of_the_work() {
+        for error in [DieselError::AlreadyInTransaction, DieselError::NotInTransaction] {
+            assert!(may_pass(&error), "{error}");
+        }
     }
 
     #[test]

@@ -51,10 +51,13 @@ pub async fn load(
             firm.push(root.allocation.order_id.0);
         }
     }
-    let (shipments, ()) = tokio::try_join!(
+    // Looked at in the order in which they are sent: what is behind one that failed knows only that the transaction is aborted.
+    let (shipments, levels) = tokio::join!(
         async { if firm.is_empty() { Ok(Vec::new()) } else { shipments::of_orders(conn, &firm).await } },
         load_levels(conn, &mut loaded, &skus, Which::Watched),
-    )?;
+    );
+    let shipments = shipments?;
+    levels?;
     for (order_id, shipment) in shipments {
         if let Some(root) = loaded.orders.get_mut(&order_id) {
             root.allocation.shipments.push(shipment);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::*;
 use notification_svc::domain::SendError;
 use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
-use service_kit::external_calls::{BatchedCalls, Worker};
+use service_kit::external_calls::{ExternalCalls, Worker};
 use service_kit::testing::eventually;
 use shared_events::*;
 use tokio_util::sync::CancellationToken;

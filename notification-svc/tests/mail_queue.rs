@@ -16,7 +16,7 @@ use diesel_async::SimpleAsyncConnection;
 use notification_svc::domain::{SendError, Template};
 use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
 use notification_svc::store::notifications::{LEASE_SECONDS, TAKE_DUE};
-use service_kit::external_calls::{BatchedCalls, Worker};
+use service_kit::external_calls::{ExternalCalls, Worker};
 use service_kit::testing::{TestDb, eventually};
 use shared_events::*;
 use tokio_util::sync::CancellationToken;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use common::*;
 use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
-use service_kit::external_calls::BatchedCalls;
+use service_kit::external_calls::ExternalCalls;
 use shared_events::*;
 
 /// A mail server that takes every mail.

@@ -15,7 +15,7 @@ use payment_svc::{
     store::calls,
     worker::GatewayCalls,
 };
-use service_kit::external_calls::{BatchedCalls, Performed, Worker};
+use service_kit::external_calls::{ExternalCalls, Performed, Worker};
 use service_kit::testing::eventually;
 use shop::{
     Order, Shop,

@@ -19,7 +19,7 @@ use payment_svc::{
     worker::{CustomerLookUps, GatewayCalls},
 };
 use service_kit::{
-    external_calls::{BatchedCalls, Nudge, Performed, Worker},
+    external_calls::{ExternalCalls, Nudge, Performed, Worker},
     testing::eventually,
 };
 use shop::{
@@ -250,9 +250,9 @@ async fn who_looks_customers_up_is_woken_when_one_is_to_be_waited_for() {
 /// Counts how often it is asked when the next look-up is due.
 struct Seen(CustomerLookUps<Stripe>, Arc<AtomicUsize>);
 
-impl BatchedCalls for Seen {
-    type Call = <CustomerLookUps<Stripe> as BatchedCalls>::Call;
-    type Made = <CustomerLookUps<Stripe> as BatchedCalls>::Made;
+impl ExternalCalls for Seen {
+    type Call = <CustomerLookUps<Stripe> as ExternalCalls>::Call;
+    type Made = <CustomerLookUps<Stripe> as ExternalCalls>::Made;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<Self::Call>> {
         self.0.take(limit).await

@@ -6,7 +6,7 @@ mod shop;
 
 use payment_svc::gateway::Stripe;
 use serde_json::{Value, json};
-use service_kit::external_calls::BatchedCalls;
+use service_kit::external_calls::ExternalCalls;
 use shop::{Order, Shop, sandbox::Sandbox, served::Served};
 
 struct Scene {

@@ -15,7 +15,7 @@ use payment_svc::{
 use serde_json::json;
 use service_kit::{
     config::{DatabaseConfig, Reader},
-    external_calls::BatchedCalls,
+    external_calls::ExternalCalls,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -10,7 +10,7 @@ use payment_svc::{
     gateway::{GatewayError, Stripe},
 };
 use serde_json::{Value, json};
-use service_kit::external_calls::BatchedCalls;
+use service_kit::external_calls::ExternalCalls;
 use shared_events::{Currency, Money};
 use shop::{
     Order, Shop,

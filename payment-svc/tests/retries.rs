@@ -9,7 +9,7 @@ use payment_svc::{
     domain::{Answer, State},
     gateway::PaymentGateway,
 };
-use service_kit::external_calls::BatchedCalls;
+use service_kit::external_calls::ExternalCalls;
 use shop::{Order, Shop, gateways::that_agrees};
 
 #[derive(QueryableByName)]

@@ -20,7 +20,7 @@ use payment_svc::{
 use serde_json::{Value, json};
 use service_kit::{
     config::{LogFormat, TelemetryConfig},
-    external_calls::BatchedCalls,
+    external_calls::ExternalCalls,
 };
 use sha2::Sha256;
 use shop::{

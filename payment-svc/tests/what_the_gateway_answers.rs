@@ -17,7 +17,7 @@ use payment_svc::{
         calls::{self, Failure, PutOff, TakenCall},
     },
 };
-use service_kit::external_calls::BatchedCalls;
+use service_kit::external_calls::ExternalCalls;
 use shop::{
     Order, Shop,
     gateways::{MockGateway, now, that_agrees},

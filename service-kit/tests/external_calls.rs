@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use service_kit::config::{LogFormat, TelemetryConfig};
 use service_kit::consumer::ReactionError;
-use service_kit::external_calls::{BatchedCalls, ExternalCalls, Performed, Worker};
+use service_kit::external_calls::{ExternalCalls, Performed, Worker};
 use service_kit::telemetry;
 use service_kit::testing::eventually;
 use tokio::sync::Semaphore;
@@ -47,6 +47,7 @@ struct Calls(Arc<Desk>);
 
 impl ExternalCalls for Calls {
     type Call = &'static str;
+    type Made = Performed;
 
     async fn take(&self, limit: usize) -> anyhow::Result<Vec<&'static str>> {
         let mut recorded = self.0.recorded.lock().unwrap();
@@ -58,14 +59,18 @@ impl ExternalCalls for Calls {
         Ok(None)
     }
 
-    async fn perform(&self, call: &'static str) -> anyhow::Result<Performed> {
+    async fn make(&self, call: &'static str) -> Performed {
         assert_ne!(call, "panic");
         let now = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.0.most.fetch_max(now, Ordering::SeqCst);
-        self.0.gate.acquire().await?.forget();
+        self.0.gate.acquire().await.unwrap().forget();
         self.0.under_way.fetch_sub(1, Ordering::SeqCst);
         self.0.answered.lock().unwrap().push(call);
-        Ok(if call == "later" { Performed::PutOff } else { Performed::Done })
+        if call == "later" { Performed::PutOff } else { Performed::Done }
+    }
+
+    async fn settle(&self, made: &[Performed]) -> anyhow::Result<Vec<Performed>> {
+        Ok(made.to_vec())
     }
 }
 
@@ -170,7 +175,7 @@ impl Group {
 
 struct Grouped(Arc<Group>);
 
-impl BatchedCalls for Grouped {
+impl ExternalCalls for Grouped {
     type Call = &'static str;
     type Made = &'static str;
 

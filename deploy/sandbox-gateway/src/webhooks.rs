@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use service_kit::{
     Pool,
-    external_calls::{BatchedCalls, Performed},
+    external_calls::{ExternalCalls, Performed},
     retry,
 };
 use sha2::Sha256;
@@ -107,7 +107,7 @@ impl Deliveries {
     }
 }
 
-impl BatchedCalls for Deliveries {
+impl ExternalCalls for Deliveries {
     type Call = Delivery;
     type Made = Settled;
 

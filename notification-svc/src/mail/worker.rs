@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use service_kit::Pool;
 use service_kit::circuit_breaker::CircuitBreaker;
-use service_kit::external_calls::{BatchedCalls, Performed};
+use service_kit::external_calls::{ExternalCalls, Performed};
 use shared_events::{NotificationId, OrderId};
 
 use super::{Mail, MailSender};
@@ -40,7 +40,7 @@ impl Deliveries {
     }
 }
 
-impl BatchedCalls for Deliveries {
+impl ExternalCalls for Deliveries {
     type Call = Due;
     type Made = Tried;
 

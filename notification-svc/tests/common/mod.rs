@@ -14,7 +14,7 @@ use notification_svc::reactions::NotificationReactions;
 use notification_svc::store::notifications::{self, Due, Filter, View};
 use service_kit::consumer::testing::react;
 use service_kit::consumer::{Outcome, Record};
-use service_kit::external_calls::{BatchedCalls, Nudge};
+use service_kit::external_calls::{ExternalCalls, Nudge};
 use service_kit::testing::TestDb;
 use shared_events::*;
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use service_kit::{
     Pool,
-    external_calls::{BatchedCalls, Performed},
+    external_calls::{ExternalCalls, Performed},
 };
 use shared_events::OrderId;
 use tokio::time::timeout;
@@ -56,7 +56,7 @@ impl<G: PaymentGateway> CustomerLookUps<G> {
     }
 }
 
-impl<G: PaymentGateway> BatchedCalls for CustomerLookUps<G> {
+impl<G: PaymentGateway> ExternalCalls for CustomerLookUps<G> {
     type Call = LookUp;
     type Made = LookedUp;
 

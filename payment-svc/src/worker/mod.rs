@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use service_kit::{
     Pool,
     circuit_breaker::{Begun, CircuitBreaker},
-    external_calls::{BatchedCalls, Nudge, Performed},
+    external_calls::{ExternalCalls, Nudge, Performed},
     trace,
 };
 use shared_events::{OrderId, PaymentId};
@@ -130,7 +130,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     }
 }
 
-impl<G: PaymentGateway> BatchedCalls for GatewayCalls<G> {
+impl<G: PaymentGateway> ExternalCalls for GatewayCalls<G> {
     type Call = TakenCall;
     type Made = Settlement;
 

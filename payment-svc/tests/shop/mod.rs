@@ -27,7 +27,7 @@ use payment_svc::{
 };
 use service_kit::{
     consumer::{Outcome, Record, testing::react},
-    external_calls::BatchedCalls,
+    external_calls::ExternalCalls,
     testing::TestDb,
     timers,
 };

@@ -6,8 +6,6 @@
 //! Outcomes are settled like commits of a group: the first alone and at once, and whatever ends meanwhile together in the
 //! next transaction. So an outcome never waits for company, and a busy worker pays for one transaction instead of many.
 
-mod call_by_call;
-
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,8 +16,6 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-
-pub use call_by_call::ExternalCalls;
 
 use crate::circuit_breaker::CircuitBreaker;
 use crate::consumer::ReactionError;
@@ -33,7 +29,7 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(5);
 
 /// The calls that a service has recorded and not yet made.
-pub trait BatchedCalls: Send + Sync + 'static {
+pub trait ExternalCalls: Send + Sync + 'static {
     /// A call, with the key that makes it safe to repeat.
     type Call: Send + 'static;
     /// A call that was made, and what came of it.
@@ -55,13 +51,13 @@ pub trait BatchedCalls: Send + Sync + 'static {
     /// fails by itself is due again when its lease ends, as are all when the database fails.
     fn settle(&self, made: &[Self::Made]) -> impl Future<Output = anyhow::Result<Vec<Performed>>> + Send;
 
-    /// Like [`BatchedCalls::settle`], and waits for locks no longer than [`wait_briefly`](crate::locks::wait_briefly) lets it:
+    /// Like [`ExternalCalls::settle`], and waits for locks no longer than [`wait_briefly`](crate::locks::wait_briefly) lets it:
     /// an outcome whose root somebody holds is settled after all others, with the usual patience.
     fn settle_unless_locked(&self, made: &[Self::Made]) -> impl Future<Output = anyhow::Result<Vec<Performed>>> + Send {
         self.settle(made)
     }
 
-    /// The breaker of the server that is called, if it has one: [`BatchedCalls::make`] tells it how the server did, and the
+    /// The breaker of the server that is called, if it has one: [`ExternalCalls::make`] tells it how the server did, and the
     /// worker takes only what it admits.
     fn breaker(&self) -> Option<&CircuitBreaker> {
         None
@@ -100,7 +96,7 @@ impl Nudge {
 }
 
 /// Makes recorded calls, some at a time.
-pub struct Worker<C: BatchedCalls> {
+pub struct Worker<C: ExternalCalls> {
     name: &'static str,
     calls: Arc<C>,
     at_once: usize,
@@ -152,7 +148,7 @@ impl<M: Send + 'static> UnderWay<M> {
     }
 }
 
-impl<C: BatchedCalls> Worker<C> {
+impl<C: ExternalCalls> Worker<C> {
     /// A worker that has up to `at_once` calls at the same time, from the take to the record of the outcome. The name is the
     /// metrics' label.
     pub fn new(name: &'static str, calls: C, at_once: usize) -> Self {
@@ -299,7 +295,7 @@ impl<C: BatchedCalls> Worker<C> {
 
 /// Settles outcomes together; where one of them is why that fails, one by one, so that it holds up no other. A failure of the
 /// database is met by one more try together, not by a wait for each.
-async fn settle_all<C: BatchedCalls>(worker: &'static str, calls: &C, made: &[C::Made]) -> Settled {
+async fn settle_all<C: ExternalCalls>(worker: &'static str, calls: &C, made: &[C::Made]) -> Settled {
     let mut settled = Settled::default();
     if made.len() == 1 {
         settled.note(worker, 1, guarded(calls.settle(made)).await);
@@ -320,7 +316,7 @@ async fn settle_all<C: BatchedCalls>(worker: &'static str, calls: &C, made: &[C:
 }
 
 /// Those whose roots are locked come last. Where the database fails, or one has waited in vain, the rest isn't tried.
-async fn settle_each<C: BatchedCalls>(worker: &'static str, calls: &C, made: &[C::Made], settled: &mut Settled) {
+async fn settle_each<C: ExternalCalls>(worker: &'static str, calls: &C, made: &[C::Made], settled: &mut Settled) {
     let mut locked = Vec::new();
     for (nth, one) in made.chunks(1).enumerate() {
         match guarded(calls.settle_unless_locked(one)).await {

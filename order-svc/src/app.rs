@@ -21,7 +21,6 @@ use crate::prices::PricesKnown;
 use crate::reactions::{OrderReactions, subscriptions};
 use crate::{NAME, migrations};
 
-/// The service, bound and ready to run.
 pub struct App {
     service: Service,
     http: HttpServer,
@@ -33,9 +32,6 @@ pub struct App {
 
 impl App {
     /// Migrates, connects and binds. Nothing is read or published before [`App::run_until`].
-    ///
-    /// # Errors
-    /// The database stays away, a migration or a grant fails, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let service = Service::open(NAME, &config.service, &migrations()).await?;
         let consumer = service.consumer(subscriptions(), OrderReactions::new(service.nudge()));
@@ -54,13 +50,12 @@ impl App {
         Ok(Self { service, http, consumer, prices_known, tail, history_ttl: config.history_ttl })
     }
 
-    /// The port it listens on.
     pub const fn port(&self) -> u16 {
         self.http.port()
     }
 
-    /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
-    /// work flows: requests, what is heard, what is still to be published.
+    /// Serves until told to stop, or until a part ends by itself, which none should. Then it stops in the order in
+    /// which work flows: requests, consumer, relay.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { service, http, consumer, prices_known, tail, history_ttl } = self;
         let deadlines = Deadlines::new(service.nudge());

@@ -1,5 +1,3 @@
-//! The configuration of this service, parsed once and checked whole.
-
 use std::time::Duration;
 
 use outbox_relay::service::ServiceConfig;
@@ -9,7 +7,6 @@ use service_kit::config::{ConfigError, Reader, Var};
 pub mod vars {
     use super::Var;
 
-    /// Where it listens.
     pub static HTTP_ADDR: Var = Var {
         name: "HTTP_ADDR",
         what: "Where the service listens.",
@@ -17,7 +14,6 @@ pub mod vars {
         example: "0.0.0.0:8080",
         default: Some("127.0.0.1:8080"),
     };
-    /// When an order is given up.
     pub static ORDER_DEADLINE: Var = Var {
         name: "ORDER_DEADLINE",
         what: "How long an order may stay pending before it is cancelled with the reason timeout.",
@@ -25,7 +21,6 @@ pub mod vars {
         example: "20m",
         default: Some("20m"),
     };
-    /// How long histories live.
     pub static ORDER_HISTORY_TTL: Var = Var {
         name: "ORDER_HISTORY_TTL",
         what: "How long an order's history is kept after the order has ended.",
@@ -35,10 +30,8 @@ pub mod vars {
     };
 }
 
-/// Everything that this service is told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What every service with an outbox is told.
     pub service: ServiceConfig,
     /// How long an order may stay pending.
     pub order_deadline: Duration,
@@ -47,7 +40,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads everything, and notes everything that is wrong.
+    /// None if any variable is wrong; the reader has noted each that is.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let service = ServiceConfig::read(reader, &vars::HTTP_ADDR);
         let day = Duration::from_secs(24 * 60 * 60);
@@ -58,7 +51,6 @@ impl Config {
         Some(Self { service, order_deadline: order_deadline?, history_ttl: history_ttl? })
     }
 
-    /// Reads the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
     }

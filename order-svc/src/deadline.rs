@@ -10,13 +10,11 @@ use shared_events::OrderId;
 use crate::commands::DEADLINE_TIMER;
 use crate::store::{self, BatchKeys, Loaded};
 
-/// Fires the deadlines of orders.
 pub struct Deadlines {
     nudge: Nudge,
 }
 
 impl Deadlines {
-    /// Deadlines that wake this relay.
     pub const fn new(nudge: Nudge) -> Self {
         Self { nudge }
     }
@@ -30,7 +28,7 @@ impl Timers for Deadlines {
         Ok(store::load(conn, BatchKeys { orders, ..BatchKeys::default() }).await?)
     }
 
-    /// Everything said before the deadline was heard: an order that is still pending is given up.
+    /// All events from before the deadline have been read, so an order that is still pending is given up.
     fn fire(&self, loaded: &mut Loaded, kind: &str, key: &str) -> Result<(), ReactionError> {
         if kind != DEADLINE_TIMER {
             return Err(ReactionError::permanent(anyhow!("{kind:?} is not a timer of this service")));

@@ -1,5 +1,3 @@
-//! How long rows live that nobody asks for any more.
-
 use std::time::Duration;
 
 use service_kit::housekeeping::TimeToLive;
@@ -7,14 +5,14 @@ use service_kit::housekeeping::TimeToLive;
 /// An answer is kept for a POST that is sent again.
 const ANSWERS: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Only of orders that have ended, and to which nothing happened since: all or nothing of a history is deleted.
+/// Only of ended orders to which nothing has happened since. A history is deleted whole or not at all.
 const HISTORY: &str = "delete from order_history where order_id in (
         select id from orders join old on old.key = orders.id
          where status in ('completed', 'cancelled') and updated_at < now() - make_interval(secs => $1))
     returning order_id as key";
 const PRUNED: &str = "update orders set history_pruned_at = now() where id in (select key from deleted)";
 
-/// What grows old here. Orders themselves are kept.
+/// Orders themselves are kept.
 pub fn times_to_live(history: Duration) -> Vec<TimeToLive> {
     vec![
         TimeToLive::new("idempotency_keys", "key", "created_at", ANSWERS),

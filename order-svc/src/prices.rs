@@ -1,4 +1,4 @@
-//! Whether prices are known: once `products.v1` was read to an end they are, for this process and for those after it.
+//! Whether prices are known: they are once any process has read `products.v1` to its end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,12 +25,10 @@ impl PricesKnown {
         Ok(Self(Arc::new(AtomicBool::new(known))))
     }
 
-    /// Whether they are.
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// They are, from now on.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,3 @@
-//! The tables of `migrations/`, as diesel sees them.
 #![expect(missing_docs, reason = "the migrations say what each column is")]
 
 diesel::table! {

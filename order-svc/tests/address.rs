@@ -1,4 +1,3 @@
-//! An order that has not left yet can go elsewhere.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -16,7 +16,6 @@ use service_kit::testing::prune_all;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Lets everything grow older by two days.
 async fn two_days_pass(shop: &Shop) {
     let older = "update order_history set recorded_at = recorded_at - interval '2 days';
                  update orders set updated_at = updated_at - interval '2 days'";

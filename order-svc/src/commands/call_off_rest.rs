@@ -6,8 +6,7 @@ use super::change_order::change_order;
 use crate::domain::Order;
 use crate::store::Root;
 
-/// The customer does not want what has not left, after a part has: stock-svc is asked, and decides. Asked again, nothing new
-/// is said.
+/// Asks stock-svc to call off what has not left, once a part has; stock-svc decides. Repeating it says nothing new.
 pub async fn call_off_rest(pool: &Pool, id: OrderId) -> Result<Order, ChangeOrderError> {
     let decide = |root: &Root| {
         let step = root.progress.clone().call_off()?;

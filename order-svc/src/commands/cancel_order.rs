@@ -6,8 +6,7 @@ use super::change_order::change_order;
 use crate::domain::Order;
 use crate::store::Root;
 
-/// The customer cancels: the order goes to `cancelling` and stock-svc is asked for the goods. Asked again, nothing new
-/// is said.
+/// Moves the order to `cancelling` and asks stock-svc for the goods. Repeating it says nothing new.
 pub async fn cancel_order(pool: &Pool, id: OrderId) -> Result<Order, ChangeOrderError> {
     let decide = |root: &Root| {
         let step = root.progress.clone().cancel()?;

@@ -7,19 +7,14 @@ use shared_events::OrderId;
 use crate::domain::{Decided, Order, Refused};
 use crate::store::{self, AnnounceError, Root};
 
-/// Why an order stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeOrderError {
-    /// There is none of that id.
     #[error("there is no such order")]
     NotFound,
-    /// It came too late.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// No connection.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// The change, or what it says, could not be written.
     #[error(transparent)]
     Announce(#[from] AnnounceError),
 }

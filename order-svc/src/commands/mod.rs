@@ -1,4 +1,4 @@
-//! What the service can be asked to do, one file each; the transactions are here.
+//! Use cases, one file each. Each opens its own transaction.
 
 mod call_off_rest;
 mod cancel_order;

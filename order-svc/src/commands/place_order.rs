@@ -12,10 +12,8 @@ use crate::store::placement::{self, BeforePlacing};
 use crate::store::products::Catalogue;
 use crate::store::stored_responses::{self, StoredResponse};
 
-/// A draft, and what placing it depends on.
 #[derive(Clone, Debug)]
 pub struct PlaceOrder {
-    /// The draft.
     pub draft: OrderDraft,
     /// Set if the request must have one effect, however often it is sent.
     pub idempotency: Option<IdempotentRequest>,
@@ -28,22 +26,17 @@ pub struct PlaceOrder {
 /// Why no order was placed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceOrderError {
-    /// Lines can't be had.
     #[error("{} of its lines can't be had", .0.len())]
     Refused(Vec<DraftRefused>),
-    /// The key belongs to another request.
     #[error("the Idempotency-Key was used for another order")]
     OtherRequest,
-    /// The same key is being worked on.
     #[error("a request with this Idempotency-Key is in progress")]
     InFlight,
     /// The service has just started for the first time.
     #[error("the prices are not known yet")]
     PricesUnknown,
-    /// No connection.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// The change, or what it says, could not be written.
     #[error(transparent)]
     Announce(#[from] AnnounceError),
 }

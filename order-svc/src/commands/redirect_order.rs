@@ -6,7 +6,7 @@ use super::change_order::change_order;
 use crate::domain::{Decided, Order};
 use crate::store::Root;
 
-/// The customer wants the order to go elsewhere: it does, or stock-svc is asked. Asked again, nothing new is said.
+/// Changes the address of a pending order; otherwise asks stock-svc to. Repeating it says nothing new.
 pub async fn redirect_order(pool: &Pool, id: OrderId, address: Address) -> Result<Order, ChangeOrderError> {
     let decide = |root: &Root| {
         let (progress, destination) = (root.progress.clone(), root.destination.clone());

@@ -5,7 +5,6 @@ use shared_events::{
 
 use super::{Refused, Status};
 
-/// The delivery address of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Destination {
     /// Where everything goes that has not left, as far as order-svc knows.
@@ -15,11 +14,9 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// The customer wants another address. A pending order has no shipment, so it takes the address at once. Later
-    /// one may have left without order-svc knowing, so stock-svc is asked. Repeating the request changes nothing.
-    ///
-    /// # Errors
-    /// [`Refused::TooLateToRedirect`] once everything has left, or if the order is ending or has ended;
+    /// The customer wants another address. A pending order has no shipment, so it takes the address at once. Later one
+    /// may have left without order-svc knowing, so stock-svc is asked. Repeating the request changes nothing.
+    /// Refused as [`Refused::TooLateToRedirect`] once everything has left or the order is ending, and as
     /// [`Refused::AddressUndecided`] while stock-svc decides about another address.
     pub fn redirect(mut self, id: OrderId, status: Status, address: Address) -> Result<(Self, Vec<Event>), Refused> {
         let (order_id, delivery_address) = (id, address.clone());
@@ -49,11 +46,8 @@ impl Destination {
         }
     }
 
-    /// stock-svc has decided: what has not left goes to the new address, what has left does not. If the order has
-    /// been cancelled meanwhile, nothing is published.
-    ///
-    /// # Errors
-    /// [`Refused::NoAddressAsked`] if no address is being decided.
+    /// stock-svc has decided: what has not left goes to the new address, what has left does not. If the order has been
+    /// cancelled meanwhile, nothing is published. Refused as [`Refused::NoAddressAsked`] if none is being decided.
     pub fn decided(mut self, status: Status, decided: &StockAddressDecided) -> Result<(Self, Vec<Event>), Refused> {
         let StockAddressDecided { order_id, taken, kept } = decided.clone();
         let delivery_address = self.asked.take().ok_or(Refused::NoAddressAsked)?;

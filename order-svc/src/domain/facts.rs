@@ -29,13 +29,12 @@ facts! {
         Reserved = "reserved", "reserved";
         /// Never held: there was too little stock.
         Rejected = "rejected", "rejected";
-        /// The reservation had expired, and the stock was gone when the order was confirmed. This releases nothing:
-        /// `released` follows.
+        /// The reservation had expired and the stock was gone at confirmation. This releases nothing: `released`
+        /// follows.
         RejectedExpired = "rejected_expired", "rejected";
         /// The reservation is firm.
         Committed = "committed", "committed";
         Released = "released", "released";
-        /// The reservation expired.
         Expired = "expired", "expired";
         /// Restocked because the order was cancelled.
         Restocked = "restocked", "restocked";
@@ -45,24 +44,18 @@ facts! {
 facts! {
     /// The last event about the order's payment.
     PaymentFact {
-        /// Authorised at the gateway.
         Authorized = "authorized", "authorized";
         /// Declined; it will be retried.
         DeclinedForNow = "declined_for_now", "declined";
-        /// Declined, and not retried.
         Declined = "declined", "declined";
         /// The customer has to act first.
         ActionRequired = "action_required", "action_required";
         Captured = "captured", "captured";
-        /// The authorisation could not be captured.
         CaptureFailed = "capture_failed", "capture_failed";
         /// Nothing is authorised any more.
         Voided = "voided", "voided";
-        /// Refunded in part.
         RefundedInPart = "refunded_in_part", "refunded";
-        /// Refunded in full.
         Refunded = "refunded", "refunded";
-        /// The gateway refused a refund.
         RefundFailed = "refund_failed", "refund_failed";
         /// The gateway did not answer; payment-svc will ask it.
         Unknown = "unknown", "unknown";
@@ -73,14 +66,12 @@ facts! {
     /// The last event about a shipment.
     ShipmentFact {
         Created = "created", "created";
-        /// It has left the warehouse.
         Dispatched = "dispatched", "dispatched";
         Delivered = "delivered", "delivered";
         /// It was called off before it left.
         Cancelled = "cancelled", "cancelled";
         /// It came back, in whole or in part.
         Returned = "returned", "returned";
-        /// The carrier lost it.
         Lost = "lost", "lost";
     }
 }
@@ -91,7 +82,6 @@ pub struct Parcel {
     pub shipment_id: ShipmentId,
     /// The number of pieces in it, over all lines.
     pub pieces: i64,
-    /// The last event about it.
     pub fact: ShipmentFact,
     /// The refund that its loss causes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,11 +91,9 @@ pub struct Parcel {
     pub tracking: Option<Tracking>,
 }
 
-/// How to track a shipment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tracking {
     pub carrier: LineText,
-    /// The tracking number.
     pub number: LineText,
 }
 
@@ -117,7 +105,6 @@ pub struct CalledOff {
     pub refund_id: RefundId,
 }
 
-/// Everything that order-svc knows of an order from events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Facts {
     pub stock: Option<StockFact>,
@@ -134,13 +121,11 @@ pub struct Facts {
     /// What was called off, one entry for each time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub called_off: Vec<CalledOff>,
-    /// Every refund that was made and not reversed. It may arrive before the loss that caused it, since topics are
-    /// not ordered among each other.
+    /// Refunds made and not reversed. One may arrive before the loss that caused it: topics have no common order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<RefundId>,
-    /// Refunds with their amounts that were caused by an event and refused by the gateway, and all that were reversed
-    /// after they were made. They are never asked of the gateway again under their ids; staff may settle them
-    /// elsewhere.
+    /// Refunds with their amounts that an event caused and the gateway refused, and all that were reversed after they
+    /// were made. They are never asked of the gateway again; staff may settle them elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_refunds: Vec<(RefundId, i64)>,
     /// The lines that were short when stock-svc rejected the order.
@@ -155,8 +140,7 @@ pub struct Facts {
 }
 
 impl StockFact {
-    /// The fact in `event`. None if stock came back without a cancellation, since the rest of the order stays committed,
-    /// and none if the event isn't about stock.
+    /// None if the event isn't about stock, or if stock came back without a cancellation: the rest stays committed.
     pub fn of(event: &StockEvent) -> Option<Self> {
         Some(match event {
             StockEvent::Reserved(_) => Self::Reserved,
@@ -219,13 +203,11 @@ impl Facts {
         self.pieces(|fact| !matches!(fact, ShipmentFact::Created | ShipmentFact::Cancelled))
     }
 
-    /// Pieces that were delivered, returned or lost, so that the order waits for nothing more of them. The number never
-    /// falls.
+    /// Pieces delivered, returned or lost: the order waits for nothing more of them. The number never falls.
     pub fn pieces_ended(&self) -> i64 {
         self.pieces(|fact| matches!(fact, ShipmentFact::Delivered | ShipmentFact::Returned | ShipmentFact::Lost))
     }
 
-    /// Pieces that were called off and will never leave.
     pub fn pieces_called_off(&self) -> i64 {
         self.called_off_lines().map(|line| i64::from(line.quantity)).sum()
     }
@@ -239,14 +221,12 @@ impl Facts {
         self.called_off.iter().flat_map(|part| &part.lines)
     }
 
-    /// Notes the lines that were short.
     pub fn note_shortages(&mut self, event: &StockEvent) {
         if let StockEvent::Rejected(StockRejected { rejection: Rejection::Shortages { lines }, .. }) = event {
             self.shortages.clone_from(lines);
         }
     }
 
-    /// Notes the code with which the payment was declined or failed.
     pub fn note_payment_code(&mut self, event: &PaymentEvent) {
         match event {
             PaymentEvent::Declined(PaymentDeclined { code, .. })
@@ -321,7 +301,6 @@ impl Facts {
             || (made_up >= owed && missing.all(is_refused))
     }
 
-    /// Whether a refund that the order waits for was refused.
     pub fn an_awaited_refund_was_refused(&self) -> bool {
         let mut awaited = self.awaited_refunds();
         awaited.any(|id| self.refused_refunds.iter().any(|(refused, _)| *refused == id))

@@ -3,11 +3,8 @@ use shared_events::Topic;
 /// The `ce_sequence` of the last event that was read from each topic. Numbers of different topics are never compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LastSequences {
-    /// On `stock.v1`.
     pub stock: i64,
-    /// On `payments.v1`.
     pub payment: i64,
-    /// On `shipments.v1`.
     pub shipment: i64,
 }
 

@@ -8,7 +8,6 @@ use shared_events::{
 
 use super::{Destination, Progress};
 
-/// The most lines that one order can have.
 pub const MAX_LINES: usize = 100;
 
 /// An order as a customer requests it. It has no prices, since these are the service's own.
@@ -30,7 +29,6 @@ pub struct Product {
     pub status: ProductStatus,
 }
 
-/// Why a draft can't become an order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DraftRefused {
     #[error("an order has at least one line")]
@@ -40,23 +38,19 @@ pub enum DraftRefused {
     /// A SKU occurs in two lines; `line` is the second.
     #[error("{sku} is in another line already; each SKU may be in one line only")]
     Twice { line: usize, sku: Sku },
-    /// No product with this SKU is known.
     #[error("no product has the SKU {sku}")]
     Unknown { line: usize, sku: Sku },
     #[error("{sku} is no longer sold")]
     Withdrawn { line: usize, sku: Sku },
     #[error("{sku} is sold in {sold_in}, not in the order's currency")]
     OtherCurrency { line: usize, sku: Sku, sold_in: Currency },
-    /// The line's total is above the largest amount.
     #[error("the line costs more than one payment can be")]
     LineTooDear { line: usize },
-    /// The order's total is above the largest amount.
     #[error("the lines together cost more than one payment can be")]
     TotalTooDear,
     /// No payment can be made of the order's total, or of one of its prices.
     #[error("the order can't be paid: {0}")]
     NotChargeable(#[from] NotChargeable),
-    /// Nothing can be sent to this country.
     #[error("{:?} is not the code of a country, such as IE", .0.as_str())]
     NoCountry(CountryCode),
 }

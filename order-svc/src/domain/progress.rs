@@ -21,13 +21,11 @@ pub struct Progress {
 /// The result of an event or a request: the order's new state, and the events to publish.
 pub type Transition = (Progress, Vec<Event>);
 
-/// A decision about an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
     pub progress: Progress,
     /// The new destination, if that was decided.
     pub destination: Option<Destination>,
-    /// The events to publish.
     pub events: Vec<Event>,
 }
 
@@ -43,10 +41,8 @@ pub enum Refused {
     /// A delivered shipment came back. That changes amounts, but not the order.
     #[error("a return doesn't change the order")]
     Return,
-    /// The payment had reached a final state.
     #[error("the payment has ended as {}", .0.shown())]
     PaymentEnded(PaymentFact),
-    /// The deadline matters only while the order is pending.
     #[error("an order that is {} has no deadline", .0.name())]
     NotPending(Status),
     /// A shipment has left, or the order has ended.
@@ -56,7 +52,6 @@ pub enum Refused {
     /// remains to be called off.
     #[error("nothing of an order that is {} can be called off", .0.name())]
     NothingToCallOff(Status),
-    /// stock-svc has not decided about the customer's last change of address.
     #[error("another change of its address is being decided: ask again in a moment")]
     AddressUndecided,
     /// No change of address is awaited; it was answered before.
@@ -72,11 +67,8 @@ impl Progress {
         Self { order_id, pieces, status: Status::Pending, facts: Facts::default() }
     }
 
-    /// Applies an event about the stock. If it calls off lines, the id of the refund that this causes is derived from
-    /// the event's id.
-    ///
-    /// # Errors
-    /// [`Refused::Return`] if the stock came back as a return.
+    /// Applies an event about the stock. The id of a call-off's refund is derived from the event's id. A return is
+    /// refused as [`Refused::Return`].
     pub fn hear_stock(mut self, event: &StockEvent, id: EventId) -> Result<Transition, Refused> {
         if let StockEvent::Restocked(restocked) = event
             && restocked.cause == RestockCause::CalledOff
@@ -99,11 +91,9 @@ impl Progress {
     }
 
     /// Applies an event about the payment. `authorized` confirms the order even before `reserved` is read: topics are
-    /// not ordered among each other, and payment-svc authorises only after `reserved`. If a complete refund is
-    /// reversed while the order goes on, the payment is open again.
-    ///
-    /// # Errors
-    /// [`Refused::PaymentEnded`] if the payment had reached a final state.
+    /// not ordered among each other, and payment-svc authorises only after `reserved`. If a complete refund is reversed
+    /// while the order goes on, the payment is open again. After the payment's final state it is refused as
+    /// [`Refused::PaymentEnded`].
     pub fn hear_payment(mut self, event: &PaymentEvent) -> Result<Transition, Refused> {
         let fact = PaymentFact::of(event);
         let is_over = matches!(self.status, Status::Completed | Status::Cancelled(_));
@@ -124,8 +114,7 @@ impl Progress {
         Ok(self.settle(events))
     }
 
-    /// Applies an event about a shipment. If it tells of a loss, the id of the refund that this causes is derived
-    /// from the event's id.
+    /// Applies an event about a shipment. The id of a loss's refund is derived from the event's id.
     pub fn hear_shipment(mut self, event: &ShipmentEvent, id: EventId) -> Transition {
         let (fact, pieces) = match event {
             ShipmentEvent::Created(created) => {
@@ -152,10 +141,8 @@ impl Progress {
         self.settle(events)
     }
 
-    /// The customer cancels the order. Repeating the request changes nothing.
-    ///
-    /// # Errors
-    /// [`Refused::TooLateToCancel`] once something has left, or if the order has ended otherwise.
+    /// The customer cancels the order. Repeating the request changes nothing. Refused as [`Refused::TooLateToCancel`]
+    /// once something has left, or if the order has ended otherwise.
     pub fn cancel(mut self) -> Result<Transition, Refused> {
         match self.status {
             Status::Pending | Status::Confirmed => {
@@ -167,9 +154,7 @@ impl Progress {
         }
     }
 
-    /// The customer calls off what has not left. Repeating the request changes nothing.
-    ///
-    /// # Errors
+    /// The customer calls off what has not left. Repeating the request changes nothing. Refused as
     /// [`Refused::NothingToCallOff`] unless one part has left and another has not.
     pub fn call_off(mut self) -> Result<Transition, Refused> {
         match self.status {
@@ -184,10 +169,7 @@ impl Progress {
         }
     }
 
-    /// The deadline has passed.
-    ///
-    /// # Errors
-    /// [`Refused::NotPending`] if the order is not pending.
+    /// The deadline has passed. Refused as [`Refused::NotPending`] if the order is not pending.
     pub fn time_out(mut self) -> Result<Transition, Refused> {
         if self.status != Status::Pending {
             return Err(Refused::NotPending(self.status));
@@ -267,8 +249,7 @@ impl Progress {
         self.settle(vec![])
     }
 
-    /// Whether the payment was captured and every line is delivered, returned, or refunded after a loss or a
-    /// call-off.
+    /// Whether the payment is captured and every line delivered, returned, or refunded after a loss or call-off.
     fn has_ended(&self) -> bool {
         self.facts.captured && !self.awaits_parcels() && self.facts.awaited_refunds_are_made()
     }

@@ -1,6 +1,5 @@
 use super::{Facts, PaymentFact, Progress, ShipmentFact, Status, StockFact};
 
-/// What an order waits for, and from whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitingFor {
     /// The next event that the order needs if all goes well.

@@ -111,7 +111,6 @@ async fn all_after(conn: &mut AsyncPgConnection, order_id: OrderId, after: i64) 
     Ok(known)
 }
 
-/// An open stream.
 struct Stream {
     listener: Listener,
     stop: CancellationToken,

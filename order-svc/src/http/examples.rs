@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 const ORDER: &str = "01980a10-7c00-7000-8000-0000000000a1";
 
-/// The answer when it is placed.
 pub fn placed() -> Value {
     let this = super::view::path_of(ORDER);
     json!({
@@ -29,7 +28,6 @@ pub fn placed() -> Value {
     })
 }
 
-/// After a change of address.
 pub fn redirected() -> Value {
     with(json!({
         "delivery_address":
@@ -49,7 +47,6 @@ pub fn to_be_redirected() -> Value {
     }))
 }
 
-/// Just cancelled by the customer.
 pub fn cancelling() -> Value {
     with(json!({
         "status": "cancelling", "reason": "customer", "stock": "reserved",

@@ -19,16 +19,12 @@ use utoipa::OpenApi;
 use crate::live::{Live, MOST};
 use crate::prices::PricesKnown;
 
-/// What the handlers share.
 #[derive(Clone)]
 pub struct AppState {
-    /// The service's database.
     pub pool: Pool,
     /// How long an order may stay pending.
     pub deadline: Duration,
-    /// Whether `products.v1` has been read to the end once.
     pub prices_known: PricesKnown,
-    /// Wakes the relay after a commit.
     pub nudge: Nudge,
     pub live: Live,
 }

@@ -1,5 +1,3 @@
-//! Turns refusals of commands into problems.
-
 use service_kit::http::{FieldError, Problem};
 use shared_events::NotChargeable;
 use uuid::Uuid;
@@ -9,31 +7,24 @@ use crate::domain::DraftRefused;
 use crate::store::AnnounceError;
 
 service_kit::problem_codes! {
-    /// The codes of problems that only this service has.
+    /// The codes of problems that only this service has: 422, but 409 for `TooLate` and 503 for `PricesUnknown`.
     pub enum OrderCode {
-        /// 422: the order has no lines.
         NoLines = "no_lines",
-        /// 422: the order has more than 100 lines.
         TooManyLines = "too_many_lines",
-        /// 422: a SKU occurs in two lines.
         SkuTwice = "sku_twice",
-        /// 422: the catalogue has no such SKU.
         UnknownSku = "unknown_sku",
-        /// 422: the product is no longer sold.
         WithdrawnSku = "withdrawn_sku",
-        /// 422: the product is sold in another currency.
         OtherCurrency = "other_currency",
-        /// 422: it costs more than one payment can be.
+        /// It costs more than one payment can be.
         TooDear = "too_dear",
-        /// 422: it costs less than a payment must be.
+        /// It costs less than a payment must be.
         TooCheap = "too_cheap",
-        /// 422: no payment can be made in this currency, or of this fraction of it.
+        /// No payment can be made in this currency, or of this fraction of it.
         NotChargeable = "not_chargeable",
-        /// 422: there is no such country.
         UnknownCountry = "unknown_country",
-        /// 409: it has left, or the order has ended.
+        /// It has left, or the order has ended.
         TooLate = "too_late",
-        /// 503: the catalogue is still being read.
+        /// The catalogue is still being read.
         PricesUnknown = "prices_unknown",
     }
 }

@@ -132,7 +132,6 @@ struct Links {
     call_off: Option<String>,
 }
 
-/// The name of a status.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct StatusName(pub String);

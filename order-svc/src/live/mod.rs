@@ -18,8 +18,7 @@ use listeners::Listeners;
 
 /// How long a stream may be silent; browsers and proxies give up after longer silences.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// The most streams that a process serves. Each costs some 20 kB, and all of them must fit into a container of 256
-/// MB.
+/// The most streams that a process serves: each costs some 20 kB, and a container has 256 MB.
 pub const MOST: usize = 2_500;
 
 /// Opens streams. Cheap to clone.
@@ -31,7 +30,6 @@ pub struct Live {
     keep_alive: Duration,
 }
 
-/// All streams of this process are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{MOST} streams are open here, which is the most that there can be")]
 pub struct Full;
@@ -42,24 +40,19 @@ impl Live {
         Self { listeners: Arc::default(), woken: Arc::default(), stop, keep_alive: KEEP_ALIVE }
     }
 
-    /// The same, with another time between signs of life.
     #[must_use]
     pub fn keep_alive(self, keep_alive: Duration) -> Self {
         Self { keep_alive, ..self }
     }
 
-    /// Subscribes to an order: everything that is committed from now on is handed out. The caller must read earlier
-    /// entries after this call, so that none is lost between.
-    ///
-    /// # Errors
-    /// [`Full`] if all streams are taken.
+    /// Subscribes to an order: everything committed from now on is handed out. The caller reads earlier entries after
+    /// this call, so that none is lost between. Fails with [`Full`] if all streams are taken.
     pub fn listen(&self, order_id: OrderId) -> Result<Listener, Full> {
         let listener = Listeners::join(&self.listeners, order_id.0, MOST).ok_or(Full)?;
         self.woken.notify_one();
         Ok(listener)
     }
 
-    /// The number of listeners.
     pub fn count(&self) -> usize {
         self.listeners.count()
     }
@@ -69,7 +62,6 @@ impl Live {
         &self.stop
     }
 
-    /// How long a stream may be silent.
     pub const fn silence(&self) -> Duration {
         self.keep_alive
     }

@@ -13,8 +13,7 @@ use crate::store::history::{self, Entry};
 const LOOK: Duration = Duration::from_millis(100);
 /// How often it updates its starting point while nobody listens.
 const IDLE: Duration = Duration::from_secs(10);
-/// The rest after a slow poll is so many times as long as the poll. So polling takes at most a tenth of one
-/// connection.
+/// It rests this many times as long as a slow poll took, so polling takes at most a tenth of one connection.
 const REST: u32 = 9;
 /// How many orders one statement reads.
 const AT_ONCE: usize = 500;
@@ -37,7 +36,6 @@ impl Tail {
         Ok(Self { pool, live, from })
     }
 
-    /// Polls until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(LOOK, Duration::from_secs(5));
         loop {

@@ -4,8 +4,8 @@ use shared_events::{Event, EventId, OrderId};
 use super::decide;
 use crate::store::Loaded;
 
-/// Hears a fact: the order records it, its status follows, and what that leads to is said. A fact that changes nothing is
-/// told in the order's history too.
+/// Records an event in the order and its history, moves the status, and announces what follows. An event that changes
+/// nothing goes into the history too.
 pub(super) fn hear(loaded: &mut Loaded, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
     let (event, heard) = (&incoming.event, &incoming.envelope);
     let Some(order_id) = event.correlation().map(OrderId) else { return Ok(Handled::Ignored(Why::NotForUs)) };

@@ -1,4 +1,4 @@
-//! What the service hears, and what it does about it: facts move an order, products are remembered for their price.
+//! What the service does about the events it reads: they move an order, or update a product's price.
 
 mod fact;
 mod product;
@@ -11,7 +11,7 @@ use shared_events::{Event, EventId, OrderId, StockEvent, Topic};
 use crate::domain::{Decided, Destination, Progress, Refused};
 use crate::store::{self, BatchKeys, Loaded};
 
-/// The topics heard. `products.v1` tells the present, so the highest sequence of a SKU takes the place of the inbox.
+/// `products.v1` describes the present, so the highest sequence of a SKU replaces the inbox.
 pub fn subscriptions() -> Vec<Subscription> {
     vec![
         Subscription::inbox(Topic::Stock.name()),
@@ -21,20 +21,18 @@ pub fn subscriptions() -> Vec<Subscription> {
     ]
 }
 
-/// Reacts to what other services say.
 #[derive(Clone)]
 pub struct OrderReactions {
     nudge: Nudge,
 }
 
 impl OrderReactions {
-    /// Reactions that wake this relay.
     pub const fn new(nudge: Nudge) -> Self {
         Self { nudge }
     }
 }
 
-/// What an order makes of a fact; nothing where it isn't for it. Its destination counts where stock-svc decides about that.
+/// What an event changes of an order; none if it isn't about one. The destination matters where stock-svc decides it.
 pub fn decide(
     progress: Progress,
     destination: Option<Destination>,

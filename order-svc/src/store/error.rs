@@ -1,10 +1,9 @@
 use outbox_relay::AppendError;
 use service_kit::consumer::ReactionError;
 
-/// Why a change could not be written together with what it says.
+/// Why a change and its events could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum AnnounceError {
-    /// The row or the outbox.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
     /// The event is too large for its topic, or can't be written.

@@ -1,4 +1,4 @@
-//! What happened to an order: every event that was heard or said of it, and where the order stood after it.
+//! The history of an order: each event it read or published, and its status after that.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
@@ -15,33 +15,26 @@ use crate::SOURCE;
 use crate::domain::Status;
 use crate::schema::{order_history, orders};
 
-/// One event of an order's history.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = order_history, check_for_backend(diesel::pg::Pg))]
 pub struct Entry {
-    /// The order.
     pub order_id: Uuid,
     /// Its place in the order's history, from 1, without a gap.
     pub position: i64,
-    /// `ce_id`.
     pub event_id: Uuid,
-    /// `ce_type`.
     pub event_type: String,
-    /// `ce_source`.
     pub source: String,
-    /// `ce_time`.
     pub event_time: DateTime<Utc>,
-    /// The event that this service said it because of; none for what was heard, asked for or due.
+    /// The event that this service published it because of; none for what was read, requested or due.
     pub because_of: Option<Uuid>,
-    /// Where the order stood before it; none for its first event.
+    /// None for its first event.
     pub status_before: Option<String>,
-    /// Where the order stood after it, by [`Status::name`].
+    /// The order's status after it, by [`Status::name`].
     pub status: String,
     /// Why it was being cancelled then.
     pub reason: Option<String>,
     /// Why it changed nothing, if it did.
     pub ignored: Option<String>,
-    /// When this service recorded it.
     pub recorded_at: DateTime<Utc>,
 }
 
@@ -61,16 +54,14 @@ pub async fn after(
         .await
 }
 
-/// How far an order is, as its streams need to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedSoFar {
     /// The last position of its history.
     pub recorded: i64,
-    /// Whether it has ended.
     pub ended: bool,
 }
 
-/// How far the order's history is; none when there is no such order.
+/// How far the order's history goes; none if there is no such order.
 pub async fn head(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<Option<RecordedSoFar>> {
     let row = orders::table.find(order_id.0).select((orders::recorded, orders::status));
     let found: Option<(i64, String)> = row.first(conn).await.optional()?;
@@ -83,7 +74,7 @@ pub async fn head(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
 /// would have each look read all that was written since. Transactions of other roles have no number here; none of them
 /// writes histories. The snapshot is older than what is seen of the sessions: who has ended in between was counted.
 pub async fn oldest_open(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
-    // sessions tell the lower half of a number; which half is above it is known from the snapshot's
+    // sessions show the lower half of a transaction's number; the snapshot's number tells the upper half
     const OLDEST: &str = "select now.xmax - coalesce(max(open.age) filter (where open.age > 0), 0) as number \
         from (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax) now \
         left join lateral ( \
@@ -99,8 +90,8 @@ struct Oldest {
     number: i64,
 }
 
-/// The orders that have something in their history from that transaction or a later one, with the first position of it.
-/// Numbers that this server hasn't given out yet are those of another one, from which the database was restored.
+/// The orders with history entries of that transaction or a later one, with the first position of each. Numbers that
+/// this server hasn't given out yet are those of another one, from which the database was restored.
 pub async fn changed_since(conn: &mut AsyncPgConnection, transaction: i64) -> QueryResult<Vec<(Uuid, i64)>> {
     let given_out = sql::<BigInt>("pg_snapshot_xmax(pg_current_snapshot())::text::bigint");
     order_history::table
@@ -125,7 +116,6 @@ pub async fn from(conn: &mut AsyncPgConnection, places: &[(Uuid, i64)]) -> Query
     .await
 }
 
-/// An event to be appended to an order's history.
 #[derive(Clone, Debug)]
 pub(super) struct NewEntry {
     order_id: Uuid,
@@ -142,13 +132,11 @@ pub(super) struct NewEntry {
 }
 
 impl NewEntry {
-    /// An event that was heard.
     pub fn heard(root: &mut Root, before: Option<Status>, envelope: &Envelope) -> Self {
         let Envelope { id, event_type, source, time, .. } = envelope.clone();
         Self { event_type, source, ..Self::next(root, before, id, time) }
     }
 
-    /// An event that this service says.
     pub fn said(
         root: &mut Root,
         before: Option<Status>,
@@ -162,7 +150,7 @@ impl NewEntry {
         Self { event_type, source, because_of, ..Self::next(root, before, id.0, at) }
     }
 
-    /// The next of an order, as it stands now.
+    /// The next entry of an order, as it stands now.
     fn next(root: &mut Root, before: Option<Status>, event_id: Uuid, event_time: DateTime<Utc>) -> Self {
         root.recorded += 1;
         let status = root.progress.status;

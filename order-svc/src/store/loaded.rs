@@ -15,8 +15,8 @@ use super::roots::Root;
 use crate::SOURCE;
 use crate::domain::{Decided, LastSequences, Status};
 
-/// The orders that a transaction has locked, as decisions have left them in memory; and what is to be written of them. What
-/// one event of a batch decides, the next one finds here.
+/// The orders that a transaction has locked, as decisions have left them, and what is to be written. Each event of a
+/// batch sees what those before it decided.
 #[derive(Debug)]
 pub struct Loaded {
     /// When this transaction began, by the database's clock.
@@ -26,9 +26,9 @@ pub struct Loaded {
     pub(super) redirected: BTreeSet<OrderId>,
     pub(super) history: Vec<NewEntry>,
     pub(super) announcements: Vec<NewRow>,
-    /// The sequences that are known of products,
+    /// The sequences of products that the database has.
     pub(super) sequences: BTreeMap<Sku, i64>,
-    /// and what was said of them that is newer.
+    /// Newer states of products, to be written.
     pub(super) products: BTreeMap<Sku, ProductState>,
 }
 
@@ -46,16 +46,13 @@ impl Loaded {
         }
     }
 
-    /// An order; nothing when there is no such order.
     pub fn order(&self, id: OrderId) -> Option<&Root> {
         self.orders.get(&id)
     }
 
-    /// Keeps what was decided about an order, notes in its history what was heard and what follows from it, and announces
-    /// that. `heard` is the fact, with the sequences that are known once it is.
-    ///
-    /// # Errors
-    /// An event that can't be said; an order that was not loaded. Nothing is changed then.
+    /// Keeps a decision about an order, adds what was read and what follows to its history, and announces what follows.
+    /// `heard` is the event that was read, with the sequences known after it. Fails, and changes nothing, if an event
+    /// can't be encoded or the order was not loaded.
     pub fn apply(&mut self, decided: Decided, heard: Option<(&Envelope, LastSequences)>) -> Result<(), AnnounceError> {
         let Decided { progress, destination, events } = decided;
         let id = progress.order_id;
@@ -80,7 +77,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Notes in an order's history that an event was heard and changed nothing, and why.
+    /// Adds an event that changed nothing to the order's history, with the reason.
     pub fn note_ignored(&mut self, id: OrderId, heard: &Envelope, why: String) {
         let Some(root) = self.orders.get_mut(&id) else { return };
         let status = root.progress.status;
@@ -90,7 +87,7 @@ impl Loaded {
         self.changed.insert(id);
     }
 
-    /// Keeps what was said of a product, unless something newer is known; says whether it was kept.
+    /// Keeps a product's state unless a newer one is known. Returns whether it was kept.
     pub fn keep_newest(&mut self, sequence: i64, state: &ProductState) -> bool {
         let newer = self.sequences.get(&state.sku).is_none_or(|known| sequence > *known);
         if newer {
@@ -101,8 +98,8 @@ impl Loaded {
     }
 }
 
-/// What is heard and said of an order as it is now, as entries of its history; and what is said, numbered and dressed for the
-/// outbox. The first event of a change is the one that moves the status; those that follow from it find it moved.
+/// The history entries of an event that was read and of those published because of it, and the outbox rows of the
+/// latter. The first entry of a change moves the status; the others find it moved.
 pub(super) fn told(
     root: &mut Root,
     before: Option<Status>,

@@ -21,19 +21,18 @@ use service_kit::pool;
 use service_kit::transaction::Transaction;
 use shared_events::{OrderId, Sku};
 
-/// What is to be loaded.
 #[derive(Clone, Debug, Default)]
 pub struct BatchKeys {
-    /// These orders are locked, as far as there are any.
+    /// Orders to lock. Those that don't exist are left out.
     pub orders: Vec<OrderId>,
-    /// Of these of them it is read where they go.
+    /// Of these orders the destination is read.
     pub destinations: Vec<OrderId>,
-    /// What is known of these products.
+    /// Of these products the known sequence is read.
     pub products: Vec<Sku>,
 }
 
-/// Locks and reads what decisions need: at most three statements, however much is wanted. None needs the answer of another,
-/// but they are carried out in this order: what hangs on an order is read once that is locked.
+/// Locks and reads what decisions need, in at most three pipelined statements. They are executed in this order, so what
+/// hangs on an order is read after it is locked.
 pub async fn load(conn: &AsyncPgConnection, wanted: BatchKeys) -> QueryResult<Loaded> {
     let orders: Vec<_> = wanted.orders.iter().map(|id| id.0).collect();
     let destinations: Vec<_> = wanted.destinations.iter().map(|id| id.0).collect();
@@ -62,8 +61,7 @@ pub async fn begin_with_order(transaction: &Transaction<'_>, id: OrderId) -> Que
     begun.and(loaded)
 }
 
-/// Writes what was decided: one statement a table, and one for all that is announced, in the order of decision. None needs
-/// the answer of another.
+/// Writes what was decided, pipelined: one statement a table, and one for all announcements in order of decision.
 pub async fn save(conn: &AsyncPgConnection, mut loaded: Loaded) -> Result<(), AnnounceError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let loaded = &loaded;

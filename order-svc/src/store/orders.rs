@@ -1,5 +1,3 @@
-//! Orders as they are placed and looked at.
-
 use diesel::dsl::{AsSelect, Nullable};
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -16,14 +14,13 @@ use super::rows::{Found, OrderRow, destination, json, read};
 use crate::domain::{Destination, Order};
 use crate::schema::{orders, redirections};
 
-/// The order of that id.
 pub async fn find(mut conn: &AsyncPgConnection, id: OrderId) -> QueryResult<Option<Order>> {
     let query = orders::table.find(id.0).left_join(redirections::table).select(found());
     let found = query.first(&mut conn).await.optional()?;
     found.map(OrderRow::order).transpose()
 }
 
-/// Where these orders go, whose rows are locked.
+/// The rows of these orders must be locked.
 pub(super) async fn destinations(
     mut conn: &AsyncPgConnection,
     ids: &[Uuid],
@@ -43,7 +40,7 @@ pub(super) async fn destinations(
     rows.into_iter().map(goes).collect()
 }
 
-/// Writes where orders go that are sent elsewhere, and where they were asked to go.
+/// Writes changed addresses and requested ones.
 pub(super) async fn save_destinations(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let ids: Vec<_> = loaded.redirected.iter().map(|id| id.0).collect();
     let mut rows = SaveDestinations { ids: &ids, ..SaveDestinations::default() };
@@ -74,12 +71,10 @@ fn found() -> (AsSelect<OrderRow, Pg>, Nullable<redirections::delivery_address>,
     (OrderRow::as_select(), redirections::delivery_address.nullable(), redirections::asked.nullable())
 }
 
-/// Which orders a list shows.
 #[derive(Debug, Default)]
 pub struct Filter {
-    /// Those of one customer.
     pub customer_id: Option<CustomerId>,
-    /// Those that stand there, by [`crate::domain::Status::name`].
+    /// By [`crate::domain::Status::name`].
     pub status: Option<String>,
     /// Those placed before this one.
     pub before: Option<OrderId>,

@@ -19,11 +19,8 @@ use super::stored_responses::{self, Keep, StoredResponse};
 use super::{AnnounceError, Root, history};
 use crate::domain::{LastSequences, Order};
 
-/// What a placement reads.
 pub struct BeforePlacing {
-    /// What is known of its key, if it has one.
     pub claim: IdempotencyClaim<StoredResponse>,
-    /// The products that are wanted.
     pub catalogue: Catalogue,
 }
 
@@ -44,8 +41,7 @@ pub async fn begin(
     Ok(BeforePlacing { claim: claim?, catalogue: catalogue? })
 }
 
-/// Writes a new order, which makes it the root of its key, says `order.placed`, sets the deadline, keeps the answer where it
-/// has a key, and commits: in one round trip.
+/// Writes a new order, its history, `order.placed`, deadline and stored response, and commits: one round trip.
 pub async fn commit(
     transaction: &Transaction<'_>,
     order: &Order,
@@ -114,7 +110,7 @@ impl<'a> NewOrder<'a> {
 }
 
 impl Root {
-    /// That of a new order, of which nothing was said yet.
+    /// The root of a new order, of which nothing was published yet.
     fn placed(order: &Order) -> Self {
         Self {
             progress: order.progress.clone(),

@@ -17,7 +17,6 @@ use crate::schema::{catalogue_read, products};
 
 type Row = (String, String, i64, String, String);
 
-/// Which sequences are known of these products.
 pub(super) async fn sequences(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<BTreeMap<Sku, i64>> {
     if skus.is_empty() {
         return Ok(BTreeMap::new());
@@ -30,7 +29,7 @@ pub(super) async fn sequences(mut conn: &AsyncPgConnection, skus: &[&str]) -> Qu
     known.into_iter().map(|(sku, sequence)| Ok((sku.parse().map_err(failed)?, sequence))).collect()
 }
 
-/// Writes what was said of products, unless something newer has been written meanwhile.
+/// Writes new states of products, unless newer ones have been written meanwhile.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
     for (sku, state) in &loaded.products {
@@ -62,17 +61,15 @@ prepared! {
          currency = excluded.currency, status = excluded.status where known.sequence < excluded.sequence"
 }
 
-/// Products as they are now, and when that is by the database's clock. Timers go by it too, so a host whose clock is wrong
-/// times nothing out.
+/// Products and the database's time. Timers use that clock too, so a host's wrong clock times nothing out.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     /// Those that were asked for, as far as they were ever listed.
     pub products: BTreeMap<Sku, Product>,
-    /// The time of the transaction. Of no product nothing is decided, so it counts only where there is one.
+    /// The transaction's time; unset if no product was found, since then nothing is decided.
     pub now: DateTime<Utc>,
 }
 
-/// Looks up these products.
 pub async fn find(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<Catalogue> {
     let columns = (products::sku, products::name, products::price, products::currency, products::status);
     let query = products::table
@@ -92,7 +89,6 @@ pub async fn were_read(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
     diesel::select(exists(catalogue_read::table.select(catalogue_read::once))).get_result(conn).await
 }
 
-/// Notes that `products.v1` was read to an end.
 pub async fn note_read(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     let note = diesel::insert_into(catalogue_read::table).values(catalogue_read::once.eq(true));
     note.on_conflict_do_nothing().execute(conn).await.map(drop)

@@ -1,4 +1,4 @@
-//! The root of an order's key: locked first by whoever speaks for the order, and counting what was said.
+//! The root of an order's key: locked before anything is decided, and the counter of its events.
 
 use std::collections::BTreeMap;
 
@@ -20,36 +20,32 @@ use crate::schema::orders;
 /// An order's row, locked until the transaction ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Root {
-    /// How far the order is.
     pub progress: Progress,
-    /// Where it goes, where that was loaded too.
+    /// None if it was not loaded.
     pub destination: Option<Destination>,
-    /// The `ce_sequence` of the last fact heard on each topic.
     pub last_sequences: LastSequences,
     /// Counts changes.
     pub version: i64,
     /// Counts what was said on `orders.v1`.
     pub said: i64,
-    /// Counts rows of its history.
+    /// Counts the entries of its history.
     pub recorded: i64,
-    /// Since when it waits for what it waits for.
+    /// Since when it waits for [`Progress::waiting_for`].
     pub waiting_since: DateTime<Utc>,
-    /// When it last changed.
     pub updated_at: DateTime<Utc>,
     /// Whether its deadline is set, as far as its status tells.
     pub(super) has_deadline: bool,
 }
 
 impl SequenceCounter for Root {
-    /// An order speaks on `orders.v1` alone.
+    /// An order publishes on `orders.v1` alone.
     fn next_sequence(&mut self, _: Topic) -> i64 {
         self.said += 1;
         self.said
     }
 }
 
-/// Locks the rows of these orders, as far as there are any, always in the same order, so that two lanes never wait for each
-/// other.
+/// Locks the rows of those orders that exist, in the order of their ids, so that two lanes can't deadlock.
 pub(super) async fn lock(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Loaded> {
     if ids.is_empty() {
         return Ok(Loaded::new(DateTime::default(), BTreeMap::new()));
@@ -61,7 +57,7 @@ pub(super) async fn lock(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryRes
         .for_update()
         .load(&mut conn)
         .await?;
-    // of no order nothing is decided
+    // without an order nothing is decided
     let now = rows.iter().map(|(_, now)| *now).next().unwrap_or_default();
     let mut roots = BTreeMap::new();
     for (row, _) in rows {
@@ -86,7 +82,6 @@ pub(super) async fn lock(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryRes
     Ok(Loaded::new(now, roots))
 }
 
-/// Writes the orders that have changed.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
     for root in changed(loaded) {

@@ -1,5 +1,3 @@
-//! Rows of `orders` and what they mean.
-
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -10,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::{Destination, Order, Progress, Status};
 use crate::schema::orders;
 
-/// What changes.
+/// The columns that change.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = orders, check_for_backend(diesel::pg::Pg))]
 pub struct RootRow {
@@ -29,7 +27,6 @@ pub struct RootRow {
     pub updated_at: DateTime<Utc>,
 }
 
-/// All of it.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = orders, check_for_backend(diesel::pg::Pg))]
 pub struct OrderRow {
@@ -68,7 +65,6 @@ impl OrderRow {
     }
 }
 
-/// Where an order goes, by what was placed and by what became of it.
 pub fn destination(placed: &OrderPlaced, redirected: Option<Value>, asked: Option<Value>) -> QueryResult<Destination> {
     let address = redirected.map(read).transpose()?.unwrap_or_else(|| placed.delivery_address.clone());
     Ok(Destination { address, asked: asked.map(read).transpose()? })

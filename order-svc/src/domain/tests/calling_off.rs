@@ -1,5 +1,3 @@
-//! Calling off what has not left, after a part has.
-
 use super::*;
 
 /// One of two shipments has left.

@@ -14,7 +14,6 @@ use shared_events::*;
 
 use super::{Progress, Refused, Status, Transition};
 
-/// An event or a request.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "a few of them, in tests")]
 pub enum Happens {
@@ -185,7 +184,6 @@ pub fn called_off(pieces: i64) -> Happens {
     heard(StockRestocked { order_id: id(), cause: RestockCause::CalledOff, lines })
 }
 
-/// The refund of what was called off.
 pub fn call_off_refunded(remaining: i64) -> Happens {
     refund(RefundId::because_of(CALLED_OFF), remaining)
 }
@@ -196,12 +194,10 @@ pub fn call_off_not_refunded() -> Happens {
     heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })
 }
 
-/// The id of the event of a loss.
 fn loss(event: &ShipmentEvent) -> EventId {
     EventId(event.shipment_id().0)
 }
 
-/// The refund of a lost shipment.
 pub fn loss_refunded(n: u128, remaining: i64) -> Happens {
     refund(RefundId::because_of(EventId(parcel(n).0)), remaining)
 }

@@ -1,5 +1,3 @@
-//! What an order tells about the reason of its failure.
-
 use shared_events::*;
 
 use super::{id, payment};

@@ -16,7 +16,6 @@ use crate::http::{AppState, routes};
 use crate::reactions::{StockReactions, subscriptions};
 use crate::{NAME, migrations};
 
-/// The service, bound and ready to run.
 pub struct App {
     service: Service,
     http: HttpServer,
@@ -26,9 +25,6 @@ pub struct App {
 
 impl App {
     /// Migrates, connects and binds. It reads and publishes nothing before [`App::run_until`].
-    ///
-    /// # Errors
-    /// Fails if the database doesn't answer, a migration or a grant fails, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let service = Service::open(NAME, &config.service, &migrations()).await?;
         let nudge = service.nudge();

@@ -1,5 +1,3 @@
-//! The configuration of stock-svc. It is parsed once and checked as a whole.
-
 use std::time::Duration;
 
 use outbox_relay::service::ServiceConfig;
@@ -9,7 +7,6 @@ use service_kit::config::{ConfigError, Reader, Var};
 pub mod vars {
     use super::Var;
 
-    /// The address.
     pub static HTTP_ADDR: Var = Var {
         name: "HTTP_ADDR",
         what: "Where the service listens.",
@@ -17,7 +14,6 @@ pub mod vars {
         example: "0.0.0.0:8082",
         default: Some("127.0.0.1:8082"),
     };
-    /// How long stock is held.
     pub static RESERVATION_TTL: Var = Var {
         name: "RESERVATION_TTL",
         what: "How long stock is held for an order that is not confirmed.",
@@ -29,14 +25,13 @@ pub mod vars {
 
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What every service with an outbox is told.
     pub service: ServiceConfig,
     /// How long stock is held for a pending order.
     pub reservation_ttl: Duration,
 }
 
 impl Config {
-    /// Reads all variables and notes all problems.
+    /// None if any variable is wrong; the reader has noted each that is.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let service = ServiceConfig::read(reader, &vars::HTTP_ADDR);
         let day = Duration::from_secs(24 * 60 * 60);

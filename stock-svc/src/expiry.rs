@@ -13,7 +13,6 @@ use crate::store::{self, Loaded};
 
 #[derive(Clone, Debug)]
 pub struct Expiry {
-    /// Wakes the relay after a commit.
     pub nudge: Nudge,
 }
 

@@ -1,5 +1,3 @@
-//! How long rows are kept that nobody needs any more.
-
 use std::time::Duration;
 
 use service_kit::housekeeping::TimeToLive;
@@ -10,7 +8,7 @@ const ANSWERS: Duration = Duration::from_secs(24 * 60 * 60);
 /// Movements are kept for good, in one partition a year, which must exist before the year begins.
 pub const UPKEEP: &[&str] = &["select movements_upkeep()"];
 
-/// The tables whose rows expire. Movements never do: their sum is the stock on hand.
+/// Movements never expire: their sum is the stock on hand.
 pub fn times_to_live() -> Vec<TimeToLive> {
     vec![TimeToLive::new("idempotency_keys", "key", "created_at", ANSWERS)]
 }

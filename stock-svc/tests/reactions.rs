@@ -213,8 +213,6 @@ async fn race_cancel_races_dispatch_and_a_parcel_that_was_lost_stays_gone() {
     warehouse.books_balance().await;
 }
 
-/// The address of an order changes while its parcel is handed over: it leaves with the one or with the other, and the answer
-/// says which.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_address_races_dispatch_and_the_answer_is_what_the_parcel_bears() {
     let warehouse = Warehouse::with(&[("TEA", 100)]).await;
@@ -281,7 +279,6 @@ async fn parcel(warehouse: &Warehouse, id: ShipmentId) -> Shipment {
     shipments::get(&mut *warehouse.db.conn().await, id).await.unwrap().1
 }
 
-/// The customer calls off what is left while the last parcel is handed over: it leaves, or its goods come back.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_call_off_races_dispatch_of_the_rest_and_one_of_them_wins_whole() {
     let warehouse = Warehouse::with(&[("TEA", 100), ("MUG", 100)]).await;

@@ -1,4 +1,3 @@
-//! The whole catalogue is announced anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 mod common;

@@ -7,7 +7,6 @@ use super::{CommandError, found, idempotency};
 use crate::domain::{Delta, Unadjustable};
 use crate::store::{self, products};
 
-/// A correction of a product's stock by hand.
 #[derive(Clone, Debug)]
 pub struct AdjustStock {
     pub sku: Sku,
@@ -17,12 +16,9 @@ pub struct AdjustStock {
     pub idempotency: Option<IdempotentRequest>,
 }
 
-/// Changes a product's stock by hand and enters the reason into the ledger. If the stock falls below its mark, that
-/// is announced. The key and its response commit with the change.
-///
-/// # Errors
-/// Fails if the product isn't listed, if less than the held stock or more than the maximum would be on hand, or if
-/// the key is in use or belongs to another request.
+/// Changes a product's stock by hand and enters the reason into the ledger. If the stock falls below its mark, that is
+/// announced. The key and its response commit with the change. Fails if the product isn't listed, if less than the held
+/// stock or more than the maximum would be on hand, or if the key is in use or belongs to another request.
 pub async fn adjust_stock(
     pool: &Pool,
     command: &AdjustStock,

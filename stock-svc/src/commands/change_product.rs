@@ -38,10 +38,7 @@ async fn category_name(conn: &mut AsyncPgConnection, id: Uuid) -> Result<LineTex
 }
 
 /// Replaces the details of a product. What others need to know is announced; so is stock that is below a new mark.
-///
-/// # Errors
-/// Fails if the product isn't listed, was withdrawn or is not in an expected version, or if its category doesn't
-/// exist.
+/// Fails if the product isn't listed, was withdrawn or is not in an expected version, or if its category doesn't exist.
 pub async fn change_product(
     pool: &Pool,
     sku: &Sku,

@@ -32,14 +32,12 @@ use crate::domain::Refused;
 /// The versions of a product that a change may be made to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Any version.
     Any,
     /// Only versions that the client has seen.
     OneOf(Vec<i64>),
 }
 
 impl Expected {
-    /// Checks that a change may be made to this version.
     pub fn met_by(&self, version: i64) -> Result<(), CommandError> {
         match self {
             Self::OneOf(seen) if !seen.contains(&version) => Err(CommandError::Changed { version }),
@@ -48,13 +46,10 @@ impl Expected {
     }
 }
 
-/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The object of the command doesn't exist.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The state machine doesn't allow it now.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The name or the SKU is taken. The text is for people.
@@ -63,34 +58,23 @@ pub enum CommandError {
     /// There would be less stock than is held. The text is for people.
     #[error("{0}")]
     BelowHeld(String),
-    /// The category of a product doesn't exist.
     #[error("there is no category {0}; expected the id of one, or null")]
     UnknownCategory(uuid::Uuid),
-    /// The product has changed since the client saw it.
     #[error("it has changed meanwhile: this is version {version}")]
-    Changed {
-        /// The current version.
-        version: i64,
-    },
+    Changed { version: i64 },
     #[error("the Idempotency-Key was used for another request")]
     OtherRequest,
     #[error("a request with this Idempotency-Key is in progress")]
     InFlight,
     /// A value whose error only the stored data reveal.
     #[error("{field}: {message}")]
-    BadInput {
-        /// The field of the request.
-        field: &'static str,
-        message: String,
-    },
+    BadInput { field: &'static str, message: String },
     #[error(transparent)]
     Pool(#[from] PoolError),
     #[error(transparent)]
     Database(#[from] DieselError),
-    /// The events could not be appended to the outbox.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// The response could not be written.
     #[error(transparent)]
     Answer(#[from] serde_json::Error),
 }

@@ -9,7 +9,7 @@ use crate::store::{self, shipments};
 /// What happens to a shipment.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// It is packed. This step may be skipped.
+    /// This step may be skipped.
     Pack,
     /// It is split in two: one shipment with these lines, and one with the rest.
     Split {
@@ -36,10 +36,8 @@ pub enum Step {
 }
 
 /// Moves a shipment on. It locks the root row of the order, as a cancellation does, so whichever comes first decides.
-/// Returns the shipment, followed by those that it was split into. A step that was done before is not repeated.
-///
-/// # Errors
-/// Fails if there is no such shipment, or if the step is not possible in its stage.
+/// Returns the shipment, followed by those that it was split into. A step that was done before is not repeated. Fails
+/// if there is no such shipment, or if the step is not possible in its stage.
 pub async fn move_shipment(pool: &Pool, id: ShipmentId, step: Step) -> Result<Vec<(OrderId, Shipment)>, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| moved(conn, id, step).await).await

@@ -8,7 +8,6 @@ use crate::store::{self, products};
 /// How many products one transaction announces. It keeps their rows locked until it ends.
 const BATCH: i64 = 200;
 
-/// The result of one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
     pub products: usize,

@@ -22,7 +22,6 @@ pub enum Start {
     Levels(String),
 }
 
-/// The result of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recomputed {
     /// The number of SKUs that were compared.
@@ -33,11 +32,9 @@ pub struct Recomputed {
 
 /// Compares each order's movements with its lines, and then each level with the sums of its movements and of the
 /// quantities held. It goes range by range, without locks; each range is read in one snapshot. It writes a line for
-/// each difference. With `repair` it corrects levels by their differences, unless the movements contradict their
-/// orders or the available stock would be negative.
-///
-/// # Errors
-/// Fails if the database fails, or when told to stop. The error says where to continue.
+/// each difference. With `repair` it corrects levels by their differences, unless the movements contradict their orders
+/// or the available stock would be negative. Fails if the database fails, or when told to stop. The error says where to
+/// continue.
 pub async fn recompute(
     conn: &mut AsyncPgConnection,
     from: Start,

@@ -6,7 +6,6 @@ use shared_events::{OrderId, ShipmentId, StockLine};
 use super::{CommandError, Step, idempotency, move_shipment};
 use crate::domain::Shipment;
 
-/// Lines of a shipment that come back.
 #[derive(Clone, Debug)]
 pub struct TakeBack {
     pub shipment: ShipmentId,
@@ -16,11 +15,8 @@ pub struct TakeBack {
 }
 
 /// Restocks what came back of a shipment; the event that announces it causes the refund. The key and its response
-/// commit with the change.
-///
-/// # Errors
-/// Fails if there is no such shipment, if it can't come back in its stage, or if the key is in use or belongs to
-/// another request.
+/// commit with the change. Fails if there is no such shipment, if it can't come back in its stage, or if the key is in
+/// use or belongs to another request.
 pub async fn take_back(
     pool: &Pool,
     command: TakeBack,

@@ -93,7 +93,6 @@ macro_rules! pieces {
         pub struct $name(i64);
 
         impl $name {
-            /// The number of pieces.
             pub const fn get(self) -> i64 {
                 self.0
             }

@@ -8,7 +8,6 @@ use super::StockMovement;
 /// exceed this.
 pub const MAX_ON_HAND: i64 = 1_000_000_000;
 
-/// The stock of one SKU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Level {
     /// On the shelves, including what is held.
@@ -17,10 +16,8 @@ pub struct Level {
     pub held: i64,
 }
 
-/// Why a level can't be changed by this number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unadjustable {
-    /// There would be less than is held for orders.
     #[error("{held} of {on_hand} pieces are held for orders, so at most {} can be taken away", on_hand - held)]
     BelowHeld { on_hand: i64, held: i64 },
     #[error("that would be more than {MAX_ON_HAND} pieces on hand")]
@@ -40,7 +37,6 @@ impl Level {
         (level.held >= 0 && level.available() >= 0).then_some(level)
     }
 
-    /// The level after a correction by `delta` pieces.
     pub fn adjusted(self, delta: i64) -> Result<Level, Unadjustable> {
         let fits = |sum: &i64| delta < 0 || *sum <= MAX_ON_HAND;
         let on_hand = self.on_hand.checked_add(delta).filter(fits).ok_or(Unadjustable::TooMany)?;

@@ -24,6 +24,5 @@ pub struct Refused {
     pub what: &'static str,
     /// The requested transition, as a participle.
     pub wanted: &'static str,
-    /// The current state.
     pub state: &'static str,
 }

@@ -6,11 +6,9 @@ use uuid::Uuid;
 
 use super::{Description, LowStockMark, Refused};
 
-/// A product of the catalogue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
     pub sku: Sku,
-    /// Everything that a change replaces.
     pub details: Details,
     pub status: ProductStatus,
 }
@@ -27,8 +25,7 @@ pub struct Details {
     pub category: Option<(Uuid, LineText)>,
     /// The price of one piece, more than 0.
     pub price: Money,
-    /// The number of available pieces below which its stock is low, which is announced; none if the stock is not
-    /// watched.
+    /// Stock is low when fewer pieces than this are available, which is announced. None if it isn't watched.
     pub low_stock_mark: Option<LowStockMark>,
 }
 

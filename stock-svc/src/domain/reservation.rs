@@ -1,7 +1,6 @@
 use chrono::{DateTime, Utc};
 use shared_events::{CancelReason, StockLine};
 
-/// The stock that is reserved for one order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reservation {
     pub state: State,
@@ -9,14 +8,10 @@ pub struct Reservation {
     pub lines: Vec<StockLine>,
 }
 
-/// The state of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// All lines are held. Only the timer expires the reservation, so a late `confirmed` still finds it held.
-    Held {
-        /// When the timer expires it.
-        expires_at: DateTime<Utc>,
-    },
+    Held { expires_at: DateTime<Utc> },
     /// Firm: the stock is no longer on hand.
     Committed,
     /// The stock came back after it was committed.

@@ -16,21 +16,18 @@ pub struct Shipment {
     /// The tracking number, once it was dispatched.
     pub tracking_number: Option<LineText>,
     pub created_at: DateTime<Utc>,
-    /// When it was packed, if it was.
     pub packed_at: Option<DateTime<Utc>>,
     pub dispatched_at: Option<DateTime<Utc>>,
     pub delivered_at: Option<DateTime<Utc>>,
     pub cancelled_at: Option<DateTime<Utc>>,
     /// The shipments that replace it, if it was cancelled because it was split.
     pub split_into: Vec<ShipmentId>,
-    /// The lines that came back.
     pub returned: Vec<StockLine>,
     /// When something last came back.
     pub returned_at: Option<DateTime<Utc>>,
     pub lost_at: Option<DateTime<Utc>>,
 }
 
-/// The stage of a shipment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// To be packed and sent.
@@ -183,11 +180,8 @@ impl Shipment {
         self.stage == Stage::Cancelled && self.split_into.is_empty()
     }
 
-    /// Splits it: it is cancelled and replaced by one shipment with these lines and one with the rest.
-    ///
-    /// # Errors
-    /// Fails if it has left or was cancelled, if the lines exceed its contents, or if one of the two parts would be
-    /// empty.
+    /// Splits it: it is cancelled and replaced by one shipment with these lines and one with the rest. Fails if it has
+    /// left or was cancelled, if the lines exceed its contents, or if one of the two parts would be empty.
     pub fn split(
         self,
         lines: &[StockLine],
@@ -215,10 +209,8 @@ impl Shipment {
         Ok((Shipment { stage: Stage::Cancelled, address: None, cancelled_at: Some(at), split_into, ..self }, parts))
     }
 
-    /// Takes lines back: some or all of a shipment that arrived, or the whole of one that did not.
-    ///
-    /// # Errors
-    /// Fails if it has not left, or if the lines exceed what is left of its contents.
+    /// Takes lines back: some or all of a shipment that arrived, or the whole of one that did not. Fails if it has not
+    /// left, or if the lines exceed what is left of its contents.
     pub fn take_back(mut self, lines: &[StockLine], at: DateTime<Utc>) -> Result<Shipment, Refused> {
         if !matches!(self.stage, Stage::Dispatched | Stage::Delivered) {
             return Err(self.refuses("returned"));

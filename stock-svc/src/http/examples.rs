@@ -41,7 +41,6 @@ pub(super) fn reservation() -> Value {
     })
 }
 
-/// Its parcel, after dispatch.
 pub(super) fn dispatched() -> Value {
     parcel(
         "d1",
@@ -53,12 +52,10 @@ pub(super) fn dispatched() -> Value {
     )
 }
 
-/// Its parcel, packed.
 pub(super) fn packed() -> Value {
     parcel("d1", 2, json!({"status": "packed", "packed_at": "2026-07-14T15:00:00Z"}))
 }
 
-/// Its parcel, delivered.
 pub(super) fn delivered() -> Value {
     after(json!({"status": "delivered", "delivered_at": "2026-07-16T11:20:00Z"}))
 }
@@ -71,7 +68,6 @@ pub(super) fn returned() -> Value {
     }))
 }
 
-/// Its parcel, lost.
 pub(super) fn lost() -> Value {
     after(json!({"status": "lost", "lost_at": "2026-07-29T09:00:00Z"}))
 }

@@ -20,12 +20,9 @@ use utoipa::OpenApi;
 
 use crate::commands::CommandError;
 
-/// What the handlers share.
 #[derive(Clone)]
 pub struct AppState {
-    /// The service's database.
     pub pool: Pool,
-    /// Wakes the relay after a commit.
     pub nudge: Nudge,
 }
 
@@ -62,17 +59,15 @@ pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig)
 }
 
 service_kit::problem_codes! {
-    /// The codes of problems that only this service has.
+    /// The codes of problems that only this service has: 422 for `UnknownCategory` and `SkuTwice`, else 409.
     pub enum StockCode {
-        /// 409: the product, category or parcel is not in a state in which this is possible.
+        /// The product, category or parcel is not in a state in which this is possible.
         WrongState = "wrong_state",
-        /// 409: the name or the SKU is taken.
+        /// The name or the SKU is taken.
         AlreadyThere = "already_there",
-        /// 409: there would be less stock than is held.
+        /// There would be less stock than is held.
         BelowHeld = "below_held",
-        /// 422: there is no such category.
         UnknownCategory = "unknown_category",
-        /// 422: a SKU occurs in two lines.
         SkuTwice = "sku_twice",
     }
 }

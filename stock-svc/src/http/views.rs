@@ -1,5 +1,3 @@
-//! The bodies of answers.
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared_events::{Address, LineText, Money, OrderId, ShipmentId, Sku, StockLine};

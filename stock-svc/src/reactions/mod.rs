@@ -24,7 +24,6 @@ use crate::store::{self, Loaded};
 pub struct StockReactions {
     /// How long stock is held for an order that is not confirmed.
     pub reservation_ttl: Duration,
-    /// Wakes the relay after a commit.
     pub nudge: Nudge,
 }
 
@@ -35,11 +34,9 @@ pub fn subscriptions() -> Vec<Subscription> {
 /// What a decision depends on besides the event and the order's allocation.
 #[derive(Clone, Debug)]
 pub struct Circumstances<'a> {
-    /// The stock levels.
     pub levels: &'a Levels,
     /// The time of the transaction.
     pub now: DateTime<Utc>,
-    /// How long stock is held for an order that is not confirmed.
     pub hold_for: Duration,
     /// The event's `ce_sequence`.
     pub sequence: i64,

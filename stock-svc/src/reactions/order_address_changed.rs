@@ -12,8 +12,7 @@ pub(super) fn readdress(
     allocation.readdress(&changed.delivery_address, by.sequence)
 }
 
-/// Everything that is still here takes the requested address, and what has left does not. The race between a change
-/// of address and a dispatch is decided here.
+/// What has not left takes the requested address. The race between a change of address and a dispatch is decided here.
 pub(super) fn decide(
     allocation: Allocation,
     request: &OrderAddressChangeRequested,

@@ -3,8 +3,7 @@ use shared_events::OrderCancelRequested;
 use super::Circumstances;
 use crate::domain::{Allocation, Change, Refused};
 
-/// Releases or restocks the stock unless a shipment has left. The race between a cancellation and a dispatch is
-/// decided here.
+/// Releases or restocks unless a shipment has left. The race between cancellation and dispatch is decided here.
 pub(super) fn give_back(
     allocation: Allocation,
     request: &OrderCancelRequested,

@@ -29,7 +29,6 @@ pub struct Sum {
     pub quantity: i64,
 }
 
-/// The books of one SKU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Books {
     pub level: Option<Level>,
@@ -138,7 +137,6 @@ pub async fn moved(conn: &mut AsyncPgConnection, range: &Range<String>) -> Query
     }
 }
 
-/// The sums of the quantities held, for a range.
 pub async fn held(conn: &mut AsyncPgConnection, range: &Range<String>) -> QueryResult<Vec<Sum>> {
     let sql = "select line ->> 'sku' as sku, sum((line ->> 'quantity')::bigint)::bigint as quantity
         from orders, jsonb_array_elements(lines) line

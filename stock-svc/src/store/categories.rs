@@ -13,9 +13,9 @@ use crate::schema::categories;
 pub struct Category {
     /// A UUID v7.
     pub id: Uuid,
-    /// The name, which is unique.
+    /// Unique.
     pub name: String,
-    /// The description; may be empty.
+    /// May be empty.
     pub description: String,
 }
 

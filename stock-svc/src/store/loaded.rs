@@ -13,9 +13,8 @@ use super::{products, roots};
 use crate::domain::{Allocation, Change, Level, Levels, NewParcel, Product, Unadjustable};
 use crate::outbox;
 
-/// The roots that a transaction has locked and everything that belongs to them, as decisions have changed it in
-/// memory, together with what must be written. The decision about one event of a batch sees the decisions about
-/// earlier ones here.
+/// The locked roots and what belongs to them, as decisions have changed it in memory, and what must be written. The
+/// decision about one event of a batch sees the decisions about earlier ones.
 #[derive(Debug)]
 pub struct Loaded {
     /// The database's time of this transaction, which timers use too.

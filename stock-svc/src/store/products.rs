@@ -125,7 +125,6 @@ pub(super) async fn lock(mut conn: &AsyncPgConnection, skus: &[&str], which: Whi
     rows.into_iter().map(root).collect()
 }
 
-/// The SKUs after `after`, up to `limit`.
 pub async fn skus_after(conn: &mut AsyncPgConnection, after: Option<&Sku>, limit: i64) -> QueryResult<Vec<Sku>> {
     let skus: Vec<String> = products::table
         .filter(products::sku.gt(after.map_or("", Sku::as_str)))
@@ -182,7 +181,6 @@ pub async fn count(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
     Ok(count.unsigned_abs())
 }
 
-/// Which products to list.
 #[derive(Clone, Debug, Default)]
 pub struct ProductFilter {
     pub category: Option<Uuid>,

@@ -55,7 +55,6 @@ pub async fn get(conn: &mut AsyncPgConnection, id: ShipmentId) -> QueryResult<(O
     shipments::table.find(id.0).select(Row::as_select()).first(conn).await.and_then(read)
 }
 
-/// Which shipments to list.
 #[derive(Clone, Debug, Default)]
 pub struct ShipmentFilter {
     pub order_id: Option<OrderId>,

@@ -8,10 +8,8 @@ use crate::domain::{Refused, State};
 
 impl Allocation {
     /// order-svc reports the new address of an order. Either nothing can have left, or order-svc repeats a decision
-    /// that was made here. Everything that is still here takes the address.
-    ///
-    /// # Errors
-    /// Fails if this change, or a later one, was read before.
+    /// that was made here. Everything that is still here takes the address. Fails if this change, or a later one, was
+    /// read before.
     pub fn readdress(mut self, address: &Address, sequence: i64) -> Result<Change, Refused> {
         self.note_address(sequence)?;
         let events = self.take_address(address);
@@ -19,10 +17,7 @@ impl Allocation {
     }
 
     /// The customer wants another address. What has not left takes it; what has left keeps its own. The decision is
-    /// announced.
-    ///
-    /// # Errors
-    /// Fails if this change, or a later one, was read before.
+    /// announced. Fails if this change, or a later one, was read before.
     pub fn decide_address(mut self, address: &Address, sequence: i64) -> Result<Change, Refused> {
         self.note_address(sequence)?;
         let taken = self.has_something_to_send();

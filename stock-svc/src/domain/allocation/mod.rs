@@ -24,19 +24,15 @@ pub struct Allocation {
     pub address: Option<Address>,
     /// The `ce_sequence` of the last change of address. The same change again, or an older one, is ignored.
     pub address_rank: i64,
-    /// The shipments, oldest first. The first is created once the stock is committed and paid; splitting it adds
-    /// more.
+    /// The shipments, oldest first. The first is created once the stock is committed and paid.
     pub shipments: Vec<Shipment>,
 }
 
 /// The result of a decision: the new allocation, the stock that moves, and the events to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Change {
-    /// The allocation after the decision.
     pub allocation: Allocation,
-    /// The kind of movement, and the lines that move.
     pub movement: Option<(StockMovement, Vec<StockLine>)>,
-    /// The events to publish, in order.
     pub events: Vec<Event>,
 }
 
@@ -58,16 +54,13 @@ impl Allocation {
         }
     }
 
-    /// Sets the address for the order's shipments.
     #[must_use]
     pub fn to(self, address: Address) -> Allocation {
         Allocation { address: Some(address), ..self }
     }
 
-    /// Holds all lines, or none.
-    ///
-    /// # Errors
-    /// Fails if the order is known: the event came twice, or the order was cancelled before it was known.
+    /// Holds all lines, or none. Fails if the order is known: the event came twice, or the order was cancelled before
+    /// it was known.
     pub fn place(
         mut self,
         lines: Vec<StockLine>,
@@ -96,10 +89,7 @@ impl Allocation {
     }
 
     /// Commits the reservation, and creates the shipment if the payment is captured already. If the reservation
-    /// expired, it holds and commits again at once, or rejects.
-    ///
-    /// # Errors
-    /// Fails unless the reservation is held or expired.
+    /// expired, it holds and commits again at once, or rejects. Fails unless the reservation is held or expired.
     pub fn confirm(self, levels: &Levels, parcel: NewParcel) -> Result<Change, Refused> {
         match self.state() {
             Some(State::Held { .. }) => Ok(self.committed(StockMovement::Commit, parcel)),
@@ -119,10 +109,7 @@ impl Allocation {
 
     /// Releases or restocks everything because the order is cancelled. If a shipment has left, everything stays as it
     /// is, and the customer can only return it. For an unknown order it leaves a tombstone, so that a late `placed`
-    /// holds nothing.
-    ///
-    /// # Errors
-    /// Fails if there is nothing to release, or if a shipment has left.
+    /// holds nothing. Fails if there is nothing to release, or if a shipment has left.
     pub fn cancel(self, reason: CancelReason, at: DateTime<Utc>) -> Result<Change, Refused> {
         match self.state() {
             Some(State::RejectedExpired) => Ok(self.released(reason, None)),
@@ -131,10 +118,8 @@ impl Allocation {
         }
     }
 
-    /// Releases the stock that is held, or that was held until it expired.
-    ///
-    /// # Errors
-    /// Fails if the reservation is committed, rejected or released.
+    /// Releases the stock that is held, or that was held until it expired. Fails if the reservation is committed,
+    /// rejected or released.
     pub fn release(self, reason: CancelReason) -> Result<Change, Refused> {
         match self.state() {
             None => Ok(self.tombstoned(reason)),
@@ -144,10 +129,8 @@ impl Allocation {
         }
     }
 
-    /// Notes that the payment was captured, and creates the shipment if the stock is committed.
-    ///
-    /// # Errors
-    /// Fails if that was known before.
+    /// Notes that the payment was captured, and creates the shipment if the stock is committed. Fails if that was known
+    /// before.
     pub fn capture(mut self, parcel: NewParcel) -> Result<Change, Refused> {
         if self.captured {
             return Err(Refused { what: "payment", wanted: "captured", state: "captured" });
@@ -158,10 +141,7 @@ impl Allocation {
         Ok(change)
     }
 
-    /// Ends the reservation because its time is over.
-    ///
-    /// # Errors
-    /// Fails unless the reservation is held.
+    /// Ends the reservation because its time is over. Fails unless the reservation is held.
     pub fn expire(mut self) -> Result<Change, Refused> {
         if !matches!(self.state(), Some(State::Held { .. })) {
             return Err(self.refuses("expired"));

@@ -1,5 +1,3 @@
-//! What happens to the shipments of an order.
-
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -40,10 +38,8 @@ impl Allocation {
         Ok(self.with_events(events))
     }
 
-    /// Hands a shipment to the carrier. Repeating it changes nothing.
-    ///
-    /// # Errors
-    /// Fails as [`Shipment::dispatch`] does, or if the shipment left with another carrier or tracking number.
+    /// Hands a shipment to the carrier. Repeating it changes nothing. Fails as [`Shipment::dispatch`] does, or if the
+    /// shipment left with another carrier or tracking number.
     pub fn dispatch(
         mut self,
         id: ShipmentId,
@@ -122,13 +118,10 @@ impl Allocation {
         )
     }
 
-    /// Calls off what can't leave after a part of the order has: one shipment, or all that are still here. Their
-    /// stock is restocked, and their refund follows. Shipments that have left are not touched. Repeating it for a
-    /// shipment changes nothing and publishes nothing.
-    ///
-    /// # Errors
-    /// Fails if nothing of the order has left, because then the whole order can be cancelled. Fails if the shipment,
-    /// or all of them, have left, or if the shipment was split.
+    /// Calls off what can't leave after a part of the order has: one shipment, or all that are still here. Their stock
+    /// is restocked, and their refund follows. Shipments that have left are not touched. Repeating it for a shipment
+    /// changes nothing and publishes nothing. Fails if nothing of the order has left, because then the whole order can
+    /// be cancelled. Fails if the shipment, or all of them, have left, or if the shipment was split.
     pub fn call_off(mut self, only: Option<ShipmentId>, at: DateTime<Utc>) -> Result<Change, Refused> {
         let wanted = "called off";
         if let Some(id) = only {

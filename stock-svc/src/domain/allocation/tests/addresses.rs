@@ -1,5 +1,3 @@
-//! The addresses of shipments.
-
 use shared_events::{Address, StockAddressDecided};
 
 use super::*;

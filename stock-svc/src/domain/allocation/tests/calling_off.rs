@@ -1,5 +1,3 @@
-//! Calling off what can't leave after a part has.
-
 use super::*;
 
 const PART: ShipmentId = ShipmentId(uuid::Uuid::from_u128(6));

@@ -1,5 +1,3 @@
-//! Holding, committing and paying.
-
 use super::*;
 
 #[test]

@@ -1,5 +1,3 @@
-//! Shipments.
-
 use super::*;
 
 #[test]

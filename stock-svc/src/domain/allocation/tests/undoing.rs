@@ -1,5 +1,3 @@
-//! Cancelling, declining and expiring.
-
 use super::*;
 
 #[test]

@@ -35,7 +35,6 @@ const LOOK_UPS_AT_ONCE: usize = 4;
 /// A call that has failed for so long makes the service degraded; before that it is a hiccup.
 const FAILING_FOR: Duration = Duration::from_secs(10);
 
-/// The service, bound and ready to run.
 pub struct App {
     service: Service,
     http: HttpServer,
@@ -47,9 +46,6 @@ pub struct App {
 
 impl App {
     /// Migrates, connects and binds. Nothing is read, called or published before [`App::run_until`].
-    ///
-    /// # Errors
-    /// The database stays away, a migration or a grant fails, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let service = Service::open(NAME, &config.service, &migrations()).await?;
         let (nudge, gateway) = (service.nudge(), Arc::new(Stripe::new(config.gateway)?));
@@ -77,13 +73,12 @@ impl App {
         Ok(Self { service, http, consumer, worker, look_ups, retries })
     }
 
-    /// The port it listens on.
     pub const fn port(&self) -> u16 {
         self.http.port()
     }
 
-    /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
-    /// work flows: requests, what is heard, calls under way, what is still to be published.
+    /// Serves until told to stop, or until a part ends by itself, which none should. Then it stops in the order in
+    /// which work flows: requests, consumer, gateway calls, relay.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { service, http, consumer, worker, look_ups, retries } = self;
         let more = |tasks: &mut Tasks, pool: Pool| {
@@ -104,10 +99,7 @@ fn readiness(service: &Service, consumer: &ConsumerHandle) -> Readiness {
     service.readiness(consumer).and_able("gateway", move || gateway_answers(pool.clone()))
 }
 
-/// Whether calls to the gateway are answered; else which isn't, since when and why.
-///
-/// # Errors
-/// In words.
+/// Whether calls to the gateway are answered. If not, the error says which isn't, since when and why.
 async fn gateway_answers(pool: Pool) -> Result<(), String> {
     let mut conn = pool.get().await.map_err(|_| "not known: the database can't be asked".to_owned())?;
     match calls::failing(&mut conn, FAILING_FOR).await {

@@ -1,5 +1,3 @@
-//! What the service reads from its environment.
-
 use std::{fmt, str::FromStr, time::Duration};
 
 use outbox_relay::service::ServiceConfig;
@@ -8,7 +6,6 @@ use service_kit::config::{ConfigError, DatabaseConfig, Reader, Var};
 
 use crate::{gateway::StripeConfig, webhooks::Secrets};
 
-/// Where the service listens.
 pub static HTTP_ADDR: Var = Var {
     name: "HTTP_ADDR",
     what: "Where the service listens.",
@@ -16,7 +13,6 @@ pub static HTTP_ADDR: Var = Var {
     example: "127.0.0.1:8081",
     default: Some("127.0.0.1:8081"),
 };
-/// Where the gateway is.
 pub static PAYMENT_GATEWAY_URL: Var = Var {
     name: "PAYMENT_GATEWAY_URL",
     what: "Where the payment gateway is: Stripe, or what speaks its API.",
@@ -24,7 +20,6 @@ pub static PAYMENT_GATEWAY_URL: Var = Var {
     example: "https://api.stripe.com",
     default: Some("http://127.0.0.1:8090"),
 };
-/// What the gateway knows us by.
 pub static PAYMENT_GATEWAY_KEY: Var = Var {
     name: "PAYMENT_GATEWAY_KEY",
     what: "The secret API key at the payment gateway; the sandbox takes any.",
@@ -32,7 +27,6 @@ pub static PAYMENT_GATEWAY_KEY: Var = Var {
     example: "sk_test_...",
     default: None,
 };
-/// How long the gateway may take.
 pub static PAYMENT_GATEWAY_TIMEOUT: Var = Var {
     name: "PAYMENT_GATEWAY_TIMEOUT",
     what: "How long the payment gateway may take to answer; after it the outcome is unknown and is looked up.",
@@ -40,7 +34,6 @@ pub static PAYMENT_GATEWAY_TIMEOUT: Var = Var {
     example: "10s",
     default: Some("10s"),
 };
-/// Where customers come back to from their bank's page.
 pub static PAYMENT_RETURN_URL: Var = Var {
     name: "PAYMENT_RETURN_URL",
     what: "The shop's page to which customers return from their bank's (3-D Secure); with it the mail that asks them to \
@@ -49,7 +42,6 @@ pub static PAYMENT_RETURN_URL: Var = Var {
     example: "https://shop.example.com/thanks",
     default: None,
 };
-/// What the gateway's webhooks are signed with.
 pub static PAYMENT_WEBHOOK_SECRET: Var = Var {
     name: "PAYMENT_WEBHOOK_SECRET",
     what: "What the gateway signs its webhooks with; when it is not set, none is believed, and what customers do is known only when it is looked up.",
@@ -57,7 +49,6 @@ pub static PAYMENT_WEBHOOK_SECRET: Var = Var {
     example: "whsec_...",
     default: None,
 };
-/// Until when an order is authorised.
 pub static PAYMENT_DEADLINE: Var = Var {
     name: "PAYMENT_DEADLINE",
     what: "How long after goods are held their payment may still be authorised; less than RESERVATION_TTL.",
@@ -66,14 +57,10 @@ pub static PAYMENT_DEADLINE: Var = Var {
     default: Some("14m"),
 };
 
-/// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What every service with an outbox is told.
     pub service: ServiceConfig,
-    /// Where the money is.
     pub gateway: StripeConfig,
-    /// What webhooks are signed with.
     pub webhook_secrets: Option<Secrets>,
     /// How long after goods are held their payment may still be authorised.
     pub deadline: Duration,
@@ -82,14 +69,12 @@ pub struct Config {
 /// What a comparison with the gateway's books needs.
 #[derive(Clone, Debug)]
 pub struct ReconcileConfig {
-    /// Where the ledger is.
     pub database: DatabaseConfig,
-    /// Where the gateway is.
     pub gateway: StripeConfig,
 }
 
 impl ReconcileConfig {
-    /// Reads all of it; problems are collected by `reader`.
+    /// None if any variable is wrong; the reader has noted each that is.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let database = DatabaseConfig::read(reader);
         let gateway = read_gateway(reader);
@@ -98,7 +83,7 @@ impl ReconcileConfig {
 }
 
 impl Config {
-    /// Reads all of it; problems are collected by `reader`.
+    /// None if any variable is wrong; the reader has noted each that is.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let service = ServiceConfig::read(reader, &HTTP_ADDR);
         let gateway = read_gateway(reader);
@@ -108,10 +93,6 @@ impl Config {
         Some(Self { service: service?, gateway: gateway?, webhook_secrets: webhook_secrets?, deadline: deadline? })
     }
 
-    /// Reads the environment.
-    ///
-    /// # Errors
-    /// Everything that is missing or bad.
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
     }
@@ -127,14 +108,14 @@ fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
         }
         fits
     });
-    // Less than a worker may ask, so that one request's time-out ends by itself. Several in a row may take longer than a
-    // worker may ask; being cut off then is no answer either, so it is told and looked up in the same way.
+    // Shorter than a worker may ask, so a single request times out by itself. Several in a row may take longer; being
+    // cut off then counts as no answer, which is announced and looked up like any other.
     let timeout = reader.duration(&PAYMENT_GATEWAY_TIMEOUT, Duration::from_millis(100)..=Duration::from_secs(15));
     let return_url = reader.optional::<PageUrl>(&PAYMENT_RETURN_URL);
     Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout?, return_url: return_url?.map(|url| url.0) })
 }
 
-/// Nothing where none is set; `None`, with a problem noted, when it can't be one.
+/// `Some(None)` if no secret is set; `None`, with a problem noted, if one is malformed.
 fn read_webhook_secrets(reader: &mut Reader) -> Option<Option<Secrets>> {
     let Some(text) = reader.optional_secret(&PAYMENT_WEBHOOK_SECRET) else { return Some(None) };
     match text.expose_secret().parse() {

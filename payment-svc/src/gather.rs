@@ -1,13 +1,13 @@
-//! What comes at the same time is done together: while one batch is written, the next one gathers.
+//! Concurrent work is done in batches: while one batch is written, the next one gathers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// So many are done together at most.
+/// The largest batch.
 const AT_MOST: usize = 64;
 
-/// Where those wait that are done together. One that is alone waits for nobody.
+/// Where items wait that are done together. A single one waits for nobody.
 #[derive(Debug)]
 pub struct Gather<T, R> {
     waiting: Mutex<Vec<(T, oneshot::Sender<R>)>>,
@@ -26,12 +26,10 @@ impl<T, R> Default for Gather<T, R> {
 pub struct Unfinished;
 
 impl<T: Send + 'static, R: Send + 'static> Gather<T, R> {
-    /// Has `item` done together with what else waits: `work` gives an outcome for each of its items, in their order. Whoever
-    /// comes to its turn first has the work begun for all, in a task of its own: it goes on if that one is cancelled. The item
-    /// of whoever is cancelled before that is not done.
-    ///
-    /// # Errors
-    /// See [`Unfinished`].
+    /// Has `item` done together with the others that wait: `work` returns an outcome for each item, in their order. The
+    /// caller whose turn comes first starts the work for all in a task of its own, which goes on if that caller is
+    /// cancelled. The item of a caller that was cancelled before is not done. Fails with [`Unfinished`] if the work
+    /// panics.
     pub async fn join<F>(&self, item: T, work: impl Fn(Vec<T>) -> F) -> Result<R, Unfinished>
     where
         F: Future<Output = Vec<R>> + Send + 'static,
@@ -73,7 +71,7 @@ impl<T, R> Gather<T, R> {
     }
 }
 
-/// Who waits for an outcome. The item that still waits when its caller is cancelled goes with it.
+/// A caller that waits for an outcome. If it is cancelled while its item still waits, the item goes with it.
 struct Caller<'a, T, R> {
     gather: &'a Gather<T, R>,
     told: oneshot::Receiver<R>,

@@ -1,5 +1,3 @@
-//! How long rows live that nobody asks for any more.
-
 use std::time::Duration;
 
 use service_kit::housekeeping::TimeToLive;
@@ -15,7 +13,7 @@ const CALLS: Duration = Duration::from_secs(90 * DAY.as_secs());
 /// The ledger is kept for good, in a partition a year, which must be there before the year begins.
 pub const UPKEEP: &[&str] = &["select ledger_upkeep()"];
 
-/// What grows old here. Payments, refunds and the ledger are kept.
+/// Payments, refunds and the ledger are kept.
 pub fn times_to_live() -> Vec<TimeToLive> {
     vec![
         TimeToLive::new("idempotency_keys", "key", "created_at", ANSWERS),

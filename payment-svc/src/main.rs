@@ -1,5 +1,3 @@
-//! payment-svc as a program of its own.
-
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,5 +1,3 @@
-//! How what payment-svc says gets into its outbox.
-
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::result::Error;
@@ -9,7 +7,7 @@ use shared_events::{Event, EventMetadata, SequenceCounter, encode};
 use crate::SOURCE;
 use crate::store::Causation;
 
-/// Numbers `events` with the counter of their root and dresses them for the outbox.
+/// Numbers `events` with the counter of their root and encodes them as rows of the outbox.
 pub fn rows(
     root: &mut impl SequenceCounter,
     at: DateTime<Utc>,

@@ -8,10 +8,8 @@ use shared_events::OrderId;
 
 use crate::store::{self, Causation, Loaded, RETRY};
 
-/// Fires the retries of payments.
 #[derive(Clone, Debug)]
 pub struct Retries {
-    /// Wakes the worker that calls the gateway.
     pub calls: external_calls::Nudge,
 }
 

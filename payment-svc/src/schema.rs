@@ -1,4 +1,3 @@
-//! The service's tables, as its migration makes them.
 #![allow(missing_docs, reason = "names of columns; the migration explains them")]
 
 diesel::table! {

@@ -15,13 +15,10 @@ use crate::{
 /// A payment whose customer was waited for, with what was found.
 #[derive(Debug)]
 pub struct LookedUp {
-    /// Whose.
     pub look_up: LookUp,
-    /// What was found.
     pub found: CustomerFound,
 }
 
-/// What is found of a customer who is waited for.
 #[derive(Debug)]
 pub enum CustomerFound {
     /// They were no longer waited for, and the gateway was not asked.
@@ -30,7 +27,6 @@ pub enum CustomerFound {
     Intent {
         /// The payment as it was before the gateway was asked.
         before: Box<Payment>,
-        /// What it knows.
         intent: IntentState,
         /// When it was asked.
         asked_at: DateTime<Utc>,
@@ -39,12 +35,9 @@ pub enum CustomerFound {
     Unknown,
 }
 
-/// What the gateway knows of customers who are waited for is applied under their payments' locks. Past the deadline a customer
-/// is given up, but only on the gateway's word that it waits for them still. Who is waited for after this is looked up again:
-/// their look-up is put off.
-///
-/// # Errors
-/// The database: nothing is changed then.
+/// Applies, under the payments' locks, what the gateway knows of customers who are waited for. Past the deadline a
+/// customer is given up, but only if the gateway says that it still waits for them. Customers who are still waited for
+/// afterwards are looked up again later. If the database fails, nothing is changed.
 pub async fn customers_looked_up(
     conn: &mut AsyncPgConnection,
     looked_up: &[LookedUp],
@@ -52,10 +45,7 @@ pub async fn customers_looked_up(
     conn.transaction(async |conn| settle_in(conn, looked_up).await).await
 }
 
-/// Like [`customers_looked_up`], and waits no longer than a moment for whoever holds one of the payments.
-///
-/// # Errors
-/// Those of [`customers_looked_up`], and a lock timeout.
+/// Like [`customers_looked_up`], but fails with a lock timeout if a payment stays locked for longer than a moment.
 pub async fn customers_looked_up_unless_locked(
     conn: &mut AsyncPgConnection,
     looked_up: &[LookedUp],

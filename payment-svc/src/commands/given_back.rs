@@ -13,20 +13,20 @@ use crate::{
     webhooks::WebhookEvent,
 };
 
-/// What came of looking at what the gateway has given back.
+/// What booking the gateway's refunds has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Booked {
     /// All of it was known.
     Nothing,
     /// Something was booked, or taken back.
     Something,
-    /// The answer to a call that is unfinished comes first.
+    /// A call is unfinished: its answer must be booked first.
     Awaited,
 }
 
-/// The gateway has told that something happened to money that went back, or was taken back by a dispute: by us, by somebody
-/// at its dashboard, or by the customer's bank. All that it has given back of the intent is looked up, and what is not known
-/// is booked. Where a call's own answer is still awaited, it is told again later.
+/// The gateway reports that something happened to money that went back: by us, in its dashboard, or by a dispute of the
+/// customer's bank. All that it has given back of the intent is looked up, and what is unknown is booked. While a
+/// call's own answer is awaited, the gateway must report it again later.
 pub(super) async fn given_back_changed<G: PaymentGateway>(
     pool: &Pool,
     gateway: &G,
@@ -94,8 +94,8 @@ fn made_elsewhere(payment: &Payment, found: &[GivenBack]) -> Vec<Elsewhere> {
     unknown.filter_map(booked).collect()
 }
 
-/// Books under the payment's lock what the gateway has given back and this service doesn't know, and takes back what has
-/// failed since. Tells what can't be booked before the answer to an unfinished call.
+/// Books, under the payment's lock, what the gateway has given back and this service doesn't know, and takes back what
+/// has failed since. Reports if something can't be booked before the answer to an unfinished call.
 pub async fn book_given_back(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
@@ -114,10 +114,8 @@ fn book_loaded(loaded: &mut Loaded, order_id: OrderId, found: &[GivenBack]) -> d
     book(&mut payment, found, |payment, step| loaded.apply(payment.clone(), step, &causation))
 }
 
-/// Books what the gateway has given back, step by step; `follow` gets the payment as it is after each.
-///
-/// # Errors
-/// Those of `follow`.
+/// Books what the gateway has given back, step by step. `follow` gets the payment after each step; its errors are
+/// returned.
 pub fn book<E>(
     payment: &mut Payment,
     found: &[GivenBack],

@@ -14,40 +14,32 @@ use crate::{
     webhooks::WebhookEvent,
 };
 
-/// What a webhook has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// It was received before; nothing was done again.
     Duplicate,
-    /// It was received now.
     Now(Outcome),
 }
 
 /// Why a webhook can't be taken now; the gateway sends it again.
 #[derive(Debug, thiserror::Error)]
 pub enum NotHeard {
-    /// No connection.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// The database.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
-    /// A row that can't be read, or an event that can't be said.
     #[error(transparent)]
     Reaction(#[from] ReactionError),
-    /// What is announced can't be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// It tells of a refund or a capture whose own answer is not known yet.
     #[error("the own answer of an unfinished call is awaited first")]
     TooEarly,
-    /// What has become of the intent could not be looked up.
     #[error("the gateway can't be asked: {0}")]
     Gateway(#[from] GatewayError),
 }
 
 impl NotHeard {
-    /// Whether the database is why, whatever the webhook.
+    /// Whether the database failed, which has nothing to do with this webhook.
     pub fn is_of_the_database(&self) -> bool {
         match self {
             Self::Pool(_) | Self::Reaction(ReactionError::Transient(_)) => true,
@@ -57,10 +49,7 @@ impl NotHeard {
     }
 }
 
-/// The gateway has told that something happened to an intent.
-///
-/// # Errors
-/// See [`NotHeard`]; nothing was written.
+/// Receives one event and follows it up, as [`hear_webhook`] does.
 pub async fn intent_changed<G: PaymentGateway>(
     pool: &Pool,
     gateway: &G,
@@ -70,11 +59,9 @@ pub async fn intent_changed<G: PaymentGateway>(
     hear_webhook(pool, gateway, event, received.into_iter().next().unwrap_or(Received::Before)).await
 }
 
-/// Where an event may tell something, what has become of its intent is looked up, outside of any transaction, and applied
-/// under the payment's lock together with the event's id: so it does no harm that events come twice, late or out of order.
-///
-/// # Errors
-/// See [`NotHeard`]; nothing was written.
+/// If the event may tell something new, its intent is looked up outside of any transaction, and the result is applied
+/// under the payment's lock together with the event's id. So events may come twice, late or out of order. If this
+/// fails, nothing was written.
 pub async fn hear_webhook<G: PaymentGateway>(
     pool: &Pool,
     gateway: &G,
@@ -112,7 +99,7 @@ fn apply(loaded: &mut Loaded, before: &Payment, intent: Option<IntentState>) -> 
     let order_id: OrderId = before.order_id;
     let mut payment = loaded.payment(order_id)?.clone();
     if payment.unanswered {
-        // The gateway has something to say about what it did not answer: looked up now, not when its backoff ends.
+        // the gateway has news of a call that it did not answer: ask now, not when the backoff ends
         loaded.hasten_call(order_id)?;
     }
     match intent.and_then(|intent| found(&mut payment, before, intent)) {

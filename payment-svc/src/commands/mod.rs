@@ -1,4 +1,4 @@
-//! What changes a payment, besides what is heard: staff, the gateway's answers, and what is found at the gateway.
+//! What changes a payment besides events: staff, the gateway's replies, and what is found at the gateway.
 
 mod customer_looked_up;
 mod given_back;

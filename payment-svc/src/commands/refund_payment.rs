@@ -14,14 +14,10 @@ use crate::{
     },
 };
 
-/// Money that staff give back.
 #[derive(Clone, Debug)]
 pub struct RefundPayment {
-    /// Of which payment.
     pub payment: PaymentId,
-    /// How much.
     pub amount: Money,
-    /// What for.
     pub reason: LineText,
     /// Set when the request is to have one effect, however often it is sent.
     pub once: Option<IdempotentRequest>,
@@ -30,40 +26,31 @@ pub struct RefundPayment {
 /// Why nothing goes back. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum RefundPaymentError {
-    /// There is no such payment.
     #[error("there is no such payment")]
     NotFound,
-    /// The payment has no such refund.
     #[error("there is no such refund")]
     NoRefund,
-    /// It was paid in another currency.
     #[error("the payment is in {0}")]
     OtherCurrency(Currency),
     /// Nothing is captured, or less remains.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The key belongs to another request.
     #[error("the Idempotency-Key was used for another refund")]
     OtherRequest,
-    /// The same key is being worked on.
     #[error("a request with this Idempotency-Key is in progress")]
     InFlight,
-    /// No connection.
     #[error(transparent)]
     Pool(#[from] PoolError),
-    /// The database.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
-    /// A row that can't be read.
     #[error(transparent)]
     Reaction(#[from] ReactionError),
-    /// The answer could not be written.
     #[error(transparent)]
     Answer(#[from] serde_json::Error),
 }
 
-/// Writes down that money goes back, and has the gateway asked: key, answer, refund and call commit together or not at
-/// all. What all refunds sum to is looked at under the payment's lock, so that it never exceeds what was captured.
+/// Records a refund and the call that asks for it; key, response, refund and call commit together. The sum of all
+/// refunds is checked under the payment's lock, so it never exceeds what was captured.
 pub async fn refund_payment(
     pool: &Pool,
     command: &RefundPayment,

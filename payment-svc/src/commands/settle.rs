@@ -9,13 +9,11 @@ use crate::{
     },
 };
 
-/// What came of asking the gateway.
 #[derive(Clone, Debug)]
 pub enum Asked {
-    /// It answered.
     Answered(Answer),
-    /// It was asked for what it may have done and did not answer: nobody knows, which is said once, kept with the call, and
-    /// looked up later.
+    /// The gateway was asked to do something and did not answer, so nobody knows whether it did. That is announced
+    /// once, kept with the call, and looked up later.
     Unanswered(Failure),
     /// Nothing was learned: it is asked again later.
     Later(Failure),
@@ -23,36 +21,27 @@ pub enum Asked {
     Away(Failure),
 }
 
-/// A call with what came of it.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// The call.
     pub call: TakenCall,
-    /// What came of it.
     pub asked: Asked,
 }
 
 impl Settlement {
-    /// The gateway's answer to a call.
     pub const fn of(call: TakenCall, answer: Answer) -> Self {
         Self { call, asked: Asked::Answered(answer) }
     }
 }
 
-/// Applies what came of calls, in one transaction: states, events, ledger, the ends of these calls and the next calls. An
-/// answer to a call that is finished by now changes nothing, so an answer that comes twice is applied once. Says of each whether
-/// its call is finished or put off.
-///
-/// # Errors
-/// The database, or a payment that waits for no such answer: nothing is changed then, and each is to be tried by itself.
+/// Applies what came of calls in one transaction: states, events, ledger, the ends of these calls and the next calls. A
+/// reply to a finished call changes nothing, so one that comes twice is applied once. Returns for each whether its call
+/// is finished or put off. If the database fails, or a payment waits for no such reply, nothing is changed, and each
+/// must be tried by itself.
 pub async fn settle(conn: &mut AsyncPgConnection, settlements: &[Settlement]) -> Result<Vec<Performed>, ReactionError> {
     conn.transaction(async |conn| settle_in(conn, settlements).await).await
 }
 
-/// Like [`settle`], and waits no longer than a moment for whoever holds one of the payments.
-///
-/// # Errors
-/// Those of [`settle`], and a lock timeout.
+/// Like [`settle`], but fails with a lock timeout if a payment stays locked for longer than a moment.
 pub async fn settle_unless_locked(
     conn: &mut AsyncPgConnection,
     settlements: &[Settlement],
@@ -97,10 +86,8 @@ fn decide(loaded: &mut Loaded, Settlement { call, asked }: &Settlement) -> Resul
     Ok(Performed::Done)
 }
 
-/// Applies the gateway's answer to the payment's unfinished call, and says as what it ends: nothing while it goes on.
-///
-/// # Errors
-/// A state that waits for no such answer.
+/// Applies the gateway's reply to the payment's unfinished call. Returns the outcome with which the call ends; none
+/// while it goes on. Refused if the state waits for no such reply.
 pub fn answered(
     payment: &mut Payment,
     call: Call,
@@ -108,7 +95,7 @@ pub fn answered(
 ) -> Result<(Transition, Option<&'static str>), Refused> {
     let outcome = outcome(&answer);
     let step = payment.answered(call, answer)?;
-    // The goods were given back while it was looked up: the intent is to be ended still.
+    // the goods were given back during the look-up, so the intent must still be ended
     let goes_on = outcome == Some(AFTER_ALL) && payment.state == State::Closing;
     Ok((step, outcome.filter(|_| !goes_on)))
 }

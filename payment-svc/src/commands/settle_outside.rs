@@ -11,23 +11,20 @@ use crate::store::{
     refunds::{self, ShownRefund},
 };
 
-/// A refund that the gateway does not make, which staff have given back past it.
+/// A refund that the gateway did not make and that staff have paid past it.
 #[derive(Clone, Debug)]
 pub struct SettleOutside {
-    /// Of which payment.
     pub payment: PaymentId,
-    /// Which refund.
     pub refund: RefundId,
     /// Why it was given back so.
     pub reason: LineText,
-    /// Under which the transfer is found.
+    /// The reference under which the transfer is found.
     pub reference: LineText,
     /// Set when the request is to be answered the same, however often it is sent.
     pub once: Option<IdempotentRequest>,
 }
 
-/// Books under the payment's lock that the refund was given back past the gateway: state, ledger and event commit together,
-/// and nothing is asked of the gateway.
+/// Books that a refund was paid past the gateway: state, ledger and event commit together. The gateway is not asked.
 pub async fn settle_outside(
     pool: &Pool,
     command: &SettleOutside,

@@ -1,5 +1,4 @@
-//! What the gateway answered, and what follows. An answer is applied once: under the payment's lock, to the call that is
-//! unfinished.
+//! The gateway's replies and what follows. A reply is applied once: under the payment's lock, to the unfinished call.
 
 use shared_events::{
     Money, PaymentActionRequired, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined,
@@ -8,7 +7,6 @@ use shared_events::{
 
 use super::{Call, Elsewhere, Payment, RefundState, Refused, State, Transition};
 
-/// The gateway's answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// It did what was asked.
@@ -19,61 +17,51 @@ pub enum Answer {
         code: String,
     },
     /// The bank said no, but may say yes later.
-    NotNow {
-        /// Its code.
-        code: String,
-    },
+    NotNow { code: String },
     /// The customer has to act first.
     ActionRequired {
         /// Where they do that, if the gateway gives an address.
         url: Option<String>,
     },
-    /// The customer had to act, which nobody had heard of, and failed. They may try again until the intent is ended.
-    ActionFailed {
-        /// Its code.
-        code: String,
-    },
-    /// It was not asked, or is sure to hold nothing: the deadline had passed or the goods were given back first.
+    /// The customer had to act, which was not known here, and failed. They may try again until the intent is ended.
+    ActionFailed { code: String },
+    /// It was not asked, or surely holds nothing: the deadline had passed or the goods were given back first.
     NotAsked,
-    /// The intent was ended, and with it an authorisation that nobody had heard of: it came just before.
+    /// The intent was ended, and with it an authorisation that had just come and was not known here.
     LetGo,
-    /// It refused a refund, and had given money back that was not known here.
+    /// It refused a refund because it had given back money that was not known here.
     Overtaken {
-        /// Its code.
         code: String,
         /// What it had given back, the earliest first.
         elsewhere: Vec<Elsewhere>,
     },
-    /// What was to be let go of is captured, by somebody else.
+    /// The money to be let go of was captured by somebody else.
     CapturedElsewhere {
         /// The id of the refund, should one be needed.
         refund: RefundId,
     },
-    /// What was to be let go of, somebody else had captured in part; that has gone back, and the rest was let go of.
+    /// Somebody else had captured a part of the money to be let go of. That part has gone back, the rest was let go of.
     PartGivenBack {
-        /// How much had been captured.
         captured: Money,
-        /// The refund that was made now, and how much it was; nothing where somebody else had given all of it back.
+        /// The refund made now, with its amount; none if somebody else had refunded all of it.
         refund: Option<(RefundId, Money)>,
     },
-    /// The intent was to be ended, but its customer had acted before: the money is reserved, and the intent was left as it is.
+    /// The intent was to be ended, but its customer had acted before: the money is reserved and the intent stays as it
+    /// is.
     AuthorisedAfterAll,
     /// It did not answer, so nobody knows; it will be looked up.
     Nothing,
 }
 
 impl Transition {
-    /// It was authorised and let go of before anybody heard.
+    /// It was authorised and let go of before that was known here.
     fn let_go(self, amount: Money) -> Self {
         self.moved(Call::Authorise, amount).moved(Call::Void, amount)
     }
 }
 
 impl Payment {
-    /// Applies the answer to the call that is unfinished.
-    ///
-    /// # Errors
-    /// The payment isn't waiting for such an answer.
+    /// Applies a reply to the unfinished call. Refused if the payment isn't waiting for such a reply.
     pub fn answered(&mut self, call: Call, answer: Answer) -> Result<Transition, Refused> {
         if answer == Answer::Nothing {
             return Ok(self.unknown(call));
@@ -111,7 +99,7 @@ impl Payment {
         Ok(step)
     }
 
-    /// Says once for a call that nobody knows.
+    /// Announces, once a call, that its outcome is unknown.
     fn unknown(&mut self, call: Call) -> Transition {
         if std::mem::replace(&mut self.unanswered, true) {
             return Transition::nothing();

@@ -1,5 +1,5 @@
-//! What somebody else did at the gateway, as in its dashboard: gave money back, captured, cancelled; or the customer's bank
-//! took money back by a dispute. It is looked up there before it is heard here, and booked once under the gateway's own name.
+//! What somebody else did at the gateway: a refund, capture or cancellation in its dashboard, or a dispute by the
+//! customer's bank. It is looked up there, and booked once under the gateway's own name.
 
 use sha2::{Digest, Sha256};
 use shared_events::{
@@ -9,14 +9,14 @@ use uuid::Builder;
 
 use super::{Call, Origin, Payment, Refund, RefundState, Refused, State, Transition, refunds::Share};
 
-/// What the gateway has given back without being asked by us: its name for it, and how much.
+/// A refund at the gateway that we did not ask for: the gateway's name for it, and its amount.
 pub type Elsewhere = (String, Money);
 
-/// Why nothing was captured, where somebody else has captured less than the total: an order is not paid in part.
+/// Why nothing was captured if somebody else has captured less than the total: an order is not paid in part.
 pub const CAPTURED_IN_PART: &str = "captured_in_part";
 
-/// The id of a refund that the gateway knows by this name and that we did not ask for: always the same. It is a UUID of
-/// version 8, so that nobody takes it for one of an event (5) or of staff's (7).
+/// The id of a refund that we did not ask for, derived from the gateway's name for it. It is a UUID of version 8, which
+/// tells it from those of events (5) and of staff (7).
 pub fn refund_made_elsewhere(name: &str) -> RefundId {
     let digest = Sha256::digest(format!("refund at the gateway: {name}"));
     let mut bytes = [0; 16];
@@ -25,12 +25,10 @@ pub fn refund_made_elsewhere(name: &str) -> RefundId {
 }
 
 impl Payment {
-    /// Somebody else gave back some of what was captured, or a dispute took it. What waits to be given back is cut to what
-    /// then remains, when the caller begins it with [`Self::next_refund`]. Where it took more than is left of what was
-    /// captured, as a dispute can, what is left is booked, and the refund shows the rest.
-    ///
-    /// # Errors
-    /// It is known; nothing is captured; or a refund is being asked for, whose answer comes first.
+    /// Somebody else refunded a part of what was captured, or a dispute took it. Queued refunds are cut to what remains
+    /// when they begin, by [`Self::next_refund`]. If a dispute takes more than is left, what is left is booked, and the
+    /// refund shows the rest. Refused if it is known, if nothing is captured, or while a refund is being asked for,
+    /// whose answer comes first.
     pub fn given_back_elsewhere(&mut self, name: &str, amount: Money) -> Result<Transition, Refused> {
         let asked = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
         if self.state != State::Captured || asked {
@@ -56,9 +54,9 @@ impl Payment {
         Ok(Transition::say(PaymentEvent::Refunded(refunded)).moved(Call::Refund(id), amount))
     }
 
-    /// The gateway has refused a refund, and had given money back that was not known here. That is booked; then what
-    /// remains is asked for, under a key of its own, since the old one stands for another amount. Where the refund would
-    /// have fitted all the same, it is refused.
+    /// The gateway refused a refund and had given back money that was not known here. That is booked; then what remains
+    /// is asked for under a new key, since the old one stands for another amount. If the refund would have fitted
+    /// anyway, it is refused.
     pub(super) fn overtaken(
         &mut self,
         id: RefundId,
@@ -92,10 +90,8 @@ impl Payment {
         Ok(step.then(Transition::ask(Call::Refund(id))))
     }
 
-    /// Somebody else captured what is authorised. The order goes on as if it had been captured here.
-    ///
-    /// # Errors
-    /// It isn't authorised and at rest: a call that is unfinished finds it by itself.
+    /// Somebody else captured what is authorised; the order goes on as if it had been captured here. Refused unless it
+    /// is authorised with no unfinished call: such a call finds out by itself.
     pub fn captured_elsewhere(&mut self) -> Result<Transition, Refused> {
         match (&self.charge, self.state) {
             (Some(charge), State::Authorized) => {
@@ -113,11 +109,8 @@ impl Payment {
         Transition::say(PaymentEvent::Captured(captured)).moved(Call::Capture, amount)
     }
 
-    /// Somebody else cancelled the intent, so that what was authorised can't be taken any more. It is voided when the goods
-    /// are given back.
-    ///
-    /// # Errors
-    /// It isn't authorised and at rest.
+    /// Somebody else cancelled the intent, so what was authorised can't be captured. It is voided when the goods are
+    /// given back. Refused unless it is authorised with no unfinished call.
     pub fn cancelled_elsewhere(&mut self) -> Result<Transition, Refused> {
         if self.state != State::Authorized {
             return Err(self.refused("book a cancellation made elsewhere"));
@@ -125,11 +118,9 @@ impl Payment {
         Ok(self.can_not_be_captured("canceled"))
     }
 
-    /// Somebody else captured less than the total, so that the rest can't be taken any more. The order is not paid, and
-    /// nothing leaves; the part goes back when the goods are given back.
-    ///
-    /// # Errors
-    /// It isn't authorised and at rest.
+    /// Somebody else captured less than the total, so the rest can't be captured. The order is not paid, and nothing
+    /// leaves; the part goes back when the goods are given back. Refused unless it is authorised with no unfinished
+    /// call.
     pub fn captured_in_part_elsewhere(&mut self) -> Result<Transition, Refused> {
         if self.state != State::Authorized {
             return Err(self.refused("book a capture in part made elsewhere"));
@@ -144,7 +135,7 @@ impl Payment {
         Transition::say(PaymentEvent::CaptureFailed(PaymentCaptureFailed { order_id, payment_id, code }))
     }
 
-    /// What was to be let go of turns out to be captured in part by somebody else, and has gone back.
+    /// A part of what was to be let go of was captured by somebody else, and has gone back.
     pub(super) fn part_given_back(
         &mut self,
         amount: Money,
@@ -164,8 +155,8 @@ impl Payment {
         Ok(moved.fold(ended, |step, (call, amount)| step.moved(call, amount)))
     }
 
-    /// What was to be let go of turns out to be captured by somebody else: all of it is refunded where the goods are given
-    /// back, and else the order is paid for.
+    /// What was to be let go of was captured by somebody else: it is refunded if the goods are given back; otherwise
+    /// the order is paid.
     pub(super) fn captured_instead_of_let_go(&mut self, refund: RefundId, amount: Money) -> Transition {
         let (order_id, payment_id) = (self.order_id, self.id);
         let (unheard, undone) = match self.state {

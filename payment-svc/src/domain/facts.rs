@@ -1,4 +1,4 @@
-//! What order-svc and stock-svc say, and what follows for the money. Money is undone only on stock's word.
+//! What order-svc and stock-svc report, and what follows for the money. It is undone only on stock-svc's word.
 
 use std::time::Duration;
 
@@ -15,10 +15,7 @@ use super::{
 
 impl Payment {
     /// `order.placed`: notes amount and method and waits for the goods. A tombstone is answered now that the currency
-    /// is known.
-    ///
-    /// # Errors
-    /// It was noted before.
+    /// is known. Refused if it was noted before.
     pub fn placed(&mut self, charge: Charge) -> Result<Transition, Refused> {
         if self.charge.is_some() {
             return Err(self.refused("note its order again"));
@@ -34,11 +31,8 @@ impl Payment {
         })
     }
 
-    /// `stock.reserved`: the goods are held, so the gateway may be asked. Its deadline counts from when that was said, not
-    /// from when it was heard, and never lies after the end of the hold.
-    ///
-    /// # Errors
-    /// The payment is past waiting for it.
+    /// `stock.reserved`: the goods are held, so the gateway may be asked. The deadline counts from the event's own
+    /// time, and never lies after the end of the hold. Refused if the payment no longer waits for it.
     pub fn reserved(
         &mut self,
         reserved: &StockReserved,
@@ -67,10 +61,7 @@ impl Payment {
         Transition::ask(Call::Authorise)
     }
 
-    /// `order.confirmed`: takes what is authorised.
-    ///
-    /// # Errors
-    /// Nothing is authorised: it was undone first.
+    /// `order.confirmed`: captures what is authorised. Refused if nothing is: it was undone first.
     pub fn confirmed(&mut self) -> Result<Transition, Refused> {
         if self.state != State::Authorized {
             return Err(self.refused("capture"));
@@ -79,10 +70,7 @@ impl Payment {
         Ok(Transition::ask(Call::Capture))
     }
 
-    /// `stock.expired`: stops authorisations, never captures and never what is authorised.
-    ///
-    /// # Errors
-    /// It was heard before.
+    /// `stock.expired`: stops authorisations, never captures and never what is authorised. Refused if it was known.
     pub fn expired(&mut self) -> Result<Transition, Refused> {
         if self.hold.expired {
             return Err(self.refused("expire again"));
@@ -91,11 +79,9 @@ impl Payment {
         Ok(if self.state == State::Authorizing { Transition::hasten() } else { Transition::nothing() })
     }
 
-    /// `stock.rejected {shortages}`: there will be no goods and there was no money; the note is closed. `{expired}` closes
-    /// nothing: those goods were held once, and money follows `stock.released`.
-    ///
-    /// # Errors
-    /// The payment is past waiting, or the hold had expired.
+    /// `stock.rejected {shortages}`: there will be no goods and there was no money, so the payment is closed.
+    /// `{expired}` closes nothing: those goods were held once, and money follows `stock.released`. Refused if the
+    /// payment no longer waits, or the hold had expired.
     pub fn rejected(&mut self, rejection: &Rejection) -> Result<Transition, Refused> {
         match (rejection, self.state) {
             (Rejection::Shortages { .. }, State::New) => {
@@ -107,20 +93,14 @@ impl Payment {
         }
     }
 
-    /// `stock.released`: nothing is held for the order any more, so the money goes back, all of it. `cause` is the
-    /// refund's id, should one be needed.
-    ///
-    /// # Errors
-    /// There is nothing to undo.
+    /// `stock.released`: nothing is held for the order any more, so all of the money goes back. `cause` is the refund's
+    /// id, should one be needed. Refused if there is nothing to undo.
     pub fn released(&mut self, cause: RefundId) -> Result<Transition, Refused> {
         self.undo(cause, Share::All)
     }
 
-    /// `stock.restocked`: goods are back on the shelf, and the price of their lines goes back. `cause` is the refund's id,
-    /// should one be needed.
-    ///
-    /// # Errors
-    /// There is nothing to undo, or a line was never ordered.
+    /// `stock.restocked`: goods are back on the shelf, and the price of their lines goes back. `cause` is the refund's
+    /// id, should one be needed. Refused if there is nothing to undo, or if a line was never ordered.
     pub fn restocked(&mut self, cause: RefundId, restocked: &StockRestocked) -> Result<Transition, Refused> {
         match restocked.cause {
             RestockCause::Cancelled => self.restocked_by_cancel(cause, &restocked.lines),
@@ -129,7 +109,7 @@ impl Payment {
         }
     }
 
-    /// They never left: whatever there is of their money is undone.
+    /// They never left, so all of their money is undone.
     fn restocked_by_cancel(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Transition, Refused> {
         let share = match &self.charge {
             Some(charge) => Share::Of(price_of(charge, lines)?),
@@ -138,15 +118,13 @@ impl Payment {
         self.undo(cause, share)
     }
 
-    /// `shipment.lost`: nothing of the parcel comes back, and the price of its lines goes back. `cause` is the refund's id.
-    ///
-    /// # Errors
-    /// There is nothing captured, or a line was never ordered.
+    /// `shipment.lost`: the price of the lost lines goes back. `cause` is the refund's id. Refused if nothing is
+    /// captured, or if a line was never ordered.
     pub fn lost(&mut self, cause: RefundId, lost: &ShipmentLost) -> Result<Transition, Refused> {
         self.refund_lines(cause, &lost.lines, "refund a loss")
     }
 
-    /// What had left came back or never will, or can't leave any more: its price goes back out of what was captured.
+    /// Refunds lines that came back, were lost, or can't leave any more, out of what was captured.
     fn refund_lines(
         &mut self,
         cause: RefundId,
@@ -174,14 +152,14 @@ impl Payment {
                 self.void_requested = true;
                 Ok(self.close())
             }
-            // The intent is being ended anyway; now its customer's money is not awaited any more either.
+            // the intent is being ended anyway; from now on its customer's money is not awaited either
             State::Closing if !self.void_requested => {
                 self.void_requested = true;
                 Ok(Transition::nothing())
             }
             State::Authorized | State::CaptureFailed => Ok(self.void()),
             State::Capturing => {
-                // Written now, called when the capture is answered; moot if it fails.
+                // written now, asked for once the capture is answered; moot if that fails
                 self.void_requested = true;
                 self.owe(cause, share);
                 Ok(Transition::hasten())

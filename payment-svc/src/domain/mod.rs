@@ -1,4 +1,4 @@
-//! The payment's state machine: a fact or an answer in, state, events and the next gateway call out. No IO.
+//! The payment's state machine: an event or a reply in; state, events and the next gateway call out. No IO.
 
 mod answers;
 mod elsewhere;

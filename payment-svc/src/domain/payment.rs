@@ -11,15 +11,11 @@ use super::Refund;
 /// The money of one order. Its row is the root of the order's key on `payments.v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Payment {
-    /// The payment.
     pub id: PaymentId,
-    /// The order.
     pub order_id: OrderId,
-    /// Where it stands.
     pub state: State,
     /// What is to be paid and how, once `order.placed` is heard.
     pub charge: Option<Charge>,
-    /// What is known of the goods.
     pub hold: Hold,
     /// Goods were given back while a gateway call was in flight: undo what it brings.
     pub void_requested: bool,
@@ -33,7 +29,6 @@ pub struct Payment {
     pub attempts: u32,
     /// How often the gateway has refused to end the intent; part of the key of the next try, since it repeats a refusal.
     pub void_refusals: u32,
-    /// Everything that was to be given back.
     pub refunds: Vec<Refund>,
 }
 
@@ -49,7 +44,6 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// What a placed order costs.
     pub fn of(placed: &OrderPlaced) -> Self {
         let lines = placed.lines.iter().map(|line| ChargeLine {
             sku: line.sku.clone(),
@@ -63,11 +57,8 @@ impl Charge {
 /// One line of the order, as far as money goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChargeLine {
-    /// What.
     pub sku: Sku,
-    /// How many.
     pub quantity: Quantity,
-    /// For one piece.
     pub unit_price: Money,
 }
 
@@ -80,7 +71,6 @@ pub struct Hold {
     pub expired: bool,
 }
 
-/// Where a payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Waits for `order.placed` and `stock.reserved`.
@@ -114,7 +104,6 @@ pub enum State {
 }
 
 impl State {
-    /// All of them.
     pub const ALL: [State; 14] = [
         Self::New,
         Self::Tombstone,
@@ -132,7 +121,6 @@ impl State {
         Self::Declined,
     ];
 
-    /// As it stands in the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
@@ -152,27 +140,21 @@ impl State {
         }
     }
 
-    /// The state of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 
-/// One thing to ask of the gateway. At most one of them is unfinished for a payment.
+/// One thing to ask of the gateway. A payment has at most one unfinished call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
-    /// Reserve the money.
     Authorise,
-    /// Take it.
     Capture,
-    /// Let go of it.
     Void,
-    /// Give some of it back.
     Refund(RefundId),
 }
 
 impl Call {
-    /// What is asked for.
     pub const fn operation(self) -> GatewayOperation {
         match self {
             Self::Authorise => GatewayOperation::Authorise,
@@ -183,24 +165,23 @@ impl Call {
     }
 }
 
-/// What follows from a fact or an answer.
+/// What follows from an event or a reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Transition {
     /// To be announced, in order.
     pub events: Vec<PaymentEvent>,
-    /// To be asked of the gateway next.
     pub call: Option<Call>,
     /// How much the gateway moved with which call, for the ledger; in order.
     pub moved: Vec<(Call, Money)>,
-    /// The refund that has come back after it was made, and its amount, for the ledger.
+    /// A refund that came back after it was made, and its amount; for the ledger.
     pub came_back: Option<(RefundId, Money)>,
-    /// The refund that staff have given back past the gateway, and its amount, for the ledger.
+    /// A refund that staff have paid past the gateway, and its amount; for the ledger.
     pub outside: Option<(RefundId, Money)>,
-    /// What the gateway had taken beyond what was captured, and now stands in for what came back; for the ledger, by refund.
+    /// What the gateway had taken beyond what was captured, and can be booked now that money came back; by refund.
     pub made_good: Vec<(RefundId, Money)>,
-    /// The unfinished call that this has answered, before its own answer came: it is finished.
+    /// The unfinished call that this has answered before its own answer came.
     pub finishes: Option<Call>,
-    /// The unfinished call is for nothing now: it is not to wait for its backoff, so that it ends soon.
+    /// The unfinished call is pointless by now: it doesn't wait for its backoff, so that it ends soon.
     pub hastens: bool,
     /// When [`Payment::retry`] is to be tried.
     pub retry_in: Option<Duration>,
@@ -236,7 +217,6 @@ impl Transition {
     }
 }
 
-/// Why the state machine does not follow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Not in this state, which a race can cause: recorded and ignored.
@@ -244,29 +224,15 @@ pub enum Refused {
     Not {
         /// What would have happened.
         wanted: &'static str,
-        /// The state it is in.
         state: &'static str,
     },
-    /// More than what remains of what was captured was to go back.
     #[error("{remaining} of the payment remain, {wanted} can't be given back")]
-    MoreThanRemains {
-        /// What was asked for.
-        wanted: Money,
-        /// What there is.
-        remaining: Money,
-    },
-    /// Only a refund that has failed is given back past the gateway.
+    MoreThanRemains { wanted: Money, remaining: Money },
     #[error("the refund is {state}, and only one that has failed can be settled outside of the gateway")]
-    RefundNotFailed {
-        /// The state it is in.
-        state: &'static str,
-    },
+    RefundNotFailed { state: &'static str },
     /// Goods came back that the order never had, which no race can cause: somebody must look.
     #[error("{sku} came back but is not among the order's lines")]
-    NotOrdered {
-        /// What came back.
-        sku: Sku,
-    },
+    NotOrdered { sku: Sku },
 }
 
 impl Payment {
@@ -293,7 +259,7 @@ impl Payment {
         !self.void_requested && !self.hold.expired && self.hold.deadline.is_some_and(|deadline| now < deadline)
     }
 
-    /// The key of a call at the gateway: the same over every retry after silence, and another for a new attempt and after a
+    /// The gateway's key of a call: the same over all retries after silence, a new one for a new attempt and after a
     /// refusal to end the intent.
     pub fn key(&self, call: Call) -> String {
         match call {

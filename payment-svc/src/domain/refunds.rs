@@ -1,34 +1,31 @@
-//! What goes back of what was captured. The sum of refunds never exceeds it.
+//! What goes back of what was captured: the sum of refunds never exceeds it.
 
 use shared_events::{EventId, Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, StockLine};
 use uuid::Uuid;
 
 use super::{Call, Charge, Payment, Refused, State, Transition};
 
-/// One refund. Written before the gateway is called, and never deleted.
+/// Written before the gateway is called, and never deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refund {
     /// Its id, which is its key at the gateway: the UUIDv5 of the event that caused it.
     pub id: RefundId,
-    /// How much: what its cause asks for while it waits, and from when the gateway is asked no more than remained then.
+    /// What its cause asks for while it is queued; once the gateway is asked, no more than remained then.
     pub amount: Money,
-    /// What its cause asks for, less what another refund has taken over of that. More than `amount` where it was cut. Of one
-    /// that was made elsewhere all that the gateway has taken, which may be more than was left.
+    /// What its cause asks for, less what another refund has taken over. More than `amount` if it was cut. If it was
+    /// made elsewhere, all that the gateway has taken, which may be more than was left.
     pub wanted: Money,
-    /// How far it is.
     pub state: RefundState,
-    /// Who made it.
     pub origin: Origin,
 }
 
 impl Refund {
-    /// One that waits for its turn.
     fn queued(id: RefundId, amount: Money) -> Self {
         Self { id, amount, wanted: amount, state: RefundState::Queued, origin: Origin::Ours }
     }
 
-    /// Its key at the gateway: the same over every retry. The gateway repeats a refusal for as long as it keeps the key, so
-    /// each answered refusal is followed by another key.
+    /// Its key at the gateway, the same over all retries. The gateway repeats a refusal for as long as it keeps the
+    /// key, so after each answered refusal there is another key.
     pub fn key(&self) -> String {
         match &self.origin {
             Origin::Ours | Origin::Outside => self.id.to_string(),
@@ -38,7 +35,7 @@ impl Refund {
         }
     }
 
-    /// The gateway has refused it, since more had gone back than was known.
+    /// The gateway refused it because more had gone back than was known.
     pub(super) fn was_overtaken(&mut self) {
         let refusals = match self.origin {
             Origin::Cut { refusals } => refusals.saturating_add(1),
@@ -47,19 +44,19 @@ impl Refund {
         self.origin = Origin::Cut { refusals };
     }
 
-    /// What somebody else's took beyond what was captured.
+    /// What a refund made elsewhere took beyond what was captured.
     pub fn beyond_captured(&self) -> Option<Money> {
         let is_theirs = self.state == RefundState::Done && matches!(self.origin, Origin::Elsewhere(_));
         self.wanted.checked_sub(self.amount).filter(|beyond| is_theirs && !beyond.is_zero())
     }
 
-    /// What was cut off it, and no other refund has taken over: nothing where staff asked for it, who can ask again.
+    /// What was cut off and not taken over by another refund; none if staff asked for it, since they can ask again.
     fn cut_off(&self) -> Option<Money> {
         let is_open = self.id.is_caused() && self.state != RefundState::Queued;
         self.wanted.checked_sub(self.amount).filter(|rest| is_open && !rest.is_zero())
     }
 
-    /// Whether the gateway has made it, as far as is known: what was given back outside of it, it has not.
+    /// Whether the gateway has made it, as far as is known. One that was paid past the gateway, it has not.
     pub fn is_made_at_gateway(&self) -> bool {
         self.state == RefundState::Done && self.origin != Origin::Outside
     }
@@ -70,37 +67,34 @@ impl Refund {
 pub enum Origin {
     /// We ask for it, under its id.
     Ours,
-    /// We asked for more than had remained at the gateway, and ask for the rest, under its id and its amount.
+    /// We asked for more than remained at the gateway, and now ask for the rest, under its id and its amount.
     Cut {
-        /// How often the gateway has refused it for that reason, 1 at least.
+        /// How often the gateway has refused it for that reason; at least 1.
         refusals: u32,
     },
-    /// Somebody else made it there, or a dispute did; the gateway has this name for it.
+    /// Somebody else or a dispute made it; the gateway has this name for it.
     Elsewhere(String),
-    /// The gateway refused it, or it came back, and staff gave the money back past the gateway, as by bank transfer.
+    /// The gateway refused it, or it came back, and staff paid past the gateway, as by bank transfer.
     Outside,
 }
 
-/// How far a refund is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefundState {
     /// Waits for the unfinished call before it.
     Queued,
-    /// The gateway is asked.
     Calling,
     /// The money is back.
     Done,
-    /// The gateway refused, or the customer's bank gave it back later; somebody must look.
+    /// The gateway refused, or the customer's bank returned it later: somebody must look.
     Failed,
-    /// There was nothing to give back after all: the capture that it waited for failed, or what was before it in the
-    /// queue gave everything back. Where an event caused it, it waits again once some of that comes back.
+    /// Nothing was left to give back: the capture failed, or refunds before it in the queue took everything. If an
+    /// event caused it, it is queued again once money comes back.
     Moot,
 }
 
 impl RefundState {
     const ALL: [RefundState; 5] = [Self::Queued, Self::Calling, Self::Done, Self::Failed, Self::Moot];
 
-    /// As it stands in the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -111,7 +105,6 @@ impl RefundState {
         }
     }
 
-    /// The state of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
@@ -130,17 +123,14 @@ pub fn refund_because_of(event: EventId) -> RefundId {
     RefundId::because_of(event)
 }
 
-/// The id of the refund that gives back what was cut off another: always the same, and an event has caused it too.
+/// The id of the refund for what was cut off another: always the same.
 fn rest_of(refund: RefundId) -> RefundId {
     RefundId(Uuid::new_v5(&refund.0, b"rest"))
 }
 
-/// How much of a payment goes back.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Share {
-    /// The total.
     All,
-    /// So much.
     Of(Money),
 }
 
@@ -165,10 +155,7 @@ impl Payment {
         self.sum(|state| state == RefundState::Done)
     }
 
-    /// Staff give money back.
-    ///
-    /// # Errors
-    /// Nothing is captured, or less than that remains.
+    /// Staff give money back. Refused if nothing is captured, or less than that remains.
     pub fn refund(&mut self, id: RefundId, amount: Money) -> Result<Transition, Refused> {
         let (State::Captured, Some(remaining)) = (self.state, self.remaining()) else {
             return Err(self.refused("refund"));
@@ -181,10 +168,8 @@ impl Payment {
         Ok(self.next_refund())
     }
 
-    /// Staff have given back past the gateway what it has refused to give back, or what came back: that ends the refund.
-    ///
-    /// # Errors
-    /// It has not failed: its answer is still awaited, or it was made; or less than that remains by now.
+    /// Staff have paid past the gateway a refund that it refused or that came back, which ends the refund. Refused
+    /// unless it has failed, and if less than its amount remains by now.
     pub fn settle_outside(&mut self, id: RefundId) -> Result<Transition, Refused> {
         let (unknown, remaining) = (self.refused("settle a refund"), self.remaining());
         let (Some(remaining), Some(refund)) = (remaining, self.refunds.iter_mut().find(|refund| refund.id == id))
@@ -205,12 +190,10 @@ impl Payment {
         Ok(Transition { outside: Some((id, amount)), ..Transition::say(PaymentEvent::Refunded(refunded)) })
     }
 
-    /// The gateway had made the refund and could not bring it to the customer after all, or a dispute was won: its money is
-    /// ours again. What events asked for and found no money left for waits again. Once all that has come back or was given
-    /// back elsewhere is booked, the caller begins what waits with [`Self::next_refund`].
-    ///
-    /// # Errors
-    /// It is not done: its call is unanswered yet, or it has failed before.
+    /// A refund could not reach the customer after all, or a dispute was won: its money is ours again. Refunds that
+    /// events caused and that found no money left are queued again. Once all that came back or was given back elsewhere
+    /// is booked, the caller begins the next one with [`Self::next_refund`]. Refused unless it is done: its call is
+    /// unanswered, or it has failed before.
     pub fn refund_came_back(&mut self, id: RefundId, code: String) -> Result<Transition, Refused> {
         let not_done = self.refused("take a refund back");
         let done = |refund: &&mut Refund| refund.id == id && refund.is_made_at_gateway();
@@ -227,7 +210,7 @@ impl Payment {
         Ok(step)
     }
 
-    /// What the gateway had taken beyond what was captured is booked, as far as there is money for it again.
+    /// Books what the gateway had taken beyond what was captured, as far as there is money for it again.
     fn make_good(&mut self, step: &mut Transition) {
         let (order_id, payment_id) = (self.order_id, self.id);
         for n in 0..self.refunds.len() {
@@ -251,8 +234,8 @@ impl Payment {
         amount.checked_sub(self.refunded()?)
     }
 
-    /// What of the total nothing claims: neither given back, nor about to be, nor waited for. Of what waits each is there
-    /// whole, so that together they may claim more than there is.
+    /// What of the total nothing claims: neither given back, nor being given back, nor queued. Queued refunds are
+    /// stored uncut, so their sum can exceed what was captured.
     fn remaining(&self) -> Option<Money> {
         let amount = self.charge.as_ref().map(|charge| charge.amount)?;
         let left = self.sum(RefundState::may_take).and_then(|claimed| amount.checked_sub(claimed));
@@ -271,8 +254,8 @@ impl Payment {
         counted.map(|refund| refund.amount).try_fold(nothing, Money::checked_add)
     }
 
-    /// Writes down that `share` goes back, whole: what is before it in the queue may be refused, so nobody knows yet what
-    /// will remain. A refund that is known is not written again.
+    /// Queues a refund of `share`, uncut: those before it in the queue may be refused, so nobody knows yet what will
+    /// remain. A known refund is not queued again.
     pub(super) fn owe(&mut self, id: RefundId, share: Share) {
         let Some(total) = self.charge.as_ref().map(|charge| charge.amount) else { return };
         let amount = match share {
@@ -284,8 +267,8 @@ impl Payment {
         }
     }
 
-    /// What events asked for is owed again, since money has come back: whole where there was nothing left for it, and else
-    /// what was cut off, by a refund of its own. What staff asked for is theirs to ask again.
+    /// Money has come back, so refunds that events caused are owed again: whole if nothing had been left for them,
+    /// otherwise what was cut off, as a refund of its own. Staff can ask again themselves.
     fn revive_displaced_refunds(&mut self) {
         for place in 0..self.refunds.len() {
             let refund = &mut self.refunds[place];
@@ -300,7 +283,8 @@ impl Payment {
         }
     }
 
-    /// The id of the rest of a refund. One can be cut again after a rest was split off, whose id is taken then.
+    /// A free id for the rest of a refund. A refund can be cut again after a rest was split off, which has the first
+    /// id.
     fn free_id_after(&self, refund: RefundId) -> RefundId {
         let mut id = rest_of(refund);
         while self.refunds.iter().any(|known| known.id == id) {
@@ -309,8 +293,8 @@ impl Payment {
         id
     }
 
-    /// Begins the next refund, unless a call is unfinished: never more than is left. Once nothing is, what still waits
-    /// is closed without a word, since the last that was done has said that nothing remains.
+    /// Begins the next refund, of no more than is left, unless a call is unfinished. Once nothing is left, queued
+    /// refunds are closed silently, since the last that was done has announced that nothing remains.
     pub fn next_refund(&mut self) -> Transition {
         let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
         let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else {

@@ -11,8 +11,8 @@ use super::{Answer, Call, Payment, Refused, State, Transition};
 const RETRIES: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(120)];
 
 impl Payment {
-    /// A decline that may pass: tried again while the hold lives. Final when the goods were given back meanwhile, when
-    /// nothing may be authorised any more, or when it was tried often enough.
+    /// A decline that may pass: tried again while the hold lives. It is final if the goods were given back, if nothing
+    /// may be authorised any more, or after enough tries.
     pub(super) fn declined_for_now(&mut self, code: String) -> Transition {
         let (order_id, payment_id) = (self.order_id, self.id);
         let tried = usize::try_from(self.attempts).ok().and_then(|attempts| attempts.checked_sub(1));
@@ -27,10 +27,8 @@ impl Payment {
         }
     }
 
-    /// The time of a retry has come: a new attempt, unless the hold has ended meanwhile.
-    ///
-    /// # Errors
-    /// It waits for no retry, or nothing may be authorised any more: the goods' `released` will end it.
+    /// A retry is due: a new attempt, unless the hold has ended. Refused if it waits for no retry, or if nothing may be
+    /// authorised any more: `stock.released` will end it.
     pub fn retry(&mut self) -> Result<Transition, Refused> {
         if self.state != State::WaitingToRetry || self.hold.expired || self.void_requested {
             return Err(self.refused("authorise again"));
@@ -38,11 +36,9 @@ impl Payment {
         Ok(self.attempt())
     }
 
-    /// The customer has done what was asked, and the bank has reserved the money. When that is heard before the gateway's
-    /// answer that it has to be asked for, it is the answer.
-    ///
-    /// # Errors
-    /// Nobody awaits it: the intent is being ended, which lets go of the money, or it was heard before.
+    /// The customer has acted, and the bank has reserved the money. If this comes before the gateway's reply that they
+    /// have to act, it counts as that reply. Refused if nobody awaits it: the intent is being ended, which lets go of
+    /// the money, or it was known.
     pub fn action_done(&mut self) -> Result<Transition, Refused> {
         match (&self.charge, self.state) {
             (Some(charge), State::ActionRequired) => {
@@ -57,11 +53,9 @@ impl Payment {
         }
     }
 
-    /// The customer has failed. It is declined only after the intent is ended, since until then they could try again. When
-    /// that is heard before the gateway's answer that they have to act, it is the answer.
-    ///
-    /// # Errors
-    /// Nobody awaits it.
+    /// The customer has failed. It is declined only after the intent is ended, since until then they could try again.
+    /// If this comes before the gateway's reply that they have to act, it counts as that reply. Refused if nobody
+    /// awaits it.
     pub fn action_failed(&mut self, code: String) -> Result<Transition, Refused> {
         match self.state {
             State::ActionRequired => {
@@ -76,11 +70,9 @@ impl Payment {
         }
     }
 
-    /// The customer was waited for until the payment's deadline, and the gateway, asked just now, waits for them still. The
-    /// intent is ended a while before the hold is, so that the order ends with this reason and not as a timeout.
-    ///
-    /// # Errors
-    /// Nobody waits for them, or there is time left.
+    /// The payment's deadline has passed, and the gateway, asked just now, still waits for the customer. The intent is
+    /// ended a while before the hold is, so that the order ends with this reason and not as a timeout. Refused if
+    /// nobody waits for the customer, or if there is time left.
     pub fn action_timed_out(&mut self, now: DateTime<Utc>) -> Result<Transition, Refused> {
         let is_late = self.hold.deadline.is_some_and(|deadline| now >= deadline);
         if self.state != State::ActionRequired || !is_late {
@@ -90,8 +82,8 @@ impl Payment {
         Ok(self.close())
     }
 
-    /// Before the intent was ended it was looked up: its customer had acted. That is a sale, unless the goods were given back
-    /// meanwhile; then the call goes on, and lets go of the money.
+    /// The look-up before the intent was to be ended shows that its customer had acted. That is a sale, unless the
+    /// goods were given back meanwhile; then the call goes on, and lets go of the money.
     pub(super) fn authorised_after_all(&mut self, amount: Money) -> Transition {
         if self.void_requested {
             return Transition::nothing();

@@ -97,7 +97,6 @@ fn at_the_gateway() -> impl Strategy<Value = Happens> {
 /// What happens until an order is paid: a walk begins somewhere in it, so that enough of them come to refunds.
 const PAID: [Happens; 5] = [Happens::Placed, Happens::Reserved, Happens::Does, Happens::Confirmed, Happens::Does];
 
-/// The id of the refund that the event of that number causes.
 fn caused(number: u8) -> RefundId {
     RefundId::because_of(EventId(Uuid::from_u128(number.into())))
 }
@@ -146,7 +145,6 @@ impl Walk {
         }
     }
 
-    /// What the gateway has given back.
     fn refunded(&self) -> i64 {
         self.given_back.iter().filter(|given| !given.failed).map(|given| given.amount).sum()
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use super::{GatewayError, GivenBack};
 
-/// What a gateway can be asked of its books. Nothing here moves money.
+/// What can be asked of the gateway's books. Nothing here moves money.
 pub trait GatewayBooks: Send + Sync + 'static {
     /// What happened to the money of one intent: nothing, if the gateway doesn't know it.
     fn book(&self, intent: String) -> impl Future<Output = Result<Book, GatewayError>> + Send;
@@ -21,20 +21,15 @@ pub trait GatewayBooks: Send + Sync + 'static {
 pub struct Book {
     /// Reserved, at any time.
     pub authorised: i64,
-    /// Taken.
     pub captured: i64,
-    /// Let go of.
     pub voided: i64,
     /// Given back and not failed since, one by one: by refunds, and by disputes that were not won.
     pub given_back: Vec<GivenBack>,
 }
 
-/// An intent in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedIntent {
-    /// The gateway's name for it.
     pub id: String,
-    /// The order that it was made for, if it says so.
     pub order: Option<String>,
     /// Whether money is reserved or taken with it.
     pub has_money: bool,

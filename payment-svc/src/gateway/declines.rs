@@ -1,7 +1,7 @@
 //! Which declines may pass: <https://docs.stripe.com/declines/codes>.
 
-/// What the bank may answer differently in a minute: it wasn't reached, it was busy, or money came in meanwhile. All
-/// others are final, those that nobody knows among them: asking again for a stolen card helps nobody.
+/// What the bank may answer differently in a minute: it wasn't reached, was busy, or money came in meanwhile. All other
+/// codes are final, unknown ones too: asking again for a stolen card helps nobody.
 const MAY_PASS: [&str; 6] = [
     "approve_with_id",
     "insufficient_funds",

@@ -12,8 +12,8 @@ pub use books::{Book, GatewayBooks, ListedIntent};
 pub use declines::{action_failed, may_pass};
 pub use stripe::{Stripe, StripeConfig, VERSION as STRIPE_VERSION};
 
-/// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats its
-/// answer and does nothing twice.
+/// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats
+/// its answer and does nothing twice.
 pub trait PaymentGateway: Send + Sync + 'static {
     /// Makes an intent, which moves no money yet, and gives its id.
     fn create(&self, key: String, intent: NewIntent) -> impl Future<Output = Result<String, GatewayError>> + Send;
@@ -26,16 +26,13 @@ pub trait PaymentGateway: Send + Sync + 'static {
         method: PaymentMethod,
     ) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
 
-    /// Takes what was authorised.
     fn capture(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
 
     /// Ends the intent and lets go of what was authorised.
     fn cancel(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
 
-    /// What has become of an intent.
     fn look_up(&self, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
 
-    /// Gives back some of what was captured.
     fn refund(
         &self,
         key: String,
@@ -56,7 +53,6 @@ pub trait PaymentGateway: Send + Sync + 'static {
 /// Money that went back to the customer, as the gateway has it: a refund, or a dispute that took it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenBack {
-    /// The gateway's name for it.
     pub id: String,
     /// Our id for it, if we asked for it.
     pub ours: Option<RefundId>,
@@ -66,72 +62,56 @@ pub struct GivenBack {
     pub failed: Option<String>,
 }
 
-/// An intent to be made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewIntent {
     /// Put into the intent's metadata, so that a person can find the order.
     pub order_id: OrderId,
-    /// How much.
     pub amount: Money,
-    /// How.
     pub method: PaymentMethod,
 }
 
-/// A refund to be made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewRefund {
     /// Put into the refund's metadata, so that it can be looked up.
     pub id: RefundId,
-    /// Of what.
     pub intent: String,
-    /// How much.
     pub amount: Money,
 }
 
-/// How far an intent is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IntentState {
     /// Never confirmed, or the confirmation hasn't arrived.
     NotConfirmed,
-    /// The gateway is at work on it.
     Processing,
     /// The customer has to act first, as with 3-D Secure.
     ActionRequired {
         /// Where they do that, if the gateway gives an address.
         url: Option<String>,
     },
-    /// The money is reserved.
     Authorised,
-    /// The money is ours.
     Captured,
     /// Somebody has captured less than all of it, and the rest was let go of.
     CapturedInPart {
         /// How much, in minor units.
         amount: i64,
     },
-    /// Nothing is reserved any more.
     Cancelled {
         /// Whether money had been reserved, and was let go of.
         let_go: bool,
     },
-    /// The bank said no.
     Declined {
         /// Its code, such as `insufficient_funds`.
         code: String,
     },
 }
 
-/// How a refund went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefundOutcome {
-    /// The gateway has accepted it.
     Accepted {
         /// The gateway's name for it.
         id: String,
     },
-    /// It will not happen.
     Failed {
-        /// The gateway's code.
         code: String,
     },
 }
@@ -141,15 +121,10 @@ pub enum RefundOutcome {
 pub enum GatewayError {
     /// The gateway says no to what was asked; a decline that [`may_pass`] too.
     #[error("refused: {code}")]
-    Refused {
-        /// Its code.
-        code: String,
-    },
-    /// The request itself is wrong, such as a payment method that does not exist: a mistake of the shop's, and no word of any
-    /// bank's.
+    Refused { code: String },
+    /// The request itself is wrong, such as an unknown payment method: the shop's mistake, not a bank's answer.
     #[error("refused as wrong: {code}{}", .parameter.as_deref().map(|name| format!(" ({name})")).unwrap_or_default())]
     Misused {
-        /// The gateway's code.
         code: String,
         /// What of the request is wrong, if it says so.
         parameter: Option<String>,
@@ -157,7 +132,6 @@ pub enum GatewayError {
     /// The intent isn't where the call wants it: it was moved before, so look it up.
     #[error("the intent has moved on")]
     MovedOn,
-    /// The gateway knows of nothing under that id.
     #[error("the gateway knows of no such thing")]
     Unknown,
     /// It was not reached, so nothing happened, and no other call would reach it now.
@@ -175,7 +149,7 @@ pub enum GatewayError {
 pub const AWAY: &str = "away";
 
 impl GatewayError {
-    /// What is kept with a call that waits for it; one of few.
+    /// A code, one of few, that is kept with a call that waits because of this.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "refused",

@@ -10,7 +10,6 @@ fn eur(amount: i64) -> Value {
     json!({"amount": amount, "currency": "EUR"})
 }
 
-/// A payment of which a part was given back.
 pub(super) fn payment() -> Value {
     json!({
         "id": PAYMENT, "order_id": ORDER, "status": "partially_refunded",

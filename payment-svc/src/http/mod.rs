@@ -13,16 +13,12 @@ use utoipa::OpenApi;
 
 use crate::{gateway::Stripe, webhooks::Secrets};
 
-/// What the handlers share.
 #[derive(Clone)]
 pub struct AppState {
-    /// The service's database.
     pub pool: Pool,
-    /// Where is looked up what a webhook tells of.
     pub gateway: Arc<Stripe>,
-    /// What webhooks are signed with; none is believed without.
+    /// Without any, no webhook is believed.
     pub webhook_secrets: Option<Secrets>,
-    /// Wakes the relay.
     pub relay: outbox_relay::Nudge,
     /// Wakes the worker that calls the gateway.
     pub calls: external_calls::Nudge,
@@ -39,7 +35,6 @@ pub struct AppState {
 )]
 struct Api;
 
-/// All routes.
 pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
     let webhooks = Data::new(webhooks::Receiver::default());
     let (state, document) = (Data::new(state), Document::of(Api::openapi(), refunds::PaymentCode::ALL)?);

@@ -32,8 +32,7 @@ pub struct SettleRequest {
     reference: LineText,
 }
 
-/// The request's `Idempotency-Key`, if it has one, with what tells what it asks for from all else: SHA-256 of its content,
-/// however its JSON was laid out.
+/// The request's `Idempotency-Key`, if it has one, with SHA-256 of its content, however its JSON was laid out.
 fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
     let Some(IdempotencyKey(key)) = IdempotencyKey::optional(http)? else { return Ok(None) };
     let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
@@ -116,13 +115,12 @@ fn answer(payment: PaymentId, amount: Money, refund: &ShownRefund) -> serde_json
 }
 
 service_kit::problem_codes! {
-    /// The codes of problems that only this service has.
+    /// The codes of problems that only this service has: 422 for `OtherCurrency`, else 409.
     pub enum PaymentCode {
-        /// 409: nothing is captured that could be given back, or more was asked for than remains.
+        /// Nothing is captured that could be given back, or more was asked for than remains.
         NotRefundable = "not_refundable",
-        /// 422: the payment is in another currency.
         OtherCurrency = "other_currency",
-        /// 409: the refund is not one that has failed, so it isn't settled outside of the gateway.
+        /// The refund is not one that has failed, so it isn't settled outside of the gateway.
         RefundNotFailed = "refund_not_failed",
     }
 }

@@ -73,7 +73,7 @@ async fn hear(state: &AppState, receiver: &Receiver, event: &WebhookEvent) -> Re
     heard
 }
 
-/// Together; where one of them is why that fails, each by itself. What the database can't do it is not asked to do for each.
+/// Receives a batch. If one event makes it fail, each is received by itself, unless the database has failed.
 async fn receive(pool: Pool, events: Vec<WebhookEvent>) -> Vec<Result<Received, NotHeard>> {
     match receive_in_one(&pool, &events).await {
         Ok(received) => return received.into_iter().map(Ok).collect(),
@@ -96,8 +96,8 @@ async fn receive_in_one(pool: &Pool, events: &[WebhookEvent]) -> Result<Vec<Rece
     Ok(webhooks::receive(&mut *pool.get().await?, events).await?)
 }
 
-/// The event in a body that the gateway has signed; nothing where it is none that is known. Only what isn't signed or
-/// can't be JSON is refused: a gateway stops sending to who refuses what it has signed.
+/// The event in a body that the gateway has signed; none if it is none that is known. Only unsigned bodies and what
+/// can't be JSON are refused: a gateway stops sending to an endpoint that refuses what it has signed.
 fn believed(secrets: &Secrets, request: &HttpRequest, body: &[u8]) -> Result<Option<WebhookEvent>, Problem> {
     let header = the_one(request, SIGNATURE)?.map(|value| value.to_str().unwrap_or_default());
     let header = header.ok_or_else(|| Problem::malformed(format!("{SIGNATURE} is missing.")))?;
@@ -151,7 +151,7 @@ impl From<NotHeard> for Problem {
     }
 }
 
-/// What a command failed by: the database for now, or something that somebody must look at.
+/// A command failed: because of the database, for now, or because of something that somebody must look at.
 pub(super) fn commands_problem(error: &ReactionError) -> Problem {
     match error {
         ReactionError::Transient(why) => {

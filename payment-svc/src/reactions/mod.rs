@@ -1,4 +1,4 @@
-//! What payment-svc hears, a file an event. The kit opens the transaction, writes the inbox and commits.
+//! The reactions of payment-svc, one file an event. The kit opens the transaction, writes the inbox and commits.
 
 mod order_confirmed;
 mod order_placed;
@@ -22,12 +22,10 @@ use shared_events::{Event, EventId, OrderEvent, OrderId, RefundId, ShipmentEvent
 use crate::domain::{Payment, Refused, Transition, refund_because_of};
 use crate::store::{self, Causation, Loaded};
 
-/// The reactions, and what they are set up with.
 #[derive(Clone, Debug)]
 pub struct PaymentReactions {
     /// How long after `stock.reserved` the gateway may still be asked to authorise.
     pub deadline: Duration,
-    /// Wakes the relay.
     pub relay: outbox_relay::Nudge,
     /// Wakes the worker that calls the gateway.
     pub calls: external_calls::Nudge,
@@ -38,14 +36,12 @@ pub fn subscriptions() -> Vec<Subscription> {
     [Topic::Orders, Topic::Stock, Topic::Shipments].map(|topic| Subscription::inbox(topic.name())).to_vec()
 }
 
-/// What a decision goes by, besides the event and the payment.
+/// What a decision depends on besides the event and the payment.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances {
-    /// The event's id.
     pub id: EventId,
-    /// When it was said.
+    /// The event's own time.
     pub said_at: DateTime<Utc>,
-    /// How long after `stock.reserved` the gateway may still be asked to authorise.
     pub deadline: Duration,
 }
 
@@ -56,7 +52,7 @@ impl Circumstances {
     }
 }
 
-/// What payment-svc does about an event; nothing where it isn't for it.
+/// What payment-svc does about an event; none if the event isn't for it.
 pub fn decide(payment: &mut Payment, event: &Event, by: &Circumstances) -> Option<Result<Transition, Refused>> {
     Some(match event {
         Event::Order(OrderEvent::Placed(placed)) => order_placed::note(payment, placed),

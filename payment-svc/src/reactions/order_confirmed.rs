@@ -1,6 +1,6 @@
 use crate::domain::{Payment, Refused, Transition};
 
-/// Takes what is authorised: from here on the order goes forward or is refunded.
+/// Captures what is authorised: from here on the order goes forward or is refunded.
 pub fn capture(payment: &mut Payment) -> Result<Transition, Refused> {
     payment.confirmed()
 }

@@ -35,7 +35,6 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
         Ok(found.into_iter().map(difference).collect())
     }
 
-    /// The payment, its ledger and the key of its unfinished call.
     pub(super) async fn ours(&self, order: OrderId) -> anyhow::Result<(Payment, Vec<Entry>, Option<String>)> {
         let mut conn = self.pool.get().await?;
         let (payment, under_way) = payments::read_with_call(&mut conn, order).await?;

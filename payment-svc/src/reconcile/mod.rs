@@ -21,18 +21,14 @@ const AT_ONCE: i64 = 500;
 const LOOKS: u32 = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
-/// One thing on which the two sides differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Whose money.
     pub order: String,
-    /// Its payment, if there is one.
     pub payment: Option<PaymentId>,
     /// `authorise`, `capture`, `void`, or `refund` with its id.
     pub operation: String,
     /// What our ledger has, in minor units.
     pub ledger: i64,
-    /// What the gateway has.
     pub gateway: i64,
     /// The call that is unfinished, if one is.
     pub under_way: Option<String>,
@@ -50,20 +46,15 @@ impl fmt::Display for Difference {
     }
 }
 
-/// How a comparison ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Payments that were compared.
     pub compared: usize,
-    /// Differences that were found.
     pub found: usize,
-    /// Differences that are left.
     pub left: usize,
     /// Payments, or intents that no payment has, that could not be compared.
     pub failed: usize,
 }
 
-/// Compares, and repairs where asked to.
 pub struct Reconciliation<G> {
     pool: Pool,
     gateway: Arc<G>,
@@ -71,18 +62,15 @@ pub struct Reconciliation<G> {
 }
 
 impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
-    /// Of the ledger behind `pool` with the books of `gateway`.
     pub const fn new(pool: Pool, gateway: Arc<G>, repairs: bool) -> Self {
         Self { pool, gateway, repairs }
     }
 
-    /// Compares all payments, the newest first or from after `from`, then looks for money at the gateway that no payment
-    /// knows of. Writes a line a difference, and a line for whatever could not be compared: one payment in trouble hides
-    /// nothing about the others. Says how far it is on the error stream.
-    ///
-    /// # Errors
-    /// The payments can't be listed, a line can't be written, or it is told to stop: what was found so far is written, and the
-    /// error says from where to go on.
+    /// Compares all payments, the newest first or from after `from`, and then looks for money at the gateway that no
+    /// payment knows of. Writes a line for each difference and for whatever could not be compared, so one broken
+    /// payment hides nothing about the others. Says on the error stream how far it is. Fails if the payments can't be
+    /// listed, a line can't be written, or it is told to stop: what was found so far is written, and the error says
+    /// where to go on.
     pub async fn run(
         &self,
         from: Option<PaymentId>,
@@ -119,7 +107,6 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
         Ok(payments::list(&mut conn, None, after, limit).await?)
     }
 
-    /// About how many payments there are.
     async fn estimate(&self) -> anyhow::Result<u64> {
         let mut conn = self.pool.get().await?;
         Ok(payments::estimate(&mut conn).await?)

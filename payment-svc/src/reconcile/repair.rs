@@ -14,9 +14,9 @@ use crate::{
 };
 
 impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
-    /// Repairs what can be proved of a payment: an unfinished call is answered by a look-up, what its customer did is
-    /// looked up as after a webhook, what somebody else did at the gateway is booked, and a line that the ledger lacks is written where the payment's own state and the
-    /// gateway both say that it happened.
+    /// Repairs what can be proved of a payment. An unfinished call is answered by a look-up, what its customer did is
+    /// looked up as after a webhook, what somebody else did at the gateway is booked, and a missing line of the ledger
+    /// is written if the payment's own state and the gateway both say that it happened.
     pub(super) async fn repair(&self, order: OrderId) -> anyhow::Result<()> {
         let (payment, _, under_way) = self.ours(order).await?;
         if under_way.is_some() {
@@ -41,8 +41,8 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
         Ok(())
     }
 
-    /// Makes this payment's call that is unfinished. It was made before, perhaps, so it begins with a look-up. A call that
-    /// a worker is making is left to it.
+    /// Makes this payment's unfinished call. It may have been made before, so it begins with a look-up. A call that a
+    /// worker is making is left to it.
     async fn finish(&self, payment: &Payment) -> anyhow::Result<()> {
         let worker = GatewayCalls::new(self.pool.clone(), self.gateway.clone(), || {});
         match worker.take_of(payment.id).await? {
@@ -73,7 +73,7 @@ async fn fill_in(conn: &mut AsyncPgConnection, order: OrderId, book: &Book) -> R
     Ok(store::save(conn, loaded).await?)
 }
 
-/// What happened by the word of both sides.
+/// What happened according to both sides.
 fn proved(payment: &Payment, book: &Book) -> Vec<(Call, Money)> {
     let Some(charge) = &payment.charge else { return vec![] };
     let total = charge.amount;

@@ -16,9 +16,9 @@ use super::{Causation, unreadable};
 use crate::domain::{Call, Payment};
 use crate::schema::gateway_calls;
 
-/// How long a call is left to the worker that took it; how long it waits, that is, when that worker was killed.
+/// How long a worker may keep a call, and so how long the call waits if that worker was killed.
 pub(super) const LEASE: Duration = Duration::from_secs(20);
-/// How long a worker may ask: it ends before its lease does.
+/// How long a worker may ask: less than its lease.
 pub const ASKING: Duration = Duration::from_secs(18);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -28,15 +28,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub struct TakenCall {
     /// Its key at the gateway.
     pub key: String,
-    /// Whose payment.
     pub order_id: OrderId,
-    /// What is to be asked.
     pub call: Call,
     /// How often it was taken, this time included.
     pub tries: u32,
-    /// Because of what it was decided on.
     pub causation: Causation,
-    /// The payment.
     pub payment: Payment,
     /// When it was taken, by the database's clock: one for all workers, whatever their machines' say.
     pub taken_at: DateTime<Utc>,
@@ -97,33 +93,32 @@ pub struct PutOff {
     key: String,
     tries: i32,
     wait: Duration,
-    /// Whether that it was taken was no try.
+    /// 1 if taking it did not count as a try.
     uncounted: i32,
     failure: Failure,
 }
 
 impl PutOff {
-    /// Each time longer, with jitter, a minute at most; not at all when it was hastened meanwhile.
+    /// Each wait is longer than the one before, with jitter, a minute at most; there is none if it was hastened
+    /// meanwhile.
     pub fn later(call: &TakenCall, failure: Failure) -> Self {
         let wait = retry::wait_after(call.tries.saturating_sub(1), FIRST_WAIT, LONGEST_WAIT);
         let tries = i32::try_from(call.tries).unwrap_or(i32::MAX);
         Self { key: call.key.clone(), tries, wait, uncounted: 0, failure }
     }
 
-    /// This version can't read it, or its payment.
+    /// This version can't read the call or its payment.
     fn unread(key: String, tries: i32, why: &diesel::result::Error) -> Self {
         let wait = retry::wait_after(tries.saturating_sub(1).unsigned_abs(), FIRST_WAIT, LONGEST_WAIT);
         Self { key, tries, wait, uncounted: 0, failure: Failure { code: "payment_svc", text: why.to_string() } }
     }
 
-    /// It could not be made since the gateway is away: it stays due, behind those that were not taken yet, and that it was
-    /// taken was no try.
+    /// The gateway is away: the call stays due, behind those not taken yet, and taking it did not count as a try.
     pub fn put_back(call: &TakenCall, failure: Failure) -> Self {
         Self { wait: Duration::ZERO, uncounted: 1, ..Self::later(call, failure) }
     }
 }
 
-/// What a transaction has decided about calls.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub put_off: Vec<PutOff>,
@@ -181,8 +176,8 @@ async fn make(mut conn: &AsyncPgConnection, made: &[NewCall]) -> QueryResult<()>
 }
 
 prepared! {
-    /// An intent that was to be ended, and was not because its customer had acted, may be ended later after all: that is the
-    /// same call, under the same key.
+    /// An intent that was left open because its customer had acted may be ended later: the same call, under the same
+    /// key.
     #[derive(Default)]
     struct Make<'a> {
         keys: Vec<&'a str> as Array<Text>,
@@ -201,8 +196,8 @@ prepared! {
      where gateway_calls.operation = 'void' and gateway_calls.finished_at is not null"
 }
 
-/// Has taken calls made again later. Nothing happens to one that another worker has taken since: the lease is that one's.
-/// Why is kept with each, and since when.
+/// Reschedules taken calls, and keeps with each why and since when it fails. A call that another worker has taken since
+/// is left alone: the lease is that worker's.
 pub async fn put_off(mut conn: &AsyncPgConnection, calls: &[PutOff]) -> QueryResult<()> {
     let mut rows = Reschedule::default();
     for call in calls {
@@ -251,10 +246,9 @@ macro_rules! with_payments {
     };
 }
 
-/// Takes up to `limit` due calls under a lease, and looks at their payments. The count of tries is kept before the gateway is
-/// called, so that after a crash a call is known to have been made, perhaps.
-///
-/// A call that this version can't read is put off and said by readiness, and keeps no other back.
+/// Takes up to `limit` due calls under a lease, and reads their payments. The try is counted before the gateway is
+/// called, so after a crash it is known that the call may have been made. A call that this version can't read is put
+/// off and shown by readiness; it keeps no other back.
 pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<TakenCall>> {
     let (taken, unread) = taken(Take { limit: &limit, lease: LEASE.as_secs_f64() }.load(conn).await?);
     if !unread.is_empty()
@@ -278,7 +272,7 @@ prepared! {
     )
 }
 
-/// Takes the payment's unfinished call under a lease, due or not; nothing where there is none, or another worker has it.
+/// Takes the payment's unfinished call under a lease, due or not; none if there is none, or if another worker has it.
 pub async fn take_of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Option<TakenCall>> {
     let (mut taken, unread) = taken(TakeOf { lease: LEASE.as_secs_f64(), payment: &payment.0 }.load(conn).await?);
     if let [one, ..] = &unread[..] {
@@ -300,7 +294,8 @@ prepared! {
     )
 }
 
-/// One of each payment, since no payment has two unfinished calls; and those that this version can't read, or whose payments.
+/// One call a payment, since none has two unfinished ones, and the calls that this version can't read, or whose
+/// payments it can't.
 fn taken(rows: Vec<TakenRow>) -> (Vec<TakenCall>, Vec<PutOff>) {
     let (mut roots, mut calls, mut unread) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for ((operation, refund_id, tries, caused_by, traceparent), look) in rows {
@@ -339,8 +334,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Durati
     Ok(next.map(|(due_at, asked)| (due_at - asked).to_std().unwrap_or_default()))
 }
 
-/// Makes the payment's unfinished call due. A leased call stays with its worker until the lease ends or the worker
-/// reschedules it.
+/// Makes the payment's unfinished call due, unless a worker has leased it.
 pub async fn hasten(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<()> {
     let unfinished = gateway_calls::table
         .filter(gateway_calls::payment_id.eq(payment.0))
@@ -351,13 +345,10 @@ pub async fn hasten(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryRe
 /// The call that has waited longest for an answer, of those that have failed for more than a few seconds.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct Failing {
-    /// What it asks for.
     #[diesel(sql_type = sql_types::Text)]
     pub operation: String,
-    /// Why it has no answer.
     #[diesel(sql_type = sql_types::Text)]
     pub error_code: String,
-    /// In words.
     #[diesel(sql_type = sql_types::Text)]
     pub error: String,
     /// Since when it fails.
@@ -365,7 +356,6 @@ pub struct Failing {
     pub since: chrono::DateTime<chrono::Utc>,
 }
 
-/// The call that has been failing for longest, if one has for so long.
 pub async fn failing(conn: &mut AsyncPgConnection, longer_than: Duration) -> QueryResult<Option<Failing>> {
     let sql = "select operation, error_code, error, failing_since as since from gateway_calls \
                where finished_at is null and failing_since is not null \

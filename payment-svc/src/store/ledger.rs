@@ -12,7 +12,7 @@ use super::calls::name_of;
 use crate::domain::{Call, Origin, Payment};
 use crate::schema::ledger;
 
-/// One effect on money: its amount moves from one account to another, so that all accounts together hold nothing.
+/// One effect on money: its amount moves from one account to another, so all accounts together sum to zero.
 #[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = ledger)]
 pub struct Entry {
@@ -43,14 +43,14 @@ pub const REFUNDS: &str = "refunds";
 /// What was paid from the shop's own bank account.
 pub const BANK: &str = "bank";
 
-/// The operation of a line that makes up for a refund that has come back.
+/// The operation of a line that makes up for a refund that came back.
 pub const REVERSAL: &str = "refund_reversal";
 const REVERSED: &str = ":reversal";
-/// The operation of a line that tells of money that went back past the gateway, which knows nothing of it.
+/// The operation of a line for money that went back past the gateway, which knows nothing of it.
 pub const OUTSIDE: &str = "refund_outside";
 
 impl Entry {
-    /// The refund that this line tells of, by its id: made, or come back.
+    /// The id of the refund that this line is about, made or come back.
     pub fn refund(&self) -> Option<&str> {
         match self.operation.as_str() {
             // What was cut after the gateway had refused it has its amount in its key.
@@ -71,7 +71,6 @@ pub const fn accounts(operation: GatewayOperation) -> (&'static str, &'static st
     }
 }
 
-/// A line to be entered.
 #[derive(Clone, Debug)]
 pub(super) struct NewEntry {
     payment: PaymentId,
@@ -90,7 +89,7 @@ impl NewEntry {
         Self { payment: payment.id, operation, amount, key: payment.key(call), debit, credit }
     }
 
-    /// What is booked later of a refund that somebody else made: its key is the gateway's name and all that is booked.
+    /// What is booked later of a refund that somebody else made. Its key is the gateway's name and all that is booked.
     pub fn made_good(payment: &Payment, id: RefundId, amount: Money) -> Self {
         let all = payment.refunds.iter().find(|refund| refund.id == id).map_or(amount, |refund| refund.amount);
         let key = format!("{}:{}", reversed(payment, id), all.amount());
@@ -104,8 +103,7 @@ impl NewEntry {
         Self { payment: payment.id, operation: REVERSAL, amount, key, debit, credit }
     }
 
-    /// A refund of this payment was given back past the gateway. A second line for the same refund is a violation of a
-    /// unique index.
+    /// A refund of this payment was paid past the gateway. A second line for it violates a unique index.
     pub fn outside(payment: &Payment, id: RefundId, amount: Money) -> Self {
         let key = format!("{id}:outside");
         Self { payment: payment.id, operation: OUTSIDE, amount, key, debit: REFUNDS, credit: BANK }

@@ -1,4 +1,4 @@
-//! What a transaction works on: it is loaded once, decided about in memory, and saved once.
+//! The working set of a transaction: it is loaded once, changed in memory, and saved once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use super::payments::Root;
 use crate::domain::{Call, Payment, Refund, State, Transition};
 use crate::outbox;
 
-/// Because of which event something changes, and in which trace.
+/// What causes a change: which event, and in which trace.
 #[derive(Clone, Debug, Default)]
 pub struct Causation {
     /// The event reacted to; none when a person, the gateway or a timer asked.
@@ -26,17 +26,17 @@ pub struct Causation {
 }
 
 impl Causation {
-    /// In the trace of what is being done now, because of this event or of none.
+    /// The current trace, and this event, or none.
     pub fn current(event: Option<EventId>) -> Self {
         Self { event, traceparent: trace::current_traceparent() }
     }
 }
 
-/// The payments that a transaction has locked, as decisions have left them in memory; and what is to be written of them.
-/// What one event of a batch decides, the next one finds here.
+/// The payments that a transaction has locked, as decisions have left them, and what is to be written. Each event of a
+/// batch sees what those before it decided.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The time of this transaction by the database's clock, which timers go by too.
+    /// The database's time of this transaction, which timers use too.
     pub now: DateTime<Utc>,
     pub(super) roots: BTreeMap<OrderId, Root>,
     pub(super) changed: Changed,
@@ -69,18 +69,12 @@ impl Loaded {
         }
     }
 
-    /// The payment of an order.
-    ///
-    /// # Errors
-    /// `NotFound` when it was not loaded.
+    /// Fails with `NotFound` if the payment was not loaded.
     pub fn payment(&self, order_id: OrderId) -> QueryResult<&Payment> {
         Ok(&self.root(order_id)?.payment)
     }
 
-    /// The key of the call that is unfinished.
-    ///
-    /// # Errors
-    /// `NotFound` when the payment was not loaded.
+    /// The key of the unfinished call. Fails with `NotFound` if the payment was not loaded.
     pub fn unfinished_call(&self, order_id: OrderId) -> QueryResult<Option<&str>> {
         Ok(self.root(order_id)?.unfinished_call.as_deref())
     }
@@ -89,21 +83,15 @@ impl Loaded {
         self.roots.get(&order_id).ok_or(Error::NotFound)
     }
 
-    /// Keeps what was decided about a payment: announces it, enters what was moved into the ledger, notes the next call to
-    /// the gateway and the time of a retry.
-    ///
-    /// # Errors
-    /// A second call while one is unfinished, which no decision makes. Nothing is changed then.
+    /// Applies a decision: announces its events, enters moved money into the ledger, and notes the next call and the
+    /// time of a retry. Fails, and changes nothing, on a second call while one is unfinished, which no decision makes.
     pub fn apply(&mut self, payment: Payment, step: Transition, causation: &Causation) -> QueryResult<()> {
         let ended_as = if payment.state == State::Closing { "action_failed" } else { "done" };
         let ends = step.finishes.map(|_| ended_as);
         self.apply_answer(payment, step, causation, ends)
     }
 
-    /// Keeps what was decided about a payment, as [`Self::apply`] does, and ends its unfinished call as this, if at all.
-    ///
-    /// # Errors
-    /// Those of [`Self::apply`].
+    /// Like [`Self::apply`]; it also ends the unfinished call with the outcome `ends`, if there is one.
     pub fn apply_answer(
         &mut self,
         payment: Payment,
@@ -160,25 +148,20 @@ impl Loaded {
         self.entries.extend(moved.chain(came_back).chain(made_good).chain(outside));
     }
 
-    /// Enters into the ledger what a call has moved, where it lacks that line.
-    ///
-    /// # Errors
-    /// `NotFound` when the payment was not loaded.
+    /// Enters into the ledger what a call has moved, if that line is missing. Fails with `NotFound` if the payment was
+    /// not loaded.
     pub fn enter_missing(&mut self, order_id: OrderId, call: Call, amount: Money) -> QueryResult<()> {
         let entry = NewEntry::of_call(self.payment(order_id)?, call, amount);
         self.entries.push(entry);
         Ok(())
     }
 
-    /// Has a call that a worker has taken made again later.
+    /// Reschedules a taken call.
     pub fn put_off_call(&mut self, put_off: PutOff) {
         self.calls.put_off.push(put_off);
     }
 
-    /// Makes the payment's unfinished call due, if there is one.
-    ///
-    /// # Errors
-    /// `NotFound` when the payment was not loaded.
+    /// Makes the payment's unfinished call due, if there is one. Fails with `NotFound` if the payment was not loaded.
     pub fn hasten_call(&mut self, order_id: OrderId) -> QueryResult<()> {
         let key = self.root(order_id)?.unfinished_call.clone();
         self.calls.hastened.extend(key);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::calls::LEASE;
 
-/// After this long the customer may have acted: the webhook is given the time to say so first.
+/// The customer may have acted after this long; the webhook has this time to say so first.
 pub(super) const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// How late it may be noticed, at most, that a customer has acted.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(15);
@@ -19,7 +19,6 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A payment that a worker looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LookUp {
-    /// Whose.
     pub order_id: OrderId,
     /// How often it was taken, this time included.
     pub tries: i32,
@@ -76,8 +75,8 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Durati
     Ok(next.map(|Next { seconds }| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
 }
 
-/// Customers who are waited for still are looked up again after a wait that grows, with jitter, and in any case at their
-/// payment's deadline. Nothing happens to one that another worker has taken since.
+/// Reschedules look-ups of customers who are still waited for: after a growing wait with jitter, at the latest at their
+/// payment's deadline. One that another worker has taken since is left alone.
 pub async fn put_off(conn: &mut AsyncPgConnection, look_ups: &[LookUp]) -> QueryResult<()> {
     if look_ups.is_empty() {
         return Ok(());

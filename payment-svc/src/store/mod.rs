@@ -21,9 +21,9 @@ pub use loaded::{Causation, Loaded};
 /// The timer that asks the gateway again after a decline that may pass; its key is the order's id.
 pub const RETRY: &str = "payment_retry";
 
-/// Locks and reads what decisions about these orders need: their payments, which are made where this is the first that is
-/// heard of them, with their charges, refunds and unfinished calls. Two statements, however many orders; they go out together,
-/// and are carried out in this order. The payments are locked sorted, so that whoever loads waits for others in one order.
+/// Locks and reads what decisions about these orders need: their payments, which are created for unknown orders, with
+/// charges, refunds and unfinished calls. It takes two pipelined statements, whatever the number of orders. Payments
+/// are locked sorted, so transactions can't deadlock.
 pub async fn load(conn: &AsyncPgConnection, orders: impl IntoIterator<Item = OrderId>) -> QueryResult<Loaded> {
     let mut orders: Vec<_> = orders.into_iter().map(|order| order.0).collect();
     orders.sort_unstable();
@@ -34,11 +34,9 @@ pub async fn load(conn: &AsyncPgConnection, orders: impl IntoIterator<Item = Ord
     Ok(Loaded::new(now, roots))
 }
 
-/// Writes what was decided: one statement a table, and one for all that is announced, in the order of decision. A call needs
-/// the row of its refund; nothing else needs the answer of another.
-///
-/// # Errors
-/// What the database says; an event that is too large, which none here can be.
+/// Writes what was decided, pipelined: one statement a table, and one for all announcements in order of decision. A
+/// call needs the row of its refund; nothing else depends on another. Fails if the database does, or if an event is too
+/// large, which none here can be.
 pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AppendError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let (conn, loaded) = (&*conn, &loaded);

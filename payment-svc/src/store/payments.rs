@@ -1,4 +1,4 @@
-//! Payments: the roots of their orders' keys on `payments.v1`, locked first by whoever speaks for them.
+//! Payments: the roots of their orders' keys on `payments.v1`, locked before anything is decided.
 
 use std::collections::BTreeMap;
 
@@ -110,7 +110,7 @@ fn corrupt(what: &str, row: Uuid) -> diesel::result::Error {
     unreadable(format!("the {what} of payment {row} can't be read"))
 }
 
-/// Makes what is missing of these payments, and locks all of them in this order.
+/// Creates the missing payments of these orders, and locks all of them in this order.
 pub(super) async fn lock(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<()> {
     let payments = orders.iter().map(|_| PaymentId::new().0).collect();
     Lock { orders, payments }.execute(&mut conn).await.map(drop)
@@ -124,8 +124,7 @@ prepared! {
      on conflict (order_id) do update set state = excluded.state where false"
 }
 
-/// Reads payments with all that hangs on them, and the time of this transaction by the database's clock: one clock for all
-/// workers, whatever their machines' say.
+/// Reads payments with all that belongs to them, and the database's time of this transaction.
 pub(super) async fn roots(
     mut conn: &AsyncPgConnection,
     orders: &[Uuid],
@@ -199,8 +198,7 @@ impl Row {
     }
 }
 
-/// Writes the payments that have changed, with the count of what was said. The gateway's id for one is written by
-/// [`note_intent`] alone.
+/// Writes changed payments and their event counters. Only [`note_intents`] writes the gateway's id for one.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
     for Root { payment, said, .. } in loaded.changed.payments.iter().filter_map(|order| loaded.roots.get(order)) {
@@ -251,7 +249,7 @@ prepared! {
      where payments.order_id = new.order_id"
 }
 
-/// Writes how orders are paid and for what, of which this was heard just now.
+/// Writes how orders whose `order.placed` was just read are paid, and for what.
 pub(super) async fn save_charges(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = SaveCharges::default();
     for order in &loaded.changed.charges {
@@ -280,18 +278,17 @@ prepared! {
 /// What is known of a payment when its intent is kept.
 #[derive(Clone, Debug)]
 pub struct Noted {
-    /// Of the goods.
     pub hold: Hold,
     /// The goods were given back while the call was in flight.
     pub void_requested: bool,
-    /// When, by the database's clock.
+    /// The database's time.
     pub at: DateTime<Utc>,
 }
 
 type NotedRow = (Uuid, Option<DateTime<Utc>>, bool, bool, DateTime<Utc>);
 
-/// Keeps the gateway's ids of intents, before they are confirmed. The first one of a payment stays. Tells what is known of each
-/// payment then.
+/// Keeps the gateway's ids of intents before they are confirmed; the first one of a payment stays. Returns what is
+/// known of each payment then.
 pub async fn note_intents(
     conn: &mut AsyncPgConnection,
     intents: &[(OrderId, String)],
@@ -318,8 +315,7 @@ prepared! {
      returning payments.order_id, payments.deadline, payments.expired, payments.void_requested, clock_timestamp()"
 }
 
-/// Keeps that the gateway has refused once more to end the intent: `payment` is as it was when that was asked. Written by
-/// this alone.
+/// Counts a refusal of the gateway to end the intent. `payment` is as it was when that was asked. Only this writes it.
 pub async fn note_void_refusal(conn: &mut AsyncPgConnection, payment: &Payment) -> QueryResult<()> {
     let known = i32::try_from(payment.void_refusals).unwrap_or(i32::MAX);
     diesel::sql_query(
@@ -344,14 +340,13 @@ pub async fn read(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
     Ok(read_with_call(conn, order_id).await?.0)
 }
 
-/// Reads a payment without locking it, and the database's time: one clock for all workers, whatever their machines' say.
+/// Reads a payment without locking it, and the database's time, which is one clock for all workers.
 pub async fn read_now(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResult<(Payment, DateTime<Utc>)> {
     let (roots, now) = roots(conn, &[order_id.0]).await?;
     let root = roots.into_values().next().ok_or(diesel::result::Error::NotFound)?;
     Ok((root.payment, now))
 }
 
-/// Whether a payment has this intent.
 pub async fn has_intent(conn: &mut AsyncPgConnection, intent: &str) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(payments::table.filter(payments::intent.eq(intent)))).get_result(conn).await
 }
@@ -375,7 +370,6 @@ pub struct Shown {
     pub updated_at: DateTime<Utc>,
 }
 
-/// One payment, by its id.
 pub async fn find(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<Shown>> {
     payments::table.filter(payments::payment_id.eq(id.0)).select(Shown::as_select()).first(conn).await.optional()
 }

@@ -1,5 +1,3 @@
-//! What goes back, and what came of it.
-
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
@@ -43,8 +41,7 @@ impl RefundRow {
     }
 }
 
-/// Writes the refunds that are new or have changed, in the order in which they wait. What waited is cut to what remains when
-/// it begins.
+/// Writes new and changed refunds in the order of their queue. A queued one is cut to what remains when it begins.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
     for payment in loaded.roots.values().map(|root| &root.payment) {
@@ -91,7 +88,6 @@ prepared! {
          origin = excluded.origin, refusals = excluded.refusals, updated_at = now()"
 }
 
-/// One refund, as a reader sees it.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = refunds)]
 #[expect(missing_docs, reason = "columns; the migration explains them")]

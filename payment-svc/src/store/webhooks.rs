@@ -12,10 +12,8 @@ use uuid::Uuid;
 use crate::domain::State;
 use crate::{schema::webhook_events, webhooks::WebhookEvent};
 
-/// What an event has come to, as it stands in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It told something, which was applied.
     Applied,
     /// What it tells is known, or nothing follows from it.
     NothingNew,
@@ -34,7 +32,6 @@ impl Outcome {
     }
 }
 
-/// What is known of an event when it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// It was received before.
@@ -45,8 +42,7 @@ pub enum Received {
     MayTell(OrderId),
 }
 
-/// Receives events, with one statement: those from which nothing can follow in the state that their payment is in are
-/// written down.
+/// Receives events, with one statement. It writes down those from which nothing can follow in their payment's state.
 pub async fn receive(conn: &mut AsyncPgConnection, events: &[WebhookEvent]) -> QueryResult<Vec<Received>> {
     let mut rows = Receive::default();
     for event in events {
@@ -72,7 +68,7 @@ pub async fn receive(conn: &mut AsyncPgConnection, events: &[WebhookEvent]) -> Q
 }
 
 prepared! {
-    /// Tells of each event whose payment's order it is, whether it may tell something, whether it was received before, and
+    /// For each event about a payment: its order, whether it may tell something, whether it was received before, and
     /// whether it was written down now.
     #[derive(Default)]
     struct Receive<'a> {
@@ -98,7 +94,7 @@ prepared! {
      from heard"
 }
 
-/// Takes an event from which something may follow, with what came of it; false when it was received before.
+/// Writes down an event from which something may follow, with its outcome; false if it was received before.
 pub async fn take(conn: &mut AsyncPgConnection, event: &WebhookEvent, outcome: Outcome) -> QueryResult<bool> {
     let row = (
         webhook_events::event_id.eq(&event.id),

@@ -23,9 +23,8 @@ use crate::{
 /// Why a call is to be tried again later.
 #[derive(Debug)]
 pub struct Later {
-    /// Why.
     pub failure: Failure,
-    /// Whether the gateway was asked for what it may have done: nobody knows, and that is said. Else nothing was learned.
+    /// Whether the gateway was asked for something that it may have done, so that nobody knows, which is announced.
     pub unanswered: bool,
 }
 
@@ -74,7 +73,7 @@ fn no(code: impl Into<String>) -> Asked {
     Ok(Answer::No { code: code.into() })
 }
 
-/// The gateway took no offence at a card: what the shop asked for is wrong, and asking again would not help.
+/// The request was wrong, not the card: asking again would not help.
 fn misused(call: &TakenCall, code: &str, parameter: Option<&str>) -> Asked {
     let order = call.order_id;
     tracing::error!(order.id = %order, code, parameter, "the gateway refuses the request: a mistake of the shop's, not of a card");
@@ -238,7 +237,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         }
     }
 
-    /// Gives back what is left of what somebody has captured in part. They may have given it back themselves.
+    /// Refunds what is left of what somebody captured in part; they may have refunded some of it themselves.
     async fn give_part_back(&self, call: &TakenCall, payment: &Payment, intent: String, captured: i64) -> Asked {
         let Some(charge) = &payment.charge else { return Err(Later::here("the payment has no charge")) };
         let money = |amount| Money::new(amount, charge.amount.currency()).map_err(Later::here);
@@ -305,7 +304,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     }
 }
 
-/// Keeps the intents of calls that are made at the same time with one statement.
+/// Keeps the intents of concurrent calls with one statement.
 async fn note(pool: Pool, intents: Vec<(OrderId, String)>) -> Vec<Result<Noted, String>> {
     let noted = async { Ok::<_, ReactionError>(payments::note_intents(&mut *pool.get().await?, &intents).await?) };
     let noted = noted.await.map_err(|error| error.to_string());

@@ -17,7 +17,6 @@ use crate::{
     store::{calls, look_ups, look_ups::LookUp, payments},
 };
 
-/// Everything that a look-up needs.
 #[derive(Clone)]
 pub struct CustomerLookUps<G> {
     pool: Pool,
@@ -25,7 +24,6 @@ pub struct CustomerLookUps<G> {
     applied: Arc<dyn Fn() + Send + Sync>,
 }
 
-/// How long the gateway may take.
 const ASKING: Duration = calls::ASKING;
 
 impl<G: PaymentGateway> CustomerLookUps<G> {
@@ -36,10 +34,7 @@ impl<G: PaymentGateway> CustomerLookUps<G> {
 }
 
 impl<G: PaymentGateway> CustomerLookUps<G> {
-    /// Looks one up, and settles it.
-    ///
-    /// # Errors
-    /// What was found can't be recorded: it is due again when its lease ends.
+    /// Looks one up, and settles it. If the result can't be recorded, it is due again when its lease ends.
     pub async fn perform(&self, look_up: LookUp) -> anyhow::Result<Performed> {
         let made = self.make(look_up).await;
         let performed = self.settle(std::slice::from_ref(&made)).await?;

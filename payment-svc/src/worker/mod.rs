@@ -28,7 +28,6 @@ use crate::{
     },
 };
 
-/// Everything that a call to the gateway needs.
 #[derive(Clone)]
 pub struct GatewayCalls<G> {
     pool: Pool,
@@ -98,10 +97,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         Settlement { call, asked }
     }
 
-    /// Makes a call and settles it.
-    ///
-    /// # Errors
-    /// What came of it can't be recorded: it is due again when its lease ends.
+    /// Makes a call and settles it. If the result can't be recorded, it is due again when its lease ends.
     pub async fn perform(&self, call: TakenCall) -> anyhow::Result<Performed> {
         let made = self.make(call).await;
         let performed = self.settle(std::slice::from_ref(&made)).await?;

@@ -17,25 +17,22 @@ use wire::{DisputeObject, IntentObject, ListObject, Listed, RefundObject};
 
 /// The version of the API whose shapes `wire` reads.
 pub const VERSION: &str = "2024-06-20";
-/// Attempts at a request that was not done; what was asked and not answered is never repeated here.
+/// Attempts at a request that was not done. One that was not answered is never repeated here.
 const ATTEMPTS: u32 = 3;
-/// Objects on one page of a look-up, which is Stripe's most.
+/// Objects on one page of a look-up: Stripe's maximum.
 const PAGE: &str = "100";
 
-/// Where the gateway is and how it is asked.
 #[derive(Clone, Debug)]
 pub struct StripeConfig {
     /// `https://api.stripe.com`, or the sandbox's address.
     pub base_url: String,
     /// `sk_...`
     pub key: SecretString,
-    /// How long an answer may take.
     pub timeout: Duration,
-    /// Where customers return to from their bank's page. Only who says so is given the address of that page.
+    /// Where customers return to from their bank's page. Only a request that names it gets the address of that page.
     pub return_url: Option<String>,
 }
 
-/// The adapter.
 #[derive(Clone, Debug)]
 pub struct Stripe {
     client: Client,
@@ -45,10 +42,7 @@ pub struct Stripe {
 type Form<'a> = Vec<(&'a str, String)>;
 
 impl Stripe {
-    /// A client with bounded waits. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// The TLS set-up of this machine is broken.
+    /// Nothing is sent yet. Fails if the TLS set-up of this machine is broken.
     pub fn new(config: StripeConfig) -> anyhow::Result<Self> {
         let connect = config.timeout.min(Duration::from_secs(3));
         let base_url = config.base_url.trim_end_matches('/').to_owned();
@@ -135,8 +129,8 @@ fn told(error: &reqwest::Error) -> String {
     }
 }
 
-/// An amount in the gateway's own units. One that it can't be told was priced before that was looked at; it is refused here as
-/// the gateway would.
+/// An amount in the gateway's own units. One that has none, priced before that was checked, is refused as the gateway
+/// would.
 fn told_as(amount: Money) -> Result<String, GatewayError> {
     amount.to_gateway().map(|amount| amount.to_string()).map_err(|why| {
         tracing::error!(%why, "an amount that the gateway does not take");

@@ -7,13 +7,13 @@ use shared_events::{Currency, Money, RefundId};
 
 use crate::gateway::{Book, GatewayError, GivenBack, IntentState, RefundOutcome};
 
-/// What the gateway counts, in minor units of ISO 4217; as it is where the currency is none that we know.
+/// The minor units of ISO 4217 for an amount as the gateway counts; unchanged if the currency is unknown.
 fn minor_units(amount: i64, currency: &str) -> i64 {
     let currency = currency.to_uppercase().parse::<Currency>();
     currency.map_or(amount, |currency| Money::minor_units_of_gateway(amount, currency))
 }
 
-/// What browsers and mail programs surely take.
+/// A length that browsers and mail programs surely take.
 const LONGEST_URL: usize = 2048;
 
 /// <https://docs.stripe.com/api/payment_intents/object>
@@ -82,12 +82,10 @@ impl IntentObject {
         }
     }
 
-    /// Whether money is reserved or taken with it.
     pub fn has_money(&self) -> bool {
         matches!(self.status.as_str(), "requires_capture" | "succeeded")
     }
 
-    /// The order that it was made for.
     pub fn order(&self) -> Option<String> {
         self.metadata.get("order_id").cloned()
     }
@@ -139,7 +137,6 @@ impl RefundObject {
         self.metadata.get("refund_id").is_some_and(|id| *id == refund.to_string())
     }
 
-    /// What it gave back.
     pub fn given_back(self) -> GivenBack {
         let failed = match self.outcome() {
             RefundOutcome::Failed { code } => Some(code),
@@ -172,7 +169,7 @@ pub(super) struct DisputeObject {
 }
 
 impl DisputeObject {
-    /// What it took. Its money is gone as soon as it is one, and is back when it is won; an inquiry takes none.
+    /// What it took. The money is gone as soon as there is a dispute, and back when it is won; an inquiry takes none.
     pub fn given_back(self) -> GivenBack {
         let took = matches!(self.status.as_str(), "needs_response" | "under_review" | "lost");
         let failed = (!took).then(|| format!("dispute_{}", self.status));
@@ -180,9 +177,8 @@ impl DisputeObject {
     }
 }
 
-/// What a list is of: the next page begins after its name.
+/// An item of a list: the next page begins after its id.
 pub(super) trait Listed {
-    /// The gateway's name for it.
     fn id(&self) -> &str;
 }
 

@@ -1,21 +1,21 @@
-//! Stripe's event object, as far as it is read: <https://docs.stripe.com/api/events/object>. An endpoint also gets what
-//! this service has no use for: thin events, types and versions that came later. Those are read as far as they can be.
+//! Stripe's event object, as far as it is read: <https://docs.stripe.com/api/events/object>. An endpoint also gets
+//! types and versions that this service has no use for; those are read as far as they can be.
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::domain::State;
 
-/// Stripe's ids are shorter; what is longer is none, and goes into no table.
+/// Stripe's ids are shorter; anything longer is no id, and goes into no table.
 const LONGEST: usize = 255;
 
 /// The version of the API in which events are expected. Another one is read too: only ids are taken from an event.
 const VERSION: &str = crate::gateway::STRIPE_VERSION;
 
-/// Of money that was reserved, which our own call says too.
+/// Money was reserved, which our own call reports too.
 const AUTHORISED: &str = "payment_intent.amount_capturable_updated";
 
-/// Of a refund that was just made: where it is ours, its own answer says the same.
+/// A refund was just made; if it is ours, its own answer reports the same.
 const CREATED: &str = "refund.created";
 
 /// The types of events that this service does something about; all others share one label in metrics.
@@ -55,17 +55,13 @@ pub struct WebhookEvent {
     pub is_of_known_version: bool,
 }
 
-/// The body can't be JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no JSON: {0}")]
 pub struct NotJson(String);
 
 impl WebhookEvent {
-    /// Reads the body of a delivery. What is JSON but has no id and type to note it by is nothing, and no error: its
-    /// sender would send it again and again, and at last nothing at all.
-    ///
-    /// # Errors
-    /// It can't be JSON.
+    /// Reads the body of a delivery. JSON that has no id and type to note it by is none, and no error: its sender would
+    /// send it again and again, and at last nothing at all. Fails if it isn't JSON.
     pub fn parse(body: &[u8]) -> Result<Option<Self>, NotJson> {
         let body: Value = match serde_json::from_slice(body) {
             Ok(body) => body,
@@ -90,8 +86,7 @@ impl WebhookEvent {
         ["refund.", "charge.refund", "charge.dispute."].into_iter().any(|family| self.kind.starts_with(family))
     }
 
-    /// Whether something may follow from it for a payment in this state; else the payment's own calls say the same, or have said
-    /// more.
+    /// Whether something may follow from it in this state; otherwise the payment's own calls report as much.
     pub fn may_tell(&self, state: State) -> bool {
         match state {
             State::ActionRequired | State::Authorizing => true,

@@ -16,13 +16,10 @@ const MOST_SIGNATURES: usize = 16;
 #[derive(Clone)]
 pub struct Secrets(Vec<SecretString>);
 
-/// Why a delivery isn't believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSignature {
-    /// The header can't be read.
     #[error("it is not of the form t=SECONDS,v1=64 hex digits")]
     Malformed,
-    /// No secret of ours makes that signature of that body.
     #[error("none of its v1 signatures is one of this body by our secret")]
     NotOurs,
     /// It was signed too long ago, or its sender's clock is wrong.

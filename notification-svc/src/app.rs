@@ -27,7 +27,6 @@ const MAILS_AT_ONCE: usize = 16;
 /// How long a stop waits for mails under way. One that is cut off is sent again later, with the same Message-ID.
 const MAIL_DRAIN: Duration = Duration::from_secs(5);
 
-/// The service, bound and ready to run.
 pub struct App {
     service: Service,
     http: HttpServer,
@@ -38,9 +37,6 @@ pub struct App {
 
 impl App {
     /// Migrates, connects and binds. Nothing is read, sent or published before [`App::run_until`].
-    ///
-    /// # Errors
-    /// The database stays away, a migration or a grant fails, the mail folder can't be made, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let sender = config.mail_transport.open(&config.mail_from)?;
         let templates = Templates::new().context("the letters' templates can't be parsed")?;
@@ -57,13 +53,12 @@ impl App {
         Ok(Self { service, http, consumer, mails, notifications_ttl: config.notifications_ttl })
     }
 
-    /// The port it listens on.
     pub const fn port(&self) -> u16 {
         self.http.port()
     }
 
-    /// Serves until told to stop, or until a part ends by itself, which none should. Then stops in the order in which
-    /// work flows: requests, what is heard, mails under way, what is still to be published.
+    /// Serves until told to stop, or until a part ends by itself, which none should. Then it stops in the order in
+    /// which work flows: requests, consumer, mails under way, relay.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { service, http, consumer, mails, notifications_ttl } = self;
         let more = |tasks: &mut Tasks, pool: Pool| {

@@ -1,5 +1,3 @@
-//! The configuration of this service, parsed once and checked whole.
-
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -65,7 +63,6 @@ impl Config {
         })
     }
 
-    /// Reads the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
     }

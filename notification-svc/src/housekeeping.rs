@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use service_kit::housekeeping::TimeToLive;
 
-/// Deletes all notifications of an order or none, so that a rest never looks as if the customer had been told a part. None is
-/// deleted while one is queued or young.
+/// Deletes all notifications of an order or none, so that what is left never looks as if the customer had been told
+/// only that. None is deleted while one is queued or young.
 const NOTIFICATIONS: &str = "delete from notifications where order_id in (
         select order_id from notifications join old on old.key = notifications.id
         except

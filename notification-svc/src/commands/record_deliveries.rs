@@ -1,4 +1,4 @@
-//! The second transaction of mails: what came of sending them, and the events that say so.
+//! The second transaction of mails: it records what came of sending them, with the events that say so.
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::consumer::ReactionError;
@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::domain::Verdict;
 use crate::store::{self, Loaded};
 
-/// One try to send one notification, and what came of it.
 #[derive(Clone, Debug)]
 pub struct Tried {
     pub id: NotificationId,
@@ -25,21 +24,16 @@ pub struct Tried {
     pub verdict: Verdict,
 }
 
-/// Records what came of tries, all in one transaction. A notification that was done already (by a worker that was taken for
-/// dead) stays as it is, and nothing is announced twice.
-///
-/// # Errors
-/// Nothing is recorded then; the notifications are due again when their leases end.
+/// Records what came of tries, all in one transaction. A notification that was done already, by a worker taken for
+/// dead, stays as it is, and nothing is announced twice. If it fails, nothing is recorded; the notifications are due
+/// again when their leases end.
 pub async fn record_deliveries(conn: &mut AsyncPgConnection, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
     let performed = conn.transaction(async |conn| record_in(conn, tried).await).await?;
     tried.iter().for_each(report);
     Ok(performed)
 }
 
-/// Like [`record_deliveries`], and waits no longer than a moment for whoever holds one of the orders.
-///
-/// # Errors
-/// Those of [`record_deliveries`], and a lock timeout.
+/// Like [`record_deliveries`], but fails with a lock timeout if an order stays locked for longer than a moment.
 pub async fn record_unless_locked(conn: &mut AsyncPgConnection, tried: &[Tried]) -> anyhow::Result<Vec<Performed>> {
     let performed = conn.transaction(async |conn| {
         locks::wait_briefly(conn).await?;

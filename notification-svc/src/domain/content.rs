@@ -76,7 +76,7 @@ pub struct ShortLine {
 pub struct CalledOffLine {
     pub sku: Sku,
     pub quantity: Quantity,
-    /// What the customer ordered it as, once `order.placed` is heard.
+    /// The product's name when it was ordered, once `order.placed` is read.
     #[serde(default)]
     pub name: Option<String>,
 }
@@ -150,7 +150,7 @@ impl From<&StockRestocked> for LetterContent {
 }
 
 impl LetterContent {
-    /// Calls lines as the customer ordered them. An event may be heard before that is known.
+    /// Calls lines by the names that they had when they were ordered. An event may be read before those are known.
     #[must_use]
     pub fn named(mut self, names: &BTreeMap<String, String>) -> Self {
         if let LetterContent::CalledOff { lines } = &mut self {
@@ -161,7 +161,7 @@ impl LetterContent {
         self
     }
 
-    /// `names` is what the customer ordered each SKU as, as far as it is known.
+    /// `names` has the name that each SKU was ordered under, as far as it is known.
     pub fn cancelled(cancelled: &OrderCancelled, names: &BTreeMap<String, String>) -> Self {
         let short = cancelled.shortages.iter().map(|short| ShortLine {
             name: names.get(short.sku.as_str()).cloned().unwrap_or_else(|| short.sku.to_string()),

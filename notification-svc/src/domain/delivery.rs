@@ -7,7 +7,7 @@ pub const MAX_ATTEMPTS: i32 = 150;
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// Why a mail was not taken, in words without addresses.
+/// Why a mail was not taken. The text holds no addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// The server is away or takes no mail from us at all, which no mail can help.

@@ -6,7 +6,6 @@ use super::{LetterContent, Template};
 
 /// The suffix of HTML templates, whose values are escaped.
 const HTML: &str = ".html";
-/// The frame of every letter in HTML.
 const LAYOUT: &str = "layout.html";
 
 /// What a customer reads: the body as plain text, and the same as HTML.
@@ -21,8 +20,7 @@ pub struct Letter {
 pub struct Templates(Environment<'static>);
 
 impl Templates {
-    /// # Errors
-    /// A text can't be parsed, which a test excludes.
+    /// Fails if a text can't be parsed, which a test excludes.
     pub fn new() -> Result<Self, minijinja::Error> {
         let mut environment = Environment::new();
         // a value that a text asks for and doesn't get must fail and not leave a gap in a letter
@@ -39,10 +37,8 @@ impl Templates {
         Ok(Self(environment))
     }
 
-    /// Writes the letter that says `content` to `name`. The first line of a text is its subject.
-    ///
-    /// # Errors
-    /// A text asks for what its content doesn't have, or has no subject: a mistake in the text.
+    /// Writes the letter to `name` that says `content`. The first line of a text is its subject. Fails if a text asks
+    /// for what its content doesn't have, or has no subject.
     pub fn write(&self, order: OrderId, name: &str, content: &LetterContent) -> Result<Letter, minijinja::Error> {
         let context = context! { order_id => order.to_string(), name, ..Value::from(Serde(content)) };
         let template = content.template();

@@ -1,5 +1,3 @@
-//! What customers are told and how, without IO.
-
 mod content;
 mod declined;
 mod delivery;

@@ -1,5 +1,5 @@
-//! An order as its customer is told of it: whom to write to, and all its notifications. Decisions are made here, in memory,
-//! while the order's root is locked.
+//! An order as its customer is told of it: whom to write to, and all its notifications. Decisions are made here, in
+//! memory, while the order's root is locked.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use super::{CHANNEL, Letter, LetterContent, Status, Template, Templates, Verdict
 #[derive(Clone, PartialEq)]
 pub struct Order {
     pub id: OrderId,
-    /// Nobody until `order.placed` is heard, which events of other topics may overtake.
+    /// None until `order.placed` is read, which events of other topics may overtake.
     pub customer: Option<Contact>,
-    /// It is cancelling or cancelled: nobody is promised any more that it goes on.
+    /// It is cancelling or cancelled, so no letter may promise any more that it goes on.
     pub ending: bool,
-    /// What the customer ordered each SKU as. Empty where it wasn't needed and not loaded.
+    /// The name that each SKU was ordered under. Empty if it wasn't needed and not loaded.
     pub line_names: BTreeMap<String, String>,
     pub notifications: Vec<Notification>,
 }
@@ -39,13 +39,13 @@ pub struct Notification {
     pub origin: Origin,
     pub status: Status,
     pub attempts: i32,
-    /// It is the one to be sent next of its order.
+    /// It is the order's next notification to send.
     pub ready: bool,
-    /// What the letter will say, until it is known to whom.
+    /// What the letter will say, until it is known whom to write to.
     pub content: Option<Value>,
-    /// The letter, where this transaction writes it.
+    /// The letter, if this transaction writes it.
     pub letter: Option<(Contact, Letter)>,
-    /// What came of sending it, where this transaction records that.
+    /// What came of sending it, if this transaction records that.
     pub verdict: Option<Verdict>,
 }
 
@@ -57,7 +57,7 @@ pub struct Origin {
     pub traceparent: Option<String>,
 }
 
-/// Why a letter can't be written. None of these passes.
+/// Why a letter can't be written. Trying again helps none of these.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwritable {
     #[error("the template: {0}")]
@@ -71,11 +71,8 @@ impl Order {
         Self { id, customer: None, ending: false, line_names: BTreeMap::new(), notifications: Vec::new() }
     }
 
-    /// Keeps whom to write to and what the lines are called, and writes the letters that waited for it. What was heard first
-    /// stays.
-    ///
-    /// # Errors
-    /// A waiting letter can't be written. The order is to be dropped then.
+    /// Keeps whom to write to and how the lines are called, and writes the letters that waited for it. What was kept
+    /// first stays. If a waiting letter can't be written, it fails, and the order is to be dropped.
     pub fn introduce(&mut self, placed: &OrderPlaced, templates: &Templates) -> Result<(), Unwritable> {
         if self.customer.is_some() {
             return Ok(());
@@ -92,11 +89,8 @@ impl Order {
         Ok(())
     }
 
-    /// Queues the notification that tells of an event; its content alone while the customer isn't known. False when it was
-    /// queued before.
-    ///
-    /// # Errors
-    /// The letter can't be written. Nothing is changed then.
+    /// Queues the notification about an event; only its content while the customer isn't known. False if it was queued
+    /// before. Fails, and changes nothing, if the letter can't be written.
     pub fn notify(
         &mut self,
         content: &LetterContent,
@@ -130,8 +124,9 @@ impl Order {
         Ok(true)
     }
 
-    /// Records what came of the `attempt`-th try to send a notification; returns what is to be announced. One that is done
-    /// stays as it is. So does one that another worker has taken since: that one's try decides, unless the mail was sent.
+    /// Records what came of the `attempt`-th try to send a notification, and returns what is to be announced. A
+    /// notification that is done stays as it is. If another worker has taken it since, that worker's try decides,
+    /// unless the mail was sent.
     pub fn record(&mut self, id: NotificationId, attempt: i32, verdict: &Verdict) -> Option<Event> {
         let queued = |tried: &&mut Notification| tried.id == id && tried.status == Status::Queued;
         let tried = self.notifications.iter_mut().find(queued)?;
@@ -172,11 +167,11 @@ impl Order {
         self.notifications.iter().any(|known| known.ready)
     }
 
-    /// Gives the turn to the notification that is to be sent next: the earliest that is queued and not held. Those of
-    /// [`Template::OF_PARCELS`] are held until the confirmation is done, which another topic may bring later. A held one holds
-    /// up no other, so that two clocks that disagree can't make two notifications wait for each other. Where even
-    /// `order_placed` is gone, the confirmation has passed its time to live as well, and nothing is held. While the customer
-    /// isn't known, none has the turn.
+    /// Gives the turn to the earliest notification that is queued and not held. Those of [`Template::OF_PARCELS`] are
+    /// held until the confirmation is done, which another topic may bring later. A held one keeps no other back, so two
+    /// clocks that disagree can't make two notifications wait for each other. If even `order_placed` is gone, the
+    /// confirmation has passed its time to live as well, and nothing is held. While the customer isn't known, none has
+    /// the turn.
     fn pass_turn(&mut self) {
         let of = |template: Template| self.notifications.iter().filter(move |known| known.template == template.name());
         let confirmed = of(Template::OrderConfirmed).any(|confirmed| confirmed.status != Status::Queued);

@@ -113,8 +113,8 @@ impl Template {
         }
     }
 
-    /// Those that promise that the order goes on, which is untrue once it is cancelling. Notifications of parcels and
-    /// money stay true.
+    /// Those that promise that the order goes on, which is untrue once it is cancelling. What is said of parcels and
+    /// money stays true.
     pub const PROGRESS: [Template; 4] = [
         Template::OrderPlaced,
         Template::PaymentActionRequired,

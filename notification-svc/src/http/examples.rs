@@ -1,5 +1,3 @@
-//! One notification, for the OpenAPI document.
-
 use serde_json::{Value, json};
 
 pub(super) fn listed() -> Value {

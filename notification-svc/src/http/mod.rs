@@ -1,5 +1,3 @@
-//! The HTTP API.
-
 mod examples;
 mod notifications;
 

@@ -17,10 +17,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Mails from `from` into `folder`, which is made if it isn't there.
-    ///
-    /// # Errors
-    /// The folder can't be made.
+    /// Mails from `from` into `folder`. Fails if the folder isn't there and can't be made.
     pub fn new(folder: PathBuf, from: Mailbox) -> anyhow::Result<Self> {
         fs::create_dir_all(&folder).with_context(|| format!("the mail folder {} can't be made", folder.display()))?;
         Ok(Self { folder, from })

@@ -6,10 +6,7 @@ use lettre::{Address, Message};
 use super::Mail;
 use crate::domain::SendError;
 
-/// Writes `mail` as RFC 5322 wants it.
-///
-/// # Errors
-/// The address or the text can't be sent, now or later.
+/// Writes `mail` as RFC 5322 wants it. Fails if the address or the text can't be sent.
 pub(super) fn compose(from: &Mailbox, mail: Mail) -> Result<Message, SendError> {
     let recipient: Address =
         mail.recipient.parse().map_err(|error| SendError::permanent(format!("the address: {error}")))?;

@@ -42,7 +42,7 @@ pub type Sending = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
 /// Sends mails: the edge of this service.
 pub trait MailSender: Send + Sync + 'static {
-    /// Hands over one mail, within a bounded time. Sending the same mail twice must do no harm beyond a copy with the same
+    /// Hands over one mail, within a bounded time. Sending a mail twice must do no harm beyond a copy with the same
     /// Message-ID.
     fn send(&self, mail: Mail) -> Sending;
 }

@@ -10,22 +10,20 @@ use crate::domain::SendError;
 
 /// How long one step of the conversation with the mail server may take.
 const STEP: Duration = Duration::from_secs(15);
-/// How long sending one mail may take in all; with the question whether the server is there, well within the lease.
+/// How long sending one mail may take in all. Together with a look whether the server is there, it is well within the
+/// lease.
 const WHOLE: Duration = Duration::from_secs(60);
 /// The subject of an enhanced status code (RFC 3463) that is about the mail system, and not about one mailbox.
 const MAIL_SYSTEM: &str = "3";
 
-/// Hands mails to an SMTP server.
 pub struct Smtp {
     server: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
 }
 
 impl Smtp {
-    /// Mails from `from` through the server at `url`; see [`super::Transport`] for what it may say.
-    ///
-    /// # Errors
-    /// It isn't a URL of an SMTP server.
+    /// Mails from `from` through the server at `url`, of which [`super::Transport`] has the forms. Fails on any other
+    /// URL.
     pub fn new(url: &str, from: Mailbox) -> Result<Self, smtp::Error> {
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.timeout(Some(STEP)).build();
         Ok(Self { server, from })

@@ -34,10 +34,7 @@ pub enum TransportError {
 }
 
 impl Transport {
-    /// The sender for it.
-    ///
-    /// # Errors
-    /// The folder can't be made.
+    /// The sender for it. Fails if the folder can't be made.
     pub fn open(&self, from: &From) -> anyhow::Result<Arc<dyn MailSender>> {
         let from = from.0.clone();
         Ok(match self {

@@ -1,4 +1,4 @@
-//! What this service hears, at one glance. The kit opens the transaction, writes the inbox and commits.
+//! The reactions of notification-svc. The kit opens the transaction, writes the inbox and commits.
 
 use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
@@ -16,7 +16,7 @@ pub fn subscriptions() -> Vec<Subscription> {
         .into()
 }
 
-/// The reactions of notification-svc. No mail is sent here: the worker does that once the transaction has committed.
+/// No mail is sent here: the worker does that once the transaction has committed.
 pub struct NotificationReactions {
     templates: Templates,
     mails: Nudge,
@@ -127,7 +127,7 @@ impl Reactions for NotificationReactions {
     }
 }
 
-/// The order that an event is heard for; none for what is not for us.
+/// The order that an event is about; none if the event isn't for this service.
 fn order_of(event: &Event) -> Option<OrderId> {
     let is_for_us = match event {
         Event::Order(
@@ -153,7 +153,7 @@ fn order_of(event: &Event) -> Option<OrderId> {
     event.correlation().filter(|_| is_for_us).map(OrderId)
 }
 
-/// Whether its letter calls lines as the customer ordered them.
+/// Whether its letter calls lines by the names that they were ordered under.
 fn names_lines(event: &Event) -> bool {
     matches!(event, Event::Order(OrderEvent::Cancelled(_)) | Event::Stock(StockEvent::Restocked(_)))
 }

@@ -1,4 +1,4 @@
-//! What a transaction works on: it is loaded once, decided about in memory, and saved once.
+//! The working set of a transaction: it is loaded once, changed in memory, and saved once.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use shared_events::{Event, EventId, EventMetadata, OrderId, SequenceCounter, Top
 use crate::SOURCE;
 use crate::domain::{Notification, Order};
 
-/// The orders that a transaction has locked, as decisions have left them in memory; and what is to be announced. What one
-/// event of a batch decides, the next one finds here.
+/// The orders that a transaction has locked, as decisions have left them, and what is to be announced. Each event of a
+/// batch sees what those before it decided.
 pub struct Loaded {
-    /// The time of this transaction by the database's clock.
+    /// The database's time of this transaction.
     pub(super) now: DateTime<Utc>,
     pub(super) orders: BTreeMap<OrderId, Root>,
     pub(super) announcements: Vec<NewRow>,
 }
 
-/// The locked row of one order and what hangs on it: what differs from `before` is to be written.
+/// The locked row of one order and what belongs to it: what differs from `before` is written.
 pub(super) struct Root {
     pub before: Order,
     pub order: Order,
@@ -48,26 +48,19 @@ impl Loaded {
         Self { now, orders: roots.into_iter().map(root).collect(), announcements: Vec::new() }
     }
 
-    /// # Errors
-    /// `NotFound` when the order was not loaded.
     pub fn order(&self, id: OrderId) -> QueryResult<&Order> {
         self.orders.get(&id).map(|root| &root.order).ok_or(Error::NotFound)
     }
 
-    /// Keeps what was decided about an order.
-    ///
-    /// # Errors
-    /// `NotFound` when the order was not loaded. Nothing is changed then.
+    /// Keeps a decision about an order. Fails with `NotFound`, and changes nothing, if the order was not loaded.
     pub fn keep(&mut self, order: Order) -> QueryResult<()> {
         let root = self.orders.get_mut(&order.id).ok_or(Error::NotFound)?;
         root.order = order;
         Ok(())
     }
 
-    /// Keeps what was decided about an order, and announces what follows from it.
-    ///
-    /// # Errors
-    /// An event that can't be encoded, which none here is; `NotFound` when the order was not loaded. Nothing is changed then.
+    /// Keeps a decision about an order, and announces its event. Fails, and changes nothing, if the event can't be
+    /// encoded, which none here does, or, with `NotFound`, if the order was not loaded.
     pub fn keep_and_announce(&mut self, order: Order, event: Event, causation: EventId) -> QueryResult<()> {
         let root = self.orders.get_mut(&order.id).ok_or(Error::NotFound)?;
         let traceparent = trace::current_traceparent();
@@ -99,7 +92,7 @@ impl Loaded {
 }
 
 impl Root {
-    /// Those that this transaction has queued, which come behind those that it found.
+    /// Those that this transaction has queued, to come behind those that it found.
     pub fn new_notifications(&self) -> &[Notification] {
         self.order.notifications.get(self.before.notifications.len()..).unwrap_or_default()
     }

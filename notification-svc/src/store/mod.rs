@@ -16,9 +16,9 @@ use shared_events::OrderId;
 pub use self::loaded::Loaded;
 use self::notifications::Lock;
 
-/// Locks and reads what decisions about these orders need: their roots, which are made where this is the first that is heard
-/// of them, and their notifications; of those in `named` also what the lines are called. At most four statements, however
-/// many orders. Roots are locked sorted, so whoever loads waits for others in one order.
+/// Locks and reads what decisions about these orders need: their roots, which are created for unknown orders, their
+/// notifications, and for those in `named` the names of their lines. It takes at most four statements, whatever the
+/// number of orders. Roots are locked sorted, so transactions can't deadlock.
 pub async fn load(
     conn: &mut AsyncPgConnection,
     orders: impl IntoIterator<Item = OrderId>,
@@ -26,7 +26,8 @@ pub async fn load(
 ) -> QueryResult<Loaded> {
     let (mut loaded, known) = roots::lock_or_make(conn, orders.into_iter().map(|id| id.0).collect()).await?;
     let named: BTreeSet<_> = named.into_iter().map(|id| id.0).filter(|id| known.contains(id)).collect();
-    // Looked at in the order in which they are sent: what is behind one that failed knows only that the transaction is aborted.
+    // awaited in the order in which they are sent: what comes after a failed one knows only that the transaction is
+    // aborted
     let (found, names) = tokio::join!(
         notifications::of_orders(conn, &known, Lock::None),
         roots::line_names(conn, named.into_iter().collect()),
@@ -36,8 +37,8 @@ pub async fn load(
     Ok(loaded)
 }
 
-/// Locks and reads what decisions about tries to send need: the roots of these orders and their notifications, which no other
-/// worker takes meanwhile. Two statements, however many orders.
+/// Locks and reads what recording tries needs: the roots of these orders and their notifications, which no other worker
+/// takes meanwhile. It takes two statements, whatever the number of orders.
 pub async fn load_for_delivery(
     conn: &mut AsyncPgConnection,
     orders: impl IntoIterator<Item = OrderId>,
@@ -50,11 +51,8 @@ pub async fn load_for_delivery(
     Ok(loaded)
 }
 
-/// Writes what was decided: one statement a table, and one for all that is announced, in the order of decision. None needs
-/// the answer of another.
-///
-/// # Errors
-/// The database refuses; an event is too large, which none here can be.
+/// Writes what was decided, pipelined: one statement a table, and one for all announcements in order of decision. Fails
+/// if the database does, or if an event is too large, which none here can be.
 pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AppendError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let (conn, loaded) = (&*conn, &loaded);
@@ -69,7 +67,6 @@ pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<()
     pool::first_cause(tables.map(|saved| saved.map_err(AppendError::from)).into_iter().chain([announced]))
 }
 
-/// A row that no version of this service writes.
 fn unreadable(what: impl Into<String>) -> Error {
     Error::DeserializationError(what.into().into())
 }

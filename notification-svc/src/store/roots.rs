@@ -25,9 +25,8 @@ struct Row {
     ending: bool,
 }
 
-/// Locks the roots of these orders, which are made where this is the first that is heard of them: first the new ones, then
-/// the others, each sorted, so that transactions wait for each other in one order. Returns the others' ids too: only of those
-/// something more is known.
+/// Locks the roots of these orders and creates those of unknown ones: first the new ones, then the others, each sorted,
+/// so transactions lock in one order. Also returns the others' ids: only of those something more is known.
 pub(super) async fn lock_or_make(conn: &mut AsyncPgConnection, mut ids: Vec<Uuid>) -> QueryResult<(Loaded, Vec<Uuid>)> {
     ids.sort_unstable();
     ids.dedup();
@@ -47,7 +46,7 @@ prepared! {
     "insert into orders (order_id) select unnest(?) on conflict do nothing returning order_id, now()"
 }
 
-/// Locks the roots of these orders, as far as there are any. The ids are sorted.
+/// Locks the roots of those orders that exist. The ids are sorted.
 pub(super) async fn lock(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryResult<Loaded> {
     let locked: Vec<(Row, DateTime<Utc>)> = if ids.is_empty() {
         Vec::new()
@@ -73,7 +72,7 @@ fn read(row: Row) -> (Order, Announced) {
     (order, Announced(row.notifications_said))
 }
 
-/// What the lines of these orders are called, by SKU; nothing before `order.placed` was heard.
+/// The names of the lines of these orders, by SKU; none before `order.placed` was read.
 pub(super) async fn line_names(
     mut conn: &AsyncPgConnection,
     orders: Vec<Uuid>,
@@ -90,7 +89,6 @@ pub(super) async fn line_names(
     rows.into_iter().map(read).collect()
 }
 
-/// Writes the roots that have changed.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
     for Root { before, order, announced, was_announced } in loaded.orders.values() {
@@ -124,7 +122,7 @@ prepared! {
      where orders.order_id = new.order_id"
 }
 
-/// Writes what the lines of orders are called whose customer became known.
+/// Writes the names of the lines of orders whose customer became known.
 pub(super) async fn save_line_names(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let introduced = |root: &&Root| root.before.customer.is_none() && root.order.customer.is_some();
     let orders: Vec<_> = loaded.orders.values().filter(introduced).map(|root| &root.order).collect();

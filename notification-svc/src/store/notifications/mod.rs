@@ -17,8 +17,9 @@ pub use self::views::{Filter, View, find, list};
 use super::loaded::Loaded;
 use crate::domain::{Notification, Origin, Status, Verdict};
 
-/// Whether rows are locked as they are read. A worker takes rows without their root, and passes over locked ones: so whoever
-/// records tries locks them. Reactions change nothing that a take changes, and must not hide rows from it.
+/// Whether rows are locked as they are read. A worker takes rows without locking their root, and passes over locked
+/// rows, so whoever records tries locks them. Reactions change nothing that a take changes, and must not hide rows from
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lock {
     None,
@@ -40,7 +41,6 @@ prepared! {
      where order_id = any (?) order by id for update"
 }
 
-/// The notifications of orders whose roots are locked.
 pub(super) async fn of_orders(
     mut conn: &AsyncPgConnection,
     orders: &[Uuid],
@@ -58,8 +58,8 @@ pub(super) async fn of_orders(
 
 fn read(row: Read) -> (OrderId, Notification) {
     let (id, order_id, template, event_id, happened_at, status, attempts, ready, content) = row;
-    // One that only a newer build has is done for this one: it is never written back, and must not keep what came of the
-    // order's other mails from being recorded, which would send them again and again.
+    // A status that only a newer build knows counts as done. It is never written back, and must not keep the results of
+    // the order's other mails from being recorded, which would send them again and again.
     let status = Status::from_name(&status).unwrap_or(Status::Failed);
     let origin = Origin { event_id, happened_at, traceparent: None };
     let id = NotificationId(id);
@@ -119,8 +119,8 @@ prepared! {
      insert into html_letters (notification_id, html) select id, html from new where html is not null"
 }
 
-/// Writes what changed of notifications that were there: whose turn it is, letters that waited for their customer, and what
-/// came of sending. What isn't decided here stays as the row has it.
+/// Writes what changed of known notifications: whose turn it is, letters that waited for their customer, and what came
+/// of sending. What isn't decided here stays as the row has it.
 pub(super) async fn update(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Update::default();
     for changed in loaded.orders.values().flat_map(|root| root.changed_notifications()) {
@@ -147,9 +147,9 @@ pub(super) async fn update(mut conn: &AsyncPgConnection, loaded: &Loaded) -> Que
 #[derive(Default)]
 struct Failure<'a> {
     error: Option<&'a str>,
-    /// What kind of failure it is, where the notification is tried again.
+    /// The kind of failure, if the notification is tried again.
     code: Option<&'static str>,
-    /// When it is due again, in seconds from now.
+    /// In how many seconds it is due again.
     wait: Option<f64>,
 }
 

@@ -14,11 +14,10 @@ use uuid::Uuid;
 use crate::domain::{Status, Template};
 use crate::schema::notifications;
 
-/// While one worker tries a notification, others leave it alone for this long: well beyond what a mail server is given, so
-/// that only a worker that died is overtaken.
+/// A worker's lease on a notification. It is well beyond what a mail server is given, so only a worker that died is
+/// overtaken.
 pub const LEASE_SECONDS: i32 = 120;
 
-/// A notification that is to be sent now.
 #[derive(Clone, PartialEq, Eq, Queryable)]
 pub struct Due {
     pub id: Uuid,
@@ -34,7 +33,7 @@ pub struct Due {
     pub html: Option<String>,
     /// It promises that the order goes on, and the order is cancelling or cancelled.
     pub belied: bool,
-    /// A later notification says it anew, or says that it is done.
+    /// A later notification repeats it, or says that it is done.
     pub superseded: bool,
 }
 
@@ -49,9 +48,9 @@ impl Due {
     }
 }
 
-/// Takes due notifications and leases them. The parameters are the lease in seconds, how many, the templates that promise that
-/// the order goes on, and the template of which only the last is true; a confirmed order supersedes what asks to confirm its
-/// payment. The array makes the plan one of look-ups by id, whatever the planner takes the limit for.
+/// Takes due notifications and leases them. The parameters are the lease in seconds, how many, the templates that
+/// promise that the order goes on, and the template of which only the last is true; a confirmed order supersedes what
+/// asks to confirm its payment. The array makes the planner look rows up by id, whatever it takes the limit for.
 pub const TAKE_DUE: &str = "update notifications taken
         set attempts = taken.attempts + 1, due_at = now() + ? * interval '1 second'
       where taken.id = any (array(
@@ -82,8 +81,8 @@ prepared! {
     TAKE_DUE
 }
 
-/// Takes up to `limit` notifications whose turn it is, the longest due first, and leases them. Of each order at most one has
-/// its turn, however many workers there are.
+/// Takes up to `limit` notifications whose turn it is, the longest due first, and leases them. At most one of each
+/// order has its turn, whatever the number of workers.
 pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<Due>> {
     let (lease, promises) = (LEASE_SECONDS, &Template::PROGRESS.map(Template::name));
     let address_changed = Template::OrderAddressChanged.name();

@@ -1,5 +1,3 @@
-//! Notifications as they are shown.
-
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -25,7 +23,6 @@ pub struct View {
     pub sent_at: Option<DateTime<Utc>>,
 }
 
-/// Which notifications to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
     pub order: Option<OrderId>,
@@ -49,7 +46,6 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: Filter, limit: i64) -> Q
     query.limit(limit + 1).load(conn).await
 }
 
-/// One notification, and its letter as HTML.
 pub async fn find(conn: &mut AsyncPgConnection, id: NotificationId) -> QueryResult<Option<(View, Option<String>)>> {
     let row = notifications::table.find(id.0).select(View::as_select());
     let Some(found) = row.first(conn).await.optional()? else { return Ok(None) };

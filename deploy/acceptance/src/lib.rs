@@ -10,10 +10,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
-/// A program of the workspace, which lies beside this one, or above where it is a test.
-///
-/// # Errors
-/// It has not been built.
+/// A program of the workspace, which lies beside this one, or above it if this is a test. Fails if it has not been
+/// built.
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe().context("where this program is")?;
     let folder = this.parent().context("a program is in a folder")?;

@@ -15,7 +15,6 @@ impl Report {
         Self { only: only.to_owned(), failed: 0 }
     }
 
-    /// How many points failed.
     pub const fn failed(&self) -> usize {
         self.failed
     }

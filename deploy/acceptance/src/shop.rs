@@ -30,7 +30,6 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 /// What the issue allows for draining, and a little for the process to go.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
-/// A running shop.
 pub struct Shop {
     child: Child,
     binary: PathBuf,
@@ -41,11 +40,8 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Starts `binary`, the program `quadrille`, with its data in `folder`/shop, and waits until every service that isn't
-    /// left out is ready. The arguments are kept for each later start.
-    ///
-    /// # Errors
-    /// It ends or isn't open after two minutes.
+    /// Starts `binary`, the program `quadrille`, with its data in `folder`/shop, and waits until every service that
+    /// isn't left out is ready. The arguments are kept for each later start. Fails if it ends, or isn't open in time.
     pub async fn start(binary: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let child = spawn(binary, folder, &arguments)?;
@@ -57,9 +53,6 @@ impl Shop {
     }
 
     /// What its `addresses.json` says now.
-    ///
-    /// # Errors
-    /// When it isn't there.
     pub fn addresses(&self) -> anyhow::Result<Addresses> {
         Addresses::read(&self.data)?.context("addresses.json is gone")
     }
@@ -69,23 +62,16 @@ impl Shop {
         !self.always.iter().any(|argument| argument == "--kafka")
     }
 
-    /// A process of it.
-    ///
-    /// # Errors
-    /// When it isn't on record.
+    /// A process of it. Fails if it isn't on record.
     pub fn process(&self, name: &str) -> anyhow::Result<Identity> {
         self.addresses()?.processes.remove(name).with_context(|| format!("{name} isn't running"))
     }
 
-    /// Its data folder.
     pub fn data(&self) -> &Path {
         &self.data
     }
 
     /// SIGKILL for one process; the run starts it again.
-    ///
-    /// # Errors
-    /// When it doesn't run.
     pub fn kill(&self, name: &str) -> anyhow::Result<Identity> {
         let process = self.process(name)?;
         if !process.signal(Signal::SIGKILL) {
@@ -95,9 +81,6 @@ impl Shop {
     }
 
     /// SIGKILL for everything at once: the runner, the services, Kafka and PostgreSQL. Returns how many there were.
-    ///
-    /// # Errors
-    /// When nothing is on record.
     pub async fn kill_everything(&mut self) -> anyhow::Result<usize> {
         let addresses = self.addresses()?;
         // the runner first, or it would begin to start the others again
@@ -117,10 +100,8 @@ impl Shop {
         self.wait_until_open().await
     }
 
-    /// Ctrl-C; returns how long it took to end.
-    ///
-    /// # Errors
-    /// When that is more than 20 seconds, or it says that something went wrong.
+    /// Ctrl-C. Returns how long it took to end; fails if that is more than 20 seconds, or it says that something went
+    /// wrong.
     pub async fn stop(&mut self) -> anyhow::Result<Duration> {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).context("the shop has ended by itself")?;
         let began = Instant::now();
@@ -133,27 +114,18 @@ impl Shop {
     }
 
     /// SIGKILL for the runner alone; its children live on.
-    ///
-    /// # Errors
-    /// When it has ended before.
     pub async fn kill_runner(&mut self) -> anyhow::Result<()> {
         self.child.kill().await.context("killing the runner")
     }
 
     /// Places an order of the catalogue's tea and waits until it is confirmed; returns its id.
-    ///
-    /// # Errors
-    /// When it ends otherwise, or not in time.
     pub async fn confirm_an_order(&self) -> anyhow::Result<String> {
         let order = self.api.place(&OrderDraft::default()).await?;
         self.api.wait_for(&order, "confirmed").await?;
         Ok(order)
     }
 
-    /// An order that was placed before is still there.
-    ///
-    /// # Errors
-    /// When it isn't.
+    /// Fails unless the order, which was placed before, is still there.
     pub async fn must_know(&self, order: &str) -> anyhow::Result<()> {
         self.api.order(order).await.map(|_| ())
     }
@@ -162,10 +134,7 @@ impl Shop {
         self.arguments.iter().any(|argument| argument == service.name())
     }
 
-    /// Waits until every service that isn't left out is ready.
-    ///
-    /// # Errors
-    /// It ends or isn't open after two minutes.
+    /// Waits until every service that isn't left out is ready. Fails if the shop ends, or isn't open in time.
     pub async fn wait_until_open(&mut self) -> anyhow::Result<()> {
         let until = Instant::now() + OPEN_WITHIN;
         let mut last = anyhow::anyhow!("no addresses yet");

@@ -54,12 +54,10 @@ pub enum Arm {
 }
 
 impl Arguments {
-    /// Whether this arm is to run.
     pub fn wants(&self, arm: Arm) -> bool {
         self.only.is_empty() || self.only.contains(&arm)
     }
 
-    /// Where a program of the shop is.
     pub fn program(&self, name: &str) -> anyhow::Result<PathBuf> {
         let folder = match &self.programs {
             Some(folder) => folder.clone(),
@@ -70,7 +68,6 @@ impl Arguments {
         Ok(std::path::absolute(program)?)
     }
 
-    /// How much is measured.
     pub fn sizes(&self) -> Sizes {
         let sizes = if self.smoke { Sizes::SMOKE } else { Sizes::WHOLE };
         let rounds = self.rounds.map_or(sizes.rounds, usize::from);

@@ -15,7 +15,6 @@ use tokio::{
 
 use crate::{http::Connection, results::percentile, shop};
 
-/// An order that was placed.
 pub struct Placed {
     pub id: String,
     /// When it was to be sent. A sender that is held up by an earlier answer is late: that counts as latency too.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that a run found.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Results {
     pub took_seconds: f64,

@@ -42,7 +42,6 @@ pub struct Stage {
     programs: Vec<(Program, PathBuf)>,
 }
 
-/// The shop's programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Program {
     OrderSvc,
@@ -87,7 +86,6 @@ impl Program {
     }
 }
 
-/// A program that runs.
 pub struct Running {
     pub program: Program,
     pub port: u16,

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::results::Results;
 
-/// One row.
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub what: String,

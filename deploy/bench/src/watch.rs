@@ -20,7 +20,6 @@ use rdkafka::{
 
 use crate::stage::{PARTITIONS, until};
 
-/// What was seen so far.
 #[derive(Debug, Default)]
 pub struct Seen {
     records: usize,
@@ -113,7 +112,6 @@ impl Watch {
         waited.with_context(|| format!("{} have had it", self.count(kind)))
     }
 
-    /// How many records were read.
     pub fn records(&self) -> usize {
         self.look(|seen| seen.records)
     }
@@ -123,7 +121,6 @@ impl Watch {
         self.look(|seen| seen.sequences.len())
     }
 
-    /// Events that came twice, not at all, or out of order.
     pub fn faults(&self) -> Vec<String> {
         self.look(|seen| seen.faults.clone())
     }

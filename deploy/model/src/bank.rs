@@ -11,7 +11,6 @@ pub struct Entry {
     pub key: String,
 }
 
-/// The bank's state of a payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bank {
     /// Reserved for the shop.
@@ -22,7 +21,6 @@ pub struct Bank {
     pub refunded: i64,
     /// The customer has been asked to act, as with 3-D Secure. They may do so until the intent is cancelled.
     pub asks_customer: bool,
-    /// Every movement so far.
     pub journal: Vec<Entry>,
 }
 

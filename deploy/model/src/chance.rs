@@ -26,7 +26,6 @@ const LONGEST: usize = 5_000;
 pub struct Walked {
     /// The final states of the orders, with their numbers.
     pub ends: BTreeMap<String, usize>,
-    /// The number of steps.
     pub steps: usize,
     /// The number of redelivered events.
     pub again: usize,
@@ -37,7 +36,6 @@ pub struct Walked {
 pub struct Violation {
     /// The seed that repeats the walk.
     pub seed: u64,
-    /// The broken rule.
     pub rule: String,
     /// The steps so far, each with its order.
     pub way: Vec<(usize, Label)>,
@@ -50,10 +48,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Lets `orders` orders run to their ends. `seed` decides the interleaving, and which events are delivered twice.
-///
-/// # Errors
-/// Fails with the first rule that is broken, and the walk to it.
+/// Lets `orders` orders run to their ends. `seed` decides the interleaving, and which events are delivered twice. Fails
+/// with the first rule that is broken, and the walk to it.
 pub fn walk(play: &Play, orders: usize, seed: u64) -> Result<Walked, Box<Violation>> {
     let mut shop = Shop::open(play, orders, seed);
     while let Some((order, step)) = shop.anything()? {

@@ -20,7 +20,6 @@ use crate::world::{OrderRow, World};
 /// Which things may happen around an order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Play {
-    /// The setting's name.
     pub name: &'static str,
     /// The number of lines, each of one piece.
     pub lines: usize,
@@ -54,8 +53,7 @@ pub struct Play {
     pub staff: bool,
     /// The gateway may refuse a refund permanently, once. Staff then look at it and may refund it themselves.
     pub refusals: bool,
-    /// Somebody may refund a line at the gateway itself, once, or a dispute may take its price. The webhook may get
-    /// lost.
+    /// Somebody may refund a line at the gateway itself, once, or a dispute may take it. The webhook may get lost.
     pub elsewhere: bool,
     /// Somebody may capture or cancel at the gateway itself. The webhook may get lost.
     pub by_hand: bool,
@@ -82,7 +80,6 @@ pub const MADE_UP: RefundId = RefundId(Uuid::from_u128(0x57AFE));
 pub const UNDONE: RefundId = RefundId(Uuid::from_u128(0x0D0));
 
 impl Play {
-    /// The amount of the refund by staff.
     pub fn staff_refund(&self) -> Money {
         let (_, price) = CATALOGUE[self.lines - 1];
         Money::new(price, Currency::EUR).unwrap()

@@ -4,8 +4,7 @@ use std::fmt;
 
 use crate::play::Play;
 
-/// A rule to leave out. It is left out where the explorer calls the services' domains, never in the services
-/// themselves.
+/// A rule to leave out, where the explorer calls the services' domains, never in the services themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
     AllocationFirst,

@@ -1,5 +1,4 @@
-//! A breadth-first search through everything that can happen. The first way it finds to a broken rule is a shortest
-//! one.
+//! A breadth-first search through everything that can happen. The first way to a broken rule is a shortest one.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
@@ -28,7 +27,6 @@ pub struct Explored {
 /// A broken rule and the way to it.
 #[derive(Debug)]
 pub struct Broken {
-    /// The rule.
     pub rule: String,
     /// The steps to it.
     pub way: Vec<Label>,
@@ -41,7 +39,6 @@ impl fmt::Display for Broken {
     }
 }
 
-/// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     /// When every state was visited.
@@ -58,8 +55,7 @@ struct Came {
     depth: u32,
 }
 
-/// Explores `play`. It stores only 64-bit fingerprints of visited states, and the whole state only of those at the
-/// edge.
+/// Explores `play`. It stores 64-bit fingerprints of visited states, and whole states only at the edge.
 pub fn explore(play: &Play, until: Until) -> Explored {
     explore_from(play, &play.start(), until, &|_| None)
 }

@@ -18,12 +18,10 @@ pub struct Pieces {
     pub restocked: i64,
 }
 
-/// The stock of all SKUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Shelf(pub BTreeMap<Sku, Pieces>);
 
 impl Shelf {
-    /// A shelf with this stock.
     pub fn stocked(lines: impl IntoIterator<Item = (Sku, i64)>) -> Self {
         let pieces =
             |on_hand| Pieces { level: Level { on_hand, held: 0 }, stocked: on_hand, committed: 0, restocked: 0 };

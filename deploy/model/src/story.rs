@@ -22,10 +22,7 @@ impl Story {
         Self { play, world: play.start() }
     }
 
-    /// Takes these steps in order; they are given by their labels.
-    ///
-    /// # Panics
-    /// If a step is not possible; the message lists the possible ones.
+    /// Takes these steps, given by their labels, in order. Panics if one is not possible, with those that are.
     #[must_use]
     pub fn then<'a>(self, told: impl IntoIterator<Item = &'a str>) -> Self {
         let told: Vec<&str> = told.into_iter().collect();
@@ -51,11 +48,8 @@ impl Story {
         self.world.said(topic).map(brief).collect()
     }
 
-    /// All ways in which the order can end from here. Every rule must hold on the way, and no event of `never` may be
-    /// published.
-    ///
-    /// # Panics
-    /// If a rule is broken or an event of `never` is published; the message has a shortest way there.
+    /// All ways in which the order can end from here. Panics, with a shortest way there, if a rule is broken on the way
+    /// or an event of `never` is published.
     #[expect(clippy::panic, reason = "it is an assertion")]
     pub fn ends(&self, never: &[&str]) -> BTreeSet<String> {
         let said_before = |what: &&&str| self.world.everything_said().any(|event| brief(event) == **what);

@@ -14,7 +14,6 @@ use crate::shelf::Shelf;
 use crate::steps::{self, Label};
 use crate::world::{Service, World};
 
-/// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// A service read the next event of a topic.
@@ -35,9 +34,7 @@ pub enum Action {
 /// An order's life from beginning to end.
 #[derive(Debug)]
 pub struct Trace {
-    /// The order as it was placed.
     pub order: Order,
-    /// What happened.
     pub actions: Vec<Action>,
     world: World,
 }

@@ -1,5 +1,4 @@
-//! The world of one order: the states of three services, the topics between them, and each service's position in each
-//! topic.
+//! The world of one order: the states of three services, their topics, and each service's position in each topic.
 
 use chrono::{DateTime, Utc};
 use order_svc::domain::{Destination, LastSequences, Progress};
@@ -17,7 +16,6 @@ use crate::play::{BY_STAFF, ELSEWHERE, MADE_UP};
 use crate::shared::Shared;
 use crate::shelf::Shelf;
 
-/// A service of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
     Order,
@@ -28,7 +26,6 @@ pub enum Service {
 impl Service {
     pub const ALL: [Self; 3] = [Self::Order, Self::Stock, Self::Payment];
 
-    /// The service's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Order => order_svc::NAME,
@@ -50,11 +47,8 @@ impl Service {
 /// order-svc's row of the order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OrderRow {
-    /// The order's progress.
     pub progress: Progress,
-    /// The highest sequence that was read from each topic.
     pub last_sequences: LastSequences,
-    /// The delivery address.
     pub destination: Destination,
 }
 
@@ -64,14 +58,12 @@ pub struct PaymentRows {
     pub payment: Payment,
     /// The unfinished call to the gateway.
     pub call: Option<Call>,
-    /// The movements of money that payment-svc knows of.
     pub ledger: Vec<Entry>,
 }
 
 /// An answer of the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answered {
-    /// The call that it answers.
     pub call: Call,
     /// The call's idempotency key.
     pub key: String,
@@ -81,15 +73,11 @@ pub struct Answered {
 /// The whole state at one moment.
 #[derive(Clone, Debug, Hash)]
 pub struct World {
-    /// order-svc's part.
     pub order: Shared<OrderRow>,
     /// stock-svc's part, as far as it belongs to this order.
     pub allocation: Shared<Allocation>,
-    /// stock-svc's levels.
     pub shelf: Shared<Shelf>,
-    /// payment-svc's part.
     pub payment: Shared<PaymentRows>,
-    /// The gateway's part.
     pub bank: Shared<Bank>,
     /// Answers that the gateway has sent and payment-svc has not received.
     pub on_their_way: Vec<Answered>,
@@ -99,8 +87,7 @@ pub struct World {
     pub late: bool,
     /// The keys of actions that somebody took at the gateway by hand, which payment-svc learns of later.
     pub by_hand: Vec<String>,
-    /// The money that may be refunded although something has left: for returns, losses, lines called off, staff
-    /// refunds.
+    /// The money that may be refunded although something has left: for returns, losses, call-offs, staff refunds.
     pub given_back: i64,
     /// The price of what was lost or called off. The order must not end before it is refunded.
     pub to_refund: i64,
@@ -143,8 +130,7 @@ impl World {
         world
     }
 
-    /// Appends events to their topics. Here what is committed is in its topic at once; outbox and relay have their
-    /// own tests.
+    /// Appends events to their topics at once; outbox and relay have their own tests.
     pub fn say(&mut self, events: impl IntoIterator<Item = Event>) {
         for event in events {
             self.topics[place_of(event.topic())].change(|said| said.push(Shared::new(event)));
@@ -169,7 +155,6 @@ impl World {
         self.topics[place_of(topic)].iter().map(|event| &**event)
     }
 
-    /// The events on all topics.
     pub fn everything_said(&self) -> impl Iterator<Item = &Event> {
         self.topics.iter().flat_map(|said| said.iter()).map(|event| &**event)
     }
@@ -179,8 +164,7 @@ impl World {
         self.everything_said().filter(|event| event.type_name() == type_name).count()
     }
 
-    /// How many events of a topic a service has handled. Since a topic keeps its order, this is also what its inbox
-    /// knows.
+    /// How many events of a topic a service has handled, which its inbox knows too: topics keep their order.
     pub const fn heard(&self, service: Service, topic: Topic) -> usize {
         self.heard[service as usize][place_of(topic)]
     }
@@ -194,9 +178,8 @@ impl World {
     }
 
     /// The position of the next event of a topic that matters to a service. Of shipments, payment-svc needs only
-    /// losses; of addresses and refusals, each service needs only what it reacts to. All other events are skipped at
-    /// once, which keeps the number of states down: when a service reads an event that it ignores makes no
-    /// difference.
+    /// losses; of addresses and refusals, each service needs only what it reacts to. All others are skipped at once,
+    /// which keeps the states few: when an ignored event is read makes no difference.
     pub fn due(&self, service: Service, topic: Topic) -> Option<usize> {
         let said = &self.topics[place_of(topic)];
         let for_it = |event: &Event| match event {

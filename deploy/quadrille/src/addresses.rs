@@ -13,7 +13,6 @@ use anyhow::Context;
 use quadrille_servers::process::Identity;
 use serde::{Deserialize, Serialize};
 
-/// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
     /// The `quadrille up` itself.
@@ -29,13 +28,11 @@ pub struct Addresses {
     pub audit: String,
     /// Where the mails are, one file each.
     pub mails: PathBuf,
-    /// Where the services' logs are.
     pub logs: PathBuf,
     /// Every living child, servers included, by name.
     pub processes: BTreeMap<String, Identity>,
 }
 
-/// One service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceAddress {
     /// Of its HTTP interface.
@@ -45,7 +42,6 @@ pub struct ServiceAddress {
 }
 
 impl Addresses {
-    /// The file in a data folder.
     pub fn file(data: &Path) -> PathBuf {
         data.join("addresses.json")
     }

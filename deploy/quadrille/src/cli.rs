@@ -128,7 +128,6 @@ impl FromStr for KafkaWish {
 }
 
 impl UpArgs {
-    /// Which ports to take.
     pub fn ports(&self) -> PortWish {
         if self.free_ports { PortWish::Free } else { PortWish::Offset(self.port_offset) }
     }

@@ -46,15 +46,12 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
-    /// The data folder of the local run.
     pub fn data(&self) -> &PathBuf {
         &self.data
     }
 
-    /// The Kafka that is named, or the local run's, spoken with as the environment says.
-    ///
-    /// # Errors
-    /// None is named and no shop runs here; or what the environment says of security is not whole.
+    /// The Kafka that is named, or the local run's, spoken with as the environment says. Fails if none is named and no
+    /// shop runs here, or if what the environment says of security is incomplete.
     pub fn cluster(&self) -> anyhow::Result<Cluster> {
         let bootstrap = match self.bootstrap.as_ref().filter(|bootstrap| !bootstrap.is_empty()) {
             Some(bootstrap) => bootstrap.clone(),
@@ -84,9 +81,6 @@ impl Cluster {
     }
 
     /// A connection that reads and asks as `group`. It joins no group and commits nothing.
-    ///
-    /// # Errors
-    /// The settings are refused.
     pub fn connect(&self, group: &str) -> anyhow::Result<Connection> {
         let mut client = self.client();
         client.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
@@ -116,17 +110,14 @@ impl ConsumerContext for Quiet {}
 
 /// A connection to a Kafka. Everything here blocks.
 pub struct Connection {
-    /// What reads.
     pub consumer: BaseConsumer<Quiet>,
     bootstrap: String,
     ends: Cell<usize>,
 }
 
 impl Connection {
-    /// All topics, once a broker answers. Nothing may be read over this connection yet.
-    ///
-    /// # Errors
-    /// None does within `patience`, or none ever will: says what the client complained of.
+    /// All topics, once a broker answers. Nothing may be read over this connection yet. Fails, with what the client
+    /// complained of, if none answers within `patience`, or none ever will.
     pub fn metadata(&self, patience: Duration) -> anyhow::Result<Metadata> {
         let (began, mut told) = (Instant::now(), Instant::now());
         loop {
@@ -149,10 +140,7 @@ impl Connection {
         }
     }
 
-    /// The next record, or why there is none; nothing where none comes in time.
-    ///
-    /// # Errors
-    /// The client can't go on.
+    /// The next record, or why there is none; nothing if none comes in time. Fails if the client can't go on.
     pub fn read(&self, patience: Duration) -> anyhow::Result<Option<Result<BorrowedMessage<'_>, String>>> {
         match self.consumer.poll(patience) {
             None => Ok(None),
@@ -183,9 +171,6 @@ impl Connection {
     }
 
     /// Where these partitions begin, or end.
-    ///
-    /// # Errors
-    /// The brokers don't answer in time.
     pub fn offsets(&self, partitions: &[(String, i32)], which: Offset) -> anyhow::Result<HashMap<(String, i32), i64>> {
         let mut list = TopicPartitionList::new();
         for (topic, partition) in partitions {

@@ -52,10 +52,7 @@ impl FromStr for Database {
 }
 
 impl DatabasesArgs {
-    /// The URL of a service's database: the one that is given, or that of the local run.
-    ///
-    /// # Errors
-    /// None is given, and no shop runs in that folder or it runs without the service.
+    /// The URL of a service's database: the one that is given, or that of the local run. Fails if there is neither.
     pub fn url_of(
         &self,
         service: Service,

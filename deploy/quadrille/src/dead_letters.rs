@@ -59,10 +59,7 @@ enum Action {
     },
 }
 
-/// Does what is asked for and writes the answer to `out`.
-///
-/// # Errors
-/// When the database can't be reached, or has no such dead letter.
+/// Does what is asked for and writes the answer to `out`. Fails if there is no such dead letter.
 pub async fn dead_letters(arguments: &DeadLettersArgs, out: &mut impl Write) -> anyhow::Result<()> {
     match arguments.action {
         Action::List { service: Some(service) } => {

@@ -24,10 +24,7 @@ pub struct HealthcheckArgs {
     url: Option<Url>,
 }
 
-/// Asks once.
-///
-/// # Errors
-/// It doesn't answer, or it says that it isn't ready, and why.
+/// Asks once. Fails, with the reason, if the service isn't ready or doesn't answer.
 pub async fn healthcheck(arguments: &HealthcheckArgs) -> anyhow::Result<()> {
     let url = match &arguments.url {
         Some(url) => given(url.clone()),

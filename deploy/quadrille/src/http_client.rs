@@ -6,11 +6,8 @@ use anyhow::Context;
 use reqwest::Client;
 use url::Url;
 
-/// A client for `url`: no proxy of the environment comes between, and over plain HTTP no certificates are needed, which
-/// a small image may not hold.
-///
-/// # Errors
-/// Over TLS: the machine's certificates can't be read.
+/// A client for `url`. No proxy of the environment comes between, and over plain HTTP no certificates are needed, which
+/// a small image may not hold. Over TLS it fails if the machine's certificates can't be read.
 pub fn client(url: &Url, patience: Duration) -> anyhow::Result<Client> {
     let mut client = Client::builder().timeout(patience).no_proxy();
     if url.scheme() == "http" {

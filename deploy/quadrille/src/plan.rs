@@ -36,18 +36,14 @@ pub enum PortWish {
 /// The ports of a run; each was free when the plan was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ports {
-    /// PostgreSQL's.
     pub postgres: u16,
-    /// Kafka's.
     pub kafka: u16,
-    /// That of the runner itself.
     pub runner: u16,
     services: BTreeMap<Service, u16>,
 }
 
 impl Ports {
-    /// # Errors
-    /// Names the port that is taken and who wanted it.
+    /// The error names the port that is taken and who wanted it.
     pub fn claim(wish: PortWish) -> anyhow::Result<Self> {
         let claim = |default: u16, who: &str| match wish {
             PortWish::Free => port::claim(None, who),
@@ -76,20 +72,16 @@ impl Ports {
 /// Everything that the environment of a service is made from.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Where the services listen.
     pub ports: Ports,
     /// The administrator's URL of PostgreSQL.
     pub postgres: Url,
     /// Where Kafka is, and how one speaks with it.
     pub kafka: Brokers,
-    /// Which kind of broker that is.
     pub kind: KafkaWish,
-    /// Where the mails go.
     pub mails: PathBuf,
 }
 
 impl Plan {
-    /// The address of a service's HTTP interface.
     pub fn url(&self, service: Service) -> String {
         format!("http://{}", self.listens(service))
     }
@@ -99,7 +91,6 @@ impl Plan {
         format!("http://127.0.0.1:{}/audit", self.ports.runner)
     }
 
-    /// The URL of a service's own database.
     pub fn database_url(&self, service: Service) -> Option<String> {
         service.database().map(|name| {
             let mut url = self.postgres.clone();

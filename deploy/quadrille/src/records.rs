@@ -47,8 +47,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// # Errors
-    /// It is no CloudEvent of ours.
+    /// Fails if it is no CloudEvent of ours.
     pub fn of(message: &BorrowedMessage<'_>) -> anyhow::Result<Self> {
         let header = |name: &str| {
             let found = message.headers()?.iter().find(|header| header.key == name)?;
@@ -73,10 +72,7 @@ impl Record {
     }
 }
 
-/// The partitions of these topics that are there.
-///
-/// # Errors
-/// No broker answers.
+/// The partitions of these topics that are there. Fails if no broker answers.
 pub fn places(connection: &Connection, topics: &[&str]) -> anyhow::Result<Vec<(String, i32)>> {
     let metadata = connection.metadata(ANSWER)?;
     let meant = metadata.topics().iter().filter(|topic| topics.contains(&topic.name()));
@@ -85,10 +81,8 @@ pub fn places(connection: &Connection, topics: &[&str]) -> anyhow::Result<Vec<(S
     Ok(places.collect())
 }
 
-/// Shows every record that is kept when it begins. Returns whether nothing of these partitions was ever let go.
-///
-/// # Errors
-/// The brokers fall silent; or what `show` says.
+/// Shows every record that is kept when it begins. Returns whether nothing of these partitions was ever let go. Fails
+/// if the brokers fall silent, or with the error of `show`.
 pub fn each_kept(
     connection: &Connection,
     places: &[(String, i32)],
@@ -99,10 +93,8 @@ pub fn each_kept(
     Ok(first.values().all(|first| *first == 0))
 }
 
-/// Shows the records of each partition from its offset in `first` up to, and without, that in `ends`.
-///
-/// # Errors
-/// The brokers fall silent; or what `show` says.
+/// Shows the records of each partition from its offset in `first` up to, and without, that in `ends`. Fails if the
+/// brokers fall silent, or with the error of `show`.
 pub fn each_between(
     connection: &Connection,
     first: &HashMap<(String, i32), i64>,
@@ -142,9 +134,6 @@ pub fn each_between(
 }
 
 /// Reads these partitions from there on.
-///
-/// # Errors
-/// The client refuses.
 pub fn assign(connection: &Connection, places: &[(String, i32)], from: Offset) -> anyhow::Result<()> {
     let mut list = TopicPartitionList::new();
     for (topic, partition) in places {

@@ -2,10 +2,7 @@
 
 use crate::service::Service;
 
-/// Runs a service until it is told to stop, as its own binary does.
-///
-/// # Errors
-/// With every variable that is missing or wrong, and with what the service fails by.
+/// Runs a service until it is told to stop, as its own binary does. An error names every variable that is wrong.
 pub async fn run(service: Service) -> anyhow::Result<()> {
     match service {
         Service::OrderSvc => order_svc::run().await,

@@ -19,20 +19,16 @@ use crate::{
 /// How many webhooks are on their way at the same time, at most.
 const DELIVERIES_AT_ONCE: usize = 8;
 
-/// The gateway, bound and ready to run.
 pub struct App {
     server: HttpServer,
     worker: Option<Worker<Deliveries>>,
     pool: Pool,
-    /// Stops the server; a child of nobody, cancelled by [`App::run_until`].
+    /// Stops the server; cancelled by [`App::run_until`].
     stop: CancellationToken,
 }
 
 impl App {
     /// Migrates, connects and binds.
-    ///
-    /// # Errors
-    /// The database stays away, a migration fails, the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         migrate::migrate(&config.database.url, &migrations()).await?;
         let pool = pool::open(&config.database).await?;
@@ -58,15 +54,11 @@ impl App {
         Ok(Self { server, worker, pool, stop })
     }
 
-    /// Where it listens.
     pub const fn port(&self) -> u16 {
         self.server.port()
     }
 
     /// Serves until `shutdown` is cancelled.
-    ///
-    /// # Errors
-    /// The server could not run.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let stop = self.stop.clone();
         tokio::spawn(async move {

@@ -1,10 +1,7 @@
-//! What the gateway reads from its environment.
-
 use service_kit::config::{ConfigError, DatabaseConfig, HttpConfig, Reader, TelemetryConfig, Var};
 
 use crate::webhooks::WebhookConfig;
 
-/// Where the gateway listens.
 pub static HTTP_ADDR: Var = Var {
     name: "HTTP_ADDR",
     what: "Where the sandbox gateway listens.",
@@ -13,7 +10,6 @@ pub static HTTP_ADDR: Var = Var {
     default: Some("127.0.0.1:8090"),
 };
 
-/// Who is told by webhook.
 pub static SANDBOX_WEBHOOK_URL: Var = Var {
     name: "SANDBOX_WEBHOOK_URL",
     what: "Who is told by webhook what happens to intents and refunds; nobody when it is not set.",
@@ -21,7 +17,6 @@ pub static SANDBOX_WEBHOOK_URL: Var = Var {
     example: "http://127.0.0.1:8081/api/v1/payments/webhooks/stripe",
     default: None,
 };
-/// What webhooks are signed with.
 pub static SANDBOX_WEBHOOK_SECRET: Var = Var {
     name: "SANDBOX_WEBHOOK_SECRET",
     what: "What webhooks are signed with; payment-svc's PAYMENT_WEBHOOK_SECRET. Needed with SANDBOX_WEBHOOK_URL.",
@@ -30,21 +25,16 @@ pub static SANDBOX_WEBHOOK_SECRET: Var = Var {
     default: None,
 };
 
-/// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens.
     pub http: HttpConfig,
-    /// Where the journal is.
     pub database: DatabaseConfig,
-    /// Who is told by webhook.
     pub webhooks: Option<WebhookConfig>,
-    /// Log.
     pub telemetry: TelemetryConfig,
 }
 
 impl Config {
-    /// Reads all of it; problems are collected by `reader`.
+    /// None if any variable is wrong; the reader has noted each that is.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let http = HttpConfig::read(reader, &HTTP_ADDR);
         let database = DatabaseConfig::read(reader);
@@ -53,16 +43,12 @@ impl Config {
         Some(Self { http: http?, database: database?, webhooks: webhooks?, telemetry: telemetry? })
     }
 
-    /// Reads the environment.
-    ///
-    /// # Errors
-    /// Everything that is missing or bad.
     pub fn from_env() -> Result<Self, ConfigError> {
         Reader::from_env().whole(Self::read)
     }
 }
 
-/// Nothing where nobody is to be told; `None`, with a problem noted, when one of the two is missing or bad.
+/// `Some(None)` if nobody is to be told; `None`, with a problem noted, if one of the two is missing or wrong.
 fn read_webhooks(reader: &mut Reader) -> Option<Option<WebhookConfig>> {
     let url = reader.optional::<Url>(&SANDBOX_WEBHOOK_URL);
     let secret = reader.optional_secret(&SANDBOX_WEBHOOK_SECRET);

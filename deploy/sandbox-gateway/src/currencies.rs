@@ -45,10 +45,7 @@ fn most(currency: &str) -> i64 {
     }
 }
 
-/// The currency as Stripe writes it.
-///
-/// # Errors
-/// It can't be paid in.
+/// The currency as Stripe writes it; an error if it can't be paid in.
 pub fn supported(currency: &str) -> Result<String, StripeError> {
     let small = currency.to_lowercase();
     if SUPPORTED.split_ascii_whitespace().any(|known| known == small) {
@@ -58,10 +55,7 @@ pub fn supported(currency: &str) -> Result<String, StripeError> {
     Err(StripeError::parameter("currency", "parameter_invalid", message))
 }
 
-/// A charge of that amount.
-///
-/// # Errors
-/// It is too small, too large, or a fraction that the currency does not have.
+/// Refuses a charge that is too small, too large, or a fraction that the currency does not have.
 pub fn chargeable(amount: i64, currency: &str) -> Result<(), StripeError> {
     refundable(amount, currency)?;
     if amount < least(currency) {
@@ -75,10 +69,7 @@ pub fn chargeable(amount: i64, currency: &str) -> Result<(), StripeError> {
     Ok(())
 }
 
-/// A refund of that amount, as far as the currency goes.
-///
-/// # Errors
-/// It is a fraction that the currency does not have.
+/// Refuses a refund that is a fraction that the currency does not have.
 pub fn refundable(amount: i64, currency: &str) -> Result<(), StripeError> {
     let step = step(currency);
     if amount % step == 0 {

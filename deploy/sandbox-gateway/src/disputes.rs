@@ -8,13 +8,12 @@ use uuid::Uuid;
 
 use crate::{StripeError, schema::disputes, store, webhooks};
 
-/// A dispute.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = disputes)]
 pub struct Dispute {
     /// `dp_...`
     pub id: String,
-    /// What was captured by.
+    /// The intent whose money it takes.
     pub payment_intent: String,
     /// Minor units.
     pub amount: i64,
@@ -24,7 +23,6 @@ pub struct Dispute {
     pub reason: String,
     /// `needs_response`, `won` or `lost`.
     pub status: String,
-    /// When.
     pub created_at: DateTime<Utc>,
 }
 
@@ -60,10 +58,7 @@ pub async fn of(
     query.order(disputes::seq.desc()).limit(limit).load(conn).await
 }
 
-/// The customer's bank takes `amount` back, or all that remains. Its money is gone at once, and the journal says so.
-///
-/// # Errors
-/// There is no such intent, nothing of it remains, or the gateway itself fails.
+/// The customer's bank takes `amount` back, or all that remains. The money is gone at once, and the journal says so.
 pub async fn open(
     conn: &mut AsyncPgConnection,
     intent: &str,
@@ -91,10 +86,7 @@ pub async fn open(
     .await
 }
 
-/// The dispute ends. Won, its money is back.
-///
-/// # Errors
-/// There is no such dispute, it has ended, or the gateway itself fails.
+/// The dispute ends. If it is won, its money is back.
 pub async fn close(conn: &mut AsyncPgConnection, id: &str, won: bool, told: bool) -> Result<Value, StripeError> {
     conn.transaction(async |conn| {
         let find = disputes::table.find(id).select(Dispute::as_select());

@@ -33,13 +33,11 @@ impl StripeError {
         Self { code: Some(code), ..Self::new(400, "invalid_request_error", message) }
     }
 
-    /// Nothing there under that id.
     pub fn missing(what: &str, id: &str) -> Self {
         let error = Self::new(404, "invalid_request_error", format!("No such {what}: '{id}'"));
         Self { code: Some("resource_missing"), ..error }
     }
 
-    /// The card said no.
     pub fn declined(decline_code: &'static str, message: &str) -> Self {
         let error = Self::new(402, "card_error", message);
         Self { code: Some("card_declined"), decline_code: Some(decline_code), ..error }
@@ -81,18 +79,15 @@ impl StripeError {
         Self::new(400, "idempotency_error", message)
     }
 
-    /// The first request with this key is still at work.
     pub fn key_in_use() -> Self {
         let error = Self::new(409, "idempotency_error", "Another request with this key is in progress.");
         Self { code: Some("idempotency_key_in_use"), ..error }
     }
 
-    /// The body is larger than any form here.
     pub fn too_large() -> Self {
         Self::new(413, "invalid_request_error", "The body is too large.")
     }
 
-    /// The gateway itself failed.
     pub fn internal() -> Self {
         Self::new(500, "api_error", "The sandbox gateway failed; its log says why.")
     }
@@ -107,7 +102,6 @@ impl StripeError {
         self.param.is_none()
     }
 
-    /// The HTTP status.
     pub const fn status(&self) -> u16 {
         self.status
     }
@@ -127,7 +121,6 @@ impl StripeError {
         error
     }
 
-    /// The body of the answer.
     pub fn body(&self) -> Value {
         json!({ "error": self.object() })
     }

@@ -1,5 +1,4 @@
-//! What is to go wrong, switched at run time by `PUT /sandbox/faults`. Kept in the database, so that a restart changes
-//! nothing.
+//! What is to go wrong, switched at run time by `PUT /sandbox/faults` and kept in the database over a restart.
 
 use std::time::Duration;
 
@@ -27,7 +26,6 @@ pub struct Faults {
     pub delay_ms: u64,
     /// So many of the requests are answered 500, from 0 to 1: half of those were done all the same.
     pub failure_rate: f64,
-    /// How webhooks go wrong.
     pub webhooks: WebhookFaults,
 }
 
@@ -57,7 +55,6 @@ pub enum Decline {
 }
 
 impl Decline {
-    /// The card error.
     pub fn error(self) -> StripeError {
         let code = match self {
             Self::ExpiredCard => "expired_card",

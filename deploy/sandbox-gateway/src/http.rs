@@ -34,10 +34,8 @@ const WITHHELD: Duration = Duration::from_secs(120);
 /// How long a slow method's bank takes: less than callers wait.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// What the handlers share.
 #[derive(Clone)]
 pub struct AppState {
-    /// The journal's database.
     pub pool: Pool,
     /// Ends withheld answers.
     pub shutdown: CancellationToken,
@@ -59,7 +57,6 @@ impl AppState {
     }
 }
 
-/// All routes.
 pub fn routes(config: &mut ServiceConfig, state: &AppState) {
     config
         .app_data(Data::new(state.clone()))
@@ -180,8 +177,8 @@ async fn done(state: &AppState, asked: &Request) -> Result<operations::Answer, S
     Ok(answer)
 }
 
-/// The bank's answer is lost: the intent must not be `processing` for ever, and the caller may confirm again. Tried until the
-/// database is back, or this is ended; then the next start does it.
+/// The bank's answer is lost, and the intent must not be `processing` for ever: the caller may confirm again. This is
+/// tried until the database is back, or the server stops; then the next start does it.
 async fn ask_no_longer(state: &AppState, id: &str) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
     while !state.shutdown.is_cancelled() {
@@ -415,7 +412,6 @@ async fn intents(state: Data<AppState>, request: HttpRequest) -> Result<HttpResp
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// What is to go wrong.
 async fn faults(state: Data<AppState>) -> Result<HttpResponse, StripeError> {
     let faults = store::faults(&mut *connection(&state).await?).await?;
     Ok(HttpResponse::Ok().json(faults))

@@ -28,9 +28,6 @@ fn page<T>(url: &str, mut found: Vec<T>, limit: i64, object: impl Fn(&T) -> Valu
 }
 
 /// The newest refunds of an intent.
-///
-/// # Errors
-/// The parameters don't pass, or the gateway itself fails.
 pub async fn refunds(conn: &mut AsyncPgConnection, query: &str) -> Result<Value, StripeError> {
     let params = Params::parse(query, &["payment_intent", "limit", "starting_after"])?;
     let limit = limit(&params)?;
@@ -40,9 +37,6 @@ pub async fn refunds(conn: &mut AsyncPgConnection, query: &str) -> Result<Value,
 }
 
 /// The newest disputes of an intent.
-///
-/// # Errors
-/// The parameters don't pass, or the gateway itself fails.
 pub async fn disputes(conn: &mut AsyncPgConnection, query: &str) -> Result<Value, StripeError> {
     let params = Params::parse(query, &["payment_intent", "limit", "starting_after"])?;
     let limit = limit(&params)?;
@@ -52,9 +46,6 @@ pub async fn disputes(conn: &mut AsyncPgConnection, query: &str) -> Result<Value
 }
 
 /// The newest intents.
-///
-/// # Errors
-/// The parameters don't pass, or the gateway itself fails.
 pub async fn intents(conn: &mut AsyncPgConnection, query: &str) -> Result<Value, StripeError> {
     let params = Params::parse(query, &["limit", "starting_after"])?;
     let limit = limit(&params)?;

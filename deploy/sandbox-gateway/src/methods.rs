@@ -54,10 +54,7 @@ impl Magic {
         }
     }
 
-    /// The method of that name.
-    ///
-    /// # Errors
-    /// There is none, which Stripe says when the method is first named.
+    /// The method of that name. An unknown one is refused, which Stripe does when the method is first named.
     pub fn named(name: &str) -> Result<Self, StripeError> {
         let known = Self::ALL.into_iter().find(|method| method.name() == name);
         known.ok_or_else(|| {

@@ -19,13 +19,10 @@ use crate::{
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Make an intent.
     Create,
     /// Authorise the intent of this id.
     Confirm(String),
-    /// Capture it.
     Capture(String),
-    /// Cancel it.
     Cancel(String),
     /// Refund what an intent has captured.
     Refund,
@@ -54,29 +51,22 @@ impl Operation {
     }
 }
 
-/// A request with its parameters read.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What to do.
     pub operation: Operation,
     /// Where it was sent; belongs to what a key stands for.
     pub path: String,
     /// `Idempotency-Key`.
     pub key: Option<String>,
-    /// The form.
     pub params: Params,
-    /// What is to go wrong.
     pub faults: Faults,
     /// Whether somebody is told of it by webhook.
     pub told: bool,
 }
 
-/// What is answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
-    /// JSON.
     pub body: Value,
     /// It was kept under the key and is given again.
     pub replayed: bool,
@@ -110,11 +100,8 @@ impl Answer {
     }
 }
 
-/// Whether a slow bank is to be asked now: the intent is `processing` until [`perform`] has its answer. Nothing is written
-/// otherwise.
-///
-/// # Errors
-/// The gateway itself fails.
+/// Whether a slow bank is to be asked now: the intent is `processing` until [`perform`] has its answer. Nothing is
+/// written otherwise.
 pub async fn takes_its_time(conn: &mut AsyncPgConnection, request: &Request) -> Result<bool, StripeError> {
     let Operation::Confirm(id) = &request.operation else { return Ok(false) };
     let method = request.params.text("payment_method");
@@ -137,11 +124,9 @@ pub async fn takes_its_time(conn: &mut AsyncPgConnection, request: &Request) -> 
     .await
 }
 
-/// Does what is asked, or repeats what was answered to the first request with this key.
-///
-/// # Errors
-/// What is not kept under a key: parameters that don't pass, a key that stands for something else or is in use, and
-/// failures of the gateway itself.
+/// Does what is asked, or repeats what was answered to the first request with this key. Errors are not kept under a
+/// key: parameters that don't pass, a key that stands for something else or is in use, and failures of the gateway
+/// itself.
 pub async fn perform(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answer, StripeError> {
     conn.transaction(async |conn| {
         if let Some(answer) = replay(conn, request).await? {
@@ -293,10 +278,7 @@ async fn confirm(conn: &mut AsyncPgConnection, request: &Request, id: &str) -> R
     }
 }
 
-/// The customer acts, as with 3-D Secure; it is entered under the key of the confirmation that asked for it.
-///
-/// # Errors
-/// There is no such intent, it waits for no customer, or the gateway itself fails.
+/// The customer acts, as with 3-D Secure. It is entered under the key of the confirmation that asked for it.
 pub async fn authenticate(
     conn: &mut AsyncPgConnection,
     id: &str,
@@ -321,11 +303,8 @@ pub async fn authenticate(
     .await
 }
 
-/// The customer's bank gives a refund back that was made, as when the card has expired meanwhile. Entered under the
-/// refund's key, or its id, with an ending.
-///
-/// # Errors
-/// There is no such refund, it has failed before, or the gateway itself fails.
+/// The customer's bank gives a refund back that was made, as when the card has expired meanwhile. It is entered under
+/// the refund's key, or its id, with an ending.
 pub async fn fail_refund(
     conn: &mut AsyncPgConnection,
     id: &str,

@@ -17,11 +17,9 @@ const METADATA_VALUE: usize = 500;
 pub struct Params(BTreeMap<String, String>);
 
 impl Params {
-    /// Reads a form or a query string and refuses what the endpoint does not know; a name that ends in `[]` stands for
-    /// all names that start so.
-    ///
-    /// # Errors
-    /// Text that is no form, a parameter given twice, an unknown one, control characters, metadata beyond Stripe's limits.
+    /// Reads a form or a query string. Refuses a parameter that is given twice or that the endpoint does not know (a
+    /// name in `known` that ends in `[]` stands for all that start so), control characters, and metadata beyond
+    /// Stripe's limits.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, StripeError> {
         let malformed = |_| StripeError::parameter("", "parameter_invalid", "The body is not form-encoded.");
         let pairs = Query::<Vec<(String, String)>>::from_query(text).map_err(malformed)?.into_inner();
@@ -53,20 +51,14 @@ impl Params {
         self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }
 
-    /// A parameter that has to be there.
-    ///
-    /// # Errors
-    /// It is missing or empty.
+    /// A parameter that has to be there, and not empty.
     pub fn required(&self, name: &str) -> Result<&str, StripeError> {
         let message = || format!("Missing required param: {name}.");
         self.text(name).ok_or_else(|| StripeError::parameter(name, "parameter_missing", message()))
     }
 
-    /// An amount in Stripe's units, from 1 to twelve digits; nothing when it was not given. What a currency's limits are,
-    /// [`crate::currencies`] knows.
-    ///
-    /// # Errors
-    /// It is no such number.
+    /// An amount in Stripe's units, from 1 to twelve digits; none if it was not given. The limits of a currency are in
+    /// [`crate::currencies`].
     pub fn amount(&self, name: &str) -> Result<Option<i64>, StripeError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
@@ -81,10 +73,7 @@ impl Params {
         }
     }
 
-    /// A parameter of which this gateway does one value only.
-    ///
-    /// # Errors
-    /// It has another value.
+    /// Refuses another value of a parameter of which this gateway does one value only.
     pub fn only(&self, name: &str, value: &str) -> Result<(), StripeError> {
         match self.text(name) {
             Some(other) if other != value => {

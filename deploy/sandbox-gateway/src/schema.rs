@@ -1,5 +1,3 @@
-//! The gateway's tables, as the migration makes them.
-
 diesel::table! {
     payment_intents (id) {
         id -> Text,

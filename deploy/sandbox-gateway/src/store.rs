@@ -28,13 +28,11 @@ pub async fn lock_intent(conn: &mut AsyncPgConnection, id: &str) -> Result<Inten
     found.ok_or_else(|| StripeError::missing("payment_intent", id))
 }
 
-/// Reads an intent.
 pub async fn find_intent(conn: &mut AsyncPgConnection, id: &str) -> Result<Intent, StripeError> {
     let found = payment_intents::table.find(id).select(Intent::as_select()).first(conn).await.optional()?;
     found.ok_or_else(|| StripeError::missing("payment_intent", id))
 }
 
-/// Keeps a new intent.
 pub async fn insert_intent(conn: &mut AsyncPgConnection, intent: &Intent) -> QueryResult<()> {
     diesel::insert_into(payment_intents::table).values(intent).execute(conn).await.map(drop)
 }
@@ -51,7 +49,6 @@ pub async fn ask_no_longer(conn: &mut AsyncPgConnection, id: &str) -> QueryResul
     diesel::update(asking).set(payment_intents::status.eq("requires_confirmation")).execute(conn).await
 }
 
-/// Keeps a step of an intent.
 pub async fn save_intent(conn: &mut AsyncPgConnection, intent: &Intent) -> QueryResult<()> {
     diesel::update(payment_intents::table.find(&intent.id)).set(intent).execute(conn).await.map(drop)
 }
@@ -93,7 +90,6 @@ pub struct Line {
     pub order_id: Option<String>,
     /// The key of the request that did it.
     pub idempotency_key: Option<String>,
-    /// When.
     pub at: DateTime<Utc>,
 }
 
@@ -112,13 +108,12 @@ pub async fn journal_after(
     lines.order(journal::id).limit(limit).load(conn).await
 }
 
-/// A refund.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = refunds)]
 pub struct Refund {
     /// `re_...`
     pub id: String,
-    /// What was captured by.
+    /// The intent whose money it gives back.
     pub payment_intent: String,
     /// Minor units.
     pub amount: i64,
@@ -126,7 +121,6 @@ pub struct Refund {
     pub currency: String,
     /// What the caller attached.
     pub metadata: Value,
-    /// When.
     pub created_at: DateTime<Utc>,
     /// Why the customer's bank gave it back, if it did.
     pub failure_reason: Option<String>,
@@ -153,19 +147,16 @@ impl Refund {
     }
 }
 
-/// Reads a refund.
 pub async fn find_refund(conn: &mut AsyncPgConnection, id: &str) -> Result<Refund, StripeError> {
     let found = refunds::table.find(id).select(Refund::as_select()).first(conn).await.optional()?;
     found.ok_or_else(|| StripeError::missing("refund", id))
 }
 
-/// Keeps that a refund has failed.
 pub async fn fail_refund(conn: &mut AsyncPgConnection, id: &str, reason: &str) -> QueryResult<()> {
     let failed = refunds::failure_reason.eq(reason);
     diesel::update(refunds::table.find(id)).set(failed).execute(conn).await.map(drop)
 }
 
-/// Keeps a refund.
 pub async fn insert_refund(conn: &mut AsyncPgConnection, refund: &Refund) -> QueryResult<()> {
     diesel::insert_into(refunds::table).values(refund).execute(conn).await.map(drop)
 }
@@ -192,15 +183,10 @@ pub async fn refunds_of(
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = idempotency_keys)]
 pub struct Kept {
-    /// The key.
     pub key: String,
-    /// Where the request went.
     pub path: String,
-    /// What it said.
     pub parameters: Value,
-    /// The status of the answer.
     pub status: i32,
-    /// The answer.
     pub body: Value,
 }
 
@@ -215,7 +201,6 @@ pub async fn kept(conn: &mut AsyncPgConnection, key: &str) -> QueryResult<Option
     idempotency_keys::table.find(key).select(Kept::as_select()).first(conn).await.optional()
 }
 
-/// Keeps an answer under its key.
 pub async fn keep(conn: &mut AsyncPgConnection, answer: &Kept) -> QueryResult<()> {
     diesel::insert_into(idempotency_keys::table).values(answer).execute(conn).await.map(drop)
 }
@@ -223,9 +208,7 @@ pub async fn keep(conn: &mut AsyncPgConnection, answer: &Kept) -> QueryResult<()
 /// A delivery that the worker has taken.
 #[derive(Clone, Debug, Queryable)]
 pub struct Delivery {
-    /// Which.
     pub id: i64,
-    /// Of which event.
     pub event_id: String,
     /// What is sent, byte for byte.
     pub body: String,
@@ -274,27 +257,17 @@ pub async fn next_delivery(conn: &mut AsyncPgConnection) -> QueryResult<Option<D
     Ok(next.map(|next| Duration::try_from_secs_f64(next.seconds).unwrap_or_default()))
 }
 
-/// What came of a delivery.
 #[derive(Clone, Copy, Debug)]
 pub struct Settled {
-    /// Which.
     pub id: i64,
-    /// How it ended.
     pub end: End,
 }
 
-/// How a try to deliver ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The receiver took it.
     Delivered,
-    /// It is not tried again.
     GivenUp,
-    /// It is tried again.
-    PutOff {
-        /// After this long.
-        wait: Duration,
-    },
+    PutOff { wait: Duration },
 }
 
 prepared! {
@@ -324,7 +297,6 @@ pub async fn settle_deliveries(conn: &mut AsyncPgConnection, settled: &[Settled]
     SettleDeliveries { ids, delivered, given_up, waits: &waits }.execute(conn).await.map(drop)
 }
 
-/// What is to go wrong.
 pub async fn faults(conn: &mut AsyncPgConnection) -> Result<Faults, StripeError> {
     let switched: Value = faults::table.select(faults::switched).first(conn).await?;
     serde_json::from_value(switched).map_err(|error| {
@@ -333,7 +305,6 @@ pub async fn faults(conn: &mut AsyncPgConnection) -> Result<Faults, StripeError>
     })
 }
 
-/// Switches faults on and off.
 pub async fn set_faults(conn: &mut AsyncPgConnection, faults: &Faults) -> QueryResult<()> {
     diesel::update(faults::table).set(faults::switched.eq(json!(faults))).execute(conn).await.map(drop)
 }

@@ -34,7 +34,6 @@ const SCATTER: Duration = Duration::from_secs(2);
 /// Where events are told, and how they are signed.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
-    /// The receiver.
     pub url: String,
     /// What the receiver knows us by.
     pub secret: SecretString,
@@ -86,9 +85,6 @@ pub struct Deliveries {
 
 impl Deliveries {
     /// A client with bounded waits.
-    ///
-    /// # Errors
-    /// The TLS set-up of this machine is broken.
     pub fn new(pool: Pool, config: WebhookConfig) -> anyhow::Result<Self> {
         let mut client = Client::builder().timeout(PATIENCE).no_proxy();
         if config.url.starts_with("http://") {

@@ -21,7 +21,6 @@ const NAME: &str = "the embedded broker";
 /// It has nothing to recover, but a debug build on a busy machine needs a moment.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// What to start.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The program. It is started with `broker --port PORT`, and must listen on 127.0.0.1.
@@ -39,10 +38,8 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts it, and returns once it answers a metadata request.
-    ///
-    /// # Errors
-    /// Fails if the port is taken. Also fails, with the last lines of the log, if the broker doesn't start.
+    /// Starts it, and returns once it answers a metadata request. Fails if the port is taken, or, with the last lines
+    /// of the log, if the broker doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
         let port = port::claim(options.port, NAME)?;
         if let Some(folder) = options.log.parent() {
@@ -64,12 +61,10 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Identifies the process, for a file that a later run reads.
     pub fn identity(&self) -> &Identity {
         self.process.identity()
     }
 
-    /// The file with its output.
     pub fn log(&self) -> &Path {
         self.process.log()
     }

@@ -53,9 +53,8 @@ impl RunAs {
         }
     }
 
-    /// Creates a folder that this user can use. If the user can't reach the requested folder, it creates one under
-    /// /var/lib/quadrille instead. That folder's name is derived from the requested one, so that the next run finds
-    /// it again.
+    /// Creates a folder that this user can use. If the user can't reach the requested one, it is created under
+    /// /var/lib/quadrille, with a name derived from the requested one, so that the next run finds it again.
     pub fn folder(self, wish: &Path) -> anyhow::Result<PathBuf> {
         let wish = std::path::absolute(wish)?;
         self.make(&wish)?;

@@ -117,8 +117,8 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     /// Starts the command in a process group of its own, so that Ctrl-C in the terminal doesn't reach it before its
-    /// users. Its output goes to the file `log` and not to a pipe, so it can go on when the program that started it
-    /// is killed.
+    /// users. Its output goes to the file `log`, not to a pipe, so it can go on when the program that started it is
+    /// killed.
     pub fn spawn(name: &'static str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let output = File::options().create(true).append(true).open(log);
         let output = output.with_context(|| format!("the log file {}", log.display()))?;
@@ -131,12 +131,10 @@ impl ServerProcess {
         Ok(Self { name, child, identity, log: log.to_owned() })
     }
 
-    /// Identifies the process, for a file that a later run reads.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The file with its output.
     pub fn log(&self) -> &Path {
         &self.log
     }

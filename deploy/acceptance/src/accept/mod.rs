@@ -34,10 +34,7 @@ pub struct AcceptArgs {
     keep: bool,
 }
 
-/// Runs all points and returns how many failed.
-///
-/// # Errors
-/// When the shop can't be started at all.
+/// Runs all points and returns how many failed. Fails if the shop can't be started at all.
 pub async fn run(arguments: &AcceptArgs) -> anyhow::Result<usize> {
     let data = fresh_folder()?;
     say(&format!("data, logs and mails in {}", data.display()));

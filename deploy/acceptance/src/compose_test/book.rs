@@ -11,7 +11,6 @@ use anyhow::bail;
 use super::shell::a_moment;
 use crate::report::say;
 
-/// What is to become of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Plan {
     /// Confirmed and paid; its parcel waits.
@@ -55,7 +54,6 @@ impl Plan {
     }
 }
 
-/// One order.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub plan: Plan,
@@ -63,9 +61,8 @@ pub(super) struct Entry {
     pub id: Option<String>,
     pub accepted: Option<Instant>,
     pub ended: Option<Instant>,
-    /// What went wrong with it.
     pub wrong: Option<String>,
-    /// A point has failed by that; the next need not.
+    /// A point has failed because of it; the next need not.
     told: bool,
 }
 
@@ -108,7 +105,6 @@ impl Book {
         });
     }
 
-    /// All that is noted now.
     pub fn all(&self) -> Vec<Entry> {
         self.entries().clone()
     }
@@ -136,10 +132,7 @@ impl Book {
         named.collect::<Vec<_>>().join(", ")
     }
 
-    /// Waits until every order that is noted now has ended as it should.
-    ///
-    /// # Errors
-    /// One ended otherwise, or not in time.
+    /// Waits until every order that is noted now has ended. Fails if one ended otherwise than planned, or not in time.
     pub async fn settled(&self, within: Duration) -> anyhow::Result<()> {
         let (count, began) = (self.entries().len(), Instant::now());
         let mut told = began;

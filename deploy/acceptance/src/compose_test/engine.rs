@@ -61,10 +61,7 @@ impl Container {
         self.facts.pointer(pointer).unwrap_or(&Value::Null)
     }
 
-    /// Its address in its first network.
-    ///
-    /// # Errors
-    /// It has none: it doesn't run.
+    /// Its address in its first network. Fails if it doesn't run.
     pub fn address(&self) -> anyhow::Result<&str> {
         let networks = self.fact("/NetworkSettings/Networks").as_object();
         let mut addresses = networks.into_iter().flat_map(|networks| networks.values());
@@ -72,7 +69,6 @@ impl Container {
         address.with_context(|| format!("{} has no address", self.name))
     }
 
-    /// A variable of its environment.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let mut all = self.fact("/Config/Env").as_array()?.iter().filter_map(Value::as_str);
         all.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
@@ -108,19 +104,13 @@ pub(super) async fn containers(project: &str) -> anyhow::Result<Vec<Container>> 
     Ok(containers)
 }
 
-/// One container as it is now.
-///
-/// # Errors
-/// It is gone.
+/// One container as it is now. Fails if it is gone.
 pub(super) async fn inspect(id: &str) -> anyhow::Result<Container> {
     let shown: Vec<Value> = serde_json::from_str(&docker(&["inspect", id]).await?).context("docker inspect")?;
     Container::of(shown.into_iter().next().with_context(|| format!("no container {id}"))?)
 }
 
-/// Runs the docker client and returns its standard output.
-///
-/// # Errors
-/// It fails, which it explains, or takes longer than 90 seconds.
+/// Runs the docker client and returns its standard output. Fails if it does, or takes longer than 90 seconds.
 pub(super) async fn docker(arguments: &[&str]) -> anyhow::Result<String> {
     let (success, out, err) = asked(arguments).await?;
     if !success {
@@ -129,10 +119,7 @@ pub(super) async fn docker(arguments: &[&str]) -> anyhow::Result<String> {
     Ok(out)
 }
 
-/// Runs the docker client; returns whether it went well, and both its outputs together.
-///
-/// # Errors
-/// It can't be started, or takes longer than 90 seconds.
+/// Runs the docker client for up to 90 seconds. Returns whether it went well, and both its outputs together.
 pub(super) async fn tried(arguments: &[&str]) -> anyhow::Result<(bool, String)> {
     asked(arguments).await.map(|(success, out, err)| (success, out + err.as_str()))
 }

@@ -20,11 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How many partitions each member has, by group.
 pub(super) type Shares = BTreeMap<&'static str, Vec<usize>>;
 
-/// Waits until every group has so many members that all have partitions, in sum as many as they had `before`; returns the
-/// shares.
-///
-/// # Errors
-/// They haven't in time.
+/// Waits until every group has so many members that all have partitions, in sum as many as they had `before`. Returns
+/// the shares.
 pub(super) async fn shared_by(
     groups: &'static [&'static str],
     members: usize,

@@ -45,7 +45,6 @@ impl Load {
         }
     }
 
-    /// Orders come from now on.
     pub fn begin(&self) {
         let (api, book, buyers) = (self.api.clone(), self.book.clone(), self.buyers.clone());
         let (resting, stop) = (Arc::clone(&self.resting), self.stop.clone());
@@ -71,7 +70,6 @@ impl Load {
         }
     }
 
-    /// One order of each kind.
     pub fn one_of_each(&self) {
         for number in [0, 3, 5, 7, 9] {
             order(&self.api, &self.book, &self.buyers, number);
@@ -83,15 +81,11 @@ impl Load {
         self.resting.store(true, Ordering::Relaxed);
     }
 
-    /// Orders come again.
     pub fn go_on(&self) {
         self.resting.store(false, Ordering::Relaxed);
     }
 
-    /// Waits until so many more orders were accepted.
-    ///
-    /// # Errors
-    /// They aren't within a minute.
+    /// Waits, up to a minute, until so many more orders were accepted.
     pub async fn accepts(&self, count: usize) -> anyhow::Result<()> {
         let began = Instant::now();
         while self.book.accepted_since(began) < count {
@@ -103,10 +97,7 @@ impl Load {
         Ok(())
     }
 
-    /// No more orders; waits until all have ended.
-    ///
-    /// # Errors
-    /// One didn't, or ended otherwise than it should.
+    /// No more orders; waits until all have ended. Fails if one didn't, or ended otherwise than it should.
     pub async fn finish(&self, within: Duration) -> anyhow::Result<String> {
         self.stop.cancel();
         self.buyers.close();

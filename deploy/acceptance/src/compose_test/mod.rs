@@ -47,10 +47,7 @@ pub struct ComposeTestArgs {
     short: bool,
 }
 
-/// Runs all points and returns how many failed.
-///
-/// # Errors
-/// When the shop can't be started at all.
+/// Runs all points and returns how many failed. Fails if the shop can't be started at all.
 pub async fn run(arguments: &ComposeTestArgs) -> anyhow::Result<usize> {
     let began = Instant::now();
     let root = std::env::current_dir()?;
@@ -92,13 +89,12 @@ struct Run {
     tour: Tour,
     load: Load,
     report: Report,
-    /// Without the long points.
     short: bool,
     /// From the start to the end of the shop, not only chosen points.
     whole: bool,
 }
 
-/// Tries a point out. When it fails its containers' logs are kept; and the test ends where the shop isn't well again, since
+/// Tries a point out. If it fails, its containers' logs are kept; the test ends if the shop isn't well again, since
 /// each of the other points would wait in vain.
 macro_rules! point {
     ($run:ident, $name:expr, $work:expr) => {{

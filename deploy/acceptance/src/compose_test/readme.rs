@@ -26,10 +26,7 @@ pub(super) struct Command {
 }
 
 impl Section {
-    /// The section of `file` in `root` whose heading begins with `heading`.
-    ///
-    /// # Errors
-    /// There is none.
+    /// The section of `file` in `root` whose heading begins with `heading`. Fails if there is none.
     pub fn read(root: &Path, file: &str, heading: &str) -> anyhow::Result<Self> {
         let file = root.join(file);
         let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
@@ -66,10 +63,7 @@ impl Section {
         found.then_some(section)
     }
 
-    /// All commands of the blocks, one by one.
-    ///
-    /// # Errors
-    /// One is not ended.
+    /// All commands of the blocks, one by one. Fails if one is not ended.
     pub fn commands(&self) -> anyhow::Result<Vec<Command>> {
         let mut commands = Vec::new();
         for block in &self.blocks {

@@ -19,7 +19,6 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// What a command did.
 #[derive(Debug, Clone)]
 pub(super) struct Output {
     pub success: bool,
@@ -28,10 +27,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// What it said, if it went well.
-    ///
-    /// # Errors
-    /// It ended with an error: says the last it said.
+    /// What it said. Fails, with the last that it said, if it ended with an error.
     pub fn ok(self, what: &str) -> anyhow::Result<String> {
         if !self.success {
             bail!("`{what}` failed: {}", last_lines(&self.text, 8));
@@ -55,18 +51,13 @@ pub(super) struct Shell {
 
 impl Shell {
     /// With a transcript of its own, which begins anew.
-    ///
-    /// # Errors
-    /// It can't be written.
     pub fn new(root: &Path, transcript: PathBuf) -> anyhow::Result<Self> {
         fs::write(&transcript, "").with_context(|| format!("writing {}", transcript.display()))?;
         Ok(Self { root: root.to_owned(), transcript })
     }
 
-    /// Runs a text as bash would that was typed at a terminal, since compose's `exec` and `run` want one.
-    ///
-    /// # Errors
-    /// It doesn't end in time; then it is killed.
+    /// Runs a text as bash would that was typed at a terminal, since compose's `exec` and `run` want one. Kills it if
+    /// it doesn't end in time.
     pub async fn typed(&self, text: &str, env: &[(&str, &str)], within: Duration) -> anyhow::Result<Output> {
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--command", text, "/dev/null"]);
@@ -81,17 +72,14 @@ impl Shell {
         self.run(command, text, within).await
     }
 
-    /// Runs a program.
     pub async fn program(&self, program: &str, arguments: &[&str], within: Duration) -> anyhow::Result<Output> {
         let mut command = Command::new(program);
         command.args(arguments);
         self.run(command, &format!("{program} {}", arguments.join(" ")), within).await
     }
 
-    /// Runs a text that never ends by itself until it has said something, then ends it with Ctrl-C.
-    ///
-    /// # Errors
-    /// It says nothing in time, or ends by itself with an error.
+    /// Runs a text that never ends by itself until it has said something, then ends it with Ctrl-C. Fails if it says
+    /// nothing in time, or ends by itself with an error.
     pub async fn followed(&self, text: &str, env: &[(&str, &str)], within: Duration) -> anyhow::Result<Output> {
         let mut command = Command::new("bash");
         command.args(["-c", text]).envs(env.iter().copied());

@@ -40,10 +40,8 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// The project of `COMPOSE_PROJECT_NAME`, run from `root`.
-    ///
-    /// # Errors
-    /// The variable is missing: without it a shop that somebody uses could be torn down.
+    /// The project of `COMPOSE_PROJECT_NAME`, run from `root`. Fails without that variable: a shop that somebody uses
+    /// could be torn down.
     pub fn new(root: &Path) -> anyhow::Result<Self> {
         let project = std::env::var("COMPOSE_PROJECT_NAME").ok().filter(|name| !name.is_empty());
         let project = project.context("COMPOSE_PROJECT_NAME is not set; start the test by `make test-compose`")?;
@@ -59,21 +57,16 @@ impl Stack {
         })
     }
 
-    /// `docker compose` with these arguments.
-    ///
-    /// # Errors
-    /// It doesn't end in time.
+    /// `docker compose` with these arguments. Fails if it doesn't end in time.
     pub async fn compose(&self, arguments: &[&str], within: Duration) -> anyhow::Result<Output> {
         let arguments: Vec<_> = ["compose"].iter().chain(arguments).copied().collect();
         self.shell.program("docker", &arguments, within).await
     }
 
-    /// Every container of the project.
     pub async fn containers(&self) -> anyhow::Result<Vec<Container>> {
         engine::containers(&self.project).await
     }
 
-    /// Every volume of the project.
     pub async fn volumes(&self) -> anyhow::Result<Vec<String>> {
         let label = format!("label=com.docker.compose.project={}", self.project);
         let names = engine::docker(&["volume", "ls", "--quiet", "--filter", &label]).await?;
@@ -104,10 +97,7 @@ impl Stack {
         Ok(all.into_iter().filter(|container| container.service == service).collect())
     }
 
-    /// A service's only container.
-    ///
-    /// # Errors
-    /// There are none, or several.
+    /// A service's only container. Fails if there are none, or several.
     pub async fn only(&self, service: &str) -> anyhow::Result<Container> {
         let mut all = self.instances(service).await?;
         match (all.pop(), all.len()) {
@@ -116,10 +106,8 @@ impl Stack {
         }
     }
 
-    /// Waits until every job is done and everything else is healthy. Returns how many containers that are.
-    ///
-    /// # Errors
-    /// A job failed, or something isn't well in time: says which, and the last that it said.
+    /// Waits until every job is done and everything else is healthy. Returns how many containers that are. Fails if a
+    /// job failed, or something isn't well in time, with the last that it said.
     pub async fn until_well(&self, within: Duration) -> anyhow::Result<usize> {
         let began = Instant::now();
         let mut told = began;
@@ -152,9 +140,6 @@ impl Stack {
     }
 
     /// Waits until one container is well.
-    ///
-    /// # Errors
-    /// It isn't in time.
     pub async fn until_one_is_well(&self, id: &str, within: Duration) -> anyhow::Result<Container> {
         let until = Instant::now() + within;
         loop {
@@ -171,9 +156,6 @@ impl Stack {
     }
 
     /// One value from a database, asked by its administrator in the container.
-    ///
-    /// # Errors
-    /// PostgreSQL refuses.
     pub async fn sql(&self, database: &str, statement: &str) -> anyhow::Result<String> {
         let postgres = self.only("postgres").await?;
         let user = postgres.variable("POSTGRES_USER").unwrap_or("postgres");

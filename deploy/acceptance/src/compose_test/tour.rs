@@ -1,5 +1,5 @@
-//! The compose commands of docs/OPERATIONS.md, each run in the part of the test where it belongs. At the end every one of them has been
-//! run or is on the list of those that could not be, with the reason.
+//! The compose commands of docs/OPERATIONS.md, each run in the part of the test where it belongs. At the end every one
+//! of them has been run, or is on the list of those that could not be, with the reason.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -70,10 +70,7 @@ pub(super) struct Tour {
 }
 
 impl Tour {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// The section isn't there, or a command in it is for nothing that this test knows.
+    /// Reads the section. Fails if it isn't there, or has a command that is for nothing that this test knows.
     pub fn plan(root: &Path, shell: &Shell) -> anyhow::Result<Self> {
         let section = Section::read(root, FILE, HEADING)?;
         let stop = |command: Command| {
@@ -94,10 +91,7 @@ impl Tour {
         self.words.insert(name, value.to_owned());
     }
 
-    /// Runs every command of a kind, again if it ran before. Returns how many there are.
-    ///
-    /// # Errors
-    /// One fails, or there is none.
+    /// Runs every command of a kind, again if it ran before. Returns how many there are; fails if there is none.
     pub async fn run(&mut self, kind: Kind) -> anyhow::Result<usize> {
         match self.run_any(kind).await? {
             0 => bail!("{FILE} has no command for {kind:?} in `{HEADING}`"),
@@ -105,10 +99,7 @@ impl Tour {
         }
     }
 
-    /// As `run`, but there need not be any.
-    ///
-    /// # Errors
-    /// One fails.
+    /// Like [`Self::run`], but there need not be any.
     pub async fn run_any(&mut self, kind: Kind) -> anyhow::Result<usize> {
         let words: Vec<_> = self.words.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let mut count = 0;
@@ -146,10 +137,7 @@ impl Tour {
         }
     }
 
-    /// What became of them.
-    ///
-    /// # Errors
-    /// One was never run.
+    /// What became of them. Fails if one was never run.
     pub fn account(&self) -> anyhow::Result<String> {
         if let Some(left) = self.stops.iter().find(|stop| !stop.ran && stop.skipped.is_none()) {
             bail!("{FILE} line {}: `{}` was never run", left.command.line, left.command.text);

@@ -13,7 +13,6 @@ mod whole;
 
 use crate::{Bench, cli::Arm, results::Results};
 
-/// Runs every arm that is wanted.
 pub async fn run(bench: &Bench, results: &mut Results) {
     if bench.arguments.wants(Arm::Whole) {
         note("whole orders", whole::run(bench, results).await, results);

@@ -41,7 +41,6 @@ pub struct Step {
     pub world: World,
 }
 
-/// Collects steps.
 #[derive(Default)]
 struct Steps(Vec<Step>);
 

@@ -126,8 +126,7 @@ pub const EVERYTHING: Play = Play {
     ..PLAIN
 };
 
-/// What can be replayed on the services: 3-D Secure and refunds by staff can't, since their commands are not part of
-/// it.
+/// What can be replayed on the services: not 3-D Secure and refunds by staff, whose commands are not part of it.
 pub const TOLD: Play = Play {
     name: "told to the services",
     crowded: true,

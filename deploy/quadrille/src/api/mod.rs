@@ -20,7 +20,6 @@ const POLL: Duration = Duration::from_millis(5);
 /// A product of the catalogue that every run begins with, 12.99 EUR.
 pub const TEA: &str = "TEA-EARL-GREY-250";
 
-/// A client of one run.
 #[derive(Debug, Clone)]
 pub struct Api {
     client: Client,
@@ -34,7 +33,6 @@ impl Default for Api {
     }
 }
 
-/// What to order.
 #[derive(Debug, Clone, Copy)]
 pub struct OrderDraft<'a> {
     pub sku: &'a str,
@@ -153,7 +151,6 @@ async fn json_of(answer: Response) -> anyhow::Result<Value> {
     answer.json().await.with_context(|| format!("the answer of {url}"))
 }
 
-/// What is on a page of a list.
 pub fn items(page: &Value) -> anyhow::Result<Vec<Value>> {
     page["items"].as_array().cloned().with_context(|| format!("no items in {page}"))
 }

@@ -37,10 +37,7 @@ impl Api {
     }
 }
 
-/// A good answer, or why to ask again.
-///
-/// # Errors
-/// It is refused for good.
+/// A good answer, or why to ask again. Fails if it is refused for good.
 pub fn answered(asked: anyhow::Result<(StatusCode, Value)>) -> anyhow::Result<Result<Value, String>> {
     match asked {
         Ok((status, value)) if status.is_success() => Ok(Ok(value)),

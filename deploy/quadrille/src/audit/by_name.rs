@@ -24,7 +24,6 @@ const SKUS: i64 = 200;
 /// What the gateway does for an order, mostly.
 const EFFECTS: usize = 3;
 
-/// Looks at all of it.
 pub(super) async fn look(shop: &mut Shop<'_>, away: &Away, tally: &mut Tally) -> anyhow::Result<()> {
     let Options { orders, ranges: at_once, pause, .. } = shop.options;
     let buckets = product_buckets(shop).await?;

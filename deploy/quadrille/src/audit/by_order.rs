@@ -54,10 +54,9 @@ impl Shop<'_> {
     }
 }
 
-/// Looks at all orders after `done`, which becomes the last of those that are done with, whatever happens then.
-///
-/// Orders that are placed meanwhile come into the tail behind the full ranges. When it is reached it is cut into ranges
-/// itself, until it has not enough for one.
+/// Looks at all orders after `done`, which becomes the last order that is done with, even on failure. Orders that are
+/// placed meanwhile come into the tail behind the full ranges. Once reached, the tail is cut into ranges itself, until
+/// it has not enough orders for one.
 pub(super) async fn look(
     shop: &mut Shop<'_>,
     away: &Away,

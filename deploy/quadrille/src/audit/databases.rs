@@ -80,8 +80,8 @@ impl Databases {
         self.close().await
     }
 
-    /// How far each service has come in its topics, and since when its inbox surely has what was handled. To be asked before
-    /// an inbox is: what a service has come past is there by then.
+    /// How far each service has come in its topics, and since when its inbox is complete. This is asked before an inbox
+    /// is: whatever a service has come past is in its inbox by then.
     pub async fn read_progress(&mut self, evidence: &mut Evidence) -> anyhow::Result<()> {
         #[derive(Deserialize)]
         struct Since {

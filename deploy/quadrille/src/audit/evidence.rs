@@ -1,5 +1,4 @@
-//! What databases, the gateway's journal and topics say of a part of the shop at one time, or nearly: services go on
-//! meanwhile.
+//! What databases, journal and topics say of a part of the shop at nearly the same time: services go on meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -10,7 +10,6 @@ const NAMED: usize = 3;
 /// Where a rule is broken.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
-    /// The rule's number.
     pub rule: u8,
     /// Of what: `order 0199...`, `SKU TEA...`.
     pub of: String,

@@ -10,8 +10,8 @@ use super::{
     tally::{Suspects, Tally},
 };
 
-/// Services go on while they are looked at, and one database is read after the other: what is broken then may only be
-/// under way. So it is looked at again, and what is broken in the same way in every look is told, whatever figures move.
+/// Services go on, and databases are read one after the other, so what seems broken may only be under way. It is looked
+/// at again; what every look shows broken in the same way is told, whatever figures move.
 const LOOKS: usize = 4;
 
 /// A way through some parts of the shop, by their numbers.

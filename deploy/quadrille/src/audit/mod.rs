@@ -75,7 +75,6 @@ pub struct AuditArgs {
     json: bool,
 }
 
-/// How an audit goes about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Goes on after that order.
@@ -96,7 +95,6 @@ impl Default for Options {
     }
 }
 
-/// Whether all holds.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Audit {
     /// Whether nothing is broken, and everything was looked at.
@@ -107,14 +105,12 @@ pub struct Audit {
     pub looks: usize,
     /// The most rows, lines and events that were in memory at once.
     pub most_held: usize,
-    /// Rule by rule.
     pub rules: Vec<Verdict>,
     /// Why it ended before its time, and from where it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
 }
 
-/// Of one rule.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Verdict {
     /// Its number in docs/ARCHITECTURE.md.
@@ -133,10 +129,8 @@ pub struct Verdict {
     pub unchecked: Option<String>,
 }
 
-/// Looks and prints; fails where something is broken.
-///
-/// # Errors
-/// Something is broken, or could not be checked; or it was stopped: then it says from where to go on.
+/// Looks and prints. Fails if something is broken or could not be checked, or if it was stopped: then it says where to
+/// go on.
 pub async fn audit(arguments: &AuditArgs, stop: &CancellationToken, out: &mut impl Write) -> anyhow::Result<()> {
     let options = Options { after: arguments.after, progress: true, ..Options::default() };
     let audit = look(&arguments.sources.sources()?, options, stop).await?;
@@ -156,10 +150,8 @@ pub async fn audit(arguments: &AuditArgs, stop: &CancellationToken, out: &mut im
     if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("; ")) }
 }
 
-/// Looks at everything, and again at what seems broken. What keeps it from going on is told with what was found till then.
-///
-/// # Errors
-/// There is no place for its files.
+/// Looks at everything, and again at what seems broken. If something keeps it from going on, that is told with what was
+/// found until then. Fails if there is no place for its files.
 pub async fn look(sources: &Sources, options: Options, stop: &CancellationToken) -> anyhow::Result<Audit> {
     let cluster = sources.cluster.clone();
     let topics = tokio::task::spawn_blocking(move || KafkaTopics::connect(&cluster)).await?;

@@ -103,8 +103,8 @@ impl Notes {
         Ok(())
     }
 
-    /// Most answers name an order that is there, so they are walked by their keys: a page of what is lost might take all of
-    /// them.
+    /// Most answers name an order that exists, so they are walked by their keys: a page of lost ones might read them
+    /// all.
     async fn lost(
         &mut self,
         snapshot: &mut Snapshot,

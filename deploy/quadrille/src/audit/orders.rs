@@ -10,8 +10,8 @@ use super::{
     rows::{Order, Shipment},
 };
 
-/// A cancellation waits for a parcel to be stopped and a gateway to answer, a capture for the gateway: minutes, where all
-/// is well.
+/// A cancellation waits for a parcel to be stopped and for the gateway, a capture for the gateway: minutes, if all is
+/// well.
 pub(super) const SOON: TimeDelta = TimeDelta::minutes(10);
 
 /// Rule 6.

@@ -61,8 +61,8 @@ pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) {
     broken.figures.waiting(some, none, &for_staff);
 }
 
-/// What is to go back: the price of what came back, was lost or was called off, all of it where the order was undone; nothing where a line
-/// is not the order's.
+/// What is to go back: the price of what came back, was lost or was called off; everything if the order was undone;
+/// nothing if a line is not the order's.
 fn owed(order: &Order, payment: &Payment, goods: &Reservation, parcels: &[&Shipment]) -> Option<i64> {
     match goods.reservation.as_deref() {
         Some("released" | "tombstone") => Some(payment.captured),

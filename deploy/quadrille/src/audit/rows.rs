@@ -181,8 +181,8 @@ pub(super) struct Noted {
 /// What a service has heard.
 #[derive(Debug, Default)]
 pub(super) struct Hearing {
-    /// Of the events that it was to hear, those in its inbox; order-svc's are also those of its orders' histories, which are
-    /// never forgotten.
+    /// Of the events that it was to hear, those in its inbox; for order-svc also those in its orders' histories, which
+    /// are never forgotten.
     pub events: HashSet<Uuid>,
     /// The inbox surely has what was handled of the events that were made since then.
     pub since: Option<DateTime<Utc>>,

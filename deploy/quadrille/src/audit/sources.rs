@@ -29,10 +29,8 @@ pub struct SourceArgs {
     orders: Option<String>,
 }
 
-/// Where everything is.
 #[derive(Debug, Clone)]
 pub struct Sources {
-    /// The brokers.
     pub(crate) cluster: Cluster,
     /// Where each database is, or why that isn't known.
     databases: BTreeMap<Service, Result<String, String>>,
@@ -41,8 +39,7 @@ pub struct Sources {
 }
 
 impl SourceArgs {
-    /// # Errors
-    /// No shop runs here and it isn't said where one does.
+    /// Fails if no shop runs here and it isn't said where one does.
     pub fn sources(&self) -> anyhow::Result<Sources> {
         let data: &PathBuf = self.cluster.data();
         let local = Addresses::read(data)?;
@@ -67,7 +64,6 @@ impl Sources {
         Self { cluster, databases, gateway: Some(gateway), orders: None }
     }
 
-    /// The URL of a service's database.
     pub(crate) fn database(&self, service: Service) -> anyhow::Result<&str> {
         match self.databases.get(&service) {
             Some(Ok(url)) => Ok(url),

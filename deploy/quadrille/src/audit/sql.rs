@@ -22,8 +22,7 @@ struct Row {
 }
 
 impl Snapshot {
-    /// # Errors
-    /// The database can't be reached.
+    /// Fails if the database can't be reached.
     pub async fn begin(url: &str) -> anyhow::Result<Self> {
         let mut snapshot = Self(pool::connect_to_read(url).await?);
         snapshot.open().await?;
@@ -51,18 +50,12 @@ impl Snapshot {
         Ok(found.iter().any(|row| row["there"]))
     }
 
-    /// What a query answers, column by column.
-    ///
-    /// # Errors
-    /// The database's; or rows are of another shape, as those of another version.
+    /// What a query answers, column by column. Fails if rows have another shape, as those of another version do.
     pub async fn rows<T: DeserializeOwned>(&mut self, query: &str) -> anyhow::Result<Vec<T>> {
         self.load(&as_json(query)).await.with_context(|| query.to_owned())
     }
 
     /// Shows the rows of a query one after the other, however many there are: it is fetched page by page.
-    ///
-    /// # Errors
-    /// As [`Snapshot::rows`]; or what `show` says.
     pub async fn each<T: DeserializeOwned>(
         &mut self,
         query: &str,

@@ -26,10 +26,7 @@ pub struct BrokerArgs {
 /// Whether this program has the broker in it.
 pub const IS_HERE: bool = cfg!(feature = "embedded-broker");
 
-/// Serves until it is told to stop.
-///
-/// # Errors
-/// The port is taken, or listening fails.
+/// Serves until it is told to stop. Fails if the port is taken, or listening fails.
 #[cfg(feature = "embedded-broker")]
 pub async fn broker(arguments: BrokerArgs) -> anyhow::Result<()> {
     use anyhow::Context;
@@ -54,10 +51,7 @@ pub async fn broker(arguments: BrokerArgs) -> anyhow::Result<()> {
     stop.run_until_cancelled(served).await.unwrap_or(Ok(())).context("the embedded broker")
 }
 
-/// Says that it isn't there.
-///
-/// # Errors
-/// Always.
+/// Fails: this program has no broker in it.
 #[cfg(not(feature = "embedded-broker"))]
 #[expect(clippy::unused_async, reason = "the same signature with and without the feature")]
 pub async fn broker(_arguments: BrokerArgs) -> anyhow::Result<()> {

@@ -25,10 +25,7 @@ const UPKEEP: Duration = Duration::from_secs(10 * 60);
 /// After a connection that can't be taken, as when there are too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves whoever connects, for ever.
-///
-/// # Errors
-/// The port is taken, or the store doesn't work.
+/// Serves whoever connects, for ever. Fails if the port is taken, or the store doesn't work.
 pub(super) async fn serve(port: u16, store: Exact) -> anyhow::Result<()> {
     let registration = BrokerRegistrationRequest {
         broker_id: NODE,

@@ -1,5 +1,5 @@
-//! `quadrille catalogue`: a tea and coffee shop's products, so that there is something to order. They come in through stock-svc's HTTP
-//! interface like anybody's.
+//! `quadrille catalogue`: a tea and coffee shop's products, so that there is something to order. They come in through
+//! stock-svc's HTTP interface like anybody's.
 
 mod wait;
 
@@ -54,10 +54,8 @@ fn catalogue_of_the_shop() -> anyhow::Result<Vec<Category>> {
     serde_json::from_str(include_str!("catalogue.json")).context("catalogue.json")
 }
 
-/// Adds the products that aren't there and waits until they can be ordered. May be run again at any time.
-///
-/// # Errors
-/// One of the services stays away for two minutes, or refuses.
+/// Adds the products that aren't there and waits until they can be ordered. May be run again at any time. Fails if one
+/// of the services stays away for two minutes, or refuses.
 pub async fn catalogue(arguments: &CatalogueArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let added = seed(&arguments.stock_url).await?;
     writeln!(out, "{added} products were added, {} were there", skus()?.len() - added)?;
@@ -66,10 +64,7 @@ pub async fn catalogue(arguments: &CatalogueArgs, out: &mut impl Write) -> anyho
     Ok(())
 }
 
-/// Adds what isn't there yet, once stock-svc answers; what is there is left as it is. Says how many were added.
-///
-/// # Errors
-/// stock-svc stays away, or refuses.
+/// Adds what isn't there yet, once stock-svc answers; leaves what is there as it is. Returns how many were added.
 pub async fn seed(stock: &Url) -> anyhow::Result<usize> {
     let client = http_client::client(stock, ANSWER)?;
     let (api, catalogue) = (api(stock), catalogue_of_the_shop()?);
@@ -94,10 +89,8 @@ pub async fn seed(stock: &Url) -> anyhow::Result<usize> {
     Ok(added)
 }
 
-/// Waits until order-svc has heard of the whole catalogue, so that whoever is told that the shop is open can order.
-///
-/// # Errors
-/// It hasn't within two minutes.
+/// Waits, two minutes at most, until order-svc has read the whole catalogue: whoever hears that the shop is open can
+/// order.
 pub async fn wait_until_heard(order: &Url) -> anyhow::Result<()> {
     let client = http_client::client(order, ANSWER)?;
     let orders = format!("{}/orders", api(order));

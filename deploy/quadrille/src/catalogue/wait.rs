@@ -37,10 +37,8 @@ pub(super) async fn refused(answer: Response) -> Waiting {
     Waiting::Refused(anyhow!("{url} answers {status}: {}", answer.text().await.unwrap_or_default()))
 }
 
-/// Tries until it is done, and says on the error stream that it waits for `who`.
-///
-/// # Errors
-/// It is refused, or not done within `patience`.
+/// Tries until it is done, and says on the error stream that it waits for `who`. Fails if it is refused, or not done
+/// within `patience`.
 pub(super) async fn until_done(
     who: &str,
     patience: Duration,

@@ -37,10 +37,7 @@ struct Stage {
     cluster: Cluster,
 }
 
-/// Plays the scenes and tells each one's events to `out`.
-///
-/// # Errors
-/// No shop runs here; or an order ended otherwise than it should.
+/// Plays the scenes and tells each one's events to `out`. Fails if an order ends otherwise than it should.
 pub async fn demo(arguments: &DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let data = arguments.cluster.data();
     let addresses = Addresses::read(data)?

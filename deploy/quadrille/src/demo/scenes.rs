@@ -1,5 +1,3 @@
-//! The scenes.
-
 use std::{future::Future, pin::Pin};
 
 use anyhow::{Context, ensure};
@@ -15,7 +13,6 @@ use crate::{
 
 type Acting<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 
-/// One of them.
 pub(super) struct Scene {
     pub name: &'static str,
     pub about: &'static str,

@@ -37,10 +37,7 @@ enum Action {
     },
 }
 
-/// Does what is asked for and writes the answer to `out`.
-///
-/// # Errors
-/// Nobody who answers knows the order.
+/// Does what is asked for and writes the answer to `out`. Fails if nobody who answers knows the order.
 pub async fn order(arguments: &OrderArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let Action::Show { id, sources } = &arguments.action;
     let report = Report::collect(&sources.sources()?, *id).await;

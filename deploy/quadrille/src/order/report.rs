@@ -16,7 +16,6 @@ use crate::{
     service::Service,
 };
 
-/// Of one order.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub now: DateTime<Utc>,
@@ -233,10 +232,7 @@ async fn ignored_of(snapshot: &mut Snapshot, id: Uuid) -> anyhow::Result<BTreeMa
     Ok(rows.into_iter().map(|row| (row.event_id, row.ignored)).collect())
 }
 
-/// An order's events, each once, as they were made.
-///
-/// # Errors
-/// The brokers don't answer.
+/// An order's events, each once, as they were made. Fails if the brokers don't answer.
 pub(crate) async fn events_of(cluster: &Cluster, id: Uuid) -> anyhow::Result<Vec<Record>> {
     let cluster = cluster.clone();
     let mut found = tokio::task::spawn_blocking(move || {

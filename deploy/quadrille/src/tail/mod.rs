@@ -44,10 +44,8 @@ pub struct TailArgs {
     cluster: ClusterArgs,
 }
 
-/// Shows events until Ctrl-C, or to the end. Blocks; joins no consumer group and commits nothing.
-///
-/// # Errors
-/// No Kafka answers, or there is no such topic.
+/// Shows events until Ctrl-C, or to the end. Blocks; joins no consumer group and commits nothing. Fails if no Kafka
+/// answers, or there is no such topic.
 pub fn tail(arguments: &TailArgs) -> anyhow::Result<()> {
     let connection = arguments.cluster.cluster()?.connect("quadrille-tail")?;
     let places = places(&connection, arguments)?;

@@ -24,7 +24,6 @@ pub(super) fn show(out: &mut impl Write, message: &BorrowedMessage<'_>) -> io::R
     }
 }
 
-/// A header's value.
 pub(super) fn header(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {
     let found = message.headers()?.iter().find(|header| header.key == name)?;
     Some(String::from_utf8_lossy(found.value?).into_owned())

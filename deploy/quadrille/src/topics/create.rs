@@ -14,7 +14,6 @@ use crate::cluster::Cluster;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What was done.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Made {
     /// Topics that weren't there.
@@ -32,11 +31,9 @@ struct Found {
     topics: HashMap<String, usize>,
 }
 
-/// Makes the topics of `wanted` that aren't there, each partition on `replication` brokers.
-///
-/// # Errors
-/// No broker answers within `patience`; a topic is there with too few partitions, in which case each such topic is told
-/// on the error stream, and nothing is made; or the brokers refuse a topic.
+/// Makes the topics of `wanted` that aren't there, each partition on `replication` brokers. If topics are there with
+/// too few partitions, it tells them on the error stream, makes nothing, and fails. It also fails if no broker answers
+/// within `patience`, or if the brokers refuse a topic.
 pub async fn ensure(cluster: &Cluster, wanted: &[Topic], replication: i32, patience: Duration) -> anyhow::Result<Made> {
     let asked = cluster.clone();
     let found = tokio::task::spawn_blocking(move || find(&asked, patience)).await??;

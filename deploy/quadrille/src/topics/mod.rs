@@ -46,10 +46,7 @@ enum Action {
     },
 }
 
-/// Does what is asked for and writes the answer to `out`.
-///
-/// # Errors
-/// No Kafka answers, or a topic of the shop has too few partitions.
+/// Does what is asked for and writes the answer to `out`. Fails if a topic of the shop has too few partitions.
 pub async fn topics(arguments: &TopicsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let cluster = arguments.cluster.cluster()?;
     match arguments.action {
@@ -88,7 +85,6 @@ async fn make(cluster: &Cluster, replication: i32, out: &mut impl Write) -> anyh
 /// A topic that must be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
-    /// Its name.
     pub name: String,
     /// How many partitions it gets when it is made.
     pub partitions: i32,

@@ -16,7 +16,6 @@ use crate::{
 
 type Place = (String, i32);
 
-/// The whole answer.
 #[derive(Debug, Default)]
 pub(super) struct Overview {
     topics: BTreeMap<String, Vec<Kept>>,

@@ -19,10 +19,7 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts it; `lost` is cancelled when it ends by itself.
-    ///
-    /// # Errors
-    /// As [`Broker::start`].
+    /// Starts it; `lost` is cancelled when it ends by itself. Fails as [`Broker::start`] does.
     pub async fn start(
         options: &broker::Options,
         registry: &Arc<Registry>,

@@ -25,10 +25,7 @@ struct State {
     stop: CancellationToken,
 }
 
-/// Listens until the run ends.
-///
-/// # Errors
-/// The port is taken.
+/// Listens until the run ends. Fails if the port is taken.
 pub(super) fn serve(plan: &Plan, stop: CancellationToken) -> anyhow::Result<tokio::task::JoinHandle<()>> {
     let of = |service| Some((service, plan.database_url(service)?));
     let databases: BTreeMap<_, _> = Service::WITH_OUTBOX.into_iter().filter_map(of).collect();

@@ -15,8 +15,7 @@ pub(super) struct DataLock {
 }
 
 impl DataLock {
-    /// # Errors
-    /// Names the process that has the folder.
+    /// The error names the process that has the folder.
     pub fn take(data: &Path) -> anyhow::Result<Self> {
         let path = data.join("lock");
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;

@@ -56,11 +56,8 @@ pub fn show_progress(level: &str) {
         .init();
 }
 
-/// Starts everything, and ends it in order on Ctrl-C or SIGTERM.
-///
-/// # Errors
-/// When another run has the data folder, a port is taken, or PostgreSQL, Kafka or the topics can't be had. What was
-/// started by then is ended.
+/// Starts everything, and ends it in order on Ctrl-C or SIGTERM. Fails, and ends what was started, if another run has
+/// the data folder, a port is taken, or PostgreSQL, Kafka or the topics can't be had.
 pub async fn up(arguments: &UpArgs) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let data = data_folder(&arguments.data)?;

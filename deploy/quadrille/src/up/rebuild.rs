@@ -45,10 +45,7 @@ pub(super) fn note_broker(data: &Path, embedded: bool) -> anyhow::Result<()> {
     fs::write(&file, kind).with_context(|| format!("writing {}", file.display()))
 }
 
-/// Sends every archive again. Says how many events that were.
-///
-/// # Errors
-/// A database or the broker fails.
+/// Sends every archive again. Returns how many events that were.
 pub(super) async fn topics(plan: &Plan, stop: &CancellationToken) -> anyhow::Result<u64> {
     let here: BTreeSet<_> = topics::all().into_iter().map(|topic| topic.name).collect();
     let mut sent = 0;

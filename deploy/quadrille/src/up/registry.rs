@@ -64,7 +64,6 @@ impl Registry {
         self.save(&addresses);
     }
 
-    /// A child has ended.
     pub fn ended(&self, name: &str) {
         let mut addresses = self.locked();
         addresses.processes.remove(name);

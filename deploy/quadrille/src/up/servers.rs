@@ -77,12 +77,10 @@ impl Servers {
         Ok(Self { database_url: database_url.context("no PostgreSQL")?, brokers, embedded, keepers, stop })
     }
 
-    /// The administrator's URL of PostgreSQL.
     pub fn database_url(&self) -> &str {
         &self.database_url
     }
 
-    /// Where Kafka is, and how one speaks with it.
     pub fn brokers(&self) -> &Brokers {
         &self.brokers
     }

@@ -34,7 +34,6 @@ pub struct Intent {
     pub attempts: i32,
     /// Whether the bank ever reserved the money.
     pub was_authorised: bool,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
 }
 
@@ -76,10 +75,8 @@ impl Intent {
         slow
     }
 
-    /// Asks the method's bank for the money. No effect yet when the customer has to act first.
-    ///
-    /// # Errors
-    /// The intent isn't waiting for it, or the bank says no; a decline is remembered in the intent.
+    /// Asks the method's bank for the money. No effect yet if the customer has to act first. The intent keeps a
+    /// decline.
     pub fn confirm(&mut self, asks: &Asks) -> Result<Option<Effect>, StripeError> {
         let (Some(method), "requires_confirmation" | "processing") =
             (self.payment_method.as_deref(), self.status.as_str())
@@ -118,9 +115,6 @@ impl Intent {
     }
 
     /// The customer passes 3-D Secure, or fails it, which has no effect on money.
-    ///
-    /// # Errors
-    /// It waits for no customer.
     pub fn authenticate(&mut self, passed: bool) -> Result<Option<Effect>, StripeError> {
         if self.status != "requires_action" {
             return Err(self.unexpected("authenticate"));
@@ -134,10 +128,7 @@ impl Intent {
         Ok(None)
     }
 
-    /// Takes what was authorised, all of it.
-    ///
-    /// # Errors
-    /// Nothing is authorised, another amount was asked for, or the capture is one that fails.
+    /// Takes what was authorised, all of it; another amount is refused.
     pub fn capture(&mut self, amount: Option<i64>, fails: bool) -> Result<Effect, StripeError> {
         if self.status != "requires_capture" {
             return Err(self.unexpected("capture"));
@@ -155,10 +146,8 @@ impl Intent {
         Ok(Effect { operation: "capture", amount: self.amount })
     }
 
-    /// Ends the intent and lets go of what was authorised, if anything was.
-    ///
-    /// # Errors
-    /// It has been captured or cancelled, or its bank is being asked.
+    /// Ends the intent and lets go of what was authorised, if anything was. Refused once it has been captured or
+    /// cancelled, and while its bank is being asked.
     pub fn cancel(&mut self) -> Result<Option<Effect>, StripeError> {
         let held = self.status == "requires_capture";
         if matches!(self.status.as_str(), "succeeded" | "canceled" | "processing") {
@@ -168,10 +157,7 @@ impl Intent {
         Ok(held.then_some(Effect { operation: "void", amount: self.amount }))
     }
 
-    /// Gives back `amount` of what was captured, or all that remains.
-    ///
-    /// # Errors
-    /// Nothing was captured, nothing remains, or less remains than was asked for.
+    /// Gives back `amount` of what was captured, or all that remains; never more than that.
     pub fn refund(&mut self, amount: Option<i64>) -> Result<Effect, StripeError> {
         if self.status != "succeeded" {
             return Err(self.unexpected("refund"));

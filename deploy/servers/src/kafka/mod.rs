@@ -34,7 +34,6 @@ use crate::{
 /// How long a start may take; recovering the logs after a crash takes time.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
-/// What to start.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The folder for all of its files, including the log. No one else may use it: a node that a killed run left
@@ -56,12 +55,10 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Starts the node, and returns once it answers a metadata request. The first start on a machine fetches the
-    /// jars; the first start in a folder formats it.
-    ///
-    /// # Errors
-    /// Fails if there is no Java 17 (the error says how to install it), if the jars can't be fetched or have wrong
-    /// checksums, or if the port is taken. Also fails, with the last lines of the log, if the node doesn't start.
+    /// Starts the node, and returns once it answers a metadata request. The first start on a machine fetches the jars;
+    /// the first start in a folder formats it. Fails if there is no Java 17 (the error says how to install it), if the
+    /// jars can't be fetched or have wrong checksums, if the port is taken, or, with the last lines of the log, if the
+    /// node doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
         Self::start_with(options, None).await
     }
@@ -119,12 +116,10 @@ impl Kafka {
         self.port
     }
 
-    /// Identifies the process, for a file that a later run reads.
     pub fn identity(&self) -> &Identity {
         self.process.identity()
     }
 
-    /// The file with its output.
     pub fn log(&self) -> &Path {
         self.process.log()
     }
@@ -139,10 +134,8 @@ impl Kafka {
     }
 }
 
-/// Waits until a broker that was just started answers.
-///
-/// # Errors
-/// Fails, with the last lines of its log, if it ends or doesn't answer in time.
+/// Waits until a broker that was just started answers. Fails, with the last lines of its log, if it ends or doesn't
+/// answer in time.
 pub(crate) async fn must_answer(
     process: &mut ServerProcess,
     bootstrap: &str,
@@ -160,7 +153,6 @@ pub(crate) async fn must_answer(
     }
 }
 
-/// The version of Apache Kafka that is started.
 pub fn version() -> anyhow::Result<String> {
     jars::version()
 }

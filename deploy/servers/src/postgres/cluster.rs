@@ -78,9 +78,8 @@ impl Cluster {
         }
     }
 
-    /// Creates the data if there is none. It is created under another name first, so that an interrupted `initdb`
-    /// leaves no half-made data. Returns the superuser's password; for tests there is none, because loopback is
-    /// trusted.
+    /// Creates the data if there is none, first under another name, so that an interrupted `initdb` leaves no half-made
+    /// data. Returns the superuser's password; for tests there is none, because loopback is trusted.
     pub async fn make_if_new(
         &self,
         binaries: &Binaries,

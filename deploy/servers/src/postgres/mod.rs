@@ -32,7 +32,6 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// The longest folder for a Unix socket. Operating systems limit the socket's path to little more than this.
 const LONGEST_SOCKET_FOLDER: usize = 85;
 
-/// What to start.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The folder for all of its files, including the log. No one else may use it: a server that a killed run left
@@ -52,19 +51,14 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts the server, and returns once it answers a query. If the folder is new, it creates the data first.
-    ///
-    /// # Errors
-    /// Fails if there are no usable binaries (the error says how to install them), if the port is taken, or if the
-    /// data is of another major version. Also fails, with the last lines of the log, if the server doesn't start.
+    /// Starts the server, and returns once it answers a query. If the folder is new, it creates the data first. Fails
+    /// if there are no usable binaries (the error says how to install them), if the port is taken, if the data is of
+    /// another major version, or, with the last lines of the log, if the server doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
         Self::start_with(options, &[]).await
     }
 
     /// The same with further settings, each `name=value`.
-    ///
-    /// # Errors
-    /// As [`Self::start`]; a setting that PostgreSQL doesn't take is named in the log's last lines.
     pub async fn start_with(options: &Options, settings: &[&str]) -> anyhow::Result<Self> {
         let run_as = RunAs::unprivileged()?;
         let folder = run_as.folder(&options.folder)?;
@@ -106,12 +100,10 @@ impl Postgres {
         &self.folder
     }
 
-    /// Identifies the process, for a file that a later run reads.
     pub fn identity(&self) -> &Identity {
         self.process.identity()
     }
 
-    /// The file with its output.
     pub fn log(&self) -> &Path {
         self.process.log()
     }

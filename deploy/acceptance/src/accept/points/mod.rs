@@ -1,5 +1,3 @@
-//! The points, one file each.
-
 pub(super) mod audit;
 pub(super) mod broker_killed;
 pub(super) mod completed;

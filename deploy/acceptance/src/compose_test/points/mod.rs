@@ -1,5 +1,3 @@
-//! The points, one file each.
-
 pub(super) mod audit;
 pub(super) mod bad_input;
 pub(super) mod curls;

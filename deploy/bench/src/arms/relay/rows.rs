@@ -66,7 +66,6 @@ impl Rows {
         Ok(Self { count, topics: AtomicU32::new(0), client: Mutex::new(None) })
     }
 
-    /// A new topic.
     pub async fn topic(&self, stage: &Stage) -> anyhow::Result<String> {
         let topic = format!("drained.{}", self.topics.fetch_add(1, Ordering::Relaxed));
         stage.make_topics([(topic.clone(), false)].into_iter()).await?;

@@ -25,7 +25,6 @@ const SOURCES: [(&str, &str); 3] = [
     ("go.sum", include_str!("../../../peers/watermill/go.sum")),
 ];
 
-/// Builds it, in the stage's folder.
 pub async fn build(stage: &Stage) -> anyhow::Result<PathBuf> {
     let folder = stage.folder.join("watermill");
     fs::create_dir_all(&folder)?;

@@ -20,10 +20,7 @@ impl Exact {
         places.iter().any(|(partition, offset)| end(partition).is_some_and(|last| last >= *offset))
     }
 
-    /// What is fetched, partition by partition, and from which offset on. None where there is a topic that nobody knows.
-    ///
-    /// # Errors
-    /// The store's.
+    /// What is fetched, partition by partition, and from which offset on. None if nobody knows one of the topics.
     pub(in crate::broker) async fn places(&self, fetch: &FetchRequest) -> Result<Option<Vec<(Topition, i64)>>> {
         let mut places = Vec::new();
         for topic in fetch.topics.iter().flatten() {

@@ -241,8 +241,8 @@ impl Exact {
         Ok(told.configs(Some(settings)))
     }
 
-    /// Keeps a group's state. The coordinator has one of its own, which it takes from here only when it is told that it is
-    /// behind: so it is, where this one had to be put right, and does what it was about to do once more.
+    /// Keeps a group's state. The coordinator has a copy of its own, and takes this one only when it is told that it is
+    /// behind: so it is told that if this one had to be put right, and does what it was about to do once more.
     async fn keep_group(
         &self,
         group: &str,

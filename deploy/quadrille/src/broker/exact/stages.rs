@@ -1,6 +1,5 @@
-//! How far partitions reach, as was told since something was last written.
-//!
-//! Every answer to a fetch says it of each partition, and the store reads it from its files each time.
+//! How far partitions reach, as known since the last write. Each answer to a fetch says it of each partition, and the
+//! store would read it from its files each time.
 
 use std::{
     collections::HashMap,

@@ -66,7 +66,6 @@ impl ByHand {
         Ok(())
     }
 
-    /// The URL of a service's database.
     pub fn database(&self, service: Service) -> anyhow::Result<String> {
         let address = self.addresses.services.get(service.name());
         address

@@ -1,5 +1,3 @@
-//! What an operator does to topics.
-
 use std::time::Duration;
 
 use rdkafka::{

@@ -9,40 +9,15 @@ use std::time::Duration;
 
 use common::*;
 use notification_svc::{App, Config};
-use outbox_relay::NewRow;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use quadrille_testing::configured;
+use quadrille_testing::kafka::{make_topics, send};
 use reqwest::StatusCode;
 use serde_json::Value;
-use service_kit::config::Reader;
-use service_kit::consumer::Record;
-use service_kit::testing::{eventually, kafka_bootstrap};
+use service_kit::testing::eventually;
 use shared_events::*;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-async fn make_topics() {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", kafka_bootstrap()).create().unwrap();
-    let topics: Vec<NewTopic> =
-        Topic::ALL.iter().map(|topic| NewTopic::new(topic.name(), 2, TopicReplication::Fixed(1))).collect();
-    // Those that are there already are refused one by one, which is no failure here.
-    let _each = admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
-}
-
-/// Sends a record to Kafka by the service's own relay, which publishes whatever is in the outbox.
-async fn publish(shop: &Shop, record: Record) {
-    let row = NewRow {
-        event_id: record.header(header::ID).unwrap().parse().unwrap(),
-        topic: record.place.topic,
-        key: record.key,
-        headers: record.headers,
-        payload: record.value.unwrap(),
-    };
-    outbox_relay::append(&mut *shop.db.conn().await, row).await.unwrap();
-}
 
 fn mails_of(order: OrderId, folder: &Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -53,14 +28,9 @@ fn mails_of(order: OrderId, folder: &Path) -> Vec<String> {
 async fn facts_in_kafka_become_mails_in_a_folder_and_events_in_kafka() {
     make_topics().await;
     let (mut shop, mails, order) = (Shop::new().await, tempfile::tempdir().unwrap(), OrderId::new());
-    let config = Reader::from_pairs([
-        ("HTTP_ADDR", "127.0.0.1:0"),
-        ("DATABASE_URL", shop.db.url.as_str()),
-        ("KAFKA_BOOTSTRAP_SERVERS", &kafka_bootstrap()),
-        ("MAIL_TRANSPORT", &format!("file:{}", mails.path().display())),
-        ("MAIL_FROM", "The Shop <shop@quadrille.example>"),
-    ]);
-    let app = App::build(config.whole(Config::read).unwrap()).await.unwrap();
+    let folder = format!("file:{}", mails.path().display());
+    let own = [("MAIL_TRANSPORT", folder.as_str()), ("MAIL_FROM", "The Shop <shop@quadrille.example>")];
+    let app = App::build(configured(&shop.db, &own, Config::read)).await.unwrap();
     let base = format!("http://127.0.0.1:{}", app.port());
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run_until(stop.clone()));
@@ -70,9 +40,7 @@ async fn facts_in_kafka_become_mails_in_a_folder_and_events_in_kafka() {
     .await;
 
     let (first, second, third) = (shop.says(placed(order)), shop.says(confirmed(order)), shop.says(dispatched(order)));
-    publish(&shop, third).await;
-    publish(&shop, first).await;
-    publish(&shop, second).await;
+    send([third, first, second]).await;
     eventually("all mails are in the folder", PATIENCE, async || mails_of(order, mails.path()).len() == 3).await;
     eventually("all are marked", PATIENCE, async || {
         let url = format!("{base}/api/v1/notifications?order_id={order}&status=sent");
@@ -80,8 +48,7 @@ async fn facts_in_kafka_become_mails_in_a_folder_and_events_in_kafka() {
         sent["items"].as_array().is_some_and(|items| items.len() == 3)
     })
     .await;
-    eventually("what it said was published", PATIENCE, async || outbox(&mut *shop.db.conn().await).await.is_empty())
-        .await;
+    eventually("what it said was published", PATIENCE, async || outbox(&shop.db).await.is_empty()).await;
 
     stop.cancel();
     running.await.unwrap().unwrap();

@@ -50,16 +50,9 @@ async fn deliver(deliveries: &Deliveries) {
     Shop::performs(deliveries, deliveries.take(100).await.unwrap()).await;
 }
 
-async fn shop_with_an_order() -> (Shop, OrderId) {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
-    (shop, order)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_sent_once_and_announced() {
-    let (shop, order) = shop_with_an_order().await;
+    let (shop, order) = Shop::with_an_order().await;
     let (server, mails) = server(vec![Ok(())]);
     let nudges = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&nudges);
@@ -82,24 +75,23 @@ async fn a_message_is_sent_once_and_announced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_announcement_names_the_fact_it_follows_and_counts_from_one() {
-    let (mut shop, order) = shop_with_an_order().await;
+    let (mut shop, order) = Shop::with_an_order().await;
     let record = shop.says(confirmed(order));
     shop.hears(&record).await;
     let (server, _) = server(vec![Ok(()), Ok(())]);
     let deliveries = deliveries(&shop, server);
     deliver(&deliveries).await;
     deliver(&deliveries).await;
-    let rows = outbox(&mut *shop.db.conn().await).await;
-    let sequences: Vec<i64> = rows.iter().map(|row| row.header(header::SEQUENCE).parse().unwrap()).collect();
-    assert_eq!(sequences, [1, 2]);
-    assert_eq!(rows[1].header(header::CAUSATION_ID), record.header(header::ID).unwrap());
-    assert_eq!(rows[1].header(header::SOURCE), "/notification-svc");
+    let rows = outbox(&shop.db).await;
+    assert_eq!(rows.iter().map(OutboxRow::sequence).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(rows[1].headers[header::CAUSATION_ID], record.header(header::ID).unwrap());
+    assert_eq!(rows[1].headers[header::SOURCE], "/notification-svc");
     assert_eq!([&rows[1].topic, &rows[1].key], ["notifications.v1", &order.to_string()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_is_refused_for_now_is_tried_again_later_and_sent() {
-    let (shop, _) = shop_with_an_order().await;
+    let (shop, _) = Shop::with_an_order().await;
     let (server, mails) = server(vec![busy(), Ok(())]);
     let deliveries = deliveries(&shop, server);
     deliver(&deliveries).await;
@@ -118,7 +110,7 @@ async fn a_mail_that_is_refused_for_now_is_tried_again_later_and_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_crash_around_mail_sends_the_same_message_id_again() {
-    let (shop, _) = shop_with_an_order().await;
+    let (shop, _) = Shop::with_an_order().await;
     let crashed = deliveries(&shop, MockServer::new()).take(1).await.unwrap();
     assert_eq!(crashed.len(), 1, "taken, perhaps sent, and then nobody was there to record it");
     let (server, mails) = server(vec![Ok(())]);
@@ -134,7 +126,7 @@ async fn race_crash_around_mail_sends_the_same_message_id_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_taken_for_dead_announces_nothing_twice() {
-    let (shop, _) = shop_with_an_order().await;
+    let (shop, _) = Shop::with_an_order().await;
     let (server, _) = server(vec![Ok(()), Ok(()), busy()]);
     let deliveries = deliveries(&shop, server);
     let slow = deliveries.take(1).await.unwrap().remove(0);
@@ -148,7 +140,7 @@ async fn a_worker_that_was_taken_for_dead_announces_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_taken_for_dead_gives_nothing_up_that_another_tries() {
-    let (shop, _) = shop_with_an_order().await;
+    let (shop, _) = Shop::with_an_order().await;
     let (server, _) = server(vec![Err(SendError::permanent("550 unknown")), Ok(())]);
     let deliveries = deliveries(&shop, server);
     let slow = deliveries.take(1).await.unwrap().remove(0);
@@ -162,7 +154,7 @@ async fn a_worker_that_was_taken_for_dead_gives_nothing_up_that_another_tries() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_is_refused_for_good_is_given_up_and_says_so_without_the_address() {
-    let (mut shop, order) = shop_with_an_order().await;
+    let (mut shop, order) = Shop::with_an_order().await;
     shop.hear(confirmed(order)).await;
     let (server, _) = server(vec![Err(SendError::permanent("550 <ann@example.com> unknown")), Ok(())]);
     let deliveries = deliveries(&shop, server);
@@ -178,10 +170,10 @@ async fn a_mail_that_is_refused_for_good_is_given_up_and_says_so_without_the_add
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_is_recorded_though_another_of_its_order_has_a_status_that_only_a_newer_build_knows() {
-    let (mut shop, order) = shop_with_an_order().await;
+    let (mut shop, order) = Shop::with_an_order().await;
     shop.hear(confirmed(order)).await;
-    shop.sql("alter table notifications drop constraint notifications_status_check").await;
-    shop.sql("update notifications set status = 'snoozed' where template = 'order_confirmed'").await;
+    shop.db.run("alter table notifications drop constraint notifications_status_check").await;
+    shop.db.run("update notifications set status = 'snoozed' where template = 'order_confirmed'").await;
     let (server, mails) = server(vec![Ok(())]);
     let deliveries = deliveries(&shop, server);
     deliver(&deliveries).await;
@@ -209,17 +201,18 @@ async fn workers_that_take_at_the_same_time_take_different_messages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_can_not_be_recorded_holds_up_the_record_of_no_other_and_stays_leased() {
-    let (mut shop, refused) = shop_with_an_order().await;
+    let (mut shop, refused) = Shop::with_an_order().await;
     for _ in 0..7 {
         shop.hear(placed(OrderId::new())).await;
     }
-    shop.sql("create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$")
+    shop.db
+        .run("create function refuse() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$")
         .await;
     let refuse = format!(
         "create trigger refuse before update on notifications for each row \
          when (new.status = 'sent' and new.order_id = '{refused}') execute function refuse()"
     );
-    shop.sql(&refuse).await;
+    shop.db.run(&refuse).await;
     let (server, _) = server(vec![Ok(()); 8]);
     let stop = CancellationToken::new();
     let worker = tokio::spawn(Worker::new("mail", deliveries(&shop, server), 8).run(stop.clone()));

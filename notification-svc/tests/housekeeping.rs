@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Lets all messages grow older by two days, and deletes what has passed a time to live of one.
 async fn two_days_pass(shop: &Shop) -> i64 {
-    shop.sql("update notifications set created_at = created_at - interval '2 days'").await;
+    shop.db.run("update notifications set created_at = created_at - interval '2 days'").await;
     prune_all(&shop.db.pool, &times_to_live(DAY)).await
 }
 
@@ -34,7 +34,9 @@ async fn messages_of_an_order_go_together_once_the_last_of_them_is_old() {
     let mut shop = Shop::new().await;
     let order = told_of(&mut shop).await;
     assert_eq!(prune_all(&shop.db.pool, &times_to_live(DAY)).await, 0, "they are young");
-    shop.sql("update notifications set created_at = now() - interval '2 days' where template = 'order_placed'").await;
+    shop.db
+        .run("update notifications set created_at = now() - interval '2 days' where template = 'order_placed'")
+        .await;
     assert_eq!(prune_all(&shop.db.pool, &times_to_live(DAY)).await, 0, "one of them is young");
     assert_eq!(two_days_pass(&shop).await, 2);
     assert!(shop.messages().await.is_empty());

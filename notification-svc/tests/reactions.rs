@@ -81,13 +81,11 @@ async fn facts_heard_before_the_order_was_placed_are_kept_and_told_when_it_is() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_was_short_is_called_what_the_customer_ordered_it_as() {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
+    let (mut shop, order) = Shop::with_an_order().await;
     let line = |sku: &str| Shortage { sku: sku.parse().unwrap(), requested: 2.try_into().unwrap(), available: 1 };
     shop.hear(OrderCancelled { shortages: vec![line("TEA"), line("POT")], ..cancelled(order) }).await;
     let body = shop.messages().await.pop().unwrap().body.unwrap();
-    assert!(body.contains("\nTea: you wanted 2, 1 is left\nPOT: you wanted 2, 1 is left\n"), "{body}");
+    assert!(body.contains("\nEarl Grey: you wanted 2, 1 is left\nPOT: you wanted 2, 1 is left\n"), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,11 +97,11 @@ async fn what_was_called_off_is_called_what_the_customer_ordered_it_as_also_wher
         if placed_first {
             shop.hears(&first).await;
         }
-        let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: 2.try_into().unwrap() }];
+        let lines = quadrille_testing::lines(&[("TEA", 2)]);
         shop.hear(StockRestocked { order_id: order, cause: RestockCause::CalledOff, lines }).await;
         shop.hears(&first).await;
         let told = shop.messages().await.into_iter().rfind(|message| message.template == "order_called_off").unwrap();
-        assert!(told.body.as_ref().unwrap().contains("\n2 x Tea\n"), "{:?}", told.body);
+        assert!(told.body.as_ref().unwrap().contains("\n2 x Earl Grey\n"), "{:?}", told.body);
     }
 }
 
@@ -123,9 +121,7 @@ async fn mails_of_one_order_leave_in_the_order_of_their_facts_one_at_a_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_reads_of_a_parcel_before_the_confirmation_even_when_that_is_heard_later_or_dated_later() {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
+    let (mut shop, order) = Shop::with_an_order().await;
     let parcel = dispatched(order);
     shop.hear(parcel.clone()).await;
     shop.hear(ShipmentDelivered { order_id: order, shipment_id: parcel.shipment_id }).await;
@@ -140,9 +136,7 @@ async fn nobody_reads_of_a_parcel_before_the_confirmation_even_when_that_is_hear
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refund_is_told_by_itself() {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
+    let (mut shop, order) = Shop::with_an_order().await;
     shop.hear(refunded(order, 1000, 1598)).await;
     shop.hear(refunded(order, 1598, 0)).await;
     assert_eq!(shop.told().await[1..], [queued("payment_refunded"), queued("payment_refunded")]);
@@ -168,7 +162,7 @@ async fn an_event_that_can_not_be_read_leaves_a_copy_in_the_dead_letter_topic() 
     let outcome =
         react_as(&shop.db.pool, notification_svc::GROUP, &topic, &shop.reactions, &sink, &record).await.unwrap();
     assert!(matches!(outcome, Outcome::DeadLettered(why) if why.contains("order_id")));
-    let copies = outbox(&mut *shop.db.conn().await).await;
+    let copies = outbox(&shop.db).await;
     assert_eq!([copies[0].topic.as_str(), &copies[0].key], ["notification-svc.dlq", &order]);
 }
 

@@ -5,14 +5,12 @@
 mod common;
 
 use common::*;
-use diesel::sql_types::Text;
-use diesel::{QueryableByName, sql_query};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
 use notification_svc::commands::record_deliveries::record_deliveries;
 use notification_svc::store::notifications::take_due;
 use service_kit::consumer::testing::react_to_all;
 use service_kit::consumer::{Outcome, Record};
-use service_kit::testing::Statements;
+use service_kit::testing::{Statements, rows};
 use shared_events::*;
 
 /// What this service itself asks; the kit asks more for the inbox and for how far was heard.
@@ -57,21 +55,14 @@ async fn a_batch_of_sixty_four_takes_as_many_statements_as_one_event_or_mail_and
     assert_eq!(shop.said().await.len(), 3 + 64, "all are announced");
 }
 
-#[derive(QueryableByName)]
-struct Prepared {
-    #[diesel(sql_type = Text)]
-    statement: String,
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_statement_of_hearing_and_sending_is_parsed_twice() {
     let mut shop = Shop::new().await;
     let conn = &mut *shop.db.conn().await;
     let asked = steps(&mut shop, conn, 2).await.concat();
     let all = "select lower(replace(statement, '\"', '')) as statement from pg_prepared_statements";
-    let prepared: Vec<Prepared> = sql_query(all).load(conn).await.unwrap();
+    let prepared: Vec<String> = rows(conn, all).await;
     let own = asked.iter().filter(|statement| OWN_TABLES.iter().any(|table| statement.contains(table)));
-    let parsed: Vec<_> =
-        own.filter(|statement| !prepared.iter().any(|known| statement.starts_with(&known.statement))).collect();
+    let parsed: Vec<_> = own.filter(|statement| !prepared.iter().any(|known| statement.starts_with(known))).collect();
     assert!(parsed.is_empty(), "{parsed:#?}");
 }

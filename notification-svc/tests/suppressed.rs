@@ -54,9 +54,7 @@ fn suppressed(events: &[Event]) -> Vec<(&str, SuppressReason)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_promised_an_order_that_is_to_end() {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
+    let (mut shop, order) = Shop::with_an_order().await;
     shop.hear(confirmed(order)).await;
     shop.hear(requested(order)).await;
     assert!(sent(&shop).await.is_empty());
@@ -92,9 +90,7 @@ async fn nobody_is_asked_to_confirm_a_payment_that_is_confirmed_or_no_longer_wan
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancellation_that_was_refused_takes_no_promise_back() {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
+    let (mut shop, order) = Shop::with_an_order().await;
     shop.hear(confirmed(order)).await;
     shop.hear(requested(order)).await;
     shop.hear(OrderCancelRefused { order_id: order, reason: CancelRefusedReason::Dispatched }).await;
@@ -107,9 +103,7 @@ async fn a_cancellation_that_was_refused_takes_no_promise_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_tells_of_a_parcel_is_true_whatever_follows() {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
+    let (mut shop, order) = Shop::with_an_order().await;
     shop.hear(confirmed(order)).await;
     shop.hear(requested(order)).await;
     shop.hear(dispatched(order)).await;
@@ -118,9 +112,7 @@ async fn what_tells_of_a_parcel_is_true_whatever_follows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_in_time_stays_sent() {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
+    let (mut shop, order) = Shop::with_an_order().await;
     assert_eq!(sent(&shop).await, ["order_placed"]);
     shop.hear(cancelled(order)).await;
     assert_eq!(sent(&shop).await, ["order_cancelled"]);
@@ -129,9 +121,7 @@ async fn what_was_sent_in_time_stays_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_changes_of_address_the_customer_reads_the_last() {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
+    let (mut shop, order) = Shop::with_an_order().await;
     shop.hear(redirected(order, "2 Quay St")).await;
     shop.hear(redirected(order, "3 Quay St")).await;
     assert_eq!(sent(&shop).await, ["order_placed", "order_address_changed"]);
@@ -143,9 +133,7 @@ async fn of_two_changes_of_address_the_customer_reads_the_last() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_crash_around_mail_and_a_cancellation_suppress_it_once() {
-    let mut shop = Shop::new().await;
-    let order = OrderId::new();
-    shop.hear(placed(order)).await;
+    let (mut shop, order) = Shop::with_an_order().await;
     let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(Server::default()), || {});
     shop.hear(requested(order)).await;
     let crashed = deliveries.take(1).await.unwrap().remove(0);

@@ -6,57 +6,23 @@ mod common;
 
 use std::time::Duration;
 
-use common::kafka::{make_topics, send};
 use common::*;
 use order_svc::{App, Config};
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::message::{Headers, Message as _};
+use quadrille_testing::configured;
+use quadrille_testing::kafka::{make_topics, send, until_published};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use service_kit::config::Reader;
-use service_kit::testing::{TestDb, eventually, kafka_bootstrap, unique};
+use service_kit::testing::{TestDb, eventually, unique};
 use shared_events::*;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Reads `orders.v1` from its beginning, independently of the service, until the order said this.
-async fn said_in_kafka(id: &str, event_type: &str) {
-    let consumer: StreamConsumer = ClientConfig::new()
-        .set("bootstrap.servers", kafka_bootstrap())
-        .set("group.id", unique("reader"))
-        .set("auto.offset.reset", "earliest")
-        .create()
-        .unwrap();
-    consumer.subscribe(&[Topic::Orders.name()]).unwrap();
-    let read = async {
-        loop {
-            let message = consumer.recv().await.unwrap();
-            let of_type = message
-                .headers()
-                .unwrap()
-                .iter()
-                .any(|header| header.key == "ce_type" && header.value == Some(event_type.as_bytes()));
-            if of_type && message.key() == Some(id.as_bytes()) {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, read).await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadline() {
     make_topics().await;
     let db = TestDb::new(&order_svc::migrations()).await;
-    let config = Reader::from_pairs([
-        ("HTTP_ADDR", "127.0.0.1:0"),
-        ("DATABASE_URL", &db.url),
-        ("KAFKA_BOOTSTRAP_SERVERS", &kafka_bootstrap()),
-        ("ORDER_DEADLINE", "5s"),
-    ]);
-    let app = App::build(config.whole(Config::read).unwrap()).await.unwrap();
+    let app = App::build(configured(&db, &[("ORDER_DEADLINE", "5s")], Config::read)).await.unwrap();
     let base = format!("http://127.0.0.1:{}", app.port());
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run_until(stop.clone()));
@@ -77,13 +43,13 @@ async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadl
 
     let confirmed: Value = place().await.json().await.unwrap();
     let id = confirmed["id"].as_str().unwrap();
-    said_in_kafka(id, "order.placed.v1").await;
+    until_published(Topic::Orders, id, "order.placed.v1").await;
     send([others.record(authorized(id.parse().unwrap()))]).await;
-    said_in_kafka(id, "order.confirmed.v1").await;
+    until_published(Topic::Orders, id, "order.confirmed.v1").await;
 
     let pending: Value = place().await.json().await.unwrap();
     let id = pending["id"].as_str().unwrap();
-    said_in_kafka(id, "order.cancel_requested.v1").await;
+    until_published(Topic::Orders, id, "order.cancel_requested.v1").await;
     let given_up: Value = get(format!("/api/v1/orders/{id}")).await.json().await.unwrap();
     assert_eq!((&given_up["status"], &given_up["reason"]), (&json!("cancelling"), &json!("timeout")));
 
@@ -105,12 +71,7 @@ async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadl
 /// The group has read the catalogue to its end; an order-svc whose database is new reads all of it again.
 async fn knows_todays_prices_with_a_new_database(order: &Value) {
     let db = TestDb::new(&order_svc::migrations()).await;
-    let config = Reader::from_pairs([
-        ("HTTP_ADDR", "127.0.0.1:0"),
-        ("DATABASE_URL", &db.url),
-        ("KAFKA_BOOTSTRAP_SERVERS", &kafka_bootstrap()),
-    ]);
-    let app = App::build(config.whole(Config::read).unwrap()).await.unwrap();
+    let app = App::build(configured(&db, &[], Config::read)).await.unwrap();
     let url = format!("http://127.0.0.1:{}/api/v1/orders", app.port());
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run_until(stop.clone()));

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use common::server::Server;
 use common::*;
-use diesel_async::SimpleAsyncConnection;
 use order_svc::housekeeping::times_to_live;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -19,7 +18,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 async fn two_days_pass(shop: &Shop) {
     let older = "update order_history set recorded_at = recorded_at - interval '2 days';
                  update orders set updated_at = updated_at - interval '2 days'";
-    shop.db.conn().await.batch_execute(older).await.unwrap();
+    shop.db.run(older).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,11 +35,11 @@ async fn the_history_of_an_order_goes_when_it_ended_long_ago_and_that_of_an_open
     );
     two_days_pass(shop).await;
     let touched = format!("update orders set updated_at = now() where id = '{}'", late.0);
-    shop.db.conn().await.batch_execute(&touched).await.unwrap();
+    shop.db.run(&touched).await;
 
-    let entries = shop.count("select count(*) from order_history").await;
+    let entries = shop.db.count("order_history").await;
     let deleted = prune_all(&shop.db.pool, &times_to_live(DAY)).await;
-    assert_eq!(shop.count("select count(*) from order_history").await, entries - deleted);
+    assert_eq!(shop.db.count("order_history").await, entries - deleted);
     let left = "select count(distinct order_id) from order_history";
     assert_eq!((deleted, shop.count(left).await), (3, 2), "of the one that ended: placed, rejected, cancelled");
     let told = format!("select count(*) from orders where history_pruned_at is not null and id = '{}'", ended.0);

@@ -145,7 +145,7 @@ async fn before_prices_are_known_an_order_is_answered_with_503() {
     let answer = server.post(&order()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers().contains_key("retry-after"));
-    assert_eq!(server.shop.count("select count(*) from orders").await, 0);
+    assert_eq!(server.shop.db.count("orders").await, 0);
     server.prices_known.set();
     assert_eq!(server.post(&order()).await.status(), StatusCode::ACCEPTED);
 }
@@ -174,7 +174,7 @@ async fn the_same_key_and_body_get_the_first_answer_whole() {
     assert_eq!(again.headers()["location"], location);
     assert_eq!(again.headers()["content-type"], "application/json");
     assert_eq!(again.bytes().await.unwrap(), first_body);
-    assert_eq!(server.shop.count("select count(*) from orders").await, 1);
+    assert_eq!(server.shop.db.count("orders").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +184,7 @@ async fn the_same_key_with_another_body_is_refused() {
     let answer = server.post_once("k-1", &order_with("/lines/0/quantity", json!(3))).await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(answer.json::<Value>().await.unwrap()["errors"][0]["field"], "Idempotency-Key");
-    assert_eq!(server.shop.count("select count(*) from orders").await, 1);
+    assert_eq!(server.shop.db.count("orders").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,7 +201,7 @@ async fn a_key_that_is_none_is_refused() {
     for key in ["", "with a space", &"k".repeat(256)] {
         assert_eq!(server.post_once(key, &order()).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
     }
-    assert_eq!(server.shop.count("select count(*) from orders").await, 0);
+    assert_eq!(server.shop.db.count("orders").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,9 +220,9 @@ async fn many_posts_at_once_with_few_keys_make_as_many_orders_as_keys() {
     });
     let bodies: BTreeSet<String> = join_all(posts).await.into_iter().collect();
     assert_eq!(bodies.len(), 20);
-    assert_eq!(server.shop.count("select count(*) from orders").await, 20);
-    assert_eq!(server.shop.count("select count(*) from outbox").await, 20);
-    assert_eq!(server.shop.count("select count(*) from idempotency_keys").await, 20);
+    assert_eq!(server.shop.db.count("orders").await, 20);
+    assert_eq!(server.shop.db.count("outbox").await, 20);
+    assert_eq!(server.shop.db.count("idempotency_keys").await, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -349,15 +349,14 @@ async fn a_list_that_can_not_be_given_says_which_parameter_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_forgotten_after_a_day_and_not_before() {
-    use diesel_async::RunQueryDsl;
     let server = Server::new().await;
     server.post_once("k-1", &order()).await;
     server.post_once("k-2", &order()).await;
     let age = "update idempotency_keys set created_at = now() - interval '25 hours' where key = 'k-1'";
-    diesel::sql_query(age).execute(&mut server.shop.db.conn().await).await.unwrap();
+    server.shop.db.run(age).await;
     service_kit::testing::prune_all(&server.shop.db.pool, &order_svc::housekeeping::times_to_live(DAY)).await;
-    assert_eq!(server.shop.count("select count(*) from idempotency_keys").await, 1);
-    assert_eq!(server.shop.count("select count(*) from idempotency_keys where key = 'k-2'").await, 1);
+    assert_eq!(server.shop.db.count("idempotency_keys").await, 1);
+    assert_eq!(server.shop.db.count("idempotency_keys where key = 'k-2'").await, 1);
 }
 
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -366,22 +365,7 @@ const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 async fn the_document_is_what_the_service_does_and_its_examples_are_taken() {
     let server = Server::new().await;
     server.shop.hear(product("TEA-EARL-GREY-250", 12_99, ProductStatus::Active)).await;
-    let root = server.url.replace("/api/v1/orders", "");
-    let asked = async |path: &str| reqwest::get(format!("{root}{path}")).await.unwrap();
-    let document: Value = asked("/openapi.json").await.json().await.unwrap();
-    let routes: Value = asked(service_kit::testing::ROUTES).await.json().await.unwrap();
-    assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
-    assert_eq!(service_kit::testing::faults_of_examples(&document), Vec::<String>::new());
-    for example in service_kit::testing::example_requests(&document) {
-        let method = example.method.parse().unwrap();
-        let request = reqwest::Client::new().request(method, format!("{root}{}", example.path)).json(&example.body);
-        let request = example.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let answer = request.send().await.unwrap();
-        let (status, told) = (answer.status().as_u16(), answer.text().await.unwrap());
-        assert!(![400, 415, 422, 428, 500].contains(&status), "{example:?}: {status} {told}");
-    }
-    let page = asked("/docs").await.text().await.unwrap();
-    assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
+    server.document_is_right().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,12 +12,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::kafka::{make_topics, send};
 use common::server::order;
 use common::*;
 use futures_util::future::join_all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use quadrille_testing::kafka::{make_topics, send};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap, unique};

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::RunQueryDsl;
 use payment_svc::{
     gateway::{GatewayError, IntentState, PaymentGateway, Stripe, StripeConfig},
     store::calls,
@@ -47,21 +45,9 @@ async fn performed<G: PaymentGateway>(shop: &Shop<G>) -> Performed {
     shop.calls.perform(call).await.unwrap()
 }
 
-#[derive(QueryableByName)]
-struct Kept {
-    #[diesel(sql_type = sql_types::Text)]
-    error_code: String,
-    #[diesel(sql_type = sql_types::Text)]
-    error: String,
-    #[diesel(sql_type = sql_types::Integer)]
-    tries: i32,
-    #[diesel(sql_type = sql_types::Bool)]
-    fails_since_before: bool,
-}
-
-async fn kept<G: PaymentGateway>(shop: &Shop<G>) -> Kept {
-    let sql = "select error_code, error, tries, failing_since <= due_at as fails_since_before from gateway_calls";
-    sql_query(sql).get_result(&mut *shop.db.conn().await).await.unwrap()
+/// Code and text of the error that is kept with the call.
+async fn error<G: PaymentGateway>(shop: &Shop<G>) -> (String, String) {
+    shop.db.row("select error_code, error from gateway_calls").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,9 +55,9 @@ async fn why_a_call_has_no_answer_is_kept_with_it_and_is_no_done_call() {
     let (shop, _) = authorising(dead()).await;
     for _ in 0..2 {
         assert_eq!(performed(&shop).await, Performed::PutOff);
-        let kept = kept(&shop).await;
-        assert_eq!((kept.error_code.as_str(), kept.error.as_str()), ("away", "not reached: can't connect"));
-        assert_eq!((kept.tries, kept.fails_since_before), (0, true), "it stays due, and that was no try");
+        assert_eq!(error(&shop).await, ("away".to_owned(), "not reached: can't connect".to_owned()));
+        let tries: (i32, bool) = shop.db.row("select tries, failing_since <= due_at from gateway_calls").await;
+        assert_eq!(tries, (0, true), "it stays due, and that was no try");
     }
     let mut conn = shop.db.conn().await;
     let failing = calls::failing(&mut conn, Duration::ZERO).await.unwrap().unwrap();
@@ -111,10 +97,7 @@ async fn a_gateway_that_is_away_costs_a_probe_a_second_and_no_call_a_try() {
     eventually("all are done", SOON, async || done().await == 20).await;
     stop.cancel();
     worker.await.unwrap();
-    let tries =
-        "select max(tries) as tries, '' as error_code, '' as error, true as fails_since_before from gateway_calls";
-    let most: Kept = sql_query(tries).get_result(&mut *shop.db.conn().await).await.unwrap();
-    assert_eq!(most.tries, 1);
+    assert_eq!(shop.db.row::<i32>("select max(tries) from gateway_calls").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +128,7 @@ async fn what_nobody_knows_is_looked_up_at_once_when_its_order_is_cancelled() {
     gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
     let (shop, order) = authorising(gateway).await;
     assert_eq!(performed(&shop).await, Performed::PutOff);
-    assert_eq!(kept(&shop).await.error, "no answer: timed out");
+    assert_eq!(error(&shop).await.1, "no answer: timed out");
     shop.hear([order.released()]).await;
     assert_eq!(performed(&shop).await, Performed::Done);
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 0"]);

@@ -141,8 +141,7 @@ async fn what_one_event_of_a_batch_decides_the_next_one_finds() {
     let conn = &mut *shop.db.conn().await;
     let (lost, undone, known) = (Order::new("pm_card_visa"), Order::new("pm_card_visa"), Order::new("pm_card_visa"));
     for event in [known.placed(), known.reserved(), known.confirmed()] {
-        shop.hear([event]).await;
-        shop.call_gateway().await;
+        shop.hear_and_call([event]).await;
     }
     let heard = [
         lost.reserved(),
@@ -155,8 +154,7 @@ async fn what_one_event_of_a_batch_decides_the_next_one_finds() {
     let outcomes = react_to_all(conn, &shop.reactions, &heard.map(record)).await.unwrap();
     let ignored = |outcome: &Outcome| matches!(outcome, Outcome::Ignored(_));
     assert_eq!(outcomes.iter().map(ignored).collect::<Vec<_>>(), [false, false, true, false, false, false]);
-    shop.hear([lost.placed(), undone.placed()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([lost.placed(), undone.placed()]).await;
     assert_eq!(shop.payment(&lost).await.state, State::New, "the hold had ended");
     assert_eq!(shop.payment(&undone).await.state, State::Voided);
     let said = ["voided 0", "refunded 1000 remaining 1598", "refunded 598 remaining 1000"];
@@ -168,8 +166,7 @@ async fn poison_in_a_batch_parks_its_order_and_the_others_go_on() {
     let shop = Shop::new(gateways::that_agrees()).await;
     let conn = &mut *shop.db.conn().await;
     let (broken, fine) = (Order::new("pm_card_visa"), Order::new("pm_card_visa"));
-    shop.hear([broken.placed(), broken.reserved(), fine.placed(), fine.reserved()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([broken.placed(), broken.reserved(), fine.placed(), fine.reserved()]).await;
     let heard = [broken.restocked(&[("CAKE", 1)]), fine.released(), broken.released()];
     let outcomes = react_to_all(conn, &shop.reactions, &heard.map(record)).await.unwrap();
     assert!(matches!(&outcomes[0], Outcome::DeadLettered(why) if why.contains("CAKE")), "{outcomes:?}");

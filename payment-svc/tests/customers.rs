@@ -11,8 +11,6 @@ use std::{
     time::Duration,
 };
 
-use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::RunQueryDsl;
 use payment_svc::{
     domain::State,
     gateway::{GatewayError, IntentState, PaymentGateway, Stripe},
@@ -45,13 +43,8 @@ impl<G: PaymentGateway> Scene<G> {
         let shop = Shop::new(gateway()).await;
         let look_ups = CustomerLookUps::new(shop.db.pool.clone(), Arc::new(gateway()), || {});
         let order = Order::new(AUTHENTICATES);
-        shop.hear([order.placed(), order.reserved()]).await;
-        shop.call_gateway().await;
+        shop.hear_and_call([order.placed(), order.reserved()]).await;
         Self { shop, look_ups, order }
-    }
-
-    async fn sql(&self, text: &str) {
-        sql_query(text).execute(&mut self.shop.db.conn().await).await.unwrap();
     }
 
     /// Looks up what is due; says how many there were.
@@ -65,35 +58,22 @@ impl<G: PaymentGateway> Scene<G> {
 
     /// Lets the time of the next look-up come, and looks up.
     async fn look_up(&self) -> usize {
-        self.sql("update customer_look_ups set due_at = now()").await;
+        self.shop.db.run("update customer_look_ups set due_at = now()").await;
         self.look_up_what_is_due().await
     }
 
     async fn deadline_passes(&self) {
-        self.sql("update payments set deadline = now() - interval '1 second'").await;
+        self.shop.db.run("update payments set deadline = now() - interval '1 second'").await;
     }
 
     /// A time of the database's, in seconds.
     async fn seconds(&self, time: &str) -> f64 {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = sql_types::Double)]
-            seconds: f64,
-        }
-        let sql = format!("select extract(epoch from {time})::float8 as seconds");
-        sql_query(sql).get_result::<Row>(&mut self.shop.db.conn().await).await.unwrap().seconds
+        self.shop.db.row(&format!("select extract(epoch from {time})::float8")).await
     }
 
     /// In how many seconds each look-up is due.
     async fn waits(&self) -> Vec<f64> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = sql_types::Double)]
-            wait: f64,
-        }
-        let sql = "select extract(epoch from due_at - now())::float8 as wait from customer_look_ups";
-        let rows: Vec<Row> = sql_query(sql).load(&mut self.shop.db.conn().await).await.unwrap();
-        rows.into_iter().map(|row| row.wait).collect()
+        self.shop.db.rows("select extract(epoch from due_at - now())::float8 from customer_look_ups").await
     }
 }
 
@@ -157,8 +137,7 @@ async fn race_customer_acts_unheard_before_their_intent_is_ended_and_may_still_c
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await[1..], ["authorized 2598"]);
     assert_eq!(scene.shop.decided().await[1..], ["void authorised_after_all"]);
-    scene.shop.hear([scene.order.released()]).await;
-    scene.shop.call_gateway().await;
+    scene.shop.hear_and_call([scene.order.released()]).await;
     assert_eq!(scene.shop.said().await[2..], ["voided 2598"]);
     assert_eq!(sandbox.journal(&scene.order).await, scene.shop.ledger(&scene.order).await);
 }
@@ -206,9 +185,9 @@ async fn look_ups_come_more_seldom_and_never_later_than_the_deadline() {
     let after = scene.seconds("clock_timestamp()").await;
     let due = scene.seconds("(select due_at from customer_look_ups)").await;
     assert!(due >= before + 7.5 && due <= after + 15.0, "{before} {after} {due}");
-    scene.sql("update customer_look_ups set due_at = now() + interval '1 hour'").await;
+    scene.shop.db.run("update customer_look_ups set due_at = now() + interval '1 hour'").await;
     assert_eq!(scene.look_up_what_is_due().await, 0, "not due");
-    scene.sql("update payments set deadline = now() + interval '3 seconds'").await;
+    scene.shop.db.run("update payments set deadline = now() + interval '3 seconds'").await;
     scene.look_up().await;
     let due = scene.waits().await[0];
     assert!(due <= 3.0, "{due}");
@@ -221,7 +200,7 @@ async fn a_look_up_that_finds_a_customer_still_waited_for_is_put_off_and_so_the_
         if acts {
             sandbox.authenticate(&scene.shop.intent(&scene.order).await, "succeed").await;
         }
-        scene.sql("update customer_look_ups set due_at = now()").await;
+        scene.shop.db.run("update customer_look_ups set due_at = now()").await;
         let look_up = scene.look_ups.take(1).await.unwrap().remove(0);
         assert_eq!(scene.look_ups.perform(look_up).await.unwrap(), performed);
     }
@@ -275,7 +254,7 @@ impl ExternalCalls for Seen {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_never_look_up_the_same_customer() {
     let (_sandbox, scene) = at_the_sandbox().await;
-    scene.sql("update customer_look_ups set due_at = now()").await;
+    scene.shop.db.run("update customer_look_ups set due_at = now()").await;
     assert_eq!(scene.look_ups.take(10).await.unwrap().len(), 1);
     assert_eq!(scene.look_ups.take(10).await.unwrap().len(), 0);
 }

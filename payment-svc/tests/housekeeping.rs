@@ -3,35 +3,21 @@
 
 mod shop;
 
-use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-use payment_svc::{gateway::PaymentGateway, housekeeping::times_to_live};
+use payment_svc::housekeeping::times_to_live;
 use service_kit::testing::prune_all;
 use shop::{Order, Shop, gateways::that_agrees};
-
-#[derive(QueryableByName)]
-struct Name {
-    #[diesel(sql_type = sql_types::Text)]
-    name: String,
-}
-
-async fn names<G: PaymentGateway>(shop: &Shop<G>, sql: &str) -> Vec<String> {
-    let rows: Vec<Name> = sql_query(sql).load(&mut *shop.db.conn().await).await.unwrap();
-    rows.into_iter().map(|row| row.name).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn finished_calls_go_after_ninety_days_unfinished_ones_and_the_ledger_never() {
     let (shop, order) = (Shop::new(that_agrees()).await, Order::new("pm_card_visa"));
-    shop.hear([order.placed(), order.reserved()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
     shop.hear([order.confirmed()]).await;
     let older = "update gateway_calls set created_at = now() - interval '91 days', due_at = now() - interval '91 days',
                     finished_at = finished_at - interval '91 days'";
-    shop.db.conn().await.batch_execute(older).await.unwrap();
+    shop.db.run(older).await;
     let ledger = shop.ledger(&order).await;
     assert_eq!(prune_all(&shop.db.pool, &times_to_live()).await, 1);
-    assert_eq!(names(&shop, "select operation as name from gateway_calls").await, ["capture"], "it is unfinished");
+    assert_eq!(shop.db.rows::<String>("select operation from gateway_calls").await, ["capture"], "it is unfinished");
     assert_eq!(shop.ledger(&order).await, ledger);
     shop.call_gateway().await;
     assert_eq!(shop.said().await, ["authorized 2598", "captured 2598"]);
@@ -45,8 +31,8 @@ async fn webhooks_go_after_thirty_days_and_stored_answers_after_one() {
                 insert into idempotency_keys (key, request, refund_id, body, created_at) values
                     ('old', '', gen_random_uuid(), '', now() - interval '25 hours'),
                     ('new', '', gen_random_uuid(), '', now() - interval '23 hours')";
-    shop.db.conn().await.batch_execute(fill).await.unwrap();
+    shop.db.run(fill).await;
     assert_eq!(prune_all(&shop.db.pool, &times_to_live()).await, 2);
-    let left = "select event_id as name from webhook_events union all select key from idempotency_keys";
-    assert_eq!(names(&shop, left).await, ["new", "new"]);
+    let left = "select event_id from webhook_events union all select key from idempotency_keys";
+    assert_eq!(shop.db.rows::<String>(left).await, ["new", "new"]);
 }

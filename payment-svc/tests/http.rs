@@ -30,20 +30,17 @@ async fn start() -> (Shop<MockGateway>, Served) {
 async fn a_payment_shows_its_status_its_refunds_and_its_ledger() {
     let (shop, served) = start().await;
     let order = Order::new("pm_card_visa");
-    shop.hear([order.placed(), order.reserved()]).await;
-    shop.call_gateway().await;
-    shop.hear([order.confirmed()]).await;
-    shop.call_gateway().await;
-    shop.hear([order.restocked(&[("TEA", 1)])]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
+    shop.hear_and_call([order.confirmed()]).await;
+    shop.hear_and_call([order.restocked(&[("TEA", 1)])]).await;
 
-    let (status, list) = served.get(&format!("?order_id={}", order.id)).await;
+    let (status, list) = served.read(&format!("?order_id={}", order.id)).await;
     assert_eq!((status, list["items"].as_array().unwrap().len(), &list["next_cursor"]), (200, 1, &Value::Null));
     let listed = &list["items"][0];
     assert_eq!(listed["status"], "partially_refunded");
     assert_eq!(listed["captured"], json!({"amount": 2598, "currency": "EUR"}));
     assert_eq!(listed["refunded"], json!({"amount": 1000, "currency": "EUR"}));
-    let (status, shown) = served.get(&format!("/{}", listed["id"].as_str().unwrap())).await;
+    let (status, shown) = served.read(&format!("/{}", listed["id"].as_str().unwrap())).await;
     assert_eq!((status, &shown["order_id"], &shown["attempts"]), (200, &json!(order.id), &json!(1)));
     assert_eq!(shown["refunds"][0]["status"], "done");
     assert_eq!(shown["refunds"][0]["amount"], json!({"amount": 1000, "currency": "EUR"}));
@@ -59,9 +56,9 @@ async fn the_list_goes_on_where_a_page_ended() {
     for _ in 0..3 {
         shop.hear([Order::new("pm_card_visa").placed()]).await;
     }
-    let (_, first) = served.get("?limit=2").await;
+    let (_, first) = served.read("?limit=2").await;
     let cursor = first["next_cursor"].as_str().unwrap();
-    let (_, second) = served.get(&format!("?limit=2&cursor={cursor}")).await;
+    let (_, second) = served.read(&format!("?limit=2&cursor={cursor}")).await;
     assert_eq!((first["items"].as_array().unwrap().len(), second["items"].as_array().unwrap().len()), (2, 1));
     assert_eq!(second["next_cursor"], Value::Null);
 }
@@ -69,40 +66,18 @@ async fn the_list_goes_on_where_a_page_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_a_problem_that_names_the_field() {
     let (_shop, served) = start().await;
-    for (path, expected, field) in [
-        ("?order_id=none", 422, "order_id"),
-        ("?limit=0", 422, "limit"),
-        ("?cursor=x", 422, "cursor"),
-        ("?colour=red", 422, "colour"),
-    ] {
-        let (status, problem) = served.get(path).await;
-        assert_eq!((status, &problem["errors"][0]["field"]), (expected, &json!(field)), "{path}: {problem}");
+    for (path, field) in
+        [("?order_id=none", "order_id"), ("?limit=0", "limit"), ("?cursor=x", "cursor"), ("?colour=red", "colour")]
+    {
+        assert_eq!(served.fields_of_a_problem(path, 422).await, [field], "{path}");
     }
-    let (_, problem) = served.get("?limit=0&cursor=x&order_id=none").await;
-    let errors = problem["errors"].as_array().unwrap();
-    let fields: Vec<_> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
-    assert_eq!(fields, ["limit", "cursor", "order_id"], "all at once");
-    let (status, problem) = served.get("/01890000-0000-7000-8000-000000000000").await;
-    assert_eq!((status, &problem["status"]), (404, &json!(404)));
+    let all = served.fields_of_a_problem("?limit=0&cursor=x&order_id=none", 422).await;
+    assert_eq!(all, ["limit", "cursor", "order_id"], "all at once");
+    assert!(served.fields_of_a_problem("/01890000-0000-7000-8000-000000000000", 404).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_what_the_service_does_and_its_examples_are_taken() {
     let (_shop, served) = start().await;
-    let root = served.url.replace("/api/v1/payments", "");
-    let asked = async |path: &str| reqwest::get(format!("{root}{path}")).await.unwrap();
-    let document: Value = asked("/openapi.json").await.json().await.unwrap();
-    let routes: Value = asked(service_kit::testing::ROUTES).await.json().await.unwrap();
-    assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
-    assert_eq!(service_kit::testing::faults_of_examples(&document), Vec::<String>::new());
-    for example in service_kit::testing::example_requests(&document) {
-        let method = example.method.parse().unwrap();
-        let request = reqwest::Client::new().request(method, format!("{root}{}", example.path)).json(&example.body);
-        let request = example.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let answer = request.send().await.unwrap();
-        let (status, told) = (answer.status().as_u16(), answer.text().await.unwrap());
-        assert!(![400, 415, 422, 428, 500].contains(&status), "{example:?}: {status} {told}");
-    }
-    let page = asked("/docs").await.text().await.unwrap();
-    assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
+    served.document_is_right().await;
 }

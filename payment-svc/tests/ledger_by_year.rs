@@ -1,29 +1,13 @@
 //! The ledger in a partition a year, on a real PostgreSQL: what was there before goes on being there.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use payment_svc::store::ledger;
 use service_kit::testing::TestDb;
 use shared_events::PaymentId;
 
 const UP: &str = include_str!("../migrations/2026-11-29-120000_ledger_by_year/up.sql");
 const DOWN: &str = include_str!("../migrations/2026-11-29-120000_ledger_by_year/down.sql");
-
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = sql_types::BigInt)]
-    number: i64,
-}
-
-async fn number(db: &TestDb, sql: &str) -> i64 {
-    let query = sql_query(format!("select ({sql})::bigint as number"));
-    query.get_result::<Number>(&mut *db.conn().await).await.unwrap().number
-}
-
-async fn run(db: &TestDb, sql: &str) {
-    db.conn().await.batch_execute(sql).await.unwrap();
-}
 
 /// The line of a payment that began at this SQL time, with the payment.
 fn line(began: &str, number: &str) -> String {
@@ -41,9 +25,9 @@ fn line(began: &str, number: &str) -> String {
 /// A database as it was before there were partitions, with lines of two years.
 async fn before() -> TestDb {
     let db = TestDb::new(&payment_svc::migrations()).await;
-    run(&db, DOWN).await;
+    db.run(DOWN).await;
     for n in (0..30).step_by(5) {
-        run(&db, &line(&format!("now() - interval '{n} months'"), &n.to_string())).await;
+        db.run(&line(&format!("now() - interval '{n} months'"), &n.to_string())).await;
     }
     db
 }
@@ -52,57 +36,54 @@ async fn before() -> TestDb {
 async fn lines_of_the_schema_before_are_all_there_in_their_order_and_new_ones_follow_them() {
     let db = before().await;
     let sums = "select sum(amount * id) + count(*) from ledger";
-    let had = number(&db, sums).await;
-    run(&db, &format!("begin; {UP}; commit")).await;
-    assert_eq!(number(&db, sums).await, had);
-    assert_eq!(number(&db, "select sum(balance) from ledger_balances").await, 0);
+    let had = db.row::<i64>(sums).await;
+    db.run(&format!("begin; {UP}; commit")).await;
+    assert_eq!(db.row::<i64>(sums).await, had);
+    assert_eq!(db.row::<i64>("select sum(balance) from ledger_balances").await, 0);
 
-    run(&db, &line("now()", "99")).await;
-    assert_eq!(number(&db, "select max(id) from ledger").await, 7);
-    run(&db, DOWN).await;
-    assert_eq!(number(&db, "select count(*) from ledger").await, 7, "and back");
+    db.run(&line("now()", "99")).await;
+    assert_eq!(db.row::<i64>("select max(id) from ledger").await, 7);
+    db.run(DOWN).await;
+    assert_eq!(db.row::<i64>("select count(*) from ledger").await, 7, "and back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_of_a_year_to_come_has_its_lines_in_a_partition_of_that_year_and_each_of_them_once() {
     let db = before().await;
-    run(&db, &format!("begin; {UP}; commit")).await;
+    db.run(&format!("begin; {UP}; commit")).await;
     for years in [1, 2] {
-        run(&db, &line(&format!("now() + interval '{years} years'"), "1")).await;
+        db.run(&line(&format!("now() + interval '{years} years'"), "1")).await;
     }
-    assert_eq!(number(&db, "select count(distinct tableoid) from ledger").await, 3);
+    assert_eq!(db.row::<i64>("select count(distinct tableoid) from ledger").await, 3);
     let again = "insert into ledger (payment_id, operation, amount, currency, key, debit, credit)
                  select payment_id, operation, amount, currency, key, debit, credit from ledger";
     let error = db.conn().await.batch_execute(again).await.unwrap_err();
     assert!(error.to_string().contains("unique constraint"), "{error}");
 
     let partitions = "select count(*) from pg_inherits where inhparent = 'ledger'::regclass";
-    let all = number(&db, partitions).await;
-    run(&db, "select ledger_upkeep()").await;
-    assert_eq!(number(&db, partitions).await, all, "it has nothing to do");
+    let all = db.row::<i64>(partitions).await;
+    db.run("select ledger_upkeep()").await;
+    assert_eq!(db.row::<i64>(partitions).await, all, "it has nothing to do");
     // as if the last had not been made yet
     let last = "do $$ begin execute 'drop table ledger_' || extract(year from now() at time zone 'UTC') + 2; end $$";
-    run(&db, last).await;
-    run(&db, "select ledger_upkeep()").await;
-    assert_eq!(number(&db, partitions).await, all);
+    db.run(last).await;
+    db.run("select ledger_upkeep()").await;
+    assert_eq!(db.row::<i64>(partitions).await, all);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_is_never_rewritten_in_any_partition_and_none_is_refused_for_its_payments_number() {
     let db = TestDb::new(&payment_svc::migrations()).await;
     let payment = PaymentId("f0000000-0000-4000-8000-000000000001".parse().unwrap());
-    run(
-        &db,
-        &format!(
-            "insert into payments (payment_id, order_id, state) values ('{payment}', gen_random_uuid(), 'captured');
+    db.run(&format!(
+        "insert into payments (payment_id, order_id, state) values ('{payment}', gen_random_uuid(), 'captured');
              insert into ledger (payment_id, operation, amount, currency, key, debit, credit)
                 values ('{payment}', 'capture', 5, 'EUR', 'k', 'customer', 'revenue')"
-        ),
-    )
+    ))
     .await;
     let lines = ledger::of(&mut *db.conn().await, payment).await.unwrap();
     assert_eq!(lines.iter().map(|line| line.amount).collect::<Vec<_>>(), [5]);
-    let year = number(&db, "select extract(year from now() at time zone 'UTC')").await;
+    let year = db.row::<i64>("select extract(year from now() at time zone 'UTC')::bigint").await;
     for table in
         ["ledger".to_owned(), "ledger_other".into(), format!("ledger_until_{year}"), format!("ledger_{}", year + 1)]
     {

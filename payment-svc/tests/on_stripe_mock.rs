@@ -108,8 +108,7 @@ async fn a_payment_comes_to_its_end_by_what_the_fixtures_say() {
     let mock = StripeMock::start();
     let shop = Shop::new(mock.adapter()).await;
     let order = Order::new("pm_card_visa");
-    shop.hear([order.placed(), order.reserved()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
     assert_eq!(shop.said().await, ["declined idempotency_error false"]);
     assert_eq!(shop.payment(&order).await.state, State::Declined);
     assert!(shop.intent(&order).await.starts_with("pi_"));

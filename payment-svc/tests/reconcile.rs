@@ -32,17 +32,14 @@ impl Scene {
         let sandbox = Sandbox::start().await;
         let shop = Shop::new(sandbox.adapter()).await;
         let order = Order::new(method);
-        shop.hear([order.placed(), order.reserved()]).await;
-        shop.call_gateway().await;
+        shop.hear_and_call([order.placed(), order.reserved()]).await;
         Self { sandbox, shop, order }
     }
 
     async fn refunded() -> Self {
         let scene = Self::authorised_with("pm_card_visa").await;
-        scene.shop.hear([scene.order.confirmed()]).await;
-        scene.shop.call_gateway().await;
-        scene.shop.hear([scene.order.restocked(&[("POT", 1)])]).await;
-        scene.shop.call_gateway().await;
+        scene.shop.hear_and_call([scene.order.confirmed()]).await;
+        scene.shop.hear_and_call([scene.order.restocked(&[("POT", 1)])]).await;
         scene
     }
 
@@ -90,8 +87,7 @@ async fn books_that_are_the_same_are_told_so() {
     let scene = Scene::refunded().await;
     scene.assert_the_same_books().await;
     let voided = Scene::authorised_with("pm_card_visa").await;
-    voided.shop.hear([voided.order.released()]).await;
-    voided.shop.call_gateway().await;
+    voided.shop.hear_and_call([voided.order.released()]).await;
     voided.assert_the_same_books().await;
 }
 
@@ -112,8 +108,7 @@ async fn race_gateway_times_out_what_is_unknown_is_named_and_repaired_by_a_look_
 async fn a_comparison_that_is_stopped_says_where_to_go_on_and_goes_on_there() {
     let scene = Scene::authorised_with("pm_card_visa").await;
     let newest = Order::new("pm_card_visa");
-    scene.shop.hear([newest.placed(), newest.reserved()]).await;
-    scene.shop.call_gateway().await;
+    scene.shop.hear_and_call([newest.placed(), newest.reserved()]).await;
     let newest = scene.shop.payment(&newest).await.id.to_string();
     let stopped = scene.go_on(&newest, true).await.unwrap_err().to_string();
     assert_eq!(stopped, format!("stopped after 0 payments; go on with --from {newest}"));
@@ -195,7 +190,7 @@ async fn a_refund_that_only_the_ledger_has_is_named_and_left_to_people() {
     let scene = Scene::refunded().await;
     let doubled = "insert into ledger (payment_id, operation, amount, currency, key, debit, credit) \
                    select payment_id, 'refund', 598, 'EUR', 'by-hand', debit, credit from ledger where operation = 'refund'";
-    sql_query(doubled).execute(&mut scene.shop.db.conn().await).await.unwrap();
+    scene.shop.db.run(doubled).await;
     for repairs in [false, true] {
         let (ended, lines) = scene.reconcile(repairs).await;
         assert_eq!((ended, lines.len()), (Ended::Different, 2), "{lines:?}");
@@ -237,7 +232,7 @@ async fn race_done_elsewhere_a_capture_and_a_cancellation_that_were_not_heard_ar
 async fn money_at_the_gateway_that_no_payment_has_is_found() {
     let scene = Scene::authorised_with("pm_card_visa").await;
     let forget = "update payments set intent = null";
-    sql_query(forget).execute(&mut scene.shop.db.conn().await).await.unwrap();
+    scene.shop.db.run(forget).await;
     let (ended, lines) = scene.reconcile(true).await;
     assert_eq!(ended, Ended::Different);
     assert!(lines[0].starts_with(&scene.named("authorise: ledger 2598, gateway 0").await), "{lines:?}");
@@ -248,7 +243,7 @@ async fn money_at_the_gateway_that_no_payment_has_is_found() {
 async fn money_that_only_the_ledger_has_is_a_difference_though_the_gateway_does_not_know_the_intent() {
     let scene = Scene::refunded().await;
     let strange = "update payments set intent = 'pi_of_another_account'";
-    sql_query(strange).execute(&mut scene.shop.db.conn().await).await.unwrap();
+    scene.shop.db.run(strange).await;
     for repairs in [false, true] {
         let (ended, lines) = scene.reconcile(repairs).await;
         assert_eq!(ended, Ended::Different, "{lines:?}");

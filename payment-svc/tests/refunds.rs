@@ -3,70 +3,29 @@
 
 mod shop;
 
-use diesel::{QueryableByName, sql_query, sql_types};
+use diesel::sql_query;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use payment_svc::{
     commands::{self, RefundPayment},
-    gateway::{GatewayError, Stripe},
+    gateway::GatewayError,
 };
+use quadrille_testing::answer;
 use serde_json::{Value, json};
 use service_kit::external_calls::ExternalCalls;
 use shared_events::{Currency, Money};
 use shop::{
     Order, Shop,
     gateways::{MockGateway, else_agrees, now},
-    sandbox::Sandbox,
-    served::{Served, answer},
+    scene::Scene,
 };
-
-struct Scene {
-    sandbox: Sandbox,
-    shop: Shop<Stripe>,
-    served: Served,
-    order: Order,
-}
 
 fn eur(amount: i64) -> Value {
     json!({"amount": amount, "currency": "EUR"})
 }
 
 impl Scene {
-    async fn authorised() -> Self {
-        let sandbox = Sandbox::start().await;
-        let shop = Shop::new(sandbox.adapter()).await;
-        let served = Served::start(&shop, sandbox.adapter());
-        let order = Order::new("pm_card_visa");
-        shop.hear([order.placed(), order.reserved()]).await;
-        shop.call_gateway().await;
-        Self { sandbox, shop, served, order }
-    }
-
-    async fn captured() -> Self {
-        let scene = Self::authorised().await;
-        scene.shop.hear([scene.order.confirmed()]).await;
-        scene.shop.call_gateway().await;
-        scene
-    }
-
-    async fn id(&self) -> String {
-        self.shop.payment(&self.order).await.id.to_string()
-    }
-
     async fn refund(&self, key: Option<&str>, body: Value) -> (u16, Value) {
-        let url = format!("{}/{}/refunds", self.served.url, self.id().await);
-        let request = reqwest::Client::new().post(url).json(&body);
-        answer(match key {
-            Some(key) => request.header("Idempotency-Key", key),
-            None => request,
-        })
-        .await
-    }
-
-    /// The operations in the gateway's journal, which is the same as the ledger.
-    async fn money(&self) -> Vec<String> {
-        let journal = self.sandbox.journal(&self.order).await;
-        assert_eq!(journal, self.shop.ledger(&self.order).await);
-        journal.iter().filter_map(|line| line.rsplit_once(" EUR ").map(|(moved, _)| moved.to_owned())).collect()
+        self.post("refunds", key, &body).await
     }
 }
 
@@ -82,7 +41,7 @@ async fn a_refund_is_taken_and_the_gateway_gives_it_back() {
     assert_eq!((&refund["status"], &refund["gateway_id"]), (&json!("calling"), &Value::Null));
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await[2..], ["refunded 598 remaining 2000"]);
-    let (_, shown) = scene.served.get(&format!("/{}", scene.id().await)).await;
+    let (_, shown) = scene.served.read(&format!("/{}", scene.id().await)).await;
     assert_eq!((&shown["status"], &shown["refunded"]), (&json!("partially_refunded"), &eur(598)));
     let kept = &shown["refunds"][0];
     assert_eq!((&kept["id"], &kept["status"]), (&refund["id"], &json!("done")));
@@ -148,8 +107,7 @@ async fn race_refunds_asked_for_at_the_same_time_never_exceed_what_was_captured(
 async fn race_refunds_of_staff_and_of_a_return_queue_and_stop_at_what_was_captured() {
     let scene = Scene::captured().await;
     assert_eq!(scene.refund(None, wanted(2000)).await.0, 202);
-    scene.shop.hear([scene.order.restocked(&[("TEA", 2)])]).await;
-    scene.shop.call_gateway().await;
+    scene.shop.hear_and_call([scene.order.restocked(&[("TEA", 2)])]).await;
     assert_eq!(scene.money().await[2..], ["refund 2000", "refund 598"]);
 }
 
@@ -157,8 +115,7 @@ async fn race_refunds_of_staff_and_of_a_return_queue_and_stop_at_what_was_captur
 async fn what_can_not_be_given_back_is_a_problem_and_writes_nothing() {
     let scene = Scene::authorised().await;
     assert_eq!(scene.refund(None, wanted(1)).await.0, 409);
-    scene.shop.hear([scene.order.confirmed()]).await;
-    scene.shop.call_gateway().await;
+    scene.shop.hear_and_call([scene.order.confirmed()]).await;
     for (body, expected, field) in [
         (wanted(2599), 409, None),
         (wanted(0), 422, Some("amount.amount")),
@@ -187,8 +144,7 @@ async fn the_accounts_sum_to_nothing_after_every_step() {
     };
     let scene = Scene::authorised().await;
     assert_eq!(scene.shop.balances().await, named(&[("customer", -2598), ("gateway_clearing", 2598)]));
-    scene.shop.hear([scene.order.confirmed()]).await;
-    scene.shop.call_gateway().await;
+    scene.shop.hear_and_call([scene.order.confirmed()]).await;
     let captured = named(&[("customer", 0), ("gateway_clearing", 2598), ("revenue", -2598)]);
     assert_eq!(scene.shop.balances().await, captured);
     scene.refund(None, wanted(598)).await;
@@ -224,13 +180,6 @@ async fn the_database_refuses_a_line_out_of_balance_and_any_change_of_one() {
 /// Staff give so much back, and while the gateway is asked the whole order is cancelled. Tells what was said of refunds,
 /// and their rows.
 async fn cancelled_while_staff_refund(amount: i64, refused: bool) -> (Vec<String>, Vec<(i64, String)>) {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = sql_types::BigInt)]
-        amount: i64,
-        #[diesel(sql_type = sql_types::Text)]
-        state: String,
-    }
     let mut gateway = MockGateway::new();
     if refused {
         let no = || GatewayError::Refused { code: "expired_card".to_owned() };
@@ -238,8 +187,7 @@ async fn cancelled_while_staff_refund(amount: i64, refused: bool) -> (Vec<String
     }
     let (shop, order) = (Shop::new(else_agrees(gateway)).await, Order::new("pm_card_visa"));
     for events in [vec![order.placed(), order.reserved()], vec![order.confirmed()]] {
-        shop.hear(events).await;
-        shop.call_gateway().await;
+        shop.hear_and_call(events).await;
     }
     let (payment, amount) = (shop.payment(&order).await.id, Money::new(amount, Currency::EUR).unwrap());
     let staffs = RefundPayment { payment, amount, reason: "a chipped cup".parse().unwrap(), once: None };
@@ -249,8 +197,7 @@ async fn cancelled_while_staff_refund(amount: i64, refused: bool) -> (Vec<String
     shop.calls.perform(asked).await.unwrap();
     shop.call_gateway().await;
     let sql = "select amount, state from refunds order by seq";
-    let rows: Vec<Row> = sql_query(sql).load(&mut shop.db.conn().await).await.unwrap();
-    (shop.said().await.split_off(2), rows.into_iter().map(|row| (row.amount, row.state)).collect())
+    (shop.said().await.split_off(2), shop.db.rows(sql).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]

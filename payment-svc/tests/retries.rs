@@ -3,22 +3,12 @@
 
 mod shop;
 
-use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::RunQueryDsl;
 use payment_svc::{
     domain::{Answer, State},
     gateway::PaymentGateway,
 };
 use service_kit::external_calls::ExternalCalls;
 use shop::{Order, Shop, gateways::that_agrees};
-
-#[derive(QueryableByName)]
-struct Due {
-    #[diesel(sql_type = sql_types::Text)]
-    key: String,
-    #[diesel(sql_type = sql_types::Double)]
-    seconds: f64,
-}
 
 /// The bank says no for now to the call that is due.
 async fn declined_for_now<G: PaymentGateway>(shop: &Shop<G>) -> String {
@@ -30,10 +20,8 @@ async fn declined_for_now<G: PaymentGateway>(shop: &Shop<G>) -> String {
 
 /// The retries that are set: whose, and in how many seconds.
 async fn due<G: PaymentGateway>(shop: &Shop<G>) -> Vec<(String, i64)> {
-    let sql =
-        "select key, extract(epoch from due_at - now())::float8 as seconds from timers where kind = 'payment_retry'";
-    let rows: Vec<Due> = sql_query(sql).load(&mut *shop.db.conn().await).await.unwrap();
-    rows.into_iter().map(|row| (row.key, row.seconds.round() as i64)).collect()
+    let due = "select key, round(extract(epoch from due_at - now()))::bigint from timers where kind = 'payment_retry'";
+    shop.db.rows(due).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,38 +6,18 @@ mod shop;
 use payment_svc::{
     cli::{self, Ended},
     config::ReconcileConfig,
-    gateway::{Stripe, StripeConfig},
+    gateway::StripeConfig,
 };
 use serde_json::{Value, json};
 use service_kit::config::{DatabaseConfig, Reader};
-use shop::{
-    Order, Shop,
-    sandbox::Sandbox,
-    served::{Served, answer},
-};
+use shop::scene::Scene;
 use tokio_util::sync::CancellationToken;
-
-struct Scene {
-    sandbox: Sandbox,
-    shop: Shop<Stripe>,
-    served: Served,
-    order: Order,
-    refund: String,
-}
 
 impl Scene {
     /// Staff have asked for a refund of 598; the gateway is not asked yet.
     async fn refunding() -> Self {
-        let sandbox = Sandbox::start().await;
-        let shop = Shop::new(sandbox.adapter()).await;
-        let served = Served::start(&shop, sandbox.adapter());
-        let order = Order::new("pm_card_visa");
-        for events in [vec![order.placed(), order.reserved()], vec![order.confirmed()]] {
-            shop.hear(events).await;
-            shop.call_gateway().await;
-        }
-        let mut scene = Self { sandbox, shop, served, order, refund: String::new() };
-        scene.refund = scene.refunds(598).await["id"].as_str().unwrap().to_owned();
+        let scene = Self::captured().await;
+        scene.refunds(598).await;
         scene
     }
 
@@ -58,32 +38,25 @@ impl Scene {
     async fn told_of_the_failure(&self, event: &str) {
         let (intent, refund) = (self.shop.intent(&self.order).await, self.shop.refund_name().await);
         let object = json!({"object": "refund", "id": refund, "payment_intent": intent, "status": "failed"});
-        let told = self.served.told(&json!({"id": event, "type": "refund.failed", "data": {"object": object}})).await;
+        let told = self.told_of(event, "refund.failed", object).await;
         assert_eq!(told.0, 200, "{}", told.1);
     }
 
-    async fn url(&self) -> String {
-        format!("{}/{}/refunds", self.served.url, self.shop.payment(&self.order).await.id)
+    async fn refunds(&self, amount: i64) {
+        let body = json!({"amount": {"amount": amount, "currency": "EUR"}, "reason": "a chipped cup"});
+        let (status, refund) = self.post("refunds", None, &body).await;
+        assert_eq!(status, 202, "{refund}");
     }
 
-    async fn refunds(&self, amount: i64) -> Value {
-        let body = json!({"amount": {"amount": amount, "currency": "EUR"}, "reason": "a chipped cup"});
-        let (status, refund) = answer(reqwest::Client::new().post(self.url().await).json(&body)).await;
-        assert_eq!(status, 202, "{refund}");
-        refund
+    /// The first refund.
+    async fn refund(&self) -> String {
+        self.shop.payment(&self.order).await.refunds[0].id.to_string()
     }
 
     async fn settle(&self, refund: &str, key: Option<&str>, body: &Value) -> (u16, Value) {
-        let url = format!("{}/{refund}/settle-outside", self.url().await);
-        let request = reqwest::Client::new().post(url).json(body);
-        answer(match key {
-            Some(key) => request.header("Idempotency-Key", key),
-            None => request,
-        })
-        .await
+        self.post(&format!("refunds/{refund}/settle-outside"), key, body).await
     }
 
-    /// What was announced after the capture.
     async fn said(&self) -> Vec<String> {
         self.shop.said().await.split_off(2)
     }
@@ -108,18 +81,22 @@ fn by_transfer() -> Value {
 async fn a_refund_that_came_back_is_settled_outside_once_booked_and_announced() {
     let scene = Scene::came_back().await;
     assert_eq!(scene.said().await, ["refunded 598 remaining 2000", "payment.refund_failed.v1"]);
-    let first = scene.settle(&scene.refund, Some("k-1"), &by_transfer()).await;
+    let first = scene.settle(&scene.refund().await, Some("k-1"), &by_transfer()).await;
     assert_eq!((first.0, &first.1["status"], &first.1["amount"]["amount"]), (200, &json!("done"), &json!(598)));
     let settled = &first.1["settled_outside"];
     assert_eq!((&settled["reason"], &settled["reference"]), (&json!("The card is closed."), &json!("SEPA 0042")));
-    assert_eq!(scene.settle(&scene.refund, Some("k-1"), &by_transfer()).await, first, "as it was answered then");
+    assert_eq!(
+        scene.settle(&scene.refund().await, Some("k-1"), &by_transfer()).await,
+        first,
+        "as it was answered then"
+    );
     assert_eq!(scene.said().await[2..], ["refunded 598 remaining 2000"]);
-    let (_, shown) = scene.served.get(&format!("/{}", scene.shop.payment(&scene.order).await.id)).await;
+    let (_, shown) = scene.served.read(&format!("/{}", scene.id().await)).await;
     assert_eq!((&shown["status"], &shown["refunded"]["amount"]), (&json!("partially_refunded"), &json!(598)));
     assert_eq!(shown["refunds"][0], first.1);
     let balances = [("bank", -598), ("customer", 0), ("gateway_clearing", 2598), ("refunds", 598), ("revenue", -2598)];
     assert_eq!(scene.shop.balances().await, balances.map(|(account, balance)| (account.to_owned(), balance)));
-    let outside = format!("refund_outside 598 EUR {}:outside", scene.refund);
+    let outside = format!("refund_outside 598 EUR {}:outside", scene.refund().await);
     assert_eq!(scene.shop.ledger(&scene.order).await.last(), Some(&outside));
     for repairs in [false, true] {
         let (ended, lines) = scene.reconcile(repairs).await;
@@ -133,26 +110,31 @@ async fn only_a_refund_that_has_failed_is_settled_outside() {
     let scene = Scene::refunding().await;
     let code = |answer: &(u16, Value)| (answer.0, answer.1["code"].as_str().unwrap().to_owned());
     let not_failed = (409, "refund_not_failed".to_owned());
-    let open = scene.settle(&scene.refund, Some("k-1"), &by_transfer()).await;
+    let open = scene.settle(&scene.refund().await, Some("k-1"), &by_transfer()).await;
     assert_eq!(code(&open), not_failed, "the gateway's answer is awaited");
     assert!(open.1["detail"].as_str().unwrap().contains("the refund is calling"), "{}", open.1);
     scene.shop.call_gateway().await;
-    assert_eq!(code(&scene.settle(&scene.refund, None, &by_transfer()).await), not_failed, "the gateway has made it");
+    assert_eq!(
+        code(&scene.settle(&scene.refund().await, None, &by_transfer()).await),
+        not_failed,
+        "the gateway has made it"
+    );
     scene.fails().await;
     for (body, field) in [
         (json!({"reason": "x"}), "reference"),
         (json!({"reason": "", "reference": "r"}), "reason"),
         (json!({"reason": "x", "reference": "r", "amount": 1}), "amount"),
     ] {
-        let (status, problem) = scene.settle(&scene.refund, None, &body).await;
+        let (status, problem) = scene.settle(&scene.refund().await, None, &body).await;
         assert_eq!((status, problem["errors"][0]["field"].as_str()), (422, Some(field)), "{problem}");
     }
     let unknown = "01890000-0000-7000-8000-000000000000";
     assert_eq!(scene.settle(unknown, None, &by_transfer()).await.0, 404);
-    assert_eq!(scene.settle(&scene.refund, Some("k-1"), &by_transfer()).await.0, 200, "a refusal is not kept");
-    let (status, problem) = scene.settle(&scene.refund, Some("k-1"), &json!({"reason": "x", "reference": "r"})).await;
+    assert_eq!(scene.settle(&scene.refund().await, Some("k-1"), &by_transfer()).await.0, 200, "a refusal is not kept");
+    let (status, problem) =
+        scene.settle(&scene.refund().await, Some("k-1"), &json!({"reason": "x", "reference": "r"})).await;
     assert_eq!((status, problem["code"].as_str()), (422, Some("key_reused")), "{problem}");
-    assert_eq!(code(&scene.settle(&scene.refund, None, &by_transfer()).await), not_failed, "it is done");
+    assert_eq!(code(&scene.settle(&scene.refund().await, None, &by_transfer()).await), not_failed, "it is done");
     scene.told_of_the_failure("evt_2").await;
     assert_eq!(scene.said().await.len(), 3, "the gateway's refund has failed before");
 }
@@ -161,19 +143,18 @@ async fn only_a_refund_that_has_failed_is_settled_outside() {
 async fn what_was_given_back_otherwise_meanwhile_is_not_given_back_outside_too() {
     let scene = Scene::came_back().await;
     scene.refunds(2598).await;
-    let (status, problem) = scene.settle(&scene.refund, None, &by_transfer()).await;
+    let (status, problem) = scene.settle(&scene.refund().await, None, &by_transfer()).await;
     assert_eq!((status, problem["code"].as_str()), (409, Some("not_refundable")), "{problem}");
     scene.shop.call_gateway().await;
-    assert_eq!(scene.settle(&scene.refund, None, &by_transfer()).await.0, 409);
+    assert_eq!(scene.settle(&scene.refund().await, None, &by_transfer()).await.0, 409);
     assert_eq!(scene.said().await.last().unwrap(), "refunded 2598 remaining 0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undo_after_a_refund_outside_gives_back_what_remains() {
     let scene = Scene::came_back().await;
-    assert_eq!(scene.settle(&scene.refund, None, &by_transfer()).await.0, 200);
-    scene.shop.hear([scene.order.restocked(&[("TEA", 2), ("POT", 1)])]).await;
-    scene.shop.call_gateway().await;
+    assert_eq!(scene.settle(&scene.refund().await, None, &by_transfer()).await.0, 200);
+    scene.shop.hear_and_call([scene.order.restocked(&[("TEA", 2), ("POT", 1)])]).await;
     assert_eq!(scene.said().await.last().unwrap(), "refunded 2000 remaining 0");
     assert_eq!(scene.reconcile(false).await.0, Ended::Well);
 }
@@ -181,14 +162,14 @@ async fn an_undo_after_a_refund_outside_gives_back_what_remains() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_more_than_was_captured_is_shown_and_the_webhook_that_tells_of_it_does_not_come_for_ever() {
     let scene = Scene::came_back().await;
-    assert_eq!(scene.settle(&scene.refund, None, &by_transfer()).await.0, 200);
+    assert_eq!(scene.settle(&scene.refund().await, None, &by_transfer()).await.0, 200);
     let intent = scene.shop.intent(&scene.order).await;
     let refund = scene.sandbox.refund_by_hand(&intent, 2598).await;
     let object = json!({"object": "refund", "id": refund, "payment_intent": intent});
-    let told = scene.served.told(&json!({"id": "evt_9", "type": "refund.created", "data": {"object": object}})).await;
+    let told = scene.told_of("evt_9", "refund.created", object).await;
     assert_eq!(told.0, 200, "{}", told.1);
     assert_eq!(scene.said().await[3..], ["refunded 2000 remaining 0"]);
-    let (_, shown) = scene.served.get(&format!("/{}", scene.shop.payment(&scene.order).await.id)).await;
+    let (_, shown) = scene.served.read(&format!("/{}", scene.id().await)).await;
     assert_eq!(shown["refunds"][1]["beyond_captured"]["amount"], 598, "{shown}");
     let (ended, lines) = scene.reconcile(true).await;
     assert_eq!(ended, Ended::Different);

@@ -4,12 +4,10 @@
 mod shop;
 
 use chrono::Utc;
-use diesel_async::RunQueryDsl;
-use hmac::{Hmac, KeyInit, Mac};
 use payment_svc::{
     commands::{self, Heard, NotHeard},
     domain::{Answer, Charge},
-    gateway::{IntentState, NewIntent, PaymentGateway, Stripe},
+    gateway::{IntentState, NewIntent, PaymentGateway},
     store::{
         calls::TakenCall,
         payments,
@@ -22,37 +20,17 @@ use service_kit::{
     config::{LogFormat, TelemetryConfig},
     external_calls::ExternalCalls,
 };
-use sha2::Sha256;
 use shop::{
     Order, Shop,
     sandbox::Sandbox,
-    served::{SECRET, Served},
+    scene::Scene,
+    served::{SECRET, Served, signed},
 };
-
-struct Scene {
-    sandbox: Sandbox,
-    shop: Shop<Stripe>,
-    served: Served,
-    order: Order,
-}
-
-fn signed(body: &[u8], secret: &str, seconds: i64) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(format!("{seconds}.").as_bytes());
-    mac.update(body);
-    format!("t={seconds},v1={}", hex::encode(mac.finalize().into_bytes()))
-}
 
 impl Scene {
     /// A payment that waits for its customer.
     async fn of_a_customer_who_has_to_act() -> Self {
-        let sandbox = Sandbox::start().await;
-        let shop = Shop::new(sandbox.adapter()).await;
-        let served = Served::start(&shop, sandbox.adapter());
-        let order = Order::new("pm_card_authenticationRequired");
-        shop.hear([order.placed(), order.reserved()]).await;
-        shop.call_gateway().await;
-        Self { sandbox, shop, served, order }
+        Self::paid_with("pm_card_authenticationRequired").await
     }
 
     async fn authenticate(&self, outcome: &str) {
@@ -71,8 +49,7 @@ impl Scene {
     }
 
     async fn written(&self) -> i64 {
-        let found = diesel::sql_query("select 1 from webhook_events").execute(&mut self.shop.db.conn().await).await;
-        i64::try_from(found.unwrap()).unwrap()
+        self.shop.db.count("webhook_events").await
     }
 }
 
@@ -88,8 +65,7 @@ async fn a_customer_who_passes_3d_secure_has_paid_and_a_second_delivery_does_not
     assert_eq!(scene.told("evt_1", DONE).await, received(true));
     assert_eq!(scene.told("evt_2", DONE).await, received(false));
     assert_eq!(scene.shop.said().await, ["payment.action_required.v1", "authorized 2598"]);
-    scene.shop.hear([scene.order.confirmed()]).await;
-    scene.shop.call_gateway().await;
+    scene.shop.hear_and_call([scene.order.confirmed()]).await;
     assert_eq!(scene.shop.said().await[2..], ["captured 2598"]);
     assert_eq!(scene.sandbox.journal(&scene.order).await, scene.shop.ledger(&scene.order).await);
 }
@@ -193,8 +169,7 @@ async fn race_gateway_times_out_a_webhook_brings_the_look_up_forward() {
     let sandbox = Sandbox::start().await;
     let shop = Shop::new(sandbox.adapter()).await;
     let (served, order) = (Served::start(&shop, sandbox.adapter()), Order::new("pm_sandbox_timeout_then_success"));
-    shop.hear([order.placed(), order.reserved()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
     let scene = Scene { sandbox, shop, served, order };
     scene.told("evt_1", DONE).await;
     scene.shop.call_gateway().await;
@@ -378,7 +353,7 @@ async fn two_signatures_in_two_headers_are_refused_whichever_comes_first() {
     for two in [[&good, &bad], [&bad, &good], [&good, &good]] {
         let request = reqwest::Client::new().post(format!("{}/webhooks/stripe", scene.served.url)).body(body.to_vec());
         let request = two.iter().fold(request, |request, one| request.header("Stripe-Signature", *one));
-        let (status, problem) = shop::served::answer(request).await;
+        let (status, problem) = quadrille_testing::answer(request).await;
         let error = &problem["errors"][0];
         let expected = (422, Some("Stripe-Signature"), Some("duplicate_field"));
         assert_eq!((status, error["field"].as_str(), error["code"].as_str()), expected, "{problem}");

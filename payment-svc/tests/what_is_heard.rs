@@ -61,20 +61,17 @@ async fn short_stock_closes_the_note_in_both_orders() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_that_expired_and_was_not_had_again_closes_nothing() {
     let (shop, order) = (Shop::new(gateways::that_agrees()).await, order());
-    shop.hear([order.placed(), order.reserved()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
     shop.hear([order.expired(), order.rejected("expired")]).await;
     assert_eq!(shop.payment(&order).await.state, State::Authorized);
-    shop.hear([order.released()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.released()]).await;
     assert_eq!(shop.said().await, ["authorized 2598", "voided 2598"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn released_before_the_gateway_is_asked_voids_nothing_without_asking() {
     let (shop, order) = (Shop::new(gateways::never_called()).await, order());
-    shop.hear([order.placed(), order.reserved(), order.released()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved(), order.released()]).await;
     assert_eq!(shop.said().await, ["voided 0"]);
     assert_eq!(shop.decided().await, ["authorise not_asked"]);
 }
@@ -101,12 +98,10 @@ async fn race_hold_expires_or_a_deadline_passes_and_the_authorisation_is_stopped
 async fn race_cancel_races_confirm_released_and_confirmed_end_the_same_in_both_orders() {
     for swapped in [false, true] {
         let (shop, order) = (Shop::new(gateways::that_agrees()).await, order());
-        shop.hear([order.placed(), order.reserved()]).await;
-        shop.call_gateway().await;
+        shop.hear_and_call([order.placed(), order.reserved()]).await;
         let events =
             if swapped { [order.released(), order.confirmed()] } else { [order.confirmed(), order.released()] };
-        shop.hear(events).await;
-        shop.call_gateway().await;
+        shop.hear_and_call(events).await;
         let ended: &[&str] = if swapped {
             &["authorized 2598", "voided 2598"]
         } else {
@@ -123,8 +118,7 @@ async fn race_refunds_have_the_same_id_however_often_their_cause_is_heard() {
     let restocked = record(cause.restocked(&[("TEA", 1)]));
     for _ in 0..2 {
         let shop = Shop::new(gateways::that_agrees()).await;
-        shop.hear([cause.placed(), cause.reserved()]).await;
-        shop.call_gateway().await;
+        shop.hear_and_call([cause.placed(), cause.reserved()]).await;
         shop.hear([cause.confirmed()]).await;
         shop.hear_record(&restocked).await;
         ids.push(shop.payment(&cause).await.refunds[0].id);
@@ -137,8 +131,7 @@ async fn race_refunds_have_the_same_id_however_often_their_cause_is_heard() {
 async fn captured() -> (Shop<impl payment_svc::gateway::PaymentGateway>, Order) {
     let (shop, order) = (Shop::new(gateways::that_agrees()).await, order());
     for event in [order.placed(), order.reserved(), order.confirmed()] {
-        shop.hear([event]).await;
-        shop.call_gateway().await;
+        shop.hear_and_call([event]).await;
     }
     (shop, order)
 }
@@ -156,8 +149,7 @@ async fn race_delivered_twice_a_loss_is_refunded_once_at_the_price_of_its_lines(
 #[tokio::test(flavor = "multi_thread")]
 async fn race_refunds_of_two_losses_and_a_return_are_never_more_than_was_captured() {
     let (shop, order) = captured().await;
-    shop.hear([order.lost(&[("TEA", 2)]), order.lost(&[("POT", 1)]), order.lost(&[("POT", 1)])]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.lost(&[("TEA", 2)]), order.lost(&[("POT", 1)]), order.lost(&[("POT", 1)])]).await;
     let said = shop.said().await;
     assert_eq!(said[2..], ["refunded 2000 remaining 598", "refunded 598 remaining 0"]);
 }
@@ -165,8 +157,7 @@ async fn race_refunds_of_two_losses_and_a_return_are_never_more_than_was_capture
 #[tokio::test(flavor = "multi_thread")]
 async fn goods_that_were_never_ordered_park_the_order_for_a_person() {
     let (shop, order) = (Shop::new(gateways::that_agrees()).await, order());
-    shop.hear([order.placed(), order.reserved()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
     let outcome = shop.hear([order.restocked(&[("CAKE", 1)])]).await;
     assert!(matches!(outcome, Outcome::DeadLettered(_)), "{outcome:?}");
     assert_eq!(shop.payment(&order).await.state, State::Authorized);

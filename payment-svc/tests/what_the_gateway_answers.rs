@@ -48,8 +48,7 @@ fn that_makes_intents() -> MockGateway {
 
 async fn authorising(gateway: MockGateway) -> (Shop<MockGateway>, Order) {
     let (shop, order) = (Shop::new(gateway).await, order());
-    shop.hear([order.placed(), order.reserved()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
     (shop, order)
 }
 
@@ -65,8 +64,7 @@ async fn a_confirmation_that_never_arrived_is_sent_again_with_the_same_key() {
     gateway.expect_look_up().times(1).returning(|_| now(Ok(IntentState::NotConfirmed)));
     let (shop, order) = authorising(gateway).await;
     assert_eq!(shop.payment(&order).await.intent, Some(format!("pi_{}", order.id)));
-    shop.make_due().await;
-    shop.call_gateway().await;
+    shop.call_again().await;
     assert_eq!(shop.said().await, ["unknown Authorise", "authorized 2598"]);
     let keys = keys.lock().unwrap();
     assert_eq!(keys[0], keys[1]);
@@ -80,8 +78,7 @@ async fn race_gateway_times_out_a_confirmation_that_lands_just_before_the_cancel
     gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: true })));
     let (shop, order) = authorising(gateway).await;
     shop.hear([order.released()]).await;
-    shop.make_due().await;
-    shop.call_gateway().await;
+    shop.call_again().await;
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 0"]);
     let id = shop.payment(&order).await.id;
     let expected = [format!("authorise 2598 EUR {id}:authorise:1"), format!("void 2598 EUR {id}:void:1")];
@@ -96,8 +93,7 @@ async fn after_a_time_out_an_order_that_nobody_awaits_is_cancelled_at_the_gatewa
     gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
     let (shop, order) = authorising(gateway).await;
     shop.hear([order.released()]).await;
-    shop.make_due().await;
-    shop.call_gateway().await;
+    shop.call_again().await;
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 0"]);
 }
 
@@ -109,8 +105,7 @@ async fn race_payment_after_end_a_success_that_is_found_late_is_voided_and_never
     gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
     let (shop, order) = authorising(gateway).await;
     shop.hear([order.released()]).await;
-    shop.make_due().await;
-    shop.call_gateway().await;
+    shop.call_again().await;
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 2598"]);
     assert_eq!(shop.ledger(&order).await.len(), 2);
 }
@@ -143,8 +138,7 @@ async fn race_gateway_times_out_a_cancel_that_was_refused_while_the_confirmation
     let (shop, order) = authorising(gateway).await;
     shop.hear([order.released()]).await;
     for _ in 0..2 {
-        shop.make_due().await;
-        shop.call_gateway().await;
+        shop.call_again().await;
     }
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 2598"]);
     let id = shop.payment(&order).await.id;
@@ -159,11 +153,9 @@ async fn what_the_gateway_is_at_work_on_is_not_asked_to_be_ended_and_silence_kee
     that_is_looked_up(&mut gateway, vec![IntentState::Processing, IntentState::Authorised]);
     let keys = that_cancels(&mut gateway, vec![no_answer(), Ok(IntentState::Cancelled { let_go: true })]);
     let (shop, order) = authorising(gateway).await;
-    shop.hear([order.released()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.released()]).await;
     for asked in [1, 2] {
-        shop.make_due().await;
-        shop.call_gateway().await;
+        shop.call_again().await;
         assert_eq!(keys.lock().unwrap().len(), asked);
     }
     assert!(keys.lock().unwrap().windows(2).all(|pair| pair[0] == pair[1]));
@@ -173,8 +165,7 @@ async fn what_the_gateway_is_at_work_on_is_not_asked_to_be_ended_and_silence_kee
 #[tokio::test(flavor = "multi_thread")]
 async fn a_void_that_is_asked_for_anew_does_not_fail_since_before() {
     let (shop, order) = (Shop::new(that_agrees()).await, order());
-    shop.hear([order.placed(), order.reserved()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
     shop.hear([order.released()]).await;
     let (payment, void) = (shop.payment(&order).await, shop.calls.take(1).await.unwrap().remove(0));
     let mut conn = shop.db.conn().await;
@@ -222,8 +213,7 @@ async fn race_gateway_times_out_at_a_later_attempt_a_failed_3d_secure_is_that_at
     let (shop, order) = authorising(gateway).await;
     shop.retry(&order).await;
     shop.call_gateway().await;
-    shop.make_due().await;
-    shop.call_gateway().await;
+    shop.call_again().await;
     let said = [
         "declined insufficient_funds true",
         "unknown Authorise",
@@ -250,10 +240,8 @@ async fn race_gateway_times_out_a_capture_is_looked_up_before_it_is_repeated() {
     gateway.expect_capture().times(1).returning(|_, _| now(no_answer()));
     gateway.expect_look_up().times(1).returning(|_| now(Ok(IntentState::Captured)));
     let (shop, order) = authorising(gateway).await;
-    shop.hear([order.confirmed()]).await;
-    shop.call_gateway().await;
-    shop.make_due().await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.confirmed()]).await;
+    shop.call_again().await;
     assert_eq!(shop.said().await, ["authorized 2598", "unknown Capture", "captured 2598"]);
 }
 
@@ -280,12 +268,10 @@ async fn race_done_elsewhere_a_capture_in_part_pays_no_order_and_goes_back_with_
         gateway.expect_refund().times(1).withf(is_the_part).returning(|_, _| now(accepted()));
         let (shop, order) = authorising(gateway).await;
         if confirmed {
-            shop.hear([order.confirmed()]).await;
-            shop.call_gateway().await;
+            shop.hear_and_call([order.confirmed()]).await;
             assert_eq!(shop.said().await[1..], ["capture_failed captured_in_part"]);
         }
-        shop.hear([order.released()]).await;
-        shop.call_gateway().await;
+        shop.hear_and_call([order.released()]).await;
         assert_eq!(shop.said().await.last().unwrap(), "voided 2598");
         let ledger = shop.ledger(&order).await;
         let moved: Vec<_> = ledger.iter().map(|line| line.split(" EUR").next().unwrap()).collect();
@@ -299,8 +285,7 @@ async fn race_done_elsewhere_a_capture_in_part_that_somebody_has_refunded_is_not
     let refunded = GivenBack { id: "re_0".to_owned(), ours: None, amount: 1000, failed: None };
     gateway.expect_given_back().returning(move |_| now(Ok(vec![refunded.clone()])));
     let (shop, order) = authorising(gateway).await;
-    shop.hear([order.released()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.released()]).await;
     assert_eq!(shop.said().await[1..], ["voided 2598"]);
 }
 
@@ -315,12 +300,9 @@ async fn race_gateway_times_out_a_refund_is_found_by_its_own_id() {
         .times(1)
         .returning(|_, _| now(Ok(Some(RefundOutcome::Accepted { id: "re_1".to_owned() }))));
     let (shop, order) = authorising(gateway).await;
-    shop.hear([order.confirmed()]).await;
-    shop.call_gateway().await;
-    shop.hear([order.released()]).await;
-    shop.call_gateway().await;
-    shop.make_due().await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.confirmed()]).await;
+    shop.hear_and_call([order.released()]).await;
+    shop.call_again().await;
     let expected = ["authorized 2598", "captured 2598", "unknown Refund", "refunded 2598 remaining 0"];
     assert_eq!(shop.said().await, expected);
 }
@@ -410,11 +392,9 @@ async fn a_try_that_takes_too_long_is_announced_once_as_unknown() {
     gateway.expect_look_up().returning(|_| now(Ok(IntentState::Processing)));
     let (mut shop, order) = (Shop::new(gateway).await, order());
     shop.calls = shop.calls.asking_for(Duration::from_millis(300));
-    shop.hear([order.placed(), order.reserved()]).await;
-    shop.call_gateway().await;
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
     assert_eq!(shop.said().await, ["unknown Authorise"]);
-    shop.make_due().await;
-    shop.call_gateway().await;
+    shop.call_again().await;
     assert_eq!(shop.said().await, ["unknown Authorise"]);
 }
 

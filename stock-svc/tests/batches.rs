@@ -16,7 +16,7 @@ use stock_svc::expiry::Expiry;
 use stock_svc::store::roots::EXPIRY;
 
 fn records(events: impl IntoIterator<Item = impl Into<Event>>) -> Vec<Record> {
-    events.into_iter().map(|event| record(&event.into())).collect()
+    events.into_iter().map(record).collect()
 }
 
 fn ids(count: usize) -> Vec<OrderId> {
@@ -118,10 +118,10 @@ async fn poison_in_a_batch_parks_its_order_and_the_others_go_on() {
     let mut heard = records([placed(broken, &[("TEA", 1)]), placed(fine, &[("TEA", 2)])]);
     let address = placed(broken, &[]).delivery_address;
     let changed = shared_events::OrderAddressChanged { order_id: broken, delivery_address: address };
-    let mut unranked = record(&changed.into());
+    let mut unranked = record(changed);
     unranked.headers.retain(|(name, _)| name != "ce_sequence");
     heard.insert(1, unranked);
-    heard.push(record(&confirmed(broken).into()));
+    heard.push(record(confirmed(broken)));
     let outcomes = react_to_all(conn, &warehouse.reactions, &heard).await.unwrap();
     assert!(
         matches!(&outcomes[1], Outcome::DeadLettered(why) if why.contains("can't be put in order")),

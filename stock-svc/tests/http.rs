@@ -87,9 +87,7 @@ async fn all_that_is_wrong_with_what_a_list_is_asked_for_is_told_at_once() {
         ("/categories?limit=-1&cursor=x", &["limit", "cursor"]),
         ("/products/TEA/movements?limit=0&cursor=x", &["limit", "cursor"]),
     ] {
-        let problem = api.expect(Method::GET, path, None, 422).await;
-        let errors = problem["errors"].as_array().unwrap();
-        assert_eq!(errors.iter().map(|error| error["field"].as_str().unwrap()).collect::<Vec<_>>(), wrong, "{path}");
+        assert_eq!(api.fields_of_a_problem(path, 422).await, wrong, "{path}");
     }
 }
 
@@ -284,7 +282,7 @@ async fn a_key_that_is_being_worked_on_is_a_conflict_and_an_answer_is_forgotten_
     assert_eq!(api.once("a-1", to, &delivery).await.0, 200);
     let older = async |by: &str| {
         let older = format!("update idempotency_keys set created_at = created_at - interval '{by}'");
-        sql_query(older).execute(&mut api.warehouse.db.conn().await).await.unwrap();
+        api.warehouse.db.run(&older).await;
         service_kit::testing::prune_all(&api.warehouse.db.pool, &stock_svc::housekeeping::times_to_live()).await
     };
     assert_eq!((older("23 hours").await, older("61 minutes").await), (0, 1));
@@ -295,22 +293,7 @@ async fn a_key_that_is_being_worked_on_is_a_conflict_and_an_answer_is_forgotten_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_what_the_service_does_and_its_examples_are_taken() {
     let api = Api::over(Warehouse::empty().await).await;
-    let root = api.base.replace("/api/v1", "");
-    let asked = async |path: &str| reqwest::get(format!("{root}{path}")).await.unwrap();
-    let document: Value = asked("/openapi.json").await.json().await.unwrap();
-    let routes: Value = asked(service_kit::testing::ROUTES).await.json().await.unwrap();
-    assert_eq!(service_kit::testing::faults_of(&document, &routes), Vec::<String>::new());
-    assert_eq!(service_kit::testing::faults_of_examples(&document), Vec::<String>::new());
-    for example in service_kit::testing::example_requests(&document) {
-        let method = example.method.parse().unwrap();
-        let request = reqwest::Client::new().request(method, format!("{root}{}", example.path)).json(&example.body);
-        let request = example.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let answer = request.send().await.unwrap();
-        let (status, told) = (answer.status().as_u16(), answer.text().await.unwrap());
-        assert!(![400, 415, 422, 428, 500].contains(&status), "{example:?}: {status} {told}");
-    }
-    let page = asked("/docs").await.text().await.unwrap();
-    assert!(page.contains("openapi.json") && !page.contains("https://"), "the page asks for things from elsewhere");
+    api.document_is_right().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,7 +301,7 @@ async fn a_part_of_a_product_is_changed_by_who_has_seen_it_as_it_is_and_by_nobod
     let api = Api::over(Warehouse::empty().await).await;
     let listed = api.post("/products", earl_grey()).await;
     let asked = async |method: Method, tag: Option<&str>, body: Value| {
-        let request = api.client.request(method, format!("{}/products/TEA", api.base));
+        let request = api.request(method, "/products/TEA");
         let request = request.header("content-type", "application/merge-patch+json").body(body.to_string());
         let request = if let Some(tag) = tag { request.header("if-match", tag) } else { request };
         let answer = request.send().await.unwrap();
@@ -344,7 +327,7 @@ async fn a_part_of_a_product_is_changed_by_who_has_seen_it_as_it_is_and_by_nobod
     assert_eq!((status, fields), (422, vec![&json!("colour"), &json!("price"), &json!("name")]));
     assert_eq!(asked(Method::DELETE, first.as_deref(), json!({})).await.0, 412);
     for two in [["*", "\"9\""], ["\"9\"", "*"]] {
-        let request = api.client.delete(format!("{}/products/TEA", api.base));
+        let request = api.request(Method::DELETE, "/products/TEA");
         let request = two.iter().fold(request, |request, tag| request.header("if-match", *tag));
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 422, "{two:?}");

@@ -10,11 +10,7 @@ use std::time::Duration;
 use common::*;
 use futures_util::FutureExt;
 use outbox_relay::{DeadLetters, Nudge};
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use quadrille_testing::kafka;
 use service_kit::config::KafkaConfig;
 use service_kit::consumer::{Consumer, ConsumerConfig, Subscription};
 use service_kit::testing::{eventually, kafka_bootstrap, unique};
@@ -26,39 +22,20 @@ use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(40);
 
-fn client() -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", kafka_bootstrap());
-    config
-}
-
-/// A topic that no other test has, and a producer that chooses partitions as the relay does.
+/// A topic that no other test has.
 struct Orders {
     topic: String,
-    producer: FutureProducer,
 }
 
 impl Orders {
     async fn over(partitions: i32) -> Self {
-        let topic = unique("orders");
-        let admin: AdminClient<DefaultClientContext> = client().create().unwrap();
-        let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
-        for made in admin.create_topics([&new], &AdminOptions::new()).await.unwrap() {
-            made.unwrap();
-        }
-        let producer = client().set("partitioner", "murmur2_random").create().unwrap();
-        Self { topic, producer }
+        Self { topic: kafka::topic("orders", partitions).await }
     }
 
     async fn say(&self, event: impl Into<Event>) {
-        let said = record(&event.into());
-        let headers = said
-            .headers
-            .iter()
-            .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
-        let value = said.value.as_deref().unwrap_or_default();
-        let message = FutureRecord::to(&self.topic).key(&said.key).payload(value).headers(headers);
-        self.producer.send(message, SOON).await.unwrap();
+        let mut record = record(event);
+        record.place.topic.clone_from(&self.topic);
+        kafka::send([record]).await;
     }
 }
 

@@ -7,8 +7,16 @@ mod common;
 use api::Api;
 use common::*;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared_events::*;
+
+fn handed() -> Value {
+    json!({"carrier": "An Post", "tracking_number": "AP-1"})
+}
+
+fn line(quantity: i64) -> Value {
+    json!({"lines": [{"sku": "TEA", "quantity": quantity}]})
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn goods_come_back_to_a_shelf_that_was_filled_up_meanwhile() {
@@ -35,7 +43,7 @@ async fn a_parcel_is_packed_dispatched_and_delivered_in_this_order_alone() {
     api.warehouse.hears(captured(order)).await;
     let found = api.get(&format!("/shipments?order_id={order}&status=pending")).await;
     let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
-    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
+    let handed = handed();
     api.refuses(Method::POST, &format!("{path}/deliver"), "", 409, None).await;
     api.expect(Method::POST, &format!("{path}/pack"), Some(&json!({})), 200).await;
     api.refuses(Method::POST, &format!("{path}/pack"), "", 409, None).await;
@@ -52,12 +60,8 @@ async fn a_parcel_is_packed_dispatched_and_delivered_in_this_order_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tracking_number_is_corrected_while_the_parcel_is_on_its_way_and_the_same_correction_says_nothing_twice() {
     let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("TEA", 2)])).await;
-    api.warehouse.hears(confirmed(order)).await;
-    api.warehouse.hears(captured(order)).await;
-    let found = api.get(&format!("/shipments?order_id={order}")).await;
-    let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
+    let order = api.warehouse.paid(&[("TEA", 2)]).await;
+    let path = api.shipment_of(order).await;
     let to = format!("{path}/tracking");
     let (wrong, right) =
         (json!({"carrier": "An Post", "tracking_number": "AP-1"}), json!({"carrier": "DPD", "tracking_number": "D-1"}));
@@ -88,26 +92,21 @@ async fn a_tracking_number_is_corrected_while_the_parcel_is_on_its_way_and_the_s
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_of_a_delivered_parcel_come_back_onto_the_shelf_and_the_money_is_told_to_follow() {
     let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("TEA", 3)])).await;
-    api.warehouse.hears(confirmed(order)).await;
-    api.warehouse.hears(captured(order)).await;
-    let found = api.get(&format!("/shipments?order_id={order}")).await;
-    let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
-    let back = |quantity: i64| json!({"lines": [{"sku": "TEA", "quantity": quantity}]});
+    let order = api.warehouse.paid(&[("TEA", 3)]).await;
+    let path = api.shipment_of(order).await;
     let to = format!("{path}/return");
-    api.refuses(Method::POST, &to, &back(1).to_string(), 409, None).await;
-    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
+    api.refuses(Method::POST, &to, &line(1).to_string(), 409, None).await;
+    let handed = handed();
     api.expect(Method::POST, &format!("{path}/dispatch"), Some(&handed), 200).await;
     api.expect(Method::POST, &format!("{path}/deliver"), None, 200).await;
     api.refuses(Method::POST, &to, &json!({"lines": []}).to_string(), 422, Some("lines")).await;
     let twice = json!({"lines": [{"sku": "TEA", "quantity": 1}, {"sku": "TEA", "quantity": 1}]});
     api.refuses(Method::POST, &to, &twice.to_string(), 422, Some("lines[1].sku")).await;
-    let some = api.expect(Method::POST, &to, Some(&back(1)), 200).await;
+    let some = api.expect(Method::POST, &to, Some(&line(1)), 200).await;
     assert_eq!((&some["status"], &some["returned"][0]["quantity"]), (&json!("delivered"), &json!(1)));
     assert_eq!(api.warehouse.level("TEA").await, (8, 0));
-    api.refuses(Method::POST, &to, &back(3).to_string(), 409, None).await;
-    api.expect(Method::POST, &to, Some(&back(2)), 200).await;
+    api.refuses(Method::POST, &to, &line(3).to_string(), 409, None).await;
+    api.expect(Method::POST, &to, Some(&line(2)), 200).await;
     assert_eq!(api.get(&path).await["status"], "returned");
     assert_eq!(api.warehouse.level("TEA").await, (10, 0));
     let says = ["shipment.returned.v1", "stock.restocked.v1", "shipment.returned.v1", "stock.restocked.v1"];
@@ -118,27 +117,22 @@ async fn lines_of_a_delivered_parcel_come_back_onto_the_shelf_and_the_money_is_t
 #[tokio::test(flavor = "multi_thread")]
 async fn a_return_that_is_sent_again_with_its_key_puts_the_goods_back_once() {
     let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("TEA", 3)])).await;
-    api.warehouse.hears(confirmed(order)).await;
-    api.warehouse.hears(captured(order)).await;
-    let found = api.get(&format!("/shipments?order_id={order}")).await;
-    let path = format!("/shipments/{}", found["items"][0]["id"].as_str().unwrap());
+    let order = api.warehouse.paid(&[("TEA", 3)]).await;
+    let path = api.shipment_of(order).await;
     let to = format!("{path}/return");
-    let back = |quantity: i64| json!({"lines": [{"sku": "TEA", "quantity": quantity}]});
-    assert_eq!(api.once("r-1", &to, &back(1)).await.0, 409, "it is still in the warehouse");
-    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
+    assert_eq!(api.once("r-1", &to, &line(1)).await.0, 409, "it is still in the warehouse");
+    let handed = handed();
     api.expect(Method::POST, &format!("{path}/dispatch"), Some(&handed), 200).await;
     api.expect(Method::POST, &format!("{path}/deliver"), None, 200).await;
-    let first = api.once("r-1", &to, &back(1)).await;
-    assert_eq!((first.0, &first.1["returned"]), (200, &back(1)["lines"]), "a refusal is not kept under the key");
-    assert_eq!(api.once("r-1", &to, &back(1)).await, first);
-    let (status, problem) = api.once("r-1", &to, &back(2)).await;
+    let first = api.once("r-1", &to, &line(1)).await;
+    assert_eq!((first.0, &first.1["returned"]), (200, &line(1)["lines"]), "a refusal is not kept under the key");
+    assert_eq!(api.once("r-1", &to, &line(1)).await, first);
+    let (status, problem) = api.once("r-1", &to, &line(2)).await;
     assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("Idempotency-Key")));
     assert_eq!(api.warehouse.level("TEA").await, (8, 0));
     assert_eq!(api.warehouse.said_of(order).await[5..], ["shipment.returned.v1", "stock.restocked.v1"]);
-    assert_eq!(api.once("r-2", &to, &back(1)).await.1["returned"].as_array().unwrap().len(), 2);
-    assert_eq!(api.once("r-1", &to, &back(1)).await, first, "as it was answered then");
+    assert_eq!(api.once("r-2", &to, &line(1)).await.1["returned"].as_array().unwrap().len(), 2);
+    assert_eq!(api.once("r-1", &to, &line(1)).await, first, "as it was answered then");
     assert_eq!(api.warehouse.level("TEA").await, (9, 0));
     api.warehouse.books_balance().await;
 }
@@ -146,18 +140,13 @@ async fn a_return_that_is_sent_again_with_its_key_puts_the_goods_back_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_call_off_a_parcel_that_cannot_leave_once_another_of_its_order_has() {
     let api = Api::over(Warehouse::with(&[("TEA", 10)]).await).await;
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("TEA", 3)])).await;
-    api.warehouse.hears(confirmed(order)).await;
-    api.warehouse.hears(captured(order)).await;
-    let found = api.get(&format!("/shipments?order_id={order}")).await;
-    let split = format!("/shipments/{}/split", found["items"][0]["id"].as_str().unwrap());
-    let one = json!({"lines": [{"sku": "TEA", "quantity": 1}]});
-    let parts = api.expect(Method::POST, &split, Some(&one), 200).await;
+    let order = api.warehouse.paid(&[("TEA", 3)]).await;
+    let split = format!("{}/split", api.shipment_of(order).await);
+    let parts = api.expect(Method::POST, &split, Some(&line(1)), 200).await;
     let path = |n: usize| format!("/shipments/{}", parts["items"][n]["id"].as_str().unwrap());
     let call_off = |n: usize| format!("{}/call-off", path(n));
     api.refuses(Method::POST, &call_off(1), "", 409, None).await;
-    let handed = json!({"carrier": "An Post", "tracking_number": "AP-1"});
+    let handed = handed();
     api.expect(Method::POST, &format!("{}/dispatch", path(0)), Some(&handed), 200).await;
     for _ in 0..2 {
         let called_off = api.expect(Method::POST, &call_off(1), None, 200).await;
@@ -175,12 +164,9 @@ async fn staff_call_off_a_parcel_that_cannot_leave_once_another_of_its_order_has
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parcel_is_split_by_quantities_and_each_part_goes_its_own_way() {
     let api = Api::over(Warehouse::with(&[("TEA", 10), ("MUG", 2)]).await).await;
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("MUG", 1), ("TEA", 3)])).await;
-    api.warehouse.hears(confirmed(order)).await;
-    api.warehouse.hears(captured(order)).await;
+    let order = api.warehouse.paid(&[("MUG", 1), ("TEA", 3)]).await;
     let of_order = format!("/shipments?order_id={order}");
-    let path = format!("/shipments/{}", api.get(&of_order).await["items"][0]["id"].as_str().unwrap());
+    let path = api.shipment_of(order).await;
     let split = format!("{path}/split");
     for (body, status, field) in [
         (r#"{"lines": []}"#, 422, Some("lines")),
@@ -192,7 +178,7 @@ async fn a_parcel_is_split_by_quantities_and_each_part_goes_its_own_way() {
     ] {
         api.refuses(Method::POST, &split, body, status, field).await;
     }
-    let two = json!({"lines": [{"sku": "TEA", "quantity": 2}]});
+    let two = line(2);
     let parts = api.expect(Method::POST, &split, Some(&two), 200).await;
     assert_eq!(parts["items"][0]["lines"], two["lines"]);
     assert_eq!(parts["items"][1]["lines"], json!([{"sku": "MUG", "quantity": 1}, {"sku": "TEA", "quantity": 1}]));
@@ -200,7 +186,7 @@ async fn a_parcel_is_split_by_quantities_and_each_part_goes_its_own_way() {
     assert_eq!((&whole["status"], &whole["split_into"][1]), (&json!("cancelled"), &parts["items"][1]["id"]));
     assert_eq!(api.get(&of_order).await["items"].as_array().unwrap().len(), 3);
     let part = format!("/shipments/{}", parts["items"][0]["id"].as_str().unwrap());
-    let handed = json!({"carrier": "An Post", "tracking_number": "AP1"});
+    let handed = handed();
     api.expect(Method::POST, &format!("{part}/dispatch"), Some(&handed), 200).await;
     api.refuses(Method::POST, &format!("{part}/split"), &two.to_string(), 409, None).await;
     assert_eq!(api.expect(Method::POST, &format!("{part}/lost"), None, 200).await["status"], "lost");

@@ -5,32 +5,14 @@ mod common;
 
 use common::*;
 use outbox_relay::Nudge;
+use quadrille_testing::lines;
 use service_kit::consumer::{Outcome, Why};
 use service_kit::timers;
 use shared_events::*;
-use stock_svc::commands::{Step, move_shipment};
+use stock_svc::commands::Step;
 use stock_svc::domain::Shipment;
 use stock_svc::expiry::Expiry;
 use stock_svc::store::{self, shipments};
-
-async fn shipment_of(warehouse: &Warehouse, order_id: OrderId) -> ShipmentId {
-    let conn = warehouse.db.conn().await;
-    shipments::of_orders(&conn, &[order_id.0]).await.unwrap()[0].1.id
-}
-
-async fn dispatch(warehouse: &Warehouse, order_id: OrderId) {
-    let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
-    move_shipment(&warehouse.db.pool, shipment_of(warehouse, order_id).await, step).await.unwrap();
-}
-
-/// Held, firm and paid: with a shipment.
-async fn ready_to_ship(warehouse: &Warehouse, lines: &[(&str, i64)]) -> OrderId {
-    let order = OrderId::new();
-    warehouse.hears(placed(order, lines)).await;
-    warehouse.hears(confirmed(order)).await;
-    warehouse.hears(captured(order)).await;
-    order
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_held_committed_shipped_and_delivered() {
@@ -41,9 +23,9 @@ async fn an_order_is_held_committed_shipped_and_delivered() {
     assert_eq!(warehouse.hears(confirmed(order)).await, Outcome::Applied);
     assert_eq!((warehouse.level("TEA").await, warehouse.level("MUG").await), ((7, 0), (4, 0)));
     assert_eq!(warehouse.hears(captured(order)).await, Outcome::Applied);
-    dispatch(&warehouse, order).await;
-    let shipment = shipment_of(&warehouse, order).await;
-    move_shipment(&warehouse.db.pool, shipment, Step::Deliver).await.unwrap();
+    let shipment = warehouse.shipment_of(order).await;
+    warehouse.moves(shipment, dispatched()).await.unwrap();
+    warehouse.moves(shipment, Step::Deliver).await.unwrap();
     let said = [
         "stock.reserved.v1",
         "stock.committed.v1",
@@ -66,7 +48,7 @@ async fn race_delivered_twice_is_handled_once() {
         cancel_requested(order).into(),
     ];
     for event in &events {
-        let record = record(event);
+        let record = record(event.clone());
         assert_eq!(warehouse.hears_record(&record).await, Outcome::Applied);
         let said = warehouse.said().await;
         assert_eq!(warehouse.hears_record(&record).await, Outcome::Duplicate);
@@ -79,7 +61,7 @@ async fn race_delivered_twice_is_handled_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fact_that_is_said_twice_has_one_effect() {
     let warehouse = Warehouse::with(&[("TEA", 10)]).await;
-    let order = ready_to_ship(&warehouse, &[("TEA", 3)]).await;
+    let order = warehouse.paid(&[("TEA", 3)]).await;
     let said = warehouse.said().await;
     for again in [placed(order, &[("TEA", 3)]).into(), confirmed(order).into(), Event::from(captured(order))] {
         assert!(matches!(warehouse.hears(again).await, Outcome::Ignored(Why::Refused(_))));
@@ -143,16 +125,14 @@ async fn race_cancel_races_confirm_and_both_orders_leave_the_goods_on_the_shelf(
 #[tokio::test(flavor = "multi_thread")]
 async fn race_cancel_races_dispatch_before_it_the_parcel_is_called_off_and_after_it_all_stays() {
     let warehouse = Warehouse::with(&[("TEA", 10)]).await;
-    let (called_off, gone) =
-        (ready_to_ship(&warehouse, &[("TEA", 3)]).await, ready_to_ship(&warehouse, &[("TEA", 2)]).await);
-    dispatch(&warehouse, gone).await;
+    let (called_off, gone) = (warehouse.paid(&[("TEA", 3)]).await, warehouse.paid(&[("TEA", 2)]).await);
+    warehouse.moves(warehouse.shipment_of(gone).await, dispatched()).await.unwrap();
     warehouse.hears(cancel_requested(called_off)).await;
     assert!(matches!(warehouse.hears(cancel_requested(gone)).await, Outcome::Ignored(Why::Refused(_))));
     let said = warehouse.said_of(called_off).await;
     assert_eq!(said[2..], ["shipment.created.v1", "shipment.cancelled.v1", "stock.restocked.v1"]);
     assert_eq!(warehouse.said_of(gone).await[2..], ["shipment.created.v1", "shipment.dispatched.v1"]);
-    let late = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
-    let refused = move_shipment(&warehouse.db.pool, shipment_of(&warehouse, called_off).await, late).await;
+    let refused = warehouse.moves(warehouse.shipment_of(called_off).await, dispatched()).await;
     assert_eq!(refused.unwrap_err().to_string(), "a shipment that is cancelled can't be dispatched");
     assert_eq!(warehouse.level("TEA").await, (8, 0));
     warehouse.books_balance().await;
@@ -162,13 +142,12 @@ async fn race_cancel_races_dispatch_before_it_the_parcel_is_called_off_and_after
 async fn race_cancel_races_dispatch_and_one_of_them_wins_whole() {
     let warehouse = Warehouse::with(&[("TEA", 100)]).await;
     for _ in 0..10 {
-        let order = ready_to_ship(&warehouse, &[("TEA", 1)]).await;
-        let shipment = shipment_of(&warehouse, order).await;
-        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
-        let (cancelled, dispatched) =
-            tokio::join!(warehouse.hears(cancel_requested(order)), move_shipment(&warehouse.db.pool, shipment, step));
+        let order = warehouse.paid(&[("TEA", 1)]).await;
+        let shipment = warehouse.shipment_of(order).await;
+        let (cancelled, left) =
+            tokio::join!(warehouse.hears(cancel_requested(order)), warehouse.moves(shipment, dispatched()));
         let said = warehouse.said_of(order).await;
-        assert_ne!(cancelled == Outcome::Applied, dispatched.is_ok(), "{said:?}");
+        assert_ne!(cancelled == Outcome::Applied, left.is_ok(), "{said:?}");
         assert_ne!(said.contains(&"stock.restocked.v1"), said.contains(&"shipment.dispatched.v1"), "{said:?}");
     }
     warehouse.books_balance().await;
@@ -178,20 +157,17 @@ async fn race_cancel_races_dispatch_and_one_of_them_wins_whole() {
 async fn race_cancel_races_dispatch_of_a_part_and_one_of_them_wins_whole() {
     let warehouse = Warehouse::with(&[("TEA", 100), ("MUG", 100)]).await;
     for _ in 0..10 {
-        let order = ready_to_ship(&warehouse, &[("MUG", 1), ("TEA", 3)]).await;
-        let whole = shipment_of(&warehouse, order).await;
-        let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: 2.try_into().unwrap() }];
-        let parts = move_shipment(&warehouse.db.pool, whole, Step::Split { lines }).await.unwrap();
+        let order = warehouse.paid(&[("MUG", 1), ("TEA", 3)]).await;
+        let whole = warehouse.shipment_of(order).await;
+        let lines = lines(&[("TEA", 2)]);
+        let parts = warehouse.moves(whole, Step::Split { lines }).await.unwrap();
         let [_, (_, part), (_, rest)] = <[_; 3]>::try_from(parts).unwrap();
-        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
-        let (cancelled, dispatched) = tokio::join!(
-            warehouse.hears(cancel_requested(order)),
-            move_shipment(&warehouse.db.pool, part.id, step.clone())
-        );
+        let (cancelled, left) =
+            tokio::join!(warehouse.hears(cancel_requested(order)), warehouse.moves(part.id, dispatched()));
         let said = warehouse.said_of(order).await;
-        assert_ne!(cancelled == Outcome::Applied, dispatched.is_ok(), "{said:?}");
+        assert_ne!(cancelled == Outcome::Applied, left.is_ok(), "{said:?}");
         assert_ne!(said.contains(&"stock.restocked.v1"), said.contains(&"shipment.dispatched.v1"), "{said:?}");
-        assert_eq!(move_shipment(&warehouse.db.pool, rest.id, step).await.is_ok(), dispatched.is_ok());
+        assert_eq!(warehouse.moves(rest.id, dispatched()).await.is_ok(), left.is_ok());
     }
     warehouse.books_balance().await;
 }
@@ -199,14 +175,14 @@ async fn race_cancel_races_dispatch_of_a_part_and_one_of_them_wins_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn race_cancel_races_dispatch_and_a_parcel_that_was_lost_stays_gone() {
     let warehouse = Warehouse::with(&[("TEA", 10)]).await;
-    let order = ready_to_ship(&warehouse, &[("TEA", 3)]).await;
-    let shipment = shipment_of(&warehouse, order).await;
-    move_shipment(&warehouse.db.pool, shipment, Step::Lose).await.unwrap_err();
-    dispatch(&warehouse, order).await;
-    move_shipment(&warehouse.db.pool, shipment, Step::Lose).await.unwrap();
-    move_shipment(&warehouse.db.pool, shipment, Step::Deliver).await.unwrap_err();
+    let order = warehouse.paid(&[("TEA", 3)]).await;
+    let shipment = warehouse.shipment_of(order).await;
+    warehouse.moves(shipment, Step::Lose).await.unwrap_err();
+    warehouse.moves(shipment, dispatched()).await.unwrap();
+    warehouse.moves(shipment, Step::Lose).await.unwrap();
+    warehouse.moves(shipment, Step::Deliver).await.unwrap_err();
     assert!(matches!(warehouse.hears(cancel_requested(order)).await, Outcome::Ignored(Why::Refused(_))));
-    let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: 3.try_into().unwrap() }];
+    let lines = lines(&[("TEA", 3)]);
     let lost = ShipmentLost { order_id: order, shipment_id: shipment, lines };
     assert_eq!(warehouse.said().await.last(), Some(&lost.into()));
     assert_eq!(warehouse.level("TEA").await, (7, 0));
@@ -218,14 +194,13 @@ async fn race_address_races_dispatch_and_the_answer_is_what_the_parcel_bears() {
     let warehouse = Warehouse::with(&[("TEA", 100)]).await;
     let (mut taken, mut kept) = (0, 0);
     for round in 0..12 {
-        let order = ready_to_ship(&warehouse, &[("TEA", 1)]).await;
-        let id = shipment_of(&warehouse, order).await;
+        let order = warehouse.paid(&[("TEA", 1)]).await;
+        let id = warehouse.shipment_of(order).await;
         let before = parcel(&warehouse, id).await.address;
         let mut delivery_address = before.clone().expect("it goes where its order does");
         delivery_address.line1 = "2 Mill Rd".parse().unwrap();
         let request = OrderAddressChangeRequested { order_id: order, delivery_address: delivery_address.clone() };
-        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
-        let send = async || move_shipment(&warehouse.db.pool, id, step.clone()).await;
+        let send = async || warehouse.moves(id, dispatched()).await;
         let ask = async || warehouse.hears(request.clone()).await;
         let (asked, sent) = match round % 3 {
             0 => (ask().await, send().await),
@@ -260,8 +235,8 @@ async fn race_address_races_dispatch_and_the_answer_is_what_the_parcel_bears() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_address_that_is_told_and_not_asked_for_goes_to_what_is_still_there() {
     let warehouse = Warehouse::with(&[("TEA", 100)]).await;
-    let order = ready_to_ship(&warehouse, &[("TEA", 1)]).await;
-    let id = shipment_of(&warehouse, order).await;
+    let order = warehouse.paid(&[("TEA", 1)]).await;
+    let id = warehouse.shipment_of(order).await;
     let mut delivery_address = parcel(&warehouse, id).await.address.unwrap();
     delivery_address.line1 = "2 Mill Rd".parse().unwrap();
     let changed = OrderAddressChanged { order_id: order, delivery_address: delivery_address.clone() };
@@ -283,28 +258,24 @@ async fn parcel(warehouse: &Warehouse, id: ShipmentId) -> Shipment {
 async fn race_call_off_races_dispatch_of_the_rest_and_one_of_them_wins_whole() {
     let warehouse = Warehouse::with(&[("TEA", 100), ("MUG", 100)]).await;
     for _ in 0..10 {
-        let order = ready_to_ship(&warehouse, &[("MUG", 1), ("TEA", 3)]).await;
-        let whole = shipment_of(&warehouse, order).await;
-        let lines = vec![StockLine { sku: "TEA".parse().unwrap(), quantity: 2.try_into().unwrap() }];
-        let parts = move_shipment(&warehouse.db.pool, whole, Step::Split { lines }).await.unwrap();
+        let order = warehouse.paid(&[("MUG", 1), ("TEA", 3)]).await;
+        let whole = warehouse.shipment_of(order).await;
+        let lines = lines(&[("TEA", 2)]);
+        let parts = warehouse.moves(whole, Step::Split { lines }).await.unwrap();
         let [_, (_, part), (_, rest)] = <[_; 3]>::try_from(parts).unwrap();
-        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
         let early = warehouse.hears(OrderCallOffRequested { order_id: order }).await;
         assert!(matches!(early, Outcome::Ignored(Why::Refused(_))), "nothing has left: {early:?}");
-        move_shipment(&warehouse.db.pool, part.id, step.clone()).await.unwrap();
-        let (called_off, dispatched) = tokio::join!(
+        warehouse.moves(part.id, dispatched()).await.unwrap();
+        let (called_off, left) = tokio::join!(
             warehouse.hears(OrderCallOffRequested { order_id: order }),
-            move_shipment(&warehouse.db.pool, rest.id, step)
+            warehouse.moves(rest.id, dispatched())
         );
         let said = warehouse.said_of(order).await;
-        assert_ne!(called_off == Outcome::Applied, dispatched.is_ok(), "{said:?}");
+        assert_ne!(called_off == Outcome::Applied, left.is_ok(), "{said:?}");
         let dispatches = said.iter().filter(|name| **name == "shipment.dispatched.v1").count();
-        assert_eq!(
-            (said.contains(&"stock.restocked.v1"), dispatches),
-            (dispatched.is_err(), 1 + usize::from(dispatched.is_ok()))
-        );
-        let again = move_shipment(&warehouse.db.pool, rest.id, Step::CallOff).await;
-        assert_eq!(again.is_ok(), dispatched.is_err(), "called off before is called off now");
+        assert_eq!((said.contains(&"stock.restocked.v1"), dispatches), (left.is_err(), 1 + usize::from(left.is_ok())));
+        let again = warehouse.moves(rest.id, Step::CallOff).await;
+        assert_eq!(again.is_ok(), left.is_err(), "called off before is called off now");
         assert_eq!(warehouse.said_of(order).await, said);
     }
     warehouse.books_balance().await;
@@ -417,7 +388,7 @@ async fn what_others_say_is_not_for_us() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_events_of_an_order_are_numbered_without_a_gap_on_each_topic() {
     let warehouse = Warehouse::with(&[("TEA", 3)]).await;
-    let order = ready_to_ship(&warehouse, &[("TEA", 3)]).await;
+    let order = warehouse.paid(&[("TEA", 3)]).await;
     warehouse.hears(cancel_requested(order)).await;
     let numbers = |topic: &str| {
         format!(
@@ -434,7 +405,7 @@ async fn the_events_of_an_order_are_numbered_without_a_gap_on_each_topic() {
 async fn an_unreadable_event_becomes_a_dead_letter_and_parks_its_order_alone() {
     let warehouse = Warehouse::with(&[("TEA", 3)]).await;
     let (broken, fine) = (OrderId::new(), OrderId::new());
-    let mut poison = record(&placed(broken, &[("TEA", 1)]).into());
+    let mut poison = record(placed(broken, &[("TEA", 1)]));
     poison.value = Some(b"{\"order_id\": 7}".to_vec());
     assert!(matches!(warehouse.hears_record(&poison).await, Outcome::DeadLettered(_)));
     assert_eq!(warehouse.hears(cancel_requested(broken)).await, Outcome::QueuedBehind);
@@ -447,7 +418,7 @@ async fn the_lock_on_the_root_makes_what_is_said_of_an_order_wait() {
     let order = OrderId::new();
     warehouse.hears(placed(order, &[("TEA", 3)])).await;
     let mut conn = warehouse.db.conn().await;
-    let confirmed = record(&confirmed(order).into());
+    let confirmed = record(confirmed(order));
     let waits = diesel_async::AsyncConnection::transaction(&mut *conn, async |conn| {
         store::load(conn, [order], []).await?;
         let soon = std::time::Duration::from_millis(200);

@@ -5,9 +5,9 @@ mod common;
 use std::process::{Command, Output};
 
 use common::*;
-use diesel::sql_query;
-use diesel_async::RunQueryDsl;
-use shared_events::*;
+use quadrille_testing::{OutboxRow, outbox};
+use serde_json::Value;
+use shared_events::Topic;
 use stock_svc::commands::{self, NewDetails};
 use stock_svc::domain::Price;
 
@@ -19,30 +19,10 @@ fn stock_svc(warehouse: &Warehouse, arguments: &[&str]) -> Output {
 
 /// What each row of the outbox says of its product, in order: SKU, sequence, type, cents.
 async fn said(warehouse: &Warehouse) -> Vec<(String, i64, String, i64)> {
-    let rows: Vec<OutboxRow> = sql_query(
-        "select key as sku, type as kind, sequence::bigint, (convert_from(payload, 'utf8')::json #>> '{price,amount}')::bigint as cents
-        from outbox, lateral (select
-            max(h ->> 1) filter (where h ->> 0 = 'ce_type') as type,
-            max(h ->> 1) filter (where h ->> 0 = 'ce_sequence') as sequence
-            from json_array_elements(headers) h) as named
-        where topic = 'products.v1' order by id",
-    )
-    .load(&mut warehouse.db.conn().await)
-    .await
-    .unwrap();
-    rows.into_iter().map(|row| (row.sku, row.sequence, row.kind, row.cents)).collect()
-}
-
-#[derive(diesel::QueryableByName)]
-struct OutboxRow {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    sku: String,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    sequence: i64,
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    kind: String,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    cents: i64,
+    let rows = outbox(&warehouse.db).await.into_iter().filter(|row| row.topic == Topic::Products.name());
+    let cents =
+        |row: &OutboxRow| serde_json::from_str::<Value>(&row.payload).unwrap()["price"]["amount"].as_i64().unwrap();
+    rows.map(|row| (row.key.clone(), row.sequence(), row.event_type().to_owned(), cents(&row))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,36 +32,15 @@ async fn every_product_is_announced_as_it_is_with_its_next_sequence() {
     let dearer = NewDetails { price: Price::try_from(eur(15_00)).unwrap(), ..tea() };
     commands::change_product(pool, &"TEA".parse().unwrap(), &commands::Expected::Any, dearer).await.unwrap();
     commands::withdraw_product(pool, &"GONE".parse().unwrap(), &commands::Expected::Any).await.unwrap();
-    sql_query("delete from outbox").execute(&mut warehouse.db.conn().await).await.unwrap();
+    warehouse.db.run("delete from outbox").await;
 
     let output = stock_svc(&warehouse, &["reannounce"]);
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("3 products are announced again"));
     let all = said(&warehouse).await;
     let told: Vec<_> = all.iter().map(|(sku, n, kind, cents)| (sku.as_str(), *n, kind.as_str(), *cents)).collect();
-    let (changed, withdrawn) = (kind("changed"), kind("withdrawn"));
-    assert_eq!(
-        told,
-        [
-            ("CUP", 2, changed.as_str(), 12_99),
-            ("GONE", 3, withdrawn.as_str(), 12_99),
-            ("TEA", 3, changed.as_str(), 15_00)
-        ]
-    );
-}
-
-/// As it stands in `ce_type`.
-fn kind(name: &str) -> String {
-    let state = ProductState {
-        sku: "X".parse().unwrap(),
-        name: "X".parse().unwrap(),
-        category: None,
-        price: eur(1),
-        status: ProductStatus::Active,
-        low_stock_mark: None,
-    };
-    let event: Event = if name == "changed" { ProductChanged(state).into() } else { ProductWithdrawn(state).into() };
-    event.type_name().to_owned()
+    let (changed, withdrawn) = ("product.changed.v1", "product.withdrawn.v1");
+    assert_eq!(told, [("CUP", 2, changed, 12_99), ("GONE", 3, withdrawn, 12_99), ("TEA", 3, changed, 15_00)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

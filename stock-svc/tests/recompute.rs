@@ -6,11 +6,9 @@ mod common;
 use std::process::Command;
 
 use common::*;
-use diesel::sql_query;
-use diesel_async::RunQueryDsl;
+use quadrille_testing::lines;
 use shared_events::*;
-use stock_svc::commands::{Step, move_shipment};
-use stock_svc::store::shipments;
+use stock_svc::commands::Step;
 
 /// Whether it found all right, and what it said.
 fn recompute(warehouse: &Warehouse, repair: bool) -> (bool, String) {
@@ -29,23 +27,10 @@ fn run(warehouse: &Warehouse, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8(said).unwrap())
 }
 
-async fn by_hand(warehouse: &Warehouse, sql: &str) {
-    sql_query(sql).execute(&mut warehouse.db.conn().await).await.unwrap();
-}
-
-async fn paid(warehouse: &Warehouse, lines: &[(&str, i64)]) -> OrderId {
-    let order = OrderId::new();
-    warehouse.hears(placed(order, lines)).await;
-    warehouse.hears(confirmed(order)).await;
-    warehouse.hears(captured(order)).await;
-    order
-}
-
 /// Moved in every way that there is: listed, adjusted, held, released, expired, committed, held again, restocked by a cancel
 /// and by a return, split, lost, called off.
 async fn a_busy_warehouse() -> (Warehouse, OrderId) {
     let warehouse = Warehouse::with(&[("TEA", 20), ("MUG", 5)]).await;
-    let pool = &warehouse.db.pool;
     warehouse.adjusts("MUG", -2, "broken").await.unwrap();
     let [held, released, expired, again] = std::array::from_fn(|_| OrderId::new());
     for order in [held, released, expired, again] {
@@ -55,27 +40,25 @@ async fn a_busy_warehouse() -> (Warehouse, OrderId) {
     warehouse.expires(expired).await;
     warehouse.expires(again).await;
     warehouse.hears(confirmed(again)).await;
-    let undone = paid(&warehouse, &[("TEA", 1), ("MUG", 1)]).await;
+    let undone = warehouse.paid(&[("TEA", 1), ("MUG", 1)]).await;
     warehouse.hears(cancel_requested(undone)).await;
-    let sent = paid(&warehouse, &[("TEA", 4), ("MUG", 1)]).await;
-    let whole = shipments::of_orders(&*warehouse.db.conn().await, &[sent.0]).await.unwrap()[0].1.id;
-    let line = |quantity: i64| vec![StockLine { sku: "TEA".parse().unwrap(), quantity: quantity.try_into().unwrap() }];
-    let parts = move_shipment(pool, whole, Step::Split { lines: line(3) }).await.unwrap();
+    let sent = warehouse.paid(&[("TEA", 4), ("MUG", 1)]).await;
+    let whole = warehouse.shipment_of(sent).await;
+    let line = |quantity| lines(&[("TEA", quantity)]);
+    let parts = warehouse.moves(whole, Step::Split { lines: line(3) }).await.unwrap();
     for (_, part) in &parts[1..] {
-        let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() };
-        move_shipment(pool, part.id, step).await.unwrap();
+        warehouse.moves(part.id, dispatched()).await.unwrap();
     }
-    move_shipment(pool, parts[1].1.id, Step::Deliver).await.unwrap();
+    warehouse.moves(parts[1].1.id, Step::Deliver).await.unwrap();
     for _ in 0..2 {
-        move_shipment(pool, parts[1].1.id, Step::TakeBack { lines: line(1) }).await.unwrap();
+        warehouse.moves(parts[1].1.id, Step::TakeBack { lines: line(1) }).await.unwrap();
     }
-    move_shipment(pool, parts[2].1.id, Step::Lose).await.unwrap();
-    let in_part = paid(&warehouse, &[("TEA", 3)]).await;
-    let whole = shipments::of_orders(&*warehouse.db.conn().await, &[in_part.0]).await.unwrap()[0].1.id;
-    let parts = move_shipment(pool, whole, Step::Split { lines: line(1) }).await.unwrap();
-    let step = Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP2".parse().unwrap() };
-    move_shipment(pool, parts[1].1.id, step).await.unwrap();
-    move_shipment(pool, parts[2].1.id, Step::CallOff).await.unwrap();
+    warehouse.moves(parts[2].1.id, Step::Lose).await.unwrap();
+    let in_part = warehouse.paid(&[("TEA", 3)]).await;
+    let whole = warehouse.shipment_of(in_part).await;
+    let parts = warehouse.moves(whole, Step::Split { lines: line(1) }).await.unwrap();
+    warehouse.moves(parts[1].1.id, dispatched()).await.unwrap();
+    warehouse.moves(parts[2].1.id, Step::CallOff).await.unwrap();
     warehouse.adjusts("TEA", 1, "found").await.unwrap();
     (warehouse, sent)
 }
@@ -90,7 +73,7 @@ async fn whatever_moved_the_levels_are_the_sums_of_movements_and_holds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_level_that_was_changed_by_hand_is_named_with_its_figures_and_set_right() {
     let (warehouse, _) = a_busy_warehouse().await;
-    by_hand(&warehouse, "update stock_levels set on_hand = 17, held = 3 where sku = 'TEA'").await;
+    warehouse.db.run("update stock_levels set on_hand = 17, held = 3 where sku = 'TEA'").await;
     let (well, said) = recompute(&warehouse, false);
     assert!(!well && said.contains("TEA: the level says 17 on hand, its movements 16\n"), "{said}");
     assert!(said.contains("TEA: the level says 3 held, the live holds 2\n"), "{said}");
@@ -105,26 +88,26 @@ async fn a_level_that_was_changed_by_hand_is_named_with_its_figures_and_set_righ
 #[tokio::test(flavor = "multi_thread")]
 async fn books_of_many_ranges_are_compared_whole_and_from_where_a_look_was_stopped() {
     let (warehouse, sent) = a_busy_warehouse().await;
-    by_hand(
-        &warehouse,
-        "with new as (insert into products (sku, name, description, price_amount, price_currency)
+    warehouse
+        .db
+        .run(
+            "with new as (insert into products (sku, name, description, price_amount, price_currency)
              select 'SKU-' || lpad(n::text, 5, '0'), 'many', '', 1, 'EUR' from generate_series(1, 450) n returning sku),
          levels as (insert into stock_levels (sku, on_hand) select sku, 120000 from new)
          insert into movements (sku, kind, quantity) select sku, 'listed', 120000 from new",
-    )
-    .await;
-    by_hand(&warehouse, "insert into movements (sku, kind, quantity, reason) select 'SKU-00300', 'adjusted', 1, 'count' from generate_series(1, 110000)").await;
-    by_hand(&warehouse, "insert into orders (order_id, reservation, lines, expires_at) select gen_random_uuid(), 'expired', '[]', null from generate_series(1, 4500)").await;
+        )
+        .await;
+    warehouse.db.run("insert into movements (sku, kind, quantity, reason) select 'SKU-00300', 'adjusted', 1, 'count' from generate_series(1, 110000)").await;
+    warehouse.db.run("insert into orders (order_id, reservation, lines, expires_at) select gen_random_uuid(), 'expired', '[]', null from generate_series(1, 4500)").await;
     let (well, said) = recompute(&warehouse, true);
     assert!(well && said.contains("SKU-00300: the level says 120000 on hand, its movements 230000\n"), "{said}");
     assert!(said.contains("452 products: levels, movements and holds agree\n"), "{said}");
 
-    by_hand(&warehouse, "update stock_levels set on_hand = on_hand + 1 where sku in ('SKU-00010', 'SKU-00440')").await;
-    by_hand(
-        &warehouse,
-        &format!("update movements set quantity = -3 where kind = 'committed' and order_id = '{sent}'"),
-    )
-    .await;
+    warehouse.db.run("update stock_levels set on_hand = on_hand + 1 where sku in ('SKU-00010', 'SKU-00440')").await;
+    warehouse
+        .db
+        .run(&format!("update movements set quantity = -3 where kind = 'committed' and order_id = '{sent}'"))
+        .await;
     let (well, said) = go_on(&warehouse, "levels:SKU-00011");
     assert!(
         !well && said.contains("SKU-00440: ") && !said.contains("SKU-00010: ") && !said.contains("order "),
@@ -141,7 +124,7 @@ async fn a_movement_that_was_altered_is_named_with_its_order_and_not_made_true()
     let (warehouse, sent) = a_busy_warehouse().await;
     let alter =
         format!("update movements set quantity = -3 where sku = 'TEA' and kind = 'committed' and order_id = '{sent}'");
-    by_hand(&warehouse, &alter).await;
+    warehouse.db.run(&alter).await;
     for repair in [false, true] {
         let (well, said) = recompute(&warehouse, repair);
         assert!(!well && said.contains("TEA: the level says 16 on hand, its movements 17\n"), "{said}");
@@ -154,7 +137,7 @@ async fn a_movement_that_was_altered_is_named_with_its_order_and_not_made_true()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_level_that_would_be_oversold_is_left_to_a_person() {
     let (warehouse, _) = a_busy_warehouse().await;
-    by_hand(&warehouse, "delete from movements where sku = 'TEA' and kind = 'listed'").await;
+    warehouse.db.run("delete from movements where sku = 'TEA' and kind = 'listed'").await;
     let (well, said) = recompute(&warehouse, true);
     assert!(!well && said.contains("TEA: the level says 16 on hand, its movements -4\n"), "{said}");
     assert_eq!(warehouse.level("TEA").await, (16, 2));

@@ -1,17 +1,14 @@
 //! What the tests of this service share: a shop that speaks, a database that hears, a look at what was kept and said.
 #![allow(dead_code, reason = "shared by several test programs, each of which needs a part")]
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Duration, Utc};
-use diesel::prelude::*;
-use diesel::sql_types::{Bytea, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use notification_svc::commands::record_deliveries::{Tried, record_deliveries};
 use notification_svc::domain::{Templates, Verdict};
 use notification_svc::mail::Deliveries;
 use notification_svc::reactions::NotificationReactions;
 use notification_svc::store::notifications::{self, Due, Filter, View};
+use quadrille_testing::{Others, eur};
+pub use quadrille_testing::{OutboxRow, outbox};
 use service_kit::consumer::testing::react;
 use service_kit::consumer::{Outcome, Record};
 use service_kit::external_calls::{ExternalCalls, Nudge};
@@ -22,31 +19,28 @@ use shared_events::*;
 pub struct Shop {
     pub db: TestDb,
     pub reactions: NotificationReactions,
-    said: HashMap<Topic, i64>,
+    others: Others,
     clock: DateTime<Utc>,
-}
-
-impl SequenceCounter for Shop {
-    fn next_sequence(&mut self, topic: Topic) -> i64 {
-        let count = self.said.entry(topic).or_default();
-        *count += 1;
-        *count
-    }
 }
 
 impl Shop {
     pub async fn new() -> Self {
         let db = TestDb::new(&notification_svc::migrations()).await;
         let reactions = NotificationReactions::new(Templates::new().unwrap(), Nudge::default());
-        Self { db, reactions, said: HashMap::new(), clock: Utc::now() - Duration::hours(1) }
+        Self { db, reactions, others: Others::default(), clock: Utc::now() - Duration::hours(1) }
+    }
+
+    /// A shop in which an order was placed.
+    pub async fn with_an_order() -> (Self, OrderId) {
+        let (mut shop, order) = (Self::new().await, OrderId::new());
+        shop.hear(placed(order)).await;
+        (shop, order)
     }
 
     /// The event as it would lie in Kafka, said a second after the last.
     pub fn says(&mut self, event: impl Into<Event>) -> Record {
         self.clock += Duration::seconds(1);
-        let metadata = EventMetadata { source: "/a-svc", at: self.clock, causation_id: None, traceparent: None };
-        let message = encode(self, &metadata, &[event.into()]).unwrap().remove(0);
-        Record::sent(message.topic.name(), message.key, message.headers, message.value)
+        self.others.record_at(event, self.clock)
     }
 
     /// Has the service hear a record.
@@ -94,23 +88,17 @@ impl Shop {
 
     /// Lets every lease and every wait end now.
     pub async fn time_passes(&self) {
-        self.sql("update notifications set due_at = now()").await;
+        self.db.run("update notifications set due_at = now()").await;
     }
 
     /// Lets the inbox forget, as it does with what is older than it reaches.
     pub async fn inbox_forgets(&self) {
-        self.sql("delete from inbox").await;
-    }
-
-    /// Runs a statement.
-    pub async fn sql(&self, text: &str) {
-        diesel::sql_query(text).execute(&mut *self.db.conn().await).await.unwrap();
+        self.db.run("delete from inbox").await;
     }
 
     /// What the service said, in order.
     pub async fn said(&self) -> Vec<Event> {
-        let rows = outbox(&mut *self.db.conn().await).await;
-        rows.iter().map(|row| Event::decode(&row.header(header::TYPE), &row.payload).unwrap()).collect()
+        outbox(&self.db).await.iter().map(OutboxRow::event).collect()
     }
 }
 
@@ -127,65 +115,8 @@ pub fn sent(due: &Due) -> Tried {
     }
 }
 
-/// A row of the outbox.
-#[derive(QueryableByName)]
-pub struct OutboxRow {
-    #[diesel(sql_type = Text)]
-    pub topic: String,
-    #[diesel(sql_type = Text)]
-    pub key: String,
-    #[diesel(sql_type = Text)]
-    headers: String,
-    #[diesel(sql_type = Bytea)]
-    pub payload: Vec<u8>,
-}
-
-impl OutboxRow {
-    pub fn header(&self, name: &str) -> String {
-        let headers: serde_json::Value = serde_json::from_str(&self.headers).unwrap();
-        match &headers {
-            serde_json::Value::Object(object) => object[name].as_str().unwrap().to_owned(),
-            pairs => {
-                let pairs: Vec<(String, String)> = serde_json::from_value(pairs.clone()).unwrap();
-                pairs.into_iter().find(|(known, _)| known == name).unwrap().1
-            }
-        }
-    }
-}
-
-pub async fn outbox(conn: &mut AsyncPgConnection) -> Vec<OutboxRow> {
-    diesel::sql_query("select topic, key, headers::text as headers, payload from outbox order by id")
-        .load(conn)
-        .await
-        .unwrap()
-}
-
 pub fn placed(order_id: OrderId) -> OrderPlaced {
-    let line = |text: &str| -> LineText { text.parse().unwrap() };
-    OrderPlaced {
-        order_id,
-        customer: Customer {
-            id: "c-1".parse().unwrap(),
-            name: line("Ann Lee"),
-            email: "ann@example.com".parse().unwrap(),
-        },
-        delivery_address: Address {
-            line1: line("1 Quay St"),
-            line2: None,
-            city: line("Cork"),
-            postal_code: line("T12"),
-            country: CountryCode::try_from("IE".to_owned()).unwrap(),
-        },
-        lines: vec![OrderLine {
-            sku: "TEA".parse().unwrap(),
-            name: line("Tea"),
-            quantity: Quantity::try_from(2).unwrap(),
-            unit_price: eur(1299),
-        }],
-        total: eur(2598),
-        payment_method: "pm_card_visa".parse().unwrap(),
-        deadline: Utc::now(),
-    }
+    quadrille_testing::placed(order_id, &[("TEA", 2)])
 }
 
 pub fn confirmed(order_id: OrderId) -> OrderConfirmed {
@@ -214,8 +145,4 @@ pub fn refunded(order_id: OrderId, amount: i64, remaining: i64) -> PaymentRefund
         amount: eur(amount),
         remaining: eur(remaining),
     }
-}
-
-fn eur(amount: i64) -> Money {
-    Money::new(amount, Currency::EUR).unwrap()
 }

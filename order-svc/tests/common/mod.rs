@@ -2,23 +2,19 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-pub mod kafka;
 pub mod server;
 pub mod sse;
 
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
-use diesel::sql_types::{BigInt, Text};
-use diesel::{QueryableByName, sql_query};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
 use order_svc::domain::{Order, OrderDraft};
 use order_svc::reactions::OrderReactions;
 use order_svc::store;
 use order_svc::store::stored_responses::StoredResponse;
 use outbox_relay::{DeadLetters, Nudge};
+pub use quadrille_testing::{Others, eur};
+use quadrille_testing::{OutboxRow, address, customer, outbox};
 use service_kit::consumer::testing::react_as;
 use service_kit::consumer::{Outcome, Record, Subscription};
 use service_kit::testing::TestDb;
@@ -32,44 +28,6 @@ pub struct Shop {
 
 /// Something said of an order.
 pub type Fact = fn(OrderId) -> Event;
-
-/// Counts what the other services said, key by key and topic by topic.
-#[derive(Default)]
-pub struct Others(Mutex<HashMap<(String, Topic), i64>>);
-
-struct Key<'a>(&'a Others, String);
-
-impl Others {
-    /// An event as another service would send it.
-    pub fn record(&self, event: impl Into<Event>) -> Record {
-        let event = event.into();
-        let metadata = shared_events::EventMetadata {
-            source: "/test",
-            at: chrono::Utc::now(),
-            causation_id: None,
-            traceparent: None,
-        };
-        let message = encode(&mut Key(self, event.key()), &metadata, &[event]).unwrap().remove(0);
-        Record::sent(message.topic.name(), message.key, message.headers, message.value)
-    }
-}
-
-impl SequenceCounter for Key<'_> {
-    fn next_sequence(&mut self, topic: Topic) -> i64 {
-        let mut counts = self.0.0.lock().unwrap();
-        let count = counts.entry((self.1.clone(), topic)).or_default();
-        *count += 1;
-        *count
-    }
-}
-
-#[derive(QueryableByName)]
-struct OutboxRow {
-    #[diesel(sql_type = Text)]
-    event_type: String,
-    #[diesel(sql_type = BigInt)]
-    sequence: i64,
-}
 
 impl Shop {
     /// order-svc with a catalogue of TEA, MUG and OLD, which is withdrawn.
@@ -129,29 +87,15 @@ impl Shop {
 
     /// What the service said of the order, in order. The sequence must run from 1 without a gap.
     pub async fn said(&self, id: OrderId) -> Vec<String> {
-        let outbox = "select h.value ->> 1 as event_type, (s.value ->> 1)::bigint as sequence from outbox \
-                      cross join json_array_elements(headers) h cross join json_array_elements(headers) s \
-                      where topic = 'orders.v1' and key = $1 and h.value ->> 0 = 'ce_type' and s.value ->> 0 = 'ce_sequence' order by id";
-        let conn = &mut self.db.conn().await;
-        let said: Vec<OutboxRow> = sql_query(outbox).bind::<Text, _>(id.to_string()).load(conn).await.unwrap();
-        let sequences: Vec<i64> = said.iter().map(|said| said.sequence).collect();
-        assert_eq!(sequences, (1..=i64::try_from(said.len()).unwrap()).collect::<Vec<_>>());
-        said.into_iter().map(|said| said.event_type).collect()
+        let of_order = |row: &OutboxRow| row.topic == Topic::Orders.name() && row.key == id.to_string();
+        let said: Vec<_> = outbox(&self.db).await.into_iter().filter(of_order).collect();
+        assert!((1..).zip(&said).all(|(expected, row)| row.sequence() == expected), "{said:?}");
+        said.iter().map(|row| row.event_type().to_owned()).collect()
     }
 
     pub async fn count(&self, sql: &str) -> i64 {
-        count_on(&mut *self.db.conn().await, sql).await
+        self.db.row(sql).await
     }
-}
-
-/// What a query names `count`, asked on that connection.
-pub async fn count_on(conn: &mut AsyncPgConnection, sql: &str) -> i64 {
-    #[derive(QueryableByName)]
-    struct Count {
-        #[diesel(sql_type = BigInt)]
-        count: i64,
-    }
-    sql_query(sql).get_result::<Count>(conn).await.unwrap().count
 }
 
 pub fn product(sku: &str, price: i64, status: ProductStatus) -> Event {
@@ -167,28 +111,13 @@ pub fn product(sku: &str, price: i64, status: ProductStatus) -> Event {
 }
 
 pub fn draft(lines: &[(&str, i64)]) -> OrderDraft {
-    let line = |text: &str| text.parse().unwrap();
     OrderDraft {
-        customer: Customer {
-            id: "c-1001".parse().unwrap(),
-            name: line("Ann Lee"),
-            email: "ann@example.com".parse().unwrap(),
-        },
-        delivery_address: Address {
-            line1: line("1 Quay St"),
-            line2: None,
-            city: line("Cork"),
-            postal_code: line("T12"),
-            country: "IE".to_owned().try_into().unwrap(),
-        },
+        customer: customer(),
+        delivery_address: address("1 Quay St"),
         currency: Currency::EUR,
         lines: lines.iter().map(|(sku, quantity)| (sku.parse().unwrap(), (*quantity).try_into().unwrap())).collect(),
         payment_method: "pm_card_visa".parse().unwrap(),
     }
-}
-
-pub fn eur(amount: i64) -> Money {
-    Money::new(amount, Currency::EUR).unwrap()
 }
 
 /// What [`Shop::place`] costs.
@@ -239,9 +168,7 @@ pub fn refunded(order_id: OrderId) -> Event {
 }
 
 pub fn parcel_created(order_id: OrderId) -> Event {
-    let line =
-        |sku: &str, quantity: i64| StockLine { sku: sku.parse().unwrap(), quantity: quantity.try_into().unwrap() };
-    let lines = vec![line("TEA", 2), line("MUG", 1)];
+    let lines = quadrille_testing::lines(&[("TEA", 2), ("MUG", 1)]);
     ShipmentCreated { order_id, shipment_id: ShipmentId(order_id.0), lines }.into()
 }
 

@@ -1,5 +1,6 @@
 //! order-svc's HTTP interface, on its own.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use actix_web::web::Data;
@@ -7,9 +8,9 @@ use order_svc::http::{AppState, routes};
 use order_svc::live::{Live, Tail};
 use order_svc::prices::PricesKnown;
 use outbox_relay::Nudge;
+use quadrille_testing::Served;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use service_kit::http::{Readiness, bind};
 use tokio_util::sync::CancellationToken;
 
 use super::Shop;
@@ -20,16 +21,16 @@ const KEEP_ALIVE: Duration = Duration::from_millis(500);
 /// order-svc's routes on a port of their own.
 pub struct Server {
     pub shop: Shop,
-    pub url: String,
-    pub client: reqwest::Client,
+    served: Served,
     pub prices_known: PricesKnown,
     pub live: Live,
-    pub stop: CancellationToken,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.cancel();
+impl Deref for Server {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
     }
 }
 
@@ -54,12 +55,8 @@ impl Server {
         });
         let tail = Tail::new(shop.db.pool.clone(), live.clone()).await.unwrap();
         tokio::spawn(tail.run(stop.clone()));
-        let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let listen = service_kit::config::HttpConfig { limits: order_svc::http::limits(), ..addr.into() };
-        let server = bind("order-svc", listen, Readiness::default(), stop.clone(), routes(state).unwrap()).unwrap();
-        let url = format!("http://127.0.0.1:{}/api/v1/orders", server.port());
-        tokio::spawn(server.run());
-        Self { shop, url, client: reqwest::Client::new(), prices_known, live, stop }
+        let served = Served::limited("/api/v1/orders", order_svc::http::limits(), stop, routes(state).unwrap());
+        Self { shop, served, prices_known, live }
     }
 
     pub async fn post(&self, body: &Value) -> Response {
@@ -91,8 +88,8 @@ impl Server {
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
         let problem: Value = answer.json().await.unwrap();
         assert_eq!(problem["status"], 422);
-        assert_eq!(self.shop.count("select count(*) from orders").await, 0);
-        assert_eq!(self.shop.count("select count(*) from outbox").await, 0);
+        assert_eq!(self.shop.db.count("orders").await, 0);
+        assert_eq!(self.shop.db.count("outbox").await, 0);
         problem["errors"][0]["field"].as_str().unwrap().to_owned()
     }
 }

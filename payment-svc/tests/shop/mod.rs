@@ -8,13 +8,12 @@
 
 pub mod gateways;
 pub mod sandbox;
+pub mod scene;
 pub mod served;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::{QueryableByName, sql_query, sql_types};
-use diesel_async::RunQueryDsl;
 use payment_svc::{
     commands::{self, Settlement},
     domain::{Answer, Payment},
@@ -25,6 +24,8 @@ use payment_svc::{
     store::{RETRY, calls::TakenCall, payments},
     worker::GatewayCalls,
 };
+pub use quadrille_testing::record;
+use quadrille_testing::{lines, outbox};
 use service_kit::{
     consumer::{Outcome, Record, testing::react},
     external_calls::ExternalCalls,
@@ -32,9 +33,8 @@ use service_kit::{
     timers,
 };
 use shared_events::{
-    CancelReason, EncodedEvent, Event, EventMetadata, Money, OrderConfirmed, OrderId, OrderPlaced, PaymentEvent,
-    RestockCause, SequenceCounter, ShipmentId, ShipmentLost, StockExpired, StockRejected, StockReleased, StockReserved,
-    StockRestocked, Topic, encode,
+    CancelReason, Event, Money, OrderConfirmed, OrderId, OrderPlaced, PaymentEvent, RestockCause, ShipmentId,
+    ShipmentLost, StockExpired, StockRejected, StockReleased, StockReserved, StockRestocked,
 };
 
 /// An order's facts, as the other services would say them.
@@ -97,35 +97,13 @@ impl Order {
     }
 
     /// A parcel with these lines was lost.
-    pub fn lost(&self, lines: &[(&str, i64)]) -> Event {
-        let lines = lines.iter().map(|(sku, quantity)| serde_json::json!({"sku": sku, "quantity": quantity}));
-        let lines = serde_json::from_value(lines.collect()).unwrap();
-        ShipmentLost { order_id: self.id, shipment_id: ShipmentId::new(), lines }.into()
+    pub fn lost(&self, of: &[(&str, i64)]) -> Event {
+        ShipmentLost { order_id: self.id, shipment_id: ShipmentId::new(), lines: lines(of) }.into()
     }
 
-    pub fn restocked(&self, lines: &[(&str, i64)]) -> Event {
-        let lines = lines.iter().map(|(sku, quantity)| serde_json::json!({"sku": sku, "quantity": quantity}));
-        let lines = serde_json::from_value(lines.collect()).unwrap();
-        StockRestocked { order_id: self.id, cause: RestockCause::Cancelled, lines }.into()
+    pub fn restocked(&self, of: &[(&str, i64)]) -> Event {
+        StockRestocked { order_id: self.id, cause: RestockCause::Cancelled, lines: lines(of) }.into()
     }
-}
-
-struct Sequences(HashMap<Topic, i64>);
-
-impl SequenceCounter for Sequences {
-    fn next_sequence(&mut self, topic: Topic) -> i64 {
-        let count = self.0.entry(topic).or_default();
-        *count += 1;
-        *count
-    }
-}
-
-/// The event as a record that another service has sent.
-pub fn record(event: Event) -> Record {
-    let metadata = EventMetadata { source: "/test", at: Utc::now(), causation_id: None, traceparent: None };
-    let messages = encode(&mut Sequences(HashMap::new()), &metadata, &[event]).unwrap();
-    let EncodedEvent { topic, key, headers, value, .. } = messages.into_iter().next().unwrap();
-    Record::sent(topic.name(), key, headers, value)
 }
 
 /// payment-svc without Kafka.
@@ -133,14 +111,6 @@ pub struct Shop<G> {
     pub db: TestDb,
     pub calls: GatewayCalls<G>,
     pub reactions: PaymentReactions,
-}
-
-#[derive(QueryableByName)]
-struct OutboxRow {
-    #[diesel(sql_type = sql_types::Json)]
-    headers: serde_json::Value,
-    #[diesel(sql_type = sql_types::Binary)]
-    payload: Vec<u8>,
 }
 
 impl<G: PaymentGateway> Shop<G> {
@@ -162,6 +132,18 @@ impl<G: PaymentGateway> Shop<G> {
             last = self.hear_record(&record(event)).await;
         }
         last
+    }
+
+    /// Hears these events, and makes the calls that follow.
+    pub async fn hear_and_call(&self, events: impl IntoIterator<Item = Event>) {
+        self.hear(events).await;
+        self.call_gateway().await;
+    }
+
+    /// Makes the calls that wait, too.
+    pub async fn call_again(&self) {
+        self.make_due().await;
+        self.call_gateway().await;
     }
 
     /// Makes the calls that are due, until there are none.
@@ -196,34 +178,26 @@ impl<G: PaymentGateway> Shop<G> {
 
     /// The gateway's name for the one refund.
     pub async fn refund_name(&self) -> String {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = sql_types::Text)]
-            gateway_id: String,
-        }
-        let row: Row = sql_query("select gateway_id from refunds").get_result(&mut self.db.conn().await).await.unwrap();
-        row.gateway_id
+        self.db.row("select gateway_id from refunds").await
     }
 
     /// Lets the time of waiting calls come, and the leases of those end that a worker had taken.
     pub async fn make_due(&self) {
         let sql = "update gateway_calls set due_at = now(), leased_until = null where finished_at is null";
-        sql_query(sql).execute(&mut self.db.conn().await).await.unwrap();
+        self.db.run(sql).await;
     }
 
     /// What was announced, in the order of the outbox, in words.
     pub async fn said(&self) -> Vec<String> {
-        let rows: Vec<OutboxRow> =
-            sql_query("select headers, payload from outbox order by id").load(&mut self.db.conn().await).await.unwrap();
         let mut sequences: HashMap<String, i64> = HashMap::new();
-        rows.iter()
+        outbox(&self.db)
+            .await
+            .iter()
             .map(|row| {
-                let pairs: Vec<(String, String)> = serde_json::from_value(row.headers.clone()).unwrap();
-                let headers: HashMap<_, _> = pairs.into_iter().collect();
-                let expected = sequences.entry(headers["ce_correlationid"].clone()).or_default();
+                let expected = sequences.entry(row.headers["ce_correlationid"].clone()).or_default();
                 *expected += 1;
-                assert_eq!(headers["ce_sequence"].parse::<i64>().unwrap(), *expected);
-                in_words(&Event::decode(&headers["ce_type"], &row.payload).unwrap())
+                assert_eq!(row.sequence(), *expected);
+                in_words(&row.event())
             })
             .collect()
     }
@@ -234,29 +208,13 @@ impl<G: PaymentGateway> Shop<G> {
 
     /// Operation and outcome of every call that was decided on, in order.
     pub async fn decided(&self) -> Vec<String> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = sql_types::Text)]
-            line: String,
-        }
-        let sql =
-            "select operation || ' ' || coalesce(outcome, 'unfinished') as line from gateway_calls order by created_at";
-        let rows: Vec<Row> = sql_query(sql).load(&mut self.db.conn().await).await.unwrap();
-        rows.into_iter().map(|row| row.line).collect()
+        let calls = "select operation || ' ' || coalesce(outcome, 'unfinished') from gateway_calls order by created_at";
+        self.db.rows(calls).await
     }
 
     /// What each account holds of all payments.
     pub async fn balances(&self) -> Vec<(String, i64)> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = sql_types::Text)]
-            account: String,
-            #[diesel(sql_type = sql_types::BigInt)]
-            balance: i64,
-        }
-        let sql = "select account, balance from ledger_balances order by account";
-        let rows: Vec<Row> = sql_query(sql).load(&mut self.db.conn().await).await.unwrap();
-        rows.into_iter().map(|row| (row.account, row.balance)).collect()
+        self.db.rows("select account, balance from ledger_balances order by account").await
     }
 
     /// The ledger, in the words of the gateway's journal.

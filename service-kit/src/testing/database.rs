@@ -6,9 +6,11 @@ use std::time::Duration;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
 use diesel::sql_query;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::EmbeddedMigrations;
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{eventually, variable};
 use crate::config::DatabaseConfig;
@@ -53,6 +55,41 @@ impl TestDb {
     pub async fn conn(&self) -> pool::Conn {
         self.pool.get().await.unwrap()
     }
+
+    /// Runs statements.
+    pub async fn run(&self, statements: &str) {
+        self.conn().await.batch_execute(statements).await.unwrap();
+    }
+
+    /// The rows of a query: see [`rows`].
+    pub async fn rows<T: DeserializeOwned>(&self, query: &str) -> Vec<T> {
+        rows(&mut *self.conn().await, query).await
+    }
+
+    /// The one row of a query: see [`rows`].
+    pub async fn row<T: DeserializeOwned>(&self, query: &str) -> T {
+        let [row] = <[T; 1]>::try_from(self.rows(query).await).unwrap_or_else(|rows| panic!("{} rows", rows.len()));
+        row
+    }
+
+    /// How many rows there are of `what`: a table, with a condition or without.
+    pub async fn count(&self, what: &str) -> i64 {
+        self.row(&format!("select count(*) from {what}")).await
+    }
+}
+
+/// The rows of a query, each as a tuple of its columns or, where it has one column, as the value of that. They are
+/// read by way of JSON, so that a test needs no type for what it looks at once.
+pub async fn rows<T: DeserializeOwned>(conn: &mut AsyncPgConnection, query: &str) -> Vec<T> {
+    let columns = "select json_agg(value)::text from json_each(to_json(asked))";
+    let rows: Vec<Name> =
+        sql_query(format!("select ({columns}) as name from ({query}) asked")).load(conn).await.unwrap();
+    let row = |row: Name| {
+        let mut columns: Vec<Value> = serde_json::from_str(&row.name.unwrap()).unwrap();
+        let row = if columns.len() == 1 { columns.remove(0) } else { columns.into() };
+        serde_json::from_value(row).unwrap()
+    };
+    rows.into_iter().map(row).collect()
 }
 
 /// A pool of one connection to this database, so that a test knows which one is used.

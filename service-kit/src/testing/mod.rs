@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Pool;
 use crate::housekeeping::{self, TimeToLive};
 
-pub use database::{TestDb, on_one_thread, one_connection};
+pub use database::{TestDb, on_one_thread, one_connection, rows};
 pub use examples::{ExampleRequest, example_requests, faults_of_examples};
 
 /// The path at which a server under test lists its routes.

@@ -1,34 +1,42 @@
 //! The service behind its HTTP interface.
 #![allow(dead_code, reason = "shared by several test programs")]
 
-use reqwest::{Client, Method, Response};
+use std::ops::Deref;
+
+use quadrille_testing::{Served, answer};
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use service_kit::http::{Readiness, bind};
+use shared_events::OrderId;
 use stock_svc::http::{AppState, routes};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::common::*;
 
 pub struct Api {
     pub warehouse: Warehouse,
-    pub client: Client,
-    pub base: String,
-    _stop: DropGuard,
+    served: Served,
+}
+
+impl Deref for Api {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
+    }
 }
 
 impl Api {
     pub async fn over(warehouse: Warehouse) -> Self {
-        let stop = CancellationToken::new();
         let state = AppState { pool: warehouse.db.pool.clone(), nudge: outbox_relay::Nudge::default() };
-        let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = bind("stock-svc", anywhere, Readiness::default(), stop.clone(), routes(state).unwrap()).unwrap();
-        let base = format!("http://127.0.0.1:{}/api/v1", server.port());
-        tokio::spawn(server.run());
-        Self { warehouse, client: Client::new(), base, _stop: stop.drop_guard() }
+        Self { warehouse, served: Served::start("/api/v1", routes(state).unwrap()) }
+    }
+
+    /// Where the order's first shipment is.
+    pub async fn shipment_of(&self, order: OrderId) -> String {
+        format!("/shipments/{}", self.warehouse.shipment_of(order).await)
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Response {
-        let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = self.request(method, path);
         let request = if let Some(body) = body { request.json(body) } else { request };
         request.send().await.unwrap()
     }
@@ -50,14 +58,12 @@ impl Api {
 
     /// A POST under this key: its status and its body.
     pub async fn once(&self, key: &str, path: &str, body: &Value) -> (u16, Value) {
-        let request = self.client.post(format!("{}{path}", self.base)).header("Idempotency-Key", key);
-        let answer = request.json(body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+        answer(self.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
     }
 
     /// Expects a problem of this status and, for bad input, the field that it names.
     pub async fn refuses(&self, method: Method, path: &str, body: &str, status: u16, field: Option<&str>) {
-        let answer = self.client.request(method.clone(), format!("{}{path}", self.base)).body(body.to_owned());
+        let answer = self.request(method.clone(), path).body(body.to_owned());
         let answer = answer.header("content-type", "application/json").send().await.unwrap();
         let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
         let given = answer.status().as_u16();

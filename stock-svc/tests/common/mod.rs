@@ -3,21 +3,19 @@
 
 use std::time::Duration;
 
-use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bytea, Text};
-use diesel_async::RunQueryDsl;
 use outbox_relay::Nudge;
+use quadrille_testing::{OutboxRow, outbox};
+pub use quadrille_testing::{eur, placed, record};
 use service_kit::consumer::testing::react;
 use service_kit::consumer::{Outcome, ReactionError, Record};
 use service_kit::testing::TestDb;
 use service_kit::timers;
 use shared_events::*;
-use stock_svc::commands::{self, AdjustStock, CommandError, NewDetails};
-use stock_svc::domain::{Delta, Description, OnHand, Price};
+use stock_svc::commands::{self, AdjustStock, CommandError, NewDetails, Step, move_shipment};
+use stock_svc::domain::{Delta, Description, OnHand, Price, Shipment};
 use stock_svc::expiry::Expiry;
 use stock_svc::reactions::StockReactions;
-use stock_svc::store::roots::EXPIRY;
+use stock_svc::store::{roots::EXPIRY, shipments};
 
 /// How long holds last in tests; their timers are fired by hand.
 pub const TTL: Duration = Duration::from_secs(15 * 60);
@@ -25,36 +23,6 @@ pub const TTL: Duration = Duration::from_secs(15 * 60);
 pub struct Warehouse {
     pub db: TestDb,
     pub reactions: StockReactions,
-}
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    headers: String,
-    #[diesel(sql_type = Bytea)]
-    payload: Vec<u8>,
-}
-
-#[derive(QueryableByName)]
-struct Level {
-    #[diesel(sql_type = BigInt)]
-    on_hand: i64,
-    #[diesel(sql_type = BigInt)]
-    held: i64,
-}
-
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = BigInt)]
-    number: i64,
-}
-
-struct Once;
-
-impl SequenceCounter for Once {
-    fn next_sequence(&mut self, _: Topic) -> i64 {
-        1
-    }
 }
 
 impl Warehouse {
@@ -71,13 +39,13 @@ impl Warehouse {
             let on_hand = OnHand::try_from(*on_hand).unwrap();
             commands::add_product(&warehouse.db.pool, sku.parse().unwrap(), tea(), on_hand).await.unwrap();
         }
-        sql_query("delete from outbox").execute(&mut warehouse.db.conn().await).await.unwrap();
+        warehouse.db.run("delete from outbox").await;
         warehouse
     }
 
     /// Hears an event, which happened just now.
     pub async fn hears(&self, event: impl Into<Event>) -> Outcome {
-        self.hears_record(&record(&event.into())).await
+        self.hears_record(&record(event)).await
     }
 
     /// Hears an event as it stands in its topic.
@@ -98,16 +66,7 @@ impl Warehouse {
 
     /// What was said since the warehouse was stocked, in order.
     pub async fn said(&self) -> Vec<Event> {
-        let rows: Vec<Row> = sql_query("select headers::text as headers, payload from outbox order by id")
-            .load(&mut self.db.conn().await)
-            .await
-            .unwrap();
-        let decode = |row: Row| {
-            let headers: Vec<(String, String)> = serde_json::from_str(&row.headers).unwrap();
-            let kind = headers.into_iter().find(|(name, _)| name == header::TYPE).unwrap().1;
-            Event::decode(&kind, &row.payload).unwrap()
-        };
-        rows.into_iter().map(decode).collect()
+        outbox(&self.db).await.iter().map(OutboxRow::event).collect()
     }
 
     /// The types of what was said of one order, in order.
@@ -118,15 +77,9 @@ impl Warehouse {
 
     /// on_hand and held of a SKU, at one moment.
     pub async fn level(&self, sku: &str) -> (i64, i64) {
-        let level: Level = sql_query("select on_hand, held from stock_levels where sku = $1")
-            .bind::<Text, _>(sku)
-            .get_result(&mut self.db.conn().await)
-            .await
-            .unwrap();
-        (level.on_hand, level.held)
+        self.db.row(&format!("select on_hand, held from stock_levels where sku = '{sku}'")).await
     }
 
-    /// How many rows a query counts.
     pub async fn adjusts(&self, sku: &str, delta: i64, reason: &str) -> Result<(), CommandError> {
         let (delta, reason) = (Delta::try_from(delta).unwrap(), reason.parse().unwrap());
         let command = AdjustStock { sku: sku.parse().unwrap(), delta, reason, idempotency: None };
@@ -134,11 +87,25 @@ impl Warehouse {
     }
 
     pub async fn count(&self, what: &str) -> i64 {
-        let row: Number = sql_query(format!("select count(*) as number from {what}"))
-            .get_result(&mut self.db.conn().await)
-            .await
-            .unwrap();
-        row.number
+        self.db.count(what).await
+    }
+
+    /// Held, firm and paid for: with a shipment.
+    pub async fn paid(&self, lines: &[(&str, i64)]) -> OrderId {
+        let order = OrderId::new();
+        self.hears(placed(order, lines)).await;
+        self.hears(confirmed(order)).await;
+        self.hears(captured(order)).await;
+        order
+    }
+
+    /// The order's first shipment.
+    pub async fn shipment_of(&self, order_id: OrderId) -> ShipmentId {
+        shipments::of_orders(&*self.db.conn().await, &[order_id.0]).await.unwrap()[0].1.id
+    }
+
+    pub async fn moves(&self, shipment: ShipmentId, step: Step) -> Result<Vec<(OrderId, Shipment)>, CommandError> {
+        move_shipment(&self.db.pool, shipment, step).await
     }
 
     /// The checker's fourth rule: for each SKU the ledger's sum is on hand, and live holds are what is held.
@@ -156,11 +123,8 @@ impl Warehouse {
     }
 }
 
-/// An event as it stands in its topic.
-pub fn record(event: &Event) -> Record {
-    let metadata = EventMetadata { source: "/test", at: chrono::Utc::now(), causation_id: None, traceparent: None };
-    let message = encode(&mut Once, &metadata, std::slice::from_ref(event)).unwrap().remove(0);
-    Record::sent(message.topic.name(), message.key, message.headers, message.value)
+pub fn dispatched() -> Step {
+    Step::Dispatch { carrier: "An Post".parse().unwrap(), tracking_number: "AP1".parse().unwrap() }
 }
 
 pub fn tea() -> NewDetails {
@@ -171,38 +135,6 @@ pub fn tea() -> NewDetails {
         category: None,
         price: Price::try_from(eur(12_99)).unwrap(),
         low_stock_mark: None,
-    }
-}
-
-pub fn eur(cents: i64) -> Money {
-    Money::new(cents, Currency::EUR).unwrap()
-}
-
-pub fn placed(order_id: OrderId, lines: &[(&str, i64)]) -> OrderPlaced {
-    let line = |(sku, quantity): &(&str, i64)| OrderLine {
-        sku: sku.parse().unwrap(),
-        name: "Earl Grey".parse().unwrap(),
-        quantity: (*quantity).try_into().unwrap(),
-        unit_price: eur(12_99),
-    };
-    OrderPlaced {
-        order_id,
-        customer: Customer {
-            id: "c-1".parse().unwrap(),
-            name: "Ann Lee".parse().unwrap(),
-            email: "ann@example.com".parse().unwrap(),
-        },
-        delivery_address: Address {
-            line1: "1 Quay St".parse().unwrap(),
-            line2: None,
-            city: "Cork".parse().unwrap(),
-            postal_code: "T12".parse().unwrap(),
-            country: "IE".to_owned().try_into().unwrap(),
-        },
-        lines: lines.iter().map(line).collect(),
-        total: eur(12_99),
-        payment_method: "pm_card_visa".parse().unwrap(),
-        deadline: chrono::Utc::now() + chrono::TimeDelta::minutes(20),
     }
 }
 

@@ -5,28 +5,16 @@ pub mod payment;
 pub mod stock;
 
 use chrono::Utc;
-use diesel::sql_types::{Bytea, Text};
-use diesel::{QueryableByName, sql_query};
-use diesel_async::RunQueryDsl;
 use quadrille_model::{Label, Service};
+use quadrille_testing::outbox;
 use serde_json::Value;
 use service_kit::consumer::Record;
 use service_kit::testing::TestDb;
-use shared_events::{Event, EventId, EventMetadata, OrderId, SequenceCounter, Topic, encode, header};
-
-struct At(i64);
-
-impl SequenceCounter for At {
-    fn next_sequence(&mut self, _: Topic) -> i64 {
-        self.0
-    }
-}
+use shared_events::{Event, EventId, OrderId, Topic, header};
 
 /// The event, as its service would have sent it.
 fn record(event: &Event, sequence: i64) -> Record {
-    let metadata = EventMetadata { source: "/dance", at: Utc::now(), causation_id: None, traceparent: None };
-    let message = encode(&mut At(sequence), &metadata, std::slice::from_ref(event)).unwrap().remove(0);
-    Record::sent(message.topic.name(), message.key, message.headers, message.value)
+    quadrille_testing::record_numbered(event, sequence, Utc::now())
 }
 
 /// The same record, with this event id.
@@ -37,21 +25,10 @@ fn record_of(event: &Event, id: EventId, sequence: i64) -> Record {
     record
 }
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    event_type: String,
-    #[diesel(sql_type = Bytea)]
-    payload: Vec<u8>,
-}
-
 /// The order's events on a topic, as the service wrote them to its outbox, in the form of [`in_essence`].
 async fn said(db: &TestDb, order: OrderId, topic: Topic) -> Vec<Value> {
-    let outbox = "select h.value ->> 1 as event_type, payload from outbox cross join json_array_elements(headers) h \
-                  where h.value ->> 0 = 'ce_type' and topic = $1 and key = $2 order by id";
-    let query = sql_query(outbox).bind::<Text, _>(topic.name()).bind::<Text, _>(order.to_string());
-    let rows: Vec<Row> = query.load(&mut db.conn().await).await.unwrap();
-    rows.iter().map(|row| in_essence(&Event::decode(&row.event_type, &row.payload).unwrap())).collect()
+    let rows = outbox(db).await.into_iter().filter(|row| row.topic == topic.name() && row.key == order.to_string());
+    rows.map(|row| in_essence(&row.event())).collect()
 }
 
 /// An event without the ids and times that differ in each run.

@@ -66,7 +66,7 @@ pub struct Config {
     pub deadline: Duration,
 }
 
-/// What a comparison with the gateway's books needs.
+/// What a comparison with the gateway's journal needs.
 #[derive(Clone, Debug)]
 pub struct ReconcileConfig {
     pub database: DatabaseConfig,

@@ -14,7 +14,7 @@ use std::{
 use payment_svc::{
     domain::State,
     gateway::{
-        GatewayBooks, GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe,
+        GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe,
         StripeConfig,
     },
 };
@@ -88,8 +88,8 @@ async fn every_question_is_one_that_stripe_knows_and_its_answer_can_be_read() {
     let stripe = mock.adapter();
     assert_eq!(stripe.look_up("pi_1".to_owned()).await, the_fixtures());
     assert_eq!(stripe.look_up_refund("pi_1".to_owned(), RefundId::new()).await, Ok(None));
-    let book = stripe.book("pi_1".to_owned()).await.unwrap();
-    assert_eq!((book.authorised, book.given_back.len(), book.given_back[0].ours), (0, 1, None));
+    let totals = stripe.totals("pi_1".to_owned()).await.unwrap();
+    assert_eq!((totals.authorised, totals.given_back.len(), totals.given_back[0].ours), (0, 1, None));
     let (intents, more) = stripe.intents(None).await.unwrap();
     assert_eq!((intents.len(), intents[0].order.clone(), more), (1, None, false));
 }

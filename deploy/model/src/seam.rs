@@ -3,11 +3,11 @@
 
 use order_svc::domain::{PaymentFact, Progress, Status};
 use payment_svc::commands;
-use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Refused, State, Transition, refund_because_of};
+use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Refused, State, Transition};
 use payment_svc::gateway::IntentState;
 use shared_events::{
     Address, CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined,
-    PaymentEvent, Rejection, RestockCause, ShipmentEvent, StockEvent,
+    PaymentEvent, RefundId, Rejection, RestockCause, ShipmentEvent, StockEvent,
 };
 use stock_svc::domain::{Allocation, Change, Refused as StockRefused, Shipment, Stage};
 
@@ -175,7 +175,7 @@ pub fn payment(world: &mut World, left_out: Option<Sabotage>, event: &Event, id:
     };
     match decided {
         Some(Ok(step)) => world.follow(payment, step),
-        Some(Err(Refused::NotOrdered { .. })) => world.fault = Some("payment-svc calls an event poison"),
+        Some(Err(Refused::NotOrdered { .. })) => world.fault = Some("payment-svc fails an event for good"),
         Some(Err(Refused::Not { .. } | Refused::MoreThanRemains { .. } | Refused::RefundNotFailed { .. })) | None => {}
     }
 }
@@ -186,12 +186,12 @@ fn payment_without(left_out: Sabotage, payment: &mut Payment, event: &Event, id:
     let undo = matches!(event, Event::Stock(StockEvent::Released(_) | StockEvent::Restocked(_)));
     match (left_out, payment.state) {
         (Sabotage::AllocationFirst, _) if matches!(event, Event::Order(OrderEvent::CancelRequested(_))) => {
-            Some(Some(payment.released(refund_because_of(id))))
+            Some(Some(payment.released(RefundId::caused_by(id))))
         }
         (Sabotage::ExpiryStopsOnlyAuthorising, State::Authorized)
             if matches!(event, Event::Stock(StockEvent::Expired(_))) =>
         {
-            Some(Some(payment.released(refund_because_of(id))))
+            Some(Some(payment.released(RefundId::caused_by(id))))
         }
         (Sabotage::UndoRemembered, State::Authorizing | State::Capturing) if undo => Some(None),
         (Sabotage::UndoClosesWaiting, State::WaitingToRetry | State::ActionRequired) if undo => Some(None),

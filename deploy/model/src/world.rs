@@ -93,7 +93,7 @@ pub struct World {
     pub to_refund: i64,
     /// The address that each shipment had when it left.
     pub sent_to: Vec<(ShipmentId, Option<Address>)>,
-    /// Something that no race may cause: a reaction that takes an event for poison, or a second unfinished call.
+    /// Something that no race may cause: a reaction that fails an event for good, or a second unfinished call.
     pub fault: Option<&'static str>,
 }
 

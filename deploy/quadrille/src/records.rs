@@ -43,7 +43,7 @@ pub struct Record {
     pub source: String,
     /// When its maker made it.
     pub made_at: Option<DateTime<Utc>>,
-    pub because_of: Option<String>,
+    pub caused_by: Option<String>,
 }
 
 impl Record {
@@ -67,7 +67,7 @@ impl Record {
             sequence: sequence.parse().with_context(|| format!("{}: ce_sequence {sequence:?}", place()))?,
             source: header("ce_source").unwrap_or_default(),
             made_at: header("ce_time").and_then(|time| time.parse().ok()),
-            because_of: header("ce_causationid"),
+            caused_by: header("ce_causationid"),
         })
     }
 }

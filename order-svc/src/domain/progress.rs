@@ -73,7 +73,7 @@ impl Progress {
         if let StockEvent::Restocked(restocked) = event
             && restocked.cause == RestockCause::CalledOff
         {
-            return Ok(self.hear_called_off(restocked.lines.clone(), RefundId::because_of(id)));
+            return Ok(self.hear_called_off(restocked.lines.clone(), RefundId::caused_by(id)));
         }
         let fact = StockFact::of(event).ok_or(Refused::Return)?;
         self.facts.stock = Some(fact);
@@ -132,7 +132,7 @@ impl Progress {
                 return (self, vec![]);
             }
         };
-        let refund_id = (fact == ShipmentFact::Lost).then(|| RefundId::because_of(id));
+        let refund_id = (fact == ShipmentFact::Lost).then(|| RefundId::caused_by(id));
         self.note_parcel(event.shipment_id(), fact, pieces, refund_id);
         if let ShipmentEvent::Dispatched(gone) = event {
             self.note_tracking(gone.shipment_id, &gone.carrier, &gone.tracking_number);

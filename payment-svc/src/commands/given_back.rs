@@ -13,19 +13,19 @@ use crate::{
     webhooks::WebhookEvent,
 };
 
-/// What booking the gateway's refunds has come to.
+/// What entering the gateway's refunds has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Booked {
+pub enum Entered {
     /// All of it was known.
     Nothing,
-    /// Something was booked, or taken back.
+    /// Something was entered, or taken back.
     Something,
-    /// A call is unfinished: its answer must be booked first.
+    /// A call is unfinished: its answer must be entered first.
     Awaited,
 }
 
 /// The gateway reports that something happened to money that went back: by us, in its dashboard, or by a dispute of the
-/// customer's bank. All that it has given back of the intent is looked up, and what is unknown is booked. While a
+/// customer's bank. All that it has given back of the intent is looked up, and what is unknown is entered. While a
 /// call's own answer is awaited, the gateway must report it again later.
 pub(super) async fn given_back_changed<G: PaymentGateway>(
     pool: &Pool,
@@ -43,10 +43,10 @@ pub(super) async fn given_back_changed<G: PaymentGateway>(
         let mut loaded = store::load(conn, [before.order_id]).await?;
         let payment = loaded.payment(before.order_id)?;
         let early = event.refund.as_deref().is_some_and(|name| is_awaited(payment, &found, name));
-        let outcome = match book_loaded(&mut loaded, before.order_id, &found)? {
-            Booked::Nothing => Outcome::NothingNew,
-            Booked::Something => Outcome::Applied,
-            Booked::Awaited => return Err(NotHeard::TooEarly),
+        let outcome = match enter_loaded(&mut loaded, before.order_id, &found)? {
+            Entered::Nothing => Outcome::NothingNew,
+            Entered::Something => Outcome::Applied,
+            Entered::Awaited => return Err(NotHeard::TooEarly),
         };
         if !webhooks::take(conn, event, outcome).await? {
             return Ok(Heard::Duplicate);
@@ -86,42 +86,42 @@ fn known<'a>(payment: &'a Payment, given: &GivenBack) -> Option<&'a Refund> {
     payment.refunds.iter().find(|refund| Some(refund.id) == given.ours || refund.id == elsewhere)
 }
 
-/// What the gateway has given back that this service neither asked for nor booked.
+/// What the gateway has given back that this service neither asked for nor entered.
 fn made_elsewhere(payment: &Payment, found: &[GivenBack]) -> Vec<Elsewhere> {
     let Some(currency) = payment.charge.as_ref().map(|charge| charge.amount.currency()) else { return vec![] };
     let unknown = found.iter().filter(|given| given.failed.is_none() && known(payment, given).is_none());
-    let booked = |given: &GivenBack| Some((given.id.clone(), Money::new(given.amount, currency).ok()?));
-    unknown.filter_map(booked).collect()
+    let named = |given: &GivenBack| Some((given.id.clone(), Money::new(given.amount, currency).ok()?));
+    unknown.filter_map(named).collect()
 }
 
-/// Books, under the payment's lock, what the gateway has given back and this service doesn't know, and takes back what
-/// has failed since. Reports if something can't be booked before the answer to an unfinished call.
-pub async fn book_given_back(
+/// Enters, under the payment's lock, what the gateway has given back and this service doesn't know, and takes back what
+/// has failed since. Reports if something can't be entered before the answer to an unfinished call.
+pub async fn enter_given_back(
     conn: &mut AsyncPgConnection,
     order_id: OrderId,
     found: &[GivenBack],
 ) -> Result<Vec<Elsewhere>, ReactionError> {
     let mut loaded = store::load(conn, [order_id]).await?;
-    book_loaded(&mut loaded, order_id, found)?;
+    enter_loaded(&mut loaded, order_id, found)?;
     let left = made_elsewhere(loaded.payment(order_id)?, found);
     store::save(conn, loaded).await?;
     Ok(left)
 }
 
-fn book_loaded(loaded: &mut Loaded, order_id: OrderId, found: &[GivenBack]) -> diesel::QueryResult<Booked> {
+fn enter_loaded(loaded: &mut Loaded, order_id: OrderId, found: &[GivenBack]) -> diesel::QueryResult<Entered> {
     let causation = Causation::current(None);
     let mut payment = loaded.payment(order_id)?.clone();
-    book(&mut payment, found, |payment, step| loaded.apply(payment.clone(), step, &causation))
+    enter_found(&mut payment, found, |payment, step| loaded.apply(payment.clone(), step, &causation))
 }
 
-/// Books what the gateway has given back, step by step. `follow` gets the payment after each step; its errors are
+/// Enters what the gateway has given back, step by step. `follow` gets the payment after each step; its errors are
 /// returned.
-pub fn book<E>(
+pub fn enter_found<E>(
     payment: &mut Payment,
     found: &[GivenBack],
     mut follow: impl FnMut(&Payment, Transition) -> Result<(), E>,
-) -> Result<Booked, E> {
-    let (order, mut booked) = (payment.order_id, Booked::Nothing);
+) -> Result<Entered, E> {
+    let (order, mut entered) = (payment.order_id, Entered::Nothing);
     for given in found {
         let Some(code) = &given.failed else { continue };
         let done = known(payment, given).filter(|refund| refund.is_made_at_gateway()).map(|refund| refund.id);
@@ -130,7 +130,7 @@ pub fn book<E>(
             tracing::error!(order.id = %order, refund.id = %id, code, "a refund that was made has failed: somebody must look");
             metrics::counter!("payment_refunds_come_back_total").increment(1);
             follow(payment, step)?;
-            booked = Booked::Something;
+            entered = Entered::Something;
         }
     }
     for (name, amount) in made_elsewhere(payment, found) {
@@ -145,18 +145,18 @@ pub fn book<E>(
                     metrics::counter!("payment_refunds_over_captured_total").increment(1);
                 }
                 follow(payment, step)?;
-                booked = Booked::Something;
+                entered = Entered::Something;
             }
             Err(refused) => {
-                tracing::debug!(order.id = %order, %refused, "what went back is booked later");
-                return Ok(Booked::Awaited);
+                tracing::debug!(order.id = %order, %refused, "what went back is entered later");
+                return Ok(Entered::Awaited);
             }
         }
     }
-    if booked == Booked::Something {
-        // Not before all of it is booked: while a refund is asked for, nothing else is.
+    if entered == Entered::Something {
+        // Not before all of it is entered: while a refund is asked for, nothing else is.
         let next = payment.next_refund();
         follow(payment, next)?;
     }
-    Ok(booked)
+    Ok(entered)
 }

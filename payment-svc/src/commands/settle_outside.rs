@@ -24,7 +24,7 @@ pub struct SettleOutside {
     pub once: Option<IdempotentRequest>,
 }
 
-/// Books that a refund was paid past the gateway: state, ledger and event commit together. The gateway is not asked.
+/// Enters that a refund was paid past the gateway: state, ledger and event commit together. The gateway is not asked.
 pub async fn settle_outside(
     pool: &Pool,
     command: &SettleOutside,
@@ -35,7 +35,7 @@ pub async fn settle_outside(
         if let Some(body) = answered(conn, command.once.as_ref()).await? {
             return Ok(body);
         }
-        let (refund, currency) = book(conn, command).await?;
+        let (refund, currency) = enter(conn, command).await?;
         let body = answer_with(&refund, &currency)?;
         keep(conn, command.once.as_ref(), &refund, &body).await?;
         Ok(body)
@@ -43,7 +43,7 @@ pub async fn settle_outside(
     .await
 }
 
-async fn book(
+async fn enter(
     conn: &mut AsyncPgConnection,
     command: &SettleOutside,
 ) -> Result<(ShownRefund, String), RefundPaymentError> {

@@ -1,5 +1,5 @@
 //! What somebody else did at the gateway: a refund, capture or cancellation in its dashboard, or a dispute by the
-//! customer's bank. It is looked up there, and booked once under the gateway's own name.
+//! customer's bank. It is looked up there, and entered once under the gateway's own name.
 
 use sha2::{Digest, Sha256};
 use shared_events::{
@@ -26,25 +26,25 @@ pub fn refund_made_elsewhere(name: &str) -> RefundId {
 
 impl Payment {
     /// Somebody else refunded a part of what was captured, or a dispute took it. Queued refunds are cut to what remains
-    /// when they begin, by [`Self::next_refund`]. If a dispute takes more than is left, what is left is booked, and the
+    /// when they begin, by [`Self::next_refund`]. If a dispute takes more than is left, what is left is entered, and the
     /// refund shows the rest. Refused if it is known, if nothing is captured, or while a refund is being asked for,
     /// whose answer comes first.
     pub fn given_back_elsewhere(&mut self, name: &str, amount: Money) -> Result<Transition, Refused> {
         let asked = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
         if self.state != State::Captured || asked {
-            return Err(self.refused("book a refund made elsewhere"));
+            return Err(self.refused("enter a refund made elsewhere"));
         }
-        self.book(name, amount)
+        self.enter(name, amount)
     }
 
-    fn book(&mut self, name: &str, amount: Money) -> Result<Transition, Refused> {
+    fn enter(&mut self, name: &str, amount: Money) -> Result<Transition, Refused> {
         let id = refund_made_elsewhere(name);
         let (false, Some(left)) = (self.refunds.iter().any(|known| known.id == id), self.left()) else {
-            return Err(self.refused("book a refund again"));
+            return Err(self.refused("enter a refund again"));
         };
         let wanted = amount;
         let amount = if wanted.amount() <= left.amount() { wanted } else { left };
-        let remaining = left.checked_sub(amount).ok_or_else(|| self.refused("book a refund made elsewhere"))?;
+        let remaining = left.checked_sub(amount).ok_or_else(|| self.refused("enter a refund made elsewhere"))?;
         let (order_id, payment_id, state) = (self.order_id, self.id, RefundState::Done);
         self.refunds.push(Refund { id, amount, wanted, state, origin: Origin::Elsewhere(name.to_owned()) });
         if amount.is_zero() {
@@ -54,7 +54,7 @@ impl Payment {
         Ok(Transition::say(PaymentEvent::Refunded(refunded)).moved(Call::Refund(id), amount))
     }
 
-    /// The gateway refused a refund and had given back money that was not known here. That is booked; then what remains
+    /// The gateway refused a refund and had given back money that was not known here. That is entered; then what remains
     /// is asked for under a new key, since the old one stands for another amount. If the refund would have fitted
     /// anyway, it is refused.
     pub(super) fn overtaken(
@@ -70,9 +70,9 @@ impl Payment {
         let wanted = refund.amount;
         let mut step = Transition::nothing();
         for (name, amount) in elsewhere {
-            let booked = self.book(name, *amount)?;
-            step.events.extend(booked.events);
-            step.moved.extend(booked.moved);
+            let entered = self.enter(name, *amount)?;
+            step.events.extend(entered.events);
+            step.moved.extend(entered.moved);
         }
         let left = self.left().ok_or_else(|| not_waiting.clone())?;
         let refund = self.refunds.iter_mut().find(|refund| refund.id == id).ok_or(not_waiting)?;
@@ -98,7 +98,7 @@ impl Payment {
                 let amount = charge.amount;
                 Ok(self.captured_as(amount))
             }
-            _ => Err(self.refused("book a capture made elsewhere")),
+            _ => Err(self.refused("enter a capture made elsewhere")),
         }
     }
 
@@ -113,7 +113,7 @@ impl Payment {
     /// given back. Refused unless it is authorised with no unfinished call.
     pub fn cancelled_elsewhere(&mut self) -> Result<Transition, Refused> {
         if self.state != State::Authorized {
-            return Err(self.refused("book a cancellation made elsewhere"));
+            return Err(self.refused("enter a cancellation made elsewhere"));
         }
         Ok(self.can_not_be_captured("canceled"))
     }
@@ -123,7 +123,7 @@ impl Payment {
     /// call.
     pub fn captured_in_part_elsewhere(&mut self) -> Result<Transition, Refused> {
         if self.state != State::Authorized {
-            return Err(self.refused("book a capture in part made elsewhere"));
+            return Err(self.refused("enter a capture in part made elsewhere"));
         }
         Ok(self.can_not_be_captured(CAPTURED_IN_PART))
     }

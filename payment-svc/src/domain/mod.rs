@@ -14,4 +14,4 @@ mod walks;
 pub use answers::Answer;
 pub use elsewhere::{CAPTURED_IN_PART, Elsewhere, refund_made_elsewhere};
 pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Transition, status};
-pub use refunds::{Origin, Refund, RefundState, refund_because_of};
+pub use refunds::{Origin, Refund, RefundState};

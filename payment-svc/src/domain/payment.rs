@@ -177,7 +177,7 @@ pub struct Transition {
     pub came_back: Option<(RefundId, Money)>,
     /// A refund that staff have paid past the gateway, and its amount; for the ledger.
     pub outside: Option<(RefundId, Money)>,
-    /// What the gateway had taken beyond what was captured, and can be booked now that money came back; by refund.
+    /// What the gateway had taken beyond what was captured, and can be entered now that money came back; by refund.
     pub made_good: Vec<(RefundId, Money)>,
     /// The unfinished call that this has answered before its own answer came.
     pub finishes: Option<Call>,

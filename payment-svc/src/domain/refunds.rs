@@ -1,6 +1,6 @@
 //! What goes back of what was captured: the sum of refunds never exceeds it.
 
-use shared_events::{EventId, Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, StockLine};
+use shared_events::{Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, StockLine};
 use uuid::Uuid;
 
 use super::{Call, Charge, Payment, Refused, State, Transition};
@@ -118,11 +118,6 @@ impl RefundState {
     }
 }
 
-/// The id of the refund that an event causes: the same however often the event is heard.
-pub fn refund_because_of(event: EventId) -> RefundId {
-    RefundId::because_of(event)
-}
-
 /// The id of the refund for what was cut off another: always the same.
 fn rest_of(refund: RefundId) -> RefundId {
     RefundId(Uuid::new_v5(&refund.0, b"rest"))
@@ -192,7 +187,7 @@ impl Payment {
 
     /// A refund could not reach the customer after all, or a dispute was won: its money is ours again. Refunds that
     /// events caused and that found no money left are queued again. Once all that came back or was given back elsewhere
-    /// is booked, the caller begins the next one with [`Self::next_refund`]. Refused unless it is done: its call is
+    /// is entered, the caller begins the next one with [`Self::next_refund`]. Refused unless it is done: its call is
     /// unanswered, or it has failed before.
     pub fn refund_came_back(&mut self, id: RefundId, code: String) -> Result<Transition, Refused> {
         let not_done = self.refused("take a refund back");
@@ -210,16 +205,16 @@ impl Payment {
         Ok(step)
     }
 
-    /// Books what the gateway had taken beyond what was captured, as far as there is money for it again.
+    /// Enters what the gateway had taken beyond what was captured, as far as there is money for it again.
     fn make_good(&mut self, step: &mut Transition) {
         let (order_id, payment_id) = (self.order_id, self.id);
         for n in 0..self.refunds.len() {
             let (Some(left), Some(beyond)) = (self.left(), self.refunds[n].beyond_captured()) else { continue };
             let amount = if beyond.amount() < left.amount() { beyond } else { left };
-            let Some(booked) = self.refunds[n].amount.checked_add(amount).filter(|_| !amount.is_zero()) else {
+            let Some(entered) = self.refunds[n].amount.checked_add(amount).filter(|_| !amount.is_zero()) else {
                 continue;
             };
-            self.refunds[n].amount = booked;
+            self.refunds[n].amount = entered;
             let Some(remaining) = self.unrefunded() else { continue };
             let refund_id = self.refunds[n].id;
             let refunded = PaymentRefunded { order_id, payment_id, refund_id, amount, remaining };

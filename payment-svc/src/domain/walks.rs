@@ -98,7 +98,7 @@ fn at_the_gateway() -> impl Strategy<Value = Happens> {
 const PAID: [Happens; 5] = [Happens::Placed, Happens::Reserved, Happens::Does, Happens::Confirmed, Happens::Does];
 
 fn caused(number: u8) -> RefundId {
-    RefundId::because_of(EventId(Uuid::from_u128(number.into())))
+    RefundId::caused_by(EventId(Uuid::from_u128(number.into())))
 }
 
 /// The event after which nothing is said of the goods: all of the money is owed then.
@@ -278,7 +278,7 @@ impl Walk {
         }
     }
 
-    /// As `commands::given_back` books it.
+    /// As `commands::given_back` enters it.
     fn told_of_money_back(&mut self) {
         if self.payment.state != State::Captured {
             return;

@@ -1,15 +1,15 @@
 //! The payment gateway: the one edge that is behind a trait.
 
-mod books;
 mod declines;
+mod journal;
 mod stripe;
 
 use std::future::Future;
 
 use shared_events::{Money, OrderId, PaymentMethod, RefundId};
 
-pub use books::{Book, GatewayBooks, ListedIntent};
 pub use declines::{action_failed, may_pass};
+pub use journal::{GatewayJournal, JournalTotals, ListedIntent};
 pub use stripe::{Stripe, StripeConfig, VERSION as STRIPE_VERSION};
 
 /// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats

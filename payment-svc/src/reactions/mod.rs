@@ -19,7 +19,7 @@ use service_kit::{
 };
 use shared_events::{Event, EventId, OrderEvent, OrderId, RefundId, ShipmentEvent, StockEvent, Topic};
 
-use crate::domain::{Payment, Refused, Transition, refund_because_of};
+use crate::domain::{Payment, Refused, Transition};
 use crate::store::{self, Causation, Loaded};
 
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub struct Circumstances {
 impl Circumstances {
     /// The id of the refund that the event causes, should one be needed: the same however often the event is heard.
     fn refund(&self) -> RefundId {
-        refund_because_of(self.id)
+        RefundId::caused_by(self.id)
     }
 }
 

@@ -5,7 +5,7 @@ use shared_events::{OrderId, PaymentId};
 use super::{Difference, Reconciliation, asked};
 use crate::{
     domain::Payment,
-    gateway::{Book, GatewayBooks, PaymentGateway},
+    gateway::{GatewayJournal, JournalTotals, PaymentGateway},
     store::{
         ledger::{self, Entry},
         payments,
@@ -15,12 +15,12 @@ use crate::{
 /// Amounts by operation: `authorise`, `capture`, `void`, and each refund by its id.
 type Charges = BTreeMap<String, i64>;
 
-impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
+impl<G: PaymentGateway + GatewayJournal> Reconciliation<G> {
     /// What the two sides differ on, right now.
     pub(super) async fn compare(&self, order: OrderId) -> anyhow::Result<Vec<Difference>> {
         let (payment, entries, under_way) = self.ours(order).await?;
         let theirs = match &payment.intent {
-            Some(intent) => in_their_books(&asked(self.gateway.book(intent.clone()).await)?),
+            Some(intent) => in_their_journal(&asked(self.gateway.totals(intent.clone()).await)?),
             None => Charges::new(),
         };
         let found = differences(&in_our_ledger(&entries), &theirs);
@@ -44,7 +44,7 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
 
     /// What an intent moved that no payment has as its own.
     pub(super) async fn stranger(&self, intent: &str, order: Option<String>) -> anyhow::Result<Vec<Difference>> {
-        let theirs = in_their_books(&asked(self.gateway.book(intent.to_owned()).await)?);
+        let theirs = in_their_journal(&asked(self.gateway.totals(intent.to_owned()).await)?);
         let order = order.unwrap_or_else(|| "none".to_owned());
         let payment = self.payment_of(&order).await?;
         let difference = |(operation, gateway)| Difference {
@@ -76,10 +76,10 @@ fn in_our_ledger(entries: &[Entry]) -> Charges {
     charges
 }
 
-fn in_their_books(book: &Book) -> Charges {
-    let whole = [("authorise", book.authorised), ("capture", book.captured), ("void", book.voided)];
+fn in_their_journal(totals: &JournalTotals) -> Charges {
+    let whole = [("authorise", totals.authorised), ("capture", totals.captured), ("void", totals.voided)];
     let mut charges: Charges = whole.into_iter().map(|(name, amount)| (name.to_owned(), amount)).collect();
-    for refund in &book.given_back {
+    for refund in &totals.given_back {
         let id = refund.ours.map_or_else(|| refund.id.clone(), |ours| ours.to_string());
         *charges.entry(format!("refund {id}")).or_default() += refund.amount;
     }
@@ -128,7 +128,7 @@ mod tests {
             entry(ledger::OUTSIDE, 70, &format!("{}:outside", RefundId::new())),
         ]);
         let refund = |id: &str, ours, amount| GivenBack { id: id.to_owned(), ours, amount, failed: None };
-        let book = Book {
+        let totals = JournalTotals {
             authorised: 2598,
             captured: 2598,
             voided: 0,
@@ -136,11 +136,11 @@ mod tests {
         };
         let mut expected = vec![(format!("refund {another}"), 100, 0), ("refund re_2".to_owned(), 0, 50)];
         expected.sort();
-        assert_eq!(differences(&ledger, &in_their_books(&book)), expected);
+        assert_eq!(differences(&ledger, &in_their_journal(&totals)), expected);
     }
 
     #[test]
     fn two_sides_on_which_nothing_moved_are_the_same() {
-        assert!(differences(&in_our_ledger(&[]), &in_their_books(&Book::default())).is_empty());
+        assert!(differences(&in_our_ledger(&[]), &in_their_journal(&JournalTotals::default())).is_empty());
     }
 }

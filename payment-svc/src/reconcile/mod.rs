@@ -1,4 +1,4 @@
-//! Compares the ledger with the gateway's own books, charge by charge, and repairs what it can prove.
+//! Compares the ledger with the gateway's own journal, charge by charge, and repairs what it can prove.
 
 mod compare;
 mod repair;
@@ -11,13 +11,13 @@ use shared_events::{OrderId, PaymentId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    gateway::{GatewayBooks, GatewayError, PaymentGateway},
+    gateway::{GatewayError, GatewayJournal, PaymentGateway},
     store::payments,
 };
 
 /// Payments that are read at once.
 const AT_ONCE: i64 = 500;
-/// The service may be at work on a payment: its books are compared again a few times before they are called different.
+/// The service may be at work on a payment: the two sides are compared a few times before they are called different.
 const LOOKS: u32 = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
@@ -61,7 +61,7 @@ pub struct Reconciliation<G> {
     repairs: bool,
 }
 
-impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
+impl<G: PaymentGateway + GatewayJournal> Reconciliation<G> {
     pub const fn new(pool: Pool, gateway: Arc<G>, repairs: bool) -> Self {
         Self { pool, gateway, repairs }
     }

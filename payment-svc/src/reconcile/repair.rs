@@ -7,15 +7,15 @@ use super::{Reconciliation, asked};
 use crate::{
     commands,
     domain::{Call, Payment, State},
-    gateway::{Book, GatewayBooks, PaymentGateway},
+    gateway::{GatewayJournal, JournalTotals, PaymentGateway},
     store::{self, calls, ledger},
     webhooks::WebhookEvent,
     worker::GatewayCalls,
 };
 
-impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
+impl<G: PaymentGateway + GatewayJournal> Reconciliation<G> {
     /// Repairs what can be proved of a payment. An unfinished call is answered by a look-up, what its customer did is
-    /// looked up as after a webhook, what somebody else did at the gateway is booked, and a missing line of the ledger
+    /// looked up as after a webhook, what somebody else did at the gateway is entered, and a missing line of the ledger
     /// is written if the payment's own state and the gateway both say that it happened.
     pub(super) async fn repair(&self, order: OrderId) -> anyhow::Result<()> {
         let (payment, _, under_way) = self.ours(order).await?;
@@ -33,11 +33,11 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
             };
             commands::intent_changed(&self.pool, &*self.gateway, &event).await?;
         }
-        let book = asked(self.gateway.book(intent.clone()).await)?;
+        let totals = asked(self.gateway.totals(intent.clone()).await)?;
         let given_back = asked(self.gateway.given_back(intent).await)?;
         let mut conn = self.pool.get().await?;
-        conn.transaction(async |conn| commands::book_given_back(conn, order, &given_back).await).await?;
-        conn.transaction(async |conn| fill_in(conn, order, &book).await).await?;
+        conn.transaction(async |conn| commands::enter_given_back(conn, order, &given_back).await).await?;
+        conn.transaction(async |conn| fill_in(conn, order, &totals).await).await?;
         Ok(())
     }
 
@@ -53,14 +53,14 @@ impl<G: PaymentGateway + GatewayBooks> Reconciliation<G> {
 }
 
 /// Writes the lines that the ledger lacks, under the payment's lock.
-async fn fill_in(conn: &mut AsyncPgConnection, order: OrderId, book: &Book) -> Result<(), ReactionError> {
+async fn fill_in(conn: &mut AsyncPgConnection, order: OrderId, totals: &JournalTotals) -> Result<(), ReactionError> {
     let mut loaded = store::load(conn, [order]).await?;
     if loaded.unfinished_call(order)?.is_some() {
         return Ok(());
     }
     let payment = loaded.payment(order)?.clone();
     let entries = ledger::of(conn, payment.id).await?;
-    for (call, amount) in proved(&payment, book) {
+    for (call, amount) in proved(&payment, totals) {
         let is_there = |entry: &ledger::Entry| match call {
             Call::Refund(id) => entry.refund() == Some(&id.to_string()),
             _ => entry.operation == calls::name_of(call.operation()),
@@ -74,13 +74,13 @@ async fn fill_in(conn: &mut AsyncPgConnection, order: OrderId, book: &Book) -> R
 }
 
 /// What happened according to both sides.
-fn proved(payment: &Payment, book: &Book) -> Vec<(Call, Money)> {
+fn proved(payment: &Payment, totals: &JournalTotals) -> Vec<(Call, Money)> {
     let Some(charge) = &payment.charge else { return vec![] };
     let total = charge.amount;
-    let booked = |operation| match operation {
-        GatewayOperation::Authorise => book.authorised == total.amount(),
-        GatewayOperation::Capture => book.captured == total.amount(),
-        GatewayOperation::Void => book.voided == total.amount(),
+    let happened = |operation| match operation {
+        GatewayOperation::Authorise => totals.authorised == total.amount(),
+        GatewayOperation::Capture => totals.captured == total.amount(),
+        GatewayOperation::Void => totals.voided == total.amount(),
         GatewayOperation::Refund => false,
     };
     let says: &[Call] = match payment.state {
@@ -89,14 +89,14 @@ fn proved(payment: &Payment, book: &Book) -> Vec<(Call, Money)> {
         State::Voided | State::Declined => &[Call::Authorise, Call::Void],
         _ => &[],
     };
-    let mut proved: Vec<_> = says.iter().filter(|call| booked(call.operation())).map(|call| (*call, total)).collect();
+    let mut proved: Vec<_> = says.iter().filter(|call| happened(call.operation())).map(|call| (*call, total)).collect();
     // One without the other would say that something is still held.
     if matches!(payment.state, State::Voided | State::Declined) && proved.len() < 2 {
         proved.clear();
     }
     let at_gateway = |refund: &&crate::domain::Refund| {
         refund.is_made_at_gateway()
-            && book.given_back.iter().any(|at| at.ours == Some(refund.id) && at.amount == refund.amount.amount())
+            && totals.given_back.iter().any(|at| at.ours == Some(refund.id) && at.amount == refund.amount.amount())
     };
     let refunds = payment.refunds.iter().filter(at_gateway).map(|refund| (Call::Refund(refund.id), refund.amount));
     proved.extend(refunds);

@@ -89,7 +89,7 @@ impl NewEntry {
         Self { payment: payment.id, operation, amount, key: payment.key(call), debit, credit }
     }
 
-    /// What is booked later of a refund that somebody else made. Its key is the gateway's name and all that is booked.
+    /// What is entered later of a refund made elsewhere. Its key is the gateway's name and all that is entered.
     pub fn made_good(payment: &Payment, id: RefundId, amount: Money) -> Self {
         let all = payment.refunds.iter().find(|refund| refund.id == id).map_or(amount, |refund| refund.amount);
         let key = format!("{}:{}", reversed(payment, id), all.amount());

@@ -8,8 +8,8 @@ use shared_events::{EventId, Money, OrderId, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQ
 
 use super::GatewayCalls;
 use crate::{
-    commands::book_given_back,
-    domain::{Answer, CAPTURED_IN_PART, Call, Payment, State, refund_because_of},
+    commands::enter_given_back,
+    domain::{Answer, CAPTURED_IN_PART, Call, Payment, State},
     gateway::{
         GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
     },
@@ -227,7 +227,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
                 IntentState::Cancelled { let_go } => Ok(ended(let_go)),
                 IntentState::Captured => {
                     let cause = call.causation.event.unwrap_or(EventId(payment.id.0));
-                    Ok(Answer::CapturedElsewhere { refund: refund_because_of(cause) })
+                    Ok(Answer::CapturedElsewhere { refund: RefundId::caused_by(cause) })
                 }
                 IntentState::CapturedInPart { amount } => self.give_part_back(call, payment, intent, amount).await,
                 state => Err(Later::here(format!("can't be voided: {state:?}"))),
@@ -241,7 +241,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     async fn give_part_back(&self, call: &TakenCall, payment: &Payment, intent: String, captured: i64) -> Asked {
         let Some(charge) = &payment.charge else { return Err(Later::here("the payment has no charge")) };
         let money = |amount| Money::new(amount, charge.amount.currency()).map_err(Later::here);
-        let id = refund_because_of(call.causation.event.unwrap_or(EventId(payment.id.0)));
+        let id = RefundId::caused_by(call.causation.event.unwrap_or(EventId(payment.id.0)));
         let mut given = self.gateway.given_back(intent.clone()).await?;
         given.retain(|given| given.failed.is_none());
         let left = captured.saturating_sub(given.iter().map(|given| given.amount).sum());
@@ -287,7 +287,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         let found = self.gateway.given_back(intent).await?;
         let mut conn = self.pool.get().await?;
         // What has failed since is taken back first; what is not known yet waits for the answer to this call.
-        let elsewhere = conn.transaction(async |conn| book_given_back(conn, call.order_id, &found).await).await?;
+        let elsewhere = conn.transaction(async |conn| enter_given_back(conn, call.order_id, &found).await).await?;
         Ok(if elsewhere.is_empty() { Answer::No { code } } else { Answer::Overtaken { code, elsewhere } })
     }
 

@@ -61,7 +61,7 @@ ids! {
 impl RefundId {
     /// The id of the refund that an event causes. It is the same however often the event is delivered, and every
     /// consumer of the event can compute it.
-    pub fn because_of(event: EventId) -> Self {
+    pub fn caused_by(event: EventId) -> Self {
         Self(Uuid::new_v5(&event.0, b"refund"))
     }
 

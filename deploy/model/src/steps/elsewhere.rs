@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use payment_svc::commands::{self, Booked};
+use payment_svc::commands::{self, Entered};
 use payment_svc::domain::{Call, State};
 use payment_svc::gateway::{GivenBack, IntentState};
 use shared_events::GatewayOperation;
@@ -42,11 +42,11 @@ pub fn heard(world: &World, play: &Play, steps: &mut Steps) {
         let (mut payment, mut next) = (before.clone(), world.clone());
         let amount = play.staff_refund().amount();
         let given_back = GivenBack { id: ELSEWHERE.to_owned(), ours: None, amount, failed: None };
-        let booked = commands::book(&mut payment, &[given_back], |payment, step| {
+        let entered = commands::enter_found(&mut payment, &[given_back], |payment, step| {
             next.follow(payment.clone(), step);
             Ok::<_, Infallible>(())
         });
-        if matches!(booked, Ok(Booked::Something)) {
+        if matches!(entered, Ok(Entered::Something)) {
             steps.may(PAYMENT, HEARS, "a refund", next);
         }
     }

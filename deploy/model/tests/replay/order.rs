@@ -69,8 +69,8 @@ fn causes(trace: &Trace) -> BTreeMap<EventId, EventId> {
 }
 
 fn name_of(refund: RefundId, causes: &BTreeMap<EventId, EventId>) -> RefundId {
-    let its = causes.iter().find(|(told, _)| RefundId::because_of(**told) == refund);
-    its.map_or(refund, |(_, new)| RefundId::because_of(*new))
+    let its = causes.iter().find(|(told, _)| RefundId::caused_by(**told) == refund);
+    its.map_or(refund, |(_, new)| RefundId::caused_by(*new))
 }
 
 fn renamed(event: &Event, causes: &BTreeMap<EventId, EventId>) -> Event {

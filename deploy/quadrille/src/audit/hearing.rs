@@ -166,7 +166,7 @@ fn unheard(hearing: &Hearing, record: &Record, now: DateTime<Utc>) -> Option<Str
 fn refunds_of_events(evidence: &Evidence, broken: &mut Broken) -> usize {
     let causes = evidence.records.iter().filter(|record| REFUND_FOR.contains(&&*record.event_type));
     let causes: BTreeSet<_> = causes
-        .filter_map(|record| Some((RefundId::because_of(EventId(record.id.parse().ok()?)).0, record.key.as_str())))
+        .filter_map(|record| Some((RefundId::caused_by(EventId(record.id.parse().ok()?)).0, record.key.as_str())))
         .collect();
     let orders: BTreeMap<_, _> =
         evidence.payments.values().map(|payment| (payment.payment_id.as_str(), payment.order_id.as_str())).collect();

@@ -179,6 +179,6 @@ fn kept(record: Record) -> Kept {
 
 fn record((topic, partition, offset, at, key, id, event_type, sequence): Kept) -> Record {
     let sent_at = at.and_then(DateTime::from_timestamp_millis);
-    let (source, made_at, because_of) = (String::new(), None, None);
-    Record { topic, partition, offset, sent_at, key, id, event_type, sequence, source, made_at, because_of }
+    let (source, made_at, caused_by) = (String::new(), None, None);
+    Record { topic, partition, offset, sent_at, key, id, event_type, sequence, source, made_at, caused_by }
 }

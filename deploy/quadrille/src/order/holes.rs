@@ -46,7 +46,7 @@ mod tests {
                 sequence: *sequence,
                 source: String::new(),
                 made_at: None,
-                because_of: None,
+                caused_by: None,
             };
             Event { record, heard_by: vec![], ignored: None }
         };

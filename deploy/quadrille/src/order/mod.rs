@@ -103,7 +103,7 @@ fn events(events: &[Event], out: &mut impl Write) -> std::io::Result<()> {
             (Some(made), Some(sent)) => format!("{} ms", (sent - made).num_milliseconds()),
             _ => "?".to_owned(),
         };
-        let cause = events.iter().position(|other| Some(&other.record.id) == record.because_of.as_ref());
+        let cause = events.iter().position(|other| Some(&other.record.id) == record.caused_by.as_ref());
         let cause = cause.map(|cause| format!("#{}", cause + 1)).unwrap_or_default();
         let made = record.made_at.map(time).unwrap_or_default();
         let name = record.event_type.trim_end_matches(".v1");

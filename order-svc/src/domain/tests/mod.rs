@@ -185,12 +185,12 @@ pub fn called_off(pieces: i64) -> Happens {
 }
 
 pub fn call_off_refunded(remaining: i64) -> Happens {
-    refund(RefundId::because_of(CALLED_OFF), remaining)
+    refund(RefundId::caused_by(CALLED_OFF), remaining)
 }
 
 /// The gateway refuses that refund, of 5.00.
 pub fn call_off_not_refunded() -> Happens {
-    let (refund_id, amount) = (RefundId::because_of(CALLED_OFF), eur(5_00));
+    let (refund_id, amount) = (RefundId::caused_by(CALLED_OFF), eur(5_00));
     heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })
 }
 
@@ -199,18 +199,18 @@ fn loss(event: &ShipmentEvent) -> EventId {
 }
 
 pub fn loss_refunded(n: u128, remaining: i64) -> Happens {
-    refund(RefundId::because_of(EventId(parcel(n).0)), remaining)
+    refund(RefundId::caused_by(EventId(parcel(n).0)), remaining)
 }
 
 /// The gateway refuses to refund the whole order after its stock came back.
 pub fn undo_refused() -> Happens {
-    let (refund_id, amount) = (RefundId::because_of(EventId(parcel(99).0)), eur(20_00));
+    let (refund_id, amount) = (RefundId::caused_by(EventId(parcel(99).0)), eur(20_00));
     heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })
 }
 
 /// The gateway refuses the refund of a lost shipment, of 5.00.
 pub fn loss_refused(n: u128) -> Happens {
-    let (refund_id, amount) = (RefundId::because_of(EventId(parcel(n).0)), eur(5_00));
+    let (refund_id, amount) = (RefundId::caused_by(EventId(parcel(n).0)), eur(5_00));
     heard(PaymentRefundFailed { order_id: id(), payment_id: payment(), refund_id, amount, code: "failed".to_owned() })
 }
 

@@ -115,7 +115,7 @@ fn staff_give_nothing_back_of_what_an_undo_waits_for() {
 
 /// The id of the refund that the event of this number causes.
 fn event(number: u128) -> RefundId {
-    RefundId::because_of(EventId(Uuid::from_u128(number)))
+    RefundId::caused_by(EventId(Uuid::from_u128(number)))
 }
 
 fn disputed(amount: i64) -> Happens {

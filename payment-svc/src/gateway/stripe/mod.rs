@@ -1,6 +1,6 @@
 //! The Stripe API: <https://docs.stripe.com/api>. One adapter for api.stripe.com, stripe-mock and the sandbox gateway.
 
-mod books;
+mod journal;
 mod wire;
 
 use std::{net::IpAddr, time::Duration};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use shared_events::{Currency, Money, RefundId};
 
-use crate::gateway::{Book, GatewayError, GivenBack, IntentState, RefundOutcome};
+use crate::gateway::{GatewayError, GivenBack, IntentState, JournalTotals, RefundOutcome};
 
 /// The minor units of ISO 4217 for an amount as the gateway counts; unchanged if the currency is unknown.
 fn minor_units(amount: i64, currency: &str) -> i64 {
@@ -70,11 +70,11 @@ impl NextAction {
 
 impl IntentObject {
     /// What happened to its money, but for refunds.
-    pub fn book(&self) -> Book {
+    pub fn totals(&self) -> JournalTotals {
         let let_go = self.was_let_go();
         let authorised = let_go || self.has_money();
         let amount = minor_units(self.amount, &self.currency);
-        Book {
+        JournalTotals {
             authorised: if authorised { amount } else { 0 },
             captured: minor_units(self.amount_received, &self.currency),
             voided: if let_go { amount } else { self.let_go_by_capture() },
@@ -301,7 +301,7 @@ mod tests {
         };
         assert_eq!(intent(1000).state(), IntentState::Captured);
         assert_eq!(intent(400).state(), IntentState::CapturedInPart { amount: 400 });
-        let (whole, part) = (intent(1000).book(), intent(400).book());
+        let (whole, part) = (intent(1000).totals(), intent(400).totals());
         assert_eq!((whole.captured, whole.voided, part.captured, part.voided), (1000, 0, 400, 600));
     }
 

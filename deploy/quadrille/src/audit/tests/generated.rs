@@ -177,7 +177,7 @@ fn record(topic: &str, key: &str, id: String, event_type: &str, sequence: u64, a
         sequence,
         source: String::new(),
         made_at: None,
-        because_of: None,
+        caused_by: None,
     }
 }
 

@@ -62,7 +62,7 @@ fn what_is_parked_and_what_the_inbox_may_have_forgotten_counts_as_heard() {
 fn a_refund_of_an_event_names_one_that_was_said_of_its_order() {
     let mut shop = unheard_by_payment_svc(now(), 7);
     let event = EventId(shop.records[0].id.parse().unwrap());
-    shop.refunds = vec![refund(RefundId::because_of(event).0, 6, "done"), refund(Uuid::now_v7(), 1, "done")];
+    shop.refunds = vec![refund(RefundId::caused_by(event).0, 6, "done"), refund(Uuid::now_v7(), 1, "done")];
     holds(hearing::once, &shop);
     shop.refunds.push(refund(of_event(), 1, "done"));
     is_broken(hearing::once, &shop, "no event of it is the cause");

@@ -109,7 +109,7 @@ fn refund(refund_id: Uuid, pieces: i64, state: &str) -> Refund {
 }
 
 fn of_event() -> Uuid {
-    RefundId::because_of(EventId(Uuid::now_v7())).0
+    RefundId::caused_by(EventId(Uuid::now_v7())).0
 }
 
 fn found(check: fn(&Evidence, &mut Broken), evidence: &Evidence) -> Vec<String> {
@@ -273,7 +273,7 @@ fn lost(sent_at: DateTime<Utc>) -> Record {
         sequence: 3,
         source: "/stock-svc".to_owned(),
         made_at: None,
-        because_of: None,
+        caused_by: None,
     }
 }
 

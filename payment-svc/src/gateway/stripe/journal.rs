@@ -4,19 +4,19 @@ use super::{
     PAGE, Stripe,
     wire::{IntentObject, ListObject},
 };
-use crate::gateway::{Book, GatewayBooks, GatewayError, ListedIntent, PaymentGateway};
+use crate::gateway::{GatewayError, GatewayJournal, JournalTotals, ListedIntent, PaymentGateway};
 
-impl GatewayBooks for Stripe {
-    async fn book(&self, intent: String) -> Result<Book, GatewayError> {
+impl GatewayJournal for Stripe {
+    async fn totals(&self, intent: String) -> Result<JournalTotals, GatewayError> {
         let expand = vec![("expand%5B0%5D", "latest_charge".to_owned())];
-        let mut book = match self.get::<IntentObject>(&format!("/v1/payment_intents/{intent}"), &expand).await {
-            Ok(found) => found.book(),
-            Err(GatewayError::Unknown) => return Ok(Book::default()),
+        let mut totals = match self.get::<IntentObject>(&format!("/v1/payment_intents/{intent}"), &expand).await {
+            Ok(found) => found.totals(),
+            Err(GatewayError::Unknown) => return Ok(JournalTotals::default()),
             Err(error) => return Err(error),
         };
-        book.given_back = self.given_back(intent).await?;
-        book.given_back.retain(|given| given.failed.is_none());
-        Ok(book)
+        totals.given_back = self.given_back(intent).await?;
+        totals.given_back.retain(|given| given.failed.is_none());
+        Ok(totals)
     }
 
     async fn intents(&self, after: Option<String>) -> Result<(Vec<ListedIntent>, bool), GatewayError> {

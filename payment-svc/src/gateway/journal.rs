@@ -1,13 +1,13 @@
-//! The gateway's own books, as far as they are compared with ours.
+//! The gateway's own journal of money, as far as it is compared with our ledger.
 
 use std::future::Future;
 
 use super::{GatewayError, GivenBack};
 
-/// What can be asked of the gateway's books. Nothing here moves money.
-pub trait GatewayBooks: Send + Sync + 'static {
+/// What can be asked of the gateway's journal. Nothing here moves money.
+pub trait GatewayJournal: Send + Sync + 'static {
     /// What happened to the money of one intent: nothing, if the gateway doesn't know it.
-    fn book(&self, intent: String) -> impl Future<Output = Result<Book, GatewayError>> + Send;
+    fn totals(&self, intent: String) -> impl Future<Output = Result<JournalTotals, GatewayError>> + Send;
 
     /// All intents, newest first: those after `after`, and whether there are more.
     fn intents(
@@ -18,7 +18,7 @@ pub trait GatewayBooks: Send + Sync + 'static {
 
 /// What happened to the money of one intent; amounts in minor units.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Book {
+pub struct JournalTotals {
     /// Reserved, at any time.
     pub authorised: i64,
     pub captured: i64,

@@ -70,9 +70,10 @@ pub async fn head(conn: &mut AsyncPgConnection, order_id: OrderId) -> QueryResul
 
 /// The oldest transaction of this database that may still write: everything written by older ones can be seen.
 ///
-/// A snapshot's own `xmin` counts the transactions of every database of the server, so that a long one in any of them
-/// would have each look read all that was written since. Transactions of other roles have no number here; none of them
-/// writes histories. The snapshot is older than what is seen of the sessions: who has ended in between was counted.
+/// A snapshot's own `xmin` counts the transactions of every database of the server: one long transaction in any of them
+/// would have each look read everything that was written since. Transactions of other roles show no number here, but
+/// none of them writes histories. The snapshot is older than the list of sessions: a transaction that ended in between
+/// is not in the list, and the next statement sees what it wrote.
 pub async fn oldest_open(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     // sessions show the lower half of a transaction's number; the snapshot's number tells the upper half
     const OLDEST: &str = "select now.xmax - coalesce(max(open.age) filter (where open.age > 0), 0) as number \

@@ -26,7 +26,7 @@ pub struct Loaded {
     pub(super) redirected: BTreeSet<OrderId>,
     pub(super) history: Vec<NewEntry>,
     pub(super) announcements: Vec<NewRow>,
-    /// The sequences of products that the database has.
+    /// The newest known sequences of products.
     pub(super) sequences: BTreeMap<Sku, i64>,
     /// Newer states of products, to be written.
     pub(super) products: BTreeMap<Sku, ProductState>,

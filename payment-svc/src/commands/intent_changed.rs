@@ -115,8 +115,9 @@ fn apply(loaded: &mut Loaded, before: &Payment, intent: Option<IntentState>) -> 
     }
 }
 
-/// What follows from what the gateway knows. That the customer failed is believed only of the attempt that waited for
-/// them when it was asked, or that nobody knows more of: no attempt follows one in which they failed.
+/// What follows from what the gateway knows of the intent. That the customer failed counts only for the attempt that it
+/// was asked about: that one waited for them then, or the code itself says that they failed, after which there is no
+/// other attempt.
 pub fn found(payment: &mut Payment, before: &Payment, intent: IntentState) -> Option<Result<Transition, Refused>> {
     let same = before.attempts == payment.attempts;
     let waited = before.state == State::ActionRequired && same;

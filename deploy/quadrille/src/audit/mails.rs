@@ -72,8 +72,8 @@ pub(super) fn mails(evidence: &Evidence, broken: &mut Broken) {
     broken.figures.count("mails", evidence.mails.len());
 }
 
-/// What promised that an order goes on and was taken for sending after the order's end was heard. When that was, the mail
-/// about the end shows; when it was heard that the order was to end, nothing does.
+/// Mails that promise that an order goes on, and were taken for sending after its end was known. The mail about the end
+/// shows when that was; nothing shows when the order began to end.
 fn promised_too_late(evidence: &Evidence, broken: &mut Broken) {
     let of_the_end = evidence.mails.iter().filter(|mail| mail.template == Template::OrderCancelled.name());
     let ended: BTreeMap<_, _> = of_the_end.map(|mail| (mail.order_id.as_str(), mail.created_at)).collect();

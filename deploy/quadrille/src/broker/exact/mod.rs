@@ -12,10 +12,10 @@
 //! When the leader of a group leaves while the group is being rebalanced, the group keeps it as its leader, and nobody is
 //! given a partition ever again. That is put right where the group's state is kept.
 //!
-//! When a member dies, a group may be taken as shared out although it is not: whoever asks for its share first, once a dead
-//! leader is given up, is made the leader, and what it says is to go to each member is nothing, since it didn't know; and
-//! what a dead member had is never given to those who are left. So a group counts as shared out only if everybody in it, and
-//! nobody else, was given something to have, be it no partition; otherwise all join anew.
+//! When a member dies, a group may count as assigned although it is not. Once a dead leader is given up, whoever asks
+//! for its share first becomes the leader, and since it didn't know that, it assigns nothing to anybody; and what a
+//! dead member had never goes to those who are left. So a group counts as assigned only if exactly its members have an
+//! assignment, be it an empty one; otherwise all join anew.
 
 mod fetches;
 mod stages;

@@ -1,4 +1,3 @@
-//! Reading payments over HTTP.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod shop;

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use service_kit::external_calls::ExternalCalls;
 use shop::scene::Scene;
 
-/// All that was ordered.
 const ALL: [(&str, i64); 2] = [("TEA", 2), ("POT", 1)];
 
 impl Scene {

@@ -1,4 +1,4 @@
-//! `payment-svc reconcile`: the ledger against the books of the real sandbox gateway.
+//! `payment-svc reconcile`: the ledger against the journal of the real sandbox gateway.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod shop;

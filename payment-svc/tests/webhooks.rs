@@ -28,7 +28,6 @@ use shop::{
 };
 
 impl Scene {
-    /// A payment that waits for its customer.
     async fn of_a_customer_who_has_to_act() -> Self {
         Self::paid_with("pm_card_authenticationRequired").await
     }
@@ -150,7 +149,7 @@ async fn race_payment_after_end_a_customer_who_passes_too_late_is_voided_and_nev
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await[1..], ["voided 0"]);
     assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
-    // Nobody announced it, but the money was there for a moment: both sides say so.
+    // It was never announced, but the money was there for a moment: both sides show it.
     let journal = scene.sandbox.journal(&scene.order).await;
     assert_eq!((journal.len(), &journal), (2, &scene.shop.ledger(&scene.order).await));
 }

@@ -127,7 +127,6 @@ async fn race_refunds_have_the_same_id_however_often_their_cause_is_heard() {
     assert_eq!(ids[0].0.get_version_num(), 5);
 }
 
-/// Authorised and captured.
 async fn captured() -> (Shop<impl payment_svc::gateway::PaymentGateway>, Order) {
     let (shop, order) = (Shop::new(gateways::that_agrees()).await, order());
     for event in [order.placed(), order.reserved(), order.confirmed()] {

@@ -62,7 +62,6 @@ async fn race_customer_acts_unheard_and_has_bought_and_one_who_never_acts_is_tol
     running.stop().await;
 }
 
-/// Cancelled at once, or a little later: whoever wins, goods and money are back.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_cancel_races_confirm_in_a_running_shop_and_nothing_is_kept() {
     const ORDERS: usize = 24;

@@ -39,7 +39,7 @@ async fn until_bank_is_asked(running: &Running, order: &str) {
     .await;
 }
 
-/// The gateway agreed, after all, and let go of just that: once each, and nothing else happened to the order's money.
+/// In the end the gateway agreed, and let go of just that: once each, with no other effect on the order's money.
 async fn was_let_go_of(running: &Running, order: &str) {
     assert_eq!(effects(running, order).await, ["authorise", "void"]);
     let money = running.money().await.remove(order).unwrap();
@@ -90,7 +90,7 @@ async fn race_payment_after_end_is_let_go_of_and_revives_nothing() {
     running.stop().await;
 }
 
-/// Which of the two is first, as far as anybody can have a hand in it.
+/// Which of two competing requests comes first, as far as a test can arrange it.
 #[derive(Clone, Copy, Debug)]
 enum First {
     /// The parcel is called off when the carrier comes.
@@ -99,11 +99,10 @@ enum First {
     Dispatch,
     /// Both are asked for at once.
     Neither,
-    /// The cancellation is taken, and on its way to whom decides.
+    /// The cancellation is accepted, and on its way to stock-svc, which decides.
     CancelIsTaken,
 }
 
-/// Either it leaves and stays paid, or it stays and the money goes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_cancel_races_dispatch_and_nothing_is_both_refunded_and_sent() {
     const ROUNDS: i64 = 4;
@@ -165,8 +164,6 @@ async fn one_cancelled_while_handed_over(running: &Running, first: First) -> boo
     false
 }
 
-/// What has not left is called off while it is handed over: it leaves and stays paid, or it stays and its money goes back.
-/// Either way the order completes with what arrives.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_call_off_races_dispatch_and_the_order_completes_with_what_left() {
     const ROUNDS: i64 = 3;
@@ -253,7 +250,6 @@ async fn the_rest_called_off_while_handed_over(running: &Running, first: First) 
     left
 }
 
-/// The address changes while the parcel is handed over: it goes where its customer is told that it goes.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_address_races_dispatch_and_a_parcel_goes_where_its_customer_is_told() {
     const ROUNDS: usize = 3;
@@ -375,7 +371,6 @@ async fn race_gateway_times_out_and_is_asked_what_it_did_instead_of_charging_aga
     running.stop().await;
 }
 
-/// More is asked back, by several at once, than was paid.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_refunds_by_several_at_once_never_exceed_what_was_paid() {
     const PART: i64 = 400;
@@ -435,8 +430,6 @@ async fn race_service_down_for_hours_catches_up_and_its_timers_wait_for_what_it_
     running.stop().await;
 }
 
-/// Somebody refunds a part straight at the gateway, as in its dashboard; whether or not that is heard, a cancel ends the order
-/// by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn race_done_elsewhere_a_refund_at_the_gateway_and_then_a_cancel_end_the_order_by_itself() {
     let running = Running::start("").await;

@@ -140,7 +140,7 @@ impl<G: PaymentGateway> Shop<G> {
         self.call_gateway().await;
     }
 
-    /// Makes the calls that wait, too.
+    /// Also makes the calls that are not due yet.
     pub async fn call_again(&self) {
         self.make_due().await;
         self.call_gateway().await;

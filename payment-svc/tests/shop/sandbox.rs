@@ -36,7 +36,6 @@ impl Sandbox {
         Self { url, stop, _db: db }
     }
 
-    /// Where it listens.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -116,7 +115,6 @@ impl Sandbox {
         refund
     }
 
-    /// Switches faults.
     pub async fn faults(&self, faults: serde_json::Value) {
         let request = reqwest::Client::new().put(format!("{}/sandbox/faults", self.url)).json(&faults);
         request.send().await.unwrap().error_for_status().unwrap();

@@ -137,7 +137,7 @@ impl Running {
     }
 }
 
-/// What is neither given back nor kept by nobody.
+/// What is still reserved of the customer's money, and what the shop has kept of it.
 pub fn net(of_order: &BTreeMap<String, i64>) -> (i64, i64) {
     let sum = |operation: &str| of_order.get(operation).copied().unwrap_or_default();
     (sum("authorise") - sum("capture") - sum("void"), sum("capture") - sum("refund"))

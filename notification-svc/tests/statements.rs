@@ -13,7 +13,7 @@ use service_kit::consumer::{Outcome, Record};
 use service_kit::testing::{Statements, rows};
 use shared_events::*;
 
-/// What this service itself asks; the kit asks more for the inbox and for how far was heard.
+/// The tables of this service's own statements; the kit has others for the inbox and for how far was read.
 const OWN_TABLES: [&str; 4] = ["orders", "notifications", "line_names", "outbox"];
 
 /// Has a batch of orders placed, confirmed, cancelled, and what is due of them sent; returns what was asked in each step.

@@ -23,7 +23,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
 /// What the service is called in logs, metrics and messages.
 pub const NAME: &str = "order-svc";
-/// Who speaks, in `ce_source`.
+/// The publisher of its events, as in `ce_source`.
 pub const SOURCE: &str = "/order-svc";
 /// The consumer group; dead letters go to `order-svc.dlq`.
 pub const GROUP: &str = "order-svc";

@@ -10,7 +10,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Of the points whose name contains `only`.
+    /// Reports the points whose name contains `only`.
     pub fn new(only: &str) -> Self {
         Self { only: only.to_owned(), failed: 0 }
     }

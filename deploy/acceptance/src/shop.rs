@@ -25,9 +25,9 @@ use tokio::{
 
 /// A debug build on a busy machine, with data to recover.
 const OPEN_WITHIN: Duration = Duration::from_secs(240);
-/// Of any request.
+/// How long any request may take.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
-/// What the issue allows for draining, and a little for the process to go.
+/// What a shop has for draining, and a little for the process to go.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
 pub struct Shop {

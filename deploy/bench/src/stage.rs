@@ -24,7 +24,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::{Bench, disk, http::Connection};
 
-/// As `quadrille up` makes them.
+/// As many as `quadrille up` makes.
 pub const PARTITIONS: i32 = 6;
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 const READY_WITHIN: Duration = Duration::from_secs(120);

@@ -35,7 +35,7 @@ pub struct Addresses {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceAddress {
-    /// Of its HTTP interface.
+    /// The URL of its HTTP interface.
     pub url: String,
     /// Its database, if it owns one.
     pub database: Option<String>,

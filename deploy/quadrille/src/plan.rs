@@ -12,10 +12,10 @@ use url::Url;
 
 use crate::{cli::KafkaWish, service::Service};
 
-/// Beside the usual 5432 and 9092, which another PostgreSQL or Kafka of this machine may have.
+/// Different from the usual 5432 and 9092, which another PostgreSQL or Kafka of this machine may have.
 const POSTGRES_PORT: u16 = 15432;
 const KAFKA_PORT: u16 = 19092;
-/// Beside those of the services.
+/// Different from those of the services.
 const RUNNER_PORT: u16 = 8079;
 /// How long published events stay in each database, where that is up to the run: as long as Kafka would keep them.
 const ARCHIVE: &str = "7d";

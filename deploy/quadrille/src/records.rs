@@ -15,7 +15,7 @@ use rdkafka::{
 
 use crate::cluster::{ANSWER, Connection};
 
-/// Those that are keyed by order.
+/// The topics that are keyed by order.
 pub const OF_ORDERS: [&str; 5] = ["orders.v1", "stock.v1", "payments.v1", "shipments.v1", "notifications.v1"];
 
 /// The catalogue's: compacted, keyed by SKU.

@@ -24,7 +24,7 @@ pub struct Faults {
     pub withhold_answers: bool,
     /// Every answer takes this much longer.
     pub delay_ms: u64,
-    /// So many of the requests are answered 500, from 0 to 1: half of those were done all the same.
+    /// The share of requests that are answered 500, from 0 to 1. Half of those were done all the same.
     pub failure_rate: f64,
     pub webhooks: WebhookFaults,
 }
@@ -100,7 +100,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Drawn at this rate.
+    /// Draws at this rate.
     pub fn at(rate: f64) -> Option<Self> {
         let mut chance = rand::rng();
         let fails = rate > 0.0 && chance.random::<f64>() < rate;

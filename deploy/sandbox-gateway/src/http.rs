@@ -194,7 +194,7 @@ async fn ask_no_longer(state: &AppState, id: &str) {
     }
 }
 
-/// What is to go wrong now; an answer that takes longer begins by that.
+/// The faults to apply now. An answer that is to take longer waits here first.
 async fn troubled(state: &AppState) -> Result<Faults, StripeError> {
     let faults = store::faults(&mut *connection(state).await?).await?;
     state.wait(faults.delay()).await;

@@ -20,9 +20,9 @@ pub enum Magic {
     CaptureFails,
     /// Authorised, but the first answer to the confirmation is withheld, so that the caller runs into its time-out.
     TimeoutThenSuccess,
-    /// As good as any, but its bank takes its time, so that the order may have ended when it agrees.
+    /// Approved, but its bank takes its time, so that the order may have ended by then.
     Slow,
-    /// As good as any, but the gateway fails at half of what is asked, before or after it has done it.
+    /// Approved, but the gateway fails at half of what is asked, before or after it has done it.
     Flaky,
 }
 

@@ -54,7 +54,7 @@ impl Operation {
 #[derive(Clone, Debug)]
 pub struct Request {
     pub operation: Operation,
-    /// Where it was sent; belongs to what a key stands for.
+    /// The path, which is a part of what an idempotency key stands for.
     pub path: String,
     /// `Idempotency-Key`.
     pub key: Option<String>,

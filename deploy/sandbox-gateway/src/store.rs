@@ -43,7 +43,7 @@ pub async fn ask_nobody(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     diesel::update(asking).set(payment_intents::status.eq("requires_confirmation")).execute(conn).await
 }
 
-/// As [`ask_nobody`], for one intent whose answer was lost.
+/// Like [`ask_nobody`], for one intent whose answer was lost.
 pub async fn ask_no_longer(conn: &mut AsyncPgConnection, id: &str) -> QueryResult<usize> {
     let asking = payment_intents::table.find(id).filter(payment_intents::status.eq("processing"));
     diesel::update(asking).set(payment_intents::status.eq("requires_confirmation")).execute(conn).await

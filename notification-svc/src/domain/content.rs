@@ -16,7 +16,7 @@ pub enum LetterContent {
         lines: Vec<Line>,
         /// The sum, for people.
         total: String,
-        /// Where it goes, line by line.
+        /// Where the order goes, line by line.
         address: Vec<String>,
     },
     ActionRequired {
@@ -27,7 +27,7 @@ pub enum LetterContent {
     },
     Confirmed,
     AddressChanged {
-        /// Where to, line by line.
+        /// Where the order goes, line by line.
         address: Vec<String>,
     },
     AddressChangeRefused {

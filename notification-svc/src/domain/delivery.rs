@@ -67,7 +67,7 @@ impl Verdict {
         }
     }
 
-    /// As metrics count it.
+    /// The name in metrics.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Sent => "sent",

@@ -47,7 +47,7 @@ impl Template {
         Template::OrderAddressChangeRefused,
     ];
 
-    /// As it stands in the table, in events and in answers.
+    /// The name in the table, in events and in answers.
     pub const fn name(self) -> &'static str {
         match self {
             Template::OrderPlaced => "order_placed",

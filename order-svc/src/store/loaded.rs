@@ -1,4 +1,4 @@
-//! What a transaction works on: it is loaded once, decided about in memory, and saved once.
+//! The working set of a transaction: it is loaded once, changed in memory, and saved once.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What products cost, as `products.v1` told it.
+//! What products cost, as `products.v1` last said.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ prepared! {
 /// Products and the database's time. Timers use that clock too, so a host's wrong clock times nothing out.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    /// Those that were asked for, as far as they were ever listed.
+    /// Those asked for that were ever listed.
     pub products: BTreeMap<Sku, Product>,
     /// The transaction's time; unset if no product was found, since then nothing is decided.
     pub now: DateTime<Utc>,

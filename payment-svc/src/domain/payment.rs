@@ -62,7 +62,7 @@ pub struct ChargeLine {
     pub unit_price: Money,
 }
 
-/// What stock-svc said of the goods, as far as authorising goes.
+/// What stock-svc reported of the goods, as far as authorising depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hold {
     /// Set by `stock.reserved`: until when the gateway may be asked.

@@ -79,7 +79,7 @@ async fn all_points(arguments: &AcceptArgs, binary: &Path, data: &Path, report: 
     Ok(())
 }
 
-/// Under the system's folder for temporary files, where PostgreSQL's user can reach it.
+/// In the system's folder for temporary files, which PostgreSQL's user can reach.
 fn fresh_folder() -> anyhow::Result<PathBuf> {
     let folder =
         std::env::temp_dir().join(format!("quadrille-accept-{}-{:08x}", std::process::id(), rand::random::<u32>()));

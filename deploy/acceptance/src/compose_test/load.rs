@@ -63,7 +63,7 @@ impl Load {
         });
     }
 
-    /// So many orders at once, beside the stream.
+    /// Places this many orders at once, beside the stream.
     pub fn burst(&self, count: usize) {
         for number in 0..count {
             order(&self.api, &self.book, &self.buyers, number);

@@ -21,7 +21,7 @@ use crate::report::say;
 const JOBS: [&str; 3] = ["databases", "topics", "catalogue"];
 /// How often a long wait says that it still waits.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
-/// Of any request: what is asked of a container that is being killed may never be answered.
+/// How long any request may take: a container that is being killed may never answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// Longer than anything is away in this test.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -149,7 +149,7 @@ impl Tour {
     }
 }
 
-/// What a command is for, by its words; none when that can't be told.
+/// What a command is for, by its words; none if they don't tell.
 fn kind(words: &[&str]) -> Option<Kind> {
     let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(word));
     // variables may be set before the command

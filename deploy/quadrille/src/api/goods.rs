@@ -38,7 +38,7 @@ impl Api {
         Ok(self.refusal(sku).await?.replace(sku, NOWHERE) == self.refusal(NOWHERE).await?)
     }
 
-    /// What is said of an order in a currency that nothing is sold in here, so that none is ever placed by asking.
+    /// How order-svc refuses an order in a currency that nothing is sold in here, so that asking never places one.
     async fn refusal(&self, sku: &str) -> anyhow::Result<String> {
         let mut body = OrderDraft { sku, ..OrderDraft::default() }.body();
         body["currency"] = json!("JPY");

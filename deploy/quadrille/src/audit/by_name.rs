@@ -1,4 +1,4 @@
-//! What is not an order's: what is announced of products, stock levels, and the gateway's keys.
+//! What belongs to no order: events of products, stock levels, and the gateway's keys.
 
 use anyhow::ensure;
 use chrono::Utc;
@@ -39,7 +39,7 @@ pub(super) async fn look(shop: &mut Shop<'_>, away: &Away, tally: &mut Tally) ->
     settle(&mut Keys { shop, journal: None, buckets, is_away }, 0..buckets, pause, away, tally).await
 }
 
-/// So many buckets of products that none has more than a range has orders.
+/// How many buckets there are for products: so many that a bucket has no more products than a range has orders.
 pub(super) async fn product_buckets(shop: &mut Shop<'_>) -> anyhow::Result<usize> {
     #[derive(Deserialize)]
     struct Count {

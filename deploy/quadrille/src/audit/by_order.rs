@@ -31,7 +31,7 @@ use crate::service::Service;
 pub(super) struct Shop<'a> {
     pub sources: &'a Sources,
     pub databases: Databases,
-    /// Nothing where topics can't be read.
+    /// None if topics can't be read.
     pub events: Option<Events>,
     pub options: Options,
     pub stop: CancellationToken,
@@ -91,9 +91,9 @@ pub(super) async fn look(
 struct ByOrder<'s, 'a> {
     shop: &'s mut Shop<'a>,
     ranges: Ranges,
-    /// Nothing where the gateway shows none.
+    /// None if the gateway shows none.
     journal: Option<Journal>,
-    /// Read anew, for parts that are looked at again: a line may have been committed behind those that were read.
+    /// Read again for parts that are looked at again: a line may have been committed behind those that were read.
     again: Option<Journal>,
     notes: Option<Notes>,
     archives_are_short: bool,

@@ -200,7 +200,7 @@ const MAILS: &str =
     "select id, order_id, template, event_id, status, created_at, due_at from notifications where $range";
 const NOTED: &str = "select event_id from inbox where consumer = '$service' and event_id = any(array[$ids])";
 const POSITIONS: &str = "select topic, partition, position from consumer_progress where consumer = '$service'";
-/// As the service's consumer judges it.
+/// Computed as the service's consumer does.
 const INBOX_SINCE: &str =
     "select greatest(now() - coalesce(reach, interval '30 days'), whole_since) as since from inbox_state";
 const OUTBOX: &str = "select topic, key, (select h ->> 1 from json_array_elements(headers) h

@@ -59,7 +59,8 @@ pub(super) fn unread(away: &Away, needed: &[Part]) -> Option<String> {
     (!unread.is_empty()).then(|| unread.join("; "))
 }
 
-/// What is looked at at a time: a range of orders with all that is theirs, or some products, levels or keys of the gateway's.
+/// The evidence on one part: a range of orders with all that is theirs, or some products, levels or keys of the
+/// gateway.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     pub now: DateTime<Utc>,
@@ -75,7 +76,7 @@ pub(super) struct Evidence {
     pub payments: BTreeMap<String, Payment>,
     pub refunds: Vec<Refund>,
     pub ledger: Vec<Effect>,
-    /// What the gateway itself has noted; nothing where it can't be asked.
+    /// What the gateway itself has noted; none if it can't be asked.
     pub journal: Option<Vec<Effect>>,
     pub mails: Vec<Mail>,
     /// By the key of a topic, how many events its service has said.

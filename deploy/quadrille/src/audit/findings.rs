@@ -4,21 +4,21 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// So many are named of what a figure counts.
+/// How many examples a figure names.
 const NAMED: usize = 3;
 
 /// Where a rule is broken.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
     pub rule: u8,
-    /// Of what: `order 0199...`, `SKU TEA...`.
+    /// The subject: `order 0199...`, `SKU TEA...`.
     pub of: String,
-    /// What is so, and what was expected.
+    /// What was found, and what was expected.
     pub what: String,
 }
 
 impl Finding {
-    /// What stays of it while figures move.
+    /// The finding without its figures, which may change from look to look.
     pub fn without_figures(&self) -> Finding {
         Self { what: self.what.chars().filter(|c| !c.is_ascii_digit()).collect(), ..self.clone() }
     }
@@ -64,7 +64,7 @@ struct Waiting {
 }
 
 impl Figures {
-    /// So many more of that.
+    /// Adds to a figure.
     pub fn count(&mut self, what: &'static str, count: usize) {
         match self.counts.iter_mut().find(|(known, _)| *known == what) {
             Some((_, sum)) => *sum += count,

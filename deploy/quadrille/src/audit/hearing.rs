@@ -84,7 +84,7 @@ const REACTS_TO: [(Service, &[&str]); 4] = [
         ],
     ),
 ];
-/// What payment-svc gives money back for.
+/// The events that payment-svc refunds money for.
 const REFUND_FOR: [&str; 3] = ["stock.released.v1", "stock.restocked.v1", "shipment.lost.v1"];
 /// A topic that was made anew begins at 0 again, while its consumer's position is that of the one before for a moment.
 const MOMENT: TimeDelta = TimeDelta::minutes(2);

@@ -16,7 +16,7 @@ const JOURNAL: &str = "/sandbox/journal?";
 pub(super) struct Journal {
     api: Api,
     spill: Spill<Effect>,
-    /// Of the last page.
+    /// The cursor of the last page.
     cursor: Option<String>,
     /// Lines of the last page that are known.
     known: usize,
@@ -25,7 +25,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Of the sandbox, which alone shows one; nothing read yet. Nothing where the gateway is another.
+    /// The journal of the sandbox, with nothing read yet; none if the gateway is another, which shows no journal.
     pub fn of(sources: &Sources) -> anyhow::Result<Option<Self>> {
         let Some(api) = sources.gateway()? else { return Ok(None) };
         Ok(Some(Self { api, spill: Spill::new()?, cursor: None, known: 0, read: 0 }))

@@ -21,7 +21,7 @@ pub(super) trait Walk {
     /// Before these parts are looked at: the first time, or `again`.
     async fn begin(&mut self, parts: &[usize], again: bool) -> anyhow::Result<()>;
 
-    /// What there is now of one.
+    /// The evidence on a part, as it is now.
     async fn evidence(&mut self, part: usize) -> anyhow::Result<Evidence>;
 }
 

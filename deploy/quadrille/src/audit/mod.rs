@@ -54,7 +54,7 @@ pub use self::{
     sources::{SourceArgs, Sources},
 };
 
-/// So many findings are told of a rule; the rest is counted.
+/// How many findings of a rule are shown; the rest is counted.
 const SHOWN: usize = 20;
 
 /// What to look at and how to tell it.

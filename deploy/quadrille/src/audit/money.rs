@@ -38,7 +38,7 @@ pub(super) fn amounts(evidence: &Evidence, broken: &mut Broken) {
     broken.figures.count("refunds", evidence.refunds.len());
 }
 
-/// What staff gave back past the gateway, which therefore knows nothing of it.
+/// The operation of refunds that staff paid past the gateway, which knows nothing of them.
 const OUTSIDE: &str = "refund_outside";
 
 /// Rule 2.

@@ -1,5 +1,5 @@
-//! What lies outside of the orders' own rows and is found by no order's id: rows of outboxes, letters, timers, stored
-//! answers, announcements. Read page by page, and set aside in the bucket of its key.
+//! What lies outside of the orders' own rows and has no order's id to be found by: rows of outboxes, letters, timers,
+//! stored answers, announcements. They are read page by page, and set aside in the bucket of their key.
 
 use std::collections::BTreeMap;
 

@@ -44,7 +44,7 @@ pub(super) fn ends(evidence: &Evidence, broken: &mut Broken) {
     broken.figures.count("of them ended", ended);
 }
 
-/// What is firm and paid gets a parcel at once, and what has arrived ends its order: for neither is anybody waited.
+/// An order that is firm and paid gets a parcel at once, and one that has arrived ends: neither waits for anybody.
 fn goes_on(evidence: &Evidence, broken: &mut Broken) {
     let mut parcels = BTreeMap::<&str, Vec<&Shipment>>::new();
     for parcel in &evidence.shipments {
@@ -121,7 +121,7 @@ fn is_legal(before: &str, after: &str) -> bool {
     }
 }
 
-/// What can only have been said after something else of the same topic.
+/// Events that can only come after another one of the same topic.
 const AFTER: [(&str, &str); 11] = [
     ("order.confirmed.v1", "order.placed.v1"),
     ("order.completed.v1", "order.confirmed.v1"),

@@ -1,4 +1,4 @@
-//! Of rule 13: what events gave back of the money is the price of what came back, was lost or was called off.
+//! The refunds of rule 13: what events gave back is the price of what came back, was lost or was called off.
 
 use std::collections::BTreeMap;
 

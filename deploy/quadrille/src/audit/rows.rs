@@ -12,7 +12,7 @@ pub(super) struct Order {
     pub status: String,
     pub total: i64,
     pub lines: Vec<Line>,
-    /// Of one piece, by SKU.
+    /// The price of one piece, by SKU.
     pub prices: BTreeMap<String, i64>,
     pub stock: Option<String>,
     pub captured: bool,
@@ -131,7 +131,7 @@ pub(super) struct Mail {
     pub event_id: String,
     pub status: String,
     pub created_at: DateTime<Utc>,
-    /// Of a mail that was sent: when the lease ends, or would have, under which it was last taken for sending.
+    /// When the lease ends under which the mail was last taken for sending, or would have ended, if it was sent.
     pub due_at: DateTime<Utc>,
 }
 

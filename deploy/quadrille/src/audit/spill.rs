@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde::{Serialize, de::DeserializeOwned};
 use tempfile::TempDir;
 
-/// So much is kept in memory before it is written.
+/// How many bytes are kept in memory before they are written.
 const BUFFERED: usize = 4 * 1024 * 1024;
 
 /// Things of one kind by bucket. Its files go with it.

@@ -12,7 +12,7 @@ use super::{
     rules::{Pass, RULES},
 };
 
-/// So many findings of a rule are kept to be told; the rest is counted.
+/// How many findings of a rule are kept to be told; the rest is counted.
 pub(super) const KEPT: usize = 1_000;
 /// What is suspected of a part: findings without their figures, as hashes, so that many take little room.
 pub(super) type Suspects = HashSet<u64>;

@@ -83,7 +83,7 @@ impl Topics for KafkaTopics {
     }
 }
 
-/// What is kept of a record: its place, when it was sent, and its headers.
+/// What is kept of a record: its place, the time when it was sent, and its headers.
 type Kept = (String, i32, i64, Option<i64>, String, String, String, u64);
 
 /// The events that were read, in files.
@@ -131,7 +131,7 @@ impl Events {
         Ok(())
     }
 
-    /// Of a range of orders.
+    /// The events of a range of orders.
     pub fn of_range(&mut self, range: usize) -> anyhow::Result<Vec<Record>> {
         let mut records = Vec::new();
         self.of_orders.each(range, |kept| {
@@ -141,12 +141,12 @@ impl Events {
         Ok(records)
     }
 
-    /// Of a range that is done.
+    /// Drops the events of a range that is done.
     pub fn forget(&mut self, range: usize) -> anyhow::Result<()> {
         self.of_orders.forget(range)
     }
 
-    /// What is in the tail is set aside by new ranges.
+    /// Sets the events of the tail aside by new ranges.
     pub fn move_tail(&mut self, tail: usize, ranges: &Ranges) -> anyhow::Result<()> {
         let mut moved = Spill::new()?;
         self.of_orders.each(tail, |kept: Kept| match ranges.place(&kept.4) {
@@ -157,7 +157,7 @@ impl Events {
         Ok(())
     }
 
-    /// Of the products of a bucket, the newest of each.
+    /// The newest event of each product in a bucket.
     pub fn newest_of_products(&mut self, bucket: usize) -> anyhow::Result<Vec<Record>> {
         let mut newest = BTreeMap::<String, Record>::new();
         self.of_products.each(bucket, |kept| {

@@ -28,7 +28,7 @@ impl From<reqwest::Error> for Waiting {
     }
 }
 
-/// What an answer without success means. A conflict is with somebody who does the same at the same time.
+/// What an answer without success means. A conflict means that somebody else does the same at the same time.
 pub(super) async fn refused(answer: Response) -> Waiting {
     let (status, url) = (answer.status(), answer.url().clone());
     if status.is_server_error() || status == StatusCode::CONFLICT {

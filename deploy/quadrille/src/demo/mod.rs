@@ -17,7 +17,7 @@ use crate::{
     records::Record,
 };
 
-/// Of one request.
+/// How long one request may take.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
@@ -86,7 +86,7 @@ impl Stage {
         Ok(writeln!(out, "\n     => {}{reason}. {}", ended["status"].as_str().unwrap_or("?"), scene.moral)?)
     }
 
-    /// What was said of the order, once this was; mails are left out, which everything has.
+    /// The order's events, once the last one is there. Mails are left out: every order has them.
     async fn events_up_to(&self, order: &str, last: &str) -> anyhow::Result<Vec<Record>> {
         let id = order.parse().with_context(|| format!("{order:?} is no id"))?;
         let until = tokio::time::Instant::now() + PATIENCE;

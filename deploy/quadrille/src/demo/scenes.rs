@@ -18,9 +18,9 @@ pub(super) struct Scene {
     pub about: &'static str,
     pub payment_method: &'static str,
     pub quantity: u32,
-    /// What people do once the order is placed, until it is as it should be.
+    /// What people do once the order is placed, so that it comes to its end.
     pub act: for<'a> fn(&'a Api, &'a str) -> Acting<'a>,
-    /// What is said last.
+    /// The type of the last event.
     pub last: &'static str,
     pub moral: &'static str,
 }

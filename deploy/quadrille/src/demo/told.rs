@@ -1,11 +1,11 @@
 //! What each event means, in a few words; and money.
 
-/// What the gateway did, with its amount; the demo sells for euros.
+/// An amount that the gateway moved; the demo sells for euros.
 pub(super) fn money(operation: &str, cents: i64) -> String {
     format!("{operation} {}.{:02} EUR", cents / 100, cents % 100)
 }
 
-/// Of an event by its name without version.
+/// What an event means, by its name without version.
 pub(super) fn meaning(event: &str) -> &'static str {
     match event {
         "order.placed" => "the order is in, at the shop's own prices",

@@ -1,4 +1,4 @@
-//! What is kept now, and then the end.
+//! Shows what is kept now, and ends.
 
 use std::io::Write;
 

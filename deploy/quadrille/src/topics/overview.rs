@@ -35,7 +35,7 @@ struct Kept {
 struct Group {
     name: String,
     members: usize,
-    /// Where it goes on, of every partition of the topics in which it has committed anything.
+    /// The next offset of every partition of the topics in which it has committed anything.
     positions: BTreeMap<String, Vec<Option<i64>>>,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(200);
 const CAP: Duration = Duration::from_secs(10);
-/// Who has run this long was well, and begins with a short wait again.
+/// A child that has run this long was well, and its next wait is short again.
 const WELL_AFTER: Duration = Duration::from_secs(20);
 
 /// Doubles from 200 ms to 10 s, with jitter, so that children that died together don't come back together.

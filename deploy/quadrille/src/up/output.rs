@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_millis(150);
-/// Read at once; the rest waits for the next look.
+/// How much is read at once; the rest waits for the next look.
 const MOST_AT_ONCE: u64 = 64 * 1024;
 
 /// Follows one log.

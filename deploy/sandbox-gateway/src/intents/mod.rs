@@ -24,7 +24,7 @@ pub struct Intent {
     pub status: String,
     /// What was captured.
     pub received: i64,
-    /// What of it went back.
+    /// How much of that went back.
     pub refunded: i64,
     /// The error object of the last decline.
     pub last_payment_error: Option<Value>,
@@ -60,7 +60,7 @@ pub struct Effect {
 }
 
 impl Intent {
-    /// Begins to ask a slow method's bank, unless that is not what is to be done here.
+    /// Sets the intent to `processing` if it is to be confirmed with a slow method; false otherwise.
     pub fn asks_slowly(&mut self, method: Option<&str>) -> bool {
         let waits = match self.status.as_str() {
             "requires_confirmation" | "processing" => true,

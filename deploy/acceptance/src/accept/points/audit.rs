@@ -254,7 +254,7 @@ async fn captured(shop: &Shop, order: &str) -> anyhow::Result<()> {
     .await
 }
 
-/// What was begun may still be under way.
+/// Steps that have begun may still be under way, so this asks again for a while.
 async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit> {
     until(|| async {
         let audit = look(addresses).await?;
@@ -265,7 +265,7 @@ async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit> {
     .await
 }
 
-/// As anybody would ask: the runner.
+/// The runner's audit, as anybody would ask for it.
 async fn look(addresses: &Addresses) -> anyhow::Result<Audit> {
     Ok(reqwest::get(&addresses.audit).await?.error_for_status()?.json().await?)
 }

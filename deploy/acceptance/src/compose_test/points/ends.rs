@@ -36,8 +36,8 @@ async fn mailpit_is_there(stack: &Stack) -> anyhow::Result<bool> {
     Ok(!stack.instances("mailpit").await?.is_empty())
 }
 
-/// So many messages at least, sent or no longer true; a customer who cancels is told more or less, depending on how far the
-/// order was.
+/// How many messages there are at least, sent or no longer true. A customer who cancels gets more or fewer, depending
+/// on how far the order was.
 const fn expected(plan: Plan) -> usize {
     match plan {
         Plan::Complete => 4,

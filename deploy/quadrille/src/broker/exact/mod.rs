@@ -76,7 +76,7 @@ pub(super) struct Exact {
 /// A topic's id, as requests hold it.
 type TopicUuid = [u8; 16];
 
-/// What isn't put right below is passed on. After what `moves` the ends of partitions they are asked for anew.
+/// Passes on what isn't corrected below. After what `moves` the ends of partitions, these are forgotten.
 macro_rules! pass_on {
     (
         moves { $($moving:ident($($moved:ident: $moved_type:ty),*) -> $moved_to:ty;)* }
@@ -261,7 +261,7 @@ impl Exact {
         all.entry(partition.clone()).or_default().insert(first, last);
     }
 
-    /// Where the batch begins that has this offset; the offset itself, where none has it yet.
+    /// The first offset of the batch that has this one; the offset itself if no batch has it yet.
     fn beginning_of(&self, partition: &Topition, offset: i64) -> i64 {
         let all = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         let before = all.get(partition).and_then(|of_it| of_it.range(..=offset).next_back());

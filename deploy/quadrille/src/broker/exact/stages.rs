@@ -19,8 +19,8 @@ struct Known {
 }
 
 impl Stages {
-    /// What is known of the partition, or what the store tells: that is known from then on, unless something was written
-    /// while the store was asked.
+    /// What is known of the partition, or else what the store says. That is kept, unless something was written while
+    /// the store was asked.
     pub async fn get(
         &self,
         of: &Topition,

@@ -17,13 +17,12 @@ use tokio::time::sleep;
 use self::processor::Times;
 use crate::shop::Shop;
 
-/// So many transactions a second may an idle shop make at most, all databases together. Nearly each is one statement.
+/// The most transactions a second of an idle shop, all databases together. Nearly each is one statement.
 const TRANSACTIONS: f64 = 20.0;
-/// So much of a core may its own processes take, in per cent: without the servers, which have a life of their own.
-///
-/// A debug build takes 2.2 to 2.5 where nothing else runs, and more where the caches are shared with others who work.
+/// The most that its own processes may take of a core, in per cent, without the servers.
+/// A debug build takes 2.2 to 2.5 if nothing else runs, and more if others use the caches.
 const OWN: f64 = if cfg!(debug_assertions) { 4.0 } else { 1.0 };
-/// And so much the embedded broker, which a debug build brings to 1.7.
+/// The most that the embedded broker may take of a core, in per cent; a debug build takes 1.7.
 const EMBEDDED_BROKER: f64 = if cfg!(debug_assertions) { 4.0 } else { 1.0 };
 /// Counted over this long; sessions tell what they did after ten seconds at the latest.
 const WINDOW: Duration = Duration::from_secs(20);

@@ -23,13 +23,13 @@ impl FromIterator<(String, f64)> for Times {
     }
 }
 
-/// Of one process, in seconds.
+/// The seconds of one process.
 pub(super) fn of(pid: i32) -> anyhow::Result<f64> {
     let stat = Stat::read(pid)?;
     Ok(stat.own)
 }
 
-/// Of a process and its children, those that have ended included.
+/// The seconds of a process and its children, those that have ended included.
 pub(super) fn of_family(pid: i32) -> anyhow::Result<f64> {
     let head = Stat::read(pid)?;
     let others = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

@@ -30,7 +30,7 @@ pub(super) struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    /// Of what is in the topics now and was there `before`. Returns figures.
+    /// Checks what is in the topics now against what was there `before`. Returns figures.
     pub async fn all(&self, bootstrap: &str, before: &[Record]) -> anyhow::Result<String> {
         self.money_and_goods().await?;
         self.mails().await?;

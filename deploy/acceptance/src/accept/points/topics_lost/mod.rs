@@ -41,7 +41,7 @@ use crate::{
 
 const LOST: [&str; 2] = ["orders.v1", "stock.v1"];
 const SKU: &str = "ACCEPT-TOPICS-LOST";
-/// As many orders stop at each of four places.
+/// How many orders stop at each of four places.
 const A_QUARTER: usize = 25;
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -83,7 +83,7 @@ pub(in crate::accept) async fn try_out(binary: &Path, data: &Path) -> anyhow::Re
 struct Staff {
     orders: ServerProcess,
     stock: ServerProcess,
-    /// Of order-svc's database.
+    /// The relay of order-svc's database.
     relay: ServerProcess,
 }
 

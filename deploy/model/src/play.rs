@@ -69,7 +69,6 @@ pub struct Play {
     pub sabotage: Option<Sabotage>,
 }
 
-/// The id of the refund by staff.
 pub const BY_STAFF: RefundId = RefundId(Uuid::from_u128(0x57AFF));
 /// The gateway's id of a refund that somebody makes there.
 pub const ELSEWHERE: &str = "re_elsewhere";
@@ -130,7 +129,6 @@ impl Play {
         if self.paid { steps::taken(placed, &Play { sabotage: None, ..*self }, UNTIL_PAID) } else { placed }
     }
 
-    /// The order with this number.
     pub fn placed(&self, number: u128) -> Order {
         let id = OrderId(Uuid::from_u128(number));
         self.draft().place(id, &catalogue(), now(), now() + TimeDelta::minutes(20)).unwrap()
@@ -161,7 +159,6 @@ impl Play {
     }
 }
 
-/// A shelf with this stock of each SKU.
 pub fn stocked(on_hand: i64) -> Shelf {
     Shelf::stocked(skus().map(|sku| (sku, on_hand)))
 }

@@ -107,7 +107,6 @@ const fn place_of(topic: Topic) -> usize {
 }
 
 impl World {
-    /// The world in which the order was just placed.
     pub fn new(order: OrderRow, allocation: Allocation, payment: Payment, shelf: Shelf, placed: Event) -> Self {
         let nothing = Shared::new(Vec::new());
         let mut world = Self {
@@ -228,7 +227,6 @@ impl World {
         self.say(events);
     }
 
-    /// The price of these lines, as ordered.
     pub fn price_of(&self, lines: &[StockLine]) -> i64 {
         let ordered = |sku: &Sku| self.placed().lines.iter().find(|ordered| ordered.sku == *sku);
         let cost = |line: &StockLine| ordered(&line.sku)?.unit_price.checked_times(line.quantity);

@@ -58,7 +58,6 @@ impl App {
         self.server.port()
     }
 
-    /// Serves until `shutdown` is cancelled.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let stop = self.stop.clone();
         tokio::spawn(async move {

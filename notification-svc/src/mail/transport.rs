@@ -22,7 +22,6 @@ pub enum Transport {
 /// Why a transport is refused. Never repeats what was given, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// Neither a folder nor a server.
     #[error("it is neither file:FOLDER nor an smtp:// or smtps:// URL with a host")]
     Unreadable,
     /// `tls=` says something else.

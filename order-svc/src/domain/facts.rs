@@ -212,7 +212,6 @@ impl Facts {
         self.called_off_lines().map(|line| i64::from(line.quantity)).sum()
     }
 
-    /// Pieces of this SKU that were called off.
     pub fn called_off_of(&self, sku: &Sku) -> i64 {
         self.called_off_lines().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
     }

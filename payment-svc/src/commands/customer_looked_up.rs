@@ -28,7 +28,6 @@ pub enum CustomerFound {
         /// The payment as it was before the gateway was asked.
         before: Box<Payment>,
         intent: IntentState,
-        /// When it was asked.
         asked_at: DateTime<Utc>,
     },
     /// The gateway did not answer: it is asked again later.

@@ -21,7 +21,6 @@ use crate::schema::payments;
 #[derive(Clone, Debug)]
 pub struct Root {
     pub payment: Payment,
-    /// The key of the call that is unfinished.
     pub unfinished_call: Option<String>,
     pub(super) said: i64,
 }

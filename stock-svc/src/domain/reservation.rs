@@ -66,7 +66,6 @@ impl State {
         }
     }
 
-    /// Why it was released or cancelled, if it was.
     pub const fn release_reason(self) -> Option<CancelReason> {
         match self {
             State::Released { reason } | State::Tombstone { reason } => Some(reason),

@@ -236,7 +236,6 @@ impl Shipment {
     }
 }
 
-/// The quantity of a SKU in these lines.
 fn pieces(lines: &[StockLine], sku: &Sku) -> i64 {
     lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
 }

@@ -72,7 +72,6 @@ pub async fn skus_after(conn: &mut AsyncPgConnection, after: &str, count: i64) -
     Ok(Range { after: after.to_owned(), last: next.first(conn).await.optional()? })
 }
 
-/// The range of the next `count` orders.
 pub async fn orders_after(conn: &mut AsyncPgConnection, after: Uuid, count: i64) -> QueryResult<Range<Uuid>> {
     use crate::schema::orders::dsl::{order_id, orders};
     let next = orders.select(order_id).filter(order_id.gt(after)).order(order_id).offset(count - 1);

@@ -186,7 +186,6 @@ pub struct ProductFilter {
     pub category: Option<Uuid>,
     /// Each of these words must be in the SKU or the name, in upper or lower case.
     pub text: Option<String>,
-    /// After the product with this SKU.
     pub after: Option<Sku>,
 }
 

@@ -91,7 +91,6 @@ impl Stack {
         Ok(ghosts)
     }
 
-    /// The containers of one service.
     pub async fn instances(&self, service: &str) -> anyhow::Result<Vec<Container>> {
         let all = self.containers().await?;
         Ok(all.into_iter().filter(|container| container.service == service).collect())
@@ -139,7 +138,6 @@ impl Stack {
         }
     }
 
-    /// Waits until one container is well.
     pub async fn until_one_is_well(&self, id: &str, within: Duration) -> anyhow::Result<Container> {
         let until = Instant::now() + within;
         loop {

@@ -68,7 +68,6 @@ pub fn taken<'a>(mut world: World, play: &Play, told: impl IntoIterator<Item = &
     world
 }
 
-/// All steps that are possible in `world`.
 pub fn from(world: &World, play: &Play) -> Vec<Step> {
     let mut steps = Steps::default();
     heard::facts(world, play, &mut steps);

@@ -78,7 +78,6 @@ fn calls_off(world: &World, name: &'static str, parcel: &Shipment, steps: &mut S
     steps.may("the warehouse", "calls off", name, next);
 }
 
-/// The carrier loses a shipment.
 fn loses(world: &World, name: &'static str, parcel: &Shipment, steps: &mut Steps) {
     let Ok(change) = world.allocation.clone_value().lose(parcel.id, now()) else { return };
     let price = world.price_of(&parcel.lines);

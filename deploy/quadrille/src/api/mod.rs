@@ -155,12 +155,10 @@ pub fn items(page: &Value) -> anyhow::Result<Vec<Value>> {
     page["items"].as_array().cloned().with_context(|| format!("no items in {page}"))
 }
 
-/// A field that must be a text.
 pub fn text(value: &Value, field: &str) -> anyhow::Result<String> {
     value[field].as_str().map(str::to_owned).with_context(|| format!("no {field} in {value}"))
 }
 
-/// A field that must be a number.
 pub fn number(value: &Value, field: &str) -> anyhow::Result<i64> {
     value[field].as_i64().with_context(|| format!("no {field} in {value}"))
 }

@@ -11,7 +11,6 @@ use super::{Api, OrderDraft, PATIENCE, POLL, items, patience::answered, text};
 use crate::service::Service;
 
 impl Api {
-    /// One POST with an idempotency key.
     pub async fn post_order(&self, wish: &OrderDraft<'_>, key: &str) -> anyhow::Result<(StatusCode, Value)> {
         let url = self.url(Service::OrderSvc, "/api/v1/orders")?;
         let answer = self.client.post(&url).header("Idempotency-Key", key).json(&wish.body()).send().await?;

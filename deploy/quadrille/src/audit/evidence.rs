@@ -87,7 +87,6 @@ pub(super) struct Evidence {
     pub unpublished: BTreeSet<(String, String, u64)>,
     /// Timers that were due a while ago.
     pub overdue: Vec<Overdue>,
-    /// What each service has heard of the others.
     pub heard: BTreeMap<Service, Hearing>,
     /// Dead letters, parked keys, parked rows of outboxes.
     pub lying: Vec<Lying>,

@@ -58,7 +58,6 @@ impl SourceArgs {
 }
 
 impl Sources {
-    /// The sources of a local run.
     pub fn of_run(cluster: Cluster, databases: BTreeMap<Service, String>, gateway: String) -> Self {
         let databases = databases.into_iter().map(|(service, url)| (service, Ok(url))).collect();
         Self { cluster, databases, gateway: Some(gateway), orders: None }

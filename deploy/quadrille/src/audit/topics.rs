@@ -29,7 +29,6 @@ pub(super) trait Topics: Send {
     fn are_whole(&self) -> bool;
 }
 
-/// Those of a Kafka.
 pub(super) struct KafkaTopics {
     connection: Connection,
     places: Vec<(String, i32)>,

@@ -17,7 +17,6 @@ pub struct Secured {
     pub password: String,
 }
 
-/// The ports of the secured listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecuredPorts {
     /// TLS with PLAIN or SCRAM-SHA-512.

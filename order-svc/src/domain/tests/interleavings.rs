@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// Every interleaving of these topics.
 fn every_way(topics: &[Vec<Happens>]) -> Vec<Vec<Happens>> {
     if topics.iter().all(Vec::is_empty) {
         return vec![vec![]];

@@ -113,7 +113,6 @@ fn staff_give_nothing_back_of_what_an_undo_waits_for() {
     assert_eq!(refused.payment.refunds.len(), 2);
 }
 
-/// The id of the refund that the event of this number causes.
 fn event(number: u128) -> RefundId {
     RefundId::caused_by(EventId(Uuid::from_u128(number)))
 }

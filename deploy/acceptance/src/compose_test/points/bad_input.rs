@@ -74,7 +74,6 @@ async fn one_off(stack: &Stack, service: &str, set: &str, says: &[&str]) -> anyh
     one_line(&output.text, says)
 }
 
-/// The one line that says it all.
 fn one_line(text: &str, says: &[&str]) -> anyhow::Result<String> {
     let fits = |line: &&str| says.iter().all(|word| line.contains(word));
     let lines: Vec<_> = text.lines().filter(fits).collect();

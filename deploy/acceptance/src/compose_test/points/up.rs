@@ -46,7 +46,6 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack, tour: &mut Tour) -> 
     ))
 }
 
-/// Adds what the test orders.
 pub(in crate::compose_test) async fn add_products(stack: &Stack) -> anyhow::Result<String> {
     stack.api.add_product(buyer::SKU, buyer::ON_HAND).await?;
     stack.api.add_product(buyer::SHORT_SKU, buyer::SHORT_ON_HAND).await?;

@@ -29,7 +29,6 @@ const WINDOW: Duration = Duration::from_secs(20);
 
 const BROKER: &str = "kafka";
 const DATABASE: &str = "postgres";
-/// The `quadrille up` itself.
 const RUNNER: &str = "quadrille up";
 
 /// Makes sure that an order has been here, so that every process has had something to do, and waits until what it left

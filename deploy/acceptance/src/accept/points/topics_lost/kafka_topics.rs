@@ -8,7 +8,6 @@ use rdkafka::{
 
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Deletes a topic with all that it holds.
 pub(super) async fn delete(bootstrap: &str, topic: &str) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", bootstrap).create()?;
     let options = AdminOptions::new().operation_timeout(Some(ANSWER));

@@ -6,7 +6,6 @@ pub mod commands;
 pub mod config;
 pub mod domain;
 pub mod gateway;
-mod gather;
 pub mod housekeeping;
 pub mod http;
 mod outbox;

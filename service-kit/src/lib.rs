@@ -12,6 +12,7 @@ pub mod dead_letters;
 pub mod exit;
 pub mod external_calls;
 pub mod files;
+pub mod gather;
 pub mod housekeeping;
 pub mod http;
 pub mod idempotency;

@@ -2,6 +2,7 @@
 //! wait for an answer that it saves is a round trip to PostgreSQL, and two switches between threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::connection::TransactionDepthChange;
@@ -72,6 +73,16 @@ impl<'a> Transaction<'a> {
     /// PostgreSQL refuses or is gone.
     pub async fn begin(&self) -> QueryResult<()> {
         self.conn().batch_execute("begin deferrable").await
+    }
+
+    /// Like [`Self::begin`], for a transaction that waits for a lock no longer than this.
+    ///
+    /// # Errors
+    /// PostgreSQL refuses or is gone.
+    pub async fn begin_waiting(&self, at_most: Option<Duration>) -> QueryResult<()> {
+        let Some(at_most) = at_most else { return self.begin().await };
+        let begin = format!("begin deferrable; set local lock_timeout = {}", at_most.as_millis());
+        self.conn().batch_execute(&begin).await
     }
 
     /// The connection, for statements that go out without waiting for each other.

@@ -85,6 +85,22 @@ async fn poison_in_a_batch_is_buried_in_its_transaction_and_nothing_is_rolled_ba
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn poison_parks_its_key_on_its_topic_alone_in_a_transaction_of_several_topics_too() {
+    let (db, notebook) = (database().await, Notebook::default());
+    let batch = [("t", "poison"), ("u", "1"), ("t", "2"), ("u", "3")].map(|(topic, what)| event(topic, "k", what));
+    let outcomes = react_to_all(&mut *db.conn().await, &notebook, &batch).await.unwrap();
+    let applied = Outcome::Applied;
+    assert_eq!(outcomes[1..], [applied.clone(), Outcome::QueuedBehind, applied.clone()]);
+    let later = [("u", "4"), ("t", "5")].map(|(topic, what)| event(topic, "k", what));
+    let outcomes = react_to_all(&mut *db.conn().await, &notebook, &later).await.unwrap();
+    assert_eq!(outcomes, [applied, Outcome::QueuedBehind], "as it is read from the table");
+    for (topic, record) in [("t", &later[1]), ("u", &later[0])] {
+        let reached = format!("consumer_progress where topic = '{topic}' and position = {} + 1", record.place.offset);
+        assert_eq!(count(&db, &reached).await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_cannot_be_saved_or_whose_reaction_panics_leaves_nothing() {
     let (db, notebook) = (database().await, Notebook::default());
     for broken in ["too long", "panic"] {

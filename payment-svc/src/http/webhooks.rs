@@ -8,6 +8,7 @@ use serde::Serialize;
 use service_kit::{
     Pool,
     consumer::ReactionError,
+    gather::Gather,
     http::{Problem, the_one},
 };
 use utoipa::ToSchema;
@@ -15,7 +16,6 @@ use utoipa::ToSchema;
 use super::AppState;
 use crate::{
     commands::{self, Heard, NotHeard},
-    gather::Gather,
     store::webhooks::{self, Outcome, Received},
     webhooks::{Secrets, WebhookEvent},
 };

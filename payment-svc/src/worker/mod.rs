@@ -9,6 +9,7 @@ use service_kit::{
     Pool,
     circuit_breaker::{Begun, CircuitBreaker},
     external_calls::{ExternalCalls, Nudge, Performed},
+    gather::Gather,
     trace,
 };
 use shared_events::{OrderId, PaymentId};
@@ -21,7 +22,6 @@ use crate::{
     commands::{self, Asked, Settlement},
     domain::Answer,
     gateway::{AWAY, PaymentGateway},
-    gather::Gather,
     store::{
         calls::{self, Failure, TakenCall},
         payments::Noted,

@@ -1,8 +1,9 @@
-//! A batch of records of one partition, handled in one transaction.
+//! A batch of records, handled in one transaction: those of one partition, or of several lanes that had work at once.
 
 use std::any::Any;
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use diesel_async::AsyncPgConnection;
@@ -24,6 +25,8 @@ pub(crate) struct Handler<'a, R, S> {
     pub range: inbox::Range,
     /// How often these records have been tried, this attempt included.
     pub attempts: i32,
+    /// How long it waits for a lock that somebody else holds, if not as long as its connection says.
+    pub lock_patience: Option<Duration>,
 }
 
 /// What to do about one record of a batch.
@@ -44,7 +47,17 @@ struct Plan<E> {
 }
 
 impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
-    /// Handles records of one partition in one transaction, in their order.
+    /// What becomes of records none of which concerns the service. They cost no transaction. None if one does.
+    pub fn pass_over(&self, records: &[Record]) -> Option<Vec<Outcome>> {
+        let outcome = |record: &Record| match record.decode(self.reactions) {
+            Ok(incoming) if !self.reactions.concerns(&incoming.event) => Some(Outcome::Ignored(Why::NotForUs)),
+            Err(Undecodable::UnknownType) => Some(Outcome::Skipped),
+            _ => None,
+        };
+        records.iter().map(outcome).collect()
+    }
+
+    /// Handles records in one transaction, in their order. All are read in the same mode.
     ///
     /// # Errors
     /// Fails as the reactions or the database do; the transaction is rolled back, so nothing has changed.
@@ -52,23 +65,23 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         &self,
         conn: &mut AsyncPgConnection,
         mode: Mode,
-        records: &[Record],
+        records: &[&Record],
     ) -> Result<Vec<Outcome>, ReactionError> {
         let mut transaction = Transaction::on(conn)?;
         // The panic is caught before the transaction ends, so that it is rolled back.
         let handled = AssertUnwindSafe(self.in_transaction(&mut transaction, mode, records)).catch_unwind().await;
         let mut handled = handled.unwrap_or_else(panicked);
-        if let (Ok(_), Some(last)) = (&handled, records.last())
-            && let Err(error) = self.commit(&transaction, last).await
+        if handled.is_ok()
+            && let Err(error) = self.commit(&transaction, records).await
         {
             handled = Err(error);
         }
         transaction.end(handled).await
     }
 
-    /// Commits, and notes with it how far the lane came.
-    async fn commit(&self, transaction: &Transaction<'_>, last: &Record) -> Result<(), ReactionError> {
-        let noted = progress::note(transaction.conn(), self.consumer, last);
+    /// Commits, and notes with it how far the lanes came.
+    async fn commit(&self, transaction: &Transaction<'_>, records: &[&Record]) -> Result<(), ReactionError> {
+        let noted = progress::note(transaction.conn(), self.consumer, records);
         let (noted, committed) = join(noted, transaction.commit()).await;
         noted?;
         Ok(committed?)
@@ -105,7 +118,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
             return Ok(Outcome::Duplicate);
         }
         let outcome = self.bury_within(transaction.conn_mut(), mode, record, error).await?;
-        progress::note(transaction.conn(), self.consumer, record).await?;
+        progress::note(transaction.conn(), self.consumer, &[record]).await?;
         Ok(outcome)
     }
 
@@ -113,7 +126,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         &self,
         transaction: &mut Transaction<'_>,
         mode: Mode,
-        records: &[Record],
+        records: &[&Record],
     ) -> Result<Vec<Outcome>, ReactionError> {
         let mut plan = match mode {
             Mode::Inbox => self.plan_once_each(transaction, records).await?,
@@ -149,7 +162,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
     fn decide(
         &self,
         mode: Mode,
-        records: &[Record],
+        records: &[&Record],
         plan: &mut Plan<R::Event>,
         loaded: &mut R::Loaded,
     ) -> Result<(), ReactionError> {
@@ -160,14 +173,14 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
                 Step::Bury(_) => None,
                 Step::Queue | Step::Done(_) => continue,
             };
-            if parked.contains(record.key.as_str()) {
+            if parked.contains(&record.topic_and_key()) {
                 *step = Step::Queue;
             } else if let Some(incoming) = incoming {
                 *step = match react(self.reactions, loaded, incoming) {
                     Ok(handled) => Step::Done(handled.into()),
                     Err(ReactionError::Permanent(error)) => {
                         if mode == Mode::Inbox {
-                            parked.insert(record.key.as_str());
+                            parked.insert(record.topic_and_key());
                         }
                         Step::Bury(format!("{error:#}"))
                     }
@@ -183,7 +196,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
     async fn plan_once_each(
         &self,
         transaction: &Transaction<'_>,
-        records: &[Record],
+        records: &[&Record],
     ) -> Result<Plan<R::Event>, ReactionError> {
         let decoded: Vec<_> = records.iter().map(|record| record.decode(self.reactions)).collect();
         let place_in_inbox = |record: &Record| record.event_id().filter(|id| self.range.refuses(*id).is_none());
@@ -200,9 +213,10 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
             inbox::insert(transaction.conn(), self.consumer, &ids),
             bury::parked(transaction.conn(), self.consumer, records),
         );
-        let (begun, new, parked) = join3(transaction.begin(), noted, parked).await;
+        let (begun, new, parked) = join3(transaction.begin_waiting(self.lock_patience), noted, parked).await;
         begun?;
-        let (mut new, mut parked) = (new?, parked?);
+        let (mut new, parked) = (new?, parked?);
+        let mut parked: HashSet<_> = parked.iter().map(|(topic, key)| (topic.as_str(), key.as_str())).collect();
 
         let mut plan = Plan { steps: Vec::with_capacity(records.len()), fresh: Vec::with_capacity(records.len()) };
         for (record, decoded) in records.iter().zip(decoded) {
@@ -214,13 +228,13 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
                     Step::Done(Outcome::Ignored(Why::NotForUs))
                 }
                 _ if duplicate => Step::Done(Outcome::Duplicate),
-                _ if parked.contains(&record.key) => Step::Queue,
+                _ if parked.contains(&record.topic_and_key()) => Step::Queue,
                 (Err(Undecodable::Poison(error)), _) => {
-                    parked.insert(record.key.clone());
+                    parked.insert(record.topic_and_key());
                     Step::Bury(error)
                 }
                 (Ok(_), Some(reason)) => {
-                    parked.insert(record.key.clone());
+                    parked.insert(record.topic_and_key());
                     Step::Bury(reason.to_owned())
                 }
                 (Ok(incoming), None) => {
@@ -232,7 +246,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         Ok(plan)
     }
 
-    fn plan_latest(&self, records: &[Record]) -> Plan<R::Event> {
+    fn plan_latest(&self, records: &[&Record]) -> Plan<R::Event> {
         let mut plan = Plan { steps: Vec::with_capacity(records.len()), fresh: Vec::with_capacity(records.len()) };
         for record in records {
             // A tombstone has no value: it only lets compaction drop the key.

@@ -1,8 +1,9 @@
 //! Writes dead letters: the event that failed, which parks its key, and the later events of that key.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -15,24 +16,23 @@ const COPY_BYTES: usize = 900_000;
 /// The longest error text that is stored; the text of a failed statement can be long.
 const ERROR_CHARS: usize = 2_000;
 
-/// Which keys of these records, all of one topic, are parked. The rows are locked `for share`: a replay that is about
+/// Which keys of these records are parked, each with its topic. The rows are locked `for share`: a replay that is about
 /// to unpark a key waits until this transaction has added its events to the key's queue.
 pub(crate) async fn parked(
     mut conn: &AsyncPgConnection,
     consumer: &str,
-    records: &[Record],
-) -> QueryResult<HashSet<String>> {
-    let Some(first) = records.first() else { return Ok(HashSet::new()) };
-    let keys: Vec<_> = records.iter().map(|record| record.key.as_str()).collect();
-    let found: Vec<String> = parked_keys::table
-        .filter(parked_keys::consumer.eq(consumer))
-        .filter(parked_keys::topic.eq(&first.place.topic))
-        .filter(parked_keys::key.eq_any(keys))
-        .select(parked_keys::key)
-        .for_share()
-        .load(&mut conn)
-        .await?;
-    Ok(found.into_iter().collect())
+    records: &[&Record],
+) -> QueryResult<Vec<(String, String)>> {
+    let wanted: BTreeSet<_> = records.iter().map(|record| record.topic_and_key()).collect();
+    let (topics, keys) = wanted.into_iter().unzip();
+    Parked { consumer, topics, keys }.load(&mut conn).await
+}
+
+crate::prepared! {
+    struct Parked<'a> { consumer: &'a str as Text, topics: Vec<&'a str> as Array<Text>, keys: Vec<&'a str> as Array<Text> }
+        -> (Text, Text);
+    "select topic, key from parked_keys where consumer = ? and (topic, key) in (select * from unnest(?, ?)) \
+     order by topic, key for share"
 }
 
 /// Makes a dead letter of an event that can't be handled, parks its key and sends a copy. Returns false when the

@@ -1,4 +1,5 @@
-//! A lane: handles the records of one partition, batch by batch, in order.
+//! A lane: handles the records of one partition, batch by batch, in order. Lanes that have work at once share a transaction, so
+//! that an event costs less the more there is to do; what fails in it is tried by each lane for itself.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use super::batch::Handler;
 use super::hops::Hops;
 use super::queue::Queue;
 use super::sequences::{Hole, Sequences};
-use super::{ConsumerHandle, DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record};
+use super::{ConsumerHandle, DeadLetterSink, Mode, Outcome, Place, ReactionError, Reactions, Record};
+use crate::gather::{Gather, Unfinished};
 use crate::retry::Backoff;
 use crate::{Pool, locks};
 
@@ -21,6 +23,22 @@ const BATCH_TRIES: u32 = 3;
 
 /// How long a batch may run before the lane logs who holds the lock that it waits for.
 const NAMED_AFTER: Duration = Duration::from_secs(3);
+
+/// How long a transaction of several lanes waits for a lock that somebody else holds. Then each lane goes on alone, and only the
+/// one that needs it waits.
+const SHARED_LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A lane's batch in a transaction that others share.
+pub(crate) type Together = Gather<Arc<[Record]>, Shared>;
+
+/// What became of it.
+pub(crate) enum Shared {
+    Handled(Vec<Outcome>),
+    /// It was the only one.
+    Failed(ReactionError),
+    /// The transaction failed for all that were in it, whosever fault that was.
+    Undone,
+}
 
 /// What all lanes of a consumer share.
 pub(crate) struct Work<R, S> {
@@ -34,11 +52,12 @@ pub(crate) struct Work<R, S> {
     pub reactions: Arc<R>,
     pub sink: S,
     pub batch_records: usize,
+    pub together: Together,
 }
 
 impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     /// Handles what arrives in the queue until told to stop. It starts once the inbox's reach is known.
-    pub async fn run_lane(&self, queue: &Queue, stop: &CancellationToken) {
+    pub async fn run_lane(self: &Arc<Self>, queue: &Queue, stop: &CancellationToken) {
         tokio::select! {
             () = self.handle.range_known() => {}
             () = stop.cancelled() => return,
@@ -46,14 +65,14 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         let mut sequences = Sequences::default();
         let mut hops = None;
         while let Some(batch) = queue.take(self.batch_records, stop).await {
-            let taken = Utc::now();
+            let (taken, batch) = (Utc::now(), Arc::from(batch));
             if self.settle_batch(&batch, queue, stop).await.is_none() {
                 return;
             }
             if let Some(first) = batch.first() {
                 hops.get_or_insert_with(|| Hops::of(&first.place.topic)).note(&batch, taken);
             }
-            for record in &batch {
+            for record in batch.iter() {
                 if let Some(hole) = sequences.note(record, self.handle.mode(&record.place.topic)) {
                     tell_hole(record, hole);
                 }
@@ -62,10 +81,20 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     }
 
     /// Handles a batch, retrying as needed. None if told to stop first.
-    async fn settle_batch(&self, batch: &[Record], queue: &Queue, stop: &CancellationToken) -> Option<()> {
+    async fn settle_batch(
+        self: &Arc<Self>,
+        batch: &Arc<[Record]>,
+        queue: &Queue,
+        stop: &CancellationToken,
+    ) -> Option<()> {
         let mut backoff = backoff();
+        let mut shared = self.share(batch).await;
         loop {
-            match self.handle(batch, backoff.attempt()).await {
+            let handled = match shared.take() {
+                Some(handled) => handled,
+                None => self.handle(batch, backoff.attempt()).await,
+            };
+            match handled {
                 Ok(outcomes) => {
                     self.done(batch, &outcomes, queue);
                     return Some(());
@@ -79,7 +108,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
                 }
             }
         }
-        for record in batch {
+        for record in batch.iter() {
             let outcome = self.settle_one(record, stop).await?;
             self.done(std::slice::from_ref(record), &[outcome], queue);
         }
@@ -101,6 +130,50 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         }
     }
 
+    /// Handles a batch together with those of other lanes, unless it concerns nobody. None where it has to be handled alone.
+    async fn share(self: &Arc<Self>, batch: &Arc<[Record]>) -> Option<Result<Vec<Outcome>, ReactionError>> {
+        let first = batch.first()?;
+        // All records of a transaction are read in the same mode, and a topic that holds the current state changes seldom.
+        if self.handle.mode(&first.place.topic) != Mode::Inbox {
+            return None;
+        }
+        if let Some(outcomes) = self.handler(0).ok()?.pass_over(batch) {
+            return Some(Ok(outcomes));
+        }
+        let handled = self.together.join_in(Arc::clone(batch), |batches| {
+            let work = Arc::clone(self);
+            async move { work.handle_together(&batches).await }
+        });
+        match handled.await {
+            Ok(Shared::Handled(outcomes)) => Some(Ok(outcomes)),
+            Ok(Shared::Failed(error)) => Some(Err(error)),
+            Ok(Shared::Undone) | Err(Unfinished) => None,
+        }
+    }
+
+    async fn handle_together(&self, batches: &[Arc<[Record]>]) -> Vec<Shared> {
+        if let [batch] = batches {
+            return vec![self.handle(batch, 0).await.map_or_else(Shared::Failed, Shared::Handled)];
+        }
+        match self.handle_all(batches).await {
+            Ok(outcomes) => {
+                let mut outcomes = outcomes.into_iter();
+                batches.iter().map(|batch| Shared::Handled(outcomes.by_ref().take(batch.len()).collect())).collect()
+            }
+            Err(error) => {
+                tracing::debug!(error = %error, lanes = batches.len(), "a shared transaction failed: each lane goes on alone");
+                batches.iter().map(|_| Shared::Undone).collect()
+            }
+        }
+    }
+
+    async fn handle_all(&self, batches: &[Arc<[Record]>]) -> Result<Vec<Outcome>, ReactionError> {
+        let records: Vec<_> = batches.iter().flat_map(|batch| batch.iter()).collect();
+        let mut conn = self.pool.get().await?;
+        let handler = Handler { lock_patience: Some(SHARED_LOCK_PATIENCE), ..self.handler(0)? };
+        handler.handle(&mut conn, Mode::Inbox, &records).await
+    }
+
     async fn handle(&self, records: &[Record], failures: u32) -> Result<Vec<Outcome>, ReactionError> {
         let Some(first) = records.first() else { return Ok(Vec::new()) };
         // A batch that failed before may wait for the same lock again, and it holds a connection while it waits.
@@ -111,7 +184,8 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         let mut conn = self.pool.get().await?;
         let (mode, backend) = (self.handle.mode(&first.place.topic), conn.backend());
         let handler = self.handler(failures)?;
-        let mut work = pin!(handler.handle(&mut conn, mode, records));
+        let records: Vec<_> = records.iter().collect();
+        let mut work = pin!(handler.handle(&mut conn, mode, &records));
         let mut stuck = Stuck { at: &first.place, told: false };
         loop {
             tokio::select! {
@@ -155,7 +229,8 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         let unknown = || ReactionError::Transient(anyhow::anyhow!("the reach of the inbox is not known yet"));
         let range = self.handle.range().ok_or_else(unknown)?;
         let attempts = i32::try_from(failures).unwrap_or(i32::MAX).saturating_add(1);
-        Ok(Handler { consumer: self.handle.group(), reactions: &self.reactions, sink: &self.sink, range, attempts })
+        let (consumer, reactions, sink) = (self.handle.group(), &*self.reactions, &self.sink);
+        Ok(Handler { consumer, reactions, sink, range, attempts, lock_patience: None })
     }
 
     /// Runs after the commit: records the offset to store, nudges the relay and counts the outcomes.

@@ -1,5 +1,7 @@
 //! The consumer's progress, stored in `consumer_progress`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::prelude::*;
@@ -9,21 +11,27 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::Record;
 use crate::schema::consumer_progress;
 
-/// Notes that everything up to and including `record` is handled.
-pub(crate) async fn note(mut conn: &AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<()> {
-    let place = &record.place;
-    let note = Note { consumer, topic: &place.topic, partition: place.partition, position: place.offset + 1 };
-    note.execute(&mut conn).await.map(drop)
+/// Notes that everything up to and including these records is handled.
+pub(crate) async fn note(mut conn: &AsyncPgConnection, consumer: &str, records: &[&Record]) -> QueryResult<()> {
+    let mut reached = BTreeMap::new();
+    for place in records.iter().map(|record| &record.place) {
+        let position = reached.entry((place.topic.as_str(), place.partition)).or_insert(0);
+        *position = place.offset.saturating_add(1).max(*position);
+    }
+    // in an order that all transactions share, as they lock these rows
+    let (partitions, positions): (Vec<_>, Vec<_>) = reached.into_iter().unzip();
+    let (topics, partitions) = partitions.into_iter().unzip();
+    Note { consumer, topics, partitions, positions }.execute(&mut conn).await.map(drop)
 }
 
 crate::prepared! {
     struct Note<'a> {
         consumer: &'a str as Text,
-        topic: &'a str as Text,
-        partition: i32 as Integer,
-        position: i64 as BigInt,
+        topics: Vec<&'a str> as Array<Text>,
+        partitions: Vec<i32> as Array<Integer>,
+        positions: Vec<i64> as Array<BigInt>,
     };
-    "insert into consumer_progress as known (consumer, topic, partition, position) values (?, ?, ?, ?) \
+    "insert into consumer_progress as known (consumer, topic, partition, position) select ?, * from unnest(?, ?, ?) \
      on conflict (consumer, topic, partition) do update set position = greatest(known.position, excluded.position)"
 }
 
@@ -40,7 +48,7 @@ pub(crate) async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Ut
     diesel::select(diesel::dsl::sql::<Timestamptz>("clock_timestamp()")).get_result(conn).await
 }
 
-/// Notes up to which time each partition has been read. It skips rows that a lane has locked, so that lanes never
+/// Notes up to which time each partition has been read, and how far: what concerned nobody was noted by no transaction. It skips rows that a lane has locked, so that lanes never
 /// wait for it; the next round notes those.
 pub(crate) async fn note_caught_up(
     conn: &mut AsyncPgConnection,
@@ -60,19 +68,22 @@ pub(crate) async fn note_caught_up(
 async fn update_caught_up(conn: &mut AsyncPgConnection, consumer: &str, caught_up: &[CaughtUp]) -> QueryResult<usize> {
     let topics: Vec<_> = caught_up.iter().map(|known| known.partition.0.as_str()).collect();
     let partitions: Vec<_> = caught_up.iter().map(|known| known.partition.1).collect();
+    let positions: Vec<_> = caught_up.iter().map(|known| known.position).collect();
     let moments: Vec<_> = caught_up.iter().map(|known| known.at).collect();
     // This commit need not wait for the disk: what a crash loses is measured again a second later.
     diesel::sql_query(
         "with off as materialized (select set_config('synchronous_commit', 'off', true)) \
-         update consumer_progress known set caught_up_to = greatest(known.caught_up_to, news.at) \
-         from off, (select topic, partition, at from consumer_progress \
-               join unnest($2, $3, $4) as told (topic, partition, at) using (topic, partition) \
+         update consumer_progress known set caught_up_to = greatest(known.caught_up_to, news.at), \
+                position = greatest(known.position, news.position) \
+         from off, (select topic, partition, told.position, at from consumer_progress \
+               join unnest($2, $3, $4, $5) as told (topic, partition, position, at) using (topic, partition) \
                where consumer = $1 order by topic, partition for update of consumer_progress skip locked) news \
          where known.consumer = $1 and known.topic = news.topic and known.partition = news.partition",
     )
     .bind::<Text, _>(consumer)
     .bind::<Array<Text>, _>(topics)
     .bind::<Array<Integer>, _>(partitions)
+    .bind::<Array<BigInt>, _>(positions)
     .bind::<Array<Timestamptz>, _>(moments)
     .execute(conn)
     .await

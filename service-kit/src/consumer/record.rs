@@ -103,6 +103,11 @@ impl Record {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// What a dead letter parks.
+    pub(crate) fn topic_and_key(&self) -> (&str, &str) {
+        (&self.place.topic, &self.key)
+    }
+
     /// The event's id, if it is a UUID v7: the inbox can hold no other.
     pub(crate) fn event_id(&self) -> Option<Uuid> {
         let id: Uuid = self.header("ce_id")?.parse().ok()?;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::InboxKeeper;
-use super::lane::Work;
+use super::lane::{Together, Work};
 use super::lanes::Lanes;
 use super::poll::{self, Context, End};
 use super::watch::Watch;
@@ -54,6 +54,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             reactions,
             sink,
             batch_records: config.batch_records,
+            together: Together::new(config.transactions, config.batch_records, |batch| batch.len()),
         });
         Self { config, work }
     }

@@ -27,6 +27,8 @@ pub struct ConsumerConfig {
     pub lane_bytes: usize,
     /// The most records in one transaction.
     pub batch_records: usize,
+    /// How many transactions lanes share at a time: a lane that has work meanwhile shares the next one with all that have.
+    pub transactions: usize,
     /// How long a lane may take to finish the batch it has in hand when its partition is taken away.
     pub drain: Duration,
 }
@@ -45,6 +47,7 @@ impl ConsumerConfig {
             lane_records: 2048,
             lane_bytes: 2 * 1024 * 1024,
             batch_records: 64,
+            transactions: 2,
             drain: Duration::from_secs(10),
         }
     }

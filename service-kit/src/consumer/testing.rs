@@ -65,8 +65,8 @@ pub async fn react_to_all<R: Reactions>(
     records: &[Record],
 ) -> Result<Vec<Outcome>, ReactionError> {
     let range = range(conn).await?;
-    let handler = Handler { consumer: CONSUMER, reactions, sink: &NoCopies, range, attempts: 1 };
-    handler.handle(conn, Mode::Inbox, records).await
+    let handler = Handler { consumer: CONSUMER, reactions, sink: &NoCopies, range, attempts: 1, lock_patience: None };
+    handler.handle(conn, Mode::Inbox, &records.iter().collect::<Vec<_>>()).await
 }
 
 /// Like [`react`], with the consumer's name, the mode and the sink of your choice.
@@ -84,8 +84,8 @@ pub async fn react_as<R: Reactions>(
     let mode: Mode = subscription.mode;
     let mut conn = pool.get().await?;
     let range = range(&mut conn).await?;
-    let handler = Handler { consumer, reactions, sink, range, attempts: 1 };
-    match handler.handle(&mut conn, mode, std::slice::from_ref(record)).await {
+    let handler = Handler { consumer, reactions, sink, range, attempts: 1, lock_patience: None };
+    match handler.handle(&mut conn, mode, &[record]).await {
         Ok(outcomes) => Ok(outcomes.into_iter().next().unwrap_or(Outcome::Skipped)),
         Err(ReactionError::Permanent(error)) => handler.bury(&mut conn, mode, record, &format!("{error:#}")).await,
         Err(passing) => Err(passing),

@@ -4,6 +4,8 @@
 pub mod kafka;
 pub mod server;
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::anyhow;
@@ -38,6 +40,8 @@ pub struct Notebook {
     pub out_of_ink: AtomicBool,
     /// How often it was asked to react.
     pub asked: AtomicUsize,
+    /// What a lane has in hand, or had.
+    pub seen: Mutex<BTreeSet<String>>,
 }
 
 impl Notebook {
@@ -47,6 +51,10 @@ impl Notebook {
 
     pub fn times_asked(&self) -> usize {
         AtomicUsize::load(&self.asked, Ordering::SeqCst)
+    }
+
+    pub fn has_seen(&self, events: usize) -> bool {
+        self.seen.lock().unwrap().len() >= events
     }
 
     pub fn cure(&self) {
@@ -67,6 +75,7 @@ impl Reactions for Notebook {
     }
 
     fn concerns(&self, event: &String) -> bool {
+        self.seen.lock().unwrap().insert(event.clone());
         event != "for nobody"
     }
 

@@ -1,0 +1,253 @@
+//! Concurrent work is done in batches: while one batch is written, the next one gathers.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Where items wait that are done together. A single one waits for nobody.
+#[derive(Debug)]
+pub struct Gather<T, R> {
+    waiting: Mutex<Vec<Waiting<T, R>>>,
+    /// How many batches may be in work at once.
+    turns: Arc<Semaphore>,
+    at_most: usize,
+    size: fn(&T) -> usize,
+}
+
+type Waiting<T, R> = (T, oneshot::Sender<R>);
+
+/// One batch at a time, of at most 64 items.
+impl<T, R> Default for Gather<T, R> {
+    fn default() -> Self {
+        Self::new(1, 64, |_| 1)
+    }
+}
+
+/// The work ended without an outcome, as by a panic.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the work that this was a part of came to no end")]
+pub struct Unfinished;
+
+impl<T, R> Gather<T, R> {
+    /// `at_once` batches are in work at a time. One has at most `at_most` in it, by the items' `size`; an item that is larger
+    /// is a batch by itself.
+    pub fn new(at_once: usize, at_most: usize, size: fn(&T) -> usize) -> Self {
+        Self { waiting: Mutex::default(), turns: Arc::new(Semaphore::new(at_once.max(1))), at_most, size }
+    }
+
+    /// Has `item` done together with the others that wait: `work` returns an outcome for each item, in their order. The
+    /// caller whose turn comes first does the work for all. If it is cancelled, so is the work.
+    ///
+    /// # Errors
+    /// The work came to no end.
+    pub async fn join_in<F>(&self, item: T, work: impl Fn(Vec<T>) -> F) -> Result<R, Unfinished>
+    where
+        F: Future<Output = Vec<R>>,
+    {
+        let mut caller = self.wait_with(item);
+        loop {
+            let (items, tell_all, turn) = match caller.turn().await {
+                Turn::Told(outcome) => return outcome,
+                Turn::Leads(items, tell_all, turn) => (items, tell_all, turn),
+            };
+            tell(tell_all, work(items).await);
+            drop(turn);
+        }
+    }
+
+    /// Like [`Self::join_in`], but the work is a task of its own, which goes on if its caller is cancelled. The item of a
+    /// caller that was cancelled before is not done.
+    ///
+    /// # Errors
+    /// The work came to no end.
+    pub async fn join<F>(&self, item: T, work: impl Fn(Vec<T>) -> F) -> Result<R, Unfinished>
+    where
+        F: Future<Output = Vec<R>> + Send + 'static,
+        R: Send + 'static,
+    {
+        let mut caller = self.wait_with(item);
+        loop {
+            let (items, tell_all, turn) = match caller.turn().await {
+                Turn::Told(outcome) => return outcome,
+                Turn::Leads(items, tell_all, turn) => (items, tell_all, turn),
+            };
+            let done = work(items);
+            tokio::spawn(async move {
+                tell(tell_all, done.await);
+                drop(turn);
+            });
+        }
+    }
+
+    fn wait_with(&self, item: T) -> Caller<'_, T, R> {
+        let (tell, told) = oneshot::channel();
+        self.waiting().push((item, tell));
+        Caller { gather: self, told }
+    }
+
+    fn next_batch(&self) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
+        let mut waiting = self.waiting();
+        let (mut batch, mut size) = (0, 0);
+        for (item, _) in waiting.iter() {
+            size += (self.size)(item);
+            if batch > 0 && size > self.at_most {
+                break;
+            }
+            batch += 1;
+        }
+        waiting.drain(..batch).unzip()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<T, R>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell<R>(tell_all: Vec<oneshot::Sender<R>>, outcomes: Vec<R>) {
+    for (tell, outcome) in tell_all.into_iter().zip(outcomes) {
+        // whoever was cancelled doesn't ask any more
+        let _ = tell.send(outcome);
+    }
+}
+
+/// A caller that waits for an outcome. If it is cancelled while its item still waits, the item goes with it.
+struct Caller<'a, T, R> {
+    gather: &'a Gather<T, R>,
+    told: oneshot::Receiver<R>,
+}
+
+enum Turn<T, R> {
+    Told(Result<R, Unfinished>),
+    /// It does this batch, in which its own item may be.
+    Leads(Vec<T>, Vec<oneshot::Sender<R>>, OwnedSemaphorePermit),
+}
+
+impl<T, R> Caller<'_, T, R> {
+    async fn turn(&mut self) -> Turn<T, R> {
+        let turn = tokio::select! {
+            biased;
+            outcome = &mut self.told => return Turn::Told(outcome.map_err(|_| Unfinished)),
+            turn = Arc::clone(&self.gather.turns).acquire_owned() => turn,
+        };
+        let (items, tell_all) = self.gather.next_batch();
+        match turn {
+            Ok(turn) if !items.is_empty() => Turn::Leads(items, tell_all, turn),
+            // Somebody else has its item in hand. The turn is given back.
+            _ => Turn::Told((&mut self.told).await.map_err(|_| Unfinished)),
+        }
+    }
+}
+
+impl<T, R> Drop for Caller<'_, T, R> {
+    fn drop(&mut self) {
+        self.told.close();
+        self.gather.waiting().retain(|(_, tell)| !tell.is_closed());
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::eventually;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// Notes how many were done together, once the gate is open.
+    async fn sizes_of(first: usize, behind: usize) -> Vec<usize> {
+        let gather = Arc::new(Gather::<usize, usize>::new(first, 64, |_| 1));
+        let (sizes, gate) = (Arc::new(Mutex::new(vec![])), Arc::new(tokio::sync::Semaphore::new(0)));
+        let join = |item| {
+            let (gather, sizes, gate) = (gather.clone(), sizes.clone(), gate.clone());
+            tokio::spawn(async move {
+                let work = |items: Vec<usize>| {
+                    sizes.lock().unwrap().push(items.len());
+                    let gate = gate.clone();
+                    async move {
+                        drop(gate.acquire().await);
+                        items
+                    }
+                };
+                assert_eq!(gather.join(item, work).await.unwrap(), item, "each gets its own outcome");
+            })
+        };
+        let mut joined: Vec<_> = (0..first).map(join).collect();
+        eventually("the first are at work", SOON, async || sizes.lock().unwrap().len() == first).await;
+        joined.extend((first..first + behind).map(join));
+        let all_wait = async || gather.waiting.lock().unwrap().len() == behind;
+        eventually("the others wait", SOON, all_wait).await;
+        gate.add_permits(1);
+        for one in joined {
+            one.await.unwrap();
+        }
+        let sizes = sizes.lock().unwrap();
+        sizes.clone()
+    }
+
+    #[tokio::test]
+    async fn what_comes_meanwhile_is_done_together_and_who_is_alone_waits_for_nobody() {
+        assert_eq!(sizes_of(1, 10).await, [1, 10]);
+        assert_eq!(sizes_of(1, 100).await, [1, 64, 36]);
+        assert_eq!(sizes_of(2, 10).await, [1, 1, 10], "two at once");
+    }
+
+    #[tokio::test]
+    async fn the_item_of_a_caller_who_is_cancelled_while_it_waits_is_not_done() {
+        let gather = Arc::new(Gather::<&str, ()>::new(1, 64, |_| 1));
+        let turn = gather.turns.clone().acquire_owned().await;
+        let done = Arc::new(Mutex::new(vec![]));
+        let join = |item| {
+            let (gather, done) = (gather.clone(), done.clone());
+            tokio::spawn(async move {
+                let work = |items: Vec<&'static str>| {
+                    let outcomes = vec![(); items.len()];
+                    done.lock().unwrap().extend(items);
+                    async move { outcomes }
+                };
+                gather.join(item, work).await
+            })
+        };
+        let (cancelled, stays) = (join("cancelled"), join("stays"));
+        eventually("both wait", SOON, async || gather.waiting().len() == 2).await;
+        cancelled.abort();
+        assert!(cancelled.await.unwrap_err().is_cancelled());
+        assert_eq!(gather.waiting().iter().map(|(item, _)| *item).collect::<Vec<_>>(), ["stays"]);
+        drop(turn);
+        stays.await.unwrap().unwrap();
+        assert_eq!(*done.lock().unwrap(), ["stays"]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_of_work_that_panicked() {
+        let gather = Gather::<(), ()>::new(1, 64, |()| 1);
+        let panics = |_| async { panic!("as work can") };
+        assert!(gather.join((), panics).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_bounded_by_the_size_of_its_items_and_a_larger_one_is_done_by_itself() {
+        let gather = Gather::<usize, usize>::new(1, 64, |item| *item);
+        let _waiting: Vec<_> = [40, 24, 1, 100, 2].map(|item| gather.wait_with(item)).into_iter().collect();
+        let batches = std::iter::from_fn(|| Some(gather.next_batch().0).filter(|batch| !batch.is_empty()));
+        assert_eq!(batches.collect::<Vec<_>>(), [vec![40, 24], vec![1], vec![100], vec![2]]);
+    }
+
+    #[tokio::test]
+    async fn the_others_of_a_batch_hear_that_the_one_who_did_it_was_cancelled() {
+        let gather = Arc::new(Gather::<&str, ()>::new(1, 64, |_| 1));
+        let turn = gather.turns.clone().acquire_owned().await;
+        let join = |item| {
+            let gather = gather.clone();
+            tokio::spawn(async move { gather.join_in(item, |_| std::future::pending()).await })
+        };
+        let leads = join("leads");
+        eventually("it waits", SOON, async || gather.waiting().len() == 1).await;
+        let follows = join("follows");
+        eventually("both wait", SOON, async || gather.waiting().len() == 2).await;
+        drop(turn);
+        eventually("they are at work", SOON, async || gather.waiting().is_empty()).await;
+        leads.abort();
+        assert!(follows.await.unwrap().is_err());
+    }
+}

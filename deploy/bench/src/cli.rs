@@ -45,6 +45,8 @@ pub enum Arm {
     Whole,
     /// Placement over HTTP, and pgbench with the same statements.
     Placement,
+    /// A product, the catalogue's first page and an order looked up, and pgbench with the same statements.
+    Reads,
     /// Catch-up of a full topic by each service.
     Reactions,
     /// The relay's drain, a raw producer, the textbook's relay, and peers.
@@ -94,6 +96,9 @@ pub struct Sizes {
     pub waiting_events: usize,
     pub connections: &'static [usize],
     pub placing: Duration,
+    /// Products that are listed, and orders that are placed, to be looked up.
+    pub looked_up: usize,
+    pub reading: Duration,
     pub saturated: Duration,
     pub open: Duration,
     pub one_at_a_time: usize,
@@ -112,6 +117,8 @@ impl Sizes {
         waiting_events: 20_000,
         connections: &[1, 8, 32, 128],
         placing: Duration::from_secs(5),
+        looked_up: 1_000,
+        reading: Duration::from_secs(1),
         saturated: Duration::from_secs(10),
         open: Duration::from_secs(15),
         one_at_a_time: 100,
@@ -128,6 +135,8 @@ impl Sizes {
         waiting_events: 500,
         connections: &[1, 32],
         placing: Duration::from_secs(1),
+        looked_up: 100,
+        reading: Duration::from_millis(300),
         saturated: Duration::from_secs(5),
         open: Duration::from_secs(3),
         one_at_a_time: 10,

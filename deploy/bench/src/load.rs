@@ -1,4 +1,4 @@
-//! Orders as customers send them: as fast as they are taken, or at moments that don't depend on the answers.
+//! Orders as customers send them, as fast as they are taken or at moments that don't depend on the answers; and look-ups.
 
 use std::{
     sync::{
@@ -93,10 +93,37 @@ pub async fn open(port: u16, a_second: f64, lasts: Duration, skus: usize) -> any
     all_of(senders).await
 }
 
-async fn all_of(mut senders: JoinSet<anyhow::Result<Vec<Placed>>>) -> anyhow::Result<Vec<Placed>> {
+/// So many connections, each of which asks for one path after the other; how long each answer took.
+pub async fn reads(
+    port: u16,
+    connections: usize,
+    lasts: Duration,
+    paths: &Arc<[String]>,
+) -> anyhow::Result<Vec<Duration>> {
+    let (next, end) = (Arc::new(AtomicUsize::new(0)), Instant::now() + lasts);
+    let mut readers = JoinSet::new();
+    for _ in 0..connections {
+        let (next, paths) = (Arc::clone(&next), Arc::clone(paths));
+        let mut connection = Connection::open(port).await?;
+        readers.spawn(async move {
+            let mut took = Vec::new();
+            while Instant::now() < end {
+                let path = &paths[next.fetch_add(1, Ordering::Relaxed) % paths.len()];
+                let began = Instant::now();
+                let (status, _) = connection.get(path).await?;
+                anyhow::ensure!(status == 200, "{path} was answered {status}");
+                took.push(began.elapsed());
+            }
+            anyhow::Ok(took)
+        });
+    }
+    all_of(readers).await
+}
+
+async fn all_of<T: Send + 'static>(mut senders: JoinSet<anyhow::Result<Vec<T>>>) -> anyhow::Result<Vec<T>> {
     let mut all = Vec::new();
-    while let Some(placed) = senders.join_next().await {
-        all.extend(placed??);
+    while let Some(done) = senders.join_next().await {
+        all.extend(done??);
     }
     Ok(all)
 }

@@ -1,6 +1,6 @@
 //! The whole shop on a stage, and what customers order in it.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use anyhow::Context;
 use quadrille_servers::Postgres;
@@ -43,7 +43,7 @@ impl Shop {
         let databases = Program::SERVICES.map(|service| stage.postgres.url(service.database())).join(",");
         running.push(stage.start(Program::OutboxRelay, &[("OUTBOX_RELAY_DATABASES", databases)]).await?);
         let shop = Self { running, sandbox_postgres };
-        list_products(stage, shop.port(Program::StockSvc)?, SKUS).await?;
+        list_products(stage, shop.port(Program::StockSvc)?, 0..SKUS).await?;
         Ok(shop)
     }
 
@@ -72,9 +72,9 @@ impl Shop {
 }
 
 /// Lists products with more stock than is ever ordered, and waits until order-svc knows them.
-pub async fn list_products(stage: &Stage, stock_port: u16, skus: usize) -> anyhow::Result<()> {
+pub async fn list_products(stage: &Stage, stock_port: u16, skus: Range<usize>) -> anyhow::Result<()> {
     let mut stock = Connection::open(stock_port).await?;
-    for n in 0..skus {
+    for n in skus.clone() {
         let product = json!({
             "sku": sku(n), "name": "Earl Grey, 250 g", "brand": null, "description": "Black tea with bergamot.",
             "category": null, "price": {"amount": 1299, "currency": "EUR"}, "on_hand": 1_000_000,
@@ -84,13 +84,13 @@ pub async fn list_products(stage: &Stage, stock_port: u16, skus: usize) -> anyho
     }
     let orders = stage.admin(Program::OrderSvc.database()).await?;
     until("order-svc knows the products", PATIENCE, async || {
-        Ok(number(&orders, "select count(*) from products").await? >= i64::try_from(skus)?
+        Ok(number(&orders, "select count(*) from products").await? >= i64::try_from(skus.end)?
             && number(&orders, "select count(*) from catalogue_read").await? == 1)
     })
     .await
 }
 
-fn sku(n: usize) -> String {
+pub fn sku(n: usize) -> String {
     format!("TEA-{n:03}")
 }
 

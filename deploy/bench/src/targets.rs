@@ -80,6 +80,7 @@ pub fn rows(results: &Results) -> Vec<Row> {
     let mut table = Table { results, rows: Vec::new() };
     whole(&mut table);
     placement(&mut table);
+    reads(&mut table);
     reactions(&mut table);
     relay(&mut table);
     standing(&mut table);
@@ -173,6 +174,26 @@ fn placement(table: &mut Table<'_>) {
             &format!(" ({shown} a second)"),
             target,
         );
+    }
+}
+
+fn reads(table: &mut Table<'_>) {
+    for (what, name, program) in [
+        ("a product", "product", "stock-svc"),
+        ("the catalogue's first page", "catalogue", "stock-svc"),
+        ("an order", "order", "order-svc"),
+    ] {
+        let of = |what: &str| format!("reads/{name}/{what}");
+        let (http, limit) = (of("per_second"), of("pgbench_per_second"));
+        let [service, postgresql] = ["service", "postgresql"].map(|process| of(&format!("cpu/{process}/us_per_read")));
+        let names = [&http, &limit, &format!("reads/{program}/healthz/per_second"), &service, &postgresql];
+        let [http_shown, limit_shown, cheapest, service, postgresql] =
+            names.map(|name| table.results.median(name).map_or_else(|| "?".to_owned(), short));
+        let shown = format!(
+            " ({http_shown} : {limit_shown} a second; /healthz {cheapest}; CPU of service {service} us, of PostgreSQL {postgresql} us)"
+        );
+        let ratio = table.results.ratio(&http, &limit);
+        table.row(&format!("looking up {what} : pgbench, 32 connections"), "", ratio, &shown, ("", None));
     }
 }
 

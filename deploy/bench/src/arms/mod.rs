@@ -7,8 +7,10 @@ mod parameter_types;
 mod pgbench;
 mod placement;
 mod reactions;
+mod reads;
 mod relay;
 mod snapshot;
+mod statement_log;
 mod whole;
 
 use crate::{Bench, cli::Arm, results::Results};
@@ -19,6 +21,9 @@ pub async fn run(bench: &Bench, results: &mut Results) {
     }
     if bench.arguments.wants(Arm::Placement) {
         note("placement", placement::run(bench, results).await, results);
+    }
+    if bench.arguments.wants(Arm::Reads) {
+        note("reads", reads::run(bench, results).await, results);
     }
     if bench.arguments.wants(Arm::Reactions) {
         note("reactions", reactions::run(bench, results).await, results);

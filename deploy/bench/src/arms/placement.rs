@@ -22,7 +22,7 @@ pub async fn run(bench: &Bench, results: &mut Results) -> anyhow::Result<()> {
     let stage = Stage::open(bench, "placement", &[]).await?;
     let stock = stage.start(Program::StockSvc, &[]).await?;
     let orders = stage.start(Program::OrderSvc, &[]).await?;
-    list_products(&stage, stock.port, SKUS).await?;
+    list_products(&stage, stock.port, 0..SKUS).await?;
     stock.stop().await?;
     orders.stop().await?;
     let watch = Watch::start(&stage.kafka.bootstrap(), &["orders.v1"])?;

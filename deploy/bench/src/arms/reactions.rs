@@ -31,7 +31,7 @@ pub async fn run(bench: &Bench, results: &mut Results) -> anyhow::Result<()> {
         let waiting = bench.sizes.waiting_events;
         let stock = stage.start(Program::StockSvc, &[]).await?;
         let orders = stage.start(Program::OrderSvc, &[]).await?;
-        list_products(&stage, stock.port, skus).await?;
+        list_products(&stage, stock.port, 0..skus).await?;
         drain(&stage, Program::StockSvc).await?;
         stock.stop().await?;
         keep(&stage, Program::StockSvc).await?;

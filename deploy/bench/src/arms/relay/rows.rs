@@ -40,7 +40,7 @@ impl Rows {
     pub async fn make(stage: &Stage, count: i64) -> anyhow::Result<Self> {
         let stock = stage.start(Program::StockSvc, &[]).await?;
         let orders = stage.start(Program::OrderSvc, &[("RELAY", "external".to_owned())]).await?;
-        list_products(stage, stock.port, 2).await?;
+        list_products(stage, stock.port, 0..2).await?;
         shop::place(&mut Connection::open(orders.port).await?, 0, 2).await?;
         orders.stop().await?;
         stock.stop().await?;

@@ -102,7 +102,8 @@ async fn take_scripts(market: &Market, look_ups: &mut [LookUp]) -> anyhow::Resul
 /// Asks for so long over all connections, each as soon as its last answer is there.
 async fn asked(market: &Market, look_up: &LookUp, lasts: Duration, results: &mut Results) -> anyhow::Result<()> {
     let LookUp { name, program, paths, .. } = look_up;
-    let running = market.shop.running.iter().find(|running| running.program == *program).context("a running service")?;
+    let running =
+        market.shop.running.iter().find(|running| running.program == *program).context("a running service")?;
     let processes =
         [("service".to_owned(), running.pid()), ("postgresql".to_owned(), market.stage.postgres.identity().pid)];
     let admin = market.stage.admin("postgres").await?;

@@ -192,6 +192,6 @@ fn a_type_from_the_future_is_told_apart_from_poison() {
     let templates = notification_svc::domain::Templates::new().unwrap();
     let reactions = NotificationReactions::new(templates, service_kit::external_calls::Nudge::default());
     assert_eq!(reactions.decode("order.wrapped.v1", b"{}").unwrap_err(), Undecodable::UnknownType);
-    assert!(matches!(reactions.decode("order.placed.v2", b"{}"), Err(Undecodable::Poison(_))));
-    assert!(matches!(reactions.decode("order.placed.v1", b"{}"), Err(Undecodable::Poison(_))));
+    assert!(matches!(reactions.decode("order.placed.v2", b"{}"), Err(Undecodable::Malformed(_))));
+    assert!(matches!(reactions.decode("order.placed.v1", b"{}"), Err(Undecodable::Malformed(_))));
 }

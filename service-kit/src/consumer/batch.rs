@@ -10,7 +10,7 @@ use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::{join, join3};
 
-use super::bury::{self, Failure};
+use super::dead_letter::{self, Failure};
 use super::{
     DeadLetterSink, Handled, Incoming, Mode, Outcome, ReactionError, Reactions, Record, Undecodable, Why, inbox,
     progress,
@@ -30,19 +30,19 @@ pub(crate) struct Handler<'a, R, S> {
 }
 
 /// What to do about one record of a batch.
-enum Step {
+enum RecordAction {
     /// React to the next event of [`Plan::fresh`].
     React,
     /// Make it a dead letter: it can't be decoded, the inbox can't tell its age, or its reaction failed permanently.
-    Bury(String),
+    DeadLetter(String),
     /// Store it behind the dead letter that parked its key.
     Queue,
     Done(Outcome),
 }
 
-/// A step for each record, and the decoded events that the service reacts to.
+/// An action for each record, and the decoded events that the service reacts to.
 struct Plan<E> {
-    steps: Vec<Step>,
+    actions: Vec<RecordAction>,
     fresh: Vec<Incoming<E>>,
 }
 
@@ -91,7 +91,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
     ///
     /// # Errors
     /// Fails as the database or the sink does; the transaction is rolled back, so nothing has changed.
-    pub async fn bury(
+    pub async fn dead_letter(
         &self,
         conn: &mut AsyncPgConnection,
         mode: Mode,
@@ -99,11 +99,11 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         error: &str,
     ) -> Result<Outcome, ReactionError> {
         let mut transaction = Transaction::on(conn)?;
-        let buried = self.bury_in(&mut transaction, mode, record, error).await;
-        transaction.end(buried).await
+        let written = self.dead_letter_in(&mut transaction, mode, record, error).await;
+        transaction.end(written).await
     }
 
-    async fn bury_in(
+    async fn dead_letter_in(
         &self,
         transaction: &mut Transaction<'_>,
         mode: Mode,
@@ -117,7 +117,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         {
             return Ok(Outcome::Duplicate);
         }
-        let outcome = self.bury_within(transaction.conn_mut(), mode, record, error).await?;
+        let outcome = self.write_dead_letter(transaction.conn_mut(), mode, record, error).await?;
         progress::note(transaction.conn(), self.consumer, &[record]).await?;
         Ok(outcome)
     }
@@ -142,15 +142,15 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
             self.reactions.save(conn, loaded).await?;
         }
         let mut outcomes = Vec::with_capacity(records.len());
-        for (record, step) in records.iter().zip(plan.steps) {
-            outcomes.push(match step {
-                Step::Done(outcome) => outcome,
-                Step::Queue => {
-                    bury::behind(conn, self.consumer, record).await?;
+        for (record, action) in records.iter().zip(plan.actions) {
+            outcomes.push(match action {
+                RecordAction::Done(outcome) => outcome,
+                RecordAction::Queue => {
+                    dead_letter::queue_behind(conn, self.consumer, record).await?;
                     Outcome::QueuedBehind
                 }
-                Step::Bury(error) => self.bury_within(conn, mode, record, &error).await?,
-                Step::React => return Err(ReactionError::Permanent(anyhow!("a step without its event"))),
+                RecordAction::DeadLetter(error) => self.write_dead_letter(conn, mode, record, &error).await?,
+                RecordAction::React => return Err(ReactionError::Permanent(anyhow!("a reaction without its event"))),
             });
         }
         Ok(outcomes)
@@ -167,22 +167,22 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         loaded: &mut R::Loaded,
     ) -> Result<(), ReactionError> {
         let (mut fresh, mut parked) = (plan.fresh.iter(), HashSet::new());
-        for (record, step) in records.iter().zip(&mut plan.steps) {
-            let incoming = match step {
-                Step::React => fresh.next(),
-                Step::Bury(_) => None,
-                Step::Queue | Step::Done(_) => continue,
+        for (record, action) in records.iter().zip(&mut plan.actions) {
+            let incoming = match action {
+                RecordAction::React => fresh.next(),
+                RecordAction::DeadLetter(_) => None,
+                RecordAction::Queue | RecordAction::Done(_) => continue,
             };
             if parked.contains(&record.topic_and_key()) {
-                *step = Step::Queue;
+                *action = RecordAction::Queue;
             } else if let Some(incoming) = incoming {
-                *step = match react(self.reactions, loaded, incoming) {
-                    Ok(handled) => Step::Done(handled.into()),
+                *action = match react(self.reactions, loaded, incoming) {
+                    Ok(handled) => RecordAction::Done(handled.into()),
                     Err(ReactionError::Permanent(error)) => {
                         if mode == Mode::Inbox {
                             parked.insert(record.topic_and_key());
                         }
-                        Step::Bury(format!("{error:#}"))
+                        RecordAction::DeadLetter(format!("{error:#}"))
                     }
                     Err(passing) => return Err(passing),
                 };
@@ -211,35 +211,35 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
             .collect();
         let (noted, parked) = (
             inbox::insert(transaction.conn(), self.consumer, &ids),
-            bury::parked(transaction.conn(), self.consumer, records),
+            dead_letter::parked(transaction.conn(), self.consumer, records),
         );
         let (begun, new, parked) = join3(transaction.begin_waiting(self.lock_patience), noted, parked).await;
         begun?;
         let (mut new, parked) = (new?, parked?);
         let mut parked: HashSet<_> = parked.iter().map(|(topic, key)| (topic.as_str(), key.as_str())).collect();
 
-        let mut plan = Plan { steps: Vec::with_capacity(records.len()), fresh: Vec::with_capacity(records.len()) };
+        let mut plan = Plan { actions: Vec::with_capacity(records.len()), fresh: Vec::with_capacity(records.len()) };
         for (record, decoded) in records.iter().zip(decoded) {
             let duplicate = place_in_inbox(record).is_some_and(|id| !new.remove(&id));
             let refused = record.event_id().and_then(|id| self.range.refuses(id));
-            plan.steps.push(match (decoded, refused) {
-                (Err(Undecodable::UnknownType), _) => Step::Done(Outcome::Skipped),
+            plan.actions.push(match (decoded, refused) {
+                (Err(Undecodable::UnknownType), _) => RecordAction::Done(Outcome::Skipped),
                 (Ok(incoming), _) if !self.reactions.concerns(&incoming.event) => {
-                    Step::Done(Outcome::Ignored(Why::NotForUs))
+                    RecordAction::Done(Outcome::Ignored(Why::NotForUs))
                 }
-                _ if duplicate => Step::Done(Outcome::Duplicate),
-                _ if parked.contains(&record.topic_and_key()) => Step::Queue,
-                (Err(Undecodable::Poison(error)), _) => {
+                _ if duplicate => RecordAction::Done(Outcome::Duplicate),
+                _ if parked.contains(&record.topic_and_key()) => RecordAction::Queue,
+                (Err(Undecodable::Malformed(error)), _) => {
                     parked.insert(record.topic_and_key());
-                    Step::Bury(error)
+                    RecordAction::DeadLetter(error)
                 }
                 (Ok(_), Some(reason)) => {
                     parked.insert(record.topic_and_key());
-                    Step::Bury(reason.to_owned())
+                    RecordAction::DeadLetter(reason.to_owned())
                 }
                 (Ok(incoming), None) => {
                     plan.fresh.push(incoming);
-                    Step::React
+                    RecordAction::React
                 }
             });
         }
@@ -247,23 +247,23 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
     }
 
     fn plan_latest(&self, records: &[&Record]) -> Plan<R::Event> {
-        let mut plan = Plan { steps: Vec::with_capacity(records.len()), fresh: Vec::with_capacity(records.len()) };
+        let mut plan = Plan { actions: Vec::with_capacity(records.len()), fresh: Vec::with_capacity(records.len()) };
         for record in records {
             // A tombstone has no value: it only lets compaction drop the key.
             let decoded = record.value.as_ref().map(|_| record.decode(self.reactions));
-            plan.steps.push(match decoded {
-                None | Some(Err(Undecodable::UnknownType)) => Step::Done(Outcome::Skipped),
-                Some(Err(Undecodable::Poison(error))) => Step::Bury(error),
+            plan.actions.push(match decoded {
+                None | Some(Err(Undecodable::UnknownType)) => RecordAction::Done(Outcome::Skipped),
+                Some(Err(Undecodable::Malformed(error))) => RecordAction::DeadLetter(error),
                 Some(Ok(incoming)) => {
                     plan.fresh.push(incoming);
-                    Step::React
+                    RecordAction::React
                 }
             });
         }
         plan
     }
 
-    async fn bury_within(
+    async fn write_dead_letter(
         &self,
         conn: &mut AsyncPgConnection,
         mode: Mode,
@@ -271,7 +271,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         error: &str,
     ) -> Result<Outcome, ReactionError> {
         let failure = Failure { error, attempts: self.attempts };
-        let new = bury::poison(conn, self.sink, self.consumer, mode, record, &failure).await?;
+        let new = dead_letter::write(conn, self.sink, self.consumer, mode, record, &failure).await?;
         Ok(if new { Outcome::DeadLettered(error.to_owned()) } else { Outcome::Duplicate })
     }
 }

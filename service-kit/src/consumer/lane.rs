@@ -120,7 +120,8 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         loop {
             let error = match self.handle(std::slice::from_ref(record), backoff.attempt()).await {
                 Ok(outcomes) => return outcomes.into_iter().next(),
-                Err(ReactionError::Permanent(error)) => match self.bury(record, &error, backoff.attempt()).await {
+                Err(ReactionError::Permanent(error)) => match self.dead_letter(record, &error, backoff.attempt()).await
+                {
                     Ok(outcome) => return Some(outcome),
                     Err(ReactionError::Transient(error) | ReactionError::Permanent(error)) => error,
                 },
@@ -219,10 +220,15 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         !holders.is_empty()
     }
 
-    async fn bury(&self, record: &Record, error: &anyhow::Error, failures: u32) -> Result<Outcome, ReactionError> {
+    async fn dead_letter(
+        &self,
+        record: &Record,
+        error: &anyhow::Error,
+        failures: u32,
+    ) -> Result<Outcome, ReactionError> {
         let mut conn = self.pool.get().await?;
         let mode = self.handle.mode(&record.place.topic);
-        self.handler(failures)?.bury(&mut conn, mode, record, &format!("{error:#}")).await
+        self.handler(failures)?.dead_letter(&mut conn, mode, record, &format!("{error:#}")).await
     }
 
     fn handler(&self, failures: u32) -> Result<Handler<'_, R, S>, ReactionError> {

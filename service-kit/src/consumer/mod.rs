@@ -6,8 +6,8 @@
 //! [`crate::dead_letters`] and parks its key.
 
 mod batch;
-mod bury;
 mod claim;
+mod dead_letter;
 mod error;
 mod hops;
 mod inbox;
@@ -37,7 +37,7 @@ use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
 pub(crate) use batch::{panicked, react};
-pub(crate) use bury::shortened;
+pub(crate) use dead_letter::shortened;
 pub use error::ReactionError;
 pub(crate) use lane::Work;
 pub use murmur2::{key_hash, partition_of};
@@ -53,13 +53,13 @@ pub enum Undecodable {
     /// A type that this build doesn't know, from a newer producer. Counted and skipped.
     UnknownType,
     /// Anything else, including an unknown major version of a known type. It becomes a dead letter and parks its key.
-    Poison(String),
+    Malformed(String),
 }
 
 impl Undecodable {
     /// What a decoder's error means: a type that this build doesn't know, or a record that no build like this one can read.
     pub fn new(error: &impl std::fmt::Display, is_unknown_type: bool) -> Self {
-        if is_unknown_type { Self::UnknownType } else { Self::Poison(error.to_string()) }
+        if is_unknown_type { Self::UnknownType } else { Self::Malformed(error.to_string()) }
     }
 }
 

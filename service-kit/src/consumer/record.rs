@@ -129,7 +129,7 @@ impl Record {
     /// Decodes the envelope and the event.
     pub(crate) fn decode<R: Reactions>(&self, reactions: &R) -> Result<Incoming<R::Event>, Undecodable> {
         let event_type = self.required("ce_type")?;
-        let value = self.value.as_deref().ok_or_else(|| Undecodable::Poison("it has no value".to_owned()))?;
+        let value = self.value.as_deref().ok_or_else(|| Undecodable::Malformed("it has no value".to_owned()))?;
         // The type comes first: a type from the future may have an envelope that this build doesn't know either.
         let event = reactions.decode(event_type, value)?;
         let envelope = self.envelope(event_type)?;
@@ -138,10 +138,10 @@ impl Record {
 
     fn envelope(&self, event_type: &str) -> Result<Envelope, Undecodable> {
         let id = self.required("ce_id")?;
-        let id = self.event_id().ok_or_else(|| poison("ce_id", id, "a UUID v7"))?;
+        let id = self.event_id().ok_or_else(|| malformed("ce_id", id, "a UUID v7"))?;
         let time = self.required("ce_time")?;
         let parsed =
-            DateTime::parse_from_rfc3339(time).map_err(|_| poison("ce_time", time, "a time as in RFC 3339"))?;
+            DateTime::parse_from_rfc3339(time).map_err(|_| malformed("ce_time", time, "a time as in RFC 3339"))?;
         Ok(Envelope {
             id,
             source: self.required("ce_source")?.to_owned(),
@@ -156,16 +156,16 @@ impl Record {
     }
 
     fn required(&self, name: &'static str) -> Result<&str, Undecodable> {
-        self.header(name).ok_or_else(|| Undecodable::Poison(format!("the header {name} is missing")))
+        self.header(name).ok_or_else(|| Undecodable::Malformed(format!("the header {name} is missing")))
     }
 
     fn parsed<T: std::str::FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Undecodable> {
-        self.header(name).map(|value| value.parse().map_err(|_| poison(name, value, expected))).transpose()
+        self.header(name).map(|value| value.parse().map_err(|_| malformed(name, value, expected))).transpose()
     }
 }
 
-fn poison(name: &str, value: &str, expected: &str) -> Undecodable {
-    Undecodable::Poison(format!("the header {name} is {value:?} instead of {expected}"))
+fn malformed(name: &str, value: &str, expected: &str) -> Undecodable {
+    Undecodable::Malformed(format!("the header {name} is {value:?} instead of {expected}"))
 }
 
 /// Text that PostgreSQL can store: NULs and invalid UTF-8 become U+FFFD.

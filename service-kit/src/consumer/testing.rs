@@ -87,7 +87,9 @@ pub async fn react_as<R: Reactions>(
     let handler = Handler { consumer, reactions, sink, range, attempts: 1, lock_patience: None };
     match handler.handle(&mut conn, mode, &[record]).await {
         Ok(outcomes) => Ok(outcomes.into_iter().next().unwrap_or(Outcome::Skipped)),
-        Err(ReactionError::Permanent(error)) => handler.bury(&mut conn, mode, record, &format!("{error:#}")).await,
+        Err(ReactionError::Permanent(error)) => {
+            handler.dead_letter(&mut conn, mode, record, &format!("{error:#}")).await
+        }
         Err(passing) => Err(passing),
     }
 }

@@ -148,7 +148,7 @@ async fn handle<R: Reactions>(
     let incoming = record.decode(reactions).map_err(|why| {
         ReactionError::Permanent(match why {
             Undecodable::UnknownType => anyhow::anyhow!("this build does not know its type"),
-            Undecodable::Poison(error) => anyhow::anyhow!(error),
+            Undecodable::Malformed(error) => anyhow::anyhow!(error),
         })
     })?;
     let mut loaded = reactions.load(conn, std::slice::from_ref(&incoming)).await?;

@@ -69,7 +69,7 @@ impl Reactions for Notebook {
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<String, Undecodable> {
         match (event_type, std::str::from_utf8(value)) {
             ("from.the.future.v1", _) => Err(Undecodable::UnknownType),
-            (_, Ok("unreadable")) | (_, Err(_)) => Err(Undecodable::Poison("it can't be read".to_owned())),
+            (_, Ok("unreadable")) | (_, Err(_)) => Err(Undecodable::Malformed("it can't be read".to_owned())),
             (_, Ok(what)) => Ok(what.to_owned()),
         }
     }

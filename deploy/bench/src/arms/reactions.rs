@@ -133,11 +133,11 @@ impl CatchUp {
         number(admin, &query).await.unwrap_or(0)
     }
 
-    /// Each event once: it is in the inbox, none was buried, and stock-svc has answered each order once.
+    /// Each event once: it is in the inbox, none became a dead letter, and stock-svc has answered each order once.
     async fn check(&self, admin: &Client, waiting: i64, results: &mut Results) -> anyhow::Result<()> {
         let name = self.service.name();
-        let buried = number(admin, "select count(*) from dead_letters").await?;
-        results.must(buried == 0, || format!("{name} buried {buried} events while it caught up"));
+        let dead_letters = number(admin, "select count(*) from dead_letters").await?;
+        results.must(dead_letters == 0, || format!("{name} made {dead_letters} dead letters while it caught up"));
         if self.service == Program::StockSvc {
             let answers = number(admin, "select count(*) from outbox where topic = 'stock.v1'").await?;
             let orders = number(admin, "select count(distinct key) from outbox where topic = 'stock.v1'").await?;

@@ -55,7 +55,8 @@ impl Market {
         self.watch.wait_for(CAPTURED, self.placed, PATIENCE).await
     }
 
-    /// Every order that was placed was confirmed and captured, each key's events came once and in order, nothing was buried.
+    /// Every order that was placed was confirmed and captured; each key's events came once and in order, and none became
+    /// a dead letter.
     pub async fn check(&self, results: &mut Results) -> anyhow::Result<()> {
         self.all_captured().await?;
         for kind in ["order.placed.v1", CONFIRMED, CAPTURED] {
@@ -67,8 +68,8 @@ impl Market {
         }
         for service in Program::SERVICES {
             let database = self.stage.admin(service.database()).await?;
-            let buried = crate::stage::number(&database, "select count(*) from dead_letters").await?;
-            results.must(buried == 0, || format!("{} buried {buried} events", service.name()));
+            let dead_letters = crate::stage::number(&database, "select count(*) from dead_letters").await?;
+            results.must(dead_letters == 0, || format!("{} made {dead_letters} dead letters", service.name()));
         }
         Ok(())
     }

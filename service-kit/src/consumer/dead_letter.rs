@@ -37,7 +37,7 @@ crate::prepared! {
 
 /// Makes a dead letter of an event that can't be handled, parks its key and sends a copy. Returns false when the
 /// record is a dead letter already.
-pub(crate) async fn poison(
+pub(crate) async fn write(
     conn: &mut AsyncPgConnection,
     sink: &impl DeadLetterSink,
     consumer: &str,
@@ -56,7 +56,7 @@ pub(crate) async fn poison(
 }
 
 /// Stores an event behind the dead letter that parked its key.
-pub(crate) async fn behind(conn: &mut AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<bool> {
+pub(crate) async fn queue_behind(conn: &mut AsyncPgConnection, consumer: &str, record: &Record) -> QueryResult<bool> {
     insert(conn, consumer, record, None).await
 }
 

@@ -145,7 +145,8 @@ impl<T, R> Drop for Caller<'_, T, R> {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use std::time::Duration;
 

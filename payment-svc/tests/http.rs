@@ -5,7 +5,10 @@ mod shop;
 use std::time::Duration;
 
 use payment_svc::gateway::{Stripe, StripeConfig};
+use payment_svc::store::payments;
 use serde_json::{Value, json};
+use service_kit::{Pool, testing::on_one_thread};
+use shared_events::PaymentId;
 use shop::{
     Order, Shop,
     gateways::{MockGateway, that_agrees},
@@ -47,6 +50,27 @@ async fn a_payment_shows_its_status_its_refunds_and_its_ledger() {
     assert_eq!((&shown["ledger"][1]["debit"], &shown["ledger"][1]["credit"]), (&json!("customer"), &json!("revenue")));
     let operations: Vec<_> = shown["ledger"].as_array().unwrap().iter().map(|entry| &entry["operation"]).collect();
     assert_eq!(operations, ["authorise", "capture", "refund"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_with_its_refunds_and_its_ledger_takes_one_round_trip() {
+    let (shop, served) = start().await;
+    let order = Order::new("pm_card_visa");
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
+    let (_, list) = served.read("").await;
+    let id: PaymentId = list["items"][0]["id"].as_str().unwrap().parse().unwrap();
+    on_one_thread(shop.db.url.clone(), async move |pool: &Pool| {
+        for first in [true, false] {
+            let before = pool.get().await.unwrap().traffic();
+            let found = payments::find_with_details(&*pool.get().await.unwrap(), id).await.unwrap();
+            let (_, _, ledger) = found.unwrap();
+            let after = pool.get().await.unwrap().traffic();
+            assert_eq!((ledger.len(), after.statements - before.statements), (1, 3));
+            // the first prepares them
+            assert!(first || after.round_trips - before.round_trips == 1, "{before:?} {after:?}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

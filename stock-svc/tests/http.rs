@@ -10,6 +10,7 @@ use diesel::sql_query;
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use reqwest::Method;
 use serde_json::{Value, json};
+use service_kit::testing::one_connection;
 use shared_events::*;
 
 /// The JSON above with one field replaced, or taken away.
@@ -338,4 +339,42 @@ async fn a_part_of_a_product_is_changed_by_who_has_seen_it_as_it_is_and_by_nobod
     api.expect(Method::POST, "/products/TEA/adjustments", Some(&found), 200).await;
     let (_, last, _) = asked(Method::GET, None, json!({})).await;
     assert_eq!(patch(last.as_deref(), json!({})).await.0, 200, "stock that moves makes no new version");
+}
+
+/// What the one connection of this interface's pool is asked for a look-up, once it has all prepared.
+async fn asked_for(api: &Api, path: &str) -> (u64, u64) {
+    api.get(path).await;
+    let before = api.warehouse.db.pool.get().await.unwrap().traffic();
+    api.get(path).await;
+    let after = api.warehouse.db.pool.get().await.unwrap().traffic();
+    (after.statements - before.statements, after.round_trips - before.round_trips)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_look_up_is_one_statement_in_one_round_trip() {
+    let mut warehouse = Warehouse::with(&[("A-1", 1), ("B-2", 1), ("C-3", 9)]).await;
+    warehouse.db.pool = one_connection(&warehouse.db.url).await;
+    let order = OrderId::new();
+    warehouse.hears(placed(order, &[("C-3", 1)])).await;
+    warehouse.hears(confirmed(order)).await;
+    warehouse.hears(captured(order)).await;
+    let api = Api::over(warehouse).await;
+    let parcel = api.get("/shipments").await["items"][0]["id"].as_str().unwrap().to_owned();
+    for path in [
+        "/products/A-1",
+        "/products?limit=1",
+        "/products?limit=1&cursor=C-3",
+        "/products?limit=1&q=earl%20grey&cursor=C-3",
+        "/products/A-1/movements",
+        "/products/A-1/movements?limit=1",
+        "/categories",
+        "/reservations",
+        &format!("/reservations?order_id={order}"),
+        "/shipments",
+        &format!("/shipments?order_id={order}&status=pending"),
+        &format!("/shipments/{parcel}"),
+    ] {
+        assert_eq!(asked_for(&api, path).await, (1, 1), "{path}");
+    }
+    api.expect(Method::GET, "/products/NONE/movements", None, 404).await;
 }

@@ -11,9 +11,9 @@ use super::AppState;
 use crate::{
     domain::{RefundState, State, status},
     store::{
-        ledger::{self, Entry},
+        ledger::Entry,
         payments::{self, Shown},
-        refunds::{self, ShownRefund},
+        refunds::ShownRefund,
     },
 };
 
@@ -181,12 +181,11 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
 )]
 pub async fn show(state: Data<AppState>, id: Path<PaymentId>) -> Result<HttpResponse, Problem> {
     let Path(id) = id;
-    let mut conn = state.pool.get().await?;
-    let found = payments::find(&mut conn, id).await?;
-    let payment = found.ok_or_else(|| Problem::not_found(format!("There is no payment {id}.")))?;
+    let conn = state.pool.get().await?;
+    let found = payments::find_with_details(&conn, id).await?;
+    let (payment, refunds, ledger) = found.ok_or_else(|| Problem::not_found(format!("There is no payment {id}.")))?;
     let currency = payment.currency.clone().unwrap_or_default();
-    let refunds = refunds::of(&mut conn, id).await?;
     let refunds = refunds.into_iter().map(|row| RefundView::new(id, row, &currency)).collect();
-    let ledger = ledger::of(&mut conn, id).await?.into_iter().map(EntryView::from).collect();
+    let ledger = ledger.into_iter().map(EntryView::from).collect();
     Ok(HttpResponse::Ok().json(DetailedView { payment: payment.into(), refunds, ledger }))
 }

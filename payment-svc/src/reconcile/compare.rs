@@ -38,7 +38,7 @@ impl<G: PaymentGateway + GatewayJournal> Reconciliation<G> {
     pub(super) async fn ours(&self, order: OrderId) -> anyhow::Result<(Payment, Vec<Entry>, Option<String>)> {
         let mut conn = self.pool.get().await?;
         let (payment, under_way) = payments::read_with_call(&mut conn, order).await?;
-        let entries = ledger::of(&mut conn, payment.id).await?;
+        let entries = ledger::of(&conn, payment.id).await?;
         Ok((payment, entries, under_way))
     }
 

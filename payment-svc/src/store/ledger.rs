@@ -152,7 +152,7 @@ fn reversed(payment: &Payment, id: RefundId) -> String {
 }
 
 /// The entries of a payment, oldest first.
-pub async fn of(conn: &mut AsyncPgConnection, payment: PaymentId) -> QueryResult<Vec<Entry>> {
+pub async fn of(mut conn: &AsyncPgConnection, payment: PaymentId) -> QueryResult<Vec<Entry>> {
     let entries = ledger::table.filter(ledger::payment_id.eq(payment.0));
-    entries.order(ledger::id).select(Entry::as_select()).load(conn).await
+    entries.order(ledger::id).select(Entry::as_select()).load(&mut conn).await
 }

@@ -11,8 +11,9 @@ use service_kit::prepared;
 use shared_events::{Currency, Money, OrderId, PaymentId, PaymentMethod, SequenceCounter, Topic};
 use uuid::Uuid;
 
+use super::ledger::{self, Entry};
 use super::loaded::Loaded;
-use super::refunds::RefundRow;
+use super::refunds::{self, RefundRow, ShownRefund};
 use super::unreadable;
 use crate::domain::{Charge, Hold, Payment, State};
 use crate::schema::payments;
@@ -369,8 +370,19 @@ pub struct Shown {
     pub updated_at: DateTime<Utc>,
 }
 
-pub async fn find(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Option<Shown>> {
-    payments::table.filter(payments::payment_id.eq(id.0)).select(Shown::as_select()).first(conn).await.optional()
+pub async fn find(mut conn: &AsyncPgConnection, id: PaymentId) -> QueryResult<Option<Shown>> {
+    payments::table.filter(payments::payment_id.eq(id.0)).select(Shown::as_select()).first(&mut conn).await.optional()
+}
+
+/// A payment with its refunds and its ledger. None of the three statements needs the answer of another.
+pub async fn find_with_details(
+    conn: &AsyncPgConnection,
+    id: PaymentId,
+) -> QueryResult<Option<(Shown, Vec<ShownRefund>, Vec<Entry>)>> {
+    let (payment, refunds, entries) =
+        tokio::join!(biased; find(conn, id), refunds::of(conn, id), ledger::of(conn, id));
+    let (payment, refunds, entries) = (payment?, refunds?, entries?);
+    Ok(payment.map(|payment| (payment, refunds, entries)))
 }
 
 /// Payments after `after`, by id, of one order or of all; at most `limit`.

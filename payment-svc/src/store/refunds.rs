@@ -133,7 +133,7 @@ pub async fn note_refund(conn: &mut AsyncPgConnection, id: RefundId, gateway_id:
 }
 
 /// The refunds of a payment, oldest first.
-pub async fn of(conn: &mut AsyncPgConnection, id: PaymentId) -> QueryResult<Vec<ShownRefund>> {
+pub async fn of(mut conn: &AsyncPgConnection, id: PaymentId) -> QueryResult<Vec<ShownRefund>> {
     let of = refunds::table.filter(refunds::payment_id.eq(id.0));
-    of.order(refunds::seq).select(ShownRefund::as_select()).load(conn).await
+    of.order(refunds::seq).select(ShownRefund::as_select()).load(&mut conn).await
 }

@@ -280,8 +280,10 @@ pub(super) async fn moved(
 ) -> Result<HttpResponse, Problem> {
     let (limit, after) = page.0.parts();
     let mut conn = state.pool.get().await?;
-    found(store::products::get(&mut conn, &sku.0).await, "product")?;
     let rows = store::movements::list(&mut conn, &sku.0, after, limit + 1).await?;
+    if rows.is_empty() {
+        found(store::products::get(&mut conn, &sku.0).await, "product")?;
+    }
     let page = Paged::from_rows(rows, limit, |movement| movement.id.to_string());
     Ok(HttpResponse::Ok().json(page.map(MovementView::from)))
 }

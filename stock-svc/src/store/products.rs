@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::sql;
+use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping};
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Jsonb, Text, Timestamptz};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Bool, Jsonb, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde_json::Value;
@@ -222,14 +224,39 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: ProductFilter, limit: i6
         query = query.filter(products::name.ilike(pattern.clone()).or(products::sku.ilike(pattern)));
     }
     if let Some(after) = wanted.after {
-        let row = products::table.find(after.as_str()).select(products::created_at);
-        let Some(at) = row.first::<DateTime<Utc>>(conn).await.optional()? else { return Ok(Vec::new()) };
-        // A comparison of rows is a range of the index; an `or` would not be.
-        let older = sql::<Bool>("(products.created_at, products.sku) < (").bind::<Timestamptz, _>(at);
-        query = query.filter(older.sql(", ").bind::<Text, _>(String::from(after)).sql(")"));
+        query = query.filter(ListedBefore(after));
     }
     let rows: Vec<Joined> = query.load(conn).await?;
     rows.into_iter().map(listed).collect()
+}
+
+/// Whether a product was listed before the one with this SKU; null if there is none. A comparison of rows is a range of the index,
+/// which an `or` would not be. diesel's `sql` can write it too, but makes PostgreSQL parse the whole statement each time.
+#[derive(ValidGrouping)]
+struct ListedBefore(Sku);
+
+impl Expression for ListedBefore {
+    type SqlType = Nullable<Bool>;
+}
+
+impl<From> AppearsOnTable<From> for ListedBefore {}
+
+impl<From> SelectableExpression<From> for ListedBefore {}
+
+impl QueryId for ListedBefore {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Pg> for ListedBefore {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "(products.created_at, products.sku) < (select last.created_at, last.sku from products last where last.sku = ",
+        );
+        out.push_bind_param::<Text, str>(self.0.as_str())?;
+        out.push_sql(")");
+        Ok(())
+    }
 }
 
 fn listed((row, category, (on_hand, held)): Joined) -> QueryResult<Listed> {

@@ -66,13 +66,18 @@ async fn placing_takes_two_round_trips_and_changing_an_order_three() {
 async fn every_look_up_is_one_statement_in_one_round_trip() {
     let shop = Shop::new().await;
     let (order, pool) = (shop.place().await, &one_connection(&shop.db.url).await);
-    let of_customer = || Filter { customer_id: Some("c-1".parse().unwrap()), status: Some("pending".to_owned()), before: None };
+    let of_customer =
+        || Filter { customer_id: Some("c-1".parse().unwrap()), status: Some("pending".to_owned()), before: None };
     for first in [true, false] {
         let conn = async || pool.get().await.unwrap();
         let taken = [
             traffic(pool, async { orders::find(&conn().await, order).await.unwrap().map(drop).unwrap() }).await.0,
-            traffic(pool, async { orders::list(&mut *conn().await, &Filter::default(), 51).await.map(drop).unwrap() }).await.0,
-            traffic(pool, async { orders::list(&mut *conn().await, &of_customer(), 51).await.map(drop).unwrap() }).await.0,
+            traffic(pool, async { orders::list(&mut *conn().await, &Filter::default(), 51).await.map(drop).unwrap() })
+                .await
+                .0,
+            traffic(pool, async { orders::list(&mut *conn().await, &of_customer(), 51).await.map(drop).unwrap() })
+                .await
+                .0,
             traffic(pool, async { history::after(&mut *conn().await, order, 0, 51).await.map(drop).unwrap() }).await.0,
         ];
         // the first prepares them

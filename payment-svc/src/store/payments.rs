@@ -379,8 +379,7 @@ pub async fn find_with_details(
     conn: &AsyncPgConnection,
     id: PaymentId,
 ) -> QueryResult<Option<(Shown, Vec<ShownRefund>, Vec<Entry>)>> {
-    let (payment, refunds, entries) =
-        tokio::join!(biased; find(conn, id), refunds::of(conn, id), ledger::of(conn, id));
+    let (payment, refunds, entries) = tokio::join!(biased; find(conn, id), refunds::of(conn, id), ledger::of(conn, id));
     let (payment, refunds, entries) = (payment?, refunds?, entries?);
     Ok(payment.map(|payment| (payment, refunds, entries)))
 }

@@ -15,7 +15,7 @@ use crate::nudge::Nudge;
 use crate::publisher::{Publisher, Report};
 use crate::term::{Answer, Outage, Term};
 
-/// The first wait after a read that found nothing.
+/// The first wait after a read that found rows of which no nudge had told, or a gap that may still be filled.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 pub(crate) struct Lead<'a, P> {
@@ -28,6 +28,8 @@ pub(crate) struct Lead<'a, P> {
     outages: Backoff,
     upkeep: Interval,
     look_at: Instant,
+    /// A nudge told of the rows that the next read finds.
+    nudged: bool,
     /// An operator asked for something for parked rows, which is done once nothing is under way.
     asked: bool,
 }
@@ -44,7 +46,8 @@ impl<'a, P: Publisher> Lead<'a, P> {
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let idle = Backoff::new(SHORTEST_WAIT, config.idle);
         let outages = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        Self { config, term, publisher, nudge, state, idle, outages, upkeep, look_at: Instant::now(), asked: false }
+        let (look_at, nudged, asked) = (Instant::now(), false, false);
+        Self { config, term, publisher, nudge, state, idle, outages, upkeep, look_at, nudged, asked }
     }
 
     /// Works until told to stop; then waits for what is under way.
@@ -94,7 +97,9 @@ impl<'a, P: Publisher> Lead<'a, P> {
     /// PostgreSQL works on it meanwhile.
     fn hear(&mut self, answer: Answer, read_on: bool) {
         let Some(batch) = self.term.note(answer) else { return };
-        if !batch.is_empty() {
+        // Whoever nudges does so for each commit, so only rows that were found without it promise more of their kind.
+        let nudged = std::mem::take(&mut self.nudged);
+        if !batch.is_empty() && (!nudged || self.term.has_gaps()) {
             self.idle.reset();
         }
         self.look_at = Instant::now();
@@ -114,10 +119,7 @@ impl<'a, P: Publisher> Lead<'a, P> {
             () = self.publisher.reports(reports), if self.term.publishes() => {}
             answer = self.term.answer(), if self.term.asks() => self.hear(answer?, true),
             () = sleep_until(self.look_at), if may_look => {}
-            () = self.nudge.nudged(), if may_look => {
-                self.idle.reset();
-                self.look_at = Instant::now();
-            }
+            () = self.nudge.nudged(), if may_look => (self.nudged, self.look_at) = (true, Instant::now()),
             _ = self.upkeep.tick() => self.look_after().await?,
         }
         Ok(())

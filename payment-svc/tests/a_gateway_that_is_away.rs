@@ -105,7 +105,7 @@ async fn a_cancelled_order_does_not_wait_for_a_gateway_that_was_never_reached() 
     let (shop, order) = authorising(dead()).await;
     performed(&shop).await;
     shop.hear([order.released()]).await;
-    assert_eq!(performed(&shop).await, Performed::Done);
+    assert_eq!(performed(&shop).await, Performed::Last);
     assert_eq!(shop.said().await, ["voided 0"]);
     assert_eq!(shop.decided().await, ["authorise not_asked"]);
 }
@@ -115,7 +115,7 @@ async fn an_expired_hold_ends_a_call_that_waits_for_its_backoff() {
     let (shop, order) = authorising(dead()).await;
     performed(&shop).await;
     shop.hear([order.expired()]).await;
-    assert_eq!(performed(&shop).await, Performed::Done);
+    assert_eq!(performed(&shop).await, Performed::Last);
     assert_eq!(shop.decided().await, ["authorise not_asked"]);
 }
 
@@ -130,6 +130,6 @@ async fn what_nobody_knows_is_looked_up_at_once_when_its_order_is_cancelled() {
     assert_eq!(performed(&shop).await, Performed::PutOff);
     assert_eq!(error(&shop).await.1, "no answer: timed out");
     shop.hear([order.released()]).await;
-    assert_eq!(performed(&shop).await, Performed::Done);
+    assert_eq!(performed(&shop).await, Performed::Last);
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 0"]);
 }

@@ -123,6 +123,11 @@ impl<'a> Term<'a> {
         self.in_flight.is_empty() && self.acknowledged.is_empty() && self.asked.is_empty()
     }
 
+    /// Whether rows may still appear below the read position.
+    pub fn has_gaps(&self) -> bool {
+        !self.head.closed()
+    }
+
     /// Whether rows are with the publisher.
     pub fn publishes(&self) -> bool {
         !self.in_flight.is_empty()

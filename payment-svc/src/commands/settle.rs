@@ -83,7 +83,7 @@ fn decide(loaded: &mut Loaded, Settlement { call, asked }: &Settlement) -> Resul
         loaded.put_off_call(PutOff::later(call, failure));
         return Ok(Performed::PutOff);
     }
-    Ok(Performed::Done)
+    Ok(if loaded.unfinished_call(call.order_id)?.is_some() { Performed::Done } else { Performed::Last })
 }
 
 /// Applies the gateway's reply to the payment's unfinished call. Returns the outcome with which the call ends; none

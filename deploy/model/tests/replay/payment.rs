@@ -29,7 +29,7 @@ pub async fn lives(db: &TestDb, trace: &Trace) {
     }
     let payment = payments::read(&mut *db.conn().await, id).await.unwrap();
     assert_eq!(essence(&payment), essence(trace.payment()));
-    let entries = ledger::of(&db.conn().await, payment.id).await.unwrap();
+    let entries = ledger::of(&*db.conn().await, payment.id).await.unwrap();
     let told = |operation, amount| format!("{} {amount}", calls::name_of(operation));
     let ledger: Vec<_> = trace.ledger().iter().map(|entry| told(entry.operation, entry.amount)).collect();
     assert_eq!(entries.iter().map(|entry| format!("{} {}", entry.operation, entry.amount)).collect::<Vec<_>>(), ledger);

@@ -220,7 +220,7 @@ impl<G: PaymentGateway> Shop<G> {
     /// The ledger, in the words of the gateway's journal.
     pub async fn ledger(&self, order: &Order) -> Vec<String> {
         let id = self.payment(order).await.id;
-        let entries = payment_svc::store::ledger::of(&self.db.conn().await, id).await.unwrap();
+        let entries = payment_svc::store::ledger::of(&*self.db.conn().await, id).await.unwrap();
         entries.into_iter().map(|e| format!("{} {} {} {}", e.operation, e.amount, e.currency, e.key)).collect()
     }
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::expiry::Expiry;
 use crate::housekeeping::{UPKEEP, times_to_live};
+use crate::http::catalogue::KEPT;
 use crate::http::{AppState, routes};
 use crate::reactions::{StockReactions, subscriptions};
 use crate::{NAME, migrations};
@@ -30,7 +31,7 @@ impl App {
         let nudge = service.nudge();
         let reactions = StockReactions { reservation_ttl: config.reservation_ttl, nudge: nudge.clone() };
         let consumer = service.consumer(subscriptions(), reactions);
-        let state = AppState { pool: service.pool.of(Share::Requests), nudge: nudge.clone() };
+        let state = AppState::new(service.pool.of(Share::Requests), nudge.clone(), KEPT);
         let ready = service.readiness(&consumer.handle());
         let http = http::bind(NAME, config.service.http, ready, service.listening.clone(), routes(state)?)?;
         Ok(Self { service, http, consumer, expiry: Expiry { nudge } })

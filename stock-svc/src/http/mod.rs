@@ -1,11 +1,14 @@
 //! The HTTP API: a request becomes a command, and its result an answer or a problem.
 
+pub mod catalogue;
 mod categories;
 mod examples;
 mod products;
 mod reservations;
 mod shipments;
 mod views;
+
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -18,12 +21,23 @@ use service_kit::idempotency::IdempotentRequest;
 use sha2::{Digest, Sha256};
 use utoipa::OpenApi;
 
+use self::catalogue::Catalogue;
 use crate::commands::CommandError;
 
 #[derive(Clone)]
 pub struct AppState {
     pub pool: Pool,
     pub nudge: Nudge,
+    /// The pages of the catalogue.
+    pub catalogue: Catalogue,
+}
+
+impl AppState {
+    /// Keeps pages of the catalogue for so long.
+    pub fn new(pool: Pool, nudge: Nudge, pages_kept: Duration) -> Self {
+        let catalogue = Catalogue::new(pool.clone(), nudge.clone(), pages_kept);
+        Self { pool, nudge, catalogue }
+    }
 }
 
 #[derive(OpenApi)]

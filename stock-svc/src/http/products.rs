@@ -319,6 +319,8 @@ pub(super) struct ListQuery {
 }
 
 /// Lists products, the newest first
+///
+/// A page may be a second old. A single product is always shown as it is.
 #[utoipa::path(
     get, path = "/api/v1/products", tag = "products", operation_id = "list_products",
     params(ListQuery),
@@ -330,8 +332,6 @@ pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Resu
     let ListQuery { category, q, limit, cursor } = query.0;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
     let wanted = store::products::ProductFilter { category, text: q.map(String::from), after };
-    let mut conn = state.pool.get().await?;
-    let rows = store::products::list(&mut conn, wanted, limit + 1).await?;
-    let page = Paged::from_rows(rows, limit, |listed| listed.product.sku.to_string());
-    Ok(HttpResponse::Ok().json(page.map(ProductView::from)))
+    let page = state.catalogue.page(wanted, limit).await?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(page))
 }

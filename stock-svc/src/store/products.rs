@@ -183,7 +183,7 @@ pub async fn count(conn: &mut AsyncPgConnection) -> QueryResult<u64> {
     Ok(count.unsigned_abs())
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ProductFilter {
     pub category: Option<Uuid>,
     /// Each of these words must be in the SKU or the name, in upper or lower case.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "shared by several test programs")]
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use quadrille_testing::{Served, answer};
 use reqwest::{Method, Response};
@@ -26,7 +27,12 @@ impl Deref for Api {
 
 impl Api {
     pub async fn over(warehouse: Warehouse) -> Self {
-        let state = AppState { pool: warehouse.db.pool.clone(), nudge: outbox_relay::Nudge::default() };
+        Self::keeping_pages(warehouse, Duration::from_secs(3_600))
+    }
+
+    /// It keeps pages of the catalogue for so long.
+    pub fn keeping_pages(warehouse: Warehouse, kept: Duration) -> Self {
+        let state = AppState::new(warehouse.db.pool.clone(), warehouse.reactions.nudge.clone(), kept);
         Self { warehouse, served: Served::start("/api/v1", routes(state).unwrap()) }
     }
 

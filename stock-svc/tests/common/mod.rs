@@ -7,7 +7,7 @@ use outbox_relay::Nudge;
 use quadrille_testing::{OutboxRow, outbox};
 pub use quadrille_testing::{eur, placed, record};
 use service_kit::consumer::testing::react;
-use service_kit::consumer::{Outcome, ReactionError, Record};
+use service_kit::consumer::{Outcome, ReactionError, Reactions, Record};
 use service_kit::testing::TestDb;
 use service_kit::timers;
 use shared_events::*;
@@ -55,13 +55,16 @@ impl Warehouse {
 
     /// Hears an event, or fails for now.
     pub async fn tries(&self, record: &Record) -> Result<Outcome, ReactionError> {
-        react(&self.db.pool, &self.reactions, record).await
+        let outcome = react(&self.db.pool, &self.reactions, record).await?;
+        self.reactions.committed(); // as a lane does
+        Ok(outcome)
     }
 
     /// The hold's timer comes, as the kit fires it.
     pub async fn expires(&self, order_id: OrderId) {
-        let (expiry, key) = (Expiry { nudge: Nudge::default() }, order_id.to_string());
+        let (expiry, key) = (Expiry { nudge: self.reactions.nudge.clone() }, order_id.to_string());
         timers::fire_by_hand(&mut *self.db.conn().await, &expiry, EXPIRY, &[&key]).await.unwrap();
+        self.reactions.committed(); // as the kit does
     }
 
     /// What was said since the warehouse was stocked, in order.

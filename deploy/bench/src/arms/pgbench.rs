@@ -58,23 +58,22 @@ impl Script {
         Ok(script)
     }
 
-    /// Has one more instance of the service look each of these up, and takes what each look-up ran.
-    pub async fn of_reading(stage: &Stage, program: Program, paths: &[&str]) -> anyhow::Result<Vec<Self>> {
-        const LOOK_UPS: usize = 100;
+    /// Has one more instance of the service look things up, several of each kind, and takes what each look-up of a kind ran.
+    pub async fn of_reading(stage: &Stage, program: Program, kinds: &[&[String]]) -> anyhow::Result<Vec<Self>> {
         let (running, proxy) = through_a_proxy(stage, program).await?;
         let mut connection = Connection::open(running.port).await?;
         let admin = stage.admin("postgres").await?;
         let mut scripts = Vec::new();
-        for path in paths {
+        for paths in kinds {
             let look_ups = async {
-                for _ in 0..LOOK_UPS {
+                for path in *paths {
                     connection.get(path).await?;
                 }
                 Ok(())
             };
             let ((), logged) = statement_log::during(stage, look_ups).await?;
-            let statements = of_each(&logged, LOOK_UPS);
-            anyhow::ensure!(!statements.is_empty(), "no statement was run for each look-up of {path}");
+            let statements = of_each(&logged, paths.len());
+            anyhow::ensure!(!statements.is_empty(), "no statement was run for each look-up of {paths:?}");
             let mut script = Self::on(program.database(), "");
             script.write(&statements, &[], &admin, &proxy).await?;
             scripts.push(script);

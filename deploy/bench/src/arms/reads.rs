@@ -22,6 +22,10 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 32;
+/// How many products a page has where it isn't said.
+const PAGE: usize = 50;
+/// More than anything that a shop without customers does within two seconds.
+const SAMPLES: usize = 40;
 /// Asks nothing of PostgreSQL.
 const CHEAPEST: &str = "/healthz";
 
@@ -30,6 +34,8 @@ struct LookUp {
     name: String,
     program: Program,
     paths: Arc<[String]>,
+    /// By these it is seen what a look-up runs. They differ, so that none is answered with what was kept of another.
+    samples: Vec<String>,
     script: Option<Script>,
 }
 
@@ -43,12 +49,19 @@ pub async fn run(bench: &Bench, results: &mut Results) -> anyhow::Result<()> {
 
     let products = (0..bench.sizes.looked_up).map(|n| format!("/api/v1/products/{}", sku(n)));
     let orders = placed.iter().map(|order| format!("/api/v1/orders/{}", order.id));
-    let look_up = |name: &str, program, paths| LookUp { name: name.to_owned(), program, paths, script: None };
+    let look_up = |name: &str, program, paths: Arc<[String]>| {
+        let samples = paths.iter().take(SAMPLES).cloned().collect();
+        LookUp { name: name.to_owned(), program, paths, samples, script: None }
+    };
+    // the one in the middle has the length of a page
+    let pages = (PAGE - SAMPLES / 2..PAGE + SAMPLES / 2).map(|limit| format!("/api/v1/products?limit={limit}"));
+    let catalogue = look_up("catalogue", Program::StockSvc, ["/api/v1/products".to_owned()].into());
     let mut of_stock = [
         look_up("product", Program::StockSvc, products.collect()),
-        look_up("catalogue", Program::StockSvc, ["/api/v1/products".to_owned()].into()),
+        LookUp { samples: pages.collect(), ..catalogue },
     ];
     let mut of_orders = [look_up("order", Program::OrderSvc, orders.collect())];
+    bench.progress("seeing what each look-up runs");
     for look_ups in [&mut of_stock[..], &mut of_orders] {
         must_be_found(&market, look_ups, results).await?;
         if let Err(error) = take_scripts(&market, look_ups).await {
@@ -82,7 +95,7 @@ async fn must_be_found(market: &Market, look_ups: &[LookUp], results: &mut Resul
         let answer: Value = serde_json::from_slice(&answer).with_context(|| format!("{path} was answered {status}"))?;
         let key = path.rsplit('/').next().unwrap_or_default();
         let is_it = answer["sku"] == key || answer["id"] == key;
-        let found = is_it || answer["items"].as_array().is_some_and(|items| items.len() == 50);
+        let found = is_it || answer["items"].as_array().is_some_and(|items| items.len() == PAGE);
         results.must(status == 200 && found, || format!("{path} was answered {status} with {answer}"));
     }
     Ok(())
@@ -91,8 +104,8 @@ async fn must_be_found(market: &Market, look_ups: &[LookUp], results: &mut Resul
 /// What pgbench runs beside each of these look-ups, which are one program's.
 async fn take_scripts(market: &Market, look_ups: &mut [LookUp]) -> anyhow::Result<()> {
     let program = look_ups.first().context("something to look up")?.program;
-    let paths: Vec<_> = look_ups.iter().filter_map(|look_up| Some(look_up.paths.first()?.as_str())).collect();
-    let scripts = Script::of_reading(&market.stage, program, &paths).await?;
+    let samples: Vec<_> = look_ups.iter().map(|look_up| look_up.samples.as_slice()).collect();
+    let scripts = Script::of_reading(&market.stage, program, &samples).await?;
     for (look_up, script) in look_ups.iter_mut().zip(scripts) {
         look_up.script = Some(script);
     }

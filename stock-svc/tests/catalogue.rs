@@ -43,7 +43,8 @@ async fn what_an_instance_has_changed_its_pages_show_at_once() {
     assert_eq!(prices(&api).await, [0; 0]);
     api.post("/products", earl_grey()).await;
     assert_eq!(prices(&api).await, [1299]);
-    let details = json!({"name": "Lady Grey", "description": "", "category": null, "price": {"amount": 1399, "currency": "EUR"}});
+    let details =
+        json!({"name": "Lady Grey", "description": "", "category": null, "price": {"amount": 1399, "currency": "EUR"}});
     api.expect(Method::PUT, "/products/TEA", Some(&details), 200).await;
     assert_eq!(prices(&api).await, [1399]);
     let shown = async |what: &str| -> Value { api.get(PAGE).await["items"][0][what].clone() };
@@ -63,9 +64,13 @@ async fn what_another_instance_has_changed_a_page_shows_once_it_has_been_kept_lo
     let api = Api::keeping_pages(Warehouse::empty().await, Duration::from_millis(100));
     assert_eq!(prices(&api).await, [0; 0]);
     // nobody tells this instance
-    commands::add_product(&api.warehouse.db.pool, "TEA".parse().unwrap(), tea(), OnHand::try_from(1).unwrap()).await.unwrap();
+    commands::add_product(&api.warehouse.db.pool, "TEA".parse().unwrap(), tea(), OnHand::try_from(1).unwrap())
+        .await
+        .unwrap();
     eventually("the page shows it", Duration::from_secs(30), async || prices(&api).await == [1299]).await;
     let shown = api.get("/products/TEA").await;
-    commands::withdraw_product(&api.warehouse.db.pool, &"TEA".parse().unwrap(), &commands::Expected::Any).await.unwrap();
+    commands::withdraw_product(&api.warehouse.db.pool, &"TEA".parse().unwrap(), &commands::Expected::Any)
+        .await
+        .unwrap();
     assert_ne!(api.get("/products/TEA").await["status"], shown["status"], "a product is shown as it is");
 }

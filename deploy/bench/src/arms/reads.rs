@@ -56,10 +56,8 @@ pub async fn run(bench: &Bench, results: &mut Results) -> anyhow::Result<()> {
     // the one in the middle has the length of a page
     let pages = (PAGE - SAMPLES / 2..PAGE + SAMPLES / 2).map(|limit| format!("/api/v1/products?limit={limit}"));
     let catalogue = look_up("catalogue", Program::StockSvc, ["/api/v1/products".to_owned()].into());
-    let mut of_stock = [
-        look_up("product", Program::StockSvc, products.collect()),
-        LookUp { samples: pages.collect(), ..catalogue },
-    ];
+    let mut of_stock =
+        [look_up("product", Program::StockSvc, products.collect()), LookUp { samples: pages.collect(), ..catalogue }];
     let mut of_orders = [look_up("order", Program::OrderSvc, orders.collect())];
     bench.progress("seeing what each look-up runs");
     for look_ups in [&mut of_stock[..], &mut of_orders] {

@@ -8,7 +8,7 @@ use diesel::sql_query;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use payment_svc::{
     commands::{self, Settlement},
-    domain::{Answer, Payment, State},
+    domain::{GatewayReply, Payment, State},
     gateway::PaymentGateway,
     retries::Retries,
     store::{RETRY, calls, payments, webhooks},
@@ -55,7 +55,7 @@ async fn a_batch_of_any_size_takes_as_many_statements_as_one_event_or_one_answer
             assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Applied), "{outcomes:?}");
             counts.push(statements.take().len());
             let calls = calls::take(conn, 100).await.unwrap();
-            let settlements: Vec<_> = calls.into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
+            let settlements: Vec<_> = calls.into_iter().map(|call| Settlement::of(call, GatewayReply::Done)).collect();
             counts.push(statements.take().len());
             if !settlements.is_empty() {
                 commands::settle(conn, &settlements).await.unwrap();
@@ -105,7 +105,7 @@ async fn paid<G: PaymentGateway>(shop: &Shop<G>, conn: &mut AsyncPgConnection, o
         if events.len() == 2 {
             payments::note_intents(conn, &intents).await.unwrap();
         }
-        let settlements: Vec<_> = calls.into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
+        let settlements: Vec<_> = calls.into_iter().map(|call| Settlement::of(call, GatewayReply::Done)).collect();
         commands::settle(conn, &settlements).await.unwrap();
         assert!(calls::take(conn, 100).await.unwrap().is_empty(), "the worker looks for more once");
         let told: Vec<_> = intents.iter().map(|(_, intent)| webhook_of(intent, webhook)).collect();
@@ -184,8 +184,8 @@ async fn an_answer_that_nobody_waits_for_changes_nothing_and_the_others_are_sett
         react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
     }
     let mut settlements: Vec<_> =
-        calls::take(conn, 10).await.unwrap().into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
-    settlements[1] = Settlement::of(settlements[1].call.clone(), Answer::AuthorisedAfterAll);
+        calls::take(conn, 10).await.unwrap().into_iter().map(|call| Settlement::of(call, GatewayReply::Done)).collect();
+    settlements[1] = Settlement::of(settlements[1].call.clone(), GatewayReply::AuthorisedAfterAll);
     assert!(commands::settle(conn, &settlements).await.is_err());
     assert!(shop.said().await.is_empty(), "all of them are to be tried by themselves");
     let mut settled = vec![];
@@ -206,7 +206,7 @@ async fn answers_are_settled_without_one_whose_payment_somebody_holds() {
         react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
     }
     let settlements: Vec<_> =
-        calls::take(conn, 10).await.unwrap().into_iter().map(|call| Settlement::of(call, Answer::Done)).collect();
+        calls::take(conn, 10).await.unwrap().into_iter().map(|call| Settlement::of(call, GatewayReply::Done)).collect();
     let holder = &mut *shop.db.conn().await;
     sql_query("begin").execute(holder).await.unwrap();
     let hold = sql_query("select from payments where order_id = $1 for update");
@@ -255,7 +255,7 @@ async fn all_retries_that_are_due_take_as_many_statements_as_one() {
         for event in [Order::placed, Order::reserved] {
             react_to_all(conn, &shop.reactions, &all(&orders, event)).await.unwrap();
         }
-        let not_now = || Answer::NotNow { code: "processing_error".to_owned() };
+        let not_now = || GatewayReply::NotNow { code: "processing_error".to_owned() };
         let calls = calls::take(conn, 100).await.unwrap();
         let settlements: Vec<_> = calls.into_iter().map(|call| Settlement::of(call, not_now())).collect();
         commands::settle(conn, &settlements).await.unwrap();

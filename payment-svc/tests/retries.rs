@@ -4,7 +4,7 @@
 mod shop;
 
 use payment_svc::{
-    domain::{Answer, State},
+    domain::{GatewayReply, State},
     gateway::PaymentGateway,
 };
 use service_kit::external_calls::ExternalCalls;
@@ -13,7 +13,7 @@ use shop::{Order, Shop, gateways::that_agrees};
 /// The bank says no for now to the call that is due.
 async fn declined_for_now<G: PaymentGateway>(shop: &Shop<G>) -> String {
     let taken = shop.calls.take(10).await.unwrap().remove(0);
-    let answer = Answer::NotNow { code: "processing_error".to_owned() };
+    let answer = GatewayReply::NotNow { code: "processing_error".to_owned() };
     shop.settle(&taken, answer).await;
     taken.key
 }

@@ -6,7 +6,7 @@ mod shop;
 use chrono::Utc;
 use payment_svc::{
     commands::{self, Heard, NotHeard},
-    domain::{Answer, Charge},
+    domain::{Charge, GatewayReply},
     gateway::{IntentState, NewIntent, PaymentGateway},
     store::{
         calls::TakenCall,
@@ -109,7 +109,7 @@ async fn a_customer_who_fails_before_it_is_heard_that_they_have_to_act_is_declin
     assert_eq!(scene.shop.said().await, declined);
     assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
     // The answer arrives after all, and nobody waits for it.
-    scene.shop.settle(&taken, Answer::ActionRequired { url: None }).await;
+    scene.shop.settle(&taken, GatewayReply::ActionRequired { url: None }).await;
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await, declined);
     assert_eq!(scene.shop.decided().await, ["authorise action_failed", "void done"]);

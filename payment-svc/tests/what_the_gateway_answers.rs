@@ -10,7 +10,7 @@ use std::{
 
 use diesel_async::RunQueryDsl;
 use payment_svc::{
-    domain::{Answer, Call, State, Transition},
+    domain::{Call, GatewayReply, State, Transition},
     gateway::{GatewayError, GivenBack, IntentState, NewRefund, RefundOutcome},
     store::{
         self, Causation,
@@ -343,7 +343,7 @@ async fn an_answer_that_comes_twice_is_applied_once() {
     for _ in 0..2 {
         shop.calls.perform(taken[0].clone()).await.unwrap();
     }
-    shop.settle(&taken[0], Answer::No { code: "late".to_owned() }).await;
+    shop.settle(&taken[0], GatewayReply::No { code: "late".to_owned() }).await;
     assert_eq!(shop.said().await, ["authorized 2598"]);
     assert_eq!(shop.ledger(&order).await.len(), 1);
 }

@@ -3,7 +3,7 @@
 
 use order_svc::domain::{PaymentFact, Progress, Status};
 use payment_svc::commands;
-use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Refused, State, Transition};
+use payment_svc::domain::{Call, GatewayReply, Payment, Refund, RefundState, Refused, State, Transition};
 use payment_svc::gateway::IntentState;
 use shared_events::{
     Address, CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined,
@@ -247,15 +247,15 @@ pub fn answered(
     payment: &mut Payment,
     left_out: Option<Sabotage>,
     call: Call,
-    answer: Answer,
+    answer: GatewayReply,
 ) -> Result<(Transition, Option<&'static str>), Refused> {
     let undone = payment.void_requested;
-    if left_out == Some(Sabotage::UndoneDeclineFinal) && matches!(answer, Answer::NotNow { .. }) {
+    if left_out == Some(Sabotage::UndoneDeclineFinal) && matches!(answer, GatewayReply::NotNow { .. }) {
         payment.void_requested = false;
     }
     let answer = match (left_out, answer) {
-        (Some(Sabotage::OvertakenRefundLooksUp), Answer::Overtaken { code, .. }) => Answer::No { code },
-        (Some(Sabotage::CapturedIsNotVoided), Answer::CapturedElsewhere { .. }) => Answer::Done,
+        (Some(Sabotage::OvertakenRefundLooksUp), GatewayReply::Overtaken { code, .. }) => GatewayReply::No { code },
+        (Some(Sabotage::CapturedIsNotVoided), GatewayReply::CapturedElsewhere { .. }) => GatewayReply::Done,
         (_, answer) => answer,
     };
     let step = commands::answered(payment, call, answer);

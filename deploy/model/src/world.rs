@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use order_svc::domain::{Destination, LastSequences, Progress};
-use payment_svc::domain::{Answer, Call, Payment, Refund, RefundState, Transition};
+use payment_svc::domain::{Call, GatewayReply, Payment, Refund, RefundState, Transition};
 use shared_events::{
     Address, Event, EventId, Money, OrderEvent, OrderPlaced, RestockCause, ShipmentEvent, ShipmentId, Sku, StockEvent,
     StockLine, Topic,
@@ -67,7 +67,7 @@ pub struct Answered {
     pub call: Call,
     /// The call's idempotency key.
     pub key: String,
-    pub answer: Answer,
+    pub answer: GatewayReply,
 }
 
 /// The whole state at one moment.

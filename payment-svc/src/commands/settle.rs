@@ -2,7 +2,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::{consumer::ReactionError, external_calls::Performed, locks};
 
 use crate::{
-    domain::{Answer, Call, Payment, Refused, State, Transition},
+    domain::{Call, GatewayReply, Payment, Refused, State, Transition},
     store::{
         self, Loaded,
         calls::{Failure, PutOff, TakenCall},
@@ -11,7 +11,7 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub enum Asked {
-    Answered(Answer),
+    Answered(GatewayReply),
     /// The gateway was asked to do something and did not answer, so nobody knows whether it did. That is announced
     /// once, kept with the call, and looked up later.
     Unanswered(Failure),
@@ -28,8 +28,8 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    pub const fn of(call: TakenCall, answer: Answer) -> Self {
-        Self { call, asked: Asked::Answered(answer) }
+    pub const fn of(call: TakenCall, reply: GatewayReply) -> Self {
+        Self { call, asked: Asked::Answered(reply) }
     }
 }
 
@@ -66,7 +66,7 @@ fn decide(loaded: &mut Loaded, Settlement { call, asked }: &Settlement) -> Resul
     }
     let (answer, failure) = match asked.clone() {
         Asked::Answered(answer) => (answer, Failure { code: "under_way", text: "it goes on".to_owned() }),
-        Asked::Unanswered(failure) => (Answer::Nothing, failure),
+        Asked::Unanswered(failure) => (GatewayReply::Nothing, failure),
         Asked::Later(failure) => {
             loaded.put_off_call(PutOff::later(call, failure));
             return Ok(Performed::PutOff);
@@ -91,10 +91,10 @@ fn decide(loaded: &mut Loaded, Settlement { call, asked }: &Settlement) -> Resul
 pub fn answered(
     payment: &mut Payment,
     call: Call,
-    answer: Answer,
+    reply: GatewayReply,
 ) -> Result<(Transition, Option<&'static str>), Refused> {
-    let outcome = outcome(&answer);
-    let step = payment.answered(call, answer)?;
+    let outcome = outcome(&reply);
+    let step = payment.answered(call, reply)?;
     // the goods were given back during the look-up, so the intent must still be ended
     let goes_on = outcome == Some(AFTER_ALL) && payment.state == State::Closing;
     Ok((step, outcome.filter(|_| !goes_on)))
@@ -102,19 +102,19 @@ pub fn answered(
 
 const AFTER_ALL: &str = "authorised_after_all";
 
-const fn outcome(answer: &Answer) -> Option<&'static str> {
-    match answer {
-        Answer::Done => Some("done"),
-        Answer::No { .. } => Some("refused"),
-        Answer::NotNow { .. } => Some("refused_for_now"),
-        Answer::ActionRequired { .. } => Some("action_required"),
-        Answer::ActionFailed { .. } => Some("action_failed"),
-        Answer::NotAsked => Some("not_asked"),
-        Answer::LetGo => Some("let_go"),
-        Answer::Overtaken { .. } => Some("overtaken"),
-        Answer::CapturedElsewhere { .. } => Some("captured_elsewhere"),
-        Answer::PartGivenBack { .. } => Some("part_given_back"),
-        Answer::AuthorisedAfterAll => Some(AFTER_ALL),
-        Answer::Nothing => None,
+const fn outcome(reply: &GatewayReply) -> Option<&'static str> {
+    match reply {
+        GatewayReply::Done => Some("done"),
+        GatewayReply::No { .. } => Some("refused"),
+        GatewayReply::NotNow { .. } => Some("refused_for_now"),
+        GatewayReply::ActionRequired { .. } => Some("action_required"),
+        GatewayReply::ActionFailed { .. } => Some("action_failed"),
+        GatewayReply::NotAsked => Some("not_asked"),
+        GatewayReply::LetGo => Some("let_go"),
+        GatewayReply::Overtaken { .. } => Some("overtaken"),
+        GatewayReply::CapturedElsewhere { .. } => Some("captured_elsewhere"),
+        GatewayReply::PartGivenBack { .. } => Some("part_given_back"),
+        GatewayReply::AuthorisedAfterAll => Some(AFTER_ALL),
+        GatewayReply::Nothing => None,
     }
 }

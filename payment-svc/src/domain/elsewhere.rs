@@ -63,7 +63,7 @@ impl Payment {
         code: String,
         elsewhere: &[Elsewhere],
     ) -> Result<Transition, Refused> {
-        let not_waiting = self.refused("take this answer");
+        let not_waiting = self.refused("take this reply");
         let asked = |refund: &&mut Refund| refund.id == id && refund.state == RefundState::Calling;
         let refund = self.refunds.iter_mut().find(asked).ok_or_else(|| not_waiting.clone())?;
         refund.state = RefundState::Queued;
@@ -78,7 +78,7 @@ impl Payment {
         let refund = self.refunds.iter_mut().find(|refund| refund.id == id).ok_or(not_waiting)?;
         if wanted.amount() <= left.amount() {
             refund.state = RefundState::Calling;
-            let refused = self.refund_answered(id, super::Answer::No { code })?;
+            let refused = self.refund_answered(id, super::GatewayReply::No { code })?;
             return Ok(step.then(refused));
         }
         refund.was_overtaken();
@@ -142,7 +142,7 @@ impl Payment {
         captured: Money,
         refund: Option<(RefundId, Money)>,
     ) -> Result<Transition, Refused> {
-        let rest = amount.checked_sub(captured).ok_or_else(|| self.refused("take this answer"))?;
+        let rest = amount.checked_sub(captured).ok_or_else(|| self.refused("take this reply"))?;
         let ended = if self.state == State::Closing {
             self.closed().moved(Call::Authorise, amount)
         } else {

@@ -1,8 +1,8 @@
 //! The payment's state machine: an event or a reply in; state, events and the next gateway call out. No IO.
 
-mod answers;
 mod elsewhere;
 mod facts;
+mod gateway_replies;
 mod payment;
 mod refunds;
 #[cfg(test)]
@@ -11,7 +11,7 @@ mod waiting;
 #[cfg(test)]
 mod walks;
 
-pub use answers::Answer;
 pub use elsewhere::{CAPTURED_IN_PART, Elsewhere, refund_made_elsewhere};
+pub use gateway_replies::GatewayReply;
 pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Transition, status};
 pub use refunds::{Origin, Refund, RefundState};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use shared_events::{AUTHENTICATION_TIMEOUT, Money, PaymentDeclined, PaymentEvent};
 
-use super::{Answer, Call, Payment, Refused, State, Transition};
+use super::{Call, GatewayReply, Payment, Refused, State, Transition};
 
 /// How long after each decline that may pass the bank is asked again. The decline after the last of them is final.
 const RETRIES: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(120)];
@@ -46,7 +46,7 @@ impl Payment {
                 Ok(self.authorised(amount))
             }
             (_, State::Authorizing) => {
-                let step = self.answered(Call::Authorise, Answer::Done)?;
+                let step = self.answered(Call::Authorise, GatewayReply::Done)?;
                 Ok(Transition { finishes: Some(Call::Authorise), ..step })
             }
             _ => Err(self.refused("wait for the customer")),
@@ -63,7 +63,7 @@ impl Payment {
                 Ok(self.close())
             }
             State::Authorizing => {
-                let step = self.answered(Call::Authorise, Answer::ActionFailed { code })?;
+                let step = self.answered(Call::Authorise, GatewayReply::ActionFailed { code })?;
                 Ok(Transition { finishes: Some(Call::Authorise), ..step })
             }
             _ => Err(self.refused("wait for the customer")),

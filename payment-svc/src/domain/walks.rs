@@ -12,7 +12,7 @@ use shared_events::{
 use uuid::Uuid;
 
 use super::{
-    Answer, CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, Payment, Refund, RefundState, Refused, State,
+    CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, GatewayReply, Payment, Refund, RefundState, Refused, State,
     Transition, refund_made_elsewhere,
 };
 
@@ -195,16 +195,16 @@ impl Walk {
             (Happens::Does, Some(call)) => self.does(call),
             (Happens::Refuses, Some(call)) if call != Call::Void && !(call == Call::Capture && self.by_hand) => {
                 self.unfinished = None;
-                self.payment.answered(call, Answer::No { code: "no".to_owned() })
+                self.payment.answered(call, GatewayReply::No { code: "no".to_owned() })
             }
-            (Happens::IsSilent, Some(call)) => self.payment.answered(call, Answer::Nothing),
+            (Happens::IsSilent, Some(call)) => self.payment.answered(call, GatewayReply::Nothing),
             (Happens::RefusesForNow, Some(Call::Authorise)) => {
                 self.unfinished = None;
-                self.payment.answered(Call::Authorise, Answer::NotNow { code: "later".to_owned() })
+                self.payment.answered(Call::Authorise, GatewayReply::NotNow { code: "later".to_owned() })
             }
             (Happens::AsksForAction, Some(Call::Authorise)) => {
                 self.unfinished = None;
-                self.payment.answered(Call::Authorise, Answer::ActionRequired { url: None })
+                self.payment.answered(Call::Authorise, GatewayReply::ActionRequired { url: None })
             }
             (Happens::Retried, _) => self.payment.retry(),
             (Happens::CustomerActs, _) if self.payment.state == State::ActionRequired => {
@@ -316,14 +316,15 @@ impl Walk {
         if amount <= self.net() {
             let ours = Some(id);
             self.given_back.push(GivenBack { name: refund.key(), ours, amount, failed: false });
-            return self.payment.answered(Call::Refund(id), Answer::Done);
+            return self.payment.answered(Call::Refund(id), GatewayReply::Done);
         }
         self.refused_keys.push(refund.key());
         self.unfinished = Some(Call::Refund(id));
         self.told_of_money_back();
         self.unfinished = None;
         let (code, elsewhere) = ("charge_already_refunded".to_owned(), self.unknown_here());
-        let answer = if elsewhere.is_empty() { Answer::No { code } } else { Answer::Overtaken { code, elsewhere } };
+        let answer =
+            if elsewhere.is_empty() { GatewayReply::No { code } } else { GatewayReply::Overtaken { code, elsewhere } };
         self.payment.answered(Call::Refund(id), answer)
     }
 
@@ -336,37 +337,37 @@ impl Walk {
             let name = "part".to_owned();
             self.given_back.push(GivenBack { name, ours: Some(ours), amount: left, failed: false });
         }
-        self.payment.answered(Call::Void, Answer::PartGivenBack { captured, refund })
+        self.payment.answered(Call::Void, GatewayReply::PartGivenBack { captured, refund })
     }
 
     fn does(&mut self, call: Call) -> Result<Transition, Refused> {
         self.unfinished = None;
         match call {
             Call::Authorise if !self.payment.may_authorise(DateTime::UNIX_EPOCH) => {
-                return self.payment.answered(call, Answer::NotAsked);
+                return self.payment.answered(call, GatewayReply::NotAsked);
             }
             Call::Authorise => self.authorised += TOTAL,
             // The customer acted before their intent was ended.
             Call::Void if self.payment.state == State::Closing && self.authorised == TOTAL => {
                 if !self.payment.void_requested {
-                    return self.payment.answered(call, Answer::AuthorisedAfterAll);
+                    return self.payment.answered(call, GatewayReply::AuthorisedAfterAll);
                 }
                 self.authorised = 0;
-                return self.payment.answered(call, Answer::LetGo);
+                return self.payment.answered(call, GatewayReply::LetGo);
             }
             Call::Capture if self.by_hand && self.captured < TOTAL => {
-                return self.payment.answered(call, Answer::No { code: CAPTURED_IN_PART.to_owned() });
+                return self.payment.answered(call, GatewayReply::No { code: CAPTURED_IN_PART.to_owned() });
             }
             Call::Capture if self.by_hand => {}
             Call::Void if self.by_hand && self.captured < TOTAL => return self.gives_part_back(),
             Call::Void if self.by_hand => {
-                return self.payment.answered(call, Answer::CapturedElsewhere { refund: caused(BY_HAND) });
+                return self.payment.answered(call, GatewayReply::CapturedElsewhere { refund: caused(BY_HAND) });
             }
             Call::Capture => (self.authorised, self.captured) = (self.authorised - TOTAL, self.captured + TOTAL),
             Call::Void => self.authorised = 0,
             Call::Refund(id) => return self.refunds(id),
         }
-        self.payment.answered(call, Answer::Done)
+        self.payment.answered(call, GatewayReply::Done)
     }
 
     /// All calls are answered; where the gateway refuses, it refuses what the last word has not caused.

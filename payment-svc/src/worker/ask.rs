@@ -9,7 +9,7 @@ use shared_events::{EventId, Money, OrderId, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQ
 use super::GatewayCalls;
 use crate::{
     commands::enter_given_back,
-    domain::{Answer, CAPTURED_IN_PART, Call, Payment, State},
+    domain::{CAPTURED_IN_PART, Call, GatewayReply, Payment, State},
     gateway::{
         GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
     },
@@ -67,10 +67,10 @@ impl From<GatewayError> for Later {
     }
 }
 
-type Asked = Result<Answer, Later>;
+type Asked = Result<GatewayReply, Later>;
 
 fn no(code: impl Into<String>) -> Asked {
-    Ok(Answer::No { code: code.into() })
+    Ok(GatewayReply::No { code: code.into() })
 }
 
 /// The request was wrong, not the card: asking again would not help.
@@ -83,9 +83,9 @@ fn misused(call: &TakenCall, code: &str, parameter: Option<&str>) -> Asked {
 
 fn declined(code: String) -> Asked {
     Ok(match code {
-        code if action_failed(&code) => Answer::ActionFailed { code },
-        code if may_pass(&code) => Answer::NotNow { code },
-        code => Answer::No { code },
+        code if action_failed(&code) => GatewayReply::ActionFailed { code },
+        code if may_pass(&code) => GatewayReply::NotNow { code },
+        code => GatewayReply::No { code },
     })
 }
 
@@ -107,7 +107,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         let intent = match intent {
             Some(intent) => intent,
             // An intent that was perhaps made but never confirmed holds nothing.
-            None if !payment.may_authorise(call.taken_at) => return Ok(Answer::NotAsked),
+            None if !payment.may_authorise(call.taken_at) => return Ok(GatewayReply::NotAsked),
             None => match self.create(payment).await {
                 Ok(intent) => intent,
                 Err(GatewayError::Refused { code }) => return no(code),
@@ -178,8 +178,8 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     /// Makes sure that nothing is authorised later by a confirmation that may still be on its way.
     async fn stop(&self, payment: &Payment, intent: String) -> Asked {
         match self.cancel(payment, intent.clone()).await? {
-            Ok(IntentState::Cancelled { let_go: true }) => Ok(Answer::LetGo),
-            Ok(_) => Ok(Answer::NotAsked),
+            Ok(IntentState::Cancelled { let_go: true }) => Ok(GatewayReply::LetGo),
+            Ok(_) => Ok(GatewayReply::NotAsked),
             Err(GatewayError::MovedOn) => authorised(self.gateway.look_up(intent).await?),
             Err(error) => Err(error.into()),
         }
@@ -206,13 +206,15 @@ impl<G: PaymentGateway> GatewayCalls<G> {
     async fn void(&self, call: &TakenCall, intent: String, made_before: bool) -> Asked {
         let payment = &call.payment;
         // What was authorised is in the ledger; where nothing was awaited any more, it may have come unheard.
-        let ended = |let_go: bool| if let_go && payment.state == State::Closing { Answer::LetGo } else { Answer::Done };
+        let ended = |let_go: bool| {
+            if let_go && payment.state == State::Closing { GatewayReply::LetGo } else { GatewayReply::Done }
+        };
         // A customer who has failed, or was late, may have acted after all: that is looked up before their intent is ended.
         let is_awaited = payment.state == State::Closing && !payment.void_requested;
         if made_before || is_awaited {
             match self.gateway.look_up(intent.clone()).await? {
                 IntentState::Cancelled { let_go } => return Ok(ended(let_go)),
-                state if is_awaited && has_money(&state) => return Ok(Answer::AuthorisedAfterAll),
+                state if is_awaited && has_money(&state) => return Ok(GatewayReply::AuthorisedAfterAll),
                 // It refuses to end what it is at work on.
                 IntentState::Processing => {
                     return Err(Later::new("under_way", "the gateway is at work on the intent".to_owned()));
@@ -227,7 +229,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
                 IntentState::Cancelled { let_go } => Ok(ended(let_go)),
                 IntentState::Captured => {
                     let cause = call.causation.event.unwrap_or(EventId(payment.id.0));
-                    Ok(Answer::CapturedElsewhere { refund: RefundId::caused_by(cause) })
+                    Ok(GatewayReply::CapturedElsewhere { refund: RefundId::caused_by(cause) })
                 }
                 IntentState::CapturedInPart { amount } => self.give_part_back(call, payment, intent, amount).await,
                 state => Err(Later::here(format!("can't be voided: {state:?}"))),
@@ -261,7 +263,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
                 }
             }
         };
-        Ok(Answer::PartGivenBack { captured: money(captured)?, refund })
+        Ok(GatewayReply::PartGivenBack { captured: money(captured)?, refund })
     }
 
     async fn refund(&self, call: &TakenCall, id: RefundId, intent: String, made_before: bool) -> Asked {
@@ -288,7 +290,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         let mut conn = self.pool.get().await?;
         // What has failed since is taken back first; what is not known yet waits for the answer to this call.
         let elsewhere = conn.transaction(async |conn| enter_given_back(conn, call.order_id, &found).await).await?;
-        Ok(if elsewhere.is_empty() { Answer::No { code } } else { Answer::Overtaken { code, elsewhere } })
+        Ok(if elsewhere.is_empty() { GatewayReply::No { code } } else { GatewayReply::Overtaken { code, elsewhere } })
     }
 
     /// Keeps the gateway's name for the refund, for whoever looks for it there.
@@ -297,7 +299,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             RefundOutcome::Accepted { id: gateway_id } => {
                 let mut conn = self.pool.get().await?;
                 refunds::note_refund(&mut conn, id, &gateway_id).await?;
-                Ok(Answer::Done)
+                Ok(GatewayReply::Done)
             }
             RefundOutcome::Failed { code } => no(code),
         }
@@ -321,24 +323,24 @@ const fn has_money(state: &IntentState) -> bool {
 fn authorised(state: IntentState) -> Asked {
     match state {
         // What was captured in part is found by the capture that follows, and not announced.
-        IntentState::Authorised | IntentState::Captured | IntentState::CapturedInPart { .. } => Ok(Answer::Done),
+        IntentState::Authorised | IntentState::Captured | IntentState::CapturedInPart { .. } => Ok(GatewayReply::Done),
         IntentState::Declined { code } => declined(code),
-        IntentState::ActionRequired { url } => Ok(Answer::ActionRequired { url }),
-        IntentState::Cancelled { let_go: true } => Ok(Answer::LetGo),
-        IntentState::Cancelled { let_go: false } => Ok(Answer::NotAsked),
-        IntentState::Processing | IntentState::NotConfirmed => Ok(Answer::Nothing),
+        IntentState::ActionRequired { url } => Ok(GatewayReply::ActionRequired { url }),
+        IntentState::Cancelled { let_go: true } => Ok(GatewayReply::LetGo),
+        IntentState::Cancelled { let_go: false } => Ok(GatewayReply::NotAsked),
+        IntentState::Processing | IntentState::NotConfirmed => Ok(GatewayReply::Nothing),
     }
 }
 
 fn captured(state: IntentState) -> Asked {
     match state {
-        IntentState::Captured => Ok(Answer::Done),
+        IntentState::Captured => Ok(GatewayReply::Done),
         IntentState::CapturedInPart { .. } => no(CAPTURED_IN_PART),
         IntentState::Cancelled { .. } => no("canceled"),
         IntentState::Declined { code } => no(code),
         IntentState::Processing
         | IntentState::Authorised
         | IntentState::NotConfirmed
-        | IntentState::ActionRequired { .. } => Ok(Answer::Nothing),
+        | IntentState::ActionRequired { .. } => Ok(GatewayReply::Nothing),
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::{
     commands::{self, Asked, Settlement},
-    domain::Answer,
+    domain::GatewayReply,
     gateway::{AWAY, PaymentGateway},
     store::{
         calls::{self, Failure, TakenCall},
@@ -81,7 +81,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
         let answer = timeout(self.asking, self.ask(&call)).await.unwrap_or_else(cut_off);
         self.note(begun, &answer);
         let asked = match answer {
-            Ok(Answer::Nothing) => {
+            Ok(GatewayReply::Nothing) => {
                 let text = "the gateway has not come to an end with it".to_owned();
                 Asked::Unanswered(Failure { code: "under_way", text })
             }
@@ -106,16 +106,16 @@ impl<G: PaymentGateway> GatewayCalls<G> {
 
     fn tell(&self, settled: &[Settlement]) {
         (self.settled)();
-        if settled.iter().any(|one| matches!(one.asked, Asked::Answered(Answer::ActionRequired { .. }))) {
+        if settled.iter().any(|one| matches!(one.asked, Asked::Answered(GatewayReply::ActionRequired { .. }))) {
             self.customers.nudge();
         }
     }
 
     /// What this call shows of the gateway.
-    fn note(&self, begun: Begun, answer: &Result<Answer, Later>) {
+    fn note(&self, begun: Begun, answer: &Result<GatewayReply, Later>) {
         match answer {
             Err(Later { failure, .. }) if failure.code == AWAY => self.server.unreachable(begun, &failure.text),
-            Ok(Answer::NotAsked) => self.server.not_called(),
+            Ok(GatewayReply::NotAsked) => self.server.not_called(),
             Err(Later { failure, .. }) if matches!(failure.code, "database" | "payment_svc") => {
                 self.server.not_called()
             }

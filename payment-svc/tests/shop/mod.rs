@@ -16,7 +16,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use payment_svc::{
     commands::{self, Settlement},
-    domain::{Answer, Payment},
+    domain::{GatewayReply, Payment},
     gateway::PaymentGateway,
     migrations,
     reactions::PaymentReactions,
@@ -160,7 +160,7 @@ impl<G: PaymentGateway> Shop<G> {
     }
 
     /// The gateway's answer to a taken call comes.
-    pub async fn settle(&self, call: &TakenCall, answer: Answer) {
+    pub async fn settle(&self, call: &TakenCall, answer: GatewayReply) {
         let settlement = Settlement::of(call.clone(), answer);
         commands::settle(&mut *self.db.conn().await, &[settlement]).await.unwrap();
     }

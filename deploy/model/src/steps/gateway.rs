@@ -1,7 +1,7 @@
 //! The worker calls the gateway, and the answer is applied as `commands::settle` does: at once, or later.
 
 use payment_svc::commands;
-use payment_svc::domain::{Answer, Call, RefundState, State};
+use payment_svc::domain::{Call, GatewayReply, RefundState, State};
 use payment_svc::gateway::IntentState;
 use shared_events::RefundId;
 
@@ -62,7 +62,7 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         if let Some(call) = acts {
             act(&mut next, call);
         }
-        if matches!(answer, Answer::ActionRequired { .. }) {
+        if matches!(answer, GatewayReply::ActionRequired { .. }) {
             next.bank.change(|bank| bank.asks_customer = true);
         }
         let answered = Answered { call, key: world.payment.payment.key(call), answer };
@@ -73,8 +73,8 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         }
         steps.happens(WHO, does, "", next);
     };
-    let no = |code: &str| Answer::No { code: code.to_owned() };
-    let not_now = || Answer::NotNow { code: "processing_error".to_owned() };
+    let no = |code: &str| GatewayReply::No { code: code.to_owned() };
+    let not_now = || GatewayReply::NotNow { code: "processing_error".to_owned() };
     // An intent is looked up before it is cancelled. A customer who has acted has bought, and the gateway is asked
     // nothing.
     let acted = call == Call::Void
@@ -87,15 +87,15 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
         // Somebody has done something at the gateway that makes the call impossible; a look-up finds it.
         Call::Capture if by_hand(Call::Void) => comes("has been cancelled by hand", None, no("canceled")),
         Call::Void if by_hand(Call::Capture) => {
-            comes("has been captured by hand", None, Answer::CapturedElsewhere { refund: UNDONE });
+            comes("has been captured by hand", None, GatewayReply::CapturedElsewhere { refund: UNDONE });
         }
         Call::Refund(id) if !done && amount_of(world, id) > world.bank.net() => {
             let elsewhere = world.unheard_refund().map(|_| (ELSEWHERE.to_owned(), play.staff_refund()));
             let (code, elsewhere) = ("charge_already_refunded".to_owned(), elsewhere.into_iter().collect());
-            comes("refuses to refund more than it has", None, Answer::Overtaken { code, elsewhere });
+            comes("refuses to refund more than it has", None, GatewayReply::Overtaken { code, elsewhere });
         }
         Call::Authorise => {
-            comes("authorises", Some(call), Answer::Done);
+            comes("authorises", Some(call), GatewayReply::Done);
             if !done {
                 comes("declines for good", None, no("generic_decline"));
             }
@@ -103,17 +103,17 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
                 comes("declines for now", None, not_now());
             }
             if !done && play.three_ds {
-                comes("asks for 3-D Secure", None, Answer::ActionRequired { url: None });
+                comes("asks for 3-D Secure", None, GatewayReply::ActionRequired { url: None });
             }
             if !done && !payment.may_authorise(world.clock()) {
-                comes("is not asked to authorise", None, Answer::NotAsked);
+                comes("is not asked to authorise", None, GatewayReply::NotAsked);
             }
             if done && !payment.may_authorise(world.clock()) {
-                comes("lets go of what it had authorised", Some(Call::Void), Answer::LetGo);
+                comes("lets go of what it had authorised", Some(Call::Void), GatewayReply::LetGo);
             }
         }
         Call::Capture => {
-            comes("captures", Some(call), Answer::Done);
+            comes("captures", Some(call), GatewayReply::Done);
             if !done {
                 comes("fails the capture", None, no("charge_expired_for_capture"));
             }
@@ -122,15 +122,15 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
             // Even where no payment is expected any more, something may be authorised that must be released.
             let held = world.bank.authorised > 0 || done;
             if acted {
-                comes("is asked once more and the customer had acted", None, Answer::AuthorisedAfterAll);
+                comes("is asked once more and the customer had acted", None, GatewayReply::AuthorisedAfterAll);
             } else if payment.state == State::Closing && held {
-                comes("voids what nobody had heard of", Some(call), Answer::LetGo);
+                comes("voids what nobody had heard of", Some(call), GatewayReply::LetGo);
             } else {
-                comes("voids", Some(call), Answer::Done);
+                comes("voids", Some(call), GatewayReply::Done);
             }
         }
         Call::Refund(_) => {
-            comes("refunds", Some(call), Answer::Done);
+            comes("refunds", Some(call), GatewayReply::Done);
             let refused = payment.refunds.iter().any(|refund| refund.state == RefundState::Failed);
             if play.refusals && !done && !refused {
                 comes("refuses the refund", None, no("expired_or_canceled_card"));
@@ -139,10 +139,10 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
     }
     if play.silent && !payment.unanswered {
         if !done {
-            comes("does not answer and did nothing", None, Answer::Nothing);
+            comes("does not answer and did nothing", None, GatewayReply::Nothing);
         }
         if !acted {
-            comes("does what it was asked and does not answer", Some(call), Answer::Nothing);
+            comes("does what it was asked and does not answer", Some(call), GatewayReply::Nothing);
         }
     }
 }
@@ -169,7 +169,7 @@ fn settle(world: &mut World, play: &Play, Answered { call, key, answer }: Answer
     if world.payment.call.is_none_or(|unfinished| payment.key(unfinished) != key) {
         return;
     }
-    if call == Call::Refund(BY_STAFF) && matches!(answer, Answer::No { .. }) {
+    if call == Call::Refund(BY_STAFF) && matches!(answer, GatewayReply::No { .. }) {
         // Only staff wanted this refund, and they see the refusal.
         world.given_back -= play.staff_refund().amount();
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use payment_svc::commands::{self, Settlement};
-use payment_svc::domain::{Answer, Payment, RefundState, State};
+use payment_svc::domain::{GatewayReply, Payment, RefundState, State};
 use payment_svc::reactions::PaymentReactions;
 use payment_svc::retries::Retries;
 use payment_svc::store::{RETRY, calls, ledger, payments};
@@ -45,13 +45,13 @@ async fn answer(db: &TestDb, order: OrderId, label: &Label) {
             let (retries, key) = (Retries { calls: Default::default() }, order.to_string());
             return timers::fire_by_hand(&mut *db.conn().await, &retries, RETRY, &[&key]).await.unwrap();
         }
-        "authorises" | "captures" | "voids" | "refunds" => Answer::Done,
-        "declines for good" => Answer::No { code: code("generic_decline") },
-        "fails the capture" => Answer::No { code: code("charge_expired_for_capture") },
-        "declines for now" => Answer::NotNow { code: code("processing_error") },
-        "is not asked to authorise" => Answer::NotAsked,
-        "lets go of what it had authorised" | "voids what nobody had heard of" => Answer::LetGo,
-        "does not answer and did nothing" | "does what it was asked and does not answer" => Answer::Nothing,
+        "authorises" | "captures" | "voids" | "refunds" => GatewayReply::Done,
+        "declines for good" => GatewayReply::No { code: code("generic_decline") },
+        "fails the capture" => GatewayReply::No { code: code("charge_expired_for_capture") },
+        "declines for now" => GatewayReply::NotNow { code: code("processing_error") },
+        "is not asked to authorise" => GatewayReply::NotAsked,
+        "lets go of what it had authorised" | "voids what nobody had heard of" => GatewayReply::LetGo,
+        "does not answer and did nothing" | "does what it was asked and does not answer" => GatewayReply::Nothing,
         other => panic!("payment-svc can't be told yet that the gateway {other}"),
     };
     let conn = &mut *db.conn().await;

@@ -79,16 +79,16 @@ fn back(number: u128, sku: &'static str, quantity: i64, because: RestockCause) -
     })
 }
 
-fn answered(call: Call, answer: Answer) -> Happens {
+fn answered(call: Call, answer: GatewayReply) -> Happens {
     Box::new(move |payment| payment.answered(call, answer.clone()))
 }
 
 fn done(call: Call) -> Happens {
-    answered(call, Answer::Done)
+    answered(call, GatewayReply::Done)
 }
 
 fn refused(call: Call, code: &str) -> Happens {
-    answered(call, Answer::No { code: code.to_owned() })
+    answered(call, GatewayReply::No { code: code.to_owned() })
 }
 
 fn new() -> Payment {
@@ -230,7 +230,7 @@ fn the_gateway_is_not_asked_after_the_deadline() {
     let payment = authorizing();
     assert!(payment.may_authorise(held_until() - TimeDelta::milliseconds(1)));
     assert!(!payment.may_authorise(held_until()));
-    let stopped = payment.when(answered(Call::Authorise, Answer::NotAsked)).then(State::New, &[], None);
+    let stopped = payment.when(answered(Call::Authorise, GatewayReply::NotAsked)).then(State::New, &[], None);
     stopped.when(released()).then(State::Voided, &["voided 0.00 EUR"], None);
 }
 
@@ -240,7 +240,7 @@ fn released_while_authorising_is_remembered_and_the_authorisation_is_never_annou
     assert!(!asked().may_authorise(DateTime::UNIX_EPOCH));
     let voiding = asked().when(done(Call::Authorise)).then(State::Voiding, &[], Some(Call::Void));
     voiding.when(done(Call::Void)).then(State::Voided, &["voided 25.98 EUR"], None);
-    asked().when(answered(Call::Authorise, Answer::NotAsked)).then(State::Voided, &["voided 0.00 EUR"], None);
+    asked().when(answered(Call::Authorise, GatewayReply::NotAsked)).then(State::Voided, &["voided 0.00 EUR"], None);
     let said = ["declined card_declined retryable false"];
     asked().when(refused(Call::Authorise, "card_declined")).then(State::Declined, &said, None);
 }
@@ -331,14 +331,14 @@ fn a_return_refunds_only_what_was_captured() {
 
 #[test]
 fn no_answer_is_told_once_a_call_and_ends_with_the_answer() {
-    let nothing = || answered(Call::Authorise, Answer::Nothing);
+    let nothing = || answered(Call::Authorise, GatewayReply::Nothing);
     let unknown = authorizing().when(nothing()).then(State::Authorizing, &["unknown Authorise"], None);
     assert_eq!(status(unknown.state, unknown.unanswered, 0, 0), "unknown");
     let still = unknown.when(nothing()).then(State::Authorizing, &[], None);
     let known = still.when(done(Call::Authorise)).then(State::Authorized, &["authorized 25.98 EUR"], None);
     let capturing = known.when(confirmed()).then(State::Capturing, &[], Some(Call::Capture));
     let said = ["unknown Capture"];
-    capturing.when(answered(Call::Capture, Answer::Nothing)).then(State::Capturing, &said, None);
+    capturing.when(answered(Call::Capture, GatewayReply::Nothing)).then(State::Capturing, &said, None);
     assert_eq!(Call::Refund(cause(1)).operation(), GatewayOperation::Refund);
 }
 
@@ -366,7 +366,7 @@ fn only_what_is_authorised_is_captured() {
 fn the_key_of_a_call_stays_the_same_over_every_retry() {
     let payment = authorizing();
     assert_eq!(payment.key(Call::Authorise), "00000000-0000-0000-0000-000000000007:authorise:1");
-    let still = payment.when(answered(Call::Authorise, Answer::Nothing)).payment;
+    let still = payment.when(answered(Call::Authorise, GatewayReply::Nothing)).payment;
     assert_eq!(still.key(Call::Authorise), "00000000-0000-0000-0000-000000000007:authorise:1");
     assert_eq!(still.key(Call::Refund(cause(1))), cause(1).to_string());
 }

@@ -164,7 +164,7 @@ fn what_a_dispute_cut_off_is_asked_for_when_it_is_won_by_a_refund_of_its_own() {
 fn what_staff_asked_for_and_a_dispute_displaced_is_theirs_to_ask_again_when_it_is_won() {
     let queued = staff_refunding(1000).when(staff(8, 500)).then(State::Captured, &[], None);
     let (code, elsewhere) = ("charge_already_refunded".to_owned(), vec![("dp_1".to_owned(), eur(2598))]);
-    let displaced = queued.when(answered(STAFFS, Answer::Overtaken { code, elsewhere })).payment;
+    let displaced = queued.when(answered(STAFFS, GatewayReply::Overtaken { code, elsewhere })).payment;
     assert_eq!(states(&displaced), [RefundState::Moot, RefundState::Moot, RefundState::Done]);
     displaced.when(won()).then(State::Captured, &["refund_failed 25.98 EUR dispute_won"], None);
 }
@@ -202,7 +202,7 @@ fn no_refund_is_asked_for_under_a_key_that_the_gateway_has_refused() {
     let undo = Call::Refund(event(1));
     let overtaken = |name: &str, amount| {
         let (code, elsewhere) = ("charge_already_refunded".to_owned(), vec![(name.to_owned(), eur(amount))]);
-        answered(undo, Answer::Overtaken { code, elsewhere })
+        answered(undo, GatewayReply::Overtaken { code, elsewhere })
     };
     let asked = captured().when(Box::new(|payment| payment.released(event(1)))).then(State::Captured, &[], Some(undo));
     let mut keys = vec![asked.key(undo)];
@@ -223,7 +223,7 @@ fn a_refund_that_is_cut_twice_owes_each_rest_under_an_id_of_its_own() {
     let asked = captured().when(disputed(1000)).payment.when(Box::new(|payment| payment.released(event(1)))).payment;
     let split = asked.when(won()).payment;
     let (code, elsewhere) = ("charge_already_refunded".to_owned(), vec![("re_1".to_owned(), eur(1300))]);
-    let cut_again = split.when(answered(undo, Answer::Overtaken { code, elsewhere })).payment;
+    let cut_again = split.when(answered(undo, GatewayReply::Overtaken { code, elsewhere })).payment;
     let made = cut_again.when(done(undo)).payment;
     assert_eq!(made.refunds.iter().find(|refund| refund.id == event(1)).unwrap().amount, eur(1298));
     let bounced = made.when(Box::new(|payment| {

@@ -3,11 +3,11 @@
 use super::*;
 
 fn not_now() -> Happens {
-    answered(Call::Authorise, Answer::NotNow { code: "processing_error".to_owned() })
+    answered(Call::Authorise, GatewayReply::NotNow { code: "processing_error".to_owned() })
 }
 
 fn asks() -> Happens {
-    answered(Call::Authorise, Answer::ActionRequired { url: None })
+    answered(Call::Authorise, GatewayReply::ActionRequired { url: None })
 }
 
 fn retry() -> Happens {
@@ -50,7 +50,7 @@ fn a_decline_that_may_pass_is_tried_again_after_30_s_and_2_min_and_then_is_final
 fn a_new_attempt_has_a_key_of_its_own_and_a_silent_one_keeps_its_key() {
     let second = waiting().when(retry()).then(State::Authorizing, &[], Some(Call::Authorise));
     assert_eq!(second.key(Call::Authorise), "00000000-0000-0000-0000-000000000007:authorise:2");
-    let silent = second.when(answered(Call::Authorise, Answer::Nothing)).payment;
+    let silent = second.when(answered(Call::Authorise, GatewayReply::Nothing)).payment;
     assert_eq!(silent.key(Call::Authorise), "00000000-0000-0000-0000-000000000007:authorise:2");
 }
 
@@ -120,7 +120,7 @@ fn a_customer_is_given_up_at_the_deadline_and_not_before() {
 
 #[test]
 fn a_customer_who_acted_before_their_intent_was_ended_has_bought_unless_the_goods_were_given_back() {
-    let found = || answered(Call::Void, Answer::AuthorisedAfterAll);
+    let found = || answered(Call::Void, GatewayReply::AuthorisedAfterAll);
     let closing = || action_required().when(customer_fails()).then(State::Closing, &[], Some(Call::Void));
     let came = closing().when(found());
     assert_eq!(came.step.as_ref().unwrap().moved, [(Call::Authorise, eur(2598))]);
@@ -131,19 +131,19 @@ fn a_customer_who_acted_before_their_intent_was_ended_has_bought_unless_the_good
     let undone = closing().when(released()).then(State::Closing, &[], None);
     let undone = undone.when(released()).then_refused().when(found()).then(State::Closing, &[], None);
     undone.clone().when(done(Call::Void)).then(State::Voided, &["voided 0.00 EUR"], None);
-    let let_go = undone.when(answered(Call::Void, Answer::LetGo));
+    let let_go = undone.when(answered(Call::Void, GatewayReply::LetGo));
     assert_eq!((let_go.payment.state, let_go.step.unwrap().moved.len()), (State::Voided, 2));
 }
 
 #[test]
 fn an_action_that_failed_unheard_is_declined_only_after_its_intent_is_ended() {
-    let found = || answered(Call::Authorise, Answer::ActionFailed { code: "authentication_required".to_owned() });
+    let found = || answered(Call::Authorise, GatewayReply::ActionFailed { code: "authentication_required".to_owned() });
     for failed in [authorizing().when(found()), authorizing().when(customer_fails())] {
         let closing = failed.then(State::Closing, &[], Some(Call::Void));
         let closing = closing.when(customer_acts()).then_refused().when(asks()).then_refused();
         let said = ["declined authentication_required retryable false"];
         closing.clone().when(done(Call::Void)).then(State::Declined, &said, None);
-        let Came { payment, step } = closing.when(answered(Call::Void, Answer::LetGo));
+        let Came { payment, step } = closing.when(answered(Call::Void, GatewayReply::LetGo));
         assert_eq!((payment.state, step.unwrap().moved.len()), (State::Declined, 2), "they had tried once more");
     }
     assert_eq!(authorizing().when(customer_fails()).step.unwrap().finishes, Some(Call::Authorise));
@@ -161,7 +161,7 @@ fn an_action_may_end_after_the_hold_did() {
 #[test]
 fn what_was_authorised_unheard_and_let_go_is_in_the_ledger_and_never_announced() {
     let both = vec![(Call::Authorise, eur(2598)), (Call::Void, eur(2598))];
-    let let_go = |call| answered(call, Answer::LetGo);
+    let let_go = |call| answered(call, GatewayReply::LetGo);
     for (payment, call, state) in [
         (authorizing(), Call::Authorise, State::New),
         (authorizing().when(released()).payment, Call::Authorise, State::Voided),

@@ -8,7 +8,7 @@ use shared_events::{
 use super::{Call, Elsewhere, Payment, RefundState, Refused, State, Transition};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
+pub enum GatewayReply {
     /// It did what was asked.
     Done,
     /// It said no, for good.
@@ -49,7 +49,7 @@ pub enum Answer {
     /// The intent was to be ended, but its customer had acted before: the money is reserved and the intent stays as it
     /// is.
     AuthorisedAfterAll,
-    /// It did not answer, so nobody knows; it will be looked up.
+    /// It did not reply, so nobody knows; it will be looked up.
     Nothing,
 }
 
@@ -62,38 +62,38 @@ impl Transition {
 
 impl Payment {
     /// Applies a reply to the unfinished call. Refused if the payment isn't waiting for such a reply.
-    pub fn answered(&mut self, call: Call, answer: Answer) -> Result<Transition, Refused> {
-        if answer == Answer::Nothing {
+    pub fn answered(&mut self, call: Call, reply: GatewayReply) -> Result<Transition, Refused> {
+        if reply == GatewayReply::Nothing {
             return Ok(self.unknown(call));
         }
         let step = match (call, self.state) {
-            (Call::Void, State::Voiding | State::Closing) if let Answer::CapturedElsewhere { refund } = answer => {
+            (Call::Void, State::Voiding | State::Closing) if let GatewayReply::CapturedElsewhere { refund } = reply => {
                 let amount = self.amount()?;
                 Ok(self.captured_instead_of_let_go(refund, amount))
             }
             (Call::Void, State::Voiding | State::Closing)
-                if let Answer::PartGivenBack { captured, refund } = answer =>
+                if let GatewayReply::PartGivenBack { captured, refund } = reply =>
             {
                 let amount = self.amount()?;
                 self.part_given_back(amount, captured, refund)
             }
-            (Call::Authorise, State::Authorizing) => self.authorisation_answered(answer),
-            (Call::Capture, State::Capturing) => self.capture_answered(answer),
-            (Call::Void, State::Voiding) if answer == Answer::Done => Ok(self.void_done()),
-            (Call::Void, State::Closing) if answer == Answer::Done => Ok(self.closed()),
-            (Call::Void, State::Closing) if answer == Answer::LetGo => {
+            (Call::Authorise, State::Authorizing) => self.authorisation_answered(reply),
+            (Call::Capture, State::Capturing) => self.capture_answered(reply),
+            (Call::Void, State::Voiding) if reply == GatewayReply::Done => Ok(self.void_done()),
+            (Call::Void, State::Closing) if reply == GatewayReply::Done => Ok(self.closed()),
+            (Call::Void, State::Closing) if reply == GatewayReply::LetGo => {
                 let amount = self.amount()?;
                 Ok(self.closed().let_go(amount))
             }
-            (Call::Void, State::Closing) if answer == Answer::AuthorisedAfterAll => {
+            (Call::Void, State::Closing) if reply == GatewayReply::AuthorisedAfterAll => {
                 let amount = self.amount()?;
                 Ok(self.authorised_after_all(amount))
             }
-            (Call::Refund(id), State::Captured) => match answer {
-                Answer::Overtaken { code, elsewhere } => self.overtaken(id, code, &elsewhere),
-                answer => self.refund_answered(id, answer),
+            (Call::Refund(id), State::Captured) => match reply {
+                GatewayReply::Overtaken { code, elsewhere } => self.overtaken(id, code, &elsewhere),
+                reply => self.refund_answered(id, reply),
             },
-            _ => Err(self.refused("take this answer")),
+            _ => Err(self.refused("take this reply")),
         }?;
         self.unanswered = false;
         Ok(step)
@@ -109,34 +109,34 @@ impl Payment {
     }
 
     fn amount(&self) -> Result<Money, Refused> {
-        self.charge.as_ref().map(|charge| charge.amount).ok_or_else(|| self.refused("take this answer"))
+        self.charge.as_ref().map(|charge| charge.amount).ok_or_else(|| self.refused("take this reply"))
     }
 
-    fn authorisation_answered(&mut self, answer: Answer) -> Result<Transition, Refused> {
+    fn authorisation_answered(&mut self, reply: GatewayReply) -> Result<Transition, Refused> {
         let (order_id, payment_id, amount) = (self.order_id, self.id, self.amount()?);
-        match answer {
+        match reply {
             // Nobody awaits it any more: voided, never announced.
-            Answer::Done if self.void_requested => Ok(self.void().moved(Call::Authorise, amount)),
-            Answer::Done => Ok(self.authorised(amount)),
-            Answer::No { code } => Ok(self.declined(code)),
-            Answer::NotNow { code } => Ok(self.declined_for_now(code)),
-            Answer::ActionRequired { .. } if self.void_requested => Ok(self.close()),
-            Answer::ActionRequired { url } => {
+            GatewayReply::Done if self.void_requested => Ok(self.void().moved(Call::Authorise, amount)),
+            GatewayReply::Done => Ok(self.authorised(amount)),
+            GatewayReply::No { code } => Ok(self.declined(code)),
+            GatewayReply::NotNow { code } => Ok(self.declined_for_now(code)),
+            GatewayReply::ActionRequired { .. } if self.void_requested => Ok(self.close()),
+            GatewayReply::ActionRequired { url } => {
                 self.state = State::ActionRequired;
                 let wanted = PaymentActionRequired { order_id, payment_id, deadline: self.hold.deadline, url };
                 Ok(Transition::say(PaymentEvent::ActionRequired(wanted)))
             }
-            Answer::ActionFailed { code } => {
+            GatewayReply::ActionFailed { code } => {
                 self.failure_code = Some(code);
                 Ok(self.close())
             }
-            Answer::NotAsked => Ok(self.not_asked()),
-            Answer::LetGo => Ok(self.not_asked().let_go(amount)),
-            Answer::AuthorisedAfterAll
-            | Answer::Nothing
-            | Answer::Overtaken { .. }
-            | Answer::PartGivenBack { .. }
-            | Answer::CapturedElsewhere { .. } => Err(self.refused("take this answer")),
+            GatewayReply::NotAsked => Ok(self.not_asked()),
+            GatewayReply::LetGo => Ok(self.not_asked().let_go(amount)),
+            GatewayReply::AuthorisedAfterAll
+            | GatewayReply::Nothing
+            | GatewayReply::Overtaken { .. }
+            | GatewayReply::PartGivenBack { .. }
+            | GatewayReply::CapturedElsewhere { .. } => Err(self.refused("take this reply")),
         }
     }
 
@@ -163,15 +163,15 @@ impl Payment {
         Transition::say(PaymentEvent::Declined(PaymentDeclined { order_id, payment_id, code, retryable: false }))
     }
 
-    fn capture_answered(&mut self, answer: Answer) -> Result<Transition, Refused> {
+    fn capture_answered(&mut self, reply: GatewayReply) -> Result<Transition, Refused> {
         let (order_id, payment_id, amount) = (self.order_id, self.id, self.amount()?);
-        match answer {
-            Answer::Done => {
+        match reply {
+            GatewayReply::Done => {
                 self.state = State::Captured;
                 let captured = PaymentEvent::Captured(PaymentCaptured { order_id, payment_id, amount });
                 Ok(Transition::say(captured).moved(Call::Capture, amount).then(self.next_refund()))
             }
-            Answer::No { code } => {
+            GatewayReply::No { code } => {
                 self.drop_queued_refunds();
                 self.failure_code = Some(code.clone());
                 if self.void_requested {
@@ -181,7 +181,7 @@ impl Payment {
                 let failed = PaymentCaptureFailed { order_id, payment_id, code };
                 Ok(Transition::say(PaymentEvent::CaptureFailed(failed)))
             }
-            _ => Err(self.refused("take this answer")),
+            _ => Err(self.refused("take this reply")),
         }
     }
 
@@ -192,20 +192,20 @@ impl Payment {
         amount.map_or_else(Transition::nothing, voided)
     }
 
-    pub(super) fn refund_answered(&mut self, id: RefundId, answer: Answer) -> Result<Transition, Refused> {
-        let not_waiting = self.refused("take this answer");
+    pub(super) fn refund_answered(&mut self, id: RefundId, reply: GatewayReply) -> Result<Transition, Refused> {
+        let not_waiting = self.refused("take this reply");
         let waiting = |refund: &&mut super::Refund| refund.id == id && refund.state == RefundState::Calling;
         let refund = self.refunds.iter_mut().find(waiting).ok_or_else(|| not_waiting.clone())?;
         let amount = refund.amount;
-        let done = answer == Answer::Done;
+        let done = reply == GatewayReply::Done;
         let (order_id, payment_id, refund_id) = (self.order_id, self.id, id);
-        let event = match answer {
-            Answer::Done => {
+        let event = match reply {
+            GatewayReply::Done => {
                 refund.state = RefundState::Done;
                 let remaining = self.unrefunded().ok_or(not_waiting)?;
                 PaymentEvent::Refunded(PaymentRefunded { order_id, payment_id, refund_id, amount, remaining })
             }
-            Answer::No { code } => {
+            GatewayReply::No { code } => {
                 refund.state = RefundState::Failed;
                 PaymentEvent::RefundFailed(PaymentRefundFailed { order_id, payment_id, refund_id, amount, code })
             }

@@ -71,7 +71,7 @@ async fn every_look_up_is_one_statement_in_one_round_trip() {
     for first in [true, false] {
         let conn = async || pool.get().await.unwrap();
         let taken = [
-            traffic(pool, async { orders::find(&conn().await, order).await.unwrap().map(drop).unwrap() }).await.0,
+            traffic(pool, async { orders::find(&*conn().await, order).await.unwrap().map(drop).unwrap() }).await.0,
             traffic(pool, async { orders::list(&mut *conn().await, &Filter::default(), 51).await.map(drop).unwrap() })
                 .await
                 .0,

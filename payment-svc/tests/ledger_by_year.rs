@@ -81,7 +81,7 @@ async fn a_line_is_never_rewritten_in_any_partition_and_none_is_refused_for_its_
                 values ('{payment}', 'capture', 5, 'EUR', 'k', 'customer', 'revenue')"
     ))
     .await;
-    let lines = ledger::of(&db.conn().await, payment).await.unwrap();
+    let lines = ledger::of(&*db.conn().await, payment).await.unwrap();
     assert_eq!(lines.iter().map(|line| line.amount).collect::<Vec<_>>(), [5]);
     let year = db.row::<i64>("select extract(year from now() at time zone 'UTC')::bigint").await;
     for table in

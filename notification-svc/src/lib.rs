@@ -30,9 +30,6 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 }
 
 /// Runs the service until the process is told to stop.
-///
-/// # Errors
-/// The configuration is not complete, or the service could not start or go on.
 pub async fn run() -> anyhow::Result<()> {
     // Before anything is waited for: as the first process of a container nothing else would end it.
     let stop = shutdown::signal()?;

@@ -1,4 +1,4 @@
-//! Places, tracks and cancels orders; derives an order's status from the facts it heard.
+//! Places, tracks and cancels orders; derives an order's status from the events that it has read.
 
 pub mod app;
 pub mod commands;
@@ -34,9 +34,6 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 }
 
 /// Reads the environment and serves until told to stop.
-///
-/// # Errors
-/// A bad configuration, a database that stays away, a taken port.
 pub async fn run() -> anyhow::Result<()> {
     // Before anything is waited for: as the first process of a container nothing else would end it.
     let stop = shutdown::signal()?;

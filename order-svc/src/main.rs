@@ -1,5 +1,3 @@
-//! order-svc as a program of its own.
-
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     service_kit::exit::code("order-svc", order_svc::run().await)

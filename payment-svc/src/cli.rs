@@ -40,9 +40,7 @@ pub async fn run(arguments: &[String], out: &mut impl Write) -> ExitCode {
 /// How a task ended that could be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// As it should.
     Well,
-    /// The two sides differ.
     Different,
     /// Something could not be compared, so that nobody knows whether the two sides differ.
     NotCompared,
@@ -80,10 +78,8 @@ fn options_of(options: &[&str]) -> anyhow::Result<(bool, Option<PaymentId>)> {
     }
 }
 
-/// Compares the ledger with the gateway's books, and repairs what can be proved where `repairs`.
-///
-/// # Errors
-/// The database can't be asked, a line can't be written, or it is told to stop.
+/// Compares the ledger with the gateway's journal, and with `repairs` repairs what can be proved. Fails if the database
+/// can't be asked, a line can't be written, or it is told to stop.
 pub async fn reconcile(
     config: ReconcileConfig,
     repairs: bool,

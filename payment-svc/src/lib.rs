@@ -26,7 +26,7 @@ pub use config::Config;
 
 /// What the service is called in logs, metrics and messages.
 pub const NAME: &str = "payment-svc";
-/// `ce_source` of everything that is said here.
+/// The publisher of its events, as in `ce_source`.
 pub const SOURCE: &str = "/payment-svc";
 /// The consumer group; dead letters go to `payment-svc.dlq`.
 pub const GROUP: &str = "payment-svc";
@@ -39,9 +39,6 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 }
 
 /// Reads the environment and serves until told to stop.
-///
-/// # Errors
-/// A bad configuration, a database that stays away, a taken port.
 pub async fn run() -> anyhow::Result<()> {
     // Before anything is waited for: as the first process of a container nothing else would end it.
     let stop = shutdown::signal()?;

@@ -21,10 +21,8 @@ const USAGE: &str = "usage:
 
 Both read DATABASE_URL; the service may run meanwhile. What is announced goes through the outbox.";
 
-/// Runs the command that the arguments (without the program's name) give, and writes its output to `out`.
-///
-/// # Errors
-/// Fails if the arguments or the environment are wrong, or if the command fails.
+/// Runs the command that the arguments (without the program's name) give, and writes its output to `out`. Fails if the
+/// arguments or the environment are wrong, or if the command fails.
 pub async fn run(arguments: &[String], out: &mut impl Write) -> anyhow::Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {

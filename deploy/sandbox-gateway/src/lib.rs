@@ -31,9 +31,6 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 }
 
 /// Reads the environment and serves until told to stop.
-///
-/// # Errors
-/// Bad configuration, a database that stays away, a taken port.
 pub async fn run() -> anyhow::Result<()> {
     // Before anything is waited for: as the first process of a container nothing else would end it.
     let stop = shutdown::signal()?;

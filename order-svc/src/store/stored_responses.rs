@@ -1,4 +1,4 @@
-//! Answers that were given under an `Idempotency-Key`, so that a retried POST gets the first one again.
+//! Responses that are stored under an `Idempotency-Key`, so that a repeated POST gets the first response again.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -11,16 +11,14 @@ use uuid::Uuid;
 
 use crate::schema::idempotency_keys;
 
-/// A 202 as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredResponse {
-    /// The header `Location`.
     pub location: String,
     /// The body, byte for byte.
     pub body: Vec<u8>,
 }
 
-/// Claims the key for this transaction, and tells what was answered under it.
+/// Claims the key for this transaction, and returns the response that is stored under it.
 pub async fn claim(
     mut conn: &AsyncPgConnection,
     idempotency: &IdempotentRequest,

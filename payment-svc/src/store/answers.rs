@@ -1,4 +1,4 @@
-//! Answers that were given under an `Idempotency-Key`, so that a retried POST gets the first one again.
+//! Responses that are stored under an `Idempotency-Key`, so that a repeated POST gets the first response again.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use outbox_relay::service::ServiceConfig;
 use secrecy::ExposeSecret;
-use service_kit::config::{ConfigError, Reader, Var};
+use service_kit::config::{Reader, Var};
 
 use crate::mail::{From, Transport};
 
@@ -11,13 +11,7 @@ use crate::mail::{From, Transport};
 pub mod vars {
     use super::Var;
 
-    pub static HTTP_ADDR: Var = Var {
-        name: "HTTP_ADDR",
-        what: "Where the service listens.",
-        expected: "an address and a port; port 0 takes a free one",
-        example: "0.0.0.0:8083",
-        default: Some("127.0.0.1:8083"),
-    };
+    pub static HTTP_ADDR: Var = Var::http_addr("127.0.0.1:8083", "0.0.0.0:8083");
     pub static MAIL_TRANSPORT: Var = Var {
         name: "MAIL_TRANSPORT",
         what: "How mails leave: as files in a folder, or to an SMTP server.",
@@ -61,10 +55,6 @@ impl Config {
             mail_from: mail_from?,
             notifications_ttl: notifications_ttl?,
         })
-    }
-
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Reader::from_env().whole(Self::read)
     }
 }
 

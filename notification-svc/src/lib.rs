@@ -15,7 +15,7 @@ pub use app::App;
 pub use config::Config;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use service_kit::{shutdown, telemetry};
+use service_kit::program;
 
 /// `ce_source` of its events.
 pub const SOURCE: &str = "/notification-svc";
@@ -31,10 +31,5 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 
 /// Runs the service until the process is told to stop.
 pub async fn run() -> anyhow::Result<()> {
-    // Before anything is waited for: as the first process of a container nothing else would end it.
-    let stop = shutdown::signal()?;
-    let config = Config::from_env()?;
-    telemetry::init(GROUP, &config.service.telemetry)?;
-    let Some(app) = stop.run_until_cancelled(App::build(config)).await else { return Ok(()) };
-    app?.run_until(stop.clone()).await
+    program::run(GROUP, Config::read, |config| &config.service.telemetry, App::build, App::run_until).await
 }

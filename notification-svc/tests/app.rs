@@ -13,9 +13,8 @@ use quadrille_testing::configured;
 use quadrille_testing::kafka::{make_topics, send};
 use reqwest::StatusCode;
 use serde_json::Value;
-use service_kit::testing::eventually;
+use service_kit::testing::{Running, eventually};
 use shared_events::*;
-use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,8 +31,7 @@ async fn facts_in_kafka_become_mails_in_a_folder_and_events_in_kafka() {
     let own = [("MAIL_TRANSPORT", folder.as_str()), ("MAIL_FROM", "The Shop <shop@quadrille.example>")];
     let app = App::build(configured(&shop.db, &own, Config::read)).await.unwrap();
     let base = format!("http://127.0.0.1:{}", app.port());
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(app.run_until(stop.clone()));
+    let running = Running::start(|stop| app.run_until(stop));
     eventually("it is ready", PATIENCE, async || {
         reqwest::get(format!("{base}/readyz")).await.is_ok_and(|answer| answer.status() == StatusCode::OK)
     })
@@ -50,6 +48,5 @@ async fn facts_in_kafka_become_mails_in_a_folder_and_events_in_kafka() {
     .await;
     eventually("what it said was published", PATIENCE, async || outbox(&shop.db).await.is_empty()).await;
 
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    running.end().await.unwrap();
 }

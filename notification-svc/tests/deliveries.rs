@@ -12,9 +12,8 @@ use common::*;
 use notification_svc::domain::SendError;
 use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
 use service_kit::external_calls::{ExternalCalls, Worker};
-use service_kit::testing::eventually;
+use service_kit::testing::{Running, eventually};
 use shared_events::*;
-use tokio_util::sync::CancellationToken;
 
 mockall::mock! {
     Server {}
@@ -214,11 +213,9 @@ async fn a_mail_that_can_not_be_recorded_holds_up_the_record_of_no_other_and_sta
     );
     shop.db.run(&refuse).await;
     let (server, _) = server(vec![Ok(()); 8]);
-    let stop = CancellationToken::new();
-    let worker = tokio::spawn(Worker::new("mail", deliveries(&shop, server), 8).run(stop.clone()));
+    let worker = Running::start(|stop| Worker::new("mail", deliveries(&shop, server), 8).run(stop));
     eventually("the others are recorded", Duration::from_secs(30), async || shop.said().await.len() == 7).await;
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
     let told = shop.messages().await;
     let queued: Vec<_> = told.iter().filter(|message| message.status == "queued").collect();
     assert_eq!(queued.iter().map(|message| message.order_id).collect::<Vec<_>>(), [refused.0]);

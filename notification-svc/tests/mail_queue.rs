@@ -17,9 +17,8 @@ use notification_svc::domain::{SendError, Template};
 use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
 use notification_svc::store::notifications::{LEASE_SECONDS, TAKE_DUE};
 use service_kit::external_calls::{ExternalCalls, Worker};
-use service_kit::testing::{TestDb, eventually};
+use service_kit::testing::{Running, TestDb, eventually};
 use shared_events::*;
-use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(60);
 /// As many as the worker has room for.
@@ -135,10 +134,10 @@ async fn a_server_that_is_away_costs_a_probe_a_second_and_no_message_a_try() {
     for _ in 0..50 {
         shop.hear(placed(OrderId::new())).await;
     }
-    let (server, stop) = (Server::default(), CancellationToken::new());
+    let server = Server::default();
     let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(server.clone()), || {});
     let began = Instant::now();
-    let worker = tokio::spawn(Worker::new("mail", deliveries, AT_ONCE as usize).run(stop.clone()));
+    let worker = Running::start(|stop| Worker::new("mail", deliveries, AT_ONCE as usize).run(stop));
     eventually("it was probed again and again", SOON, async || server.refused() >= AT_ONCE as usize + 3).await;
     let seconds = began.elapsed().as_secs() as usize;
     assert!(server.refused() <= AT_ONCE as usize + seconds + 1, "{} in {seconds} s", server.refused());
@@ -149,8 +148,7 @@ async fn a_server_that_is_away_costs_a_probe_a_second_and_no_message_a_try() {
     assert!(kept >= AT_ONCE as usize, "why they wait is kept with {kept} messages that were tried");
     server.0.back.store(true, Ordering::SeqCst);
     eventually("all are sent", SOON, async || server.taken() == 50).await;
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
     let messages = shop.messages().await;
     assert!(messages.iter().all(|message| (message.status.as_str(), message.attempts) == ("sent", 1)));
 }
@@ -182,9 +180,9 @@ async fn messages_that_are_no_longer_true_do_not_use_up_the_probes() {
         shop.hear(placed(order)).await;
         orders.push(order);
     }
-    let (server, stop) = (Server::default(), CancellationToken::new());
+    let server = Server::default();
     let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(server.clone()), || {});
-    let worker = tokio::spawn(Worker::new("mail", deliveries, AT_ONCE as usize).run(stop.clone()));
+    let worker = Running::start(|stop| Worker::new("mail", deliveries, AT_ONCE as usize).run(stop));
     eventually("the server is known to be away", SOON, async || server.refused() > 0).await;
     for order in orders {
         shop.hear(OrderCancelRequested { order_id: order, reason: CancelReason::Customer }).await;
@@ -196,6 +194,5 @@ async fn messages_that_are_no_longer_true_do_not_use_up_the_probes() {
         server.refused() - before <= AT_ONCE as usize + 2,
         "twenty in the time of a probe or two, not a second each"
     );
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
 }

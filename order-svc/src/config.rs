@@ -1,19 +1,13 @@
 use std::time::Duration;
 
 use outbox_relay::service::ServiceConfig;
-use service_kit::config::{ConfigError, Reader, Var};
+use service_kit::config::{Reader, Var};
 
 /// The variables that only this service reads, and its own default of `HTTP_ADDR`.
 pub mod vars {
     use super::Var;
 
-    pub static HTTP_ADDR: Var = Var {
-        name: "HTTP_ADDR",
-        what: "Where the service listens.",
-        expected: "an address and a port; port 0 takes a free one",
-        example: "0.0.0.0:8080",
-        default: Some("127.0.0.1:8080"),
-    };
+    pub static HTTP_ADDR: Var = Var::http_addr("127.0.0.1:8080", "0.0.0.0:8080");
     pub static ORDER_DEADLINE: Var = Var {
         name: "ORDER_DEADLINE",
         what: "How long an order may stay pending before it is cancelled with the reason timeout.",
@@ -49,10 +43,6 @@ impl Config {
         let mut service = service?;
         service.http.limits = crate::http::limits();
         Some(Self { service, order_deadline: order_deadline?, history_ttl: history_ttl? })
-    }
-
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Reader::from_env().whole(Self::read)
     }
 }
 

@@ -1,9 +1,7 @@
 use std::time::Duration;
 
 use service_kit::housekeeping::TimeToLive;
-
-/// An answer is kept for a POST that is sent again.
-const ANSWERS: Duration = Duration::from_secs(24 * 60 * 60);
+use service_kit::idempotency;
 
 /// Only of ended orders to which nothing has happened since. A history is deleted whole or not at all.
 const HISTORY: &str = "delete from order_history where order_id in (
@@ -15,7 +13,7 @@ const PRUNED: &str = "update orders set history_pruned_at = now() where id in (s
 /// Orders themselves are kept.
 pub fn times_to_live(history: Duration) -> Vec<TimeToLive> {
     vec![
-        TimeToLive::new("idempotency_keys", "key", "created_at", ANSWERS),
+        idempotency::time_to_live(),
         TimeToLive::new("order_history", "order_id", "recorded_at", history)
             .only("position = 1")
             .deleting(HISTORY)

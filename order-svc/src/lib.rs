@@ -17,7 +17,7 @@ pub use app::App;
 pub use config::Config;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use service_kit::{files, shutdown, telemetry};
+use service_kit::{files, program};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
@@ -35,14 +35,12 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 
 /// Reads the environment and serves until told to stop.
 pub async fn run() -> anyhow::Result<()> {
-    // Before anything is waited for: as the first process of a container nothing else would end it.
-    let stop = shutdown::signal()?;
-    let config = Config::from_env()?;
-    telemetry::init(NAME, &config.service.telemetry)?;
-    // Streams of events stay open.
-    if let Err(error) = files::take_all() {
-        tracing::warn!(%error, "it stays with the open files that it was given");
-    }
-    let Some(app) = stop.run_until_cancelled(App::build(config)).await else { return Ok(()) };
-    app?.run_until(stop.clone()).await
+    let build = async |config| {
+        // Streams of events stay open.
+        if let Err(error) = files::take_all() {
+            tracing::warn!(%error, "it stays with the open files that it was given");
+        }
+        App::build(config).await
+    };
+    program::run(NAME, Config::read, |config| &config.service.telemetry, build, App::run_until).await
 }

@@ -19,8 +19,7 @@ fn elsewhere() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_not_confirmed_goes_elsewhere_and_says_so_once() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
+    let (server, id) = Server::with_an_order().await;
     server.shop.hear(reserved(id)).await;
     for _ in 0..2 {
         let answer = redirect(&server, id, &elsewhere()).await;
@@ -43,8 +42,7 @@ fn decided(order_id: OrderId, taken: bool, kept: &[ShipmentId]) -> Event {
 /// A confirmed order that was asked to go elsewhere.
 async fn asked(server: &Server) -> OrderId {
     let id = server.shop.place().await;
-    server.shop.hear(reserved(id)).await;
-    server.shop.hear(authorized(id)).await;
+    server.shop.hear_all(id, &[reserved, authorized]).await;
     for _ in 0..2 {
         let answer = redirect(server, id, &elsewhere()).await;
         assert_eq!(answer.status(), StatusCode::ACCEPTED);
@@ -87,11 +85,8 @@ async fn a_confirmed_order_asks_the_warehouse_and_goes_where_that_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_not_left_of_an_order_may_still_go_elsewhere() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
-    for fact in [reserved, authorized, committed, captured] as [Fact; 4] {
-        server.shop.hear(fact(id)).await;
-    }
+    let (server, id) = Server::with_an_order().await;
+    server.shop.hear_all(id, &[reserved, authorized, committed, captured]).await;
     let line = StockLine { sku: "TEA".parse().unwrap(), quantity: 1.try_into().unwrap() };
     server.shop.hear(ShipmentCreated { order_id: id, shipment_id: ShipmentId(id.0), lines: vec![line] }).await;
     server.shop.hear(dispatched(id)).await;
@@ -107,9 +102,7 @@ async fn an_order_that_was_cancelled_meanwhile_says_no_more_of_its_address() {
     let server = Server::new().await;
     let id = asked(&server).await;
     server.cancel(&id.to_string()).await;
-    for fact in [released, voided] as [Fact; 2] {
-        server.shop.hear(fact(id)).await;
-    }
+    server.shop.hear_all(id, &[released, voided]).await;
     assert_eq!(server.shop.status(id).await, "cancelled customer");
     server.shop.hear(decided(id, false, &[])).await;
     assert_eq!(server.shop.said(id).await.last().unwrap(), "order.cancelled.v1");
@@ -122,9 +115,7 @@ async fn an_order_that_has_left_or_is_to_end_stays_with_its_address() {
     let server = Server::new().await;
     let (shipped, ended, cancelling) =
         (server.shop.place().await, server.shop.place().await, server.shop.place().await);
-    for fact in [reserved, authorized, committed, captured, parcel_created, dispatched] as [Fact; 6] {
-        server.shop.hear(fact(shipped)).await;
-    }
+    server.shop.hear_all(shipped, &[reserved, authorized, committed, captured, parcel_created, dispatched]).await;
     server.shop.hear(short(ended)).await;
     server.cancel(&cancelling.to_string()).await;
     for id in [shipped, ended, cancelling] {
@@ -137,8 +128,7 @@ async fn an_order_that_has_left_or_is_to_end_stays_with_its_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_none_is_refused_with_its_field() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
+    let (server, id) = Server::with_an_order().await;
     let mut wrong = elsewhere();
     for (field, value) in [("country", json!("Ireland")), ("city", json!("")), ("door", json!("left"))] {
         wrong[field] = value;
@@ -157,9 +147,7 @@ async fn race_address_races_dispatch_and_the_warehouse_is_asked_unless_all_was_h
     let server = Server::new().await;
     for _ in 0..10 {
         let id = server.shop.place().await;
-        for fact in [reserved, authorized, committed, captured, parcel_created] as [Fact; 5] {
-            server.shop.hear(fact(id)).await;
-        }
+        server.shop.hear_all(id, &[reserved, authorized, committed, captured, parcel_created]).await;
         let dispatched = server.shop.record(dispatched(id));
         let address = elsewhere();
         let (answer, _heard) = tokio::join!(redirect(&server, id, &address), server.shop.hear_record(&dispatched));

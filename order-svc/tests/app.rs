@@ -12,9 +12,8 @@ use quadrille_testing::configured;
 use quadrille_testing::kafka::{make_topics, send, until_published};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use service_kit::testing::{TestDb, eventually, unique};
+use service_kit::testing::{Running, TestDb, eventually, unique};
 use shared_events::*;
-use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -24,8 +23,7 @@ async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadl
     let db = TestDb::new(&order_svc::migrations()).await;
     let app = App::build(configured(&db, &[("ORDER_DEADLINE", "5s")], Config::read)).await.unwrap();
     let base = format!("http://127.0.0.1:{}", app.port());
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(app.run_until(stop.clone()));
+    let running = Running::start(|stop| app.run_until(stop));
     let client = reqwest::Client::new();
     let get = async |path: String| client.get(format!("{base}{path}")).send().await.unwrap();
 
@@ -63,8 +61,7 @@ async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadl
         place().await.json::<Value>().await.unwrap()["total"]["amount"] == 13_99
     })
     .await;
-    stop.cancel();
-    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, running.end()).await.unwrap().unwrap();
     knows_todays_prices_with_a_new_database(&order).await;
 }
 
@@ -73,8 +70,7 @@ async fn knows_todays_prices_with_a_new_database(order: &Value) {
     let db = TestDb::new(&order_svc::migrations()).await;
     let app = App::build(configured(&db, &[], Config::read)).await.unwrap();
     let url = format!("http://127.0.0.1:{}/api/v1/orders", app.port());
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(app.run_until(stop.clone()));
+    let running = Running::start(|stop| app.run_until(stop));
     let client = reqwest::Client::new();
     let place = async || client.post(&url).json(order).send().await.unwrap();
     eventually("prices are known", PATIENCE, async || place().await.status() != StatusCode::SERVICE_UNAVAILABLE).await;
@@ -82,6 +78,5 @@ async fn knows_todays_prices_with_a_new_database(order: &Value) {
     assert_eq!(placed.status(), StatusCode::ACCEPTED);
     let placed: Value = placed.json().await.unwrap();
     assert_eq!(placed["total"], json!({"amount": 13_99, "currency": "EUR"}));
-    stop.cancel();
-    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, running.end()).await.unwrap().unwrap();
 }

@@ -49,11 +49,9 @@ async fn a_batch_of_any_size_takes_as_many_statements_as_one_fact() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_fact_of_a_batch_leads_to_the_next_one_finds() {
-    let shop = Shop::new().await;
-    let id = shop.place().await;
+    let (shop, id) = Shop::with_an_order().await;
     let facts = [parcel_created(id), dispatched(id), dispatched(id)].map(|fact| shop.record(fact));
-    shop.hear(reserved(id)).await;
-    shop.hear(authorized(id)).await;
+    shop.hear_all(id, &[reserved, authorized]).await;
     let outcomes = react_to_all(&mut *shop.db.conn().await, &shop.reactions, &facts).await.unwrap();
     assert_eq!(outcomes[..2], [Outcome::Applied, Outcome::Applied]);
     assert_eq!(shop.status(id).await, "shipped");

@@ -32,8 +32,7 @@ async fn open(server: &Server, id: OrderId) -> Reader {
 /// Has the order end as its customer wants.
 async fn end(shop: &Shop, id: OrderId) {
     commands::cancel_order(&shop.db.pool, id).await.unwrap();
-    shop.hear(released(id)).await;
-    shop.hear(voided(id)).await;
+    shop.hear_all(id, &[released, voided]).await;
 }
 
 fn told(events: &[(i64, &str)]) -> Vec<(i64, String)> {
@@ -42,8 +41,7 @@ fn told(events: &[(i64, &str)]) -> Vec<(i64, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_tells_what_was_and_what_happens_until_the_order_has_ended() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
+    let (server, id) = Server::with_an_order().await;
     server.shop.hear(reserved(id)).await;
     let mut stream = open(&server, id).await;
     let Some(Told::Event { id: 1, kind, data }) = stream.next().await else { panic!("the first event is told") };
@@ -61,10 +59,8 @@ async fn a_stream_tells_what_was_and_what_happens_until_the_order_has_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_on_after_the_last_event_that_the_client_knows() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
-    server.shop.hear(reserved(id)).await;
-    server.shop.hear(authorized(id)).await;
+    let (server, id) = Server::with_an_order().await;
+    server.shop.hear_all(id, &[reserved, authorized]).await;
     let mut stream = Reader::new(ask(&server, id, "2").await);
     assert_eq!(stream.event().await, Some((3, "confirmed".to_owned())));
     end(&server.shop, id).await;
@@ -76,8 +72,7 @@ async fn a_stream_goes_on_after_the_last_event_that_the_client_knows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_can_not_be_given_says_why() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
+    let (server, id) = Server::with_an_order().await;
     for wrong in ["x", "-1", "2", "99999999999999999999"] {
         let answer = ask(&server, id, wrong).await;
         assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
@@ -89,8 +84,7 @@ async fn a_stream_that_can_not_be_given_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_stream_shows_that_it_lives_and_is_forgotten_when_its_reader_goes() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
+    let (server, id) = Server::with_an_order().await;
     let mut stream = open(&server, id).await;
     stream.event().await.unwrap();
     assert_eq!(stream.next().await, Some(Told::Comment));
@@ -101,8 +95,7 @@ async fn a_silent_stream_shows_that_it_lives_and_is_forgotten_when_its_reader_go
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_end_when_the_service_stops_and_what_was_told_by_then_is_not_lost() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
+    let (server, id) = Server::with_an_order().await;
     let mut stream = open(&server, id).await;
     assert_eq!(stream.event().await, Some((1, "pending".to_owned())));
     server.stop.cancel();
@@ -141,8 +134,7 @@ async fn streams_that_are_opened_at_any_moment_miss_nothing_and_tell_nothing_twi
         let id = server.shop.place().await;
         let recorded = format!("select recorded as count from orders where id = '{id}'");
         let live = async {
-            server.shop.hear(reserved(id)).await;
-            server.shop.hear(authorized(id)).await;
+            server.shop.hear_all(id, &[reserved, authorized]).await;
             end(&server.shop, id).await;
         };
         let watch = async {

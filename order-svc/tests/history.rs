@@ -95,8 +95,7 @@ async fn a_wish_and_a_deadline_are_in_the_history_by_what_was_said_of_them() {
 async fn a_change_that_is_undone_leaves_no_history() {
     use diesel_async::AsyncConnection;
     use order_svc::store::{self, AnnounceError};
-    let shop = Shop::new().await;
-    let id = shop.place().await;
+    let (shop, id) = Shop::with_an_order().await;
     let mut conn = shop.db.conn().await;
     let undone = conn
         .transaction(async |conn| {
@@ -114,11 +113,8 @@ async fn a_change_that_is_undone_leaves_no_history() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_pages_through_the_oldest_first() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
-    for fact in [reserved, authorized, committed, captured] as [Fact; 4] {
-        server.shop.hear(fact(id)).await;
-    }
+    let (server, id) = Server::with_an_order().await;
+    server.shop.hear_all(id, &[reserved, authorized, committed, captured]).await;
     let (mut seen, mut cursor) = (vec![], String::new());
     loop {
         let page: Value = server.get(&format!("/{id}/history?limit=2{cursor}")).await.json().await.unwrap();
@@ -146,8 +142,7 @@ async fn a_history_that_can_not_be_given_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_order_waits_for_is_told_with_the_time_since_when() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
+    let (server, id) = Server::with_an_order().await;
     let look = async || -> Value { server.get(&format!("/{id}")).await.json().await.unwrap() };
     let placed = look().await;
     assert_eq!(placed["waiting_for"]["since"], placed["placed_at"]);
@@ -159,7 +154,6 @@ async fn what_an_order_waits_for_is_told_with_the_time_since_when() {
     let declined = look().await;
     assert_ne!(declined["updated_at"], reserved["updated_at"]);
     assert_eq!(declined["waiting_for"], waits, "a decline that may pass is not what the order waits for");
-    server.shop.hear(short(id)).await;
-    server.shop.hear(voided(id)).await;
+    server.shop.hear_all(id, &[short, voided]).await;
     assert_eq!(look().await["waiting_for"], Value::Null);
 }

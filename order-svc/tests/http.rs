@@ -41,10 +41,8 @@ async fn an_order_is_answered_with_202_and_can_be_looked_at() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_shows_the_facts_that_were_heard() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
-    server.shop.hear(reserved(id)).await;
-    server.shop.hear(authorized(id)).await;
+    let (server, id) = Server::with_an_order().await;
+    server.shop.hear_all(id, &[reserved, authorized]).await;
     let shown: Value = server.get(&format!("/{id}")).await.json().await.unwrap();
     assert_eq!((&shown["status"], &shown["stock"]), (&json!("confirmed"), &json!("reserved")));
     assert_eq!((&shown["payment"], &shown["shipment"]), (&json!("authorized"), &Value::Null));
@@ -53,11 +51,8 @@ async fn an_order_shows_the_facts_that_were_heard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_shows_where_to_follow_its_parcels_and_the_right_number_once_that_is_corrected() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
-    for fact in [reserved, authorized, committed, captured] as [Fact; 4] {
-        server.shop.hear(fact(id)).await;
-    }
+    let (server, id) = Server::with_an_order().await;
+    server.shop.hear_all(id, &[reserved, authorized, committed, captured]).await;
     let shipment_id = ShipmentId::new();
     let line = StockLine { sku: "TEA".parse().unwrap(), quantity: 3.try_into().unwrap() };
     server.shop.hear(ShipmentCreated { order_id: id, shipment_id, lines: vec![line] }).await;
@@ -260,8 +255,7 @@ async fn race_cancelled_twice_is_answered_with_202_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_ended_otherwise_is_not_cancelled() {
-    let server = Server::new().await;
-    let id = server.shop.place().await;
+    let (server, id) = Server::with_an_order().await;
     server.shop.hear(short(id)).await;
     assert_eq!(server.cancel(&id.to_string()).await.status(), StatusCode::CONFLICT);
 }

@@ -12,8 +12,7 @@ use shared_events::{OrderId, ProductStatus};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_goes_from_placed_to_completed() {
-    let shop = Shop::new().await;
-    let id = shop.place().await;
+    let (shop, id) = Shop::with_an_order().await;
     let steps: [(Fact, &str); 7] = [
         (reserved, "pending"),
         (authorized, "confirmed"),
@@ -33,8 +32,7 @@ async fn an_order_goes_from_placed_to_completed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_delivered_twice_is_said_once() {
-    let shop = Shop::new().await;
-    let id = shop.place().await;
+    let (shop, id) = Shop::with_an_order().await;
     shop.hear(reserved(id)).await;
     let authorized = shop.record(authorized(id));
     assert_eq!(shop.hear_record(&authorized).await, Outcome::Applied);
@@ -90,8 +88,7 @@ async fn a_decline_and_its_release_end_the_order_in_either_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn short_stock_ends_the_order_at_once() {
-    let shop = Shop::new().await;
-    let id = shop.place().await;
+    let (shop, id) = Shop::with_an_order().await;
     shop.hear(short(id)).await;
     assert_eq!(shop.status(id).await, "cancelled out_of_stock");
     assert_eq!(shop.said(id).await, ["order.placed.v1", "order.cancelled.v1"]);
@@ -99,24 +96,17 @@ async fn short_stock_ends_the_order_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confirmed_order_that_is_cancelled_ends_when_refunded() {
-    let shop = Shop::new().await;
-    let id = shop.place().await;
-    for fact in [reserved, authorized, committed, captured, parcel_created] as [Fact; 5] {
-        shop.hear(fact(id)).await;
-    }
+    let (shop, id) = Shop::with_an_order().await;
+    shop.hear_all(id, &[reserved, authorized, committed, captured, parcel_created]).await;
     commands::cancel_order(&shop.db.pool, id).await.unwrap();
-    shop.hear(restocked(id)).await;
-    shop.hear(refunded(id)).await;
+    shop.hear_all(id, &[restocked, refunded]).await;
     assert_eq!(shop.status(id).await, "cancelled customer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dispatch_refuses_a_cancellation_that_came_too_late() {
-    let shop = Shop::new().await;
-    let id = shop.place().await;
-    for fact in [reserved, authorized, committed, captured, parcel_created] as [Fact; 5] {
-        shop.hear(fact(id)).await;
-    }
+    let (shop, id) = Shop::with_an_order().await;
+    shop.hear_all(id, &[reserved, authorized, committed, captured, parcel_created]).await;
     commands::cancel_order(&shop.db.pool, id).await.unwrap();
     shop.hear(dispatched(id)).await;
     assert_eq!(shop.status(id).await, "shipped");
@@ -147,8 +137,7 @@ async fn race_cancel_races_confirm_and_leaves_one_winner_and_no_gap() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_stale_fact_of_the_same_topic_changes_nothing() {
-    let shop = Shop::new().await;
-    let id = shop.place().await;
+    let (shop, id) = Shop::with_an_order().await;
     let reserved = shop.record(reserved(id));
     shop.hear(released(id)).await;
     assert_eq!(shop.hear_record(&reserved).await, Outcome::Ignored(Why::Stale));
@@ -191,8 +180,7 @@ async fn race_order_hears_nothing_and_its_deadline_ends_it_while_it_is_pending()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_and_its_deadline_go_by_the_clock_of_the_database() {
-    let shop = Shop::new().await;
-    let id = shop.place().await;
+    let (shop, id) = Shop::with_an_order().await;
     let by_its_clock = format!(
         "select count(*) from orders o join outbox e on e.key = o.id::text join timers t on t.key = e.key \
          where o.id = '{id}' and o.placed_at = e.created_at and t.due_at = e.created_at + interval '20 minutes'"
@@ -227,8 +215,7 @@ async fn an_event_that_can_not_be_read_parks_its_order_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fact_is_said_to_be_because_of_the_event_that_was_heard() {
-    let shop = Shop::new().await;
-    let id = shop.place().await;
+    let (shop, id) = Shop::with_an_order().await;
     let authorized = shop.record(authorized(id));
     shop.hear_record(&authorized).await;
     let cause = authorized.header("ce_id").unwrap();

@@ -2,10 +2,10 @@
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
-use service_kit::config::{ConfigError, HttpConfig, Reader, TelemetryConfig};
+use service_kit::config::{HttpConfig, Reader, TelemetryConfig};
 use service_kit::http::{HttpServer, Readiness, bind};
 use service_kit::kafka::Brokers;
-use service_kit::{pool, shutdown, telemetry};
+use service_kit::{pool, program};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -48,14 +48,6 @@ impl Config {
             archive: archive?,
             telemetry: telemetry?,
         })
-    }
-
-    /// Reads the environment.
-    ///
-    /// # Errors
-    /// A variable is missing or wrong. The error names all of them.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Reader::from_env().whole(Self::read)
     }
 }
 
@@ -159,11 +151,8 @@ async fn until_told_or_broken(
 /// # Errors
 /// A variable is missing or wrong, or the address of `METRICS_ADDR` is taken.
 pub async fn run() -> anyhow::Result<()> {
-    // Before anything is waited for: as the first process of a container nothing else would end it.
-    let stop = shutdown::signal()?;
-    let config = Config::from_env()?;
-    telemetry::init("outbox-relay", &config.telemetry)?;
-    Worker::build(&config)?.run_until(stop).await
+    let build = async |config| Worker::build(&config);
+    program::run("outbox-relay", Config::read, |config| &config.telemetry, build, Worker::run_until).await
 }
 
 #[cfg(test)]

@@ -5,14 +5,10 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use diesel::sql_query;
-use diesel_async::RunQueryDsl;
 use outbox_relay::{KafkaPublisher, Relay, RelayConfig};
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap};
 use support::spoiler::{Told, spoiled_way};
-use support::{
-    SOON, commit, count, first_appearances, large, narrow_topic, read, relay_to_tests_kafka, row, used_database,
-};
+use support::{SOON, commit, first_appearances, large, narrow_topic, read, relay_to_tests_kafka, row, used_database};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 const ROWS: usize = 6;
@@ -34,23 +30,16 @@ fn publisher(bootstrap: &str) -> KafkaPublisher {
     KafkaPublisher::new(&bootstrap.into(), 400, 4 << 20)
 }
 
-#[derive(diesel::QueryableByName)]
-struct Archived {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    number: String,
-}
-
 /// The numbers of the key's rows that the relay says it has published.
 async fn archived(db: &TestDb) -> BTreeSet<usize> {
     let numbers = "select h ->> 1 as number from outbox_archive, json_array_elements(headers) h
         where key = 'a' and h ->> 0 = 'n'";
-    let rows: Vec<Archived> = sql_query(numbers).load(&mut db.conn().await).await.unwrap();
-    rows.into_iter().map(|row| row.number.parse().unwrap()).collect()
+    db.rows::<String>(numbers).await.iter().map(|number| number.parse().unwrap()).collect()
 }
 
 /// Waits until all rows of the key are published, and returns their numbers as a consumer sees them.
 async fn published(db: &TestDb, topic: &str) -> Vec<usize> {
-    eventually("all is published", SOON, async || count(db, "outbox").await == 0).await;
+    eventually("all is published", SOON, async || db.count("outbox").await == 0).await;
     let seen = first_appearances(&read(topic).await).remove("a").unwrap_or_default();
     let lost: Vec<_> = archived(db).await.into_iter().filter(|number| !seen.contains(number)).collect();
     assert_eq!(lost, [0; 0], "rows of the key that are archived as published and that the topic doesn't hold");
@@ -94,6 +83,6 @@ async fn on_apache_kafka_a_row_that_is_too_large_is_not_overtaken_in_a_partition
     commit(&db, vec![large(&topic, "a", 1, 40_000), row(&topic, "a", 2), row(&topic, "b", 3)]).await;
     let _running = run(&db, publisher(&kafka_bootstrap()).with("batch.num.messages", "1"));
     assert_eq!(published(&db, &topic).await, [0; 0]);
-    assert_eq!(count(&db, "outbox_parked where key = 'a'").await, 2, "the large one, and the one behind it");
+    assert_eq!(db.count("outbox_parked where key = 'a'").await, 2, "the large one, and the one behind it");
     assert_eq!(first_appearances(&read(&topic).await)["b"], [3]);
 }

@@ -9,7 +9,7 @@ use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use outbox_relay::{Relay, State};
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap};
-use support::{SOON, commit, count, first_appearances, holds, read, relay_to_tests_kafka, row, topic, used_database};
+use support::{SOON, commit, first_appearances, holds, read, relay_to_tests_kafka, row, topic, used_database};
 use tokio_util::sync::CancellationToken;
 
 const ROWS: usize = 20_000;
@@ -21,8 +21,8 @@ async fn commit_many(db: &TestDb, topic: &str) {
 }
 
 async fn half_way(db: &TestDb) {
-    eventually("some rows are published", SOON, async || count(db, "outbox").await < 19_000).await;
-    assert!(count(db, "outbox").await > 0, "the relay was done too soon to show anything");
+    eventually("some rows are published", SOON, async || db.count("outbox").await < 19_000).await;
+    assert!(db.count("outbox").await > 0, "the relay was done too soon to show anything");
 }
 
 /// The lock's holder, as PostgreSQL knows it.
@@ -30,7 +30,7 @@ const LEADER: &str = "select pid from pg_locks where locktype = 'advisory' and g
     and database = (select oid from pg_database where datname = current_database())";
 
 async fn everything_arrived_in_order(db: &TestDb, topic: &str) {
-    eventually("all is published", SOON, async || count(db, "outbox").await == 0).await;
+    eventually("all is published", SOON, async || db.count("outbox").await == 0).await;
     let seen = first_appearances(&read(topic).await);
     assert_eq!(seen.len(), KEYS);
     for (key, numbers) in seen {
@@ -99,7 +99,7 @@ async fn a_worker_that_is_killed_half_way_is_replaced_by_the_one_that_stands_by(
             "pg_stat_activity where datname = current_database() and query like 'select pg_try_advisory%'
                 and pid not in ({LEADER})"
         );
-        count(&db, &stands_by).await >= 1
+        db.count(&stands_by).await >= 1
     })
     .await;
     commit_many(&db, &topic).await;
@@ -124,6 +124,6 @@ async fn a_worker_that_is_told_to_stop_drains_and_ends_well() {
     .await;
     assert!(status.unwrap().success());
     let published: usize = first_appearances(&read(&topic).await).values().map(Vec::len).sum();
-    let pending = usize::try_from(count(&db, "outbox").await).unwrap();
+    let pending = usize::try_from(db.count("outbox").await).unwrap();
     assert_eq!(published + pending, ROWS, "every row that was published is deleted, and no other");
 }

@@ -5,16 +5,12 @@ mod support;
 use diesel::sql_query;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use outbox_relay::{BatchOutcome, Relay, append};
-use service_kit::testing::{TestDb, eventually};
-use support::{
-    SOON, Traffic, commit, count, first_appearances, holds, read, relay_to_tests_kafka, row, topic, used_database,
-};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use service_kit::testing::{Running, TestDb, eventually};
+use support::{SOON, Traffic, commit, first_appearances, holds, read, relay_to_tests_kafka, row, topic, used_database};
+use tokio_util::sync::CancellationToken;
 
-fn run(db: &TestDb) -> DropGuard {
-    let stop = CancellationToken::new();
-    tokio::spawn(Relay::to_kafka(relay_to_tests_kafka(db)).run(stop.clone()));
-    stop.drop_guard()
+fn run(db: &TestDb) -> Running<()> {
+    Running::start(|stop| Relay::to_kafka(relay_to_tests_kafka(db)).run(stop))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +25,7 @@ async fn of_two_transactions_the_one_with_the_lower_id_commits_last_and_is_publi
     beyond(&db, last_id(&db).await).await;
     late.batch_execute("commit").await.unwrap();
     let rows = traffic.end().await;
-    eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("all is published", SOON, async || db.count("outbox").await == 0).await;
     let seen = first_appearances(&read(&topic).await);
     assert_eq!((&seen["late"], &seen["early"]), (&vec![1], &vec![1]));
     for key in 0..5 {
@@ -70,7 +66,7 @@ async fn an_id_drawn_before_its_transaction_has_an_xid_is_published() {
     sql_query("select pg_advisory_unlock(7)").execute(&mut gate).await.unwrap();
     writer.await.unwrap();
     traffic.end().await;
-    eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("all is published", SOON, async || db.count("outbox").await == 0).await;
     assert_eq!(first_appearances(&read(&topic).await)["drawn"], [1]);
 }
 
@@ -84,7 +80,7 @@ fn insert_that_waits_after_drawing_its_id(topic: &str) -> String {
 }
 
 async fn last_id(db: &TestDb) -> i64 {
-    count(db, "generate_series(1, (select last_value from outbox_id_seq))").await
+    db.count("generate_series(1, (select last_value from outbox_id_seq))").await
 }
 
 /// Waits until the relay has published hundreds of rows above `id`.
@@ -131,7 +127,7 @@ async fn a_second_relay_stands_by_and_its_nudge_reaches_the_one_that_leads() {
     for number in 1..=12 {
         commit(&db, vec![row(&topic, "k", number)]).await;
         nudge.nudge();
-        eventually("the row is published", SOON, async || count(&db, "outbox").await == 0).await;
+        eventually("the row is published", SOON, async || db.count("outbox").await == 0).await;
     }
     assert_eq!(first_appearances(&read(&topic).await)["k"], (1..=12).collect::<Vec<_>>());
 }

@@ -4,14 +4,12 @@ mod support;
 
 use std::time::Duration;
 
-use diesel::sql_query;
-use diesel_async::RunQueryDsl;
 use nix::sys::signal::Signal;
 use outbox_relay::republish::{Window, send_again};
 use outbox_relay::{BatchOutcome, Bound, Relay, RelayConfig, State};
 use quadrille_servers::{Durability, Kafka, kafka::Options};
 use service_kit::testing::eventually;
-use support::{SOON, commit, config, count, first_appearances, read_at, row, topic_at, used_database};
+use support::{SOON, commit, config, first_appearances, read_at, row, topic_at, used_database};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +25,7 @@ async fn on_apache_kafka_rows_wait_while_the_broker_is_away_and_are_published_in
     let _running = stop.clone().drop_guard();
     tokio::spawn(relay.run(stop));
     commit(&db, (0..1000).map(|number| row(&topic, &format!("k{}", number % 7), number)).collect()).await;
-    eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("all is published", SOON, async || db.count("outbox").await == 0).await;
 
     node.identity().signal(Signal::SIGKILL);
     node.wait().await.unwrap();
@@ -36,10 +34,10 @@ async fn on_apache_kafka_rows_wait_while_the_broker_is_away_and_are_published_in
         commit(&db, numbers.map(|number| row(&topic, &format!("k{}", number % 7), number)).collect()).await;
     }
     eventually("the outage is told", SOON, async || matches!(health.state(), State::Outage(_))).await;
-    assert_eq!((count(&db, "outbox").await, count(&db, "outbox_parked").await), (5000, 0));
+    assert_eq!((db.count("outbox").await, db.count("outbox_parked").await), (5000, 0));
 
     let node = Kafka::start(&options).await.unwrap();
-    eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("all is published", SOON, async || db.count("outbox").await == 0).await;
     eventually("the outage is over", SOON, async || health.state() == State::Leading).await;
     let seen = first_appearances(&read_at(&node.bootstrap(), &topic).await);
     for numbers in seen.values() {
@@ -64,7 +62,7 @@ async fn on_apache_kafka_what_is_sent_again_waits_out_an_outage_and_leaves_nothi
     while relay.run_once().await.unwrap() != BatchOutcome::Idle {}
     // into another topic, so that what is sent again can be told from the first time
     let moved = format!("update outbox_archive set topic = '{topic}'");
-    sql_query(moved).execute(&mut db.conn().await).await.unwrap();
+    db.run(moved).await;
 
     let tiny = Bound { rows: 10, bytes: 1 << 20 };
     let slow = RelayConfig { batch: tiny, in_flight: Bound { rows: 40, ..tiny }, ..keeping };

@@ -15,7 +15,7 @@ use outbox_relay::{BatchOutcome, Bound, NewRow, Relay, RelayConfig};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap, unique};
 use support::{
-    Found, SOON, Traffic, admin, commit, count, first_appearances, holds, read, relay_to_tests_kafka, row, topic,
+    Found, SOON, Traffic, admin, commit, first_appearances, holds, read, relay_to_tests_kafka, row, topic,
     used_database,
 };
 use tokio_util::sync::CancellationToken;
@@ -46,7 +46,7 @@ async fn published(topic: &str, numbers: std::ops::Range<usize>) -> TestDb {
     let db = used_database().await;
     commit(&db, rows(topic, numbers)).await;
     drain(keeping(&db)).await;
-    assert_eq!(count(&db, "outbox").await, 0);
+    assert_eq!(db.count("outbox").await, 0);
     db
 }
 
@@ -101,7 +101,7 @@ async fn a_topic_that_was_lost_is_rebuilt_record_for_record() {
     for (key, sequences) in sequences(&after) {
         assert_eq!(sequences, (1..=100).collect::<Vec<_>>(), "{key}");
     }
-    assert_eq!(count(&db, "outbox_archive").await, 700, "what was sent again is not archived again");
+    assert_eq!(db.count("outbox_archive").await, 700, "what was sent again is not archived again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +116,7 @@ async fn what_is_archived_is_known_and_so_is_that_something_is_not() {
     assert_eq!(archived(&keeping(&db)).await.unwrap(), Archived { lacks_some: true, ..all });
     // as a program from before the archive left it
     let before = "drop view outbox_archive_partitions; drop table outbox_archive, outbox_archive_state cascade";
-    db.conn().await.batch_execute(before).await.unwrap();
+    db.run(before).await;
     assert_eq!(archived(&keeping(&db)).await.unwrap(), Archived { topics: Vec::new(), lacks_some: true });
 }
 
@@ -127,7 +127,7 @@ async fn what_is_pending_comes_after_what_is_sent_again_in_every_key() {
     commit(&db, rows(&topic, 350..700)).await;
     lose(&topic).await;
     assert_eq!(again(&db, &Window::whole(&topic)).await.unwrap(), 350);
-    assert_eq!(count(&db, "outbox").await, 350, "the relay's work is left to it");
+    assert_eq!(db.count("outbox").await, 350, "the relay's work is left to it");
     drain(keeping(&db)).await;
     for (key, sequences) in sequences(&read(&topic).await) {
         assert_eq!(sequences, (1..=100).collect::<Vec<_>>(), "{key}");
@@ -164,7 +164,7 @@ async fn while_it_sends_no_relay_leads_and_afterwards_one_does() {
     tokio::spawn(relay.run(stop));
     assert_eq!(sending.await.unwrap().unwrap(), 3_000);
     traffic.end().await;
-    eventually("the relay goes on", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("the relay goes on", SOON, async || db.count("outbox").await == 0).await;
     let found = read(&topic).await;
     for key in ["k0", "k6"] {
         let numbers: Vec<usize> = found.iter().filter(|row| row.key == key).map(|row| row.number).collect();
@@ -247,7 +247,7 @@ async fn a_dry_run_says_what_would_be_sent_and_sends_nothing_even_while_a_relay_
     let output = outbox_relay(&db, &["republish", "--topic", &topic, "--dry-run"]).await;
     assert!(output.status.success(), "{output:?}");
     assert!(said(&output.stdout).contains(&format!("{topic}: 70 rows of 7 keys, ids ")), "{output:?}");
-    assert_eq!((read(&topic).await.len(), count(&db, "outbox_archive").await), (70, 70));
+    assert_eq!((read(&topic).await.len(), db.count("outbox_archive").await), (70, 70));
     let early = ["republish", "--topic", &topic, "--dry-run", "--to", "2020-01-01", "--incomplete"];
     let nothing = outbox_relay(&db, &early).await;
     assert!(said(&nothing.stdout).contains("nothing of"));
@@ -281,17 +281,7 @@ async fn only_the_window_is_sent_and_it_may_not_begin_where_the_archive_lacks_ro
 async fn halves(db: &TestDb) -> (DateTime<Utc>, DateTime<Utc>) {
     let times = "select (select whole_since from outbox_archive_state) as first,
         (select min(archived_at) from outbox_archive where ((headers ->> 1)::json ->> 1)::bigint >= 70) as second";
-    let times: Times =
-        diesel_async::RunQueryDsl::get_result(diesel::sql_query(times), &mut db.conn().await).await.unwrap();
-    (times.first, times.second)
-}
-
-#[derive(diesel::QueryableByName)]
-struct Times {
-    #[diesel(sql_type = diesel::sql_types::Timestamptz)]
-    first: DateTime<Utc>,
-    #[diesel(sql_type = diesel::sql_types::Timestamptz)]
-    second: DateTime<Utc>,
+    db.row(times).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,7 +296,7 @@ async fn a_window_without_a_row_is_an_error_and_a_window_is_read_across_partitio
         update outbox_archive_state set whole_since = now() - interval '3 days';
         update outbox_archive set archived_at = archived_at - interval '2 days'
             where id <= (select percentile_disc(0.5) within group (order by id) from outbox_archive)";
-    db.conn().await.batch_execute(older).await.unwrap();
+    db.run(older).await;
     assert!(holds(&db, "(select count(distinct tableoid) = 2 from outbox_archive)").await);
     let before = read(&topic).await;
     lose(&topic).await;
@@ -323,7 +313,7 @@ async fn what_consumers_may_have_forgotten_is_sent_only_if_that_is_meant() {
         insert into outbox_archive (id, event_id, topic, key, headers, payload, created_at, archived_at)
             values (1, gen_random_uuid(), '{topic}', 'old', '[]', '', now(), current_date - 40)"
     );
-    db.conn().await.batch_execute(&old).await.unwrap();
+    db.run(&old).await;
     let all = Window { from: Some(Utc::now() - TimeDelta::days(41)), incomplete: true, ..Window::whole(&topic) };
     let told = again(&db, &all).await.unwrap_err().to_string();
     assert!(told.contains("consumers made with service-kit remember ") && told.contains("--older"), "{told}");

@@ -5,16 +5,14 @@ mod support;
 
 use std::process::Stdio;
 
-use diesel::sql_query;
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use outbox_relay::republish::{Window, send_again};
 use outbox_relay::{Relay, State, grant, parked};
 use secrecy::SecretString;
 use service_kit::pool;
 use service_kit::testing::{TestDb, eventually, kafka_bootstrap, unique};
 use support::{
-    SOON, Traffic, commit, count, first_appearances, holds, large, read, relay_to_tests_kafka, row, topic,
-    used_database,
+    SOON, Traffic, commit, first_appearances, holds, large, read, relay_to_tests_kafka, row, topic, used_database,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStderr, Command};
@@ -25,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 async fn new_role(db: &TestDb) -> (String, String) {
     let role = unique("relay");
     let make = format!("create role \"{role}\" login password 'secret'");
-    db.conn().await.batch_execute(&make).await.unwrap();
+    db.run(&make).await;
     let mut url = url::Url::parse(&db.url).unwrap();
     url.set_username(&role).unwrap();
     url.set_password(Some("secret")).unwrap();
@@ -44,13 +42,7 @@ fn run(db: &TestDb, url: &str) -> (outbox_relay::Health, DropGuard) {
 /// The processes that serve the role's sessions.
 async fn sessions(db: &TestDb, role: &str) -> String {
     let pids = format!("select string_agg(pid::text, ', ') as pids from pg_stat_activity where usename = '{role}'");
-    sql_query(pids).get_result::<Pids>(&mut db.conn().await).await.unwrap().pids
-}
-
-#[derive(diesel::QueryableByName)]
-struct Pids {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    pids: String,
+    db.row(pids).await
 }
 
 async fn refused(conn: &mut AsyncPgConnection, statement: &str) -> bool {
@@ -68,9 +60,9 @@ async fn on_apache_kafka_a_role_with_what_is_granted_publishes_parks_retries_and
 
     let traffic = Traffic::start(&db, &topic);
     commit(&db, vec![large(&topic, "bad", 1, 40_000), row(&topic, "bad", 2), large(&topic, "worse", 1, 40_000)]).await;
-    eventually("both keys are parked", SOON, async || count(&db, "outbox_parked").await == 3).await;
+    eventually("both keys are parked", SOON, async || db.count("outbox_parked").await == 3).await;
     let rows = traffic.end().await;
-    eventually("the others are published", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("the others are published", SOON, async || db.count("outbox").await == 0).await;
 
     // asked for by an operator who has no other role either
     let mut operator = pool::connect(&url).await.unwrap();
@@ -83,7 +75,7 @@ async fn on_apache_kafka_a_role_with_what_is_granted_publishes_parks_retries_and
     for row in listed.iter().filter(|row| row.reason.is_some()) {
         parked::discard(&mut operator, row.id).await.unwrap();
     }
-    eventually("nothing is parked", SOON, async || count(&db, "outbox_parked").await == 0).await;
+    eventually("nothing is parked", SOON, async || db.count("outbox_parked").await == 0).await;
     let seen = first_appearances(&read(&topic).await);
     assert_eq!((&seen["bad"], &seen["traffic-0"]), (&vec![2], &(0..rows).collect()));
     // it would have started over, had any statement been refused, the gauges' and the head's included
@@ -96,7 +88,7 @@ async fn on_apache_kafka_a_role_with_what_is_granted_publishes_parks_retries_and
 async fn a_role_with_what_is_granted_keeps_what_it_publishes_and_lets_what_is_over_go() {
     let (db, topic) = (used_database().await, topic(&[]).await);
     let old = "create table old partition of outbox_archive for values from ('2020-01-01') to ('2020-01-02')";
-    db.conn().await.batch_execute(old).await.unwrap();
+    db.run(old).await;
     let (role, url) = new_role(&db).await;
     grant(&mut *db.conn().await, &role).await.unwrap();
     let mut config = relay_to_tests_kafka(&db).archive("7d".parse().ok());
@@ -104,7 +96,7 @@ async fn a_role_with_what_is_granted_keeps_what_it_publishes_and_lets_what_is_ov
     commit(&db, vec![row(&topic, "k", 1)]).await;
     let mut relay = Relay::to_kafka(config);
     assert!(matches!(relay.run_once().await.unwrap(), outbox_relay::BatchOutcome::Done { published: 1, .. }));
-    assert_eq!(count(&db, "outbox_archive").await, 1);
+    assert_eq!(db.count("outbox_archive").await, 1);
     assert!(holds(&db, "to_regclass('old') is null").await);
 
     let mut config = relay_to_tests_kafka(&db);
@@ -122,7 +114,7 @@ async fn a_role_with_what_is_granted_keeps_what_it_publishes_and_lets_what_is_ov
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_the_relays_work_is_refused_to_its_role() {
     let db = used_database().await;
-    db.conn().await.batch_execute("create table customers (name text)").await.unwrap();
+    db.run("create table customers (name text)").await;
     let (role, url) = new_role(&db).await;
     grant(&mut *db.conn().await, &role).await.unwrap();
     let mut conn = pool::connect(&url).await.unwrap();
@@ -163,7 +155,7 @@ async fn a_worker_waits_for_tables_and_rights_that_are_not_there_yet_and_goes_on
     let lacking = says(&mut log, "lacks select on outbox, delete on outbox, select on sequence outbox_id_seq, ").await;
     assert!(lacking.contains(&format!("OUTBOX_RELAY_ROLE={role}")), "{lacking}");
     grant(&mut *db.conn().await, &role).await.unwrap();
-    eventually("it publishes", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("it publishes", SOON, async || db.count("outbox").await == 0).await;
 }
 
 async fn says(log: &mut Lines<BufReader<ChildStderr>>, words: &str) -> String {

@@ -6,10 +6,10 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use outbox_relay::{Failure, NullPublisher, OutboxRow, Publisher, Relay, Report, State};
-use service_kit::testing::{TestDb, eventually};
-use support::{SOON, commit, config, count, row, used_database};
+use service_kit::testing::{TestDb, eventually, rows};
+use support::{SOON, commit, config, row, used_database};
 use tokio_util::sync::CancellationToken;
 
 /// What a publisher was told.
@@ -74,7 +74,7 @@ async fn rows_that_failed_before_a_refused_one_of_their_key_are_tried_before_it(
     let stop = CancellationToken::new();
     let _running = stop.clone().drop_guard();
     tokio::spawn(Relay::new(config(&db, "nowhere"), publisher).run(stop));
-    eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("all is published", SOON, async || db.count("outbox").await == 0).await;
     assert_eq!(told.lock().unwrap().lots, [vec![1, 2, 3, 4], vec![1], vec![3], vec![2, 4]]);
 }
 
@@ -100,17 +100,7 @@ async fn writing(db: &TestDb) -> AsyncPgConnection {
 
 /// How many sessions its database has had.
 async fn sessions(conn: &mut AsyncPgConnection) -> i64 {
-    diesel::sql_query("select sessions as n from pg_stat_database where datname = current_database()")
-        .get_result::<Sessions>(conn)
-        .await
-        .unwrap()
-        .n
-}
-
-#[derive(diesel::QueryableByName)]
-struct Sessions {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    n: i64,
+    rows(conn, "select sessions from pg_stat_database where datname = current_database()").await[0]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +112,7 @@ async fn a_database_that_turns_read_only_is_waited_for_and_nothing_is_published_
     let _running = stop.clone().drop_guard();
     tokio::spawn(relay.run(stop));
     commit(&db, vec![row("t", "a", 1)]).await;
-    eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("all is published", SOON, async || db.count("outbox").await == 0).await;
 
     read_only(&db, true).await;
     outbox_relay::append_all(&writing(&db).await, vec![row("t", "a", 2)]).await.unwrap();
@@ -140,7 +130,7 @@ async fn a_database_that_turns_read_only_is_waited_for_and_nothing_is_published_
     assert_eq!(told.lock().unwrap().lots, [[1]]);
 
     read_only(&db, false).await;
-    eventually("all is published", SOON, async || count(&db, "outbox").await == 0).await;
+    eventually("all is published", SOON, async || db.count("outbox").await == 0).await;
     assert_eq!(told.lock().unwrap().terms.len(), 2, "terms");
     assert_eq!(told.lock().unwrap().lots, [[1], [2]]);
 }
@@ -150,7 +140,7 @@ async fn terms_that_fail_at_once_follow_each_other_ever_more_slowly() {
     let db = used_database().await;
     let broken = "create or replace function outbox_archive_tend(keep_seconds bigint) returns int language plpgsql
         as 'begin raise exception ''broken''; end'";
-    db.conn().await.batch_execute(broken).await.unwrap();
+    db.run(broken).await;
     let (publisher, told) = noting(Vec::new());
     let stop = CancellationToken::new();
     let _running = stop.clone().drop_guard();
@@ -197,5 +187,5 @@ async fn a_relay_that_is_stopped_deletes_what_was_acknowledged_though_another_ro
     stop.cancel();
     answers.notify_one();
     tokio::time::timeout(SOON, running).await.unwrap().unwrap();
-    assert_eq!(count(&db, "outbox").await, 1, "rows that the next leader publishes");
+    assert_eq!(db.count("outbox").await, 1, "rows that the next leader publishes");
 }

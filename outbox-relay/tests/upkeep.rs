@@ -6,10 +6,9 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use diesel_async::SimpleAsyncConnection;
 use outbox_relay::{OutboxRow, Publisher, Relay, RelayConfig, Report, State, parked};
 use service_kit::testing::{TestDb, eventually};
-use support::{SOON, commit, config, count, row, used_database};
+use support::{SOON, commit, config, row, used_database};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +52,7 @@ async fn database_with_a_retry() -> TestDb {
     let park = "with moved as (delete from outbox returning *)
         insert into outbox_parked (id, event_id, topic, key, headers, payload, created_at, asked)
         select id, event_id, topic, key, headers, payload, created_at, 'retry' from moved";
-    db.conn().await.batch_execute(park).await.unwrap();
+    db.run(park).await;
     db
 }
 
@@ -70,9 +69,9 @@ async fn a_broker_that_is_silent_about_a_parked_row_is_an_outage_until_it_answer
     let _running = stop.clone().drop_guard();
     tokio::spawn(relay.run(stop));
     eventually("the outage is told", SOON, async || matches!(health.state(), State::Outage(_))).await;
-    assert_eq!(count(&db, "outbox_parked").await, 3);
+    assert_eq!(db.count("outbox_parked").await, 3);
     answers.add_permits(1_000);
-    eventually("nothing is parked", SOON, async || count(&db, "outbox_parked").await == 0).await;
+    eventually("nothing is parked", SOON, async || db.count("outbox_parked").await == 0).await;
     eventually("the outage is over", SOON, async || health.state() == State::Leading).await;
 }
 
@@ -87,7 +86,7 @@ async fn a_row_that_is_discarded_while_one_before_it_is_published_again_is_never
     let second = parked::list(&mut *db.conn().await, 0, 2).await.unwrap()[1].id;
     assert!(parked::discard(&mut *db.conn().await, second).await.unwrap());
     answers.add_permits(1_000);
-    eventually("nothing is parked", SOON, async || count(&db, "outbox_parked").await == 0).await;
+    eventually("nothing is parked", SOON, async || db.count("outbox_parked").await == 0).await;
     assert_eq!(*taken.lock().unwrap(), ["p1", "p3"]);
 }
 
@@ -99,7 +98,7 @@ async fn what_is_asked_for_parked_rows_is_done_in_the_midst_of_a_long_drain() {
     let stop = CancellationToken::new();
     let _running = stop.clone().drop_guard();
     tokio::spawn(Relay::new(to_nowhere(&db), broker).run(stop));
-    eventually("all is published", SOON, async || count(&db, "outbox").await + count(&db, "outbox_parked").await == 0)
+    eventually("all is published", SOON, async || db.count("outbox").await + db.count("outbox_parked").await == 0)
         .await;
     let taken = taken.lock().unwrap();
     let (parked, last) = (taken.iter().position(|row| row == "p3"), taken.iter().position(|row| row == "k5000"));

@@ -9,9 +9,8 @@ use std::process::{Command, Output};
 
 use outbox_relay::worker::{Config, Worker};
 use service_kit::config::Reader;
-use service_kit::testing::{TestDb, eventually, kafka_bootstrap};
-use support::{SOON, commit, count, first_appearances, large, read, row, topic, used_database};
-use tokio_util::sync::CancellationToken;
+use service_kit::testing::{Running, TestDb, eventually, kafka_bootstrap};
+use support::{SOON, commit, first_appearances, large, read, row, topic, used_database};
 
 fn config(databases: &str) -> Config {
     let variables = [
@@ -37,28 +36,25 @@ async fn get(port: u16, path: &'static str) -> String {
 async fn one_worker_relays_several_databases_and_says_when_it_is_ready() {
     let (one, two, topic) = (used_database().await, used_database().await, topic(&[]).await);
     let worker = Worker::build(&config(&format!("{},{}", one.url, two.url))).unwrap();
-    let (port, stop) = (worker.port(), CancellationToken::new());
-    let running = tokio::spawn(worker.run_until(stop.clone()));
+    let port = worker.port();
+    let running = Running::start(|stop| worker.run_until(stop));
     assert!(get(port, "/healthz").await.starts_with("HTTP/1.0 200"));
     eventually("ready", SOON, async || get(port, "/readyz").await.starts_with("HTTP/1.0 200")).await;
     commit(&one, vec![row(&topic, "one", 1)]).await;
     commit(&two, vec![row(&topic, "two", 1)]).await;
-    eventually("both are published", SOON, async || count(&one, "outbox").await + count(&two, "outbox").await == 0)
-        .await;
+    eventually("both are published", SOON, async || one.count("outbox").await + two.count("outbox").await == 0).await;
     assert_eq!(first_appearances(&read(&topic).await).len(), 2);
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    running.end().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_database_is_away_is_alive_and_not_ready() {
     let worker = Worker::build(&config("postgres://nobody@127.0.0.1:1/nothing")).unwrap();
-    let (port, stop) = (worker.port(), CancellationToken::new());
-    let running = tokio::spawn(worker.run_until(stop.clone()));
+    let port = worker.port();
+    let running = Running::start(|stop| worker.run_until(stop));
     assert!(get(port, "/healthz").await.starts_with("HTTP/1.0 200"));
     assert!(get(port, "/readyz").await.starts_with("HTTP/1.0 503"));
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    running.end().await.unwrap();
 }
 
 #[tokio::test]
@@ -95,9 +91,9 @@ async fn a_missing_variable_ends_the_worker_at_once_with_its_name_and_an_example
 async fn on_apache_kafka_parked_rows_are_listed_and_one_that_is_discarded_lets_the_others_go_on() {
     let (db, topic) = (used_database().await, topic(&[("max.message.bytes", "20000")]).await);
     commit(&db, vec![large(&topic, "bad", 1, 40_000), row(&topic, "bad", 2)]).await;
-    let (stop, worker) = (CancellationToken::new(), Worker::build(&config(&db.url)).unwrap());
-    let running = tokio::spawn(worker.run_until(stop.clone()));
-    eventually("both are parked", SOON, async || count(&db, "outbox_parked").await == 2).await;
+    let worker = Worker::build(&config(&db.url)).unwrap();
+    let running = Running::start(|stop| worker.run_until(stop));
+    eventually("both are parked", SOON, async || db.count("outbox_parked").await == 2).await;
     let listed = told(&db, &["parked", "list"]).await;
     let refused: Vec<&str> = listed.lines().nth(1).unwrap().split('\t').collect();
     assert_eq!((refused[2], refused[3]), (topic.as_str(), "bad"), "{listed}");
@@ -106,10 +102,9 @@ async fn on_apache_kafka_parked_rows_are_listed_and_one_that_is_discarded_lets_t
     let retried = told(&db, &["parked", "retry", refused[0], &topic, "bad"]).await;
     assert!(retried.starts_with("2 rows"), "{retried}");
     told(&db, &["parked", "discard", refused[0], refused[1]]).await;
-    eventually("nothing is parked", SOON, async || count(&db, "outbox_parked").await == 0).await;
+    eventually("nothing is parked", SOON, async || db.count("outbox_parked").await == 0).await;
     assert_eq!(first_appearances(&read(&topic).await)["bad"], [2]);
     let nonsense = outbox_relay(&db.url, &["parked", "discard", refused[0], "x"]).await;
     assert!(String::from_utf8(nonsense.stderr).unwrap().contains("x is not the id of a row"));
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    running.end().await.unwrap();
 }

@@ -3,28 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use outbox_relay::{DeadLetters, service::Service};
-use service_kit::{
-    Pool,
-    consumer::{Consumer, ConsumerHandle},
-    external_calls::{Nudge, Worker},
-    http::{self, HttpServer, Readiness},
-    pool::Share,
-    tasks::Tasks,
-    timers,
-};
+use service_kit::consumer::{Consumer, ConsumerHandle};
+use service_kit::external_calls::{Nudge, Worker};
+use service_kit::http::{self, HttpServer, Readiness};
+use service_kit::pool::Share;
+use service_kit::tasks::Tasks;
+use service_kit::{Pool, timers};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Config, NAME,
-    gateway::Stripe,
-    housekeeping::{UPKEEP, times_to_live},
-    http::{AppState, routes},
-    migrations,
-    reactions::{PaymentReactions, subscriptions},
-    retries::Retries,
-    store::calls::{self, Failing},
-    worker::{CustomerLookUps, GatewayCalls},
-};
+use crate::gateway::Stripe;
+use crate::housekeeping::{UPKEEP, times_to_live};
+use crate::http::{AppState, routes};
+use crate::reactions::{PaymentReactions, subscriptions};
+use crate::retries::Retries;
+use crate::store::calls::{self, Failing};
+use crate::worker::{CustomerLookUps, GatewayCalls};
+use crate::{Config, NAME, migrations};
 
 /// How many gateway calls are under way at the same time, at most: each holds a connection only before and after it.
 const CALLS_AT_ONCE: usize = 32;

@@ -7,12 +7,10 @@ use service_kit::{config::Reader, exit, pool, shutdown};
 use shared_events::PaymentId;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    NAME,
-    config::ReconcileConfig,
-    gateway::Stripe,
-    reconcile::{Outcome, Reconciliation},
-};
+use crate::NAME;
+use crate::config::ReconcileConfig;
+use crate::gateway::Stripe;
+use crate::reconcile::{Outcome, Reconciliation};
 
 const USAGE: &str = "usage:
   payment-svc                       serve, until told to stop

@@ -1,18 +1,13 @@
-use std::{fmt, str::FromStr, time::Duration};
+use std::str::FromStr;
+use std::time::Duration;
 
 use outbox_relay::service::ServiceConfig;
 use secrecy::{ExposeSecret, SecretString};
-use service_kit::config::{ConfigError, DatabaseConfig, Reader, Var};
+use service_kit::config::{DatabaseConfig, Reader, Var};
 
 use crate::{gateway::StripeConfig, webhooks::Secrets};
 
-pub static HTTP_ADDR: Var = Var {
-    name: "HTTP_ADDR",
-    what: "Where the service listens.",
-    expected: "an address and a port",
-    example: "127.0.0.1:8081",
-    default: Some("127.0.0.1:8081"),
-};
+pub static HTTP_ADDR: Var = Var::http_addr("127.0.0.1:8081", "127.0.0.1:8081");
 pub static PAYMENT_GATEWAY_URL: Var = Var {
     name: "PAYMENT_GATEWAY_URL",
     what: "Where the payment gateway is: Stripe, or what speaks its API.",
@@ -92,10 +87,6 @@ impl Config {
         let deadline = reader.duration(&PAYMENT_DEADLINE, Duration::from_secs(1)..=day);
         Some(Self { service: service?, gateway: gateway?, webhook_secrets: webhook_secrets?, deadline: deadline? })
     }
-
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Reader::from_env().whole(Self::read)
-    }
 }
 
 fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
@@ -131,44 +122,28 @@ fn read_webhook_secrets(reader: &mut Reader) -> Option<Option<Secrets>> {
 struct PageUrl(String);
 
 impl FromStr for PageUrl {
-    type Err = NoPageUrl;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, NoPageUrl> {
-        let url = reqwest::Url::parse(text).map_err(|_| NoPageUrl)?;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = reqwest::Url::parse(text).map_err(|_| "it is no URL")?;
         let is_page = matches!(url.scheme(), "http" | "https") && url.has_host();
-        if is_page { Ok(Self(url.into())) } else { Err(NoPageUrl) }
-    }
-}
-
-struct NoPageUrl;
-
-impl fmt::Display for NoPageUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is no http or https URL")
+        if is_page { Ok(Self(url.into())) } else { Err("it is no http or https URL") }
     }
 }
 
 struct BaseUrl(String);
 
 impl FromStr for BaseUrl {
-    type Err = NoBaseUrl;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, NoBaseUrl> {
-        let url = reqwest::Url::parse(text).map_err(|_| NoBaseUrl)?;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = reqwest::Url::parse(text).map_err(|_| "it is no URL")?;
         let bare = url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none();
         if matches!(url.scheme(), "http" | "https") && url.has_host() && bare {
             Ok(Self(text.trim_end_matches('/').to_owned()))
         } else {
-            Err(NoBaseUrl)
+            Err("it is no bare http or https URL")
         }
-    }
-}
-
-struct NoBaseUrl;
-
-impl fmt::Display for NoBaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is no bare http or https URL")
     }
 }
 

@@ -1,10 +1,8 @@
 use std::time::Duration;
 
-use service_kit::housekeeping::TimeToLive;
+use service_kit::{housekeeping::TimeToLive, idempotency};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// An answer is kept for a POST that is sent again.
-const ANSWERS: Duration = DAY;
 /// The gateway sends a webhook again for three days.
 const WEBHOOKS: Duration = Duration::from_secs(30 * DAY.as_secs());
 /// What a finished call did is in the ledger; the call itself is for people who look into what happened.
@@ -16,7 +14,7 @@ pub const UPKEEP: &[&str] = &["select ledger_upkeep()"];
 /// Payments, refunds and the ledger are kept.
 pub fn times_to_live() -> Vec<TimeToLive> {
     vec![
-        TimeToLive::new("idempotency_keys", "key", "created_at", ANSWERS),
+        idempotency::time_to_live(),
         TimeToLive::new("webhook_events", "event_id", "received_at", WEBHOOKS),
         TimeToLive::new("gateway_calls", "key", "finished_at", CALLS).only("finished_at is not null"),
     ]

@@ -19,7 +19,7 @@ pub mod worker;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
-use service_kit::{shutdown, telemetry};
+use service_kit::program;
 
 pub use app::App;
 pub use config::Config;
@@ -40,10 +40,5 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 
 /// Reads the environment and serves until told to stop.
 pub async fn run() -> anyhow::Result<()> {
-    // Before anything is waited for: as the first process of a container nothing else would end it.
-    let stop = shutdown::signal()?;
-    let config = Config::from_env()?;
-    telemetry::init(NAME, &config.service.telemetry)?;
-    let Some(app) = stop.run_until_cancelled(App::build(config)).await else { return Ok(()) };
-    app?.run_until(stop.clone()).await
+    program::run(NAME, Config::read, |config| &config.service.telemetry, App::build, App::run_until).await
 }

@@ -50,16 +50,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    idempotency_keys (key) {
-        key -> Text,
-        request -> Binary,
-        refund_id -> Uuid,
-        body -> Binary,
-        created_at -> Timestamptz,
-    }
-}
-
-diesel::table! {
     gateway_calls (key) {
         key -> Text,
         payment_id -> Uuid,

@@ -8,19 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use payment_svc::{
-    gateway::{GatewayError, IntentState, PaymentGateway, Stripe, StripeConfig},
-    store::calls,
-    worker::GatewayCalls,
-};
+use payment_svc::gateway::{GatewayError, IntentState, PaymentGateway, Stripe};
+use payment_svc::store::calls;
+use payment_svc::worker::GatewayCalls;
 use service_kit::external_calls::{ExternalCalls, Performed, Worker};
-use service_kit::testing::eventually;
-use shop::{
-    Order, Shop,
-    gateways::{MockGateway, never_called, now},
-};
+use service_kit::testing::{Running, eventually};
+use shop::gateways::{MockGateway, never_called, now};
+use shop::sandbox::stripe_at;
+use shop::{Order, Shop};
 use tokio::net::TcpSocket;
-use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -29,8 +25,7 @@ fn dead() -> Stripe {
     let taken = Box::leak(Box::new(TcpSocket::new_v4().unwrap()));
     taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let free = taken.local_addr().unwrap();
-    let (base_url, timeout) = (format!("http://{free}"), Duration::from_secs(1));
-    Stripe::new(StripeConfig { base_url, key: "sk_test_1".to_owned().into(), timeout, return_url: None }).unwrap()
+    Stripe::new(stripe_at(&format!("http://{free}"), Duration::from_secs(1))).unwrap()
 }
 
 async fn authorising<G: PaymentGateway>(gateway: G) -> (Shop<G>, Order) {
@@ -85,8 +80,8 @@ async fn a_gateway_that_is_away_costs_a_probe_a_second_and_no_call_a_try() {
         let order = Order::new("pm_card_visa");
         shop.hear([order.placed(), order.reserved()]).await;
     }
-    let (stop, began) = (CancellationToken::new(), Instant::now());
-    let worker = tokio::spawn(Worker::new("gateway", calls, AT_ONCE).run(stop.clone()));
+    let began = Instant::now();
+    let worker = Running::start(|stop| Worker::new("gateway", calls, AT_ONCE).run(stop));
     let refused = || AtomicUsize::load(&refused, Ordering::SeqCst);
     eventually("it was probed again and again", SOON, async || refused() >= AT_ONCE + 3).await;
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
@@ -95,8 +90,7 @@ async fn a_gateway_that_is_away_costs_a_probe_a_second_and_no_call_a_try() {
     back.store(true, Ordering::SeqCst);
     let done = async || shop.decided().await.iter().filter(|call| *call == "authorise done").count();
     eventually("all are done", SOON, async || done().await == 20).await;
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
     assert_eq!(shop.db.row::<i32>("select max(tries) from gateway_calls").await, 1);
 }
 

@@ -6,15 +6,12 @@ mod shop;
 use std::time::Duration;
 
 use payment_svc::{App, Config};
-use quadrille_testing::{
-    configured,
-    kafka::{make_topics, send, until_published},
-};
+use quadrille_testing::configured;
+use quadrille_testing::kafka::{make_topics, send, until_published};
 use sandbox_gateway::webhooks::WebhookConfig;
-use service_kit::testing::{TestDb, eventually};
+use service_kit::testing::{Running, TestDb, eventually};
 use shared_events::Topic;
 use shop::{Order, record, sandbox::Sandbox};
-use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -45,8 +42,7 @@ async fn events_move_money_at_the_gateway_and_what_happened_is_published() {
     ];
     let app = App::build(configured(&db, &own, Config::read)).await.unwrap();
     let base = format!("http://127.0.0.1:{}", app.port());
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(app.run_until(stop.clone()));
+    let running = Running::start(|stop| app.run_until(stop));
     let ready = || async { reqwest::get(format!("{base}/readyz")).await.is_ok_and(|answer| answer.status() == 200) };
     eventually("it is ready", PATIENCE, ready).await;
 
@@ -69,6 +65,5 @@ async fn events_move_money_at_the_gateway_and_what_happened_is_published() {
     assert_eq!(sandbox.journal(&paid).await.len(), 2);
     assert_eq!(sandbox.journal(&undone).await.len(), 2);
 
-    stop.cancel();
-    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, running.end()).await.unwrap().unwrap();
 }

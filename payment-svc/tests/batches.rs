@@ -6,19 +6,16 @@ mod shop;
 
 use diesel::sql_query;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use payment_svc::{
-    commands::{self, Settlement},
-    domain::{GatewayReply, Payment, State},
-    gateway::PaymentGateway,
-    retries::Retries,
-    store::{RETRY, calls, payments, webhooks},
-    webhooks::WebhookEvent,
-};
-use service_kit::{
-    consumer::{Outcome, Record, testing::react_to_all},
-    testing::Statements,
-    timers,
-};
+use payment_svc::commands::{self, Settlement};
+use payment_svc::domain::{GatewayReply, Payment, State};
+use payment_svc::gateway::PaymentGateway;
+use payment_svc::retries::Retries;
+use payment_svc::store::{RETRY, calls, payments, webhooks};
+use payment_svc::webhooks::WebhookEvent;
+use service_kit::consumer::testing::react_to_all;
+use service_kit::consumer::{Outcome, Record};
+use service_kit::testing::Statements;
+use service_kit::timers;
 use shared_events::Event;
 use shop::{Order, Shop, gateways, record};
 

@@ -3,29 +3,18 @@
 
 mod shop;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use payment_svc::{
-    domain::State,
-    gateway::{GatewayError, IntentState, PaymentGateway, Stripe},
-    worker::{CustomerLookUps, GatewayCalls},
-};
-use service_kit::{
-    external_calls::{ExternalCalls, Nudge, Performed, Worker},
-    testing::eventually,
-};
-use shop::{
-    Order, Shop,
-    gateways::{MockGateway, else_agrees, now},
-    sandbox::Sandbox,
-};
-use tokio_util::sync::CancellationToken;
+use payment_svc::domain::State;
+use payment_svc::gateway::{GatewayError, IntentState, PaymentGateway, Stripe};
+use payment_svc::worker::{CustomerLookUps, GatewayCalls};
+use service_kit::external_calls::{ExternalCalls, Nudge, Performed, Worker};
+use service_kit::testing::{Running, eventually};
+use shop::gateways::{MockGateway, else_agrees, now};
+use shop::sandbox::Sandbox;
+use shop::{Order, Shop};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -210,11 +199,11 @@ async fn a_look_up_that_finds_a_customer_still_waited_for_is_put_off_and_so_the_
 async fn who_looks_customers_up_is_woken_when_one_is_to_be_waited_for() {
     let sandbox = Sandbox::start().await;
     let shop = Shop::new(sandbox.adapter()).await;
-    let (gateway, customers, stop) = (Arc::new(sandbox.adapter()), Nudge::default(), CancellationToken::new());
+    let (gateway, customers) = (Arc::new(sandbox.adapter()), Nudge::default());
     let look_ups = CustomerLookUps::new(shop.db.pool.clone(), gateway.clone(), || {});
     let seen = Arc::new(AtomicUsize::new(0));
     let worker = Worker::new("customers", Seen(look_ups, seen.clone()), 1).woken_by(customers.clone());
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let worker = Running::start(|stop| worker.run(stop));
     eventually("it has asked, and waits five seconds", SOON, async || AtomicUsize::load(&seen, Ordering::SeqCst) == 1)
         .await;
     let calls = GatewayCalls::new(shop.db.pool.clone(), gateway, || {}).waking(customers);
@@ -222,8 +211,7 @@ async fn who_looks_customers_up_is_woken_when_one_is_to_be_waited_for() {
     shop.hear([order.placed(), order.reserved()]).await;
     calls.perform(calls.take(1).await.unwrap().remove(0)).await.unwrap();
     eventually("it asks again", Duration::from_secs(3), async || AtomicUsize::load(&seen, Ordering::SeqCst) >= 2).await;
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
 }
 
 /// Counts how often it is asked when the next look-up is due.

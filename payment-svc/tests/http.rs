@@ -4,26 +4,21 @@ mod shop;
 
 use std::time::Duration;
 
-use payment_svc::gateway::{Stripe, StripeConfig};
+use payment_svc::gateway::Stripe;
 use payment_svc::store::payments;
 use serde_json::{Value, json};
-use service_kit::{Pool, testing::on_one_thread};
+use service_kit::Pool;
+use service_kit::testing::on_one_thread;
 use shared_events::PaymentId;
-use shop::{
-    Order, Shop,
-    gateways::{MockGateway, that_agrees},
-    served::Served,
-};
+use shop::gateways::{MockGateway, that_agrees};
+use shop::sandbox::stripe_at;
+use shop::served::Served;
+use shop::{Order, Shop};
 
 /// The interface with a gateway that is never asked by it.
 async fn start() -> (Shop<MockGateway>, Served) {
     let shop = Shop::new(that_agrees()).await;
-    let nobody = StripeConfig {
-        base_url: "http://127.0.0.1:1".to_owned(),
-        key: "sk_test_1".to_owned().into(),
-        timeout: Duration::from_secs(1),
-        return_url: None,
-    };
+    let nobody = stripe_at("http://127.0.0.1:1", Duration::from_secs(1));
     let served = Served::start(&shop, Stripe::new(nobody).unwrap());
     (shop, served)
 }
@@ -62,7 +57,7 @@ async fn a_payment_with_its_refunds_and_its_ledger_takes_one_round_trip() {
     on_one_thread(shop.db.url.clone(), async move |pool: &Pool| {
         for first in [true, false] {
             let before = pool.get().await.unwrap().traffic();
-            let found = payments::find_with_details(&pool.get().await.unwrap(), id).await.unwrap();
+            let found = payments::find_with_details(&*pool.get().await.unwrap(), id).await.unwrap();
             let (_, _, ledger) = found.unwrap();
             let after = pool.get().await.unwrap().traffic();
             assert_eq!((ledger.len(), after.statements - before.statements), (1, 3));

@@ -5,18 +5,14 @@
 
 mod shop;
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use payment_svc::{
-    domain::State,
-    gateway::{
-        GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe,
-        StripeConfig,
-    },
+use payment_svc::domain::State;
+use payment_svc::gateway::{
+    GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe,
+    StripeConfig,
 };
 use shared_events::{Currency, Money, OrderId, RefundId};
 use shop::{Order, Shop};

@@ -7,56 +7,18 @@ use std::process::{Command, Output};
 
 use diesel::sql_query;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-use payment_svc::{
-    cli::{self, Ended},
-    config::ReconcileConfig,
-    gateway::{Stripe, StripeConfig},
-};
+use payment_svc::cli::{self, Ended};
 use serde_json::json;
-use service_kit::{
-    config::{DatabaseConfig, Reader},
-    external_calls::ExternalCalls,
-};
+use service_kit::external_calls::ExternalCalls;
 use tokio_util::sync::CancellationToken;
 
-use shop::{Order, Shop, sandbox::Sandbox};
-
-struct Scene {
-    sandbox: Sandbox,
-    shop: Shop<Stripe>,
-    order: Order,
-}
+use shop::{Order, scene::Scene};
 
 impl Scene {
-    async fn authorised_with(method: &'static str) -> Self {
-        let sandbox = Sandbox::start().await;
-        let shop = Shop::new(sandbox.adapter()).await;
-        let order = Order::new(method);
-        shop.hear_and_call([order.placed(), order.reserved()]).await;
-        Self { sandbox, shop, order }
-    }
-
     async fn refunded() -> Self {
-        let scene = Self::authorised_with("pm_card_visa").await;
-        scene.shop.hear_and_call([scene.order.confirmed()]).await;
+        let scene = Self::captured().await;
         scene.shop.hear_and_call([scene.order.restocked(&[("POT", 1)])]).await;
         scene
-    }
-
-    fn config(&self) -> ReconcileConfig {
-        let database = [("DATABASE_URL", self.shop.db.url.clone())];
-        let database = Reader::from_pairs(database).whole(DatabaseConfig::read).unwrap();
-        let timeout = std::time::Duration::from_secs(5);
-        let key = "sk_test_1".to_owned().into();
-        let gateway = StripeConfig { base_url: self.sandbox.url().to_owned(), key, timeout, return_url: None };
-        ReconcileConfig { database, gateway }
-    }
-
-    /// How it ended, and its lines.
-    async fn reconcile(&self, repairs: bool) -> (Ended, Vec<String>) {
-        let mut out = Vec::new();
-        let ended = cli::reconcile(self.config(), repairs, None, &CancellationToken::new(), &mut out).await.unwrap();
-        (ended, String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
     }
 
     /// How one ends that begins after `from`, with a stop that is told or not.
@@ -65,7 +27,7 @@ impl Scene {
         if stopped {
             stop.cancel();
         }
-        cli::reconcile(self.config(), false, Some(from.parse().unwrap()), &stop, &mut out).await?;
+        cli::reconcile(self.reconcile_config(), false, Some(from.parse().unwrap()), &stop, &mut out).await?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -86,14 +48,14 @@ impl Scene {
 async fn books_that_are_the_same_are_told_so() {
     let scene = Scene::refunded().await;
     scene.assert_the_same_books().await;
-    let voided = Scene::authorised_with("pm_card_visa").await;
+    let voided = Scene::authorised().await;
     voided.shop.hear_and_call([voided.order.released()]).await;
     voided.assert_the_same_books().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_gateway_times_out_what_is_unknown_is_named_and_repaired_by_a_look_up() {
-    let scene = Scene::authorised_with("pm_sandbox_timeout_then_success").await;
+    let scene = Scene::paid_with("pm_sandbox_timeout_then_success").await;
     let id = scene.shop.payment(&scene.order).await.id;
     let what = format!("authorise: ledger 0, gateway 2598 (the call {id}:authorise:1 is unfinished)");
     let (ended, lines) = scene.reconcile(false).await;
@@ -106,7 +68,7 @@ async fn race_gateway_times_out_what_is_unknown_is_named_and_repaired_by_a_look_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comparison_that_is_stopped_says_where_to_go_on_and_goes_on_there() {
-    let scene = Scene::authorised_with("pm_card_visa").await;
+    let scene = Scene::authorised().await;
     let newest = Order::new("pm_card_visa");
     scene.shop.hear_and_call([newest.placed(), newest.reserved()]).await;
     let newest = scene.shop.payment(&newest).await.id.to_string();
@@ -118,7 +80,7 @@ async fn a_comparison_that_is_stopped_says_where_to_go_on_and_goes_on_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_makes_the_call_of_the_payment_that_it_names_and_no_other() {
-    let scene = Scene::authorised_with("pm_sandbox_timeout_then_success").await;
+    let scene = Scene::paid_with("pm_sandbox_timeout_then_success").await;
     let others: Vec<Order> = (0..20).map(|_| Order::new("pm_card_visa")).collect();
     for other in &others {
         scene.shop.hear([other.placed(), other.reserved()]).await;
@@ -133,7 +95,7 @@ async fn a_repair_makes_the_call_of_the_payment_that_it_names_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_a_worker_is_making_is_left_to_it_and_told_so() {
-    let scene = Scene::authorised_with("pm_sandbox_timeout_then_success").await;
+    let scene = Scene::paid_with("pm_sandbox_timeout_then_success").await;
     scene.shop.make_due().await;
     let taken = scene.shop.calls.take(10).await.unwrap().remove(0);
     let (ended, lines) = scene.reconcile(true).await;
@@ -146,7 +108,7 @@ async fn a_call_that_a_worker_is_making_is_left_to_it_and_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_whose_webhook_was_lost_has_paid_all_the_same() {
-    let scene = Scene::authorised_with("pm_card_authenticationRequired").await;
+    let scene = Scene::paid_with("pm_card_authenticationRequired").await;
     scene.assert_the_same_books().await;
     scene.sandbox.authenticate(&scene.shop.intent(&scene.order).await, "succeed").await;
     assert_eq!(scene.reconcile(false).await.1[0], scene.named("authorise: ledger 0, gateway 2598").await);
@@ -221,7 +183,7 @@ async fn race_done_elsewhere_what_was_given_back_at_the_gateway_and_not_heard_is
 #[tokio::test(flavor = "multi_thread")]
 async fn race_done_elsewhere_a_capture_and_a_cancellation_that_were_not_heard_are_found_and_booked() {
     for (action, said) in [("capture", "captured 2598"), ("cancel", "capture_failed canceled")] {
-        let scene = Scene::authorised_with("pm_card_visa").await;
+        let scene = Scene::authorised().await;
         scene.sandbox.act_by_hand(&scene.shop.intent(&scene.order).await, action).await;
         scene.reconcile(true).await;
         assert_eq!(scene.shop.said().await[1..], [said]);
@@ -230,7 +192,7 @@ async fn race_done_elsewhere_a_capture_and_a_cancellation_that_were_not_heard_ar
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_at_the_gateway_that_no_payment_has_is_found() {
-    let scene = Scene::authorised_with("pm_card_visa").await;
+    let scene = Scene::authorised().await;
     let forget = "update payments set intent = null";
     scene.shop.db.run(forget).await;
     let (ended, lines) = scene.reconcile(true).await;
@@ -259,7 +221,7 @@ async fn money_that_only_the_ledger_has_is_a_difference_though_the_gateway_does_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_can_not_be_compared_is_named_and_the_others_are_compared() {
-    let scene = Scene::authorised_with("pm_card_chargeDeclined").await;
+    let scene = Scene::paid_with("pm_card_chargeDeclined").await;
     let others = [Order::new("pm_card_visa"), Order::new("pm_card_visa")];
     for other in &others {
         scene.shop.hear([other.placed(), other.reserved()]).await;
@@ -283,7 +245,7 @@ async fn a_payment_that_can_not_be_compared_is_named_and_the_others_are_compared
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_exit_code_tells_whether_the_books_are_the_same_differ_or_could_not_be_compared() {
-    let scene = Scene::authorised_with("pm_card_visa").await;
+    let scene = Scene::authorised().await;
     let run = |scene: &Scene, arguments: &'static [&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_payment-svc"));
         command.args(arguments).env("DATABASE_URL", &scene.shop.db.url).env("PAYMENT_GATEWAY_KEY", "sk_test_1");

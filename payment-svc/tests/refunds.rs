@@ -5,19 +5,15 @@ mod shop;
 
 use diesel::sql_query;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use payment_svc::{
-    commands::{self, RefundPayment},
-    gateway::GatewayError,
-};
+use payment_svc::commands::{self, RefundPayment};
+use payment_svc::gateway::GatewayError;
 use quadrille_testing::answer;
 use serde_json::{Value, json};
 use service_kit::external_calls::ExternalCalls;
 use shared_events::{Currency, Money};
-use shop::{
-    Order, Shop,
-    gateways::{MockGateway, else_agrees, now},
-    scene::Scene,
-};
+use shop::gateways::{MockGateway, else_agrees, now};
+use shop::scene::Scene;
+use shop::{Order, Shop};
 
 fn eur(amount: i64) -> Value {
     json!({"amount": amount, "currency": "EUR"})

@@ -3,10 +3,8 @@
 
 mod shop;
 
-use payment_svc::{
-    domain::{GatewayReply, State},
-    gateway::PaymentGateway,
-};
+use payment_svc::domain::{GatewayReply, State};
+use payment_svc::gateway::PaymentGateway;
 use service_kit::external_calls::ExternalCalls;
 use shop::{Order, Shop, gateways::that_agrees};
 

@@ -3,15 +3,9 @@
 
 mod shop;
 
-use payment_svc::{
-    cli::{self, Ended},
-    config::ReconcileConfig,
-    gateway::StripeConfig,
-};
+use payment_svc::cli::Ended;
 use serde_json::{Value, json};
-use service_kit::config::{DatabaseConfig, Reader};
 use shop::scene::Scene;
-use tokio_util::sync::CancellationToken;
 
 impl Scene {
     /// Staff have asked for a refund of 598; the gateway is not asked yet.
@@ -60,17 +54,6 @@ impl Scene {
     async fn said(&self) -> Vec<String> {
         self.shop.said().await.split_off(2)
     }
-
-    async fn reconcile(&self, repairs: bool) -> (Ended, String) {
-        let database = [("DATABASE_URL", self.shop.db.url.clone())];
-        let database = Reader::from_pairs(database).whole(DatabaseConfig::read).unwrap();
-        let (timeout, key) = (std::time::Duration::from_secs(5), "sk_test_1".to_owned().into());
-        let gateway = StripeConfig { base_url: self.sandbox.url().to_owned(), key, timeout, return_url: None };
-        let config = ReconcileConfig { database, gateway };
-        let mut out = Vec::new();
-        let ended = cli::reconcile(config, repairs, None, &CancellationToken::new(), &mut out).await.unwrap();
-        (ended, String::from_utf8(out).unwrap())
-    }
 }
 
 fn by_transfer() -> Value {
@@ -100,7 +83,7 @@ async fn a_refund_that_came_back_is_settled_outside_once_booked_and_announced() 
     assert_eq!(scene.shop.ledger(&scene.order).await.last(), Some(&outside));
     for repairs in [false, true] {
         let (ended, lines) = scene.reconcile(repairs).await;
-        assert_eq!(ended, Ended::Well, "the gateway knows nothing of it, and need not: {lines}");
+        assert_eq!(ended, Ended::Well, "the gateway knows nothing of it, and need not: {lines:?}");
     }
     assert_eq!(scene.said().await.len(), 3, "what had come back does not come back again");
 }
@@ -173,5 +156,6 @@ async fn what_is_more_than_was_captured_is_shown_and_the_webhook_that_tells_of_i
     assert_eq!(shown["refunds"][1]["beyond_captured"]["amount"], 598, "{shown}");
     let (ended, lines) = scene.reconcile(true).await;
     assert_eq!(ended, Ended::Different);
-    assert!(lines.contains(&format!("refund {refund}: ledger 2000, gateway 2598")), "{lines}");
+    let differs = format!("refund {refund}: ledger 2000, gateway 2598");
+    assert!(lines.iter().any(|line| line.contains(&differs)), "{lines:?}");
 }

@@ -9,10 +9,8 @@ use payment_svc::gateway::{
 };
 use serde_json::json;
 use shared_events::{Currency, Money, OrderId, PaymentMethod, RefundId};
-use wiremock::{
-    Mock, MockServer, ResponseTemplate,
-    matchers::{body_string, body_string_contains, header, method, path, query_param},
-};
+use wiremock::matchers::{body_string, body_string_contains, header, method, path, query_param};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 const INTENT: &str = "/v1/payment_intents/pi_1";
 

@@ -4,28 +4,18 @@
 mod shop;
 
 use chrono::Utc;
-use payment_svc::{
-    commands::{self, Heard, NotHeard},
-    domain::{Charge, GatewayReply},
-    gateway::{IntentState, NewIntent, PaymentGateway},
-    store::{
-        calls::TakenCall,
-        payments,
-        webhooks::{self, Outcome, Received},
-    },
-    webhooks::WebhookEvent,
-};
+use payment_svc::commands::{self, Heard, NotHeard};
+use payment_svc::domain::{Charge, GatewayReply};
+use payment_svc::gateway::{IntentState, NewIntent, PaymentGateway};
+use payment_svc::store::calls::TakenCall;
+use payment_svc::store::payments;
+use payment_svc::store::webhooks::{self, Outcome, Received};
+use payment_svc::webhooks::WebhookEvent;
 use serde_json::{Value, json};
-use service_kit::{
-    config::{LogFormat, TelemetryConfig},
-    external_calls::ExternalCalls,
-};
-use shop::{
-    Order, Shop,
-    sandbox::Sandbox,
-    scene::Scene,
-    served::{SECRET, Served, signed},
-};
+use service_kit::config::{LogFormat, TelemetryConfig};
+use service_kit::external_calls::ExternalCalls;
+use shop::scene::Scene;
+use shop::served::{SECRET, signed};
 
 impl Scene {
     async fn of_a_customer_who_has_to_act() -> Self {
@@ -84,18 +74,17 @@ async fn a_customer_who_fails_3d_secure_is_declined_once_the_intent_is_ended() {
 
 /// The customer was asked to act, and payment-svc does not know it: the answer is on its way, or lost.
 async fn asked_to_act_unheard() -> (Scene, TakenCall) {
-    let sandbox = Sandbox::start().await;
-    let shop = Shop::new(sandbox.adapter()).await;
-    let (served, order) = (Served::start(&shop, sandbox.adapter()), Order::new("pm_card_authenticationRequired"));
+    let scene = Scene::unheard("pm_card_authenticationRequired").await;
+    let Scene { sandbox, shop, order, .. } = &scene;
     shop.hear([order.placed(), order.reserved()]).await;
     let taken = shop.calls.take(1).await.unwrap().remove(0);
-    let (payment, gateway) = (shop.payment(&order).await, sandbox.adapter());
+    let (payment, gateway) = (shop.payment(order).await, sandbox.adapter());
     let Charge { amount, method, .. } = payment.charge.clone().unwrap();
     let intent = NewIntent { order_id: order.id, amount, method: method.clone() };
     let intent = gateway.create(payment.key_of("create"), intent).await.unwrap();
     payments::note_intents(&mut *shop.db.conn().await, &[(order.id, intent.clone())]).await.unwrap();
     assert!(matches!(gateway.confirm(taken.key.clone(), intent, method).await, Ok(IntentState::ActionRequired { .. })));
-    (Scene { sandbox, shop, served, order }, taken)
+    (scene, taken)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,11 +154,7 @@ async fn race_delivered_twice_at_the_same_time_a_webhook_is_applied_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_gateway_times_out_a_webhook_brings_the_look_up_forward() {
-    let sandbox = Sandbox::start().await;
-    let shop = Shop::new(sandbox.adapter()).await;
-    let (served, order) = (Served::start(&shop, sandbox.adapter()), Order::new("pm_sandbox_timeout_then_success"));
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
-    let scene = Scene { sandbox, shop, served, order };
+    let scene = Scene::paid_with("pm_sandbox_timeout_then_success").await;
     scene.told("evt_1", DONE).await;
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await, ["unknown Authorise", "authorized 2598"]);
@@ -182,15 +167,10 @@ fn of_refund(event: &str, kind: &str, refund: &str, intent: &str) -> Vec<u8> {
 }
 
 async fn refunded() -> (Scene, String) {
-    let sandbox = Sandbox::start().await;
-    let shop = Shop::new(sandbox.adapter()).await;
-    let (served, order) = (Served::start(&shop, sandbox.adapter()), Order::new("pm_card_visa"));
-    for event in [vec![order.placed(), order.reserved()], vec![order.confirmed()], vec![order.lost(&[("POT", 1)])]] {
-        shop.hear(event).await;
-        shop.call_gateway().await;
-    }
-    let intent = shop.intent(&order).await;
-    (Scene { sandbox, shop, served, order }, intent)
+    let scene = Scene::captured().await;
+    scene.shop.hear_and_call([scene.order.lost(&[("POT", 1)])]).await;
+    let intent = scene.intent().await;
+    (scene, intent)
 }
 
 #[tokio::test(flavor = "multi_thread")]

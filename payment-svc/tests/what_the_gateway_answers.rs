@@ -3,25 +3,17 @@
 
 mod shop;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use diesel_async::RunQueryDsl;
-use payment_svc::{
-    domain::{Call, GatewayReply, State, Transition},
-    gateway::{GatewayError, GivenBack, IntentState, NewRefund, RefundOutcome},
-    store::{
-        self, Causation,
-        calls::{self, Failure, PutOff, TakenCall},
-    },
-};
+use payment_svc::domain::{Call, GatewayReply, State, Transition};
+use payment_svc::gateway::{GatewayError, GivenBack, IntentState, NewRefund, RefundOutcome};
+use payment_svc::store::calls::{self, Failure, PutOff, TakenCall};
+use payment_svc::store::{self, Causation};
 use service_kit::external_calls::ExternalCalls;
-use shop::{
-    Order, Shop,
-    gateways::{MockGateway, now, that_agrees},
-};
+use shop::gateways::{MockGateway, now, that_agrees};
+use shop::{Order, Shop};
 use tokio::sync::Notify;
 
 fn order() -> Order {
@@ -46,9 +38,29 @@ fn that_makes_intents() -> MockGateway {
     gateway
 }
 
-async fn authorising(gateway: MockGateway) -> (Shop<MockGateway>, Order) {
+/// The call that authorises is due.
+async fn reserved(gateway: MockGateway) -> (Shop<MockGateway>, Order) {
     let (shop, order) = (Shop::new(gateway).await, order());
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
+    shop.hear([order.placed(), order.reserved()]).await;
+    (shop, order)
+}
+
+async fn authorising(gateway: MockGateway) -> (Shop<MockGateway>, Order) {
+    let (shop, order) = reserved(gateway).await;
+    shop.call_gateway().await;
+    (shop, order)
+}
+
+/// The gateway is silent about the confirmation, then the goods are released; it is looked up as `found`, and the cancel
+/// lets go of something or of nothing.
+async fn released_after_silence(found: IntentState, let_go: bool) -> (Shop<MockGateway>, Order) {
+    let mut gateway = that_makes_intents();
+    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
+    gateway.expect_look_up().times(1..).returning(move |_| now(Ok(found.clone())));
+    gateway.expect_cancel().times(1).returning(move |_, _| now(Ok(IntentState::Cancelled { let_go })));
+    let (shop, order) = authorising(gateway).await;
+    shop.hear([order.released()]).await;
+    shop.call_again().await;
     (shop, order)
 }
 
@@ -72,13 +84,7 @@ async fn a_confirmation_that_never_arrived_is_sent_again_with_the_same_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_gateway_times_out_a_confirmation_that_lands_just_before_the_cancel_is_in_the_ledger() {
-    let mut gateway = that_makes_intents();
-    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
-    gateway.expect_look_up().times(1).returning(|_| now(Ok(IntentState::NotConfirmed)));
-    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: true })));
-    let (shop, order) = authorising(gateway).await;
-    shop.hear([order.released()]).await;
-    shop.call_again().await;
+    let (shop, order) = released_after_silence(IntentState::NotConfirmed, true).await;
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 0"]);
     let id = shop.payment(&order).await.id;
     let expected = [format!("authorise 2598 EUR {id}:authorise:1"), format!("void 2598 EUR {id}:void:1")];
@@ -87,25 +93,13 @@ async fn race_gateway_times_out_a_confirmation_that_lands_just_before_the_cancel
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_time_out_an_order_that_nobody_awaits_is_cancelled_at_the_gateway() {
-    let mut gateway = that_makes_intents();
-    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
-    gateway.expect_look_up().returning(|_| now(Ok(IntentState::NotConfirmed)));
-    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
-    let (shop, order) = authorising(gateway).await;
-    shop.hear([order.released()]).await;
-    shop.call_again().await;
+    let (shop, _) = released_after_silence(IntentState::NotConfirmed, false).await;
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 0"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_payment_after_end_a_success_that_is_found_late_is_voided_and_never_announced() {
-    let mut gateway = that_makes_intents();
-    gateway.expect_confirm().times(1).returning(|_, _, _| now(no_answer()));
-    gateway.expect_look_up().returning(|_| now(Ok(IntentState::Authorised)));
-    gateway.expect_cancel().times(1).returning(|_, _| now(Ok(IntentState::Cancelled { let_go: false })));
-    let (shop, order) = authorising(gateway).await;
-    shop.hear([order.released()]).await;
-    shop.call_again().await;
+    let (shop, order) = released_after_silence(IntentState::Authorised, false).await;
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 2598"]);
     assert_eq!(shop.ledger(&order).await.len(), 2);
 }
@@ -164,8 +158,7 @@ async fn what_the_gateway_is_at_work_on_is_not_asked_to_be_ended_and_silence_kee
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_void_that_is_asked_for_anew_does_not_fail_since_before() {
-    let (shop, order) = (Shop::new(that_agrees()).await, order());
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
+    let (shop, order) = authorising(that_agrees()).await;
     shop.hear([order.released()]).await;
     let (payment, void) = (shop.payment(&order).await, shop.calls.take(1).await.unwrap().remove(0));
     let mut conn = shop.db.conn().await;
@@ -337,8 +330,7 @@ async fn race_cancel_races_gateway_what_it_brings_is_voided() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_comes_twice_is_applied_once() {
-    let (shop, order) = (Shop::new(that_agrees()).await, order());
-    shop.hear([order.placed(), order.reserved()]).await;
+    let (shop, order) = reserved(that_agrees()).await;
     let taken = shop.calls.take(10).await.unwrap();
     for _ in 0..2 {
         shop.calls.perform(taken[0].clone()).await.unwrap();
@@ -350,8 +342,7 @@ async fn an_answer_that_comes_twice_is_applied_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_a_worker_has_taken_is_left_to_it_for_a_while() {
-    let (shop, order) = (Shop::new(that_agrees()).await, order());
-    shop.hear([order.placed(), order.reserved()]).await;
+    let (shop, _) = reserved(that_agrees()).await;
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 1);
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 0);
     shop.make_due().await;
@@ -360,8 +351,7 @@ async fn a_call_that_a_worker_has_taken_is_left_to_it_for_a_while() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_a_worker_has_taken_is_not_taken_by_another_because_somebody_hastens_it() {
-    let (shop, order) = (Shop::new(that_agrees()).await, order());
-    shop.hear([order.placed(), order.reserved()]).await;
+    let (shop, order) = reserved(that_agrees()).await;
     let (taken, id) = (shop.calls.take(10).await.unwrap().remove(0), shop.payment(&order).await.id);
     calls::hasten(&mut *shop.db.conn().await, id).await.unwrap();
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 0);
@@ -400,8 +390,7 @@ async fn a_try_that_takes_too_long_is_announced_once_as_unknown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_overtaken_leaves_the_lease_of_the_other_alone() {
-    let (shop, order) = (Shop::new(that_agrees()).await, order());
-    shop.hear([order.placed(), order.reserved()]).await;
+    let (shop, _) = reserved(that_agrees()).await;
     let slow = shop.calls.take(10).await.unwrap().remove(0);
     shop.make_due().await;
     assert_eq!(shop.calls.take(10).await.unwrap().len(), 1);
@@ -415,8 +404,7 @@ async fn a_worker_that_was_overtaken_leaves_the_lease_of_the_other_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_gateway_times_out_a_payment_has_one_unfinished_call_at_most() {
-    let (shop, order) = (Shop::new(that_agrees()).await, order());
-    shop.hear([order.placed(), order.reserved()]).await;
+    let (shop, order) = reserved(that_agrees()).await;
     let (payment, mut conn) = (shop.payment(&order).await, shop.db.conn().await);
     let mut loaded = store::load(&conn, [order.id]).await.unwrap();
     let second = Transition { call: Some(Call::Void), ..Transition::default() };

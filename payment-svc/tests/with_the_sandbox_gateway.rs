@@ -6,8 +6,7 @@ use shop::{Order, Shop, sandbox::Sandbox, scene::Scene};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_authorised_and_captured() {
-    let Scene { shop, order, .. } = &Scene::unheard("pm_card_visa").await;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
+    let Scene { shop, order, .. } = &Scene::authorised().await;
     assert_eq!(shop.said().await, ["authorized 2598"]);
     shop.hear_and_call([order.confirmed()]).await;
     assert_eq!(shop.said().await, ["authorized 2598", "captured 2598"]);
@@ -19,9 +18,8 @@ async fn a_decline_says_why_and_moves_no_money() {
         ("pm_card_chargeDeclined", "declined card_declined false"),
         ("pm_nobody_knows", "declined payment_method_unknown false"),
     ] {
-        let scene = Scene::unheard(method).await;
+        let scene = Scene::paid_with(method).await;
         let Scene { shop, order, .. } = &scene;
-        shop.hear_and_call([order.placed(), order.reserved()]).await;
         shop.hear([order.released()]).await;
         assert_eq!(shop.said().await, [said]);
         assert!(scene.money().await.is_empty());
@@ -30,9 +28,8 @@ async fn a_decline_says_why_and_moves_no_money() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_declined_retryable_says_the_method_again_and_is_authorised_when_the_bank_agrees() {
-    let scene = Scene::unheard("pm_sandbox_declined_once").await;
+    let scene = Scene::paid_with("pm_sandbox_declined_once").await;
     let Scene { shop, order, .. } = &scene;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
     assert_eq!(shop.said().await, ["declined issuer_not_available true"]);
     shop.retry(order).await;
     shop.call_gateway().await;
@@ -42,9 +39,8 @@ async fn race_declined_retryable_says_the_method_again_and_is_authorised_when_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_declined_retryable_is_final_the_third_time() {
-    let scene = Scene::unheard("pm_card_chargeDeclinedInsufficientFunds").await;
+    let scene = Scene::paid_with("pm_card_chargeDeclinedInsufficientFunds").await;
     let Scene { shop, order, .. } = &scene;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
     for _ in 0..2 {
         shop.retry(order).await;
         shop.call_gateway().await;
@@ -56,9 +52,8 @@ async fn race_declined_retryable_is_final_the_third_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_retry_is_ended_at_the_gateway_when_the_goods_are_released() {
-    let scene = Scene::unheard("pm_sandbox_declined_once").await;
+    let scene = Scene::paid_with("pm_sandbox_declined_once").await;
     let Scene { shop, order, .. } = &scene;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
     shop.hear_and_call([order.released()]).await;
     assert_eq!(shop.said().await[1..], ["voided 0"]);
     assert_eq!(scene.sandbox.status(&shop.intent(order).await).await, "canceled");
@@ -66,9 +61,8 @@ async fn what_waits_for_a_retry_is_ended_at_the_gateway_when_the_goods_are_relea
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_that_needs_its_customer_is_ended_at_the_gateway_when_the_goods_are_released() {
-    let scene = Scene::unheard("pm_card_authenticationRequired").await;
+    let scene = Scene::paid_with("pm_card_authenticationRequired").await;
     let Scene { shop, order, .. } = &scene;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
     assert_eq!(shop.said().await, ["payment.action_required.v1"]);
     assert_eq!(scene.sandbox.status(&shop.intent(order).await).await, "requires_action");
     shop.hear_and_call([order.released()]).await;
@@ -79,9 +73,8 @@ async fn a_card_that_needs_its_customer_is_ended_at_the_gateway_when_the_goods_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_authorised_is_voided_when_the_goods_are_released() {
-    let scene = Scene::unheard("pm_card_visa").await;
+    let scene = Scene::authorised().await;
     let Scene { shop, order, .. } = &scene;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
     shop.hear_and_call([order.released()]).await;
     assert_eq!(shop.said().await, ["authorized 2598", "voided 2598"]);
     assert_eq!(scene.money().await, ["authorise 2598", "void 2598"]);
@@ -89,10 +82,8 @@ async fn what_is_authorised_is_voided_when_the_goods_are_released() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_refunds_go_line_by_line_and_never_beyond_what_is_captured() {
-    let scene = Scene::unheard("pm_card_visa").await;
+    let scene = Scene::captured().await;
     let Scene { shop, order, .. } = &scene;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
-    shop.hear_and_call([order.confirmed()]).await;
     shop.hear_and_call([order.restocked(&[("TEA", 2)]), order.restocked(&[("TEA", 2)])]).await;
     let said = shop.said().await;
     assert_eq!(said[2..], ["refunded 2000 remaining 598", "refunded 598 remaining 0"]);
@@ -101,9 +92,8 @@ async fn race_refunds_go_line_by_line_and_never_beyond_what_is_captured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capture_that_fails_is_told_and_voided_on_stocks_word() {
-    let scene = Scene::unheard("pm_sandbox_capture_fails").await;
+    let scene = Scene::paid_with("pm_sandbox_capture_fails").await;
     let Scene { shop, order, .. } = &scene;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
     shop.hear_and_call([order.confirmed()]).await;
     shop.hear_and_call([order.restocked(&[("TEA", 2), ("POT", 1)])]).await;
     let expected = ["authorized 2598", "capture_failed charge_expired_for_capture", "voided 2598"];
@@ -113,9 +103,8 @@ async fn a_capture_that_fails_is_told_and_voided_on_stocks_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_gateway_times_out_and_is_unknown_until_a_look_up_finds_what_happened() {
-    let scene = Scene::unheard("pm_sandbox_timeout_then_success").await;
-    let Scene { shop, order, .. } = &scene;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
+    let scene = Scene::paid_with("pm_sandbox_timeout_then_success").await;
+    let Scene { shop, .. } = &scene;
     assert_eq!(shop.said().await, ["unknown Authorise"]);
     shop.call_again().await;
     assert_eq!(shop.said().await, ["unknown Authorise", "authorized 2598"]);
@@ -124,9 +113,8 @@ async fn race_gateway_times_out_and_is_unknown_until_a_look_up_finds_what_happen
 
 #[tokio::test(flavor = "multi_thread")]
 async fn released_while_nobody_knows_is_voided_and_the_authorisation_never_announced() {
-    let scene = Scene::unheard("pm_sandbox_timeout_then_success").await;
+    let scene = Scene::paid_with("pm_sandbox_timeout_then_success").await;
     let Scene { shop, order, .. } = &scene;
-    shop.hear_and_call([order.placed(), order.reserved()]).await;
     shop.hear([order.released()]).await;
     shop.call_again().await;
     assert_eq!(shop.said().await, ["unknown Authorise", "voided 2598"]);

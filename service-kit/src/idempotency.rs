@@ -1,10 +1,36 @@
-//! Requests with an `Idempotency-Key`: each has one effect, however often it is sent. This is the part that all
-//! services share; each service decides which responses it stores, and where.
+//! Requests with an `Idempotency-Key`: each has one effect, however often it is sent. The key and the response commit
+//! with the change, in the service's table `idempotency_keys`.
+
+use std::time::Duration;
 
 use diesel::define_sql_function;
 use diesel::prelude::*;
+use diesel::result::Error;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::future::join;
+
+use crate::housekeeping::TimeToLive;
+
+diesel::table! {
+    /// What every service's table has; a service may store more of a response.
+    idempotency_keys (key) {
+        /// The `Idempotency-Key`.
+        key -> Text,
+        /// SHA-256 of the request.
+        request -> Binary,
+        /// The response.
+        body -> Binary,
+    }
+}
+
+/// How long a response is stored for a request that is sent again.
+const STORED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The rule by which housekeeping deletes stored responses.
+pub const fn time_to_live() -> TimeToLive {
+    TimeToLive::new("idempotency_keys", "key", "created_at", STORED)
+}
 
 /// A request that must have one effect, however often it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,16 +41,14 @@ pub struct IdempotentRequest {
     pub request: Vec<u8>,
 }
 
-/// The result of claiming a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IdempotencyClaim<Answer> {
-    /// The key is new. It is ours until the transaction ends.
-    New,
-    /// The same request was answered before, with this response.
-    Answered(Answer),
+/// Why a request has no effect under its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefused {
     /// Another request was answered under this key.
+    #[error("the Idempotency-Key was used for another request")]
     OtherRequest,
     /// Another request under this key is in progress.
+    #[error("a request with this Idempotency-Key is in progress")]
     InFlight,
 }
 
@@ -38,24 +62,50 @@ define_sql_function! {
 }
 
 impl IdempotentRequest {
-    /// Claims the key for this transaction. It tries a lock that ends with the transaction, so nobody waits for
-    /// another's request, and whoever gets the lock next sees what its last holder wrote. This needs `read
-    /// committed`, PostgreSQL's default. Returns false while somebody else holds the lock, which means
-    /// [`IdempotencyClaim::InFlight`].
+    /// Claims the key for this transaction, and returns the response that was given to the same request before, if any.
+    /// It tries a lock that ends with the transaction, so nobody waits for another's request, and whoever gets the lock
+    /// next sees what its last holder wrote. This needs `read committed`, PostgreSQL's default. `stored` reads the
+    /// request and the response under the key.
     ///
     /// # Errors
-    /// Fails if the statement fails.
-    pub async fn lock(&self, mut conn: &AsyncPgConnection) -> QueryResult<bool> {
+    /// Fails if a statement fails.
+    pub async fn claim<Answer>(
+        &self,
+        mut conn: &AsyncPgConnection,
+        stored: impl Future<Output = QueryResult<(Vec<u8>, Answer)>>,
+    ) -> QueryResult<Result<Option<Answer>, KeyRefused>> {
         let lock = hashtextextended(format!("idempotency-key {}", self.key), 0);
-        diesel::select(pg_try_advisory_xact_lock(lock)).get_result(&mut conn).await
+        let lock = diesel::select(pg_try_advisory_xact_lock(lock)).get_result(&mut conn);
+        // In this order: a request that had the key before has left its response by the time the lock is free.
+        let (free, stored): (QueryResult<bool>, _) = join(lock, stored).await;
+        Ok(match (free?, stored.optional()?) {
+            (false, _) => Err(KeyRefused::InFlight),
+            (true, None) => Ok(None),
+            (true, Some((request, answer))) if request == self.request => Ok(Some(answer)),
+            (true, Some(_)) => Err(KeyRefused::OtherRequest),
+        })
     }
+}
 
-    /// Compares this request with the one that is stored under the locked key, if any, together with its response.
-    pub fn compared<Answer>(&self, kept: Option<(Vec<u8>, Answer)>) -> IdempotencyClaim<Answer> {
-        match kept {
-            None => IdempotencyClaim::New,
-            Some((request, answer)) if request == self.request => IdempotencyClaim::Answered(answer),
-            Some(_) => IdempotencyClaim::OtherRequest,
-        }
+/// Does `work` in the caller's transaction and stores the body that it returns, or returns the body that was stored for
+/// the same request before. A request without a key is always worked on.
+///
+/// # Errors
+/// Fails if the key is refused, a statement fails, or `work` fails.
+pub async fn once<E: From<Error> + From<KeyRefused>>(
+    conn: &mut AsyncPgConnection,
+    request: Option<&IdempotentRequest>,
+    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<Vec<u8>, E>,
+) -> Result<Vec<u8>, E> {
+    use idempotency_keys::dsl;
+    let Some(idempotent @ IdempotentRequest { key, request }) = request else { return work(conn).await };
+    let mut reading = &*conn;
+    let stored = dsl::idempotency_keys.find(key).select((dsl::request, dsl::body)).first(&mut reading);
+    if let Some(body) = idempotent.claim(conn, stored).await?? {
+        return Ok(body);
     }
+    let body = work(conn).await?;
+    let row = (dsl::key.eq(key), dsl::request.eq(request), dsl::body.eq(&body));
+    diesel::insert_into(dsl::idempotency_keys).values(row).execute(conn).await?;
+    Ok(body)
 }

@@ -21,6 +21,7 @@ pub mod locks;
 pub mod migrate;
 pub mod pool;
 mod prepared;
+pub mod program;
 pub mod progress;
 pub mod retry;
 mod schema;

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::kafka::{Member, Producer, SOON, committed, make_topic, topic};
-use common::{Notebook, count, database, heard};
+use common::{Notebook, database, heard};
 use service_kit::consumer::{Subscription, partition_of};
 use service_kit::dead_letters;
 use service_kit::testing::{eventually, unique};
@@ -46,7 +46,7 @@ async fn poison_parks_its_key_the_rest_goes_on_and_a_replay_keeps_the_order() {
     let letters = dead_letters::list(&mut *db.conn().await, 0, 10).await.unwrap();
     let errors: Vec<_> = letters.iter().map(|letter| letter.error.as_deref()).collect();
     assert_eq!(errors, [Some("it hurts"), None, None]);
-    assert_eq!(count(&db, "copies").await, 1);
+    assert_eq!(db.count("copies").await, 1);
 
     // not mended yet: it stays, and says so
     assert_eq!(dead_letters::replay(&mut *db.conn().await, letters[0].id).await.unwrap(), 3);
@@ -59,11 +59,11 @@ async fn poison_parks_its_key_the_rest_goes_on_and_a_replay_keeps_the_order() {
 
     notebook.cure();
     dead_letters::replay(&mut *db.conn().await, letters[1].id).await.unwrap();
-    eventually("the queue is empty", SOON, async || count(&db, "dead_letters").await == 0).await;
+    eventually("the queue is empty", SOON, async || db.count("dead_letters").await == 0).await;
     producer.say(&topic, "a", "4").await;
     eventually("the key is free", SOON, async || heard(&db, &["a"]).await.len() == 5).await;
     assert_eq!(heard(&db, &["a"]).await, ["1", "poison", "2", "3", "4"]);
-    assert_eq!(count(&db, "parked_keys").await, 0);
+    assert_eq!(db.count("parked_keys").await, 0);
     member.stop().await;
 }
 
@@ -74,7 +74,7 @@ async fn a_batch_that_cannot_be_saved_is_tried_event_by_event_and_only_what_fail
         producer.say(&topic, key, what).await;
     }
     let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
-    eventually("four wait", SOON, async || count(&db, "dead_letters").await == 4).await;
+    eventually("four wait", SOON, async || db.count("dead_letters").await == 4).await;
     eventually("the other key goes on", SOON, async || heard(&db, &["a"]).await == ["1", "2"]).await;
     assert_eq!(heard(&db, &["b", "c"]).await, [""; 0]);
     let letters = dead_letters::list(&mut *db.conn().await, 0, 10).await.unwrap();
@@ -89,15 +89,15 @@ async fn an_event_that_comes_during_a_replay_is_replayed_too_and_the_key_is_free
     let notebook = Arc::new(Notebook::default());
     let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::clone(&notebook));
     producer.say(&topic, "a", "poison").await;
-    eventually("it is parked", SOON, async || count(&db, "dead_letters").await == 1).await;
+    eventually("it is parked", SOON, async || db.count("dead_letters").await == 1).await;
     notebook.cure();
     notebook.out_of_ink.store(true, Ordering::SeqCst);
     let letters = dead_letters::list(&mut *db.conn().await, 0, 10).await.unwrap();
     assert_eq!(dead_letters::replay(&mut *db.conn().await, letters[0].id).await.unwrap(), 1);
     producer.say(&topic, "a", "latecomer").await;
-    eventually("it waits behind", SOON, async || count(&db, "dead_letters").await == 2).await;
+    eventually("it waits behind", SOON, async || db.count("dead_letters").await == 2).await;
     notebook.out_of_ink.store(false, Ordering::SeqCst);
-    eventually("the key is free", SOON, async || count(&db, "parked_keys").await == 0).await;
+    eventually("the key is free", SOON, async || db.count("parked_keys").await == 0).await;
     assert_eq!(heard(&db, &["a"]).await, ["poison", "latecomer"]);
     member.stop().await;
 }
@@ -108,12 +108,12 @@ async fn a_discarded_dead_letter_frees_its_key_when_nothing_waits_behind_it() {
     let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
     producer.say(&topic, "a", "unreadable").await;
     producer.say(&topic, "a", "next").await;
-    eventually("both wait", SOON, async || count(&db, "dead_letters").await == 2).await;
+    eventually("both wait", SOON, async || db.count("dead_letters").await == 2).await;
     let letters = dead_letters::list(&mut *db.conn().await, 0, 10).await.unwrap();
     assert!(dead_letters::discard(&mut *db.conn().await, letters[0].id).await.unwrap());
-    assert_eq!(count(&db, "parked_keys").await, 1);
+    assert_eq!(db.count("parked_keys").await, 1);
     dead_letters::replay(&mut *db.conn().await, letters[1].id).await.unwrap();
-    eventually("the key is free", SOON, async || count(&db, "parked_keys").await == 0).await;
+    eventually("the key is free", SOON, async || db.count("parked_keys").await == 0).await;
     assert_eq!(heard(&db, &["a"]).await, ["next"]);
     member.stop().await;
 }
@@ -148,7 +148,7 @@ async fn a_second_member_takes_over_partitions_and_nothing_is_lost_or_done_twice
         eventually("all are heard", SOON, async || heard(&db, &[key]).await.len() >= all.len()).await;
         assert_eq!(heard(&db, &[key]).await, all, "{key}");
     }
-    assert_eq!(count(&db, "inbox").await, i64::try_from(all.len() * keys.len()).unwrap());
+    assert_eq!(db.count("inbox").await, i64::try_from(all.len() * keys.len()).unwrap());
     second.stop().await;
 }
 

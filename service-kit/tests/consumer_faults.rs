@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::kafka::{Member, Producer, SOON, committed, config, same_instance, topic};
 use common::server::Server;
-use common::{Copies, Notebook, count, database, headers, heard};
+use common::{Copies, Notebook, database, headers, heard};
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use rdkafka::consumer::Consumer as _;
@@ -52,7 +52,7 @@ async fn a_failure_that_passes_holds_the_partition_and_its_offset() {
     producer.say(&topic, "other", "3").await;
     // told to stop while it waits, it goes at once and leaves the offset where it was
     member.stop().await;
-    assert_eq!((committed(&group, &topic).await, count(&db, "dead_letters").await), (Some(1), 0));
+    assert_eq!((committed(&group, &topic).await, db.count("dead_letters").await), (Some(1), 0));
 
     notebook.out_of_ink.store(false, Ordering::SeqCst);
     let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], notebook);
@@ -72,7 +72,7 @@ async fn one_bad_event_in_a_batch_costs_only_itself() {
     let keys: Vec<_> = said.iter().map(String::as_str).collect();
     let fine: Vec<_> = said.iter().filter(|what| *what != "poison").cloned().collect();
     assert_eq!(heard(&db, &keys).await, fine);
-    assert_eq!((count(&db, "dead_letters").await, count(&db, "parked_keys").await), (1, 1));
+    assert_eq!((db.count("dead_letters").await, db.count("parked_keys").await), (1, 1));
     member.stop().await;
 }
 
@@ -92,7 +92,7 @@ async fn a_database_that_ends_every_session_loses_and_repeats_nothing() {
     }
     eventually("all are heard", SOON, async || heard(&db, &["k"]).await.len() >= said.len()).await;
     assert_eq!(heard(&db, &["k"]).await, said);
-    assert_eq!(count(&db, "dead_letters").await, 0);
+    assert_eq!(db.count("dead_letters").await, 0);
     member.stop().await;
 }
 

@@ -10,9 +10,8 @@ use service_kit::config::{LogFormat, TelemetryConfig};
 use service_kit::consumer::ReactionError;
 use service_kit::external_calls::{ExternalCalls, Performed, Worker};
 use service_kit::telemetry;
-use service_kit::testing::eventually;
+use service_kit::testing::{Running, eventually};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -79,11 +78,9 @@ async fn a_call_that_was_put_off_is_not_counted_as_done() {
     let quiet = TelemetryConfig { format: LogFormat::Json, filter: "off".to_owned() };
     telemetry::init("test", &quiet).unwrap();
     let desk = Desk::with(["later", "later", "now"], 3);
-    let stop = CancellationToken::new();
-    let worker = tokio::spawn(Worker::new("counted", Calls(Arc::clone(&desk)), 2).run(stop.clone()));
+    let worker = Running::start(|stop| Worker::new("counted", Calls(Arc::clone(&desk)), 2).run(stop));
     eventually("all are made", SOON, async || desk.answered().len() == 3).await;
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
     let shown = telemetry::render_metrics();
     let counted = |outcome: &str| {
         let is_it = |line: &&str| line.contains(r#"worker="counted""#) && line.contains(outcome);
@@ -95,25 +92,21 @@ async fn a_call_that_was_put_off_is_not_counted_as_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_so_many_calls_are_made_at_once() {
     let desk = Desk::with(["a", "b", "c", "d", "e"], 0);
-    let stop = CancellationToken::new();
-    let worker = tokio::spawn(Worker::new("test", Calls(Arc::clone(&desk)), 2).run(stop.clone()));
+    let worker = Running::start(|stop| Worker::new("test", Calls(Arc::clone(&desk)), 2).run(stop));
     eventually("two are under way", SOON, async || desk.under_way.load(Ordering::SeqCst) == 2).await;
     desk.gate.add_permits(5);
     eventually("all are answered", SOON, async || desk.answered().len() == 5).await;
     assert_eq!(desk.most.load(Ordering::SeqCst), 2);
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_told_to_stop_finishes_what_is_under_way_and_takes_no_more() {
     let desk = Desk::with(["a", "b", "c"], 0);
-    let stop = CancellationToken::new();
-    let worker = tokio::spawn(Worker::new("test", Calls(Arc::clone(&desk)), 2).run(stop.clone()));
+    let worker = Running::start(|stop| Worker::new("test", Calls(Arc::clone(&desk)), 2).run(stop));
     eventually("two are under way", SOON, async || desk.under_way.load(Ordering::SeqCst) == 2).await;
-    stop.cancel();
     desk.gate.add_permits(5);
-    worker.await.unwrap();
+    worker.end().await;
     assert_eq!(desk.answered(), ["a", "b"]);
     assert_eq!(desk.recorded.lock().unwrap().len(), 1);
 }
@@ -121,16 +114,14 @@ async fn a_worker_that_is_told_to_stop_finishes_what_is_under_way_and_takes_no_m
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_panics_costs_only_itself_and_a_nudge_wakes_the_worker() {
     let desk = Desk::with(["panic", "a"], 5);
-    let stop = CancellationToken::new();
     let worker = Worker::new("test", Calls(Arc::clone(&desk)), 2);
     let nudge = worker.nudge();
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let worker = Running::start(|stop| worker.run(stop));
     eventually("the other is answered", SOON, async || desk.answered() == ["a"]).await;
     desk.recorded.lock().unwrap().push_back("b");
     nudge.nudge();
     eventually("the new one is answered", SOON, async || desk.answered() == ["a", "b"]).await;
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
 }
 
 /// Calls that are made at once, and settled when the gate lets them. One with the name `spoilt` can't be settled, and with one
@@ -218,10 +209,9 @@ impl ExternalCalls for Grouped {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_is_settled_at_once_and_those_that_end_meanwhile_together_in_the_next_transaction() {
     let group = Group::with(["first"], 0);
-    let stop = CancellationToken::new();
     let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
     let nudge = worker.nudge();
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let worker = Running::start(|stop| worker.run(stop));
     eventually("the first is being settled", SOON, async || group.settling.load(Ordering::SeqCst) == 1).await;
     group.record(["b", "c", "d", "e", "f"]);
     nudge.nudge();
@@ -230,18 +220,15 @@ async fn an_outcome_is_settled_at_once_and_those_that_end_meanwhile_together_in_
     eventually("all are settled", SOON, async || group.settled() == 6).await;
     let sizes = group.sizes();
     assert!(sizes[0] == 1 && sizes.len() <= 3, "one that ends this very moment may miss the second: {sizes:?}");
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_can_not_be_settled_spoils_the_settling_of_no_other() {
     let group = Group::with(["a", "spoilt", "b"], 10);
-    let stop = CancellationToken::new();
-    let worker = tokio::spawn(Worker::new("test", Grouped(Arc::clone(&group)), 8).run(stop.clone()));
+    let worker = Running::start(|stop| Worker::new("test", Grouped(Arc::clone(&group)), 8).run(stop));
     eventually("the others are settled", SOON, async || group.settled() == 2).await;
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
     let mut settled = group.batches.lock().unwrap().concat();
     settled.sort_unstable();
     assert_eq!(settled, ["a", "b"]);
@@ -250,12 +237,10 @@ async fn an_outcome_that_can_not_be_settled_spoils_the_settling_of_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outcomes_that_are_there_when_it_is_told_to_stop_are_settled_before_it_ends() {
     let group = Group::with(["a", "b", "c"], 0);
-    let stop = CancellationToken::new();
-    let worker = tokio::spawn(Worker::new("test", Grouped(Arc::clone(&group)), 8).run(stop.clone()));
+    let worker = Running::start(|stop| Worker::new("test", Grouped(Arc::clone(&group)), 8).run(stop));
     eventually("one is being settled", SOON, async || group.settling.load(Ordering::SeqCst) == 1).await;
-    stop.cancel();
     group.gate.add_permits(3);
-    worker.await.unwrap();
+    worker.end().await;
     assert_eq!(group.settled(), 3);
 }
 
@@ -264,10 +249,9 @@ async fn a_worker_looks_for_calls_when_it_is_nudged_or_more_may_follow_and_does_
     const NUDGES: usize = 20;
     for (call, looks) in [("one of many", 2), ("last", 1)] {
         let group = Group::with([], 100);
-        let stop = CancellationToken::new();
         let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
         let nudge = worker.nudge();
-        let worker = tokio::spawn(worker.run(stop.clone()));
+        let worker = Running::start(|stop| worker.run(stop));
         for nudged in 1..=NUDGES {
             group.record([call]);
             nudge.nudge();
@@ -276,41 +260,36 @@ async fn a_worker_looks_for_calls_when_it_is_nudged_or_more_may_follow_and_does_
         // the first look, and one after a stretch with nothing to do
         let takes = group.takes.load(Ordering::SeqCst);
         assert!(takes <= looks * NUDGES + 2, "{takes} looks for {NUDGES} calls");
-        stop.cancel();
-        worker.await.unwrap();
+        worker.end().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nudge_for_a_call_that_is_not_due_yet_has_the_worker_ask_when_it_is() {
     let group = Group::with([], 0);
-    let stop = CancellationToken::new();
     let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
     let nudge = worker.nudge();
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let worker = Running::start(|stop| worker.run(stop));
     eventually("it has asked, and waits five seconds", SOON, async || group.asked_when.load(Ordering::SeqCst) == 1)
         .await;
     nudge.nudge();
     eventually("it asks again", Duration::from_secs(3), async || group.asked_when.load(Ordering::SeqCst) == 2).await;
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
 }
 
 /// Settles `first` alone while these are made, and so all of these together.
 async fn together(calls: &[&'static str], settled: usize) -> Arc<Group> {
     let group = Group::with(["first"], 0);
-    let stop = CancellationToken::new();
     let worker = Worker::new("test", Grouped(Arc::clone(&group)), 8);
     let nudge = worker.nudge();
-    let worker = tokio::spawn(worker.run(stop.clone()));
+    let worker = Running::start(|stop| worker.run(stop));
     eventually("the first is being settled", SOON, async || group.settling.load(Ordering::SeqCst) == 1).await;
     group.record(calls.iter().copied());
     nudge.nudge();
     eventually("the others are made", SOON, async || group.made.load(Ordering::SeqCst) == 1 + calls.len()).await;
     group.gate.add_permits(100);
     eventually("what can be settled is", SOON, async || group.settled() >= settled).await;
-    stop.cancel();
-    worker.await.unwrap();
+    worker.end().await;
     group
 }
 

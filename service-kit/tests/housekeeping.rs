@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::BigInt;
-use diesel::{QueryableByName, sql_query};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use service_kit::housekeeping::{BATCH, Pruned, TimeToLive, prune};
 use service_kit::testing::TestDb;
 use tokio_util::sync::CancellationToken;
@@ -22,19 +20,8 @@ async fn notes(old: i64, fresh: i64) -> TestDb {
          insert into notes select n, now() - interval '10 days' - n * interval '1 ms' from generate_series(1, {old}) n;
          insert into notes select -n, now() from generate_series(1, {fresh}) n"
     );
-    db.conn().await.batch_execute(&fill).await.unwrap();
+    db.run(&fill).await;
     db
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
-async fn count(db: &TestDb, what: &str) -> i64 {
-    let count = sql_query(format!("select count(*) from {what}"));
-    count.get_result::<Count>(&mut *db.conn().await).await.unwrap().count
 }
 
 async fn pruned(db: &TestDb, rule: &TimeToLive) -> Pruned {
@@ -52,13 +39,13 @@ async fn a_million_old_rows_go_in_batches_of_a_thousand_and_fresh_ones_stay() {
          create trigger batches_are_bounded after delete on notes referencing old table as gone
             for each statement execute function batches_are_bounded()"
     );
-    db.conn().await.batch_execute(&limit).await.unwrap();
+    db.run(&limit).await;
     let Pruned { rows, batches } = pruned(&db, &TimeToLive::new("notes", "id", "at", DAY)).await;
     assert_eq!(rows, 1_000_000);
     assert!((1_000..=1_001).contains(&batches), "{batches}");
-    assert_eq!(count(&db, "notes").await, 10);
+    assert_eq!(db.count("notes").await, 10);
     // test databases stay until the server goes: what a million rows took must not
-    db.conn().await.batch_execute("truncate notes").await.unwrap();
+    db.run("truncate notes").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,11 +53,11 @@ async fn rows_that_are_spared_stay_and_hide_nothing_behind_them() {
     let db = notes(5 * BATCH, 0).await;
     // the oldest three batches, all of one moment, are still needed
     let open = format!("update notes set open = true, at = now() - interval '20 days' where id > {}", 2 * BATCH);
-    db.conn().await.batch_execute(&open).await.unwrap();
+    db.run(&open).await;
     let rule = TimeToLive::new("notes", "id", "at", DAY)
         .deleting("delete from notes where id in (select key from old) and not open returning id as key");
     assert_eq!(pruned(&db, &rule).await.rows, 2 * BATCH);
-    assert_eq!(count(&db, "notes where open").await, 3 * BATCH);
+    assert_eq!(db.count("notes where open").await, 3 * BATCH);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +66,7 @@ async fn nothing_is_deleted_once_it_is_told_to_stop() {
     stop.cancel();
     let rule = TimeToLive::new("notes", "id", "at", DAY);
     assert_eq!(prune(&db.pool, &rule, &stop).await.unwrap(), Pruned::default());
-    assert_eq!(count(&db, "notes").await, 10);
+    assert_eq!(db.count("notes").await, 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +75,7 @@ async fn a_table_that_is_not_there_stops_no_other() {
     let rules = ["no_such_table", "notes"].map(|table| TimeToLive::new(table, "id", "at", DAY));
     let running = tokio::spawn(service_kit::housekeeping::run(db.pool.clone(), rules.to_vec(), stop.clone()));
     service_kit::testing::eventually("the old ones are gone", Duration::from_secs(30), async || {
-        count(&db, "notes").await == 1
+        db.count("notes").await == 1
     })
     .await;
     stop.cancel();
@@ -102,10 +89,8 @@ async fn the_batches_read_each_index_entry_once_though_an_old_snapshot_keeps_tho
     reader.batch_execute("begin isolation level repeatable read; select count(*) from notes").await.unwrap();
     assert_eq!(pruned(&db, &TimeToLive::new("notes", "id", "at", DAY)).await.rows, 50 * BATCH);
     reader.batch_execute("commit").await.unwrap();
-    let read = async || {
-        let read = "select idx_tup_read as count from pg_stat_user_indexes where indexrelname = 'notes_by_age'";
-        sql_query(read).get_result::<Count>(&mut *db.conn().await).await.unwrap().count
-    };
+    let read = "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'notes_by_age'";
+    let read = async || db.row::<i64>(read).await;
     let told = Duration::from_secs(30);
     service_kit::testing::eventually("the reads are counted", told, async || read().await >= 50 * BATCH).await;
     // from the front each time it would be 25 times as many

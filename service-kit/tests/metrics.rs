@@ -8,7 +8,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use common::kafka::{Member, Producer, SOON, topic};
-use common::{Notebook, count, database, heard};
+use common::{Notebook, database, heard};
 use reqwest::{Client, Method};
 use service_kit::config::{LogFormat, TelemetryConfig};
 use service_kit::consumer::Subscription;
@@ -44,7 +44,7 @@ async fn dead_letters_and_parked_keys_are_counted_and_the_progress_is_noted_all_
     })
     .await;
     let noted = "consumer_progress where caught_up_to > (select max(buried_at) from dead_letters)";
-    eventually("the progress is noted", SOON, async || count(&db, noted).await == 1).await;
+    eventually("the progress is noted", SOON, async || db.count(noted).await == 1).await;
     member.stop().await;
 }
 

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Copies, Notebook, count, database, event, headers, heard};
+use common::{Copies, Notebook, database, event, headers, heard};
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use service_kit::consumer::testing::{CONSUMER, react, react_as, react_to_all};
@@ -26,7 +26,7 @@ async fn what_a_service_ignores_is_still_noted_in_the_inbox() {
     let db = database().await;
     let ignored = react(&db.pool, &Notebook::default(), &event("t", "k", "ignore")).await.unwrap();
     assert_eq!(ignored, Outcome::Ignored(Why::NotForUs));
-    assert_eq!(count(&db, "inbox").await, 1);
+    assert_eq!(db.count("inbox").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,9 +38,9 @@ async fn an_event_that_is_for_nobody_gets_no_row_whatever_its_age_and_whatever_i
     let old = Record::sent("t", "k", headers(long_ago, "note.v1"), "for nobody");
     assert_eq!(react(&db.pool, &notebook, &old).await.unwrap(), not_for_us);
     react(&db.pool, &notebook, &event("t", "k", "poison")).await.unwrap();
-    let noted = count(&db, "inbox").await;
+    let noted = db.count("inbox").await;
     assert_eq!(react(&db.pool, &notebook, &event("t", "k", "for nobody")).await.unwrap(), not_for_us);
-    assert_eq!((count(&db, "inbox").await, count(&db, "dead_letters").await), (noted, 1));
+    assert_eq!((db.count("inbox").await, db.count("dead_letters").await), (noted, 1));
     assert_eq!(noted, 1, "that of the poison alone");
 }
 
@@ -49,7 +49,7 @@ async fn an_unknown_type_is_skipped_without_an_inbox_row() {
     let db = database().await;
     let newer = Record::sent("t", "k", headers(Uuid::now_v7(), "from.the.future.v1"), "{}");
     assert_eq!(react(&db.pool, &Notebook::default(), &newer).await.unwrap(), Outcome::Skipped);
-    assert_eq!((count(&db, "inbox").await, count(&db, "dead_letters").await), (0, 0));
+    assert_eq!((db.count("inbox").await, db.count("dead_letters").await), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +78,7 @@ async fn poison_in_a_batch_is_buried_in_its_transaction_and_nothing_is_rolled_ba
     let queue = "(select key, event_id, row_number() over (order by id) as place from dead_letters) queue";
     for (place, letter) in [1, 3, 4].into_iter().enumerate() {
         let id = batch[letter].header("ce_id").unwrap();
-        assert_eq!(count(&db, &format!("{queue} where event_id = '{id}' and place = {place} + 1")).await, 1);
+        assert_eq!(db.count(&format!("{queue} where event_id = '{id}' and place = {place} + 1")).await, 1);
     }
     let again = react_to_all(&mut *db.conn().await, &notebook, &batch).await.unwrap();
     assert!(again.iter().all(|outcome| *outcome == Outcome::Duplicate), "{again:?}");
@@ -96,7 +96,7 @@ async fn poison_parks_its_key_on_its_topic_alone_in_a_transaction_of_several_top
     assert_eq!(outcomes, [applied, Outcome::QueuedBehind], "as it is read from the table");
     for (topic, record) in [("t", &later[1]), ("u", &later[0])] {
         let reached = format!("consumer_progress where topic = '{topic}' and position = {} + 1", record.place.offset);
-        assert_eq!(count(&db, &reached).await, 1);
+        assert_eq!(db.count(&reached).await, 1);
     }
 }
 
@@ -109,7 +109,7 @@ async fn a_batch_that_cannot_be_saved_or_whose_reaction_panics_leaves_nothing() 
         assert!(failed.is_err(), "{failed:?}");
     }
     for table in ["heard", "inbox", "dead_letters", "consumer_progress"] {
-        assert_eq!(count(&db, table).await, 0, "{table}");
+        assert_eq!(db.count(table).await, 0, "{table}");
     }
 }
 
@@ -118,7 +118,7 @@ async fn a_panic_is_a_failure_for_good() {
     let db = database().await;
     let failed = react(&db.pool, &Notebook::default(), &event("t", "k", "panic")).await.unwrap();
     assert_eq!(failed, Outcome::DeadLettered("panicked: out of wits".to_owned()));
-    assert_eq!(count(&db, "heard").await, 0);
+    assert_eq!(db.count("heard").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,8 +131,8 @@ async fn a_dead_letter_sends_one_copy_however_often_it_is_heard() {
         assert!(matches!(first, Outcome::DeadLettered(_)), "{first:?}");
         react_as(&db.pool, CONSUMER, &topic, &notebook, &Copies, &unreadable).await.unwrap();
     }
-    assert_eq!((count(&db, "dead_letters").await, count(&db, "copies").await), (2, 2));
-    assert_eq!(count(&db, "copies where topic = 'test.dlq' and headers like '%dead_letter_offset%'").await, 2);
+    assert_eq!((db.count("dead_letters").await, db.count("copies").await), (2, 2));
+    assert_eq!(db.count("copies where topic = 'test.dlq' and headers like '%dead_letter_offset%'").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +146,7 @@ async fn an_event_at_the_place_of_another_dead_letter_is_kept_beside_it() {
     (later.place, other.place) = (poison.place.clone(), poison.place.clone());
     assert_eq!(react(&db.pool, &notebook, &later).await.unwrap(), Outcome::QueuedBehind);
     assert!(matches!(react(&db.pool, &notebook, &other).await.unwrap(), Outcome::DeadLettered(_)));
-    assert_eq!(count(&db, "dead_letters").await, 3);
+    assert_eq!(db.count("dead_letters").await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,7 +164,7 @@ async fn a_record_of_any_size_can_become_a_dead_letter() {
     let behind = react(&db.pool, &notebook, &event("t", &key, "next")).await.unwrap();
     assert_eq!(behind, Outcome::QueuedBehind);
     let fit = "copies where length(headers) < 900000 and headers like '%dead_letter_headers_omitted%'";
-    assert_eq!((count(&db, fit).await, count(&db, "copies").await), (1, 2));
+    assert_eq!((db.count(fit).await, db.count("copies").await), (1, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +176,7 @@ async fn an_event_older_than_the_inbox_reaches_never_goes_through() {
     let old = Record::sent("t", "k", headers(id, "noted.v1"), "old");
     let outcome = react(&db.pool, &Notebook::default(), &old).await.unwrap();
     assert!(matches!(outcome, Outcome::DeadLettered(why) if why.contains("older than the inbox reaches")));
-    assert_eq!(count(&db, "heard").await, 0);
+    assert_eq!(db.count("heard").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,22 +190,19 @@ async fn a_compacted_topic_needs_no_inbox_and_parks_nothing() {
         outcomes.push(react_as(&db.pool, CONSUMER, &topic, &notebook, &Copies, &record).await.unwrap());
     }
     assert_eq!(outcomes[1..], [Outcome::Applied, Outcome::Skipped]);
-    assert_eq!(
-        (count(&db, "inbox").await, count(&db, "parked_keys").await, count(&db, "dead_letters").await),
-        (0, 0, 1)
-    );
+    assert_eq!((db.count("inbox").await, db.count("parked_keys").await, db.count("dead_letters").await), (0, 0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_that_the_inbox_no_longer_reaches_are_dropped() {
     let db = database().await;
-    let partitions = async || count(&db, "pg_inherits where inhparent = 'inbox'::regclass").await;
+    let partitions = async || db.count("pg_inherits where inhparent = 'inbox'::regclass").await;
     let usual = partitions().await;
-    sql_query("select inbox_upkeep('400 days')").execute(&mut db.conn().await).await.unwrap();
+    db.run("select inbox_upkeep('400 days')").await;
     assert!(partitions().await > usual);
     react(&db.pool, &Notebook::default(), &event("t", "k", "kept")).await.unwrap();
-    sql_query("select inbox_upkeep('30 days')").execute(&mut db.conn().await).await.unwrap();
-    assert_eq!((partitions().await, count(&db, "inbox").await), (usual, 1));
+    db.run("select inbox_upkeep('30 days')").await;
+    assert_eq!((partitions().await, db.count("inbox").await), (usual, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,21 +231,21 @@ async fn what_was_dropped_is_not_taken_for_news_when_the_inbox_is_to_reach_furth
 #[tokio::test(flavor = "multi_thread")]
 async fn old_partitions_wait_for_a_long_reader_and_nobody_waits_for_them() {
     let db = database().await;
-    let partitions = async || count(&db, "pg_inherits where inhparent = 'inbox'::regclass").await;
+    let partitions = async || db.count("pg_inherits where inhparent = 'inbox'::regclass").await;
     let usual = partitions().await;
     let mut reader = db.conn().await;
     sql_query("begin").execute(&mut reader).await.unwrap();
     sql_query("select count(*) from inbox").execute(&mut reader).await.unwrap();
 
     let begun = Instant::now();
-    sql_query("select inbox_upkeep('400 days')").execute(&mut db.conn().await).await.unwrap();
+    db.run("select inbox_upkeep('400 days')").await;
     let many = partitions().await;
-    sql_query("select inbox_upkeep('30 days')").execute(&mut db.conn().await).await.unwrap();
+    db.run("select inbox_upkeep('30 days')").await;
     react(&db.pool, &Notebook::default(), &event("t", "k", "heard")).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(many > usual && partitions().await == many);
 
     sql_query("commit").execute(&mut reader).await.unwrap();
-    sql_query("select inbox_upkeep('30 days')").execute(&mut db.conn().await).await.unwrap();
+    db.run("select inbox_upkeep('30 days')").await;
     assert_eq!(partitions().await, usual);
 }

@@ -76,7 +76,7 @@ async fn what_a_transaction_is_by_default_is_not_left_to_the_database() {
         "alter database \"{name}\" set default_transaction_deferrable = on;
         alter database \"{name}\" set default_transaction_isolation = 'serializable'"
     );
-    db.conn().await.batch_execute(&settings).await.unwrap();
+    db.run(&settings).await;
 
     let mut conn = open(&db.url).await.get().await.unwrap();
     let as_expected = "select (current_setting('transaction_deferrable') = 'off'
@@ -183,7 +183,7 @@ async fn a_slow_statement_is_waited_for_where_it_may_be_slow_and_the_server_answ
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_is_cut_off_half_way_lets_go_of_its_locks_at_once() {
     let db = TestDb::new(&[]).await;
-    db.conn().await.batch_execute("create table goods as select 1 as number").await.unwrap();
+    db.run("create table goods as select 1 as number").await;
     for wait in ["select 1 as number", "select 1 as number from pg_sleep(60)"] {
         let (pool, (locked, is_locked)) = (db.pool.clone(), tokio::sync::oneshot::channel());
         let work = tokio::spawn(async move {

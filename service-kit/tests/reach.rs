@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use common::kafka::{Member, Producer, SOON, client};
-use common::{Copies, Notebook, count, database, heard};
+use common::{Copies, Notebook, database, heard};
 use diesel::sql_query;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -16,8 +16,7 @@ use service_kit::config::KafkaConfig;
 use service_kit::consumer::reach::{Kept, kept_by_topics};
 use service_kit::consumer::{Consumer, ConsumerConfig, Subscription};
 use service_kit::kafka::Brokers;
-use service_kit::testing::{TestDb, eventually, kafka_bootstrap, unique};
-use tokio_util::sync::CancellationToken;
+use service_kit::testing::{Running, TestDb, eventually, kafka_bootstrap, unique};
 use uuid::{NoContext, Timestamp, Uuid};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,7 +50,7 @@ async fn on_apache_kafka_a_topic_keeps_an_event_until_its_segment_goes_and_the_l
 }
 
 async fn reaches_days(db: &TestDb, days: u32) -> bool {
-    count(db, &format!("inbox_state where reach = make_interval(secs => {})", (days * DAY).as_secs())).await == 1
+    db.count(&format!("inbox_state where reach = make_interval(secs => {})", (days * DAY).as_secs())).await == 1
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +60,7 @@ async fn on_apache_kafka_an_inbox_forgets_nothing_while_the_brokers_do_not_tell_
     let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&long)], Arc::<Notebook>::default());
     eventually("it is known", SOON, async || reaches_days(&db, 92).await).await;
     member.stop().await;
-    let partitions = async || count(&db, "pg_inherits where inhparent = 'inbox'::regclass").await;
+    let partitions = async || db.count("pg_inherits where inhparent = 'inbox'::regclass").await;
     let before = partitions().await;
 
     let heard_now = [&short, &missing].map(Subscription::inbox).to_vec();
@@ -80,12 +79,6 @@ async fn on_apache_kafka_an_inbox_forgets_nothing_while_the_brokers_do_not_tell_
     member.stop().await;
 }
 
-#[derive(diesel::QueryableByName)]
-struct Wait {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    since: String,
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn on_apache_kafka_a_new_service_buries_nothing_of_an_old_topic_before_it_knows_how_far_its_inbox_reaches() {
     let (db, topic, producer) = (database().await, topic_kept_for(90, 1).await, Producer::new());
@@ -98,35 +91,33 @@ async fn on_apache_kafka_a_new_service_buries_nothing_of_an_old_topic_before_it_
     let mut holder = db.conn().await;
     sql_query("select pg_advisory_lock(hashtext('inbox_upkeep'))").execute(&mut holder).await.unwrap();
     let waits = async || -> Option<String> {
-        let waiting = "select query_start::text as since from pg_stat_activity where datname = current_database()
+        let waiting = "select query_start::text from pg_stat_activity where datname = current_database()
             and wait_event = 'advisory' and query like '%inbox_upkeep%'";
-        let waiting: Vec<Wait> = sql_query(waiting).load(&mut db.conn().await).await.unwrap();
-        waiting.into_iter().next().map(|wait| wait.since)
+        db.rows(waiting).await.into_iter().next()
     };
     let member = Member::start(&db.pool, &unique("g"), vec![Subscription::inbox(&topic)], Arc::<Notebook>::default());
     eventually("it waits", SOON, async || waits().await.is_some()).await;
     let first = waits().await;
     eventually("it tries again", SOON, async || waits().await.is_some_and(|again| Some(again) != first)).await;
-    assert_eq!(count(&db, "dead_letters").await, 0);
+    assert_eq!(db.count("dead_letters").await, 0);
     drop(holder.batch_execute("select pg_advisory_unlock_all()").await);
 
     eventually("it is heard", SOON, async || heard(&db, &["k"]).await == ["old"]).await;
-    assert_eq!((count(&db, "dead_letters").await, reaches_days(&db, 92).await), (0, true));
+    assert_eq!((db.count("dead_letters").await, reaches_days(&db, 92).await), (0, true));
     member.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_apache_kafka_a_consumers_inbox_reaches_a_day_further_than_its_topics_and_archives_are_kept() {
     for (archived, expected) in [(None, 5), (Some(20 * DAY), 21)] {
-        let (db, topic, stop) = (database().await, topic_kept_for(3, 1).await, CancellationToken::new());
+        let (db, topic) = (database().await, topic_kept_for(3, 1).await);
         let kafka = KafkaConfig { brokers: Brokers::from(kafka_bootstrap()), group_instance_id: None };
         let config = ConsumerConfig::new(unique("g"), &kafka).archived(archived);
         let heard = vec![Subscription::inbox(topic)];
         let consumer = Consumer::new(config, heard, db.pool.clone(), Arc::new(Notebook::default()), Copies);
-        let running = tokio::spawn(consumer.run(stop.clone()));
+        let running = Running::start(|stop| consumer.run(stop));
         let known = format!("inbox_state where reach = make_interval(secs => {})", expected * DAY.as_secs());
-        eventually("it is known", SOON, async || count(&db, &known).await == 1).await;
-        stop.cancel();
-        running.await.unwrap().unwrap();
+        eventually("it is known", SOON, async || db.count(&known).await == 1).await;
+        running.end().await.unwrap();
     }
 }

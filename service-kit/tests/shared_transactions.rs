@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use common::kafka::{Member, Producer, SOON, committed, config, topic};
-use common::{Notebook, count, database};
+use common::{Notebook, database};
 use diesel::sql_query;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use service_kit::consumer::{Subscription, partition_of};
@@ -52,7 +52,7 @@ impl Busy {
     }
 
     async fn hears(&self, events: i64) {
-        eventually("that many are heard", SOON, async || count(&self.db, "heard").await == events).await;
+        eventually("that many are heard", SOON, async || self.db.count("heard").await == events).await;
     }
 }
 
@@ -62,7 +62,7 @@ async fn nothing(_: &TestDb, _: &str, _: Uuid) {}
 async fn lanes_that_have_work_at_once_share_a_transaction() {
     let busy = Busy::with("fine", nothing).await;
     busy.hears(busy.events).await;
-    let transactions = count(&busy.db, "(select distinct xmin::text from heard) as transactions").await;
+    let transactions = busy.db.count("(select distinct xmin::text from heard) as transactions").await;
     // A lane that was about to wait when the first was done has one of its own.
     assert!(transactions <= 3, "{transactions} transactions of {} lanes", busy.events);
     busy.member.stop().await;
@@ -72,8 +72,8 @@ async fn lanes_that_have_work_at_once_share_a_transaction() {
 async fn what_cannot_be_saved_in_a_shared_transaction_costs_only_itself() {
     let busy = Busy::with("too long", nothing).await;
     busy.hears(busy.events - 1).await;
-    eventually("its key is parked", SOON, async || count(&busy.db, "parked_keys where key = 'held'").await == 1).await;
-    assert_eq!(count(&busy.db, "dead_letters").await, 1);
+    eventually("its key is parked", SOON, async || busy.db.count("parked_keys where key = 'held'").await == 1).await;
+    assert_eq!(busy.db.count("dead_letters").await, 1);
     busy.member.stop().await;
 }
 
@@ -109,6 +109,6 @@ async fn events_that_concern_nobody_cost_no_transaction() {
     eventually("they are passed over", SOON, async || committed(&group, &topic).await == Some(6)).await;
     holder.batch_execute("rollback").await.unwrap();
     let noted = "consumer_progress where position = 6";
-    eventually("they are noted as read", SOON, async || count(&db, noted).await == 1).await;
+    eventually("they are noted as read", SOON, async || db.count(noted).await == 1).await;
     member.stop().await;
 }

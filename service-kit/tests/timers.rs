@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use common::kafka::{Member, Producer, SOON, topic};
-use common::{Notebook, count, database, heard};
+use common::{Notebook, database, heard};
 use diesel::sql_query;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -71,7 +71,7 @@ async fn race_service_down_for_hours_a_timer_waits_until_everything_before_its_t
     let alarm = Alarm::default();
     // other partitions are read up to now, and the backlog of this key's is not
     let read = "consumer_progress where caught_up_to > (select max(due_at) from timers)";
-    eventually("the rest is read", SOON, async || count(&db, read).await == 5).await;
+    eventually("the rest is read", SOON, async || db.count(read).await == 5).await;
     assert_eq!(timers::fire_due(&db.pool, &member.handle, &alarm).await.unwrap(), 0);
 
     notebook.out_of_ink.store(false, Ordering::SeqCst);
@@ -80,7 +80,7 @@ async fn race_service_down_for_hours_a_timer_waits_until_everything_before_its_t
     })
     .await;
     assert_eq!(heard(&db, &["k"]).await, ["in time", "deadline"]);
-    assert_eq!(count(&db, "timers").await, 0);
+    assert_eq!(db.count("timers").await, 0);
     member.stop().await;
 }
 
@@ -90,7 +90,7 @@ async fn the_timers_of_a_parked_key_wait_with_it() {
     let heard_here = vec![Subscription::inbox(&topic)];
     let member = Member::start(&db.pool, &unique("g"), heard_here, Arc::new(Notebook::default()));
     producer.say(&topic, "parked", "unreadable").await;
-    eventually("the key is parked", SOON, async || count(&db, "parked_keys").await == 1).await;
+    eventually("the key is parked", SOON, async || db.count("parked_keys").await == 1).await;
     set_due(&db, "deadline", "parked").await;
     set_due(&db, "deadline", "free").await;
     eventually("the other key's timer fires", SOON, async || {
@@ -98,7 +98,7 @@ async fn the_timers_of_a_parked_key_wait_with_it() {
     })
     .await;
     assert_eq!(heard(&db, &["parked", "free"]).await, ["deadline"]);
-    assert_eq!(count(&db, "timers where key = 'parked'").await, 1);
+    assert_eq!(db.count("timers where key = 'parked'").await, 1);
     member.stop().await;
 }
 
@@ -115,7 +115,7 @@ async fn a_timer_fires_once_unless_it_is_cancelled_or_fails() {
     alarm.broken.store(true, Ordering::SeqCst);
     eventually("the failure is noted", SOON, async || {
         assert_eq!(timers::fire_due(&db.pool, &member.handle, &alarm).await.unwrap(), 0);
-        count(&db, "timers where key = 'failing' and attempts = 1 and not_before > clock_timestamp()").await == 1
+        db.count("timers where key = 'failing' and attempts = 1 and not_before > clock_timestamp()").await == 1
     })
     .await;
     alarm.broken.store(false, Ordering::SeqCst);
@@ -124,7 +124,7 @@ async fn a_timer_fires_once_unless_it_is_cancelled_or_fails() {
     })
     .await;
     assert_eq!(heard(&db, &["cancelled", "later", "failing"]).await, ["deadline"]);
-    assert_eq!(count(&db, "timers").await, 1);
+    assert_eq!(db.count("timers").await, 1);
     member.stop().await;
 }
 

@@ -8,6 +8,7 @@
 
 mod envelope;
 mod events;
+mod named;
 #[cfg(feature = "openapi")]
 mod openapi;
 mod topic;

@@ -1,19 +1,13 @@
 use std::time::Duration;
 
 use outbox_relay::service::ServiceConfig;
-use service_kit::config::{ConfigError, Reader, Var};
+use service_kit::config::{Reader, Var};
 
 /// The variables that only this service reads, and its own default of `HTTP_ADDR`.
 pub mod vars {
     use super::Var;
 
-    pub static HTTP_ADDR: Var = Var {
-        name: "HTTP_ADDR",
-        what: "Where the service listens.",
-        expected: "an address and a port; port 0 takes a free one",
-        example: "0.0.0.0:8082",
-        default: Some("127.0.0.1:8082"),
-    };
+    pub static HTTP_ADDR: Var = Var::http_addr("127.0.0.1:8082", "0.0.0.0:8082");
     pub static RESERVATION_TTL: Var = Var {
         name: "RESERVATION_TTL",
         what: "How long stock is held for an order that is not confirmed.",
@@ -37,10 +31,6 @@ impl Config {
         let day = Duration::from_secs(24 * 60 * 60);
         let reservation_ttl = reader.duration(&vars::RESERVATION_TTL, Duration::from_secs(1)..=day);
         Some(Self { service: service?, reservation_ttl: reservation_ttl? })
-    }
-
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Reader::from_env().whole(Self::read)
     }
 }
 

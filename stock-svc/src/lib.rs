@@ -13,8 +13,11 @@ pub mod reactions;
 mod schema;
 pub mod store;
 
+pub use app::App;
+pub use config::Config;
+
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use service_kit::{shutdown, telemetry};
+use service_kit::program;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -26,13 +29,7 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 /// Configures, starts and runs the service until it is told to stop. Fails if it can't start, or with the failure of
 /// the first task that failed.
 pub async fn run() -> anyhow::Result<()> {
-    // This comes before anything that waits: as the first process of a container, it ignores signals that it doesn't
-    // handle.
-    let stop = shutdown::signal()?;
-    let config = config::Config::from_env()?;
-    telemetry::init(NAME, &config.service.telemetry)?;
-    let Some(app) = stop.run_until_cancelled(app::App::build(config)).await else { return Ok(()) };
-    app?.run_until(stop.clone()).await
+    program::run(NAME, Config::read, |config| &config.service.telemetry, App::build, App::run_until).await
 }
 
 /// The name in logs, metrics and messages.

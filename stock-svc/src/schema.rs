@@ -83,15 +83,6 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    idempotency_keys (key) {
-        key -> Text,
-        request -> Binary,
-        body -> Binary,
-        created_at -> Timestamptz,
-    }
-}
-
 diesel::joinable!(products -> categories (category_id));
 diesel::joinable!(stock_levels -> products (sku));
 diesel::joinable!(shipments -> orders (order_id));

@@ -1,27 +1,19 @@
 //! A running `quadrille up`, started, killed and stopped as a person would.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-use quadrille::{
-    addresses::Addresses,
-    api::{Api, OrderDraft, TEA},
-    service::Service,
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use quadrille::addresses::Addresses;
+use quadrille::api::{Api, OrderDraft, TEA};
+use quadrille::service::Service;
 use quadrille_servers::process::Identity;
-use tokio::{
-    process::{Child, Command},
-    time::{sleep, timeout},
-};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
 
 /// A debug build on a busy machine, with data to recover.
 const OPEN_WITHIN: Duration = Duration::from_secs(240);

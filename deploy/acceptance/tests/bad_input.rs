@@ -2,12 +2,10 @@
 //! written.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
-use std::{
-    net::TcpListener,
-    os::unix::fs::PermissionsExt,
-    process::{Command, Output},
-    time::{Duration, Instant},
-};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use quadrille_acceptance::program;

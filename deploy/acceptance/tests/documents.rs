@@ -1,10 +1,8 @@
 //! Documents lead a reader to files: each file that one names is there, so that a file that moves takes its mentions along.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Endings of the files that documents lead to.
 const ENDINGS: [&str; 6] = [".rs", ".md", ".sql", ".sh", ".yml", ".py"];

@@ -2,10 +2,8 @@
 //! reactions both of them, and HTTP all three. Only `http/` knows how a request is answered.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 const SERVICES: [&str; 4] = ["order-svc", "stock-svc", "payment-svc", "notification-svc"];
 /// A folder of a service, and the modules of the service that are above it.

@@ -4,11 +4,9 @@
 
 mod running;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;

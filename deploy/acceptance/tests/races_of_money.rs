@@ -103,20 +103,58 @@ enum First {
     CancelIsTaken,
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn race_cancel_races_dispatch_and_nothing_is_both_refunded_and_sent() {
-    const ROUNDS: i64 = 4;
-    let running = Running::start("").await;
-    let (on_hand, held) = running.level(TEA).await;
-    let (mut sent, mut stopped) = (0, 0);
-    for first in [First::Cancel, First::Dispatch, First::Neither, First::CancelIsTaken] {
-        for _ in 0..ROUNDS {
-            let left = one_cancelled_while_handed_over(&running, first).await;
-            assert!(!matches!((first, left), (First::Cancel, true) | (First::Dispatch, false)), "{first:?}: {left}");
-            *(if left { &mut sent } else { &mut stopped }) += 1;
+impl First {
+    const ALL: [Self; 4] = [Self::Cancel, Self::Dispatch, Self::Neither, Self::CancelIsTaken];
+
+    /// Has `ask` and `hand_over` done in this order. `taken` and `left` wait until the first has been heard by all.
+    async fn of<A, B>(
+        self,
+        ask: impl AsyncFn() -> A,
+        taken: impl AsyncFn(),
+        hand_over: impl AsyncFn() -> B,
+        left: impl AsyncFn(),
+    ) -> (A, B) {
+        match self {
+            Self::Cancel => {
+                let asked = ask().await;
+                taken().await;
+                (asked, hand_over().await)
+            }
+            Self::Dispatch => {
+                let handed = hand_over().await;
+                left().await;
+                (ask().await, handed)
+            }
+            Self::Neither => tokio::join!(ask(), hand_over()),
+            Self::CancelIsTaken => (ask().await, hand_over().await),
         }
     }
-    assert!(sent >= ROUNDS && stopped >= ROUNDS, "{sent} left, {stopped} stayed");
+}
+
+/// Has `one` done `rounds` times in each order. Says how often the parcel was quicker, as it must be and must not be where the
+/// order is given, and how often it was not.
+async fn raced(running: &Running, rounds: i64, one: impl AsyncFn(&Running, First) -> bool) -> (i64, i64) {
+    let (mut quicker, mut later) = (0, 0);
+    for first in First::ALL {
+        for _ in 0..rounds {
+            let was = one(running, first).await;
+            assert!(!matches!((first, was), (First::Cancel, true) | (First::Dispatch, false)), "{first:?}: {was}");
+            *(if was { &mut quicker } else { &mut later }) += 1;
+        }
+    }
+    assert!(quicker >= rounds && later >= rounds, "{quicker} and {later}");
+    (quicker, later)
+}
+
+fn handed() -> Value {
+    json!({"carrier": "An Post", "tracking_number": "CE123456789IE"})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_cancel_races_dispatch_and_nothing_is_both_refunded_and_sent() {
+    let running = Running::start("").await;
+    let (on_hand, held) = running.level(TEA).await;
+    let (sent, _) = raced(&running, 4, one_cancelled_while_handed_over).await;
     assert_eq!(running.level(TEA).await, (on_hand - sent, held));
     running.stop().await;
 }
@@ -126,23 +164,11 @@ async fn one_cancelled_while_handed_over(running: &Running, first: First) -> boo
     let order = running.place(TEA).await;
     let shipment = running.first("stock-svc", "shipments", &order).await;
     let shipment = format!("/api/v1/shipments/{}", shipment["id"].as_str().unwrap());
-    let parcel = json!({"carrier": "An Post", "tracking_number": "CE123456789IE"});
     let dispatch = format!("{shipment}/dispatch");
-    let hand_over = async || running.post("stock-svc", &dispatch, &parcel).await.0;
+    let hand_over = async || running.post("stock-svc", &dispatch, &handed()).await.0;
     let stage = async || running.get("stock-svc", &shipment).await["status"].as_str().unwrap().to_owned();
-    let (cancelled, dispatched) = match first {
-        First::Cancel => {
-            let cancelled = running.cancel(&order).await;
-            eventually("the parcel is called off", PATIENCE, async || stage().await == "cancelled").await;
-            (cancelled, hand_over().await)
-        }
-        First::Dispatch => {
-            let dispatched = hand_over().await;
-            (running.cancel(&order).await, dispatched)
-        }
-        First::Neither => tokio::join!(running.cancel(&order), hand_over()),
-        First::CancelIsTaken => (running.cancel(&order).await, hand_over().await),
-    };
+    let off = async || eventually("the parcel is called off", PATIENCE, async || stage().await == "cancelled").await;
+    let (cancelled, dispatched) = first.of(async || running.cancel(&order).await, off, hand_over, async || ()).await;
     if dispatched.is_success() {
         assert!(matches!(cancelled, StatusCode::ACCEPTED | StatusCode::CONFLICT), "{first:?}: {cancelled}");
         running.until(&order, "shipped").await;
@@ -166,18 +192,9 @@ async fn one_cancelled_while_handed_over(running: &Running, first: First) -> boo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_call_off_races_dispatch_and_the_order_completes_with_what_left() {
-    const ROUNDS: i64 = 3;
     let running = Running::start("").await;
     let (on_hand, held) = running.level(TEA).await;
-    let (mut sent, mut stopped) = (0, 0);
-    for first in [First::Cancel, First::Dispatch, First::Neither, First::CancelIsTaken] {
-        for _ in 0..ROUNDS {
-            let left = the_rest_called_off_while_handed_over(&running, first).await;
-            assert!(!matches!((first, left), (First::Cancel, true) | (First::Dispatch, false)), "{first:?}: {left}");
-            *(if left { &mut sent } else { &mut stopped }) += 1;
-        }
-    }
-    assert!(sent >= ROUNDS && stopped >= ROUNDS, "{sent} left, {stopped} stayed");
+    let (sent, stopped) = raced(&running, 3, the_rest_called_off_while_handed_over).await;
     assert_eq!(running.level(TEA).await, (on_hand - 2 * sent - stopped, held));
     all_that_must_hold_does(&running).await;
     running.stop().await;
@@ -196,30 +213,17 @@ async fn the_rest_called_off_while_handed_over(running: &Running, first: First) 
     let split = format!("/api/v1/shipments/{}/split", whole["id"].as_str().unwrap());
     let (_, parts) = running.post("stock-svc", &split, &json!({"lines": [{"sku": TEA, "quantity": 1}]})).await;
     let path = |n: usize| format!("/api/v1/shipments/{}", parts["items"][n]["id"].as_str().unwrap());
-    let ([part, rest], handed) =
-        ([path(0), path(1)], json!({"carrier": "An Post", "tracking_number": "CE123456789IE"}));
+    let [part, rest] = [path(0), path(1)];
     let step = async |parcel: &str, step: &str, body: &Value| {
         running.post("stock-svc", &format!("{parcel}/{step}"), body).await.0
     };
-    assert_eq!(step(&part, "dispatch", &handed).await, StatusCode::OK);
+    assert_eq!(step(&part, "dispatch", &handed()).await, StatusCode::OK);
     running.until(&order, "partially_shipped").await;
     let call_off = format!("/api/v1/orders/{order}/call-off");
     let ask = async || running.post("order-svc", &call_off, &json!({})).await.0;
-    let hand_over = async || step(&rest, "dispatch", &handed).await;
-    let (asked, dispatched) = match first {
-        First::Cancel => {
-            let asked = ask().await;
-            running.until(&order, "shipped").await;
-            (asked, hand_over().await)
-        }
-        First::Dispatch => {
-            let dispatched = hand_over().await;
-            running.until(&order, "shipped").await;
-            (ask().await, dispatched)
-        }
-        First::Neither => tokio::join!(ask(), hand_over()),
-        First::CancelIsTaken => (ask().await, hand_over().await),
-    };
+    let hand_over = async || step(&rest, "dispatch", &handed()).await;
+    let heard = async || running.until(&order, "shipped").await;
+    let (asked, dispatched) = first.of(ask, heard, hand_over, heard).await;
     let left = dispatched.is_success();
     assert!(
         asked == StatusCode::ACCEPTED || (left && asked == StatusCode::CONFLICT),
@@ -252,20 +256,8 @@ async fn the_rest_called_off_while_handed_over(running: &Running, first: First) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn race_address_races_dispatch_and_a_parcel_goes_where_its_customer_is_told() {
-    const ROUNDS: usize = 3;
     let running = Running::start("").await;
-    let (mut followed, mut stayed) = (0, 0);
-    for first in [First::Cancel, First::Dispatch, First::Neither, First::CancelIsTaken] {
-        for _ in 0..ROUNDS {
-            let follows = one_that_moves_while_handed_over(&running, first).await;
-            assert!(
-                !matches!((first, follows), (First::Cancel, false) | (First::Dispatch, true)),
-                "{first:?}: {follows}"
-            );
-            *(if follows { &mut followed } else { &mut stayed }) += 1;
-        }
-    }
-    assert!(followed >= ROUNDS && stayed >= ROUNDS, "{followed} went elsewhere, {stayed} did not");
+    raced(&running, 3, async |running, first| !one_that_moves_while_handed_over(running, first).await).await;
     all_that_must_hold_does(&running).await;
     running.stop().await;
 }
@@ -276,33 +268,17 @@ async fn one_that_moves_while_handed_over(running: &Running, first: First) -> bo
     let order = running.place(TEA).await;
     let shipment = running.first("stock-svc", "shipments", &order).await;
     let shipment = format!("/api/v1/shipments/{}", shipment["id"].as_str().unwrap());
-    let (of_order, handed) =
-        (format!("/api/v1/orders/{order}"), json!({"carrier": "An Post", "tracking_number": "CE123456789IE"}));
+    let of_order = format!("/api/v1/orders/{order}");
     let elsewhere =
         json!({"line1": "2 Mill Rd", "line2": null, "city": "Galway", "postal_code": "H91", "country": "IE"});
     let dispatch = format!("{shipment}/dispatch");
-    let hand_over = async || assert_eq!(running.post("stock-svc", &dispatch, &handed).await.0, StatusCode::OK);
+    let hand_over = async || assert_eq!(running.post("stock-svc", &dispatch, &handed()).await.0, StatusCode::OK);
     let url = running.url("order-svc", &format!("{of_order}/delivery-address"));
     let ask = async || running.client.put(&url).json(&elsewhere).send().await.unwrap().status();
     let bears = async || running.get("stock-svc", &shipment).await["delivery_address"].clone();
-    let asked = match first {
-        First::Cancel => {
-            let asked = ask().await;
-            eventually("the parcel takes the address", PATIENCE, async || bears().await == elsewhere).await;
-            hand_over().await;
-            asked
-        }
-        First::Dispatch => {
-            hand_over().await;
-            ask().await
-        }
-        First::Neither => tokio::join!(ask(), hand_over()).0,
-        First::CancelIsTaken => {
-            let asked = ask().await;
-            hand_over().await;
-            asked
-        }
-    };
+    let taken =
+        async || eventually("the parcel takes the address", PATIENCE, async || bears().await == elsewhere).await;
+    let (asked, ()) = first.of(ask, taken, hand_over, async || ()).await;
     assert!(matches!(asked, StatusCode::ACCEPTED | StatusCode::CONFLICT), "{first:?}: {asked}");
     running.until(&order, "shipped").await;
     eventually("the change is decided", PATIENCE, async || {

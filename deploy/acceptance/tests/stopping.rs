@@ -2,16 +2,12 @@
 //! a container it would not be ended by the signal's default action.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, ChildStderr, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use quadrille_acceptance::program;
 use service_kit::testing::{TestDb, kafka_bootstrap};
 

@@ -1,17 +1,11 @@
 //! Orders as customers send them, as fast as they are taken or at moments that don't depend on the answers; and look-ups.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::{
-    task::JoinSet,
-    time::{Instant as Moment, sleep_until},
-};
+use tokio::task::JoinSet;
+use tokio::time::{Instant as Moment, sleep_until};
 
 use crate::{http::Connection, results::percentile, shop};
 

@@ -1,22 +1,17 @@
 //! What is handed out: the table, everything as JSON, a picture; and, when they are to be renewed, the blocks of the documents.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Bench,
-    machine::Manifest,
-    results::{Results, median},
-    svg,
-    targets::{self, Row, short},
-};
+use crate::machine::Manifest;
+use crate::results::{Results, median};
+use crate::targets::{self, Row, short};
+use crate::{Bench, svg};
 
 /// A target that is missed by more fails a smoke run: an order of magnitude, of a debug build three times as much.
 const TOO_FAR: f64 = if cfg!(debug_assertions) { 30.0 } else { 10.0 };

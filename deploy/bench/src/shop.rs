@@ -6,10 +6,8 @@ use anyhow::Context;
 use quadrille_servers::Postgres;
 use serde_json::{Value, json};
 
-use crate::{
-    http::Connection,
-    stage::{Program, Running, Stage, number, start_postgres, until},
-};
+use crate::http::Connection;
+use crate::stage::{Program, Running, Stage, number, start_postgres, until};
 
 /// How many products are ordered where it isn't one.
 pub const SKUS: usize = 50;

@@ -1,23 +1,17 @@
 //! Servers of this run's own, and the shop's programs on them.
 
-use std::{
-    path::PathBuf,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
-use quadrille_servers::{
-    Durability, Kafka, Postgres, kafka, port,
-    postgres::{self, ensure_database},
-    process::ServerProcess,
-};
-use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-};
+use quadrille_servers::postgres::{self, ensure_database};
+use quadrille_servers::process::ServerProcess;
+use quadrille_servers::{Durability, Kafka, Postgres, kafka, port};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use shared_events::Topic;
 use tokio::{process::Command, time::sleep};
 use tokio_postgres::{Client, NoTls};
@@ -42,37 +36,20 @@ pub struct Stage {
     programs: Vec<(Program, PathBuf)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Program {
-    OrderSvc,
-    StockSvc,
-    PaymentSvc,
-    NotificationSvc,
-    SandboxGateway,
-    OutboxRelay,
+shared_events::named! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Program: name {
+        OrderSvc = "order-svc",
+        StockSvc = "stock-svc",
+        PaymentSvc = "payment-svc",
+        NotificationSvc = "notification-svc",
+        SandboxGateway = "sandbox-gateway",
+        OutboxRelay = "outbox-relay",
+    }
 }
 
 impl Program {
-    pub const ALL: [Self; 6] = [
-        Self::OrderSvc,
-        Self::StockSvc,
-        Self::PaymentSvc,
-        Self::NotificationSvc,
-        Self::SandboxGateway,
-        Self::OutboxRelay,
-    ];
     pub const SERVICES: [Self; 4] = [Self::OrderSvc, Self::StockSvc, Self::PaymentSvc, Self::NotificationSvc];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OrderSvc => "order-svc",
-            Self::StockSvc => "stock-svc",
-            Self::PaymentSvc => "payment-svc",
-            Self::NotificationSvc => "notification-svc",
-            Self::SandboxGateway => "sandbox-gateway",
-            Self::OutboxRelay => "outbox-relay",
-        }
-    }
 
     pub const fn database(self) -> &'static str {
         match self {

@@ -1,13 +1,11 @@
 //! `.quadrille/addresses.json`: where everything of a local run listens and which processes it is made of, for people,
 //! for tools and for the next run, which ends what a killed one left behind.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use quadrille_servers::process::Identity;

@@ -4,19 +4,17 @@ use std::{convert::Infallible, ffi::OsString, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{
-    audit::AuditArgs,
-    broker::{self, BrokerArgs},
-    catalogue::CatalogueArgs,
-    dead_letters::DeadLettersArgs,
-    demo::DemoArgs,
-    healthcheck::HealthcheckArgs,
-    order::OrderArgs,
-    plan::PortWish,
-    service::Service,
-    tail::TailArgs,
-    topics::TopicsArgs,
-};
+use crate::audit::AuditArgs;
+use crate::broker::{self, BrokerArgs};
+use crate::catalogue::CatalogueArgs;
+use crate::dead_letters::DeadLettersArgs;
+use crate::demo::DemoArgs;
+use crate::healthcheck::HealthcheckArgs;
+use crate::order::OrderArgs;
+use crate::plan::PortWish;
+use crate::service::Service;
+use crate::tail::TailArgs;
+use crate::topics::TopicsArgs;
 
 /// The whole shop on one machine, and tools to look into it. Without a command: `up`.
 #[derive(Debug, Parser)]

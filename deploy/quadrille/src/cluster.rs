@@ -1,31 +1,23 @@
 //! The Kafka that the tools look into: which one, and a connection that says what keeps it from answering.
 
-use std::{
-    cell::Cell,
-    collections::HashMap,
-    io::Write,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use rdkafka::{
-    ClientConfig, ClientContext, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext},
-    error::KafkaError,
-    message::BorrowedMessage,
-    metadata::Metadata,
-};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::metadata::Metadata;
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
-use service_kit::{
-    config::{Reader, vars},
-    kafka::{
-        Brokers,
-        client_errors::{self, ClientError},
-    },
-};
+use service_kit::config::{Reader, vars};
+use service_kit::kafka::Brokers;
+use service_kit::kafka::client_errors::{self, ClientError};
 
 use crate::addresses::Addresses;
 

@@ -6,12 +6,10 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use service_kit::{dead_letters, pool};
 
-use crate::{
-    addresses::Addresses,
-    databases::DatabasesArgs,
-    service::Service,
-    table::{aligned, line},
-};
+use crate::addresses::Addresses;
+use crate::databases::DatabasesArgs;
+use crate::service::Service;
+use crate::table::{aligned, line};
 
 /// How many are fetched at a time.
 const PAGE: i64 = 500;

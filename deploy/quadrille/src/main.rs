@@ -3,12 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use quadrille::{
-    audit::{self, AuditArgs},
-    bench, broker, catalogue,
-    cli::{Cli, Command},
-    dead_letters, demo, healthcheck, order, run, tail, topics, up,
-};
+use quadrille::audit::{self, AuditArgs};
+use quadrille::cli::{Cli, Command};
+use quadrille::{bench, broker, catalogue, dead_letters, demo, healthcheck, order, run, tail, topics, up};
 use service_kit::{exit, shutdown};
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -1,9 +1,7 @@
 //! Who listens where and gets which environment.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use quadrille_servers::port;

@@ -1,17 +1,13 @@
 //! Events as they lie in their topics, read without the services' code.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
-use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::Consumer,
-    message::{BorrowedMessage, Headers},
-};
+use rdkafka::consumer::Consumer;
+use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::{Message, Offset, TopicPartitionList};
 
 use crate::cluster::{ANSWER, Connection};
 

@@ -2,24 +2,18 @@
 //! wrong with them is told once, by their names, and ends the program.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use outbox_relay::{Headers, KafkaPublisher, OutboxRow, Publisher};
-use quadrille_servers::{
-    Durability, Kafka,
-    kafka::{self, Secured},
-};
+use quadrille_servers::kafka::{self, Secured};
+use quadrille_servers::{Durability, Kafka};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use service_kit::{
-    config::Reader,
-    kafka::Brokers,
-    testing::{TestDb, eventually},
-};
+use service_kit::config::Reader;
+use service_kit::kafka::Brokers;
+use service_kit::testing::{TestDb, eventually};
 
 const SOON: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "hunter2";

@@ -1,20 +1,16 @@
 //! `quadrille topics` and `quadrille tail` on a real Kafka.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
-use std::{
-    process::{Command, Output},
-    time::Duration,
-};
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use quadrille_servers::{Broker, Durability, Kafka, broker, kafka};
-use rdkafka::{
-    ClientConfig, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-    consumer::{BaseConsumer, CommitMode, Consumer},
-    message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
-};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, TopicPartitionList};
 use service_kit::testing::{kafka_bootstrap, unique};
 
 const QUADRILLE: &str = env!("CARGO_BIN_EXE_quadrille");

@@ -1,20 +1,14 @@
 //! Wiring: database, HTTP, one token that ends both.
 
 use anyhow::Context;
-use service_kit::{
-    Pool,
-    external_calls::Worker,
-    http::{self, HttpServer, Readiness},
-    migrate, pool,
-};
+use service_kit::external_calls::Worker;
+use service_kit::http::{self, HttpServer, Readiness};
+use service_kit::{Pool, migrate, pool};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Config,
-    http::{AppState, routes},
-    migrations, store,
-    webhooks::Deliveries,
-};
+use crate::http::{AppState, routes};
+use crate::webhooks::Deliveries;
+use crate::{Config, migrations, store};
 
 /// How many webhooks are on their way at the same time, at most.
 const DELIVERIES_AT_ONCE: usize = 8;

@@ -1,4 +1,4 @@
-use service_kit::config::{ConfigError, DatabaseConfig, HttpConfig, Reader, TelemetryConfig, Var};
+use service_kit::config::{DatabaseConfig, HttpConfig, Reader, TelemetryConfig, Var};
 
 use crate::webhooks::WebhookConfig;
 
@@ -41,10 +41,6 @@ impl Config {
         let telemetry = TelemetryConfig::read(reader);
         let webhooks = read_webhooks(reader);
         Some(Self { http: http?, database: database?, webhooks: webhooks?, telemetry: telemetry? })
-    }
-
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Reader::from_env().whole(Self::read)
     }
 }
 

@@ -2,28 +2,20 @@
 
 use std::time::Duration;
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::HeaderValue,
-    web::{self, Bytes, Data, ServiceConfig},
-};
+use actix_web::http::header::HeaderValue;
+use actix_web::web::{self, Bytes, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use service_kit::{
-    Pool, external_calls,
-    http::{Cursor, Json, Limit, Paged, Problem, Query, the_one},
-    retry::Backoff,
-};
+use service_kit::http::{Cursor, Json, Limit, Paged, Problem, Query, the_one};
+use service_kit::retry::Backoff;
+use service_kit::{Pool, external_calls};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    StripeError, disputes,
-    faults::{Failure, Faults},
-    lists,
-    operations::{self, Operation, Request},
-    params::{Params, has_control},
-    store,
-};
+use crate::faults::{Failure, Faults};
+use crate::operations::{self, Operation, Request};
+use crate::params::{Params, has_control};
+use crate::{StripeError, disputes, lists, store};
 
 /// Stripe's limit on an idempotency key, in characters.
 const LONGEST_KEY: usize = 255;

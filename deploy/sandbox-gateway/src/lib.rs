@@ -21,7 +21,7 @@ pub use config::Config;
 pub use error::StripeError;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use service_kit::{shutdown, telemetry};
+use service_kit::program;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
@@ -32,10 +32,5 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 
 /// Reads the environment and serves until told to stop.
 pub async fn run() -> anyhow::Result<()> {
-    // Before anything is waited for: as the first process of a container nothing else would end it.
-    let stop = shutdown::signal()?;
-    let config = Config::from_env()?;
-    telemetry::init("sandbox-gateway", &config.telemetry)?;
-    let Some(app) = stop.run_until_cancelled(App::build(config)).await else { return Ok(()) };
-    app?.run_until(stop.clone()).await
+    program::run("sandbox-gateway", Config::read, |config| &config.telemetry, App::build, App::run_until).await
 }

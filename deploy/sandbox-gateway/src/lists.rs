@@ -3,13 +3,11 @@
 use diesel_async::AsyncPgConnection;
 use serde_json::{Value, json};
 
-use crate::{
-    StripeError,
-    disputes::{self, Dispute},
-    intents::Intent,
-    params::Params,
-    store::{self, Refund},
-};
+use crate::StripeError;
+use crate::disputes::{self, Dispute};
+use crate::intents::Intent;
+use crate::params::Params;
+use crate::store::{self, Refund};
 
 fn limit(params: &Params) -> Result<i64, StripeError> {
     match params.amount("limit")?.unwrap_or(10) {

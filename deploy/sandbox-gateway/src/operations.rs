@@ -6,15 +6,12 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    StripeError, currencies,
-    faults::{Decline, Failure, Faults},
-    intents::{Asks, Effect, Intent},
-    methods::Magic,
-    params::Params,
-    store::{self, Kept, Refund},
-    webhooks,
-};
+use crate::faults::{Decline, Failure, Faults};
+use crate::intents::{Asks, Effect, Intent};
+use crate::methods::Magic;
+use crate::params::Params;
+use crate::store::{self, Kept, Refund};
+use crate::{StripeError, currencies, webhooks};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

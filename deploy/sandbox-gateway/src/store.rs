@@ -3,23 +3,19 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    dsl::sql,
-    prelude::*,
-    sql_query,
-    sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text},
-};
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde_json::{Value, json};
 use service_kit::prepared;
 
-use crate::{
-    StripeError,
-    faults::Faults,
-    intents::{Effect, Intent},
-    schema::{faults, idempotency_keys, journal, payment_intents, refunds},
-};
+use crate::StripeError;
+use crate::faults::Faults;
+use crate::intents::{Effect, Intent};
+use crate::schema::{faults, idempotency_keys, journal, payment_intents, refunds};
 
 /// Reads an intent and locks it: two steps on one intent run one after the other.
 pub async fn lock_intent(conn: &mut AsyncPgConnection, id: &str) -> Result<Intent, StripeError> {

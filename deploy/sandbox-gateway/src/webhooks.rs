@@ -9,18 +9,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use service_kit::{
-    Pool,
-    external_calls::{ExternalCalls, Performed},
-    retry,
-};
+use service_kit::external_calls::{ExternalCalls, Performed};
+use service_kit::{Pool, retry};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::{
-    faults::WebhookFaults,
-    store::{self, Delivery, End, Settled},
-};
+use crate::faults::WebhookFaults;
+use crate::store::{self, Delivery, End, Settled};
 
 /// How long the receiver may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,15 +7,11 @@ use reqwest::{Client, StatusCode};
 use sandbox_gateway::{App, Config, migrations, webhooks::WebhookConfig};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use service_kit::{
-    config::{DatabaseConfig, HttpConfig, Reader},
-    testing::{TestDb, eventually},
-};
+use service_kit::config::{DatabaseConfig, HttpConfig, Reader};
+use service_kit::testing::{TestDb, eventually};
 use tokio_util::sync::CancellationToken;
-use wiremock::{
-    Mock, MockServer, ResponseTemplate,
-    matchers::{header_exists, method},
-};
+use wiremock::matchers::{header_exists, method};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 struct Gateway {
     url: String,

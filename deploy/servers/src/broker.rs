@@ -1,21 +1,17 @@
 //! A child process that speaks Kafka's protocol but isn't Apache Kafka, and that stores nothing.
 
-use std::{
-    fs,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-    time::Duration,
-};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use tokio::process::Command;
 
-use crate::{
-    kafka, port,
-    process::{Identity, ServerProcess, rotate_log},
-};
+use crate::process::{Identity, ServerProcess, rotate_log};
+use crate::{kafka, port};
 
 const NAME: &str = "the embedded broker";
 /// It has nothing to recover, but a debug build on a busy machine needs a moment.

@@ -1,11 +1,9 @@
 //! Folders for a server that runs as another user than the one who started it.
 
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt, chown},
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, bail};
 use nix::unistd::{User, geteuid};

@@ -1,24 +1,18 @@
 //! Child processes that aren't left behind by accident. Each has its own process group and a log file for its output,
 //! and is told apart from other processes that later get its pid.
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-use tokio::{
-    process::{Child, Command},
-    time::{Instant, sleep, timeout},
-};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How many log lines the error of a failed start shows.
 const LINES_SHOWN: usize = 15;

@@ -2,16 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail like tests")]
 
-use std::{
-    path::Path,
-    process::{Child, Command},
-    time::{Duration, Instant},
-};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 fn with_servers(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_with-servers"));

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use diesel_async::pooled_connection::deadpool::PoolError;
 use service_kit::Pool;
-use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
+use service_kit::idempotency::{IdempotentRequest, KeyRefused};
 use service_kit::transaction::Transaction;
 use shared_events::OrderId;
 
@@ -28,10 +28,8 @@ pub struct PlaceOrder {
 pub enum PlaceOrderError {
     #[error("{} of its lines can't be had", .0.len())]
     Refused(Vec<DraftRefused>),
-    #[error("the Idempotency-Key was used for another order")]
-    OtherRequest,
-    #[error("a request with this Idempotency-Key is in progress")]
-    InFlight,
+    #[error(transparent)]
+    Key(#[from] KeyRefused),
     /// The service has just started for the first time.
     #[error("the prices are not known yet")]
     PricesUnknown,
@@ -67,11 +65,8 @@ async fn place(
     let PlaceOrder { draft, idempotency, deadline, prices_known } = command;
     let skus: Vec<_> = draft.lines.iter().map(|(sku, _)| sku.as_str()).collect();
     let BeforePlacing { claim, catalogue } = placement::begin(transaction, idempotency.as_ref(), &skus).await?;
-    match claim {
-        IdempotencyClaim::New => {}
-        IdempotencyClaim::Answered(answer) => return Ok(answer),
-        IdempotencyClaim::OtherRequest => return Err(PlaceOrderError::OtherRequest),
-        IdempotencyClaim::InFlight => return Err(PlaceOrderError::InFlight),
+    if let Some(answer) = claim? {
+        return Ok(answer);
     }
     if !prices_known {
         return Err(PlaceOrderError::PricesUnknown);
@@ -81,7 +76,7 @@ async fn place(
     let answer = answer_with(&order).map_err(AnnounceError::from)?;
     match placement::commit(transaction, &order, idempotency.as_ref().map(|idempotency| (idempotency, &answer))).await {
         Ok(()) => Ok(answer),
-        Err(AnnounceError::Database(error)) if stored_responses::is_taken(&error) => Err(PlaceOrderError::InFlight),
+        Err(AnnounceError::Database(error)) if stored_responses::is_taken(&error) => Err(KeyRefused::InFlight.into()),
         Err(error) => Err(error.into()),
     }
 }

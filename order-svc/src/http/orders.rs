@@ -4,7 +4,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use service_kit::http::openapi::{Key, Nothing};
 use service_kit::http::{Cursor, EmptyBody, IdempotencyKey, Json, Limit, Paged, Path, Problem, Query};
-use service_kit::idempotency::IdempotentRequest;
 use shared_events::{Address, CustomerId, OrderId};
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -36,10 +35,7 @@ pub async fn place(
     request: Json<PlaceOrderRequest>,
 ) -> Result<HttpResponse, Problem> {
     let request = request.into_inner();
-    let idempotency = match IdempotencyKey::optional(&http)? {
-        Some(key) => Some(IdempotentRequest { key: key.0, request: request.fingerprint().map_err(Problem::internal)? }),
-        None => None,
-    };
+    let idempotency = IdempotencyKey::request(&http, &request)?;
     let draft = request.into_draft().checked().map_err(super::problem::refused)?;
     let command = PlaceOrder { draft, idempotency, deadline: state.deadline, prices_known: state.prices_known.get() };
     let answer = commands::place_order(&state.pool, command, answer).await?;

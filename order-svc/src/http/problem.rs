@@ -73,8 +73,7 @@ impl From<PlaceOrderError> for Problem {
     fn from(error: PlaceOrderError) -> Self {
         match error {
             PlaceOrderError::Refused(why) => refused(why),
-            PlaceOrderError::OtherRequest => Problem::key_reused(),
-            PlaceOrderError::InFlight => Problem::key_in_flight(),
+            PlaceOrderError::Key(refused) => refused.into(),
             PlaceOrderError::PricesUnknown => {
                 Problem::unavailable("Prices are not known yet: the catalogue is still being read.")
                     .code(OrderCode::PricesUnknown)

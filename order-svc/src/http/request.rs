@@ -1,7 +1,6 @@
 //! The bodies of requests. The value types check themselves while they are read.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use shared_events::{
     Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, LineText, PaymentMethod, Quantity, Sku,
 };
@@ -88,11 +87,6 @@ impl From<AddressRequest> for Address {
 }
 
 impl PlaceOrderRequest {
-    /// SHA-256 of the request's content, which tells it from other requests however its JSON is laid out.
-    pub fn fingerprint(&self) -> serde_json::Result<Vec<u8>> {
-        Ok(Sha256::digest(serde_json::to_vec(self)?).to_vec())
-    }
-
     pub fn into_draft(self) -> OrderDraft {
         let Self { customer, delivery_address: address, currency, lines, payment_method } = self;
         OrderDraft {

@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use futures_util::future::{join, join3};
 use serde_json::Value;
-use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
+use service_kit::idempotency::{IdempotentRequest, KeyRefused};
 use service_kit::transaction::Transaction;
 use service_kit::{Together, prepared, timers};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use super::{AnnounceError, Root, history};
 use crate::domain::{LastSequences, Order};
 
 pub struct BeforePlacing {
-    pub claim: IdempotencyClaim<StoredResponse>,
+    pub claim: Result<Option<StoredResponse>, KeyRefused>,
     pub catalogue: Catalogue,
 }
 
@@ -33,7 +33,7 @@ pub async fn begin(
     let claim = async {
         match idempotency {
             Some(idempotency) => stored_responses::claim(transaction.conn(), idempotency).await,
-            None => Ok(IdempotencyClaim::New),
+            None => Ok(Ok(None)),
         }
     };
     let (begun, claim, catalogue) = join3(transaction.begin(), claim, products::find(transaction.conn(), skus)).await;

@@ -4,34 +4,28 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use futures_util::future::join;
-use service_kit::idempotency::{IdempotencyClaim, IdempotentRequest};
+use service_kit::idempotency::{IdempotentRequest, KeyRefused};
 use service_kit::prepared;
 use uuid::Uuid;
 
 use crate::schema::idempotency_keys;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A 202 as it was given.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct StoredResponse {
     pub location: String,
     /// The body, byte for byte.
     pub body: Vec<u8>,
 }
 
-/// Claims the key for this transaction, and returns the response that is stored under it.
+/// The response that was given to this request before, if any. Otherwise the key is claimed for this transaction.
 pub async fn claim(
     mut conn: &AsyncPgConnection,
     idempotency: &IdempotentRequest,
-) -> QueryResult<IdempotencyClaim<StoredResponse>> {
-    let columns = (idempotency_keys::request, idempotency_keys::location, idempotency_keys::body);
-    let kept = idempotency_keys::table.find(&idempotency.key).select(columns).first(&mut conn);
-    // In this order: a request that had the key before has left its answer by the time the lock is free.
-    let (free, kept) = join(idempotency.lock(conn), kept).await;
-    if !free? {
-        return Ok(IdempotencyClaim::InFlight);
-    }
-    let kept = kept.optional()?;
-    Ok(idempotency.compared(kept.map(|(request, location, body)| (request, StoredResponse { location, body }))))
+) -> QueryResult<Result<Option<StoredResponse>, KeyRefused>> {
+    let columns = (idempotency_keys::request, (idempotency_keys::location, idempotency_keys::body));
+    let stored = idempotency_keys::table.find(&idempotency.key).select(columns).first(&mut conn);
+    idempotency.claim(conn, stored).await
 }
 
 prepared! {

@@ -40,6 +40,13 @@ impl Shop {
         shop
     }
 
+    /// With an order, as [`Self::place`] places it.
+    pub async fn with_an_order() -> (Self, OrderId) {
+        let shop = Self::new().await;
+        let id = shop.place().await;
+        (shop, id)
+    }
+
     /// An event as another service would send it.
     pub fn record(&self, event: impl Into<Event>) -> Record {
         self.others.record(event)
@@ -58,6 +65,12 @@ impl Shop {
 
     pub async fn hear(&self, event: impl Into<Event>) -> Outcome {
         self.hear_record(&self.record(event)).await
+    }
+
+    pub async fn hear_all(&self, id: OrderId, facts: &[Fact]) {
+        for fact in facts {
+            self.hear(fact(id)).await;
+        }
     }
 
     /// Places an order of two TEA and one MUG.

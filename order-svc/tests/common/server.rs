@@ -11,6 +11,7 @@ use outbox_relay::Nudge;
 use quadrille_testing::Served;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use shared_events::OrderId;
 use tokio_util::sync::CancellationToken;
 
 use super::Shop;
@@ -39,6 +40,12 @@ impl Server {
         let server = Self::before_prices_are_known().await;
         server.prices_known.set();
         server
+    }
+
+    pub async fn with_an_order() -> (Self, OrderId) {
+        let server = Self::new().await;
+        let id = server.shop.place().await;
+        (server, id)
     }
 
     pub async fn before_prices_are_known() -> Self {

@@ -7,9 +7,7 @@ pub mod spoiler;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use outbox_relay::{Bound, NewRow, RelayConfig, append_all};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -187,25 +185,8 @@ pub fn first_appearances(found: &[Found]) -> BTreeMap<String, Vec<usize>> {
     keys
 }
 
-#[derive(diesel::QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
-#[derive(diesel::QueryableByName)]
-struct Yes {
-    #[diesel(sql_type = Bool)]
-    yes: bool,
-}
-
-pub async fn count(db: &TestDb, of: &str) -> i64 {
-    let query = sql_query(format!("select count(*) as n from {of}"));
-    query.get_result::<Count>(&mut db.conn().await).await.unwrap().n
-}
-
 pub async fn holds(db: &TestDb, condition: &str) -> bool {
-    sql_query(format!("select ({condition}) as yes")).get_result::<Yes>(&mut db.conn().await).await.unwrap().yes
+    db.row(&format!("select ({condition})")).await
 }
 
 /// Others at work on the same outbox, some of whom change their mind, until it is dropped.

@@ -3,14 +3,10 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::{consumer::ReactionError, external_calls::Performed, locks};
 
 use super::intent_changed::found;
-use crate::{
-    domain::{Payment, Refused, State, Transition},
-    gateway::IntentState,
-    store::{
-        self, Causation,
-        look_ups::{self, LookUp},
-    },
-};
+use crate::domain::{Payment, Refused, State, Transition};
+use crate::gateway::IntentState;
+use crate::store::look_ups::{self, LookUp};
+use crate::store::{self, Causation};
 
 /// A payment whose customer was waited for, with what was found.
 #[derive(Debug)]

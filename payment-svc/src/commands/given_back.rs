@@ -3,15 +3,11 @@ use service_kit::{Pool, consumer::ReactionError};
 use shared_events::{Money, OrderId};
 
 use super::{Heard, NotHeard};
-use crate::{
-    domain::{Elsewhere, Payment, Refund, RefundState, State, Transition, refund_made_elsewhere},
-    gateway::{GivenBack, PaymentGateway},
-    store::{
-        self, Causation, Loaded, calls,
-        webhooks::{self, Outcome},
-    },
-    webhooks::WebhookEvent,
-};
+use crate::domain::{Elsewhere, Payment, Refund, RefundState, State, Transition, refund_made_elsewhere};
+use crate::gateway::{GivenBack, PaymentGateway};
+use crate::store::webhooks::{self, Outcome};
+use crate::store::{self, Causation, Loaded, calls};
+use crate::webhooks::WebhookEvent;
 
 /// What entering the gateway's refunds has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,15 +4,11 @@ use service_kit::{Pool, consumer::ReactionError, pool::may_pass};
 use shared_events::OrderId;
 
 use super::given_back::given_back_changed;
-use crate::{
-    domain::{Payment, Refused, State, Transition},
-    gateway::{GatewayError, IntentState, PaymentGateway, action_failed},
-    store::{
-        self, Causation, Loaded, payments,
-        webhooks::{self, Outcome, Received},
-    },
-    webhooks::WebhookEvent,
-};
+use crate::domain::{Payment, Refused, State, Transition};
+use crate::gateway::{GatewayError, IntentState, PaymentGateway, action_failed};
+use crate::store::webhooks::{self, Outcome, Received};
+use crate::store::{self, Causation, Loaded, payments};
+use crate::webhooks::WebhookEvent;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {

@@ -1,18 +1,12 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection, pooled_connection::deadpool::PoolError};
-use service_kit::{
-    Pool,
-    consumer::ReactionError,
-    idempotency::{IdempotencyClaim, IdempotentRequest},
-};
+use service_kit::Pool;
+use service_kit::consumer::ReactionError;
+use service_kit::idempotency::{IdempotentRequest, KeyRefused, once};
 use shared_events::{Currency, LineText, Money, OrderId, PaymentId, RefundId};
 
-use crate::{
-    domain::Refused,
-    store::{
-        self, Causation, answers, payments,
-        refunds::{self, ShownRefund},
-    },
-};
+use crate::domain::Refused;
+use crate::store::refunds::{self, ShownRefund};
+use crate::store::{self, Causation, payments};
 
 #[derive(Clone, Debug)]
 pub struct RefundPayment {
@@ -35,10 +29,8 @@ pub enum RefundPaymentError {
     /// Nothing is captured, or less remains.
     #[error(transparent)]
     Refused(#[from] Refused),
-    #[error("the Idempotency-Key was used for another refund")]
-    OtherRequest,
-    #[error("a request with this Idempotency-Key is in progress")]
-    InFlight,
+    #[error(transparent)]
+    Key(#[from] KeyRefused),
     #[error(transparent)]
     Pool(#[from] PoolError),
     #[error(transparent)]
@@ -58,42 +50,9 @@ pub async fn refund_payment(
 ) -> Result<Vec<u8>, RefundPaymentError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        if let Some(body) = answered(conn, command.once.as_ref()).await? {
-            return Ok(body);
-        }
-        let refund = write(conn, command).await?;
-        let body = answer_with(&refund)?;
-        keep(conn, command.once.as_ref(), &refund, &body).await?;
-        Ok(body)
+        once(conn, command.once.as_ref(), async |conn| Ok(answer_with(&write(conn, command).await?)?)).await
     })
     .await
-}
-
-/// What was answered under this key before; nothing for a new one, which is claimed for this transaction.
-pub(super) async fn answered(
-    conn: &mut AsyncPgConnection,
-    once: Option<&IdempotentRequest>,
-) -> Result<Option<Vec<u8>>, RefundPaymentError> {
-    let Some(once) = once else { return Ok(None) };
-    match answers::claim(conn, once).await? {
-        IdempotencyClaim::New => Ok(None),
-        IdempotencyClaim::Answered(body) => Ok(Some(body)),
-        IdempotencyClaim::OtherRequest => Err(RefundPaymentError::OtherRequest),
-        IdempotencyClaim::InFlight => Err(RefundPaymentError::InFlight),
-    }
-}
-
-/// Keeps the answer under its key.
-pub(super) async fn keep(
-    conn: &mut AsyncPgConnection,
-    once: Option<&IdempotentRequest>,
-    refund: &ShownRefund,
-    body: &[u8],
-) -> Result<(), RefundPaymentError> {
-    match once {
-        Some(once) => Ok(answers::keep(conn, once, RefundId(refund.refund_id), body).await?),
-        None => Ok(()),
-    }
 }
 
 async fn write(conn: &mut AsyncPgConnection, command: &RefundPayment) -> Result<ShownRefund, RefundPaymentError> {

@@ -1,13 +1,9 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::{consumer::ReactionError, external_calls::Performed, locks};
 
-use crate::{
-    domain::{Call, GatewayReply, Payment, Refused, State, Transition},
-    store::{
-        self, Loaded,
-        calls::{Failure, PutOff, TakenCall},
-    },
-};
+use crate::domain::{Call, GatewayReply, Payment, Refused, State, Transition};
+use crate::store::calls::{Failure, PutOff, TakenCall};
+use crate::store::{self, Loaded};
 
 #[derive(Clone, Debug)]
 pub enum Asked {

@@ -1,15 +1,12 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use service_kit::{Pool, consumer::ReactionError, idempotency::IdempotentRequest};
+use service_kit::Pool;
+use service_kit::consumer::ReactionError;
+use service_kit::idempotency::{IdempotentRequest, once};
 use shared_events::{LineText, OrderId, PaymentId, RefundId};
 
-use super::{
-    RefundPaymentError,
-    refund_payment::{answered, keep},
-};
-use crate::store::{
-    self, Causation, payments,
-    refunds::{self, ShownRefund},
-};
+use super::RefundPaymentError;
+use crate::store::refunds::{self, ShownRefund};
+use crate::store::{self, Causation, payments};
 
 /// A refund that the gateway did not make and that staff have paid past it.
 #[derive(Clone, Debug)]
@@ -31,16 +28,11 @@ pub async fn settle_outside(
     answer_with: impl Fn(&ShownRefund, &str) -> serde_json::Result<Vec<u8>> + Send + Sync,
 ) -> Result<Vec<u8>, RefundPaymentError> {
     let mut conn = pool.get().await?;
-    conn.transaction(async |conn| {
-        if let Some(body) = answered(conn, command.once.as_ref()).await? {
-            return Ok(body);
-        }
+    let work = async |conn: &mut AsyncPgConnection| {
         let (refund, currency) = enter(conn, command).await?;
-        let body = answer_with(&refund, &currency)?;
-        keep(conn, command.once.as_ref(), &refund, &body).await?;
-        Ok(body)
-    })
-    .await
+        Ok(answer_with(&refund, &currency)?)
+    };
+    conn.transaction(async |conn| once(conn, command.once.as_ref(), work).await).await
 }
 
 async fn enter(

@@ -8,10 +8,8 @@ use shared_events::{
     StockRestocked,
 };
 
-use super::{
-    Call, Charge, Payment, Refused, State, Transition,
-    refunds::{Share, price_of},
-};
+use super::refunds::{Share, price_of};
+use super::{Call, Charge, Payment, Refused, State, Transition};
 
 impl Payment {
     /// `order.placed`: notes amount and method and waits for the goods. A tombstone is answered now that the currency

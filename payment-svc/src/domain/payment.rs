@@ -71,77 +71,37 @@ pub struct Hold {
     pub expired: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Waits for `order.placed` and `stock.reserved`.
-    New,
-    /// Goods were given back before the order was heard of: answers `voided` once, and never acts.
-    Tombstone,
-    /// Stock was short: nothing will be asked of the gateway.
-    Closed,
-    /// The gateway is asked to reserve the money.
-    Authorizing,
-    /// The bank said no for now and will be asked again.
-    WaitingToRetry,
-    /// The customer has to act first, as with 3-D Secure.
-    ActionRequired,
-    /// The gateway is asked to end an intent with which nothing was authorised.
-    Closing,
-    /// It is reserved.
-    Authorized,
-    /// The gateway is asked to take it.
-    Capturing,
-    /// It is ours, less what was refunded.
-    Captured,
-    /// What was authorised can't be taken; waits for the goods to be given back.
-    CaptureFailed,
-    /// The gateway is asked to let go of it.
-    Voiding,
-    /// Nothing is authorised any more.
-    Voided,
-    /// The gateway said no, for good.
-    Declined,
-}
-
-impl State {
-    pub const ALL: [State; 14] = [
-        Self::New,
-        Self::Tombstone,
-        Self::Closed,
-        Self::Authorizing,
-        Self::WaitingToRetry,
-        Self::ActionRequired,
-        Self::Closing,
-        Self::Authorized,
-        Self::Capturing,
-        Self::Captured,
-        Self::CaptureFailed,
-        Self::Voiding,
-        Self::Voided,
-        Self::Declined,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Tombstone => "tombstone",
-            Self::Closed => "closed",
-            Self::Authorizing => "authorizing",
-            Self::WaitingToRetry => "waiting_to_retry",
-            Self::ActionRequired => "action_required",
-            Self::Closing => "closing",
-            Self::Authorized => "authorized",
-            Self::Capturing => "capturing",
-            Self::Captured => "captured",
-            Self::CaptureFailed => "capture_failed",
-            Self::Voiding => "voiding",
-            Self::Voided => "voided",
-            Self::Declined => "declined",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
+shared_events::named! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum State: as_str {
+        /// Waits for `order.placed` and `stock.reserved`.
+        New = "new",
+        /// Goods were given back before the order was heard of: answers `voided` once, and never acts.
+        Tombstone = "tombstone",
+        /// Stock was short: nothing will be asked of the gateway.
+        Closed = "closed",
+        /// The gateway is asked to reserve the money.
+        Authorizing = "authorizing",
+        /// The bank said no for now and will be asked again.
+        WaitingToRetry = "waiting_to_retry",
+        /// The customer has to act first, as with 3-D Secure.
+        ActionRequired = "action_required",
+        /// The gateway is asked to end an intent with which nothing was authorised.
+        Closing = "closing",
+        /// It is reserved.
+        Authorized = "authorized",
+        /// The gateway is asked to take it.
+        Capturing = "capturing",
+        /// It is ours, less what was refunded.
+        Captured = "captured",
+        /// What was authorised can't be taken; waits for the goods to be given back.
+        CaptureFailed = "capture_failed",
+        /// The gateway is asked to let go of it.
+        Voiding = "voiding",
+        /// Nothing is authorised any more.
+        Voided = "voided",
+        /// The gateway said no, for good.
+        Declined = "declined",
     }
 }
 

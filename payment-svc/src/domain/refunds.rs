@@ -78,37 +78,23 @@ pub enum Origin {
     Outside,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RefundState {
-    /// Waits for the unfinished call before it.
-    Queued,
-    Calling,
-    /// The money is back.
-    Done,
-    /// The gateway refused, or the customer's bank returned it later: somebody must look.
-    Failed,
-    /// Nothing was left to give back: the capture failed, or refunds before it in the queue took everything. If an
-    /// event caused it, it is queued again once money comes back.
-    Moot,
+shared_events::named! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum RefundState: as_str {
+        /// Waits for the unfinished call before it.
+        Queued = "queued",
+        Calling = "calling",
+        /// The money is back.
+        Done = "done",
+        /// The gateway refused, or the customer's bank returned it later: somebody must look.
+        Failed = "failed",
+        /// Nothing was left to give back: the capture failed, or refunds before it in the queue took everything. If an
+        /// event caused it, it is queued again once money comes back.
+        Moot = "moot",
+    }
 }
 
 impl RefundState {
-    const ALL: [RefundState; 5] = [Self::Queued, Self::Calling, Self::Done, Self::Failed, Self::Moot];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Calling => "calling",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Moot => "moot",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
-    }
-
     const fn takes(self) -> bool {
         matches!(self, Self::Calling | Self::Done)
     }

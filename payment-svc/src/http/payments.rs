@@ -8,14 +8,10 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::AppState;
-use crate::{
-    domain::{RefundState, State, status},
-    store::{
-        ledger::Entry,
-        payments::{self, Shown},
-        refunds::ShownRefund,
-    },
-};
+use crate::domain::{RefundState, State, status};
+use crate::store::ledger::Entry;
+use crate::store::payments::{self, Shown};
+use crate::store::refunds::ShownRefund;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -2,17 +2,13 @@ use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_TYPE, web::Data
 use serde::{Deserialize, Serialize};
 use service_kit::http::openapi::Key;
 use service_kit::http::{IdempotencyKey, Json, Path, Problem};
-use service_kit::idempotency::IdempotentRequest;
-use sha2::{Digest, Sha256};
 use shared_events::{LineText, Money, PaymentId, RefundId};
 use utoipa::ToSchema;
 
 use super::{AppState, payments::RefundView, webhooks::commands_problem};
-use crate::{
-    commands::{self, RefundPayment, RefundPaymentError, SettleOutside},
-    domain::Refused,
-    store::refunds::ShownRefund,
-};
+use crate::commands::{self, RefundPayment, RefundPaymentError, SettleOutside};
+use crate::domain::Refused;
+use crate::store::refunds::ShownRefund;
 
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,13 +26,6 @@ pub struct SettleRequest {
     reason: LineText,
     /// Under which the transfer is found.
     reference: LineText,
-}
-
-/// The request's `Idempotency-Key`, if it has one, with SHA-256 of its content, however its JSON was laid out.
-fn once(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
-    let Some(IdempotencyKey(key)) = IdempotencyKey::optional(http)? else { return Ok(None) };
-    let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
-    Ok(Some(IdempotentRequest { key, request: Sha256::digest(content).to_vec() }))
 }
 
 /// Gives money back
@@ -58,7 +47,7 @@ pub async fn refund(
     request: Json<RefundRequest>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(payment), request) = (id, request.into_inner());
-    let once = once(&http, &(payment, &request))?;
+    let once = IdempotencyKey::request(&http, &(payment, &request))?;
     let RefundRequest { amount, reason } = request;
     if amount.is_zero() {
         return Err(Problem::bad_input("amount.amount", "It is 0, and nothing is given back by that."));
@@ -98,7 +87,7 @@ pub async fn settle_outside(
     request: Json<SettleRequest>,
 ) -> Result<HttpResponse, Problem> {
     let (Path((payment, refund)), request) = (ids, request.into_inner());
-    let once = once(&http, &("settle_outside", payment, refund, &request))?;
+    let once = IdempotencyKey::request(&http, &("settle_outside", payment, refund, &request))?;
     let SettleRequest { reason, reference } = request;
     let command = SettleOutside { payment, refund, reason, reference, once };
     let view =
@@ -140,8 +129,7 @@ fn refused(payment: PaymentId, error: RefundPaymentError) -> Problem {
             Problem::conflict(format!("Payment {payment} stays as it is: {why}.")).code(PaymentCode::NotRefundable)
         }
         RefundPaymentError::Refused(why) => Problem::internal(why),
-        RefundPaymentError::OtherRequest => Problem::key_reused(),
-        RefundPaymentError::InFlight => Problem::key_in_flight(),
+        RefundPaymentError::Key(refused) => refused.into(),
         RefundPaymentError::Pool(error) => error.into(),
         RefundPaymentError::Database(error) => error.into(),
         RefundPaymentError::Reaction(error) => commands_problem(&error),

@@ -1,24 +1,18 @@
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{Bytes, Data},
-};
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::Utc;
 use serde::Serialize;
-use service_kit::{
-    Pool,
-    consumer::ReactionError,
-    gather::Gather,
-    http::{Problem, the_one},
-};
+use service_kit::Pool;
+use service_kit::consumer::ReactionError;
+use service_kit::gather::Gather;
+use service_kit::http::{Problem, the_one};
 use utoipa::ToSchema;
 
 use super::AppState;
-use crate::{
-    commands::{self, Heard, NotHeard},
-    store::webhooks::{self, Outcome, Received},
-    webhooks::{Secrets, WebhookEvent},
-};
+use crate::commands::{self, Heard, NotHeard};
+use crate::store::webhooks::{self, Outcome, Received};
+use crate::webhooks::{Secrets, WebhookEvent};
 
 const SIGNATURE: &str = "Stripe-Signature";
 

@@ -13,10 +13,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
-use service_kit::{
-    consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why},
-    external_calls,
-};
+use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
+use service_kit::external_calls;
 use shared_events::{Event, EventId, OrderEvent, OrderId, RefundId, ShipmentEvent, StockEvent, Topic};
 
 use crate::domain::{Payment, Refused, Transition};

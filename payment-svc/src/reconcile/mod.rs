@@ -10,10 +10,8 @@ use service_kit::{Pool, progress::Progress};
 use shared_events::{OrderId, PaymentId};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    gateway::{GatewayError, GatewayJournal, PaymentGateway},
-    store::payments,
-};
+use crate::gateway::{GatewayError, GatewayJournal, PaymentGateway};
+use crate::store::payments;
 
 /// Payments that are read at once.
 const AT_ONCE: i64 = 500;

@@ -4,14 +4,12 @@ use shared_events::{GatewayOperation, Money, OrderId};
 use uuid::Uuid;
 
 use super::{Reconciliation, asked};
-use crate::{
-    commands,
-    domain::{Call, Payment, State},
-    gateway::{GatewayJournal, JournalTotals, PaymentGateway},
-    store::{self, calls, ledger},
-    webhooks::WebhookEvent,
-    worker::GatewayCalls,
-};
+use crate::commands;
+use crate::domain::{Call, Payment, State};
+use crate::gateway::{GatewayJournal, JournalTotals, PaymentGateway};
+use crate::store::{self, calls, ledger};
+use crate::webhooks::WebhookEvent;
+use crate::worker::GatewayCalls;
 
 impl<G: PaymentGateway + GatewayJournal> Reconciliation<G> {
     /// Repairs what can be proved of a payment. An unfinished call is answered by a look-up, what its customer did is

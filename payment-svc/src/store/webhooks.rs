@@ -12,23 +12,14 @@ use uuid::Uuid;
 use crate::domain::State;
 use crate::{schema::webhook_events, webhooks::WebhookEvent};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Applied,
-    /// What it tells is known, or nothing follows from it.
-    NothingNew,
-    /// It tells of no payment of this service.
-    NotOurs,
-}
-
-impl Outcome {
-    /// As it stands in the table and in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::NothingNew => "nothing_new",
-            Self::NotOurs => "not_ours",
-        }
+shared_events::named! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Outcome: as_str {
+        Applied = "applied",
+        /// What it tells is known, or nothing follows from it.
+        NothingNew = "nothing_new",
+        /// It tells of no payment of this service.
+        NotOurs = "not_ours",
     }
 }
 

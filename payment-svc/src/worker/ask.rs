@@ -7,18 +7,14 @@ use service_kit::{Pool, consumer::ReactionError};
 use shared_events::{EventId, Money, OrderId, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, RefundId};
 
 use super::GatewayCalls;
-use crate::{
-    commands::enter_given_back,
-    domain::{CAPTURED_IN_PART, Call, GatewayReply, Payment, State},
-    gateway::{
-        GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
-    },
-    store::{
-        calls::{Failure, TakenCall},
-        payments::{self, Noted},
-        refunds,
-    },
+use crate::commands::enter_given_back;
+use crate::domain::{CAPTURED_IN_PART, Call, GatewayReply, Payment, State};
+use crate::gateway::{
+    GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
 };
+use crate::store::calls::{Failure, TakenCall};
+use crate::store::payments::{self, Noted};
+use crate::store::refunds;
 
 /// Why a call is to be tried again later.
 #[derive(Debug)]

@@ -3,19 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use service_kit::{
-    Pool,
-    external_calls::{ExternalCalls, Performed},
-};
+use service_kit::Pool;
+use service_kit::external_calls::{ExternalCalls, Performed};
 use shared_events::OrderId;
 use tokio::time::timeout;
 
-use crate::{
-    commands::{self, CustomerFound, LookedUp},
-    domain::State,
-    gateway::PaymentGateway,
-    store::{calls, look_ups, look_ups::LookUp, payments},
-};
+use crate::commands::{self, CustomerFound, LookedUp};
+use crate::domain::State;
+use crate::gateway::PaymentGateway;
+use crate::store::look_ups::LookUp;
+use crate::store::{calls, look_ups, payments};
 
 #[derive(Clone)]
 pub struct CustomerLookUps<G> {

@@ -5,28 +5,21 @@ mod look_ups;
 
 use std::{sync::Arc, time::Duration};
 
-use service_kit::{
-    Pool,
-    circuit_breaker::{Begun, CircuitBreaker},
-    external_calls::{ExternalCalls, Nudge, Performed},
-    gather::Gather,
-    trace,
-};
+use service_kit::circuit_breaker::{Begun, CircuitBreaker};
+use service_kit::external_calls::{ExternalCalls, Nudge, Performed};
+use service_kit::gather::Gather;
+use service_kit::{Pool, trace};
 use shared_events::{OrderId, PaymentId};
 
 pub use ask::Later;
 pub use look_ups::CustomerLookUps;
 use tokio::time::timeout;
 
-use crate::{
-    commands::{self, Asked, Settlement},
-    domain::GatewayReply,
-    gateway::{AWAY, PaymentGateway},
-    store::{
-        calls::{self, Failure, TakenCall},
-        payments::Noted,
-    },
-};
+use crate::commands::{self, Asked, Settlement};
+use crate::domain::GatewayReply;
+use crate::gateway::{AWAY, PaymentGateway};
+use crate::store::calls::{self, Failure, TakenCall};
+use crate::store::payments::Noted;
 
 #[derive(Clone)]
 pub struct GatewayCalls<G> {

@@ -14,24 +14,22 @@ pub mod served;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use payment_svc::{
-    commands::{self, Settlement},
-    domain::{GatewayReply, Payment},
-    gateway::PaymentGateway,
-    migrations,
-    reactions::PaymentReactions,
-    retries::Retries,
-    store::{RETRY, calls::TakenCall, payments},
-    worker::GatewayCalls,
-};
+use payment_svc::commands::{self, Settlement};
+use payment_svc::domain::{GatewayReply, Payment};
+use payment_svc::gateway::PaymentGateway;
+use payment_svc::migrations;
+use payment_svc::reactions::PaymentReactions;
+use payment_svc::retries::Retries;
+use payment_svc::store::calls::TakenCall;
+use payment_svc::store::{RETRY, payments};
+use payment_svc::worker::GatewayCalls;
 pub use quadrille_testing::record;
 use quadrille_testing::{lines, outbox};
-use service_kit::{
-    consumer::{Outcome, Record, testing::react},
-    external_calls::ExternalCalls,
-    testing::TestDb,
-    timers,
-};
+use service_kit::consumer::testing::react;
+use service_kit::consumer::{Outcome, Record};
+use service_kit::external_calls::ExternalCalls;
+use service_kit::testing::TestDb;
+use service_kit::timers;
 use shared_events::{
     CancelReason, Event, Money, OrderConfirmed, OrderId, OrderPlaced, PaymentEvent, RestockCause, ShipmentId,
     ShipmentLost, StockExpired, StockRejected, StockReleased, StockReserved, StockRestocked,

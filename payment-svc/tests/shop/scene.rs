@@ -1,11 +1,19 @@
 //! An order that is paid for at the real sandbox gateway, with the service's HTTP interface beside it.
 
+use std::time::Duration;
+
+use payment_svc::cli::{self, Ended};
+use payment_svc::config::ReconcileConfig;
 use payment_svc::gateway::Stripe;
 use quadrille_testing::answer;
 use reqwest::Method;
 use serde_json::{Value, json};
+use service_kit::config::{DatabaseConfig, Reader};
+use tokio_util::sync::CancellationToken;
 
-use super::{Order, Shop, sandbox::Sandbox, served::Served};
+use super::sandbox::{Sandbox, stripe_at};
+use super::served::Served;
+use super::{Order, Shop};
 
 pub struct Scene {
     pub sandbox: Sandbox,
@@ -53,6 +61,18 @@ impl Scene {
     pub async fn post(&self, path: &str, key: Option<&str>, body: &Value) -> (u16, Value) {
         let request = self.served.request(Method::POST, &format!("/{}/{path}", self.id().await)).json(body);
         answer(key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key))).await
+    }
+
+    pub fn reconcile_config(&self) -> ReconcileConfig {
+        let database = Reader::from_pairs([("DATABASE_URL", &self.shop.db.url)]).whole(DatabaseConfig::read).unwrap();
+        ReconcileConfig { database, gateway: stripe_at(self.sandbox.url(), Duration::from_secs(5)) }
+    }
+
+    /// How `payment-svc reconcile` ended, and its lines.
+    pub async fn reconcile(&self, repairs: bool) -> (Ended, Vec<String>) {
+        let (mut out, stop) = (Vec::new(), CancellationToken::new());
+        let ended = cli::reconcile(self.reconcile_config(), repairs, None, &stop, &mut out).await.unwrap();
+        (ended, String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
     }
 
     /// The gateway tells of something.

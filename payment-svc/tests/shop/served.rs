@@ -3,10 +3,8 @@
 use std::{ops::Deref, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
-use payment_svc::{
-    gateway::Stripe,
-    http::{AppState, routes},
-};
+use payment_svc::gateway::Stripe;
+use payment_svc::http::{AppState, routes};
 use quadrille_testing::answer;
 use reqwest::Method;
 use serde_json::Value;

@@ -34,6 +34,19 @@ pub struct Var {
     pub default: Option<&'static str>,
 }
 
+impl Var {
+    /// `HTTP_ADDR`, of which every service has its own default.
+    pub const fn http_addr(default: &'static str, example: &'static str) -> Self {
+        Self {
+            name: "HTTP_ADDR",
+            what: "Where the service listens.",
+            expected: "an address and a port; port 0 takes a free one",
+            example,
+            default: Some(default),
+        }
+    }
+}
+
 /// Reads variables, collects problems and remembers what was asked for.
 pub struct Reader {
     values: BTreeMap<String, String>,

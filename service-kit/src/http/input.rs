@@ -7,13 +7,16 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::Problem;
 use super::fields::{self, Given};
 use super::problem::InputCode;
+use crate::idempotency::IdempotentRequest;
 
 type Later<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
@@ -198,6 +201,17 @@ impl FromRequest for IdempotencyKey {
 }
 
 impl IdempotencyKey {
+    /// The request's key, if it has one, together with SHA-256 of what is asked for, which tells it from other requests
+    /// however its JSON is laid out.
+    ///
+    /// # Errors
+    /// Like [`Self::optional`].
+    pub fn request(request: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
+        let Some(Self(key)) = Self::optional(request)? else { return Ok(None) };
+        let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
+        Ok(Some(IdempotentRequest { key, request: Sha256::digest(content).to_vec() }))
+    }
+
     /// The key, if the request has one.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use serde::Serialize;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::idempotency::KeyRefused;
 use crate::pool::may_pass;
 
 /// What went wrong, for programs. It stays the same when the texts for people change.
@@ -345,6 +346,15 @@ impl ResponseError for Problem {
         // The middleware reads this copy to add the request's path.
         response.extensions_mut().insert(self.clone());
         response
+    }
+}
+
+impl From<KeyRefused> for Problem {
+    fn from(refused: KeyRefused) -> Self {
+        match refused {
+            KeyRefused::OtherRequest => Self::key_reused(),
+            KeyRefused::InFlight => Self::key_in_flight(),
+        }
     }
 }
 

@@ -57,24 +57,24 @@ impl TestDb {
     }
 
     /// Runs statements.
-    pub async fn run(&self, statements: &str) {
-        self.conn().await.batch_execute(statements).await.unwrap();
+    pub async fn run(&self, statements: impl AsRef<str>) {
+        self.conn().await.batch_execute(statements.as_ref()).await.unwrap();
     }
 
     /// The rows of a query: see [`rows`].
-    pub async fn rows<T: DeserializeOwned>(&self, query: &str) -> Vec<T> {
-        rows(&mut *self.conn().await, query).await
+    pub async fn rows<T: DeserializeOwned>(&self, query: impl AsRef<str>) -> Vec<T> {
+        rows(&mut *self.conn().await, query.as_ref()).await
     }
 
     /// The one row of a query: see [`rows`].
-    pub async fn row<T: DeserializeOwned>(&self, query: &str) -> T {
+    pub async fn row<T: DeserializeOwned>(&self, query: impl AsRef<str>) -> T {
         let [row] = <[T; 1]>::try_from(self.rows(query).await).unwrap_or_else(|rows| panic!("{} rows", rows.len()));
         row
     }
 
     /// How many rows there are of `what`: a table, with a condition or without.
     pub async fn count(&self, what: &str) -> i64 {
-        self.row(&format!("select count(*) from {what}")).await
+        self.row(format!("select count(*) from {what}")).await
     }
 }
 

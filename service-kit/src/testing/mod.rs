@@ -18,8 +18,9 @@ use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::Pool;
 use crate::housekeeping::{self, TimeToLive};
@@ -108,6 +109,27 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, deadline: Duration
     while !condition().await {
         assert!(Instant::now() < end, "{what}: not within {deadline:?}");
         sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A task that runs until it is told to stop: a service, a relay, a worker. Dropping this tells it, too.
+#[derive(Debug)]
+pub struct Running<T> {
+    stop: DropGuard,
+    task: JoinHandle<T>,
+}
+
+impl<T: Send + 'static> Running<T> {
+    /// Starts the task that `task` makes of the token by which it is told to stop.
+    pub fn start<F: Future<Output = T> + Send + 'static>(task: impl FnOnce(CancellationToken) -> F) -> Self {
+        let stop = CancellationToken::new();
+        Self { task: tokio::spawn(task(stop.clone())), stop: stop.drop_guard() }
+    }
+
+    /// Tells it to stop, and returns what it ends with.
+    pub async fn end(self) -> T {
+        drop(self.stop);
+        self.task.await.unwrap()
     }
 }
 

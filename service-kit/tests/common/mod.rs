@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::anyhow;
-use diesel::sql_types::{Array, BigInt, Text};
-use diesel::{QueryableByName, sql_query};
+use diesel::sql_query;
+use diesel::sql_types::{Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use service_kit::consumer::{
     DeadLetterCopy, DeadLetterSink, Handled, Incoming, ReactionError, Reactions, Record, Undecodable, Why,
@@ -154,31 +154,8 @@ pub fn event(topic: &str, key: &str, what: &str) -> Record {
     Record::sent(topic, key, headers(Uuid::now_v7(), "noted.v1"), what)
 }
 
-#[derive(QueryableByName)]
-struct Heard {
-    #[diesel(sql_type = Text)]
-    what: String,
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
 /// What was written down for these keys, in order.
 pub async fn heard(db: &TestDb, keys: &[&str]) -> Vec<String> {
-    let heard: Vec<Heard> = sql_query("select what from heard where key = any($1) order by n")
-        .bind::<Array<Text>, _>(keys)
-        .load(&mut db.conn().await)
-        .await
-        .unwrap();
-    heard.into_iter().map(|heard| heard.what).collect()
-}
-
-/// The rows of a table.
-pub async fn count(db: &TestDb, table: &str) -> i64 {
-    let count: Count =
-        sql_query(format!("select count(*) as n from {table}")).get_result(&mut db.conn().await).await.unwrap();
-    count.n
+    let keys = keys.iter().map(|key| format!("'{key}'")).collect::<Vec<_>>().join(", ");
+    db.rows(&format!("select what from heard where key in ({keys}) order by n")).await
 }

@@ -40,40 +40,22 @@ impl OrderEvent {
     }
 }
 
-/// Why an order was cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum CancelReason {
-    /// Stock was short when the order was placed, or when its reservation had expired.
-    OutOfStock,
-    /// The payment was declined and won't be retried.
-    PaymentDeclined,
-    /// The customer asked for it.
-    Customer,
-    /// The deadline passed, or the reservation expired before the order was confirmed.
-    Timeout,
-    /// The authorisation could not be captured.
-    PaymentExpired,
-}
-
-impl CancelReason {
-    /// The name on the wire and in tables.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OutOfStock => "out_of_stock",
-            Self::PaymentDeclined => "payment_declined",
-            Self::Customer => "customer",
-            Self::Timeout => "timeout",
-            Self::PaymentExpired => "payment_expired",
-        }
-    }
-
-    /// The reason with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::OutOfStock, Self::PaymentDeclined, Self::Customer, Self::Timeout, Self::PaymentExpired]
-            .into_iter()
-            .find(|reason| reason.as_str() == name)
+crate::named! {
+    /// Why an order was cancelled.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    pub enum CancelReason: as_str {
+        /// Stock was short when the order was placed, or when its reservation had expired.
+        OutOfStock = "out_of_stock",
+        /// The payment was declined and won't be retried.
+        PaymentDeclined = "payment_declined",
+        /// The customer asked for it.
+        Customer = "customer",
+        /// The deadline passed, or the reservation expired before the order was confirmed.
+        Timeout = "timeout",
+        /// The authorisation could not be captured.
+        PaymentExpired = "payment_expired",
     }
 }
 

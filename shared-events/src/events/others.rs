@@ -87,23 +87,15 @@ pub struct NotificationFailed {
     pub error: String,
 }
 
-/// Why a notification is no longer true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SuppressReason {
-    /// It promises that the order goes on, but the order is ending or has ended.
-    OrderEnding,
-    /// A later notification replaces it.
-    Superseded,
-}
-
-impl SuppressReason {
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OrderEnding => "order_ending",
-            Self::Superseded => "superseded",
-        }
+crate::named! {
+    /// Why a notification is no longer true.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum SuppressReason: as_str {
+        /// It promises that the order goes on, but the order is ending or has ended.
+        OrderEnding = "order_ending",
+        /// A later notification replaces it.
+        Superseded = "superseded",
     }
 }
 

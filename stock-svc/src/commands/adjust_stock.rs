@@ -1,9 +1,9 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::Pool;
-use service_kit::idempotency::IdempotentRequest;
+use service_kit::idempotency::{IdempotentRequest, once};
 use shared_events::{LineText, Sku};
 
-use super::{CommandError, found, idempotency};
+use super::{CommandError, found};
 use crate::domain::{Delta, Unadjustable};
 use crate::store::{self, products};
 
@@ -26,12 +26,7 @@ pub async fn adjust_stock(
 ) -> Result<Vec<u8>, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        if let Some(body) = idempotency::answered(conn, command.idempotency.as_ref()).await? {
-            return Ok(body);
-        }
-        let body = answer_with(adjusted(conn, command).await?)?;
-        idempotency::keep(conn, command.idempotency.as_ref(), &body).await?;
-        Ok(body)
+        once(conn, command.idempotency.as_ref(), async |conn| Ok(answer_with(adjusted(conn, command).await?)?)).await
     })
     .await
 }

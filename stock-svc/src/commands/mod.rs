@@ -4,7 +4,6 @@ mod add_category;
 mod add_product;
 mod adjust_stock;
 mod change_product;
-mod idempotency;
 mod move_shipment;
 mod reannounce;
 mod recompute;
@@ -26,6 +25,7 @@ pub use withdraw_product::withdraw_product;
 use diesel::result::Error as DieselError;
 use diesel_async::pooled_connection::deadpool::PoolError;
 use outbox_relay::AppendError;
+use service_kit::idempotency::KeyRefused;
 
 use crate::domain::Refused;
 
@@ -62,10 +62,8 @@ pub enum CommandError {
     UnknownCategory(uuid::Uuid),
     #[error("it has changed meanwhile: this is version {version}")]
     Changed { version: i64 },
-    #[error("the Idempotency-Key was used for another request")]
-    OtherRequest,
-    #[error("a request with this Idempotency-Key is in progress")]
-    InFlight,
+    #[error(transparent)]
+    Key(#[from] KeyRefused),
     /// A value whose error only the stored data reveal.
     #[error("{field}: {message}")]
     BadInput { field: &'static str, message: String },

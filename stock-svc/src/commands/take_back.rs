@@ -1,9 +1,9 @@
-use diesel_async::AsyncConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::Pool;
-use service_kit::idempotency::IdempotentRequest;
+use service_kit::idempotency::{IdempotentRequest, once};
 use shared_events::{OrderId, ShipmentId, StockLine};
 
-use super::{CommandError, Step, idempotency, move_shipment};
+use super::{CommandError, Step, move_shipment};
 use crate::domain::Shipment;
 
 #[derive(Clone, Debug)]
@@ -24,15 +24,10 @@ pub async fn take_back(
 ) -> Result<Vec<u8>, CommandError> {
     let TakeBack { shipment, lines, idempotency } = command;
     let mut conn = pool.get().await?;
-    conn.transaction(async |conn| {
-        if let Some(body) = idempotency::answered(conn, idempotency.as_ref()).await? {
-            return Ok(body);
-        }
+    let work = async |conn: &mut AsyncPgConnection| {
         let moved = move_shipment::moved(conn, shipment, Step::TakeBack { lines }).await?;
         let (order, shipment) = moved.into_iter().next().ok_or(CommandError::NotFound("shipment"))?;
-        let body = answer_with(order, shipment)?;
-        idempotency::keep(conn, idempotency.as_ref(), &body).await?;
-        Ok(body)
-    })
-    .await
+        Ok(answer_with(order, shipment)?)
+    };
+    conn.transaction(async |conn| once(conn, idempotency.as_ref(), work).await).await
 }

@@ -28,50 +28,25 @@ pub struct Shipment {
     pub lost_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// To be packed and sent.
-    Pending,
-    /// Packed, still in the warehouse.
-    Packed,
-    Dispatched,
-    Delivered,
-    /// Called off or split before it left.
-    Cancelled,
-    /// All of it came back.
-    Returned,
-    /// It left and never arrived.
-    Lost,
+shared_events::named! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Stage: name {
+        /// To be packed and sent.
+        Pending = "pending",
+        /// Packed, still in the warehouse.
+        Packed = "packed",
+        Dispatched = "dispatched",
+        Delivered = "delivered",
+        /// Called off or split before it left.
+        Cancelled = "cancelled",
+        /// All of it came back.
+        Returned = "returned",
+        /// It left and never arrived.
+        Lost = "lost",
+    }
 }
 
 impl Stage {
-    pub const ALL: [Stage; 7] = [
-        Stage::Pending,
-        Stage::Packed,
-        Stage::Dispatched,
-        Stage::Delivered,
-        Stage::Cancelled,
-        Stage::Returned,
-        Stage::Lost,
-    ];
-
-    /// The name in tables, answers and refusals.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Stage::Pending => "pending",
-            Stage::Packed => "packed",
-            Stage::Dispatched => "dispatched",
-            Stage::Delivered => "delivered",
-            Stage::Cancelled => "cancelled",
-            Stage::Returned => "returned",
-            Stage::Lost => "lost",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Stage> {
-        Stage::ALL.into_iter().find(|stage| stage.name() == name)
-    }
-
     /// Whether the shipment is still in the warehouse, so that it can be called off.
     pub const fn in_the_warehouse(self) -> bool {
         matches!(self, Stage::Pending | Stage::Packed)

@@ -10,15 +10,11 @@ mod views;
 
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::web::{self, Data, ServiceConfig};
 use outbox_relay::Nudge;
-use serde::Serialize;
 use service_kit::Pool;
+use service_kit::http::Problem;
 use service_kit::http::openapi::Document;
-use service_kit::http::{IdempotencyKey, Problem};
-use service_kit::idempotency::IdempotentRequest;
-use sha2::{Digest, Sha256};
 use utoipa::OpenApi;
 
 use self::catalogue::Catalogue;
@@ -97,8 +93,7 @@ impl From<CommandError> for Problem {
                 Problem::bad_input("category", unknown.to_string()).code(StockCode::UnknownCategory)
             }
             changed @ CommandError::Changed { .. } => Problem::precondition_failed(format!("{changed}.")),
-            CommandError::OtherRequest => Problem::key_reused(),
-            CommandError::InFlight => Problem::key_in_flight(),
+            CommandError::Key(refused) => refused.into(),
             CommandError::BadInput { field, message } => Problem::bad_input(field, message),
             CommandError::Pool(error) => error.into(),
             CommandError::Database(error) => error.into(),
@@ -106,14 +101,6 @@ impl From<CommandError> for Problem {
             CommandError::Answer(error) => Problem::internal(error),
         }
     }
-}
-
-/// The request's `Idempotency-Key`, if it has one, together with SHA-256 of the request's content, which tells it
-/// from other requests however its JSON is laid out.
-fn idempotent_request(http: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
-    let Some(IdempotencyKey(key)) = IdempotencyKey::optional(http)? else { return Ok(None) };
-    let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
-    Ok(Some(IdempotentRequest { key, request: Sha256::digest(content).to_vec() }))
 }
 
 /// Turns a row that was not found into a 404 that names it.

@@ -4,13 +4,15 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Deserialize;
 use serde_json::json;
 use service_kit::http::openapi::{Key, Nothing};
-use service_kit::http::{Cursor, EmptyBody, Json, Limit, MergePatch, Page, Paged, Path, Problem, Query};
+use service_kit::http::{
+    Cursor, EmptyBody, IdempotencyKey, Json, Limit, MergePatch, Page, Paged, Path, Problem, Query,
+};
 use shared_events::{LineText, Sku};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::views::{MovementView, ProductView};
-use super::{AppState, examples, found, idempotent_request};
+use super::{AppState, examples, found};
 use crate::commands::{self, AdjustStock, Expected, NewDetails};
 use crate::domain::{Delta, Description, Details, LowStockMark, OnHand, Price};
 use crate::store::{self, products::Listed};
@@ -256,7 +258,7 @@ pub(super) async fn adjust(
     body: Json<AdjustmentRequest>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(sku), AdjustmentRequest { delta, reason }) = (sku, body.into_inner());
-    let idempotency = idempotent_request(&http, &("adjustment", &sku, delta.get(), &reason))?;
+    let idempotency = IdempotencyKey::request(&http, &("adjustment", &sku, delta.get(), &reason))?;
     let command = AdjustStock { sku, delta, reason, idempotency };
     let answer = |product| serde_json::to_vec(&ProductView::from(product));
     let body = commands::adjust_stock(&state.pool, &command, answer).await?;

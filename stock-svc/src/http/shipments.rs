@@ -5,12 +5,12 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use service_kit::http::openapi::{Key, Nothing};
-use service_kit::http::{Cursor, EmptyBody, FieldError, Json, Limit, Paged, Path, Problem, Query};
+use service_kit::http::{Cursor, EmptyBody, FieldError, IdempotencyKey, Json, Limit, Paged, Path, Problem, Query};
 use shared_events::{LineText, OrderId, Quantity, ShipmentId, Sku, StockLine};
 use utoipa::{IntoParams, ToSchema};
 
 use super::views::{ShipmentView, StageName};
-use super::{AppState, StockCode, examples, found, idempotent_request};
+use super::{AppState, StockCode, examples, found};
 use crate::commands::{self, CommandError, Step, TakeBack, move_shipment};
 use crate::domain::Stage;
 use crate::store;
@@ -278,7 +278,7 @@ pub(super) async fn take_back(
     body: Json<LinesRequest>,
 ) -> Result<HttpResponse, Problem> {
     let (Path(shipment), lines) = (id, body.into_inner().checked("what comes back")?);
-    let idempotency = idempotent_request(&http, &("return", shipment, &lines))?;
+    let idempotency = IdempotencyKey::request(&http, &("return", shipment, &lines))?;
     let answer = |order, parcel| serde_json::to_vec(&ShipmentView::from((order, parcel)));
     let body = commands::take_back(&state.pool, TakeBack { shipment, lines, idempotency }, answer).await?;
     state.nudge.nudge();

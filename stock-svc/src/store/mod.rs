@@ -9,7 +9,6 @@ pub mod products;
 pub mod reservations;
 pub mod roots;
 pub mod shipments;
-pub mod stored_responses;
 
 use std::collections::BTreeSet;
 

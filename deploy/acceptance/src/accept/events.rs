@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{bail, ensure};
-use quadrille::{
-    cluster::Cluster,
-    records::{self, Record},
-};
+use quadrille::cluster::Cluster;
+use quadrille::records::{self, Record};
 
 use super::points::until;
 

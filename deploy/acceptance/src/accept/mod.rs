@@ -3,21 +3,17 @@
 mod events;
 mod points;
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::Context;
 use clap::Parser;
 
-use crate::{
-    program,
-    report::{Report, say},
-    shop::Shop,
-};
+use crate::program;
+use crate::report::{Report, say};
+use crate::shop::Shop;
 
 /// Starts the shop with a fresh data folder and puts it through its paces.
 #[derive(Debug, Parser)]

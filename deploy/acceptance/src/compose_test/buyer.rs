@@ -1,10 +1,9 @@
 //! One order from its placing to its end, by a client that asks again whenever a service is away.
 
 use anyhow::{Context, bail};
-use quadrille::{
-    api::{Api, OrderDraft, items, patience::answered, text},
-    service::Service,
-};
+use quadrille::api::patience::answered;
+use quadrille::api::{Api, OrderDraft, items, text};
+use quadrille::service::Service;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,22 +1,16 @@
 //! Customers who keep ordering while things are broken.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use quadrille::api::Api;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    book::{Book, Plan},
-    buyer,
-};
+use super::book::{Book, Plan};
+use super::buyer;
 
 /// Six orders a second.
 const BETWEEN_ORDERS: Duration = Duration::from_millis(167);

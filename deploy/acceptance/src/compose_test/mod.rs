@@ -18,15 +18,13 @@ use anyhow::{Context, anyhow, ensure};
 use clap::Parser;
 use service_kit::shutdown;
 
-use self::{
-    load::Load,
-    points::{
-        SETTLES, WELL_AGAIN, audit, bad_input, curls, down_and_up, ends, file, hardening, image, killed, profiles,
-        relays, restart_policy, rights, second_instances, too_few_partitions, up,
-    },
-    stack::Stack,
-    tour::{Kind, Tour},
+use self::load::Load;
+use self::points::{
+    SETTLES, WELL_AGAIN, audit, bad_input, curls, down_and_up, ends, file, hardening, image, killed, profiles, relays,
+    restart_policy, rights, second_instances, too_few_partitions, up,
 };
+use self::stack::Stack;
+use self::tour::{Kind, Tour};
 use crate::report::{Report, say};
 
 const DOWN_WITHIN: Duration = Duration::from_secs(180);

@@ -1,20 +1,16 @@
 //! The shop as the compose file describes it.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use quadrille::{api::Api, service::Service};
 use serde_json::Value;
 
-use super::{
-    engine::{self, Container},
-    shell::{Output, Shell, a_moment, last_lines},
-};
+use super::engine::{self, Container};
+use super::shell::{Output, Shell, a_moment, last_lines};
 use crate::report::say;
 
 /// What runs once and ends.

@@ -5,10 +5,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 
-use super::{
-    readme::{Command, Section},
-    shell::{Shell, last_lines},
-};
+use super::readme::{Command, Section};
+use super::shell::{Shell, last_lines};
 
 /// Where they are written down.
 pub(super) const FILE: &str = "docs/OPERATIONS.md";

@@ -9,11 +9,9 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use quadrille::{
-    addresses::Addresses,
-    api::{Journal, OrderDraft, number, text},
-    service::Service,
-};
+use quadrille::addresses::Addresses;
+use quadrille::api::{Journal, OrderDraft, number, text};
+use quadrille::service::Service;
 use quadrille_acceptance::{program, shop::Shop};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;

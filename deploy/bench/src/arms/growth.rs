@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{
-    relay,
-    whole::{Market, saturate},
-};
-use crate::{
-    Bench, load,
-    results::Results,
-    shop::SKUS,
-    stage::{Program, number},
-};
+use super::relay;
+use super::whole::{Market, saturate};
+use crate::results::Results;
+use crate::shop::SKUS;
+use crate::stage::{Program, number};
+use crate::{Bench, load};
 
 const CONNECTIONS: usize = 8;
 

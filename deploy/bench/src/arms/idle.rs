@@ -3,13 +3,10 @@
 use tokio::time::sleep;
 
 use super::whole::Market;
-use crate::{
-    Bench,
-    results::Results,
-    stage::Program,
-    statements::{self, between},
-    usage,
-};
+use crate::results::Results;
+use crate::stage::Program;
+use crate::statements::{self, between};
+use crate::{Bench, usage};
 
 pub async fn run(bench: &Bench, market: &mut Market, results: &mut Results) -> anyhow::Result<()> {
     sleep(bench.sizes.idle / 4).await; // what is left to do after the load

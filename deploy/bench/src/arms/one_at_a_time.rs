@@ -6,13 +6,11 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::whole::{Market, Meter};
-use crate::{
-    Bench,
-    http::Connection,
-    load::median_and_99th,
-    results::Results,
-    shop::{self, SKUS},
-};
+use crate::Bench;
+use crate::http::Connection;
+use crate::load::median_and_99th;
+use crate::results::Results;
+use crate::shop::{self, SKUS};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at an order.

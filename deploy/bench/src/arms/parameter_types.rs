@@ -1,18 +1,12 @@
 //! What types a client gives the parameters of its statements. The server's log does not tell, and for some statements the server
 //! could not find out by itself; so a proxy between the two reads the client's Parse messages.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Answered without a message of its own kind, so that another start follows.
 const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();

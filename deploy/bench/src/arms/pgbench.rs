@@ -8,15 +8,11 @@ use anyhow::{Context, bail};
 use tokio::process::Command;
 use tokio_postgres::Client;
 
-use super::{
-    parameter_types::Proxy,
-    statement_log::{self, Logged, of_each, of_order},
-};
-use crate::{
-    http::Connection,
-    shop::{self, SKUS},
-    stage::{Program, Running, Stage},
-};
+use super::parameter_types::Proxy;
+use super::statement_log::{self, Logged, of_each, of_order};
+use crate::http::Connection;
+use crate::shop::{self, SKUS};
+use crate::stage::{Program, Running, Stage};
 
 /// Orders that are placed to see what placing runs; the last one is taken, when all is prepared.
 pub const SAMPLES: usize = 20;

@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use super::pgbench::Script;
-use crate::{
-    Bench,
-    http::Connection,
-    load::{self, median_and_99th},
-    results::Results,
-    shop::{self, SKUS, list_products},
-    stage::{Program, Running, Stage, number, until},
-    statements::{self, between},
-    usage,
-    watch::Watch,
-};
+use crate::http::Connection;
+use crate::load::{self, median_and_99th};
+use crate::results::Results;
+use crate::shop::{self, SKUS, list_products};
+use crate::stage::{Program, Running, Stage, number, until};
+use crate::statements::{self, between};
+use crate::watch::Watch;
+use crate::{Bench, usage};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 

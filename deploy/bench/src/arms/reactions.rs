@@ -5,21 +5,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions},
-    client::DefaultClientContext,
-    consumer::{BaseConsumer, Consumer},
-};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio_postgres::Client;
 
-use crate::{
-    Bench, load,
-    results::Results,
-    shop::{SKUS, list_products},
-    stage::{PARTITIONS, Program, Running, Stage, number, until},
-    statements, usage,
-};
+use crate::results::Results;
+use crate::shop::{SKUS, list_products};
+use crate::stage::{PARTITIONS, Program, Running, Stage, number, until};
+use crate::{Bench, load, statements, usage};
 
 const SENDERS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(600);

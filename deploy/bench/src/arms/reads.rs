@@ -1,25 +1,20 @@
 //! Looking up a product, the catalogue's first page and an order over HTTP. Beside each: the same server's route that asks nothing
 //! of PostgreSQL, and pgbench with the statements that the look-up runs.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::Value;
 
 use super::{pgbench::Script, whole::Market};
-use crate::{
-    Bench,
-    http::Connection,
-    load::{self, median_and_99th},
-    results::Results,
-    shop::{SKUS, list_products, sku},
-    stage::Program,
-    statements::{self, between},
-    usage,
-};
+use crate::http::Connection;
+use crate::load::{self, median_and_99th};
+use crate::results::Results;
+use crate::shop::{SKUS, list_products, sku};
+use crate::stage::Program;
+use crate::statements::{self, between};
+use crate::{Bench, usage};
 
 const CONNECTIONS: usize = 32;
 /// How many products a page has where it isn't said.

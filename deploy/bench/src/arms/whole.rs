@@ -1,25 +1,19 @@
 //! Whole orders, from POST to captured: at saturation, at half and four fifths of it, and what else a running shop shows.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{idle, one_at_a_time, snapshot};
-use crate::{
-    Bench,
-    http::Connection,
-    load,
-    results::Results,
-    shop::{self, SKUS, Shop},
-    stage::{Program, Stage},
-    statements, usage,
-    watch::Watch,
-};
+use crate::http::Connection;
+use crate::results::Results;
+use crate::shop::{self, SKUS, Shop};
+use crate::stage::{Program, Stage};
+use crate::watch::Watch;
+use crate::{Bench, load, statements, usage};
 
 pub const CONFIRMED: &str = "order.confirmed.v1";
 pub const CAPTURED: &str = "payment.captured.v1";

@@ -5,18 +5,16 @@ use chrono::Utc;
 use serde::Deserialize;
 use stock_svc::store::books::{self, Range};
 
-use super::{
-    Options,
-    by_order::Shop,
-    evidence::{Away, Evidence, Part},
-    journal::Journal,
-    looks::{Walk, settle},
-    notes::Notes,
-    rows::Effect,
-    rules::Pass,
-    spill::bucket_of,
-    tally::Tally,
-};
+use super::Options;
+use super::by_order::Shop;
+use super::evidence::{Away, Evidence, Part};
+use super::journal::Journal;
+use super::looks::{Walk, settle};
+use super::notes::Notes;
+use super::rows::Effect;
+use super::rules::Pass;
+use super::spill::bucket_of;
+use super::tally::Tally;
 use crate::service::Service;
 
 /// SKUs whose books are compared at a time.

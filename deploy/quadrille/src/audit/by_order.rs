@@ -9,22 +9,20 @@ use service_kit::progress::Progress;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{
-    Options,
-    databases::Databases,
-    evidence::{Away, Evidence, Part},
-    hearing::asked_of_inboxes,
-    journal::Journal,
-    looks::{Walk, settle},
-    notes::Notes,
-    ranges::{Range, Ranges},
-    rows::Effect,
-    rules::Pass,
-    sources::Sources,
-    sql::Snapshot,
-    tally::Tally,
-    topics::Events,
-};
+use super::Options;
+use super::databases::Databases;
+use super::evidence::{Away, Evidence, Part};
+use super::hearing::asked_of_inboxes;
+use super::journal::Journal;
+use super::looks::{Walk, settle};
+use super::notes::Notes;
+use super::ranges::{Range, Ranges};
+use super::rows::Effect;
+use super::rules::Pass;
+use super::sources::Sources;
+use super::sql::Snapshot;
+use super::tally::Tally;
+use super::topics::Events;
 use crate::service::Service;
 
 /// What all passes read from.

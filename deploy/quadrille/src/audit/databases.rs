@@ -7,13 +7,11 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{
-    evidence::{Evidence, Part},
-    ranges::Range,
-    rows::{Noted, Order, Payment, Position, Reservation, Told, Unpublished},
-    sources::Sources,
-    sql::Snapshot,
-};
+use super::evidence::{Evidence, Part};
+use super::ranges::Range;
+use super::rows::{Noted, Order, Payment, Position, Reservation, Told, Unpublished};
+use super::sources::Sources;
+use super::sql::Snapshot;
 use crate::service::Service;
 
 /// Events that an inbox is asked for at once.

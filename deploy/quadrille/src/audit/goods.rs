@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use stock_svc::store::books::Books;
 
-use super::{
-    evidence::Evidence,
-    findings::Broken,
-    refunds,
-    rows::{Line, Reservation},
-};
+use super::evidence::Evidence;
+use super::findings::Broken;
+use super::refunds;
+use super::rows::{Line, Reservation};
 
 /// A timer ends a hold a moment after its time, once its consumer has heard what came before.
 const GRACE: TimeDelta = TimeDelta::minutes(2);

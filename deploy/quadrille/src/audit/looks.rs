@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{
-    evidence::{Away, Evidence},
-    rules::Pass,
-    tally::{Suspects, Tally},
-};
+use super::evidence::{Away, Evidence};
+use super::rules::Pass;
+use super::tally::{Suspects, Tally};
 
 /// Services go on, and databases are read one after the other, so what seems broken may only be under way. It is looked
 /// at again; what every look shows broken in the same way is told, whatever figures move.

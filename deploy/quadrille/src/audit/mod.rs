@@ -30,10 +30,8 @@ mod tally;
 mod tests;
 mod topics;
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::io::Write;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::Args;
@@ -41,18 +39,14 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::{
-    by_order::Shop,
-    databases::Databases,
-    evidence::{Away, Part},
-    journal::Journal,
-    tally::Tally,
-    topics::{Events, KafkaTopics, Topics},
-};
-pub use self::{
-    findings::Finding,
-    sources::{SourceArgs, Sources},
-};
+use self::by_order::Shop;
+use self::databases::Databases;
+use self::evidence::{Away, Part};
+pub use self::findings::Finding;
+use self::journal::Journal;
+pub use self::sources::{SourceArgs, Sources};
+use self::tally::Tally;
+use self::topics::{Events, KafkaTopics, Topics};
 
 /// How many findings of a rule are shown; the rest is counted.
 const SHOWN: usize = 20;

@@ -6,14 +6,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    databases::Databases,
-    evidence::Evidence,
-    ranges::Range,
-    rows::{Announced, Lying, Overdue, Unpublished},
-    spill::Spill,
-    sql::Snapshot,
-};
+use super::databases::Databases;
+use super::evidence::Evidence;
+use super::ranges::Range;
+use super::rows::{Announced, Lying, Overdue, Unpublished};
+use super::spill::Spill;
+use super::sql::Snapshot;
 use crate::service::Service;
 
 /// Stored answers that one statement compares with the orders.

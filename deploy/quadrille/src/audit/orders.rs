@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use super::{
-    evidence::Evidence,
-    findings::Broken,
-    rows::{Order, Shipment},
-};
+use super::evidence::Evidence;
+use super::findings::Broken;
+use super::rows::{Order, Shipment};
 
 /// A cancellation waits for a parcel to be stopped and for the gateway, a capture for the gateway: minutes, if all is
 /// well.

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    evidence::Evidence,
-    findings::Broken,
-    orders::SOON,
-    rows::{Line, Order, Payment, Refund, Reservation, Shipment},
-};
+use super::evidence::Evidence;
+use super::findings::Broken;
+use super::orders::SOON;
+use super::rows::{Line, Order, Payment, Refund, Reservation, Shipment};
 
 /// Order by order. What staff gave back counts first, as there is only what was captured to give back. Counts those
 /// that wait for staff, because the gateway or the customer's bank refused a refund: that is no fault of the shop's, and

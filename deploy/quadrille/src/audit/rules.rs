@@ -1,14 +1,9 @@
 //! What must hold after anything, as docs/ARCHITECTURE.md lists it.
 
-use super::{
-    events,
-    evidence::{
-        Evidence,
-        Part::{self, Gateway, Mails, Orders, Payments, Stock, Topics},
-    },
-    findings::Broken,
-    goods, hearing, mails, money, orders,
-};
+use super::evidence::Evidence;
+use super::evidence::Part::{self, Gateway, Mails, Orders, Payments, Stock, Topics};
+use super::findings::Broken;
+use super::{events, goods, hearing, mails, money, orders};
 
 /// A rule by its number, and who looks whether it holds.
 pub(super) struct Rule {

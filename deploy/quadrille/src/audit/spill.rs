@@ -1,13 +1,11 @@
 //! Lines in temporary files, one file a bucket, so that what is too much for memory is read again bucket by bucket.
 
-use std::{
-    collections::HashMap,
-    fs::{self, File, OpenOptions},
-    hash::{DefaultHasher, Hash, Hasher},
-    io::{BufRead, BufReader, ErrorKind, Write},
-    marker::PhantomData,
-    path::PathBuf,
-};
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::marker::PhantomData;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use serde::{Serialize, de::DeserializeOwned};

@@ -1,16 +1,12 @@
 //! What came of a look, summed over all parts of the shop.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{
-    Verdict,
-    evidence::{Away, Evidence, unread},
-    findings::{Broken, Figures, Finding},
-    rules::{Pass, RULES},
-};
+use super::Verdict;
+use super::evidence::{Away, Evidence, unread};
+use super::findings::{Broken, Figures, Finding};
+use super::rules::{Pass, RULES};
 
 /// How many findings of a rule are kept to be told; the rest is counted.
 pub(super) const KEPT: usize = 1_000;

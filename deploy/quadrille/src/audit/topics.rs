@@ -8,14 +8,10 @@ use rdkafka::{Offset, consumer::Consumer};
 use service_kit::progress::Progress;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    ranges::Ranges,
-    spill::{Spill, bucket_of},
-};
-use crate::{
-    cluster::{Cluster, Connection},
-    records::{self, OF_ORDERS, OF_PRODUCTS, Record},
-};
+use super::ranges::Ranges;
+use super::spill::{Spill, bucket_of};
+use crate::cluster::{Cluster, Connection};
+use crate::records::{self, OF_ORDERS, OF_PRODUCTS, Record};
 
 /// Where events are read, in the order of their partitions. Everything here blocks.
 pub(super) trait Topics: Send {

@@ -4,18 +4,14 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration, time::SystemTime};
 
 use anyhow::Context as _;
 use rama_core::{Context, Layer, Service};
-use tansu_broker::{
-    Error,
-    coordinator::group::administrator::Controller,
-    service::{auth, coordinator, storage},
-};
+use tansu_broker::Error;
+use tansu_broker::coordinator::group::administrator::Controller;
+use tansu_broker::service::{auth, coordinator, storage};
 use tansu_service::{BytesFrameLayer, FrameRouteService, TcpBytesLayer, TcpContext, TcpContextLayer};
 use tansu_storage::{BrokerRegistrationRequest, Storage};
-use tokio::{
-    net::TcpListener,
-    task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep},
-};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
 use super::{CLUSTER, NODE, exact::Exact, long_poll::LongPoll};

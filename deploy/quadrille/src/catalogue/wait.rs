@@ -1,9 +1,7 @@
 //! Asking a service that may not be there yet.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::io::Write;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use reqwest::{Response, StatusCode};

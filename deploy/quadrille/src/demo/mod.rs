@@ -9,13 +9,11 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use self::scenes::{SCENES, Scene};
-use crate::{
-    addresses::Addresses,
-    api::{Api, OrderDraft, PATIENCE},
-    cluster::{Cluster, ClusterArgs},
-    order::events_of,
-    records::Record,
-};
+use crate::addresses::Addresses;
+use crate::api::{Api, OrderDraft, PATIENCE};
+use crate::cluster::{Cluster, ClusterArgs};
+use crate::order::events_of;
+use crate::records::Record;
 
 /// How long one request may take.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);

@@ -6,10 +6,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::LOOK_AGAIN;
-use crate::{
-    api::{Api, PATIENCE, TEA},
-    service::Service,
-};
+use crate::api::{Api, PATIENCE, TEA};
+use crate::service::Service;
 
 type Acting<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 

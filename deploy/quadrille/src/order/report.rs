@@ -9,12 +9,11 @@ use serde::Deserialize;
 use shared_events::CancelReason;
 use uuid::Uuid;
 
-use crate::{
-    audit::{Sources, sql::Snapshot},
-    cluster::Cluster,
-    records::{self, Record},
-    service::Service,
-};
+use crate::audit::Sources;
+use crate::audit::sql::Snapshot;
+use crate::cluster::Cluster;
+use crate::records::{self, Record};
+use crate::service::Service;
 
 #[derive(Debug, Default)]
 pub(super) struct Report {

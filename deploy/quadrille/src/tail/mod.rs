@@ -3,19 +3,15 @@
 mod kept;
 mod shown;
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::io::Write;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::Args;
 use rdkafka::{Message, Offset, message::BorrowedMessage};
 
-use crate::{
-    cluster::{ANSWER, ClusterArgs, Connection},
-    records,
-};
+use crate::cluster::{ANSWER, ClusterArgs, Connection};
+use crate::records;
 
 const POLL: Duration = Duration::from_millis(200);
 /// How long brokers that went away are waited for.

@@ -3,10 +3,8 @@
 use std::io::{self, Write};
 
 use chrono::DateTime;
-use rdkafka::{
-    Message,
-    message::{BorrowedMessage, Headers},
-};
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers};
 
 /// Its time, type, key and place, then its headers and its value.
 pub(super) fn show(out: &mut impl Write, message: &BorrowedMessage<'_>) -> io::Result<()> {

@@ -3,11 +3,9 @@
 use std::{collections::HashMap, io::Write, time::Duration};
 
 use anyhow::{Context, bail};
-use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
-    client::DefaultClientContext,
-    types::RDKafkaErrorCode,
-};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::Topic;
 use crate::cluster::Cluster;

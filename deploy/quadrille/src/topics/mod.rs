@@ -8,10 +8,8 @@ use std::{io::Write, time::Duration};
 use clap::{Args, Subcommand};
 use shared_events::Topic as Name;
 
-use crate::{
-    cluster::{Cluster, ClusterArgs},
-    service::Service,
-};
+use crate::cluster::{Cluster, ClusterArgs};
+use crate::service::Service;
 
 pub use create::{Made, ensure};
 

@@ -1,18 +1,14 @@
 //! What a cluster holds: topics with the offsets of their partitions, and how far each consumer group is behind.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io::{self, Write},
-};
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
 
 use anyhow::Context;
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
 
-use crate::{
-    cluster::{ANSWER, Cluster, Connection, numbers},
-    service::Service,
-    table::{aligned, line},
-};
+use crate::cluster::{ANSWER, Cluster, Connection, numbers};
+use crate::service::Service;
+use crate::table::{aligned, line};
 
 type Place = (String, i32);
 

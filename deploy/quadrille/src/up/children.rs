@@ -1,20 +1,16 @@
 //! The services of a run, as children.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use quadrille_servers::process::{ServerProcess, rotate_log};
 use tokio::{process::Command, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    output::Follower,
-    registry::Registry,
-    supervisor::{self, Supervised},
-};
+use super::output::Follower;
+use super::registry::Registry;
+use super::supervisor::{self, Supervised};
 use crate::{plan::Plan, service::Service};
 
 /// How long the services get to drain; with what Kafka and PostgreSQL get, all ends within 20 seconds.

@@ -6,10 +6,8 @@ use quadrille_servers::{Broker, broker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    registry::Registry,
-    servers::{KAFKA, PATIENCE},
-};
+use super::registry::Registry;
+use super::servers::{KAFKA, PATIENCE};
 
 /// The running broker, and who watches it.
 #[derive(Debug)]

@@ -1,19 +1,15 @@
 //! What a run says once it is up.
 
-use std::{
-    fmt::Write as _,
-    io::Write as _,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::{
-    cli::{KafkaWish, UpArgs},
-    plan::Plan,
-    service::Service,
-};
+use crate::cli::{KafkaWish, UpArgs};
+use crate::plan::Plan;
+use crate::service::Service;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 

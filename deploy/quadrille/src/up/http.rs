@@ -2,21 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{
-    App, HttpResponse, HttpServer,
-    web::{self, Data},
-};
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpResponse, HttpServer};
 use anyhow::Context;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    audit::{self, Audit, Options, Sources},
-    cluster::Cluster,
-    plan::Plan,
-    service::Service,
-};
+use crate::audit::{self, Audit, Options, Sources};
+use crate::cluster::Cluster;
+use crate::plan::Plan;
+use crate::service::Service;
 
 /// One looks at a time: it reads everything.
 struct State {

@@ -1,10 +1,8 @@
 //! One run a data folder.
 
-use std::{
-    fs::{File, TryLockError},
-    io::{Read, Seek, Write},
-    path::Path,
-};
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 

@@ -13,34 +13,27 @@ mod registry;
 mod servers;
 mod supervisor;
 
-use std::{
-    fs,
-    io::IsTerminal,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::io::IsTerminal;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use quadrille_servers::postgres;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::JoinSet,
-};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use self::{backoff::Backoff, children::Children, lock::DataLock, registry::Registry, servers::Servers};
-use crate::{
-    catalogue,
-    cli::UpArgs,
-    cluster::Cluster,
-    plan::{Plan, Ports},
-    service::Service,
-    topics,
-};
+use crate::cli::UpArgs;
+use crate::cluster::Cluster;
+use crate::plan::{Plan, Ports};
+use crate::service::Service;
+use crate::{catalogue, topics};
 
 /// How long a Kafka that is there may take to answer.
 const TOPICS_WITHIN: Duration = Duration::from_secs(20);

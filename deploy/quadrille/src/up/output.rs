@@ -3,17 +3,13 @@
 //! The log file comes first and the terminal follows it: a pipe would break under the children when the runner is killed,
 //! and a slow terminal would slow them down.
 
-use std::{
-    io::{SeekFrom, Write},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::io::{SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt, AsyncSeekExt},
-    time::sleep,
-};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_millis(150);

@@ -2,23 +2,17 @@
 //! archive. Consumers read it from the beginning, and their inboxes absorb what they know. Nobody may relay meanwhile:
 //! what is pending comes after.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use outbox_relay::{
-    RelayConfig,
-    republish::{self, Archived, Led, Stopped, Window},
-};
-use service_kit::{
-    config::{DatabaseConfig, Reader, vars},
-    pool,
-};
+use outbox_relay::RelayConfig;
+use outbox_relay::republish::{self, Archived, Led, Stopped, Window};
+use service_kit::config::{DatabaseConfig, Reader, vars};
+use service_kit::pool;
 use shared_events::Topic;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;

@@ -1,19 +1,15 @@
 //! Keeps `addresses.json` true while children come and go.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use quadrille_servers::process::Identity;
 
-use crate::{
-    addresses::{Addresses, ServiceAddress},
-    plan::Plan,
-    service::Service,
-};
+use crate::addresses::{Addresses, ServiceAddress};
+use crate::plan::Plan;
+use crate::service::Service;
 
 /// What the file says, and where it is.
 #[derive(Debug)]

@@ -4,22 +4,16 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use quadrille_servers::{Durability, Kafka, Postgres, broker, kafka, postgres};
-use service_kit::{
-    config::{Reader, vars},
-    kafka::Brokers,
-};
+use service_kit::config::{Reader, vars};
+use service_kit::kafka::Brokers;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    embedded::Embedded,
-    registry::Registry,
-    supervisor::{Supervised, keep_alive_from},
-};
-use crate::{
-    cli::{KafkaWish, UpArgs},
-    plan::Ports,
-};
+use super::embedded::Embedded;
+use super::registry::Registry;
+use super::supervisor::{Supervised, keep_alive_from};
+use crate::cli::{KafkaWish, UpArgs};
+use crate::plan::Ports;
 
 /// PostgreSQL's name among the processes of a run.
 pub(super) const POSTGRES: &str = "postgres";

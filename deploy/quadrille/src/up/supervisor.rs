@@ -3,10 +3,8 @@
 use std::{future::Future, process::ExitStatus, sync::Arc, time::Duration};
 
 use nix::sys::signal::Signal;
-use quadrille_servers::{
-    Kafka, Postgres,
-    process::{Identity, ServerProcess},
-};
+use quadrille_servers::process::{Identity, ServerProcess};
+use quadrille_servers::{Kafka, Postgres};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 

@@ -1,24 +1,18 @@
 //! Runs a command with a PostgreSQL and a Kafka of its own: `with-servers -- cargo test --workspace`.
 
-use std::{
-    fs,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use quadrille_servers::{Broker, Durability, Kafka, Postgres, broker, kafka, postgres};
-use tokio::{
-    process::{Child, Command},
-    signal::unix::{SignalKind, signal},
-};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 

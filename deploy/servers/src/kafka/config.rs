@@ -1,9 +1,7 @@
 //! The files that a Kafka node reads. They are written anew at each start.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 

@@ -1,21 +1,17 @@
 //! Kafka's jars, which are fetched once from Maven Central, with the versions and checksums of `kafka.lock`.
 
-use std::{
-    env, fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use std::{env, fs};
 
 use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::{sleep, timeout};
 
 const LOCK: &str = include_str!("../../kafka.lock");
 const CONNECT_LOCK: &str = include_str!("../../connect.lock");

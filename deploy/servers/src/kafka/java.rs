@@ -1,10 +1,8 @@
 //! Finds a Java runtime that is new enough.
 
-use std::{
-    env,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use anyhow::bail;
 

@@ -6,30 +6,22 @@ mod jars;
 mod java;
 mod secured;
 
-use std::{
-    fs,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-    time::Duration,
-};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
-use rdkafka::{
-    ClientConfig,
-    consumer::{BaseConsumer, Consumer},
-};
-use tokio::{
-    process::Command,
-    time::{Instant, sleep},
-};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
 
 pub use self::secured::{Secured, SecuredPorts};
-use crate::{
-    Durability, port,
-    process::{Identity, ServerProcess, rotate_log},
-};
+use crate::process::{Identity, ServerProcess, rotate_log};
+use crate::{Durability, port};
 
 /// How long a start may take; recovering the logs after a crash takes time.
 const READY_WITHIN: Duration = Duration::from_secs(90);

@@ -1,10 +1,8 @@
 //! Finds PostgreSQL's server binaries, which many systems keep off the PATH.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context, bail};
 

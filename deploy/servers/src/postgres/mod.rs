@@ -3,27 +3,20 @@
 mod binaries;
 mod cluster;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitStatus,
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
-use tokio::{
-    process::Command,
-    time::{Instant, sleep},
-};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::NoTls;
 
 use self::{binaries::Binaries, cluster::Cluster};
-use crate::{
-    Durability,
-    folder::RunAs,
-    port,
-    process::{Identity, ServerProcess, rotate_log},
-};
+use crate::folder::RunAs;
+use crate::process::{Identity, ServerProcess, rotate_log};
+use crate::{Durability, port};
 
 /// The superuser of every cluster that is created here.
 const SUPERUSER: &str = "postgres";

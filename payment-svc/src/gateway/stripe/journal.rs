@@ -1,9 +1,7 @@
 //! Stripe's lists and charges, for comparing them with the ledger.
 
-use super::{
-    PAGE, Stripe,
-    wire::{IntentObject, ListObject},
-};
+use super::wire::{IntentObject, ListObject};
+use super::{PAGE, Stripe};
 use crate::gateway::{GatewayError, GatewayJournal, JournalTotals, ListedIntent, PaymentGateway};
 
 impl GatewayJournal for Stripe {

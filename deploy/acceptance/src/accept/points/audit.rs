@@ -6,12 +6,10 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use diesel_async::SimpleAsyncConnection;
-use quadrille::{
-    addresses::Addresses,
-    api::{OrderDraft, number},
-    audit::Audit,
-    service::Service,
-};
+use quadrille::addresses::Addresses;
+use quadrille::api::{OrderDraft, number};
+use quadrille::audit::Audit;
+use quadrille::service::Service;
 use reqwest::Method;
 use serde_json::json;
 use service_kit::pool;

@@ -1,10 +1,8 @@
 //! An order goes all the way, every event is in its topic, every mail in the folder; and how long `confirmed` takes.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use quadrille::api::{OrderDraft, PATIENCE, text};

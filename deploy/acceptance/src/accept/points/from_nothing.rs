@@ -4,29 +4,23 @@
 //! Apache Kafka takes any first sequence number from a producer that it doesn't know, so that an error in the first request
 //! of a partition could lose a row that was acknowledged. A relay that has published before never shows that.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use diesel_async::SimpleAsyncConnection;
 use nix::sys::signal::Signal;
 use outbox_relay::NewRow;
-use quadrille::{
-    audit::sql::Snapshot,
-    cluster::{ANSWER, Cluster},
-    records,
-};
+use quadrille::audit::sql::Snapshot;
+use quadrille::cluster::{ANSWER, Cluster};
+use quadrille::records;
 use quadrille_servers::{Durability, Kafka, Postgres, kafka, postgres, process::ServerProcess};
-use rdkafka::{
-    Message,
-    admin::{AdminOptions, NewTopic, TopicReplication},
-    message::Headers,
-};
+use rdkafka::Message;
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use rdkafka::message::Headers;
 use serde::Deserialize;
 use service_kit::{migrate::migrate, pool};
 use tokio::process::Command;

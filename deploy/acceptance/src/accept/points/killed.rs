@@ -3,10 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use quadrille::{
-    api::{OrderDraft, PATIENCE},
-    service::Service,
-};
+use quadrille::api::{OrderDraft, PATIENCE};
+use quadrille::service::Service;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::shop::Shop;

@@ -1,12 +1,8 @@
 //! 20 clients order the last 10 units of one SKU: exactly 10 succeed, and `available` is never below 0.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use quadrille::api::{Api, OrderDraft, PATIENCE, number};

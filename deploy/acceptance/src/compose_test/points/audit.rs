@@ -1,15 +1,11 @@
 //! At the end: every order has ended, money and stock add up, nothing was done twice, nothing is left lying anywhere.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use quadrille::{
-    api::{Journal, number, text},
-    service::Service,
-};
+use quadrille::api::{Journal, number, text};
+use quadrille::service::Service;
 use serde_json::Value;
 
 use super::super::{buyer::CUSTOMER, groups, load::Load, shell::a_moment, stack::Stack};

@@ -1,22 +1,16 @@
 //! What is wrong stops its container with one clear line, and nothing is written.
 
-use std::{
-    net::TcpListener,
-    time::{Duration, Instant},
-};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
 use tokio::task::JoinSet;
 
-use super::{
-    super::{
-        engine,
-        shell::{a_moment, last_lines},
-        stack::Stack,
-    },
-    WELL_AGAIN,
-};
+use super::super::engine;
+use super::super::shell::{a_moment, last_lines};
+use super::super::stack::Stack;
+use super::WELL_AGAIN;
 
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 const SECRET: &str = "hunter2-not-to-be-shown";

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 
-use super::super::{
-    readme::{Block, Section},
-    shell::last_lines,
-    stack::Stack,
-};
+use super::super::readme::{Block, Section};
+use super::super::shell::last_lines;
+use super::super::stack::Stack;
 
 /// In the order in which a newcomer comes by.
 const SECTIONS: [(&str, &str); 2] =

@@ -5,15 +5,11 @@ use std::time::Instant;
 use anyhow::ensure;
 use quadrille::service::Service;
 
-use super::{
-    super::{
-        engine,
-        load::Load,
-        stack::Stack,
-        tour::{Kind, Tour},
-    },
-    SETTLES, profiles, up,
-};
+use super::super::engine;
+use super::super::load::Load;
+use super::super::stack::Stack;
+use super::super::tour::{Kind, Tour};
+use super::{SETTLES, profiles, up};
 
 const ORDERS: usize = 50;
 

@@ -5,15 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use tokio::time::sleep;
 
-use super::{
-    super::{
-        engine,
-        load::Load,
-        stack::Stack,
-        tour::{Kind, Tour},
-    },
-    SETTLES, WELL_AGAIN,
-};
+use super::super::engine;
+use super::super::load::Load;
+use super::super::stack::Stack;
+use super::super::tour::{Kind, Tour};
+use super::{SETTLES, WELL_AGAIN};
 
 /// In this order, so that nothing is killed twice in a row by what it depends on.
 pub(in crate::compose_test) const VICTIMS: [&str; 11] = [

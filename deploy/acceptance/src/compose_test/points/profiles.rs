@@ -5,14 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 use reqwest::{Client, StatusCode};
 
-use super::{
-    super::{
-        shell::a_moment,
-        stack::Stack,
-        tour::{Kind, Tour},
-    },
-    edge,
-};
+use super::super::shell::a_moment;
+use super::super::stack::Stack;
+use super::super::tour::{Kind, Tour};
+use super::edge;
 
 const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
 

@@ -6,16 +6,12 @@ use anyhow::{Context, bail};
 use reqwest::Client;
 use tokio::time::timeout;
 
-use super::{
-    super::{
-        engine::{self, Container},
-        load::Load,
-        shell::a_moment,
-        stack::Stack,
-        tour::{Kind, Tour},
-    },
-    SETTLES, WELL_AGAIN,
-};
+use super::super::engine::{self, Container};
+use super::super::load::Load;
+use super::super::shell::a_moment;
+use super::super::stack::Stack;
+use super::super::tour::{Kind, Tour};
+use super::{SETTLES, WELL_AGAIN};
 
 const SERVICE: &str = "order-relay";
 const RELAYS: usize = 3;

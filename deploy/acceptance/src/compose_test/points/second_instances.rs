@@ -2,15 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    super::{
-        groups,
-        load::Load,
-        stack::Stack,
-        tour::{Kind, Tour},
-    },
-    SETTLES, WELL_AGAIN, hardening,
-};
+use super::super::groups;
+use super::super::load::Load;
+use super::super::stack::Stack;
+use super::super::tour::{Kind, Tour};
+use super::{SETTLES, WELL_AGAIN, hardening};
 
 const GROUPS: [&str; 4] = ["order-svc", "stock-svc", "payment-svc", "notification-svc"];
 const SECOND: [&str; 4] = ["order-svc-2", "stock-svc-2", "payment-svc-2", "notification-svc-2"];

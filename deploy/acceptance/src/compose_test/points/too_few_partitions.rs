@@ -3,17 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 
-use super::super::{
-    groups,
-    shell::{a_moment, last_lines},
-    stack::{KAFKA, Stack},
-};
+use super::super::groups;
+use super::super::shell::{a_moment, last_lines};
+use super::super::stack::{KAFKA, Stack};
 
 /// Nobody reads it, and nothing is in it.
 const TOPIC: &str = "notification-svc.dlq";

@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use quadrille::service::Service;
 
-use super::super::{
-    buyer,
-    stack::Stack,
-    tour::{Kind, Tour},
-};
+use super::super::buyer;
+use super::super::stack::Stack;
+use super::super::tour::{Kind, Tour};
 
 const WITHIN: Duration = Duration::from_secs(240);
 /// What must be there beside the services that have a port.

@@ -9,16 +9,12 @@ use nix::sys::signal::Signal;
 use quadrille_servers::kafka::connect;
 use tokio_postgres::Config;
 
-use super::{
-    drained,
-    limits::per_second,
-    rows::{DATABASE, Rows},
-};
-use crate::{
-    results::Results,
-    stage::{Stage, number, until},
-    usage,
-};
+use super::drained;
+use super::limits::per_second;
+use super::rows::{DATABASE, Rows};
+use crate::results::Results;
+use crate::stage::{Stage, number, until};
+use crate::usage;
 
 const HEAP: &str = "-Xmx1g";
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -4,20 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use outbox_relay::{NullPublisher, Relay, RelayConfig};
-use rdkafka::{
-    ClientConfig,
-    error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, OwnedHeaders},
-    producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
-};
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::rows::{DATABASE, Rows};
-use crate::{
-    results::Results,
-    stage::{Stage, number, until},
-};
+use crate::results::Results;
+use crate::stage::{Stage, number, until};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 

@@ -13,12 +13,9 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use self::rows::Rows;
-use crate::{
-    Bench,
-    results::Results,
-    stage::{Program, Stage, number},
-    usage,
-};
+use crate::results::Results;
+use crate::stage::{Program, Stage, number};
+use crate::{Bench, usage};
 
 const PATIENCE: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(20);

@@ -1,26 +1,18 @@
 //! Rows to publish: one that order-svc wrote, multiplied with keys, ids and sequences of their own.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
-use rdkafka::{
-    ClientConfig,
-    consumer::{BaseConsumer, Consumer},
-};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use crate::{
-    http::Connection,
-    results::Results,
-    shop::{self, list_products},
-    stage::{PARTITIONS, Program, Stage, number},
-    watch::Watch,
-};
+use crate::http::Connection;
+use crate::results::Results;
+use crate::shop::{self, list_products};
+use crate::stage::{PARTITIONS, Program, Stage, number};
+use crate::watch::Watch;
 
 /// Where the outbox is that is drained.
 pub const DATABASE: &str = "drained";

@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use super::{
-    limits::{headers_of, per_second, producer_settings},
-    rows::{DATABASE, Rows},
-};
+use super::limits::{headers_of, per_second, producer_settings};
+use super::rows::{DATABASE, Rows};
 use crate::{results::Results, stage::Stage};
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,16 +8,12 @@ use nix::sys::signal::Signal;
 use quadrille_servers::process::ServerProcess;
 use tokio::process::Command;
 
-use super::{
-    PATIENCE, drained,
-    limits::per_second,
-    rows::{DATABASE, Rows},
-};
-use crate::{
-    results::Results,
-    stage::{Stage, number, until},
-    usage,
-};
+use super::limits::per_second;
+use super::rows::{DATABASE, Rows};
+use super::{PATIENCE, drained};
+use crate::results::Results;
+use crate::stage::{Stage, number, until};
+use crate::usage;
 
 const SOURCES: [(&str, &str); 3] = [
     ("main.go", include_str!("../../../peers/watermill/main.go")),

@@ -1,15 +1,11 @@
 //! A shop of many orders, as its databases, its topics and its gateway have it once all is over: of each twenty orders one was
 //! completed, the others had nothing to be had and were cancelled.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::TcpListener,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 
-use actix_web::{
-    App, HttpResponse, HttpServer,
-    web::{self, Data, Query},
-};
+use actix_web::web::{self, Data, Query};
+use actix_web::{App, HttpResponse, HttpServer};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel_async::SimpleAsyncConnection;
 use serde_json::{Value, json};
@@ -17,12 +13,11 @@ use service_kit::{kafka::Brokers, testing::TestDb};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{
-    audit::{Sources, topics::Topics},
-    cluster::Cluster,
-    records::Record,
-    service::Service,
-};
+use crate::audit::Sources;
+use crate::audit::topics::Topics;
+use crate::cluster::Cluster;
+use crate::records::Record;
+use crate::service::Service;
 
 pub const COMPLETED_EACH: u64 = 20;
 pub const PRODUCTS: u64 = 1_500;

@@ -6,10 +6,9 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::generated::{COMPLETED_EACH, Generated, PRODUCTS};
-use crate::{
-    audit::{Audit, Options, Sources, look_with, topics::Topics},
-    service::Service,
-};
+use crate::audit::topics::Topics;
+use crate::audit::{Audit, Options, Sources, look_with};
+use crate::service::Service;
 
 const ORDERS: u64 = 20_100;
 /// Of one completed order: rows of the databases, journal, events, and events of inboxes.

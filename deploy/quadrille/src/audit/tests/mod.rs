@@ -14,12 +14,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use shared_events::{EventId, RefundId};
 use uuid::Uuid;
 
-use super::{
-    evidence::Evidence,
-    findings::Broken,
-    goods, hearing, mails, orders,
-    rows::{Hearing, Line, Lying, Mail, Movement, Order, Payment, Refund, Reservation, Shipment},
-};
+use super::evidence::Evidence;
+use super::findings::Broken;
+use super::rows::{Hearing, Line, Lying, Mail, Movement, Order, Payment, Refund, Reservation, Shipment};
+use super::{goods, hearing, mails, orders};
 use crate::{records::Record, service::Service};
 
 const ORDER: &str = "0199a0b0-0000-7000-8000-000000000001";

@@ -1,9 +1,7 @@
 //! What each rule on money, goods, transitions and sequences is there to see.
 
-use super::{
-    super::rows::{Effect, Step},
-    *,
-};
+use super::super::rows::{Effect, Step};
+use super::*;
 use crate::audit::{events, money};
 
 fn effect(operation: &str, amount: i64, key: &str) -> Effect {

@@ -1,11 +1,9 @@
 //! What is told of what was found.
 
 use super::*;
-use crate::audit::{
-    evidence::{Away, Part},
-    rules::Pass,
-    tally::{KEPT, Tally},
-};
+use crate::audit::evidence::{Away, Part};
+use crate::audit::rules::Pass;
+use crate::audit::tally::{KEPT, Tally};
 
 #[test]
 fn a_rule_whose_evidence_is_away_is_not_checked_and_the_others_are() {

@@ -2,22 +2,16 @@
 
 use std::time::Duration;
 
-use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
-    message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord},
-};
-use service_kit::{
-    kafka::Brokers,
-    testing::{kafka_bootstrap, unique},
-};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use service_kit::kafka::Brokers;
+use service_kit::testing::{kafka_bootstrap, unique};
 
-use crate::{
-    audit::topics::{KafkaTopics, Topics},
-    cluster::Cluster,
-};
+use crate::audit::topics::{KafkaTopics, Topics};
+use crate::cluster::Cluster;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

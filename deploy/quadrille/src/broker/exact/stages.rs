@@ -1,10 +1,8 @@
 //! How far partitions reach, as known since the last write. Each answer to a fetch says it of each partition, and the
 //! store would read it from its files each time.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tansu_storage::{OffsetStage, Result, Topition};
 

@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use quadrille::{
-    api::{OrderDraft, PATIENCE},
-    table,
-};
+use quadrille::api::{OrderDraft, PATIENCE};
+use quadrille::table;
 use service_kit::pool;
 use tokio::time::sleep;
 

@@ -3,21 +3,15 @@
 use std::collections::BTreeSet;
 
 use anyhow::{bail, ensure};
-use quadrille::{
-    api::number,
-    records::{self, Record},
-    service::Service,
-};
+use quadrille::api::number;
+use quadrille::records::{self, Record};
+use quadrille::service::Service;
 use service_kit::{dead_letters, pool};
 
 use super::{LOST, SKU, by_hand::ByHand};
-use crate::{
-    accept::{
-        events,
-        points::{must_be_charged_once, until},
-    },
-    shop::Shop,
-};
+use crate::accept::events;
+use crate::accept::points::{must_be_charged_once, until};
+use crate::shop::Shop;
 
 /// Placed, confirmed, dispatched, delivered.
 const MAILS: usize = 4;

@@ -10,34 +10,27 @@ mod by_hand;
 mod checks;
 mod kafka_topics;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use nix::sys::signal::Signal;
-use quadrille::{
-    api::{Api, OrderDraft, text},
-    records::Record,
-    service::Service,
-};
-use quadrille_servers::{
-    Durability, Kafka, kafka,
-    process::{Identity, ServerProcess},
-};
+use quadrille::api::{Api, OrderDraft, text};
+use quadrille::records::Record;
+use quadrille::service::Service;
+use quadrille_servers::process::{Identity, ServerProcess};
+use quadrille_servers::{Durability, Kafka, kafka};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use self::{by_hand::ByHand, checks::Checks};
-use crate::{
-    accept::{events, points::until},
-    shop::Shop,
-};
+use crate::accept::events;
+use crate::accept::points::until;
+use crate::shop::Shop;
 
 const LOST: [&str; 2] = ["orders.v1", "stock.v1"];
 const SKU: &str = "ACCEPT-TOPICS-LOST";

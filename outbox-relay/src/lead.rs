@@ -15,6 +15,10 @@ use crate::nudge::Nudge;
 use crate::publisher::{Publisher, Report};
 use crate::term::{Answer, Outage, Term};
 
+/// The shortest time between a read and one that a nudge asks for, so that many small commits share a read, a publication and a
+/// deletion. A commit that comes alone is read at once.
+const COMPANY: Duration = Duration::from_millis(5);
+
 /// The first wait after a read that found rows of which no nudge had told, or a gap that may still be filled.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
@@ -28,6 +32,8 @@ pub(crate) struct Lead<'a, P> {
     outages: Backoff,
     upkeep: Interval,
     look_at: Instant,
+    /// When the last read was sent for.
+    looked_at: Option<Instant>,
     /// A nudge told of the rows that the next read finds.
     nudged: bool,
     /// An operator asked for something for parked rows, which is done once nothing is under way.
@@ -46,8 +52,8 @@ impl<'a, P: Publisher> Lead<'a, P> {
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let idle = Backoff::new(SHORTEST_WAIT, config.idle);
         let outages = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        let (look_at, nudged, asked) = (Instant::now(), false, false);
-        Self { config, term, publisher, nudge, state, idle, outages, upkeep, look_at, nudged, asked }
+        let (look_at, looked_at, nudged, asked) = (Instant::now(), None, false, false);
+        Self { config, term, publisher, nudge, state, idle, outages, upkeep, look_at, looked_at, nudged, asked }
     }
 
     /// Works until told to stop; then waits for what is under way.
@@ -71,6 +77,7 @@ impl<'a, P: Publisher> Lead<'a, P> {
                 self.after(outage, stop).await;
             }
             if self.may_look() && self.look_at <= Instant::now() {
+                self.looked_at = Some(Instant::now());
                 self.term.read();
             }
             let mut reports = Vec::new();
@@ -119,10 +126,17 @@ impl<'a, P: Publisher> Lead<'a, P> {
             () = self.publisher.reports(reports), if self.term.publishes() => {}
             answer = self.term.answer(), if self.term.asks() => self.hear(answer?, true),
             () = sleep_until(self.look_at), if may_look => {}
-            () = self.nudge.nudged(), if may_look => (self.nudged, self.look_at) = (true, Instant::now()),
+            () = self.nudge.nudged(), if may_look => self.look_soon(),
             _ = self.upkeep.tick() => self.look_after().await?,
         }
         Ok(())
+    }
+
+    fn look_soon(&mut self) {
+        if !std::mem::replace(&mut self.nudged, true) {
+            let now = Instant::now();
+            self.look_at = self.looked_at.map_or(now, |last| now.max(last + COMPANY));
+        }
     }
 
     /// The upkeep: gauges, what is asked for parked rows, a broker that says nothing.

@@ -1,8 +1,17 @@
-//! Concurrent work is done in batches: while one batch is written, the next one gathers.
+//! Concurrent work is done in batches: while one batch is written, the next one gathers. After a small batch it gathers for as
+//! long again as that took: on a busy machine work takes longer, so more is done at once and each item costs less of it.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, sleep};
+
+/// The longest time for which the next batch gathers although nothing is in work.
+const LONGEST_REST: Duration = Duration::from_millis(20);
+/// Work that takes longer, as for a lock, no longer keeps the next batch from its turn.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where items wait that are done together. A single one waits for nobody.
 #[derive(Debug)]
@@ -50,8 +59,8 @@ impl<T, R> Gather<T, R> {
                 Turn::Told(outcome) => return outcome,
                 Turn::Leads(items, tell_all, turn) => (items, tell_all, turn),
             };
-            tell(tell_all, work(items).await);
-            drop(turn);
+            let full = self.is_full(&items);
+            tell(tell_all, in_turn(turn, full, work(items)).await);
         }
     }
 
@@ -71,12 +80,15 @@ impl<T, R> Gather<T, R> {
                 Turn::Told(outcome) => return outcome,
                 Turn::Leads(items, tell_all, turn) => (items, tell_all, turn),
             };
+            let full = self.is_full(&items);
             let done = work(items);
-            tokio::spawn(async move {
-                tell(tell_all, done.await);
-                drop(turn);
-            });
+            tokio::spawn(async move { tell(tell_all, in_turn(turn, full, done).await) });
         }
+    }
+
+    /// Whether others may already wait for want of room.
+    fn is_full(&self, items: &[T]) -> bool {
+        items.iter().map(self.size).sum::<usize>() * 2 > self.at_most
     }
 
     fn wait_with(&self, item: T) -> Caller<'_, T, R> {
@@ -101,6 +113,26 @@ impl<T, R> Gather<T, R> {
     fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<T, R>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn in_turn<R>(turn: OwnedSemaphorePermit, full: bool, work: impl Future<Output = Vec<R>>) -> Vec<R> {
+    let (began, mut work) = (Instant::now(), pin!(work));
+    let done = tokio::select! {
+        biased;
+        done = &mut work => done,
+        () = sleep(PATIENCE) => {
+            drop(turn);
+            return work.await;
+        }
+    };
+    if !full {
+        let rest = began.elapsed().min(LONGEST_REST);
+        tokio::spawn(async move {
+            sleep(rest).await;
+            drop(turn);
+        });
+    }
+    done
 }
 
 fn tell<R>(tell_all: Vec<oneshot::Sender<R>>, outcomes: Vec<R>) {

@@ -172,7 +172,9 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         let records: Vec<_> = batches.iter().flat_map(|batch| batch.iter()).collect();
         let mut conn = self.pool.get().await?;
         let handler = Handler { lock_patience: Some(SHARED_LOCK_PATIENCE), ..self.handler(0)? };
-        handler.handle(&mut conn, Mode::Inbox, &records).await
+        let outcomes = handler.handle(&mut conn, Mode::Inbox, &records).await?;
+        self.nudge(&outcomes);
+        Ok(outcomes)
     }
 
     async fn handle(&self, records: &[Record], failures: u32) -> Result<Vec<Outcome>, ReactionError> {
@@ -191,7 +193,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         loop {
             tokio::select! {
                 biased;
-                done = &mut work => return done,
+                done = &mut work => return done.inspect(|outcomes| self.nudge(outcomes)),
                 waits = self.name_lock_in_a_while(first, backend) => stuck.tell(waits),
             }
         }
@@ -228,7 +230,16 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     ) -> Result<Outcome, ReactionError> {
         let mut conn = self.pool.get().await?;
         let mode = self.handle.mode(&record.place.topic);
-        self.handler(failures)?.dead_letter(&mut conn, mode, record, &format!("{error:#}")).await
+        let outcome = self.handler(failures)?.dead_letter(&mut conn, mode, record, &format!("{error:#}")).await?;
+        self.nudge(std::slice::from_ref(&outcome));
+        Ok(outcome)
+    }
+
+    /// Tells the relay of a commit: once a transaction, however many lanes share it.
+    fn nudge(&self, outcomes: &[Outcome]) {
+        if outcomes.iter().any(Outcome::wrote) {
+            self.reactions.committed();
+        }
     }
 
     fn handler(&self, failures: u32) -> Result<Handler<'_, R, S>, ReactionError> {
@@ -239,13 +250,10 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         Ok(Handler { consumer, reactions, sink, range, attempts, lock_patience: None })
     }
 
-    /// Runs after the commit: records the offset to store, nudges the relay and counts the outcomes.
+    /// Runs after the commit: records the offset to store and counts the outcomes.
     fn done(&self, records: &[Record], outcomes: &[Outcome], queue: &Queue) {
         let Some(last) = records.last() else { return };
         queue.note_handled(last);
-        if outcomes.iter().any(Outcome::wrote) {
-            self.reactions.committed();
-        }
         let topic = &last.place.topic;
         metrics::histogram!("consumer_batch_records", "topic" => topic.clone()).record(records.len() as f64);
         for (record, outcome) in records.iter().zip(outcomes) {

@@ -54,7 +54,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             reactions,
             sink,
             batch_records: config.batch_records,
-            together: Together::new(config.transactions, config.batch_records, |batch| batch.len()),
+            together: Together::new(config.transactions, config.shared_records, |batch| batch.len()),
         });
         Self { config, work }
     }

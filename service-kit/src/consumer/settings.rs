@@ -25,8 +25,10 @@ pub struct ConsumerConfig {
     pub lane_records: usize,
     /// A lane whose records take this many bytes of memory is full too.
     pub lane_bytes: usize,
-    /// The most records in one transaction.
+    /// The most records that a lane has handled at once.
     pub batch_records: usize,
+    /// The most records in a transaction that lanes share.
+    pub shared_records: usize,
     /// How many transactions lanes share at a time: a lane that has work meanwhile shares the next one with all that have.
     pub transactions: usize,
     /// How long a lane may take to finish the batch it has in hand when its partition is taken away.
@@ -47,7 +49,8 @@ impl ConsumerConfig {
             lane_records: 2048,
             lane_bytes: 2 * 1024 * 1024,
             batch_records: 64,
-            transactions: 2,
+            shared_records: 256,
+            transactions: 1,
             drain: Duration::from_secs(10),
         }
     }

@@ -25,6 +25,9 @@ use crate::retry::{Backoff, Recurring};
 /// How soon a worker looks again for calls that are due and that it was not given: others hold their rows.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_secs(1);
+/// The shortest time between two looks of a worker that was nudged, so that calls of many small commits are taken together. A
+/// call that comes alone is taken at once.
+const COMPANY: Duration = Duration::from_millis(5);
 /// The longest wait while nothing is known to fall due: another instance's nudge isn't heard here.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -115,6 +118,8 @@ struct UnderWay<M> {
     look: bool,
     /// A call was committed since the last look. If none is due, it is for later.
     nudged: bool,
+    /// When it looked last.
+    looked_at: Option<Instant>,
     /// When to look without a nudge.
     look_at: Instant,
     backoff: Backoff,
@@ -138,9 +143,15 @@ impl<M: Send + 'static> UnderWay<M> {
             in_settlement: 0,
             look: true,
             nudged: false,
+            looked_at: None,
             look_at: Instant::now(),
             backoff: Backoff::new(FIRST_LOOK, LAST_LOOK),
         }
+    }
+
+    /// How long a nudged worker still waits for other calls.
+    fn company(&self) -> Duration {
+        self.looked_at.map_or(Duration::ZERO, |last| COMPANY.saturating_sub(last.elapsed()))
     }
 
     fn count(&self) -> usize {
@@ -187,6 +198,7 @@ impl<C: ExternalCalls> Worker<C> {
             let held_back = if free > 0 && room == 0 { self.breaker_of(CircuitBreaker::wait) } else { None };
             let wait = match held_back {
                 Some(wait) => wait,
+                None if free > 0 && work.nudged => work.company(),
                 None if free > 0 => self.until_next_look(&mut work).await,
                 None => IDLE,
             };
@@ -194,7 +206,7 @@ impl<C: ExternalCalls> Worker<C> {
                 () = stop.cancelled() => break,
                 Some(ended) = work.making.join_next() => self.ended(&mut work, ended),
                 Some(settled) = work.settling.join_next() => self.settled(&mut work, settled),
-                () = self.nudge.0.notified(), if free > 0 => (work.look, work.nudged) = (true, true),
+                () = self.nudge.0.notified(), if free > 0 => work.nudged = true,
                 () = tokio::time::sleep(wait), if free > 0 => work.look = true,
             }
         }
@@ -269,6 +281,7 @@ impl<C: ExternalCalls> Worker<C> {
     }
 
     async fn take(&mut self, room: usize, work: &mut UnderWay<C::Made>) {
+        work.looked_at = Some(Instant::now());
         let taken = self.calls.take(room).await;
         let news = self.failures.is_news(&taken);
         let taken = taken.unwrap_or_else(|error| {

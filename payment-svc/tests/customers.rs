@@ -185,7 +185,7 @@ async fn look_ups_come_more_seldom_and_never_later_than_the_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_up_that_finds_a_customer_still_waited_for_is_put_off_and_so_the_worker_asks_when_it_is_due() {
     let (sandbox, scene) = at_the_sandbox().await;
-    for (acts, performed) in [(false, Performed::PutOff), (true, Performed::Last)] {
+    for (acts, performed) in [(false, Performed::PutOff), (true, Performed::Done)] {
         if acts {
             sandbox.authenticate(&scene.shop.intent(&scene.order).await, "succeed").await;
         }

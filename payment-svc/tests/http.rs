@@ -57,7 +57,9 @@ async fn a_payment_with_its_refunds_and_its_ledger_takes_one_round_trip() {
     on_one_thread(shop.db.url.clone(), async move |pool: &Pool| {
         for first in [true, false] {
             let before = pool.get().await.unwrap().traffic();
-            let found = payments::find_with_details(&*pool.get().await.unwrap(), id).await.unwrap();
+            let conn = pool.get().await.unwrap();
+            let found = payments::find_with_details(&conn, id).await.unwrap();
+            drop(conn); // there is one
             let (_, _, ledger) = found.unwrap();
             let after = pool.get().await.unwrap().traffic();
             assert_eq!((ledger.len(), after.statements - before.statements), (1, 3));

@@ -2,6 +2,7 @@
 //! long again as that took: on a busy machine work takes longer, so more is done at once and each item costs less of it.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,13 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Gather<T, R> {
     waiting: Mutex<Vec<Waiting<T, R>>>,
+    items: AtomicU64,
     /// How many batches may be in work at once.
     turns: Arc<Semaphore>,
     at_most: usize,
     size: fn(&T) -> usize,
 }
 
-type Waiting<T, R> = (T, oneshot::Sender<R>);
+#[derive(Debug)]
+struct Waiting<T, R> {
+    /// Which of the items.
+    number: u64,
+    item: T,
+    tell: oneshot::Sender<R>,
+}
 
 /// One batch at a time, of at most 64 items.
 impl<T, R> Default for Gather<T, R> {
@@ -41,7 +49,13 @@ impl<T, R> Gather<T, R> {
     /// `at_once` batches are in work at a time. One has at most `at_most` in it, by the items' `size`; an item that is larger
     /// is a batch by itself.
     pub fn new(at_once: usize, at_most: usize, size: fn(&T) -> usize) -> Self {
-        Self { waiting: Mutex::default(), turns: Arc::new(Semaphore::new(at_once.max(1))), at_most, size }
+        Self {
+            waiting: Mutex::default(),
+            items: AtomicU64::new(0),
+            turns: Arc::new(Semaphore::new(at_once.max(1))),
+            at_most,
+            size,
+        }
     }
 
     /// Has `item` done together with the others that wait: `work` returns an outcome for each item, in their order. The
@@ -93,21 +107,27 @@ impl<T, R> Gather<T, R> {
 
     fn wait_with(&self, item: T) -> Caller<'_, T, R> {
         let (tell, told) = oneshot::channel();
-        self.waiting().push((item, tell));
-        Caller { gather: self, told }
+        let number = self.items.fetch_add(1, Ordering::Relaxed);
+        self.waiting().push(Waiting { number, item, tell });
+        Caller { gather: self, number, told }
     }
 
-    fn next_batch(&self) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
+    /// What is to be done next; nothing if somebody has the item of this number in hand already. That caller must not wait for
+    /// the work of others too.
+    fn next_batch(&self, number: u64) -> (Vec<T>, Vec<oneshot::Sender<R>>) {
         let mut waiting = self.waiting();
+        if !waiting.iter().any(|item| item.number == number) {
+            return (Vec::new(), Vec::new());
+        }
         let (mut batch, mut size) = (0, 0);
-        for (item, _) in waiting.iter() {
+        for Waiting { item, .. } in waiting.iter() {
             size += (self.size)(item);
             if batch > 0 && size > self.at_most {
                 break;
             }
             batch += 1;
         }
-        waiting.drain(..batch).unzip()
+        waiting.drain(..batch).map(|waiting| (waiting.item, waiting.tell)).unzip()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<T, R>>> {
@@ -145,6 +165,7 @@ fn tell<R>(tell_all: Vec<oneshot::Sender<R>>, outcomes: Vec<R>) {
 /// A caller that waits for an outcome. If it is cancelled while its item still waits, the item goes with it.
 struct Caller<'a, T, R> {
     gather: &'a Gather<T, R>,
+    number: u64,
     told: oneshot::Receiver<R>,
 }
 
@@ -161,19 +182,21 @@ impl<T, R> Caller<'_, T, R> {
             outcome = &mut self.told => return Turn::Told(outcome.map_err(|_| Unfinished)),
             turn = Arc::clone(&self.gather.turns).acquire_owned() => turn,
         };
-        let (items, tell_all) = self.gather.next_batch();
-        match turn {
-            Ok(turn) if !items.is_empty() => Turn::Leads(items, tell_all, turn),
-            // Somebody else has its item in hand. The turn is given back.
-            _ => Turn::Told((&mut self.told).await.map_err(|_| Unfinished)),
+        if let Ok(turn) = turn {
+            let (items, tell_all) = self.gather.next_batch(self.number);
+            if !items.is_empty() {
+                return Turn::Leads(items, tell_all, turn);
+            }
         }
+        // Somebody else has its item in hand. It has no turn any more, so that others can have it.
+        Turn::Told((&mut self.told).await.map_err(|_| Unfinished))
     }
 }
 
 impl<T, R> Drop for Caller<'_, T, R> {
     fn drop(&mut self) {
         self.told.close();
-        self.gather.waiting().retain(|(_, tell)| !tell.is_closed());
+        self.gather.waiting().retain(|waiting| !waiting.tell.is_closed());
     }
 }
 
@@ -245,7 +268,7 @@ mod tests {
         eventually("both wait", SOON, async || gather.waiting().len() == 2).await;
         cancelled.abort();
         assert!(cancelled.await.unwrap_err().is_cancelled());
-        assert_eq!(gather.waiting().iter().map(|(item, _)| *item).collect::<Vec<_>>(), ["stays"]);
+        assert_eq!(gather.waiting().iter().map(|waiting| waiting.item).collect::<Vec<_>>(), ["stays"]);
         drop(turn);
         stays.await.unwrap().unwrap();
         assert_eq!(*done.lock().unwrap(), ["stays"]);
@@ -261,8 +284,9 @@ mod tests {
     #[tokio::test]
     async fn a_batch_is_bounded_by_the_size_of_its_items_and_a_larger_one_is_done_by_itself() {
         let gather = Gather::<usize, usize>::new(1, 64, |item| *item);
-        let _waiting: Vec<_> = [40, 24, 1, 100, 2].map(|item| gather.wait_with(item)).into_iter().collect();
-        let batches = std::iter::from_fn(|| Some(gather.next_batch().0).filter(|batch| !batch.is_empty()));
+        let callers = [40, 24, 1, 100, 2].map(|item| gather.wait_with(item));
+        let last = callers[4].number;
+        let batches = std::iter::from_fn(|| Some(gather.next_batch(last).0).filter(|batch| !batch.is_empty()));
         assert_eq!(batches.collect::<Vec<_>>(), [vec![40, 24], vec![1], vec![100], vec![2]]);
     }
 
@@ -282,5 +306,38 @@ mod tests {
         eventually("they are at work", SOON, async || gather.waiting().is_empty()).await;
         leads.abort();
         assert!(follows.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn work_that_takes_long_keeps_nobody_from_the_next_turn_and_whoever_waits_for_it_leads_no_other() {
+        let gather = Arc::new(Gather::<&str, &str>::new(1, 64, |_| 1));
+        let (begun, gate) = (Arc::new(Mutex::new(vec![])), Arc::new(Semaphore::new(0)));
+        let join = |item| {
+            let (gather, begun, gate) = (gather.clone(), begun.clone(), gate.clone());
+            tokio::spawn(async move {
+                let work = |items: Vec<&'static str>| {
+                    begun.lock().unwrap().push(items.clone());
+                    let stuck = (!items.contains(&"quick")).then(|| gate.clone());
+                    async move {
+                        if let Some(gate) = stuck {
+                            drop(gate.acquire().await);
+                        }
+                        items
+                    }
+                };
+                gather.join_in(item, work).await
+            })
+        };
+        let turn = gather.turns.clone().acquire_owned().await;
+        let stuck = [join("leads"), join("follows")];
+        eventually("both wait", SOON, async || gather.waiting().len() == 2).await;
+        drop(turn);
+        eventually("they are at work", SOON, async || begun.lock().unwrap().len() == 1).await;
+        assert_eq!(join("quick").await.unwrap().unwrap(), "quick");
+        assert_eq!(*begun.lock().unwrap(), [vec!["leads", "follows"], vec!["quick"]]);
+        gate.add_permits(1);
+        for one in stuck {
+            one.await.unwrap().unwrap();
+        }
     }
 }

@@ -105,8 +105,7 @@ async fn a_worker_that_is_told_to_stop_finishes_what_is_under_way_and_takes_no_m
     let desk = Desk::with(["a", "b", "c"], 0);
     let worker = Running::start(|stop| Worker::new("test", Calls(Arc::clone(&desk)), 2).run(stop));
     eventually("two are under way", SOON, async || desk.under_way.load(Ordering::SeqCst) == 2).await;
-    desk.gate.add_permits(5);
-    worker.end().await;
+    worker.end_and(|| desk.gate.add_permits(5)).await;
     assert_eq!(desk.answered(), ["a", "b"]);
     assert_eq!(desk.recorded.lock().unwrap().len(), 1);
 }
@@ -239,8 +238,7 @@ async fn outcomes_that_are_there_when_it_is_told_to_stop_are_settled_before_it_e
     let group = Group::with(["a", "b", "c"], 0);
     let worker = Running::start(|stop| Worker::new("test", Grouped(Arc::clone(&group)), 8).run(stop));
     eventually("one is being settled", SOON, async || group.settling.load(Ordering::SeqCst) == 1).await;
-    group.gate.add_permits(3);
-    worker.end().await;
+    worker.end_and(|| group.gate.add_permits(3)).await;
     assert_eq!(group.settled(), 3);
 }
 

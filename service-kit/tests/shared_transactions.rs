@@ -96,6 +96,17 @@ async fn a_lock_that_somebody_holds_stops_only_the_lane_that_needs_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_whose_decoding_panics_is_a_dead_letter_and_its_lane_goes_on() {
+    let (db, topic, group, producer) = (database().await, topic(1).await, unique("g"), Producer::new());
+    let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));
+    producer.say(&topic, "k", "spilt").await;
+    producer.say(&topic, "other", "fine").await;
+    eventually("the lane goes on", SOON, async || committed(&group, &topic).await == Some(2)).await;
+    assert_eq!((db.count("dead_letters").await, db.count("heard").await), (1, 1));
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_that_concern_nobody_cost_no_transaction() {
     let (db, topic, group, producer) = (database().await, topic(1).await, unique("g"), Producer::new());
     let member = Member::start(&db.pool, &group, vec![Subscription::inbox(&topic)], Arc::new(Notebook::default()));

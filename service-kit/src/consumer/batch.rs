@@ -49,6 +49,11 @@ struct Plan<E> {
 impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
     /// What becomes of records none of which concerns the service. They cost no transaction. None if one does.
     pub fn pass_over(&self, records: &[Record]) -> Option<Vec<Outcome>> {
+        // A decoder's panic is told where it makes a dead letter.
+        std::panic::catch_unwind(AssertUnwindSafe(|| self.concern_nobody(records))).unwrap_or_default()
+    }
+
+    fn concern_nobody(&self, records: &[Record]) -> Option<Vec<Outcome>> {
         let outcome = |record: &Record| match record.decode(self.reactions) {
             Ok(incoming) if !self.reactions.concerns(&incoming.event) => Some(Outcome::Ignored(Why::NotForUs)),
             Err(Undecodable::UnknownType) => Some(Outcome::Skipped),

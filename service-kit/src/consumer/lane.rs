@@ -1,5 +1,4 @@
-//! A lane: handles the records of one partition, batch by batch, in order. Lanes that have work at once share a transaction, so
-//! that an event costs less the more there is to do; what fails in it is tried by each lane for itself.
+//! A lane: handles the records of one partition, batch by batch, in order.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,8 +12,8 @@ use super::batch::Handler;
 use super::hops::Hops;
 use super::queue::Queue;
 use super::sequences::{Hole, Sequences};
-use super::{ConsumerHandle, DeadLetterSink, Mode, Outcome, Place, ReactionError, Reactions, Record};
-use crate::gather::{Gather, Unfinished};
+use super::shared::Together;
+use super::{ConsumerHandle, DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record};
 use crate::retry::Backoff;
 use crate::{Pool, locks};
 
@@ -23,22 +22,6 @@ const BATCH_TRIES: u32 = 3;
 
 /// How long a batch may run before the lane logs who holds the lock that it waits for.
 const NAMED_AFTER: Duration = Duration::from_secs(3);
-
-/// How long a transaction of several lanes waits for a lock that somebody else holds. Then each lane goes on alone, and only the
-/// one that needs it waits.
-const SHARED_LOCK_PATIENCE: Duration = Duration::from_secs(1);
-
-/// A lane's batch in a transaction that others share.
-pub(crate) type Together = Gather<Arc<[Record]>, Shared>;
-
-/// What became of it.
-pub(crate) enum Shared {
-    Handled(Vec<Outcome>),
-    /// It was the only one.
-    Failed(ReactionError),
-    /// The transaction failed for all that were in it, whosever fault that was.
-    Undone,
-}
 
 /// What all lanes of a consumer share.
 pub(crate) struct Work<R, S> {
@@ -131,53 +114,7 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         }
     }
 
-    /// Handles a batch together with those of other lanes, unless it concerns nobody. None where it has to be handled alone.
-    async fn share(self: &Arc<Self>, batch: &Arc<[Record]>) -> Option<Result<Vec<Outcome>, ReactionError>> {
-        let first = batch.first()?;
-        // All records of a transaction are read in the same mode, and a topic that holds the current state changes seldom.
-        if self.handle.mode(&first.place.topic) != Mode::Inbox {
-            return None;
-        }
-        if let Some(outcomes) = self.handler(0).ok()?.pass_over(batch) {
-            return Some(Ok(outcomes));
-        }
-        let handled = self.together.join_in(Arc::clone(batch), |batches| {
-            let work = Arc::clone(self);
-            async move { work.handle_together(&batches).await }
-        });
-        match handled.await {
-            Ok(Shared::Handled(outcomes)) => Some(Ok(outcomes)),
-            Ok(Shared::Failed(error)) => Some(Err(error)),
-            Ok(Shared::Undone) | Err(Unfinished) => None,
-        }
-    }
-
-    async fn handle_together(&self, batches: &[Arc<[Record]>]) -> Vec<Shared> {
-        if let [batch] = batches {
-            return vec![self.handle(batch, 0).await.map_or_else(Shared::Failed, Shared::Handled)];
-        }
-        match self.handle_all(batches).await {
-            Ok(outcomes) => {
-                let mut outcomes = outcomes.into_iter();
-                batches.iter().map(|batch| Shared::Handled(outcomes.by_ref().take(batch.len()).collect())).collect()
-            }
-            Err(error) => {
-                tracing::debug!(error = %error, lanes = batches.len(), "a shared transaction failed: each lane goes on alone");
-                batches.iter().map(|_| Shared::Undone).collect()
-            }
-        }
-    }
-
-    async fn handle_all(&self, batches: &[Arc<[Record]>]) -> Result<Vec<Outcome>, ReactionError> {
-        let records: Vec<_> = batches.iter().flat_map(|batch| batch.iter()).collect();
-        let mut conn = self.pool.get().await?;
-        let handler = Handler { lock_patience: Some(SHARED_LOCK_PATIENCE), ..self.handler(0)? };
-        let outcomes = handler.handle(&mut conn, Mode::Inbox, &records).await?;
-        self.nudge(&outcomes);
-        Ok(outcomes)
-    }
-
-    async fn handle(&self, records: &[Record], failures: u32) -> Result<Vec<Outcome>, ReactionError> {
+    pub(super) async fn handle(&self, records: &[Record], failures: u32) -> Result<Vec<Outcome>, ReactionError> {
         let Some(first) = records.first() else { return Ok(Vec::new()) };
         // A batch that failed before may wait for the same lock again, and it holds a connection while it waits.
         let _turn = match failures {
@@ -236,13 +173,13 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
     }
 
     /// Tells the relay of a commit: once a transaction, however many lanes share it.
-    fn nudge(&self, outcomes: &[Outcome]) {
+    pub(super) fn nudge(&self, outcomes: &[Outcome]) {
         if outcomes.iter().any(Outcome::wrote) {
             self.reactions.committed();
         }
     }
 
-    fn handler(&self, failures: u32) -> Result<Handler<'_, R, S>, ReactionError> {
+    pub(super) fn handler(&self, failures: u32) -> Result<Handler<'_, R, S>, ReactionError> {
         let unknown = || ReactionError::Transient(anyhow::anyhow!("the reach of the inbox is not known yet"));
         let range = self.handle.range().ok_or_else(unknown)?;
         let attempts = i32::try_from(failures).unwrap_or(i32::MAX).saturating_add(1);

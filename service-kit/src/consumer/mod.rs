@@ -1,7 +1,7 @@
 //! Reads events from Kafka and has each handled once, in the order of its key.
 //!
-//! One thread polls and feeds a bounded lane per partition. A lane takes a micro-batch and opens a transaction. In
-//! it, it notes the events in the inbox, lets the service load, decide and save for the new ones, and notes its
+//! One thread polls and feeds a bounded lane per partition. A lane takes a micro-batch, and lanes that have one at
+//! the same time share a transaction. It notes the events in the inbox, lets the service load, decide and save for the new ones, and notes its
 //! progress. The offset is stored only after the commit. An event that can't be handled goes to
 //! [`crate::dead_letters`] and parks its key.
 
@@ -24,6 +24,7 @@ mod record;
 mod run;
 mod sequences;
 mod settings;
+mod shared;
 mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

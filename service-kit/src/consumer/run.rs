@@ -12,9 +12,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::InboxKeeper;
-use super::lane::{Together, Work};
+use super::lane::Work;
 use super::lanes::Lanes;
 use super::poll::{self, Context, End};
+use super::shared::Together;
 use super::watch::Watch;
 use super::{ConsumerConfig, ConsumerHandle, DeadLetterSink, Mode, Reactions, Subscription};
 use crate::kafka::client_errors::ClientError;

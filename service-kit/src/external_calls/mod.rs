@@ -190,6 +190,7 @@ impl<C: ExternalCalls> Worker<C> {
             self.settle_what_ended(&mut work);
             let free = self.at_once - work.count();
             let room = self.admitted(free);
+            work.look |= work.nudged && work.company().is_zero();
             if room > 0 && work.look {
                 self.take(room, &mut work).await;
                 continue;

@@ -128,7 +128,13 @@ impl<T: Send + 'static> Running<T> {
 
     /// Tells it to stop, and returns what it ends with.
     pub async fn end(self) -> T {
+        self.end_and(|| {}).await
+    }
+
+    /// Tells it to stop, does something before it may have ended, and returns what it ends with.
+    pub async fn end_and(self, meanwhile: impl FnOnce()) -> T {
         drop(self.stop);
+        meanwhile();
         self.task.await.unwrap()
     }
 }

@@ -32,7 +32,7 @@ pub async fn database() -> TestDb {
 }
 
 /// Writes down what it hears. `poison` fails for good until it is cured, `too long` when it is saved, `panic` panics,
-/// `unreadable` can't be decoded.
+/// `unreadable` can't be decoded, and decoding `spilt` panics.
 #[derive(Default)]
 pub struct Notebook {
     pub cured: AtomicBool,
@@ -69,6 +69,7 @@ impl Reactions for Notebook {
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<String, Undecodable> {
         match (event_type, std::str::from_utf8(value)) {
             ("from.the.future.v1", _) => Err(Undecodable::UnknownType),
+            (_, Ok("spilt")) => panic!("ink everywhere"),
             (_, Ok("unreadable")) | (_, Err(_)) => Err(Undecodable::Malformed("it can't be read".to_owned())),
             (_, Ok(what)) => Ok(what.to_owned()),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use outbox_relay::Nudge;
 use service_kit::Pool;
 use service_kit::http::{Paged, Problem};
@@ -39,7 +40,9 @@ impl Catalogue {
     /// `nudge` is told of each commit of this instance.
     pub fn new(pool: Pool, nudge: Nudge, kept: Duration) -> Self {
         let weight = |_: &Page, body: &Bytes| u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let pages = Cache::builder().max_capacity(ROOM).weigher(weight).time_to_live(kept).build();
+        // The oldest pages go first: each commit makes new ones, which nobody has asked for yet.
+        let (builder, oldest_first) = (Cache::builder().max_capacity(ROOM).weigher(weight), EvictionPolicy::lru());
+        let pages = builder.eviction_policy(oldest_first).time_to_live(kept).build();
         Self { pool, nudge, pages }
     }
 

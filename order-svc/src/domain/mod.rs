@@ -1,19 +1,19 @@
 //! Orders as pure types with a state machine: events and requests in, status and events out. No IO.
 
 mod destination;
+mod draft;
 mod facts;
 mod last_sequences;
-mod order;
-mod progress;
+mod state_machine;
 mod status;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
 pub use destination::Destination;
+pub use draft::{DraftRefused, MAX_LINES, Order, OrderDraft, Product};
 pub use facts::{CalledOff, Facts, Parcel, PaymentFact, ShipmentFact, StockFact, Tracking};
 pub use last_sequences::LastSequences;
-pub use order::{DraftRefused, MAX_LINES, Order, OrderDraft, Product};
-pub use progress::{Decided, Progress, Refused, Transition};
+pub use state_machine::{Decided, Progress, Refused, Transition};
 pub use status::Status;
 pub use waiting::WaitingFor;

@@ -1,3 +1,5 @@
+//! What a reservation consists of. Whether it is committed, released or restocked is decided in `allocation/`.
+
 use chrono::{DateTime, Utc};
 use shared_events::{CancelReason, StockLine};
 

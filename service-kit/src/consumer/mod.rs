@@ -1,8 +1,8 @@
 //! Reads events from Kafka and has each handled once, in the order of its key.
 //!
-//! One thread polls and feeds a bounded lane per partition. A lane takes a micro-batch, and lanes that have one at
-//! the same time share a transaction. It notes the events in the inbox, lets the service load, decide and save for the new ones, and notes its
-//! progress. The offset is stored only after the commit. An event that can't be handled goes to
+//! One thread polls and feeds a bounded lane per partition. A lane takes a micro-batch, and lanes that have one at the same
+//! time share a transaction. In it the events are noted in the inbox, the service loads, decides and saves for the new ones,
+//! and the lanes' progress is noted. The offset is stored only after the commit. An event that can't be handled goes to
 //! [`crate::dead_letters`] and parks its key.
 
 mod batch;

@@ -48,8 +48,8 @@ pub(crate) async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Ut
     diesel::select(diesel::dsl::sql::<Timestamptz>("clock_timestamp()")).get_result(conn).await
 }
 
-/// Notes up to which time each partition has been read, and how far: what concerned nobody was noted by no transaction. It skips rows that a lane has locked, so that lanes never
-/// wait for it; the next round notes those.
+/// Notes up to which time each partition has been read, and how far: events that concerned nobody were noted by no
+/// transaction. It skips rows that a lane has locked, so that lanes never wait for it; the next round notes those.
 pub(crate) async fn note_caught_up(
     conn: &mut AsyncPgConnection,
     consumer: &str,

@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help tools tools-kafka tools-api tools-cargo up test test-kafka test-all test-stripe-mock test-api test-compose \
-	test-compose-whole accept accept-kafka bench bench-docs bench-smoke lint fmt docs
+.PHONY: help tools tools-kafka tools-api tools-oidc tools-cargo up test test-kafka test-all test-stripe-mock test-oidc-provider test-api \
+	test-compose test-compose-whole test-kubernetes test-observability sbom accept accept-kafka bench bench-docs bench-smoke lint fmt docs
 
 # schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
 api_test = $(CURDIR)/target/api-test/venv
@@ -47,7 +47,7 @@ test-kafka: tools-kafka ## what Apache Kafka may do otherwise, and what only tha
 test-all: tools-kafka ## everything there is, for hours before a release: every test on both brokers, all points of all runs
 	$(MAKE) test
 	$(with_servers) deploy/run-tests.sh whole
-	$(MAKE) test-stripe-mock test-api accept accept-kafka test-compose-whole lint
+	$(MAKE) test-stripe-mock test-oidc-provider test-api accept accept-kafka test-compose-whole test-kubernetes test-observability lint
 
 # What Stripe has tagged last; it holds Stripe's OpenAPI document.
 stripe_mock_version = v0.203.0
@@ -63,6 +63,21 @@ test-stripe-mock: tools $(stripe_mock) ## payment-svc's Stripe adapter against s
 	STRIPE_MOCK=$(stripe_mock) $(with_servers) --broker $(quadrille) \
 		cargo test --workspace --features payment-svc/stripe-mock --test on_stripe_mock
 
+# The version is in its package.json, that of all it needs in its lock.
+oidc_provider = $(CURDIR)/target/oidc-provider
+
+$(oidc_provider)/provider.mjs: $(wildcard deploy/sandbox-issuer/tests/oidc-provider/*)
+	@command -v npm >/dev/null || { echo "oidc-provider is a Node module: install Node 20 or later to run this" >&2; exit 1; }
+	mkdir -p $(@D)
+	cp $(filter-out %.mjs,$^) $(@D)
+	cd $(@D) && npm ci --silent --no-audit --no-fund
+	cp $(filter %.mjs,$^) $(@D)
+
+tools-oidc: $(oidc_provider)/provider.mjs
+
+test-oidc-provider: $(oidc_provider)/provider.mjs ## what holds of the sandbox issuer, on a certified issuer (needs Node)
+	OIDC_PROVIDER=$(oidc_provider) cargo test --workspace --features sandbox-issuer/oidc-provider --test on_oidc_provider
+
 $(api_test)/bin/schemathesis: deploy/api-test/requirements.txt
 	python3 -m venv --clear $(api_test)
 	$(api_test)/bin/pip install --quiet --disable-pip-version-check -r $<
@@ -77,6 +92,29 @@ test-compose: ## docker-compose.yml for real: kills, down and up (needs a Docker
 
 test-compose-whole: ## the same, with every container killed in turn and second instances
 	@deploy/compose/test.sh $(ARGS)
+
+test-kubernetes: ## deploy/kubernetes rendered and held against the schemas of Kubernetes and of the operators (needs Python; Go and Maven)
+	deploy/kubernetes/validate.sh $(ARGS)
+
+test-observability: tools ## dashboards and alarms on a running shop that Debian's Prometheus scrapes: each alarm is caused and mended (needs Python)
+	$(build_programs)
+	python3 deploy/observability/run.py --quadrille $(quadrille) $(ARGS)
+
+cyclonedx = $(CURDIR)/target/cargo-tools/bin/cargo-cyclonedx
+
+$(cyclonedx):
+	cargo install --quiet --locked --root target/cargo-tools cargo-cyclonedx@0.5.7
+
+# Without the embedded broker, as images are built. The tool writes beside each package's Cargo.toml.
+shipped = order-svc stock-svc payment-svc notification-svc outbox-relay deploy/quadrille
+
+sbom: $(cyclonedx) ## what each program that is shipped is made of, as CycloneDX, in target/sbom/
+	mkdir -p target/sbom
+	for package in $(shipped); do \
+		$(cyclonedx) cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-default-features --target all --manifest-path $$package/Cargo.toml || exit 1; \
+	done
+	for program in $(notdir $(shipped)); do mv $$(find $(shipped) -maxdepth 1 -name "$${program}_bin.cdx.json") target/sbom/$$program.cdx.json || exit 1; done
+	find . -path ./target -prune -o -name '*.cdx.json' -exec rm {} +
 
 PROFILE = release
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
@@ -100,13 +138,14 @@ bench-smoke: tools-kafka ## two minutes: every arm runs, every row arrives once 
 	$(build_programs)
 	$(dir $(quadrille))quadrille-bench --smoke $(ARGS)
 
-lint: ## formatting, clippy, and what may be in the dependency tree
+lint: ## formatting, clippy, Dockerfiles, scripts, compose, and what may be in the dependency tree
 	cargo fmt --all --check
+	deploy/lint-files.sh
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	cargo deny --log-level error check bans licenses
 
 fmt: ## format the code
 	cargo fmt --all
 
-docs: ## write docs/CONFIGURATION.md anew from the code
+docs: ## write docs/CONFIGURATION.md anew from the code, and what other pages show of the benchmark's results
 	UPDATE_DOCS=1 cargo test -q -p quadrille --test configuration
+	UPDATE_DOCS=1 cargo test -q -p quadrille-bench the_documents_show

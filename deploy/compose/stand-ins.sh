@@ -2,7 +2,7 @@
 # Finds a base image for everything that docker-compose.yml and deploy/Dockerfile name: the real one where it can be pulled,
 # else a stand-in built on this machine from Debian's packages, Maven Central's jars and Go's module proxy, always under
 # quadrille-test/, never under an official name. Prints the variables to set, one `export` a line; what it does goes to
-# standard error. What can be neither pulled nor built (kafka-ui, Traefik) is named in QUADRILLE_TEST_SKIP_PROFILES.
+# standard error. What can be neither pulled nor built (kafka-ui, Traefik, what watches the shop) is named in QUADRILLE_TEST_SKIP_PROFILES.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export DOCKER_BUILDKIT=1
@@ -154,4 +154,5 @@ choose RUST_IMAGE rust
 choose RUNTIME_IMAGE runtime
 choose_profile tools KAFKA_UI_IMAGE
 choose_profile edge TRAEFIK_IMAGE
+for image in PROMETHEUS_IMAGE GRAFANA_IMAGE COLLECTOR_IMAGE JAEGER_IMAGE; do choose_profile observability "$image"; done
 echo "export QUADRILLE_TEST_SKIP_PROFILES='${skip[*]}'"

@@ -1,14 +1,18 @@
-//! Tells customers by e-mail what happens to their orders, and keeps what was sent.
+//! Tells customers by e-mail, text and push message what happens to their orders, and keeps what was sent.
 
 pub mod app;
 pub mod commands;
 pub mod config;
+pub mod delivery;
 pub mod domain;
 pub mod housekeeping;
 pub mod http;
 pub mod mail;
+mod metrics;
+pub mod push;
 pub mod reactions;
 pub mod schema;
+pub mod sms;
 pub mod store;
 
 pub use app::App;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::*;
-use notification_svc::domain::SendError;
-use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
+use notification_svc::delivery::{Deliveries, Message, Sender, Sending};
+use notification_svc::domain::{Channel, SendError};
 use service_kit::external_calls::{ExternalCalls, Worker};
 use service_kit::testing::{Running, eventually};
 use shared_events::*;
@@ -18,13 +18,13 @@ use shared_events::*;
 mockall::mock! {
     Server {}
 
-    impl MailSender for Server {
-        fn send(&self, mail: Mail) -> Sending;
+    impl Sender for Server {
+        fn send(&self, message: Message) -> Sending;
     }
 }
 
 /// A server that answers each mail with the next of `answers` and remembers the mails.
-fn server(answers: Vec<Result<(), SendError>>) -> (MockServer, Arc<Mutex<Vec<Mail>>>) {
+fn server(answers: Vec<Result<(), SendError>>) -> (MockServer, Arc<Mutex<Vec<Message>>>) {
     let mails = Arc::new(Mutex::new(Vec::new()));
     let (kept, mut answers, expected) = (Arc::clone(&mails), answers.clone().into_iter(), answers.len());
     let mut server = MockServer::new();
@@ -41,7 +41,7 @@ fn busy() -> Result<(), SendError> {
 }
 
 fn deliveries(shop: &Shop, server: MockServer) -> Deliveries {
-    Deliveries::new(shop.db.pool.clone(), Arc::new(server), || {})
+    Deliveries::new(shop.db.pool.clone(), Channel::Email, Arc::new(server), || {})
 }
 
 /// Takes all that is due now, sends it and records that.
@@ -55,7 +55,7 @@ async fn a_message_is_sent_once_and_announced() {
     let (server, mails) = server(vec![Ok(())]);
     let nudges = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&nudges);
-    let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(server), move || {
+    let deliveries = Deliveries::new(shop.db.pool.clone(), Channel::Email, Arc::new(server), move || {
         counted.fetch_add(1, Ordering::Relaxed);
     });
     deliver(&deliveries).await;

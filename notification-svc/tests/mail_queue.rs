@@ -13,8 +13,8 @@ use common::*;
 use diesel::sql_types::{Array, BigInt, Integer, Json, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::SimpleAsyncConnection;
-use notification_svc::domain::{SendError, Template};
-use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
+use notification_svc::delivery::{Deliveries, Message, Sender, Sending};
+use notification_svc::domain::{Channel, SendError, Template};
 use notification_svc::store::notifications::{LEASE_SECONDS, TAKE_DUE};
 use service_kit::external_calls::{ExternalCalls, Worker};
 use service_kit::testing::{Running, TestDb, eventually};
@@ -69,6 +69,7 @@ async fn pages_of_a_take(db: &TestDb) -> i64 {
         .collect();
     let explained = sql_query(format!("explain (analyze, buffers, format json) {numbered}"))
         .bind::<Integer, _>(LEASE_SECONDS)
+        .bind::<Text, _>(Channel::Email.as_str())
         .bind::<BigInt, _>(AT_ONCE)
         .bind::<Array<Text>, _>(Template::PROGRESS.map(Template::name).to_vec())
         .bind::<Text, _>(Template::OrderAddressChanged.name());
@@ -119,8 +120,8 @@ impl Server {
     }
 }
 
-impl MailSender for Server {
-    fn send(&self, _: Mail) -> Sending {
+impl Sender for Server {
+    fn send(&self, _: Message) -> Sending {
         let back = self.0.back.load(Ordering::SeqCst);
         let counted = if back { &self.0.taken } else { &self.0.refused };
         counted.fetch_add(1, Ordering::SeqCst);
@@ -135,7 +136,7 @@ async fn a_server_that_is_away_costs_a_probe_a_second_and_no_message_a_try() {
         shop.hear(placed(OrderId::new())).await;
     }
     let server = Server::default();
-    let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(server.clone()), || {});
+    let deliveries = Deliveries::new(shop.db.pool.clone(), Channel::Email, Arc::new(server.clone()), || {});
     let began = Instant::now();
     let worker = Running::start(|stop| Worker::new("mail", deliveries, AT_ONCE as usize).run(stop));
     eventually("it was probed again and again", SOON, async || server.refused() >= AT_ONCE as usize + 3).await;
@@ -159,7 +160,7 @@ async fn probes_take_turns_so_that_no_single_message_stands_for_all() {
     for _ in 0..3 {
         shop.hear(placed(OrderId::new())).await;
     }
-    let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(Server::default()), || {});
+    let deliveries = Deliveries::new(shop.db.pool.clone(), Channel::Email, Arc::new(Server::default()), || {});
     let mut probed = Vec::new();
     for _ in 0..3 {
         let due = deliveries.take(1).await.unwrap().remove(0);
@@ -181,7 +182,7 @@ async fn messages_that_are_no_longer_true_do_not_use_up_the_probes() {
         orders.push(order);
     }
     let server = Server::default();
-    let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(server.clone()), || {});
+    let deliveries = Deliveries::new(shop.db.pool.clone(), Channel::Email, Arc::new(server.clone()), || {});
     let worker = Running::start(|stop| Worker::new("mail", deliveries, AT_ONCE as usize).run(stop));
     eventually("the server is known to be away", SOON, async || server.refused() > 0).await;
     for order in orders {

@@ -189,8 +189,7 @@ async fn the_kit_reads_headers_as_shared_events_writes_them() {
 #[test]
 fn a_type_from_the_future_is_told_apart_from_poison() {
     use service_kit::consumer::Undecodable;
-    let templates = notification_svc::domain::Templates::new().unwrap();
-    let reactions = NotificationReactions::new(templates, service_kit::external_calls::Nudge::default());
+    let reactions = NotificationReactions::new(notification_svc::domain::Writer::new().unwrap(), []);
     assert_eq!(reactions.decode("order.wrapped.v1", b"{}").unwrap_err(), Undecodable::UnknownType);
     assert!(matches!(reactions.decode("order.placed.v2", b"{}"), Err(Undecodable::Malformed(_))));
     assert!(matches!(reactions.decode("order.placed.v1", b"{}"), Err(Undecodable::Malformed(_))));

@@ -7,6 +7,7 @@ mod common;
 use common::*;
 use diesel_async::AsyncPgConnection;
 use notification_svc::commands::record_deliveries::record_deliveries;
+use notification_svc::domain::Channel;
 use notification_svc::store::notifications::take_due;
 use service_kit::consumer::testing::react_to_all;
 use service_kit::consumer::{Outcome, Record};
@@ -14,7 +15,7 @@ use service_kit::testing::{Statements, rows};
 use shared_events::*;
 
 /// The tables of this service's own statements; the kit has others for the inbox and for how far was read.
-const OWN_TABLES: [&str; 4] = ["orders", "notifications", "line_names", "outbox"];
+const OWN_TABLES: [&str; 5] = ["orders", "notifications", "line_names", "profiles", "outbox"];
 
 /// Has a batch of orders placed, confirmed, cancelled, and what is due of them sent; returns what was asked in each step.
 async fn steps(shop: &mut Shop, conn: &mut AsyncPgConnection, count: usize) -> Vec<Vec<String>> {
@@ -31,7 +32,7 @@ async fn steps(shop: &mut Shop, conn: &mut AsyncPgConnection, count: usize) -> V
         assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Applied), "{outcomes:?}");
         asked.push(statements.take());
     }
-    let due = take_due(conn, 100).await.unwrap();
+    let due = take_due(conn, Channel::Email, 100).await.unwrap();
     assert_eq!(due.len(), count);
     let tried: Vec<_> = due.iter().map(sent).collect();
     record_deliveries(conn, &tried).await.unwrap();

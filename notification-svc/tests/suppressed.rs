@@ -7,7 +7,8 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::*;
-use notification_svc::mail::{Deliveries, Mail, MailSender, Sending};
+use notification_svc::delivery::{Deliveries, Message, Sender, Sending};
+use notification_svc::domain::Channel;
 use service_kit::external_calls::ExternalCalls;
 use shared_events::*;
 
@@ -15,9 +16,9 @@ use shared_events::*;
 #[derive(Clone, Default)]
 struct Server(Arc<Mutex<Vec<String>>>);
 
-impl MailSender for Server {
-    fn send(&self, mail: Mail) -> Sending {
-        self.0.lock().unwrap().push(mail.template);
+impl Sender for Server {
+    fn send(&self, message: Message) -> Sending {
+        self.0.lock().unwrap().push(message.template);
         Box::pin(async { Ok(()) })
     }
 }
@@ -25,7 +26,7 @@ impl MailSender for Server {
 /// Has everything sent that is to be sent, and says which texts went out.
 async fn sent(shop: &Shop) -> Vec<String> {
     let server = Server::default();
-    let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(server.clone()), || {});
+    let deliveries = Deliveries::new(shop.db.pool.clone(), Channel::Email, Arc::new(server.clone()), || {});
     loop {
         let due = deliveries.take(100).await.unwrap();
         if due.is_empty() {
@@ -134,7 +135,7 @@ async fn of_two_changes_of_address_the_customer_reads_the_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn race_crash_around_mail_and_a_cancellation_suppress_it_once() {
     let (mut shop, order) = Shop::with_an_order().await;
-    let deliveries = Deliveries::new(shop.db.pool.clone(), Arc::new(Server::default()), || {});
+    let deliveries = Deliveries::new(shop.db.pool.clone(), Channel::Email, Arc::new(Server::default()), || {});
     shop.hear(requested(order)).await;
     let crashed = deliveries.take(1).await.unwrap().remove(0);
     shop.time_passes().await;

@@ -4,8 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use notification_svc::delivery::{Message, Sender};
 use notification_svc::domain::SendError;
-use notification_svc::mail::{Mail, MailSender, Transport};
+use notification_svc::mail::Transport;
 use shared_events::{NotificationId, OrderId};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -69,19 +70,20 @@ async fn converse(stream: TcpStream, to_rcpt: &str) -> Option<String> {
     mail
 }
 
-fn sender(url: &str) -> Arc<dyn MailSender> {
+fn sender(url: &str) -> Arc<dyn Sender> {
     url.parse::<Transport>().unwrap().open(&"The Shop <shop@quadrille.example>".parse().unwrap()).unwrap()
 }
 
-fn mail() -> Mail {
-    Mail {
+fn mail() -> Message {
+    Message {
         id: NotificationId::new(),
         order: OrderId::new(),
         template: "order_placed".to_owned(),
         recipient: "ann@example.com".to_owned(),
-        subject: "We have your order".to_owned(),
+        subject: Some("We have your order".to_owned()),
         body: "Hello Ann,\n\nthank you.\n".to_owned(),
         html: Some("<p>Hello Ann,</p>\n<p>thank you.</p>\n".to_owned()),
+        traceparent: None,
     }
 }
 

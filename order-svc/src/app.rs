@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use outbox_relay::DeadLetters;
 use outbox_relay::service::Service;
 use service_kit::consumer::Consumer;
-use service_kit::http::{self, HttpServer};
+use service_kit::http::HttpServer;
 use service_kit::pool::Share;
 use service_kit::tasks::Tasks;
 use service_kit::{Pool, timers};
@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::deadline::Deadlines;
 use crate::housekeeping::times_to_live;
-use crate::http::{AppState, routes};
+use crate::http::{ACCESS, AppState, routes};
 use crate::live::{Live, Tail};
 use crate::prices::PricesKnown;
 use crate::reactions::{OrderReactions, subscriptions};
-use crate::{NAME, migrations};
+use crate::{NAME, metrics, migrations, overdue};
 
 pub struct App {
     service: Service,
@@ -33,7 +33,11 @@ pub struct App {
 impl App {
     /// Migrates, connects and binds. Nothing is read or published before [`App::run_until`].
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let service = Service::open(NAME, &config.service, &migrations()).await?;
+        metrics::describe();
+        let mut service = Service::open(NAME, &config.service, &migrations(), ACCESS).await?;
+        if let Some(guests) = &config.guests {
+            service = service.with_guests(guests.clone());
+        }
         let consumer = service.consumer(subscriptions(), OrderReactions::new(service.nudge()));
         let prices_known = PricesKnown::remembered(&service.pool).await?;
         let live = Live::new(service.listening.clone());
@@ -44,9 +48,10 @@ impl App {
             prices_known: prices_known.clone(),
             nudge: service.nudge(),
             live,
+            guests: config.guests.clone(),
         };
         let (ready, routes) = (service.readiness(&consumer.handle()), routes(Data::new(state))?);
-        let http = http::bind(NAME, config.service.http, ready, service.listening.clone(), routes)?;
+        let http = service.bind(config.service.http, ready, routes)?;
         Ok(Self { service, http, consumer, prices_known, tail, history_ttl: config.history_ttl })
     }
 
@@ -65,6 +70,7 @@ impl App {
             tasks.run(consumer.run(hearing.clone()));
             tasks.run(timers::run(pool.clone(), heard, deadlines, hearing.clone()));
             tasks.run(tail.run(hearing.clone()));
+            tasks.run(overdue::run(pool.clone(), hearing.clone()));
             tasks.run(service_kit::housekeeping::run(pool, times_to_live(history_ttl), hearing));
         };
         service.run_until(shutdown, http, more).await

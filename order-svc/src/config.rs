@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use outbox_relay::service::ServiceConfig;
+use service_kit::auth::{AuthConfig, GuestLinks};
 use service_kit::config::{Reader, Var};
 
 /// The variables that only this service reads, and its own default of `HTTP_ADDR`.
@@ -31,6 +32,8 @@ pub struct Config {
     pub order_deadline: Duration,
     /// How long the history of an order is kept that has ended.
     pub history_ttl: Duration,
+    /// Signs the links of guests' orders; none if orders need an account.
+    pub guests: Option<GuestLinks>,
 }
 
 impl Config {
@@ -40,9 +43,11 @@ impl Config {
         let day = Duration::from_secs(24 * 60 * 60);
         let order_deadline = reader.duration(&vars::ORDER_DEADLINE, Duration::from_secs(1)..=day);
         let history_ttl = reader.time_to_live(&vars::ORDER_HISTORY_TTL);
+        let by_token = service.as_ref().is_some_and(|service| service.auth != AuthConfig::Off);
+        let guests = GuestLinks::read(reader, by_token);
         let mut service = service?;
         service.http.limits = crate::http::limits();
-        Some(Self { service, order_deadline: order_deadline?, history_ttl: history_ttl? })
+        Some(Self { service, order_deadline: order_deadline?, history_ttl: history_ttl?, guests: guests? })
     }
 }
 
@@ -50,8 +55,11 @@ impl Config {
 mod tests {
     use super::*;
 
-    const WHOLE: [(&str, &str); 2] =
-        [("DATABASE_URL", "postgres://o@127.0.0.1/order_svc"), ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")];
+    const WHOLE: [(&str, &str); 3] = [
+        ("DATABASE_URL", "postgres://o@127.0.0.1/order_svc"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"),
+        ("AUTH", "off"),
+    ];
 
     #[test]
     fn an_order_may_stay_pending_for_twenty_minutes_unless_told_otherwise() {

@@ -1,6 +1,7 @@
-//! Places, tracks and cancels orders; derives an order's status from the events that it has read.
+//! Places, tracks and cancels orders, and keeps customers' profiles; derives an order's status from the events that it has read.
 
 pub mod app;
+pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod deadline;
@@ -8,6 +9,8 @@ pub mod domain;
 pub mod housekeeping;
 pub mod http;
 pub mod live;
+mod metrics;
+pub mod overdue;
 pub mod prices;
 pub mod reactions;
 pub mod schema;
@@ -17,7 +20,7 @@ pub use app::App;
 pub use config::Config;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use service_kit::{files, program};
+use service_kit::program;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
@@ -35,12 +38,5 @@ pub fn migrations() -> Vec<EmbeddedMigrations> {
 
 /// Reads the environment and serves until told to stop.
 pub async fn run() -> anyhow::Result<()> {
-    let build = async |config| {
-        // Streams of events stay open.
-        if let Err(error) = files::take_all() {
-            tracing::warn!(%error, "it stays with the open files that it was given");
-        }
-        App::build(config).await
-    };
-    program::run(NAME, Config::read, |config| &config.service.telemetry, build, App::run_until).await
+    program::run(NAME, Config::read, |config| &config.service.telemetry, App::build, App::run_until).await
 }

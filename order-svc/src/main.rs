@@ -1,4 +1,5 @@
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    service_kit::exit::code("order-svc", order_svc::run().await)
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    service_kit::exit::code("order-svc", order_svc::cli::run(&arguments, &mut service_kit::exit::stdout()).await)
 }

@@ -62,6 +62,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    customers (id) {
+        id -> Text,
+        profile -> Nullable<Jsonb>,
+        version -> BigInt,
+        last_sequence -> BigInt,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     idempotency_keys (key) {
         key -> Text,
         request -> Bytea,

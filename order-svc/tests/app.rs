@@ -45,6 +45,12 @@ async fn orders_are_placed_published_moved_by_events_and_given_up_at_their_deadl
     send([others.record(authorized(id.parse().unwrap()))]).await;
     until_published(Topic::Orders, id, "order.confirmed.v1").await;
 
+    let customer = unique("c");
+    let profile = json!({"name": "Ann Lee", "email": "ann@example.com"});
+    let set = client.put(format!("{base}/api/v1/customers/{customer}")).json(&profile).send().await.unwrap();
+    assert_eq!(set.status(), StatusCode::CREATED);
+    until_published(Topic::Customers, &customer, "customer.changed.v1").await;
+
     let pending: Value = place().await.json().await.unwrap();
     let id = pending["id"].as_str().unwrap();
     until_published(Topic::Orders, id, "order.cancel_requested.v1").await;

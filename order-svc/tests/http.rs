@@ -135,6 +135,38 @@ async fn a_body_that_is_no_json_is_malformed_and_a_huge_one_too_large() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_neither_places_an_order_nor_cancels_one() {
+    let (server, id) = Server::with_an_order().await;
+    let written = async || (server.shop.db.count("orders").await, server.shop.db.count("outbox").await);
+    let before = (written().await, server.shop.said(id).await);
+    let send = async |path: &str, headers: &[(&str, &str)], body: &str| {
+        let request = server.client.post(format!("{}{path}", server.url)).body(body.to_owned());
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .send()
+            .await
+            .unwrap()
+            .status()
+    };
+    let (form, text) = (("content-type", "application/x-www-form-urlencoded"), ("content-type", "text/plain"));
+    for action in ["cancel", "call-off"] {
+        let path = format!("/{id}/{action}");
+        // Forms, and scripts that send what a browser lets any page send.
+        for (headers, body) in [(&[form][..], ""), (&[form], "x=1"), (&[text], ""), (&[text], "{}"), (&[], "{}")] {
+            assert_eq!(send(&path, headers, body).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{headers:?} {body:?}");
+        }
+        for page in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
+            assert_eq!(send(&path, &[page], "").await, StatusCode::FORBIDDEN, "{page:?}");
+        }
+    }
+    for headers in [&[text][..], &[form], &[]] {
+        assert_eq!(send("", headers, &order().to_string()).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{headers:?}");
+    }
+    assert_eq!((written().await, server.shop.said(id).await), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn before_prices_are_known_an_order_is_answered_with_503() {
     let server = Server::before_prices_are_known().await;
     let answer = server.post(&order()).await;
@@ -359,7 +391,7 @@ const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 async fn the_document_is_what_the_service_does_and_its_examples_are_taken() {
     let server = Server::new().await;
     server.shop.hear(product("TEA-EARL-GREY-250", 12_99, ProductStatus::Active)).await;
-    server.document_is_right().await;
+    server.document_is_right(order_svc::http::ACCESS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

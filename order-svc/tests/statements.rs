@@ -8,10 +8,10 @@ use common::*;
 use std::time::Duration;
 
 use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
-use order_svc::domain::Order;
+use order_svc::domain::{Order, OrderDraft};
 use order_svc::reactions::OrderReactions;
 use order_svc::store::orders::{self, Filter};
-use order_svc::store::{history, stored_responses::StoredResponse};
+use order_svc::store::{customers, history, stored_responses::StoredResponse};
 use outbox_relay::Nudge;
 use service_kit::Pool;
 use service_kit::consumer::Outcome;
@@ -22,9 +22,12 @@ use service_kit::testing::{on_one_thread, one_connection, rows};
 use shared_events::OrderId;
 
 async fn try_to_place(pool: &Pool, key: Option<&str>, sku: &str) -> Result<OrderId, PlaceOrderError> {
+    place_as(pool, key, draft(&[(sku, 1)])).await
+}
+
+async fn place_as(pool: &Pool, key: Option<&str>, draft: OrderDraft) -> Result<OrderId, PlaceOrderError> {
     let idempotency = key.map(|key| IdempotentRequest { key: key.to_owned(), request: vec![1] });
-    let command =
-        PlaceOrder { draft: draft(&[(sku, 1)]), idempotency, deadline: Duration::from_secs(60), prices_known: true };
+    let command = PlaceOrder { draft, idempotency, deadline: Duration::from_secs(60), prices_known: true };
     let answer = |order: &Order| Ok(StoredResponse { location: order.placed.order_id.to_string(), body: vec![] });
     Ok(commands::place_order(pool, command, answer).await?.location.parse().unwrap())
 }
@@ -63,11 +66,42 @@ async fn placing_takes_two_round_trips_and_changing_an_order_three() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_takes_its_address_from_a_profile_costs_a_statement_and_no_round_trip_more() {
+    let shop = Shop::new().await;
+    fn without_address() -> OrderDraft {
+        OrderDraft { delivery_address: None, ..draft(&[("TEA", 1)]) }
+    }
+    let id = without_address().customer.id;
+    commands::change_profile(&shop.db.pool, &id, None, profile()).await.unwrap();
+    on_one_thread(shop.db.url.clone(), async |pool: &Pool| {
+        let mut taken = Vec::new();
+        // the first prepares the statements
+        for key in ["first", "second"] {
+            let place = async |key, draft| place_as(pool, key, draft).await.unwrap();
+            let (whole, _) = traffic(pool, place(None, draft(&[("TEA", 1)]))).await;
+            let (without, order) = traffic(pool, place(None, without_address())).await;
+            let (with_key, _) = traffic(pool, place(Some(key), without_address())).await;
+            let placed = orders::find(&pool.get().await.unwrap(), order).await.unwrap().unwrap().placed;
+            assert_eq!(Some(placed.delivery_address), profile().delivery_address);
+            taken = vec![whole, without, with_key];
+        }
+        let expected = [4, 5, 7].map(|statements| Traffic { statements, round_trips: 2 });
+        assert_eq!(taken, expected, "all said; without an address; and with a key");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_look_up_is_one_statement_in_one_round_trip() {
     let shop = Shop::new().await;
     let (order, pool) = (shop.place().await, &one_connection(&shop.db.url).await);
-    let of_customer =
-        || Filter { customer_id: Some("c-1".parse().unwrap()), status: Some("pending".to_owned()), before: None };
+    let customer = draft(&[]).customer.id;
+    let of_customer = || Filter {
+        customer_id: Some("c-1".parse().unwrap()),
+        status: Some("pending".to_owned()),
+        overdue: None,
+        before: None,
+    };
     for first in [true, false] {
         let conn = async || pool.get().await.unwrap();
         let taken = [
@@ -79,9 +113,10 @@ async fn every_look_up_is_one_statement_in_one_round_trip() {
                 .await
                 .0,
             traffic(pool, async { history::after(&mut *conn().await, order, 0, 51).await.map(drop).unwrap() }).await.0,
+            traffic(pool, async { customers::find(&*conn().await, &customer).await.map(drop).unwrap() }).await.0,
         ];
         // the first prepares them
-        assert!(first || taken == [Traffic { statements: 1, round_trips: 1 }; 4], "{taken:?}");
+        assert!(first || taken == [Traffic { statements: 1, round_trips: 1 }; 5], "{taken:?}");
     }
 }
 

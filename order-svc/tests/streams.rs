@@ -29,7 +29,8 @@ use tokio::sync::watch;
 const ORDERS: usize = 400;
 const STREAMS_OF_EACH: usize = 5;
 /// What 2,000 streams may cost.
-const LIMIT_KB: u64 = 60_000;
+/// What they may take of a release build. One that isn't optimised has larger tasks.
+const LIMIT_KB: u64 = if cfg!(debug_assertions) { 75_000 } else { 60_000 };
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The service's program, running.
@@ -51,6 +52,7 @@ impl Service {
             ("DATABASE_URL", database_url),
             ("KAFKA_BOOTSTRAP_SERVERS", &kafka_bootstrap()),
             ("HTTP_ADDR", "127.0.0.1:0"),
+            ("AUTH", "off"),
             ("LOG_FORMAT", "json"),
         ]);
         let mut child = command.spawn().unwrap();
@@ -80,7 +82,7 @@ impl Service {
 /// Listens until the stream ends; says which positions and which statuses it told. Counts itself once it is told something.
 async fn listen(addr: SocketAddr, id: OrderId, open: watch::Sender<usize>) -> (Vec<i64>, Vec<String>) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
-    let request = format!("GET /api/v1/orders/{id}/events HTTP/1.1\r\nHost: order-svc\r\nConnection: close\r\n\r\n");
+    let request = format!("GET /api/v1/orders/{id}/events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut lines = Lines::with_capacity(1024, stream).lines();
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "HTTP/1.1 200 OK");
@@ -113,7 +115,7 @@ fn goes_well(number: usize) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_thousand_streams_cost_less_than_60_mb_and_tell_every_status() {
+async fn two_thousand_streams_cost_less_than_60_mb_of_a_release_build_and_tell_every_status() {
     service_kit::files::take_all().unwrap();
     make_topics().await;
     let (db, others, client) = (TestDb::new(&order_svc::migrations()).await, Others::default(), reqwest::Client::new());

@@ -3,9 +3,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use service_kit::config::{Reader, Var};
 use service_kit::kafka::Brokers;
+use service_kit::pool;
 
 use crate::archive::Archive;
 
@@ -32,7 +33,7 @@ pub mod vars {
     /// `OUTBOX_RELAY_DATABASES`: the databases that the worker publishes.
     pub static OUTBOX_RELAY_DATABASES: Var = Var {
         name: "OUTBOX_RELAY_DATABASES",
-        what: "The databases whose outboxes the worker publishes, or stands by for.",
+        what: "The databases whose outboxes the worker publishes, or stands by for; each as a service's `DATABASE_URL`, `sslmode` and `sslrootcert` included.",
         expected: "PostgreSQL URLs with a database name each, with commas between",
         example: "postgres://app:secret@127.0.0.1:5432/one,postgres://app:secret@127.0.0.1:5432/two",
         default: None,
@@ -156,6 +157,12 @@ impl RelayConfig {
             silence: Duration::from_secs(10),
             drain: Duration::from_secs(5),
         }
+    }
+
+    /// The name of the database, by which metrics tell the relays of one outbox from those of others.
+    pub(crate) fn database(&self) -> String {
+        let place = pool::place(self.database_url.expose_secret());
+        place.rsplit_once('/').map_or(String::new(), |(_, database)| database.to_owned())
     }
 
     /// Changes who publishes.

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use diesel::ConnectionError;
 use diesel::result::QueryResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::StreamExt;
@@ -21,8 +22,8 @@ use crate::health::State;
 use crate::nudge::{CHANNEL, Nudge};
 use crate::{gauges, rights, sql};
 
-/// Names the advisory lock, of which each database has its own.
-const LOCK: i64 = 0x6f75_7462_6f78_2d72; // "outbox-r"
+/// The advisory lock that the leading relay of a database holds. Each database has its own.
+pub const LOCK: i64 = 0x6f75_7462_6f78_2d72; // "outbox-r"
 /// The least time between two notifications: each takes an instance-wide lock when it commits.
 const COALESCE: Duration = Duration::from_millis(5);
 
@@ -34,9 +35,10 @@ pub(crate) struct Control {
 impl Control {
     pub async fn connect(config: &RelayConfig) -> anyhow::Result<Self> {
         let connected = pool::connect(config.database_url.expose_secret()).await;
-        let mut conn = connected.map_err(|error| match pool::mend(&error) {
-            Some(mend) => anyhow!("{error}; {mend} (DATABASE_URL, or a worker's OUTBOX_RELAY_DATABASES)"),
-            None => anyhow!(error).context("the relay's session"),
+        let mut conn = connected.map_err(|error| match &error {
+            ConnectionError::InvalidConnectionUrl(why) => anyhow!("DATABASE_URL (or OUTBOX_RELAY_DATABASES): {why}"),
+            _ if pool::mend(&error).is_some() => anyhow!("DATABASE_URL (or OUTBOX_RELAY_DATABASES): {error}"),
+            _ => anyhow!(error).context("the relay's session"),
         })?;
         // This session is idle most of the time, so a limit on idle sessions would end it.
         answered(conn.batch_execute("set idle_session_timeout = 0")).await?;
@@ -79,7 +81,7 @@ impl Control {
             match config.mode {
                 Mode::Embedded if self.try_lead().await? => return Ok(true),
                 Mode::Embedded => {}
-                Mode::External => self.tell_whether_led(&config.name, state).await?,
+                Mode::External => self.tell_whether_led(config, state).await?,
             }
             // Jitter, so that several relays that stand by don't ask at the same moment.
             let wait = config.standby.mul_f64(rand::rng().random_range(0.8..1.2));
@@ -99,7 +101,8 @@ impl Control {
     }
 
     /// Without this, an outbox that no relay reads would be noticed only by the consumers that miss its events.
-    async fn tell_whether_led(&mut self, relay: &str, state: &watch::Sender<State>) -> QueryResult<()> {
+    async fn tell_whether_led(&mut self, config: &RelayConfig, state: &watch::Sender<State>) -> QueryResult<()> {
+        let relay = &config.name;
         let led = self.who_leads().await?.is_some();
         let oldest = if led { None } else { answered(sql::OldestPending {}.get_result(&mut self.conn)).await? };
         let oldest = oldest.map(|seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default());
@@ -110,7 +113,7 @@ impl Control {
             (State::NobodyLeads(_), None) => tracing::info!(relay, "no row waits without a relay any more"),
             (_, None) => {}
         }
-        gauges::nobody_leads(relay, oldest);
+        gauges::nobody_leads(config, oldest);
         Ok(())
     }
 

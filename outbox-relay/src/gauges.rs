@@ -1,10 +1,13 @@
-//! The relay's metrics, each with the label `relay`.
+//! The relay's metrics, each with the labels `relay` and `database`.
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
+
+use crate::config::RelayConfig;
 
 /// The metrics of a leading relay, and the rows that left the outbox in this term.
 pub(crate) struct Meters {
@@ -12,10 +15,12 @@ pub(crate) struct Meters {
     parked: Counter,
     batch_size: Histogram,
     publish_seconds: Histogram,
+    delivery_seconds: Histogram,
     pending: Gauge,
     oldest: Gauge,
     parked_rows: Gauge,
     leading: Gauge,
+    outage: Gauge,
     /// Rows that left the outbox since the term began.
     pub count: Count,
 }
@@ -28,21 +33,24 @@ pub(crate) struct Count {
 }
 
 impl Meters {
-    pub fn new(relay: &str) -> Self {
+    pub fn new(config: &RelayConfig) -> Self {
         describe();
-        let relay = relay.to_owned();
+        let labels = &labels(config);
         let meters = Self {
-            published: counter!("outbox_relay_published_total", "relay" => relay.clone()),
-            parked: counter!("outbox_relay_parked_total", "relay" => relay.clone()),
-            batch_size: histogram!("outbox_relay_batch_size", "relay" => relay.clone()),
-            publish_seconds: histogram!("outbox_relay_publish_seconds", "relay" => relay.clone()),
-            pending: gauge!("outbox_relay_pending_estimate", "relay" => relay.clone()),
-            oldest: gauge!("outbox_relay_oldest_pending_seconds", "relay" => relay.clone()),
-            parked_rows: gauge!("outbox_relay_parked_rows", "relay" => relay.clone()),
-            leading: gauge!("outbox_relay_leading", "relay" => relay),
+            published: counter!("outbox_relay_published_total", labels),
+            parked: counter!("outbox_relay_parked_total", labels),
+            batch_size: histogram!("outbox_relay_batch_size", labels),
+            publish_seconds: histogram!("outbox_relay_publish_seconds", labels),
+            delivery_seconds: histogram!("outbox_relay_delivery_seconds", labels),
+            pending: gauge!("outbox_relay_pending_estimate", labels),
+            oldest: gauge!("outbox_relay_oldest_pending_seconds", labels),
+            parked_rows: gauge!("outbox_relay_parked_rows", labels),
+            leading: gauge!("outbox_relay_leading", labels),
+            outage: gauge!("outbox_relay_outage", labels),
             count: Count::default(),
         };
         meters.leading.set(1.0);
+        meters.outage(false);
         meters
     }
 
@@ -53,6 +61,17 @@ impl Meters {
 
     pub fn took(&self, time: Duration) {
         self.publish_seconds.record(time.as_secs_f64());
+    }
+
+    /// How long a row was on its way, from the beginning of its transaction to the broker's acknowledgement. It is as good as
+    /// the clocks of this host and the database's.
+    pub fn delivered(&self, took: TimeDelta) {
+        self.delivery_seconds.record(took.as_seconds_f64().max(0.0));
+    }
+
+    /// Whether the broker takes nothing now.
+    pub fn outage(&self, lasts: bool) {
+        self.outage.set(flag(lasts));
     }
 
     pub fn parked(&mut self, rows: usize) {
@@ -75,21 +94,36 @@ impl Drop for Meters {
     /// Only a leader knows these figures, and this relay no longer leads.
     fn drop(&mut self) {
         self.leading.set(0.0);
+        self.outage(false);
         self.gauges(0, 0.0, 0);
     }
 }
 
 /// Whether the relay waits for its database.
-pub(crate) fn waiting(relay: &str, waits: bool) {
+pub(crate) fn waiting(config: &RelayConfig, waits: bool) {
     describe();
-    gauge!("outbox_relay_waiting", "relay" => relay.to_owned()).set(if waits { 1.0 } else { 0.0 });
+    gauge!("outbox_relay_waiting", &labels(config)).set(flag(waits));
+}
+
+/// Says from the start that this relay is there and does not lead: an alarm needs the 0 of one that never did.
+pub(crate) fn stands_by(config: &RelayConfig) {
+    describe();
+    gauge!("outbox_relay_leading", &labels(config)).set(0.0);
 }
 
 /// How long the oldest row has waited for a relay, none of which leads; nothing when one does, which tells by itself.
-pub(crate) fn nobody_leads(relay: &str, oldest: Option<Duration>) {
+pub(crate) fn nobody_leads(config: &RelayConfig, oldest: Option<Duration>) {
     describe();
-    let (seconds, relay) = (oldest.unwrap_or_default().as_secs_f64(), relay.to_owned());
-    gauge!("outbox_relay_oldest_pending_seconds", "relay" => relay).set(seconds);
+    let seconds = oldest.unwrap_or_default().as_secs_f64();
+    gauge!("outbox_relay_oldest_pending_seconds", &labels(config)).set(seconds);
+}
+
+fn labels(config: &RelayConfig) -> [(&'static str, String); 2] {
+    [("relay", config.name.clone()), ("database", config.database())]
+}
+
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
@@ -98,6 +132,7 @@ const fn approximate(rows: usize) -> f64 {
 }
 
 fn describe() {
+    describe_counter!("outbox_appended_total", "Rows that were appended to the outbox, by the type of their event.");
     describe_counter!("outbox_relay_published_total", "Rows acknowledged by the broker.");
     describe_counter!("outbox_relay_parked_total", "Rows moved to outbox_parked.");
     describe_histogram!("outbox_relay_batch_size", "Rows handed to the publisher at once.");
@@ -105,6 +140,11 @@ fn describe() {
         "outbox_relay_publish_seconds",
         "From handing over to the acknowledgement, the slowest of a lot."
     );
+    describe_histogram!(
+        "outbox_relay_delivery_seconds",
+        "How long a row was on its way, from the beginning of its transaction to the broker's acknowledgement."
+    );
+    describe_gauge!("outbox_relay_outage", "1 while this relay leads and the broker takes nothing.");
     describe_gauge!("outbox_relay_pending_estimate", "Pending rows, estimated from the range of ids: never too few.");
     describe_gauge!("outbox_relay_oldest_pending_seconds", "Age of the oldest pending row.");
     describe_gauge!("outbox_relay_parked_rows", "Rows in outbox_parked, counted up to ten thousand.");

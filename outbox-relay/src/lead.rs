@@ -15,11 +15,6 @@ use crate::nudge::Nudge;
 use crate::publisher::{Publisher, Report};
 use crate::term::{Answer, Outage, Term};
 
-/// The shortest time between a read and one that a nudge asks for, so that many small commits share a read, a publication and a
-/// deletion: as long as the last publication took, within these bounds. A commit that comes alone is read at once.
-const COMPANY: Duration = Duration::from_millis(5);
-const MOST_COMPANY: Duration = Duration::from_millis(20);
-
 /// The first wait after a read that found rows of which no nudge had told, or a gap that may still be filled.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
@@ -33,10 +28,6 @@ pub(crate) struct Lead<'a, P> {
     outages: Backoff,
     upkeep: Interval,
     look_at: Instant,
-    /// When the last read was sent for.
-    looked_at: Option<Instant>,
-    /// How long it waits between that and the next read that a nudge asks for.
-    company: Duration,
     /// A nudge told of the rows that the next read finds.
     nudged: bool,
     /// An operator asked for something for parked rows, which is done once nothing is under way.
@@ -55,22 +46,8 @@ impl<'a, P: Publisher> Lead<'a, P> {
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let idle = Backoff::new(SHORTEST_WAIT, config.idle);
         let outages = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        let (look_at, looked_at, company, nudged, asked) = (Instant::now(), None, COMPANY, false, false);
-        Self {
-            config,
-            term,
-            publisher,
-            nudge,
-            state,
-            idle,
-            outages,
-            upkeep,
-            look_at,
-            looked_at,
-            company,
-            nudged,
-            asked,
-        }
+        let (look_at, nudged, asked) = (Instant::now(), false, false);
+        Self { config, term, publisher, nudge, state, idle, outages, upkeep, look_at, nudged, asked }
     }
 
     /// Works until told to stop; then waits for what is under way.
@@ -94,7 +71,6 @@ impl<'a, P: Publisher> Lead<'a, P> {
                 self.after(outage, stop).await;
             }
             if self.may_look() && self.look_at <= Instant::now() {
-                self.looked_at = Some(Instant::now());
                 self.term.read();
             }
             let mut reports = Vec::new();
@@ -102,9 +78,6 @@ impl<'a, P: Publisher> Lead<'a, P> {
                 self.wait(&mut reports, stop).await?;
             }
             if !reports.is_empty() {
-                if let Some(looked_at) = self.looked_at {
-                    self.company = looked_at.elapsed().clamp(COMPANY, MOST_COMPANY);
-                }
                 let outage = self.term.settle(reports, self.publisher).await;
                 self.after(outage, stop).await;
             }
@@ -153,10 +126,8 @@ impl<'a, P: Publisher> Lead<'a, P> {
     }
 
     fn look_soon(&mut self) {
-        if !std::mem::replace(&mut self.nudged, true) {
-            let now = Instant::now();
-            self.look_at = self.looked_at.map_or(now, |last| now.max(last + self.company));
-        }
+        self.nudged = true;
+        self.look_at = Instant::now();
     }
 
     /// The upkeep: gauges, what is asked for parked rows, a broker that says nothing.
@@ -192,6 +163,7 @@ impl<'a, P: Publisher> Lead<'a, P> {
             known.clone_from(&state);
             news
         });
+        self.term.meters.outage(matches!(state, State::Outage(_)));
         match state {
             State::Outage(reason) if news => tracing::warn!(relay, reason, "rows can't be published: they wait"),
             State::Leading if news => tracing::info!(relay, "rows are published again"),

@@ -25,6 +25,7 @@ pub mod service;
 mod sql;
 mod term;
 mod to_record;
+mod traced;
 pub mod worker;
 
 pub use append::{
@@ -32,6 +33,7 @@ pub use append::{
 };
 pub use archive::Archive;
 pub use config::{Bound, Mode, RelayConfig, vars};
+pub use control::LOCK as LEADERS_LOCK;
 pub use dead_letters::DeadLetters;
 pub use headers::Headers;
 pub use health::{Health, State};

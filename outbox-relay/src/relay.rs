@@ -134,6 +134,7 @@ impl<P: Publisher> Relay<P> {
     }
 
     async fn work(mut self, stop: CancellationToken) {
+        gauges::stands_by(&self.config);
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut attempts = Attempts::default();
         while !stop.is_cancelled() {
@@ -143,7 +144,7 @@ impl<P: Publisher> Relay<P> {
                 Err(error) => (State::Disconnected, "the relay starts over", format!("{error:#}")),
             };
             self.state.send_replace(state);
-            gauges::waiting(&self.config.name, true);
+            gauges::waiting(&self.config, true);
             let wait = backoff.next_wait();
             attempts.tell(&self.config.name, what, why, wait);
             tokio::select! { () = sleep(wait) => {}, () = stop.cancelled() => {} }
@@ -172,7 +173,7 @@ impl<P: Publisher> Relay<P> {
             return Ok(Served::NotYet(why));
         }
         self.state.send_replace(State::StandingBy);
-        gauges::waiting(&self.config.name, false);
+        gauges::waiting(&self.config, false);
         attempts.worked = true;
         if !control.stand_by(&self.config, &self.nudge, &self.state, stop).await? {
             return Ok(Served::Whole);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_migrations::EmbeddedMigrations;
+use service_kit::auth::{Access, AuthConfig, Guard, GuestLinks};
 use service_kit::config::{DatabaseConfig, HttpConfig, KafkaConfig, Reader, TelemetryConfig, Var};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle, Reactions, Subscription};
-use service_kit::http::{HttpServer, Readiness};
+use service_kit::http::{self, HttpServer, Readiness};
+use service_kit::pool::Share;
 use service_kit::tasks::Tasks;
-use service_kit::{Pool, migrate, pool};
+use service_kit::{Pool, migrate, open_transactions, pool};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Archive, DeadLetters, KafkaPublisher, Mode, Nudge, Relay, RelayConfig, grant, vars};
@@ -22,6 +24,8 @@ const TRACE_HEADER: &str = "ce_traceparent";
 pub struct ServiceConfig {
     /// Where the service listens.
     pub http: HttpConfig,
+    /// Whose tokens it accepts.
+    pub auth: AuthConfig,
     /// The service's own database, with the outbox in it.
     pub database: DatabaseConfig,
     /// The brokers.
@@ -40,6 +44,7 @@ impl ServiceConfig {
     /// Reads all of it, and notes in the reader everything that is wrong. `http_addr` has the service's own default.
     pub fn read(reader: &mut Reader, http_addr: &'static Var) -> Option<Self> {
         let http = HttpConfig::read(reader, http_addr);
+        let auth = AuthConfig::read(reader, http.as_ref().map(|http| http.addr));
         let database = DatabaseConfig::read(reader);
         let kafka = KafkaConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
@@ -48,6 +53,7 @@ impl ServiceConfig {
         let relay_archive = reader.optional(&vars::OUTBOX_RELAY_ARCHIVE);
         Some(Self {
             http: http?,
+            auth: auth?,
             database: database?,
             kafka: kafka?,
             telemetry: telemetry?,
@@ -66,16 +72,24 @@ pub struct Service {
     pub relay: Relay<KafkaPublisher>,
     /// Is cancelled when HTTP is to stop, which is first.
     pub listening: CancellationToken,
+    name: &'static str,
+    guard: Guard,
     heard: ConsumerConfig,
 }
 
 impl Service {
     /// Migrates the database, opens the pool, and grants the relay's role its rights. Nothing is read or published before
-    /// [`Service::run_until`]. `name` is the service's, and its consumer group's.
+    /// [`Service::run_until`]. `name` is the service's, and its consumer group's; `access` says who may do what.
     ///
     /// # Errors
     /// Fails if the database stays away, or a migration or a grant fails.
-    pub async fn open(name: &str, config: &ServiceConfig, migrations: &[EmbeddedMigrations]) -> anyhow::Result<Self> {
+    pub async fn open(
+        name: &'static str,
+        config: &ServiceConfig,
+        migrations: &[EmbeddedMigrations],
+        access: Access,
+    ) -> anyhow::Result<Self> {
+        let guard = Guard::new(access, &config.auth)?;
         migrate::migrate(&config.database.url, migrations).await?;
         let pool = pool::open(&config.database).await?;
         if let Some(role) = &config.relay_role {
@@ -84,7 +98,28 @@ impl Service {
         let relay = RelayConfig::new(name, config.database.url.clone(), &config.kafka.brokers);
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(TRACE_HEADER);
         let heard = ConsumerConfig::new(name, &config.kafka).archived(config.relay_archive.map(Duration::from));
-        Ok(Self { pool, relay: Relay::to_kafka(relay), listening: CancellationToken::new(), heard })
+        let guard = guard.recording(pool.of(Share::Requests));
+        let listening = CancellationToken::new();
+        Ok(Self { pool, relay: Relay::to_kafka(relay), listening, name, guard, heard })
+    }
+
+    /// Accepts guests' tokens, too.
+    #[must_use]
+    pub fn with_guests(self, guests: GuestLinks) -> Self {
+        Self { guard: self.guard.with_guests(guests), ..self }
+    }
+
+    /// Binds its HTTP server, which says who may do what.
+    ///
+    /// # Errors
+    /// The address can't be bound.
+    pub fn bind<F>(&self, listen: HttpConfig, ready: Readiness, routes: F) -> anyhow::Result<HttpServer>
+    where
+        F: Fn(&mut http::ServiceConfig) + Clone + Send + 'static,
+    {
+        let guard = self.guard.clone();
+        let ready = ready.and_able("auth", move || std::future::ready(guard.is_able()));
+        http::bind(self.name, listen, ready, self.guard.clone(), self.listening.clone(), routes)
     }
 
     /// Wakes the relay after a commit.
@@ -113,10 +148,12 @@ impl Service {
         http: HttpServer,
         more: impl FnOnce(&mut Tasks, Pool),
     ) -> anyhow::Result<()> {
-        let mut tasks = Tasks::new(shutdown, self.listening);
+        let mut tasks = Tasks::new(shutdown, self.listening.clone());
         tasks.run(http.run());
+        tasks.run(self.guard.run(self.listening));
         more(&mut tasks, self.pool.clone());
         let publishing = tasks.next_stage();
+        tasks.run(open_transactions::watch(self.pool.clone(), publishing.clone()));
         tasks.run(self.relay.run(publishing));
         let ended = tasks.until_ended().await;
         self.pool.close();

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
+use service_kit::auth::Guard;
 use service_kit::config::{HttpConfig, Reader, TelemetryConfig};
 use service_kit::http::{HttpServer, Readiness, bind};
 use service_kit::kafka::Brokers;
@@ -36,7 +37,7 @@ impl Config {
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let databases = read_databases(reader);
         let brokers = Brokers::read(reader);
-        let metrics = HttpConfig::read(reader, &vars::METRICS_ADDR);
+        let metrics = HttpConfig::address(reader, &vars::METRICS_ADDR);
         let trace_header = reader.read(&vars::OUTBOX_RELAY_TRACE_HEADER);
         let archive = reader.optional(&vars::OUTBOX_RELAY_ARCHIVE);
         let telemetry = TelemetryConfig::read(reader);
@@ -93,7 +94,7 @@ impl Worker {
             async move { well }
         });
         let stop = CancellationToken::new();
-        let http = bind("outbox-relay", config.metrics.clone(), ready, stop.clone(), |_| {})?;
+        let http = bind("outbox-relay", config.metrics.clone(), ready, Guard::for_everybody(), stop.clone(), |_| {})?;
         Ok(Self { relays, http, stop })
     }
 

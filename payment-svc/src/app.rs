@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use outbox_relay::{DeadLetters, service::Service};
 use service_kit::consumer::{Consumer, ConsumerHandle};
 use service_kit::external_calls::{Nudge, Worker};
-use service_kit::http::{self, HttpServer, Readiness};
+use service_kit::http::{HttpServer, Readiness};
 use service_kit::pool::Share;
 use service_kit::tasks::Tasks;
 use service_kit::{Pool, timers};
@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::Stripe;
 use crate::housekeeping::{UPKEEP, times_to_live};
-use crate::http::{AppState, routes};
+use crate::http::{ACCESS, AppState, routes};
 use crate::reactions::{PaymentReactions, subscriptions};
 use crate::retries::Retries;
 use crate::store::calls::{self, Failing};
 use crate::worker::{CustomerLookUps, GatewayCalls};
-use crate::{Config, NAME, migrations};
+use crate::{Config, NAME, metrics, migrations};
 
 /// How many gateway calls are under way at the same time, at most: each holds a connection only before and after it.
 const CALLS_AT_ONCE: usize = 32;
@@ -41,7 +41,8 @@ pub struct App {
 impl App {
     /// Migrates, connects and binds. Nothing is read, called or published before [`App::run_until`].
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let service = Service::open(NAME, &config.service, &migrations()).await?;
+        metrics::describe();
+        let service = Service::open(NAME, &config.service, &migrations(), ACCESS).await?;
         let (nudge, gateway) = (service.nudge(), Arc::new(Stripe::new(config.gateway)?));
         let calls = GatewayCalls::new(service.pool.of(Share::Workers), gateway.clone(), move || nudge.nudge());
         let customers = Nudge::default();
@@ -63,7 +64,7 @@ impl App {
             relay: service.nudge(),
             calls: worker.nudge(),
         };
-        let http = http::bind(NAME, config.service.http, ready, service.listening.clone(), routes(state)?)?;
+        let http = service.bind(config.service.http, ready, routes(state)?)?;
         Ok(Self { service, http, consumer, worker, look_ups, retries })
     }
 

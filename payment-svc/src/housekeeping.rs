@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use service_kit::{housekeeping::TimeToLive, idempotency};
+use service_kit::{auth, housekeeping::TimeToLive, idempotency};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The gateway sends a webhook again for three days.
@@ -15,6 +15,7 @@ pub const UPKEEP: &[&str] = &["select ledger_upkeep()"];
 pub fn times_to_live() -> Vec<TimeToLive> {
     vec![
         idempotency::time_to_live(),
+        auth::time_to_live(),
         TimeToLive::new("webhook_events", "event_id", "received_at", WEBHOOKS),
         TimeToLive::new("gateway_calls", "key", "finished_at", CALLS).only("finished_at is not null"),
     ]

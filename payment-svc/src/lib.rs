@@ -8,6 +8,7 @@ pub mod domain;
 pub mod gateway;
 pub mod housekeeping;
 pub mod http;
+mod metrics;
 mod outbox;
 pub mod reactions;
 pub mod reconcile;

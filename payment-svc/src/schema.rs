@@ -26,6 +26,7 @@ diesel::table! {
         order_id -> Uuid,
         method -> Text,
         lines -> Jsonb,
+        customer_id -> Nullable<Text>,
     }
 }
 
@@ -46,6 +47,7 @@ diesel::table! {
         outside_reason -> Nullable<Text>,
         outside_reference -> Nullable<Text>,
         outside_at -> Nullable<Timestamptz>,
+        actor -> Nullable<Text>,
     }
 }
 
@@ -94,3 +96,5 @@ diesel::table! {
         credit -> Text,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(payments, charges);

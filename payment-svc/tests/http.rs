@@ -5,11 +5,15 @@ mod shop;
 use std::time::Duration;
 
 use payment_svc::gateway::Stripe;
+use payment_svc::http::ACCESS;
 use payment_svc::store::payments;
+use quadrille_testing::issuer::{Issuer, Signer};
+use quadrille_testing::{answer, outbox};
+use reqwest::Method;
 use serde_json::{Value, json};
 use service_kit::Pool;
 use service_kit::testing::on_one_thread;
-use shared_events::PaymentId;
+use shared_events::{PaymentId, header};
 use shop::gateways::{MockGateway, that_agrees};
 use shop::sandbox::stripe_at;
 use shop::served::Served;
@@ -58,7 +62,7 @@ async fn a_payment_with_its_refunds_and_its_ledger_takes_one_round_trip() {
         for first in [true, false] {
             let before = pool.get().await.unwrap().traffic();
             let conn = pool.get().await.unwrap();
-            let found = payments::find_with_details(&conn, id).await.unwrap();
+            let found = payments::find_with_details(&conn, id, None).await.unwrap();
             drop(conn); // there is one
             let (_, _, ledger) = found.unwrap();
             let after = pool.get().await.unwrap().traffic();
@@ -99,5 +103,56 @@ async fn bad_input_is_a_problem_that_names_the_field() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_what_the_service_does_and_its_examples_are_taken() {
     let (_shop, served) = start().await;
-    served.document_is_right().await;
+    served.document_is_right(payment_svc::http::ACCESS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_see_their_own_payments_and_only_staff_and_operators_move_money() {
+    let shop = Shop::new(that_agrees()).await;
+    let issuer = Issuer::start(&[Signer::es256("k1")]).await;
+    let guard = issuer.guard(ACCESS).await.recording(shop.db.pool.clone());
+    let nobody = stripe_at("http://127.0.0.1:1", Duration::from_secs(1));
+    let served = Served::guarded(&shop, Stripe::new(nobody).unwrap(), guard);
+    let order = Order::new("pm_card_visa");
+    shop.hear_and_call([order.placed(), order.reserved()]).await;
+    shop.hear_and_call([order.confirmed()]).await;
+    let tokens = [("c-1001", "customer"), ("c-1002", "customer"), ("sam", "staff"), ("olga", "operator")];
+    let tokens = tokens.map(|(sub, role)| issuer.token(sub, &[role]));
+    let ask = async |method: Method, path: &str, token: &str, body: Option<Value>| {
+        let request = served.request(method, path).bearer_auth(token);
+        answer(match body {
+            Some(body) => request.header("Idempotency-Key", token.len().to_string()).json(&body),
+            None => request,
+        })
+        .await
+    };
+    let (_, list) = ask(Method::GET, "", &tokens[2], None).await;
+    let payment = format!("/{}", list["items"][0]["id"].as_str().unwrap());
+    let mut seen = vec![];
+    for token in &tokens {
+        let (listed, list) = ask(Method::GET, "", token, None).await;
+        let (shown, _) = ask(Method::GET, &payment, token, None).await;
+        seen.push((listed, list["items"].as_array().unwrap().len(), shown));
+    }
+    assert_eq!(seen, [(200, 1, 200), (200, 0, 404), (200, 1, 200), (200, 1, 200)]);
+    served.refuses_strangers(ACCESS).await;
+    let refund = json!({"amount": {"amount": 100, "currency": "EUR"}, "reason": "as a courtesy"});
+    let mut refunds = vec![];
+    for token in &tokens {
+        refunds.push(ask(Method::POST, &format!("{payment}/refunds"), token, Some(refund.clone())).await.0);
+    }
+    assert_eq!(refunds, [403, 403, 202, 403]);
+    assert_eq!(shop.db.count("refunds").await, 1);
+    assert_eq!(shop.db.count("actions where sub = 'sam' and status = 202").await, 1);
+    assert_eq!(shop.db.count("actions").await, 1);
+    shop.call_gateway().await;
+    let said = outbox(&shop.db).await;
+    let actors: Vec<_> =
+        said.iter().map(|row| (row.event_type(), row.headers.get(header::ACTOR).map(String::as_str))).collect();
+    assert_eq!(
+        actors.last(),
+        Some(&("payment.refunded.v1", Some("sam"))),
+        "said by the worker, long after the request"
+    );
+    assert!(actors[..actors.len() - 1].iter().all(|(_, actor)| actor.is_none()), "{actors:?}");
 }

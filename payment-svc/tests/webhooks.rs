@@ -261,7 +261,7 @@ async fn what_is_not_signed_by_the_gateway_lately_is_a_problem_and_writes_nothin
 /// Stripe switches an endpoint off that refuses what it sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signed_event_in_an_unknown_shape_or_version_is_received_and_counted() {
-    let quiet = TelemetryConfig { format: LogFormat::Json, filter: "off".to_owned() };
+    let quiet = TelemetryConfig { format: LogFormat::Json, filter: "off".to_owned(), tracing: None };
     service_kit::telemetry::init("payment-svc", &quiet).unwrap();
     let scene = Scene::of_a_customer_who_has_to_act().await;
     let thin = r#"{"id":"evt_t1","object":"v2.core.event","type":"v1.billing.meter.no_meter_found",

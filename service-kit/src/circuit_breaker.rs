@@ -52,7 +52,9 @@ pub struct Begun(Instant);
 impl CircuitBreaker {
     /// A closed breaker. `server` names the server in logs and metrics.
     pub fn new(server: &'static str) -> Self {
-        Self { server, state: Arc::default() }
+        let breaker = Self { server, state: Arc::default() };
+        breaker.gauge(false);
+        breaker
     }
 
     /// How long to wait before taking a call: nothing while the breaker is closed or when a probe is due.

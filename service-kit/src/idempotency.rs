@@ -6,9 +6,11 @@ use std::time::Duration;
 use diesel::define_sql_function;
 use diesel::prelude::*;
 use diesel::result::Error;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Jsonb, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::join;
+use serde_json::Value;
+use uuid::Uuid;
 
 use crate::housekeeping::TimeToLive;
 
@@ -21,6 +23,8 @@ diesel::table! {
         request -> Binary,
         /// The response.
         body -> Binary,
+        /// The order that the response tells of, if it tells of one.
+        order_id -> Nullable<Uuid>,
     }
 }
 
@@ -39,6 +43,15 @@ pub struct IdempotentRequest {
     pub key: String,
     /// SHA-256 of the request. It is a hash because a request may hold a name and an address.
     pub request: Vec<u8>,
+}
+
+/// What a request is answered, once and whenever it is sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// JSON.
+    pub body: Vec<u8>,
+    /// The order that it tells of, by which [`redact`] finds it.
+    pub order_id: Option<Uuid>,
 }
 
 /// Why a request has no effect under its key.
@@ -87,7 +100,7 @@ impl IdempotentRequest {
     }
 }
 
-/// Does `work` in the caller's transaction and stores the body that it returns, or returns the body that was stored for
+/// Does `work` in the caller's transaction and stores the response that it returns, or returns the body that was stored for
 /// the same request before. A request without a key is always worked on.
 ///
 /// # Errors
@@ -95,17 +108,34 @@ impl IdempotentRequest {
 pub async fn once<E: From<Error> + From<KeyRefused>>(
     conn: &mut AsyncPgConnection,
     request: Option<&IdempotentRequest>,
-    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<Vec<u8>, E>,
+    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<Response, E>,
 ) -> Result<Vec<u8>, E> {
     use idempotency_keys::dsl;
-    let Some(idempotent @ IdempotentRequest { key, request }) = request else { return work(conn).await };
+    let Some(idempotent @ IdempotentRequest { key, request }) = request else { return Ok(work(conn).await?.body) };
     let mut reading = &*conn;
     let stored = dsl::idempotency_keys.find(key).select((dsl::request, dsl::body)).first(&mut reading);
     if let Some(body) = idempotent.claim(conn, stored).await?? {
         return Ok(body);
     }
-    let body = work(conn).await?;
-    let row = (dsl::key.eq(key), dsl::request.eq(request), dsl::body.eq(&body));
+    let Response { body, order_id } = work(conn).await?;
+    let row = (dsl::key.eq(key), dsl::request.eq(request), dsl::body.eq(&body), dsl::order_id.eq(order_id));
     diesel::insert_into(dsl::idempotency_keys).values(row).execute(conn).await?;
     Ok(body)
+}
+
+/// Overwrites these fields of the responses that tell of these orders, because their customer is forgotten.
+///
+/// # Errors
+/// Fails if the statement fails.
+pub async fn redact(mut conn: &AsyncPgConnection, orders: &[Uuid], fields: &Value) -> QueryResult<()> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    Redact { fields, orders }.execute(&mut conn).await.map(drop)
+}
+
+crate::prepared! {
+    struct Redact<'a> { fields: &'a Value as Jsonb, orders: &'a [Uuid] as Array<SqlUuid> };
+    "update idempotency_keys set body = convert_to((convert_from(body, 'UTF8')::jsonb || ?)::text, 'UTF8') \
+     where order_id = any(?)"
 }

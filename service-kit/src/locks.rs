@@ -7,10 +7,11 @@ use diesel::sql_types::{Double, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 /// A query for every session of this database that has waited for a lock for three seconds. It returns `since` (when
-/// the wait began) and `why` (a description of the holder).
-pub const WAITING: &str = "select waiting.query_start as since,
-    'waits for a lock of backend ' || held.pid || ' (' || coalesce(held.usename, '?') || coalesce(nullif(', ' ||
-    coalesce(held.application_name, ''), ', '), '') || '), which is ' || coalesce(held.state, 'not shown to this role') ||
+/// the wait began), `pid` (of the holder's backend), `held_since` (when the holder's transaction began; null if that isn't shown to
+/// this role) and `why` (a description of the holder).
+pub const WAITING: &str = "select waiting.query_start as since, held.pid, held.xact_start as held_since,
+    'waits for a lock of backend ' || held.pid || ' (' || $who || '), which is ' ||
+    coalesce(held.state, 'not shown to this role') ||
     coalesce(' in a transaction of ' || extract(epoch from clock_timestamp() - held.xact_start)::bigint || ' s', '') ||
     ': ' || $statement as why
     from pg_stat_activity waiting
@@ -19,14 +20,18 @@ pub const WAITING: &str = "select waiting.query_start as since,
     where waiting.datname = current_database() and waiting.wait_event_type = 'Lock'
         and waiting.query_start < clock_timestamp() - interval '3 seconds'";
 
+/// The holder's role and the name of its program.
+pub(crate) const WHO: &str =
+    "coalesce(held.usename, '?') || coalesce(nullif(', ' || coalesce(held.application_name, ''), ', '), '')";
+
 /// The holder's statement without its values. Quoted texts, dollar-quoted texts and numbers are cut out because they
 /// may hold personal data.
-const STATEMENT: &str = r"left(regexp_replace(regexp_replace(regexp_replace(held.query,
+pub(crate) const STATEMENT: &str = r"left(regexp_replace(regexp_replace(regexp_replace(held.query,
     '\$([a-z_]*)\$.*?(\$\1\$|\Z)', '?', 'g'), '''([^'']|'''')*(''|\Z)', '?', 'g'), '\m[0-9]+\M', '?', 'g'), 200)";
 
 /// The text of [`WAITING`], complete for PostgreSQL.
 pub fn waiting() -> String {
-    WAITING.replace("$statement", STATEMENT)
+    WAITING.replace("$who", WHO).replace("$statement", STATEMENT)
 }
 
 /// Has this transaction wait for a lock no longer than a moment: for work that others wait for.

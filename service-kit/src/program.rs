@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Reader, TelemetryConfig};
-use crate::{shutdown, telemetry};
+use crate::{files, shutdown, telemetry, trace};
 
 /// Reads the configuration, begins the log, builds the program and runs it until a signal tells it to stop.
 ///
@@ -21,6 +21,15 @@ pub async fn run<C, A>(
     let stop = shutdown::signal()?;
     let config = Reader::from_env().whole(read)?;
     telemetry::init(name, log(&config))?;
-    let Some(built) = stop.run_until_cancelled(build(config)).await else { return Ok(()) };
-    run_until(built?, stop.clone()).await
+    // Each connection takes two.
+    if let Err(error) = files::take_all() {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
+    let ended = match stop.run_until_cancelled(build(config)).await {
+        Some(Ok(built)) => run_until(built, stop.clone()).await,
+        Some(Err(error)) => Err(error),
+        None => Ok(()),
+    };
+    trace::flush().await;
+    ended
 }

@@ -53,3 +53,16 @@ diesel::table! {
         not_before -> Timestamptz,
     }
 }
+
+diesel::table! {
+    actions (id) {
+        id -> Uuid,
+        at -> Timestamptz,
+        sub -> Text,
+        role -> Text,
+        method -> Text,
+        path -> Text,
+        traceparent -> Nullable<Text>,
+        status -> Nullable<SmallInt>,
+    }
+}

@@ -2,7 +2,7 @@
 //! wait for an answer that it saves is a round trip to PostgreSQL, and two switches between threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use diesel::QueryResult;
 use diesel::connection::TransactionDepthChange;
@@ -10,6 +10,8 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::Error;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
+
+use crate::trace::{self, Kind, Told, semconv};
 
 /// What diesel-async knows of transactions on a connection.
 type Manager = diesel_async::AnsiTransactionManager;
@@ -47,6 +49,8 @@ impl<Conn> diesel::RunQueryDsl<Conn> for Commit {}
 pub struct Transaction<'a> {
     conn: &'a mut AsyncPgConnection,
     commit_sent: AtomicBool,
+    /// The work that it is a part of, and since when.
+    span: Option<(trace::Context, SystemTime)>,
 }
 
 impl<'a> Transaction<'a> {
@@ -61,7 +65,8 @@ impl<'a> Transaction<'a> {
         }
         // Before `begin` is sent: whoever is dropped meanwhile must not leave a connection that looks unused.
         state.change_transaction_depth(TransactionDepthChange::IncreaseDepth)?;
-        Ok(Self { conn, commit_sent: AtomicBool::new(false) })
+        let span = trace::current().map(|of| (of, SystemTime::now()));
+        Ok(Self { conn, commit_sent: AtomicBool::new(false), span })
     }
 
     /// Begins it. What is awaited behind it in one `join` goes out with it: statements that read, or that write only `where
@@ -111,6 +116,20 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// The outcome's own; that of a commit that fails, or of a rollback.
     pub async fn end<T, E: From<Error>>(self, outcome: Result<T, E>) -> Result<T, E> {
+        let span = self.span;
+        let ended = self.end_untold(outcome).await;
+        if let Some((of, since)) = span {
+            let outcome = if ended.is_ok() { "committed" } else { "rolled_back" };
+            trace::waited(of, since, SystemTime::now(), || {
+                Told::new(Kind::Client, "transaction")
+                    .with(semconv::DB_SYSTEM_NAME, "postgresql")
+                    .with(semconv::OUTCOME, outcome)
+            });
+        }
+        ended
+    }
+
+    async fn end_untold<T, E: From<Error>>(self, outcome: Result<T, E>) -> Result<T, E> {
         if self.commit_sent.load(Ordering::Relaxed) {
             // However it went, the transaction is over: a failed one was rolled back.
             let state = Manager::transaction_manager_status_mut(self.conn).transaction_state()?;

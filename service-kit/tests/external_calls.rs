@@ -75,7 +75,7 @@ impl ExternalCalls for Calls {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_was_put_off_is_not_counted_as_done() {
-    let quiet = TelemetryConfig { format: LogFormat::Json, filter: "off".to_owned() };
+    let quiet = TelemetryConfig { format: LogFormat::Json, filter: "off".to_owned(), tracing: None };
     telemetry::init("test", &quiet).unwrap();
     let desk = Desk::with(["later", "later", "now"], 3);
     let worker = Running::start(|stop| Worker::new("counted", Calls(Arc::clone(&desk)), 2).run(stop));

@@ -11,6 +11,7 @@ use futures_util::future::select;
 use reqwest::{Client, Method, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use service_kit::auth::Guard;
 use service_kit::config::HttpConfig;
 use service_kit::http::{EmptyBody, IdempotencyKey, Json, Limits, Page, Path, Problem, Query, Readiness, bind};
 use service_kit::testing::eventually;
@@ -121,14 +122,15 @@ impl Running {
 
     fn listening(listen: HttpConfig, ready: Readiness) -> Self {
         let stop = CancellationToken::new();
-        let server = bind("test", listen, ready, stop.clone(), routes).unwrap();
+        let server = bind("test", listen, ready, Guard::for_everybody(), stop.clone(), routes).unwrap();
         let base = format!("http://127.0.0.1:{}", server.port());
         tokio::spawn(server.run());
         Self { base, stop }
     }
 
     async fn send(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Response {
-        Client::new().request(method, format!("{}{path}", self.base)).body(body).send().await.unwrap()
+        let request = Client::new().request(method, format!("{}{path}", self.base));
+        request.header("content-type", "application/json").body(body).send().await.unwrap()
     }
 
     async fn problem(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
@@ -207,8 +209,45 @@ async fn what_is_not_json_or_too_large_or_of_another_type_is_told_apart() {
     assert_eq!(server.problem(Method::POST, "/things", "").await.0, 400);
     assert_eq!(server.problem(Method::POST, "/things", "{\"name\": \"a\", \"parts\": []} more").await.0, 400);
     assert_eq!(server.problem(Method::POST, "/things", " ".repeat(300 * 1024)).await.0, 413);
-    let form = Client::new().post(format!("{}/things", server.base)).header("content-type", "text/html").body("{}");
-    assert_eq!(form.send().await.unwrap().status(), 415);
+    let thing = json!({"name": "a", "parts": []}).to_string();
+    for (kind, status) in [
+        (Some("application/json"), 201),
+        (Some("Application/JSON; charset=utf-8"), 201),
+        (Some("application/merge-patch+json"), 415),
+        (Some("text/plain"), 415),
+        (Some("application/x-www-form-urlencoded"), 415),
+        (Some("application/json, text/plain"), 415),
+        (Some(""), 415),
+        (None, 415),
+    ] {
+        assert_eq!(of_type(&server, "/things", kind, &thing).await, status, "{kind:?}");
+    }
+}
+
+/// The status of the answer to a body of this content type.
+async fn of_type(server: &Running, path: &str, kind: Option<&str>, body: &str) -> u16 {
+    let request = Client::new().post(format!("{}{path}", server.base)).body(body.to_owned());
+    let request = kind.into_iter().fold(request, |request, kind| request.header("content-type", kind));
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_is_asked_for_by_json_or_without_a_body_and_never_by_a_form() {
+    let server = Running::start(Readiness::default());
+    for (kind, body, status) in [
+        (None, "", 202),
+        (Some("application/json"), "", 202),
+        (Some("application/octet-stream"), "", 202),
+        (Some("application/json"), "{}", 202),
+        (None, "{}", 415),
+        (Some("application/octet-stream"), "{}", 415),
+        (Some("text/plain"), "{}", 415),
+        (Some("text/plain;charset=UTF-8"), "", 415),
+        (Some("application/x-www-form-urlencoded"), "", 415),
+        (Some("multipart/form-data; boundary=x"), "", 415),
+    ] {
+        assert_eq!(of_type(&server, "/act", kind, body).await, status, "{kind:?} {body:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,7 +318,7 @@ async fn a_part_that_can_not_do_its_job_makes_the_service_degraded_and_leaves_it
 async fn a_request_that_has_begun_is_carried_to_its_end_when_the_client_goes_away() {
     let server = Running::start(Readiness::default());
     let mut client = TcpStream::connect(server.base.trim_start_matches("http://")).await.unwrap();
-    client.write_all(b"POST /slow HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    client.write_all(b"POST /slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n").await.unwrap();
     eventually("it has begun", DEADLINE, || async { BEGUN.load(Ordering::SeqCst) }).await;
     client.set_zero_linger().unwrap(); // a reset, as when the client's process is killed; actix waits out a mere close
     drop(client);
@@ -299,7 +338,7 @@ async fn clients_that_ask_and_go_away_again_and_again_have_no_more_done_than_tho
     let refused = async || server.send(Method::GET, "/list", "").await.status() == 503;
     while asked < 20 && !refused().await {
         let mut client = TcpStream::connect(server.base.trim_start_matches("http://")).await.unwrap();
-        client.write_all(b"GET /held HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+        client.write_all(b"GET /held HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         asked += 1;
         eventually("it has begun", DEADLINE, async || AtomicUsize::load(&HELD, Ordering::SeqCst) == asked).await;
         client.set_zero_linger().unwrap();
@@ -313,10 +352,11 @@ async fn clients_that_ask_and_go_away_again_and_again_have_no_more_done_than_tho
 async fn a_taken_port_is_named_with_its_variable() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap();
-    let told = match bind("tea-svc", addr, Readiness::default(), CancellationToken::new(), routes) {
-        Ok(_) => panic!("it bound a port that is taken"),
-        Err(error) => format!("{error:#}"),
-    };
+    let told =
+        match bind("tea-svc", addr, Readiness::default(), Guard::for_everybody(), CancellationToken::new(), routes) {
+            Ok(_) => panic!("it bound a port that is taken"),
+            Err(error) => format!("{error:#}"),
+        };
     assert!(told.contains("HTTP_ADDR") && told.contains(&addr.to_string()), "{told}");
 }
 
@@ -461,7 +501,7 @@ async fn a_long_answer_is_packed_for_who_takes_gzip_and_a_stream_for_nobody() {
 /// A request of which only a part is sent.
 async fn part_of(server: &Running, path: &str, declared: usize, sent: usize) -> TcpStream {
     let mut client = TcpStream::connect(server.base.trim_start_matches("http://")).await.unwrap();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {declared}\r\n\r\n");
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {declared}\r\n\r\n");
     client.write_all(head.as_bytes()).await.unwrap();
     client.write_all(&vec![b' '; sent]).await.unwrap();
     client

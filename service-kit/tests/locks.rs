@@ -13,7 +13,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use service_kit::config::{LogFormat, TelemetryConfig};
 use service_kit::consumer::Subscription;
 use service_kit::testing::{TestDb, eventually, unique};
-use service_kit::{locks, telemetry};
+use service_kit::{locks, open_transactions, telemetry};
 
 #[derive(diesel::QueryableByName)]
 struct Told {
@@ -62,6 +62,29 @@ async fn whoever_waits_for_a_lock_learns_who_holds_it_for_how_long_and_what_it_d
     work.await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_transaction_is_named_with_its_age_and_says_whether_it_keeps_dead_rows() {
+    let db = TestDb::new(&[]).await;
+    let mut holder = db.conn().await;
+    holder.batch_execute("create table levels as select 'MUG-1' as sku, 7 as on_hand").await.unwrap();
+    holder.batch_execute("set application_name = 'a psql'; begin isolation level repeatable read").await.unwrap();
+    holder.batch_execute("select from levels where sku = 'MUG-1'").await.unwrap();
+    let backend = format!("backend {} (", holder.backend());
+    let named = async || {
+        let held: Vec<Told> = diesel::sql_query(open_transactions::held()).load(&mut *db.conn().await).await.unwrap();
+        held.into_iter().map(|held| held.why).find(|why| why.starts_with(&backend))
+    };
+    eventually("it is named after five seconds", Duration::from_secs(12), async || named().await.is_some()).await;
+    let why = named().await.unwrap();
+    assert!(why.contains("a psql) is idle in transaction in a transaction of "), "{why}");
+    assert!(why.contains(" and keeps rows that died in the last "), "{why}");
+    assert!(why.ends_with(": select from levels where sku = ?"), "{why}");
+    let oldest = async || open_transactions::oldest_seconds(&mut *db.conn().await).await.unwrap();
+    assert!(oldest().await >= 5.0);
+    holder.batch_execute("rollback").await.unwrap();
+    assert_eq!((named().await, oldest().await), (None, 0.0));
+}
+
 /// Locks the table that what is heard goes into.
 async fn hold(holder: &mut AsyncPgConnection) {
     holder.batch_execute("begin; lock table heard in exclusive mode").await.unwrap();
@@ -69,7 +92,7 @@ async fn hold(holder: &mut AsyncPgConnection) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_is_told_to_wait_for_a_lock_only_while_it_does_however_its_wait_ends() {
-    let recorded = TelemetryConfig { format: LogFormat::Json, filter: "warn".to_owned() };
+    let recorded = TelemetryConfig { format: LogFormat::Json, filter: "warn".to_owned(), tracing: None };
     telemetry::init("test", &recorded).unwrap();
     let (db, topic, producer) = (database().await, topic(1).await, Producer::new());
     let told = || {

@@ -7,26 +7,41 @@ use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use actix_web::web::{self, ServiceConfig};
 use common::kafka::{Member, Producer, SOON, topic};
 use common::{Notebook, database, heard};
+use diesel::sql_query;
+use diesel::sql_types::Text;
+use diesel_async::RunQueryDsl;
+use futures_util::future::join_all;
 use reqwest::{Client, Method};
+use service_kit::auth::Guard;
 use service_kit::config::{LogFormat, TelemetryConfig};
 use service_kit::consumer::Subscription;
 use service_kit::http::{Readiness, bind};
+use service_kit::pool::Share;
 use service_kit::telemetry;
 use service_kit::testing::{eventually, unique};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The recorder is the process's, and so that of all tests here.
 fn recording() {
     static ONCE: Once = Once::new();
-    let config = TelemetryConfig { format: LogFormat::Json, filter: "warn".to_owned() };
+    let config = TelemetryConfig { format: LogFormat::Json, filter: "warn".to_owned(), tracing: None };
     ONCE.call_once(|| telemetry::init("test", &config).unwrap());
 }
 
 fn value_of(gauge: &str) -> Option<f64> {
+    value_with(gauge, "")
+}
+
+/// The value of the metric's first series that has `label` in it.
+fn value_with(metric: &str, label: &str) -> Option<f64> {
     let rendered = telemetry::render_metrics();
-    let line = rendered.lines().find(|line| line.starts_with(gauge))?;
+    let line = rendered.lines().find(|line| line.starts_with(metric) && line.contains(label))?;
     line.rsplit(' ').next()?.parse().ok()
 }
 
@@ -46,6 +61,40 @@ async fn dead_letters_and_parked_keys_are_counted_and_the_progress_is_noted_all_
     let noted = "consumer_progress where caught_up_to > (select max(buried_at) from dead_letters)";
     eventually("the progress is noted", SOON, async || db.count(noted).await == 1).await;
     member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lag_in_seconds_counts_from_before_a_restart() {
+    recording();
+    let (db, topic, producer) = (database().await, topic(1).await, Producer::new());
+    let (group, heard_here) = (unique("g"), vec![Subscription::inbox(&topic)]);
+    let read = "insert into consumer_progress values ($1, $2, 0, 0, now() - interval '2 hours')";
+    let mut conn = db.conn().await;
+    sql_query(read).bind::<Text, _>(&group).bind::<Text, _>(&topic).execute(&mut conn).await.unwrap();
+    // What is said now can't be handled: somebody holds the table.
+    sql_query("begin").execute(&mut conn).await.unwrap();
+    sql_query("lock table inbox in access exclusive mode").execute(&mut conn).await.unwrap();
+    producer.say(&topic, "a", "waits").await;
+    let member = Member::start(&db.pool, &group, heard_here, Arc::new(Notebook::default()));
+    let lag = || value_with("consumer_lag_seconds", &topic);
+    eventually("the lag is told", SOON, async || lag().is_some_and(|seconds| seconds >= 7_200.0)).await;
+    sql_query("rollback").execute(&mut conn).await.unwrap();
+    eventually("nothing waits", SOON, async || lag() == Some(0.0)).await;
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_gets_no_connection_in_time_is_counted_and_its_wait_is_told() {
+    recording();
+    let db = database().await;
+    let pool = db.pool.of(Share::Timers);
+    let all: Vec<_> = join_all((0..pool.most()).map(|_| pool.get())).await;
+    assert!(all.iter().all(Result::is_ok));
+    let of = |name: &str| value_with(name, "share=\"timers\"").unwrap();
+    let before = (of("database_pool_timeouts_total"), of("database_pool_wait_seconds_count"));
+    assert!(pool.get().await.is_err());
+    let after = (of("database_pool_timeouts_total"), of("database_pool_wait_seconds_count"));
+    assert_eq!(after, (before.0 + 1.0, before.1 + 1.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +121,7 @@ async fn methods_that_a_stranger_invents_are_one_series() {
     recording();
     let stop = CancellationToken::new();
     let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = bind("test", addr, Readiness::default(), stop.clone(), |_| {}).unwrap();
+    let server = bind("test", addr, Readiness::default(), Guard::for_everybody(), stop.clone(), |_| {}).unwrap();
     let base = format!("http://127.0.0.1:{}", server.port());
     tokio::spawn(server.run());
     let client = Client::new();
@@ -86,6 +135,37 @@ async fn methods_that_a_stranger_invents_are_one_series() {
     assert!(series.iter().any(|line| line.contains(r#"method="GET""#)), "{series:?}");
     assert!(series.iter().any(|line| line.contains(r#"method="other""#) && line.ends_with(" 300")), "{series:?}");
     assert!(series.len() <= 4, "{series:?}");
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_client_has_gone_is_told_of_all_the_same() {
+    static BEGUN: Notify = Notify::const_new();
+    static GO_ON: Notify = Notify::const_new();
+    recording();
+    let slow = || async {
+        BEGUN.notify_one();
+        GO_ON.notified().await;
+        "done"
+    };
+    let stop = CancellationToken::new();
+    let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let routes = move |config: &mut ServiceConfig| _ = config.route("/slow", web::get().to(slow));
+    let server = bind("test", addr, Readiness::default(), Guard::for_everybody(), stop.clone(), routes).unwrap();
+    let port = server.port();
+    tokio::spawn(server.run());
+    let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    client.write_all(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    BEGUN.notified().await;
+    client.set_zero_linger().unwrap(); // a reset, as when the client's process is killed; actix waits out a mere close
+    drop(client);
+    // each of the two workers has seen the reset once it has answered somebody who came later
+    for _ in 0..4 {
+        reqwest::get(format!("http://127.0.0.1:{port}/healthz")).await.unwrap();
+    }
+    GO_ON.notify_one();
+    let told = || value_with("http_request_duration_seconds_count", "route=\"/slow\"");
+    eventually("it is told of", SOON, async || told() == Some(1.0)).await;
     stop.cancel();
 }
 

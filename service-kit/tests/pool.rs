@@ -68,6 +68,25 @@ async fn a_connection_whose_write_was_refused_as_read_only_is_not_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_was_planned_while_its_table_was_empty_goes_by_the_index_once_it_has_grown() {
+    let db = TestDb::new(&[]).await;
+    db.run("create table grown (id integer primary key, body text); analyze grown").await;
+    let mut conn = db.conn().await;
+    conn.batch_execute("prepare look_up as select body from grown where id = any($1)").await.unwrap();
+    for _ in 0..6 {
+        conn.batch_execute("execute look_up('{1}')").await.unwrap();
+    }
+    conn.batch_execute("insert into grown select id, 'x' from generate_series(1, 10000) as id").await.unwrap();
+    let rows_read =
+        "select coalesce(seq_tup_read, 0)::int as number from pg_stat_xact_user_tables where relname = 'grown'";
+    conn.batch_execute("begin").await.unwrap();
+    let before = number(&mut conn, rows_read).await.unwrap();
+    conn.batch_execute("execute look_up('{1,2}')").await.unwrap();
+    assert_eq!(number(&mut conn, rows_read).await.unwrap(), before, "it reads the whole table");
+    conn.batch_execute("rollback").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_transaction_is_by_default_is_not_left_to_the_database() {
     let db = TestDb::new(&[]).await;
     let name = pool::place(&db.url);
@@ -223,23 +242,5 @@ async fn requests_that_take_all_they_can_leave_lanes_timers_workers_and_upkeep_t
         let started = Instant::now();
         held.push(pool.of(share).get().await.unwrap());
         assert!(started.elapsed() < Duration::from_secs(5), "{share:?} waited");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_wants_tls_is_refused_at_once_with_words_that_say_so() {
-    let server = Server::start().await;
-    let mut operator = server.operator().await;
-    let write = "copy (select 'hostssl all all 127.0.0.1/32 trust') to program 'cat > pg_hba.conf'";
-    diesel::sql_query(write).execute(&mut operator).await.unwrap();
-    diesel::sql_query("select pg_reload_conf()").execute(&mut operator).await.unwrap();
-    drop(operator);
-    eventually("the server wants TLS", SOON, async || pool::connect(&server.url()).await.is_err()).await;
-    let demanding = format!("{}?sslmode=require", server.url());
-    for url in [server.url(), demanding] {
-        let asked =
-            tokio::time::timeout(SOON, pool::open(&config(&url, 8))).await.expect("it waits for what never comes");
-        let told = format!("{:#}", asked.err().expect("there is no TLS"));
-        assert!(told.starts_with("DATABASE_URL") && told.contains("TLS to PostgreSQL is not supported yet"), "{told}");
     }
 }

@@ -20,6 +20,7 @@ pub mod header {
     pub const CAUSATION_ID: &str = "ce_causationid";
     pub const DATASCHEMA: &str = "ce_dataschema";
     pub const TRACEPARENT: &str = "ce_traceparent";
+    pub const ACTOR: &str = "ce_actor";
     pub const CONTENT_TYPE: &str = "content-type";
 }
 
@@ -40,6 +41,8 @@ pub struct EventMetadata<'a> {
     pub causation_id: Option<EventId>,
     /// The W3C trace context in which the change was made.
     pub traceparent: Option<String>,
+    /// Whoever of staff and operators asked for it.
+    pub actor: Option<String>,
 }
 
 /// An event as it is stored in the outbox.
@@ -94,6 +97,7 @@ fn encode_one(sequence: i64, metadata: &EventMetadata<'_>, event: &Event) -> ser
     headers.extend(metadata.causation_id.map(|id| (header::CAUSATION_ID, id.to_string())));
     headers.push((header::DATASCHEMA, format!("urn:quadrille:event:{}", event.type_name())));
     headers.extend(metadata.traceparent.clone().map(|context| (header::TRACEPARENT, context)));
+    headers.extend(metadata.actor.clone().map(|actor| (header::ACTOR, actor)));
     headers.push((header::CONTENT_TYPE, "application/json".to_owned()));
     Ok(EncodedEvent { event_id, topic: event.topic(), key: event.key(), headers, value: event.value()? })
 }

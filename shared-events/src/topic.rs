@@ -16,13 +16,25 @@ crate::named! {
         Notifications = "notifications.v1",
         /// `products.v1`, key: SKU, written by stock-svc, compacted.
         Products = "products.v1",
+        /// `customers.v1`, key: customer id, written by order-svc, compacted.
+        Customers = "customers.v1",
     }
 }
 
 impl Topic {
     /// Whether the topic keeps only the last event of each key, which is its current state, instead of the history.
     pub const fn compacted(self) -> bool {
-        matches!(self, Topic::Products)
+        matches!(self, Topic::Products | Topic::Customers)
+    }
+
+    /// The service that writes the topic. Nobody else may, or an event could be forged.
+    pub const fn owner(self) -> &'static str {
+        match self {
+            Topic::Orders | Topic::Customers => "order-svc",
+            Topic::Stock | Topic::Shipments | Topic::Products => "stock-svc",
+            Topic::Payments => "payment-svc",
+            Topic::Notifications => "notification-svc",
+        }
     }
 }
 

@@ -111,10 +111,10 @@ fn what_is_no_json_is_malformed_whatever_its_bytes() {
 }
 
 #[test]
-fn a_topic_is_found_by_its_name_and_only_products_are_compacted() {
+fn a_topic_is_found_by_its_name_and_only_products_and_customers_are_compacted() {
     for topic in Topic::ALL {
         assert_eq!(Topic::from_name(topic.name()), Some(topic));
-        assert_eq!(topic.compacted(), topic == Topic::Products);
+        assert_eq!(topic.compacted(), matches!(topic, Topic::Products | Topic::Customers));
     }
     assert_eq!(Topic::from_name("orders.v2"), None);
 }

@@ -89,5 +89,6 @@ fn metadata(golden: &Golden) -> EventMetadata<'_> {
         at: samples::at(&golden.headers[header::TIME]),
         causation_id: golden.headers.get(header::CAUSATION_ID).map(|id| id.parse().unwrap()),
         traceparent: golden.headers.get(header::TRACEPARENT).cloned(),
+        actor: golden.headers.get(header::ACTOR).cloned(),
     }
 }

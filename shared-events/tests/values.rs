@@ -108,8 +108,8 @@ fn a_sku_is_capitals_digits_and_few_signs() {
 
 #[test]
 fn a_customer_id_and_a_payment_method_have_their_letters() {
-    accepts::<CustomerId>(&["c-1001", "a@b:c.d_e"]);
-    refuses::<CustomerId>("customer id", &["", "a b", "a\0", &"a".repeat(65)]);
+    accepts::<CustomerId>(&["c-1001", "a@b:c.d_e", "auth0|5f7c8ec7c33c6c004bbafe82", &"a".repeat(255)]);
+    refuses::<CustomerId>("customer id", &["", "a b", "a\0", &"a".repeat(256)]);
     accepts::<PaymentMethod>(&["pm_card_visa", "pm_card_chargeDeclined"]);
     refuses::<PaymentMethod>("payment method", &["", "pm-card", "pm card", &"p".repeat(101)]);
 }
@@ -192,6 +192,58 @@ fn a_country_is_two_capital_letters() {
 }
 
 #[test]
+fn a_phone_number_is_as_e164_writes_it() {
+    accepts::<PhoneNumber>(&["+491701234567", "+353861234567", "+1234567", "+123456789012345"]);
+    refuses::<PhoneNumber>(
+        "phone number",
+        &[
+            "",
+            "+",
+            "491701234567",
+            "00491701234567",
+            "+049170123",
+            "+49 170 1234567",
+            "+49-170-1234567",
+            "+123456",
+            "+1234567890123456",
+            "++4917012345",
+            "+٤٩١٧٠١٢٣٤٥",
+            "+491701234567\n",
+        ],
+    );
+}
+
+#[test]
+fn a_push_token_is_visible_ascii() {
+    accepts::<PushToken>(&["a", "dGVzdA:APA91b_-=", &"t".repeat(4096)]);
+    refuses::<PushToken>("push token", &["", " ", "a b", "a\n", "é", &"t".repeat(4097)]);
+}
+
+#[test]
+fn a_set_of_channels_has_each_once_and_one_order() {
+    let read = |text: &str| serde_json::from_str::<Channels>(text);
+    assert_eq!(read(r#"["push", "email"]"#).unwrap(), read(r#"["email", "push"]"#).unwrap());
+    assert_eq!(read("[]").unwrap().as_slice(), []);
+    for text in [r#"["email", "email"]"#, r#"["sms", "email", "sms"]"#, r#"["fax"]"#, r#""email""#, "null"] {
+        assert!(read(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn whatever_a_customer_does_not_say_goes_by_mail_and_a_confirmation_always_goes() {
+    let read = |text: &str| serde_json::from_str::<MessagePreferences>(text);
+    assert_eq!(read("{}").unwrap(), MessagePreferences::default());
+    for kind in MessageKind::ALL {
+        assert_eq!(MessagePreferences::default().of(kind), [Channel::Email], "{kind:?}");
+    }
+    let said = read(r#"{"shipment": ["push"], "payment": []}"#).unwrap();
+    assert_eq!(said.of(MessageKind::Shipment), [Channel::Push]);
+    assert_eq!(said.of(MessageKind::Payment), []);
+    assert!(said.uses(Channel::Push) && !said.uses(Channel::Sms));
+    assert!(read(r#"{"order": []}"#).unwrap_err().to_string().contains("at least one channel"));
+}
+
+#[test]
 fn an_id_is_a_uuid() {
     accepts::<OrderId>(&["01980a10-7c00-7000-8000-0000000000a1"]);
     refuses::<OrderId>(
@@ -220,4 +272,21 @@ fn neither_debug_nor_a_refusal_tells_an_address() {
         shown.contains("c-1") && !shown.contains("Ann") && !shown.contains("zoe") && !shown.contains("@"),
         "{shown}"
     );
+
+    let (phone, token): (PhoneNumber, PushToken) = ("+353861234567".parse().unwrap(), "device7".parse().unwrap());
+    let profile = CustomerChanged {
+        customer_id: customer.id,
+        name: customer.name,
+        email: customer.email,
+        phone: Some(phone.clone()),
+        push_token: Some(token.clone()),
+        delivery_address: None,
+        language: Language::En,
+        messages: MessagePreferences::default(),
+    };
+    let refusals = ["0353861".parse::<PhoneNumber>().unwrap_err(), "0353 861".parse::<PushToken>().err().unwrap()];
+    let shown = format!("{profile:?} {phone:?} {token:?} {refusals:?}");
+    for hidden in ["Ann", "@", "+353", "0353", "device7"] {
+        assert!(!shown.contains(hidden), "{hidden} is in {shown}");
+    }
 }

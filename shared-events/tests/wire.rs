@@ -27,6 +27,7 @@ fn metadata() -> EventMetadata<'static> {
         at: samples::at("2026-07-14T09:30:00.000001Z"),
         causation_id: Some(EventId(samples::CAUSE)),
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+        actor: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use outbox_relay::DeadLetters;
 use outbox_relay::service::Service;
 use service_kit::consumer::Consumer;
-use service_kit::http::{self, HttpServer};
+use service_kit::http::HttpServer;
 use service_kit::pool::Share;
 use service_kit::tasks::Tasks;
 use service_kit::{Pool, timers};
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::expiry::Expiry;
 use crate::housekeeping::{UPKEEP, times_to_live};
 use crate::http::catalogue::KEPT;
-use crate::http::{AppState, routes};
+use crate::http::{ACCESS, AppState, routes};
 use crate::reactions::{StockReactions, subscriptions};
 use crate::{NAME, migrations};
 
@@ -27,13 +27,13 @@ pub struct App {
 impl App {
     /// Migrates, connects and binds. It reads and publishes nothing before [`App::run_until`].
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        let service = Service::open(NAME, &config.service, &migrations()).await?;
+        let service = Service::open(NAME, &config.service, &migrations(), ACCESS).await?;
         let nudge = service.nudge();
         let reactions = StockReactions { reservation_ttl: config.reservation_ttl, nudge: nudge.clone() };
         let consumer = service.consumer(subscriptions(), reactions);
         let state = AppState::new(service.pool.of(Share::Requests), nudge.clone(), KEPT);
         let ready = service.readiness(&consumer.handle());
-        let http = http::bind(NAME, config.service.http, ready, service.listening.clone(), routes(state)?)?;
+        let http = service.bind(config.service.http, ready, routes(state)?)?;
         Ok(Self { service, http, consumer, expiry: Expiry { nudge } })
     }
 

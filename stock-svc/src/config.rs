@@ -38,8 +38,8 @@ impl Config {
 mod tests {
     use super::*;
 
-    const GOOD: [(&str, &str); 2] =
-        [("DATABASE_URL", "postgres://a:b@c/stock"), ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")];
+    const GOOD: [(&str, &str); 3] =
+        [("DATABASE_URL", "postgres://a:b@c/stock"), ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"), ("AUTH", "off")];
 
     #[test]
     fn a_hold_lasts_a_quarter_of_an_hour_unless_told_otherwise() {

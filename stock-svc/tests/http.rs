@@ -8,10 +8,12 @@ use api::{Api, earl_grey};
 use common::*;
 use diesel::sql_query;
 use diesel_async::{AsyncConnection, RunQueryDsl};
+use quadrille_testing::issuer::{Issuer, Signer, claims};
 use reqwest::Method;
 use serde_json::{Value, json};
 use service_kit::testing::one_connection;
 use shared_events::*;
+use stock_svc::http::ACCESS;
 
 /// The JSON above with one field replaced, or taken away.
 fn with(field: &str, value: Value) -> String {
@@ -294,7 +296,27 @@ async fn a_key_that_is_being_worked_on_is_a_conflict_and_an_answer_is_forgotten_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_what_the_service_does_and_its_examples_are_taken() {
     let api = Api::over(Warehouse::empty().await).await;
-    api.document_is_right().await;
+    api.document_is_right(stock_svc::http::ACCESS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalogue_may_be_kept_and_is_asked_for_anew_and_the_rest_is_not_kept() {
+    let api = Api::over(Warehouse::empty().await).await;
+    api.post("/products", earl_grey()).await;
+    for (path, kept) in [
+        ("/products", "no-cache"),
+        ("/products/TEA", "no-cache"),
+        ("/categories", "no-cache"),
+        ("/products/TEA/movements", "no-store"),
+        ("/shipments", "no-store"),
+    ] {
+        let answer = api.send(Method::GET, path, None).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["cache-control"]),
+            (200, &kept.parse().unwrap()),
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -302,8 +324,8 @@ async fn a_part_of_a_product_is_changed_by_who_has_seen_it_as_it_is_and_by_nobod
     let api = Api::over(Warehouse::empty().await).await;
     let listed = api.post("/products", earl_grey()).await;
     let asked = async |method: Method, tag: Option<&str>, body: Value| {
-        let request = api.request(method, "/products/TEA");
-        let request = request.header("content-type", "application/merge-patch+json").body(body.to_string());
+        let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let request = api.request(method, "/products/TEA").header("content-type", kind).body(body.to_string());
         let request = if let Some(tag) = tag { request.header("if-match", tag) } else { request };
         let answer = request.send().await.unwrap();
         let tag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
@@ -378,4 +400,28 @@ async fn every_look_up_is_one_statement_in_one_round_trip() {
         assert_eq!(asked_for(&api, path).await, (1, 1), "{path}");
     }
     api.expect(Method::GET, "/products/NONE/movements", None, 404).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anybody_reads_the_catalogue_and_only_staff_and_its_machines_change_it() {
+    let warehouse = Warehouse::empty().await;
+    let issuer = Issuer::start(&[Signer::es256("k1")]).await;
+    let guard = issuer.guard(ACCESS).await.recording(warehouse.db.pool.clone());
+    let api = Api::guarded(warehouse, guard);
+    api.refuses_strangers(ACCESS).await;
+    assert_eq!(api.send(Method::GET, "/products", None).await.status(), 200);
+    let ask = async |token: &str| {
+        let request = api.request(Method::POST, "/products").bearer_auth(token).json(&earl_grey());
+        request.send().await.unwrap().status().as_u16()
+    };
+    let mut machine = claims(&issuer, "warehouse", &[]);
+    machine["scope"] = json!("stock.write");
+    let machine = issuer.signers[0].token(&machine);
+    let tokens = ["customer", "operator", "staff"].map(|role| issuer.token("sam", &[role]));
+    let [customer, operator, staff] = [ask(&tokens[0]).await, ask(&tokens[1]).await, ask(&tokens[2]).await];
+    assert_eq!([customer, operator, staff, ask(&machine).await], [403, 403, 201, 409]);
+    assert_eq!(api.warehouse.db.count("products").await, 1);
+    assert_eq!(api.warehouse.db.count("actions where sub = 'sam' and role = 'staff' and status = 201").await, 1);
+    let said = quadrille_testing::outbox(&api.warehouse.db).await;
+    assert!(!said.is_empty() && said.iter().all(|row| row.headers["ce_actor"] == "sam"), "{said:?}");
 }

@@ -35,6 +35,7 @@ async fn run(service: &str, variables: &[(&str, &str)]) -> Ended {
     let whole = [
         ("KAFKA_BOOTSTRAP_SERVERS", kafka_bootstrap()),
         ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
+        ("AUTH", "off".to_owned()),
         ("METRICS_ADDR", "127.0.0.1:0".to_owned()),
         ("PAYMENT_GATEWAY_KEY", "sk_test".to_owned()),
         ("MAIL_TRANSPORT", "smtp://127.0.0.1:1".to_owned()),

@@ -273,8 +273,8 @@ async fn one_that_moves_while_handed_over(running: &Running, first: First) -> bo
         json!({"line1": "2 Mill Rd", "line2": null, "city": "Galway", "postal_code": "H91", "country": "IE"});
     let dispatch = format!("{shipment}/dispatch");
     let hand_over = async || assert_eq!(running.post("stock-svc", &dispatch, &handed()).await.0, StatusCode::OK);
-    let url = running.url("order-svc", &format!("{of_order}/delivery-address"));
-    let ask = async || running.client.put(&url).json(&elsewhere).send().await.unwrap().status();
+    let address = format!("{of_order}/delivery-address");
+    let ask = async || running.put("order-svc", &address, &elsewhere).await.0;
     let bears = async || running.get("stock-svc", &shipment).await["delivery_address"].clone();
     let taken =
         async || eventually("the parcel takes the address", PATIENCE, async || bears().await == elsewhere).await;

@@ -23,6 +23,7 @@ fn start(service: &str, database_url: &str, kafka: &str) -> (Child, BufReader<Ch
         ("KAFKA_BOOTSTRAP_SERVERS", kafka),
         ("OUTBOX_RELAY_DATABASES", database_url),
         ("HTTP_ADDR", "127.0.0.1:0"),
+        ("AUTH", "off"),
         ("METRICS_ADDR", "127.0.0.1:0"),
         ("PAYMENT_GATEWAY_KEY", "sk_test"),
         ("MAIL_TRANSPORT", "smtp://127.0.0.1:1"),

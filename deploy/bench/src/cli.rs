@@ -53,6 +53,8 @@ pub enum Arm {
     Relay,
     /// The same rates while tables grow.
     Growth,
+    /// Placement and whole orders with a tenth of the traces exported, and without any; only where it is named.
+    Telemetry,
 }
 
 impl Arguments {

@@ -9,6 +9,7 @@ mod machine;
 mod report;
 mod results;
 mod shop;
+mod sizing;
 mod stage;
 mod statements;
 mod svg;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::machine::Manifest;
 use crate::results::{Results, median};
 use crate::targets::{self, Row, short};
-use crate::{Bench, svg};
+use crate::{Bench, sizing, svg};
 
 /// A target that is missed by more fails a smoke run: an order of magnitude, of a debug build three times as much.
 const TOO_FAR: f64 = if cfg!(debug_assertions) { 30.0 } else { 10.0 };
@@ -29,14 +29,17 @@ pub struct Report {
 /// Writes and prints it all; says whether the run counts as failed.
 pub fn write(bench: &Bench, results: &Results) -> anyhow::Result<bool> {
     let report = Report { manifest: bench.manifest.clone(), results: results.clone() };
+    let json = serde_json::to_vec_pretty(&report)?;
+    // As whoever reads the file does: a number that is read can differ from the one that was written in its last digit.
+    let report: Report = serde_json::from_slice(&json)?;
     let out = &bench.arguments.out;
     fs::create_dir_all(out)?;
-    let rows = targets::rows(results);
-    report.write_files(out)?;
+    let rows = targets::rows(&report.results);
+    report.write_files(out, &json)?;
     let mut stdout = std::io::stdout();
     stdout.write_all(report.page(&rows).as_bytes())?;
     if let Some(root) = &bench.arguments.write_docs {
-        report.write_docs(root)?;
+        report.write_docs(root, &json)?;
     }
     let missed = if bench.arguments.smoke { far_off(&rows) } else { Vec::new() };
     for row in &missed {
@@ -55,10 +58,10 @@ fn far_off(rows: &[Row]) -> Vec<&Row> {
 }
 
 impl Report {
-    fn write_files(&self, folder: &Path) -> anyhow::Result<()> {
+    fn write_files(&self, folder: &Path, json: &[u8]) -> anyhow::Result<()> {
         fs::create_dir_all(folder)?;
         let rows = targets::rows(&self.results);
-        fs::write(folder.join("results.json"), serde_json::to_vec_pretty(self)?)?;
+        fs::write(folder.join("results.json"), json)?;
         fs::write(folder.join("results.md"), self.page(&rows))?;
         fs::write(folder.join("results.svg"), svg::draw(&rows, &self.machine()))?;
         Ok(())
@@ -111,6 +114,11 @@ impl Report {
         page
     }
 
+    /// The tables of docs/SCALING.md.
+    fn sizes(&self) -> String {
+        sizing::tables(&self.results)
+    }
+
     /// The README's short table.
     fn short_table(&self) -> String {
         let rows = targets::rows(&self.results);
@@ -121,11 +129,12 @@ impl Report {
     }
 
     /// Renews the blocks between `<!-- bench:NAME -->` and `<!-- /bench -->`, and the files beside docs/PERFORMANCE.md.
-    fn write_docs(&self, root: &Path) -> anyhow::Result<()> {
-        self.write_files(&root.join("docs/performance"))?;
+    fn write_docs(&self, root: &Path, json: &[u8]) -> anyhow::Result<()> {
+        self.write_files(&root.join("docs/performance"), json)?;
         let page = root.join("docs/PERFORMANCE.md");
         renew(&page, "table", &self.page_with_picture())?;
         renew(&page, "values", &self.every_value())?;
+        renew(&root.join("docs/SCALING.md"), "sizing", &self.sizes())?;
         renew(&root.join("README.md"), "short", &self.short_table())
     }
 }
@@ -176,10 +185,15 @@ mod tests {
         for (file, name, text) in [
             ("docs/PERFORMANCE.md", "table", text(Report::page_with_picture)),
             ("docs/PERFORMANCE.md", "values", text(Report::every_value)),
+            ("docs/SCALING.md", "sizing", text(Report::sizes)),
             ("README.md", "short", text(Report::short_table)),
         ] {
             let document = fs::read_to_string(root.join(file)).unwrap();
-            assert_eq!(with_block(&document, name, &text).as_ref(), Some(&document), "{file}: run make bench-docs");
+            if std::env::var_os("UPDATE_DOCS").is_some() {
+                fs::write(root.join(file), with_block(&document, name, &text).unwrap()).unwrap();
+                continue;
+            }
+            assert_eq!(with_block(&document, name, &text).as_ref(), Some(&document), "{file}: run make docs");
         }
     }
 }

@@ -80,10 +80,17 @@ impl Running {
 
     /// Ends it, and starts it again as it was started.
     pub async fn start_again(self, stage: &Stage) -> anyhow::Result<Self> {
+        self.start_again_with(stage, Vec::new()).await
+    }
+
+    /// Ends it, and starts it again as it was started first, with this in its environment for this time.
+    pub async fn start_again_with(self, stage: &Stage, more: Vec<(&'static str, String)>) -> anyhow::Result<Self> {
         let (program, port, environment) = (self.program, self.port, self.environment.clone());
         self.stop().await?;
-        let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-        stage.start_at(program, port, &environment).await
+        let first = environment.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let whole: Vec<_> = first.chain(more).collect();
+        let again = stage.start_at(program, port, &whole).await?;
+        Ok(Self { environment, ..again })
     }
 
     pub async fn stop(self) -> anyhow::Result<()> {
@@ -160,7 +167,7 @@ impl Stage {
         let mut command = Command::new(binary);
         let address = format!("127.0.0.1:{port}");
         command.env_clear().env("RUST_LOG", "warn").env("LOG_FORMAT", "json");
-        command.env("HTTP_ADDR", &address).env("METRICS_ADDR", &address);
+        command.env("HTTP_ADDR", &address).env("METRICS_ADDR", &address).env("AUTH", "off");
         command.env("KAFKA_BOOTSTRAP_SERVERS", self.kafka.bootstrap());
         command.env("DATABASE_URL", self.postgres.url(program.database()));
         command.env("MAIL_TRANSPORT", format!("file:{}", self.folder.join("mails").display()));

@@ -84,7 +84,20 @@ pub fn rows(results: &Results) -> Vec<Row> {
     reactions(&mut table);
     relay(&mut table);
     standing(&mut table);
+    telemetry(&mut table);
     table.rows
+}
+
+/// An arm that runs only where it is named.
+fn telemetry(table: &mut Table<'_>) {
+    for (what, name) in [("placement", "placement_per_second"), ("whole orders", "orders_per_second")] {
+        let of = |is_on: &str| format!("telemetry/{is_on}/{name}");
+        let Some(ratio) = table.results.ratio(&of("on"), &of("off")) else { continue };
+        let shown = ["on", "off"].map(|is_on| table.results.median(&of(is_on)).map_or_else(|| "?".to_owned(), short));
+        let what = format!("{what} with a tenth of the traces exported : without any");
+        let unit = format!(" ({} a second)", shown.join(" : "));
+        table.row(&what, "", Some(ratio), &unit, (">= 0.95", Some(AtLeast(0.95))));
+    }
 }
 
 fn whole(table: &mut Table<'_>) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use order_svc::domain::{LastSequences, Order, OrderDraft, Product};
+use order_svc::domain::{CompleteDraft, LastSequences, Order, Product};
 use payment_svc::domain::Payment;
 use shared_events::{
     Address, Currency, Customer, LineText, Money, OrderId, PaymentId, ProductStatus, Quantity, RefundId, Sku,
@@ -41,6 +41,8 @@ pub struct Play {
     pub calls_off: bool,
     /// The customer may change the delivery address, once.
     pub moves: bool,
+    /// An operator may forget the customer once the order has ended.
+    pub forgets: bool,
     /// The order starts out paid, with a shipment waiting to be sent.
     pub paid: bool,
     /// The last of the order's shipments can never be dispatched.
@@ -109,6 +111,11 @@ pub fn elsewhere() -> Address {
     address("2 Mill Rd")
 }
 
+/// What stands in an order where the customer's address stood.
+pub fn nowhere() -> Address {
+    address("forgotten")
+}
+
 fn address(line1: &str) -> Address {
     Address {
         line1: line1.parse().unwrap(),
@@ -138,14 +145,14 @@ impl Play {
     pub fn order(&self, number: u128, shelf: Shelf) -> World {
         let Order { placed, progress, destination, .. } = self.placed(number);
         let id = placed.order_id;
-        let row = OrderRow { progress, last_sequences: LastSequences::default(), destination };
+        let row = OrderRow { progress, last_sequences: LastSequences::default(), destination, forgotten: false };
         let payment = Payment::new(PaymentId(Uuid::from_u128(number)), id);
         World::new(row, Allocation::unheard(id), payment, shelf, placed.into())
     }
 
-    fn draft(&self) -> OrderDraft {
+    fn draft(&self) -> CompleteDraft {
         let text = |text: &str| -> LineText { text.parse().unwrap() };
-        OrderDraft {
+        CompleteDraft {
             customer: Customer {
                 id: "c-1".parse().unwrap(),
                 name: text("Ann Lee"),

@@ -41,6 +41,7 @@ pub fn always(world: &World) -> Option<&'static str> {
         .or_else(|| packed(&world.allocation))
         .or_else(|| gone(world))
         .or_else(|| sent_elsewhere(world))
+        .or_else(|| named_again(world))
         .or(world.fault)
 }
 
@@ -178,17 +179,40 @@ fn gone(world: &World) -> Option<&'static str> {
     world.said(Topic::Shipments).any(came_back).then_some("called off after it had left")
 }
 
-/// A shipment that has left keeps the address that it was sent to.
+/// A shipment that has left keeps the address that it was sent to, until the customer is forgotten.
 fn sent_elsewhere(world: &World) -> Option<&'static str> {
+    let fits = |kept: &Option<_>, address: &Option<_>| kept == address || (world.order.forgotten && kept.is_none());
     let bears =
-        |id, address: &Option<_>| world.allocation.shipments.iter().any(|p| p.id == id && p.address == *address);
+        |id, address: &Option<_>| world.allocation.shipments.iter().any(|p| p.id == id && fits(&p.address, address));
     let wrong = world.sent_to.iter().any(|(id, address)| !bears(*id, address));
     wrong.then_some("a parcel bears another address than it was sent to")
+}
+
+/// Nothing that is said of an order behind `order.forgotten` names an address, so a replay ends without one.
+fn named_again(world: &World) -> Option<&'static str> {
+    let is_forgotten = |event: &&Event| matches!(event, Event::Order(OrderEvent::Forgotten(_)));
+    let mut behind = world.said(Topic::Orders).skip_while(|event| !is_forgotten(event));
+    let named = behind.any(|event| {
+        matches!(event, Event::Order(OrderEvent::AddressChanged(_) | OrderEvent::AddressChangeRequested(_)))
+    });
+    named.then_some("an address was said of a customer who was forgotten")
+}
+
+/// In the end nobody keeps an address of whoever was forgotten.
+fn kept(world: &World) -> Option<&'static str> {
+    let has_one = || {
+        let shipments = world.allocation.shipments.iter().any(|parcel| parcel.address.is_some());
+        shipments || world.allocation.address.is_some() || world.order.destination.asked.is_some()
+    };
+    (world.order.forgotten && has_one()).then_some("an address is kept of a customer who was forgotten")
 }
 
 /// In the end the customer knows where each shipment went: to the order's address, unless they were told otherwise.
 fn told_where(world: &World) -> Option<&'static str> {
     let order = &world.order;
+    if order.forgotten {
+        return kept(world);
+    }
     if order.destination.asked.is_some() {
         return Some("ended with nothing said to a change of address");
     }

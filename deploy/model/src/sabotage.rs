@@ -41,6 +41,8 @@ shared_events::named! {
         AddressDecidedByStock = "where a parcel goes that may have left is stock-svc's to decide",
         LeftAddressesStay = "what has left goes where it was sent",
         LeftAddressesAreTold = "what has left before its address changed is told",
+        ForgottenAddressesGo = "the warehouse keeps no address of whoever is forgotten",
+        ForgottenWishesGo = "an address that was asked for is forgotten with the customer",
     }
 }
 
@@ -59,6 +61,7 @@ impl Sabotage {
             | Self::CalledOffCounts
             | Self::CalledOffAwaitsRefund => play.calls_off,
             Self::AddressDecidedByStock | Self::LeftAddressesStay | Self::LeftAddressesAreTold => play.moves,
+            Self::ForgottenAddressesGo | Self::ForgottenWishesGo => play.forgets,
             _ => true,
         }
     }

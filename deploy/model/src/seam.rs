@@ -1,7 +1,7 @@
 //! Where the explorer calls the services' domains, as their reactions and commands do. A rule is left out here: a
 //! decision is dropped, or made about a changed event.
 
-use order_svc::domain::{PaymentFact, Progress, Status};
+use order_svc::domain::{Destination, PaymentFact, Progress, Status};
 use payment_svc::commands;
 use payment_svc::domain::{Call, GatewayReply, Payment, Refund, RefundState, Refused, State, Transition};
 use payment_svc::gateway::IntentState;
@@ -12,6 +12,7 @@ use shared_events::{
 use stock_svc::domain::{Allocation, Change, Refused as StockRefused, Shipment, Stage};
 
 use crate::hear::{self, now};
+use crate::play::nowhere;
 use crate::sabotage::Sabotage;
 use crate::shared::Shared;
 use crate::world::World;
@@ -97,6 +98,19 @@ pub fn redirect(world: &mut World, left_out: Option<Sabotage>, address: Address)
     true
 }
 
+/// An operator has the customer forgotten, as `commands::forget_customer` does.
+pub fn forget(world: &mut World, left_out: Option<Sabotage>) -> bool {
+    let customer = world.placed().customer.id.clone();
+    let Ok((progress, events)) = world.order.progress.clone().forget(customer) else { return false };
+    world.order.change(|row| {
+        let asked = row.destination.asked.take().filter(|_| left_out == Some(Sabotage::ForgottenWishesGo));
+        (row.progress, row.forgotten) = (progress, true);
+        row.destination = Destination { address: nowhere(), asked };
+    });
+    world.say(events);
+    true
+}
+
 /// stock-svc reacts, by its own `reactions::decide`.
 pub fn stock(world: &mut World, left_out: Option<Sabotage>, event: &Event, sequence: i64) {
     let allocation = world.allocation.clone_value();
@@ -116,6 +130,7 @@ fn stock_without(left_out: Sabotage, allocation: &Allocation, event: &Event, seq
     let cancel = |allocation: Allocation, reason| allocation.cancel(reason, now());
     match (left_out, event) {
         (Sabotage::UndoOnRequest, Event::Order(OrderEvent::CancelRequested(_))) => Some(None),
+        (Sabotage::ForgottenAddressesGo, Event::Order(OrderEvent::Forgotten(_))) => Some(None),
         (Sabotage::UndoOnRequest, Event::Order(OrderEvent::Cancelled(cancelled))) => {
             Some(Some(cancel(allocation.clone(), cancelled.reason)))
         }

@@ -50,6 +50,8 @@ pub struct OrderRow {
     pub progress: Progress,
     pub last_sequences: LastSequences,
     pub destination: Destination,
+    /// Whether the customer was forgotten, so that the destination is nobody's.
+    pub forgotten: bool,
 }
 
 /// payment-svc's rows of the order.
@@ -102,7 +104,7 @@ const fn place_of(topic: Topic) -> usize {
         Topic::Orders => 0,
         Topic::Stock => 1,
         Topic::Payments => 2,
-        Topic::Shipments | Topic::Notifications | Topic::Products => 3,
+        Topic::Shipments | Topic::Notifications | Topic::Products | Topic::Customers => 3,
     }
 }
 
@@ -187,7 +189,10 @@ impl World {
             Event::Stock(StockEvent::AddressDecided(_)) => service == Service::Order,
             Event::Order(OrderEvent::CallOffRefused(_) | OrderEvent::AddressChangeRefused(_)) => false,
             Event::Order(
-                OrderEvent::CallOffRequested(_) | OrderEvent::AddressChanged(_) | OrderEvent::AddressChangeRequested(_),
+                OrderEvent::CallOffRequested(_)
+                | OrderEvent::AddressChanged(_)
+                | OrderEvent::AddressChangeRequested(_)
+                | OrderEvent::Forgotten(_),
             ) => service == Service::Stock,
             _ => true,
         };

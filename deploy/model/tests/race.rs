@@ -208,6 +208,24 @@ fn race_address_races_dispatch_of_an_order_that_is_not_confirmed_and_nothing_can
 }
 
 #[test]
+fn race_forgotten_meanwhile_an_answer_about_the_address_comes_late_and_names_nobody_again() {
+    let play = Play { forgets: true, ..MOVING };
+    let firm = Story::of(play).then(HELD).then(ASKED).then(CONFIRMED).then(COMMITTED).then(CAPTURED);
+    let packed = firm.then(["stock-svc hears payment.captured.v1", "order-svc hears shipment.created.v1"]);
+    let decided = packed.then(MOVES).then(["stock-svc hears order.address_change_requested.v1"]);
+    assert!(!decided.can(FORGETS[0]), "the order goes on");
+    let gone = decided.then(["the warehouse dispatches the parcel", "order-svc hears shipment.dispatched.v1"]);
+    let arrived = gone.then(["the carrier delivers the parcel", "order-svc hears shipment.delivered.v1"]);
+    let forgotten = arrived.then(FORGETS);
+    assert_eq!(forgotten.ends(&["address_changed", "address_change_refused"]), only("completed"));
+    let told = forgotten.then(["order-svc hears stock.address_decided.v1", "stock-svc hears order.completed.v1"]);
+    let told = told.then(["stock-svc hears order.forgotten.v1"]);
+    assert_eq!(told.said(Topic::Orders).last(), Some(&"forgotten"));
+}
+
+const FORGETS: [&str; 1] = ["an operator forgets the customer"];
+
+#[test]
 fn race_facts_out_of_order_a_refund_heard_before_its_loss_completes_the_order() {
     let refunded = on_its_way().then(["the carrier loses the parcel", "payment-svc hears shipment.lost.v1"]);
     let heard = refunded.then(["the gateway refunds", "order-svc hears payment.refunded.v1"]);

@@ -9,10 +9,15 @@ use crate::broker::{self, BrokerArgs};
 use crate::catalogue::CatalogueArgs;
 use crate::dead_letters::DeadLettersArgs;
 use crate::demo::DemoArgs;
+use crate::forget::ForgetArgs;
 use crate::healthcheck::HealthcheckArgs;
+use crate::login::LoginArgs;
+use crate::migrate::MigrateArgs;
 use crate::order::OrderArgs;
 use crate::plan::PortWish;
+use crate::principals::PrincipalsArgs;
 use crate::service::Service;
+use crate::stuck::StuckArgs;
 use crate::tail::TailArgs;
 use crate::topics::TopicsArgs;
 
@@ -44,22 +49,32 @@ pub enum Command {
     Tail(TailArgs),
     /// Shows topics with their offsets and how far each consumer group is behind; `create` makes the shop's topics.
     Topics(TopicsArgs),
+    /// Shows what each principal may do at the brokers, as commands of Kafka's own tool; `create` gives them their rights.
+    Principals(PrincipalsArgs),
     /// Adds the products of a tea and coffee shop where they aren't there, and waits until they can be ordered.
     Catalogue(CatalogueArgs),
     /// Plays what can happen to an order, one after the other, and explains each with the events that flowed.
     Demo(DemoArgs),
     /// Shows what happened to one order, and what it waits for.
     Order(OrderArgs),
+    /// Shows which orders wait longer than they should, by what keeps them, and what mends it. Exit code 1 if anything was found.
+    Stuck(StuckArgs),
     /// Checks everything that must hold, over all databases, the gateway's journal and all topics, and names what is broken.
     Audit(AuditArgs),
     /// Looks at events that a service could not handle, has them tried again or drops them.
     DeadLetters(DeadLettersArgs),
+    /// Forgets a customer: takes the person out of every service and says what is left, where and until when. Can be run again.
+    Forget(ForgetArgs),
     /// Measures how fast the shop is: runs quadrille-bench, which must be beside this program.
     Bench {
         /// What quadrille-bench takes; --help lists it.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Prints tokens of people whom the issuer of `up` knows, as lines for a shell: eval "$(quadrille login ann)".
+    Login(LoginArgs),
+    /// Brings a service's database up to date before the service starts, and grants its relay's role what it needs.
+    Migrate(MigrateArgs),
     /// Asks a service whether it is ready: exit code 0 or 1, and one line that says what is not well.
     Healthcheck(HealthcheckArgs),
 }
@@ -94,6 +109,10 @@ pub struct UpArgs {
         default_missing_value = APACHE
     )]
     pub kafka: KafkaWish,
+    /// Has the services ask nobody who they are: whoever reaches them may do everything. Without it they ask for tokens, which
+    /// an issuer that is started here gives: `quadrille login` logs in.
+    #[arg(long)]
+    pub no_auth: bool,
     /// Keeps the services' output out of the terminal; it is in DIR/logs in any case.
     #[arg(long)]
     pub quiet: bool,

@@ -12,14 +12,14 @@ use crate::http_client;
 
 /// Somewhat more than `/readyz` takes to ask one thing that does not answer, and less than an engine waits for a check.
 const PATIENCE: Duration = Duration::from_millis(3500);
-/// Where a service says where it listens, in the order in which they are looked at.
-const ADDRESSES: [&str; 2] = ["HTTP_ADDR", "METRICS_ADDR"];
+/// Where a service says where it answers `/readyz`, in the order in which they are looked at.
+const ADDRESSES: [&str; 3] = ["OPS_ADDR", "HTTP_ADDR", "METRICS_ADDR"];
 
 /// Whom to ask.
 #[derive(Debug, Args)]
 pub struct HealthcheckArgs {
-    /// What to ask; `/readyz` where it has no path. Without it: the service of this environment's HTTP_ADDR or
-    /// METRICS_ADDR.
+    /// What to ask; `/readyz` where it has no path. Without it: the service of this environment's OPS_ADDR, HTTP_ADDR
+    /// or METRICS_ADDR.
     #[arg(value_name = "URL")]
     url: Option<Url>,
 }
@@ -52,7 +52,8 @@ fn given(mut url: Url) -> Url {
 fn own(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Url> {
     let set = |name| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     let (name, value) = ADDRESSES.into_iter().find_map(|name| Some((name, set(name)?))).with_context(|| {
-        format!("{} are not set: say which URL to ask, or run it in a service's environment", ADDRESSES.join(" and "))
+        let [first, second, third] = ADDRESSES;
+        format!("{first}, {second} and {third} are not set: say which URL to ask, or run it in a service's environment")
     })?;
     let expected = || format!("{name} is {value:?}; expected an address and a port, for example {name}=0.0.0.0:8080");
     let mut address: SocketAddr = value.parse().with_context(expected)?;
@@ -89,6 +90,8 @@ mod tests {
     #[test]
     fn a_service_that_listens_everywhere_is_asked_on_loopback() {
         assert_eq!(asked(&[("HTTP_ADDR", "0.0.0.0:8080")]).unwrap(), "http://127.0.0.1:8080/readyz");
+        let ops = [("HTTP_ADDR", "0.0.0.0:8080"), ("OPS_ADDR", "0.0.0.0:9180")];
+        assert_eq!(asked(&ops).unwrap(), "http://127.0.0.1:9180/readyz");
         assert_eq!(asked(&[("HTTP_ADDR", "[::]:8080")]).unwrap(), "http://[::1]:8080/readyz");
         assert_eq!(
             asked(&[("HTTP_ADDR", " "), ("METRICS_ADDR", "10.0.0.7:9464")]).unwrap(),
@@ -98,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_address_that_can_not_be_asked_is_named() {
-        assert!(asked(&[]).unwrap_err().contains("HTTP_ADDR and METRICS_ADDR are not set"));
+        assert!(asked(&[]).unwrap_err().contains("OPS_ADDR, HTTP_ADDR and METRICS_ADDR are not set"));
         assert!(asked(&[("HTTP_ADDR", "here")]).unwrap_err().starts_with("HTTP_ADDR is \"here\"; expected"));
         assert!(asked(&[("METRICS_ADDR", "0.0.0.0:0")]).unwrap_err().contains("METRICS_ADDR is 0.0.0.0:0"));
     }

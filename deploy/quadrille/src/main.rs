@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use quadrille::audit::{self, AuditArgs};
 use quadrille::cli::{Cli, Command};
-use quadrille::{bench, broker, catalogue, dead_letters, demo, healthcheck, order, run, tail, topics, up};
+use quadrille::{
+    bench, broker, catalogue, dead_letters, demo, forget, healthcheck, login, migrate, order, principals, run, stuck,
+    tail, topics, up,
+};
 use service_kit::{exit, shutdown};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,10 +36,15 @@ async fn run_tool(tool: Command) -> anyhow::Result<()> {
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments, &mut exit::stdout()).await,
         Command::Demo(arguments) => demo::demo(&arguments, &mut exit::stdout()).await,
         Command::Order(arguments) => order::order(&arguments, &mut exit::stdout()).await,
+        Command::Stuck(arguments) => stuck::stuck(&arguments, &mut exit::stdout()).await,
         Command::Tail(arguments) => tokio::task::spawn_blocking(move || tail::tail(&arguments)).await?,
+        Command::Principals(arguments) => principals::principals(&arguments, &mut exit::stdout()).await,
         Command::Topics(arguments) => topics::topics(&arguments, &mut exit::stdout()).await,
         Command::Catalogue(arguments) => catalogue::catalogue(&arguments, &mut exit::stdout()).await,
+        Command::Forget(arguments) => forget::forget(&arguments, &mut exit::stdout()).await,
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments).await,
+        Command::Login(arguments) => login::login(&arguments, &mut exit::stdout()).await,
+        Command::Migrate(arguments) => migrate::migrate(&arguments, &mut exit::stdout()).await,
         // they are no tools: they drain, or say how far they are, when they are told to stop
         Command::Up(_) | Command::Run { .. } | Command::Broker(_) | Command::Audit(_) | Command::Bench { .. } => Ok(()),
     }

@@ -21,6 +21,16 @@ const ARCHIVE: &str = "7d";
 const SANDBOX_KEY: &str = "sk_test_sandbox";
 /// What the sandbox gateway signs its webhooks with.
 const SANDBOX_WEBHOOK_SECRET: &str = "whsec_sandbox";
+/// The sandbox gateway takes any account's messages, with any token; the number is Twilio's own for trying out.
+const SANDBOX_MESSAGES: [(&str, &str); 5] = [
+    ("TWILIO_ACCOUNT_SID", "ACsandbox"),
+    ("TWILIO_AUTH_TOKEN", "sandbox"),
+    ("TWILIO_FROM", "+15005550006"),
+    ("FCM_PROJECT", "sandbox"),
+    ("FCM_ACCESS_TOKEN", "sandbox"),
+];
+/// What signs the links of guests' orders.
+const SANDBOX_LINK_SECRET: &str = "everybody knows it: for trying out";
 
 /// Which ports a run takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +52,7 @@ pub struct Ports {
 
 impl Ports {
     /// The error names the port that is taken and who wanted it.
-    pub fn claim(wish: PortWish) -> anyhow::Result<Self> {
+    pub fn claim(wish: PortWish, services: &[Service]) -> anyhow::Result<Self> {
         let claim = |default: u16, who: &str| match wish {
             PortWish::Free => port::claim(None, who),
             PortWish::Offset(offset) => {
@@ -51,8 +61,7 @@ impl Ports {
                 port::claim(Some(port), who)
             }
         };
-        let services =
-            Service::ALL.into_iter().map(|service| Ok((service, claim(service.default_port(), service.name())?)));
+        let services = services.iter().map(|service| Ok((*service, claim(service.default_port(), service.name())?)));
         Ok(Self {
             services: services.collect::<anyhow::Result<_>>()?,
             postgres: claim(POSTGRES_PORT, "PostgreSQL")?,
@@ -77,9 +86,21 @@ pub struct Plan {
     pub kafka: Brokers,
     pub kind: KafkaWish,
     pub mails: PathBuf,
+    /// Whether the services ask for tokens, which an issuer of this run gives.
+    pub auth: bool,
+}
+
+/// What a run consists of, in the order in which it is started.
+pub fn services(auth: bool) -> Vec<Service> {
+    let issuer = auth.then_some(Service::SandboxIssuer);
+    issuer.into_iter().chain(Service::ALL).collect()
 }
 
 impl Plan {
+    pub fn services(&self) -> Vec<Service> {
+        services(self.auth)
+    }
+
     pub fn url(&self, service: Service) -> String {
         format!("http://{}", self.listens(service))
     }
@@ -104,7 +125,7 @@ impl Plan {
             _ => ("HTTP_ADDR", self.listens(service)),
         }];
         environment.extend(self.database_url(service).map(|url| ("DATABASE_URL", url)));
-        if service != Service::SandboxGateway {
+        if !matches!(service, Service::SandboxGateway | Service::SandboxIssuer) {
             environment.push(("KAFKA_BOOTSTRAP_SERVERS", self.kafka.bootstrap.clone()));
         }
         if Service::WITH_OUTBOX.contains(&service) {
@@ -113,12 +134,18 @@ impl Plan {
                 environment.push(("GROUP_INSTANCE_ID", format!("{}-0", service.name())));
             }
             environment.push(("RELAY", "embedded".to_owned()));
+            // everything listens on loopback
+            environment.push(match self.auth {
+                true => ("AUTH_ISSUER", self.url(Service::SandboxIssuer)),
+                false => ("AUTH", "off".to_owned()),
+            });
         }
         let is_ours = !matches!(self.kind, KafkaWish::Given(_));
         if is_ours && (Service::WITH_OUTBOX.contains(&service) || service == Service::OutboxRelay) {
             environment.push(("OUTBOX_RELAY_ARCHIVE", ARCHIVE.to_owned()));
         }
         match service {
+            Service::OrderSvc if self.auth => environment.push(("GUEST_LINK_SECRET", SANDBOX_LINK_SECRET.to_owned())),
             Service::PaymentSvc => {
                 environment.push(("PAYMENT_GATEWAY_URL", self.url(Service::SandboxGateway)));
                 environment.push(("PAYMENT_GATEWAY_KEY", SANDBOX_KEY.to_owned()));
@@ -132,6 +159,13 @@ impl Plan {
             Service::NotificationSvc => {
                 environment.push(("MAIL_TRANSPORT", format!("file:{}", self.mails.display())));
                 environment.push(("MAIL_FROM", "Quadrille <shop@quadrille.example>".to_owned()));
+                environment.extend(SANDBOX_MESSAGES.map(|(name, value)| (name, value.to_owned())));
+                environment.push(("TWILIO_URL", self.url(Service::SandboxGateway)));
+                environment.push(("FCM_URL", self.url(Service::SandboxGateway)));
+                if self.auth {
+                    environment.push(("GUEST_LINK_SECRET", SANDBOX_LINK_SECRET.to_owned()));
+                    environment.push(("SHOP_URL", self.url(Service::OrderSvc)));
+                }
             }
             Service::OutboxRelay => {
                 let databases: Vec<_> =
@@ -166,11 +200,12 @@ mod tests {
 
     fn plan() -> Plan {
         Plan {
-            ports: Ports::claim(PortWish::Free).unwrap(),
+            ports: Ports::claim(PortWish::Free, &services(true)).unwrap(),
             postgres: Url::parse("postgres://postgres:secret@127.0.0.1:5433/postgres").unwrap(),
             kafka: "127.0.0.1:9092".into(),
             kind: KafkaWish::Apache,
             mails: PathBuf::from("/data/my mails"),
+            auth: false,
         }
     }
 
@@ -205,6 +240,31 @@ mod tests {
         assert!(told.starts_with(&plan.url(Service::PaymentSvc)), "{told}");
         let signed = value(&plan, Service::SandboxGateway, "SANDBOX_WEBHOOK_SECRET");
         assert_eq!(signed, value(&plan, Service::PaymentSvc, "PAYMENT_WEBHOOK_SECRET"));
+    }
+
+    #[test]
+    fn text_and_push_messages_stay_in_the_same_run_and_guests_links_lead_into_it() {
+        let plan = Plan { auth: true, ..plan() };
+        for name in ["TWILIO_URL", "FCM_URL"] {
+            assert_eq!(value(&plan, Service::NotificationSvc, name), Some(plan.url(Service::SandboxGateway)));
+        }
+        assert_eq!(value(&plan, Service::NotificationSvc, "SHOP_URL"), Some(plan.url(Service::OrderSvc)));
+        let secret = |service| value(&plan, service, "GUEST_LINK_SECRET");
+        assert_eq!(secret(Service::NotificationSvc), secret(Service::OrderSvc));
+        assert!(secret(Service::OrderSvc).is_some_and(|secret| service_kit::config::is_known(&secret)));
+    }
+
+    #[test]
+    fn services_trust_the_issuer_of_the_same_run_where_tokens_are_asked_for_and_ask_for_none_elsewhere() {
+        let plan = plan();
+        assert_eq!(value(&plan, Service::StockSvc, "AUTH").unwrap(), "off");
+        assert!(!plan.services().contains(&Service::SandboxIssuer));
+        let plan = Plan { auth: true, ..plan };
+        for service in Service::WITH_OUTBOX {
+            assert_eq!(value(&plan, service, "AUTH_ISSUER"), Some(plan.url(Service::SandboxIssuer)));
+            assert_eq!(value(&plan, service, "AUTH"), None);
+        }
+        assert_eq!(plan.services()[0], Service::SandboxIssuer);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::cluster::{ANSWER, Connection};
 /// The topics that are keyed by order.
 pub const OF_ORDERS: [&str; 5] = ["orders.v1", "stock.v1", "payments.v1", "shipments.v1", "notifications.v1"];
 
-/// The catalogue's: compacted, keyed by SKU.
-pub const OF_PRODUCTS: &str = "products.v1";
+/// Those that are compacted: the newest event of a key is how it is now. Keyed by SKU and by customer.
+pub const OF_PRESENT: [&str; 2] = ["products.v1", "customers.v1"];
 
 const POLL: Duration = Duration::from_millis(200);
 /// An end may be a mark of a transaction, which nobody is given: silence after the brokers said that nothing follows is

@@ -11,5 +11,6 @@ pub async fn run(service: Service) -> anyhow::Result<()> {
         Service::NotificationSvc => notification_svc::run().await,
         Service::SandboxGateway => sandbox_gateway::run().await,
         Service::OutboxRelay => outbox_relay::run().await,
+        Service::SandboxIssuer => sandbox_issuer::run().await,
     }
 }

@@ -19,10 +19,12 @@ pub enum Service {
     SandboxGateway,
     /// The relay that stands by for all databases.
     OutboxRelay,
+    /// An issuer of tokens to play with.
+    SandboxIssuer,
 }
 
 impl Service {
-    /// All of them, in the order in which they are started.
+    /// All that every shop has, in the order in which they are started.
     pub const ALL: [Service; 6] = [
         Service::SandboxGateway,
         Service::StockSvc,
@@ -45,6 +47,7 @@ impl Service {
             Service::NotificationSvc => "notification-svc",
             Service::SandboxGateway => "sandbox-gateway",
             Service::OutboxRelay => "outbox-relay",
+            Service::SandboxIssuer => "sandbox-issuer",
         }
     }
 
@@ -56,6 +59,7 @@ impl Service {
             Service::PaymentSvc => Some("payment_svc"),
             Service::NotificationSvc => Some("notification_svc"),
             Service::SandboxGateway => Some("sandbox_gateway"),
+            Service::SandboxIssuer => Some("sandbox_issuer"),
             Service::OutboxRelay => None,
         }
     }
@@ -68,6 +72,7 @@ impl Service {
             Service::StockSvc => 8082,
             Service::NotificationSvc => 8083,
             Service::SandboxGateway => 8090,
+            Service::SandboxIssuer => 8091,
             Service::OutboxRelay => 9464,
         }
     }

@@ -8,7 +8,7 @@ use service_kit::config::{Reader, markdown};
 const INTRODUCTION: &str = "# Configuration\n\n\
     Every process is told what it needs by variables of its environment. They are read once and checked whole before \
     anything is bound: a start with something missing or wrong ends at once and names every such variable, what was \
-    expected, and an example. A variable that is set to nothing counts as not set; where the column `default` is empty, it may stay so. Durations are written as `90s`, \
+    expected, and an example. A variable that is set to nothing counts as not set; where the column `default` is empty, it may stay so. A secret `X` can be given as a file, which `X_FILE` names. Durations are written as `90s`, \
     `15m`, `2h`, `7d` or `250ms`.\n\n\
     This page is generated from the code (`make docs`); a test fails when it is not up to date.\n";
 
@@ -21,6 +21,9 @@ const LOCAL: &str = "## quadrille (local run and tools)\n\n\
     | `SANDBOX_URL` | Where `audit` finds the sandbox gateway's journal, when it is not the local run's. | a URL |  | `http://127.0.0.1:8090` |\n\
     | `STOCK_URL` | Where `catalogue` finds stock-svc. | a URL | `http://127.0.0.1:8082` | `http://stock-svc:8082` |\n\
     | `ORDER_URL` | Where `catalogue` finds order-svc; where `order show` does, when it is not the local run's. | a URL | `http://127.0.0.1:8080` | `http://order-svc:8080` |\n\
+    | `AUTH_ISSUER` | Where `login`, `catalogue`, `order show` and `audit` find the sandbox issuer, when it is neither the local run's nor that of compose. | a URL |  | `http://sandbox-issuer:8091` |\n\
+    | `STAFF` | A token of staff for `catalogue`, where no sandbox issuer gives one. | a token |  | `eyJhbGciOi...` |\n\
+    | `LOGIN_COMMAND` | What `catalogue` tells to log in with, at its end. | a command | `quadrille login` | `docker compose run --rm -T quadrille login` |\n\
     | `PG` | Where PostgreSQL's server binaries are, when they are in no usual place. | a folder with `postgres` and `initdb` |  | `/usr/lib/postgresql/15/bin` |\n\
     | `JAVA_HOME` | Which Java runs Kafka, when it is not the `java` in the path. | the folder of a Java runtime 17 or later |  | `/usr/lib/jvm/java-17-openjdk-amd64` |\n\
     | `QUADRILLE_MAVEN_URL` | Where Kafka's jars are fetched, when `mvn` is not to be used. | the base URL of a Maven repository |  | `https://repo.example.com/maven2` |\n";
@@ -37,6 +40,7 @@ fn page() -> String {
     page += &section("notification-svc", |reader| drop(notification_svc::config::Config::read(reader)));
     page += &section("outbox-relay (the worker)", |reader| drop(outbox_relay::worker::Config::read(reader)));
     page += &section("sandbox-gateway", |reader| drop(sandbox_gateway::config::Config::read(reader)));
+    page += &section("sandbox-issuer", |reader| drop(sandbox_issuer::config::Config::read(reader)));
     page + "\n" + LOCAL
 }
 

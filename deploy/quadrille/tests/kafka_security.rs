@@ -10,39 +10,12 @@ use std::time::{Duration, Instant};
 use outbox_relay::{Headers, KafkaPublisher, OutboxRow, Publisher};
 use quadrille_servers::kafka::{self, Secured};
 use quadrille_servers::{Durability, Kafka};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use service_kit::config::Reader;
 use service_kit::kafka::Brokers;
-use service_kit::testing::{TestDb, eventually};
+use service_kit::testing::{Authority, TestDb, eventually};
 
 const SOON: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "hunter2";
-
-/// Who vouches for whom, in files.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new([]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "an authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn certificate_in(&self, file: PathBuf) -> PathBuf {
-        fs::write(&file, self.0.pem()).unwrap();
-        file
-    }
-
-    /// A key and the certificate for it.
-    fn vouch_for(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        (key.serialize_pem(), certificate.pem())
-    }
-}
 
 type Variables = Vec<(&'static str, String)>;
 
@@ -56,7 +29,7 @@ struct Cluster {
 impl Cluster {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let authority = Authority::new();
+        let authority = Authority::new("an authority");
         let ca = authority.certificate_in(folder.path().join("ca.pem"));
         let (key, certificate) = authority.vouch_for("127.0.0.1");
         let identity = folder.path().join("node.pem");
@@ -169,7 +142,7 @@ async fn on_apache_kafka_with_the_right_variables_everything_works_and_what_is_w
     refused("topics", &changed(plain, "KAFKA_SASL_USERNAME", "nobody"), credentials).await;
     let mechanism = changed(scram.clone(), "KAFKA_SASL_MECHANISM", "SCRAM-SHA-256");
     refused("topics", &mechanism, "look at KAFKA_SASL_MECHANISM").await;
-    let stranger = Authority::new().certificate_in(cluster.folder.path().join("stranger.pem"));
+    let stranger = Authority::new("an authority").certificate_in(cluster.folder.path().join("stranger.pem"));
     let ca = changed(scram.clone(), "KAFKA_SSL_CA", &stranger.display().to_string());
     refused("tail", &ca, "look at KAFKA_SSL_CA").await;
     let name = scram[0].1.replace("127.0.0.1", "localhost");
@@ -190,7 +163,7 @@ async fn a_service_becomes_ready(variables: &Variables) {
     let db = TestDb::new(&order_svc::migrations()).await;
     let port = quadrille_servers::port::claim(None, "order-svc").unwrap();
     let mut command = program(&["run", "order-svc"], variables);
-    command.env("DATABASE_URL", &db.url).env("HTTP_ADDR", format!("127.0.0.1:{port}"));
+    command.env("DATABASE_URL", &db.url).env("HTTP_ADDR", format!("127.0.0.1:{port}")).env("AUTH", "off");
     let mut service = command.stderr(Stdio::null()).spawn().unwrap();
     let asked = vec![("HTTP_ADDR", format!("127.0.0.1:{port}"))];
     eventually("it is ready", SOON, async || quadrille(&["healthcheck"], &asked).await.0).await;
@@ -200,7 +173,7 @@ async fn a_service_becomes_ready(variables: &Variables) {
 
 async fn a_service_with_a_wrong_password_ends(variables: &Variables) {
     let db = TestDb::new(&order_svc::migrations()).await;
-    let variables = changed(variables.clone(), "DATABASE_URL", &db.url);
+    let variables = changed(changed(variables.clone(), "DATABASE_URL", &db.url), "AUTH", "off");
     let (done, _, said) = quadrille(&["run", "order-svc"], &changed(variables, "HTTP_ADDR", "127.0.0.1:0")).await;
     let last = said.lines().last().unwrap_or_default();
     assert!(!done && last.starts_with("order-svc: Kafka at ") && !said.contains("wrong1"), "{said}");

@@ -1,6 +1,7 @@
 //! Wiring: database, HTTP, one token that ends both.
 
 use anyhow::Context;
+use service_kit::auth::Guard;
 use service_kit::external_calls::Worker;
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::{Pool, migrate, pool};
@@ -42,9 +43,16 @@ impl App {
         };
         let webhooks = worker.as_ref().map(Worker::nudge);
         let state = AppState { pool: pool.of(pool::Share::Requests), shutdown: stop.clone(), webhooks };
-        let server = http::bind("sandbox-gateway", config.http, ready, stop.clone(), move |routes_of| {
-            routes(routes_of, &state);
-        })?;
+        let server = http::bind(
+            "sandbox-gateway",
+            config.http,
+            ready,
+            Guard::for_everybody(),
+            stop.clone(),
+            move |routes_of| {
+                routes(routes_of, &state);
+            },
+        )?;
         Ok(Self { server, worker, pool, stop })
     }
 

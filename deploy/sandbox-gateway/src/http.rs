@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::faults::{Failure, Faults};
 use crate::operations::{self, Operation, Request};
 use crate::params::{Params, has_control};
-use crate::{StripeError, disputes, lists, store};
+use crate::{StripeError, disputes, lists, messages, store};
 
 /// Stripe's limit on an idempotency key, in characters.
 const LONGEST_KEY: usize = 255;
@@ -66,13 +66,14 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .route("/sandbox/disputes/{id}/close", web::post().to(close_dispute))
         .route("/sandbox/faults", web::get().to(faults))
         .route("/sandbox/faults", web::put().to(set_faults))
-        .route("/sandbox/journal", web::get().to(journal));
+        .route("/sandbox/journal", web::get().to(journal))
+        .configure(messages::routes);
 }
 
 /// What was sent, or that it was too much.
 type Body = Result<Bytes, actix_web::Error>;
 
-async fn connection(state: &AppState) -> Result<service_kit::pool::Conn, StripeError> {
+pub(crate) async fn connection(state: &AppState) -> Result<service_kit::pool::Conn, StripeError> {
     state.pool.get().await.map_err(|error| {
         tracing::error!(%error, "the journal's database is not there");
         StripeError::internal()
@@ -187,7 +188,7 @@ async fn ask_no_longer(state: &AppState, id: &str) {
 }
 
 /// The faults to apply now. An answer that is to take longer waits here first.
-async fn troubled(state: &AppState) -> Result<Faults, StripeError> {
+pub(crate) async fn troubled(state: &AppState) -> Result<Faults, StripeError> {
     let faults = store::faults(&mut *connection(state).await?).await?;
     state.wait(faults.delay()).await;
     Ok(faults)
@@ -236,7 +237,11 @@ enum Outcome {
 
 /// The page of the customer's bank.
 async fn bank() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(BANK)
+    let allowed = "default-src 'none'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'";
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("Content-Security-Policy", allowed))
+        .body(BANK)
 }
 
 /// Says what the customer chose to where the page is.

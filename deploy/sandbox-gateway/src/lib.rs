@@ -1,4 +1,5 @@
-//! A payment gateway for development and tests: the part of Stripe's API that payment-svc speaks, with a journal.
+//! A payment gateway for development and tests: the part of Stripe's API that payment-svc speaks, with a journal. Beside it
+//! stands what takes text and push messages.
 
 pub mod app;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod faults;
 mod http;
 mod intents;
 mod lists;
+mod messages;
 mod methods;
 mod operations;
 mod params;

@@ -72,3 +72,15 @@ diesel::table! {
         created_at -> Timestamptz,
     }
 }
+
+diesel::table! {
+    messages (id) {
+        id -> BigInt,
+        channel -> Text,
+        recipient -> Text,
+        title -> Nullable<Text>,
+        body -> Text,
+        data -> Jsonb,
+        received_at -> Timestamptz,
+    }
+}

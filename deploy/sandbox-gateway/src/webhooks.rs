@@ -10,7 +10,7 @@ use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use service_kit::external_calls::{ExternalCalls, Performed};
-use service_kit::{Pool, retry};
+use service_kit::{Pool, http_client, retry};
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -93,7 +93,7 @@ impl Deliveries {
         let signature = signature(&self.config.secret, Utc::now().timestamp(), &delivery.body)?;
         let request = self.client.post(&self.config.url).header("Stripe-Signature", signature);
         let request = request.header("Content-Type", "application/json").body(delivery.body.clone());
-        request.send().await?.error_for_status()?;
+        http_client::traced(request).send().await?.error_for_status()?;
         Ok(())
     }
 }

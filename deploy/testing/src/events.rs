@@ -40,7 +40,7 @@ pub fn record(event: impl Into<Event>) -> Record {
 }
 
 pub fn record_numbered(event: &Event, sequence: i64, at: DateTime<Utc>) -> Record {
-    let metadata = EventMetadata { source: "/test", at, causation_id: None, traceparent: None };
+    let metadata = EventMetadata { source: "/test", at, causation_id: None, traceparent: None, actor: None };
     let sent = encode(&mut Sequence(sequence), &metadata, std::slice::from_ref(event)).unwrap().remove(0);
     Record::sent(sent.topic.name(), sent.key, sent.headers, sent.value)
 }

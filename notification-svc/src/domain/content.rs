@@ -1,9 +1,11 @@
 use std::{collections::BTreeMap, fmt};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared_events::{
-    Address, CancelReason, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced, PaymentActionRequired,
-    PaymentRefunded, Quantity, ShipmentDispatched, ShipmentTrackingCorrected, Sku, StockRestocked,
+    Address, CancelReason, Language, LineText, Money, OrderAddressChanged, OrderCancelled, OrderPlaced,
+    PaymentActionRequired, PaymentRefunded, Quantity, ShipmentDispatched, ShipmentTrackingCorrected, Sku,
+    StockRestocked, decline_for_customer,
 };
 
 use super::{Template, declined};
@@ -20,8 +22,11 @@ pub enum LetterContent {
         address: Vec<String>,
     },
     ActionRequired {
-        /// Until when, for people.
+        /// Until when, for people. [`LetterContent::said_in`] has the words.
         until: Option<String>,
+        /// The same for us.
+        #[serde(default)]
+        deadline: Option<DateTime<Utc>>,
         /// Where, if that is known.
         url: Option<String>,
     },
@@ -38,9 +43,12 @@ pub enum LetterContent {
         reason: CancelReason,
         #[serde(default)]
         short: Vec<ShortLine>,
-        /// Why the payment was declined, in words that the customer may read.
+        /// Why the payment was declined, in words that the customer may read. [`LetterContent::said_in`] has them.
         #[serde(default)]
         payment: Option<String>,
+        /// The same as a code.
+        #[serde(default)]
+        payment_code: Option<String>,
     },
     CancelRefused,
     CalledOff {
@@ -168,8 +176,28 @@ impl LetterContent {
             wanted: short.requested.get(),
             left: short.available,
         });
-        let payment = cancelled.payment_code.as_deref().and_then(declined::in_words).map(str::to_owned);
-        LetterContent::Cancelled { reason: cancelled.reason, short: short.collect(), payment }
+        let payment_code = cancelled.payment_code.as_deref().map(decline_for_customer).map(str::to_owned);
+        LetterContent::Cancelled { reason: cancelled.reason, short: short.collect(), payment: None, payment_code }
+    }
+
+    /// The same with what depends on the language in its words. Content that an older build stored has English ones.
+    #[must_use]
+    pub(super) fn said_in(&self, language: Language) -> Self {
+        let mut said = self.clone();
+        match &mut said {
+            LetterContent::ActionRequired { until, deadline: Some(deadline), .. } => {
+                let form = match language {
+                    Language::En => "%H:%M UTC on %-d %B %Y",
+                    Language::De => "%-d.%-m.%Y, %H:%M UTC",
+                };
+                *until = Some(deadline.format(form).to_string());
+            }
+            LetterContent::Cancelled { payment, payment_code: Some(code), .. } => {
+                *payment = declined::in_words(code, language).map(str::to_owned);
+            }
+            _ => {}
+        }
+        said
     }
 }
 
@@ -177,7 +205,8 @@ impl From<&PaymentActionRequired> for LetterContent {
     fn from(required: &PaymentActionRequired) -> Self {
         let is_link = |url: &String| url.starts_with("https://") || url.starts_with("http://");
         LetterContent::ActionRequired {
-            until: required.deadline.map(|deadline| deadline.format("%H:%M UTC on %-d %B %Y").to_string()),
+            until: None,
+            deadline: required.deadline,
             url: required.url.clone().filter(is_link),
         }
     }

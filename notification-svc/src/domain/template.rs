@@ -1,9 +1,12 @@
 use std::fmt;
 
-/// Declares the texts, each with its name: in the table, in events, in answers, and of its two files.
+use shared_events::{Language, MessageKind};
+
+/// Declares the texts, each with its name (in the table, in events, in answers, and of its files) and what it is about.
 macro_rules! templates {
-    ($($template:ident = $name:literal,)*) => {
-        /// The text of a notification. Two files in `templates/` each: plain text, which begins with the subject, and HTML.
+    ($($template:ident = $name:literal about $kind:ident,)*) => {
+        /// The text of a notification. In each language's folder of `templates/` it has two files: HTML, and plain text, which
+        /// begins with what is short of it: the subject, the title of a push message, and the text message.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Template { $($template,)* }
 
@@ -14,32 +17,43 @@ macro_rules! templates {
                 match self { $(Template::$template => $name,)* }
             }
 
-            pub(super) const fn text(self) -> &'static str {
-                match self { $(Template::$template => include_str!(concat!("../../templates/", $name, ".txt")),)* }
+            /// Which of the customer's preferences it obeys.
+            pub const fn kind(self) -> MessageKind {
+                match self { $(Template::$template => MessageKind::$kind,)* }
             }
 
-            pub(super) const fn html(self) -> &'static str {
-                match self { $(Template::$template => include_str!(concat!("../../templates/", $name, ".html")),)* }
+            pub(super) const fn text(self, language: Language) -> &'static str {
+                match (self, language) {
+                    $((Template::$template, Language::En) => include_str!(concat!("../../templates/en/", $name, ".txt")),
+                    (Template::$template, Language::De) => include_str!(concat!("../../templates/de/", $name, ".txt")),)*
+                }
+            }
+
+            pub(super) const fn html(self, language: Language) -> &'static str {
+                match (self, language) {
+                    $((Template::$template, Language::En) => include_str!(concat!("../../templates/en/", $name, ".html")),
+                    (Template::$template, Language::De) => include_str!(concat!("../../templates/de/", $name, ".html")),)*
+                }
             }
         }
     };
 }
 
 templates! {
-    OrderPlaced = "order_placed",
-    PaymentActionRequired = "payment_action_required",
-    OrderConfirmed = "order_confirmed",
-    OrderAddressChanged = "order_address_changed",
-    OrderAddressChangeRefused = "order_address_change_refused",
-    OrderCancelled = "order_cancelled",
-    OrderCancelRefused = "order_cancel_refused",
-    OrderCalledOff = "order_called_off",
-    OrderCallOffRefused = "order_call_off_refused",
-    ShipmentDispatched = "shipment_dispatched",
-    ShipmentTrackingCorrected = "shipment_tracking_corrected",
-    ShipmentDelivered = "shipment_delivered",
-    ShipmentLost = "shipment_lost",
-    PaymentRefunded = "payment_refunded",
+    OrderPlaced = "order_placed" about Order,
+    PaymentActionRequired = "payment_action_required" about Payment,
+    OrderConfirmed = "order_confirmed" about Order,
+    OrderAddressChanged = "order_address_changed" about Order,
+    OrderAddressChangeRefused = "order_address_change_refused" about Order,
+    OrderCancelled = "order_cancelled" about Order,
+    OrderCancelRefused = "order_cancel_refused" about Order,
+    OrderCalledOff = "order_called_off" about Order,
+    OrderCallOffRefused = "order_call_off_refused" about Order,
+    ShipmentDispatched = "shipment_dispatched" about Shipment,
+    ShipmentTrackingCorrected = "shipment_tracking_corrected" about Shipment,
+    ShipmentDelivered = "shipment_delivered" about Shipment,
+    ShipmentLost = "shipment_lost" about Shipment,
+    PaymentRefunded = "payment_refunded" about Payment,
 }
 
 impl Template {

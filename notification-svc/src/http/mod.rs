@@ -1,6 +1,8 @@
+mod access;
 mod examples;
 mod notifications;
 
+pub use access::ACCESS;
 use actix_web::web::{Data, ServiceConfig};
 use service_kit::Pool;
 use service_kit::http::openapi::Document;
@@ -15,9 +17,9 @@ use utoipa::OpenApi;
 struct Api;
 
 pub fn routes(pool: Pool) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
-    let (pool, document) = (Data::new(pool), Document::of(Api::openapi(), &[])?);
+    let (pool, document) = (Data::new(pool), Document::of(Api::openapi(), &[], ACCESS)?);
     Ok(move |config: &mut ServiceConfig| {
-        document.routes(config);
+        document.routes(config, &pool);
         config.app_data(pool.clone()).configure(notifications::routes);
     })
 }

@@ -3,12 +3,13 @@ use actix_web::web::{Data, ServiceConfig, resource};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use service_kit::Pool;
+use service_kit::auth::Caller;
 use service_kit::http::{Cursor, Limit, Paged, Path, Problem, Query};
 use shared_events::{NotificationId, OrderId};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::{CHANNEL, Status};
+use crate::domain::{Channel, Status};
 use crate::store::notifications::{self, Filter, View};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -26,6 +27,8 @@ pub(super) struct ListQuery {
     #[param(inline)]
     status: Option<Status>,
     #[param(inline)]
+    channel: Option<Channel>,
+    #[param(inline)]
     limit: Option<Limit>,
     /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<Uuid>)]
@@ -39,8 +42,10 @@ pub(super) struct Listed {
     id: Uuid,
     order_id: Uuid,
     template: String,
-    channel: &'static str,
-    /// Nothing while the customer isn't known.
+    /// `email`, `sms` or `push`.
+    channel: String,
+    /// The address or number. Nothing while the customer isn't known or once they are forgotten, and of a device, whose token
+    /// is nobody's to read.
     to: Option<String>,
     status: String,
     created_at: DateTime<Utc>,
@@ -65,10 +70,11 @@ pub(super) struct Whole {
     get, path = "/api/v1/notifications", tag = "notifications", operation_id = "list_notifications", params(ListQuery),
     responses((status = 200, description = "A page of them.", body = Paged<Listed>))
 )]
-pub(super) async fn list(pool: Data<Pool>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
-    let Query(ListQuery { order_id, status, limit, cursor }) = query;
+pub(super) async fn list(pool: Data<Pool>, caller: Caller, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let Query(ListQuery { order_id, status, channel, limit, cursor }) = query;
     let limit = limit.unwrap_or_default().get();
-    let filter = Filter { order: order_id, status, after: cursor.map(|Cursor(after)| after) };
+    let after = cursor.map(|Cursor(after)| after);
+    let filter = Filter { order: order_id, customer: caller.customer()?, status, channel, after };
     let rows = notifications::list(&mut *pool.get().await?, filter, limit).await?;
     let paged = Paged::from_rows(rows, limit, |row| row.id.to_string());
     Ok(HttpResponse::Ok().json(paged.map(Listed::from)))
@@ -80,8 +86,8 @@ pub(super) async fn list(pool: Data<Pool>, query: Query<ListQuery>) -> Result<Ht
     params(("id" = inline(NotificationId), Path, description = "The notification.")),
     responses((status = 200, description = "The notification.", body = Whole))
 )]
-pub(super) async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
-    let found = notifications::find(&mut *pool.get().await?, NotificationId(id.0)).await?;
+pub(super) async fn show(pool: Data<Pool>, caller: Caller, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
+    let found = notifications::find(&mut *pool.get().await?, NotificationId(id.0), caller.customer()?).await?;
     let found = found.ok_or_else(|| Problem::not_found(format!("There is no notification {}.", id.0)))?;
     let (row, html) = found;
     Ok(HttpResponse::Ok().json(Whole::of(row, html)))
@@ -93,8 +99,8 @@ impl From<View> for Listed {
             id: row.id,
             order_id: row.order_id,
             template: row.template,
-            channel: CHANNEL,
-            to: row.recipient,
+            to: row.recipient.filter(|_| row.channel != Channel::Push.as_str()),
+            channel: row.channel,
             status: row.status,
             created_at: row.created_at,
             sent_at: row.sent_at,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use lettre::message::Mailbox;
 
 use super::message::compose;
-use super::{Mail, MailSender, Sending};
+use crate::delivery::{Message, Sender, Sending};
 use crate::domain::SendError;
 
 /// Writes mails into a folder, where a person or a test can open them: `<order>.<template>.<notification>.eml`, so that
@@ -24,8 +24,8 @@ impl Files {
     }
 }
 
-impl MailSender for Files {
-    fn send(&self, mail: Mail) -> Sending {
+impl Sender for Files {
+    fn send(&self, mail: Message) -> Sending {
         let path = self.folder.join(format!("{}.{}.{}.eml", mail.order, mail.template, mail.id));
         let message = compose(&self.from, mail);
         Box::pin(async move {

@@ -1,9 +1,9 @@
 use lettre::address::Envelope;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder, MultiPart};
 use lettre::{Address, Message};
 
-use super::Mail;
+use crate::delivery::Message as Mail;
 use crate::domain::SendError;
 
 /// Writes `mail` as RFC 5322 wants it. Fails if the address or the text can't be sent.
@@ -12,7 +12,10 @@ pub(super) fn compose(from: &Mailbox, mail: Mail) -> Result<Message, SendError> 
         mail.recipient.parse().map_err(|error| SendError::permanent(format!("the address: {error}")))?;
     // lettre reads the envelope from the headers, and can't read a quoted local part there
     let envelope = Envelope::new(Some(from.email.clone()), vec![recipient.clone()]).map_err(SendError::permanent)?;
-    let message = builder(from, &mail).envelope(envelope).to(Mailbox::new(None, recipient)).subject(mail.subject);
+    let message = builder(from, &mail)
+        .envelope(envelope)
+        .to(Mailbox::new(None, recipient))
+        .subject(mail.subject.unwrap_or_default());
     match mail.html {
         Some(html) => message.multipart(MultiPart::alternative_plain_html(mail.body, html)),
         None => message.header(ContentType::TEXT_PLAIN).body(mail.body),
@@ -22,7 +25,29 @@ pub(super) fn compose(from: &Mailbox, mail: Mail) -> Result<Message, SendError> 
 
 fn builder(from: &Mailbox, mail: &Mail) -> MessageBuilder {
     let message_id = format!("<{}@{}>", mail.id, from.email.domain());
-    Message::builder().message_id(Some(message_id)).date_now().from(from.clone())
+    let message = Message::builder().message_id(Some(message_id)).date_now().from(from.clone());
+    match &mail.traceparent {
+        Some(traceparent) => message.header(Traceparent(traceparent.clone())),
+        None => message,
+    }
+}
+
+/// Whoever has the mail can tell its trace.
+#[derive(Clone)]
+struct Traceparent(String);
+
+impl Header for Traceparent {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("X-Traceparent")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.clone())
+    }
 }
 
 #[cfg(test)]
@@ -37,9 +62,10 @@ mod tests {
             order: OrderId::new(),
             template: "order_placed".to_owned(),
             recipient: recipient.to_owned(),
-            subject: "We have your order".to_owned(),
+            subject: Some("We have your order".to_owned()),
             body: "Hello Zoë,\n\nthank you.\n".to_owned(),
             html: Some("<p>Hello Zoë,</p>\n<p>thank you.</p>\n".to_owned()),
+            traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
         }
     }
 
@@ -54,6 +80,12 @@ mod tests {
     fn a_message_is_known_by_the_id_of_its_notification() {
         let text = composed("ann@example.com").unwrap();
         assert!(text.contains("Message-ID: <01980a10-7c00-7000-8000-0000000000e1@quadrille.example>\r\n"), "{text}");
+    }
+
+    #[test]
+    fn a_message_tells_its_trace() {
+        let text = composed("ann@example.com").unwrap();
+        assert!(text.contains("X-Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use lettre::transport::smtp::response::{Category, Code, Severity};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, transport::smtp};
 
 use super::message::compose;
-use super::{Mail, MailSender, Sending};
+use crate::delivery::{Message, Sender, Sending};
 use crate::domain::SendError;
 
 /// How long one step of the conversation with the mail server may take.
@@ -30,8 +30,8 @@ impl Smtp {
     }
 }
 
-impl MailSender for Smtp {
-    fn send(&self, mail: Mail) -> Sending {
+impl Sender for Smtp {
+    fn send(&self, mail: Message) -> Sending {
         let server = self.server.clone();
         let message = compose(&self.from, mail);
         Box::pin(async move {

@@ -7,7 +7,8 @@ use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{Files, MailSender, Smtp};
+use super::{Files, Smtp};
+use crate::delivery::Sender;
 
 /// How mails leave: `file:FOLDER`, `smtp://host:port`, `smtp://user:password@host:port?tls=required` (STARTTLS) or
 /// `smtps://user:password@host:port`.
@@ -34,7 +35,7 @@ pub enum TransportError {
 
 impl Transport {
     /// The sender for it. Fails if the folder can't be made.
-    pub fn open(&self, from: &From) -> anyhow::Result<Arc<dyn MailSender>> {
+    pub fn open(&self, from: &From) -> anyhow::Result<Arc<dyn Sender>> {
         let from = from.0.clone();
         Ok(match self {
             Transport::Files(folder) => Arc::new(Files::new(folder.clone(), from)?),

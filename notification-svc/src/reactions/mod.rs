@@ -4,28 +4,32 @@ use diesel_async::AsyncPgConnection;
 use service_kit::consumer::{Handled, Incoming, ReactionError, Reactions, Subscription, Undecodable, Why};
 use service_kit::external_calls::Nudge;
 use service_kit::trace;
-use shared_events::{Event, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic};
+use shared_events::{
+    Event, EventId, OrderEvent, OrderId, PaymentEvent, RestockCause, ShipmentEvent, StockEvent, Topic,
+};
 
-use crate::domain::{LetterContent, Order, Origin, Templates, Unwritable};
-use crate::store::{self, Loaded};
+use crate::domain::{LetterContent, Order, Origin, Profile, Unwritable, Writer};
+use crate::store::{self, Keys, Loaded};
 
-/// All topics that are keyed by order, but its own.
+mod customer;
+
+/// All topics that are keyed by order, but its own, and how customers want to be told.
 pub fn subscriptions() -> Vec<Subscription> {
-    [Topic::Orders, Topic::Stock, Topic::Payments, Topic::Shipments]
-        .map(|topic| Subscription::inbox(topic.name()))
-        .into()
+    let orders = [Topic::Orders, Topic::Stock, Topic::Payments, Topic::Shipments];
+    let orders = orders.map(|topic| Subscription::inbox(topic.name())).into_iter();
+    orders.chain([Subscription::latest_per_key(Topic::Customers.name())]).collect()
 }
 
-/// No mail is sent here: the worker does that once the transaction has committed.
+/// Nothing is sent here: the workers do that once the transaction has committed.
 pub struct NotificationReactions {
-    templates: Templates,
-    mails: Nudge,
+    writer: Writer,
+    workers: Vec<Nudge>,
 }
 
 impl NotificationReactions {
-    /// Reactions that write letters with `templates` and wake the worker that has them sent.
-    pub const fn new(templates: Templates, mails: Nudge) -> Self {
-        Self { templates, mails }
+    /// Reactions that have `writer` write the letters and wake the workers that have them sent.
+    pub fn new(writer: Writer, workers: impl IntoIterator<Item = Nudge>) -> Self {
+        Self { writer, workers: workers.into_iter().collect() }
     }
 }
 
@@ -34,17 +38,27 @@ enum Reaction {
     NotForUs,
     /// The customer is told this.
     Notify(LetterContent),
+    /// The customer, who wasn't known, is told this; and this is announced of what waited for them.
+    Introduce(LetterContent, Vec<Event>),
     /// Nobody is told, and the order has changed.
     Noted,
+    /// The person is gone; this is announced of what was queued.
+    Forget(Vec<Event>),
 }
 
 /// Decides about one event. `order.cancelled` is the last of a cancelled order: goods and money are back by then.
-fn decide(order: &mut Order, event: &Event, templates: &Templates) -> Result<Reaction, Unwritable> {
+fn decide(
+    order: &mut Order,
+    event: &Event,
+    writer: &Writer,
+    profile: Option<&Profile>,
+) -> Result<Reaction, Unwritable> {
     Ok(Reaction::Notify(match event {
         Event::Order(OrderEvent::Placed(placed)) => {
-            order.introduce(placed, templates)?;
-            placed.into()
+            let announced = order.introduce(placed, writer, profile)?;
+            return Ok(Reaction::Introduce(placed.into(), announced));
         }
+        Event::Order(OrderEvent::Forgotten(_)) => return Ok(Reaction::Forget(order.forget())),
         Event::Order(OrderEvent::Confirmed(_)) => LetterContent::Confirmed,
         Event::Order(OrderEvent::AddressChanged(changed)) => changed.into(),
         Event::Order(OrderEvent::AddressChangeRefused(refused)) => {
@@ -86,35 +100,58 @@ impl Reactions for NotificationReactions {
     }
 
     fn concerns(&self, event: &Event) -> bool {
-        order_of(event).is_some()
+        order_of(event).is_some() || matches!(event, Event::Customer(_))
     }
 
     async fn load(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<Loaded, ReactionError> {
-        let orders = batch.iter().filter_map(|incoming| order_of(&incoming.event));
-        let named = batch.iter().filter(|incoming| names_lines(&incoming.event));
-        Ok(store::load(conn, orders, named.filter_map(|incoming| order_of(&incoming.event))).await?)
+        let mut keys = Keys::default();
+        for event in batch.iter().map(|incoming| &incoming.event) {
+            match event {
+                Event::Customer(customer) => keys.customer(customer.customer_id()),
+                Event::Order(OrderEvent::Placed(placed)) => keys.placed(placed.order_id, &placed.customer.id),
+                event => order_of(event).into_iter().for_each(|order| keys.order(order, names_lines(event))),
+            }
+        }
+        Ok(store::load(conn, keys).await?)
     }
 
     fn react(&self, loaded: &mut Loaded, incoming: &Incoming<Event>) -> Result<Handled, ReactionError> {
+        if let Event::Customer(event) = &incoming.event {
+            return customer::remember(loaded, incoming, event);
+        }
         let Some(order_id) = order_of(&incoming.event) else { return Ok(Handled::Ignored(Why::NotForUs)) };
         let mut order = loaded.order(order_id)?.clone();
-        let reaction = decide(&mut order, &incoming.event, &self.templates).map_err(ReactionError::permanent)?;
-        match reaction {
+        let forgets = matches!(&incoming.event, Event::Order(OrderEvent::Forgotten(_)));
+        if order.forgotten && !forgets {
+            return Ok(Handled::Ignored(Why::refused("its person is forgotten")));
+        }
+        let profile = match &incoming.event {
+            Event::Order(OrderEvent::Placed(placed)) => loaded.profile(placed.customer.id.as_str()),
+            _ => order.customer.as_ref().and_then(|customer| loaded.profile(customer.id.as_deref()?)),
+        };
+        let decided = decide(&mut order, &incoming.event, &self.writer, profile).map_err(ReactionError::permanent)?;
+        let (content, announced) = match decided {
             Reaction::NotForUs => return Ok(Handled::Ignored(Why::NotForUs)),
-            Reaction::Noted => {}
-            Reaction::Notify(content) => {
-                let origin = Origin {
-                    event_id: incoming.envelope.id,
-                    happened_at: incoming.envelope.time,
-                    traceparent: trace::current_traceparent(),
-                };
-                let queued = order.notify(&content, origin, &self.templates).map_err(ReactionError::permanent)?;
-                if !queued {
-                    return Ok(Handled::Duplicate);
-                }
+            Reaction::Noted => (None, vec![]),
+            Reaction::Notify(content) => (Some(content), vec![]),
+            Reaction::Introduce(content, announced) => (Some(content), announced),
+            Reaction::Forget(announced) => (None, announced),
+        };
+        if let Some(content) = content {
+            let origin = Origin {
+                event_id: incoming.envelope.id,
+                happened_at: incoming.envelope.time,
+                traceparent: trace::current_traceparent(),
+            };
+            let queued = order.notify(&content, origin, &self.writer, profile).map_err(ReactionError::permanent)?;
+            if !queued {
+                return Ok(Handled::Duplicate);
             }
         }
-        loaded.keep(order)?;
+        loaded.keep_and_announce(order, &announced, EventId(incoming.envelope.id))?;
+        if forgets {
+            loaded.erase(order_id);
+        }
         Ok(Handled::Applied)
     }
 
@@ -123,7 +160,7 @@ impl Reactions for NotificationReactions {
     }
 
     fn committed(&self) {
-        self.mails.nudge();
+        self.workers.iter().for_each(Nudge::nudge);
     }
 }
 
@@ -138,7 +175,8 @@ fn order_of(event: &Event) -> Option<OrderId> {
             | OrderEvent::CancelRequested(_)
             | OrderEvent::CancelRefused(_)
             | OrderEvent::Cancelled(_)
-            | OrderEvent::CallOffRefused(_),
+            | OrderEvent::CallOffRefused(_)
+            | OrderEvent::Forgotten(_),
         )
         | Event::Shipment(
             ShipmentEvent::Dispatched(_)

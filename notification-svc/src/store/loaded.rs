@@ -1,6 +1,6 @@
 //! The working set of a transaction: it is loaded once, changed in memory, and saved once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
@@ -9,8 +9,9 @@ use outbox_relay::NewRow;
 use service_kit::trace;
 use shared_events::{Event, EventId, EventMetadata, OrderId, SequenceCounter, Topic, encode};
 
+use super::profiles::Kept;
 use crate::SOURCE;
-use crate::domain::{Notification, Order};
+use crate::domain::{Notification, Order, Profile};
 
 /// The orders that a transaction has locked, as decisions have left them, and what is to be announced. Each event of a
 /// batch sees what those before it decided.
@@ -19,6 +20,12 @@ pub struct Loaded {
     pub(super) now: DateTime<Utc>,
     pub(super) orders: BTreeMap<OrderId, Root>,
     pub(super) announcements: Vec<NewRow>,
+    /// By customer: those of the orders' customers, and those that this transaction hears of.
+    pub(super) profiles: BTreeMap<String, Kept>,
+    /// Whose profile this transaction changes.
+    pub(super) changed_profiles: BTreeSet<String>,
+    /// The orders of which nothing that names the person may stay.
+    pub(super) to_erase: BTreeSet<OrderId>,
 }
 
 /// The locked row of one order and what belongs to it: what differs from `before` is written.
@@ -45,27 +52,48 @@ impl Loaded {
         let root = |(order, announced): (Order, _)| {
             (order.id, Root { before: order.clone(), order, was_announced: announced, announced })
         };
-        Self { now, orders: roots.into_iter().map(root).collect(), announcements: Vec::new() }
+        Self {
+            now,
+            orders: roots.into_iter().map(root).collect(),
+            announcements: Vec::new(),
+            profiles: BTreeMap::new(),
+            changed_profiles: BTreeSet::new(),
+            to_erase: BTreeSet::new(),
+        }
     }
 
     pub fn order(&self, id: OrderId) -> QueryResult<&Order> {
         self.orders.get(&id).map(|root| &root.order).ok_or(Error::NotFound)
     }
 
-    /// Keeps a decision about an order. Fails with `NotFound`, and changes nothing, if the order was not loaded.
-    pub fn keep(&mut self, order: Order) -> QueryResult<()> {
-        let root = self.orders.get_mut(&order.id).ok_or(Error::NotFound)?;
-        root.order = order;
-        Ok(())
+    /// How a customer wants to be told, if they have said so and are not forgotten.
+    pub fn profile(&self, customer: &str) -> Option<&Profile> {
+        self.profiles.get(customer).and_then(|kept| kept.profile.as_ref())
     }
 
-    /// Keeps a decision about an order, and announces its event. Fails, and changes nothing, if the event can't be
-    /// encoded, which none here does, or, with `NotFound`, if the order was not loaded.
-    pub fn keep_and_announce(&mut self, order: Order, event: Event, causation: EventId) -> QueryResult<()> {
+    /// Keeps a profile, or that there is none any more, unless something newer is kept. Tells whether it did.
+    pub fn keep_newest(&mut self, customer: &str, sequence: i64, profile: Option<Profile>) -> bool {
+        if self.profiles.get(customer).is_some_and(|kept| kept.sequence >= sequence) {
+            return false;
+        }
+        self.profiles.insert(customer.to_owned(), Kept { sequence, profile });
+        self.changed_profiles.insert(customer.to_owned());
+        true
+    }
+
+    /// Deletes all that names the person of an order, when this is saved.
+    pub fn erase(&mut self, order: OrderId) {
+        self.to_erase.insert(order);
+    }
+
+    /// Keeps a decision about an order, and announces its events. Fails, and changes nothing, if an event can't be encoded,
+    /// which none here does, or, with `NotFound`, if the order was not loaded.
+    pub fn keep_and_announce(&mut self, order: Order, events: &[Event], causation: EventId) -> QueryResult<()> {
         let root = self.orders.get_mut(&order.id).ok_or(Error::NotFound)?;
         let traceparent = trace::current_traceparent();
-        let metadata = EventMetadata { source: SOURCE, at: self.now, causation_id: Some(causation), traceparent };
-        let encoded = encode(&mut root.announced, &metadata, &[event]);
+        let causation_id = Some(causation);
+        let metadata = EventMetadata { source: SOURCE, at: self.now, causation_id, traceparent, actor: None };
+        let encoded = encode(&mut root.announced, &metadata, events);
         let encoded = encoded.map_err(|error| Error::SerializationError(error.into()))?;
         self.announcements.extend(encoded.into_iter().map(|event| event.into_row(NewRow::new)));
         root.order = order;

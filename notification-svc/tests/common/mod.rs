@@ -3,15 +3,15 @@
 
 use chrono::{DateTime, Duration, Utc};
 use notification_svc::commands::record_deliveries::{Tried, record_deliveries};
-use notification_svc::domain::{Templates, Verdict};
-use notification_svc::mail::Deliveries;
+use notification_svc::delivery::Deliveries;
+use notification_svc::domain::{Channel, Verdict, Writer};
 use notification_svc::reactions::NotificationReactions;
 use notification_svc::store::notifications::{self, Due, Filter, View};
 use quadrille_testing::{Others, eur};
 pub use quadrille_testing::{OutboxRow, outbox};
-use service_kit::consumer::testing::react;
-use service_kit::consumer::{Outcome, Record};
-use service_kit::external_calls::{ExternalCalls, Nudge};
+use service_kit::consumer::testing::{CONSUMER, NoCopies, react_as};
+use service_kit::consumer::{Outcome, Record, Subscription};
+use service_kit::external_calls::ExternalCalls;
 use service_kit::testing::TestDb;
 use shared_events::*;
 
@@ -24,9 +24,15 @@ pub struct Shop {
 }
 
 impl Shop {
+    /// One that sends by every channel, and gives guests links.
     pub async fn new() -> Self {
+        let writer = Writer::new().unwrap().offering(Channel::Sms).offering(Channel::Push);
+        Self::writing(writer.with_guest_links(Some("https://shop.example/".parse().unwrap()))).await
+    }
+
+    pub async fn writing(writer: Writer) -> Self {
         let db = TestDb::new(&notification_svc::migrations()).await;
-        let reactions = NotificationReactions::new(Templates::new().unwrap(), Nudge::default());
+        let reactions = NotificationReactions::new(writer, []);
         Self { db, reactions, others: Others::default(), clock: Utc::now() - Duration::hours(1) }
     }
 
@@ -45,7 +51,13 @@ impl Shop {
 
     /// Has the service hear a record.
     pub async fn hears(&self, record: &Record) -> Outcome {
-        react(&self.db.pool, &self.reactions, record).await.unwrap()
+        let topic = record.place.topic.as_str();
+        let subscription = if topic == Topic::Customers.name() {
+            Subscription::latest_per_key(topic)
+        } else {
+            Subscription::inbox(topic)
+        };
+        react_as(&self.db.pool, CONSUMER, &subscription, &self.reactions, &NoCopies, record).await.unwrap()
     }
 
     /// Says and hears.
@@ -66,14 +78,28 @@ impl Shop {
         self.messages().await.into_iter().map(|message| (message.template, message.status)).collect()
     }
 
+    /// Which texts are there, by which channel, and in which status.
+    pub async fn told_by(&self) -> Vec<(String, String, String)> {
+        let told = self.messages().await.into_iter();
+        told.map(|message| (message.template, message.channel, message.status)).collect()
+    }
+
     pub async fn take(&self) -> Vec<Due> {
-        notifications::take_due(&mut *self.db.conn().await, 100).await.unwrap()
+        self.take_by(Channel::Email).await
+    }
+
+    pub async fn take_by(&self, channel: Channel) -> Vec<Due> {
+        notifications::take_due(&mut *self.db.conn().await, channel, 100).await.unwrap()
     }
 
     /// Takes what is due, has it sent, and says which texts that were.
     pub async fn takes_and_sends(&self) -> Vec<String> {
-        let taken = self.take().await;
-        let tried: Vec<_> = taken.iter().map(sent).collect();
+        self.takes_and_sends_by(Channel::Email).await
+    }
+
+    pub async fn takes_and_sends_by(&self, channel: Channel) -> Vec<String> {
+        let taken = self.take_by(channel).await;
+        let tried: Vec<_> = taken.iter().map(|due| Tried { channel, ..sent(due) }).collect();
         record_deliveries(&mut *self.db.conn().await, &tried).await.unwrap();
         taken.into_iter().map(|due| due.template).collect()
     }
@@ -109,6 +135,7 @@ pub fn sent(due: &Due) -> Tried {
         order: OrderId(due.order_id),
         event: due.event_id,
         template: due.template.clone(),
+        channel: Channel::Email,
         attempt: due.attempts,
         traceparent: None,
         verdict: Verdict::Sent,
@@ -144,5 +171,21 @@ pub fn refunded(order_id: OrderId, amount: i64, remaining: i64) -> PaymentRefund
         refund_id: RefundId::new(),
         amount: eur(amount),
         remaining: eur(remaining),
+    }
+}
+
+/// Ann Lee's profile, who wants to be told of parcels by these channels.
+pub fn profile(shipment: &[&str]) -> CustomerChanged {
+    let Customer { id, name, email } = quadrille_testing::customer();
+    let channels = serde_json::json!({ "shipment": shipment });
+    CustomerChanged {
+        customer_id: id,
+        name,
+        email,
+        phone: Some("+353861234567".parse().unwrap()),
+        push_token: Some("device-1".parse().unwrap()),
+        delivery_address: Some(quadrille_testing::address("1 Quay St")),
+        language: Language::De,
+        messages: serde_json::from_value(channels).unwrap(),
     }
 }

@@ -26,7 +26,7 @@ pub struct PlaceOrder {
 /// Why no order was placed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceOrderError {
-    #[error("{} of its lines can't be had", .0.len())]
+    #[error("{} of its lines or fields can't be had", .0.len())]
     Refused(Vec<DraftRefused>),
     #[error(transparent)]
     Key(#[from] KeyRefused),
@@ -45,11 +45,12 @@ impl From<diesel::result::Error> for PlaceOrderError {
     }
 }
 
-/// Places an order: key, answer, order, deadline and `order.placed` commit together or not at all. Two round trips.
+/// Places an order: key, answer, order, deadline and `order.placed` commit together or not at all. Two round trips, whether or
+/// not the customer's profile is needed.
 pub async fn place_order(
     pool: &Pool,
     command: PlaceOrder,
-    answer_with: fn(&Order) -> serde_json::Result<StoredResponse>,
+    answer_with: impl Fn(&Order) -> serde_json::Result<StoredResponse>,
 ) -> Result<StoredResponse, PlaceOrderError> {
     let mut conn = pool.get().await?;
     let transaction = Transaction::on(&mut conn)?;
@@ -60,11 +61,12 @@ pub async fn place_order(
 async fn place(
     transaction: &Transaction<'_>,
     command: PlaceOrder,
-    answer_with: fn(&Order) -> serde_json::Result<StoredResponse>,
+    answer_with: impl Fn(&Order) -> serde_json::Result<StoredResponse>,
 ) -> Result<StoredResponse, PlaceOrderError> {
     let PlaceOrder { draft, idempotency, deadline, prices_known } = command;
     let skus: Vec<_> = draft.lines.iter().map(|(sku, _)| sku.as_str()).collect();
-    let BeforePlacing { claim, catalogue } = placement::begin(transaction, idempotency.as_ref(), &skus).await?;
+    let read = placement::begin(transaction, idempotency.as_ref(), &skus, draft.profile_of()).await?;
+    let BeforePlacing { claim, catalogue, profile } = read;
     if let Some(answer) = claim? {
         return Ok(answer);
     }
@@ -72,7 +74,10 @@ async fn place(
         return Err(PlaceOrderError::PricesUnknown);
     }
     let Catalogue { products, now } = catalogue;
-    let order = draft.place(OrderId::new(), &products, now, now + deadline).map_err(PlaceOrderError::Refused)?;
+    let order = draft
+        .complete(profile)
+        .and_then(|draft| draft.place(OrderId::new(), &products, now, now + deadline))
+        .map_err(PlaceOrderError::Refused)?;
     let answer = answer_with(&order).map_err(AnnounceError::from)?;
     match placement::commit(transaction, &order, idempotency.as_ref().map(|idempotency| (idempotency, &answer))).await {
         Ok(()) => Ok(answer),

@@ -1,18 +1,46 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Address, CountryCode, Currency, Customer, LineText, Money, NotChargeable, OrderId, OrderLine, OrderPlaced,
-    PaymentMethod, ProductStatus, Quantity, Sku,
+    Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, LineText, Money, NotChargeable, OrderId,
+    OrderLine, OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
 };
 
-use super::{Destination, Progress};
+use super::{Destination, Profile, Progress};
 
 pub const MAX_LINES: usize = 100;
 
-/// An order as a customer requests it. It has no prices, since these are the service's own.
+/// An order as it is requested. It has no prices, since these are the service's own. What it leaves out of the customer is in
+/// their profile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderDraft {
+    pub customer: CustomerDraft,
+    pub delivery_address: Option<Address>,
+    pub currency: Currency,
+    pub lines: Vec<(Sku, Quantity)>,
+    pub payment_method: PaymentMethod,
+}
+
+/// Who orders, as far as a request says it. `Debug` shows only the id.
+#[derive(Clone, PartialEq)]
+pub struct CustomerDraft {
+    pub id: CustomerId,
+    pub name: Option<LineText>,
+    pub email: Option<EmailAddress>,
+    /// A guest has no account, and so no profile.
+    pub is_guest: bool,
+}
+
+impl fmt::Debug for CustomerDraft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CustomerDraft").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// An order as it is requested, which says all of the customer that an order needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompleteDraft {
     pub customer: Customer,
     pub delivery_address: Address,
     pub currency: Currency,
@@ -53,6 +81,11 @@ pub enum DraftRefused {
     NotChargeable(#[from] NotChargeable),
     #[error("{:?} is not the code of a country, such as IE", .0.as_str())]
     NoCountry(CountryCode),
+    /// Neither the order nor the customer's profile has this field.
+    #[error("is missing, and so it is in the profile of {id}: name it here, or set it by PUT /api/v1/customers/{id}")]
+    NotInProfile { field: &'static str, id: CustomerId },
+    #[error("is missing: a guest has no profile to take it from")]
+    GuestWithout { field: &'static str },
 }
 
 impl DraftRefused {
@@ -61,6 +94,7 @@ impl DraftRefused {
         match self {
             Self::NotChargeable(NotChargeable::Currency(_)) => "currency".to_owned(),
             Self::NoCountry(_) => "delivery_address.country".to_owned(),
+            Self::NotInProfile { field, .. } | Self::GuestWithout { field } => (*field).to_owned(),
             Self::NoLines | Self::TooManyLines(_) | Self::TotalTooDear | Self::NotChargeable(_) => "lines".to_owned(),
             Self::Twice { line, .. }
             | Self::Unknown { line, .. }
@@ -84,6 +118,16 @@ pub struct Order {
     pub waiting_since: DateTime<Utc>,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// When its customer was forgotten. Since then nobody's name and address stand in `placed` and `destination`, so that
+    /// the order is read like any other: whoever shows a person asks [`Order::person`].
+    pub forgotten_at: Option<DateTime<Utc>>,
+}
+
+impl Order {
+    /// Who placed it and where it goes; none once they are forgotten.
+    pub fn person(&self) -> Option<(&Customer, &Destination)> {
+        self.forgotten_at.is_none().then_some((&self.placed.customer, &self.destination))
+    }
 }
 
 impl OrderDraft {
@@ -93,10 +137,8 @@ impl OrderDraft {
         if !self.currency.is_chargeable() {
             refused.push(NotChargeable::Currency(self.currency).into());
         }
-        let country = &self.delivery_address.country;
-        if !country.is_a_country() {
-            refused.push(DraftRefused::NoCountry(country.clone()));
-        }
+        let country = self.delivery_address.as_ref().map(|address| &address.country);
+        refused.extend(country.filter(|country| !country.is_a_country()).cloned().map(DraftRefused::NoCountry));
         match self.lines.len() {
             0 => refused.push(DraftRefused::NoLines),
             1..=MAX_LINES => {}
@@ -108,6 +150,43 @@ impl OrderDraft {
         if refused.is_empty() { Ok(self) } else { Err(refused) }
     }
 
+    /// Whose profile has what it leaves out; none if it says everything, or a guest orders.
+    pub const fn profile_of(&self) -> Option<&CustomerId> {
+        let CustomerDraft { id, name, email, is_guest } = &self.customer;
+        let says_all = name.is_some() && email.is_some() && self.delivery_address.is_some();
+        if says_all || *is_guest { None } else { Some(id) }
+    }
+
+    /// Takes what it leaves out from the customer's profile, and returns every field that neither has.
+    pub fn complete(self, profile: Option<Profile>) -> Result<CompleteDraft, Vec<DraftRefused>> {
+        let Self { customer, delivery_address, currency, lines, payment_method } = self;
+        let CustomerDraft { id, name, email, is_guest } = customer;
+        let (known_name, known_email, known_address) = match profile {
+            Some(known) => (Some(known.name), Some(known.email), known.delivery_address),
+            None => (None, None, None),
+        };
+        match (name.or(known_name), email.or(known_email), delivery_address.or(known_address)) {
+            (Some(name), Some(email), Some(delivery_address)) => {
+                let customer = Customer { id, name, email };
+                Ok(CompleteDraft { customer, delivery_address, currency, lines, payment_method })
+            }
+            (name, email, address) => {
+                let fields = [
+                    (name.is_none(), "customer.name"),
+                    (email.is_none(), "customer.email"),
+                    (address.is_none(), "delivery_address"),
+                ];
+                let refused = |field| match is_guest {
+                    true => DraftRefused::GuestWithout { field },
+                    false => DraftRefused::NotInProfile { field, id: id.clone() },
+                };
+                Err(fields.into_iter().filter(|(is_missing, _)| *is_missing).map(|(_, field)| refused(field)).collect())
+            }
+        }
+    }
+}
+
+impl CompleteDraft {
     /// Makes the draft an order with this id, at today's prices. Returns every line that can't be ordered, or, if all
     /// can, the problem with the total.
     pub fn place(
@@ -156,6 +235,7 @@ impl OrderDraft {
             waiting_since: now,
             placed_at: now,
             updated_at: now,
+            forgotten_at: None,
         })
     }
 }

@@ -15,7 +15,7 @@ impl LastSequences {
             Topic::Stock => &mut self.stock,
             Topic::Payments => &mut self.payment,
             Topic::Shipments => &mut self.shipment,
-            Topic::Orders | Topic::Notifications | Topic::Products => return true,
+            Topic::Orders | Topic::Notifications | Topic::Products | Topic::Customers => return true,
         };
         let newer = sequence > *last;
         *last = sequence.max(*last);

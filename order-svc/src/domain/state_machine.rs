@@ -1,9 +1,9 @@
 //! The state machine of one order: events in, status and events out. docs/RACES.md has its rules.
 
 use shared_events::{
-    CancelReason, CancelRefusedReason, Event, EventId, LineText, OrderCallOffRefused, OrderCallOffRequested,
-    OrderCancelRefused, OrderCancelRequested, OrderCancelled, OrderCompleted, OrderConfirmed, OrderId, PaymentEvent,
-    RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
+    CancelReason, CancelRefusedReason, CustomerId, Event, EventId, LineText, OrderCallOffRefused,
+    OrderCallOffRequested, OrderCancelRefused, OrderCancelRequested, OrderCancelled, OrderCompleted, OrderConfirmed,
+    OrderForgotten, OrderId, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
 };
 
 use super::{CalledOff, Destination, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact, Tracking};
@@ -60,6 +60,9 @@ pub enum Refused {
     /// The address can't change once every shipment has left or the order is being cancelled.
     #[error("the address of an order that is {} can't be changed", .0.name())]
     TooLateToRedirect(Status),
+    /// A parcel needs an address, and whoever waits for their money is somebody.
+    #[error("an order that is {} still needs its customer", .0.name())]
+    GoesOn(Status),
 }
 
 impl Progress {
@@ -177,6 +180,18 @@ impl Progress {
         self.facts.note_timeout();
         let events = self.ask_back(CancelReason::Timeout);
         Ok((self, events))
+    }
+
+    /// Its customer is forgotten, which changes nothing of the order itself. Refused as [`Refused::GoesOn`] until it has
+    /// ended.
+    pub fn forget(self, customer_id: CustomerId) -> Result<Transition, Refused> {
+        match self.status {
+            Status::Completed | Status::Cancelled(_) => {
+                let forgotten = OrderForgotten { order_id: self.order_id, customer_id };
+                Ok((self, vec![forgotten.into()]))
+            }
+            status => Err(Refused::GoesOn(status)),
+        }
     }
 
     fn goods_may_be_held(&self) -> bool {

@@ -23,6 +23,9 @@ impl Status {
     pub const NAMES: [&'static str; 7] =
         ["pending", "confirmed", "partially_shipped", "shipped", "completed", "cancelling", "cancelled"];
 
+    /// The names of those that are final.
+    pub const ENDS: [&'static str; 2] = ["completed", "cancelled"];
+
     /// The name, in the database and for clients.
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,7 +41,7 @@ impl Status {
 
     /// Whether the status with this name is final.
     pub fn is_end(name: &str) -> bool {
-        matches!(name, "completed" | "cancelled")
+        Self::ENDS.contains(&name)
     }
 
     pub const fn reason(self) -> Option<CancelReason> {

@@ -8,12 +8,12 @@ pub struct WaitingFor {
     pub from: &'static str,
 }
 
-const STOCK: &str = "stock-svc";
-const PAYMENT: &str = "payment-svc";
+pub(super) const STOCK: &str = "stock-svc";
+pub(super) const PAYMENT: &str = "payment-svc";
 /// The customer must authenticate, as with 3-D Secure.
-const CUSTOMER: &str = "customer";
+pub(super) const CUSTOMER: &str = "customer";
 /// Staff must look after a refund that the gateway refused.
-const STAFF: &str = "staff";
+pub(super) const STAFF: &str = "staff";
 
 impl Progress {
     /// The next event that the order needs; none once it has ended.

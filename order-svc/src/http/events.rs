@@ -9,16 +9,17 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use diesel_async::AsyncPgConnection;
 use futures_util::stream;
-use service_kit::http::{Path, Problem, the_one};
+use service_kit::auth::Caller;
+use service_kit::http::{Problem, the_one};
 use shared_events::OrderId;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::AppState;
 use super::history::EntryView;
 use super::problem;
+use super::theirs::Theirs;
 use crate::domain::Status;
 use crate::live::{Listener, Live};
 use crate::store::history::{self, Entry, RecordedSoFar};
@@ -49,7 +50,7 @@ const PAGE: i64 = 1_000;
 ///
 /// Server-sent events: first what happened after `Last-Event-ID`, then what happens, until the order has ended. Once
 /// the order has ended and the client has all of its events, the answer is 204, which tells a browser not to
-/// reconnect.
+/// reconnect. A stream ends when the token that it was asked for with does.
 #[utoipa::path(
     get, path = "/api/v1/orders/{id}/events", tag = "orders", operation_id = "events_of_order",
     params(
@@ -63,12 +64,18 @@ const PAGE: i64 = 1_000;
         (status = 204, description = "The order has ended, and the client has all of its events.")
     )
 )]
-pub async fn get(state: Data<AppState>, http: HttpRequest, id: Path<Uuid>) -> Result<HttpResponse, Problem> {
-    let (order_id, after) = (OrderId(id.0), last_event_id(&http)?);
+pub async fn get(
+    state: Data<AppState>,
+    http: HttpRequest,
+    caller: Caller,
+    Theirs(order_id): Theirs,
+) -> Result<HttpResponse, Problem> {
+    let until = caller.good_for().and_then(|good_for| Instant::now().checked_add(good_for));
+    let after = last_event_id(&http)?;
     let listener = state.live.listen(order_id).map_err(|full| Problem::unavailable(format!("{full}.")))?;
     let (head, known) = {
         let mut conn = state.pool.get().await?;
-        let head = history::head(&mut conn, order_id).await?.ok_or_else(|| problem::no_order(id.0))?;
+        let head = history::head(&mut conn, order_id).await?.ok_or_else(|| problem::no_order(order_id.0))?;
         (head, all_after(&mut conn, order_id, after).await?)
     };
     let RecordedSoFar { recorded, ended } = head;
@@ -81,7 +88,7 @@ pub async fn get(state: Data<AppState>, http: HttpRequest, id: Path<Uuid>) -> Re
     if ended && known.is_empty() {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let mut open = Stream::new(&state.live, listener, after);
+    let mut open = Stream::new(&state.live, listener, after, until);
     let first = BEGIN.to_owned() + &open.fresh(&known);
     open.ended |= ended;
     Ok(HttpResponse::Ok()
@@ -118,6 +125,8 @@ struct Stream {
     /// The last position that was sent.
     told: i64,
     ended: bool,
+    /// When whoever listens has to come again with another token.
+    until: Option<Instant>,
 }
 
 type Told = Result<Bytes, Infallible>;
@@ -132,13 +141,14 @@ async fn told((first, mut open): (Option<String>, Stream)) -> Option<(Told, (Opt
 }
 
 impl Stream {
-    fn new(live: &Live, listener: Listener, told: i64) -> Self {
+    fn new(live: &Live, listener: Listener, told: i64, until: Option<Instant>) -> Self {
         let mut silence = interval_at(Instant::now() + live.silence(), live.silence());
         silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { listener, stop: live.stopped().clone(), silence, told, ended: false }
+        Self { listener, stop: live.stopped().clone(), silence, told, ended: false, until }
     }
 
-    /// Waits for the next text; none when the stream has ended.
+    /// Waits for the next text; none when the stream has ended. Nothing is told once the token has expired; that a stream is
+    /// over is noticed at the next event, or when it would be said that it still is.
     async fn next(&mut self) -> Option<String> {
         while !self.ended {
             let text = tokio::select! {
@@ -147,6 +157,9 @@ impl Stream {
                 () = self.stop.cancelled() => self.rest(),
                 _ = self.silence.tick() => KEEP_ALIVE.to_owned(),
             };
+            if self.until.is_some_and(|until| Instant::now() >= until) {
+                return None;
+            }
             if !text.is_empty() {
                 self.silence.reset();
                 return Some(text);

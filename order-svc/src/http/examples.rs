@@ -1,4 +1,4 @@
-//! One order at several moments, as consistent examples for the OpenAPI document.
+//! One order at several moments, and its customer, as consistent examples for the OpenAPI document.
 
 use serde_json::{Value, json};
 
@@ -21,10 +21,21 @@ pub fn placed() -> Value {
         "stock": null, "payment": null, "shipment": null, "shipments": [],
         "waiting_for": {"fact": "stock.reserved", "from": "stock-svc", "since": "2026-07-14T09:30:00Z"},
         "version": 1, "placed_at": "2026-07-14T09:30:00Z", "updated_at": "2026-07-14T09:30:00Z",
+        "forgotten_at": null,
         "links": {
             "self": this, "history": format!("{this}/history"), "events": format!("{this}/events"),
             "delivery_address": format!("{this}/delivery-address"), "cancel": format!("{this}/cancel")
         }
+    })
+}
+
+pub fn profile() -> Value {
+    json!({
+        "id": "c-1001", "name": "Ann Lee", "email": "ann@example.com", "phone": "+353861234567", "push_token": null,
+        "delivery_address":
+            {"line1": "1 Quay St", "line2": null, "city": "Cork", "postal_code": "T12", "country": "IE"},
+        "language": "en", "messages": {"order": ["email"], "payment": ["email"], "shipment": ["email", "sms"]},
+        "version": 1, "updated_at": "2026-07-14T09:29:00Z"
     })
 }
 
@@ -71,6 +82,23 @@ pub fn partially_shipped() -> Value {
         "waiting_for": {"fact": "shipment.dispatched", "from": "stock-svc", "since": "2026-07-14T09:30:03Z"},
         "version": 11, "updated_at": "2026-07-15T08:20:00Z", "links": links(&["call_off"])
     }))
+}
+
+pub fn overdue() -> Value {
+    json!({
+        "waiting_for": "stock.reserved", "waiting_from": "stock-svc", "orders": 1, "oldest_since": "2026-07-14T09:30:00Z",
+        "first": [ORDER]
+    })
+}
+
+/// An order of the customer is still on its way.
+pub fn forgotten() -> Value {
+    json!({
+        "customer_id": "c-1001", "profile": true, "orders": 12,
+        "left": {
+            "ended_orders": 0, "orders_going_on": 1, "oldest": [{"id": ORDER, "status": "shipped"}]
+        }
+    })
 }
 
 pub fn entry() -> Value {

@@ -2,13 +2,14 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use service_kit::http::{Cursor, Limit, Paged, Path, Problem, Query};
+use service_kit::http::{Cursor, Limit, Paged, Problem, Query};
 use shared_events::OrderId;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::AppState;
 use super::problem;
+use super::theirs::Theirs;
 use crate::store::{self, history::Entry};
 
 /// One event of an order, read from another service or published by this one.
@@ -70,14 +71,17 @@ pub struct HistoryQuery {
     params(("id" = inline(OrderId), Path, description = "The order."), HistoryQuery),
     responses((status = 200, description = "Oldest first.", body = Paged<EntryView>))
 )]
-pub async fn get(state: Data<AppState>, id: Path<Uuid>, query: Query<HistoryQuery>) -> Result<HttpResponse, Problem> {
+pub async fn get(
+    state: Data<AppState>,
+    Theirs(order_id): Theirs,
+    query: Query<HistoryQuery>,
+) -> Result<HttpResponse, Problem> {
     let HistoryQuery { limit, cursor } = query.0;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map_or(0, |Cursor(after)| after));
     let mut conn = state.pool.get().await?;
-    let order_id = OrderId(id.0);
     let entries = store::history::after(&mut conn, order_id, after, limit + 1).await?;
     if entries.is_empty() && store::orders::find(&conn, order_id).await?.is_none() {
-        return Err(problem::no_order(id.0));
+        return Err(problem::no_order(order_id.0));
     }
     let Paged { items, next_cursor } = Paged::from_rows(entries, limit, |entry| entry.position.to_string());
     Ok(HttpResponse::Ok().json(Paged { items: items.iter().map(EntryView::of).collect(), next_cursor }))

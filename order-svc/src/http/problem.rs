@@ -1,9 +1,9 @@
-use service_kit::http::{FieldError, Problem};
+use service_kit::http::{FieldError, InputCode, Problem};
 use shared_events::NotChargeable;
 use uuid::Uuid;
 
-use crate::commands::{ChangeOrderError, PlaceOrderError};
-use crate::domain::DraftRefused;
+use crate::commands::{ChangeOrderError, ForgetCustomerError, PlaceOrderError};
+use crate::domain::{DraftRefused, ProfileRefused};
 use crate::store::AnnounceError;
 
 service_kit::problem_codes! {
@@ -22,6 +22,8 @@ service_kit::problem_codes! {
         /// No payment can be made in this currency, or of this fraction of it.
         NotChargeable = "not_chargeable",
         UnknownCountry = "unknown_country",
+        /// Neither the order says it nor the customer's profile.
+        NotInProfile = "not_in_profile",
         /// It has left, or the order has ended.
         TooLate = "too_late",
         /// The catalogue is still being read.
@@ -51,6 +53,16 @@ fn code(refused: &DraftRefused) -> OrderCode {
             OrderCode::NotChargeable
         }
         DraftRefused::NoCountry(_) => OrderCode::UnknownCountry,
+        DraftRefused::NotInProfile { .. } | DraftRefused::GuestWithout { .. } => OrderCode::NotInProfile,
+    }
+}
+
+/// What is wrong with a profile, with its field.
+pub fn of_profile(refused: &ProfileRefused) -> FieldError {
+    let error = FieldError::new(refused.field(), refused.to_string());
+    match refused {
+        ProfileRefused::NoCountry(_) => error.code(OrderCode::UnknownCountry),
+        ProfileRefused::NoPhone(_) | ProfileRefused::NoPushToken(_) => error.code(InputCode::Missing),
     }
 }
 
@@ -80,6 +92,15 @@ impl From<PlaceOrderError> for Problem {
             }
             PlaceOrderError::Pool(error) => error.into(),
             PlaceOrderError::Announce(error) => error.into(),
+        }
+    }
+}
+
+impl From<ForgetCustomerError> for Problem {
+    fn from(error: ForgetCustomerError) -> Self {
+        match error {
+            ForgetCustomerError::Pool(error) => error.into(),
+            ForgetCustomerError::Announce(error) => error.into(),
         }
     }
 }

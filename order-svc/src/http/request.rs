@@ -1,13 +1,11 @@
 //! The bodies of requests. The value types check themselves while they are read.
 
 use serde::{Deserialize, Serialize};
-use shared_events::{
-    Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, LineText, PaymentMethod, Quantity, Sku,
-};
-
+use shared_events::{Address, CountryCode, Currency, CustomerId, EmailAddress, LineText, PaymentMethod, Quantity, Sku};
 use utoipa::ToSchema;
 
-use crate::domain::OrderDraft;
+use super::guests::is_guest;
+use crate::domain::{CustomerDraft, OrderDraft};
 
 /// The body of `POST /api/v1/orders`.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -20,8 +18,10 @@ use crate::domain::OrderDraft;
     "payment_method": "pm_card_visa"
 }))]
 pub struct PlaceOrderRequest {
-    customer: CustomerRequest,
-    delivery_address: AddressRequest,
+    /// You, by your profile, if it is left out.
+    customer: Option<CustomerRequest>,
+    /// That of the customer's profile, if it is left out.
+    delivery_address: Option<AddressRequest>,
     currency: Currency,
     /// Each SKU in one line only.
     #[schema(min_items = 1, max_items = 100)]
@@ -29,19 +29,21 @@ pub struct PlaceOrderRequest {
     payment_method: PaymentMethod,
 }
 
-#[derive(Deserialize, Serialize, ToSchema)]
+/// Who orders. What is left out is in their profile.
+#[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CustomerRequest {
-    id: CustomerId,
-    name: LineText,
-    #[schema(value_type = EmailAddress)]
-    email: DeliverableAddress,
+    /// You, if it is left out.
+    id: Option<CustomerId>,
+    name: Option<LineText>,
+    #[schema(value_type = Option<EmailAddress>)]
+    email: Option<DeliverableAddress>,
 }
 
 /// An e-mail address that mail can be sent to from here.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(try_from = "EmailAddress", into = "EmailAddress")]
-struct DeliverableAddress(EmailAddress);
+pub struct DeliverableAddress(EmailAddress);
 
 impl TryFrom<EmailAddress> for DeliverableAddress {
     type Error = &'static str;
@@ -87,11 +89,19 @@ impl From<AddressRequest> for Address {
 }
 
 impl PlaceOrderRequest {
-    pub fn into_draft(self) -> OrderDraft {
-        let Self { customer, delivery_address: address, currency, lines, payment_method } = self;
+    /// The customer that it names.
+    pub fn customer_id(&self) -> Option<CustomerId> {
+        self.customer.as_ref()?.id.clone()
+    }
+
+    /// The draft of an order of this customer.
+    pub fn into_draft(self, id: CustomerId) -> OrderDraft {
+        let Self { customer, delivery_address, currency, lines, payment_method } = self;
+        let CustomerRequest { name, email, .. } = customer.unwrap_or_default();
+        let is_guest = is_guest(&id);
         OrderDraft {
-            customer: Customer { id: customer.id, name: customer.name, email: customer.email.0 },
-            delivery_address: address.into(),
+            customer: CustomerDraft { id, name, email: email.map(EmailAddress::from), is_guest },
+            delivery_address: delivery_address.map(Address::from),
             currency,
             lines: lines.into_iter().map(|line| (line.sku, line.quantity)).collect(),
             payment_method,

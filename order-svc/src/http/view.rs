@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared_events::{
-    Address, CancelReason, Currency, Customer, LineText, Money, OrderId, OrderLine, Quantity, ShipmentId, Shortage,
-    Sku, decline_for_customer,
+    Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, Quantity,
+    ShipmentId, Shortage, Sku, decline_for_customer,
 };
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -22,8 +22,9 @@ pub struct OrderView<'a> {
     reason: Option<CancelReason>,
     /// Details of the reason, if there are any.
     failure: Option<FailureView<'a>>,
-    customer: &'a Customer,
-    delivery_address: &'a Address,
+    customer: CustomerView<'a>,
+    /// None once the customer was forgotten.
+    delivery_address: Option<&'a Address>,
     /// The address that the customer wants, while the warehouse decides about it.
     requested_address: Option<&'a Address>,
     currency: Currency,
@@ -43,7 +44,20 @@ pub struct OrderView<'a> {
     version: i64,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// When its customer was forgotten. Name and addresses are gone since then; the order and its amounts stay.
+    forgotten_at: Option<DateTime<Utc>>,
     links: Links,
+}
+
+/// Who placed the order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OrderCustomer)]
+struct CustomerView<'a> {
+    id: &'a CustomerId,
+    /// None once the customer was forgotten.
+    name: Option<&'a LineText>,
+    /// None once the customer was forgotten.
+    email: Option<&'a EmailAddress>,
 }
 
 /// Details of a cancellation that is due to stock or payment.
@@ -126,6 +140,10 @@ struct Links {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     cancel: Option<String>,
+    /// In the answer to a guest who has placed it: shows and cancels this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    guest: Option<String>,
     /// Present while a part has left and another has not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
@@ -166,15 +184,19 @@ pub(super) fn path_of(id: impl std::fmt::Display) -> String {
 impl<'a> OrderView<'a> {
     pub fn of(order: &'a Order) -> Self {
         let Order { placed, progress, .. } = order;
-        let this = path(placed.order_id);
+        let (this, person) = (path(placed.order_id), order.person());
         Self {
             id: placed.order_id,
             status: progress.status.name(),
             reason: progress.status.reason(),
             failure: FailureView::of(progress),
-            customer: &placed.customer,
-            delivery_address: &order.destination.address,
-            requested_address: order.destination.asked.as_ref(),
+            customer: CustomerView {
+                id: &placed.customer.id,
+                name: person.map(|(customer, _)| &customer.name),
+                email: person.map(|(customer, _)| &customer.email),
+            },
+            delivery_address: person.map(|(_, destination)| &destination.address),
+            requested_address: person.and_then(|(_, destination)| destination.asked.as_ref()),
             currency: placed.total.currency(),
             lines: placed.lines.iter().map(|line| LineView::of(line, progress)).collect(),
             total: placed.total,
@@ -190,8 +212,18 @@ impl<'a> OrderView<'a> {
             version: order.version,
             placed_at: order.placed_at,
             updated_at: order.updated_at,
+            forgotten_at: order.forgotten_at,
             links: Links::of(order, this),
         }
+    }
+}
+
+impl OrderView<'_> {
+    /// With the link by which whoever has it sees and cancels this order.
+    #[must_use]
+    pub fn with_guest_link(mut self, token: Option<&str>) -> Self {
+        self.links.guest = token.map(|token| format!("{}?token={token}", self.links.this));
+        self
     }
 }
 
@@ -206,6 +238,7 @@ impl Links {
             delivery_address: link(destination.may_be_redirected(progress.status), "delivery-address"),
             cancel: link(progress.clone().cancel().is_ok(), "cancel"),
             call_off: link(progress.clone().call_off().is_ok(), "call-off"),
+            guest: None,
             this,
         }
     }

@@ -50,7 +50,7 @@ pub fn decide(
         Event::Stock(stock) => progress.hear_stock(stock, id),
         Event::Payment(payment) => progress.hear_payment(payment),
         Event::Shipment(parcel) => Ok(progress.hear_shipment(parcel, id)),
-        Event::Product(_) | Event::Order(_) | Event::Notification(_) => return None,
+        Event::Product(_) | Event::Customer(_) | Event::Order(_) | Event::Notification(_) => return None,
     };
     Some(step.map(Decided::from))
 }
@@ -64,7 +64,7 @@ impl Reactions for OrderReactions {
     }
 
     fn concerns(&self, event: &Event) -> bool {
-        !matches!(event, Event::Order(_) | Event::Notification(_))
+        !matches!(event, Event::Order(_) | Event::Customer(_) | Event::Notification(_))
     }
 
     async fn load(&self, conn: &mut AsyncPgConnection, batch: &[Incoming<Event>]) -> Result<Loaded, ReactionError> {

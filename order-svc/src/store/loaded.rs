@@ -6,14 +6,17 @@ use chrono::{DateTime, Utc};
 use diesel::result::Error;
 use outbox_relay::NewRow;
 use service_kit::consumer::Envelope;
-use service_kit::trace;
-use shared_events::{Event, EventId, EventMetadata, OrderId, ProductState, Sku, encode};
+use service_kit::{auth, trace};
+use shared_events::{
+    CustomerId, EncodedEvent, Event, EventId, EventMetadata, OrderId, ProductState, SequenceCounter, Sku, encode,
+};
 
 use super::AnnounceError;
 use super::history::NewEntry;
 use super::roots::Root;
 use crate::SOURCE;
-use crate::domain::{Decided, LastSequences, Status};
+use crate::domain::{Decided, LastSequences, PaymentFact, Status};
+use crate::metrics::Moved;
 
 /// The orders that a transaction has locked, as decisions have left them, and what is to be written. Each event of a
 /// batch sees what those before it decided.
@@ -24,8 +27,12 @@ pub struct Loaded {
     pub(super) orders: BTreeMap<OrderId, Root>,
     pub(super) changed: BTreeSet<OrderId>,
     pub(super) redirected: BTreeSet<OrderId>,
+    /// Those from which the person is to be taken.
+    pub(super) forgotten: BTreeSet<OrderId>,
     pub(super) history: Vec<NewEntry>,
     pub(super) announcements: Vec<NewRow>,
+    /// Orders whose status has changed.
+    pub(super) moved: Vec<Moved>,
     /// The newest known sequences of products.
     pub(super) sequences: BTreeMap<Sku, i64>,
     /// Newer states of products, to be written.
@@ -39,8 +46,10 @@ impl Loaded {
             orders,
             changed: BTreeSet::new(),
             redirected: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
             history: Vec::new(),
             announcements: Vec::new(),
+            moved: Vec::new(),
             sequences: BTreeMap::new(),
             products: BTreeMap::new(),
         }
@@ -70,11 +79,31 @@ impl Loaded {
             root.destination = Some(destination);
             self.redirected.insert(id);
         }
+        if root.progress.status != before.progress.status {
+            let waited_for = match before.progress.facts.payment {
+                Some(PaymentFact::DeclinedForNow) => "retry",
+                _ => before.progress.waiting_for().map_or("", |waiting| waiting.from),
+            };
+            self.moved.push(Moved::new(id, (before.progress.status, root.progress.status), self.now, waited_for));
+        }
         self.orders.insert(id, root);
         self.changed.insert(id);
         self.history.extend(history);
         self.announcements.extend(rows);
         Ok(())
+    }
+
+    /// Takes the person from an order that has ended, and announces it. Returns false, and changes nothing, if that was done
+    /// before or the order goes on. Fails as [`Self::apply`] does.
+    pub fn forget(&mut self, id: OrderId, customer: &CustomerId) -> Result<bool, AnnounceError> {
+        let Some(root) = self.orders.get(&id).filter(|root| !root.forgotten) else { return Ok(false) };
+        let Ok(transition) = root.progress.clone().forget(customer.clone()) else { return Ok(false) };
+        self.apply(transition.into(), None)?;
+        if let Some(root) = self.orders.get_mut(&id) {
+            root.forgotten = true;
+        }
+        self.forgotten.insert(id);
+        Ok(true)
     }
 
     /// Adds an event that changed nothing to the order's history, with the reason.
@@ -108,8 +137,7 @@ pub(super) fn told(
     heard: Option<&Envelope>,
 ) -> serde_json::Result<(Vec<NewEntry>, Vec<NewRow>)> {
     let causation_id = heard.map(|envelope| EventId(envelope.id));
-    let metadata = EventMetadata { source: SOURCE, at: now, causation_id, traceparent: trace::current_traceparent() };
-    let messages = encode(root, &metadata, events)?;
+    let messages = encoded(root, now, events, causation_id)?;
     let mut history: Vec<NewEntry> =
         heard.map(|envelope| NewEntry::heard(root, before, envelope)).into_iter().collect();
     for (event, message) in events.iter().zip(&messages) {
@@ -117,4 +145,15 @@ pub(super) fn told(
         history.push(NewEntry::said(root, before, event, message.event_id, now, causation_id));
     }
     Ok((history, messages.into_iter().map(|message| message.into_row(NewRow::new)).collect()))
+}
+
+/// Events as they are said now, numbered by the root of their key.
+pub(super) fn encoded(
+    root: &mut impl SequenceCounter,
+    now: DateTime<Utc>,
+    events: &[Event],
+    causation_id: Option<EventId>,
+) -> serde_json::Result<Vec<EncodedEvent>> {
+    let (traceparent, actor) = (trace::current_traceparent(), auth::actor());
+    encode(root, &EventMetadata { source: SOURCE, at: now, causation_id, traceparent, actor }, events)
 }

@@ -1,9 +1,12 @@
 //! All SQL of the service but for what the kit and the outbox bring along.
 
+pub mod customers;
 mod error;
+pub mod forgetting;
 pub mod history;
 mod loaded;
 pub mod orders;
+pub mod overdue;
 pub mod placement;
 pub mod products;
 pub mod roots;
@@ -20,6 +23,8 @@ use futures_util::future::{join, join3};
 use service_kit::pool;
 use service_kit::transaction::Transaction;
 use shared_events::{OrderId, Sku};
+
+use crate::metrics;
 
 #[derive(Clone, Debug, Default)]
 pub struct BatchKeys {
@@ -65,23 +70,29 @@ pub async fn begin_with_order(transaction: &Transaction<'_>, id: OrderId) -> Que
 pub async fn save(conn: &AsyncPgConnection, mut loaded: Loaded) -> Result<(), AnnounceError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let loaded = &loaded;
-    let (roots, timers, destinations, history, products, announced) = tokio::join!(
+    let (roots, timers, destinations, forgotten, history, products, announced) = tokio::join!(
         biased;
         roots::save(conn, loaded),
         roots::save_timers(conn, loaded),
         orders::save_destinations(conn, loaded),
+        forgetting::save(conn, loaded),
         history::append(conn, loaded.now, &loaded.history),
         products::save(conn, loaded),
         outbox_relay::append_all(conn, announcements),
     );
-    pool::first_cause([
+    let saved = pool::first_cause([
         roots.map_err(AnnounceError::from),
         timers.map_err(AnnounceError::from),
         destinations.map_err(AnnounceError::from),
+        forgotten.map_err(AnnounceError::from),
         history.map_err(AnnounceError::from),
         products.map_err(AnnounceError::from),
         announced.map_err(AnnounceError::from),
-    ])
+    ]);
+    if saved.is_ok() {
+        metrics::note(&loaded.moved);
+    }
+    saved
 }
 
 /// The timer that cancels an order which stays pending; its key is the order's id.

@@ -1,4 +1,4 @@
-use diesel::dsl::{AsSelect, Nullable};
+use diesel::dsl::{AsSelect, Nullable, now};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error;
@@ -6,11 +6,11 @@ use diesel::sql_types::{Array, Jsonb, Nullable as SqlNullable, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use service_kit::prepared;
-use shared_events::{CustomerId, OrderId};
+use shared_events::OrderId;
 use uuid::Uuid;
 
 use super::loaded::Loaded;
-use super::rows::{Found, OrderRow, destination, json, read};
+use super::rows::{Found, OrderRow, OverdueAt, OverdueNotBefore, destination, json, read};
 use crate::domain::{Destination, Order};
 use crate::schema::{orders, redirections};
 
@@ -18,6 +18,11 @@ pub async fn find(mut conn: &AsyncPgConnection, id: OrderId) -> QueryResult<Opti
     let query = orders::table.find(id.0).left_join(redirections::table).select(found());
     let found = query.first(&mut conn).await.optional()?;
     found.map(OrderRow::order).transpose()
+}
+
+/// Whose order it is, which never changes.
+pub async fn customer_of(mut conn: &AsyncPgConnection, id: OrderId) -> QueryResult<Option<String>> {
+    orders::table.find(id.0).select(orders::customer_id).first(&mut conn).await.optional()
 }
 
 /// The rows of these orders must be locked.
@@ -73,9 +78,11 @@ fn found() -> (AsSelect<OrderRow, Pg>, Nullable<redirections::delivery_address>,
 
 #[derive(Debug, Default)]
 pub struct Filter {
-    pub customer_id: Option<CustomerId>,
+    pub customer_id: Option<String>,
     /// By [`crate::domain::Status::name`].
     pub status: Option<String>,
+    /// Those that wait longer than they should, or those that don't.
+    pub overdue: Option<bool>,
     /// Those placed before this one.
     pub before: Option<OrderId>,
 }
@@ -85,10 +92,19 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter, limit: i64) -> 
     let mut query =
         orders::table.left_join(redirections::table).select(found()).order(orders::id.desc()).limit(limit).into_boxed();
     if let Some(customer_id) = &filter.customer_id {
-        query = query.filter(orders::customer_id.eq(customer_id.as_str()));
+        query = query.filter(orders::customer_id.eq(customer_id));
     }
     if let Some(status) = &filter.status {
         query = query.filter(orders::status.eq(status));
+    }
+    if let Some(overdue) = filter.overdue {
+        // the first of the two is indexed
+        let is_overdue = OverdueNotBefore.lt(now).and(OverdueAt.lt(now)).assume_not_null();
+        query = if overdue {
+            query.filter(is_overdue)
+        } else {
+            query.filter(OverdueAt.is_null().or(OverdueAt.ge(now).assume_not_null()))
+        };
     }
     if let Some(before) = filter.before {
         query = query.filter(orders::id.lt(before.0));

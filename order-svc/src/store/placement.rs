@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
-use futures_util::future::{join, join3};
+use futures_util::future::{join, join4};
 use serde_json::Value;
 use service_kit::idempotency::{IdempotentRequest, KeyRefused};
 use service_kit::transaction::Transaction;
 use service_kit::{Together, prepared, timers};
+use shared_events::CustomerId;
 use uuid::Uuid;
 
 use super::DEADLINE_TIMER;
@@ -16,19 +17,22 @@ use super::loaded::told;
 use super::products::{self, Catalogue};
 use super::rows::json;
 use super::stored_responses::{self, Keep, StoredResponse};
-use super::{AnnounceError, Root, history};
-use crate::domain::{LastSequences, Order};
+use super::{AnnounceError, Root, customers, history};
+use crate::domain::{LastSequences, Order, Profile};
 
 pub struct BeforePlacing {
     pub claim: Result<Option<StoredResponse>, KeyRefused>,
     pub catalogue: Catalogue,
+    pub profile: Option<Profile>,
 }
 
-/// Begins the transaction, claims the key and looks up the products, in one round trip.
+/// Begins the transaction, claims the key, looks up the products and, if asked for, a customer's profile, in one round
+/// trip.
 pub async fn begin(
     transaction: &Transaction<'_>,
     idempotency: Option<&IdempotentRequest>,
     skus: &[&str],
+    profile_of: Option<&CustomerId>,
 ) -> QueryResult<BeforePlacing> {
     let claim = async {
         match idempotency {
@@ -36,9 +40,16 @@ pub async fn begin(
             None => Ok(Ok(None)),
         }
     };
-    let (begun, claim, catalogue) = join3(transaction.begin(), claim, products::find(transaction.conn(), skus)).await;
+    let profile = async {
+        match profile_of {
+            Some(id) => customers::profile(transaction.conn(), id).await,
+            None => Ok(None),
+        }
+    };
+    let products = products::find(transaction.conn(), skus);
+    let (begun, claim, catalogue, profile) = join4(transaction.begin(), claim, products, profile).await;
     begun?;
-    Ok(BeforePlacing { claim: claim?, catalogue: catalogue? })
+    Ok(BeforePlacing { claim: claim?, catalogue: catalogue?, profile: profile? })
 }
 
 /// Writes a new order, its history, `order.placed`, deadline and stored response, and commits: one round trip.
@@ -85,13 +96,19 @@ prepared! {
         updated_at: DateTime<Utc> as Timestamptz,
         recorded: i64 as BigInt,
         waiting_since: DateTime<Utc> as Timestamptz,
+        waiting_for: Option<&'a str> as Nullable<Text>,
+        waiting_from: Option<&'a str> as Nullable<Text>,
+        overdue_at: Option<DateTime<Utc>> as Nullable<Timestamptz>,
+        overdue_not_before: Option<DateTime<Utc>> as Nullable<Timestamptz>,
     };
     "insert into orders (id, customer_id, placed, pieces, placed_at, facts, status, version, said, updated_at, recorded, \
-         waiting_since, stock_rank, payment_rank, shipment_rank) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"
+         waiting_since, waiting_for, waiting_from, overdue_at, overdue_not_before, stock_rank, payment_rank, shipment_rank) \
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"
 }
 
 impl<'a> NewOrder<'a> {
     fn of(order: &'a Order, root: &Root) -> QueryResult<Self> {
+        let (waiting, overdue_at) = (root.progress.waiting_for(), root.overdue_at());
         Ok(Self {
             id: order.placed.order_id.0,
             customer_id: order.placed.customer.id.as_str(),
@@ -105,6 +122,10 @@ impl<'a> NewOrder<'a> {
             updated_at: root.updated_at,
             recorded: root.recorded,
             waiting_since: root.waiting_since,
+            waiting_for: waiting.map(|waiting| waiting.fact),
+            waiting_from: waiting.map(|waiting| waiting.from),
+            overdue_at,
+            overdue_not_before: overdue_at,
         })
     }
 }
@@ -120,8 +141,10 @@ impl Root {
             said: 0,
             recorded: 0,
             waiting_since: order.waiting_since,
+            overdue_not_before: None,
             updated_at: order.updated_at,
             has_deadline: false,
+            forgotten: false,
         }
     }
 }

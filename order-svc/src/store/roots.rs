@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use service_kit::{prepared, timers};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::DEADLINE_TIMER;
 use super::loaded::Loaded;
 use super::rows::{RootRow, json};
-use crate::domain::{Destination, LastSequences, Progress, Status};
+use crate::domain::{Destination, LastSequences, Progress, Status, overdue_not_before};
 use crate::schema::orders;
 
 /// An order's row, locked until the transaction ends.
@@ -32,9 +32,20 @@ pub struct Root {
     pub recorded: i64,
     /// Since when it waits for [`Progress::waiting_for`].
     pub waiting_since: DateTime<Utc>,
+    /// As it was loaded: what is saved follows from this and from [`Root::overdue_at`].
+    pub(super) overdue_not_before: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
     /// Whether its deadline is set, as far as its status tells.
     pub(super) has_deadline: bool,
+    /// Whether its customer was forgotten.
+    pub forgotten: bool,
+}
+
+impl Root {
+    /// When the order will have waited longer than it should; none once it has ended.
+    pub(super) fn overdue_at(&self) -> Option<DateTime<Utc>> {
+        Some(self.waiting_since + self.progress.patience()?)
+    }
 }
 
 impl SequenceCounter for Root {
@@ -64,6 +75,7 @@ pub(super) async fn lock(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryRes
         let progress = row.progress()?;
         let root = Root {
             has_deadline: progress.status == Status::Pending,
+            forgotten: row.forgotten_at.is_some(),
             progress,
             destination: None,
             last_sequences: LastSequences {
@@ -75,6 +87,7 @@ pub(super) async fn lock(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryRes
             said: row.said,
             recorded: row.recorded,
             waiting_since: row.waiting_since,
+            overdue_not_before: row.overdue_not_before,
             updated_at: row.updated_at,
         };
         roots.insert(OrderId(row.id), root);
@@ -85,7 +98,7 @@ pub(super) async fn lock(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> QueryRes
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
     for root in changed(loaded) {
-        let status = root.progress.status;
+        let (status, waiting, overdue_at) = (root.progress.status, root.progress.waiting_for(), root.overdue_at());
         rows.ids.push(root.progress.order_id.0);
         rows.facts.push(json(&root.progress.facts)?);
         rows.stock_ranks.push(root.last_sequences.stock);
@@ -97,6 +110,11 @@ pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> Query
         rows.said.push(root.said);
         rows.recorded.push(root.recorded);
         rows.waiting_since.push(root.waiting_since);
+        rows.waiting_for.push(waiting.map(|waiting| waiting.fact));
+        rows.waiting_from.push(waiting.map(|waiting| waiting.from));
+        rows.overdue_at.push(overdue_at);
+        rows.waits_for_people.push(waiting.is_some_and(|waiting| waiting.needs_people()));
+        rows.overdue_not_before.push(overdue_not_before(root.overdue_not_before, overdue_at));
         rows.updated_at.push(root.updated_at);
     }
     if !rows.ids.is_empty() {
@@ -123,13 +141,22 @@ prepared! {
         said: Vec<i64> as Array<BigInt>,
         recorded: Vec<i64> as Array<BigInt>,
         waiting_since: Vec<DateTime<Utc>> as Array<Timestamptz>,
+        waiting_for: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        waiting_from: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        overdue_at: Vec<Option<DateTime<Utc>>> as Array<Nullable<Timestamptz>>,
+        waits_for_people: Vec<bool> as Array<Bool>,
+        overdue_not_before: Vec<Option<DateTime<Utc>>> as Array<Nullable<Timestamptz>>,
         updated_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
     };
     "update orders set facts = new.facts, stock_rank = new.stock_rank, payment_rank = new.payment_rank, \
          shipment_rank = new.shipment_rank, status = new.status, reason = new.reason, version = new.version, \
-         said = new.said, recorded = new.recorded, waiting_since = new.waiting_since, updated_at = new.updated_at \
-     from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as new (id, facts, stock_rank, payment_rank, shipment_rank, status, \
-         reason, version, said, recorded, waiting_since, updated_at) \
+         said = new.said, recorded = new.recorded, waiting_since = new.waiting_since, waiting_for = new.waiting_for, \
+         waiting_from = new.waiting_from, overdue_at = new.overdue_at, \
+         waits_for_people = new.waits_for_people, overdue_not_before = new.overdue_not_before, \
+         updated_at = new.updated_at \
+     from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as new (id, facts, stock_rank, payment_rank, \
+         shipment_rank, status, reason, version, said, recorded, waiting_since, waiting_for, waiting_from, overdue_at, \
+         waits_for_people, overdue_not_before, updated_at) \
      where orders.id = new.id"
 }
 

@@ -1,6 +1,10 @@
 use chrono::{DateTime, Utc};
+use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping};
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::Error as DieselError;
+use diesel::sql_types::{Nullable, Timestamptz};
 use serde_json::Value;
 use shared_events::{CancelReason, OrderId, OrderPlaced};
 use uuid::Uuid;
@@ -25,6 +29,39 @@ pub struct RootRow {
     pub recorded: i64,
     pub waiting_since: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    #[diesel(select_expression = ForgottenAt, select_expression_type = ForgottenAt)]
+    pub forgotten_at: Option<DateTime<Utc>>,
+    #[diesel(select_expression = OverdueNotBefore, select_expression_type = OverdueNotBefore)]
+    pub overdue_not_before: Option<DateTime<Utc>>,
+}
+
+/// Columns of `orders` beyond the sixteen that a table of diesel has by default, each a time or null.
+macro_rules! more_columns {
+    ($($name:ident = $column:literal;)*) => { $(
+        #[derive(Clone, Copy, QueryId, ValidGrouping)]
+        pub struct $name;
+
+        impl Expression for $name {
+            type SqlType = Nullable<Timestamptz>;
+        }
+
+        impl<From> AppearsOnTable<From> for $name {}
+
+        impl<From> SelectableExpression<From> for $name {}
+
+        impl QueryFragment<Pg> for $name {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+                out.push_sql(concat!("orders.", $column));
+                Ok(())
+            }
+        }
+    )* };
+}
+
+more_columns! {
+    ForgottenAt = "forgotten_at";
+    OverdueAt = "overdue_at";
+    OverdueNotBefore = "overdue_not_before";
 }
 
 #[derive(Queryable, Selectable)]
@@ -61,6 +98,7 @@ impl OrderRow {
             waiting_since: this.root.waiting_since,
             placed_at: this.placed_at,
             updated_at: this.root.updated_at,
+            forgotten_at: this.root.forgotten_at,
         })
     }
 }

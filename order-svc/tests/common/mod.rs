@@ -4,11 +4,12 @@
 
 pub mod server;
 pub mod sse;
+pub mod tokens;
 
 use std::time::Duration;
 
 use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
-use order_svc::domain::{Order, OrderDraft};
+use order_svc::domain::{CustomerDraft, Order, OrderDraft, Profile};
 use order_svc::reactions::OrderReactions;
 use order_svc::store;
 use order_svc::store::stored_responses::StoredResponse;
@@ -124,12 +125,27 @@ pub fn product(sku: &str, price: i64, status: ProductStatus) -> Event {
 }
 
 pub fn draft(lines: &[(&str, i64)]) -> OrderDraft {
+    let Customer { id, name, email } = customer();
     OrderDraft {
-        customer: customer(),
-        delivery_address: address("1 Quay St"),
+        customer: CustomerDraft { id, name: Some(name), email: Some(email), is_guest: false },
+        delivery_address: Some(address("1 Quay St")),
         currency: Currency::EUR,
         lines: lines.iter().map(|(sku, quantity)| (sku.parse().unwrap(), (*quantity).try_into().unwrap())).collect(),
         payment_method: "pm_card_visa".parse().unwrap(),
+    }
+}
+
+/// The profile of Ann Lee, who is reached by mail alone.
+pub fn profile() -> Profile {
+    let Customer { name, email, .. } = customer();
+    Profile {
+        name,
+        email,
+        phone: None,
+        push_token: None,
+        delivery_address: Some(address("1 Quay St")),
+        language: Language::En,
+        messages: MessagePreferences::default(),
     }
 }
 

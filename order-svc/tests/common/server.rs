@@ -11,6 +11,7 @@ use outbox_relay::Nudge;
 use quadrille_testing::Served;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use service_kit::auth::{Guard, GuestLinks};
 use shared_events::OrderId;
 use tokio_util::sync::CancellationToken;
 
@@ -48,8 +49,21 @@ impl Server {
         (server, id)
     }
 
-    pub async fn before_prices_are_known() -> Self {
+    /// Lets in whom this guard does; guests' orders are signed by `guests`, if there are any.
+    pub async fn guarded(guard: Guard, guests: Option<GuestLinks>) -> Self {
         let shop = Shop::new().await;
+        let guard = guard.recording(shop.db.pool.clone());
+        let guard = guests.clone().map_or(guard.clone(), |guests| guard.with_guests(guests));
+        let server = Self::over(shop, guard, guests).await;
+        server.prices_known.set();
+        server
+    }
+
+    pub async fn before_prices_are_known() -> Self {
+        Self::over(Shop::new().await, Guard::for_everybody(), None).await
+    }
+
+    async fn over(shop: Shop, guard: Guard, guests: Option<GuestLinks>) -> Self {
         let prices_known = PricesKnown::default();
         let stop = CancellationToken::new();
         let live = Live::new(stop.clone()).keep_alive(KEEP_ALIVE);
@@ -59,10 +73,12 @@ impl Server {
             prices_known: prices_known.clone(),
             nudge: Nudge::default(),
             live: live.clone(),
+            guests,
         });
         let tail = Tail::new(shop.db.pool.clone(), live.clone()).await.unwrap();
         tokio::spawn(tail.run(stop.clone()));
-        let served = Served::limited("/api/v1/orders", order_svc::http::limits(), stop, routes(state).unwrap());
+        let (limits, routes) = (order_svc::http::limits(), routes(state).unwrap());
+        let served = Served::guarded("/api/v1/orders", guard, limits, stop, routes);
         Self { shop, served, prices_known, live }
     }
 

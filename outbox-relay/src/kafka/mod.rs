@@ -15,9 +15,9 @@ use rdkafka::producer::{BaseRecord, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::mpsc;
 
-use service_kit::kafka::{Brokers, client_errors, client_log};
+use service_kit::kafka::{Brokers, Principal, client_errors, client_log};
 
-use self::failure::failure;
+use self::failure::Rights;
 use self::partitions::{Counts, Partitions};
 use self::served::Served;
 use crate::broker_metadata::BrokerMetadata;
@@ -41,6 +41,7 @@ struct Running {
     reports: mpsc::UnboundedReceiver<Report>,
     failed: Arc<AtomicBool>,
     doubted: Arc<AtomicBool>,
+    rights: Arc<Rights>,
     partitions: Partitions,
 }
 
@@ -49,14 +50,16 @@ impl Running {
         let (sender, reports) = mpsc::unbounded_channel();
         let (failed, doubted) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let counts = Arc::<Counts>::default();
+        let rights = Arc::new(Rights::of(Principal::of(config)));
         let context = Deliveries {
             reports: sender,
             failed: Arc::clone(&failed),
             doubted: Arc::clone(&doubted),
+            rights: Arc::clone(&rights),
             counts: Arc::clone(&counts),
         };
         let producer = Served::start(config, context)?;
-        Ok(Self { producer, reports, failed, doubted, partitions: Partitions::new(counts) })
+        Ok(Self { producer, reports, failed, doubted, rights, partitions: Partitions::new(counts) })
     }
 
     /// Sends a row, or holds it until its partition is proven. The failure, if it can't be handed to the client.
@@ -74,7 +77,7 @@ impl Running {
             && let Err(error) = self.producer.send(record(row))
         {
             self.failed.store(true, Ordering::Release);
-            return Err(failure(&error));
+            return Err(self.rights.failure(&error, &row.topic));
         }
         Ok(())
     }
@@ -100,6 +103,7 @@ struct Deliveries {
     failed: Arc<AtomicBool>,
     /// An acknowledgement was not believed, and none is any more.
     doubted: Arc<AtomicBool>,
+    rights: Arc<Rights>,
     counts: Arc<Counts>,
 }
 
@@ -109,7 +113,11 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if client_errors::says_little(&error) {
+        if client_errors::is_about_rights(reason) {
+            // The rows' reports tell it, once, with the topic.
+            self.rights.note_lacking();
+            tracing::debug!(%error, reason, "the producer lacks a right");
+        } else if client_errors::says_little(&error) {
             tracing::debug!(%error, reason, "the producer's connection to Kafka");
         } else {
             tracing::warn!(%error, reason = client_errors::of(&error, reason).told, "the producer's connection to Kafka");
@@ -142,7 +150,7 @@ impl ProducerContext<Counts> for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, id: usize) {
         let outcome = match result {
             Ok(message) => self.believed(message.offset()),
-            Err((error, _)) => Err(failure(error)),
+            Err((error, message)) => Err(self.rights.failure(error, message.topic())),
         };
         if outcome.is_err() {
             self.failed.store(true, Ordering::Release);

@@ -120,7 +120,7 @@ async fn refuse_compacted(publisher: &KafkaPublisher, topic: &str) -> anyhow::Re
     if policy.split(',').any(|part| part.trim() == "compact") {
         bail!(
             "{topic} is compacted: what it said last of a key must stay its newest word. Let the service that owns it \
-             announce everything anew, with the next sequences (`stock-svc reannounce` for products.v1)"
+             announce everything anew, with the next sequences (`stock-svc reannounce` for products.v1, `order-svc reannounce` for customers.v1)"
         );
     }
     Ok(())

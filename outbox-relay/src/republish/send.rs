@@ -117,7 +117,7 @@ impl<'a> Sending<'a> {
         let mut batch = Vec::with_capacity(rows.len());
         for row in rows {
             let (id, bytes) = (row.id, row.bytes());
-            let Ok(row) = to_record(row, self.config.trace_header.as_deref()) else {
+            let Ok((row, _)) = to_record(row, self.config.trace_header.as_deref()) else {
                 bail!("row {id} of the archive can't be read: its headers are not pairs of texts");
             };
             self.in_flight_bytes += bytes;

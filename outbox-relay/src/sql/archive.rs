@@ -67,9 +67,9 @@ statement! {
     ReadArchive {
         topic: String, from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>, after: i64, rows: i64, bytes: i64
     } -> super::ReadColumns =>
-    "select id, topic, key, headers, payload, false from (
+    "select id, topic, key, headers, payload, false, created_at from (
         select *, sum(bytes) over (order by id rows unbounded preceding) as total from (
-            select id, topic, key, headers, payload,
+            select id, topic, key, headers, payload, created_at,
                 octet_length(payload) + octet_length(headers::text) + octet_length(key) as bytes
             from outbox_archive where topic = " [topic: Text] " and id > " [after: BigInt] "
                 and archived_at >= coalesce(" [from: Nullable<Timestamptz>] ", '-infinity')

@@ -2,6 +2,7 @@
 //!
 //! `append` has its own in [`crate::append`].
 
+use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -48,6 +49,8 @@ pub(crate) struct ReadRow {
     pub payload: Vec<u8>,
     /// Rows of its key are parked.
     pub parked: bool,
+    /// When the transaction that appended it began.
+    pub created_at: DateTime<Utc>,
 }
 
 impl ReadRow {
@@ -58,7 +61,7 @@ impl ReadRow {
 }
 
 /// The types of a [`ReadRow`].
-pub(crate) type ReadColumns = (BigInt, Text, Text, Json, Binary, Bool);
+pub(crate) type ReadColumns = (BigInt, Text, Text, Json, Binary, Bool, Timestamptz);
 
 statement! {
     /// What lies above the read position, for as long as nothing may still appear below it. A row is returned if the
@@ -66,7 +69,7 @@ statement! {
     /// carry whole rows through the window takes PostgreSQL longer than to look at them twice.
     ReadAhead { position: i64, rows: i64, bytes: i64 } -> ReadColumns =>
     "select id, topic, key, headers, payload, case when (select exists (select from outbox_parked)) then exists (
-        select from outbox_parked p where p.topic = o.topic and p.key = o.key) else false end
+        select from outbox_parked p where p.topic = o.topic and p.key = o.key) else false end, created_at
     from outbox o where id > " [position: BigInt] " order by id limit (
         select count(*) from (
             select sum(bytes) over (order by id rows unbounded preceding) - bytes as before from (
@@ -81,9 +84,9 @@ statement! {
     /// What lies in the gaps below the read position and then what lies above it, in one snapshot: read one after the
     /// other, a key's later row could be seen without its earlier one.
     ReadGapsAndAhead { lows: Vec<i64>, highs: Vec<i64>, position: i64, rows: i64, bytes: i64 } -> ReadColumns =>
-    "select id, topic, key, headers, payload, parked from (
+    "select id, topic, key, headers, payload, parked, created_at from (
         select *, sum(bytes) over (order by id rows unbounded preceding) as total from (
-            select id, topic, key, headers, payload,
+            select id, topic, key, headers, payload, created_at,
                 octet_length(payload) + octet_length(headers::text) + octet_length(key) as bytes,
                 case when (select exists (select from outbox_parked)) then exists (
                     select from outbox_parked p where p.topic = o.topic and p.key = o.key) else false end as parked
@@ -103,7 +106,7 @@ statement! {
     /// One row, with whether its key is parked by now.
     ReadOne { id: i64 } -> ReadColumns =>
     "select id, topic, key, headers, payload, exists (
-        select from outbox_parked p where p.topic = o.topic and p.key = o.key)
+        select from outbox_parked p where p.topic = o.topic and p.key = o.key), created_at
     from outbox o where id = " [id: BigInt] ""
 }
 
@@ -153,7 +156,7 @@ statement! {
 statement! {
     /// The parked row of a key that comes next.
     FirstParked { topic: String, key: String } -> ReadColumns =>
-    "select id, topic, key, headers, payload, true from outbox_parked
+    "select id, topic, key, headers, payload, true, created_at from outbox_parked
     where topic = " [topic: Text] " and key = " [key: Text] " order by id limit 1"
 }
 

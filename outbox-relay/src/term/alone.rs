@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use diesel::OptionalExtension;
 use diesel::result::QueryResult;
 use diesel_async::RunQueryDsl;
@@ -12,6 +13,7 @@ use super::{Outage, Term, retired};
 use crate::answer::in_time;
 use crate::publisher::{Failure, Publisher};
 use crate::sql::{self, ReadRow};
+use crate::traced::Traced;
 
 /// How many rows of parked keys are published before the other rows have their turn again.
 const PARKED_AT_ONCE: usize = 200;
@@ -82,7 +84,10 @@ impl Term<'_> {
     async fn publish_alone(&mut self, row: ReadRow, publisher: &mut impl Publisher) -> Result<(), Failure> {
         let mut reports = Vec::new();
         let since = Instant::now();
-        publisher.publish(&[self.to_record(row)?]);
+        let created_at = row.created_at;
+        let (row, made_in) = self.to_record(row)?;
+        let traced = made_in.and_then(|made_in| Traced::new(made_in, &row, created_at));
+        publisher.publish(&[row]);
         let answered = timeout(self.config.silence, async {
             while reports.is_empty() {
                 publisher.reports(&mut reports).await;
@@ -95,7 +100,10 @@ impl Term<'_> {
         }
         self.meters.took(since.elapsed());
         let outcome = reports.swap_remove(0).outcome;
-        if outcome.is_err() {
+        if outcome.is_ok() {
+            self.meters.delivered(Utc::now() - created_at);
+            traced.into_iter().for_each(Traced::acknowledged);
+        } else {
             publisher.withdraw(Duration::ZERO, &mut reports).await;
         }
         outcome

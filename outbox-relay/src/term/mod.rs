@@ -9,8 +9,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use diesel::result::QueryResult;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::trace::Context;
 
 pub(crate) use self::asked::Answer;
 use self::asked::Asked;
@@ -21,6 +23,7 @@ use crate::head::Head;
 use crate::publisher::{Failure, OutboxRow, Publisher, Report};
 use crate::sql::{self, ReadRow};
 use crate::to_record::to_record;
+use crate::traced::Traced;
 
 /// How long the rows that are under way may still be acknowledged when one of them failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -48,6 +51,8 @@ pub(crate) struct Term<'a> {
     /// Rows handed to the publisher on which it has not reported.
     in_flight: HashMap<i64, UnderWay>,
     in_flight_bytes: usize,
+    /// Of the rows that are with the publisher those whose traces are exported.
+    traced: HashMap<i64, Traced>,
     /// Acknowledged rows whose deletion was not sent yet. One deletion is under way at a time, and what is acknowledged
     /// meanwhile goes with the next, so that a busy relay deletes many rows with one statement.
     acknowledged: Vec<i64>,
@@ -65,6 +70,7 @@ pub(crate) struct Term<'a> {
 struct UnderWay {
     bytes: usize,
     since: Instant,
+    created_at: DateTime<Utc>,
     /// Of topic and key: what must stay in order. Two keys of one hash are only tried one at a time for nothing.
     key: u64,
 }
@@ -97,12 +103,13 @@ impl<'a> Term<'a> {
             asking_holders: false,
             in_flight: HashMap::new(),
             in_flight_bytes: 0,
+            traced: HashMap::new(),
             acknowledged: Vec::new(),
             retiring: Vec::new(),
             suspects: BTreeMap::new(),
             hasher: RandomState::new(),
             archive_tended: None,
-            meters: Meters::new(&config.name),
+            meters: Meters::new(config),
         }
     }
 
@@ -267,9 +274,12 @@ impl<'a> Term<'a> {
             if row.parked || (row.id <= known_to && self.knows(row.id)) {
                 continue;
             }
-            let (id, bytes, key) = (row.id, row.bytes(), self.hash(&row.topic, &row.key));
-            if let Ok(row) = self.to_record(row) {
-                self.in_flight.insert(id, UnderWay { bytes, since, key });
+            let (id, bytes, key, created_at) = (row.id, row.bytes(), self.hash(&row.topic, &row.key), row.created_at);
+            if let Ok((row, made_in)) = self.to_record(row) {
+                if let Some(traced) = made_in.and_then(|made_in| Traced::new(made_in, &row, created_at)) {
+                    self.traced.insert(id, traced);
+                }
+                self.in_flight.insert(id, UnderWay { bytes, since, created_at, key });
                 self.in_flight_bytes += bytes;
                 batch.push(row);
             }
@@ -280,7 +290,7 @@ impl<'a> Term<'a> {
         }
     }
 
-    fn to_record(&self, row: ReadRow) -> Result<OutboxRow, Failure> {
+    fn to_record(&self, row: ReadRow) -> Result<(OutboxRow, Option<Context>), Failure> {
         to_record(row, self.config.trace_header.as_deref())
     }
 
@@ -335,20 +345,25 @@ impl<'a> Term<'a> {
             }
         }
         self.in_flight_bytes = 0;
+        self.traced.clear();
         // Where a row was refused, the others failed because of it.
         outage.filter(|_| self.suspects.is_empty())
     }
 
     fn acknowledge(&mut self, ids: &[i64]) {
-        let mut oldest = None;
+        let (mut oldest, now) = (None, Utc::now());
         for id in ids {
             if let Some(under_way) = self.in_flight.remove(id) {
                 self.in_flight_bytes = self.in_flight_bytes.saturating_sub(under_way.bytes);
                 oldest = oldest.min(Some(under_way.since)).or(Some(under_way.since));
+                self.meters.delivered(now - under_way.created_at);
             }
         }
         if let Some(since) = oldest {
             self.meters.took(since.elapsed());
+        }
+        if !self.traced.is_empty() {
+            ids.iter().filter_map(|id| self.traced.remove(id)).for_each(Traced::acknowledged);
         }
         self.meters.published(ids.len());
         self.acknowledged.extend(ids);

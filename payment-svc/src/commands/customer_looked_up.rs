@@ -23,6 +23,8 @@ pub enum CustomerFound {
     Intent {
         /// The payment as it was before the gateway was asked.
         before: Box<Payment>,
+        /// The trace in which it was to be authorised.
+        traceparent: Option<String>,
         intent: IntentState,
         asked_at: DateTime<Utc>,
     },
@@ -57,10 +59,11 @@ async fn settle_in(conn: &mut AsyncPgConnection, looked_up: &[LookedUp]) -> Resu
     let (mut waits, mut ended, mut performed) = (Vec::new(), Vec::new(), Vec::new());
     for LookedUp { look_up, found } in looked_up {
         let mut payment = loaded.payment(look_up.order_id)?.clone();
-        if let CustomerFound::Intent { before, intent, asked_at } = found
+        if let CustomerFound::Intent { before, traceparent, intent, asked_at } = found
             && let Some(Ok(step)) = customer_found(&mut payment, before, intent.clone(), *asked_at)
         {
-            loaded.apply(payment, step, &Causation::default())?;
+            let causation = Causation { event: None, traceparent: traceparent.clone() };
+            loaded.apply(payment, step, &causation)?;
         }
         match loaded.payment(look_up.order_id)?.state {
             State::ActionRequired => {

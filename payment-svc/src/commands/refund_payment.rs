@@ -1,7 +1,7 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection, pooled_connection::deadpool::PoolError};
 use service_kit::Pool;
 use service_kit::consumer::ReactionError;
-use service_kit::idempotency::{IdempotentRequest, KeyRefused, once};
+use service_kit::idempotency::{IdempotentRequest, KeyRefused, Response, once};
 use shared_events::{Currency, LineText, Money, OrderId, PaymentId, RefundId};
 
 use crate::domain::Refused;
@@ -50,12 +50,19 @@ pub async fn refund_payment(
 ) -> Result<Vec<u8>, RefundPaymentError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        once(conn, command.once.as_ref(), async |conn| Ok(answer_with(&write(conn, command).await?)?)).await
+        let work = async |conn: &mut AsyncPgConnection| {
+            let (refund, order_id) = write(conn, command).await?;
+            Ok(Response { body: answer_with(&refund)?, order_id: Some(order_id.0) })
+        };
+        once(conn, command.once.as_ref(), work).await
     })
     .await
 }
 
-async fn write(conn: &mut AsyncPgConnection, command: &RefundPayment) -> Result<ShownRefund, RefundPaymentError> {
+async fn write(
+    conn: &mut AsyncPgConnection,
+    command: &RefundPayment,
+) -> Result<(ShownRefund, OrderId), RefundPaymentError> {
     let found = payments::find(conn, command.payment).await?.ok_or(RefundPaymentError::NotFound)?;
     let order_id = OrderId(found.order_id);
     let mut loaded = store::load(conn, [order_id]).await?;
@@ -68,5 +75,5 @@ async fn write(conn: &mut AsyncPgConnection, command: &RefundPayment) -> Result<
     let step = payment.refund(id, command.amount)?;
     loaded.apply(payment, step, &Causation::current(None))?;
     store::save(conn, loaded).await.map_err(ReactionError::from)?;
-    Ok(refunds::note_reason(conn, id, command.reason.as_str()).await?)
+    Ok((refunds::note_reason(conn, id, command.reason.as_str()).await?, order_id))
 }

@@ -1,7 +1,7 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::Pool;
 use service_kit::consumer::ReactionError;
-use service_kit::idempotency::{IdempotentRequest, once};
+use service_kit::idempotency::{IdempotentRequest, Response, once};
 use shared_events::{LineText, OrderId, PaymentId, RefundId};
 
 use super::RefundPaymentError;
@@ -29,8 +29,8 @@ pub async fn settle_outside(
 ) -> Result<Vec<u8>, RefundPaymentError> {
     let mut conn = pool.get().await?;
     let work = async |conn: &mut AsyncPgConnection| {
-        let (refund, currency) = enter(conn, command).await?;
-        Ok(answer_with(&refund, &currency)?)
+        let (refund, order_id, currency) = enter(conn, command).await?;
+        Ok(Response { body: answer_with(&refund, &currency)?, order_id: Some(order_id.0) })
     };
     conn.transaction(async |conn| once(conn, command.once.as_ref(), work).await).await
 }
@@ -38,7 +38,7 @@ pub async fn settle_outside(
 async fn enter(
     conn: &mut AsyncPgConnection,
     command: &SettleOutside,
-) -> Result<(ShownRefund, String), RefundPaymentError> {
+) -> Result<(ShownRefund, OrderId, String), RefundPaymentError> {
     let found = payments::find(conn, command.payment).await?.ok_or(RefundPaymentError::NotFound)?;
     let order_id = OrderId(found.order_id);
     let mut loaded = store::load(conn, [order_id]).await?;
@@ -51,5 +51,5 @@ async fn enter(
     store::save(conn, loaded).await.map_err(ReactionError::from)?;
     let (reason, reference) = (command.reason.as_str(), command.reference.as_str());
     let refund = refunds::note_outside(conn, command.refund, reason, reference).await?;
-    Ok((refund, found.currency.unwrap_or_default()))
+    Ok((refund, order_id, found.currency.unwrap_or_default()))
 }

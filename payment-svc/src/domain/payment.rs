@@ -3,7 +3,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared_events::{
-    GatewayOperation, Money, OrderId, OrderPlaced, PaymentEvent, PaymentId, PaymentMethod, Quantity, RefundId, Sku,
+    CustomerId, GatewayOperation, Money, OrderId, OrderPlaced, PaymentEvent, PaymentId, PaymentMethod, Quantity,
+    RefundId, Sku,
 };
 
 use super::Refund;
@@ -41,6 +42,8 @@ pub struct Charge {
     pub method: PaymentMethod,
     /// For what: a restocked line is refunded at its price.
     pub lines: Vec<ChargeLine>,
+    /// Whose order it is; not known of orders that were placed before it was kept.
+    pub customer: Option<CustomerId>,
 }
 
 impl Charge {
@@ -50,7 +53,8 @@ impl Charge {
             quantity: line.quantity,
             unit_price: line.unit_price,
         });
-        Self { amount: placed.total, method: placed.payment_method.clone(), lines: lines.collect() }
+        let (method, customer) = (placed.payment_method.clone(), Some(placed.customer.id.clone()));
+        Self { amount: placed.total, method, lines: lines.collect(), customer }
     }
 }
 

@@ -274,7 +274,7 @@ impl Payment {
         id
     }
 
-    /// Begins the next refund, of no more than is left, unless a call is unfinished. Once nothing is left, queued
+    /// Begins the next refund, cut to what is left, unless a call is unfinished. Once nothing is left, queued
     /// refunds are closed silently, since the last that was done has announced that nothing remains.
     pub fn next_refund(&mut self) -> Transition {
         let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);

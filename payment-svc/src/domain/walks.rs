@@ -435,7 +435,7 @@ fn money(amount: i64) -> Money {
 fn charge() -> Charge {
     let StockLine { sku, quantity } = tea(3);
     let lines = vec![ChargeLine { sku, quantity, unit_price: money(1000) }];
-    Charge { amount: money(TOTAL), method: "pm_card_visa".parse().unwrap(), lines }
+    Charge { amount: money(TOTAL), method: "pm_card_visa".parse().unwrap(), lines, customer: None }
 }
 
 proptest! {

@@ -1,10 +1,12 @@
 //! The HTTP interface: reading, refunds by staff, and what the gateway tells by webhook.
 
+mod access;
 mod examples;
 mod payments;
 mod refunds;
 mod webhooks;
 
+pub use access::ACCESS;
 use std::sync::Arc;
 
 use actix_web::web::{self, Data, ServiceConfig};
@@ -37,9 +39,9 @@ struct Api;
 
 pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
     let webhooks = Data::new(webhooks::Receiver::default());
-    let (state, document) = (Data::new(state), Document::of(Api::openapi(), refunds::PaymentCode::ALL)?);
+    let (state, document) = (Data::new(state), Document::of(Api::openapi(), refunds::PaymentCode::ALL, ACCESS)?);
     Ok(move |config: &mut ServiceConfig| {
-        document.routes(config);
+        document.routes(config, &state.pool);
         config
             .app_data(state.clone())
             .app_data(webhooks.clone())

@@ -2,6 +2,7 @@ use actix_web::{HttpResponse, web::Data};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use service_kit::auth::Caller;
 use service_kit::http::{Cursor, Limit, Paged, Path, Problem, Query};
 use shared_events::{Money, OrderId, PaymentId};
 use utoipa::{IntoParams, ToSchema};
@@ -160,11 +161,11 @@ fn made_at(id: Uuid) -> Option<DateTime<Utc>> {
     get, path = "/api/v1/payments", tag = "payments", operation_id = "list_payments", params(ListQuery),
     responses((status = 200, description = "A page of them.", body = Paged<PaymentView>))
 )]
-pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+pub async fn list(state: Data<AppState>, caller: Caller, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
     let Query(ListQuery { order_id, limit, cursor }) = query;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
     let mut conn = state.pool.get().await?;
-    let rows = payments::list(&mut conn, order_id, after, limit + 1).await?;
+    let rows = payments::list(&mut conn, order_id, caller.customer()?, after, limit + 1).await?;
     let page = Paged::from_rows(rows, limit, |row| row.payment_id.to_string());
     Ok(HttpResponse::Ok().json(page.map(PaymentView::from)))
 }
@@ -175,10 +176,10 @@ pub async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<Http
     params(("id" = inline(PaymentId), Path, description = "The payment.")),
     responses((status = 200, description = "The payment.", body = DetailedView))
 )]
-pub async fn show(state: Data<AppState>, id: Path<PaymentId>) -> Result<HttpResponse, Problem> {
+pub async fn show(state: Data<AppState>, caller: Caller, id: Path<PaymentId>) -> Result<HttpResponse, Problem> {
     let Path(id) = id;
     let conn = state.pool.get().await?;
-    let found = payments::find_with_details(&conn, id).await?;
+    let found = payments::find_with_details(&conn, id, caller.customer()?).await?;
     let (payment, refunds, ledger) = found.ok_or_else(|| Problem::not_found(format!("There is no payment {id}.")))?;
     let currency = payment.currency.clone().unwrap_or_default();
     let refunds = refunds.into_iter().map(|row| RefundView::new(id, row, &currency)).collect();

@@ -1,7 +1,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_TYPE, web::Data};
 use serde::{Deserialize, Serialize};
 use service_kit::http::openapi::Key;
-use service_kit::http::{IdempotencyKey, Json, Path, Problem};
+use service_kit::http::{IdempotencyKey, Json, Path, Problem, RateLimited};
 use shared_events::{LineText, Money, PaymentId, RefundId};
 use utoipa::ToSchema;
 
@@ -37,10 +37,12 @@ pub struct SettleRequest {
     request_body = RefundRequest,
     responses(
         (status = 202, description = "It will be given back.", body = RefundView),
-        (status = 409, description = "Nothing is captured, or less remains; or a request with this key is worked on.")
+        (status = 409, description = "Nothing is captured, or less remains; or a request with this key is worked on."),
+        (status = 429, description = "Too many refunds were asked for; try again later.")
     )
 )]
 pub async fn refund(
+    _: RateLimited,
     state: Data<AppState>,
     http: HttpRequest,
     id: Path<PaymentId>,

@@ -7,10 +7,12 @@ use service_kit::Pool;
 use service_kit::consumer::ReactionError;
 use service_kit::gather::Gather;
 use service_kit::http::{Problem, the_one};
+use service_kit::trace::{self, Context, Kind, Span, Told};
 use utoipa::ToSchema;
 
 use super::AppState;
 use crate::commands::{self, Heard, NotHeard};
+use crate::store::calls;
 use crate::store::webhooks::{self, Outcome, Received};
 use crate::webhooks::{Secrets, WebhookEvent};
 
@@ -60,11 +62,38 @@ pub(super) type Receiver = Gather<WebhookEvent, Result<Received, NotHeard>>;
 async fn hear(state: &AppState, receiver: &Receiver, event: &WebhookEvent) -> Result<Heard, NotHeard> {
     let received = receiver.join(event.clone(), |events| receive(state.pool.clone(), events)).await;
     let received = received.map_err(ReactionError::transient)??;
-    let heard = commands::hear_webhook(&state.pool, &*state.gateway, event, received).await;
+    let heard = follow_up(state, event, received).await;
     if matches!(received, Received::MayTell(_)) {
         state.calls.nudge();
     }
     heard
+}
+
+/// What follows from a webhook belongs to the trace of the order, which the gateway does not know. The webhook's own trace and
+/// the order's lead to each other. That costs a look-up, so it is for where traces are exported.
+async fn follow_up(state: &AppState, event: &WebhookEvent, received: Received) -> Result<Heard, NotHeard> {
+    let heard = || commands::hear_webhook(&state.pool, &*state.gateway, event, received);
+    let may_tell = matches!(received, Received::MayTell(_));
+    let request = trace::current().filter(|request| trace::is_on() && (may_tell || request.is_sampled()));
+    let Some((request, order)) = request.zip(trace_of_order(&state.pool, event, request.is_some()).await) else {
+        return heard().await;
+    };
+    let told = |linked| Told::new(Kind::Internal, format!("webhook {}", event.type_label())).linked(linked, None);
+    let (own, of_order) = (Span::begin(Some(request)), Span::begin(Some(order)));
+    if !may_tell {
+        own.end(None, || told(order));
+        return heard().await;
+    }
+    let heard = trace::within(of_order.context(), heard()).await;
+    of_order.end(None, || told(request));
+    own.end(None, || told(of_order.context()));
+    heard
+}
+
+async fn trace_of_order(pool: &Pool, event: &WebhookEvent, is_asked: bool) -> Option<Context> {
+    let intent = event.intent.as_deref().filter(|_| is_asked)?;
+    let traceparent = calls::trace_of(&mut *pool.get().await.ok()?, intent).await.ok()?;
+    Context::parse(&traceparent?)
 }
 
 /// Receives a batch. If one event makes it fail, each is received by itself, unless the database has failed.

@@ -1,6 +1,7 @@
 //! The reactions of payment-svc, one file an event. The kit opens the transaction, writes the inbox and commits.
 
 mod order_confirmed;
+mod order_forgotten;
 mod order_placed;
 mod shipment_lost;
 mod stock_expired;
@@ -55,6 +56,7 @@ pub fn decide(payment: &mut Payment, event: &Event, by: &Circumstances) -> Optio
     Some(match event {
         Event::Order(OrderEvent::Placed(placed)) => order_placed::note(payment, placed),
         Event::Order(OrderEvent::Confirmed(_)) => order_confirmed::capture(payment),
+        Event::Order(OrderEvent::Forgotten(_)) => order_forgotten::forget(),
         Event::Stock(StockEvent::Reserved(reserved)) => stock_reserved::authorise(payment, reserved, by),
         Event::Stock(StockEvent::Released(_)) => stock_released::undo(payment, by),
         Event::Stock(StockEvent::Restocked(restocked)) => stock_restocked::undo(payment, restocked, by),
@@ -90,6 +92,9 @@ impl Reactions for PaymentReactions {
         match decide(&mut payment, &incoming.event, &by) {
             Some(Ok(step)) => {
                 loaded.apply(payment, step, &Causation::current(Some(id)))?;
+                if let Event::Order(OrderEvent::Forgotten(_)) = &incoming.event {
+                    loaded.forget_texts(order_id);
+                }
                 Ok(Handled::Applied)
             }
             Some(Err(
@@ -110,12 +115,11 @@ impl Reactions for PaymentReactions {
     }
 }
 
-/// The order whose payment an event may change.
+/// The order whose payment, or what staff wrote about it, an event may change.
 fn order_of(event: &Event) -> Option<OrderId> {
     let concerns_money = match event {
-        Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_)) | Event::Shipment(ShipmentEvent::Lost(_)) => {
-            true
-        }
+        Event::Order(OrderEvent::Placed(_) | OrderEvent::Confirmed(_) | OrderEvent::Forgotten(_))
+        | Event::Shipment(ShipmentEvent::Lost(_)) => true,
         Event::Stock(stock) => !matches!(stock, StockEvent::Committed(_) | StockEvent::AddressDecided(_)),
         _ => false,
     };

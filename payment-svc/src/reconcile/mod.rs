@@ -102,7 +102,7 @@ impl<G: PaymentGateway + GatewayJournal> Reconciliation<G> {
 
     async fn page(&self, after: Option<PaymentId>, limit: i64) -> anyhow::Result<Vec<payments::Shown>> {
         let mut conn = self.pool.get().await?;
-        Ok(payments::list(&mut conn, None, after, limit).await?)
+        Ok(payments::list(&mut conn, None, None, after, limit).await?)
     }
 
     async fn estimate(&self) -> anyhow::Result<u64> {

@@ -36,6 +36,8 @@ pub struct TakenCall {
     pub payment: Payment,
     /// When it was taken, by the database's clock: one for all workers, whatever their machines' say.
     pub taken_at: DateTime<Utc>,
+    /// Since when it was due then.
+    pub due_at: DateTime<Utc>,
 }
 
 /// Why a call has no answer yet.
@@ -229,15 +231,16 @@ prepared! {
 }
 
 /// A taken call, and a row of the look at its payment.
-type TakenRow = ((String, Option<Uuid>, i32, Option<Uuid>, Option<String>), LookRow);
+type TakenRow = ((String, Option<Uuid>, i32, Option<Uuid>, Option<String>, DateTime<Utc>), LookRow);
 /// The types of a [`TakenRow`].
-type Taken = ((Text, Nullable<SqlUuid>, Integer, Nullable<SqlUuid>, Nullable<Text>), Look);
+type Taken = ((Text, Nullable<SqlUuid>, Integer, Nullable<SqlUuid>, Nullable<Text>, Timestamptz), Look);
 
 /// What a taken call is returned as, and the look at its payment.
 macro_rules! with_payments {
     () => {
         concat!(
-            "select calls.operation, calls.refund_id, calls.tries, calls.caused_by, calls.traceparent, ",
+            "select calls.operation, calls.refund_id, calls.tries, calls.caused_by, calls.traceparent, \
+             calls.was_due_at, ",
             look!(),
             " from calls join payments on payments.order_id = calls.order_id ",
             joined!(),
@@ -262,12 +265,12 @@ pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<T
 prepared! {
     struct Take<'a> { limit: &'a i64 as BigInt, lease: f64 as Double } -> Taken;
     concat!(
-        "with due as materialized (select key from gateway_calls where finished_at is null and due_at <= now() \
+        "with due as materialized (select key, due_at as was_due_at from gateway_calls where finished_at is null and due_at <= now() \
              and (leased_until is null or leased_until <= now()) order by due_at limit ? for update skip locked), \
          calls as (update gateway_calls set tries = tries + 1, due_at = now() + lease.lasts, \
                  leased_until = now() + lease.lasts \
              from due, (select make_interval(secs => ?) as lasts) lease where gateway_calls.key = due.key \
-             returning gateway_calls.*) ",
+             returning gateway_calls.*, was_due_at) ",
         with_payments!()
     )
 }
@@ -289,7 +292,7 @@ prepared! {
                  leased_until = now() + lease.lasts \
              from (select make_interval(secs => ?) as lasts) lease \
              where payment_id = ? and finished_at is null and (leased_until is null or leased_until <= now()) \
-             returning gateway_calls.*) ",
+             returning gateway_calls.*, created_at as was_due_at) ",
         with_payments!()
     )
 }
@@ -298,14 +301,15 @@ prepared! {
 /// payments it can't.
 fn taken(rows: Vec<TakenRow>) -> (Vec<TakenCall>, Vec<PutOff>) {
     let (mut roots, mut calls, mut unread) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    for ((operation, refund_id, tries, caused_by, traceparent), look) in rows {
+    for ((operation, refund_id, tries, caused_by, traceparent, due_at), look) in rows {
         let (order_id, taken_at, key) = (payments::order_of(&look), look.4, look.3.clone());
         let call =
             call_of(&operation, refund_id).ok_or_else(|| unreadable(format!("{operation:?} is an unknown call")));
         match call.and_then(|call| payments::add(&mut roots, look).map(|()| call)) {
             Ok(call) => {
                 let causation = Causation { event: caused_by.map(EventId), traceparent };
-                calls.insert(order_id, (call, u32::try_from(tries).unwrap_or(u32::MAX), causation, taken_at));
+                let tries = u32::try_from(tries).unwrap_or(u32::MAX);
+                calls.insert(order_id, (call, tries, causation, taken_at, due_at));
             }
             Err(why) => {
                 tracing::error!(order.id = %order_id, operation, %why, "a call that this version can't read is put off");
@@ -314,12 +318,26 @@ fn taken(rows: Vec<TakenRow>) -> (Vec<TakenCall>, Vec<PutOff>) {
         }
     }
     calls.retain(|order_id, _| !unread.contains_key(order_id));
-    let taken = |(order_id, (call, tries, causation, taken_at))| {
+    let taken = |(order_id, (call, tries, causation, taken_at, due_at))| {
         let root = roots.remove(&order_id)?;
         let (key, payment) = (root.unfinished_call?, root.payment);
-        Some(TakenCall { key, order_id, call, tries, causation, payment, taken_at })
+        Some(TakenCall { key, order_id, call, tries, causation, payment, taken_at, due_at })
     };
     (calls.into_iter().filter_map(taken).collect(), unread.into_values().collect())
+}
+
+/// The trace in which the intent's payment was asked to be authorised: whatever the gateway tells of it later belongs there.
+pub async fn trace_of(conn: &mut AsyncPgConnection, intent: &str) -> QueryResult<Option<String>> {
+    let found: Vec<(Option<String>,)> = TraceOf { intent }.load(conn).await?;
+    Ok(found.into_iter().find_map(|(traceparent,)| traceparent))
+}
+
+prepared! {
+    /// By their keys, which name payment, operation and attempt.
+    struct TraceOf<'a> { intent: &'a str as Text } -> (Nullable<Text>,);
+    "select calls.traceparent from payments join gateway_calls calls \
+         on calls.key = payments.payment_id || ':authorise:' || payments.attempts \
+     where payments.intent = ?"
 }
 
 /// How long until the next unfinished call is due, as its lease or its last put-off says.

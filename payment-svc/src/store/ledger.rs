@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::calls::name_of;
 use crate::domain::{Call, Origin, Payment};
+use crate::metrics;
 use crate::schema::ledger;
 
 /// One effect on money: its amount moves from one account to another, so all accounts together sum to zero.
@@ -124,6 +125,7 @@ pub(super) async fn enter(mut conn: &AsyncPgConnection, entries: &[NewEntry]) ->
     }
     if !entries.is_empty() {
         rows.execute(&mut conn).await?;
+        entries.iter().for_each(|entry| metrics::moved(entry.operation, entry.amount));
     }
     Ok(())
 }

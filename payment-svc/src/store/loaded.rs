@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::result::Error;
 use outbox_relay::NewRow;
-use service_kit::{retry, trace};
-use shared_events::{Event, EventId, Money, OrderId, RefundId};
+use service_kit::{auth, retry, trace};
+use shared_events::{Event, EventId, Money, OrderId, PaymentEvent, RefundId};
+use uuid::Uuid;
 
 use super::calls::{self, NewCall, PutOff};
 use super::ledger::NewEntry;
@@ -45,6 +46,8 @@ pub struct Loaded {
     pub(super) look_ups: Vec<(OrderId, f64)>,
     pub(super) retries: Vec<(String, DateTime<Utc>)>,
     pub(super) announcements: Vec<NewRow>,
+    /// Orders whose customers are forgotten.
+    pub(super) forgotten: Vec<Uuid>,
 }
 
 /// What differs from its row.
@@ -66,6 +69,7 @@ impl Loaded {
             look_ups: Vec::new(),
             retries: Vec::new(),
             announcements: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 
@@ -103,7 +107,9 @@ impl Loaded {
         let before = self.root(order_id)?.clone();
         let mut root = Root { payment, ..before.clone() };
         let events: Vec<_> = step.events.iter().cloned().map(Event::Payment).collect();
-        let announced = outbox::rows(&mut root, self.now, &events, causation)?;
+        let asked_by = step.events.iter().filter_map(PaymentEvent::refund).find_map(|refund| root.actors.get(&refund));
+        let actor = auth::actor().or_else(|| asked_by.cloned());
+        let announced = outbox::rows(&mut root, self.now, &events, causation, actor)?;
         let ended = ends.and_then(|outcome| Some((root.unfinished_call.take()?, outcome)));
         if step.call.is_some() && root.unfinished_call.is_some() {
             return Err(Error::QueryBuilderError(format!("order {order_id} would have two unfinished calls").into()));
@@ -154,6 +160,11 @@ impl Loaded {
         let entry = NewEntry::of_call(self.payment(order_id)?, call, amount);
         self.entries.push(entry);
         Ok(())
+    }
+
+    /// Takes out what staff wrote about this order's refunds: it may name the customer.
+    pub fn forget_texts(&mut self, order_id: OrderId) {
+        self.forgotten.push(order_id.0);
     }
 
     /// Reschedules a taken call.

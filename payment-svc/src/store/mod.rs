@@ -39,7 +39,7 @@ pub async fn load(conn: &AsyncPgConnection, orders: impl IntoIterator<Item = Ord
 pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AppendError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let (conn, loaded) = (&*conn, &loaded);
-    let (payments, charges, refunds_and_calls, entries, look_ups, retries, announced) = tokio::join!(
+    let (payments, charges, refunds_and_calls, entries, look_ups, retries, texts, announced) = tokio::join!(
         biased;
         payments::save(conn, loaded),
         payments::save_charges(conn, loaded),
@@ -50,9 +50,10 @@ pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<()
         ledger::enter(conn, &loaded.entries),
         look_ups::begin(conn, &loaded.look_ups),
         save_retries(conn, loaded),
+        refunds::forget_texts(conn, &loaded.forgotten),
         outbox_relay::append_all(conn, announcements),
     );
-    let tables = [payments, charges, refunds_and_calls, entries, look_ups, retries];
+    let tables = [payments, charges, refunds_and_calls, entries, look_ups, retries, texts];
     pool::first_cause(tables.map(|saved| saved.map_err(AppendError::from)).into_iter().chain([announced]))
 }
 

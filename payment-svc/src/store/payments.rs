@@ -8,7 +8,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Tim
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use service_kit::prepared;
-use shared_events::{Currency, Money, OrderId, PaymentId, PaymentMethod, SequenceCounter, Topic};
+use shared_events::{Currency, CustomerId, Money, OrderId, PaymentId, PaymentMethod, RefundId, SequenceCounter, Topic};
 use uuid::Uuid;
 
 use super::ledger::{self, Entry};
@@ -16,7 +16,7 @@ use super::loaded::Loaded;
 use super::refunds::{self, RefundRow, ShownRefund};
 use super::unreadable;
 use crate::domain::{Charge, Hold, Payment, State};
-use crate::schema::payments;
+use crate::schema::{charges, payments};
 
 /// A payment, with what orders the events of its key.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Root {
     pub payment: Payment,
     pub unfinished_call: Option<String>,
     pub(super) said: i64,
+    /// Who of the staff asked for which refund.
+    pub(super) actors: BTreeMap<RefundId, String>,
 }
 
 impl SequenceCounter for Root {
@@ -39,9 +41,9 @@ macro_rules! look {
         "payments.order_id, payments.payment_id, payments.state, payments.amount, payments.currency, payments.deadline, \
          payments.expired, payments.void_requested, payments.unanswered, payments.intent, payments.failure_code, \
          payments.attempts, payments.void_refusals, payments.said, \
-         charges.method, charges.lines, \
+         charges.method, charges.lines, charges.customer_id, \
          refunds.refund_id, refunds.amount, refunds.wanted, refunds.refusals, refunds.state, refunds.origin, \
-         refunds.gateway_id, \
+         refunds.gateway_id, refunds.actor, \
          calls.key, now()"
     };
 }
@@ -73,8 +75,8 @@ pub(super) type Look = (
         Integer,
         BigInt,
     ),
-    Nullable<(Text, Jsonb)>,
-    Nullable<(SqlUuid, BigInt, Nullable<BigInt>, Integer, Text, Text, Nullable<Text>)>,
+    Nullable<(Text, Jsonb, Nullable<Text>)>,
+    Nullable<(SqlUuid, BigInt, Nullable<BigInt>, Integer, Text, Text, Nullable<Text>, Nullable<Text>)>,
     Nullable<Text>,
     Timestamptz,
 );
@@ -104,6 +106,7 @@ pub(super) struct Row {
 pub(super) struct ChargeRow {
     method: String,
     lines: Value,
+    customer: Option<String>,
 }
 
 fn corrupt(what: &str, row: Uuid) -> diesel::result::Error {
@@ -154,8 +157,10 @@ pub(super) fn add(roots: &mut BTreeMap<OrderId, Root>, (row, charge, refund, cal
         std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
         std::collections::btree_map::Entry::Vacant(new) => new.insert(row.root(charge, call)?),
     };
-    if let (Some(refund), Some(charge)) = (refund, &root.payment.charge) {
+    if let (Some(mut refund), Some(charge)) = (refund, &root.payment.charge) {
+        let actor = refund.actor.take();
         let refund = refund.refund(charge.amount.currency()).ok_or_else(|| corrupt("refund", id))?;
+        root.actors.extend(actor.map(|actor| (refund.id, actor)));
         root.payment.refunds.push(refund);
     }
     Ok(())
@@ -183,18 +188,19 @@ impl Row {
             void_refusals: u32::try_from(self.void_refusals).map_err(|_| corrupt("void_refusals", id))?,
             refunds: vec![],
         };
-        Ok(Root { payment, unfinished_call, said: self.said })
+        Ok(Root { payment, unfinished_call, said: self.said, actors: BTreeMap::new() })
     }
 
     fn charge(&self, row: Option<ChargeRow>) -> QueryResult<Option<Charge>> {
         let (Some(amount), Some(currency)) = (self.amount, &self.currency) else { return Ok(None) };
         let id = self.payment_id;
-        let ChargeRow { method, lines } = row.ok_or_else(|| corrupt("charge", id))?;
+        let ChargeRow { method, lines, customer } = row.ok_or_else(|| corrupt("charge", id))?;
         let currency: Currency = currency.parse().map_err(|_| corrupt("currency", id))?;
         let amount = Money::new(amount, currency).map_err(|_| corrupt("amount", id))?;
         let method: PaymentMethod = method.parse().map_err(|_| corrupt("method", id))?;
         let lines = serde_json::from_value(lines).map_err(|_| corrupt("lines", id))?;
-        Ok(Some(Charge { amount, method, lines }))
+        let customer = customer.map(|customer| customer.parse().map_err(|_| corrupt("customer", id))).transpose()?;
+        Ok(Some(Charge { amount, method, lines, customer }))
     }
 }
 
@@ -257,6 +263,7 @@ pub(super) async fn save_charges(mut conn: &AsyncPgConnection, loaded: &Loaded) 
         let lines = serde_json::to_value(&charge.lines);
         rows.orders.push(order.0);
         rows.methods.push(charge.method.as_str());
+        rows.customers.push(charge.customer.as_ref().map(CustomerId::as_str));
         rows.lines.push(lines.map_err(|error| diesel::result::Error::SerializationError(error.into()))?);
     }
     if !rows.orders.is_empty() {
@@ -271,8 +278,9 @@ prepared! {
         orders: Vec<Uuid> as Array<SqlUuid>,
         methods: Vec<&'a str> as Array<Text>,
         lines: Vec<Value> as Array<Jsonb>,
+        customers: Vec<Option<&'a str>> as Array<Nullable<Text>>,
     };
-    "insert into charges (order_id, method, lines) select * from unnest(?, ?, ?) on conflict do nothing"
+    "insert into charges (order_id, method, lines, customer_id) select * from unnest(?, ?, ?, ?) on conflict do nothing"
 }
 
 /// What is known of a payment when its intent is kept.
@@ -374,26 +382,42 @@ pub async fn find(mut conn: &AsyncPgConnection, id: PaymentId) -> QueryResult<Op
     payments::table.filter(payments::payment_id.eq(id.0)).select(Shown::as_select()).first(&mut conn).await.optional()
 }
 
-/// A payment with its refunds and its ledger. None of the three statements needs the answer of another.
+/// The payment if it is this customer's, where it must be somebody's.
+async fn find_of(mut conn: &AsyncPgConnection, id: PaymentId, customer: Option<&str>) -> QueryResult<Option<Shown>> {
+    let Some(customer) = customer else { return find(conn, id).await };
+    let theirs = charges::table.filter(charges::customer_id.eq(customer)).select(charges::order_id);
+    let query = payments::table.filter(payments::payment_id.eq(id.0)).filter(payments::order_id.eq_any(theirs));
+    query.select(Shown::as_select()).first(&mut conn).await.optional()
+}
+
+/// A payment with its refunds and its ledger, if it is this customer's, where it must be somebody's. None of the three
+/// statements needs the answer of another.
 pub async fn find_with_details(
     conn: &AsyncPgConnection,
     id: PaymentId,
+    customer: Option<&str>,
 ) -> QueryResult<Option<(Shown, Vec<ShownRefund>, Vec<Entry>)>> {
-    let (payment, refunds, entries) = tokio::join!(biased; find(conn, id), refunds::of(conn, id), ledger::of(conn, id));
+    let (payment, refunds, entries) =
+        tokio::join!(biased; find_of(conn, id, customer), refunds::of(conn, id), ledger::of(conn, id));
     let (payment, refunds, entries) = (payment?, refunds?, entries?);
     Ok(payment.map(|payment| (payment, refunds, entries)))
 }
 
-/// Payments after `after`, by id, of one order or of all; at most `limit`.
+/// Payments after `after`, by id, of one order or of all, of one customer or of all; at most `limit`.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     order_id: Option<OrderId>,
+    customer: Option<&str>,
     after: Option<PaymentId>,
     limit: i64,
 ) -> QueryResult<Vec<Shown>> {
     let mut query = payments::table.select(Shown::as_select()).into_boxed();
     if let Some(order_id) = order_id {
         query = query.filter(payments::order_id.eq(order_id.0));
+    }
+    if let Some(customer) = customer {
+        let theirs = charges::table.filter(charges::customer_id.eq(customer)).select(charges::order_id);
+        query = query.filter(payments::order_id.eq_any(theirs));
     }
     if let Some(after) = after {
         query = query.filter(payments::payment_id.lt(after.0));

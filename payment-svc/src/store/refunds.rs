@@ -2,7 +2,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use service_kit::prepared;
+use serde_json::json;
+use service_kit::{auth, idempotency, prepared};
 use shared_events::{Currency, Money, PaymentId, RefundId};
 use uuid::Uuid;
 
@@ -19,6 +20,7 @@ pub(super) struct RefundRow {
     state: String,
     origin: String,
     gateway_id: Option<String>,
+    pub actor: Option<String>,
 }
 
 impl RefundRow {
@@ -44,6 +46,7 @@ impl RefundRow {
 /// Writes new and changed refunds in the order of their queue. A queued one is cut to what remains when it begins.
 pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let mut rows = Save::default();
+    let actor = auth::actor();
     for payment in loaded.roots.values().map(|root| &root.payment) {
         for refund in payment.refunds.iter().filter(|refund| loaded.changed.refunds.contains(&refund.id)) {
             let (origin, refusals, name) = match &refund.origin {
@@ -60,6 +63,7 @@ pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> Query
             rows.origins.push(origin);
             rows.refusals.push(i32::try_from(refusals).unwrap_or(i32::MAX));
             rows.gateway_ids.push(name);
+            rows.actors.push(actor.as_deref());
             rows.reasons.push(name.map(|_| "made at the gateway, by somebody else"));
         }
     }
@@ -81,9 +85,10 @@ prepared! {
         refusals: Vec<i32> as Array<Integer>,
         gateway_ids: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         reasons: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        actors: Vec<Option<&'a str>> as Array<Nullable<Text>>,
     };
-    "insert into refunds (refund_id, payment_id, amount, wanted, state, origin, refusals, gateway_id, reason) \
-     select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) \
+    "insert into refunds (refund_id, payment_id, amount, wanted, state, origin, refusals, gateway_id, reason, actor) \
+     select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
      on conflict (refund_id) do update set amount = excluded.amount, wanted = excluded.wanted, state = excluded.state, \
          origin = excluded.origin, refusals = excluded.refusals, updated_at = now()"
 }
@@ -124,6 +129,22 @@ pub async fn note_outside(
 pub async fn note_reason(conn: &mut AsyncPgConnection, id: RefundId, reason: &str) -> QueryResult<ShownRefund> {
     let note = diesel::update(refunds::table.find(id.0)).set(refunds::reason.eq(reason));
     note.returning(ShownRefund::as_returning()).get_result(conn).await
+}
+
+/// Takes out what staff wrote about the refunds of these orders, and out of the responses that are stored. A transfer's
+/// reference stays, by which the bank knows it.
+pub(super) async fn forget_texts(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<()> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    ForgetTexts { orders }.execute(&mut conn).await?;
+    idempotency::redact(conn, orders, &json!({"reason": null, "settled_outside": null})).await
+}
+
+prepared! {
+    struct ForgetTexts<'a> { orders: &'a [Uuid] as Array<SqlUuid> };
+    "update refunds set reason = case when origin = 'elsewhere' then reason end, outside_reason = case when outside_reason is not null then 'forgotten' end \
+     from payments where payments.payment_id = refunds.payment_id and payments.order_id = any(?)"
 }
 
 /// Keeps the gateway's name for a refund.

@@ -39,12 +39,15 @@ impl<G: PaymentGateway> CustomerLookUps<G> {
     }
 
     async fn find(&self, order: OrderId) -> anyhow::Result<CustomerFound> {
-        let (before, asked_at) = payments::read_now(&mut *self.pool.get().await?, order).await?;
+        let mut conn = self.pool.get().await?;
+        let (before, asked_at) = payments::read_now(&mut conn, order).await?;
         let (State::ActionRequired, Some(intent)) = (before.state, before.intent.clone()) else {
             return Ok(CustomerFound::NotAwaited);
         };
+        let traceparent = calls::trace_of(&mut conn, &intent).await?;
+        drop(conn);
         let intent = timeout(ASKING, self.gateway.look_up(intent)).await.context("timed out")??;
-        Ok(CustomerFound::Intent { before: Box::new(before), intent, asked_at })
+        Ok(CustomerFound::Intent { before: Box::new(before), traceparent, intent, asked_at })
     }
 }
 

@@ -3,10 +3,11 @@
 mod ask;
 mod look_ups;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use service_kit::circuit_breaker::{Begun, CircuitBreaker};
-use service_kit::external_calls::{ExternalCalls, Nudge, Performed};
+use service_kit::external_calls::{ExternalCalls, Nudge, Performed, Traced};
 use service_kit::gather::Gather;
 use service_kit::{Pool, trace};
 use shared_events::{OrderId, PaymentId};
@@ -18,6 +19,7 @@ use tokio::time::timeout;
 use crate::commands::{self, Asked, Settlement};
 use crate::domain::GatewayReply;
 use crate::gateway::{AWAY, PaymentGateway};
+use crate::metrics;
 use crate::store::calls::{self, Failure, TakenCall};
 use crate::store::payments::Noted;
 
@@ -71,7 +73,14 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             Err(Later { unanswered: true, ..later })
         };
         let begun = self.server.begin();
+        let started = Instant::now();
         let answer = timeout(self.asking, self.ask(&call)).await.unwrap_or_else(cut_off);
+        let outcome = match &answer {
+            Ok(GatewayReply::NotAsked) => "not_asked",
+            Ok(_) => "answered",
+            Err(later) => later.failure.code,
+        };
+        metrics::called(call.call.operation(), outcome, started.elapsed());
         self.note(begun, &answer);
         let asked = match answer {
             Ok(GatewayReply::Nothing) => {
@@ -136,9 +145,27 @@ impl<G: PaymentGateway> ExternalCalls for GatewayCalls<G> {
         Some(&self.server)
     }
 
-    async fn make(&self, call: TakenCall) -> Settlement {
-        let traceparent = call.causation.traceparent.clone();
-        trace::within(traceparent.as_deref(), self.ask_within(call)).await
+    fn traced(&self, call: &TakenCall) -> Traced {
+        Traced {
+            asked_by: call.causation.traceparent.as_deref().and_then(trace::Context::parse),
+            due: Some(call.due_at),
+            what: calls::name_of(call.call.operation()),
+            order: Some(call.order_id.0),
+            tries: call.tries,
+        }
+    }
+
+    fn failure(&self, made: &Settlement) -> Option<&'static str> {
+        match &made.asked {
+            Asked::Answered(_) => None,
+            Asked::Unanswered(failure) | Asked::Later(failure) | Asked::Away(failure) => Some(failure.code),
+        }
+    }
+
+    /// What is announced of its answer comes from the call itself.
+    async fn make(&self, mut call: TakenCall) -> Settlement {
+        call.causation.traceparent = trace::current_traceparent().or(call.causation.traceparent);
+        self.ask_within(call).await
     }
 
     async fn settle(&self, made: &[Settlement]) -> anyhow::Result<Vec<Performed>> {

@@ -8,6 +8,9 @@ use payment_svc::http::{AppState, routes};
 use quadrille_testing::answer;
 use reqwest::Method;
 use serde_json::Value;
+use service_kit::auth::Guard;
+use service_kit::http::Limits;
+use tokio_util::sync::CancellationToken;
 
 use super::Shop;
 
@@ -25,6 +28,10 @@ impl Deref for Served {
 
 impl Served {
     pub fn start<G>(shop: &Shop<G>, gateway: Stripe) -> Self {
+        Self::guarded(shop, gateway, Guard::for_everybody())
+    }
+
+    pub fn guarded<G>(shop: &Shop<G>, gateway: Stripe, guard: Guard) -> Self {
         let state = AppState {
             pool: shop.db.pool.clone(),
             gateway: Arc::new(gateway),
@@ -32,7 +39,8 @@ impl Served {
             relay: Default::default(),
             calls: Default::default(),
         };
-        Self(quadrille_testing::Served::start("/api/v1/payments", routes(state).unwrap()))
+        let (limits, stop, routes) = (Limits::default(), CancellationToken::new(), routes(state).unwrap());
+        Self(quadrille_testing::Served::guarded("/api/v1/payments", guard, limits, stop, routes))
     }
 
     /// Delivers a webhook with this header, if any.

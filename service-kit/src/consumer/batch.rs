@@ -11,11 +11,12 @@ use futures_util::FutureExt;
 use futures_util::future::{join, join3};
 
 use super::dead_letter::{self, Failure};
+use super::traced::BatchTrace;
 use super::{
     DeadLetterSink, Handled, Incoming, Mode, Outcome, ReactionError, Reactions, Record, Undecodable, Why, inbox,
     progress,
 };
-use crate::trace;
+use crate::trace::{self, Context};
 use crate::transaction::Transaction;
 
 pub(crate) struct Handler<'a, R, S> {
@@ -72,9 +73,23 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         mode: Mode,
         records: &[&Record],
     ) -> Result<Vec<Outcome>, ReactionError> {
+        let traced = BatchTrace::begin(self.consumer, mode, records);
+        let handled = trace::within(traced.context(), self.handle_traced(conn, mode, records, &traced)).await;
+        traced.end(&handled);
+        handled
+    }
+
+    async fn handle_traced(
+        &self,
+        conn: &mut AsyncPgConnection,
+        mode: Mode,
+        records: &[&Record],
+        traced: &BatchTrace<'_>,
+    ) -> Result<Vec<Outcome>, ReactionError> {
         let mut transaction = Transaction::on(conn)?;
         // The panic is caught before the transaction ends, so that it is rolled back.
-        let handled = AssertUnwindSafe(self.in_transaction(&mut transaction, mode, records)).catch_unwind().await;
+        let handled = self.in_transaction(&mut transaction, mode, records, traced);
+        let handled = AssertUnwindSafe(handled).catch_unwind().await;
         let mut handled = handled.unwrap_or_else(panicked);
         if handled.is_ok()
             && let Err(error) = self.commit(&transaction, records).await
@@ -103,9 +118,12 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         record: &Record,
         error: &str,
     ) -> Result<Outcome, ReactionError> {
+        let traced = BatchTrace::begin(self.consumer, mode, &[record]);
         let mut transaction = Transaction::on(conn)?;
         let written = self.dead_letter_in(&mut transaction, mode, record, error).await;
-        transaction.end(written).await
+        let written = transaction.end(written).await.map(|outcome| vec![outcome]);
+        traced.end(&written);
+        written.map(|mut outcomes| outcomes.swap_remove(0))
     }
 
     async fn dead_letter_in(
@@ -132,6 +150,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         transaction: &mut Transaction<'_>,
         mode: Mode,
         records: &[&Record],
+        traced: &BatchTrace<'_>,
     ) -> Result<Vec<Outcome>, ReactionError> {
         let mut plan = match mode {
             Mode::Inbox => self.plan_once_each(transaction, records).await?,
@@ -143,7 +162,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         let conn = transaction.conn_mut();
         if !plan.fresh.is_empty() {
             let mut loaded = self.reactions.load(conn, &plan.fresh).await?;
-            self.decide(mode, records, &mut plan, &mut loaded)?;
+            self.decide(mode, records, traced, &mut plan, &mut loaded)?;
             self.reactions.save(conn, loaded).await?;
         }
         let mut outcomes = Vec::with_capacity(records.len());
@@ -168,11 +187,12 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
         &self,
         mode: Mode,
         records: &[&Record],
+        traced: &BatchTrace<'_>,
         plan: &mut Plan<R::Event>,
         loaded: &mut R::Loaded,
     ) -> Result<(), ReactionError> {
         let (mut fresh, mut parked) = (plan.fresh.iter(), HashSet::new());
-        for (record, action) in records.iter().zip(&mut plan.actions) {
+        for (place, (record, action)) in records.iter().zip(&mut plan.actions).enumerate() {
             let incoming = match action {
                 RecordAction::React => fresh.next(),
                 RecordAction::DeadLetter(_) => None,
@@ -181,7 +201,7 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
             if parked.contains(&record.topic_and_key()) {
                 *action = RecordAction::Queue;
             } else if let Some(incoming) = incoming {
-                *action = match react(self.reactions, loaded, incoming) {
+                *action = match react(self.reactions, loaded, incoming, traced.of(place)) {
                     Ok(handled) => RecordAction::Done(handled.into()),
                     Err(ReactionError::Permanent(error)) => {
                         if mode == Mode::Inbox {
@@ -281,14 +301,15 @@ impl<R: Reactions, S: DeadLetterSink> Handler<'_, R, S> {
     }
 }
 
-/// Runs the service's reaction in a span of its own, within the trace that the event's producer began.
+/// Runs the service's reaction as the work of this span, which is in the event's trace.
 pub(crate) fn react<R: Reactions>(
     reactions: &R,
     loaded: &mut R::Loaded,
     incoming: &Incoming<R::Event>,
+    traced: Context,
 ) -> Result<Handled, ReactionError> {
     let span = span_of(incoming);
-    trace::during(incoming.envelope.traceparent.as_deref(), || span.in_scope(|| reactions.react(loaded, incoming)))
+    trace::during(traced, || span.in_scope(|| reactions.react(loaded, incoming)))
 }
 
 fn span_of<E>(incoming: &Incoming<E>) -> tracing::Span {

@@ -17,7 +17,9 @@ use tokio::time::Instant;
 use super::ConsumerHandle;
 use super::lanes::Partition;
 use super::poll::Context;
-use crate::kafka::assignment;
+use super::watch::tell_forbidden;
+use crate::kafka::principal::Asked;
+use crate::kafka::{Principal, assignment};
 
 /// How long a request to the brokers may take. After that, the next round asks again.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -34,6 +36,7 @@ const STABLE: &str = "Stable";
 pub(crate) struct PartitionClaim {
     /// This member's `group.instance.id`, if it is a static member.
     instance: Option<String>,
+    principal: Principal,
     looked: Option<Instant>,
     shared_out: Option<Instant>,
     unclaimed: BTreeSet<String>,
@@ -43,8 +46,8 @@ pub(crate) struct PartitionClaim {
 type Counts = BTreeMap<String, usize>;
 
 impl PartitionClaim {
-    pub const fn new(instance: Option<String>) -> Self {
-        Self { instance, looked: None, shared_out: None, unclaimed: BTreeSet::new() }
+    pub const fn new(instance: Option<String>, principal: Principal) -> Self {
+        Self { instance, principal, looked: None, shared_out: None, unclaimed: BTreeSet::new() }
     }
 
     /// Forces a rebalance if a topic has had partitions without an owner for two looks. `owned` are this member's.
@@ -73,6 +76,11 @@ impl PartitionClaim {
                 tracing::warn!(topic, "the topic no longer exists; it is read once it is created");
             }
         }
+        for topic in &found.forbidden {
+            if handle.note_forbidden(topic) {
+                tell_forbidden(&self.principal, topic);
+            }
+        }
         let since_before = self.unclaimed.intersection(&found.unclaimed).next().cloned();
         self.unclaimed = found.unclaimed;
         if let Some(topic) = since_before.filter(|_| self.shared_out.is_none_or(|at| at.elapsed() >= AGAIN)) {
@@ -88,11 +96,13 @@ impl PartitionClaim {
 struct Found {
     /// Topics that the brokers don't have.
     missing: Vec<String>,
+    /// Topics that this client's principal may not read.
+    forbidden: Vec<String>,
     /// Topics with partitions that no member has.
     unclaimed: BTreeSet<String>,
 }
 
-/// Which of these topics don't exist or have unclaimed partitions; `own` are this member's counts. Blocks.
+/// Which of these topics don't exist, may not be read or have unclaimed partitions; `own` are this member's counts. Blocks.
 fn look_at(
     consumer: &BaseConsumer<Context>,
     group: &str,
@@ -103,9 +113,10 @@ fn look_at(
     let (mut found, mut there) = (Found::default(), Counts::new());
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE)?;
-        match metadata.topics().iter().find(|known| known.name() == topic).map_or(0, |t| t.partitions().len()) {
-            0 => found.missing.push(topic),
-            count => drop(there.insert(topic, count)),
+        match Asked::of(&metadata, &topic) {
+            Asked::Missing => found.missing.push(topic),
+            Asked::Forbidden => found.forbidden.push(topic),
+            Asked::There(count) => drop(there.insert(topic, count)),
         }
     }
     if there.is_empty() {

@@ -12,6 +12,8 @@ pub(crate) struct Arrival {
     pub sent: Option<DateTime<Utc>>,
     /// When the poll thread read it.
     pub fetched: DateTime<Utc>,
+    /// When its lane took it.
+    pub taken: DateTime<Utc>,
 }
 
 /// The histograms `event_hop_seconds` of one topic. Between two hosts they are as good as their clocks.
@@ -34,10 +36,12 @@ impl Hops {
         }
     }
 
-    /// Notes a batch that the lane took at `taken` and whose transaction is committed now.
-    pub fn note(&self, batch: &[Record], taken: DateTime<Utc>) {
+    /// Notes a batch whose transaction is committed now.
+    pub fn note(&self, batch: &[Record]) {
         let now = Utc::now();
-        for (record, Arrival { sent, fetched }) in batch.iter().filter_map(|record| Some((record, record.arrival?))) {
+        for (record, Arrival { sent, fetched, taken }) in
+            batch.iter().filter_map(|record| Some((record, record.arrival?)))
+        {
             let made = record.header("ce_time").and_then(|time| DateTime::parse_from_rfc3339(time).ok());
             if let Some(sent) = sent {
                 // the transaction, its commit, and the relay's look at the outbox

@@ -2,9 +2,8 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -48,12 +47,14 @@ impl<R: Reactions, S: DeadLetterSink> Work<R, S> {
         let mut sequences = Sequences::default();
         let mut hops = None;
         while let Some(batch) = queue.take(self.batch_records, stop).await {
-            let (taken, batch) = (Utc::now(), Arc::from(batch));
+            let (began, batch) = (Instant::now(), Arc::from(batch));
             if self.settle_batch(&batch, queue, stop).await.is_none() {
                 return;
             }
             if let Some(first) = batch.first() {
-                hops.get_or_insert_with(|| Hops::of(&first.place.topic)).note(&batch, taken);
+                metrics::histogram!("consumer_batch_seconds", "topic" => first.place.topic.clone())
+                    .record(began.elapsed().as_secs_f64());
+                hops.get_or_insert_with(|| Hops::of(&first.place.topic)).note(&batch);
             }
             for record in batch.iter() {
                 if let Some(hole) = sequences.note(record, self.handle.mode(&record.place.topic)) {

@@ -29,6 +29,7 @@ mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod topic_recreation;
+mod traced;
 mod wake;
 mod watch;
 
@@ -47,6 +48,7 @@ pub use record::{Envelope, Incoming, Place, Record};
 pub use run::Consumer;
 pub use settings::ConsumerConfig;
 pub use state::ConsumerHandle;
+pub(crate) use traced::{about, processed};
 
 /// Why a record can't be read as an event.
 #[derive(Clone, Debug, PartialEq, Eq)]

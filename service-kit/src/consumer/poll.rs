@@ -1,6 +1,6 @@
 //! The poll thread. Only this thread reads from Kafka, and it waits for a lane only when a partition is taken away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +16,8 @@ use super::lanes::Lanes;
 use super::topic_recreation::RecreatedTopics;
 use super::{ConsumerHandle, Record};
 use crate::kafka::client_errors::{self, ClientError};
-use crate::kafka::client_log;
+use crate::kafka::principal::lacks_rights;
+use crate::kafka::{Principal, client_log};
 
 /// The longest rest when there is nothing to read. Arriving records and lanes that finish a batch end the rest; this
 /// limit is for what ends none, such as a lane that died.
@@ -74,7 +75,8 @@ impl ClientContext for Context {
         self.served.store(true, Ordering::Relaxed);
         self.trouble.note(&error, reason);
         // A missing topic is logged by the watch; librdkafka would report it for each partition, again and again.
-        if client_errors::says_little(&error) || is_not_there(&error) {
+        // So is one that may not be read, and the poll says the same of the group.
+        if client_errors::says_little(&error) || is_not_there(&error) || is_about_rights(&error) {
             tracing::debug!(error = %error, "Kafka: {reason}");
         } else {
             tracing::warn!(error = %error, "Kafka: {}", client_errors::of(&error, reason).told);
@@ -121,6 +123,19 @@ fn is_not_there(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
 }
 
+fn is_about_rights(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(lacks_rights)
+}
+
+/// What the brokers refuse for the client's rights. Which topic that is, the error doesn't say.
+fn forbidden(error: &KafkaError, handle: &ConsumerHandle) -> String {
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) {
+        return format!("read as a member of the group {}", handle.group());
+    }
+    let topics: Vec<_> = handle.subscriptions().iter().map(|heard| heard.topic.as_str()).collect();
+    format!("read all of {}", topics.join(", "))
+}
+
 /// Checks that a broker answers a consumer that is not subscribed yet.
 ///
 /// # Errors
@@ -151,9 +166,10 @@ pub(crate) fn poll(
     consumer: &BaseConsumer<Context>,
     lanes: &Lanes,
     handle: &ConsumerHandle,
+    principal: &Principal,
     stop: &CancellationToken,
 ) -> anyhow::Result<End> {
-    let end = read(consumer, lanes, handle, stop);
+    let end = read(consumer, lanes, handle, principal, stop);
     consumer.unsubscribe();
     let deadline = Instant::now() + LEAVE;
     while !lanes.is_empty() && end.is_ok() && Instant::now() < deadline {
@@ -182,9 +198,10 @@ fn read(
     consumer: &BaseConsumer<Context>,
     lanes: &Lanes,
     handle: &ConsumerHandle,
+    principal: &Principal,
     stop: &CancellationToken,
 ) -> anyhow::Result<End> {
-    let mut told = Told::default();
+    let (mut told, mut told_of_rights) = (Told::default(), BTreeMap::<String, Told>::new());
     lanes.wake().this_thread_rests();
     while !stop.is_cancelled() {
         handle.note_poll();
@@ -222,6 +239,12 @@ fn read(
                     return Err(anyhow::Error::new(error).context("the consumer can't go on"));
                 }
                 Some(Err(error)) if is_not_there(&error) => tracing::debug!(error = %error, "a topic does not exist"),
+                Some(Err(error)) if is_about_rights(&error) => {
+                    let what = forbidden(&error, handle);
+                    if told_of_rights.entry(what.clone()).or_default().is_due() {
+                        tracing::warn!("{}; it is tried again", principal.may_not(&what));
+                    }
+                }
                 Some(Err(error)) if told.is_due() => {
                     tracing::warn!(error = %error, "reading from Kafka failed; librdkafka goes on trying");
                 }

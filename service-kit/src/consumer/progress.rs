@@ -112,6 +112,23 @@ async fn insert_missing(conn: &mut AsyncPgConnection, consumer: &str, caught_up:
     diesel::insert_into(consumer_progress::table).values(missing).on_conflict_do_nothing().execute(conn).await.map(drop)
 }
 
+/// Up to when each partition was known to be read, by whoever owned it.
+pub(crate) async fn read_until(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+) -> QueryResult<Vec<(String, i32, DateTime<Utc>)>> {
+    consumer_progress::table
+        .filter(consumer_progress::consumer.eq(consumer))
+        .filter(consumer_progress::caught_up_to.is_not_null())
+        .select((
+            consumer_progress::topic,
+            consumer_progress::partition,
+            consumer_progress::caught_up_to.assume_not_null(),
+        ))
+        .load(conn)
+        .await
+}
+
 /// For each topic, how many of its partitions have been read to an end at least once.
 pub(crate) async fn read_once(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<Vec<(String, i64)>> {
     consumer_progress::table

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::Utc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -68,8 +69,11 @@ impl Queue {
     fn take_now(&self, limit: usize) -> Vec<Record> {
         let mut waiting = self.waiting();
         let count = limit.min(waiting.records.len());
-        let batch: Vec<_> = waiting.records.drain(..count).collect();
+        let mut batch: Vec<_> = waiting.records.drain(..count).collect();
         waiting.bytes -= batch.iter().map(Record::memory).sum::<usize>();
+        drop(waiting);
+        let now = Utc::now();
+        batch.iter_mut().filter_map(|record| record.arrival.as_mut()).for_each(|arrival| arrival.taken = now);
         batch
     }
 

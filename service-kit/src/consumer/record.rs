@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::hops::Arrival;
 use super::{Reactions, Undecodable, key_hash};
+use crate::trace::Context;
 
 /// The longest key that is kept whole. PostgreSQL limits what it can index, and any record must be able to become a
 /// dead letter.
@@ -77,6 +78,7 @@ pub struct Record {
 
 impl Record {
     pub(crate) fn read(message: &BorrowedMessage<'_>) -> Self {
+        let fetched = Utc::now();
         Self {
             place: Place {
                 topic: message.topic().to_owned(),
@@ -93,7 +95,8 @@ impl Record {
             value: message.payload().map(<[u8]>::to_vec),
             arrival: Some(Arrival {
                 sent: message.timestamp().to_millis().and_then(DateTime::from_timestamp_millis),
-                fetched: Utc::now(),
+                fetched,
+                taken: fetched,
             }),
         }
     }
@@ -101,6 +104,11 @@ impl Record {
     /// The value of the first header with this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The span that sent it, or the one in which the change was made, by a sender that tells of that alone.
+    pub(crate) fn context(&self) -> Option<Context> {
+        self.header("traceparent").or_else(|| self.header("ce_traceparent")).and_then(Context::parse)
     }
 
     /// What a dead letter parks.

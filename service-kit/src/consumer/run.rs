@@ -77,6 +77,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     /// Fails if librdkafka refuses its configuration or can't go on, if no broker answered at the start, or if
     /// another member has the same `group.instance.id`.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.work.handle.gauge();
         let (mut first, mut replaced) = (true, None::<Instant>);
         loop {
             let ended = self.membership(&shutdown, std::mem::take(&mut first)).await;
@@ -149,7 +150,8 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         self.subscribe(&consumer)?;
 
         let upkeep = &self.work.upkeep;
-        let watch = Watch::new(self.handle(), upkeep.clone(), self.config.group_instance_id.clone());
+        let (instance, principal) = (self.config.group_instance_id.clone(), self.config.brokers.principal());
+        let watch = Watch::new(self.handle(), upkeep.clone(), instance, principal.clone());
         let watch = tokio::spawn(watch.run(Arc::clone(&consumer), Arc::clone(&lanes), stop.clone()));
         let (brokers, archived) = (self.config.brokers.clone(), self.config.archived);
         let keeper = InboxKeeper::new(self.handle(), upkeep.clone(), brokers, archived);
@@ -163,7 +165,7 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             ended.wake();
         });
         let (polled, handle, told) = (Arc::clone(&consumer), self.handle(), stop.clone());
-        let end = spawn_blocking(move || poll::poll(&polled, &lanes, &handle, &told)).await;
+        let end = spawn_blocking(move || poll::poll(&polled, &lanes, &handle, &principal, &told)).await;
         stop.cancel();
         _ = waker.await;
         _ = watch.await;

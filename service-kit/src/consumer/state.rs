@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use super::{Mode, Subscription, inbox};
+use crate::telemetry;
 
 /// How old the last poll or the brokers' last answer may be before the consumer counts as unwell.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -33,6 +34,8 @@ struct Seen {
     partitions: HashMap<String, i32>,
     /// Topics that the brokers don't have.
     missing: BTreeSet<String>,
+    /// Topics that this client's principal may not read.
+    forbidden: BTreeSet<String>,
     read_once: HashSet<String>,
 }
 
@@ -47,20 +50,38 @@ impl ConsumerHandle {
         self.read(|seen| recent(seen.polled) && recent(seen.broker) && seen.dead_lanes == 0)
     }
 
+    /// Sets the gauges of readiness at each look at `/metrics`: a broker that is away, a consumer that has stopped. Counters of
+    /// what goes wrong begin at 0, since an increase from nothing to 1 is none to Prometheus.
+    pub(crate) fn gauge(&self) {
+        for Subscription { topic, .. } in self.subscriptions() {
+            metrics::counter!("consumer_lost_events_total", "topic" => topic.clone()).increment(0);
+            metrics::counter!("consumer_retries_total", "topic" => topic.clone()).increment(0);
+        }
+        let handle = self.clone();
+        let (away, stopped) = (metrics::gauge!("consumer_broker_away"), metrics::gauge!("consumer_stopped"));
+        telemetry::at_each_look(move || {
+            let polls = handle.read(|seen| recent(seen.polled) && seen.dead_lanes == 0);
+            away.set(f64::from(u8::from(!handle.broker_answers())));
+            stopped.set(f64::from(u8::from(!polls)));
+        });
+    }
+
     /// For readiness: whether the brokers answered lately.
     pub fn broker_answers(&self) -> bool {
         self.read(|seen| recent(seen.broker))
     }
 
-    /// For readiness: whether the brokers have every topic that is subscribed to.
+    /// For readiness: whether the brokers have every topic that is subscribed to, and let this client read it.
     ///
     /// # Errors
-    /// Fails with the names of the topics that they don't have.
+    /// Fails with the names of the topics that they don't have, or don't let this client read.
     pub fn topics_are_there(&self) -> Result<(), String> {
         self.read(|seen| {
-            if !seen.missing.is_empty() {
-                let missing: Vec<_> = seen.missing.iter().map(String::as_str).collect();
-                return Err(format!("missing: {}", missing.join(", ")));
+            for (topics, what) in [(&seen.missing, "missing"), (&seen.forbidden, "may not be read")] {
+                if !topics.is_empty() {
+                    let names: Vec<_> = topics.iter().map(String::as_str).collect();
+                    return Err(format!("{what}: {}", names.join(", ")));
+                }
             }
             let known = self.0.subscriptions.iter().all(|heard| seen.partitions.contains_key(&heard.topic));
             if known { Ok(()) } else { Err("not known yet".to_owned()) }
@@ -134,6 +155,7 @@ impl ConsumerHandle {
     pub(crate) fn note_partitions(&self, topic: &str, count: i32) {
         self.write(|seen| {
             seen.missing.remove(topic);
+            seen.forbidden.remove(topic);
             seen.partitions.insert(topic.to_owned(), count)
         });
     }
@@ -142,7 +164,17 @@ impl ConsumerHandle {
     pub(crate) fn note_missing(&self, topic: &str) -> bool {
         self.write(|seen| {
             seen.partitions.remove(topic);
+            seen.forbidden.remove(topic);
             seen.missing.insert(topic.to_owned())
+        })
+    }
+
+    /// Returns whether that is news.
+    pub(crate) fn note_forbidden(&self, topic: &str) -> bool {
+        self.write(|seen| {
+            seen.partitions.remove(topic);
+            seen.missing.remove(topic);
+            seen.forbidden.insert(topic.to_owned())
         })
     }
 

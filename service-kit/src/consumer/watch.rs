@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
@@ -20,6 +20,8 @@ use super::poll::Context;
 use super::progress::{self, CaughtUp};
 use super::{ConsumerHandle, Subscription};
 use crate::Pool;
+use crate::kafka::Principal;
+use crate::kafka::principal::Asked;
 use crate::retry::Recurring;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,6 +36,9 @@ pub(crate) struct Watch {
     handle: ConsumerHandle,
     pool: Pool,
     marks: HashMap<Partition, Mark>,
+    /// Up to when each partition is known to have been read, by this instance or another; for one that nobody has read, when
+    /// that was asked first.
+    read_until: HashMap<Partition, DateTime<Utc>>,
     /// The partitions whose lag gauge was set last.
     measured: Vec<Partition>,
     refreshed: Option<Instant>,
@@ -42,6 +47,7 @@ pub(crate) struct Watch {
     at_rest: Option<HashMap<Partition, Option<i64>>>,
     idle: bool,
     failures: Recurring,
+    principal: Principal,
 }
 
 /// A target: once everything before `end` is handled, the partition has been read up to the time `at`.
@@ -59,17 +65,19 @@ struct Bounds {
 }
 
 impl Watch {
-    pub fn new(handle: ConsumerHandle, pool: Pool, instance: Option<String>) -> Self {
+    pub fn new(handle: ConsumerHandle, pool: Pool, instance: Option<String>, principal: Principal) -> Self {
         Self {
             handle,
             pool,
             marks: HashMap::new(),
+            read_until: HashMap::new(),
             measured: Vec::new(),
             refreshed: None,
-            claim: PartitionClaim::new(instance),
+            claim: PartitionClaim::new(instance, principal.clone()),
             at_rest: None,
             idle: false,
             failures: Recurring::default(),
+            principal,
         }
     }
 
@@ -125,7 +133,12 @@ impl Watch {
         let handled = lanes.handled();
         let bounds = ask(consumer, &handled).await?;
         self.handle.note_broker();
-        let caught_up = self.compare(at?, &handled, &bounds);
+        let at = at?;
+        if handled.keys().any(|partition| !self.read_until.contains_key(partition)) {
+            let known = timeout(PATIENCE, self.read_before()).await;
+            self.read_until.extend(known.context("the database does not tell the progress in time")??);
+        }
+        let caught_up = self.compare(at, &handled, &bounds);
         let noted = timeout(PATIENCE, self.note(&caught_up)).await;
         let all_read = noted.context("the database does not store the progress in time")??;
         let at_rest = Some(handled).filter(|_| self.marks.is_empty());
@@ -139,6 +152,14 @@ impl Watch {
         let mut conn = self.pool.get().await?;
         progress::note_caught_up(&mut conn, self.handle.group(), caught_up).await?;
         self.note_read_once(&mut conn).await
+    }
+
+    /// Up to when partitions were read that are new here: an outage goes on for those that wait, also where this instance has
+    /// just been started or has just got the partition.
+    async fn read_before(&self) -> anyhow::Result<Vec<(Partition, DateTime<Utc>)>> {
+        let known = progress::read_until(&mut *self.pool.get().await?, self.handle.group()).await?;
+        let new = known.into_iter().map(|(topic, partition, at)| ((topic, partition), at));
+        Ok(new.filter(|(partition, _)| !self.read_until.contains_key(partition)).collect())
     }
 
     /// The database's time. The wait is limited so that a database that hangs, whose statements may take 35 s to give
@@ -162,16 +183,14 @@ impl Watch {
                 (heard, spawn_blocking(move || consumer.fetch_metadata(Some(&topic), PATIENCE)))
             })
             .collect();
-        for (heard, metadata) in asked {
-            let metadata = metadata.await??;
-            let count =
-                metadata.topics().iter().find(|known| known.name() == heard.topic).map_or(0, |t| t.partitions().len());
-            match i32::try_from(count)? {
-                0 if self.handle.note_missing(&heard.topic) || all => {
-                    tracing::warn!(topic = heard.topic, "the topic does not exist; it is read once it is created");
+        for (Subscription { topic, .. }, metadata) in asked {
+            match Asked::of(&metadata.await??, topic) {
+                Asked::Missing if self.handle.note_missing(topic) || all => {
+                    tracing::warn!(topic, "the topic does not exist; it is read once it is created");
                 }
-                0 => {}
-                count => self.handle.note_partitions(&heard.topic, count),
+                Asked::Forbidden if self.handle.note_forbidden(topic) || all => tell_forbidden(&self.principal, topic),
+                Asked::Missing | Asked::Forbidden => {}
+                Asked::There(count) => self.handle.note_partitions(topic, i32::try_from(count)?),
             }
         }
         Ok(())
@@ -185,8 +204,9 @@ impl Watch {
         bounds: &HashMap<Partition, Bounds>,
     ) -> Vec<CaughtUp> {
         self.marks.retain(|partition, _| handled.contains_key(partition));
+        self.read_until.retain(|partition, _| handled.contains_key(partition));
         for gone in self.measured.iter().filter(|partition| !handled.contains_key(*partition)) {
-            lag_gauge(gone).set(0); // the new owner reports it
+            tell_lag(gone, 0, TimeDelta::zero()); // the new owner reports it
         }
         self.measured = handled.keys().cloned().collect();
         let mut caught_up = Vec::new();
@@ -195,13 +215,16 @@ impl Watch {
             // Retention has deleted what lies below `low`, so it counts as read.
             let position = begun.max(bounds.low);
             let lag = (bounds.end - position).max(0);
-            lag_gauge(partition).set(lag as f64);
             let mark = *self.marks.entry(partition.clone()).or_insert(Mark { at, end: bounds.end });
             if position >= mark.end {
                 self.marks.remove(partition);
                 let at = if position >= bounds.end { at } else { mark.at };
+                self.read_until.insert(partition.clone(), at);
                 caught_up.push(CaughtUp { partition: partition.clone(), position, at });
             }
+            // what waits came after the time up to which all was read
+            let since = *self.read_until.entry(partition.clone()).or_insert(at);
+            tell_lag(partition, lag, if lag > 0 { at - since } else { TimeDelta::zero() });
         }
         caught_up
     }
@@ -220,8 +243,14 @@ impl Watch {
     }
 }
 
-fn lag_gauge((topic, partition): &Partition) -> metrics::Gauge {
-    metrics::gauge!("consumer_lag_records", "topic" => topic.clone(), "partition" => partition.to_string())
+pub(super) fn tell_forbidden(principal: &Principal, topic: &str) {
+    tracing::warn!(topic, "{}; it is read once that is allowed", principal.may_not(&format!("read {topic}")));
+}
+
+fn tell_lag((topic, partition): &Partition, records: i64, waited: TimeDelta) {
+    let labels = [("topic", topic.clone()), ("partition", partition.to_string())];
+    metrics::gauge!("consumer_lag_records", &labels).set(records as f64);
+    metrics::gauge!("consumer_lag_seconds", &labels).set(waited.as_seconds_f64().max(0.0));
 }
 
 /// Asks the brokers where the partitions begin and end, and for the committed offset of those in which nothing was

@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{free_if_empty, hold, measure, of_key, read_headers};
 use crate::consumer::{
-    DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record, Undecodable, Work, panicked, react, shortened,
+    DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record, Undecodable, Work, about, panicked, processed,
+    react, shortened,
 };
 use crate::retry::Recurring;
 use crate::schema::dead_letters;
+use crate::trace::{self, Context, Kind, Span, Told, semconv};
 
 /// How often the consumer looks for requested replays, while there are dead letters.
 const EVERY: Duration = Duration::from_secs(1);
@@ -67,7 +69,8 @@ async fn replay_requested<R: Reactions, S: DeadLetterSink>(
             Ok(replayed) => {
                 work.reactions.committed();
                 metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "replayed")
-                    .increment(u64::from(replayed));
+                    .increment(u64::from(replayed.is_some()));
+                replayed.into_iter().for_each(|replayed| replayed.tell(consumer));
             }
             Err(ReactionError::Permanent(error)) => {
                 metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "failed")
@@ -94,23 +97,24 @@ async fn first_requested<R: Reactions, S: DeadLetterSink>(
     Ok(wanted.first(&mut conn).await.optional()?)
 }
 
-/// Handles the first event of a key's queue and removes it, in one transaction. Returns false if another member was
+/// Handles the first event of a key's queue and removes it, in one transaction. Returns nothing if another member was
 /// faster.
 async fn replay_first<R: Reactions, S: DeadLetterSink>(
     work: &Work<R, S>,
     conn: &mut AsyncPgConnection,
     topic: &str,
     key: &str,
-) -> Result<bool, ReactionError> {
+) -> Result<Option<Replayed>, ReactionError> {
     let consumer = work.handle.group();
     conn.transaction(async |conn| {
         // While this lock is held, no event can join the queue.
         hold(conn, consumer, topic, key).await?;
         if !ask_for_latecomers(conn, consumer, topic, key).await? {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some((id, record)) = first(conn, consumer, topic, key).await? else { return Ok(false) };
-        let handled = std::panic::AssertUnwindSafe(handle(&*work.reactions, conn, &record));
+        let Some((id, buried_at, record)) = first(conn, consumer, topic, key).await? else { return Ok(None) };
+        let span = Span::begin(record.context());
+        let handled = std::panic::AssertUnwindSafe(handle(&*work.reactions, conn, &record, span.context()));
         let outcome = handled.catch_unwind().await.unwrap_or_else(panicked)?;
         diesel::delete(dead_letters::table.find(id)).execute(conn).await?;
         free_if_empty(conn, consumer, topic, key).await?;
@@ -121,9 +125,29 @@ async fn replay_first<R: Reactions, S: DeadLetterSink>(
             outcome = outcome.label(),
             "a dead letter was replayed"
         );
-        Ok(true)
+        Ok(Some(Replayed { record, outcome, buried_at, span }))
     })
     .await
+}
+
+/// An event that was replayed, and since when it had waited for that.
+struct Replayed {
+    record: Record,
+    outcome: Outcome,
+    buried_at: DateTime<Utc>,
+    span: Span,
+}
+
+impl Replayed {
+    /// Tells of it, in the trace of the event.
+    fn tell(self, consumer: &str) {
+        let Self { record, outcome, buried_at, span } = self;
+        if let Some(sent) = record.context() {
+            let told = || about(&record, Told::new(Kind::Internal, "wait dead_letters"));
+            trace::waited(sent, buried_at.into(), span.since(), told);
+        }
+        span.end(None, || processed(consumer, &record, &outcome).with(semconv::MESSAGING_OPERATION_NAME, "replay"));
+    }
 }
 
 /// Adds the events that joined the queue after the request to the replay; otherwise the key would stay parked.
@@ -144,6 +168,7 @@ async fn handle<R: Reactions>(
     reactions: &R,
     conn: &mut AsyncPgConnection,
     record: &Record,
+    traced: Context,
 ) -> Result<Outcome, ReactionError> {
     let incoming = record.decode(reactions).map_err(|why| {
         ReactionError::Permanent(match why {
@@ -152,7 +177,7 @@ async fn handle<R: Reactions>(
         })
     })?;
     let mut loaded = reactions.load(conn, std::slice::from_ref(&incoming)).await?;
-    let handled = react(reactions, &mut loaded, &incoming)?;
+    let handled = react(reactions, &mut loaded, &incoming, traced)?;
     reactions.save(conn, loaded).await?;
     Ok(handled.into())
 }
@@ -167,7 +192,7 @@ async fn give_up(
 ) -> QueryResult<()> {
     conn.transaction(async |conn| {
         hold(conn, consumer, topic, key).await?;
-        if let Some((id, _)) = first(conn, consumer, topic, key).await? {
+        if let Some((id, ..)) = first(conn, consumer, topic, key).await? {
             diesel::update(dead_letters::table.find(id))
                 .set((
                     dead_letters::error.eq(shortened(&format!("{error:#}"))),
@@ -192,8 +217,8 @@ async fn first(
     consumer: &str,
     topic: &str,
     key: &str,
-) -> QueryResult<Option<(i64, Record)>> {
-    type Row = (i64, i32, i64, serde_json::Value, Option<Vec<u8>>);
+) -> QueryResult<Option<(i64, DateTime<Utc>, Record)>> {
+    type Row = (i64, i32, i64, serde_json::Value, Option<Vec<u8>>, DateTime<Utc>);
     let row: Option<Row> = of_key(consumer, topic, key)
         .order(dead_letters::id)
         .limit(1)
@@ -204,12 +229,13 @@ async fn first(
             dead_letters::record_offset,
             dead_letters::headers,
             dead_letters::value,
+            dead_letters::buried_at,
         ))
         .first(conn)
         .await
         .optional()?;
-    Ok(row.map(|(id, partition, offset, headers, value)| {
+    Ok(row.map(|(id, partition, offset, headers, value, buried_at)| {
         let place = Place { topic: topic.to_owned(), partition, offset };
-        (id, Record { place, key: key.to_owned(), headers: read_headers(headers), value, arrival: None })
+        (id, buried_at, Record { place, key: key.to_owned(), headers: read_headers(headers), value, arrival: None })
     }))
 }

@@ -9,25 +9,25 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use chrono::{DateTime, Utc};
 use diesel_async::pooled_connection::deadpool::PoolError;
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::circuit_breaker::CircuitBreaker;
 use crate::consumer::ReactionError;
 use crate::pool::{is_lock_timeout, may_pass};
 use crate::retry::{Backoff, Recurring};
+use crate::trace::{self, Context, Kind, Span, Told, semconv};
 
 /// How soon a worker looks again for calls that are due and that it was not given: others hold their rows.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_secs(1);
-/// The shortest time between two looks of a worker that was nudged, so that calls of many small commits are taken together. A
-/// call that comes alone is taken at once.
-const COMPANY: Duration = Duration::from_millis(5);
 /// The longest wait while nothing is known to fall due: another instance's nudge isn't heard here.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -60,11 +60,61 @@ pub trait ExternalCalls: Send + Sync + 'static {
         self.settle(made)
     }
 
+    /// What the trace tells of a call before it is made. By default it is in a trace of its own.
+    fn traced(&self, _call: &Self::Call) -> Traced {
+        Traced::default()
+    }
+
+    /// Why a call failed, in a word of few.
+    fn failure(&self, _made: &Self::Made) -> Option<&'static str> {
+        None
+    }
+
     /// The breaker of the server that is called, if it has one: [`ExternalCalls::make`] tells it how the server did, and the
     /// worker takes only what it admits.
     fn breaker(&self) -> Option<&CircuitBreaker> {
         None
     }
+}
+
+/// A call as its trace tells of it: the wait until a worker took it, the call, and the record of its outcome.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traced {
+    /// The span that asked for it.
+    pub asked_by: Option<Context>,
+    /// Since when it was due.
+    pub due: Option<DateTime<Utc>>,
+    /// What it does, in a word of few.
+    pub what: &'static str,
+    /// The order that it is for.
+    pub order: Option<Uuid>,
+    /// How often it was tried, this time included.
+    pub tries: u32,
+}
+
+impl Traced {
+    /// Tells how long it has waited, and begins the call's span.
+    fn begin(&self, worker: &'static str) -> Span {
+        let span = Span::begin(self.asked_by);
+        if let (Some(asked_by), Some(due)) = (self.asked_by, self.due) {
+            let told = || self.told(Kind::Internal, format!("wait {worker}"));
+            trace::waited(asked_by, due.into(), span.since(), told);
+        }
+        span
+    }
+
+    fn told(&self, kind: Kind, name: String) -> Told {
+        Told::new(kind, name)
+            .maybe(semconv::ORDER_ID, self.order.map(|order| order.to_string()))
+            .with(semconv::TRIES, i64::from(self.tries))
+    }
+}
+
+/// A call that was made, its span, and when that ended.
+struct Ended<M> {
+    made: M,
+    span: Context,
+    at: SystemTime,
 }
 
 /// What came of making a call; counted as such.
@@ -109,8 +159,10 @@ pub struct Worker<C: ExternalCalls> {
 
 /// What a worker has taken and not settled, and when it looks for more.
 struct UnderWay<M> {
-    making: JoinSet<M>,
+    making: JoinSet<Ended<M>>,
     made: Vec<M>,
+    /// The spans of those that were made, and when they ended.
+    spans: Vec<(Context, SystemTime)>,
     /// One task at most, with how many outcomes it settles.
     settling: JoinSet<Settled>,
     in_settlement: usize,
@@ -118,8 +170,6 @@ struct UnderWay<M> {
     look: bool,
     /// A call was committed since the last look. If none is due, it is for later.
     nudged: bool,
-    /// When it looked last.
-    looked_at: Option<Instant>,
     /// When to look without a nudge.
     look_at: Instant,
     backoff: Backoff,
@@ -139,19 +189,14 @@ impl<M: Send + 'static> UnderWay<M> {
         Self {
             making: JoinSet::new(),
             made: Vec::new(),
+            spans: Vec::new(),
             settling: JoinSet::new(),
             in_settlement: 0,
             look: true,
             nudged: false,
-            looked_at: None,
             look_at: Instant::now(),
             backoff: Backoff::new(FIRST_LOOK, LAST_LOOK),
         }
-    }
-
-    /// How long a nudged worker still waits for other calls.
-    fn company(&self) -> Duration {
-        self.looked_at.map_or(Duration::ZERO, |last| COMPANY.saturating_sub(last.elapsed()))
     }
 
     fn count(&self) -> usize {
@@ -190,7 +235,7 @@ impl<C: ExternalCalls> Worker<C> {
             self.settle_what_ended(&mut work);
             let free = self.at_once - work.count();
             let room = self.admitted(free);
-            work.look |= work.nudged && work.company().is_zero();
+            work.look |= work.nudged;
             if room > 0 && work.look {
                 self.take(room, &mut work).await;
                 continue;
@@ -199,7 +244,6 @@ impl<C: ExternalCalls> Worker<C> {
             let held_back = if free > 0 && room == 0 { self.breaker_of(CircuitBreaker::wait) } else { None };
             let wait = match held_back {
                 Some(wait) => wait,
-                None if free > 0 && work.nudged => work.company(),
                 None if free > 0 => self.until_next_look(&mut work).await,
                 None => IDLE,
             };
@@ -253,15 +297,25 @@ impl<C: ExternalCalls> Worker<C> {
         if work.made.is_empty() || work.in_settlement > 0 {
             return;
         }
-        let made = std::mem::take(&mut work.made);
+        let (made, spans) = (std::mem::take(&mut work.made), std::mem::take(&mut work.spans));
         work.in_settlement = made.len();
         let (name, calls) = (self.name, Arc::clone(&self.calls));
-        work.settling.spawn(async move { settle_all(name, &*calls, &made).await });
+        work.settling.spawn(async move {
+            let settled = settle_all(name, &*calls, &made).await;
+            let now = SystemTime::now();
+            for (span, ended) in spans {
+                trace::waited(span, ended, now, || Told::new(Kind::Internal, format!("record {name}")));
+            }
+            settled
+        });
     }
 
-    fn ended(&self, work: &mut UnderWay<C::Made>, ended: Result<C::Made, JoinError>) {
+    fn ended(&self, work: &mut UnderWay<C::Made>, ended: Result<Ended<C::Made>, JoinError>) {
         match ended {
-            Ok(made) => work.made.push(made),
+            Ok(Ended { made, span, at }) => {
+                work.made.push(made);
+                work.spans.push((span, at));
+            }
             Err(error) => {
                 tracing::error!(worker = self.name, error = %error, "a call panicked: it is due again when its lease ends");
                 work.look = true;
@@ -282,7 +336,6 @@ impl<C: ExternalCalls> Worker<C> {
     }
 
     async fn take(&mut self, room: usize, work: &mut UnderWay<C::Made>) {
-        work.looked_at = Some(Instant::now());
         let taken = self.calls.take(room).await;
         let news = self.failures.is_news(&taken);
         let taken = taken.unwrap_or_else(|error| {
@@ -301,8 +354,19 @@ impl<C: ExternalCalls> Worker<C> {
             work.look_at = Instant::now();
         }
         for call in taken {
-            let calls = Arc::clone(&self.calls);
-            work.making.spawn(async move { calls.make(call).await });
+            let (name, calls) = (self.name, Arc::clone(&self.calls));
+            let traced = calls.traced(&call);
+            let span = traced.begin(name);
+            work.making.spawn(trace::within(span.context(), async move {
+                let began = Instant::now();
+                let made = calls.make(call).await;
+                metrics::histogram!("outside_call_seconds", "worker" => name).record(began.elapsed().as_secs_f64());
+                let failure = calls.failure(&made).map(Into::into);
+                span.end(failure, || {
+                    traced.told(Kind::Client, format!("{name} {}", traced.what).trim_end().to_owned())
+                });
+                Ended { made, span: span.context(), at: SystemTime::now() }
+            }));
         }
     }
 }

@@ -28,6 +28,10 @@ const FREE: usize = 16 * 1024;
 pub struct Limits {
     /// How many connections it serves; further ones wait to be accepted.
     pub connections: usize,
+    /// How long the first line and the headers of a connection's first request may take to arrive.
+    pub head_time: Duration,
+    /// How long a connection that was answered may take for its next request, from the answer on to the end of the headers.
+    pub next_time: Duration,
     /// How long a body may take to arrive.
     pub body_time: Duration,
     /// The memory that all bodies above 16 KiB share, in bytes.
@@ -38,7 +42,14 @@ impl Default for Limits {
     /// A connection may take some 150 kB while a body arrives, so the default limits stay well below the memory of a
     /// service's container.
     fn default() -> Self {
-        Self { connections: 768, body_time: Duration::from_secs(10), long_bodies: 16 * 1024 * 1024 }
+        Self {
+            connections: 768,
+            head_time: Duration::from_secs(5),
+            // Long, since a slow client may still be reading the answer.
+            next_time: Duration::from_secs(60),
+            body_time: Duration::from_secs(10),
+            long_bodies: 16 * 1024 * 1024,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::Bytes;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -16,12 +16,16 @@ use sha2::{Digest, Sha256};
 use super::Problem;
 use super::fields::{self, Given};
 use super::problem::InputCode;
+use crate::auth::{Caller, GuestLinks};
 use crate::idempotency::IdempotentRequest;
 
 type Later<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
-/// A JSON body. The answer is 400 if it isn't JSON, 413 if it is too large, 415 if its content type is another, and
-/// 422 with the field if it doesn't fit.
+/// A JSON body. The answer is 400 if it isn't JSON, 413 if it is too large, 415 if its content type isn't
+/// `application/json`, and 422 with the field if it doesn't fit.
+///
+/// A body without a content type is refused too. A browser sends one for any site, as it does forms; it asks before it
+/// sends `application/json`, and it is not let (see `origins`).
 pub struct Json<T>(pub T);
 
 impl<T> Json<T> {
@@ -40,14 +44,19 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         let request = request.clone();
         Box::pin(async move {
             let body = body.await?;
-            json_type(&request)?;
+            let given = content_type(&request)?;
+            expect_type(given == "application/json", &given, &request)?;
             read_json(&body).map(Json).map_err(|problem| problem.at(&request))
         })
     }
 }
 
-/// The body of an action without fields: empty, or `{}`.
+/// The body of an action without fields: empty, or `{}`. The answer is 415 to a body that doesn't say that it is JSON,
+/// and to what a form sends, even if that is empty.
 pub struct EmptyBody;
+
+/// What a browser sends for any site without asking the service before.
+const FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
 
 impl FromRequest for EmptyBody {
     type Error = Problem;
@@ -61,7 +70,10 @@ impl FromRequest for EmptyBody {
         let request = request.clone();
         Box::pin(async move {
             let body = body.await?;
+            let given = content_type(&request)?;
+            expect_type(!FORMS.contains(&given.as_str()), &given, &request)?;
             if !body.is_empty() {
+                expect_type(given == "application/json", &given, &request)?;
                 read_json::<Nothing>(&body).map_err(|problem| problem.at(&request))?;
             }
             Ok(EmptyBody)
@@ -76,16 +88,19 @@ fn body(request: &HttpRequest, payload: &mut Payload) -> impl Future<Output = Re
     async move { bytes.await.map_err(|_| Problem::malformed("The body could not be read to its end.").at(&request)) }
 }
 
-fn json_type(request: &HttpRequest) -> Result<(), Problem> {
-    let Some(given) = the_one(request, CONTENT_TYPE.as_str())? else { return Ok(()) };
-    let given = given.to_str().unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
-        Ok(())
-    } else {
-        Err(Problem::unsupported_media_type(format!("Content-Type is {given:?}; expected application/json."))
-            .at(request))
-    }
+/// The content type in small letters and without its parameters; empty if there is none.
+fn content_type(request: &HttpRequest) -> Result<String, Problem> {
+    let given = the_one(request, CONTENT_TYPE.as_str())?.map(|given| String::from_utf8_lossy(given.as_bytes()));
+    Ok(given.map_or_else(String::new, |given| given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()))
+}
+
+fn expect_type(fits: bool, given: &str, request: &HttpRequest) -> Result<(), Problem> {
+    let told = match given {
+        _ if fits => return Ok(()),
+        "" => "Content-Type is missing; expected application/json.".to_owned(),
+        given => format!("Content-Type is {given:?}; expected application/json."),
+    };
+    Err(Problem::unsupported_media_type(told).at(request))
 }
 
 /// Checks first that the whole body is JSON, and then reads the fields.
@@ -107,7 +122,9 @@ impl FromRequest for MergePatch {
         let request = request.clone();
         Box::pin(async move {
             let body = body.await?;
-            json_type(&request)?;
+            let given = content_type(&request)?;
+            let is_patch = given.starts_with("application/") && given.ends_with("+json");
+            expect_type(is_patch || given == "application/json", &given, &request)?;
             match serde_json::from_slice(&body) {
                 Ok(Value::Object(patch)) => Ok(Self(patch)),
                 Ok(_) => Err(Problem::bad_input("body", "expected an object").at(&request)),
@@ -178,6 +195,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let parameters = url::form_urlencoded::parse(request.query_string().as_bytes());
+        // a guest's token in a link is the guard's
+        let parameters = parameters.filter(|(name, value)| !(name == "token" && GuestLinks::is_one(value)));
         let parameters = parameters.map(|(name, value)| (name.into_owned(), Given::Text(value))).collect();
         let read = fields::read(&Given::Parameters(parameters), "query");
         ready(read.map(Query).map_err(|errors| Problem::bad_fields(errors).at(request)))
@@ -209,7 +228,7 @@ impl IdempotencyKey {
     pub fn request(request: &HttpRequest, asked: &impl Serialize) -> Result<Option<IdempotentRequest>, Problem> {
         let Some(Self(key)) = Self::optional(request)? else { return Ok(None) };
         let content = serde_json::to_vec(asked).map_err(Problem::internal)?;
-        Ok(Some(IdempotentRequest { key, request: Sha256::digest(content).to_vec() }))
+        Ok(Some(IdempotentRequest { key: of_caller(request, key), request: Sha256::digest(content).to_vec() }))
     }
 
     /// The key, if the request has one.
@@ -224,6 +243,15 @@ impl IdempotencyKey {
         } else {
             Err(Problem::bad_input(KEY, "expected 1 to 255 visible ASCII characters without spaces").at(request))
         }
+    }
+}
+
+/// Keys of two callers are never the same: nobody gets another's answer, or learns that there is one.
+fn of_caller(request: &HttpRequest, key: String) -> String {
+    let extensions = request.extensions();
+    match extensions.get::<Caller>() {
+        Some(caller) => caller.name().map_or(key.clone(), |name| format!("{name} {key}")),
+        None => key,
     }
 }
 

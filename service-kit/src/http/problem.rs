@@ -10,7 +10,7 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use diesel::result::Error as DieselError;
 use diesel_async::pooled_connection::deadpool::PoolError;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::{headers, methods};
 use crate::idempotency::KeyRefused;
 use crate::pool::may_pass;
 
@@ -61,6 +62,12 @@ problem_codes! {
     pub enum ProblemCode {
         /// 400: the request can't be read.
         Malformed = "malformed",
+        /// 401: it isn't known who asks.
+        Unauthorized = "unauthorized",
+        /// 403: it is known who asks, and they may not.
+        Forbidden = "forbidden",
+        /// 403: a page of another site sent it.
+        CrossSite = "cross_site",
         /// 404.
         NotFound = "not_found",
         /// 405.
@@ -77,12 +84,16 @@ problem_codes! {
         TooLarge = "too_large",
         /// 415.
         UnsupportedMediaType = "unsupported_media_type",
+        /// 421: the service doesn't answer under this host's name.
+        Misdirected = "misdirected",
         /// 422: several fields are wrong in different ways.
         BadInput = "bad_input",
         /// 422: this `Idempotency-Key` was used for another request.
         KeyReused = "key_reused",
         /// 428: `If-Match` is missing.
         PreconditionRequired = "precondition_required",
+        /// 429: the client asks too often.
+        TooManyRequests = "too_many_requests",
         /// 500.
         Internal = "internal",
         /// 503.
@@ -179,6 +190,9 @@ struct Content {
     errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after_seconds: Option<u32>,
+    /// What `WWW-Authenticate` says, or `Allow`.
+    #[serde(skip)]
+    header: Option<(HeaderName, String)>,
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -196,6 +210,7 @@ impl Problem {
             instance: None,
             errors: Vec::new(),
             retry_after_seconds: None,
+            header: None,
         }))
     }
 
@@ -203,6 +218,28 @@ impl Problem {
     pub fn malformed(detail: impl Into<String>) -> Self {
         let (status, code) = (StatusCode::BAD_REQUEST, ProblemCode::Malformed);
         Self::new(status, "malformed", code, "The request can't be read", detail)
+    }
+
+    /// 401: it isn't known who asks. `error` is that of RFC 6750, 3.1; none if no token was sent.
+    pub fn unauthorized(detail: impl Into<String>, error: Option<&'static str>) -> Self {
+        let (status, code, detail) = (StatusCode::UNAUTHORIZED, ProblemCode::Unauthorized, detail.into());
+        let challenge = match error {
+            Some(error) => format!("Bearer error=\"{error}\", error_description=\"{detail}\""),
+            None => "Bearer".to_owned(),
+        };
+        let mut problem = Self::new(status, "unauthorized", code, "It is not known who asks", detail);
+        problem.0.header = Some((WWW_AUTHENTICATE, challenge));
+        problem
+    }
+
+    /// 403: it is known who asks, and they may not.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", ProblemCode::Forbidden, "Not allowed", detail)
+    }
+
+    /// 403: a page of another site sent the request.
+    pub fn cross_site(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "cross-site", ProblemCode::CrossSite, "Not from there", detail)
     }
 
     /// 404.
@@ -214,6 +251,13 @@ impl Problem {
     pub fn method_not_allowed(detail: impl Into<String>) -> Self {
         let (status, code) = (StatusCode::METHOD_NOT_ALLOWED, ProblemCode::MethodNotAllowed);
         Self::new(status, "method-not-allowed", code, "Method not allowed", detail)
+    }
+
+    /// Says with a 405 which methods are allowed.
+    pub(crate) fn allowing(mut self, methods: &str) -> Self {
+        let methods = methods::allowed(HeaderValue::from_str(methods).ok().as_ref());
+        self.0.header = Some((ALLOW, methods));
+        self
     }
 
     /// 408: the body did not arrive in time.
@@ -249,6 +293,12 @@ impl Problem {
         Self::new(status, "unsupported-media-type", code, "Unsupported media type", detail)
     }
 
+    /// 421: the service doesn't answer under this host's name.
+    pub fn misdirected(detail: impl Into<String>) -> Self {
+        let (status, code) = (StatusCode::MISDIRECTED_REQUEST, ProblemCode::Misdirected);
+        Self::new(status, "misdirected", code, "Another host is asked for", detail)
+    }
+
     /// 422 with one field.
     pub fn bad_input(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::bad_fields(vec![FieldError::new(field, message)])
@@ -279,6 +329,15 @@ impl Problem {
     pub fn precondition_required(detail: impl Into<String>) -> Self {
         let (status, code) = (StatusCode::PRECONDITION_REQUIRED, ProblemCode::PreconditionRequired);
         Self::new(status, "precondition-required", code, "If-Match is missing", detail)
+    }
+
+    /// 429: the client asks too often, and may ask again after these seconds.
+    pub fn too_many_requests(seconds: u32) -> Self {
+        let (status, code) = (StatusCode::TOO_MANY_REQUESTS, ProblemCode::TooManyRequests);
+        let detail = format!("This was asked for too often; it may be asked for again in {seconds} s.");
+        let mut problem = Self::new(status, "too-many-requests", code, "Too many requests", detail);
+        problem.0.retry_after_seconds = Some(seconds);
+        problem
     }
 
     /// 503: a temporary failure, with `Retry-After` of a second.
@@ -341,8 +400,14 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.0.retry_after_seconds {
             response.insert_header((RETRY_AFTER, seconds));
         }
+        if let Some((name, value)) = &self.0.header {
+            response.insert_header((name, value.as_str()));
+        }
         let mut response = response.json(self);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // Here too, since an answer that is given up on doesn't pass the middleware.
+        headers::careful(response.headers_mut());
+        headers::not_kept(response.headers_mut());
         // The middleware reads this copy to add the request's path.
         response.extensions_mut().insert(self.clone());
         response

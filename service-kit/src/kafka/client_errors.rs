@@ -88,9 +88,17 @@ pub fn of(error: &KafkaError, reason: &str) -> ClientError {
         // A broker judges the client's certificate after the handshake, so its verdict comes without the SSL error
         // code.
         _ if reason.contains("SSL routines") => of_tls(reason),
+        // Rights can be given at any time.
+        _ if is_about_rights(reason) => ("look at KAFKA_SASL_USERNAME, and at the principal's ACLs", false),
         _ => (of_the_rest(reason), false),
     };
     ClientError { told: if mend.is_empty() { reason.to_owned() } else { format!("{reason}: {mend}") }, is_final }
+}
+
+/// Whether an error's text says that the brokers refuse something for the client's rights. Some errors carry the code of what
+/// follows from the refusal instead.
+pub fn is_about_rights(text: &str) -> bool {
+    text.to_lowercase().contains("authorization failed")
 }
 
 fn of_sasl(reason: &str) -> &'static str {

@@ -3,6 +3,7 @@
 pub mod assignment;
 pub mod client_errors;
 pub mod client_log;
+pub mod principal;
 mod security;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use rdkafka::consumer::BaseConsumer;
 
 use crate::config::{Bootstrap, Reader, vars};
 
+pub use principal::Principal;
 pub use security::{Security, vars as security_vars};
 
 /// The brokers of one cluster.
@@ -40,6 +42,11 @@ impl Brokers {
         client.set("bootstrap.servers", &self.bootstrap);
         self.security.set(&mut client);
         client
+    }
+
+    /// Whom the brokers take a client with these settings for.
+    pub fn principal(&self) -> Principal {
+        Principal::of(&self.client())
     }
 
     /// Whether the connection is neither encrypted nor authenticated.

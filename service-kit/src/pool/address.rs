@@ -1,29 +1,34 @@
 //! A database's URL: what is accepted, what it means, and how it is shown without its password.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
+use tokio::net::lookup_host;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 
-/// The reason that is given for refusing a URL or a server that asks for TLS.
-pub(super) const NO_TLS: &str = "TLS to PostgreSQL is not supported yet";
+use super::tls::Tls;
 
-/// Parameters of libpq that only make sense with TLS.
-const TLS_ONLY: [&str; 7] =
-    ["sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "sslcrldir", "ssl_min_protocol_version"];
+/// What a URL says.
+pub(super) struct Address {
+    pub config: Config,
+    pub tls: Tls,
+}
 
 /// Reads a URL, which may name several hosts (`postgres://a:5432,b:5432/shop`). The answer never repeats the URL,
 /// since it may hold a password.
 ///
 /// # Errors
-/// Fails with the reason if the URL can't be read, names no database, or asks for TLS.
-pub(super) fn read(url: &str) -> Result<Config, String> {
+/// Fails with the reason if the URL can't be read, names no database, or asks for what isn't supported.
+pub(super) fn read(url: &str) -> Result<Address, String> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme).ok_or("it is not a URL")?;
     if !matches!(scheme, "postgres" | "postgresql") {
         return Err("its scheme is not postgres".to_owned());
     }
-    let url = without_ssl_mode(url)?;
+    let (url, tls) = without_tls(url)?;
     let config: Config = url.parse().map_err(|error| format!("it can't be read: {}", told(&error)))?;
     if config.get_dbname().is_none_or(str::is_empty) {
         return Err("it names no database".to_owned());
@@ -31,15 +36,15 @@ pub(super) fn read(url: &str) -> Result<Config, String> {
     if config.get_target_session_attrs() == TargetSessionAttrs::ReadOnly {
         return Err("its target_session_attrs is read-only, and what connects here writes".to_owned());
     }
-    Ok(config)
+    Ok(Address { config, tls })
 }
 
-/// Checks a URL without connecting.
+/// Checks a URL without connecting, and the certificates that it names.
 ///
 /// # Errors
 /// Fails with the reason if the URL can't be used. The reason never repeats the URL.
 pub fn check(url: &str) -> Result<(), String> {
-    read(url).map(drop)
+    read(url)?.tls.client().map(drop)
 }
 
 /// Splits a comma-separated list of URLs. Each URL may itself name several hosts, separated by commas too.
@@ -55,29 +60,24 @@ pub fn list(text: &str) -> Vec<String> {
     urls
 }
 
-/// Reads `sslmode` and removes it from the URL, because tokio-postgres knows fewer modes than libpq.
-fn without_ssl_mode(url: &str) -> Result<String, String> {
-    let Some((base, query)) = url.split_once('?') else { return Ok(url.to_owned()) };
-    let mut kept = Vec::new();
+/// Reads `sslmode` and `sslrootcert` and removes them from the URL, because tokio-postgres knows less of them than libpq.
+fn without_tls(url: &str) -> Result<(String, Tls), String> {
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let (mut mode, mut root, mut kept) = (None, None, Vec::new());
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        match (name, value) {
-            ("sslmode", "disable" | "allow" | "prefer") => {}
-            ("sslmode", "require" | "verify-ca" | "verify-full")
-            | ("channel_binding", "require")
-            | ("sslnegotiation", "direct") => {
-                return Err(format!("{name}={value} asks for TLS: {NO_TLS}; use sslmode=disable"));
+        let decoded = || percent_decode_str(value).decode_utf8().map_err(|_| format!("its {name} is not UTF-8"));
+        match name {
+            "sslmode" => mode = Some(decoded()?.parse()?),
+            "sslrootcert" => root = Some(decoded()?.into_owned()),
+            _ if name.starts_with("ssl") => {
+                return Err(format!("its {name} is not supported: of TLS there are sslmode and sslrootcert"));
             }
-            ("sslmode", _) => {
-                return Err(
-                    "its sslmode is none of disable, allow, prefer, require, verify-ca and verify-full".to_owned()
-                );
-            }
-            _ if TLS_ONLY.contains(&name) => return Err(format!("{name} asks for TLS: {NO_TLS}")),
             _ => kept.push(parameter),
         }
     }
-    Ok(if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) })
+    let url = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+    Ok((url, Tls::new(mode, root)?))
 }
 
 /// One configuration for each host, in the URL's order. Each host gets its own time limit, so that one that hangs
@@ -114,7 +114,7 @@ pub(super) fn each_host(config: &Config) -> Vec<Config> {
                 one.hostaddr(*address);
             }
             one.port(ports.get(number).or(ports.first()).copied().unwrap_or(5432));
-            one.ssl_mode(SslMode::Disable).target_session_attrs(config.get_target_session_attrs());
+            one.target_session_attrs(config.get_target_session_attrs());
             one.channel_binding(config.get_channel_binding());
             one.connect_timeout(config.get_connect_timeout().copied().unwrap_or(super::CONNECT));
             noticing_silence(&mut one, config);
@@ -134,6 +134,21 @@ fn noticing_silence(one: &mut Config, given: &Config) {
         .tcp_user_timeout(given.get_tcp_user_timeout().copied().unwrap_or(Duration::from_secs(15)));
 }
 
+/// One configuration for each address of a host. The host's name stays, as the one that a certificate must have.
+///
+/// # Errors
+/// Fails if the name is not known.
+pub(super) async fn each_address(one: Config) -> io::Result<Vec<Config>> {
+    let ([Host::Tcp(name)], []) = (one.get_hosts(), one.get_hostaddrs()) else { return Ok(vec![one]) };
+    let found = lookup_host((name.as_str(), one.get_ports().first().copied().unwrap_or(5432))).await?;
+    let at = |address: SocketAddr| {
+        let mut one = one.clone();
+        one.hostaddr(address.ip());
+        one
+    };
+    Ok(found.map(at).collect())
+}
+
 /// The path of the Unix socket, if the host is reached over one.
 pub(super) fn socket(one: &Config) -> Option<PathBuf> {
     match one.get_hosts() {
@@ -144,7 +159,7 @@ pub(super) fn socket(one: &Config) -> Option<PathBuf> {
 
 /// A URL's hosts, ports and database, without user and password: safe to log.
 pub fn place(url: &str) -> String {
-    let Ok(config) = read(url) else { return "an unreadable URL".to_owned() };
+    let Ok(Address { config, .. }) = read(url) else { return "an unreadable URL".to_owned() };
     let host = |one: &Config| {
         let port = one.get_ports().first().copied().unwrap_or_default();
         match one.get_hosts().first()? {
@@ -159,7 +174,7 @@ pub fn place(url: &str) -> String {
 
 /// The role that a URL names, for messages.
 pub(super) fn role(url: &str) -> String {
-    match read(url).ok().and_then(|config| config.get_user().map(str::to_owned)) {
+    match read(url).ok().and_then(|address| address.config.get_user().map(str::to_owned)) {
         Some(role) if !role.is_empty() => format!("the role {role}"),
         _ => "the role that it doesn't name".to_owned(),
     }
@@ -178,13 +193,14 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tls::Mode;
     use super::*;
 
     #[test]
     fn several_hosts_are_read_in_their_order_and_shown_without_the_password() {
         let url = "postgres://shop:hunter2@a:5433,b:5434/orders?target_session_attrs=read-write";
         assert_eq!(place(url), "a:5433,b:5434/orders");
-        let hosts = each_host(&read(url).unwrap());
+        let hosts = each_host(&read(url).unwrap().config);
         let ports: Vec<_> = hosts.iter().map(|one| one.get_ports().to_vec()).collect();
         assert_eq!(ports, [[5433], [5434]]);
         assert!(hosts.iter().all(|one| one.get_user() == Some("shop") && one.get_dbname() == Some("orders")));
@@ -194,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_bare_address_is_a_host_and_a_folder_has_a_socket() {
-        let one = |url: &str| each_host(&read(url).unwrap()).remove(0);
+        let one = |url: &str| each_host(&read(url).unwrap().config).remove(0);
         let bare = one("postgres://shop@/orders?hostaddr=10.0.0.1");
         assert_eq!((bare.get_hosts(), socket(&bare)), (&[Host::Tcp("10.0.0.1".to_owned())][..], None));
         assert_eq!(place("postgres://shop@/orders?hostaddr=10.0.0.1"), "10.0.0.1:5432/orders");
@@ -202,18 +218,39 @@ mod tests {
         assert_eq!(socket(&local), Some("/run/postgresql/.s.PGSQL.5433".into()));
     }
 
+    #[tokio::test]
+    async fn a_name_is_kept_beside_each_of_its_addresses() {
+        let at = async |url: &str| each_address(each_host(&read(url).unwrap().config).remove(0)).await;
+        let named = at("postgres://localhost:5433/orders").await.unwrap();
+        assert!(!named.is_empty());
+        for one in &named {
+            assert_eq!((one.get_hosts(), one.get_ports()), (&[Host::Tcp("localhost".to_owned())][..], &[5433][..]));
+            assert!(matches!(one.get_hostaddrs(), [address] if address.is_loopback()));
+        }
+        let given = at("postgres://db/orders?hostaddr=10.0.0.1").await.unwrap();
+        let [one] = &given[..] else { panic!("{given:?}") };
+        assert_eq!(one.get_hostaddrs(), ["10.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
+        assert_eq!(at("postgres://shop@%2Frun%2Fpostgresql/orders").await.unwrap().len(), 1);
+    }
+
     #[test]
-    fn a_url_that_asks_for_tls_is_refused_with_words_that_say_so() {
-        for asks in
-            ["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full&sslrootcert=/ca.pem", "sslrootcert=/ca"]
-        {
-            let told = check(&format!("postgres://shop:hunter2@a/orders?{asks}")).unwrap_err();
-            assert!(told.contains(NO_TLS) && !told.contains("hunter2"), "{told}");
+    fn what_a_url_asks_of_tls_is_read_and_what_is_not_supported_is_named() {
+        let tls = |query: &str| read(&format!("postgres://shop:hunter2@a/orders?{query}")).map(|address| address.tls);
+        let file = Some("/etc/a ca.pem".to_owned());
+        assert_eq!(tls("sslmode=verify-full&sslrootcert=/etc/a%20ca.pem"), Tls::new(Some(Mode::VerifyFull), file));
+        assert_eq!(tls("sslmode=require"), Tls::new(Some(Mode::Require), None));
+        assert_eq!(tls("application_name=x"), Tls::new(Some(Mode::Prefer), None));
+        let others = &read("postgres://a/orders?sslmode=require&application_name=x").unwrap().config;
+        assert_eq!(others.get_application_name(), Some("x"));
+        for (query, words) in [
+            ("sslmode=maybe", "its sslmode is none of disable"),
+            ("sslcert=/me.pem", "its sslcert is not supported"),
+            ("sslrootcert=%FF", "its sslrootcert is not UTF-8"),
+            ("sslrootcert=/ca.pem", "its sslrootcert needs sslmode=verify-full"),
+        ] {
+            let told = tls(query).unwrap_err();
+            assert!(told.contains(words) && !told.contains("hunter2"), "{told}");
         }
-        for plain in ["sslmode=disable", "sslmode=allow", "sslmode=prefer", "application_name=x&sslmode=prefer"] {
-            assert_eq!(check(&format!("postgres://shop@a/orders?{plain}")), Ok(()), "{plain}");
-        }
-        assert!(check("postgres://shop@a/orders?sslmode=maybe").unwrap_err().contains("none of disable"));
     }
 
     #[test]
@@ -224,10 +261,10 @@ mod tests {
 
     #[test]
     fn silence_is_noticed_unless_the_url_has_other_times() {
-        let one = &each_host(&read("postgres://a/b").unwrap())[0];
+        let one = &each_host(&read("postgres://a/b").unwrap().config)[0];
         assert_eq!(one.get_keepalives_idle(), Duration::from_secs(10));
         assert_eq!(one.get_tcp_user_timeout(), Some(&Duration::from_secs(15)));
-        let one = &each_host(&read("postgres://a/b?keepalives_idle=60").unwrap())[0];
+        let one = &each_host(&read("postgres://a/b?keepalives_idle=60").unwrap().config)[0];
         assert_eq!(one.get_keepalives_idle(), Duration::from_secs(60));
     }
 }

@@ -9,13 +9,17 @@ use diesel::sql_types::Text;
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::net::UnixStream;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, SslNegotiation, TargetSessionAttrs};
+use tokio_rustls::rustls::ClientConfig;
 
-use super::address::{self, place, role};
-use super::failures::mend;
+use super::address::{self, Address, place, role};
+use super::encrypted::Encryption;
+use super::failures::{mend, other_way_may_help};
 use super::observed::{Ask, Observer, Patience};
+use super::tls::{Tls, Way};
 use super::wire::Wire;
 use crate::retry::Backoff;
 
@@ -35,6 +39,11 @@ const LIMITS: &str = "set statement_timeout = '30s'; set idle_in_transaction_ses
     set lock_timeout = '10s'; \
     set default_transaction_isolation = 'read committed'; set default_transaction_deferrable = off; \
     select set_config(name, '5s', false) from pg_settings where name = 'client_connection_check_interval'";
+
+/// How statements are planned that look rows up. A connection plans each once, maybe while its tables are nearly empty, and keeps
+/// that plan while they grow: it must go by an index from the first row on. Compiling would take longer than such a statement
+/// does, and planning it anew for each value nearly as long.
+const PLANS: &str = "set enable_seqscan = off; set jit = off; set plan_cache_mode = force_generic_plan";
 
 /// A connection, and what its bytes say about its state.
 pub(crate) struct Session {
@@ -61,6 +70,8 @@ impl DerefMut for Session {
 pub(super) enum Purpose {
     /// To write. A server that takes no writes is skipped.
     Write,
+    /// To write, in statements that are sent again and again and look rows up, as those of a pool.
+    Serve,
     /// To read; a standby will do.
     Read,
     /// To write, in statements that may take long.
@@ -103,26 +114,94 @@ pub async fn connect_for_long_within(url: &str, silence: Duration) -> Connection
 
 /// Tries the hosts of the URL in order.
 pub(super) async fn session(url: &str, purpose: Purpose, silence: Duration) -> ConnectionResult<Session> {
-    let config = address::read(url)
-        .map_err(|why| ConnectionError::InvalidConnectionUrl(format!("the URL is refused: {why}")))?;
+    let refused = |why: String| ConnectionError::InvalidConnectionUrl(format!("the URL is refused: {why}"));
+    let Address { config, tls } = address::read(url).map_err(refused)?;
+    let client = Arc::new(read_certificates(&tls).await.map_err(refused)?);
     let mut last = None;
     for host in address::each_host(&config) {
-        let late = |_| ConnectionError::BadConnection(format!("no answer within {} s", CONNECT.as_secs()));
-        match timeout(CONNECT, establish(host, purpose, silence)).await.map_err(late).flatten() {
+        match encrypted_or_not(host, &tls, &client, purpose, silence).await {
             Ok(session) => return Ok(session),
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| ConnectionError::InvalidConnectionUrl("the URL names no host".to_owned())))
+    let error = last.unwrap_or_else(|| ConnectionError::InvalidConnectionUrl("the URL names no host".to_owned()));
+    Err(match mend(&error) {
+        Some(mend) => {
+            let told = format!("PostgreSQL at {} can't be used by {}: {error}; {mend}", place(url), role(url));
+            ConnectionError::BadConnection(told)
+        }
+        None => error,
+    })
 }
 
-async fn establish(mut host: Config, purpose: Purpose, silence: Duration) -> ConnectionResult<Session> {
+/// Reads the files on a thread that may block.
+async fn read_certificates(tls: &Tls) -> Result<ClientConfig, String> {
+    let tls = tls.clone();
+    spawn_blocking(move || tls.client()).await.map_err(|error| error.to_string()).flatten()
+}
+
+/// A host, and how it is spoken with.
+#[derive(Clone)]
+struct Target {
+    host: Config,
+    encryption: Encryption,
+}
+
+/// Tries one host, with TLS and without as the URL says. A socket of this machine has no TLS, as with libpq.
+async fn encrypted_or_not(
+    host: Config,
+    tls: &Tls,
+    client: &Arc<ClientConfig>,
+    purpose: Purpose,
+    silence: Duration,
+) -> ConnectionResult<Session> {
+    let (first, other) = if address::socket(&host).is_some() { (Way::Plain, None) } else { tls.ways() };
+    let by = |way| {
+        let encryption = Encryption { way, client: Arc::clone(client) };
+        in_time(Target { host: host.clone(), encryption }, purpose, silence)
+    };
+    let error = match by(first).await {
+        Ok(session) => return Ok(session),
+        Err(error) => error,
+    };
+    let Some(other) = other.filter(|_| other_way_may_help(first, &error)) else { return Err(error) };
+    let how = if other == Way::Plain { "without" } else { "with" };
+    let both = |second: ConnectionError| ConnectionError::BadConnection(format!("{error}; {how} TLS: {second}"));
+    by(other).await.map_err(both)
+}
+
+async fn in_time(target: Target, purpose: Purpose, silence: Duration) -> ConnectionResult<Session> {
+    let late = |_| ConnectionError::BadConnection(format!("no answer within {} s", CONNECT.as_secs()));
+    timeout(CONNECT, any_address(target, purpose, silence)).await.map_err(late).flatten()
+}
+
+/// Tries the addresses of a host in order. Of several failures, one that waiting doesn't end is told, whatever happened
+/// at the addresses after it: often one of them isn't reachable from here at all.
+async fn any_address(target: Target, purpose: Purpose, silence: Duration) -> ConnectionResult<Session> {
+    let unknown =
+        |error: std::io::Error| ConnectionError::BadConnection(format!("error connecting to server: {error}"));
+    let mut failure = ConnectionError::BadConnection("its host has no address".to_owned());
+    for host in address::each_address(target.host).await.map_err(unknown)? {
+        let target = Target { host, encryption: target.encryption.clone() };
+        match establish(target, purpose, silence).await {
+            Ok(session) => return Ok(session),
+            Err(error) if mend(&failure).is_none() => failure = error,
+            Err(_) => {}
+        }
+    }
+    Err(failure)
+}
+
+async fn establish(target: Target, purpose: Purpose, silence: Duration) -> ConnectionResult<Session> {
+    let ask = (purpose == Purpose::Long).then(|| asking(&target));
+    let Target { mut host, encryption } = target;
     if purpose != Purpose::Read {
         host.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     let wire = Arc::new(Wire::new());
-    let ask = (purpose == Purpose::Long).then(|| asking(&host));
-    let observer = Observer { wire: Arc::clone(&wire), patience: Patience { silence, ask } };
+    let patience = Patience { silence, ask };
+    let observer = Observer { wire: Arc::clone(&wire), patience, encryption, host: String::new() };
+    // The driver asks for no TLS by itself, and takes the observer's stream for it.
     host.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
     let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(address::told(&error));
     let mut conn = match address::socket(&host) {
@@ -139,7 +218,8 @@ async fn establish(mut host: Config, purpose: Purpose, silence: Duration) -> Con
             AsyncPgConnection::try_from_client_and_connection(client, connection).await?
         }
     };
-    conn.batch_execute(LIMITS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    let settings = if purpose == Purpose::Serve { format!("{LIMITS}; {PLANS}") } else { LIMITS.to_owned() };
+    conn.batch_execute(&settings).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     if address::socket(&host).is_some() && host.get_target_session_attrs() == TargetSessionAttrs::ReadWrite {
         must_take_writes(&mut conn).await?;
     }
@@ -157,14 +237,14 @@ async fn must_take_writes(conn: &mut AsyncPgConnection) -> ConnectionResult<()> 
 }
 
 /// Makes a probe that asks, on a new connection, whether this very host still answers.
-fn asking(host: &Config) -> Ask {
-    let mut host = host.clone();
-    host.target_session_attrs(TargetSessionAttrs::Any);
+fn asking(target: &Target) -> Ask {
+    let mut target = target.clone();
+    target.host.target_session_attrs(TargetSessionAttrs::Any);
     Arc::new(move || {
-        let host = host.clone();
+        let target = target.clone();
         Box::pin(async move {
             let asked = async {
-                let mut conn = establish(host, Purpose::Read, SILENCE).await.ok()?;
+                let mut conn = establish(target, Purpose::Read, SILENCE).await.ok()?;
                 diesel::sql_query("select 1").execute(&mut *conn).await.ok()
             };
             matches!(timeout(CONNECT * 2, asked).await, Ok(Some(_)))
@@ -188,8 +268,8 @@ pub async fn connect_patiently(url: &str) -> anyhow::Result<AsyncPgConnection> {
         if let ConnectionError::InvalidConnectionUrl(why) = &error {
             bail!("DATABASE_URL: {why}");
         }
-        if let Some(mend) = mend(&error) {
-            bail!("DATABASE_URL: PostgreSQL at {} refuses {}: {error}; {mend}", place(url), role(url));
+        if mend(&error).is_some() {
+            bail!("DATABASE_URL: {error}");
         }
         if Instant::now() >= give_up {
             return Err(error).with_context(|| {

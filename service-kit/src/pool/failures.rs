@@ -3,27 +3,61 @@
 use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
+use super::encrypted::NO_TLS;
+use super::tls::Way;
+
+/// What refusals say, and how to fix them. The first that fits counts.
+const REFUSALS: &[(&[&str], &str)] = &[
+    (&["password authentication failed"], "correct user and password, or set the role's password"),
+    (&["role \"", "does not exist"], "correct the user, or create the role"),
+    (&["database \"", "does not exist"], "correct the name, or create the database"),
+    (&["invalid peer certificate: UnknownIssuer"], OTHER_CA),
+    (&["invalid peer certificate: BadSignature"], OTHER_CA),
+    (&["certificate not valid for name"], "name the host as its certificate does, or give it one for this name"),
+    (&["CaUsedAsEndEntity"], "the server shows a CA's own certificate: give it one that the CA signed"),
+    (&["certificate expired"], "renew the server's certificate"),
+    (&["invalid peer certificate"], "give the server a certificate of version 3 that the CA of sslrootcert signed"),
+    (&[HANDSHAKE, "no name that a certificate can have"], "name the host as its certificate does"),
+    (&[NO_TLS], "turn ssl on at the server, or use sslmode=prefer if nobody can listen in"),
+    (&["received fatal alert"], "the server must speak TLS 1.2 or 1.3 and ask for no certificate"),
+    (&["valid client certificate"], "clients' certificates are not supported: let the role in with a password"),
+    (&["did not use channel binding"], "channel_binding=require needs TLS and a scram-sha-256 password"),
+    (&["pg_hba.conf", "SSL encryption"], LET_IN),
+    (&["pg_hba.conf", "SSL on"], LET_IN),
+    (&["pg_hba.conf", "no encryption"], WANTS_TLS),
+    (&["pg_hba.conf", "SSL off"], WANTS_TLS),
+    // what poolers and clouds say
+    (&["SSL required"], WANTS_TLS),
+    (&["sslmode=require"], WANTS_TLS),
+    (&["SSL connection is required"], WANTS_TLS),
+    (&["no pg_hba.conf entry"], LET_IN),
+    (&["pg_hba.conf rejects"], LET_IN),
+    (&["permission denied"], "grant the role connect on the database"),
+    (&["not permitted to log in"], "alter the role with login"),
+];
+const OTHER_CA: &str = "sslrootcert must be the file of the CA that signed the server's certificate";
+const LET_IN: &str = "pg_hba.conf must let the role in from here";
+const WANTS_TLS: &str = "the server takes the role over TLS alone, or not at all from here: use sslmode=verify-full or \
+    require and turn ssl on at the server, or add a `host` line to pg_hba.conf";
+/// How tokio-postgres begins when the way to an encrypted connection failed.
+const HANDSHAKE: &str = "error performing TLS handshake";
+
 /// How to fix a refusal that waiting doesn't end.
 pub fn mend(error: &ConnectionError) -> Option<&'static str> {
-    const TLS: &str = "TLS to PostgreSQL is not supported yet, and this server accepts the role only over TLS (or, by \
-        pg_hba.conf, not at all from here): add a `host` line, or stop requiring TLS";
-    let refusals: [(&[&str], _); 12] = [
-        (&["password authentication failed"], "correct user and password, or set the role's password"),
-        (&["role \"", "does not exist"], "correct the user, or create the role"),
-        (&["database \"", "does not exist"], "correct the name, or create the database"),
-        (&["pg_hba.conf", "no encryption"], TLS),
-        (&["pg_hba.conf", "SSL off"], TLS),
-        (&["SSL required"], TLS),
-        (&["sslmode=require"], TLS),
-        (&["SSL connection is required"], TLS),
-        (&["no pg_hba.conf entry"], "pg_hba.conf must let the role in from here"),
-        (&["pg_hba.conf rejects"], "pg_hba.conf must let the role in from here"),
-        (&["permission denied"], "grant the role connect on the database"),
-        (&["not permitted to log in"], "alter the role with login"),
-    ];
     let said = error.to_string();
-    let refusal = refusals.into_iter().find(|(words, _)| words.iter().all(|word| said.contains(word)));
-    refusal.map(|(_, mend)| mend)
+    let refusal = REFUSALS.iter().find(|(words, _)| words.iter().all(|word| said.contains(word)));
+    refusal.map(|(_, mend)| *mend)
+}
+
+/// Whether a server that refused a connection with TLS may take one without, or the other way round.
+pub(super) fn other_way_may_help(tried: Way, error: &ConnectionError) -> bool {
+    let said = error.to_string();
+    let wants_tls = mend(error) == Some(WANTS_TLS);
+    match tried {
+        Way::Plain => wants_tls,
+        Way::IfOffered => said.contains(HANDSHAKE) || said.contains("pg_hba.conf") && !wants_tls,
+        Way::Tls => false,
+    }
 }
 
 /// What PostgreSQL says of each statement that was sent after the one that failed: see [`first_cause`].

@@ -5,14 +5,17 @@
 
 mod address;
 mod connect;
+mod encrypted;
 mod failures;
 mod observed;
 mod shares;
+mod tls;
 mod wire;
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use deadpool::Runtime;
@@ -22,6 +25,7 @@ use diesel::sql_types::{Bool, Text};
 use diesel_async::pooled_connection::deadpool::PoolError;
 use diesel_async::pooled_connection::{self, PoolableConnection};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use metrics::{Counter, Histogram};
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
@@ -36,6 +40,8 @@ pub use self::shares::Share;
 use self::shares::{SHARED_OUT, Shares};
 pub use self::wire::Traffic;
 use crate::config::DatabaseConfig;
+use crate::telemetry;
+use crate::trace::{self, Kind, Told, semconv};
 
 /// How long a request waits for a free connection before it is answered with 503.
 const CHECKOUT: Duration = Duration::from_secs(5);
@@ -52,13 +58,20 @@ pub struct Pool {
     shares: Arc<Shares>,
     share: Share,
     main: Handle,
+    waited: Histogram,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
 }
 
 impl Pool {
     /// The same pool, for another kind of work.
     #[must_use]
     pub fn of(&self, share: Share) -> Self {
-        Self { share, ..self.clone() }
+        Self { share, waited: waited_for(share), ..self.clone() }
     }
 
     /// Takes a connection, once one is free for this kind of work.
@@ -66,15 +79,42 @@ impl Pool {
     /// # Errors
     /// Fails if none is free within five seconds, or if the server can't be reached or takes no writes.
     pub async fn get(&self) -> Result<Conn, PoolError> {
+        let began = Instant::now();
+        let taken = self.take().await;
+        self.waited.record(began.elapsed().as_secs_f64());
+        if let Err(PoolError::Timeout(_)) = taken {
+            timeouts(self.share).increment(1);
+        }
+        taken
+    }
+
+    async fn take(&self) -> Result<Conn, PoolError> {
         let late = |_| PoolError::Timeout(TimeoutType::Wait);
+        let span = trace::current().filter(|of| of.is_sampled()).map(|of| (of, SystemTime::now()));
         let place = timeout(CHECKOUT, self.shares.enter(self.share)).await.map_err(late)?;
         let object = self.connections.get().await?;
-        Ok(Conn { object: Some(object), place, main: self.main.clone() })
+        Ok(Conn { object: Some(object), place, main: self.main.clone(), span })
     }
 
     /// The most connections that this kind of work can have at once.
     pub fn most(&self) -> usize {
         Shares::most(self.connections.status().max_size, self.share)
+    }
+
+    /// Tells of its connections whenever somebody asks, for as long as there is a pool.
+    fn measure(&self) {
+        let (connections, shares) = (self.connections.weak(), Arc::downgrade(&self.shares));
+        let of = |state: &'static str| metrics::gauge!("database_pool_connections", "state" => state);
+        let (idle, used, most) = (of("idle"), of("used"), metrics::gauge!("database_pool_connections_max"));
+        let waiting = metrics::gauge!("database_pool_waiting");
+        telemetry::at_each_look(move || {
+            let (Some(pool), Some(shares)) = (connections.upgrade(), shares.upgrade()) else { return };
+            let status = pool.status();
+            idle.set(status.available as f64);
+            used.set(status.size.saturating_sub(status.available) as f64);
+            most.set(status.max_size as f64);
+            waiting.set((status.waiting + shares.waiting()) as f64);
+        });
     }
 
     /// Closes the idle connections and hands out no more.
@@ -89,6 +129,8 @@ pub struct Conn {
     object: Option<Object<Connections>>,
     place: Option<OwnedSemaphorePermit>,
     main: Handle,
+    /// The work that asked for it, if its trace is sampled, and when.
+    span: Option<(trace::Context, SystemTime)>,
 }
 
 impl Conn {
@@ -123,6 +165,10 @@ impl Drop for Conn {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
         let place = self.place.take();
+        if let Some((of, since)) = self.span {
+            let told = || Told::new(Kind::Client, "database").with(semconv::DB_SYSTEM_NAME, "postgresql");
+            trace::waited(of, since, SystemTime::now(), told);
+        }
         if !object.session.wire.is_busy() {
             give_back(object);
             return;
@@ -176,7 +222,7 @@ impl Manager for Connections {
 
     async fn create(&self) -> Result<Pooled, Self::Error> {
         let (url, silence) = (self.url.clone(), self.silence);
-        let opened = self.main.spawn(async move { session(url.expose_secret(), Purpose::Write, silence).await });
+        let opened = self.main.spawn(async move { session(url.expose_secret(), Purpose::Serve, silence).await });
         let stopped = |error: tokio::task::JoinError| ConnectionError::BadConnection(error.to_string());
         let opened = opened.await.map_err(stopped).flatten();
         let session = opened.map_err(pooled_connection::PoolError::ConnectionError)?;
@@ -225,7 +271,20 @@ pub async fn open_within(config: &DatabaseConfig, silence: Duration) -> anyhow::
     }
     let mut first = connect_patiently(config.url.expose_secret()).await?;
     refuse_other_languages(&mut first).await?;
-    Ok(Pool { connections, shares: Arc::new(Shares::of(config.pool_size)), share: Share::Upkeep, main })
+    let (shares, share) = (Arc::new(Shares::of(config.pool_size)), Share::Upkeep);
+    let pool = Pool { connections, shares, share, main, waited: waited_for(share) };
+    pool.measure();
+    Ok(pool)
+}
+
+/// How often this kind of work got no connection in time.
+fn timeouts(share: Share) -> Counter {
+    metrics::counter!("database_pool_timeouts_total", "share" => share.name())
+}
+
+fn waited_for(share: Share) -> Histogram {
+    timeouts(share).increment(0); // an increase from nothing to 1 is none to Prometheus
+    metrics::histogram!("database_pool_wait_seconds", "share" => share.name())
 }
 
 /// diesel keeps no SQLSTATE beyond its own kinds, so [`may_pass`] reads PostgreSQL's messages, which must be in

@@ -1,10 +1,10 @@
 //! Watches a connection's stream: it shows each byte to the connection's [`Wire`], and gives up a server that leaves
 //! a request without an answer for too long.
 //!
-//! It hooks in where TLS would: tokio-postgres performs a "TLS handshake" that only wraps the socket. So the driver
-//! keeps handling the URL's hosts, addresses and time limits itself.
+//! It hooks in where TLS would: tokio-postgres performs a "TLS handshake" that agrees on TLS, or does without, and wraps
+//! the stream. So the bytes are seen before they are encrypted, and the driver keeps handling the URL's hosts, addresses
+//! and time limits itself.
 
-use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 
+use super::encrypted::{Encryption, Stream};
 use super::wire::Wire;
 
 /// Asks whether the server is alive.
@@ -29,50 +30,50 @@ pub(crate) struct Patience {
     pub ask: Option<Ask>,
 }
 
+/// Opens observed streams.
 #[derive(Clone)]
 pub(crate) struct Observer {
     pub wire: Arc<Wire>,
     pub patience: Patience,
+    pub encryption: Encryption,
+    /// The name that a certificate is checked for: the driver tells it.
+    pub host: String,
 }
 
 impl<S> MakeTlsConnect<S> for Observer
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     type Stream = Observed<S>;
     type TlsConnect = Self;
     type Error = io::Error;
 
-    fn make_tls_connect(&mut self, _: &str) -> io::Result<Self> {
-        Ok(self.clone())
+    fn make_tls_connect(&mut self, host: &str) -> io::Result<Self> {
+        Ok(Self { host: host.to_owned(), ..self.clone() })
     }
 }
 
 impl<S> TlsConnect<S> for Observer
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     type Stream = Observed<S>;
     type Error = io::Error;
-    type Future = Ready<io::Result<Observed<S>>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Observed<S>>> + Send>>;
 
-    fn connect(self, inner: S) -> Self::Future {
-        let alarm = Box::pin(sleep_until(Instant::now() + self.patience.silence));
-        ready(Ok(Observed {
-            inner,
-            wire: self.wire,
-            patience: self.patience,
-            alarm,
-            is_set: false,
-            asking: None,
-            given_up: false,
-        }))
+    fn connect(self, socket: S) -> Self::Future {
+        let Self { wire, patience, encryption, host } = self;
+        Box::pin(async move {
+            let inner = encryption.agree(socket, &host).await?;
+            let alarm = Box::pin(sleep_until(Instant::now() + patience.silence));
+            Ok(Observed { inner, wire, patience, alarm, is_set: false, asking: None, given_up: false })
+        })
     }
 }
 
 /// A stream that reports its bytes to a [`Wire`].
 pub(crate) struct Observed<S> {
-    inner: S,
+    inner: Stream<S>,
     wire: Arc<Wire>,
     patience: Patience,
     /// Rings when the silence may have lasted too long. Further requests don't reset it before it rings.
@@ -124,7 +125,7 @@ impl<S> Observed<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Observed<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
@@ -143,7 +144,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = poll_ready!(Pin::new(&mut this.inner).poll_write(context, bytes))?;
@@ -165,7 +166,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Observed<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
+        self.inner.channel_binding()
     }
 }
 

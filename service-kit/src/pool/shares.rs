@@ -1,6 +1,7 @@
 //! Shares the pool's connections out among kinds of work, so that none starves another.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,10 +20,33 @@ pub enum Share {
     Upkeep,
 }
 
+impl Share {
+    /// As metrics call it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Lanes => "lanes",
+            Self::Timers => "timers",
+            Self::Workers => "workers",
+            Self::Upkeep => "upkeep",
+        }
+    }
+}
+
 /// Each kind of work has some connections of its own; the rest are common.
 pub(super) struct Shares {
     own: [(Share, Arc<Semaphore>); 5],
     common: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// Counts whoever waits, however the wait ends.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Shares {
@@ -30,17 +54,25 @@ impl Shares {
         let parts = reserved(size);
         let kept: usize = parts.iter().map(|(_, part)| part).sum();
         let semaphore = |size| Arc::new(Semaphore::new(size));
-        Self { own: parts.map(|(share, part)| (share, semaphore(part))), common: semaphore(size.saturating_sub(kept)) }
+        let own = parts.map(|(share, part)| (share, semaphore(part)));
+        Self { own, common: semaphore(size.saturating_sub(kept)), waiting: AtomicUsize::new(0) }
     }
 
     /// Waits for a free connection, of its own if possible.
     pub async fn enter(&self, share: Share) -> Option<OwnedSemaphorePermit> {
         let own = self.own.iter().find(|(kind, _)| *kind == share).map(|(_, own)| own)?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
         tokio::select! {
             biased;
             permit = Arc::clone(own).acquire_owned() => permit.ok(),
             permit = Arc::clone(&self.common).acquire_owned() => permit.ok(),
         }
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// The most connections that this kind can have at once.

@@ -9,6 +9,7 @@
     reason = "for tests alone: a test fails by panicking"
 )]
 
+mod authority;
 mod database;
 mod examples;
 
@@ -25,6 +26,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::Pool;
 use crate::housekeeping::{self, TimeToLive};
 
+pub use authority::Authority;
 pub use database::{TestDb, on_one_thread, one_connection, rows};
 pub use examples::{ExampleRequest, example_requests, faults_of_examples};
 

@@ -51,6 +51,8 @@ pub(super) struct Window {
     /// How long until the next timer after those is due; zero if it is due already but its topics have not been read
     /// so far.
     pub next: Option<Duration>,
+    /// For how long the oldest due timer has been due, whether it may fire or not.
+    pub late: Duration,
 }
 
 /// Walks the index of due times up to now, or up to the time to which every topic can have been read, if that is
@@ -89,7 +91,9 @@ claimed as (
 ends as (
     select (select count(*) from walked) as walked, last.kind as last_kind, last.key as last_key, last.due_at as last_due_at,
         (select extract(epoch from due_at - now())::float8 from timers
-            where due_at > (select until from reach) order by due_at limit 1) as next
+            where due_at > (select until from reach) order by due_at limit 1) as next,
+        (select extract(epoch from now() - due_at)::float8 from timers
+            where due_at <= now() order by due_at limit 1) as late
     from (select) as one
     left join (select * from walked order by due_at desc, kind desc, key desc limit 1) as last on true)
 select ends.*, claimed.* from ends left join claimed on true";
@@ -106,6 +110,8 @@ struct Row {
     last_due_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Double>)]
     next: Option<f64>,
+    #[diesel(sql_type = Nullable<Double>)]
+    late: Option<f64>,
     #[diesel(sql_type = Nullable<Text>)]
     kind: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -128,6 +134,7 @@ pub(super) async fn claim(
     for row in rows {
         window.walked = usize::try_from(row.walked).unwrap_or_default();
         window.next = row.next.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0)));
+        window.late = seconds(row.late);
         if row.walked >= WINDOW
             && let (Some(due_at), Some(kind), Some(key)) = (row.last_due_at, row.last_kind, row.last_key)
         {
@@ -139,6 +146,22 @@ pub(super) async fn claim(
     }
     window.claimed.sort_unstable();
     Ok(window)
+}
+
+/// For how long the oldest due timer has been due.
+pub(super) async fn late(conn: &mut AsyncPgConnection) -> QueryResult<Duration> {
+    #[derive(QueryableByName)]
+    struct Late {
+        #[diesel(sql_type = Double)]
+        late: f64,
+    }
+    let asked = "select extract(epoch from now() - due_at)::float8 as late from timers where due_at <= now() order by due_at limit 1";
+    let found: Option<Late> = diesel::sql_query(asked).get_result(conn).await.optional()?;
+    Ok(seconds(found.map(|found| found.late)))
+}
+
+fn seconds(known: Option<f64>) -> Duration {
+    known.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
 }
 
 /// Binds the parameters of [`CLAIM`] to `sql`.

@@ -16,7 +16,7 @@ use super::claim::Due;
 use crate::consumer::{ReactionError, panicked};
 use crate::pool::is_lock_timeout;
 use crate::retry::wait_after;
-use crate::trace;
+use crate::trace::{self, Kind, Span, Told};
 
 /// How many timers one transaction fires.
 const BATCH: usize = 50;
@@ -79,23 +79,27 @@ async fn together<T: Timers>(
             let mut loaded = timers.load(conn, &keys).await?;
             wait_for_locks(conn, &before).await?;
             let still = take_away(conn, batch).await?;
-            let fired: Vec<_> =
-                batch.iter().filter(|due| still.contains(&(due.kind.clone(), due.key.clone()))).collect();
+            let fires = |due: &&Due| still.contains(&(due.kind.clone(), due.key.clone()));
+            // What a timer sets off is a trace of its own.
+            let fired: Vec<_> = batch.iter().filter(fires).map(|due| (due, Span::begin(None))).collect();
             // A panic counts as a failure; otherwise it would end the worker.
             let work = AssertUnwindSafe(async {
-                for due in &fired {
+                for (due, traced) in &fired {
                     let span = tracing::info_span!("timer", kind = due.kind, key = due.key);
                     let fire = || span.in_scope(|| timers.fire(&mut loaded, &due.kind, &due.key));
-                    trace::during(None, fire)?;
+                    trace::during(traced.context(), fire)?;
                 }
-                trace::within(None, timers.save(conn, loaded)).await
+                timers.save(conn, loaded).await
             });
             work.catch_unwind().await.unwrap_or_else(panicked)?;
             Ok::<_, ReactionError>(fired)
         })
         .await?;
-    for due in &fired {
+    for (due, traced) in &fired {
+        traced.end(None, || Told::new(Kind::Internal, format!("timer {}", due.kind)));
         metrics::counter!("timers_fired_total", "kind" => due.kind.clone()).increment(1);
+        let late = (Utc::now() - due.due_at).to_std().unwrap_or_default();
+        metrics::histogram!("timer_late_seconds", "kind" => due.kind.clone()).record(late.as_secs_f64());
     }
     if !fired.is_empty() {
         timers.committed();

@@ -195,6 +195,8 @@ struct Swept {
     /// Whether some timers are due but may not fire yet, or are claimed by another instance.
     held_up: bool,
     next: Option<Duration>,
+    /// For how long the oldest timer has been due, if some are held up.
+    late: Duration,
 }
 
 /// Goes through the due timers, one window at a time, and fires those that may fire.
@@ -204,12 +206,16 @@ async fn sweep<T: Timers>(
     timers: &T,
     stop: &CancellationToken,
 ) -> anyhow::Result<Swept> {
-    let Some(gates) = consumer.gates() else { return Ok(Swept::default()) };
     let mut conn = pool.get().await.context("a connection for timers")?;
-    let (mut swept, mut from) = (Swept::default(), Place::default());
+    // Before the partitions of all topics are known nothing can fire, however late it is.
+    let Some(gates) = consumer.gates() else {
+        return Ok(told(Swept { late: claim::late(&mut conn).await?, ..Swept::default() }));
+    };
+    let (mut swept, mut from, mut late) = (Swept::default(), Place::default(), None);
     while !stop.is_cancelled() {
         let window = claim(&mut conn, consumer.group(), &gates, &from).await?;
         swept.held_up |= window.walked > window.claimed.len();
+        late.get_or_insert(window.late);
         swept.fired += fire::all(&mut conn, timers, &window.claimed, stop).await?;
         let Some(end) = window.more_after else {
             swept.held_up |= window.next.is_some_and(|next| next.is_zero());
@@ -218,5 +224,11 @@ async fn sweep<T: Timers>(
         };
         from = end;
     }
-    Ok(swept)
+    swept.late = late.filter(|_| swept.held_up).unwrap_or_default();
+    Ok(told(swept))
+}
+
+fn told(swept: Swept) -> Swept {
+    metrics::gauge!("timers_oldest_due_seconds").set(swept.late.as_secs_f64());
+    swept
 }

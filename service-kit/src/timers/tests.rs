@@ -154,7 +154,7 @@ async fn timers_that_are_not_due_cost_nothing_however_many_there_are() {
     }
     let swept =
         sweep(&db.pool, &consumer, &std::sync::Arc::<Bell>::default(), &CancellationToken::new()).await.unwrap();
-    assert_eq!((swept.fired, swept.held_up), (0, false));
+    assert_eq!((swept.fired, swept.held_up, swept.late), (0, false, Duration::ZERO));
     assert!(swept.next.is_some_and(|next| next > Duration::from_secs(3_000)), "{swept:?}");
 }
 
@@ -169,6 +169,11 @@ async fn timers_that_are_due_and_wait_for_what_is_to_be_heard_are_not_walked_ove
     let bell = std::sync::Arc::<Bell>::default();
     let swept = sweep(&db.pool, &away, &bell, &CancellationToken::new()).await.unwrap();
     assert_eq!((swept.fired, swept.held_up), (0, true));
+    // The oldest is late all the same, whether its topics are not read or not even known.
+    assert!(swept.late >= Duration::from_secs(3_600), "{swept:?}");
+    let unknown = ConsumerHandle::new("group".to_owned(), vec![Subscription::inbox("topic")]);
+    let blind = sweep(&db.pool, &unknown, &bell, &CancellationToken::new()).await.unwrap();
+    assert!(blind.fired == 0 && blind.late >= Duration::from_secs(3_600), "{blind:?}");
 
     // One partition is not being read. Its timers don't delay others, and one look at them has a bounded cost.
     run_sql(&db, "delete from timers where key_hash % 4 <> 1 and key_hash > 99000").await;

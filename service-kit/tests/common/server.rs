@@ -6,6 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nix::sys::signal::Signal;
 use quadrille_servers::{Durability, Postgres, postgres};
 use service_kit::pool;
+use service_kit::testing::Authority;
 
 /// A server that a test may do anything to.
 pub struct Server {
@@ -19,6 +20,14 @@ impl Server {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let options = postgres::Options { folder: folder.path().join("pg"), port: None, durability: Durability::Tests };
         Self { postgres: Postgres::start(&options).await.unwrap(), _folder: folder }
+    }
+
+    /// It has a certificate of this authority for this name, and lets in whom this line of `pg_hba.conf` lets in.
+    pub async fn secured(authority: &Authority, name: &str, lets_in: &str) -> Self {
+        let server = Self::start().await;
+        let (key, certificate) = authority.vouch_for(name);
+        server.postgres.secure(&certificate, &key, lets_in).await.unwrap();
+        server
     }
 
     pub fn url(&self) -> String {

@@ -1,11 +1,13 @@
 //! The events, one enum a topic. The meaning of a type never changes, and its name is never reused. Only optional
 //! fields are added; a breaking change is a new version of the type.
 
+mod customers;
 mod orders;
 mod others;
 mod payments;
 mod stock;
 
+pub use customers::*;
 pub use orders::*;
 pub use others::*;
 pub use payments::*;
@@ -65,6 +67,7 @@ pub enum Event {
     Shipment(ShipmentEvent),
     Notification(NotificationEvent),
     Product(ProductEvent),
+    Customer(CustomerEvent),
 }
 
 /// Why a message could not be read as an event.
@@ -114,6 +117,7 @@ macro_rules! each_topic {
             Event::Shipment($inner) => $body,
             Event::Notification($inner) => $body,
             Event::Product($inner) => $body,
+            Event::Customer($inner) => $body,
         }
     };
 }
@@ -134,6 +138,7 @@ into_event! {
     ShipmentEvent => Shipment,
     NotificationEvent => Notification,
     ProductEvent => Product,
+    CustomerEvent => Customer,
 }
 
 impl Event {
@@ -141,7 +146,7 @@ impl Event {
     pub fn types() -> impl Iterator<Item = &'static str> {
         [OrderEvent::TYPES, StockEvent::TYPES, PaymentEvent::TYPES, ShipmentEvent::TYPES]
             .into_iter()
-            .chain([NotificationEvent::TYPES, ProductEvent::TYPES])
+            .chain([NotificationEvent::TYPES, ProductEvent::TYPES, CustomerEvent::TYPES])
             .flatten()
             .copied()
     }
@@ -160,10 +165,11 @@ impl Event {
             Event::Shipment(_) => Topic::Shipments,
             Event::Notification(_) => Topic::Notifications,
             Event::Product(_) => Topic::Products,
+            Event::Customer(_) => Topic::Customers,
         }
     }
 
-    /// The record's key: the order's id, or the SKU.
+    /// The record's key: the order's id, the SKU, or the customer's id.
     pub fn key(&self) -> String {
         match self {
             Event::Order(e) => e.order_id().to_string(),
@@ -172,20 +178,21 @@ impl Event {
             Event::Shipment(e) => e.order_id().to_string(),
             Event::Notification(e) => e.order_id().to_string(),
             Event::Product(e) => e.sku().to_string(),
+            Event::Customer(e) => e.customer_id().to_string(),
         }
     }
 
-    /// The id of the aggregate that it is about: order, payment, shipment, notification or SKU.
+    /// The id of the aggregate that it is about: order, payment, shipment, notification, SKU or customer.
     pub fn subject(&self) -> String {
         match self {
-            Event::Order(_) | Event::Stock(_) | Event::Product(_) => self.key(),
+            Event::Order(_) | Event::Stock(_) | Event::Product(_) | Event::Customer(_) => self.key(),
             Event::Payment(e) => e.payment_id().to_string(),
             Event::Shipment(e) => e.shipment_id().to_string(),
             Event::Notification(e) => e.notification_id().to_string(),
         }
     }
 
-    /// The order that it belongs to, which is its correlation id; none for products.
+    /// The order that it belongs to, which is its correlation id; none for products and customers.
     pub fn correlation(&self) -> Option<Uuid> {
         match self {
             Event::Order(e) => Some(e.order_id().0),
@@ -193,7 +200,7 @@ impl Event {
             Event::Payment(e) => Some(e.order_id().0),
             Event::Shipment(e) => Some(e.order_id().0),
             Event::Notification(e) => Some(e.order_id().0),
-            Event::Product(_) => None,
+            Event::Product(_) | Event::Customer(_) => None,
         }
     }
 
@@ -218,7 +225,8 @@ impl Event {
             .or_else(|| PaymentEvent::read(type_name, value).map(|r| r.map(Event::Payment)))
             .or_else(|| ShipmentEvent::read(type_name, value).map(|r| r.map(Event::Shipment)))
             .or_else(|| NotificationEvent::read(type_name, value).map(|r| r.map(Event::Notification)))
-            .or_else(|| ProductEvent::read(type_name, value).map(|r| r.map(Event::Product)));
+            .or_else(|| ProductEvent::read(type_name, value).map(|r| r.map(Event::Product)))
+            .or_else(|| CustomerEvent::read(type_name, value).map(|r| r.map(Event::Customer)));
         match read {
             Some(Ok(event)) => Ok(event),
             Some(Err(source)) => Err(DecodeError::Malformed { type_name: type_name.to_owned(), source }),

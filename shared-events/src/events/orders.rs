@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Shortage, topic_events};
-use crate::{Address, Customer, LineText, Money, OrderId, PaymentMethod, Quantity, ShipmentId, Sku};
+use crate::{Address, Customer, CustomerId, LineText, Money, OrderId, PaymentMethod, Quantity, ShipmentId, Sku};
 
 topic_events! {
     /// The events of orders, published by order-svc on `orders.v1`.
@@ -18,6 +18,7 @@ topic_events! {
         AddressChanged(OrderAddressChanged) = "order.address_changed.v1",
         AddressChangeRefused(OrderAddressChangeRefused) = "order.address_change_refused.v1",
         Completed(OrderCompleted) = "order.completed.v1",
+        Forgotten(OrderForgotten) = "order.forgotten.v1",
     }
 }
 
@@ -36,6 +37,7 @@ impl OrderEvent {
             Self::AddressChanged(e) => e.order_id,
             Self::AddressChangeRefused(e) => e.order_id,
             Self::Completed(e) => e.order_id,
+            Self::Forgotten(e) => e.order_id,
         }
     }
 }
@@ -211,4 +213,15 @@ pub struct OrderAddressChanged {
 pub struct OrderCompleted {
     /// The order.
     pub order_id: OrderId,
+}
+
+/// The order has ended and its customer is forgotten: whoever keeps something of the person with this order (name,
+/// address, texts) drops it. No status and no amount changes. It is the order's last event, behind all that name the
+/// person, so that a replay of the topic ends the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderForgotten {
+    /// The order.
+    pub order_id: OrderId,
+    /// Whose it was.
+    pub customer_id: CustomerId,
 }

@@ -68,7 +68,7 @@ pub struct NotificationSent {
     pub notification_id: NotificationId,
     /// The name of the template, such as `order_confirmed`.
     pub template: String,
-    /// The channel: `email`.
+    /// The channel: `email`, `sms` or `push`.
     pub channel: String,
 }
 
@@ -81,9 +81,9 @@ pub struct NotificationFailed {
     pub notification_id: NotificationId,
     /// The name of the template.
     pub template: String,
-    /// The channel: `email`.
+    /// The channel: `email`, `sms` or `push`.
     pub channel: String,
-    /// What the mail server answered, without addresses.
+    /// What the server answered, without what may name a person.
     pub error: String,
 }
 
@@ -96,6 +96,10 @@ crate::named! {
         OrderEnding = "order_ending",
         /// A later notification replaces it.
         Superseded = "superseded",
+        /// The customer wants none of its kind.
+        Unwanted = "unwanted",
+        /// The customer is forgotten.
+        Forgotten = "forgotten",
     }
 }
 
@@ -108,7 +112,7 @@ pub struct NotificationSuppressed {
     pub notification_id: NotificationId,
     /// The name of the template.
     pub template: String,
-    /// The channel: `email`.
+    /// The channel: `email`, `sms` or `push`.
     pub channel: String,
     /// The reason.
     pub reason: SuppressReason,

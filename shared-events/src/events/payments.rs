@@ -20,6 +20,15 @@ topic_events! {
 }
 
 impl PaymentEvent {
+    /// The refund that it is about, if it is about one.
+    pub const fn refund(&self) -> Option<RefundId> {
+        match self {
+            Self::Refunded(e) => Some(e.refund_id),
+            Self::RefundFailed(e) => Some(e.refund_id),
+            _ => None,
+        }
+    }
+
     /// The order.
     pub const fn order_id(&self) -> OrderId {
         match self {

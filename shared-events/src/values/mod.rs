@@ -1,6 +1,7 @@
 //! Value types that can't hold an invalid value: input is parsed once, at the edge, and trusted from there on.
 
 mod charges;
+mod contact;
 mod declines;
 mod ids;
 mod money;
@@ -8,6 +9,7 @@ mod people;
 mod text;
 
 pub use charges::NotChargeable;
+pub use contact::{Channel, Channels, Language, MessageKind, MessagePreferences, PhoneNumber, PushToken};
 pub use declines::{
     AUTHENTICATION_TIMEOUT, GENERIC_DECLINE, PAYMENT_METHOD_UNKNOWN, PAYMENT_REQUEST_INVALID, decline_for_customer,
 };

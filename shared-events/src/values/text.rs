@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Invalid;
 
-macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident, $expected:literal, $ok:expr;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Declares a text that is checked when it is made. `$told` is what a refusal shows of it.
+macro_rules! checked_text {
+    ($(#[$meta:meta])* $name:ident, $expected:literal, $ok:expr, $told:expr) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -24,7 +25,8 @@ macro_rules! texts {
 
             fn try_from(text: String) -> Result<Self, Invalid> {
                 let ok: fn(&str) -> bool = $ok;
-                if ok(&text) { Ok(Self(text)) } else { Err(Invalid::new(text, $expected)) }
+                let told: fn(&str) -> &str = $told;
+                if ok(&text) { Ok(Self(text)) } else { Err(Invalid::new(told(&text), $expected)) }
             }
         }
 
@@ -40,6 +42,17 @@ macro_rules! texts {
             fn from(value: $name) -> String {
                 value.0
             }
+        }
+    };
+}
+pub(super) use checked_text;
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident, $expected:literal, $ok:expr;)*) => {$(
+        checked_text! {
+            $(#[$doc])*
+            #[derive(Debug, PartialOrd, Ord)]
+            $name, $expected, $ok, |text| text
         }
 
         impl fmt::Display for $name {
@@ -64,8 +77,8 @@ texts! {
     Sku, "a SKU of 1 to 64 capital letters, digits, '-', '_' or '.'",
         |text| made_of(text, 64, |c| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_.".contains(c));
     /// A customer's id in the system that places orders.
-    CustomerId, "a customer id of 1 to 64 letters, digits, '-', '_', '.', ':' or '@'",
-        |text| made_of(text, 64, |c| c.is_ascii_alphanumeric() || "-_.:@".contains(c));
+    CustomerId, "a customer id of 1 to 255 letters, digits, '-', '_', '.', ':', '@' or '|'",
+        |text| made_of(text, 255, |c| c.is_ascii_alphanumeric() || "-_.:@|".contains(c));
     /// A payment method as the gateway names it, such as `pm_card_visa`.
     PaymentMethod, "a payment method of 1 to 100 letters, digits or '_'",
         |text| made_of(text, 100, |c| c.is_ascii_alphanumeric() || c == '_');

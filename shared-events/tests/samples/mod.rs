@@ -27,6 +27,10 @@ fn tea() -> Sku {
     "TEA-EARL-GREY-250".parse().unwrap()
 }
 
+fn ann() -> CustomerId {
+    "c-1001".parse().unwrap()
+}
+
 fn two() -> Quantity {
     Quantity::try_from(2).unwrap()
 }
@@ -37,7 +41,7 @@ fn stock_lines() -> Vec<StockLine> {
 
 /// All samples, in the order of [`Event::types`].
 pub fn events() -> Vec<Event> {
-    [orders(), stock(), payments(), shipments(), others()].concat()
+    [orders(), stock(), payments(), shipments(), others(), customers()].concat()
 }
 
 fn orders() -> Vec<Event> {
@@ -63,6 +67,7 @@ fn orders() -> Vec<Event> {
         }
         .into(),
         OrderCompleted { order_id: ORDER }.into(),
+        OrderForgotten { order_id: ORDER, customer_id: ann() }.into(),
     ]
 }
 
@@ -79,11 +84,7 @@ fn address(line1: &str, line2: Option<&str>) -> Address {
 fn placed() -> OrderPlaced {
     OrderPlaced {
         order_id: ORDER,
-        customer: Customer {
-            id: "c-1001".parse().unwrap(),
-            name: line("Ann Lee"),
-            email: "ann@example.com".parse().unwrap(),
-        },
+        customer: Customer { id: ann(), name: line("Ann Lee"), email: "ann@example.com".parse().unwrap() },
         delivery_address: address("1 Quay St", None),
         lines: vec![OrderLine { sku: tea(), name: line("Earl Grey, 250 g"), quantity: two(), unit_price: eur(1299) }],
         total: eur(2598),
@@ -180,5 +181,28 @@ fn others() -> Vec<Event> {
             available: 9,
         }
         .into(),
+    ]
+}
+
+fn customers() -> Vec<Event> {
+    let by = |channels: &[Channel]| Channels::try_from(channels.to_vec()).unwrap();
+    vec![
+        CustomerChanged {
+            customer_id: ann(),
+            name: line("Ann Lee"),
+            email: "ann@example.com".parse().unwrap(),
+            phone: Some("+353861234567".parse().unwrap()),
+            push_token: Some("fcm-device-token".parse().unwrap()),
+            delivery_address: Some(address("1 Quay St", None)),
+            language: Language::De,
+            messages: MessagePreferences::new(
+                Channels::default(),
+                by(&[]),
+                by(&[Channel::Push, Channel::Email, Channel::Sms]),
+            )
+            .unwrap(),
+        }
+        .into(),
+        CustomerForgotten { customer_id: ann() }.into(),
     ]
 }

@@ -1,6 +1,6 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::Pool;
-use service_kit::idempotency::{IdempotentRequest, once};
+use service_kit::idempotency::{IdempotentRequest, Response, once};
 use shared_events::{LineText, Sku};
 
 use super::{CommandError, found};
@@ -26,7 +26,10 @@ pub async fn adjust_stock(
 ) -> Result<Vec<u8>, CommandError> {
     let mut conn = pool.get().await?;
     conn.transaction(async |conn| {
-        once(conn, command.idempotency.as_ref(), async |conn| Ok(answer_with(adjusted(conn, command).await?)?)).await
+        let work = async |conn: &mut AsyncPgConnection| {
+            Ok(Response { body: answer_with(adjusted(conn, command).await?)?, order_id: None })
+        };
+        once(conn, command.idempotency.as_ref(), work).await
     })
     .await
 }

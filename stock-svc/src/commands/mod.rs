@@ -26,25 +26,10 @@ use diesel::result::Error as DieselError;
 use diesel_async::pooled_connection::deadpool::PoolError;
 use outbox_relay::AppendError;
 use service_kit::idempotency::KeyRefused;
+use service_kit::versions::Changed;
+pub use service_kit::versions::Expected;
 
 use crate::domain::Refused;
-
-/// The versions of a product that a change may be made to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
-    Any,
-    /// Only versions that the client has seen.
-    OneOf(Vec<i64>),
-}
-
-impl Expected {
-    pub fn met_by(&self, version: i64) -> Result<(), CommandError> {
-        match self {
-            Self::OneOf(seen) if !seen.contains(&version) => Err(CommandError::Changed { version }),
-            _ => Ok(()),
-        }
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -60,8 +45,8 @@ pub enum CommandError {
     BelowHeld(String),
     #[error("there is no category {0}; expected the id of one, or null")]
     UnknownCategory(uuid::Uuid),
-    #[error("it has changed meanwhile: this is version {version}")]
-    Changed { version: i64 },
+    #[error(transparent)]
+    Changed(#[from] Changed),
     #[error(transparent)]
     Key(#[from] KeyRefused),
     /// A value whose error only the stored data reveal.

@@ -1,6 +1,6 @@
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::Pool;
-use service_kit::idempotency::{IdempotentRequest, once};
+use service_kit::idempotency::{IdempotentRequest, Response, once};
 use shared_events::{OrderId, ShipmentId, StockLine};
 
 use super::{CommandError, Step, move_shipment};
@@ -27,7 +27,7 @@ pub async fn take_back(
     let work = async |conn: &mut AsyncPgConnection| {
         let moved = move_shipment::moved(conn, shipment, Step::TakeBack { lines }).await?;
         let (order, shipment) = moved.into_iter().next().ok_or(CommandError::NotFound("shipment"))?;
-        Ok(answer_with(order, shipment)?)
+        Ok(Response { body: answer_with(order, shipment)?, order_id: Some(order.0) })
     };
     conn.transaction(async |conn| once(conn, idempotency.as_ref(), work).await).await
 }

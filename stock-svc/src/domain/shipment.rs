@@ -9,7 +9,8 @@ pub struct Shipment {
     pub id: ShipmentId,
     pub stage: Stage,
     pub lines: Vec<StockLine>,
-    /// The delivery address. None once it is cancelled, and for shipments of orders that are older than this field.
+    /// The delivery address. None once it is cancelled or the customer is forgotten, and for shipments of orders that are
+    /// older than this field.
     pub address: Option<Address>,
     /// The carrier, once it was dispatched.
     pub carrier: Option<LineText>,

@@ -1,4 +1,5 @@
 use actix_web::HttpResponse;
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, Data, ServiceConfig};
 use serde::Deserialize;
 use service_kit::http::{Cursor, Json, Limit, Paged, Problem, Query};
@@ -6,8 +7,8 @@ use shared_events::LineText;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::AppState;
 use super::views::CategoryView;
+use super::{AppState, FOR_ALL};
 use crate::domain::Description;
 use crate::{commands, store};
 
@@ -63,5 +64,5 @@ pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Resu
     let mut conn = state.pool.get().await?;
     let rows = store::categories::list(&mut conn, after, limit + 1).await?;
     let page = Paged::from_rows(rows, limit, |category| category.id.to_string());
-    Ok(HttpResponse::Ok().json(page.map(CategoryView::from)))
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, FOR_ALL)).json(page.map(CategoryView::from)))
 }

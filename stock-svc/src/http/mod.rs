@@ -1,5 +1,6 @@
 //! The HTTP API: a request becomes a command, and its result an answer or a problem.
 
+mod access;
 pub mod catalogue;
 mod categories;
 mod examples;
@@ -8,6 +9,7 @@ mod reservations;
 mod shipments;
 mod views;
 
+pub use access::ACCESS;
 use std::time::Duration;
 
 use actix_web::web::{self, Data, ServiceConfig};
@@ -19,6 +21,9 @@ use utoipa::OpenApi;
 
 use self::catalogue::Catalogue;
 use crate::commands::CommandError;
+
+/// The `Cache-Control` of the catalogue, which is nobody's own: it may be kept, and is asked for anew.
+const FOR_ALL: &str = "no-cache";
 
 #[derive(Clone)]
 pub struct AppState {
@@ -56,9 +61,9 @@ impl AppState {
 struct Api;
 
 pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig) + Clone + Send + 'static> {
-    let (state, document) = (Data::new(state), Document::of(Api::openapi(), StockCode::ALL)?);
+    let (state, document) = (Data::new(state), Document::of(Api::openapi(), StockCode::ALL, ACCESS)?);
     Ok(move |config: &mut ServiceConfig| {
-        document.routes(config);
+        document.routes(config, &state.pool);
         let api = web::scope("/api/v1")
             .configure(categories::routes)
             .configure(products::routes)
@@ -92,7 +97,7 @@ impl From<CommandError> for Problem {
             unknown @ CommandError::UnknownCategory(_) => {
                 Problem::bad_input("category", unknown.to_string()).code(StockCode::UnknownCategory)
             }
-            changed @ CommandError::Changed { .. } => Problem::precondition_failed(format!("{changed}.")),
+            CommandError::Changed(changed) => changed.into(),
             CommandError::Key(refused) => refused.into(),
             CommandError::BadInput { field, message } => Problem::bad_input(field, message),
             CommandError::Pool(error) => error.into(),

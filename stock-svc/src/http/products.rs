@@ -1,19 +1,21 @@
-use actix_web::http::header::{CONTENT_TYPE, ETag, EntityTag, Header, HeaderValue, IF_MATCH, IfMatch, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Deserialize;
 use serde_json::json;
 use service_kit::http::openapi::{Key, Nothing};
 use service_kit::http::{
-    Cursor, EmptyBody, IdempotencyKey, Json, Limit, MergePatch, Page, Paged, Path, Problem, Query,
+    Cursor, EmptyBody, IdempotencyKey, Json, Limit, MergePatch, Page, Paged, Path, Problem, Query, etag,
 };
+use service_kit::versions::Expected;
 use shared_events::{LineText, Sku};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::views::{MovementView, ProductView};
-use super::{AppState, examples, found};
-use crate::commands::{self, AdjustStock, Expected, NewDetails};
+use super::{AppState, FOR_ALL, examples, found};
+use crate::commands::{self, AdjustStock, NewDetails};
 use crate::domain::{Delta, Description, Details, LowStockMark, OnHand, Price};
 use crate::store::{self, products::Listed};
 
@@ -95,7 +97,7 @@ pub(super) async fn change(
     sku: Path<Sku>,
     body: Json<DetailsRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let expected = expected(&http)?.unwrap_or(Expected::Any);
+    let expected = Expected::of(&http)?.unwrap_or(Expected::Any);
     let product = commands::change_product(&state.pool, &sku.0, &expected, body.into_inner().into()).await?;
     state.nudge.nudge();
     Ok(shown(&mut HttpResponse::Ok(), product))
@@ -110,27 +112,7 @@ impl From<DetailsRequest> for NewDetails {
 
 /// Answers with a product and its version, which `If-Match` takes.
 fn shown(answer: &mut HttpResponseBuilder, product: Listed) -> HttpResponse {
-    let version = ETag(EntityTag::new_strong(product.version.to_string()));
-    answer.insert_header(version).json(ProductView::from(product))
-}
-
-/// The versions that the client has seen, if it names any. The header may occur several times; together they are one
-/// list. `*` means any version and may only stand alone.
-fn expected(http: &HttpRequest) -> Result<Option<Expected>, Problem> {
-    let mut lines = http.headers().get_all(IF_MATCH);
-    let any = |line: &HeaderValue| line.as_bytes().trim_ascii() == b"*";
-    let (several, has_any) = (http.headers().get_all(IF_MATCH).count() > 1, lines.any(any));
-    if several && has_any {
-        return Err(Problem::bad_input("If-Match", "has * beside other versions; expected either"));
-    }
-    Ok(http.headers().contains_key(IF_MATCH).then(|| match IfMatch::parse(http) {
-        Ok(IfMatch::Any) => Expected::Any,
-        Ok(IfMatch::Items(tags)) => {
-            let strong = tags.iter().filter(|tag| !tag.weak);
-            Expected::OneOf(strong.filter_map(|tag| tag.tag().parse().ok()).collect())
-        }
-        Err(_) => Expected::OneOf(Vec::new()),
-    }))
+    answer.insert_header(etag(product.version)).json(ProductView::from(product))
 }
 
 /// The fields of a product to change, for the OpenAPI document.
@@ -145,8 +127,27 @@ pub(super) struct ProductPatch {
     description: Option<Description>,
     category: Option<Uuid>,
     #[schema(nullable = false)]
-    price: Option<Price>,
+    price: Option<PricePatch>,
     low_stock_mark: Option<LowStockMark>,
+}
+
+/// A price of which a part is changed, as a merge patch merges what is inside of it, too.
+struct PricePatch;
+
+impl PartialSchema for PricePatch {
+    fn schema() -> RefOr<Schema> {
+        let mut price = Price::schema();
+        if let RefOr::T(Schema::Object(price)) = &mut price {
+            price.required.clear();
+        }
+        price
+    }
+}
+
+impl ToSchema for PricePatch {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Price::schemas(schemas);
+    }
 }
 
 /// Changes a part of a product's details
@@ -172,7 +173,7 @@ pub(super) async fn patch(
     sku: Path<Sku>,
     body: MergePatch,
 ) -> Result<HttpResponse, Problem> {
-    let seen = expected(&http)?.ok_or_else(|| {
+    let seen = Expected::of(&http)?.ok_or_else(|| {
         Problem::precondition_required("If-Match is missing; expected the ETag of the version that is to be changed.")
     })?;
     let Listed { product, version, .. } = {
@@ -212,7 +213,7 @@ pub(super) async fn withdraw(
     sku: Path<Sku>,
     _: EmptyBody,
 ) -> Result<HttpResponse, Problem> {
-    let expected = expected(&http)?.unwrap_or(Expected::Any);
+    let expected = Expected::of(&http)?.unwrap_or(Expected::Any);
     commands::withdraw_product(&state.pool, &sku.0, &expected).await?;
     state.nudge.nudge();
     Ok(HttpResponse::NoContent().finish())
@@ -302,7 +303,7 @@ pub(super) async fn moved(
 pub(super) async fn get(state: Data<AppState>, sku: Path<Sku>) -> Result<HttpResponse, Problem> {
     let mut conn = state.pool.get().await?;
     let product = found(store::products::get(&mut conn, &sku.0).await, "product")?;
-    Ok(shown(&mut HttpResponse::Ok(), product))
+    Ok(shown(HttpResponse::Ok().insert_header((CACHE_CONTROL, FOR_ALL)), product))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -335,5 +336,8 @@ pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Resu
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
     let wanted = store::products::ProductFilter { category, text: q.map(String::from), after };
     let page = state.catalogue.page(wanted, limit).await?;
-    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(page))
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((CACHE_CONTROL, FOR_ALL))
+        .body(page))
 }

@@ -95,7 +95,7 @@ pub(super) struct ShipmentView {
     order_id: OrderId,
     status: &'static str,
     lines: Vec<StockLine>,
-    /// None once the parcel is called off, and for orders that are older than this field.
+    /// None once the parcel is called off or the customer is forgotten, and for orders that are older than this field.
     delivery_address: Option<Address>,
     carrier: Option<LineText>,
     tracking_number: Option<LineText>,

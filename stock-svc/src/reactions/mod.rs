@@ -4,6 +4,7 @@ mod order_address_changed;
 mod order_call_off_requested;
 mod order_cancel_requested;
 mod order_confirmed;
+mod order_forgotten;
 mod order_placed;
 mod payment_captured;
 mod payment_declined;
@@ -55,6 +56,7 @@ pub fn decide(allocation: Allocation, event: &Event, by: &Circumstances<'_>) -> 
         Event::Order(OrderEvent::CallOffRequested(_)) => order_call_off_requested::call_off(allocation, by),
         Event::Order(OrderEvent::AddressChanged(changed)) => order_address_changed::readdress(allocation, changed, by),
         Event::Order(OrderEvent::AddressChangeRequested(asked)) => order_address_changed::decide(allocation, asked, by),
+        Event::Order(OrderEvent::Forgotten(_)) => order_forgotten::forget(allocation),
         Event::Payment(PaymentEvent::Declined(declined)) if !declined.retryable => {
             payment_declined::release(allocation)
         }
@@ -104,6 +106,9 @@ impl Reactions for StockReactions {
         match decide(loaded.allocation(order_id)?.clone(), event, &by) {
             Some(Ok(change)) => {
                 loaded.apply(change, Some(EventId(incoming.envelope.id)))?;
+                if let Event::Order(OrderEvent::Forgotten(_)) = event {
+                    loaded.forget_responses(order_id);
+                }
                 Ok(Handled::Applied)
             }
             Some(Err(refused)) => Ok(Handled::Ignored(Why::refused(refused.to_string()))),
@@ -120,7 +125,7 @@ impl Reactions for StockReactions {
     }
 }
 
-/// The order whose stock an event may change.
+/// The order whose stock or addresses an event may change.
 fn order_of(event: &Event) -> Option<OrderId> {
     let concerns_goods = match event {
         Event::Order(
@@ -129,7 +134,8 @@ fn order_of(event: &Event) -> Option<OrderId> {
             | OrderEvent::CancelRequested(_)
             | OrderEvent::CallOffRequested(_)
             | OrderEvent::AddressChanged(_)
-            | OrderEvent::AddressChangeRequested(_),
+            | OrderEvent::AddressChangeRequested(_)
+            | OrderEvent::Forgotten(_),
         )
         | Event::Payment(PaymentEvent::Captured(_)) => true,
         Event::Payment(PaymentEvent::Declined(declined)) => !declined.retryable,

@@ -7,6 +7,7 @@ use diesel::QueryResult;
 use diesel::result::Error;
 use outbox_relay::NewRow;
 use shared_events::{Event, EventId, OrderId, ShipmentId, Sku};
+use uuid::Uuid;
 
 use super::movements::NewMovement;
 use super::{products, roots};
@@ -25,6 +26,8 @@ pub struct Loaded {
     pub(super) changed: Changed,
     pub(super) movements: Vec<NewMovement>,
     pub(super) announcements: Vec<NewRow>,
+    /// Orders whose customers are forgotten, so that no stored response may name an address.
+    pub(super) forgotten: Vec<Uuid>,
 }
 
 /// What differs from the database.
@@ -46,6 +49,7 @@ impl Loaded {
             changed: Changed::default(),
             movements: Vec::new(),
             announcements: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 
@@ -97,6 +101,11 @@ impl Loaded {
         self.keep_products(low);
         self.announcements.extend(announced);
         Ok(())
+    }
+
+    /// Takes the address out of the responses that are stored for requests about this order.
+    pub fn forget_responses(&mut self, order_id: OrderId) {
+        self.forgotten.push(order_id.0);
     }
 
     /// Corrects a product's stock by hand, and reports it if the stock falls below its mark. The inner error says

@@ -20,8 +20,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use outbox_relay::AppendError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use service_kit::pool;
+use serde_json::{Value, json};
+use service_kit::{idempotency, pool};
 use shared_events::{OrderId, Sku};
 
 pub use self::loaded::Loaded;
@@ -95,16 +95,18 @@ async fn load_levels(
 pub async fn save(conn: &mut AsyncPgConnection, mut loaded: Loaded) -> Result<(), AppendError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let (conn, loaded) = (&*conn, &loaded);
-    let (roots, timers, shipments, levels, products, movements, announced) = tokio::join!(
+    let address = json!({"delivery_address": null});
+    let (roots, timers, shipments, levels, products, movements, responses, announced) = tokio::join!(
         roots::save(conn, loaded),
         roots::save_timers(conn, loaded),
         shipments::save(conn, loaded),
         levels::save(conn, loaded),
         products::save(conn, loaded),
         movements::enter(conn, &loaded.movements),
+        idempotency::redact(conn, &loaded.forgotten, &address),
         outbox_relay::append_all(conn, announcements),
     );
-    let tables = [roots, timers, shipments, levels, products, movements];
+    let tables = [roots, timers, shipments, levels, products, movements, responses];
     pool::first_cause(tables.map(|saved| saved.map_err(AppendError::from)).into_iter().chain([announced]))
 }
 

@@ -7,8 +7,11 @@ use std::time::Duration;
 use quadrille_testing::{Served, answer};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use service_kit::auth::Guard;
+use service_kit::http::Limits;
 use shared_events::OrderId;
 use stock_svc::http::{AppState, routes};
+use tokio_util::sync::CancellationToken;
 
 use crate::common::*;
 
@@ -28,6 +31,14 @@ impl Deref for Api {
 impl Api {
     pub async fn over(warehouse: Warehouse) -> Self {
         Self::keeping_pages(warehouse, Duration::from_secs(3_600))
+    }
+
+    /// Lets in whom this guard does.
+    pub fn guarded(warehouse: Warehouse, guard: Guard) -> Self {
+        let nudge = warehouse.reactions.nudge.clone();
+        let routes = routes(AppState::new(warehouse.db.pool.clone(), nudge, Duration::from_secs(3_600))).unwrap();
+        let served = Served::guarded("/api/v1", guard, Limits::default(), CancellationToken::new(), routes);
+        Self { warehouse, served }
     }
 
     /// It keeps pages of the catalogue for so long.

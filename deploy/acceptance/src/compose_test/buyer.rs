@@ -44,6 +44,7 @@ async fn place(api: &Api, plan: Plan, quantity: u32) -> anyhow::Result<String> {
         quantity: if plan == Plan::Short { SHORT_ON_HAND + quantity } else { quantity },
         payment_method: if plan == Plan::Decline { "pm_card_chargeDeclined" } else { "pm_card_visa" },
         customer: CUSTOMER,
+        ..OrderDraft::default()
     };
     api.place(&wish).await
 }

@@ -20,8 +20,8 @@ use service_kit::shutdown;
 
 use self::load::Load;
 use self::points::{
-    SETTLES, WELL_AGAIN, audit, bad_input, curls, down_and_up, ends, file, hardening, image, killed, profiles, relays,
-    restart_policy, rights, second_instances, too_few_partitions, up,
+    SETTLES, WELL_AGAIN, audit, bad_input, curls, down_and_up, ends, file, forgery, hardening, image, killed, profiles,
+    relays, restart_policy, rights, second_instances, too_few_partitions, up,
 };
 use self::stack::Stack;
 use self::tour::{Kind, Tour};
@@ -61,8 +61,8 @@ pub async fn run(arguments: &ComposeTestArgs) -> anyhow::Result<usize> {
         stack,
     };
     // what an earlier run may have left
-    let clean =
-        ["--profile", "scale", "--profile", "tools", "--profile", "edge", "down", "--volumes", "--remove-orphans"];
+    let profiles = ["scale", "tools", "edge", "observability"].map(|name| ["--profile", name]).concat();
+    let clean = [&profiles[..], &["down", "--volumes", "--remove-orphans"]].concat();
     run.stack.compose(&clean, DOWN_WITHIN).await?.ok("docker compose down")?;
     let stop = shutdown::signal()?;
     let outcome = tokio::select! {
@@ -140,6 +140,7 @@ impl Run {
         point!(self, "optional tools", profiles::try_out(&self.stack, &mut self.tour));
         point!(self, "what containers may do", hardening::try_out(&self.stack, &self.tour));
         point!(self, "who may do what in PostgreSQL", rights::try_out(&self.stack));
+        point!(self, "who may do what in Kafka", forgery::try_out(&self.stack));
         Ok(())
     }
 
@@ -170,7 +171,7 @@ impl Run {
 }
 
 async fn looks(tour: &mut Tour) -> anyhow::Result<String> {
-    let count = tour.run(Kind::Look).await? + tour.run_any(Kind::Follow).await?;
+    let count = tour.run(Kind::LogIn).await? + tour.run(Kind::Look).await? + tour.run_any(Kind::Follow).await?;
     Ok(format!("{count} commands that look into the shop, as written"))
 }
 

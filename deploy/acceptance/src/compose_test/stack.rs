@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use quadrille::{api::Api, service::Service};
+use quadrille::api::Api;
+use quadrille::login::{self, Person};
+use quadrille::service::Service;
 use serde_json::Value;
 
 use super::engine::{self, Container};
@@ -14,15 +16,17 @@ use super::shell::{Output, Shell, a_moment, last_lines};
 use crate::report::say;
 
 /// What runs once and ends.
-const JOBS: [&str; 3] = ["databases", "topics", "catalogue"];
+const JOBS: [&str; 4] = ["databases", "topics", "principals", "catalogue"];
 /// How often a long wait says that it still waits.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// How long any request may take: a container that is being killed may never answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// Longer than anything is away in this test.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Kafka's door for the host.
+/// Kafka's door for the host, where nobody gives a name and nobody may write.
 pub(super) const KAFKA: &str = "127.0.0.1:19092";
+/// Its door for those who log in.
+pub(super) const KAFKA_BY_NAME: &str = "127.0.0.1:19093";
 
 /// The project in the engine.
 #[derive(Debug, Clone)]
@@ -149,6 +153,18 @@ impl Stack {
         }
     }
 
+    /// Whom the broker knows, as its `sasl.jaas.config` says.
+    pub async fn kafka_users(&self) -> anyhow::Result<String> {
+        let kafka = self.only("kafka").await?;
+        let jaas = kafka.variable("KAFKA_LISTENER_NAME_DEBUGGER_PLAIN_SASL_JAAS_CONFIG");
+        Ok(jaas.context("the broker has no users")?.to_owned())
+    }
+
+    /// A token of somebody whom the sandbox issuer knows.
+    pub async fn token(&self, person: Person) -> anyhow::Result<String> {
+        login::token(&format!("http://localhost:{}", Service::SandboxIssuer.default_port()).parse()?, person).await
+    }
+
     /// One value from a database, asked by its administrator in the container.
     pub async fn sql(&self, database: &str, statement: &str) -> anyhow::Result<String> {
         let postgres = self.only("postgres").await?;
@@ -182,10 +198,14 @@ pub(super) async fn log_of(id: &str) -> String {
     engine::tried(&["logs", "--timestamps", id]).await.map(|(_, text)| text).unwrap_or_default()
 }
 
+/// Every program with an HTTP interface that the host can reach.
+pub(super) fn with_a_door() -> impl Iterator<Item = Service> + Clone {
+    Service::ALL.into_iter().filter(|service| *service != Service::OutboxRelay).chain([Service::SandboxIssuer])
+}
+
 /// The compose file's own ports.
 fn doors() -> BTreeMap<String, String> {
-    let with_http = Service::ALL.into_iter().filter(|service| *service != Service::OutboxRelay);
-    with_http
+    with_a_door()
         .map(|service| (service.name().to_owned(), format!("http://127.0.0.1:{}", service.default_port())))
         .collect()
 }

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Images,
     /// Starts the shop.
     Up,
+    /// Sets the variables with the tokens.
+    LogIn,
     /// Looks at something, or does something small to a running shop.
     Look,
     /// Looks, until Ctrl-C.
@@ -40,6 +42,8 @@ pub(super) enum Kind {
     Tools,
     /// The one door's profile.
     Edge,
+    /// The profile of figures, pictures and traces.
+    Observability,
     /// Stops the shop; what it knows stays.
     Down,
     /// Stops the shop; nothing stays.
@@ -102,7 +106,10 @@ impl Tour {
         let words: Vec<_> = self.words.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let mut count = 0;
         for stop in self.stops.iter_mut().filter(|stop| stop.kind == kind && stop.skipped.is_none()) {
-            let text = &stop.command.text;
+            let text = match kind {
+                Kind::LogIn => &format!("{} && : \"${{CUSTOMER:?}}${{STAFF:?}}${{OPERATOR:?}}\"", stop.command.text),
+                _ => &stop.command.text,
+            };
             let output = if kind == Kind::Follow {
                 self.shell.followed(text, &words, FIRST_WORD).await
             } else {
@@ -154,6 +161,7 @@ fn kind(words: &[&str]) -> Option<Kind> {
     let program: Vec<_> = words.iter().skip_while(|word| word.contains('=')).copied().collect();
     match program.as_slice() {
         ["make", "test-compose", ..] => return Some(Kind::Test),
+        ["eval", "$(docker", "compose", ..] if has(&["login", "login)"]) => return Some(Kind::LogIn),
         ["docker", "compose", ..] => {}
         ["curl" | "cargo" | "docker", ..] => return Some(Kind::Look),
         _ => return None,
@@ -167,6 +175,7 @@ fn kind(words: &[&str]) -> Option<Kind> {
     Some(match profile {
         Some("tools") => Kind::Tools,
         Some("edge") => Kind::Edge,
+        Some("observability") => Kind::Observability,
         Some("scale") if has(&["up"]) => Kind::Second,
         Some("scale") if leaves => Kind::SecondAway,
         Some(_) => return None,
@@ -207,6 +216,7 @@ mod tests {
             ("docker compose down", Kind::Down),
             ("docker compose --profile scale --profile tools down", Kind::Down),
             ("docker compose down --volumes", Kind::Remove),
+            ("eval $(docker compose run --rm -T quadrille login)", Kind::LogIn),
             ("make test-compose", Kind::Test),
         ];
         for (text, kind) in known {

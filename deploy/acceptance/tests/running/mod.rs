@@ -1,6 +1,7 @@
 //! A shop of a test's own, as a person runs it.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::panic,
     clippy::format_push_string,
@@ -69,6 +70,10 @@ impl Running {
         self.ask(Method::POST, service, path, Some(body)).await
     }
 
+    pub async fn put(&self, service: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.ask(Method::PUT, service, path, Some(body)).await
+    }
+
     pub async fn place(&self, sku: &str) -> String {
         self.place_with(sku, "pm_card_visa").await
     }
@@ -78,7 +83,8 @@ impl Running {
     }
 
     pub async fn place_pieces(&self, sku: &str, quantity: u32, payment_method: &str) -> String {
-        self.shop.api.place(&OrderDraft { sku, quantity, payment_method, customer: "c-races" }).await.unwrap()
+        let wish = OrderDraft { sku, quantity, payment_method, customer: "c-races", ..OrderDraft::default() };
+        self.shop.api.place(&wish).await.unwrap()
     }
 
     pub async fn cancel(&self, order: &str) -> StatusCode {

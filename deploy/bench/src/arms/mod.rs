@@ -11,6 +11,7 @@ mod reads;
 mod relay;
 mod snapshot;
 mod statement_log;
+mod telemetry;
 mod whole;
 
 use crate::{Bench, cli::Arm, results::Results};
@@ -33,6 +34,10 @@ pub async fn run(bench: &Bench, results: &mut Results) {
     }
     if bench.arguments.wants(Arm::Growth) {
         note("growth", growth::run(bench, results).await, results);
+    }
+    // Only where it is asked for: it takes as long as all the others.
+    if bench.arguments.only.contains(&Arm::Telemetry) {
+        note("telemetry", telemetry::run(bench, results).await, results);
     }
 }
 

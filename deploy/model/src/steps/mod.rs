@@ -82,6 +82,7 @@ pub fn from(world: &World, play: &Play) -> Vec<Step> {
     people::warehouse(world, play, &mut steps);
     people::customer(world, play, &mut steps);
     people::staff(world, play, &mut steps);
+    people::operator(world, play, &mut steps);
     timers::fire(world, play, &mut steps);
     steps.0
 }

@@ -123,6 +123,17 @@ fn moves(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
+/// An operator has the customer forgotten.
+pub fn operator(world: &World, play: &Play, steps: &mut Steps) {
+    if !play.forgets || world.order.forgotten {
+        return;
+    }
+    let mut next = world.clone();
+    if seam::forget(&mut next, play.sabotage) {
+        steps.may("an operator", "forgets", "the customer", next);
+    }
+}
+
 /// The bank reserves the money. payment-svc learns of it by a webhook, or doesn't.
 fn authenticated(world: &World, heard: bool) -> World {
     let mut next = world.clone();

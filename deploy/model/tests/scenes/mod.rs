@@ -18,6 +18,7 @@ pub const PLAIN: Play = Play {
     splits: false,
     calls_off: false,
     moves: false,
+    forgets: false,
     paid: false,
     rest_stays: false,
     losses: false,
@@ -46,7 +47,7 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Settings that the Python model doesn't have.
-pub const OURS: [Play; 15] = [
+pub const OURS: [Play; 16] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
     Play { name: "a refund that is refused", lines: 2, losses: true, staff: true, refusals: true, ..PLAIN },
@@ -101,6 +102,7 @@ pub const OURS: [Play; 15] = [
         paid: true,
         ..PLAIN
     },
+    Play { name: "a customer who is forgotten", moves: true, forgets: true, returns: true, staff: true, ..PLAIN },
 ];
 
 /// Everything but what somebody does at the gateway itself without telling payment-svc. It is too much to explore,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
 
@@ -12,10 +12,10 @@ use crate::service::Service;
 
 impl Api {
     pub async fn post_order(&self, wish: &OrderDraft<'_>, key: &str) -> anyhow::Result<(StatusCode, Value)> {
-        let url = self.url(Service::OrderSvc, "/api/v1/orders")?;
-        let answer = self.client.post(&url).header("Idempotency-Key", key).json(&wish.body()).send().await?;
+        let request = self.request(Method::POST, Service::OrderSvc, "/api/v1/orders").await?;
+        let answer = request.header("Idempotency-Key", key).json(&wish.body()).send().await?;
         let status = answer.status();
-        Ok((status, answer.json().await.with_context(|| format!("the answer {status} of POST {url}"))?))
+        Ok((status, answer.json().await.with_context(|| format!("the answer {status} to an order"))?))
     }
 
     /// Places an order as a careful client does: with a key, again when the service is away or busy. Returns its id.

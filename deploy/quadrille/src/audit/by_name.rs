@@ -1,4 +1,4 @@
-//! What belongs to no order: events of products, stock levels, and the gateway's keys.
+//! What belongs to no order: events of products and customers, stock levels, and the gateway's keys.
 
 use anyhow::ensure;
 use chrono::Utc;
@@ -24,8 +24,8 @@ const EFFECTS: usize = 3;
 
 pub(super) async fn look(shop: &mut Shop<'_>, away: &Away, tally: &mut Tally) -> anyhow::Result<()> {
     let Options { orders, ranges: at_once, pause, .. } = shop.options;
-    let buckets = product_buckets(shop).await?;
-    settle(&mut Products { shop, notes: None, buckets }, 0..buckets, pause, away, tally).await?;
+    let buckets = present_buckets(shop).await?;
+    settle(&mut Present { shop, notes: None, buckets }, 0..buckets, pause, away, tally).await?;
     let ranges = ranges_of_skus(shop).await?;
     let count = ranges.len();
     let mut levels = Levels { shop, ranges };
@@ -37,36 +37,40 @@ pub(super) async fn look(shop: &mut Shop<'_>, away: &Away, tally: &mut Tally) ->
     settle(&mut Keys { shop, journal: None, buckets, is_away }, 0..buckets, pause, away, tally).await
 }
 
-/// How many buckets there are for products: so many that a bucket has no more products than a range has orders.
-pub(super) async fn product_buckets(shop: &mut Shop<'_>) -> anyhow::Result<usize> {
+/// How many buckets there are for products and customers: so many that a bucket has no more of them than a range has orders.
+pub(super) async fn present_buckets(shop: &mut Shop<'_>) -> anyhow::Result<usize> {
     #[derive(Deserialize)]
     struct Count {
-        products: usize,
+        keys: usize,
     }
     let orders = shop.options.orders;
-    if let Some(buckets) = shop.events.as_ref().map(|events| events.product_buckets) {
+    if let Some(buckets) = shop.events.as_ref().map(|events| events.present_buckets) {
         return Ok(buckets);
     }
-    let Some(snapshot) = shop.databases.get(Service::StockSvc) else { return Ok(1) };
-    snapshot.open().await?;
-    let found = snapshot.rows::<Count>("select count(*) as products from products").await?;
-    snapshot.close().await?;
-    Ok(found.first().map_or(0, |row| row.products) / orders + 1)
+    let mut keys = 0;
+    for (service, table) in [(Service::StockSvc, "products"), (Service::OrderSvc, "customers")] {
+        let Some(snapshot) = shop.databases.get(service) else { continue };
+        snapshot.open().await?;
+        let found = snapshot.rows::<Count>(&format!("select count(*) as keys from {table}")).await?;
+        snapshot.close().await?;
+        keys += found.first().map_or(0, |row| row.keys);
+    }
+    Ok(keys / orders + 1)
 }
 
-/// Products, by a hash of their SKU: PostgreSQL may sort them in another order than we do.
-struct Products<'s, 'a> {
+/// Products and customers, by a hash of SKU or id: PostgreSQL may sort them in another order than we do.
+struct Present<'s, 'a> {
     shop: &'s mut Shop<'a>,
     notes: Option<Notes>,
     buckets: usize,
 }
 
-impl Walk for Products<'_, '_> {
-    const PASS: Pass = Pass::Products;
+impl Walk for Present<'_, '_> {
+    const PASS: Pass = Pass::Present;
 
     async fn begin(&mut self, _parts: &[usize], _again: bool) -> anyhow::Result<()> {
         let buckets = self.buckets;
-        self.notes = Some(Notes::of_products(&mut self.shop.databases, |sku| bucket_of(sku, buckets)).await?);
+        self.notes = Some(Notes::of_present(&mut self.shop.databases, |key| bucket_of(key, buckets)).await?);
         self.shop.catch_up(None, false).await
     }
 
@@ -77,7 +81,7 @@ impl Walk for Products<'_, '_> {
             notes.read(part, &mut evidence)?;
         }
         if let Some(events) = &mut self.shop.events {
-            evidence.products = events.newest_of_products(part)?;
+            evidence.present = events.newest_of_present(part)?;
         }
         Ok(evidence)
     }

@@ -195,7 +195,7 @@ const LEDGER: &str = "select p.order_id, l.* from payments p cross join lateral 
         from ledger where ledger.payment_id = p.payment_id offset 0) l where $range";
 const TOLD: &str = "select order_id, notifications_said from orders where $range";
 const MAILS: &str =
-    "select id, order_id, template, event_id, status, created_at, due_at from notifications where $range";
+    "select id, order_id, template, channel, event_id, status, created_at, due_at from notifications where $range";
 const NOTED: &str = "select event_id from inbox where consumer = '$service' and event_id = any(array[$ids])";
 const POSITIONS: &str = "select topic, partition, position from consumer_progress where consumer = '$service'";
 /// Computed as the service's consumer does.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{evidence::Evidence, findings::Broken};
-use crate::records::{self, Record};
+use crate::records::{OF_PRESENT, Record};
 
 /// Rule 7, of what is said of orders.
 pub(super) fn published(evidence: &Evidence, broken: &mut Broken) {
@@ -47,31 +47,41 @@ pub(super) fn published(evidence: &Evidence, broken: &mut Broken) {
     }
 }
 
-/// Rule 7, of products. Compaction may drop any event but a product's newest, so that one is looked for.
-pub(super) fn products_published(evidence: &Evidence, broken: &mut Broken) {
-    broken.figures.count("products announced", evidence.products.len());
-    let mut newest = BTreeMap::<&str, &Record>::new();
-    for record in &evidence.products {
-        let known = newest.entry(&record.key).or_insert(record);
+/// Rule 7, of products and customers. Compaction may drop any event but a key's newest, so that one is looked for.
+pub(super) fn present_published(evidence: &Evidence, broken: &mut Broken) {
+    for (topic, figure) in OF_PRESENT.into_iter().zip(["products announced", "customers announced"]) {
+        broken.figures.count(figure, evidence.present.iter().filter(|record| record.topic == topic).count());
+    }
+    let mut newest = BTreeMap::<(&str, &str), &Record>::new();
+    for record in &evidence.present {
+        let known = newest.entry((&record.topic, &record.key)).or_insert(record);
         if record.sequence > known.sequence {
             *known = record;
         }
     }
-    let topic = records::OF_PRODUCTS;
-    for (sku, said) in &evidence.products_said {
-        let found = newest.get(sku.as_str()).map_or(0, |record| record.sequence);
-        if found < *said && !evidence.unpublished.contains(&(topic.to_owned(), sku.clone(), *said)) {
+    for ((topic, key), said) in &evidence.present_said {
+        let found = newest.get(&(topic.as_str(), key.as_str())).map_or(0, |record| record.sequence);
+        if found < *said && !evidence.unpublished.contains(&(topic.clone(), key.clone(), *said)) {
             let what = format!("event {said} on {topic} was committed, and is neither there nor in the outbox");
-            broken.add(format!("SKU {sku}"), format!("{what}: {found} is the newest there"));
+            broken.add(named(topic, key).0, format!("{what}: {found} is the newest there"));
         }
     }
-    for (sku, record) in newest {
-        let said = evidence.products_said.get(sku).copied().unwrap_or_default();
+    for ((topic, key), record) in newest {
+        let said = evidence.present_said.get(&(topic.to_owned(), key.to_owned())).copied().unwrap_or_default();
         let Record { event_type, id, sequence, .. } = record;
         if *sequence > said {
-            let what = format!("{event_type} {id} is on {topic} as event {sequence}, and stock-svc has said {said}");
-            broken.add(format!("SKU {sku}"), what);
+            let (of, owner) = named(topic, key);
+            let what = format!("{event_type} {id} is on {topic} as event {sequence}, and {owner} has said {said}");
+            broken.add(of, what);
         }
+    }
+}
+
+/// What a key of a compacted topic names, and the service that speaks for it.
+fn named(topic: &str, key: &str) -> (String, &'static str) {
+    match topic {
+        "customers.v1" => (format!("customer {key}"), "order-svc"),
+        _ => (format!("SKU {key}"), "stock-svc"),
     }
 }
 

@@ -81,8 +81,8 @@ pub(super) struct Evidence {
     pub mails: Vec<Mail>,
     /// By the key of a topic, how many events its service has said.
     pub said: BTreeMap<Place, u64>,
-    /// By SKU, how many events stock-svc has said on `products.v1`.
-    pub products_said: BTreeMap<String, u64>,
+    /// By the key of a compacted topic, how many events its service has said.
+    pub present_said: BTreeMap<Place, u64>,
     /// What is committed and not published yet, or parked.
     pub unpublished: BTreeSet<(String, String, u64)>,
     /// Timers that were due a while ago.
@@ -92,8 +92,8 @@ pub(super) struct Evidence {
     pub lying: Vec<Lying>,
     /// Each topic's records in the order of their partitions.
     pub records: Vec<Record>,
-    /// The newest record of each product on `products.v1`, which is compacted: older ones may be gone.
-    pub products: Vec<Record>,
+    /// The newest record of each key of compacted topics: older ones may be gone.
+    pub present: Vec<Record>,
     /// Whether topics still have all that was ever in them, and archives, from which they are rebuilt, all that orders said.
     pub topics_are_whole: bool,
 }
@@ -105,8 +105,8 @@ impl Evidence {
         let goods = self.movements.len() + self.reservations.len() + self.shipments.len();
         let money = self.payments.len() + self.refunds.len() + self.ledger.len();
         let lines = self.journal.as_ref().map_or(0, Vec::len) + self.mails.len();
-        let noted = self.products_said.len() + self.unpublished.len() + self.overdue.len() + self.lying.len();
+        let noted = self.present_said.len() + self.unpublished.len() + self.overdue.len() + self.lying.len();
         let heard: usize = self.heard.values().map(|hearing| hearing.events.len()).sum();
-        rows + goods + money + lines + noted + heard + self.records.len() + self.products.len()
+        rows + goods + money + lines + noted + heard + self.records.len() + self.present.len()
     }
 }

@@ -47,6 +47,7 @@ const REACTS_TO: [(Service, &[&str]); 4] = [
             "order.cancel_requested.v1",
             "order.call_off_requested.v1",
             "order.address_change_requested.v1",
+            "order.forgotten.v1",
             "payment.declined.v1",
             "payment.captured.v1",
         ],
@@ -56,6 +57,7 @@ const REACTS_TO: [(Service, &[&str]); 4] = [
         &[
             "order.placed.v1",
             "order.confirmed.v1",
+            "order.forgotten.v1",
             "stock.reserved.v1",
             "stock.released.v1",
             "stock.restocked.v1",
@@ -75,6 +77,7 @@ const REACTS_TO: [(Service, &[&str]); 4] = [
             "order.cancelled.v1",
             "order.call_off_refused.v1",
             "order.address_change_refused.v1",
+            "order.forgotten.v1",
             "shipment.dispatched.v1",
             "shipment.tracking_corrected.v1",
             "shipment.delivered.v1",

@@ -1,4 +1,4 @@
-//! Rule 11: mails.
+//! Rule 11: messages to customers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use notification_svc::{domain::Template, store::notifications::LEASE_SECONDS};
 
 use super::{evidence::Evidence, findings::Broken, rows::Mail};
 
-/// A mail is leased when it is taken for sending, and stays so when it was sent: so its lease tells when it was taken.
+/// A message is leased when it is taken for sending, and stays so when it was sent: so its lease tells when it was taken.
 const LEASE: TimeDelta = TimeDelta::seconds(LEASE_SECONDS as i64);
 /// A batch of events is committed a moment after the time that its rows bear.
 const MOMENT: TimeDelta = TimeDelta::seconds(30);
@@ -37,8 +37,8 @@ pub(super) fn mails(evidence: &Evidence, broken: &mut Broken) {
     let mut done = BTreeMap::<&str, u64>::new();
     for mail in &evidence.mails {
         let (order, template) = (&mail.order_id, mail.template.as_str());
-        let name = format!("mail {} ({template})", mail.id);
-        if !facts.insert((order, template, &mail.event_id)) {
+        let name = format!("{} {} ({template})", mail.channel, mail.id);
+        if !facts.insert((order, template, &mail.channel, &mail.event_id)) {
             broken.order(order, format!("{name} tells of event {} a second time", mail.event_id));
         }
         let told = events.get(mail.event_id.as_str());
@@ -64,15 +64,15 @@ pub(super) fn mails(evidence: &Evidence, broken: &mut Broken) {
         if rows != *said {
             broken.order(
                 order,
-                format!("it has {rows} mails that were sent, failed or suppressed, and {said} events on {topic}"),
+                format!("it has {rows} messages that were sent, failed or suppressed, and {said} events on {topic}"),
             );
         }
     }
     promised_too_late(evidence, broken);
-    broken.figures.count("mails", evidence.mails.len());
+    broken.figures.count("messages", evidence.mails.len());
 }
 
-/// Mails that promise that an order goes on, and were taken for sending after its end was known. The mail about the end
+/// Messages that promise that an order goes on, and were taken for sending after its end was known. The one about the end
 /// shows when that was; nothing shows when the order began to end.
 fn promised_too_late(evidence: &Evidence, broken: &mut Broken) {
     let of_the_end = evidence.mails.iter().filter(|mail| mail.template == Template::OrderCancelled.name());
@@ -81,7 +81,7 @@ fn promised_too_late(evidence: &Evidence, broken: &mut Broken) {
     for mail in evidence.mails.iter().filter(|mail| mail.status == "sent").filter(promises) {
         let (order, taken) = (mail.order_id.as_str(), mail.due_at - LEASE);
         if let Some(heard) = ended.get(order).filter(|heard| **heard + MOMENT < taken) {
-            let name = format!("mail {} ({})", mail.id, mail.template);
+            let name = format!("{} {} ({})", mail.channel, mail.id, mail.template);
             broken.order(
                 order,
                 format!("{name} was taken for sending at {taken:.0}, and its end was heard at {heard:.0}"),

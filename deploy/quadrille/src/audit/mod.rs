@@ -73,7 +73,7 @@ pub struct AuditArgs {
 pub struct Options {
     /// Goes on after that order.
     pub after: Option<Uuid>,
-    /// Orders that are looked at at once, at most; products likewise.
+    /// Orders that are looked at at once, at most; products and customers likewise.
     pub orders: usize,
     /// Ranges of them after which a stopped audit can go on.
     pub ranges: usize,
@@ -166,7 +166,7 @@ async fn look_with(
     }
     let mut shop = Shop { sources, databases, events: None, options, stop: stop.clone(), effects: 0 };
     match topics {
-        Ok(topics) => shop.events = Some(Events::of(topics, by_name::product_buckets(&mut shop).await?)?),
+        Ok(topics) => shop.events = Some(Events::of(topics, by_name::present_buckets(&mut shop).await?)?),
         Err(error) => drop(away.insert(Part::Topics, format!("{error:#}"))),
     }
     let looked = async {

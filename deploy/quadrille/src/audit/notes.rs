@@ -59,18 +59,15 @@ impl Notes {
         Ok(notes)
     }
 
-    /// Reads how often stock-svc has announced each product, and which announcements wait in its outbox.
-    pub async fn of_products(databases: &mut Databases, bucket: impl Fn(&str) -> usize) -> anyhow::Result<Self> {
+    /// Reads how often each product and each customer was announced, and which announcements wait in an outbox.
+    pub async fn of_present(databases: &mut Databases, bucket: impl Fn(&str) -> usize) -> anyhow::Result<Self> {
         let mut notes = Self { spill: Spill::new()?, read_before: BTreeMap::new() };
-        if let Some(snapshot) = databases.get(Service::StockSvc) {
+        for (service, announced) in [(Service::StockSvc, PRODUCTS), (Service::OrderSvc, CUSTOMERS)] {
+            let Some(snapshot) = databases.get(service) else { continue };
             snapshot.open().await?;
-            notes.outbox(snapshot, Service::StockSvc, &|key| Some(bucket(key))).await?;
+            notes.outbox(snapshot, service, &|key| Some(bucket(key))).await?;
             let spill = &mut notes.spill;
-            snapshot
-                .each("select sku, products_said from products", |row: Announced| {
-                    spill.add(bucket(&row.sku), &Note::Announced(row))
-                })
-                .await?;
+            snapshot.each(announced, |row: Announced| spill.add(bucket(&row.key), &Note::Announced(row))).await?;
             snapshot.close().await?;
         }
         Ok(notes)
@@ -137,8 +134,8 @@ impl Notes {
                 Note::Overdue(timer) => evidence.overdue.push(timer),
                 Note::Lying(lying) => evidence.lying.push(lying),
                 Note::Lost(order) => drop(evidence.lost_orders.insert(order)),
-                Note::Announced(Announced { sku, products_said }) => {
-                    evidence.products_said.insert(sku, products_said);
+                Note::Announced(Announced { topic, key, said }) => {
+                    evidence.present_said.insert((topic, key), said);
                 }
             }
             Ok(())
@@ -152,7 +149,10 @@ fn add(spill: &mut Spill<Note>, bucket: Option<usize>, note: Note) -> anyhow::Re
 
 const UNPUBLISHED: &str = "select id, topic, key, (select h ->> 1 from json_array_elements(headers) h
     where h ->> 0 = 'ce_sequence')::bigint as sequence from $table
-    where topic in ('orders.v1', 'stock.v1', 'payments.v1', 'shipments.v1', 'notifications.v1', 'products.v1')";
+    where topic in ('orders.v1', 'stock.v1', 'payments.v1', 'shipments.v1', 'notifications.v1', 'products.v1',
+        'customers.v1')";
+const PRODUCTS: &str = "select 'products.v1' as topic, sku as key, products_said as said from products";
+const CUSTOMERS: &str = "select 'customers.v1' as topic, id as key, last_sequence as said from customers";
 /// A timer waits for what its consumer is behind, and then is tried again: so not at once.
 const OVERDUE: &str = "select '$service' as service, kind, key, due_at from timers
     where due_at < now() - interval '2 minutes'";

@@ -120,10 +120,11 @@ fn is_legal(before: &str, after: &str) -> bool {
 }
 
 /// Events that can only come after another one of the same topic.
-const AFTER: [(&str, &str); 11] = [
+const AFTER: [(&str, &str); 12] = [
     ("order.confirmed.v1", "order.placed.v1"),
     ("order.completed.v1", "order.confirmed.v1"),
     ("order.cancelled.v1", "order.placed.v1"),
+    ("order.forgotten.v1", "order.placed.v1"),
     ("order.call_off_refused.v1", "order.call_off_requested.v1"),
     ("order.address_change_refused.v1", "order.address_change_requested.v1"),
     ("payment.captured.v1", "payment.authorized.v1"),

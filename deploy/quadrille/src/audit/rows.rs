@@ -32,8 +32,9 @@ pub(super) struct Line {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Announced {
-    pub sku: String,
-    pub products_said: u64,
+    pub topic: String,
+    pub key: String,
+    pub said: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,10 +129,11 @@ pub(super) struct Mail {
     pub id: String,
     pub order_id: String,
     pub template: String,
+    pub channel: String,
     pub event_id: String,
     pub status: String,
     pub created_at: DateTime<Utc>,
-    /// When the lease ends under which the mail was last taken for sending, or would have ended, if it was sent.
+    /// When the lease ends under which it was last taken for sending, or would have ended, if it was sent.
     pub due_at: DateTime<Utc>,
 }
 

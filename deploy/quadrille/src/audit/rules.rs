@@ -22,15 +22,15 @@ type Check = fn(&Evidence, &mut Broken);
 pub(super) enum Pass {
     /// Range by range of orders, with all that is theirs.
     Orders,
-    /// What is announced of products.
-    Products,
+    /// What is announced of products and customers.
+    Present,
     /// Stock levels, movements and holds by SKU.
     Levels,
     /// The gateway's journal by idempotency key.
     Keys,
 }
 
-use Pass::{Keys, Levels, Orders as OfOrders, Products};
+use Pass::{Keys, Levels, Orders as OfOrders, Present};
 
 const EVERY_DATABASE: &[Part] = &[Orders, Stock, Payments, Mails];
 const EVERYTHING: &[Part] = &[Orders, Stock, Payments, Mails, Topics];
@@ -76,7 +76,7 @@ pub(super) const RULES: [Rule; 13] = [
         number: 7,
         text: "every committed event is in its topic, and no other",
         needs: EVERYTHING,
-        checks: &[(OfOrders, events::published), (Products, events::products_published)],
+        checks: &[(OfOrders, events::published), (Present, events::present_published)],
     },
     Rule {
         number: 8,

@@ -1,4 +1,4 @@
-//! The events of the topics, set aside by range of orders and by product; read once, and then what has come since.
+//! The events of the topics, set aside by range of orders, by product and by customer; read once, and then what has come since.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::ranges::Ranges;
 use super::spill::{Spill, bucket_of};
 use crate::cluster::{Cluster, Connection};
-use crate::records::{self, OF_ORDERS, OF_PRODUCTS, Record};
+use crate::records::{self, OF_ORDERS, OF_PRESENT, Record};
 
 /// Where events are read, in the order of their partitions. Everything here blocks.
 pub(super) trait Topics: Send {
@@ -35,7 +35,7 @@ pub(super) struct KafkaTopics {
 
 impl KafkaTopics {
     pub fn connect(cluster: &Cluster) -> anyhow::Result<Self> {
-        Self::of(cluster, &[&OF_ORDERS[..], &[OF_PRODUCTS]].concat())
+        Self::of(cluster, &[&OF_ORDERS[..], &OF_PRESENT[..]].concat())
     }
 
     pub fn of(cluster: &Cluster, topics: &[&str]) -> anyhow::Result<Self> {
@@ -43,7 +43,7 @@ impl KafkaTopics {
         let places = records::places(&connection, topics)?;
         let next = connection.offsets(&places, Offset::Beginning)?;
         // a compacted topic lets go of what is not the newest
-        let whole = next.iter().all(|((topic, _), first)| *first == 0 || topic == OF_PRODUCTS);
+        let whole = next.iter().all(|((topic, _), first)| *first == 0 || OF_PRESENT.contains(&topic.as_str()));
         Ok(Self { connection, places, next, whole })
     }
 
@@ -86,15 +86,15 @@ pub(super) struct Events {
     topics: Box<dyn Topics>,
     /// By range.
     of_orders: Spill<Kept>,
-    of_products: Spill<Kept>,
-    pub product_buckets: usize,
+    of_present: Spill<Kept>,
+    pub present_buckets: usize,
     /// How many were kept.
     pub read: u64,
 }
 
 impl Events {
-    pub fn of(topics: Box<dyn Topics>, product_buckets: usize) -> anyhow::Result<Self> {
-        Ok(Self { topics, of_orders: Spill::new()?, of_products: Spill::new()?, product_buckets, read: 0 })
+    pub fn of(topics: Box<dyn Topics>, present_buckets: usize) -> anyhow::Result<Self> {
+        Ok(Self { topics, of_orders: Spill::new()?, of_present: Spill::new()?, present_buckets, read: 0 })
     }
 
     pub fn are_whole(&self) -> bool {
@@ -107,14 +107,14 @@ impl Events {
             true => Some(Progress::new("events read from the topics", self.topics.waiting()?)),
             false => None,
         };
-        let Self { topics, of_orders, of_products, product_buckets, read } = self;
+        let Self { topics, of_orders, of_present, present_buckets, read } = self;
         let mut seen = 0;
         topics.read(&mut |record| {
             ensure!(!stop.is_cancelled(), "told to stop");
             seen += 1;
             progress.iter_mut().for_each(|progress| progress.at(seen, ""));
-            let spill = if record.topic == OF_PRODUCTS {
-                Some((&mut *of_products, bucket_of(&record.key, *product_buckets)))
+            let spill = if OF_PRESENT.contains(&record.topic.as_str()) {
+                Some((&mut *of_present, bucket_of(&record.key, *present_buckets)))
             } else {
                 ranges.and_then(|ranges| ranges.place(&record.key)).map(|range| (&mut *of_orders, range))
             };
@@ -152,13 +152,14 @@ impl Events {
         Ok(())
     }
 
-    /// The newest event of each product in a bucket.
-    pub fn newest_of_products(&mut self, bucket: usize) -> anyhow::Result<Vec<Record>> {
-        let mut newest = BTreeMap::<String, Record>::new();
-        self.of_products.each(bucket, |kept| {
+    /// The newest event of each product and customer in a bucket.
+    pub fn newest_of_present(&mut self, bucket: usize) -> anyhow::Result<Vec<Record>> {
+        let mut newest = BTreeMap::<(String, String), Record>::new();
+        self.of_present.each(bucket, |kept| {
             let record = record(kept);
-            if newest.get(&record.key).is_none_or(|known| known.sequence < record.sequence) {
-                newest.insert(record.key.clone(), record);
+            let place = (record.topic.clone(), record.key.clone());
+            if newest.get(&place).is_none_or(|known| known.sequence < record.sequence) {
+                newest.insert(place, record);
             }
             Ok(())
         })?;

@@ -14,6 +14,7 @@ use url::Url;
 
 use self::wait::{Waiting, until_done};
 use crate::http_client;
+use crate::login::{self, Person};
 
 /// How long each of the two services may stay away.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,6 +30,15 @@ pub struct CatalogueArgs {
     /// Where order-svc is, which must have heard of it before anything can be ordered.
     #[arg(long, env = "ORDER_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub order_url: Url,
+    /// A token of staff, where the shop asks for one.
+    #[arg(long, env = "STAFF", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// The sandbox issuer, which gives such a token when none is given.
+    #[arg(long, env = "AUTH_ISSUER", value_name = "URL")]
+    pub issuer: Option<Url>,
+    /// How people log in there, for the last line.
+    #[arg(long, env = "LOGIN_COMMAND", value_name = "COMMAND", default_value = "quadrille login")]
+    pub login: String,
 }
 
 #[derive(Deserialize)]
@@ -57,16 +67,36 @@ fn catalogue_of_the_shop() -> anyhow::Result<Vec<Category>> {
 /// Adds the products that aren't there and waits until they can be ordered. May be run again at any time. Fails if one
 /// of the services stays away for two minutes, or refuses.
 pub async fn catalogue(arguments: &CatalogueArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let added = seed(&arguments.stock_url).await?;
+    let token = match (&arguments.token, &arguments.issuer) {
+        (None, Some(issuer)) => Some(token_of_staff(issuer).await?),
+        (token, _) => token.clone(),
+    };
+    let token = token.as_deref();
+    let added = seed(&arguments.stock_url, token).await?;
     writeln!(out, "{added} products were added, {} were there", skus()?.len() - added)?;
-    wait_until_heard(&arguments.order_url).await?;
+    wait_until_heard(&arguments.order_url, token).await?;
     writeln!(out, "order-svc has heard of all of them")?;
+    if arguments.issuer.is_some() {
+        let login = &arguments.login;
+        writeln!(out, "be somebody for ten minutes, as $CUSTOMER, $STAFF and $OPERATOR: eval \"$({login})\"")?;
+    }
     Ok(())
 }
 
+/// A token of staff, once the issuer gives one.
+async fn token_of_staff(issuer: &Url) -> anyhow::Result<String> {
+    let mut token = String::new();
+    until_done(&format!("the issuer at {issuer}"), PATIENCE, async || {
+        token = login::token(issuer, Person::Sam).await.map_err(|error| Waiting::For(format!("{error:#}")))?;
+        Ok(())
+    })
+    .await?;
+    Ok(token)
+}
+
 /// Adds what isn't there yet, once stock-svc answers; leaves what is there as it is. Returns how many were added.
-pub async fn seed(stock: &Url) -> anyhow::Result<usize> {
-    let client = http_client::client(stock, ANSWER)?;
+pub async fn seed(stock: &Url, token: Option<&str>) -> anyhow::Result<usize> {
+    let client = http_client::client_with(stock, ANSWER, token)?;
     let (api, catalogue) = (api(stock), catalogue_of_the_shop()?);
     let mut added = 0;
     until_done(&format!("stock-svc at {stock}"), PATIENCE, async || {
@@ -91,8 +121,8 @@ pub async fn seed(stock: &Url) -> anyhow::Result<usize> {
 
 /// Waits, two minutes at most, until order-svc has read the whole catalogue: whoever hears that the shop is open can
 /// order.
-pub async fn wait_until_heard(order: &Url) -> anyhow::Result<()> {
-    let client = http_client::client(order, ANSWER)?;
+pub async fn wait_until_heard(order: &Url, token: Option<&str>) -> anyhow::Result<()> {
+    let client = http_client::client_with(order, ANSWER, token)?;
     let orders = format!("{}/orders", api(order));
     let skus = skus()?;
     let mut heard = 0;

@@ -15,6 +15,8 @@ use crate::cluster::{Cluster, ClusterArgs};
 use crate::order::events_of;
 use crate::records::Record;
 
+/// Whose orders these are. They name nothing else of the customer, whose profile has name and address.
+const CUSTOMER: &str = "c-demo";
 /// How long one request may take.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
@@ -41,7 +43,9 @@ pub async fn demo(arguments: &DemoArgs, out: &mut impl Write) -> anyhow::Result<
     let addresses = Addresses::read(data)?
         .with_context(|| format!("no shop runs in {}: start it with `quadrille up`", data.display()))?;
     let urls: BTreeMap<_, _> = addresses.services.into_iter().map(|(name, address)| (name, address.url)).collect();
-    let stage = Stage { api: Api::new(urls, ANSWERS_WITHIN)?, cluster: arguments.cluster.cluster()? };
+    let api = Api::new(urls, ANSWERS_WITHIN)?;
+    api.set_profile(CUSTOMER).await?;
+    let stage = Stage { api, cluster: arguments.cluster.cluster()? };
     let wanted: Vec<_> = SCENES.iter().filter(|scene| scene.name.contains(&arguments.only)).collect();
     ensure!(!wanted.is_empty(), "no scene's name contains {:?}: {}", arguments.only, names());
     for (number, scene) in wanted.iter().enumerate() {
@@ -61,7 +65,8 @@ impl Stage {
         let wish = OrderDraft {
             payment_method: scene.payment_method,
             quantity: scene.quantity,
-            customer: "c-demo",
+            customer: CUSTOMER,
+            by_profile: true,
             ..OrderDraft::default()
         };
         let order = self.api.place(&wish).await?;

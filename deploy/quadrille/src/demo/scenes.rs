@@ -25,7 +25,7 @@ pub(super) struct Scene {
 
 const PLAIN: Scene = Scene {
     name: "all goes well",
-    about: "A good card, goods on the shelf; staff packs and sends, the carrier delivers.",
+    about: "A good card, goods on the shelf, the address from the customer's profile; staff packs and sends.",
     payment_method: "pm_card_visa",
     quantity: 2,
     act: |api, order| Box::pin(delivered(api, order)),

@@ -19,6 +19,7 @@ pub(super) fn meaning(event: &str) -> &'static str {
         "order.address_change_refused" => "too late: what has left goes where it was sent",
         "order.address_changed" => "the parcel goes elsewhere",
         "order.completed" => "everything has arrived and is paid: it has ended",
+        "order.forgotten" => "its customer is forgotten: the order stays, without the person",
         "stock.reserved" => "the goods are held for a while",
         "stock.rejected" => "not enough on the shelf: nothing is held, no money was touched",
         "stock.committed" => "the hold is firm, the goods leave the shelf",

@@ -28,7 +28,7 @@ pub struct OrderArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Shows the timeline of one order: its events with outbox wait, partition, offset and who has heard them, calls to the
-    /// gateway, mails, timers, and what is stuck.
+    /// gateway, messages to the customer, timers, and what is stuck.
     Show {
         /// The order.
         id: Uuid,
@@ -138,9 +138,9 @@ fn sections(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
     section("calls to the gateway", calls.collect())?;
     let mails = report.mails.iter().map(|mail| {
         let error = mail.last_error.as_ref().map(|error| format!(", last: {error}")).unwrap_or_default();
-        format!("{:<22} {}, {} attempts{error}", mail.template, mail.status, mail.attempts)
+        format!("{:<27} {:<5} {}, {} attempts{error}", mail.template, mail.channel, mail.status, mail.attempts)
     });
-    section("mails", mails.collect())?;
+    section("messages", mails.collect())?;
     let timers = report.timers.iter().map(|timer| {
         let overdue = if timer.due_at < report.now { "OVERDUE since" } else { "due at" };
         format!("{} of {}: {overdue} {}", timer.kind, timer.service, time(timer.due_at))
@@ -150,11 +150,10 @@ fn sections(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
         let why = stuck.why.as_deref().unwrap_or("waits behind another of its key");
         format!("{} of {}, {} since {}: {why}", stuck.place, stuck.service, stuck.event, time(stuck.since))
     });
-    let locks = report.locks.iter().map(|lock| format!("{} {} since {}", lock.service, lock.why, time(lock.since)));
     section(
         "STUCK",
         stuck
-            .chain(locks)
+            .chain(report.causes.iter().cloned())
             .chain(report.calls.iter().filter_map(failing_call))
             .chain(report.refunds.iter().map(failed_refund))
             .chain(report.mails.iter().filter_map(|mail| failing_mail(mail, report.now)))
@@ -188,22 +187,24 @@ fn failed_refund(refund: &FailedRefund) -> String {
     )
 }
 
-/// A mail that the mail server has not taken, and why.
+/// A message that its server has not taken, and why.
 fn failing_mail(mail: &Mail, now: DateTime<Utc>) -> Option<String> {
     if mail.status != "queued" {
         return None;
     }
     let Some(since) = mail.failing_since else {
         let overdue = mail.due_at + OVERDUE < now;
-        let why = "no try yet, as when the mail server is away (/readyz of notification-svc says so)";
+        let why =
+            "no try yet, as when its server is away (/readyz of notification-svc says so) or is configured no more";
         return overdue.then(|| {
-            format!("notifications of notification-svc, {} due since {}: {why}", mail.template, time(mail.due_at))
+            let (template, channel, since) = (&mail.template, &mail.channel, time(mail.due_at));
+            format!("notifications of notification-svc, {template} by {channel} due since {since}: {why}")
         });
     };
     let (code, text) = (mail.error_code.as_deref().unwrap_or("?"), mail.last_error.as_deref().unwrap_or("?"));
-    let (template, attempts, next) = (&mail.template, mail.attempts, time(mail.due_at));
+    let (template, channel, attempts, next) = (&mail.template, &mail.channel, mail.attempts, time(mail.due_at));
     Some(format!(
-        "notifications of notification-svc, {template} since {}: {code}, {text}; {attempts} tries, next try at {next}",
+        "notifications of notification-svc, {template} by {channel} since {}: {code}, {text}; {attempts} tries, next try at {next}",
         time(since)
     ))
 }
@@ -261,6 +262,7 @@ mod tests {
         assert_eq!(failing_call(&Call { finished_at: Some(at(3)), ..call }), None);
         let mail = Mail {
             template: "order_placed".to_owned(),
+            channel: "sms".to_owned(),
             status: "queued".to_owned(),
             attempts: 2,
             last_error: Some("421 busy".to_owned()),
@@ -270,7 +272,7 @@ mod tests {
         };
         let shown = failing_mail(&mail, at(5)).unwrap();
         assert!(
-            shown.contains("order_placed since 1970-01-01 00:01:00.000: refused_for_now, 421 busy; 2 tries"),
+            shown.contains("order_placed by sms since 1970-01-01 00:01:00.000: refused_for_now, 421 busy; 2 tries"),
             "{shown}"
         );
         let untried = Mail { failing_since: None, ..mail };

@@ -1,6 +1,7 @@
 //! Everything that is known of one order, wherever it is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
@@ -14,12 +15,16 @@ use crate::audit::sql::Snapshot;
 use crate::cluster::Cluster;
 use crate::records::{self, Record};
 use crate::service::Service;
+use crate::stuck::{self, Away, Waiting};
+
+/// How long the brokers may take to answer at all.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub now: DateTime<Utc>,
     pub order: Option<Order>,
-    pub waiting_for: Option<WaitingFor>,
+    pub waiting_for: Option<Waiting>,
     /// In the order in which they were made.
     pub events: Vec<Event>,
     pub calls: Vec<Call>,
@@ -27,17 +32,10 @@ pub(super) struct Report {
     pub mails: Vec<Mail>,
     pub timers: Vec<Timer>,
     pub stuck: Vec<Stuck>,
-    /// Whoever waits for a lock in a service's database, this order or another.
-    pub locks: Vec<Lock>,
+    /// What keeps it, or something beside it, as `quadrille stuck` tells it.
+    pub causes: Vec<String>,
     /// What could not be looked at, and why.
     pub away: Vec<Away>,
-}
-
-/// A place that doesn't answer, or that nobody has made yet.
-#[derive(Debug)]
-pub(super) struct Away {
-    pub what: String,
-    pub why: String,
 }
 
 #[derive(Debug)]
@@ -57,11 +55,20 @@ pub(super) struct Order {
     pub payment: Option<String>,
     pub shipment: Option<String>,
     facts: serde_json::Value,
+    waiting_for: Option<String>,
+    waiting_from: Option<String>,
+    waiting_since: Option<DateTime<Utc>>,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
 
 impl Order {
+    /// What it waits for, as its row has it.
+    fn waiting_for(&self, id: Uuid) -> Option<Waiting> {
+        let (fact, from) = (self.waiting_for.clone()?, self.waiting_from.clone()?);
+        Some(Waiting { id, fact, from, since: self.waiting_since? })
+    }
+
     /// Why it is being or was cancelled, as far as goods or payment are to blame: each in a line.
     pub fn failure(&self) -> Vec<String> {
         let facts = serde_json::from_value::<Facts>(self.facts.clone()).ok();
@@ -76,11 +83,18 @@ impl Order {
     }
 }
 
+/// What order-svc says that it waits for, over HTTP.
 #[derive(Debug, Deserialize)]
-pub(super) struct WaitingFor {
-    pub fact: String,
-    pub from: String,
-    pub since: DateTime<Utc>,
+struct WaitingFor {
+    fact: String,
+    from: String,
+    since: DateTime<Utc>,
+}
+
+impl WaitingFor {
+    fn of(self, id: Uuid) -> Waiting {
+        Waiting { id, fact: self.fact, from: self.from, since: self.since }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,6 +123,7 @@ pub(super) struct FailedRefund {
 #[derive(Debug, Deserialize)]
 pub(super) struct Mail {
     pub template: String,
+    pub channel: String,
     pub status: String,
     pub attempts: i32,
     pub last_error: Option<String>,
@@ -135,14 +150,6 @@ pub(super) struct Stuck {
     pub why: Option<String>,
 }
 
-/// A session that waits for a lock, and who holds it.
-#[derive(Debug, Deserialize)]
-pub(super) struct Lock {
-    pub service: String,
-    pub since: DateTime<Utc>,
-    pub why: String,
-}
-
 #[derive(Debug, Deserialize)]
 struct Heard {
     event_id: String,
@@ -158,7 +165,8 @@ impl Report {
     /// Reads topics first: who has heard what is in them is asked after. What doesn't answer is noted, and the rest is read.
     pub async fn collect(sources: &Sources, id: Uuid) -> Self {
         let mut all = Self { now: Utc::now(), ..Self::default() };
-        let records = match events_of(&sources.cluster, id).await {
+        let (records, facts) = tokio::join!(events_of(&sources.cluster, id), stuck::gather(sources));
+        let records = match records {
             Ok(records) => records,
             Err(error) => {
                 all.away.push(Away { what: "the topics".to_owned(), why: format!("{error:#}") });
@@ -192,8 +200,17 @@ impl Report {
             record,
         });
         all.events = events.collect();
-        all.waiting_for =
-            sources.order(id).await.and_then(|order| serde_json::from_value(order["waiting_for"].clone()).ok());
+        all.waiting_for = match all.order.as_ref().map(|order| order.waiting_for(id)) {
+            Some(known @ Some(_)) => known,
+            _ => sources.order(id).await.and_then(|order| {
+                let waiting_for = serde_json::from_value::<WaitingFor>(order["waiting_for"].clone()).ok()?;
+                Some(waiting_for.of(id))
+            }),
+        };
+        // where order-svc tells nothing of it, everything that may keep it is told
+        let unknown = || Waiting { id, fact: "?".to_owned(), from: "?".to_owned(), since: all.now };
+        let waiting = all.waiting_for.clone().or_else(|| all.order.is_none().then(unknown));
+        all.causes = stuck::lines_of(&facts, id, waiting.as_ref());
         all
     }
 
@@ -215,8 +232,6 @@ impl Report {
         }
         self.timers.extend(snapshot.rows::<Timer>(&of_order(TIMERS)).await?);
         self.stuck.extend(snapshot.rows::<Stuck>(&of_order(STUCK)).await?);
-        let locks = format!("select '$service' as service, locks.* from ({}) as locks", service_kit::locks::waiting());
-        self.locks.extend(snapshot.rows::<Lock>(&of_order(&locks)).await?);
         Ok(())
     }
 }
@@ -236,6 +251,7 @@ pub(crate) async fn events_of(cluster: &Cluster, id: Uuid) -> anyhow::Result<Vec
     let cluster = cluster.clone();
     let mut found = tokio::task::spawn_blocking(move || {
         let connection = cluster.connect("quadrille-order")?;
+        connection.metadata(PATIENCE)?;
         let places = records::places(&connection, &records::OF_ORDERS)?;
         let (key, mut found) = (id.to_string(), Vec::<Record>::new());
         records::each_kept(&connection, &places, |message| {
@@ -263,7 +279,7 @@ fn heard_of(records: &[Record]) -> String {
 }
 
 const ORDER: &str = "select status, reason, facts ->> 'stock' as stock, facts ->> 'payment' as payment,
-    facts ->> 'shipment' as shipment, facts, placed_at, updated_at from orders where id = '$order'";
+    facts ->> 'shipment' as shipment, facts, waiting_for, waiting_from, waiting_since, placed_at, updated_at from orders where id = '$order'";
 const CALLS: &str = "select operation, tries, created_at, due_at, finished_at, outcome, error_code, error, failing_since from gateway_calls
     where order_id = '$order' order by created_at";
 const FAILED_REFUNDS: &str = "with of_order as (select p.currency, p.captured, p.refunded, r.* from refunds r
@@ -274,7 +290,7 @@ const FAILED_REFUNDS: &str = "with of_order as (select p.currency, p.captured, p
     select payment_id, refund_id, amount, currency, updated_at as since from failed
     where captured > refunded and (select sum(amount) from failed) > (select amount from made_up) order by since";
 const MAILS: &str =
-    "select template, status, attempts, last_error, error_code, failing_since, due_at from notifications
+    "select template, channel, status, attempts, last_error, error_code, failing_since, due_at from notifications
     where order_id = '$order' order by happened_at, id";
 const TIMERS: &str = "select '$service' as service, kind, due_at from timers where key = '$order' order by due_at";
 const STUCK: &str =

@@ -24,7 +24,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 pub struct TailArgs {
     /// A topic; all topics of the shop and of dead letters when none is given.
     topic: Option<String>,
-    /// Only events with this key, an order id or a SKU.
+    /// Only events with this key, an order id, a SKU or a customer id.
     #[arg(long)]
     key: Option<String>,
     /// Only events whose type is, or begins with, this: `payment`, `order.placed.v1`.

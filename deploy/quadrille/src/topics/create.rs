@@ -6,6 +6,8 @@ use anyhow::{Context, bail};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
+use service_kit::kafka::Principal;
+use service_kit::kafka::principal::lacks_rights;
 
 use super::Topic;
 use crate::cluster::Cluster;
@@ -46,7 +48,7 @@ pub async fn ensure(cluster: &Cluster, wanted: &[Topic], replication: i32, patie
     let admin: AdminClient<DefaultClientContext> = cluster.client().create().context("Kafka's admin client")?;
     let (there, missing): (Vec<_>, Vec<_>) = wanted.iter().partition(|topic| found.topics.contains_key(&topic.name));
     let warnings = differing(&admin, &there).await?;
-    let created = create(&admin, &missing, replication).await?;
+    let created = create(&admin, &missing, replication, &cluster.0.principal()).await?;
     Ok(Made { created, there: there.len(), warnings })
 }
 
@@ -117,6 +119,7 @@ async fn create(
     admin: &AdminClient<DefaultClientContext>,
     missing: &[&Topic],
     replication: i32,
+    principal: &Principal,
 ) -> anyhow::Result<Vec<String>> {
     let new = missing.iter().map(|topic| {
         let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(replication));
@@ -131,6 +134,7 @@ async fn create(
         match outcome {
             Ok(topic) => created.push(topic),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {} // by another who does the same
+            Err((_, code)) if lacks_rights(code) => bail!("{}", principal.may_not("make topics")),
             Err((topic, code)) => refused.push(format!("{topic} ({code})")),
         }
     }

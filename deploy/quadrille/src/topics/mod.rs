@@ -1,14 +1,14 @@
 //! The topics of the shop, and `quadrille topics`: makes them, or shows what is in a cluster.
 
 mod create;
-mod overview;
+pub(crate) mod overview;
 
 use std::{io::Write, time::Duration};
 
 use clap::{Args, Subcommand};
 use shared_events::Topic as Name;
 
-use crate::cluster::{Cluster, ClusterArgs};
+use crate::cluster::{ANSWER, Cluster, ClusterArgs};
 use crate::service::Service;
 
 pub use create::{Made, ensure};
@@ -51,7 +51,7 @@ pub async fn topics(arguments: &TopicsArgs, out: &mut impl Write) -> anyhow::Res
         Some(Action::Create { replication }) => make(&cluster, replication, out).await,
         None => {
             let partitions = arguments.partitions;
-            let shown = tokio::task::spawn_blocking(move || overview::read(&cluster)).await??;
+            let shown = tokio::task::spawn_blocking(move || overview::read(&cluster, ANSWER)).await??;
             shown.print(partitions, out)?;
             for line in shown.absent() {
                 writeln!(std::io::stderr(), "{line}")?;
@@ -93,7 +93,11 @@ pub struct Topic {
 /// Every topic of the shop, dead letters of every consumer group included.
 pub fn all() -> Vec<Topic> {
     let shop = Name::ALL.into_iter().map(|topic| {
-        let config = if topic.compacted() { present() } else { history(HISTORY_DAYS) };
+        let config = match topic {
+            Name::Customers => forgetting(present()),
+            topic if topic.compacted() => present(),
+            _ => history(HISTORY_DAYS),
+        };
         Topic { name: topic.name().to_owned(), partitions: PARTITIONS, config }
     });
     let dead = Service::WITH_OUTBOX.into_iter().map(|service| Topic {
@@ -109,9 +113,19 @@ fn present() -> Vec<(&'static str, String)> {
     vec![("cleanup.policy", "compact".to_owned())]
 }
 
+/// What is no longer a key's latest is taken out within a bounded time, since it may be a person who is forgotten.
+fn forgetting(mut config: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    config.push(("max.compaction.lag.ms", milliseconds(HISTORY_DAYS)));
+    config
+}
+
+fn milliseconds(days: u64) -> String {
+    (days * 24 * 60 * 60 * 1000).to_string()
+}
+
 /// Everything is kept for a while.
 fn history(days: u64) -> Vec<(&'static str, String)> {
-    vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", (days * 24 * 60 * 60 * 1000).to_string())]
+    vec![("cleanup.policy", "delete".to_owned()), ("retention.ms", milliseconds(days))]
 }
 
 #[cfg(test)]
@@ -119,11 +133,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics_keyed_by_order_have_the_same_partition_count_and_products_are_compacted() {
+    fn topics_keyed_by_order_have_the_same_partition_count_and_what_tells_the_present_is_compacted() {
         let topics = all();
         assert!(topics.iter().all(|topic| topic.partitions == PARTITIONS));
-        let products = topics.iter().find(|topic| topic.name == "products.v1").unwrap();
-        assert_eq!(products.config, [("cleanup.policy", "compact".to_owned())]);
+        let compacted: Vec<_> =
+            topics.iter().filter(|topic| topic.config[0] == present()[0]).map(|topic| &topic.name).collect();
+        assert_eq!(compacted, crate::records::OF_PRESENT, "which the audit reads as such");
+        assert_eq!(present(), [("cleanup.policy", "compact".to_owned())]);
+    }
+
+    #[test]
+    fn who_is_forgotten_is_taken_out_of_the_customers_topic_within_a_bounded_time() {
+        let topics = all();
+        let customers = topics.iter().find(|topic| topic.name == "customers.v1").unwrap();
+        let config = [("cleanup.policy", "compact".to_owned()), ("max.compaction.lag.ms", "604800000".to_owned())];
+        assert_eq!(customers.config, config);
     }
 
     #[test]

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anyhow::Context;
 use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
 
-use crate::cluster::{ANSWER, Cluster, Connection, numbers};
+use crate::cluster::{Cluster, Connection, numbers};
 use crate::service::Service;
 use crate::table::{aligned, line};
 
 type Place = (String, i32);
 
 #[derive(Debug, Default)]
-pub(super) struct Overview {
+pub(crate) struct Overview {
     topics: BTreeMap<String, Vec<Kept>>,
     groups: Vec<Group>,
     /// Groups whose positions Kafka didn't tell, and why.
@@ -42,16 +43,25 @@ impl Kept {
     }
 }
 
-/// Asks the brokers. Blocks.
-pub(super) fn read(cluster: &Cluster) -> anyhow::Result<Overview> {
+/// A partition that a group reads: where the group goes on, and where the partition ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub topic: String,
+    pub partition: i32,
+    pub at: i64,
+    pub end: i64,
+}
+
+/// Asks the brokers, each question for so long at most. Blocks.
+pub(crate) fn read(cluster: &Cluster, patience: Duration) -> anyhow::Result<Overview> {
     let connection = cluster.connect("quadrille-topics")?;
-    let metadata = connection.metadata(ANSWER)?;
+    let metadata = connection.metadata(patience)?;
     let shown = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
     let places: Vec<Place> = shown
         .flat_map(|topic| topic.partitions().iter().map(|partition| (topic.name().to_owned(), partition.id())))
         .collect();
     let topics = topics(&connection, &places)?;
-    let (groups, untold) = groups(cluster, &connection, &topics)?;
+    let (groups, untold) = groups(cluster, &connection, &topics, patience)?;
     Ok(Overview { topics, groups, untold })
 }
 
@@ -76,11 +86,12 @@ fn groups(
     cluster: &Cluster,
     connection: &Connection,
     topics: &BTreeMap<String, Vec<Kept>>,
+    patience: Duration,
 ) -> anyhow::Result<(Vec<Group>, Vec<String>)> {
-    let list = connection.consumer.fetch_group_list(None, ANSWER).context("asking Kafka for consumer groups")?;
+    let list = connection.consumer.fetch_group_list(None, patience).context("asking Kafka for consumer groups")?;
     let (mut groups, mut untold) = (Vec::new(), Vec::new());
     for group in list.groups() {
-        match positions(cluster, group.name(), topics) {
+        match positions(cluster, group.name(), topics, patience) {
             Ok(positions) if positions.is_empty() => {}
             Ok(positions) => {
                 groups.push(Group { name: group.name().to_owned(), members: group.members().len(), positions });
@@ -97,6 +108,7 @@ fn positions(
     cluster: &Cluster,
     group: &str,
     topics: &BTreeMap<String, Vec<Kept>>,
+    patience: Duration,
 ) -> anyhow::Result<BTreeMap<String, Vec<Option<i64>>>> {
     let mut list = TopicPartitionList::new();
     for (topic, partitions) in topics {
@@ -107,7 +119,7 @@ fn positions(
     if list.count() == 0 {
         return Ok(BTreeMap::new());
     }
-    let committed = numbers(&cluster.connect(group)?.consumer.committed_offsets(list, ANSWER)?);
+    let committed = numbers(&cluster.connect(group)?.consumer.committed_offsets(list, patience)?);
     let of_topic = |topic: &String| -> Vec<Option<i64>> {
         (0_i32..).zip(&topics[topic]).map(|(id, _)| committed.get(&(topic.clone(), id)).copied()).collect()
     };
@@ -116,6 +128,24 @@ fn positions(
 }
 
 impl Overview {
+    /// How many members a group has, and where it is in each partition of the topics in which it has committed anything; none if
+    /// that isn't known.
+    pub fn of_group(&self, name: &str) -> Option<(usize, Vec<Position>)> {
+        let group = self.groups.iter().find(|group| group.name == name)?;
+        let of_topic = |(topic, positions): (&String, &Vec<Option<i64>>)| {
+            let all = (0_i32..).zip(&self.topics[topic]).zip(positions);
+            let topic = topic.clone();
+            let position = move |((partition, kept), at): ((i32, &Kept), &Option<i64>)| Position {
+                topic: topic.clone(),
+                partition,
+                at: at.unwrap_or(kept.first).max(kept.first),
+                end: kept.next,
+            };
+            all.map(position).collect::<Vec<_>>()
+        };
+        Some((group.members, group.positions.iter().flat_map(of_topic).collect()))
+    }
+
     /// Two tables; a line for each topic, or for each partition.
     pub fn print(&self, partitions: bool, out: &mut impl Write) -> io::Result<()> {
         let (topics, groups) =

@@ -45,7 +45,7 @@ pub(super) fn print(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs,
 fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Service]) -> String {
     let without = &arguments.without;
     let mut text = String::from("\nThe shop is open.\n\n");
-    for service in Service::ALL {
+    for service in plan.services() {
         let state = match service {
             left_out if without.contains(&left_out) => "  (left out)",
             slow if late.contains(&slow) => "  (not ready yet: see its log)",
@@ -63,8 +63,17 @@ fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Ser
     );
     let _ = writeln!(text, "  {:18} {}", "audit", plan.audit_url());
     let _ = writeln!(text, "  {:18} {}", "mails", plan.mails.display());
+    let messages = format!("{}/sandbox/messages", plan.url(Service::SandboxGateway));
+    let _ = writeln!(text, "  {:18} {messages}", "texts and pushes");
     let _ = writeln!(text, "  {:18} {}", "logs", data.join("logs").display());
     let _ = writeln!(text, "  {:18} {} (with passwords)", "all addresses", data.join("addresses.json").display());
+    if plan.auth {
+        let login = format!("{} login --data {}", binary.display(), data.display());
+        let _ = write!(
+            text,
+            "\nBe somebody: this sets $CUSTOMER, $STAFF and $OPERATOR, for ten minutes.\n\n  eval \"$({login})\"\n"
+        );
+    }
     let _ = write!(text, "\nPlace an order:\n\n{}\n", order(plan));
     for service in without {
         let name = service.name();
@@ -93,8 +102,9 @@ fn kind(kafka: &KafkaWish) -> &'static str {
 }
 
 fn order(plan: &Plan) -> String {
+    let token = if plan.auth { " --oauth2-bearer $CUSTOMER" } else { "" };
     format!(
-        r#"  curl -i {}/api/v1/orders -H 'content-type: application/json' -d '{{
+        r#"  curl -i {}/api/v1/orders{token} -H 'content-type: application/json' -d '{{
     "customer": {{"id": "c-1001", "name": "Ann Lee", "email": "ann@example.com"}},
     "delivery_address": {{"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"}},
     "currency": "EUR",

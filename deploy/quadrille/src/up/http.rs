@@ -1,4 +1,4 @@
-//! What the runner itself answers: whether everything that must hold in the shop does.
+//! What the runner itself answers: whether everything that must hold in the shop does, and what is stuck.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,7 @@ use crate::audit::{self, Audit, Options, Sources};
 use crate::cluster::Cluster;
 use crate::plan::Plan;
 use crate::service::Service;
+use crate::stuck;
 
 /// One looks at a time: it reads everything.
 struct State {
@@ -26,9 +27,11 @@ pub(super) fn serve(plan: &Plan, stop: CancellationToken) -> anyhow::Result<toki
     let of = |service| Some((service, plan.database_url(service)?));
     let databases: BTreeMap<_, _> = Service::WITH_OUTBOX.into_iter().filter_map(of).collect();
     let gateway = plan.url(Service::SandboxGateway);
-    let sources = Sources::of_run(Cluster(plan.kafka.clone()), databases, gateway);
+    let urls = Service::WITH_OUTBOX.map(|service| (service, plan.url(service))).into();
+    let sources = Sources::of_run(Cluster(plan.kafka.clone()), databases, gateway).with_urls(urls);
+    let stuck = stuck::routes(sources.clone());
     let state = Data::new(State { sources, turn: Mutex::new(()), stop: stop.clone() });
-    let app = move || App::new().app_data(state.clone()).route("/audit", web::get().to(audit));
+    let app = move || App::new().app_data(state.clone()).route("/audit", web::get().to(audit)).configure(stuck.clone());
     let server = HttpServer::new(app)
         .workers(1)
         .disable_signals()

@@ -21,17 +21,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use quadrille_servers::postgres;
+use diesel::sql_types::Text;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use service_kit::pool;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub(crate) use self::rebuild::last_was_embedded;
 use self::{backoff::Backoff, children::Children, lock::DataLock, registry::Registry, servers::Servers};
 use crate::cli::UpArgs;
 use crate::cluster::Cluster;
-use crate::plan::{Plan, Ports};
+use crate::login::{self, Person};
+use crate::plan::{self, Plan, Ports};
 use crate::service::Service;
 use crate::{catalogue, topics};
 
@@ -56,7 +60,7 @@ pub async fn up(arguments: &UpArgs) -> anyhow::Result<()> {
     let data = data_folder(&arguments.data)?;
     let _lock = DataLock::take(&data)?;
     left_over::end(&data).await?;
-    let ports = Ports::claim(arguments.ports())?;
+    let ports = Ports::claim(arguments.ports(), &plan::services(!arguments.no_auth))?;
     let registry = Registry::new(&data);
     let Some(servers) = stop.run_until_cancelled(Servers::start(arguments, &data, &ports, &registry)).await else {
         return Ok(());
@@ -82,6 +86,7 @@ async fn with_servers(
         kafka: servers.brokers().clone(),
         kind: arguments.kafka.clone(),
         mails: subfolder(data, "mails")?,
+        auth: !arguments.no_auth,
     };
     let http = http::serve(&plan, stop.clone())?;
     let mut run = Run { arguments, data, plan: &plan, servers, registry, stop, greeted: false, rebuilt: false };
@@ -181,17 +186,22 @@ impl Run<'_> {
     /// Starts the services and, once they lead their own outboxes, the relay that stands by; fills the catalogue.
     async fn open(&mut self, children: &mut Children<'_>) -> anyhow::Result<()> {
         let Self { arguments, plan, .. } = *self;
-        let wanted: Vec<_> = Service::ALL.into_iter().filter(|service| !arguments.without.contains(service)).collect();
+        let wanted: Vec<_> =
+            plan.services().into_iter().filter(|service| !arguments.without.contains(service)).collect();
         let (standby, services): (Vec<_>, Vec<_>) =
             wanted.iter().partition(|service| **service == Service::OutboxRelay);
         children.start(&services)?;
         let mut late = greeting::wait_until_ready(plan, &services).await;
         children.start(&standby)?;
         late.extend(greeting::wait_until_ready(plan, &standby).await);
-        if self.rebuilt
-            && let Err(error) = rebuild::catalogue(plan).await
-        {
-            tracing::error!("the catalogue could not be announced again: {error:#}");
+        if self.rebuilt {
+            let announced =
+                [("the catalogue", rebuild::catalogue(plan).await), ("customers", rebuild::customers(plan).await)];
+            for (what, outcome) in announced {
+                if let Err(error) = outcome {
+                    tracing::error!("{what} could not be announced again: {error:#}");
+                }
+            }
         }
         if services.contains(&Service::StockSvc) {
             self.fill_the_catalogue(services.contains(&Service::OrderSvc)).await?;
@@ -208,9 +218,14 @@ impl Run<'_> {
     /// A shop without products is still worth looking at.
     async fn fill_the_catalogue(&self, until_heard: bool) -> anyhow::Result<()> {
         let url = |service| Url::parse(&self.plan.url(service));
-        if let Err(error) = catalogue::seed(&url(Service::StockSvc)?).await {
+        let token = match self.plan.auth {
+            true => Some(login::token(&url(Service::SandboxIssuer)?, Person::Sam).await?),
+            false => None,
+        };
+        let token = token.as_deref();
+        if let Err(error) = catalogue::seed(&url(Service::StockSvc)?, token).await {
             tracing::error!("the catalogue could not be filled: {error:#}");
-        } else if until_heard && let Err(error) = catalogue::wait_until_heard(&url(Service::OrderSvc)?).await {
+        } else if until_heard && let Err(error) = catalogue::wait_until_heard(&url(Service::OrderSvc)?, token).await {
             tracing::error!("orders can't be placed yet: {error:#}");
         }
         Ok(())
@@ -219,12 +234,22 @@ impl Run<'_> {
 
 /// Databases and topics, which the services expect to be there.
 async fn prepare(plan: &Plan) -> anyhow::Result<()> {
-    for name in Service::ALL.into_iter().filter_map(Service::database) {
-        postgres::ensure_database(plan.postgres.as_str(), name).await.with_context(|| format!("database {name}"))?;
+    for name in plan.services().into_iter().filter_map(Service::database) {
+        ensure_database(plan.postgres.as_str(), name).await.with_context(|| format!("database {name}"))?;
     }
     let cluster = Cluster(plan.kafka.clone());
     for warning in topics::ensure(&cluster, &topics::all(), 1, TOPICS_WITHIN).await?.warnings {
         tracing::warn!("{warning}");
+    }
+    Ok(())
+}
+
+/// Makes the database if the server doesn't have it. The server may be one that was given, with TLS and several hosts.
+async fn ensure_database(url: &str, name: &str) -> anyhow::Result<()> {
+    let mut conn = pool::connect(url).await.context("DATABASE_URL")?;
+    let known = diesel::sql_query("select from pg_database where datname = $1").bind::<Text, _>(name);
+    if known.execute(&mut conn).await? == 0 {
+        conn.batch_execute(&format!("create database \"{name}\"")).await.context("create database")?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use outbox_relay::RelayConfig;
 use outbox_relay::republish::{self, Archived, Led, Stopped, Window};
 use service_kit::config::{DatabaseConfig, Reader, vars};
-use service_kit::pool;
+use service_kit::{Pool, pool};
 use shared_events::Topic;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 /// Whether the run before had the embedded broker, so that what it published is in archives only.
-pub(super) fn last_was_embedded(data: &Path) -> bool {
+pub(crate) fn last_was_embedded(data: &Path) -> bool {
     fs::read_to_string(data.join(LAST_BROKER)).is_ok_and(|last| last.trim() == EMBEDDED)
 }
 
@@ -123,14 +123,26 @@ async fn once_nobody_leads(relay: &RelayConfig, window: &Window, stop: &Cancella
 
 /// Has the whole catalogue announced again: `products.v1` tells the present of each product, not its past.
 pub(super) async fn catalogue(plan: &Plan) -> anyhow::Result<()> {
-    let Some(url) = plan.database_url(Service::StockSvc) else { return Ok(()) };
-    let config = Reader::from_env().with(&vars::DATABASE_URL, url).whole(DatabaseConfig::read)?;
-    let pool = pool::open(&config).await?;
+    let Some(pool) = pool_of(plan, Service::StockSvc).await? else { return Ok(()) };
     let mut after = None;
-    loop {
-        match stock_svc::commands::reannounce(&pool, after.as_ref()).await?.last {
-            Some(last) => after = Some(last),
-            None => return Ok(()),
-        }
+    while let Some(last) = stock_svc::commands::reannounce(&pool, after.as_ref()).await?.last {
+        after = Some(last);
     }
+    Ok(())
+}
+
+/// Has all customers announced again: `customers.v1` tells the present of each of them, not their past.
+pub(super) async fn customers(plan: &Plan) -> anyhow::Result<()> {
+    let Some(pool) = pool_of(plan, Service::OrderSvc).await? else { return Ok(()) };
+    let mut after = None;
+    while let Some(last) = order_svc::commands::reannounce(&pool, after.as_ref()).await?.last {
+        after = Some(last);
+    }
+    Ok(())
+}
+
+async fn pool_of(plan: &Plan, service: Service) -> anyhow::Result<Option<Pool>> {
+    let Some(url) = plan.database_url(service) else { return Ok(None) };
+    let config = Reader::from_env().with(&vars::DATABASE_URL, url).whole(DatabaseConfig::read)?;
+    Ok(Some(pool::open(&config).await?))
 }

@@ -9,7 +9,6 @@ use quadrille_servers::process::Identity;
 
 use crate::addresses::{Addresses, ServiceAddress};
 use crate::plan::Plan;
-use crate::service::Service;
 
 /// What the file says, and where it is.
 #[derive(Debug)]
@@ -43,7 +42,8 @@ impl Registry {
         addresses.audit = plan.audit_url();
         addresses.mails.clone_from(&plan.mails);
         logs.clone_into(&mut addresses.logs);
-        addresses.services = Service::ALL
+        addresses.services = plan
+            .services()
             .into_iter()
             .map(|service| {
                 let address = ServiceAddress { url: plan.url(service), database: plan.database_url(service) };

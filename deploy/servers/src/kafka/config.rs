@@ -29,16 +29,19 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Writes both files, for a node on these ports of loopback.
+    /// Writes both files, for a node on these ports of loopback. Of two lines for the same property the last holds, so the
+    /// caller's `more` replace those before.
     pub fn write(
         folder: &Path,
         port: u16,
         controller_port: u16,
         secured: Option<(&Secured, SecuredPorts)>,
+        more: &str,
     ) -> anyhow::Result<Self> {
         let files = Self { folder: folder.to_owned() };
         let mut properties = server_properties(&files.data(), port, controller_port, secured.map(|(_, ports)| ports));
         properties.extend(secured.map(|(secured, _)| secured.properties()));
+        properties.push_str(more);
         fs::write(files.server(), properties).with_context(|| format!("writing {}", files.server().display()))?;
         fs::write(files.log4j(), LOG4J).with_context(|| format!("writing {}", files.log4j().display()))?;
         Ok(files)

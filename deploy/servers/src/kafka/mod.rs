@@ -52,15 +52,25 @@ impl Kafka {
     /// jars can't be fetched or have wrong checksums, if the port is taken, or, with the last lines of the log, if the
     /// node doesn't start.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
-        Self::start_with(options, None).await
+        Self::start_with(options, None, "").await
+    }
+
+    /// Like [`Kafka::start`], with these lines of `server.properties` in place of the node's own of the same name. Whoever gives
+    /// it other listeners claims their ports; that of `options` must remain one that asks for no name.
+    pub async fn start_with_properties(options: &Options, properties: &str) -> anyhow::Result<Self> {
+        Self::start_with(options, None, properties).await
     }
 
     /// Like [`Kafka::start`], with secured listeners beside the plain one.
     pub async fn start_secured(options: &Options, secured: &Secured) -> anyhow::Result<Self> {
-        Self::start_with(options, Some((secured, SecuredPorts::claim()?))).await
+        Self::start_with(options, Some((secured, SecuredPorts::claim()?)), "").await
     }
 
-    async fn start_with(options: &Options, secured: Option<(&Secured, SecuredPorts)>) -> anyhow::Result<Self> {
+    async fn start_with(
+        options: &Options,
+        secured: Option<(&Secured, SecuredPorts)>,
+        properties: &str,
+    ) -> anyhow::Result<Self> {
         let java = java::find()?;
         let class_path = jars::class_path(options.jars.as_deref()).await?;
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.folder);
@@ -68,7 +78,8 @@ impl Kafka {
         let folder = fs::canonicalize(&options.folder)?;
         stop_left_over(&folder).await?;
         let port = port::claim(options.port, "Apache Kafka")?;
-        let files = config::Files::write(&folder, port, port::claim(None, "Apache Kafka's controller")?, secured)?;
+        let controller_port = port::claim(None, "Apache Kafka's controller")?;
+        let files = config::Files::write(&folder, port, controller_port, secured, properties)?;
         if !files.is_formatted() {
             format(&java, &class_path, &files, secured.map(|(secured, _)| secured.scram())).await?;
         }

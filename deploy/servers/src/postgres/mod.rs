@@ -2,6 +2,7 @@
 
 mod binaries;
 mod cluster;
+mod secured;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub use self::queue::{Due, LEASE_SECONDS, TAKE_DUE, next_due, take_due};
 pub use self::views::{Filter, View, find, list};
 use super::loaded::Loaded;
-use crate::domain::{Notification, Origin, Status, Verdict};
+use crate::domain::{Channel, Letter, Notification, Origin, Status, Verdict};
 
 /// Whether rows are locked as they are read. A worker takes rows without locking their root, and passes over locked
 /// rows, so whoever records tries locks them. Reactions change nothing that a take changes, and must not hide rows from
@@ -26,18 +26,18 @@ pub(super) enum Lock {
     Rows,
 }
 
-type Row = (SqlUuid, SqlUuid, Text, SqlUuid, Timestamptz, Text, Integer, Bool, Nullable<Jsonb>);
-type Read = (Uuid, Uuid, String, Uuid, DateTime<Utc>, String, i32, bool, Option<Value>);
+type Row = (SqlUuid, SqlUuid, Text, Text, SqlUuid, Timestamptz, Text, Integer, Bool, Nullable<Jsonb>);
+type Read = (Uuid, Uuid, String, String, Uuid, DateTime<Utc>, String, i32, bool, Option<Value>);
 
 prepared! {
     struct OfOrders<'a> { orders: &'a [Uuid] as Array<SqlUuid> } -> Row;
-    "select id, order_id, template, event_id, happened_at, status, attempts, ready, fact from notifications \
+    "select id, order_id, template, channel, event_id, happened_at, status, attempts, ready, fact from notifications \
      where order_id = any (?)"
 }
 
 prepared! {
     struct OfOrdersLocked<'a> { orders: &'a [Uuid] as Array<SqlUuid> } -> Row;
-    "select id, order_id, template, event_id, happened_at, status, attempts, ready, fact from notifications \
+    "select id, order_id, template, channel, event_id, happened_at, status, attempts, ready, fact from notifications \
      where order_id = any (?) order by id for update"
 }
 
@@ -53,19 +53,22 @@ pub(super) async fn of_orders(
         Lock::None => OfOrders { orders }.load(&mut conn).await?,
         Lock::Rows => OfOrdersLocked { orders }.load(&mut conn).await?,
     };
-    Ok(rows.into_iter().map(read).collect())
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
-fn read(row: Read) -> (OrderId, Notification) {
-    let (id, order_id, template, event_id, happened_at, status, attempts, ready, content) = row;
+/// None if it goes by a channel that only a newer build knows: that build alone decides about it.
+fn read(row: Read) -> Option<(OrderId, Notification)> {
+    let (id, order_id, template, channel, event_id, happened_at, status, attempts, ready, content) = row;
+    let channel = Channel::from_name(&channel)?;
     // A status that only a newer build knows counts as done. It is never written back, and must not keep the results of
-    // the order's other mails from being recorded, which would send them again and again.
+    // the order's other messages from being recorded, which would send them again and again.
     let status = Status::from_name(&status).unwrap_or(Status::Failed);
     let origin = Origin { event_id, happened_at, traceparent: None };
     let id = NotificationId(id);
     let (letter, verdict) = (None, None);
-    let notification = Notification { id, template, origin, status, attempts, ready, content, letter, verdict };
-    (OrderId(order_id), notification)
+    let notification =
+        Notification { id, template, channel, origin, status, attempts, ready, content, letter, verdict };
+    Some((OrderId(order_id), notification))
 }
 
 /// Writes the notifications that were queued, and their letters as HTML.
@@ -76,13 +79,17 @@ pub(super) async fn insert(mut conn: &AsyncPgConnection, loaded: &Loaded) -> Que
             rows.ids.push(new.id.0);
             rows.order_ids.push(root.order.id.0);
             rows.templates.push(&new.template);
+            rows.channels.push(new.channel.as_str());
             rows.event_ids.push(new.origin.event_id);
             rows.happened_at.push(new.origin.happened_at);
             rows.contents.push(new.content.as_ref());
-            rows.recipients.push(new.letter.as_ref().map(|(customer, _)| customer.address.as_str()));
-            rows.subjects.push(new.letter.as_ref().map(|(_, letter)| letter.subject.as_str()));
-            rows.bodies.push(new.letter.as_ref().map(|(_, letter)| letter.body.as_str()));
-            rows.htmls.push(new.letter.as_ref().map(|(_, letter)| letter.html.as_str()));
+            let [recipient, subject, body, html] = texts(new.letter.as_ref());
+            rows.recipients.push(recipient);
+            rows.subjects.push(subject);
+            rows.bodies.push(body);
+            rows.htmls.push(html);
+            rows.statuses.push(new.status.as_str());
+            rows.errors.push(new.verdict.as_ref().and_then(|verdict| Failure::of(verdict).error));
             rows.traceparents.push(new.origin.traceparent.as_deref());
             rows.ready.push(new.ready);
         }
@@ -99,6 +106,7 @@ prepared! {
         ids: Vec<Uuid> as Array<SqlUuid>,
         order_ids: Vec<Uuid> as Array<SqlUuid>,
         templates: Vec<&'a str> as Array<Text>,
+        channels: Vec<&'a str> as Array<Text>,
         event_ids: Vec<Uuid> as Array<SqlUuid>,
         happened_at: Vec<DateTime<Utc>> as Array<Timestamptz>,
         contents: Vec<Option<&'a Value>> as Array<Nullable<Jsonb>>,
@@ -108,14 +116,17 @@ prepared! {
         htmls: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         traceparents: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         ready: Vec<bool> as Array<Bool>,
+        statuses: Vec<&'a str> as Array<Text>,
+        errors: Vec<Option<&'a str>> as Array<Nullable<Text>>,
     };
     "with new as materialized (
-        select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as new (id, order_id, template, event_id, happened_at, fact, \
-            recipient, subject, body, html, traceparent, ready)),
+        select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as new (id, order_id, template, channel, event_id, \
+            happened_at, fact, recipient, subject, body, html, traceparent, ready, status, error)),
      queued as (
-        insert into notifications (id, order_id, template, event_id, happened_at, fact, recipient, subject, body, \
-            traceparent, ready)
-        select id, order_id, template, event_id, happened_at, fact, recipient, subject, body, traceparent, ready from new)
+        insert into notifications (id, order_id, template, channel, event_id, happened_at, fact, recipient, subject, body, \
+            traceparent, ready, status, last_error)
+        select id, order_id, template, channel, event_id, happened_at, fact, recipient, subject, body, traceparent, ready, \
+            status, error from new)
      insert into html_letters (notification_id, html) select id, html from new where html is not null"
 }
 
@@ -127,10 +138,12 @@ pub(super) async fn update(mut conn: &AsyncPgConnection, loaded: &Loaded) -> Que
         let failure = changed.verdict.as_ref().map(Failure::of).unwrap_or_default();
         rows.ids.push(changed.id.0);
         rows.ready.push(changed.ready);
-        rows.recipients.push(changed.letter.as_ref().map(|(customer, _)| customer.address.as_str()));
-        rows.subjects.push(changed.letter.as_ref().map(|(_, letter)| letter.subject.as_str()));
-        rows.bodies.push(changed.letter.as_ref().map(|(_, letter)| letter.body.as_str()));
-        rows.htmls.push(changed.letter.as_ref().map(|(_, letter)| letter.html.as_str()));
+        let [recipient, subject, body, html] = texts(changed.letter.as_ref());
+        rows.channels.push(changed.channel.as_str());
+        rows.recipients.push(recipient);
+        rows.subjects.push(subject);
+        rows.bodies.push(body);
+        rows.htmls.push(html);
         rows.statuses.push(changed.verdict.as_ref().map(|_| changed.status.as_str()));
         rows.attempts.push(changed.verdict.as_ref().map(|_| changed.attempts));
         rows.waits.push(failure.wait);
@@ -143,7 +156,13 @@ pub(super) async fn update(mut conn: &AsyncPgConnection, loaded: &Loaded) -> Que
     Ok(())
 }
 
-/// What is kept of a try that did not end in a sent mail.
+/// Recipient, subject, body and HTML of a letter.
+fn texts(letter: Option<&Letter>) -> [Option<&str>; 4] {
+    let Some(Letter { recipient, subject, body, html }) = letter else { return [None; 4] };
+    [Some(recipient.as_str()), subject.as_deref(), Some(body.as_str()), html.as_deref()]
+}
+
+/// What is kept of a try that did not end in a sent message.
 #[derive(Default)]
 struct Failure<'a> {
     error: Option<&'a str>,
@@ -172,6 +191,7 @@ prepared! {
     struct Update<'a> {
         ids: Vec<Uuid> as Array<SqlUuid>,
         ready: Vec<bool> as Array<Bool>,
+        channels: Vec<&'a str> as Array<Text>,
         recipients: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         subjects: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         bodies: Vec<Option<&'a str>> as Array<Nullable<Text>>,
@@ -183,11 +203,11 @@ prepared! {
         error_codes: Vec<Option<&'a str>> as Array<Nullable<Text>>,
     };
     "with new as materialized (
-        select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as new (id, ready, recipient, subject, body, html, status, \
-            attempts, wait, error, code)),
+        select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) as new (id, ready, channel, recipient, subject, body, html, \
+            status, attempts, wait, error, code)),
      changed as (
-        update notifications known set ready = new.ready,
-            fact = case when new.recipient is null then known.fact end,
+        update notifications known set ready = new.ready, channel = new.channel,
+            fact = case when new.recipient is null and new.status is null then known.fact end,
             recipient = coalesce(new.recipient, known.recipient),
             subject = coalesce(new.subject, known.subject),
             body = coalesce(new.body, known.body),

@@ -11,10 +11,10 @@ use service_kit::prepared;
 use shared_events::SuppressReason;
 use uuid::Uuid;
 
-use crate::domain::{Status, Template};
+use crate::domain::{Channel, Status, Template};
 use crate::schema::notifications;
 
-/// A worker's lease on a notification. It is well beyond what a mail server is given, so only a worker that died is
+/// A worker's lease on a notification. It is well beyond what a server is given, so only a worker that died is
 /// overtaken.
 pub const LEASE_SECONDS: i32 = 120;
 
@@ -25,7 +25,8 @@ pub struct Due {
     pub template: String,
     pub event_id: Uuid,
     pub recipient: String,
-    pub subject: String,
+    /// None of a text message.
+    pub subject: Option<String>,
     pub body: String,
     /// Which try this is, from 1.
     pub attempts: i32,
@@ -35,6 +36,7 @@ pub struct Due {
     pub belied: bool,
     /// A later notification repeats it, or says that it is done.
     pub superseded: bool,
+    pub created_at: DateTime<Utc>,
 }
 
 impl Due {
@@ -48,13 +50,14 @@ impl Due {
     }
 }
 
-/// Takes due notifications and leases them. The parameters are the lease in seconds, how many, the templates that
-/// promise that the order goes on, and the template of which only the last is true; a confirmed order supersedes what
-/// asks to confirm its payment. The array makes the planner look rows up by id, whatever it takes the limit for.
+/// Takes a channel's due notifications and leases them. The parameters are the lease in seconds, the channel, how many, the
+/// templates that promise that the order goes on, and the template of which only the last is true; a confirmed order
+/// supersedes what asks to confirm its payment. The array makes the planner look rows up by id, whatever it takes the limit for.
 pub const TAKE_DUE: &str = "update notifications taken
         set attempts = taken.attempts + 1, due_at = now() + ? * interval '1 second'
       where taken.id = any (array(
-            select due.id from notifications due where due.ready and due.status = 'queued' and due.due_at <= now()
+            select due.id from notifications due
+             where due.ready and due.status = 'queued' and due.channel = ? and due.due_at <= now()
              order by due.due_at, due.id
              limit ?
                for update skip locked))
@@ -64,16 +67,33 @@ pub const TAKE_DUE: &str = "update notifications taken
         template = ? and exists (
             select from notifications later
              where later.order_id = taken.order_id and later.template = taken.template
+               and later.event_id <> taken.event_id
                and (later.happened_at, later.id) > (taken.happened_at, taken.id))
         or template = 'payment_action_required' and exists (
             select from notifications confirmed
-             where confirmed.order_id = taken.order_id and confirmed.template = 'order_confirmed') as superseded";
+             where confirmed.order_id = taken.order_id and confirmed.template = 'order_confirmed') as superseded,
+        created_at";
 
-type DueRow = (SqlUuid, SqlUuid, Text, SqlUuid, Text, Text, Text, Int4, Nullable<Text>, Nullable<Text>, Bool, Bool);
+type DueRow = (
+    SqlUuid,
+    SqlUuid,
+    Text,
+    SqlUuid,
+    Text,
+    Nullable<Text>,
+    Text,
+    Int4,
+    Nullable<Text>,
+    Nullable<Text>,
+    Bool,
+    Bool,
+    Timestamptz,
+);
 
 prepared! {
     struct TakeDue<'a> {
         lease: i32 as Integer,
+        channel: &'a str as Text,
         limit: i64 as BigInt,
         promises: &'a [&'a str] as Array<Text>,
         address_changed: &'a str as Text,
@@ -81,19 +101,20 @@ prepared! {
     TAKE_DUE
 }
 
-/// Takes up to `limit` notifications whose turn it is, the longest due first, and leases them. At most one of each
-/// order has its turn, whatever the number of workers.
-pub async fn take_due(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<Due>> {
+/// Takes up to `limit` of a channel's notifications whose turn it is, the longest due first, and leases them. At most one of
+/// each order has its turn, whatever the number of workers.
+pub async fn take_due(conn: &mut AsyncPgConnection, channel: Channel, limit: i64) -> QueryResult<Vec<Due>> {
     let (lease, promises) = (LEASE_SECONDS, &Template::PROGRESS.map(Template::name));
     let address_changed = Template::OrderAddressChanged.name();
-    TakeDue { lease, limit, promises, address_changed }.load(conn).await
+    TakeDue { lease, channel: channel.as_str(), limit, promises, address_changed }.load(conn).await
 }
 
-/// How long until the next notification whose turn it is falls due, as its lease or its last try says.
-pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
+/// How long until a channel's next notification whose turn it is falls due, as its lease or its last try says.
+pub async fn next_due(conn: &mut AsyncPgConnection, channel: Channel) -> QueryResult<Option<Duration>> {
     let next: Option<(DateTime<Utc>, DateTime<Utc>)> = notifications::table
         .filter(notifications::ready)
         .filter(notifications::status.eq(Status::Queued.as_str()))
+        .filter(notifications::channel.eq(channel.as_str()))
         .order(notifications::due_at)
         .select((notifications::due_at, now.into_sql::<Timestamptz>()))
         .first(conn)

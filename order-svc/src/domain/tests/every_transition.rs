@@ -8,7 +8,7 @@ fn of_type(what: &Happens, type_name: &str) -> bool {
     matches!(what, Happens::Heard(event) if event.type_name() == type_name)
 }
 
-fn everything() -> Vec<Happens> {
+pub(super) fn everything() -> Vec<Happens> {
     let causes = [restocked(RestockCause::Cancelled), restocked(RestockCause::Returned), called_off(1)];
     let goods = [reserved(), short(), rejected_after_expiry(), committed(), released(), expired()];
     let payments = [authorized(), declined(true), declined(false), captured(), capture_failed(), voided()];

@@ -4,26 +4,32 @@ use chrono::{TimeDelta, Utc};
 use shared_events::*;
 
 use super::eur;
-use crate::domain::{DraftRefused, MAX_LINES, Order, OrderDraft, Product, Status};
+use crate::domain::{CustomerDraft, DraftRefused, MAX_LINES, Order, OrderDraft, Product, Profile, Status};
 
 fn draft(lines: &[(&str, i64)]) -> OrderDraft {
     let text = |text: &str| text.parse().unwrap();
     OrderDraft {
-        customer: Customer {
+        customer: CustomerDraft {
             id: "c-1".parse().unwrap(),
-            name: text("Ann Lee"),
-            email: "ann@example.com".parse().unwrap(),
+            name: Some(text("Ann Lee")),
+            email: Some("ann@example.com".parse().unwrap()),
+            is_guest: false,
         },
-        delivery_address: Address {
-            line1: text("1 Quay St"),
-            line2: None,
-            city: text("Cork"),
-            postal_code: text("T12"),
-            country: "IE".to_owned().try_into().unwrap(),
-        },
+        delivery_address: Some(quay_street()),
         currency: Currency::EUR,
         lines: lines.iter().map(|(sku, quantity)| (sku.parse().unwrap(), (*quantity).try_into().unwrap())).collect(),
         payment_method: "pm_card_visa".parse().unwrap(),
+    }
+}
+
+fn quay_street() -> Address {
+    let text = |text: &str| text.parse().unwrap();
+    Address {
+        line1: text("1 Quay St"),
+        line2: None,
+        city: text("Cork"),
+        postal_code: text("T12"),
+        country: "IE".to_owned().try_into().unwrap(),
     }
 }
 
@@ -61,7 +67,7 @@ fn placed(lines: &[(&str, i64)]) -> Result<Order, DraftRefused> {
 
 fn all_placed(lines: &[(&str, i64)]) -> Result<Order, Vec<DraftRefused>> {
     let now = Utc::now();
-    draft(lines).checked()?.place(OrderId::new(), &catalogue(), now, now + TimeDelta::minutes(20))
+    draft(lines).checked()?.complete(None)?.place(OrderId::new(), &catalogue(), now, now + TimeDelta::minutes(20))
 }
 
 fn refused_field(lines: &[(&str, i64)]) -> String {
@@ -129,7 +135,7 @@ fn what_is_too_little_to_be_paid_is_refused_and_enough_of_it_is_taken() {
 fn currencies_are_taken_as_they_are_paid_in_and_others_are_refused_by_field() {
     let in_currency = |code: &str, lines: &[(&str, i64)]| {
         let draft = OrderDraft { currency: code.parse().unwrap(), ..draft(lines) };
-        draft.checked()?.place(OrderId::new(), &catalogue(), Utc::now(), Utc::now())
+        draft.checked()?.complete(None)?.place(OrderId::new(), &catalogue(), Utc::now(), Utc::now())
     };
     assert_eq!(in_currency("ISK", &[("WOOL", 1)]).unwrap().placed.total.to_gateway(), Ok(500_000));
     for (code, sku, field) in [("XAU", "GOLD", "currency"), ("XXX", "TEA", "currency"), ("MGA", "VANILLA", "lines")] {
@@ -143,7 +149,7 @@ fn what_is_no_country_is_refused_by_field() {
     for (code, is_one) in [("IE", true), ("XK", true), ("ZZ", false), ("XX", false), ("EU", false)] {
         let country: CountryCode = code.to_owned().try_into().unwrap();
         let draft = draft(&[("TEA", 1)]);
-        let delivery_address = Address { country: country.clone(), ..draft.delivery_address.clone() };
+        let delivery_address = Some(Address { country: country.clone(), ..quay_street() });
         let refused = OrderDraft { delivery_address, ..draft }.checked().map(drop);
         let expected = if is_one { Ok(()) } else { Err(vec![DraftRefused::NoCountry(country)]) };
         assert_eq!(refused, expected, "{code}");
@@ -158,4 +164,56 @@ fn every_line_that_can_not_be_had_is_told_with_its_place() {
     assert_eq!(fields, ["lines[1].sku", "lines[2].sku", "lines[3].sku", "lines[4].quantity"]);
     let twice = all_placed(&[("TEA", 1), ("TEA", 1), ("MUG", 1), ("MUG", 2)]).unwrap_err();
     assert_eq!(twice.iter().map(DraftRefused::field).collect::<Vec<_>>(), ["lines[1].sku", "lines[3].sku"]);
+}
+
+fn profile(delivery_address: Option<Address>) -> Profile {
+    Profile {
+        name: "Ann Kept".parse().unwrap(),
+        email: "kept@example.com".parse().unwrap(),
+        phone: None,
+        push_token: None,
+        delivery_address,
+        language: Language::En,
+        messages: MessagePreferences::default(),
+    }
+}
+
+#[test]
+fn what_an_order_says_of_its_customer_stays_and_what_it_leaves_out_is_the_profiles() {
+    let whole = draft(&[("TEA", 1)]);
+    assert_eq!(whole.profile_of(), None);
+    let kept = Address { line1: "2 Mill Rd".parse().unwrap(), ..quay_street() };
+    let said = whole.clone().complete(Some(profile(Some(kept.clone())))).unwrap();
+    assert_eq!((said.customer.name.as_str(), &said.delivery_address), ("Ann Lee", &quay_street()));
+
+    let without_address = OrderDraft { delivery_address: None, ..whole.clone() };
+    assert_eq!(without_address.profile_of().map(CustomerId::as_str), Some("c-1"));
+    let taken = without_address.complete(Some(profile(Some(kept.clone())))).unwrap();
+    assert_eq!((taken.customer.name.as_str(), taken.delivery_address), ("Ann Lee", kept.clone()));
+
+    let nobody = CustomerDraft { name: None, email: None, ..whole.customer.clone() };
+    let taken = OrderDraft { customer: nobody, ..whole }.complete(Some(profile(Some(kept)))).unwrap();
+    assert_eq!((taken.customer.name.as_str(), taken.customer.email.as_str()), ("Ann Kept", "kept@example.com"));
+    assert_eq!(taken.delivery_address, quay_street());
+}
+
+#[test]
+fn every_field_that_neither_the_order_nor_a_profile_has_is_told_and_how_to_set_it() {
+    let fields = |draft: OrderDraft, profile| {
+        let refused = draft.complete(profile).unwrap_err();
+        refused.iter().map(|why| (why.field(), why.to_string())).collect::<Vec<_>>()
+    };
+    let empty = |is_guest| {
+        let customer = CustomerDraft { name: None, email: None, is_guest, ..draft(&[]).customer };
+        OrderDraft { customer, delivery_address: None, ..draft(&[("TEA", 1)]) }
+    };
+    let refused = fields(empty(false), None);
+    let names: Vec<_> = refused.iter().map(|(field, _)| field.as_str()).collect();
+    assert_eq!(names, ["customer.name", "customer.email", "delivery_address"]);
+    assert!(refused.iter().all(|(_, told)| told.contains("PUT /api/v1/customers/c-1")), "{refused:?}");
+    assert_eq!(fields(empty(false), Some(profile(None))).len(), 1);
+
+    assert_eq!(empty(true).profile_of(), None, "a guest has none, whoever has their id");
+    let refused = fields(empty(true), None);
+    assert!(refused.len() == 3 && refused.iter().all(|(_, told)| told.contains("a guest")), "{refused:?}");
 }

@@ -37,7 +37,7 @@ fn placed() -> Happens {
         ChargeLine { sku, quantity, unit_price: eur(price) }
     };
     let lines = vec![ordered("TEA", 2, 1000), ordered("POT", 1, 598)];
-    let charge = Charge { amount: eur(2598), method: "pm_card_visa".parse().unwrap(), lines };
+    let charge = Charge { amount: eur(2598), method: "pm_card_visa".parse().unwrap(), lines, customer: None };
     Box::new(move |payment| payment.placed(charge.clone()))
 }
 

@@ -3,12 +3,13 @@
 mod journal;
 mod wire;
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use service_kit::http_client;
 use service_kit::retry::Backoff;
 use shared_events::{Money, PaymentMethod, RefundId};
 
@@ -46,21 +47,14 @@ impl Stripe {
     pub fn new(config: StripeConfig) -> anyhow::Result<Self> {
         let connect = config.timeout.min(Duration::from_secs(3));
         let base_url = config.base_url.trim_end_matches('/').to_owned();
-        let mut client = Client::builder().connect_timeout(connect).timeout(config.timeout);
-        if is_on_this_machine(&base_url) {
-            // A proxy that the environment names is for the world outside.
-            client = client.no_proxy();
-        }
-        if base_url.starts_with("http://") {
-            // Nobody's certificate is looked at, and a small image may hold none.
-            client = client.tls_certs_only([]);
-        }
+        let url = Url::parse(&base_url).context("PAYMENT_GATEWAY_URL is no address")?;
+        let client = http_client::builder(&url).connect_timeout(connect).timeout(config.timeout);
         let client = client.build().context("no client for PAYMENT_GATEWAY_URL (are CA certificates installed?)")?;
         Ok(Self { client, config: StripeConfig { base_url, ..config } })
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.config.base_url));
+        let request = http_client::traced(self.client.request(method, format!("{}{path}", self.config.base_url)));
         request.bearer_auth(self.config.key.expose_secret()).header("Stripe-Version", VERSION)
     }
 
@@ -109,13 +103,6 @@ impl Stripe {
             }
         }
     }
-}
-
-fn is_on_this_machine(base_url: &str) -> bool {
-    let url = reqwest::Url::parse(base_url);
-    let host = url.as_ref().ok().and_then(|url| url.host_str()).unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The error without its URL, which holds ids.

@@ -2,8 +2,54 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::auth::{Access, Who};
+
 /// Paths that need no database and read no input, and so have no problems.
 const PLAIN: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
+
+/// Says of every operation who may use it, and that tokens are how they show it.
+pub fn say_who(document: &mut Value, access: Access) {
+    let token = "A JWT of the issuer that the service trusts, or a guest's token for one order.";
+    let link = "A guest's token, as the link to an order has it.";
+    document["components"]["securitySchemes"] = json!({
+        "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": token},
+        "link": {"type": "apiKey", "in": "query", "name": "token", "description": link},
+    });
+    let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
+    for (path, item) in paths.iter_mut().filter(|(path, _)| !PLAIN.contains(&path.as_str())) {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            say_who_may(operation, access.of(&method.to_uppercase(), path));
+        }
+    }
+}
+
+fn say_who_may(operation: &mut Value, who: &[Who]) {
+    let names: Vec<_> = who.iter().map(ToString::to_string).collect();
+    let told = operation["description"].as_str().unwrap_or_default();
+    let said = format!("{told}\n\nFor: {}.", names.join(", "));
+    operation["description"] = json!(said.trim_start());
+    if who.contains(&Who::Anybody) {
+        operation["security"] = json!([]);
+        return;
+    }
+    let without = who.contains(&Who::Visitor).then(|| json!({}));
+    let by_link = who.contains(&Who::Guest).then(|| json!({"link": []}));
+    operation["security"] = without.into_iter().chain([json!({"token": []})]).chain(by_link).collect();
+    let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    answers.entry("401").or_insert_with(|| problem("The token is missing or not valid."));
+    answers.entry("403").or_insert_with(|| problem("The token is not for this; `detail` says what is missing."));
+}
+
+/// Takes it out again, for a service that asks nobody who they are.
+pub fn forget_who(document: &mut Value) {
+    if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
+        components.remove("securitySchemes");
+    }
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut);
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+        operation.remove("security");
+    }
+}
 
 /// Adds to every operation the problems that its kind may be answered with, unless it lists them itself.
 pub fn complete(document: &mut Value) {
@@ -47,18 +93,16 @@ fn problems(path: &str, operation: &Value) -> Vec<(&'static str, &'static str)> 
     if path.contains('{') {
         problems.push(("404", "There is no such thing."));
     }
-    let body = operation.get("requestBody");
-    if let Some(body) = body {
+    let has_body = operation.get("requestBody").is_some();
+    if has_body {
         problems.push(("400", "The body can't be read, or is not JSON."));
         problems.push(("408", "The body did not arrive in time."));
         problems.push(("413", "The body is too large."));
-        if body["required"] == true {
-            problems.push(("415", "The body says that it is not JSON."));
-        }
+        problems.push(("415", "The body doesn't say that it is JSON."));
     }
     let parameters = operation.get("parameters").and_then(Value::as_array);
     let read = |parameter: &Value| parameter["in"] != "path";
-    if body.is_some() || parameters.is_some_and(|all| all.iter().any(read)) {
+    if has_body || parameters.is_some_and(|all| all.iter().any(read)) {
         problems.push(("422", "Some fields are wrong; `errors` names each of them."));
     }
     problems

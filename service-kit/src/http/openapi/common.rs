@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
+use crate::auth::{ActionQuery as ListQuery, ActionView};
+use crate::http::Paged;
 use crate::http::problem::{FieldError, Problem};
 
 /// The answer of `/healthz`.
@@ -32,11 +34,17 @@ pub struct Ready {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(healthz, readyz, metrics, openapi_json, docs),
+    paths(healthz, readyz, metrics, openapi_json, docs, actions),
     components(schemas(Problem, FieldError)),
     tags((name = "service", description = "The service's state and documentation."))
 )]
 pub struct Common;
+
+/// Lists what staff and operators have changed, the newest first
+#[utoipa::path(get, path = "/api/v1/actions", tag = "service", operation_id = "list_actions", params(ListQuery), responses(
+    (status = 200, description = "A page of them.", body = Paged<ActionView>)
+))]
+fn actions() {}
 
 /// Whether the process lives
 #[utoipa::path(get, path = "/healthz", tag = "service", responses((status = 200, description = "It lives.", body = Health)))]

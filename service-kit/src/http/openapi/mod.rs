@@ -6,15 +6,17 @@
 mod answers;
 mod common;
 
-use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, Bytes, ServiceConfig};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use utoipa::OpenApi;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{InputCode, Limit, ProblemCode};
+use crate::Pool;
+use crate::auth::{self, Access, TokensNotAsked};
 pub use common::{Health, Ready};
 
 /// The kit's one code that both a problem and its field may have.
@@ -61,29 +63,40 @@ pub struct Nothing {}
 
 /// A service's OpenAPI document, as JSON.
 #[derive(Clone)]
-pub struct Document(Bytes);
+pub struct Document {
+    whole: Bytes,
+    /// Where nobody is asked for a token.
+    open: Bytes,
+}
 
 impl Document {
     /// The document of a service: `own` together with what holds for every service. `codes` are the service's own
-    /// problem codes.
+    /// problem codes; `access` says who may do what.
     ///
     /// # Errors
     /// Fails if the document can't be written as JSON, which doesn't happen in practice.
-    pub fn of(own: utoipa::openapi::OpenApi, codes: &[&str]) -> serde_json::Result<Self> {
+    pub fn of(own: utoipa::openapi::OpenApi, codes: &[&str], access: Access) -> serde_json::Result<Self> {
         let mut whole = serde_json::to_value(own.merge_from(common::Common::openapi()))?;
         let all = [ProblemCode::ALL, codes].concat();
         answers::list_codes(&mut whole, "Content", &all);
         answers::list_codes(&mut whole, "Problem", &all);
         answers::list_codes(&mut whole, "FieldError", &[InputCode::ALL, &[KEY_REUSED], codes].concat());
+        answers::say_who(&mut whole, access);
         answers::complete(&mut whole);
-        serde_json::to_vec(&whole).map(|json| Self(json.into()))
+        let json = serde_json::to_vec(&whole)?;
+        answers::forget_who(&mut whole);
+        Ok(Self { whole: json.into(), open: serde_json::to_vec(&whole)?.into() })
     }
 
-    /// Adds `/openapi.json` and `/docs`.
-    pub fn routes(&self, config: &mut ServiceConfig) {
-        let json = self.0.clone();
-        let document =
-            move || std::future::ready(HttpResponse::Ok().content_type("application/json").body(json.clone()));
+    /// Adds `/openapi.json`, `/docs`, and what staff and operators have changed, which is in this database.
+    pub fn routes(&self, config: &mut ServiceConfig, pool: &Pool) {
+        auth::action_routes(config, pool);
+        let Self { whole, open } = self.clone();
+        let document = move |request: HttpRequest| {
+            let asked = request.extensions().get::<TokensNotAsked>().is_none();
+            let json = if asked { whole.clone() } else { open.clone() };
+            std::future::ready(HttpResponse::Ok().content_type("application/json").body(json))
+        };
         config.service(web::resource("/openapi.json").get(document)).service(web::resource("/docs").get(page));
         #[cfg(feature = "testing")]
         config.route(crate::testing::ROUTES, web::get().to(routed));
@@ -101,6 +114,6 @@ async fn page() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-cache"))
-        .insert_header(("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"))
+        .insert_header(("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"))
         .body(PAGE)
 }

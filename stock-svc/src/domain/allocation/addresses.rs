@@ -29,6 +29,15 @@ impl Allocation {
         Ok(self.with_events(events))
     }
 
+    /// The order's customer is forgotten, so no address of theirs is kept.
+    pub fn forget(mut self) -> Change {
+        self.address = None;
+        for shipment in &mut self.shipments {
+            shipment.address = None;
+        }
+        self.with_events(Vec::new())
+    }
+
     fn note_address(&mut self, sequence: i64) -> Result<(), Refused> {
         if sequence <= self.address_rank {
             return Err(Refused { what: "change of address", wanted: "decided", state: "known" });

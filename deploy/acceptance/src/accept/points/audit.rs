@@ -195,7 +195,7 @@ fn loss_unheard(order: &str, parcel: &str) -> Sabotage {
 }
 
 fn mail_doubled(order: String) -> Sabotage {
-    let unique = "notifications_order_id_template_event_id_key";
+    let unique = "notifications_one_a_fact_and_channel";
     Sabotage {
         name: "a mail row duplicated",
         of: Service::NotificationSvc,
@@ -209,7 +209,7 @@ fn mail_doubled(order: String) -> Sabotage {
         redirected: None,
         mends: format!(
             "delete from notifications where id = '00000000-0000-0000-0000-00000000000b'; drop table twice;
-             alter table notifications add constraint {unique} unique (order_id, template, event_id)"
+             alter table notifications add constraint {unique} unique (order_id, template, event_id, channel)"
         ),
         subject: format!("order {order}"),
     }

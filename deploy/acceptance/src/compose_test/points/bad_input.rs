@@ -22,7 +22,7 @@ struct Wrong {
     says: &'static [&'static str],
 }
 
-const WRONG: [Wrong; 7] = [
+const WRONG: [Wrong; 9] = [
     Wrong { service: "order-svc", set: "ORDER_DEADLINE=nonsense", says: &["ORDER_DEADLINE", "nonsense", "a duration"] },
     Wrong { service: "order-svc", set: "KAFKA_BOOTSTRAP_SERVERS=", says: &["KAFKA_BOOTSTRAP_SERVERS", "is not set"] },
     Wrong { service: "payment-svc", set: "PAYMENT_GATEWAY_KEY=", says: &["PAYMENT_GATEWAY_KEY", "is not set"] },
@@ -33,6 +33,12 @@ const WRONG: [Wrong; 7] = [
         set: "DATABASE_URL=postgres://order_svc:hunter2-not-to-be-shown@postgres:5432/order_svc",
         says: &["DATABASE_URL", "postgres:5432/order_svc", "password authentication failed"],
     },
+    Wrong {
+        service: "order-svc",
+        set: "KAFKA_SASL_PASSWORD=hunter2-not-to-be-shown",
+        says: &["does not answer", "look at KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"],
+    },
+    Wrong { service: "stock-svc", set: "AUTH=off", says: &["AUTH is refused", "loopback"] },
     Wrong { service: "databases", set: "PGPASSWORD=hunter2-not-to-be-shown", says: &["POSTGRES_PASSWORD"] },
 ];
 

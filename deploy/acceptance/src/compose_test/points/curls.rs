@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use quadrille::login::Person;
 
 use super::super::readme::{Block, Section};
 use super::super::shell::last_lines;
@@ -20,16 +21,28 @@ fn is_here(block: &Block) -> bool {
     !block.text.contains("cargo run")
 }
 
+/// The block without the line that logs in from the source: the tokens are in the environment already.
+fn without_logins(block: &str) -> String {
+    block.lines().filter(|line| !line.starts_with("eval \"$(cargo run")).flat_map(|line| [line, "\n"]).collect()
+}
+
 pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<String> {
     let mut blocks = Vec::new();
     for (file, heading) in SECTIONS {
         let found = Section::read(&stack.root, file, heading)?.blocks;
-        blocks.extend(found.into_iter().map(|block| (format!("{file} line {}", block.line), block)));
+        let found = found.into_iter().map(|block| Block { text: without_logins(&block.text), ..block });
+        blocks.extend(found.map(|block| (format!("{file} line {}", block.line), block)));
     }
     let (here, elsewhere): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|(_, block)| is_here(block));
     let script: String =
         here.iter().map(|(place, block)| format!("{}\necho \"{END} {place}\"\n", block.text)).collect();
-    let said = stack.shell.script(&script, &[], PATIENCE).await?.ok("the curls")?;
+    let people = [("CUSTOMER", Person::Ann), ("STAFF", Person::Sam), ("OPERATOR", Person::Olga)];
+    let mut tokens = Vec::new();
+    for (name, person) in people {
+        tokens.push((name, stack.token(person).await?));
+    }
+    let tokens: Vec<_> = tokens.iter().map(|(name, token)| (*name, token.as_str())).collect();
+    let said = stack.shell.script(&script, &tokens, PATIENCE).await?.ok("the curls")?;
     let mut rest = said.as_str();
     let mut waited = 0;
     for (place, block) in &here {
@@ -68,6 +81,15 @@ fn awaited(block: &str) -> Vec<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_that_logs_in_from_the_source_is_run_without_that_and_one_that_starts_a_shop_is_not() {
+        let of = |text: &str| Block { line: 1, text: without_logins(text) };
+        let block = of("eval \"$(cargo run -q -- login)\"\nbuy() { :; }\n");
+        assert!(is_here(&block));
+        assert_eq!(block.text, "buy() { :; }\n");
+        assert!(!is_here(&of("cargo run -- demo\n")));
+    }
 
     #[test]
     fn what_an_order_must_show_is_taken_from_the_block() {

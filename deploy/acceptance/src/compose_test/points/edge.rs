@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use quadrille::api::{OrderDraft, text};
+use quadrille::login::Person;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tokio::task::JoinSet;
+
+use super::super::stack::Stack;
 
 const DOOR: &str = "http://127.0.0.1:8000";
 pub(in crate::compose_test) const PATHS: [&str; 5] = [
@@ -21,14 +24,15 @@ const TOO_LARGE: usize = 1_500_000;
 /// More at once than one client is allowed.
 const TOO_MANY: usize = 400;
 
-pub(in crate::compose_test) async fn try_out() -> anyhow::Result<String> {
+pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<String> {
     let client = Client::builder().timeout(Duration::from_secs(20)).build()?;
+    let token = stack.token(Person::Sam).await?;
     let orders = format!("{DOOR}/api/v1/orders");
     let wish = OrderDraft { customer: "c-edge", ..OrderDraft::default() };
-    let answer = client.post(&orders).json(&wish.body()).send().await?;
+    let answer = client.post(&orders).bearer_auth(&token).json(&wish.body()).send().await?;
     ensure!(answer.status() == StatusCode::ACCEPTED, "an order through the door was answered {}", answer.status());
     let order: Value = answer.json().await?;
-    let shown = client.get(format!("{orders}/{}", text(&order, "id")?)).send().await?.status();
+    let shown = client.get(format!("{orders}/{}", text(&order, "id")?)).bearer_auth(&token).send().await?.status();
     ensure!(shown == StatusCode::OK, "the order can't be looked at through the door: {shown}");
     let large = client.post(&orders).body("x".repeat(TOO_LARGE)).send().await?.status();
     ensure!(large == StatusCode::PAYLOAD_TOO_LARGE, "{TOO_LARGE} bytes were answered {large}");

@@ -5,6 +5,7 @@ pub(super) mod down_and_up;
 pub(super) mod edge;
 pub(super) mod ends;
 pub(super) mod file;
+pub(super) mod forgery;
 pub(super) mod hardening;
 pub(super) mod image;
 pub(super) mod killed;

@@ -7,7 +7,8 @@ use anyhow::{Context, ensure};
 use quadrille::service::Service;
 use url::Url;
 
-use super::super::{engine, stack::Stack};
+use super::super::engine;
+use super::super::stack::{Stack, with_a_door};
 
 /// Databases that a role may connect to.
 const DATABASES: &str = "select coalesce(string_agg(datname, ' ' order by datname), '') from pg_database \
@@ -24,7 +25,7 @@ const OUTBOX: [&str; 4] = ["outbox", "outbox_archive", "outbox_archive_state", "
 
 pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<String> {
     let mut roles = 0;
-    for service in Service::ALL {
+    for service in with_a_door() {
         let Some(database) = service.database() else { continue };
         let url = stack.only(service.name()).await?.variable("DATABASE_URL").map(str::to_owned);
         let url = Url::parse(&url.with_context(|| format!("{} has no DATABASE_URL", service.name()))?)?;

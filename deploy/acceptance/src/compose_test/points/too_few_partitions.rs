@@ -9,7 +9,8 @@ use rdkafka::client::DefaultClientContext;
 
 use super::super::groups;
 use super::super::shell::{a_moment, last_lines};
-use super::super::stack::{KAFKA, Stack};
+use super::super::stack::{KAFKA_BY_NAME, Stack};
+use crate::forgery;
 
 /// Nobody reads it, and nothing is in it.
 const TOPIC: &str = "notification-svc.dlq";
@@ -18,8 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<String> {
     let before = groups::topics().await?;
     let partitions = *before.get(TOPIC).with_context(|| format!("there is no topic {TOPIC}"))?;
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", KAFKA).create().context("Kafka's admin client")?;
+    let password = forgery::password_of(&stack.kafka_users().await?, "admin").context("there is no admin")?;
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", KAFKA_BY_NAME).set("security.protocol", "sasl_plaintext");
+    client.set("sasl.mechanism", "PLAIN").set("sasl.username", "admin").set("sasl.password", password);
+    let admin: AdminClient<DefaultClientContext> = client.create().context("Kafka's admin client")?;
     remove(&admin).await?;
     let small = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1));
     admin.create_topics(&[small], &options()).await?;

@@ -6,16 +6,17 @@ use anyhow::ensure;
 use quadrille::service::Service;
 
 use super::super::buyer;
-use super::super::stack::Stack;
+use super::super::stack::{Stack, with_a_door};
 use super::super::tour::{Kind, Tour};
 
 const WITHIN: Duration = Duration::from_secs(240);
 /// What must be there beside the services that have a port.
-const BESIDE: [&str; 9] = [
+const BESIDE: [&str; 10] = [
     "postgres",
     "kafka",
     "databases",
     "topics",
+    "principals",
     "catalogue",
     "order-relay",
     "stock-relay",
@@ -30,11 +31,10 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack, tour: &mut Tour) -> 
     tour.run(Kind::Up).await?;
     let returned = began.elapsed();
     let count = stack.until_well(WITHIN).await?;
-    let with_port = Service::ALL.into_iter().filter(|service| *service != Service::OutboxRelay);
-    for name in with_port.clone().map(Service::name).chain(BESIDE) {
+    for name in with_a_door().map(Service::name).chain(BESIDE) {
         stack.only(name).await?;
     }
-    for service in with_port {
+    for service in with_a_door() {
         stack.api.must_be_ready(service).await?;
     }
     Ok(format!(

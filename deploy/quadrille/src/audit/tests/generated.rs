@@ -148,6 +148,10 @@ impl Topics for FakeTopics {
             let id = Uuid::now_v7().to_string();
             show(record("products.v1", &format!("SKU-{product}"), id, "product.added.v1", 1, self.began))?;
         }
+        for customer in ["c-1", "c-2"] {
+            let id = Uuid::now_v7().to_string();
+            show(record("customers.v1", customer, id, "customer.changed.v1", 1, self.began))?;
+        }
         Ok(())
     }
 
@@ -225,6 +229,7 @@ insert into order_history (order_id, position, event_id, event_type, source, eve
             (10, 3, 'shipped', 'completed')) step (position, kind, before, after);
 insert into inbox (consumer, event_id) select 'order-svc', event_id_of(i, 4) from cancelled
     union all select 'order-svc', event_id_of(i, kind) from completed, generate_series(4, 10) kind;
+insert into customers (id, profile, version, last_sequence) select 'c-' || n, '{}', 1, 1 from generate_series(1, 2) n;
 analyze;";
 const STOCK_SVC: &str = "
 insert into products (sku, name, description, price_amount, price_currency, products_said)

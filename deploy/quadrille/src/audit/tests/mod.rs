@@ -281,6 +281,7 @@ fn nothing_is_promised_any_more_once_the_end_was_heard() {
         id: template.to_owned(),
         order_id: ORDER.to_owned(),
         template: template.to_owned(),
+        channel: "email".to_owned(),
         event_id: template.to_owned(),
         status: "sent".to_owned(),
         created_at,
@@ -295,4 +296,25 @@ fn nothing_is_promised_any_more_once_the_end_was_heard() {
     holds(mails::mails, &shop(ago(6)));
     holds(mails::mails, &shop(ago(5)));
     is_broken(mails::mails, &shop(ago(4)), "was taken for sending");
+}
+
+#[test]
+fn a_fact_is_told_once_by_each_channel() {
+    let text = |channel: &str| Mail {
+        id: Uuid::now_v7().to_string(),
+        order_id: ORDER.to_owned(),
+        template: "shipment_lost".to_owned(),
+        channel: channel.to_owned(),
+        event_id: "e-1".to_owned(),
+        status: "queued".to_owned(),
+        created_at: ago(5),
+        due_at: ago(5),
+    };
+    let shop = |channels: &[&str]| Evidence {
+        topics_are_whole: false,
+        mails: channels.iter().map(|channel| text(channel)).collect(),
+        ..delivered()
+    };
+    holds(mails::mails, &shop(&["email", "sms", "push"]));
+    is_broken(mails::mails, &shop(&["email", "sms", "sms"]), "a second time");
 }

@@ -1,0 +1,1 @@
+alter table charges drop column customer_id;

@@ -10,6 +10,18 @@ use uuid::Uuid;
 use super::{DeadLetterCopy, DeadLetterSink, Mode, ReactionError, Record};
 use crate::schema::{dead_letters, parked_keys};
 
+const SUFFIX: &str = ".dlq";
+
+/// The topic with the copies of a consumer group's dead letters.
+pub fn dead_letter_topic(group: &str) -> String {
+    format!("{group}{SUFFIX}")
+}
+
+/// Whether a topic is one of [`dead_letter_topic`].
+pub fn is_dead_letter_topic(topic: &str) -> bool {
+    topic.ends_with(SUFFIX)
+}
+
 /// A record larger than this is copied without its value, and without its own headers where these alone are larger.
 /// The limit leaves room for the added headers below the 1 MiB that brokers allow a record by default.
 const COPY_BYTES: usize = 900_000;
@@ -139,7 +151,7 @@ fn copy(consumer: &str, record: &Record, failure: &Failure<'_>) -> DeadLetterCop
     }
     DeadLetterCopy {
         id: Uuid::now_v7(),
-        topic: format!("{consumer}.dlq"),
+        topic: dead_letter_topic(consumer),
         key: record.key.clone(),
         headers,
         value: if omitted { Vec::new() } else { record.value.clone().unwrap_or_default() },

@@ -40,6 +40,7 @@ use uuid::Uuid;
 
 pub(crate) use batch::{panicked, react};
 pub(crate) use dead_letter::shortened;
+pub use dead_letter::{dead_letter_topic, is_dead_letter_topic};
 pub use error::ReactionError;
 pub(crate) use lane::Work;
 pub use murmur2::{key_hash, partition_of};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use service_kit::consumer::dead_letter_topic;
 use shared_events::Topic;
 
 use super::acl::{Acl, CLUSTER_NAME, Operation, Resource};
@@ -28,7 +29,7 @@ pub fn heard(service: Service) -> Vec<String> {
 /// The topics that a service's relay writes.
 pub fn written(service: Service) -> Vec<String> {
     let own = Topic::ALL.into_iter().filter(|topic| topic.owner() == service.name());
-    own.map(|topic| topic.name().to_owned()).chain([format!("{}.dlq", service.name())]).collect()
+    own.map(|topic| topic.name().to_owned()).chain([dead_letter_topic(service.name())]).collect()
 }
 
 /// The principal of the relay that publishes a service's outbox.

@@ -31,6 +31,18 @@ fn a_field_that_was_added_later_inside_a_line_is_no_error() {
 }
 
 #[test]
+fn an_order_that_an_older_build_placed_has_no_number() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("golden/order.placed.v1.json")).unwrap();
+    let mut placed = golden["value"].clone();
+    placed.as_object_mut().unwrap().remove("number");
+    let Event::Order(OrderEvent::Placed(read)) = decode("order.placed.v1", &placed).unwrap() else { panic!() };
+    assert_eq!(read.number, None);
+    assert!(!String::from_utf8(Event::from(read).value().unwrap()).unwrap().contains("number"));
+    placed["number"] = "123".into();
+    refused("order.placed.v1", &placed);
+}
+
+#[test]
 fn both_rejections_are_read() {
     let expired = decode("stock.rejected.v1", &json!({"order_id": ORDER, "why": "expired"})).unwrap();
     assert_eq!(expired, StockRejected { order_id: ORDER.parse().unwrap(), rejection: Rejection::Expired }.into());

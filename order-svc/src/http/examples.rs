@@ -7,7 +7,7 @@ const ORDER: &str = "01980a10-7c00-7000-8000-0000000000a1";
 pub fn placed() -> Value {
     let this = super::view::path_of(ORDER);
     json!({
-        "id": ORDER, "status": "pending", "reason": null, "failure": null,
+        "id": ORDER, "number": "Q-2026-000123", "status": "pending", "reason": null, "failure": null,
         "customer": {"id": "c-1001", "name": "Ann Lee", "email": "ann@example.com"},
         "delivery_address":
             {"line1": "1 Quay St", "line2": null, "city": "Cork", "postal_code": "T12", "country": "IE"},

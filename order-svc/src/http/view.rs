@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared_events::{
-    Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, Quantity,
+    Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, OrderNumber, Quantity,
     ShipmentId, Shortage, Sku, decline_for_customer,
 };
 
@@ -16,6 +16,8 @@ use crate::domain::{Order, Parcel, PaymentFact, Progress, ShipmentFact, Status, 
 #[schema(as = Order, example = json!(super::examples::placed()))]
 pub struct OrderView<'a> {
     id: OrderId,
+    /// What people call it. Numbers have gaps.
+    number: Option<&'a OrderNumber>,
     #[schema(value_type = StatusName, inline)]
     status: &'static str,
     /// Why it was cancelled, or is being cancelled.
@@ -187,6 +189,7 @@ impl<'a> OrderView<'a> {
         let (this, person) = (path(placed.order_id), order.person());
         Self {
             id: placed.order_id,
+            number: order.number.as_ref(),
             status: progress.status.name(),
             reason: progress.status.reason(),
             failure: FailureView::of(progress),

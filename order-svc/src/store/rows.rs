@@ -4,9 +4,9 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::Error as DieselError;
-use diesel::sql_types::{Nullable, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Timestamptz};
 use serde_json::Value;
-use shared_events::{CancelReason, OrderId, OrderPlaced};
+use shared_events::{CancelReason, OrderId, OrderNumber, OrderPlaced};
 use uuid::Uuid;
 
 use crate::domain::{Destination, Order, Progress, Status};
@@ -35,14 +35,14 @@ pub struct RootRow {
     pub overdue_not_before: Option<DateTime<Utc>>,
 }
 
-/// Columns of `orders` beyond the sixteen that a table of diesel has by default, each a time or null.
+/// Columns of `orders` beyond the sixteen that a table of diesel has by default. Each may be null.
 macro_rules! more_columns {
-    ($($name:ident = $column:literal;)*) => { $(
+    ($($name:ident = $column:literal: $type:ty;)*) => { $(
         #[derive(Clone, Copy, QueryId, ValidGrouping)]
         pub struct $name;
 
         impl Expression for $name {
-            type SqlType = Nullable<Timestamptz>;
+            type SqlType = Nullable<$type>;
         }
 
         impl<From> AppearsOnTable<From> for $name {}
@@ -59,9 +59,10 @@ macro_rules! more_columns {
 }
 
 more_columns! {
-    ForgottenAt = "forgotten_at";
-    OverdueAt = "overdue_at";
-    OverdueNotBefore = "overdue_not_before";
+    ForgottenAt = "forgotten_at": Timestamptz;
+    OverdueAt = "overdue_at": Timestamptz;
+    OverdueNotBefore = "overdue_not_before": Timestamptz;
+    Number = "number": BigInt;
 }
 
 #[derive(Queryable, Selectable)]
@@ -71,6 +72,8 @@ pub struct OrderRow {
     pub root: RootRow,
     pub placed: Value,
     pub placed_at: DateTime<Utc>,
+    #[diesel(select_expression = Number, select_expression_type = Number)]
+    pub number: Option<i64>,
 }
 
 /// An order, where it goes if that is no longer what was placed, and where it was asked to go.
@@ -96,6 +99,7 @@ impl OrderRow {
             placed,
             version: this.root.version,
             waiting_since: this.root.waiting_since,
+            number: this.number.map(|drawn| OrderNumber::new(this.placed_at, drawn)).transpose().map_err(failed)?,
             placed_at: this.placed_at,
             updated_at: this.root.updated_at,
             forgotten_at: this.root.forgotten_at,

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Shortage, topic_events};
-use crate::{Address, Customer, CustomerId, LineText, Money, OrderId, PaymentMethod, Quantity, ShipmentId, Sku};
+use crate::{Address, Customer, CustomerId, LineText, Money, OrderId, OrderNumber, PaymentMethod, Quantity, ShipmentId, Sku};
 
 topic_events! {
     /// The events of orders, published by order-svc on `orders.v1`.
@@ -91,6 +91,9 @@ pub struct OrderPlaced {
     pub payment_method: PaymentMethod,
     /// When a pending order is given up.
     pub deadline: DateTime<Utc>,
+    /// What people call the order; none of orders that older builds have placed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<OrderNumber>,
 }
 
 /// Stock is reserved and the payment is authorised. This is the pivot: from here the order goes forward or is

@@ -90,6 +90,7 @@ fn placed() -> OrderPlaced {
         total: eur(2598),
         payment_method: "pm_card_visa".parse().unwrap(),
         deadline: at("2026-07-14T09:50:00Z"),
+        number: Some("Q-2026-000123".parse().unwrap()),
     }
 }
 

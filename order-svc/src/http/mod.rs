@@ -11,6 +11,7 @@ mod orders;
 mod overdue;
 mod problem;
 mod request;
+mod search;
 mod theirs;
 mod view;
 
@@ -43,7 +44,7 @@ pub struct AppState {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "order-svc", description = "Places, tracks and cancels orders, and keeps customers' profiles."),
-    paths(orders::place, orders::list, orders::get, events::get, history::get, orders::redirect, orders::cancel,
+    paths(orders::place, search::list, orders::get, events::get, history::get, orders::redirect, orders::cancel,
         orders::call_off, overdue::list, customers::get_mine, customers::set_mine, customers::get, customers::set, forget::forget),
     tags((name = "orders", description = "Customers' orders and their progress."),
         (name = "customers", description = "What orders and messages of a customer go by."))
@@ -69,7 +70,7 @@ pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut Ser
         config.service(web::resource("/api/v1/overdue-orders").route(web::get().to(overdue::list)));
         config.service(
             web::scope("/api/v1/orders")
-                .service(web::resource("").route(web::post().to(orders::place)).route(web::get().to(orders::list)))
+                .service(web::resource("").route(web::post().to(orders::place)).route(web::get().to(search::list)))
                 .service(web::resource("/{id}").route(web::get().to(orders::get)))
                 .service(web::resource("/{id}/events").route(web::get().to(events::get)))
                 .service(web::resource("/{id}/history").route(web::get().to(history::get)))

@@ -1,22 +1,19 @@
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
 use service_kit::auth::{Caller, GuestLinks, Sees};
 use service_kit::http::openapi::{Key, Nothing};
-use service_kit::http::{Cursor, EmptyBody, IdempotencyKey, Json, Limit, Paged, Path, Problem, Query, RateLimited};
-use shared_events::{Address, CustomerId, OrderId};
-use utoipa::IntoParams;
+use service_kit::http::{EmptyBody, IdempotencyKey, Json, Path, Problem, RateLimited};
+use shared_events::{Address, OrderId};
 use uuid::Uuid;
 
 use super::request::{AddressRequest, PlaceOrderRequest};
 use super::theirs::Theirs;
-use super::view::{self, OrderView, StatusName};
+use super::view::{self, OrderView};
 use super::{AppState, examples, guests};
 use crate::commands::{self, PlaceOrder};
 use crate::domain::{DraftRefused, Order};
-use crate::store::stored_responses::StoredResponse;
-use crate::store::{self, orders::Filter};
+use crate::store::{self, stored_responses::StoredResponse};
 
 /// Places an order
 ///
@@ -74,43 +71,6 @@ pub async fn get(state: Data<AppState>, id: Path<Uuid>, caller: Caller) -> Resul
         |order: &Order| caller.may_see(id.0, Some(order.placed.customer.id.as_str())) && !is_dead_link(order);
     let order = order.filter(is_theirs).ok_or_else(|| super::problem::no_order(id.0))?;
     Ok(HttpResponse::Ok().json(OrderView::of(&order)))
-}
-
-/// The parameters of a list of orders. `limit` and `cursor` are those of every list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    #[param(inline)]
-    customer_id: Option<CustomerId>,
-    #[param(inline)]
-    status: Option<StatusName>,
-    /// Whether it waits longer than it should.
-    overdue: Option<bool>,
-    #[param(inline)]
-    limit: Option<Limit>,
-    /// The `next_cursor` of the previous answer.
-    #[param(value_type = Option<Uuid>)]
-    cursor: Option<Cursor<OrderId>>,
-}
-
-/// Lists orders, the newest first
-#[utoipa::path(
-    get, path = "/api/v1/orders", tag = "orders", operation_id = "list_orders", params(ListQuery),
-    responses((status = 200, description = "A page of them.", body = Paged<OrderView>))
-)]
-pub async fn list(state: Data<AppState>, caller: Caller, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
-    let ListQuery { customer_id, status, overdue, limit, cursor } = query.0;
-    let customer_id = caller.only("customer_id", customer_id.as_ref().map(CustomerId::as_str))?.map(str::to_owned);
-    let limit = limit.unwrap_or_default().get();
-    let status = status.map(|StatusName(name)| name);
-    let filter = Filter { customer_id, status, overdue, before: cursor.map(|Cursor(before)| before) };
-    let mut conn = state.pool.get().await?;
-    let orders = store::orders::list(&mut conn, &filter, limit + 1).await?;
-    let page = Paged::from_rows(orders, limit, |order: &Order| order.placed.order_id.to_string());
-    let Paged { items, next_cursor } = &page;
-    Ok(HttpResponse::Ok()
-        .json(Paged { items: items.iter().map(OrderView::of).collect(), next_cursor: next_cursor.clone() }))
 }
 
 /// Changes the address of what has not left

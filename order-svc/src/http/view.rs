@@ -167,6 +167,23 @@ impl TryFrom<String> for StatusName {
     }
 }
 
+/// One or several, with commas between.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct StatusNames(pub Vec<String>);
+
+impl TryFrom<String> for StatusNames {
+    type Error = String;
+
+    fn try_from(given: String) -> Result<Self, String> {
+        let names = given.split(',').map(|name| StatusName::try_from(name.trim().to_owned()).map(|StatusName(name)| name));
+        let mut names = names.collect::<Result<Vec<_>, _>>()?;
+        names.sort();
+        names.dedup();
+        Ok(Self(names))
+    }
+}
+
 impl PartialSchema for StatusName {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Status::NAMES)).into()

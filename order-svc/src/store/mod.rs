@@ -11,6 +11,7 @@ pub mod placement;
 pub mod products;
 pub mod roots;
 mod rows;
+pub mod search;
 pub mod stored_responses;
 
 pub use error::AnnounceError;

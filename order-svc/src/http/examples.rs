@@ -109,6 +109,13 @@ pub fn entry() -> Value {
     })
 }
 
+pub fn note() -> Value {
+    json!({
+        "id": "01980a10-7c00-7000-8000-000000000a01", "text": "Called Ann: she is at home on Friday.", "author": "sam",
+        "written_at": "2026-07-14T10:02:00Z"
+    })
+}
+
 fn links(follow: &[&str]) -> Value {
     let this = super::view::path_of(ORDER);
     let mut links = json!({"self": this, "history": format!("{this}/history"), "events": format!("{this}/events")});

@@ -7,6 +7,7 @@ mod examples;
 mod forget;
 mod guests;
 mod history;
+mod notes;
 mod orders;
 mod overdue;
 mod problem;
@@ -45,7 +46,7 @@ pub struct AppState {
 #[openapi(
     info(title = "order-svc", description = "Places, tracks and cancels orders, and keeps customers' profiles."),
     paths(orders::place, search::list, orders::get, events::get, history::get, orders::redirect, orders::cancel,
-        orders::call_off, overdue::list, customers::get_mine, customers::set_mine, customers::get, customers::set, forget::forget),
+        orders::call_off, notes::write, notes::list, overdue::list, customers::get_mine, customers::set_mine, customers::get, customers::set, forget::forget),
     tags((name = "orders", description = "Customers' orders and their progress."),
         (name = "customers", description = "What orders and messages of a customer go by."))
 )]
@@ -75,6 +76,7 @@ pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut Ser
                 .service(web::resource("/{id}/events").route(web::get().to(events::get)))
                 .service(web::resource("/{id}/history").route(web::get().to(history::get)))
                 .service(web::resource("/{id}/delivery-address").route(web::put().to(orders::redirect)))
+                .service(web::resource("/{id}/notes").route(web::post().to(notes::write)).route(web::get().to(notes::list)))
                 .service(web::resource("/{id}/call-off").route(web::post().to(orders::call_off)))
                 .service(web::resource("/{id}/cancel").route(web::post().to(orders::cancel))),
         );

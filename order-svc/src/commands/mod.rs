@@ -11,7 +11,7 @@ mod redirect_order;
 mod write_note;
 
 pub use call_off_rest::call_off_rest;
-pub use cancel_order::cancel_order;
+pub use cancel_order::{cancel_by_staff, cancel_order};
 pub use change_order::ChangeOrderError;
 pub use change_profile::{ChangeProfileError, ProfileChanged, change_profile};
 pub use forget_customer::{ForgetCustomerError, Forgotten, MOST_AT_ONCE, forget_customer};

@@ -6,6 +6,8 @@ use shared_events::{
     Rejection, RestockCause, ShipmentId, Shortage, Sku, StockEvent, StockLine, StockRejected,
 };
 
+use super::StaffReason;
+
 /// Declares a fact with its name in the database and the name that clients see.
 macro_rules! facts {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $stored:literal, $shown:literal;)* }) => {
@@ -137,6 +139,9 @@ pub struct Facts {
     /// Refunds by staff since another was refused, with their amounts. They make up for the refused ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_up: Vec<(RefundId, i64)>,
+    /// Why staff have cancelled it, if they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staff_reason: Option<StaffReason>,
 }
 
 impl StockFact {
@@ -248,7 +253,7 @@ impl Facts {
         match reason {
             CancelReason::PaymentDeclined | CancelReason::PaymentExpired => code,
             CancelReason::Timeout => code.filter(|code| *code == AUTHENTICATION_TIMEOUT),
-            CancelReason::OutOfStock | CancelReason::Customer => None,
+            CancelReason::OutOfStock | CancelReason::Customer | CancelReason::Staff => None,
         }
     }
 

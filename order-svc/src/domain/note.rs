@@ -12,6 +12,12 @@ impl NoteText {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What staff did with an order, why, and what they have to say about it.
+    pub fn of_action(did: &str, why: &str, said: Option<&Self>) -> Self {
+        let said = said.map(|said| format!("\n{}", said.as_str()));
+        Self(format!("{did}: {why}{}", said.unwrap_or_default()))
+    }
 }
 
 impl TryFrom<String> for NoteText {

@@ -6,7 +6,9 @@ use shared_events::{
     OrderForgotten, OrderId, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
 };
 
-use super::{CalledOff, Destination, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact, Tracking};
+use super::{
+    CalledOff, Destination, Facts, Parcel, PaymentFact, ShipmentFact, StaffReason, Status, StockFact, Tracking,
+};
 
 /// The progress of an order: what is known from events, and the status that follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -146,13 +148,25 @@ impl Progress {
 
     /// The customer cancels the order. Repeating the request changes nothing. Refused as [`Refused::TooLateToCancel`]
     /// once something has left, or if the order has ended otherwise.
-    pub fn cancel(mut self) -> Result<Transition, Refused> {
+    pub fn cancel(self) -> Result<Transition, Refused> {
+        self.cancel_for(CancelReason::Customer)
+    }
+
+    /// Staff cancel the order. It is as if the customer did, but for the reason.
+    pub fn cancel_by_staff(mut self, reason: StaffReason) -> Result<Transition, Refused> {
+        if matches!(self.status, Status::Pending | Status::Confirmed) {
+            self.facts.staff_reason = Some(reason);
+        }
+        self.cancel_for(CancelReason::Staff)
+    }
+
+    fn cancel_for(mut self, reason: CancelReason) -> Result<Transition, Refused> {
         match self.status {
             Status::Pending | Status::Confirmed => {
-                let events = self.ask_back(CancelReason::Customer);
+                let events = self.ask_back(reason);
                 Ok((self, events))
             }
-            Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer) => Ok((self, vec![])),
+            Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer | CancelReason::Staff) => Ok((self, vec![])),
             status => Err(Refused::TooLateToCancel(status)),
         }
     }

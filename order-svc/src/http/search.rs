@@ -139,9 +139,9 @@ pub async fn list(state: Data<AppState>, caller: Caller, query: Query<ListQuery>
     let mut conn = state.pool.get().await?;
     let orders = search::list(&mut conn, &filter, limit + 1).await?;
     let page = Paged::from_rows(orders, limit, |order: &Order| order.placed.order_id.to_string());
-    let Paged { items, next_cursor } = &page;
-    Ok(HttpResponse::Ok()
-        .json(Paged { items: items.iter().map(OrderView::of).collect(), next_cursor: next_cursor.clone() }))
+    let (items, next_cursor) = (page.items.iter(), page.next_cursor.clone());
+    let items = items.map(|order| OrderView::for_eyes_of(&caller, order)).collect();
+    Ok(HttpResponse::Ok().json(Paged { items, next_cursor }))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use service_kit::auth::{Caller, Sees};
 use shared_events::{
     Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, OrderNumber, Quantity,
     ShipmentId, Shortage, Sku, decline_for_customer,
@@ -9,7 +10,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::domain::{Order, Parcel, PaymentFact, Progress, ShipmentFact, Status, StockFact};
+use crate::domain::{Order, Parcel, PaymentFact, Progress, ShipmentFact, StaffReason, Status, StockFact};
 
 /// An order.
 #[derive(Serialize, ToSchema)]
@@ -48,7 +49,27 @@ pub struct OrderView<'a> {
     updated_at: DateTime<Utc>,
     /// When its customer was forgotten. Name and addresses are gone since then; the order and its amounts stay.
     forgotten_at: Option<DateTime<Utc>>,
+    /// What only staff are shown, if there is something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ForStaff, required = false)]
+    staff: Option<StaffView>,
     links: Links,
+}
+
+/// What staff did with an order; its notes have more.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ForStaff)]
+struct StaffView {
+    /// Why they have cancelled it, if they have.
+    cancel_reason: Option<StaffReason>,
+}
+
+impl StaffView {
+    fn of(progress: &Progress) -> Option<Self> {
+        let was_staff = progress.status.reason() == Some(CancelReason::Staff);
+        let cancel_reason = progress.facts.staff_reason.filter(|_| was_staff);
+        cancel_reason.is_some().then_some(Self { cancel_reason })
+    }
 }
 
 /// Who placed the order.
@@ -184,6 +205,14 @@ impl TryFrom<String> for StatusNames {
     }
 }
 
+impl PartialSchema for StaffReason {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::ALL.map(Self::as_str))).into()
+    }
+}
+
+impl ToSchema for StaffReason {}
+
 impl PartialSchema for StatusName {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Status::NAMES)).into()
@@ -201,6 +230,13 @@ pub(super) fn path_of(id: impl std::fmt::Display) -> String {
 }
 
 impl<'a> OrderView<'a> {
+    /// As whoever asks may see it: staff see more than the customer.
+    pub fn for_eyes_of(caller: &Caller, order: &'a Order) -> Self {
+        let staff = if *caller.sees() == Sees::Everything { StaffView::of(&order.progress) } else { None };
+        Self { staff, ..Self::of(order) }
+    }
+
+    /// As its customer may see it.
     pub fn of(order: &'a Order) -> Self {
         let Order { placed, progress, .. } = order;
         let (this, person) = (path(placed.order_id), order.person());
@@ -233,6 +269,7 @@ impl<'a> OrderView<'a> {
             placed_at: order.placed_at,
             updated_at: order.updated_at,
             forgotten_at: order.forgotten_at,
+            staff: None,
             links: Links::of(order, this),
         }
     }

@@ -67,6 +67,40 @@ pub async fn list(
     query.load(&mut conn).await
 }
 
+/// A note that goes with a change of its order.
+#[derive(Clone, Debug)]
+pub(super) struct NewNote {
+    pub order: OrderId,
+    pub author: Option<String>,
+    pub text: NoteText,
+}
+
+/// Writes the notes that go with changes. Their orders' rows must be locked.
+pub(super) async fn append(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
+    let mut rows = Append::default();
+    for note in &loaded.notes {
+        rows.ids.push(Uuid::now_v7());
+        rows.orders.push(note.order.0);
+        rows.authors.push(note.author.as_deref());
+        rows.texts.push(note.text.as_str());
+    }
+    if !rows.ids.is_empty() {
+        rows.execute(&mut conn).await?;
+    }
+    Ok(())
+}
+
+prepared! {
+    #[derive(Default)]
+    struct Append<'a> {
+        ids: Vec<Uuid> as Array<SqlUuid>,
+        orders: Vec<Uuid> as Array<SqlUuid>,
+        authors: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        texts: Vec<&'a str> as Array<Text>,
+    };
+    "insert into order_notes (id, order_id, author, text) select * from unnest(?, ?, ?, ?)"
+}
+
 /// Deletes the notes about the orders whose customer is forgotten. Their rows must be locked.
 pub(super) async fn forget(mut conn: &AsyncPgConnection, loaded: &Loaded) -> QueryResult<()> {
     let ids: Vec<_> = loaded.forgotten.iter().map(|id| id.0).collect();

@@ -58,6 +58,42 @@ crate::named! {
         Timeout = "timeout",
         /// The authorisation could not be captured.
         PaymentExpired = "payment_expired",
+        /// Staff cancelled it. On the wire it is `customer` with `by: staff`, so that readers of before take it for what it
+        /// comes nearest to: somebody wanted it.
+        Staff = "staff",
+    }
+}
+
+/// How a reason goes over the wire: in fields of its event.
+pub(super) mod reason_fields {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::CancelReason;
+
+    #[derive(Serialize, Deserialize)]
+    struct Fields {
+        reason: CancelReason,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum By {
+        Staff,
+    }
+
+    pub fn serialize<S: Serializer>(reason: &CancelReason, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = match *reason {
+            CancelReason::Staff => Fields { reason: CancelReason::Customer, by: Some(By::Staff) },
+            reason => Fields { reason, by: None },
+        };
+        fields.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CancelReason, D::Error> {
+        let Fields { reason, by } = Fields::deserialize(deserializer)?;
+        Ok(if by.is_some() { CancelReason::Staff } else { reason })
     }
 }
 
@@ -110,6 +146,7 @@ pub struct OrderCancelRequested {
     /// The order.
     pub order_id: OrderId,
     /// The reason. The first one stays.
+    #[serde(flatten, with = "reason_fields")]
     pub reason: CancelReason,
 }
 
@@ -137,6 +174,7 @@ pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
     /// The reason.
+    #[serde(flatten, with = "reason_fields")]
     pub reason: CancelReason,
     /// The lines that were short, if that is the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -14,7 +14,8 @@ pub(super) fn everything() -> Vec<Happens> {
     let payments = [authorized(), declined(true), declined(false), captured(), capture_failed(), voided()];
     let refunds = [refunded(1), refunded(0), refund_failed(), unknown(), action_required()];
     let parcels = [created(9, 2), dispatched(1), delivered(1), parcel_returned(1), lost(1), parcel_cancelled(1)];
-    let wishes = [Happens::CustomerCancels, Happens::CustomerCallsOff, Happens::DeadlinePasses];
+    let by_staff = Happens::StaffCancel(StaffReason::Other);
+    let wishes = [Happens::CustomerCancels, by_staff, Happens::CustomerCallsOff, Happens::DeadlinePasses];
     causes.into_iter().chain(goods).chain(payments).chain(refunds).chain(parcels).chain(wishes).collect()
 }
 
@@ -32,6 +33,7 @@ fn only_these_move(past: &[Happens], status: Status, moves: Moves) {
 fn from_pending() {
     only_these_move(&[reserved(), created(1, 2)], Status::Pending, |what| match what {
         Happens::CustomerCancels => Some(Status::Cancelling(CancelReason::Customer)),
+        Happens::StaffCancel(_) => Some(Status::Cancelling(CancelReason::Staff)),
         Happens::DeadlinePasses => Some(Status::Cancelling(CancelReason::Timeout)),
         Happens::Heard(Event::Stock(StockEvent::Rejected(StockRejected {
             rejection: Rejection::Shortages { .. },
@@ -51,6 +53,7 @@ fn from_pending() {
 fn from_confirmed() {
     only_these_move(&[reserved(), authorized(), created(1, 2)], Status::Confirmed, |what| match what {
         Happens::CustomerCancels => Some(Status::Cancelling(CancelReason::Customer)),
+        Happens::StaffCancel(_) => Some(Status::Cancelling(CancelReason::Staff)),
         Happens::Heard(Event::Stock(StockEvent::Rejected(StockRejected { rejection: Rejection::Expired, .. }))) => {
             Some(Status::Cancelling(CancelReason::OutOfStock))
         }

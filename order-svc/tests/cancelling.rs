@@ -26,7 +26,7 @@ async fn staff_cancel_with_a_reason_and_a_note_that_staff_alone_are_shown() {
     let path = format!("/{id}/cancel");
     let (status, cancelled) = shop.ask("POST", &path, Some(&sam), suspected()).await;
     assert_eq!((status, &cancelled["status"], &cancelled["reason"]), (202, &json!("cancelling"), &json!("staff")));
-    assert_eq!(cancelled["staff"], json!({"cancel_reason": "fraud_suspected"}));
+    assert_eq!(cancelled["staff"], json!({"cancel_reason": "fraud_suspected", "hold": null}));
     let (status, again) = shop.ask("POST", &path, Some(&sam), Some(json!({"reason": "other"}))).await;
     assert_eq!((status, &again["staff"]), (202, &cancelled["staff"]), "the first reason stays");
     let text = json!("Cancelled: fraud_suspected\nA card of another country");

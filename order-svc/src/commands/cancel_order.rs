@@ -23,6 +23,6 @@ pub async fn cancel_by_staff(
     reason: StaffReason,
     said: Option<&NoteText>,
 ) -> Result<Order, ChangeOrderError> {
-    let by = ByStaff { author, note: NoteText::of_action("Cancelled", reason.as_str(), said) };
+    let by = ByStaff { author, note: NoteText::of_action("Cancelled", Some(reason.as_str()), said) };
     change_order_by_staff(pool, id, by, |progress, _| progress.cancel_by_staff(reason)).await
 }

@@ -8,6 +8,7 @@ mod forget_customer;
 mod place_order;
 mod reannounce;
 mod redirect_order;
+mod review_order;
 mod write_note;
 
 pub use call_off_rest::call_off_rest;
@@ -18,6 +19,7 @@ pub use forget_customer::{ForgetCustomerError, Forgotten, MOST_AT_ONCE, forget_c
 pub use place_order::{PlaceOrder, PlaceOrderError, place_order};
 pub use reannounce::{Announced, reannounce};
 pub use redirect_order::redirect_order;
+pub use review_order::{hold_order, release_order};
 pub use write_note::{WriteNoteError, write_note};
 
 pub use crate::store::DEADLINE_TIMER;

@@ -6,7 +6,7 @@ use shared_events::{
     Rejection, RestockCause, ShipmentId, Shortage, Sku, StockEvent, StockLine, StockRejected,
 };
 
-use super::StaffReason;
+use super::{Review, StaffReason};
 
 /// Declares a fact with its name in the database and the name that clients see.
 macro_rules! facts {
@@ -142,6 +142,9 @@ pub struct Facts {
     /// Why staff have cancelled it, if they have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staff_reason: Option<StaffReason>,
+    /// Whether staff hold it for review, or have released it. Once it ends otherwise there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
 }
 
 impl StockFact {
@@ -201,6 +204,17 @@ impl Facts {
             Some(fact) => fact.is_end(),
             None => self.stock == Some(StockFact::Rejected),
         }
+    }
+
+    /// Whether staff hold the order for review.
+    pub const fn is_held(&self) -> bool {
+        matches!(self.review, Some(Review::Held { .. }))
+    }
+
+    /// Whether the customer's money is authorised, or was taken and not all of it given back.
+    pub fn money_is_there(&self) -> bool {
+        let was_taken = self.captured && !self.payment.is_some_and(PaymentFact::is_end);
+        self.payment == Some(PaymentFact::Authorized) || was_taken
     }
 
     /// Pieces that have left the warehouse.

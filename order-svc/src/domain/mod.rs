@@ -22,7 +22,7 @@ pub use last_sequences::LastSequences;
 pub use note::NoteText;
 pub use patience::{PATIENCE, overdue_not_before};
 pub use profile::{Profile, ProfileRefused};
-pub use staff::StaffReason;
+pub use staff::{Review, StaffReason};
 pub use state_machine::{Decided, Progress, Refused, Transition};
 pub use status::Status;
 pub use waiting::WaitingFor;

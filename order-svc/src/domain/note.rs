@@ -14,9 +14,10 @@ impl NoteText {
     }
 
     /// What staff did with an order, why, and what they have to say about it.
-    pub fn of_action(did: &str, why: &str, said: Option<&Self>) -> Self {
-        let said = said.map(|said| format!("\n{}", said.as_str()));
-        Self(format!("{did}: {why}{}", said.unwrap_or_default()))
+    pub fn of_action(did: &str, why: Option<&str>, said: Option<&Self>) -> Self {
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let said = said.map(|said| format!("\n{}", said.as_str())).unwrap_or_default();
+        Self(format!("{did}{why}{said}"))
     }
 }
 

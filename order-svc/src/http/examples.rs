@@ -58,6 +58,17 @@ pub fn to_be_redirected() -> Value {
     }))
 }
 
+/// Its money is authorised, and staff have a look at it.
+pub fn held() -> Value {
+    with(json!({
+        "stock": "reserved", "payment": "authorized",
+        "waiting_for": {"fact": "order.confirmed", "from": "staff", "since": "2026-07-14T09:30:02Z"},
+        "version": 4, "updated_at": "2026-07-14T09:30:02Z",
+        "staff": {"cancel_reason": null,
+            "hold": {"reason": "Ten of the same, to an address that is new", "since": "2026-07-14T09:30:01Z"}}
+    }))
+}
+
 pub fn cancelling() -> Value {
     with(json!({
         "status": "cancelling", "reason": "customer", "stock": "reserved",

@@ -12,6 +12,7 @@ mod orders;
 mod overdue;
 mod problem;
 mod request;
+mod review;
 mod search;
 mod theirs;
 mod view;
@@ -46,7 +47,7 @@ pub struct AppState {
 #[openapi(
     info(title = "order-svc", description = "Places, tracks and cancels orders, and keeps customers' profiles."),
     paths(orders::place, search::list, orders::get, events::get, history::get, orders::redirect, orders::cancel,
-        orders::call_off, notes::write, notes::list, overdue::list, customers::get_mine, customers::set_mine, customers::get, customers::set, forget::forget),
+        orders::call_off, review::hold, review::release, notes::write, notes::list, overdue::list, customers::get_mine, customers::set_mine, customers::get, customers::set, forget::forget),
     tags((name = "orders", description = "Customers' orders and their progress."),
         (name = "customers", description = "What orders and messages of a customer go by."))
 )]
@@ -77,6 +78,8 @@ pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut Ser
                 .service(web::resource("/{id}/history").route(web::get().to(history::get)))
                 .service(web::resource("/{id}/delivery-address").route(web::put().to(orders::redirect)))
                 .service(web::resource("/{id}/notes").route(web::post().to(notes::write)).route(web::get().to(notes::list)))
+                .service(web::resource("/{id}/hold").route(web::post().to(review::hold)))
+                .service(web::resource("/{id}/release").route(web::post().to(review::release)))
                 .service(web::resource("/{id}/call-off").route(web::post().to(orders::call_off)))
                 .service(web::resource("/{id}/cancel").route(web::post().to(orders::cancel))),
         );

@@ -48,6 +48,7 @@ impl PartialSchema for NoteText {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some("Some lines of text."))
+            .examples(["Called Ann: she is at home on Friday."])
             .min_length(Some(1))
             .max_length(Some(Self::MAX))
             .into()

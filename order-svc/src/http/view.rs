@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::domain::{Order, Parcel, PaymentFact, Progress, ShipmentFact, StaffReason, Status, StockFact};
+use crate::domain::{Order, Parcel, PaymentFact, Progress, Review, ShipmentFact, StaffReason, Status, StockFact};
 
 /// An order.
 #[derive(Serialize, ToSchema)]
@@ -52,23 +52,35 @@ pub struct OrderView<'a> {
     /// What only staff are shown, if there is something.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ForStaff, required = false)]
-    staff: Option<StaffView>,
+    staff: Option<StaffView<'a>>,
     links: Links,
 }
 
 /// What staff did with an order; its notes have more.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ForStaff)]
-struct StaffView {
+struct StaffView<'a> {
     /// Why they have cancelled it, if they have.
     cancel_reason: Option<StaffReason>,
+    /// Why they hold it for review, and since when, if they do.
+    hold: Option<HoldView<'a>>,
 }
 
-impl StaffView {
-    fn of(progress: &Progress) -> Option<Self> {
+#[derive(Serialize, ToSchema)]
+struct HoldView<'a> {
+    reason: &'a LineText,
+    since: DateTime<Utc>,
+}
+
+impl<'a> StaffView<'a> {
+    fn of(progress: &'a Progress) -> Option<Self> {
         let was_staff = progress.status.reason() == Some(CancelReason::Staff);
         let cancel_reason = progress.facts.staff_reason.filter(|_| was_staff);
-        cancel_reason.is_some().then_some(Self { cancel_reason })
+        let hold = match &progress.facts.review {
+            Some(Review::Held { reason, since }) => Some(HoldView { reason, since: *since }),
+            Some(Review::Released) | None => None,
+        };
+        (cancel_reason.is_some() || hold.is_some()).then_some(Self { cancel_reason, hold })
     }
 }
 
@@ -207,7 +219,12 @@ impl TryFrom<String> for StatusNames {
 
 impl PartialSchema for StaffReason {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::ALL.map(Self::as_str))).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("Why staff cancel an order."))
+            .enum_values(Some(Self::ALL.map(Self::as_str)))
+            .examples(["fraud_suspected"])
+            .into()
     }
 }
 

@@ -8,6 +8,8 @@ topic_events! {
     /// The events of orders, published by order-svc on `orders.v1`.
     OrderEvent {
         Placed(OrderPlaced) = "order.placed.v1",
+        Held(OrderHeld) = "order.held.v1",
+        Released(OrderReleased) = "order.released.v1",
         Confirmed(OrderConfirmed) = "order.confirmed.v1",
         CancelRequested(OrderCancelRequested) = "order.cancel_requested.v1",
         CancelRefused(OrderCancelRefused) = "order.cancel_refused.v1",
@@ -27,6 +29,8 @@ impl OrderEvent {
     pub const fn order_id(&self) -> OrderId {
         match self {
             Self::Placed(e) => e.order_id,
+            Self::Held(e) => e.order_id,
+            Self::Released(e) => e.order_id,
             Self::Confirmed(e) => e.order_id,
             Self::CancelRequested(e) => e.order_id,
             Self::CancelRefused(e) => e.order_id,
@@ -130,6 +134,20 @@ pub struct OrderPlaced {
     /// What people call the order; none of orders that older builds have placed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<OrderNumber>,
+}
+
+/// Staff review the order before it is confirmed. Nobody does anything because of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderHeld {
+    /// The order.
+    pub order_id: OrderId,
+}
+
+/// Staff have reviewed the order, and it goes on. If it may be confirmed now, `order.confirmed` follows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderReleased {
+    /// The order.
+    pub order_id: OrderId,
 }
 
 /// Stock is reserved and the payment is authorised. This is the pivot: from here the order goes forward or is

@@ -47,6 +47,8 @@ pub fn events() -> Vec<Event> {
 fn orders() -> Vec<Event> {
     vec![
         placed().into(),
+        OrderHeld { order_id: ORDER }.into(),
+        OrderReleased { order_id: ORDER }.into(),
         OrderConfirmed { order_id: ORDER }.into(),
         OrderCancelRequested { order_id: ORDER, reason: CancelReason::Customer }.into(),
         OrderCancelRefused { order_id: ORDER, reason: CancelRefusedReason::Dispatched }.into(),

@@ -8,6 +8,7 @@ mod forgetting;
 mod interleavings;
 mod patience;
 mod placing;
+mod reviewing;
 mod waiting;
 mod why_it_failed;
 
@@ -22,6 +23,8 @@ pub enum Happens {
     Heard(Event),
     CustomerCancels,
     StaffCancel(StaffReason),
+    StaffHold,
+    StaffRelease,
     CustomerCallsOff,
     DeadlinePasses,
 }
@@ -43,6 +46,8 @@ pub fn happens(progress: Progress, what: &Happens) -> Result<Transition, Refused
         Happens::Heard(other) => panic!("an order doesn't hear {other:?}"),
         Happens::CustomerCancels => progress.cancel(),
         Happens::StaffCancel(reason) => progress.cancel_by_staff(*reason),
+        Happens::StaffHold => progress.hold("Ten of the same".parse().unwrap(), chrono::DateTime::UNIX_EPOCH),
+        Happens::StaffRelease => progress.release(),
         Happens::CustomerCallsOff => progress.call_off(),
         Happens::DeadlinePasses => progress.time_out(),
     }

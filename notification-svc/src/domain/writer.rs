@@ -84,7 +84,7 @@ impl Writer {
         content: &LetterContent,
     ) -> Result<Letter, minijinja::Error> {
         let link = self.link(order, customer).filter(|_| channel == Channel::Email);
-        let written = self.templates.write(order, &customer.name, link.as_deref(), language, content)?;
+        let written = self.templates.write(order, customer, link.as_deref(), language, content)?;
         Ok(written.for_channel(channel, recipient))
     }
 

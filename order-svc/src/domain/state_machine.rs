@@ -1,12 +1,15 @@
 //! The state machine of one order: events in, status and events out. docs/RACES.md has its rules.
 
+use chrono::{DateTime, Utc};
 use shared_events::{
     CancelReason, CancelRefusedReason, CustomerId, Event, EventId, LineText, OrderCallOffRefused,
     OrderCallOffRequested, OrderCancelRefused, OrderCancelRequested, OrderCancelled, OrderCompleted, OrderConfirmed,
-    OrderForgotten, OrderId, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
+    OrderForgotten, OrderHeld, OrderId, OrderReleased, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
 };
 
-use super::{CalledOff, Destination, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact, Tracking};
+use super::{
+    CalledOff, Destination, Facts, Parcel, PaymentFact, Review, ShipmentFact, StaffReason, Status, StockFact, Tracking,
+};
 
 /// The progress of an order: what is known from events, and the status that follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +63,14 @@ pub enum Refused {
     /// The address can't change once every shipment has left or the order is being cancelled.
     #[error("the address of an order that is {} can't be changed", .0.name())]
     TooLateToRedirect(Status),
+    /// It was confirmed, or is ending.
+    #[error("an order that is {} can't be held for review", .0.name())]
+    TooLateToHold(Status),
+    #[error("staff don't hold it: it is {}", .0.name())]
+    NotHeld(Status),
+    /// Its money is there, so that only staff can let it go on.
+    #[error("an order that staff hold for review has no deadline")]
+    Held,
     /// A parcel needs an address, and whoever waits for their money is somebody.
     #[error("an order that is {} still needs its customer", .0.name())]
     GoesOn(Status),
@@ -81,13 +92,15 @@ impl Progress {
         let fact = StockFact::of(event).ok_or(Refused::Return)?;
         self.facts.stock = Some(fact);
         self.facts.note_shortages(event);
-        if fact == StockFact::Expired && self.status == Status::Pending {
-            self.facts.note_timeout();
-        }
         let events = match (fact, self.status) {
+            // stock-svc holds the goods again when the order is confirmed, or says that they are gone
+            (StockFact::Expired, Status::Pending) if self.waits_for_review() => vec![],
             (StockFact::Rejected, Status::Pending) => self.cancelling(CancelReason::OutOfStock),
             (StockFact::RejectedExpired, Status::Confirmed) => self.ask_back(CancelReason::OutOfStock),
-            (StockFact::Expired, Status::Pending) => self.ask_back(CancelReason::Timeout),
+            (StockFact::Expired, Status::Pending) => {
+                self.facts.note_timeout();
+                self.ask_back(CancelReason::Timeout)
+            }
             _ => vec![],
         };
         Ok(self.settle(events))
@@ -109,6 +122,13 @@ impl Progress {
         self.facts.note_refund(event);
         self.facts.note_payment_code(event);
         let events = match (fact, self.status) {
+            // no deadline would end an order whose money is gone while staff hold it
+            (PaymentFact::CaptureFailed | PaymentFact::Voided | PaymentFact::Refunded, Status::Pending)
+                if self.facts.is_held() =>
+            {
+                self.ask_back(CancelReason::PaymentExpired)
+            }
+            (PaymentFact::Authorized, Status::Pending) if self.facts.is_held() => vec![],
             (PaymentFact::Authorized, Status::Pending) if self.goods_may_be_held() => self.confirm(),
             (PaymentFact::Declined, Status::Pending) => self.cancelling(CancelReason::PaymentDeclined),
             (PaymentFact::CaptureFailed, Status::Confirmed) => self.ask_back(CancelReason::PaymentExpired),
@@ -146,13 +166,25 @@ impl Progress {
 
     /// The customer cancels the order. Repeating the request changes nothing. Refused as [`Refused::TooLateToCancel`]
     /// once something has left, or if the order has ended otherwise.
-    pub fn cancel(mut self) -> Result<Transition, Refused> {
+    pub fn cancel(self) -> Result<Transition, Refused> {
+        self.cancel_for(CancelReason::Customer)
+    }
+
+    /// Staff cancel the order. It is as if the customer did, but for the reason.
+    pub fn cancel_by_staff(mut self, reason: StaffReason) -> Result<Transition, Refused> {
+        if matches!(self.status, Status::Pending | Status::Confirmed) {
+            self.facts.staff_reason = Some(reason);
+        }
+        self.cancel_for(CancelReason::Staff)
+    }
+
+    fn cancel_for(mut self, reason: CancelReason) -> Result<Transition, Refused> {
         match self.status {
             Status::Pending | Status::Confirmed => {
-                let events = self.ask_back(CancelReason::Customer);
+                let events = self.ask_back(reason);
                 Ok((self, events))
             }
-            Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer) => Ok((self, vec![])),
+            Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer | CancelReason::Staff) => Ok((self, vec![])),
             status => Err(Refused::TooLateToCancel(status)),
         }
     }
@@ -172,10 +204,51 @@ impl Progress {
         }
     }
 
-    /// The deadline has passed. Refused as [`Refused::NotPending`] if the order is not pending.
+    /// Staff hold a pending order for review: until they release it, it is not confirmed. What is read meanwhile is kept.
+    /// Repeating the request changes nothing. Refused as [`Refused::TooLateToHold`] once it is confirmed or is ending.
+    pub fn hold(mut self, reason: LineText, at: DateTime<Utc>) -> Result<Transition, Refused> {
+        match self.status {
+            Status::Pending if self.facts.is_held() => Ok((self, vec![])),
+            Status::Pending => {
+                self.facts.review = Some(Review::Held { reason, since: at });
+                let held = OrderHeld { order_id: self.order_id };
+                Ok((self, vec![held.into()]))
+            }
+            status => Err(Refused::TooLateToHold(status)),
+        }
+    }
+
+    /// Staff release an order that they hold. It is confirmed if its money is there, also if its reservation has expired:
+    /// stock-svc reserves again then, or rejects. Repeating the request changes nothing. Refused as [`Refused::NotHeld`]
+    /// if they don't hold it.
+    pub fn release(mut self) -> Result<Transition, Refused> {
+        match self.facts.review {
+            Some(Review::Held { .. }) => {
+                self.facts.review = Some(Review::Released);
+                let mut events = vec![OrderReleased { order_id: self.order_id }.into()];
+                if self.status == Status::Pending && self.facts.money_is_there() {
+                    events.extend(self.confirm());
+                }
+                Ok((self, events))
+            }
+            Some(Review::Released) => Ok((self, vec![])),
+            None => Err(Refused::NotHeld(self.status)),
+        }
+    }
+
+    /// Whether nothing but the review of staff keeps the order from being confirmed.
+    pub(super) fn waits_for_review(&self) -> bool {
+        self.status == Status::Pending && self.facts.is_held() && self.facts.money_is_there()
+    }
+
+    /// The deadline has passed. Refused as [`Refused::NotPending`] if the order is not pending, and as [`Refused::Held`] if
+    /// it waits for the review of staff alone.
     pub fn time_out(mut self) -> Result<Transition, Refused> {
         if self.status != Status::Pending {
             return Err(Refused::NotPending(self.status));
+        }
+        if self.waits_for_review() {
+            return Err(Refused::Held);
         }
         self.facts.note_timeout();
         let events = self.ask_back(CancelReason::Timeout);
@@ -205,14 +278,22 @@ impl Progress {
 
     /// The order is ending. Everything that must be undone is undone without a request.
     fn cancelling(&mut self, reason: CancelReason) -> Vec<Event> {
+        self.end_review();
         self.status = Status::Cancelling(reason);
         vec![]
     }
 
     /// The order is ending. stock-svc is asked to release the stock, and decides.
     fn ask_back(&mut self, reason: CancelReason) -> Vec<Event> {
+        self.end_review();
         self.status = Status::Cancelling(reason);
         vec![OrderCancelRequested { order_id: self.order_id, reason }.into()]
+    }
+
+    /// There is nothing to review of an order that is ending. What staff said of it, which may name a person, stands in its
+    /// notes alone.
+    fn end_review(&mut self) {
+        self.facts.review.take_if(|review| matches!(review, Review::Held { .. }));
     }
 
     fn note_parcel(&mut self, shipment_id: ShipmentId, fact: ShipmentFact, pieces: i64, refund_id: Option<RefundId>) {

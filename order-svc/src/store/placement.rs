@@ -9,7 +9,7 @@ use serde_json::Value;
 use service_kit::idempotency::{IdempotentRequest, KeyRefused};
 use service_kit::transaction::Transaction;
 use service_kit::{Together, prepared, timers};
-use shared_events::CustomerId;
+use shared_events::{CustomerId, OrderNumber};
 use uuid::Uuid;
 
 use super::DEADLINE_TIMER;
@@ -100,10 +100,11 @@ prepared! {
         waiting_from: Option<&'a str> as Nullable<Text>,
         overdue_at: Option<DateTime<Utc>> as Nullable<Timestamptz>,
         overdue_not_before: Option<DateTime<Utc>> as Nullable<Timestamptz>,
+        number: Option<i64> as Nullable<BigInt>,
     };
     "insert into orders (id, customer_id, placed, pieces, placed_at, facts, status, version, said, updated_at, recorded, \
-         waiting_since, waiting_for, waiting_from, overdue_at, overdue_not_before, stock_rank, payment_rank, shipment_rank) \
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"
+         waiting_since, waiting_for, waiting_from, overdue_at, overdue_not_before, number, stock_rank, payment_rank, shipment_rank) \
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"
 }
 
 impl<'a> NewOrder<'a> {
@@ -126,6 +127,7 @@ impl<'a> NewOrder<'a> {
             waiting_from: waiting.map(|waiting| waiting.from),
             overdue_at,
             overdue_not_before: overdue_at,
+            number: order.number.as_ref().map(OrderNumber::drawn),
         })
     }
 }

@@ -134,6 +134,7 @@ pub struct StockReleased {
     /// The order.
     pub order_id: OrderId,
     /// The reason.
+    #[serde(flatten, with = "super::orders::reason_fields")]
     pub reason: CancelReason,
 }
 

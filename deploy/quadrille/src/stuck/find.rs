@@ -328,6 +328,10 @@ fn people(kind: Kind, order: &Waiting) -> Cause {
             "the customer has not authenticated the payment (3-D Secure)",
             "nobody but the customer can; at its deadline the order ends by itself".to_owned(),
         ),
+        Kind::Review => (
+            "held for review by staff",
+            format!("POST /api/v1/orders/{id}/release of order-svc, or .../cancel; GET .../notes says who holds it and why"),
+        ),
         Kind::StaffRefund => (
             "staff have to look after a refund that was refused or came back",
             format!(

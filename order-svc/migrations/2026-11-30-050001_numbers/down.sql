@@ -1,0 +1,2 @@
+alter table orders drop column number;
+drop sequence order_numbers;

@@ -1,0 +1,30 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared_events::LineText;
+
+shared_events::named! {
+    /// Why staff cancel an order. It is for staff, and no customer is told it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum StaffReason: as_str {
+        /// The customer wanted it, as by telephone.
+        CustomerRequest = "customer_request",
+        FraudSuspected = "fraud_suspected",
+        PriceError = "price_error",
+        CannotDeliver = "cannot_deliver",
+        Other = "other",
+    }
+}
+
+/// What staff have to do with a pending order before it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Review {
+    /// It is not confirmed before they release it.
+    Held {
+        reason: LineText,
+        since: DateTime<Utc>,
+    },
+    /// They have released it.
+    Released,
+}

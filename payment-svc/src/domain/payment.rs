@@ -7,7 +7,7 @@ use shared_events::{
     RefundId, Sku,
 };
 
-use super::Refund;
+use super::{NextAction, Refund};
 
 /// The money of one order. Its row is the root of the order's key on `payments.v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -149,6 +149,8 @@ pub struct Transition {
     pub hastens: bool,
     /// When [`Payment::retry`] is to be tried.
     pub retry_in: Option<Duration>,
+    /// How the customer goes on with the payment; kept for as long as they are waited for.
+    pub asks_customer: Option<NextAction>,
 }
 
 impl Transition {

@@ -13,9 +13,18 @@ fn eur(amount: i64) -> Value {
 pub(super) fn payment() -> Value {
     json!({
         "id": PAYMENT, "order_id": ORDER, "status": "partially_refunded",
-        "amount": eur(2598), "captured": eur(2598), "refunded": eur(500), "attempts": 1, "failure_code": null,
+        "amount": eur(2598), "captured": eur(2598), "refunded": eur(500), "attempts": 1, "failure_code": null, "next_action": null,
         "gateway": {"payment_intent": "pi_3Q0"},
         "created_at": "2026-07-14T09:30:00Z", "updated_at": "2026-07-20T10:00:02Z"
+    })
+}
+
+/// While it waited for its customer.
+pub(super) fn next_action() -> Value {
+    json!({
+        "type": "redirect_to_url", "client_secret": "pi_3Q0_secret_4kF",
+        "redirect_to_url": {"url": "https://hooks.stripe.com/3d_secure_2/hosted?payment_intent=pi_3Q0"},
+        "deadline": "2026-07-14T09:44:00Z"
     })
 }
 

@@ -194,6 +194,8 @@ pub enum Refused {
     },
     #[error("{remaining} of the payment remain, {wanted} can't be given back")]
     MoreThanRemains { wanted: Money, remaining: Money },
+    #[error("{left} of {sku} are left to give back, {wanted} can't be")]
+    FewerLeft { sku: Sku, wanted: i64, left: i64 },
     #[error("the refund is {state}, and only one that has failed can be settled outside of the gateway")]
     RefundNotFailed { state: &'static str },
     /// Goods came back that the order never had, which no race can cause: somebody must look.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use service_kit::auth::{Caller, Sees};
 use service_kit::http::{Cursor, Limit, Paged, Path, Problem, Query};
-use shared_events::{Money, OrderId, PaymentId};
+use shared_events::{Money, OrderId, PaymentId, StockLine};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -102,6 +102,9 @@ pub(super) struct RefundView {
     #[schema(value_type = Money)]
     amount: Value,
     status: String,
+    /// For what, where it was asked for, or caused, line by line.
+    #[schema(value_type = Option<Vec<StockLine>>)]
+    lines: Option<Value>,
     reason: Option<String>,
     gateway_id: Option<String>,
     created_at: DateTime<Utc>,
@@ -146,14 +149,14 @@ fn money(amount: i64, currency: &str) -> Value {
 
 impl RefundView {
     pub(super) fn new(payment: PaymentId, row: ShownRefund, currency: &str) -> Self {
-        let ShownRefund { refund_id: id, amount, state: status, reason, gateway_id, created_at, .. } = row;
+        let ShownRefund { refund_id: id, amount, state: status, lines, reason, gateway_id, created_at, .. } = row;
         let beyond = row.wanted.filter(|_| row.origin == "elsewhere" && status == RefundState::Done.as_str());
         let beyond = beyond.map(|wanted| wanted - amount).filter(|beyond| *beyond > 0);
         let beyond_captured = json!(beyond.map(|beyond| money(beyond, currency)));
         let outside = row.outside_reason.zip(row.outside_reference).zip(row.outside_at);
         let settled_outside = outside.map(|((reason, reference), at)| OutsideView { reason, reference, at });
         let (payment_id, amount) = (payment.0, money(amount, currency));
-        Self { id, payment_id, amount, status, reason, gateway_id, created_at, beyond_captured, settled_outside }
+        Self { id, payment_id, amount, status, lines, reason, gateway_id, created_at, beyond_captured, settled_outside }
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use payment_svc::domain::State;
 use payment_svc::gateway::{
-    Confirmation, GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe,
-    StripeConfig,
+    Confirmation, GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome,
+    Stripe, StripeConfig,
 };
 use shared_events::{Currency, Money, OrderId, RefundId};
 use shop::{Order, Shop};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use payment_svc::domain::NextAction;
 use payment_svc::gateway::{
-    Confirmation, GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe,
-    StripeConfig,
+    Confirmation, GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome,
+    Stripe, StripeConfig,
 };
 use serde_json::json;
 use shared_events::{Currency, Money, OrderId, PaymentMethod, RefundId};

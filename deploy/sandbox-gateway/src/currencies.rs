@@ -83,8 +83,8 @@ pub fn refundable(amount: i64, currency: &str) -> Result<(), StripeError> {
 pub fn for_people(amount: i64, currency: &str) -> String {
     let (code, amount) = (currency.to_uppercase(), amount.unsigned_abs());
     let (unit, digits) = match currency {
-        "bif" | "clp" | "djf" | "gnf" | "jpy" | "kmf" | "krw" | "mga" | "pyg" | "rwf" | "vnd" | "vuv" | "xaf" | "xof"
-        | "xpf" => return format!("{amount} {code}"),
+        "bif" | "clp" | "djf" | "gnf" | "jpy" | "kmf" | "krw" | "mga" | "pyg" | "rwf" | "vnd" | "vuv" | "xaf"
+        | "xof" | "xpf" => return format!("{amount} {code}"),
         "bhd" | "jod" | "kwd" | "omr" | "tnd" => (1_000, 3),
         _ => (100, 2),
     };

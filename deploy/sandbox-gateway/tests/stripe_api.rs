@@ -291,7 +291,11 @@ async fn a_customer_approves_or_refuses_at_their_banks_page_and_returns_where_th
         assert_eq!(shown.headers()["content-type"], "text/html; charset=utf-8");
         let shown = shown.text().await.unwrap();
         assert!(shown.contains("25.98 EUR") && shown.contains("o-1") && shown.contains("approve"), "{shown}");
-        assert_eq!(gateway.get(&format!("/v1/payment_intents/{id}")).await["status"], "requires_action", "only looked at");
+        assert_eq!(
+            gateway.get(&format!("/v1/payment_intents/{id}")).await["status"],
+            "requires_action",
+            "only looked at"
+        );
         let elsewhere = format!("{page}?return_url=https://evil.example");
         let (code, to, _) = press(&elsewhere, outcome).await;
         let back = format!("https://shop.example/orders/1?a=b&payment_intent={id}&redirect_status={told}");

@@ -12,8 +12,8 @@ use shared_events::{
 use uuid::Uuid;
 
 use super::{
-    CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, GatewayReply, NextAction, Payment, Refund, RefundState, Refused, State,
-    Transition, refund_made_elsewhere,
+    CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, GatewayReply, NextAction, Payment, Refund, RefundState,
+    Refused, State, Transition, refund_made_elsewhere,
 };
 
 const TOTAL: i64 = 3000;

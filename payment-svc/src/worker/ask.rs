@@ -10,7 +10,8 @@ use super::GatewayCalls;
 use crate::commands::enter_given_back;
 use crate::domain::{CAPTURED_IN_PART, Call, GatewayReply, Payment, State};
 use crate::gateway::{
-    Confirmation, GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
+    Confirmation, GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed,
+    may_pass,
 };
 use crate::store::calls::{Failure, TakenCall};
 use crate::store::payments::{self, Noted};

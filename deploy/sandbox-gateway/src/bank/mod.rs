@@ -203,7 +203,9 @@ mod tests {
     fn only_an_address_of_the_web_is_returned_to() {
         assert_eq!(return_url("https://shop.example/orders/1#x").unwrap(), "https://shop.example/orders/1#x");
         let long = format!("https://shop.example/{}", "x".repeat(LONGEST_URL));
-        for bad in ["javascript:alert(1)", "//shop.example", "data:text/html,x", "https://a:b@shop.example", "/x", &long] {
+        for bad in
+            ["javascript:alert(1)", "//shop.example", "data:text/html,x", "https://a:b@shop.example", "/x", &long]
+        {
             assert!(return_url(bad).is_err(), "{bad}");
         }
     }

@@ -14,9 +14,7 @@ use service_kit::http_client;
 use service_kit::retry::Backoff;
 use shared_events::{Money, OrderId, RefundId};
 
-use super::{
-    Confirmation, GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome,
-};
+use super::{Confirmation, GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
 use wire::{DisputeObject, IntentObject, ListObject, Listed, RefundObject};
 
 /// The version of the API whose shapes `wire` reads.

@@ -48,6 +48,7 @@ diesel::table! {
         outside_reference -> Nullable<Text>,
         outside_at -> Nullable<Timestamptz>,
         actor -> Nullable<Text>,
+        lines -> Nullable<Jsonb>,
     }
 }
 

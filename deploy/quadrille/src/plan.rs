@@ -150,6 +150,9 @@ impl Plan {
                 environment.push(("PAYMENT_GATEWAY_URL", self.url(Service::SandboxGateway)));
                 environment.push(("PAYMENT_GATEWAY_KEY", SANDBOX_KEY.to_owned()));
                 environment.push(("PAYMENT_WEBHOOK_SECRET", SANDBOX_WEBHOOK_SECRET.to_owned()));
+                if self.auth {
+                    environment.push(("GUEST_LINK_SECRET", SANDBOX_LINK_SECRET.to_owned()));
+                }
             }
             Service::SandboxGateway => {
                 let url = format!("{}/api/v1/payments/webhooks/stripe", self.url(Service::PaymentSvc));
@@ -251,6 +254,7 @@ mod tests {
         assert_eq!(value(&plan, Service::NotificationSvc, "SHOP_URL"), Some(plan.url(Service::OrderSvc)));
         let secret = |service| value(&plan, service, "GUEST_LINK_SECRET");
         assert_eq!(secret(Service::NotificationSvc), secret(Service::OrderSvc));
+        assert_eq!(secret(Service::PaymentSvc), secret(Service::OrderSvc));
         assert!(secret(Service::OrderSvc).is_some_and(|secret| service_kit::config::is_known(&secret)));
     }
 

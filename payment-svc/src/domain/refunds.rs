@@ -1,6 +1,6 @@
 //! What goes back of what was captured: the sum of refunds never exceeds it.
 
-use shared_events::{Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, StockLine};
+use shared_events::{Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, Sku, StockLine};
 use uuid::Uuid;
 
 use super::{Call, Charge, Payment, Refused, State, Transition};
@@ -17,11 +17,13 @@ pub struct Refund {
     pub wanted: Money,
     pub state: RefundState,
     pub origin: Origin,
+    /// What it is for, line by line; nothing if it is for an amount, or is older than this field.
+    pub lines: Vec<StockLine>,
 }
 
 impl Refund {
-    fn queued(id: RefundId, amount: Money) -> Self {
-        Self { id, amount, wanted: amount, state: RefundState::Queued, origin: Origin::Ours }
+    fn queued(id: RefundId, amount: Money, lines: &[StockLine]) -> Self {
+        Self { id, amount, wanted: amount, state: RefundState::Queued, origin: Origin::Ours, lines: lines.to_vec() }
     }
 
     /// Its key at the gateway, the same over all retries. The gateway repeats a refusal for as long as it keeps the
@@ -138,6 +140,34 @@ impl Payment {
 
     /// Staff give money back. Refused if nothing is captured, or less than that remains.
     pub fn refund(&mut self, id: RefundId, amount: Money) -> Result<Transition, Refused> {
+        self.refund_of(id, amount, &[])
+    }
+
+    /// Staff give back what lines cost, each SKU in one of them. Refused like [`Self::refund`], and if a line was not
+    /// ordered, or fewer of it are left that were not given back by line, be it by staff, a return or a loss.
+    pub fn refund_by_line(&mut self, id: RefundId, lines: &[StockLine]) -> Result<Transition, Refused> {
+        let (State::Captured, Some(charge)) = (self.state, &self.charge) else {
+            return Err(self.refused("refund"));
+        };
+        let price = price_of(charge, lines)?;
+        for StockLine { sku, quantity } in lines {
+            let (wanted, left) = (i64::from(*quantity), self.quantity_left(charge, sku));
+            if left < wanted {
+                return Err(Refused::FewerLeft { sku: sku.clone(), wanted, left });
+            }
+        }
+        self.refund_of(id, price, lines)
+    }
+
+    /// How many of a SKU were ordered and not given back by line.
+    fn quantity_left(&self, charge: &Charge, sku: &Sku) -> i64 {
+        let ordered = charge.lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity));
+        let claims = self.refunds.iter().filter(|refund| refund.state.may_take());
+        let given_back = claims.flat_map(|refund| &refund.lines).filter(|line| line.sku == *sku);
+        (ordered.sum::<i64>() - given_back.map(|line| i64::from(line.quantity)).sum::<i64>()).max(0)
+    }
+
+    fn refund_of(&mut self, id: RefundId, amount: Money, lines: &[StockLine]) -> Result<Transition, Refused> {
         let (State::Captured, Some(remaining)) = (self.state, self.remaining()) else {
             return Err(self.refused("refund"));
         };
@@ -145,7 +175,7 @@ impl Payment {
         if !known && remaining.checked_sub(amount).is_none() {
             return Err(Refused::MoreThanRemains { wanted: amount, remaining });
         }
-        self.owe(id, Share::Of(amount));
+        self.owe(id, Share::Of(amount), lines);
         Ok(self.next_refund())
     }
 
@@ -235,16 +265,16 @@ impl Payment {
         counted.map(|refund| refund.amount).try_fold(nothing, Money::checked_add)
     }
 
-    /// Queues a refund of `share`, uncut: those before it in the queue may be refused, so nobody knows yet what will
+    /// Queues a refund of `share`, uncut, for `lines`: those before it in the queue may be refused, so nobody knows yet what will
     /// remain. A known refund is not queued again.
-    pub(super) fn owe(&mut self, id: RefundId, share: Share) {
+    pub(super) fn owe(&mut self, id: RefundId, share: Share, lines: &[StockLine]) {
         let Some(total) = self.charge.as_ref().map(|charge| charge.amount) else { return };
         let amount = match share {
             Share::Of(wanted) if wanted.amount() < total.amount() => wanted,
             Share::Of(_) | Share::All => total,
         };
         if !amount.is_zero() && self.refunds.iter().all(|known| known.id != id) {
-            self.refunds.push(Refund::queued(id, amount));
+            self.refunds.push(Refund::queued(id, amount, lines));
         }
     }
 
@@ -259,7 +289,7 @@ impl Payment {
                 refund.wanted = refund.amount;
                 let whole = refund.id;
                 let id = self.free_id_after(whole);
-                self.refunds.push(Refund::queued(id, rest));
+                self.refunds.push(Refund::queued(id, rest, &[]));
             }
         }
     }

@@ -94,7 +94,7 @@ pub struct PaymentActionRequired {
     /// How long the shop waits for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DateTime<Utc>>,
-    /// Where the customer acts, such as their bank's page, if the gateway gave an address.
+    /// Where the customer acts, such as their bank's page, if the gateway gave an address that holds no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }

@@ -306,6 +306,13 @@ pub(super) async fn get(state: Data<AppState>, sku: Path<Sku>) -> Result<HttpRes
     Ok(shown(HttpResponse::Ok().insert_header((CACHE_CONTROL, FOR_ALL)), product))
 }
 
+/// Which products a list shows, by their stock.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StockWanted {
+    Low,
+}
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -314,6 +321,9 @@ pub(super) struct ListQuery {
     /// Words; each must be in the name or the SKU, in upper or lower case.
     #[param(inline)]
     q: Option<LineText>,
+    /// `low`: only products that are sold and of which fewer are available than their `low_stock_mark`.
+    #[param(inline)]
+    stock: Option<StockWanted>,
     #[param(inline)]
     limit: Option<Limit>,
     /// The `next_cursor` of the previous answer.
@@ -332,9 +342,10 @@ pub(super) struct ListQuery {
     )
 )]
 pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
-    let ListQuery { category, q, limit, cursor } = query.0;
+    let ListQuery { category, q, stock, limit, cursor } = query.0;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
-    let wanted = store::products::ProductFilter { category, text: q.map(String::from), after };
+    let low = stock == Some(StockWanted::Low);
+    let wanted = store::products::ProductFilter { category, text: q.map(String::from), low, after };
     let page = state.catalogue.page(wanted, limit).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))

@@ -243,3 +243,22 @@ fn a_refund_that_is_cut_twice_owes_each_rest_under_an_id_of_its_own() {
     }
     assert_eq!(payment.refunded(), Some(eur(2598)), "all that was owed");
 }
+
+fn by_line(number: u128, of: &'static [(&'static str, i64)]) -> Happens {
+    Box::new(move |payment| {
+        let lines: Vec<_> = of.iter().map(|(sku, quantity)| line(sku, *quantity)).collect();
+        payment.refund_by_line(cause(number), &lines)
+    })
+}
+
+#[test]
+fn a_line_whose_refund_failed_may_be_given_back_again_and_one_that_is_queued_may_not() {
+    let refunding = captured().when(by_line(9, &[("TEA", 2)])).then(State::Captured, &[], Some(STAFFS));
+    let left = Refused::FewerLeft { sku: "TEA".parse().unwrap(), wanted: 1, left: 0 };
+    assert_eq!(by_line(10, &[("TEA", 1)])(&mut refunding.clone()), Err(left));
+    let queued = refunding.when(by_line(10, &[("POT", 1)])).then(State::Captured, &[], None);
+    assert!(by_line(11, &[("POT", 1)])(&mut queued.clone()).is_err());
+    let mut failed = queued;
+    failed.answered(STAFFS, GatewayReply::No { code: "expired_card".to_owned() }).unwrap();
+    assert!(by_line(11, &[("TEA", 2)])(&mut failed).is_ok());
+}

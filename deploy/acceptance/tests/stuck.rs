@@ -161,7 +161,11 @@ async fn a_consumer_that_is_stopped_and_a_dead_letter(running: &Running) {
         for cause in &dead {
             let action = if cause.what.ends_with("behind one that was dropped") { "replay" } else { "discard" };
             let (service, id) = (cause.service.unwrap().name(), number_after(&cause.what, "dead letter "));
-            said(running, &["dead-letters", action, service, &id]).await;
+            let mut command = vec!["dead-letters", action, service, &id];
+            if action == "discard" {
+                command.extend(["--reason", "nobody can read it"]);
+            }
+            said(running, &command).await;
         }
         dead.is_empty()
     })

@@ -134,6 +134,19 @@ pub struct DeadLetterCopy {
     pub value: Vec<u8>,
 }
 
+/// An event that a transaction has appended to the service's outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The topic that it goes to.
+    pub topic: String,
+    /// The record's key.
+    pub key: String,
+    /// The record's headers.
+    pub headers: Vec<(String, String)>,
+    /// The record's value.
+    pub value: Vec<u8>,
+}
+
 /// Sends copies of dead letters through the service's outbox, on the same connection and in the same transaction.
 pub trait DeadLetterSink: Send + Sync + 'static {
     /// Appends the copy.
@@ -142,6 +155,22 @@ pub trait DeadLetterSink: Send + Sync + 'static {
         conn: &mut AsyncPgConnection,
         copy: DeadLetterCopy,
     ) -> impl Future<Output = Result<(), ReactionError>> + Send;
+
+    /// Where the outbox ends, for [`DeadLetterSink::announced`]. Without an outbox there is nothing to mark.
+    fn mark(&self, conn: &mut AsyncPgConnection) -> impl Future<Output = Result<i64, ReactionError>> + Send {
+        let _ = conn;
+        std::future::ready(Ok(0))
+    }
+
+    /// What this transaction has appended behind the mark, in order; without an outbox nothing.
+    fn announced(
+        &self,
+        conn: &mut AsyncPgConnection,
+        mark: i64,
+    ) -> impl Future<Output = Result<Vec<Announced>, ReactionError>> + Send {
+        let _ = (conn, mark);
+        std::future::ready(Ok(Vec::new()))
+    }
 }
 
 /// How a topic is read.

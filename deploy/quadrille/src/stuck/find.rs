@@ -110,7 +110,10 @@ fn dead_letters(service: Service, database: &InDatabase) -> Vec<Cause> {
         let (which, mend) = match &letters[..] {
             [only] => (format!("dead letter {}", only.id), format!("quadrille dead-letters replay {name} {}", only.id)),
             all => {
-                (format!("{} dead letters", all.len()), format!("quadrille dead-letters list {name}, and replay each"))
+                let mend = format!(
+                    "quadrille dead-letters list {name}, and replay each, or all of a group by quadrille dead-letters job start"
+                );
+                (format!("{} dead letters", all.len()), mend)
             }
         };
         let what = format!("{name} could not handle {event} ({which}, {behind} events wait behind): {error}");

@@ -1,0 +1,2 @@
+drop index dead_letters_of_key;
+drop table dead_letter_jobs;

@@ -1,0 +1,168 @@
+//! The jobs' table.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{Action, Job, Progress, Selection, Turn};
+use crate::dead_letters::{DeadLetter, Decision};
+use crate::schema::dead_letters;
+
+/// Takes on the letters that are there now.
+const CREATE: &str = "insert into dead_letter_jobs
+        (id, consumer, action, group_id, key, ids, reason, keep_going, made_by, up_to, total)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9, max(id), count(*) from dead_letters
+    where consumer = $2 and (group_id = $4 or key = $5 or id = any($6)) having count(*) > 0";
+
+/// Makes a job. None if there is no such letter.
+pub(crate) async fn create(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+    (action, selection): (Action, Selection),
+    keep_going: bool,
+    decision: &Decision,
+) -> QueryResult<Option<Job>> {
+    let id = Uuid::now_v7();
+    let (group, key, ids) = match selection {
+        Selection::Group(group) => (Some(group.to_string()), None, None),
+        Selection::Key(key) => (None, Some(key), None),
+        Selection::Ids(ids) => (None, None, Some(ids)),
+    };
+    let made = diesel::sql_query(CREATE)
+        .bind::<SqlUuid, _>(id)
+        .bind::<Text, _>(consumer)
+        .bind::<Text, _>(action.name())
+        .bind::<Nullable<Text>, _>(group)
+        .bind::<Nullable<Text>, _>(key)
+        .bind::<Nullable<Array<BigInt>>, _>(ids)
+        .bind::<Text, _>(decision.reason.as_deref().unwrap_or_default())
+        .bind::<Bool, _>(keep_going)
+        .bind::<Nullable<Text>, _>(decision.by.as_deref())
+        .execute(conn)
+        .await?;
+    if made == 1 { job(conn, id).await } else { Ok(None) }
+}
+
+/// Reads a job.
+///
+/// # Errors
+/// Fails if the query fails.
+pub async fn job(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Job>> {
+    let job = diesel::sql_query("select * from dead_letter_jobs where id = $1");
+    job.bind::<SqlUuid, _>(id).get_result(conn).await.optional()
+}
+
+/// Lists up to `limit` jobs that were made before `before`, the newest first.
+///
+/// # Errors
+/// Fails if the query fails.
+pub async fn jobs(conn: &mut AsyncPgConnection, before: Option<Uuid>, limit: i64) -> QueryResult<Vec<Job>> {
+    diesel::sql_query("select * from dead_letter_jobs where id < $1 order by id desc limit $2")
+        .bind::<SqlUuid, _>(before.unwrap_or(Uuid::max()))
+        .bind::<BigInt, _>(limit)
+        .load(conn)
+        .await
+}
+
+/// Pauses, resumes or cancels a job, where its state allows that; returns false if not. It waits for the letter under way. A job
+/// that had stopped tries the letter that failed again.
+pub(crate) async fn turn(conn: &mut AsyncPgConnection, id: Uuid, turn: Turn) -> QueryResult<bool> {
+    let statement = match turn {
+        Turn::Pause => "update dead_letter_jobs set state = 'paused' where id = $1 and state = 'running'",
+        Turn::Resume => {
+            "update dead_letter_jobs set state = 'running', failed = failed - (state = 'stopped')::int,
+                failed_letter = case when state = 'paused' then failed_letter end,
+                error = case when state = 'paused' then error end
+             where id = $1 and state in ('paused', 'stopped')"
+        }
+        Turn::Cancel => {
+            "update dead_letter_jobs set state = 'cancelled', finished_at = now()
+             where id = $1 and state in ('running', 'paused', 'stopped')"
+        }
+    };
+    Ok(diesel::sql_query(statement).bind::<SqlUuid, _>(id).execute(conn).await? == 1)
+}
+
+/// What there is to do.
+pub(super) enum Claim {
+    Nothing,
+    /// Another worker is at it.
+    Busy,
+    /// This one is locked.
+    Job(Box<Progress>),
+}
+
+#[derive(QueryableByName)]
+struct Turned {
+    #[diesel(sql_type = Nullable<Bool>)]
+    ours: Option<bool>,
+}
+
+const OURS: &str = "select case when exists (select from dead_letter_jobs where consumer = $1 and state = 'running')
+    then pg_try_advisory_xact_lock(hashtext('dead_letter_jobs')) end as ours";
+
+const OLDEST: &str =
+    "select * from dead_letter_jobs where consumer = $1 and state = 'running' order by id limit 1 for update";
+
+/// Locks the oldest job that is to be worked at, unless another worker is at one.
+pub(super) async fn claim(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<Claim> {
+    let Turned { ours } = diesel::sql_query(OURS).bind::<Text, _>(consumer).get_result(conn).await?;
+    match ours {
+        None => return Ok(Claim::Nothing),
+        Some(false) => return Ok(Claim::Busy),
+        Some(true) => {}
+    }
+    let job = diesel::sql_query(OLDEST).bind::<Text, _>(consumer).get_result(conn).await.optional()?;
+    Ok(job.map_or(Claim::Nothing, |job| Claim::Job(Box::new(job))))
+}
+
+/// The next letter that a job has to take.
+pub(super) async fn next(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+    job: &Progress,
+) -> QueryResult<Option<DeadLetter>> {
+    let mut letters = dead_letters::table
+        .filter(dead_letters::consumer.eq(consumer))
+        .filter(dead_letters::id.gt(job.last_id).and(dead_letters::id.le(job.up_to)))
+        .order(dead_letters::id)
+        .limit(1)
+        .select(DeadLetter::as_select())
+        .into_boxed();
+    if let Some(group) = &job.group_id {
+        letters = letters.filter(dead_letters::group_id.eq(group));
+    }
+    if let Some(key) = &job.key {
+        letters = letters.filter(dead_letters::key.eq(key));
+    }
+    if let Some(ids) = &job.ids {
+        letters = letters.filter(dead_letters::id.eq_any(ids.clone()));
+    }
+    letters.first(conn).await.optional()
+}
+
+const SAVE: &str =
+    "update dead_letter_jobs set state = $2, started_at = $3, finished_at = $4, last_id = $5, at_letter = $6,
+    at_topic = $7, at_key = $8, done = $9, failed = $10, behind = $11, failed_letter = $12, error = $13 where id = $1";
+
+/// Writes how far a job has come.
+pub(super) async fn save(conn: &mut AsyncPgConnection, job: &Progress) -> QueryResult<()> {
+    diesel::sql_query(SAVE)
+        .bind::<SqlUuid, _>(job.id)
+        .bind::<Text, _>(&job.state)
+        .bind::<Nullable<Timestamptz>, _>(job.started_at)
+        .bind::<Nullable<Timestamptz>, _>(job.finished_at)
+        .bind::<BigInt, _>(job.last_id)
+        .bind::<Nullable<BigInt>, _>(job.at_letter)
+        .bind::<Nullable<Text>, _>(job.at_topic.as_deref())
+        .bind::<Nullable<Text>, _>(job.at_key.as_deref())
+        .bind::<BigInt, _>(job.done)
+        .bind::<BigInt, _>(job.failed)
+        .bind::<BigInt, _>(job.behind)
+        .bind::<Nullable<BigInt>, _>(job.failed_letter)
+        .bind::<Nullable<Text>, _>(job.error.as_deref())
+        .execute(conn)
+        .await
+        .map(drop)
+}

@@ -24,6 +24,7 @@ templates! {
     "layout.html",
     "parts.html",
     "failed.html",
+    "shop/fields.html",
     "shop/catalogue.html",
     "shop/product.html",
     "shop/basket.html",

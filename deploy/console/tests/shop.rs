@@ -1,4 +1,5 @@
 //! The shop window, as a browser without JavaScript sees it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -326,35 +327,40 @@ impl Events {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_looks_is_shown_what_changes_until_the_order_has_ended() {
     let console = Console::start().await;
-    console.answers("GET", &order_path(), 200, order(json!({}))).await;
+    let id = ORDER.parse::<uuid::Uuid>().unwrap();
+    order_is(&console, 4, 200, order(json!({}))).await;
     let mut events = Events::of(&console).await;
     let first = events.next().await.unwrap();
     assert!(first.starts_with("event: order\ndata: ") && first.contains("We are working on your order"), "{first}");
     assert!(first.lines().skip(1).all(|line| line.starts_with("data: ")), "{first}");
 
-    console.services.reset().await;
-    console.answers("GET", &order_path(), 200, order(json!({"status": "confirmed", "version": 2}))).await;
-    console.changes.tell([ORDER.parse().unwrap()]);
+    order_is(&console, 3, 200, order(json!({"status": "confirmed", "version": 2}))).await;
+    console.changes.tell([id]);
     let second = events.next().await.unwrap();
     assert!(second.contains("Your order is confirmed"), "{second}");
 
-    console.services.reset().await;
-    console.answers("GET", &order_path(), 503, json!({"detail": "gone"})).await;
-    console.changes.tell([ORDER.parse().unwrap()]);
+    order_is(&console, 2, 503, json!({"detail": "gone"})).await;
+    console.changes.tell([id]);
     let away = events.next().await.unwrap();
     assert!(away.contains("look just now") && away.contains("Your order is confirmed"), "{away}");
 
-    console.services.reset().await;
-    console.answers("GET", &order_path(), 200, order(json!({"status": "completed", "version": 3}))).await;
     // Without anything heard it is seen by looking.
+    order_is(&console, 1, 200, order(json!({"status": "completed", "version": 3}))).await;
     let last = events.next().await.unwrap();
     assert!(last.contains("Delivered") && !last.contains("look just now"), "{last}");
     assert_eq!(events.next().await.as_deref(), Some("event: over\ndata: over"));
     assert_eq!(events.next().await, None);
 }
 
+/// What order-svc answers from now on; the lower number counts.
+async fn order_is(console: &Console, priority: u8, status: u16, body: Value) {
+    let answer = ResponseTemplate::new(status).set_body_json(body);
+    let asked = Mock::given(method("GET")).and(path(order_path()));
+    asked.respond_with(answer).with_priority(priority).mount(&console.services).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_look_live_than_there_is_room_for_and_stopping_ends_what_is_live() {
+async fn no_more_look_live_than_there_is_room_for() {
     let console = Console::start().await;
     console.answers("GET", &order_path(), 200, order(json!({}))).await;
     let mut open = Vec::new();

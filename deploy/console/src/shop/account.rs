@@ -61,7 +61,7 @@ async fn page(visit: Visit, status: StatusCode, sent: Option<Profile>) -> Result
     let next = orders.as_ref().ok().and_then(|page| page["next_cursor"].as_str());
     let next = next.map(|cursor| format!("/account?{}", query([("cursor", cursor)])));
     let (orders, away) = match orders {
-        Ok(mut page) => (listed(page["items"].take()), None),
+        Ok(mut page) => (listed(page.get_mut("items").map(Value::take).unwrap_or_default()), None),
         Err(failure) => (Vec::new(), Some(failure.to_string())),
     };
     let profile = sent.or_else(|| shown_profile(&visit, profile));

@@ -5,10 +5,11 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Path, ServiceConfig};
 use minijinja::context;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared_events::Sku;
 use uuid::Uuid;
 
-use super::product::{self, Product};
+use super::product::{self, Product, Shown};
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::services::{Failure, Service, query};
@@ -65,13 +66,13 @@ async fn list(visit: Visit) -> Result<HttpResponse, Refusal> {
     let (products, categories) =
         tokio::join!(services.get(Service::Stock, &path, None), services.get(Service::Stock, of_categories, None));
     let categories: Vec<Category> =
-        categories.ok().and_then(|mut page| serde_json::from_value(page["items"].take()).ok()).unwrap_or_default();
+        categories.ok().and_then(|page| serde_json::from_value(page["items"].clone()).ok()).unwrap_or_default();
     let (products, next, failure) = match products {
         Ok(mut page) => {
             let next = page["next_cursor"].as_str().map(str::to_owned);
-            let items = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            let items = page.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
             let products = items.into_iter().filter_map(|item| product::read(item).ok());
-            let sold = products.filter(Product::is_sold).map(Product::shown).collect();
+            let sold: Vec<Shown> = products.filter(Product::is_sold).map(Product::shown).collect();
             (sold, next.map(|cursor| Search { cursor: Some(cursor), ..search.clone() }), None)
         }
         Err(failure) => (Vec::new(), None, Some(failure)),
@@ -84,8 +85,8 @@ async fn list(visit: Visit) -> Result<HttpResponse, Refusal> {
     let own = context! {
         products,
         categories,
-        chosen => chosen,
-        search => search,
+        chosen,
+        search,
         next => next.map(|next| next.path("/", &[])),
         away => failure.map(|failure| failure.to_string()),
     };

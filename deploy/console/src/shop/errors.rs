@@ -34,13 +34,11 @@ impl Wrong {
             let (field, words) = (error["field"].as_str().unwrap_or_default(), of_field(error));
             // `customer.name` and `delivery_address.city` are `name` and `city` in the form.
             let name = field.rsplit('.').next().unwrap_or_default();
-            match fields.contains(&name) && !field.starts_with("lines") {
-                true => wrong.fields.entry(name.to_owned()).or_insert(words),
-                false => {
-                    wrong.whole.push(words);
-                    continue;
-                }
-            };
+            if fields.contains(&name) && !field.starts_with("lines") {
+                wrong.fields.entry(name.to_owned()).or_insert(words);
+            } else {
+                wrong.whole.push(words);
+            }
         }
         if wrong == Self::default() { Self::whole(failure.to_string()) } else { wrong }
     }

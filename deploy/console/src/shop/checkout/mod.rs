@@ -3,8 +3,6 @@
 mod details;
 mod methods;
 
-use std::time::Duration;
-
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, ServiceConfig};
@@ -21,9 +19,6 @@ use super::order::viewer;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::services::{Failure, Sent, Service};
 use details::Details;
-
-/// How long a browser keeps a guest's way to their order.
-const GUEST: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 pub fn routes(config: &mut ServiceConfig) {
     config.service(
@@ -108,7 +103,7 @@ fn placed(mut visit: Visit, order: &Value, ordered: &Basket) -> Result<HttpRespo
     };
     let token = order["links"]["guest"].as_str().and_then(|link| link.split_once("token=")).map(|(_, token)| token);
     if let Some(token) = token.filter(|token| viewer::is_like_token(token)) {
-        viewer::keep(&mut visit, id, token, GUEST);
+        viewer::keep(&mut visit, id, token);
     }
     // What was put into the basket meanwhile stays there.
     let mut basket = Basket::of(&visit);

@@ -30,7 +30,7 @@ pub fn order(changes: Value) -> Order {
 
 pub fn payment(captured: i64, refunded: i64) -> Payment {
     let money = |amount: i64| json!({"amount": amount, "currency": "EUR"});
-    let payment = json!({"amount": money(2598), "captured": money(captured), "refunded": money(refunded)});
+    let payment = json!({"captured": money(captured), "refunded": money(refunded)});
     serde_json::from_value(payment).unwrap()
 }
 

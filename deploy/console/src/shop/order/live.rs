@@ -232,7 +232,7 @@ impl Looks {
     }
 
     fn done(&mut self, now: Instant) {
-        self.at = self.at.split_off(&now);
+        self.at.retain(|at| *at > now);
         self.is_due_to_a_change = !self.at.is_empty();
         self.last = Some(now);
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::next::next;
 use super::steps::steps;
-use super::view::{Order, Payment, Times, web};
+use super::view::{Order, Payment, Status, Times, web};
 use super::viewer::Viewer;
 use super::words;
 use crate::http::AppState;
@@ -103,8 +103,8 @@ impl Looked {
             requested_address => address::lines(&order.requested_address),
             is_forgotten => order.forgotten_at.is_some(),
             is_over => order.status.is_end(),
-            is_cancelled => order.status == super::view::Status::Cancelled,
-            may_cancel => order.links.cancel.is_some() && order.status != super::view::Status::Cancelling,
+            is_cancelled => order.status == Status::Cancelled,
+            may_cancel => order.links.cancel.is_some() && order.status != Status::Cancelling,
             // A guest's link shows and cancels an order, and no more.
             may_change_address => order.links.delivery_address.is_some() && !viewer.is_guest,
             may_call_off => order.links.call_off.is_some() && !viewer.is_guest,

@@ -11,8 +11,6 @@ mod view;
 pub mod viewer;
 mod words;
 
-use std::time::Duration;
-
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Path, ServiceConfig};
@@ -29,9 +27,6 @@ use crate::http::visit::{Refusal, Visit, shown};
 use crate::services::Failure;
 use look::Looked;
 use viewer::Viewer;
-
-/// How long a browser keeps a guest's link.
-const GUEST: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 pub fn routes(config: &mut ServiceConfig) {
     config
@@ -59,7 +54,7 @@ async fn page(mut visit: Visit, id: Path<String>) -> Result<HttpResponse, Refusa
     if let Some(token) = asked.get("token") {
         // A link with a token stays in no history and goes to no other site.
         if viewer::is_like_token(token) {
-            viewer::keep(&mut visit, id, token, GUEST);
+            viewer::keep(&mut visit, id, token);
         }
         return Ok(visit.go(&path(id)));
     }

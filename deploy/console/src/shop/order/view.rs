@@ -68,8 +68,6 @@ pub struct Order {
 pub struct Customer {
     #[serde(default)]
     pub name: Option<String>,
-    #[serde(default)]
-    pub email: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -156,8 +154,6 @@ impl Times {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Payment {
     #[serde(default)]
-    pub amount: Option<Money>,
-    #[serde(default)]
     pub captured: Option<Money>,
     #[serde(default)]
     pub refunded: Option<Money>,
@@ -233,7 +229,7 @@ mod tests {
     #[test]
     fn a_payment_tells_how_its_customer_goes_on() {
         let action = json!({"type": "redirect_to_url", "redirect_to_url": {"url": "https://bank.example/"}});
-        let page = json!({"items": [{"amount": null, "next_action": action}]});
+        let page = json!({"items": [{"captured": null, "next_action": action}]});
         assert_eq!(Payment::of(&page).unwrap().next_action.unwrap().url().as_deref(), Some("https://bank.example/"));
         assert!(Payment::of(&json!({"items": []})).is_none());
     }

@@ -8,6 +8,7 @@ use crate::http::visit::Visit;
 
 /// The cookie with a guest's token, which the browser sends with the pages of that order alone.
 const COOKIE: &str = "console_guest";
+const LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// What tokens of guests begin with.
 const PREFIX: &str = "guest.";
 const LONGEST: usize = 300;
@@ -41,8 +42,8 @@ pub fn is_like_token(text: &str) -> bool {
 }
 
 /// Has the browser keep it for the pages of this order.
-pub fn keep(visit: &mut Visit, order: Uuid, token: &str, life: Duration) {
-    visit.keep(COOKIE, token, &format!("/orders/{order}"), life);
+pub fn keep(visit: &mut Visit, order: Uuid, token: &str) {
+    visit.keep(COOKIE, token, &super::path(order), LIFE);
 }
 
 #[cfg(test)]

@@ -216,8 +216,13 @@ async fn a_link_with_a_guest_s_token_is_moved_into_a_cookie_at_once() {
     shows_the_order(&console, json!({})).await;
     let (status, page) = console.page(&format!("/orders/{ORDER}")).await;
     assert!(status == 401 && page.contains("Whose order is this?") && !page.contains("Ann Lee"), "{page}");
-    let answer = console.get(&format!("/orders/{ORDER}?token={TOKEN}")).await;
-    assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, format!("/orders/{ORDER}").as_str()));
+    // The second is what mails link to.
+    for link in [format!("/orders/{ORDER}?token={TOKEN}"), format!("/api/v1/orders/{ORDER}?token={TOKEN}")] {
+        let answer = console.get(&link).await;
+        assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, format!("/orders/{ORDER}").as_str()));
+        let kept = answer.headers()["set-cookie"].to_str().unwrap();
+        assert!(kept.starts_with(&format!("console_guest={TOKEN}; Path=/orders/{ORDER};")), "{kept}");
+    }
     let (status, page) = console.page(&format!("/orders/{ORDER}")).await;
     assert!(status == 200 && page.contains("Ann Lee"), "{page}");
     let answer = console.get(&format!("/orders/{ORDER}?token=x%3B%20Path%3D%2F")).await;

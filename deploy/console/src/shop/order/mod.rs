@@ -31,6 +31,8 @@ use viewer::Viewer;
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(web::resource("/orders/{id}").get(|visit, id| shown(page(visit, id))))
+        // To which mails to guests link, as the shop's API shows an order there.
+        .service(web::resource("/api/v1/orders/{id}").get(|visit, id| shown(by_link(visit, id))))
         .service(web::resource("/orders/{id}/live").get(|visit, id| shown(stream(visit, id))))
         .service(web::resource("/orders/{id}/cancel").post(|visit, id, body| shown(actions::cancel(visit, id, body))))
         .service(
@@ -48,21 +50,24 @@ pub fn path(id: Uuid) -> String {
     format!("/orders/{id}")
 }
 
-async fn page(mut visit: Visit, id: Path<String>) -> Result<HttpResponse, Refusal> {
+async fn page(visit: Visit, id: Path<String>) -> Result<HttpResponse, Refusal> {
+    let asked = Form::query(&visit.request);
+    if asked.get("token").or(asked.get("payment_intent")).is_some() {
+        // Whoever comes by a link, or back from their bank.
+        return by_link(visit, id).await;
+    }
+    let Ok(id) = id.parse::<Uuid>() else { return Err(nothing(visit)) };
+    show(visit, id, StatusCode::OK, Wrong::default(), None).await
+}
+
+/// Keeps the token of a guest's link, and leads to the page without it: it stays in no history and goes to no other site.
+async fn by_link(mut visit: Visit, id: Path<String>) -> Result<HttpResponse, Refusal> {
     let Ok(id) = id.parse::<Uuid>() else { return Err(nothing(visit)) };
     let asked = Form::query(&visit.request);
-    if let Some(token) = asked.get("token") {
-        // A link with a token stays in no history and goes to no other site.
-        if viewer::is_like_token(token) {
-            viewer::keep(&mut visit, id, token);
-        }
-        return Ok(visit.go(&path(id)));
+    if let Some(token) = asked.get("token").filter(|token| viewer::is_like_token(token)) {
+        viewer::keep(&mut visit, id, token);
     }
-    if asked.get("payment_intent").is_some() {
-        // Whoever comes back from their bank.
-        return Ok(visit.go(&path(id)));
-    }
-    show(visit, id, StatusCode::OK, Wrong::default(), None).await
+    Ok(visit.go(&path(id)))
 }
 
 async fn stream(visit: Visit, id: Path<String>) -> Result<HttpResponse, Refusal> {

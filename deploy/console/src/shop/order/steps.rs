@@ -63,7 +63,7 @@ fn going_on(order: &Order, times: &Times) -> Vec<Step> {
         received,
         set_aside(order, times),
         agreed(order, times),
-        confirmed(rank, times),
+        confirmed(order, times),
         sent(rank, times),
         arrived(order, times),
     ]
@@ -96,8 +96,11 @@ fn agreed(order: &Order, times: &Times) -> Step {
     }
 }
 
-fn confirmed(rank: u8, times: &Times) -> Step {
-    match rank {
+fn confirmed(order: &Order, times: &Times) -> Step {
+    match rank(order.status) {
+        0 if waits_for_staff(order) => {
+            Step::now("Somebody of ours looks at it", "You need do nothing, and are not charged yet.")
+        }
         0 => Step::next("Confirmed"),
         _ => Step::done("Confirmed", times.of_kind("order.confirmed")),
     }
@@ -231,6 +234,13 @@ mod tests {
         assert_eq!(told(paid, &all), format!("{confirmed}now your money"));
         let back = json!({"status": "cancelled", "reason": "customer", "payment": "refunded"});
         assert_eq!(told(back, &all), format!("{confirmed}done your money went back to your card"));
+    }
+
+    #[test]
+    fn an_order_that_staff_look_at_says_so() {
+        let waiting = json!({"fact": "order.confirmed", "from": "staff"});
+        let held = json!({"stock": "reserved", "payment": "authorized", "waiting_for": waiting});
+        assert!(told(held, &[]).contains("done your bank has agreed | now somebody of ours looks at it | next packed"));
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub fn why(order: &Order) -> String {
         "timeout" if code == Some("authentication_timeout") => decline(code).to_owned(),
         "timeout" => "It could not be confirmed in time. We are sorry; please try it again.".to_owned(),
         "customer" => "You cancelled it.".to_owned(),
-        "staff" => "We cancelled it. Please see the mail that we sent you.".to_owned(),
+        "staff" => "We cancelled it. Please write to us if you want to know more.".to_owned(),
         _ => "It could not be carried out.".to_owned(),
     }
 }

@@ -33,6 +33,7 @@ templates! {
     "shop/order_live.html",
     "shop/account.html",
     "control/layout.html",
+    "control/macros.html",
     "control/now.html",
     "control/now_live.html",
     "control/stuck.html",
@@ -40,11 +41,15 @@ templates! {
     "control/order.html",
     "control/dead_letters.html",
     "control/dead_letter.html",
+    "control/dead_letter_job.html",
+    "control/dead_letter_job_live.html",
     "control/topics.html",
+    "control/topics_rows.html",
     "control/map.html",
     "control/holds.html",
     "control/warehouse.html",
     "control/money.html",
+    "control/payment.html",
     "control/actions.html",
 }
 

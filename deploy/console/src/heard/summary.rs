@@ -1,6 +1,6 @@
 //! What an order's events tell of it, one after the other or in any other order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -9,6 +9,9 @@ use service_kit::consumer::Incoming;
 use uuid::Uuid;
 
 use super::Heard;
+
+/// A longer word is none that somebody looks for, and an index takes no longer ones.
+const LONGEST: usize = 200;
 
 /// What is known of an order. What no event has told yet is none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +32,8 @@ pub struct Summary {
     pub reason: Option<String>,
     pub last_event_at: DateTime<Utc>,
     pub forgotten: bool,
+    /// Words by which it is found, in lower case.
+    pub found_by: BTreeSet<String>,
 }
 
 impl Summary {
@@ -58,6 +63,10 @@ impl Summary {
             "shipment.dispatched.v1" => self.shipped_at = self.shipped_at.or(Some(time)),
             _ => {}
         }
+        let is_named = ["shipment.", "payment."].iter().any(|kind| incoming.envelope.event_type.starts_with(kind));
+        if is_named {
+            self.found_by.extend(words(&body(incoming)));
+        }
     }
 
     fn place(&mut self, time: DateTime<Utc>, placed: &Value) {
@@ -83,6 +92,17 @@ impl Summary {
 /// The order that an event is about.
 pub fn order_of(incoming: &Incoming<Arc<Heard>>) -> Option<Uuid> {
     incoming.envelope.correlation_id.as_deref().unwrap_or(&incoming.key).parse().ok()
+}
+
+/// The ids, tracking numbers and gateway's names in an event of a shipment or payment.
+fn words(body: &Value) -> Vec<String> {
+    let named = ["/tracking_number", "/previous_tracking_number", "/shipment_id", "/payment_id", "/refund_id", "/intent"];
+    let named = named.iter().filter_map(|pointer| text(body, pointer));
+    // The bank's page has the intent in its address.
+    let url = text(body, "/url").unwrap_or_default();
+    let of_url = url.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').filter(|word| word.starts_with("pi_"));
+    let words = named.chain(of_url.map(str::to_owned));
+    words.map(|word| word.trim().to_lowercase()).filter(|word| (1..=LONGEST).contains(&word.len())).collect()
 }
 
 fn body(incoming: &Incoming<Arc<Heard>>) -> Value {
@@ -136,6 +156,18 @@ mod tests {
         assert_eq!(Summary::of_all(&batch).remove(&ORDER).unwrap(), whole);
         assert_eq!((whole.total, whole.outcome, whole.skus.as_slice()), (Some(2598), Some("completed"), &["TEA".to_owned()][..]));
         assert!(whole.placed_at < whole.confirmed_at && whole.confirmed_at < whole.shipped_at);
+    }
+
+    #[test]
+    fn an_order_is_found_by_what_its_parcels_and_payments_are_called() {
+        let batch = [
+            heard("shipment.dispatched.v1", 0, r#"{"tracking_number": " CE123IE ", "shipment_id": "D1"}"#),
+            heard("payment.action_required.v1", 1, r#"{"url": "https://bank.example/3ds?payment_intent=pi_3Q0&x=1"}"#),
+            heard("order.placed.v1", 2, r#"{"tracking_number": "not of a parcel"}"#),
+            heard("shipment.lost.v1", 3, &format!(r#"{{"tracking_number": "{}"}}"#, "x".repeat(LONGEST + 1))),
+        ];
+        let found_by = Summary::of_all(&batch).remove(&ORDER).unwrap().found_by;
+        assert_eq!(found_by.into_iter().collect::<Vec<_>>(), ["ce123ie", "d1", "pi_3q0"]);
     }
 
     #[test]

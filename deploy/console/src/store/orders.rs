@@ -62,6 +62,11 @@ pub async fn save(conn: &mut AsyncPgConnection, summaries: &BTreeMap<Uuid, Summa
     }
     let forgotten: Vec<_> = summaries.iter().filter(|(_, summary)| summary.forgotten).map(|(id, _)| *id).collect();
     rows.execute(conn).await?;
+    let words = summaries.iter().flat_map(|(id, summary)| summary.found_by.iter().map(|word| (word.as_str(), *id)));
+    let (terms, orders): (Vec<_>, Vec<_>) = words.unzip();
+    if !terms.is_empty() {
+        SaveWords { terms, orders }.execute(conn).await?;
+    }
     if !forgotten.is_empty() {
         Forget { orders: &forgotten }.execute(conn).await?;
     }
@@ -118,6 +123,11 @@ prepared! {
 }
 
 prepared! {
+    struct SaveWords<'a> { terms: Vec<&'a str> as Array<Text>, orders: Vec<Uuid> as Array<SqlUuid> };
+    "insert into found_by (term, order_id) select * from unnest(?, ?) on conflict do nothing"
+}
+
+prepared! {
     /// Takes the bodies of an order's events away: they say where somebody lives.
     struct Forget<'a> { orders: &'a [Uuid] as Array<SqlUuid> };
     "update events set body = null where order_id = any (?) and body is not null"
@@ -133,40 +143,164 @@ prepared! {
     "select to_jsonb(orders) from orders where id = ?"
 }
 
+/// How far an order is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Pending,
+    Confirmed,
+    Shipped,
+    Completed,
+    Cancelled,
+}
+
+impl State {
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Confirmed, Self::Shipped, Self::Completed, Self::Cancelled];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Shipped => "shipped",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    const fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled)
+    }
+}
+
+impl Order {
+    /// How far it is, as far as was heard.
+    pub fn state(&self) -> State {
+        match (self.outcome.as_deref(), self.shipped_at, self.confirmed_at) {
+            (Some("cancelled"), ..) => State::Cancelled,
+            (Some(_), ..) => State::Completed,
+            (None, Some(_), _) => State::Shipped,
+            (None, None, Some(_)) => State::Confirmed,
+            (None, None, None) => State::Pending,
+        }
+    }
+}
+
 /// Which orders are looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    /// An order's number or id, a customer's id or e-mail address, or a SKU, whole.
+    /// An order's number or id, a customer's id or e-mail address, a SKU, a tracking number, or what the gateway, a payment, a
+    /// parcel or a refund is called: whole.
     pub text: Option<String>,
-    /// going_on, confirmed, shipped, completed or cancelled.
-    pub state: Option<String>,
+    pub state: Option<State>,
     pub before: Option<(DateTime<Utc>, Uuid)>,
 }
 
 /// The orders that fit, placed last first.
 pub async fn search(conn: &mut AsyncPgConnection, search: &Search, limit: i64) -> QueryResult<Vec<Order>> {
-    let Search { text, state, before } = search;
-    let id = text.as_ref().and_then(|text| text.parse::<Uuid>().ok());
-    let (at, after) = before.unzip();
-    super::read(List { text, id: &id, state, at: &at, after: &after, limit: &limit }.load(conn).await?)
+    let (at, after) = &search.before.unzip();
+    let (state, limit) = (&search.state.map(State::name), &limit);
+    let rows = match (&search.text, search.state) {
+        (Some(text), _) => {
+            let id = &text.parse::<Uuid>().ok();
+            let lower = &text.to_lowercase();
+            Named { text, id, lower, state, at, after, limit }.load(conn).await?
+        }
+        (None, Some(ended)) if ended.has_ended() => Ended { outcome: ended.name(), at, after, limit }.load(conn).await?,
+        (None, Some(_)) => GoingOn { state, at, after, limit }.load(conn).await?,
+        (None, None) => Newest { at, after, limit }.load(conn).await?,
+    };
+    super::read(rows)
+}
+
+/// SQL that tells how far an order is.
+macro_rules! state {
+    () => {
+        "case when outcome is not null then outcome when shipped_at is not null then 'shipped' \
+            when confirmed_at is not null then 'confirmed' else 'pending' end"
+    };
+}
+
+/// SQL that goes on before an order, if there is one; an index on (placed_at, id) knows it.
+macro_rules! before {
+    () => {
+        "(placed_at, id) < (coalesce(?, 'infinity'::timestamptz), coalesce(?, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))"
+    };
 }
 
 prepared! {
-    struct List<'a> {
-        text: &'a Option<String> as Nullable<Text>,
-        id: &'a Option<Uuid> as Nullable<SqlUuid>,
-        state: &'a Option<String> as Nullable<Text>,
+    struct Newest<'a> {
         at: &'a Option<DateTime<Utc>> as Nullable<Timestamptz>,
         after: &'a Option<Uuid> as Nullable<SqlUuid>,
         limit: &'a i64 as BigInt,
     } -> Jsonb;
-    "with asked (text, id, state, at, after) as (values (?, ?, ?, ?, ?)) \
-     select to_jsonb(orders) from orders, asked \
-     where placed_at is not null \
-        and (asked.text is null or orders.id = asked.id or number = asked.text or customer_id = asked.text \
-            or lower(email) = lower(asked.text) or skus @> array[asked.text]) \
-        and (asked.state is null or asked.state = case when outcome is not null then outcome \
-            when shipped_at is not null then 'shipped' when confirmed_at is not null then 'confirmed' else 'pending' end) \
-        and (asked.at is null or (placed_at, orders.id) < (asked.at, asked.after)) \
-     order by placed_at desc, orders.id desc limit ?"
+    concat!("select to_jsonb(orders) from orders where ", before!(), " order by placed_at desc, id desc limit ?")
+}
+
+prepared! {
+    struct GoingOn<'a> {
+        state: &'a Option<&'static str> as Nullable<Text>,
+        at: &'a Option<DateTime<Utc>> as Nullable<Timestamptz>,
+        after: &'a Option<Uuid> as Nullable<SqlUuid>,
+        limit: &'a i64 as BigInt,
+    } -> Jsonb;
+    concat!("select to_jsonb(orders) from orders where ended_at is null and ", state!(), " = ? and ", before!(),
+        " order by placed_at desc, id desc limit ?")
+}
+
+prepared! {
+    struct Ended<'a> {
+        outcome: &'a str as Text,
+        at: &'a Option<DateTime<Utc>> as Nullable<Timestamptz>,
+        after: &'a Option<Uuid> as Nullable<SqlUuid>,
+        limit: &'a i64 as BigInt,
+    } -> Jsonb;
+    concat!("select to_jsonb(orders) from orders where outcome = ? and ", before!(), " order by placed_at desc, id desc limit ?")
+}
+
+prepared! {
+    /// Each kind of word is looked up in its own index. One that nothing was heard of but its id is shown, too.
+    struct Named<'a> {
+        text: &'a str as Text,
+        id: &'a Option<Uuid> as Nullable<SqlUuid>,
+        lower: &'a str as Text,
+        state: &'a Option<&'static str> as Nullable<Text>,
+        at: &'a Option<DateTime<Utc>> as Nullable<Timestamptz>,
+        after: &'a Option<Uuid> as Nullable<SqlUuid>,
+        limit: &'a i64 as BigInt,
+    } -> Jsonb;
+    concat!(
+        "with asked (text, id, lower, state, at, after, most) as materialized (select ?::text, ?::uuid, ?::text, ?::text, \
+            coalesce(?, 'infinity'::timestamptz), coalesce(?, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid), ?::bigint), \
+         found (id) as ( \
+            select orders.id from orders, asked where orders.id = asked.id \
+            union select orders.id from orders, asked where number = upper(asked.text) and number is not null \
+            union select order_id from found_by, asked where term = asked.lower \
+            union select * from (select orders.id from orders, asked where customer_id = asked.text \
+                and (placed_at, orders.id) < (asked.at, asked.after) and (asked.state is null or ", state!(), " = asked.state) \
+                order by placed_at desc, orders.id desc limit (select most from asked)) \
+            union select * from (select orders.id from orders, asked where lower(email) = asked.lower \
+                and (placed_at, orders.id) < (asked.at, asked.after) and (asked.state is null or ", state!(), " = asked.state) \
+                order by placed_at desc, orders.id desc limit (select most from asked)) \
+            union select * from (select orders.id from orders, asked where skus @> array[asked.text] \
+                and (placed_at, orders.id) < (asked.at, asked.after) and (asked.state is null or ", state!(), " = asked.state) \
+                order by placed_at desc, orders.id desc limit (select most from asked))) \
+         select to_jsonb(orders) from orders, asked where orders.id in (select id from found) \
+            and (coalesce(placed_at, last_event_at), orders.id) < (asked.at, asked.after) \
+            and (asked.state is null or ", state!(), " = asked.state) \
+         order by coalesce(placed_at, last_event_at) desc, orders.id desc limit (select most from asked)"
+    )
+}
+
+/// What people call these orders, where a number was heard.
+pub async fn numbers(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> QueryResult<BTreeMap<Uuid, String>> {
+    let found: Vec<(Uuid, String)> = super::read(Numbers { ids }.load(conn).await?)?;
+    Ok(found.into_iter().collect())
+}
+
+prepared! {
+    struct Numbers<'a> { ids: &'a [Uuid] as Array<SqlUuid> } -> Jsonb;
+    "select jsonb_build_array(id, number) from orders where id = any (?) and number is not null"
 }

@@ -82,3 +82,23 @@ prepared! {
         'completed', coalesce(ended.completed, 0), 'cancelled', coalesce(ended.cancelled, 0)) \
      from minutes left join placed using (at) left join confirmed using (at) left join ended using (at) order by minutes.at"
 }
+
+/// How many orders were cancelled for a reason, in a minute.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Cancelled {
+    pub reason: String,
+    pub at: DateTime<Utc>,
+    pub orders: i64,
+}
+
+/// The cancellations of the last hour, by reason and minute; minutes without any are left out.
+pub async fn cancelled(conn: &mut AsyncPgConnection) -> QueryResult<Vec<Cancelled>> {
+    super::read(CancelledQuery { minutes: &60 }.load(conn).await?)
+}
+
+prepared! {
+    struct CancelledQuery<'a> { minutes: &'a i64 as BigInt } -> Jsonb;
+    "select jsonb_build_object('reason', reason, 'at', date_trunc('minute', ended_at), 'orders', count(*)) \
+     from orders where ended_at > now() - make_interval(mins => ?::int) and reason is not null \
+     group by reason, date_trunc('minute', ended_at)"
+}

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use super::look::{self, Looked};
+use super::view::Order;
 use super::viewer::Viewer;
 use crate::http::AppState;
 use crate::http::visit::{Refusal, Visit};
@@ -79,6 +80,8 @@ struct Open {
     silent_until: Instant,
     last: Option<(Viewer, Looked)>,
     sent: String,
+    /// Whether the last look saw nothing.
+    has_failed: bool,
     is_first: bool,
     is_over: bool,
     _permit: OwnedSemaphorePermit,
@@ -100,6 +103,7 @@ impl Open {
             silent_until: now + SILENCE,
             last: None,
             sent: String::new(),
+            has_failed: false,
             is_first: true,
             is_over: false,
             _permit: permit,
@@ -157,18 +161,16 @@ impl Open {
     async fn look(&mut self) -> Option<String> {
         self.renew().await;
         let failure = match look::find(&self.state, self.id, self.ways.clone()).await {
+            Ok((_, order)) if self.is_known(&order) => return None,
             Ok((viewer, order)) => {
-                let is_known =
-                    self.last.as_ref().is_some_and(|(_, last)| !last.is_partial && last.order.version == order.version);
-                if !is_known || self.looks.is_due_to_a_change {
-                    let looked = Looked::at(&self.state, order, &viewer).await;
-                    self.is_over = looked.order.status.is_end();
-                    self.last = Some((viewer, looked));
-                }
+                let looked = Looked::at(&self.state, order, &viewer).await;
+                self.is_over = looked.order.status.is_end();
+                self.last = Some((viewer, looked));
                 None
             }
             Err(failure) => Some(failure),
         };
+        self.has_failed = failure.is_some();
         // Without being signed in again there is nothing more to see.
         self.is_over |= matches!(failure, Some(Failure::Refused { .. }));
         let part = self.part(failure.as_ref());
@@ -176,6 +178,12 @@ impl Open {
             self.sent.clone_from(&part);
             part
         })
+    }
+
+    /// Whether it is shown as it is, and nothing was heard that could add to it.
+    fn is_known(&self, order: &Order) -> bool {
+        let is_shown = |(_, last): &(Viewer, Looked)| !last.is_partial && last.order.version == order.version;
+        !self.has_failed && !self.looks.is_due_to_a_change && self.last.as_ref().is_some_and(is_shown)
     }
 
     fn part(&self, failure: Option<&Failure>) -> String {

@@ -106,7 +106,7 @@ $(cyclonedx):
 	cargo install --quiet --locked --root target/cargo-tools cargo-cyclonedx@0.5.7
 
 # Without the embedded broker, as images are built. The tool writes beside each package's Cargo.toml.
-shipped = order-svc stock-svc payment-svc notification-svc outbox-relay deploy/quadrille
+shipped = order-svc stock-svc payment-svc notification-svc outbox-relay deploy/console deploy/quadrille
 
 sbom: $(cyclonedx) ## what each program that is shipped is made of, as CycloneDX, in target/sbom/
 	mkdir -p target/sbom

@@ -27,8 +27,7 @@ async fn start() -> SignedUp {
     let keys = Source::Discovery(issuer.clone());
     let (audience, roles_claim) = ("quadrille".to_owned(), "roles".to_owned());
     let config = AuthConfig::By { issuer, audience, keys, roles_claim };
-    // registered for any port of this machine
-    let issuer = Issuer::new(&config, "quadrille-cli".to_owned(), None).unwrap().unwrap();
+    let issuer = Issuer::new(&config, "quadrille-console".to_owned(), None).unwrap().unwrap();
     let console = Console::with_issuer(Some(issuer.clone())).await;
     tokio::spawn(issuer.run(console.served.stop.clone()));
     SignedUp { console, _issuer: running, _db: db }

@@ -74,6 +74,9 @@ fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Ser
             "\nBe somebody: this sets $CUSTOMER, $STAFF and $OPERATOR, for ten minutes.\n\n  eval \"$({login})\"\n"
         );
     }
+    if !without.contains(&Service::Console) {
+        let _ = writeln!(text, "\nLook at {}: the shop, each order, and the control room behind them.", plan.url(Service::Console));
+    }
     let _ = write!(text, "\nPlace an order:\n\n{}\n", order(plan));
     for service in without {
         let name = service.name();

@@ -1,7 +1,7 @@
 // A shop of its own: `quadrille up` on free ports, with its data in a folder that goes with it.
 
 import { spawn } from 'node:child_process';
-import { chmodSync, createWriteStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, createWriteStream, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -163,6 +163,15 @@ export class Shop {
     await this.ask('POST', 'stock-svc', `/api/v1/shipments/${parcel}/deliver`, { body: {}, key: `bring-${parcel}` });
   }
 
+  /// The text of a mail about an order, once it is there.
+  async mail(order, template) {
+    return until(`the mail ${template} about ${order}`, 60_000, () => {
+      const { mails } = this.addresses();
+      const file = readdirSync(mails).find((name) => name.startsWith(`${order}.${template}.`));
+      return file && plain(readFileSync(join(mails, file), 'utf8'));
+    });
+  }
+
   /// Ends it in order, and takes its data away.
   async close() {
     if (this.hasEnded === undefined) {
@@ -172,4 +181,10 @@ export class Shop {
     }
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/// Of quoted-printable what it stands for.
+function plain(text) {
+  const joined = text.replaceAll(/=\r?\n/g, '');
+  return joined.replaceAll(/=([0-9A-F]{2})/g, (_, digits) => String.fromCharCode(parseInt(digits, 16)));
 }

@@ -14,24 +14,24 @@ const ORDER = /\/orders\/([0-9a-f-]{36})/;
 /// Puts something into the basket, from its own page.
 export async function takes(visitor, sku, pieces = 1) {
   await visitor.opens(`/products/${sku}`);
-  if (pieces !== 1) await visitor.fills('Quantity', String(pieces));
-  await visitor.presses('Add to basket');
+  if (pieces !== 1) await visitor.fills(/^How many of/, String(pieces));
+  await visitor.presses(/^Into the basket/);
   await visitor.sees('Your basket');
 }
 
 /// Fills in the checkout; what isn't given stays as the page has it.
 export async function fillsIn(visitor, { name, email, line1, line2, city, postal, country, card = CARDS.accepted }) {
-  const typed = [['Name', name], ['E-mail', email], ['Street and number', line1], ['More of the address', line2], ['Town', city], ['Postal code', postal]];
+  const typed = [['Name', name], ['E-mail', email], ['Street and number', line1], ['Flat, floor or the like', line2], ['Town', city], ['Postal code', postal]];
   for (const [label, text] of typed) if (text !== undefined) await visitor.fills(label, text);
   if (country !== undefined) await visitor.main().getByLabel('Country').selectOption({ label: country });
-  await visitor.main().getByLabel(card).check();
+  await visitor.main().getByLabel('Card', { exact: true }).selectOption({ label: card });
 }
 
 /// Orders what is in the basket; returns the order's id.
 export async function checksOut(visitor, details) {
   await visitor.opens('/checkout');
   await fillsIn(visitor, details);
-  await visitor.presses(/^Order/);
+  await visitor.presses(/^Order and pay/);
   await visitor.page.waitForURL(ORDER);
   return orderOf(visitor);
 }

@@ -101,11 +101,16 @@ export class Visitor {
     await this.main().getByLabel(label).first().fill(text);
   }
 
-  /// Opens what asks before it destroys, and says yes.
-  async confirms(ask, yes) {
-    const asks = this.main().locator('details', { has: this.page.getByText(ask, { exact: true }) }).first();
+  /// What asks before it does something, opened.
+  async asksFor(what, within = this.main()) {
+    const asks = within.locator('details', { has: this.page.getByText(what, { exact: true }) }).first();
     await asks.locator('summary').click();
-    await asks.getByRole('button', { name: yes }).click();
+    return asks;
+  }
+
+  /// Opens what asks before it destroys, and says yes.
+  async confirms(what, yes, within = this.main()) {
+    await this.presses(yes, await this.asksFor(what, within));
   }
 
   /// Signs in at the issuer, and comes back.

@@ -41,7 +41,7 @@ story('a hostile name and address are shown as text, to the customer and in the 
 story('what is looked for is shown as text', async ({ comes }) => {
   const visitor = await comes();
   await visitor.opens(`/?q=${encodeURIComponent(SCRIPT)}`);
-  assert.equal(await visitor.main().getByLabel('Search').first().inputValue(), SCRIPT);
+  assert.equal(await visitor.main().getByLabel('Look for').inputValue(), SCRIPT);
   await visitor.opens('/');
   await visitor.signsIn('ada');
   for (const path of ['/control/orders', '/control/topics']) {

@@ -315,7 +315,9 @@ mod tests {
         assert!(at("ftp://shop.example").unwrap_err().contains("SHOP_URL is refused"));
         assert!(at("https://shop.example").is_ok() && at("http://127.0.0.1:8080").is_ok());
         assert!(with(&[secret]).unwrap_err().contains("SHOP_URL is not set"));
-        assert!(with(&[secret, ("CONSOLE_URL", "http://shop.example")]).unwrap_err().contains("CONSOLE_URL is refused"));
+        assert!(
+            with(&[secret, ("CONSOLE_URL", "http://shop.example")]).unwrap_err().contains("CONSOLE_URL is refused")
+        );
         let sandbox = [secret, ("SHOP_URL", "http://traefik"), ("SANDBOX", "1")];
         assert!(with(&sandbox).is_ok());
         let twilio = [("TWILIO_ACCOUNT_SID", "AC1"), ("TWILIO_AUTH_TOKEN", "t"), ("TWILIO_FROM", "Shop")];

@@ -75,7 +75,7 @@ fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Ser
         );
     }
     if !without.contains(&Service::Console) {
-        let _ = writeln!(text, "\nLook at {}: the shop, each order, and the control room behind them.", plan.url(Service::Console));
+        text.push_str(&look(plan));
     }
     let _ = write!(text, "\nPlace an order:\n\n{}\n", order(plan));
     for service in without {
@@ -102,6 +102,17 @@ fn kind(kafka: &KafkaWish) -> &'static str {
         }
         KafkaWish::Apache | KafkaWish::Given(_) => "",
     }
+}
+
+fn look(plan: &Plan) -> String {
+    let sign_in = match plan.auth {
+        true => "\nThe control room is for sam@example.com (sandbox-sam) and olga@example.com (sandbox-olga).",
+        false => "",
+    };
+    format!(
+        "\nLook at {}: the shop, each order, and the control room behind them.{sign_in}\n",
+        plan.url(Service::Console)
+    )
 }
 
 fn order(plan: &Plan) -> String {

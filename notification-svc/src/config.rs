@@ -298,7 +298,7 @@ mod tests {
     fn guests_are_led_to_their_orders_page_where_there_is_one_and_to_the_api_elsewhere() {
         let secret = ("GUEST_LINK_SECRET", "0123456789abcdef0123456789abcdef");
         let orders = |more: &[(&str, &str)]| {
-            let config = with(&[&[secret], more].concat()).unwrap();
+            let config = with(&[&[secret][..], more].concat()).unwrap();
             config.guests.unwrap().orders.to_string()
         };
         let (shop, console) = (("SHOP_URL", "https://api.example"), ("CONSOLE_URL", "https://shop.example/pages/"));

@@ -292,8 +292,7 @@ mod tests {
         for (name, service) in ASKED_BY_THE_CONSOLE {
             assert_eq!(value(&plan, Service::Console, name), Some(plan.url(service)));
         }
-        let of_console = plan.environment(Service::Console);
-        let config = Reader::from_pairs(of_console.clone()).whole(console::Config::read).unwrap();
+        let config = Reader::from_pairs(plan.environment(Service::Console)).whole(console::Config::read).unwrap();
         assert_eq!(config.kafka.group_instance_id.as_deref(), Some("console-0"));
         assert!(config.is_sandbox && config.auth != AuthConfig::Off);
         let returns = value(&plan, Service::PaymentSvc, "PAYMENT_RETURN_URL").unwrap();

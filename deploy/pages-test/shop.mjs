@@ -1,7 +1,7 @@
 // A shop of its own: `quadrille up` on free ports, with its data in a folder that goes with it.
 
-import { spawn } from 'node:child_process';
-import { chmodSync, createWriteStream, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, createWriteStream, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -163,6 +163,27 @@ export class Shop {
     await this.ask('POST', 'stock-svc', `/api/v1/shipments/${parcel}/deliver`, { body: {}, key: `bring-${parcel}` });
   }
 
+  /// Has a service's database do something, for what no interface does.
+  sql(service, statement) {
+    const { database } = this.addresses().services[service];
+    return execFileSync(psql(), [database, '-Atq', '-v', 'ON_ERROR_STOP=1', '-c', statement], { encoding: 'utf8' }).trim();
+  }
+
+  /// While it lasts, whoever hears that goods are held for an order can't read it.
+  async whileUnreadable(during) {
+    this.sql('stock-svc', `
+      create or replace function spoil() returns trigger language plpgsql as $$ begin
+        new.payload = convert_to(replace(convert_from(new.payload, 'utf8'), '"expires_at"', '"expired_at"'), 'utf8');
+        return new;
+      end $$;
+      create trigger spoil before insert on outbox for each row when (new.topic = 'stock.v1') execute function spoil();`);
+    try {
+      return await during();
+    } finally {
+      this.sql('stock-svc', 'drop trigger spoil on outbox');
+    }
+  }
+
   /// The text of a mail about an order, once it is there.
   async mail(order, template) {
     return until(`the mail ${template} about ${order}`, 60_000, () => {
@@ -187,4 +208,14 @@ export class Shop {
 function plain(text) {
   const joined = text.replaceAll(/=\r?\n/g, '');
   return joined.replaceAll(/=([0-9A-F]{2})/g, (_, digits) => String.fromCharCode(parseInt(digits, 16)));
+}
+
+/// Beside the server that runs the shop's databases, or in the path.
+function psql() {
+  const folders = [process.env.PG, ...versions('/usr/lib/postgresql').map((one) => `${one}/bin`)].filter(Boolean);
+  return folders.map((folder) => join(folder, 'psql')).find(existsSync) ?? 'psql';
+}
+
+function versions(folder) {
+  return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
 }

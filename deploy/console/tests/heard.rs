@@ -59,6 +59,8 @@ async fn of_an_order_whose_person_is_forgotten_no_name_stays() {
     console.hear(&record_numbered(&order_placed(order), 1, Utc::now())).await;
     let forgotten = OrderEvent::Forgotten(OrderForgotten { order_id: order, customer_id: "c-1001".parse().unwrap() });
     console.hear(&record_numbered(&forgotten.into(), 2, Utc::now())).await;
+    // One that was late.
+    console.hear(&record_numbered(&order_placed(order), 3, Utc::now())).await;
     let mut conn = console.db.conn().await;
     let summary = orders::find(&mut conn, order.0).await.unwrap().unwrap();
     assert_eq!((summary.customer_name, summary.email, summary.total), (None, None, Some(25_98)));

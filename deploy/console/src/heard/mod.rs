@@ -98,9 +98,10 @@ impl Reactions for ConsoleReactions {
     }
 
     async fn save(&self, conn: &mut AsyncPgConnection, loaded: Self::Loaded) -> Result<(), ReactionError> {
-        store::events::save(conn, &loaded).await?;
         let summaries = Summary::of_all(&loaded);
+        // It holds the orders' rows, so that an event is saved either before its order is forgotten or without its body.
         store::orders::save(conn, &summaries).await?;
+        store::events::save(conn, &loaded).await?;
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         saved.extend(summaries.into_keys());
         Ok(())

@@ -36,7 +36,7 @@ pub struct Event {
     pub body: Option<String>,
 }
 
-/// Keeps events; one that is there already stays as it is.
+/// Keeps events; one that is there already stays as it is, and one of an order whose person is forgotten has no body.
 pub async fn save(conn: &mut AsyncPgConnection, heard: &[Incoming<Arc<Heard>>]) -> QueryResult<()> {
     let mut rows = Save::default();
     for incoming in heard {
@@ -82,7 +82,12 @@ prepared! {
     };
     "insert into events (id, topic, partition, record_offset, key, type, source, order_id, sequence, causation_id, time, \
         sent_at, headers, body) \
-     select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+     select new.id, topic, partition, record_offset, key, type, source, order_id, sequence, causation_id, time, sent_at, headers, \
+        case when orders.forgotten then null else body end \
+     from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        as new (id, topic, partition, record_offset, key, type, source, order_id, sequence, causation_id, time, sent_at, \
+            headers, body) \
+        left join orders on orders.id = new.order_id \
      on conflict (id) do nothing"
 }
 

@@ -83,6 +83,16 @@ pub trait Reactions: Send + Sync + 'static {
     /// dead letter.
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Self::Event, Undecodable>;
 
+    /// Reads a record, for a service that keeps more of it than its value. It fails as [`Reactions::decode`] does, which by
+    /// default reads the value alone.
+    ///
+    /// # Errors
+    /// As for [`Reactions::decode`].
+    fn read(&self, record: &Record, event_type: &str, value: &[u8]) -> Result<Self::Event, Undecodable> {
+        let _ = record;
+        self.decode(event_type, value)
+    }
+
     /// Whether the service reacts to the event. An event that doesn't concern it is skipped, whatever its age, and
     /// gets no row in the inbox.
     fn concerns(&self, event: &Self::Event) -> bool {

@@ -41,7 +41,7 @@ impl From<Order> for OrderRow {
         let total = order.total.zip(order.currency.as_deref()).map(|(total, currency)| amount_in(total, currency));
         Self {
             id: order.id,
-            name: order.number.unwrap_or_else(|| order.id.to_string()),
+            name: order.number.filter(|number| !number.is_empty()).unwrap_or_else(|| order.id.to_string()),
             customer_id: order.customer_id,
             customer: order.email.or(order.customer_name),
             state: state.name(),
@@ -81,7 +81,8 @@ async fn list(visit: Visit) -> Result<HttpResponse, Refusal> {
         found.truncate(PAGE);
         let last = found.last().map(|last| cursor(last.placed_at.unwrap_or(last.last_event_at), last.id)).unwrap_or_default();
         let (q, state) = (text.as_deref().unwrap_or_default(), state.map_or("", State::name));
-        format!("/control/orders?{}", query([("q", q), ("state", state), ("before", &last)]))
+        let asked = [("q", q), ("state", state), ("before", &last)];
+        format!("/control/orders?{}", query(asked.into_iter().filter(|(_, value)| !value.is_empty())))
     });
     let unheard = text.as_deref().and_then(|text| text.parse::<Uuid>().ok()).filter(|_| found.is_empty());
     let rows: Vec<_> = found.into_iter().map(OrderRow::from).collect();

@@ -122,17 +122,25 @@ fn shown_profile(visit: &Visit, asked: Result<Value, Failure>) -> Option<Profile
 
 async fn change(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
     let (visit, form) = visit.form(&body)?;
-    let visit = signed_in(visit)?;
+    if visit.session.is_none() {
+        return Err(signed_out(visit));
+    }
     let typed = address::typed(&form, &FIELDS);
     let version = form.get("version").and_then(|version| version.parse::<i64>().ok());
     match set(&visit, &typed, version).await {
         Ok(()) => Ok(visit.go("/account?saved=1")),
-        Err(failure @ Failure::Refused { status: 401, .. }) => Err(visit.failed(&failure)),
+        Err(Failure::Refused { status: 401, .. }) => Err(signed_out(visit)),
         Err(failure) => {
             let (status, wrong) = refused(&failure);
             page(visit, status, Some(Profile { typed, version, wrong })).await
         }
     }
+}
+
+/// A form is not led on to the issuer: browsers hold that against the page's policy.
+fn signed_out(visit: Visit) -> Refusal {
+    let why = "Please sign in, at the top of this page, and repeat your change.".to_owned();
+    visit.refuse(StatusCode::UNAUTHORIZED, "You are not signed in", why)
 }
 
 /// Sets the profile. What the form does not have of it stays as it is.

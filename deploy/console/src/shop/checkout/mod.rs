@@ -20,6 +20,9 @@ use crate::http::visit::{Refusal, Visit, shown};
 use crate::services::{Failure, Sent, Service};
 use details::Details;
 
+const SIGN_IN: &str =
+    "To order here, please sign in first, at the top of this page. What is in your basket stays there.";
+
 pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::resource("/checkout").get(|visit| shown(show(visit))).post(|visit, body| shown(order(visit, body))),
@@ -81,7 +84,6 @@ async fn order(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
     let sent = Sent { token: visit.token(), body: Some(&body), idempotency_key: Some(&details.key), if_match: None };
     match visit.state.services.ask(Service::Orders, Method::POST, "/api/v1/orders", sent).await {
         Ok(order) => placed(visit, &order, &details.basket),
-        Err(failure @ Failure::Refused { status: 401 | 403, .. }) => Err(visit.failed(&failure)),
         Err(failure) => {
             let status = match failure {
                 Failure::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -89,7 +91,11 @@ async fn order(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
                     StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
                 }
             };
-            let wrong = Wrong::of(&failure, &details::FIELDS);
+            // A form is not led on to the issuer: browsers hold that against the page's policy.
+            let wrong = match status {
+                StatusCode::UNAUTHORIZED => Wrong::whole(SIGN_IN),
+                _ => Wrong::of(&failure, &details::FIELDS),
+            };
             Ok(page(visit, &details, priced, &wrong, status))
         }
     }

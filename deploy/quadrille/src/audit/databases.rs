@@ -177,7 +177,7 @@ const ORDERS: &str = "select id, status, (placed -> 'total' ->> 'amount')::bigin
     (select jsonb_object_agg(l ->> 'sku', (l -> 'unit_price' ->> 'amount')::bigint)
         from jsonb_array_elements(placed -> 'lines') l) as prices,
     facts ->> 'stock' as stock, (facts ->> 'captured')::boolean as captured, (placed ->> 'deadline')::timestamptz as deadline,
-    waiting_since, said, recorded, history_pruned_at is not null as history_pruned from orders where $range";
+    coalesce(facts -> 'review' ? 'held', false) as held, waiting_since, said, recorded, history_pruned_at is not null as history_pruned from orders where $range";
 const HISTORY: &str = "select order_id, position, event_id, status_before, status from order_history where $range";
 const MOVEMENTS: &str = "select id, sku, kind, quantity, order_id from movements where order_id is not null and $range";
 const RESERVATIONS: &str =

@@ -17,6 +17,8 @@ pub(super) struct Order {
     pub stock: Option<String>,
     pub captured: bool,
     pub deadline: DateTime<Utc>,
+    /// Staff hold it for review, so that its deadline may pass.
+    pub held: bool,
     pub waiting_since: DateTime<Utc>,
     pub said: u64,
     pub recorded: i64,

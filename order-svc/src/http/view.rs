@@ -51,7 +51,6 @@ pub struct OrderView<'a> {
     forgotten_at: Option<DateTime<Utc>>,
     /// What only staff are shown, if there is something.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = ForStaff, required = false)]
     staff: Option<StaffView<'a>>,
     links: Links,
 }

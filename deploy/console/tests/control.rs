@@ -243,6 +243,22 @@ async fn every_room_is_shown_though_no_service_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn staff_hold_an_order_and_read_what_others_wrote_about_it() {
+    let (console, order) = (Console::start().await, Uuid::now_v7());
+    let known = json!({"id": order, "status": "pending", "lines": [], "staff": {"hold": {"reason": EVIL, "since": Utc::now()}}});
+    console.answers("GET", &format!("/api/v1/orders/{order}"), 200, known).await;
+    let note = json!({"text": "Called Ann.", "author": "sam", "written_at": Utc::now()});
+    console.answers("GET", &format!("/api/v1/orders/{order}/notes"), 200, json!({"items": [note]})).await;
+    let at = format!("/control/orders/{order}");
+    let (_, page) = shown(&console, &at).await;
+    assert!(page.contains("Called Ann.") && page.contains("Release it") && !page.contains("<script>alert"), "{page}");
+    let hold = Mock::given(method("POST")).and(path(format!("/api/v1/orders/{order}/hold")));
+    let hold = hold.and(body_json(json!({"reason": "ten of the same"})));
+    hold.respond_with(ResponseTemplate::new(200).set_body_json(json!({}))).expect(1).mount(&console.services).await;
+    assert_eq!(led_to(&console.send(&at, &format!("{at}/hold"), &[("reason", "ten of the same")]).await), at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_stuck_comes_with_what_keeps_it_and_the_button_that_mends_it() {
     let (console, order) = (Console::start().await, Uuid::now_v7());
     let group = |fact: &str| json!({"waiting_for": fact, "waiting_from": "stock-svc", "orders": 1, "oldest_since": Utc::now(), "first": [order]});

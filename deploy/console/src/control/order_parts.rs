@@ -19,6 +19,8 @@ pub struct Parts {
     parcels: Part,
     reservations: Part,
     messages: Part,
+    /// What staff wrote about it, for each other.
+    notes: Part,
 }
 
 impl Parts {
@@ -26,14 +28,15 @@ impl Parts {
         let ask = |service: Service, path: String| async move {
             Part::of(service, services.get(service, &path, token).await)
         };
-        let (order, payments, parcels, reservations, messages) = tokio::join!(
+        let (order, payments, parcels, reservations, messages, notes) = tokio::join!(
             ask(Service::Orders, format!("/api/v1/orders/{order}")),
             payments(services, token, order),
             ask(Service::Stock, format!("/api/v1/shipments?order_id={order}&limit=100")),
             ask(Service::Stock, format!("/api/v1/reservations?order_id={order}")),
             ask(Service::Notifications, format!("/api/v1/notifications?order_id={order}&limit=100")),
+            ask(Service::Orders, format!("/api/v1/orders/{order}/notes?limit=50")),
         );
-        Self { order, payments, parcels, reservations, messages }
+        Self { order, payments, parcels, reservations, messages, notes }
     }
 
     /// What order-svc says of it, if it says anything.
@@ -125,7 +128,8 @@ mod tests {
                 "refunds": [{"amount": {"amount": 1, "currency": "EUR"}, "status": "done", "created_at": "never"}]
             }])),
             parcels: part(json!([{"packed_at": null}, {"packed_at": time}])),
-            reservations: nothing,
+            reservations: nothing.clone(),
+            notes: nothing,
             messages: part(json!([{"template": "order_placed", "channel": "email", "sent_at": time}])),
         };
         let marks = parts.marks();

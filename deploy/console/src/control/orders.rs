@@ -5,13 +5,14 @@ use actix_web::web::{ServiceConfig, resource};
 use chrono::{DateTime, Utc};
 use minijinja::context;
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{cursor, parsed_cursor, stored, term};
+use super::{Part, cursor, parsed_cursor, stored, term};
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::pages::amount_in;
-use crate::services::query;
+use crate::services::{Failure, Service, query};
 use crate::store::orders::{Order, Search, State, search};
 
 const PAGE: usize = 50;
@@ -86,12 +87,26 @@ async fn list(visit: Visit) -> Result<HttpResponse, Refusal> {
         format!("/control/orders?{}", query(asked.into_iter().filter(|(_, value)| !value.is_empty())))
     });
     let unheard = text.as_deref().and_then(|text| text.parse::<Uuid>().ok()).filter(|_| found.is_empty());
+    let elsewhere = match &text {
+        Some(text) if found.is_empty() && before.is_none() => Some(known_to_order_svc(&visit, text).await),
+        _ => None,
+    };
     let rows: Vec<_> = found.into_iter().map(OrderRow::from).collect();
     let states = State::ALL.map(State::name);
     Ok(visit.page(
         "control/orders.html",
-        context! { rows, states, state => state.map(State::name), q => text, next, unheard, paged => before.is_some() },
+        context! { rows, states, state => state.map(State::name), q => text, next, unheard, elsewhere },
     ))
+}
+
+/// What the console has not heard of, as order-svc knows it: orders stay there for longer.
+async fn known_to_order_svc(visit: &Visit, text: &str) -> Part {
+    let path = format!("/api/v1/orders?{}", query([("q", text), ("limit", "50")]));
+    match visit.state.services.get(Service::Orders, &path, visit.token()).await {
+        // It is nothing that an order is known by there.
+        Err(Failure::Refused { status: 422, .. }) => Part::of(Service::Orders, Ok(Value::Null)),
+        asked => Part::of(Service::Orders, asked),
+    }
 }
 
 /// Whether the text names this one order and can name no other.

@@ -10,7 +10,7 @@ use crate::pages::span;
 pub struct Advice {
     pub means: &'static str,
     pub mend: &'static str,
-    /// What the button beside each order does: nothing, `warehouse`, `money`, `cancel` or `letters`.
+    /// What the button beside each order does: `warehouse`, `money`, `cancel`, `order` or `letters`.
     pub button: &'static str,
 }
 
@@ -22,6 +22,11 @@ impl Advice {
                 "The customer has not confirmed the payment with their bank.",
                 "Nobody but the customer can. At its deadline the order ends by itself; it can be cancelled before.",
                 "cancel",
+            ),
+            ("order.confirmed", "staff") => (
+                "Staff hold it for review, and its money is authorised.",
+                "Look at it, then release or cancel it; a card keeps money authorised for about a week.",
+                "order",
             ),
             (_, "staff") => (
                 "A refund was refused by the gateway, or came back.",

@@ -225,7 +225,7 @@ impl Progress {
         match self.facts.review {
             Some(Review::Held { .. }) => {
                 self.facts.review = Some(Review::Released);
-                let mut events = vec![OrderReleased { order_id: self.order_id }.into()];
+                let mut events: Vec<Event> = vec![OrderReleased { order_id: self.order_id }.into()];
                 if self.status == Status::Pending && self.facts.money_is_there() {
                     events.extend(self.confirm());
                 }

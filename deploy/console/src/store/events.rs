@@ -147,7 +147,7 @@ pub async fn search(conn: &mut AsyncPgConnection, search: &Search, limit: i64) -
     let text = &text.map(|text| format!("%{text}%"));
     let (at, id) = &before.unzip();
     let (most, limit) = (if text.is_some() { &LOOKED_AT } else { &limit }, &limit);
-    let found = match (key, event_type) {
+    let found: Vec<Value> = match (key, event_type) {
         (Some(key), _) => OfKey { topic, event_type, at, id, key, most, text, limit }.load(conn).await?,
         (None, Some(event_type)) => OfType { topic, at, id, event_type, most, text, limit }.load(conn).await?,
         (None, None) => Newest { topic, at, id, most, text, limit }.load(conn).await?,

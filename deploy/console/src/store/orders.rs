@@ -203,7 +203,7 @@ pub struct Search {
 pub async fn search(conn: &mut AsyncPgConnection, search: &Search, limit: i64) -> QueryResult<Vec<Order>> {
     let (at, after) = &search.before.unzip();
     let (state, limit) = (&search.state.map(State::name), &limit);
-    let rows = match (&search.text, search.state) {
+    let rows: Vec<Value> = match (&search.text, search.state) {
         (Some(text), _) => {
             let id = &text.parse::<Uuid>().ok();
             let lower = &text.to_lowercase();

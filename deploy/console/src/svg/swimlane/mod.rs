@@ -27,6 +27,9 @@ const BOX: (i64, i64) = (164, 28);
 /// Bars of a topic that overlap in time stand beside each other, in so many columns.
 const SLOTS: usize = 7;
 const SLOT: i64 = 11;
+/// Headers that a box tells in words.
+const SHOWN: [&str; 7] =
+    ["ce_specversion", "ce_source", "ce_type", "ce_time", "ce_sequence", "ce_dataschema", "content-type"];
 /// Shorter gaps than this take no more room than a row has.
 const GAP: TimeDelta = TimeDelta::seconds(1);
 
@@ -247,7 +250,8 @@ impl<'a> Picture<'a> {
         drawing.add(format_args!(
             r##"<a href="#event-{id}" aria-label="{whole}"><title>{whole}
 {time}, by {source}
-{topic}, partition {partition}, offset {offset}{sequence}</title><rect class="box {kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="6"/><text x="{text}" y="{line}">{name}</text></a>"##,
+{topic}, partition {partition}, offset {offset}{sequence}
+{content}</title><rect class="box {kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="6"/><text x="{text}" y="{line}">{name}</text></a>"##,
             id = event.id,
             time = event.time.format("%Y-%m-%d %H:%M:%S%.3f UTC"),
             source = escape(&event.source),
@@ -255,6 +259,7 @@ impl<'a> Picture<'a> {
             partition = event.partition,
             offset = event.record_offset,
             sequence = event.sequence.map_or_else(String::new, |sequence| format!(", number {sequence} of its key")),
+            content = escape(&content(event)),
             kind = kind(&event.event_type),
             width = BOX.0,
             height = BOX.1,
@@ -276,6 +281,13 @@ impl<'a> Picture<'a> {
             ));
         }
     }
+}
+
+/// The beginning of an event's headers and body, for whoever points at it.
+fn content(event: &Event) -> String {
+    let headers = event.headers.iter().filter(|(name, _)| !SHOWN.contains(&name.as_str())).take(8);
+    let headers = headers.map(|(name, value)| format!("{}: {}\n", shortened(name, 40), shortened(value, 80)));
+    headers.chain(event.body.as_deref().map(|body| shortened(body, 400))).collect()
 }
 
 /// A row for each event, with more room where more time has passed.

@@ -211,7 +211,7 @@ impl<'a> Picture<'a> {
         let x = left_of(topic) + LANE + 10 + SLOT * i64::try_from(self.slots[index]).unwrap_or(0);
         let from = self.rows[index];
         let sent = event.sent_at.map(|sent| self.y(sent).max(from));
-        let name = escape(name(&event.event_type));
+        let name = escape(&shortened(name(&event.event_type), 80));
         drawing.add(format_args!(r#"<path class="arrow" d="M{} {from}H{x}"/>"#, edge_towards(lane, x)));
         let mut effects = self.effects[index].clone();
         effects.sort_by_key(|effect| std::cmp::Reverse(self.rows[*effect]));
@@ -228,8 +228,8 @@ impl<'a> Picture<'a> {
                 r#"<g data-cause="{}" data-effect="{}"><title>{name} → {}: {told} of {}</title><rect class="travel" x="{}" y="{top}" width="6" height="{length}"/><path class="arrow" d="M{x} {to}H{edge}"/><path class="arrow-head" d="M{edge} {to}l{head} -4v8z"/></g>"#,
                 event.id,
                 caused.id,
-                escape(self::name(&caused.event_type)),
-                escape(service_of(&caused.source)),
+                escape(&shortened(self::name(&caused.event_type), 80)),
+                escape(&shortened(service_of(&caused.source), 80)),
                 x - 3
             ));
         }
@@ -238,7 +238,7 @@ impl<'a> Picture<'a> {
             drawing.add(format_args!(
                 r#"<g><title>{name}: {} in the outbox of {}</title><rect class="wait" x="{}" y="{from}" width="6" height="{length}"/><circle class="arrow-head" cx="{x}" cy="{sent}" r="3.5"/></g>"#,
                 took(at - event.time),
-                escape(service_of(&event.source)),
+                escape(&shortened(service_of(&event.source), 80)),
                 x - 3
             ));
         }
@@ -246,7 +246,7 @@ impl<'a> Picture<'a> {
 
     fn event(&self, drawing: &mut Drawing, index: usize, event: &Event) {
         let (x, y) = (left_of(self.places[index].0) + (LANE - BOX.0) / 2, self.rows[index] - BOX.1 / 2);
-        let whole = escape(&event.event_type);
+        let whole = escape(&shortened(&event.event_type, 80));
         drawing.add(format_args!(
             r##"<a href="#event-{id}" aria-label="{whole}"><title>{whole}
 {time}, by {source}
@@ -254,8 +254,8 @@ impl<'a> Picture<'a> {
 {content}</title><rect class="box {kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="6"/><text x="{text}" y="{line}">{name}</text></a>"##,
             id = event.id,
             time = event.time.format("%Y-%m-%d %H:%M:%S%.3f UTC"),
-            source = escape(&event.source),
-            topic = escape(&event.topic),
+            source = escape(&shortened(&event.source, 80)),
+            topic = escape(&shortened(&event.topic, 80)),
             partition = event.partition,
             offset = event.record_offset,
             sequence = event.sequence.map_or_else(String::new, |sequence| format!(", number {sequence} of its key")),

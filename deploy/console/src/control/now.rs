@@ -151,6 +151,7 @@ fn card(samples: &Samples, index: usize, health: &Health) -> ServiceCard {
     let kind = match health.state.as_str() {
         "ready" => "good",
         "degraded" => "warn",
+        "not told" => "",
         _ => "bad",
     };
     let (service, state, away) = (health.service, health.state.clone(), health.away.clone());

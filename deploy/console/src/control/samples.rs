@@ -57,7 +57,7 @@ pub struct Point {
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
     pub service: &'static str,
-    /// ready, degraded, not ready or away.
+    /// ready, degraded, not ready, away, or not told, where it tells operators alone.
     pub state: String,
     pub checks: Vec<(String, String)>,
     pub gauges: Gauges,
@@ -127,7 +127,12 @@ async fn of_service(services: &Services, service: Service) -> Health {
     let ready = ready.ok().and_then(|ready| serde_json::from_str::<serde_json::Value>(&ready).ok());
     let checks = ready.as_ref().and_then(|ready| ready["checks"].as_object()).into_iter().flatten();
     let checks = checks.map(|(name, told)| (name.clone(), told.as_str().unwrap_or_default().to_owned())).collect();
-    let state = ready.as_ref().and_then(|ready| ready["status"].as_str()).unwrap_or("away").to_owned();
+    // A service with an address for operators tells there alone, and answers 404 here.
+    let state = match ready.as_ref().map(|ready| &ready["status"]) {
+        Some(serde_json::Value::String(state)) => state.clone(),
+        Some(status) if *status == 404 => "not told".to_owned(),
+        _ => "away".to_owned(),
+    };
     let mut health = Health {
         service: service.name(),
         state,

@@ -184,6 +184,29 @@ export class Shop {
     }
   }
 
+  /// From here on payment-svc can write no payment, which makes dead letters of what it hears.
+  closesTheBooks() {
+    this.sql('payment-svc', `
+      create or replace function books() returns trigger language plpgsql as $$ begin
+        raise exception 'the books are closed' using errcode = 'check_violation';
+      end $$;
+      create trigger books before insert on payments for each row execute function books();`);
+  }
+
+  /// It can again, and takes its time: somebody has to be able to watch it.
+  opensTheBooks() {
+    this.sql('payment-svc', `
+      create or replace function books() returns trigger language plpgsql as $$ begin
+        perform pg_sleep(0.05);
+        return new;
+      end $$;`);
+  }
+
+  /// As it was before.
+  forgetsTheBooks() {
+    this.sql('payment-svc', 'drop trigger if exists books on payments');
+  }
+
   /// The text of a mail about an order, once it is there.
   async mail(order, template) {
     return until(`the mail ${template} about ${order}`, 60_000, () => {

@@ -41,6 +41,48 @@ story('an operator finds an order that is stuck by an event that nobody can read
   await olga.reads(/dead-letters/);
 });
 
+const MANY = 200;
+
+story(`${MANY} dead letters of one cause are replayed as a job, through a pause and a kill of the service`, async ({ shop, comes, picture }) => {
+  const olga = await comes();
+  // What is killed answers nobody for a while.
+  olga.expects(/Failed to load resource|answers 50[23]/);
+  await olga.opens('/control');
+  await olga.givesPassword('olga');
+  const orders = [];
+  shop.closesTheBooks();
+  try {
+    while (orders.length < MANY) {
+      const some = await Promise.all(Array.from({ length: 10 }, () => shop.order()));
+      orders.push(...some.map(({ id }) => id));
+    }
+    await until('all are dead letters', 120_000, async () => {
+      await olga.opens('/control/dead-letters');
+      return (await olga.main().getByText(new RegExp(`^${MANY} letters in ${MANY} keys`)).count()) > 0;
+    });
+    shop.opensTheBooks();
+    const group = olga.main().locator('section', { hasText: `${MANY} letters in ${MANY} keys` }).last();
+    const begins = await olga.asksFor(`Replay or discard all ${MANY}`, group);
+    await begins.getByLabel('Why', { exact: true }).fill('the books are open again');
+    await olga.presses(`Replay all ${MANY}`, begins);
+    await olga.sees('A job of payment-svc: replay dead letters');
+    await olga.presses('Pause');
+    await olga.reads(/^paused/);
+    await picture(olga, 'replay-job');
+    const killed = shop.kill('payment-svc');
+    await shop.isBack('payment-svc', killed);
+    await olga.page.reload();
+    await olga.reads(/^paused/);
+    const left = Number((await olga.main().getByText(/are done, \d+ are left/).innerText()).match(/(\d+) are left/)[1]);
+    assert.ok(left > 0 && left < MANY + 1, `${left} are left`);
+    await olga.presses('Go on');
+    await olga.main().getByText(`${MANY} of ${MANY} are done`).first().waitFor({ timeout: 120_000 });
+  } finally {
+    shop.forgetsTheBooks();
+  }
+  for (const order of orders) await shop.becomes(order, 'confirmed');
+});
+
 /// From the page of a dead letter: tries what is mended dry, saves it, and replays it.
 async function mends(olga, picture, isFirst) {
   await olga.sees(/^Dead letter /);

@@ -107,7 +107,7 @@ impl Record {
     }
 
     /// When it was sent, by Kafka; none for one that was stored meanwhile.
-    pub fn sent(&self) -> Option<DateTime<Utc>> {
+    pub fn sent_at(&self) -> Option<DateTime<Utc>> {
         self.arrival.as_ref().and_then(|arrival| arrival.sent)
     }
 

@@ -81,7 +81,7 @@ impl Reactions for ConsoleReactions {
     }
 
     fn read(&self, record: &Record, _event_type: &str, value: &[u8]) -> Result<Self::Event, Undecodable> {
-        Ok(Arc::new(Heard { headers: record.headers.clone(), sent_at: record.sent(), body: text(value) }))
+        Ok(Arc::new(Heard { headers: record.headers.clone(), sent_at: record.sent_at(), body: text(value) }))
     }
 
     async fn load(

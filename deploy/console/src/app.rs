@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::control::samples::{self, Samples};
 use crate::heard::{Changes, ConsoleReactions, KeptHere, subscriptions};
 use crate::http::{AppState, LIVE, routes, url_of};
 use crate::pages::Pages;
@@ -30,6 +31,8 @@ pub struct App {
     pool: Pool,
     consumer: Consumer<ConsoleReactions, KeptHere>,
     issuer: Option<Issuer>,
+    samples: Samples,
+    services: Services,
     listening: CancellationToken,
 }
 
@@ -40,6 +43,9 @@ pub fn times_to_live() -> Vec<TimeToLive> {
         TimeToLive::new("orders", "id", "last_event_at", KEPT),
         TimeToLive::new("sessions", "id", "expires_at", Duration::from_secs(60 * 60)),
     ]
+    .into_iter()
+    .chain(service_kit::dead_letters::times_to_live())
+    .collect()
 }
 
 impl App {
@@ -53,13 +59,15 @@ impl App {
         let consumer = Consumer::new(heard, subscriptions(), pool.clone(), reactions, KeptHere);
         let issuer = Issuer::new(&config.auth, config.client_id, config.issuer_internal)?;
         let listening = CancellationToken::new();
+        let (services, samples) = (Services::new(config.services)?, Samples::default());
         let (addr, console) = (config.http.addr, config.console);
         // A port that is taken by chance is known once it is bound.
         let url = Arc::new(std::sync::OnceLock::new());
         let state = AppState {
             pool: pool.of(Share::Requests),
             pages: Arc::new(Pages::new().context("the pages' templates can't be parsed")?),
-            services: Services::new(config.services)?,
+            services: services.clone(),
+            samples: samples.clone(),
             issuer: issuer.clone(),
             url: Arc::clone(&url),
             is_sandbox: config.is_sandbox,
@@ -74,7 +82,7 @@ impl App {
             routes(routes_of, &state);
         })?;
         url.get_or_init(|| url_of(console.as_ref(), addr, server.port()));
-        Ok(Self { server, pool, consumer, issuer, listening })
+        Ok(Self { server, pool, consumer, issuer, samples, services, listening })
     }
 
     pub const fn port(&self) -> u16 {
@@ -83,9 +91,10 @@ impl App {
 
     /// Serves until told to stop, or until a part ends by itself, which none should. Requests stop first, then what is heard.
     pub async fn run_until(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { server, pool, consumer, issuer, listening } = self;
+        let Self { server, pool, consumer, issuer, samples, services, listening } = self;
         let mut tasks = Tasks::new(shutdown, listening.clone());
         tasks.run(server.run());
+        tasks.run(samples::run(samples, services, pool.clone(), listening.clone()));
         if let Some(issuer) = issuer {
             tasks.run(issuer.run(listening));
         }

@@ -6,12 +6,36 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_FRAME_OPTIONS};
 use chrono::{DateTime, Utc};
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
 
 /// Nothing runs or is drawn that does not come from here, and no other page may frame it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Like `minijinja::context!`, for whatever can be serialised, which stays its owner's.
+macro_rules! context {
+    (@value $key:ident) => {
+        minijinja::value::Value::from(minijinja::value::Serde(&$key))
+    };
+    (@value $key:ident => $value:expr) => {
+        minijinja::value::Value::from(minijinja::value::Serde(&$value))
+    };
+    ($(..$more:expr),+ $(,)?) => {
+        // of two that have the same name the first counts
+        minijinja::value::merge_maps([$(minijinja::value::Value::from($more)),+].into_iter().rev())
+    };
+    ($($key:ident $(=> $value:expr)?),* $(,)?) => {
+        minijinja::value::Value::from(minijinja::value::Serde(std::collections::BTreeMap::<&str, minijinja::value::Value>::from(
+            [$((stringify!($key), $crate::pages::context!(@value $key $(=> $value)?))),*],
+        )))
+    };
+    ($($key:ident $(=> $value:expr)?),* $(, ..$more:expr)+ $(,)?) => {
+        $crate::pages::context! { ..$crate::pages::context! { $($key $(=> $value)?),* } $(, ..$more)+ }
+    };
+}
+pub(crate) use context;
 
 macro_rules! templates {
     ($($name:literal),+ $(,)?) => {
@@ -61,8 +85,11 @@ impl Pages {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment.set_formatter(|out, state, value| match value.is_none() {
+            true => Ok(()),
+            false => minijinja::escape_formatter(out, state, value),
+        });
         environment.add_filter("money", money);
         environment.add_filter("when", when);
         environment.add_filter("ago", ago);
@@ -147,7 +174,6 @@ pub fn span(seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use minijinja::context;
 
     use super::*;
 

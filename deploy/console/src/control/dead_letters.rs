@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, ServiceConfig, resource};
 use futures_util::future::join_all;
-use minijinja::context;
+use crate::pages::context;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
-use minijinja::context;
+use crate::pages::context;
 
 use crate::http::visit::{Refusal, Visit, shown};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, ServiceConfig, resource};
-use minijinja::context;
+use crate::pages::context;
 use reqwest::Method;
 use serde_json::{Value, json};
 

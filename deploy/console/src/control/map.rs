@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
-use minijinja::context;
+use crate::pages::context;
 use serde::Serialize;
 use shared_events::{
     CustomerEvent, NotificationEvent, OrderEvent, PaymentEvent, ProductEvent, ShipmentEvent, StockEvent, Topic,

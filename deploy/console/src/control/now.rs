@@ -1,9 +1,9 @@
 //! How the shop is just now, with a line over the last hour for each figure.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, ServiceConfig, resource};
+use actix_web::web::{ServiceConfig, resource};
 use chrono::{DateTime, Utc};
-use minijinja::context;
+use crate::pages::context;
 use minijinja::value::Value;
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ struct ServiceCard {
 }
 
 pub fn samples_of(visit: &Visit) -> Samples {
-    visit.request.app_data::<Data<Samples>>().map(|samples| samples.get_ref().clone()).unwrap_or_default()
+    visit.state.samples.clone()
 }
 
 async fn page(visit: Visit, template: &str) -> Result<HttpResponse, Refusal> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
-use minijinja::context;
+use crate::pages::context;
 use minijinja::value::Value;
 use serde::Serialize;
 use shared_events::Event as Known;

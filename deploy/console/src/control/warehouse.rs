@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Bytes, ServiceConfig, resource};
-use minijinja::context;
+use crate::pages::context;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};

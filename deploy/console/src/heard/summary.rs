@@ -13,6 +13,9 @@ use super::Heard;
 /// A longer word is none that somebody looks for, and an index takes no longer ones.
 const LONGEST: usize = 200;
 
+/// The longest text that is kept of an event to be found by, in characters.
+const LONGEST: usize = 300;
+
 /// What is known of an order. What no event has told yet is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -112,7 +115,13 @@ fn body(incoming: &Incoming<Arc<Heard>>) -> Value {
 }
 
 fn text(value: &Value, pointer: &str) -> Option<String> {
-    value.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+    let text = value.pointer(pointer).and_then(Value::as_str)?;
+    Some(bounded(text))
+}
+
+/// What PostgreSQL can keep, and an index hold. No real one is longer.
+pub fn bounded(text: &str) -> String {
+    text.chars().take(LONGEST).map(|char| if char == '\0' { '\u{fffd}' } else { char }).collect()
 }
 
 #[cfg(test)]
@@ -173,6 +182,14 @@ mod tests {
         ];
         let found_by = Summary::of_all(&batch).remove(&ORDER).unwrap().found_by;
         assert_eq!(found_by.into_iter().collect::<Vec<_>>(), ["ce123ie", "d1", "pi_3q0"]);
+    }
+
+    #[test]
+    fn what_nobody_could_find_is_cut_and_what_can_t_be_kept_replaced() {
+        let placed = format!(r#"{{"customer": {{"id": "a\\u0000b", "email": "{}"}}}}"#, "x".repeat(9_000));
+        let summary = Summary::of_all(&[heard("order.placed.v1", 0, &placed)]).remove(&ORDER).unwrap();
+        assert_eq!(summary.customer_id.as_deref(), Some("a\u{fffd}b"));
+        assert_eq!(summary.email.map(|email| email.len()), Some(LONGEST));
     }
 
     #[test]

@@ -13,14 +13,16 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::control::samples::Samples;
 use crate::heard::Changes;
 use crate::pages::Pages;
 use crate::services::Services;
 use crate::sign_in::Issuer;
 use crate::{control, shop};
 
-/// How many pages may be told live what changes, at once.
-pub const LIVE: usize = 1_000;
+/// How many pages may be told live what changes, at once: each takes one of the server's connections, of which the rest is
+/// for pages.
+pub const LIVE: usize = 300;
 
 /// What every page needs.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct AppState {
     pub pool: Pool,
     pub pages: Arc<Pages>,
     pub services: Services,
+    /// How the services were within the last hour.
+    pub samples: Samples,
     /// None where nobody signs in: then everybody may do everything.
     pub issuer: Option<Issuer>,
     /// Where browsers reach the console, without a slash at its end; known once the server is bound.

@@ -10,7 +10,7 @@ use actix_web::http::header::{COOKIE, LOCATION, SET_COOKIE};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use chrono::Utc;
-use minijinja::context;
+use crate::pages::context;
 use minijinja::value::Value;
 
 use super::AppState;

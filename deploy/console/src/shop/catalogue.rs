@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Path, ServiceConfig};
-use minijinja::context;
+use crate::pages::context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared_events::Sku;

@@ -47,6 +47,7 @@ impl Console {
             pool: db.pool.clone(),
             pages: Arc::new(Pages::new().unwrap()),
             services: Services::new(urls).unwrap(),
+            samples: console::control::samples::Samples::default(),
             issuer,
             url: Arc::clone(&url),
             is_sandbox: true,

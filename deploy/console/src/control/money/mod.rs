@@ -6,7 +6,7 @@ mod day;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, ServiceConfig, resource};
-use minijinja::context;
+use crate::pages::context;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;

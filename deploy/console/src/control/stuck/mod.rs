@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
 use chrono::{DateTime, Utc};
-use minijinja::context;
+use crate::pages::context;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;

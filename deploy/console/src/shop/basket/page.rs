@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, ServiceConfig};
-use minijinja::context;
+use crate::pages::context;
 use shared_events::Sku;
 
 use super::{Basket, BasketRefused, number, priced};

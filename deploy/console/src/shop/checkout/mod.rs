@@ -6,7 +6,7 @@ mod methods;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, ServiceConfig};
-use minijinja::context;
+use crate::pages::context;
 use reqwest::Method;
 use serde_json::Value;
 use uuid::Uuid;

@@ -11,7 +11,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use chrono::Utc;
 use futures_util::stream;
-use minijinja::context;
+use crate::pages::context;
 use minijinja::value::Value as Page;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;

@@ -1,7 +1,7 @@
 //! Looks at an order: asks the services and what the console has heard, and puts it into words.
 
 use chrono::{DateTime, Utc};
-use minijinja::context;
+use crate::pages::context;
 use minijinja::value::Value as Page;
 use serde_json::Value;
 use uuid::Uuid;

@@ -14,7 +14,7 @@ mod words;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Path, ServiceConfig};
-use minijinja::context;
+use crate::pages::context;
 use uuid::Uuid;
 
 pub use view::{Order, Status};

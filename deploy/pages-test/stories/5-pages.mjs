@@ -8,23 +8,28 @@ import { story } from '../story.mjs';
 
 /// The pages that anybody may see.
 const SHOP = ['/', '/?q=tea', `/products/${TEA}`, '/basket', '/checkout'];
-/// Those of whoever works here. `ORDER` stands for one.
+/// Those of whoever works here. ORDER, OPEN and PAYMENT stand for what there is to see.
 const CONTROL = [
-  '/control', '/control/stuck', '/control/orders', '/control/orders/ORDER', '/control/dead-letters', '/control/topics', '/control/map',
-  '/control/holds', '/control/warehouse', '/control/money', '/control/actions',
+  '/control', '/control/stuck', '/control/orders', '/control/orders?q=ada@example.com', '/control/orders/ORDER', '/control/orders/OPEN',
+  '/control/dead-letters', '/control/topics', '/control/topics?live=1', '/control/map', '/control/holds', '/control/warehouse',
+  '/control/warehouse?order=OPEN', '/control/money', '/control/money/PAYMENT', '/control/actions',
 ];
+/// Those that are refused.
+const REFUSED = ['/products/NOTHING-LIKE-IT', '/orders/01980a10-7c00-7000-8000-0000000000a1', '/control/orders/nothing'];
 
-/// Something to see: an order of Ada's that went through, and one that was declined.
+/// Something to see: an order of Ada's that went through, one that waits in the warehouse, and one that was declined.
 let seen;
 async function something(shop) {
   seen ??= (async () => {
     const ada = { customer: { id: 'a-4001', name: 'Ada Byrne', email: 'ada@example.com' } };
-    const { id } = await shop.order(ada);
+    const [{ id: ORDER }, { id: OPEN }] = [await shop.order(ada), await shop.order(ada)];
     const declined = await shop.order({ ...ada, payment_method: 'pm_card_chargeDeclined' });
-    await shop.deliver(await shop.dispatch(id));
-    await shop.becomes(id, 'completed');
+    await shop.deliver(await shop.dispatch(ORDER));
+    await shop.becomes(ORDER, 'completed');
+    await shop.becomes(OPEN, 'confirmed');
     await shop.becomes(declined.id, 'cancelled');
-    return id;
+    const { id: PAYMENT } = await shop.first('payment-svc', 'payments', ORDER);
+    return { ORDER, OPEN, PAYMENT };
   })();
   return seen;
 }
@@ -38,15 +43,20 @@ async function arrives(comes, how) {
   return ada;
 }
 
-const paths = (order) => [...SHOP, '/account', `/orders/${order}`, ...CONTROL].map((path) => path.replace('ORDER', order));
+/// Every page with the status that it has.
+function pages(seen) {
+  const named = (path) => Object.entries(seen).reduce((path, [name, id]) => path.replace(name, id), path);
+  const shown = [...SHOP, '/account', '/orders/ORDER', '/orders/OPEN', '/orders/OPEN/address', ...CONTROL].map(named);
+  return [...shown.map((path) => [path, 200]), ...REFUSED.map((path) => [path, 404])];
+}
 
 for (const dark of [false, true]) {
   story(`axe finds nothing on any page, ${dark ? 'dark' : 'light'}`, async ({ shop, comes }) => {
-    const order = await something(shop);
+    const seen = await something(shop);
     const ada = await arrives(comes, { dark });
     const found = {};
-    for (const path of paths(order)) {
-      await ada.opens(path);
+    for (const [path, status] of pages(seen)) {
+      await ada.opens(path, status);
       const broken = await ada.axe();
       if (broken.length > 0) found[path] = broken;
     }
@@ -55,11 +65,11 @@ for (const dark of [false, true]) {
 }
 
 story('no page is wider than a phone', async ({ shop, comes }) => {
-  const order = await something(shop);
+  const seen = await something(shop);
   const ada = await arrives(comes, { phone: true });
   const wide = {};
-  for (const path of paths(order)) {
-    await ada.opens(path);
+  for (const [path, status] of pages(seen)) {
+    await ada.opens(path, status);
     const overhang = await ada.overhang();
     if (overhang > 0) wide[path] = overhang;
   }
@@ -67,11 +77,11 @@ story('no page is wider than a phone', async ({ shop, comes }) => {
 });
 
 story('each page is the same without scripts', async ({ shop, comes }) => {
-  const order = await something(shop);
+  const seen = await something(shop);
   const [ada, plain] = [await arrives(comes), await arrives(comes, { js: false })];
-  for (const path of paths(order)) {
-    await ada.opens(path);
-    await plain.opens(path);
+  for (const [path, status] of pages(seen)) {
+    await ada.opens(path, status);
+    await plain.opens(path, status);
     assert.equal(await plain.title(), await ada.title(), path);
     const says = async (visitor) => (await visitor.main().innerText()).length;
     assert.ok((await says(plain)) >= (await says(ada)) / 2, `${path} says less without scripts`);

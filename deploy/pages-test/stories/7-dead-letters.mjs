@@ -69,6 +69,7 @@ story(`${MANY} dead letters of one cause are replayed as a job, through a pause 
     await olga.presses('Pause');
     await olga.reads(/^paused/);
     await picture(olga, 'replay-job');
+    assert.deepEqual(await olga.axe(), []);
     const killed = shop.kill('payment-svc');
     await shop.isBack('payment-svc', killed);
     await olga.page.reload();

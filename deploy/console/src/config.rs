@@ -103,6 +103,10 @@ impl Config {
             reader.refuse(&vars::CONSOLE_URL, "whoever is between could read the cookies of people: take https");
             return None;
         }
+        if console.is_none() && http.as_ref().is_some_and(|http| !http.addr.ip().to_canonical().is_loopback()) {
+            reader.lacks(&vars::CONSOLE_URL, "HTTP_ADDR is no address that browsers can use");
+            return None;
+        }
         let urls = [&vars::ORDER_URL, &vars::PAYMENT_URL, &vars::STOCK_URL, &vars::NOTIFICATION_URL];
         let [orders, payments, stock, notifications] = urls.map(|var| web(reader, var).flatten());
         let services =
@@ -163,5 +167,7 @@ mod tests {
         assert!(at("http://shop.example").unwrap_err().contains("CONSOLE_URL is refused"));
         assert!(at("https://shop.example").is_ok() && at("http://localhost:8070").is_ok());
         assert!(read(&[("CONSOLE_URL", "http://shop.example"), ("SANDBOX", "1")]).is_ok());
+        let everywhere = read(&[("HTTP_ADDR", "0.0.0.0:8070"), ("SANDBOX", "1")]).unwrap_err();
+        assert!(everywhere.contains("CONSOLE_URL is not set"), "{everywhere}");
     }
 }

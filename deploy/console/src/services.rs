@@ -1,5 +1,6 @@
 //! Asks the services, with the token of whoever looks.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::{Client, Method, Response, StatusCode, redirect};
@@ -68,6 +69,8 @@ pub struct Sent<'a> {
     pub body: Option<&'a Value>,
     /// Makes a repeated request do nothing again.
     pub idempotency_key: Option<&'a str>,
+    /// The address of whoever asks, for a service that counts requests by client.
+    pub client: Option<IpAddr>,
     /// The version that is changed, as the service's `ETag` had it.
     pub if_match: Option<&'a str>,
 }
@@ -106,6 +109,9 @@ impl Services {
         }
         if let Some(key) = sent.idempotency_key {
             request = request.header("idempotency-key", key);
+        }
+        if let Some(client) = sent.client {
+            request = request.header("x-forwarded-for", client.to_string());
         }
         if let Some(version) = sent.if_match {
             request = request.header("if-match", version);

@@ -97,7 +97,7 @@ prepared! {
 }
 prepared! {
     struct Claim<'a> { id: &'a [u8] as Bytea } -> Bool;
-    "update sessions set renewing_until = now() + interval '15 seconds' \
+    "update sessions set renewing_until = now() + interval '30 seconds' \
      where id = ? and (renewing_until is null or renewing_until < now()) returning true"
 }
 prepared! {

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Utc;
-use reqwest::{Client, redirect};
+use reqwest::{Client, StatusCode, redirect};
 use serde::Deserialize;
 use serde_json::Value;
 use service_kit::auth::{AuthConfig, Keys, Verifier};
@@ -39,6 +39,17 @@ struct Tokens {
     access_token: String,
     refresh_token: Option<String>,
     id_token: Option<String>,
+}
+
+/// Why there are no new tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRenewed {
+    /// The issuer says no, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// It can't be asked now.
+    #[error("{0:#}")]
+    Away(anyhow::Error),
 }
 
 #[derive(Deserialize)]
@@ -112,12 +123,16 @@ impl Issuer {
     }
 
     /// The session with new tokens.
-    pub async fn renewed(&self, session: &Session) -> anyhow::Result<Session> {
-        let token = session.refresh_token.as_deref().context("there is no refresh token")?;
+    pub async fn renewed(&self, session: &Session) -> Result<Session, NotRenewed> {
+        let Some(token) = session.refresh_token.as_deref() else {
+            return Err(NotRenewed::Refused("there is no refresh token".to_owned()));
+        };
         let form = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &self.client_id)];
         let tokens = self.tokens(&form).await?;
-        let renewed = self.checked(tokens, session.name.clone(), session.email.clone()).await?;
-        ensure!(renewed.sub == session.sub, "the issuer answers with somebody else's token");
+        let renewed = self.checked(tokens, session.name.clone(), session.email.clone()).await.map_err(NotRenewed::Away)?;
+        if renewed.sub != session.sub {
+            return Err(NotRenewed::Refused("the issuer answers with somebody else's token".to_owned()));
+        }
         Ok(Session { refresh_token: renewed.refresh_token.or_else(|| session.refresh_token.clone()), ..renewed })
     }
 
@@ -134,15 +149,19 @@ impl Issuer {
         })
     }
 
-    async fn tokens(&self, form: &[(&str, &str)]) -> anyhow::Result<Tokens> {
-        let at = self.reached(self.discovered().await?.token_endpoint);
-        let answer = self.client.post(at).form(form).send().await.map_err(reqwest::Error::without_url)?;
+    async fn tokens(&self, form: &[(&str, &str)]) -> Result<Tokens, NotRenewed> {
+        let away = |error: reqwest::Error| NotRenewed::Away(anyhow!(error.without_url()));
+        let at = self.reached(self.discovered().await.map_err(NotRenewed::Away)?.token_endpoint);
+        let answer = self.client.post(at).form(form).send().await.map_err(away)?;
         let status = answer.status();
-        if !status.is_success() {
-            let why = answer.json::<Value>().await.unwrap_or_default();
-            bail!("the issuer answers {status}: {}", why["error"].as_str().unwrap_or("no reason"));
+        if status.is_success() {
+            return answer.json().await.map_err(away);
         }
-        Ok(answer.json().await.map_err(reqwest::Error::without_url)?)
+        let why = answer.json::<Value>().await.unwrap_or_default();
+        let why = format!("the issuer answers {status}: {}", why["error"].as_str().unwrap_or("no reason"));
+        // RFC 6749, 5.2: what can't be right later either
+        let is_final = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+        Err(if is_final { NotRenewed::Refused(why) } else { NotRenewed::Away(anyhow!(why)) })
     }
 
     async fn discovered(&self) -> anyhow::Result<Discovered> {

@@ -83,7 +83,7 @@ async fn an_answer_that_this_browser_did_not_ask_for_signs_nobody_in() {
     assert_eq!(answer.status().as_u16(), 400);
     console.get("/sign-in?to=/").await;
     let answer = console.get("/callback?code=stolen&state=made-up").await;
-    assert_eq!(answer.status().as_u16(), 503);
+    assert_eq!(answer.status().as_u16(), 400);
     assert_eq!(console.db.count("sessions").await, 0);
 }
 

@@ -15,6 +15,8 @@ use crate::{secrets, sessions};
 
 /// The cookie of whoever is signing in: a secret, and where they want to go.
 const SIGN_IN: &str = "console_sign_in";
+/// The longest address that a cookie keeps, in bytes; who comes from a longer one is led to the shop.
+const LONGEST: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 pub fn routes(config: &mut ServiceConfig) {
@@ -27,7 +29,7 @@ pub fn routes(config: &mut ServiceConfig) {
 async fn sign_in(mut visit: Visit) -> Result<HttpResponse, Refusal> {
     let Some(issuer) = visit.state.issuer.clone() else { return Ok(visit.go("/")) };
     let wanted = Form::query(&visit.request);
-    let to = wanted.get("to").filter(|to| is_here(to)).unwrap_or("/").to_owned();
+    let to = wanted.get("to").filter(|to| is_here(to) && to.len() <= LONGEST).unwrap_or("/").to_owned();
     let secret = secrets::random();
     let address = match issuer.address(&secret, &visit.state.redirect_uri()).await {
         Ok(address) => address,
@@ -48,6 +50,11 @@ async fn callback(mut visit: Visit) -> Result<HttpResponse, Refusal> {
     let to = URL_SAFE_NO_PAD.decode(to).ok().and_then(|to| String::from_utf8(to).ok());
     let to = to.filter(|to| is_here(to)).unwrap_or_else(|| "/".to_owned());
     let answer = Form::query(&visit.request);
+    let state = answer.text("state");
+    if !secrets::are_same(state, &secrets::derived(secret, "state")) {
+        let why = "Somebody began to sign in elsewhere meanwhile. Please try again.";
+        return Err(visit.refuse(StatusCode::BAD_REQUEST, "That did not work", why.to_owned()));
+    }
     let session =
         issuer.session(secret, &visit.state.redirect_uri(), |name| answer.get(name).map(str::to_owned)).await;
     let session = match session {
@@ -58,6 +65,11 @@ async fn callback(mut visit: Visit) -> Result<HttpResponse, Refusal> {
         Ok(cookie) => cookie,
         Err(error) => return Err(no_issuer(visit, &error)),
     };
+    if let Some(before) = visit.cookie(SESSION)
+        && let Err(error) = sessions::end(&visit.state.pool, &before).await
+    {
+        tracing::warn!(error = format!("{error:#}"), "the session of before can't be ended");
+    }
     visit.drop_cookie(SIGN_IN, "/callback");
     visit.keep(SESSION, &cookie, "/", sessions::LIFE);
     Ok(visit.go(&to))

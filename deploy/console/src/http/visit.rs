@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::http::header::{COOKIE, LOCATION, SET_COOKIE};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
@@ -18,6 +18,7 @@ use super::form::Form;
 use crate::secrets;
 use crate::services::Failure;
 use crate::sessions::{self, Session};
+use crate::sign_in::NotRenewed;
 
 /// The cookie of whoever is signed in.
 pub const SESSION: &str = "console_session";
@@ -81,31 +82,62 @@ async fn current(state: &AppState, cookie: &str) -> Option<Session> {
     if !session.is_due(Utc::now()) {
         return Some(session);
     }
+    let still_good = |session: Session| Some(session).filter(|session| session.good_until > Utc::now());
     match renewed(state, cookie, &session).await {
-        Ok(Some(renewed)) => Some(renewed),
-        // Somebody else renews it, or nobody can now: the token is good for a while yet.
-        Ok(None) => Some(session).filter(|session| session.good_until > Utc::now()),
-        Err(error) => {
-            tracing::info!(error = format!("{error:#}"), "a session ends: its tokens can't be renewed");
-            if session.good_until > Utc::now() {
-                return Some(session);
-            }
+        Ok(Renewed::Here(renewed)) => Some(*renewed),
+        // Whoever renews it is given a moment, if its token is of no use any more.
+        Ok(Renewed::Elsewhere) if session.good_until > Utc::now() => Some(session),
+        Ok(Renewed::Elsewhere) => renewed_elsewhere(state, cookie).await,
+        Ok(Renewed::Never(why)) => {
+            tracing::info!(why, "a session ends: its tokens are not renewed");
             if let Err(error) = sessions::end(&state.pool, cookie).await {
                 tracing::warn!(error = format!("{error:#}"), "a session can't be ended");
             }
-            None
+            still_good(session)
+        }
+        Err(error) => {
+            tracing::warn!(error = format!("{error:#}"), "a session's tokens can't be renewed now");
+            still_good(session)
         }
     }
 }
 
-async fn renewed(state: &AppState, cookie: &str, session: &Session) -> anyhow::Result<Option<Session>> {
-    let Some(issuer) = &state.issuer else { return Ok(None) };
+/// What came of renewing a session's tokens.
+enum Renewed {
+    Here(Box<Session>),
+    /// Another request renews them.
+    Elsewhere,
+    /// The issuer refuses, and why.
+    Never(String),
+}
+
+async fn renewed(state: &AppState, cookie: &str, session: &Session) -> anyhow::Result<Renewed> {
+    let Some(issuer) = &state.issuer else { return Ok(Renewed::Never("nobody signs in here".to_owned())) };
     if !sessions::may_renew(&state.pool, cookie).await? {
-        return Ok(None);
+        return Ok(Renewed::Elsewhere);
     }
-    let renewed = issuer.renewed(session).await?;
-    sessions::write(&state.pool, cookie, &renewed).await?;
-    Ok(Some(renewed))
+    let renewed = match issuer.renewed(session).await {
+        Ok(renewed) => renewed,
+        Err(NotRenewed::Refused(why)) => return Ok(Renewed::Never(why)),
+        Err(NotRenewed::Away(error)) => return Err(error),
+    };
+    // The refresh token that was kept until now is used up, so this is tried again.
+    if sessions::write(&state.pool, cookie, &renewed).await.is_err() {
+        sessions::write(&state.pool, cookie, &renewed).await?;
+    }
+    Ok(Renewed::Here(Box::new(renewed)))
+}
+
+/// The session with the tokens that another request renews, if that is done within three seconds.
+async fn renewed_elsewhere(state: &AppState, cookie: &str) -> Option<Session> {
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let found = sessions::find(&state.pool, cookie).await.ok()??;
+        if !found.is_due(Utc::now()) {
+            return Some(found);
+        }
+    }
+    None
 }
 
 impl Visit {
@@ -154,8 +186,19 @@ impl Visit {
                 let why = "The control room is for staff and operators.";
                 Err(self.refuse(StatusCode::FORBIDDEN, "This is not yours", why.to_owned()))
             }
-            None => Err(Refusal::SignIn(self.here())),
+            None => Err(self.sign_in_first()),
         }
+    }
+
+    /// Whoever wants to see a page is led to the issuer, and back. A form, and what a page asks by itself, is not: what was
+    /// typed would be lost, and a sign-in in another tab disturbed.
+    fn sign_in_first(self) -> Refusal {
+        let by_itself = self.request.headers().contains_key("hx-request");
+        if self.request.method() == Method::GET && !by_itself && self.session.is_none() {
+            return Refusal::SignIn(self.here());
+        }
+        let why = "You are not signed in any more, or not for this. Please sign in, and repeat.";
+        self.refuse(StatusCode::UNAUTHORIZED, "Please sign in", why.to_owned())
     }
 
     /// The path and the query that were asked for.
@@ -175,7 +218,7 @@ impl Visit {
                 let why = format!("{service} can't be asked just now. Please try again in a moment.");
                 self.refuse(StatusCode::SERVICE_UNAVAILABLE, "Not just now", why)
             }
-            Failure::Refused { status: 401, .. } => Refusal::SignIn(self.here()),
+            Failure::Refused { status: 401, .. } => self.sign_in_first(),
             Failure::Refused { status, .. } => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
                 let title = if status == StatusCode::NOT_FOUND { "There is nothing here" } else { "That was refused" };

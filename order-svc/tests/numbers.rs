@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Datelike, Utc};
 use common::server::{Server, order, order_with};
 use common::*;
+use order_svc::store::keys;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared_events::*;
 
 const NUMBERS: &str = include_str!("../migrations/2026-11-30-050001_numbers/up.sql");
 const NUMBER_ORDERS: &str = include_str!("../migrations/2026-11-30-050002_number_orders/up.sql");
-const INDEX: &str = include_str!("../migrations/2026-11-30-050003_number_index/up.sql");
+const WITHOUT_KEYS: &str = include_str!("../migrations/2026-11-30-050003_orders_without_keys/up.sql");
 
 impl Shop {
     /// What was announced of it.
@@ -28,7 +29,8 @@ impl Shop {
 
     /// The database is as an older build left it.
     async fn is_of_before_orders_had_numbers(&self) {
-        self.db.run("drop index orders_by_number; alter table orders drop column number; drop sequence order_numbers").await;
+        let dropped = "drop table order_keys; alter table orders drop column number, drop column keyed; drop sequence order_numbers";
+        self.db.run(dropped).await;
     }
 
     async fn drawn_by_age(&self) -> Vec<i64> {
@@ -86,17 +88,22 @@ async fn orders_of_before_are_numbered_by_their_age_and_new_ones_go_on_behind_th
     shop.db.run(many).await;
     shop.is_of_before_orders_had_numbers().await;
     shop.db.run(NUMBERS).await;
-    // one that an older instance places meanwhile, and one that is placed behind the count
+    // one that a new instance places meanwhile, and one that an older instance places, which knows of no numbers
     let placed: DateTime<Utc> = shop.order(shop.place().await).await.placed_at;
     shop.db.run(many.replace("2499", "1").replace("from orders,", "from (select * from orders limit 1) orders,")).await;
     shop.db.run(NUMBER_ORDERS).await;
-    shop.db.run(INDEX).await;
+    shop.db.run(WITHOUT_KEYS).await;
     let drawn: Vec<i64> = shop.db.rows(format!("select number from orders where placed_at < '{placed}' order by placed_at, id")).await;
     assert_eq!(drawn.len(), 2501);
     let old: Vec<_> = drawn.iter().filter(|number| **number <= 2500).copied().collect();
     assert_eq!(old, (1..=2500).collect::<Vec<_>>(), "the oldest first");
     let all: BTreeSet<_> = shop.drawn_by_age().await.into_iter().collect();
     assert_eq!(all.len(), 2502, "each has one of its own");
+    let keyed = async || shop.count("select count(distinct order_id) from order_keys where kind = 'number'").await;
+    assert_eq!(keyed().await, 2501, "but for the one of the older instance");
+    assert_eq!(keys::fill_in(&mut *shop.db.conn().await).await.unwrap(), 1);
+    assert_eq!(keys::fill_in(&mut *shop.db.conn().await).await.unwrap(), 0);
+    assert_eq!(keyed().await, 2502);
 }
 
 #[tokio::test(flavor = "multi_thread")]

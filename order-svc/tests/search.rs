@@ -139,57 +139,67 @@ async fn customers_find_their_own_orders_by_all_of_that_and_nobody_else_s() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_sku_that_is_seldom_sold_the_old_orders_are_found_behind_all_that_are_of_others() {
+async fn where_two_things_are_frequent_that_seldom_meet_a_page_says_how_far_it_has_looked() {
     let shop = Shop::new().await;
-    let old = shop.place_draft(draft(&[("MUG", 1)])).await.unwrap().location;
-    let of_tea = shop.place_draft(draft(&[("TEA", 1)])).await.unwrap().location;
-    let many = "insert into orders (id, customer_id, placed, pieces, placed_at, facts, stock_rank, payment_rank, \
-                    shipment_rank, status, version, said, updated_at) \
-                select ('ffff' || substr(md5(i::text), 5))::uuid, customer_id, placed, pieces, placed_at, facts, \
-                    0, 0, 0, status, version, said, updated_at from orders, generate_series(1, 6000) i where id = $$@$$";
-    shop.db.run(many.replace('@', &of_tea)).await;
-    let new = shop.place_draft(draft(&[("MUG", 2)])).await.unwrap().location;
-    shop.db.run(format!("update orders set id = 'ffffffff-0000-7000-8000-000000000000' where id = '{new}'")).await;
-    let found = async |filter: &Filter, limit: i64| -> Vec<String> {
-        let found = search::list(&mut *shop.db.conn().await, filter, limit).await.unwrap();
-        found.iter().map(|order| order.progress.order_id.to_string()).collect()
+    let old = shop.place_draft(draft(&[("TEA", 1)])).await.unwrap().location;
+    let of_mug = shop.place_draft(draft(&[("MUG", 1)])).await.unwrap().location;
+    // newer than both: 11,000 of TEA that are completed, and 2,500 of MUG that are pending
+    let many = |first: i64, last: i64, of: &str, status: &str, sku: &str| {
+        format!(
+            "with made as (
+                 insert into orders (id, customer_id, placed, pieces, placed_at, facts, stock_rank, payment_rank,
+                     shipment_rank, status, version, said, updated_at, keyed)
+                 select ('ffff' || lpad(to_hex(i), 28, '0'))::uuid, customer_id, placed, pieces, placed_at, facts, 0, 0, 0,
+                     '{status}', version, said, updated_at, true
+                 from orders, generate_series({first}, {last}) i where id = '{of}' returning id)
+             insert into order_keys (kind, value, order_id) select 'sku', '{sku}', id from made"
+        )
     };
-    let of_mug = Filter { sku: Some("MUG".parse().unwrap()), ..Filter::default() };
-    let newest = "ffffffff-0000-7000-8000-000000000000".to_owned();
-    assert_eq!(found(&of_mug, 50).await, [newest.clone(), old.clone()]);
-    assert_eq!(found(&of_mug, 1).await, [newest.clone()]);
-    let next = Filter { before: Some(newest.parse().unwrap()), ..of_mug.clone() };
-    assert_eq!(found(&next, 50).await, [old]);
-    let of_tea = Filter { sku: Some("TEA".parse().unwrap()), ..Filter::default() };
-    assert_eq!(found(&of_tea, 50).await.len(), 50);
+    shop.db.run(many(1, 11_000, &old, "completed", "TEA")).await;
+    shop.db.run(many(11_001, 13_500, &of_mug, "pending", "MUG")).await;
+    let listed = async |filter: &Filter, limit: i64| search::list(&mut *shop.db.conn().await, filter, limit).await.unwrap();
+    let tea = Filter { sku: Some("TEA".parse().unwrap()), ..Filter::default() };
+    let of_tea = listed(&tea, 51).await;
+    assert_eq!((of_tea.orders.len(), of_tea.looked_to.is_some()), (51, true), "the newest at once");
+
+    let mut pending = Filter { statuses: vec!["pending".to_owned()], ..tea.clone() };
+    let first = listed(&pending, 51).await;
+    assert_eq!(first.orders, []);
+    pending.before = first.looked_to;
+    assert!(pending.before.is_some(), "there may be more");
+    let next = listed(&pending, 51).await;
+    let ids: Vec<_> = next.orders.iter().map(|order| order.progress.order_id.to_string()).collect();
+    assert_eq!((ids, next.looked_to), (vec![old.clone()], None));
+
+    shop.db.run(format!("update orders set status = 'cancelling', reason = 'customer' where id = '{old}'")).await;
+    let seldom = Filter { statuses: vec!["cancelling".to_owned(), "shipped".to_owned()], ..tea };
+    let found = listed(&seldom, 51).await;
+    assert_eq!((found.orders.len(), found.looked_to), (1, None), "what one thing finds few of is looked through whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_expressions_of_the_indexes_are_those_that_are_asked_for() {
-    let shop = Shop::new().await;
-    shop.place().await;
-    for (index, condition) in [
-        ("orders_by_email", "lower(orders.placed #>> '{customer,email}') = lower('ann@example.com')"),
-        ("orders_by_sku", "jsonb_path_query_array(orders.placed, '$.lines[*].sku') ? 'TEA'"),
-        ("orders_by_number", "orders.number = 7"),
-    ] {
-        let explain = format!("set enable_seqscan = off; explain (costs off) select id from orders where {condition}");
-        let mut conn = shop.db.conn().await;
-        let plan = plan_of(&mut conn, &explain).await;
-        assert!(plan.contains(index), "{plan}");
+async fn an_order_that_an_older_instance_placed_is_found_once_it_was_looked_at() {
+    let (server, id) = Server::with_an_order().await;
+    server.shop.db.run("delete from order_keys; update orders set keyed = false").await;
+    assert_eq!(ids(&server, "?sku=TEA").await, Vec::<String>::new());
+    let filled = order_svc::store::keys::fill_in(&mut *server.shop.db.conn().await).await.unwrap();
+    assert_eq!(filled, 1);
+    let number = server.shop.order(id).await.number.unwrap();
+    for query in ["?sku=TEA".to_owned(), "?email=ann@example.com".to_owned(), format!("?number={number}")] {
+        assert_eq!(ids(&server, &query).await, [id.to_string()], "{query}");
     }
 }
 
-#[derive(diesel::QueryableByName)]
-struct Line {
-    #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
-    line: String,
-}
-
-async fn plan_of(conn: &mut service_kit::pool::Conn, explain: &str) -> String {
-    use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-    let (set, explain) = explain.split_once(';').unwrap();
-    conn.batch_execute(set).await.unwrap();
-    let lines: Vec<Line> = diesel::sql_query(explain).load(&mut **conn).await.unwrap();
-    lines.into_iter().map(|line| line.line + "\n").collect()
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_an_order_writes_nothing_to_what_it_is_found_by() {
+    let (shop, id) = Shop::with_an_order().await;
+    let keys = async || -> Vec<String> {
+        shop.db.rows("select kind || ' ' || value || ' ' || xmin || ' ' || ctid from order_keys order by kind, value").await
+    };
+    let before = keys().await;
+    assert_eq!(before.len(), 4, "number, e-mail and two SKUs: {before:?}");
+    shop.hear_all(id, &[reserved, authorized, committed, captured]).await;
+    assert_eq!(keys().await, before);
+    let on_orders = "pg_indexes where tablename = 'orders' and indexdef like any (array['%number%', '%email%', '%sku%'])";
+    assert_eq!(shop.db.count(on_orders).await, 0);
 }

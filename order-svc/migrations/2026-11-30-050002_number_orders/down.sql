@@ -1,2 +1,2 @@
--- The numbers go with their column.
+-- Numbers and keys go with what holds them.
 select 1;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::AppState;
 use super::view::{OrderView, StatusNames};
 use crate::domain::Order;
-use crate::store::search::{self, Filter};
+use crate::store::search::{self, Filter, Listed};
 
 /// The parameters of a list of orders. `limit` and `cursor` are those of every list. An order is listed if all that is given fits.
 #[derive(Deserialize, IntoParams)]
@@ -128,7 +128,8 @@ fn once<T>(parameter: &str, known: &mut Option<T>, said: T) -> Result<(), Proble
 
 /// Lists orders, the newest first
 ///
-/// Customers find their own, and staff everybody's.
+/// Customers find their own, and staff everybody's. A page may have fewer than asked for and a `next_cursor` all the same: one request
+/// looks through some thousand orders, and the next goes on behind them.
 #[utoipa::path(
     get, path = "/api/v1/orders", tag = "orders", operation_id = "list_orders", params(ListQuery),
     responses((status = 200, description = "A page of them.", body = Paged<OrderView>))
@@ -137,9 +138,10 @@ pub async fn list(state: Data<AppState>, caller: Caller, query: Query<ListQuery>
     let limit = query.0.limit.unwrap_or_default().get();
     let filter = query.0.filter(&caller)?;
     let mut conn = state.pool.get().await?;
-    let orders = search::list(&mut conn, &filter, limit + 1).await?;
+    let Listed { orders, looked_to } = search::list(&mut conn, &filter, limit + 1).await?;
     let page = Paged::from_rows(orders, limit, |order: &Order| order.placed.order_id.to_string());
-    let (items, next_cursor) = (page.items.iter(), page.next_cursor.clone());
+    let next_cursor = page.next_cursor.clone().or(looked_to.map(|order| order.to_string()));
+    let items = page.items.iter();
     let items = items.map(|order| OrderView::for_eyes_of(&caller, order)).collect();
     Ok(HttpResponse::Ok().json(Paged { items, next_cursor }))
 }

@@ -4,7 +4,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::Error as DieselError;
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use serde_json::Value;
 use shared_events::{CancelReason, OrderId, OrderNumber, OrderPlaced};
 use uuid::Uuid;
@@ -35,8 +35,7 @@ pub struct RootRow {
     pub overdue_not_before: Option<DateTime<Utc>>,
 }
 
-/// Columns of `orders` beyond the sixteen that a table of diesel has by default, and what indexes take from others. Those must
-/// stand here as they stand in the migrations, or the index is not used.
+/// Columns of `orders` beyond the sixteen that a table of diesel has by default, and what is taken from others.
 macro_rules! more_columns {
     ($($name:ident = $sql:literal: $type:ty;)*) => { $(
         #[derive(Clone, Copy, QueryId, ValidGrouping)]
@@ -65,7 +64,6 @@ more_columns! {
     OverdueNotBefore = "orders.overdue_not_before": Nullable<Timestamptz>;
     Number = "orders.number": Nullable<BigInt>;
     LowerEmail = "lower(orders.placed #>> '{customer,email}')": Text;
-    Skus = "jsonb_path_query_array(orders.placed, '$.lines[*].sku')": Jsonb;
 }
 
 #[derive(Queryable, Selectable)]

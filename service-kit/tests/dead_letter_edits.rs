@@ -54,6 +54,32 @@ async fn an_edited_letter_is_replayed_as_it_was_edited_last_and_both_versions_st
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_kept_as_it_was_typed_however_long_its_numbers_are() {
+    let desk = Desk::open().await;
+    let id = desk.fails("k", "poison").await;
+    let exact = r#"{"z": 12345678901234567890123, "a": 1.50}"#;
+    let body = format!(r#"{{"payload": {exact}, "reason": "{WHY}"}}"#);
+    let request = desk.served.request(Method::POST, &format!("/{id}/edit")).header("content-type", "application/json");
+    let (status, letter) = answer(request.body(body)).await;
+    assert_eq!(status, 200, "{letter}");
+    let kept = "select convert_from(value, 'UTF8') from dead_letter_versions where version = 1";
+    assert_eq!(desk.db.row::<String>(kept).await, exact);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_of_a_letter_that_an_older_build_has_ended_are_forgotten_too() {
+    let desk = Desk::open().await;
+    let ids = [desk.fails("a", "poison").await, desk.fails("b", "poison").await];
+    for id in ids {
+        desk.post(&format!("/{id}/edit"), &json!({"payload": {"n": 1}, "reason": WHY})).await;
+    }
+    desk.db.run(format!("delete from dead_letters where id = {}", ids[0])).await;
+    desk.db.run("update dead_letter_versions set made_at = now() - interval '31 days'").await;
+    prune_all(&desk.db.pool, &dead_letters::times_to_live()).await;
+    assert_eq!(desk.db.rows::<i64>("select distinct letter_id from dead_letter_versions").await, ids[1..]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_would_be_no_event_or_nothing_new_is_refused_and_nothing_is_kept_of_it() {
     let desk = Desk::open().await;
     let id = desk.fails("k", "poison").await;

@@ -127,6 +127,55 @@ async fn a_job_that_keeps_going_passes_over_what_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_fails_is_tried_once_however_many_of_the_job_wait_behind_it() {
+    let desk = Desk::open().await;
+    let head = desk.fails("k", "unreadable").await;
+    for behind in ["second", "third"] {
+        desk.hears("k", behind).await;
+    }
+    let behind: Vec<i64> = desk.db.rows(format!("select id from dead_letters where id > {head} order by id")).await;
+    let other = desk.fails("other", "poison").await;
+    desk.notebook.cure();
+    let worker = desk.works();
+    let whole = json!({"action": "replay", "ids": [head, behind[0], behind[1], other], "keep_going": true});
+    let job = desk.begins(whole).await;
+    let done = desk.job_is(&job, "done").await;
+    assert_eq!((counts(&done), &done["left_out"], &done["failed_behind"]), ([1, 1, 0, 0], &json!(2), &json!(0)));
+    let job = desk.begins(json!({"action": "replay", "ids": behind, "keep_going": true})).await;
+    let done = desk.job_is(&job, "done").await;
+    assert_eq!((counts(&done), &done["left_out"], &done["failed_behind"]), ([0, 0, 0, 0], &json!(2), &json!(1)));
+    worker.end().await;
+    assert_eq!(desk.get(&format!("/{head}")).await["replays"], 2, "once in each job");
+    assert_eq!(desk.heard_in_all().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_hindered_says_so_and_after_a_while_stops_and_lets_the_next_go_on() {
+    let desk = Desk::open().await;
+    let (first, second) = (desk.fails("a", "poison").await, desk.fails("b", "poison").await);
+    desk.notebook.cure();
+    desk.notebook.out_of_ink.store(true, Ordering::SeqCst);
+    let worker = desk.works();
+    let hindered = desk.begins(json!({"action": "replay", "ids": [first]})).await;
+    let says_so = async || desk.get(&hindered).await["failing"].as_str().is_some_and(|why| why.contains("out of ink"));
+    eventually("it says so", SOON, says_so).await;
+    assert_eq!(desk.get(&hindered).await["state"], "running");
+    let next = desk.begins(json!({"action": "discard", "ids": [second]})).await;
+    desk.db
+        .run("update dead_letter_jobs set failing_since = now() - interval '6 minutes' where failing is not null")
+        .await;
+    let stopped = desk.job_is(&hindered, "stopped").await;
+    assert!(stopped["error"].as_str().unwrap().contains("out of ink"), "{stopped}");
+    assert_eq!((counts(&stopped), &stopped["failed_letter"]), ([0, 0, 1, 0], &Value::Null));
+    desk.job_is(&next, "done").await;
+    desk.notebook.out_of_ink.store(false, Ordering::SeqCst);
+    assert_eq!(desk.post_to(&hindered, "resume").await.0, 200);
+    let done = desk.job_is(&hindered, "done").await;
+    worker.end().await;
+    assert_eq!((counts(&done), &done["failing"], &done["error"]), ([1, 0, 0, 0], &Value::Null, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_waits_behind_a_letter_is_replayed_after_it_and_counted_beside_it() {
     let desk = Desk::open().await;
     let id = desk.fails("k", "poison").await;

@@ -4,9 +4,12 @@
 mod common;
 mod letters;
 
+use std::time::Duration;
+
 use common::{database, event};
 use letters::Desk;
 use serde_json::json;
+use service_kit::testing::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_without_its_values_is_its_cause() {
@@ -91,6 +94,23 @@ async fn a_letter_that_fails_anew_for_another_reason_changes_its_group() {
     let after = desk.get("").await["items"][0].clone();
     assert_eq!(after["cause"], "another way");
     assert_ne!(after["group"], before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_that_were_there_before_causes_were_get_theirs() {
+    let desk = Desk::open().await;
+    desk.fails("a", "poison 12 are left").await;
+    desk.db.run("alter table dead_letters disable trigger dead_letters_grouped").await;
+    for key in ["b", "c"] {
+        desk.fails(key, "poison 7 are left").await;
+    }
+    desk.hears("a", "behind").await;
+    desk.db.run("alter table dead_letters enable trigger dead_letters_grouped").await;
+    assert_eq!(desk.get("/groups").await["items"][0]["letters"], 1);
+    let worker = desk.works();
+    let is_whole = async || desk.get("/groups").await["items"][0]["letters"] == 3;
+    eventually("all three are in the group", Duration::from_secs(20), is_whole).await;
+    worker.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

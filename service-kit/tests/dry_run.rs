@@ -7,6 +7,8 @@ mod letters;
 use diesel_async::SimpleAsyncConnection;
 use letters::Desk;
 use serde_json::{Value, json};
+use service_kit::config::{LogFormat, TelemetryConfig};
+use service_kit::telemetry;
 
 impl Desk {
     async fn tries(&self, id: i64, body: &Value) -> Value {
@@ -99,4 +101,24 @@ async fn a_lock_that_somebody_holds_is_waited_for_briefly_and_says_nothing_of_th
     assert_eq!((&tried["outcome"], &tried["may_pass"]), (&json!("fails"), &json!(true)), "{tried}");
     other.batch_execute("rollback").await.unwrap();
     assert_eq!(desk.tries(id, &json!({})).await["may_pass"], false);
+}
+
+/// How often a note of this key was counted.
+fn counted(key: &str) -> Option<String> {
+    let (rendered, label) = (telemetry::render_metrics(), format!("key=\"{key}\""));
+    let mut lines = rendered.lines().filter(|line| line.starts_with("notebook_saved_total") && line.contains(&label));
+    lines.next().map(str::to_owned)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_of_nothing_is_counted_nowhere() {
+    let config = TelemetryConfig { format: LogFormat::Json, filter: "warn".to_owned(), tracing: None };
+    telemetry::init("test", &config).unwrap();
+    let desk = Desk::open().await;
+    let id = desk.fails("measured", "poison").await;
+    desk.notebook.cure();
+    assert_eq!(desk.tries(id, &json!({})).await["outcome"], "applied");
+    assert_eq!(counted("measured"), None);
+    desk.hears("counted", "noted").await;
+    assert!(counted("counted").is_some(), "what is saved for good is counted");
 }

@@ -13,6 +13,7 @@ create table dead_letter_versions (
     reason text,
     primary key (letter_id, version)
 );
+create index dead_letter_versions_by_age on dead_letter_versions (made_at);
 
 -- What became of letters.
 create table dead_letters_ended (

@@ -27,14 +27,25 @@ create table dead_letter_jobs (
     total bigint not null,
     done bigint not null default 0,
     failed bigint not null default 0,
-    -- Letters that waited behind those and were replayed, too.
+    -- Letters that waited behind those and were replayed, too; and those before them that failed.
     behind bigint not null default 0,
+    failed_behind bigint not null default 0,
+    -- Letters that wait on behind one that failed.
+    left_out bigint not null default 0,
     left_to_do bigint not null generated always as (
         case when state = 'done' then 0 else greatest(total - done - failed, 0) end) stored,
     failed_letter bigint,
+    -- Whether that is one of the job's.
+    failed_is_own boolean,
     error text,
+    -- Why it can't go on for now, and since when.
+    failing text,
+    failing_since timestamptz,
     check (num_nonnulls(group_id, key, ids) = 1)
 );
 create index dead_letter_jobs_to_do on dead_letter_jobs (id) where state = 'running';
 create index dead_letter_jobs_by_age on dead_letter_jobs (finished_at) where finished_at is not null;
 create index dead_letters_of_key on dead_letters (key, id);
+
+-- The job at which the letter failed, which leaves out what is behind it.
+alter table dead_letters add column failed_job uuid;

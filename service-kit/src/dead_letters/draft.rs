@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::consumer::Record;
@@ -56,8 +56,8 @@ impl TryFrom<String> for HeaderValue {
 /// A change to an event.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
-    /// The new body; none leaves it as it is.
-    pub payload: Option<Value>,
+    /// The new body, to the letter; none leaves it as it is.
+    pub payload: Option<Box<RawValue>>,
     /// New values of headers that may be changed.
     pub headers: BTreeMap<HeaderName, HeaderValue>,
 }
@@ -65,12 +65,9 @@ pub struct Draft {
 impl Draft {
     /// Changes the record. A header that it lacks is added at the end; of one that it has twice the first is changed, which is
     /// the one that is read.
-    ///
-    /// # Errors
-    /// Fails if the body can't be written as JSON, which doesn't happen in practice.
-    pub(super) fn apply(self, record: &mut Record) -> serde_json::Result<()> {
+    pub(super) fn apply(self, record: &mut Record) {
         if let Some(payload) = self.payload {
-            record.value = Some(serde_json::to_vec(&payload)?);
+            record.value = Some(payload.get().as_bytes().to_vec());
         }
         for (HeaderName(name), HeaderValue(value)) in self.headers {
             match record.headers.iter_mut().find(|(known, _)| *known == name) {
@@ -78,6 +75,5 @@ impl Draft {
                 None => record.headers.push((name, value)),
             }
         }
-        Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! Tries a dead letter without effect: the service's own reaction, in a transaction that is rolled back.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -8,19 +10,19 @@ use diesel::result::Error;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use metrics::NoopRecorder;
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::content::{Header, Payload, shown};
 use super::replay::handle;
-use super::{Draft, hold, http, record_of};
+use super::{BOUNDS, Draft, hold, http, record_of};
 use crate::consumer::{Announced, DeadLetterSink, Outcome, ReactionError, Reactions, Work, panicked};
 use crate::pool::Share;
 use crate::trace::Span;
 
-/// How long it waits for a lock and for a statement. Whoever needs what it holds waits as long at most.
-const BOUNDS: &str = "set local lock_timeout = '2s'; set local statement_timeout = '5s'";
 /// How long it may take in all.
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -157,13 +159,13 @@ async fn tried<R: Reactions, S: DeadLetterSink>(
 ) -> Result<Option<DryRun>, ReactionError> {
     conn.batch_execute(BOUNDS).await?;
     let Some((letter, mut record)) = record_of(conn, id).await? else { return Ok(None) };
-    draft.apply(&mut record).map_err(ReactionError::permanent)?;
+    draft.apply(&mut record);
     hold(conn, &letter.consumer, &letter.topic, &letter.key).await?;
     *ahead = super::show::queue(conn, &letter).await?.ahead;
     let (before, mark) = (changes(conn).await?, work.sink.mark(conn).await?);
     let span = Span::begin(record.context());
     let handled = AssertUnwindSafe(handle(&*work.reactions, conn, &record, span.context()));
-    let outcome = handled.catch_unwind().await.unwrap_or_else(panicked)?;
+    let outcome = Unmeasured(handled.catch_unwind().boxed()).await.unwrap_or_else(panicked)?;
     // What would fail at the commit fails here.
     conn.batch_execute("set constraints all immediate").await?;
     let (rows, events) = (since(before, changes(conn).await?), work.sink.announced(conn, mark).await?);
@@ -174,6 +176,17 @@ async fn tried<R: Reactions, S: DeadLetterSink>(
     };
     let events = events.into_iter().map(WouldAnnounce::from).collect();
     Ok(Some(DryRun { outcome, why, may_pass: false, ahead: *ahead, rows, events }))
+}
+
+/// Work that counts nothing in metrics, since nothing comes of it.
+struct Unmeasured<'a, T>(BoxFuture<'a, T>);
+
+impl<T> Future for Unmeasured<'_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        metrics::with_local_recorder(&NoopRecorder, || self.0.as_mut().poll(context))
+    }
 }
 
 /// What this session has written and not yet told the statistics of, which may be more than this transaction's.

@@ -15,7 +15,7 @@ use crate::housekeeping::TimeToLive;
 use crate::schema::dead_letters_ended;
 
 /// For how long it is known what became of a letter, and what its versions said.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(super) const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const VERSIONS: &str = "delete from dead_letter_versions where letter_id in (select key from deleted)";
 
 /// The rule by which housekeeping forgets what became of letters.

@@ -102,3 +102,19 @@ pub async fn groups(conn: &mut AsyncPgConnection, after: Option<GroupId>, limit:
         .load(conn)
         .await
 }
+
+/// How many letters get their cause at once.
+const SOME: i64 = 500;
+
+/// Finds the causes of some letters that were there before causes were. Returns whether there may be more.
+pub(super) async fn group_some(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
+    // The table's trigger does it.
+    let grouped = diesel::sql_query(
+        "update dead_letters set error = error where id in (
+            select id from dead_letters where error is not null and group_id is null order by id limit $1 for update skip locked)",
+    )
+    .bind::<BigInt, _>(SOME)
+    .execute(conn)
+    .await?;
+    Ok(grouped > 0)
+}

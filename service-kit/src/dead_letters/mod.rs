@@ -4,7 +4,6 @@
 //! carries out the replay, since it knows the reactions: in order, one event a transaction, until the key's queue is
 //! empty or an event fails again.
 
-mod body;
 mod content;
 mod desk;
 mod draft;
@@ -22,7 +21,7 @@ use chrono::{DateTime, Utc};
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -49,10 +48,13 @@ pub use versions::{NotEdited, Version, versions};
 /// The gauges stop counting here.
 const COUNTED: i64 = 10_000;
 
+/// How long whoever tries or changes letters waits for a lock and for a statement. Whoever needs what they hold waits as long.
+const BOUNDS: &str = "set local lock_timeout = '2s'; set local statement_timeout = '5s'";
+
 /// The rules by which housekeeping forgets what became of letters, and jobs that have ended. Letters themselves stay until
 /// somebody ends them.
-pub const fn times_to_live() -> [TimeToLive; 2] {
-    [ended::time_to_live(), jobs::time_to_live()]
+pub const fn times_to_live() -> [TimeToLive; 3] {
+    [ended::time_to_live(), versions::time_to_live(), jobs::time_to_live()]
 }
 
 /// A stored event: one that failed, or one that waits behind it.
@@ -199,6 +201,7 @@ pub async fn replay(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<usize>
 /// Fails if a statement fails; nothing is deleted then.
 pub async fn discard(conn: &mut AsyncPgConnection, id: i64, decision: &Decision) -> QueryResult<bool> {
     conn.transaction(async |conn| {
+        conn.batch_execute(BOUNDS).await?;
         let Some((consumer, topic, key)) = queue_of(conn, id).await? else { return Ok(false) };
         hold(conn, &consumer, &topic, &key).await?;
         let gone = end(conn, id, How::Discarded, decision).await?;

@@ -3,18 +3,30 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Json, Nullable, Text};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::content::{Header, Payload, shown};
-use super::{DeadLetter, Decision, Draft, hold, http, read_headers, record_of};
+use super::ended::KEPT;
+use super::{BOUNDS, DeadLetter, Decision, Draft, hold, http, read_headers, record_of};
 use crate::consumer::{Record, Undecodable};
+use crate::housekeeping::TimeToLive;
 use crate::schema::{dead_letter_versions, dead_letters};
 
 /// How often a letter may be edited.
 const MOST: i32 = 20;
+
+/// Versions of a letter that an instance of an older build has ended, which notes no such thing.
+const ORPHANS: &str = "delete from dead_letter_versions where letter_id in (select key from old)
+    and not exists (select from dead_letters where id = letter_id)
+    and not exists (select from dead_letters_ended where id = letter_id) returning letter_id as key";
+
+/// The rule by which housekeeping forgets them. Those of other letters go with what is known of the letter's end.
+pub(super) const fn time_to_live() -> TimeToLive {
+    TimeToLive::new("dead_letter_versions", "letter_id", "made_at", KEPT).deleting(ORPHANS)
+}
 
 /// What a letter said at some time.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -47,8 +59,6 @@ pub enum NotEdited {
     Same,
     /// The database can't do it.
     Database(diesel::result::Error),
-    /// The new body can't be written.
-    Json(serde_json::Error),
 }
 
 impl From<diesel::result::Error> for NotEdited {
@@ -101,6 +111,7 @@ pub(super) async fn edit(
     decode: impl Fn(&Record) -> Result<(), Undecodable> + Send + Sync,
 ) -> Result<DeadLetter, NotEdited> {
     conn.transaction(async |conn| {
+        conn.batch_execute(BOUNDS).await?;
         let (letter, _) = record_of(conn, id).await?.ok_or(NotEdited::Missing)?;
         // As a replay does: first the key, then what is in its queue. It may have changed meanwhile.
         hold(conn, &letter.consumer, &letter.topic, &letter.key).await?;
@@ -111,7 +122,7 @@ pub(super) async fn edit(
             return Err(NotEdited::TooOften);
         }
         let mut record = before.clone();
-        draft.apply(&mut record).map_err(NotEdited::Json)?;
+        draft.apply(&mut record);
         if record == before {
             return Err(NotEdited::Same);
         }

@@ -77,7 +77,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
             let given = content_type(&request)?;
             expect_type(!FORMS.contains(&given.as_str()), &given, &request)?;
             let body = match &body[..] {
-                [] => b"{}",
+                [] => &b"{}"[..],
                 body => {
                     expect_type(given == "application/json", &given, &request)?;
                     body

@@ -115,6 +115,9 @@ impl Reactions for Notebook {
             self.at_gate.fetch_add(1, Ordering::SeqCst);
             gate.acquire().await.unwrap().forget();
         }
+        for (key, _) in &loaded {
+            metrics::counter!("notebook_saved_total", "key" => key.clone()).increment(1);
+        }
         let (keys, what): (Vec<_>, Vec<_>) = loaded.into_iter().unzip();
         if what.iter().any(|what| what == "too long") {
             return Err(ReactionError::Permanent(anyhow!("the page is too small")));

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::letters::missing;
 use crate::Pool;
 use crate::auth::Caller;
 use crate::consumer::ReactionError;
-use crate::dead_letters::body::Body;
 use crate::dead_letters::draft::{HeaderName, HeaderValue};
 use crate::dead_letters::{self, DeadLetter, Decision, Desk, Draft, DryRun, NotEdited, Reason};
 use crate::http::{Json, Path, Problem};
@@ -23,7 +23,7 @@ use crate::http::{Json, Path, Problem};
 pub(super) struct DryRunRequest {
     /// The body to try instead of the letter's.
     #[schema(value_type = Option<Object>)]
-    payload: Option<Body>,
+    payload: Option<Box<RawValue>>,
     /// Values to try instead of those of its headers; of those that may be changed.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     headers: Option<BTreeMap<HeaderName, HeaderValue>>,
@@ -62,7 +62,7 @@ pub(super) async fn dry_run(
 pub(super) struct EditRequest {
     /// The new body.
     #[schema(value_type = Option<Object>)]
-    payload: Option<Body>,
+    payload: Option<Box<RawValue>>,
     /// New values of headers; of those that may be changed.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     headers: Option<BTreeMap<HeaderName, HeaderValue>>,
@@ -101,7 +101,6 @@ pub(super) async fn edit(
         NotEdited::TooOften => Problem::conflict("It was edited as often as a letter may be."),
         NotEdited::Same => Problem::conflict("This would change nothing."),
         NotEdited::Database(error) => error.into(),
-        NotEdited::Json(error) => Problem::internal(error),
     })?;
     metrics::counter!("dead_letter_edits_total").increment(1);
     Ok(HttpResponse::Ok().json(letter))
@@ -141,8 +140,8 @@ pub(super) fn decision(caller: &Caller, reason: &Reason) -> Decision {
     Decision { by: caller.sub().map(str::to_owned), reason: Some(reason.to_string()) }
 }
 
-fn draft(payload: Option<Body>, headers: Option<BTreeMap<HeaderName, HeaderValue>>) -> Draft {
-    Draft { payload: payload.map(|Body(payload)| payload), headers: headers.unwrap_or_default() }
+fn draft(payload: Option<Box<RawValue>>, headers: Option<BTreeMap<HeaderName, HeaderValue>>) -> Draft {
+    Draft { payload, headers: headers.unwrap_or_default() }
 }
 
 /// The desk, if there is such a letter to bring there.

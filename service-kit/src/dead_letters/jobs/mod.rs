@@ -5,6 +5,7 @@
 //! the job's row is locked and its progress written. So there is one worker a database, however many instances there are, and
 //! whoever dies in the middle has done nothing by halves.
 
+mod progress;
 mod table;
 mod work;
 
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{DeadLetter, GroupId, http};
+use super::{GroupId, http};
 use crate::housekeeping::TimeToLive;
 
 pub(crate) use table::{create, turn};
@@ -120,218 +121,31 @@ pub struct Job {
     /// How many of them are gone.
     #[diesel(sql_type = BigInt)]
     pub done: i64,
-    /// How many failed again.
+    /// How many of them failed again.
     #[diesel(sql_type = BigInt)]
     pub failed: i64,
+    /// How many of them were left out at the end, as they wait behind one that failed.
+    #[diesel(sql_type = BigInt)]
+    pub left_out: i64,
     /// How many are left to do.
     #[diesel(column_name = left_to_do, sql_type = BigInt)]
     pub left: i64,
     /// How many more were replayed, that had waited behind them.
     #[diesel(sql_type = BigInt)]
     pub behind: i64,
+    /// How many others failed, behind which its letters wait.
+    #[diesel(sql_type = BigInt)]
+    pub failed_behind: i64,
     /// The letter that failed last.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub failed_letter: Option<i64>,
-    /// Why it did.
+    /// Why it did, or why the job stopped without that.
     #[diesel(sql_type = Nullable<Text>)]
     pub error: Option<String>,
-}
-
-/// A job as its worker has it: what it works at, and its progress.
-#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
-struct Progress {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-    #[diesel(sql_type = Text)]
-    action: String,
+    /// Why it can't go on for now, as while the database is away. After five minutes it stops.
     #[diesel(sql_type = Nullable<Text>)]
-    group_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    key: Option<String>,
-    #[diesel(sql_type = Nullable<Array<BigInt>>)]
-    ids: Option<Vec<i64>>,
-    #[diesel(sql_type = Text)]
-    reason: String,
-    #[diesel(sql_type = Bool)]
-    keep_going: bool,
-    #[diesel(sql_type = Text)]
-    state: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    made_by: Option<String>,
+    pub failing: Option<String>,
+    /// Since when.
     #[diesel(sql_type = Nullable<Timestamptz>)]
-    started_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    finished_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = BigInt)]
-    last_id: i64,
-    #[diesel(sql_type = BigInt)]
-    up_to: i64,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    at_letter: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    at_topic: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    at_key: Option<String>,
-    #[diesel(sql_type = BigInt)]
-    total: i64,
-    #[diesel(sql_type = BigInt)]
-    done: i64,
-    #[diesel(sql_type = BigInt)]
-    failed: i64,
-    #[diesel(sql_type = BigInt)]
-    behind: i64,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    failed_letter: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    error: Option<String>,
-}
-
-impl Progress {
-    /// Takes its next letter, and with it the queue of that letter's key.
-    fn take(&mut self, letter: &DeadLetter) {
-        self.last_id = letter.id;
-        self.at_letter = Some(letter.id);
-        (self.at_topic, self.at_key) = (Some(letter.topic.clone()), Some(letter.key.clone()));
-    }
-
-    /// The queue that it works at.
-    fn queue(&self) -> Option<(String, String)> {
-        self.at_topic.clone().zip(self.at_key.clone())
-    }
-
-    /// Notes that a letter of the queue is gone.
-    fn is_gone(&mut self, letter: &DeadLetter) {
-        if self.at_letter == Some(letter.id) {
-            self.at_letter = None;
-            self.done += 1;
-        } else if self.selects(letter) {
-            self.done += 1;
-        } else {
-            self.behind += 1;
-        }
-    }
-
-    /// Notes that nothing is left of the queue: if its letter wasn't counted, somebody else has ended it.
-    fn leave_queue(&mut self) {
-        if self.at_letter.take().is_some() {
-            self.done += 1;
-        }
-        (self.at_topic, self.at_key) = (None, None);
-    }
-
-    /// Notes that a letter of the queue failed again: the job stops there, or goes on with the next queue.
-    fn has_failed(&mut self, letter: i64, error: String) {
-        self.failed += 1;
-        (self.failed_letter, self.error) = (Some(letter), Some(error));
-        if self.keep_going {
-            (self.at_letter, self.at_topic, self.at_key) = (None, None, None);
-        } else {
-            "stopped".clone_into(&mut self.state);
-        }
-    }
-
-    /// Notes that no letter is left to take. What others have ended meanwhile is done, too.
-    fn is_done(&mut self, now: DateTime<Utc>) {
-        "done".clone_into(&mut self.state);
-        self.finished_at = Some(now);
-        self.done = (self.total - self.failed).max(0);
-    }
-
-    fn selects(&self, letter: &DeadLetter) -> bool {
-        let named = self.group_id.is_some() && self.group_id == letter.group_id
-            || self.key.as_ref() == Some(&letter.key)
-            || self.ids.as_ref().is_some_and(|ids| ids.contains(&letter.id));
-        named && letter.id <= self.up_to
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn job(keep_going: bool) -> Progress {
-        Progress {
-            id: Uuid::nil(),
-            action: "replay".to_owned(),
-            group_id: Some("g".to_owned()),
-            key: None,
-            ids: None,
-            reason: "mended".to_owned(),
-            keep_going,
-            state: "running".to_owned(),
-            made_by: None,
-            started_at: None,
-            finished_at: None,
-            last_id: 0,
-            up_to: 10,
-            at_letter: None,
-            at_topic: None,
-            at_key: None,
-            total: 2,
-            done: 0,
-            failed: 0,
-            behind: 0,
-            failed_letter: None,
-            error: None,
-        }
-    }
-
-    fn letter(id: i64, group: Option<&str>) -> DeadLetter {
-        DeadLetter {
-            id,
-            consumer: "c".to_owned(),
-            topic: "t".to_owned(),
-            partition: 0,
-            record_offset: id,
-            key: "k".to_owned(),
-            event_id: None,
-            event_type: None,
-            error: group.map(str::to_owned),
-            attempts: 1,
-            buried_at: DateTime::UNIX_EPOCH,
-            replay_requested_at: None,
-            cause: group.map(str::to_owned),
-            group_id: group.map(str::to_owned),
-            replays: 0,
-            edits: 0,
-        }
-    }
-
-    #[test]
-    fn a_letter_counts_and_what_waited_behind_it_counts_beside_it() {
-        let mut job = job(false);
-        job.take(&letter(3, Some("g")));
-        assert_eq!(job.queue(), Some(("t".to_owned(), "k".to_owned())));
-        job.is_gone(&letter(3, Some("another by now")));
-        job.is_gone(&letter(4, None));
-        job.is_gone(&letter(5, Some("g")));
-        job.is_gone(&letter(11, Some("g")));
-        job.leave_queue();
-        assert_eq!((job.done, job.behind, job.queue(), job.last_id), (2, 2, None, 3));
-    }
-
-    #[test]
-    fn a_letter_that_somebody_else_has_ended_is_done() {
-        let mut job = job(false);
-        job.take(&letter(3, Some("g")));
-        job.leave_queue();
-        assert_eq!(job.done, 1);
-        job.is_done(DateTime::UNIX_EPOCH);
-        assert_eq!((job.done, &*job.state), (2, "done"));
-    }
-
-    #[test]
-    fn a_failure_stops_it_at_that_queue_unless_it_is_to_keep_going() {
-        let mut stops = job(false);
-        stops.take(&letter(3, Some("g")));
-        stops.has_failed(3, "again".to_owned());
-        assert_eq!((&*stops.state, stops.failed, stops.failed_letter), ("stopped", 1, Some(3)));
-        assert!(stops.queue().is_some(), "it tries that again when it is resumed");
-        let mut goes_on = job(true);
-        goes_on.take(&letter(3, Some("g")));
-        goes_on.has_failed(3, "again".to_owned());
-        assert_eq!((&*goes_on.state, goes_on.queue(), goes_on.at_letter), ("running", None, None));
-        goes_on.is_done(DateTime::UNIX_EPOCH);
-        assert_eq!((goes_on.done, goes_on.failed), (1, 1));
-    }
+    pub failing_since: Option<DateTime<Utc>>,
 }

@@ -5,9 +5,9 @@ use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid a
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{Action, Job, Progress, Selection, Turn};
-use crate::dead_letters::{DeadLetter, Decision};
-use crate::schema::dead_letters;
+use super::progress::{Next, Progress};
+use super::{Action, Job, Selection, Turn};
+use crate::dead_letters::Decision;
 
 /// Takes on the letters that are there now.
 const CREATE: &str = "insert into dead_letter_jobs
@@ -71,9 +71,12 @@ pub(crate) async fn turn(conn: &mut AsyncPgConnection, id: Uuid, turn: Turn) -> 
     let statement = match turn {
         Turn::Pause => "update dead_letter_jobs set state = 'paused' where id = $1 and state = 'running'",
         Turn::Resume => {
-            "update dead_letter_jobs set state = 'running', failed = failed - (state = 'stopped')::int,
+            "update dead_letter_jobs set state = 'running',
+                failed = failed - (state = 'stopped' and coalesce(failed_is_own, false))::int,
+                failed_behind = failed_behind - (state = 'stopped' and not coalesce(failed_is_own, true))::int,
                 failed_letter = case when state = 'paused' then failed_letter end,
-                error = case when state = 'paused' then error end
+                failed_is_own = case when state = 'paused' then failed_is_own end,
+                error = case when state = 'paused' then error end, failing = null, failing_since = null
              where id = $1 and state in ('paused', 'stopped')"
         }
         Turn::Cancel => {
@@ -117,34 +120,78 @@ pub(super) async fn claim(conn: &mut AsyncPgConnection, consumer: &str) -> Query
     Ok(job.map_or(Claim::Nothing, |job| Claim::Job(Box::new(job))))
 }
 
+/// Leaves out the queues at whose head a letter failed in this job ($7).
+const NEXT: &str = "select id, topic, key from dead_letters letter
+    where consumer = $1 and id > $2 and id <= $3 and (group_id = $4 or key = $5 or id = any($6))
+      and not exists (select from dead_letters bad where bad.consumer = letter.consumer and bad.topic = letter.topic
+          and bad.key = letter.key and bad.failed_job = $7)
+    order by id limit 1";
+
 /// The next letter that a job has to take.
-pub(super) async fn next(
-    conn: &mut AsyncPgConnection,
-    consumer: &str,
-    job: &Progress,
-) -> QueryResult<Option<DeadLetter>> {
-    let mut letters = dead_letters::table
-        .filter(dead_letters::consumer.eq(consumer))
-        .filter(dead_letters::id.gt(job.last_id).and(dead_letters::id.le(job.up_to)))
-        .order(dead_letters::id)
-        .limit(1)
-        .select(DeadLetter::as_select())
-        .into_boxed();
-    if let Some(group) = &job.group_id {
-        letters = letters.filter(dead_letters::group_id.eq(group));
-    }
-    if let Some(key) = &job.key {
-        letters = letters.filter(dead_letters::key.eq(key));
-    }
-    if let Some(ids) = &job.ids {
-        letters = letters.filter(dead_letters::id.eq_any(ids.clone()));
-    }
-    letters.first(conn).await.optional()
+pub(super) async fn next(conn: &mut AsyncPgConnection, consumer: &str, job: &Progress) -> QueryResult<Option<Next>> {
+    diesel::sql_query(NEXT)
+        .bind::<Text, _>(consumer)
+        .bind::<BigInt, _>(job.last_id)
+        .bind::<BigInt, _>(job.up_to)
+        .bind::<Nullable<Text>, _>(job.group_id.as_deref())
+        .bind::<Nullable<Text>, _>(job.key.as_deref())
+        .bind::<Nullable<Array<BigInt>>, _>(job.ids.as_deref())
+        .bind::<SqlUuid, _>(job.id)
+        .get_result(conn)
+        .await
+        .optional()
+}
+
+/// Those that [`NEXT`] leaves out, but for the ones that failed.
+const LEFT_OUT: &str = "select count(*) as letters from dead_letters letter
+    where consumer = $1 and id <= $2 and (group_id = $3 or key = $4 or id = any($5)) and failed_job is distinct from $6
+      and exists (select from dead_letters bad where bad.consumer = letter.consumer and bad.topic = letter.topic
+          and bad.key = letter.key and bad.failed_job = $6)";
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    letters: i64,
+}
+
+/// How many letters of the job wait behind one that failed in it.
+pub(super) async fn left_out(conn: &mut AsyncPgConnection, consumer: &str, job: &Progress) -> QueryResult<i64> {
+    let counted: Count = diesel::sql_query(LEFT_OUT)
+        .bind::<Text, _>(consumer)
+        .bind::<BigInt, _>(job.up_to)
+        .bind::<Nullable<Text>, _>(job.group_id.as_deref())
+        .bind::<Nullable<Text>, _>(job.key.as_deref())
+        .bind::<Nullable<Array<BigInt>>, _>(job.ids.as_deref())
+        .bind::<SqlUuid, _>(job.id)
+        .get_result(conn)
+        .await?;
+    Ok(counted.letters)
+}
+
+/// Notes that the letter failed in the job.
+pub(super) async fn mark_failed(conn: &mut AsyncPgConnection, job: &Progress, letter: i64) -> QueryResult<()> {
+    let marked = diesel::sql_query("update dead_letters set failed_job = $1 where id = $2");
+    marked.bind::<SqlUuid, _>(job.id).bind::<BigInt, _>(letter).execute(conn).await.map(drop)
+}
+
+const HINDERED: &str = "update dead_letter_jobs set failing = $2, failing_since = coalesce(failing_since, now()),
+        state = case when failing_since < now() - interval '5 minutes' then 'stopped' else state end,
+        error = case when failing_since < now() - interval '5 minutes' then $2 else error end,
+        failed_letter = case when failing_since < now() - interval '5 minutes' then null else failed_letter end,
+        failed_is_own = case when failing_since < now() - interval '5 minutes' then null else failed_is_own end
+    where id = (select id from dead_letter_jobs where consumer = $1 and state = 'running' order by id limit 1)";
+
+/// Notes why the job that is to be worked at can't go on for now. One that could not for five minutes stops, and the next has its
+/// turn.
+pub(super) async fn note_hindrance(conn: &mut AsyncPgConnection, consumer: &str, why: &str) -> QueryResult<()> {
+    let noted = diesel::sql_query(HINDERED).bind::<Text, _>(consumer).bind::<Text, _>(why);
+    noted.execute(conn).await.map(drop)
 }
 
 const SAVE: &str =
     "update dead_letter_jobs set state = $2, started_at = $3, finished_at = $4, last_id = $5, at_letter = $6,
-    at_topic = $7, at_key = $8, done = $9, failed = $10, behind = $11, failed_letter = $12, error = $13 where id = $1";
+    at_topic = $7, at_key = $8, done = $9, failed = $10, behind = $11, failed_letter = $12, error = $13, failed_behind = $14,
+    left_out = $15, failed_is_own = $16, failing = null, failing_since = null where id = $1";
 
 /// Writes how far a job has come.
 pub(super) async fn save(conn: &mut AsyncPgConnection, job: &Progress) -> QueryResult<()> {
@@ -162,6 +209,9 @@ pub(super) async fn save(conn: &mut AsyncPgConnection, job: &Progress) -> QueryR
         .bind::<BigInt, _>(job.behind)
         .bind::<Nullable<BigInt>, _>(job.failed_letter)
         .bind::<Nullable<Text>, _>(job.error.as_deref())
+        .bind::<BigInt, _>(job.failed_behind)
+        .bind::<BigInt, _>(job.left_out)
+        .bind::<Nullable<Bool>, _>(job.failed_is_own)
         .execute(conn)
         .await
         .map(drop)

@@ -7,12 +7,13 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::table::{Claim, claim, next, save};
-use super::{Action, Progress};
+use super::Action;
+use super::progress::Progress;
+use super::table::{Claim, claim, left_out, mark_failed, next, note_hindrance, save};
 use crate::consumer::{DeadLetterSink, ReactionError, Reactions, Work, shortened};
 use crate::dead_letters::ended::{How, end};
 use crate::dead_letters::replay::{Replayed, first, give_up, replay_letter};
-use crate::dead_letters::{Decision, free_if_empty, hold};
+use crate::dead_letters::{Decision, free_if_empty, groups, hold};
 use crate::pool::Share;
 use crate::retry::{self, Backoff, Recurring};
 
@@ -38,21 +39,32 @@ struct Step {
     counted: Option<(&'static str, &'static str)>,
 }
 
-/// Works at what is to be done now, and whenever there is a new job, until told to stop.
+/// Works at what is to be done now, and whenever there is a new job, until told to stop. First it finds the causes of letters that
+/// were there before causes were.
 pub(crate) async fn run<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, stop: &CancellationToken) {
-    let (mut failures, mut backoff) =
-        (Recurring::default(), Backoff::new(Duration::from_millis(100), Duration::from_secs(5)));
+    let (mut failures, mut grouped) = (Recurring::default(), false);
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
-        let worked = work_off(work, stop).await;
+        let worked = async {
+            if !grouped {
+                group_old(work, stop).await?;
+                grouped = true;
+            }
+            work_off(work, stop).await
+        };
+        let worked: Result<Came, ReactionError> = worked.await;
         if failures.is_news(&worked)
             && let Err(error) = &worked
         {
             tracing::warn!(error = %error, "a job on dead letters can't go on now; it is tried again");
         }
-        let wait = match worked {
+        let wait = match &worked {
             Ok(Came::Busy) => BUSY,
             Ok(_) => retry::wait_after(0, LOOK, LOOK),
-            Err(_) => backoff.next_wait(),
+            Err(error) => {
+                hinder(work, error).await;
+                backoff.next_wait()
+            }
         };
         if worked.is_ok() {
             backoff.reset();
@@ -62,6 +74,31 @@ pub(crate) async fn run<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, stop
             () = work.jobs.notified() => {}
             () = sleep(wait) => {}
         }
+    }
+}
+
+async fn group_old<R: Reactions, S: DeadLetterSink>(
+    work: &Work<R, S>,
+    stop: &CancellationToken,
+) -> Result<(), ReactionError> {
+    while !stop.is_cancelled() {
+        let mut conn = work.upkeep.of(Share::Workers).get().await?;
+        if !groups::group_some(&mut conn).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Notes with the job why it can't go on. A database that is away can't note that either.
+async fn hinder<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, error: &ReactionError) {
+    let noted = async {
+        let mut conn = work.upkeep.of(Share::Workers).get().await?;
+        note_hindrance(&mut conn, work.handle.group(), &shortened(&error.to_string())).await?;
+        Ok::<_, ReactionError>(())
+    };
+    if let Err(error) = noted.await {
+        tracing::debug!(error = %error, "why a job can't go on is not noted");
     }
 }
 
@@ -116,7 +153,8 @@ async fn one_letter<R: Reactions, S: DeadLetterSink>(
         Some(queue) => queue,
         None => {
             let Some(letter) = next(conn, consumer, job).await? else {
-                job.is_done(Utc::now());
+                let left_out = left_out(conn, consumer, job).await?;
+                job.is_done(left_out, Utc::now());
                 tracing::info!(job = %job.id, done = job.done, failed = job.failed, "a job on dead letters is done");
                 return Ok(Step::default());
             };
@@ -170,8 +208,11 @@ async fn replay<R: Reactions, S: DeadLetterSink>(
         Err(ReactionError::Permanent(error)) => {
             metrics::counter!("consumer_replays_total", "topic" => topic_label, "outcome" => "failed").increment(1);
             tracing::error!(job = %job.id, topic, key, letter = letter.id, error = %format!("{error:#}"), "a letter of a job failed again");
+            job.has_failed(&letter, shortened(&format!("{error:#}")));
             give_up(conn, consumer, topic, key, &error).await?;
-            job.has_failed(letter.id, shortened(&format!("{error:#}")));
+            if job.keep_going {
+                mark_failed(conn, job, letter.id).await?;
+            }
             Ok(Step { counted: Some(("replay", "failed")), ..Step::default() })
         }
         Err(passing) => Err(passing),

@@ -57,6 +57,8 @@ diesel::table! {
         author -> Nullable<Text>,
         text -> Text,
         written_at -> Timestamptz,
+        key -> Nullable<Text>,
+        request -> Nullable<Bytea>,
     }
 }
 

@@ -5,11 +5,19 @@ mod common;
 
 use common::tokens::Shop;
 use common::*;
+use quadrille_testing::issuer::claims;
 use serde_json::{Value, json};
 use shared_events::OrderId;
 
 fn suspected() -> Option<Value> {
     Some(json!({"reason": "fraud_suspected", "note": "A card of another country"}))
+}
+
+/// What the token of a program says that may read and write orders.
+fn machine(shop: &Shop) -> Value {
+    let mut claims = claims(&shop.issuer, "importer", &[]);
+    claims["scope"] = json!("orders.read orders.write");
+    claims
 }
 
 async fn notes(shop: &Shop, id: &str) -> Vec<(Value, Value)> {
@@ -27,10 +35,15 @@ async fn staff_cancel_with_a_reason_and_a_note_that_staff_alone_are_shown() {
     let (status, cancelled) = shop.ask("POST", &path, Some(&sam), suspected()).await;
     assert_eq!((status, &cancelled["status"], &cancelled["reason"]), (202, &json!("cancelling"), &json!("staff")));
     assert_eq!(cancelled["staff"], json!({"cancel_reason": "fraud_suspected", "hold": null}));
-    let (status, again) = shop.ask("POST", &path, Some(&sam), Some(json!({"reason": "other"}))).await;
-    assert_eq!((status, &again["staff"]), (202, &cancelled["staff"]), "the first reason stays");
-    let text = json!("Cancelled: fraud_suspected\nA card of another country");
-    assert_eq!(notes(&shop, id).await, [(json!("sam"), text)], "and is noted once");
+    for (body, expected) in [(json!({"reason": "fraud_suspected"}), 202), (json!({"reason": "other", "note": "no"}), 409)] {
+        let (status, again) = shop.ask("POST", &path, Some(&sam), Some(body)).await;
+        assert_eq!(status, expected, "the first reason stays: {again}");
+    }
+    let more = json!({"reason": "fraud_suspected", "note": "And a third order"});
+    assert_eq!(shop.ask("POST", &path, Some(&sam), Some(more)).await.0, 202);
+    let noted = |text: &str| (json!("sam"), json!(format!("Cancelled: fraud_suspected\n{text}")));
+    let both = [noted("And a third order"), noted("A card of another country")];
+    assert_eq!(notes(&shop, id).await, both, "what is said is never lost");
 
     let id: OrderId = id.parse().unwrap();
     let shop_of = &shop.server.shop;
@@ -48,7 +61,13 @@ async fn staff_cancel_with_a_reason_and_a_note_that_staff_alone_are_shown() {
     assert_eq!(seen["staff"]["cancel_reason"], "fraud_suspected");
     let (_, actions) = shop.ask("GET", "/api/v1/actions?sub=sam", Some(&olga), None).await;
     let paths: Vec<_> = actions["items"].as_array().unwrap().iter().map(|action| action["path"].clone()).collect();
-    assert_eq!(paths, [json!(format!("/api/v1/orders{path}")), json!(format!("/api/v1/orders{path}"))]);
+    assert_eq!(paths, vec![json!(format!("/api/v1/orders{path}")); 4]);
+    let machine = shop.issuer.signers[0].token(&machine(&shop));
+    for (path, status) in [(format!("/{id}"), 200), (path.clone(), 422)] {
+        let method = if status == 200 { "GET" } else { "POST" };
+        let (answered, seen) = shop.ask(method, &path, Some(&machine), suspected().filter(|_| status != 200)).await;
+        assert_eq!((answered, &seen["staff"]), (status, &Value::Null), "a machine is nobody of staff");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,17 +71,41 @@ async fn who_wrote_a_note_is_on_record_and_what_is_no_note_is_refused_with_its_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_note_that_is_sent_again_under_its_key_is_written_once() {
+    let shop = Shop::with_guests().await;
+    let sam = shop.token("sam");
+    let order = shop.placed(Some(&sam), "ann").await;
+    let url = format!("{}/{}/notes", shop.server.url, order["id"].as_str().unwrap());
+    let send = async |text: &str| {
+        let request = shop.server.client.post(&url).bearer_auth(&sam).header("Idempotency-Key", "k-1");
+        let answer = request.json(&json!({"text": text})).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (first, again, other) = (send("Called Ann").await, send("Called Ann").await, send("Called Ben").await);
+    assert_eq!((first.0, &first), (201, &again));
+    assert_eq!(other.0, 422);
+    let at_once = futures_util::future::join_all((0..8).map(|_| {
+        let sent = service_kit::idempotency::IdempotentRequest { key: "k-2".to_owned(), request: vec![1] };
+        let (pool, id) = (shop.server.shop.db.pool.clone(), order["id"].as_str().unwrap().parse().unwrap());
+        async move { commands::write_note(&pool, id, None, &text("At once"), Some(&sent)).await.unwrap().id }
+    }));
+    let ids = at_once.await;
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(shop.server.shop.db.count("order_notes").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn notes_go_when_the_customer_is_forgotten_and_none_is_written_after_that() {
     let shop = common::Shop::new().await;
     let (ended, going_on) = (shop.place().await, shop.place().await);
     shop.hear(short(ended)).await;
     for id in [ended, going_on] {
-        commands::write_note(&shop.db.pool, id, Some("sam"), &text("Ann Lee called")).await.unwrap();
+        commands::write_note(&shop.db.pool, id, Some("sam"), &text("Ann Lee called"), None).await.unwrap();
     }
     commands::forget_customer(&shop.db.pool, &draft(&[]).customer.id).await.unwrap();
     let left: Vec<String> = shop.db.rows("select order_id from order_notes").await;
     assert_eq!(left, [going_on.to_string()], "an order that goes on keeps what is known of it");
-    let late = commands::write_note(&shop.db.pool, ended, None, &text("Ann Lee called again")).await;
+    let late = commands::write_note(&shop.db.pool, ended, None, &text("Ann Lee called again"), None).await;
     assert!(matches!(late, Err(WriteNoteError::Forgotten)), "{late:?}");
 }
 
@@ -99,7 +123,7 @@ async fn race_forgotten_meanwhile_a_note_that_waits_for_whoever_forgets_the_cust
     .unwrap();
     let pool = shop.db.pool.clone();
     let writing =
-        tokio::spawn(async move { commands::write_note(&pool, id, None, &text("Ann Lee called")).await.map(drop) });
+        tokio::spawn(async move { commands::write_note(&pool, id, None, &text("Ann Lee called"), None).await.map(drop) });
     let waits = "pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
     service_kit::testing::eventually("the note waits", std::time::Duration::from_secs(10), async || {
         shop.db.count(waits).await == 1

@@ -15,7 +15,7 @@ pub async fn cancel_order(pool: &Pool, id: OrderId) -> Result<Order, ChangeOrder
     change_order(pool, id, decide).await
 }
 
-/// The same, by staff, with a note of who it was and why. Repeating it says and notes nothing new.
+/// The same, by staff, with a note of who it was and why. Repeating it says nothing new; what is said with it is noted each time.
 pub async fn cancel_by_staff(
     pool: &Pool,
     id: OrderId,
@@ -23,6 +23,7 @@ pub async fn cancel_by_staff(
     reason: StaffReason,
     said: Option<&NoteText>,
 ) -> Result<Order, ChangeOrderError> {
-    let by = ByStaff { author, note: NoteText::of_action("Cancelled", Some(reason.as_str()), said) };
+    let note = NoteText::of_action("Cancelled", Some(reason.as_str()), said);
+    let by = ByStaff { author, note, says_more: said.is_some() };
     change_order_by_staff(pool, id, by, |progress, _| progress.cancel_by_staff(reason)).await
 }

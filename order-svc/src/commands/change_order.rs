@@ -35,10 +35,12 @@ pub(super) async fn change_order(
     in_transaction(pool, id, None, |root, _| decide(root)).await
 }
 
-/// Who of staff changes an order, and what is written down if it changes.
+/// Who of staff changes an order, and what is written down of that.
 pub(super) struct ByStaff<'a> {
     pub author: Option<&'a str>,
     pub note: NoteText,
+    /// Whether it says more than what is done, so that it is written down although nothing changes.
+    pub says_more: bool,
 }
 
 /// The same for what staff do, at the database's time, with a note.
@@ -74,11 +76,14 @@ async fn change(
     decide: impl FnOnce(&Root, DateTime<Utc>) -> Result<Option<Decided>, ChangeOrderError>,
 ) -> Result<Order, ChangeOrderError> {
     let mut loaded = store::begin_with_order(transaction, id).await?;
-    if let Some(decided) = decide(loaded.order(id).ok_or(ChangeOrderError::NotFound)?, loaded.now)? {
+    let root = loaded.order(id).ok_or(ChangeOrderError::NotFound)?;
+    let (decided, forgotten) = (decide(root, loaded.now)?, root.forgotten);
+    let is_new = decided.is_some();
+    if let Some(decided) = decided {
         loaded.apply(decided, None)?;
-        if let Some(ByStaff { author, note }) = by {
-            loaded.note_of(id, author, note);
-        }
+    }
+    if let Some(ByStaff { author, note, .. }) = by.filter(|by| is_new || (by.says_more && !forgotten)) {
+        loaded.note_of(id, author, note);
     }
     // read as it was just saved
     let (saved, order) =

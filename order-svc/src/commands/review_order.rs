@@ -12,12 +12,13 @@ pub async fn hold_order(
     author: Option<&str>,
     reason: LineText,
 ) -> Result<Order, ChangeOrderError> {
-    let by = ByStaff { author, note: NoteText::of_action("Held for review", Some(reason.as_str()), None) };
+    let note = NoteText::of_action("Held for review", Some(reason.as_str()), None);
+    let by = ByStaff { author, note, says_more: false };
     change_order_by_staff(pool, id, by, |progress, now| progress.hold(reason, now)).await
 }
 
 /// Lets an order go on that staff hold, with a note of who it was. Repeating it says and notes nothing new.
 pub async fn release_order(pool: &Pool, id: OrderId, author: Option<&str>) -> Result<Order, ChangeOrderError> {
-    let by = ByStaff { author, note: NoteText::of_action("Released", None, None) };
+    let by = ByStaff { author, note: NoteText::of_action("Released", None, None), says_more: false };
     change_order_by_staff(pool, id, by, |progress, _| progress.release()).await
 }

@@ -51,6 +51,9 @@ pub enum Refused {
     /// A shipment has left, or the order has ended.
     #[error("an order that is {} can't be cancelled", .0.name())]
     TooLateToCancel(Status),
+    /// Whatever staff say now would be lost.
+    #[error("it is ending already, for another reason; what is to be said of it goes into a note")]
+    CancelledOtherwise,
     /// Before anything has left, the order can only be cancelled as a whole; once everything has left, nothing
     /// remains to be called off.
     #[error("nothing of an order that is {} can be called off", .0.name())]
@@ -170,9 +173,15 @@ impl Progress {
         self.cancel_for(CancelReason::Customer)
     }
 
-    /// Staff cancel the order. It is as if the customer did, but for the reason.
+    /// Staff cancel the order, as its customer may. Repeating the request changes nothing. Refused as
+    /// [`Refused::CancelledOtherwise`] if it is ending already, and not because staff said this.
     pub fn cancel_by_staff(mut self, reason: StaffReason) -> Result<Transition, Refused> {
-        if matches!(self.status, Status::Pending | Status::Confirmed) {
+        let is_ending = matches!(self.status, Status::Cancelling(_) | Status::Cancelled(_));
+        let is_this = self.status.reason() == Some(CancelReason::Staff) && self.facts.staff_reason == Some(reason);
+        if is_ending && !is_this {
+            return Err(Refused::CancelledOtherwise);
+        }
+        if !is_ending {
             self.facts.staff_reason = Some(reason);
         }
         self.cancel_for(CancelReason::Staff)
@@ -231,8 +240,10 @@ impl Progress {
                 }
                 Ok((self, events))
             }
-            Some(Review::Released) => Ok((self, vec![])),
-            None => Err(Refused::NotHeld(self.status)),
+            Some(Review::Released) if !matches!(self.status, Status::Cancelling(_) | Status::Cancelled(_)) => {
+                Ok((self, vec![]))
+            }
+            Some(Review::Released) | None => Err(Refused::NotHeld(self.status)),
         }
     }
 

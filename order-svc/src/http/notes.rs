@@ -1,11 +1,12 @@
 //! Notes that staff write about orders, for each other.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use service_kit::auth::Caller;
-use service_kit::http::{Cursor, Json, Limit, Paged, Problem, Query};
+use service_kit::http::openapi::Key;
+use service_kit::http::{Cursor, IdempotencyKey, Json, Limit, Paged, Problem, Query};
 use shared_events::OrderId;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -59,10 +60,10 @@ impl ToSchema for NoteText {}
 
 /// Writes a note about an order
 ///
-/// Staff read it, and customers never. It is deleted when the customer is forgotten.
+/// Staff read it, and customers never. It is deleted when the customer is forgotten. Under an `Idempotency-Key` it is written once.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/notes", tag = "orders", operation_id = "write_note",
-    params(("id" = inline(OrderId), Path, description = "The order.")),
+    params(("id" = inline(OrderId), Path, description = "The order."), ("Idempotency-Key" = inline(Option<Key>), Header)),
     request_body = NoteRequest,
     responses(
         (status = 201, description = "The note.", body = NoteView),
@@ -73,10 +74,12 @@ pub async fn write(
     state: Data<AppState>,
     Theirs(id): Theirs,
     caller: Caller,
+    http: HttpRequest,
     body: Json<NoteRequest>,
 ) -> Result<HttpResponse, Problem> {
     let NoteRequest { text } = body.into_inner();
-    let note = commands::write_note(&state.pool, id, caller.sub(), &text)
+    let idempotency = IdempotencyKey::request(&http, &(id, &text))?;
+    let note = commands::write_note(&state.pool, id, caller.sub(), &text, idempotency.as_ref())
         .await
         .map_err(|error| problem::not_noted(id.0, error))?;
     Ok(HttpResponse::Created().json(NoteView::of(&note)))

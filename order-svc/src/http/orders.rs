@@ -169,7 +169,7 @@ pub async fn cancel(
     let CancelRequest { reason, note } = body.into_inner();
     let cancelled = match (reason, &note) {
         (None, None) => commands::cancel_order(&state.pool, id).await,
-        _ if *caller.sees() != Sees::Everything => {
+        _ if !caller.is_staff() => {
             let field = if reason.is_some() { "reason" } else { "note" };
             return Err(Problem::bad_input(field, "is for staff: expected an empty body"));
         }

@@ -92,6 +92,7 @@ pub fn not_noted(id: Uuid, error: WriteNoteError) -> Problem {
         forgotten @ WriteNoteError::Forgotten => {
             Problem::conflict(format!("No note about order {id} was written: {forgotten}.")).code(OrderCode::Forgotten)
         }
+        WriteNoteError::Key(refused) => refused.into(),
         WriteNoteError::Pool(error) => error.into(),
         WriteNoteError::Database(error) => error.into(),
     }

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use service_kit::auth::{Caller, Sees};
+use service_kit::auth::Caller;
 use shared_events::{
     Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, OrderNumber, Quantity,
     ShipmentId, Shortage, Sku, decline_for_customer,
@@ -49,7 +49,7 @@ pub struct OrderView<'a> {
     updated_at: DateTime<Utc>,
     /// When its customer was forgotten. Name and addresses are gone since then; the order and its amounts stay.
     forgotten_at: Option<DateTime<Utc>>,
-    /// What only staff are shown, if there is something.
+    /// What only staff and operators are shown, if there is something.
     #[serde(skip_serializing_if = "Option::is_none")]
     staff: Option<StaffView<'a>>,
     links: Links,
@@ -246,9 +246,9 @@ pub(super) fn path_of(id: impl std::fmt::Display) -> String {
 }
 
 impl<'a> OrderView<'a> {
-    /// As whoever asks may see it: staff see more than the customer.
+    /// As whoever asks may see it: staff and operators see more than the customer, and than a machine.
     pub fn for_eyes_of(caller: &Caller, order: &'a Order) -> Self {
-        let staff = if *caller.sees() == Sees::Everything { StaffView::of(&order.progress) } else { None };
+        let staff = if caller.is_staff() { StaffView::of(&order.progress) } else { None };
         Self { staff, ..Self::of(order) }
     }
 

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Binary, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use service_kit::idempotency::{IdempotentRequest, KeyRefused};
 use service_kit::prepared;
 use shared_events::OrderId;
 use uuid::Uuid;
@@ -22,16 +23,18 @@ pub struct Note {
     pub written_at: DateTime<Utc>,
 }
 
-/// Writes a note; none if there is no such order, or its customer is forgotten.
+/// Writes a note; none if there is no such order, its customer is forgotten, or one was written under the key.
 pub async fn write(
     mut conn: &AsyncPgConnection,
     order: OrderId,
     author: Option<&str>,
     text: &NoteText,
+    idempotency: Option<&IdempotentRequest>,
 ) -> QueryResult<Option<Note>> {
     let (id, text) = (Uuid::now_v7(), text.as_str());
+    let (key, request) = (idempotency.map(|sent| &*sent.key), idempotency.map(|sent| &*sent.request));
     let written: Option<(Uuid, DateTime<Utc>)> =
-        Write { order: order.0, id, author, text }.get_result(&mut conn).await.optional()?;
+        Write { order: order.0, id, author, text, key, request }.get_result(&mut conn).await.optional()?;
     let note = |(id, written_at)| Note { id, author: author.map(str::to_owned), text: text.to_owned(), written_at };
     Ok(written.map(note))
 }
@@ -43,9 +46,26 @@ prepared! {
         id: Uuid as SqlUuid,
         author: Option<&'a str> as Nullable<Text>,
         text: &'a str as Text,
+        key: Option<&'a str> as Nullable<Text>,
+        request: Option<&'a [u8]> as Nullable<Binary>,
     } -> (SqlUuid, Timestamptz);
     "with noted as (select id from orders where id = ? and forgotten_at is null for share) \
-     insert into order_notes (id, order_id, author, text) select ?, noted.id, ?, ? from noted returning id, written_at"
+     insert into order_notes (id, order_id, author, text, key, request) select ?, noted.id, ?, ?, ?, ? from noted \
+     on conflict (key) do nothing returning id, written_at"
+}
+
+/// The note that was written under this key, if one was; refused if another was asked for.
+pub async fn sent_before(
+    mut conn: &AsyncPgConnection,
+    IdempotentRequest { key, request }: &IdempotentRequest,
+) -> QueryResult<Option<Result<Note, KeyRefused>>> {
+    let query = order_notes::table.filter(order_notes::key.eq(key)).select((Note::as_select(), order_notes::request));
+    let found: Option<(Note, Option<Vec<u8>>)> = query.first(&mut conn).await.optional()?;
+    let answered = |(note, known): (Note, Option<Vec<u8>>)| match known.as_ref() == Some(request) {
+        true => Ok(note),
+        false => Err(KeyRefused::OtherRequest),
+    };
+    Ok(found.map(answered))
 }
 
 /// The notes about an order that were written before this one, the newest first.

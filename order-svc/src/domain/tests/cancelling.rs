@@ -63,12 +63,15 @@ fn staff_cancel_as_the_customer_may_and_the_order_ends_for_that_reason() {
 }
 
 #[test]
-fn whoever_cancels_first_gives_the_reason_and_the_other_says_nothing_new() {
-    let first = given([Happens::CustomerCancels])
-        .when(Happens::StaffCancel(StaffReason::Other))
-        .then(Status::Cancelling(CancelReason::Customer), []);
-    assert_eq!(first.facts.staff_reason, None);
-    let ended = [reserved(), Happens::StaffCancel(StaffReason::Other), released(), voided()];
+fn whoever_cancels_first_gives_the_reason_and_no_other_of_staff_is_lost_without_a_word() {
+    let by_staff = || Happens::StaffCancel(StaffReason::Other);
+    given([Happens::CustomerCancels]).when(by_staff()).then_refused(Refused::CancelledOtherwise);
+    given([short()]).when(by_staff()).then_refused(Refused::CancelledOtherwise);
+    let another = Happens::StaffCancel(StaffReason::PriceError);
+    given([by_staff()]).when(another).then_refused(Refused::CancelledOtherwise);
+    given([by_staff()]).when(by_staff()).then(Status::Cancelling(CancelReason::Staff), []);
+    let ended = [reserved(), by_staff(), released(), voided()];
+    given(ended.clone()).when(by_staff()).then(Status::Cancelled(CancelReason::Staff), []);
     given(ended).when(Happens::CustomerCancels).then(Status::Cancelled(CancelReason::Staff), []);
 }
 

@@ -65,7 +65,10 @@ async fn every_message_calls_an_order_by_its_number_if_it_has_one_whatever_came_
     };
     let named = ["Your order @ is confirmed", "We have your order @", "Your order @ is cancelled"];
     assert_eq!(subjects(numbered).await, named.map(|subject| subject.replace('@', "Q-2026-000123")));
-    assert_eq!(subjects(of_before).await, [named[1], named[2]].map(|subject| subject.replace('@', &of_before.to_string())));
+    assert_eq!(
+        subjects(of_before).await,
+        [named[1], named[2]].map(|subject| subject.replace('@', &of_before.to_string()))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

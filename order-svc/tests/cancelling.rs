@@ -35,7 +35,9 @@ async fn staff_cancel_with_a_reason_and_a_note_that_staff_alone_are_shown() {
     let (status, cancelled) = shop.ask("POST", &path, Some(&sam), suspected()).await;
     assert_eq!((status, &cancelled["status"], &cancelled["reason"]), (202, &json!("cancelling"), &json!("staff")));
     assert_eq!(cancelled["staff"], json!({"cancel_reason": "fraud_suspected", "hold": null}));
-    for (body, expected) in [(json!({"reason": "fraud_suspected"}), 202), (json!({"reason": "other", "note": "no"}), 409)] {
+    for (body, expected) in
+        [(json!({"reason": "fraud_suspected"}), 202), (json!({"reason": "other", "note": "no"}), 409)]
+    {
         let (status, again) = shop.ask("POST", &path, Some(&sam), Some(body)).await;
         assert_eq!(status, expected, "the first reason stays: {again}");
     }

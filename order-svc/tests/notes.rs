@@ -56,7 +56,13 @@ async fn who_wrote_a_note_is_on_record_and_what_is_no_note_is_refused_with_its_f
     let (sam, olga) = (shop.token("sam"), shop.token("olga"));
     let order = shop.placed(Some(&sam), "ann").await;
     let path = format!("/api/v1/orders/{}/notes", order["id"].as_str().unwrap());
-    for bad in [json!({"text": ""}), json!({"text": "a".repeat(2_001)}), json!({"text": "a\u{0}"}), json!({}), json!({"text": 7})] {
+    for bad in [
+        json!({"text": ""}),
+        json!({"text": "a".repeat(2_001)}),
+        json!({"text": "a\u{0}"}),
+        json!({}),
+        json!({"text": 7}),
+    ] {
         let (status, problem) = shop.ask("POST", &path, Some(&sam), Some(bad.clone())).await;
         assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("text")), "{bad}");
     }
@@ -123,7 +129,9 @@ async fn race_forgotten_meanwhile_a_note_that_waits_for_whoever_forgets_the_cust
     .unwrap();
     let pool = shop.db.pool.clone();
     let writing =
-        tokio::spawn(async move { commands::write_note(&pool, id, None, &text("Ann Lee called"), None).await.map(drop) });
+        tokio::spawn(
+            async move { commands::write_note(&pool, id, None, &text("Ann Lee called"), None).await.map(drop) },
+        );
     let waits = "pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
     service_kit::testing::eventually("the note waits", std::time::Duration::from_secs(10), async || {
         shop.db.count(waits).await == 1

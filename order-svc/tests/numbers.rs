@@ -93,7 +93,8 @@ async fn orders_of_before_are_numbered_by_their_age_and_new_ones_go_on_behind_th
     shop.db.run(many.replace("2499", "1").replace("from orders,", "from (select * from orders limit 1) orders,")).await;
     shop.db.run(NUMBER_ORDERS).await;
     shop.db.run(WITHOUT_KEYS).await;
-    let drawn: Vec<i64> = shop.db.rows(format!("select number from orders where placed_at < '{placed}' order by placed_at, id")).await;
+    let drawn: Vec<i64> =
+        shop.db.rows(format!("select number from orders where placed_at < '{placed}' order by placed_at, id")).await;
     assert_eq!(drawn.len(), 2501);
     let old: Vec<_> = drawn.iter().filter(|number| **number <= 2500).copied().collect();
     assert_eq!(old, (1..=2500).collect::<Vec<_>>(), "the oldest first");

@@ -43,7 +43,11 @@ async fn an_order_is_found_by_each_thing_that_people_know_of_it_and_by_the_one_b
         ("sku", "OLD", vec![]),
         ("q", &mugs_id, vec![&mugs_id]),
     ] {
-        assert_eq!(ids(&server, &format!("?{field}={value}")).await.iter().collect::<Vec<_>>(), expected, "{field}={value}");
+        assert_eq!(
+            ids(&server, &format!("?{field}={value}")).await.iter().collect::<Vec<_>>(),
+            expected,
+            "{field}={value}"
+        );
         assert_eq!(ids(&server, &format!("?q={value}")).await.iter().collect::<Vec<_>>(), expected, "q={value}");
     }
     let number: OrderNumber = text(&usual, "number").parse().unwrap();
@@ -157,7 +161,8 @@ async fn where_two_things_are_frequent_that_seldom_meet_a_page_says_how_far_it_h
     };
     shop.db.run(many(1, 11_000, &old, "completed", "TEA")).await;
     shop.db.run(many(11_001, 13_500, &of_mug, "pending", "MUG")).await;
-    let listed = async |filter: &Filter, limit: i64| search::list(&mut *shop.db.conn().await, filter, limit).await.unwrap();
+    let listed =
+        async |filter: &Filter, limit: i64| search::list(&mut *shop.db.conn().await, filter, limit).await.unwrap();
     let tea = Filter { sku: Some("TEA".parse().unwrap()), ..Filter::default() };
     let of_tea = listed(&tea, 51).await;
     assert_eq!((of_tea.orders.len(), of_tea.looked_to.is_some()), (51, true), "the newest at once");
@@ -194,12 +199,15 @@ async fn an_order_that_an_older_instance_placed_is_found_once_it_was_looked_at()
 async fn a_change_of_an_order_writes_nothing_to_what_it_is_found_by() {
     let (shop, id) = Shop::with_an_order().await;
     let keys = async || -> Vec<String> {
-        shop.db.rows("select kind || ' ' || value || ' ' || xmin || ' ' || ctid from order_keys order by kind, value").await
+        shop.db
+            .rows("select kind || ' ' || value || ' ' || xmin || ' ' || ctid from order_keys order by kind, value")
+            .await
     };
     let before = keys().await;
     assert_eq!(before.len(), 4, "number, e-mail and two SKUs: {before:?}");
     shop.hear_all(id, &[reserved, authorized, committed, captured]).await;
     assert_eq!(keys().await, before);
-    let on_orders = "pg_indexes where tablename = 'orders' and indexdef like any (array['%number%', '%email%', '%sku%'])";
+    let on_orders =
+        "pg_indexes where tablename = 'orders' and indexdef like any (array['%number%', '%email%', '%sku%'])";
     assert_eq!(shop.db.count(on_orders).await, 0);
 }

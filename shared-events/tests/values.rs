@@ -119,7 +119,16 @@ fn an_order_is_numbered_by_the_year_of_utc_and_by_what_it_drew() {
     accepts::<OrderNumber>(&["Q-2026-000123", "Q-2026-1000000", "Q-2027-999999"]);
     refuses::<OrderNumber>(
         "an order number",
-        &["", "Q-2026-123", "Q-26-000123", "q-2026-000123", "Q-2026-0000123", "2026-000123", "Q-2026-00012a", "Q-2026-"],
+        &[
+            "",
+            "Q-2026-123",
+            "Q-26-000123",
+            "q-2026-000123",
+            "Q-2026-0000123",
+            "2026-000123",
+            "Q-2026-00012a",
+            "Q-2026-",
+        ],
     );
     let new_year = "2027-01-01T00:30:00+01:00".parse().unwrap();
     let number = |drawn| OrderNumber::new(new_year, drawn);

@@ -300,7 +300,11 @@ fn stuck(world: &World, next: &[Step]) -> Option<String> {
     let waits_for_staff = world.refused_refund().is_some();
     let waits_for_review = world.order.progress.facts.is_held();
     let waits_to_be_called_off = next.iter().any(|step| step.label.does.starts_with("calls off"));
-    let waits = waits_for_customer || waits_for_the_hold_to_end || waits_for_staff || waits_for_review || waits_to_be_called_off;
+    let waits = waits_for_customer
+        || waits_for_the_hold_to_end
+        || waits_for_staff
+        || waits_for_review
+        || waits_to_be_called_off;
     if waits && !next.is_empty() {
         return None;
     }

@@ -6,8 +6,8 @@ use payment_svc::commands;
 use payment_svc::domain::{Call, GatewayReply, Payment, Refund, RefundState, Refused, State, Transition};
 use payment_svc::gateway::IntentState;
 use shared_events::{
-    Address, CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderConfirmed, OrderEvent, PaymentDeclined,
-    PaymentEvent, RefundId, Rejection, RestockCause, ShipmentEvent, StockEvent,
+    Address, CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderConfirmed, OrderEvent,
+    PaymentDeclined, PaymentEvent, RefundId, Rejection, RestockCause, ShipmentEvent, StockEvent,
 };
 use stock_svc::domain::{Allocation, Change, Refused as StockRefused, Shipment, Stage};
 

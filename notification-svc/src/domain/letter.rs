@@ -353,7 +353,10 @@ mod tests {
         for (language, order) in [(Language::En, "Order"), (Language::De, "Bestellung")] {
             for content in one_of_each() {
                 let Written { subject, title, short, body, html } = of_number(Some(NUMBER), language, None, &content);
-                assert!(subject.contains(NUMBER) && short.contains(NUMBER) && !title.contains(NUMBER), "{subject}: {short}");
+                assert!(
+                    subject.contains(NUMBER) && short.contains(NUMBER) && !title.contains(NUMBER),
+                    "{subject}: {short}"
+                );
                 assert!(body.ends_with(&format!("\n{order} {NUMBER} ({ORDER})\n")), "{body}");
                 assert!(html.contains(&format!("{order} {NUMBER} ({ORDER})</p>")), "{html}");
                 let elsewhere = [subject, short, body.replacen(ORDER, "", 1), html.replacen(ORDER, "", 1)];

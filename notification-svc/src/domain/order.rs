@@ -302,12 +302,8 @@ mod tests {
     use super::*;
 
     fn order() -> Order {
-        let customer = Contact {
-            id: None,
-            name: "Ann Lee".to_owned(),
-            address: "ann@example.com".to_owned(),
-            number: None,
-        };
+        let customer =
+            Contact { id: None, name: "Ann Lee".to_owned(), address: "ann@example.com".to_owned(), number: None };
         Order { customer: Some(customer), ..Order::unheard(OrderId::new()) }
     }
 

@@ -3,8 +3,8 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, Invalid, LineText, Money, NotChargeable, OrderId,
-    OrderLine, OrderNumber, OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
+    Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, Invalid, LineText, Money, NotChargeable,
+    OrderId, OrderLine, OrderNumber, OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
 };
 
 use super::{Destination, Profile, Progress};

@@ -21,10 +21,7 @@ shared_events::named! {
 #[serde(rename_all = "snake_case")]
 pub enum Review {
     /// It is not confirmed before they release it.
-    Held {
-        reason: LineText,
-        since: DateTime<Utc>,
-    },
+    Held { reason: LineText, since: DateTime<Utc> },
     /// They have released it.
     Released,
 }

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use shared_events::{
     CancelReason, CancelRefusedReason, CustomerId, Event, EventId, LineText, OrderCallOffRefused,
     OrderCallOffRequested, OrderCancelRefused, OrderCancelRequested, OrderCancelled, OrderCompleted, OrderConfirmed,
-    OrderForgotten, OrderHeld, OrderId, OrderReleased, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
+    OrderForgotten, OrderHeld, OrderId, OrderReleased, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId,
+    StockEvent, StockLine,
 };
 
 use super::{
@@ -193,7 +194,9 @@ impl Progress {
                 let events = self.ask_back(reason);
                 Ok((self, events))
             }
-            Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer | CancelReason::Staff) => Ok((self, vec![])),
+            Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer | CancelReason::Staff) => {
+                Ok((self, vec![]))
+            }
             status => Err(Refused::TooLateToCancel(status)),
         }
     }

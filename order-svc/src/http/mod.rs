@@ -77,7 +77,9 @@ pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut Ser
                 .service(web::resource("/{id}/events").route(web::get().to(events::get)))
                 .service(web::resource("/{id}/history").route(web::get().to(history::get)))
                 .service(web::resource("/{id}/delivery-address").route(web::put().to(orders::redirect)))
-                .service(web::resource("/{id}/notes").route(web::post().to(notes::write)).route(web::get().to(notes::list)))
+                .service(
+                    web::resource("/{id}/notes").route(web::post().to(notes::write)).route(web::get().to(notes::list)),
+                )
                 .service(web::resource("/{id}/hold").route(web::post().to(review::hold)))
                 .service(web::resource("/{id}/release").route(web::post().to(review::release)))
                 .service(web::resource("/{id}/call-off").route(web::post().to(orders::call_off)))

@@ -173,9 +173,7 @@ pub async fn cancel(
             let field = if reason.is_some() { "reason" } else { "note" };
             return Err(Problem::bad_input(field, "is for staff: expected an empty body"));
         }
-        (Some(reason), said) => {
-            commands::cancel_by_staff(&state.pool, id, caller.sub(), reason, said.as_ref()).await
-        }
+        (Some(reason), said) => commands::cancel_by_staff(&state.pool, id, caller.sub(), reason, said.as_ref()).await,
         (None, Some(_)) => {
             let error = FieldError::new("reason", "is missing: a note needs one").code(InputCode::Missing);
             return Err(Problem::bad_fields(vec![error]));

@@ -90,7 +90,10 @@ impl ListQuery {
         let Self { q, number, customer_id, email, sku, status, overdue, placed_from, placed_to, cursor, .. } = self;
         for (field, time) in [("placed_from", placed_from), ("placed_to", placed_to)] {
             if let Some(time) = time.filter(|time| !YEARS.contains(&time.year())) {
-                return Err(Problem::bad_input(field, format!("{time} is not in the years {} to {}", YEARS.start(), YEARS.end())));
+                return Err(Problem::bad_input(
+                    field,
+                    format!("{time} is not in the years {} to {}", YEARS.start(), YEARS.end()),
+                ));
             }
         }
         if let (Some(from), Some(to)) = (placed_from, placed_to)
@@ -100,7 +103,8 @@ impl ListQuery {
         }
         let statuses = status.map(|StatusNames(names)| names).unwrap_or_default();
         let before = cursor.map(|Cursor(before)| before);
-        let mut filter = Filter { number, email, sku, statuses, overdue, placed_from, placed_to, before, ..Filter::default() };
+        let mut filter =
+            Filter { number, email, sku, statuses, overdue, placed_from, placed_to, before, ..Filter::default() };
         let (mut whose, mut by) = (customer_id, "customer_id");
         match q {
             Some(Sought::Id(id)) => filter.id = Some(id),

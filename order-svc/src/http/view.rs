@@ -2,8 +2,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use service_kit::auth::Caller;
 use shared_events::{
-    Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, OrderNumber, Quantity,
-    ShipmentId, Shortage, Sku, decline_for_customer,
+    Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, OrderNumber,
+    Quantity, ShipmentId, Shortage, Sku, decline_for_customer,
 };
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -208,7 +208,8 @@ impl TryFrom<String> for StatusNames {
     type Error = String;
 
     fn try_from(given: String) -> Result<Self, String> {
-        let names = given.split(',').map(|name| StatusName::try_from(name.trim().to_owned()).map(|StatusName(name)| name));
+        let names =
+            given.split(',').map(|name| StatusName::try_from(name.trim().to_owned()).map(|StatusName(name)| name));
         let mut names = names.collect::<Result<Vec<_>, _>>()?;
         names.sort();
         names.dedup();

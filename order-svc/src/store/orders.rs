@@ -72,6 +72,7 @@ prepared! {
 }
 
 /// The columns of [`Found`].
-pub(super) fn found() -> (AsSelect<OrderRow, Pg>, Nullable<redirections::delivery_address>, Nullable<redirections::asked>) {
+pub(super) fn found()
+-> (AsSelect<OrderRow, Pg>, Nullable<redirections::delivery_address>, Nullable<redirections::asked>) {
     (OrderRow::as_select(), redirections::delivery_address.nullable(), redirections::asked.nullable())
 }

@@ -2,7 +2,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Shortage, topic_events};
-use crate::{Address, Customer, CustomerId, LineText, Money, OrderId, OrderNumber, PaymentMethod, Quantity, ShipmentId, Sku};
+use crate::{
+    Address, Customer, CustomerId, LineText, Money, OrderId, OrderNumber, PaymentMethod, Quantity, ShipmentId, Sku,
+};
 
 topic_events! {
     /// The events of orders, published by order-svc on `orders.v1`.

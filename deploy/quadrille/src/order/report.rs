@@ -251,7 +251,8 @@ impl Report {
 /// The id of the order with this number. Fails if order-svc's database can't be looked at, or has no such order.
 pub(super) async fn id_of(sources: &Sources, number: &OrderNumber) -> anyhow::Result<Uuid> {
     let why = || format!("looking up {number} in the database of order-svc");
-    let mut snapshot = Snapshot::begin(sources.database(Service::OrderSvc).with_context(why)?).await.with_context(why)?;
+    let mut snapshot =
+        Snapshot::begin(sources.database(Service::OrderSvc).with_context(why)?).await.with_context(why)?;
     let query = format!("select id, placed_at from orders where number = {}", number.drawn());
     let found = snapshot.rows::<Numbered>(&query).await?.pop();
     snapshot.end().await?;

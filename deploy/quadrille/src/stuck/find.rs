@@ -333,7 +333,9 @@ fn people(kind: Kind, order: &Waiting) -> Cause {
         ),
         Kind::Review => (
             "held for review by staff",
-            format!("POST /api/v1/orders/{id}/release of order-svc, or .../cancel; GET .../notes says who holds it and why"),
+            format!(
+                "POST /api/v1/orders/{id}/release of order-svc, or .../cancel; GET .../notes says who holds it and why"
+            ),
         ),
         Kind::StaffRefund => (
             "staff have to look after a refund that was refused or came back",

@@ -16,7 +16,15 @@ pub(super) fn everything() -> Vec<Happens> {
     let parcels = [created(9, 2), dispatched(1), delivered(1), parcel_returned(1), lost(1), parcel_cancelled(1)];
     let by_staff = [Happens::StaffCancel(StaffReason::Other), Happens::StaffHold, Happens::StaffRelease];
     let wishes = [Happens::CustomerCancels, Happens::CustomerCallsOff, Happens::DeadlinePasses];
-    causes.into_iter().chain(goods).chain(payments).chain(refunds).chain(parcels).chain(wishes).chain(by_staff).collect()
+    causes
+        .into_iter()
+        .chain(goods)
+        .chain(payments)
+        .chain(refunds)
+        .chain(parcels)
+        .chain(wishes)
+        .chain(by_staff)
+        .collect()
 }
 
 /// Tries everything on an order with this past. `moves` gives the new status, or none if the status stays.

@@ -1,6 +1,4 @@
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use shared_events::LineText;
 
 shared_events::named! {
     /// Why staff cancel an order. It is for staff, and no customer is told it.
@@ -14,14 +12,4 @@ shared_events::named! {
         CannotDeliver = "cannot_deliver",
         Other = "other",
     }
-}
-
-/// What staff have to do with a pending order before it is confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Review {
-    /// It is not confirmed before they release it.
-    Held { reason: LineText, since: DateTime<Utc> },
-    /// They have released it.
-    Released,
 }

@@ -1,15 +1,13 @@
 //! The state machine of one order: events in, status and events out. docs/RACES.md has its rules.
 
-use chrono::{DateTime, Utc};
 use shared_events::{
     CancelReason, CancelRefusedReason, CustomerId, Event, EventId, LineText, OrderCallOffRefused,
     OrderCallOffRequested, OrderCancelRefused, OrderCancelRequested, OrderCancelled, OrderCompleted, OrderConfirmed,
-    OrderForgotten, OrderHeld, OrderId, OrderReleased, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId,
-    StockEvent, StockLine,
+    OrderForgotten, OrderId, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
 };
 
 use super::{
-    CalledOff, Destination, Facts, Parcel, PaymentFact, Review, ShipmentFact, StaffReason, Status, StockFact, Tracking,
+    CalledOff, Destination, Facts, Parcel, PaymentFact, ShipmentFact, StaffReason, Status, StockFact, Tracking,
 };
 
 /// The progress of an order: what is known from events, and the status that follows.
@@ -216,45 +214,6 @@ impl Progress {
         }
     }
 
-    /// Staff hold a pending order for review: until they release it, it is not confirmed. What is read meanwhile is kept.
-    /// Repeating the request changes nothing. Refused as [`Refused::TooLateToHold`] once it is confirmed or is ending.
-    pub fn hold(mut self, reason: LineText, at: DateTime<Utc>) -> Result<Transition, Refused> {
-        match self.status {
-            Status::Pending if self.facts.is_held() => Ok((self, vec![])),
-            Status::Pending => {
-                self.facts.review = Some(Review::Held { reason, since: at });
-                let held = OrderHeld { order_id: self.order_id };
-                Ok((self, vec![held.into()]))
-            }
-            status => Err(Refused::TooLateToHold(status)),
-        }
-    }
-
-    /// Staff release an order that they hold. It is confirmed if its money is there, also if its reservation has expired:
-    /// stock-svc reserves again then, or rejects. Repeating the request changes nothing. Refused as [`Refused::NotHeld`]
-    /// if they don't hold it.
-    pub fn release(mut self) -> Result<Transition, Refused> {
-        match self.facts.review {
-            Some(Review::Held { .. }) => {
-                self.facts.review = Some(Review::Released);
-                let mut events: Vec<Event> = vec![OrderReleased { order_id: self.order_id }.into()];
-                if self.status == Status::Pending && self.facts.money_is_there() {
-                    events.extend(self.confirm());
-                }
-                Ok((self, events))
-            }
-            Some(Review::Released) if !matches!(self.status, Status::Cancelling(_) | Status::Cancelled(_)) => {
-                Ok((self, vec![]))
-            }
-            Some(Review::Released) | None => Err(Refused::NotHeld(self.status)),
-        }
-    }
-
-    /// Whether nothing but the review of staff keeps the order from being confirmed.
-    pub(super) fn waits_for_review(&self) -> bool {
-        self.status == Status::Pending && self.facts.is_held() && self.facts.money_is_there()
-    }
-
     /// The deadline has passed. Refused as [`Refused::NotPending`] if the order is not pending, and as [`Refused::Held`] if
     /// it waits for the review of staff alone.
     pub fn time_out(mut self) -> Result<Transition, Refused> {
@@ -285,7 +244,7 @@ impl Progress {
         matches!(self.facts.stock, None | Some(StockFact::Reserved))
     }
 
-    fn confirm(&mut self) -> Vec<Event> {
+    pub(super) fn confirm(&mut self) -> Vec<Event> {
         self.status = Status::Confirmed;
         vec![OrderConfirmed { order_id: self.order_id }.into()]
     }
@@ -302,12 +261,6 @@ impl Progress {
         self.end_review();
         self.status = Status::Cancelling(reason);
         vec![OrderCancelRequested { order_id: self.order_id, reason }.into()]
-    }
-
-    /// There is nothing to review of an order that is ending. What staff said of it, which may name a person, stands in its
-    /// notes alone.
-    fn end_review(&mut self) {
-        self.facts.review.take_if(|review| matches!(review, Review::Held { .. }));
     }
 
     fn note_parcel(&mut self, shipment_id: ShipmentId, fact: ShipmentFact, pieces: i64, refund_id: Option<RefundId>) {

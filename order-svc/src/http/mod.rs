@@ -7,6 +7,7 @@ mod examples;
 mod forget;
 mod guests;
 mod history;
+mod names;
 mod notes;
 mod orders;
 mod overdue;

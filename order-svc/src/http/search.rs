@@ -13,7 +13,8 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::AppState;
-use super::view::{OrderView, StatusNames};
+use super::names::StatusNames;
+use super::view::OrderView;
 use crate::domain::Order;
 use crate::store::search::{self, Filter, Listed};
 

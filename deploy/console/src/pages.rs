@@ -55,6 +55,7 @@ templates! {
     "shop/checkout.html",
     "shop/order.html",
     "shop/order_live.html",
+    "shop/order_actions.html",
     "shop/account.html",
     "control/layout.html",
     "control/macros.html",

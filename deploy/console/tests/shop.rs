@@ -140,6 +140,9 @@ async fn a_guest_buys_by_plain_forms_and_is_led_to_their_order() {
     assert_eq!((body["lines"].clone(), key), (json!([{"sku": "TEA", "quantity": 2}]), &made_with[0].1));
     assert!(body["customer"]["id"].as_str().unwrap().starts_with("guest-"), "{body}");
     assert_eq!(body["delivery_address"].get("line2"), None);
+    let asked = console.services.received_requests().await.unwrap();
+    let order = asked.iter().find(|request| request.method.as_str() == "POST").unwrap();
+    assert_eq!(order.headers["x-forwarded-for"], "127.0.0.1", "clients are counted one by one");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,6 +163,19 @@ async fn what_order_svc_refuses_stands_at_its_field_and_what_was_typed_stays() {
     // The form that is sent again is the same order.
     assert_eq!(between(&page, r#"name="key" value=""#, "\""), made_with[0].1);
     assert!(page.contains(r#"<option value="IE" selected>"#), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_was_shown_to_somebody_signed_in_is_no_guest_s_order() {
+    let console = shop().await;
+    let mut made_with = to_the_checkout(&console).await;
+    made_with.push(("who".to_owned(), "c-1001".to_owned()));
+    let answer = order_as(&console, &made_with, "Ann Lee").await;
+    assert_eq!(answer.status().as_u16(), 409);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains("signed in or out") && page.contains("1 Quay St"), "{page}");
+    assert_eq!(between(&page, r#"name="who" value=""#, "\""), "");
+    assert_eq!(placed(&console).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +220,8 @@ async fn a_shop_whose_stock_svc_is_away_stands() {
     for (at, status) in [("/", 503), ("/basket", 200), ("/checkout", 200), ("/products/TEA", 503)] {
         let (given, page) = console.page(at).await;
         assert_eq!(given, status, "{at}: {page}");
-        assert!(page.contains("stock-svc") && page.contains("</html>") && !page.contains("database"), "{at}: {page}");
+        assert!(page.contains("just now") && page.contains("</html>"), "{at}: {page}");
+        assert!(!page.contains("stock-svc") && !page.contains("database"), "customers know no services: {page}");
     }
     let (_, page) = console.page("/basket").await;
     assert!(page.contains("TEA") && page.contains(r#"value="2""#), "what is in the basket stays: {page}");
@@ -307,7 +324,7 @@ struct Events(Response, String);
 
 impl Events {
     async fn of(console: &Console) -> Self {
-        let answer = console.get(&format!("/orders/{ORDER}/live")).await;
+        let answer = console.get(&format!("/orders/{ORDER}/live?may=cancel")).await;
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         Self(answer, String::new())
@@ -350,9 +367,12 @@ async fn whoever_looks_is_shown_what_changes_until_the_order_has_ended() {
     assert!(away.contains("look just now") && away.contains("Your order is confirmed"), "{away}");
 
     // Without anything heard it is seen by looking.
-    order_is(&console, 1, 200, order(json!({"status": "completed", "version": 3}))).await;
+    order_is(&console, 1, 200, order(json!({"status": "completed", "version": 3, "links": {}}))).await;
     let last = events.next().await.unwrap();
     assert!(last.contains("Delivered") && !last.contains("look just now"), "{last}");
+    // Until now the same could be done, so that nothing was sent of that.
+    let actions = events.next().await.unwrap();
+    assert!(actions.starts_with("event: actions\ndata: ") && !actions.contains("Cancel"), "{actions}");
     assert_eq!(events.next().await.as_deref(), Some("event: over\ndata: over"));
     assert_eq!(events.next().await, None);
 }

@@ -3,7 +3,6 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, ServiceConfig};
-use crate::pages::context;
 use minijinja::value::Value as Page;
 use reqwest::Method;
 use serde_json::Value;
@@ -14,6 +13,7 @@ use super::errors::Wrong;
 use super::order::{self, Order};
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
+use crate::pages::context;
 use crate::services::{Failure, Sent, Service, query};
 
 const FIELDS: [&str; 8] = ["name", "email", "phone", "line1", "line2", "city", "postal_code", "country"];
@@ -61,8 +61,8 @@ async fn page(visit: Visit, status: StatusCode, sent: Option<Profile>) -> Result
     let next = orders.as_ref().ok().and_then(|page| page["next_cursor"].as_str());
     let next = next.map(|cursor| format!("/account?{}", query([("cursor", cursor)])));
     let (orders, away) = match orders {
-        Ok(mut page) => (listed(page.get_mut("items").map(Value::take).unwrap_or_default()), None),
-        Err(failure) => (Vec::new(), Some(failure.to_string())),
+        Ok(mut page) => (listed(page.get_mut("items").map(Value::take).unwrap_or_default()), false),
+        Err(_) => (Vec::new(), true),
     };
     let profile = sent.or_else(|| shown_profile(&visit, profile));
     let own = context! {

@@ -3,15 +3,16 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Path, ServiceConfig};
-use crate::pages::context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared_events::Sku;
 use uuid::Uuid;
 
+use super::errors;
 use super::product::{self, Product, Shown};
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
+use crate::pages::context;
 use crate::services::{Failure, Service, query};
 
 const PAGE: &str = "24";
@@ -88,7 +89,7 @@ async fn list(visit: Visit) -> Result<HttpResponse, Refusal> {
         chosen,
         search,
         next => next.map(|next| next.path("/", &[])),
-        away => failure.map(|failure| failure.to_string()),
+        away => failure.is_some(),
     };
     Ok(visit.page_as(status, "shop/catalogue.html", own))
 }
@@ -98,7 +99,7 @@ async fn one(visit: Visit, sku: Path<String>) -> Result<HttpResponse, Refusal> {
     match product::find(&visit.state.services, &sku).await {
         Ok(Some(product)) => Ok(visit.page("shop/product.html", context! { product => product.shown() })),
         Ok(None) => Err(nothing(visit)),
-        Err(failure) => Err(visit.failed(&failure)),
+        Err(failure) => Err(errors::not_now(visit, &failure)),
     }
 }
 

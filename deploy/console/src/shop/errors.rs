@@ -2,10 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::http::visit::{Refusal, Visit};
 use crate::services::Failure;
+
+/// Says that something can't be shown now, to whoever need not know which service is away.
+pub fn not_now(visit: Visit, failure: &Failure) -> Refusal {
+    if let Failure::Away { service, why } = failure {
+        tracing::warn!(service, why, "a page of the shop can't be shown");
+    }
+    let why = "We can't show this just now. Please try again in a moment.".to_owned();
+    visit.refuse(StatusCode::SERVICE_UNAVAILABLE, "Not just now", why)
+}
 
 /// What is wrong with a form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -3,12 +3,12 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, ServiceConfig};
-use crate::pages::context;
 use shared_events::Sku;
 
 use super::{Basket, BasketRefused, number, priced};
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
+use crate::pages::context;
 
 pub fn routes(config: &mut ServiceConfig) {
     config.service(
@@ -23,11 +23,7 @@ async fn show(visit: Visit) -> Result<HttpResponse, Refusal> {
 
 async fn page(visit: Visit, basket: &Basket, status: StatusCode, wrong: Option<String>) -> HttpResponse {
     let asked = priced::ask(&visit.state.services, basket).await;
-    let (priced, away) = match asked {
-        Ok(priced) => (Some(priced), None),
-        Err(failure) => (None, Some(failure.to_string())),
-    };
-    let own = context! { lines => basket.lines(), basket => priced, wrong, away };
+    let own = context! { lines => basket.lines(), away => asked.is_err(), basket => asked.ok(), wrong };
     visit.page_as(status, "shop/basket.html", own)
 }
 

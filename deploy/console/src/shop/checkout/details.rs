@@ -19,6 +19,8 @@ pub struct Details {
     /// What is ordered: what was in the basket when the form was shown, whatever is in it now.
     pub basket: Basket,
     pub typed: Typed,
+    /// As whom the form was shown; nobody, for a guest.
+    pub who: String,
     /// What the form said that it costs.
     pub seen: Money,
     /// Made with the form, so that a form that is sent twice is one order.
@@ -37,7 +39,8 @@ impl Details {
         typed.insert("name", known("name", session.and_then(|session| session.name.as_ref())));
         typed.insert("email", known("email", session.and_then(|session| session.email.as_ref())));
         let seen = Money { amount: 0, currency: String::new() };
-        Self { basket: basket.clone(), typed, seen, key: secrets::random() }
+        let who = session.map(|session| session.sub.clone()).unwrap_or_default();
+        Self { basket: basket.clone(), typed, who, seen, key: secrets::random() }
     }
 
     /// A form that was sent; none if it is none of ours.
@@ -45,7 +48,7 @@ impl Details {
         let basket = Basket::parse(form.get("lines")?).filter(|basket| !basket.is_empty())?;
         let key = form.get("key").filter(|key| secrets::is_like_random(key))?.to_owned();
         let seen = Money { amount: form.get("amount")?.parse().ok()?, currency: form.get("currency")?.to_owned() };
-        Some(Self { basket, typed: address::typed(form, &FIELDS), seen, key })
+        Some(Self { basket, typed: address::typed(form, &FIELDS), who: form.text("who").to_owned(), seen, key })
     }
 
     /// A guest's id: the same each time that the form is sent, and nobody else's.

@@ -1,7 +1,6 @@
 //! An order's page as it changes: server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>)
-//! that each hold the part of the page which changes, written anew.
+//! that each hold a part of the page, written anew.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -11,29 +10,26 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use chrono::Utc;
 use futures_util::stream;
-use crate::pages::context;
 use minijinja::value::Value as Page;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use super::look::{self, Looked};
+use super::looks::Looks;
+use super::places::Place;
 use super::view::Order;
 use super::viewer::Viewer;
 use crate::http::AppState;
+use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit};
+use crate::pages::context;
 use crate::services::Failure;
 use crate::sessions::Session;
 
 /// Browsers connect again then.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
-const PATIENCE: Duration = Duration::from_secs(3);
-/// When something was heard, these are the times to look: order-svc may hear the same a moment later.
-const AFTER_A_CHANGE: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
-/// No look comes sooner after another.
-const LEAST: Duration = Duration::from_millis(100);
 /// Something is sent at least that often, by which it is noticed that nobody reads any more.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -42,16 +38,19 @@ const BEGIN: &str = "retry: 2000\n\n";
 const STILL_HERE: &str = ": still here\n\n";
 const OVER: &str = "event: over\ndata: over\n\n";
 
-/// Streams the part of an order's page that changes.
+/// Streams the parts of an order's page that change, to whoever may see the order.
 pub async fn stream(visit: Visit, id: Uuid) -> Result<HttpResponse, Refusal> {
     let state = visit.state.clone();
-    let Ok(permit) = state.live.clone().try_acquire_owned() else {
+    // Listens before it looks, so that no change falls between.
+    let heard = state.changes.listen();
+    if let Err(failure @ Failure::Refused { .. }) = look::find(&state, id, Viewer::all(&visit)).await {
+        return Err(super::not_shown(visit, &failure));
+    }
+    let Some(place) = Place::take(&state.live, id) else {
         let why = "So many people look at their orders just now that this one is not shown live.".to_owned();
         return Err(visit.refuse(StatusCode::SERVICE_UNAVAILABLE, "Not just now", why));
     };
-    // Listens before it looks, so that no change falls between.
-    let heard = state.changes.listen();
-    let open = Open::new(&visit, id, heard, permit);
+    let open = Open::new(&visit, id, heard, place);
     let answer = HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -80,15 +79,17 @@ struct Open {
     silent_until: Instant,
     last: Option<(Viewer, Looked)>,
     sent: String,
+    /// What can be done with the order, as the page has it.
+    may: String,
     /// Whether the last look saw nothing.
     has_failed: bool,
     is_first: bool,
     is_over: bool,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Open {
-    fn new(visit: &Visit, id: Uuid, heard: Receiver<Uuid>, permit: OwnedSemaphorePermit) -> Self {
+    fn new(visit: &Visit, id: Uuid, heard: Receiver<Uuid>, place: Place) -> Self {
         let now = Instant::now();
         Self {
             state: visit.state.clone(),
@@ -103,10 +104,11 @@ impl Open {
             silent_until: now + SILENCE,
             last: None,
             sent: String::new(),
+            may: Form::query(&visit.request).text("may").to_owned(),
             has_failed: false,
             is_first: true,
             is_over: false,
-            _permit: permit,
+            _place: place,
         }
     }
 
@@ -114,30 +116,36 @@ impl Open {
     async fn next(&mut self) -> Option<String> {
         let (stop, ends) = (self.state.stop.clone(), self.ends);
         while !self.is_over {
-            tokio::select! {
+            let silent_until = self.silent_until;
+            let is_silent = tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
                 () = sleep_until(ends) => return None,
-                () = self.until_a_look() => {}
+                () = sleep_until(silent_until) => true,
+                () = self.until_a_look() => false,
+            };
+            if is_silent {
+                self.silent_until = Instant::now() + SILENCE;
+                return Some(STILL_HERE.to_owned());
             }
             // Whoever stops the console does not wait for a service that answers slowly.
-            let text = tokio::select! {
+            let news = tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
-                text = self.look() => text,
+                news = self.look() => news,
             };
-            self.looks.done(Instant::now());
             let now = Instant::now();
-            if text.is_none() && !self.is_over && now < self.silent_until {
+            self.looks.done(now);
+            if news.is_some() || self.has_failed {
+                self.looks.saw_news();
+            }
+            if news.is_none() && !self.is_over {
                 continue;
             }
             self.silent_until = now + SILENCE;
-            let mut event = if std::mem::take(&mut self.is_first) { BEGIN.to_owned() } else { String::new() };
-            event += &text.map_or_else(|| STILL_HERE.to_owned(), |text| written(&text));
-            if self.is_over {
-                event += OVER;
-            }
-            return Some(event);
+            let begin = if std::mem::take(&mut self.is_first) { BEGIN } else { "" };
+            let end = if self.is_over { OVER } else { "" };
+            return Some(format!("{begin}{}{end}", news.unwrap_or_default()));
         }
         None
     }
@@ -157,7 +165,7 @@ impl Open {
         }
     }
 
-    /// Looks, and returns the part of the page if it is another than the one before.
+    /// Looks, and returns the events that tell what is another than before.
     async fn look(&mut self) -> Option<String> {
         self.renew().await;
         let failure = match look::find(&self.state, self.id, self.ways.clone()).await {
@@ -173,11 +181,8 @@ impl Open {
         self.has_failed = failure.is_some();
         // Without being signed in again there is nothing more to see.
         self.is_over |= matches!(failure, Some(Failure::Refused { .. }));
-        let part = self.part(failure.as_ref());
-        (part != self.sent).then(|| {
-            self.sent.clone_from(&part);
-            part
-        })
+        let news = self.news(failure.as_ref());
+        (!news.is_empty()).then_some(news)
     }
 
     /// Whether it is shown as it is, and nothing was heard that could add to it.
@@ -186,7 +191,9 @@ impl Open {
         !self.has_failed && !self.looks.is_due_to_a_change && self.last.as_ref().is_some_and(is_shown)
     }
 
-    fn part(&self, failure: Option<&Failure>) -> String {
+    /// The parts of the page that have changed. What can be done is sent only if something else can be done: whoever has
+    /// opened a question there can answer it in peace.
+    fn news(&mut self, failure: Option<&Failure>) -> String {
         let order = self.last.as_ref().map(|(viewer, looked)| looked.shown(viewer));
         let own = context! {
             id => self.id,
@@ -195,8 +202,23 @@ impl Open {
             is_refused => matches!(failure, Some(Failure::Refused { .. })),
         };
         let page = context! { ..own, ..self.context.clone() };
-        self.state.pages.render("shop/order_live.html", page).unwrap_or_else(|error| {
-            tracing::error!(error = format!("{error:#}"), "an order can't be shown live");
+        let mut news = String::new();
+        let part = self.part("shop/order_live.html", page.clone());
+        if part != self.sent {
+            news += &written("order", &part);
+            self.sent = part;
+        }
+        let may = self.last.as_ref().map(|(viewer, looked)| looked.may(viewer).join("."));
+        if let Some(may) = may.filter(|may| *may != self.may) {
+            news += &written("actions", &self.part("shop/order_actions.html", page));
+            self.may = may;
+        }
+        news
+    }
+
+    fn part(&self, name: &str, page: Page) -> String {
+        self.state.pages.render(name, page).unwrap_or_else(|error| {
+            tracing::error!(error = format!("{error:#}"), part = name, "an order can't be shown live");
             String::new()
         })
     }
@@ -211,46 +233,11 @@ impl Open {
     }
 }
 
-/// When to look.
-#[derive(Debug)]
-struct Looks {
-    at: BTreeSet<Instant>,
-    last: Option<Instant>,
-    /// Whether something was heard since the last look, or not long before it.
-    is_due_to_a_change: bool,
-}
-
-impl Looks {
-    /// At once.
-    fn beginning(now: Instant) -> Self {
-        Self { at: BTreeSet::from([now]), last: None, is_due_to_a_change: true }
-    }
-
-    fn due(&self) -> Instant {
-        let first = self.at.first().copied();
-        let due = first.unwrap_or_else(|| self.last.map_or_else(Instant::now, |last| last + PATIENCE));
-        self.last.map_or(due, |last| due.max(last + LEAST))
-    }
-
-    fn heard(&mut self, now: Instant) {
-        // A burst of changes needs no look for each: what is due already stays so, and what comes later moves on.
-        let soonest = self.at.first().copied().filter(|first| *first < now);
-        self.at = AFTER_A_CHANGE.iter().map(|after| now + *after).chain(soonest).collect();
-        self.is_due_to_a_change = true;
-    }
-
-    fn done(&mut self, now: Instant) {
-        self.at.retain(|at| *at > now);
-        self.is_due_to_a_change = !self.at.is_empty();
-        self.last = Some(now);
-    }
-}
-
 /// A part of a page as an event. It has a line for each of its lines, however they end.
-fn written(part: &str) -> String {
+fn written(event: &str, part: &str) -> String {
     let lines = part.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
     let data: String = lines.map(|line| format!("data: {line}\n")).collect();
-    format!("event: order\n{data}\n")
+    format!("event: {event}\n{data}\n")
 }
 
 #[cfg(test)]
@@ -260,35 +247,7 @@ mod tests {
     #[test]
     fn a_part_of_a_page_can_t_end_its_event() {
         let part = "<p>\nAnn\r\n\r\nevent: over\rdata: x</p>";
-        assert_eq!(written(part), "event: order\ndata: <p>\ndata: Ann\ndata: event: over\ndata: data: x</p>\n\n");
-    }
-
-    #[tokio::test]
-    async fn what_is_heard_is_looked_at_three_times_and_then_every_three_seconds() {
-        let now = Instant::now();
-        let mut looks = Looks::beginning(now);
-        assert_eq!(looks.due(), now);
-        looks.done(now + Duration::from_millis(1));
-        assert!(!looks.is_due_to_a_change);
-        assert_eq!(looks.due(), now + Duration::from_millis(1) + PATIENCE);
-        let heard = now + Duration::from_secs(1);
-        looks.heard(heard);
-        for after in AFTER_A_CHANGE {
-            assert_eq!(looks.due(), heard + after);
-            looks.done(heard + after + Duration::from_nanos(1));
-        }
-        assert!(looks.due() > heard + PATIENCE);
-    }
-
-    #[tokio::test]
-    async fn a_burst_of_changes_is_not_a_burst_of_looks() {
-        let now = Instant::now();
-        let mut looks = Looks::beginning(now);
-        looks.done(now);
-        for millis in 0..1_000 {
-            looks.heard(now + Duration::from_millis(millis));
-        }
-        assert!(looks.at.len() <= AFTER_A_CHANGE.len() + 1);
-        assert_eq!(looks.due(), now + LEAST, "a burst does not keep it from being looked at");
+        let event = "event: order\ndata: <p>\ndata: Ann\ndata: event: over\ndata: data: x</p>\n\n";
+        assert_eq!(written("order", part), event);
     }
 }

@@ -1,7 +1,6 @@
 //! Looks at an order: asks the services and what the console has heard, and puts it into words.
 
 use chrono::{DateTime, Utc};
-use crate::pages::context;
 use minijinja::value::Value as Page;
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,6 +11,7 @@ use super::view::{Order, Payment, Status, Times, web};
 use super::viewer::Viewer;
 use super::words;
 use crate::http::AppState;
+use crate::pages::context;
 use crate::services::{Failure, Service};
 use crate::shop::address;
 use crate::store;
@@ -77,13 +77,25 @@ impl Looked {
         Self { order, times, payment, heard, is_partial }
     }
 
+    /// What can be done with it now, by name. A guest's link shows and cancels an order, and no more.
+    pub fn may(&self, viewer: &Viewer) -> Vec<&'static str> {
+        let (order, links) = (&self.order, &self.order.links);
+        let all = [
+            ("address", links.delivery_address.is_some() && !viewer.is_guest()),
+            ("call-off", links.call_off.is_some() && !viewer.is_guest()),
+            ("cancel", links.cancel.is_some() && order.status != Status::Cancelling),
+        ];
+        all.into_iter().filter(|(_, is_possible)| *is_possible).map(|(name, _)| name).collect()
+    }
+
     /// What a page shows of it.
     pub fn shown(&self, viewer: &Viewer) -> Page {
         let Self { order, times, payment, heard, is_partial } = self;
         let action = payment.as_ref().and_then(|payment| payment.next_action.as_ref());
         let (heard_url, heard_until) = heard.approval.clone().unwrap_or_default();
         let asks = words::waits_for_bank(order);
-        let url = action.and_then(|action| action.url()).or(heard_url).filter(|_| asks);
+        // What opens the bank's page is for whoever pays: it is shown to no staff.
+        let url = action.and_then(|action| action.url()).or(heard_url).filter(|_| asks && viewer.owns(order));
         let until = action.and_then(|action| action.deadline).or(heard_until);
         context! {
             id => order.id,
@@ -104,10 +116,7 @@ impl Looked {
             is_forgotten => order.forgotten_at.is_some(),
             is_over => order.status.is_end(),
             is_cancelled => order.status == Status::Cancelled,
-            may_cancel => order.links.cancel.is_some() && order.status != Status::Cancelling,
-            // A guest's link shows and cancels an order, and no more.
-            may_change_address => order.links.delivery_address.is_some() && !viewer.is_guest,
-            may_call_off => order.links.call_off.is_some() && !viewer.is_guest,
+            may => self.may(viewer),
             is_partial,
         }
     }

@@ -5,7 +5,9 @@ mod actions;
 mod examples;
 mod live;
 mod look;
+mod looks;
 mod next;
+mod places;
 mod steps;
 mod view;
 pub mod viewer;
@@ -14,16 +16,16 @@ mod words;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Path, ServiceConfig};
-use crate::pages::context;
 use uuid::Uuid;
 
 pub use view::{Order, Status};
 pub use words::{Told, headline};
 
 use super::address::{self, Typed};
-use super::errors::Wrong;
+use super::errors::{self, Wrong};
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
+use crate::pages::context;
 use crate::services::Failure;
 use look::Looked;
 use viewer::Viewer;
@@ -123,7 +125,7 @@ fn not_shown(visit: Visit, failure: &Failure) -> Refusal {
             visit.refuse(StatusCode::UNAUTHORIZED, "Whose order is this?", why)
         }
         Failure::Refused { status: 401 | 403 | 404, .. } => nothing(visit),
-        other => visit.failed(other),
+        other => errors::not_now(visit, other),
     }
 }
 

@@ -67,6 +67,8 @@ pub struct Order {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Customer {
     #[serde(default)]
+    pub id: String,
+    #[serde(default)]
     pub name: Option<String>,
 }
 

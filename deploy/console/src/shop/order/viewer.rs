@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::view::Order;
 use crate::http::visit::Visit;
 
 /// The cookie with a guest's token, which the browser sends with the pages of that order alone.
@@ -17,16 +18,41 @@ const LONGEST: usize = 300;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Viewer {
     pub token: Option<String>,
-    pub is_guest: bool,
+    who: Who,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Who {
+    /// Whoever has the link.
+    Guest,
+    /// Whom the token names.
+    SignedIn(String),
+    /// Nobody is asked who they are.
+    Everybody,
 }
 
 impl Viewer {
     /// The ways that whoever asks has, the better first; none if they have to sign in.
     pub fn all(visit: &Visit) -> Vec<Self> {
-        let signed_in = visit.token().map(|token| Self { token: Some(token.to_owned()), is_guest: false });
-        let guest = guest(visit).map(|token| Self { token: Some(token), is_guest: true });
-        let everybody = visit.state.issuer.is_none().then_some(Self { token: None, is_guest: false });
+        let signed_in = visit
+            .session
+            .as_ref()
+            .map(|session| Self { token: Some(session.access_token.clone()), who: Who::SignedIn(session.sub.clone()) });
+        let guest = guest(visit).map(|token| Self { token: Some(token), who: Who::Guest });
+        let everybody = visit.state.issuer.is_none().then_some(Self { token: None, who: Who::Everybody });
         signed_in.or(everybody).into_iter().chain(guest).collect()
+    }
+
+    pub fn is_guest(&self) -> bool {
+        self.who == Who::Guest
+    }
+
+    /// Whether it is their own order. Staff see it, too, and pay for nobody.
+    pub fn owns(&self, order: &Order) -> bool {
+        match &self.who {
+            Who::Guest | Who::Everybody => true,
+            Who::SignedIn(sub) => *sub == order.customer.id,
+        }
     }
 }
 
@@ -48,7 +74,18 @@ pub fn keep(visit: &mut Visit, order: Uuid, token: &str) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::examples::order;
     use super::*;
+
+    #[test]
+    fn an_order_is_its_customer_s_and_that_of_whoever_has_its_link() {
+        let order = order(json!({}));
+        let of = |who: Who| Viewer { token: None, who }.owns(&order);
+        assert!(of(Who::SignedIn("c-1001".to_owned())) && of(Who::Guest) && of(Who::Everybody));
+        assert!(!of(Who::SignedIn("s-2001".to_owned())), "staff see it, and it is not theirs");
+    }
 
     #[test]
     fn nothing_but_a_guest_s_token_goes_into_the_cookie() {

@@ -13,5 +13,8 @@ drop index events_of_key;
 drop index events_of_type;
 create index events_of_key on events (key, heard_at, id);
 create index events_of_type on events (type, heard_at, id);
+create index events_of_topic on events (topic, heard_at, id);
+-- A day of money is read by when it was announced.
+create index events_of_money on events (type, time, id) where topic = 'payments.v1';
 -- Who said what on which topic: each combination is found by itself.
 create index events_by_who_said_what on events (topic, source, type);

@@ -1,10 +1,10 @@
 //! Who of staff and operators did what, at whichever service.
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
-use crate::pages::context;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;

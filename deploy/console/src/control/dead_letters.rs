@@ -1,10 +1,10 @@
 //! Events that a service could not handle: by cause, by key, and what a service does with many of them, as a job.
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, ServiceConfig, resource};
 use futures_util::future::join_all;
-use crate::pages::context;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,6 +14,9 @@ use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::services::{Sent, Service, query};
 
+/// What changes of a job while somebody looks at it.
+const LIVE: &str = "control/dead_letter_job_live.html";
+
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/control/dead-letters").get(|visit| shown(page(visit))))
@@ -22,10 +25,7 @@ pub fn routes(config: &mut ServiceConfig) {
             resource("/control/dead-letters/{service}/jobs/{id}")
                 .get(|visit| shown(job(visit, "control/dead_letter_job.html"))),
         )
-        .service(
-            resource("/control/dead-letters/{service}/jobs/{id}/live")
-                .get(|visit| shown(job(visit, "control/dead_letter_job_live.html"))),
-        )
+        .service(resource("/control/dead-letters/{service}/jobs/{id}/live").get(|visit| shown(job(visit, LIVE))))
         .service(
             resource("/control/dead-letters/{service}/jobs/{id}/{turn}").post(|visit, body| shown(turn(visit, body))),
         );
@@ -149,7 +149,10 @@ async fn job(visit: Visit, template: &str) -> Result<HttpResponse, Refusal> {
     match visit.state.services.get(service, &path, visit.token()).await {
         Ok(job) => {
             let (is_over, service) = (is_over(&job), service.name());
-            Ok(visit.page(template, context! { job, is_over, service, id }))
+            // To htmx it says that there is no need to ask again.
+            let status = if is_over && template == LIVE { StatusCode::from_u16(286) } else { Ok(StatusCode::OK) };
+            let status = status.unwrap_or(StatusCode::OK);
+            Ok(visit.page_as(status, template, context! { job, is_over, service, id }))
         }
         Err(failure) => Err(visit.failed(&failure)),
     }

@@ -1,8 +1,8 @@
 //! What must hold after anything, and how the shop is held against it.
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
-use crate::pages::context;
 
 use crate::http::visit::{Refusal, Visit, shown};
 

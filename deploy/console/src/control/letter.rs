@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, ServiceConfig, resource};
-use crate::pages::context;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -18,8 +18,8 @@ use crate::services::{Sent, Service, query};
 /// The headers that may be changed, as the services have them.
 const CHANGEABLE: [&str; 7] =
     ["ce_type", "ce_time", "ce_subject", "ce_sequence", "ce_correlationid", "ce_causationid", "ce_dataschema"];
-/// A longer body is not edited here.
-const EDITABLE: usize = 60_000;
+/// A longer body is not edited here, in bytes: a form has room for it however it is encoded.
+const EDITABLE: usize = 40_000;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
@@ -117,6 +117,7 @@ async fn page(
     let versions: Vec<_> = versions.items().iter().map(version_shown).collect();
     let payload = text(&letter["payload"]);
     let (pretty, is_cut) = pretty(&payload, EDITABLE);
+    let is_cut = is_cut || pretty.len() > EDITABLE;
     let draft = typed.get("payload").map_or_else(|| pretty.clone(), str::to_owned);
     let headers: Vec<_> = CHANGEABLE
         .into_iter()
@@ -138,7 +139,7 @@ async fn page(
     ))
 }
 
-fn version_shown(version: &Value) -> minijinja::Value {
+fn version_shown(version: &Value) -> minijinja::value::Value {
     let (body, _) = pretty(&text(&version["payload"]), 8_000);
     context! { version => version["version"], at => version["made_at"], by => version["made_by"], reason => version["reason"],
     headers => version["headers"], body }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
-use crate::pages::context;
 use serde::Serialize;
 use shared_events::{
     CustomerEvent, NotificationEvent, OrderEvent, PaymentEvent, ProductEvent, ShipmentEvent, StockEvent, Topic,

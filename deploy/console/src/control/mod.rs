@@ -19,7 +19,7 @@ mod warehouse;
 
 use actix_web::http::StatusCode;
 use actix_web::web::ServiceConfig;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use serde::Serialize;
@@ -121,6 +121,9 @@ fn term(text: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
+/// The years in which anything here can have been.
+const YEARS: std::ops::RangeInclusive<i32> = 2000..=2200;
+
 /// Where a list goes on, as it stands in an address.
 fn cursor(at: DateTime<Utc>, id: Uuid) -> String {
     format!("{}_{id}", at.to_rfc3339_opts(SecondsFormat::Micros, true))
@@ -128,7 +131,8 @@ fn cursor(at: DateTime<Utc>, id: Uuid) -> String {
 
 fn parsed_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
     let (at, id) = text.split_once('_')?;
-    Some((at.parse().ok()?, id.parse().ok()?))
+    let at = at.parse::<DateTime<Utc>>().ok().filter(|at| YEARS.contains(&at.year()))?;
+    Some((at, id.parse().ok()?))
 }
 
 /// A key that makes a repeated form do nothing again.
@@ -164,7 +168,14 @@ mod tests {
     fn a_cursor_in_an_address_is_read_again() {
         let (at, id) = (DateTime::from_timestamp(1_700_000_000, 123_456_000).unwrap(), Uuid::from_u128(7));
         assert_eq!(parsed_cursor(&cursor(at, id)), Some((at, id)));
-        for bad in ["", "_", "2026-01-01T00:00:00Z", "x_y", "2026-01-01T00:00:00Z_x"] {
+        for bad in [
+            "",
+            "_",
+            "2026-01-01T00:00:00Z",
+            "x_y",
+            "2026-01-01T00:00:00Z_x",
+            "9999-01-01T00:00:00Z_00000000-0000-0000-0000-000000000007",
+        ] {
             assert_eq!(parsed_cursor(bad), None, "{bad}");
         }
     }

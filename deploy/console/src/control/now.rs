@@ -1,9 +1,9 @@
 //! How the shop is just now, with a line over the last hour for each figure.
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
 use chrono::{DateTime, Utc};
-use crate::pages::context;
 use minijinja::value::Value;
 use serde::Serialize;
 
@@ -134,7 +134,7 @@ fn card(samples: &Samples, index: usize, health: &Health) -> ServiceCard {
     let of = |name: &str, value: Option<f64>, unit, bad: fn(f64) -> bool, figure: fn(&Gauges) -> Option<f64>| {
         let values = coarse(&samples.line(|point| point.services.get(index).and_then(figure)));
         let kind = if value.is_some_and(bad) { "down" } else { "" };
-        let shown = value.map_or_else(|| "–".to_owned(), short);
+        let shown = value.map_or_else(|| "not told".to_owned(), short);
         let line = line(&values, &format!("{name} of {}, over the last hour", health.service));
         Figure { name: name.to_owned(), value: shown, unit, line, kind }
     };

@@ -1,15 +1,15 @@
 //! One order: its swimlane, every event, and what each service knows of it.
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::web::{Bytes, ServiceConfig, resource};
-use crate::pages::context;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::event_rows::{EventRow, traces};
 use super::order_parts::Parts;
 use super::orders::OrderRow;
-use super::{id_in_path, stored};
+use super::{id_in_path, once, once_of, stored};
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::services::{Sent, Service};
@@ -53,7 +53,7 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let events = EventRow::all(found);
     Ok(visit.page(
         "control/order.html",
-        context! { id, name, row, skus, deadline, lanes, traces, events, skip, next, parts, reasons => REASONS.to_vec() },
+        context! { id, name, row, skus, deadline, lanes, traces, events, skip, next, parts, reasons => REASONS, once => once() },
     ))
 }
 
@@ -67,7 +67,9 @@ async fn change(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
     let (visit, id) = id_in_path(visit, "order")?;
     let step = visit.request.match_info().get("step").unwrap_or_default();
     let Some((route, asked)) = request(step, &form) else { return Err(super::missing(visit, "step")) };
-    let sent = Sent { token: visit.token(), body: Some(&asked), ..Sent::default() };
+    let key = once_of(form.get("once")).to_string();
+    let idempotency_key = (route == "notes").then_some(key.as_str());
+    let sent = Sent { token: visit.token(), body: Some(&asked), idempotency_key, ..Sent::default() };
     match visit.state.services.ask(Service::Orders, Method::POST, &format!("/api/v1/orders/{id}/{route}"), sent).await {
         Ok(_) => Ok(visit.go(&format!("/control/orders/{id}"))),
         Err(failure) => Err(visit.failed(&failure)),

@@ -1,6 +1,7 @@
 //! What the services know of an order, each asked at once and each missing by itself.
 
 use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -60,8 +61,10 @@ async fn payments(services: &Services, token: Option<&str>, order: Uuid) -> Part
     let mut part = Part::of(Service::Payments, listed);
     let ids: Vec<Uuid> =
         part.items().iter().filter_map(|payment| payment["id"].as_str()?.parse().ok()).take(5).collect();
-    for (index, id) in ids.into_iter().enumerate() {
-        match services.get(Service::Payments, &format!("/api/v1/payments/{id}"), token).await {
+    let paths: Vec<_> = ids.iter().map(|id| format!("/api/v1/payments/{id}")).collect();
+    let whole = join_all(paths.iter().map(|path| services.get(Service::Payments, path, token))).await;
+    for (index, whole) in whole.into_iter().enumerate() {
+        match whole {
             Ok(whole) => part.value["items"][index] = whole,
             Err(failure) => part.trouble = Some(super::trouble(Service::Payments.name(), &failure)),
         }

@@ -1,9 +1,9 @@
 //! Orders that the console has heard of: listed, and found by whatever somebody has of one.
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
 use chrono::{DateTime, Utc};
-use crate::pages::context;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;

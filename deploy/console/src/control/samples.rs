@@ -185,15 +185,14 @@ impl Health {
 
     fn lag(&mut self, name: &str, topic: &str, partition: &str, value: f64) {
         let known = self.partitions.iter().position(|lag| lag.topic == topic && lag.partition == partition);
-        let lag = match known.and_then(|known| self.partitions.get_mut(known)) {
-            Some(lag) => lag,
-            None if self.partitions.len() < PARTITIONS => {
-                let lag = Lag { topic: topic.to_owned(), partition: partition.to_owned(), records: 0.0, seconds: 0.0 };
-                self.partitions.push(lag);
-                let last = self.partitions.len() - 1;
-                &mut self.partitions[last]
-            }
-            None => return,
+        if known.is_none() && self.partitions.len() < PARTITIONS {
+            let (topic, partition) = (topic.to_owned(), partition.to_owned());
+            self.partitions.push(Lag { topic, partition, records: 0.0, seconds: 0.0 });
+        }
+        let at = known.unwrap_or(self.partitions.len().saturating_sub(1));
+        let Some(lag) = self.partitions.get_mut(at).filter(|lag| lag.topic == topic && lag.partition == partition)
+        else {
+            return;
         };
         match name {
             "consumer_lag_records" => lag.records = value,

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
-use crate::pages::context;
-use minijinja::value::Value;
 use serde::Serialize;
 use shared_events::Event as Known;
 
@@ -38,12 +37,17 @@ struct Partition {
     groups: Vec<Option<(f64, f64)>>,
 }
 
+/// The topics that the console hears.
+fn heard() -> impl Iterator<Item = String> {
+    subscriptions().into_iter().map(|heard| heard.topic)
+}
+
 /// What is looked for, as it was asked.
 fn asked(visit: &Visit) -> Search {
     let form = Form::query(&visit.request);
     let of = |name: &str| form.get(name).and_then(term);
     Search {
-        topic: of("topic"),
+        topic: of("topic").filter(|topic| heard().any(|known| known == *topic)),
         key: of("key"),
         event_type: of("type"),
         text: of("text"),
@@ -61,7 +65,7 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let (services, partitions) = partitions(&health);
     let next = (!is_live).then(|| next(&wanted, &found)).flatten();
     let is_cut = wanted.text.is_some() && found.looked_at == LOOKED_AT;
-    let topics: Vec<_> = subscriptions().iter().map(|heard| heard.topic.clone()).collect();
+    let topics: Vec<_> = heard().collect();
     let types: Vec<_> = Known::types().collect();
     let search = context! { topic => wanted.topic, key => wanted.key, type => wanted.event_type, text => wanted.text };
     let events = EventRow::all(found.events);
@@ -76,7 +80,7 @@ async fn rows(visit: Visit) -> Result<HttpResponse, Refusal> {
     let visit = visit.for_workers()?;
     let wanted = Search { before: None, ..asked(&visit) };
     let (visit, found) = stored(visit, async |conn| search(conn, &wanted, LIVE).await).await?;
-    let events: Value = Value::from_serialize(EventRow::all(found.events));
+    let events = EventRow::all(found.events);
     Ok(visit.page("control/topics_rows.html", context! { events }))
 }
 

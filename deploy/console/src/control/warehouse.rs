@@ -1,8 +1,8 @@
 //! Parcels to pack and to send, on their way and back; and what is running low. stock-svc does what is asked for.
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::web::{Bytes, ServiceConfig, resource};
-use crate::pages::context;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::Heard;
 
-/// A longer word is none that somebody looks for, and an index takes no longer ones.
-const LONGEST: usize = 200;
+/// A longer word is none that somebody looks for.
+const LONGEST_WORD: usize = 200;
 
 /// The longest text that is kept of an event to be found by, in characters.
 const LONGEST: usize = 300;
@@ -107,7 +107,7 @@ fn words(body: &Value) -> Vec<String> {
     let of_url =
         url.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').filter(|word| word.starts_with("pi_"));
     let words = named.chain(of_url.map(str::to_owned));
-    words.map(|word| word.trim().to_lowercase()).filter(|word| (1..=LONGEST).contains(&word.len())).collect()
+    words.map(|word| word.trim().to_lowercase()).filter(|word| (1..=LONGEST_WORD).contains(&word.len())).collect()
 }
 
 fn body(incoming: &Incoming<Arc<Heard>>) -> Value {
@@ -178,7 +178,7 @@ mod tests {
             heard("shipment.dispatched.v1", 0, r#"{"tracking_number": " CE123IE ", "shipment_id": "D1"}"#),
             heard("payment.action_required.v1", 1, r#"{"url": "https://bank.example/3ds?payment_intent=pi_3Q0&x=1"}"#),
             heard("order.placed.v1", 2, r#"{"tracking_number": "not of a parcel"}"#),
-            heard("shipment.lost.v1", 3, &format!(r#"{{"tracking_number": "{}"}}"#, "x".repeat(LONGEST + 1))),
+            heard("shipment.lost.v1", 3, &format!(r#"{{"tracking_number": "{}"}}"#, "x".repeat(LONGEST_WORD + 1))),
         ];
         let found_by = Summary::of_all(&batch).remove(&ORDER).unwrap().found_by;
         assert_eq!(found_by.into_iter().collect::<Vec<_>>(), ["ce123ie", "d1", "pi_3q0"]);

@@ -150,7 +150,10 @@ pub async fn search(conn: &mut AsyncPgConnection, search: &Search, limit: i64) -
     let found: Vec<Value> = match (key, event_type) {
         (Some(key), _) => OfKey { topic, event_type, at, id, key, most, text, limit }.load(conn).await?,
         (None, Some(event_type)) => OfType { topic, at, id, event_type, most, text, limit }.load(conn).await?,
-        (None, None) => Newest { topic, at, id, most, text, limit }.load(conn).await?,
+        (None, None) => match topic {
+            Some(topic) => OfTopic { at, id, topic, most, text, limit }.load(conn).await?,
+            None => Newest { at, id, most, text, limit }.load(conn).await?,
+        },
     };
     Ok(super::read(found)?.pop().unwrap_or_default())
 }
@@ -159,7 +162,7 @@ pub async fn search(conn: &mut AsyncPgConnection, search: &Search, limit: i64) -
 macro_rules! newest {
     ($where:literal) => {
         concat!(
-            "with looked_at as materialized (select * from events where (topic = ? or $1 is null) and ",
+            "with looked_at as materialized (select * from events where ",
             $where,
             " \
                 order by heard_at desc, id desc limit ?), \
@@ -176,14 +179,31 @@ macro_rules! newest {
 
 prepared! {
     struct Newest<'a> {
-        topic: &'a Option<String> as Nullable<Text>,
         at: &'a Option<DateTime<Utc>> as Nullable<Timestamptz>,
         id: &'a Option<Uuid> as Nullable<SqlUuid>,
         most: &'a i64 as BigInt,
         text: &'a Option<String> as Nullable<Text>,
         limit: &'a i64 as BigInt,
     } -> Jsonb;
-    newest!("(heard_at, id) < (coalesce(?, 'infinity'::timestamptz), coalesce(?, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))")
+    newest!(
+        "(heard_at, id) < (coalesce(?, 'infinity'::timestamptz), \
+            coalesce(?, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))"
+    )
+}
+
+prepared! {
+    struct OfTopic<'a> {
+        at: &'a Option<DateTime<Utc>> as Nullable<Timestamptz>,
+        id: &'a Option<Uuid> as Nullable<SqlUuid>,
+        topic: &'a str as Text,
+        most: &'a i64 as BigInt,
+        text: &'a Option<String> as Nullable<Text>,
+        limit: &'a i64 as BigInt,
+    } -> Jsonb;
+    newest!(
+        "(heard_at, id) < (coalesce(?, 'infinity'::timestamptz), \
+            coalesce(?, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) and topic = ?"
+    )
 }
 
 prepared! {
@@ -197,8 +217,10 @@ prepared! {
         text: &'a Option<String> as Nullable<Text>,
         limit: &'a i64 as BigInt,
     } -> Jsonb;
-    newest!("(type = ? or $2 is null) and (heard_at, id) < (coalesce(?, 'infinity'::timestamptz), \
-        coalesce(?, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) and key = ?")
+    newest!(
+        "(topic = ? or $1 is null) and (type = ? or $2 is null) and (heard_at, id) < (coalesce(?, 'infinity'::timestamptz), \
+            coalesce(?, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) and key = ?"
+    )
 }
 
 prepared! {
@@ -211,8 +233,10 @@ prepared! {
         text: &'a Option<String> as Nullable<Text>,
         limit: &'a i64 as BigInt,
     } -> Jsonb;
-    newest!("(heard_at, id) < (coalesce(?, 'infinity'::timestamptz), coalesce(?, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) \
-        and type = ?")
+    newest!(
+        "(topic = ? or $1 is null) and (heard_at, id) < (coalesce(?, 'infinity'::timestamptz), \
+            coalesce(?, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) and type = ?"
+    )
 }
 
 /// Who was heard saying what, on which topic.
@@ -242,28 +266,30 @@ prepared! {
      select jsonb_build_object('topic', topic, 'source', source, 'type', type) from said order by topic, source, type"
 }
 
-/// Events of these types that were announced within a time, in the order in which they were heard, after `after`.
+/// Events about money of these types that were announced before `until`, in the order of their times, after one of them.
 pub async fn announced(
     conn: &mut AsyncPgConnection,
     types: &[&str],
-    within: (DateTime<Utc>, DateTime<Utc>),
     after: (DateTime<Utc>, Uuid),
+    until: DateTime<Utc>,
     limit: i64,
 ) -> QueryResult<Vec<Event>> {
-    let (since, until, (at, id)) = (&within.0, &within.1, (&after.0, &after.1));
-    super::read(Announced { types, at, id, since, until, limit: &limit }.load(conn).await?)
+    let (at, id, until, most, limit) = (&after.0, &after.1, &until, &limit, &limit);
+    super::read(Announced { types, at, id, until, most, limit }.load(conn).await?)
 }
 
 prepared! {
-    /// What is announced is heard later, be it by little: clocks may differ by minutes.
+    /// Each type is read on its index, no further than the page goes.
     struct Announced<'a> {
         types: &'a [&'a str] as Array<Text>,
         at: &'a DateTime<Utc> as Timestamptz,
         id: &'a Uuid as SqlUuid,
-        since: &'a DateTime<Utc> as Timestamptz,
         until: &'a DateTime<Utc> as Timestamptz,
+        most: &'a i64 as BigInt,
         limit: &'a i64 as BigInt,
     } -> Jsonb;
-    "select to_jsonb(events) from events where type = any (?) and (heard_at, id) > (?, ?) and time >= ? and time < ? \
-     order by heard_at, id limit ?"
+    "select to_jsonb(found) from unnest(?) as wanted (type) cross join lateral ( \
+        select * from events where topic = 'payments.v1' and events.type = wanted.type \
+            and (time, id) > (?, ?) and time < ? order by time, id limit ?) found \
+     order by found.time, found.id limit ?"
 }

@@ -4,13 +4,14 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use actix_web::web::Bytes;
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc};
 use futures_util::stream;
 use serde_json::Value;
 use service_kit::Pool;
 use uuid::Uuid;
 
 use super::amount::plain;
+use crate::control::YEARS;
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit};
 use crate::store::events::{Event, announced};
@@ -26,9 +27,6 @@ const TYPES: [&str; 5] = [
 const HEAD: &str = "time,order_id,event,amount,currency,payment_id,refund_id,remaining,event_id\r\n";
 const BATCH: i64 = 1_000;
 
-/// How far clocks may differ: the console may hear an event a little before it was announced.
-const SKEW: TimeDelta = TimeDelta::minutes(10);
-
 pub async fn export(visit: Visit) -> Result<HttpResponse, Refusal> {
     let visit = visit.for_workers()?;
     let day = Form::query(&visit.request).get("day").and_then(|day| day.parse::<NaiveDate>().ok());
@@ -36,7 +34,7 @@ pub async fn export(visit: Visit) -> Result<HttpResponse, Refusal> {
         let why = "There is no such day; expected one such as 2026-11-30.";
         return Err(visit.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Which day?", why.to_owned()));
     };
-    let rows = Rows { pool: visit.state.pool.clone(), within, after: Some((within.0 - SKEW, Uuid::nil())) };
+    let rows = Rows { pool: visit.state.pool.clone(), within, after: Some((within.0, Uuid::nil())) };
     let body = stream::unfold((rows, true), |(mut rows, is_first): (Rows, bool)| async move {
         let head = if is_first { HEAD } else { "" };
         let next = rows.next().await?;
@@ -52,7 +50,7 @@ pub async fn export(visit: Visit) -> Result<HttpResponse, Refusal> {
 
 fn within(day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     let begin = day.and_time(NaiveTime::MIN).and_utc();
-    Some((begin, begin.checked_add_days(Days::new(1))?))
+    YEARS.contains(&day.year()).then_some((begin, begin.checked_add_days(Days::new(1))?))
 }
 
 struct Rows {
@@ -67,13 +65,13 @@ impl Rows {
         let after = self.after.take()?;
         let read: anyhow::Result<Vec<Event>> = async {
             let mut conn = self.pool.get().await?;
-            Ok(announced(&mut conn, &TYPES, self.within, after, BATCH).await?)
+            Ok(announced(&mut conn, &TYPES, after, self.within.1, BATCH).await?)
         }
         .await;
         match read {
             Ok(events) => {
                 let is_full = i64::try_from(events.len()).unwrap_or(i64::MAX) == BATCH;
-                self.after = events.last().filter(|_| is_full).map(|last| (last.heard_at, last.id));
+                self.after = events.last().filter(|_| is_full).map(|last| (last.time, last.id));
                 Some(Ok(events.iter().map(row).collect()))
             }
             // The browser sees that the file is not whole.
@@ -129,6 +127,6 @@ mod tests {
     fn a_day_is_one_of_utc() {
         let (begin, end) = within("2026-11-30".parse().unwrap()).unwrap();
         assert_eq!((begin.to_rfc3339(), (end - begin).num_hours()), ("2026-11-30T00:00:00+00:00".to_owned(), 24));
-        assert!(within(NaiveDate::MAX).is_none());
+        assert!(within(NaiveDate::MAX).is_none() && within("1815-06-18".parse().unwrap()).is_none());
     }
 }

@@ -3,10 +3,10 @@
 mod amount;
 mod day;
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, ServiceConfig, resource};
-use crate::pages::context;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -80,7 +80,7 @@ async fn refund(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
         Ok(asked) => asked,
         Err(why) => return Err(visit.refuse(StatusCode::UNPROCESSABLE_ENTITY, "That can't be given back", why)),
     };
-    let key = once_of(form.get("once")).to_string();
+    let key = Uuid::new_v5(&once_of(form.get("once")), form.text("by").as_bytes()).to_string();
     ask(visit, id, &format!("/api/v1/payments/{id}/refunds"), &asked, &key).await
 }
 

@@ -4,10 +4,10 @@ mod advice;
 
 use std::collections::BTreeMap;
 
+use crate::pages::context;
 use actix_web::HttpResponse;
 use actix_web::web::{ServiceConfig, resource};
 use chrono::{DateTime, Utc};
-use crate::pages::context;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;

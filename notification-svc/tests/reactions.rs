@@ -27,6 +27,7 @@ async fn each_fact_that_a_customer_cares_for_makes_one_message() {
     shop.hear(ShipmentTrackingCorrected {
         order_id: order,
         shipment_id: parcel.shipment_id,
+        previous_carrier: Some(parcel.carrier.clone()),
         carrier: parcel.carrier,
         tracking_number: "CE2".parse().unwrap(),
         previous_tracking_number: Some(parcel.tracking_number),

@@ -145,6 +145,7 @@ fn shipments() -> Vec<Event> {
             carrier,
             tracking_number: line("CE987654321IE"),
             previous_tracking_number: Some(line("CE123456789IE")),
+            previous_carrier: Some(line("DPD")),
         }
         .into(),
     ]

@@ -103,10 +103,19 @@ async fn an_orders_page_shows_its_events_as_lanes_with_arrows_and_what_each_serv
     let (status, page) = shown(&console, &format!("/control/orders/{order}")).await;
     assert_eq!(status, 200, "{page}");
     let arrow = format!(r#"data-cause="{placed}" data-effect="{reserved}""#);
-    for shown in [&arrow, "Order Q-2026-000123", "payment.authorized from payment-svc", "pi_3Q0", "4bf92f3577b34da6a3ce929d0e0e4736"] {
+    for shown in [
+        &arrow,
+        "Order Q-2026-000123",
+        "payment.authorized from payment-svc",
+        "pi_3Q0",
+        "4bf92f3577b34da6a3ce929d0e0e4736",
+    ] {
         assert!(page.contains(shown), "{shown} is missing: {page}");
     }
-    assert!(page.contains(&format!(r#"id="event-{reserved}""#)) && page.contains(&format!(r##"href="#event-{placed}""##)), "{page}");
+    assert!(
+        page.contains(&format!(r#"id="event-{reserved}""#)) && page.contains(&format!(r##"href="#event-{placed}""##)),
+        "{page}"
+    );
     assert!(page.contains(&format!("/control/orders/{order}/cancel")), "the button that cancels");
     assert!(!page.contains(" style=") && !page.contains("<script>"), "the policy allows neither");
 }
@@ -196,7 +205,9 @@ async fn a_service_that_is_away_leaves_its_part_and_the_rest_stands() {
     console.hear(&told.placed("Q-2026-000123", "TEA").1).await;
     console.answers("GET", "/api/v1/shipments", 503, json!({"detail": "The database is away."})).await;
     console.answers("GET", "/api/v1/reservations", 503, json!({"detail": "The database is away."})).await;
-    console.answers("GET", &format!("/api/v1/orders/{}", told.order), 200, json!({"status": "pending", "lines": []})).await;
+    console
+        .answers("GET", &format!("/api/v1/orders/{}", told.order), 200, json!({"status": "pending", "lines": []}))
+        .await;
     with_empty_services(&console).await;
     let (status, page) = shown(&console, &format!("/control/orders/{}", told.order)).await;
     assert_eq!(status, 200);
@@ -207,8 +218,22 @@ async fn a_service_that_is_away_leaves_its_part_and_the_rest_stands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_room_is_shown_though_no_service_answers() {
     let console = Console::start().await;
-    for room in ["", "/live", "/stuck", "/orders", "/dead-letters", "/topics", "/topics/rows", "/topics?live=1", "/map", "/holds",
-        "/warehouse", "/money", "/actions", "/dead-letters?key=k"] {
+    for room in [
+        "",
+        "/live",
+        "/stuck",
+        "/orders",
+        "/dead-letters",
+        "/topics",
+        "/topics/rows",
+        "/topics?live=1",
+        "/map",
+        "/holds",
+        "/warehouse",
+        "/money",
+        "/actions",
+        "/dead-letters?key=k",
+    ] {
         let (status, page) = shown(&console, &format!("/control{room}")).await;
         assert_eq!(status, 200, "{room}: {page}");
     }
@@ -222,7 +247,12 @@ async fn what_is_stuck_comes_with_what_keeps_it_and_the_button_that_mends_it() {
     let (console, order) = (Console::start().await, Uuid::now_v7());
     let group = |fact: &str| json!({"waiting_for": fact, "waiting_from": "stock-svc", "orders": 1, "oldest_since": Utc::now(), "first": [order]});
     console
-        .answers("GET", "/api/v1/overdue-orders", 200, json!({"items": [group("stock.reserved"), group("shipment.dispatched")]}))
+        .answers(
+            "GET",
+            "/api/v1/overdue-orders",
+            200,
+            json!({"items": [group("stock.reserved"), group("shipment.dispatched")]}),
+        )
         .await;
     console.answers("GET", "/readyz", 200, json!({"status": "ready", "checks": {}})).await;
     let metrics = ResponseTemplate::new(200).set_body_string("consumer_dead_letters 2\nconsumer_parked_keys 1\n");
@@ -264,7 +294,10 @@ async fn the_map_is_red_where_somebody_speaks_who_should_not() {
     assert!(!well.contains("line-bad") && well.contains("line-good"), "{well}");
     console.hear(&told.event("/payment-svc", "order.eaten.v1", None, json!({})).1).await;
     let (_, page) = shown(&console, "/control/map").await;
-    assert!(page.contains("line-bad") && page.contains("payment-svc was heard on orders.v1, which is not its own"), "{page}");
+    assert!(
+        page.contains("line-bad") && page.contains("payment-svc was heard on orders.v1, which is not its own"),
+        "{page}"
+    );
     assert!(page.contains("order.eaten.v1 was heard on orders.v1, and nobody declares it"), "{page}");
 }
 
@@ -280,13 +313,21 @@ async fn a_parcel_is_handed_over_and_money_goes_back_once() {
     let handed_over = [("carrier", "An Post"), ("tracking_number", "CE1")];
     let answer = console.send("/control/warehouse", &format!("/control/warehouse/{id}/dispatch"), &handed_over).await;
     assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, "/control/warehouse"));
-    let refund = Mock::given(method("POST")).and(path(format!("/api/v1/payments/{id}/refunds"))).and(header_exists("idempotency-key"));
+    let refund = Mock::given(method("POST"))
+        .and(path(format!("/api/v1/payments/{id}/refunds")))
+        .and(header_exists("idempotency-key"));
     let refund = refund.and(body_json(json!({"amount": {"amount": 550, "currency": "EUR"}, "reason": "dented"})));
     refund.respond_with(ResponseTemplate::new(202).set_body_json(json!({}))).expect(1).mount(&console.services).await;
     let asked = [("amount", "5.50"), ("currency", "EUR"), ("reason", "dented")];
     let answer = console.send("/control/warehouse", &format!("/control/money/{id}/refund"), &asked).await;
     assert_eq!(led_to(&answer), format!("/control/money/{id}"));
-    let answer = console.send("/control/warehouse", &format!("/control/money/{id}/refund"), &[("amount", "x"), ("currency", "EUR"), ("reason", "y")]).await;
+    let answer = console
+        .send(
+            "/control/warehouse",
+            &format!("/control/money/{id}/refund"),
+            &[("amount", "x"), ("currency", "EUR"), ("reason", "y")],
+        )
+        .await;
     assert_eq!(answer.status(), 422);
     let unproven = console.browser.post(&format!("{}/control/money/{id}/refund", console.served.root), &asked).await;
     assert_eq!(unproven.status(), 403, "a form from elsewhere");
@@ -323,7 +364,9 @@ async fn a_dead_letter_is_tried_dry_changed_and_replayed_as_a_job() {
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script>alert"), "{page}");
     let tried = json!({"outcome": "applied", "rows": [{"table": "orders", "inserted": 1, "updated": 0, "deleted": 0}],
         "events": [{"event_type": "stock.reserved.v1", "topic": "stock.v1", "payload": {"value": {"b": EVIL}}, "headers": []}]});
-    let dry = Mock::given(method("POST")).and(path("/api/v1/dead-letters/7/dry-run")).and(body_json(json!({"payload": {"a": 2}})));
+    let dry = Mock::given(method("POST"))
+        .and(path("/api/v1/dead-letters/7/dry-run"))
+        .and(body_json(json!({"payload": {"a": 2}})));
     dry.respond_with(ResponseTemplate::new(200).set_body_json(tried)).expect(1).mount(&console.services).await;
     let changed = [("payload", r#"{"a": 2}"#), ("header-ce_type", "order.placed.v1")];
     let answer = console.send(at, &format!("{at}/dry-run"), &changed).await.text().await.unwrap();
@@ -336,11 +379,16 @@ async fn a_dead_letter_is_tried_dry_changed_and_replayed_as_a_job() {
     assert_eq!(led_to(&answer), at);
     let begin = Mock::given(method("POST")).and(path("/api/v1/dead-letters/jobs"));
     let begin = begin.and(body_json(json!({"action": "replay", "ids": [7], "reason": "mended"})));
-    begin.respond_with(ResponseTemplate::new(202).set_body_json(json!({"id": job}))).expect(1).mount(&console.services).await;
+    begin
+        .respond_with(ResponseTemplate::new(202).set_body_json(json!({"id": job})))
+        .expect(1)
+        .mount(&console.services)
+        .await;
     let answer = console.send(at, &format!("{at}/replay"), &[("reason", "mended")]).await;
     let job_at = format!("/control/dead-letters/stock-svc/jobs/{job}");
     assert_eq!(led_to(&answer), job_at);
-    let going_on = json!({"id": job, "action": "replay", "state": "running", "total": 200, "done": 41, "left": 159, "failed": 0});
+    let going_on =
+        json!({"id": job, "action": "replay", "state": "running", "total": 200, "done": 41, "left": 159, "failed": 0});
     console.answers("GET", &format!("/api/v1/dead-letters/jobs/{job}"), 200, going_on).await;
     let (_, page) = shown(&console, &job_at).await;
     assert!(page.contains("41 of 200 are done") && page.contains("Pause"), "{page}");
@@ -387,8 +435,22 @@ async fn the_control_room_is_for_staff_and_operators_alone() {
     };
     let (customer, staff, operator) = (cookie("customer").await, cookie("staff").await, cookie("operator").await);
     let some = Uuid::now_v7();
-    let rooms = ["", "/live", "/stuck", "/orders", "/topics", "/topics/rows", "/map", "/holds", "/warehouse", "/money", "/actions",
-        "/dead-letters", "/money/day.csv?day=2026-11-30"].map(str::to_owned);
+    let rooms = [
+        "",
+        "/live",
+        "/stuck",
+        "/orders",
+        "/topics",
+        "/topics/rows",
+        "/map",
+        "/holds",
+        "/warehouse",
+        "/money",
+        "/actions",
+        "/dead-letters",
+        "/money/day.csv?day=2026-11-30",
+    ]
+    .map(str::to_owned);
     let more = [format!("/orders/{some}"), format!("/money/{some}"), "/dead-letters/stock-svc/7".to_owned()];
     for room in rooms.into_iter().chain(more) {
         let at = format!("{}/control{room}", console.served.root);
@@ -401,8 +463,13 @@ async fn the_control_room_is_for_staff_and_operators_alone() {
             assert!(status != 403 && status != 303, "{room}: {status}");
         }
     }
-    for button in [format!("/orders/{some}/cancel"), format!("/warehouse/{some}/lost"), format!("/money/{some}/refund"),
-        "/dead-letters/stock-svc/7/discard".to_owned(), "/dead-letters/stock-svc/jobs".to_owned()] {
+    for button in [
+        format!("/orders/{some}/cancel"),
+        format!("/warehouse/{some}/lost"),
+        format!("/money/{some}/refund"),
+        "/dead-letters/stock-svc/7/discard".to_owned(),
+        "/dead-letters/stock-svc/jobs".to_owned(),
+    ] {
         let at = format!("{}/control{button}", console.served.root);
         let answer = client.post(&at).header("cookie", &customer).form(&[("reason", "x")]).send().await.unwrap();
         assert_eq!(answer.status(), 403, "{button}");

@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn the_actions_of_all_services_come_newest_first_and_what_is_none_is_left_out() {
-        let item = |id: u128, path: &str| json!({"id": Uuid::from_u128(id), "at": "2026-11-29T12:00:00Z", "path": path});
+        let item =
+            |id: u128, path: &str| json!({"id": Uuid::from_u128(id), "at": "2026-11-29T12:00:00Z", "path": path});
         let part = |service, items: Vec<Value>| Part { service, trouble: None, value: json!({"items": items}) };
         let away = Part { service: "payment-svc", trouble: Some("away".to_owned()), value: Value::Null };
         let parts = [

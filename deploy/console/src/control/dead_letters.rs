@@ -18,12 +18,17 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/control/dead-letters").get(|visit| shown(page(visit))))
         .service(resource("/control/dead-letters/{service}/jobs").post(|visit, body| shown(begin(visit, body))))
-        .service(resource("/control/dead-letters/{service}/jobs/{id}").get(|visit| shown(job(visit, "control/dead_letter_job.html"))))
+        .service(
+            resource("/control/dead-letters/{service}/jobs/{id}")
+                .get(|visit| shown(job(visit, "control/dead_letter_job.html"))),
+        )
         .service(
             resource("/control/dead-letters/{service}/jobs/{id}/live")
                 .get(|visit| shown(job(visit, "control/dead_letter_job_live.html"))),
         )
-        .service(resource("/control/dead-letters/{service}/jobs/{id}/{turn}").post(|visit, body| shown(turn(visit, body))));
+        .service(
+            resource("/control/dead-letters/{service}/jobs/{id}/{turn}").post(|visit, body| shown(turn(visit, body))),
+        );
 }
 
 /// The service in a path.
@@ -39,7 +44,8 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let visit = visit.for_workers()?;
     let asked = Form::query(&visit.request);
     let of = asked.get("service").and_then(Service::named);
-    let group = asked.get("group").filter(|group| group.len() == 16 && group.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let group =
+        asked.get("group").filter(|group| group.len() == 16 && group.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let key = asked.get("key").and_then(term);
     match (group, key) {
         (None, None) => by_cause(visit, of).await,
@@ -81,7 +87,8 @@ async fn one_by_one(
 ) -> Result<HttpResponse, Refusal> {
     let cursor = Form::query(&visit.request).get("cursor").and_then(|cursor| cursor.parse::<i64>().ok());
     let cursor = cursor.map(|cursor| cursor.to_string());
-    let pairs = [("group", group.as_deref()), ("key", key.as_deref()), ("cursor", cursor.as_deref()), ("limit", Some("100"))];
+    let pairs =
+        [("group", group.as_deref()), ("key", key.as_deref()), ("cursor", cursor.as_deref()), ("limit", Some("100"))];
     let path = query(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))));
     let path = format!("/api/v1/dead-letters?{path}");
     let (services, token) = (&visit.state.services, visit.token());
@@ -179,7 +186,12 @@ mod tests {
     fn a_job_is_for_a_cause_or_a_key_and_never_without_a_reason() {
         let job = json!({"action": "replay", "reason": "mended", "keep_going": false, "group": "5f0c6d3a9b1e2f48"});
         assert_eq!(asked("action=replay&group=5f0c6d3a9b1e2f48&reason=mended"), Some(job));
-        for bad in ["action=replay&reason=x", "action=replay&group=a&key=b&reason=x", "action=eat&key=b&reason=x", "action=discard&key=b"] {
+        for bad in [
+            "action=replay&reason=x",
+            "action=replay&group=a&key=b&reason=x",
+            "action=eat&key=b&reason=x",
+            "action=discard&key=b",
+        ] {
             assert_eq!(asked(bad), None, "{bad}");
         }
     }

@@ -132,7 +132,8 @@ mod tests {
     fn traces_are_counted_and_what_is_none_is_left_out() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let context = format!("00-{trace}-00f067aa0ba902b7-01");
-        let events = [event(1, None, &context), event(2, None, &context), event(3, None, "00-<script>-0-0"), event(4, None, "")];
+        let events =
+            [event(1, None, &context), event(2, None, &context), event(3, None, "00-<script>-0-0"), event(4, None, "")];
         assert_eq!(traces(&events), [(trace.to_owned(), 2)]);
     }
 }

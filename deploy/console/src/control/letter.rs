@@ -24,10 +24,14 @@ const EDITABLE: usize = 60_000;
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/control/dead-letters/{service}/{id}").get(|visit| shown(show(visit))))
-        .service(resource("/control/dead-letters/{service}/{id}/dry-run").post(|visit, body| shown(dry_run(visit, body))))
+        .service(
+            resource("/control/dead-letters/{service}/{id}/dry-run").post(|visit, body| shown(dry_run(visit, body))),
+        )
         .service(resource("/control/dead-letters/{service}/{id}/edit").post(|visit, body| shown(edit(visit, body))))
         .service(resource("/control/dead-letters/{service}/{id}/replay").post(|visit, body| shown(replay(visit, body))))
-        .service(resource("/control/dead-letters/{service}/{id}/discard").post(|visit, body| shown(discard(visit, body))));
+        .service(
+            resource("/control/dead-letters/{service}/{id}/discard").post(|visit, body| shown(discard(visit, body))),
+        );
 }
 
 /// A letter's service and number, as the path names them.
@@ -55,7 +59,8 @@ impl Draft {
     fn of(form: &Form, letter: &Value) -> Result<Self, String> {
         let mut draft = Self::default();
         if let Some(text) = form.get("payload") {
-            let payload: Value = serde_json::from_str(text).map_err(|error| format!("The body is no JSON: {error}."))?;
+            let payload: Value =
+                serde_json::from_str(text).map_err(|error| format!("The body is no JSON: {error}."))?;
             draft.payload = Some(payload).filter(|payload| *payload != letter["payload"]["value"]);
         }
         for name in CHANGEABLE {
@@ -120,7 +125,11 @@ async fn page(
             (name, typed.get(&format!("header-{name}")).unwrap_or(known).to_owned())
         })
         .collect();
-    let events = tried["events"].as_array().into_iter().flatten().map(|event| (event, super::pretty(&text(&event["payload"]), 4_000).0));
+    let events = tried["events"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|event| (event, super::pretty(&text(&event["payload"]), 4_000).0));
     let events: Vec<_> = events.map(|(event, body)| context! { event, body }).collect();
     let (service, reason) = (service.name(), typed.text("reason"));
     Ok(visit.page(
@@ -132,7 +141,7 @@ async fn page(
 fn version_shown(version: &Value) -> minijinja::Value {
     let (body, _) = pretty(&text(&version["payload"]), 8_000);
     context! { version => version["version"], at => version["made_at"], by => version["made_by"], reason => version["reason"],
-        headers => version["headers"], body }
+    headers => version["headers"], body }
 }
 
 /// The value of a record as text.
@@ -154,7 +163,8 @@ async fn dry_run(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
     };
     let asked = draft.body();
     let sent = Sent { token: visit.token(), body: Some(&asked), ..Sent::default() };
-    let tried = visit.state.services.ask(service, Method::POST, &format!("/api/v1/dead-letters/{id}/dry-run"), sent).await;
+    let tried =
+        visit.state.services.ask(service, Method::POST, &format!("/api/v1/dead-letters/{id}/dry-run"), sent).await;
     match tried {
         Ok(tried) => page(visit, service, id, letter, &form, tried).await,
         Err(failure) => Err(visit.failed(&failure)),

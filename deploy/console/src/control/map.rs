@@ -97,7 +97,8 @@ fn says(heard: &[Saying]) -> Vec<Line> {
     let mut lines: Vec<_> = Topic::ALL
         .iter()
         .map(|topic| {
-            let was_heard = |saying: &Saying| saying.topic == topic.name() && service_of(&saying.source) == topic.owner();
+            let was_heard =
+                |saying: &Saying| saying.topic == topic.name() && service_of(&saying.source) == topic.owner();
             let seen = if heard.iter().any(was_heard) { Seen::Agrees } else { Seen::Quiet };
             line(topic.owner(), topic.name(), seen)
         })
@@ -116,8 +117,10 @@ fn says(heard: &[Saying]) -> Vec<Line> {
 fn hears(declared: &BTreeMap<String, Vec<String>>, health: &[Health]) -> Vec<Line> {
     let mut lines = Vec::new();
     for (service, topics) in declared {
-        let telling = health.iter().find(|health| health.service == service).filter(|health| !health.partitions.is_empty());
-        let read: BTreeSet<_> = telling.iter().flat_map(|health| &health.partitions).map(|lag| lag.topic.as_str()).collect();
+        let telling =
+            health.iter().find(|health| health.service == service).filter(|health| !health.partitions.is_empty());
+        let read: BTreeSet<_> =
+            telling.iter().flat_map(|health| &health.partitions).map(|lag| lag.topic.as_str()).collect();
         let line = |topic: &str, seen| Line { service: service.clone(), topic: topic.to_owned(), seen };
         for topic in topics {
             let seen = match (telling, read.contains(topic.as_str())) {
@@ -139,7 +142,10 @@ fn row(topic: &str, heard: &[Saying], declared: &BTreeMap<String, Vec<String>>) 
     let on_it: Vec<_> = heard.iter().filter(|saying| saying.topic == topic).collect();
     let by = |event_type: &str| {
         let said = on_it.iter().filter(|saying| saying.event_type == event_type);
-        said.map(|saying| service_of(&saying.source)).filter(|service| *service != owner).map(|by| shortened(by, 60)).collect()
+        said.map(|saying| service_of(&saying.source))
+            .filter(|service| *service != owner)
+            .map(|by| shortened(by, 60))
+            .collect()
     };
     let known = types_of(topic).iter().map(|event_type| {
         let seen = if on_it.iter().any(|saying| saying.event_type == *event_type) { "heard" } else { "quiet" };
@@ -147,7 +153,11 @@ fn row(topic: &str, heard: &[Saying], declared: &BTreeMap<String, Vec<String>>) 
     });
     let foreign: BTreeSet<_> = on_it.iter().map(|saying| &saying.event_type).collect();
     let foreign = foreign.into_iter().filter(|event_type| !types_of(topic).contains(&event_type.as_str()));
-    let foreign = foreign.take(FOREIGN).map(|event_type| TypeRow { event_type: event_type.clone(), seen: "foreign", by: by(event_type) });
+    let foreign = foreign.take(FOREIGN).map(|event_type| TypeRow {
+        event_type: event_type.clone(),
+        seen: "foreign",
+        by: by(event_type),
+    });
     let hears = declared.iter().filter(|(_, topics)| topics.iter().any(|known| known == topic));
     TopicRow {
         topic: topic.to_owned(),
@@ -161,14 +171,18 @@ fn row(topic: &str, heard: &[Saying], declared: &BTreeMap<String, Vec<String>>) 
 /// What differs, in words.
 fn differing(says: &[Line], hears: &[Line], rows: &[TopicRow]) -> Vec<String> {
     let is_wrong = |line: &&Line| line.seen == Seen::Differs;
-    let said = says.iter().filter(is_wrong).map(|line| {
-        format!("{} was heard on {}, which is not its own", line.service, line.topic)
-    });
-    let heard = hears.iter().filter(is_wrong).map(|line| {
-        format!("{} and {}: what it reads differs from what is declared", line.service, line.topic)
-    });
+    let said = says
+        .iter()
+        .filter(is_wrong)
+        .map(|line| format!("{} was heard on {}, which is not its own", line.service, line.topic));
+    let heard = hears
+        .iter()
+        .filter(is_wrong)
+        .map(|line| format!("{} and {}: what it reads differs from what is declared", line.service, line.topic));
     let types = rows.iter().flat_map(|row| row.types.iter().filter(|of| of.seen == "foreign").map(move |of| (row, of)));
-    let types = types.map(|(row, of)| format!("{} was heard on {}, and nobody declares it", shortened(&of.event_type, 80), row.topic));
+    let types = types.map(|(row, of)| {
+        format!("{} was heard on {}, and nobody declares it", shortened(&of.event_type, 80), row.topic)
+    });
     said.chain(heard).chain(types).collect()
 }
 
@@ -182,9 +196,17 @@ mod tests {
     }
 
     fn reading(service: &'static str, topics: &[&str]) -> Health {
-        let lag = |topic: &&str| Lag { topic: (*topic).to_owned(), partition: "0".to_owned(), records: 0.0, seconds: 0.0 };
+        let lag =
+            |topic: &&str| Lag { topic: (*topic).to_owned(), partition: "0".to_owned(), records: 0.0, seconds: 0.0 };
         let partitions = topics.iter().map(lag).collect();
-        Health { service, state: "ready".to_owned(), checks: vec![], gauges: Gauges::default(), partitions, away: vec![] }
+        Health {
+            service,
+            state: "ready".to_owned(),
+            checks: vec![],
+            gauges: Gauges::default(),
+            partitions,
+            away: vec![],
+        }
     }
 
     fn wrong(lines: &[Line]) -> Vec<(&str, &str)> {
@@ -202,7 +224,10 @@ mod tests {
 
     #[test]
     fn whoever_speaks_on_a_topic_of_another_is_told_of() {
-        let heard = [saying("orders.v1", "/order-svc", "order.placed.v1"), saying("orders.v1", "/payment-svc", "order.placed.v1")];
+        let heard = [
+            saying("orders.v1", "/order-svc", "order.placed.v1"),
+            saying("orders.v1", "/payment-svc", "order.placed.v1"),
+        ];
         let says = says(&heard);
         assert_eq!(wrong(&says), [("payment-svc", "orders.v1")]);
         let agrees = says.iter().find(|line| line.topic == "orders.v1" && line.service == "order-svc").unwrap();
@@ -211,7 +236,8 @@ mod tests {
 
     #[test]
     fn a_group_that_reads_other_topics_than_it_declares_is_told_of() {
-        let declared = BTreeMap::from([("stock-svc".to_owned(), vec!["orders.v1".to_owned(), "payments.v1".to_owned()])]);
+        let declared =
+            BTreeMap::from([("stock-svc".to_owned(), vec!["orders.v1".to_owned(), "payments.v1".to_owned()])]);
         assert_eq!(wrong(&hears(&declared, &[])), []);
         let lines = hears(&declared, &[reading("stock-svc", &["orders.v1", "customers.v1"])]);
         assert_eq!(wrong(&lines), [("stock-svc", "payments.v1"), ("stock-svc", "customers.v1")]);
@@ -219,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_type_that_nobody_declares_is_foreign_and_one_that_was_not_heard_is_quiet() {
-        let heard = [saying("stock.v1", "/stock-svc", "stock.reserved.v1"), saying("stock.v1", "/stock-svc", "stock.eaten.v1")];
+        let heard =
+            [saying("stock.v1", "/stock-svc", "stock.reserved.v1"), saying("stock.v1", "/stock-svc", "stock.eaten.v1")];
         let row = row("stock.v1", &heard, &declared());
         let seen = |event_type: &str| row.types.iter().find(|of| of.event_type == event_type).map(|of| of.seen);
         let kinds = ["stock.reserved.v1", "stock.expired.v1", "stock.eaten.v1"].map(seen);

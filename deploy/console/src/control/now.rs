@@ -186,7 +186,10 @@ mod tests {
     #[test]
     fn each_reason_has_its_own_line() {
         let at = DateTime::from_timestamp(1_700_000_040, 0).unwrap();
-        let hour = [Minute { at, ..Minute::default() }, Minute { at: at + chrono::TimeDelta::minutes(1), ..Minute::default() }];
+        let hour = [
+            Minute { at, ..Minute::default() },
+            Minute { at: at + chrono::TimeDelta::minutes(1), ..Minute::default() },
+        ];
         let cancelled = [Cancelled { reason: "customer".to_owned(), at, orders: 3 }];
         let now = Now { reasons: vec![("customer".to_owned(), 3), ("timeout".to_owned(), 1)], ..Now::default() };
         let reasons = reasons(&now, &hour, &cancelled);

@@ -53,7 +53,8 @@ impl Parts {
 async fn payments(services: &Services, token: Option<&str>, order: Uuid) -> Part {
     let listed = services.get(Service::Payments, &format!("/api/v1/payments?order_id={order}"), token).await;
     let mut part = Part::of(Service::Payments, listed);
-    let ids: Vec<Uuid> = part.items().iter().filter_map(|payment| payment["id"].as_str()?.parse().ok()).take(5).collect();
+    let ids: Vec<Uuid> =
+        part.items().iter().filter_map(|payment| payment["id"].as_str()?.parse().ok()).take(5).collect();
     for (index, id) in ids.into_iter().enumerate() {
         match services.get(Service::Payments, &format!("/api/v1/payments/{id}"), token).await {
             Ok(whole) => part.value["items"][index] = whole,
@@ -127,11 +128,14 @@ mod tests {
         };
         let marks = parts.marks();
         let told: Vec<_> = marks.iter().map(|mark| (mark.service, mark.what.as_str())).collect();
-        assert_eq!(told, [
-            ("payment-svc", "the ledger says authorise of €25.98"),
-            ("stock-svc", "a parcel was packed"),
-            ("notification-svc", "order_placed by email left")
-        ]);
+        assert_eq!(
+            told,
+            [
+                ("payment-svc", "the ledger says authorise of €25.98"),
+                ("stock-svc", "a parcel was packed"),
+                ("notification-svc", "order_placed by email left")
+            ]
+        );
         assert!(marks.iter().all(|mark| mark.at == time.parse::<DateTime<Utc>>().unwrap()));
     }
 }

@@ -79,7 +79,8 @@ async fn list(visit: Visit) -> Result<HttpResponse, Refusal> {
     }
     let next = (found.len() > PAGE).then(|| {
         found.truncate(PAGE);
-        let last = found.last().map(|last| cursor(last.placed_at.unwrap_or(last.last_event_at), last.id)).unwrap_or_default();
+        let last =
+            found.last().map(|last| cursor(last.placed_at.unwrap_or(last.last_event_at), last.id)).unwrap_or_default();
         let (q, state) = (text.as_deref().unwrap_or_default(), state.map_or("", State::name));
         let asked = [("q", q), ("state", state), ("before", &last)];
         format!("/control/orders?{}", query(asked.into_iter().filter(|(_, value)| !value.is_empty())))

@@ -128,8 +128,14 @@ async fn of_service(services: &Services, service: Service) -> Health {
     let checks = ready.as_ref().and_then(|ready| ready["checks"].as_object()).into_iter().flatten();
     let checks = checks.map(|(name, told)| (name.clone(), told.as_str().unwrap_or_default().to_owned())).collect();
     let state = ready.as_ref().and_then(|ready| ready["status"].as_str()).unwrap_or("away").to_owned();
-    let mut health =
-        Health { service: service.name(), state, checks, gauges: Gauges::default(), partitions: Vec::new(), away: Vec::new() };
+    let mut health = Health {
+        service: service.name(),
+        state,
+        checks,
+        gauges: Gauges::default(),
+        partitions: Vec::new(),
+        away: Vec::new(),
+    };
     for metric in metrics::read(told.as_deref().unwrap_or_default(), &READ) {
         health.add(&metric);
     }
@@ -140,9 +146,10 @@ impl Health {
     fn add(&mut self, metric: &Metric<'_>) {
         let Metric { name, value, .. } = *metric;
         let gauges = &mut self.gauges;
-        let (sum, largest) = (|known: Option<f64>| Some(known.unwrap_or(0.0) + value), |known: Option<f64>| {
-            Some(known.map_or(value, |known| known.max(value)))
-        });
+        let (sum, largest) = (
+            |known: Option<f64>| Some(known.unwrap_or(0.0) + value),
+            |known: Option<f64>| Some(known.map_or(value, |known| known.max(value))),
+        );
         match name {
             "consumer_lag_records" => gauges.lag_records = sum(gauges.lag_records),
             "consumer_lag_seconds" => gauges.lag_seconds = largest(gauges.lag_seconds),

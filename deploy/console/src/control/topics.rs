@@ -89,7 +89,12 @@ fn next(wanted: &Search, found: &Found) -> Option<String> {
         _ => return None,
     };
     let of = |text: &Option<String>| text.clone().unwrap_or_default();
-    let asked = [("topic", of(&wanted.topic)), ("key", of(&wanted.key)), ("type", of(&wanted.event_type)), ("text", of(&wanted.text))];
+    let asked = [
+        ("topic", of(&wanted.topic)),
+        ("key", of(&wanted.key)),
+        ("type", of(&wanted.event_type)),
+        ("text", of(&wanted.text)),
+    ];
     let pairs = asked.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (*name, value.as_str()));
     Some(format!("/control/topics?{}", query(pairs.chain([("before", last.as_str())]))))
 }

@@ -45,7 +45,12 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
 }
 
 /// The parcels of an order, those in one state, or the first of each.
-async fn shelves(visit: &Visit, order: Option<Uuid>, one: Option<&(&'static str, &'static str)>, cursor: Option<Uuid>) -> Vec<Shelf> {
+async fn shelves(
+    visit: &Visit,
+    order: Option<Uuid>,
+    one: Option<&(&'static str, &'static str)>,
+    cursor: Option<Uuid>,
+) -> Vec<Shelf> {
     if let Some(order) = order {
         let part = parcels(visit, &format!("order_id={order}&limit=100")).await;
         return vec![Shelf { title: format!("Parcels of order {order}"), status: "", part, next: None }];
@@ -87,11 +92,17 @@ async fn step(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
         return Err(super::missing(visit, "step"));
     };
     let key = Uuid::new_v5(&once_of(form.get("once")), id.as_bytes()).to_string();
-    let sent = Sent { token: visit.token(), body: Some(&asked), idempotency_key: (step == "return").then_some(key.as_str()), ..Sent::default() };
+    let sent = Sent {
+        token: visit.token(),
+        body: Some(&asked),
+        idempotency_key: (step == "return").then_some(key.as_str()),
+        ..Sent::default()
+    };
     match visit.state.services.ask(Service::Stock, method, &format!("/api/v1/shipments/{id}/{route}"), sent).await {
         Ok(_) => {
             let back = form.get("order").and_then(|order| order.parse::<Uuid>().ok());
-            let to = back.map_or_else(String::new, |order| format!("?{}", query([("order", order.to_string().as_str())])));
+            let to =
+                back.map_or_else(String::new, |order| format!("?{}", query([("order", order.to_string().as_str())])));
             Ok(visit.go(&format!("/control/warehouse{to}")))
         }
         Err(failure) => Err(visit.failed(&failure)),

@@ -96,11 +96,13 @@ pub fn order_of(incoming: &Incoming<Arc<Heard>>) -> Option<Uuid> {
 
 /// The ids, tracking numbers and gateway's names in an event of a shipment or payment.
 fn words(body: &Value) -> Vec<String> {
-    let named = ["/tracking_number", "/previous_tracking_number", "/shipment_id", "/payment_id", "/refund_id", "/intent"];
+    let named =
+        ["/tracking_number", "/previous_tracking_number", "/shipment_id", "/payment_id", "/refund_id", "/intent"];
     let named = named.iter().filter_map(|pointer| text(body, pointer));
     // The bank's page has the intent in its address.
     let url = text(body, "/url").unwrap_or_default();
-    let of_url = url.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').filter(|word| word.starts_with("pi_"));
+    let of_url =
+        url.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').filter(|word| word.starts_with("pi_"));
     let words = named.chain(of_url.map(str::to_owned));
     words.map(|word| word.trim().to_lowercase()).filter(|word| (1..=LONGEST).contains(&word.len())).collect()
 }
@@ -154,7 +156,10 @@ mod tests {
         let whole = Summary::of_all(&batch).remove(&ORDER).unwrap();
         batch.reverse();
         assert_eq!(Summary::of_all(&batch).remove(&ORDER).unwrap(), whole);
-        assert_eq!((whole.total, whole.outcome, whole.skus.as_slice()), (Some(2598), Some("completed"), &["TEA".to_owned()][..]));
+        assert_eq!(
+            (whole.total, whole.outcome, whole.skus.as_slice()),
+            (Some(2598), Some("completed"), &["TEA".to_owned()][..])
+        );
         assert!(whole.placed_at < whole.confirmed_at && whole.confirmed_at < whole.shipped_at);
     }
 

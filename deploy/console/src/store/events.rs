@@ -97,7 +97,12 @@ prepared! {
 }
 
 /// Some of the events of an order, in the order in which the changes were made, without the first `skip`.
-pub async fn page_of_order(conn: &mut AsyncPgConnection, order: Uuid, skip: i64, limit: i64) -> QueryResult<Vec<Event>> {
+pub async fn page_of_order(
+    conn: &mut AsyncPgConnection,
+    order: Uuid,
+    skip: i64,
+    limit: i64,
+) -> QueryResult<Vec<Event>> {
     super::read(PageOfOrder { order: &order, limit: &limit, skip: &skip }.load(conn).await?)
 }
 
@@ -128,7 +133,7 @@ pub struct Found {
 }
 
 /// How many events one search looks at: a text is in no index.
-pub const LOOKED_AT: i64 = 10_000;
+pub const LOOKED_AT: i64 = 5_000;
 
 /// The newest events that fit, those heard last first, among so many as one search looks at.
 pub async fn search(conn: &mut AsyncPgConnection, search: &Search, limit: i64) -> QueryResult<Found> {
@@ -149,7 +154,9 @@ pub async fn search(conn: &mut AsyncPgConnection, search: &Search, limit: i64) -
 macro_rules! newest {
     ($where:literal) => {
         concat!(
-            "with looked_at as materialized (select * from events where (topic = ? or $1 is null) and ", $where, " \
+            "with looked_at as materialized (select * from events where (topic = ? or $1 is null) and ",
+            $where,
+            " \
                 order by heard_at desc, id desc limit ?), \
              asked (text) as (values (?)) \
              select jsonb_build_object('looked_at', (select count(*) from looked_at), \

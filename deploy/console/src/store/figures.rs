@@ -70,14 +70,14 @@ prepared! {
     struct Hour<'a> { minutes: &'a i64 as BigInt } -> Jsonb;
     "with minutes as (select generate_series(date_trunc('minute', now()) - make_interval(mins => ?::int - 1), \
             date_trunc('minute', now()), interval '1 minute') as at), \
-     since as (select min(at) as at from minutes), \
-     placed as (select date_trunc('minute', placed_at) as at, count(*) as n from orders, since \
-        where placed_at >= since.at group by 1), \
-     confirmed as (select date_trunc('minute', confirmed_at) as at, count(*) as n from orders, since \
-        where confirmed_at >= since.at group by 1), \
+     since as materialized (select min(at) as at from minutes), \
+     placed as (select date_trunc('minute', placed_at) as at, count(*) as n from orders \
+        where placed_at >= (select at from since) group by 1), \
+     confirmed as (select date_trunc('minute', confirmed_at) as at, count(*) as n from orders \
+        where confirmed_at >= (select at from since) group by 1), \
      ended as (select date_trunc('minute', ended_at) as at, count(*) filter (where outcome = 'completed') as completed, \
-            count(*) filter (where outcome = 'cancelled') as cancelled from orders, since \
-        where ended_at >= since.at group by 1) \
+            count(*) filter (where outcome = 'cancelled') as cancelled from orders \
+        where ended_at >= (select at from since) group by 1) \
      select jsonb_build_object('at', minutes.at, 'placed', coalesce(placed.n, 0), 'confirmed', coalesce(confirmed.n, 0), \
         'completed', coalesce(ended.completed, 0), 'cancelled', coalesce(ended.cancelled, 0)) \
      from minutes left join placed using (at) left join confirmed using (at) left join ended using (at) order by minutes.at"

@@ -208,7 +208,9 @@ pub async fn search(conn: &mut AsyncPgConnection, search: &Search, limit: i64) -
             let lower = &text.to_lowercase();
             Named { text, id, lower, state, at, after, limit }.load(conn).await?
         }
-        (None, Some(ended)) if ended.has_ended() => Ended { outcome: ended.name(), at, after, limit }.load(conn).await?,
+        (None, Some(ended)) if ended.has_ended() => {
+            Ended { outcome: ended.name(), at, after, limit }.load(conn).await?
+        }
         (None, Some(_)) => GoingOn { state, at, after, limit }.load(conn).await?,
         (None, None) => Newest { at, after, limit }.load(conn).await?,
     };
@@ -280,13 +282,13 @@ prepared! {
             union select order_id from found_by, asked where term = asked.lower \
             union select * from (select orders.id from orders, asked where customer_id = asked.text \
                 and (placed_at, orders.id) < (asked.at, asked.after) and (asked.state is null or ", state!(), " = asked.state) \
-                order by placed_at desc, orders.id desc limit (select most from asked)) \
+                order by placed_at desc, orders.id desc limit (select most from asked)) part \
             union select * from (select orders.id from orders, asked where lower(email) = asked.lower \
                 and (placed_at, orders.id) < (asked.at, asked.after) and (asked.state is null or ", state!(), " = asked.state) \
-                order by placed_at desc, orders.id desc limit (select most from asked)) \
+                order by placed_at desc, orders.id desc limit (select most from asked)) part \
             union select * from (select orders.id from orders, asked where skus @> array[asked.text] \
                 and (placed_at, orders.id) < (asked.at, asked.after) and (asked.state is null or ", state!(), " = asked.state) \
-                order by placed_at desc, orders.id desc limit (select most from asked))) \
+                order by placed_at desc, orders.id desc limit (select most from asked)) part) \
          select to_jsonb(orders) from orders, asked where orders.id in (select id from found) \
             and (coalesce(placed_at, last_event_at), orders.id) < (asked.at, asked.after) \
             and (asked.state is null or ", state!(), " = asked.state) \

@@ -78,9 +78,11 @@ pub fn kind(event_type: &str) -> &'static str {
     let said = event_type.split('.').nth(1).unwrap_or_default();
     match said {
         "confirmed" | "completed" | "authorized" | "captured" | "committed" | "delivered" | "sent" => "good",
-        "cancelled" | "declined" | "capture_failed" | "rejected" | "expired" | "lost" | "failed" | "refund_failed" => "bad",
-        "cancel_requested" | "action_required" | "unknown" | "released" | "restocked" | "voided" | "refunded" | "returned"
-        | "suppressed" | "call_off_requested" => "warn",
+        "cancelled" | "declined" | "capture_failed" | "rejected" | "expired" | "lost" | "failed" | "refund_failed" => {
+            "bad"
+        }
+        "cancel_requested" | "action_required" | "unknown" | "released" | "restocked" | "voided" | "refunded"
+        | "returned" | "suppressed" | "call_off_requested" => "warn",
         _ => "",
     }
 }
@@ -106,7 +108,8 @@ struct Picture<'a> {
 impl<'a> Picture<'a> {
     fn of(events: &'a [Event]) -> Self {
         let mut lanes = SERVICES.to_vec();
-        let places: Vec<_> = events.iter().map(|event| (lane_of_source(&event.source), lane_of_topic(&event.topic))).collect();
+        let places: Vec<_> =
+            events.iter().map(|event| (lane_of_source(&event.source), lane_of_topic(&event.topic))).collect();
         if places.iter().any(|(lane, topic)| lane.max(topic) == &SERVICES.len()) {
             lanes.push(ELSEWHERE);
         }
@@ -372,8 +375,15 @@ mod tests {
         let (drawn, picture) = (draw(&events, &[]), Picture::of(&events));
         let (x, y, edge) = arrow(&drawn, 1, 2);
         assert!((left_of(0) + LANE..left_of(1)).contains(&x), "it begins in the column of orders.v1: {x}");
-        assert_eq!((y, edge), (picture.rows[1], left_of(1) + (LANE - BOX.0) / 2), "it ends at the box of stock.reserved");
-        assert!(drawn.contains("order.placed → stock.reserved: 15.0 ms in Kafka and in the lane of stock-svc"), "{drawn}");
+        assert_eq!(
+            (y, edge),
+            (picture.rows[1], left_of(1) + (LANE - BOX.0) / 2),
+            "it ends at the box of stock.reserved"
+        );
+        assert!(
+            drawn.contains("order.placed → stock.reserved: 15.0 ms in Kafka and in the lane of stock-svc"),
+            "{drawn}"
+        );
         assert!(drawn.contains("order.placed: 5.0 ms in the outbox of order-svc"), "{drawn}");
         assert_eq!(drawn.matches("data-cause").count(), 2);
     }
@@ -392,9 +402,14 @@ mod tests {
     fn time_runs_down_and_an_hour_takes_hardly_more_room_than_a_moment() {
         let events = dance();
         let picture = Picture::of(&events);
-        assert!(picture.rows.windows(2).all(|rows| (ROW..ROW + 40).contains(&(rows[1] - rows[0]))), "{:?}", picture.rows);
+        assert!(
+            picture.rows.windows(2).all(|rows| (ROW..ROW + 40).contains(&(rows[1] - rows[0]))),
+            "{:?}",
+            picture.rows
+        );
         assert!(draw(&events, &[]).contains("59 min 59 s later"));
-        let moments = (0..100).map(|step| picture.y(events[0].time + TimeDelta::seconds(step * 40))).collect::<Vec<_>>();
+        let moments =
+            (0..100).map(|step| picture.y(events[0].time + TimeDelta::seconds(step * 40))).collect::<Vec<_>>();
         assert!(moments.is_sorted(), "{moments:?}");
     }
 
@@ -437,7 +452,12 @@ mod tests {
 
     #[test]
     fn spans_are_as_exact_as_they_matter() {
-        let spans = [TimeDelta::microseconds(1_250), TimeDelta::milliseconds(2_500), TimeDelta::seconds(61), TimeDelta::milliseconds(-3)];
+        let spans = [
+            TimeDelta::microseconds(1_250),
+            TimeDelta::milliseconds(2_500),
+            TimeDelta::seconds(61),
+            TimeDelta::milliseconds(-3),
+        ];
         assert_eq!(spans.map(took), ["1.2 ms", "2.50 s", "1 min 1 s", "−3.0 ms"]);
     }
 }

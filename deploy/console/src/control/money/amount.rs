@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn an_amount_has_as_many_digits_as_its_currency() {
-        let good = [("12.50", "EUR", 1250), ("12,5", "EUR", 1250), ("7", "EUR", 700), ("7", "JPY", 7), ("0.01", "EUR", 1)];
+        let good =
+            [("12.50", "EUR", 1250), ("12,5", "EUR", 1250), ("7", "EUR", 700), ("7", "JPY", 7), ("0.01", "EUR", 1)];
         for (text, currency, amount) in good {
             assert_eq!(minor_units(text, currency), Ok(amount), "{text} {currency}");
         }
@@ -45,7 +46,10 @@ mod tests {
 
     #[test]
     fn an_amount_is_written_as_it_is_read() {
-        assert_eq!([plain(1250, "EUR"), plain(7, "JPY"), plain(1, "EUR"), plain(-5, "EUR")], ["12.50", "7", "0.01", "-0.05"]);
+        assert_eq!(
+            [plain(1250, "EUR"), plain(7, "JPY"), plain(1, "EUR"), plain(-5, "EUR")],
+            ["12.50", "7", "0.01", "-0.05"]
+        );
     }
 
     #[test]

@@ -15,8 +15,13 @@ use crate::http::visit::{Refusal, Visit};
 use crate::store::events::{Event, announced};
 
 /// What moves money, or says that it did not move.
-const TYPES: [&str; 5] =
-    ["payment.captured.v1", "payment.refunded.v1", "payment.voided.v1", "payment.capture_failed.v1", "payment.refund_failed.v1"];
+const TYPES: [&str; 5] = [
+    "payment.captured.v1",
+    "payment.refunded.v1",
+    "payment.voided.v1",
+    "payment.capture_failed.v1",
+    "payment.refund_failed.v1",
+];
 const HEAD: &str = "time,order_id,event,amount,currency,payment_id,refund_id,remaining,event_id\r\n";
 const BATCH: i64 = 1_000;
 

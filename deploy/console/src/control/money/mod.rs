@@ -23,7 +23,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/control/money/day.csv").get(|visit| shown(day::export(visit))))
         .service(resource("/control/money/{id}").get(|visit| shown(show(visit))))
         .service(resource("/control/money/{id}/refund").post(|visit, body| shown(refund(visit, body))))
-        .service(resource("/control/money/{id}/refunds/{refund}/settle").post(|visit, body| shown(settle(visit, body))));
+        .service(
+            resource("/control/money/{id}/refunds/{refund}/settle").post(|visit, body| shown(settle(visit, body))),
+        );
 }
 
 async fn list(visit: Visit) -> Result<HttpResponse, Refusal> {

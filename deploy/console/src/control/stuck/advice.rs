@@ -90,7 +90,8 @@ impl Cause {
 
     /// Whether it may be what keeps orders that wait for this. What keeps order-svc from hearing keeps all that machines do.
     pub fn may_keep(&self, fact: &str, from: &str) -> bool {
-        let is_for_people = matches!(from, "customer" | "staff") || matches!(fact, "shipment.dispatched" | "shipment.delivered");
+        let is_for_people =
+            matches!(from, "customer" | "staff") || matches!(fact, "shipment.dispatched" | "shipment.delivered");
         !is_for_people && (self.service == from || self.service == "order-svc")
     }
 }
@@ -104,7 +105,9 @@ fn of_service(health: &Health) -> Vec<Cause> {
     let service = health.service;
     if health.state == "away" {
         let mend = "Start it; its log says why it stopped. What it should hear waits for it in Kafka.";
-        return vec![Cause::new(service, format!("{service} does not answer"), mend).command(format!("quadrille run {service}"))];
+        return vec![
+            Cause::new(service, format!("{service} does not answer"), mend).command(format!("quadrille run {service}")),
+        ];
     }
     let mut causes = letters(health);
     causes.extend(outbox(health));
@@ -126,7 +129,8 @@ fn letters(health: &Health) -> Vec<Cause> {
         causes.push(Cause::new(service, what, mend).command(command).link(link, "Open its dead letters"));
     }
     if let Some(rows) = some(gauges.parked_rows) {
-        let what = format!("Kafka refused {rows:.0} events of {service} for good, or they wait behind one that it refused");
+        let what =
+            format!("Kafka refused {rows:.0} events of {service} for good, or they wait behind one that it refused");
         let mend = "Mend what the reason says, then have them sent again.";
         causes.push(Cause::new(service, what, mend).command("outbox-relay parked list"));
     }
@@ -143,10 +147,14 @@ fn outbox(health: &Health) -> Vec<Cause> {
         causes.push(Cause::new(service, what, mend).command(format!("quadrille run {service}")));
     } else if some(gauges.outage).is_some() {
         let what = format!("Kafka takes nothing from {service}; about {pending:.0} rows wait");
-        causes.push(Cause::new(service, what, "Start the brokers; everything goes on by itself.").command("quadrille topics"));
+        causes.push(
+            Cause::new(service, what, "Start the brokers; everything goes on by itself.").command("quadrille topics"),
+        );
     } else if oldest > 10.0 {
         let what = format!("events of {service} leave late: the oldest has waited for {}", time(oldest));
-        causes.push(Cause::new(service, what, "Look at the relay's log, and at the database.").command("quadrille topics"));
+        causes.push(
+            Cause::new(service, what, "Look at the relay's log, and at the database.").command("quadrille topics"),
+        );
     }
     if some(gauges.relay_waits).is_some() {
         let what = format!("the relay of {service} can't work in its database");
@@ -160,11 +168,15 @@ fn consumer(health: &Health) -> Vec<Cause> {
     let mut causes = Vec::new();
     if some(gauges.broker_away).is_some() {
         let what = format!("no broker has answered {service} lately");
-        causes.push(Cause::new(service, what, "Start the brokers; everything goes on by itself.").command("quadrille topics"));
+        causes.push(
+            Cause::new(service, what, "Start the brokers; everything goes on by itself.").command("quadrille topics"),
+        );
     }
     if some(gauges.stopped).is_some() {
         let what = format!("{service} has stopped listening, or a lane of it has died");
-        causes.push(Cause::new(service, what, "Start it anew; its log says why.").command(format!("quadrille run {service}")));
+        causes.push(
+            Cause::new(service, what, "Start it anew; its log says why.").command(format!("quadrille run {service}")),
+        );
     }
     if some(gauges.waits_for_lock).is_some() {
         let what = format!("a lane of {service} waits for a lock that another session holds");
@@ -175,7 +187,8 @@ fn consumer(health: &Health) -> Vec<Cause> {
         causes.push(Cause::new(service, what, "Its log says what holds it up.").command("quadrille topics"));
     }
     if gauges.timers_late_seconds.is_some_and(|late| late > 60.0) {
-        let what = format!("timers of {service} have been due for {}", time(gauges.timers_late_seconds.unwrap_or_default()));
+        let what =
+            format!("timers of {service} have been due for {}", time(gauges.timers_late_seconds.unwrap_or_default()));
         let mend = "They fire once it has heard what was published before.";
         causes.push(Cause::new(service, what, mend).command("quadrille stuck"));
     }

@@ -42,8 +42,8 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let (limit, cursor) = (PAGE.to_string(), before.map(|id| id.to_string()));
     let pairs = [("limit", Some(limit.as_str())), ("cursor", cursor.as_deref()), ("sub", sub)];
     let path = format!("/api/v1/actions?{}", query(pairs.iter().filter_map(|(name, value)| Some((*name, (*value)?)))));
-    let services = &visit.state.services;
-    let ask = async |service: Service| Part::of(service, services.get(service, &path, visit.token()).await);
+    let (services, token, path) = (&visit.state.services, visit.token(), path.as_str());
+    let ask = |service: Service| async move { Part::of(service, services.get(service, path, token).await) };
     let parts = join_all(Service::ALL.map(ask)).await;
     let mut actions = merged(&parts);
     let next = (actions.len() > PAGE).then(|| {

@@ -62,7 +62,7 @@ fn asked_services(of: Option<Service>) -> Vec<Service> {
 
 async fn by_cause(visit: Visit, of: Option<Service>) -> Result<HttpResponse, Refusal> {
     let (services, token) = (&visit.state.services, visit.token());
-    let ask = async |service: Service| {
+    let ask = |service: Service| async move {
         let (groups, jobs) = tokio::join!(
             services.get(service, "/api/v1/dead-letters/groups?limit=100", token),
             services.get(service, "/api/v1/dead-letters/jobs?limit=5", token)
@@ -90,14 +90,14 @@ async fn one_by_one(
     let pairs =
         [("group", group.as_deref()), ("key", key.as_deref()), ("cursor", cursor.as_deref()), ("limit", Some("100"))];
     let path = query(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))));
-    let path = format!("/api/v1/dead-letters?{path}");
-    let (services, token) = (&visit.state.services, visit.token());
-    let ask = async |service: Service| {
-        let letters = Part::of(service, services.get(service, &path, token).await);
+    let path = &format!("/api/v1/dead-letters?{path}");
+    let (services, token, by) = (&visit.state.services, visit.token(), (&group, &key));
+    let ask = |service: Service| async move {
+        let letters = Part::of(service, services.get(service, path, token).await);
         let asked = [
             ("service", service.name()),
-            ("group", group.as_deref().unwrap_or_default()),
-            ("key", key.as_deref().unwrap_or_default()),
+            ("group", by.0.as_deref().unwrap_or_default()),
+            ("key", by.1.as_deref().unwrap_or_default()),
         ];
         let next = next_of("/control/dead-letters", &asked, &letters);
         context! { service => service.name(), letters, next }

@@ -114,7 +114,7 @@ async fn page(
 ) -> Result<HttpResponse, Refusal> {
     let path = format!("/api/v1/dead-letters/{id}/versions");
     let versions = Part::of(service, visit.state.services.get(service, &path, visit.token()).await);
-    let versions: Vec<_> = versions.items().iter().map(|version| version_shown(version)).collect();
+    let versions: Vec<_> = versions.items().iter().map(version_shown).collect();
     let payload = text(&letter["payload"]);
     let (pretty, is_cut) = pretty(&payload, EDITABLE);
     let draft = typed.get("payload").map_or_else(|| pretty.clone(), str::to_owned);

@@ -16,7 +16,7 @@ impl Metric<'_> {
 
 /// The figures whose names begin with one of these. Lines that can't be read are left out.
 pub fn read<'a>(text: &'a str, beginnings: &'a [&'a str]) -> impl Iterator<Item = Metric<'a>> {
-    let wanted = |line: &&str| beginnings.iter().any(|beginning| line.starts_with(beginning));
+    let wanted = move |line: &&str| beginnings.iter().any(|beginning| line.starts_with(beginning));
     text.lines().filter(wanted).filter_map(metric)
 }
 

@@ -88,7 +88,8 @@ async fn stored<T>(
 ) -> Result<(Visit, T), Refusal> {
     let read: anyhow::Result<T> = async {
         let mut conn = visit.state.pool.get().await?;
-        Ok(work(&mut conn).await?)
+        let conn: &mut AsyncPgConnection = &mut conn;
+        Ok(work(conn).await?)
     }
     .await;
     match read {

@@ -23,7 +23,9 @@ pub struct Parts {
 
 impl Parts {
     pub async fn of(services: &Services, token: Option<&str>, order: Uuid) -> Self {
-        let ask = async |service: Service, path: String| Part::of(service, services.get(service, &path, token).await);
+        let ask = |service: Service, path: String| async move {
+            Part::of(service, services.get(service, &path, token).await)
+        };
         let (order, payments, parcels, reservations, messages) = tokio::join!(
             ask(Service::Orders, format!("/api/v1/orders/{order}")),
             payments(services, token, order),

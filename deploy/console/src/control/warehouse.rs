@@ -55,13 +55,13 @@ async fn shelves(
         let part = parcels(visit, &format!("order_id={order}&limit=100")).await;
         return vec![Shelf { title: format!("Parcels of order {order}"), status: "", part, next: None }];
     }
-    if let Some((status, title)) = one {
+    if let Some(&(status, title)) = one {
         let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
         let part = parcels(visit, &format!("status={status}&limit=50{cursor}")).await;
         let next = next_of("/control/warehouse", &[("status", status)], &part);
-        return vec![Shelf { title: (*title).to_owned(), status, part, next }];
+        return vec![Shelf { title: title.to_owned(), status, part, next }];
     }
-    let shelf = async |(status, title): (&'static str, &'static str)| {
+    let shelf = |(status, title): (&'static str, &'static str)| async move {
         let part = parcels(visit, &format!("status={status}&limit=10")).await;
         let next = part.value["next_cursor"].is_string().then(|| format!("/control/warehouse?status={status}"));
         Shelf { title: title.to_owned(), status, part, next }

@@ -62,7 +62,8 @@ pub async fn save(conn: &mut AsyncPgConnection, summaries: &BTreeMap<Uuid, Summa
     }
     let forgotten: Vec<_> = summaries.iter().filter(|(_, summary)| summary.forgotten).map(|(id, _)| *id).collect();
     rows.execute(conn).await?;
-    let words = summaries.iter().flat_map(|(id, summary)| summary.found_by.iter().map(|word| (word.as_str(), *id)));
+    let words =
+        summaries.iter().flat_map(|(id, summary)| summary.found_by.iter().map(move |word| (word.as_str(), *id)));
     let (terms, orders): (Vec<_>, Vec<_>) = words.unzip();
     if !terms.is_empty() {
         SaveWords { terms, orders }.execute(conn).await?;

@@ -81,7 +81,7 @@ pub fn draw(says: &[Line], topics: &[String], hears: &[Line]) -> String {
         let (from, to) = (place(1, topics, &hears.topic, rows), place(2, &right, &hears.service, rows));
         line(&mut drawing, hears, from, to, "hears");
     }
-    for (column, names) in [(0, left.as_slice()), (1, topics), (2, &right)] {
+    for (column, names) in [(0, left.as_slice()), (1, topics), (2, right.as_slice())] {
         for (index, name) in names.iter().enumerate() {
             let (x, y) = (left_of(column), top_of(index, names.len(), rows));
             drawing.add(format_args!(

@@ -51,7 +51,7 @@ pub fn draw(events: &[Event], marks: &[Mark]) -> String {
     ));
     picture.heads(&mut drawing);
     picture.times(&mut drawing);
-    for (index, _) in events.iter().enumerate() {
+    for index in 0..events.len() {
         picture.way(&mut drawing, index);
     }
     for (index, event) in events.iter().enumerate() {

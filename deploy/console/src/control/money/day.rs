@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
+use actix_web::web::Bytes;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use futures_util::stream;
 use serde_json::Value;
@@ -36,10 +37,10 @@ pub async fn export(visit: Visit) -> Result<HttpResponse, Refusal> {
         return Err(visit.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Which day?", why.to_owned()));
     };
     let rows = Rows { pool: visit.state.pool.clone(), within, after: Some((within.0 - SKEW, Uuid::nil())) };
-    let body = stream::unfold((rows, true), async |(mut rows, is_first)| {
+    let body = stream::unfold((rows, true), |(mut rows, is_first): (Rows, bool)| async move {
         let head = if is_first { HEAD } else { "" };
         let next = rows.next().await?;
-        Some((next.map(|rows| format!("{head}{rows}").into()), (rows, false)))
+        Some((next.map(|rows| Bytes::from(format!("{head}{rows}"))), (rows, false)))
     });
     let answer = HttpResponse::Ok()
         .content_type("text/csv; charset=utf-8")

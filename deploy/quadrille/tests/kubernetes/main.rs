@@ -57,7 +57,7 @@ fn every_program_starts_with_what_it_is_told_and_reads_all_of_it() {
     let certificate = certificate.to_str().unwrap();
     for overlay in OVERLAYS {
         let programs = files::programs(overlay);
-        assert_eq!(programs.len(), if overlay == "local" { 10 } else { 8 }, "{programs:?}");
+        assert_eq!(programs.len(), if overlay == "local" { 11 } else { 9 }, "{programs:?}");
         for program in programs {
             let mut given = with_secrets(overlay, &program);
             // The operators' certificates are not here, but in the places of the volume that the variables and URLs name.
@@ -89,15 +89,13 @@ fn production_is_no_sandbox_believes_only_its_own_servers_and_gives_each_program
 }
 
 /// What compose tells and this does not, or otherwise.
-const OTHERWISE: [(&str, &str); 8] = [
+const OTHERWISE: [(&str, &str); 6] = [
     ("GROUP_INSTANCE_ID", "a pod has no name that stays, and a group of changing size needs none"),
     ("ALLOWED_HOSTS", "each has names of its own"),
     ("KAFKA_SECURITY_PROTOCOL", "the local overlay's Kafka lets everybody in"),
     ("KAFKA_SASL_MECHANISM", "the same"),
     ("KAFKA_SASL_USERNAME", "the same"),
     ("KAFKA_SASL_PASSWORD", "the same"),
-    ("CONSOLE_URL", "the console runs in no cluster yet"),
-    ("PAYMENT_RETURN_URL", "the same: it would be the order's page there"),
 ];
 
 #[test]

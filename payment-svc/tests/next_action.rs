@@ -160,3 +160,17 @@ async fn the_secret_is_in_one_row_for_as_long_as_the_customer_is_waited_for_and_
     }
     assert_eq!(holding().await, [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_whom_an_older_build_has_asked_is_shown_how_they_go_on_once_they_are_looked_up() {
+    let scene = Scene::waiting().await;
+    let shown = scene.shown(&scene.customer()).await;
+    scene.shop.db.run("update customer_look_ups set client_secret = null, url = null, due_at = now()").await;
+    let [without, _] = scene.shown(&scene.customer()).await;
+    assert_eq!((&without["client_secret"], &without["redirect_to_url"]), (&Value::Null, &Value::Null));
+    let look_ups = CustomerLookUps::new(scene.shop.db.pool.clone(), Arc::new(scene.sandbox.adapter()), || {});
+    for look_up in look_ups.take(10).await.unwrap() {
+        look_ups.perform(look_up).await.unwrap();
+    }
+    assert_eq!(scene.shown(&scene.customer()).await, shown);
+}

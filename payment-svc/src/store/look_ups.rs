@@ -136,30 +136,39 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Durati
 }
 
 /// Reschedules look-ups of customers who are still waited for: after a growing wait with jitter, at the latest at their
-/// payment's deadline. One that another worker has taken since is left alone.
-pub async fn put_off(conn: &mut AsyncPgConnection, look_ups: &[LookUp]) -> QueryResult<()> {
+/// payment's deadline. How they go on is kept where it was not known, as of one that an older build has asked. A look-up
+/// that another worker has taken since is left alone.
+pub async fn put_off(conn: &mut AsyncPgConnection, look_ups: &[(LookUp, NextAction)]) -> QueryResult<()> {
     if look_ups.is_empty() {
         return Ok(());
     }
-    let (orders, tries): (Vec<_>, Vec<_>) = look_ups.iter().map(|one| (one.order_id.0, one.tries)).unzip();
-    let wait = |tries: &i32| {
-        let tries = u32::try_from(*tries).unwrap_or(u32::MAX);
-        retry::wait_after(tries, FIRST_WAIT, LONGEST_WAIT).as_secs_f64()
-    };
-    let waits: Vec<_> = tries.iter().map(wait).collect();
-    PutOff { orders: &orders, tries: &tries, waits: &waits }.execute(conn).await.map(drop)
+    let mut rows = PutOff::default();
+    for (LookUp { order_id, tries }, action) in look_ups {
+        let times = u32::try_from(*tries).unwrap_or(u32::MAX);
+        rows.orders.push(order_id.0);
+        rows.tries.push(*tries);
+        rows.waits.push(retry::wait_after(times, FIRST_WAIT, LONGEST_WAIT).as_secs_f64());
+        rows.secrets.push(action.client_secret.as_ref().map(ClientSecret::expose));
+        rows.urls.push(action.url.as_deref());
+    }
+    rows.execute(conn).await.map(drop)
 }
 
 prepared! {
+    #[derive(Default)]
     struct PutOff<'a> {
-        orders: &'a [Uuid] as Array<SqlUuid>,
-        tries: &'a [i32] as Array<Integer>,
-        waits: &'a [f64] as Array<Double>,
+        orders: Vec<Uuid> as Array<SqlUuid>,
+        tries: Vec<i32> as Array<Integer>,
+        waits: Vec<f64> as Array<Double>,
+        secrets: Vec<Option<&'a str>> as Array<Nullable<Text>>,
+        urls: Vec<Option<&'a str>> as Array<Nullable<Text>>,
     };
     "update customer_look_ups known set due_at = case \
          when payments.deadline > now() then least(now() + make_interval(secs => wait), payments.deadline) \
-         else now() + make_interval(secs => wait) end \
-     from unnest(?, ?, ?) as waits (order_id, tries, wait) join payments on payments.order_id = waits.order_id \
+         else now() + make_interval(secs => wait) end, \
+         client_secret = coalesce(known.client_secret, waits.client_secret), url = coalesce(known.url, waits.url) \
+     from unnest(?, ?, ?, ?, ?) as waits (order_id, tries, wait, client_secret, url) \
+         join payments on payments.order_id = waits.order_id \
      where known.order_id = waits.order_id and known.tries = waits.tries"
 }
 

@@ -79,7 +79,7 @@ async fn low(visit: &Visit, order: Option<Uuid>) -> Option<Part> {
     if order.is_some() {
         return None;
     }
-    let listed = visit.state.services.get(Service::Stock, "/api/v1/products?stock=low&limit=100", visit.token()).await;
+    let listed = visit.state.services.get(Service::Stock, "/api/v1/low-stock-products?limit=100", visit.token()).await;
     Some(Part::of(Service::Stock, listed))
 }
 

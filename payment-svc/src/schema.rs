@@ -18,6 +18,7 @@ diesel::table! {
         refunded -> BigInt,
         said -> BigInt,
         updated_at -> Timestamptz,
+        forgotten -> Bool,
     }
 }
 

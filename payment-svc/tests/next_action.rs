@@ -17,7 +17,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use service_kit::auth::GuestLinks;
 use service_kit::external_calls::ExternalCalls;
-use shared_events::OrderId;
+use shared_events::{OrderForgotten, OrderId};
 use shop::sandbox::{Sandbox, stripe_at};
 use shop::served::Served;
 use shop::{Order, Shop};
@@ -108,6 +108,9 @@ async fn a_guest_sees_the_payment_of_their_order_and_no_other() {
     assert_eq!(scene.read(&format!("/{payment}"), &format!("{own}0")).await.0, 401);
     let refund = scene.served.request(Method::POST, &format!("/{payment}/refunds")).bearer_auth(&own).json(&json!({}));
     assert_eq!(answer(refund).await.0, 403, "it shows, and moves no money");
+    let (_, shown) = scene.read(&format!("/{payment}"), &own).await;
+    let hidden = (&shown["gateway"]["payment_intent"], &shown["ledger"]);
+    assert_eq!((hidden, &shown["amount"]["amount"]), ((&Value::Null, &json!([])), &json!(2598)), "{shown}");
     let in_link = scene.served.request(Method::GET, &format!("/{payment}?token={own}"));
     assert_eq!(answer(in_link).await.0, 200);
 }
@@ -173,4 +176,15 @@ async fn a_customer_whom_an_older_build_has_asked_is_shown_how_they_go_on_once_t
         look_ups.perform(look_up).await.unwrap();
     }
     assert_eq!(scene.shown(&scene.customer()).await, shown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_who_is_forgotten_is_shown_nothing_by_their_link() {
+    let scene = Scene::waiting().await;
+    let (own, payment) = (scene.guest(scene.order.id), scene.shop.payment(&scene.order).await.id);
+    let forgotten = OrderForgotten { order_id: scene.order.id, customer_id: "c-1001".parse().unwrap() };
+    scene.shop.hear([forgotten.into()]).await;
+    assert_eq!(scene.read("", &own).await.1["items"], json!([]));
+    assert_eq!(scene.read(&format!("/{payment}"), &own).await.0, 404);
+    assert_eq!(scene.read(&format!("/{payment}"), &scene.issuer.token("sam", &["staff"])).await.0, 200);
 }

@@ -210,6 +210,30 @@ impl<'a> Theirs<'a> {
             _ => Ok(Self { customer: caller.customer()?, order: None }),
         }
     }
+
+    /// What they see of a payment. A guest is not shown what the gateway calls it, and nothing once they are forgotten.
+    fn seen(&self, row: Shown) -> Option<Shown> {
+        match self.order {
+            None => Some(row),
+            Some(own) if own.0 == row.order_id && !row.forgotten => Some(Shown { intent: None, ..row }),
+            Some(_) => None,
+        }
+    }
+
+    /// What they see of its refunds. A guest is not shown what staff wrote, or what the gateway and the bank call them.
+    fn seen_refund(&self, row: ShownRefund) -> ShownRefund {
+        match self.order {
+            None => row,
+            Some(_) => ShownRefund {
+                reason: None,
+                gateway_id: None,
+                outside_reason: None,
+                outside_reference: None,
+                outside_at: None,
+                ..row
+            },
+        }
+    }
 }
 
 /// How the customers of these payments go on, for who is one of them. Staff and machines don't pay for a customer, so they
@@ -246,6 +270,7 @@ pub async fn list(state: Data<AppState>, caller: Caller, query: Query<ListQuery>
         true => Vec::new(),
         false => payments::list(&mut conn, order_id.or(theirs.order), theirs.customer, after, limit + 1).await?,
     };
+    let rows: Vec<_> = rows.into_iter().filter_map(|row| theirs.seen(row)).collect();
     let mut actions = next_actions(&conn, &caller, &rows).await?;
     let page = Paged::from_rows(rows, limit, |row| row.payment_id.to_string());
     let page = page.map(|row| {
@@ -268,11 +293,12 @@ pub async fn show(state: Data<AppState>, caller: Caller, id: Path<PaymentId>) ->
     let theirs = Theirs::of(&caller)?;
     let conn = state.pool.get().await?;
     let found = payments::find_with_details(&conn, id, theirs.customer).await?;
-    let found = found.filter(|(payment, ..)| theirs.order.is_none_or(|own| own.0 == payment.order_id));
+    let found = found.and_then(|(payment, refunds, ledger)| Some((theirs.seen(payment)?, refunds, ledger)));
     let (payment, refunds, ledger) = found.ok_or_else(|| Problem::not_found(format!("There is no payment {id}.")))?;
     let action = next_actions(&conn, &caller, std::slice::from_ref(&payment)).await?.remove(&payment.order_id);
     let currency = payment.currency.clone().unwrap_or_default();
-    let refunds = refunds.into_iter().map(|row| RefundView::new(id, row, &currency)).collect();
-    let ledger = ledger.into_iter().map(EntryView::from).collect();
+    let refunds = refunds.into_iter().map(|row| RefundView::new(id, theirs.seen_refund(row), &currency)).collect();
+    // The shop's books are not for guests.
+    let ledger = ledger.into_iter().filter(|_| theirs.order.is_none()).map(EntryView::from).collect();
     Ok(HttpResponse::Ok().json(DetailedView { payment: PaymentView::new(payment, action), refunds, ledger }))
 }

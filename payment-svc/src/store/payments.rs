@@ -376,6 +376,7 @@ pub struct Shown {
     pub failure_code: Option<String>,
     pub intent: Option<String>,
     pub updated_at: DateTime<Utc>,
+    pub forgotten: bool,
 }
 
 pub async fn find(mut conn: &AsyncPgConnection, id: PaymentId) -> QueryResult<Option<Shown>> {

@@ -140,13 +140,14 @@ pub async fn note_reason(conn: &mut AsyncPgConnection, id: RefundId, reason: &st
     note.returning(ShownRefund::as_returning()).get_result(conn).await
 }
 
-/// Takes out what staff wrote about the refunds of these orders, and out of the responses that are stored. A transfer's
-/// reference stays, by which the bank knows it.
+/// Takes out what staff wrote about the refunds of these orders, and out of the responses that are stored, and keeps that
+/// their customers are forgotten. A transfer's reference stays, by which the bank knows it.
 pub(super) async fn forget_texts(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<()> {
     if orders.is_empty() {
         return Ok(());
     }
     ForgetTexts { orders }.execute(&mut conn).await?;
+    MarkForgotten { orders }.execute(&mut conn).await?;
     idempotency::redact(conn, orders, &json!({"reason": null, "settled_outside": null})).await
 }
 
@@ -154,6 +155,11 @@ prepared! {
     struct ForgetTexts<'a> { orders: &'a [Uuid] as Array<SqlUuid> };
     "update refunds set reason = case when origin = 'elsewhere' then reason end, outside_reason = case when outside_reason is not null then 'forgotten' end \
      from payments where payments.payment_id = refunds.payment_id and payments.order_id = any(?)"
+}
+
+prepared! {
+    struct MarkForgotten<'a> { orders: &'a [Uuid] as Array<SqlUuid> };
+    "update payments set forgotten = true where order_id = any(?)"
 }
 
 /// Keeps the gateway's name for a refund.

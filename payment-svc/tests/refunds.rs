@@ -182,6 +182,19 @@ async fn no_line_is_given_back_more_often_than_it_was_bought_whoever_gave_it_bac
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn race_refunds_of_a_line_by_staff_and_because_it_comes_back_give_it_back_once() {
+    let scene = Scene::captured().await;
+    assert_eq!(scene.refund(None, lines(&[("TEA", 1)])).await.0, 202);
+    scene.shop.hear_and_call([scene.order.restocked(&[("TEA", 2)])]).await;
+    assert_eq!(scene.money().await[2..], ["refund 1000", "refund 1000"]);
+    let kept: Vec<String> = scene.shop.db.rows("select state || ' ' || lines::text from refunds order by seq").await;
+    let one = r#"[{"sku": "TEA", "quantity": 1}]"#;
+    assert_eq!(kept, [format!("done {one}"), format!("done {one}"), format!("moot {one}")]);
+    scene.shop.hear_and_call([scene.order.lost(&[("POT", 1)])]).await;
+    assert_eq!(scene.money().await[4..], ["refund 598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn race_refunds_by_line_asked_for_at_the_same_time_give_each_piece_back_once() {
     let scene = Scene::captured().await;
     let one = || scene.refund(None, lines(&[("TEA", 1)]));

@@ -1,6 +1,6 @@
 //! What goes back of what was captured: the sum of refunds never exceeds it.
 
-use shared_events::{Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, Sku, StockLine};
+use shared_events::{Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, Quantity, RefundId, Sku, StockLine};
 use uuid::Uuid;
 
 use super::{Call, Charge, Payment, Refused, State, Transition};
@@ -151,7 +151,8 @@ impl Payment {
         };
         let price = price_of(charge, lines)?;
         for StockLine { sku, quantity } in lines {
-            let (wanted, left) = (i64::from(*quantity), self.quantity_left(charge, sku));
+            let claims = |refund: &Refund| refund.state.may_take();
+            let (wanted, left) = (i64::from(*quantity), self.quantity_left(charge, sku, claims));
             if left < wanted {
                 return Err(Refused::FewerLeft { sku: sku.clone(), wanted, left });
             }
@@ -159,11 +160,11 @@ impl Payment {
         self.refund_of(id, price, lines)
     }
 
-    /// How many of a SKU were ordered and not given back by line.
-    fn quantity_left(&self, charge: &Charge, sku: &Sku) -> i64 {
+    /// How many of a SKU were ordered and not given back by those refunds, line by line.
+    fn quantity_left(&self, charge: &Charge, sku: &Sku, by: impl Fn(&Refund) -> bool) -> i64 {
         let ordered = charge.lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity));
-        let claims = self.refunds.iter().filter(|refund| refund.state.may_take());
-        let given_back = claims.flat_map(|refund| &refund.lines).filter(|line| line.sku == *sku);
+        let refunds = self.refunds.iter().filter(|refund| by(refund));
+        let given_back = refunds.flat_map(|refund| &refund.lines).filter(|line| line.sku == *sku);
         (ordered.sum::<i64>() - given_back.map(|line| i64::from(line.quantity)).sum::<i64>()).max(0)
     }
 
@@ -304,26 +305,73 @@ impl Payment {
         id
     }
 
-    /// Begins the next refund, cut to what is left, unless a call is unfinished. Once nothing is left, queued
-    /// refunds are closed silently, since the last that was done has announced that nothing remains.
+    /// Begins the next refund, cut to what is left and to what staff have not given back by line, unless a call is
+    /// unfinished. Once nothing is left, queued refunds are closed silently, since the last that was done has announced that
+    /// nothing remains. One of which staff gave back every line is announced with nothing, since its order may wait for it.
     pub fn next_refund(&mut self) -> Transition {
-        let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
-        let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else {
-            return Transition::nothing();
-        };
-        if left.is_zero() {
-            self.drop_queued_refunds();
-        }
-        match self.refunds.iter_mut().find(|refund| refund.state == RefundState::Queued) {
-            Some(next) => {
-                if left.amount() < next.amount.amount() {
-                    next.amount = left;
-                }
-                next.state = RefundState::Calling;
-                Transition::ask(Call::Refund(next.id))
+        let mut step = Transition::nothing();
+        loop {
+            let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
+            let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else { return step };
+            if left.is_zero() {
+                self.drop_queued_refunds();
             }
-            None => Transition::nothing(),
+            let queued = |refund: &Refund| refund.state == RefundState::Queued;
+            let Some(place) = self.refunds.iter().position(queued) else { return step };
+            self.leave_out_given_back(place);
+            let next = &mut self.refunds[place];
+            let id = next.id;
+            if next.state == RefundState::Moot {
+                step.events.extend(self.unrefunded().map(|remaining| {
+                    let amount = Money::zero(remaining.currency());
+                    let (order_id, payment_id) = (self.order_id, self.id);
+                    PaymentEvent::Refunded(PaymentRefunded { order_id, payment_id, refund_id: id, amount, remaining })
+                }));
+                continue;
+            }
+            if left.amount() < next.amount.amount() {
+                next.amount = left;
+            }
+            next.state = RefundState::Calling;
+            step.call = Some(Call::Refund(id));
+            return step;
         }
+    }
+
+    /// Leaves out of a queued refund that an event caused the lines that staff have given back. They become a refund of
+    /// their own, which is moot until that money comes back; so does the whole refund if nothing of it is left.
+    fn leave_out_given_back(&mut self, place: usize) {
+        let (Some(charge), refund) = (&self.charge, &self.refunds[place]) else { return };
+        if !refund.id.is_caused() {
+            return;
+        }
+        let (mut kept, mut back) = (Vec::new(), Vec::new());
+        for StockLine { sku, quantity } in &refund.lines {
+            let by_staff = |refund: &Refund| refund.state.takes() && !refund.id.is_caused();
+            let wanted = i64::from(*quantity);
+            let keeps = self.quantity_left(charge, sku, by_staff).min(wanted);
+            let part = |pieces: i64| {
+                let quantity = Quantity::try_from(pieces).ok()?;
+                Some(StockLine { sku: sku.clone(), quantity })
+            };
+            kept.extend(part(keeps));
+            back.extend(part(wanted - keeps));
+        }
+        if back.is_empty() {
+            return;
+        }
+        let (Ok(price), Ok(rest)) = (price_of(charge, &kept), price_of(charge, &back)) else { return };
+        let id = self.free_id_after(refund.id);
+        let refund = &mut self.refunds[place];
+        if kept.is_empty() {
+            refund.state = RefundState::Moot;
+            return;
+        }
+        if price.amount() < refund.amount.amount() {
+            refund.amount = price;
+        }
+        (refund.wanted, refund.lines) = (refund.amount, kept);
+        self.refunds.push(Refund { state: RefundState::Moot, ..Refund::queued(id, rest, &back) });
     }
 
     pub(super) fn drop_queued_refunds(&mut self) {

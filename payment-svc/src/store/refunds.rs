@@ -98,7 +98,7 @@ prepared! {
     "insert into refunds (refund_id, payment_id, amount, wanted, state, origin, refusals, gateway_id, reason, actor, lines) \
      select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
      on conflict (refund_id) do update set amount = excluded.amount, wanted = excluded.wanted, state = excluded.state, \
-         origin = excluded.origin, refusals = excluded.refusals, updated_at = now()"
+         origin = excluded.origin, refusals = excluded.refusals, lines = excluded.lines, updated_at = now()"
 }
 
 #[derive(Clone, Debug, Queryable, Selectable)]

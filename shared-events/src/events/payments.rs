@@ -141,7 +141,7 @@ pub struct PaymentRefunded {
     pub payment_id: PaymentId,
     /// The refund.
     pub refund_id: RefundId,
-    /// The refunded amount.
+    /// The refunded amount; 0 if staff had given back every line of it before, so that nothing was owed any more.
     pub amount: Money,
     /// The part of the captured amount that is not refunded.
     pub remaining: Money,

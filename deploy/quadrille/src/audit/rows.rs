@@ -107,6 +107,9 @@ pub(super) struct Refund {
     pub payment_id: String,
     pub amount: i64,
     pub state: String,
+    /// What it is for, line by line, if it is.
+    #[serde(default)]
+    pub lines: Option<Vec<Line>>,
 }
 
 impl Refund {

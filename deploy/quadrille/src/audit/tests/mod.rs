@@ -104,7 +104,8 @@ fn payment(evidence: &mut Evidence) -> &mut Payment {
 }
 
 fn refund(refund_id: Uuid, pieces: i64, state: &str) -> Refund {
-    Refund { refund_id, payment_id: "payment".to_owned(), amount: pieces * PRICE, state: state.to_owned() }
+    let (payment_id, state) = ("payment".to_owned(), state.to_owned());
+    Refund { refund_id, payment_id, amount: pieces * PRICE, state, lines: None }
 }
 
 fn of_event() -> Uuid {

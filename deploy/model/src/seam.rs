@@ -209,7 +209,13 @@ pub fn payment(world: &mut World, left_out: Option<Sabotage>, event: &Event, id:
     match decided {
         Some(Ok(step)) => world.follow(payment, step),
         Some(Err(Refused::NotOrdered { .. })) => world.fault = Some("payment-svc fails an event for good"),
-        Some(Err(Refused::Not { .. } | Refused::MoreThanRemains { .. } | Refused::RefundNotFailed { .. })) | None => {}
+        Some(Err(
+            Refused::Not { .. }
+            | Refused::MoreThanRemains { .. }
+            | Refused::FewerLeft { .. }
+            | Refused::RefundNotFailed { .. },
+        ))
+        | None => {}
     }
 }
 

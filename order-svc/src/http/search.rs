@@ -10,7 +10,6 @@ use service_kit::auth::Caller;
 use service_kit::http::{Cursor, Limit, Paged, Problem, Query};
 use shared_events::{CustomerId, EmailAddress, OrderId, OrderNumber, Sku};
 use utoipa::IntoParams;
-use uuid::Uuid;
 
 use super::AppState;
 use super::names::StatusNames;

@@ -84,8 +84,8 @@ pub fn traces(events: &[Event]) -> Vec<(String, usize)> {
         if trace.len() != 32 || !trace.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             continue;
         }
-        match traces.iter_mut().find(|(known, _)| known == trace) {
-            Some((_, events)) => *events += 1,
+        match traces.iter().position(|(known, _)| known == trace) {
+            Some(place) => traces[place].1 += 1,
             None if traces.len() < 10 => traces.push((trace.to_owned(), 1)),
             None => {}
         }

@@ -65,7 +65,7 @@ mod tests {
         let countries = countries();
         assert_eq!(countries.len(), 250);
         for Country { code, name } in countries {
-            let known = code.parse::<CountryCode>().unwrap();
+            let known = CountryCode::try_from(code.to_owned()).unwrap();
             assert!(known.is_a_country() && !name.is_empty(), "{code} {name}");
         }
     }

@@ -21,7 +21,7 @@ for (const js of [true, false]) {
     if (js) await picture(guest, 'order');
     const parcel = await shop.dispatch(order, 'AP-4711');
     await isTold(guest, 'Your order is on its way');
-    await guest.reads('AP-4711');
+    await isTold(guest, 'AP-4711');
     await shop.deliver(parcel);
     await isTold(guest, 'Your order has arrived');
     assert.equal((await shop.becomes(order, 'completed')).customer.email, ANN.email);
@@ -32,8 +32,8 @@ for (const js of [true, false]) {
     await takes(guest, TEA);
     const order = await checksOut(guest, { ...ANN, card: CARDS.declined });
     await isTold(guest, 'Your order is cancelled');
-    await guest.reads(/The payment was declined/);
-    await guest.reads('You were not charged.');
+    await isTold(guest, /The payment was declined/);
+    await isTold(guest, 'You were not charged.');
     assert.equal((await shop.becomes(order, 'cancelled')).reason, 'payment_declined');
   });
 

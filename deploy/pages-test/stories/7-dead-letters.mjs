@@ -61,7 +61,7 @@ story(`${MANY} dead letters of one cause are replayed as a job, through a pause 
       return (await olga.main().getByText(new RegExp(`^${MANY} letters in ${MANY} keys`)).count()) > 0;
     });
     shop.opensTheBooks();
-    const group = olga.main().locator('section', { hasText: `${MANY} letters in ${MANY} keys` }).last();
+    const group = olga.main().locator('.card', { hasText: `${MANY} letters in ${MANY} keys` });
     const begins = await olga.asksFor(`Replay or discard all ${MANY}`, group);
     await begins.getByLabel('Why', { exact: true }).fill('the books are open again');
     await olga.presses(`Replay all ${MANY}`, begins);

@@ -44,11 +44,11 @@ async fn an_order_that_was_confirmed_and_cancelled_is_counted_by_its_reason() {
         let step = i64::try_from(step).unwrap();
         console.hear(&record_numbered(event, 3 - step, at - TimeDelta::seconds(step))).await;
     }
-    let now = figures::now(&mut console.db.conn().await).await.unwrap();
+    let now = figures::now(&mut *console.db.conn().await).await.unwrap();
     assert_eq!((now.pending, now.confirmed, now.cancelled), (0, 0, 1));
     assert_eq!(now.reasons, [("out_of_stock".to_owned(), 1)]);
     assert_eq!(now.confirm_p50, Some(1.0));
-    let hour = figures::last_hour(&mut console.db.conn().await).await.unwrap();
+    let hour = figures::last_hour(&mut *console.db.conn().await).await.unwrap();
     assert_eq!(hour.len(), 60);
     assert_eq!(hour.iter().map(|minute| (minute.placed, minute.cancelled)).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1)), (1, 1));
 }
@@ -75,7 +75,7 @@ async fn whoever_looks_at_an_order_is_told_once_it_is_committed_and_a_batch_is_s
     let mut changed = console.changes.listen();
     let reactions = ConsoleReactions::new(console.changes.clone());
     let records = [first, second].map(|order| record_numbered(&order_placed(order), 1, Utc::now()));
-    react_to_all(&mut console.db.conn().await, &reactions, &records).await.unwrap();
+    react_to_all(&mut *console.db.conn().await, &reactions, &records).await.unwrap();
     assert!(changed.try_recv().is_err(), "it is not committed for those who listen");
     service_kit::consumer::Reactions::committed(&reactions);
     let mut told = [changed.recv().await.unwrap(), changed.recv().await.unwrap()];

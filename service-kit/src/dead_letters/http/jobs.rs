@@ -132,8 +132,13 @@ pub(super) async fn show(pool: Data<Pool>, id: Path<Uuid>) -> Result<HttpRespons
         (status = 409, description = "It has stopped or ended.")
     )
 )]
-pub(super) async fn pause(pool: Data<Pool>, id: Path<Uuid>, _: EmptyBody) -> Result<HttpResponse, Problem> {
-    turn(&pool, id.0, Turn::Pause, "paused").await
+pub(super) async fn pause(
+    pool: Data<Pool>,
+    desk: Option<Data<Desk>>,
+    id: Path<Uuid>,
+    _: EmptyBody,
+) -> Result<HttpResponse, Problem> {
+    turn(&pool, desk, id.0, Turn::Pause, "paused").await
 }
 
 /// Has a job go on that was paused, or that has stopped at a letter, which is tried again
@@ -151,9 +156,7 @@ pub(super) async fn resume(
     id: Path<Uuid>,
     _: EmptyBody,
 ) -> Result<HttpResponse, Problem> {
-    let resumed = turn(&pool, id.0, Turn::Resume, "running").await;
-    desk.iter().for_each(|desk| desk.wake());
-    resumed
+    turn(&pool, desk, id.0, Turn::Resume, "running").await
 }
 
 /// Cancels a job: what it has done stays done
@@ -165,14 +168,26 @@ pub(super) async fn resume(
         (status = 409, description = "It is done.")
     )
 )]
-pub(super) async fn cancel(pool: Data<Pool>, id: Path<Uuid>, _: EmptyBody) -> Result<HttpResponse, Problem> {
-    turn(&pool, id.0, Turn::Cancel, "cancelled").await
+pub(super) async fn cancel(
+    pool: Data<Pool>,
+    desk: Option<Data<Desk>>,
+    id: Path<Uuid>,
+    _: EmptyBody,
+) -> Result<HttpResponse, Problem> {
+    turn(&pool, desk, id.0, Turn::Cancel, "cancelled").await
 }
 
-/// Repeating it changes nothing.
-async fn turn(pool: &Pool, id: Uuid, turn: Turn, state: &str) -> Result<HttpResponse, Problem> {
+/// Repeating it changes nothing. The worker is told: it gave way meanwhile.
+async fn turn(
+    pool: &Pool,
+    desk: Option<Data<Desk>>,
+    id: Uuid,
+    turn: Turn,
+    state: &str,
+) -> Result<HttpResponse, Problem> {
     let mut conn = pool.get().await?;
     let turned = jobs::turn(&mut conn, id, turn).await?;
+    desk.iter().for_each(|desk| desk.wake());
     let job = jobs::job(&mut conn, id).await?.ok_or_else(missing)?;
     if turned || job.state == state {
         return Ok(HttpResponse::Ok().json(job));

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::progress::{Next, Progress};
@@ -84,8 +84,16 @@ pub(crate) async fn turn(conn: &mut AsyncPgConnection, id: Uuid, turn: Turn) -> 
              where id = $1 and state in ('running', 'paused', 'stopped')"
         }
     };
-    Ok(diesel::sql_query(statement).bind::<SqlUuid, _>(id).execute(conn).await? == 1)
+    conn.transaction(async |conn| {
+        // Of the job's row alone a fast worker would have the next version before whoever waits for this one.
+        diesel::sql_query(WAIT).execute(conn).await?;
+        Ok(diesel::sql_query(statement).bind::<SqlUuid, _>(id).execute(conn).await? == 1)
+    })
+    .await
 }
+
+/// Whoever waits for this lock has it next: a worker takes it for each letter, and only if nobody has it or waits.
+const WAIT: &str = "select pg_advisory_xact_lock(hashtext('dead_letter_jobs'))";
 
 /// What there is to do.
 pub(super) enum Claim {

@@ -100,12 +100,13 @@ export class Shop {
   /// A token of somebody whom the issuer of this shop knows.
   async token(who) {
     this.tokens ??= {};
-    const { at, token } = this.tokens[who] ?? { at: 0 };
-    if (Date.now() - at < RENEWED_AFTER) return token;
+    const known = this.tokens[who];
+    if (known && Date.now() - known.at < RENEWED_AFTER) return (await known.answer).access_token;
     const body = { email: `${who}@example.com`, password: `sandbox-${who}` };
-    const answer = await this.request('POST', 'sandbox-issuer', '/api/v1/account/auth/login', { body });
-    this.tokens[who] = { at: Date.now(), token: answer.access_token };
-    return answer.access_token;
+    // Those who ask at the same time wait for the same answer: the issuer takes many attempts for guessing.
+    const answer = this.request('POST', 'sandbox-issuer', '/api/v1/account/auth/login', { body });
+    this.tokens[who] = { at: Date.now(), answer };
+    return (await answer).access_token;
   }
 
   /// Asks a service as somebody, Ada if nothing else is said, who may do everything.

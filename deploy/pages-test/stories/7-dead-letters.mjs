@@ -81,6 +81,8 @@ story(`${MANY} dead letters of one cause are replayed as a job, through a pause 
   } finally {
     shop.forgetsTheBooks();
   }
+  await olga.opens('/control/dead-letters');
+  assert.equal(await olga.main().getByText('the books are closed').count(), 0, 'no other letter of this cause is left');
   for (const order of orders) await shop.becomes(order, 'confirmed');
 });
 

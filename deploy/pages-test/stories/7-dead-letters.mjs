@@ -61,11 +61,7 @@ story(`${MANY} dead letters of one cause are replayed as a job, through a pause 
       return (await olga.main().getByText(new RegExp(`^${MANY} letters in ${MANY} keys`)).count()) > 0;
     });
     shop.opensTheBooks();
-    const group = olga.main().locator('.card', { hasText: `${MANY} letters in ${MANY} keys` });
-    const begins = await olga.asksFor(`Replay or discard all ${MANY}`, group);
-    await begins.getByLabel('Why', { exact: true }).fill('the books are open again');
-    await olga.presses(`Replay all ${MANY}`, begins);
-    await olga.sees('A job of payment-svc: replay dead letters');
+    await begins(olga);
     await olga.presses('Pause');
     await olga.reads(/^paused/);
     await picture(olga, 'replay-job');
@@ -74,10 +70,14 @@ story(`${MANY} dead letters of one cause are replayed as a job, through a pause 
     await shop.isBack('payment-svc', killed);
     await olga.page.reload();
     await olga.reads(/^paused/);
-    const left = Number((await olga.main().getByText(/are done, \d+ are left/).innerText()).match(/(\d+) are left/)[1]);
-    assert.ok(left > 0 && left < MANY + 1, `${left} are left`);
+    const said = await olga.main().getByText(/are done, \d+ are left/).innerText();
+    const left = Number(said.match(/(\d+) are left/)[1]);
+    assert.ok(left > 0 && left <= MANY, said);
     await olga.presses('Go on');
-    await olga.main().getByText(`${MANY} of ${MANY} are done`).first().waitFor({ timeout: 120_000 });
+    await ends(olga);
+    // What the service heard of the same orders on another topic are letters of their own.
+    await begins(olga);
+    await ends(olga);
   } finally {
     shop.forgetsTheBooks();
   }
@@ -85,6 +85,20 @@ story(`${MANY} dead letters of one cause are replayed as a job, through a pause 
   assert.equal(await olga.main().getByText('the books are closed').count(), 0, 'no other letter of this cause is left');
   for (const order of orders) await shop.becomes(order, 'confirmed');
 });
+
+/// Begins the job that replays all letters of a cause.
+async function begins(olga) {
+  await olga.opens('/control/dead-letters');
+  const group = olga.main().locator('.card', { hasText: `${MANY} letters in ${MANY} keys` }).first();
+  const asks = await olga.asksFor(`Replay or discard all ${MANY}`, group);
+  await asks.getByLabel('Why', { exact: true }).fill('the books are open again');
+  await olga.presses(`Replay all ${MANY}`, asks);
+  await olga.sees('A job of payment-svc: replay dead letters');
+}
+
+async function ends(olga) {
+  await olga.main().getByText(`${MANY} of ${MANY} are done`).first().waitFor({ timeout: 120_000 });
+}
 
 /// From the page of a dead letter: tries what is mended dry, saves it, and replays it.
 async function mends(olga, picture, isFirst) {

@@ -15,7 +15,7 @@ pub struct Next {
     pub otherwise: Option<&'static str>,
 }
 
-const CANCELLED: &str = "If that has not happened by then, your order is cancelled and you are not charged.";
+const CANCELLED: &str = "If that has not happened by then, we cancel it and charge nothing.";
 
 /// What is awaited; none once the order has ended. `deadline` is the order's, `approval` the bank's.
 pub fn next(order: &Order, deadline: Option<DateTime<Utc>>, approval: Option<DateTime<Utc>>) -> Option<Next> {

@@ -9,7 +9,7 @@ import { story } from '../story.mjs';
 story('an order is followed live through a kill of order-svc and one of the console', async ({ shop, comes }) => {
   const guest = await comes();
   // What is killed answers nobody for a while; what listens to it says that it is gone, as an event.
-  guest.expects(/Failed to load resource|answers 50[23]|\[object Event\]/);
+  guest.expects(/Failed to load resource|answers 50[23]|Status Error Code 50[23]|\[object Event\]/);
   await takes(guest, TEA);
   const order = await checksOut(guest, ANN);
   await guest.reads('Your order is confirmed');

@@ -46,7 +46,7 @@ const MANY = 200;
 story(`${MANY} dead letters of one cause are replayed as a job, through a pause and a kill of the service`, async ({ shop, comes, picture }) => {
   const olga = await comes();
   // What is killed answers nobody for a while.
-  olga.expects(/Failed to load resource|answers 50[23]/);
+  olga.expects(/Failed to load resource|answers 50[23]|Status Error Code 503/);
   await olga.opens('/control');
   await olga.givesPassword('olga');
   const orders = [];

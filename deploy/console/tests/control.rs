@@ -276,7 +276,7 @@ async fn what_is_stuck_comes_with_what_keeps_it_and_the_button_that_mends_it() {
     let (_, page) = shown(&console, "/control/stuck").await;
     let (letters, parcels) = ("/control/dead-letters?service=stock-svc", format!("/control/warehouse?order={order}"));
     assert!(page.contains(letters) && page.contains(&parcels), "{page}");
-    assert!(page.contains("2 wait in 1 keys") && page.contains("quadrille dead-letters list stock-svc"), "{page}");
+    assert!(page.contains("2 wait in 1 key") && page.contains("quadrille dead-letters list stock-svc"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -147,14 +147,16 @@ fn card(samples: &Samples, index: usize, health: &Health) -> ServiceCard {
         of("Relays that lead", gauges.leaders, "", |leaders| leaders < 1.0, |gauges| gauges.leaders),
         of("Dead letters", gauges.dead_letters, "", |letters| letters > 0.0, |gauges| gauges.dead_letters),
     ];
-    let failing = health.checks.iter().filter(|(_, told)| told != "ok").cloned().collect();
+    let failing: Vec<_> = health.checks.iter().filter(|(_, told)| told != "ok").cloned().collect();
     let kind = match health.state.as_str() {
         "ready" => "good",
         "degraded" => "warn",
         "not told" => "",
         _ => "bad",
     };
-    let (service, state, away) = (health.service, health.state.clone(), health.away.clone());
+    // What fails as a check is not told twice.
+    let away = health.away.iter().filter(|server| failing.iter().all(|(check, _)| check != *server)).cloned().collect();
+    let (service, state) = (health.service, health.state.clone());
     ServiceCard { service, state, kind, failing, away, figures }
 }
 

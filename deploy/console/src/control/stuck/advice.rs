@@ -127,7 +127,8 @@ fn letters(health: &Health) -> Vec<Cause> {
     let mut causes = Vec::new();
     if let Some(letters) = some(gauges.dead_letters) {
         let keys = gauges.parked_keys.unwrap_or_default();
-        let what = format!("{service} could not handle events: {letters:.0} wait in {keys:.0} keys");
+        let s = if keys == 1.0 { "" } else { "s" };
+        let what = format!("{service} could not handle events: {letters:.0} wait in {keys:.0} key{s}");
         let mend = "Look at why, try it dry, mend it or drop it, and replay.";
         let link = format!("/control/dead-letters?service={service}");
         let command = format!("quadrille dead-letters list {service}");
@@ -212,7 +213,8 @@ fn outside(health: &Health) -> Vec<Cause> {
         let what = format!("a transaction in the database of {service} has been open for {age}");
         causes.push(Cause::new(service, what, "End the session that left it open.").command("quadrille stuck"));
     }
-    for (check, told) in health.checks.iter().filter(|(_, told)| told != "ok") {
+    // What can't be reached is told above.
+    for (check, told) in health.checks.iter().filter(|(check, told)| told != "ok" && !health.away.contains(check)) {
         let what = format!("{service} says of its {check}: {told}");
         causes.push(Cause::new(service, what, "It goes on by itself once that is well."));
     }
@@ -260,7 +262,7 @@ mod tests {
         let gauges = Gauges { dead_letters: Some(3.0), parked_keys: Some(1.0), ..Gauges::default() };
         let causes = causes(&[service("stock-svc", "ready", gauges)]);
         assert_eq!(causes[0].link.as_deref(), Some("/control/dead-letters?service=stock-svc"));
-        assert!(causes[0].what.contains("3 wait in 1 keys"), "{}", causes[0].what);
+        assert!(causes[0].what.contains("3 wait in 1 key"), "{}", causes[0].what);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub enum Seen {
     Agrees,
     /// Declared, and not seen yet.
     Quiet,
-    /// Seen without being declared, or declared and known not to be so.
+    /// Seen without being declared.
     Differs,
 }
 

@@ -147,8 +147,8 @@ async fn the_secret_is_in_one_row_for_as_long_as_the_customer_is_waited_for_and_
         for table in &tables {
             // events are kept as bytes
             let hex = format!("encode(convert_to('{secret}', 'UTF8'), 'hex')");
-            let holds = format!("row_to_json(kept)::text like '%{secret}%' or kept::text like '%' || {hex} || '%'");
-            if scene.shop.db.count(&format!("{table} kept where {holds}")).await > 0 {
+            let holds = format!("row_to_json(a_row)::text like '%{secret}%' or a_row::text like '%' || {hex} || '%'");
+            if scene.shop.db.count(&format!("{table} a_row where {holds}")).await > 0 {
                 holding.push(table.clone());
             }
         }

@@ -109,8 +109,7 @@ impl Config {
         }
         let urls = [&vars::ORDER_URL, &vars::PAYMENT_URL, &vars::STOCK_URL, &vars::NOTIFICATION_URL];
         let [orders, payments, stock, notifications] = urls.map(|var| web(reader, var).flatten());
-        let services =
-            Urls { orders: orders?, payments: payments?, stock: stock?, notifications: notifications? };
+        let services = Urls { orders: orders?, payments: payments?, stock: stock?, notifications: notifications? };
         Some(Self {
             http: http?,
             database: database?,

@@ -192,7 +192,10 @@ mod tests {
 
     #[test]
     fn spans_are_told_in_two_units() {
-        assert_eq!([span(5), span(65), span(3_660), span(90_000), span(-3)], ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h", "0 s"]);
+        assert_eq!(
+            [span(5), span(65), span(3_660), span(90_000), span(-3)],
+            ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h", "0 s"]
+        );
     }
 
     #[test]

@@ -94,13 +94,7 @@ impl Services {
     }
 
     /// Has something done.
-    pub async fn ask(
-        &self,
-        service: Service,
-        method: Method,
-        path: &str,
-        sent: Sent<'_>,
-    ) -> Result<Value, Failure> {
+    pub async fn ask(&self, service: Service, method: Method, path: &str, sent: Sent<'_>) -> Result<Value, Failure> {
         let away = |why: String| Failure::Away { service: service.name(), why };
         let url = self.url(service).join(path).map_err(|error| away(error.to_string()))?;
         let mut request = self.client.request(method, url);
@@ -119,7 +113,8 @@ impl Services {
         if let Some(body) = sent.body {
             request = request.json(body);
         }
-        let response = http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;
+        let response =
+            http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;
         let status = response.status();
         let body = whole(response).await.map_err(away)?;
         let value = match body.as_slice() {

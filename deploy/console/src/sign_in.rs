@@ -129,7 +129,8 @@ impl Issuer {
         };
         let form = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &self.client_id)];
         let tokens = self.tokens(&form).await?;
-        let renewed = self.checked(tokens, session.name.clone(), session.email.clone()).await.map_err(NotRenewed::Away)?;
+        let renewed =
+            self.checked(tokens, session.name.clone(), session.email.clone()).await.map_err(NotRenewed::Away)?;
         if renewed.sub != session.sub {
             return Err(NotRenewed::Refused("the issuer answers with somebody else's token".to_owned()));
         }

@@ -50,7 +50,12 @@ async fn an_order_that_was_confirmed_and_cancelled_is_counted_by_its_reason() {
     assert_eq!(now.confirm_p50, Some(1.0));
     let hour = figures::last_hour(&mut *console.db.conn().await).await.unwrap();
     assert_eq!(hour.len(), 60);
-    assert_eq!(hour.iter().map(|minute| (minute.placed, minute.cancelled)).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1)), (1, 1));
+    assert_eq!(
+        hour.iter()
+            .map(|minute| (minute.placed, minute.cancelled))
+            .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1)),
+        (1, 1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

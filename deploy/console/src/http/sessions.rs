@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Bytes, ServiceConfig};
-use actix_web::HttpResponse;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -55,8 +55,7 @@ async fn callback(mut visit: Visit) -> Result<HttpResponse, Refusal> {
         let why = "Somebody began to sign in elsewhere meanwhile. Please try again.";
         return Err(visit.refuse(StatusCode::BAD_REQUEST, "That did not work", why.to_owned()));
     }
-    let session =
-        issuer.session(secret, &visit.state.redirect_uri(), |name| answer.get(name).map(str::to_owned)).await;
+    let session = issuer.session(secret, &visit.state.redirect_uri(), |name| answer.get(name).map(str::to_owned)).await;
     let session = match session {
         Ok(session) => session,
         Err(error) => return Err(no_issuer(visit, &error)),

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use crate::pages::context;
 use actix_web::dev::Payload;
-use actix_web::http::{Method, StatusCode};
 use actix_web::http::header::{COOKIE, LOCATION, SET_COOKIE};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use chrono::Utc;
-use crate::pages::context;
 use minijinja::value::Value;
 
 use super::AppState;
@@ -41,7 +41,12 @@ pub struct Visit {
 pub enum Refusal {
     /// Whoever asks has to sign in first.
     SignIn(String),
-    Shown { status: StatusCode, title: &'static str, why: String, page: Box<Visit> },
+    Shown {
+        status: StatusCode,
+        title: &'static str,
+        why: String,
+        page: Box<Visit>,
+    },
 }
 
 impl FromRequest for Visit {
@@ -167,7 +172,8 @@ impl Visit {
         };
         let is_own = form.get(PROOF).is_some_and(|proof| secrets::are_same(proof, &self.proof()));
         if !is_own {
-            let why = "The form was too old, or it is not from this page. Please go back, load the page again, and repeat.";
+            let why =
+                "The form was too old, or it is not from this page. Please go back, load the page again, and repeat.";
             return Err(self.refuse(StatusCode::FORBIDDEN, "That did not come from here", why.to_owned()));
         }
         Ok((self, form))

@@ -189,7 +189,8 @@ const PAYMENTS: &str = "select order_id, payment_id, amount, captured, refunded,
     (select min(created_at) from gateway_calls c where c.payment_id = p.payment_id and finished_at is null) as in_flight_since
     from payments p where $range";
 /// `offset 0` has each payment's rows found by its index, whatever PostgreSQL thinks of the range.
-const REFUNDS: &str = "select r.* from payments p cross join lateral (select refund_id, payment_id, amount, state, lines
+const REFUNDS: &str =
+    "select r.* from payments p cross join lateral (select refund_id, payment_id, amount, state, lines
         from refunds where refunds.payment_id = p.payment_id offset 0) r where $range";
 const LEDGER: &str = "select p.order_id, l.* from payments p cross join lateral (select operation, amount, key
         from ledger where ledger.payment_id = p.payment_id offset 0) l where $range";

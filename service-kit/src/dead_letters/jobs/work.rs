@@ -203,7 +203,7 @@ async fn replay<R: Reactions, S: DeadLetterSink>(
             if !free_if_empty(conn, consumer, topic, key).await? {
                 job.leave_queue();
             }
-            Ok(Step { replayed: Some(replayed), counted: Some(("replay", "done")), ..Step::default() })
+            Ok(Step { replayed: Some(replayed), counted: Some(("replay", "done")) })
         }
         Err(ReactionError::Permanent(error)) => {
             metrics::counter!("consumer_replays_total", "topic" => topic_label, "outcome" => "failed").increment(1);

@@ -2,7 +2,6 @@
 //! stands what takes text and push messages.
 
 pub mod app;
-mod bank;
 pub mod config;
 mod currencies;
 mod disputes;

@@ -11,7 +11,7 @@ fail() {
     exit 1
 }
 
-# database, service's variable, relay's role, relay's variable; the sandboxes have no outbox
+# database, service's variable, relay's role, relay's variable; the sandboxes and the console have no outbox
 roles=(
     "order_svc ORDER_DB_PASSWORD order_relay ORDER_RELAY_DB_PASSWORD"
     "stock_svc STOCK_DB_PASSWORD stock_relay STOCK_RELAY_DB_PASSWORD"
@@ -19,6 +19,7 @@ roles=(
     "notification_svc NOTIFICATION_DB_PASSWORD notification_relay NOTIFICATION_RELAY_DB_PASSWORD"
     "sandbox_gateway SANDBOX_DB_PASSWORD"
     "sandbox_issuer ISSUER_DB_PASSWORD"
+    "console CONSOLE_DB_PASSWORD"
 )
 
 # The services' passwords stand in URLs, which these signs would break; the value is a secret and isn't shown.

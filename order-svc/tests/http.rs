@@ -65,8 +65,14 @@ async fn an_order_shows_where_to_follow_its_parcels_and_the_right_number_once_th
     let before = shown().await;
     assert_eq!(before["shipments"], parcel("dispatched", json!("An Post"), json!("AP-1")));
     let (carrier, tracking_number) = ("DPD".parse().unwrap(), "D-1".parse().unwrap());
-    let corrected =
-        ShipmentTrackingCorrected { order_id: id, shipment_id, carrier, tracking_number, previous_tracking_number };
+    let corrected = ShipmentTrackingCorrected {
+        order_id: id,
+        shipment_id,
+        carrier,
+        tracking_number,
+        previous_tracking_number,
+        previous_carrier: None,
+    };
     let record = server.shop.record(corrected);
     for outcome in [Outcome::Applied, Outcome::Duplicate] {
         assert_eq!(server.shop.hear_record(&record).await, outcome);

@@ -1,13 +1,14 @@
 //! What every service with an outbox stands on: a database with the outbox in it, a pool, a relay, a consumer, and the order
 //! in which they start and stop. A service adds its reactions, its routes and its workers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use diesel_migrations::EmbeddedMigrations;
 use service_kit::auth::{Access, AuthConfig, Guard, GuestLinks};
 use service_kit::config::{DatabaseConfig, HttpConfig, KafkaConfig, Reader, TelemetryConfig, Var};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle, Reactions, Subscription};
+use service_kit::dead_letters::Desk;
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::pool::Share;
 use service_kit::tasks::Tasks;
@@ -75,6 +76,8 @@ pub struct Service {
     name: &'static str,
     guard: Guard,
     heard: ConsumerConfig,
+    /// Where operators try dead letters, once there is a consumer.
+    desk: OnceLock<Desk>,
 }
 
 impl Service {
@@ -100,7 +103,7 @@ impl Service {
         let heard = ConsumerConfig::new(name, &config.kafka).archived(config.relay_archive.map(Duration::from));
         let guard = guard.recording(pool.of(Share::Requests));
         let listening = CancellationToken::new();
-        Ok(Self { pool, relay: Relay::to_kafka(relay), listening, name, guard, heard })
+        Ok(Self { pool, relay: Relay::to_kafka(relay), listening, name, guard, heard, desk: OnceLock::new() })
     }
 
     /// Accepts guests' tokens, too.
@@ -109,7 +112,7 @@ impl Service {
         Self { guard: self.guard.with_guests(guests), ..self }
     }
 
-    /// Binds its HTTP server, which says who may do what.
+    /// Binds its HTTP server, which says who may do what. Its routes try dead letters with the consumer that was made before.
     ///
     /// # Errors
     /// The address can't be bound.
@@ -119,6 +122,11 @@ impl Service {
     {
         let guard = self.guard.clone();
         let ready = ready.and_able("auth", move || std::future::ready(guard.is_able()));
+        let desk = self.desk.get().cloned();
+        let routes = move |config: &mut http::ServiceConfig| {
+            desk.iter().for_each(|desk| desk.mount(config));
+            routes(config);
+        };
         http::bind(self.name, listen, ready, self.guard.clone(), self.listening.clone(), routes)
     }
 
@@ -129,7 +137,10 @@ impl Service {
 
     /// The consumer of these topics, whose dead letters leave through the outbox.
     pub fn consumer<R: Reactions>(&self, subscriptions: Vec<Subscription>, reactions: R) -> Consumer<R, DeadLetters> {
-        Consumer::new(self.heard.clone(), subscriptions, self.pool.clone(), Arc::new(reactions), DeadLetters)
+        let (heard, pool) = (self.heard.clone(), self.pool.clone());
+        let consumer = Consumer::new(heard, subscriptions, pool, Arc::new(reactions), DeadLetters);
+        self.desk.get_or_init(|| consumer.desk());
+        consumer
     }
 
     /// The checks of `/readyz`: the database, the consumer and the relay.

@@ -1,5 +1,7 @@
 //! Migrates the database when a service starts, one starting instance at a time.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, sql_query};
@@ -25,8 +27,10 @@ struct Unknown {
 /// while another instance migrates. It needs a multi-thread runtime, because diesel's migrations block.
 ///
 /// # Errors
-/// Fails if PostgreSQL can't be reached in time, if a migration fails, or if the schema is newer than this program.
+/// Fails if PostgreSQL can't be reached in time, if a migration fails, if the schema is newer than this program, or if two
+/// migrations have the same version.
 pub async fn migrate(url: &SecretString, sources: &[EmbeddedMigrations]) -> anyhow::Result<()> {
+    let known = versions(sources)?;
     let mut conn = pool::connect_patiently(url.expose_secret()).await?;
     // An index on a large table takes long. The pool's limits would cancel it, and again at every start.
     sql_query("set statement_timeout = 0").execute(&mut conn).await?;
@@ -39,7 +43,7 @@ pub async fn migrate(url: &SecretString, sources: &[EmbeddedMigrations]) -> anyh
     // From here on a migration that waits for a table lock makes everybody behind it in the queue wait too, so it
     // gives up soon.
     sql_query("set lock_timeout = '5s'").execute(&mut conn).await?;
-    refuse_newer(&mut conn, sources).await.with_context(|| pool::place(url.expose_secret()))?;
+    refuse_newer(&mut conn, &known).await.with_context(|| pool::place(url.expose_secret()))?;
     let mut harness = AsyncMigrationHarness::new(conn);
     for source in sources {
         let done = harness
@@ -52,22 +56,30 @@ pub async fn migrate(url: &SecretString, sources: &[EmbeddedMigrations]) -> anyh
     Ok(()) // closing the connection releases the lock
 }
 
+/// The versions of all migrations. Two of the same version are refused: the table of versions is one for all sources, so the
+/// second would be taken for applied and never run.
+fn versions(sources: &[EmbeddedMigrations]) -> anyhow::Result<BTreeSet<String>> {
+    let mut known = BTreeSet::new();
+    for source in sources {
+        let migrations = diesel::migration::MigrationSource::<diesel::pg::Pg>::migrations(source)
+            .map_err(|error| anyhow::anyhow!("the migrations in this program can't be read: {error}"))?;
+        for migration in &migrations {
+            let version = migration.name().version().to_string();
+            if !known.insert(version.clone()) {
+                anyhow::bail!("two migrations of this program have the version {version}; expected one of each");
+            }
+        }
+    }
+    Ok(known)
+}
+
 /// Refuses a schema with unknown migrations: an older program could write rows that the newer one doesn't expect.
-async fn refuse_newer(
-    conn: &mut diesel_async::AsyncPgConnection,
-    sources: &[EmbeddedMigrations],
-) -> anyhow::Result<()> {
+async fn refuse_newer(conn: &mut diesel_async::AsyncPgConnection, known: &BTreeSet<String>) -> anyhow::Result<()> {
     let exists = sql_query("select version::text from __diesel_schema_migrations order by version");
     let applied: Vec<Unknown> = match exists.load(conn).await {
         Ok(applied) => applied,
         Err(_) => return Ok(()), // a new database has no such table
     };
-    let mut known = Vec::new();
-    for source in sources {
-        let migrations = diesel::migration::MigrationSource::<diesel::pg::Pg>::migrations(source)
-            .map_err(|error| anyhow::anyhow!("the migrations in this program can't be read: {error}"))?;
-        known.extend(migrations.iter().map(|migration| migration.name().version().to_string()));
-    }
     if let Some(newer) = applied.iter().find(|applied| !known.contains(&applied.version)) {
         anyhow::bail!(
             "the database's schema is newer than this program: it has migration {}, which this program does not know. \
@@ -83,5 +95,17 @@ struct Borrowed<'a>(&'a EmbeddedMigrations);
 impl diesel::migration::MigrationSource<diesel::pg::Pg> for Borrowed<'_> {
     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn diesel::migration::Migration<diesel::pg::Pg>>>> {
         self.0.migrations()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_migrations_of_one_version_are_refused_since_the_second_would_never_run() {
+        assert!(versions(&[MIGRATIONS]).unwrap().len() > 5);
+        let refused = versions(&[MIGRATIONS, MIGRATIONS]).unwrap_err().to_string();
+        assert!(refused.contains("have the version 20"), "{refused}");
     }
 }

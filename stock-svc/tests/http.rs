@@ -86,6 +86,7 @@ async fn all_that_is_wrong_with_what_a_list_is_asked_for_is_told_at_once() {
     for (path, wrong) in [
         ("/shipments?limit=0&status=sent&cursor=x&order_id=y", &["limit", "status", "cursor", "order_id"][..]),
         ("/products?limit=many&category=x&cursor=lower", &["limit", "category", "cursor"]),
+        ("/low-stock-products?limit=0&cursor=lower", &["limit", "cursor"]),
         ("/reservations?limit=1001&cursor=x", &["limit", "cursor"]),
         ("/categories?limit=-1&cursor=x", &["limit", "cursor"]),
         ("/products/TEA/movements?limit=0&cursor=x", &["limit", "cursor"]),
@@ -388,6 +389,7 @@ async fn every_look_up_is_one_statement_in_one_round_trip() {
         "/products?limit=1",
         "/products?limit=1&cursor=C-3",
         "/products?limit=1&q=earl%20grey&cursor=C-3",
+        "/low-stock-products?limit=1&cursor=C-3",
         "/products/A-1/movements",
         "/products/A-1/movements?limit=1",
         "/categories",

@@ -43,6 +43,8 @@ pub struct Play {
     pub moves: bool,
     /// An operator may forget the customer once the order has ended.
     pub forgets: bool,
+    /// Staff may hold the order for review, once, and release it.
+    pub holds: bool,
     /// The order starts out paid, with a shipment waiting to be sent.
     pub paid: bool,
     /// The last of the order's shipments can never be dispatched.

@@ -87,6 +87,8 @@ pub struct World {
     heard: [[usize; 4]; 3],
     /// Whether the payment deadline has passed.
     pub late: bool,
+    /// Whether the order's deadline has passed without effect. It fires once.
+    pub deadline_spent: bool,
     /// The keys of actions that somebody took at the gateway by hand, which payment-svc learns of later.
     pub by_hand: Vec<String>,
     /// The money that may be refunded although something has left: for returns, losses, call-offs, staff refunds.
@@ -121,6 +123,7 @@ impl World {
             topics: [nothing.clone(), nothing.clone(), nothing.clone(), nothing],
             heard: [[0; 4]; 3],
             late: false,
+            deadline_spent: false,
             by_hand: vec![],
             given_back: 0,
             to_refund: 0,
@@ -187,7 +190,12 @@ impl World {
             Event::Shipment(ShipmentEvent::Readdressed(_) | ShipmentEvent::TrackingCorrected(_)) => false,
             Event::Shipment(parcel) => service != Service::Payment || matches!(parcel, ShipmentEvent::Lost(_)),
             Event::Stock(StockEvent::AddressDecided(_)) => service == Service::Order,
-            Event::Order(OrderEvent::CallOffRefused(_) | OrderEvent::AddressChangeRefused(_)) => false,
+            Event::Order(
+                OrderEvent::CallOffRefused(_)
+                | OrderEvent::AddressChangeRefused(_)
+                | OrderEvent::Held(_)
+                | OrderEvent::Released(_),
+            ) => false,
             Event::Order(
                 OrderEvent::CallOffRequested(_)
                 | OrderEvent::AddressChanged(_)

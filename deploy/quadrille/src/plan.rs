@@ -29,6 +29,13 @@ const SANDBOX_MESSAGES: [(&str, &str); 5] = [
     ("FCM_PROJECT", "sandbox"),
     ("FCM_ACCESS_TOKEN", "sandbox"),
 ];
+/// The services that the console asks.
+const ASKED_BY_THE_CONSOLE: [(&str, Service); 4] = [
+    ("ORDER_URL", Service::OrderSvc),
+    ("PAYMENT_URL", Service::PaymentSvc),
+    ("STOCK_URL", Service::StockSvc),
+    ("NOTIFICATION_URL", Service::NotificationSvc),
+];
 /// What signs the links of guests' orders.
 const SANDBOX_LINK_SECRET: &str = "everybody knows it: for trying out";
 
@@ -128,20 +135,23 @@ impl Plan {
         if !matches!(service, Service::SandboxGateway | Service::SandboxIssuer) {
             environment.push(("KAFKA_BOOTSTRAP_SERVERS", self.kafka.bootstrap.clone()));
         }
-        if Service::WITH_OUTBOX.contains(&service) {
+        let has_outbox = Service::WITH_OUTBOX.contains(&service);
+        if has_outbox || service == Service::Console {
             // With static members that were killed, tansu-broker 0.6 lets a group join again and again for ever.
             if self.kind != KafkaWish::Embedded {
                 environment.push(("GROUP_INSTANCE_ID", format!("{}-0", service.name())));
             }
-            environment.push(("RELAY", "embedded".to_owned()));
             // everything listens on loopback
             environment.push(match self.auth {
                 true => ("AUTH_ISSUER", self.url(Service::SandboxIssuer)),
                 false => ("AUTH", "off".to_owned()),
             });
         }
+        if has_outbox {
+            environment.push(("RELAY", "embedded".to_owned()));
+        }
         let is_ours = !matches!(self.kind, KafkaWish::Given(_));
-        if is_ours && (Service::WITH_OUTBOX.contains(&service) || service == Service::OutboxRelay) {
+        if is_ours && (has_outbox || service == Service::OutboxRelay) {
             environment.push(("OUTBOX_RELAY_ARCHIVE", ARCHIVE.to_owned()));
         }
         match service {
@@ -150,6 +160,11 @@ impl Plan {
                 environment.push(("PAYMENT_GATEWAY_URL", self.url(Service::SandboxGateway)));
                 environment.push(("PAYMENT_GATEWAY_KEY", SANDBOX_KEY.to_owned()));
                 environment.push(("PAYMENT_WEBHOOK_SECRET", SANDBOX_WEBHOOK_SECRET.to_owned()));
+                if self.auth {
+                    environment.push(("GUEST_LINK_SECRET", SANDBOX_LINK_SECRET.to_owned()));
+                }
+                // payment-svc puts the order there
+                environment.push(("PAYMENT_RETURN_URL", format!("{}/orders/{{order_id}}", self.url(Service::Console))));
             }
             Service::SandboxGateway => {
                 let url = format!("{}/api/v1/payments/webhooks/stripe", self.url(Service::PaymentSvc));
@@ -164,13 +179,17 @@ impl Plan {
                 environment.push(("FCM_URL", self.url(Service::SandboxGateway)));
                 if self.auth {
                     environment.push(("GUEST_LINK_SECRET", SANDBOX_LINK_SECRET.to_owned()));
-                    environment.push(("SHOP_URL", self.url(Service::OrderSvc)));
+                    environment.push(("CONSOLE_URL", self.url(Service::Console)));
                 }
             }
             Service::OutboxRelay => {
                 let databases: Vec<_> =
                     Service::WITH_OUTBOX.into_iter().filter_map(|of| self.database_url(of)).collect();
                 environment.push(("OUTBOX_RELAY_DATABASES", databases.join(",")));
+            }
+            Service::Console => {
+                environment.extend(ASKED_BY_THE_CONSOLE.map(|(name, service)| (name, self.url(service))));
+                environment.push(("SANDBOX", "1".to_owned()));
             }
             _ => {}
         }
@@ -196,6 +215,9 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use service_kit::auth::AuthConfig;
+    use service_kit::config::Reader;
+
     use super::*;
 
     fn plan() -> Plan {
@@ -223,7 +245,7 @@ mod tests {
     fn the_standby_relay_watches_the_databases_of_all_four_services() {
         let found = value(&plan(), Service::OutboxRelay, "OUTBOX_RELAY_DATABASES").unwrap();
         assert_eq!(found.split(',').count(), 4);
-        assert!(!found.contains("sandbox_gateway"));
+        assert!(!found.contains("sandbox_gateway") && !found.contains("console"));
     }
 
     #[test]
@@ -248,9 +270,10 @@ mod tests {
         for name in ["TWILIO_URL", "FCM_URL"] {
             assert_eq!(value(&plan, Service::NotificationSvc, name), Some(plan.url(Service::SandboxGateway)));
         }
-        assert_eq!(value(&plan, Service::NotificationSvc, "SHOP_URL"), Some(plan.url(Service::OrderSvc)));
+        assert_eq!(value(&plan, Service::NotificationSvc, "CONSOLE_URL"), Some(plan.url(Service::Console)));
         let secret = |service| value(&plan, service, "GUEST_LINK_SECRET");
         assert_eq!(secret(Service::NotificationSvc), secret(Service::OrderSvc));
+        assert_eq!(secret(Service::PaymentSvc), secret(Service::OrderSvc));
         assert!(secret(Service::OrderSvc).is_some_and(|secret| service_kit::config::is_known(&secret)));
     }
 
@@ -260,11 +283,26 @@ mod tests {
         assert_eq!(value(&plan, Service::StockSvc, "AUTH").unwrap(), "off");
         assert!(!plan.services().contains(&Service::SandboxIssuer));
         let plan = Plan { auth: true, ..plan };
-        for service in Service::WITH_OUTBOX {
+        for service in Service::WITH_OUTBOX.into_iter().chain([Service::Console]) {
             assert_eq!(value(&plan, service, "AUTH_ISSUER"), Some(plan.url(Service::SandboxIssuer)));
             assert_eq!(value(&plan, service, "AUTH"), None);
         }
         assert_eq!(plan.services()[0], Service::SandboxIssuer);
+    }
+
+    #[test]
+    fn the_console_asks_the_services_of_the_same_run_and_customers_return_to_it_from_their_bank() {
+        let plan = Plan { auth: true, ..plan() };
+        for (name, service) in ASKED_BY_THE_CONSOLE {
+            assert_eq!(value(&plan, Service::Console, name), Some(plan.url(service)));
+        }
+        let config = Reader::from_pairs(plan.environment(Service::Console)).whole(console::Config::read).unwrap();
+        assert_eq!(config.kafka.group_instance_id.as_deref(), Some("console-0"));
+        assert!(config.is_sandbox && config.auth != AuthConfig::Off);
+        let returns = value(&plan, Service::PaymentSvc, "PAYMENT_RETURN_URL").unwrap();
+        assert_eq!(returns, format!("{}/orders/{{order_id}}", plan.url(Service::Console)));
+        let last = plan.services().pop();
+        assert_eq!(last, Some(Service::Console), "it asks those that are there");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::intents::{Asks, Effect, Intent};
 use crate::methods::Magic;
 use crate::params::Params;
 use crate::store::{self, Kept, Refund};
-use crate::{StripeError, currencies, webhooks};
+use crate::{StripeError, bank, currencies, webhooks};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,8 +225,11 @@ async fn create(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
     currencies::chargeable(amount, &currency)?;
     let method = params.text("payment_method").map(Magic::named).transpose()?;
     let status = if method.is_some() { "requires_confirmation" } else { "requires_payment_method" };
+    let id = format!("pi_{}", Uuid::now_v7().simple());
     let intent = Intent {
-        id: format!("pi_{}", Uuid::now_v7().simple()),
+        client_secret: Some(format!("{id}_secret_{}", hex::encode(rand::random::<[u8; 16]>()))),
+        return_url: None,
+        id,
         amount,
         currency,
         payment_method: method.map(|method| method.name().to_owned()),
@@ -245,7 +248,9 @@ async fn create(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
 }
 
 async fn confirm(conn: &mut AsyncPgConnection, request: &Request, id: &str) -> Result<Answer, StripeError> {
+    let return_url = request.params.text("return_url").map(bank::return_url).transpose()?;
     let mut intent = store::lock_intent(conn, id).await?;
+    intent.return_url = return_url;
     if let Some(method) = request.params.text("payment_method") {
         Magic::named(method)?;
         if intent.status == "requires_payment_method" {
@@ -281,7 +286,7 @@ pub async fn authenticate(
     id: &str,
     passed: bool,
     told: bool,
-) -> Result<Value, StripeError> {
+) -> Result<Intent, StripeError> {
     conn.transaction(async |conn| {
         let mut intent = store::lock_intent(conn, id).await?;
         let effect = intent.authenticate(passed)?;
@@ -295,7 +300,7 @@ pub async fn authenticate(
                 if passed { "payment_intent.amount_capturable_updated" } else { "payment_intent.payment_failed" };
             webhooks::tell(conn, &faults, event, intent.object()).await?;
         }
-        Ok(intent.object())
+        Ok(intent)
     })
     .await
 }

@@ -13,6 +13,8 @@ diesel::table! {
         attempts -> Integer,
         was_authorised -> Bool,
         created_at -> Timestamptz,
+        client_secret -> Nullable<Text>,
+        return_url -> Nullable<Text>,
     }
 }
 

@@ -3,8 +3,8 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, LineText, Money, NotChargeable, OrderId,
-    OrderLine, OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
+    Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, Invalid, LineText, Money, NotChargeable,
+    OrderId, OrderLine, OrderNumber, OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
 };
 
 use super::{Destination, Profile, Progress};
@@ -116,6 +116,8 @@ pub struct Order {
     pub version: i64,
     /// Since when the order waits for [`Progress::waiting_for`].
     pub waiting_since: DateTime<Utc>,
+    /// What people call it; none until it is placed.
+    pub number: Option<OrderNumber>,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     /// When its customer was forgotten. Since then nobody's name and address stand in `placed` and `destination`, so that
@@ -127,6 +129,13 @@ impl Order {
     /// Who placed it and where it goes; none once they are forgotten.
     pub fn person(&self) -> Option<(&Customer, &Destination)> {
         self.forgotten_at.is_none().then_some((&self.placed.customer, &self.destination))
+    }
+
+    /// The order with the number that it drew, as it is announced. Fails if that makes no number, as in the year 10,000.
+    pub fn numbered(mut self, drawn: i64) -> Result<Self, Invalid> {
+        self.number = Some(OrderNumber::new(self.placed_at, drawn)?);
+        self.placed.number.clone_from(&self.number);
+        Ok(self)
     }
 }
 
@@ -229,7 +238,9 @@ impl CompleteDraft {
                 total,
                 payment_method: self.payment_method,
                 deadline,
+                number: None,
             },
+            number: None,
             progress: Progress::new(order_id, pieces),
             version: 1,
             waiting_since: now,

@@ -2,12 +2,12 @@ use service_kit::http::{FieldError, InputCode, Problem};
 use shared_events::NotChargeable;
 use uuid::Uuid;
 
-use crate::commands::{ChangeOrderError, ForgetCustomerError, PlaceOrderError};
-use crate::domain::{DraftRefused, ProfileRefused};
+use crate::commands::{ChangeOrderError, ForgetCustomerError, PlaceOrderError, WriteNoteError};
+use crate::domain::{DraftRefused, ProfileRefused, Refused};
 use crate::store::AnnounceError;
 
 service_kit::problem_codes! {
-    /// The codes of problems that only this service has: 422, but 409 for `TooLate` and 503 for `PricesUnknown`.
+    /// The codes of problems that only this service has: 422, but 409 for `TooLate`, `NotHeld` and `Forgotten` and 503 for `PricesUnknown`.
     pub enum OrderCode {
         NoLines = "no_lines",
         TooManyLines = "too_many_lines",
@@ -26,6 +26,10 @@ service_kit::problem_codes! {
         NotInProfile = "not_in_profile",
         /// It has left, or the order has ended.
         TooLate = "too_late",
+        /// Staff don't hold the order for review.
+        NotHeld = "not_held",
+        /// The order's customer is forgotten.
+        Forgotten = "forgotten",
         /// The catalogue is still being read.
         PricesUnknown = "prices_unknown",
     }
@@ -74,10 +78,23 @@ pub fn not_changed(id: Uuid, error: ChangeOrderError) -> Problem {
     match error {
         ChangeOrderError::NotFound => no_order(id),
         ChangeOrderError::Refused(refused) => {
-            Problem::conflict(format!("Order {id} was not changed: {refused}.")).code(OrderCode::TooLate)
+            let code = if matches!(refused, Refused::NotHeld(_)) { OrderCode::NotHeld } else { OrderCode::TooLate };
+            Problem::conflict(format!("Order {id} was not changed: {refused}.")).code(code)
         }
         ChangeOrderError::Pool(error) => error.into(),
         ChangeOrderError::Announce(error) => error.into(),
+    }
+}
+
+pub fn not_noted(id: Uuid, error: WriteNoteError) -> Problem {
+    match error {
+        WriteNoteError::NotFound => no_order(id),
+        forgotten @ WriteNoteError::Forgotten => {
+            Problem::conflict(format!("No note about order {id} was written: {forgotten}.")).code(OrderCode::Forgotten)
+        }
+        WriteNoteError::Key(refused) => refused.into(),
+        WriteNoteError::Pool(error) => error.into(),
+        WriteNoteError::Database(error) => error.into(),
     }
 }
 

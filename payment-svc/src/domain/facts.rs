@@ -94,7 +94,7 @@ impl Payment {
     /// `stock.released`: nothing is held for the order any more, so all of the money goes back. `cause` is the refund's
     /// id, should one be needed. Refused if there is nothing to undo.
     pub fn released(&mut self, cause: RefundId) -> Result<Transition, Refused> {
-        self.undo(cause, Share::All)
+        self.undo(cause, Share::All, &[])
     }
 
     /// `stock.restocked`: goods are back on the shelf, and the price of their lines goes back. `cause` is the refund's
@@ -113,7 +113,7 @@ impl Payment {
             Some(charge) => Share::Of(price_of(charge, lines)?),
             None => Share::All,
         };
-        self.undo(cause, share)
+        self.undo(cause, share, lines)
     }
 
     /// `shipment.lost`: the price of the lost lines goes back. `cause` is the refund's id. Refused if nothing is
@@ -132,14 +132,14 @@ impl Payment {
         match (&self.charge, self.state) {
             (Some(charge), State::Captured) => {
                 let price = price_of(charge, lines)?;
-                self.owe(cause, Share::Of(price));
+                self.owe(cause, Share::Of(price), lines);
                 Ok(self.next_refund())
             }
             _ => Err(self.refused(wanted)),
         }
     }
 
-    fn undo(&mut self, cause: RefundId, share: Share) -> Result<Transition, Refused> {
+    fn undo(&mut self, cause: RefundId, share: Share, lines: &[StockLine]) -> Result<Transition, Refused> {
         match self.state {
             State::New => Ok(self.never_started()),
             State::Authorizing => {
@@ -159,11 +159,11 @@ impl Payment {
             State::Capturing => {
                 // written now, asked for once the capture is answered; moot if that fails
                 self.void_requested = true;
-                self.owe(cause, share);
+                self.owe(cause, share, lines);
                 Ok(Transition::hasten())
             }
             State::Captured => {
-                self.owe(cause, share);
+                self.owe(cause, share, lines);
                 Ok(self.next_refund())
             }
             State::Tombstone | State::Closed | State::Closing | State::Voiding | State::Voided | State::Declined => {

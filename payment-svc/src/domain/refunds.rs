@@ -1,6 +1,6 @@
 //! What goes back of what was captured: the sum of refunds never exceeds it.
 
-use shared_events::{Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, StockLine};
+use shared_events::{Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, Quantity, RefundId, Sku, StockLine};
 use uuid::Uuid;
 
 use super::{Call, Charge, Payment, Refused, State, Transition};
@@ -17,11 +17,13 @@ pub struct Refund {
     pub wanted: Money,
     pub state: RefundState,
     pub origin: Origin,
+    /// What it is for, line by line; nothing if it is for an amount, or is older than this field.
+    pub lines: Vec<StockLine>,
 }
 
 impl Refund {
-    fn queued(id: RefundId, amount: Money) -> Self {
-        Self { id, amount, wanted: amount, state: RefundState::Queued, origin: Origin::Ours }
+    fn queued(id: RefundId, amount: Money, lines: &[StockLine]) -> Self {
+        Self { id, amount, wanted: amount, state: RefundState::Queued, origin: Origin::Ours, lines: lines.to_vec() }
     }
 
     /// Its key at the gateway, the same over all retries. The gateway repeats a refusal for as long as it keeps the
@@ -138,6 +140,35 @@ impl Payment {
 
     /// Staff give money back. Refused if nothing is captured, or less than that remains.
     pub fn refund(&mut self, id: RefundId, amount: Money) -> Result<Transition, Refused> {
+        self.refund_of(id, amount, &[])
+    }
+
+    /// Staff give back what lines cost, each SKU in one of them. Refused like [`Self::refund`], and if a line was not
+    /// ordered, or fewer of it are left that were not given back by line, be it by staff, a return or a loss.
+    pub fn refund_by_line(&mut self, id: RefundId, lines: &[StockLine]) -> Result<Transition, Refused> {
+        let (State::Captured, Some(charge)) = (self.state, &self.charge) else {
+            return Err(self.refused("refund"));
+        };
+        let price = price_of(charge, lines)?;
+        for StockLine { sku, quantity } in lines {
+            let claims = |refund: &Refund| refund.state.may_take();
+            let (wanted, left) = (i64::from(*quantity), self.quantity_left(charge, sku, claims));
+            if left < wanted {
+                return Err(Refused::FewerLeft { sku: sku.clone(), wanted, left });
+            }
+        }
+        self.refund_of(id, price, lines)
+    }
+
+    /// How many of a SKU were ordered and not given back by those refunds, line by line.
+    fn quantity_left(&self, charge: &Charge, sku: &Sku, by: impl Fn(&Refund) -> bool) -> i64 {
+        let ordered = charge.lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity));
+        let refunds = self.refunds.iter().filter(|refund| by(refund));
+        let given_back = refunds.flat_map(|refund| &refund.lines).filter(|line| line.sku == *sku);
+        (ordered.sum::<i64>() - given_back.map(|line| i64::from(line.quantity)).sum::<i64>()).max(0)
+    }
+
+    fn refund_of(&mut self, id: RefundId, amount: Money, lines: &[StockLine]) -> Result<Transition, Refused> {
         let (State::Captured, Some(remaining)) = (self.state, self.remaining()) else {
             return Err(self.refused("refund"));
         };
@@ -145,7 +176,7 @@ impl Payment {
         if !known && remaining.checked_sub(amount).is_none() {
             return Err(Refused::MoreThanRemains { wanted: amount, remaining });
         }
-        self.owe(id, Share::Of(amount));
+        self.owe(id, Share::Of(amount), lines);
         Ok(self.next_refund())
     }
 
@@ -235,16 +266,16 @@ impl Payment {
         counted.map(|refund| refund.amount).try_fold(nothing, Money::checked_add)
     }
 
-    /// Queues a refund of `share`, uncut: those before it in the queue may be refused, so nobody knows yet what will
+    /// Queues a refund of `share`, uncut, for `lines`: those before it in the queue may be refused, so nobody knows yet what will
     /// remain. A known refund is not queued again.
-    pub(super) fn owe(&mut self, id: RefundId, share: Share) {
+    pub(super) fn owe(&mut self, id: RefundId, share: Share, lines: &[StockLine]) {
         let Some(total) = self.charge.as_ref().map(|charge| charge.amount) else { return };
         let amount = match share {
             Share::Of(wanted) if wanted.amount() < total.amount() => wanted,
             Share::Of(_) | Share::All => total,
         };
         if !amount.is_zero() && self.refunds.iter().all(|known| known.id != id) {
-            self.refunds.push(Refund::queued(id, amount));
+            self.refunds.push(Refund::queued(id, amount, lines));
         }
     }
 
@@ -259,7 +290,7 @@ impl Payment {
                 refund.wanted = refund.amount;
                 let whole = refund.id;
                 let id = self.free_id_after(whole);
-                self.refunds.push(Refund::queued(id, rest));
+                self.refunds.push(Refund::queued(id, rest, &[]));
             }
         }
     }
@@ -274,26 +305,73 @@ impl Payment {
         id
     }
 
-    /// Begins the next refund, cut to what is left, unless a call is unfinished. Once nothing is left, queued
-    /// refunds are closed silently, since the last that was done has announced that nothing remains.
+    /// Begins the next refund, cut to what is left and to what staff have not given back by line, unless a call is
+    /// unfinished. Once nothing is left, queued refunds are closed silently, since the last that was done has announced that
+    /// nothing remains. One of which staff gave back every line is announced with nothing, since its order may wait for it.
     pub fn next_refund(&mut self) -> Transition {
-        let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
-        let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else {
-            return Transition::nothing();
-        };
-        if left.is_zero() {
-            self.drop_queued_refunds();
-        }
-        match self.refunds.iter_mut().find(|refund| refund.state == RefundState::Queued) {
-            Some(next) => {
-                if left.amount() < next.amount.amount() {
-                    next.amount = left;
-                }
-                next.state = RefundState::Calling;
-                Transition::ask(Call::Refund(next.id))
+        let mut step = Transition::nothing();
+        loop {
+            let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
+            let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else { return step };
+            if left.is_zero() {
+                self.drop_queued_refunds();
             }
-            None => Transition::nothing(),
+            let queued = |refund: &Refund| refund.state == RefundState::Queued;
+            let Some(place) = self.refunds.iter().position(queued) else { return step };
+            self.leave_out_given_back(place);
+            let next = &mut self.refunds[place];
+            let id = next.id;
+            if next.state == RefundState::Moot {
+                step.events.extend(self.unrefunded().map(|remaining| {
+                    let amount = Money::zero(remaining.currency());
+                    let (order_id, payment_id) = (self.order_id, self.id);
+                    PaymentEvent::Refunded(PaymentRefunded { order_id, payment_id, refund_id: id, amount, remaining })
+                }));
+                continue;
+            }
+            if left.amount() < next.amount.amount() {
+                next.amount = left;
+            }
+            next.state = RefundState::Calling;
+            step.call = Some(Call::Refund(id));
+            return step;
         }
+    }
+
+    /// Leaves out of a queued refund that an event caused the lines that staff have given back. They become a refund of
+    /// their own, which is moot until that money comes back; so does the whole refund if nothing of it is left.
+    fn leave_out_given_back(&mut self, place: usize) {
+        let (Some(charge), refund) = (&self.charge, &self.refunds[place]) else { return };
+        if !refund.id.is_caused() {
+            return;
+        }
+        let (mut kept, mut back) = (Vec::new(), Vec::new());
+        for StockLine { sku, quantity } in &refund.lines {
+            let by_staff = |refund: &Refund| refund.state.takes() && !refund.id.is_caused();
+            let wanted = i64::from(*quantity);
+            let keeps = self.quantity_left(charge, sku, by_staff).min(wanted);
+            let part = |pieces: i64| {
+                let quantity = Quantity::try_from(pieces).ok()?;
+                Some(StockLine { sku: sku.clone(), quantity })
+            };
+            kept.extend(part(keeps));
+            back.extend(part(wanted - keeps));
+        }
+        if back.is_empty() {
+            return;
+        }
+        let (Ok(price), Ok(rest)) = (price_of(charge, &kept), price_of(charge, &back)) else { return };
+        let id = self.free_id_after(refund.id);
+        let refund = &mut self.refunds[place];
+        if kept.is_empty() {
+            refund.state = RefundState::Moot;
+            return;
+        }
+        if price.amount() < refund.amount.amount() {
+            refund.amount = price;
+        }
+        (refund.wanted, refund.lines) = (refund.amount, kept);
+        self.refunds.push(Refund { state: RefundState::Moot, ..Refund::queued(id, rest, &back) });
     }
 
     pub(super) fn drop_queued_refunds(&mut self) {

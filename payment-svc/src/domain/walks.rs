@@ -12,8 +12,8 @@ use shared_events::{
 use uuid::Uuid;
 
 use super::{
-    CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, GatewayReply, Payment, Refund, RefundState, Refused, State,
-    Transition, refund_made_elsewhere,
+    CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, GatewayReply, NextAction, Payment, Refund, RefundState,
+    Refused, State, Transition, refund_made_elsewhere,
 };
 
 const TOTAL: i64 = 3000;
@@ -204,7 +204,7 @@ impl Walk {
             }
             (Happens::AsksForAction, Some(Call::Authorise)) => {
                 self.unfinished = None;
-                self.payment.answered(Call::Authorise, GatewayReply::ActionRequired { url: None })
+                self.payment.answered(Call::Authorise, GatewayReply::ActionRequired(NextAction::default()))
             }
             (Happens::Retried, _) => self.payment.retry(),
             (Happens::CustomerActs, _) if self.payment.state == State::ActionRequired => {

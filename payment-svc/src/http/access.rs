@@ -1,9 +1,9 @@
 //! Who may do what at this service; docs/SECURITY.md has the whole.
 
-use service_kit::auth::Who::{Anybody, Customer, Machine, Operator, Staff};
+use service_kit::auth::Who::{Anybody, Customer, Guest, Machine, Operator, Staff};
 use service_kit::auth::{Access, Rule, Who};
 
-const SEES: &[Who] = &[Customer, Staff, Operator, Machine("payments.read")];
+const SEES: &[Who] = &[Guest, Customer, Staff, Operator, Machine("payments.read")];
 const REFUNDS: &[Who] = &[Staff, Machine("payments.write")];
 const SETTLES: &[Who] = &[Operator];
 /// The gateway signs its webhooks.

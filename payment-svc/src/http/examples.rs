@@ -13,9 +13,18 @@ fn eur(amount: i64) -> Value {
 pub(super) fn payment() -> Value {
     json!({
         "id": PAYMENT, "order_id": ORDER, "status": "partially_refunded",
-        "amount": eur(2598), "captured": eur(2598), "refunded": eur(500), "attempts": 1, "failure_code": null,
+        "amount": eur(2598), "captured": eur(2598), "refunded": eur(1299), "attempts": 1, "failure_code": null, "next_action": null,
         "gateway": {"payment_intent": "pi_3Q0"},
         "created_at": "2026-07-14T09:30:00Z", "updated_at": "2026-07-20T10:00:02Z"
+    })
+}
+
+/// While it waited for its customer.
+pub(super) fn next_action() -> Value {
+    json!({
+        "type": "redirect_to_url", "client_secret": "pi_3Q0_secret_4kF",
+        "redirect_to_url": {"url": "https://hooks.stripe.com/3d_secure_2/hosted?payment_intent=pi_3Q0"},
+        "deadline": "2026-07-14T09:44:00Z"
     })
 }
 
@@ -28,7 +37,7 @@ pub(super) fn whole() -> Value {
     whole["ledger"] = json!([
         line("authorise", 2598, ["gateway_clearing", "customer"], authorise, "2026-07-14T09:30:01Z"),
         line("capture", 2598, ["customer", "revenue"], capture, "2026-07-14T09:30:02Z"),
-        line("refund", 500, ["refunds", "gateway_clearing"], REFUND.to_owned(), "2026-07-20T10:00:02Z")
+        line("refund", 1299, ["refunds", "gateway_clearing"], REFUND.to_owned(), "2026-07-20T10:00:02Z")
     ]);
     whole
 }
@@ -49,7 +58,8 @@ pub(super) fn settled() -> Value {
 
 fn refund(changes: &Value) -> Value {
     let mut refund = json!({
-        "id": REFUND, "payment_id": PAYMENT, "amount": eur(500), "status": "calling", "reason": "A dented tin.",
+        "id": REFUND, "payment_id": PAYMENT, "amount": eur(1299), "status": "calling",
+        "lines": [{"sku": "TEA-EARL-GREY-250", "quantity": 1}], "reason": "A dented tin.",
         "gateway_id": null, "created_at": "2026-07-20T10:00:00Z", "settled_outside": null
     });
     for (name, value) in changes.as_object().into_iter().flatten() {

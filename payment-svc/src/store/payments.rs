@@ -43,7 +43,7 @@ macro_rules! look {
          payments.attempts, payments.void_refusals, payments.said, \
          charges.method, charges.lines, charges.customer_id, \
          refunds.refund_id, refunds.amount, refunds.wanted, refunds.refusals, refunds.state, refunds.origin, \
-         refunds.gateway_id, refunds.actor, \
+         refunds.gateway_id, refunds.actor, refunds.lines, \
          calls.key, now()"
     };
 }
@@ -76,7 +76,7 @@ pub(super) type Look = (
         BigInt,
     ),
     Nullable<(Text, Jsonb, Nullable<Text>)>,
-    Nullable<(SqlUuid, BigInt, Nullable<BigInt>, Integer, Text, Text, Nullable<Text>, Nullable<Text>)>,
+    Nullable<(SqlUuid, BigInt, Nullable<BigInt>, Integer, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<Jsonb>)>,
     Nullable<Text>,
     Timestamptz,
 );
@@ -376,6 +376,7 @@ pub struct Shown {
     pub failure_code: Option<String>,
     pub intent: Option<String>,
     pub updated_at: DateTime<Utc>,
+    pub forgotten: bool,
 }
 
 pub async fn find(mut conn: &AsyncPgConnection, id: PaymentId) -> QueryResult<Option<Shown>> {

@@ -62,6 +62,12 @@ impl Caller {
         self.good_for
     }
 
+    /// Whether it is somebody of staff or an operator, who is let in here as such; whoever it is where nobody is asked. A machine
+    /// may see as much, and is nobody.
+    pub fn is_staff(&self) -> bool {
+        self.acts_as.is_some() || (self.sub.is_none() && self.sees == Sees::Everything)
+    }
+
     /// Who it is, if the issuer said so.
     pub fn sub(&self) -> Option<&str> {
         self.sub.as_deref()

@@ -22,7 +22,7 @@ mod versions;
 pub use actix_web::web::ServiceConfig;
 pub use body::Limits;
 pub use hosts::Hosts;
-pub use input::{EmptyBody, IdempotencyKey, Json, MergePatch, Path, Query, the_one};
+pub use input::{EmptyBody, IdempotencyKey, Json, MergePatch, OptionalJson, Path, Query, the_one};
 pub use origins::Origins;
 pub use page::{Cursor, Limit, Page, Paged};
 pub use problem::{Code, FieldError, InputCode, Problem, ProblemCode};

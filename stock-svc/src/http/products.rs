@@ -22,6 +22,7 @@ use crate::store::{self, products::Listed};
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(web::resource("/products").post(add).get(list))
+        .service(web::resource("/low-stock-products").get(list_low))
         .service(web::resource("/products/{sku}").get(get).put(change).patch(patch).delete(withdraw))
         .service(web::resource("/products/{sku}/relist").post(relist))
         .service(web::resource("/products/{sku}/adjustments").post(adjust))
@@ -334,10 +335,30 @@ pub(super) struct ListQuery {
 pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
     let ListQuery { category, q, limit, cursor } = query.0;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
-    let wanted = store::products::ProductFilter { category, text: q.map(String::from), after };
+    let wanted = store::products::ProductFilter { category, text: q.map(String::from), low: false, after };
     let page = state.catalogue.page(wanted, limit).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((CACHE_CONTROL, FOR_ALL))
         .body(page))
+}
+
+/// Lists products of which few are left, the newest first
+///
+/// Those that are sold and of which fewer are available than their `low_stock_mark`, as it is now.
+#[utoipa::path(
+    get, path = "/api/v1/low-stock-products", tag = "products", operation_id = "list_low_stock_products",
+    params(("limit" = inline(Option<Limit>), Query),
+        ("cursor" = inline(Option<Sku>), Query, description = "The `next_cursor` of the previous answer.")),
+    responses(
+        (status = 200, description = "A page of them.", body = Paged<ProductView>)
+    )
+)]
+pub(super) async fn list_low(state: Data<AppState>, page: Query<Page<Sku>>) -> Result<HttpResponse, Problem> {
+    let (limit, after) = page.0.parts();
+    let wanted = store::products::ProductFilter { low: true, after, ..Default::default() };
+    let mut conn = state.pool.get().await?;
+    let rows = store::products::list(&mut conn, wanted, limit + 1).await?;
+    let page = Paged::from_rows(rows, limit, |listed| listed.product.sku.to_string());
+    Ok(HttpResponse::Ok().json(page.map(ProductView::from)))
 }

@@ -172,9 +172,17 @@ fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// Staff refund money.
+/// Staff refund money, and hold the order for review, once.
 pub fn staff(world: &World, play: &Play, steps: &mut Steps) {
     makes_up(world, steps);
+    if play.holds {
+        let order = || world.order.progress.clone();
+        if world.times_said("order.held.v1") == 0 {
+            let why = "Ten of the same".parse().unwrap();
+            order_svc_decides(world, "staff", "hold the order", order().hold(why, now()), steps);
+        }
+        order_svc_decides(world, "staff", "release the order", order().release(), steps);
+    }
     let (id, amount) = (BY_STAFF, play.staff_refund());
     let mut payment = world.payment.payment.clone();
     if !play.staff || payment.refunds.iter().any(|refund| refund.id == id) {

@@ -19,6 +19,7 @@ pub const PLAIN: Play = Play {
     calls_off: false,
     moves: false,
     forgets: false,
+    holds: false,
     paid: false,
     rest_stays: false,
     losses: false,
@@ -47,7 +48,7 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Settings that the Python model doesn't have.
-pub const OURS: [Play; 16] = [
+pub const OURS: [Play; 18] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
     Play { name: "a refund that is refused", lines: 2, losses: true, staff: true, refusals: true, ..PLAIN },
@@ -102,6 +103,14 @@ pub const OURS: [Play; 16] = [
         paid: true,
         ..PLAIN
     },
+    Play { name: "an order that staff hold for review", holds: true, retries: true, deadline: true, ..SCARCE },
+    Play {
+        name: "an order that staff hold while somebody acts at the gateway itself",
+        holds: true,
+        three_ds: true,
+        by_hand: true,
+        ..PLAIN
+    },
     Play { name: "a customer who is forgotten", moves: true, forgets: true, returns: true, staff: true, ..PLAIN },
 ];
 
@@ -118,6 +127,7 @@ pub const EVERYTHING: Play = Play {
     splits: true,
     calls_off: true,
     moves: true,
+    holds: true,
     losses: true,
     deadline: true,
     staff: true,

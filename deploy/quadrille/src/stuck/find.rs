@@ -110,7 +110,10 @@ fn dead_letters(service: Service, database: &InDatabase) -> Vec<Cause> {
         let (which, mend) = match &letters[..] {
             [only] => (format!("dead letter {}", only.id), format!("quadrille dead-letters replay {name} {}", only.id)),
             all => {
-                (format!("{} dead letters", all.len()), format!("quadrille dead-letters list {name}, and replay each"))
+                let mend = format!(
+                    "quadrille dead-letters list {name}, and replay each, or all of a group by quadrille dead-letters job start"
+                );
+                (format!("{} dead letters", all.len()), mend)
             }
         };
         let what = format!("{name} could not handle {event} ({which}, {behind} events wait behind): {error}");
@@ -327,6 +330,12 @@ fn people(kind: Kind, order: &Waiting) -> Cause {
         Kind::Customer => (
             "the customer has not authenticated the payment (3-D Secure)",
             "nobody but the customer can; at its deadline the order ends by itself".to_owned(),
+        ),
+        Kind::Review => (
+            "held for review by staff",
+            format!(
+                "POST /api/v1/orders/{id}/release of order-svc, or .../cancel; GET .../notes says who holds it and why"
+            ),
         ),
         Kind::StaffRefund => (
             "staff have to look after a refund that was refused or came back",

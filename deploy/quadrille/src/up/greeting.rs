@@ -74,6 +74,9 @@ fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Ser
             "\nBe somebody: this sets $CUSTOMER, $STAFF and $OPERATOR, for ten minutes.\n\n  eval \"$({login})\"\n"
         );
     }
+    if !without.contains(&Service::Console) {
+        text.push_str(&look(plan));
+    }
     let _ = write!(text, "\nPlace an order:\n\n{}\n", order(plan));
     for service in without {
         let name = service.name();
@@ -99,6 +102,17 @@ fn kind(kafka: &KafkaWish) -> &'static str {
         }
         KafkaWish::Apache | KafkaWish::Given(_) => "",
     }
+}
+
+fn look(plan: &Plan) -> String {
+    let sign_in = match plan.auth {
+        true => "\nThe control room is for sam@example.com (sandbox-sam) and olga@example.com (sandbox-olga).",
+        false => "",
+    };
+    format!(
+        "\nLook at {}: the shop, each order, and the control room behind them.{sign_in}\n",
+        plan.url(Service::Console)
+    )
 }
 
 fn order(plan: &Plan) -> String {

@@ -16,6 +16,7 @@ use actix_web::HttpRequest;
 use actix_web::web::{self, Data, ServiceConfig};
 use service_kit::Pool;
 use service_kit::http::Proxies;
+use url::Url;
 
 use crate::clock::Clock;
 use crate::passwords::Passwords;
@@ -33,6 +34,8 @@ pub struct AppState {
     pub pages: Arc<Pages>,
     /// Whose word is taken for where a request comes from.
     pub proxies: Proxies,
+    /// Where browsers reach the console, if it isn't on this machine.
+    pub console: Option<Url>,
     pub clock: Clock,
 }
 

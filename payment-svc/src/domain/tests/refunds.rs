@@ -243,3 +243,70 @@ fn a_refund_that_is_cut_twice_owes_each_rest_under_an_id_of_its_own() {
     }
     assert_eq!(payment.refunded(), Some(eur(2598)), "all that was owed");
 }
+
+fn by_line(number: u128, of: &'static [(&'static str, i64)]) -> Happens {
+    Box::new(move |payment| {
+        let lines: Vec<_> = of.iter().map(|(sku, quantity)| line(sku, *quantity)).collect();
+        payment.refund_by_line(cause(number), &lines)
+    })
+}
+
+#[test]
+fn a_line_whose_refund_failed_may_be_given_back_again_and_one_that_is_queued_may_not() {
+    let refunding = captured().when(by_line(9, &[("TEA", 2)])).then(State::Captured, &[], Some(STAFFS));
+    let left = Refused::FewerLeft { sku: "TEA".parse().unwrap(), wanted: 1, left: 0 };
+    assert_eq!(by_line(10, &[("TEA", 1)])(&mut refunding.clone()), Err(left));
+    let queued = refunding.when(by_line(10, &[("POT", 1)])).then(State::Captured, &[], None);
+    assert!(by_line(11, &[("POT", 1)])(&mut queued.clone()).is_err());
+    let mut failed = queued;
+    failed.answered(STAFFS, GatewayReply::No { code: "expired_card".to_owned() }).unwrap();
+    assert!(by_line(11, &[("TEA", 2)])(&mut failed).is_ok());
+}
+
+/// Staff have given a tea back by line.
+fn a_tea_given_back_by_line() -> Payment {
+    let refunding = captured().when(by_line(9, &[("TEA", 1)])).then(State::Captured, &[], Some(STAFFS));
+    refunding.when(done(STAFFS)).then(State::Captured, &["refunded 10.00 EUR remaining 15.98 EUR"], None)
+}
+
+/// Goods come back, by an event.
+fn come_back(of: &'static [(&'static str, i64)]) -> Happens {
+    Box::new(move |payment| {
+        let lines = of.iter().map(|(sku, quantity)| line(sku, *quantity)).collect();
+        let (order_id, cause) = (payment.order_id, RestockCause::Returned);
+        payment.restocked(event(6), &StockRestocked { order_id, cause, lines })
+    })
+}
+
+fn of_event() -> Call {
+    Call::Refund(event(6))
+}
+
+#[test]
+fn what_staff_gave_back_by_line_is_not_given_back_again_when_it_comes_back() {
+    let back = a_tea_given_back_by_line().when(come_back(&[("TEA", 2)])).then(State::Captured, &[], Some(of_event()));
+    let rest = back.when(done(of_event())).then(State::Captured, &["refunded 10.00 EUR remaining 5.98 EUR"], None);
+    assert_eq!(states(&rest), [RefundState::Done, RefundState::Done, RefundState::Moot]);
+    let both = captured().when(by_line(9, &[("TEA", 2)])).then(State::Captured, &[], Some(STAFFS));
+    let both = both.when(come_back(&[("TEA", 1)])).then(State::Captured, &[], None);
+    let said = ["refunded 20.00 EUR remaining 5.98 EUR", "refunded 0.00 EUR remaining 5.98 EUR"];
+    let nothing = both.when(done(STAFFS)).then(State::Captured, &said, None);
+    assert_eq!(states(&nothing), [RefundState::Done, RefundState::Moot]);
+}
+
+#[test]
+fn what_staffs_refund_by_line_did_not_reach_is_given_back_after_all() {
+    let both = captured().when(by_line(9, &[("TEA", 2)])).then(State::Captured, &[], Some(STAFFS));
+    let queued = both.when(come_back(&[("TEA", 2), ("POT", 1)])).then(State::Captured, &[], None);
+    let said = ["refund_failed 20.00 EUR expired_card"];
+    let whole = queued.when(refused(STAFFS, "expired_card")).then(State::Captured, &said, Some(of_event()));
+    whole.when(done(of_event())).then(State::Captured, &["refunded 25.98 EUR remaining 0.00 EUR"], None);
+    let mut came_back = a_tea_given_back_by_line();
+    come_back(&[("TEA", 2)])(&mut came_back).unwrap();
+    done(of_event())(&mut came_back).unwrap();
+    came_back.refund_came_back(cause(9), "expired_card".to_owned()).unwrap();
+    let asked = came_back.next_refund().call;
+    let rest = came_back.refunds.last().unwrap();
+    assert_eq!((asked, rest.amount), (Some(Call::Refund(rest.id)), eur(1000)), "the tea that staff's refund stood for");
+    assert_eq!(rest.lines, [line("TEA", 1)]);
+}

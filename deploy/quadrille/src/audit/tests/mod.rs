@@ -46,6 +46,7 @@ fn delivered() -> Evidence {
         stock: Some("committed".to_owned()),
         captured: true,
         deadline: ago(60),
+        held: false,
         waiting_since: ago(60),
         said: 3,
         recorded: 9,
@@ -103,7 +104,8 @@ fn payment(evidence: &mut Evidence) -> &mut Payment {
 }
 
 fn refund(refund_id: Uuid, pieces: i64, state: &str) -> Refund {
-    Refund { refund_id, payment_id: "payment".to_owned(), amount: pieces * PRICE, state: state.to_owned() }
+    let (payment_id, state) = ("payment".to_owned(), state.to_owned());
+    Refund { refund_id, payment_id, amount: pieces * PRICE, state, lines: None }
 }
 
 fn of_event() -> Uuid {
@@ -138,6 +140,16 @@ fn an_order_that_is_firm_and_paid_has_a_parcel_soon() {
     holds(orders::ends, &shop);
     payment(&mut shop).updated_at = ago(60);
     payment(&mut shop).captured = 0;
+    holds(orders::ends, &shop);
+}
+
+#[test]
+fn an_order_is_not_pending_beyond_its_deadline_unless_staff_hold_it() {
+    let mut shop = delivered();
+    shop.reservations.clear();
+    order(&mut shop).status = "pending".to_owned();
+    is_broken(orders::ends, &shop, "it is pending, and its deadline was");
+    order(&mut shop).held = true;
     holds(orders::ends, &shop);
 }
 

@@ -1,0 +1,266 @@
+//! Looks every ten seconds at how orders flow and how the services are, and keeps an hour of it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use serde::Serialize;
+use service_kit::Pool;
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::{self, Metric};
+use crate::services::{Service, Services};
+use crate::store::figures::{self, Now};
+
+const EVERY: Duration = Duration::from_secs(10);
+/// An hour of them.
+const KEPT: usize = 360;
+/// What was seen is good enough for so long.
+const FRESH: TimeDelta = TimeDelta::seconds(15);
+/// The figures that are read, by how their names begin.
+const READ: [&str; 10] = [
+    "consumer_lag_",
+    "consumer_dead_letters",
+    "consumer_parked_keys",
+    "consumer_broker_away",
+    "consumer_stopped",
+    "consumer_lane_waits_for_lock",
+    "outbox_relay_",
+    "outside_server_away",
+    "timers_oldest_due_seconds",
+    "database_oldest_transaction_seconds",
+];
+/// More partitions than this are not told one by one.
+const PARTITIONS: usize = 500;
+
+/// What was seen within the last hour. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Samples(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    hour: VecDeque<Point>,
+    now: Option<(DateTime<Utc>, Arc<[Health]>)>,
+}
+
+/// How things were at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Point {
+    pub flow: Option<Now>,
+    /// In the order of [`Service::ALL`].
+    pub services: Vec<Gauges>,
+}
+
+/// How a service is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    pub service: &'static str,
+    /// ready, degraded, not ready, away, or not told, where it tells operators alone.
+    pub state: String,
+    pub checks: Vec<(String, String)>,
+    pub gauges: Gauges,
+    pub partitions: Vec<Lag>,
+    /// Servers outside that it can't reach.
+    pub away: Vec<String>,
+}
+
+/// What a service says of itself in figures. None where it says nothing of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Gauges {
+    pub lag_records: Option<f64>,
+    pub lag_seconds: Option<f64>,
+    pub pending_rows: Option<f64>,
+    pub oldest_row_seconds: Option<f64>,
+    pub parked_rows: Option<f64>,
+    /// How many of its relays lead: one does.
+    pub leaders: Option<f64>,
+    pub outage: Option<f64>,
+    pub relay_waits: Option<f64>,
+    pub dead_letters: Option<f64>,
+    pub parked_keys: Option<f64>,
+    pub broker_away: Option<f64>,
+    pub stopped: Option<f64>,
+    pub waits_for_lock: Option<f64>,
+    pub timers_late_seconds: Option<f64>,
+    pub oldest_transaction_seconds: Option<f64>,
+}
+
+/// How far a service's group is behind in a partition.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Lag {
+    pub topic: String,
+    pub partition: String,
+    pub records: f64,
+    pub seconds: f64,
+}
+
+/// Looks until told to stop.
+pub async fn run(samples: Samples, services: Services, pool: Pool, stop: CancellationToken) -> anyhow::Result<()> {
+    loop {
+        let looked = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            looked = look(&services, &pool) => looked,
+        };
+        samples.keep(looked);
+        tokio::select! { () = tokio::time::sleep(EVERY) => {}, () = stop.cancelled() => return Ok(()) }
+    }
+}
+
+async fn look(services: &Services, pool: &Pool) -> (Option<Now>, Vec<Health>) {
+    let flow = async {
+        let mut conn = pool.get().await.ok()?;
+        figures::now(&mut conn).await.ok()
+    };
+    tokio::join!(flow, health(services))
+}
+
+/// How the services are just now.
+pub async fn health(services: &Services) -> Vec<Health> {
+    join_all(Service::ALL.map(|service| of_service(services, service))).await
+}
+
+async fn of_service(services: &Services, service: Service) -> Health {
+    let (ready, told) = tokio::join!(services.text(service, "/readyz"), services.text(service, "/metrics"));
+    let ready = ready.ok().and_then(|ready| serde_json::from_str::<serde_json::Value>(&ready).ok());
+    let checks = ready.as_ref().and_then(|ready| ready["checks"].as_object()).into_iter().flatten();
+    let checks = checks.map(|(name, told)| (name.clone(), told.as_str().unwrap_or_default().to_owned())).collect();
+    // A service with an address for operators tells there alone, and answers 404 here.
+    let state = match ready.as_ref().map(|ready| &ready["status"]) {
+        Some(serde_json::Value::String(state)) => state.clone(),
+        Some(status) if *status == 404 => "not told".to_owned(),
+        _ => "away".to_owned(),
+    };
+    let mut health = Health {
+        service: service.name(),
+        state,
+        checks,
+        gauges: Gauges::default(),
+        partitions: Vec::new(),
+        away: Vec::new(),
+    };
+    for metric in metrics::read(told.as_deref().unwrap_or_default(), &READ) {
+        health.add(&metric);
+    }
+    health
+}
+
+impl Health {
+    fn add(&mut self, metric: &Metric<'_>) {
+        let Metric { name, value, .. } = *metric;
+        let gauges = &mut self.gauges;
+        let (sum, largest) = (
+            |known: Option<f64>| Some(known.unwrap_or(0.0) + value),
+            |known: Option<f64>| Some(known.map_or(value, |known| known.max(value))),
+        );
+        match name {
+            "consumer_lag_records" => gauges.lag_records = sum(gauges.lag_records),
+            "consumer_lag_seconds" => gauges.lag_seconds = largest(gauges.lag_seconds),
+            "consumer_dead_letters" => gauges.dead_letters = sum(gauges.dead_letters),
+            "consumer_parked_keys" => gauges.parked_keys = sum(gauges.parked_keys),
+            "consumer_broker_away" => gauges.broker_away = largest(gauges.broker_away),
+            "consumer_stopped" => gauges.stopped = largest(gauges.stopped),
+            "consumer_lane_waits_for_lock" => gauges.waits_for_lock = largest(gauges.waits_for_lock),
+            "outbox_relay_pending_estimate" => gauges.pending_rows = sum(gauges.pending_rows),
+            "outbox_relay_oldest_pending_seconds" => gauges.oldest_row_seconds = largest(gauges.oldest_row_seconds),
+            "outbox_relay_parked_rows" => gauges.parked_rows = sum(gauges.parked_rows),
+            "outbox_relay_leading" => gauges.leaders = sum(gauges.leaders),
+            "outbox_relay_outage" => gauges.outage = largest(gauges.outage),
+            "outbox_relay_waiting" => gauges.relay_waits = largest(gauges.relay_waits),
+            "timers_oldest_due_seconds" => gauges.timers_late_seconds = largest(gauges.timers_late_seconds),
+            "database_oldest_transaction_seconds" => {
+                gauges.oldest_transaction_seconds = largest(gauges.oldest_transaction_seconds);
+            }
+            "outside_server_away" if value > 0.0 && self.away.len() < 20 => {
+                self.away.push(metric.label("server").unwrap_or("a server").to_owned());
+            }
+            _ => {}
+        }
+        if let (Some(topic), Some(partition)) = (metric.label("topic"), metric.label("partition")) {
+            self.lag(name, topic, partition, value);
+        }
+    }
+
+    fn lag(&mut self, name: &str, topic: &str, partition: &str, value: f64) {
+        let known = self.partitions.iter().position(|lag| lag.topic == topic && lag.partition == partition);
+        if known.is_none() && self.partitions.len() < PARTITIONS {
+            let (topic, partition) = (topic.to_owned(), partition.to_owned());
+            self.partitions.push(Lag { topic, partition, records: 0.0, seconds: 0.0 });
+        }
+        let at = known.unwrap_or(self.partitions.len().saturating_sub(1));
+        let Some(lag) = self.partitions.get_mut(at).filter(|lag| lag.topic == topic && lag.partition == partition)
+        else {
+            return;
+        };
+        match name {
+            "consumer_lag_records" => lag.records = value,
+            "consumer_lag_seconds" => lag.seconds = value,
+            _ => {}
+        }
+    }
+}
+
+impl Samples {
+    fn keep(&self, (flow, health): (Option<Now>, Vec<Health>)) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.hour.len() == KEPT {
+            seen.hour.pop_front();
+        }
+        seen.hour.push_back(Point { flow, services: health.iter().map(|health| health.gauges).collect() });
+        seen.now = Some((Utc::now(), health.into()));
+    }
+
+    /// How the services are: as they were seen last, or else as they say now.
+    pub async fn health(&self, services: &Services) -> Arc<[Health]> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).now.clone();
+        match known {
+            Some((at, health)) if Utc::now() - at < FRESH => health,
+            _ => health(services).await.into(),
+        }
+    }
+
+    /// A figure over the last hour, the oldest first.
+    pub fn line(&self, figure: impl Fn(&Point) -> Option<f64>) -> Vec<f64> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.hour.iter().map(|point| figure(point).unwrap_or_default()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nobody() -> Health {
+        let gauges = Gauges::default();
+        Health { service: "x", state: "ready".to_owned(), checks: vec![], gauges, partitions: vec![], away: vec![] }
+    }
+
+    #[test]
+    fn figures_of_partitions_and_relays_are_summed_up() {
+        let text = "consumer_lag_records{topic=\"orders.v1\",partition=\"0\"} 3\n\
+            consumer_lag_records{topic=\"orders.v1\",partition=\"1\"} 4\n\
+            consumer_lag_seconds{topic=\"orders.v1\",partition=\"0\"} 2.5\n\
+            outbox_relay_leading{relay=\"a\"} 1\noutbox_relay_leading{relay=\"b\"} 0\n\
+            outside_server_away{server=\"gateway\"} 1\noutside_server_away{server=\"mail\"} 0\n";
+        let mut health = nobody();
+        metrics::read(text, &READ).for_each(|metric| health.add(&metric));
+        let Gauges { lag_records, lag_seconds, leaders, dead_letters, .. } = health.gauges;
+        assert_eq!((lag_records, lag_seconds, leaders, dead_letters), (Some(7.0), Some(2.5), Some(1.0), None));
+        assert_eq!(health.away, ["gateway"]);
+        let first = Lag { topic: "orders.v1".to_owned(), partition: "0".to_owned(), records: 3.0, seconds: 2.5 };
+        assert_eq!((health.partitions.len(), &health.partitions[0]), (2, &first));
+    }
+
+    #[test]
+    fn an_hour_is_kept_and_no_more() {
+        let samples = Samples::default();
+        for pending in 0..1_000 {
+            samples.keep((Some(Now { pending, ..Now::default() }), vec![nobody()]));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let line = samples.line(|point| point.flow.as_ref().map(|flow| flow.pending as f64));
+        assert_eq!((line.len(), line.first(), line.last()), (KEPT, Some(&640.0), Some(&999.0)));
+    }
+}

@@ -1,0 +1,145 @@
+//! The checkout: a form, and the order that is made of it.
+
+mod details;
+mod methods;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Bytes, ServiceConfig};
+use reqwest::Method;
+use serde_json::Value;
+use service_kit::http::{Problem, RateLimited};
+use uuid::Uuid;
+
+use super::address;
+use super::basket::Basket;
+use super::basket::priced::{self, Priced};
+use super::errors::{self, Wrong};
+use super::order::viewer;
+use crate::http::visit::{Refusal, Visit, shown};
+use crate::pages::context;
+use crate::services::{Failure, Sent, Service};
+use details::Details;
+
+const NO_PRICES: &str = "We can't say what this costs just now, so you can't order yet. Please load this page again in a moment: \
+    what is in your basket stays there.";
+const TOO_OFTEN: &str = "There were many orders within a short time. Please wait a minute, and press the button again.";
+const SOMEBODY_ELSE: &str =
+    "You have signed in or out since you were shown this form. Please look at it again, and order again.";
+const SIGN_IN: &str =
+    "To order here, please sign in first, at the top of this page. What is in your basket stays there.";
+
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(
+        web::resource("/checkout")
+            .get(|visit| shown(show(visit)))
+            .post(|visit, limited, body| shown(order(visit, limited, body))),
+    );
+}
+
+async fn show(visit: Visit) -> Result<HttpResponse, Refusal> {
+    let basket = Basket::of(&visit);
+    if basket.is_empty() {
+        return Ok(visit.go("/basket"));
+    }
+    let (priced, profile) = tokio::join!(priced::ask(&visit.state.services, &basket), profile(&visit));
+    let details = Details::new(&basket, profile, &visit);
+    let (priced, wrong) = match priced {
+        Ok(priced) => (Some(priced), Wrong::default()),
+        Err(_) => (None, Wrong::whole(NO_PRICES)),
+    };
+    Ok(page(visit, &details, priced, &wrong, StatusCode::OK))
+}
+
+/// The profile of whoever is signed in, if they have one and it can be read.
+async fn profile(visit: &Visit) -> Option<Value> {
+    let token = visit.token()?;
+    visit.state.services.get(Service::Orders, "/api/v1/customers/me", Some(token)).await.ok()
+}
+
+/// As whom the form is shown; nobody, for a guest.
+fn who(visit: &Visit) -> String {
+    visit.session.as_ref().map(|session| session.sub.clone()).unwrap_or_default()
+}
+
+fn page(visit: Visit, details: &Details, priced: Option<Priced>, wrong: &Wrong, status: StatusCode) -> HttpResponse {
+    let methods = if visit.state.is_sandbox { methods::SANDBOX } else { &[] };
+    let seen = (!details.seen.currency.is_empty()).then_some(&details.seen);
+    let own = context! {
+        typed => details.typed,
+        total => priced.as_ref().map_or(seen, |priced| priced.total.as_ref()),
+        basket => priced,
+        lines => details.basket.text(),
+        key => details.key,
+        who => who(&visit),
+        wrong,
+        methods,
+        countries => address::countries(),
+    };
+    visit.page_as(status, "shop/checkout.html", own)
+}
+
+async fn order(visit: Visit, limited: Result<RateLimited, Problem>, body: Bytes) -> Result<HttpResponse, Refusal> {
+    let (visit, form) = visit.form(&body)?;
+    let Some(details) = Details::of(&form) else {
+        let why = "This form can't be read. Please go back to your basket, and begin the checkout again.";
+        return Err(visit.refuse(StatusCode::UNPROCESSABLE_ENTITY, "That can't be read", why.to_owned()));
+    };
+    let priced = priced::ask(&visit.state.services, &details.basket).await.ok();
+    if limited.is_err() {
+        let wrong = Wrong::whole(TOO_OFTEN);
+        return Ok(page(visit, &details, priced, &wrong, StatusCode::TOO_MANY_REQUESTS));
+    }
+    // Whoever is shown as signed in orders as that, and whoever is not does not.
+    if details.who != who(&visit) {
+        let wrong = Wrong::whole(SOMEBODY_ELSE);
+        return Ok(page(visit, &details, priced, &wrong, StatusCode::CONFLICT));
+    }
+    // Nobody buys at another price than the one that they saw.
+    let now = priced.as_ref().and_then(|priced| priced.total.as_ref());
+    if now.is_some_and(|now| *now != details.seen) {
+        let wrong =
+            Wrong::whole("A price has changed since you saw it. Please look at the new total, and order again.");
+        return Ok(page(visit, &details, priced, &wrong, StatusCode::CONFLICT));
+    }
+    let customer = visit.session.as_ref().map_or_else(|| details.guest(), |session| session.sub.clone());
+    let body = details.order(&customer);
+    // order-svc counts orders by client, and would take all for the console's.
+    let client = visit.request.peer_addr().map(|address| address.ip());
+    let key = Some(details.key.as_str());
+    let sent = Sent { token: visit.token(), body: Some(&body), idempotency_key: key, client, ..Sent::default() };
+    match visit.state.services.ask(Service::Orders, Method::POST, "/api/v1/orders", sent).await {
+        Ok(order) => placed(visit, &order, &details.basket),
+        Err(failure) => {
+            let status = match failure {
+                Failure::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
+                Failure::Refused { status, .. } => {
+                    StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
+                }
+            };
+            // A form is not led on to the issuer: browsers hold that against the page's policy.
+            let wrong = match status {
+                StatusCode::UNAUTHORIZED => Wrong::whole(SIGN_IN),
+                _ => Wrong::of(&failure, &details::FIELDS),
+            };
+            Ok(page(visit, &details, priced, &wrong, status))
+        }
+    }
+}
+
+/// Leads to the order that was placed.
+fn placed(mut visit: Visit, order: &Value, ordered: &Basket) -> Result<HttpResponse, Refusal> {
+    let Some(id) = order["id"].as_str().and_then(|id| id.parse::<Uuid>().ok()) else {
+        let why = "order-svc answered without an order's id".to_owned();
+        return Err(errors::not_now(visit, &Failure::Away { service: Service::Orders.name(), why }));
+    };
+    let token = order["links"]["guest"].as_str().and_then(|link| link.split_once("token=")).map(|(_, token)| token);
+    if let Some(token) = token.filter(|token| viewer::is_like_token(token)) {
+        viewer::keep(&mut visit, id, token);
+    }
+    // What was put into the basket meanwhile stays there.
+    let mut basket = Basket::of(&visit);
+    ordered.lines().iter().for_each(|line| basket.remove(&line.sku));
+    basket.keep(&mut visit);
+    Ok(visit.go(&format!("/orders/{id}")))
+}

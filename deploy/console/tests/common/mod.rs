@@ -1,0 +1,140 @@
+//! What the tests of the console share: a console on a port of its own, services that are told what to answer, and a browser
+//! without a screen.
+#![allow(dead_code, reason = "shared by several test programs, each of which needs a part")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use console::config::Urls;
+use console::heard::{Changes, ConsoleReactions};
+use console::http::{AppState, routes};
+use console::pages::Pages;
+use console::services::Services;
+use console::sign_in::Issuer;
+use quadrille_testing::Served;
+use reqwest::{Client, RequestBuilder, Response, redirect};
+use serde_json::Value;
+use service_kit::consumer::Record;
+use service_kit::consumer::testing::react;
+use service_kit::testing::TestDb;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+pub struct Console {
+    pub db: TestDb,
+    pub served: Served,
+    pub changes: Changes,
+    /// All four services: their paths differ.
+    pub services: MockServer,
+    pub browser: Browser,
+}
+
+impl Console {
+    /// A console at which nobody signs in, so that everybody may do everything.
+    pub async fn start() -> Self {
+        Self::with_issuer(None).await
+    }
+
+    pub async fn with_issuer(issuer: Option<Issuer>) -> Self {
+        let db = TestDb::new(&console::migrations()).await;
+        let (services, changes) = (MockServer::start().await, Changes::default());
+        let at: url::Url = services.uri().parse().unwrap();
+        let urls = Urls { orders: at.clone(), payments: at.clone(), stock: at.clone(), notifications: at };
+        let (url, stop) = (Arc::new(OnceLock::new()), CancellationToken::new());
+        let state = AppState {
+            pool: db.pool.clone(),
+            pages: Arc::new(Pages::new().unwrap()),
+            services: Services::new(urls).unwrap(),
+            samples: console::control::samples::Samples::default(),
+            issuer,
+            url: Arc::clone(&url),
+            is_sandbox: true,
+            changes: changes.clone(),
+            live: Arc::new(Semaphore::new(4)),
+            stop,
+        };
+        let served = Served::start("", move |config| routes(config, &state));
+        url.set(served.root.clone()).unwrap();
+        Self { db, served, changes, services, browser: Browser::default() }
+    }
+
+    /// Has the services answer a request.
+    pub async fn answers(&self, verb: &str, at: &str, status: u16, body: Value) {
+        let answer = ResponseTemplate::new(status).set_body_json(body);
+        Mock::given(method(verb)).and(path(at)).respond_with(answer).mount(&self.services).await;
+    }
+
+    /// Has the console hear a record.
+    pub async fn hear(&self, record: &Record) {
+        let reactions = ConsoleReactions::new(self.changes.clone());
+        react(&self.db.pool, &reactions, record).await.unwrap();
+    }
+
+    /// A page, with its status.
+    pub async fn page(&self, path: &str) -> (u16, String) {
+        let answer = self.get(path).await;
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.browser.get(&format!("{}{path}", self.served.root)).await
+    }
+
+    /// Sends a form that stands on the page at `from`, with what proves its origin.
+    pub async fn send(&self, from: &str, action: &str, fields: &[(&str, &str)]) -> Response {
+        let (_, page) = self.page(from).await;
+        let proof = between(&page, r#"name="proof" value=""#, "\"");
+        let fields = fields.iter().copied().chain([("proof", proof)]).collect::<Vec<_>>();
+        self.browser.post(&format!("{}{action}", self.served.root), &fields).await
+    }
+}
+
+/// A browser that keeps cookies, and shows where it is led.
+pub struct Browser {
+    client: Client,
+    cookies: Mutex<BTreeMap<String, String>>,
+}
+
+impl Default for Browser {
+    fn default() -> Self {
+        let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+        Self { client, cookies: Mutex::default() }
+    }
+}
+
+impl Browser {
+    pub async fn get(&self, url: &str) -> Response {
+        self.ask(self.client.get(url)).await
+    }
+
+    pub async fn post<N: AsRef<str>, V: AsRef<str>>(&self, url: &str, fields: &[(N, V)]) -> Response {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+        self.ask(self.client.post(url).form(&fields)).await
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.lock().unwrap().get(name).cloned()
+    }
+
+    async fn ask(&self, request: RequestBuilder) -> Response {
+        let known: Vec<_> =
+            self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let answer = request.header("cookie", known.join("; ")).send().await.unwrap();
+        for set in answer.headers().get_all("set-cookie") {
+            let (name, value) = set.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+            self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
+        }
+        answer
+    }
+}
+
+pub fn led_to(answer: &Response) -> &str {
+    answer.headers().get("location").map_or("", |to| to.to_str().unwrap())
+}
+
+/// What stands between two texts on a page; empty if it isn't there.
+pub fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
+    page.split_once(before).and_then(|(_, rest)| rest.split_once(after)).map_or("", |(found, _)| found)
+}

@@ -1,0 +1,98 @@
+//! Signing in at a real issuer, that of a local run.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Console, between, led_to};
+use console::sign_in::Issuer;
+use sandbox_issuer::{App, Config};
+use service_kit::auth::{AuthConfig, Source};
+use service_kit::config::Reader;
+use service_kit::testing::{Running, TestDb, eventually};
+
+/// An issuer, and a console at which people sign in there.
+struct SignedUp {
+    console: Console,
+    _issuer: Running<anyhow::Result<()>>,
+    _db: TestDb,
+}
+
+async fn start() -> SignedUp {
+    let db = TestDb::new(&sandbox_issuer::migrations()).await;
+    let given = [("DATABASE_URL", db.url.as_str()), ("HTTP_ADDR", "127.0.0.1:0")];
+    let app = App::build(Reader::from_pairs(given).whole(Config::read).unwrap()).await.unwrap();
+    let issuer = app.issuer().to_owned();
+    let running = Running::start(|stop| app.run_until(stop));
+    let keys = Source::Discovery(issuer.clone());
+    let (audience, roles_claim) = ("quadrille".to_owned(), "roles".to_owned());
+    let config = AuthConfig::By { issuer, audience, keys, roles_claim };
+    let issuer = Issuer::new(&config, "quadrille-console".to_owned(), None).unwrap().unwrap();
+    let console = Console::with_issuer(Some(issuer.clone())).await;
+    tokio::spawn(issuer.run(console.served.stop.clone()));
+    SignedUp { console, _issuer: running, _db: db }
+}
+
+impl SignedUp {
+    /// Signs somebody in, and returns where they are led in the end.
+    async fn sign_in(&self, to: &str, who: &str) -> String {
+        let Console { browser, served, .. } = &self.console;
+        let led = self.console.get(&format!("/sign-in?to={to}")).await;
+        let at = led_to(&led).to_owned();
+        let form = browser.get(&at).await.text().await.unwrap();
+        let hidden = form.split(r#"<input type="hidden" "#).skip(1);
+        let mut fields: Vec<(String, String)> = hidden
+            .map(|field| (between(field, "name=\"", "\"").to_owned(), between(field, "value=\"", "\"").to_owned()))
+            .map(|(name, value)| (name, value.replace("&#x2f;", "/").replace("&amp;", "&")))
+            .collect();
+        fields.push(("email".to_owned(), format!("{who}@example.com")));
+        fields.push(("password".to_owned(), format!("sandbox-{who}")));
+        let authorize = at.split('?').next().unwrap();
+        let answer = browser.post(authorize, &fields).await;
+        let back = led_to(&answer).to_owned();
+        assert!(back.starts_with(&format!("{}/callback?", served.root)), "{back}");
+        let answer = browser.get(&back).await;
+        led_to(&answer).to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signs_in_comes_back_to_where_they_were_and_is_known_until_they_sign_out() {
+    let signed_up = start().await;
+    let console = &signed_up.console;
+    assert_eq!(led_to(&console.get("/control").await), "/sign-in?to=%2Fcontrol");
+    eventually("the issuer's keys are known", Duration::from_secs(20), async || {
+        signed_up.sign_in("/basket", "sam").await == "/basket"
+    })
+    .await;
+    let (_, page) = console.page("/basket").await;
+    assert!(page.contains("Sign out") && page.contains("Control room"), "{page}");
+    assert_eq!(console.db.count("sessions").await, 1);
+    let answer = console.send("/basket", "/sign-out", &[]).await;
+    assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, "/"));
+    assert_eq!(console.db.count("sessions").await, 0);
+    let (_, page) = console.page("/basket").await;
+    assert!(!page.contains("Sign out"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_this_browser_did_not_ask_for_signs_nobody_in() {
+    let signed_up = start().await;
+    let console = &signed_up.console;
+    let answer = console.get("/callback?code=stolen&state=made-up").await;
+    assert_eq!(answer.status().as_u16(), 400);
+    console.get("/sign-in?to=/").await;
+    let answer = console.get("/callback?code=stolen&state=made-up").await;
+    assert_eq!(answer.status().as_u16(), 400);
+    assert_eq!(console.db.count("sessions").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_is_not_let_into_the_control_room() {
+    let signed_up = start().await;
+    eventually("the issuer's keys are known", Duration::from_secs(20), async || {
+        signed_up.sign_in("/", "ann").await == "/"
+    })
+    .await;
+    assert_eq!(signed_up.console.get("/control").await.status().as_u16(), 403);
+}

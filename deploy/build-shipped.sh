@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # build-shipped.sh OUT: builds the programs that images are made of and puts them into OUT/services, OUT/console, OUT/tools and
-# OUT/sandbox, with the certificates in OUT/certs. deploy/Dockerfile runs it, which sets TARGETARCH and BUILDARCH.
+# OUT/sandbox, with the certificates in OUT/certs. deploy/Dockerfile runs it, which sets PROFILE, TARGETARCH and BUILDARCH.
 set -euo pipefail
 out=$1
 
 programs=(order-svc stock-svc payment-svc notification-svc outbox-relay console quadrille sandbox-gateway sandbox-issuer)
-options=(--release --locked --workspace --no-default-features)
+options=("--profile=$PROFILE" --locked --workspace --no-default-features)
 for program in "${programs[@]}"; do options+=("--bin=$program"); done
 
 # For another architecture: its linker, libraries and tools.
-built=target/release tools="" multiarch=$(gcc -print-multiarch)
+built=target/$PROFILE tools="" multiarch=$(gcc -print-multiarch)
 if [ "$TARGETARCH" != "$BUILDARCH" ]; then
     case "$TARGETARCH" in
     amd64) triple=x86_64 ;;
@@ -21,7 +21,7 @@ if [ "$TARGETARCH" != "$BUILDARCH" ]; then
     esac
     multiarch=$triple-linux-gnu tools=$triple-linux-gnu-
     options+=(--target "$triple-unknown-linux-gnu")
-    built=target/$triple-unknown-linux-gnu/release
+    built=target/$triple-unknown-linux-gnu/$PROFILE
     export "CARGO_TARGET_${triple^^}_UNKNOWN_LINUX_GNU_LINKER=${tools}gcc"
 fi
 export OPENSSL_LIB_DIR="/usr/lib/$multiarch" CARGO_HOME=/usr/local/cargo-cache

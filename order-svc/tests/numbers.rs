@@ -1,5 +1,5 @@
 //! What people call an order: who gets a number, which, and where it is told.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

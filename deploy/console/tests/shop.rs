@@ -334,14 +334,14 @@ impl Events {
     async fn next(&mut self) -> Option<String> {
         loop {
             while let Some((event, rest)) = self.1.split_once("\n\n") {
-                let (event, rest) = (event.to_owned(), rest.to_owned());
-                self.1 = rest;
-                if event.starts_with("event: ") {
-                    return Some(event);
+                let event = event.starts_with("event: ").then(|| event.to_owned());
+                self.1 = rest.to_owned();
+                if event.is_some() {
+                    return event;
                 }
             }
             let chunk = self.0.chunk().await.unwrap()?;
-            self.1 += &String::from_utf8(chunk.to_vec()).unwrap();
+            self.1 += str::from_utf8(&chunk).unwrap();
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Signing in at a real issuer, that of a local run.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
 mod common;
 

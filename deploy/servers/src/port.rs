@@ -1,23 +1,64 @@
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail};
+use rand::RngExt;
 
-/// The given port if it is free; a free one if none is given. `who` names the user of the port in the error.
+/// Where free ports are looked for: below those that Linux gives to connections and to whoever asks for any port (from 32768),
+/// since one of those may be gone again before the server that it was found for is up.
+const FREE: Range<u16> = 20_000..32_000;
+const TRIES: usize = 500;
+
+/// The ports that this process was given. Each is locked, so that no other process is given it either, while this one lives.
+static GIVEN: Mutex<BTreeMap<u16, File>> = Mutex::new(BTreeMap::new());
+
+/// The given port if it is free; one that is free, and given to nobody else, if none is given. `who` names the user of the port
+/// in the error.
 pub fn claim(wanted: Option<u16>, who: &str) -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted.unwrap_or(0)));
-    match (listener, wanted) {
-        (Ok(listener), _) => Ok(listener.local_addr().context("the port that was just bound")?.port()),
-        (Err(error), Some(port)) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!(
-                "port {port} on 127.0.0.1 is taken by another program; {who} wanted it. Stop that program, or choose another port"
-            )
-        }
-        (Err(error), _) => Err(error).with_context(|| format!("no port on 127.0.0.1 for {who}")),
+    match wanted {
+        None => free().with_context(|| format!("no port on 127.0.0.1 for {who}")),
+        Some(port) => match bind(port) {
+            Ok(()) => Ok(port),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                bail!(
+                    "port {port} on 127.0.0.1 is taken by another program; {who} wanted it. Stop that program, or choose another port"
+                )
+            }
+            Err(error) => Err(error).with_context(|| format!("port {port} on 127.0.0.1 for {who}")),
+        },
     }
+}
+
+fn bind(port: u16) -> std::io::Result<()> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop)
+}
+
+fn free() -> anyhow::Result<u16> {
+    // Each user has a folder of their own: another's could not be written.
+    let locks = std::env::temp_dir().join(format!("quadrille-ports-{}", nix::unistd::geteuid()));
+    fs::create_dir_all(&locks).with_context(|| locks.display().to_string())?;
+    for _ in 0..TRIES {
+        let port = rand::rng().random_range(FREE);
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.contains_key(&port) {
+            continue;
+        }
+        let lock = File::create(locks.join(port.to_string())).with_context(|| format!("the lock of port {port}"))?;
+        if lock.try_lock().is_ok() && bind(port).is_ok() {
+            given.insert(port, lock);
+            return Ok(port);
+        }
+    }
+    bail!("{TRIES} of those from {} to {} were tried, and all are taken", FREE.start, FREE.end - 1)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -29,7 +70,16 @@ mod tests {
     }
 
     #[test]
-    fn without_a_wish_a_free_port_is_found() {
-        assert_ne!(claim(None, "a test").unwrap(), 0);
+    fn a_port_is_given_once() {
+        let given: BTreeSet<_> = (0..200).map(|_| claim(None, "a test").unwrap()).collect();
+        assert_eq!(given.len(), 200);
+    }
+
+    #[test]
+    fn no_connection_and_no_other_process_takes_a_port_that_was_given() {
+        let port = claim(None, "a test").unwrap();
+        assert!(FREE.contains(&port));
+        let path = std::env::temp_dir().join(format!("quadrille-ports-{}/{port}", nix::unistd::geteuid()));
+        assert!(File::open(path).unwrap().try_lock().is_err());
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::Product;
 use crate::schema::{catalogue_read, products};
 
 type Row = (String, String, i64, String, String);
+type FoundRow = (String, String, i64, String, String, DateTime<Utc>, i64);
 
 pub(super) async fn sequences(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<BTreeMap<Sku, i64>> {
     if skus.is_empty() {
@@ -81,7 +82,7 @@ prepared! {
 
 pub async fn find(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<Catalogue> {
     let mut catalogue = Catalogue::default();
-    let rows: Vec<(String, String, i64, String, String, DateTime<Utc>, i64)> = Find { skus }.load(&mut conn).await?;
+    let rows: Vec<FoundRow> = Find { skus }.load(&mut conn).await?;
     for (sku, name, price, currency, status, now, drawn) in rows {
         let (sku, product) = product((sku, name, price, currency, status))?;
         catalogue.products.insert(sku, product);

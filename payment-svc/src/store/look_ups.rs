@@ -86,13 +86,14 @@ pub struct Awaited {
     pub deadline: Option<DateTime<Utc>>,
 }
 
+type AwaitedRow = (Uuid, Option<String>, Option<String>, Option<DateTime<Utc>>);
+
 /// How the customers of these orders go on, as far as they are waited for.
 pub async fn awaited(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<BTreeMap<Uuid, Awaited>> {
     if orders.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows: Vec<(Uuid, Option<String>, Option<String>, Option<DateTime<Utc>>)> =
-        ReadAwaited { orders }.load(&mut conn).await?;
+    let rows: Vec<AwaitedRow> = ReadAwaited { orders }.load(&mut conn).await?;
     let awaited = rows.into_iter().map(|(order, secret, url, deadline)| {
         (order, Awaited { action: NextAction { client_secret: secret.map(ClientSecret::from), url }, deadline })
     });

@@ -1,6 +1,7 @@
 //! What the tests of the console share: a console on a port of its own, services that are told what to answer, and a browser
 //! without a screen.
 #![allow(dead_code, reason = "shared by several test programs, each of which needs a part")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};

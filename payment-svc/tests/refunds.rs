@@ -185,13 +185,38 @@ async fn no_line_is_given_back_more_often_than_it_was_bought_whoever_gave_it_bac
 async fn race_refunds_of_a_line_by_staff_and_because_it_comes_back_give_it_back_once() {
     let scene = Scene::captured().await;
     assert_eq!(scene.refund(None, lines(&[("TEA", 1)])).await.0, 202);
-    scene.shop.hear_and_call([scene.order.restocked(&[("TEA", 2)])]).await;
+    scene.shop.hear_and_call([scene.order.returned(&[("TEA", 2)])]).await;
     assert_eq!(scene.money().await[2..], ["refund 1000", "refund 1000"]);
     let kept: Vec<String> = scene.shop.db.rows("select state || ' ' || lines::text from refunds order by seq").await;
     let one = r#"[{"sku": "TEA", "quantity": 1}]"#;
     assert_eq!(kept, [format!("done {one}"), format!("done {one}"), format!("moot {one}")]);
     scene.shop.hear_and_call([scene.order.lost(&[("POT", 1)])]).await;
     assert_eq!(scene.money().await[4..], ["refund 598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn race_refunds_of_a_line_by_staff_and_because_its_pieces_come_back_one_by_one_give_it_back_once() {
+    let scene = Scene::captured().await;
+    assert_eq!(scene.refund(None, lines(&[("TEA", 1)])).await.0, 202);
+    scene.shop.call_gateway().await;
+    for _ in 0..2 {
+        scene.shop.hear_and_call([scene.order.returned(&[("TEA", 1)])]).await;
+    }
+    assert_eq!(scene.money().await[2..], ["refund 1000", "refund 1000"]);
+    scene.shop.hear_and_call([scene.order.returned(&[("POT", 1)])]).await;
+    assert_eq!(scene.money().await[4..], ["refund 598"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nobody_knows_of_which_lines_an_older_refund_was_more_goes_back_by_amount_only() {
+    let scene = Scene::captured().await;
+    scene.shop.hear_and_call([scene.order.returned(&[("TEA", 1)])]).await;
+    scene.shop.db.run("update refunds set lines = null").await; // as a version wrote it that kept none
+    let (status, problem) = scene.refund(None, lines(&[("TEA", 1)])).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("by_amount_only")), "{problem}");
+    assert_eq!(scene.refund(None, wanted(1000)).await.0, 202);
+    scene.shop.call_gateway().await;
+    assert_eq!(scene.money().await[2..], ["refund 1000", "refund 1000"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -213,6 +213,7 @@ pub fn payment(world: &mut World, left_out: Option<Sabotage>, event: &Event, id:
             Refused::Not { .. }
             | Refused::MoreThanRemains { .. }
             | Refused::FewerLeft { .. }
+            | Refused::LinesUnknown
             | Refused::RefundNotFailed { .. },
         ))
         | None => {}

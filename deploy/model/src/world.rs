@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::bank::{Bank, Entry};
 use crate::hear;
-use crate::play::{BY_STAFF, ELSEWHERE, MADE_UP};
+use crate::play::{BY_STAFF, ELSEWHERE, MADE_UP, piece_of};
 use crate::shared::Shared;
 use crate::shelf::Shelf;
 
@@ -244,6 +244,27 @@ impl World {
         let ordered = |sku: &Sku| self.placed().lines.iter().find(|ordered| ordered.sku == *sku);
         let cost = |line: &StockLine| ordered(&line.sku)?.unit_price.checked_times(line.quantity);
         lines.iter().filter_map(cost).map(Money::amount).sum()
+    }
+
+    /// What more may go back for these pieces. A piece that staff gave back by line and that comes back is worth its
+    /// price once, and nobody knows which one staff meant: so no more of a SKU count than were ordered.
+    pub fn worth_of(&self, lines: &[StockLine]) -> i64 {
+        let by_staff = self.payment.payment.refunds.iter().filter(|refund| refund.id == BY_STAFF);
+        let by_staff: Vec<_> = by_staff.flat_map(|refund| &refund.lines).collect();
+        if by_staff.is_empty() && !self.allocation.shipments.iter().any(|parcel| !parcel.returned.is_empty()) {
+            return self.price_of(lines);
+        }
+        let of = |sku: &Sku, lines: &mut dyn Iterator<Item = &StockLine>| -> i64 {
+            lines.filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
+        };
+        let back = || self.allocation.shipments.iter().flat_map(|parcel| &parcel.returned);
+        let worth = |line: &StockLine| -> i64 {
+            let counted = of(&line.sku, &mut back()) + of(&line.sku, &mut by_staff.iter().copied());
+            let left = (of(&line.sku, &mut self.allocation.lines().iter()) - counted).max(0);
+            let one = self.price_of(&[piece_of(line.sku.clone())]);
+            i64::from(line.quantity).min(left) * one
+        };
+        lines.iter().map(worth).sum()
     }
 
     /// Applies a transition of the payment, as `store::Loaded::apply` does.

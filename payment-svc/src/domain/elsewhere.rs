@@ -87,7 +87,8 @@ impl Payment {
             refund.state = RefundState::Moot;
             return Ok(step.then(self.next_refund()));
         }
-        (refund.amount, refund.state) = (left, RefundState::Calling);
+        refund.cut_to(left);
+        refund.state = RefundState::Calling;
         Ok(step.then(Transition::ask(Call::Refund(id))))
     }
 

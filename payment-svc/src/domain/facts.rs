@@ -94,7 +94,7 @@ impl Payment {
     /// `stock.released`: nothing is held for the order any more, so all of the money goes back. `cause` is the refund's
     /// id, should one be needed. Refused if there is nothing to undo.
     pub fn released(&mut self, cause: RefundId) -> Result<Transition, Refused> {
-        self.undo(cause, Share::All, &[])
+        self.undo(cause, Share::All)
     }
 
     /// `stock.restocked`: goods are back on the shelf, and the price of their lines goes back. `cause` is the refund's
@@ -107,13 +107,14 @@ impl Payment {
         }
     }
 
-    /// They never left, so all of their money is undone.
+    /// They never left, so all of their money is undone, as far as it is left. It is not for lines: what staff gave back of
+    /// them by line has taken its share of the money, and no more than that.
     fn restocked_by_cancel(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Transition, Refused> {
         let share = match &self.charge {
             Some(charge) => Share::Of(price_of(charge, lines)?),
             None => Share::All,
         };
-        self.undo(cause, share, lines)
+        self.undo(cause, share)
     }
 
     /// `shipment.lost`: the price of the lost lines goes back. `cause` is the refund's id. Refused if nothing is
@@ -139,7 +140,7 @@ impl Payment {
         }
     }
 
-    fn undo(&mut self, cause: RefundId, share: Share, lines: &[StockLine]) -> Result<Transition, Refused> {
+    fn undo(&mut self, cause: RefundId, share: Share) -> Result<Transition, Refused> {
         match self.state {
             State::New => Ok(self.never_started()),
             State::Authorizing => {
@@ -159,11 +160,11 @@ impl Payment {
             State::Capturing => {
                 // written now, asked for once the capture is answered; moot if that fails
                 self.void_requested = true;
-                self.owe(cause, share, lines);
+                self.owe(cause, share, &[]);
                 Ok(Transition::hasten())
             }
             State::Captured => {
-                self.owe(cause, share, lines);
+                self.owe(cause, share, &[]);
                 Ok(self.next_refund())
             }
             State::Tombstone | State::Closed | State::Closing | State::Voiding | State::Voided | State::Declined => {

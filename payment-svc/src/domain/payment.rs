@@ -196,6 +196,8 @@ pub enum Refused {
     MoreThanRemains { wanted: Money, remaining: Money },
     #[error("{left} of {sku} are left to give back, {wanted} can't be")]
     FewerLeft { sku: Sku, wanted: i64, left: i64 },
+    #[error("what came back before this version was given back without lines, so more goes back by amount only")]
+    LinesUnknown,
     #[error("the refund is {state}, and only one that has failed can be settled outside of the gateway")]
     RefundNotFailed { state: &'static str },
     /// Goods came back that the order never had, which no race can cause: somebody must look.

@@ -17,7 +17,8 @@ pub struct Refund {
     pub wanted: Money,
     pub state: RefundState,
     pub origin: Origin,
-    /// What it is for, line by line; nothing if it is for an amount, or is older than this field.
+    /// What it is for, line by line; nothing if it is for an amount, for all of an order, the rest of another, or older
+    /// than this field, and if staff asked for it and it was cut, since nobody knows then what it is for.
     pub lines: Vec<StockLine>,
 }
 
@@ -56,6 +57,14 @@ impl Refund {
     fn cut_off(&self) -> Option<Money> {
         let is_open = self.id.is_caused() && self.state != RefundState::Queued;
         self.wanted.checked_sub(self.amount).filter(|rest| is_open && !rest.is_zero())
+    }
+
+    /// Less is left than it asks for. Staff's is then for an amount: it doesn't stand for the lines that they named.
+    pub(super) fn cut_to(&mut self, left: Money) {
+        self.amount = left;
+        if !self.id.is_caused() {
+            self.lines.clear();
+        }
     }
 
     /// Whether the gateway has made it, as far as is known. One that was paid past the gateway, it has not.
@@ -144,20 +153,40 @@ impl Payment {
     }
 
     /// Staff give back what lines cost, each SKU in one of them. Refused like [`Self::refund`], and if a line was not
-    /// ordered, or fewer of it are left that were not given back by line, be it by staff, a return or a loss.
+    /// ordered, or fewer of it are left that were not given back by line, be it by staff, a return or a loss; and for as
+    /// long as nobody knows of which lines something was given back, which an event had caused.
     pub fn refund_by_line(&mut self, id: RefundId, lines: &[StockLine]) -> Result<Transition, Refused> {
         let (State::Captured, Some(charge)) = (self.state, &self.charge) else {
             return Err(self.refused("refund"));
         };
         let price = price_of(charge, lines)?;
+        self.are_left(charge, lines, |refund| refund.state.may_take())?;
+        if self.refunds.iter().any(|refund| self.is_of_unknown_lines(refund, charge.amount)) {
+            return Err(Refused::LinesUnknown);
+        }
+        self.refund_of(id, price, lines)
+    }
+
+    /// Refused if fewer of a line are left than were ordered and not given back by those refunds.
+    fn are_left(&self, charge: &Charge, lines: &[StockLine], by: impl Fn(&Refund) -> bool) -> Result<(), Refused> {
         for StockLine { sku, quantity } in lines {
-            let claims = |refund: &Refund| refund.state.may_take();
-            let (wanted, left) = (i64::from(*quantity), self.quantity_left(charge, sku, claims));
+            let (wanted, left) = (i64::from(*quantity), self.quantity_left(charge, sku, &by));
             if left < wanted {
                 return Err(Refused::FewerLeft { sku: sku.clone(), wanted, left });
             }
         }
-        self.refund_of(id, price, lines)
+        Ok(())
+    }
+
+    /// Whether an event caused a refund of some lines before refunds had lines, so that it stands for any of them. One
+    /// of the whole order stands for all, and leaves nothing; the rest of one that was cut is for the same lines.
+    fn is_of_unknown_lines(&self, refund: &Refund, total: Money) -> bool {
+        let is_rest = || self.refunds.iter().any(|known| rest_of(known.id) == refund.id);
+        refund.id.is_caused()
+            && refund.lines.is_empty()
+            && refund.wanted.amount() < total.amount()
+            && refund.state.may_take()
+            && !is_rest()
     }
 
     /// How many of a SKU were ordered and not given back by those refunds, line by line.
@@ -181,21 +210,24 @@ impl Payment {
     }
 
     /// Staff have paid past the gateway a refund that it refused or that came back, which ends the refund. Refused
-    /// unless it has failed, and if less than its amount remains by now.
+    /// unless it has failed, and if by now less than its amount remains, or fewer of its lines.
     pub fn settle_outside(&mut self, id: RefundId) -> Result<Transition, Refused> {
         let (unknown, remaining) = (self.refused("settle a refund"), self.remaining());
-        let (Some(remaining), Some(refund)) = (remaining, self.refunds.iter_mut().find(|refund| refund.id == id))
-        else {
+        let (Some(remaining), Some(place)) = (remaining, self.refunds.iter().position(|refund| refund.id == id)) else {
             return Err(unknown);
         };
-        if refund.state != RefundState::Failed {
-            return Err(Refused::RefundNotFailed { state: refund.state.as_str() });
+        let Refund { state, amount, lines, .. } = &self.refunds[place];
+        if *state != RefundState::Failed {
+            return Err(Refused::RefundNotFailed { state: state.as_str() });
         }
-        let amount = refund.amount;
+        if let Some(charge) = &self.charge {
+            self.are_left(charge, lines, |other| other.id != id && other.state.may_take())?;
+        }
+        let amount = *amount;
         if remaining.checked_sub(amount).is_none() {
             return Err(Refused::MoreThanRemains { wanted: amount, remaining });
         }
-        (refund.state, refund.origin) = (RefundState::Done, Origin::Outside);
+        (self.refunds[place].state, self.refunds[place].origin) = (RefundState::Done, Origin::Outside);
         let remaining = self.unrefunded().ok_or(unknown)?;
         let (order_id, payment_id, refund_id) = (self.order_id, self.id, id);
         let refunded = PaymentRefunded { order_id, payment_id, refund_id, amount, remaining };
@@ -266,8 +298,8 @@ impl Payment {
         counted.map(|refund| refund.amount).try_fold(nothing, Money::checked_add)
     }
 
-    /// Queues a refund of `share`, uncut, for `lines`: those before it in the queue may be refused, so nobody knows yet what will
-    /// remain. A known refund is not queued again.
+    /// Queues a refund of `share`, uncut, for `lines`: those before it in the queue may be refused, so nobody knows yet
+    /// what will remain. A known refund is not queued again.
     pub(super) fn owe(&mut self, id: RefundId, share: Share, lines: &[StockLine]) {
         let Some(total) = self.charge.as_ref().map(|charge| charge.amount) else { return };
         let amount = match share {
@@ -305,9 +337,9 @@ impl Payment {
         id
     }
 
-    /// Begins the next refund, cut to what is left and to what staff have not given back by line, unless a call is
-    /// unfinished. Once nothing is left, queued refunds are closed silently, since the last that was done has announced that
-    /// nothing remains. One of which staff gave back every line is announced with nothing, since its order may wait for it.
+    /// Begins the next refund, cut to what is left and to the lines that no other has given back, unless a call is
+    /// unfinished. Once nothing is left, queued refunds are closed silently, since the last that was done has announced
+    /// that nothing remains. One whose lines others gave back is announced with nothing, since its order may wait for it.
     pub fn next_refund(&mut self) -> Transition {
         let mut step = Transition::nothing();
         loop {
@@ -330,7 +362,7 @@ impl Payment {
                 continue;
             }
             if left.amount() < next.amount.amount() {
-                next.amount = left;
+                next.cut_to(left);
             }
             next.state = RefundState::Calling;
             step.call = Some(Call::Refund(id));
@@ -338,8 +370,9 @@ impl Payment {
         }
     }
 
-    /// Leaves out of a queued refund that an event caused the lines that staff have given back. They become a refund of
-    /// their own, which is moot until that money comes back; so does the whole refund if nothing of it is left.
+    /// Leaves out of a queued refund that an event caused the pieces that others have given back: all of them count,
+    /// since nobody knows which piece of a line staff meant. What is left out becomes a refund of its own, which is moot
+    /// until money comes back; so does the whole refund if nothing of it is left.
     fn leave_out_given_back(&mut self, place: usize) {
         let (Some(charge), refund) = (&self.charge, &self.refunds[place]) else { return };
         if !refund.id.is_caused() {
@@ -347,9 +380,9 @@ impl Payment {
         }
         let (mut kept, mut back) = (Vec::new(), Vec::new());
         for StockLine { sku, quantity } in &refund.lines {
-            let by_staff = |refund: &Refund| refund.state.takes() && !refund.id.is_caused();
+            let by_another = |other: &Refund| other.id != refund.id && other.state.takes();
             let wanted = i64::from(*quantity);
-            let keeps = self.quantity_left(charge, sku, by_staff).min(wanted);
+            let keeps = self.quantity_left(charge, sku, by_another).min(wanted);
             let part = |pieces: i64| {
                 let quantity = Quantity::try_from(pieces).ok()?;
                 Some(StockLine { sku: sku.clone(), quantity })

@@ -89,7 +89,8 @@ pub struct SettleRequest {
     request_body = RefundRequest,
     responses(
         (status = 202, description = "It will be given back.", body = RefundView),
-        (status = 409, description = "Nothing is captured, or less remains; or a request with this key is worked on."),
+        (status = 409, description = "Nothing is captured, or less remains; or it is for lines, and nobody knows which of \
+            them an older refund was for; or a request with this key is worked on."),
         (status = 429, description = "Too many refunds were asked for; try again later.")
     )
 )]
@@ -124,7 +125,7 @@ pub async fn refund(
     responses(
         (status = 200, description = "The refund as it is now, or was when this key was first sent.", body = RefundView,
             example = json!(super::examples::settled())),
-        (status = 409, description = "It has not failed, or less remains by now; or a request with this key is worked on.")
+        (status = 409, description = "It has not failed, or less remains by now, or fewer of its lines; or a request with this key is worked on.")
     )
 )]
 pub async fn settle_outside(
@@ -159,6 +160,8 @@ service_kit::problem_codes! {
         NotOrdered = "not_ordered",
         /// More was asked for than was bought and not given back by line.
         FewerLeft = "fewer_left",
+        /// Some of the order's goods came back before refunds were kept by line: more goes back by amount only.
+        ByAmountOnly = "by_amount_only",
         /// The refund is not one that has failed, so it isn't settled outside of the gateway.
         RefundNotFailed = "refund_not_failed",
     }
@@ -188,6 +191,12 @@ fn refused(payment: PaymentId, error: RefundPaymentError) -> Problem {
         }
         RefundPaymentError::Fraction { amount, why } => {
             Problem::bad_input("lines", format!("They cost {amount}, which can't be given back: {why}."))
+        }
+        RefundPaymentError::Refused(why @ Refused::LinesUnknown) => {
+            Problem::conflict(format!("Payment {payment} stays as it is: {why}.")).code(PaymentCode::ByAmountOnly)
+        }
+        RefundPaymentError::Refused(why @ Refused::FewerLeft { .. }) => {
+            Problem::conflict(format!("Nothing is booked: {why}.")).code(PaymentCode::FewerLeft)
         }
         RefundPaymentError::Refused(why @ (Refused::Not { .. } | Refused::MoreThanRemains { .. })) => {
             Problem::conflict(format!("Payment {payment} stays as it is: {why}.")).code(PaymentCode::NotRefundable)

@@ -101,6 +101,7 @@ impl Reactions for PaymentReactions {
                 race @ (Refused::Not { .. }
                 | Refused::MoreThanRemains { .. }
                 | Refused::FewerLeft { .. }
+                | Refused::LinesUnknown
                 | Refused::RefundNotFailed { .. }),
             )) => Ok(Handled::Ignored(Why::refused(race.to_string()))),
             Some(Err(nonsense @ Refused::NotOrdered { .. })) => Err(ReactionError::permanent(nonsense)),

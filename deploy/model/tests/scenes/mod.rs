@@ -9,6 +9,7 @@ use quadrille_model::Play;
 pub const PLAIN: Play = Play {
     name: "plain",
     lines: 1,
+    pieces: 1,
     crowded: false,
     retries: false,
     three_ds: false,
@@ -25,6 +26,7 @@ pub const PLAIN: Play = Play {
     losses: false,
     deadline: false,
     staff: false,
+    by_line: false,
     refusals: false,
     elsewhere: false,
     by_hand: false,
@@ -48,10 +50,20 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Settings that the Python model doesn't have.
-pub const OURS: [Play; 18] = [
+pub const OURS: [Play; 19] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
     Play { name: "a refund that is refused", lines: 2, losses: true, staff: true, refusals: true, ..PLAIN },
+    Play {
+        name: "a piece that staff give back, and pieces that come back one by one",
+        lines: 2,
+        pieces: 2,
+        returns: true,
+        staff: true,
+        by_line: true,
+        paid: true,
+        ..PLAIN
+    },
     Play { name: "a refund at the gateway itself", lines: 2, losses: true, elsewhere: true, ..PLAIN },
     Play { name: "a capture or a cancellation at the gateway itself", three_ds: true, by_hand: true, ..SCARCE },
     Play { name: "answers that are on their way", in_flight: true, three_ds: true, ..SCARCE },

@@ -34,7 +34,8 @@ pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) {
             done.map(|refund| refund.amount).sum()
         };
         let (of_events, of_staff) = (sum(true), sum(false));
-        let expected = (owed - given_back_before(order, goods, parcels, refunds)).min(payment.captured - of_staff);
+        let given_back = given_back_before(order, goods, parcels, refunds);
+        let expected = (owed - given_back).min(payment.captured - of_staff);
         let is = |state: &str| refunds.iter().any(|refund| refund.state == state);
         if is("failed") {
             if of_events + of_staff < owed {
@@ -50,8 +51,10 @@ pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) {
             broken.order(id, what);
         }
         // one that was refused has left its share to what was refunded after it
-        if of_events > owed {
-            let what = format!("{of_events} is refunded, and {owed} is the price of what is back or lost");
+        if of_events > owed - given_back {
+            let before = if given_back == 0 { "" } else { ", less what staff gave back by line" };
+            let owed = owed - given_back;
+            let what = format!("{of_events} is refunded, and {owed} is the price of what is back or lost{before}");
             broken.order(id, what);
         }
     }

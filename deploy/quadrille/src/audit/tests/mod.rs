@@ -108,6 +108,11 @@ fn refund(refund_id: Uuid, pieces: i64, state: &str) -> Refund {
     Refund { refund_id, payment_id, amount: pieces * PRICE, state, lines: None }
 }
 
+/// A refund of staff's for so many teas, by line.
+fn by_line(pieces: i64, state: &str) -> Refund {
+    Refund { lines: Some(tea(pieces)), ..refund(Uuid::now_v7(), pieces, state) }
+}
+
 fn of_event() -> Uuid {
     RefundId::caused_by(EventId(Uuid::now_v7())).0
 }
@@ -248,6 +253,26 @@ fn staff_may_refund_what_never_came_back_and_less_is_left_for_what_does() {
     holds(goods::shipped, &shop);
     shop.shipments[0].returned = tea(4);
     is_broken(goods::shipped, &shop, "500 is the price of what is back or lost");
+    shop.refunds.push(refund(of_event(), 1, "done"));
+    holds(goods::shipped, &shop);
+}
+
+#[test]
+fn a_piece_that_staff_gave_back_by_line_is_not_given_back_again_when_it_returns() {
+    let mut shop = delivered();
+    shop.shipments[0].returned = tea(4);
+    shop.shipments[1].returned = tea(6);
+    shop.refunds = vec![by_line(2, "done"), refund(of_event(), 4, "done"), refund(of_event(), 4, "done")];
+    holds(goods::shipped, &shop);
+    shop.refunds[2].amount = 3 * PRICE;
+    is_broken(goods::shipped, &shop, "4000 is the price of what is back or lost, and 3500 of it is refunded");
+    shop.refunds[2].amount = 5 * PRICE;
+    is_broken(
+        goods::shipped,
+        &shop,
+        "4500 is refunded, and 4000 is the price of what is back or lost, less what staff",
+    );
+    shop.refunds[0] = by_line(2, "failed");
     shop.refunds.push(refund(of_event(), 1, "done"));
     holds(goods::shipped, &shop);
 }

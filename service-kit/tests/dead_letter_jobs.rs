@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use common::{event, heard};
+use diesel::sql_query;
+use diesel_async::{AsyncConnection, RunQueryDsl};
 use letters::Desk;
 use serde_json::{Value, json};
-use service_kit::testing::{eventually, prune_all};
+use service_kit::testing::{Running, eventually, prune_all};
 use tokio::sync::Semaphore;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -190,6 +192,165 @@ async fn what_waits_behind_a_letter_is_replayed_after_it_and_counted_beside_it()
     worker.end().await;
     assert_eq!(heard(&desk.db, &["k", "other"]).await, ["poison", "second", "third"]);
     assert_eq!(desk.db.rows::<String>("select key from parked_keys").await, ["other"]);
+}
+
+impl Desk {
+    /// The only group that there is.
+    async fn group(&self) -> Value {
+        let groups = self.get("/groups").await;
+        assert_eq!((groups["items"].as_array().unwrap().len(), &groups["ungrouped"]), (1, &Value::Null), "{groups}");
+        groups["items"][0].clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_a_letter_that_is_discarded_is_a_group_of_its_own_and_goes_on_by_it() {
+    let desk = Desk::open().await;
+    let group = desk.fails_often(3).await;
+    for (key, behind) in [("k0", "second"), ("k0", "third"), ("k1", "second")] {
+        desk.hears(key, behind).await;
+    }
+    desk.notebook.cure();
+    let worker = desk.works();
+    let job = desk.begins(json!({"action": "discard", "group": group})).await;
+    let done = desk.job_is(&job, "done").await;
+    assert_eq!((counts(&done), &done["left_behind"]), ([3, 0, 0, 0], &json!(2)), "{done}");
+    let left = desk.group().await;
+    assert_eq!((&left["letters"], &left["keys"]), (&json!(2), &json!(2)), "the first of each key");
+    assert!(left["cause"].as_str().unwrap().starts_with("it was never tried"), "{left}");
+    let job = desk.begins(json!({"action": "replay", "group": left["group"]})).await;
+    let done = desk.job_is(&job, "done").await;
+    worker.end().await;
+    assert_eq!((counts(&done), &done["left_behind"]), ([2, 0, 0, 1], &json!(0)));
+    assert_eq!(heard(&desk.db, &["k0"]).await, ["second", "third"]);
+    assert_eq!((desk.db.count("dead_letters").await, desk.db.count("parked_keys").await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_discards_a_whole_key_leaves_nothing_behind() {
+    let desk = Desk::open().await;
+    let id = desk.fails("k", "poison").await;
+    desk.hears("k", "second").await;
+    desk.hears("k", "third").await;
+    let worker = desk.works();
+    let job = desk.begins(json!({"action": "discard", "ids": [id, id + 1]})).await;
+    assert_eq!(desk.job_is(&job, "done").await["left_behind"], 1, "the third");
+    let job = desk.begins(json!({"action": "discard", "key": "k"})).await;
+    assert_eq!(desk.job_is(&job, "done").await["left_behind"], 0);
+    worker.end().await;
+    assert_eq!((desk.db.count("dead_letters").await, desk.db.count("parked_keys").await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_the_queue_that_a_cancelled_job_was_at_is_a_group_of_its_own() {
+    let desk = Desk::open().await;
+    let id = desk.fails("k", "poison").await;
+    desk.hears("k", "second").await;
+    desk.hears("k", "third").await;
+    desk.notebook.cure();
+    let gate = desk.notebook.gate.get_or_init(|| Semaphore::new(1));
+    let worker = desk.works();
+    let job = desk.begins(json!({"action": "replay", "ids": [id]})).await;
+    eventually("it is at the second", SOON, async || desk.notebook.at_gate.load(Ordering::SeqCst) == 2).await;
+    let waits = "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let (cancelled, ()) = tokio::join!(desk.post_to(&job, "cancel"), async {
+        eventually("the cancel waits", SOON, async || desk.db.count(waits).await == 1).await;
+        gate.add_permits(1);
+    });
+    assert_eq!(cancelled.0, 200, "{}", cancelled.1);
+    worker.end().await;
+    assert_eq!(heard(&desk.db, &["k"]).await, ["poison", "second"]);
+    assert_eq!(desk.group().await["example"], id + 2, "the third, which nobody has tried");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_build_left_with_nothing_ahead_of_it_is_found_when_the_worker_begins() {
+    let desk = Desk::open().await;
+    let id = desk.fails("k", "poison").await;
+    desk.hears("k", "second").await;
+    desk.fails("other", "poison").await;
+    desk.hears("other", "behind").await;
+    desk.db.run(format!("delete from dead_letters where id = {id}")).await;
+    let worker = desk.works();
+    let told = "dead_letters where error like 'it was never tried%' and group_id is not null";
+    eventually("it says so", SOON, async || desk.db.count(told).await == 1).await;
+    worker.end().await;
+    let letter = desk.get(&format!("/{}", id + 1)).await;
+    assert_eq!(letter["cause"].as_str().unwrap().split_once(':').unwrap().0, "it was never tried");
+    assert_eq!(desk.db.count("dead_letters where error is null").await, 1, "what waits behind another only waits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_is_locked_while_causes_are_found_gets_its_cause_afterwards() {
+    let desk = Desk::open().await;
+    let locked = desk.fails("a", "poison").await;
+    desk.fails("b", "poison").await;
+    desk.db.run("update dead_letters set group_id = null, cause = null").await;
+    assert_eq!(desk.get("/groups").await["ungrouped"], json!({"letters": 2, "keys": 2, "example": locked}));
+    let mut holder = desk.db.conn().await;
+    let lock = format!("select from dead_letters where id = {locked} for update");
+    let worker = holder.transaction(async |conn: &mut _| {
+        sql_query(lock).execute(conn).await?;
+        let worker = desk.works();
+        let one = async || desk.get("/groups").await["ungrouped"]["letters"] == 1;
+        eventually("the other has its cause", SOON, one).await;
+        // jobs go on meanwhile
+        let job = desk.begins(json!({"action": "discard", "key": "b"})).await;
+        desk.job_is(&job, "done").await;
+        Ok::<_, diesel::result::Error>(worker)
+    });
+    let worker = worker.await.unwrap();
+    eventually("so has this one", SOON, async || desk.get("/groups").await["ungrouped"] == Value::Null).await;
+    worker.end().await;
+    assert_eq!(desk.group().await["letters"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_how_long_a_job_was_hindered_before_its_worker_began_anew_stops_it_not() {
+    let desk = Desk::open().await;
+    let id = desk.fails("k", "poison").await;
+    desk.notebook.cure();
+    let job = desk.begins(json!({"action": "replay", "ids": [id]})).await;
+    let hindered = "update dead_letter_jobs set failing = 'away', failing_since = now() - interval '1 hour'";
+    desk.db.run(hindered).await;
+    desk.notebook.out_of_ink.store(true, Ordering::SeqCst);
+    let worker = desk.works();
+    let says_so = async || desk.get(&job).await["failing"].as_str().is_some_and(|why| why.contains("out of ink"));
+    eventually("it says so", SOON, says_so).await;
+    assert_eq!(desk.get(&job).await["state"], "running", "at its first hiccup");
+    desk.notebook.out_of_ink.store(false, Ordering::SeqCst);
+    desk.job_is(&job, "done").await;
+    worker.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_replay_that_fails_finds_its_failure_noted_and_may_ask_anew() {
+    let desk = Desk::open().await;
+    let id = desk.fails("k", "poison").await;
+    desk.db.run("update dead_letter_records set value = 'too long'").await;
+    desk.db.run("update dead_letters set replay_requested_at = now()").await;
+    let gate = desk.notebook.gate.get_or_init(|| Semaphore::new(0));
+    let replays = desk.desk.clone();
+    let worker = Running::start(move |stop| async move { replays.carry_out_replays(&stop).await });
+    eventually("it is tried", SOON, async || desk.notebook.at_gate.load(Ordering::SeqCst) == 1).await;
+    let mut editor = desk.db.conn().await;
+    let edit = editor.transaction(async |conn: &mut _| {
+        sql_query("select key from parked_keys for update").execute(conn).await?;
+        sql_query("update dead_letter_records set value = 'mended'").execute(conn).await?;
+        sql_query("update dead_letters set replay_requested_at = now()").execute(conn).await?;
+        Ok::<_, diesel::result::Error>(())
+    });
+    let waits = "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let (edited, ()) = tokio::join!(edit, async {
+        eventually("the edit waits", SOON, async || desk.db.count(waits).await == 1).await;
+        gate.add_permits(10);
+    });
+    edited.unwrap();
+    eventually("what was asked for anew is done", SOON, async || desk.db.count("dead_letters").await == 0).await;
+    worker.end().await;
+    assert_eq!(heard(&desk.db, &["k"]).await, ["mended"]);
+    let ended: Vec<(i64, String)> = desk.db.rows("select id, error from dead_letters_ended").await;
+    assert_eq!(ended, [(id, "the page is too small".to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

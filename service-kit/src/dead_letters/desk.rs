@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dry_run::dry_run;
 use super::versions::edit;
-use super::{DeadLetter, Decision, Draft, DryRun, Job, JobAction, NotEdited, Selection, jobs};
+use super::{DeadLetter, Decision, Draft, DryRun, Job, JobAction, NotEdited, Selection, carry_out, jobs};
 use crate::consumer::{DeadLetterSink, ReactionError, Reactions, Record, Undecodable, Work};
 
 /// Tries dead letters with the reactions of a service.
@@ -24,6 +24,8 @@ pub(crate) trait Tries: Send + Sync {
     fn consumer(&self) -> &str;
     /// Tells the worker that there is something to do.
     fn wake(&self);
+    /// Carries out replays until told to stop.
+    fn carry_out_replays<'a>(&'a self, stop: &'a CancellationToken) -> BoxFuture<'a, ()>;
     /// Works at jobs until told to stop.
     fn work_at_jobs<'a>(&'a self, stop: &'a CancellationToken) -> BoxFuture<'a, ()>;
 }
@@ -46,6 +48,10 @@ impl<R: Reactions, S: DeadLetterSink> Tries for Work<R, S> {
 
     fn wake(&self) {
         self.jobs.notify_one();
+    }
+
+    fn carry_out_replays<'a>(&'a self, stop: &'a CancellationToken) -> BoxFuture<'a, ()> {
+        carry_out(self, stop).boxed()
     }
 
     fn work_at_jobs<'a>(&'a self, stop: &'a CancellationToken) -> BoxFuture<'a, ()> {
@@ -110,6 +116,11 @@ impl Desk {
     /// Tells the worker that there is something to do.
     pub fn wake(&self) {
         self.0.wake();
+    }
+
+    /// Carries out replays that are asked for, until told to stop. A consumer that runs does so by itself.
+    pub async fn carry_out_replays(&self, stop: &CancellationToken) {
+        self.0.carry_out_replays(stop).await;
     }
 
     /// Works at jobs until told to stop. A consumer that runs does so by itself.

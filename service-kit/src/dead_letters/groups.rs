@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{COUNTED, http};
+use super::{COUNTED, LEFT_BEHIND, http};
 
 /// What names a group: sixteen hexadecimal digits, the same wherever and whenever the cause occurs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -103,11 +103,48 @@ pub async fn groups(conn: &mut AsyncPgConnection, after: Option<GroupId>, limit:
         .await
 }
 
+/// Dead letters that are in no group yet, because their causes are still to be found.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, QueryableByName)]
+#[schema(as = UngroupedDeadLetters)]
+pub struct Ungrouped {
+    /// How many there are. 10,000 stands for as many or more, here and below.
+    #[diesel(sql_type = BigInt)]
+    pub letters: i64,
+    /// How many keys are concerned.
+    #[diesel(sql_type = BigInt)]
+    pub keys: i64,
+    /// The number of the first.
+    #[diesel(sql_type = BigInt)]
+    pub example: i64,
+}
+
+const UNGROUPED: &str = "select count(*) as letters, count(distinct (topic, key)) as keys, min(id) as example
+    from (select id, topic, key from dead_letters where error is not null and group_id is null order by id limit $1) few
+    having count(*) > 0";
+
+/// Counts the letters that failed and are in no group yet; none if there are none.
+///
+/// # Errors
+/// Fails if the query fails.
+pub async fn ungrouped(conn: &mut AsyncPgConnection) -> QueryResult<Option<Ungrouped>> {
+    diesel::sql_query(UNGROUPED).bind::<BigInt, _>(COUNTED).get_result(conn).await.optional()
+}
+
 /// How many letters get their cause at once.
 const SOME: i64 = 500;
 
-/// Finds the causes of some letters that were there before causes were. Returns whether there may be more.
-pub(super) async fn group_some(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
+/// What is left of the letters that were there before causes were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// There may be more of them.
+    Some,
+    /// All that are left are being changed or replayed just now.
+    Locked,
+    Nothing,
+}
+
+/// Finds the causes of some letters that were there before causes were.
+pub(super) async fn group_some(conn: &mut AsyncPgConnection) -> QueryResult<Left> {
     // The table's trigger does it.
     let grouped = diesel::sql_query(
         "update dead_letters set error = error where id in (
@@ -116,5 +153,30 @@ pub(super) async fn group_some(conn: &mut AsyncPgConnection) -> QueryResult<bool
     .bind::<BigInt, _>(SOME)
     .execute(conn)
     .await?;
-    Ok(grouped > 0)
+    if grouped > 0 {
+        return Ok(Left::Some);
+    }
+    Ok(if ungrouped(conn).await?.is_some() { Left::Locked } else { Left::Nothing })
+}
+
+const TELL_SOME: &str = "with some as (select id, consumer, topic, key from dead_letters where id > $1 order by id limit $2),
+    told as (update dead_letters letter set error = $3 from some
+        where letter.id = some.id and letter.error is null and letter.replay_requested_at is null
+          and not exists (select from dead_letters ahead where ahead.consumer = some.consumer and ahead.topic = some.topic
+              and ahead.key = some.key and ahead.id < some.id)
+        returning letter.id)
+    select max(id) as last from some";
+
+#[derive(QueryableByName)]
+struct Last {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last: Option<i64>,
+}
+
+/// Looks among some letters behind the one with this number for those that wait with nothing ahead of them, as an older build
+/// left them, and notes that with them. Returns the number of the last, if there were any.
+pub(super) async fn tell_some(conn: &mut AsyncPgConnection, after: i64) -> QueryResult<Option<i64>> {
+    let told = diesel::sql_query(TELL_SOME).bind::<BigInt, _>(after).bind::<BigInt, _>(SOME);
+    let Last { last } = told.bind::<Text, _>(LEFT_BEHIND).get_result(conn).await?;
+    Ok(last)
 }

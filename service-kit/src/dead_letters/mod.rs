@@ -36,7 +36,7 @@ pub use desk::Desk;
 pub use draft::{Draft, HeaderName, HeaderValue};
 pub use dry_run::{DryRun, TableChange, Verdict, WouldAnnounce};
 pub use ended::{Decision, Ended, ended};
-pub use groups::{Group, GroupId, groups};
+pub use groups::{Group, GroupId, Ungrouped, groups, ungrouped};
 pub(crate) use http::{Routes, routes};
 pub(crate) use jobs::run as work_at_jobs;
 pub use jobs::{Action as JobAction, Job, Selection, job, jobs};
@@ -47,6 +47,11 @@ pub use versions::{NotEdited, Version, versions};
 
 /// The gauges stop counting here.
 const COUNTED: i64 = 10_000;
+
+/// What a letter says that nobody has tried, and before which none is left: it waited behind one that was discarded, or its
+/// replay was cancelled. It goes on only if somebody asks for that, so it is found like those that failed: by its cause.
+const LEFT_BEHIND: &str =
+    "it was never tried: it waited behind another of its key, which is gone; replay it or discard it";
 
 /// How long whoever tries or changes letters waits for a lock and for a statement. Whoever needs what they hold waits as long.
 const BOUNDS: &str = "set local lock_timeout = '2s'; set local statement_timeout = '5s'";
@@ -79,7 +84,7 @@ pub struct DeadLetter {
     pub event_id: Option<Uuid>,
     /// `ce_type`, if it has one.
     pub event_type: Option<String>,
-    /// Why it failed; none if it only waits behind another of its key.
+    /// Why it failed, or that it waits with nothing ahead of it; none if it only waits behind another of its key.
     pub error: Option<String>,
     /// How often it was tried.
     pub attempts: i32,
@@ -194,8 +199,8 @@ pub async fn replay(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<usize>
         .await
 }
 
-/// Deletes a dead letter for good; who wanted that and why stays on record. What waits behind it stays until it is replayed. Discarding the last one unparks
-/// the key. Returns false if there is no such dead letter.
+/// Deletes a dead letter for good; who wanted that and why stays on record. What waits behind it stays until it is replayed, and
+/// says so once it is the first. Discarding the last one unparks the key. Returns false if there is no such dead letter.
 ///
 /// # Errors
 /// Fails if a statement fails; nothing is deleted then.
@@ -205,7 +210,9 @@ pub async fn discard(conn: &mut AsyncPgConnection, id: i64, decision: &Decision)
         let Some((consumer, topic, key)) = queue_of(conn, id).await? else { return Ok(false) };
         hold(conn, &consumer, &topic, &key).await?;
         let gone = end(conn, id, How::Discarded, decision).await?;
-        free_if_empty(conn, &consumer, &topic, &key).await?;
+        if free_if_empty(conn, &consumer, &topic, &key).await? {
+            tell_first(conn, &consumer, &topic, &key).await?;
+        }
         Ok(gone)
     })
     .await
@@ -230,6 +237,29 @@ async fn free_if_empty(conn: &mut AsyncPgConnection, consumer: &str, topic: &str
         diesel::delete(parked_keys::table.find((consumer, topic, key))).execute(conn).await?;
     }
     Ok(more)
+}
+
+const TELL_FIRST: &str = "update dead_letters set error = $4
+    where id = (select id from dead_letters where consumer = $1 and topic = $2 and key = $3 order by id limit 1)
+      and error is null and replay_requested_at is null
+    returning id";
+
+#[derive(QueryableByName)]
+struct Told {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Notes with the first of a queue that nothing is ahead of it any more, unless it failed itself or is to be replayed. Returns it
+/// if it was not noted before.
+async fn tell_first(conn: &mut AsyncPgConnection, consumer: &str, topic: &str, key: &str) -> QueryResult<Option<i64>> {
+    let told = diesel::sql_query(TELL_FIRST)
+        .bind::<Text, _>(consumer)
+        .bind::<Text, _>(topic)
+        .bind::<Text, _>(key)
+        .bind::<Text, _>(LEFT_BEHIND);
+    let told: Option<Told> = told.get_result(conn).await.optional()?;
+    Ok(told.map(|Told { id }| id))
 }
 
 async fn queue_of(conn: &mut AsyncPgConnection, id: i64) -> QueryResult<Option<(String, String, String)>> {

@@ -66,20 +66,17 @@ async fn replay_requested<R: Reactions, S: DeadLetterSink>(
     while !stop.is_cancelled() {
         let Some((topic, key)) = first_requested(work).await? else { return Ok(()) };
         let mut conn = work.pool.get().await?;
-        match replay_first(work, &mut conn, &topic, &key).await {
-            Ok(replayed) => {
+        match replay_first(work, &mut conn, &topic, &key).await? {
+            None => {}
+            Some(Ok(replayed)) => {
                 work.reactions.committed();
-                metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "replayed")
-                    .increment(u64::from(replayed.is_some()));
-                replayed.into_iter().for_each(|replayed| replayed.tell(consumer));
+                metrics::counter!("consumer_replays_total", "topic" => topic, "outcome" => "replayed").increment(1);
+                replayed.tell(consumer);
             }
-            Err(ReactionError::Permanent(error)) => {
-                metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "failed")
-                    .increment(1);
+            Some(Err(error)) => {
                 tracing::error!(topic, key, error = %format!("{error:#}"), "a replay failed: the key stays parked");
-                give_up(&mut conn, consumer, &topic, &key, &error).await?;
+                metrics::counter!("consumer_replays_total", "topic" => topic, "outcome" => "failed").increment(1);
             }
-            Err(passing) => return Err(passing),
         }
     }
     Ok(())
@@ -98,14 +95,14 @@ async fn first_requested<R: Reactions, S: DeadLetterSink>(
     Ok(wanted.first(&mut conn).await.optional()?)
 }
 
-/// Handles the first event of a key's queue and removes it, in one transaction. Returns nothing if another member was
-/// faster.
+/// Handles the first event of a key's queue and removes it, in one transaction, or notes with it why it failed: what was tried
+/// is locked until that is noted, so nobody edits it in between. Returns nothing if another member was faster.
 async fn replay_first<R: Reactions, S: DeadLetterSink>(
     work: &Work<R, S>,
     conn: &mut AsyncPgConnection,
     topic: &str,
     key: &str,
-) -> Result<Option<Replayed>, ReactionError> {
+) -> Result<Option<Result<Replayed, anyhow::Error>>, ReactionError> {
     let consumer = work.handle.group();
     conn.transaction(async |conn| {
         // While this lock is held, no event can join the queue.
@@ -114,9 +111,20 @@ async fn replay_first<R: Reactions, S: DeadLetterSink>(
             return Ok(None);
         }
         let Some((letter, record)) = first(conn, consumer, topic, key).await? else { return Ok(None) };
-        let replayed = replay_letter(work, conn, &letter, record, &Decision::default()).await?;
-        free_if_empty(conn, consumer, topic, key).await?;
-        Ok(Some(replayed))
+        let decision = Decision::default();
+        // A failure undoes what the reaction did, and no more.
+        let tried = conn.transaction(async |conn| replay_letter(work, conn, &letter, record, &decision).await).await;
+        match tried {
+            Ok(replayed) => {
+                free_if_empty(conn, consumer, topic, key).await?;
+                Ok(Some(Ok(replayed)))
+            }
+            Err(ReactionError::Permanent(error)) => {
+                give_up(conn, consumer, topic, key, &error).await?;
+                Ok(Some(Err(error)))
+            }
+            Err(passing) => Err(passing),
+        }
     })
     .await
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use clap::Args;
 use reqwest::Method;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use service_kit::dead_letters::Reason;
 
@@ -28,30 +30,38 @@ pub(super) struct ChangeArgs {
     headers: Vec<String>,
 }
 
+/// What the service is asked for.
+#[derive(Serialize)]
+struct Change {
+    /// To the letter: a number keeps its digits, and fields their order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    headers: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
 impl ChangeArgs {
-    fn body(&self) -> anyhow::Result<Map<String, Value>> {
-        let mut body = Map::new();
-        if let Some(file) = &self.payload {
+    fn change(&self, reason: Option<&Reason>) -> anyhow::Result<Change> {
+        let read = |file: &PathBuf| -> anyhow::Result<Box<RawValue>> {
             let text = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-            let payload = serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", file.display()))?;
-            body.insert("payload".to_owned(), payload);
-        }
+            serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", file.display()))
+        };
+        let payload = self.payload.as_ref().map(read).transpose()?;
         let mut headers = Map::new();
         for header in &self.headers {
             let (name, value) = header.split_once('=').with_context(|| format!("{header:?} is not NAME=VALUE"))?;
             headers.insert(name.to_owned(), json!(value));
         }
-        if !headers.is_empty() {
-            body.insert("headers".to_owned(), headers.into());
-        }
-        Ok(body)
+        Ok(Change { payload, headers, reason: reason.map(ToString::to_string) })
     }
 }
 
 /// Prints what would come of the letter. Fails if it would fail.
 pub(super) async fn dry_run(remote: &Remote, arguments: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let path = format!("/{}/dry-run", arguments.id);
-    let tried = remote.ask(Method::POST, &path, Some(&arguments.body()?.into())).await?;
+    let tried = remote.send(Method::POST, &path, Some(&arguments.change(None)?)).await?;
     tell(&tried, out)?;
     ensure!(tried["outcome"] != "fails", "it would fail");
     Ok(())
@@ -96,10 +106,12 @@ pub(super) async fn edit(
     reason: &Reason,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let mut body = arguments.body()?;
-    ensure!(!body.is_empty(), "nothing is to be changed: give --payload or --header");
-    body.insert("reason".to_owned(), json!(reason.to_string()));
-    let letter = remote.ask(Method::POST, &format!("/{}/edit", arguments.id), Some(&body.into())).await?;
+    let change = arguments.change(Some(reason))?;
+    ensure!(
+        change.payload.is_some() || !change.headers.is_empty(),
+        "nothing is to be changed: give --payload or --header"
+    );
+    let letter = remote.send(Method::POST, &format!("/{}/edit", arguments.id), Some(&change)).await?;
     Ok(writeln!(
         out,
         "dead letter {} was edited {} times; a replay runs the last version",
@@ -109,7 +121,22 @@ pub(super) async fn edit(
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn a_payload_is_sent_as_it_was_written() {
+        let file = std::env::temp_dir().join(format!("payload-{}.json", Uuid::now_v7()));
+        let payload = r#"{"z":12345678901234567890123,"a":1.10}"#;
+        std::fs::write(&file, payload).unwrap();
+        let (service, headers) = (Service::OrderSvc, vec!["ce_time=2026-07-14T09:30:00Z".to_owned()]);
+        let arguments = ChangeArgs { service, id: 7, payload: Some(file.clone()), headers };
+        let change = arguments.change(Some(&"mended".parse().unwrap())).unwrap();
+        std::fs::remove_file(file).unwrap();
+        let rest = r#""headers":{"ce_time":"2026-07-14T09:30:00Z"},"reason":"mended""#;
+        assert_eq!(serde_json::to_string(&change).unwrap(), format!("{{\"payload\":{payload},{rest}}}"));
+    }
 
     #[test]
     fn what_would_come_is_told_by_table_and_by_event() {

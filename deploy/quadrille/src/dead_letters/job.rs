@@ -139,7 +139,10 @@ async fn watch(remote: &Remote, id: &str, out: &mut impl Write) -> anyhow::Resul
         match job["state"].as_str() {
             Some("running") => sleep(LOOK).await,
             Some("stopped") => bail!("the job has stopped at dead letter {}: {}", job["failed_letter"], job["error"]),
-            _ => return Ok(()),
+            _ => {
+                let next = next_step(&job, remote.service());
+                return next.map_or(Ok(()), |next| Ok(writeln!(out, "{next}")?));
+            }
         }
     }
 }
@@ -153,7 +156,22 @@ fn progress(job: &Value) -> String {
     };
     let state = job["state"].as_str().unwrap_or_default();
     let (done, total, failed, left) = (number("done"), number("total"), number("failed"), number("left"));
-    format!("{state}: {done} of {total} done, {failed} failed, {left} left{behind}")
+    let left_behind = match number("left_behind") {
+        0 => String::new(),
+        keys => format!("; in {keys} keys more is left, which waited behind them"),
+    };
+    format!("{state}: {done} of {total} done, {failed} failed, {left} left{behind}{left_behind}")
+}
+
+/// How what a job has left behind goes on, if it has left something behind.
+fn next_step(job: &Value, service: Service) -> Option<String> {
+    let name = service.name();
+    (job["left_behind"].as_i64() > Some(0)).then(|| {
+        format!(
+            "what waited behind them was not tried and keeps its key parked: `quadrille dead-letters groups {name}` shows it \
+             by cause, \"it was never tried\"; `quadrille dead-letters job start {name} replay --group GROUP` has it tried"
+        )
+    })
 }
 
 fn list(page: &Value, out: &mut impl Write) -> anyhow::Result<()> {
@@ -181,5 +199,10 @@ mod tests {
         assert_eq!(progress(&job), "running: 41 of 200 done, 1 failed, 158 left");
         job["behind"] = json!(3);
         assert!(progress(&job).ends_with("left, and 3 that waited behind them"));
+        assert_eq!(next_step(&job, Service::StockSvc), None);
+        job["left_behind"] = json!(2);
+        assert!(progress(&job).ends_with("them; in 2 keys more is left, which waited behind them"));
+        let next = next_step(&job, Service::StockSvc).unwrap();
+        assert!(next.contains("`quadrille dead-letters job start stock-svc replay --group GROUP`"), "{next}");
     }
 }

@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use anyhow::Context;
-use service_kit::dead_letters::{self, Filter, Format, GroupId};
+use diesel_async::AsyncPgConnection;
+use service_kit::dead_letters::{self, DeadLetter, Filter, Format, GroupId, Ungrouped};
 use service_kit::pool;
 
 use crate::service::Service;
@@ -51,7 +52,7 @@ pub(super) async fn groups(url: &str, service: Service, out: &mut impl Write) ->
     let (mut after, mut found) = (None, 0);
     loop {
         let groups = dead_letters::groups(&mut conn, after, PAGE).await?;
-        let Some(last) = groups.last() else { return Ok(found) };
+        let Some(last) = groups.last() else { break };
         after = Some(last.group.parse().map_err(anyhow::Error::msg)?);
         let mut rows =
             vec![line(["SERVICE", "GROUP", "EVENT", "LETTERS", "KEYS", "EXAMPLE", "FIRST", "LAST", "CAUSE"])];
@@ -71,6 +72,51 @@ pub(super) async fn groups(url: &str, service: Service, out: &mut impl Write) ->
         }
         aligned(&rows, out)?;
     }
+    in_no_group(&mut conn, service, found, out).await
+}
+
+/// Writes what is in no group: letters whose causes are still to be found, or that wait with nothing ahead of them where no
+/// consumer has noted that. Returns how many there are.
+async fn in_no_group(
+    conn: &mut AsyncPgConnection,
+    service: Service,
+    found: i64,
+    out: &mut impl Write,
+) -> anyhow::Result<i64> {
+    let name = service.name();
+    if let Some(Ungrouped { letters, keys, example }) = dead_letters::ungrouped(conn).await? {
+        let what = format!("{letters} dead letters in {keys} keys are in no group yet, such as {example}");
+        writeln!(out, "{name}: {what}; its consumer finds their causes")?;
+        return Ok(found + letters);
+    }
+    if found > 0 {
+        return Ok(found);
+    }
+    let waiting = i64::try_from(dead_letters::list(conn, 0, PAGE).await?.len())?;
+    if waiting > 0 {
+        let at_least = if waiting < PAGE { "" } else { " or more" };
+        writeln!(out, "{name}: {waiting}{at_least} wait with no cause: see `quadrille dead-letters list {name}`")?;
+    }
+    Ok(waiting)
+}
+
+/// Writes how what waited behind a letter goes on, if something did.
+pub(super) async fn next_of_key(
+    conn: &mut AsyncPgConnection,
+    service: Service,
+    gone: &DeadLetter,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let of_key = Filter { group: None, key: Some(gone.key.clone()) };
+    let left = dead_letters::list_of(conn, of_key, 0, PAGE).await?;
+    let left: Vec<_> =
+        left.iter().filter(|letter| letter.consumer == gone.consumer && letter.topic == gone.topic).collect();
+    let Some(first) = left.first() else { return Ok(()) };
+    let (count, name, id) = (left.len(), service.name(), first.id);
+    Ok(writeln!(
+        out,
+        "{count} more of its key stay, and the key stays parked: `quadrille dead-letters replay {name} {id}` has them tried"
+    )?)
 }
 
 /// Writes one letter: what is known of it, its headers and its value, and what waits behind it.

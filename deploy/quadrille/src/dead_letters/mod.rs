@@ -44,7 +44,8 @@ enum Action {
         #[arg(long)]
         group: Option<GroupId>,
     },
-    /// Counts the dead letters of one service or of all by cause: event type, reaction, and error without its values.
+    /// Counts the dead letters of one service or of all by cause: event type, reaction, and error without its values. What was never
+    /// tried, as what it waited behind was discarded, is a cause of its own.
     Groups {
         /// Whose; all services' when it isn't given.
         service: Option<Service>,
@@ -73,7 +74,7 @@ enum Action {
         #[arg(long)]
         reason: Reason,
     },
-    /// Drops one for good; those behind it stay until they are replayed.
+    /// Drops one for good; those behind it stay until they are replayed or discarded.
     Discard {
         /// Whose.
         service: Service,
@@ -112,10 +113,12 @@ pub async fn dead_letters(arguments: &DeadLettersArgs, out: &mut impl Write) -> 
         Action::Discard { service, id, reason } => {
             let mut conn = pool::connect(&arguments.url_of(*service)?).await?;
             let decision = Decision { by: Some(whoever_runs_this()), reason: Some(reason.to_string()) };
-            if !dead_letters::discard(&mut conn, *id, &decision).await? {
+            let letter = dead_letters::get(&mut conn, *id).await?;
+            let (Some(letter), true) = (letter, dead_letters::discard(&mut conn, *id, &decision).await?) else {
                 bail!("{} has no dead letter {id}", service.name());
-            }
-            Ok(writeln!(out, "dead letter {id} is gone")?)
+            };
+            writeln!(out, "dead letter {id} is gone")?;
+            look::next_of_key(&mut conn, *service, &letter.letter, out).await
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::{Method, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::addresses::Addresses;
@@ -53,10 +54,20 @@ impl Remote {
         Ok(Self { api: Api::new(urls, ANSWER)?.with_token(token.as_deref(), ANSWER)?, service })
     }
 
+    /// Whose dead letters they are.
+    pub const fn service(&self) -> Service {
+        self.service
+    }
+
     /// Asks for what lies below `/api/v1/dead-letters`. Fails with what the service says, unless it does what is asked for.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        self.send(method, path, body).await
+    }
+
+    /// The same with a body of any kind.
+    pub async fn send(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> anyhow::Result<Value> {
         let path = format!("/api/v1/dead-letters{path}");
-        let (status, answer) = self.api.ask(method, self.service, &path, body).await?;
+        let (status, answer) = self.api.send(method, self.service, &path, body).await?;
         if status.is_success() {
             return Ok(answer);
         }

@@ -62,7 +62,7 @@ pub(in crate::dead_letters) fn job() -> Value {
         "group": "5f0c6d3a9b1e2f48", "key": null, "ids": null, "reason": "version 1.4 knows the currency",
         "keep_going": false, "state": "stopped", "made_by": "olga", "made_at": "2026-07-14T10:10:00Z",
         "started_at": "2026-07-14T10:10:00Z", "finished_at": null,
-        "total": 200, "done": 41, "failed": 1, "left_out": 0, "left": 158, "behind": 3, "failed_behind": 0, "failed_letter": 48,
+        "total": 200, "done": 41, "failed": 1, "left_out": 0, "left": 158, "behind": 3, "left_behind": 0, "failed_behind": 0, "failed_letter": 48,
         "error": "the value is not a order.placed.v1: missing field `lines` at line 1 column 96",
         "failing": null, "failing_since": null
     })

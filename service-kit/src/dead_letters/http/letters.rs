@@ -2,11 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::Pool;
-use crate::dead_letters::{self, DeadLetter, Ended, Filter, Group, GroupId, Shown, Version};
+use crate::dead_letters::{self, DeadLetter, Ended, Filter, Group, GroupId, Shown, Ungrouped, Version};
 use crate::http::{Cursor, Limit, Page, Paged, Path, Problem, Query};
 
 /// The key of a record, as a dead letter has it.
@@ -43,7 +44,7 @@ pub(super) struct ListQuery {
 
 /// Lists dead letters, the oldest first
 ///
-/// Those without an error only wait behind another of their key.
+/// Those without an error only wait behind another of their key. One that waits with nothing ahead of it says so.
 #[utoipa::path(
     get, path = "/api/v1/dead-letters", tag = "dead-letters", operation_id = "list_dead_letters",
     params(ListQuery),
@@ -70,14 +71,29 @@ pub(super) struct GroupsQuery {
     cursor: Option<Cursor<GroupId>>,
 }
 
+/// A page of groups.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PageOfDeadLetterGroups)]
+pub(super) struct GroupsPage {
+    /// The items.
+    items: Vec<Group>,
+    /// The cursor of the next page; null on the last page.
+    #[schema(required, example = json!(null))]
+    next_cursor: Option<String>,
+    /// Those that are in no group yet, if there are some.
+    ungrouped: Option<Ungrouped>,
+}
+
 /// Lists dead letters by cause
 ///
 /// A group has the letters of one event type, consumer and error, whatever values the error names. Those that only wait behind
-/// another of their key are in no group. Within a page the group that has grown last comes first.
+/// another of their key are in no group; once nothing is ahead of one, as its head was discarded, it is in the group of those
+/// that nobody has tried. Within a page the group that has grown last comes first. `ungrouped` counts those whose causes are
+/// still to be found, as after an upgrade.
 #[utoipa::path(
     get, path = "/api/v1/dead-letters/groups", tag = "dead-letters", operation_id = "list_dead_letter_groups",
     params(GroupsQuery),
-    responses((status = 200, description = "A page of them.", body = Paged<Group>))
+    responses((status = 200, description = "A page of them.", body = GroupsPage))
 )]
 pub(super) async fn groups(pool: Data<Pool>, page: Query<Page<GroupId>>) -> Result<HttpResponse, Problem> {
     let (limit, after) = page.0.parts();
@@ -85,7 +101,9 @@ pub(super) async fn groups(pool: Data<Pool>, page: Query<Page<GroupId>>) -> Resu
     let rows = dead_letters::groups(&mut conn, after, limit + 1).await?;
     let mut page = Paged::from_rows(rows, limit, |group| group.group.clone());
     page.items.sort_by_key(|group| std::cmp::Reverse(group.last_at));
-    Ok(HttpResponse::Ok().json(page))
+    let ungrouped = dead_letters::ungrouped(&mut conn).await?;
+    let Paged { items, next_cursor } = page;
+    Ok(HttpResponse::Ok().json(GroupsPage { items, next_cursor, ungrouped }))
 }
 
 /// Shows a dead letter

@@ -39,7 +39,7 @@ pub(super) const fn time_to_live() -> TimeToLive {
 pub enum Action {
     /// Has it tried again, with all that waits behind it.
     Replay,
-    /// Drops it for good. What waits behind it stays.
+    /// Drops it for good. What waits behind it stays, and says so once it is the first of its key.
     Discard,
 }
 
@@ -133,6 +133,10 @@ pub struct Job {
     /// How many more were replayed, that had waited behind them.
     #[diesel(sql_type = BigInt)]
     pub behind: i64,
+    /// Of how many keys more is left, of which nothing was tried: it waited behind what the job has discarded. It goes on once it
+    /// is replayed or discarded.
+    #[diesel(sql_type = BigInt)]
+    pub left_behind: i64,
     /// How many others failed, behind which its letters wait.
     #[diesel(sql_type = BigInt)]
     pub failed_behind: i64,

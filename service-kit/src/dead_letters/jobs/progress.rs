@@ -54,6 +54,8 @@ pub(super) struct Progress {
     pub failed_behind: i64,
     #[diesel(sql_type = BigInt)]
     pub left_out: i64,
+    #[diesel(sql_type = BigInt)]
+    pub left_behind: i64,
     #[diesel(sql_type = Nullable<BigInt>)]
     pub failed_letter: Option<i64>,
     #[diesel(sql_type = Nullable<Bool>)]
@@ -104,6 +106,15 @@ impl Progress {
             self.done += 1;
         }
         (self.at_topic, self.at_key) = (None, None);
+    }
+
+    /// Notes that this letter is the first of its queue now, and was never tried. It counts unless the job will take it itself.
+    pub fn leaves_behind(&mut self, letter: i64, key: &str) {
+        let by_number = self.ids.as_ref().is_some_and(|ids| ids.contains(&letter));
+        let is_next = letter <= self.up_to && (self.key.as_deref() == Some(key) || by_number);
+        if !is_next {
+            self.left_behind += 1;
+        }
     }
 
     /// Notes that a letter of the queue failed again: the job stops there, or goes on with the next queue.
@@ -168,6 +179,7 @@ mod tests {
             behind: 0,
             failed_behind: 0,
             left_out: 0,
+            left_behind: 0,
             failed_letter: None,
             failed_is_own: None,
             error: None,

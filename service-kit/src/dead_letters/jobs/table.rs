@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::progress::{Next, Progress};
 use super::{Action, Job, Selection, Turn};
-use crate::dead_letters::Decision;
+use crate::dead_letters::{Decision, tell_first};
 
 /// Takes on the letters that are there now.
 const CREATE: &str = "insert into dead_letter_jobs
@@ -66,7 +66,7 @@ pub async fn jobs(conn: &mut AsyncPgConnection, before: Option<Uuid>, limit: i64
 }
 
 /// Pauses, resumes or cancels a job, where its state allows that; returns false if not. It waits for the letter under way. A job
-/// that had stopped tries the letter that failed again.
+/// that had stopped tries the letter that failed again. What is left of the queue that a cancelled one was at says so.
 pub(crate) async fn turn(conn: &mut AsyncPgConnection, id: Uuid, turn: Turn) -> QueryResult<bool> {
     let statement = match turn {
         Turn::Pause => "update dead_letter_jobs set state = 'paused' where id = $1 and state = 'running'",
@@ -87,9 +87,29 @@ pub(crate) async fn turn(conn: &mut AsyncPgConnection, id: Uuid, turn: Turn) -> 
     conn.transaction(async |conn| {
         // Of the job's row alone a fast worker would have the next version before whoever waits for this one.
         diesel::sql_query(WAIT).execute(conn).await?;
-        Ok(diesel::sql_query(statement).bind::<SqlUuid, _>(id).execute(conn).await? == 1)
+        let turned = diesel::sql_query(statement).bind::<SqlUuid, _>(id).execute(conn).await? == 1;
+        if turned && turn == Turn::Cancel {
+            let queue: Queue = diesel::sql_query(QUEUE).bind::<SqlUuid, _>(id).get_result(conn).await?;
+            if let Some((topic, key)) = queue.at_topic.zip(queue.at_key) {
+                tell_first(conn, &queue.consumer, &topic, &key).await?;
+            }
+        }
+        Ok(turned)
     })
     .await
+}
+
+const QUEUE: &str = "select consumer, at_topic, at_key from dead_letter_jobs where id = $1";
+
+/// The queue that a job is in the middle of.
+#[derive(QueryableByName)]
+struct Queue {
+    #[diesel(sql_type = Text)]
+    consumer: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    at_topic: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    at_key: Option<String>,
 }
 
 /// Whoever waits for this lock has it next: a worker takes it for each letter, and only if nobody has it or waits.
@@ -182,6 +202,14 @@ pub(super) async fn mark_failed(conn: &mut AsyncPgConnection, job: &Progress, le
     marked.bind::<SqlUuid, _>(job.id).bind::<BigInt, _>(letter).execute(conn).await.map(drop)
 }
 
+/// Begins the five minutes anew for which a job may be hindered: for how long it was before the worker's process ended says
+/// nothing of this one.
+pub(super) async fn forget_hindrance(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<()> {
+    let forget = "update dead_letter_jobs set failing = null, failing_since = null
+        where consumer = $1 and state = 'running' and failing_since is not null";
+    diesel::sql_query(forget).bind::<Text, _>(consumer).execute(conn).await.map(drop)
+}
+
 const HINDERED: &str = "update dead_letter_jobs set failing = $2, failing_since = coalesce(failing_since, now()),
         state = case when failing_since < now() - interval '5 minutes' then 'stopped' else state end,
         error = case when failing_since < now() - interval '5 minutes' then $2 else error end,
@@ -199,7 +227,7 @@ pub(super) async fn note_hindrance(conn: &mut AsyncPgConnection, consumer: &str,
 const SAVE: &str =
     "update dead_letter_jobs set state = $2, started_at = $3, finished_at = $4, last_id = $5, at_letter = $6,
     at_topic = $7, at_key = $8, done = $9, failed = $10, behind = $11, failed_letter = $12, error = $13, failed_behind = $14,
-    left_out = $15, failed_is_own = $16, failing = null, failing_since = null where id = $1";
+    left_out = $15, failed_is_own = $16, left_behind = $17, failing = null, failing_since = null where id = $1";
 
 /// Writes how far a job has come.
 pub(super) async fn save(conn: &mut AsyncPgConnection, job: &Progress) -> QueryResult<()> {
@@ -220,6 +248,7 @@ pub(super) async fn save(conn: &mut AsyncPgConnection, job: &Progress) -> QueryR
         .bind::<BigInt, _>(job.failed_behind)
         .bind::<BigInt, _>(job.left_out)
         .bind::<Nullable<Bool>, _>(job.failed_is_own)
+        .bind::<BigInt, _>(job.left_behind)
         .execute(conn)
         .await
         .map(drop)

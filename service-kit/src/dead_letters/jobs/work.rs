@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Action;
 use super::progress::Progress;
-use super::table::{Claim, claim, left_out, mark_failed, next, note_hindrance, save};
+use super::table::{Claim, claim, forget_hindrance, left_out, mark_failed, next, note_hindrance, save};
 use crate::consumer::{DeadLetterSink, ReactionError, Reactions, Work, shortened};
 use crate::dead_letters::ended::{How, end};
+use crate::dead_letters::groups::{self, Left};
 use crate::dead_letters::replay::{Replayed, first, give_up, replay_letter};
-use crate::dead_letters::{Decision, free_if_empty, groups, hold};
+use crate::dead_letters::{Decision, free_if_empty, hold, tell_first};
 use crate::pool::Share;
 use crate::retry::{self, Backoff, Recurring};
 
@@ -39,17 +40,57 @@ struct Step {
     counted: Option<(&'static str, &'static str)>,
 }
 
+/// What there is to do once, before jobs go on.
+#[derive(Debug, Default)]
+struct Beginning {
+    /// Since when a job is hindered says nothing once its worker has begun anew.
+    unhindered: bool,
+    /// Letters that were there before causes were have theirs.
+    grouped: bool,
+    /// Letters up to this number say so if nothing is ahead of them.
+    told_up_to: i64,
+    told: bool,
+}
+
+impl Beginning {
+    /// Goes on with it as far as it goes now. Those that are locked are tried again.
+    async fn goes_on<R: Reactions, S: DeadLetterSink>(
+        &mut self,
+        work: &Work<R, S>,
+        stop: &CancellationToken,
+    ) -> Result<(), ReactionError> {
+        if !self.unhindered {
+            let mut conn = work.upkeep.of(Share::Workers).get().await?;
+            forget_hindrance(&mut conn, work.handle.group()).await?;
+            self.unhindered = true;
+        }
+        while !self.grouped && !stop.is_cancelled() {
+            let mut conn = work.upkeep.of(Share::Workers).get().await?;
+            match groups::group_some(&mut conn).await? {
+                Left::Some => {}
+                Left::Locked => break,
+                Left::Nothing => self.grouped = true,
+            }
+        }
+        while !self.told && !stop.is_cancelled() {
+            let mut conn = work.upkeep.of(Share::Workers).get().await?;
+            match groups::tell_some(&mut conn, self.told_up_to).await? {
+                Some(last) => self.told_up_to = last,
+                None => self.told = true,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Works at what is to be done now, and whenever there is a new job, until told to stop. First it finds the causes of letters that
-/// were there before causes were.
+/// were there before causes were, and those that wait with nothing ahead of them.
 pub(crate) async fn run<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, stop: &CancellationToken) {
-    let (mut failures, mut grouped) = (Recurring::default(), false);
+    let (mut failures, mut beginning) = (Recurring::default(), Beginning::default());
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     loop {
         let worked = async {
-            if !grouped {
-                group_old(work, stop).await?;
-                grouped = true;
-            }
+            beginning.goes_on(work, stop).await?;
             work_off(work, stop).await
         };
         let worked: Result<Came, ReactionError> = worked.await;
@@ -60,6 +101,7 @@ pub(crate) async fn run<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, stop
         }
         let wait = match &worked {
             Ok(Came::Busy) => BUSY,
+            Ok(_) if !beginning.grouped => BUSY,
             Ok(_) => retry::wait_after(0, LOOK, LOOK),
             Err(error) => {
                 hinder(work, error).await;
@@ -75,19 +117,6 @@ pub(crate) async fn run<R: Reactions, S: DeadLetterSink>(work: &Work<R, S>, stop
             () = sleep(wait) => {}
         }
     }
-}
-
-async fn group_old<R: Reactions, S: DeadLetterSink>(
-    work: &Work<R, S>,
-    stop: &CancellationToken,
-) -> Result<(), ReactionError> {
-    while !stop.is_cancelled() {
-        let mut conn = work.upkeep.of(Share::Workers).get().await?;
-        if !groups::group_some(&mut conn).await? {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Notes with the job why it can't go on. A database that is away can't note that either.
@@ -176,7 +205,11 @@ async fn discard(
     (topic, key): (&str, &str),
 ) -> Result<Step, ReactionError> {
     end(conn, job.last_id, How::Discarded, &decision(job)).await?;
-    free_if_empty(conn, consumer, topic, key).await?;
+    if free_if_empty(conn, consumer, topic, key).await?
+        && let Some(first) = tell_first(conn, consumer, topic, key).await?
+    {
+        job.leaves_behind(first, key);
+    }
     job.leave_queue();
     Ok(Step { counted: Some(("discard", "done")), ..Step::default() })
 }

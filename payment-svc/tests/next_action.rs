@@ -16,11 +16,15 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use service_kit::auth::GuestLinks;
+use service_kit::config::{Reader, TelemetryConfig};
 use service_kit::external_calls::ExternalCalls;
+use service_kit::{telemetry, trace};
 use shared_events::{OrderForgotten, OrderId};
 use shop::sandbox::{Sandbox, stripe_at};
 use shop::served::Served;
 use shop::{Order, Shop};
+use wiremock::matchers::path;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 const AUTHENTICATES: &str = "pm_card_authenticationRequired";
 
@@ -62,8 +66,23 @@ impl Scene {
         [list["items"][0]["next_action"].clone(), shown["next_action"].clone()]
     }
 
+    /// Asks the gateway at once what has become of the payments that wait for their customers.
+    async fn looks_up(&self) {
+        self.shop.db.run("update customer_look_ups set due_at = now()").await;
+        let look_ups = CustomerLookUps::new(self.shop.db.pool.clone(), Arc::new(self.sandbox.adapter()), || {});
+        for look_up in look_ups.take(10).await.unwrap() {
+            look_ups.perform(look_up).await.unwrap();
+        }
+    }
+
     fn customer(&self) -> String {
         self.issuer.token("c-1001", &["customer"])
+    }
+
+    fn machine(&self) -> String {
+        let mut machine = claims(&self.issuer, "books", &[]);
+        machine["scope"] = json!("payments.read");
+        self.issuer.signers[0].token(&machine)
     }
 
     fn guest(&self, order: OrderId) -> String {
@@ -84,11 +103,40 @@ async fn who_pays_is_shown_how_they_go_on_and_staff_operators_and_machines_are_n
         assert_eq!(shown["redirect_to_url"], json!({"url": page}));
         assert!(shown["deadline"].is_string(), "{shown}");
     }
-    let mut machine = claims(&scene.issuer, "books", &[]);
-    machine["scope"] = json!("payments.read");
-    let machine = scene.issuer.signers[0].token(&machine);
-    for token in [scene.issuer.token("sam", &["staff"]), scene.issuer.token("olga", &["operator"]), machine] {
+    let (sam, olga) = (scene.issuer.token("sam", &["staff"]), scene.issuer.token("olga", &["operator"]));
+    for token in [sam, olga, scene.machine()] {
         assert_eq!(scene.shown(&token).await, [Value::Null, Value::Null]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_who_shop_are_shown_how_they_go_on_with_what_is_theirs_and_with_no_other() {
+    let scene = Scene::waiting().await;
+    let theirs = scene.shown(&scene.customer()).await;
+    for roles in [["customer", "staff"], ["operator", "customer"]] {
+        assert_eq!(scene.shown(&scene.issuer.token("c-1001", &roles)).await, theirs);
+        assert_eq!(scene.shown(&scene.issuer.token("sam", &roles)).await, [Value::Null, Value::Null]);
+    }
+    assert_eq!(scene.shown(&scene.issuer.token("c-1001", &["staff"])).await, [Value::Null, Value::Null]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_and_guests_are_not_told_what_the_banks_forbid_and_staff_and_machines_are() {
+    let scene = Scene::waiting().await;
+    let payment = scene.shop.payment(&scene.order).await.id;
+    let codes = async |token: &str| {
+        let (_, list) = scene.read(&format!("?order_id={}", scene.order.id), token).await;
+        let (_, shown) = scene.read(&format!("/{payment}"), token).await;
+        [list["items"][0]["failure_code"].clone(), shown["failure_code"].clone()]
+    };
+    for (code, for_customers) in [("stolen_card", "generic_decline"), ("insufficient_funds", "insufficient_funds")] {
+        scene.shop.db.run(format!("update payments set failure_code = '{code}'")).await;
+        for token in [scene.customer(), scene.guest(scene.order.id)] {
+            assert_eq!(codes(&token).await, [json!(for_customers), json!(for_customers)]);
+        }
+        for token in [scene.issuer.token("sam", &["staff"]), scene.machine()] {
+            assert_eq!(codes(&token).await, [json!(code), json!(code)]);
+        }
     }
 }
 
@@ -156,12 +204,51 @@ async fn the_secret_is_in_one_row_for_as_long_as_the_customer_is_waited_for_and_
     };
     assert_eq!(holding().await, ["customer_look_ups"]);
     scene.sandbox.authenticate(&scene.shop.intent(&scene.order).await, "succeed").await;
-    scene.shop.db.run("update customer_look_ups set due_at = now()").await;
-    let look_ups = CustomerLookUps::new(scene.shop.db.pool.clone(), Arc::new(scene.sandbox.adapter()), || {});
-    for look_up in look_ups.take(10).await.unwrap() {
-        look_ups.perform(look_up).await.unwrap();
-    }
+    scene.looks_up().await;
     assert_eq!(holding().await, [""; 0]);
+}
+
+/// Where this program writes the secret that it was shown, if it is to be watched from outside.
+const WATCHED: &str = "WRITES_THE_SECRET_TO";
+
+/// Runs itself once more, with all that it logs and with a collector of traces.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secret_is_in_no_log_and_in_no_trace() {
+    if let Ok(file) = std::env::var(WATCHED) {
+        return is_watched(&file).await;
+    }
+    let collector = MockServer::start().await;
+    Mock::given(path("/v1/traces")).respond_with(ResponseTemplate::new(200)).mount(&collector).await;
+    let file = std::env::temp_dir().join(format!("secret-{}", OrderId::new()));
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+    program.args(["the_secret_is_in_no_log_and_in_no_trace", "--exact", "--nocapture"]);
+    program.env(WATCHED, &file).env("COLLECTOR", collector.uri());
+    let told = tokio::task::spawn_blocking(move || program.output()).await.unwrap().unwrap();
+    let (log, secret) = ([told.stdout, told.stderr].concat(), std::fs::read(&file).unwrap());
+    std::fs::remove_file(&file).unwrap();
+    let holds = |text: &[u8], word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    let shown = String::from_utf8_lossy(&log);
+    assert!(told.status.success() && secret.starts_with(b"pi_") && log.len() > 1_000, "{shown}");
+    assert!(!holds(&log, &secret), "{shown}");
+    let exported = collector.received_requests().await.unwrap();
+    assert!(exported.iter().any(|request| holds(&request.body, b"/api/v1/payments")), "it exports its spans");
+    assert!(exported.iter().all(|request| !holds(&request.body, &secret)), "a span has it");
+}
+
+/// Goes through all that happens to the secret: the gateway's answer, who is shown it, and a look-up.
+async fn is_watched(file: &str) {
+    let collector = std::env::var("COLLECTOR").unwrap();
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.as_str()),
+        ("RUST_LOG", "debug,payment_svc=trace,service_kit=trace,outbox_relay=trace"),
+    ];
+    telemetry::init("payment-svc", &Reader::from_pairs(settings).whole(TelemetryConfig::read).unwrap()).unwrap();
+    let scene = Scene::waiting().await;
+    let [_, shown] = scene.shown(&scene.customer()).await;
+    std::fs::write(file, shown["client_secret"].as_str().unwrap()).unwrap();
+    scene.sandbox.authenticate(&scene.shop.intent(&scene.order).await, "succeed").await;
+    scene.looks_up().await;
+    trace::flush().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,10 +258,7 @@ async fn a_customer_whom_an_older_build_has_asked_is_shown_how_they_go_on_once_t
     scene.shop.db.run("update customer_look_ups set client_secret = null, url = null, due_at = now()").await;
     let [without, _] = scene.shown(&scene.customer()).await;
     assert_eq!((&without["client_secret"], &without["redirect_to_url"]), (&Value::Null, &Value::Null));
-    let look_ups = CustomerLookUps::new(scene.shop.db.pool.clone(), Arc::new(scene.sandbox.adapter()), || {});
-    for look_up in look_ups.take(10).await.unwrap() {
-        look_ups.perform(look_up).await.unwrap();
-    }
+    scene.looks_up().await;
     assert_eq!(scene.shown(&scene.customer()).await, shown);
 }
 

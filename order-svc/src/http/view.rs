@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use service_kit::auth::Caller;
+use service_kit::auth::{Caller, Sees};
 use shared_events::{
     Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, OrderNumber,
     Quantity, ShipmentId, Shortage, Sku, decline_for_customer,
@@ -98,7 +98,8 @@ struct CustomerView<'a> {
 struct FailureView<'a> {
     /// The lines that were short, and how many there were of each.
     shortages: &'a [Shortage],
-    /// The gateway's code, such as `stolen_card`; for staff.
+    /// The gateway's code, such as `stolen_card`. The banks' rules forbid that a customer sees it: only staff, operators and
+    /// machines are shown it.
     payment_code: Option<&'a str>,
     /// The code that a customer may see. The banks' rules forbid showing some codes; these are `generic_decline`
     /// here.
@@ -106,14 +107,19 @@ struct FailureView<'a> {
 }
 
 impl<'a> FailureView<'a> {
+    /// As its customer may see them.
     fn of(progress: &'a Progress) -> Option<Self> {
         let reason = progress.status.reason()?;
         let (shortages, code) = (progress.facts.shortages_of(reason), progress.facts.payment_code_of(reason));
         (!shortages.is_empty() || code.is_some()).then(|| Self {
             shortages,
-            payment_code: code,
+            payment_code: None,
             payment_code_for_customer: code.map(decline_for_customer),
         })
+    }
+
+    fn gateways_code(progress: &'a Progress) -> Option<&'a str> {
+        progress.facts.payment_code_of(progress.status.reason()?)
     }
 }
 
@@ -192,10 +198,14 @@ pub(super) fn path_of(id: impl std::fmt::Display) -> String {
 }
 
 impl<'a> OrderView<'a> {
-    /// As whoever asks may see it: staff and operators see more than the customer, and than a machine.
+    /// As whoever asks may see it: staff and operators see more than a machine, and that sees more than the customer.
     pub fn for_eyes_of(caller: &Caller, order: &'a Order) -> Self {
-        let staff = if caller.is_staff() { StaffView::of(&order.progress) } else { None };
-        Self { staff, ..Self::of(order) }
+        let mut view = Self::of(order);
+        view.staff = if caller.is_staff() { StaffView::of(&order.progress) } else { None };
+        if let (Sees::Everything, Some(failure)) = (caller.sees(), &mut view.failure) {
+            failure.payment_code = FailureView::gateways_code(&order.progress);
+        }
+        view
     }
 
     /// As its customer may see it.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use service_kit::auth::{Caller, Sees};
 use service_kit::http::{Cursor, Limit, Paged, Path, Problem, Query};
-use shared_events::{Money, OrderId, PaymentId, StockLine};
+use shared_events::{Money, OrderId, PaymentId, StockLine, decline_for_customer};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -45,6 +45,8 @@ pub(super) struct PaymentView {
     #[schema(value_type = Option<Money>)]
     refunded: Value,
     attempts: i32,
+    /// The gateway's code. The banks' rules forbid that customers and guests are shown some; they are shown
+    /// `generic_decline` instead.
     failure_code: Option<String>,
     /// How its customer goes on, while it waits for them. For the customer alone: nobody else is shown it.
     next_action: Option<NextActionView>,
@@ -211,8 +213,12 @@ impl<'a> Theirs<'a> {
         }
     }
 
-    /// What they see of a payment. A guest is not shown what the gateway calls it, and nothing once they are forgotten.
-    fn seen(&self, row: Shown) -> Option<Shown> {
+    /// What they see of a payment. Of why it failed, whoever sees their own alone is shown what a customer may know. A guest
+    /// is not shown what the gateway calls it, and nothing once they are forgotten.
+    fn seen(&self, mut row: Shown) -> Option<Shown> {
+        if self.customer.is_some() || self.order.is_some() {
+            row.failure_code = row.failure_code.map(|code| decline_for_customer(&code).to_owned());
+        }
         match self.order {
             None => Some(row),
             Some(own) if own.0 == row.order_id && !row.forgotten => Some(Shown { intent: None, ..row }),
@@ -237,20 +243,23 @@ impl<'a> Theirs<'a> {
 }
 
 /// How the customers of these payments go on, for who is one of them. Staff and machines don't pay for a customer, so they
-/// are not shown it; where nobody is asked who they are, everybody may do everything.
+/// are not shown it, but for what they have bought themselves; where nobody is asked who they are, everybody may do
+/// everything.
 async fn next_actions(
     conn: &AsyncPgConnection,
     caller: &Caller,
     rows: &[Shown],
 ) -> Result<BTreeMap<Uuid, Awaited>, Problem> {
-    let pays = match caller.sees() {
-        Sees::Customer(_) | Sees::Order(_) => true,
-        Sees::Everything => caller.sub().is_none(),
-        Sees::Nothing => false,
+    // where nobody is asked, there is no customer that it must be
+    let (pays, customer) = match caller.sees() {
+        Sees::Customer(_) | Sees::Order(_) => (true, None),
+        Sees::Everything if caller.sub().is_none() => (true, None),
+        Sees::Everything => (caller.shops_as().is_some(), caller.shops_as()),
+        Sees::Nothing => (false, None),
     };
     let waiting = rows.iter().filter(|row| pays && State::from_name(&row.state) == Some(State::ActionRequired));
     let orders: Vec<_> = waiting.map(|row| row.order_id).collect();
-    Ok(look_ups::awaited(conn, &orders).await?)
+    Ok(look_ups::awaited(conn, &orders, customer).await?)
 }
 
 /// Payments, the newest first

@@ -88,12 +88,16 @@ pub struct Awaited {
 
 type AwaitedRow = (Uuid, Option<String>, Option<String>, Option<DateTime<Utc>>);
 
-/// How the customers of these orders go on, as far as they are waited for.
-pub async fn awaited(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<BTreeMap<Uuid, Awaited>> {
+/// How the customers of these orders go on, as far as they are waited for; of all or of one.
+pub async fn awaited(
+    mut conn: &AsyncPgConnection,
+    orders: &[Uuid],
+    customer: Option<&str>,
+) -> QueryResult<BTreeMap<Uuid, Awaited>> {
     if orders.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows: Vec<AwaitedRow> = ReadAwaited { orders }.load(&mut conn).await?;
+    let rows: Vec<AwaitedRow> = ReadAwaited { orders, customer }.load(&mut conn).await?;
     let awaited = rows.into_iter().map(|(order, secret, url, deadline)| {
         (order, Awaited { action: NextAction { client_secret: secret.map(ClientSecret::from), url }, deadline })
     });
@@ -101,11 +105,13 @@ pub async fn awaited(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResu
 }
 
 prepared! {
-    struct ReadAwaited<'a> { orders: &'a [Uuid] as Array<SqlUuid> }
+    struct ReadAwaited<'a> { orders: &'a [Uuid] as Array<SqlUuid>, customer: Option<&'a str> as Nullable<Text> }
         -> (SqlUuid, Nullable<Text>, Nullable<Text>, Nullable<Timestamptz>);
     "select payments.order_id, known.client_secret, known.url, payments.deadline \
      from customer_look_ups known join payments on payments.order_id = known.order_id \
-     where known.order_id = any(?) and payments.state = 'action_required'"
+     left join charges on charges.order_id = known.order_id \
+     where known.order_id = any(?) and payments.state = 'action_required' \
+         and coalesce(?, charges.customer_id, '') = coalesce(charges.customer_id, '')"
 }
 
 /// Takes up to `limit` due look-ups under a lease.

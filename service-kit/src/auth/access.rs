@@ -253,7 +253,8 @@ impl Guard {
         let roles = [(Who::Staff, "staff"), (Who::Operator, "operator")];
         let acts = |(one, role): &(Who, &str)| who.contains(one) && token.has(role);
         let acts_as = roles.into_iter().find(acts).map(|(_, role)| role);
-        Ok(Caller { sees, acts_as, sub: Some(token.sub), good_for: Some(token.good_for) })
+        let shops = who.contains(&Who::Customer) && is_customer(&token);
+        Ok(Caller { sees, acts_as, shops, sub: Some(token.sub), good_for: Some(token.good_for) })
     }
 }
 
@@ -266,8 +267,7 @@ fn sees(who: &[Who], token: &Token) -> Option<Sees> {
         match one {
             Who::Anybody => everything = true,
             Who::Visitor | Who::Guest => {}
-            // no account may take what is a guest's
-            Who::Customer => own |= token.has("customer") && !token.sub.starts_with(GUEST),
+            Who::Customer => own |= is_customer(token),
             Who::Staff => everything |= token.has("staff"),
             Who::Operator => everything |= token.has("operator"),
             Who::Machine(scope) => everything |= is_machine && token.scopes.iter().any(|known| known == scope),
@@ -278,6 +278,11 @@ fn sees(who: &[Who], token: &Token) -> Option<Sees> {
         (_, true) => Some(Sees::Customer(token.sub.clone())),
         _ => None,
     }
+}
+
+/// Whether it is a customer's; no account may take what is a guest's.
+fn is_customer(token: &Token) -> bool {
+    token.has("customer") && !token.sub.starts_with(GUEST)
 }
 
 fn missing(who: &[Who]) -> String {

@@ -107,6 +107,58 @@ async fn orders_of_before_are_numbered_by_their_age_and_new_ones_go_on_behind_th
     assert_eq!(keyed().await, 2502);
 }
 
+impl Shop {
+    /// The same, and its migrations since then are to be run.
+    async fn is_to_be_numbered(&self) {
+        self.is_of_before_orders_had_numbers().await;
+        let run = "delete from __diesel_schema_migrations where version between '20261130050001' and '20261130050003'";
+        self.db.run(run).await;
+    }
+
+    async fn migrate(&self) -> anyhow::Result<()> {
+        service_kit::migrate::migrate(&self.db.url.clone().into(), &order_svc::migrations()).await
+    }
+
+    async fn is_numbered(&self) {
+        assert_eq!(self.drawn_by_age().await, [1, 2, 3, 4, 5]);
+        assert_eq!(self.db.count("orders where not keyed").await, 0);
+        let valid = "select indisvalid from pg_index where indexrelid = 'orders_without_keys'::regclass";
+        assert_eq!(self.db.rows::<bool>(valid).await, [true]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_orders_of_before_is_migrated_by_the_first_of_two_instances_that_start() {
+    let shop = Shop::new().await;
+    for _ in 0..5 {
+        shop.place().await;
+    }
+    shop.is_to_be_numbered().await;
+    // each as a process of its own runs it
+    let start = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(shop.migrate()).unwrap();
+    };
+    std::thread::scope(|threads| [threads.spawn(start), threads.spawn(start)].map(|start| start.join().unwrap()));
+    shop.is_numbered().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_whose_build_was_interrupted_is_built_anew() {
+    let shop = Shop::new().await;
+    for _ in 0..5 {
+        shop.place().await;
+    }
+    shop.is_to_be_numbered().await;
+    shop.db.run(NUMBERS).await;
+    shop.db.run(NUMBER_ORDERS).await;
+    shop.db.run(WITHOUT_KEYS).await;
+    shop.db.run("update pg_index set indisvalid = false where indexrelid = 'orders_without_keys'::regclass").await;
+    shop.db.run("insert into __diesel_schema_migrations (version) values ('20261130050001'), ('20261130050002')").await;
+    shop.migrate().await.unwrap();
+    shop.is_numbered().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn numbering_that_was_interrupted_goes_on_where_it_was_and_done_again_changes_nothing() {
     let shop = Shop::new().await;

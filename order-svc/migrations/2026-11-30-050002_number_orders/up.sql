@@ -13,7 +13,9 @@ begin
         ) as old group by part order by part
     loop
         perform 1 from orders where id = any(batch) order by id for update;
-        update orders set number = case when given + place < first_new then given + place else nextval('order_numbers') end
+        -- the keys follow in the same transaction, so a row is written once
+        update orders set keyed = true,
+                number = case when given + place < first_new then given + place else nextval('order_numbers') end
             from unnest(batch) with ordinality as old (order_id, place) where orders.id = order_id and number is null;
         insert into order_keys (kind, value, order_id)
             select 'number', number::text, id from orders where id = any(batch)
@@ -22,7 +24,6 @@ begin
             union select 'sku', line ->> 'sku', id from orders, jsonb_array_elements(placed -> 'lines') as line
                 where id = any(batch)
             on conflict do nothing;
-        update orders set keyed = true where id = any(batch);
         given := given + cardinality(batch);
         commit;
     end loop;

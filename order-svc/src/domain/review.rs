@@ -19,16 +19,18 @@ pub enum Review {
 
 impl Progress {
     /// Staff hold a pending order for review: until they release it, it is not confirmed. What is read meanwhile is kept.
-    /// Repeating the request changes nothing. Refused as [`Refused::TooLateToHold`] once it is confirmed or is ending.
+    /// Repeating the request changes nothing. Refused as [`Refused::HeldOtherwise`] if they hold it for another reason, and
+    /// as [`Refused::TooLateToHold`] once it is confirmed or is ending.
     pub fn hold(mut self, reason: LineText, at: DateTime<Utc>) -> Result<Transition, Refused> {
-        match self.status {
-            Status::Pending if self.facts.is_held() => Ok((self, vec![])),
-            Status::Pending => {
+        match (self.status, &self.facts.review) {
+            (Status::Pending, Some(Review::Held { reason: first, .. })) if *first == reason => Ok((self, vec![])),
+            (Status::Pending, Some(Review::Held { .. })) => Err(Refused::HeldOtherwise),
+            (Status::Pending, _) => {
                 self.facts.review = Some(Review::Held { reason, since: at });
                 let held = OrderHeld { order_id: self.order_id };
                 Ok((self, vec![held.into()]))
             }
-            status => Err(Refused::TooLateToHold(status)),
+            (status, _) => Err(Refused::TooLateToHold(status)),
         }
     }
 

@@ -68,6 +68,9 @@ pub enum Refused {
     /// It was confirmed, or is ending.
     #[error("an order that is {} can't be held for review", .0.name())]
     TooLateToHold(Status),
+    /// Whatever staff say now would be lost.
+    #[error("it is held already, for another reason; what is to be said of it goes into a note")]
+    HeldOtherwise,
     #[error("staff don't hold it: it is {}", .0.name())]
     NotHeld(Status),
     /// Its money is there, so that only staff can let it go on.

@@ -7,7 +7,7 @@ use crate::domain::{DraftRefused, ProfileRefused, Refused};
 use crate::store::AnnounceError;
 
 service_kit::problem_codes! {
-    /// The codes of problems that only this service has: 422, but 409 for `TooLate`, `NotHeld` and `Forgotten` and 503 for `PricesUnknown`.
+    /// The codes of problems that only this service has: 422, but 409 for `TooLate`, `NotHeld`, `HeldOtherwise` and `Forgotten` and 503 for `PricesUnknown`.
     pub enum OrderCode {
         NoLines = "no_lines",
         TooManyLines = "too_many_lines",
@@ -28,6 +28,8 @@ service_kit::problem_codes! {
         TooLate = "too_late",
         /// Staff don't hold the order for review.
         NotHeld = "not_held",
+        /// Staff hold it for another reason.
+        HeldOtherwise = "held_otherwise",
         /// The order's customer is forgotten.
         Forgotten = "forgotten",
         /// The catalogue is still being read.
@@ -78,7 +80,11 @@ pub fn not_changed(id: Uuid, error: ChangeOrderError) -> Problem {
     match error {
         ChangeOrderError::NotFound => no_order(id),
         ChangeOrderError::Refused(refused) => {
-            let code = if matches!(refused, Refused::NotHeld(_)) { OrderCode::NotHeld } else { OrderCode::TooLate };
+            let code = match refused {
+                Refused::NotHeld(_) => OrderCode::NotHeld,
+                Refused::HeldOtherwise => OrderCode::HeldOtherwise,
+                _ => OrderCode::TooLate,
+            };
             Problem::conflict(format!("Order {id} was not changed: {refused}.")).code(code)
         }
         ChangeOrderError::Pool(error) => error.into(),

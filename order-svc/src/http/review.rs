@@ -27,7 +27,8 @@ pub struct HoldRequest {
 ///
 /// Until staff release it, it is not confirmed: no money is taken and nothing is packed. Customer and staff may cancel it. Once its
 /// money is authorised its deadline ends it no more; until then it ends as any other. Money stays authorised for some days only, and the reservation of its
-/// goods expires: they are reserved again when it is released, if they are still there. Repeating the request changes nothing.
+/// goods expires: they are reserved again when it is released, if they are still there. Repeating the request changes nothing; with another
+/// reason it is refused, since that would be lost: what is to be said of an order goes into a note.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/hold", tag = "orders", operation_id = "hold_order",
     params(("id" = inline(OrderId), Path, description = "The order.")),
@@ -35,7 +36,7 @@ pub struct HoldRequest {
     responses(
         (status = 200, description = "The order is held, or was held before.", body = OrderView,
             example = json!(examples::held())),
-        (status = 409, description = "It is confirmed, or has ended.")
+        (status = 409, description = "It is confirmed, or has ended, or is held for another reason.")
     )
 )]
 pub async fn hold(

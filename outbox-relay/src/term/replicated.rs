@@ -186,8 +186,9 @@ impl Term<'_> {
         }
         // Nothing that changes from look to look: it would be logged anew each time. The gauges have it.
         let seconds = self.config.silence.as_secs_f64();
-        (late > self.config.silence)
-            .then(|| format!("rows wait for standbys (OUTBOX_RELAY_DURABLE): they have been behind for {seconds} s or longer"))
+        (late > self.config.silence).then(|| {
+            format!("rows wait for standbys (OUTBOX_RELAY_DURABLE): they have been behind for {seconds} s or longer")
+        })
     }
 
     /// Waits until the standbys have whatever is visible now, and says whether they do. Only while nothing is under way. The

@@ -20,7 +20,7 @@ pub struct Pair {
     pub link: Link,
     /// The outbox's database: on the server that takes writes, of the two.
     pub db: TestDb,
-    _folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 impl Pair {
@@ -43,13 +43,8 @@ impl Pair {
         let url = format!("postgres://postgres@{hosts}/app?target_session_attrs=read-write");
         migrate(&SecretString::from(url.clone()), &[outbox_relay::MIGRATIONS]).await.unwrap();
         let config = DatabaseConfig { url: SecretString::from(url.clone()), pool_size: 20 };
-        let pair = Self {
-            primary,
-            standby,
-            link,
-            db: TestDb { pool: pool::open(&config).await.unwrap(), url },
-            _folder: folder,
-        };
+        let pair =
+            Self { primary, standby, link, db: TestDb { pool: pool::open(&config).await.unwrap(), url }, folder };
         eventually("the standby is synchronous", SOON, async || {
             pair.db.count("pg_stat_replication where sync_state = 'sync'").await == 1
         })

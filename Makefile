@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 
 .PHONY: help tools tools-kafka tools-api tools-oidc tools-pages tools-cargo up test test-kafka test-all test-stripe-mock test-oidc-provider test-api test-pages \
-	test-compose test-compose-whole test-kubernetes test-observability sbom accept accept-kafka bench bench-docs bench-smoke lint fmt docs
+	test-compose test-compose-whole test-kubernetes test-observability sbom accept accept-kafka failover bench bench-docs bench-smoke lint fmt docs
 
 # schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
 api_test = $(CURDIR)/target/api-test/venv
@@ -136,6 +136,13 @@ PROFILE = release
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
 	$(if $(filter dev,$(PROFILE)),$(build_programs),cargo build --workspace --bins --profile $(PROFILE))
 	$(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/quadrille-accept $(ARGS)
+
+# What a relay loses that waits for no standby is shown, too, so that the difference is seen.
+failover: tools ## the failover certificate: the primary of a whole shop is killed under load, 20 times (ARGS='--runs 3 --seed 7')
+	$(build_programs)
+	$(dir $(quadrille))quadrille-failover $(ARGS)
+	$(dir $(quadrille))quadrille-failover --runs 1 --durable local --commits local --must-lose
+	$(dir $(quadrille))quadrille-failover --runs 1 --durable standbys --commits local --answers-may-be-lost
 
 accept-kafka: tools-kafka ## the same on Apache Kafka
 	$(MAKE) accept ARGS="--kafka $(ARGS)"

@@ -15,7 +15,7 @@ use service_kit::tasks::Tasks;
 use service_kit::{Pool, migrate, open_transactions, pool};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Archive, DeadLetters, KafkaPublisher, Mode, Nudge, Relay, RelayConfig, grant, vars};
+use crate::{Archive, DeadLetters, Durable, KafkaPublisher, Mode, Nudge, Relay, RelayConfig, grant, vars};
 
 /// The header with the trace context of a row that a service of this workspace appends.
 const TRACE_HEADER: &str = "ce_traceparent";
@@ -39,6 +39,8 @@ pub struct ServiceConfig {
     pub relay_role: Option<String>,
     /// How long published rows are kept.
     pub relay_archive: Option<Archive>,
+    /// Where a commit must be before its rows are published.
+    pub relay_durable: Durable,
 }
 
 impl ServiceConfig {
@@ -52,6 +54,7 @@ impl ServiceConfig {
         let relay = Mode::read(reader);
         let relay_role = reader.optional(&vars::OUTBOX_RELAY_ROLE);
         let relay_archive = reader.optional(&vars::OUTBOX_RELAY_ARCHIVE);
+        let relay_durable = reader.read(&vars::OUTBOX_RELAY_DURABLE);
         Some(Self {
             http: http?,
             auth: auth?,
@@ -61,6 +64,7 @@ impl ServiceConfig {
             relay: relay?,
             relay_role: relay_role?,
             relay_archive: relay_archive?,
+            relay_durable: relay_durable?,
         })
     }
 }
@@ -100,6 +104,7 @@ impl Service {
         }
         let relay = RelayConfig::new(name, config.database.url.clone(), &config.kafka.brokers);
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(TRACE_HEADER);
+        let relay = relay.durable(config.relay_durable.clone());
         let heard = ConsumerConfig::new(name, &config.kafka).archived(config.relay_archive.map(Duration::from));
         let guard = guard.recording(pool.of(Share::Requests));
         let listening = CancellationToken::new();

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use quadrille_servers::port;
 use service_kit::kafka::Brokers;
-use url::Url;
 
 use crate::{cli::KafkaWish, service::Service};
 
@@ -87,8 +86,8 @@ impl Ports {
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub ports: Ports,
-    /// The administrator's URL of PostgreSQL.
-    pub postgres: Url,
+    /// The administrator's URL of PostgreSQL, which may name several hosts.
+    pub postgres: String,
     /// Where Kafka is, and how one speaks with it.
     pub kafka: Brokers,
     pub kind: KafkaWish,
@@ -118,11 +117,7 @@ impl Plan {
     }
 
     pub fn database_url(&self, service: Service) -> Option<String> {
-        service.database().map(|name| {
-            let mut url = self.postgres.clone();
-            url.set_path(name);
-            url.to_string()
-        })
+        service.database().map(|name| with_database(&self.postgres, name))
     }
 
     /// What a service needs to be told, in a form that a shell takes too.
@@ -208,6 +203,14 @@ impl Plan {
     }
 }
 
+/// The same URL for another database. It is taken apart by hand: a URL's own rules know of one host only.
+fn with_database(url: &str, name: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
+    let (rest, query) = rest.split_once('?').map_or((rest, String::new()), |(rest, query)| (rest, format!("?{query}")));
+    let hosts = rest.split_once('/').map_or(rest, |(hosts, _)| hosts);
+    format!("{scheme}://{hosts}/{name}{query}")
+}
+
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/:.,_-@".contains(c);
     if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
@@ -223,7 +226,7 @@ mod tests {
     fn plan() -> Plan {
         Plan {
             ports: Ports::claim(PortWish::Free, &services(true)).unwrap(),
-            postgres: Url::parse("postgres://postgres:secret@127.0.0.1:5433/postgres").unwrap(),
+            postgres: "postgres://postgres:secret@127.0.0.1:5433/postgres".to_owned(),
             kafka: "127.0.0.1:9092".into(),
             kind: KafkaWish::Apache,
             mails: PathBuf::from("/data/my mails"),
@@ -239,6 +242,17 @@ mod tests {
     fn every_service_has_a_database_of_its_own_on_the_same_server() {
         let found = value(&plan(), Service::StockSvc, "DATABASE_URL").unwrap();
         assert_eq!(found, "postgres://postgres:secret@127.0.0.1:5433/stock_svc");
+    }
+
+    #[test]
+    fn a_database_is_on_each_of_several_hosts_with_whatever_the_url_asks_for() {
+        let of = |postgres: &str| {
+            value(&Plan { postgres: postgres.to_owned(), ..plan() }, Service::StockSvc, "DATABASE_URL").unwrap()
+        };
+        let several = "postgres://postgres:secret@a:5433,b:5434/postgres?target_session_attrs=read-write";
+        assert_eq!(of(several), several.replace("/postgres?", "/stock_svc?"));
+        assert_eq!(of("postgres://postgres@a"), "postgres://postgres@a/stock_svc");
+        assert_eq!(of("postgresql://a?sslmode=require"), "postgresql://a/stock_svc?sslmode=require");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use service_kit::pool;
 use tokio::time::sleep;
 
 use crate::cli::{KafkaWish, UpArgs};
@@ -54,13 +55,8 @@ fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Ser
         let _ = writeln!(text, "  {:18} {}{state}", service.name(), plan.url(service));
     }
     let _ = writeln!(text, "  {:18} {}{}", "kafka", plan.kafka.bootstrap, kind(&arguments.kafka));
-    let _ = writeln!(
-        text,
-        "  {:18} {}:{}",
-        "postgres",
-        plan.postgres.host_str().unwrap_or_default(),
-        plan.postgres.port().unwrap_or(5432)
-    );
+    let place = pool::place(&plan.postgres);
+    let _ = writeln!(text, "  {:18} {}", "postgres", place.split('/').next().unwrap_or_default());
     let _ = writeln!(text, "  {:18} {}", "audit", plan.audit_url());
     let _ = writeln!(text, "  {:18} {}", "mails", plan.mails.display());
     let messages = format!("{}/sandbox/messages", plan.url(Service::SandboxGateway));

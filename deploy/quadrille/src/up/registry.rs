@@ -37,7 +37,7 @@ impl Registry {
     /// Says where everything listens, before the services are there.
     pub fn announce(&self, plan: &Plan, logs: &Path) -> anyhow::Result<()> {
         let mut addresses = self.locked();
-        addresses.postgres = plan.postgres.to_string();
+        addresses.postgres = plan.postgres.clone();
         addresses.kafka.clone_from(&plan.kafka.bootstrap);
         addresses.audit = plan.audit_url();
         addresses.mails.clone_from(&plan.mails);

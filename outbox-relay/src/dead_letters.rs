@@ -42,6 +42,10 @@ impl DeadLetterSink for DeadLetters {
         Ok(last)
     }
 
+    fn outbox(&self) -> Option<&'static str> {
+        Some("outbox")
+    }
+
     /// Of what lies behind the mark, the rows of this transaction are those that were created at its beginning.
     async fn announced(&self, conn: &mut AsyncPgConnection, mark: i64) -> Result<Vec<Announced>, ReactionError> {
         let rows: Vec<Row> = diesel::sql_query(

@@ -113,6 +113,7 @@ async fn a_job_stops_at_the_first_failure_and_goes_on_from_there_once_that_is_me
     worker.end().await;
     assert_eq!(heard(&desk.db, &["a", "b", "c"]).await, ["poison", r#"{"n":1}"#, "poison"]);
     assert_eq!(desk.post_to(&job, "resume").await.0, 409);
+    assert_eq!((going_on(true).await, going_on(false).await), (0, 1));
     assert_eq!(desk.post_to(&job, "cancel").await.0, 409);
 }
 
@@ -394,6 +395,11 @@ async fn a_cancelled_job_leaves_the_rest_and_is_forgotten_after_three_months() {
     let job = desk.begins(json!({"action": "discard", "key": "k"})).await;
     assert_eq!(desk.post_to(&job, "pause").await.1["state"], "paused");
     assert_eq!(desk.post_to(&job, "pause").await.0, 200, "again");
+    let going_on = async |is: bool| {
+        let listed = desk.get(&format!("/jobs?going_on={is}")).await["items"].clone();
+        listed.as_array().unwrap().len()
+    };
+    assert_eq!((going_on(true).await, going_on(false).await), (1, 0), "one that is paused has not ended");
     assert_eq!(desk.post_to(&job, "cancel").await.1["state"], "cancelled");
     assert_eq!(desk.post_to(&job, "resume").await.0, 409);
     assert_eq!(counts(&desk.get(&job).await), [0, 0, 1, 0]);

@@ -84,7 +84,12 @@ async fn a_dry_run_tells_what_the_real_reaction_would_write_and_announce_and_lea
     assert_eq!(of("orders")["inserted"], 1, "{goes}");
     assert_eq!(of("timers")["inserted"], 1, "{goes}");
     assert_eq!(of("stock_levels")["updated"], 1, "{goes}");
-    assert_eq!(of("outbox"), json!({"table": "outbox", "inserted": 1, "updated": 0, "deleted": 0}));
+    assert_eq!((&of("outbox")["inserted"], &of("outbox")["changes"]), (&json!(1), &json!([])), "told as an event");
+    let level = &of("stock_levels")["changes"][0];
+    assert_eq!((&level["before"]["held"], &level["after"]["held"]), (&json!(0), &json!(2)), "{level}");
+    let held = of("orders")["changes"][0].clone();
+    assert_eq!((&held["before"], &held["after"]["order_id"]), (&Value::Null, &json!(order)), "{held}");
+    assert!(rows.iter().all(|table| table["table"] == "outbox" || table["all_shown"] == true), "{goes}");
     let [announced] = &goes["events"].as_array().unwrap()[..] else { panic!("{goes}") };
     assert_eq!((&announced["event_type"], &announced["topic"]), (&json!("stock.reserved.v1"), &json!("stock.v1")));
     assert_eq!(announced["key"], order.to_string());

@@ -24,7 +24,7 @@ use crate::sign_in::Issuer;
 use crate::{NAME, migrations};
 
 /// How long what was heard is kept.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 pub struct App {
     server: HttpServer,
@@ -40,7 +40,8 @@ pub struct App {
 pub fn times_to_live() -> Vec<TimeToLive> {
     vec![
         TimeToLive::new("events", "id", "heard_at", KEPT),
-        TimeToLive::new("orders", "id", "last_event_at", KEPT),
+        // One that goes on stays, however long nothing is heard of it: somebody must look.
+        TimeToLive::new("orders", "id", "last_event_at", KEPT).only("ended_at is not null"),
         TimeToLive::new("sessions", "id", "expires_at", Duration::from_secs(60 * 60)),
     ]
     .into_iter()
@@ -71,6 +72,7 @@ impl App {
             issuer: issuer.clone(),
             url: Arc::clone(&url),
             is_sandbox: config.is_sandbox,
+            proxies: config.http.rate_limit.proxies.clone(),
             changes,
             live: Arc::new(Semaphore::new(LIVE)),
             stop: listening.clone(),

@@ -68,6 +68,7 @@ templates! {
     "control/dead_letter.html",
     "control/dead_letter_job.html",
     "control/dead_letter_job_live.html",
+    "control/dead_letter_jobs.html",
     "control/topics.html",
     "control/topics_rows.html",
     "control/map.html",
@@ -75,6 +76,7 @@ templates! {
     "control/warehouse.html",
     "control/money.html",
     "control/payment.html",
+    "control/reconciliation.html",
     "control/actions.html",
 }
 

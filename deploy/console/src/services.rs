@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::{Client, Method, Response, StatusCode, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
 use serde_json::Value;
 use service_kit::http_client;
 use url::Url;
@@ -67,6 +67,8 @@ impl Failure {
 pub struct Sent<'a> {
     pub token: Option<&'a str>,
     pub body: Option<&'a Value>,
+    /// JSON that is sent as it is, in place of `body`.
+    pub text: Option<&'a str>,
     /// Makes a repeated request do nothing again.
     pub idempotency_key: Option<&'a str>,
     /// The address of whoever asks, for a service that counts requests by client.
@@ -75,17 +77,42 @@ pub struct Sent<'a> {
     pub if_match: Option<&'a str>,
 }
 
+impl Sent<'_> {
+    fn with(self, mut request: RequestBuilder) -> RequestBuilder {
+        if let Some(token) = self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(key) = self.idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(client) = self.client {
+            request = request.header("x-forwarded-for", client.to_string());
+        }
+        if let Some(version) = self.if_match {
+            request = request.header("if-match", version);
+        }
+        match (self.text, self.body) {
+            (Some(text), _) => request.header("content-type", "application/json").body(text.to_owned()),
+            (None, Some(body)) => request.json(body),
+            (None, None) => request,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Services {
-    client: Client,
+    /// One for each, in the order of [`Service::ALL`]: how one is reached says nothing of another.
+    clients: [Client; 4],
     urls: Urls,
 }
 
 impl Services {
     /// Fails if there can be no client.
     pub fn new(urls: Urls) -> anyhow::Result<Self> {
-        let client = http_client::builder(&urls.orders).redirect(redirect::Policy::none()).timeout(PATIENCE).build()?;
-        Ok(Self { client, urls })
+        let made = |url: &Url| http_client::builder(url).redirect(redirect::Policy::none()).timeout(PATIENCE).build();
+        let Urls { orders, payments, stock, notifications } = &urls;
+        let clients = [made(orders)?, made(payments)?, made(stock)?, made(notifications)?];
+        Ok(Self { clients, urls })
     }
 
     /// Reads `path`, which may have a query and holds nothing that somebody typed unescaped.
@@ -95,34 +122,32 @@ impl Services {
 
     /// Has something done.
     pub async fn ask(&self, service: Service, method: Method, path: &str, sent: Sent<'_>) -> Result<Value, Failure> {
+        Ok(self.asked(service, method, path, sent).await?.1)
+    }
+
+    /// As [`Services::ask`], with the answer as it came: its names are in their order.
+    pub async fn asked(
+        &self,
+        service: Service,
+        method: Method,
+        path: &str,
+        sent: Sent<'_>,
+    ) -> Result<(String, Value), Failure> {
         let away = |why: String| Failure::Away { service: service.name(), why };
         let url = self.url(service).join(path).map_err(|error| away(error.to_string()))?;
-        let mut request = self.client.request(method, url);
-        if let Some(token) = sent.token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(key) = sent.idempotency_key {
-            request = request.header("idempotency-key", key);
-        }
-        if let Some(client) = sent.client {
-            request = request.header("x-forwarded-for", client.to_string());
-        }
-        if let Some(version) = sent.if_match {
-            request = request.header("if-match", version);
-        }
-        if let Some(body) = sent.body {
-            request = request.json(body);
-        }
+        let request = sent.with(self.client(service).request(method, url));
         let response =
             http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;
         let status = response.status();
         let body = whole(response).await.map_err(away)?;
-        let value = match body.as_slice() {
-            [] => Value::Null,
-            body => serde_json::from_slice(body).map_err(|_| away(format!("{status}, and no JSON")))?,
+        let is_none = |_| away(format!("{status}, and no JSON"));
+        let text = String::from_utf8(body).map_err(|_| away(format!("{status}, and no text")))?;
+        let value = match text.as_str() {
+            "" => Value::Null,
+            text => serde_json::from_str(text).map_err(is_none)?,
         };
         match status {
-            status if status.is_success() => Ok(value),
+            status if status.is_success() => Ok((text, value)),
             // It can't do it now, and says so in its own words.
             status if status.is_server_error() => {
                 Err(away(value["detail"].as_str().unwrap_or(status.as_str()).to_owned()))
@@ -135,9 +160,20 @@ impl Services {
     pub async fn text(&self, service: Service, path: &str) -> Result<String, Failure> {
         let away = |why: String| Failure::Away { service: service.name(), why };
         let url = self.url(service).join(path).map_err(|error| away(error.to_string()))?;
-        let response = self.client.get(url).send().await.map_err(|error| away(error.without_url().to_string()))?;
+        let response =
+            self.client(service).get(url).send().await.map_err(|error| away(error.without_url().to_string()))?;
         let body = whole(response).await.map_err(away)?;
         String::from_utf8(body).map_err(|_| away("it answers no text".to_owned()))
+    }
+
+    const fn client(&self, service: Service) -> &Client {
+        let [orders, payments, stock, notifications] = &self.clients;
+        match service {
+            Service::Orders => orders,
+            Service::Payments => payments,
+            Service::Stock => stock,
+            Service::Notifications => notifications,
+        }
     }
 
     const fn url(&self, service: Service) -> &Url {

@@ -5,10 +5,16 @@ mod common;
 use chrono::{TimeDelta, Utc};
 use common::Console;
 use console::heard::ConsoleReactions;
-use console::store::{events, figures, orders};
+use console::store::{events, figures, money, orders};
 use quadrille_testing::{placed, record_numbered};
+use serde_json::json;
 use service_kit::consumer::testing::react_to_all;
-use shared_events::{CancelReason, Event, OrderCancelled, OrderConfirmed, OrderEvent, OrderForgotten, OrderId};
+use service_kit::housekeeping::prune;
+use shared_events::{
+    CancelReason, Currency, Event, Money, OrderCancelled, OrderConfirmed, OrderEvent, OrderForgotten, OrderId,
+    PaymentCaptured, PaymentEvent, PaymentId,
+};
+use tokio_util::sync::CancellationToken;
 
 fn order_placed(order: OrderId) -> Event {
     OrderEvent::Placed(placed(order, &[("TEA-EARL-GREY-250", 2)])).into()
@@ -72,6 +78,39 @@ async fn of_an_order_whose_person_is_forgotten_no_name_stays() {
     let kept = events::of_order(&mut conn, order.0).await.unwrap();
     assert!(kept.iter().all(|event| event.body.is_none()), "{kept:?}");
     assert_eq!(console.db.count("events where headers::text like '%ann@%' or body like '%ann@%'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_event_says_of_money_stays_when_its_person_is_forgotten() {
+    let (console, order) = (Console::start().await, OrderId::new());
+    let (payment_id, amount) = (PaymentId::new(), Money::new(25_98, Currency::EUR).unwrap());
+    let captured: Event = PaymentEvent::Captured(PaymentCaptured { order_id: order, payment_id, amount }).into();
+    console.hear(&record_numbered(&order_placed(order), 1, Utc::now())).await;
+    console.hear(&record_numbered(&captured, 1, Utc::now())).await;
+    let forgotten = OrderEvent::Forgotten(OrderForgotten { order_id: order, customer_id: "c-1001".parse().unwrap() });
+    console.hear(&record_numbered(&forgotten.into(), 2, Utc::now())).await;
+    let mut conn = console.db.conn().await;
+    let of_money = money::announced_of(&mut conn, &[order.0], &["payment.captured.v1"]).await.unwrap();
+    let [event] = &of_money[..] else { panic!("{of_money:?}") };
+    assert_eq!((&event.body, &event.money.as_ref().unwrap()["amount"]["amount"]), (&None, &json!(25_98)));
+    let placed = events::of_order(&mut conn, order.0).await.unwrap();
+    assert!(placed.iter().all(|event| event.topic == "payments.v1" || event.money.is_none()), "{placed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_goes_on_stays_however_long_nothing_is_heard_of_it() {
+    let (console, going_on, ended) = (Console::start().await, OrderId::new(), OrderId::new());
+    for order in [going_on, ended] {
+        console.hear(&record_numbered(&order_placed(order), 1, Utc::now())).await;
+    }
+    let cancelled = OrderEvent::Cancelled(OrderCancelled::new(ended, CancelReason::Timeout));
+    console.hear(&record_numbered(&cancelled.into(), 2, Utc::now())).await;
+    console.db.run("update orders set last_event_at = now() - interval '31 days'").await;
+    for rule in console::app::times_to_live() {
+        prune(&console.db.pool, &rule, &CancellationToken::new()).await.unwrap();
+    }
+    let left: Vec<uuid::Uuid> = console.db.rows("select id from orders").await;
+    assert_eq!(left, [going_on.0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

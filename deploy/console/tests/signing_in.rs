@@ -5,9 +5,12 @@ mod common;
 
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use common::{Console, between, led_to};
+use console::sessions;
 use console::sign_in::Issuer;
 use sandbox_issuer::{App, Config};
+use serde_json::json;
 use service_kit::auth::{AuthConfig, Source};
 use service_kit::config::Reader;
 use service_kit::testing::{Running, TestDb, eventually};
@@ -96,4 +99,57 @@ async fn a_customer_is_not_let_into_the_control_room() {
     })
     .await;
     assert_eq!(signed_up.console.get("/control").await.status().as_u16(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_renewed_while_a_page_is_open_that_is_told_live() {
+    let signed_up = start().await;
+    let console = &signed_up.console;
+    eventually("the issuer's keys are known", Duration::from_secs(20), async || {
+        signed_up.sign_in("/", "ann").await == "/"
+    })
+    .await;
+    let cookie = console.browser.cookie("console_session").unwrap();
+    let mut session = sessions::find(&console.db.pool, &cookie).await.unwrap().unwrap();
+    let first = session.access_token.clone();
+    // It is renewed a minute and a half before it ends: in a moment, and not for the visit that opens the stream.
+    session.good_until = Utc::now() + TimeDelta::seconds(97);
+    sessions::write(&console.db.pool, &cookie, &session).await.unwrap();
+    let order = uuid::Uuid::now_v7();
+    let at = format!("/api/v1/orders/{order}");
+    console.answers("GET", &at, 200, an_order(order, &session.sub)).await;
+    let stream = console.get(&format!("/orders/{order}/live")).await;
+    assert_eq!(stream.status(), 200);
+    let read = tokio::spawn(stream.bytes());
+    let tokens = async || {
+        let asked = console.services.received_requests().await.unwrap();
+        let of_order = asked.into_iter().filter(|request| request.url.path() == at);
+        let token = |it: wiremock::Request| it.headers["authorization"].to_str().unwrap().to_owned();
+        of_order.map(token).collect::<Vec<_>>()
+    };
+    assert_eq!(tokens().await[0], format!("Bearer {first}"));
+    eventually("it asks with a new token", Duration::from_secs(30), async || {
+        console.changes.tell([order]);
+        tokens().await.last() != Some(&format!("Bearer {first}"))
+    })
+    .await;
+    let renewed = sessions::find(&console.db.pool, &cookie).await.unwrap().unwrap();
+    assert!(renewed.access_token != first && renewed.good_until > session.good_until);
+    assert_eq!(tokens().await.last(), Some(&format!("Bearer {}", renewed.access_token)));
+    assert!(!read.is_finished(), "whoever reads goes on");
+    read.abort();
+}
+
+/// An order that goes on.
+fn an_order(id: uuid::Uuid, customer: &str) -> serde_json::Value {
+    let price = json!({"amount": 1299, "currency": "EUR"});
+    json!({
+        "id": id, "status": "pending", "reason": null, "failure": null,
+        "customer": {"id": customer, "name": "Ann Lee", "email": "ann@example.com"},
+        "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
+        "requested_address": null, "currency": "EUR",
+        "lines": [{"sku": "TEA", "name": "Earl Grey", "quantity": 1, "unit_price": price, "line_total": price, "called_off": 0}],
+        "total": price, "stock": null, "payment": null, "shipments": [], "waiting_for": null, "version": 1,
+        "placed_at": "2026-07-14T09:30:00Z", "links": {}
+    })
 }

@@ -8,11 +8,12 @@ import { story } from '../story.mjs';
 
 /// The pages that anybody may see.
 const SHOP = ['/', '/?q=tea', `/products/${TEA}`, '/basket', '/checkout'];
-/// Those of whoever works here. ORDER, OPEN and PAYMENT stand for what there is to see.
+/// Those of whoever works here. ORDER, OPEN, PAYMENT and TODAY stand for what there is to see.
 const CONTROL = [
   '/control', '/control/stuck', '/control/orders', '/control/orders?q=ada@example.com', '/control/orders/ORDER', '/control/orders/OPEN',
   '/control/dead-letters', '/control/topics', '/control/topics?live=1', '/control/map', '/control/holds', '/control/warehouse',
-  '/control/warehouse?order=OPEN', '/control/money', '/control/money/PAYMENT', '/control/actions',
+  '/control/warehouse?order=OPEN', '/control/money', '/control/money/PAYMENT', '/control/money/reconciliation?day=TODAY', '/control/dead-letters/stock-svc/jobs',
+  '/control/actions',
 ];
 /// Those that are refused.
 const REFUSED = ['/products/NOTHING-LIKE-IT', '/orders/01980a10-7c00-7000-8000-0000000000a1', '/control/orders/nothing'];
@@ -29,7 +30,7 @@ async function something(shop) {
     await shop.becomes(OPEN, 'confirmed');
     await shop.becomes(declined.id, 'cancelled');
     const { id: PAYMENT } = await shop.first('payment-svc', 'payments', ORDER);
-    return { ORDER, OPEN, PAYMENT };
+    return { ORDER, OPEN, PAYMENT, TODAY: new Date().toISOString().slice(0, 10) };
   })();
   return seen;
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::faults::{Failure, Faults};
 use crate::operations::{self, Operation, Request};
 use crate::params::{Params, has_control};
-use crate::{StripeError, bank, disputes, lists, messages, store};
+use crate::{StripeError, balance, bank, disputes, lists, messages, store};
 
 /// Stripe's limit on an idempotency key, in characters.
 const LONGEST_KEY: usize = 255;
@@ -69,6 +69,7 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .route("/v1/refunds", web::post().to(refund))
         .route("/v1/refunds", web::get().to(refunds))
         .route("/v1/disputes", web::get().to(disputes))
+        .route("/v1/balance_transactions", web::get().to(balance_transactions))
         .route("/sandbox/refunds/{id}/fail", web::post().to(fail_refund))
         .route("/sandbox/payment_intents/{id}/dispute", web::post().to(dispute))
         .route("/sandbox/disputes/{id}/close", web::post().to(close_dispute))
@@ -361,6 +362,13 @@ async fn refunds(state: Data<AppState>, request: HttpRequest) -> Result<HttpResp
     authorised(&request)?;
     read_troubled(&state).await?;
     let list = lists::refunds(&mut *connection(&state).await?, request.query_string()).await?;
+    Ok(HttpResponse::Ok().json(list))
+}
+
+async fn balance_transactions(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, StripeError> {
+    authorised(&request)?;
+    read_troubled(&state).await?;
+    let list = balance::list(&mut *connection(&state).await?, request.query_string()).await?;
     Ok(HttpResponse::Ok().json(list))
 }
 

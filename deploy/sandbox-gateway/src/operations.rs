@@ -195,7 +195,7 @@ async fn done(
 ) -> Result<Answer, StripeError> {
     store::save_intent(conn, intent).await?;
     if let Some(effect) = effect {
-        store::note(conn, intent, effect, request.key.as_deref()).await?;
+        store::note(conn, intent, effect, request.key.as_deref(), None).await?;
     }
     request.tell(conn, event, intent.object()).await?;
     Answer::ok(request.shown(intent)).on_its_way(intent.method(), &request.faults)
@@ -292,7 +292,7 @@ pub async fn authenticate(
         let effect = intent.authenticate(passed)?;
         store::save_intent(conn, &intent).await?;
         if let Some(effect) = effect {
-            store::note(conn, &intent, effect, intent.confirmed_by.as_deref()).await?;
+            store::note(conn, &intent, effect, intent.confirmed_by.as_deref(), None).await?;
         }
         if told {
             let faults = store::faults(conn).await?.webhooks;
@@ -324,7 +324,7 @@ pub async fn fail_refund(
         store::save_intent(conn, &intent).await?;
         store::fail_refund(conn, id, reason).await?;
         let key = format!("{}:reversal", refund.metadata["refund_id"].as_str().unwrap_or(id));
-        store::note(conn, &intent, effect, Some(&key)).await?;
+        store::note(conn, &intent, effect, Some(&key), Some(id)).await?;
         refund.failure_reason = Some(reason.to_owned());
         if told {
             let faults = store::faults(conn).await?.webhooks;
@@ -352,7 +352,8 @@ async fn refund(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
     store::save_intent(conn, &intent).await?;
     store::insert_refund(conn, &refund).await?;
     // Made without a key, as in a dashboard, its name is what it is known by.
-    store::note(conn, &intent, effect, Some(request.key.as_deref().unwrap_or(&refund.id))).await?;
+    let key = request.key.as_deref().unwrap_or(&refund.id);
+    store::note(conn, &intent, effect, Some(key), Some(&refund.id)).await?;
     request.tell(conn, "refund.created", refund.object()).await?;
     Answer::ok(refund.object()).on_its_way(intent.method(), &request.faults)
 }

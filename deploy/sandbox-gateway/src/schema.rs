@@ -41,6 +41,7 @@ diesel::table! {
         order_id -> Nullable<Text>,
         idempotency_key -> Nullable<Text>,
         at -> Timestamptz,
+        source -> Nullable<Text>,
     }
 }
 

@@ -420,3 +420,43 @@ async fn intents_are_listed_newest_first() {
     let rest = gateway.get(&format!("/v1/payment_intents?limit=1&starting_after={second}")).await;
     assert_eq!((&rest["data"][0]["id"], &rest["has_more"]), (&json!(first), &json!(false)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moved_the_balance_is_listed_by_time_with_what_moved_it() {
+    let gateway = Gateway::start().await;
+    let id = gateway.intent("pm_card_visa").await;
+    for step in ["confirm", "capture"] {
+        gateway.post(&format!("/v1/payment_intents/{id}/{step}"), "", &[]).await;
+    }
+    let (_, refund) = gateway.post("/v1/refunds", "", &[("payment_intent", &id), ("amount", "598")]).await;
+    let at = |path: &str| gateway.client.post(format!("{}/sandbox/{path}", gateway.url));
+    let dispute = at(&format!("payment_intents/{id}/dispute")).json(&json!({"amount": 100})).send().await.unwrap();
+    let dispute: Value = dispute.json().await.unwrap();
+    let failed = at(&format!("refunds/{}/fail", refund["id"].as_str().unwrap()));
+    failed.json(&json!({"reason": "unknown"})).send().await.unwrap().error_for_status().unwrap();
+    let won = at(&format!("disputes/{}/close", dispute["id"].as_str().unwrap()));
+    won.json(&json!({"outcome": "won"})).send().await.unwrap().error_for_status().unwrap();
+
+    let now = chrono::Utc::now().timestamp();
+    let within = format!("/v1/balance_transactions?created%5Bgte%5D={}&created%5Blt%5D={}", now - 60, now + 60);
+    let list = gateway.get(&format!("{within}&expand%5B0%5D=data.source")).await;
+    let moved = |list: &Value| -> Vec<(String, i64)> {
+        let items = list["data"].as_array().unwrap().iter();
+        items
+            .map(|it| (it["reporting_category"].as_str().unwrap().to_owned(), it["amount"].as_i64().unwrap()))
+            .collect()
+    };
+    let expected =
+        [("dispute_reversal", 100), ("refund_failure", 598), ("dispute", -100), ("refund", -598), ("charge", 2598)];
+    assert_eq!(moved(&list), expected.map(|(category, amount)| (category.to_owned(), amount)));
+    let charge = &list["data"][4]["source"];
+    assert_eq!((&charge["payment_intent"], &charge["amount_captured"]), (&json!(id), &json!(2598)));
+    assert_eq!(list["data"][3]["source"]["id"], refund["id"]);
+    let first = gateway.get(&format!("{within}&limit=2")).await;
+    assert_eq!((&first["has_more"], &first["data"][0]["source"]), (&json!(true), &dispute["id"]));
+    let last = first["data"][1]["id"].as_str().unwrap();
+    let rest = gateway.get(&format!("{within}&starting_after={last}")).await;
+    assert_eq!(moved(&rest).len(), 3);
+    let before = format!("/v1/balance_transactions?created%5Blt%5D={}", now - 60);
+    assert!(moved(&gateway.get(&before).await).is_empty());
+}

@@ -11,7 +11,7 @@ use shared_events::{Money, OrderId, PaymentMethod, RefundId};
 use crate::domain::NextAction;
 
 pub use declines::{action_failed, may_pass};
-pub use journal::{GatewayJournal, JournalTotals, ListedIntent};
+pub use journal::{BalanceMovement, BalancePage, GatewayJournal, JournalTotals, ListedIntent, Moved};
 pub use stripe::{ReturnUrl, Stripe, StripeConfig, VERSION as STRIPE_VERSION};
 
 /// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats

@@ -56,6 +56,28 @@ pub(super) fn settled() -> Value {
     refund(&json!({"status": "done", "settled_outside": outside}))
 }
 
+/// The day on which that order was paid; its capture is the same on both sides, and the gateway has a refund that is not known.
+pub(super) fn reconciliation() -> Value {
+    let mut capture = movement("capture", json!("ch_3Q0"), eur(2598), "2026-07-14T09:30:02Z");
+    capture["ledger"] = eur(2598);
+    capture["booked_at"] = json!("2026-07-14T09:30:02.417Z");
+    capture["state"] = json!("same");
+    let mut refund = movement("refund", json!("re_3Q0"), eur(1299), "2026-07-14T17:00:00Z");
+    refund["refund_id"] = json!("6f1de9b1-54ce-8d43-9a4b-1f0e5ad1c7a2");
+    json!({
+        "day": "2026-07-14", "from": "2026-07-14T00:00:00Z", "until": "2026-07-15T00:00:00Z", "trouble": null,
+        "items": [refund, capture], "next_cursor": null
+    })
+}
+
+fn movement(operation: &str, gateway_id: Value, gateway: Value, at: &str) -> Value {
+    json!({
+        "order_id": ORDER, "payment_id": PAYMENT, "payment_intent": "pi_3Q0", "operation": operation, "refund_id": null,
+        "gateway_id": gateway_id, "currency": "EUR", "ledger": null, "booked_at": null, "given_back": eur(0),
+        "gateway": gateway, "made_at": at, "state": "different"
+    })
+}
+
 fn refund(changes: &Value) -> Value {
     let mut refund = json!({
         "id": REFUND, "payment_id": PAYMENT, "amount": eur(1299), "status": "calling",

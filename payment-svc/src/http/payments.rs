@@ -15,7 +15,7 @@ use super::AppState;
 use crate::domain::{RefundState, State, status};
 use crate::store::ledger::Entry;
 use crate::store::look_ups::{self, Awaited};
-use crate::store::payments::{self, Shown};
+use crate::store::payments::{self, Shown, Which};
 use crate::store::refunds::ShownRefund;
 
 #[derive(Deserialize, IntoParams)]
@@ -24,11 +24,28 @@ use crate::store::refunds::ShownRefund;
 pub struct ListQuery {
     #[param(inline)]
     order_id: Option<OrderId>,
+    /// What the gateway calls its intent, such as `pi_3Q0`. There is one payment for it at most.
+    #[param(inline, value_type = Option<String>, min_length = 1, max_length = 255)]
+    gateway_intent: Option<IntentName>,
     #[param(inline)]
     limit: Option<Limit>,
     /// The `next_cursor` of the previous answer.
     #[param(value_type = Option<Uuid>)]
     cursor: Option<Cursor<PaymentId>>,
+}
+
+/// A name that the gateway can have given.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct IntentName(String);
+
+impl TryFrom<String> for IntentName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let is_one = (1..=255).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_one { Ok(Self(name)) } else { Err("expected 1 to 255 visible characters, such as pi_3Q0") }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -145,7 +162,7 @@ struct GatewayIds {
     payment_intent: Option<String>,
 }
 
-fn money(amount: i64, currency: &str) -> Value {
+pub(super) fn money(amount: i64, currency: &str) -> Value {
     json!({"amount": amount, "currency": currency})
 }
 
@@ -270,14 +287,18 @@ async fn next_actions(
     responses((status = 200, description = "A page of them.", body = Paged<PaymentView>))
 )]
 pub async fn list(state: Data<AppState>, caller: Caller, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
-    let Query(ListQuery { order_id, limit, cursor }) = query;
+    let Query(ListQuery { order_id, gateway_intent, limit, cursor }) = query;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
     let theirs = Theirs::of(&caller)?;
     let is_elses = order_id.zip(theirs.order).is_some_and(|(asked, own)| asked != own);
+    // A guest is not shown what the gateway calls it, and can't ask for that either.
+    let is_elses = is_elses || (gateway_intent.is_some() && theirs.order.is_some());
     let mut conn = state.pool.get().await?;
+    let intent = gateway_intent.as_ref().map(|IntentName(name)| name.as_str());
+    let which = Which { order: order_id.or(theirs.order), customer: theirs.customer, intent };
     let rows = match is_elses {
         true => Vec::new(),
-        false => payments::list(&mut conn, order_id.or(theirs.order), theirs.customer, after, limit + 1).await?,
+        false => payments::list(&mut conn, which, after, limit + 1).await?,
     };
     let rows: Vec<_> = rows.into_iter().filter_map(|row| theirs.seen(row)).collect();
     let mut actions = next_actions(&conn, &caller, &rows).await?;

@@ -172,6 +172,11 @@ pub trait DeadLetterSink: Send + Sync + 'static {
         std::future::ready(Ok(0))
     }
 
+    /// The table of the outbox, if there is one: what is written to it is told by [`DeadLetterSink::announced`].
+    fn outbox(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What this transaction has appended behind the mark, in order; without an outbox nothing.
     fn announced(
         &self,

@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 /// What stands for the value of a header that may be a secret.
-const HIDDEN: &str = "(not shown)";
+pub(super) const HIDDEN: &str = "(not shown)";
 
 /// The names of headers whose values are not shown have one of these in them.
 const SECRET: [&str; 8] = ["authorization", "cookie", "password", "secret", "token", "signature", "api-key", "api_key"];
@@ -23,12 +23,17 @@ pub struct Header {
     pub value: String,
 }
 
+/// Whether what has this name may be a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    SECRET.iter().any(|part| lower.contains(part))
+}
+
 /// The headers in their order, without secrets.
 pub(super) fn shown(headers: Vec<(String, String)>) -> Vec<Header> {
-    let header = |(name, value): (String, String)| {
-        let lower = name.to_ascii_lowercase();
-        let is_secret = SECRET.iter().any(|part| lower.contains(part));
-        Header { value: if is_secret { HIDDEN.to_owned() } else { value }, name }
+    let header = |(name, value): (String, String)| Header {
+        value: if is_secret(&name) { HIDDEN.to_owned() } else { value },
+        name,
     };
     headers.into_iter().map(header).collect()
 }

@@ -1,5 +1,6 @@
 //! Tries a dead letter without effect: the service's own reaction, in a transaction that is rolled back.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,6 +19,7 @@ use utoipa::ToSchema;
 
 use super::content::{Header, Payload, shown};
 use super::replay::handle;
+use super::written::{self, RowChange, Rows};
 use super::{BOUNDS, Draft, hold, http, record_of};
 use crate::consumer::{Announced, DeadLetterSink, Outcome, ReactionError, Reactions, Work, panicked};
 use crate::pool::Share;
@@ -25,6 +27,9 @@ use crate::trace::Span;
 
 /// How long it may take in all.
 const WITHIN: Duration = Duration::from_secs(10);
+
+/// How long another connection is waited for.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// What would come of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -42,9 +47,22 @@ pub enum Verdict {
 }
 
 /// What would be written to a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema, QueryableByName)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = DryRunTable)]
 pub struct TableChange {
+    /// How much.
+    #[serde(flatten)]
+    pub counts: RowCounts,
+    /// The rows, at most 20. None of the outbox, whose are told as events.
+    pub changes: Vec<RowChange>,
+    /// Whether these are all: of a large table none are shown.
+    pub all_shown: bool,
+}
+
+/// How many rows would be written to a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema, QueryableByName)]
+#[schema(as = DryRunCounts)]
+pub struct RowCounts {
     /// The table; of a partitioned one the whole.
     #[diesel(sql_type = Text)]
     pub table: String,
@@ -168,7 +186,8 @@ async fn tried<R: Reactions, S: DeadLetterSink>(
     let outcome = Unmeasured(handled.catch_unwind().boxed()).await.unwrap_or_else(panicked)?;
     // What would fail at the commit fails here.
     conn.batch_execute("set constraints all immediate").await?;
-    let (rows, events) = (since(before, changes(conn).await?), work.sink.announced(conn, mark).await?);
+    let (counted, events) = (since(before, changes(conn).await?), work.sink.announced(conn, mark).await?);
+    let rows = with_rows(work, conn, counted).await?;
     let (outcome, why) = match outcome {
         Outcome::Applied => (Verdict::Applied, None),
         Outcome::Ignored(why) => (Verdict::Ignored, Some(why.to_string())),
@@ -176,6 +195,23 @@ async fn tried<R: Reactions, S: DeadLetterSink>(
     };
     let events = events.into_iter().map(WouldAnnounce::from).collect();
     Ok(Some(DryRun { outcome, why, may_pass: false, ahead: *ahead, rows, events }))
+}
+
+/// The rows of what was counted. Without another connection, which sees them as they were, there are only the counts.
+async fn with_rows<R: Reactions, S: DeadLetterSink>(
+    work: &Work<R, S>,
+    conn: &mut AsyncPgConnection,
+    counted: Vec<RowCounts>,
+) -> Result<Vec<TableChange>, ReactionError> {
+    let mut found = match timeout(A_MOMENT, work.upkeep.of(Share::Requests).get()).await {
+        Ok(Ok(mut outside)) => written::rows(conn, &mut outside, work.sink.outbox()).await?,
+        _ => BTreeMap::new(),
+    };
+    let with_rows = |counts: RowCounts| {
+        let Rows { changes, is_whole } = found.remove(&counts.table).unwrap_or_default();
+        TableChange { counts, changes, all_shown: is_whole }
+    };
+    Ok(counted.into_iter().map(with_rows).collect())
 }
 
 /// Work that counts nothing in metrics, since nothing comes of it.
@@ -190,7 +226,7 @@ impl<T> Future for Unmeasured<'_, T> {
 }
 
 /// What this session has written and not yet told the statistics of, which may be more than this transaction's.
-async fn changes(conn: &mut AsyncPgConnection) -> QueryResult<Vec<TableChange>> {
+async fn changes(conn: &mut AsyncPgConnection) -> QueryResult<Vec<RowCounts>> {
     diesel::sql_query(
         "select coalesce((select parent.relname from pg_inherits join pg_class parent on parent.oid = inhparent
                 where inhrelid = written.relid), written.relname)::text as \"table\",
@@ -202,8 +238,8 @@ async fn changes(conn: &mut AsyncPgConnection) -> QueryResult<Vec<TableChange>> 
     .await
 }
 
-fn since(before: Vec<TableChange>, after: Vec<TableChange>) -> Vec<TableChange> {
-    let less = |mut change: TableChange| {
+fn since(before: Vec<RowCounts>, after: Vec<RowCounts>) -> Vec<RowCounts> {
+    let less = |mut change: RowCounts| {
         if let Some(known) = before.iter().find(|known| known.table == change.table) {
             change.inserted -= known.inserted;
             change.updated -= known.updated;
@@ -211,7 +247,7 @@ fn since(before: Vec<TableChange>, after: Vec<TableChange>) -> Vec<TableChange> 
         }
         change
     };
-    let is_one = |change: &TableChange| change.inserted + change.updated + change.deleted > 0;
+    let is_one = |change: &RowCounts| change.inserted + change.updated + change.deleted > 0;
     after.into_iter().map(less).filter(is_one).collect()
 }
 

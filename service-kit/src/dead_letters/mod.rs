@@ -16,6 +16,7 @@ mod reason;
 mod replay;
 mod show;
 mod versions;
+mod written;
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::{exists, sql};
@@ -34,7 +35,7 @@ use ended::{How, end};
 pub use content::{Format, Header, Payload};
 pub use desk::Desk;
 pub use draft::{Draft, HeaderName, HeaderValue};
-pub use dry_run::{DryRun, TableChange, Verdict, WouldAnnounce};
+pub use dry_run::{DryRun, RowCounts, TableChange, Verdict, WouldAnnounce};
 pub use ended::{Decision, Ended, ended};
 pub use groups::{Group, GroupId, Ungrouped, groups, ungrouped};
 pub(crate) use http::{Routes, routes};
@@ -44,6 +45,7 @@ pub use reason::Reason;
 pub(crate) use replay::carry_out;
 pub use show::{Behind, Shown, show};
 pub use versions::{NotEdited, Version, versions};
+pub use written::RowChange;
 
 /// The gauges stop counting here.
 const COUNTED: i64 = 10_000;

@@ -20,7 +20,11 @@ const LIVE: &str = "control/dead_letter_job_live.html";
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/control/dead-letters").get(|visit| shown(page(visit))))
-        .service(resource("/control/dead-letters/{service}/jobs").post(|visit, body| shown(begin(visit, body))))
+        .service(
+            resource("/control/dead-letters/{service}/jobs")
+                .get(|visit| shown(ended(visit)))
+                .post(|visit, body| shown(begin(visit, body))),
+        )
         .service(
             resource("/control/dead-letters/{service}/jobs/{id}")
                 .get(|visit| shown(job(visit, "control/dead_letter_job.html"))),
@@ -62,14 +66,20 @@ fn asked_services(of: Option<Service>) -> Vec<Service> {
 
 async fn by_cause(visit: Visit, of: Option<Service>) -> Result<HttpResponse, Refusal> {
     let (services, token) = (&visit.state.services, visit.token());
+    let after = Form::query(&visit.request).get("after").and_then(term);
+    let pairs = [("limit", Some("100")), ("cursor", after.as_deref())];
+    let groups = query(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let groups = &format!("/api/v1/dead-letters/groups?{groups}");
     let ask = |service: Service| async move {
         let (groups, jobs) = tokio::join!(
-            services.get(service, "/api/v1/dead-letters/groups?limit=100", token),
-            services.get(service, "/api/v1/dead-letters/jobs?limit=5", token)
+            services.get(service, groups, token),
+            services.get(service, "/api/v1/dead-letters/jobs?going_on=true&limit=100", token)
         );
         let (groups, jobs) = (Part::of(service, groups), Part::of(service, jobs));
-        let going_on: Vec<Value> = jobs.items().iter().filter(|job| !is_over(job)).cloned().collect();
-        context! { service => service.name(), groups, jobs => going_on }
+        let next = groups.value["next_cursor"].as_str();
+        let next = next.map(|after| query([("service", service.name()), ("after", after)]));
+        let next = next.map(|next| format!("/control/dead-letters?{next}"));
+        context! { service => service.name(), groups, jobs, next }
     };
     let services = join_all(asked_services(of).into_iter().map(ask)).await;
     Ok(visit.page("control/dead_letters.html", context! { services }))
@@ -77,6 +87,20 @@ async fn by_cause(visit: Visit, of: Option<Service>) -> Result<HttpResponse, Ref
 
 fn is_over(job: &Value) -> bool {
     matches!(job["state"].as_str(), Some("done" | "cancelled"))
+}
+
+/// The jobs of a service that have ended, the newest first.
+async fn ended(visit: Visit) -> Result<HttpResponse, Refusal> {
+    let (visit, service) = service_in_path(visit.for_workers()?)?;
+    let cursor = Form::query(&visit.request).get("cursor").and_then(|id| id.parse::<Uuid>().ok());
+    let cursor = cursor.map(|id| id.to_string());
+    let pairs = [("going_on", Some("false")), ("limit", Some("50")), ("cursor", cursor.as_deref())];
+    let asked = query(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let path = format!("/api/v1/dead-letters/jobs?{asked}");
+    let jobs = Part::of(service, visit.state.services.get(service, &path, visit.token()).await);
+    let service = service.name();
+    let next = next_of(&format!("/control/dead-letters/{service}/jobs"), &[], &jobs);
+    Ok(visit.page("control/dead_letter_jobs.html", context! { service, jobs, next }))
 }
 
 async fn one_by_one(

@@ -117,6 +117,7 @@ mod tests {
             heard_at: time,
             headers: vec![("ce_traceparent".to_owned(), traceparent.to_owned())],
             body: Some("{}".to_owned()),
+            money: None,
         }
     }
 

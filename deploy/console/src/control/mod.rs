@@ -4,6 +4,7 @@ mod actions;
 mod dead_letters;
 mod event_rows;
 mod holds;
+mod json_text;
 mod letter;
 mod map;
 mod metrics;
@@ -147,7 +148,7 @@ fn once_of(given: Option<&str>) -> Uuid {
 
 /// A text of JSON, or whatever else it is, for people: at most so many characters.
 fn pretty(text: &str, most: usize) -> (String, bool) {
-    let pretty = serde_json::from_str::<Value>(text).ok().and_then(|value| serde_json::to_string_pretty(&value).ok());
+    let pretty = json_text::laid_out(text);
     let pretty = pretty.as_deref().unwrap_or(text);
     let cut = pretty.chars().nth(most).is_some();
     (pretty.chars().take(most).collect(), cut)
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn json_is_laid_out_and_anything_else_stays_as_it_is() {
-        assert_eq!(pretty(r#"{"a":1}"#, 99), ("{\n  \"a\": 1\n}".to_owned(), false));
+        assert_eq!(pretty(r#"{"b":1,"a":2}"#, 99), ("{\n  \"b\": 1,\n  \"a\": 2\n}".to_owned(), false));
         assert_eq!(pretty("<script>", 4), ("<scr".to_owned(), true));
     }
 

@@ -86,6 +86,11 @@ async fn list(visit: Visit) -> Result<HttpResponse, Refusal> {
         let asked = [("q", q), ("state", state), ("before", &last)];
         format!("/control/orders?{}", query(asked.into_iter().filter(|(_, value)| !value.is_empty())))
     });
+    if let (Some(text), true) = (&text, found.is_empty())
+        && let Some(order) = of_intent(&visit, text).await
+    {
+        return Ok(visit.go(&format!("/control/orders/{order}")));
+    }
     let unheard = text.as_deref().and_then(|text| text.parse::<Uuid>().ok()).filter(|_| found.is_empty());
     let elsewhere = match &text {
         Some(text) if found.is_empty() && before.is_none() => Some(known_to_order_svc(&visit, text).await),
@@ -97,6 +102,16 @@ async fn list(visit: Visit) -> Result<HttpResponse, Refusal> {
         "control/orders.html",
         context! { rows, states, state => state.map(State::name), q => text, next, unheard, elsewhere },
     ))
+}
+
+/// The order that the gateway's intent pays, as payment-svc knows it: events don't say what the gateway calls it.
+async fn of_intent(visit: &Visit, text: &str) -> Option<Uuid> {
+    if !text.starts_with("pi_") {
+        return None;
+    }
+    let path = format!("/api/v1/payments?{}", query([("gateway_intent", text)]));
+    let found = visit.state.services.get(Service::Payments, &path, visit.token()).await;
+    found.ok()?["items"][0]["order_id"].as_str()?.parse().ok()
 }
 
 /// What the console has not heard of, as order-svc knows it: orders stay there for longer.

@@ -59,7 +59,9 @@ impl Summary {
             "order.confirmed.v1" => self.confirmed_at = Some(time),
             "order.completed.v1" => self.end(time, "completed", None),
             "order.cancelled.v1" => {
-                let reason = text(&body(incoming), "/reason");
+                let body = body(incoming);
+                // The wire has it as the customer's wish, with who else it was beside it.
+                let reason = text(&body, "/by").or_else(|| text(&body, "/reason"));
                 self.end(time, "cancelled", reason);
             }
             "order.forgotten.v1" => self.forgotten = true,
@@ -182,6 +184,16 @@ mod tests {
         ];
         let found_by = Summary::of_all(&batch).remove(&ORDER).unwrap().found_by;
         assert_eq!(found_by.into_iter().collect::<Vec<_>>(), ["ce123ie", "d1", "pi_3q0"]);
+    }
+
+    #[test]
+    fn an_order_that_staff_cancelled_was_not_cancelled_by_its_customer() {
+        let reason = |body: &str| {
+            let cancelled = heard("order.cancelled.v1", 0, body);
+            Summary::of_all(&[cancelled]).remove(&ORDER).unwrap().reason
+        };
+        assert_eq!(reason(r#"{"reason": "customer", "by": "staff"}"#).as_deref(), Some("staff"));
+        assert_eq!(reason(r#"{"reason": "customer"}"#).as_deref(), Some("customer"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod assets;
 pub mod form;
+mod renewal;
 pub mod sessions;
 pub mod visit;
 
@@ -9,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use actix_web::web::{Data, ServiceConfig};
 use service_kit::Pool;
+use service_kit::http::Proxies;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -37,6 +39,8 @@ pub struct AppState {
     /// Where browsers reach the console, without a slash at its end; known once the server is bound.
     pub url: Arc<OnceLock<String>>,
     pub is_sandbox: bool,
+    /// The proxies through which browsers come.
+    pub proxies: Proxies,
     pub changes: Changes,
     pub live: Arc<Semaphore>,
     /// Ends what is told live.

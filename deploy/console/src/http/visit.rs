@@ -1,6 +1,7 @@
 //! A visit: who asks for a page, by which cookies, and how they are answered.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -10,15 +11,13 @@ use actix_web::http::header::{COOKIE, LOCATION, SET_COOKIE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
-use chrono::Utc;
 use minijinja::value::Value;
 
-use super::AppState;
 use super::form::Form;
+use super::{AppState, renewal};
 use crate::secrets;
 use crate::services::Failure;
-use crate::sessions::{self, Session};
-use crate::sign_in::NotRenewed;
+use crate::sessions::Session;
 
 /// The cookie of whoever is signed in.
 pub const SESSION: &str = "console_session";
@@ -66,7 +65,7 @@ impl FromRequest for Visit {
                 form
             });
             let session = match cookie(&request, SESSION) {
-                Some(known) => current(&state, &known).await,
+                Some(known) => renewal::current(&state, &known).await,
                 None => None,
             };
             Ok(Self { state, request, session, set, form })
@@ -74,81 +73,16 @@ impl FromRequest for Visit {
     }
 }
 
-/// Who is signed in by this cookie, with tokens that are good. A database or an issuer that is away shows whoever it is as
-/// not signed in.
-async fn current(state: &AppState, cookie: &str) -> Option<Session> {
-    let session = match sessions::find(&state.pool, cookie).await {
-        Ok(found) => found?,
-        Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "a session can't be read");
-            return None;
-        }
-    };
-    if !session.is_due(Utc::now()) {
-        return Some(session);
-    }
-    let still_good = |session: Session| Some(session).filter(|session| session.good_until > Utc::now());
-    match renewed(state, cookie, &session).await {
-        Ok(Renewed::Here(renewed)) => Some(*renewed),
-        // Whoever renews it is given a moment, if its token is of no use any more.
-        Ok(Renewed::Elsewhere) if session.good_until > Utc::now() => Some(session),
-        Ok(Renewed::Elsewhere) => renewed_elsewhere(state, cookie).await,
-        Ok(Renewed::Never(why)) => {
-            tracing::info!(why, "a session ends: its tokens are not renewed");
-            if let Err(error) = sessions::end(&state.pool, cookie).await {
-                tracing::warn!(error = format!("{error:#}"), "a session can't be ended");
-            }
-            still_good(session)
-        }
-        Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "a session's tokens can't be renewed now");
-            still_good(session)
-        }
-    }
-}
-
-/// What came of renewing a session's tokens.
-enum Renewed {
-    Here(Box<Session>),
-    /// Another request renews them.
-    Elsewhere,
-    /// The issuer refuses, and why.
-    Never(String),
-}
-
-async fn renewed(state: &AppState, cookie: &str, session: &Session) -> anyhow::Result<Renewed> {
-    let Some(issuer) = &state.issuer else { return Ok(Renewed::Never("nobody signs in here".to_owned())) };
-    if !sessions::may_renew(&state.pool, cookie).await? {
-        return Ok(Renewed::Elsewhere);
-    }
-    let renewed = match issuer.renewed(session).await {
-        Ok(renewed) => renewed,
-        Err(NotRenewed::Refused(why)) => return Ok(Renewed::Never(why)),
-        Err(NotRenewed::Away(error)) => return Err(error),
-    };
-    // The refresh token that was kept until now is used up, so this is tried again.
-    if sessions::write(&state.pool, cookie, &renewed).await.is_err() {
-        sessions::write(&state.pool, cookie, &renewed).await?;
-    }
-    Ok(Renewed::Here(Box::new(renewed)))
-}
-
-/// The session with the tokens that another request renews, if that is done within three seconds.
-async fn renewed_elsewhere(state: &AppState, cookie: &str) -> Option<Session> {
-    for _ in 0..30 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let found = sessions::find(&state.pool, cookie).await.ok()??;
-        if !found.is_due(Utc::now()) {
-            return Some(found);
-        }
-    }
-    None
-}
-
 impl Visit {
     /// The token of whoever asks.
     pub fn token(&self) -> Option<&str> {
         self.session.as_ref().map(|session| session.access_token.as_str())
+    }
+
+    /// The address of whoever asks, by what the proxies before the console say. Services that count requests by client are told
+    /// it, or would take all for the console's own.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.state.proxies.client_of(&self.request)
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {

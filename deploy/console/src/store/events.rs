@@ -12,6 +12,7 @@ use service_kit::consumer::Incoming;
 use service_kit::prepared;
 use uuid::Uuid;
 
+use super::money;
 use crate::heard::{Heard, order_of};
 
 /// An event as it was heard.
@@ -34,6 +35,9 @@ pub struct Event {
     pub headers: Vec<(String, String)>,
     /// None once its person is forgotten.
     pub body: Option<String>,
+    /// What it says of money, if it is about a payment: that stays.
+    #[serde(default)]
+    pub money: Option<Value>,
 }
 
 /// Keeps events; one that is there already stays as it is, and one of an order whose person is forgotten has no body.
@@ -55,6 +59,7 @@ pub async fn save(conn: &mut AsyncPgConnection, heard: &[Incoming<Arc<Heard>>]) 
         rows.sent.push(event.sent_at);
         rows.headers.push(json!(event.headers));
         rows.bodies.push(&event.body);
+        rows.moneys.push(money::said(&place.topic, &event.body));
     }
     if !rows.ids.is_empty() {
         rows.execute(conn).await?;
@@ -79,14 +84,15 @@ prepared! {
         sent: Vec<Option<DateTime<Utc>>> as Array<Nullable<Timestamptz>>,
         headers: Vec<Value> as Array<Jsonb>,
         bodies: Vec<&'a str> as Array<Text>,
+        moneys: Vec<Option<Value>> as Array<Nullable<Jsonb>>,
     };
     "insert into events (id, topic, partition, record_offset, key, type, source, order_id, sequence, causation_id, time, \
-        sent_at, headers, body) \
+        sent_at, headers, body, money) \
      select new.id, topic, partition, record_offset, key, type, source, order_id, sequence, causation_id, time, sent_at, headers, \
-        case when orders.forgotten then null else body end \
-     from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        case when orders.forgotten then null else body end, money \
+     from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
         as new (id, topic, partition, record_offset, key, type, source, order_id, sequence, causation_id, time, sent_at, \
-            headers, body) \
+            headers, body, money) \
         left join orders on orders.id = new.order_id \
      on conflict (id) do nothing"
 }
@@ -264,32 +270,4 @@ prepared! {
                 > (said.topic, said.source, said.type) order by topic, source, type limit 1) next \
         where place < ?) \
      select jsonb_build_object('topic', topic, 'source', source, 'type', type) from said order by topic, source, type"
-}
-
-/// Events about money of these types that were announced before `until`, in the order of their times, after one of them.
-pub async fn announced(
-    conn: &mut AsyncPgConnection,
-    types: &[&str],
-    after: (DateTime<Utc>, Uuid),
-    until: DateTime<Utc>,
-    limit: i64,
-) -> QueryResult<Vec<Event>> {
-    let (at, id, until, most, limit) = (&after.0, &after.1, &until, &limit, &limit);
-    super::read(Announced { types, at, id, until, most, limit }.load(conn).await?)
-}
-
-prepared! {
-    /// Each type is read on its index, no further than the page goes.
-    struct Announced<'a> {
-        types: &'a [&'a str] as Array<Text>,
-        at: &'a DateTime<Utc> as Timestamptz,
-        id: &'a Uuid as SqlUuid,
-        until: &'a DateTime<Utc> as Timestamptz,
-        most: &'a i64 as BigInt,
-        limit: &'a i64 as BigInt,
-    } -> Jsonb;
-    "select to_jsonb(found) from unnest(?) as wanted (type) cross join lateral ( \
-        select * from events where topic = 'payments.v1' and events.type = wanted.type \
-            and (time, id) > (?, ?) and time < ? order by time, id limit ?) found \
-     order by found.time, found.id limit ?"
 }

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod figures;
+pub mod money;
 pub mod orders;
 
 use diesel::QueryResult;

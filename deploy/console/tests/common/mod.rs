@@ -3,20 +3,31 @@
 #![allow(dead_code, reason = "shared by several test programs, each of which needs a part")]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
+pub mod told;
+
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, OnceLock};
+
+use actix_web::web::ServiceConfig;
+use chrono::{TimeDelta, Utc};
 
 use console::config::Urls;
 use console::heard::{Changes, ConsoleReactions};
 use console::http::{AppState, routes};
 use console::pages::Pages;
 use console::services::Services;
+use console::sessions::{self, Session};
 use console::sign_in::Issuer;
 use quadrille_testing::Served;
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use serde_json::Value;
+use service_kit::auth::{AuthConfig, Guard, Source};
+use service_kit::config::HttpConfig;
 use service_kit::consumer::Record;
 use service_kit::consumer::testing::react;
+use service_kit::http::{Readiness, bind};
 use service_kit::testing::TestDb;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +50,15 @@ impl Console {
     }
 
     pub async fn with_issuer(issuer: Option<Issuer>) -> Self {
+        Self::made(issuer, None).await
+    }
+
+    /// One at which a client may order so often in a minute.
+    pub async fn limited(issuer: Option<Issuer>, per_minute: u32) -> Self {
+        Self::made(issuer, NonZeroU32::new(per_minute)).await
+    }
+
+    async fn made(issuer: Option<Issuer>, per_minute: Option<NonZeroU32>) -> Self {
         let db = TestDb::new(&console::migrations()).await;
         let (services, changes) = (MockServer::start().await, Changes::default());
         let at: url::Url = services.uri().parse().unwrap();
@@ -52,13 +72,29 @@ impl Console {
             issuer,
             url: Arc::clone(&url),
             is_sandbox: true,
+            proxies: "127.0.0.1".parse().unwrap(),
             changes: changes.clone(),
             live: Arc::new(Semaphore::new(4)),
-            stop,
+            stop: stop.clone(),
         };
-        let served = Served::start("", move |config| routes(config, &state));
+        let served = served(per_minute, stop, move |config| routes(config, &state));
         url.set(served.root.clone()).unwrap();
         Self { db, served, changes, services, browser: Browser::default() }
+    }
+
+    /// Signs somebody in, whose token is `token of` them.
+    pub async fn sign_in_as(&self, sub: &str, role: &str) {
+        let session = Session {
+            sub: sub.to_owned(),
+            name: None,
+            email: None,
+            roles: vec![role.to_owned()],
+            access_token: format!("token of {sub}"),
+            refresh_token: None,
+            good_until: Utc::now() + TimeDelta::hours(1),
+        };
+        let cookie = sessions::begin(&self.db.pool, &session).await.unwrap();
+        self.browser.keep("console_session", &cookie);
     }
 
     /// Has the services answer a request.
@@ -92,16 +128,40 @@ impl Console {
     }
 }
 
+/// Serves these routes; a client may ask for what is limited so often in a minute.
+fn served<F>(per_minute: Option<NonZeroU32>, stop: CancellationToken, routes: F) -> Served
+where
+    F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+{
+    let mut listen = HttpConfig::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    listen.rate_limit.per_minute = per_minute;
+    let server = bind("test", listen, Readiness::default(), Guard::for_everybody(), stop.clone(), routes).unwrap();
+    let root = format!("http://127.0.0.1:{}", server.port());
+    tokio::spawn(server.run());
+    Served { url: root.clone(), root, client: Client::new(), stop }
+}
+
+/// Somewhere to sign in, where nobody does.
+pub fn issuer() -> Issuer {
+    let issuer = "http://127.0.0.1:9".to_owned();
+    let keys = Source::Discovery(issuer.clone());
+    let (audience, roles_claim) = ("quadrille".to_owned(), "roles".to_owned());
+    let config = AuthConfig::By { issuer, audience, keys, roles_claim };
+    Issuer::new(&config, "console".to_owned(), None).unwrap().unwrap()
+}
+
 /// A browser that keeps cookies, and shows where it is led.
 pub struct Browser {
     client: Client,
     cookies: Mutex<BTreeMap<String, String>>,
+    /// `X-Forwarded-For`, as a proxy before the console says it.
+    pub forwarded: Mutex<Option<&'static str>>,
 }
 
 impl Default for Browser {
     fn default() -> Self {
         let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
-        Self { client, cookies: Mutex::default() }
+        Self { client, cookies: Mutex::default(), forwarded: Mutex::default() }
     }
 }
 
@@ -119,9 +179,15 @@ impl Browser {
         self.cookies.lock().unwrap().get(name).cloned()
     }
 
+    pub fn keep(&self, name: &str, value: &str) {
+        self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
+    }
+
     async fn ask(&self, request: RequestBuilder) -> Response {
         let known: Vec<_> =
             self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let forwarded = *self.forwarded.lock().unwrap();
+        let request = forwarded.into_iter().fold(request, |request, by| request.header("x-forwarded-for", by));
         let answer = request.header("cookie", known.join("; ")).send().await.unwrap();
         for set in answer.headers().get_all("set-cookie") {
             let (name, value) = set.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();

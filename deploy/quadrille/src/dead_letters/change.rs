@@ -83,6 +83,17 @@ fn tell(tried: &Value, out: &mut impl Write) -> anyhow::Result<()> {
     if lines.len() > 1 {
         aligned(&lines, out)?;
     }
+    for table in rows {
+        for change in table["changes"].as_array().into_iter().flatten() {
+            let (before, after) = (&change["before"], &change["after"]);
+            let name = text(&table["table"]);
+            match (before.is_null(), after.is_null()) {
+                (true, _) => writeln!(out, "\n{name}: would insert {after}")?,
+                (_, true) => writeln!(out, "\n{name}: would delete {before}")?,
+                _ => writeln!(out, "\n{name}: would make of {before}\n  {after}")?,
+            }
+        }
+    }
     for event in tried["events"].as_array().into_iter().flatten() {
         writeln!(
             out,
@@ -142,7 +153,10 @@ mod tests {
     fn what_would_come_is_told_by_table_and_by_event() {
         let tried = json!({
             "outcome": "applied", "why": null, "may_pass": false, "ahead": 2,
-            "rows": [{"table": "orders", "inserted": 1, "updated": 0, "deleted": 0}],
+            "rows": [{"table": "orders", "inserted": 1, "updated": 0, "deleted": 0, "all_shown": true, "changes": [
+                {"before": null, "after": {"id": 1}}, {"before": {"id": 2, "n": 1}, "after": {"id": 2, "n": 2}},
+                {"before": {"id": 3}, "after": null}
+            ]}],
             "events": [{
                 "event_type": "stock.reserved.v1", "topic": "stock.v1", "key": "k",
                 "headers": [{"name": "ce_type", "value": "stock.reserved.v1"}],
@@ -155,6 +169,9 @@ mod tests {
         for part in [
             "applied\n2 of its key",
             "orders         1",
+            "orders: would insert {\"id\":1}",
+            "orders: would make of {\"id\":2,\"n\":1}\n  {\"id\":2,\"n\":2}",
+            "orders: would delete {\"id\":3}",
             "would announce stock.reserved.v1 on stock.v1 for k",
             "{\"n\":1}",
         ] {

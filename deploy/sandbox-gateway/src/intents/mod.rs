@@ -215,7 +215,7 @@ impl Intent {
     }
 
     /// The last charge, once there was one: what became of the last confirmation.
-    fn charge(&self) -> Option<Value> {
+    pub fn charge(&self) -> Option<Value> {
         let declined = self.last_payment_error.is_some();
         (self.was_authorised || declined).then(|| {
             let let_go = self.was_authorised && self.status == "canceled";
@@ -226,6 +226,7 @@ impl Intent {
                 "amount_captured": self.received,
                 "amount_refunded": if let_go { self.amount } else { self.refunded },
                 "captured": self.received > 0,
+                "currency": self.currency,
                 "paid": self.was_authorised,
                 "payment_intent": self.id,
                 "refunded": let_go || (self.received > 0 && self.refunded == self.received),

@@ -1,5 +1,6 @@
 //! The Stripe API: <https://docs.stripe.com/api>. One adapter for api.stripe.com, stripe-mock and the sandbox gateway.
 
+mod balance;
 mod journal;
 mod wire;
 

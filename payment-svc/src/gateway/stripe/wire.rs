@@ -9,7 +9,7 @@ use crate::domain::{ClientSecret, NextAction};
 use crate::gateway::{GatewayError, GivenBack, IntentState, JournalTotals, RefundOutcome};
 
 /// The minor units of ISO 4217 for an amount as the gateway counts; unchanged if the currency is unknown.
-fn minor_units(amount: i64, currency: &str) -> i64 {
+pub(super) fn minor_units(amount: i64, currency: &str) -> i64 {
     let currency = currency.to_uppercase().parse::<Currency>();
     currency.map_or(amount, |currency| Money::minor_units_of_gateway(amount, currency))
 }

@@ -73,8 +73,9 @@ pub(in crate::dead_letters) fn dry_run() -> Value {
     json!({
         "outcome": "applied", "why": null, "may_pass": false, "ahead": 0,
         "rows": [
-            {"table": "orders", "inserted": 1, "updated": 1, "deleted": 0},
-            {"table": "outbox", "inserted": 1, "updated": 0, "deleted": 0}
+            {"table": "orders", "inserted": 1, "updated": 0, "deleted": 0, "all_shown": true,
+                "changes": [{"before": null, "after": {"order_id": ORDER, "state": "held"}}]},
+            {"table": "outbox", "inserted": 1, "updated": 0, "deleted": 0, "all_shown": false, "changes": []}
         ],
         "events": [{
             "event_type": "stock.reserved.v1", "topic": "stock.v1", "key": ORDER,

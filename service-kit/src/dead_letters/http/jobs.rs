@@ -13,7 +13,7 @@ use crate::Pool;
 use crate::auth::Caller;
 use crate::dead_letters::jobs::{self, Turn};
 use crate::dead_letters::{Desk, GroupId, Job, JobAction, Reason, Selection};
-use crate::http::{Cursor, EmptyBody, Json, Limit, Page, Paged, Path, Problem, Query};
+use crate::http::{Cursor, EmptyBody, Json, Limit, Paged, Path, Problem, Query};
 
 /// How many letters can be named.
 const MOST: usize = 1_000;
@@ -87,10 +87,13 @@ pub(super) async fn begin(
 }
 
 /// The parameters of the list of jobs.
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "only what the macro makes of it is used")]
 pub(super) struct JobsQuery {
+    /// `true`: those that have not ended, be they running, paused or stopped; `false`: those that have.
+    #[param(inline)]
+    going_on: Option<bool>,
     #[param(inline)]
     limit: Option<Limit>,
     /// The `next_cursor` of the previous answer.
@@ -106,9 +109,10 @@ pub(super) struct JobsQuery {
     params(JobsQuery),
     responses((status = 200, description = "A page of them.", body = Paged<Job>))
 )]
-pub(super) async fn list(pool: Data<Pool>, page: Query<Page<Uuid>>) -> Result<HttpResponse, Problem> {
-    let (limit, before) = page.0.parts();
-    let rows = jobs::jobs(&mut *pool.get().await?, before, limit + 1).await?;
+pub(super) async fn list(pool: Data<Pool>, query: Query<JobsQuery>) -> Result<HttpResponse, Problem> {
+    let JobsQuery { going_on, limit, cursor } = query.0;
+    let (limit, before) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(before)| before));
+    let rows = jobs::jobs(&mut *pool.get().await?, going_on, before, limit + 1).await?;
     Ok(HttpResponse::Ok().json(Paged::from_rows(rows, limit, |job| job.id.to_string())))
 }
 

@@ -53,12 +53,22 @@ pub async fn job(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<J
     job.bind::<SqlUuid, _>(id).get_result(conn).await.optional()
 }
 
-/// Lists up to `limit` jobs that were made before `before`, the newest first.
+/// Lists up to `limit` jobs that were made before `before`, the newest first; of those that have ended or have not, or of all.
 ///
 /// # Errors
 /// Fails if the query fails.
-pub async fn jobs(conn: &mut AsyncPgConnection, before: Option<Uuid>, limit: i64) -> QueryResult<Vec<Job>> {
-    diesel::sql_query("select * from dead_letter_jobs where id < $1 order by id desc limit $2")
+pub async fn jobs(
+    conn: &mut AsyncPgConnection,
+    going_on: Option<bool>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> QueryResult<Vec<Job>> {
+    let which = match going_on {
+        None => "true",
+        Some(true) => "finished_at is null",
+        Some(false) => "finished_at is not null",
+    };
+    diesel::sql_query(format!("select * from dead_letter_jobs where id < $1 and {which} order by id desc limit $2"))
         .bind::<SqlUuid, _>(before.unwrap_or(Uuid::max()))
         .bind::<BigInt, _>(limit)
         .load(conn)

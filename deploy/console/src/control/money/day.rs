@@ -2,19 +2,20 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use actix_web::web::Bytes;
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc};
 use futures_util::stream;
-use serde_json::Value;
 use service_kit::Pool;
 use uuid::Uuid;
 
 use super::amount::plain;
+use super::csv;
+use crate::app::KEPT;
 use crate::control::YEARS;
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit};
-use crate::store::events::{Event, announced};
+use crate::store::events::Event;
+use crate::store::money::announced;
 
 /// What moves money, or says that it did not move.
 const TYPES: [&str; 5] = [
@@ -34,21 +35,20 @@ pub async fn export(visit: Visit) -> Result<HttpResponse, Refusal> {
         let why = "There is no such day; expected one such as 2026-11-30.";
         return Err(visit.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Which day?", why.to_owned()));
     };
+    if within.0 < Utc::now() - KEPT {
+        let why = format!("{day} is too long ago: what was announced is kept for 30 days.");
+        return Err(visit.refuse(StatusCode::UNPROCESSABLE_ENTITY, "That day is over", why));
+    }
     let rows = Rows { pool: visit.state.pool.clone(), within, after: Some((within.0, Uuid::nil())) };
     let body = stream::unfold((rows, true), |(mut rows, is_first): (Rows, bool)| async move {
         let head = if is_first { HEAD } else { "" };
         let next = rows.next().await?;
         Some((next.map(|rows| Bytes::from(format!("{head}{rows}"))), (rows, false)))
     });
-    let answer = HttpResponse::Ok()
-        .content_type("text/csv; charset=utf-8")
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"money-{day}.csv\"")))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .streaming::<_, actix_web::Error>(Box::pin(body));
-    Ok(visit.answer(answer))
+    Ok(csv::file(visit, &format!("money-{day}"), body))
 }
 
-fn within(day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+pub fn within(day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
     let begin = day.and_time(NaiveTime::MIN).and_utc();
     YEARS.contains(&day.year()).then_some((begin, begin.checked_add_days(Days::new(1))?))
 }
@@ -84,7 +84,7 @@ impl Rows {
 }
 
 fn row(event: &Event) -> String {
-    let body: Value = event.body.as_deref().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+    let body = event.money.clone().unwrap_or_default();
     let money = |name: &str| {
         let (amount, currency) = (body[name]["amount"].as_i64(), body[name]["currency"].as_str());
         amount.zip(currency).map(|(amount, currency)| plain(amount, currency)).unwrap_or_default()
@@ -101,27 +101,12 @@ fn row(event: &Event) -> String {
         money("remaining"),
         event.id.to_string(),
     ];
-    fields.map(|field| quoted(&field)).join(",") + "\r\n"
-}
-
-/// A field that no spreadsheet takes for a formula.
-fn quoted(field: &str) -> String {
-    let guard = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    match guard.is_empty() && !field.contains([',', '"', '\n', '\r']) {
-        true => field.to_owned(),
-        false => format!("\"{guard}{}\"", field.replace('"', "\"\"")),
-    }
+    csv::row(fields)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_field_is_text_and_no_formula() {
-        let fields = ["plain", "a,b", "say \"x\"", "=1+1", "@x"].map(quoted);
-        assert_eq!(fields, ["plain", "\"a,b\"", "\"say \"\"x\"\"\"", "\"'=1+1\"", "\"'@x\""]);
-    }
 
     #[test]
     fn a_day_is_one_of_utc() {

@@ -1,7 +1,9 @@
 //! Payments and refunds, and a day of them as a table for others. payment-svc does what is asked for.
 
 mod amount;
+mod csv;
 mod day;
+mod reconciliation;
 
 use crate::pages::context;
 use actix_web::HttpResponse;
@@ -21,6 +23,8 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/control/money").get(|visit| shown(list(visit))))
         .service(resource("/control/money/day.csv").get(|visit| shown(day::export(visit))))
+        .service(resource("/control/money/reconciliation").get(|visit| shown(reconciliation::show(visit))))
+        .service(resource("/control/money/reconciliation.csv").get(|visit| shown(reconciliation::export(visit))))
         .service(resource("/control/money/{id}").get(|visit| shown(show(visit))))
         .service(resource("/control/money/{id}/refund").post(|visit, body| shown(refund(visit, body))))
         .service(
@@ -99,7 +103,9 @@ async fn settle(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
 
 /// Has payment-svc do something once, and goes back to the payment.
 async fn ask(visit: Visit, id: Uuid, path: &str, asked: &Value, key: &str) -> Result<HttpResponse, Refusal> {
-    let sent = Sent { token: visit.token(), body: Some(asked), idempotency_key: Some(key), ..Sent::default() };
+    // payment-svc counts refunds by client.
+    let (token, client, idempotency_key) = (visit.token(), visit.client(), Some(key));
+    let sent = Sent { token, client, body: Some(asked), idempotency_key, ..Sent::default() };
     match visit.state.services.ask(Service::Payments, Method::POST, path, sent).await {
         Ok(_) => Ok(visit.go(&format!("/control/money/{id}"))),
         Err(failure) => Err(visit.failed(&failure)),

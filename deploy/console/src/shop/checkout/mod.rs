@@ -105,8 +105,7 @@ async fn order(visit: Visit, limited: Result<RateLimited, Problem>, body: Bytes)
     let customer = visit.session.as_ref().map_or_else(|| details.guest(), |session| session.sub.clone());
     let body = details.order(&customer);
     // order-svc counts orders by client, and would take all for the console's.
-    let client = visit.request.peer_addr().map(|address| address.ip());
-    let key = Some(details.key.as_str());
+    let (client, key) = (visit.client(), Some(details.key.as_str()));
     let sent = Sent { token: visit.token(), body: Some(&body), idempotency_key: key, client, ..Sent::default() };
     match visit.state.services.ask(Service::Orders, Method::POST, "/api/v1/orders", sent).await {
         Ok(order) => placed(visit, &order, &details.basket),

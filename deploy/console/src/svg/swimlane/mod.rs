@@ -2,36 +2,25 @@
 //! time is compressed. An event is a box in its service's lane; a bar in the topic shows how long it waited in the outbox and
 //! then until each of its effects, to which an arrow leads.
 
+mod places;
+mod words;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use shared_events::Topic;
 use uuid::Uuid;
 
+use self::places::{
+    BOX, ELSEWHERE, GAP, HEAD, LANE, ROW, SERVICES, SLOT, SLOTS, digits, edge_towards, lane_of_source, lane_of_topic,
+    left_of, rows, topics_of,
+};
+use self::words::{content, name, service_of};
+pub use self::words::{kind, took};
 use super::{Drawing, escape, shortened};
-use crate::pages::span;
 use crate::store::events::Event;
 
 /// More events than these are not drawn, nor more marks.
 pub const MOST: usize = 200;
-
-const SERVICES: [&str; 4] = ["order-svc", "stock-svc", "payment-svc", "notification-svc"];
-const ELSEWHERE: &str = "elsewhere";
-
-const GUTTER: i64 = 96;
-const LANE: i64 = 176;
-const TOPIC: i64 = 92;
-const HEAD: i64 = 54;
-const ROW: i64 = 42;
-const BOX: (i64, i64) = (164, 28);
-/// Bars of a topic that overlap in time stand beside each other, in so many columns.
-const SLOTS: usize = 7;
-const SLOT: i64 = 11;
-/// Headers that a box tells in words.
-const SHOWN: [&str; 7] =
-    ["ce_specversion", "ce_source", "ce_type", "ce_time", "ce_sequence", "ce_dataschema", "content-type"];
-/// Shorter gaps than this take no more room than a row has.
-const GAP: TimeDelta = TimeDelta::seconds(1);
 
 /// Something else that a service is known to have done.
 #[derive(Clone, Debug)]
@@ -63,36 +52,6 @@ pub fn draw(events: &[Event], marks: &[Mark]) -> String {
     picture.marks(&mut drawing, &marks[..marks.len().min(MOST)]);
     drawing.add(format_args!("</svg>"));
     drawing.0
-}
-
-/// A span of time as exactly as it matters.
-pub fn took(time: TimeDelta) -> String {
-    let micros = time.num_microseconds().unwrap_or(i64::MAX);
-    let (sign, size) = (if micros < 0 { "−" } else { "" }, micros.unsigned_abs());
-    match size {
-        0..1_000_000 => format!("{sign}{}.{} ms", size / 1_000, size % 1_000 / 100),
-        1_000_000..60_000_000 => format!("{sign}{}.{:02} s", size / 1_000_000, size % 1_000_000 / 10_000),
-        _ => format!("{sign}{}", span(time.num_seconds().abs())),
-    }
-}
-
-/// Whether an event is good news, bad news, or something to be watched; the class of its box and of its tag.
-pub fn kind(event_type: &str) -> &'static str {
-    let said = event_type.split('.').nth(1).unwrap_or_default();
-    match said {
-        "confirmed" | "completed" | "authorized" | "captured" | "committed" | "delivered" | "sent" => "good",
-        "cancelled" | "declined" | "capture_failed" | "rejected" | "expired" | "lost" | "failed" | "refund_failed" => {
-            "bad"
-        }
-        "cancel_requested" | "action_required" | "unknown" | "released" | "restocked" | "voided" | "refunded"
-        | "returned" | "suppressed" | "call_off_requested" => "warn",
-        _ => "",
-    }
-}
-
-/// A type without its version.
-fn name(event_type: &str) -> &str {
-    event_type.rsplit_once(".v").map_or(event_type, |(name, _)| name)
 }
 
 struct Picture<'a> {
@@ -228,7 +187,7 @@ impl<'a> Picture<'a> {
                 r#"<g data-cause="{}" data-effect="{}"><title>{name} → {}: {told} of {}</title><rect class="travel" x="{}" y="{top}" width="6" height="{length}"/><path class="arrow" d="M{x} {to}H{edge}"/><path class="arrow-head" d="M{edge} {to}l{head} -4v8z"/></g>"#,
                 event.id,
                 caused.id,
-                escape(&shortened(self::name(&caused.event_type), 80)),
+                escape(&shortened(self::words::name(&caused.event_type), 80)),
                 escape(&shortened(service_of(&caused.source), 80)),
                 x - 3
             ));
@@ -281,59 +240,6 @@ impl<'a> Picture<'a> {
             ));
         }
     }
-}
-
-/// The beginning of an event's headers and body, for whoever points at it.
-fn content(event: &Event) -> String {
-    let headers = event.headers.iter().filter(|(name, _)| !SHOWN.contains(&name.as_str())).take(8);
-    let headers = headers.map(|(name, value)| format!("{}: {}\n", shortened(name, 40), shortened(value, 80)));
-    headers.chain(event.body.as_deref().map(|body| shortened(body, 400))).collect()
-}
-
-/// A row for each event, with more room where more time has passed.
-fn rows(events: &[Event]) -> Vec<i64> {
-    let mut y = HEAD + 8;
-    let mut rows = Vec::with_capacity(events.len());
-    for (index, event) in events.iter().enumerate() {
-        if let Some(before) = index.checked_sub(1) {
-            let gap = event.time - events[before].time;
-            y += ROW + if gap >= GAP { 14 + 4 * digits(gap.num_seconds()) } else { 0 };
-        }
-        rows.push(y);
-    }
-    rows
-}
-
-fn digits(number: i64) -> i64 {
-    number.max(1).checked_ilog10().map_or(0, |digits| i64::from(digits) + 1)
-}
-
-fn left_of(lane: usize) -> i64 {
-    GUTTER + (LANE + TOPIC) * i64::try_from(lane).unwrap_or(0)
-}
-
-/// The side of a box in this lane that looks at `x`.
-fn edge_towards(lane: usize, x: i64) -> i64 {
-    let left = left_of(lane) + (LANE - BOX.0) / 2;
-    if x < left { left } else { left + BOX.0 }
-}
-
-fn service_of(source: &str) -> &str {
-    source.strip_prefix('/').unwrap_or(source)
-}
-
-fn lane_of_source(source: &str) -> usize {
-    SERVICES.iter().position(|service| *service == service_of(source)).unwrap_or(SERVICES.len())
-}
-
-fn lane_of_topic(topic: &str) -> usize {
-    let owner = Topic::from_name(topic).map_or(ELSEWHERE, Topic::owner);
-    SERVICES.iter().position(|service| *service == owner).unwrap_or(SERVICES.len())
-}
-
-fn topics_of(service: &str) -> Vec<&'static str> {
-    let topics = Topic::ALL.iter().filter(|topic| topic.owner() == service && !topic.compacted());
-    topics.map(|topic| topic.name()).collect()
 }
 
 #[cfg(test)]

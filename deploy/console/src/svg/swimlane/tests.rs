@@ -20,6 +20,7 @@ fn event(id: u128, source: &str, event_type: &str, topic: &str, ms: i64, cause: 
         heard_at: at(ms + 9),
         headers: Vec::new(),
         body: None,
+        money: None,
     }
 }
 

@@ -178,19 +178,32 @@ async fn a_form_that_was_shown_to_somebody_signed_in_is_no_guest_s_order() {
     assert_eq!(placed(&console).await, []);
 }
 
+/// Whether stock-svc answers or not, and whatever it says.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_buys_at_another_price_than_the_one_they_saw() {
     let console = shop().await;
-    let mut made_with = to_the_checkout(&console).await;
-    made_with[2].1 = "100".to_owned();
-    let answer = order_as(&console, &made_with, "Ann Lee").await;
-    assert_eq!(answer.status().as_u16(), 409);
-    let page = answer.text().await.unwrap();
-    assert!(
-        page.contains("A price has changed") && between(&page, r#"name="amount" value=""#, "\"") == "2598",
-        "{page}"
-    );
-    assert_eq!(placed(&console).await, []);
+    let made_with = to_the_checkout(&console).await;
+    console.services.reset().await;
+    let detail = "The order costs 30.98 EUR, and not 25.98 EUR as expected.";
+    let error = json!({
+        "field": "expected_total", "message": "25.98 EUR was expected", "code": "price_changed",
+        "actual": {"amount": 3098, "currency": "EUR"}
+    });
+    let changed = json!({"code": "price_changed", "detail": detail, "errors": [error]});
+    console.answers("POST", "/api/v1/orders", 409, changed).await;
+    let away = order_as(&console, &made_with, "Ann Lee").await;
+    console.answers("GET", "/api/v1/products/TEA", 200, product("TEA", "Earl Grey", 3)).await;
+    for answer in [away, order_as(&console, &made_with, "Ann Lee").await] {
+        assert_eq!(answer.status().as_u16(), 409);
+        let page = answer.text().await.unwrap();
+        assert!(page.contains("A price has changed") && page.contains("Order and pay €30.98"), "{page}");
+        assert_eq!(between(&page, r#"name="amount" value=""#, "\""), "3098", "what is shown is what is sent next");
+        assert!(!page.contains("25.98"), "{page}");
+        assert_eq!(between(&page, r#"name="key" value=""#, "\""), made_with[0].1);
+    }
+    let placed = placed(&console).await;
+    let expected = json!({"amount": 2598, "currency": "EUR"});
+    assert!(placed.iter().all(|(body, _)| body["expected_total"] == expected), "{placed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -164,6 +164,7 @@ impl Play {
             currency: Currency::EUR,
             lines: skus().take(self.lines).map(|sku| (sku, Quantity::try_from(1_i64).unwrap())).collect(),
             payment_method: "pm_card_visa".parse().unwrap(),
+            expected_total: None,
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Details {
     pub typed: Typed,
     /// As whom the form was shown; nobody, for a guest.
     pub who: String,
-    /// What the form said that it costs.
+    /// What the form said that it costs: order-svc places it at no other price.
     pub seen: Money,
     /// Made with the form, so that a form that is sent twice is one order.
     pub key: String,
@@ -66,6 +66,7 @@ impl Details {
         order["customer"] = who;
         order["delivery_address"] = address::filled(&self.typed, &address::FIELDS);
         order["currency"] = self.seen.currency.as_str().into();
+        order["expected_total"] = json!(self.seen);
         order
     }
 }
@@ -88,7 +89,8 @@ mod tests {
         let address = json!({"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"});
         let order = json!({
             "customer": {"id": "c-1", "name": "Ann Lee", "email": "ann@example.com"}, "delivery_address": address,
-            "currency": "EUR", "lines": [{"sku": "TEA", "quantity": 2}], "payment_method": "pm_card_visa"
+            "currency": "EUR", "lines": [{"sku": "TEA", "quantity": 2}], "payment_method": "pm_card_visa",
+            "expected_total": {"amount": 2598, "currency": "EUR"}
         });
         assert_eq!(details.order("c-1"), order);
     }

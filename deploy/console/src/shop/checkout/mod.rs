@@ -7,6 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, ServiceConfig};
 use reqwest::Method;
+use serde::Deserialize;
 use serde_json::Value;
 use service_kit::http::{Problem, RateLimited};
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use super::basket::Basket;
 use super::basket::priced::{self, Priced};
 use super::errors::{self, Wrong};
 use super::order::viewer;
+use super::product::Money;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::pages::context;
 use crate::services::{Failure, Sent, Service};
@@ -79,28 +81,25 @@ fn page(visit: Visit, details: &Details, priced: Option<Priced>, wrong: &Wrong, 
     visit.page_as(status, "shop/checkout.html", own)
 }
 
+/// The form again, with what was typed, and what is wrong with it.
+async fn again(visit: Visit, details: &Details, wrong: &Wrong, status: StatusCode) -> HttpResponse {
+    let priced = priced::ask(&visit.state.services, &details.basket).await.ok();
+    page(visit, details, priced, wrong, status)
+}
+
 async fn order(visit: Visit, limited: Result<RateLimited, Problem>, body: Bytes) -> Result<HttpResponse, Refusal> {
     let (visit, form) = visit.form(&body)?;
     let Some(details) = Details::of(&form) else {
         let why = "This form can't be read. Please go back to your basket, and begin the checkout again.";
         return Err(visit.refuse(StatusCode::UNPROCESSABLE_ENTITY, "That can't be read", why.to_owned()));
     };
-    let priced = priced::ask(&visit.state.services, &details.basket).await.ok();
     if limited.is_err() {
-        let wrong = Wrong::whole(TOO_OFTEN);
-        return Ok(page(visit, &details, priced, &wrong, StatusCode::TOO_MANY_REQUESTS));
+        // Whoever asks too often has nobody else asked.
+        return Ok(page(visit, &details, None, &Wrong::whole(TOO_OFTEN), StatusCode::TOO_MANY_REQUESTS));
     }
     // Whoever is shown as signed in orders as that, and whoever is not does not.
     if details.who != who(&visit) {
-        let wrong = Wrong::whole(SOMEBODY_ELSE);
-        return Ok(page(visit, &details, priced, &wrong, StatusCode::CONFLICT));
-    }
-    // Nobody buys at another price than the one that they saw.
-    let now = priced.as_ref().and_then(|priced| priced.total.as_ref());
-    if now.is_some_and(|now| *now != details.seen) {
-        let wrong =
-            Wrong::whole("A price has changed since you saw it. Please look at the new total, and order again.");
-        return Ok(page(visit, &details, priced, &wrong, StatusCode::CONFLICT));
+        return Ok(again(visit, &details, &Wrong::whole(SOMEBODY_ELSE), StatusCode::CONFLICT).await);
     }
     let customer = visit.session.as_ref().map_or_else(|| details.guest(), |session| session.sub.clone());
     let body = details.order(&customer);
@@ -110,21 +109,34 @@ async fn order(visit: Visit, limited: Result<RateLimited, Problem>, body: Bytes)
     let sent = Sent { token: visit.token(), body: Some(&body), idempotency_key: key, client, ..Sent::default() };
     match visit.state.services.ask(Service::Orders, Method::POST, "/api/v1/orders", sent).await {
         Ok(order) => placed(visit, &order, &details.basket),
-        Err(failure) => {
-            let status = match failure {
-                Failure::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
-                Failure::Refused { status, .. } => {
-                    StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
-                }
-            };
-            // A form is not led on to the issuer: browsers hold that against the page's policy.
-            let wrong = match status {
-                StatusCode::UNAUTHORIZED => Wrong::whole(SIGN_IN),
-                _ => Wrong::of(&failure, &details::FIELDS),
-            };
-            Ok(page(visit, &details, priced, &wrong, status))
-        }
+        Err(failure) => Ok(refused(visit, details, &failure).await),
     }
+}
+
+/// The form again, with why order-svc did not place the order.
+async fn refused(visit: Visit, mut details: Details, failure: &Failure) -> HttpResponse {
+    let status = match failure {
+        Failure::Away { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Failure::Refused { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY),
+    };
+    let wrong = match status {
+        // A form is not led on to the issuer: browsers hold that against the page's policy.
+        StatusCode::UNAUTHORIZED => Wrong::whole(SIGN_IN),
+        _ => Wrong::of(failure, &details::FIELDS),
+    };
+    let mut priced = priced::ask(&visit.state.services, &details.basket).await.ok();
+    if let Some(total) = new_total(failure) {
+        // Who charges says what it costs. What stock-svc says may be newer or older than that.
+        priced = priced.map(|priced| priced.told_to_cost(&total));
+        details.seen = total;
+    }
+    page(visit, &details, priced, &wrong, status)
+}
+
+/// What the order costs now, if that is why it was not placed.
+fn new_total(failure: &Failure) -> Option<Money> {
+    let Failure::Refused { problem, .. } = failure else { return None };
+    (problem["code"] == "price_changed").then(|| Money::deserialize(&problem["errors"][0]["actual"]).ok()).flatten()
 }
 
 /// Leads to the order that was placed.

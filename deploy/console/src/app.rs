@@ -41,6 +41,7 @@ pub fn times_to_live() -> Vec<TimeToLive> {
     vec![
         TimeToLive::new("events", "id", "heard_at", KEPT),
         TimeToLive::new("orders", "id", "last_event_at", KEPT),
+        TimeToLive::new("checkouts", "id", "expires_at", Duration::from_secs(60 * 60)),
         TimeToLive::new("sessions", "id", "expires_at", Duration::from_secs(60 * 60)),
     ]
     .into_iter()

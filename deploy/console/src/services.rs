@@ -60,6 +60,11 @@ impl Failure {
     pub const fn is(&self, wanted: StatusCode) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == wanted.as_u16())
     }
+
+    /// Whether it was refused with this code.
+    pub fn has_code(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { problem, .. } if problem["code"] == wanted)
+    }
 }
 
 /// What is sent besides the path.
@@ -73,6 +78,8 @@ pub struct Sent<'a> {
     pub client: Option<IpAddr>,
     /// The version that is changed, as the service's `ETag` had it.
     pub if_match: Option<&'a str>,
+    /// How long the service may take, where that is longer than for a part of a page.
+    pub patience: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +119,9 @@ impl Services {
         }
         if let Some(body) = sent.body {
             request = request.json(body);
+        }
+        if let Some(patience) = sent.patience {
+            request = request.timeout(patience);
         }
         let response =
             http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;

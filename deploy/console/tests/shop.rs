@@ -3,107 +3,12 @@
 
 mod common;
 
+use common::shopping::*;
 use common::{Console, between, led_to};
-use console::sign_in::Issuer;
 use reqwest::Response;
 use serde_json::{Value, json};
-use service_kit::auth::{AuthConfig, Source};
-use wiremock::matchers::{header, method, path};
+use wiremock::matchers::{method, path};
 use wiremock::{Mock, ResponseTemplate};
-
-const ORDER: &str = "01980a10-7c00-7000-8000-0000000000a1";
-const TOKEN: &str = "guest.01980a107c0070008000000000000a1.c0ffee";
-const EVIL: &str = r#"<script>alert("x")</script>"#;
-
-/// Somewhere to sign in, where nobody does.
-fn issuer() -> Issuer {
-    let issuer = "http://127.0.0.1:9".to_owned();
-    let keys = Source::Discovery(issuer.clone());
-    let (audience, roles_claim) = ("quadrille".to_owned(), "roles".to_owned());
-    let config = AuthConfig::By { issuer, audience, keys, roles_claim };
-    Issuer::new(&config, "console".to_owned(), None).unwrap().unwrap()
-}
-
-/// A shop that sells tea, to guests.
-async fn shop() -> Console {
-    let console = Console::with_issuer(Some(issuer())).await;
-    let tea = product("TEA", "Earl Grey", 3);
-    console.answers("GET", "/api/v1/products", 200, json!({"items": [tea.clone()], "next_cursor": "TEA"})).await;
-    console.answers("GET", "/api/v1/products/TEA", 200, tea).await;
-    console.answers("GET", "/api/v1/categories", 200, json!({"items": [], "next_cursor": null})).await;
-    console
-}
-
-fn product(sku: &str, name: &str, available: i64) -> Value {
-    json!({
-        "sku": sku, "name": name, "brand": null, "description": "Black tea", "category": null, "category_name": null,
-        "price": {"amount": 1299, "currency": "EUR"}, "low_stock_mark": 10, "status": "active",
-        "on_hand": 3, "held": 0, "available": available
-    })
-}
-
-fn order(changes: Value) -> Value {
-    let mut order = json!({
-        "id": ORDER, "status": "pending", "reason": null, "failure": null,
-        "customer": {"id": "guest-1", "name": "Ann Lee", "email": "ann@example.com"},
-        "delivery_address": {"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"},
-        "requested_address": null, "currency": "EUR",
-        "lines": [{"sku": "TEA", "name": "Earl Grey", "quantity": 2, "unit_price": {"amount": 1299, "currency": "EUR"},
-            "line_total": {"amount": 2598, "currency": "EUR"}, "called_off": 0}],
-        "total": {"amount": 2598, "currency": "EUR"}, "stock": null, "payment": null, "shipments": [],
-        "waiting_for": null, "version": 1, "placed_at": "2026-07-14T09:30:00Z",
-        "links": {"cancel": format!("/api/v1/orders/{ORDER}/cancel"), "guest": format!("/api/v1/orders/{ORDER}?token={TOKEN}")}
-    });
-    order.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    order
-}
-
-fn order_path() -> String {
-    format!("/api/v1/orders/{ORDER}")
-}
-
-/// The order is shown to whoever has the guest's token, and to nobody else.
-async fn shows_the_order(console: &Console, changes: Value) {
-    let answer = ResponseTemplate::new(200).set_body_json(order(changes));
-    let asked = Mock::given(method("GET")).and(path(order_path()));
-    let bearer = format!("Bearer {TOKEN}");
-    asked.and(header("authorization", bearer.as_str())).respond_with(answer).mount(&console.services).await;
-    console.answers("GET", &order_path(), 401, json!({"detail": "No token.", "code": "unauthorized"})).await;
-}
-
-const ADDRESS: [(&str, &str); 5] =
-    [("line1", "1 Quay St"), ("line2", ""), ("city", "Cork"), ("postal_code", "T12"), ("country", "IE")];
-
-/// Puts two packets of tea into the basket, and returns the fields that the checkout's form was made with.
-async fn to_the_checkout(console: &Console) -> Vec<(String, String)> {
-    let answer = console.send("/", "/basket", &[("do", "add"), ("sku", "TEA"), ("quantity", "2")]).await;
-    assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, "/basket"));
-    let (status, page) = console.page("/checkout").await;
-    assert_eq!(status, 200, "{page}");
-    let form = between(&page, r#"<form method="post" action="/checkout""#, "</form>");
-    let field = |name: &str| (name.to_owned(), between(form, &format!(r#"name="{name}" value=""#), "\"").to_owned());
-    ["key", "lines", "amount", "currency"].map(field).to_vec()
-}
-
-async fn order_as(console: &Console, made_with: &[(String, String)], name: &str) -> Response {
-    let typed = [("name", name), ("email", "ann@example.com"), ("payment_method", "pm_card_visa")];
-    let made_with = made_with.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let fields: Vec<_> = made_with.chain(typed).chain(ADDRESS).collect();
-    console.send("/", "/checkout", &fields).await
-}
-
-/// What order-svc was sent, with the keys.
-async fn placed(console: &Console) -> Vec<(Value, String)> {
-    let asked = console.services.received_requests().await.unwrap();
-    let placed =
-        asked.iter().filter(|request| request.method.as_str() == "POST" && request.url.path() == "/api/v1/orders");
-    placed
-        .map(|request| {
-            let key = request.headers.get("idempotency-key").unwrap().to_str().unwrap().to_owned();
-            (serde_json::from_slice(&request.body).unwrap(), key)
-        })
-        .collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_buys_by_plain_forms_and_is_led_to_their_order() {
@@ -137,7 +42,8 @@ async fn a_guest_buys_by_plain_forms_and_is_led_to_their_order() {
     let placed = placed(&console).await;
     assert_eq!(placed[0], placed[1]);
     let (body, key) = &placed[0];
-    assert_eq!((body["lines"].clone(), key), (json!([{"sku": "TEA", "quantity": 2}]), &made_with[0].1));
+    assert_eq!(body["lines"], json!([{"sku": "TEA", "quantity": 2}]));
+    assert!(key.len() == 43 && *key != made_with[0].1, "{key}");
     assert!(body["customer"]["id"].as_str().unwrap().starts_with("guest-"), "{body}");
     assert_eq!(body["delivery_address"].get("line2"), None);
     let asked = console.services.received_requests().await.unwrap();
@@ -192,7 +98,8 @@ async fn nobody_buys_at_another_price_than_the_one_they_saw() {
     let changed = json!({"code": "price_changed", "detail": detail, "errors": [error]});
     console.answers("POST", "/api/v1/orders", 409, changed).await;
     let away = order_as(&console, &made_with, "Ann Lee").await;
-    console.answers("GET", "/api/v1/products/TEA", 200, product("TEA", "Earl Grey", 3)).await;
+    let items = json!([product("TEA", "Earl Grey", 3)]);
+    console.answers("GET", "/api/v1/products", 200, json!({"items": items, "next_cursor": null})).await;
     for answer in [away, order_as(&console, &made_with, "Ann Lee").await] {
         assert_eq!(answer.status().as_u16(), 409);
         let page = answer.text().await.unwrap();
@@ -204,6 +111,29 @@ async fn nobody_buys_at_another_price_than_the_one_they_saw() {
     let placed = placed(&console).await;
     let expected = json!({"amount": 2598, "currency": "EUR"});
     assert!(placed.iter().all(|(body, _)| body["expected_total"] == expected), "{placed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_basket_is_priced_by_one_request_and_an_order_by_none() {
+    let console = shop().await;
+    console.send("/", "/basket", &[("do", "add"), ("sku", "MUG"), ("quantity", "1")]).await;
+    let made_with = to_the_checkout(&console).await;
+    console.services.reset().await;
+    console.answers("GET", "/api/v1/products", 200, json!({"items": [product("TEA", "Tea", 3)]})).await;
+    let (_, page) = console.page("/basket").await;
+    assert!(page.contains("not sold any more") && page.contains("€25.98"), "{page}");
+    let asked = console.services.received_requests().await.unwrap();
+    let asked: Vec<_> =
+        asked.iter().map(|request| format!("{}?{}", request.url.path(), request.url.query().unwrap())).collect();
+    assert_eq!(asked, ["/api/v1/products?sku=MUG%2CTEA&limit=2"]);
+    let proof = console.proof().await;
+    console.services.reset().await;
+    console.answers("POST", "/api/v1/orders", 202, order(json!({}))).await;
+    let typed = [("name", "Ann Lee"), ("proof", proof.as_str())];
+    let fields: Vec<_> = made_with.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(typed).collect();
+    console.browser.post(&format!("{}/checkout", console.served.root), &fields).await;
+    let asked = console.services.received_requests().await.unwrap();
+    assert_eq!(asked.iter().map(|request| request.url.path()).collect::<Vec<_>>(), ["/api/v1/orders"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,6 +187,11 @@ async fn a_link_with_a_guest_s_token_is_moved_into_a_cookie_at_once() {
     assert!(status == 200 && page.contains("Ann Lee"), "{page}");
     let answer = console.get(&format!("/orders/{ORDER}?token=x%3B%20Path%3D%2F")).await;
     assert!(!answer.headers().contains_key("set-cookie"), "{answer:?}");
+    // Neither does one that opens nothing take the place of one that does.
+    let answer = console.get(&format!("/orders/{ORDER}?token=guest.anything")).await;
+    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("set-cookie")), (303, false), "{answer:?}");
+    let (status, page) = console.page(&format!("/orders/{ORDER}")).await;
+    assert!(status == 200 && page.contains("Ann Lee"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,6 +278,18 @@ impl Events {
         Self(answer, String::new())
     }
 
+    /// The next event of this name, and what came before it.
+    async fn until(&mut self, name: &str) -> (Vec<String>, String) {
+        let mut before = Vec::new();
+        loop {
+            let event = self.next().await.unwrap();
+            if event.starts_with(&format!("event: {name}\n")) {
+                return (before, event);
+            }
+            before.push(event);
+        }
+    }
+
     /// The next event that is no comment; none once the stream is over.
     async fn next(&mut self) -> Option<String> {
         loop {
@@ -365,26 +312,33 @@ async fn whoever_looks_is_shown_what_changes_until_the_order_has_ended() {
     let id = ORDER.parse::<uuid::Uuid>().unwrap();
     order_is(&console, 4, 200, order(json!({}))).await;
     let mut events = Events::of(&console).await;
-    let first = events.next().await.unwrap();
-    assert!(first.starts_with("event: order\ndata: ") && first.contains("We are working on your order"), "{first}");
-    assert!(first.lines().skip(1).all(|line| line.starts_with("data: ")), "{first}");
+    let (_, first) = events.until("headline").await;
+    assert!(first.starts_with("event: headline\nid: ") && first.contains("We are working on your order"), "{first}");
+    assert!(first.lines().skip(2).all(|line| line.starts_with("data: ")), "{first}");
 
     order_is(&console, 3, 200, order(json!({"status": "confirmed", "version": 2}))).await;
     console.changes.tell([id]);
-    let second = events.next().await.unwrap();
+    let (_, second) = events.until("headline").await;
     assert!(second.contains("Your order is confirmed"), "{second}");
 
     order_is(&console, 2, 503, json!({"detail": "gone"})).await;
     console.changes.tell([id]);
-    let away = events.next().await.unwrap();
-    assert!(away.contains("look just now") && away.contains("Your order is confirmed"), "{away}");
+    let (before, away) = events.until("trouble").await;
+    assert!(away.contains("look just now") && away.contains("This is what we saw last"), "{away}");
+    assert!(
+        before.iter().all(|event| event.contains("confirmed") || !event.starts_with("event: headline")),
+        "{before:?}"
+    );
 
     // Without anything heard it is seen by looking.
     order_is(&console, 1, 200, order(json!({"status": "completed", "version": 3, "links": {}}))).await;
-    let last = events.next().await.unwrap();
-    assert!(last.contains("Delivered") && !last.contains("look just now"), "{last}");
+    // Nothing that is as it was is sent again: what is read aloud is read once, and a link keeps the focus.
+    let (before, over) = events.until("trouble").await;
+    assert_eq!((before, over.ends_with("\ndata: ")), (vec![], true), "{over}");
+    let (_, last) = events.until("headline").await;
+    assert!(last.contains("Delivered"), "{last}");
     // Until now the same could be done, so that nothing was sent of that.
-    let actions = events.next().await.unwrap();
+    let (_, actions) = events.until("actions").await;
     assert!(actions.starts_with("event: actions\ndata: ") && !actions.contains("Cancel"), "{actions}");
     assert_eq!(events.next().await.as_deref(), Some("event: over\ndata: over"));
     assert_eq!(events.next().await, None);
@@ -407,8 +361,16 @@ async fn no_more_look_live_than_there_is_room_for() {
         events.next().await.unwrap();
         open.push(events);
     }
-    let answer = console.get(&format!("/orders/{ORDER}/live")).await;
-    assert_eq!(answer.status().as_u16(), 503);
+    // Whoever comes then is told how the order is, and to come again.
+    let live = format!("{}/orders/{ORDER}/live?may=cancel", console.served.root);
+    let told = reqwest::get(&live).await.unwrap().text().await.unwrap();
+    assert!(told.starts_with("retry: 15000\n\n") && told.contains("We are working on your order"), "{told}");
+    let last = told.lines().filter_map(|line| line.strip_prefix("id: ")).last().unwrap();
+    let again = console.served.client.get(&live).header("last-event-id", last).send().await.unwrap();
+    assert_eq!(again.text().await.unwrap(), "retry: 15000\n\n", "what they have is not sent again");
+    let (_, page) = console.page(&format!("/orders/{ORDER}")).await;
+    let page = page.split("<noscript>").next().unwrap();
+    assert!(page.contains(&format!(r#"<a href="/orders/{ORDER}">Look again</a>"#)), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

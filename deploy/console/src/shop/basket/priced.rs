@@ -42,7 +42,8 @@ impl Priced {
 
 /// Asks what is in the basket, anew.
 pub async fn ask(services: &Services, basket: &Basket) -> Result<Priced, Failure> {
-    let products = product::all(services, basket.lines().iter().map(|line| line.sku.clone())).await?;
+    let skus: Vec<_> = basket.lines().iter().map(|line| &line.sku).collect();
+    let products = product::all(services, &skus).await?;
     Ok(priced(basket, products))
 }
 

@@ -1,12 +1,12 @@
 //! The checkout: a form, and the order that is made of it.
 
+mod attempts;
 mod details;
 mod methods;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, ServiceConfig};
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 use service_kit::http::{Problem, RateLimited};
@@ -20,11 +20,14 @@ use super::order::viewer;
 use super::product::Money;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::pages::context;
-use crate::services::{Failure, Sent, Service};
+use crate::services::{Failure, Service};
+use attempts::{Attempt, Fate};
 use details::Details;
 
 const NO_PRICES: &str = "We can't say what this costs just now, so you can't order yet. Please load this page again in a moment: \
     what is in your basket stays there.";
+const UNKNOWN: &str = "We can't say just now whether your order was placed. Nothing is lost: please press the button again in a moment. \
+    As long as your basket is the same, it stays one order.";
 const TOO_OFTEN: &str = "There were many orders within a short time. Please wait a minute, and press the button again.";
 const SOMEBODY_ELSE: &str =
     "You have signed in or out since you were shown this form. Please look at it again, and order again.";
@@ -39,18 +42,55 @@ pub fn routes(config: &mut ServiceConfig) {
     );
 }
 
-async fn show(visit: Visit) -> Result<HttpResponse, Refusal> {
+/// Has the browser keep what makes its orders one, if it keeps none.
+pub fn begin(visit: &mut Visit) {
+    attempts::secret(visit);
+}
+
+async fn show(mut visit: Visit) -> Result<HttpResponse, Refusal> {
+    let mut wrong = Wrong::default();
+    if let Some(secret) = attempts::kept(&visit) {
+        match lost(&visit, &secret).await {
+            Lost::Order(order, basket) => return placed(visit, &order, &basket),
+            Lost::Unknown => wrong.whole.push(UNKNOWN.to_owned()),
+            Lost::Nothing => {}
+        }
+    }
     let basket = Basket::of(&visit);
     if basket.is_empty() {
         return Ok(visit.go("/basket"));
     }
+    let secret = attempts::secret(&mut visit);
     let (priced, profile) = tokio::join!(priced::ask(&visit.state.services, &basket), profile(&visit));
-    let details = Details::new(&basket, profile, &visit);
-    let (priced, wrong) = match priced {
-        Ok(priced) => (Some(priced), Wrong::default()),
-        Err(_) => (None, Wrong::whole(NO_PRICES)),
-    };
+    let details = Details::new(&basket, profile, &visit, secret);
+    let priced = priced.ok();
+    if priced.is_none() {
+        wrong.whole.push(NO_PRICES.to_owned());
+    }
     Ok(page(visit, &details, priced, &wrong, StatusCode::OK))
+}
+
+/// What became of what this browser has sent without being led to an order.
+enum Lost {
+    Order(Value, Basket),
+    Unknown,
+    Nothing,
+}
+
+async fn lost(visit: &Visit, secret: &str) -> Lost {
+    let sent = attempts::all(&visit.state.pool, secret).await.unwrap_or_else(|error| {
+        tracing::warn!(error = format!("{error:#}"), "what a browser has ordered can't be read");
+        Vec::new()
+    });
+    let mut found = Lost::Nothing;
+    for attempt in sent {
+        match attempt.fate(visit).await {
+            Fate::Placed(order) => return Lost::Order(order, Basket::parse(&attempt.basket).unwrap_or_default()),
+            Fate::Unknown => found = Lost::Unknown,
+            Fate::NotPlaced => {}
+        }
+    }
+    found
 }
 
 /// The profile of whoever is signed in, if they have one and it can be read.
@@ -72,7 +112,7 @@ fn page(visit: Visit, details: &Details, priced: Option<Priced>, wrong: &Wrong, 
         total => priced.as_ref().map_or(seen, |priced| priced.total.as_ref()),
         basket => priced,
         lines => details.basket.text(),
-        key => details.key,
+        key => details.secret,
         who => who(&visit),
         wrong,
         methods,
@@ -102,15 +142,37 @@ async fn order(visit: Visit, limited: Result<RateLimited, Problem>, body: Bytes)
         return Ok(again(visit, &details, &Wrong::whole(SOMEBODY_ELSE), StatusCode::CONFLICT).await);
     }
     let customer = visit.session.as_ref().map_or_else(|| details.guest(), |session| session.sub.clone());
-    let body = details.order(&customer);
-    // order-svc counts orders by client, and would take all for the console's.
-    let client = visit.request.peer_addr().map(|address| address.ip());
-    let key = Some(details.key.as_str());
-    let sent = Sent { token: visit.token(), body: Some(&body), idempotency_key: key, client, ..Sent::default() };
-    match visit.state.services.ask(Service::Orders, Method::POST, "/api/v1/orders", sent).await {
+    let attempt = Attempt { key: details.key(), basket: details.basket.text(), body: details.order(&customer) };
+    match sent(&visit, &details.secret, &attempt).await {
         Ok(order) => placed(visit, &order, &details.basket),
         Err(failure) => Ok(refused(visit, details, &failure).await),
     }
+}
+
+/// Sends it; if its key has an answer already, that is it: the same basket was ordered, maybe with other words in the form.
+async fn sent(visit: &Visit, secret: &str, attempt: &Attempt) -> Result<Value, Failure> {
+    let pool = &visit.state.pool;
+    let told = |error: anyhow::Error| {
+        tracing::warn!(error = format!("{error:#}"), "what a browser orders can't be noted");
+    };
+    attempt.note(pool, secret).await.unwrap_or_else(told);
+    let failure = match attempt.send(visit).await {
+        Ok(order) => return Ok(order),
+        Err(failure) => failure,
+    };
+    if failure.has_code("key_reused") {
+        let before = attempts::all(pool, secret).await.unwrap_or_default();
+        for before in before.into_iter().filter(|before| before.key == attempt.key && before != attempt) {
+            if let Ok(order) = before.send(visit).await {
+                return Ok(order);
+            }
+        }
+    }
+    let is_for_good = matches!(failure, Failure::Refused { .. }) && !failure.has_code("key_in_flight");
+    if is_for_good {
+        attempt.forget(pool).await.unwrap_or_else(told);
+    }
+    Err(failure)
 }
 
 /// The form again, with why order-svc did not place the order.
@@ -122,6 +184,7 @@ async fn refused(visit: Visit, mut details: Details, failure: &Failure) -> HttpR
     let wrong = match status {
         // A form is not led on to the issuer: browsers hold that against the page's policy.
         StatusCode::UNAUTHORIZED => Wrong::whole(SIGN_IN),
+        StatusCode::SERVICE_UNAVAILABLE => Wrong::whole(UNKNOWN),
         _ => Wrong::of(failure, &details::FIELDS),
     };
     let mut priced = priced::ask(&visit.state.services, &details.basket).await.ok();
@@ -149,6 +212,7 @@ fn placed(mut visit: Visit, order: &Value, ordered: &Basket) -> Result<HttpRespo
     if let Some(token) = token.filter(|token| viewer::is_like_token(token)) {
         viewer::keep(&mut visit, id, token);
     }
+    attempts::over(&mut visit);
     // What was put into the basket meanwhile stays there.
     let mut basket = Basket::of(&visit);
     ordered.lines().iter().for_each(|line| basket.remove(&line.sku));

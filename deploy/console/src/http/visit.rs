@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use crate::pages::context;
 use actix_web::dev::Payload;
-use actix_web::http::header::{COOKIE, LOCATION, SET_COOKIE};
+use actix_web::http::header::{COOKIE, HOST, LOCATION, REFERER, SET_COOKIE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use chrono::Utc;
 use minijinja::value::Value;
+use url::Url;
 
 use super::AppState;
 use super::form::Form;
@@ -66,7 +67,14 @@ impl FromRequest for Visit {
                 form
             });
             let session = match cookie(&request, SESSION) {
-                Some(known) => current(&state, &known).await,
+                Some(known) => {
+                    let (session, is_renewed) = current(&state, &known).await;
+                    if is_renewed {
+                        // Whoever does something stays signed in: the browser keeps its cookie for as long again.
+                        set.push(written(&state, SESSION, &known, "/", Some(sessions::LIFE)));
+                    }
+                    session
+                }
                 None => None,
             };
             Ok(Self { state, request, session, set, form })
@@ -74,25 +82,27 @@ impl FromRequest for Visit {
     }
 }
 
-/// Who is signed in by this cookie, with tokens that are good. A database or an issuer that is away shows whoever it is as
-/// not signed in.
-async fn current(state: &AppState, cookie: &str) -> Option<Session> {
+/// Who is signed in by this cookie, with tokens that are good, and whether those are new. A database or an issuer that is away
+/// shows whoever it is as not signed in.
+async fn current(state: &AppState, cookie: &str) -> (Option<Session>, bool) {
     let session = match sessions::find(&state.pool, cookie).await {
-        Ok(found) => found?,
+        Ok(Some(found)) => found,
+        Ok(None) => return (None, false),
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "a session can't be read");
-            return None;
+            return (None, false);
         }
     };
     if !session.is_due(Utc::now()) {
-        return Some(session);
+        return (Some(session), false);
     }
     let still_good = |session: Session| Some(session).filter(|session| session.good_until > Utc::now());
-    match renewed(state, cookie, &session).await {
-        Ok(Renewed::Here(renewed)) => Some(*renewed),
+    let session = match renewed(state, cookie, &session).await {
+        Ok(Renewed::Here(renewed)) => return (Some(*renewed), true),
         // Whoever renews it is given a moment, if its token is of no use any more.
         Ok(Renewed::Elsewhere) if session.good_until > Utc::now() => Some(session),
         Ok(Renewed::Elsewhere) => renewed_elsewhere(state, cookie).await,
+        Ok(Renewed::Ended) => None,
         Ok(Renewed::Never(why)) => {
             tracing::info!(why, "a session ends: its tokens are not renewed");
             if let Err(error) = sessions::end(&state.pool, cookie).await {
@@ -104,7 +114,8 @@ async fn current(state: &AppState, cookie: &str) -> Option<Session> {
             tracing::warn!(error = format!("{error:#}"), "a session's tokens can't be renewed now");
             still_good(session)
         }
-    }
+    };
+    (session, false)
 }
 
 /// What came of renewing a session's tokens.
@@ -112,6 +123,8 @@ enum Renewed {
     Here(Box<Session>),
     /// Another request renews them.
     Elsewhere,
+    /// Somebody signed out meanwhile.
+    Ended,
     /// The issuer refuses, and why.
     Never(String),
 }
@@ -127,8 +140,14 @@ async fn renewed(state: &AppState, cookie: &str, session: &Session) -> anyhow::R
         Err(NotRenewed::Away(error)) => return Err(error),
     };
     // The refresh token that was kept until now is used up, so this is tried again.
-    if sessions::write(&state.pool, cookie, &renewed).await.is_err() {
-        sessions::write(&state.pool, cookie, &renewed).await?;
+    let is_there = match sessions::renew(&state.pool, cookie, &renewed).await {
+        Ok(is_there) => is_there,
+        Err(_) => sessions::renew(&state.pool, cookie, &renewed).await?,
+    };
+    if !is_there {
+        // The tokens that are new were made for nobody.
+        issuer.revoke(&renewed).await;
+        return Ok(Renewed::Ended);
     }
     Ok(Renewed::Here(Box::new(renewed)))
 }
@@ -207,9 +226,13 @@ impl Visit {
         self.refuse(StatusCode::UNAUTHORIZED, "Please sign in", why.to_owned())
     }
 
-    /// The path and the query that were asked for.
+    /// The page that whoever asks is on, by its path and query: what was asked for; of a form, the page that it stood on, since
+    /// where it is sent to may be no page.
     pub fn here(&self) -> String {
-        self.request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)
+        match *self.request.method() {
+            Method::GET | Method::HEAD => asked_for(&self.request),
+            _ => came_from(&self.request).unwrap_or_else(|| "/".to_owned()),
+        }
     }
 
     pub fn refuse(self, status: StatusCode, title: &'static str, why: String) -> Refusal {
@@ -291,7 +314,10 @@ impl Refusal {
                 let to = format!("/sign-in?{}", crate::services::query([("to", here.as_str())]));
                 HttpResponse::SeeOther().insert_header((LOCATION, to)).finish()
             }
-            Self::Shown { status, title, why, page } => page.page_as(status, "failed.html", context! { title, why }),
+            Self::Shown { status, title, why, page } => {
+                let back = came_from(&page.request).filter(|_| page.request.method() != Method::GET);
+                page.page_as(status, "failed.html", context! { title, why, back })
+            }
         }
     }
 }
@@ -299,6 +325,20 @@ impl Refusal {
 /// A handler that shows either a page or why there is none.
 pub async fn shown(page: impl Future<Output = Result<HttpResponse, Refusal>>) -> HttpResponse {
     page.await.unwrap_or_else(Refusal::answer)
+}
+
+fn asked_for(request: &HttpRequest) -> String {
+    request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)
+}
+
+/// The page here that a request came from, by its path and query, if the browser says so.
+pub fn came_from(request: &HttpRequest) -> Option<String> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let from = Url::parse(header(REFERER)?).ok().filter(|from| matches!(from.scheme(), "http" | "https"))?;
+    let port = from.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let is_here = header(HOST)? == format!("{}{port}", from.host_str()?);
+    let query = from.query().map(|query| format!("?{query}")).unwrap_or_default();
+    is_here.then(|| format!("{}{query}", from.path()))
 }
 
 fn cookie(request: &HttpRequest, name: &str) -> Option<String> {

@@ -33,7 +33,7 @@ pub fn page(state: &AppState) -> ProblemPage {
     })
 }
 
-const fn words(status: StatusCode) -> (&'static str, &'static str) {
+fn words(status: StatusCode) -> (&'static str, &'static str) {
     match status.as_u16() {
         404 => ("There is nothing here", "There is no such page, or not any more."),
         405 => {

@@ -4,6 +4,7 @@ pub mod assets;
 pub mod form;
 mod problems;
 pub mod sessions;
+mod signed_in;
 pub mod visit;
 
 use std::sync::{Arc, OnceLock};

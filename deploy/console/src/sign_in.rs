@@ -142,8 +142,7 @@ impl Issuer {
         let who = tokens.id_token.as_deref().map(claims).transpose()?.unwrap_or_default();
         let name = who["name"].as_str().map(str::to_owned);
         let email = who["email"].as_str().map(str::to_owned);
-        let id_token = tokens.id_token.clone();
-        Ok(Session { id_token, ..self.checked(tokens, name, email).await? })
+        self.checked(tokens, name, email).await
     }
 
     /// The session with new tokens.

@@ -129,6 +129,21 @@ export class Visitor {
     await page.getByRole('button', { name: 'Sign out' }).waitFor();
   }
 
+  /// What can be done on the page: where its links lead, and what its forms send where, by which buttons. What lies in something
+  /// that is closed counts, too.
+  async offers() {
+    return this.page.locator('body').evaluate((body) => {
+      const words = (element) => element.textContent.trim().replaceAll(/\s+/g, ' ');
+      const links = [...body.querySelectorAll('a[href]')].map((link) => `${words(link)} leads to ${link.getAttribute('href')}`);
+      const field = (field) => (field.localName === 'button' ? `[${words(field)} ${field.getAttribute('formaction') ?? ''}]` : field.name);
+      const forms = [...body.querySelectorAll('form')].map((form) => {
+        const fields = [...form.elements].map(field).sort();
+        return `${form.getAttribute('method')} ${form.getAttribute('action')} with ${fields.join(', ')}`;
+      });
+      return [...new Set([...links, ...forms])].sort();
+    });
+  }
+
   /// Every rule of axe's that the page breaks.
   async axe() {
     await this.page.evaluate(AXE);

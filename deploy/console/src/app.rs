@@ -42,6 +42,7 @@ pub fn times_to_live() -> Vec<TimeToLive> {
         TimeToLive::new("events", "id", "heard_at", KEPT),
         // One that goes on stays, however long nothing is heard of it: somebody must look.
         TimeToLive::new("orders", "id", "last_event_at", KEPT).only("ended_at is not null"),
+        TimeToLive::new("checkouts", "id", "expires_at", Duration::from_secs(60 * 60)),
         TimeToLive::new("sessions", "id", "expires_at", Duration::from_secs(60 * 60)),
     ]
     .into_iter()

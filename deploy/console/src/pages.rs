@@ -48,6 +48,7 @@ templates! {
     "layout.html",
     "parts.html",
     "failed.html",
+    "signed_out.html",
     "shop/fields.html",
     "shop/catalogue.html",
     "shop/product.html",

@@ -60,6 +60,11 @@ impl Failure {
     pub const fn is(&self, wanted: StatusCode) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == wanted.as_u16())
     }
+
+    /// Whether it was refused with this code.
+    pub fn has_code(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { problem, .. } if problem["code"] == wanted)
+    }
 }
 
 /// What is sent besides the path.
@@ -75,6 +80,8 @@ pub struct Sent<'a> {
     pub client: Option<IpAddr>,
     /// The version that is changed, as the service's `ETag` had it.
     pub if_match: Option<&'a str>,
+    /// How long the service may take, where that is longer than for a part of a page.
+    pub patience: Option<Duration>,
 }
 
 impl Sent<'_> {
@@ -90,6 +97,9 @@ impl Sent<'_> {
         }
         if let Some(version) = self.if_match {
             request = request.header("if-match", version);
+        }
+        if let Some(patience) = self.patience {
+            request = request.timeout(patience);
         }
         match (self.text, self.body) {
             (Some(text), _) => request.header("content-type", "application/json").body(text.to_owned()),

@@ -26,6 +26,9 @@ pub struct Session {
     pub roles: Vec<String>,
     pub access_token: String,
     pub refresh_token: Option<String>,
+    /// By which the issuer knows whom to sign out.
+    #[serde(default)]
+    pub id_token: Option<String>,
     /// When the access token expires.
     pub good_until: DateTime<Utc>,
 }
@@ -48,8 +51,16 @@ impl Session {
 /// Keeps a new session, and returns the cookie that opens it.
 pub async fn begin(pool: &Pool, session: &Session) -> anyhow::Result<String> {
     let cookie = secrets::random();
-    write(pool, &cookie, session).await?;
+    let (id, sealed, expires_at) = kept(&cookie, session)?;
+    let mut conn = pool.get().await?;
+    Begin { id: &id, sealed: &sealed, expires_at: &expires_at }.execute(&mut *conn).await?;
     Ok(cookie)
+}
+
+/// A session as the table has it.
+fn kept(cookie: &str, session: &Session) -> anyhow::Result<(Vec<u8>, Vec<u8>, DateTime<Utc>)> {
+    let sealed = secrets::seal(cookie, &serde_json::to_vec(session)?)?;
+    Ok((secrets::hash(cookie), sealed, Utc::now() + LIFE))
 }
 
 /// The session that the cookie opens, if it has not ended.
@@ -64,13 +75,12 @@ pub async fn find(pool: &Pool, cookie: &str) -> anyhow::Result<Option<Session>> 
     Ok(serde_json::from_slice(&content).ok())
 }
 
-/// Keeps what has changed of it, for as long again.
-pub async fn write(pool: &Pool, cookie: &str, session: &Session) -> anyhow::Result<()> {
-    let sealed = secrets::seal(cookie, &serde_json::to_vec(session)?)?;
-    let expires_at = Utc::now() + LIFE;
+/// Keeps what has changed of it, for as long again. False if it was ended meanwhile: it stays so.
+pub async fn renew(pool: &Pool, cookie: &str, session: &Session) -> anyhow::Result<bool> {
+    let (id, sealed, expires_at) = kept(cookie, session)?;
     let mut conn = pool.get().await?;
-    Write { id: &secrets::hash(cookie), sealed: &sealed, expires_at: &expires_at }.execute(&mut *conn).await?;
-    Ok(())
+    let renewed = Renew { sealed: &sealed, expires_at: &expires_at, id: &id }.execute(&mut *conn).await?;
+    Ok(renewed > 0)
 }
 
 /// Whether the caller renews its tokens: of several at once one does, since a refresh token that comes twice ends the session.
@@ -91,9 +101,12 @@ prepared! {
     "select sealed from sessions where id = ? and expires_at > now()"
 }
 prepared! {
-    struct Write<'a> { id: &'a [u8] as Bytea, sealed: &'a [u8] as Bytea, expires_at: &'a DateTime<Utc> as Timestamptz };
-    "insert into sessions (id, sealed, expires_at) values (?, ?, ?) \
-     on conflict (id) do update set sealed = excluded.sealed, expires_at = excluded.expires_at, renewing_until = null"
+    struct Begin<'a> { id: &'a [u8] as Bytea, sealed: &'a [u8] as Bytea, expires_at: &'a DateTime<Utc> as Timestamptz };
+    "insert into sessions (id, sealed, expires_at) values (?, ?, ?)"
+}
+prepared! {
+    struct Renew<'a> { sealed: &'a [u8] as Bytea, expires_at: &'a DateTime<Utc> as Timestamptz, id: &'a [u8] as Bytea };
+    "update sessions set sealed = ?, expires_at = ?, renewing_until = null where id = ?"
 }
 prepared! {
     struct Claim<'a> { id: &'a [u8] as Bytea } -> Bool;

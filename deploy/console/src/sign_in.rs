@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Utc;
@@ -52,10 +52,33 @@ pub enum NotRenewed {
     Away(anyhow::Error),
 }
 
+/// Why the issuer has signed nobody in (RFC 6749, 4.1.2.1).
+#[derive(Debug, thiserror::Error)]
+pub enum NotSignedIn {
+    /// Whoever it is has given up, or may not.
+    #[error("the issuer says that access is denied")]
+    Denied,
+    #[error("the issuer refuses: {0}")]
+    Otherwise(String),
+}
+
+impl NotSignedIn {
+    fn of(error: &str) -> Self {
+        match error {
+            "access_denied" | "login_required" | "interaction_required" | "consent_required" => Self::Denied,
+            other => Self::Otherwise(other.chars().take(100).collect()),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Discovered {
     authorization_endpoint: Url,
     token_endpoint: Url,
+    /// RFC 7009
+    revocation_endpoint: Option<Url>,
+    /// OpenID Connect RP-Initiated Logout 1.0
+    end_session_endpoint: Option<Url>,
 }
 
 impl Issuer {
@@ -104,7 +127,7 @@ impl Issuer {
         // RFC 9207
         ensure!(answer("iss").is_none_or(|issuer| issuer == self.issuer), "another issuer answers");
         if let Some(error) = answer("error") {
-            bail!("the issuer refuses: {error}");
+            return Err(NotSignedIn::of(&error).into());
         }
         let code = answer("code").context("the answer has no code")?;
         let verifier = secrets::derived(secret, "verifier");
@@ -134,7 +157,39 @@ impl Issuer {
         if renewed.sub != session.sub {
             return Err(NotRenewed::Refused("the issuer answers with somebody else's token".to_owned()));
         }
-        Ok(Session { refresh_token: renewed.refresh_token.or_else(|| session.refresh_token.clone()), ..renewed })
+        let refresh_token = renewed.refresh_token.clone().or_else(|| session.refresh_token.clone());
+        let id_token = renewed.id_token.clone().or_else(|| session.id_token.clone());
+        Ok(Session { refresh_token, id_token, ..renewed })
+    }
+
+    /// Has the issuer end what its refresh token renews, where the issuer says how (RFC 7009). Whoever signs out is signed out here
+    /// whether or not that works.
+    pub async fn revoke(&self, session: &Session) {
+        if let Err(error) = self.try_revoke(session).await {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "a refresh token can't be revoked: it is good until it expires"
+            );
+        }
+    }
+
+    async fn try_revoke(&self, session: &Session) -> anyhow::Result<()> {
+        let Some(token) = session.refresh_token.as_deref() else { return Ok(()) };
+        let Some(at) = self.discovered().await?.revocation_endpoint else { return Ok(()) };
+        let form = [("token", token), ("token_type_hint", "refresh_token"), ("client_id", &self.client_id)];
+        let answer = self.client.post(self.reached(at)).form(&form).send().await;
+        let answer = answer.map_err(|error| anyhow!(error.without_url()))?;
+        ensure!(answer.status().is_success(), "the issuer answers {}", answer.status());
+        Ok(())
+    }
+
+    /// Where a browser is signed out at the issuer itself, if there is such an address; it leads back to `to`.
+    pub async fn sign_out_address(&self, session: &Session, to: &str) -> Option<Url> {
+        let mut at = self.discovered().await.ok()?.end_session_endpoint?;
+        let hint = session.id_token.as_deref().map(|token| ("id_token_hint", token));
+        let asked = [("client_id", self.client_id.as_str()), ("post_logout_redirect_uri", to)];
+        at.query_pairs_mut().extend_pairs(hint.into_iter().chain(asked));
+        Some(at)
     }
 
     async fn checked(&self, tokens: Tokens, name: Option<String>, email: Option<String>) -> anyhow::Result<Session> {
@@ -146,6 +201,7 @@ impl Issuer {
             roles: token.roles,
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
+            id_token: tokens.id_token,
             good_until: Utc::now() + token.good_for,
         })
     }

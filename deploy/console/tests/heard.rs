@@ -2,18 +2,22 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use chrono::{TimeDelta, Utc};
 use common::Console;
 use console::heard::ConsoleReactions;
 use console::store::{events, figures, money, orders};
 use quadrille_testing::{placed, record_numbered};
 use serde_json::json;
+use service_kit::consumer::Reactions;
 use service_kit::consumer::testing::react_to_all;
 use service_kit::housekeeping::prune;
 use shared_events::{
     CancelReason, Currency, Event, Money, OrderCancelled, OrderConfirmed, OrderEvent, OrderForgotten, OrderId,
     PaymentCaptured, PaymentEvent, PaymentId,
 };
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 fn order_placed(order: OrderId) -> Event {
@@ -35,6 +39,32 @@ async fn an_event_is_kept_once_with_its_headers_and_its_order_is_summed_up() {
     assert_eq!((summary.total, summary.email.as_deref()), (Some(25_98), Some("ann@example.com")));
     let by_sku = orders::Search { text: Some("TEA-EARL-GREY-250".to_owned()), ..Default::default() };
     assert_eq!(orders::search(&mut conn, &by_sku, 10).await.unwrap(), [summary]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_looks_is_told_of_an_order_once_it_is_saved_and_not_by_another_s_commit() {
+    let (console, first, second) = (Console::start().await, OrderId::new(), OrderId::new());
+    let mut heard = console.changes.listen();
+    let reactions = Arc::new(ConsoleReactions::new(console.changes.clone()));
+    // Two lanes, each in a task of its own: the one has not committed yet when the other has.
+    let (has_saved, saved) = oneshot::channel();
+    let (may_commit, commit) = oneshot::channel::<()>();
+    let (lane, pool) = (Arc::clone(&reactions), console.db.pool.clone());
+    let lane = tokio::spawn(async move {
+        let record = record_numbered(&order_placed(first), 1, Utc::now());
+        react_to_all(&mut *pool.get().await.unwrap(), &*lane, &[record]).await.unwrap();
+        has_saved.send(()).unwrap();
+        commit.await.unwrap();
+        lane.committed();
+    });
+    saved.await.unwrap();
+    let record = record_numbered(&order_placed(second), 1, Utc::now());
+    react_to_all(&mut *console.db.conn().await, &*reactions, &[record]).await.unwrap();
+    reactions.committed();
+    assert_eq!((heard.try_recv().ok(), heard.try_recv().ok()), (Some(second.0), None));
+    may_commit.send(()).unwrap();
+    lane.await.unwrap();
+    assert_eq!(heard.try_recv().ok(), Some(first.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

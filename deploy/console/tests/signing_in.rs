@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use common::{Console, between, led_to};
 use console::sessions;
-use console::sign_in::Issuer;
+use console::sign_in::{Issuer, NotRenewed};
 use sandbox_issuer::{App, Config};
 use serde_json::json;
 use service_kit::auth::{AuthConfig, Source};
@@ -18,8 +18,9 @@ use service_kit::testing::{Running, TestDb, eventually};
 /// An issuer, and a console at which people sign in there.
 struct SignedUp {
     console: Console,
+    issuer: Issuer,
     _issuer: Running<anyhow::Result<()>>,
-    _db: TestDb,
+    db: TestDb,
 }
 
 async fn start() -> SignedUp {
@@ -33,8 +34,8 @@ async fn start() -> SignedUp {
     let config = AuthConfig::By { issuer, audience, keys, roles_claim };
     let issuer = Issuer::new(&config, "quadrille-console".to_owned(), None).unwrap().unwrap();
     let console = Console::with_issuer(Some(issuer.clone())).await;
-    tokio::spawn(issuer.run(console.served.stop.clone()));
-    SignedUp { console, _issuer: running, _db: db }
+    tokio::spawn(issuer.clone().run(console.served.stop.clone()));
+    SignedUp { console, issuer, _issuer: running, db }
 }
 
 impl SignedUp {
@@ -77,6 +78,61 @@ async fn whoever_signs_in_comes_back_to_where_they_were_and_is_known_until_they_
     assert_eq!(console.db.count("sessions").await, 0);
     let (_, page) = console.page("/basket").await;
     assert!(!page.contains("Sign out"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_what_the_issuer_would_renew_and_no_renewal_under_way_brings_it_back() {
+    let signed_up = start().await;
+    let console = &signed_up.console;
+    eventually("the issuer's keys are known", Duration::from_secs(20), async || {
+        signed_up.sign_in("/basket", "sam").await == "/basket"
+    })
+    .await;
+    let cookie = console.browser.cookie("console_session").unwrap();
+    let session = sessions::find(&console.db.pool, &cookie).await.unwrap().unwrap();
+    assert_eq!(signed_up.db.count("sessions").await, 1);
+    console.send("/basket", "/sign-out", &[]).await;
+    assert_eq!(signed_up.db.count("sessions").await, 0, "the issuer has ended it");
+    assert!(matches!(signed_up.issuer.renewed(&session).await, Err(NotRenewed::Refused(_))));
+    // Another request was renewing it.
+    assert!(!sessions::renew(&console.db.pool, &cookie, &session).await.unwrap());
+    assert!(sessions::find(&console.db.pool, &cookie).await.unwrap().is_none());
+    assert_eq!(console.db.count("sessions").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_gives_up_signing_in_is_told_so() {
+    let signed_up = start().await;
+    let console = &signed_up.console;
+    let led = console.get("/sign-in?to=/").await;
+    let asked: url::Url = led_to(&led).parse().unwrap();
+    let state = asked.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let (status, page) = console.page(&format!("/callback?error=access_denied&state={state}")).await;
+    assert_eq!(status, 403, "{page}");
+    assert!(page.contains("You are not signed in") && !page.contains("Nobody can sign in"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_stays_at_work_stays_signed_in_for_as_long_again() {
+    let signed_up = start().await;
+    let console = &signed_up.console;
+    eventually("the issuer's keys are known", Duration::from_secs(20), async || {
+        signed_up.sign_in("/basket", "sam").await == "/basket"
+    })
+    .await;
+    let cookie = console.browser.cookie("console_session").unwrap();
+    let mut session = sessions::find(&console.db.pool, &cookie).await.unwrap().unwrap();
+    session.good_until = chrono::Utc::now();
+    assert!(sessions::renew(&console.db.pool, &cookie, &session).await.unwrap());
+    let kept = |answer: &reqwest::Response| {
+        let set = answer.headers().get_all("set-cookie").iter();
+        set.filter_map(|set| set.to_str().ok())
+            .any(|set| set.starts_with(&format!("console_session={cookie}; Path=/; Max-Age=43200")))
+    };
+    let answer = console.get("/basket").await;
+    assert!(kept(&answer), "{answer:?}");
+    let answer = console.get("/basket").await;
+    assert!(!kept(&answer), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

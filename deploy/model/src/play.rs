@@ -173,6 +173,7 @@ impl Play {
             currency: Currency::EUR,
             lines: skus().zip([self.pieces, 1]).take(self.lines).map(|(sku, pieces)| (sku, quantity(pieces))).collect(),
             payment_method: "pm_card_visa".parse().unwrap(),
+            expected_total: None,
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct OrderDraft {
     pub currency: Currency,
     pub lines: Vec<(Sku, Quantity)>,
     pub payment_method: PaymentMethod,
+    /// What the customer was shown; nothing is placed at another price.
+    pub expected_total: Option<Money>,
 }
 
 /// Who orders, as far as a request says it. `Debug` shows only the id.
@@ -46,6 +48,7 @@ pub struct CompleteDraft {
     pub currency: Currency,
     pub lines: Vec<(Sku, Quantity)>,
     pub payment_method: PaymentMethod,
+    pub expected_total: Option<Money>,
 }
 
 /// A product, as `products.v1` last described it.
@@ -79,6 +82,8 @@ pub enum DraftRefused {
     /// No payment can be made of the order's total, or of one of its prices.
     #[error("the order can't be paid: {0}")]
     NotChargeable(#[from] NotChargeable),
+    #[error("{expected} was expected, and the order costs {total} now")]
+    PriceChanged { expected: Money, total: Money },
     #[error("{:?} is not the code of a country, such as IE", .0.as_str())]
     NoCountry(CountryCode),
     /// Neither the order nor the customer's profile has this field.
@@ -93,6 +98,7 @@ impl DraftRefused {
     pub fn field(&self) -> String {
         match self {
             Self::NotChargeable(NotChargeable::Currency(_)) => "currency".to_owned(),
+            Self::PriceChanged { .. } => "expected_total".to_owned(),
             Self::NoCountry(_) => "delivery_address.country".to_owned(),
             Self::NotInProfile { field, .. } | Self::GuestWithout { field } => (*field).to_owned(),
             Self::NoLines | Self::TooManyLines(_) | Self::TotalTooDear | Self::NotChargeable(_) => "lines".to_owned(),
@@ -168,7 +174,7 @@ impl OrderDraft {
 
     /// Takes what it leaves out from the customer's profile, and returns every field that neither has.
     pub fn complete(self, profile: Option<Profile>) -> Result<CompleteDraft, Vec<DraftRefused>> {
-        let Self { customer, delivery_address, currency, lines, payment_method } = self;
+        let Self { customer, delivery_address, currency, lines, payment_method, expected_total } = self;
         let CustomerDraft { id, name, email, is_guest } = customer;
         let (known_name, known_email, known_address) = match profile {
             Some(known) => (Some(known.name), Some(known.email), known.delivery_address),
@@ -177,7 +183,7 @@ impl OrderDraft {
         match (name.or(known_name), email.or(known_email), delivery_address.or(known_address)) {
             (Some(name), Some(email), Some(delivery_address)) => {
                 let customer = Customer { id, name, email };
-                Ok(CompleteDraft { customer, delivery_address, currency, lines, payment_method })
+                Ok(CompleteDraft { customer, delivery_address, currency, lines, payment_method, expected_total })
             }
             (name, email, address) => {
                 let fields = [
@@ -197,7 +203,7 @@ impl OrderDraft {
 
 impl CompleteDraft {
     /// Makes the draft an order with this id, at today's prices. Returns every line that can't be ordered, or, if all
-    /// can, the problem with the total.
+    /// can, the problem with the total, which must be what the customer was shown.
     pub fn place(
         self,
         order_id: OrderId,
@@ -227,6 +233,9 @@ impl CompleteDraft {
             _ => return Err(refused),
         };
         total.check_charge().map_err(|why| vec![why.into()])?;
+        if let Some(expected) = self.expected_total.filter(|expected| *expected != total) {
+            return Err(vec![DraftRefused::PriceChanged { expected, total }]);
+        }
         let pieces = lines.iter().map(|line| i64::from(line.quantity)).sum();
         Ok(Order {
             destination: Destination { address: self.delivery_address.clone(), asked: None },

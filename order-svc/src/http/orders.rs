@@ -30,7 +30,7 @@ use crate::store::{self, stored_responses::StoredResponse};
     responses(
         (status = 202, description = "The order is placed.", body = OrderView,
             headers(("Location" = String, description = "The address of the new resource."))),
-        (status = 409, description = "A request with this key is in progress."),
+        (status = 409, description = "It costs something else than `expected_total`; or a request with this key is in progress."),
         (status = 429, description = "Too many orders were asked for; try again later.")
     )
 )]

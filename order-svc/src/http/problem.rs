@@ -1,3 +1,4 @@
+use serde_json::json;
 use service_kit::http::{FieldError, InputCode, Problem};
 use shared_events::NotChargeable;
 use uuid::Uuid;
@@ -7,7 +8,8 @@ use crate::domain::{DraftRefused, ProfileRefused, Refused};
 use crate::store::AnnounceError;
 
 service_kit::problem_codes! {
-    /// The codes of problems that only this service has: 422, but 409 for `TooLate`, `NotHeld`, `HeldOtherwise` and `Forgotten` and 503 for `PricesUnknown`.
+    /// The codes of problems that only this service has: 422, but 409 for `PriceChanged`, `TooLate`, `NotHeld`, `HeldOtherwise` and
+    /// `Forgotten` and 503 for `PricesUnknown`.
     pub enum OrderCode {
         NoLines = "no_lines",
         TooManyLines = "too_many_lines",
@@ -21,6 +23,8 @@ service_kit::problem_codes! {
         TooCheap = "too_cheap",
         /// No payment can be made in this currency, or of this fraction of it.
         NotChargeable = "not_chargeable",
+        /// It costs something else than the customer was shown.
+        PriceChanged = "price_changed",
         UnknownCountry = "unknown_country",
         /// Neither the order says it nor the customer's profile.
         NotInProfile = "not_in_profile",
@@ -40,6 +44,11 @@ service_kit::problem_codes! {
 /// All problems, each with its field.
 pub fn refused(refused: Vec<DraftRefused>) -> Problem {
     let error = |why: &DraftRefused| FieldError::new(why.field(), why.to_string()).code(code(why));
+    if let [why @ DraftRefused::PriceChanged { expected, total }] = refused.as_slice() {
+        let now = json!(total);
+        let detail = format!("The order costs {total}, and not {expected} as expected.");
+        return Problem::conflict(detail).code(code(why)).because_of(error(why).actual(now));
+    }
     Problem::bad_fields(refused.iter().map(error).collect())
 }
 
@@ -58,6 +67,7 @@ fn code(refused: &DraftRefused) -> OrderCode {
         DraftRefused::NotChargeable(NotChargeable::Currency(_) | NotChargeable::Step { .. }) => {
             OrderCode::NotChargeable
         }
+        DraftRefused::PriceChanged { .. } => OrderCode::PriceChanged,
         DraftRefused::NoCountry(_) => OrderCode::UnknownCountry,
         DraftRefused::NotInProfile { .. } | DraftRefused::GuestWithout { .. } => OrderCode::NotInProfile,
     }

@@ -29,5 +29,5 @@ pub use problem::{Code, FieldError, InputCode, Problem, ProblemCode};
 pub(crate) use rate::PerMinute;
 pub use rate::{Proxies, RateLimit, RateLimited};
 pub use readiness::{Check, Readiness};
-pub use server::{HttpServer, bind};
+pub use server::{HttpServer, ProblemPage, bind};
 pub use versions::etag;

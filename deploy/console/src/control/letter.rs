@@ -1,6 +1,7 @@
 //! One dead letter: what it says, what waits behind it, what would come of it, and what may be done with it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::pages::context;
 use actix_web::HttpResponse;
@@ -15,11 +16,14 @@ use super::dead_letters::{begun, service_in_path};
 use super::{json_text, pretty};
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
-use crate::services::{Sent, Service, query};
+use crate::services::{Failure, Sent, Service, query};
 
 /// The headers that may be changed, as the services have them.
 const CHANGEABLE: [&str; 7] =
     ["ce_type", "ce_time", "ce_subject", "ce_sequence", "ce_correlationid", "ce_causationid", "ce_dataschema"];
+const WITHOUT_REASON: &str = "Say why, for whoever asks later.";
+/// A dry run may take ten seconds at the service, which says so itself then.
+const DRY_RUN_PATIENCE: Duration = Duration::from_secs(15);
 /// A longer body is not edited here, in bytes: a form has room for it however it is encoded.
 const EDITABLE: usize = 40_000;
 
@@ -220,13 +224,12 @@ async fn dry_run(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
         Err(why) => return page(visit, service, id, letter, &form, refused(&why)).await,
     };
     let asked = draft.body();
-    let sent = Sent { token: visit.token(), text: Some(&asked), ..Sent::default() };
+    let patience = Some(DRY_RUN_PATIENCE);
+    let sent = Sent { token: visit.token(), text: Some(&asked), patience, ..Sent::default() };
     let tried =
         visit.state.services.asked(service, Method::POST, &format!("/api/v1/dead-letters/{id}/dry-run"), sent).await;
-    match tried {
-        Ok(tried) => page(visit, service, id, letter, &form, tried).await,
-        Err(failure) => Err(visit.failed(&failure)),
-    }
+    let tried = tried.unwrap_or_else(|failure| outcome("not tried", &told(service, &failure)));
+    page(visit, service, id, letter, &form, tried).await
 }
 
 async fn edit(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
@@ -237,13 +240,40 @@ async fn edit(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
         Ok(draft) => draft,
         Err(why) => return page(visit, service, id, letter, &form, refused(&why)).await,
     };
-    let draft = Draft { reason: Some(form.text("reason").to_owned()), ..draft };
-    done(visit, service, &format!("/api/v1/dead-letters/{id}/edit"), &draft.body(), &at(service, id)).await
+    let Some(reason) = form.get("reason") else {
+        return page(visit, service, id, letter, &form, outcome("not saved", WITHOUT_REASON)).await;
+    };
+    let asked = Draft { reason: Some(reason.to_owned()), ..draft }.body();
+    let sent = Sent { token: visit.token(), text: Some(&asked), ..Sent::default() };
+    let path = format!("/api/v1/dead-letters/{id}/edit");
+    match visit.state.services.ask(service, Method::POST, &path, sent).await {
+        Ok(_) => Ok(visit.go(&at(service, id))),
+        // What was typed stays, whatever the reason.
+        Err(failure) => {
+            let not_saved = outcome("not saved", &told(service, &failure));
+            page(visit, service, id, letter, &form, not_saved).await
+        }
+    }
 }
 
 /// What can't even be tried, as a try that failed.
 fn refused(why: &str) -> (String, Value) {
-    (String::new(), json!({"outcome": "fails", "why": why}))
+    outcome("fails", why)
+}
+
+fn outcome(outcome: &str, why: &str) -> (String, Value) {
+    (String::new(), json!({"outcome": outcome, "why": why}))
+}
+
+/// Why a service did not do it, for whoever works here.
+fn told(service: Service, failure: &Failure) -> String {
+    match failure {
+        Failure::Away { why, .. } => {
+            tracing::warn!(service = service.name(), why, "a dead letter can't be worked on");
+            format!("{} does not answer just now. Nothing is lost: please try again in a moment.", service.name())
+        }
+        refused @ Failure::Refused { .. } => refused.to_string(),
+    }
 }
 
 /// Replays it, and with it the queue of its key, as a job of one letter.
@@ -272,7 +302,7 @@ async fn done(visit: Visit, service: Service, path: &str, asked: &str, to: &str)
 }
 
 fn without_reason(visit: Visit) -> Refusal {
-    visit.refuse(StatusCode::UNPROCESSABLE_ENTITY, "That is not enough", "Say why, for whoever asks later.".to_owned())
+    visit.refuse(StatusCode::UNPROCESSABLE_ENTITY, "That is not enough", WITHOUT_REASON.to_owned())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod summary;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -11,6 +12,7 @@ use service_kit::consumer::{
 };
 use shared_events::Topic;
 use tokio::sync::broadcast;
+use tokio::task;
 use uuid::Uuid;
 
 pub use summary::{Summary, order_of};
@@ -61,8 +63,9 @@ impl Changes {
 #[derive(Default)]
 pub struct ConsoleReactions {
     changes: Changes,
-    /// Of which orders something was saved in a transaction that has not ended. More than have changed does no harm.
-    saved: Mutex<Vec<Uuid>>,
+    /// Of which orders something was saved in a transaction that has not ended, by the task that it runs in: several do at the same
+    /// time, and none announces what another has not committed. More than have changed does no harm.
+    saved: Mutex<HashMap<Option<task::Id>, Vec<Uuid>>>,
 }
 
 impl ConsoleReactions {
@@ -103,13 +106,13 @@ impl Reactions for ConsoleReactions {
         store::orders::save(conn, &summaries).await?;
         store::events::save(conn, &loaded).await?;
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        saved.extend(summaries.into_keys());
+        saved.entry(task::try_id()).or_default().extend(summaries.into_keys());
         Ok(())
     }
 
     fn committed(&self) {
-        let saved = std::mem::take(&mut *self.saved.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changes.tell(saved);
+        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner).remove(&task::try_id());
+        self.changes.tell(saved.unwrap_or_default());
     }
 }
 

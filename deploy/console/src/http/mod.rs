@@ -2,13 +2,14 @@
 
 pub mod assets;
 pub mod form;
-mod renewal;
+mod problems;
 pub mod sessions;
+mod signed_in;
 pub mod visit;
 
 use std::sync::{Arc, OnceLock};
 
-use actix_web::web::{Data, ServiceConfig};
+use actix_web::web::{self, Data, ServiceConfig};
 use service_kit::Pool;
 use service_kit::http::Proxies;
 use tokio::sync::Semaphore;
@@ -56,6 +57,11 @@ impl AppState {
         format!("{}/callback", self.url())
     }
 
+    /// The first page.
+    pub fn home(&self) -> String {
+        format!("{}/", self.url())
+    }
+
     fn url(&self) -> &str {
         self.url.get().map_or("", String::as_str)
     }
@@ -64,6 +70,8 @@ impl AppState {
 pub fn routes(config: &mut ServiceConfig, state: &AppState) {
     config
         .app_data(Data::new(state.clone()))
+        .app_data(problems::page(state))
+        .default_service(web::to(|asked| visit::shown(problems::nothing_here(asked))))
         .configure(assets::routes)
         .configure(sessions::routes)
         .configure(control::routes)

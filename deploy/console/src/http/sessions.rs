@@ -11,6 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::form::Form;
 use super::visit::{Refusal, SESSION, Visit, shown};
+use crate::pages::context;
+use crate::sign_in::NotSignedIn;
 use crate::{secrets, sessions};
 
 /// The cookie of whoever is signing in: a secret, and where they want to go.
@@ -58,6 +60,12 @@ async fn callback(mut visit: Visit) -> Result<HttpResponse, Refusal> {
     let session = issuer.session(secret, &visit.state.redirect_uri(), |name| answer.get(name).map(str::to_owned)).await;
     let session = match session {
         Ok(session) => session,
+        Err(error) if matches!(error.downcast_ref(), Some(NotSignedIn::Denied)) => {
+            visit.drop_cookie(SIGN_IN, "/callback");
+            let why =
+                "You gave up signing in, or your account may not be used here. You can try again, or go on without.";
+            return Err(visit.refuse(StatusCode::FORBIDDEN, "You are not signed in", why.to_owned()));
+        }
         Err(error) => return Err(no_issuer(visit, &error)),
     };
     let cookie = match sessions::begin(&visit.state.pool, &session).await {
@@ -74,6 +82,8 @@ async fn callback(mut visit: Visit) -> Result<HttpResponse, Refusal> {
     Ok(visit.go(&to))
 }
 
+/// Ends the session here, and its tokens at the issuer. Where people stay signed in at the issuer itself, its page for that comes
+/// next: by a page of ours, since browsers hold a form that leads on to another site against the page's policy.
 async fn sign_out(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
     let (mut visit, _) = visit.form(&body)?;
     if let Some(cookie) = visit.cookie(SESSION)
@@ -82,7 +92,15 @@ async fn sign_out(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
         return Err(no_issuer(visit, &error));
     }
     visit.drop_cookie(SESSION, "/");
-    Ok(visit.go("/"))
+    let (Some(session), Some(issuer)) = (visit.session.take(), visit.state.issuer.clone()) else {
+        return Ok(visit.go("/"));
+    };
+    let back = visit.state.home();
+    let ((), at) = tokio::join!(issuer.revoke(&session), issuer.sign_out_address(&session, &back));
+    match at {
+        Some(at) => Ok(visit.page("signed_out.html", context! { at => at.as_str() })),
+        None => Ok(visit.go("/")),
+    }
 }
 
 fn no_issuer(visit: Visit, error: &anyhow::Error) -> Refusal {

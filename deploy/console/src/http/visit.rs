@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use crate::pages::context;
 use actix_web::dev::Payload;
-use actix_web::http::header::{COOKIE, LOCATION, SET_COOKIE};
+use actix_web::http::header::{COOKIE, HOST, LOCATION, REFERER, SET_COOKIE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use minijinja::value::Value;
+use url::Url;
 
 use super::form::Form;
-use super::{AppState, renewal};
+use super::{AppState, signed_in};
 use crate::secrets;
 use crate::services::Failure;
-use crate::sessions::Session;
+use crate::sessions::{self, Session};
 
 /// The cookie of whoever is signed in.
 pub const SESSION: &str = "console_session";
@@ -65,7 +66,14 @@ impl FromRequest for Visit {
                 form
             });
             let session = match cookie(&request, SESSION) {
-                Some(known) => renewal::current(&state, &known).await,
+                Some(known) => {
+                    let (session, is_renewed) = signed_in::current(&state, &known).await;
+                    if is_renewed {
+                        // Whoever does something stays signed in: the browser keeps its cookie for as long again.
+                        set.push(written(&state, SESSION, &known, "/", Some(sessions::LIFE)));
+                    }
+                    session
+                }
                 None => None,
             };
             Ok(Self { state, request, session, set, form })
@@ -141,9 +149,13 @@ impl Visit {
         self.refuse(StatusCode::UNAUTHORIZED, "Please sign in", why.to_owned())
     }
 
-    /// The path and the query that were asked for.
+    /// The page that whoever asks is on, by its path and query: what was asked for; of a form, the page that it stood on, since
+    /// where it is sent to may be no page.
     pub fn here(&self) -> String {
-        self.request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)
+        match *self.request.method() {
+            Method::GET | Method::HEAD => asked_for(&self.request),
+            _ => came_from(&self.request).unwrap_or_else(|| "/".to_owned()),
+        }
     }
 
     pub fn refuse(self, status: StatusCode, title: &'static str, why: String) -> Refusal {
@@ -225,7 +237,10 @@ impl Refusal {
                 let to = format!("/sign-in?{}", crate::services::query([("to", here.as_str())]));
                 HttpResponse::SeeOther().insert_header((LOCATION, to)).finish()
             }
-            Self::Shown { status, title, why, page } => page.page_as(status, "failed.html", context! { title, why }),
+            Self::Shown { status, title, why, page } => {
+                let back = came_from(&page.request).filter(|_| page.request.method() != Method::GET);
+                page.page_as(status, "failed.html", context! { title, why, back })
+            }
         }
     }
 }
@@ -233,6 +248,20 @@ impl Refusal {
 /// A handler that shows either a page or why there is none.
 pub async fn shown(page: impl Future<Output = Result<HttpResponse, Refusal>>) -> HttpResponse {
     page.await.unwrap_or_else(Refusal::answer)
+}
+
+fn asked_for(request: &HttpRequest) -> String {
+    request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)
+}
+
+/// The page here that a request came from, by its path and query, if the browser says so.
+pub fn came_from(request: &HttpRequest) -> Option<String> {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let from = Url::parse(header(REFERER)?).ok().filter(|from| matches!(from.scheme(), "http" | "https"))?;
+    let port = from.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let is_here = header(HOST)? == format!("{}{port}", from.host_str()?);
+    let query = from.query().map(|query| format!("?{query}")).unwrap_or_default();
+    is_here.then(|| format!("{}{query}", from.path()))
 }
 
 fn cookie(request: &HttpRequest, name: &str) -> Option<String> {

@@ -63,6 +63,7 @@ fn of_problem(code: &str) -> Option<&'static str> {
             "This form was sent before, with other details, and that order was placed: please see your mails. \
              To order once more, go back to your basket."
         }
+        "price_changed" => "A price has changed since you saw it. Please look at the new total, and order again.",
         "too_many_requests" => {
             "There were many orders within a short time. Please wait a minute, and press the button again."
         }

@@ -1,16 +1,16 @@
 //! A product, as stock-svc tells of it and as customers read it.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared_events::Sku;
 
 use super::art;
-use crate::services::{Failure, Service, Services};
+use crate::services::{Failure, Service, Services, query};
 
 /// Fewer than this are counted for customers.
 const FEW: i64 = 10;
-/// How many products are asked for at once.
-const AT_ONCE: usize = 8;
 /// The most pieces of a product in one order.
 pub const MOST: i64 = 10_000;
 
@@ -96,10 +96,18 @@ pub async fn find(services: &Services, sku: &Sku) -> Result<Option<Product>, Fai
     }
 }
 
-/// Products as they are now, in this order. Stops asking once stock-svc does not answer.
-pub async fn all(services: &Services, skus: impl Iterator<Item = Sku>) -> Result<Vec<Option<Product>>, Failure> {
-    let asked = skus.map(|sku| async move { find(services, &sku).await });
-    stream::iter(asked).buffered(AT_ONCE).try_collect().await
+/// Products as they are now, in this order, by one request. There are at most as many as an order has lines.
+pub async fn all(services: &Services, skus: &[&Sku]) -> Result<Vec<Option<Product>>, Failure> {
+    if skus.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (named, limit) = (skus.iter().map(|sku| sku.as_str()).collect::<Vec<_>>().join(","), skus.len().to_string());
+    let asked = query([("sku", named.as_str()), ("limit", &limit)]);
+    let mut page = services.get(Service::Stock, &format!("/api/v1/products?{asked}"), None).await?;
+    let items = page.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+    let listed = items.into_iter().map(|item| read(item).map(|product| (product.sku.clone(), product)));
+    let mut listed = listed.collect::<Result<BTreeMap<Sku, Product>, _>>()?;
+    Ok(skus.iter().map(|sku| listed.remove(*sku)).collect())
 }
 
 /// A product of an answer.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "shared by several test programs, each of which needs a part")]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
+pub mod shopping;
 pub mod told;
 
 use std::collections::BTreeMap;
@@ -119,6 +120,12 @@ impl Console {
         self.browser.get(&format!("{}{path}", self.served.root)).await
     }
 
+    /// What proves that a form is from here; the same on every page.
+    pub async fn proof(&self) -> String {
+        let (_, page) = self.page("/basket").await;
+        between(&page, r#"name="proof" value=""#, "\"").to_owned()
+    }
+
     /// Sends a form that stands on the page at `from`, with what proves its origin.
     pub async fn send(&self, from: &str, action: &str, fields: &[(&str, &str)]) -> Response {
         let (_, page) = self.page(from).await;
@@ -173,6 +180,11 @@ impl Browser {
     pub async fn post<N: AsRef<str>, V: AsRef<str>>(&self, url: &str, fields: &[(N, V)]) -> Response {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
         self.ask(self.client.post(url).form(&fields)).await
+    }
+
+    /// Another browser with the cookies that this one has now.
+    pub fn as_it_is(&self) -> Self {
+        Self { client: self.client.clone(), cookies: Mutex::new(self.cookies.lock().unwrap().clone()) }
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {

@@ -48,6 +48,7 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .service(web::resource("/sandbox/accounts/{id}").delete(erasure::delete))
         .service(web::resource("/authorize").get(authorize::show).post(authorize::sign_in))
         .service(web::resource("/token").post(token::token))
+        .service(web::resource("/revoke").post(token::revoke))
         .service(web::resource("/api/v1/account/auth/register").post(account::register))
         .service(web::resource("/api/v1/account/auth/login").post(account::login))
         .service(web::resource("/api/v1/account/auth/refresh").post(account::refresh))

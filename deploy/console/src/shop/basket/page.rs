@@ -9,6 +9,7 @@ use super::{Basket, BasketRefused, number, priced};
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::pages::context;
+use crate::shop::checkout;
 
 pub fn routes(config: &mut ServiceConfig) {
     config.service(
@@ -33,6 +34,8 @@ async fn change(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
     match changed(&mut basket, &form) {
         Ok(()) => {
             basket.keep(&mut visit);
+            // Before any form is shown, so that all have the same.
+            checkout::begin(&mut visit);
             Ok(visit.go("/basket"))
         }
         Err(why) => Ok(page(visit, &basket, StatusCode::UNPROCESSABLE_ENTITY, Some(why)).await),

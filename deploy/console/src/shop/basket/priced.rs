@@ -29,9 +29,21 @@ pub struct Priced {
     pub is_mixed: bool,
 }
 
+impl Priced {
+    /// The same where its whole was told to cost this: lines that don't add up to that tell no prices of theirs.
+    pub fn told_to_cost(mut self, total: &Money) -> Self {
+        if self.total.as_ref() != Some(total) {
+            self.lines.iter_mut().for_each(|line| line.total = None);
+            self.total = Some(total.clone());
+        }
+        self
+    }
+}
+
 /// Asks what is in the basket, anew.
 pub async fn ask(services: &Services, basket: &Basket) -> Result<Priced, Failure> {
-    let products = product::all(services, basket.lines().iter().map(|line| line.sku.clone())).await?;
+    let skus: Vec<_> = basket.lines().iter().map(|line| &line.sku).collect();
+    let products = product::all(services, &skus).await?;
     Ok(priced(basket, products))
 }
 
@@ -95,6 +107,15 @@ mod tests {
         let gone = "This is not sold any more: please take it out.";
         assert_eq!(told, ["Only 1 left.", "This is sold out.", gone]);
         assert!(!priced.is_fine);
+    }
+
+    #[test]
+    fn lines_that_do_not_add_up_to_what_the_whole_costs_are_shown_without_prices() {
+        let priced = of("TEA*2", vec![product("TEA", "EUR", 9)]);
+        let (same, other) = (priced.total.clone().unwrap(), Money { amount: 1100, currency: "EUR".to_owned() });
+        assert_eq!(priced.clone().told_to_cost(&same), priced);
+        let told = priced.told_to_cost(&other);
+        assert_eq!((told.total, &told.lines[0].total), (Some(other), &None));
     }
 
     #[test]

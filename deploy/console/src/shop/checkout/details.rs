@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::attempts;
 use crate::http::form::Form;
 use crate::http::visit::Visit;
 use crate::secrets;
@@ -10,7 +11,7 @@ use crate::shop::basket::Basket;
 use crate::shop::product::Money;
 
 /// What guests' ids at order-svc begin with.
-const GUEST: &str = "guest-";
+pub const GUEST: &str = "guest-";
 
 /// The fields that people fill in.
 pub const FIELDS: [&str; 8] = ["name", "email", "line1", "line2", "city", "postal_code", "country", "payment_method"];
@@ -21,15 +22,15 @@ pub struct Details {
     pub typed: Typed,
     /// As whom the form was shown; nobody, for a guest.
     pub who: String,
-    /// What the form said that it costs.
+    /// What the form said that it costs: order-svc places it at no other price.
     pub seen: Money,
-    /// Made with the form, so that a form that is sent twice is one order.
-    pub key: String,
+    /// The browser's when the form was shown: see [`attempts`].
+    pub secret: String,
 }
 
 impl Details {
     /// A new form, filled in with what is known of whoever is signed in.
-    pub fn new(basket: &Basket, profile: Option<Value>, visit: &Visit) -> Self {
+    pub fn new(basket: &Basket, profile: Option<Value>, visit: &Visit, secret: String) -> Self {
         let profile = profile.unwrap_or_default();
         let session = visit.session.as_ref();
         let known = |name: &str, other: Option<&String>| {
@@ -40,20 +41,25 @@ impl Details {
         typed.insert("email", known("email", session.and_then(|session| session.email.as_ref())));
         let seen = Money { amount: 0, currency: String::new() };
         let who = session.map(|session| session.sub.clone()).unwrap_or_default();
-        Self { basket: basket.clone(), typed, who, seen, key: secrets::random() }
+        Self { basket: basket.clone(), typed, who, seen, secret }
     }
 
     /// A form that was sent; none if it is none of ours.
     pub fn of(form: &Form) -> Option<Self> {
         let basket = Basket::parse(form.get("lines")?).filter(|basket| !basket.is_empty())?;
-        let key = form.get("key").filter(|key| secrets::is_like_random(key))?.to_owned();
+        let secret = form.get("key").filter(|key| secrets::is_like_random(key))?.to_owned();
         let seen = Money { amount: form.get("amount")?.parse().ok()?, currency: form.get("currency")?.to_owned() };
-        Some(Self { basket, typed: address::typed(form, &FIELDS), who: form.text("who").to_owned(), seen, key })
+        Some(Self { basket, typed: address::typed(form, &FIELDS), who: form.text("who").to_owned(), seen, secret })
+    }
+
+    /// The key under which it is ordered: a form that is sent twice is one order, and so are two forms of the same basket.
+    pub fn key(&self) -> String {
+        attempts::key(&self.secret, &self.basket)
     }
 
     /// A guest's id: the same each time that the form is sent, and nobody else's.
     pub fn guest(&self) -> String {
-        format!("{GUEST}{}", secrets::derived(&self.key, "guest"))
+        format!("{GUEST}{}", secrets::derived(&self.key(), "guest"))
     }
 
     /// What order-svc is sent. It says what is missing.
@@ -66,6 +72,7 @@ impl Details {
         order["customer"] = who;
         order["delivery_address"] = address::filled(&self.typed, &address::FIELDS);
         order["currency"] = self.seen.currency.as_str().into();
+        order["expected_total"] = json!(self.seen);
         order
     }
 }
@@ -88,7 +95,8 @@ mod tests {
         let address = json!({"line1": "1 Quay St", "city": "Cork", "postal_code": "T12", "country": "IE"});
         let order = json!({
             "customer": {"id": "c-1", "name": "Ann Lee", "email": "ann@example.com"}, "delivery_address": address,
-            "currency": "EUR", "lines": [{"sku": "TEA", "quantity": 2}], "payment_method": "pm_card_visa"
+            "currency": "EUR", "lines": [{"sku": "TEA", "quantity": 2}], "payment_method": "pm_card_visa",
+            "expected_total": {"amount": 2598, "currency": "EUR"}
         });
         assert_eq!(details.order("c-1"), order);
     }

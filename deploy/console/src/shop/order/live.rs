@@ -4,13 +4,13 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::web::{Bytes, Data};
-use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder};
 use chrono::Utc;
 use futures_util::stream;
 use minijinja::value::Value as Page;
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -25,6 +25,7 @@ use crate::http::AppState;
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit};
 use crate::pages::context;
+use crate::secrets;
 use crate::services::Failure;
 use crate::sessions::Session;
 
@@ -35,28 +36,54 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// Tells the browser how many milliseconds to wait before it connects again.
 const BEGIN: &str = "retry: 2000\n\n";
+/// The same, where there was no place.
+const AGAIN: &str = "retry: 15000\n\n";
+/// How many pages without a place are told at a time how their orders are.
+static TURNS: Semaphore = Semaphore::const_new(16);
+/// The parts of the page, by the names of their events. Each is sent only when it has changed, so that a part where somebody
+/// reads or has the focus stays as it is.
+const PARTS: [&str; 6] = ["trouble", "headline", "bank", "steps", "next", "what"];
 const STILL_HERE: &str = ": still here\n\n";
 const OVER: &str = "event: over\ndata: over\n\n";
 
-/// Streams the parts of an order's page that change, to whoever may see the order.
+/// Streams the parts of an order's page that change, to whoever may see the order. Where there is no place for that, the page is
+/// told how the order is now, and asks again.
 pub async fn stream(visit: Visit, id: Uuid) -> Result<HttpResponse, Refusal> {
     let state = visit.state.clone();
+    // Before anybody is asked: whoever comes again and again for a place costs nobody anything.
+    let client = visit.client();
+    let Some(place) = Place::take(&state.live, id, client) else { return once(visit, id).await };
     // Listens before it looks, so that no change falls between.
     let heard = state.changes.listen();
     if let Err(failure @ Failure::Refused { .. }) = look::find(&state, id, Viewer::all(&visit)).await {
         return Err(super::not_shown(visit, &failure));
     }
-    let Some(place) = Place::take(&state.live, id) else {
-        let why = "So many people look at their orders just now that this one is not shown live.".to_owned();
-        return Err(visit.refuse(StatusCode::SERVICE_UNAVAILABLE, "Not just now", why));
+    let open = Open::new(&visit, id, heard, Some(place));
+    let answer = events().streaming(Box::pin(stream::unfold(open, told)));
+    Ok(visit.answer(answer))
+}
+
+/// What has changed until now, in an answer that ends; and a few such answers at a time, so that the services are not asked
+/// without an end.
+async fn once(visit: Visit, id: Uuid) -> Result<HttpResponse, Refusal> {
+    let Ok(_turn) = TURNS.try_acquire() else {
+        let answer = events().body(AGAIN);
+        return Ok(visit.answer(answer));
     };
-    let open = Open::new(&visit, id, heard, place);
-    let answer = HttpResponse::Ok()
+    let mut open = Open::new(&visit, id, visit.state.changes.listen(), None);
+    let news = open.look().await.unwrap_or_default();
+    let end = if open.is_over { OVER } else { "" };
+    let answer = events().body(format!("{AGAIN}{news}{end}"));
+    Ok(visit.answer(answer))
+}
+
+fn events() -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
-        .streaming(Box::pin(stream::unfold(open, told)));
-    Ok(visit.answer(answer))
+        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"));
+    answer
 }
 
 async fn told(mut open: Open) -> Option<(Result<Bytes, Infallible>, Open)> {
@@ -78,18 +105,19 @@ struct Open {
     ends: Instant,
     silent_until: Instant,
     last: Option<(Viewer, Looked)>,
-    sent: String,
+    /// What the page has, by [`PARTS`]: a hash of each, none if it isn't known.
+    sent: Vec<String>,
     /// What can be done with the order, as the page has it.
     may: String,
     /// Whether the last look saw nothing.
     has_failed: bool,
     is_first: bool,
     is_over: bool,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 impl Open {
-    fn new(visit: &Visit, id: Uuid, heard: Receiver<Uuid>, place: Place) -> Self {
+    fn new(visit: &Visit, id: Uuid, heard: Receiver<Uuid>, place: Option<Place>) -> Self {
         let now = Instant::now();
         Self {
             state: visit.state.clone(),
@@ -103,7 +131,7 @@ impl Open {
             ends: now + LONGEST,
             silent_until: now + SILENCE,
             last: None,
-            sent: String::new(),
+            sent: sent_before(&visit.request),
             may: Form::query(&visit.request).text("may").to_owned(),
             has_failed: false,
             is_first: true,
@@ -203,14 +231,17 @@ impl Open {
         };
         let page = context! { ..own, ..self.context.clone() };
         let mut news = String::new();
-        let part = self.part("shop/order_live.html", page.clone());
-        if part != self.sent {
-            news += &written("order", &part);
-            self.sent = part;
+        for (at, name) in PARTS.into_iter().enumerate() {
+            let part = self.part("shop/order_live.html", context! { ..context! { part => name }, ..page.clone() });
+            let hash = hash(&part);
+            if self.sent[at] != hash {
+                self.sent[at] = hash;
+                news += &written(name, Some(&self.sent.join(".")), &part);
+            }
         }
         let may = self.last.as_ref().map(|(viewer, looked)| looked.may(viewer).join("."));
         if let Some(may) = may.filter(|may| *may != self.may) {
-            news += &written("actions", &self.part("shop/order_actions.html", page));
+            news += &written("actions", None, &self.part("shop/order_actions.html", page));
             self.may = may;
         }
         news
@@ -233,11 +264,29 @@ impl Open {
     }
 }
 
-/// A part of a page as an event. It has a line for each of its lines, however they end.
-fn written(event: &str, part: &str) -> String {
+/// A part of a page as an event. It has a line for each of its lines, however they end, and one that is empty if it has none: an
+/// event without any is told to nobody. `id` is what the browser says when it comes again.
+fn written(event: &str, id: Option<&str>, part: &str) -> String {
     let lines = part.split(['\n', '\r']).filter(|line| !line.trim().is_empty());
     let data: String = lines.map(|line| format!("data: {line}\n")).collect();
-    format!("event: {event}\n{data}\n")
+    let data = if data.is_empty() { "data: \n".to_owned() } else { data };
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    format!("event: {event}\n{id}{data}\n")
+}
+
+/// Of a part that shows nothing it is empty, as of one that was never sent: there is nothing to send then.
+fn hash(part: &str) -> String {
+    match part.trim() {
+        "" => String::new(),
+        part => secrets::s256(part)[..10].to_owned(),
+    }
+}
+
+/// What a browser that comes again was sent before.
+fn sent_before(request: &HttpRequest) -> Vec<String> {
+    let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let sent: Vec<_> = last.split('.').map(str::to_owned).collect();
+    if sent.len() == PARTS.len() { sent } else { vec![String::new(); PARTS.len()] }
 }
 
 #[cfg(test)]
@@ -247,7 +296,8 @@ mod tests {
     #[test]
     fn a_part_of_a_page_can_t_end_its_event() {
         let part = "<p>\nAnn\r\n\r\nevent: over\rdata: x</p>";
-        let event = "event: order\ndata: <p>\ndata: Ann\ndata: event: over\ndata: data: x</p>\n\n";
-        assert_eq!(written("order", part), event);
+        let event = "event: what\nid: 7\ndata: <p>\ndata: Ann\ndata: event: over\ndata: data: x</p>\n\n";
+        assert_eq!(written("what", Some("7"), part), event);
+        assert_eq!(written("bank", None, "\n"), "event: bank\ndata: \n\n");
     }
 }

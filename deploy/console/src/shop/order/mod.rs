@@ -62,12 +62,18 @@ async fn page(visit: Visit, id: Path<String>) -> Result<HttpResponse, Refusal> {
     show(visit, id, StatusCode::OK, Wrong::default(), None).await
 }
 
-/// Keeps the token of a guest's link, and leads to the page without it: it stays in no history and goes to no other site.
+/// Keeps the token of a guest's link, if it opens this order, and leads to the page without it: it stays in no history and goes to
+/// no other site.
 async fn by_link(mut visit: Visit, id: Path<String>) -> Result<HttpResponse, Refusal> {
     let Ok(id) = id.parse::<Uuid>() else { return Err(nothing(visit)) };
     let asked = Form::query(&visit.request);
     if let Some(token) = asked.get("token").filter(|token| viewer::is_like_token(token)) {
-        viewer::keep(&mut visit, id, token);
+        match look::order(&visit.state, id, &Viewer::of_link(token)).await {
+            Ok(_) => viewer::keep(&mut visit, id, token),
+            // Another token may be here already that does open it.
+            Err(Failure::Refused { .. }) => {}
+            Err(failure) => return Err(errors::not_now(visit, &failure)),
+        }
     }
     Ok(visit.go(&path(id)))
 }

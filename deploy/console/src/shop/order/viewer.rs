@@ -38,9 +38,14 @@ impl Viewer {
             .session
             .as_ref()
             .map(|session| Self { token: Some(session.access_token.clone()), who: Who::SignedIn(session.sub.clone()) });
-        let guest = guest(visit).map(|token| Self { token: Some(token), who: Who::Guest });
+        let guest = guest(visit).map(|token| Self::of_link(&token));
         let everybody = visit.state.issuer.is_none().then_some(Self { token: None, who: Who::Everybody });
         signed_in.or(everybody).into_iter().chain(guest).collect()
+    }
+
+    /// Whoever has a link with this token.
+    pub fn of_link(token: &str) -> Self {
+        Self { token: Some(token.to_owned()), who: Who::Guest }
     }
 
     pub fn is_guest(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Who is signed in, with tokens that are good: they are renewed shortly before they end, once, however many pages ask.
+//! Who is signed in, by the cookie that they have, with tokens that are good.
 
 use std::time::Duration;
 
@@ -8,25 +8,27 @@ use super::AppState;
 use crate::sessions::{self, Session};
 use crate::sign_in::NotRenewed;
 
-/// Who is signed in by this cookie, with tokens that are good. A database or an issuer that is away shows whoever it is as
-/// not signed in.
-pub async fn current(state: &AppState, cookie: &str) -> Option<Session> {
+/// Who is signed in by this cookie, with tokens that are good, and whether those are new. A database or an issuer that is away
+/// shows whoever it is as not signed in.
+pub async fn current(state: &AppState, cookie: &str) -> (Option<Session>, bool) {
     let session = match sessions::find(&state.pool, cookie).await {
-        Ok(found) => found?,
+        Ok(Some(found)) => found,
+        Ok(None) => return (None, false),
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "a session can't be read");
-            return None;
+            return (None, false);
         }
     };
     if !session.is_due(Utc::now()) {
-        return Some(session);
+        return (Some(session), false);
     }
     let still_good = |session: Session| Some(session).filter(|session| session.good_until > Utc::now());
-    match renewed(state, cookie, &session).await {
-        Ok(Renewed::Here(renewed)) => Some(*renewed),
+    let session = match renewed(state, cookie, &session).await {
+        Ok(Renewed::Here(renewed)) => return (Some(*renewed), true),
         // Whoever renews it is given a moment, if its token is of no use any more.
         Ok(Renewed::Elsewhere) if session.good_until > Utc::now() => Some(session),
         Ok(Renewed::Elsewhere) => renewed_elsewhere(state, cookie).await,
+        Ok(Renewed::Ended) => None,
         Ok(Renewed::Never(why)) => {
             tracing::info!(why, "a session ends: its tokens are not renewed");
             if let Err(error) = sessions::end(&state.pool, cookie).await {
@@ -38,7 +40,8 @@ pub async fn current(state: &AppState, cookie: &str) -> Option<Session> {
             tracing::warn!(error = format!("{error:#}"), "a session's tokens can't be renewed now");
             still_good(session)
         }
-    }
+    };
+    (session, false)
 }
 
 /// What came of renewing a session's tokens.
@@ -46,6 +49,8 @@ enum Renewed {
     Here(Box<Session>),
     /// Another request renews them.
     Elsewhere,
+    /// Somebody signed out meanwhile.
+    Ended,
     /// The issuer refuses, and why.
     Never(String),
 }
@@ -61,8 +66,14 @@ async fn renewed(state: &AppState, cookie: &str, session: &Session) -> anyhow::R
         Err(NotRenewed::Away(error)) => return Err(error),
     };
     // The refresh token that was kept until now is used up, so this is tried again.
-    if sessions::write(&state.pool, cookie, &renewed).await.is_err() {
-        sessions::write(&state.pool, cookie, &renewed).await?;
+    let is_there = match sessions::renew(&state.pool, cookie, &renewed).await {
+        Ok(is_there) => is_there,
+        Err(_) => sessions::renew(&state.pool, cookie, &renewed).await?,
+    };
+    if !is_there {
+        // The tokens that are new were made for nobody.
+        issuer.revoke(&renewed).await;
+        return Ok(Renewed::Ended);
     }
     Ok(Renewed::Here(Box::new(renewed)))
 }

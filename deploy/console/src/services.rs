@@ -12,6 +12,8 @@ use crate::config::Urls;
 
 /// How long a service may take to answer: a page waits no longer for a part of it.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long somebody may look for what keeps orders: much is asked, and most of it may be away.
+const LOOKS_FOR: Duration = Duration::from_secs(20);
 /// A larger answer is none that a page can show.
 const LARGEST: usize = 8 * 1024 * 1024;
 
@@ -131,13 +133,38 @@ impl Services {
         }
     }
 
-    /// A text as it is, such as a service's metrics.
-    pub async fn text(&self, service: Service, path: &str) -> Result<String, Failure> {
+    /// What a service tells operators, such as its metrics.
+    pub async fn told(&self, service: Service, path: &str) -> Result<String, Failure> {
+        let ops = of(&self.urls.ops, service).unwrap_or_else(|| self.url(service));
+        self.text(service, ops, path).await
+    }
+
+    /// The same of the relay of its outbox, where that is a program of its own.
+    pub async fn told_by_relay(&self, service: Service, path: &str) -> Option<Result<String, Failure>> {
+        Some(self.text(service, of(&self.urls.relays, service)?, path).await)
+    }
+
+    async fn text(&self, service: Service, url: &Url, path: &str) -> Result<String, Failure> {
         let away = |why: String| Failure::Away { service: service.name(), why };
-        let url = self.url(service).join(path).map_err(|error| away(error.to_string()))?;
+        let url = url.join(path).map_err(|error| away(error.to_string()))?;
         let response = self.client.get(url).send().await.map_err(|error| away(error.without_url().to_string()))?;
         let body = whole(response).await.map_err(away)?;
         String::from_utf8(body).map_err(|_| away("it answers no text".to_owned()))
+    }
+
+    /// Whether there is somebody to ask what keeps orders.
+    pub const fn knows_what_is_stuck(&self) -> bool {
+        self.urls.stuck.is_some()
+    }
+
+    /// What `quadrille stuck` finds.
+    pub async fn stuck(&self) -> Result<Value, Failure> {
+        let away = |why: String| Failure::Away { service: "quadrille stuck", why };
+        let url = self.urls.stuck.clone().ok_or_else(|| away("STUCK_URL is not set".to_owned()))?;
+        let asked = self.client.get(url).timeout(LOOKS_FOR).send().await;
+        let response = asked.map_err(|error| away(error.without_url().to_string()))?;
+        let body = whole(response).await.map_err(away)?;
+        serde_json::from_slice(&body).map_err(|error| away(error.to_string()))
     }
 
     const fn url(&self, service: Service) -> &Url {
@@ -148,6 +175,12 @@ impl Services {
             Service::Notifications => &self.urls.notifications,
         }
     }
+}
+
+/// The address of a service among those of all.
+fn of(urls: &[Option<Url>; 4], service: Service) -> Option<&Url> {
+    let place = Service::ALL.iter().position(|known| *known == service)?;
+    urls.get(place)?.as_ref()
 }
 
 /// The body, if it is not too large.

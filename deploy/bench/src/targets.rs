@@ -102,7 +102,8 @@ fn people(table: &mut Table<'_>) {
     if let Some((figure, name)) = page {
         let known = results.median("console/orders").map_or_else(|| "?".to_owned(), short);
         let rate = results.median("console/events_per_second").map_or_else(|| "?".to_owned(), short);
-        let what = format!("the console with {known} orders and {rate} events a second: the slowest page ({name}), p50");
+        let what =
+            format!("the console with {known} orders and {rate} events a second: the slowest page ({name}), p50");
         table.row(&what, "", Some(figure), " ms", ("<= 100 ms", Some(AtMost(100.0))));
         let memory = results.largest("console/memory_mb");
         table.row("the console's memory, at most", "", memory, " MB", ("<= 100 MB", Some(AtMost(100.0))));

@@ -240,7 +240,8 @@ mod tests {
         assert_eq!(config.services.orders.as_str(), "http://127.0.0.1:8080/");
         assert_eq!(config.services.stock.as_str(), "http://stock-svc:8082/");
         assert!(read(&[("STOCK_URL", "stock-svc:8082")]).unwrap_err().contains("STOCK_URL"));
-        let apart = read(&[("STOCK_OPS_URL", "http://stock-svc:9180"), ("ORDER_RELAY_URL", "http://relay:9464")]).unwrap();
+        let apart =
+            read(&[("STOCK_OPS_URL", "http://stock-svc:9180"), ("ORDER_RELAY_URL", "http://relay:9464")]).unwrap();
         let known = |urls: [Option<Url>; 4]| urls.map(|url| url.map(|url| url.to_string()));
         assert_eq!(known(apart.services.ops), [None, None, Some("http://stock-svc:9180/".to_owned()), None]);
         assert_eq!(known(apart.services.relays), [Some("http://relay:9464/".to_owned()), None, None, None]);

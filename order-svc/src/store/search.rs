@@ -72,7 +72,8 @@ impl Filter {
     /// The same without statuses that don't fit what else is asked for; none if no order fits. What has ended is not overdue, and
     /// PostgreSQL, which doesn't know that, would look through all that has ended.
     fn possible(&self) -> Option<Self> {
-        let has_ended = |status: &String| [Status::Completed, Status::Cancelled].iter().any(|ended| ended.name() == *status);
+        let has_ended =
+            |status: &String| [Status::Completed, Status::Cancelled].iter().any(|ended| ended.name() == *status);
         let mut filter = self.clone();
         if self.overdue == Some(true) && !self.statuses.is_empty() {
             filter.statuses.retain(|status| !has_ended(status));

@@ -133,7 +133,8 @@ async fn all_heard(market: &Market) -> anyhow::Result<i64> {
 /// Every page, by name, at the addresses that are looked at in turn.
 async fn pages(market: &Market, seeds: &[String]) -> anyhow::Result<Pages> {
     let console = market.stage.admin(Program::Console.database()).await?;
-    let query = "select id::text, number, email from orders where number like 'Q-2026-1______' order by random() limit 50";
+    let query =
+        "select id::text, number, email from orders where number like 'Q-2026-1______' order by random() limit 50";
     let some = console.query(query, &[]).await?;
     let each = |place: usize, at: &str, after: &str| {
         some.iter().map(|row| format!("{at}{}{after}", row.get::<_, String>(place))).collect::<Vec<_>>()
@@ -147,7 +148,12 @@ async fn pages(market: &Market, seeds: &[String]) -> anyhow::Result<Pages> {
         ("now, its live part", one("/control/live")),
         ("stuck", one("/control/stuck")),
         ("orders", one("/control/orders")),
-        ("orders of a state", ["pending", "confirmed", "shipped", "completed"].map(|state| format!("/control/orders?state={state}")).into()),
+        (
+            "orders of a state",
+            ["pending", "confirmed", "shipped", "completed"]
+                .map(|state| format!("/control/orders?state={state}"))
+                .into(),
+        ),
         ("orders by number", each(1, "/control/orders?q=", "")),
         ("orders by id", each(0, "/control/orders?q=", "")),
         ("orders by e-mail", each(2, "/control/orders?q=", "")),
@@ -160,8 +166,14 @@ async fn pages(market: &Market, seeds: &[String]) -> anyhow::Result<Pages> {
         ("one new order", seeds.iter().map(|id| format!("/control/orders/{id}")).collect()),
         ("topics", one("/control/topics")),
         ("topics by key", each(0, "/control/topics?key=", "")),
-        ("topics by type", ["order.placed.v1", "stock.expired.v1"].map(|of| format!("/control/topics?type={of}")).into()),
-        ("topics by text", ["Quay", "nobody has said this"].map(|of| format!("/control/topics?text={}", of.replace(' ', "+"))).into()),
+        (
+            "topics by type",
+            ["order.placed.v1", "stock.expired.v1"].map(|of| format!("/control/topics?type={of}")).into(),
+        ),
+        (
+            "topics by text",
+            ["Quay", "nobody has said this"].map(|of| format!("/control/topics?text={}", of.replace(' ', "+"))).into(),
+        ),
         ("topics, the live part", one("/control/topics/rows")),
         ("map", one("/control/map")),
         ("what must hold", one("/control/holds")),
@@ -180,7 +192,11 @@ async fn pages(market: &Market, seeds: &[String]) -> anyhow::Result<Pages> {
 }
 
 /// Looks at one page after the other, as several people would, for so long; in no time, at each a few times, for what is asked first.
-async fn look(console: &Running, pages: &Arc<Pages>, lasts: Duration) -> anyhow::Result<BTreeMap<&'static str, Vec<Duration>>> {
+async fn look(
+    console: &Running,
+    pages: &Arc<Pages>,
+    lasts: Duration,
+) -> anyhow::Result<BTreeMap<&'static str, Vec<Duration>>> {
     let end = Instant::now() + lasts;
     let mut people = JoinSet::new();
     for person in 0..PEOPLE {

@@ -119,7 +119,11 @@ const PAYMENT_SVC: [Table; 3] = [
             ("intent", "t.intent || '_' || copies.times"),
         ],
     },
-    Table { name: "charges", joined: "copies.old = t.order_id", other: &[ORDER_ID, ("customer_id", "copies.customer")] },
+    Table {
+        name: "charges",
+        joined: "copies.old = t.order_id",
+        other: &[ORDER_ID, ("customer_id", "copies.customer")],
+    },
     Table {
         name: "ledger",
         joined: "copies.old = (select order_id from payments where payments.payment_id = t.payment_id)",

@@ -16,8 +16,10 @@ use crate::services::{Failure, Service, Services};
 use crate::store::figures::{self, Now};
 
 const EVERY: Duration = Duration::from_secs(10);
-/// An hour of them.
+/// An hour of them, each in its own time.
 const KEPT: usize = 360;
+/// In milliseconds.
+const SLOT: usize = 10_000;
 /// What was seen is good enough for so long.
 const FRESH: TimeDelta = TimeDelta::seconds(15);
 /// How often is asked what keeps orders, and for how long an answer is good: it takes longer when something is wrong.
@@ -53,6 +55,7 @@ struct Seen {
 /// How things were at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Point {
+    at: DateTime<Utc>,
     pub flow: Option<Now>,
     /// In the order of [`Service::ALL`].
     pub services: Vec<Gauges>,
@@ -173,7 +176,11 @@ async fn of_service(services: &Services, service: Service) -> Health {
 
 /// Services of which nothing is known: they tell operators alone how they are.
 pub fn silent(health: &[Health]) -> Vec<&'static str> {
-    health.iter().filter(|health| health.gauges == Gauges::default() && health.state != "away").map(|health| health.service).collect()
+    health
+        .iter()
+        .filter(|health| health.gauges == Gauges::default() && health.state != "away")
+        .map(|health| health.service)
+        .collect()
 }
 
 impl Health {
@@ -253,7 +260,11 @@ impl Samples {
         if seen.hour.len() == KEPT {
             seen.hour.pop_front();
         }
-        seen.hour.push_back(Point { flow, services: health.iter().map(|health| health.gauges).collect() });
+        seen.hour.push_back(Point {
+            at: Utc::now(),
+            flow,
+            services: health.iter().map(|health| health.gauges).collect(),
+        });
         seen.now = Some((Utc::now(), health.into()));
     }
 
@@ -276,10 +287,18 @@ impl Samples {
         }
     }
 
-    /// A figure over the last hour, the oldest first.
+    /// A figure over the last hour, the oldest first; no number where it was not seen.
     pub fn line(&self, figure: impl Fn(&Point) -> Option<f64>) -> Vec<f64> {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.hour.iter().map(|point| figure(point).unwrap_or_default()).collect()
+        let (now, seen) = (Utc::now(), self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut line = vec![f64::NAN; KEPT];
+        for point in &seen.hour {
+            let age = usize::try_from((now - point.at).num_milliseconds()).unwrap_or_default() / SLOT;
+            let place = KEPT.checked_sub(age + 1).and_then(|place| line.get_mut(place));
+            if let (Some(known), Some(value)) = (place, figure(point)) {
+                *known = known.max(value);
+            }
+        }
+        line
     }
 }
 
@@ -325,13 +344,20 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_is_kept_and_no_more() {
+    fn an_hour_is_kept_and_no_more_and_what_was_not_seen_is_no_number() {
         let samples = Samples::default();
         for pending in 0..1_000 {
             samples.keep((Some(Now { pending, ..Now::default() }), vec![nobody()]));
         }
+        assert_eq!(samples.0.lock().unwrap().hour.len(), KEPT);
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        let line = samples.line(|point| point.flow.as_ref().map(|flow| flow.pending as f64));
-        assert_eq!((line.len(), line.first(), line.last()), (KEPT, Some(&640.0), Some(&999.0)));
+        let pending = |point: &Point| point.flow.as_ref().map(|flow| flow.pending as f64);
+        let line = samples.line(pending);
+        assert_eq!((line.len(), line[KEPT - 1]), (KEPT, 999.0), "all of them were seen within ten seconds");
+        assert!(line[..KEPT - 2].iter().all(|value| value.is_nan()));
+        samples.0.lock().unwrap().hour.iter_mut().for_each(|point| point.at -= TimeDelta::minutes(30));
+        assert_eq!(samples.line(pending)[KEPT / 2 - 1], 999.0, "half an hour ago");
+        samples.0.lock().unwrap().hour.iter_mut().for_each(|point| point.at -= TimeDelta::minutes(31));
+        assert!(samples.line(pending).iter().all(|value| value.is_nan()));
     }
 }

@@ -46,7 +46,15 @@ impl Console {
         let db = TestDb::new(&console::migrations()).await;
         let (services, changes) = (MockServer::start().await, Changes::default());
         let at: url::Url = services.uri().parse().unwrap();
-        let urls = Urls { orders: at.clone(), payments: at.clone(), stock: at.clone(), notifications: at.clone(), ops: Default::default(), relays: Default::default(), stuck: at.join("stuck").ok() };
+        let urls = Urls {
+            orders: at.clone(),
+            payments: at.clone(),
+            stock: at.clone(),
+            notifications: at.clone(),
+            ops: Default::default(),
+            relays: Default::default(),
+            stuck: at.join("stuck").ok(),
+        };
         let (url, stop) = (Arc::new(OnceLock::new()), CancellationToken::new());
         let (asks, samples) = (Services::new(urls).unwrap(), Samples::default());
         let state = AppState {

@@ -103,7 +103,10 @@ async fn a_button_is_shown_to_those_who_may_press_it_and_others_are_told_whose_i
     for (button, is_staffs) in [("Release it", true), ("Cancel the order", true), ("Its dead letters", false)] {
         assert_eq!((staff.contains(button), operator.contains(button)), (is_staffs, !is_staffs), "{button}");
     }
-    assert!(operator.contains("Staff release or cancel it.") && operator.contains("Staff may cancel it."), "{operator}");
+    assert!(
+        operator.contains("Staff release or cancel it.") && operator.contains("Staff may cancel it."),
+        "{operator}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

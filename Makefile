@@ -148,7 +148,7 @@ accept-kafka: tools-kafka ## the same on Apache Kafka
 	$(MAKE) accept ARGS="--kafka $(ARGS)"
 
 # The programs that are measured, and those that measure; the embedded broker is not among them.
-measured = -p quadrille-bench -p order-svc -p stock-svc -p payment-svc -p notification-svc -p outbox-relay -p sandbox-gateway
+measured = -p quadrille-bench -p order-svc -p stock-svc -p payment-svc -p notification-svc -p outbox-relay -p sandbox-gateway -p console
 
 bench: tools-kafka ## how fast it is, beside its limits and its peers: 40 minutes on a machine that does nothing else
 	cargo build --release --bins $(measured)

@@ -49,6 +49,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 
 before(async () => {
   stage.browser = await launch(chromium());
+  stage.program = chosen.quadrille;
   stage.shop = await Shop.open(chosen.quadrille);
 });
 after(async () => {

@@ -1,6 +1,7 @@
 // A shop of its own: `quadrille up` on free ports, with its data in a folder that goes with it.
 
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, createWriteStream, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,14 +32,16 @@ export async function until(what, within, ready) {
 }
 
 export class Shop {
-  static async open(program) {
+  /// `settings` are variables of this shop's services.
+  static async open(program, settings = {}) {
     const shop = new Shop();
+    shop.people = [];
     shop.folder = mkdtempSync(join(tmpdir(), 'quadrille-pages-'));
     // PostgreSQL's user has to come through.
     chmodSync(shop.folder, 0o755);
     shop.data = join(shop.folder, 'shop');
     shop.log = join(shop.folder, 'up.log');
-    const environment = { ...process.env };
+    const environment = { ...process.env, ...settings };
     delete environment.DATABASE_URL;
     delete environment.KAFKA_BOOTSTRAP_SERVERS;
     const command = ['up', '--free-ports', '--quiet', '--data', shop.data];
@@ -95,6 +98,22 @@ export class Shop {
       const { pid } = this.addresses().processes[name] ?? {};
       return pid !== undefined && pid !== killed && (await fetch(this.url(name, '/readyz'))).ok;
     });
+  }
+
+  /// Has a part of it stand still, as if it hung; returns what lets it go on.
+  freeze(name) {
+    const { pid } = this.addresses().processes[name];
+    process.kill(pid, 'SIGSTOP');
+    return () => process.kill(pid, 'SIGCONT');
+  }
+
+  async isReady(name) {
+    await until(`${name} is ready`, 60_000, async () => (await fetch(this.url(name, '/readyz'))).ok);
+  }
+
+  /// What is to go wrong at the gateway; nothing if nothing is said.
+  async faults(faults = {}) {
+    await this.request('PUT', 'sandbox-gateway', '/sandbox/faults', { body: faults });
   }
 
   /// A token of somebody whom the issuer of this shop knows.
@@ -170,6 +189,22 @@ export class Shop {
     return execFileSync(psql(), [database, '-Atq', '-v', 'ON_ERROR_STOP=1', '-c', statement], { encoding: 'utf8' }).trim();
   }
 
+  /// Puts the clock by which an order waits forward: nobody here waits for days.
+  waited(order, time) {
+    this.sql('order-svc', `
+      update orders set waiting_since = waiting_since - interval '${time}', overdue_at = overdue_at - interval '${time}',
+        overdue_not_before = overdue_at - interval '${time}' where id = '${order}'`);
+  }
+
+  /// Somebody has changed something by hand and not committed it.
+  async forgetsToCommit(service, statement) {
+    const { database } = this.addresses().services[service];
+    const person = spawn(psql(), [database, '-Atq', '-v', 'ON_ERROR_STOP=1'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    person.stdin.write(`set idle_in_transaction_session_timeout = 0; begin; ${statement}; select 'done';\n`);
+    await once(person.stdout, 'data');
+    this.people.push(person);
+  }
+
   /// While it lasts, whoever hears that goods are held for an order can't read it.
   async whileUnreadable(during) {
     this.sql('stock-svc', `
@@ -219,6 +254,7 @@ export class Shop {
 
   /// Ends it in order, and takes its data away.
   async close() {
+    this.people.forEach((person) => person.kill());
     if (this.hasEnded === undefined) {
       this.child.kill('SIGINT');
       const late = pause(STOPS_WITHIN, 'late', { ref: false });

@@ -3,30 +3,36 @@
 import { test } from 'node:test';
 import { join } from 'node:path';
 
+import { Shop } from './shop.mjs';
 import { Visitor } from './visitor.mjs';
 
 const LONGEST = 300_000;
 
 /// What every story is played in; `main.mjs` sets it.
-export const stage = { shop: null, browser: null, pictures: null, failures: null, only: null };
+export const stage = { shop: null, program: null, browser: null, pictures: null, failures: null, only: null };
 
-/// `play({ shop, comes, picture })`: `comes({ js, dark, phone })` brings a visitor, `picture(visitor, name)` keeps what they see, if
-/// pictures are asked for.
+/// `play({ shop, comes, opens, picture })`: `comes({ js, dark, phone })` brings a visitor, `picture(visitor, name)` keeps what they see, if
+/// pictures are asked for. `opens(settings)` opens another shop with variables of its own, where `comes({ to })` brings visitors.
 export function story(name, play) {
   const skip = stage.only !== null && !name.includes(stage.only);
   test(name, { skip, timeout: LONGEST }, async () => {
     const { shop, browser } = stage;
-    const visitors = [];
-    const comes = async (how) => {
-      const visitor = await Visitor.come(browser, shop, how);
+    const [visitors, others] = [[], []];
+    const comes = async ({ to = shop, ...how } = {}) => {
+      const visitor = await Visitor.come(browser, to, how);
       visitors.push(visitor);
       return visitor;
+    };
+    const opens = async (settings) => {
+      const other = await Shop.open(stage.program, settings);
+      others.push(other);
+      return other;
     };
     const picture = async (visitor, file) => {
       if (stage.pictures) await visitor.page.screenshot({ path: join(stage.pictures, `${file}.png`) });
     };
     try {
-      await play({ shop, comes, picture });
+      await play({ shop, comes, opens, picture });
       visitors.forEach((visitor) => visitor.mustHaveHadNoTrouble());
     } catch (error) {
       for (const [number, visitor] of visitors.entries()) {
@@ -38,6 +44,7 @@ export function story(name, play) {
       throw error;
     } finally {
       await Promise.all(visitors.map((visitor) => visitor.leaves()));
+      await Promise.all(others.map((other) => other.close()));
     }
   });
 }

@@ -29,7 +29,7 @@ export class Visitor {
     });
     context.setDefaultTimeout(PATIENCE);
     const visitor = new Visitor();
-    Object.assign(visitor, { shop, context, js, troubles: [], expected: [] });
+    Object.assign(visitor, { shop, context, js, troubles: [], expected: [], clicks: 0 });
     visitor.page = await context.newPage();
     visitor.watch();
     return visitor;
@@ -90,10 +90,12 @@ export class Visitor {
   }
 
   async follows(name, within = this.page) {
+    this.clicks += 1;
     await within.getByRole('link', { name }).first().click();
   }
 
   async presses(name, within = this.main()) {
+    this.clicks += 1;
     await within.getByRole('button', { name }).first().click();
   }
 
@@ -104,6 +106,7 @@ export class Visitor {
   /// What asks before it does something, opened.
   async asksFor(what, within = this.main()) {
     const asks = within.locator('details', { has: this.page.getByText(what, { exact: true }) }).first();
+    this.clicks += 1;
     await asks.locator('summary').click();
     return asks;
   }

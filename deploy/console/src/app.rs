@@ -97,6 +97,7 @@ impl App {
         let Self { server, pool, consumer, issuer, samples, services, listening } = self;
         let mut tasks = Tasks::new(shutdown, listening.clone());
         tasks.run(server.run());
+        tasks.run(samples::run_stuck(samples.clone(), services.clone(), listening.clone()));
         tasks.run(samples::run(samples, services, pool.clone(), listening.clone()));
         if let Some(issuer) = issuer {
             tasks.run(issuer.run(listening));

@@ -45,6 +45,70 @@ pub mod vars {
         example: "http://notification-svc:8083",
         default: Some("http://127.0.0.1:8083"),
     };
+    pub static ORDER_OPS_URL: Var = Var {
+        name: "ORDER_OPS_URL",
+        what: "Where order-svc tells operators how it is, if it has an OPS_ADDR.",
+        expected: "an http or https URL",
+        example: "http://order-svc:9180",
+        default: None,
+    };
+    pub static ORDER_RELAY_URL: Var = Var {
+        name: "ORDER_RELAY_URL",
+        what: "Where the relay of order-svc tells how it is (its METRICS_ADDR), if order-svc has RELAY=external.",
+        expected: "an http or https URL",
+        example: "http://order-relay:9464",
+        default: None,
+    };
+    pub static PAYMENT_OPS_URL: Var = Var {
+        name: "PAYMENT_OPS_URL",
+        what: "Where payment-svc tells operators how it is, if it has an OPS_ADDR.",
+        expected: "an http or https URL",
+        example: "http://payment-svc:9180",
+        default: None,
+    };
+    pub static PAYMENT_RELAY_URL: Var = Var {
+        name: "PAYMENT_RELAY_URL",
+        what: "Where the relay of payment-svc tells how it is (its METRICS_ADDR), if payment-svc has RELAY=external.",
+        expected: "an http or https URL",
+        example: "http://payment-relay:9464",
+        default: None,
+    };
+    pub static STOCK_OPS_URL: Var = Var {
+        name: "STOCK_OPS_URL",
+        what: "Where stock-svc tells operators how it is, if it has an OPS_ADDR.",
+        expected: "an http or https URL",
+        example: "http://stock-svc:9180",
+        default: None,
+    };
+    pub static STOCK_RELAY_URL: Var = Var {
+        name: "STOCK_RELAY_URL",
+        what: "Where the relay of stock-svc tells how it is (its METRICS_ADDR), if stock-svc has RELAY=external.",
+        expected: "an http or https URL",
+        example: "http://stock-relay:9464",
+        default: None,
+    };
+    pub static NOTIFICATION_OPS_URL: Var = Var {
+        name: "NOTIFICATION_OPS_URL",
+        what: "Where notification-svc tells operators how it is, if it has an OPS_ADDR.",
+        expected: "an http or https URL",
+        example: "http://notification-svc:9180",
+        default: None,
+    };
+    pub static NOTIFICATION_RELAY_URL: Var = Var {
+        name: "NOTIFICATION_RELAY_URL",
+        what: "Where the relay of notification-svc tells how it is (its METRICS_ADDR), if notification-svc has RELAY=external.",
+        expected: "an http or https URL",
+        example: "http://notification-relay:9464",
+        default: None,
+    };
+    pub static STUCK_URL: Var = Var {
+        name: "STUCK_URL",
+        what: "Where `quadrille stuck --listen` answers, or the runner of `quadrille up`: the page Stuck then tells what keeps each order. \
+            Without it, it tells what services say of themselves.",
+        expected: "an http or https URL with its path",
+        example: "http://stuck:8079/stuck",
+        default: None,
+    };
     pub static AUTH_CLIENT_ID: Var = Var {
         name: "AUTH_CLIENT_ID",
         what: "The console's name at the issuer, as a public client with the redirect URI CONSOLE_URL/callback.",
@@ -85,6 +149,11 @@ pub struct Urls {
     pub payments: Url,
     pub stock: Url,
     pub notifications: Url,
+    /// Where services tell operators how they are, and their relays, in the order of [`crate::services::Service::ALL`]; none where it is they themselves.
+    pub ops: [Option<Url>; 4],
+    pub relays: [Option<Url>; 4],
+    /// Who looks for what keeps orders.
+    pub stuck: Option<Url>,
 }
 
 impl Config {
@@ -109,7 +178,15 @@ impl Config {
         }
         let urls = [&vars::ORDER_URL, &vars::PAYMENT_URL, &vars::STOCK_URL, &vars::NOTIFICATION_URL];
         let [orders, payments, stock, notifications] = urls.map(|var| web(reader, var).flatten());
-        let services = Urls { orders: orders?, payments: payments?, stock: stock?, notifications: notifications? };
+        let ops = [&vars::ORDER_OPS_URL, &vars::PAYMENT_OPS_URL, &vars::STOCK_OPS_URL, &vars::NOTIFICATION_OPS_URL];
+        let ops = several(ops.map(|var| web(reader, var)));
+        let relays =
+            [&vars::ORDER_RELAY_URL, &vars::PAYMENT_RELAY_URL, &vars::STOCK_RELAY_URL, &vars::NOTIFICATION_RELAY_URL];
+        let relays = several(relays.map(|var| web(reader, var)));
+        let stuck = web(reader, &vars::STUCK_URL);
+        let (orders, payments, stock, notifications) = (orders?, payments?, stock?, notifications?);
+        let (ops, relays, stuck) = (ops?, relays?, stuck?);
+        let services = Urls { orders, payments, stock, notifications, ops, relays, stuck };
         Some(Self {
             http: http?,
             database: database?,
@@ -123,6 +200,11 @@ impl Config {
             is_sandbox,
         })
     }
+}
+
+/// All, if none of them was refused.
+fn several<T>([one, two, three, four]: [Option<T>; 4]) -> Option<[T; 4]> {
+    Some([one?, two?, three?, four?])
 }
 
 /// An address on the web; `Some(None)` where none is given and none is the default.
@@ -158,6 +240,11 @@ mod tests {
         assert_eq!(config.services.orders.as_str(), "http://127.0.0.1:8080/");
         assert_eq!(config.services.stock.as_str(), "http://stock-svc:8082/");
         assert!(read(&[("STOCK_URL", "stock-svc:8082")]).unwrap_err().contains("STOCK_URL"));
+        let apart =
+            read(&[("STOCK_OPS_URL", "http://stock-svc:9180"), ("ORDER_RELAY_URL", "http://relay:9464")]).unwrap();
+        let known = |urls: [Option<Url>; 4]| urls.map(|url| url.map(|url| url.to_string()));
+        assert_eq!(known(apart.services.ops), [None, None, Some("http://stock-svc:9180/".to_owned()), None]);
+        assert_eq!(known(apart.services.relays), [Some("http://relay:9464/".to_owned()), None, None, None]);
     }
 
     #[test]

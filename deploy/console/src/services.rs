@@ -12,6 +12,8 @@ use crate::config::Urls;
 
 /// How long a service may take to answer: a page waits no longer for a part of it.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long somebody may look for what keeps orders: much is asked, and most of it may be away.
+const LOOKS_FOR: Duration = Duration::from_secs(20);
 /// A larger answer is none that a page can show.
 const LARGEST: usize = 8 * 1024 * 1024;
 
@@ -113,16 +115,17 @@ impl Sent<'_> {
 pub struct Services {
     /// One for each, in the order of [`Service::ALL`]: how one is reached says nothing of another.
     clients: [Client; 4],
+    watch: Client,
     urls: Urls,
 }
 
 impl Services {
     /// Fails if there can be no client.
     pub fn new(urls: Urls) -> anyhow::Result<Self> {
-        let made = |url: &Url| http_client::builder(url).redirect(redirect::Policy::none()).timeout(PATIENCE).build();
-        let Urls { orders, payments, stock, notifications } = &urls;
-        let clients = [made(orders)?, made(payments)?, made(stock)?, made(notifications)?];
-        Ok(Self { clients, urls })
+        let Urls { orders, payments, stock, notifications, .. } = &urls;
+        let clients = [client_for(orders)?, client_for(payments)?, client_for(stock)?, client_for(notifications)?];
+        let watch = client_for(urls.stuck.as_ref().unwrap_or(orders))?;
+        Ok(Self { clients, watch, urls })
     }
 
     /// Reads `path`, which may have a query and holds nothing that somebody typed unescaped.
@@ -143,33 +146,23 @@ impl Services {
         path: &str,
         sent: Sent<'_>,
     ) -> Result<(String, Value), Failure> {
-        let away = |why: String| Failure::Away { service: service.name(), why };
-        let url = self.url(service).join(path).map_err(|error| away(error.to_string()))?;
-        let request = sent.with(self.client(service).request(method, url));
-        let response =
-            http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;
-        let status = response.status();
-        let body = whole(response).await.map_err(away)?;
-        let is_none = |_| away(format!("{status}, and no JSON"));
-        let text = String::from_utf8(body).map_err(|_| away(format!("{status}, and no text")))?;
-        let value = match text.as_str() {
-            "" => Value::Null,
-            text => serde_json::from_str(text).map_err(is_none)?,
-        };
-        match status {
-            status if status.is_success() => Ok((text, value)),
-            // It can't do it now, and says so in its own words.
-            status if status.is_server_error() => {
-                Err(away(value["detail"].as_str().unwrap_or(status.as_str()).to_owned()))
-            }
-            status => Err(Failure::Refused { status: status.as_u16(), problem: value }),
-        }
+        asked(self.client(service), service.name(), self.url(service), method, path, sent).await
     }
 
-    /// A text as it is, such as a service's metrics.
-    pub async fn text(&self, service: Service, path: &str) -> Result<String, Failure> {
+    /// What a service tells operators, such as its metrics.
+    pub async fn told(&self, service: Service, path: &str) -> Result<String, Failure> {
+        let ops = of(&self.urls.ops, service).unwrap_or_else(|| self.url(service));
+        self.text(service, ops, path).await
+    }
+
+    /// The same of the relay of its outbox, where that is a program of its own.
+    pub async fn told_by_relay(&self, service: Service, path: &str) -> Option<Result<String, Failure>> {
+        Some(self.text(service, of(&self.urls.relays, service)?, path).await)
+    }
+
+    async fn text(&self, service: Service, url: &Url, path: &str) -> Result<String, Failure> {
         let away = |why: String| Failure::Away { service: service.name(), why };
-        let url = self.url(service).join(path).map_err(|error| away(error.to_string()))?;
+        let url = url.join(path).map_err(|error| away(error.to_string()))?;
         let response =
             self.client(service).get(url).send().await.map_err(|error| away(error.without_url().to_string()))?;
         let body = whole(response).await.map_err(away)?;
@@ -186,6 +179,21 @@ impl Services {
         }
     }
 
+    /// Whether there is somebody to ask what keeps orders.
+    pub const fn knows_what_is_stuck(&self) -> bool {
+        self.urls.stuck.is_some()
+    }
+
+    /// What `quadrille stuck` finds.
+    pub async fn stuck(&self) -> Result<Value, Failure> {
+        let away = |why: String| Failure::Away { service: "quadrille stuck", why };
+        let url = self.urls.stuck.clone().ok_or_else(|| away("STUCK_URL is not set".to_owned()))?;
+        let asked = self.watch.get(url).timeout(LOOKS_FOR).send().await;
+        let response = asked.map_err(|error| away(error.without_url().to_string()))?;
+        let body = whole(response).await.map_err(away)?;
+        serde_json::from_slice(&body).map_err(|error| away(error.to_string()))
+    }
+
     const fn url(&self, service: Service) -> &Url {
         match service {
             Service::Orders => &self.urls.orders,
@@ -193,6 +201,46 @@ impl Services {
             Service::Stock => &self.urls.stock,
             Service::Notifications => &self.urls.notifications,
         }
+    }
+}
+
+/// The address of a service among those of all.
+fn of(urls: &[Option<Url>; 4], service: Service) -> Option<&Url> {
+    let place = Service::ALL.iter().position(|known| *known == service)?;
+    urls.get(place)?.as_ref()
+}
+
+/// A client that follows no redirect and waits no longer than a page does. Fails if there can be none.
+pub(crate) fn client_for(url: &Url) -> anyhow::Result<Client> {
+    Ok(http_client::builder(url).redirect(redirect::Policy::none()).timeout(PATIENCE).build()?)
+}
+
+/// Asks whoever answers at `url`, whom people know as `name`: the answer as it came, and read.
+pub(crate) async fn asked(
+    client: &Client,
+    name: &'static str,
+    url: &Url,
+    method: Method,
+    path: &str,
+    sent: Sent<'_>,
+) -> Result<(String, Value), Failure> {
+    let away = |why: String| Failure::Away { service: name, why };
+    let url = url.join(path).map_err(|error| away(error.to_string()))?;
+    let request = sent.with(client.request(method, url));
+    let response = http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;
+    let status = response.status();
+    let body = whole(response).await.map_err(away)?;
+    let is_none = |_| away(format!("{status}, and no JSON"));
+    let text = String::from_utf8(body).map_err(|_| away(format!("{status}, and no text")))?;
+    let value = match text.as_str() {
+        "" => Value::Null,
+        text => serde_json::from_str(text).map_err(is_none)?,
+    };
+    match status {
+        status if status.is_success() => Ok((text, value)),
+        // It can't do it now, and says so in its own words.
+        status if status.is_server_error() => Err(away(value["detail"].as_str().unwrap_or(status.as_str()).to_owned())),
+        status => Err(Failure::Refused { status: status.as_u16(), problem: value }),
     }
 }
 

@@ -69,3 +69,50 @@ story('a customer is not let into the control room, and whoever is nobody is ask
   await ann.givesPassword('ann');
   await ann.sees('This is not yours');
 });
+
+const SERVICES = ['order-svc', 'payment-svc', 'stock-svc', 'notification-svc'];
+
+/// Every room, and the services that it has something from. A page that is one service's alone is left out.
+const rooms = (order, payment, service) => [
+  ['/control', []],
+  ['/control/stuck', ['order-svc']],
+  ['/control/orders', []],
+  [`/control/orders/${order}`, SERVICES],
+  ['/control/orders?q=c-0000', ['order-svc']],
+  ['/control/dead-letters', SERVICES],
+  ['/control/topics', []],
+  ['/control/map', []],
+  ['/control/holds', []],
+  ['/control/warehouse', ['stock-svc']],
+  ['/control/money', ['payment-svc']],
+  ...(service === 'payment-svc' ? [] : [[`/control/money/${payment}`, ['order-svc']]]),
+  ['/control/actions', SERVICES],
+];
+
+story('a service that hangs leaves its part of each room saying so, and the rest stands', async ({ shop, comes }) => {
+  const { id } = await shop.order();
+  const { id: payment } = await shop.first('payment-svc', 'payments', id, ({ status }) => status === 'captured');
+  const ada = await comes();
+  await ada.opens('/control');
+  await ada.givesPassword('ada');
+  const told = {};
+  for (const service of SERVICES) {
+    const goOn = shop.freeze(service);
+    try {
+      await Promise.all(rooms(id, payment, service).map(async ([path, asks]) => {
+        const room = await ada.context.newPage();
+        const answer = await room.goto(path);
+        const said = await room.getByRole('main').getByText('does not answer just now.').allInnerTexts();
+        const expected = asks.includes(service) ? [`${service} does not answer just now.`] : [];
+        const found = [answer.status(), [...new Set(said)]];
+        if (JSON.stringify(found) !== JSON.stringify([200, expected])) told[`${service}: ${path}`] = found;
+        await room.close();
+      }));
+    } finally {
+      goOn();
+    }
+    await shop.isReady(service);
+  }
+  assert.deepEqual(told, {});
+  await shop.becomes((await shop.order()).id, 'confirmed');
+});

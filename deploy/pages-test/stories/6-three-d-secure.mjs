@@ -63,3 +63,19 @@ story('a customer who left is told by mail, whose link leads to their order on a
   await phone.presses('Approve the payment', phone.page);
   await isTold(phone, 'Your order is confirmed');
 });
+
+story('a customer who walks away from their bank loses the order at its deadline, and nothing is taken', async ({ opens, comes }) => {
+  const hasty = await opens({ PAYMENT_DEADLINE: '10s' });
+  const guest = await comes({ to: hasty });
+  const order = await orders(guest);
+  await guest.reads(/Approve the payment at your bank's by/);
+  // Nobody opens the bank's page: by itself this one tells how it ends.
+  await guest.reads('Your order is cancelled');
+  await guest.reads(/The payment was not approved at your bank in time\./);
+  await guest.reads('You were not charged.');
+  assert.equal((await hasty.becomes(order, 'cancelled')).reason, 'payment_declined');
+  const { items } = await hasty.ask('GET', 'payment-svc', `/api/v1/payments?order_id=${order}`);
+  assert.deepEqual(items.map(({ captured }) => captured.amount), [0]);
+  const journal = await hasty.request('GET', 'sandbox-gateway', `/sandbox/journal?order_id=${order}`);
+  assert.deepEqual(journal.items.filter(({ operation }) => operation !== 'void'), [], 'the bank has moved no money');
+});

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::keys::{self, Key};
 use super::orders::found;
 use super::rows::{Found, LowerEmail, OrderRow, OverdueAt, OverdueNotBefore};
-use crate::domain::Order;
+use crate::domain::{Order, Status};
 use crate::schema::{orders, redirections};
 
 /// What an order must be to be listed: all of this.
@@ -55,6 +55,7 @@ const CLOCKS_DIFFER: TimeDelta = TimeDelta::days(1);
 
 /// Orders, the newest first (ids are UUID v7, so their order is that of placing). What one index finds in order is one statement.
 pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter, limit: i64) -> QueryResult<Listed> {
+    let Some(filter) = &filter.possible() else { return Ok(Listed::default()) };
     let indexes = filter.indexes();
     let mut listed = match &indexes[..] {
         _ if filter.id.is_some() || !filter.needs_keys() => {
@@ -68,9 +69,23 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter, limit: i64) -> 
 }
 
 impl Filter {
-    /// Whether no index of `orders` finds them in order.
+    /// The same without statuses that don't fit what else is asked for; none if no order fits. What has ended is not overdue, and
+    /// PostgreSQL, which doesn't know that, would look through all that has ended.
+    fn possible(&self) -> Option<Self> {
+        let has_ended =
+            |status: &String| [Status::Completed, Status::Cancelled].iter().any(|ended| ended.name() == *status);
+        let mut filter = self.clone();
+        if self.overdue == Some(true) && !self.statuses.is_empty() {
+            filter.statuses.retain(|status| !has_ended(status));
+            filter.statuses.first()?;
+        }
+        Some(filter)
+    }
+
+    /// Whether no index of `orders` finds them in order. Of a status few or none may be overdue, however many there are of it.
     fn needs_keys(&self) -> bool {
-        self.number.is_some() || self.email.is_some() || self.sku.is_some() || self.statuses.len() > 1
+        let is_rare = self.overdue == Some(true) && !self.statuses.is_empty();
+        self.number.is_some() || self.email.is_some() || self.sku.is_some() || self.statuses.len() > 1 || is_rare
     }
 
     /// The indexes that each find, the newest first, orders that fit one thing; first those that find fewest.
@@ -246,6 +261,19 @@ diesel::define_sql_function! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_ended_is_not_looked_through_for_what_is_overdue() {
+        let of = |overdue, statuses: &[&str]| {
+            let statuses = statuses.iter().map(|status| (*status).to_owned()).collect();
+            let filter = Filter { overdue, statuses, ..Filter::default() }.possible()?;
+            Some((filter.statuses.join(","), filter.needs_keys()))
+        };
+        assert_eq!(of(Some(true), &["completed"]), None);
+        assert_eq!(of(Some(true), &["completed", "shipped"]), Some(("shipped".to_owned(), true)), "in windows");
+        assert_eq!(of(Some(true), &[]), Some((String::new(), false)));
+        assert_eq!(of(Some(false), &["completed"]), Some(("completed".to_owned(), false)));
+    }
 
     #[test]
     fn the_first_id_of_a_time_is_below_all_that_are_made_then_and_above_all_before() {

@@ -11,7 +11,7 @@ use shared_events::{
 };
 
 use super::now::samples_of;
-use super::samples::Health;
+use super::samples::{Health, silent};
 use super::stored;
 use crate::heard::subscriptions;
 use crate::http::visit::{Refusal, Visit, shown};
@@ -60,7 +60,8 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let rows: Vec<_> = topics.iter().map(|topic| row(topic, &heard, &declared)).collect();
     let differing: Vec<_> = differing(&says, &hears, &rows);
     let map = draw(&says, &topics, &hears);
-    Ok(visit.page("control/map.html", context! { map, rows, differing }))
+    let silent = silent(&health);
+    Ok(visit.page("control/map.html", context! { map, rows, differing, silent }))
 }
 
 /// By service, the topics that it hears.

@@ -14,7 +14,7 @@ mod order;
 mod order_parts;
 mod orders;
 pub mod samples;
-mod stuck;
+pub mod stuck;
 mod topics;
 mod warehouse;
 

@@ -163,7 +163,7 @@ fn card(samples: &Samples, index: usize, health: &Health) -> ServiceCard {
 /// As many points as are seen: of those that stand together the largest.
 fn coarse(values: &[f64]) -> Vec<f64> {
     let together = values.len().div_ceil(POINTS).max(1);
-    values.chunks(together).map(|chunk| chunk.iter().copied().fold(0.0, f64::max)).collect()
+    values.chunks(together).map(|chunk| chunk.iter().copied().fold(f64::NAN, f64::max)).collect()
 }
 
 fn since(at: DateTime<Utc>) -> i64 {

@@ -11,14 +11,20 @@ use service_kit::Pool;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::{self, Metric};
-use crate::services::{Service, Services};
+use super::stuck::found::Found;
+use crate::services::{Failure, Service, Services};
 use crate::store::figures::{self, Now};
 
 const EVERY: Duration = Duration::from_secs(10);
-/// An hour of them.
+/// An hour of them, each in its own time.
 const KEPT: usize = 360;
+/// In milliseconds.
+const SLOT: usize = 10_000;
 /// What was seen is good enough for so long.
 const FRESH: TimeDelta = TimeDelta::seconds(15);
+/// How often is asked what keeps orders, and for how long an answer is good: it takes longer when something is wrong.
+const STUCK_EVERY: Duration = Duration::from_secs(10);
+const STUCK_FRESH: TimeDelta = TimeDelta::seconds(30);
 /// The figures that are read, by how their names begin.
 const READ: [&str; 10] = [
     "consumer_lag_",
@@ -43,11 +49,13 @@ pub struct Samples(Arc<Mutex<Seen>>);
 struct Seen {
     hour: VecDeque<Point>,
     now: Option<(DateTime<Utc>, Arc<[Health]>)>,
+    found: Option<(DateTime<Utc>, Arc<Found>)>,
 }
 
 /// How things were at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Point {
+    at: DateTime<Utc>,
     pub flow: Option<Now>,
     /// In the order of [`Service::ALL`].
     pub services: Vec<Gauges>,
@@ -109,6 +117,23 @@ pub async fn run(samples: Samples, services: Services, pool: Pool, stop: Cancell
     }
 }
 
+/// Asks again and again what keeps orders, where the console has somebody to ask.
+pub async fn run_stuck(samples: Samples, services: Services, stop: CancellationToken) -> anyhow::Result<()> {
+    if !services.knows_what_is_stuck() {
+        stop.cancelled().await;
+        return Ok(());
+    }
+    while let Some(answer) = stop.run_until_cancelled(services.stuck()).await {
+        match answer.map(Found::read) {
+            Ok(Some(found)) => samples.keep_found(found),
+            Ok(None) => tracing::info!("what STUCK_URL answers is none of `quadrille stuck`"),
+            Err(failure) => tracing::debug!(why = ?failure, "nobody says what keeps orders"),
+        }
+        tokio::select! { () = tokio::time::sleep(STUCK_EVERY) => {}, () = stop.cancelled() => break }
+    }
+    Ok(())
+}
+
 async fn look(services: &Services, pool: &Pool) -> (Option<Now>, Vec<Health>) {
     let flow = async {
         let mut conn = pool.get().await.ok()?;
@@ -123,7 +148,11 @@ pub async fn health(services: &Services) -> Vec<Health> {
 }
 
 async fn of_service(services: &Services, service: Service) -> Health {
-    let (ready, told) = tokio::join!(services.text(service, "/readyz"), services.text(service, "/metrics"));
+    let (ready, told, relay) = tokio::join!(
+        services.told(service, "/readyz"),
+        services.told(service, "/metrics"),
+        services.told_by_relay(service, "/metrics")
+    );
     let ready = ready.ok().and_then(|ready| serde_json::from_str::<serde_json::Value>(&ready).ok());
     let checks = ready.as_ref().and_then(|ready| ready["checks"].as_object()).into_iter().flatten();
     let checks = checks.map(|(name, told)| (name.clone(), told.as_str().unwrap_or_default().to_owned())).collect();
@@ -141,13 +170,36 @@ async fn of_service(services: &Services, service: Service) -> Health {
         partitions: Vec::new(),
         away: Vec::new(),
     };
-    for metric in metrics::read(told.as_deref().unwrap_or_default(), &READ) {
-        health.add(&metric);
-    }
+    health.hear(told.as_deref().unwrap_or_default(), relay);
     health
 }
 
+/// Services of which nothing is known: they tell operators alone how they are.
+pub fn silent(health: &[Health]) -> Vec<&'static str> {
+    health
+        .iter()
+        .filter(|health| health.gauges == Gauges::default() && health.state != "away")
+        .map(|health| health.service)
+        .collect()
+}
+
 impl Health {
+    /// Takes in what the service tells, and of its outbox what its relay does, if that is a program of its own.
+    fn hear(&mut self, told: &str, relay: Option<Result<String, Failure>>) {
+        let is_of_relay = |metric: &Metric<'_>| metric.name.starts_with("outbox_relay_");
+        for metric in metrics::read(told, &READ).filter(|metric| relay.is_none() || !is_of_relay(metric)) {
+            self.add(&metric);
+        }
+        match relay {
+            // One that stands by does not know whether another leads; the service does, and says so at /readyz.
+            Some(Ok(told)) => metrics::read(&told, &READ)
+                .filter(|metric| is_of_relay(metric) && (metric.name != "outbox_relay_leading" || metric.value > 0.0))
+                .for_each(|metric| self.add(&metric)),
+            Some(Err(_)) => self.checks.push(("relay".to_owned(), "it does not answer".to_owned())),
+            None => {}
+        }
+    }
+
     fn add(&mut self, metric: &Metric<'_>) {
         let Metric { name, value, .. } = *metric;
         let gauges = &mut self.gauges;
@@ -208,8 +260,22 @@ impl Samples {
         if seen.hour.len() == KEPT {
             seen.hour.pop_front();
         }
-        seen.hour.push_back(Point { flow, services: health.iter().map(|health| health.gauges).collect() });
+        seen.hour.push_back(Point {
+            at: Utc::now(),
+            flow,
+            services: health.iter().map(|health| health.gauges).collect(),
+        });
         seen.now = Some((Utc::now(), health.into()));
+    }
+
+    pub fn keep_found(&self, found: Found) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).found = Some((Utc::now(), Arc::new(found)));
+    }
+
+    /// What keeps orders, if somebody has said it just now.
+    pub fn found(&self) -> Option<Arc<Found>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).found.clone();
+        known.filter(|(at, _)| Utc::now() - *at < STUCK_FRESH).map(|(_, found)| found)
     }
 
     /// How the services are: as they were seen last, or else as they say now.
@@ -221,10 +287,18 @@ impl Samples {
         }
     }
 
-    /// A figure over the last hour, the oldest first.
+    /// A figure over the last hour, the oldest first; no number where it was not seen.
     pub fn line(&self, figure: impl Fn(&Point) -> Option<f64>) -> Vec<f64> {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.hour.iter().map(|point| figure(point).unwrap_or_default()).collect()
+        let (now, seen) = (Utc::now(), self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut line = vec![f64::NAN; KEPT];
+        for point in &seen.hour {
+            let age = usize::try_from((now - point.at).num_milliseconds()).unwrap_or_default() / SLOT;
+            let place = KEPT.checked_sub(age + 1).and_then(|place| line.get_mut(place));
+            if let (Some(known), Some(value)) = (place, figure(point)) {
+                *known = known.max(value);
+            }
+        }
+        line
     }
 }
 
@@ -254,13 +328,36 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_is_kept_and_no_more() {
+    fn of_an_outbox_its_relay_tells_where_that_is_a_program_of_its_own() {
+        let service = "outbox_relay_leading 0\nconsumer_dead_letters 2\n";
+        let relay = "outbox_relay_leading 1\noutbox_relay_pending_estimate 7\nconsumer_dead_letters 9\n";
+        let told = |relay: Option<Result<String, Failure>>| {
+            let mut health = nobody();
+            health.hear(service, relay);
+            (health.gauges.leaders, health.gauges.pending_rows, health.gauges.dead_letters, health.checks.len())
+        };
+        assert_eq!(told(None), (Some(0.0), None, Some(2.0), 0));
+        assert_eq!(told(Some(Ok(relay.to_owned()))), (Some(1.0), Some(7.0), Some(2.0), 0));
+        assert_eq!(told(Some(Ok("outbox_relay_leading 0\n".to_owned()))), (None, None, Some(2.0), 0), "it stands by");
+        let away = Failure::Away { service: "order-svc", why: "refused".to_owned() };
+        assert_eq!(told(Some(Err(away))), (None, None, Some(2.0), 1));
+    }
+
+    #[test]
+    fn an_hour_is_kept_and_no_more_and_what_was_not_seen_is_no_number() {
         let samples = Samples::default();
         for pending in 0..1_000 {
             samples.keep((Some(Now { pending, ..Now::default() }), vec![nobody()]));
         }
+        assert_eq!(samples.0.lock().unwrap().hour.len(), KEPT);
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        let line = samples.line(|point| point.flow.as_ref().map(|flow| flow.pending as f64));
-        assert_eq!((line.len(), line.first(), line.last()), (KEPT, Some(&640.0), Some(&999.0)));
+        let pending = |point: &Point| point.flow.as_ref().map(|flow| flow.pending as f64);
+        let line = samples.line(pending);
+        assert_eq!((line.len(), line[KEPT - 1]), (KEPT, 999.0), "all of them were seen within ten seconds");
+        assert!(line[..KEPT - 2].iter().all(|value| value.is_nan()));
+        samples.0.lock().unwrap().hour.iter_mut().for_each(|point| point.at -= TimeDelta::minutes(30));
+        assert_eq!(samples.line(pending)[KEPT / 2 - 1], 999.0, "half an hour ago");
+        samples.0.lock().unwrap().hour.iter_mut().for_each(|point| point.at -= TimeDelta::minutes(31));
+        assert!(samples.line(pending).iter().all(|value| value.is_nan()));
     }
 }

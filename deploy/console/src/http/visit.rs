@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::pages::context;
 use actix_web::dev::Payload;
-use actix_web::http::header::{COOKIE, HOST, LOCATION, REFERER, SET_COOKIE};
+use actix_web::http::header::{COOKIE, HOST, HeaderName, HeaderValue, LOCATION, REFERER, SET_COOKIE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
@@ -193,7 +193,10 @@ impl Visit {
     /// What every page shows: who it is for, and what proves a form's origin.
     pub fn context(&self) -> Value {
         let session = self.session.as_ref();
+        let may = |role: &str| self.state.issuer.is_none() || session.is_some_and(|session| session.is(role));
         context! {
+            // Whose buttons are shown. The services decide.
+            may => context! { staff => may("staff"), operator => may("operator") },
             me => session.map(|session| context! {
                 sub => session.sub,
                 name => session.name.as_deref().unwrap_or(&session.sub),
@@ -239,7 +242,14 @@ impl Refusal {
             }
             Self::Shown { status, title, why, page } => {
                 let back = came_from(&page.request).filter(|_| page.request.method() != Method::GET);
-                page.page_as(status, "failed.html", context! { title, why, back })
+                // Whoever looks at a part that asks again by itself is led to sign in by the whole page.
+                let is_part = status == StatusCode::UNAUTHORIZED && page.request.headers().contains_key("hx-request");
+                let mut answer = page.page_as(status, "failed.html", context! { title, why, back });
+                if is_part {
+                    let refresh = HeaderName::from_static("hx-refresh");
+                    answer.headers_mut().insert(refresh, HeaderValue::from_static("true"));
+                }
+                answer
             }
         }
     }

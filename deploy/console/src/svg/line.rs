@@ -7,7 +7,8 @@ const HEIGHT: f64 = 40.0;
 /// More points than this are not seen; the last ones are drawn.
 const MOST: usize = 400;
 
-/// Draws values that are equally far apart in time, the oldest first, from 0 up to the largest. `title` says what they are.
+/// Draws values that are equally far apart in time, the oldest first, from 0 up to the largest. One that is no number was not measured:
+/// the line has a gap there. `title` says what they are.
 pub fn line(values: &[f64], title: &str) -> String {
     let values = &values[values.len().saturating_sub(MOST)..];
     let largest = values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
@@ -18,24 +19,43 @@ pub fn line(values: &[f64], title: &str) -> String {
     ));
     drawing.add(format_args!(r#"<path class="grid-line" d="M0 {0}H{WIDTH}"/>"#, HEIGHT - 1.0));
     if values.len() > 1 {
-        let curve = curve(values, largest);
-        drawing.add(format_args!(r#"<path class="area" d="{curve}V{0}H0Z"/>"#, HEIGHT - 1.0));
-        drawing.add(format_args!(r#"<path class="curve" vector-effect="non-scaling-stroke" d="{curve}"/>"#));
+        let (mut area, mut curve) = (Drawing::default(), Drawing::default());
+        for stretch in stretches(values, largest) {
+            let [(first, _), .., (last, _)] = stretch[..] else { continue };
+            let mut drawn = Drawing::default();
+            for (index, (x, y)) in stretch.iter().enumerate() {
+                drawn.add(format_args!("{}{x:.1} {y:.1}", if index == 0 { "M" } else { "L" }));
+            }
+            area.add(format_args!("{0}L{last:.1} {1}H{first:.1}Z", drawn.0, HEIGHT - 1.0));
+            curve.add(format_args!("{}", drawn.0));
+        }
+        drawing.add(format_args!(r#"<path class="area" d="{}"/>"#, area.0));
+        drawing.add(format_args!(r#"<path class="curve" vector-effect="non-scaling-stroke" d="{}"/>"#, curve.0));
     }
     drawing.add(format_args!("</svg>"));
     drawing.0
 }
 
+/// The points between gaps. One by itself is as wide as a step, so that it is seen.
 #[expect(clippy::cast_precision_loss, reason = "a few hundred points")]
-fn curve(values: &[f64], largest: f64) -> String {
-    let mut curve = Drawing::default();
+fn stretches(values: &[f64], largest: f64) -> Vec<Vec<(f64, f64)>> {
     let step = WIDTH / (values.len() - 1) as f64;
+    let mut stretches = vec![Vec::new()];
     for (index, value) in values.iter().enumerate() {
-        let part = if largest > 0.0 && value.is_finite() { (value / largest).clamp(0.0, 1.0) } else { 0.0 };
-        let (x, y) = (index as f64 * step, (HEIGHT - 4.0).mul_add(-part, HEIGHT - 2.0));
-        curve.add(format_args!("{}{x:.1} {y:.1}", if index == 0 { "M" } else { "L" }));
+        match stretches.last_mut() {
+            Some(stretch) if value.is_finite() => {
+                let part = if largest > 0.0 { (value / largest).clamp(0.0, 1.0) } else { 0.0 };
+                stretch.push((index as f64 * step, (HEIGHT - 4.0).mul_add(-part, HEIGHT - 2.0)));
+            }
+            _ => stretches.push(Vec::new()),
+        }
     }
-    curve.0
+    for stretch in &mut stretches {
+        if let [(x, y)] = stretch[..] {
+            *stretch = vec![((x - step).max(0.0), y), (x, y)];
+        }
+    }
+    stretches
 }
 
 /// A figure with as many digits as matter.
@@ -57,6 +77,12 @@ mod tests {
         let drawn = line(&[0.0, 2.0, 4.0], "orders");
         assert!(drawn.contains("M0.0 38.0L120.0 20.0L240.0 2.0"), "{drawn}");
         assert!(drawn.contains("orders; at most 4"), "{drawn}");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_a_gap() {
+        let drawn = line(&[f64::NAN, 4.0, 4.0, f64::NAN, 2.0], "orders");
+        assert!(drawn.contains(r#"d="M60.0 2.0L120.0 2.0M180.0 20.0L240.0 20.0""#), "{drawn}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use actix_web::web::ServiceConfig;
 use chrono::{TimeDelta, Utc};
 
 use console::config::Urls;
+use console::control::samples::Samples;
 use console::heard::{Changes, ConsoleReactions};
 use console::http::{AppState, routes};
 use console::pages::Pages;
@@ -41,6 +42,9 @@ pub struct Console {
     pub changes: Changes,
     /// All four services: their paths differ.
     pub services: MockServer,
+    /// Who asks them.
+    pub asks: Services,
+    pub samples: Samples,
     pub browser: Browser,
 }
 
@@ -63,13 +67,22 @@ impl Console {
         let db = TestDb::new(&console::migrations()).await;
         let (services, changes) = (MockServer::start().await, Changes::default());
         let at: url::Url = services.uri().parse().unwrap();
-        let urls = Urls { orders: at.clone(), payments: at.clone(), stock: at.clone(), notifications: at };
+        let urls = Urls {
+            orders: at.clone(),
+            payments: at.clone(),
+            stock: at.clone(),
+            notifications: at.clone(),
+            ops: Default::default(),
+            relays: Default::default(),
+            stuck: at.join("stuck").ok(),
+        };
         let (url, stop) = (Arc::new(OnceLock::new()), CancellationToken::new());
+        let (asks, samples) = (Services::new(urls).unwrap(), Samples::default());
         let state = AppState {
             pool: db.pool.clone(),
             pages: Arc::new(Pages::new().unwrap()),
-            services: Services::new(urls).unwrap(),
-            samples: console::control::samples::Samples::default(),
+            services: asks.clone(),
+            samples: samples.clone(),
             issuer,
             url: Arc::clone(&url),
             is_sandbox: true,
@@ -80,7 +93,7 @@ impl Console {
         };
         let served = served(per_minute, stop, move |config| routes(config, &state));
         url.set(served.root.clone()).unwrap();
-        Self { db, served, changes, services, browser: Browser::default() }
+        Self { db, served, changes, services, asks, samples, browser: Browser::default() }
     }
 
     /// Signs somebody in, whose token is `token of` them.

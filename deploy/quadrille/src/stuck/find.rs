@@ -266,7 +266,7 @@ fn services(facts: &Facts) -> Vec<Cause> {
             .databases
             .get(&service)
             .and_then(|database| database.progress.iter().filter_map(|noted| noted.caught_up_to).max());
-        let mend = format!("start it: quadrille run {name}; its log says why it stopped");
+        let mend = format!("start it, and if it hangs kill it first: quadrille run {name}; its log says why");
         causes.push(Cause::new(Kind::Stopped, service, what, mend).since(since).reaching(reach_of(service)));
     }
     causes

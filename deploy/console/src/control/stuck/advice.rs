@@ -1,7 +1,12 @@
 //! What may keep orders from going on, as services say of themselves, and what mends it.
 
-use serde::Serialize;
+use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::found;
 use crate::control::samples::Health;
 use crate::pages::span;
 
@@ -68,7 +73,7 @@ impl Advice {
     }
 }
 
-/// Something that may keep orders, found in what a service says of itself.
+/// Something that may keep orders: found in what a service says of itself, or by `quadrille stuck`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cause {
     pub service: &'static str,
@@ -78,26 +83,39 @@ pub struct Cause {
     /// Where a button leads.
     pub link: Option<String>,
     pub button: &'static str,
+    pub since: Option<DateTime<Utc>>,
+    pub next_try: Option<DateTime<Utc>>,
+    /// Some of the orders that it keeps, if that is known.
+    #[serde(skip)]
+    pub keeps: Option<BTreeSet<Uuid>>,
+}
+
+/// Whether people have to do what such an order waits for.
+pub fn needs_people(fact: &str, from: &str) -> bool {
+    matches!(from, "customer" | "staff") || matches!(fact, "shipment.dispatched" | "shipment.delivered")
 }
 
 impl Cause {
-    fn new(service: &'static str, what: String, mend: &str) -> Self {
-        Self { service, what, mend: mend.to_owned(), command: None, link: None, button: "" }
+    pub fn new(service: &'static str, what: String, mend: &str) -> Self {
+        let mend = mend.to_owned();
+        Self { service, what, mend, command: None, link: None, button: "", since: None, next_try: None, keeps: None }
     }
 
     fn command(self, command: impl Into<String>) -> Self {
         Self { command: Some(command.into()), ..self }
     }
 
-    fn link(self, link: String, button: &'static str) -> Self {
+    pub fn link(self, link: String, button: &'static str) -> Self {
         Self { link: Some(link), button, ..self }
     }
 
-    /// Whether it may be what keeps orders that wait for this. What keeps order-svc from hearing keeps all that machines do.
-    pub fn may_keep(&self, fact: &str, from: &str) -> bool {
-        let is_for_people =
-            matches!(from, "customer" | "staff") || matches!(fact, "shipment.dispatched" | "shipment.delivered");
-        !is_for_people && (self.service == from || self.service == "order-svc")
+    /// Whether it may be what keeps orders that wait for this, of which these are the first. What keeps order-svc from hearing keeps
+    /// all that machines do.
+    pub fn may_keep(&self, fact: &str, from: &str, first: &[Uuid]) -> bool {
+        match &self.keeps {
+            Some(named) => found::keeps(named, self.service, (fact, from), first),
+            None => !needs_people(fact, from) && (self.service == from || self.service == "order-svc"),
+        }
     }
 }
 
@@ -109,7 +127,7 @@ pub fn causes(health: &[Health]) -> Vec<Cause> {
 fn of_service(health: &Health) -> Vec<Cause> {
     let service = health.service;
     if health.state == "away" {
-        let mend = "Start it; its log says why it stopped. What it should hear waits for it in Kafka.";
+        let mend = "Start it; if it runs and hangs, kill it first. Its log says why. What it should hear waits for it in Kafka.";
         return vec![
             Cause::new(service, format!("{service} does not answer"), mend).command(format!("quadrille run {service}")),
         ];
@@ -275,9 +293,10 @@ mod tests {
     #[test]
     fn what_people_have_to_do_no_machine_keeps() {
         let cause = Cause::new("stock-svc", String::new(), "");
-        assert!(cause.may_keep("stock.reserved", "stock-svc") && !cause.may_keep("payment.captured", "payment-svc"));
-        assert!(!cause.may_keep("shipment.dispatched", "stock-svc"));
-        assert!(Cause::new("order-svc", String::new(), "").may_keep("payment.captured", "payment-svc"));
+        let keeps = |cause: &Cause, fact, from| cause.may_keep(fact, from, &[]);
+        assert!(keeps(&cause, "stock.reserved", "stock-svc") && !keeps(&cause, "payment.captured", "payment-svc"));
+        assert!(!keeps(&cause, "shipment.dispatched", "stock-svc"));
+        assert!(keeps(&Cause::new("order-svc", String::new(), ""), "payment.captured", "payment-svc"));
         assert_eq!(Advice::of("shipment.dispatched", "stock-svc").button, "warehouse");
     }
 }

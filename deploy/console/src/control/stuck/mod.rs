@@ -1,6 +1,7 @@
 //! What stands still: orders that wait longer than they should, by what they wait for; what may keep them; and what mends it.
 
 mod advice;
+pub mod found;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use self::advice::{Advice, Cause, causes};
 use super::now::samples_of;
+use super::samples::silent;
 use super::{Part, stored};
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::services::Service;
@@ -52,12 +54,15 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let overdue = Part::of(Service::Orders, overdue);
     let ids: Vec<_> = overdue.items().iter().flat_map(ids).collect();
     let (visit, numbers) = stored(visit, async |conn| orders::numbers(conn, &ids).await).await?;
-    let mut others = causes(&health);
+    // It looks at the same things more closely.
+    let (found, silent) = (samples.found(), silent(&health));
+    let silent = if found.is_some() { Vec::new() } else { silent };
+    let mut others = found.map_or_else(|| causes(&health), |found| found.causes());
     let mut groups: Vec<_> = overdue.items().iter().map(|item| group(item, &others, &numbers)).collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.orders));
     others.retain(|cause| !groups.iter().any(|group| group.causes.contains(cause)));
     let waiting: i64 = groups.iter().map(|group| group.orders).sum();
-    Ok(visit.page("control/stuck.html", context! { groups, others, overdue, waiting, at => Utc::now() }))
+    Ok(visit.page("control/stuck.html", context! { groups, others, overdue, waiting, silent, at => Utc::now() }))
 }
 
 fn ids(item: &Value) -> Vec<Uuid> {
@@ -69,12 +74,13 @@ fn group(item: &Value, causes: &[Cause], numbers: &BTreeMap<Uuid, String>) -> Gr
     let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
     let (fact, from) = (text("waiting_for"), text("waiting_from"));
     let name = |id: Uuid| Named { id, name: numbers.get(&id).cloned().unwrap_or_else(|| id.to_string()) };
+    let first = ids(item);
     Group {
         orders: item["orders"].as_i64().unwrap_or_default(),
         oldest_since: item["oldest_since"].as_str().and_then(|since| since.parse().ok()),
-        first: ids(item).into_iter().map(name).collect(),
         advice: Advice::of(&fact, &from),
-        causes: causes.iter().filter(|cause| cause.may_keep(&fact, &from)).cloned().collect(),
+        causes: causes.iter().filter(|cause| cause.may_keep(&fact, &from, &first)).cloned().collect(),
+        first: first.into_iter().map(name).collect(),
         fact,
         from,
     }

@@ -14,6 +14,7 @@ use service_kit::{Pool, migrate, pool};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::beside::Beside;
 use crate::config::Config;
 use crate::control::samples::{self, Samples};
 use crate::heard::{Changes, ConsoleReactions, KeptHere, subscriptions};
@@ -67,6 +68,7 @@ impl App {
             pool: pool.of(Share::Requests),
             pages: Arc::new(Pages::new().context("the pages' templates can't be parsed")?),
             services: services.clone(),
+            beside: Beside::new(config.beside)?,
             samples: samples.clone(),
             issuer: issuer.clone(),
             url: Arc::clone(&url),

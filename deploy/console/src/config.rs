@@ -59,6 +59,13 @@ pub mod vars {
         example: "http://sandbox-issuer:8091",
         default: None,
     };
+    pub static WATCH_URL: Var = Var {
+        name: "WATCH_URL",
+        what: "Where `quadrille audit --serve` answers, which watches whether all that must hold does. When it is not set, the control room says how to start one.",
+        expected: "an http or https URL",
+        example: "http://watch:9466",
+        default: None,
+    };
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +81,7 @@ pub struct Config {
     /// None says that it is where it listens.
     pub console: Option<Url>,
     pub services: Urls,
+    pub beside: BesideUrls,
     /// Shows what is good for trying out: the sandbox's cards and people.
     pub is_sandbox: bool,
 }
@@ -85,6 +93,12 @@ pub struct Urls {
     pub payments: Url,
     pub stock: Url,
     pub notifications: Url,
+}
+
+/// Where programs beside the services are, as far as there are any.
+#[derive(Clone, Debug, Default)]
+pub struct BesideUrls {
+    pub watch: Option<Url>,
 }
 
 impl Config {
@@ -107,6 +121,7 @@ impl Config {
             reader.lacks(&vars::CONSOLE_URL, "HTTP_ADDR is no address that browsers can use");
             return None;
         }
+        let watch = web(reader, &vars::WATCH_URL);
         let urls = [&vars::ORDER_URL, &vars::PAYMENT_URL, &vars::STOCK_URL, &vars::NOTIFICATION_URL];
         let [orders, payments, stock, notifications] = urls.map(|var| web(reader, var).flatten());
         let services = Urls { orders: orders?, payments: payments?, stock: stock?, notifications: notifications? };
@@ -120,6 +135,7 @@ impl Config {
             issuer_internal: issuer_internal?,
             console,
             services,
+            beside: BesideUrls { watch: watch? },
             is_sandbox,
         })
     }
@@ -158,6 +174,14 @@ mod tests {
         assert_eq!(config.services.orders.as_str(), "http://127.0.0.1:8080/");
         assert_eq!(config.services.stock.as_str(), "http://stock-svc:8082/");
         assert!(read(&[("STOCK_URL", "stock-svc:8082")]).unwrap_err().contains("STOCK_URL"));
+    }
+
+    #[test]
+    fn programs_beside_the_services_are_there_where_it_is_said_where() {
+        assert!(read(&[]).unwrap().beside.watch.is_none());
+        let config = read(&[("WATCH_URL", "http://watch:9466")]).unwrap();
+        assert_eq!(config.beside.watch.unwrap().as_str(), "http://watch:9466/");
+        assert!(read(&[("WATCH_URL", "watch:9466")]).unwrap_err().contains("WATCH_URL"));
     }
 
     #[test]

@@ -72,6 +72,7 @@ templates! {
     "control/topics_rows.html",
     "control/map.html",
     "control/holds.html",
+    "control/holds_live.html",
     "control/warehouse.html",
     "control/money.html",
     "control/payment.html",

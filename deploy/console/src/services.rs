@@ -84,8 +84,7 @@ pub struct Services {
 impl Services {
     /// Fails if there can be no client.
     pub fn new(urls: Urls) -> anyhow::Result<Self> {
-        let client = http_client::builder(&urls.orders).redirect(redirect::Policy::none()).timeout(PATIENCE).build()?;
-        Ok(Self { client, urls })
+        Ok(Self { client: client_for(&urls.orders)?, urls })
     }
 
     /// Reads `path`, which may have a query and holds nothing that somebody typed unescaped.
@@ -95,40 +94,7 @@ impl Services {
 
     /// Has something done.
     pub async fn ask(&self, service: Service, method: Method, path: &str, sent: Sent<'_>) -> Result<Value, Failure> {
-        let away = |why: String| Failure::Away { service: service.name(), why };
-        let url = self.url(service).join(path).map_err(|error| away(error.to_string()))?;
-        let mut request = self.client.request(method, url);
-        if let Some(token) = sent.token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(key) = sent.idempotency_key {
-            request = request.header("idempotency-key", key);
-        }
-        if let Some(client) = sent.client {
-            request = request.header("x-forwarded-for", client.to_string());
-        }
-        if let Some(version) = sent.if_match {
-            request = request.header("if-match", version);
-        }
-        if let Some(body) = sent.body {
-            request = request.json(body);
-        }
-        let response =
-            http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;
-        let status = response.status();
-        let body = whole(response).await.map_err(away)?;
-        let value = match body.as_slice() {
-            [] => Value::Null,
-            body => serde_json::from_slice(body).map_err(|_| away(format!("{status}, and no JSON")))?,
-        };
-        match status {
-            status if status.is_success() => Ok(value),
-            // It can't do it now, and says so in its own words.
-            status if status.is_server_error() => {
-                Err(away(value["detail"].as_str().unwrap_or(status.as_str()).to_owned()))
-            }
-            status => Err(Failure::Refused { status: status.as_u16(), problem: value }),
-        }
+        asked(&self.client, service.name(), self.url(service), method, path, sent).await
     }
 
     /// A text as it is, such as a service's metrics.
@@ -147,6 +113,56 @@ impl Services {
             Service::Stock => &self.urls.stock,
             Service::Notifications => &self.urls.notifications,
         }
+    }
+}
+
+/// A client that follows no redirect and waits no longer than a page does. Fails if there can be none.
+pub(crate) fn client_for(url: &Url) -> anyhow::Result<Client> {
+    Ok(http_client::builder(url).redirect(redirect::Policy::none()).timeout(PATIENCE).build()?)
+}
+
+/// Asks whoever answers at `url`, whom people know as `name`.
+pub(crate) async fn asked(
+    client: &Client,
+    name: &'static str,
+    url: &Url,
+    method: Method,
+    path: &str,
+    sent: Sent<'_>,
+) -> Result<Value, Failure> {
+    let away = |why: String| Failure::Away { service: name, why };
+    let url = url.join(path).map_err(|error| away(error.to_string()))?;
+    let mut request = client.request(method, url);
+    if let Some(token) = sent.token {
+        request = request.bearer_auth(token);
+    }
+    if let Some(key) = sent.idempotency_key {
+        request = request.header("idempotency-key", key);
+    }
+    if let Some(client) = sent.client {
+        request = request.header("x-forwarded-for", client.to_string());
+    }
+    if let Some(version) = sent.if_match {
+        request = request.header("if-match", version);
+    }
+    if let Some(body) = sent.body {
+        request = request.json(body);
+    }
+    let response =
+        http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;
+    let status = response.status();
+    let body = whole(response).await.map_err(away)?;
+    let value = match body.as_slice() {
+        [] => Value::Null,
+        body => serde_json::from_slice(body).map_err(|_| away(format!("{status}, and no JSON")))?,
+    };
+    match status {
+        status if status.is_success() => Ok(value),
+        // It can't do it now, and says so in its own words.
+        status if status.is_server_error() => {
+            Err(away(value["detail"].as_str().unwrap_or(status.as_str()).to_owned()))
+        }
+        status => Err(Failure::Refused { status: status.as_u16(), problem: value }),
     }
 }
 

@@ -112,9 +112,14 @@ impl Plan {
         format!("http://{}", self.listens(service))
     }
 
+    /// Where the runner answers.
+    pub fn runner_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.runner)
+    }
+
     /// Where the runner tells whether all that must hold does.
     pub fn audit_url(&self) -> String {
-        format!("http://127.0.0.1:{}/audit", self.ports.runner)
+        format!("{}/audit", self.runner_url())
     }
 
     pub fn database_url(&self, service: Service) -> Option<String> {
@@ -189,6 +194,7 @@ impl Plan {
             }
             Service::Console => {
                 environment.extend(ASKED_BY_THE_CONSOLE.map(|(name, service)| (name, self.url(service))));
+                environment.push(("WATCH_URL", self.runner_url()));
                 environment.push(("SANDBOX", "1".to_owned()));
             }
             _ => {}
@@ -299,6 +305,7 @@ mod tests {
         let config = Reader::from_pairs(plan.environment(Service::Console)).whole(console::Config::read).unwrap();
         assert_eq!(config.kafka.group_instance_id.as_deref(), Some("console-0"));
         assert!(config.is_sandbox && config.auth != AuthConfig::Off);
+        assert_eq!(config.beside.watch.map(String::from), Some(format!("{}/", plan.runner_url())));
         let returns = value(&plan, Service::PaymentSvc, "PAYMENT_RETURN_URL").unwrap();
         assert_eq!(returns, format!("{}/orders/{{order_id}}", plan.url(Service::Console)));
         let last = plan.services().pop();

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use console::config::Urls;
+use console::beside::Beside;
+use console::config::{BesideUrls, Urls};
 use console::heard::{Changes, ConsoleReactions};
 use console::http::{AppState, routes};
 use console::pages::Pages;
@@ -39,15 +40,26 @@ impl Console {
     }
 
     pub async fn with_issuer(issuer: Option<Issuer>) -> Self {
+        Self::beside(issuer, false).await
+    }
+
+    /// One that has everything beside its services that there can be: all answer where the services do.
+    pub async fn with_all_beside() -> Self {
+        Self::beside(None, true).await
+    }
+
+    async fn beside(issuer: Option<Issuer>, has_all: bool) -> Self {
         let db = TestDb::new(&console::migrations()).await;
         let (services, changes) = (MockServer::start().await, Changes::default());
         let at: url::Url = services.uri().parse().unwrap();
+        let beside = has_all.then(|| at.clone());
         let urls = Urls { orders: at.clone(), payments: at.clone(), stock: at.clone(), notifications: at };
         let (url, stop) = (Arc::new(OnceLock::new()), CancellationToken::new());
         let state = AppState {
             pool: db.pool.clone(),
             pages: Arc::new(Pages::new().unwrap()),
             services: Services::new(urls).unwrap(),
+            beside: Beside::new(BesideUrls { watch: beside }).unwrap(),
             samples: console::control::samples::Samples::default(),
             issuer,
             url: Arc::clone(&url),

@@ -45,6 +45,7 @@ pub fn times_to_live() -> Vec<TimeToLive> {
         TimeToLive::new("sessions", "id", "expires_at", Duration::from_secs(60 * 60)),
     ]
     .into_iter()
+    .chain([service_kit::auth::time_to_live()])
     .chain(service_kit::dead_letters::times_to_live())
     .collect()
 }

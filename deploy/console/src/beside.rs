@@ -1,4 +1,5 @@
-//! Programs beside the services, which the console asks where there are any: the one that watches what must hold.
+//! Programs beside the services, which the console asks where there are any: the one that watches what must hold, and in a
+//! sandbox the gateway, whose faults are switched on and off.
 
 use reqwest::{Client, Method};
 use serde_json::Value;
@@ -20,12 +21,13 @@ pub struct Program {
 pub struct Beside {
     /// `quadrille audit --serve`, or the runner of a local run.
     pub watch: Option<Program>,
+    pub gateway: Option<Program>,
 }
 
 impl Beside {
     /// Fails if there can be no client.
     pub fn new(urls: BesideUrls) -> anyhow::Result<Self> {
-        Ok(Self { watch: program("The watch", urls.watch)? })
+        Ok(Self { watch: program("The watch", urls.watch)?, gateway: program("The sandbox gateway", urls.gateway)? })
     }
 }
 

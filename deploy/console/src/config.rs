@@ -66,6 +66,13 @@ pub mod vars {
         example: "http://watch:9466",
         default: None,
     };
+    pub static SANDBOX_GATEWAY_URL: Var = Var {
+        name: "SANDBOX_GATEWAY_URL",
+        what: "Where the sandbox gateway is, whose faults the control room then switches on and off. Of no effect without SANDBOX=1.",
+        expected: "an http or https URL",
+        example: "http://sandbox-gateway:8090",
+        default: None,
+    };
 }
 
 #[derive(Clone, Debug)]
@@ -99,6 +106,8 @@ pub struct Urls {
 #[derive(Clone, Debug, Default)]
 pub struct BesideUrls {
     pub watch: Option<Url>,
+    /// In a sandbox alone.
+    pub gateway: Option<Url>,
 }
 
 impl Config {
@@ -121,7 +130,7 @@ impl Config {
             reader.lacks(&vars::CONSOLE_URL, "HTTP_ADDR is no address that browsers can use");
             return None;
         }
-        let watch = web(reader, &vars::WATCH_URL);
+        let (watch, gateway) = (web(reader, &vars::WATCH_URL), web(reader, &vars::SANDBOX_GATEWAY_URL));
         let urls = [&vars::ORDER_URL, &vars::PAYMENT_URL, &vars::STOCK_URL, &vars::NOTIFICATION_URL];
         let [orders, payments, stock, notifications] = urls.map(|var| web(reader, var).flatten());
         let services = Urls { orders: orders?, payments: payments?, stock: stock?, notifications: notifications? };
@@ -135,7 +144,7 @@ impl Config {
             issuer_internal: issuer_internal?,
             console,
             services,
-            beside: BesideUrls { watch: watch? },
+            beside: BesideUrls { watch: watch?, gateway: gateway?.filter(|_| is_sandbox) },
             is_sandbox,
         })
     }
@@ -182,6 +191,13 @@ mod tests {
         let config = read(&[("WATCH_URL", "http://watch:9466")]).unwrap();
         assert_eq!(config.beside.watch.unwrap().as_str(), "http://watch:9466/");
         assert!(read(&[("WATCH_URL", "watch:9466")]).unwrap_err().contains("WATCH_URL"));
+    }
+
+    #[test]
+    fn only_a_sandbox_has_switches() {
+        let gateway = ("SANDBOX_GATEWAY_URL", "http://sandbox-gateway:8090");
+        assert!(read(&[gateway]).unwrap().beside.gateway.is_none());
+        assert!(read(&[gateway, ("SANDBOX", "1")]).unwrap().beside.gateway.is_some());
     }
 
     #[test]

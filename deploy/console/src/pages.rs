@@ -73,6 +73,7 @@ templates! {
     "control/map.html",
     "control/holds.html",
     "control/holds_live.html",
+    "control/holds_faults.html",
     "control/warehouse.html",
     "control/money.html",
     "control/payment.html",

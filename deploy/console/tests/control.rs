@@ -4,12 +4,9 @@
 mod common;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{Console, led_to};
-use console::sessions::{self, Session};
-use console::sign_in::Issuer;
+use common::{Console, issuer, led_to};
 use reqwest::{Client, redirect};
 use serde_json::{Value, json};
-use service_kit::auth::{AuthConfig, Source};
 use service_kit::consumer::Record;
 use uuid::Uuid;
 use wiremock::matchers::{body_json, header_exists, method, path, query_param};
@@ -229,6 +226,7 @@ async fn every_room_is_shown_though_no_service_answers() {
         "/topics?live=1",
         "/map",
         "/holds",
+        "/holds/live",
         "/warehouse",
         "/money",
         "/actions",
@@ -424,31 +422,11 @@ async fn actions_of_every_service_are_one_list() {
     assert_eq!(page.matches("<td><code>POST").count(), 4, "once for each service: {page}");
 }
 
-/// Somewhere to sign in, where nobody does.
-fn issuer() -> Issuer {
-    let issuer = "http://127.0.0.1:9".to_owned();
-    let keys = Source::Discovery(issuer.clone());
-    let (audience, roles_claim) = ("quadrille".to_owned(), "roles".to_owned());
-    let config = AuthConfig::By { issuer, audience, keys, roles_claim };
-    Issuer::new(&config, "console".to_owned(), None).unwrap().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_control_room_is_for_staff_and_operators_alone() {
     let console = Console::with_issuer(Some(issuer())).await;
     let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
-    let cookie = async |role: &str| {
-        let session = Session {
-            sub: role.to_owned(),
-            name: None,
-            email: None,
-            roles: vec![role.to_owned()],
-            access_token: "token".to_owned(),
-            refresh_token: None,
-            good_until: Utc::now() + TimeDelta::hours(1),
-        };
-        format!("console_session={}", sessions::begin(&console.db.pool, &session).await.unwrap())
-    };
+    let cookie = async |role: &str| format!("console_session={}", console.session(role).await);
     let (customer, staff, operator) = (cookie("customer").await, cookie("staff").await, cookie("operator").await);
     let some = Uuid::now_v7();
     let rooms = [
@@ -484,6 +462,9 @@ async fn the_control_room_is_for_staff_and_operators_alone() {
         format!("/warehouse/{some}/lost"),
         format!("/money/{some}/refund"),
         "/dead-letters/stock-svc/7/discard".to_owned(),
+        "/holds/whole".to_owned(),
+        "/holds/faults".to_owned(),
+        "/holds/well".to_owned(),
         "/dead-letters/stock-svc/jobs".to_owned(),
     ] {
         let at = format!("{}/control{button}", console.served.root);

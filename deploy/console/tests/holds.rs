@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Console, led_to};
+use common::{Console, issuer, led_to};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use wiremock::matchers::{body_json, header, method, path};
@@ -118,4 +118,79 @@ async fn a_second_look_at_everything_is_refused_in_the_watchs_words() {
     let answer = console.send("/control/holds", "/control/holds/whole", &[]).await;
     assert_eq!(answer.status(), 409);
     assert!(answer.text().await.unwrap().contains("one look at a time"));
+}
+
+async fn with_faults(console: &Console, faults: Value) {
+    console.answers("GET", "/watch", 200, told(0, &json!({}))).await;
+    console.answers("GET", "/sandbox/faults", 200, faults).await;
+}
+
+/// The gateway is asked once for these faults, and does as it is told.
+async fn is_told(console: &Console, faults: Value) {
+    let put = Mock::given(method("PUT")).and(path("/sandbox/faults")).and(body_json(faults));
+    put.respond_with(ResponseTemplate::new(200).set_body_json(json!({}))).expect(1).mount(&console.services).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateways_faults_are_shown_switched_and_ended() {
+    let console = Console::with_all_beside().await;
+    let faults = json!({"decline": "stolen_card", "capture_fails": true, "failure_rate": 0.3, "delay_ms": 200,
+        "webhooks": {"duplicate": true}});
+    with_faults(&console, faults).await;
+    let (_, page) = console.page("/control/holds").await;
+    for shown in [r#"value="30""#, r#"value="200""#, r#"value="stolen_card" selected"#, "something goes wrong"] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    assert_eq!(page.matches(" checked").count(), 2, "{page}");
+
+    let wanted = json!({"capture_fails": true, "webhooks": {"lose": true}, "delay_ms": 0, "failure_rate": 0.5});
+    is_told(&console, wanted).await;
+    let fields = [("failing", "50"), ("delay_ms", "0"), ("decline", ""), ("capture_fails", "1"), ("lose", "1")];
+    let unproven = console.browser.post(&format!("{}/control/holds/faults", console.served.root), &fields).await;
+    assert_eq!(unproven.status(), 403, "a form from elsewhere");
+    let answer = console.send("/control/holds", "/control/holds/faults", &fields).await;
+    assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, "/control/holds#switches"));
+    let answer = console.send("/control/holds", "/control/holds/faults", &[("failing", "110")]).await;
+    assert_eq!(answer.status(), 422);
+
+    is_told(&console, json!({})).await;
+    let answer = console.send("/control/holds", "/control/holds/well", &[]).await;
+    assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, "/control/holds#switches"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_away_leaves_the_rules_and_says_so() {
+    let console = Console::with_all_beside().await;
+    console.answers("GET", "/watch", 200, told(0, &json!({}))).await;
+    let (_, page) = console.page("/control/holds").await;
+    assert!(page.contains("All 13 rules hold") && page.contains("The sandbox gateway says"), "{page}");
+    assert!(!page.contains("Have it go wrong"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_sandbox_there_are_no_switches() {
+    let console = Console::start().await;
+    let (_, page) = console.page("/control/holds").await;
+    assert!(page.contains("There are none") && !page.contains("End all trouble"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pressed_a_switch_is_on_record() {
+    let console = Console::beside(Some(issuer()), true).await;
+    with_faults(&console, json!({})).await;
+    console.answers("GET", "/api/v1/actions", 200, json!({"items": [], "next_cursor": null})).await;
+    is_told(&console, json!({"webhooks": {}, "delay_ms": 0, "failure_rate": 0.1})).await;
+    console.signs_in("operator").await;
+    let answer = console.send("/control/holds", "/control/holds/faults", &[("failing", "10")]).await;
+    assert_eq!(answer.status(), 303);
+    console.answers("POST", "/watch/whole", 409, json!({"detail": "one at a time"})).await;
+    assert_eq!(console.send("/control/holds", "/control/holds/whole", &[]).await.status(), 409);
+    let (_, page) = console.page("/control/actions").await;
+    let page = page.replace("&#x2f;", "/");
+    for (path, status) in [("faults", "tag good\">303"), ("whole", "tag bad\">409")] {
+        assert!(page.contains(&format!("<code>POST /control/holds/{path}</code></td><td>console</td>")), "{path}: {page}");
+        assert!(page.contains(status), "{path}: {page}");
+    }
+    let (_, of_others) = console.page("/control/actions?sub=sam").await;
+    assert!(!of_others.contains("faults"), "{of_others}");
 }

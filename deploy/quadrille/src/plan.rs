@@ -195,6 +195,7 @@ impl Plan {
             Service::Console => {
                 environment.extend(ASKED_BY_THE_CONSOLE.map(|(name, service)| (name, self.url(service))));
                 environment.push(("WATCH_URL", self.runner_url()));
+                environment.push(("SANDBOX_GATEWAY_URL", self.url(Service::SandboxGateway)));
                 environment.push(("SANDBOX", "1".to_owned()));
             }
             _ => {}
@@ -305,6 +306,7 @@ mod tests {
         let config = Reader::from_pairs(plan.environment(Service::Console)).whole(console::Config::read).unwrap();
         assert_eq!(config.kafka.group_instance_id.as_deref(), Some("console-0"));
         assert!(config.is_sandbox && config.auth != AuthConfig::Off);
+        assert_eq!(config.beside.gateway.map(String::from), Some(format!("{}/", plan.url(Service::SandboxGateway))));
         assert_eq!(config.beside.watch.map(String::from), Some(format!("{}/", plan.runner_url())));
         let returns = value(&plan, Service::PaymentSvc, "PAYMENT_RETURN_URL").unwrap();
         assert_eq!(returns, format!("{}/orders/{{order_id}}", plan.url(Service::Console)));

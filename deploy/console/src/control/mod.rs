@@ -12,6 +12,7 @@ mod now;
 mod order;
 mod order_parts;
 mod orders;
+mod record;
 pub mod samples;
 mod stuck;
 mod topics;

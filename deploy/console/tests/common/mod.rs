@@ -6,16 +6,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use chrono::{TimeDelta, Utc};
 use console::beside::Beside;
 use console::config::{BesideUrls, Urls};
 use console::heard::{Changes, ConsoleReactions};
 use console::http::{AppState, routes};
 use console::pages::Pages;
 use console::services::Services;
+use console::sessions::{self, Session};
 use console::sign_in::Issuer;
 use quadrille_testing::Served;
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use serde_json::Value;
+use service_kit::auth::{AuthConfig, Source};
 use service_kit::consumer::Record;
 use service_kit::consumer::testing::react;
 use service_kit::testing::TestDb;
@@ -48,7 +51,7 @@ impl Console {
         Self::beside(None, true).await
     }
 
-    async fn beside(issuer: Option<Issuer>, has_all: bool) -> Self {
+    pub async fn beside(issuer: Option<Issuer>, has_all: bool) -> Self {
         let db = TestDb::new(&console::migrations()).await;
         let (services, changes) = (MockServer::start().await, Changes::default());
         let at: url::Url = services.uri().parse().unwrap();
@@ -59,7 +62,7 @@ impl Console {
             pool: db.pool.clone(),
             pages: Arc::new(Pages::new().unwrap()),
             services: Services::new(urls).unwrap(),
-            beside: Beside::new(BesideUrls { watch: beside }).unwrap(),
+            beside: Beside::new(BesideUrls { watch: beside.clone(), gateway: beside }).unwrap(),
             samples: console::control::samples::Samples::default(),
             issuer,
             url: Arc::clone(&url),
@@ -77,6 +80,26 @@ impl Console {
     pub async fn answers(&self, verb: &str, at: &str, status: u16, body: Value) {
         let answer = ResponseTemplate::new(status).set_body_json(body);
         Mock::given(method(verb)).and(path(at)).respond_with(answer).mount(&self.services).await;
+    }
+
+    /// The cookie of somebody with this role, by which they are known as well.
+    pub async fn session(&self, role: &str) -> String {
+        let session = Session {
+            sub: role.to_owned(),
+            name: None,
+            email: None,
+            roles: vec![role.to_owned()],
+            access_token: "token".to_owned(),
+            refresh_token: None,
+            good_until: Utc::now() + TimeDelta::hours(1),
+        };
+        sessions::begin(&self.db.pool, &session).await.unwrap()
+    }
+
+    /// The browser is signed in from now on.
+    pub async fn signs_in(&self, role: &str) {
+        let session = self.session(role).await;
+        self.browser.keeps("console_session", &session);
     }
 
     /// Has the console hear a record.
@@ -104,6 +127,15 @@ impl Console {
     }
 }
 
+/// Somewhere to sign in, where nobody does.
+pub fn issuer() -> Issuer {
+    let issuer = "http://127.0.0.1:9".to_owned();
+    let keys = Source::Discovery(issuer.clone());
+    let (audience, roles_claim) = ("quadrille".to_owned(), "roles".to_owned());
+    let config = AuthConfig::By { issuer, audience, keys, roles_claim };
+    Issuer::new(&config, "console".to_owned(), None).unwrap().unwrap()
+}
+
 /// A browser that keeps cookies, and shows where it is led.
 pub struct Browser {
     client: Client,
@@ -129,6 +161,10 @@ impl Browser {
 
     pub fn cookie(&self, name: &str) -> Option<String> {
         self.cookies.lock().unwrap().get(name).cloned()
+    }
+
+    pub fn keeps(&self, name: &str, value: &str) {
+        self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
     async fn ask(&self, request: RequestBuilder) -> Response {

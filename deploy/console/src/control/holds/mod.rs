@@ -1,6 +1,7 @@
 //! What must hold after anything, and how the shop is held against it. The console reads no service's database, so it asks a
 //! program that does.
 
+mod faults;
 mod watched;
 
 use crate::pages::context;
@@ -10,20 +11,30 @@ use reqwest::Method;
 use serde_json::json;
 
 use self::watched::Watched;
+use super::record::recorded;
 use crate::beside::Beside;
 use crate::http::visit::{Refusal, Visit, shown};
 
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/control/holds").get(|visit| shown(page(visit, "control/holds.html"))))
-        .service(resource("/control/holds/live").get(|visit| shown(page(visit, "control/holds_live.html"))))
-        .service(resource("/control/holds/whole").post(|visit, body| shown(whole(visit, body))));
+        .service(resource("/control/holds").get(|visit| shown(page(visit))))
+        .service(resource("/control/holds/live").get(|visit| shown(live(visit))))
+        .service(resource("/control/holds/whole").post(|visit, body| shown(whole(visit, body))))
+        .service(resource("/control/holds/faults").post(|visit, body| shown(faults::switch(visit, body))))
+        .service(resource("/control/holds/well").post(|visit, body| shown(well(visit, body))));
 }
 
-async fn page(visit: Visit, template: &str) -> Result<HttpResponse, Refusal> {
+async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
+    let visit = visit.for_workers()?;
+    let beside = &visit.state.beside;
+    let (watched, faults) = tokio::join!(watched(beside), faults::seen(beside));
+    Ok(visit.page("control/holds.html", context! { watched, faults }))
+}
+
+async fn live(visit: Visit) -> Result<HttpResponse, Refusal> {
     let visit = visit.for_workers()?;
     let watched = watched(&visit.state.beside).await;
-    Ok(visit.page(template, context! { watched }))
+    Ok(visit.page("control/holds_live.html", context! { watched }))
 }
 
 async fn watched(beside: &Beside) -> Watched {
@@ -37,8 +48,14 @@ async fn watched(beside: &Beside) -> Watched {
 async fn whole(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
     let (visit, _) = visit.for_workers()?.form(&body)?;
     let Some(watch) = visit.state.beside.watch.clone() else { return Err(super::missing(visit, "watch")) };
-    match watch.ask(Method::POST, "/watch/whole", &json!({})).await {
-        Ok(_) => Ok(visit.go("/control/holds")),
-        Err(failure) => Err(visit.failed(&failure)),
-    }
+    let begin = async |_: &Visit| watch.ask(Method::POST, "/watch/whole", &json!({})).await.map(drop);
+    let visit = recorded(visit, begin).await?;
+    Ok(visit.go("/control/holds"))
+}
+
+/// Ends all trouble that the switches have made.
+async fn well(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
+    let (visit, _) = visit.for_workers()?.form(&body)?;
+    let visit = recorded(visit, async |visit: &Visit| faults::set(&visit.state.beside, &json!({})).await).await?;
+    Ok(visit.go("/control/holds#switches"))
 }

@@ -1,5 +1,5 @@
-//! Programs beside the services, which the console asks where there are any: the one that watches what must hold, and in a
-//! sandbox the gateway, whose faults are switched on and off.
+//! Programs beside the services, which the console asks where there are any: the one that watches what must hold, in a sandbox
+//! the gateway, whose faults are switched on and off, and the runner of a local run, which stops and starts its parts.
 
 use reqwest::{Client, Method};
 use serde_json::Value;
@@ -22,12 +22,14 @@ pub struct Beside {
     /// `quadrille audit --serve`, or the runner of a local run.
     pub watch: Option<Program>,
     pub gateway: Option<Program>,
+    pub runner: Option<Program>,
 }
 
 impl Beside {
     /// Fails if there can be no client.
     pub fn new(urls: BesideUrls) -> anyhow::Result<Self> {
-        Ok(Self { watch: program("The watch", urls.watch)?, gateway: program("The sandbox gateway", urls.gateway)? })
+        let (watch, gateway) = (program("The watch", urls.watch)?, program("The sandbox gateway", urls.gateway)?);
+        Ok(Self { watch, gateway, runner: program("The runner", urls.runner)? })
     }
 }
 

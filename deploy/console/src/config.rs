@@ -73,6 +73,13 @@ pub mod vars {
         example: "http://sandbox-gateway:8090",
         default: None,
     };
+    pub static RUNNER_URL: Var = Var {
+        name: "RUNNER_URL",
+        what: "Where the runner of a local run answers, whose parts the control room then stops, freezes and kills. `quadrille up` sets it. Of no effect without SANDBOX=1.",
+        expected: "an http or https URL",
+        example: "http://127.0.0.1:8079",
+        default: None,
+    };
 }
 
 #[derive(Clone, Debug)]
@@ -108,6 +115,8 @@ pub struct BesideUrls {
     pub watch: Option<Url>,
     /// In a sandbox alone.
     pub gateway: Option<Url>,
+    /// In a local run alone.
+    pub runner: Option<Url>,
 }
 
 impl Config {
@@ -130,7 +139,9 @@ impl Config {
             reader.lacks(&vars::CONSOLE_URL, "HTTP_ADDR is no address that browsers can use");
             return None;
         }
-        let (watch, gateway) = (web(reader, &vars::WATCH_URL), web(reader, &vars::SANDBOX_GATEWAY_URL));
+        let [watch, gateway, runner] =
+            [&vars::WATCH_URL, &vars::SANDBOX_GATEWAY_URL, &vars::RUNNER_URL].map(|var| web(reader, var));
+        let for_trying_out = |url: Option<Url>| url.filter(|_| is_sandbox);
         let urls = [&vars::ORDER_URL, &vars::PAYMENT_URL, &vars::STOCK_URL, &vars::NOTIFICATION_URL];
         let [orders, payments, stock, notifications] = urls.map(|var| web(reader, var).flatten());
         let services = Urls { orders: orders?, payments: payments?, stock: stock?, notifications: notifications? };
@@ -144,7 +155,7 @@ impl Config {
             issuer_internal: issuer_internal?,
             console,
             services,
-            beside: BesideUrls { watch: watch?, gateway: gateway?.filter(|_| is_sandbox) },
+            beside: BesideUrls { watch: watch?, gateway: for_trying_out(gateway?), runner: for_trying_out(runner?) },
             is_sandbox,
         })
     }
@@ -196,8 +207,12 @@ mod tests {
     #[test]
     fn only_a_sandbox_has_switches() {
         let gateway = ("SANDBOX_GATEWAY_URL", "http://sandbox-gateway:8090");
-        assert!(read(&[gateway]).unwrap().beside.gateway.is_none());
-        assert!(read(&[gateway, ("SANDBOX", "1")]).unwrap().beside.gateway.is_some());
+        let runner = ("RUNNER_URL", "http://127.0.0.1:8079");
+        let switches = |more: &[(&str, &str)]| {
+            let beside = read(&[&[gateway, runner], more].concat()).unwrap().beside;
+            (beside.gateway.is_some(), beside.runner.is_some())
+        };
+        assert_eq!([switches(&[]), switches(&[("SANDBOX", "1")])], [(false, false), (true, true)]);
     }
 
     #[test]

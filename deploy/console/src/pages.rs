@@ -74,6 +74,7 @@ templates! {
     "control/holds.html",
     "control/holds_live.html",
     "control/holds_faults.html",
+    "control/holds_parts.html",
     "control/warehouse.html",
     "control/money.html",
     "control/payment.html",

@@ -227,6 +227,7 @@ async fn every_room_is_shown_though_no_service_answers() {
         "/map",
         "/holds",
         "/holds/live",
+        "/holds/parts",
         "/warehouse",
         "/money",
         "/actions",
@@ -465,6 +466,7 @@ async fn the_control_room_is_for_staff_and_operators_alone() {
         "/holds/whole".to_owned(),
         "/holds/faults".to_owned(),
         "/holds/well".to_owned(),
+        "/holds/parts/payment-svc/kill".to_owned(),
         "/dead-letters/stock-svc/jobs".to_owned(),
     ] {
         let at = format!("{}/control{button}", console.served.root);

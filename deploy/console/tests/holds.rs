@@ -154,6 +154,7 @@ async fn the_gateways_faults_are_shown_switched_and_ended() {
     assert_eq!(answer.status(), 422);
 
     is_told(&console, json!({})).await;
+    with_parts(&console, &[]).await;
     let answer = console.send("/control/holds", "/control/holds/well", &[]).await;
     assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, "/control/holds#switches"));
 }
@@ -193,4 +194,54 @@ async fn who_pressed_a_switch_is_on_record() {
     }
     let (_, of_others) = console.page("/control/actions?sub=sam").await;
     assert!(!of_others.contains("faults"), "{of_others}");
+}
+
+/// A runner with these parts, each of which has all switches.
+async fn with_parts(console: &Console, parts: &[(&str, &str)]) {
+    let all = ["stop", "start", "freeze", "continue", "kill"];
+    let part = |(name, state): &(&str, &str)| json!({"name": name, "state": state, "pid": 7, "switches": all});
+    let items: Vec<_> = parts.iter().map(part).collect();
+    console.answers("GET", "/parts", 200, json!({"items": items})).await;
+}
+
+/// The runner is asked once for this.
+async fn is_pressed(console: &Console, at: &str, body: Value) {
+    let press = Mock::given(method("POST")).and(path(at)).and(header("content-type", "application/json"));
+    let press = press.and(body_json(body)).respond_with(ResponseTemplate::new(202).set_body_json(json!({})));
+    press.expect(1).mount(&console.services).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_a_local_run_are_switched_and_what_the_page_stands_on_comes_back_by_itself() {
+    let console = Console::with_all_beside().await;
+    with_faults(&console, json!({})).await;
+    with_parts(&console, &[("payment-svc", "running"), ("postgres", "running"), (EVIL, "running")]).await;
+    let (_, page) = console.page("/control/holds").await;
+    assert!(page.contains(r#"aria-label="Kill: payment-svc""#) && page.contains("Stop for 30 s: postgres"), "{page}");
+    assert!(!page.contains("<script>alert"), "{page}");
+
+    is_pressed(&console, "/parts/payment-svc/kill", json!({})).await;
+    is_pressed(&console, "/parts/postgres/freeze", json!({"for_seconds": 30})).await;
+    for at in ["payment-svc/kill", "postgres/freeze"] {
+        let answer = console.send("/control/holds", &format!("/control/holds/parts/{at}"), &[]).await;
+        assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, "/control/holds#switches"), "{at}");
+    }
+    for nothing in ["payment-svc/eat", "..%2fwatch/stop", "PAYMENT/kill"] {
+        let answer = console.send("/control/holds", &format!("/control/holds/parts/{nothing}"), &[]).await;
+        assert_eq!(answer.status(), 404, "{nothing}");
+    }
+    let unproven = format!("{}/control/holds/parts/payment-svc/kill", console.served.root);
+    assert_eq!(console.browser.post(&unproven, &[("a", "b")]).await.status(), 403, "a form from elsewhere");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_trouble_ends_at_once() {
+    let console = Console::with_all_beside().await;
+    with_faults(&console, json!({"capture_fails": true})).await;
+    with_parts(&console, &[("payment-svc", "stopped"), ("stock-svc", "frozen"), ("order-svc", "running")]).await;
+    is_told(&console, json!({})).await;
+    is_pressed(&console, "/parts/payment-svc/start", json!({})).await;
+    is_pressed(&console, "/parts/stock-svc/continue", json!({})).await;
+    let answer = console.send("/control/holds", "/control/holds/well", &[]).await;
+    assert_eq!(answer.status(), 303);
 }

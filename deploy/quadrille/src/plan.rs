@@ -195,6 +195,7 @@ impl Plan {
             Service::Console => {
                 environment.extend(ASKED_BY_THE_CONSOLE.map(|(name, service)| (name, self.url(service))));
                 environment.push(("WATCH_URL", self.runner_url()));
+                environment.push(("RUNNER_URL", self.runner_url()));
                 environment.push(("SANDBOX_GATEWAY_URL", self.url(Service::SandboxGateway)));
                 environment.push(("SANDBOX", "1".to_owned()));
             }

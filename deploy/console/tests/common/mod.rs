@@ -62,7 +62,7 @@ impl Console {
             pool: db.pool.clone(),
             pages: Arc::new(Pages::new().unwrap()),
             services: Services::new(urls).unwrap(),
-            beside: Beside::new(BesideUrls { watch: beside.clone(), gateway: beside }).unwrap(),
+            beside: Beside::new(BesideUrls { watch: beside.clone(), gateway: beside.clone(), runner: beside }).unwrap(),
             samples: console::control::samples::Samples::default(),
             issuer,
             url: Arc::clone(&url),

@@ -2,6 +2,7 @@
 //! program that does.
 
 mod faults;
+mod parts;
 mod watched;
 
 use crate::pages::context;
@@ -21,14 +22,16 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/control/holds/live").get(|visit| shown(live(visit))))
         .service(resource("/control/holds/whole").post(|visit, body| shown(whole(visit, body))))
         .service(resource("/control/holds/faults").post(|visit, body| shown(faults::switch(visit, body))))
+        .service(resource("/control/holds/parts").get(|visit| shown(parts::live(visit))))
+        .service(resource("/control/holds/parts/{name}/{switch}").post(|visit, body| shown(parts::press(visit, body))))
         .service(resource("/control/holds/well").post(|visit, body| shown(well(visit, body))));
 }
 
 async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let visit = visit.for_workers()?;
     let beside = &visit.state.beside;
-    let (watched, faults) = tokio::join!(watched(beside), faults::seen(beside));
-    Ok(visit.page("control/holds.html", context! { watched, faults }))
+    let (watched, faults, run) = tokio::join!(watched(beside), faults::seen(beside), parts::seen(beside));
+    Ok(visit.page("control/holds.html", context! { watched, faults, run }))
 }
 
 async fn live(visit: Visit) -> Result<HttpResponse, Refusal> {
@@ -56,6 +59,11 @@ async fn whole(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
 /// Ends all trouble that the switches have made.
 async fn well(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
     let (visit, _) = visit.for_workers()?.form(&body)?;
-    let visit = recorded(visit, async |visit: &Visit| faults::set(&visit.state.beside, &json!({})).await).await?;
+    let mend = async |visit: &Visit| {
+        let beside = &visit.state.beside;
+        let (faults, parts) = tokio::join!(faults::set(beside, &json!({})), parts::mend(beside));
+        faults.and(parts)
+    };
+    let visit = recorded(visit, mend).await?;
     Ok(visit.go("/control/holds#switches"))
 }

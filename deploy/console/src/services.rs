@@ -148,8 +148,7 @@ pub(crate) async fn asked(
     if let Some(body) = sent.body {
         request = request.json(body);
     }
-    let response =
-        http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;
+    let response = http_client::traced(request).send().await.map_err(|error| away(error.without_url().to_string()))?;
     let status = response.status();
     let body = whole(response).await.map_err(away)?;
     let value = match body.as_slice() {
@@ -159,9 +158,7 @@ pub(crate) async fn asked(
     match status {
         status if status.is_success() => Ok(value),
         // It can't do it now, and says so in its own words.
-        status if status.is_server_error() => {
-            Err(away(value["detail"].as_str().unwrap_or(status.as_str()).to_owned()))
-        }
+        status if status.is_server_error() => Err(away(value["detail"].as_str().unwrap_or(status.as_str()).to_owned())),
         status => Err(Failure::Refused { status: status.as_u16(), problem: value }),
     }
 }

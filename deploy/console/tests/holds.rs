@@ -189,7 +189,10 @@ async fn who_pressed_a_switch_is_on_record() {
     let (_, page) = console.page("/control/actions").await;
     let page = page.replace("&#x2f;", "/");
     for (path, status) in [("faults", "tag good\">303"), ("whole", "tag bad\">409")] {
-        assert!(page.contains(&format!("<code>POST /control/holds/{path}</code></td><td>console</td>")), "{path}: {page}");
+        assert!(
+            page.contains(&format!("<code>POST /control/holds/{path}</code></td><td>console</td>")),
+            "{path}: {page}"
+        );
         assert!(page.contains(status), "{path}: {page}");
     }
     let (_, of_others) = console.page("/control/actions?sub=sam").await;

@@ -61,13 +61,17 @@ impl Identity {
     pub fn freeze(&self) -> bool {
         // It first, so that it starts no more.
         let is_there = self.signal(Signal::SIGSTOP);
-        self.children().iter().for_each(|child| drop(child.signal(Signal::SIGSTOP)));
+        for child in self.children() {
+            child.signal(Signal::SIGSTOP);
+        }
         is_there
     }
 
     /// Lets it and the processes that it has started go on.
     pub fn thaw(&self) -> bool {
-        self.children().iter().for_each(|child| drop(child.signal(Signal::SIGCONT)));
+        for child in self.children() {
+            child.signal(Signal::SIGCONT);
+        }
         self.signal(Signal::SIGCONT)
     }
 
@@ -75,7 +79,9 @@ impl Identity {
     pub fn kill(&self) -> bool {
         let children = self.children();
         let was_there = self.signal(Signal::SIGKILL);
-        children.iter().for_each(|child| drop(child.signal(Signal::SIGCONT)));
+        for child in children {
+            child.signal(Signal::SIGCONT);
+        }
         was_there
     }
 

@@ -8,14 +8,12 @@ use crate::services::Failure;
 use crate::store::actions;
 
 /// Does what a button says, on record with who pressed it. Where nobody signs in, the log alone has it.
-pub async fn recorded(
-    visit: Visit,
-    work: impl AsyncFnOnce(&Visit) -> Result<(), Failure>,
-) -> Result<Visit, Refusal> {
+pub async fn recorded(visit: Visit, work: impl AsyncFnOnce(&Visit) -> Result<(), Failure>) -> Result<Visit, Refusal> {
     let path = visit.request.path().to_owned();
-    let by = visit.session.as_ref().map(|session| {
-        (session.sub.clone(), if session.is("operator") { "operator" } else { "staff" })
-    });
+    let by = visit
+        .session
+        .as_ref()
+        .map(|session| (session.sub.clone(), if session.is("operator") { "operator" } else { "staff" }));
     let id = Uuid::now_v7();
     if let Some((sub, role)) = &by
         && let Err(error) = begin(&visit, id, (sub, role), &path).await
@@ -30,7 +28,7 @@ pub async fn recorded(
         Err(Failure::Refused { status, .. }) => *status,
         Err(Failure::Away { .. }) => StatusCode::SERVICE_UNAVAILABLE.as_u16(),
     };
-    tracing::info!(path, status, sub = by.as_ref().map(|(sub, _)| sub), "a button of the control room was pressed");
+    tracing::info!(path, status, "a button of the control room was pressed");
     // It is done by then, so a failure is told in the log alone.
     if by.is_some()
         && let Err(error) = end(&visit, id, status).await

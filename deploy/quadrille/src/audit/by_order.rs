@@ -1,7 +1,6 @@
 //! Orders, range by range, with all that databases, topics and the gateway have of them.
 
 use std::collections::BTreeSet;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

@@ -197,12 +197,15 @@ async fn look_with(
         away.insert(Part::Gateway, format!("{error:#}"));
     }
     let (stop, mark) = (stop.clone(), None);
-    let mut shop = Shop { sources, databases, events: None, options, stop, effects: 0, journal_from: from, mark, reached };
+    let mut shop =
+        Shop { sources, databases, events: None, options, stop, effects: 0, journal_from: from, mark, reached };
     match topics {
-        Ok(topics) => shop.events = Some({
-            let buckets = by_name::present_buckets(&mut shop).await?;
-            Events::of(topics, buckets, Arc::clone(&shop.reached))?
-        }),
+        Ok(topics) => {
+            shop.events = Some({
+                let buckets = by_name::present_buckets(&mut shop).await?;
+                Events::of(topics, buckets, Arc::clone(&shop.reached))?
+            })
+        }
         Err(error) => drop(away.insert(Part::Topics, format!("{error:#}"))),
     }
     let looked = async {

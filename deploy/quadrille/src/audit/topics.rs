@@ -52,11 +52,11 @@ impl KafkaTopics {
 
     /// What was sent since then, of the topics that are keyed by order.
     pub fn since(cluster: &Cluster, since: DateTime<Utc>) -> anyhow::Result<Self> {
-        Self::of(cluster, &OF_ORDERS)?.from(since)
+        Self::of(cluster, &OF_ORDERS)?.sent_since(since)
     }
 
     /// Leaves out what was sent before. Topics are whole if all that came after it is still there.
-    pub fn from(self, since: DateTime<Utc>) -> anyhow::Result<Self> {
+    pub fn sent_since(self, since: DateTime<Utc>) -> anyhow::Result<Self> {
         let mut topics = self;
         let (first, ends) = (topics.next.clone(), topics.ends()?);
         let found = topics.connection.offsets(&topics.places, Offset::Offset((since - SLACK).timestamp_millis()))?;

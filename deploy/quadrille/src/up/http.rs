@@ -87,10 +87,14 @@ async fn switch(
     let presses = match registry.switch(&name, switch) {
         None => return Err(Problem::not_found(format!("This run has no part {name:?}."))),
         Some(Err(Unswitched::HasNot)) => {
-            return Err(Problem::conflict(format!("{name} has no switch {what}: all others end with it, and begin anew.")));
+            return Err(Problem::conflict(format!(
+                "{name} has no switch {what}: all others end with it, and begin anew."
+            )));
         }
         Some(Err(Unswitched::NotThere)) => {
-            return Err(Problem::conflict(format!("There is no process of {name} now, so there is nothing to {what}.")));
+            return Err(Problem::conflict(format!(
+                "There is no process of {name} now, so there is nothing to {what}."
+            )));
         }
         Some(Ok(presses)) => presses,
     };

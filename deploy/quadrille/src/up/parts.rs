@@ -116,8 +116,9 @@ impl Part {
         }
         let mut inner = self.inner();
         match switch {
-            Switch::Stop => drop(self.wanted.send_replace(false)),
-            Switch::Start => drop(self.wanted.send_replace(true)),
+            Switch::Stop | Switch::Start => {
+                self.wanted.send_replace(switch == Switch::Start);
+            }
             Switch::Freeze => {
                 let process = process.filter(|process| process.freeze()).ok_or(Unswitched::NotThere)?;
                 inner.frozen = Some(process.clone());
@@ -126,7 +127,9 @@ impl Part {
                 inner.frozen = None;
                 process.filter(|process| process.thaw()).ok_or(Unswitched::NotThere)?;
             }
-            Switch::Kill => drop(process.filter(|process| process.kill()).ok_or(Unswitched::NotThere)?),
+            Switch::Kill => {
+                process.filter(|process| process.kill()).ok_or(Unswitched::NotThere)?;
+            }
         }
         inner.presses += 1;
         Ok(inner.presses)
@@ -134,9 +137,8 @@ impl Part {
 
     /// Does the opposite, unless it was switched again since then.
     pub fn undo(&self, switch: Switch, presses: u64, process: Option<&Identity>) {
-        if self.inner().presses == presses
-            && let Some(opposite) = switch.opposite()
-        {
+        let is_last = self.inner().presses == presses;
+        if let Some(opposite) = switch.opposite().filter(|_| is_last) {
             self.switch(opposite, process).ok();
         }
     }

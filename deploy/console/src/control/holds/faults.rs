@@ -56,7 +56,7 @@ pub async fn seen(beside: &Beside) -> Option<Shown> {
 fn shown(faults: &Value) -> Shown {
     let is_on = |pointer: &str| faults.pointer(pointer).and_then(Value::as_bool).unwrap_or_default();
     let switches: Vec<_> =
-        SWITCHES.iter().map(|(name, pointer, what)| Switch { name, what, is_on: is_on(pointer) }).collect();
+        SWITCHES.into_iter().map(|(name, pointer, what)| Switch { name, what, is_on: is_on(pointer) }).collect();
     let delay = faults["delay_ms"].as_u64().unwrap_or_default();
     let failing = percent(faults["failure_rate"].as_f64().unwrap_or_default());
     let decline = faults["decline"].as_str().unwrap_or_default().to_owned();
@@ -100,7 +100,8 @@ fn wanted(form: &Form) -> Result<Value, String> {
     }
     if let Some(decline) = form.get("decline") {
         let known = DECLINES.iter().any(|(code, _)| *code == decline);
-        faults["decline"] = if known { decline.into() } else { return Err(format!("{decline:?} is no bank's reason.")) };
+        faults["decline"] =
+            if known { decline.into() } else { return Err(format!("{decline:?} is no bank's reason.")) };
     }
     let delay = form.get("delay_ms").unwrap_or("0");
     let expected = || format!("{delay:?} is no delay; expected milliseconds from 0 to {LONGEST_DELAY}.");
@@ -139,7 +140,9 @@ mod tests {
 
     #[test]
     fn what_the_gateway_would_refuse_is_not_sent() {
-        for bad in ["decline=x", "delay_ms=-1", "delay_ms=60001", "delay_ms=x", "failing=101", "failing=-1", "failing=NaN"] {
+        for bad in
+            ["decline=x", "delay_ms=-1", "delay_ms=60001", "delay_ms=x", "failing=101", "failing=-1", "failing=NaN"]
+        {
             assert!(asked(bad).is_err(), "{bad}");
         }
     }

@@ -64,8 +64,10 @@ fn part(told: &Value) -> Option<Part> {
         "kill" => matches!(state, "running" | "frozen" | "stopping"),
         _ => matches!(state, "running" | "frozen" | "starting"),
     };
-    let label = |(switch, label, for_a_while): (_, _, _)| (switch, if NEEDED.contains(&name) { for_a_while } else { label });
-    let switches = SWITCHES.into_iter().filter(|(switch, ..)| known.contains(switch) && fits(switch)).map(label).collect();
+    let label =
+        |(switch, label, for_a_while): (_, _, _)| (switch, if NEEDED.contains(&name) { for_a_while } else { label });
+    let switches =
+        SWITCHES.into_iter().filter(|(switch, ..)| known.contains(switch) && fits(switch)).map(label).collect();
     let (name, state) = (name.to_owned(), state.to_owned());
     Some(Part { name, state, kind, pid: told["pid"].as_i64(), switches })
 }

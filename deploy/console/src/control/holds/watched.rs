@@ -188,28 +188,30 @@ fn link(of: &str) -> Option<String> {
 }
 
 fn headline(rules: &[Rule]) -> Headline {
+    fn of_new(rule: &Rule) -> Option<&State> {
+        rule.new.as_ref()
+    }
+    fn of_whole(rule: &Rule) -> Option<&State> {
+        rule.whole.as_ref()
+    }
     let count = |of: fn(&Rule) -> Option<&State>, kind: &str| {
         rules.iter().filter(|rule| of(rule).is_some_and(|state| state.kind == kind)).count()
     };
-    let (new, whole) = (|rule: &Rule| -> Option<&State> { rule.new.as_ref() }, |rule: &Rule| -> Option<&State> { rule.whole.as_ref() });
-    let all = rules.len();
-    let of = |text: String, kind| Headline { text, kind };
+    let (all, well) = (rules.len(), count(of_new, "good"));
     let are = |count: usize| if count == 1 { "is" } else { "are" };
-    let (broken, were_broken) = (count(new, "bad"), count(whole, "bad"));
-    match (broken, were_broken) {
-        (1.., _) => return of(format!("{broken} of {all} rules {} broken.", are(broken)), "bad"),
-        (0, 1..) => {
-            let text = format!("{were_broken} of {all} rules {} broken, by the last look at everything.", are(were_broken));
-            return of(text, "bad");
-        }
-        (0, 0) => {}
-    }
-    let well = count(new, "good");
-    match well {
-        _ if rules.iter().all(|rule| rule.new.is_none()) => of("Nothing was looked at yet.".to_owned(), "note"),
-        _ if well == all => of(format!("All {all} rules hold for what is new."), "good"),
-        _ => of(format!("{well} of {all} rules hold for what is new; the others could not be checked to the end."), "warn"),
-    }
+    let (text, kind) = if let broken @ 1.. = count(of_new, "bad") {
+        (format!("{broken} of {all} rules {} broken.", are(broken)), "bad")
+    } else if let broken @ 1.. = count(of_whole, "bad") {
+        (format!("{broken} of {all} rules {} broken, by the last look at everything.", are(broken)), "bad")
+    } else if rules.iter().all(|rule| rule.new.is_none()) {
+        ("Nothing was looked at yet.".to_owned(), "note")
+    } else if well == all {
+        (format!("All {all} rules hold for what is new."), "good")
+    } else {
+        let text = format!("{well} of {all} rules hold for what is new; the others could not be checked to the end.");
+        (text, "warn")
+    };
+    Headline { text, kind }
 }
 
 #[cfg(test)]
@@ -220,7 +222,8 @@ mod tests {
 
     fn told(new: impl Fn(u64) -> &'static str, whole: Option<&str>) -> Watched {
         let rule = |number: u64, state: &str| json!({"number": number, "state": state, "broken": [], "more": 0});
-        let all = |state: &dyn Fn(u64) -> String| -> Vec<_> { (1..=13).map(|number| rule(number, &state(number))).collect() };
+        let all =
+            |state: &dyn Fn(u64) -> String| -> Vec<_> { (1..=13).map(|number| rule(number, &state(number))).collect() };
         let new = all(&|number| new(number).to_owned());
         let whole = whole.map(|whole| json!({"rules": all(&|_| whole.to_owned())}));
         Watched::of(Ok(json!({"new": {"last": {"rules": new}}, "whole": {"last": whole}})))

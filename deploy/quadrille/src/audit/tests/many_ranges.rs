@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::generated::{COMPLETED_EACH, Generated, PRODUCTS};
-use crate::audit::topics::Topics;
 use crate::audit::start::Start;
+use crate::audit::topics::Topics;
 use crate::audit::{Audit, Options, Sources, look_with};
 use crate::service::Service;
 

@@ -72,7 +72,7 @@ async fn what_is_new_is_read_alone() {
     say(&client, &topic, 8..11).await;
 
     let (cluster, name) = (Cluster(Brokers::from(bootstrap)), topic.clone());
-    let topics = move || KafkaTopics::of(&cluster, &[&name])?.from(since + SLACK);
+    let topics = move || KafkaTopics::of(&cluster, &[&name])?.sent_since(since + SLACK);
     let topics = tokio::task::spawn_blocking(topics).await.unwrap().unwrap();
     assert!(topics.are_whole());
     let (topics, waiting, found) = read(topics).await;

@@ -31,7 +31,7 @@ pub(super) type Look = Arc<dyn Fn(Wish) -> Looking + Send + Sync>;
 pub(super) fn of(sources: Sources, stop: CancellationToken) -> Look {
     Arc::new(move |wish: Wish| {
         let (sources, stop) = (sources.clone(), stop.clone());
-        Box::pin(async move {
+        let looking: Looking = Box::pin(async move {
             let runtime = Handle::current();
             // Its files are read and written in between, which would keep others waiting.
             let looking = tokio::task::spawn_blocking(move || {
@@ -40,7 +40,8 @@ pub(super) fn of(sources: Sources, stop: CancellationToken) -> Look {
                 runtime.block_on(unless_silent(looking, &reached, &stop))
             });
             looking.await.context("a look broke off")?
-        })
+        });
+        looking
     })
 }
 

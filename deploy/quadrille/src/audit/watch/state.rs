@@ -97,12 +97,7 @@ impl Place {
         self.looking.as_ref().map(|(_, reached)| reached.now())
     }
 
-    pub fn ends(
-        &mut self,
-        now: DateTime<Utc>,
-        placed_since: Option<DateTime<Utc>>,
-        looked: anyhow::Result<Audit>,
-    ) {
+    pub fn ends(&mut self, now: DateTime<Utc>, placed_since: Option<DateTime<Utc>>, looked: anyhow::Result<Audit>) {
         let began_at = self.looking.take().map_or(now, |(began_at, _)| began_at);
         match looked {
             Ok(audit) => {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant as Clock;
 
+use actix_web::App;
 use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, call_and_read_body_json, call_service, init_service};
-use actix_web::{App, web};
 use serde_json::Value;
 use service_kit::kafka::Brokers;
 use tokio::sync::Semaphore;
@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::super::findings::Finding;
 use super::super::start::{Looked, Mark};
 use super::super::{Audit, Verdict};
+use super::look::Looking;
 use super::*;
 use crate::cluster::Cluster;
 
@@ -35,10 +36,11 @@ fn watch() -> (Watch, Arc<Semaphore>, Arc<Mutex<Vec<Options>>>) {
     let look: Look = Arc::new(move |wish: Wish| {
         let may = Arc::clone(&may);
         asked.lock().unwrap().push(wish.options);
-        Box::pin(async move {
+        let looking: Looking = Box::pin(async move {
             may.acquire().await?.forget();
             Ok(Looked { audit: audit(vec![verdict(1, 0, None)]), paused: Duration::ZERO, mark: None })
-        })
+        });
+        looking
     });
     (Watch::by(look, CancellationToken::new()), turns, wishes)
 }
@@ -144,8 +146,9 @@ fn the_journal_is_read_from_the_last_place_before_what_is_new() {
 async fn a_look_at_everything_is_begun_over_http_and_a_second_is_refused() {
     let (watch, _turns, _) = watch();
     let stop = CancellationToken::new();
-    let sources = Sources::of_run(Cluster(Brokers::from("127.0.0.1:1")), BTreeMap::new(), "http://127.0.0.1:1".to_owned());
-    let app = init_service(App::new().configure(routes(watch, sources, stop)).route("/", web::get())).await;
+    let sources =
+        Sources::of_run(Cluster(Brokers::from("127.0.0.1:1")), BTreeMap::new(), "http://127.0.0.1:1".to_owned());
+    let app = init_service(App::new().configure(routes(watch, sources, stop))).await;
     let get = || TestRequest::get().uri("/watch").to_request();
     let told: Value = call_and_read_body_json(&app, get()).await;
     assert_eq!(told["whole"]["looking_since"], Value::Null);

@@ -14,6 +14,7 @@ use service_kit::{Pool, migrate, pool};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::beside::Beside;
 use crate::config::Config;
 use crate::control::samples::{self, Samples};
 use crate::heard::{Changes, ConsoleReactions, KeptHere, subscriptions};
@@ -46,6 +47,7 @@ pub fn times_to_live() -> Vec<TimeToLive> {
         TimeToLive::new("sessions", "id", "expires_at", Duration::from_secs(60 * 60)),
     ]
     .into_iter()
+    .chain([service_kit::auth::time_to_live()])
     .chain(service_kit::dead_letters::times_to_live())
     .collect()
 }
@@ -69,6 +71,7 @@ impl App {
             pool: pool.of(Share::Requests),
             pages: Arc::new(Pages::new().context("the pages' templates can't be parsed")?),
             services: services.clone(),
+            beside: Beside::new(config.beside)?,
             samples: samples.clone(),
             issuer: issuer.clone(),
             url: Arc::clone(&url),

@@ -101,14 +101,6 @@ pub mod vars {
         example: "http://notification-relay:9464",
         default: None,
     };
-    pub static STUCK_URL: Var = Var {
-        name: "STUCK_URL",
-        what: "Where `quadrille stuck --listen` answers, or the runner of `quadrille up`: the page Stuck then tells what keeps each order. \
-            Without it, it tells what services say of themselves.",
-        expected: "an http or https URL with its path",
-        example: "http://stuck:8079/stuck",
-        default: None,
-    };
     pub static AUTH_CLIENT_ID: Var = Var {
         name: "AUTH_CLIENT_ID",
         what: "The console's name at the issuer, as a public client with the redirect URI CONSOLE_URL/callback.",
@@ -121,6 +113,27 @@ pub mod vars {
         what: "Where the console itself reaches the issuer, if that is not where browsers do. AUTH_ISSUER when it is not set.",
         expected: "an http or https URL",
         example: "http://sandbox-issuer:8091",
+        default: None,
+    };
+    pub static WATCH_URL: Var = Var {
+        name: "WATCH_URL",
+        what: "Where `quadrille audit --serve` answers, or the runner of `quadrille up`: it watches whether all that must hold does, and tells what keeps orders. When it is not set, the control room says how to start one, and its page Stuck tells what services say of themselves.",
+        expected: "an http or https URL",
+        example: "http://watch:9466",
+        default: None,
+    };
+    pub static SANDBOX_GATEWAY_URL: Var = Var {
+        name: "SANDBOX_GATEWAY_URL",
+        what: "Where the sandbox gateway is, whose faults the control room then switches on and off. Of no effect without SANDBOX=1.",
+        expected: "an http or https URL",
+        example: "http://sandbox-gateway:8090",
+        default: None,
+    };
+    pub static RUNNER_URL: Var = Var {
+        name: "RUNNER_URL",
+        what: "Where the runner of a local run answers, whose parts the control room then stops, freezes and kills. `quadrille up` sets it. Of no effect without SANDBOX=1.",
+        expected: "an http or https URL",
+        example: "http://127.0.0.1:8079",
         default: None,
     };
 }
@@ -138,6 +151,7 @@ pub struct Config {
     /// None says that it is where it listens.
     pub console: Option<Url>,
     pub services: Urls,
+    pub beside: BesideUrls,
     /// Shows what is good for trying out: the sandbox's cards and people.
     pub is_sandbox: bool,
 }
@@ -154,6 +168,16 @@ pub struct Urls {
     pub relays: [Option<Url>; 4],
     /// Who looks for what keeps orders.
     pub stuck: Option<Url>,
+}
+
+/// Where programs beside the services are, as far as there are any.
+#[derive(Clone, Debug, Default)]
+pub struct BesideUrls {
+    pub watch: Option<Url>,
+    /// In a sandbox alone.
+    pub gateway: Option<Url>,
+    /// In a local run alone.
+    pub runner: Option<Url>,
 }
 
 impl Config {
@@ -176,6 +200,9 @@ impl Config {
             reader.lacks(&vars::CONSOLE_URL, "HTTP_ADDR is no address that browsers can use");
             return None;
         }
+        let [watch, gateway, runner] =
+            [&vars::WATCH_URL, &vars::SANDBOX_GATEWAY_URL, &vars::RUNNER_URL].map(|var| web(reader, var));
+        let for_trying_out = |url: Option<Url>| url.filter(|_| is_sandbox);
         let urls = [&vars::ORDER_URL, &vars::PAYMENT_URL, &vars::STOCK_URL, &vars::NOTIFICATION_URL];
         let [orders, payments, stock, notifications] = urls.map(|var| web(reader, var).flatten());
         let ops = [&vars::ORDER_OPS_URL, &vars::PAYMENT_OPS_URL, &vars::STOCK_OPS_URL, &vars::NOTIFICATION_OPS_URL];
@@ -183,9 +210,9 @@ impl Config {
         let relays =
             [&vars::ORDER_RELAY_URL, &vars::PAYMENT_RELAY_URL, &vars::STOCK_RELAY_URL, &vars::NOTIFICATION_RELAY_URL];
         let relays = several(relays.map(|var| web(reader, var)));
-        let stuck = web(reader, &vars::STUCK_URL);
         let (orders, payments, stock, notifications) = (orders?, payments?, stock?, notifications?);
-        let (ops, relays, stuck) = (ops?, relays?, stuck?);
+        let (ops, relays, watch) = (ops?, relays?, watch?);
+        let stuck = watch.as_ref().and_then(|watch| watch.join("stuck").ok());
         let services = Urls { orders, payments, stock, notifications, ops, relays, stuck };
         Some(Self {
             http: http?,
@@ -197,6 +224,7 @@ impl Config {
             issuer_internal: issuer_internal?,
             console,
             services,
+            beside: BesideUrls { watch, gateway: for_trying_out(gateway?), runner: for_trying_out(runner?) },
             is_sandbox,
         })
     }
@@ -245,6 +273,25 @@ mod tests {
         let known = |urls: [Option<Url>; 4]| urls.map(|url| url.map(|url| url.to_string()));
         assert_eq!(known(apart.services.ops), [None, None, Some("http://stock-svc:9180/".to_owned()), None]);
         assert_eq!(known(apart.services.relays), [Some("http://relay:9464/".to_owned()), None, None, None]);
+    }
+
+    #[test]
+    fn programs_beside_the_services_are_there_where_it_is_said_where() {
+        assert!(read(&[]).unwrap().beside.watch.is_none());
+        let config = read(&[("WATCH_URL", "http://watch:9466")]).unwrap();
+        assert_eq!(config.beside.watch.unwrap().as_str(), "http://watch:9466/");
+        assert!(read(&[("WATCH_URL", "watch:9466")]).unwrap_err().contains("WATCH_URL"));
+    }
+
+    #[test]
+    fn only_a_sandbox_has_switches() {
+        let gateway = ("SANDBOX_GATEWAY_URL", "http://sandbox-gateway:8090");
+        let runner = ("RUNNER_URL", "http://127.0.0.1:8079");
+        let switches = |more: &[(&str, &str)]| {
+            let beside = read(&[&[gateway, runner], more].concat()).unwrap().beside;
+            (beside.gateway.is_some(), beside.runner.is_some())
+        };
+        assert_eq!([switches(&[]), switches(&[("SANDBOX", "1")])], [(false, false), (true, true)]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! nothing, and the shop goes on without it.
 
 pub mod app;
+pub mod beside;
 pub mod config;
 pub mod control;
 pub mod heard;

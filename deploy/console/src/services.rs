@@ -187,7 +187,7 @@ impl Services {
     /// What `quadrille stuck` finds.
     pub async fn stuck(&self) -> Result<Value, Failure> {
         let away = |why: String| Failure::Away { service: "quadrille stuck", why };
-        let url = self.urls.stuck.clone().ok_or_else(|| away("STUCK_URL is not set".to_owned()))?;
+        let url = self.urls.stuck.clone().ok_or_else(|| away("WATCH_URL is not set".to_owned()))?;
         let asked = self.watch.get(url).timeout(LOOKS_FOR).send().await;
         let response = asked.map_err(|error| away(error.without_url().to_string()))?;
         let body = whole(response).await.map_err(away)?;

@@ -111,9 +111,14 @@ impl Plan {
         format!("http://{}", self.listens(service))
     }
 
+    /// Where the runner answers.
+    pub fn runner_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.runner)
+    }
+
     /// Where the runner tells whether all that must hold does.
     pub fn audit_url(&self) -> String {
-        format!("http://127.0.0.1:{}/audit", self.ports.runner)
+        format!("{}/audit", self.runner_url())
     }
 
     pub fn database_url(&self, service: Service) -> Option<String> {
@@ -184,17 +189,14 @@ impl Plan {
             }
             Service::Console => {
                 environment.extend(ASKED_BY_THE_CONSOLE.map(|(name, service)| (name, self.url(service))));
-                environment.push(("STUCK_URL", self.stuck_url()));
+                environment.push(("WATCH_URL", self.runner_url()));
+                environment.push(("RUNNER_URL", self.runner_url()));
+                environment.push(("SANDBOX_GATEWAY_URL", self.url(Service::SandboxGateway)));
                 environment.push(("SANDBOX", "1".to_owned()));
             }
             _ => {}
         }
         environment
-    }
-
-    /// Where the runner tells what keeps orders.
-    pub fn stuck_url(&self) -> String {
-        format!("http://127.0.0.1:{}/stuck", self.ports.runner)
     }
 
     /// A line for a shell that starts one service alone as this run would.
@@ -319,7 +321,9 @@ mod tests {
         let config = Reader::from_pairs(plan.environment(Service::Console)).whole(console::Config::read).unwrap();
         assert_eq!(config.kafka.group_instance_id.as_deref(), Some("console-0"));
         assert!(config.is_sandbox && config.auth != AuthConfig::Off);
-        assert_eq!(config.services.stuck.map(|url| url.to_string()), Some(plan.stuck_url()));
+        assert_eq!(config.beside.gateway.map(String::from), Some(format!("{}/", plan.url(Service::SandboxGateway))));
+        assert_eq!(config.beside.watch.map(String::from), Some(format!("{}/", plan.runner_url())));
+        assert_eq!(config.services.stuck.map(String::from), Some(format!("{}/stuck", plan.runner_url())));
         let returns = value(&plan, Service::PaymentSvc, "PAYMENT_RETURN_URL").unwrap();
         assert_eq!(returns, format!("{}/orders/{{order_id}}", plan.url(Service::Console)));
         let last = plan.services().pop();

@@ -1,4 +1,4 @@
-//! Who of staff and operators did what, at whichever service.
+//! Who of staff and operators did what, at whichever service, and with the console's own buttons.
 
 use crate::pages::context;
 use actix_web::HttpResponse;
@@ -6,13 +6,14 @@ use actix_web::web::{ServiceConfig, resource};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Part;
 use crate::http::form::Form;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::services::{Service, query};
+use crate::store;
 
 const PAGE: usize = 50;
 
@@ -44,7 +45,8 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let path = format!("/api/v1/actions?{}", query(pairs.iter().filter_map(|(name, value)| Some((*name, (*value)?)))));
     let (services, token, path) = (&visit.state.services, visit.token(), path.as_str());
     let ask = |service: Service| async move { Part::of(service, services.get(service, path, token).await) };
-    let parts = join_all(Service::ALL.map(ask)).await;
+    let (mut parts, own) = tokio::join!(join_all(Service::ALL.map(ask)), own(&visit, sub, before));
+    parts.push(own);
     let mut actions = merged(&parts);
     let next = (actions.len() > PAGE).then(|| {
         actions.truncate(PAGE);
@@ -55,6 +57,27 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let next = next.or_else(|| more(&parts, &actions, sub));
     let sub = sub.map(str::to_owned);
     Ok(visit.page("control/actions.html", context! { actions, parts, next, sub }))
+}
+
+/// What was done with the console's own buttons.
+async fn own(visit: &Visit, sub: Option<&str>, before: Option<Uuid>) -> Part {
+    let read: anyhow::Result<Vec<Value>> = async {
+        let mut conn = visit.state.pool.get().await?;
+        Ok(store::actions::list(&mut conn, sub, before, PAGE.try_into()?).await?)
+    }
+    .await;
+    let service = crate::NAME;
+    match read {
+        Ok(items) => {
+            let next = (items.len() == PAGE).then(|| items.last().map(|last| last["id"].clone()));
+            Part { service, trouble: None, value: json!({"items": items, "next_cursor": next}) }
+        }
+        Err(error) => {
+            tracing::warn!(error = format!("{error:#}"), "the console's own record can't be read");
+            let trouble = Some("The console's own record can't be read just now.".to_owned());
+            Part { service, trouble, value: Value::Null }
+        }
+    }
 }
 
 /// The actions of all services, the newest first.
@@ -91,8 +114,6 @@ fn action(service: &'static str, item: &Value) -> Option<Action> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

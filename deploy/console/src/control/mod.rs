@@ -13,6 +13,7 @@ mod now;
 mod order;
 mod order_parts;
 mod orders;
+mod record;
 pub mod samples;
 pub mod stuck;
 mod topics;

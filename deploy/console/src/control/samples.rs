@@ -126,7 +126,7 @@ pub async fn run_stuck(samples: Samples, services: Services, stop: CancellationT
     while let Some(answer) = stop.run_until_cancelled(services.stuck()).await {
         match answer.map(Found::read) {
             Ok(Some(found)) => samples.keep_found(found),
-            Ok(None) => tracing::info!("what STUCK_URL answers is none of `quadrille stuck`"),
+            Ok(None) => tracing::info!("what WATCH_URL answers at /stuck is none of `quadrille stuck`"),
             Err(failure) => tracing::debug!(why = ?failure, "nobody says what keeps orders"),
         }
         tokio::select! { () = tokio::time::sleep(STUCK_EVERY) => {}, () = stop.cancelled() => break }

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::beside::Beside;
 use crate::control::samples::Samples;
 use crate::heard::Changes;
 use crate::pages::Pages;
@@ -33,6 +34,8 @@ pub struct AppState {
     pub pool: Pool,
     pub pages: Arc<Pages>,
     pub services: Services,
+    /// What there is beside them.
+    pub beside: Beside,
     /// How the services were within the last hour.
     pub samples: Samples,
     /// None where nobody signs in: then everybody may do everything.

@@ -1,5 +1,6 @@
 //! All SQL of the console.
 
+pub mod actions;
 pub mod events;
 pub mod figures;
 pub mod money;

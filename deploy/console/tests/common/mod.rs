@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use actix_web::web::ServiceConfig;
 use chrono::{TimeDelta, Utc};
 
-use console::config::Urls;
+use console::beside::Beside;
+use console::config::{BesideUrls, Urls};
 use console::control::samples::Samples;
 use console::heard::{Changes, ConsoleReactions};
 use console::http::{AppState, routes};
@@ -55,18 +56,28 @@ impl Console {
     }
 
     pub async fn with_issuer(issuer: Option<Issuer>) -> Self {
-        Self::made(issuer, None).await
+        Self::made(issuer, None, false).await
     }
 
     /// One at which a client may order so often in a minute.
     pub async fn limited(issuer: Option<Issuer>, per_minute: u32) -> Self {
-        Self::made(issuer, NonZeroU32::new(per_minute)).await
+        Self::made(issuer, NonZeroU32::new(per_minute), false).await
     }
 
-    async fn made(issuer: Option<Issuer>, per_minute: Option<NonZeroU32>) -> Self {
+    /// One that has everything beside its services that there can be: all answer where the services do.
+    pub async fn with_all_beside() -> Self {
+        Self::beside(None, true).await
+    }
+
+    pub async fn beside(issuer: Option<Issuer>, has_all: bool) -> Self {
+        Self::made(issuer, None, has_all).await
+    }
+
+    async fn made(issuer: Option<Issuer>, per_minute: Option<NonZeroU32>, has_all: bool) -> Self {
         let db = TestDb::new(&console::migrations()).await;
         let (services, changes) = (MockServer::start().await, Changes::default());
         let at: url::Url = services.uri().parse().unwrap();
+        let beside = has_all.then(|| at.clone());
         let urls = Urls {
             orders: at.clone(),
             payments: at.clone(),
@@ -82,6 +93,7 @@ impl Console {
             pool: db.pool.clone(),
             pages: Arc::new(Pages::new().unwrap()),
             services: asks.clone(),
+            beside: Beside::new(BesideUrls { watch: beside.clone(), gateway: beside.clone(), runner: beside }).unwrap(),
             samples: samples.clone(),
             issuer,
             url: Arc::clone(&url),
@@ -115,6 +127,26 @@ impl Console {
     pub async fn answers(&self, verb: &str, at: &str, status: u16, body: Value) {
         let answer = ResponseTemplate::new(status).set_body_json(body);
         Mock::given(method(verb)).and(path(at)).respond_with(answer).mount(&self.services).await;
+    }
+
+    /// The cookie of somebody with this role, by which they are known as well.
+    pub async fn session(&self, role: &str) -> String {
+        let session = Session {
+            sub: role.to_owned(),
+            name: None,
+            email: None,
+            roles: vec![role.to_owned()],
+            access_token: "token".to_owned(),
+            refresh_token: None,
+            good_until: Utc::now() + TimeDelta::hours(1),
+        };
+        sessions::begin(&self.db.pool, &session).await.unwrap()
+    }
+
+    /// The browser is signed in from now on.
+    pub async fn signs_in(&self, role: &str) {
+        let session = self.session(role).await;
+        self.browser.keep("console_session", &session);
     }
 
     /// Has the console hear a record.

@@ -61,7 +61,9 @@ impl SourceArgs {
         // A shop may do without a console.
         databases.extend(url_of(Service::Console).ok().map(|url| (Service::Console, Ok(url))));
         let own = |service: Service| Some(local.as_ref()?.services.get(service.name())?.url.clone());
-        let gateway = self.gateway.clone().or_else(|| own(Service::SandboxGateway));
+        // Set to nothing it counts as not set.
+        let given = self.gateway.clone().filter(|url| !url.trim().is_empty());
+        let gateway = given.or_else(|| own(Service::SandboxGateway));
         let orders = self.orders.clone().or_else(|| own(Service::OrderSvc));
         let issuer = self.issuer.clone().or_else(|| own(Service::SandboxIssuer));
         let urls = Service::WITH_OUTBOX.into_iter().filter_map(|service| Some((service, own(service)?)));

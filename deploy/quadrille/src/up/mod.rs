@@ -8,6 +8,7 @@ mod http;
 mod left_over;
 mod lock;
 mod output;
+mod parts;
 mod rebuild;
 mod registry;
 mod servers;
@@ -88,7 +89,7 @@ async fn with_servers(
         mails: subfolder(data, "mails")?,
         auth: !arguments.no_auth,
     };
-    let http = http::serve(&plan, stop.clone())?;
+    let http = http::serve(&plan, registry, stop.clone())?;
     let mut run = Run { arguments, data, plan: &plan, servers, registry, stop, greeted: false, rebuilt: false };
     let outcome = run.rounds().await;
     stop.cancel();

@@ -4,6 +4,7 @@ mod books;
 mod generated;
 mod heard;
 mod many_ranges;
+mod new;
 mod seen;
 mod told;
 mod topics;

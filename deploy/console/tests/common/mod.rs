@@ -117,6 +117,7 @@ impl Console {
             roles: vec![role.to_owned()],
             access_token: format!("token of {sub}"),
             refresh_token: None,
+            id_token: None,
             good_until: Utc::now() + TimeDelta::hours(1),
         };
         let cookie = sessions::begin(&self.db.pool, &session).await.unwrap();
@@ -138,6 +139,7 @@ impl Console {
             roles: vec![role.to_owned()],
             access_token: "token".to_owned(),
             refresh_token: None,
+            id_token: None,
             good_until: Utc::now() + TimeDelta::hours(1),
         };
         sessions::begin(&self.db.pool, &session).await.unwrap()

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::keys::{self, Key};
 use super::orders::found;
 use super::rows::{Found, LowerEmail, OrderRow, OverdueAt, OverdueNotBefore};
-use crate::domain::{Order, Status};
+use crate::domain::Order;
 use crate::schema::{orders, redirections};
 
 /// What an order must be to be listed: all of this.
@@ -45,6 +45,8 @@ pub struct Listed {
     pub looked_to: Option<OrderId>,
 }
 
+/// The statuses in which an order waits for nothing.
+const ENDED: [&str; 2] = ["completed", "cancelled"];
 /// How many of the newest orders that fit one thing that is asked for are looked through for the others at a time.
 const WINDOW: i64 = 2_000;
 /// How many times that is done for one page.
@@ -72,12 +74,12 @@ impl Filter {
     /// The same without statuses that don't fit what else is asked for; none if no order fits. What has ended is not overdue, and
     /// PostgreSQL, which doesn't know that, would look through all that has ended.
     fn possible(&self) -> Option<Self> {
-        let has_ended =
-            |status: &String| [Status::Completed, Status::Cancelled].iter().any(|ended| ended.name() == *status);
         let mut filter = self.clone();
         if self.overdue == Some(true) && !self.statuses.is_empty() {
-            filter.statuses.retain(|status| !has_ended(status));
-            filter.statuses.first()?;
+            filter.statuses.retain(|status| !ENDED.contains(&status.as_str()));
+            if filter.statuses.is_empty() {
+                return None;
+            }
         }
         Some(filter)
     }

@@ -93,8 +93,8 @@ pub async fn run(bench: &Bench, results: &mut Results) -> anyhow::Result<()> {
     if let Some((_, most)) = usage::memory(console.pid()) {
         results.add("console/memory_mb", most);
     }
-    let dead = number(&market.stage.admin(Program::Console.database()).await?, "select count(*) from dead_letters");
-    let dead = dead.await?;
+    let database = market.stage.admin(Program::Console.database()).await?;
+    let dead = number(&database, "select count(*) from dead_letters").await?;
     results.must(dead == 0, || format!("the console made {dead} dead letters"));
     market.check(results).await?;
     console.stop().await?;

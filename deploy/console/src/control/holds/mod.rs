@@ -61,7 +61,8 @@ async fn well(visit: Visit, body: Bytes) -> Result<HttpResponse, Refusal> {
     let (visit, _) = visit.for_workers()?.form(&body)?;
     let mend = async |visit: &Visit| {
         let beside = &visit.state.beside;
-        let (faults, parts) = tokio::join!(faults::set(beside, &json!({})), parts::mend(beside));
+        let nothing = json!({});
+        let (faults, parts) = tokio::join!(faults::set(beside, &nothing), parts::mend(beside));
         faults.and(parts)
     };
     let visit = recorded(visit, mend).await?;

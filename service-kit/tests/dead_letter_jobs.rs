@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use common::{event, heard};
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use letters::Desk;
 use serde_json::{Value, json};
-use service_kit::pool::Conn;
 use service_kit::testing::{Running, eventually, prune_all};
 use tokio::sync::Semaphore;
 
@@ -290,7 +289,7 @@ async fn a_letter_that_is_locked_while_causes_are_found_gets_its_cause_afterward
     assert_eq!(desk.get("/groups").await["ungrouped"], json!({"letters": 2, "keys": 2, "example": locked}));
     let mut holder = desk.db.conn().await;
     let lock = format!("select from dead_letters where id = {locked} for update");
-    let worker = holder.transaction(async |conn: &mut Conn| {
+    let worker = holder.transaction(async |conn: &mut AsyncPgConnection| {
         conn.batch_execute(&lock).await?;
         let worker = desk.works();
         let one = async || desk.get("/groups").await["ungrouped"]["letters"] == 1;
@@ -335,7 +334,7 @@ async fn whoever_waits_for_a_replay_that_fails_finds_its_failure_noted_and_may_a
     let worker = Running::start(move |stop| async move { replays.carry_out_replays(&stop).await });
     eventually("it is tried", SOON, async || desk.notebook.at_gate.load(Ordering::SeqCst) == 1).await;
     let mut editor = desk.db.conn().await;
-    let edit = editor.transaction(async |conn: &mut Conn| {
+    let edit = editor.transaction(async |conn: &mut AsyncPgConnection| {
         conn.batch_execute(
             "select key from parked_keys for update; update dead_letter_records set value = 'mended'; \
              update dead_letters set replay_requested_at = now()",

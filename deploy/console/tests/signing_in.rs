@@ -170,7 +170,7 @@ async fn tokens_are_renewed_while_a_page_is_open_that_is_told_live() {
     let first = session.access_token.clone();
     // It is renewed a minute and a half before it ends: in a moment, and not for the visit that opens the stream.
     session.good_until = Utc::now() + TimeDelta::seconds(97);
-    sessions::write(&console.db.pool, &cookie, &session).await.unwrap();
+    assert!(sessions::renew(&console.db.pool, &cookie, &session).await.unwrap());
     let order = uuid::Uuid::now_v7();
     let at = format!("/api/v1/orders/{order}");
     console.answers("GET", &at, 200, an_order(order, &session.sub)).await;

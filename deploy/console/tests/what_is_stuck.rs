@@ -70,6 +70,7 @@ async fn cookie(console: &Console, role: &str) -> String {
         roles: vec![role.to_owned()],
         access_token: "t".to_owned(),
         refresh_token: None,
+        id_token: None,
         good_until: Utc::now() + TimeDelta::hours(1),
     };
     let cookie = sessions::begin(&console.db.pool, &session).await.unwrap();

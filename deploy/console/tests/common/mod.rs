@@ -231,7 +231,11 @@ impl Browser {
 
     /// Another browser with the cookies that this one has now.
     pub fn as_it_is(&self) -> Self {
-        Self { client: self.client.clone(), cookies: Mutex::new(self.cookies.lock().unwrap().clone()) }
+        Self {
+            client: self.client.clone(),
+            cookies: Mutex::new(self.cookies.lock().unwrap().clone()),
+            forwarded: Mutex::new(*self.forwarded.lock().unwrap()),
+        }
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {

@@ -84,6 +84,7 @@ async fn the_control_room_is_for_staff_and_operators_alone() {
             roles: vec![role.to_owned()],
             access_token: "token".to_owned(),
             refresh_token: None,
+            id_token: None,
             good_until: Utc::now() + TimeDelta::hours(1),
         };
         format!("console_session={}", sessions::begin(&console.db.pool, &session).await.unwrap())

@@ -50,7 +50,7 @@ use self::evidence::{Away, Part};
 pub use self::findings::Finding;
 use self::journal::Journal;
 pub use self::sources::{SourceArgs, Sources};
-use self::start::{Looked, Reached, Start};
+use self::start::{Looked, Start};
 use self::tally::Tally;
 use self::topics::{Events, KafkaTopics, Topics};
 

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::http::{routes, serve};
 use self::look::{Look, Wish};
-use self::state::{Place, State};
+use self::state::State;
 use self::told::Told;
 use super::sources::Sources;
 use super::start::{Reached, SLACK, Start, id_before};

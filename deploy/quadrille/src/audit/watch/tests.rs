@@ -14,6 +14,7 @@ use super::super::findings::Finding;
 use super::super::start::{Looked, Mark};
 use super::super::{Audit, Verdict};
 use super::look::Looking;
+use super::state::Place;
 use super::*;
 use crate::cluster::Cluster;
 

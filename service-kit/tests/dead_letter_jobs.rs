@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use common::{event, heard};
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use letters::Desk;
 use serde_json::{Value, json};
 use service_kit::testing::{Running, eventually, prune_all};
@@ -112,7 +112,6 @@ async fn a_job_stops_at_the_first_failure_and_goes_on_from_there_once_that_is_me
     worker.end().await;
     assert_eq!(heard(&desk.db, &["a", "b", "c"]).await, ["poison", r#"{"n":1}"#, "poison"]);
     assert_eq!(desk.post_to(&job, "resume").await.0, 409);
-    assert_eq!((going_on(true).await, going_on(false).await), (0, 1));
     assert_eq!(desk.post_to(&job, "cancel").await.0, 409);
 }
 
@@ -288,18 +287,13 @@ async fn a_letter_that_is_locked_while_causes_are_found_gets_its_cause_afterward
     desk.db.run("update dead_letters set group_id = null, cause = null").await;
     assert_eq!(desk.get("/groups").await["ungrouped"], json!({"letters": 2, "keys": 2, "example": locked}));
     let mut holder = desk.db.conn().await;
-    let lock = format!("select from dead_letters where id = {locked} for update");
-    let worker = holder.transaction(async |conn: &mut AsyncPgConnection| {
-        conn.batch_execute(&lock).await?;
-        let worker = desk.works();
-        let one = async || desk.get("/groups").await["ungrouped"]["letters"] == 1;
-        eventually("the other has its cause", SOON, one).await;
-        // jobs go on meanwhile
-        let job = desk.begins(json!({"action": "discard", "key": "b"})).await;
-        desk.job_is(&job, "done").await;
-        Ok::<_, diesel::result::Error>(worker)
-    });
-    let worker = worker.await.unwrap();
+    holder.batch_execute(&format!("begin; select from dead_letters where id = {locked} for update")).await.unwrap();
+    let worker = desk.works();
+    let one = async || desk.get("/groups").await["ungrouped"]["letters"] == 1;
+    eventually("the other has its cause", SOON, one).await;
+    let job = desk.begins(json!({"action": "discard", "key": "b"})).await;
+    desk.job_is(&job, "done").await; // jobs go on meanwhile
+    holder.batch_execute("commit").await.unwrap();
     eventually("so has this one", SOON, async || desk.get("/groups").await["ungrouped"] == Value::Null).await;
     worker.end().await;
     assert_eq!(desk.group().await["letters"], 1);
@@ -334,14 +328,10 @@ async fn whoever_waits_for_a_replay_that_fails_finds_its_failure_noted_and_may_a
     let worker = Running::start(move |stop| async move { replays.carry_out_replays(&stop).await });
     eventually("it is tried", SOON, async || desk.notebook.at_gate.load(Ordering::SeqCst) == 1).await;
     let mut editor = desk.db.conn().await;
-    let edit = editor.transaction(async |conn: &mut AsyncPgConnection| {
-        conn.batch_execute(
-            "select key from parked_keys for update; update dead_letter_records set value = 'mended'; \
-             update dead_letters set replay_requested_at = now()",
-        )
-        .await?;
-        Ok::<_, diesel::result::Error>(())
-    });
+    let edit = editor.batch_execute(
+        "begin; select key from parked_keys for update; update dead_letter_records set value = 'mended'; \
+         update dead_letters set replay_requested_at = now(); commit",
+    );
     let waits = "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let (edited, ()) = tokio::join!(edit, async {
         eventually("the edit waits", SOON, async || desk.db.count(waits).await == 1).await;
@@ -403,6 +393,7 @@ async fn a_cancelled_job_leaves_the_rest_and_is_forgotten_after_three_months() {
     assert_eq!((going_on(true).await, going_on(false).await), (1, 0), "one that is paused has not ended");
     assert_eq!(desk.post_to(&job, "cancel").await.1["state"], "cancelled");
     assert_eq!(desk.post_to(&job, "resume").await.0, 409);
+    assert_eq!((going_on(true).await, going_on(false).await), (0, 1));
     assert_eq!(counts(&desk.get(&job).await), [0, 0, 1, 0]);
     let listed = desk.get("/jobs?limit=1").await;
     assert_eq!((&listed["items"][0]["key"], &listed["next_cursor"]), (&json!("k"), &Value::Null));

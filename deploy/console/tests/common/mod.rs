@@ -167,10 +167,10 @@ impl Console {
         self.browser.get(&format!("{}{path}", self.served.root)).await
     }
 
-    /// What proves that a form is from here; the same on every page.
+    /// What proves that a form is from here; the same on every page that has one.
     pub async fn proof(&self) -> String {
-        let (_, page) = self.page("/basket").await;
-        between(&page, r#"name="proof" value=""#, "\"").to_owned()
+        let pages = self.page("/basket").await.1 + &self.page("/").await.1;
+        between(&pages, r#"name="proof" value=""#, "\"").to_owned()
     }
 
     /// Sends a form that stands on the page at `from`, with what proves its origin.

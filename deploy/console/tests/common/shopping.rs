@@ -86,8 +86,9 @@ pub async fn to_the_checkout(console: &Console) -> Vec<(String, String)> {
 pub async fn order_as(console: &Console, made_with: &[(String, String)], name: &str) -> Response {
     let typed = [("name", name), ("email", "ann@example.com"), ("payment_method", "pm_card_visa")];
     let made_with = made_with.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let fields: Vec<_> = made_with.chain(typed).chain(ADDRESS).collect();
-    console.send("/", "/checkout", &fields).await
+    let proof = console.proof().await;
+    let fields: Vec<_> = made_with.chain(typed).chain(ADDRESS).chain([("proof", proof.as_str())]).collect();
+    console.browser.post(&format!("{}/checkout", console.served.root), &fields).await
 }
 
 /// What order-svc was sent, with the keys.

@@ -3,8 +3,7 @@
 
 mod common;
 
-use common::shopping::issuer;
-use common::{Console, between};
+use common::{Console, between, issuer};
 use reqwest::{Method, Response};
 
 async fn page_of(answer: Response) -> (u16, String) {

@@ -1,30 +1,22 @@
 //! A shop that sells tea, and whoever buys there.
 
-use console::sign_in::Issuer;
 use reqwest::Response;
 use serde_json::{Value, json};
-use service_kit::auth::{AuthConfig, Source};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, ResponseTemplate};
 
-use super::{Console, between, led_to};
+use super::{Console, between, issuer, led_to};
 
 pub const ORDER: &str = "01980a10-7c00-7000-8000-0000000000a1";
 pub const TOKEN: &str = "guest.01980a107c0070008000000000000a1.c0ffee";
 pub const EVIL: &str = r#"<script>alert("x")</script>"#;
 
-/// Somewhere to sign in, where nobody does.
-pub fn issuer() -> Issuer {
-    let issuer = "http://127.0.0.1:9".to_owned();
-    let keys = Source::Discovery(issuer.clone());
-    let (audience, roles_claim) = ("quadrille".to_owned(), "roles".to_owned());
-    let config = AuthConfig::By { issuer, audience, keys, roles_claim };
-    Issuer::new(&config, "console".to_owned(), None).unwrap().unwrap()
-}
-
 /// A shop that sells tea, to guests.
 pub async fn shop() -> Console {
-    let console = Console::with_issuer(Some(issuer())).await;
+    sells_tea(Console::with_issuer(Some(issuer())).await).await
+}
+
+pub async fn sells_tea(console: Console) -> Console {
     let tea = product("TEA", "Earl Grey", 3);
     console.answers("GET", "/api/v1/products", 200, json!({"items": [tea.clone()], "next_cursor": "TEA"})).await;
     console.answers("GET", "/api/v1/products/TEA", 200, tea).await;

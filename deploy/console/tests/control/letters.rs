@@ -3,13 +3,51 @@
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_is_tried_dry_changed_and_replayed_as_a_job() {
-    let (console, job) = (Console::start().await, Uuid::now_v7());
+async fn what_was_typed_into_a_dead_letter_stays_whatever_refuses_it() {
+    let console = Console::start().await;
+    has_a_dead_letter(&console).await;
+    let (at, typed) = ("/control/dead-letters/stock-svc/7", ("payload", r#"{"a": "mended by hand"}"#));
+    let without_reason = console.send(at, &format!("{at}/edit"), &[typed]).await.text().await.unwrap();
+    console.answers("POST", "/api/v1/dead-letters/7/edit", 422, json!({"detail": "ce_time is no time."})).await;
+    let refused = console.send(at, &format!("{at}/edit"), &[typed, ("reason", "it was wrong")]).await;
+    let refused = refused.text().await.unwrap();
+    console.answers("POST", "/api/v1/dead-letters/7/dry-run", 503, json!({"detail": "The database is gone."})).await;
+    let away = console.send(at, &format!("{at}/dry-run"), &[typed]).await.text().await.unwrap();
+    for (page, why) in [(&without_reason, "Say why"), (&refused, "ce_time is no time"), (&away, "Nothing is lost")] {
+        assert!(page.contains(why), "{page}");
+        let draft = common::between(page, r#"<textarea id="payload""#, "</textarea>");
+        assert!(draft.contains("mended by hand"), "{page}");
+    }
+    assert!(refused.contains(r#"value="it was wrong""#), "{refused}");
+    let field = common::between(&refused, r#"<input id="why-edit""#, ">");
+    assert!(field.contains("required") && refused.contains("formnovalidate"), "{refused}");
+}
+
+/// A dry run may take ten seconds, which is longer than a part of a page may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_that_takes_its_time_is_waited_for() {
+    let console = Console::start().await;
+    has_a_dead_letter(&console).await;
+    let late = ResponseTemplate::new(200).set_body_json(json!({"outcome": "applied", "rows": [], "events": []}));
+    let dry = Mock::given(method("POST")).and(path("/api/v1/dead-letters/7/dry-run"));
+    dry.respond_with(late.set_delay(std::time::Duration::from_millis(5_500))).mount(&console.services).await;
+    let at = "/control/dead-letters/stock-svc/7";
+    let page = console.send(at, &format!("{at}/dry-run"), &[]).await.text().await.unwrap();
+    assert!(page.contains("applied") && !page.contains("does not answer"), "{page}");
+}
+
+async fn has_a_dead_letter(console: &Console) {
     let letter = json!({"id": 7, "topic": "orders.v1", "partition": 0, "offset": 1, "key": EVIL, "error": EVIL, "attempts": 1,
         "headers": [{"name": "ce_type", "value": "order.placed.v1"}], "payload": {"format": "json", "value": {"a": 1}},
         "ahead": 0, "behind": {"count": 0, "first": []}});
     console.answers("GET", "/api/v1/dead-letters/7", 200, letter).await;
     console.answers("GET", "/api/v1/dead-letters/7/versions", 200, json!({"items": []})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_tried_dry_changed_and_replayed_as_a_job() {
+    let (console, job) = (Console::start().await, Uuid::now_v7());
+    has_a_dead_letter(&console).await;
     let at = "/control/dead-letters/stock-svc/7";
     let (_, page) = shown(&console, at).await;
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script>alert"), "{page}");

@@ -2,40 +2,6 @@
 
 use super::*;
 
-const ADDRESS: [(&str, &str); 5] =
-    [("line1", "1 Quay St"), ("line2", ""), ("city", "Cork"), ("postal_code", "T12"), ("country", "IE")];
-
-/// Puts two packets of tea into the basket, and returns the fields that the checkout's form was made with.
-async fn to_the_checkout(console: &Console) -> Vec<(String, String)> {
-    let answer = console.send("/", "/basket", &[("do", "add"), ("sku", "TEA"), ("quantity", "2")]).await;
-    assert_eq!((answer.status().as_u16(), led_to(&answer)), (303, "/basket"));
-    let (status, page) = console.page("/checkout").await;
-    assert_eq!(status, 200, "{page}");
-    let form = between(&page, r#"<form method="post" action="/checkout""#, "</form>");
-    let field = |name: &str| (name.to_owned(), between(form, &format!(r#"name="{name}" value=""#), "\"").to_owned());
-    ["key", "lines", "amount", "currency"].map(field).to_vec()
-}
-
-async fn order_as(console: &Console, made_with: &[(String, String)], name: &str) -> Response {
-    let typed = [("name", name), ("email", "ann@example.com"), ("payment_method", "pm_card_visa")];
-    let made_with = made_with.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let fields: Vec<_> = made_with.chain(typed).chain(ADDRESS).collect();
-    console.send("/", "/checkout", &fields).await
-}
-
-/// What order-svc was sent, with the keys.
-async fn placed(console: &Console) -> Vec<(Value, String)> {
-    let asked = console.services.received_requests().await.unwrap();
-    let placed =
-        asked.iter().filter(|request| request.method.as_str() == "POST" && request.url.path() == "/api/v1/orders");
-    placed
-        .map(|request| {
-            let key = request.headers.get("idempotency-key").unwrap().to_str().unwrap().to_owned();
-            (serde_json::from_slice(&request.body).unwrap(), key)
-        })
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_buys_by_plain_forms_and_is_led_to_their_order() {
     let console = shop().await;
@@ -68,7 +34,8 @@ async fn a_guest_buys_by_plain_forms_and_is_led_to_their_order() {
     let placed = placed(&console).await;
     assert_eq!(placed[0], placed[1]);
     let (body, key) = &placed[0];
-    assert_eq!((body["lines"].clone(), key), (json!([{"sku": "TEA", "quantity": 2}]), &made_with[0].1));
+    assert_eq!(body["lines"], json!([{"sku": "TEA", "quantity": 2}]));
+    assert!(key.len() == 43 && *key != made_with[0].1, "{key}");
     assert!(body["customer"]["id"].as_str().unwrap().starts_with("guest-"), "{body}");
     assert_eq!(body["delivery_address"].get("line2"), None);
     let asked = console.services.received_requests().await.unwrap();
@@ -109,19 +76,56 @@ async fn a_form_that_was_shown_to_somebody_signed_in_is_no_guest_s_order() {
     assert_eq!(placed(&console).await, []);
 }
 
+/// Whether stock-svc answers or not, and whatever it says.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_buys_at_another_price_than_the_one_they_saw() {
     let console = shop().await;
-    let mut made_with = to_the_checkout(&console).await;
-    made_with[2].1 = "100".to_owned();
-    let answer = order_as(&console, &made_with, "Ann Lee").await;
-    assert_eq!(answer.status().as_u16(), 409);
-    let page = answer.text().await.unwrap();
-    assert!(
-        page.contains("A price has changed") && between(&page, r#"name="amount" value=""#, "\"") == "2598",
-        "{page}"
-    );
-    assert_eq!(placed(&console).await, []);
+    let made_with = to_the_checkout(&console).await;
+    console.services.reset().await;
+    let detail = "The order costs 30.98 EUR, and not 25.98 EUR as expected.";
+    let error = json!({
+        "field": "expected_total", "message": "25.98 EUR was expected", "code": "price_changed",
+        "actual": {"amount": 3098, "currency": "EUR"}
+    });
+    let changed = json!({"code": "price_changed", "detail": detail, "errors": [error]});
+    console.answers("POST", "/api/v1/orders", 409, changed).await;
+    let away = order_as(&console, &made_with, "Ann Lee").await;
+    let items = json!([product("TEA", "Earl Grey", 3)]);
+    console.answers("GET", "/api/v1/products", 200, json!({"items": items, "next_cursor": null})).await;
+    for answer in [away, order_as(&console, &made_with, "Ann Lee").await] {
+        assert_eq!(answer.status().as_u16(), 409);
+        let page = answer.text().await.unwrap();
+        assert!(page.contains("A price has changed") && page.contains("Order and pay €30.98"), "{page}");
+        assert_eq!(between(&page, r#"name="amount" value=""#, "\""), "3098", "what is shown is what is sent next");
+        assert!(!page.contains("25.98"), "{page}");
+        assert_eq!(between(&page, r#"name="key" value=""#, "\""), made_with[0].1);
+    }
+    let placed = placed(&console).await;
+    let expected = json!({"amount": 2598, "currency": "EUR"});
+    assert!(placed.iter().all(|(body, _)| body["expected_total"] == expected), "{placed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_basket_is_priced_by_one_request_and_an_order_by_none() {
+    let console = shop().await;
+    console.send("/", "/basket", &[("do", "add"), ("sku", "MUG"), ("quantity", "1")]).await;
+    let made_with = to_the_checkout(&console).await;
+    console.services.reset().await;
+    console.answers("GET", "/api/v1/products", 200, json!({"items": [product("TEA", "Tea", 3)]})).await;
+    let (_, page) = console.page("/basket").await;
+    assert!(page.contains("not sold any more") && page.contains("€25.98"), "{page}");
+    let asked = console.services.received_requests().await.unwrap();
+    let asked: Vec<_> =
+        asked.iter().map(|request| format!("{}?{}", request.url.path(), request.url.query().unwrap())).collect();
+    assert_eq!(asked, ["/api/v1/products?sku=MUG%2CTEA&limit=2"]);
+    let proof = console.proof().await;
+    console.services.reset().await;
+    console.answers("POST", "/api/v1/orders", 202, order(json!({}))).await;
+    let typed = [("name", "Ann Lee"), ("proof", proof.as_str())];
+    let fields: Vec<_> = made_with.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(typed).collect();
+    console.browser.post(&format!("{}/checkout", console.served.root), &fields).await;
+    let asked = console.services.received_requests().await.unwrap();
+    assert_eq!(asked.iter().map(|request| request.url.path()).collect::<Vec<_>>(), ["/api/v1/orders"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,18 @@ impl Events {
         Self(answer, String::new())
     }
 
+    /// The next event of this name, and what came before it.
+    async fn until(&mut self, name: &str) -> (Vec<String>, String) {
+        let mut before = Vec::new();
+        loop {
+            let event = self.next().await.unwrap();
+            if event.starts_with(&format!("event: {name}\n")) {
+                return (before, event);
+            }
+            before.push(event);
+        }
+    }
+
     /// The next event that is no comment; none once the stream is over.
     async fn next(&mut self) -> Option<String> {
         loop {
@@ -35,26 +47,33 @@ async fn whoever_looks_is_shown_what_changes_until_the_order_has_ended() {
     let id = ORDER.parse::<uuid::Uuid>().unwrap();
     order_is(&console, 4, 200, order(json!({}))).await;
     let mut events = Events::of(&console).await;
-    let first = events.next().await.unwrap();
-    assert!(first.starts_with("event: order\ndata: ") && first.contains("We are working on your order"), "{first}");
-    assert!(first.lines().skip(1).all(|line| line.starts_with("data: ")), "{first}");
+    let (_, first) = events.until("headline").await;
+    assert!(first.starts_with("event: headline\nid: ") && first.contains("We are working on your order"), "{first}");
+    assert!(first.lines().skip(2).all(|line| line.starts_with("data: ")), "{first}");
 
     order_is(&console, 3, 200, order(json!({"status": "confirmed", "version": 2}))).await;
     console.changes.tell([id]);
-    let second = events.next().await.unwrap();
+    let (_, second) = events.until("headline").await;
     assert!(second.contains("Your order is confirmed"), "{second}");
 
     order_is(&console, 2, 503, json!({"detail": "gone"})).await;
     console.changes.tell([id]);
-    let away = events.next().await.unwrap();
-    assert!(away.contains("look just now") && away.contains("Your order is confirmed"), "{away}");
+    let (before, away) = events.until("trouble").await;
+    assert!(away.contains("look just now") && away.contains("This is what we saw last"), "{away}");
+    assert!(
+        before.iter().all(|event| event.contains("confirmed") || !event.starts_with("event: headline")),
+        "{before:?}"
+    );
 
     // Without anything heard it is seen by looking.
     order_is(&console, 1, 200, order(json!({"status": "completed", "version": 3, "links": {}}))).await;
-    let last = events.next().await.unwrap();
-    assert!(last.contains("Delivered") && !last.contains("look just now"), "{last}");
+    // Nothing that is as it was is sent again: what is read aloud is read once, and a link keeps the focus.
+    let (before, over) = events.until("trouble").await;
+    assert_eq!((before, over.ends_with("\ndata: ")), (vec![], true), "{over}");
+    let (_, last) = events.until("headline").await;
+    assert!(last.contains("Delivered"), "{last}");
     // Until now the same could be done, so that nothing was sent of that.
-    let actions = events.next().await.unwrap();
+    let (_, actions) = events.until("actions").await;
     assert!(actions.starts_with("event: actions\ndata: ") && !actions.contains("Cancel"), "{actions}");
     assert_eq!(events.next().await.as_deref(), Some("event: over\ndata: over"));
     assert_eq!(events.next().await, None);
@@ -77,6 +96,14 @@ async fn no_more_look_live_than_there_is_room_for() {
         events.next().await.unwrap();
         open.push(events);
     }
-    let answer = console.get(&format!("/orders/{ORDER}/live")).await;
-    assert_eq!(answer.status().as_u16(), 503);
+    // Whoever comes then is told how the order is, and to come again.
+    let live = format!("{}/orders/{ORDER}/live?may=cancel", console.served.root);
+    let told = reqwest::get(&live).await.unwrap().text().await.unwrap();
+    assert!(told.starts_with("retry: 15000\n\n") && told.contains("We are working on your order"), "{told}");
+    let last = told.lines().filter_map(|line| line.strip_prefix("id: ")).last().unwrap();
+    let again = console.served.client.get(&live).header("last-event-id", last).send().await.unwrap();
+    assert_eq!(again.text().await.unwrap(), "retry: 15000\n\n", "what they have is not sent again");
+    let (_, page) = console.page(&format!("/orders/{ORDER}")).await;
+    let page = page.split("<noscript>").next().unwrap();
+    assert!(page.contains(&format!(r#"<a href="/orders/{ORDER}">Look again</a>"#)), "{page}");
 }

@@ -19,6 +19,11 @@ async fn a_link_with_a_guest_s_token_is_moved_into_a_cookie_at_once() {
     assert!(status == 200 && page.contains("Ann Lee"), "{page}");
     let answer = console.get(&format!("/orders/{ORDER}?token=x%3B%20Path%3D%2F")).await;
     assert!(!answer.headers().contains_key("set-cookie"), "{answer:?}");
+    // Neither does one that opens nothing take the place of one that does.
+    let answer = console.get(&format!("/orders/{ORDER}?token=guest.anything")).await;
+    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("set-cookie")), (303, false), "{answer:?}");
+    let (status, page) = console.page(&format!("/orders/{ORDER}")).await;
+    assert!(status == 200 && page.contains("Ann Lee"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,10 @@ use quadrille::api::{Api, OrderDraft};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// A product that doesn't run out.
+pub(super) const SKU: &str = "ACCEPT-FAILOVER";
+pub(super) const ON_HAND: u32 = 10_000_000;
+
 /// An order that was answered, and when.
 pub(super) type Answered = (String, Instant);
 
@@ -24,7 +28,7 @@ impl Load {
             placing.spawn(async move {
                 let mut answered = Vec::new();
                 while !stop.is_cancelled() {
-                    let order = api.place(&OrderDraft::default()).await?;
+                    let order = api.place(&OrderDraft { sku: SKU, ..OrderDraft::default() }).await?;
                     answered.push((order, Instant::now()));
                 }
                 Ok(answered)

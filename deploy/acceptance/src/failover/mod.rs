@@ -122,6 +122,7 @@ async fn on_servers(arguments: &FailoverArgs, seed: u64, folder: &std::path::Pat
     let told = [&["--no-auth", "--database-url", &url], broker].concat();
     let durable = vec![("OUTBOX_RELAY_DURABLE", arguments.durable.clone())];
     let mut shop = Shop::start_with(&program("quadrille")?, folder, &told, durable).await?;
+    shop.api.add_product(load::SKU, load::ON_HAND).await?;
     let mut certificate = Certificate { shop: &mut shop, seed, answered: Vec::new(), held: 0 };
     let (servers, as_promised) = certificate.runs(arguments, servers).await?;
     shop.stop().await?;

@@ -159,13 +159,13 @@ pub(super) async fn group_some(conn: &mut AsyncPgConnection) -> QueryResult<Left
     Ok(if ungrouped(conn).await?.is_some() { Left::Locked } else { Left::Nothing })
 }
 
-const TELL_SOME: &str = "with some as (select id, consumer, topic, key from dead_letters where id > $1 order by id limit $2),
-    told as (update dead_letters letter set error = $3 from some
-        where letter.id = some.id and letter.error is null and letter.replay_requested_at is null
-          and not exists (select from dead_letters ahead where ahead.consumer = some.consumer and ahead.topic = some.topic
-              and ahead.key = some.key and ahead.id < some.id)
+const TELL_SOME: &str = "with looked_at as (select id, consumer, topic, key from dead_letters where id > $1 order by id limit $2),
+    told as (update dead_letters letter set error = $3 from looked_at
+        where letter.id = looked_at.id and letter.error is null and letter.replay_requested_at is null
+          and not exists (select from dead_letters ahead where ahead.consumer = looked_at.consumer and ahead.topic = looked_at.topic
+              and ahead.key = looked_at.key and ahead.id < looked_at.id)
         returning letter.id)
-    select max(id) as last from some";
+    select max(id) as last from looked_at";
 
 #[derive(QueryableByName)]
 struct Last {

@@ -57,10 +57,11 @@ const CAUSES = {
       return (await shop.order()).id;
     },
     named: /^gateway answers 500/,
-    async mends(ada, card, { shop }) {
-      // There is nothing to press: it says that calls go on by themselves, and whom to ask. They mend it.
+    async mends(ada, card) {
       await card.getByText(/calls go on by themselves, with the same keys, once it answers\. Ask whoever runs it/).waitFor();
-      await shop.faults();
+      // Here that is the operator: its faults are switches.
+      await ada.follows('What must hold', ada.main());
+      await ada.presses('End all trouble');
     },
     becomes: 'confirmed',
     isOver: (shop) => shop.faults(),

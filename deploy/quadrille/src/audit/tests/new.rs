@@ -41,8 +41,11 @@ async fn a_look_at_what_is_new_sees_new_orders_and_every_stock_level() {
 
     // Money of an old order and of a new one, a level, and an announcement that is nowhere.
     for order in [0, FIRST + COMPLETED_EACH] {
-        let over = format!("update payments set captured = 501 where order_id = '{}'", shop.id(order));
-        shop.run(Service::PaymentSvc, &over).await;
+        let refund = format!(
+            "insert into refunds (refund_id, payment_id, amount, state) values (gen_random_uuid(), '{}', 501, 'done')",
+            shop.event(order, 98)
+        );
+        shop.run(Service::PaymentSvc, &refund).await;
     }
     shop.run(Service::StockSvc, "update stock_levels set on_hand = on_hand + 1 where sku = 'SKU-7'").await;
     shop.run(Service::StockSvc, "update products set products_said = 2 where sku = 'SKU-8'").await;

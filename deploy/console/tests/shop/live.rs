@@ -71,7 +71,9 @@ async fn whoever_looks_is_shown_what_changes_until_the_order_has_ended() {
     let (before, over) = events.until("trouble").await;
     assert_eq!((before, over.ends_with("\ndata: ")), (vec![], true), "{over}");
     let (_, last) = events.until("headline").await;
-    assert!(last.contains("Delivered"), "{last}");
+    assert!(last.contains("Your order is closed"), "{last}");
+    let (_, steps) = events.until("steps").await;
+    assert!(steps.contains("Delivered"), "{steps}");
     // Until now the same could be done, so that nothing was sent of that.
     let (_, actions) = events.until("actions").await;
     assert!(actions.starts_with("event: actions\ndata: ") && !actions.contains("Cancel"), "{actions}");

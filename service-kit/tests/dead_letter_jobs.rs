@@ -321,7 +321,7 @@ async fn for_how_long_a_job_was_hindered_before_its_worker_began_anew_stops_it_n
 async fn whoever_waits_for_a_replay_that_fails_finds_its_failure_noted_and_may_ask_anew() {
     let desk = Desk::open().await;
     let id = desk.fails("k", "poison").await;
-    desk.db.run("update dead_letter_records set value = 'too long'").await;
+    desk.db.run("update dead_letters set value = 'too long'").await;
     desk.db.run("update dead_letters set replay_requested_at = now()").await;
     let gate = desk.notebook.gate.get_or_init(|| Semaphore::new(0));
     let replays = desk.desk.clone();
@@ -329,7 +329,7 @@ async fn whoever_waits_for_a_replay_that_fails_finds_its_failure_noted_and_may_a
     eventually("it is tried", SOON, async || desk.notebook.at_gate.load(Ordering::SeqCst) == 1).await;
     let mut editor = desk.db.conn().await;
     let edit = editor.batch_execute(
-        "begin; select key from parked_keys for update; update dead_letter_records set value = 'mended'; \
+        "begin; select key from parked_keys for update; update dead_letters set value = 'mended'; \
          update dead_letters set replay_requested_at = now(); commit",
     );
     let waits = "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";

@@ -100,6 +100,8 @@ async fn the_control_room_is_for_staff_and_operators_alone() {
         "/topics/rows",
         "/map",
         "/holds",
+        "/holds/live",
+        "/holds/parts",
         "/warehouse",
         "/money",
         "/actions",
@@ -126,6 +128,10 @@ async fn the_control_room_is_for_staff_and_operators_alone() {
         format!("/warehouse/{some}/lost"),
         format!("/money/{some}/refund"),
         "/dead-letters/stock-svc/7/discard".to_owned(),
+        "/holds/whole".to_owned(),
+        "/holds/faults".to_owned(),
+        "/holds/well".to_owned(),
+        "/holds/parts/payment-svc/kill".to_owned(),
         "/dead-letters/stock-svc/jobs".to_owned(),
     ] {
         let at = format!("{}/control{button}", console.served.root);

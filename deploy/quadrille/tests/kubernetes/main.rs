@@ -89,13 +89,15 @@ fn production_is_no_sandbox_believes_only_its_own_servers_and_gives_each_program
 }
 
 /// What compose tells and this does not, or otherwise.
-const OTHERWISE: [(&str, &str); 6] = [
+const OTHERWISE: [(&str, &str); 8] = [
     ("GROUP_INSTANCE_ID", "a pod has no name that stays, and a group of changing size needs none"),
     ("ALLOWED_HOSTS", "each has names of its own"),
     ("KAFKA_SECURITY_PROTOCOL", "the local overlay's Kafka lets everybody in"),
     ("KAFKA_SASL_MECHANISM", "the same"),
     ("KAFKA_SASL_USERNAME", "the same"),
     ("KAFKA_SASL_PASSWORD", "the same"),
+    ("WATCH_URL", "there is no watch: the console says how to start one"),
+    ("SANDBOX_GATEWAY_URL", "its network policies let the console ask the services alone"),
 ];
 
 #[test]

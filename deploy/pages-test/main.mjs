@@ -2,7 +2,7 @@
 //
 //   node main.mjs --quadrille PROGRAM [--pictures] [--only WORDS]
 //
-// `--pictures` renews docs/pictures, `--only` plays the stories whose names have these words.
+// `--pictures` renews docs/pictures, `--only` plays the stories whose names have these words; it may be given several times.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
@@ -19,7 +19,7 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '..', '..');
 
 const { values: chosen } = parseArgs({
-  options: { quadrille: { type: 'string' }, pictures: { type: 'boolean' }, only: { type: 'string' } },
+  options: { quadrille: { type: 'string' }, pictures: { type: 'boolean' }, only: { type: 'string', multiple: true } },
 });
 if (!chosen.quadrille) throw new Error('--quadrille says which program to start');
 stage.only = chosen.only ?? null;

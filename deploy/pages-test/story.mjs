@@ -14,7 +14,7 @@ export const stage = { shop: null, program: null, browser: null, pictures: null,
 /// `play({ shop, comes, opens, picture })`: `comes({ js, dark, phone })` brings a visitor, `picture(visitor, name)` keeps what they see, if
 /// pictures are asked for. `opens(settings)` opens another shop with variables of its own, where `comes({ to })` brings visitors.
 export function story(name, play) {
-  const skip = stage.only !== null && !name.includes(stage.only);
+  const skip = stage.only !== null && !stage.only.some((words) => name.includes(words));
   test(name, { skip, timeout: LONGEST }, async () => {
     const { shop, browser } = stage;
     const [visitors, others] = [[], []];

@@ -76,6 +76,6 @@ story('a customer who walks away from their bank loses the order at its deadline
   assert.equal((await hasty.becomes(order, 'cancelled')).reason, 'payment_declined');
   const { items } = await hasty.ask('GET', 'payment-svc', `/api/v1/payments?order_id=${order}`);
   assert.deepEqual(items.map(({ captured }) => captured.amount), [0]);
-  const journal = await hasty.request('GET', 'sandbox-gateway', `/sandbox/journal?order_id=${order}`);
+  const journal = await hasty.request('GET', 'sandbox-gateway', `/sandbox/journal?order_id=${order}`, {});
   assert.deepEqual(journal.items.filter(({ operation }) => operation !== 'void'), [], 'the bank has moved no money');
 });

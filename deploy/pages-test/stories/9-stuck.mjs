@@ -166,8 +166,8 @@ for (const [cause, { happens, named, mends, becomes, isOver }] of Object.entries
         await ada.page.reload();
         return false;
       });
-      assert.deepEqual(await ada.axe(), []);
       if (cause.includes('could not handle')) await picture(ada, 'stuck');
+      assert.deepEqual(await ada.axe(), []);
       await mends(ada, card, { shop });
       const [seconds, clicks] = [(Date.now() - began) / 1000, ada.clicks - before];
       console.log(`stuck ${cause}: ${seconds.toFixed(1)} s and ${clicks} clicks from opening the page to what mends it`);

@@ -130,7 +130,8 @@ impl Visit {
     }
 
     fn path(rule: &Rule, ids: &BTreeMap<&'static str, String>) -> String {
-        let mut path = rule.route.replace("{sku}", running::TEA).replace("{refund_id}", &ids["/payments/"]);
+        let known = rule.route.replace("{sku}", running::TEA).replace("{day}", "2026-07-14");
+        let mut path = known.replace("{refund_id}", &ids["/payments/"]);
         for (part, id) in ids {
             path = path.replace(&format!("{part}{{id}}"), &format!("{part}{id}"));
         }

@@ -90,7 +90,7 @@ async fn a_commit_that_waits_for_no_disk_at_all_is_published_without_another_com
     let began = Instant::now();
     let mut conn = pair.db.conn().await;
     conn.batch_execute("set synchronous_commit = off").await.unwrap();
-    append(&mut *conn, row(&topic, "k", 1)).await.unwrap();
+    append(&mut conn, row(&topic, "k", 1)).await.unwrap();
     published(&pair.db).await;
     assert_eq!(read(&topic).await.len(), 1);
     assert!(began.elapsed() < Duration::from_secs(8), "the WAL writer, which comes every 10 s, was waited for");
@@ -175,7 +175,7 @@ impl Writers {
             let writer = (pool.clone(), topic.to_owned(), Arc::clone(&answered), stop.clone());
             tokio::spawn(async move {
                 let (pool, topic, answered, stop) = writer;
-                let (mut kept, commits) = (Vec::new(), if key % 2 == 0 { "local" } else { "on" });
+                let (mut kept, commits) = (Vec::new(), if key.is_multiple_of(2) { "local" } else { "on" });
                 for number in 0.. {
                     let written = stop.run_until_cancelled(write(&pool, &topic, key, number, commits)).await;
                     match written {

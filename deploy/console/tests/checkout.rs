@@ -13,9 +13,11 @@ use uuid::Uuid;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, Request, Respond, ResponseTemplate};
 
+type Asked = BTreeMap<String, (Value, Uuid)>;
+
 /// Orders by their keys, as they were asked for; and whether its answers are lost.
 #[derive(Clone, Default)]
-struct Orders(Arc<Mutex<(BTreeMap<String, (Value, Uuid)>, bool)>>);
+struct Orders(Arc<Mutex<(Asked, bool)>>);
 
 impl Orders {
     async fn at(console: &Console) -> Self {

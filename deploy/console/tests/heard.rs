@@ -52,7 +52,7 @@ async fn whoever_looks_is_told_of_an_order_once_it_is_saved_and_not_by_another_s
     let (lane, pool) = (Arc::clone(&reactions), console.db.pool.clone());
     let lane = tokio::spawn(async move {
         let record = record_numbered(&order_placed(first), 1, Utc::now());
-        react_to_all(&mut *pool.get().await.unwrap(), &*lane, &[record]).await.unwrap();
+        react_to_all(&mut pool.get().await.unwrap(), &*lane, &[record]).await.unwrap();
         has_saved.send(()).unwrap();
         commit.await.unwrap();
         lane.committed();

@@ -102,7 +102,7 @@ async fn no_more_look_live_than_there_is_room_for() {
     let live = format!("{}/orders/{ORDER}/live?may=cancel", console.served.root);
     let told = reqwest::get(&live).await.unwrap().text().await.unwrap();
     assert!(told.starts_with("retry: 15000\n\n") && told.contains("We are working on your order"), "{told}");
-    let last = told.lines().filter_map(|line| line.strip_prefix("id: ")).last().unwrap();
+    let last = told.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
     let again = console.served.client.get(&live).header("last-event-id", last).send().await.unwrap();
     assert_eq!(again.text().await.unwrap(), "retry: 15000\n\n", "what they have is not sent again");
     let (_, page) = console.page(&format!("/orders/{ORDER}")).await;

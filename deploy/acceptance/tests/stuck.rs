@@ -159,7 +159,7 @@ async fn a_consumer_that_is_stopped_and_a_dead_letter(running: &Running) {
         let mut dead = stuck(running).await.causes;
         dead.retain(|cause| cause.kind == Kind::DeadLetter);
         for cause in &dead {
-            let action = if cause.what.ends_with("behind one that was dropped") { "replay" } else { "discard" };
+            let action = if cause.what.contains("it was never tried") { "replay" } else { "discard" };
             let (service, id) = (cause.service.unwrap().name(), number_after(&cause.what, "dead letter "));
             let mut command = vec!["dead-letters", action, service, &id];
             if action == "discard" {

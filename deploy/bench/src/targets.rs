@@ -111,8 +111,9 @@ fn people(table: &mut Table<'_>) {
         table.row("the console has heard all after", "", behind, " ms", ("<= 5,000 ms", Some(AtMost(5_000.0))));
     }
     if let Some((figure, name)) = search {
+        let known = results.median("search/orders").map_or_else(|| "?".to_owned(), short);
         table.row(
-            &format!("order-svc, looking among a million orders: the slowest search ({name}), p50"),
+            &format!("order-svc, looking among {known} orders: the slowest search ({name}), p50"),
             "",
             Some(figure),
             " ms",

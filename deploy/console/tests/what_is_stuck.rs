@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use chrono::{TimeDelta, Utc};
 use common::{Console, between};
 use console::control::samples::run_stuck;
@@ -13,11 +11,8 @@ use console::sign_in::Issuer;
 use reqwest::{Client, redirect};
 use serde_json::{Value, json};
 use service_kit::auth::{AuthConfig, Source};
-use service_kit::testing::eventually;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Orders that wait for the same.
 fn group(fact: &str, from: &str, order: Uuid) -> Value {
@@ -39,7 +34,6 @@ async fn what_quadrille_stuck_finds_is_told_with_the_orders_that_it_keeps() {
     console.answers("GET", "/stuck", 200, json!({"causes": [lock], "away": []})).await;
     let stop = CancellationToken::new();
     let asking = tokio::spawn(run_stuck(console.samples.clone(), console.asks.clone(), stop.clone()));
-    eventually("it was asked", PATIENCE, async || console.samples.found().is_some()).await;
     let (_, page) = console.page("/control/stuck").await;
     let of = |fact: &str| between(&page, &format!("Waiting for {fact} from"), "</section>").to_owned();
     let (stock, payment) = (of("stock.reserved"), of("payment.captured"));

@@ -53,6 +53,9 @@ pub async fn run(bench: &Bench, results: &mut Results) -> anyhow::Result<()> {
     console = console.start_again(&market.stage).await?;
     let pages = Arc::new(pages(&market, &seeds).await?);
     look(&console, &pages, Duration::ZERO).await?;
+    // It has taken its partitions again once it has heard something.
+    market.placed += load::many(market.orders_port()?, 1, 5, SKUS).await?.len();
+    market.all_captured().await?;
 
     bench.progress(&format!("looking at {} pages while orders are placed", pages.len()));
     let before = all_heard(&market).await?;

@@ -42,6 +42,8 @@ pub async fn run(bench: &Bench, results: &mut Results) -> anyhow::Result<()> {
     let whole = "select coalesce(sum(seq_scan), 0) from pg_stat_user_tables where relname in ('orders', 'order_keys')";
     let scanned = number(&admin, whole).await?;
     let mut orders = Connection::open(market.orders_port()?).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a million")]
+    results.add("search/orders", number(&admin, "select count(*) from orders").await? as f64);
     for search in searches((&known.0, &known.1), bench.sizes.most_rows) {
         bench.progress(&format!("looking for {}", search.name));
         let mut took = Vec::new();

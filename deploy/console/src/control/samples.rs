@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use serde::Serialize;
 use service_kit::Pool;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::{self, Metric};
@@ -24,6 +25,10 @@ const SLOT: usize = 10_000;
 const FRESH: TimeDelta = TimeDelta::seconds(15);
 /// How often is asked what keeps orders, and for how long an answer is good: it takes longer when something is wrong.
 const STUCK_EVERY: Duration = Duration::from_secs(10);
+/// Whoever looked so long ago looks no more, and nobody is asked on their account.
+const LOOKS_ON: Duration = Duration::from_secs(120);
+/// How long the first who looks waits for what is found.
+const STUCK_WAIT: Duration = Duration::from_secs(3);
 const STUCK_FRESH: TimeDelta = TimeDelta::seconds(30);
 /// The figures that are read, by how their names begin.
 const READ: [&str; 10] = [
@@ -43,13 +48,22 @@ const PARTITIONS: usize = 500;
 
 /// What was seen within the last hour. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Samples(Arc<Mutex<Seen>>);
+pub struct Samples(Arc<Mutex<Seen>>, Arc<Stuck>);
 
 #[derive(Debug, Default)]
 struct Seen {
     hour: VecDeque<Point>,
     now: Option<(DateTime<Utc>, Arc<[Health]>)>,
     found: Option<(DateTime<Utc>, Arc<Found>)>,
+    /// When somebody looked last at what keeps orders.
+    looked: Option<Instant>,
+}
+
+/// Between whoever looks at what keeps orders and whoever asks for it.
+#[derive(Debug, Default)]
+struct Stuck {
+    looked: Notify,
+    told: Notify,
 }
 
 /// How things were at one moment.
@@ -117,18 +131,23 @@ pub async fn run(samples: Samples, services: Services, pool: Pool, stop: Cancell
     }
 }
 
-/// Asks again and again what keeps orders, where the console has somebody to ask.
+/// Asks again and again what keeps orders, where the console has somebody to ask, while somebody looks.
 pub async fn run_stuck(samples: Samples, services: Services, stop: CancellationToken) -> anyhow::Result<()> {
     if !services.knows_what_is_stuck() {
         stop.cancelled().await;
         return Ok(());
     }
-    while let Some(answer) = stop.run_until_cancelled(services.stuck()).await {
+    loop {
+        if !samples.is_looked_at() {
+            tokio::select! { () = samples.1.looked.notified() => {}, () = stop.cancelled() => break }
+        }
+        let Some(answer) = stop.run_until_cancelled(services.stuck()).await else { break };
         match answer.map(Found::read) {
             Ok(Some(found)) => samples.keep_found(found),
             Ok(None) => tracing::info!("what WATCH_URL answers at /stuck is none of `quadrille stuck`"),
             Err(failure) => tracing::debug!(why = ?failure, "nobody says what keeps orders"),
         }
+        samples.1.told.notify_waiters();
         tokio::select! { () = tokio::time::sleep(STUCK_EVERY) => {}, () = stop.cancelled() => break }
     }
     Ok(())
@@ -272,8 +291,26 @@ impl Samples {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).found = Some((Utc::now(), Arc::new(found)));
     }
 
-    /// What keeps orders, if somebody has said it just now.
-    pub fn found(&self) -> Option<Arc<Found>> {
+    /// What keeps orders, if somebody says it. It is asked for as long as somebody looks.
+    pub async fn found(&self, services: &Services) -> Option<Arc<Found>> {
+        if !services.knows_what_is_stuck() {
+            return None;
+        }
+        let told = self.1.told.notified();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).looked = Some(Instant::now());
+        self.1.looked.notify_one();
+        if self.fresh().is_none() {
+            tokio::time::timeout(STUCK_WAIT, told).await.ok();
+        }
+        self.fresh()
+    }
+
+    fn is_looked_at(&self) -> bool {
+        let looked = self.0.lock().unwrap_or_else(PoisonError::into_inner).looked;
+        looked.is_some_and(|looked| looked.elapsed() < LOOKS_ON)
+    }
+
+    fn fresh(&self) -> Option<Arc<Found>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).found.clone();
         known.filter(|(at, _)| Utc::now() - *at < STUCK_FRESH).map(|(_, found)| found)
     }

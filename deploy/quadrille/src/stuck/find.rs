@@ -105,7 +105,7 @@ fn dead_letters(service: Service, database: &InDatabase) -> Vec<Cause> {
     let name = service.name();
     let cause = |((event, error), letters): ((&Option<String>, &Option<String>), Vec<&DeadLetter>)| {
         let (event, error) = (event.as_deref().unwrap_or("?"), error.as_deref());
-        let error = error.unwrap_or("it waited behind one that was dropped");
+        let error = error.unwrap_or("it was never tried: it waited behind one that was dropped");
         let behind: i64 = letters.iter().map(|letter| letter.behind).sum();
         let (which, mend) = match &letters[..] {
             [only] => (format!("dead letter {}", only.id), format!("quadrille dead-letters replay {name} {}", only.id)),

@@ -47,7 +47,8 @@ struct Named {
 async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let visit = visit.for_workers()?;
     let (services, samples) = (&visit.state.services, samples_of(&visit));
-    let (health, overdue) = tokio::join!(
+    let (found, health, overdue) = tokio::join!(
+        samples.found(services),
         samples.health(services),
         services.get(Service::Orders, "/api/v1/overdue-orders?limit=100", visit.token())
     );
@@ -55,7 +56,7 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let ids: Vec<_> = overdue.items().iter().flat_map(ids).collect();
     let (visit, numbers) = stored(visit, async |conn| orders::numbers(conn, &ids).await).await?;
     // It looks at the same things more closely.
-    let (found, silent) = (samples.found(), silent(&health));
+    let silent = silent(&health);
     let silent = if found.is_some() { Vec::new() } else { silent };
     let mut others = found.map_or_else(|| causes(&health), |found| found.causes());
     let mut groups: Vec<_> = overdue.items().iter().map(|item| group(item, &others, &numbers)).collect();

@@ -40,6 +40,19 @@ impl TryFrom<String> for StatusNames {
     }
 }
 
+impl PartialSchema for StatusNames {
+    fn schema() -> RefOr<Schema> {
+        let one = Status::NAMES.join("|");
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(format!("^({one})(,({one}))*$")))
+            .examples(["pending,confirmed"])
+            .into()
+    }
+}
+
+impl ToSchema for StatusNames {}
+
 impl PartialSchema for StaffReason {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()

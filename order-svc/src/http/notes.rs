@@ -44,6 +44,9 @@ impl<'a> NoteView<'a> {
     }
 }
 
+/// Something to read, and no control character but ends of lines and tabs.
+const SOME_LINES: &str = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$";
+
 impl PartialSchema for NoteText {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
@@ -52,6 +55,7 @@ impl PartialSchema for NoteText {
             .examples(["Called Ann: she is at home on Friday."])
             .min_length(Some(1))
             .max_length(Some(Self::MAX))
+            .pattern(Some(SOME_LINES))
             .into()
     }
 }

@@ -37,7 +37,7 @@ pub struct ListQuery {
     #[param(inline)]
     sku: Option<Sku>,
     /// One or several, with commas between.
-    #[param(value_type = Option<String>, example = "pending,confirmed")]
+    #[param(inline)]
     status: Option<StatusNames>,
     /// Whether it waits longer than it should.
     overdue: Option<bool>,

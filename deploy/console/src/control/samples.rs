@@ -1,4 +1,4 @@
-//! Looks every ten seconds at how orders flow and how the services are, and keeps an hour of it.
+//! Looks every half minute at how orders flow and how the services are, and keeps an hour of it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +16,11 @@ use super::stuck::found::Found;
 use crate::services::{Failure, Service, Services};
 use crate::store::figures::{self, Now};
 
-const EVERY: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(30);
 /// An hour of them, each in its own time.
-const KEPT: usize = 360;
+const KEPT: usize = 120;
 /// In milliseconds.
-const SLOT: usize = 10_000;
+const SLOT: usize = 30_000;
 /// What was seen is good enough for so long.
 const FRESH: TimeDelta = TimeDelta::seconds(15);
 /// How often is asked what keeps orders, and for how long an answer is good: it takes longer when something is wrong.
@@ -390,7 +390,7 @@ mod tests {
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let pending = |point: &Point| point.flow.as_ref().map(|flow| flow.pending as f64);
         let line = samples.line(pending);
-        assert_eq!((line.len(), line[KEPT - 1]), (KEPT, 999.0), "all of them were seen within ten seconds");
+        assert_eq!((line.len(), line[KEPT - 1]), (KEPT, 999.0), "all of them were seen within half a minute");
         assert!(line[..KEPT - 2].iter().all(|value| value.is_nan()));
         samples.0.lock().unwrap().hour.iter_mut().for_each(|point| point.at -= TimeDelta::minutes(30));
         assert_eq!(samples.line(pending)[KEPT / 2 - 1], 999.0, "half an hour ago");

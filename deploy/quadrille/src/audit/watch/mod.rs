@@ -34,7 +34,7 @@ const NEW: TimeDelta = TimeDelta::hours(1);
 const RESTS: u32 = 49;
 /// The least rest while somebody watches, and while nobody does.
 const LIVELY: Duration = Duration::from_secs(5);
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_secs(300);
 /// The longest rest; after a look to which not everything answered, so that what it found is soon put right.
 const LONGEST: Duration = Duration::from_secs(600);
 const LONGEST_IN_TROUBLE: Duration = Duration::from_secs(30);

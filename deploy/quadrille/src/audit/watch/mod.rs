@@ -37,6 +37,8 @@ const LIVELY: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(300);
 /// The longest rest; after a look to which not everything answered, so that what it found is soon put right.
 const LONGEST: Duration = Duration::from_secs(600);
+/// While somebody watches: they have mended something, and want to see that it holds.
+const LONGEST_WATCHED: Duration = Duration::from_secs(60);
 const LONGEST_IN_TROUBLE: Duration = Duration::from_secs(30);
 /// Whoever has asked so long ago watches no more.
 const WATCHED: Duration = Duration::from_secs(120);
@@ -169,7 +171,11 @@ struct Rest {
 
 impl Rest {
     fn after(self, is_watched: bool) -> Duration {
-        let longest = if self.in_trouble { LONGEST_IN_TROUBLE } else { LONGEST };
+        let longest = match (self.in_trouble, is_watched) {
+            (true, _) => LONGEST_IN_TROUBLE,
+            (false, true) => LONGEST_WATCHED,
+            (false, false) => LONGEST,
+        };
         let least = if is_watched { LIVELY } else { QUIET };
         self.worked.saturating_mul(RESTS).min(longest).max(least)
     }

@@ -98,7 +98,8 @@ fn it_rests_so_long_that_it_takes_two_per_cent_of_a_core() {
     assert_eq!(rest(1_000, false).after(true), Duration::from_secs(49));
     assert_eq!(rest(20, false).after(true), LIVELY);
     assert_eq!(rest(20, false).after(false), QUIET, "nobody watches");
-    assert_eq!(rest(60_000, false).after(true), LONGEST);
+    assert_eq!(rest(60_000, false).after(true), LONGEST_WATCHED);
+    assert_eq!(rest(60_000, false).after(false), LONGEST);
     assert_eq!(rest(60_000, true).after(true), LONGEST_IN_TROUBLE, "what was away may be back");
 }
 

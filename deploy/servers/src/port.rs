@@ -1,6 +1,4 @@
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,8 +10,9 @@ use rand::RngExt;
 const FREE: Range<u16> = 20_000..32_000;
 const TRIES: usize = 500;
 
-/// The ports that this process was given. Each is locked, so that no other process is given it either, while this one lives.
-static GIVEN: Mutex<BTreeMap<u16, File>> = Mutex::new(BTreeMap::new());
+/// The ports that this process was given, held over UDP, which no server here speaks: so neither this process nor another is
+/// given one of them again while this one lives.
+static GIVEN: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
 
 /// The given port if it is free; one that is free, and given to nobody else, if none is given. `who` names the user of the port
 /// in the error.
@@ -37,18 +36,11 @@ fn bind(port: u16) -> std::io::Result<()> {
 }
 
 fn free() -> anyhow::Result<u16> {
-    // Each user has a folder of their own: another's could not be written.
-    let locks = std::env::temp_dir().join(format!("quadrille-ports-{}", nix::unistd::geteuid()));
-    fs::create_dir_all(&locks).with_context(|| locks.display().to_string())?;
     for _ in 0..TRIES {
         let port = rand::rng().random_range(FREE);
-        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if given.contains_key(&port) {
-            continue;
-        }
-        let lock = File::create(locks.join(port.to_string())).with_context(|| format!("the lock of port {port}"))?;
-        if lock.try_lock().is_ok() && bind(port).is_ok() {
-            given.insert(port, lock);
+        let Ok(held) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) else { continue };
+        if bind(port).is_ok() {
+            GIVEN.lock().unwrap_or_else(PoisonError::into_inner).push(held);
             return Ok(port);
         }
     }
@@ -79,7 +71,6 @@ mod tests {
     fn no_connection_and_no_other_process_takes_a_port_that_was_given() {
         let port = claim(None, "a test").unwrap();
         assert!(FREE.contains(&port));
-        let path = std::env::temp_dir().join(format!("quadrille-ports-{}/{port}", nix::unistd::geteuid()));
-        assert!(File::open(path).unwrap().try_lock().is_err());
+        assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_err());
     }
 }

@@ -18,6 +18,7 @@ diesel::table! {
         refunded -> BigInt,
         said -> BigInt,
         updated_at -> Timestamptz,
+        forgotten -> Bool,
     }
 }
 
@@ -48,6 +49,7 @@ diesel::table! {
         outside_reference -> Nullable<Text>,
         outside_at -> Nullable<Timestamptz>,
         actor -> Nullable<Text>,
+        lines -> Nullable<Jsonb>,
     }
 }
 

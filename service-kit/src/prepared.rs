@@ -100,5 +100,6 @@ together!(A 0, B 1);
 together!(A 0, B 1, C 2);
 together!(A 0, B 1, C 2, D 3);
 together!(A 0, B 1, C 2, D 3, E 4);
+together!(A 0, B 1, C 2, D 3, E 4, F 5);
 
 impl<T, Conn> diesel::RunQueryDsl<Conn> for Together<T> {}

@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod compose_test;
+pub mod failover;
 pub mod forgery;
 mod report;
 pub mod shop;

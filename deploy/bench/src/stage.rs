@@ -45,6 +45,7 @@ shared_events::named! {
         NotificationSvc = "notification-svc",
         SandboxGateway = "sandbox-gateway",
         OutboxRelay = "outbox-relay",
+        Console = "console",
     }
 }
 
@@ -59,6 +60,7 @@ impl Program {
             Self::NotificationSvc => "notification_svc",
             Self::SandboxGateway => "sandbox_gateway",
             Self::OutboxRelay => "postgres",
+            Self::Console => "console",
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod demo;
 pub mod forget;
 pub mod healthcheck;
 pub mod http_client;
+mod http_guard;
 pub mod login;
 pub mod migrate;
 pub mod order;

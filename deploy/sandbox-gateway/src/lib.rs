@@ -2,6 +2,8 @@
 //! stands what takes text and push messages.
 
 pub mod app;
+mod balance;
+mod bank;
 pub mod config;
 mod currencies;
 mod disputes;

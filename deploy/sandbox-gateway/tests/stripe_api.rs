@@ -261,6 +261,81 @@ async fn what_the_customer_does_is_entered_under_the_key_of_the_confirmation() {
     assert_eq!(journal["items"][0]["idempotency_key"], "k-1");
 }
 
+/// Where the customer returns to, and the address of their bank's page.
+async fn asked_to_act(gateway: &Gateway, return_url: &str) -> (String, String) {
+    let id = gateway.intent("pm_card_authenticationRequired").await;
+    let form = [("return_url", return_url)];
+    let (_, intent) = gateway.post(&format!("/v1/payment_intents/{id}/confirm"), "", &form).await;
+    let to = &intent["next_action"]["redirect_to_url"];
+    assert_eq!(to["return_url"], json!((!return_url.is_empty()).then_some(return_url)), "{intent}");
+    (id, to["url"].as_str().unwrap().to_owned())
+}
+
+/// Presses a button of a bank's page: the status, and where it leads.
+async fn press(page: &str, outcome: &str) -> (u16, Option<String>, String) {
+    let browser = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let answer = browser.post(page).form(&[("outcome", outcome)]).send().await.unwrap();
+    let to = answer.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
+    (answer.status().as_u16(), to, answer.text().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_approves_or_refuses_at_their_banks_page_and_returns_where_the_intent_says_and_nowhere_else() {
+    let gateway = Gateway::start().await;
+    for (outcome, status, told) in
+        [("approve", "requires_capture", "succeeded"), ("refuse", "requires_payment_method", "failed")]
+    {
+        let (id, page) = asked_to_act(&gateway, "https://shop.example/orders/1?a=b").await;
+        assert!(page.ends_with(&format!("/sandbox/3ds/{id}")), "{page}");
+        let shown = gateway.client.get(&page).send().await.unwrap();
+        assert_eq!(shown.headers()["content-type"], "text/html; charset=utf-8");
+        let shown = shown.text().await.unwrap();
+        assert!(shown.contains("25.98 EUR") && shown.contains("o-1") && shown.contains("approve"), "{shown}");
+        assert_eq!(
+            gateway.get(&format!("/v1/payment_intents/{id}")).await["status"],
+            "requires_action",
+            "only looked at"
+        );
+        let elsewhere = format!("{page}?return_url=https://evil.example");
+        let (code, to, _) = press(&elsewhere, outcome).await;
+        let back = format!("https://shop.example/orders/1?a=b&payment_intent={id}&redirect_status={told}");
+        assert_eq!((code, to), (303, Some(back.clone())));
+        assert_eq!(gateway.get(&format!("/v1/payment_intents/{id}")).await["status"], status);
+        let (code, to, again) = press(&page, "approve").await;
+        assert_eq!((code, to), (409, None), "a second press decides nothing: {again}");
+        assert!(again.contains("redirect_status") && !again.contains("<form"), "{again}");
+        assert_eq!(gateway.get(&format!("/v1/payment_intents/{id}")).await["status"], status);
+    }
+    assert_eq!(gateway.operations().await, [r#""authorise" 2598 "EUR""#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_can_return_nowhere_is_thanked_and_what_is_no_address_or_no_choice_is_refused() {
+    let gateway = Gateway::start().await;
+    let (_, page) = asked_to_act(&gateway, "").await;
+    let (code, _, refused) = press(&page, "perhaps").await;
+    assert_eq!(code, 400, "{refused}");
+    let (code, to, thanked) = press(&page, "approve").await;
+    assert_eq!((code, to), (200, None));
+    assert!(thanked.contains("approved") && !thanked.contains("<a "), "{thanked}");
+    let id = gateway.intent("pm_card_authenticationRequired").await;
+    let form = [("return_url", "javascript:alert(1)")];
+    let (status, refused) = gateway.post(&format!("/v1/payment_intents/{id}/confirm"), "k-1", &form).await;
+    assert_eq!((status.as_u16(), &refused["error"]["param"]), (400, &json!("return_url")));
+    assert_eq!(press(&format!("{}/sandbox/3ds/pi_none", gateway.url), "approve").await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intent_has_a_secret_of_its_own_for_its_customers_browser() {
+    let gateway = Gateway::start().await;
+    let [first, second] = [gateway.intent("pm_card_visa").await, gateway.intent("pm_card_visa").await];
+    let secret = async |id: &str| {
+        let intent = gateway.get(&format!("/v1/payment_intents/{id}")).await;
+        intent["client_secret"].as_str().unwrap().strip_prefix(&format!("{id}_secret_")).unwrap().to_owned()
+    };
+    assert_ne!(secret(&first).await, secret(&second).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_are_switched_at_run_time_all_at_once() {
     let gateway = Gateway::start().await;
@@ -344,4 +419,44 @@ async fn intents_are_listed_newest_first() {
     assert_eq!((&list["data"][0]["id"], &list["has_more"]), (&json!(second), &json!(true)));
     let rest = gateway.get(&format!("/v1/payment_intents?limit=1&starting_after={second}")).await;
     assert_eq!((&rest["data"][0]["id"], &rest["has_more"]), (&json!(first), &json!(false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moved_the_balance_is_listed_by_time_with_what_moved_it() {
+    let gateway = Gateway::start().await;
+    let id = gateway.intent("pm_card_visa").await;
+    for step in ["confirm", "capture"] {
+        gateway.post(&format!("/v1/payment_intents/{id}/{step}"), "", &[]).await;
+    }
+    let (_, refund) = gateway.post("/v1/refunds", "", &[("payment_intent", &id), ("amount", "598")]).await;
+    let at = |path: &str| gateway.client.post(format!("{}/sandbox/{path}", gateway.url));
+    let dispute = at(&format!("payment_intents/{id}/dispute")).json(&json!({"amount": 100})).send().await.unwrap();
+    let dispute: Value = dispute.json().await.unwrap();
+    let failed = at(&format!("refunds/{}/fail", refund["id"].as_str().unwrap()));
+    failed.json(&json!({"reason": "unknown"})).send().await.unwrap().error_for_status().unwrap();
+    let won = at(&format!("disputes/{}/close", dispute["id"].as_str().unwrap()));
+    won.json(&json!({"outcome": "won"})).send().await.unwrap().error_for_status().unwrap();
+
+    let now = chrono::Utc::now().timestamp();
+    let within = format!("/v1/balance_transactions?created%5Bgte%5D={}&created%5Blt%5D={}", now - 60, now + 60);
+    let list = gateway.get(&format!("{within}&expand%5B0%5D=data.source")).await;
+    let moved = |list: &Value| -> Vec<(String, i64)> {
+        let items = list["data"].as_array().unwrap().iter();
+        items
+            .map(|it| (it["reporting_category"].as_str().unwrap().to_owned(), it["amount"].as_i64().unwrap()))
+            .collect()
+    };
+    let expected =
+        [("dispute_reversal", 100), ("refund_failure", 598), ("dispute", -100), ("refund", -598), ("charge", 2598)];
+    assert_eq!(moved(&list), expected.map(|(category, amount)| (category.to_owned(), amount)));
+    let charge = &list["data"][4]["source"];
+    assert_eq!((&charge["payment_intent"], &charge["amount_captured"]), (&json!(id), &json!(2598)));
+    assert_eq!(list["data"][3]["source"]["id"], refund["id"]);
+    let first = gateway.get(&format!("{within}&limit=2")).await;
+    assert_eq!((&first["has_more"], &first["data"][0]["source"]), (&json!(true), &dispute["id"]));
+    let last = first["data"][1]["id"].as_str().unwrap();
+    let rest = gateway.get(&format!("{within}&starting_after={last}")).await;
+    assert_eq!(moved(&rest).len(), 3);
+    let before = format!("/v1/balance_transactions?created%5Blt%5D={}", now - 60);
+    assert!(moved(&gateway.get(&before).await).is_empty());
 }

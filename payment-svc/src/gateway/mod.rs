@@ -8,9 +8,11 @@ use std::future::Future;
 
 use shared_events::{Money, OrderId, PaymentMethod, RefundId};
 
+use crate::domain::NextAction;
+
 pub use declines::{action_failed, may_pass};
-pub use journal::{GatewayJournal, JournalTotals, ListedIntent};
-pub use stripe::{Stripe, StripeConfig, VERSION as STRIPE_VERSION};
+pub use journal::{BalanceMovement, BalancePage, GatewayJournal, JournalTotals, ListedIntent, Moved};
+pub use stripe::{ReturnUrl, Stripe, StripeConfig, VERSION as STRIPE_VERSION};
 
 /// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats
 /// its answer and does nothing twice.
@@ -18,12 +20,12 @@ pub trait PaymentGateway: Send + Sync + 'static {
     /// Makes an intent, which moves no money yet, and gives its id.
     fn create(&self, key: String, intent: NewIntent) -> impl Future<Output = Result<String, GatewayError>> + Send;
 
-    /// Authorises the intent. The method is said again: a decline makes the gateway forget it.
+    /// Authorises the intent.
     fn confirm(
         &self,
         key: String,
         intent: String,
-        method: PaymentMethod,
+        confirmation: Confirmation,
     ) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
 
     fn capture(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
@@ -71,6 +73,14 @@ pub struct NewIntent {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+pub struct Confirmation {
+    /// To whose page the customer returns, should they have to go to their bank's.
+    pub order_id: OrderId,
+    /// Said again: a decline makes the gateway forget it.
+    pub method: PaymentMethod,
+}
+
+#[derive(Clone, Debug, PartialEq)]
 pub struct NewRefund {
     /// Put into the refund's metadata, so that it can be looked up.
     pub id: RefundId,
@@ -84,10 +94,7 @@ pub enum IntentState {
     NotConfirmed,
     Processing,
     /// The customer has to act first, as with 3-D Secure.
-    ActionRequired {
-        /// Where they do that, if the gateway gives an address.
-        url: Option<String>,
-    },
+    ActionRequired(NextAction),
     Authorised,
     Captured,
     /// Somebody has captured less than all of it, and the rest was let go of.

@@ -1,5 +1,6 @@
 //! All SQL of the service. Functions take a connection that is in a transaction where they lock.
 
+pub mod booked;
 pub mod calls;
 pub mod ledger;
 mod loaded;

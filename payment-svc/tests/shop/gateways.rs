@@ -1,8 +1,10 @@
 //! Gateways that do as they are told.
 
 use mockall::mock;
-use payment_svc::gateway::{GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
-use shared_events::{PaymentMethod, RefundId};
+use payment_svc::gateway::{
+    Confirmation, GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome,
+};
+use shared_events::RefundId;
 
 mock! {
     /// The one true edge.
@@ -14,7 +16,7 @@ mock! {
             &self,
             key: String,
             intent: String,
-            method: PaymentMethod,
+            confirmation: Confirmation,
         ) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
         fn capture(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
         fn cancel(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;

@@ -106,7 +106,8 @@ pub fn unique(stem: &str) -> String {
 }
 
 /// Waits until `condition` holds, and fails the test if it doesn't within `deadline`.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, deadline: Duration, mut condition: impl FnMut() -> F) {
+/// The condition may keep what it finds.
+pub async fn eventually(what: &str, deadline: Duration, mut condition: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + deadline;
     while !condition().await {
         assert!(Instant::now() < end, "{what}: not within {deadline:?}");

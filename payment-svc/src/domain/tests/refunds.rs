@@ -243,3 +243,155 @@ fn a_refund_that_is_cut_twice_owes_each_rest_under_an_id_of_its_own() {
     }
     assert_eq!(payment.refunded(), Some(eur(2598)), "all that was owed");
 }
+
+fn by_line(number: u128, of: &'static [(&'static str, i64)]) -> Happens {
+    Box::new(move |payment| {
+        let lines: Vec<_> = of.iter().map(|(sku, quantity)| line(sku, *quantity)).collect();
+        payment.refund_by_line(cause(number), &lines)
+    })
+}
+
+#[test]
+fn a_line_whose_refund_failed_may_be_given_back_again_and_one_that_is_queued_may_not() {
+    let refunding = captured().when(by_line(9, &[("TEA", 2)])).then(State::Captured, &[], Some(STAFFS));
+    let left = Refused::FewerLeft { sku: "TEA".parse().unwrap(), wanted: 1, left: 0 };
+    assert_eq!(by_line(10, &[("TEA", 1)])(&mut refunding.clone()), Err(left));
+    let queued = refunding.when(by_line(10, &[("POT", 1)])).then(State::Captured, &[], None);
+    assert!(by_line(11, &[("POT", 1)])(&mut queued.clone()).is_err());
+    let mut failed = queued;
+    failed.answered(STAFFS, GatewayReply::No { code: "expired_card".to_owned() }).unwrap();
+    assert!(by_line(11, &[("TEA", 2)])(&mut failed).is_ok());
+}
+
+/// Staff have given a tea back by line.
+fn a_tea_given_back_by_line() -> Payment {
+    let refunding = captured().when(by_line(9, &[("TEA", 1)])).then(State::Captured, &[], Some(STAFFS));
+    refunding.when(done(STAFFS)).then(State::Captured, &["refunded 10.00 EUR remaining 15.98 EUR"], None)
+}
+
+/// Goods come back, by an event.
+fn come_back(of: &'static [(&'static str, i64)]) -> Happens {
+    come_back_by(6, of)
+}
+
+fn come_back_by(number: u128, of: &'static [(&'static str, i64)]) -> Happens {
+    back_by(number, of, RestockCause::Returned)
+}
+
+fn back_by(number: u128, of: &'static [(&'static str, i64)], cause: RestockCause) -> Happens {
+    Box::new(move |payment| {
+        let lines = of.iter().map(|(sku, quantity)| line(sku, *quantity)).collect();
+        let order_id = payment.order_id;
+        payment.restocked(event(number), &StockRestocked { order_id, cause, lines })
+    })
+}
+
+fn of_event() -> Call {
+    Call::Refund(event(6))
+}
+
+#[test]
+fn what_staff_gave_back_by_line_is_not_given_back_again_when_it_comes_back() {
+    let back = a_tea_given_back_by_line().when(come_back(&[("TEA", 2)])).then(State::Captured, &[], Some(of_event()));
+    let rest = back.when(done(of_event())).then(State::Captured, &["refunded 10.00 EUR remaining 5.98 EUR"], None);
+    assert_eq!(states(&rest), [RefundState::Done, RefundState::Done, RefundState::Moot]);
+    let both = captured().when(by_line(9, &[("TEA", 2)])).then(State::Captured, &[], Some(STAFFS));
+    let both = both.when(come_back(&[("TEA", 1)])).then(State::Captured, &[], None);
+    let said = ["refunded 20.00 EUR remaining 5.98 EUR", "refunded 0.00 EUR remaining 5.98 EUR"];
+    let nothing = both.when(done(STAFFS)).then(State::Captured, &said, None);
+    assert_eq!(states(&nothing), [RefundState::Done, RefundState::Moot]);
+}
+
+#[test]
+fn what_staffs_refund_by_line_did_not_reach_is_given_back_after_all() {
+    let both = captured().when(by_line(9, &[("TEA", 2)])).then(State::Captured, &[], Some(STAFFS));
+    let queued = both.when(come_back(&[("TEA", 2), ("POT", 1)])).then(State::Captured, &[], None);
+    let said = ["refund_failed 20.00 EUR expired_card"];
+    let whole = queued.when(refused(STAFFS, "expired_card")).then(State::Captured, &said, Some(of_event()));
+    whole.when(done(of_event())).then(State::Captured, &["refunded 25.98 EUR remaining 0.00 EUR"], None);
+    let mut came_back = a_tea_given_back_by_line();
+    come_back(&[("TEA", 2)])(&mut came_back).unwrap();
+    done(of_event())(&mut came_back).unwrap();
+    came_back.refund_came_back(cause(9), "expired_card".to_owned()).unwrap();
+    let asked = came_back.next_refund().call;
+    let rest = came_back.refunds.last().unwrap();
+    assert_eq!((asked, rest.amount), (Some(Call::Refund(rest.id)), eur(1000)), "the tea that staff's refund stood for");
+    assert_eq!(rest.lines, [line("TEA", 1)]);
+}
+
+#[test]
+fn a_piece_that_staff_gave_back_goes_back_once_however_many_events_its_line_comes_back_in() {
+    let first = a_tea_given_back_by_line().when(come_back_by(6, &[("TEA", 1)])).payment;
+    let first = first.when(done(of_event())).then(State::Captured, &["refunded 10.00 EUR remaining 5.98 EUR"], None);
+    let said = ["refunded 0.00 EUR remaining 5.98 EUR"];
+    let second = first.when(come_back_by(7, &[("TEA", 1)])).then(State::Captured, &said, None);
+    assert_eq!((states(&second).pop(), second.refunded()), (Some(RefundState::Moot), Some(eur(2000))));
+    let pot = second.when(come_back_by(8, &[("POT", 1)])).then(State::Captured, &[], Some(Call::Refund(event(8))));
+    pot.when(done(Call::Refund(event(8)))).then(State::Captured, &["refunded 5.98 EUR remaining 0.00 EUR"], None);
+}
+
+#[test]
+fn what_staff_gave_back_stays_left_out_when_another_refund_bounces() {
+    let back = a_tea_given_back_by_line().when(come_back(&[("TEA", 2)])).payment.when(done(of_event())).payment;
+    let pot = back.when(staff(10, 598)).payment.when(done(Call::Refund(cause(10)))).payment;
+    let bounced = pot.when(Box::new(|payment| {
+        let step = payment.refund_came_back(cause(10), "expired_card".to_owned())?;
+        Ok(step.then(payment.next_refund()))
+    }));
+    let said = ["refund_failed 5.98 EUR expired_card", "refunded 0.00 EUR remaining 5.98 EUR"];
+    let still = bounced.then(State::Captured, &said, None);
+    assert_eq!(still.refunded(), Some(eur(2000)), "the tea that staff gave back and the other that came back");
+}
+
+#[test]
+fn what_stands_for_a_line_already_is_not_settled_outside_too() {
+    let failed = captured().when(come_back(&[("TEA", 2)])).payment.when(refused(of_event(), "expired_card")).payment;
+    let by_hand = failed.when(by_line(9, &[("TEA", 1)])).payment.when(done(STAFFS)).payment;
+    let left = Refused::FewerLeft { sku: "TEA".parse().unwrap(), wanted: 2, left: 1 };
+    assert_eq!(by_hand.when(Box::new(|payment| payment.settle_outside(event(6)))).step, Err(left));
+}
+
+#[test]
+fn an_order_is_undone_whole_although_a_refund_by_line_was_cut_and_what_cut_it_bounced() {
+    let teas = captured().when(by_line(9, &[("TEA", 2)])).payment;
+    let (code, elsewhere) = ("charge_already_refunded".to_owned(), vec![("dp_1".to_owned(), eur(1000))]);
+    let cut = teas.when(answered(STAFFS, GatewayReply::Overtaken { code, elsewhere })).payment;
+    assert_eq!((cut.refunds[0].amount, &cut.refunds[0].lines[..]), (eur(1598), &[][..]), "it stands for no line");
+    let bounced = cut.when(done(STAFFS)).payment.when(won()).payment;
+    let whole = back_by(6, &[("TEA", 2), ("POT", 1)], RestockCause::Cancelled);
+    let undoing = bounced.when(whole).then(State::Captured, &[], Some(of_event()));
+    undoing.when(done(of_event())).then(State::Captured, &["refunded 10.00 EUR remaining 0.00 EUR"], None);
+}
+
+#[test]
+fn a_refund_by_line_that_is_cut_when_its_turn_comes_stands_for_no_line() {
+    let queued = captured().when(come_back(&[("TEA", 2)])).payment.when(by_line(9, &[("POT", 1)])).payment;
+    let (code, elsewhere) = ("charge_already_refunded".to_owned(), vec![("re_1".to_owned(), eur(2200))]);
+    let cut = queued.when(answered(of_event(), GatewayReply::Overtaken { code, elsewhere })).payment;
+    let refunded = cut.when(refused(of_event(), "expired_card")).then(
+        State::Captured,
+        &["refund_failed 3.98 EUR expired_card"],
+        Some(STAFFS),
+    );
+    assert_eq!((refunded.refunds[1].amount, &refunded.refunds[1].lines[..]), (eur(398), &[][..]));
+}
+
+#[test]
+fn nothing_is_given_back_by_line_while_nobody_knows_which_lines_an_older_refund_was_for() {
+    let mut older = captured().when(come_back(&[("TEA", 1)])).payment.when(done(of_event())).payment;
+    older.refunds[0].lines.clear();
+    assert_eq!(by_line(9, &[("TEA", 1)])(&mut older.clone()), Err(Refused::LinesUnknown));
+    assert!(staff(9, 1000)(&mut older.clone()).is_ok(), "by amount");
+    older.refunds[0].state = RefundState::Failed;
+    assert!(by_line(9, &[("TEA", 1)])(&mut older).is_ok(), "nothing has gone back");
+}
+
+#[test]
+fn the_rest_of_a_refund_that_was_cut_is_for_its_lines_and_stops_nobody() {
+    let cut = captured().when(disputed(2000)).payment.when(come_back(&[("TEA", 1)])).payment;
+    let in_part = cut.when(done(of_event())).payment.when(won()).payment;
+    let rest = in_part.refunds.last().unwrap().clone();
+    assert_eq!((rest.amount, rest.lines.is_empty(), rest.id.is_caused()), (eur(402), true, true));
+    let whole = in_part.when(done(Call::Refund(rest.id))).payment;
+    whole.when(by_line(9, &[("TEA", 1)])).then(State::Captured, &[], Some(STAFFS));
+}

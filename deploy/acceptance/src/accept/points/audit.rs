@@ -253,7 +253,7 @@ async fn captured(shop: &Shop, order: &str) -> anyhow::Result<()> {
 }
 
 /// Steps that have begun may still be under way, so this asks again for a while.
-async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit> {
+pub(crate) async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit> {
     until(|| async {
         let audit = look(addresses).await?;
         let broken: Vec<_> = audit.rules.iter().flat_map(|rule| &rule.broken).take(20).collect();

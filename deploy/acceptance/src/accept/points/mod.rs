@@ -1,4 +1,4 @@
-pub(super) mod audit;
+pub(crate) mod audit;
 pub(super) mod broker_killed;
 pub(super) mod completed;
 pub(super) mod everything_killed;

@@ -1,0 +1,3 @@
+drop table sessions;
+drop table orders;
+drop table events;

@@ -1,0 +1,1 @@
+update orders set reason = 'customer' where reason = 'staff';

@@ -1,0 +1,3 @@
+drop index orders_over;
+create index orders_over on orders (last_event_at);
+alter table events drop column money;

@@ -1,0 +1,4 @@
+#[tokio::main]
+async fn main() -> std::process::ExitCode {
+    service_kit::exit::code("console", console::run().await)
+}

@@ -1,0 +1,2 @@
+alter table payment_intents drop column return_url;
+alter table payment_intents drop column client_secret;

@@ -1,0 +1,2 @@
+-- Numbers and keys go with what holds them.
+select 1;

@@ -1,0 +1,1 @@
+alter table dead_letter_jobs drop column left_behind;

@@ -205,11 +205,14 @@ export class Shop {
     this.people.push(person);
   }
 
-  /// While it lasts, whoever hears that goods are held for an order can't read it.
-  async whileUnreadable(during) {
+  /// While it lasts, whoever hears that goods are held for an order can't read it: a field has another name, and the event this
+  /// header more, if one is given.
+  async whileUnreadable(during, field = 'expired_at', header = null) {
+    const more = header === null ? '' : `new.headers = (new.headers::jsonb || jsonb_build_array('${JSON.stringify(header)}'::jsonb))::json;`;
     this.sql('stock-svc', `
       create or replace function spoil() returns trigger language plpgsql as $$ begin
-        new.payload = convert_to(replace(convert_from(new.payload, 'utf8'), '"expires_at"', '"expired_at"'), 'utf8');
+        new.payload = convert_to(replace(convert_from(new.payload, 'utf8'), '"expires_at"', '"${field}"'), 'utf8');
+        ${more}
         return new;
       end $$;
       create trigger spoil before insert on outbox for each row when (new.topic = 'stock.v1') execute function spoil();`);
@@ -218,6 +221,25 @@ export class Shop {
     } finally {
       this.sql('stock-svc', 'drop trigger spoil on outbox');
     }
+  }
+
+  /// The dead letter of an order that a service has, once it has one.
+  async letter(service, order) {
+    return until(`a dead letter of ${service} about ${order}`, 60_000, async () => {
+      const { items } = await this.ask('GET', service, `/api/v1/dead-letters?key=${order}`);
+      return items.find(({ error }) => error !== null);
+    });
+  }
+
+  /// Gives a field of a dead letter its name back, and replays what waits for it.
+  async mends(service, order, field) {
+    const { id } = await this.letter(service, order);
+    const { payload } = await this.ask('GET', service, `/api/v1/dead-letters/${id}`);
+    const { [field]: expires_at, ...others } = payload.value;
+    const body = { payload: { ...others, expires_at }, reason: 'the field has another name' };
+    await this.ask('POST', service, `/api/v1/dead-letters/${id}/edit`, { body });
+    const replay = { action: 'replay', key: order, reason: 'its field is mended' };
+    await this.ask('POST', service, '/api/v1/dead-letters/jobs', { body: replay });
   }
 
   /// From here on payment-svc can write no payment, which makes dead letters of what it hears.

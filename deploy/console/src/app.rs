@@ -72,6 +72,7 @@ impl App {
             pages: Arc::new(Pages::new().context("the pages' templates can't be parsed")?),
             services: services.clone(),
             beside: Beside::new(config.beside)?,
+            traces: config.traces,
             samples: samples.clone(),
             issuer: issuer.clone(),
             url: Arc::clone(&url),

@@ -122,6 +122,13 @@ pub mod vars {
         example: "http://watch:9466",
         default: None,
     };
+    pub static TRACES_URL: Var = Var {
+        name: "TRACES_URL",
+        what: "Where people look at traces: with the id of one behind it, it is the address of its page. When it is not set, the control room shows ids alone.",
+        expected: "an http or https URL",
+        example: "http://localhost:16686/trace/",
+        default: None,
+    };
     pub static SANDBOX_GATEWAY_URL: Var = Var {
         name: "SANDBOX_GATEWAY_URL",
         what: "Where the sandbox gateway is, whose faults the control room then switches on and off. Of no effect without SANDBOX=1.",
@@ -152,6 +159,8 @@ pub struct Config {
     pub console: Option<Url>,
     pub services: Urls,
     pub beside: BesideUrls,
+    /// Where people look at a trace, without its id.
+    pub traces: Option<Url>,
     /// Shows what is good for trying out: the sandbox's cards and people.
     pub is_sandbox: bool,
 }
@@ -202,6 +211,7 @@ impl Config {
         }
         let [watch, gateway, runner] =
             [&vars::WATCH_URL, &vars::SANDBOX_GATEWAY_URL, &vars::RUNNER_URL].map(|var| web(reader, var));
+        let traces = web(reader, &vars::TRACES_URL)?;
         let for_trying_out = |url: Option<Url>| url.filter(|_| is_sandbox);
         let urls = [&vars::ORDER_URL, &vars::PAYMENT_URL, &vars::STOCK_URL, &vars::NOTIFICATION_URL];
         let [orders, payments, stock, notifications] = urls.map(|var| web(reader, var).flatten());
@@ -225,6 +235,7 @@ impl Config {
             console,
             services,
             beside: BesideUrls { watch, gateway: for_trying_out(gateway?), runner: for_trying_out(runner?) },
+            traces,
             is_sandbox,
         })
     }
@@ -281,6 +292,14 @@ mod tests {
         let config = read(&[("WATCH_URL", "http://watch:9466")]).unwrap();
         assert_eq!(config.beside.watch.unwrap().as_str(), "http://watch:9466/");
         assert!(read(&[("WATCH_URL", "watch:9466")]).unwrap_err().contains("WATCH_URL"));
+    }
+
+    #[test]
+    fn traces_are_looked_at_on_the_web() {
+        assert!(read(&[]).unwrap().traces.is_none());
+        let jaeger = "http://localhost:16686/trace/";
+        assert_eq!(read(&[("TRACES_URL", jaeger)]).unwrap().traces.unwrap().as_str(), jaeger);
+        assert!(read(&[("TRACES_URL", "javascript:alert(1)//")]).unwrap_err().contains("TRACES_URL"));
     }
 
     #[test]

@@ -24,17 +24,53 @@ story('a hostile name and address are shown as text, to the customer and in the 
   assert.ok((await guest.overhang()) <= 0, 'the page is wider than the phone');
   assert.deepEqual(await guest.axe(), []);
 
+  await shop.dispatch(order, SCRIPT);
+  await shop.ask('POST', 'order-svc', `/api/v1/orders/${order}/notes`, { body: { text: `${SCRIPT}\n${TEMPLATE}` } });
+  await guest.reads(SCRIPT);
   const ada = await comes({ phone: true });
   await ada.opens('/');
   await ada.signsIn('ada');
-  for (const path of shownOn(order)) {
-    await ada.opens(path);
-    assert.ok((await ada.overhang()) <= 0, `${path} is wider than the phone`);
-    assert.equal(await ada.page.locator('main script, main img, main svg[onload], main [hx-trigger="load"]').count(), 0, path);
-  }
+  await areText(ada, shownOn(order));
   await ada.opens(`/control/orders/${order}`);
   await ada.page.getByText(SCRIPT).first().waitFor({ state: 'attached' });
+  await ada.reads(TEMPLATE);
   assert.deepEqual(await ada.axe(), []);
+  await shop.becomes(order, 'shipped');
+});
+
+/// Nothing on these pages is what somebody typed but text, and they fit the phone.
+async function areText(who, paths) {
+  for (const path of paths) {
+    await who.opens(path);
+    assert.ok((await who.overhang()) <= 0, `${path} is wider than the phone`);
+    assert.equal(await who.page.locator('main script, main img, main svg[onload], main [hx-trigger="load"]').count(), 0, path);
+  }
+}
+
+const FIELD = '<script>alert(5)</script>';
+
+story('a hostile header and body of an event are shown as text, as a dead letter, too', async ({ shop, comes }) => {
+  const heard = ['order-svc', 'payment-svc', 'notification-svc'];
+  const ada = await comes({ phone: true });
+  await ada.opens('/');
+  await ada.signsIn('ada');
+  const { id: order } = await shop.whileUnreadable(
+    async () => {
+      const placed = await shop.order();
+      await shop.letter('payment-svc', placed.id);
+      return placed;
+    },
+    FIELD,
+    ['<img src=x onerror=alert(6)>', SCRIPT],
+  );
+  await ada.opens(`/control/dead-letters?key=${order}`);
+  const letter = await ada.main().locator('tbody').getByRole('link').first().getAttribute('href');
+  const topics = `/control/topics?text=${encodeURIComponent(FIELD)}`;
+  await areText(ada, [`/control/dead-letters?key=${order}`, `/control/orders/${order}`, topics, letter]);
+  await ada.page.getByText(FIELD).first().waitFor({ state: 'attached' });
+  await ada.page.getByText('onerror=alert(6)').first().waitFor({ state: 'attached' });
+  assert.deepEqual(await ada.axe(), []);
+  for (const service of heard) await shop.mends(service, order, FIELD);
   await shop.becomes(order, 'confirmed');
 });
 

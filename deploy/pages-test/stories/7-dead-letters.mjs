@@ -12,7 +12,7 @@ async function letters(olga, order) {
   return rows.getByRole('link');
 }
 
-story('an operator finds an order that is stuck by an event that nobody can read, mends it and sees it go on', async ({ shop, comes, picture }) => {
+story('an operator finds an order that is stuck by an event that nobody can read, mends it and sees it complete', async ({ shop, comes, picture }) => {
   const olga = await comes();
   await olga.opens('/control');
   await olga.givesPassword('olga');
@@ -37,6 +37,12 @@ story('an operator finds an order that is stuck by an event that nobody can read
     return (await shop.ask('GET', 'order-svc', `/api/v1/orders/${order}`)).status === 'confirmed';
   });
   assert.ok(mended >= 2 && applied >= 1, `${mended} services could not read it, and ${applied} have something to do on it`);
+  await shop.deliver(await shop.dispatch(order));
+  await shop.becomes(order, 'completed');
+  await until('the order is shown as complete', 60_000, async () => {
+    await olga.opens(`/control/orders/${order}`);
+    return (await olga.main().getByText('completed', { exact: true }).count()) > 0;
+  });
   await olga.opens('/control/actions');
   await olga.reads(/dead-letters/);
 });

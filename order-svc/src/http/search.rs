@@ -9,7 +9,9 @@ use serde::Deserialize;
 use service_kit::auth::Caller;
 use service_kit::http::{Cursor, Limit, Paged, Problem, Query};
 use shared_events::{CustomerId, EmailAddress, OrderId, OrderNumber, Sku};
-use utoipa::IntoParams;
+use utoipa::openapi::Schema;
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Type};
+use utoipa::{IntoParams, PartialSchema};
 
 use super::AppState;
 use super::names::StatusNames;
@@ -24,7 +26,7 @@ use crate::store::search::{self, Filter, Listed};
 pub struct ListQuery {
     /// An order's id or number, an e-mail address, a SKU or a customer's id: which of them, its form says. What is in capitals is a
     /// SKU.
-    #[param(value_type = Option<String>)]
+    #[param(schema_with = sought)]
     q: Option<Sought>,
     #[param(inline)]
     number: Option<OrderNumber>,
@@ -82,6 +84,12 @@ impl TryFrom<String> for Sought {
             "expected an order's id or number (Q-2026-000123), an e-mail address, a SKU (in capitals) or a customer's id",
         )
     }
+}
+
+/// For the document: what a customer's id may be made of, which takes in ids, numbers and SKUs, or an e-mail address.
+fn sought() -> Schema {
+    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^\s*[A-Za-z0-9._:@|-]{1,255}\s*$"));
+    AnyOfBuilder::new().item(name).item(EmailAddress::schema()).into()
 }
 
 impl ListQuery {

@@ -25,7 +25,7 @@ pub struct ListQuery {
     #[param(inline)]
     order_id: Option<OrderId>,
     /// What the gateway calls its intent, such as `pi_3Q0`. There is one payment for it at most.
-    #[param(inline, value_type = Option<String>, min_length = 1, max_length = 255)]
+    #[param(inline, value_type = Option<String>, pattern = "^[!-~]{1,255}$")]
     gateway_intent: Option<IntentName>,
     #[param(inline)]
     limit: Option<Limit>,

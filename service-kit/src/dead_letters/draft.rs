@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::consumer::Record;
 
@@ -41,7 +43,7 @@ impl TryFrom<String> for HeaderName {
 /// The value of a header.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, max_length = 1000)]
+#[schema(value_type = String, max_length = 1000, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
 pub struct HeaderValue(String);
 
 impl TryFrom<String> for HeaderValue {
@@ -51,6 +53,13 @@ impl TryFrom<String> for HeaderValue {
         let fits = value.chars().count() <= 1_000 && !value.chars().any(char::is_control);
         if fits { Ok(Self(value)) } else { Err("expected at most 1000 characters without control characters") }
     }
+}
+
+/// New values of the headers that may be changed, for the document.
+pub(super) fn changed_headers() -> RefOr<Schema> {
+    let headers = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Object, Type::Null]));
+    let headers = CHANGEABLE.iter().fold(headers, |all, name| all.property(*name, HeaderValue::schema()));
+    headers.additional_properties(Some(AdditionalProperties::FreeForm(false))).into()
 }
 
 /// A change to an event.

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 /// One to 500 characters on one line.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 500)]
+#[schema(value_type = String, min_length = 1, max_length = 500,
+    pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")]
 pub struct Reason(String);
 
 impl TryFrom<String> for Reason {

@@ -316,7 +316,8 @@ pub(super) struct ListQuery {
     #[param(inline)]
     q: Option<LineText>,
     /// One or several, at most 100, with commas between: those that are listed of them, as they are now.
-    #[param(value_type = Option<String>, example = "TEA-EARL-GREY-250,TEA-SENCHA-100")]
+    #[param(value_type = Option<String>, pattern = "^[A-Z0-9._-]{1,64}(,[A-Z0-9._-]{1,64}){0,99}$",
+        example = "TEA-EARL-GREY-250,TEA-SENCHA-100")]
     sku: Option<Skus>,
     #[param(inline)]
     limit: Option<Limit>,

@@ -55,8 +55,8 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
         format!("/control/actions?{}", query(pairs))
     });
     let next = next.or_else(|| more(&parts, &actions, sub));
-    let sub = sub.map(str::to_owned);
-    Ok(visit.page("control/actions.html", context! { actions, parts, next, sub }))
+    let (sub, traces_url) = (sub.map(str::to_owned), visit.state.traces.clone());
+    Ok(visit.page("control/actions.html", context! { actions, parts, next, sub, traces_url }))
 }
 
 /// What was done with the console's own buttons.

@@ -45,7 +45,7 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     found.truncate(MOST);
     let next = has_more.then(|| format!("/control/orders/{id}?skip={}", usize::from(skip) + MOST));
     let lanes = (!found.is_empty()).then(|| swimlane::draw(&found, &parts.marks()));
-    let traces = traces(&found);
+    let (traces, traces_url) = (traces(&found), visit.state.traces.clone());
     let name = order.as_ref().and_then(|order| order.number.clone()).or_else(|| number(&parts));
     let (skus, deadline) = order.as_ref().map(|order| (order.skus.clone(), order.deadline)).unzip();
     let deadline = deadline.flatten();
@@ -53,7 +53,7 @@ async fn page(visit: Visit) -> Result<HttpResponse, Refusal> {
     let events = EventRow::all(found);
     Ok(visit.page(
         "control/order.html",
-        context! { id, name, row, skus, deadline, lanes, traces, events, skip, next, parts, reasons => REASONS, once => once() },
+        context! { id, name, row, skus, deadline, lanes, traces, traces_url, events, skip, next, parts, reasons => REASONS, once => once() },
     ))
 }
 

@@ -36,6 +36,8 @@ pub struct AppState {
     pub services: Services,
     /// What there is beside them.
     pub beside: Beside,
+    /// Where people look at a trace, without its id.
+    pub traces: Option<Url>,
     /// How the services were within the last hour.
     pub samples: Samples,
     /// None where nobody signs in: then everybody may do everything.

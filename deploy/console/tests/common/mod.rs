@@ -94,6 +94,7 @@ impl Console {
             pages: Arc::new(Pages::new().unwrap()),
             services: asks.clone(),
             beside: Beside::new(BesideUrls { watch: beside.clone(), gateway: beside.clone(), runner: beside }).unwrap(),
+            traces: "http://traces.example/trace/".parse().ok(),
             samples: samples.clone(),
             issuer,
             url: Arc::clone(&url),

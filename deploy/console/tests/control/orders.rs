@@ -27,7 +27,7 @@ async fn an_orders_page_shows_its_events_as_lanes_with_arrows_and_what_each_serv
         "Order Q-2026-000123",
         "payment.authorized from payment-svc",
         "pi_3Q0",
-        "4bf92f3577b34da6a3ce929d0e0e4736",
+        r#"href="http://traces.example/trace/4bf92f3577b34da6a3ce929d0e0e4736""#,
     ] {
         assert!(page.contains(shown), "{shown} is missing: {page}");
     }

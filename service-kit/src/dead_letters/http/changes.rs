@@ -12,7 +12,7 @@ use super::letters::missing;
 use crate::Pool;
 use crate::auth::Caller;
 use crate::consumer::ReactionError;
-use crate::dead_letters::draft::{HeaderName, HeaderValue};
+use crate::dead_letters::draft::{HeaderName, HeaderValue, changed_headers};
 use crate::dead_letters::{self, DeadLetter, Decision, Desk, Draft, DryRun, NotEdited, Reason};
 use crate::http::{Json, Path, Problem};
 
@@ -25,7 +25,7 @@ pub(super) struct DryRunRequest {
     #[schema(value_type = Option<Object>)]
     payload: Option<Box<RawValue>>,
     /// Values to try instead of those of its headers; of those that may be changed.
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    #[schema(schema_with = changed_headers)]
     headers: Option<BTreeMap<HeaderName, HeaderValue>>,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct EditRequest {
     #[schema(value_type = Option<Object>)]
     payload: Option<Box<RawValue>>,
     /// New values of headers; of those that may be changed.
-    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    #[schema(schema_with = changed_headers)]
     headers: Option<BTreeMap<HeaderName, HeaderValue>>,
     #[schema(inline)]
     reason: Reason,

@@ -31,9 +31,10 @@ pub(super) struct NewJob {
     #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{16}$")]
     group: Option<GroupId>,
     /// Those of one key, in whichever topic.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 1000)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1000, pattern = "^[^\\x00]+$")]
     key: Option<RecordKey>,
     /// These, at most 1,000.
+    #[schema(min_items = 1, max_items = 1000)]
     ids: Option<Vec<i64>>,
     #[schema(inline)]
     reason: Reason,

@@ -18,8 +18,8 @@ impl TryFrom<String> for RecordKey {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let fits = (1..=1_000).contains(&text.len()) && !text.contains('\0');
-        if fits { Ok(Self(text)) } else { Err("expected 1 to 1000 bytes without NUL") }
+        let fits = (1..=1_000).contains(&text.chars().count()) && !text.contains('\0');
+        if fits { Ok(Self(text)) } else { Err("expected 1 to 1000 characters without NUL") }
     }
 }
 
@@ -32,7 +32,7 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<String>, pattern = "^[0-9a-f]{16}$")]
     group: Option<GroupId>,
     /// Only those of this key, in whichever topic.
-    #[param(value_type = Option<String>, min_length = 1, max_length = 1000)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 1000, pattern = "^[^\\x00]+$")]
     key: Option<RecordKey>,
     #[param(inline)]
     limit: Option<Limit>,
@@ -66,7 +66,7 @@ pub(super) struct GroupsQuery {
     #[param(inline)]
     limit: Option<Limit>,
     /// The `next_cursor` of the previous answer.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{16}$")]
     cursor: Option<Cursor<GroupId>>,
 }
 
@@ -138,7 +138,7 @@ pub(super) async fn versions(pool: Data<Pool>, id: Path<i64>) -> Result<HttpResp
 #[into_params(parameter_in = Query)]
 pub(super) struct EndedQuery {
     /// Only those of this key, in whichever topic.
-    #[param(value_type = Option<String>, min_length = 1, max_length = 1000)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 1000, pattern = "^[^\\x00]+$")]
     key: Option<RecordKey>,
     #[param(inline)]
     limit: Option<Limit>,

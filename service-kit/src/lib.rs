@@ -40,4 +40,4 @@ pub mod versions;
 
 pub use migrate::MIGRATIONS;
 pub use pool::Pool;
-pub use prepared::Together;
+pub use prepared::{StatementParts, Together};

@@ -27,14 +27,6 @@ pub struct LookUp {
     pub tries: i32,
 }
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = sql_types::Uuid)]
-    order_id: Uuid,
-    #[diesel(sql_type = sql_types::Integer)]
-    tries: i32,
-}
-
 /// A payment whose customer is waited for from now on.
 #[derive(Debug)]
 pub(super) struct NewLookUp {
@@ -116,30 +108,27 @@ prepared! {
 
 /// Takes up to `limit` due look-ups under a lease.
 pub async fn take(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<LookUp>> {
-    let rows: Vec<Row> = sql_query(
-        "with due as materialized (select order_id from customer_look_ups where due_at <= now() \
-                                   order by due_at limit $1 for update skip locked) \
-         update customer_look_ups taken set tries = tries + 1, due_at = now() + make_interval(secs => $2) \
-         from due where taken.order_id = due.order_id returning taken.order_id, tries",
-    )
-    .bind::<sql_types::BigInt, _>(limit)
-    .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
-    .load(conn)
-    .await?;
-    Ok(rows.into_iter().map(|Row { order_id, tries }| LookUp { order_id: OrderId(order_id), tries }).collect())
+    let rows: Vec<(Uuid, i32)> = Take { limit, lease: &LEASE.as_secs_f64() }.load(conn).await?;
+    Ok(rows.into_iter().map(|(order_id, tries)| LookUp { order_id: OrderId(order_id), tries }).collect())
+}
+
+prepared! {
+    struct Take<'a> { limit: i64 as sql_types::BigInt, lease: &'a f64 as sql_types::Double } -> (SqlUuid, sql_types::Integer);
+    "with due as materialized (select order_id from customer_look_ups where due_at <= now() \
+                               order by due_at limit ? for update skip locked) \
+     update customer_look_ups taken set tries = tries + 1, due_at = now() + make_interval(secs => ?) \
+     from due where taken.order_id = due.order_id returning taken.order_id, tries"
 }
 
 /// How long until the next look-up is due, the end of a lease included; nothing when nobody is waited for.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> QueryResult<Option<Duration>> {
-    #[derive(QueryableByName)]
-    struct Next {
-        #[diesel(sql_type = sql_types::Double)]
-        seconds: f64,
-    }
-    let next = "select greatest(extract(epoch from due_at - now()), 0)::float8 as seconds \
-                from customer_look_ups order by due_at limit 1";
-    let next: Option<Next> = sql_query(next).get_result(conn).await.optional()?;
-    Ok(next.map(|Next { seconds }| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+    let next: Option<f64> = NextDue.get_result(conn).await.optional()?;
+    Ok(next.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+}
+
+prepared! {
+    struct NextDue -> sql_types::Double;
+    "select greatest(extract(epoch from due_at - now()), 0)::float8 from customer_look_ups order by due_at limit 1"
 }
 
 /// Reschedules look-ups of customers who are still waited for: after a growing wait with jitter, at the latest at their

@@ -21,7 +21,7 @@ mod written;
 use chrono::{DateTime, Utc};
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Untyped};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -287,17 +287,16 @@ fn read_headers(headers: serde_json::Value) -> Vec<(String, String)> {
 
 /// Counts dead letters and parked keys, each up to [`COUNTED`], and sets the gauges.
 pub(crate) async fn measure(conn: &mut AsyncPgConnection, consumer: &str) -> QueryResult<Measured> {
-    let measured: Measured = diesel::sql_query(
-        "select (select count(*) from (select from dead_letters where consumer = $1 limit $2) counted) as letters, \
-                (select count(*) from (select from parked_keys where consumer = $1 limit $2) counted) as keys",
-    )
-    .bind::<Text, _>(consumer)
-    .bind::<BigInt, _>(COUNTED)
-    .get_result(conn)
-    .await?;
+    let measured: Measured = Count { consumer, most: COUNTED }.get_result(conn).await?;
     metrics::gauge!("consumer_dead_letters").set(measured.letters as f64);
     metrics::gauge!("consumer_parked_keys").set(measured.keys as f64);
     Ok(measured)
+}
+
+crate::prepared! {
+    struct Count<'a> { consumer: &'a str as Text, most: i64 as BigInt } -> Untyped;
+    "select (select count(*) from (select from dead_letters where consumer = $1 limit $2) counted) as letters, \
+            (select count(*) from (select from parked_keys where consumer = $1 limit $2) counted) as keys"
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]

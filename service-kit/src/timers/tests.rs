@@ -5,12 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::anyhow;
-use diesel::sql_types::Json;
+use diesel::sql_types::{BigInt, Double, Json};
 use diesel::{QueryableByName, sql_query};
 use futures_util::future::join_all;
 use tokio::sync::Barrier;
 
-use super::claim::{CLAIM, WINDOW, statement};
+use super::claim::{CLAIM, WINDOW};
 use super::*;
 use crate::consumer::Subscription;
 use crate::testing::{TestDb, eventually};
@@ -133,12 +133,44 @@ async fn cost(db: &TestDb, consumer: &ConsumerHandle) -> (i64, String) {
     let mut conn = db.conn().await;
     let explain = format!("explain (analyze, buffers, format json) {CLAIM}");
     sql_query("begin").execute(&mut conn).await.unwrap();
-    let (gates, from) = (consumer.gates().unwrap(), Place::default());
-    let plan: Plan = statement(&explain, consumer.group(), &gates, &from).get_result(&mut conn).await.unwrap();
+    let (topics, partitions): (Vec<_>, Vec<_>) = consumer.gates().unwrap().into_iter().unzip();
+    let claim = sql_query(&explain)
+        .bind::<Text, _>(consumer.group())
+        .bind::<Array<Text>, _>(topics)
+        .bind::<Array<Integer>, _>(partitions)
+        .bind::<Timestamptz, _>(DateTime::UNIX_EPOCH)
+        .bind::<Text, _>("")
+        .bind::<Text, _>("")
+        .bind::<BigInt, _>(WINDOW)
+        .bind::<Double, _>(30.0);
+    let plan: Plan = claim.get_result(&mut conn).await.unwrap();
     sql_query("rollback").execute(&mut conn).await.unwrap();
     let top = &plan.plan[0]["Plan"];
     let buffers = ["Shared Hit Blocks", "Shared Read Blocks"].map(|name| top[name].as_i64().unwrap());
     (buffers.iter().sum(), plan.plan.to_string())
+}
+
+/// Of what is asked again and again, which statements stay prepared on a connection: any other is parsed each time, in a round
+/// trip and a transaction of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_idle_service_asks_stays_prepared() {
+    let db = database().await;
+    let consumer = consumer(&db, [0; 4]).await;
+    let mut conn = db.conn().await;
+    claim(&mut conn, consumer.group(), &consumer.gates().unwrap(), &Place::default()).await.unwrap();
+    crate::dead_letters::measure(&mut conn, consumer.group()).await.unwrap();
+    crate::open_transactions::oldest_seconds(&mut conn).await.unwrap();
+    for asked in ["with reach as%", "%from parked_keys%counted%", "%min(began)%"] {
+        let prepared = "select count(*) as count from pg_prepared_statements where statement like $1 and statement not like '%pg_prepared%'";
+        let prepared: Count = sql_query(prepared).bind::<Text, _>(asked).get_result(&mut conn).await.unwrap();
+        assert_eq!(prepared.count, 1, "{asked}");
+    }
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
 }
 
 #[tokio::test(flavor = "multi_thread")]

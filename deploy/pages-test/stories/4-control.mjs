@@ -70,6 +70,8 @@ story('a customer is not let into the control room, and whoever is nobody is ask
   await ann.sees('This is not yours');
 });
 
+/// How often a room is looked into that is not as it should be.
+const LOOKS = 4;
 const SERVICES = ['order-svc', 'payment-svc', 'stock-svc', 'notification-svc'];
 
 /// Every room, and the services that it has something from. A page that is one service's alone is left out.
@@ -101,11 +103,15 @@ story('a service that hangs leaves its part of each room saying so, and the rest
     try {
       await Promise.all(rooms(id, payment, service).map(async ([path, asks]) => {
         const room = await ada.context.newPage();
-        const answer = await room.goto(path);
-        const said = await room.getByRole('main').getByText('does not answer just now.').allInnerTexts();
-        const expected = asks.includes(service) ? [`${service} does not answer just now.`] : [];
-        const found = [answer.status(), [...new Set(said)]];
-        if (JSON.stringify(found) !== JSON.stringify([200, expected])) told[`${service}: ${path}`] = found;
+        const expected = JSON.stringify([200, asks.includes(service) ? [`${service} does not answer just now.`] : []]);
+        let found;
+        // Another may be late, too, on a machine that does much else; not each time.
+        for (let look = 0; look < LOOKS && found !== expected; look += 1) {
+          const answer = await room.goto(path);
+          const said = await room.getByRole('main').getByText('does not answer just now.').allInnerTexts();
+          found = JSON.stringify([answer.status(), [...new Set(said)]]);
+        }
+        if (found !== expected) told[`${service}: ${path}`] = found;
         await room.close();
       }));
     } finally {

@@ -3,7 +3,7 @@
 pub mod addresses;
 pub mod api;
 pub mod audit;
-pub mod bench;
+pub mod beside;
 pub mod broker;
 pub mod catalogue;
 pub mod cli;

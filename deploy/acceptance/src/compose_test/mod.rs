@@ -2,7 +2,7 @@
 //! documents give. Each point prints a line with its figures.
 
 mod book;
-mod buyer;
+pub(crate) mod buyer;
 mod engine;
 mod groups;
 mod load;

@@ -264,6 +264,6 @@ pub(crate) async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit
 }
 
 /// The runner's audit, as anybody would ask for it.
-async fn look(addresses: &Addresses) -> anyhow::Result<Audit> {
+pub(crate) async fn look(addresses: &Addresses) -> anyhow::Result<Audit> {
     Ok(reqwest::get(&addresses.audit).await?.error_for_status()?.json().await?)
 }

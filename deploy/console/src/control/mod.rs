@@ -3,6 +3,7 @@
 mod actions;
 mod dead_letters;
 mod event_rows;
+mod flow;
 mod holds;
 mod json_text;
 mod letter;

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 use minijinja::value::Value;
 use serde::Serialize;
 
+use super::flow::Flow;
 use super::samples::{Gauges, Health, Samples};
 use super::stored;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::pages::span;
-use crate::store::figures::{self, Cancelled, Minute, Now};
+use crate::store::figures::{Cancelled, Minute, Now};
 use crate::svg::line::{line, short};
 
 /// A line has so many points: more are not seen.
@@ -53,22 +54,23 @@ async fn page(visit: Visit, template: &str) -> Result<HttpResponse, Refusal> {
     let visit = visit.for_workers()?;
     let samples = samples_of(&visit);
     let health = samples.health(&visit.state.services).await;
-    let (visit, (now, hour, cancelled)) = stored(visit, async |conn| {
-        Ok((figures::now(conn).await?, figures::last_hour(conn).await?, figures::cancelled(conn).await?))
-    })
-    .await?;
-    let own = live(&samples, &health, &now, &hour, &cancelled);
+    let (visit, flow) = match samples.flow().lately(&visit.state.pool) {
+        Some(flow) => (visit, flow),
+        None => stored(visit, async |conn| samples.flow().count(conn).await).await?,
+    };
+    let own = live(&samples, &health, &flow);
     Ok(visit.page(template, own))
 }
 
-fn live(samples: &Samples, health: &[Health], now: &Now, hour: &[Minute], cancelled: &[Cancelled]) -> Value {
+fn live(samples: &Samples, health: &[Health], counted: &Flow) -> Value {
+    let Flow { at, now, hour, cancelled } = counted;
     let services: Vec<_> = health.iter().enumerate().map(|(index, health)| card(samples, index, health)).collect();
     context! {
         flow => flow(samples, now, hour),
         pace => pace(samples, now),
         reasons => reasons(now, hour, cancelled),
         services,
-        at => Utc::now(),
+        at,
     }
 }
 

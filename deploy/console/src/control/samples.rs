@@ -11,6 +11,7 @@ use service_kit::Pool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::flow::Counted;
 use super::metrics::{self, Metric};
 use super::stuck::found::Found;
 use crate::services::{Failure, Service, Services};
@@ -48,7 +49,7 @@ const PARTITIONS: usize = 500;
 
 /// What was seen within the last hour. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Samples(Arc<Mutex<Seen>>, Arc<Stuck>);
+pub struct Samples(Arc<Mutex<Seen>>, Arc<Stuck>, Counted);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -274,6 +275,11 @@ impl Health {
 }
 
 impl Samples {
+    /// How orders flow.
+    pub const fn flow(&self) -> &Counted {
+        &self.2
+    }
+
     fn keep(&self, (flow, health): (Option<Now>, Vec<Health>)) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.hour.len() == KEPT {

@@ -5,12 +5,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::anyhow;
-use diesel::sql_types::{BigInt, Double, Json};
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Json};
 use diesel::{QueryableByName, sql_query};
 use futures_util::future::join_all;
 use tokio::sync::Barrier;
 
-use super::claim::{CLAIM, WINDOW};
+use super::claim::{Claim, WINDOW};
 use super::*;
 use crate::consumer::Subscription;
 use crate::testing::{TestDb, eventually};
@@ -123,6 +125,26 @@ async fn count(db: &TestDb, of: &str) -> i64 {
     diesel::select(count).get_result(&mut db.conn().await).await.unwrap()
 }
 
+/// The plan of a look as it is sent.
+struct Explain<'a>(Claim<'a>);
+
+impl QueryFragment<Pg> for Explain<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        out.push_sql("explain (analyze, buffers, format json) ");
+        self.0.walk_ast(out)
+    }
+}
+
+impl QueryId for Explain<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl diesel::query_builder::Query for Explain<'_> {
+    type SqlType = diesel::sql_types::Untyped;
+}
+
 /// How many buffers one look touches, and its plan. The claims are rolled back.
 async fn cost(db: &TestDb, consumer: &ConsumerHandle) -> (i64, String) {
     #[derive(QueryableByName)]
@@ -131,18 +153,11 @@ async fn cost(db: &TestDb, consumer: &ConsumerHandle) -> (i64, String) {
         plan: serde_json::Value,
     }
     let mut conn = db.conn().await;
-    let explain = format!("explain (analyze, buffers, format json) {CLAIM}");
     sql_query("begin").execute(&mut conn).await.unwrap();
-    let (topics, partitions): (Vec<_>, Vec<_>) = consumer.gates().unwrap().into_iter().unzip();
-    let claim = sql_query(&explain)
-        .bind::<Text, _>(consumer.group())
-        .bind::<Array<Text>, _>(topics)
-        .bind::<Array<Integer>, _>(partitions)
-        .bind::<Timestamptz, _>(DateTime::UNIX_EPOCH)
-        .bind::<Text, _>("")
-        .bind::<Text, _>("")
-        .bind::<BigInt, _>(WINDOW)
-        .bind::<Double, _>(30.0);
+    let (topics, partitions) = consumer.gates().unwrap().into_iter().unzip();
+    let (due_at, lease) = (DateTime::UNIX_EPOCH, 30.0);
+    let consumer = consumer.group();
+    let claim = Explain(Claim { consumer, topics, partitions, due_at, kind: "", key: "", most: WINDOW, lease });
     let plan: Plan = claim.get_result(&mut conn).await.unwrap();
     sql_query("rollback").execute(&mut conn).await.unwrap();
     let top = &plan.plan[0]["Plan"];
@@ -161,7 +176,7 @@ async fn what_an_idle_service_asks_stays_prepared() {
     crate::dead_letters::measure(&mut conn, consumer.group()).await.unwrap();
     crate::open_transactions::oldest_seconds(&mut conn).await.unwrap();
     for asked in ["with reach as%", "%from parked_keys%counted%", "%min(began)%"] {
-        let prepared = "select count(*) as count from pg_prepared_statements where statement like $1 and statement not like '%pg_prepared%'";
+        let prepared = "select count(*) as count from pg_prepared_statements where statement like $1 and statement not like '%pg_prepared_statements%'";
         let prepared: Count = sql_query(prepared).bind::<Text, _>(asked).get_result(&mut conn).await.unwrap();
         assert_eq!(prepared.count, 1, "{asked}");
     }

@@ -56,7 +56,10 @@ impl Ledger {
         let now = self.start.elapsed();
         self.change(number, |entry| match outcome {
             Ok(()) => entry.ended = Some(now),
-            Err(error) => entry.wrong = Some(format!("{error:#}")),
+            Err(error) => {
+                let of = entry.id.as_deref().unwrap_or("that was not accepted");
+                entry.wrong = Some(format!("order {of} ({:?}): {error:#}", entry.plan));
+            }
         });
     }
 

@@ -78,6 +78,15 @@ impl Plan {
         !matches!(self, Self::Cancel | Self::Decline | Self::Short)
     }
 
+    /// What is said of its payment at the end, where that says anything.
+    const fn payment(self) -> Option<&'static str> {
+        match self {
+            Self::Return | Self::Refund => Some("refunded"),
+            _ if self.is_sold() => Some("captured"),
+            _ => None,
+        }
+    }
+
     /// What the shop keeps of an order of so many pieces, in cents.
     pub fn kept(self, quantity: u32) -> i64 {
         let all = PRICE * i64::from(quantity);
@@ -143,13 +152,13 @@ async fn life(
             once(api, Service::StockSvc, &format!("/api/v1/shipments/{}/return", text(&parcel, "id")?), &lines).await?;
         }
         Plan::Refund => {
-            until_order(api, &order, |shown| shown["payment"] == "captured").await?;
+            until_order(api, &order, plan, |shown| shown["payment"] == "captured").await?;
             let payment = first(api, Service::PaymentSvc, "payments", &order).await?;
             let body = json!({"amount": {"amount": GIVEN_BACK, "currency": "EUR"}, "reason": "a dented tin"});
             once(api, Service::PaymentSvc, &format!("/api/v1/payments/{}/refunds", text(&payment, "id")?), &body)
                 .await?;
         }
-        Plan::Authenticate => authenticate(api, &order).await?,
+        Plan::Authenticate => authenticate(api, &order, plan).await?,
         Plan::Cancel => {
             sleep(wait).await;
             let path = format!("/api/v1/orders/{order}/cancel");
@@ -158,14 +167,14 @@ async fn life(
     }
     let (status, reason) = plan.end();
     let ended = |shown: &Value| {
-        let paid = !plan.is_sold() || shown["payment"] == "captured";
+        let paid = plan.payment().is_none_or(|payment| shown["payment"] == payment);
         shown["status"] == status && shown["reason"] == json!(reason) && paid
     };
-    until_order(api, &order, ended).await
+    until_order(api, &order, plan, ended).await
 }
 
-/// Fails at once if the order ends otherwise.
-async fn until_order(api: &Api, order: &str, is: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+/// Fails at once if the order ends otherwise than it should.
+async fn until_order(api: &Api, order: &str, plan: Plan, is: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
     let path = format!("/api/v1/orders/{order}");
     let mut patience = api.patience("waiting for an order");
     loop {
@@ -173,10 +182,13 @@ async fn until_order(api: &Api, order: &str, is: impl Fn(&Value) -> bool) -> any
         if is(&shown) {
             return Ok(());
         }
-        if matches!(shown["status"].as_str(), Some("cancelled" | "completed")) && shown["payment"] != "authorized" {
-            bail!("order {order} ended {} ({}), its payment {}", shown["status"], shown["reason"], shown["payment"]);
+        let (status, reason) = plan.end();
+        let has_ended = matches!(shown["status"].as_str(), Some("cancelled" | "completed"));
+        if has_ended && (shown["status"] != status || shown["reason"] != json!(reason)) {
+            bail!("it ended {} ({}), its payment {}", shown["status"], shown["reason"], shown["payment"]);
         }
-        patience.again(format!("order {order} is {} and waits for {}", shown["status"], shown["waiting_for"])).await?;
+        let (now, payment) = (&shown["status"], &shown["payment"]);
+        patience.again(format!("it is {now}, its payment {payment}, and waits for {}", shown["waiting_for"])).await?;
     }
 }
 
@@ -212,13 +224,14 @@ async fn once(api: &Api, service: Service, path: &str, body: &Value) -> anyhow::
     }
 }
 
-/// One piece goes in a parcel of its own. Asked again after an answer that was lost it is refused, and the parcels tell.
+/// One piece goes in a parcel of its own: two parcels come in the place of the one. Asked again after an answer that was lost it is refused, and the parcels tell.
 async fn split(api: &Api, order: &str) -> anyhow::Result<()> {
     let parcel = text(&first(api, Service::StockSvc, "shipments", order).await?, "id")?;
     let body = json!({"lines": [{"sku": SKU, "quantity": 1}]});
     let (path, mut patience) = (format!("/api/v1/shipments/{parcel}/split"), api.patience("splitting a parcel"));
     let parcels = loop {
-        let parcels = listed(api, Service::StockSvc, "shipments", order).await?;
+        let mut parcels = listed(api, Service::StockSvc, "shipments", order).await?;
+        parcels.retain(|parcel| parcel["status"] != "cancelled");
         if parcels.len() > 1 {
             break parcels;
         }
@@ -236,8 +249,9 @@ async fn split(api: &Api, order: &str) -> anyhow::Result<()> {
 }
 
 /// What the customer does in the bank's own window, until the shop has heard of it.
-async fn authenticate(api: &Api, order: &str) -> anyhow::Result<()> {
-    until_order(api, order, |shown| matches!(shown["payment"].as_str(), Some("action_required" | "captured"))).await?;
+async fn authenticate(api: &Api, order: &str, plan: Plan) -> anyhow::Result<()> {
+    until_order(api, order, plan, |shown| matches!(shown["payment"].as_str(), Some("action_required" | "captured")))
+        .await?;
     let mut patience = api.patience("authenticating");
     loop {
         let payment = first(api, Service::PaymentSvc, "payments", order).await?;

@@ -80,12 +80,14 @@ pub struct ChaosArgs {
 /// Runs it and returns whether everything was as it must be.
 pub async fn run(arguments: &ChaosArgs) -> anyhow::Result<bool> {
     ensure!(arguments.minutes >= 0.5 && arguments.minutes <= 1_440.0, "--minutes is from 0.5 to 1440");
+    ensure!((1..=600).contains(&arguments.faults), "--faults is from 1 to 600");
     ensure!(arguments.rate > 0.0 && arguments.rate <= 1_000.0, "--rate is above 0, and at most 1000");
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let over = Duration::from_secs_f64(arguments.minutes * 60.0);
     let kafka = arguments.kafka;
     let plan = schedule::draw(seed, over, arguments.faults, |kind, whom| is_possible(kafka, kind, whom));
     if arguments.plan {
+        say(&format!("seed {seed}"));
         plan.iter().for_each(|fault| say(&line(fault)));
         return Ok(true);
     }
@@ -108,7 +110,8 @@ pub async fn run(arguments: &ChaosArgs) -> anyhow::Result<bool> {
 
 /// The embedded broker keeps nothing, and is a part of the run: it is killed there, and not through a link.
 fn is_possible(kafka: bool, kind: Kind, whom: &str) -> bool {
-    kafka || whom != "to kafka" && (whom, kind) != ("kafka", Kind::ServerFrozen)
+    let of_a_server_that_stays = matches!((whom, kind), ("kafka", Kind::ServerFrozen) | (_, Kind::Repeated));
+    kafka || (whom != "to kafka" && !of_a_server_that_stays)
 }
 
 struct Run<'a> {
@@ -140,17 +143,17 @@ impl Run<'_> {
         let start = Instant::now();
         let ledger = Ledger::new(start);
         let api = shop.api.clone().patient_for(PATIENCE);
-        let world = World { api: api.clone(), servers, at: shop.addresses()? };
+        let world = World { api: api.clone(), http: reqwest::Client::new(), servers, at: shop.addresses()? };
         let (ends, quiet) = (CancellationToken::new(), CancellationToken::new());
         let mut figures = Figures::default();
         let course = async {
+            let _whatever_happens = quiet.clone().drop_guard();
             let orders = self.orders(&api, &ledger, ends.clone());
             let (done, lives) = tokio::join!(bring_all(&world, plan, start, self.over), orders);
             world.well_gateway().await?;
             say(&format!("the last fault has ended; {} orders go on", ledger.counts().1));
             lives.close();
             let ended = tokio::time::timeout(ENDS_WITHIN, lives.wait()).await;
-            quiet.cancel();
             anyhow::Ok((done, ended.is_ok()))
         };
         let stopping = async {
@@ -160,8 +163,9 @@ impl Run<'_> {
         let (course, (), ()) = tokio::join!(course, stopping, watch(&mut figures, &api, &ledger, start, &quiet));
         let (done, all_ended) = course?;
         let entries = ledger.all();
-        let poisoned: BTreeSet<String> = done.iter().filter_map(|fault| fault.poisoned.clone()).collect();
-        let mut verdict = verdict::look(&api, &world.at, &entries, &poisoned).await?;
+        let poisoned: BTreeSet<String> = done.iter().filter_map(Done::poisoned).collect();
+        let mut verdict = verdict::look(&api, &world.at, &entries, &poisoned).await;
+        verdict.wrong.extend(troubles(&done));
         if !all_ended {
             let open = entries.iter().filter(|entry| entry.ended.is_none() && entry.wrong.is_none());
             let named: Vec<_> = open.clone().take(NAMED).map(|entry| (entry.plan, entry.id.as_deref())).collect();
@@ -227,7 +231,7 @@ impl Run<'_> {
         ));
         let last = figures.points.last().map_or(self.over, |point| point.at);
         let title = format!("seed {}: {} orders, {} faults", self.seed, ledger.counts().0, brought.len());
-        let picture = self.arguments.picture.clone().unwrap_or_else(|| self.folder.join("chaos.svg"));
+        let picture = self.arguments.picture.clone().unwrap_or_else(|| self.folder.with_extension("svg"));
         fs::write(&picture, picture::draw(done, &figures.points, last, &title))
             .with_context(|| format!("writing {}", picture.display()))?;
         say(&format!("picture: {}", picture.display()));
@@ -238,6 +242,25 @@ impl Run<'_> {
         verdict.wrong.iter().take(NAMED).for_each(|wrong| say(&format!("  {wrong}")));
         Ok(())
     }
+}
+
+/// Why this run says nothing, if its faults did not happen or could not be ended.
+fn troubles(done: &[Done]) -> Vec<String> {
+    let stays = done.iter().filter_map(|fault| Some((fault, fault.stays.as_ref()?)));
+    let mut troubles: Vec<_> =
+        stays.map(|(fault, why)| format!("a fault could not be ended ({}): {why}", line(&fault.planned))).collect();
+    let mut by_kind = BTreeMap::<Kind, (usize, usize)>::new();
+    for fault in done {
+        let (all, missed) = by_kind.entry(fault.planned.kind).or_default();
+        *all += 1;
+        *missed += usize::from(fault.missed.is_some());
+    }
+    let never = by_kind.iter().filter(|(_, (all, missed))| *all > 1 && all == missed);
+    troubles.extend(never.map(|(kind, (all, _))| format!("none of {all} faults came about: {}", kind.name())));
+    if done.iter().all(|fault| fault.missed.is_some()) {
+        troubles.push("no fault came about: this run shows nothing".to_owned());
+    }
+    troubles
 }
 
 /// Brings each fault about at its time, and waits until all have ended and the time is over.

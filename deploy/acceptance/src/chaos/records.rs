@@ -22,9 +22,14 @@ fn type_on(topic: &str) -> &'static str {
     }
 }
 
-/// Sends a record whose value is no event, under the key of an order that is not there; returns the key.
-pub(super) async fn poison(bootstrap: &str, topic: &str, draw: u64) -> anyhow::Result<String> {
-    let key = Uuid::from_u64_pair(0x0198_0a10_7c00_7000, draw | 1 << 63).to_string();
+/// The key of the record that [`poison`] sends: of an order that is not there.
+pub(super) fn poisoned_key(draw: u64) -> String {
+    Uuid::from_u64_pair(0x0198_0a10_7c00_7000, draw | 1 << 63).to_string()
+}
+
+/// Sends a record whose value is no event.
+pub(super) async fn poison(bootstrap: &str, topic: &str, draw: u64) -> anyhow::Result<()> {
+    let key = poisoned_key(draw);
     let id = Uuid::now_v7().to_string();
     let pairs = [
         ("ce_specversion", "1.0"),
@@ -40,8 +45,7 @@ pub(super) async fn poison(bootstrap: &str, topic: &str, draw: u64) -> anyhow::R
         .iter()
         .fold(OwnedHeaders::new(), |all, (name, value)| all.insert(Header { key: name, value: Some(*value) }));
     let record = FutureRecord::to(topic).key(&key).payload(b"\xff{ no event".as_slice()).headers(headers);
-    send(bootstrap, record).await?;
-    Ok(key)
+    send(bootstrap, record).await
 }
 
 /// Sends a record of the topic again, as it was, to the same partition.

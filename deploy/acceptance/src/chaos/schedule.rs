@@ -28,7 +28,8 @@ pub(super) enum Kind {
     Frozen,
     /// A program is ended in order and stays away for a while.
     Away,
-    /// kill -9 of PostgreSQL or of the broker, which is away for a while.
+    /// kill -9 of PostgreSQL or of the broker, which is away for a while; the embedded broker comes back at once, and everything that
+    /// was published is published again.
     ServerKilled,
     /// PostgreSQL or the broker stands still.
     ServerFrozen,
@@ -119,6 +120,25 @@ impl Kind {
             Self::Poison => "poison event",
             Self::Repeated => "repeated event",
         }
+    }
+}
+
+impl Kind {
+    /// Whether it goes on until it is ended.
+    pub const fn goes_on(self) -> bool {
+        matches!(
+            self,
+            Self::Frozen
+                | Self::Away
+                | Self::ReadOnly
+                | Self::ConnectionsHeld
+                | Self::ConnectionsSlow
+                | Self::GatewayFails
+                | Self::GatewaySlow
+                | Self::AnswersWithheld
+                | Self::WebhooksTwice
+                | Self::WebhooksLost
+        )
     }
 }
 

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use quadrille_servers::{Durability, Kafka, Link, Postgres, kafka, port, postgres};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 /// Connections for all services, for whoever looks, and for faults.
 const SETTINGS: [&str; 2] = ["max_connections=400", "shared_buffers=256MB"];
+/// How often a server that was killed is started until it is given up.
+const STARTS: usize = 4;
 
 pub(super) struct Servers {
     postgres: Mutex<Option<Postgres>>,
@@ -47,7 +49,7 @@ impl Servers {
 
     /// Where faults and checks reach a database, whatever happens to the link.
     pub fn database(&self, name: &str) -> String {
-        self.url.replace("/postgres", &format!("/{name}"))
+        database_at(&self.url, name)
     }
 
     /// Where clients reach Apache Kafka first.
@@ -71,16 +73,18 @@ impl Servers {
                 let mut running = self.postgres.lock().await;
                 running.take().context("PostgreSQL is not there")?.kill().await?;
                 sleep(away).await;
-                *running = Some(Postgres::start_with(&self.postgres_options, &SETTINGS).await?);
+                let start = || Postgres::start_with(&self.postgres_options, &SETTINGS);
+                *running = Some(surely(start).await.context("PostgreSQL does not come back")?);
             }
             ("kafka", Some(kafka)) => {
                 let mut running = kafka.node.lock().await;
                 let mut node = running.take().context("Apache Kafka is not there")?;
-                node.identity().kill();
+                ensure!(node.identity().kill(), "Apache Kafka is not there");
                 node.wait().await?;
                 drop(node);
                 sleep(away).await;
-                *running = Some(Kafka::start_with_properties(&kafka.options, &kafka.properties).await?);
+                let start = || Kafka::start_with_properties(&kafka.options, &kafka.properties);
+                *running = Some(surely(start).await.context("Apache Kafka does not come back")?);
             }
             _ => return Ok(false),
         }
@@ -95,7 +99,7 @@ impl Servers {
             _ => return Ok(false),
         };
         let identity = identity.context("it is not there")?;
-        identity.freeze();
+        ensure!(identity.freeze(), "it is not there");
         sleep(lasts).await;
         identity.thaw();
         Ok(true)
@@ -115,6 +119,21 @@ impl Servers {
     }
 }
 
+/// On a machine that does much else a server may not come back within its time; not again and again.
+async fn surely<T>(start: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    for _ in 1..STARTS {
+        if let Ok(started) = start().await {
+            return Ok(started);
+        }
+    }
+    start().await
+}
+
+/// The URL of another database on the same server.
+fn database_at(url: &str, name: &str) -> String {
+    url.rsplit_once('/').map_or_else(|| url.to_owned(), |(server, _)| format!("{server}/{name}"))
+}
+
 impl OwnKafka {
     /// Clients are sent through the link from the first answer on.
     async fn start(folder: &Path) -> anyhow::Result<Self> {
@@ -125,5 +144,16 @@ impl OwnKafka {
             kafka::Options { folder: folder.to_owned(), port: Some(port), durability: Durability::Real, jars: None };
         let node = Kafka::start_with_properties(&options, &properties).await?;
         Ok(Self { node: Mutex::new(Some(node)), options, properties, link })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_database_is_on_the_same_server_for_the_same_role() {
+        let url = database_at("postgres://postgres:secret@127.0.0.1:21000/postgres", "order_svc");
+        assert_eq!(url, "postgres://postgres:secret@127.0.0.1:21000/order_svc");
     }
 }

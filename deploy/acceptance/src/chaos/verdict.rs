@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use quadrille::addresses::Addresses;
-use quadrille::api::{Api, number, text};
+use quadrille::api::{Api, Journal, number, text};
 use quadrille::records::OF_ORDERS;
 use quadrille::service::Service;
 use reqwest::Method;
@@ -34,42 +34,38 @@ pub(super) struct Verdict {
     pub dropped: usize,
 }
 
-/// Looks at everything. `poisoned` has the keys of records that faults sent and nobody can read.
-pub(super) async fn look(
-    api: &Api,
-    at: &Addresses,
-    entries: &[Entry],
-    poisoned: &BTreeSet<String>,
-) -> anyhow::Result<Verdict> {
+/// Looks at everything. `poisoned` has the keys of records that faults sent and nobody can read. What can't be looked at is wrong.
+pub(super) async fn look(api: &Api, at: &Addresses, entries: &[Entry], poisoned: &BTreeSet<String>) -> Verdict {
     let mut verdict = Verdict::default();
     verdict.wrong.extend(entries.iter().filter_map(|entry| entry.wrong.clone()));
-    verdict.dropped = drop_letters(api, poisoned, &mut verdict.wrong).await?;
-    match audited(at, poisoned).await {
-        Ok(rules) => verdict.rules = rules,
-        Err(error) => verdict.wrong.push(format!("audit: {error:#}")),
+    let letters = drop_letters(api, poisoned, &mut verdict).await;
+    let audited = audited(at, poisoned).await.map(|rules| verdict.rules = rules);
+    let money = money(api, entries).await.map(|wrong| verdict.wrong.extend(wrong));
+    let goods = goods(api, entries).await.map(|wrong| verdict.wrong.extend(wrong));
+    let topics = topics(at, entries, poisoned, &mut verdict).await;
+    for (what, looked) in
+        [("dead letters", letters), ("audit", audited), ("money", money), ("goods", goods), ("topics", topics)]
+    {
+        verdict.wrong.extend(looked.err().map(|error| format!("{what}: {error:#}")));
     }
-    verdict.wrong.extend(money(api, entries).await?);
-    verdict.wrong.extend(goods(api, entries).await?);
-    topics(at, entries, poisoned, &mut verdict).await?;
-    Ok(verdict)
+    verdict
 }
 
 /// Drops the dead letters of poisoned keys; any other is wrong.
-async fn drop_letters(api: &Api, poisoned: &BTreeSet<String>, wrong: &mut Vec<String>) -> anyhow::Result<usize> {
-    let mut dropped = 0;
+async fn drop_letters(api: &Api, poisoned: &BTreeSet<String>, verdict: &mut Verdict) -> anyhow::Result<()> {
     for service in Service::WITH_OUTBOX {
-        for letter in api.all(service, "/api/v1/dead-letters?limit=200&").await? {
+        for letter in api.all(service, "/api/v1/dead-letters?").await? {
             let (key, id) = (text(&letter, "key")?, number(&letter, "id")?);
             if !poisoned.contains(&key) {
-                wrong.push(format!("{} has a dead letter that no fault made: {letter}", service.name()));
+                verdict.wrong.push(format!("{} has a dead letter that no fault made: {letter}", service.name()));
                 continue;
             }
             let path = format!("/api/v1/dead-letters/{id}/discard");
             api.surely(Method::POST, service, &path, Some(&json!({"reason": "a fault sent it"}))).await?;
-            dropped += 1;
+            verdict.dropped += 1;
         }
     }
-    Ok(dropped)
+    Ok(())
 }
 
 /// The audit's rules, of which those that name a poisoned key don't count. Steps may still be under way, so it is asked again.
@@ -79,7 +75,11 @@ async fn audited(at: &Addresses, poisoned: &BTreeSet<String>) -> anyhow::Result<
         let found = audit.rules.iter().flat_map(|rule| &rule.broken);
         let broken: Vec<_> =
             found.filter(|finding| !poisoned.iter().any(|key| finding.of.contains(key.as_str()))).take(20).collect();
-        anyhow::ensure!(broken.is_empty(), "not all that must hold does: {broken:?}");
+        ensure!(broken.is_empty(), "not all that must hold does: {broken:?}");
+        for rule in &audit.rules {
+            let unseen = rule.unchecked.is_some() || rule.more > 0;
+            ensure!(!unseen, "rule {} was not wholly checked: {:?}, {} more", rule.number, rule.unchecked, rule.more);
+        }
         Ok(audit.rules.len())
     })
     .await
@@ -100,23 +100,33 @@ async fn money(api: &Api, entries: &[Entry]) -> anyhow::Result<Vec<String>> {
 async fn money_now(api: &Api, entries: &[Entry]) -> anyhow::Result<Vec<String>> {
     let journal = api.journal().await?;
     let mut payments = BTreeMap::new();
-    for payment in api.all(Service::PaymentSvc, "/api/v1/payments?limit=200&").await? {
+    for payment in api.all(Service::PaymentSvc, "/api/v1/payments?").await? {
         payments.insert(text(&payment, "order_id")?, payment);
     }
     let amount = |payment: &Value, of: &str| payment[of]["amount"].as_i64().unwrap_or_default();
     let mut wrong = Vec::new();
     for (id, entry) in known(entries) {
         let kept = entry.plan.kept(entry.quantity);
-        let sum = |of: &str| journal.get(id).and_then(|lines| lines.get(of)).map_or(0, |(amount, _)| *amount);
-        let at_gateway = sum("capture") - sum("refund");
+        let nothing = Journal::new();
+        let lines = journal.get(id).unwrap_or(&nothing);
+        let sum = |of: &str| lines.get(of).map_or(0, |(amount, _)| *amount);
+        let at_gateway = [sum("capture"), sum("refund")];
         let held = sum("authorise") - sum("capture") - sum("void");
-        let at_shop = payments.get(id).map_or(0, |payment| amount(payment, "captured") - amount(payment, "refunded"));
-        if [at_gateway, at_shop, held] != [kept, kept, 0] {
+        let at_shop = payments.get(id).map(|payment| [amount(payment, "captured"), amount(payment, "refunded")]);
+        let at_shop = at_shop.unwrap_or_default();
+        let once = lines.values().all(|(_, count)| *count == 1);
+        if at_gateway != at_shop || at_shop[0] - at_shop[1] != kept || held != 0 || !once {
+            let plan = entry.plan;
             wrong.push(format!(
-                "order {id} ({:?}): {kept} is to be kept; payment-svc keeps {at_shop}, the gateway {at_gateway}, and holds {held}",
-                entry.plan
+                "order {id} ({plan:?}): {kept} is to be kept; payment-svc has {at_shop:?}, the gateway {lines:?}"
             ));
         }
+    }
+    let accepted: HashSet<&str> = known(entries).map(|(id, _)| id).collect();
+    let stray: Vec<_> = journal.keys().filter(|order| !accepted.contains(order.as_str())).collect();
+    // Of an order that was given up on nobody knows whether it was taken.
+    if stray.len() > entries.iter().filter(|entry| entry.id.is_none()).count() {
+        wrong.push(format!("the gateway moved money for orders that were not accepted: {stray:?}"));
     }
     Ok(wrong)
 }

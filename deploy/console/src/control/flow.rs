@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use chrono::{DateTime, Utc};
-use diesel::QueryResult;
-use diesel_async::AsyncPgConnection;
 use service_kit::Pool;
+use tokio::time::timeout;
 
 use crate::store::figures::{self, Cancelled, Minute, Now};
 
@@ -14,6 +14,9 @@ use crate::store::figures::{self, Cancelled, Minute, Now};
 const FRESH: Duration = Duration::from_secs(3);
 /// What was counted so lately is shown while it is counted again.
 const GOOD: Duration = Duration::from_secs(15);
+
+/// How long the first who looks waits.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Orders as they are, and minute by minute over the last hour.
 #[derive(Debug)]
@@ -27,88 +30,104 @@ pub struct Flow {
 
 /// What was counted last. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Counted(Arc<Mutex<Last>>);
+pub struct Counted(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Last {
-    flow: Option<(Instant, Arc<Flow>)>,
-    /// Since when somebody counts.
-    counting: Option<Instant>,
+struct Shared {
+    /// With when its counting began.
+    last: Mutex<Option<(Instant, Arc<Flow>)>>,
+    /// Whoever counts has it.
+    turn: tokio::sync::Mutex<()>,
 }
 
-/// What is to be done by whoever looks.
+/// What whoever looks is shown.
+#[derive(Debug)]
 enum Look {
-    Show(Arc<Flow>),
-    ShowAndCount(Arc<Flow>),
-    Count,
+    Fresh(Arc<Flow>),
+    Good(Arc<Flow>),
+    Old,
 }
 
 impl Counted {
     /// What was counted lately. If that was seconds ago, it is counted again meanwhile.
-    pub fn lately(&self, pool: &Pool) -> Option<Arc<Flow>> {
-        match self.look(Instant::now()) {
-            Look::Show(flow) => Some(flow),
-            Look::ShowAndCount(flow) => {
-                tokio::spawn(self.clone().count_again(pool.clone()));
-                Some(flow)
-            }
-            Look::Count => None,
-        }
-    }
-
-    /// Counts now.
     ///
     /// # Errors
-    /// The database can't be read.
-    pub async fn count(&self, conn: &mut AsyncPgConnection) -> QueryResult<Arc<Flow>> {
-        let (at, now, hour) = (Utc::now(), figures::now(conn).await?, figures::last_hour(conn).await?);
-        let flow = Arc::new(Flow { at, now, hour, cancelled: figures::cancelled(conn).await? });
-        *self.last() = Last { flow: Some((Instant::now(), Arc::clone(&flow))), counting: None };
-        Ok(flow)
+    /// Nothing was counted lately, and the database can't be read in time.
+    pub async fn flow(&self, pool: &Pool) -> anyhow::Result<Arc<Flow>> {
+        match self.look(Instant::now()) {
+            Look::Fresh(flow) => Ok(flow),
+            Look::Good(flow) => {
+                tokio::spawn(self.clone().count_again(pool.clone()));
+                Ok(flow)
+            }
+            Look::Old => timeout(PATIENCE, self.count(pool)).await.context("counting takes too long")?,
+        }
     }
 
-    fn look(&self, now: Instant) -> Look {
-        let mut last = self.last();
-        let Some((at, flow)) = last.flow.clone().filter(|(at, _)| now.duration_since(*at) < GOOD) else {
-            return Look::Count;
-        };
-        // Whoever could not count is followed by another.
-        if now.duration_since(at) < FRESH || last.counting.is_some_and(|since| now.duration_since(since) < FRESH) {
-            return Look::Show(flow);
+    /// Counts, or waits for whoever does.
+    async fn count(&self, pool: &Pool) -> anyhow::Result<Arc<Flow>> {
+        let _turn = self.0.turn.lock().await;
+        match self.look(Instant::now()) {
+            Look::Fresh(flow) => Ok(flow),
+            Look::Good(_) | Look::Old => self.count_now(pool).await,
         }
-        last.counting = Some(now);
-        Look::ShowAndCount(flow)
     }
 
     async fn count_again(self, pool: Pool) {
-        let counted: anyhow::Result<_> = async { Ok(self.count(&mut *pool.get().await?).await?) }.await;
-        if let Err(error) = counted {
+        let Ok(_turn) = self.0.turn.try_lock() else { return };
+        if let Err(error) = self.count_now(&pool).await {
             tracing::debug!(error = format!("{error:#}"), "orders can't be counted now");
         }
     }
 
-    fn last(&self) -> MutexGuard<'_, Last> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn count_now(&self, pool: &Pool) -> anyhow::Result<Arc<Flow>> {
+        let (began, at) = (Instant::now(), Utc::now());
+        let mut conn = pool.get().await?;
+        let (now, hour) = (figures::now(&mut conn).await?, figures::last_hour(&mut conn).await?);
+        let flow = Arc::new(Flow { at, now, hour, cancelled: figures::cancelled(&mut conn).await? });
+        *self.last() = Some((began, Arc::clone(&flow)));
+        Ok(flow)
+    }
+
+    fn look(&self, now: Instant) -> Look {
+        match &*self.last() {
+            Some((at, flow)) if now.duration_since(*at) < FRESH => Look::Fresh(Arc::clone(flow)),
+            Some((at, flow)) if now.duration_since(*at) < GOOD => Look::Good(Arc::clone(flow)),
+            _ => Look::Old,
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<(Instant, Arc<Flow>)>> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use service_kit::testing::TestDb;
+
     use super::*;
 
+    fn flow() -> Arc<Flow> {
+        Arc::new(Flow { at: Utc::now(), now: Now::default(), hour: Vec::new(), cancelled: Vec::new() })
+    }
+
     #[test]
-    fn what_was_counted_is_shown_and_counted_again_by_one_of_those_who_look() {
+    fn what_was_counted_is_good_for_seconds_and_then_old() {
         let (counted, at) = (Counted::default(), Instant::now());
-        let looked = |after: Duration| match counted.look(at + after) {
-            Look::Show(_) => "show",
-            Look::ShowAndCount(_) => "show and count",
-            Look::Count => "count",
-        };
-        assert_eq!(looked(Duration::ZERO), "count");
-        let flow = Arc::new(Flow { at: Utc::now(), now: Now::default(), hour: Vec::new(), cancelled: Vec::new() });
-        counted.last().flow = Some((at, flow));
-        let second = Duration::from_secs(1);
-        assert_eq!([looked(second), looked(FRESH), looked(FRESH + second)], ["show", "show and count", "show"]);
-        assert_eq!([looked(FRESH * 2), looked(GOOD)], ["show and count", "count"]);
+        assert!(matches!(counted.look(at), Look::Old));
+        *counted.last() = Some((at, flow()));
+        assert!(matches!(counted.look(at + FRESH / 2), Look::Fresh(_)));
+        assert!(matches!(counted.look(at + FRESH), Look::Good(_)));
+        assert!(matches!(counted.look(at + GOOD), Look::Old));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_who_look_at_once_wait_for_one_who_counts() {
+        let db = TestDb::new(&crate::migrations()).await;
+        let counted = Counted::default();
+        let looks = (0..20).map(|_| counted.flow(&db.pool));
+        let flows: Vec<_> = futures_util::future::try_join_all(looks).await.unwrap();
+        assert!(flows.iter().all(|flow| Arc::ptr_eq(flow, &flows[0])), "each has the same count");
     }
 }

@@ -95,6 +95,11 @@ async fn stored<T>(
         Ok(work(conn).await?)
     }
     .await;
+    or_not_just_now(visit, read)
+}
+
+/// What was read, or that it can't be read.
+fn or_not_just_now<T>(visit: Visit, read: anyhow::Result<T>) -> Result<(Visit, T), Refusal> {
     match read {
         Ok(read) => Ok((visit, read)),
         Err(error) => {

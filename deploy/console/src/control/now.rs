@@ -8,8 +8,8 @@ use minijinja::value::Value;
 use serde::Serialize;
 
 use super::flow::Flow;
+use super::or_not_just_now;
 use super::samples::{Gauges, Health, Samples};
-use super::stored;
 use crate::http::visit::{Refusal, Visit, shown};
 use crate::pages::span;
 use crate::store::figures::{Cancelled, Minute, Now};
@@ -54,10 +54,8 @@ async fn page(visit: Visit, template: &str) -> Result<HttpResponse, Refusal> {
     let visit = visit.for_workers()?;
     let samples = samples_of(&visit);
     let health = samples.health(&visit.state.services).await;
-    let (visit, flow) = match samples.flow().lately(&visit.state.pool) {
-        Some(flow) => (visit, flow),
-        None => stored(visit, async |conn| samples.flow().count(conn).await).await?,
-    };
+    let flow = samples.flow().flow(&visit.state.pool).await;
+    let (visit, flow) = or_not_just_now(visit, flow)?;
     let own = live(&samples, &health, &flow);
     Ok(visit.page(template, own))
 }

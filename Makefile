@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 
 .PHONY: help tools tools-kafka tools-api tools-oidc tools-pages tools-cargo up test test-kafka test-all test-stripe-mock test-oidc-provider test-api test-pages \
-	test-compose test-compose-whole test-kubernetes test-observability sbom accept accept-kafka chaos failover bench bench-docs bench-smoke lint fmt docs
+	test-compose test-compose-whole test-kubernetes test-observability sbom accept accept-kafka failover bench bench-docs bench-smoke lint fmt docs
 
 # schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
 api_test = $(CURDIR)/target/api-test/venv
@@ -136,10 +136,6 @@ PROFILE = release
 accept: tools ## the whole shop from a release build, put through its paces; prints its figures
 	$(if $(filter dev,$(PROFILE)),$(build_programs),cargo build --workspace --bins --profile $(PROFILE))
 	$(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/quadrille-accept $(ARGS)
-
-chaos: tools ## a shop of its own, broken under load in every way by a schedule that a seed draws (ARGS='--minutes 10 --kafka --seed 7')
-	$(build_programs)
-	$(quadrille) chaos $(ARGS)
 
 # What a relay loses that waits for no standby is shown, too, so that the difference is seen.
 failover: tools ## the failover certificate: the primary of a whole shop is killed under load, 20 times (ARGS='--runs 3 --seed 7')

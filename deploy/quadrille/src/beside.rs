@@ -1,4 +1,4 @@
-//! `quadrille bench` and `quadrille chaos`: programs of their own, which nobody needs who only runs the shop.
+//! Programs of their own that are commands of this one, such as `quadrille bench`: nobody needs them who only runs the shop.
 
 use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
 

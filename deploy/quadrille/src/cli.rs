@@ -71,13 +71,6 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Breaks a shop of its own under load in every way, and checks that nothing was lost: runs quadrille-chaos, which must be beside
-    /// this program.
-    Chaos {
-        /// What quadrille-chaos takes; --help lists it.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<OsString>,
-    },
     /// Prints tokens of people whom the issuer of `up` knows, as lines for a shell: eval "$(quadrille login ann)".
     Login(LoginArgs),
     /// Brings a service's database up to date before the service starts, and grants its relay's role what it needs.

@@ -29,10 +29,6 @@ async fn main() -> ExitCode {
             let how = "build it with cargo build --release -p quadrille-bench, or run make bench";
             exit::code("quadrille", beside::become_program("quadrille-bench", how, &arguments))
         }
-        Command::Chaos { arguments } => {
-            let how = "build it with cargo build --workspace --bins, or run make chaos";
-            exit::code("quadrille", beside::become_program("quadrille-chaos", how, &arguments))
-        }
         Command::Audit(arguments) => exit::code("quadrille", audit(&arguments).await),
         tool => exit::code("quadrille", unless_told_to_stop(run_tool(tool)).await),
     }
@@ -54,7 +50,7 @@ async fn run_tool(tool: Command) -> anyhow::Result<()> {
         Command::Migrate(arguments) => migrate::migrate(&arguments, &mut exit::stdout()).await,
         // they are no tools: they drain, or say how far they are, when they are told to stop
         Command::Up(_) | Command::Run { .. } | Command::Broker(_) | Command::Audit(_) => Ok(()),
-        Command::Bench { .. } | Command::Chaos { .. } => Ok(()),
+        Command::Bench { .. } => Ok(()),
     }
 }
 

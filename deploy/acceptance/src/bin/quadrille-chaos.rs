@@ -1,4 +1,4 @@
-//! Breaks a shop under load in every way, by a schedule that a seed draws, and checks that nothing was lost or done twice.
+//! Under construction, and no command of `quadrille` yet: breaks a shop under load in every way, by a schedule that a seed draws, and checks that nothing was lost or done twice.
 
 use std::process::ExitCode;
 

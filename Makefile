@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help tools tools-kafka tools-api tools-oidc tools-pages tools-cargo up test test-kafka test-all test-stripe-mock test-oidc-provider test-api test-pages \
-	test-compose test-compose-whole test-kubernetes test-observability sbom accept accept-kafka failover bench bench-docs bench-smoke lint fmt docs
+.PHONY: help tools tools-kafka tools-api tools-oidc tools-cargo up test test-kafka test-all test-stripe-mock test-oidc-provider test-api \
+	test-compose test-compose-whole test-kubernetes test-observability sbom accept accept-kafka bench bench-docs bench-smoke lint fmt docs
 
 # schemathesis and what it needs, of the versions in its requirements, apart from this machine's Python.
 api_test = $(CURDIR)/target/api-test/venv
@@ -47,7 +47,7 @@ test-kafka: tools-kafka ## what Apache Kafka may do otherwise, and what only tha
 test-all: tools-kafka ## everything there is, for hours before a release: every test on both brokers, all points of all runs
 	$(MAKE) test
 	$(with_servers) deploy/run-tests.sh whole
-	$(MAKE) test-stripe-mock test-oidc-provider test-api test-pages accept accept-kafka test-compose-whole test-kubernetes test-observability lint
+	$(MAKE) test-stripe-mock test-oidc-provider test-api accept accept-kafka test-compose-whole test-kubernetes test-observability lint
 
 # What Stripe has tagged last; it holds Stripe's OpenAPI document.
 stripe_mock_version = v0.203.0
@@ -87,22 +87,6 @@ test-api: tools $(api_test)/bin/schemathesis ## every service against its own Op
 	$(build_programs)
 	$(api_test)/bin/python deploy/api-test/run.py --quadrille $(quadrille) $(ARGS)
 
-# What drives the browser, and what looks at pages as axe does; the versions are in package.json.
-pages_test = $(CURDIR)/target/pages-test
-
-$(pages_test)/node_modules/.package-lock.json: deploy/pages-test/package.json deploy/pages-test/package-lock.json
-	@command -v npm >/dev/null || { echo "the pages' tests are driven from Node: install Node 20 or later to run them" >&2; exit 1; }
-	mkdir -p $(pages_test)
-	cp $^ $(pages_test)
-	cd $(pages_test) && npm ci --silent --no-audit --no-fund --ignore-scripts
-
-tools-pages: $(pages_test)/node_modules/.package-lock.json
-	@deploy/ensure-tools.sh chromium
-
-test-pages: tools tools-pages ## the console's pages in Chromium: what people do there, axe, without JavaScript (needs Node; ARGS=--pictures renews docs/pictures)
-	$(build_programs)
-	PAGES_TEST_MODULES=$(pages_test) node --test-reporter=tap deploy/pages-test/main.mjs --quadrille $(abspath $(quadrille)) $(ARGS)
-
 test-compose: ## docker-compose.yml for real: kills, down and up (needs a Docker engine, no registry)
 	@deploy/compose/test.sh --short $(ARGS)
 
@@ -122,7 +106,7 @@ $(cyclonedx):
 	cargo install --quiet --locked --root target/cargo-tools cargo-cyclonedx@0.5.7
 
 # Without the embedded broker, as images are built. The tool writes beside each package's Cargo.toml.
-shipped = order-svc stock-svc payment-svc notification-svc outbox-relay deploy/console deploy/quadrille
+shipped = order-svc stock-svc payment-svc notification-svc outbox-relay deploy/quadrille
 
 sbom: $(cyclonedx) ## what each program that is shipped is made of, as CycloneDX, in target/sbom/
 	mkdir -p target/sbom
@@ -137,18 +121,11 @@ accept: tools ## the whole shop from a release build, put through its paces; pri
 	$(if $(filter dev,$(PROFILE)),$(build_programs),cargo build --workspace --bins --profile $(PROFILE))
 	$(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/quadrille-accept $(ARGS)
 
-# What a relay loses that waits for no standby is shown, too, so that the difference is seen.
-failover: tools ## the failover certificate: the primary of a whole shop is killed under load, 20 times (ARGS='--runs 3 --seed 7')
-	$(build_programs)
-	$(dir $(quadrille))quadrille-failover $(ARGS)
-	$(dir $(quadrille))quadrille-failover --runs 1 --durable local --commits local --must-lose
-	$(dir $(quadrille))quadrille-failover --runs 1 --durable standbys --commits local --answers-may-be-lost
-
 accept-kafka: tools-kafka ## the same on Apache Kafka
 	$(MAKE) accept ARGS="--kafka $(ARGS)"
 
 # The programs that are measured, and those that measure; the embedded broker is not among them.
-measured = -p quadrille-bench -p order-svc -p stock-svc -p payment-svc -p notification-svc -p outbox-relay -p sandbox-gateway -p console
+measured = -p quadrille-bench -p order-svc -p stock-svc -p payment-svc -p notification-svc -p outbox-relay -p sandbox-gateway
 
 bench: tools-kafka ## how fast it is, beside its limits and its peers: 40 minutes on a machine that does nothing else
 	cargo build --release --bins $(measured)

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Installs what Quadrille needs beside Rust and is missing: a C toolchain and OpenSSL (librdkafka is built from source), the
-# PostgreSQL server's binaries and, with the argument `kafka`, a Java runtime 17 or later, or, with `chromium`, a browser. Does
-# nothing where all is there.
+# PostgreSQL server's binaries and, with the argument `kafka`, a Java runtime 17 or later. Does nothing where all is there.
 set -euo pipefail
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -23,14 +22,6 @@ have_java() {
     [ "${version:-0}" -ge 17 ]
 }
 
-have_chromium() {
-    local program
-    for program in "${CHROMIUM:-none}" chromium chromium-browser google-chrome; do
-        ! have "$program" || return 0
-    done
-    return 1
-}
-
 missing=()
 { have cc && have c++ && have make; } || missing+=(toolchain)
 have cmake || missing+=(cmake)
@@ -38,7 +29,6 @@ have cmake || missing+=(cmake)
 # A cluster elsewhere needs no server here.
 [ -n "${DATABASE_URL:-}" ] || have_postgres || missing+=(postgresql)
 [ "${1:-}" != kafka ] || [ -n "${KAFKA_BOOTSTRAP_SERVERS:-}" ] || have_java || missing+=(java)
-[ "${1:-}" != chromium ] || have_chromium || missing+=(chromium)
 
 if ! have cargo; then
     echo "Rust is missing: install it from https://rustup.rs, then run this again." >&2
@@ -48,7 +38,7 @@ fi
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 # shellcheck disable=SC2206 # a name may stand for several packages
-packages() { # names for: toolchain cmake openssl postgresql java chromium
+packages() { # names for: toolchain cmake openssl postgresql java
     local wanted=() thing
     for thing in "${missing[@]}"; do
         case $thing in
@@ -57,7 +47,6 @@ packages() { # names for: toolchain cmake openssl postgresql java chromium
             openssl) wanted+=($3) ;;
             postgresql) wanted+=($4) ;;
             java) wanted+=($5) ;;
-            chromium) wanted+=($6) ;;
         esac
     done
     echo "Installing what is missing: ${missing[*]} (${wanted[*]})"
@@ -65,7 +54,7 @@ packages() { # names for: toolchain cmake openssl postgresql java chromium
 }
 
 if have apt-get; then
-    packages "build-essential" cmake "libssl-dev pkg-config" postgresql openjdk-17-jre-headless chromium
+    packages "build-essential" cmake "libssl-dev pkg-config" postgresql openjdk-17-jre-headless
     # The distribution's own cluster is not wanted, only the binaries.
     as_root mkdir -p /etc/postgresql-common
     [ -e /etc/postgresql-common/createcluster.conf ] ||
@@ -73,15 +62,15 @@ if have apt-get; then
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${WANTED[@]}" >/dev/null
 elif have dnf; then
-    packages "gcc gcc-c++ make" cmake "openssl-devel pkgconf-pkg-config" postgresql-server java-21-openjdk-headless chromium
+    packages "gcc gcc-c++ make" cmake "openssl-devel pkgconf-pkg-config" postgresql-server java-21-openjdk-headless
     as_root dnf install -y -q "${WANTED[@]}"
 elif have pacman; then
-    packages base-devel cmake "openssl pkgconf" postgresql jre-openjdk-headless chromium
+    packages base-devel cmake "openssl pkgconf" postgresql jre-openjdk-headless
     as_root pacman -Sy --noconfirm --needed "${WANTED[@]}"
 elif have brew; then
-    packages "" cmake "openssl@3 pkgconf" postgresql@17 openjdk@21 chromium
+    packages "" cmake "openssl@3 pkgconf" postgresql@17 openjdk@21
     brew install "${WANTED[@]}"
 else
-    echo "Missing: ${missing[*]}. Install a C and C++ toolchain with make, cmake, OpenSSL with its headers, pkg-config, the PostgreSQL server and, for Apache Kafka, a Java runtime 17 or later; for the pages' tests, Chromium." >&2
+    echo "Missing: ${missing[*]}. Install a C and C++ toolchain with make, cmake, OpenSSL with its headers, pkg-config, the PostgreSQL server and, for Apache Kafka, a Java runtime 17 or later." >&2
     exit 1
 fi

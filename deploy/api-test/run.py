@@ -32,8 +32,6 @@ CONFLICT = 409
 LINK = "link"
 # A token is good for ten minutes.
 RENEWED_SECONDS = 240
-# What every service has under the same path.
-OF_EACH = ("/api/v1/actions", "/api/v1/dead-letters")
 REFUSED = (400, 401, 403, 404, 405, 408, CONFLICT, 412, 413, 415, 422, 428)
 # Rows that change while nobody asks anything: how far topics were read, and what was cleared away. And what staff and operators
 # have asked for, which is on record whatever it was answered.
@@ -320,22 +318,6 @@ def keys_are_expected(shop):
     return not missed
 
 
-def every_path_has_a_door(shop):
-    """Whether the one door leads to each path of each service, but for what all of them have, which is its own at each."""
-    routes = (HERE.parent / "compose/traefik/routes/shop.yml").read_text().split("  services:")[0]
-    doors = {}
-    for rule, name in re.findall(r"rule: (.*)\n(?:.*\n)*?\s+service: (\S+)", routes):
-        doors[name] = re.findall(r"PathPrefix\(`(.+?)`\)", rule)
-    missed = []
-    for name in SERVICES:
-        paths = asked(f"{shop.url(name)}/openapi.json")["paths"]
-        own = [path for path in paths if path.startswith("/api/") and not path.startswith(OF_EACH)]
-        missed += [f"{name}{path}" for path in own if not path.startswith(tuple(doors[name]))]
-    for one in missed:
-        say(f"{one}: compose's door (traefik/routes/shop.yml) does not lead there")
-    return not missed
-
-
 def names(entry, operation):
     pattern = entry.get("include-operation-id-regex")
     return re.search(pattern, operation) is not None if pattern else entry.get("include-operation-id") == operation
@@ -353,7 +335,6 @@ def main():
     reports.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="quadrille-api-") as data, Shop(chosen.quadrille, Path(data)) as shop:
         well = keys_are_expected(shop)
-        well &= every_path_has_a_door(shop)
         order = shop.an_order()
         for name in names:
             say(f"{name}: what must be refused")

@@ -2,7 +2,7 @@
 # Makes a database and a role for each service and a role for its relay, before the services start. Done anew at every
 # start: what is there stays as it is, only passwords are set again. PGHOST, PGUSER and PGPASSWORD say where and as whom.
 #
-# A role can connect to its own database and to no other, but for `watch`, which reads those with an outbox and writes nothing. The service's role owns its database; the relay's may only
+# A role can connect to its own database and to no other. The service's role owns its database; the relay's may only
 # connect, until the service grants it the outbox after its migrations (OUTBOX_RELAY_ROLE).
 set -euo pipefail
 
@@ -11,7 +11,7 @@ fail() {
     exit 1
 }
 
-# database, service's variable, relay's role, relay's variable; the sandboxes and the console have no outbox
+# database, service's variable, relay's role, relay's variable; the sandboxes have no outbox
 roles=(
     "order_svc ORDER_DB_PASSWORD order_relay ORDER_RELAY_DB_PASSWORD"
     "stock_svc STOCK_DB_PASSWORD stock_relay STOCK_RELAY_DB_PASSWORD"
@@ -19,12 +19,11 @@ roles=(
     "notification_svc NOTIFICATION_DB_PASSWORD notification_relay NOTIFICATION_RELAY_DB_PASSWORD"
     "sandbox_gateway SANDBOX_DB_PASSWORD"
     "sandbox_issuer ISSUER_DB_PASSWORD"
-    "console CONSOLE_DB_PASSWORD"
 )
 
 # The services' passwords stand in URLs, which these signs would break; the value is a secret and isn't shown.
 # shellcheck disable=SC2013 # names of variables are words
-for variable in WATCH_DB_PASSWORD $(grep -oE '[A-Z_]+_PASSWORD' <<< "${roles[*]}"); do
+for variable in $(grep -oE '[A-Z_]+_PASSWORD' <<< "${roles[*]}"); do
     [ -n "${!variable:-}" ] || fail "$variable is missing; expected a password"
     [[ ${!variable} =~ ^[A-Za-z0-9._~-]+$ ]] || fail "$variable is refused; expected letters, digits and . _ ~ - only"
 done
@@ -59,16 +58,13 @@ SQL
 }
 
 sql --dbname postgres --command 'revoke connect on database postgres, template1 from public'
-role watch WATCH_DB_PASSWORD
-sql --dbname postgres --command 'grant pg_read_all_data, pg_read_all_stats to watch' \
-    --command 'alter role watch set default_transaction_read_only = on'
 for line in "${roles[@]}"; do
     read -r name variable relay relay_variable <<< "$line"
     role "$name" "$variable"
     database "$name"
     if [ -n "$relay" ]; then
         role "$relay" "$relay_variable"
-        sql --dbname postgres --set name="$name" --set relay="$relay" <<< 'grant connect on database :"name" to :"relay", watch;'
+        sql --dbname postgres --set name="$name" --set relay="$relay" <<< 'grant connect on database :"name" to :"relay";'
     fi
 done
 echo "databases: ${#roles[@]} databases and their roles are there"

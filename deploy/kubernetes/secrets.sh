@@ -32,7 +32,6 @@ for of in order payment stock notification; do
     database "$of-svc" "${of}_svc" "$of-db" "${of}_svc"
     database "$of-relay" "${of}_relay" "$of-db" "${of}_svc"
 done
-database console console console-db console
 secret guest-link Opaque secret "$(random)"
 secret payment-gateway Opaque key "$PAYMENT_GATEWAY_KEY" webhook-secret "$PAYMENT_WEBHOOK_SECRET"
 secret mail Opaque transport "$MAIL_TRANSPORT"

@@ -111,7 +111,6 @@ RELAY = (
     stat("Parked rows", "short", f"sum(max by (database) (outbox_relay_parked_rows{{{DATABASE}}}))", red_above=1),
     stat("Broker takes nothing", "short", f"max(outbox_relay_outage{{{DATABASE}}})", red_above=1),
     stat("Can't work in its database", "short", f"max(outbox_relay_waiting{{{DATABASE}}})", red_above=1),
-    stat("Standbys behind for", "s", f"max(outbox_relay_standby_wait_seconds{{{DATABASE}}})", red_above=30),
     graph("Who leads", "short", query(f"outbox_relay_leading{{{DATABASE}}}", "{{database}}: {{relay}}")),
     graph("Oldest pending row", "s", query(f"max by (database) (outbox_relay_oldest_pending_seconds{{{DATABASE}}})", "{{database}}")),
     graph("Pending rows", "short", query(f"max by (database) (outbox_relay_pending_estimate{{{DATABASE}}})", "{{database}}")),

@@ -27,7 +27,7 @@ BURNS = ((14.4, "1h", "5m", "2m", "critical"), (6, "6h", "30m", "15m", "critical
 # 99.9 %
 BUDGET = 0.001
 
-OURS = 'waited_for!~"customer|staff|retry"'
+OURS = 'waited_for!~"customer|retry"'
 OBJECTIVES = (
     {
         "name": "orders_late",

@@ -45,8 +45,8 @@ impl App {
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         metrics::describe();
         let senders = senders(&config)?;
-        let orders = config.guests.as_ref().map(|guests| guests.orders.clone());
-        let writer = Writer::new().context("the letters' templates can't be parsed")?.with_guest_links(orders);
+        let shop = config.guests.as_ref().map(|guests| guests.shop.clone());
+        let writer = Writer::new().context("the letters' templates can't be parsed")?.with_guest_links(shop);
         let writer = senders.iter().fold(writer, |writer, (channel, _)| writer.offering(*channel));
         let service = Service::open(GROUP, &config.service, &migrations(), ACCESS).await?;
         let (mut workers, mut servers) = (Vec::new(), Vec::new());

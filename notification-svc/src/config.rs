@@ -34,14 +34,7 @@ pub mod vars {
     };
     pub static SHOP_URL: Var = Var {
         name: "SHOP_URL",
-        what: "Where customers reach the shop's API: the links in guests' mails begin with it, unless CONSOLE_URL is set.",
-        expected: "an https URL; http on loopback or with SANDBOX=1",
-        example: "https://shop.example.com",
-        default: None,
-    };
-    pub static CONSOLE_URL: Var = Var {
-        name: "CONSOLE_URL",
-        what: "Where browsers reach the console: with it the links in guests' mails lead to their orders' pages there.",
+        what: "Where customers reach the shop's API: the links in guests' mails begin with it.",
         expected: "an https URL; http on loopback or with SANDBOX=1",
         example: "https://shop.example.com",
         default: None,
@@ -122,8 +115,7 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct Guests {
     pub links: GuestLinks,
-    /// Below which address each order has its own: its page, or the shop's API.
-    pub orders: Url,
+    pub shop: Url,
 }
 
 impl Config {
@@ -150,27 +142,15 @@ impl Config {
 
 fn guests(reader: &mut Reader, by_token: bool) -> Option<Option<Guests>> {
     let links = GuestLinks::read(reader, by_token);
-    let (shop, console) = (reader.optional::<Url>(&vars::SHOP_URL), reader.optional::<Url>(&vars::CONSOLE_URL));
-    let (links, shop, console) = (links?, shop?, console?);
-    let Some(links) = links else { return Some(None) };
-    let orders = match (console, shop) {
-        (Some(console), _) => below(&safe(reader, &vars::CONSOLE_URL, console)?, &["orders"]),
-        (None, Some(shop)) => below(&safe(reader, &vars::SHOP_URL, shop)?, &["api", "v1", "orders"]),
-        (None, None) => {
+    let shop = reader.optional::<Url>(&vars::SHOP_URL);
+    match (links?, shop?) {
+        (None, _) => Some(None),
+        (Some(links), Some(shop)) => safe(reader, &vars::SHOP_URL, shop).map(|shop| Some(Guests { links, shop })),
+        (Some(_), None) => {
             reader.lacks(&vars::SHOP_URL, "guests get links in their mails (GUEST_ORDERS=off asks for an account)");
-            return None;
+            None
         }
-    };
-    Some(Some(Guests { links, orders }))
-}
-
-/// The address with these segments more; one that can have none is left as it is.
-fn below(url: &Url, segments: &[&str]) -> Url {
-    let mut url = url.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
     }
-    url
 }
 
 fn sms(reader: &mut Reader) -> Option<Option<TwilioConfig>> {
@@ -295,19 +275,6 @@ mod tests {
     }
 
     #[test]
-    fn guests_are_led_to_their_orders_page_where_there_is_one_and_to_the_api_elsewhere() {
-        let secret = ("GUEST_LINK_SECRET", "0123456789abcdef0123456789abcdef");
-        let orders = |more: &[(&str, &str)]| {
-            let config = with(&[&[secret][..], more].concat()).unwrap();
-            config.guests.unwrap().orders.to_string()
-        };
-        let (shop, console) = (("SHOP_URL", "https://api.example"), ("CONSOLE_URL", "https://shop.example/pages/"));
-        assert_eq!(orders(&[shop]), "https://api.example/api/v1/orders");
-        assert_eq!(orders(&[console]), "https://shop.example/pages/orders");
-        assert_eq!(orders(&[shop, console]), "https://shop.example/pages/orders");
-    }
-
-    #[test]
     fn credentials_and_guests_are_sent_nowhere_in_clear() {
         let secret = ("GUEST_LINK_SECRET", "0123456789abcdef0123456789abcdef");
         let at = |url: &'static str| with(&[secret, ("SHOP_URL", url)]);
@@ -315,9 +282,6 @@ mod tests {
         assert!(at("ftp://shop.example").unwrap_err().contains("SHOP_URL is refused"));
         assert!(at("https://shop.example").is_ok() && at("http://127.0.0.1:8080").is_ok());
         assert!(with(&[secret]).unwrap_err().contains("SHOP_URL is not set"));
-        assert!(
-            with(&[secret, ("CONSOLE_URL", "http://shop.example")]).unwrap_err().contains("CONSOLE_URL is refused")
-        );
         let sandbox = [secret, ("SHOP_URL", "http://traefik"), ("SANDBOX", "1")];
         assert!(with(&sandbox).is_ok());
         let twilio = [("TWILIO_ACCOUNT_SID", "AC1"), ("TWILIO_AUTH_TOKEN", "t"), ("TWILIO_FROM", "Shop")];

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use service_kit::auth;
 use service_kit::housekeeping::TimeToLive;
-use service_kit::{auth, dead_letters};
 
 /// Deletes all notifications of an order or none, so that what is left never looks as if the customer had been told
 /// only that. None is deleted while one is queued or young.
@@ -19,6 +19,5 @@ const HTML: &str = "delete from html_letters where notification_id in (select ke
 /// The tables whose rows expire. Roots never do: a late event must find the customer, and sequences go on.
 pub fn times_to_live(notifications: Duration) -> Vec<TimeToLive> {
     let done = TimeToLive::new("notifications", "id", "created_at", notifications).only("status <> 'queued'");
-    let own = [done.deleting(NOTIFICATIONS).also(HTML), auth::time_to_live()];
-    own.into_iter().chain(dead_letters::times_to_live()).collect()
+    vec![done.deleting(NOTIFICATIONS).also(HTML), auth::time_to_live()]
 }

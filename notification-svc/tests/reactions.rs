@@ -27,7 +27,6 @@ async fn each_fact_that_a_customer_cares_for_makes_one_message() {
     shop.hear(ShipmentTrackingCorrected {
         order_id: order,
         shipment_id: parcel.shipment_id,
-        previous_carrier: Some(parcel.carrier.clone()),
         carrier: parcel.carrier,
         tracking_number: "CE2".parse().unwrap(),
         previous_tracking_number: Some(parcel.tracking_number),
@@ -48,27 +47,6 @@ async fn each_fact_that_a_customer_cares_for_makes_one_message() {
     ];
     assert_eq!(shop.told().await, templates.map(queued));
     assert!(shop.messages().await.iter().all(|message| message.recipient.as_deref() == Some("ann@example.com")));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_message_calls_an_order_by_its_number_if_it_has_one_whatever_came_first() {
-    let mut shop = Shop::new().await;
-    let (numbered, of_before) = (OrderId::new(), OrderId::new());
-    shop.hear(confirmed(numbered)).await;
-    shop.hear(OrderPlaced { number: Some("Q-2026-000123".parse().unwrap()), ..placed(numbered) }).await;
-    shop.hear(placed(of_before)).await;
-    for order in [numbered, of_before] {
-        shop.hear(cancelled(order)).await;
-    }
-    let subjects = async |order: OrderId| -> Vec<String> {
-        shop.db.rows(format!("select subject from notifications where order_id = '{order}' order by happened_at")).await
-    };
-    let named = ["Your order @ is confirmed", "We have your order @", "Your order @ is cancelled"];
-    assert_eq!(subjects(numbered).await, named.map(|subject| subject.replace('@', "Q-2026-000123")));
-    assert_eq!(
-        subjects(of_before).await,
-        [named[1], named[2]].map(|subject| subject.replace('@', &of_before.to_string()))
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use service_kit::housekeeping::TimeToLive;
-use service_kit::{auth, dead_letters, idempotency};
+use service_kit::{auth, idempotency};
 
 /// Only of ended orders to which nothing has happened since. A history is deleted whole or not at all.
 const HISTORY: &str = "delete from order_history where order_id in (
@@ -12,13 +12,12 @@ const PRUNED: &str = "update orders set history_pruned_at = now() where id in (s
 
 /// Orders themselves are kept.
 pub fn times_to_live(history: Duration) -> Vec<TimeToLive> {
-    let own = [
+    vec![
         idempotency::time_to_live(),
         auth::time_to_live(),
         TimeToLive::new("order_history", "order_id", "recorded_at", history)
             .only("position = 1")
             .deleting(HISTORY)
             .also(PRUNED),
-    ];
-    own.into_iter().chain(dead_letters::times_to_live()).collect()
+    ]
 }

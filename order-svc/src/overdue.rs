@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::PATIENCE;
 use crate::metrics;
-use crate::store::keys;
 use crate::store::overdue::{self, Overdue};
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -33,10 +32,9 @@ pub async fn run(pool: Pool, stop: CancellationToken) {
     }
 }
 
-/// Sets the gauges, for everything that an order can wait for, and notes first what orders lack that an older version has written.
+/// Sets the gauges, for everything that an order can wait for.
 async fn look(conn: &mut AsyncPgConnection) -> diesel::QueryResult<()> {
     while overdue::fill_in(conn).await? > 0 {}
-    while keys::fill_in(conn).await? > 0 {}
     let overdue = overdue::groups(conn, overdue::LOOKED_AT).await?;
     for (waiting, _) in PATIENCE {
         let is_this = |group: &&Overdue| group.waiting_for == waiting.fact && group.waiting_from == waiting.from;

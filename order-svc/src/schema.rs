@@ -51,18 +51,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    order_notes (id) {
-        id -> Uuid,
-        order_id -> Uuid,
-        author -> Nullable<Text>,
-        text -> Text,
-        written_at -> Timestamptz,
-        key -> Nullable<Text>,
-        request -> Nullable<Bytea>,
-    }
-}
-
-diesel::table! {
     products (sku) {
         sku -> Text,
         sequence -> BigInt,

@@ -5,7 +5,6 @@ mod common;
 
 use std::time::Duration;
 
-use common::reserved;
 use common::server::{Server, order_with};
 use common::sse::Reader;
 use common::tokens::Shop;
@@ -15,7 +14,7 @@ use quadrille_testing::outbox;
 use serde_json::{Value, json};
 use service_kit::auth::{AuthConfig, Guard};
 use service_kit::testing::eventually;
-use shared_events::{OrderId, PaymentDeclined, PaymentId, header};
+use shared_events::header;
 
 fn id_of(order: &Value) -> &str {
     order["id"].as_str().unwrap()
@@ -60,38 +59,6 @@ async fn a_guest_orders_without_an_account_and_the_link_shows_and_cancels_that_o
     assert_eq!(shop.ask("GET", "", Some(token), None).await.0, 403);
     let (_, seen) = shop.ask("GET", &format!("/{}", id_of(&other)), Some(&shop.token("sam")), None).await;
     assert_eq!((&seen["status"], &seen["links"]["guest"]), (&json!("pending"), &Value::Null));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn customers_and_guests_are_not_told_what_the_banks_forbid_and_staff_and_machines_are() {
-    let shop = Shop::with_guests().await;
-    let ann = shop.token("ann");
-    let (order, guests) = (shop.placed(Some(&ann), "ann").await, shop.placed(None, "guest-1").await);
-    let link = guests["links"]["guest"].as_str().unwrap().rsplit_once('=').unwrap().1;
-    for order in [&order, &guests] {
-        let (order_id, code) = (id_of(order).parse().unwrap(), "stolen_card".to_owned());
-        let payment_id = PaymentId(order_id);
-        let declined = PaymentDeclined { order_id: OrderId(order_id), payment_id, code, retryable: false };
-        shop.server.shop.hear(reserved(OrderId(order_id))).await;
-        shop.server.shop.hear(declined).await;
-    }
-    let mut machine = claims(&shop.issuer, "importer", &[]);
-    machine["scope"] = json!("orders.read");
-    let machine = shop.issuer.signers[0].token(&machine);
-    let failure = async |order: &Value, token: &str| {
-        let (_, seen) = shop.ask("GET", &format!("/{}", id_of(order)), Some(token), None).await;
-        assert_eq!(seen["reason"], "payment_declined", "{seen}");
-        seen["failure"].clone()
-    };
-    let shown =
-        |code: Value| json!({"shortages": [], "payment_code": code, "payment_code_for_customer": "generic_decline"});
-    assert_eq!(failure(&order, &ann).await, shown(Value::Null));
-    assert_eq!(failure(&guests, link).await, shown(Value::Null));
-    let (_, list) = shop.ask("GET", "", Some(&ann), None).await;
-    assert!(!list.to_string().contains("stolen_card"), "{list}");
-    for token in [shop.token("sam"), shop.token("olga"), machine] {
-        assert_eq!(failure(&order, &token).await, shown(json!("stolen_card")));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

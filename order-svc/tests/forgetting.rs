@@ -91,7 +91,7 @@ async fn an_order_that_has_ended_loses_its_person_in_every_table_and_keeps_what_
     let ended = cancelled(&server).await;
     let others = server.placed().await;
     let before = shown(&server, moved).await;
-    assert_eq!(told_in(&server).await, BTreeSet::from(["orders", "order_keys", "redirections"].map(str::to_owned)));
+    assert_eq!(told_in(&server).await, BTreeSet::from(["orders".to_owned(), "redirections".to_owned()]));
 
     let told = forget(&server).await;
     let left = json!({"ended_orders": 0, "orders_going_on": 0, "oldest": []});
@@ -150,7 +150,7 @@ async fn a_response_that_is_stored_under_a_key_names_nobody_any_more() {
     let server = Server::new().await;
     let first: Value = server.post_once("k-1", &zoes()).await.json().await.unwrap();
     server.shop.hear(short(id_of(&first))).await;
-    assert_eq!(told_in(&server).await, BTreeSet::from(["orders", "order_keys", "idempotency_keys"].map(str::to_owned)));
+    assert_eq!(told_in(&server).await, BTreeSet::from(["orders".to_owned(), "idempotency_keys".to_owned()]));
     forget(&server).await;
     assert_eq!(told_in(&server).await, nowhere());
     let again = server.post_once("k-1", &zoes()).await;

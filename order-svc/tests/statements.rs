@@ -10,8 +10,8 @@ use std::time::Duration;
 use order_svc::commands::{self, PlaceOrder, PlaceOrderError};
 use order_svc::domain::{Order, OrderDraft};
 use order_svc::reactions::OrderReactions;
-use order_svc::store::search::{self, Filter};
-use order_svc::store::{customers, history, orders, stored_responses::StoredResponse};
+use order_svc::store::orders::{self, Filter};
+use order_svc::store::{customers, history, stored_responses::StoredResponse};
 use outbox_relay::Nudge;
 use service_kit::Pool;
 use service_kit::consumer::Outcome;
@@ -98,17 +98,18 @@ async fn every_look_up_is_one_statement_in_one_round_trip() {
     let customer = draft(&[]).customer.id;
     let of_customer = || Filter {
         customer_id: Some("c-1".parse().unwrap()),
-        statuses: vec!["pending".to_owned()],
-        ..Filter::default()
+        status: Some("pending".to_owned()),
+        overdue: None,
+        before: None,
     };
     for first in [true, false] {
         let conn = async || pool.get().await.unwrap();
         let taken = [
             traffic(pool, async { orders::find(&*conn().await, order).await.unwrap().map(drop).unwrap() }).await.0,
-            traffic(pool, async { search::list(&mut *conn().await, &Filter::default(), 51).await.map(drop).unwrap() })
+            traffic(pool, async { orders::list(&mut *conn().await, &Filter::default(), 51).await.map(drop).unwrap() })
                 .await
                 .0,
-            traffic(pool, async { search::list(&mut *conn().await, &of_customer(), 51).await.map(drop).unwrap() })
+            traffic(pool, async { orders::list(&mut *conn().await, &of_customer(), 51).await.map(drop).unwrap() })
                 .await
                 .0,
             traffic(pool, async { history::after(&mut *conn().await, order, 0, 51).await.map(drop).unwrap() }).await.0,

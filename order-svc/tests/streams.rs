@@ -28,8 +28,6 @@ use tokio::sync::watch;
 
 const ORDERS: usize = 400;
 const STREAMS_OF_EACH: usize = 5;
-/// How many are opened at the same time.
-const AT_ONCE: usize = 100;
 /// What 2,000 streams may cost.
 /// What they may take of a release build. One that isn't optimised has larger tasks.
 const LIMIT_KB: u64 = if cfg!(debug_assertions) { 75_000 } else { 60_000 };
@@ -138,13 +136,9 @@ async fn two_thousand_streams_cost_less_than_60_mb_of_a_release_build_and_tell_e
     let before = service.memory_kb("VmRSS");
     let count = ORDERS * STREAMS_OF_EACH;
     let open = watch::Sender::new(0);
-    let (mut streams, mut opened_in) = (Vec::with_capacity(count), Duration::ZERO);
-    // All at once they would wait so long for the database's few connections that some are told to come again.
-    while streams.len() < count {
-        let next = streams.len()..count.min(streams.len() + AT_ONCE);
-        streams.extend(next.map(|number| tokio::spawn(listen(service.addr, orders[number % ORDERS], open.clone()))));
-        opened_in += until_open(&open, streams.len()).await;
-    }
+    let streams: Vec<_> =
+        (0..count).map(|number| tokio::spawn(listen(service.addr, orders[number % ORDERS], open.clone()))).collect();
+    let opened_in = until_open(&open, count).await;
     let idle = service.memory_kb("VmRSS");
 
     let began = Instant::now();

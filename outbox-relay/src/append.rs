@@ -5,7 +5,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Array, Binary, Json, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use service_kit::consumer::{ReactionError, is_dead_letter_topic};
+use service_kit::consumer::ReactionError;
 use service_kit::http::Problem;
 use uuid::Uuid;
 
@@ -134,8 +134,7 @@ pub fn appending(rows: &[NewRow]) -> Result<InsertRows<'_>, AppendError> {
 fn count(rows: &[NewRow]) {
     for row in rows {
         // A copy of a dead letter has the type that a stranger may have made up.
-        let known =
-            row.headers.iter().find(|(name, _)| name == "ce_type").filter(|_| !is_dead_letter_topic(&row.topic));
+        let known = row.headers.iter().find(|(name, _)| name == "ce_type").filter(|_| !row.topic.ends_with(".dlq"));
         let kind = known.map_or("none", |(_, kind)| kind).to_owned();
         metrics::counter!("outbox_appended_total", "type" => kind).increment(1);
     }

@@ -9,7 +9,6 @@ use service_kit::kafka::Brokers;
 use service_kit::pool;
 
 use crate::archive::Archive;
-use crate::durable::Durable;
 
 /// Variables that a service with an outbox, and the worker, read.
 pub mod vars {
@@ -54,14 +53,6 @@ pub mod vars {
         expected: "a duration from 1m to 3650d; published rows are deleted when it is not set",
         example: "7d",
         default: None,
-    };
-    /// `OUTBOX_RELAY_DURABLE`: where a commit must be before its rows are published.
-    pub static OUTBOX_RELAY_DURABLE: Var = Var {
-        name: "OUTBOX_RELAY_DURABLE",
-        what: "Where a commit must be before its rows are published: in the database that is read, or on the disks of its standbys as well, so that a standby that is promoted lacks nothing that is on a topic. With standbys the relay's role needs pg_read_all_stats.",
-        expected: "local, standbys (the synchronous ones) or standbys:NAME,NAME (each of these, by application_name)",
-        example: "standbys",
-        default: Some("local"),
     };
     /// `OUTBOX_RELAY_TRACE_HEADER`: the header that carries a row's trace context.
     pub static OUTBOX_RELAY_TRACE_HEADER: Var = Var {
@@ -117,8 +108,6 @@ pub struct RelayConfig {
     pub trace_header: Option<String>,
     /// How long published rows are kept; not at all when there is none.
     pub archive: Option<Archive>,
-    /// Where the commit that made a row visible must be before the row is published.
-    pub durable: Durable,
     /// How much one statement reads.
     pub batch: Bound,
     /// How much may be with the publisher and not acknowledged.
@@ -157,7 +146,6 @@ impl RelayConfig {
             mode: Mode::Embedded,
             trace_header: None,
             archive: None,
-            durable: Durable::Local,
             // Few enough to stay in a core's cache on their way: with 2,000 a row took a
             // tenth more CPU, and the relay twice the memory.
             batch: Bound { rows: 500, bytes: 4 << 20 },
@@ -188,13 +176,6 @@ impl RelayConfig {
     #[must_use]
     pub const fn archive(mut self, archive: Option<Archive>) -> Self {
         self.archive = archive;
-        self
-    }
-
-    /// Says where a commit must be before its rows are published.
-    #[must_use]
-    pub fn durable(mut self, durable: Durable) -> Self {
-        self.durable = durable;
         self
     }
 

@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::answered;
 use crate::config::{Mode, RelayConfig};
-use crate::durable::Durable;
 use crate::health::State;
 use crate::nudge::{CHANNEL, Nudge};
 use crate::{gauges, rights, sql};
@@ -52,14 +51,6 @@ impl Control {
     /// The tables or rights that are still missing, if any: the service makes them, and may start later.
     pub async fn not_yet(&mut self) -> QueryResult<Option<String>> {
         answered(rights::not_yet(&mut self.conn)).await
-    }
-
-    /// The right that is missing for what the configuration asks of standbys, if so.
-    pub async fn sees_no_standbys(&mut self, config: &RelayConfig) -> QueryResult<Option<String>> {
-        if config.durable == Durable::Local || config.mode == Mode::External {
-            return Ok(None);
-        }
-        answered(rights::sees_no_standbys(&mut self.conn)).await
     }
 
     /// Why the database takes no writes now, if so.

@@ -21,8 +21,6 @@ pub(crate) struct Meters {
     parked_rows: Gauge,
     leading: Gauge,
     outage: Gauge,
-    standby_lag: Gauge,
-    standby_wait: Gauge,
     /// Rows that left the outbox since the term began.
     pub count: Count,
 }
@@ -49,13 +47,10 @@ impl Meters {
             parked_rows: gauge!("outbox_relay_parked_rows", labels),
             leading: gauge!("outbox_relay_leading", labels),
             outage: gauge!("outbox_relay_outage", labels),
-            standby_lag: gauge!("outbox_relay_standby_lag_bytes", labels),
-            standby_wait: gauge!("outbox_relay_standby_wait_seconds", labels),
             count: Count::default(),
         };
         meters.leading.set(1.0);
         meters.outage(false);
-        meters.standbys(0, Duration::ZERO);
         meters
     }
 
@@ -79,12 +74,6 @@ impl Meters {
         self.outage.set(flag(lasts));
     }
 
-    /// How much the standbys lack that rows are published after, and for how long they have not had what they should.
-    pub fn standbys(&self, behind: i64, late: Duration) {
-        self.standby_lag.set(approximate(usize::try_from(behind).unwrap_or_default()));
-        self.standby_wait.set(late.as_secs_f64());
-    }
-
     pub fn parked(&mut self, rows: usize) {
         self.count.parked += rows;
         self.parked.increment(rows as u64);
@@ -106,7 +95,6 @@ impl Drop for Meters {
     fn drop(&mut self) {
         self.leading.set(0.0);
         self.outage(false);
-        self.standbys(0, Duration::ZERO);
         self.gauges(0, 0.0, 0);
     }
 }
@@ -157,14 +145,6 @@ fn describe() {
         "How long a row was on its way, from the beginning of its transaction to the broker's acknowledgement."
     );
     describe_gauge!("outbox_relay_outage", "1 while this relay leads and the broker takes nothing.");
-    describe_gauge!(
-        "outbox_relay_standby_lag_bytes",
-        "WAL that this leader's primary has on its disk and the standbys that rows wait for have not."
-    );
-    describe_gauge!(
-        "outbox_relay_standby_wait_seconds",
-        "For how long standbys have not had what this leader has to publish, or were not there; 0 when they have it."
-    );
     describe_gauge!("outbox_relay_pending_estimate", "Pending rows, estimated from the range of ids: never too few.");
     describe_gauge!("outbox_relay_oldest_pending_seconds", "Age of the oldest pending row.");
     describe_gauge!("outbox_relay_parked_rows", "Rows in outbox_parked, counted up to ten thousand.");

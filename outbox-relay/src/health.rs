@@ -21,8 +21,6 @@ pub enum State {
     Leading,
     /// It leads and can't publish, for this reason. Rows wait; nothing is lost.
     Outage(String),
-    /// It leads and may not publish, because standbys lack what would be published, for this reason. Rows wait.
-    NotReplicated(String),
 }
 
 /// Tells what a relay is doing, for readiness.
@@ -47,13 +45,12 @@ impl Health {
     /// Like [`well`](Self::well), with the reason.
     ///
     /// # Errors
-    /// The reason why the relay can't work: no session with the database, missing tables or rights, an outage of the broker, a
-    /// standby that rows wait for.
+    /// The reason why the relay can't work: no session with the database, missing tables or rights, an outage of the broker.
     pub fn works(&self) -> Result<(), String> {
         match self.state() {
             State::StandingBy | State::NobodyLeads(_) | State::Leading => Ok(()),
             State::Disconnected => Err("it has no session with its database".to_owned()),
-            State::Waiting(why) | State::Outage(why) | State::NotReplicated(why) => Err(why),
+            State::Waiting(why) | State::Outage(why) => Err(why),
         }
     }
 

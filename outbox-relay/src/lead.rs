@@ -113,13 +113,12 @@ impl<'a, P: Publisher> Lead<'a, P> {
 
     /// Until there are reports or an answer, another look is due, or it is told to stop.
     async fn wait(&mut self, reports: &mut Vec<Report>, stop: &CancellationToken) -> QueryResult<()> {
-        let (may_look, look) = (self.may_look(), self.term.next_look());
+        let may_look = self.may_look();
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.publisher.reports(reports), if self.term.publishes() => {}
             answer = self.term.answer(), if self.term.asks() => self.hear(answer?, true),
             () = sleep_until(self.look_at), if may_look => {}
-            () = due(look), if look.is_some() => self.term.look_at_standbys(),
             () = self.nudge.nudged(), if may_look => self.look_soon(),
             _ = self.upkeep.tick() => self.look_after().await?,
         }
@@ -139,13 +138,8 @@ impl<'a, P: Publisher> Lead<'a, P> {
         }
         self.term.tend_archive().await?;
         self.asked = self.term.gauge().await?;
-        if let Some(look) = self.term.gauge_standbys().await? {
-            self.hear(look, false);
-        }
         if self.term.waiting() > self.config.silence {
             self.tell(State::Outage(self.term.silent()));
-        } else if matches!(&*self.state.borrow(), State::Leading | State::NotReplicated(_)) {
-            self.tell(self.publishes());
         }
         Ok(())
     }
@@ -154,17 +148,12 @@ impl<'a, P: Publisher> Lead<'a, P> {
     async fn after(&mut self, outage: Option<Outage>, stop: &CancellationToken) {
         let Some(why) = outage else {
             self.outages.reset();
-            self.tell(self.publishes());
+            self.tell(State::Leading);
             return;
         };
         self.tell(State::Outage(why));
         let wait = self.outages.next_wait();
         tokio::select! { () = sleep(wait) => {}, () = stop.cancelled() => {} }
-    }
-
-    /// What it does while the broker takes rows.
-    fn publishes(&self) -> State {
-        self.term.not_replicated().map_or(State::Leading, State::NotReplicated)
     }
 
     fn tell(&self, state: State) {
@@ -176,16 +165,13 @@ impl<'a, P: Publisher> Lead<'a, P> {
         });
         self.term.meters.outage(matches!(state, State::Outage(_)));
         match state {
-            State::Outage(reason) | State::NotReplicated(reason) if news => {
-                tracing::warn!(relay, reason, "rows can't be published: they wait");
-            }
+            State::Outage(reason) if news => tracing::warn!(relay, reason, "rows can't be published: they wait"),
             State::Leading if news => tracing::info!(relay, "rows are published again"),
             _ => {}
         }
     }
 
     async fn drain(mut self) -> anyhow::Result<()> {
-        self.term.leave_read();
         let settled = timeout(self.config.drain, async {
             while !self.term.settled() {
                 if next(&mut self.term, self.publisher, Read::Leave).await?.is_some() {
@@ -220,13 +206,8 @@ pub(crate) async fn next(
     read: Read,
 ) -> QueryResult<Option<Outage>> {
     let mut reports = Vec::new();
-    let look = term.next_look();
     tokio::select! {
         () = publisher.reports(&mut reports), if term.publishes() => {}
-        () = due(look), if look.is_some() => {
-            term.look_at_standbys();
-            return Ok(term.not_replicated());
-        }
         answer = term.answer(), if term.asks() => {
             if let Some(batch) = term.note(answer?).filter(|_| read == Read::HandOver) {
                 term.hand_over(batch, publisher);
@@ -236,14 +217,6 @@ pub(crate) async fn next(
         else => return Ok(None),
     }
     Ok(term.settle(reports, publisher).await)
-}
-
-/// At this time; never if there is none.
-async fn due(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Waits for the statements that are under way: rows that were acknowledged are deleted before the session ends, or the next

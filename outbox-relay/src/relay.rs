@@ -169,9 +169,6 @@ impl<P: Publisher> Relay<P> {
         if let Some(why) = control.not_yet().await? {
             return Ok(Served::NotYet(why));
         }
-        if let Some(why) = control.sees_no_standbys(&self.config).await? {
-            return Ok(Served::NotYet(why));
-        }
         if let Some(why) = control.takes_no_writes().await? {
             return Ok(Served::NotYet(why));
         }

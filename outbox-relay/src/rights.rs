@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use diesel::result::QueryResult;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use crate::config::vars::{OUTBOX_RELAY_DURABLE, OUTBOX_RELAY_ROLE};
+use crate::config::vars::OUTBOX_RELAY_ROLE;
 use crate::sql;
 
 /// Names the lock under which rights are granted: PostgreSQL fails when two sessions grant on one table at once.
@@ -56,18 +56,6 @@ pub(crate) async fn not_yet(conn: &mut AsyncPgConnection) -> QueryResult<Option<
         "the tables outbox, outbox_parked and outbox_archive are not all there: the service that owns the database makes \
          them when it starts"
             .to_owned()
-    }))
-}
-
-/// Why the session's role can't see how far standbys are, if so. PostgreSQL shows others only that there is a standby.
-pub(crate) async fn sees_no_standbys(conn: &mut AsyncPgConnection) -> QueryResult<Option<String>> {
-    let (may, role) = sql::MaySeeStandbys {}.get_result::<(bool, String)>(conn).await?;
-    let variable = OUTBOX_RELAY_DURABLE.name;
-    Ok((!may).then(|| {
-        format!(
-            "the role {role} lacks pg_read_all_stats, without which it can't see how far standbys are ({variable}): as a \
-             superuser, grant pg_read_all_stats to {role}"
-        )
     }))
 }
 

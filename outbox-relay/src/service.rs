@@ -1,21 +1,20 @@
 //! What every service with an outbox stands on: a database with the outbox in it, a pool, a relay, a consumer, and the order
 //! in which they start and stop. A service adds its reactions, its routes and its workers.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_migrations::EmbeddedMigrations;
 use service_kit::auth::{Access, AuthConfig, Guard, GuestLinks};
 use service_kit::config::{DatabaseConfig, HttpConfig, KafkaConfig, Reader, TelemetryConfig, Var};
 use service_kit::consumer::{Consumer, ConsumerConfig, ConsumerHandle, Reactions, Subscription};
-use service_kit::dead_letters::Desk;
 use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::pool::Share;
 use service_kit::tasks::Tasks;
 use service_kit::{Pool, migrate, open_transactions, pool};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Archive, DeadLetters, Durable, KafkaPublisher, Mode, Nudge, Relay, RelayConfig, grant, vars};
+use crate::{Archive, DeadLetters, KafkaPublisher, Mode, Nudge, Relay, RelayConfig, grant, vars};
 
 /// The header with the trace context of a row that a service of this workspace appends.
 const TRACE_HEADER: &str = "ce_traceparent";
@@ -39,8 +38,6 @@ pub struct ServiceConfig {
     pub relay_role: Option<String>,
     /// How long published rows are kept.
     pub relay_archive: Option<Archive>,
-    /// Where a commit must be before its rows are published.
-    pub relay_durable: Durable,
 }
 
 impl ServiceConfig {
@@ -54,7 +51,6 @@ impl ServiceConfig {
         let relay = Mode::read(reader);
         let relay_role = reader.optional(&vars::OUTBOX_RELAY_ROLE);
         let relay_archive = reader.optional(&vars::OUTBOX_RELAY_ARCHIVE);
-        let relay_durable = reader.read(&vars::OUTBOX_RELAY_DURABLE);
         Some(Self {
             http: http?,
             auth: auth?,
@@ -64,7 +60,6 @@ impl ServiceConfig {
             relay: relay?,
             relay_role: relay_role?,
             relay_archive: relay_archive?,
-            relay_durable: relay_durable?,
         })
     }
 }
@@ -80,8 +75,6 @@ pub struct Service {
     name: &'static str,
     guard: Guard,
     heard: ConsumerConfig,
-    /// Where operators try dead letters, once there is a consumer.
-    desk: OnceLock<Desk>,
 }
 
 impl Service {
@@ -104,11 +97,10 @@ impl Service {
         }
         let relay = RelayConfig::new(name, config.database.url.clone(), &config.kafka.brokers);
         let relay = relay.mode(config.relay).archive(config.relay_archive).trace_header(TRACE_HEADER);
-        let relay = relay.durable(config.relay_durable.clone());
         let heard = ConsumerConfig::new(name, &config.kafka).archived(config.relay_archive.map(Duration::from));
         let guard = guard.recording(pool.of(Share::Requests));
         let listening = CancellationToken::new();
-        Ok(Self { pool, relay: Relay::to_kafka(relay), listening, name, guard, heard, desk: OnceLock::new() })
+        Ok(Self { pool, relay: Relay::to_kafka(relay), listening, name, guard, heard })
     }
 
     /// Accepts guests' tokens, too.
@@ -117,7 +109,7 @@ impl Service {
         Self { guard: self.guard.with_guests(guests), ..self }
     }
 
-    /// Binds its HTTP server, which says who may do what. Its routes try dead letters with the consumer that was made before.
+    /// Binds its HTTP server, which says who may do what.
     ///
     /// # Errors
     /// The address can't be bound.
@@ -127,11 +119,6 @@ impl Service {
     {
         let guard = self.guard.clone();
         let ready = ready.and_able("auth", move || std::future::ready(guard.is_able()));
-        let desk = self.desk.get().cloned();
-        let routes = move |config: &mut http::ServiceConfig| {
-            desk.iter().for_each(|desk| desk.mount(config));
-            routes(config);
-        };
         http::bind(self.name, listen, ready, self.guard.clone(), self.listening.clone(), routes)
     }
 
@@ -142,10 +129,7 @@ impl Service {
 
     /// The consumer of these topics, whose dead letters leave through the outbox.
     pub fn consumer<R: Reactions>(&self, subscriptions: Vec<Subscription>, reactions: R) -> Consumer<R, DeadLetters> {
-        let (heard, pool) = (self.heard.clone(), self.pool.clone());
-        let consumer = Consumer::new(heard, subscriptions, pool, Arc::new(reactions), DeadLetters);
-        self.desk.get_or_init(|| consumer.desk());
-        consumer
+        Consumer::new(self.heard.clone(), subscriptions, self.pool.clone(), Arc::new(reactions), DeadLetters)
     }
 
     /// The checks of `/readyz`: the database, the consumer and the relay.

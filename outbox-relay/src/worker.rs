@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::Archive;
 use crate::config::{RelayConfig, vars};
-use crate::durable::Durable;
 use crate::kafka::KafkaPublisher;
 use crate::relay::Relay;
 
@@ -29,8 +28,6 @@ pub struct Config {
     pub trace_header: String,
     /// How long published rows are kept; not at all when there is none.
     pub archive: Option<Archive>,
-    /// Where a commit must be before its rows are published.
-    pub durable: Durable,
     /// The format of the log.
     pub telemetry: TelemetryConfig,
 }
@@ -43,7 +40,6 @@ impl Config {
         let metrics = HttpConfig::address(reader, &vars::METRICS_ADDR);
         let trace_header = reader.read(&vars::OUTBOX_RELAY_TRACE_HEADER);
         let archive = reader.optional(&vars::OUTBOX_RELAY_ARCHIVE);
-        let durable = reader.read(&vars::OUTBOX_RELAY_DURABLE);
         let telemetry = TelemetryConfig::read(reader);
         Some(Self {
             databases: databases?,
@@ -51,7 +47,6 @@ impl Config {
             metrics: metrics?,
             trace_header: trace_header?,
             archive: archive?,
-            durable: durable?,
             telemetry: telemetry?,
         })
     }
@@ -90,7 +85,7 @@ impl Worker {
     pub fn build(config: &Config) -> anyhow::Result<Self> {
         let relay = |(name, url): &(String, SecretString)| {
             let relay = RelayConfig::new(name, url.clone(), &config.brokers).archive(config.archive);
-            Relay::to_kafka(relay.durable(config.durable.clone()).trace_header(&config.trace_header))
+            Relay::to_kafka(relay.trace_header(&config.trace_header))
         };
         let relays: Vec<_> = config.databases.iter().map(relay).collect();
         let health: Vec<_> = relays.iter().map(Relay::health).collect();

@@ -42,10 +42,7 @@ impl App {
     /// Migrates, connects and binds. Nothing is read, called or published before [`App::run_until`].
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         metrics::describe();
-        let mut service = Service::open(NAME, &config.service, &migrations(), ACCESS).await?;
-        if let Some(guests) = config.guests {
-            service = service.with_guests(guests);
-        }
+        let service = Service::open(NAME, &config.service, &migrations(), ACCESS).await?;
         let (nudge, gateway) = (service.nudge(), Arc::new(Stripe::new(config.gateway)?));
         let calls = GatewayCalls::new(service.pool.of(Share::Workers), gateway.clone(), move || nudge.nudge());
         let customers = Nudge::default();

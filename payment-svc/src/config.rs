@@ -3,11 +3,9 @@ use std::time::Duration;
 
 use outbox_relay::service::ServiceConfig;
 use secrecy::{ExposeSecret, SecretString};
-use service_kit::auth::{AuthConfig, GuestLinks};
 use service_kit::config::{DatabaseConfig, Reader, Var};
 
-use crate::gateway::{ReturnUrl, StripeConfig};
-use crate::webhooks::Secrets;
+use crate::{gateway::StripeConfig, webhooks::Secrets};
 
 pub static HTTP_ADDR: Var = Var::http_addr("127.0.0.1:8081", "127.0.0.1:8081");
 pub static PAYMENT_GATEWAY_URL: Var = Var {
@@ -33,11 +31,10 @@ pub static PAYMENT_GATEWAY_TIMEOUT: Var = Var {
 };
 pub static PAYMENT_RETURN_URL: Var = Var {
     name: "PAYMENT_RETURN_URL",
-    what: "The shop's page to which customers return from their bank's (3-D Secure), `{order_id}` in it stands for the order. \
-           With it the gateway gives the address of the bank's page, which the mail that asks them to confirm their payment \
-           links to, unless the address holds a secret.",
-    expected: "an http or https URL, in which {order_id} may stand",
-    example: "https://shop.example.com/orders/{order_id}",
+    what: "The shop's page to which customers return from their bank's (3-D Secure); with it the mail that asks them to \
+           confirm their payment has a link to the bank's page.",
+    expected: "an http or https URL",
+    example: "https://shop.example.com/thanks",
     default: None,
 };
 pub static PAYMENT_WEBHOOK_SECRET: Var = Var {
@@ -62,8 +59,6 @@ pub struct Config {
     pub webhook_secrets: Option<Secrets>,
     /// How long after goods are held their payment may still be authorised.
     pub deadline: Duration,
-    /// Checks the links of guests' orders; none if orders need an account.
-    pub guests: Option<GuestLinks>,
 }
 
 /// What a comparison with the gateway's journal needs.
@@ -90,10 +85,7 @@ impl Config {
         let webhook_secrets = read_webhook_secrets(reader);
         let day = Duration::from_secs(24 * 60 * 60);
         let deadline = reader.duration(&PAYMENT_DEADLINE, Duration::from_secs(1)..=day);
-        let by_token = service.as_ref().is_some_and(|service| service.auth != AuthConfig::Off);
-        let guests = GuestLinks::read(reader, by_token);
-        let (service, gateway, guests) = (service?, gateway?, guests?);
-        Some(Self { service, gateway, webhook_secrets: webhook_secrets?, deadline: deadline?, guests })
+        Some(Self { service: service?, gateway: gateway?, webhook_secrets: webhook_secrets?, deadline: deadline? })
     }
 }
 
@@ -110,8 +102,8 @@ fn read_gateway(reader: &mut Reader) -> Option<StripeConfig> {
     // Shorter than a worker may ask, so a single request times out by itself. Several in a row may take longer; being
     // cut off then counts as no answer, which is announced and looked up like any other.
     let timeout = reader.duration(&PAYMENT_GATEWAY_TIMEOUT, Duration::from_millis(100)..=Duration::from_secs(15));
-    let return_url = reader.optional::<ReturnUrl>(&PAYMENT_RETURN_URL);
-    Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout?, return_url: return_url? })
+    let return_url = reader.optional::<PageUrl>(&PAYMENT_RETURN_URL);
+    Some(StripeConfig { base_url: url?.0, key: key?, timeout: timeout?, return_url: return_url?.map(|url| url.0) })
 }
 
 /// `Some(None)` if no secret is set; `None`, with a problem noted, if one is malformed.
@@ -123,6 +115,19 @@ fn read_webhook_secrets(reader: &mut Reader) -> Option<Option<Secrets>> {
             reader.refuse(&PAYMENT_WEBHOOK_SECRET, format_args!("{why}"));
             None
         }
+    }
+}
+
+/// The URL of a page, which may have a path and a query.
+struct PageUrl(String);
+
+impl FromStr for PageUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = reqwest::Url::parse(text).map_err(|_| "it is no URL")?;
+        let is_page = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if is_page { Ok(Self(url.into())) } else { Err("it is no http or https URL") }
     }
 }
 
@@ -144,8 +149,6 @@ impl FromStr for BaseUrl {
 
 #[cfg(test)]
 mod tests {
-    use shared_events::OrderId;
-
     use super::*;
 
     #[test]
@@ -156,7 +159,6 @@ mod tests {
             ("PAYMENT_GATEWAY_TIMEOUT", "1h"),
             ("PAYMENT_GATEWAY_KEY", "sk test"),
             ("PAYMENT_WEBHOOK_SECRET", "whsec_a,"),
-            ("PAYMENT_RETURN_URL", "https://shop.example.com/orders/{id}"),
         ];
         let told = Reader::from_pairs(given).whole(Config::read).unwrap_err().to_string();
         for name in [
@@ -165,22 +167,10 @@ mod tests {
             "PAYMENT_WEBHOOK_SECRET is refused",
             "PAYMENT_GATEWAY_TIMEOUT is",
             "PAYMENT_DEADLINE is",
-            "PAYMENT_RETURN_URL is",
             "DATABASE_URL is not set",
             "KAFKA_BOOTSTRAP_SERVERS is not set",
         ] {
             assert!(told.contains(name), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_customer_returns_to_a_page_of_the_web_which_may_be_that_of_their_order() {
-        let order = OrderId::new();
-        let page: ReturnUrl = "https://shop.example.com/orders/{order_id}?from=bank".parse().unwrap();
-        assert_eq!(page.of(order), format!("https://shop.example.com/orders/{order}?from=bank"));
-        assert_eq!("http://127.0.0.1/thanks".parse::<ReturnUrl>().unwrap().of(order), "http://127.0.0.1/thanks");
-        for bad in ["javascript:alert(1)", "/orders/{order_id}", "https://a/{order}", "https://a/ b", "https://"] {
-            assert!(bad.parse::<ReturnUrl>().is_err(), "{bad}");
         }
     }
 

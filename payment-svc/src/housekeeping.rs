@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use service_kit::{auth, dead_letters, housekeeping::TimeToLive, idempotency};
+use service_kit::{auth, housekeeping::TimeToLive, idempotency};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The gateway sends a webhook again for three days.
@@ -13,11 +13,10 @@ pub const UPKEEP: &[&str] = &["select ledger_upkeep()"];
 
 /// Payments, refunds and the ledger are kept.
 pub fn times_to_live() -> Vec<TimeToLive> {
-    let own = [
+    vec![
         idempotency::time_to_live(),
         auth::time_to_live(),
         TimeToLive::new("webhook_events", "event_id", "received_at", WEBHOOKS),
         TimeToLive::new("gateway_calls", "key", "finished_at", CALLS).only("finished_at is not null"),
-    ];
-    own.into_iter().chain(dead_letters::times_to_live()).collect()
+    ]
 }

@@ -18,7 +18,6 @@ diesel::table! {
         refunded -> BigInt,
         said -> BigInt,
         updated_at -> Timestamptz,
-        forgotten -> Bool,
     }
 }
 
@@ -49,7 +48,6 @@ diesel::table! {
         outside_reference -> Nullable<Text>,
         outside_at -> Nullable<Timestamptz>,
         actor -> Nullable<Text>,
-        lines -> Nullable<Jsonb>,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use payment_svc::domain::{NextAction, State};
+use payment_svc::domain::State;
 use payment_svc::gateway::{GatewayError, IntentState, PaymentGateway, Stripe};
 use payment_svc::worker::{CustomerLookUps, GatewayCalls};
 use service_kit::external_calls::{ExternalCalls, Nudge, Performed, Worker};
@@ -150,7 +150,7 @@ async fn race_customer_acts_unheard_after_the_goods_were_given_back_and_is_charg
 async fn nobody_is_given_up_without_the_gateways_word() {
     let silent = || {
         let mut gateway = MockGateway::new();
-        gateway.expect_confirm().returning(|_, _, _| now(Ok(IntentState::ActionRequired(NextAction::default()))));
+        gateway.expect_confirm().returning(|_, _, _| now(Ok(IntentState::ActionRequired { url: None })));
         gateway.expect_look_up().returning(|_| now(Err(GatewayError::NoAnswer("timed out".to_owned()))));
         else_agrees(gateway)
     };

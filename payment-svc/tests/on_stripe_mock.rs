@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use payment_svc::domain::State;
 use payment_svc::gateway::{
-    Confirmation, GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome,
-    Stripe, StripeConfig,
+    GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe,
+    StripeConfig,
 };
 use shared_events::{Currency, Money, OrderId, RefundId};
 use shop::{Order, Shop};
@@ -68,8 +68,7 @@ async fn every_request_that_moves_money_is_one_that_stripe_knows() {
     let wanted = NewIntent { order_id: OrderId::new(), amount: eur(2598), method };
     let intent = stripe.create(key("create"), wanted.clone()).await.unwrap();
     assert!(intent.starts_with("pi_"), "{intent}");
-    let confirmation = Confirmation { order_id: wanted.order_id, method: wanted.method };
-    assert_eq!(stripe.confirm(key("authorise"), intent.clone(), confirmation).await, the_fixtures());
+    assert_eq!(stripe.confirm(key("authorise"), intent.clone(), wanted.method).await, the_fixtures());
     assert_eq!(stripe.capture(key("capture"), intent.clone()).await, the_fixtures());
     assert_eq!(stripe.cancel(key("void"), intent.clone()).await, the_fixtures());
     let refund = NewRefund { id: RefundId::new(), intent, amount: eur(598) };

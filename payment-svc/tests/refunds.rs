@@ -5,7 +5,7 @@ mod shop;
 
 use diesel::sql_query;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use payment_svc::commands::{self, RefundPayment, WhatGoesBack};
+use payment_svc::commands::{self, RefundPayment};
 use payment_svc::gateway::GatewayError;
 use quadrille_testing::answer;
 use serde_json::{Value, json};
@@ -116,7 +116,7 @@ async fn what_can_not_be_given_back_is_a_problem_and_writes_nothing() {
         (wanted(2599), 409, None),
         (wanted(0), 422, Some("amount.amount")),
         (json!({"amount": {"amount": 1, "currency": "USD"}, "reason": "x"}), 422, Some("amount.currency")),
-        (json!({"amount": eur(1), "lines": null}), 422, Some("reason")),
+        (json!({"amount": eur(1)}), 422, Some("reason")),
         (json!({"amount": eur(1), "reason": ""}), 422, Some("reason")),
         (json!({"amount": eur(1), "reason": "x", "colour": "red"}), 422, Some("colour")),
         (json!({"amount": {"amount": -1, "currency": "EUR"}, "reason": "x"}), 422, Some("amount")),
@@ -131,114 +131,6 @@ async fn what_can_not_be_given_back_is_a_problem_and_writes_nothing() {
     assert_eq!(answer(reqwest::Client::new().post(nobody).json(&wanted(1))).await.0, 404);
     assert_eq!(scene.money().await, ["authorise 2598", "capture 2598"]);
     assert_eq!(scene.refund(Some("k-1"), wanted(1)).await.0, 202, "none of them was kept under its key");
-}
-
-fn lines(of: &[(&str, i64)]) -> Value {
-    let lines: Vec<_> = of.iter().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity})).collect();
-    json!({"lines": lines, "reason": "a chipped pot"})
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_by_line_gives_back_what_the_lines_cost_and_shows_them() {
-    let scene = Scene::captured().await;
-    let wanted = lines(&[("TEA", 1), ("POT", 1)]);
-    let (status, refund) = scene.refund(Some("k-1"), wanted.clone()).await;
-    assert_eq!((status, &refund["amount"], &refund["lines"]), (202, &eur(1598), &wanted["lines"]));
-    scene.shop.call_gateway().await;
-    assert_eq!(scene.refund(Some("k-1"), wanted.clone()).await, (202, refund.clone()), "sent again, given back once");
-    assert_eq!(scene.refund(Some("k-1"), lines(&[("TEA", 1)])).await.0, 422, "another request under its key");
-    let (_, by_amount) = scene.refund(None, self::wanted(100)).await;
-    assert_eq!(by_amount["lines"], Value::Null);
-    scene.shop.call_gateway().await;
-    assert_eq!(scene.money().await[2..], ["refund 1598", "refund 100"]);
-    let (_, shown) = scene.served.read(&format!("/{}", scene.id().await)).await;
-    assert_eq!((&shown["refunds"][0]["lines"], &shown["refunds"][1]["lines"]), (&wanted["lines"], &Value::Null));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_line_is_given_back_more_often_than_it_was_bought_whoever_gave_it_back() {
-    let scene = Scene::captured().await;
-    assert_eq!(scene.refund(None, lines(&[("TEA", 1)])).await.0, 202);
-    scene.shop.hear_and_call([scene.order.lost(&[("POT", 1)])]).await;
-    for (wanted, field, code) in [
-        (lines(&[("TEA", 2)]), "lines[0].quantity", "fewer_left"),
-        (lines(&[("TEA", 1), ("POT", 1)]), "lines[1].quantity", "fewer_left"),
-        (lines(&[("TEA", 1), ("MUG", 1)]), "lines[1].sku", "not_ordered"),
-        (lines(&[("TEA", 1), ("TEA", 1)]), "lines[1].sku", "sku_twice"),
-        (lines(&[("TEA", 0)]), "lines[0].quantity", ""),
-        (lines(&[]), "lines", ""),
-        (json!({"reason": "neither"}), "amount", ""),
-        (json!({"amount": eur(1), "lines": [{"sku": "TEA", "quantity": 1}], "reason": "both"}), "lines", ""),
-    ] {
-        let (status, problem) = scene.refund(None, wanted.clone()).await;
-        let error = &problem["errors"][0];
-        assert_eq!((status, error["field"].as_str()), (422, Some(field)), "{wanted}: {problem}");
-        assert!(code.is_empty() || error["code"] == code, "{problem}");
-    }
-    assert_eq!(scene.refund(None, lines(&[("TEA", 1)])).await.0, 202, "the other tea");
-    assert_eq!(scene.refund(None, wanted(1)).await.0, 409, "nothing remains");
-    scene.shop.call_gateway().await;
-    assert_eq!(scene.money().await[2..], ["refund 1000", "refund 598", "refund 1000"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn race_refunds_of_a_line_by_staff_and_because_it_comes_back_give_it_back_once() {
-    let scene = Scene::captured().await;
-    assert_eq!(scene.refund(None, lines(&[("TEA", 1)])).await.0, 202);
-    scene.shop.hear_and_call([scene.order.returned(&[("TEA", 2)])]).await;
-    assert_eq!(scene.money().await[2..], ["refund 1000", "refund 1000"]);
-    let kept: Vec<String> = scene.shop.db.rows("select state || ' ' || lines::text from refunds order by seq").await;
-    let one = r#"[{"sku": "TEA", "quantity": 1}]"#;
-    assert_eq!(kept, [format!("done {one}"), format!("done {one}"), format!("moot {one}")]);
-    scene.shop.hear_and_call([scene.order.lost(&[("POT", 1)])]).await;
-    assert_eq!(scene.money().await[4..], ["refund 598"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn race_refunds_of_a_line_by_staff_and_because_its_pieces_come_back_one_by_one_give_it_back_once() {
-    let scene = Scene::captured().await;
-    assert_eq!(scene.refund(None, lines(&[("TEA", 1)])).await.0, 202);
-    scene.shop.call_gateway().await;
-    for _ in 0..2 {
-        scene.shop.hear_and_call([scene.order.returned(&[("TEA", 1)])]).await;
-    }
-    assert_eq!(scene.money().await[2..], ["refund 1000", "refund 1000"]);
-    scene.shop.hear_and_call([scene.order.returned(&[("POT", 1)])]).await;
-    assert_eq!(scene.money().await[4..], ["refund 598"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_nobody_knows_of_which_lines_an_older_refund_was_more_goes_back_by_amount_only() {
-    let scene = Scene::captured().await;
-    scene.shop.hear_and_call([scene.order.returned(&[("TEA", 1)])]).await;
-    scene.shop.db.run("update refunds set lines = null").await; // as a version wrote it that kept none
-    let (status, problem) = scene.refund(None, lines(&[("TEA", 1)])).await;
-    assert_eq!((status, &problem["code"]), (409, &json!("by_amount_only")), "{problem}");
-    assert_eq!(scene.refund(None, wanted(1000)).await.0, 202);
-    scene.shop.call_gateway().await;
-    assert_eq!(scene.money().await[2..], ["refund 1000", "refund 1000"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn race_refunds_by_line_asked_for_at_the_same_time_give_each_piece_back_once() {
-    let scene = Scene::captured().await;
-    let one = || scene.refund(None, lines(&[("TEA", 1)]));
-    let asked = tokio::join!(one(), one(), one());
-    let mut statuses = [asked.0.0, asked.1.0, asked.2.0];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [202, 202, 422]);
-    scene.shop.call_gateway().await;
-    scene.shop.call_gateway().await;
-    assert_eq!(scene.money().await[2..], ["refund 1000", "refund 1000"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lines_cost_more_than_remains_once_an_amount_was_given_back() {
-    let scene = Scene::captured().await;
-    assert_eq!(scene.refund(None, wanted(2000)).await.0, 202);
-    let (status, problem) = scene.refund(None, lines(&[("TEA", 1)])).await;
-    assert_eq!((status, &problem["code"]), (409, &json!("not_refundable")), "{problem}");
-    assert_eq!(scene.refund(None, lines(&[("POT", 1)])).await.0, 202);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,9 +186,8 @@ async fn cancelled_while_staff_refund(amount: i64, refused: bool) -> (Vec<String
         shop.hear_and_call(events).await;
     }
     let (payment, amount) = (shop.payment(&order).await.id, Money::new(amount, Currency::EUR).unwrap());
-    let (what, reason) = (WhatGoesBack::Amount(amount), "a chipped cup".parse().unwrap());
-    let staffs = RefundPayment { payment, what, reason, once: None };
-    commands::refund_payment(&shop.db.pool, &staffs, |_, _| Ok(vec![])).await.unwrap();
+    let staffs = RefundPayment { payment, amount, reason: "a chipped cup".parse().unwrap(), once: None };
+    commands::refund_payment(&shop.db.pool, &staffs, |_| Ok(vec![])).await.unwrap();
     let asked = shop.calls.take(1).await.unwrap().remove(0);
     shop.hear([order.restocked(&[("TEA", 2), ("POT", 1)])]).await;
     shop.calls.perform(asked).await.unwrap();

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use payment_svc::domain::NextAction;
 use payment_svc::gateway::{
-    Confirmation, GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome,
-    Stripe, StripeConfig,
+    GatewayError, GatewayJournal, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, Stripe,
+    StripeConfig,
 };
 use serde_json::json;
 use shared_events::{Currency, Money, OrderId, PaymentMethod, RefundId};
@@ -28,10 +27,6 @@ fn adapter(url: &str) -> Stripe {
 
 fn visa() -> PaymentMethod {
     "pm_card_visa".parse().unwrap()
-}
-
-fn by_visa(order_id: OrderId) -> Confirmation {
-    Confirmation { order_id, method: visa() }
 }
 
 async fn answering(verb: &str, at: String, answers: &[ResponseTemplate]) -> MockServer {
@@ -81,7 +76,7 @@ async fn what_was_not_done_is_asked_again_with_backoff() {
         [error(429, "invalid_request_error", "rate_limit"), error(409, "idempotency_error", "idempotency_key_in_use")];
     let answers = [busy[0].clone(), busy[1].clone(), intent("requires_capture")];
     let server = answering("POST", format!("{INTENT}/confirm"), &answers).await;
-    let state = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), by_visa(OrderId::new())).await;
+    let state = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), visa()).await;
     assert_eq!(state, Ok(IntentState::Authorised));
 }
 
@@ -94,33 +89,31 @@ async fn a_confirmation_says_the_method_again_and_may_need_the_customer() {
         .respond_with(intent("requires_action"))
         .mount(&server)
         .await;
-    let state = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), by_visa(OrderId::new())).await;
-    assert_eq!(state, Ok(IntentState::ActionRequired(NextAction::default())));
+    let state = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), visa()).await;
+    assert_eq!(state, Ok(IntentState::ActionRequired { url: None }));
 }
 
 #[tokio::test]
-async fn who_says_where_customers_return_to_is_given_the_address_of_their_banks_page_and_their_browsers_secret() {
-    let (server, order) = (MockServer::start().await, OrderId::new());
+async fn who_says_where_customers_return_to_is_given_the_address_of_their_banks_page() {
+    let server = MockServer::start().await;
     let redirect = |url: &str| {
         ResponseTemplate::new(200).set_body_json(json!({
-            "id": "pi_1", "status": "requires_action", "client_secret": "pi_1_secret_2",
+            "id": "pi_1", "status": "requires_action",
             "next_action": {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": "x"}},
         }))
     };
     let confirm = Mock::given(method("POST")).and(path(format!("{INTENT}/confirm")));
-    let asked = format!("payment_method=pm_card_visa&return_url=https%3A%2F%2Fshop.example.com%2Forders%2F{order}");
+    let asked = "payment_method=pm_card_visa&return_url=https%3A%2F%2Fshop.example.com%2Fthanks";
     confirm.and(body_string(asked)).respond_with(redirect("https://bank.example.com/3ds?id=1")).mount(&server).await;
     Mock::given(method("GET")).respond_with(redirect("/relative")).mount(&server).await;
-    let return_url = Some("https://shop.example.com/orders/{order_id}".parse().unwrap());
+    let return_url = Some("https://shop.example.com/thanks".to_owned());
     let (key, timeout) = ("sk_test_1".to_owned().into(), Duration::from_secs(5));
     let adapter = Stripe::new(StripeConfig { base_url: server.uri(), key, timeout, return_url }).unwrap();
-    let state = adapter.confirm("k".to_owned(), "pi_1".to_owned(), by_visa(order)).await;
-    let client_secret = Some("pi_1_secret_2".to_owned().into());
-    let (secret, url) = (client_secret.clone(), Some("https://bank.example.com/3ds?id=1".to_owned()));
-    assert_eq!(state, Ok(IntentState::ActionRequired(NextAction { client_secret: secret, url })));
+    let state = adapter.confirm("k".to_owned(), "pi_1".to_owned(), visa()).await;
+    let url = Some("https://bank.example.com/3ds?id=1".to_owned());
+    assert_eq!(state, Ok(IntentState::ActionRequired { url }));
     let state = adapter.look_up("pi_1".to_owned()).await;
-    let nowhere = NextAction { client_secret, url: None };
-    assert_eq!(state, Ok(IntentState::ActionRequired(nowhere)), "no mail can hold that");
+    assert_eq!(state, Ok(IntentState::ActionRequired { url: None }), "no mail can hold that");
 }
 
 #[tokio::test]
@@ -235,7 +228,7 @@ async fn a_request_that_is_wrong_is_told_from_a_card_that_is_declined() {
     };
     for status in [400, 404] {
         let server = answering("POST", format!("{INTENT}/confirm"), &[wrong(status)]).await;
-        let answer = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), by_visa(OrderId::new())).await;
+        let answer = adapter(&server.uri()).confirm("k".to_owned(), "pi_1".to_owned(), visa()).await;
         let parameter = Some("payment_method".to_owned());
         assert_eq!(answer, Err(GatewayError::Misused { code: "resource_missing".to_owned(), parameter }), "{status}");
     }

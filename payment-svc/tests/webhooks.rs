@@ -5,8 +5,8 @@ mod shop;
 
 use chrono::Utc;
 use payment_svc::commands::{self, Heard, NotHeard};
-use payment_svc::domain::{Charge, GatewayReply, NextAction};
-use payment_svc::gateway::{Confirmation, IntentState, NewIntent, PaymentGateway};
+use payment_svc::domain::{Charge, GatewayReply};
+use payment_svc::gateway::{IntentState, NewIntent, PaymentGateway};
 use payment_svc::store::calls::TakenCall;
 use payment_svc::store::payments;
 use payment_svc::store::webhooks::{self, Outcome, Received};
@@ -83,9 +83,7 @@ async fn asked_to_act_unheard() -> (Scene, TakenCall) {
     let intent = NewIntent { order_id: order.id, amount, method: method.clone() };
     let intent = gateway.create(payment.key_of("create"), intent).await.unwrap();
     payments::note_intents(&mut *shop.db.conn().await, &[(order.id, intent.clone())]).await.unwrap();
-    let confirmation = Confirmation { order_id: order.id, method };
-    let confirmed = gateway.confirm(taken.key.clone(), intent, confirmation).await;
-    assert!(matches!(confirmed, Ok(IntentState::ActionRequired(_))), "{confirmed:?}");
+    assert!(matches!(gateway.confirm(taken.key.clone(), intent, method).await, Ok(IntentState::ActionRequired { .. })));
     (scene, taken)
 }
 
@@ -100,7 +98,7 @@ async fn a_customer_who_fails_before_it_is_heard_that_they_have_to_act_is_declin
     assert_eq!(scene.shop.said().await, declined);
     assert_eq!(scene.sandbox.status(&scene.shop.intent(&scene.order).await).await, "canceled");
     // The answer arrives after all, and nobody waits for it.
-    scene.shop.settle(&taken, GatewayReply::ActionRequired(NextAction::default())).await;
+    scene.shop.settle(&taken, GatewayReply::ActionRequired { url: None }).await;
     scene.shop.call_gateway().await;
     assert_eq!(scene.shop.said().await, declined);
     assert_eq!(scene.shop.decided().await, ["authorise action_failed", "void done"]);

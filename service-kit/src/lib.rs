@@ -40,4 +40,4 @@ pub mod versions;
 
 pub use migrate::MIGRATIONS;
 pub use pool::Pool;
-pub use prepared::{StatementParts, Together};
+pub use prepared::Together;

@@ -38,14 +38,11 @@ const HELD: &str = "select held.pid, held.xact_start as since, held.backend_xid 
         'rolled back for ' || extract(epoch from clock_timestamp() - prepared)::bigint || ' s, and holds its locks'
     from pg_prepared_xacts where database = current_database() and prepared < clock_timestamp() - interval '5 seconds'";
 
-crate::prepared! {
-    struct Oldest -> Double;
-    "select coalesce(extract(epoch from clock_timestamp() - min(began)), 0)::float8 as seconds from (
+const OLDEST: &str = "select coalesce(extract(epoch from clock_timestamp() - min(began)), 0)::float8 as seconds from (
     select xact_start as began from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()
             and coalesce(backend_type, 'client backend') = 'client backend'
-    union all select prepared from pg_prepared_xacts where database = current_database()) as transactions"
-}
+    union all select prepared from pg_prepared_xacts where database = current_database()) as transactions";
 
 /// The text of a query for transactions that have been open for long, with `pid`, `since`, `has_locks` and
 /// `why` of each.
@@ -53,13 +50,19 @@ pub fn held() -> String {
     HELD.replace("$who", WHO).replace("$statement", STATEMENT)
 }
 
+#[derive(diesel::QueryableByName)]
+struct Oldest {
+    #[diesel(sql_type = Double)]
+    seconds: f64,
+}
+
 /// How long the oldest transaction of this database has been open, as far as this role is shown; 0 if there is none.
 ///
 /// # Errors
 /// Fails if the query fails.
 pub async fn oldest_seconds(conn: &mut AsyncPgConnection) -> QueryResult<f64> {
-    let seconds: f64 = Oldest.get_result(conn).await?;
-    Ok(seconds.max(0.0))
+    let oldest: Oldest = diesel::sql_query(OLDEST).get_result(conn).await?;
+    Ok(oldest.seconds.max(0.0))
 }
 
 /// Measures the oldest transaction every few seconds, until told to stop.

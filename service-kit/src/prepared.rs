@@ -8,8 +8,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 /// rows, so these would be parsed each time. This statement is parsed once a connection, whatever the number of rows
 /// in its arrays.
 ///
-/// Each `?` in the text stands for one field, in order; in a text with `$1` and the like, of which there are nine at most, each for
-/// the field of that number. A row is a tuple of types, or `Untyped` for a `QueryableByName`.
+/// Each `?` in the text stands for one field, in order.
 ///
 /// ```
 /// use diesel::sql_types::{Array, BigInt, Text};
@@ -37,18 +36,12 @@ macro_rules! prepared {
                 &'b self,
                 mut out: ::diesel::query_builder::AstPass<'_, 'b, ::diesel::pg::Pg>,
             ) -> ::diesel::QueryResult<()> {
-                let (before, parts) = $crate::StatementParts::of($text);
-                out.push_sql(before);
-                for (number, text) in parts {
-                    let mut place = 0;
-                    $(
-                        place += 1;
-                        if place == number {
-                            out.push_bind_param::<$sql, _>(&self.$field)?;
-                        }
-                    )+
-                    out.push_sql(text);
-                }
+                let mut text = $text.split('?');
+                $(
+                    out.push_sql(text.next().unwrap_or_default());
+                    out.push_bind_param::<$sql, _>(&self.$field)?;
+                )+
+                out.push_sql(text.next().unwrap_or_default());
                 Ok(())
             }
         }
@@ -64,58 +57,6 @@ macro_rules! prepared {
             }
         )?
     };
-    ($(#[$meta:meta])* $vis:vis struct $name:ident -> $row:ty; $text:expr) => {
-        $(#[$meta])*
-        $vis struct $name;
-
-        impl ::diesel::query_builder::QueryFragment<::diesel::pg::Pg> for $name {
-            fn walk_ast<'b>(
-                &'b self,
-                mut out: ::diesel::query_builder::AstPass<'_, 'b, ::diesel::pg::Pg>,
-            ) -> ::diesel::QueryResult<()> {
-                out.push_sql($text);
-                Ok(())
-            }
-        }
-
-        impl ::diesel::query_builder::QueryId for $name {
-            type QueryId = Self;
-            const HAS_STATIC_QUERY_ID: bool = true;
-        }
-
-        impl ::diesel::query_builder::Query for $name {
-            type SqlType = $row;
-        }
-    };
-}
-
-/// A statement's text behind each of its parameters.
-#[doc(hidden)]
-pub struct StatementParts {
-    text: std::str::Split<'static, char>,
-    numbered: bool,
-    place: usize,
-}
-
-impl StatementParts {
-    /// The text before the first, and the rest.
-    pub fn of(text: &'static str) -> (&'static str, Self) {
-        let numbered = text.contains("$1");
-        let mut text = text.split(if numbered { '$' } else { '?' });
-        (text.next().unwrap_or_default(), Self { text, numbered, place: 0 })
-    }
-}
-
-impl Iterator for StatementParts {
-    /// The number of the parameter, from 1, and the text behind it.
-    type Item = (usize, &'static str);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let text = self.text.next()?;
-        self.place += 1;
-        let number = text.bytes().next().filter(|_| self.numbered);
-        Some(number.map_or((self.place, text), |digit| (usize::from(digit - b'0'), &text[1..])))
-    }
 }
 
 /// Statements that write, as one: each is a part of one `with`, so that PostgreSQL is asked once, whatever the number of
@@ -159,6 +100,5 @@ together!(A 0, B 1);
 together!(A 0, B 1, C 2);
 together!(A 0, B 1, C 2, D 3);
 together!(A 0, B 1, C 2, D 3, E 4);
-together!(A 0, B 1, C 2, D 3, E 4, F 5);
 
 impl<T, Conn> diesel::RunQueryDsl<Conn> for Together<T> {}

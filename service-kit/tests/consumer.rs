@@ -110,9 +110,7 @@ async fn a_discarded_dead_letter_frees_its_key_when_nothing_waits_behind_it() {
     producer.say(&topic, "a", "next").await;
     eventually("both wait", SOON, async || db.count("dead_letters").await == 2).await;
     let letters = dead_letters::list(&mut *db.conn().await, 0, 10).await.unwrap();
-    assert!(
-        dead_letters::discard(&mut *db.conn().await, letters[0].id, &dead_letters::Decision::default()).await.unwrap()
-    );
+    assert!(dead_letters::discard(&mut *db.conn().await, letters[0].id).await.unwrap());
     assert_eq!(db.count("parked_keys").await, 1);
     dead_letters::replay(&mut *db.conn().await, letters[1].id).await.unwrap();
     eventually("the key is free", SOON, async || db.count("parked_keys").await == 0).await;

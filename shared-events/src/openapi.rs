@@ -7,7 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::{
     Channel, Channels, CountryCode, Currency, CustomerId, EmailAddress, EventId, LineText, MAX_AMOUNT, NotificationId,
-    OrderId, OrderNumber, PaymentId, PaymentMethod, PhoneNumber, PushToken, Quantity, RefundId, ShipmentId, Sku,
+    OrderId, PaymentId, PaymentMethod, PhoneNumber, PushToken, Quantity, RefundId, ShipmentId, Sku,
 };
 
 /// At least one visible character and no control character, as `char::is_control` and `char::is_whitespace` define
@@ -37,7 +37,6 @@ schemas! {
     Sku: of_pattern("A stock keeping unit.", "^[A-Z0-9._-]{1,64}$", "TEA-EARL-GREY-250");
     CustomerId: of_pattern("A customer's id in the system that places orders.", "^[A-Za-z0-9._:@|-]{1,255}$", "c-1001");
     PaymentMethod: of_pattern("A payment method as the gateway names it.", "^[A-Za-z0-9_]{1,100}$", "pm_card_visa");
-    OrderNumber: of_pattern("The number that people call an order by.", "^Q-[0-9]{4}-([0-9]{6}|[1-9][0-9]{6,17})$", "Q-2026-000123");
     LineText: of_pattern("One line of text.", LINE, "Ann Lee").min_length(Some(1)).max_length(Some(200));
     CountryCode: of_pattern("A country, as ISO 3166-1 alpha-2 writes it.", "^[A-Z]{2}$", "IE");
     EmailAddress: text("Where mails go.").format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))

@@ -31,39 +31,6 @@ fn a_field_that_was_added_later_inside_a_line_is_no_error() {
 }
 
 #[test]
-fn an_order_that_an_older_build_placed_has_no_number() {
-    let golden: serde_json::Value = serde_json::from_str(include_str!("golden/order.placed.v1.json")).unwrap();
-    let mut placed = golden["value"].clone();
-    placed.as_object_mut().unwrap().remove("number");
-    let Event::Order(OrderEvent::Placed(read)) = decode("order.placed.v1", &placed).unwrap() else { panic!() };
-    assert_eq!(read.number, None);
-    assert!(!String::from_utf8(Event::from(read).value().unwrap()).unwrap().contains("number"));
-    placed["number"] = "123".into();
-    refused("order.placed.v1", &placed);
-}
-
-/// A reader of before knows no `staff`, and takes `customer` for what the shop wants.
-#[test]
-fn what_staff_cancelled_says_a_reason_that_older_readers_know_and_who_it_was() {
-    let order_id = ORDER.parse().unwrap();
-    let reason = CancelReason::Staff;
-    let events: [Event; 3] = [
-        OrderCancelRequested { order_id, reason }.into(),
-        OrderCancelled::new(order_id, reason).into(),
-        StockReleased { order_id, reason }.into(),
-    ];
-    for event in events {
-        let value: serde_json::Value = serde_json::from_slice(&event.value().unwrap()).unwrap();
-        assert_eq!(value, json!({"order_id": ORDER, "reason": "customer", "by": "staff"}));
-        assert_eq!(decode(event.type_name(), &value).unwrap(), event);
-    }
-    let by_somebody = json!({"order_id": ORDER, "reason": "customer", "by": "somebody"});
-    refused("order.cancelled.v1", &by_somebody);
-    let by_nobody = decode("order.cancelled.v1", &json!({"order_id": ORDER, "reason": "customer"})).unwrap();
-    assert_eq!(by_nobody, OrderCancelled::new(order_id, CancelReason::Customer).into());
-}
-
-#[test]
 fn both_rejections_are_read() {
     let expired = decode("stock.rejected.v1", &json!({"order_id": ORDER, "why": "expired"})).unwrap();
     assert_eq!(expired, StockRejected { order_id: ORDER.parse().unwrap(), rejection: Rejection::Expired }.into());

@@ -115,31 +115,6 @@ fn a_customer_id_and_a_payment_method_have_their_letters() {
 }
 
 #[test]
-fn an_order_is_numbered_by_the_year_of_utc_and_by_what_it_drew() {
-    accepts::<OrderNumber>(&["Q-2026-000123", "Q-2026-1000000", "Q-2027-999999"]);
-    refuses::<OrderNumber>(
-        "an order number",
-        &[
-            "",
-            "Q-2026-123",
-            "Q-26-000123",
-            "q-2026-000123",
-            "Q-2026-0000123",
-            "2026-000123",
-            "Q-2026-00012a",
-            "Q-2026-",
-        ],
-    );
-    let new_year = "2027-01-01T00:30:00+01:00".parse().unwrap();
-    let number = |drawn| OrderNumber::new(new_year, drawn);
-    assert_eq!(number(7).unwrap().as_str(), "Q-2026-000007");
-    for drawn in [1, 999_999, 1_000_000, 999_999_999_999_999_999] {
-        assert_eq!(number(drawn).unwrap().drawn(), drawn);
-    }
-    assert!(number(-1).is_err() && number(i64::MAX).is_err());
-}
-
-#[test]
 fn a_line_of_text_is_one_line_and_not_blank() {
     accepts::<LineText>(&["1 Quay St", "Ünïcødé", &"é".repeat(200)]);
     refuses::<LineText>("one line", &["", "   ", "a\nb", "a\r\nBcc: b@example.com", "a\0", "\u{7f}", &"é".repeat(201)]);

@@ -77,24 +77,7 @@ async fn lists_are_narrowed_and_go_on_where_they_ended() {
     assert_eq!(skus(&api.get("/products?q=100%25").await), ["TEA"], "a wildcard is only text");
     assert_eq!(skus(&api.get("/products?q=_2").await), ["B_2"]);
     assert_eq!(skus(&api.get(&format!("/products?category={}", category["id"].as_str().unwrap())).await), ["TEA"]);
-    assert_eq!(skus(&api.get("/products?sku=TEA,NONE,A-1").await), ["TEA", "A-1"], "what is listed of them");
-    assert_eq!(skus(&api.get("/products?sku=A-1,TEA&q=assam").await), ["TEA"]);
     assert_eq!(api.get("/categories").await["items"].as_array().unwrap().len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn products_that_are_asked_for_by_sku_are_shown_as_they_are_and_are_not_too_many() {
-    let api = Api::over(Warehouse::with(&[("A-1", 5)]).await).await;
-    let on_hand = async || api.get("/products?sku=A-1,B-2").await["items"][0]["on_hand"].clone();
-    assert_eq!(on_hand().await, 5);
-    // As another instance would: this one hears nothing of it.
-    api.warehouse.db.run("update stock_levels set on_hand = 4 where sku = 'A-1'").await;
-    assert_eq!(on_hand().await, 4);
-    let many = |count: usize| (0..count).map(|number| format!("S-{number}")).collect::<Vec<_>>().join(",");
-    assert_eq!(api.get(&format!("/products?limit=100&sku={}", many(100))).await["items"], json!([]));
-    for bad in [many(101), "A-1,,B-2".to_owned(), "a-1".to_owned(), String::new()] {
-        assert_eq!(api.fields_of_a_problem(&format!("/products?sku={bad}"), 422).await, ["sku"], "{bad}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +86,6 @@ async fn all_that_is_wrong_with_what_a_list_is_asked_for_is_told_at_once() {
     for (path, wrong) in [
         ("/shipments?limit=0&status=sent&cursor=x&order_id=y", &["limit", "status", "cursor", "order_id"][..]),
         ("/products?limit=many&category=x&cursor=lower", &["limit", "category", "cursor"]),
-        ("/low-stock-products?limit=0&cursor=lower", &["limit", "cursor"]),
         ("/reservations?limit=1001&cursor=x", &["limit", "cursor"]),
         ("/categories?limit=-1&cursor=x", &["limit", "cursor"]),
         ("/products/TEA/movements?limit=0&cursor=x", &["limit", "cursor"]),
@@ -404,10 +386,8 @@ async fn every_look_up_is_one_statement_in_one_round_trip() {
     for path in [
         "/products/A-1",
         "/products?limit=1",
-        "/products?sku=A-1,B-2,C-3",
         "/products?limit=1&cursor=C-3",
         "/products?limit=1&q=earl%20grey&cursor=C-3",
-        "/low-stock-products?limit=1&cursor=C-3",
         "/products/A-1/movements",
         "/products/A-1/movements?limit=1",
         "/categories",

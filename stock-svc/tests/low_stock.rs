@@ -1,13 +1,9 @@
 //! When few pieces of a product are left, that is announced: once each time they fall below its mark.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
-mod api;
 mod common;
 
-use api::Api;
 use common::*;
-use reqwest::Method;
-use serde_json::{Value, json};
 use shared_events::*;
 use stock_svc::commands::{self, NewDetails};
 use stock_svc::domain::{LowStockMark, OnHand};
@@ -90,44 +86,6 @@ async fn a_product_that_is_listed_with_few_and_a_mark_that_is_raised_say_it() {
     assert_eq!(listed.product.details.low_stock_mark.map(LowStockMark::pieces), Some(2));
     let types: Vec<_> = warehouse.said().await.iter().map(Event::type_name).collect();
     assert_eq!(types[types.len() - 2..], ["product.listed.v1", "product.stock_low.v1"]);
-}
-
-/// What is low, page by page of one product.
-async fn listed_as_low(api: &Api) -> Vec<String> {
-    let (mut skus, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = api.get(&format!("/low-stock-products?limit=1{cursor}")).await;
-        let items = page["items"].as_array().unwrap().iter();
-        skus.extend(items.map(|item| item["sku"].as_str().unwrap().to_owned()));
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return skus,
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_list_of_what_is_low_has_each_product_that_is_sold_and_is_below_its_own_mark() {
-    let api = Api::over(warehouse().await).await;
-    let pool = &api.warehouse.db.pool;
-    for (sku, mark, on_hand) in [("CUP", 3, 2), ("MUG", 3, 3), ("POT", 1, 0)] {
-        let on_hand = OnHand::try_from(on_hand).unwrap();
-        commands::add_product(pool, sku.parse().unwrap(), watched(mark), on_hand).await.unwrap();
-    }
-    let unwatched = OnHand::try_from(0).unwrap();
-    commands::add_product(pool, "BAG".parse().unwrap(), tea(), unwatched).await.unwrap();
-    assert_eq!(listed_as_low(&api).await, ["POT", "CUP"], "as many as the mark are enough");
-    let order = OrderId::new();
-    api.warehouse.hears(placed(order, &[("TEA", 6)])).await;
-    assert_eq!(listed_as_low(&api).await, ["POT", "CUP", "TEA"], "what is held is not available");
-    api.warehouse.hears(cancel_requested(order)).await;
-    api.expect(Method::DELETE, "/products/POT", None, 204).await;
-    assert_eq!(listed_as_low(&api).await, ["CUP"], "what is withdrawn is not bought again");
-    let unmarked: Value = json!({"low_stock_mark": null});
-    let patched = api.request(Method::PATCH, "/products/CUP").header("if-match", "*");
-    let patched = patched.header("content-type", "application/merge-patch+json").body(unmarked.to_string());
-    assert_eq!(patched.send().await.unwrap().status(), 200);
-    assert_eq!(listed_as_low(&api).await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

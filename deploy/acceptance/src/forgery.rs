@@ -131,9 +131,6 @@ fn expected(name: &str) -> Expected {
     if [READER, ANONYMOUS].contains(&name) {
         reads.extend(topics::all().into_iter().map(|topic| topic.name));
     }
-    if name == Service::Console.name() {
-        (reads, group) = (topics::all().into_iter().map(|topic| topic.name).collect(), Some(Service::Console.name()));
-    }
     for service in Service::WITH_OUTBOX {
         if name == service.name() {
             (reads, group) = (heard(service).into_iter().collect(), Some(service.name()));
@@ -161,7 +158,7 @@ async fn try_as(principal: &Principal, client: ClientConfig, joins: bool) -> any
         ensure!(may == expected.reads.contains(&topic.name), "reading {} is {}", topic.name, said(may));
         count(&mut counts.reads, may);
     }
-    for group in Service::WITH_OUTBOX.into_iter().chain([Service::Console]).map(Service::name) {
+    for group in Service::WITH_OUTBOX.map(Service::name) {
         let own = expected.group == Some(group);
         if own && !joins {
             continue;

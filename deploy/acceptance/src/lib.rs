@@ -2,9 +2,7 @@
 //! client of the shop that the command line has (`quadrille::api`).
 
 pub mod accept;
-pub mod chaos;
 pub mod compose_test;
-pub mod failover;
 pub mod forgery;
 mod report;
 pub mod shop;

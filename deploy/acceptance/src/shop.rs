@@ -28,7 +28,6 @@ pub struct Shop {
     data: PathBuf,
     always: Vec<String>,
     arguments: Vec<String>,
-    environment: Vec<(&'static str, String)>,
     pub api: Api,
 }
 
@@ -36,21 +35,11 @@ impl Shop {
     /// Starts `binary`, the program `quadrille`, with its data in `folder`/shop, and waits until every service that
     /// isn't left out is ready. The arguments are kept for each later start. Fails if it ends, or isn't open in time.
     pub async fn start(binary: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
-        Self::start_with(binary, folder, arguments, Vec::new()).await
-    }
-
-    /// The same, with variables that every program of it is told.
-    pub async fn start_with(
-        binary: &Path,
-        folder: &Path,
-        arguments: &[&str],
-        environment: Vec<(&'static str, String)>,
-    ) -> anyhow::Result<Self> {
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let child = spawn(binary, folder, &arguments, &environment)?;
+        let child = spawn(binary, folder, &arguments)?;
         let data = folder.join("shop");
-        let (binary, always, api) = (binary.to_owned(), arguments.clone(), Api::default());
-        let mut shop = Self { child, binary, data, always, arguments, environment, api };
+        let binary = binary.to_owned();
+        let mut shop = Self { child, binary, data, always: arguments.clone(), arguments, api: Api::default() };
         shop.wait_until_open().await?;
         Ok(shop)
     }
@@ -99,8 +88,7 @@ impl Shop {
     pub async fn start_again(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
         let more = arguments.iter().map(|argument| (*argument).to_owned());
         self.arguments = self.always.iter().cloned().chain(more).collect();
-        let folder = self.data.parent().context("the shop's folder is in ours")?;
-        self.child = spawn(&self.binary, folder, &self.arguments, &self.environment)?;
+        self.child = spawn(&self.binary, self.data.parent().context("the shop's folder is in ours")?, &self.arguments)?;
         self.wait_until_open().await
     }
 
@@ -201,18 +189,12 @@ impl Drop for Shop {
     }
 }
 
-fn spawn(
-    binary: &Path,
-    folder: &Path,
-    arguments: &[String],
-    environment: &[(&'static str, String)],
-) -> anyhow::Result<Child> {
+fn spawn(binary: &Path, folder: &Path, arguments: &[String]) -> anyhow::Result<Child> {
     let log = File::options().create(true).append(true).open(folder.join("up.log"))?;
     let mut command = Command::new(binary);
     command.args(["up", "--free-ports", "--quiet", "--data"]).arg(folder.join("shop")).args(arguments);
     // what the caller's environment says about databases and brokers isn't meant for a fresh shop
     command.env_remove("DATABASE_URL").env_remove("KAFKA_BOOTSTRAP_SERVERS");
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
     // in a group of its own: Ctrl-C ends us, and our end ends it in order
     command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().with_context(|| format!("starting {}", binary.display()))

@@ -15,8 +15,8 @@ use service_kit::pool;
 use service_kit::testing::{Authority, eventually, kafka_bootstrap, rows};
 
 const SOON: Duration = Duration::from_secs(60);
-const SERVICES: [&str; 7] =
-    ["order-svc", "stock-svc", "payment-svc", "notification-svc", "sandbox-gateway", "sandbox-issuer", "console"];
+const SERVICES: [&str; 6] =
+    ["order-svc", "stock-svc", "payment-svc", "notification-svc", "sandbox-gateway", "sandbox-issuer"];
 
 struct Secured {
     server: Postgres,

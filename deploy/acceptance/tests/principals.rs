@@ -146,16 +146,16 @@ async fn on_apache_kafka_a_principal_writes_its_own_topics_alone() {
     assert_eq!((again.given.len(), again.taken.len(), again.there), (0, 0, principals::all(true).len()));
 
     let counts = forgery::try_everything(&broker.doors, &users, true).await.unwrap();
-    assert_eq!(users.len(), 11, "four services, their relays, the console, the tools, and whoever gives no name");
+    assert_eq!(users.len(), 10, "four services, their relays, the tools, and whoever gives no name");
     let topics = topics::all().len();
-    assert_eq!(counts.writes, (topics, 11 * topics - topics), "each topic is one relay's");
+    assert_eq!(counts.writes, (topics, 10 * topics - topics), "each topic is one relay's");
     let heard: usize = Service::WITH_OUTBOX.into_iter().map(|service| principals::heard(service).len()).sum();
     assert_eq!(
         counts.reads,
-        (heard + 3 * topics, 8 * topics - heard),
-        "a service what it hears, the console, the tools and nobody all"
+        (heard + 2 * topics, 8 * topics - heard),
+        "a service what it hears, the tools and nobody all"
     );
-    assert_eq!(counts.joins, (5, 50), "each group is one program's");
+    assert_eq!(counts.joins, (4, 36), "each group is one service's");
     let refused = topics::ensure(&Cluster(broker.brokers("order-relay")), &topics::all(), 1, SOON).await.unwrap_err();
     assert!(refused.to_string().contains("principal order-relay may not make topics"), "{refused:#}");
     let denied = principals::create(&Cluster(broker.brokers("reader")), &too_much).await.unwrap_err();

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use quadrille_acceptance::program;
 use service_kit::testing::{TestDb, kafka_bootstrap};
 
-const SERVICES: [&str; 6] = ["order-svc", "stock-svc", "payment-svc", "notification-svc", "sandbox-gateway", "console"];
+const SERVICES: [&str; 5] = ["order-svc", "stock-svc", "payment-svc", "notification-svc", "sandbox-gateway"];
 /// Nobody listens there.
 const NOBODY: &str = "127.0.0.1:1";
 

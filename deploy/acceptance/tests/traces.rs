@@ -198,8 +198,7 @@ async fn replayed(running: &Running) -> Told {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_order_is_one_trace_through_all_services_whatever_becomes_of_it() {
     let collector = Collector::start().await;
-    // The console hears whatever is said, and says nothing: its hops tell nothing of the order.
-    let running = Running::start_with(&collector.settings(), &["--without", "console"]).await;
+    let running = Running::start(&collector.settings()).await;
     let (placed, phases) = placed(&running).await;
     let declined = declined(&running).await;
     let cancelled = cancelled(&running).await;

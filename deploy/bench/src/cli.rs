@@ -53,10 +53,6 @@ pub enum Arm {
     Relay,
     /// The same rates while tables grow.
     Growth,
-    /// Looking for orders as staff do, with a million of them; only where it is named.
-    Search,
-    /// Every page of the control room and the shop, with 50,000 orders and 100 events a second; only where it is named.
-    Console,
     /// Placement and whole orders with a tenth of the traces exported, and without any; only where it is named.
     Telemetry,
 }
@@ -112,11 +108,6 @@ pub struct Sizes {
     pub idle: Duration,
     pub grown: &'static [i64],
     pub most_rows: i64,
-    /// How often each search is asked for.
-    pub asked: usize,
-    /// Orders that the console knows, and for how long its pages are looked at.
-    pub known_orders: i64,
-    pub looking: Duration,
 }
 
 impl Sizes {
@@ -137,9 +128,6 @@ impl Sizes {
         idle: Duration::from_secs(20),
         grown: &[10_000, 1_000_000],
         most_rows: 1_000_000,
-        asked: 50,
-        known_orders: 50_000,
-        looking: Duration::from_secs(90),
     };
     const SMOKE: Self = Self {
         rounds: 1,
@@ -158,9 +146,6 @@ impl Sizes {
         idle: Duration::from_secs(2),
         grown: &[1_000, 10_000],
         most_rows: 10_000,
-        asked: 3,
-        known_orders: 500,
-        looking: Duration::from_secs(5),
     };
 
     /// The row counts to which tables are grown, in turn.

@@ -5,8 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, path::PathBuf};
 use anyhow::Context;
 
 /// What folders for servers are called.
-pub const STAGES: [&str; 9] =
-    ["whole", "placement", "reads", "reactions", "relay", "growth", "telemetry", "search", "console"];
+pub const STAGES: [&str; 6] = ["whole", "placement", "reads", "reactions", "relay", "growth"];
 
 /// A new folder for one set of servers. Other users may pass through it, since PostgreSQL runs as one where we are root.
 pub fn new_folder(data: &Path, name: &str) -> anyhow::Result<PathBuf> {

@@ -45,7 +45,6 @@ shared_events::named! {
         NotificationSvc = "notification-svc",
         SandboxGateway = "sandbox-gateway",
         OutboxRelay = "outbox-relay",
-        Console = "console",
     }
 }
 
@@ -60,7 +59,6 @@ impl Program {
             Self::NotificationSvc => "notification_svc",
             Self::SandboxGateway => "sandbox_gateway",
             Self::OutboxRelay => "postgres",
-            Self::Console => "console",
         }
     }
 }

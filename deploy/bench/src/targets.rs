@@ -84,42 +84,8 @@ pub fn rows(results: &Results) -> Vec<Row> {
     reactions(&mut table);
     relay(&mut table);
     standing(&mut table);
-    people(&mut table);
     telemetry(&mut table);
     table.rows
-}
-
-/// Arms that run only where they are named: what people wait for.
-fn people(table: &mut Table<'_>) {
-    let results = table.results;
-    let slowest = |of: &str, what: &str| {
-        let names = results.values.keys().filter(|name| name.starts_with(of) && name.ends_with(what));
-        let found = names.filter_map(|name| Some((results.median(name)?, name.as_str())));
-        let (figure, name) = found.max_by(|one, other| one.0.total_cmp(&other.0))?;
-        Some((figure, name.trim_start_matches(of).trim_end_matches(what).to_owned()))
-    };
-    let (page, search) = (slowest("console/page/", "/p50_ms"), slowest("search/", "/p50_ms"));
-    if let Some((figure, name)) = page {
-        let known = results.median("console/orders").map_or_else(|| "?".to_owned(), short);
-        let rate = results.median("console/events_per_second").map_or_else(|| "?".to_owned(), short);
-        let what =
-            format!("the console with {known} orders and {rate} events a second: the slowest page ({name}), p50");
-        table.row(&what, "", Some(figure), " ms", ("<= 100 ms", Some(AtMost(100.0))));
-        let memory = results.largest("console/memory_mb");
-        table.row("the console's memory, at most", "", memory, " MB", ("<= 100 MB", Some(AtMost(100.0))));
-        let behind = results.largest("console/caught_up_after_ms");
-        table.row("the console has heard all after", "", behind, " ms", ("<= 5,000 ms", Some(AtMost(5_000.0))));
-    }
-    if let Some((figure, name)) = search {
-        let known = results.median("search/orders").map_or_else(|| "?".to_owned(), short);
-        table.row(
-            &format!("order-svc, looking among {known} orders: the slowest search ({name}), p50"),
-            "",
-            Some(figure),
-            " ms",
-            ("<= 100 ms", Some(AtMost(100.0))),
-        );
-    }
 }
 
 /// An arm that runs only where it is named.

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use order_svc::domain::{CompleteDraft, LastSequences, Order, Product};
 use payment_svc::domain::Payment;
 use shared_events::{
-    Address, Currency, Customer, LineText, Money, OrderId, PaymentId, ProductStatus, Quantity, RefundId, Sku, StockLine,
+    Address, Currency, Customer, LineText, Money, OrderId, PaymentId, ProductStatus, Quantity, RefundId, Sku,
 };
 use stock_svc::domain::Allocation;
 use uuid::Uuid;
@@ -21,10 +21,8 @@ use crate::world::{OrderRow, World};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Play {
     pub name: &'static str,
-    /// The number of lines, each of one piece but the first.
+    /// The number of lines, each of one piece.
     pub lines: usize,
-    /// The pieces of the first line.
-    pub pieces: u8,
     /// Others may buy the last pieces just before this order needs them.
     pub crowded: bool,
     /// The bank may decline temporarily.
@@ -33,7 +31,7 @@ pub struct Play {
     pub three_ds: bool,
     /// The webhook that tells what the customer did at their bank may get lost.
     pub lost_webhooks: bool,
-    /// The customer may return delivered lines, piece by piece.
+    /// The customer may return delivered lines.
     pub returns: bool,
     /// The customer may refuse a shipment at the door.
     pub refused_at_the_door: bool,
@@ -45,8 +43,6 @@ pub struct Play {
     pub moves: bool,
     /// An operator may forget the customer once the order has ended.
     pub forgets: bool,
-    /// Staff may hold the order for review, once, and release it.
-    pub holds: bool,
     /// The order starts out paid, with a shipment waiting to be sent.
     pub paid: bool,
     /// The last of the order's shipments can never be dispatched.
@@ -57,8 +53,6 @@ pub struct Play {
     pub deadline: bool,
     /// Staff may refund the price of a line, once.
     pub staff: bool,
-    /// They refund a piece of the first line, by line, and not an amount.
-    pub by_line: bool,
     /// The gateway may refuse a refund permanently, once. Staff then look at it and may refund it themselves.
     pub refusals: bool,
     /// Somebody may refund a line at the gateway itself, once, or a dispute may take it. The webhook may get lost.
@@ -88,13 +82,8 @@ pub const UNDONE: RefundId = RefundId(Uuid::from_u128(0x0D0));
 
 impl Play {
     pub fn staff_refund(&self) -> Money {
-        let (_, price) = CATALOGUE[if self.by_line { 0 } else { self.lines - 1 }];
+        let (_, price) = CATALOGUE[self.lines - 1];
         Money::new(price, Currency::EUR).unwrap()
-    }
-
-    /// What staff refund, where they do it by line.
-    pub fn staff_lines(&self) -> Vec<StockLine> {
-        skus().take(1).map(piece_of).collect()
     }
 }
 
@@ -171,9 +160,8 @@ impl Play {
             },
             delivery_address: address("1 Quay St"),
             currency: Currency::EUR,
-            lines: skus().zip([self.pieces, 1]).take(self.lines).map(|(sku, pieces)| (sku, quantity(pieces))).collect(),
+            lines: skus().take(self.lines).map(|sku| (sku, Quantity::try_from(1_i64).unwrap())).collect(),
             payment_method: "pm_card_visa".parse().unwrap(),
-            expected_total: None,
         }
     }
 }
@@ -184,14 +172,6 @@ pub fn stocked(on_hand: i64) -> Shelf {
 
 fn skus() -> impl Iterator<Item = Sku> {
     CATALOGUE.iter().map(|(sku, _)| sku.parse().unwrap())
-}
-
-fn quantity(pieces: u8) -> Quantity {
-    Quantity::try_from(i64::from(pieces)).unwrap()
-}
-
-pub fn piece_of(sku: Sku) -> StockLine {
-    StockLine { sku, quantity: quantity(1) }
 }
 
 fn catalogue() -> BTreeMap<Sku, Product> {

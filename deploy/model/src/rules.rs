@@ -42,7 +42,6 @@ pub fn always(world: &World) -> Option<&'static str> {
         .or_else(|| gone(world))
         .or_else(|| sent_elsewhere(world))
         .or_else(|| named_again(world))
-        .or_else(|| confirmed_unseen(world))
         .or(world.fault)
 }
 
@@ -199,20 +198,6 @@ fn named_again(world: &World) -> Option<&'static str> {
     named.then_some("an address was said of a customer who was forgotten")
 }
 
-/// No order is confirmed while staff hold it for review.
-fn confirmed_unseen(world: &World) -> Option<&'static str> {
-    let mut held = false;
-    let confirmed = world.said(Topic::Orders).any(|event| {
-        match event {
-            Event::Order(OrderEvent::Held(_)) => held = true,
-            Event::Order(OrderEvent::Released(_)) => held = false,
-            _ => {}
-        }
-        held && matches!(event, Event::Order(OrderEvent::Confirmed(_)))
-    });
-    confirmed.then_some("confirmed while staff hold it for review")
-}
-
 /// In the end nobody keeps an address of whoever was forgotten.
 fn kept(world: &World) -> Option<&'static str> {
     let has_one = || {
@@ -261,7 +246,7 @@ fn under_way(world: &World) -> bool {
 fn resting(world: &World) -> Option<&'static str> {
     if world.payment.call.is_some() {
         Some("at rest with a call to the gateway unfinished")
-    } else if world.bank.authorised > 0 && !world.order.progress.facts.is_held() {
+    } else if world.bank.authorised > 0 {
         Some("at rest with authorised money left at the gateway")
     } else if has_left(&world.allocation)
         && world.bank.refunded < world.given_back.min(world.bank.captured) - refused(world)
@@ -289,7 +274,7 @@ fn ended(world: &World) -> Option<&'static str> {
 }
 
 /// An order must come to an end by itself, unless it waits for the customer, for staff to make up for a refused
-/// refund or to release what they hold, or for either to call off what can't leave.
+/// refund, or for either to call off what can't leave.
 fn stuck(world: &World, next: &[Step]) -> Option<String> {
     let status = world.order.progress.status;
     if matches!(status, Status::Completed | Status::Cancelled(_)) {
@@ -298,13 +283,8 @@ fn stuck(world: &World, next: &[Step]) -> Option<String> {
     let waits_for_customer = world.payment.payment.state == PaymentState::ActionRequired && status == Status::Pending;
     let waits_for_the_hold_to_end = world.late && !world.holds().is_empty();
     let waits_for_staff = world.refused_refund().is_some();
-    let waits_for_review = world.order.progress.facts.is_held();
     let waits_to_be_called_off = next.iter().any(|step| step.label.does.starts_with("calls off"));
-    let waits = waits_for_customer
-        || waits_for_the_hold_to_end
-        || waits_for_staff
-        || waits_for_review
-        || waits_to_be_called_off;
+    let waits = waits_for_customer || waits_for_the_hold_to_end || waits_for_staff || waits_to_be_called_off;
     if waits && !next.is_empty() {
         return None;
     }

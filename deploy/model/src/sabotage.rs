@@ -42,8 +42,6 @@ shared_events::named! {
         LeftAddressesStay = "what has left goes where it was sent",
         LeftAddressesAreTold = "what has left before its address changed is told",
         ForgottenAddressesGo = "the warehouse keeps no address of whoever is forgotten",
-        HeldIsNotConfirmed = "an order that staff hold for review is not confirmed before they release it",
-        HeldEndsWithItsMoney = "an order that staff hold for review ends when its money is gone, since no deadline ends it",
         ForgottenWishesGo = "an address that was asked for is forgotten with the customer",
     }
 }
@@ -63,7 +61,6 @@ impl Sabotage {
             | Self::CalledOffCounts
             | Self::CalledOffAwaitsRefund => play.calls_off,
             Self::AddressDecidedByStock | Self::LeftAddressesStay | Self::LeftAddressesAreTold => play.moves,
-            Self::HeldIsNotConfirmed | Self::HeldEndsWithItsMoney => play.holds,
             Self::ForgottenAddressesGo | Self::ForgottenWishesGo => play.forgets,
             _ => true,
         }

@@ -6,8 +6,8 @@ use payment_svc::commands;
 use payment_svc::domain::{Call, GatewayReply, Payment, Refund, RefundState, Refused, State, Transition};
 use payment_svc::gateway::IntentState;
 use shared_events::{
-    Address, CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderConfirmed, OrderEvent,
-    PaymentDeclined, PaymentEvent, RefundId, Rejection, RestockCause, ShipmentEvent, StockEvent,
+    Address, CancelReason, Event, EventId, Money, OrderCancelled, OrderCompleted, OrderEvent, PaymentDeclined,
+    PaymentEvent, RefundId, Rejection, RestockCause, ShipmentEvent, StockEvent,
 };
 use stock_svc::domain::{Allocation, Change, Refused as StockRefused, Shipment, Stage};
 
@@ -23,14 +23,10 @@ pub fn order(world: &mut World, left_out: Option<Sabotage>, event: &Event, id: E
     if left_out == Some(Sabotage::CalledOffCounts) && is_called_off(event) {
         return;
     }
-    if left_out == Some(Sabotage::HeldEndsWithItsMoney) && ends_the_money_of_what_is_held(&row.progress, event) {
-        return;
-    }
     let event = &misheard(event, left_out);
     let Some(Ok((progress, mut events))) = hear::order(&mut row, event, id, sequence) else { return };
     row.progress = progress;
     match left_out {
-        Some(Sabotage::HeldIsNotConfirmed) => events.extend(confirmed_although_held(&mut row.progress)),
         Some(Sabotage::NeverStarted) => events.extend(ended_without_a_word_of_money(&mut row.progress)),
         Some(Sabotage::LossAwaitsRefund) => events.extend(completed_without_the_refund(&mut row.progress, 0)),
         Some(Sabotage::CalledOffAwaitsRefund) => {
@@ -64,20 +60,6 @@ fn misheard(event: &Event, left_out: Option<Sabotage>) -> Event {
         _ => {}
     }
     event
-}
-
-fn confirmed_although_held(order: &mut Progress) -> Option<Event> {
-    let authorised = order.facts.payment == Some(PaymentFact::Authorized);
-    if order.status != Status::Pending || !order.facts.is_held() || !authorised {
-        return None;
-    }
-    order.status = Status::Confirmed;
-    Some(OrderConfirmed { order_id: order.order_id }.into())
-}
-
-fn ends_the_money_of_what_is_held(order: &Progress, event: &Event) -> bool {
-    let ends = |event: &PaymentEvent| matches!(event, PaymentEvent::CaptureFailed(_) | PaymentEvent::Voided(_));
-    order.status == Status::Pending && order.facts.is_held() && matches!(event, Event::Payment(event) if ends(event))
 }
 
 fn ended_without_a_word_of_money(order: &mut Progress) -> Option<Event> {
@@ -209,14 +191,7 @@ pub fn payment(world: &mut World, left_out: Option<Sabotage>, event: &Event, id:
     match decided {
         Some(Ok(step)) => world.follow(payment, step),
         Some(Err(Refused::NotOrdered { .. })) => world.fault = Some("payment-svc fails an event for good"),
-        Some(Err(
-            Refused::Not { .. }
-            | Refused::MoreThanRemains { .. }
-            | Refused::FewerLeft { .. }
-            | Refused::LinesUnknown
-            | Refused::RefundNotFailed { .. },
-        ))
-        | None => {}
+        Some(Err(Refused::Not { .. } | Refused::MoreThanRemains { .. } | Refused::RefundNotFailed { .. })) | None => {}
     }
 }
 

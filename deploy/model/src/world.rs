@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::bank::{Bank, Entry};
 use crate::hear;
-use crate::play::{BY_STAFF, ELSEWHERE, MADE_UP, piece_of};
+use crate::play::{BY_STAFF, ELSEWHERE, MADE_UP};
 use crate::shared::Shared;
 use crate::shelf::Shelf;
 
@@ -87,8 +87,6 @@ pub struct World {
     heard: [[usize; 4]; 3],
     /// Whether the payment deadline has passed.
     pub late: bool,
-    /// Whether the order's deadline has passed without effect. It fires once.
-    pub deadline_spent: bool,
     /// The keys of actions that somebody took at the gateway by hand, which payment-svc learns of later.
     pub by_hand: Vec<String>,
     /// The money that may be refunded although something has left: for returns, losses, call-offs, staff refunds.
@@ -123,7 +121,6 @@ impl World {
             topics: [nothing.clone(), nothing.clone(), nothing.clone(), nothing],
             heard: [[0; 4]; 3],
             late: false,
-            deadline_spent: false,
             by_hand: vec![],
             given_back: 0,
             to_refund: 0,
@@ -190,12 +187,7 @@ impl World {
             Event::Shipment(ShipmentEvent::Readdressed(_) | ShipmentEvent::TrackingCorrected(_)) => false,
             Event::Shipment(parcel) => service != Service::Payment || matches!(parcel, ShipmentEvent::Lost(_)),
             Event::Stock(StockEvent::AddressDecided(_)) => service == Service::Order,
-            Event::Order(
-                OrderEvent::CallOffRefused(_)
-                | OrderEvent::AddressChangeRefused(_)
-                | OrderEvent::Held(_)
-                | OrderEvent::Released(_),
-            ) => false,
+            Event::Order(OrderEvent::CallOffRefused(_) | OrderEvent::AddressChangeRefused(_)) => false,
             Event::Order(
                 OrderEvent::CallOffRequested(_)
                 | OrderEvent::AddressChanged(_)
@@ -244,27 +236,6 @@ impl World {
         let ordered = |sku: &Sku| self.placed().lines.iter().find(|ordered| ordered.sku == *sku);
         let cost = |line: &StockLine| ordered(&line.sku)?.unit_price.checked_times(line.quantity);
         lines.iter().filter_map(cost).map(Money::amount).sum()
-    }
-
-    /// What more may go back for these pieces. A piece that staff gave back by line and that comes back is worth its
-    /// price once, and nobody knows which one staff meant: so no more of a SKU count than were ordered.
-    pub fn worth_of(&self, lines: &[StockLine]) -> i64 {
-        let by_staff = self.payment.payment.refunds.iter().filter(|refund| refund.id == BY_STAFF);
-        let by_staff: Vec<_> = by_staff.flat_map(|refund| &refund.lines).collect();
-        if by_staff.is_empty() && !self.allocation.shipments.iter().any(|parcel| !parcel.returned.is_empty()) {
-            return self.price_of(lines);
-        }
-        let of = |sku: &Sku, lines: &mut dyn Iterator<Item = &StockLine>| -> i64 {
-            lines.filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity)).sum()
-        };
-        let back = || self.allocation.shipments.iter().flat_map(|parcel| &parcel.returned);
-        let worth = |line: &StockLine| -> i64 {
-            let counted = of(&line.sku, &mut back()) + of(&line.sku, &mut by_staff.iter().copied());
-            let left = (of(&line.sku, &mut self.allocation.lines().iter()) - counted).max(0);
-            let one = self.price_of(&[piece_of(line.sku.clone())]);
-            i64::from(line.quantity).min(left) * one
-        };
-        lines.iter().map(worth).sum()
     }
 
     /// Applies a transition of the payment, as `store::Loaded::apply` does.

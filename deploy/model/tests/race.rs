@@ -355,63 +355,6 @@ fn race_hold_expires_after_confirm_and_goods_that_are_gone_end_it_as_out_of_stoc
     assert_eq!(gone.ends(&["committed", "created"]), only("cancelled out_of_stock"));
 }
 
-const HOLDING: Play = Play { holds: true, ..SCARCE };
-const HOLDS: [&str; 1] = ["staff hold the order"];
-const RELEASES: [&str; 1] = ["staff release the order"];
-
-/// Staff hold the order, and its money is authorised.
-fn held_and_paid(play: Play) -> Story {
-    let held = Story::of(play).then(HOLDS).then(HELD).then(ASKED);
-    held.then(["the gateway authorises", "order-svc hears payment.authorized.v1"])
-}
-
-#[test]
-fn race_held_for_review_an_order_is_confirmed_by_its_release_and_never_before() {
-    let held = held_and_paid(HOLDING);
-    assert_eq!(held.said(Topic::Orders), ["placed", "held"]);
-    let released = held.then(RELEASES);
-    assert_eq!(released.said(Topic::Orders), ["placed", "held", "released", "confirmed"]);
-    assert!(!released.can(RELEASES[0]), "once is enough");
-    let early = Story::of(HOLDING).then(HOLDS).then(RELEASES).then(HELD).then(ASKED).then(CONFIRMED);
-    assert_eq!(early.said(Topic::Orders), ["placed", "held", "released", "confirmed"]);
-}
-
-#[test]
-fn race_held_for_review_neither_the_deadline_nor_the_end_of_the_hold_ends_an_order_whose_money_is_there() {
-    let late = ["time passes the deadline of an order that is held", "time ends the hold"];
-    let kept = held_and_paid(HOLDING).then(late).then(["order-svc hears stock.expired.v1"]);
-    assert_eq!(kept.said(Topic::Orders), ["placed", "held"]);
-    let released = kept.then(["payment-svc hears stock.expired.v1"]).then(RELEASES);
-    let again = released.clone().then(["stock-svc hears order.confirmed.v1"]);
-    assert_eq!(again.said(Topic::Stock), ["reserved", "expired", "committed"]);
-    let gone = released.then(["stock-svc is out of stock and hears order.confirmed.v1"]);
-    let gone = gone.then(["order-svc hears stock.rejected.v1"]);
-    assert_eq!(gone.ends(&["committed", "created"]), only("cancelled out_of_stock"));
-}
-
-#[test]
-fn race_held_for_review_an_order_whose_money_is_not_there_yet_ends_as_any_other() {
-    let held = Story::of(HOLDING).then(HOLDS).then(HELD).then(ASKED);
-    let expired = held.clone().then(["time ends the hold", "order-svc hears stock.expired.v1"]);
-    assert_eq!(expired.ends(&["confirmed", "captured"]), only("cancelled timeout"));
-    let late = held.then(["time passes the order's deadline"]);
-    assert_eq!(late.ends(&["confirmed", "captured"]), only("cancelled timeout"));
-}
-
-#[test]
-fn race_held_for_review_an_order_whose_authorisation_ends_meanwhile_ends() {
-    let cancelled = held_and_paid(Play { by_hand: true, ..HOLDING }).then(["somebody at the gateway cancels"]);
-    let heard = cancelled.then(["payment-svc hears of what somebody did at the gateway: a cancellation"]);
-    let told = heard.then(["order-svc hears payment.capture_failed.v1"]);
-    assert!(!told.can(RELEASES[0]));
-    assert_eq!(told.ends(&["confirmed"]), only("cancelled payment_expired"));
-}
-
-#[test]
-fn race_held_for_review_a_cancel_needs_no_release() {
-    assert_eq!(held_and_paid(HOLDING).then(CANCELS).ends(&["confirmed", "captured"]), only("cancelled customer"));
-}
-
 #[test]
 fn race_gateway_times_out_and_the_order_ends_as_if_it_had_answered() {
     let silent = explore(&Play { silent: true, ..PLAIN }, Until::Exhausted);

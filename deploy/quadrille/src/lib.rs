@@ -3,7 +3,7 @@
 pub mod addresses;
 pub mod api;
 pub mod audit;
-pub mod beside;
+pub mod bench;
 pub mod broker;
 pub mod catalogue;
 pub mod cli;
@@ -14,7 +14,6 @@ pub mod demo;
 pub mod forget;
 pub mod healthcheck;
 pub mod http_client;
-mod http_guard;
 pub mod login;
 pub mod migrate;
 pub mod order;

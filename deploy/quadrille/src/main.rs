@@ -6,7 +6,7 @@ use clap::Parser;
 use quadrille::audit::{self, AuditArgs};
 use quadrille::cli::{Cli, Command};
 use quadrille::{
-    beside, broker, catalogue, dead_letters, demo, forget, healthcheck, login, migrate, order, principals, run, stuck,
+    bench, broker, catalogue, dead_letters, demo, forget, healthcheck, login, migrate, order, principals, run, stuck,
     tail, topics, up,
 };
 use service_kit::{exit, shutdown};
@@ -25,10 +25,7 @@ async fn main() -> ExitCode {
             up::show_progress("warn");
             exit::code("quadrille", broker::broker(arguments).await)
         }
-        Command::Bench { arguments } => {
-            let how = "build it with cargo build --release -p quadrille-bench, or run make bench";
-            exit::code("quadrille", beside::become_program("quadrille-bench", how, &arguments))
-        }
+        Command::Bench { arguments } => exit::code("quadrille", bench::bench(&arguments)),
         Command::Audit(arguments) => exit::code("quadrille", audit(&arguments).await),
         tool => exit::code("quadrille", unless_told_to_stop(run_tool(tool)).await),
     }
@@ -49,8 +46,7 @@ async fn run_tool(tool: Command) -> anyhow::Result<()> {
         Command::Login(arguments) => login::login(&arguments, &mut exit::stdout()).await,
         Command::Migrate(arguments) => migrate::migrate(&arguments, &mut exit::stdout()).await,
         // they are no tools: they drain, or say how far they are, when they are told to stop
-        Command::Up(_) | Command::Run { .. } | Command::Broker(_) | Command::Audit(_) => Ok(()),
-        Command::Bench { .. } => Ok(()),
+        Command::Up(_) | Command::Run { .. } | Command::Broker(_) | Command::Audit(_) | Command::Bench { .. } => Ok(()),
     }
 }
 

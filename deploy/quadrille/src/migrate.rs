@@ -29,7 +29,7 @@ pub async fn migrate(arguments: &MigrateArgs, out: &mut impl Write) -> anyhow::R
         Service::StockSvc => stock_svc::migrations(),
         Service::PaymentSvc => payment_svc::migrations(),
         Service::NotificationSvc => notification_svc::migrations(),
-        Service::SandboxGateway | Service::SandboxIssuer | Service::OutboxRelay | Service::Console => {
+        Service::SandboxGateway | Service::SandboxIssuer | Service::OutboxRelay => {
             bail!("{} has no outbox, and migrates what it has at its start", service.name())
         }
     };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use quadrille_servers::port;
 use service_kit::kafka::Brokers;
+use url::Url;
 
 use crate::{cli::KafkaWish, service::Service};
 
@@ -27,13 +28,6 @@ const SANDBOX_MESSAGES: [(&str, &str); 5] = [
     ("TWILIO_FROM", "+15005550006"),
     ("FCM_PROJECT", "sandbox"),
     ("FCM_ACCESS_TOKEN", "sandbox"),
-];
-/// The services that the console asks.
-const ASKED_BY_THE_CONSOLE: [(&str, Service); 4] = [
-    ("ORDER_URL", Service::OrderSvc),
-    ("PAYMENT_URL", Service::PaymentSvc),
-    ("STOCK_URL", Service::StockSvc),
-    ("NOTIFICATION_URL", Service::NotificationSvc),
 ];
 /// What signs the links of guests' orders.
 const SANDBOX_LINK_SECRET: &str = "everybody knows it: for trying out";
@@ -86,8 +80,8 @@ impl Ports {
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub ports: Ports,
-    /// The administrator's URL of PostgreSQL, which may name several hosts.
-    pub postgres: String,
+    /// The administrator's URL of PostgreSQL.
+    pub postgres: Url,
     /// Where Kafka is, and how one speaks with it.
     pub kafka: Brokers,
     pub kind: KafkaWish,
@@ -111,18 +105,17 @@ impl Plan {
         format!("http://{}", self.listens(service))
     }
 
-    /// Where the runner answers.
-    pub fn runner_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.runner)
-    }
-
     /// Where the runner tells whether all that must hold does.
     pub fn audit_url(&self) -> String {
-        format!("{}/audit", self.runner_url())
+        format!("http://127.0.0.1:{}/audit", self.ports.runner)
     }
 
     pub fn database_url(&self, service: Service) -> Option<String> {
-        service.database().map(|name| with_database(&self.postgres, name))
+        service.database().map(|name| {
+            let mut url = self.postgres.clone();
+            url.set_path(name);
+            url.to_string()
+        })
     }
 
     /// What a service needs to be told, in a form that a shell takes too.
@@ -135,23 +128,20 @@ impl Plan {
         if !matches!(service, Service::SandboxGateway | Service::SandboxIssuer) {
             environment.push(("KAFKA_BOOTSTRAP_SERVERS", self.kafka.bootstrap.clone()));
         }
-        let has_outbox = Service::WITH_OUTBOX.contains(&service);
-        if has_outbox || service == Service::Console {
+        if Service::WITH_OUTBOX.contains(&service) {
             // With static members that were killed, tansu-broker 0.6 lets a group join again and again for ever.
             if self.kind != KafkaWish::Embedded {
                 environment.push(("GROUP_INSTANCE_ID", format!("{}-0", service.name())));
             }
+            environment.push(("RELAY", "embedded".to_owned()));
             // everything listens on loopback
             environment.push(match self.auth {
                 true => ("AUTH_ISSUER", self.url(Service::SandboxIssuer)),
                 false => ("AUTH", "off".to_owned()),
             });
         }
-        if has_outbox {
-            environment.push(("RELAY", "embedded".to_owned()));
-        }
         let is_ours = !matches!(self.kind, KafkaWish::Given(_));
-        if is_ours && (has_outbox || service == Service::OutboxRelay) {
+        if is_ours && (Service::WITH_OUTBOX.contains(&service) || service == Service::OutboxRelay) {
             environment.push(("OUTBOX_RELAY_ARCHIVE", ARCHIVE.to_owned()));
         }
         match service {
@@ -160,11 +150,6 @@ impl Plan {
                 environment.push(("PAYMENT_GATEWAY_URL", self.url(Service::SandboxGateway)));
                 environment.push(("PAYMENT_GATEWAY_KEY", SANDBOX_KEY.to_owned()));
                 environment.push(("PAYMENT_WEBHOOK_SECRET", SANDBOX_WEBHOOK_SECRET.to_owned()));
-                if self.auth {
-                    environment.push(("GUEST_LINK_SECRET", SANDBOX_LINK_SECRET.to_owned()));
-                }
-                // payment-svc puts the order there
-                environment.push(("PAYMENT_RETURN_URL", format!("{}/orders/{{order_id}}", self.url(Service::Console))));
             }
             Service::SandboxGateway => {
                 let url = format!("{}/api/v1/payments/webhooks/stripe", self.url(Service::PaymentSvc));
@@ -179,20 +164,13 @@ impl Plan {
                 environment.push(("FCM_URL", self.url(Service::SandboxGateway)));
                 if self.auth {
                     environment.push(("GUEST_LINK_SECRET", SANDBOX_LINK_SECRET.to_owned()));
-                    environment.push(("CONSOLE_URL", self.url(Service::Console)));
+                    environment.push(("SHOP_URL", self.url(Service::OrderSvc)));
                 }
             }
             Service::OutboxRelay => {
                 let databases: Vec<_> =
                     Service::WITH_OUTBOX.into_iter().filter_map(|of| self.database_url(of)).collect();
                 environment.push(("OUTBOX_RELAY_DATABASES", databases.join(",")));
-            }
-            Service::Console => {
-                environment.extend(ASKED_BY_THE_CONSOLE.map(|(name, service)| (name, self.url(service))));
-                environment.push(("WATCH_URL", self.runner_url()));
-                environment.push(("RUNNER_URL", self.runner_url()));
-                environment.push(("SANDBOX_GATEWAY_URL", self.url(Service::SandboxGateway)));
-                environment.push(("SANDBOX", "1".to_owned()));
             }
             _ => {}
         }
@@ -211,14 +189,6 @@ impl Plan {
     }
 }
 
-/// The same URL for another database. It is taken apart by hand: a URL's own rules know of one host only.
-fn with_database(url: &str, name: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
-    let (rest, query) = rest.split_once('?').map_or((rest, String::new()), |(rest, query)| (rest, format!("?{query}")));
-    let hosts = rest.split_once('/').map_or(rest, |(hosts, _)| hosts);
-    format!("{scheme}://{hosts}/{name}{query}")
-}
-
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/:.,_-@".contains(c);
     if value.chars().all(plain) { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
@@ -226,15 +196,12 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use service_kit::auth::AuthConfig;
-    use service_kit::config::Reader;
-
     use super::*;
 
     fn plan() -> Plan {
         Plan {
             ports: Ports::claim(PortWish::Free, &services(true)).unwrap(),
-            postgres: "postgres://postgres:secret@127.0.0.1:5433/postgres".to_owned(),
+            postgres: Url::parse("postgres://postgres:secret@127.0.0.1:5433/postgres").unwrap(),
             kafka: "127.0.0.1:9092".into(),
             kind: KafkaWish::Apache,
             mails: PathBuf::from("/data/my mails"),
@@ -253,21 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_on_each_of_several_hosts_with_whatever_the_url_asks_for() {
-        let of = |postgres: &str| {
-            value(&Plan { postgres: postgres.to_owned(), ..plan() }, Service::StockSvc, "DATABASE_URL").unwrap()
-        };
-        let several = "postgres://postgres:secret@a:5433,b:5434/postgres?target_session_attrs=read-write";
-        assert_eq!(of(several), several.replace("/postgres?", "/stock_svc?"));
-        assert_eq!(of("postgres://postgres@a"), "postgres://postgres@a/stock_svc");
-        assert_eq!(of("postgresql://a?sslmode=require"), "postgresql://a/stock_svc?sslmode=require");
-    }
-
-    #[test]
     fn the_standby_relay_watches_the_databases_of_all_four_services() {
         let found = value(&plan(), Service::OutboxRelay, "OUTBOX_RELAY_DATABASES").unwrap();
         assert_eq!(found.split(',').count(), 4);
-        assert!(!found.contains("sandbox_gateway") && !found.contains("console"));
+        assert!(!found.contains("sandbox_gateway"));
     }
 
     #[test]
@@ -292,10 +248,9 @@ mod tests {
         for name in ["TWILIO_URL", "FCM_URL"] {
             assert_eq!(value(&plan, Service::NotificationSvc, name), Some(plan.url(Service::SandboxGateway)));
         }
-        assert_eq!(value(&plan, Service::NotificationSvc, "CONSOLE_URL"), Some(plan.url(Service::Console)));
+        assert_eq!(value(&plan, Service::NotificationSvc, "SHOP_URL"), Some(plan.url(Service::OrderSvc)));
         let secret = |service| value(&plan, service, "GUEST_LINK_SECRET");
         assert_eq!(secret(Service::NotificationSvc), secret(Service::OrderSvc));
-        assert_eq!(secret(Service::PaymentSvc), secret(Service::OrderSvc));
         assert!(secret(Service::OrderSvc).is_some_and(|secret| service_kit::config::is_known(&secret)));
     }
 
@@ -305,29 +260,11 @@ mod tests {
         assert_eq!(value(&plan, Service::StockSvc, "AUTH").unwrap(), "off");
         assert!(!plan.services().contains(&Service::SandboxIssuer));
         let plan = Plan { auth: true, ..plan };
-        for service in Service::WITH_OUTBOX.into_iter().chain([Service::Console]) {
+        for service in Service::WITH_OUTBOX {
             assert_eq!(value(&plan, service, "AUTH_ISSUER"), Some(plan.url(Service::SandboxIssuer)));
             assert_eq!(value(&plan, service, "AUTH"), None);
         }
         assert_eq!(plan.services()[0], Service::SandboxIssuer);
-    }
-
-    #[test]
-    fn the_console_asks_the_services_of_the_same_run_and_customers_return_to_it_from_their_bank() {
-        let plan = Plan { auth: true, ..plan() };
-        for (name, service) in ASKED_BY_THE_CONSOLE {
-            assert_eq!(value(&plan, Service::Console, name), Some(plan.url(service)));
-        }
-        let config = Reader::from_pairs(plan.environment(Service::Console)).whole(console::Config::read).unwrap();
-        assert_eq!(config.kafka.group_instance_id.as_deref(), Some("console-0"));
-        assert!(config.is_sandbox && config.auth != AuthConfig::Off);
-        assert_eq!(config.beside.gateway.map(String::from), Some(format!("{}/", plan.url(Service::SandboxGateway))));
-        assert_eq!(config.beside.watch.map(String::from), Some(format!("{}/", plan.runner_url())));
-        assert_eq!(config.services.stuck.map(String::from), Some(format!("{}/stuck", plan.runner_url())));
-        let returns = value(&plan, Service::PaymentSvc, "PAYMENT_RETURN_URL").unwrap();
-        assert_eq!(returns, format!("{}/orders/{{order_id}}", plan.url(Service::Console)));
-        let last = plan.services().pop();
-        assert_eq!(last, Some(Service::Console), "it asks those that are there");
     }
 
     #[test]

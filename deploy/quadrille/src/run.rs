@@ -12,6 +12,5 @@ pub async fn run(service: Service) -> anyhow::Result<()> {
         Service::SandboxGateway => sandbox_gateway::run().await,
         Service::OutboxRelay => outbox_relay::run().await,
         Service::SandboxIssuer => sandbox_issuer::run().await,
-        Service::Console => console::run().await,
     }
 }

@@ -21,20 +21,17 @@ pub enum Service {
     OutboxRelay,
     /// An issuer of tokens to play with.
     SandboxIssuer,
-    /// Pages: a shop window, an order's own page, and a control room.
-    Console,
 }
 
 impl Service {
     /// All that every shop has, in the order in which they are started.
-    pub const ALL: [Service; 7] = [
+    pub const ALL: [Service; 6] = [
         Service::SandboxGateway,
         Service::StockSvc,
         Service::OrderSvc,
         Service::PaymentSvc,
         Service::NotificationSvc,
         Service::OutboxRelay,
-        Service::Console,
     ];
 
     /// The four that speak and hear events, each with an outbox.
@@ -51,7 +48,6 @@ impl Service {
             Service::SandboxGateway => "sandbox-gateway",
             Service::OutboxRelay => "outbox-relay",
             Service::SandboxIssuer => "sandbox-issuer",
-            Service::Console => console::NAME,
         }
     }
 
@@ -64,7 +60,6 @@ impl Service {
             Service::NotificationSvc => Some("notification_svc"),
             Service::SandboxGateway => Some("sandbox_gateway"),
             Service::SandboxIssuer => Some("sandbox_issuer"),
-            Service::Console => Some("console"),
             Service::OutboxRelay => None,
         }
     }
@@ -78,7 +73,6 @@ impl Service {
             Service::NotificationSvc => 8083,
             Service::SandboxGateway => 8090,
             Service::SandboxIssuer => 8091,
-            Service::Console => 8070,
             Service::OutboxRelay => 9464,
         }
     }

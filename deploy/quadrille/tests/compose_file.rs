@@ -96,7 +96,7 @@ fn the_dockerfile_and_the_compose_file_build_from_the_same_bases() {
 }
 
 /// Who logs in at the broker, beside the services and their relays.
-const OTHERS: [&str; 4] = ["admin", "broker", READER, Service::Console.name()];
+const OTHERS: [&str; 3] = ["admin", "broker", READER];
 
 fn principals() -> BTreeSet<String> {
     let programs = Service::WITH_OUTBOX.into_iter().flat_map(|service| [service.name().to_owned(), relay_of(service)]);
@@ -132,7 +132,6 @@ fn the_page_of_operations_says_what_each_principal_reads_and_writes() {
             assert!(document.contains(&format!("\n{row}\n")), "docs/OPERATIONS.md lacks the row {row}");
         }
     }
-    assert!(document.contains("\n| `console` | every topic of the shop, "), "docs/OPERATIONS.md lacks the console");
 }
 
 /// What a program is told in its container must be something that it reads.

@@ -41,7 +41,6 @@ fn page() -> String {
     page += &section("outbox-relay (the worker)", |reader| drop(outbox_relay::worker::Config::read(reader)));
     page += &section("sandbox-gateway", |reader| drop(sandbox_gateway::config::Config::read(reader)));
     page += &section("sandbox-issuer", |reader| drop(sandbox_issuer::config::Config::read(reader)));
-    page += &section("console", |reader| drop(console::Config::read(reader)));
     page + "\n" + LOCAL
 }
 

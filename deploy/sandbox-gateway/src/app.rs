@@ -1,7 +1,5 @@
 //! Wiring: database, HTTP, one token that ends both.
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use service_kit::auth::Guard;
 use service_kit::external_calls::Worker;
@@ -9,7 +7,6 @@ use service_kit::http::{self, HttpServer, Readiness};
 use service_kit::{Pool, migrate, pool};
 use tokio_util::sync::CancellationToken;
 
-use crate::bank::Pages;
 use crate::http::{AppState, routes};
 use crate::webhooks::Deliveries;
 use crate::{Config, migrations, store};
@@ -45,10 +42,7 @@ impl App {
             None => None,
         };
         let webhooks = worker.as_ref().map(Worker::nudge);
-        let pages = Arc::new(Pages::new().context("the bank's page can't be parsed")?);
-        let public_url = config.public_url;
-        let pool_of_requests = pool.of(pool::Share::Requests);
-        let state = AppState { pool: pool_of_requests, shutdown: stop.clone(), webhooks, pages, public_url };
+        let state = AppState { pool: pool.of(pool::Share::Requests), shutdown: stop.clone(), webhooks };
         let server = http::bind(
             "sandbox-gateway",
             config.http,

@@ -25,21 +25,11 @@ pub static SANDBOX_WEBHOOK_SECRET: Var = Var {
     default: None,
 };
 
-pub static SANDBOX_PUBLIC_URL: Var = Var {
-    name: "SANDBOX_PUBLIC_URL",
-    what: "Where customers' browsers reach the sandbox gateway: the address of their bank's page begins with it. Where it was asked itself, when it is not set.",
-    expected: "an http or https URL without a path",
-    example: "http://localhost:8090",
-    default: None,
-};
-
 #[derive(Clone, Debug)]
 pub struct Config {
     pub http: HttpConfig,
     pub database: DatabaseConfig,
     pub webhooks: Option<WebhookConfig>,
-    /// Where customers reach it, if that is elsewhere than where callers do.
-    pub public_url: Option<String>,
     pub telemetry: TelemetryConfig,
 }
 
@@ -50,9 +40,7 @@ impl Config {
         let database = DatabaseConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
         let webhooks = read_webhooks(reader);
-        let public_url = reader.optional::<BareUrl>(&SANDBOX_PUBLIC_URL);
-        let public_url = public_url?.map(|BareUrl(url)| url);
-        Some(Self { http: http?, database: database?, webhooks: webhooks?, public_url, telemetry: telemetry? })
+        Some(Self { http: http?, database: database?, webhooks: webhooks?, telemetry: telemetry? })
     }
 }
 
@@ -79,18 +67,5 @@ impl std::str::FromStr for Url {
         let url = reqwest::Url::parse(text).map_err(|_| "it is no URL")?;
         let fits = matches!(url.scheme(), "http" | "https") && url.has_host();
         if fits { Ok(Self(text.to_owned())) } else { Err("it is no http or https URL") }
-    }
-}
-
-struct BareUrl(String);
-
-impl std::str::FromStr for BareUrl {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = reqwest::Url::parse(text).map_err(|_| "it is no URL")?;
-        let bare = url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none();
-        let fits = matches!(url.scheme(), "http" | "https") && url.has_host() && bare;
-        if fits { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err("it is no bare http or https URL") }
     }
 }

@@ -79,18 +79,6 @@ pub fn refundable(amount: i64, currency: &str) -> Result<(), StripeError> {
     Err(StripeError::parameter("amount", "parameter_invalid_integer", message))
 }
 
-/// An amount as a bank shows it: `25.98 EUR`.
-pub fn for_people(amount: i64, currency: &str) -> String {
-    let (code, amount) = (currency.to_uppercase(), amount.unsigned_abs());
-    let (unit, digits) = match currency {
-        "bif" | "clp" | "djf" | "gnf" | "jpy" | "kmf" | "krw" | "mga" | "pyg" | "rwf" | "vnd" | "vuv" | "xaf"
-        | "xof" | "xpf" => return format!("{amount} {code}"),
-        "bhd" | "jod" | "kwd" | "omr" | "tnd" => (1_000, 3),
-        _ => (100, 2),
-    };
-    format!("{}.{:0digits$} {code}", amount / unit, amount % unit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,15 +99,6 @@ mod tests {
             (17_499, "huf", false),
         ] {
             assert_eq!(chargeable(amount, currency).is_ok(), fits, "{amount} {currency}");
-        }
-    }
-
-    #[test]
-    fn people_see_an_amount_with_the_digits_of_its_currency() {
-        for (amount, currency, shown) in
-            [(2_598, "eur", "25.98 EUR"), (5, "eur", "0.05 EUR"), (500, "jpy", "500 JPY"), (5_120, "kwd", "5.120 KWD")]
-        {
-            assert_eq!(for_people(amount, currency), shown);
         }
     }
 

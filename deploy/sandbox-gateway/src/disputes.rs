@@ -80,7 +80,7 @@ pub async fn open(
         };
         store::save_intent(conn, &intent).await?;
         diesel::insert_into(disputes::table).values(&dispute).execute(conn).await?;
-        store::note(conn, &intent, effect, Some(&dispute.id), Some(&dispute.id)).await?;
+        store::note(conn, &intent, effect, Some(&dispute.id)).await?;
         tell(conn, told, "charge.dispute.created", &dispute).await
     })
     .await
@@ -103,7 +103,7 @@ pub async fn close(conn: &mut AsyncPgConnection, id: &str, won: bool, told: bool
         if won {
             let effect = intent.refund_failed(dispute.amount);
             store::save_intent(conn, &intent).await?;
-            store::note(conn, &intent, effect, Some(&format!("{id}:reversal")), Some(id)).await?;
+            store::note(conn, &intent, effect, Some(&format!("{id}:reversal"))).await?;
         }
         tell(conn, told, "charge.dispute.closed", &dispute).await
     })

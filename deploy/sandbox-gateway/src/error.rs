@@ -102,11 +102,6 @@ impl StripeError {
         self.param.is_none()
     }
 
-    /// Whether an intent was not in a state in which this is possible.
-    pub fn is_unexpected_state(&self) -> bool {
-        self.code == Some("payment_intent_unexpected_state")
-    }
-
     pub const fn status(&self) -> u16 {
         self.status
     }

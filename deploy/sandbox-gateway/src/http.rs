@@ -1,6 +1,5 @@
 //! Stripe's paths, and the sandbox's own journal beside them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderValue;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::faults::{Failure, Faults};
 use crate::operations::{self, Operation, Request};
 use crate::params::{Params, has_control};
-use crate::{StripeError, balance, bank, disputes, lists, messages, store};
+use crate::{StripeError, disputes, lists, messages, store};
 
 /// Stripe's limit on an idempotency key, in characters.
 const LONGEST_KEY: usize = 255;
@@ -34,20 +33,11 @@ pub struct AppState {
     pub shutdown: CancellationToken,
     /// Wakes who delivers webhooks, where there is one.
     pub webhooks: Option<external_calls::Nudge>,
-    /// What customers see of their bank.
-    pub pages: Arc<bank::Pages>,
-    /// Where customers reach it, if that is elsewhere than where callers do.
-    pub public_url: Option<String>,
 }
 
 impl AppState {
-    /// Whether somebody is told of what happens.
-    pub(crate) const fn tells(&self) -> bool {
-        self.webhooks.is_some()
-    }
-
     /// Something was written down that is to be told.
-    pub(crate) fn nudge(&self) {
+    fn nudge(&self) {
         self.webhooks.iter().for_each(external_calls::Nudge::nudge);
     }
 
@@ -69,19 +59,19 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .route("/v1/refunds", web::post().to(refund))
         .route("/v1/refunds", web::get().to(refunds))
         .route("/v1/disputes", web::get().to(disputes))
-        .route("/v1/balance_transactions", web::get().to(balance_transactions))
+        .route("/sandbox/payment_intents/{id}/authenticate", web::get().to(bank))
+        .route("/sandbox/payment_intents/{id}/authenticate", web::post().to(authenticate))
         .route("/sandbox/refunds/{id}/fail", web::post().to(fail_refund))
         .route("/sandbox/payment_intents/{id}/dispute", web::post().to(dispute))
         .route("/sandbox/disputes/{id}/close", web::post().to(close_dispute))
         .route("/sandbox/faults", web::get().to(faults))
         .route("/sandbox/faults", web::put().to(set_faults))
         .route("/sandbox/journal", web::get().to(journal))
-        .configure(bank::routes)
         .configure(messages::routes);
 }
 
 /// What was sent, or that it was too much.
-pub(crate) type Body = Result<Bytes, actix_web::Error>;
+type Body = Result<Bytes, actix_web::Error>;
 
 pub(crate) async fn connection(state: &AppState) -> Result<service_kit::pool::Conn, StripeError> {
     state.pool.get().await.map_err(|error| {
@@ -131,7 +121,7 @@ async fn perform(
     if failure == Some(Failure::Undone) {
         return Err(StripeError::switched());
     }
-    let told = state.tells();
+    let told = state.webhooks.is_some();
     let asked = Request { operation, path: request.path().to_owned(), key, params, faults, told };
     let slow = operations::takes_its_time(&mut *connection(state).await?, &asked).await?;
     let answer = if slow {
@@ -162,17 +152,14 @@ async fn perform(
     if answer.replayed {
         response.insert_header(("Idempotent-Replayed", "true"));
     }
-    Ok(response.json(reachable(answer.body, state, request)))
+    Ok(response.json(reachable(answer.body, request)))
 }
 
-/// The address of the customer's page is where customers reach this, or else where this was asked.
-fn reachable(mut intent: Value, state: &AppState, request: &HttpRequest) -> Value {
+/// The address of the customer's page is where this was asked.
+fn reachable(mut intent: Value, request: &HttpRequest) -> Value {
     let url = intent.pointer_mut("/next_action/redirect_to_url/url");
     if let Some(Value::String(path)) = url {
-        *path = match &state.public_url {
-            Some(base) => format!("{base}{path}"),
-            None => format!("http://{}{path}", request.connection_info().host()),
-        };
+        *path = format!("http://{}{path}", request.connection_info().host());
     }
     intent
 }
@@ -225,7 +212,7 @@ fn the_one_header<'a>(request: &'a HttpRequest, name: &'static str) -> Result<Op
 }
 
 /// An id from a path; one with control characters, which the database could not even be asked for, names nothing.
-pub(crate) fn intent_id(id: String) -> Result<String, StripeError> {
+fn intent_id(id: String) -> Result<String, StripeError> {
     if has_control(&id) { Err(StripeError::missing("payment_intent", &id)) } else { Ok(id) }
 }
 
@@ -233,6 +220,56 @@ fn authorised(request: &HttpRequest) -> Result<(), StripeError> {
     let key = the_one_header(request, "Authorization")?.and_then(|value| value.to_str().ok());
     let key = key.and_then(|value| value.strip_prefix("Bearer ")).filter(|key| !key.trim().is_empty());
     key.map(drop).ok_or_else(StripeError::unauthorised)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Authentication {
+    outcome: Outcome,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Succeed,
+    Fail,
+}
+
+/// The page of the customer's bank.
+async fn bank() -> HttpResponse {
+    let allowed = "default-src 'none'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'";
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("Content-Security-Policy", allowed))
+        .body(BANK)
+}
+
+/// Says what the customer chose to where the page is.
+const BANK: &str = r#"<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>A bank (sandbox)</title>
+<h1>Is it you who pays?</h1>
+<p><button value="succeed">Yes</button> <button value="fail">No</button></p><p id="told"></p>
+<script>
+for (const button of document.querySelectorAll("button")) button.onclick = async () => {
+  const body = JSON.stringify({outcome: button.value});
+  const answer = await fetch(location.href, {method: "POST", headers: {"content-type": "application/json"}, body});
+  document.getElementById("told").textContent = answer.ok ? "Thank you. You can close this page." : await answer.text();
+};
+</script></html>
+"#;
+
+/// The customer's part of 3-D Secure.
+async fn authenticate(
+    state: Data<AppState>,
+    id: web::Path<String>,
+    body: Json<Authentication>,
+) -> Result<HttpResponse, StripeError> {
+    let id = intent_id(id.into_inner())?;
+    let passed = body.into_inner().outcome == Outcome::Succeed;
+    let mut conn = connection(&state).await?;
+    let shown = operations::authenticate(&mut conn, &id, passed, state.webhooks.is_some()).await?;
+    state.nudge();
+    Ok(HttpResponse::Ok().json(shown))
 }
 
 /// A bank's reason, as Stripe writes it.
@@ -266,7 +303,7 @@ async fn fail_refund(
         RefundFailure::Unknown => "unknown",
     };
     let mut conn = connection(&state).await?;
-    let shown = operations::fail_refund(&mut conn, &id, reason, state.tells()).await?;
+    let shown = operations::fail_refund(&mut conn, &id, reason, state.webhooks.is_some()).await?;
     state.nudge();
     Ok(HttpResponse::Ok().json(shown))
 }
@@ -306,7 +343,7 @@ async fn dispute(
         DisputeReason::Unrecognized => "unrecognized",
     };
     let mut conn = connection(&state).await?;
-    let shown = disputes::open(&mut conn, &id, amount, reason, state.tells()).await?;
+    let shown = disputes::open(&mut conn, &id, amount, reason, state.webhooks.is_some()).await?;
     state.nudge();
     Ok(HttpResponse::Ok().json(shown))
 }
@@ -336,7 +373,7 @@ async fn close_dispute(
     }
     let won = body.into_inner().outcome == DisputeOutcome::Won;
     let mut conn = connection(&state).await?;
-    let shown = disputes::close(&mut conn, &id, won, state.tells()).await?;
+    let shown = disputes::close(&mut conn, &id, won, state.webhooks.is_some()).await?;
     state.nudge();
     Ok(HttpResponse::Ok().json(shown))
 }
@@ -355,20 +392,13 @@ async fn find(state: Data<AppState>, request: HttpRequest, id: web::Path<String>
     read_troubled(&state).await?;
     let intent = store::find_intent(&mut *connection(&state).await?, &id).await?;
     let shown = if params.expands("latest_charge") { intent.expanded() } else { intent.object() };
-    Ok(HttpResponse::Ok().json(reachable(shown, &state, &request)))
+    Ok(HttpResponse::Ok().json(reachable(shown, &request)))
 }
 
 async fn refunds(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, StripeError> {
     authorised(&request)?;
     read_troubled(&state).await?;
     let list = lists::refunds(&mut *connection(&state).await?, request.query_string()).await?;
-    Ok(HttpResponse::Ok().json(list))
-}
-
-async fn balance_transactions(state: Data<AppState>, request: HttpRequest) -> Result<HttpResponse, StripeError> {
-    authorised(&request)?;
-    read_troubled(&state).await?;
-    let list = balance::list(&mut *connection(&state).await?, request.query_string()).await?;
     Ok(HttpResponse::Ok().json(list))
 }
 

@@ -2,8 +2,6 @@
 //! stands what takes text and push messages.
 
 pub mod app;
-mod balance;
-mod bank;
 pub mod config;
 mod currencies;
 mod disputes;

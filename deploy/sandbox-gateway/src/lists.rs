@@ -9,7 +9,7 @@ use crate::intents::Intent;
 use crate::params::Params;
 use crate::store::{self, Refund};
 
-pub(crate) fn limit(params: &Params) -> Result<i64, StripeError> {
+fn limit(params: &Params) -> Result<i64, StripeError> {
     match params.amount("limit")?.unwrap_or(10) {
         limit @ 1..=100 => Ok(limit),
         _ => Err(StripeError::parameter("limit", "parameter_invalid_integer", "A limit is from 1 to 100.")),
@@ -17,7 +17,7 @@ pub(crate) fn limit(params: &Params) -> Result<i64, StripeError> {
 }
 
 /// One more than `limit` were looked for, which tells whether there are more.
-pub(crate) fn page<T>(url: &str, mut found: Vec<T>, limit: i64, object: impl Fn(&T) -> Value) -> Value {
+fn page<T>(url: &str, mut found: Vec<T>, limit: i64, object: impl Fn(&T) -> Value) -> Value {
     let fits = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = found.len() > fits;
     found.truncate(fits);

@@ -11,7 +11,7 @@ use crate::intents::{Asks, Effect, Intent};
 use crate::methods::Magic;
 use crate::params::Params;
 use crate::store::{self, Kept, Refund};
-use crate::{StripeError, bank, currencies, webhooks};
+use crate::{StripeError, currencies, webhooks};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,7 +195,7 @@ async fn done(
 ) -> Result<Answer, StripeError> {
     store::save_intent(conn, intent).await?;
     if let Some(effect) = effect {
-        store::note(conn, intent, effect, request.key.as_deref(), None).await?;
+        store::note(conn, intent, effect, request.key.as_deref()).await?;
     }
     request.tell(conn, event, intent.object()).await?;
     Answer::ok(request.shown(intent)).on_its_way(intent.method(), &request.faults)
@@ -225,11 +225,8 @@ async fn create(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
     currencies::chargeable(amount, &currency)?;
     let method = params.text("payment_method").map(Magic::named).transpose()?;
     let status = if method.is_some() { "requires_confirmation" } else { "requires_payment_method" };
-    let id = format!("pi_{}", Uuid::now_v7().simple());
     let intent = Intent {
-        client_secret: Some(format!("{id}_secret_{}", hex::encode(rand::random::<[u8; 16]>()))),
-        return_url: None,
-        id,
+        id: format!("pi_{}", Uuid::now_v7().simple()),
         amount,
         currency,
         payment_method: method.map(|method| method.name().to_owned()),
@@ -248,9 +245,7 @@ async fn create(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
 }
 
 async fn confirm(conn: &mut AsyncPgConnection, request: &Request, id: &str) -> Result<Answer, StripeError> {
-    let return_url = request.params.text("return_url").map(bank::return_url).transpose()?;
     let mut intent = store::lock_intent(conn, id).await?;
-    intent.return_url = return_url;
     if let Some(method) = request.params.text("payment_method") {
         Magic::named(method)?;
         if intent.status == "requires_payment_method" {
@@ -286,13 +281,13 @@ pub async fn authenticate(
     id: &str,
     passed: bool,
     told: bool,
-) -> Result<Intent, StripeError> {
+) -> Result<Value, StripeError> {
     conn.transaction(async |conn| {
         let mut intent = store::lock_intent(conn, id).await?;
         let effect = intent.authenticate(passed)?;
         store::save_intent(conn, &intent).await?;
         if let Some(effect) = effect {
-            store::note(conn, &intent, effect, intent.confirmed_by.as_deref(), None).await?;
+            store::note(conn, &intent, effect, intent.confirmed_by.as_deref()).await?;
         }
         if told {
             let faults = store::faults(conn).await?.webhooks;
@@ -300,7 +295,7 @@ pub async fn authenticate(
                 if passed { "payment_intent.amount_capturable_updated" } else { "payment_intent.payment_failed" };
             webhooks::tell(conn, &faults, event, intent.object()).await?;
         }
-        Ok(intent)
+        Ok(intent.object())
     })
     .await
 }
@@ -324,7 +319,7 @@ pub async fn fail_refund(
         store::save_intent(conn, &intent).await?;
         store::fail_refund(conn, id, reason).await?;
         let key = format!("{}:reversal", refund.metadata["refund_id"].as_str().unwrap_or(id));
-        store::note(conn, &intent, effect, Some(&key), Some(id)).await?;
+        store::note(conn, &intent, effect, Some(&key)).await?;
         refund.failure_reason = Some(reason.to_owned());
         if told {
             let faults = store::faults(conn).await?.webhooks;
@@ -352,8 +347,7 @@ async fn refund(conn: &mut AsyncPgConnection, request: &Request) -> Result<Answe
     store::save_intent(conn, &intent).await?;
     store::insert_refund(conn, &refund).await?;
     // Made without a key, as in a dashboard, its name is what it is known by.
-    let key = request.key.as_deref().unwrap_or(&refund.id);
-    store::note(conn, &intent, effect, Some(key), Some(&refund.id)).await?;
+    store::note(conn, &intent, effect, Some(request.key.as_deref().unwrap_or(&refund.id))).await?;
     request.tell(conn, "refund.created", refund.object()).await?;
     Answer::ok(refund.object()).on_its_way(intent.method(), &request.faults)
 }

@@ -13,8 +13,6 @@ diesel::table! {
         attempts -> Integer,
         was_authorised -> Bool,
         created_at -> Timestamptz,
-        client_secret -> Nullable<Text>,
-        return_url -> Nullable<Text>,
     }
 }
 
@@ -41,7 +39,6 @@ diesel::table! {
         order_id -> Nullable<Text>,
         idempotency_key -> Nullable<Text>,
         at -> Timestamptz,
-        source -> Nullable<Text>,
     }
 }
 

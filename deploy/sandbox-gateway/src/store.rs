@@ -49,13 +49,12 @@ pub async fn save_intent(conn: &mut AsyncPgConnection, intent: &Intent) -> Query
     diesel::update(payment_intents::table.find(&intent.id)).set(intent).execute(conn).await.map(drop)
 }
 
-/// Writes a line of the journal. `source` is the refund or the dispute that it is about, if it is about one.
+/// Writes a line of the journal.
 pub async fn note(
     conn: &mut AsyncPgConnection,
     intent: &Intent,
     effect: Effect,
     idempotency_key: Option<&str>,
-    source: Option<&str>,
 ) -> QueryResult<()> {
     let line = (
         journal::payment_intent.eq(&intent.id),
@@ -64,7 +63,6 @@ pub async fn note(
         journal::currency.eq(intent.currency.to_uppercase()),
         journal::order_id.eq(intent.metadata["order_id"].as_str()),
         journal::idempotency_key.eq(idempotency_key),
-        journal::source.eq(source),
     );
     diesel::insert_into(journal::table).values(line).execute(conn).await.map(drop)
 }
@@ -89,9 +87,6 @@ pub struct Line {
     /// The key of the request that did it.
     pub idempotency_key: Option<String>,
     pub at: DateTime<Utc>,
-    /// `re_...` or `dp_...`
-    #[serde(skip)]
-    pub source: Option<String>,
 }
 
 /// The journal after `after`, in the order it was written, of one order or of all.

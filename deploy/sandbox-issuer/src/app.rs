@@ -61,8 +61,7 @@ impl App {
         let pages = Arc::new(Pages::new().context("the pages")?);
         let requests = pool.of(pool::Share::Requests);
         let proxies = config.http.rate_limit.proxies.clone();
-        let console = config.console;
-        let state = AppState { pool: requests, issuer: issuer.clone(), passwords, pages, proxies, console, clock };
+        let state = AppState { pool: requests, issuer: issuer.clone(), passwords, pages, proxies, clock };
         // whoever comes here has no token yet
         let guard = Guard::for_everybody();
         let server = http::bind("sandbox-issuer", config.http, ready, guard, stop.clone(), move |routes_of| {

@@ -20,15 +20,14 @@ pub struct Client {
     scopes: &'static [&'static str],
 }
 
-/// The program whose pages may be elsewhere than on this machine.
-const CONSOLE: &str = "quadrille-console";
-
-/// A program on this machine. An IPv6 address can't be named in the page's Content-Security-Policy.
-const ON_THIS_MACHINE: &[&str] = &["http://127.0.0.1/callback", "http://localhost/callback"];
-
 pub static CLIENTS: &[Client] = &[
-    Client { id: "quadrille-cli", secret: None, redirect_uris: ON_THIS_MACHINE, scopes: OPEN_ID },
-    Client { id: CONSOLE, secret: None, redirect_uris: ON_THIS_MACHINE, scopes: OPEN_ID },
+    Client {
+        id: "quadrille-cli",
+        secret: None,
+        // An IPv6 address can't be named in the page's Content-Security-Policy.
+        redirect_uris: &["http://127.0.0.1/callback", "http://localhost/callback"],
+        scopes: OPEN_ID,
+    },
     Client {
         id: "warehouse",
         secret: Some("sandbox-warehouse"),
@@ -63,12 +62,9 @@ impl Client {
         self.secret.is_some_and(|secret| secrets::are_same(&secrets::sha256(secret), &secrets::sha256(given)))
     }
 
-    /// The address to send people back to, if it is one of this client's; the console's may be at one more address.
-    pub fn redirect(&self, uri: &str, console: Option<&Url>) -> Option<Url> {
+    /// The address to send people back to, if it is one of this client's.
+    pub fn redirect(&self, uri: &str) -> Option<Url> {
         let asked = Url::parse(uri).ok()?;
-        if self.id == CONSOLE && console.is_some_and(|console| is_callback_of(console, &asked)) {
-            return Some(asked);
-        }
         let mut without_port = asked.clone();
         without_port.set_port(None).ok()?;
         self.redirect_uris.contains(&without_port.as_str()).then_some(asked)
@@ -94,11 +90,6 @@ impl Client {
     }
 }
 
-/// Whether an address is where the console that is reached here takes people back.
-fn is_callback_of(console: &Url, asked: &Url) -> bool {
-    asked.as_str() == format!("{}/callback", console.as_str().trim_end_matches('/'))
-}
-
 /// Every scope that there is.
 pub fn all_scopes() -> Vec<&'static str> {
     let mut scopes: Vec<_> = CLIENTS.iter().flat_map(|client| client.scopes).copied().collect();
@@ -115,7 +106,7 @@ mod tests {
     fn people_are_sent_back_to_a_registered_address_alone() {
         let client = Client::named("quadrille-cli").unwrap();
         for good in ["http://127.0.0.1:4321/callback", "http://127.0.0.1/callback", "http://localhost:8/callback"] {
-            assert!(client.redirect(good, None).is_some(), "{good}");
+            assert!(client.redirect(good).is_some(), "{good}");
         }
         for bad in [
             "https://127.0.0.1/callback",
@@ -128,21 +119,9 @@ mod tests {
             "/callback",
             "",
         ] {
-            assert!(client.redirect(bad, None).is_none(), "{bad}");
+            assert!(client.redirect(bad).is_none(), "{bad}");
         }
-        assert!(Client::named("warehouse").unwrap().redirect("http://127.0.0.1/callback", None).is_none());
-    }
-
-    #[test]
-    fn people_return_to_the_console_where_it_is_said_to_be_and_on_this_machine() {
-        let (console, elsewhere) = (Client::named(CONSOLE).unwrap(), Url::parse("http://shop.test:8070").unwrap());
-        let leads = |client: &Client, to| client.redirect(to, Some(&elsewhere)).is_some();
-        assert!(leads(console, "http://shop.test:8070/callback") && leads(console, "http://localhost:8070/callback"));
-        for bad in ["http://shop.test:8071/callback", "http://shop.test:8070/", "http://shop.test:8070/callback?x"] {
-            assert!(!leads(console, bad), "{bad}");
-        }
-        assert!(!leads(Client::named("quadrille-cli").unwrap(), "http://shop.test:8070/callback"));
-        assert!(console.redirect("http://shop.test:8070/callback", None).is_none());
+        assert!(Client::named("warehouse").unwrap().redirect("http://127.0.0.1/callback").is_none());
     }
 
     #[test]

@@ -1,5 +1,4 @@
 use service_kit::config::{DatabaseConfig, HttpConfig, Reader, TelemetryConfig, Var, vars};
-use url::Url;
 
 use crate::clients::Client;
 
@@ -24,13 +23,6 @@ pub static ISSUER_AUDIENCE: Var = Var {
     example: "quadrille",
     default: Some("quadrille"),
 };
-pub static CONSOLE_URL: Var = Var {
-    name: "CONSOLE_URL",
-    what: "Where browsers reach the console, if that is not on this machine: people who sign in there are led back to it.",
-    expected: "an http or https URL",
-    example: "https://shop.example.com",
-    default: None,
-};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -39,8 +31,6 @@ pub struct Config {
     /// Where it listens, when it is not set.
     pub issuer: Option<String>,
     pub audience: String,
-    /// Where the console is, besides on this machine.
-    pub console: Option<Url>,
     pub telemetry: TelemetryConfig,
 }
 
@@ -51,7 +41,6 @@ impl Config {
         let database = DatabaseConfig::read(reader);
         let telemetry = TelemetryConfig::read(reader);
         let issuer = reader.optional::<IssuerUrl>(&ISSUER_URL);
-        let console = console(reader);
         let audience = reader.read::<String>(&ISSUER_AUDIENCE).filter(|audience| {
             // A token for a program, which says who signed in, would be one for the services.
             let is_client = Client::named(audience).is_some();
@@ -71,17 +60,8 @@ impl Config {
             reader.lacks(&ISSUER_URL, "HTTP_ADDR is no address that others can use");
             return None;
         }
-        Some(Self { http, database: database?, issuer, audience: audience?, console: console?, telemetry: telemetry? })
+        Some(Self { http, database: database?, issuer, audience: audience?, telemetry: telemetry? })
     }
-}
-
-fn console(reader: &mut Reader) -> Option<Option<Url>> {
-    let console = reader.optional::<Url>(&CONSOLE_URL)?;
-    if console.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https") || !url.has_host()) {
-        reader.refuse(&CONSOLE_URL, "it is no address that begins with http:// or https://");
-        return None;
-    }
-    Some(console)
 }
 
 struct IssuerUrl(String);
@@ -90,7 +70,7 @@ impl std::str::FromStr for IssuerUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).map_err(|_| "it is no URL")?;
+        let url = url::Url::parse(text).map_err(|_| "it is no URL")?;
         let is_plain = url.query().is_none() && url.fragment().is_none() && !text.ends_with('/');
         let fits = matches!(url.scheme(), "http" | "https") && url.has_host() && is_plain;
         if fits { Ok(Self(text.to_owned())) } else { Err("it is no http or https URL, or has more than a path") }
@@ -143,6 +123,5 @@ mod tests {
             assert!(read(&[("ISSUER_URL", bad)]).unwrap_err().contains("ISSUER_URL"), "{bad}");
         }
         assert!(read(&[("ISSUER_AUDIENCE", "shop")]).unwrap_err().contains("ISSUER_AUDIENCE is refused"));
-        assert!(read(&[("CONSOLE_URL", "shop.test:8070")]).unwrap_err().contains("CONSOLE_URL is refused"));
     }
 }

@@ -131,13 +131,6 @@ pub async fn end(conn: &mut AsyncPgConnection, id: &str) -> QueryResult<()> {
     diesel::delete(sessions::table.find(id)).execute(conn).await.map(drop)
 }
 
-/// Ends the session of a refresh token, if it is this client's. An old token will do, too.
-pub async fn revoke(conn: &mut AsyncPgConnection, token: &str, client: &str) -> QueryResult<()> {
-    let Some((id, _)) = RefreshToken::read(token) else { return Ok(()) };
-    let own = sessions::table.filter(sessions::id.eq(id).and(sessions::client_id.eq(client)));
-    diesel::delete(own).execute(conn).await.map(drop)
-}
-
 /// Ends the session of a refresh token, if it has one. An old token will do, too: its owner wants it to end.
 pub async fn end_of(conn: &mut AsyncPgConnection, token: &str) -> QueryResult<()> {
     match RefreshToken::read(token) {

@@ -7,14 +7,12 @@
 pub mod broker;
 pub mod folder;
 pub mod kafka;
-pub mod link;
 pub mod port;
 pub mod postgres;
 pub mod process;
 
 pub use broker::Broker;
 pub use kafka::Kafka;
-pub use link::Link;
 pub use postgres::Postgres;
 
 /// How much data a server may lose if the machine fails.

@@ -46,45 +46,6 @@ impl Identity {
         self.is_alive() && kill(Pid::from_raw(self.pid), signal).is_ok()
     }
 
-    /// The processes that it has started and that still live; none where the operating system doesn't list them in `/proc`.
-    pub fn children(&self) -> Vec<Self> {
-        if !self.is_alive() {
-            return Vec::new();
-        }
-        let pids = std::fs::read_dir("/proc").into_iter().flatten();
-        let pids = pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-        pids.filter(|pid| parent(*pid) == Some(self.pid)).filter_map(Self::of).collect()
-    }
-
-    /// Stops it and the processes that it has started where they are (SIGSTOP), until [`Identity::thaw`]. Returns whether it was
-    /// still there.
-    pub fn freeze(&self) -> bool {
-        // It first, so that it starts no more.
-        let is_there = self.signal(Signal::SIGSTOP);
-        for child in self.children() {
-            child.signal(Signal::SIGSTOP);
-        }
-        is_there
-    }
-
-    /// Lets it and the processes that it has started go on.
-    pub fn thaw(&self) -> bool {
-        for child in self.children() {
-            child.signal(Signal::SIGCONT);
-        }
-        self.signal(Signal::SIGCONT)
-    }
-
-    /// Ends it at once (SIGKILL). What it has started goes on, if it was frozen, and sees that it is gone.
-    pub fn kill(&self) -> bool {
-        let children = self.children();
-        let was_there = self.signal(Signal::SIGKILL);
-        for child in children {
-            child.signal(Signal::SIGCONT);
-        }
-        was_there
-    }
-
     /// Ends it with the signal `first`, after `patience` with `last`, and five seconds later with SIGKILL.
     pub async fn end(&self, first: Signal, patience: Duration, last: Signal) {
         for (signal, patience) in [(first, patience), (last, Duration::from_secs(5)), (Signal::SIGKILL, patience)] {
@@ -114,12 +75,6 @@ fn started(pid: i32) -> Option<String> {
     let ticks_since_boot = fields.nth(18)?;
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     Some(format!("{}+{ticks_since_boot}", boot.trim()))
-}
-
-/// Which process has started it.
-fn parent(pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
 #[cfg(target_os = "linux")]
@@ -252,50 +207,6 @@ mod tests {
         }
         server.stop(Signal::SIGTERM, Duration::from_secs(5), Signal::SIGKILL).await.unwrap();
         assert!(!identity.is_alive());
-    }
-
-    /// The letter of its state in `/proc`.
-    #[cfg(target_os = "linux")]
-    fn state(pid: i32) -> Option<char> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(") ")?.1.chars().next()
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn what_is_frozen_stands_still_with_its_children_until_it_goes_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-c", "sleep 600 & wait"]);
-        let server = ServerProcess::spawn("a family", command, &folder.path().join("log")).unwrap();
-        let identity = server.identity().clone();
-        let until = Instant::now() + Duration::from_secs(10);
-        let family = loop {
-            let children = identity.children();
-            if !children.is_empty() {
-                break [children, vec![identity.clone()]].concat();
-            }
-            assert!(Instant::now() < until, "it has started nothing");
-            tokio::task::yield_now().await;
-        };
-        let all_are = async |frozen: bool| {
-            while family.iter().any(|one| (state(one.pid) == Some('T')) != frozen) {
-                assert!(Instant::now() < until, "frozen: {frozen}");
-                tokio::task::yield_now().await;
-            }
-        };
-        assert!(identity.freeze());
-        all_are(true).await;
-        assert!(identity.thaw());
-        all_are(false).await;
-        assert!(identity.freeze());
-        all_are(true).await;
-        assert!(identity.kill());
-        while identity.is_alive() || state(family[0].pid) == Some('T') {
-            assert!(Instant::now() < until, "a killed family stands still");
-            tokio::task::yield_now().await;
-        }
-        family[0].signal(Signal::SIGKILL);
     }
 
     #[tokio::test]

@@ -84,6 +84,5 @@ pub fn placed(order_id: OrderId, of: &[(&str, i64)]) -> OrderPlaced {
         total: eur(of.iter().map(|(_, quantity)| quantity * 12_99).sum()),
         payment_method: "pm_card_visa".parse().unwrap(),
         deadline: Utc::now() + TimeDelta::minutes(20),
-        number: None,
     }
 }

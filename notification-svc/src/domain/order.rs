@@ -33,8 +33,6 @@ pub struct Contact {
     pub id: Option<String>,
     pub name: String,
     pub address: String,
-    /// What they know the order by. Not known of orders that were placed before orders had numbers.
-    pub number: Option<String>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -103,7 +101,6 @@ impl Order {
             id: Some(placed.customer.id.to_string()),
             name: placed.customer.name.to_string(),
             address: placed.customer.email.as_str().to_owned(),
-            number: placed.number.as_ref().map(ToString::to_string),
         };
         self.line_names = placed.lines.iter().map(|line| (line.sku.to_string(), line.name.to_string())).collect();
         let (mut copies, mut unwanted) = (Vec::new(), Vec::new());
@@ -302,8 +299,7 @@ mod tests {
     use super::*;
 
     fn order() -> Order {
-        let customer =
-            Contact { id: None, name: "Ann Lee".to_owned(), address: "ann@example.com".to_owned(), number: None };
+        let customer = Contact { id: None, name: "Ann Lee".to_owned(), address: "ann@example.com".to_owned() };
         Order { customer: Some(customer), ..Order::unheard(OrderId::new()) }
     }
 

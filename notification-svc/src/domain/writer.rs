@@ -15,14 +15,14 @@ pub struct Writer {
     templates: Templates,
     /// Those that a provider is configured for.
     offered: Vec<Channel>,
-    /// Below which address each order has its own, if guests get links.
-    orders: Option<Url>,
+    /// The shop's address, if guests get links.
+    shop: Option<Url>,
 }
 
 impl Writer {
     /// Writes mails alone, without links. Fails if a text can't be parsed, which a test excludes.
     pub fn new() -> Result<Self, minijinja::Error> {
-        Ok(Self { templates: Templates::new()?, offered: vec![Channel::Email], orders: None })
+        Ok(Self { templates: Templates::new()?, offered: vec![Channel::Email], shop: None })
     }
 
     /// Writes for this channel too.
@@ -34,10 +34,10 @@ impl Writer {
         self
     }
 
-    /// Gives guests a link to their order, which is below this address, if there is one.
+    /// Gives guests a link to their order at this address, if there is one.
     #[must_use]
-    pub fn with_guest_links(self, orders: Option<Url>) -> Self {
-        Self { orders, ..self }
+    pub fn with_guest_links(self, shop: Option<Url>) -> Self {
+        Self { shop, ..self }
     }
 
     /// The channels by which this customer is told, and to whom each goes. Whoever has no profile gets mails. A channel that
@@ -84,15 +84,15 @@ impl Writer {
         content: &LetterContent,
     ) -> Result<Letter, minijinja::Error> {
         let link = self.link(order, customer).filter(|_| channel == Channel::Email);
-        let written = self.templates.write(order, customer, link.as_deref(), language, content)?;
+        let written = self.templates.write(order, &customer.name, link.as_deref(), language, content)?;
         Ok(written.for_channel(channel, recipient))
     }
 
     /// The link by which a guest sees and cancels their order, without its token.
     fn link(&self, order: OrderId, customer: &Contact) -> Option<String> {
         let is_guest = customer.id.as_ref().is_some_and(|id| id.starts_with(GUEST));
-        let orders = self.orders.as_ref().filter(|_| is_guest)?;
-        Some(format!("{}/{order}?token={LINK_TOKEN}", orders.as_str().trim_end_matches('/')))
+        let shop = self.shop.as_ref().filter(|_| is_guest)?;
+        Some(format!("{}/api/v1/orders/{order}?token={LINK_TOKEN}", shop.as_str().trim_end_matches('/')))
     }
 }
 

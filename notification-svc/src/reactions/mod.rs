@@ -184,9 +184,7 @@ fn order_of(event: &Event) -> Option<OrderId> {
             | ShipmentEvent::Delivered(_)
             | ShipmentEvent::Lost(_),
         )
-        | Event::Payment(PaymentEvent::ActionRequired(_)) => true,
-        // Staff had given all of it back before, which was told then.
-        Event::Payment(PaymentEvent::Refunded(refunded)) => !refunded.amount.is_zero(),
+        | Event::Payment(PaymentEvent::ActionRequired(_) | PaymentEvent::Refunded(_)) => true,
         Event::Stock(StockEvent::Restocked(restocked)) => restocked.cause == RestockCause::CalledOff,
         _ => false,
     };

@@ -17,18 +17,8 @@ use super::profiles;
 use crate::domain::{Contact, Order};
 use crate::schema::line_names;
 
-type Locked = (
-    SqlUuid,
-    Nullable<Text>,
-    Nullable<Text>,
-    Nullable<Text>,
-    Nullable<Text>,
-    BigInt,
-    Bool,
-    Bool,
-    Nullable<Jsonb>,
-    Timestamptz,
-);
+type Locked =
+    (SqlUuid, Nullable<Text>, Nullable<Text>, Nullable<Text>, BigInt, Bool, Bool, Nullable<Jsonb>, Timestamptz);
 
 #[derive(Queryable)]
 struct Row {
@@ -36,7 +26,6 @@ struct Row {
     customer_name: Option<String>,
     customer_email: Option<String>,
     customer_id: Option<String>,
-    number: Option<String>,
     announced: i64,
     ending: bool,
     forgotten: bool,
@@ -99,7 +88,7 @@ pub(super) async fn lock(
 prepared! {
     struct LockRoots<'a> { ids: &'a [Uuid] as Array<SqlUuid>, customers: &'a [Option<&'a str>] as Array<Nullable<Text>> }
         -> Locked;
-    "select orders.order_id, customer_name, customer_email, orders.customer_id, number, notifications_said, ending, forgotten,
+    "select orders.order_id, customer_name, customer_email, orders.customer_id, notifications_said, ending, forgotten,
         (select to_jsonb(profiles) from profiles
           where profiles.customer_id = coalesce(orders.customer_id, heard.customer_id)), now()
        from unnest(?, ?) as heard (order_id, customer_id) join orders on orders.order_id = heard.order_id
@@ -108,8 +97,7 @@ prepared! {
 
 fn read(row: Row) -> (Order, Announced) {
     let customer = row.customer_name.zip(row.customer_email);
-    let (id, number) = (row.customer_id, row.number);
-    let customer = customer.map(|(name, address)| Contact { id, name, address, number });
+    let customer = customer.map(|(name, address)| Contact { id: row.customer_id, name, address });
     let Row { ending, forgotten, .. } = row;
     (Order { customer, ending, forgotten, ..Order::unheard(OrderId(row.order_id)) }, Announced(row.announced))
 }
@@ -142,7 +130,6 @@ pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> Query
         rows.names.push(order.customer.as_ref().map(|customer| customer.name.as_str()));
         rows.addresses.push(order.customer.as_ref().map(|customer| customer.address.as_str()));
         rows.customers.push(order.customer.as_ref().and_then(|customer| customer.id.as_deref()));
-        rows.numbers.push(order.customer.as_ref().and_then(|customer| customer.number.as_deref()));
         rows.ending.push(order.ending);
         rows.forgotten.push(order.forgotten);
         rows.announced.push(announced.0);
@@ -160,15 +147,14 @@ prepared! {
         names: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         addresses: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         customers: Vec<Option<&'a str>> as Array<Nullable<Text>>,
-        numbers: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         ending: Vec<bool> as Array<Bool>,
         forgotten: Vec<bool> as Array<Bool>,
         announced: Vec<i64> as Array<BigInt>,
     };
     "update orders set customer_name = new.name, customer_email = new.address, \
-         customer_id = coalesce(new.customer, orders.customer_id), number = coalesce(new.number, orders.number), \
+         customer_id = coalesce(new.customer, orders.customer_id), \
          ending = new.ending, forgotten = new.forgotten, notifications_said = new.announced \
-     from unnest(?, ?, ?, ?, ?, ?, ?, ?) as new (order_id, name, address, customer, number, ending, forgotten, announced) \
+     from unnest(?, ?, ?, ?, ?, ?, ?) as new (order_id, name, address, customer, ending, forgotten, announced) \
      where orders.order_id = new.order_id"
 }
 

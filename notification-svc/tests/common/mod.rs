@@ -27,7 +27,7 @@ impl Shop {
     /// One that sends by every channel, and gives guests links.
     pub async fn new() -> Self {
         let writer = Writer::new().unwrap().offering(Channel::Sms).offering(Channel::Push);
-        Self::writing(writer.with_guest_links(Some("https://shop.example/api/v1/orders".parse().unwrap()))).await
+        Self::writing(writer.with_guest_links(Some("https://shop.example/".parse().unwrap()))).await
     }
 
     pub async fn writing(writer: Writer) -> Self {

@@ -73,12 +73,11 @@ async fn place(
     if !prices_known {
         return Err(PlaceOrderError::PricesUnknown);
     }
-    let Catalogue { products, now, drawn } = catalogue;
+    let Catalogue { products, now } = catalogue;
     let order = draft
         .complete(profile)
         .and_then(|draft| draft.place(OrderId::new(), &products, now, now + deadline))
         .map_err(PlaceOrderError::Refused)?;
-    let order = order.numbered(drawn).map_err(|invalid| AnnounceError::Unsayable(invalid.to_string()))?;
     let answer = answer_with(&order).map_err(AnnounceError::from)?;
     match placement::commit(transaction, &order, idempotency.as_ref().map(|idempotency| (idempotency, &answer))).await {
         Ok(()) => Ok(answer),

@@ -3,8 +3,8 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use shared_events::{
-    Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, Invalid, LineText, Money, NotChargeable,
-    OrderId, OrderLine, OrderNumber, OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
+    Address, CountryCode, Currency, Customer, CustomerId, EmailAddress, LineText, Money, NotChargeable, OrderId,
+    OrderLine, OrderPlaced, PaymentMethod, ProductStatus, Quantity, Sku,
 };
 
 use super::{Destination, Profile, Progress};
@@ -20,8 +20,6 @@ pub struct OrderDraft {
     pub currency: Currency,
     pub lines: Vec<(Sku, Quantity)>,
     pub payment_method: PaymentMethod,
-    /// What the customer was shown; nothing is placed at another price.
-    pub expected_total: Option<Money>,
 }
 
 /// Who orders, as far as a request says it. `Debug` shows only the id.
@@ -48,7 +46,6 @@ pub struct CompleteDraft {
     pub currency: Currency,
     pub lines: Vec<(Sku, Quantity)>,
     pub payment_method: PaymentMethod,
-    pub expected_total: Option<Money>,
 }
 
 /// A product, as `products.v1` last described it.
@@ -82,8 +79,6 @@ pub enum DraftRefused {
     /// No payment can be made of the order's total, or of one of its prices.
     #[error("the order can't be paid: {0}")]
     NotChargeable(#[from] NotChargeable),
-    #[error("{expected} was expected, and the order costs {total} now")]
-    PriceChanged { expected: Money, total: Money },
     #[error("{:?} is not the code of a country, such as IE", .0.as_str())]
     NoCountry(CountryCode),
     /// Neither the order nor the customer's profile has this field.
@@ -98,7 +93,6 @@ impl DraftRefused {
     pub fn field(&self) -> String {
         match self {
             Self::NotChargeable(NotChargeable::Currency(_)) => "currency".to_owned(),
-            Self::PriceChanged { .. } => "expected_total".to_owned(),
             Self::NoCountry(_) => "delivery_address.country".to_owned(),
             Self::NotInProfile { field, .. } | Self::GuestWithout { field } => (*field).to_owned(),
             Self::NoLines | Self::TooManyLines(_) | Self::TotalTooDear | Self::NotChargeable(_) => "lines".to_owned(),
@@ -122,8 +116,6 @@ pub struct Order {
     pub version: i64,
     /// Since when the order waits for [`Progress::waiting_for`].
     pub waiting_since: DateTime<Utc>,
-    /// What people call it; none until it is placed.
-    pub number: Option<OrderNumber>,
     pub placed_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     /// When its customer was forgotten. Since then nobody's name and address stand in `placed` and `destination`, so that
@@ -135,13 +127,6 @@ impl Order {
     /// Who placed it and where it goes; none once they are forgotten.
     pub fn person(&self) -> Option<(&Customer, &Destination)> {
         self.forgotten_at.is_none().then_some((&self.placed.customer, &self.destination))
-    }
-
-    /// The order with the number that it drew, as it is announced. Fails if that makes no number, as in the year 10,000.
-    pub fn numbered(mut self, drawn: i64) -> Result<Self, Invalid> {
-        self.number = Some(OrderNumber::new(self.placed_at, drawn)?);
-        self.placed.number.clone_from(&self.number);
-        Ok(self)
     }
 }
 
@@ -174,7 +159,7 @@ impl OrderDraft {
 
     /// Takes what it leaves out from the customer's profile, and returns every field that neither has.
     pub fn complete(self, profile: Option<Profile>) -> Result<CompleteDraft, Vec<DraftRefused>> {
-        let Self { customer, delivery_address, currency, lines, payment_method, expected_total } = self;
+        let Self { customer, delivery_address, currency, lines, payment_method } = self;
         let CustomerDraft { id, name, email, is_guest } = customer;
         let (known_name, known_email, known_address) = match profile {
             Some(known) => (Some(known.name), Some(known.email), known.delivery_address),
@@ -183,7 +168,7 @@ impl OrderDraft {
         match (name.or(known_name), email.or(known_email), delivery_address.or(known_address)) {
             (Some(name), Some(email), Some(delivery_address)) => {
                 let customer = Customer { id, name, email };
-                Ok(CompleteDraft { customer, delivery_address, currency, lines, payment_method, expected_total })
+                Ok(CompleteDraft { customer, delivery_address, currency, lines, payment_method })
             }
             (name, email, address) => {
                 let fields = [
@@ -203,7 +188,7 @@ impl OrderDraft {
 
 impl CompleteDraft {
     /// Makes the draft an order with this id, at today's prices. Returns every line that can't be ordered, or, if all
-    /// can, the problem with the total, which must be what the customer was shown.
+    /// can, the problem with the total.
     pub fn place(
         self,
         order_id: OrderId,
@@ -233,9 +218,6 @@ impl CompleteDraft {
             _ => return Err(refused),
         };
         total.check_charge().map_err(|why| vec![why.into()])?;
-        if let Some(expected) = self.expected_total.filter(|expected| *expected != total) {
-            return Err(vec![DraftRefused::PriceChanged { expected, total }]);
-        }
         let pieces = lines.iter().map(|line| i64::from(line.quantity)).sum();
         Ok(Order {
             destination: Destination { address: self.delivery_address.clone(), asked: None },
@@ -247,9 +229,7 @@ impl CompleteDraft {
                 total,
                 payment_method: self.payment_method,
                 deadline,
-                number: None,
             },
-            number: None,
             progress: Progress::new(order_id, pieces),
             version: 1,
             waiting_since: now,

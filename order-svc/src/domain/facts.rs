@@ -6,8 +6,6 @@ use shared_events::{
     Rejection, RestockCause, ShipmentId, Shortage, Sku, StockEvent, StockLine, StockRejected,
 };
 
-use super::{Review, StaffReason};
-
 /// Declares a fact with its name in the database and the name that clients see.
 macro_rules! facts {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $stored:literal, $shown:literal;)* }) => {
@@ -139,12 +137,6 @@ pub struct Facts {
     /// Refunds by staff since another was refused, with their amounts. They make up for the refused ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_up: Vec<(RefundId, i64)>,
-    /// Why staff have cancelled it, if they have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub staff_reason: Option<StaffReason>,
-    /// Whether staff hold it for review, or have released it. Once it ends otherwise there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub review: Option<Review>,
 }
 
 impl StockFact {
@@ -206,17 +198,6 @@ impl Facts {
         }
     }
 
-    /// Whether staff hold the order for review.
-    pub const fn is_held(&self) -> bool {
-        matches!(self.review, Some(Review::Held { .. }))
-    }
-
-    /// Whether the customer's money is authorised, or was taken and not all of it given back.
-    pub fn money_is_there(&self) -> bool {
-        let was_taken = self.captured && !self.payment.is_some_and(PaymentFact::is_end);
-        self.payment == Some(PaymentFact::Authorized) || was_taken
-    }
-
     /// Pieces that have left the warehouse.
     pub fn pieces_gone(&self) -> i64 {
         self.pieces(|fact| !matches!(fact, ShipmentFact::Created | ShipmentFact::Cancelled))
@@ -267,7 +248,7 @@ impl Facts {
         match reason {
             CancelReason::PaymentDeclined | CancelReason::PaymentExpired => code,
             CancelReason::Timeout => code.filter(|code| *code == AUTHENTICATION_TIMEOUT),
-            CancelReason::OutOfStock | CancelReason::Customer | CancelReason::Staff => None,
+            CancelReason::OutOfStock | CancelReason::Customer => None,
         }
     }
 

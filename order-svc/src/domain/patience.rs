@@ -10,7 +10,7 @@ const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 60 * MINUTE;
 
 /// Every event that an order can wait for, from whom, and for how many seconds at most.
-pub const PATIENCE: [(WaitingFor, i64); 14] = [
+pub const PATIENCE: [(WaitingFor, i64); 13] = [
     // Machines do these at once. An order is to be confirmed within five seconds.
     (WaitingFor { fact: "stock.reserved", from: STOCK }, 5),
     (WaitingFor { fact: "stock.committed", from: STOCK }, 5),
@@ -24,7 +24,6 @@ pub const PATIENCE: [(WaitingFor, i64); 14] = [
     (WaitingFor { fact: "payment.refunded", from: PAYMENT }, 10),
     // People do these. A customer who doesn't act loses the order to its deadline, 20 minutes after it was placed.
     (WaitingFor { fact: "payment.authorized", from: CUSTOMER }, 20 * MINUTE),
-    (WaitingFor { fact: "order.confirmed", from: STAFF }, DAY),
     (WaitingFor { fact: "payment.refunded", from: STAFF }, DAY),
     (WaitingFor { fact: "shipment.dispatched", from: STOCK }, 2 * DAY),
     (WaitingFor { fact: "shipment.delivered", from: STOCK }, 14 * DAY),

@@ -6,9 +6,7 @@ use shared_events::{
     OrderForgotten, OrderId, PaymentEvent, RefundId, RestockCause, ShipmentEvent, ShipmentId, StockEvent, StockLine,
 };
 
-use super::{
-    CalledOff, Destination, Facts, Parcel, PaymentFact, ShipmentFact, StaffReason, Status, StockFact, Tracking,
-};
+use super::{CalledOff, Destination, Facts, Parcel, PaymentFact, ShipmentFact, Status, StockFact, Tracking};
 
 /// The progress of an order: what is known from events, and the status that follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,9 +48,6 @@ pub enum Refused {
     /// A shipment has left, or the order has ended.
     #[error("an order that is {} can't be cancelled", .0.name())]
     TooLateToCancel(Status),
-    /// Whatever staff say now would be lost.
-    #[error("it is ending already, for another reason; what is to be said of it goes into a note")]
-    CancelledOtherwise,
     /// Before anything has left, the order can only be cancelled as a whole; once everything has left, nothing
     /// remains to be called off.
     #[error("nothing of an order that is {} can be called off", .0.name())]
@@ -65,17 +60,6 @@ pub enum Refused {
     /// The address can't change once every shipment has left or the order is being cancelled.
     #[error("the address of an order that is {} can't be changed", .0.name())]
     TooLateToRedirect(Status),
-    /// It was confirmed, or is ending.
-    #[error("an order that is {} can't be held for review", .0.name())]
-    TooLateToHold(Status),
-    /// Whatever staff say now would be lost.
-    #[error("it is held already, for another reason; what is to be said of it goes into a note")]
-    HeldOtherwise,
-    #[error("staff don't hold it: it is {}", .0.name())]
-    NotHeld(Status),
-    /// Its money is there, so that only staff can let it go on.
-    #[error("an order that staff hold for review has no deadline")]
-    Held,
     /// A parcel needs an address, and whoever waits for their money is somebody.
     #[error("an order that is {} still needs its customer", .0.name())]
     GoesOn(Status),
@@ -97,15 +81,13 @@ impl Progress {
         let fact = StockFact::of(event).ok_or(Refused::Return)?;
         self.facts.stock = Some(fact);
         self.facts.note_shortages(event);
+        if fact == StockFact::Expired && self.status == Status::Pending {
+            self.facts.note_timeout();
+        }
         let events = match (fact, self.status) {
-            // stock-svc holds the goods again when the order is confirmed, or says that they are gone
-            (StockFact::Expired, Status::Pending) if self.waits_for_review() => vec![],
             (StockFact::Rejected, Status::Pending) => self.cancelling(CancelReason::OutOfStock),
             (StockFact::RejectedExpired, Status::Confirmed) => self.ask_back(CancelReason::OutOfStock),
-            (StockFact::Expired, Status::Pending) => {
-                self.facts.note_timeout();
-                self.ask_back(CancelReason::Timeout)
-            }
+            (StockFact::Expired, Status::Pending) => self.ask_back(CancelReason::Timeout),
             _ => vec![],
         };
         Ok(self.settle(events))
@@ -127,13 +109,6 @@ impl Progress {
         self.facts.note_refund(event);
         self.facts.note_payment_code(event);
         let events = match (fact, self.status) {
-            // no deadline would end an order whose money is gone while staff hold it
-            (PaymentFact::CaptureFailed | PaymentFact::Voided | PaymentFact::Refunded, Status::Pending)
-                if self.facts.is_held() =>
-            {
-                self.ask_back(CancelReason::PaymentExpired)
-            }
-            (PaymentFact::Authorized, Status::Pending) if self.facts.is_held() => vec![],
             (PaymentFact::Authorized, Status::Pending) if self.goods_may_be_held() => self.confirm(),
             (PaymentFact::Declined, Status::Pending) => self.cancelling(CancelReason::PaymentDeclined),
             (PaymentFact::CaptureFailed, Status::Confirmed) => self.ask_back(CancelReason::PaymentExpired),
@@ -171,33 +146,13 @@ impl Progress {
 
     /// The customer cancels the order. Repeating the request changes nothing. Refused as [`Refused::TooLateToCancel`]
     /// once something has left, or if the order has ended otherwise.
-    pub fn cancel(self) -> Result<Transition, Refused> {
-        self.cancel_for(CancelReason::Customer)
-    }
-
-    /// Staff cancel the order, as its customer may. Repeating the request changes nothing. Refused as
-    /// [`Refused::CancelledOtherwise`] if it is ending already, and not because staff said this.
-    pub fn cancel_by_staff(mut self, reason: StaffReason) -> Result<Transition, Refused> {
-        let is_ending = matches!(self.status, Status::Cancelling(_) | Status::Cancelled(_));
-        let is_this = self.status.reason() == Some(CancelReason::Staff) && self.facts.staff_reason == Some(reason);
-        if is_ending && !is_this {
-            return Err(Refused::CancelledOtherwise);
-        }
-        if !is_ending {
-            self.facts.staff_reason = Some(reason);
-        }
-        self.cancel_for(CancelReason::Staff)
-    }
-
-    fn cancel_for(mut self, reason: CancelReason) -> Result<Transition, Refused> {
+    pub fn cancel(mut self) -> Result<Transition, Refused> {
         match self.status {
             Status::Pending | Status::Confirmed => {
-                let events = self.ask_back(reason);
+                let events = self.ask_back(CancelReason::Customer);
                 Ok((self, events))
             }
-            Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer | CancelReason::Staff) => {
-                Ok((self, vec![]))
-            }
+            Status::Cancelling(_) | Status::Cancelled(CancelReason::Customer) => Ok((self, vec![])),
             status => Err(Refused::TooLateToCancel(status)),
         }
     }
@@ -217,14 +172,10 @@ impl Progress {
         }
     }
 
-    /// The deadline has passed. Refused as [`Refused::NotPending`] if the order is not pending, and as [`Refused::Held`] if
-    /// it waits for the review of staff alone.
+    /// The deadline has passed. Refused as [`Refused::NotPending`] if the order is not pending.
     pub fn time_out(mut self) -> Result<Transition, Refused> {
         if self.status != Status::Pending {
             return Err(Refused::NotPending(self.status));
-        }
-        if self.waits_for_review() {
-            return Err(Refused::Held);
         }
         self.facts.note_timeout();
         let events = self.ask_back(CancelReason::Timeout);
@@ -247,21 +198,19 @@ impl Progress {
         matches!(self.facts.stock, None | Some(StockFact::Reserved))
     }
 
-    pub(super) fn confirm(&mut self) -> Vec<Event> {
+    fn confirm(&mut self) -> Vec<Event> {
         self.status = Status::Confirmed;
         vec![OrderConfirmed { order_id: self.order_id }.into()]
     }
 
     /// The order is ending. Everything that must be undone is undone without a request.
     fn cancelling(&mut self, reason: CancelReason) -> Vec<Event> {
-        self.end_review();
         self.status = Status::Cancelling(reason);
         vec![]
     }
 
     /// The order is ending. stock-svc is asked to release the stock, and decides.
     fn ask_back(&mut self, reason: CancelReason) -> Vec<Event> {
-        self.end_review();
         self.status = Status::Cancelling(reason);
         vec![OrderCancelRequested { order_id: self.order_id, reason }.into()]
     }

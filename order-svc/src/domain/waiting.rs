@@ -12,14 +12,13 @@ pub(super) const STOCK: &str = "stock-svc";
 pub(super) const PAYMENT: &str = "payment-svc";
 /// The customer must authenticate, as with 3-D Secure.
 pub(super) const CUSTOMER: &str = "customer";
-/// Staff must look after a refund that the gateway refused, or release an order that they hold for review.
+/// Staff must look after a refund that the gateway refused.
 pub(super) const STAFF: &str = "staff";
 
 impl Progress {
     /// The next event that the order needs; none once it has ended.
     pub fn waiting_for(&self) -> Option<WaitingFor> {
         let (fact, from) = match self.status {
-            Status::Pending if self.waits_for_review() => ("order.confirmed", STAFF),
             Status::Pending if self.facts.stock.is_none() => ("stock.reserved", STOCK),
             Status::Pending if self.facts.payment == Some(PaymentFact::ActionRequired) => {
                 ("payment.authorized", CUSTOMER)

@@ -12,9 +12,6 @@ const CUSTOMERS: &[Who] = &[Customer];
 const READS_PROFILES: &[Who] = &[Customer, Staff, Operator];
 const SETS_PROFILES: &[Who] = &[Customer, Staff];
 const CHANGES: &[Who] = &[Customer, Staff, Machine("orders.write")];
-const REVIEWS: &[Who] = &[Staff];
-const WRITES_NOTES: &[Who] = &[Staff];
-const READS_NOTES: &[Who] = &[Staff, Operator];
 const FORGETS: &[Who] = &[Operator];
 
 pub const ACCESS: Access = Access(&[
@@ -26,10 +23,6 @@ pub const ACCESS: Access = Access(&[
     Rule { method: "PUT", route: "/api/v1/orders/{id}/delivery-address", who: CHANGES },
     Rule { method: "POST", route: "/api/v1/orders/{id}/call-off", who: CHANGES },
     Rule { method: "POST", route: "/api/v1/orders/{id}/cancel", who: CANCELS },
-    Rule { method: "POST", route: "/api/v1/orders/{id}/hold", who: REVIEWS },
-    Rule { method: "POST", route: "/api/v1/orders/{id}/release", who: REVIEWS },
-    Rule { method: "POST", route: "/api/v1/orders/{id}/notes", who: WRITES_NOTES },
-    Rule { method: "GET", route: "/api/v1/orders/{id}/notes", who: READS_NOTES },
     Rule { method: "GET", route: "/api/v1/overdue-orders", who: LISTS_OVERDUE },
     Rule { method: "GET", route: "/api/v1/customers/me", who: CUSTOMERS },
     Rule { method: "PUT", route: "/api/v1/customers/me", who: CUSTOMERS },

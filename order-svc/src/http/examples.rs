@@ -7,7 +7,7 @@ const ORDER: &str = "01980a10-7c00-7000-8000-0000000000a1";
 pub fn placed() -> Value {
     let this = super::view::path_of(ORDER);
     json!({
-        "id": ORDER, "number": "Q-2026-000123", "status": "pending", "reason": null, "failure": null,
+        "id": ORDER, "status": "pending", "reason": null, "failure": null,
         "customer": {"id": "c-1001", "name": "Ann Lee", "email": "ann@example.com"},
         "delivery_address":
             {"line1": "1 Quay St", "line2": null, "city": "Cork", "postal_code": "T12", "country": "IE"},
@@ -55,17 +55,6 @@ pub fn to_be_redirected() -> Value {
             {"line1": "2 Mill Rd", "line2": "Flat 3", "city": "Galway", "postal_code": "H91", "country": "IE"},
         "waiting_for": {"fact": "shipment.created", "from": "stock-svc", "since": "2026-07-14T09:30:02Z"},
         "version": 6, "updated_at": "2026-07-14T09:31:00Z"
-    }))
-}
-
-/// Its money is authorised, and staff have a look at it.
-pub fn held() -> Value {
-    with(json!({
-        "stock": "reserved", "payment": "authorized",
-        "waiting_for": {"fact": "order.confirmed", "from": "staff", "since": "2026-07-14T09:30:02Z"},
-        "version": 4, "updated_at": "2026-07-14T09:30:02Z",
-        "staff": {"cancel_reason": null,
-            "hold": {"reason": "Ten of the same, to an address that is new", "since": "2026-07-14T09:30:01Z"}}
     }))
 }
 
@@ -117,13 +106,6 @@ pub fn entry() -> Value {
         "position": 2, "event_id": "01980a10-7c00-7000-8000-0000000000f1", "type": "stock.reserved.v1",
         "source": "/stock-svc", "time": "2026-07-14T09:30:01Z", "because_of": null, "status_before": "pending",
         "status": "pending", "reason": null, "ignored": null, "recorded_at": "2026-07-14T09:30:01Z"
-    })
-}
-
-pub fn note() -> Value {
-    json!({
-        "id": "01980a10-7c00-7000-8000-000000000a01", "text": "Called Ann: she is at home on Friday.", "author": "sam",
-        "written_at": "2026-07-14T10:02:00Z"
     })
 }
 

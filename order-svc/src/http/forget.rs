@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::AppState;
 use super::examples;
-use super::names::StatusName;
+use super::view::StatusName;
 use crate::commands::{self, Forgotten};
 use crate::store::forgetting::LeftOrders;
 

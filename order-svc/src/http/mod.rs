@@ -7,14 +7,10 @@ mod examples;
 mod forget;
 mod guests;
 mod history;
-mod names;
-mod notes;
 mod orders;
 mod overdue;
 mod problem;
 mod request;
-mod review;
-mod search;
 mod theirs;
 mod view;
 
@@ -47,8 +43,8 @@ pub struct AppState {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "order-svc", description = "Places, tracks and cancels orders, and keeps customers' profiles."),
-    paths(orders::place, search::list, orders::get, events::get, history::get, orders::redirect, orders::cancel,
-        orders::call_off, review::hold, review::release, notes::write, notes::list, overdue::list, customers::get_mine, customers::set_mine, customers::get, customers::set, forget::forget),
+    paths(orders::place, orders::list, orders::get, events::get, history::get, orders::redirect, orders::cancel,
+        orders::call_off, overdue::list, customers::get_mine, customers::set_mine, customers::get, customers::set, forget::forget),
     tags((name = "orders", description = "Customers' orders and their progress."),
         (name = "customers", description = "What orders and messages of a customer go by."))
 )]
@@ -73,16 +69,11 @@ pub fn routes(state: web::Data<AppState>) -> serde_json::Result<impl Fn(&mut Ser
         config.service(web::resource("/api/v1/overdue-orders").route(web::get().to(overdue::list)));
         config.service(
             web::scope("/api/v1/orders")
-                .service(web::resource("").route(web::post().to(orders::place)).route(web::get().to(search::list)))
+                .service(web::resource("").route(web::post().to(orders::place)).route(web::get().to(orders::list)))
                 .service(web::resource("/{id}").route(web::get().to(orders::get)))
                 .service(web::resource("/{id}/events").route(web::get().to(events::get)))
                 .service(web::resource("/{id}/history").route(web::get().to(history::get)))
                 .service(web::resource("/{id}/delivery-address").route(web::put().to(orders::redirect)))
-                .service(
-                    web::resource("/{id}/notes").route(web::post().to(notes::write)).route(web::get().to(notes::list)),
-                )
-                .service(web::resource("/{id}/hold").route(web::post().to(review::hold)))
-                .service(web::resource("/{id}/release").route(web::post().to(review::release)))
                 .service(web::resource("/{id}/call-off").route(web::post().to(orders::call_off)))
                 .service(web::resource("/{id}/cancel").route(web::post().to(orders::cancel))),
         );

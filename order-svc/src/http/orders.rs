@@ -4,20 +4,19 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use service_kit::auth::{Caller, GuestLinks, Sees};
 use service_kit::http::openapi::{Key, Nothing};
-use service_kit::http::{
-    EmptyBody, FieldError, IdempotencyKey, InputCode, Json, OptionalJson, Path, Problem, RateLimited,
-};
-use shared_events::{Address, OrderId};
-use utoipa::ToSchema;
+use service_kit::http::{Cursor, EmptyBody, IdempotencyKey, Json, Limit, Paged, Path, Problem, Query, RateLimited};
+use shared_events::{Address, CustomerId, OrderId};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::request::{AddressRequest, PlaceOrderRequest};
 use super::theirs::Theirs;
-use super::view::{self, OrderView};
+use super::view::{self, OrderView, StatusName};
 use super::{AppState, examples, guests};
 use crate::commands::{self, PlaceOrder};
-use crate::domain::{DraftRefused, NoteText, Order, StaffReason};
-use crate::store::{self, stored_responses::StoredResponse};
+use crate::domain::{DraftRefused, Order};
+use crate::store::stored_responses::StoredResponse;
+use crate::store::{self, orders::Filter};
 
 /// Places an order
 ///
@@ -30,7 +29,7 @@ use crate::store::{self, stored_responses::StoredResponse};
     responses(
         (status = 202, description = "The order is placed.", body = OrderView,
             headers(("Location" = String, description = "The address of the new resource."))),
-        (status = 409, description = "It costs something else than `expected_total`; or a request with this key is in progress."),
+        (status = 409, description = "A request with this key is in progress."),
         (status = 429, description = "Too many orders were asked for; try again later.")
     )
 )]
@@ -74,7 +73,44 @@ pub async fn get(state: Data<AppState>, id: Path<Uuid>, caller: Caller) -> Resul
     let is_theirs =
         |order: &Order| caller.may_see(id.0, Some(order.placed.customer.id.as_str())) && !is_dead_link(order);
     let order = order.filter(is_theirs).ok_or_else(|| super::problem::no_order(id.0))?;
-    Ok(HttpResponse::Ok().json(OrderView::for_eyes_of(&caller, &order)))
+    Ok(HttpResponse::Ok().json(OrderView::of(&order)))
+}
+
+/// The parameters of a list of orders. `limit` and `cursor` are those of every list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    #[param(inline)]
+    customer_id: Option<CustomerId>,
+    #[param(inline)]
+    status: Option<StatusName>,
+    /// Whether it waits longer than it should.
+    overdue: Option<bool>,
+    #[param(inline)]
+    limit: Option<Limit>,
+    /// The `next_cursor` of the previous answer.
+    #[param(value_type = Option<Uuid>)]
+    cursor: Option<Cursor<OrderId>>,
+}
+
+/// Lists orders, the newest first
+#[utoipa::path(
+    get, path = "/api/v1/orders", tag = "orders", operation_id = "list_orders", params(ListQuery),
+    responses((status = 200, description = "A page of them.", body = Paged<OrderView>))
+)]
+pub async fn list(state: Data<AppState>, caller: Caller, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
+    let ListQuery { customer_id, status, overdue, limit, cursor } = query.0;
+    let customer_id = caller.only("customer_id", customer_id.as_ref().map(CustomerId::as_str))?.map(str::to_owned);
+    let limit = limit.unwrap_or_default().get();
+    let status = status.map(|StatusName(name)| name);
+    let filter = Filter { customer_id, status, overdue, before: cursor.map(|Cursor(before)| before) };
+    let mut conn = state.pool.get().await?;
+    let orders = store::orders::list(&mut conn, &filter, limit + 1).await?;
+    let page = Paged::from_rows(orders, limit, |order: &Order| order.placed.order_id.to_string());
+    let Paged { items, next_cursor } = &page;
+    Ok(HttpResponse::Ok()
+        .json(Paged { items: items.iter().map(OrderView::of).collect(), next_cursor: next_cursor.clone() }))
 }
 
 /// Changes the address of what has not left
@@ -135,51 +171,22 @@ pub async fn call_off(state: Data<AppState>, Theirs(id): Theirs, _: EmptyBody) -
     Ok(HttpResponse::Accepted().json(OrderView::of(&order)))
 }
 
-/// Why staff cancel an order. Customers send nothing.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"reason": "fraud_suspected", "note": "The card is of another country."}))]
-pub struct CancelRequest {
-    /// Without it, the customer has cancelled the order.
-    reason: Option<StaffReason>,
-    /// What other staff should know. It needs a reason.
-    note: Option<NoteText>,
-}
-
 /// Cancels an order that has not left
 ///
-/// The body may be empty or `{}`. Staff may say why: then the order's `reason` is `staff`, and what they say stands in its notes.
-/// The customer is told that the order is cancelled, and not why. Repeating the request changes nothing.
+/// The body may be empty or `{}`. Repeating the request changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/orders/{id}/cancel", tag = "orders", operation_id = "cancel_order",
     params(("id" = inline(OrderId), Path, description = "The order.")),
-    request_body = Option<CancelRequest>,
+    request_body = Option<Nothing>,
     responses(
         (status = 202, description = "The order is being cancelled, or was cancelled before.", body = OrderView,
             example = json!(examples::cancelling())),
         (status = 409, description = "It has left, or ended otherwise.")
     )
 )]
-pub async fn cancel(
-    state: Data<AppState>,
-    Theirs(id): Theirs,
-    caller: Caller,
-    body: OptionalJson<CancelRequest>,
-) -> Result<HttpResponse, Problem> {
-    let CancelRequest { reason, note } = body.into_inner();
-    let cancelled = match (reason, &note) {
-        (None, None) => commands::cancel_order(&state.pool, id).await,
-        _ if !caller.is_staff() => {
-            let field = if reason.is_some() { "reason" } else { "note" };
-            return Err(Problem::bad_input(field, "is for staff: expected an empty body"));
-        }
-        (Some(reason), said) => commands::cancel_by_staff(&state.pool, id, caller.sub(), reason, said.as_ref()).await,
-        (None, Some(_)) => {
-            let error = FieldError::new("reason", "is missing: a note needs one").code(InputCode::Missing);
-            return Err(Problem::bad_fields(vec![error]));
-        }
-    };
-    let order = cancelled.map_err(|error| super::problem::not_changed(id.0, error))?;
+pub async fn cancel(state: Data<AppState>, Theirs(id): Theirs, _: EmptyBody) -> Result<HttpResponse, Problem> {
+    let order =
+        commands::cancel_order(&state.pool, id).await.map_err(|error| super::problem::not_changed(id.0, error))?;
     state.nudge.nudge();
-    Ok(HttpResponse::Accepted().json(OrderView::for_eyes_of(&caller, &order)))
+    Ok(HttpResponse::Accepted().json(OrderView::of(&order)))
 }

@@ -1,15 +1,13 @@
-use serde_json::json;
 use service_kit::http::{FieldError, InputCode, Problem};
 use shared_events::NotChargeable;
 use uuid::Uuid;
 
-use crate::commands::{ChangeOrderError, ForgetCustomerError, PlaceOrderError, WriteNoteError};
-use crate::domain::{DraftRefused, ProfileRefused, Refused};
+use crate::commands::{ChangeOrderError, ForgetCustomerError, PlaceOrderError};
+use crate::domain::{DraftRefused, ProfileRefused};
 use crate::store::AnnounceError;
 
 service_kit::problem_codes! {
-    /// The codes of problems that only this service has: 422, but 409 for `PriceChanged`, `TooLate`, `NotHeld`, `HeldOtherwise` and
-    /// `Forgotten` and 503 for `PricesUnknown`.
+    /// The codes of problems that only this service has: 422, but 409 for `TooLate` and 503 for `PricesUnknown`.
     pub enum OrderCode {
         NoLines = "no_lines",
         TooManyLines = "too_many_lines",
@@ -23,19 +21,11 @@ service_kit::problem_codes! {
         TooCheap = "too_cheap",
         /// No payment can be made in this currency, or of this fraction of it.
         NotChargeable = "not_chargeable",
-        /// It costs something else than the customer was shown.
-        PriceChanged = "price_changed",
         UnknownCountry = "unknown_country",
         /// Neither the order says it nor the customer's profile.
         NotInProfile = "not_in_profile",
         /// It has left, or the order has ended.
         TooLate = "too_late",
-        /// Staff don't hold the order for review.
-        NotHeld = "not_held",
-        /// Staff hold it for another reason.
-        HeldOtherwise = "held_otherwise",
-        /// The order's customer is forgotten.
-        Forgotten = "forgotten",
         /// The catalogue is still being read.
         PricesUnknown = "prices_unknown",
     }
@@ -44,11 +34,6 @@ service_kit::problem_codes! {
 /// All problems, each with its field.
 pub fn refused(refused: Vec<DraftRefused>) -> Problem {
     let error = |why: &DraftRefused| FieldError::new(why.field(), why.to_string()).code(code(why));
-    if let [why @ DraftRefused::PriceChanged { expected, total }] = refused.as_slice() {
-        let now = json!(total);
-        let detail = format!("The order costs {total}, and not {expected} as expected.");
-        return Problem::conflict(detail).code(code(why)).because_of(error(why).actual(now));
-    }
     Problem::bad_fields(refused.iter().map(error).collect())
 }
 
@@ -67,7 +52,6 @@ fn code(refused: &DraftRefused) -> OrderCode {
         DraftRefused::NotChargeable(NotChargeable::Currency(_) | NotChargeable::Step { .. }) => {
             OrderCode::NotChargeable
         }
-        DraftRefused::PriceChanged { .. } => OrderCode::PriceChanged,
         DraftRefused::NoCountry(_) => OrderCode::UnknownCountry,
         DraftRefused::NotInProfile { .. } | DraftRefused::GuestWithout { .. } => OrderCode::NotInProfile,
     }
@@ -90,27 +74,10 @@ pub fn not_changed(id: Uuid, error: ChangeOrderError) -> Problem {
     match error {
         ChangeOrderError::NotFound => no_order(id),
         ChangeOrderError::Refused(refused) => {
-            let code = match refused {
-                Refused::NotHeld(_) => OrderCode::NotHeld,
-                Refused::HeldOtherwise => OrderCode::HeldOtherwise,
-                _ => OrderCode::TooLate,
-            };
-            Problem::conflict(format!("Order {id} was not changed: {refused}.")).code(code)
+            Problem::conflict(format!("Order {id} was not changed: {refused}.")).code(OrderCode::TooLate)
         }
         ChangeOrderError::Pool(error) => error.into(),
         ChangeOrderError::Announce(error) => error.into(),
-    }
-}
-
-pub fn not_noted(id: Uuid, error: WriteNoteError) -> Problem {
-    match error {
-        WriteNoteError::NotFound => no_order(id),
-        forgotten @ WriteNoteError::Forgotten => {
-            Problem::conflict(format!("No note about order {id} was written: {forgotten}.")).code(OrderCode::Forgotten)
-        }
-        WriteNoteError::Key(refused) => refused.into(),
-        WriteNoteError::Pool(error) => error.into(),
-        WriteNoteError::Database(error) => error.into(),
     }
 }
 

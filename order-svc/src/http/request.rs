@@ -1,9 +1,7 @@
 //! The bodies of requests. The value types check themselves while they are read.
 
 use serde::{Deserialize, Serialize};
-use shared_events::{
-    Address, CountryCode, Currency, CustomerId, EmailAddress, LineText, Money, PaymentMethod, Quantity, Sku,
-};
+use shared_events::{Address, CountryCode, Currency, CustomerId, EmailAddress, LineText, PaymentMethod, Quantity, Sku};
 use utoipa::ToSchema;
 
 use super::guests::is_guest;
@@ -17,8 +15,7 @@ use crate::domain::{CustomerDraft, OrderDraft};
     "delivery_address": {"line1": "1 Quay St", "line2": null, "city": "Cork", "postal_code": "T12", "country": "IE"},
     "currency": "EUR",
     "lines": [{"sku": "TEA-EARL-GREY-250", "quantity": 2}],
-    "payment_method": "pm_card_visa",
-    "expected_total": {"amount": 2598, "currency": "EUR"}
+    "payment_method": "pm_card_visa"
 }))]
 pub struct PlaceOrderRequest {
     /// You, by your profile, if it is left out.
@@ -30,11 +27,6 @@ pub struct PlaceOrderRequest {
     #[schema(min_items = 1, max_items = 100)]
     lines: Vec<LineRequest>,
     payment_method: PaymentMethod,
-    /// What the customer was shown. If the order costs anything else by now, it is refused with `price_changed`, whose
-    /// `errors[0].actual` is the new total.
-    // Without it a request says what it said before there was this field, so that its key stays known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected_total: Option<Money>,
 }
 
 /// Who orders. What is left out is in their profile.
@@ -104,7 +96,7 @@ impl PlaceOrderRequest {
 
     /// The draft of an order of this customer.
     pub fn into_draft(self, id: CustomerId) -> OrderDraft {
-        let Self { customer, delivery_address, currency, lines, payment_method, expected_total } = self;
+        let Self { customer, delivery_address, currency, lines, payment_method } = self;
         let CustomerRequest { name, email, .. } = customer.unwrap_or_default();
         let is_guest = is_guest(&id);
         OrderDraft {
@@ -113,7 +105,6 @@ impl PlaceOrderRequest {
             currency,
             lines: lines.into_iter().map(|line| (line.sku, line.quantity)).collect(),
             payment_method,
-            expected_total,
         }
     }
 }

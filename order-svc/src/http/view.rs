@@ -1,23 +1,21 @@
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use service_kit::auth::{Caller, Sees};
+use serde::{Deserialize, Serialize};
 use shared_events::{
-    Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, OrderNumber,
-    Quantity, ShipmentId, Shortage, Sku, decline_for_customer,
+    Address, CancelReason, Currency, CustomerId, EmailAddress, LineText, Money, OrderId, OrderLine, Quantity,
+    ShipmentId, Shortage, Sku, decline_for_customer,
 };
 
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::names::StatusName;
-use crate::domain::{Order, Parcel, PaymentFact, Progress, Review, ShipmentFact, StaffReason, StockFact};
+use crate::domain::{Order, Parcel, PaymentFact, Progress, ShipmentFact, Status, StockFact};
 
 /// An order.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Order, example = json!(super::examples::placed()))]
 pub struct OrderView<'a> {
     id: OrderId,
-    /// What people call it. Numbers have gaps.
-    number: Option<&'a OrderNumber>,
     #[schema(value_type = StatusName, inline)]
     status: &'static str,
     /// Why it was cancelled, or is being cancelled.
@@ -48,38 +46,7 @@ pub struct OrderView<'a> {
     updated_at: DateTime<Utc>,
     /// When its customer was forgotten. Name and addresses are gone since then; the order and its amounts stay.
     forgotten_at: Option<DateTime<Utc>>,
-    /// What only staff and operators are shown, if there is something.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    staff: Option<StaffView<'a>>,
     links: Links,
-}
-
-/// What staff did with an order; its notes have more.
-#[derive(Serialize, ToSchema)]
-#[schema(as = ForStaff)]
-struct StaffView<'a> {
-    /// Why they have cancelled it, if they have.
-    cancel_reason: Option<StaffReason>,
-    /// Why they hold it for review, and since when, if they do.
-    hold: Option<HoldView<'a>>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct HoldView<'a> {
-    reason: &'a LineText,
-    since: DateTime<Utc>,
-}
-
-impl<'a> StaffView<'a> {
-    fn of(progress: &'a Progress) -> Option<Self> {
-        let was_staff = progress.status.reason() == Some(CancelReason::Staff);
-        let cancel_reason = progress.facts.staff_reason.filter(|_| was_staff);
-        let hold = match &progress.facts.review {
-            Some(Review::Held { reason, since }) => Some(HoldView { reason, since: *since }),
-            Some(Review::Released) | None => None,
-        };
-        (cancel_reason.is_some() || hold.is_some()).then_some(Self { cancel_reason, hold })
-    }
 }
 
 /// Who placed the order.
@@ -98,8 +65,7 @@ struct CustomerView<'a> {
 struct FailureView<'a> {
     /// The lines that were short, and how many there were of each.
     shortages: &'a [Shortage],
-    /// The gateway's code, such as `stolen_card`. The banks' rules forbid that a customer sees it: only staff, operators and
-    /// machines are shown it.
+    /// The gateway's code, such as `stolen_card`; for staff.
     payment_code: Option<&'a str>,
     /// The code that a customer may see. The banks' rules forbid showing some codes; these are `generic_decline`
     /// here.
@@ -107,19 +73,14 @@ struct FailureView<'a> {
 }
 
 impl<'a> FailureView<'a> {
-    /// As its customer may see them.
     fn of(progress: &'a Progress) -> Option<Self> {
         let reason = progress.status.reason()?;
         let (shortages, code) = (progress.facts.shortages_of(reason), progress.facts.payment_code_of(reason));
         (!shortages.is_empty() || code.is_some()).then(|| Self {
             shortages,
-            payment_code: None,
+            payment_code: code,
             payment_code_for_customer: code.map(decline_for_customer),
         })
-    }
-
-    fn gateways_code(progress: &'a Progress) -> Option<&'a str> {
-        progress.facts.payment_code_of(progress.status.reason()?)
     }
 }
 
@@ -189,6 +150,29 @@ struct Links {
     call_off: Option<String>,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct StatusName(pub String);
+
+impl TryFrom<String> for StatusName {
+    type Error = String;
+
+    fn try_from(given: String) -> Result<Self, String> {
+        match Status::NAMES.contains(&&*given) {
+            true => Ok(Self(given)),
+            false => Err(format!("{given:?} is not one of {}", Status::NAMES.join(", "))),
+        }
+    }
+}
+
+impl PartialSchema for StatusName {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Status::NAMES)).into()
+    }
+}
+
+impl ToSchema for StatusName {}
+
 pub fn path(id: OrderId) -> String {
     path_of(id)
 }
@@ -198,23 +182,11 @@ pub(super) fn path_of(id: impl std::fmt::Display) -> String {
 }
 
 impl<'a> OrderView<'a> {
-    /// As whoever asks may see it: staff and operators see more than a machine, and that sees more than the customer.
-    pub fn for_eyes_of(caller: &Caller, order: &'a Order) -> Self {
-        let mut view = Self::of(order);
-        view.staff = if caller.is_staff() { StaffView::of(&order.progress) } else { None };
-        if let (Sees::Everything, Some(failure)) = (caller.sees(), &mut view.failure) {
-            failure.payment_code = FailureView::gateways_code(&order.progress);
-        }
-        view
-    }
-
-    /// As its customer may see it.
     pub fn of(order: &'a Order) -> Self {
         let Order { placed, progress, .. } = order;
         let (this, person) = (path(placed.order_id), order.person());
         Self {
             id: placed.order_id,
-            number: order.number.as_ref(),
             status: progress.status.name(),
             reason: progress.status.reason(),
             failure: FailureView::of(progress),
@@ -241,7 +213,6 @@ impl<'a> OrderView<'a> {
             placed_at: order.placed_at,
             updated_at: order.updated_at,
             forgotten_at: order.forgotten_at,
-            staff: None,
             links: Links::of(order, this),
         }
     }

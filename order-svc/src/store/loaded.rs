@@ -13,10 +13,9 @@ use shared_events::{
 
 use super::AnnounceError;
 use super::history::NewEntry;
-use super::notes::NewNote;
 use super::roots::Root;
 use crate::SOURCE;
-use crate::domain::{Decided, LastSequences, NoteText, PaymentFact, Status};
+use crate::domain::{Decided, LastSequences, PaymentFact, Status};
 use crate::metrics::Moved;
 
 /// The orders that a transaction has locked, as decisions have left them, and what is to be written. Each event of a
@@ -31,7 +30,6 @@ pub struct Loaded {
     /// Those from which the person is to be taken.
     pub(super) forgotten: BTreeSet<OrderId>,
     pub(super) history: Vec<NewEntry>,
-    pub(super) notes: Vec<NewNote>,
     pub(super) announcements: Vec<NewRow>,
     /// Orders whose status has changed.
     pub(super) moved: Vec<Moved>,
@@ -50,7 +48,6 @@ impl Loaded {
             redirected: BTreeSet::new(),
             forgotten: BTreeSet::new(),
             history: Vec::new(),
-            notes: Vec::new(),
             announcements: Vec::new(),
             moved: Vec::new(),
             sequences: BTreeMap::new(),
@@ -94,11 +91,6 @@ impl Loaded {
         self.history.extend(history);
         self.announcements.extend(rows);
         Ok(())
-    }
-
-    /// Writes down what staff did with an order.
-    pub fn note_of(&mut self, id: OrderId, author: Option<&str>, text: NoteText) {
-        self.notes.push(NewNote { order: id, author: author.map(str::to_owned), text });
     }
 
     /// Takes the person from an order that has ended, and announces it. Returns false, and changes nothing, if that was done

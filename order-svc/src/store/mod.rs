@@ -4,16 +4,13 @@ pub mod customers;
 mod error;
 pub mod forgetting;
 pub mod history;
-pub mod keys;
 mod loaded;
-pub mod notes;
 pub mod orders;
 pub mod overdue;
 pub mod placement;
 pub mod products;
 pub mod roots;
 mod rows;
-pub mod search;
 pub mod stored_responses;
 
 pub use error::AnnounceError;
@@ -73,16 +70,12 @@ pub async fn begin_with_order(transaction: &Transaction<'_>, id: OrderId) -> Que
 pub async fn save(conn: &AsyncPgConnection, mut loaded: Loaded) -> Result<(), AnnounceError> {
     let announcements = std::mem::take(&mut loaded.announcements);
     let loaded = &loaded;
-    let (roots, timers, destinations, keys, forgotten, notes, written, history, products, announced) = tokio::join!(
+    let (roots, timers, destinations, forgotten, history, products, announced) = tokio::join!(
         biased;
         roots::save(conn, loaded),
         roots::save_timers(conn, loaded),
         orders::save_destinations(conn, loaded),
-        // by the address that is taken from the order next
-        keys::forget(conn, loaded),
         forgetting::save(conn, loaded),
-        notes::forget(conn, loaded),
-        notes::append(conn, loaded),
         history::append(conn, loaded.now, &loaded.history),
         products::save(conn, loaded),
         outbox_relay::append_all(conn, announcements),
@@ -91,10 +84,7 @@ pub async fn save(conn: &AsyncPgConnection, mut loaded: Loaded) -> Result<(), An
         roots.map_err(AnnounceError::from),
         timers.map_err(AnnounceError::from),
         destinations.map_err(AnnounceError::from),
-        keys.map_err(AnnounceError::from),
         forgotten.map_err(AnnounceError::from),
-        notes.map_err(AnnounceError::from),
-        written.map_err(AnnounceError::from),
         history.map_err(AnnounceError::from),
         products.map_err(AnnounceError::from),
         announced.map_err(AnnounceError::from),

@@ -1,4 +1,4 @@
-use diesel::dsl::{AsSelect, Nullable};
+use diesel::dsl::{AsSelect, Nullable, now};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::Error;
@@ -10,7 +10,7 @@ use shared_events::OrderId;
 use uuid::Uuid;
 
 use super::loaded::Loaded;
-use super::rows::{OrderRow, destination, json, read};
+use super::rows::{Found, OrderRow, OverdueAt, OverdueNotBefore, destination, json, read};
 use crate::domain::{Destination, Order};
 use crate::schema::{orders, redirections};
 
@@ -72,7 +72,42 @@ prepared! {
 }
 
 /// The columns of [`Found`].
-pub(super) fn found()
--> (AsSelect<OrderRow, Pg>, Nullable<redirections::delivery_address>, Nullable<redirections::asked>) {
+fn found() -> (AsSelect<OrderRow, Pg>, Nullable<redirections::delivery_address>, Nullable<redirections::asked>) {
     (OrderRow::as_select(), redirections::delivery_address.nullable(), redirections::asked.nullable())
+}
+
+#[derive(Debug, Default)]
+pub struct Filter {
+    pub customer_id: Option<String>,
+    /// By [`crate::domain::Status::name`].
+    pub status: Option<String>,
+    /// Those that wait longer than they should, or those that don't.
+    pub overdue: Option<bool>,
+    /// Those placed before this one.
+    pub before: Option<OrderId>,
+}
+
+/// Orders, the newest first (ids are UUID v7, so their order is that of placing).
+pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter, limit: i64) -> QueryResult<Vec<Order>> {
+    let mut query =
+        orders::table.left_join(redirections::table).select(found()).order(orders::id.desc()).limit(limit).into_boxed();
+    if let Some(customer_id) = &filter.customer_id {
+        query = query.filter(orders::customer_id.eq(customer_id));
+    }
+    if let Some(status) = &filter.status {
+        query = query.filter(orders::status.eq(status));
+    }
+    if let Some(overdue) = filter.overdue {
+        // the first of the two is indexed
+        let is_overdue = OverdueNotBefore.lt(now).and(OverdueAt.lt(now)).assume_not_null();
+        query = if overdue {
+            query.filter(is_overdue)
+        } else {
+            query.filter(OverdueAt.is_null().or(OverdueAt.ge(now).assume_not_null()))
+        };
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(orders::id.lt(before.0));
+    }
+    query.load::<Found>(conn).await?.into_iter().map(OrderRow::order).collect()
 }

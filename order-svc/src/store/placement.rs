@@ -9,11 +9,10 @@ use serde_json::Value;
 use service_kit::idempotency::{IdempotentRequest, KeyRefused};
 use service_kit::transaction::Transaction;
 use service_kit::{Together, prepared, timers};
-use shared_events::{CustomerId, OrderNumber};
+use shared_events::CustomerId;
 use uuid::Uuid;
 
 use super::DEADLINE_TIMER;
-use super::keys::NewKeys;
 use super::loaded::told;
 use super::products::{self, Catalogue};
 use super::rows::json;
@@ -53,7 +52,7 @@ pub async fn begin(
     Ok(BeforePlacing { claim: claim?, catalogue: catalogue?, profile: profile? })
 }
 
-/// Writes a new order, its history, `order.placed`, deadline, keys and stored response, and commits: one round trip.
+/// Writes a new order, its history, `order.placed`, deadline and stored response, and commits: one round trip.
 pub async fn commit(
     transaction: &Transaction<'_>,
     order: &Order,
@@ -65,17 +64,17 @@ pub async fn commit(
     let key = order_id.to_string();
     let (insert, history) = (NewOrder::of(order, &root)?, history::appending(order.placed_at, &history));
     let deadline = timers::setting(DEADLINE_TIMER, &[(&key, order.placed.deadline)]);
-    let (announced, keys) = (outbox_relay::appending(&rows)?, NewKeys::of(order));
+    let announced = outbox_relay::appending(&rows)?;
     let conn = &mut transaction.conn();
     let (written, committed) = match answered {
         None => {
-            let all = Together((insert, history, deadline, announced, keys));
+            let all = Together((insert, history, deadline, announced));
             join(all.execute(conn), transaction.commit()).await
         }
         Some((idempotency, StoredResponse { location, body })) => {
             let (IdempotentRequest { key, request }, created_at) = (idempotency, order.placed_at);
             let kept = Keep { key, request, order_id: order_id.0, location, body, created_at };
-            let all = Together((insert, history, deadline, announced, keys, kept));
+            let all = Together((insert, history, deadline, announced, kept));
             join(all.execute(conn), transaction.commit()).await
         }
     };
@@ -101,11 +100,10 @@ prepared! {
         waiting_from: Option<&'a str> as Nullable<Text>,
         overdue_at: Option<DateTime<Utc>> as Nullable<Timestamptz>,
         overdue_not_before: Option<DateTime<Utc>> as Nullable<Timestamptz>,
-        number: Option<i64> as Nullable<BigInt>,
     };
     "insert into orders (id, customer_id, placed, pieces, placed_at, facts, status, version, said, updated_at, recorded, \
-         waiting_since, waiting_for, waiting_from, overdue_at, overdue_not_before, number, stock_rank, payment_rank, shipment_rank, keyed) \
-     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, true)"
+         waiting_since, waiting_for, waiting_from, overdue_at, overdue_not_before, stock_rank, payment_rank, shipment_rank) \
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)"
 }
 
 impl<'a> NewOrder<'a> {
@@ -128,7 +126,6 @@ impl<'a> NewOrder<'a> {
             waiting_from: waiting.map(|waiting| waiting.from),
             overdue_at,
             overdue_not_before: overdue_at,
-            number: order.number.as_ref().map(OrderNumber::drawn),
         })
     }
 }

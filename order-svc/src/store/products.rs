@@ -16,7 +16,6 @@ use crate::domain::Product;
 use crate::schema::{catalogue_read, products};
 
 type Row = (String, String, i64, String, String);
-type FoundRow = (String, String, i64, String, String, DateTime<Utc>, i64);
 
 pub(super) async fn sequences(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<BTreeMap<Sku, i64>> {
     if skus.is_empty() {
@@ -69,24 +68,18 @@ pub struct Catalogue {
     pub products: BTreeMap<Sku, Product>,
     /// The transaction's time; unset if no product was found, since then nothing is decided.
     pub now: DateTime<Utc>,
-    /// What the order's number is made of. A sequence doesn't take back what an order drew that was then refused, so numbers
-    /// have gaps.
-    pub drawn: i64,
-}
-
-prepared! {
-    struct Find<'a> { skus: &'a [&'a str] as Array<Text> } -> (Text, Text, BigInt, Text, Text, Timestamptz, BigInt);
-    "select products.sku, name, price, currency, status, now(), (select nextval('order_numbers')) from products \
-     where products.sku = any(?)"
 }
 
 pub async fn find(mut conn: &AsyncPgConnection, skus: &[&str]) -> QueryResult<Catalogue> {
+    let columns = (products::sku, products::name, products::price, products::currency, products::status);
+    let query = products::table
+        .filter(products::sku.eq_any(skus))
+        .select((columns, diesel::dsl::now.into_sql::<Timestamptz>()));
     let mut catalogue = Catalogue::default();
-    let rows: Vec<FoundRow> = Find { skus }.load(&mut conn).await?;
-    for (sku, name, price, currency, status, now, drawn) in rows {
-        let (sku, product) = product((sku, name, price, currency, status))?;
+    for (row, now) in query.load::<(Row, DateTime<Utc>)>(&mut conn).await? {
+        let (sku, product) = product(row)?;
         catalogue.products.insert(sku, product);
-        (catalogue.now, catalogue.drawn) = (now, drawn);
+        catalogue.now = now;
     }
     Ok(catalogue)
 }

@@ -4,9 +4,9 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::Error as DieselError;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Nullable, Timestamptz};
 use serde_json::Value;
-use shared_events::{CancelReason, OrderId, OrderNumber, OrderPlaced};
+use shared_events::{CancelReason, OrderId, OrderPlaced};
 use uuid::Uuid;
 
 use crate::domain::{Destination, Order, Progress, Status};
@@ -35,14 +35,14 @@ pub struct RootRow {
     pub overdue_not_before: Option<DateTime<Utc>>,
 }
 
-/// Columns of `orders` beyond the sixteen that a table of diesel has by default, and what is taken from others.
+/// Columns of `orders` beyond the sixteen that a table of diesel has by default, each a time or null.
 macro_rules! more_columns {
-    ($($name:ident = $sql:literal: $type:ty;)*) => { $(
+    ($($name:ident = $column:literal;)*) => { $(
         #[derive(Clone, Copy, QueryId, ValidGrouping)]
         pub struct $name;
 
         impl Expression for $name {
-            type SqlType = $type;
+            type SqlType = Nullable<Timestamptz>;
         }
 
         impl<From> AppearsOnTable<From> for $name {}
@@ -51,7 +51,7 @@ macro_rules! more_columns {
 
         impl QueryFragment<Pg> for $name {
             fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-                out.push_sql($sql);
+                out.push_sql(concat!("orders.", $column));
                 Ok(())
             }
         }
@@ -59,11 +59,9 @@ macro_rules! more_columns {
 }
 
 more_columns! {
-    ForgottenAt = "orders.forgotten_at": Nullable<Timestamptz>;
-    OverdueAt = "orders.overdue_at": Nullable<Timestamptz>;
-    OverdueNotBefore = "orders.overdue_not_before": Nullable<Timestamptz>;
-    Number = "orders.number": Nullable<BigInt>;
-    LowerEmail = "lower(orders.placed #>> '{customer,email}')": Text;
+    ForgottenAt = "forgotten_at";
+    OverdueAt = "overdue_at";
+    OverdueNotBefore = "overdue_not_before";
 }
 
 #[derive(Queryable, Selectable)]
@@ -73,8 +71,6 @@ pub struct OrderRow {
     pub root: RootRow,
     pub placed: Value,
     pub placed_at: DateTime<Utc>,
-    #[diesel(select_expression = Number, select_expression_type = Number)]
-    pub number: Option<i64>,
 }
 
 /// An order, where it goes if that is no longer what was placed, and where it was asked to go.
@@ -100,7 +96,6 @@ impl OrderRow {
             placed,
             version: this.root.version,
             waiting_since: this.root.waiting_since,
-            number: this.number.map(|drawn| OrderNumber::new(this.placed_at, drawn)).transpose().map_err(failed)?,
             placed_at: this.placed_at,
             updated_at: this.root.updated_at,
             forgotten_at: this.root.forgotten_at,

@@ -132,7 +132,6 @@ pub fn draft(lines: &[(&str, i64)]) -> OrderDraft {
         currency: Currency::EUR,
         lines: lines.iter().map(|(sku, quantity)| (sku.parse().unwrap(), (*quantity).try_into().unwrap())).collect(),
         payment_method: "pm_card_visa".parse().unwrap(),
-        expected_total: None,
     }
 }
 

@@ -247,36 +247,6 @@ statement! {
 }
 
 statement! {
-    /// How far the standbys are: where the WAL ends and up to where the primary has flushed it, who a commit waits for,
-    /// and for each standby that has said so its name, its state and up to where it has flushed. The WAL's end is taken
-    /// after the standbys', so that they are never taken for further than they are.
-    LookAtStandbys {} -> (BigInt, BigInt, Text, Array<Text>, Array<Text>, Array<BigInt>) =>
-    "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint,
-        pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint,
-        current_setting('synchronous_standby_names'), names, states, positions
-    from (
-        select coalesce(array_agg(coalesce(application_name, '')), '{}') as names,
-            coalesce(array_agg(coalesce(sync_state, '')), '{}') as states,
-            coalesce(array_agg(pg_wal_lsn_diff(flush_lsn, '0/0')::bigint), '{}') as positions
-        from pg_stat_replication where flush_lsn is not null
-    ) as standbys"
-}
-
-statement! {
-    /// Has the primary flush all of its WAL, by a commit of its own that waits for this disk and no other. A transaction
-    /// that writes nothing would not be waited for, so it writes an empty message, which changes no table.
-    Flush {} =>
-    "with local as materialized (select set_config('synchronous_commit', 'local', true))
-    select pg_logical_emit_message(true, 'outbox_relay', ''::text) from local"
-}
-
-statement! {
-    /// Whether the session's role may see how far standbys are, and its name.
-    MaySeeStandbys {} -> (Bool, Text) =>
-    "select pg_has_role(current_user, 'pg_read_all_stats', 'usage'), current_user::text"
-}
-
-statement! {
     /// Whether the server has such a role.
     RoleExists { role: String } -> Bool => "select exists (select from pg_roles where rolname = " [role: Text] ")"
 }

@@ -63,9 +63,6 @@ impl Term<'_> {
             let row =
                 in_time(sql::FirstParked { topic, key }.get_result::<ReadRow>(&mut &*self.conn)).await.optional()?;
             let Some(row) = row else { break };
-            if !self.replicated().await? {
-                break; // it is asked for still, and tried with the next upkeep
-            }
             let id = row.id;
             match self.publish_alone(row, publisher).await {
                 Ok(()) => {

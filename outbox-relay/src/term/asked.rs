@@ -8,7 +8,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::unconstrained;
 
-use crate::durable::Look;
 use crate::sql::ReadRow;
 
 /// What a statement found or did.
@@ -21,10 +20,6 @@ pub(crate) enum Answer {
     Retired,
     /// Rows of parked keys were moved.
     Parked,
-    /// How far the standbys are.
-    Standbys(Look),
-    /// The primary has flushed its WAL.
-    Flushed,
 }
 
 /// PostgreSQL answers the statements of a session in the order in which they were sent. They are awaited in this order

@@ -3,7 +3,6 @@
 mod alone;
 mod archive;
 mod asked;
-mod replicated;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -17,7 +16,6 @@ use service_kit::trace::Context;
 
 pub(crate) use self::asked::Answer;
 use self::asked::Asked;
-use self::replicated::Standbys;
 use crate::answer::in_time;
 use crate::config::RelayConfig;
 use crate::gauges::Meters;
@@ -66,8 +64,6 @@ pub(crate) struct Term<'a> {
     hasher: RandomState,
     /// When the archive was last looked after.
     archive_tended: Option<Instant>,
-    /// The standbys that rows wait for, where they do.
-    standbys: Standbys,
     pub meters: Meters,
 }
 
@@ -113,7 +109,6 @@ impl<'a> Term<'a> {
             suspects: BTreeMap::new(),
             hasher: RandomState::new(),
             archive_tended: None,
-            standbys: Standbys::new(),
             meters: Meters::new(config),
         }
     }
@@ -127,12 +122,12 @@ impl<'a> Term<'a> {
         in_time(sql::Holders {}.get_result::<Vec<String>>(conn)).await?;
         in_time(sql::ParkBehind { ids: Vec::new() }.execute(conn)).await?;
         retired(Arc::clone(&self.conn), self.config.archive.is_some(), Vec::new()).await?;
-        self.prepare_looks().await
+        Ok(())
     }
 
-    /// Nothing is with the publisher, no statement is under way, and no row waits for a standby.
+    /// Nothing is with the publisher, and no statement is under way.
     pub fn settled(&self) -> bool {
-        self.in_flight.is_empty() && self.acknowledged.is_empty() && self.asked.is_empty() && !self.standbys.hold()
+        self.in_flight.is_empty() && self.acknowledged.is_empty() && self.asked.is_empty()
     }
 
     /// Whether rows may still appear below the read position.
@@ -211,12 +206,8 @@ impl<'a> Term<'a> {
     /// Takes note of an answer. Returns the rows that may go out, if it has any.
     pub fn note(&mut self, answer: Answer) -> Option<Batch> {
         match answer {
-            Answer::Parked | Answer::Flushed => {}
-            Answer::Standbys(look) => return self.note_standbys(&look),
+            Answer::Parked => {}
             Answer::Retired => {
-                if self.standbys.hold() {
-                    self.standbys.retired.append(&mut self.retiring);
-                }
                 self.retiring.clear();
                 self.retire_more();
             }
@@ -227,9 +218,7 @@ impl<'a> Term<'a> {
             }
             Answer::Rows { rows, epoch } => {
                 self.reading = false;
-                if epoch == self.epoch
-                    && let Some(rows) = self.hold(rows)
-                {
+                if epoch == self.epoch {
                     return Some(self.note_rows(rows));
                 }
             }
@@ -262,7 +251,7 @@ impl<'a> Term<'a> {
     /// The first row can't be published as it is, and those after it must not overtake it.
     fn suspect_first(&mut self, rows: &[ReadRow]) {
         let Some((first, later)) = rows.split_first() else { return };
-        self.begin_epoch();
+        self.epoch += 1;
         self.suspects.insert(first.id, self.hash(&first.topic, &first.key));
         for row in later {
             if !self.knows(row.id) {
@@ -273,24 +262,7 @@ impl<'a> Term<'a> {
 
     /// Whether the row is with the publisher, or acknowledged and not known to be deleted.
     fn knows(&self, id: i64) -> bool {
-        self.in_flight.contains_key(&id)
-            || self.acknowledged.contains(&id)
-            || self.retiring.contains(&id)
-            || self.standbys.retired.contains(&id)
-    }
-
-    /// What was read and not noted is worthless from now on.
-    fn begin_epoch(&mut self) {
-        self.epoch += 1;
-        if self.standbys.hold() {
-            self.reading = false;
-            self.standbys.let_go();
-        }
-    }
-
-    /// Leaves what was read and not handed over in the table.
-    pub fn leave_read(&mut self) {
-        self.begin_epoch();
+        self.in_flight.contains_key(&id) || self.acknowledged.contains(&id) || self.retiring.contains(&id)
     }
 
     /// Hands rows to the publisher.
@@ -363,7 +335,7 @@ impl<'a> Term<'a> {
         if !failed {
             return None;
         }
-        self.begin_epoch();
+        self.epoch += 1;
         let last_suspects: HashMap<u64, i64> = self.suspects.iter().map(|(id, key)| (*key, *id)).collect();
         for (id, under_way) in self.in_flight.drain() {
             if last_suspects.get(&under_way.key).is_some_and(|last| id <= *last) {

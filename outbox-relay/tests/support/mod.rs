@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail like tests")]
 
-pub mod pair;
 pub mod spoiler;
 
 use std::collections::BTreeMap;

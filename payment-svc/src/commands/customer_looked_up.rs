@@ -3,7 +3,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use service_kit::{consumer::ReactionError, external_calls::Performed, locks};
 
 use super::intent_changed::found;
-use crate::domain::{NextAction, Payment, Refused, State, Transition};
+use crate::domain::{Payment, Refused, State, Transition};
 use crate::gateway::IntentState;
 use crate::store::look_ups::{self, LookUp};
 use crate::store::{self, Causation};
@@ -67,7 +67,7 @@ async fn settle_in(conn: &mut AsyncPgConnection, looked_up: &[LookedUp]) -> Resu
         }
         match loaded.payment(look_up.order_id)?.state {
             State::ActionRequired => {
-                waits.push((*look_up, action_of(found)));
+                waits.push(*look_up);
                 performed.push(Performed::PutOff);
             }
             _ => {
@@ -80,14 +80,6 @@ async fn settle_in(conn: &mut AsyncPgConnection, looked_up: &[LookedUp]) -> Resu
     look_ups::put_off(conn, &waits).await?;
     look_ups::end(conn, &ended).await?;
     Ok(performed)
-}
-
-/// How the customer goes on, as the gateway says it now.
-fn action_of(found: &CustomerFound) -> NextAction {
-    match found {
-        CustomerFound::Intent { intent: IntentState::ActionRequired(action), .. } => action.clone(),
-        CustomerFound::Intent { .. } | CustomerFound::NotAwaited | CustomerFound::Unknown => NextAction::default(),
-    }
 }
 
 /// What follows from what the gateway knows, asked at `asked_at`, of an intent whose customer is waited for.

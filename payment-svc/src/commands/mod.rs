@@ -12,6 +12,6 @@ pub use customer_looked_up::{
 };
 pub use given_back::{Entered, enter_found, enter_given_back};
 pub use intent_changed::{Heard, NotHeard, found, hear_webhook, intent_changed};
-pub use refund_payment::{RefundPayment, RefundPaymentError, WhatGoesBack, refund_payment};
+pub use refund_payment::{RefundPayment, RefundPaymentError, refund_payment};
 pub use settle::{Asked, Settlement, answered, settle, settle_unless_locked};
 pub use settle_outside::{SettleOutside, settle_outside};

@@ -46,8 +46,7 @@ impl Payment {
         let amount = if wanted.amount() <= left.amount() { wanted } else { left };
         let remaining = left.checked_sub(amount).ok_or_else(|| self.refused("enter a refund made elsewhere"))?;
         let (order_id, payment_id, state) = (self.order_id, self.id, RefundState::Done);
-        let origin = Origin::Elsewhere(name.to_owned());
-        self.refunds.push(Refund { id, amount, wanted, state, origin, lines: vec![] });
+        self.refunds.push(Refund { id, amount, wanted, state, origin: Origin::Elsewhere(name.to_owned()) });
         if amount.is_zero() {
             return Ok(Transition::nothing());
         }
@@ -87,8 +86,7 @@ impl Payment {
             refund.state = RefundState::Moot;
             return Ok(step.then(self.next_refund()));
         }
-        refund.cut_to(left);
-        refund.state = RefundState::Calling;
+        (refund.amount, refund.state) = (left, RefundState::Calling);
         Ok(step.then(Transition::ask(Call::Refund(id))))
     }
 
@@ -176,7 +174,7 @@ impl Payment {
         step.events.extend(captured.events);
         step.moved.extend(captured.moved);
         if undone {
-            self.owe(refund, Share::All, &[]);
+            self.owe(refund, Share::All);
         }
         step.then(self.next_refund())
     }

@@ -107,8 +107,7 @@ impl Payment {
         }
     }
 
-    /// They never left, so all of their money is undone, as far as it is left. It is not for lines: what staff gave back of
-    /// them by line has taken its share of the money, and no more than that.
+    /// They never left, so all of their money is undone.
     fn restocked_by_cancel(&mut self, cause: RefundId, lines: &[StockLine]) -> Result<Transition, Refused> {
         let share = match &self.charge {
             Some(charge) => Share::Of(price_of(charge, lines)?),
@@ -133,7 +132,7 @@ impl Payment {
         match (&self.charge, self.state) {
             (Some(charge), State::Captured) => {
                 let price = price_of(charge, lines)?;
-                self.owe(cause, Share::Of(price), lines);
+                self.owe(cause, Share::Of(price));
                 Ok(self.next_refund())
             }
             _ => Err(self.refused(wanted)),
@@ -160,11 +159,11 @@ impl Payment {
             State::Capturing => {
                 // written now, asked for once the capture is answered; moot if that fails
                 self.void_requested = true;
-                self.owe(cause, share, &[]);
+                self.owe(cause, share);
                 Ok(Transition::hasten())
             }
             State::Captured => {
-                self.owe(cause, share, &[]);
+                self.owe(cause, share);
                 Ok(self.next_refund())
             }
             State::Tombstone | State::Closed | State::Closing | State::Voiding | State::Voided | State::Declined => {

@@ -5,7 +5,7 @@ use shared_events::{
     PaymentEvent, PaymentRefundFailed, PaymentRefunded, PaymentUnknown, RefundId,
 };
 
-use super::{Call, Elsewhere, NextAction, Payment, RefundState, Refused, State, Transition};
+use super::{Call, Elsewhere, Payment, RefundState, Refused, State, Transition};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum GatewayReply {
@@ -19,7 +19,10 @@ pub enum GatewayReply {
     /// The bank said no, but may say yes later.
     NotNow { code: String },
     /// The customer has to act first.
-    ActionRequired(NextAction),
+    ActionRequired {
+        /// Where they do that, if the gateway gives an address.
+        url: Option<String>,
+    },
     /// The customer had to act, which was not known here, and failed. They may try again until the intent is ended.
     ActionFailed { code: String },
     /// It was not asked, or surely holds nothing: the deadline had passed or the goods were given back first.
@@ -118,11 +121,10 @@ impl Payment {
             GatewayReply::No { code } => Ok(self.declined(code)),
             GatewayReply::NotNow { code } => Ok(self.declined_for_now(code)),
             GatewayReply::ActionRequired { .. } if self.void_requested => Ok(self.close()),
-            GatewayReply::ActionRequired(action) => {
+            GatewayReply::ActionRequired { url } => {
                 self.state = State::ActionRequired;
-                let (deadline, url) = (self.hold.deadline, action.public_url().map(str::to_owned));
-                let wanted = PaymentActionRequired { order_id, payment_id, deadline, url };
-                Ok(Transition { asks_customer: Some(action), ..Transition::say(PaymentEvent::ActionRequired(wanted)) })
+                let wanted = PaymentActionRequired { order_id, payment_id, deadline: self.hold.deadline, url };
+                Ok(Transition::say(PaymentEvent::ActionRequired(wanted)))
             }
             GatewayReply::ActionFailed { code } => {
                 self.failure_code = Some(code);

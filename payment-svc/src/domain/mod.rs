@@ -3,7 +3,6 @@
 mod elsewhere;
 mod facts;
 mod gateway_replies;
-mod next_action;
 mod payment;
 mod refunds;
 #[cfg(test)]
@@ -14,6 +13,5 @@ mod walks;
 
 pub use elsewhere::{CAPTURED_IN_PART, Elsewhere, refund_made_elsewhere};
 pub use gateway_replies::GatewayReply;
-pub use next_action::{ClientSecret, NextAction};
 pub use payment::{Call, Charge, ChargeLine, Hold, Payment, Refused, State, Transition, status};
 pub use refunds::{Origin, Refund, RefundState};

@@ -7,7 +7,7 @@ use shared_events::{
     RefundId, Sku,
 };
 
-use super::{NextAction, Refund};
+use super::Refund;
 
 /// The money of one order. Its row is the root of the order's key on `payments.v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -149,8 +149,6 @@ pub struct Transition {
     pub hastens: bool,
     /// When [`Payment::retry`] is to be tried.
     pub retry_in: Option<Duration>,
-    /// How the customer goes on with the payment; kept for as long as they are waited for.
-    pub asks_customer: Option<NextAction>,
 }
 
 impl Transition {
@@ -194,10 +192,6 @@ pub enum Refused {
     },
     #[error("{remaining} of the payment remain, {wanted} can't be given back")]
     MoreThanRemains { wanted: Money, remaining: Money },
-    #[error("{left} of {sku} are left to give back, {wanted} can't be")]
-    FewerLeft { sku: Sku, wanted: i64, left: i64 },
-    #[error("what came back before this version was given back without lines, so more goes back by amount only")]
-    LinesUnknown,
     #[error("the refund is {state}, and only one that has failed can be settled outside of the gateway")]
     RefundNotFailed { state: &'static str },
     /// Goods came back that the order never had, which no race can cause: somebody must look.

@@ -1,6 +1,6 @@
 //! What goes back of what was captured: the sum of refunds never exceeds it.
 
-use shared_events::{Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, Quantity, RefundId, Sku, StockLine};
+use shared_events::{Money, PaymentEvent, PaymentRefundFailed, PaymentRefunded, RefundId, StockLine};
 use uuid::Uuid;
 
 use super::{Call, Charge, Payment, Refused, State, Transition};
@@ -17,14 +17,11 @@ pub struct Refund {
     pub wanted: Money,
     pub state: RefundState,
     pub origin: Origin,
-    /// What it is for, line by line; nothing if it is for an amount, for all of an order, the rest of another, or older
-    /// than this field, and if staff asked for it and it was cut, since nobody knows then what it is for.
-    pub lines: Vec<StockLine>,
 }
 
 impl Refund {
-    fn queued(id: RefundId, amount: Money, lines: &[StockLine]) -> Self {
-        Self { id, amount, wanted: amount, state: RefundState::Queued, origin: Origin::Ours, lines: lines.to_vec() }
+    fn queued(id: RefundId, amount: Money) -> Self {
+        Self { id, amount, wanted: amount, state: RefundState::Queued, origin: Origin::Ours }
     }
 
     /// Its key at the gateway, the same over all retries. The gateway repeats a refusal for as long as it keeps the
@@ -57,14 +54,6 @@ impl Refund {
     fn cut_off(&self) -> Option<Money> {
         let is_open = self.id.is_caused() && self.state != RefundState::Queued;
         self.wanted.checked_sub(self.amount).filter(|rest| is_open && !rest.is_zero())
-    }
-
-    /// Less is left than it asks for. Staff's is then for an amount: it doesn't stand for the lines that they named.
-    pub(super) fn cut_to(&mut self, left: Money) {
-        self.amount = left;
-        if !self.id.is_caused() {
-            self.lines.clear();
-        }
     }
 
     /// Whether the gateway has made it, as far as is known. One that was paid past the gateway, it has not.
@@ -149,55 +138,6 @@ impl Payment {
 
     /// Staff give money back. Refused if nothing is captured, or less than that remains.
     pub fn refund(&mut self, id: RefundId, amount: Money) -> Result<Transition, Refused> {
-        self.refund_of(id, amount, &[])
-    }
-
-    /// Staff give back what lines cost, each SKU in one of them. Refused like [`Self::refund`], and if a line was not
-    /// ordered, or fewer of it are left that were not given back by line, be it by staff, a return or a loss; and for as
-    /// long as nobody knows of which lines something was given back, which an event had caused.
-    pub fn refund_by_line(&mut self, id: RefundId, lines: &[StockLine]) -> Result<Transition, Refused> {
-        let (State::Captured, Some(charge)) = (self.state, &self.charge) else {
-            return Err(self.refused("refund"));
-        };
-        let price = price_of(charge, lines)?;
-        self.are_left(charge, lines, |refund| refund.state.may_take())?;
-        if self.refunds.iter().any(|refund| self.is_of_unknown_lines(refund, charge.amount)) {
-            return Err(Refused::LinesUnknown);
-        }
-        self.refund_of(id, price, lines)
-    }
-
-    /// Refused if fewer of a line are left than were ordered and not given back by those refunds.
-    fn are_left(&self, charge: &Charge, lines: &[StockLine], by: impl Fn(&Refund) -> bool) -> Result<(), Refused> {
-        for StockLine { sku, quantity } in lines {
-            let (wanted, left) = (i64::from(*quantity), self.quantity_left(charge, sku, &by));
-            if left < wanted {
-                return Err(Refused::FewerLeft { sku: sku.clone(), wanted, left });
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether an event caused a refund of some lines before refunds had lines, so that it stands for any of them. One
-    /// of the whole order stands for all, and leaves nothing; the rest of one that was cut is for the same lines.
-    fn is_of_unknown_lines(&self, refund: &Refund, total: Money) -> bool {
-        let is_rest = || self.refunds.iter().any(|known| rest_of(known.id) == refund.id);
-        refund.id.is_caused()
-            && refund.lines.is_empty()
-            && refund.wanted.amount() < total.amount()
-            && refund.state.may_take()
-            && !is_rest()
-    }
-
-    /// How many of a SKU were ordered and not given back by those refunds, line by line.
-    fn quantity_left(&self, charge: &Charge, sku: &Sku, by: impl Fn(&Refund) -> bool) -> i64 {
-        let ordered = charge.lines.iter().filter(|line| line.sku == *sku).map(|line| i64::from(line.quantity));
-        let refunds = self.refunds.iter().filter(|refund| by(refund));
-        let given_back = refunds.flat_map(|refund| &refund.lines).filter(|line| line.sku == *sku);
-        (ordered.sum::<i64>() - given_back.map(|line| i64::from(line.quantity)).sum::<i64>()).max(0)
-    }
-
-    fn refund_of(&mut self, id: RefundId, amount: Money, lines: &[StockLine]) -> Result<Transition, Refused> {
         let (State::Captured, Some(remaining)) = (self.state, self.remaining()) else {
             return Err(self.refused("refund"));
         };
@@ -205,29 +145,26 @@ impl Payment {
         if !known && remaining.checked_sub(amount).is_none() {
             return Err(Refused::MoreThanRemains { wanted: amount, remaining });
         }
-        self.owe(id, Share::Of(amount), lines);
+        self.owe(id, Share::Of(amount));
         Ok(self.next_refund())
     }
 
     /// Staff have paid past the gateway a refund that it refused or that came back, which ends the refund. Refused
-    /// unless it has failed, and if by now less than its amount remains, or fewer of its lines.
+    /// unless it has failed, and if less than its amount remains by now.
     pub fn settle_outside(&mut self, id: RefundId) -> Result<Transition, Refused> {
         let (unknown, remaining) = (self.refused("settle a refund"), self.remaining());
-        let (Some(remaining), Some(place)) = (remaining, self.refunds.iter().position(|refund| refund.id == id)) else {
+        let (Some(remaining), Some(refund)) = (remaining, self.refunds.iter_mut().find(|refund| refund.id == id))
+        else {
             return Err(unknown);
         };
-        let Refund { state, amount, lines, .. } = &self.refunds[place];
-        if *state != RefundState::Failed {
-            return Err(Refused::RefundNotFailed { state: state.as_str() });
+        if refund.state != RefundState::Failed {
+            return Err(Refused::RefundNotFailed { state: refund.state.as_str() });
         }
-        if let Some(charge) = &self.charge {
-            self.are_left(charge, lines, |other| other.id != id && other.state.may_take())?;
-        }
-        let amount = *amount;
+        let amount = refund.amount;
         if remaining.checked_sub(amount).is_none() {
             return Err(Refused::MoreThanRemains { wanted: amount, remaining });
         }
-        (self.refunds[place].state, self.refunds[place].origin) = (RefundState::Done, Origin::Outside);
+        (refund.state, refund.origin) = (RefundState::Done, Origin::Outside);
         let remaining = self.unrefunded().ok_or(unknown)?;
         let (order_id, payment_id, refund_id) = (self.order_id, self.id, id);
         let refunded = PaymentRefunded { order_id, payment_id, refund_id, amount, remaining };
@@ -298,16 +235,16 @@ impl Payment {
         counted.map(|refund| refund.amount).try_fold(nothing, Money::checked_add)
     }
 
-    /// Queues a refund of `share`, uncut, for `lines`: those before it in the queue may be refused, so nobody knows yet
-    /// what will remain. A known refund is not queued again.
-    pub(super) fn owe(&mut self, id: RefundId, share: Share, lines: &[StockLine]) {
+    /// Queues a refund of `share`, uncut: those before it in the queue may be refused, so nobody knows yet what will
+    /// remain. A known refund is not queued again.
+    pub(super) fn owe(&mut self, id: RefundId, share: Share) {
         let Some(total) = self.charge.as_ref().map(|charge| charge.amount) else { return };
         let amount = match share {
             Share::Of(wanted) if wanted.amount() < total.amount() => wanted,
             Share::Of(_) | Share::All => total,
         };
         if !amount.is_zero() && self.refunds.iter().all(|known| known.id != id) {
-            self.refunds.push(Refund::queued(id, amount, lines));
+            self.refunds.push(Refund::queued(id, amount));
         }
     }
 
@@ -322,7 +259,7 @@ impl Payment {
                 refund.wanted = refund.amount;
                 let whole = refund.id;
                 let id = self.free_id_after(whole);
-                self.refunds.push(Refund::queued(id, rest, &[]));
+                self.refunds.push(Refund::queued(id, rest));
             }
         }
     }
@@ -337,74 +274,26 @@ impl Payment {
         id
     }
 
-    /// Begins the next refund, cut to what is left and to the lines that no other has given back, unless a call is
-    /// unfinished. Once nothing is left, queued refunds are closed silently, since the last that was done has announced
-    /// that nothing remains. One whose lines others gave back is announced with nothing, since its order may wait for it.
+    /// Begins the next refund, cut to what is left, unless a call is unfinished. Once nothing is left, queued
+    /// refunds are closed silently, since the last that was done has announced that nothing remains.
     pub fn next_refund(&mut self) -> Transition {
-        let mut step = Transition::nothing();
-        loop {
-            let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
-            let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else { return step };
-            if left.is_zero() {
-                self.drop_queued_refunds();
+        let busy = self.refunds.iter().any(|refund| refund.state == RefundState::Calling);
+        let (false, State::Captured, Some(left)) = (busy, self.state, self.left()) else {
+            return Transition::nothing();
+        };
+        if left.is_zero() {
+            self.drop_queued_refunds();
+        }
+        match self.refunds.iter_mut().find(|refund| refund.state == RefundState::Queued) {
+            Some(next) => {
+                if left.amount() < next.amount.amount() {
+                    next.amount = left;
+                }
+                next.state = RefundState::Calling;
+                Transition::ask(Call::Refund(next.id))
             }
-            let queued = |refund: &Refund| refund.state == RefundState::Queued;
-            let Some(place) = self.refunds.iter().position(queued) else { return step };
-            self.leave_out_given_back(place);
-            let next = &mut self.refunds[place];
-            let id = next.id;
-            if next.state == RefundState::Moot {
-                step.events.extend(self.unrefunded().map(|remaining| {
-                    let amount = Money::zero(remaining.currency());
-                    let (order_id, payment_id) = (self.order_id, self.id);
-                    PaymentEvent::Refunded(PaymentRefunded { order_id, payment_id, refund_id: id, amount, remaining })
-                }));
-                continue;
-            }
-            if left.amount() < next.amount.amount() {
-                next.cut_to(left);
-            }
-            next.state = RefundState::Calling;
-            step.call = Some(Call::Refund(id));
-            return step;
+            None => Transition::nothing(),
         }
-    }
-
-    /// Leaves out of a queued refund that an event caused the pieces that others have given back: all of them count,
-    /// since nobody knows which piece of a line staff meant. What is left out becomes a refund of its own, which is moot
-    /// until money comes back; so does the whole refund if nothing of it is left.
-    fn leave_out_given_back(&mut self, place: usize) {
-        let (Some(charge), refund) = (&self.charge, &self.refunds[place]) else { return };
-        if !refund.id.is_caused() {
-            return;
-        }
-        let (mut kept, mut back) = (Vec::new(), Vec::new());
-        for StockLine { sku, quantity } in &refund.lines {
-            let by_another = |other: &Refund| other.id != refund.id && other.state.takes();
-            let wanted = i64::from(*quantity);
-            let keeps = self.quantity_left(charge, sku, by_another).min(wanted);
-            let part = |pieces: i64| {
-                let quantity = Quantity::try_from(pieces).ok()?;
-                Some(StockLine { sku: sku.clone(), quantity })
-            };
-            kept.extend(part(keeps));
-            back.extend(part(wanted - keeps));
-        }
-        if back.is_empty() {
-            return;
-        }
-        let (Ok(price), Ok(rest)) = (price_of(charge, &kept), price_of(charge, &back)) else { return };
-        let id = self.free_id_after(refund.id);
-        let refund = &mut self.refunds[place];
-        if kept.is_empty() {
-            refund.state = RefundState::Moot;
-            return;
-        }
-        if price.amount() < refund.amount.amount() {
-            refund.amount = price;
-        }
-        (refund.wanted, refund.lines) = (refund.amount, kept);
-        self.refunds.push(Refund { state: RefundState::Moot, ..Refund::queued(id, rest, &back) });
     }
 
     pub(super) fn drop_queued_refunds(&mut self) {

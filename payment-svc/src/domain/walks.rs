@@ -12,8 +12,8 @@ use shared_events::{
 use uuid::Uuid;
 
 use super::{
-    CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, GatewayReply, NextAction, Payment, Refund, RefundState,
-    Refused, State, Transition, refund_made_elsewhere,
+    CAPTURED_IN_PART, Call, Charge, ChargeLine, Elsewhere, GatewayReply, Payment, Refund, RefundState, Refused, State,
+    Transition, refund_made_elsewhere,
 };
 
 const TOTAL: i64 = 3000;
@@ -42,7 +42,6 @@ enum Happens {
     IsLookedUp,
     CustomerFails,
     StaffRefund(u8, u8),
-    StaffRefundByLine(u8, u8),
     /// Somebody refunds at the gateway itself, or a dispute takes money, unheard.
     TakenElsewhere(u8),
     /// Somebody captures at the gateway itself so many of the three parts of what is authorised, unheard.
@@ -80,7 +79,6 @@ fn anything() -> impl Strategy<Value = Happens> {
         1 => Just(Happens::IsLookedUp),
         1 => Just(Happens::CustomerFails),
         1 => (0..4_u8, 1..=3_u8).prop_map(|(cause, pieces)| Happens::StaffRefund(cause, pieces)),
-        1 => (0..4_u8, 1..=3_u8).prop_map(|(cause, pieces)| Happens::StaffRefundByLine(cause, pieces)),
         2 => at_the_gateway(),
         1 => (0..2_u8).prop_map(Happens::SettlesOutside),
         1 => (1..=3_u8).prop_map(Happens::CapturedByHand),
@@ -206,7 +204,7 @@ impl Walk {
             }
             (Happens::AsksForAction, Some(Call::Authorise)) => {
                 self.unfinished = None;
-                self.payment.answered(Call::Authorise, GatewayReply::ActionRequired(NextAction::default()))
+                self.payment.answered(Call::Authorise, GatewayReply::ActionRequired { url: None })
             }
             (Happens::Retried, _) => self.payment.retry(),
             (Happens::CustomerActs, _) if self.payment.state == State::ActionRequired => {
@@ -230,10 +228,6 @@ impl Walk {
                 let by_staff = RefundId(Uuid::from_u128(number.into()));
                 self.payment.refund(by_staff, money(i64::from(pieces) * 1000))
             }
-            (Happens::StaffRefundByLine(number, pieces), _) => {
-                let by_staff = RefundId(Uuid::from_u128(number.into()));
-                self.payment.refund_by_line(by_staff, &[tea(pieces)])
-            }
             (Happens::TakenElsewhere(pieces), _) => return self.taken_elsewhere(i64::from(pieces) * 700),
             (Happens::ComesBack(number), _) => return self.comes_back(number.into()),
             (Happens::SettlesOutside(number), _) => return self.settled_outside(number.into()),
@@ -242,12 +236,7 @@ impl Walk {
         };
         match step {
             Ok(step) => self.follow(step),
-            Err(
-                Refused::Not { .. }
-                | Refused::MoreThanRemains { .. }
-                | Refused::FewerLeft { .. }
-                | Refused::LinesUnknown,
-            ) => {
+            Err(Refused::Not { .. } | Refused::MoreThanRemains { .. }) => {
                 assert_eq!(self.payment, before, "a refusal changes nothing")
             }
             Err(nonsense) => panic!("{nonsense}"),
@@ -409,9 +398,6 @@ impl Walk {
         let counts = |refund: &&Refund| matches!(refund.state, RefundState::Calling | RefundState::Done);
         let given: i64 = self.payment.refunds.iter().filter(counts).map(|refund| refund.amount.amount()).sum();
         assert!(given <= self.captured, "{given} is given back or about to be");
-        let takes = self.payment.refunds.iter().filter(counts);
-        let pieces: i64 = takes.flat_map(|refund| &refund.lines).map(|line| i64::from(line.quantity)).sum();
-        assert!(pieces <= 3, "a piece goes back twice: {:?}", self.payment.refunds);
         let ids: BTreeSet<_> = self.payment.refunds.iter().map(|refund| refund.id).collect();
         assert_eq!(ids.len(), self.payment.refunds.len(), "two refunds under one id: {:?}", self.payment.refunds);
         let is_all = |event: &&PaymentEvent| matches!(event, PaymentEvent::Refunded(said) if said.remaining.is_zero());

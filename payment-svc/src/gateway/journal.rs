@@ -2,9 +2,6 @@
 
 use std::future::Future;
 
-use chrono::{DateTime, Utc};
-use shared_events::RefundId;
-
 use super::{GatewayError, GivenBack};
 
 /// What can be asked of the gateway's journal. Nothing here moves money.
@@ -17,49 +14,6 @@ pub trait GatewayJournal: Send + Sync + 'static {
         &self,
         after: Option<String>,
     ) -> impl Future<Output = Result<(Vec<ListedIntent>, bool), GatewayError>> + Send;
-
-    /// What moved the shop's balance from `from` to before `until`, whole seconds, newest first: what comes after `after`.
-    fn balance(
-        &self,
-        from: DateTime<Utc>,
-        until: DateTime<Utc>,
-        after: Option<String>,
-    ) -> impl Future<Output = Result<BalancePage, GatewayError>> + Send;
-}
-
-/// Some of what moved the shop's balance.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BalancePage {
-    pub movements: Vec<BalanceMovement>,
-    /// When the last thing on the page happened, be it a movement or something else.
-    pub oldest: Option<DateTime<Utc>>,
-    /// After what the next page begins, if there is one.
-    pub next: Option<String>,
-}
-
-/// Money of an intent that came or went, by the gateway's own clock, which counts seconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BalanceMovement {
-    pub moved: Moved,
-    pub at: DateTime<Utc>,
-    pub intent: String,
-    /// The gateway's name for the charge, the refund or the dispute.
-    pub id: String,
-    /// Our id for a refund, if we asked for it.
-    pub ours: Option<RefundId>,
-    /// Minor units.
-    pub amount: i64,
-    /// ISO 4217.
-    pub currency: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Moved {
-    Captured,
-    /// By a refund, or by a dispute.
-    GivenBack,
-    /// A refund that failed later, or a dispute that was won.
-    CameBack,
 }
 
 /// What happened to the money of one intent; amounts in minor units.

@@ -8,11 +8,9 @@ use std::future::Future;
 
 use shared_events::{Money, OrderId, PaymentMethod, RefundId};
 
-use crate::domain::NextAction;
-
 pub use declines::{action_failed, may_pass};
-pub use journal::{BalanceMovement, BalancePage, GatewayJournal, JournalTotals, ListedIntent, Moved};
-pub use stripe::{ReturnUrl, Stripe, StripeConfig, VERSION as STRIPE_VERSION};
+pub use journal::{GatewayJournal, JournalTotals, ListedIntent};
+pub use stripe::{Stripe, StripeConfig, VERSION as STRIPE_VERSION};
 
 /// What payment-svc asks of a gateway. Every call that moves money has a key: asked again with it, a gateway repeats
 /// its answer and does nothing twice.
@@ -20,12 +18,12 @@ pub trait PaymentGateway: Send + Sync + 'static {
     /// Makes an intent, which moves no money yet, and gives its id.
     fn create(&self, key: String, intent: NewIntent) -> impl Future<Output = Result<String, GatewayError>> + Send;
 
-    /// Authorises the intent.
+    /// Authorises the intent. The method is said again: a decline makes the gateway forget it.
     fn confirm(
         &self,
         key: String,
         intent: String,
-        confirmation: Confirmation,
+        method: PaymentMethod,
     ) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
 
     fn capture(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
@@ -73,14 +71,6 @@ pub struct NewIntent {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Confirmation {
-    /// To whose page the customer returns, should they have to go to their bank's.
-    pub order_id: OrderId,
-    /// Said again: a decline makes the gateway forget it.
-    pub method: PaymentMethod,
-}
-
-#[derive(Clone, Debug, PartialEq)]
 pub struct NewRefund {
     /// Put into the refund's metadata, so that it can be looked up.
     pub id: RefundId,
@@ -94,7 +84,10 @@ pub enum IntentState {
     NotConfirmed,
     Processing,
     /// The customer has to act first, as with 3-D Secure.
-    ActionRequired(NextAction),
+    ActionRequired {
+        /// Where they do that, if the gateway gives an address.
+        url: Option<String>,
+    },
     Authorised,
     Captured,
     /// Somebody has captured less than all of it, and the rest was let go of.

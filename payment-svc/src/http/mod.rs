@@ -3,7 +3,6 @@
 mod access;
 mod examples;
 mod payments;
-mod reconciliations;
 mod refunds;
 mod webhooks;
 
@@ -30,17 +29,9 @@ pub struct AppState {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "payment-svc", description = "Authorises, captures, voids and refunds, and keeps the ledger."),
-    paths(
-        payments::list,
-        payments::show,
-        reconciliations::show,
-        refunds::refund,
-        refunds::settle_outside,
-        webhooks::stripe
-    ),
+    paths(payments::list, payments::show, refunds::refund, refunds::settle_outside, webhooks::stripe),
     tags(
         (name = "payments", description = "One for each order."),
-        (name = "reconciliations", description = "A day's money: the ledger and the gateway."),
         (name = "webhooks", description = "What the gateway tells.")
     )
 )]
@@ -55,7 +46,6 @@ pub fn routes(state: AppState) -> serde_json::Result<impl Fn(&mut ServiceConfig)
             .app_data(state.clone())
             .app_data(webhooks.clone())
             .service(web::resource("/api/v1/payments").get(payments::list))
-            .service(web::resource("/api/v1/reconciliations/{day}").get(reconciliations::show))
             .service(web::resource("/api/v1/payments/webhooks/stripe").post(webhooks::stripe))
             .service(web::resource("/api/v1/payments/{id}/refunds").post(refunds::refund))
             .service(

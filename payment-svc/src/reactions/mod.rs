@@ -98,11 +98,7 @@ impl Reactions for PaymentReactions {
                 Ok(Handled::Applied)
             }
             Some(Err(
-                race @ (Refused::Not { .. }
-                | Refused::MoreThanRemains { .. }
-                | Refused::FewerLeft { .. }
-                | Refused::LinesUnknown
-                | Refused::RefundNotFailed { .. }),
+                race @ (Refused::Not { .. } | Refused::MoreThanRemains { .. } | Refused::RefundNotFailed { .. }),
             )) => Ok(Handled::Ignored(Why::refused(race.to_string()))),
             Some(Err(nonsense @ Refused::NotOrdered { .. })) => Err(ReactionError::permanent(nonsense)),
             None => Ok(Handled::Ignored(Why::NotForUs)),

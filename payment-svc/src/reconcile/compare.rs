@@ -61,8 +61,7 @@ impl<G: PaymentGateway + GatewayJournal> Reconciliation<G> {
     async fn payment_of(&self, order: &str) -> anyhow::Result<Option<PaymentId>> {
         let Ok(order) = order.parse::<OrderId>() else { return Ok(None) };
         let mut conn = self.pool.get().await?;
-        let of = payments::Which { order: Some(order), ..Default::default() };
-        let found = payments::list(&mut conn, of, None, 1).await?;
+        let found = payments::list(&mut conn, Some(order), None, None, 1).await?;
         Ok(found.first().map(|payment| PaymentId(payment.payment_id)))
     }
 }

@@ -1,7 +1,6 @@
 //! Compares the ledger with the gateway's own journal, charge by charge, and repairs what it can prove.
 
 mod compare;
-pub mod day;
 mod repair;
 
 use std::{fmt, io::Write, sync::Arc, time::Duration};
@@ -103,7 +102,7 @@ impl<G: PaymentGateway + GatewayJournal> Reconciliation<G> {
 
     async fn page(&self, after: Option<PaymentId>, limit: i64) -> anyhow::Result<Vec<payments::Shown>> {
         let mut conn = self.pool.get().await?;
-        Ok(payments::list(&mut conn, payments::Which::default(), after, limit).await?)
+        Ok(payments::list(&mut conn, None, None, after, limit).await?)
     }
 
     async fn estimate(&self) -> anyhow::Result<u64> {

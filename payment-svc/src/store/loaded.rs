@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::result::Error;
 use outbox_relay::NewRow;
-use service_kit::{auth, trace};
+use service_kit::{auth, retry, trace};
 use shared_events::{Event, EventId, Money, OrderId, PaymentEvent, RefundId};
 use uuid::Uuid;
 
 use super::calls::{self, NewCall, PutOff};
 use super::ledger::NewEntry;
-use super::look_ups::NewLookUp;
+use super::look_ups;
 use super::payments::Root;
 use crate::domain::{Call, Payment, Refund, State, Transition};
 use crate::outbox;
@@ -43,7 +43,7 @@ pub struct Loaded {
     pub(super) changed: Changed,
     pub(super) calls: calls::Changes,
     pub(super) entries: Vec<NewEntry>,
-    pub(super) look_ups: Vec<NewLookUp>,
+    pub(super) look_ups: Vec<(OrderId, f64)>,
     pub(super) retries: Vec<(String, DateTime<Utc>)>,
     pub(super) announcements: Vec<NewRow>,
     /// Orders whose customers are forgotten.
@@ -135,7 +135,8 @@ impl Loaded {
             self.calls.made.push(made);
         }
         if root.payment.state == State::ActionRequired {
-            self.look_ups.push(NewLookUp::of(order_id, step.asks_customer.unwrap_or_default()));
+            self.look_ups
+                .push((order_id, retry::wait_after(0, look_ups::FIRST_WAIT, look_ups::LONGEST_WAIT).as_secs_f64()));
         }
         if let Some(wait) = step.retry_in {
             self.retries.push((order_id.to_string(), self.now + wait));

@@ -1,6 +1,5 @@
 //! All SQL of the service. Functions take a connection that is in a transaction where they lock.
 
-pub mod booked;
 pub mod calls;
 pub mod ledger;
 mod loaded;

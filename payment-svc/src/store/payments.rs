@@ -43,7 +43,7 @@ macro_rules! look {
          payments.attempts, payments.void_refusals, payments.said, \
          charges.method, charges.lines, charges.customer_id, \
          refunds.refund_id, refunds.amount, refunds.wanted, refunds.refusals, refunds.state, refunds.origin, \
-         refunds.gateway_id, refunds.actor, refunds.lines, \
+         refunds.gateway_id, refunds.actor, \
          calls.key, now()"
     };
 }
@@ -76,7 +76,7 @@ pub(super) type Look = (
         BigInt,
     ),
     Nullable<(Text, Jsonb, Nullable<Text>)>,
-    Nullable<(SqlUuid, BigInt, Nullable<BigInt>, Integer, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<Jsonb>)>,
+    Nullable<(SqlUuid, BigInt, Nullable<BigInt>, Integer, Text, Text, Nullable<Text>, Nullable<Text>)>,
     Nullable<Text>,
     Timestamptz,
 );
@@ -376,7 +376,6 @@ pub struct Shown {
     pub failure_code: Option<String>,
     pub intent: Option<String>,
     pub updated_at: DateTime<Utc>,
-    pub forgotten: bool,
 }
 
 pub async fn find(mut conn: &AsyncPgConnection, id: PaymentId) -> QueryResult<Option<Shown>> {
@@ -404,29 +403,17 @@ pub async fn find_with_details(
     Ok(payment.map(|payment| (payment, refunds, entries)))
 }
 
-/// Which payments are listed: those for which all holds that is said.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Which<'a> {
-    pub order: Option<OrderId>,
-    /// Their customer.
-    pub customer: Option<&'a str>,
-    /// What the gateway calls its intent.
-    pub intent: Option<&'a str>,
-}
-
-/// Payments after `after`, by id; at most `limit`.
+/// Payments after `after`, by id, of one order or of all, of one customer or of all; at most `limit`.
 pub async fn list(
     conn: &mut AsyncPgConnection,
-    Which { order, customer, intent }: Which<'_>,
+    order_id: Option<OrderId>,
+    customer: Option<&str>,
     after: Option<PaymentId>,
     limit: i64,
 ) -> QueryResult<Vec<Shown>> {
     let mut query = payments::table.select(Shown::as_select()).into_boxed();
-    if let Some(order) = order {
-        query = query.filter(payments::order_id.eq(order.0));
-    }
-    if let Some(intent) = intent {
-        query = query.filter(payments::intent.eq(intent));
+    if let Some(order_id) = order_id {
+        query = query.filter(payments::order_id.eq(order_id.0));
     }
     if let Some(customer) = customer {
         let theirs = charges::table.filter(charges::customer_id.eq(customer)).select(charges::order_id);

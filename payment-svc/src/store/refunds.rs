@@ -1,9 +1,8 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::result::Error;
-use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde_json::{Value, json};
+use serde_json::json;
 use service_kit::{auth, idempotency, prepared};
 use shared_events::{Currency, Money, PaymentId, RefundId};
 use uuid::Uuid;
@@ -22,7 +21,6 @@ pub(super) struct RefundRow {
     origin: String,
     gateway_id: Option<String>,
     pub actor: Option<String>,
-    lines: Option<Value>,
 }
 
 impl RefundRow {
@@ -41,8 +39,7 @@ impl RefundRow {
             _ => return None,
         };
         let state = RefundState::from_name(&self.state)?;
-        let lines = self.lines.map(serde_json::from_value).transpose().ok()?.unwrap_or_default();
-        Some(Refund { id: RefundId(self.refund_id), amount, wanted, state, origin, lines })
+        Some(Refund { id: RefundId(self.refund_id), amount, wanted, state, origin })
     }
 }
 
@@ -68,10 +65,6 @@ pub(super) async fn save(mut conn: &AsyncPgConnection, loaded: &Loaded) -> Query
             rows.gateway_ids.push(name);
             rows.actors.push(actor.as_deref());
             rows.reasons.push(name.map(|_| "made at the gateway, by somebody else"));
-            rows.lines.push(match &refund.lines[..] {
-                [] => None,
-                lines => Some(serde_json::to_value(lines).map_err(|error| Error::SerializationError(error.into()))?),
-            });
         }
     }
     if !rows.ids.is_empty() {
@@ -93,12 +86,11 @@ prepared! {
         gateway_ids: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         reasons: Vec<Option<&'a str>> as Array<Nullable<Text>>,
         actors: Vec<Option<&'a str>> as Array<Nullable<Text>>,
-        lines: Vec<Option<Value>> as Array<Nullable<Jsonb>>,
     };
-    "insert into refunds (refund_id, payment_id, amount, wanted, state, origin, refusals, gateway_id, reason, actor, lines) \
-     select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+    "insert into refunds (refund_id, payment_id, amount, wanted, state, origin, refusals, gateway_id, reason, actor) \
+     select * from unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
      on conflict (refund_id) do update set amount = excluded.amount, wanted = excluded.wanted, state = excluded.state, \
-         origin = excluded.origin, refusals = excluded.refusals, lines = excluded.lines, updated_at = now()"
+         origin = excluded.origin, refusals = excluded.refusals, updated_at = now()"
 }
 
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -116,7 +108,6 @@ pub struct ShownRefund {
     pub outside_reason: Option<String>,
     pub outside_reference: Option<String>,
     pub outside_at: Option<DateTime<Utc>>,
-    pub lines: Option<Value>,
 }
 
 /// Keeps why and under which reference staff gave a refund back past the gateway, and shows the refund.
@@ -140,14 +131,13 @@ pub async fn note_reason(conn: &mut AsyncPgConnection, id: RefundId, reason: &st
     note.returning(ShownRefund::as_returning()).get_result(conn).await
 }
 
-/// Takes out what staff wrote about the refunds of these orders, and out of the responses that are stored, and keeps that
-/// their customers are forgotten. A transfer's reference stays, by which the bank knows it.
+/// Takes out what staff wrote about the refunds of these orders, and out of the responses that are stored. A transfer's
+/// reference stays, by which the bank knows it.
 pub(super) async fn forget_texts(mut conn: &AsyncPgConnection, orders: &[Uuid]) -> QueryResult<()> {
     if orders.is_empty() {
         return Ok(());
     }
     ForgetTexts { orders }.execute(&mut conn).await?;
-    MarkForgotten { orders }.execute(&mut conn).await?;
     idempotency::redact(conn, orders, &json!({"reason": null, "settled_outside": null})).await
 }
 
@@ -155,11 +145,6 @@ prepared! {
     struct ForgetTexts<'a> { orders: &'a [Uuid] as Array<SqlUuid> };
     "update refunds set reason = case when origin = 'elsewhere' then reason end, outside_reason = case when outside_reason is not null then 'forgotten' end \
      from payments where payments.payment_id = refunds.payment_id and payments.order_id = any(?)"
-}
-
-prepared! {
-    struct MarkForgotten<'a> { orders: &'a [Uuid] as Array<SqlUuid> };
-    "update payments set forgotten = true where order_id = any(?)"
 }
 
 /// Keeps the gateway's name for a refund.

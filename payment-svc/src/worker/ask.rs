@@ -10,8 +10,7 @@ use super::GatewayCalls;
 use crate::commands::enter_given_back;
 use crate::domain::{CAPTURED_IN_PART, Call, GatewayReply, Payment, State};
 use crate::gateway::{
-    Confirmation, GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed,
-    may_pass,
+    GatewayError, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome, action_failed, may_pass,
 };
 use crate::store::calls::{Failure, TakenCall};
 use crate::store::payments::{self, Noted};
@@ -127,8 +126,7 @@ impl<G: PaymentGateway> GatewayCalls<G> {
             return self.stop(&payment, intent).await;
         }
         let Some(charge) = &payment.charge else { return Err(Later::here("the payment has no charge")) };
-        let confirmation = Confirmation { order_id: payment.order_id, method: charge.method.clone() };
-        match self.gateway.confirm(call.key.clone(), intent.clone(), confirmation).await {
+        match self.gateway.confirm(call.key.clone(), intent.clone(), charge.method.clone()).await {
             Ok(state) => authorised(state),
             Err(GatewayError::Refused { code }) => declined(code),
             Err(GatewayError::Misused { code, parameter }) => misused(call, &code, parameter.as_deref()),
@@ -323,7 +321,7 @@ fn authorised(state: IntentState) -> Asked {
         // What was captured in part is found by the capture that follows, and not announced.
         IntentState::Authorised | IntentState::Captured | IntentState::CapturedInPart { .. } => Ok(GatewayReply::Done),
         IntentState::Declined { code } => declined(code),
-        IntentState::ActionRequired(action) => Ok(GatewayReply::ActionRequired(action)),
+        IntentState::ActionRequired { url } => Ok(GatewayReply::ActionRequired { url }),
         IntentState::Cancelled { let_go: true } => Ok(GatewayReply::LetGo),
         IntentState::Cancelled { let_go: false } => Ok(GatewayReply::NotAsked),
         IntentState::Processing | IntentState::NotConfirmed => Ok(GatewayReply::Nothing),

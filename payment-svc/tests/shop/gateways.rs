@@ -1,10 +1,8 @@
 //! Gateways that do as they are told.
 
 use mockall::mock;
-use payment_svc::gateway::{
-    Confirmation, GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome,
-};
-use shared_events::RefundId;
+use payment_svc::gateway::{GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
+use shared_events::{PaymentMethod, RefundId};
 
 mock! {
     /// The one true edge.
@@ -16,7 +14,7 @@ mock! {
             &self,
             key: String,
             intent: String,
-            confirmation: Confirmation,
+            method: PaymentMethod,
         ) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
         fn capture(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;
         fn cancel(&self, key: String, intent: String) -> impl Future<Output = Result<IntentState, GatewayError>> + Send;

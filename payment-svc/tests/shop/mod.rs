@@ -102,10 +102,6 @@ impl Order {
     pub fn restocked(&self, of: &[(&str, i64)]) -> Event {
         StockRestocked { order_id: self.id, cause: RestockCause::Cancelled, lines: lines(of) }.into()
     }
-
-    pub fn returned(&self, of: &[(&str, i64)]) -> Event {
-        StockRestocked { order_id: self.id, cause: RestockCause::Returned, lines: lines(of) }.into()
-    }
 }
 
 /// payment-svc without Kafka.

@@ -15,7 +15,7 @@ use super::Order;
 pub struct Sandbox {
     url: String,
     stop: CancellationToken,
-    db: TestDb,
+    _db: TestDb,
 }
 
 impl Sandbox {
@@ -33,7 +33,7 @@ impl Sandbox {
         let url = format!("http://127.0.0.1:{}", app.port());
         let stop = CancellationToken::new();
         tokio::spawn(app.run_until(stop.clone()));
-        Self { url, stop, db }
+        Self { url, stop, _db: db }
     }
 
     pub fn url(&self) -> &str {
@@ -103,18 +103,6 @@ impl Sandbox {
         let refund = text(&self.get(&format!("/v1/refunds?payment_intent={intent}")).await["data"][0], "id");
         self.post(&format!("/sandbox/refunds/{refund}/fail"), json!({"reason": "expired_or_canceled_card"})).await;
         refund
-    }
-
-    /// All that happened to money happened two days ago.
-    pub async fn two_days_later(&self) {
-        self.db.run("update journal set at = at - interval '2 days'").await;
-    }
-
-    /// Money never moved here, and no intent was ever made.
-    pub async fn lose_everything(&self) {
-        for table in ["journal", "refunds", "disputes", "payment_intents"] {
-            self.db.run(&format!("delete from {table}")).await;
-        }
     }
 
     pub async fn faults(&self, faults: Value) {

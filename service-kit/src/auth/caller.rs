@@ -29,8 +29,6 @@ pub struct Caller {
     pub(super) sub: Option<String>,
     /// The role of staff or an operator that lets them in.
     pub(super) acts_as: Option<&'static str>,
-    /// Whether customers are let in here, and their token says that they are one.
-    pub(super) shops: bool,
     /// For how long their token is accepted, if it expires.
     pub(super) good_for: Option<Duration>,
 }
@@ -38,11 +36,11 @@ pub struct Caller {
 impl Caller {
     /// Whoever comes where no token is asked for.
     pub(super) const fn everybody() -> Self {
-        Self::of(Sees::Everything)
+        Self { sees: Sees::Everything, sub: None, acts_as: None, good_for: None }
     }
 
     pub(super) const fn of(sees: Sees) -> Self {
-        Self { sees, sub: None, acts_as: None, shops: false, good_for: None }
+        Self { sees, sub: None, acts_as: None, good_for: None }
     }
 
     /// What they may see here.
@@ -64,20 +62,9 @@ impl Caller {
         self.good_for
     }
 
-    /// Whether it is somebody of staff or an operator, who is let in here as such; whoever it is where nobody is asked. A machine
-    /// may see as much, and is nobody.
-    pub fn is_staff(&self) -> bool {
-        self.acts_as.is_some() || (self.sub.is_none() && self.sees == Sees::Everything)
-    }
-
     /// Who it is, if the issuer said so.
     pub fn sub(&self) -> Option<&str> {
         self.sub.as_deref()
-    }
-
-    /// The customer that they are here, be they staff as well.
-    pub fn shops_as(&self) -> Option<&str> {
-        self.sub().filter(|_| self.shops)
     }
 
     /// Whether this order, which is this customer's, is for their eyes.

@@ -59,7 +59,7 @@ pub mod vars {
     /// What signs guests' links.
     pub static GUEST_LINK_SECRET: Var = Var {
         name: "GUEST_LINK_SECRET",
-        what: "What signs the links of guests' orders, the same for order-svc, payment-svc and notification-svc. Of several, with commas between, the first signs and all are accepted.",
+        what: "What signs the links of guests' orders, the same for order-svc and notification-svc. Of several, with commas between, the first signs and all are accepted.",
         expected: "a secret of 32 characters or more",
         example: "2f1c9a4be0d74d5f8a6b3c2d1e0f9a8b",
         default: None,

@@ -13,15 +13,13 @@ use crate::pool;
 const LIMIT: u64 = 64 * 1024;
 
 /// What docker-compose.yml and a local run set when nothing else is said, and what the documents have as an example.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 19] = [
     "order",
     "stock",
     "payment",
     "notification",
     "sandbox",
     "issuer",
-    "console",
-    "watch",
     "order-relay",
     "stock-relay",
     "payment-relay",

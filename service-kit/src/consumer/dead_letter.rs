@@ -8,19 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{DeadLetterCopy, DeadLetterSink, Mode, ReactionError, Record};
-use crate::schema::{dead_letter_records, parked_keys};
-
-const SUFFIX: &str = ".dlq";
-
-/// The topic with the copies of a consumer group's dead letters.
-pub fn dead_letter_topic(group: &str) -> String {
-    format!("{group}{SUFFIX}")
-}
-
-/// Whether a topic is one of [`dead_letter_topic`].
-pub fn is_dead_letter_topic(topic: &str) -> bool {
-    topic.ends_with(SUFFIX)
-}
+use crate::schema::{dead_letters, parked_keys};
 
 /// A record larger than this is copied without its value, and without its own headers where these alone are larger.
 /// The limit leaves room for the added headers below the 1 MiB that brokers allow a record by default.
@@ -112,19 +100,19 @@ async fn insert(
     failure: Option<&Failure<'_>>,
 ) -> QueryResult<bool> {
     let event_id: Option<Uuid> = record.header("ce_id").and_then(|id| id.parse().ok());
-    let inserted = diesel::insert_into(dead_letter_records::table)
+    let inserted = diesel::insert_into(dead_letters::table)
         .values((
-            dead_letter_records::consumer.eq(consumer),
-            dead_letter_records::topic.eq(&record.place.topic),
-            dead_letter_records::partition.eq(record.place.partition),
-            dead_letter_records::record_offset.eq(record.place.offset),
-            dead_letter_records::key.eq(&record.key),
-            dead_letter_records::headers.eq(serde_json::json!(record.headers)),
-            dead_letter_records::value.eq(record.value.as_deref()),
-            dead_letter_records::event_id.eq(event_id),
-            dead_letter_records::event_type.eq(record.header("ce_type")),
-            dead_letter_records::error.eq(failure.map(Failure::shortened)),
-            dead_letter_records::attempts.eq(failure.map_or(0, |failure| failure.attempts)),
+            dead_letters::consumer.eq(consumer),
+            dead_letters::topic.eq(&record.place.topic),
+            dead_letters::partition.eq(record.place.partition),
+            dead_letters::record_offset.eq(record.place.offset),
+            dead_letters::key.eq(&record.key),
+            dead_letters::headers.eq(serde_json::json!(record.headers)),
+            dead_letters::value.eq(record.value.as_deref()),
+            dead_letters::event_id.eq(event_id),
+            dead_letters::event_type.eq(record.header("ce_type")),
+            dead_letters::error.eq(failure.map(Failure::shortened)),
+            dead_letters::attempts.eq(failure.map_or(0, |failure| failure.attempts)),
         ))
         .on_conflict_do_nothing()
         .execute(conn)
@@ -151,7 +139,7 @@ fn copy(consumer: &str, record: &Record, failure: &Failure<'_>) -> DeadLetterCop
     }
     DeadLetterCopy {
         id: Uuid::now_v7(),
-        topic: dead_letter_topic(consumer),
+        topic: format!("{consumer}.dlq"),
         key: record.key.clone(),
         headers,
         value: if omitted { Vec::new() } else { record.value.clone().unwrap_or_default() },

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Handler;
@@ -35,8 +35,6 @@ pub(crate) struct Work<R, S> {
     pub sink: S,
     pub batch_records: usize,
     pub together: Together,
-    /// Wakes whoever works at jobs on dead letters.
-    pub jobs: Notify,
 }
 
 impl<R: Reactions, S: DeadLetterSink> Work<R, S> {

@@ -40,7 +40,6 @@ use uuid::Uuid;
 
 pub(crate) use batch::{panicked, react};
 pub(crate) use dead_letter::shortened;
-pub use dead_letter::{dead_letter_topic, is_dead_letter_topic};
 pub use error::ReactionError;
 pub(crate) use lane::Work;
 pub use murmur2::{key_hash, partition_of};
@@ -82,16 +81,6 @@ pub trait Reactions: Send + Sync + 'static {
     /// Fails with the reason why the value can't be read, which decides whether the event is skipped or becomes a
     /// dead letter.
     fn decode(&self, event_type: &str, value: &[u8]) -> Result<Self::Event, Undecodable>;
-
-    /// Reads a record, for a service that keeps more of it than its value. It fails as [`Reactions::decode`] does, which by
-    /// default reads the value alone.
-    ///
-    /// # Errors
-    /// As for [`Reactions::decode`].
-    fn read(&self, record: &Record, event_type: &str, value: &[u8]) -> Result<Self::Event, Undecodable> {
-        let _ = record;
-        self.decode(event_type, value)
-    }
 
     /// Whether the service reacts to the event. An event that doesn't concern it is skipped, whatever its age, and
     /// gets no row in the inbox.
@@ -144,19 +133,6 @@ pub struct DeadLetterCopy {
     pub value: Vec<u8>,
 }
 
-/// An event that a transaction has appended to the service's outbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announced {
-    /// The topic that it goes to.
-    pub topic: String,
-    /// The record's key.
-    pub key: String,
-    /// The record's headers.
-    pub headers: Vec<(String, String)>,
-    /// The record's value.
-    pub value: Vec<u8>,
-}
-
 /// Sends copies of dead letters through the service's outbox, on the same connection and in the same transaction.
 pub trait DeadLetterSink: Send + Sync + 'static {
     /// Appends the copy.
@@ -165,27 +141,6 @@ pub trait DeadLetterSink: Send + Sync + 'static {
         conn: &mut AsyncPgConnection,
         copy: DeadLetterCopy,
     ) -> impl Future<Output = Result<(), ReactionError>> + Send;
-
-    /// Where the outbox ends, for [`DeadLetterSink::announced`]. Without an outbox there is nothing to mark.
-    fn mark(&self, conn: &mut AsyncPgConnection) -> impl Future<Output = Result<i64, ReactionError>> + Send {
-        let _ = conn;
-        std::future::ready(Ok(0))
-    }
-
-    /// The table of the outbox, if there is one: what is written to it is told by [`DeadLetterSink::announced`].
-    fn outbox(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// What this transaction has appended behind the mark, in order; without an outbox nothing.
-    fn announced(
-        &self,
-        conn: &mut AsyncPgConnection,
-        mark: i64,
-    ) -> impl Future<Output = Result<Vec<Announced>, ReactionError>> + Send {
-        let _ = (conn, mark);
-        std::future::ready(Ok(Vec::new()))
-    }
 }
 
 /// How a topic is read.

@@ -45,10 +45,8 @@ pub(crate) struct CaughtUp {
 
 /// The database's clock.
 pub(crate) async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
-    diesel::select(clock_timestamp()).get_result(conn).await
+    diesel::select(diesel::dsl::sql::<Timestamptz>("clock_timestamp()")).get_result(conn).await
 }
-
-diesel::define_sql_function! { fn clock_timestamp() -> Timestamptz; }
 
 /// Notes up to which time each partition has been read, and how far: events that concerned nobody were noted by no
 /// transaction. It skips rows that a lane has locked, so that lanes never wait for it; the next round notes those.
@@ -72,25 +70,23 @@ async fn update_caught_up(conn: &mut AsyncPgConnection, consumer: &str, caught_u
     let partitions: Vec<_> = caught_up.iter().map(|known| known.partition.1).collect();
     let positions: Vec<_> = caught_up.iter().map(|known| known.position).collect();
     let moments: Vec<_> = caught_up.iter().map(|known| known.at).collect();
-    CatchUp { consumer, topics, partitions, positions, moments }.execute(conn).await
-}
-
-crate::prepared! {
-    /// Its commit need not wait for the disk: what a crash loses is measured again a second later.
-    struct CatchUp<'a> {
-        consumer: &'a str as Text,
-        topics: Vec<&'a str> as Array<Text>,
-        partitions: Vec<i32> as Array<Integer>,
-        positions: Vec<i64> as Array<BigInt>,
-        moments: Vec<DateTime<Utc>> as Array<Timestamptz>,
-    };
-    "with off as materialized (select set_config('synchronous_commit', 'off', true)) \
-     update consumer_progress known set caught_up_to = greatest(known.caught_up_to, news.at), \
-            position = greatest(known.position, news.position) \
-     from off, (select topic, partition, told.position, at from consumer_progress \
-           join unnest($2, $3, $4, $5) as told (topic, partition, position, at) using (topic, partition) \
-           where consumer = $1 order by topic, partition for update of consumer_progress skip locked) news \
-     where known.consumer = $1 and known.topic = news.topic and known.partition = news.partition"
+    // This commit need not wait for the disk: what a crash loses is measured again a second later.
+    diesel::sql_query(
+        "with off as materialized (select set_config('synchronous_commit', 'off', true)) \
+         update consumer_progress known set caught_up_to = greatest(known.caught_up_to, news.at), \
+                position = greatest(known.position, news.position) \
+         from off, (select topic, partition, told.position, at from consumer_progress \
+               join unnest($2, $3, $4, $5) as told (topic, partition, position, at) using (topic, partition) \
+               where consumer = $1 order by topic, partition for update of consumer_progress skip locked) news \
+         where known.consumer = $1 and known.topic = news.topic and known.partition = news.partition",
+    )
+    .bind::<Text, _>(consumer)
+    .bind::<Array<Text>, _>(topics)
+    .bind::<Array<Integer>, _>(partitions)
+    .bind::<Array<BigInt>, _>(positions)
+    .bind::<Array<Timestamptz>, _>(moments)
+    .execute(conn)
+    .await
 }
 
 /// Inserts the rows of partitions in which nothing has been handled yet.

@@ -106,11 +106,6 @@ impl Record {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// When it was sent, by Kafka; none for one that was stored meanwhile.
-    pub fn sent_at(&self) -> Option<DateTime<Utc>> {
-        self.arrival.as_ref().and_then(|arrival| arrival.sent)
-    }
-
     /// The span that sent it, or the one in which the change was made, by a sender that tells of that alone.
     pub(crate) fn context(&self) -> Option<Context> {
         self.header("traceparent").or_else(|| self.header("ce_traceparent")).and_then(Context::parse)
@@ -144,7 +139,7 @@ impl Record {
         let event_type = self.required("ce_type")?;
         let value = self.value.as_deref().ok_or_else(|| Undecodable::Malformed("it has no value".to_owned()))?;
         // The type comes first: a type from the future may have an envelope that this build doesn't know either.
-        let event = reactions.read(self, event_type, value)?;
+        let event = reactions.decode(event_type, value)?;
         let envelope = self.envelope(event_type)?;
         Ok(Incoming { event, envelope, key: self.key.clone(), place: self.place.clone() })
     }

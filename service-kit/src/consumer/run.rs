@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,6 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
             sink,
             batch_records: config.batch_records,
             together: Together::new(config.transactions, config.shared_records, |batch| batch.len()),
-            jobs: Notify::new(),
         });
         Self { config, work }
     }
@@ -64,11 +63,6 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
     /// A handle for readiness, timers, and whoever needs to know whether a topic has been read.
     pub fn handle(&self) -> ConsumerHandle {
         self.work.handle.clone()
-    }
-
-    /// Where operators try and change dead letters, by this consumer's reactions.
-    pub fn desk(&self) -> dead_letters::Desk {
-        dead_letters::Desk::new(Arc::clone(&self.work))
     }
 
     /// Runs until told to stop, then lets each lane finish its current batch and leaves the group. It waits for
@@ -164,8 +158,6 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         let keeper = tokio::spawn(keeper.run(stop.clone()));
         let (work, stopped) = (Arc::clone(&self.work), stop.clone());
         let replays = tokio::spawn(async move { dead_letters::carry_out(&work, &stopped).await });
-        let (work, stopped) = (Arc::clone(&self.work), stop.clone());
-        let jobs = tokio::spawn(async move { dead_letters::work_at_jobs(&work, &stopped).await });
 
         let told = stop.clone();
         let waker = tokio::spawn(async move {
@@ -179,7 +171,6 @@ impl<R: Reactions, S: DeadLetterSink> Consumer<R, S> {
         _ = watch.await;
         _ = keeper.await;
         _ = replays.await;
-        _ = jobs.await;
         close(consumer).await;
         end.context("the poll thread")?
     }

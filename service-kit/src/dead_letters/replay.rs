@@ -9,11 +9,10 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use super::ended::{How, end};
-use super::{DeadLetter, Decision, free_if_empty, hold, measure, of_key, record_of};
+use super::{free_if_empty, hold, measure, of_key, read_headers};
 use crate::consumer::{
-    DeadLetterSink, Outcome, ReactionError, Reactions, Record, Undecodable, Work, about, panicked, processed, react,
-    shortened,
+    DeadLetterSink, Outcome, Place, ReactionError, Reactions, Record, Undecodable, Work, about, panicked, processed,
+    react, shortened,
 };
 use crate::retry::Recurring;
 use crate::schema::dead_letters;
@@ -66,17 +65,20 @@ async fn replay_requested<R: Reactions, S: DeadLetterSink>(
     while !stop.is_cancelled() {
         let Some((topic, key)) = first_requested(work).await? else { return Ok(()) };
         let mut conn = work.pool.get().await?;
-        match replay_first(work, &mut conn, &topic, &key).await? {
-            None => {}
-            Some(Ok(replayed)) => {
+        match replay_first(work, &mut conn, &topic, &key).await {
+            Ok(replayed) => {
                 work.reactions.committed();
-                metrics::counter!("consumer_replays_total", "topic" => topic, "outcome" => "replayed").increment(1);
-                replayed.tell(consumer);
+                metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "replayed")
+                    .increment(u64::from(replayed.is_some()));
+                replayed.into_iter().for_each(|replayed| replayed.tell(consumer));
             }
-            Some(Err(error)) => {
+            Err(ReactionError::Permanent(error)) => {
+                metrics::counter!("consumer_replays_total", "topic" => topic.clone(), "outcome" => "failed")
+                    .increment(1);
                 tracing::error!(topic, key, error = %format!("{error:#}"), "a replay failed: the key stays parked");
-                metrics::counter!("consumer_replays_total", "topic" => topic, "outcome" => "failed").increment(1);
+                give_up(&mut conn, consumer, &topic, &key, &error).await?;
             }
+            Err(passing) => return Err(passing),
         }
     }
     Ok(())
@@ -95,14 +97,14 @@ async fn first_requested<R: Reactions, S: DeadLetterSink>(
     Ok(wanted.first(&mut conn).await.optional()?)
 }
 
-/// Handles the first event of a key's queue and removes it, in one transaction, or notes with it why it failed: what was tried
-/// is locked until that is noted, so nobody edits it in between. Returns nothing if another member was faster.
+/// Handles the first event of a key's queue and removes it, in one transaction. Returns nothing if another member was
+/// faster.
 async fn replay_first<R: Reactions, S: DeadLetterSink>(
     work: &Work<R, S>,
     conn: &mut AsyncPgConnection,
     topic: &str,
     key: &str,
-) -> Result<Option<Result<Replayed, anyhow::Error>>, ReactionError> {
+) -> Result<Option<Replayed>, ReactionError> {
     let consumer = work.handle.group();
     conn.transaction(async |conn| {
         // While this lock is held, no event can join the queue.
@@ -110,49 +112,26 @@ async fn replay_first<R: Reactions, S: DeadLetterSink>(
         if !ask_for_latecomers(conn, consumer, topic, key).await? {
             return Ok(None);
         }
-        let Some((letter, record)) = first(conn, consumer, topic, key).await? else { return Ok(None) };
-        let decision = Decision::default();
-        // A failure undoes what the reaction did, and no more.
-        let tried = conn.transaction(async |conn| replay_letter(work, conn, &letter, record, &decision).await).await;
-        match tried {
-            Ok(replayed) => {
-                free_if_empty(conn, consumer, topic, key).await?;
-                Ok(Some(Ok(replayed)))
-            }
-            Err(ReactionError::Permanent(error)) => {
-                give_up(conn, consumer, topic, key, &error).await?;
-                Ok(Some(Err(error)))
-            }
-            Err(passing) => Err(passing),
-        }
+        let Some((id, buried_at, record)) = first(conn, consumer, topic, key).await? else { return Ok(None) };
+        let span = Span::begin(record.context());
+        let handled = std::panic::AssertUnwindSafe(handle(&*work.reactions, conn, &record, span.context()));
+        let outcome = handled.catch_unwind().await.unwrap_or_else(panicked)?;
+        diesel::delete(dead_letters::table.find(id)).execute(conn).await?;
+        free_if_empty(conn, consumer, topic, key).await?;
+        tracing::info!(
+            topic,
+            key,
+            offset = record.place.offset,
+            outcome = outcome.label(),
+            "a dead letter was replayed"
+        );
+        Ok(Some(Replayed { record, outcome, buried_at, span }))
     })
     .await
 }
 
-/// Handles the first event of a key's queue, which is locked, and removes it.
-pub(super) async fn replay_letter<R: Reactions, S: DeadLetterSink>(
-    work: &Work<R, S>,
-    conn: &mut AsyncPgConnection,
-    letter: &DeadLetter,
-    record: Record,
-    decision: &Decision,
-) -> Result<Replayed, ReactionError> {
-    let span = Span::begin(record.context());
-    let handled = std::panic::AssertUnwindSafe(handle(&*work.reactions, conn, &record, span.context()));
-    let outcome = handled.catch_unwind().await.unwrap_or_else(panicked)?;
-    end(conn, letter.id, How::Replayed(outcome.label()), decision).await?;
-    tracing::info!(
-        topic = letter.topic,
-        key = letter.key,
-        offset = letter.record_offset,
-        outcome = outcome.label(),
-        "a dead letter was replayed"
-    );
-    Ok(Replayed { record, outcome, buried_at: letter.buried_at, span })
-}
-
 /// An event that was replayed, and since when it had waited for that.
-pub(super) struct Replayed {
+struct Replayed {
     record: Record,
     outcome: Outcome,
     buried_at: DateTime<Utc>,
@@ -161,7 +140,7 @@ pub(super) struct Replayed {
 
 impl Replayed {
     /// Tells of it, in the trace of the event.
-    pub(super) fn tell(self, consumer: &str) {
+    fn tell(self, consumer: &str) {
         let Self { record, outcome, buried_at, span } = self;
         if let Some(sent) = record.context() {
             let told = || about(&record, Told::new(Kind::Internal, "wait dead_letters"));
@@ -185,8 +164,7 @@ async fn ask_for_latecomers(conn: &mut AsyncPgConnection, consumer: &str, topic:
     Ok(asked.is_some())
 }
 
-/// Runs the service's reaction to one event, in the transaction of this connection.
-pub(super) async fn handle<R: Reactions>(
+async fn handle<R: Reactions>(
     reactions: &R,
     conn: &mut AsyncPgConnection,
     record: &Record,
@@ -205,7 +183,7 @@ pub(super) async fn handle<R: Reactions>(
 }
 
 /// Stores the failure with the first event of the queue, and ends the request.
-pub(super) async fn give_up(
+async fn give_up(
     conn: &mut AsyncPgConnection,
     consumer: &str,
     topic: &str,
@@ -214,12 +192,11 @@ pub(super) async fn give_up(
 ) -> QueryResult<()> {
     conn.transaction(async |conn| {
         hold(conn, consumer, topic, key).await?;
-        if let Some((letter, _)) = first(conn, consumer, topic, key).await? {
-            diesel::update(dead_letters::table.find(letter.id))
+        if let Some((id, ..)) = first(conn, consumer, topic, key).await? {
+            diesel::update(dead_letters::table.find(id))
                 .set((
                     dead_letters::error.eq(shortened(&format!("{error:#}"))),
                     dead_letters::attempts.eq(dead_letters::attempts + 1),
-                    dead_letters::replays.eq(dead_letters::replays + 1),
                 ))
                 .execute(conn)
                 .await?;
@@ -233,18 +210,32 @@ pub(super) async fn give_up(
     .await
 }
 
-/// Reads the first event of a queue, as it was edited last, and locks its row. The lock is for compacted topics, whose keys are
-/// not parked and so can't be locked.
-pub(super) async fn first(
+/// Reads the first event of a queue and locks its row. The lock is for compacted topics, whose keys are not parked
+/// and so can't be locked.
+async fn first(
     conn: &mut AsyncPgConnection,
     consumer: &str,
     topic: &str,
     key: &str,
-) -> QueryResult<Option<(DeadLetter, Record)>> {
-    let first = of_key(consumer, topic, key).order(dead_letters::id).limit(1).for_update().select(dead_letters::id);
-    let id: Option<i64> = first.first(conn).await.optional()?;
-    match id {
-        Some(id) => record_of(conn, id).await,
-        None => Ok(None),
-    }
+) -> QueryResult<Option<(i64, DateTime<Utc>, Record)>> {
+    type Row = (i64, i32, i64, serde_json::Value, Option<Vec<u8>>, DateTime<Utc>);
+    let row: Option<Row> = of_key(consumer, topic, key)
+        .order(dead_letters::id)
+        .limit(1)
+        .for_update()
+        .select((
+            dead_letters::id,
+            dead_letters::partition,
+            dead_letters::record_offset,
+            dead_letters::headers,
+            dead_letters::value,
+            dead_letters::buried_at,
+        ))
+        .first(conn)
+        .await
+        .optional()?;
+    Ok(row.map(|(id, partition, offset, headers, value, buried_at)| {
+        let place = Place { topic: topic.to_owned(), partition, offset };
+        (id, buried_at, Record { place, key: key.to_owned(), headers: read_headers(headers), value, arrival: None })
+    }))
 }

@@ -51,45 +51,12 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     }
 }
 
-/// The body of an action whose fields may all be left out: empty, which is as good as `{}`, or JSON. The answer is 415 to a
-/// body that doesn't say that it is JSON, and to what a form sends, even if that is empty.
-pub struct OptionalJson<T>(pub T);
-
-impl<T> OptionalJson<T> {
-    /// The content.
-    pub fn into_inner(self) -> T {
-        self.0
-    }
-}
+/// The body of an action without fields: empty, or `{}`. The answer is 415 to a body that doesn't say that it is JSON,
+/// and to what a form sends, even if that is empty.
+pub struct EmptyBody;
 
 /// What a browser sends for any site without asking the service before.
 const FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
-
-impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
-    type Error = Problem;
-    type Future = Later<Self>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = body(request, payload);
-        let request = request.clone();
-        Box::pin(async move {
-            let body = body.await?;
-            let given = content_type(&request)?;
-            expect_type(!FORMS.contains(&given.as_str()), &given, &request)?;
-            let body = match &body[..] {
-                [] => &b"{}"[..],
-                body => {
-                    expect_type(given == "application/json", &given, &request)?;
-                    body
-                }
-            };
-            read_json(body).map(Self).map_err(|problem| problem.at(&request))
-        })
-    }
-}
-
-/// The body of an action without fields: empty, or `{}`. The answers are those of [`OptionalJson`].
-pub struct EmptyBody;
 
 impl FromRequest for EmptyBody {
     type Error = Problem;
@@ -99,8 +66,18 @@ impl FromRequest for EmptyBody {
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Nothing {}
-        let body = OptionalJson::<Nothing>::from_request(request, payload);
-        Box::pin(async move { body.await.map(|_| Self) })
+        let body = body(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let body = body.await?;
+            let given = content_type(&request)?;
+            expect_type(!FORMS.contains(&given.as_str()), &given, &request)?;
+            if !body.is_empty() {
+                expect_type(given == "application/json", &given, &request)?;
+                read_json::<Nothing>(&body).map_err(|problem| problem.at(&request))?;
+            }
+            Ok(EmptyBody)
+        })
     }
 }
 

@@ -127,29 +127,18 @@ pub struct FieldError {
     /// What is wrong, for programs.
     #[schema(value_type = String, example = "invalid")]
     pub code: Code,
-    /// What it is here, where that is another value than the one that was given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, required = false)]
-    pub actual: Option<serde_json::Value>,
 }
 
 impl FieldError {
     /// A field whose value doesn't fit.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into(), code: InputCode::Invalid.into(), actual: None }
+        Self { field: field.into(), message: message.into(), code: InputCode::Invalid.into() }
     }
 
     /// Sets a more specific code.
     #[must_use]
     pub fn code(mut self, code: impl Into<Code>) -> Self {
         self.code = code.into();
-        self
-    }
-
-    /// Says what it is here.
-    #[must_use]
-    pub fn actual(mut self, value: impl Into<serde_json::Value>) -> Self {
-        self.actual = Some(value.into());
         self
     }
 }
@@ -374,23 +363,6 @@ impl Problem {
             error.code = self.0.code;
         }
         self
-    }
-
-    /// Names a field that is why, with its own code.
-    #[must_use]
-    pub fn because_of(mut self, error: FieldError) -> Self {
-        self.0.errors.push(error);
-        self
-    }
-
-    /// The kind of problem, for people.
-    pub fn title(&self) -> &'static str {
-        self.0.title
-    }
-
-    /// What is wrong in this case, for people.
-    pub fn detail(&self) -> &str {
-        &self.0.detail
     }
 
     /// The fields that are wrong.

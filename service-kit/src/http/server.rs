@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use actix_web::http::header::{ALLOW, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
@@ -148,9 +148,8 @@ where
             }))
             // These are resources and not routes of the app, because only a resource refuses other methods with 405.
             .service(web::resource("/healthz").get(|| async { HttpResponse::Ok().json(Health { status: "ok" }) }))
-            .default_service(web::to(nothing_here))
-            // Behind that, so that a program may have another answer for what is not there.
             .configure(routes.clone())
+            .default_service(web::to(nothing_here))
     };
     let connections = Connections::default();
     let opened = connections.clone();
@@ -349,40 +348,12 @@ fn located(response: ServiceResponse, asked: &Method) -> ServiceResponse {
         None => return response,
     };
     let (request, refused) = response.into_parts();
-    let problem = problem.at(&request);
-    let mut answer = problem.error_response();
-    if let Some(page) = request.app_data::<ProblemPage>().and_then(|shown| (shown.0)(&request, &problem)) {
-        answer = on_page(page, answer.headers());
-    }
+    let mut answer = problem.at(&request).error_response();
     answer.head_mut().set_connection_type(refused.head().connection_type());
     if is_refused && let Ok(allowed) = HeaderValue::try_from(allowed) {
         answer.headers_mut().insert(ALLOW, allowed);
     }
     ServiceResponse::new(request, answer)
-}
-
-/// How a program with pages for people shows them a [`Problem`]: a page, or none where the problem itself is the answer. It is
-/// looked for among the program's `app_data`.
-#[derive(Clone)]
-pub struct ProblemPage(Arc<ShowProblem>);
-
-type ShowProblem = dyn Fn(&HttpRequest, &Problem) -> Option<HttpResponse> + Send + Sync;
-
-impl ProblemPage {
-    /// Shows problems so.
-    pub fn new(show: impl Fn(&HttpRequest, &Problem) -> Option<HttpResponse> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(show))
-    }
-}
-
-/// The page, with what the problem's headers say.
-fn on_page(mut page: HttpResponse, headers: &HeaderMap) -> HttpResponse {
-    for (name, value) in headers.iter().filter(|(name, _)| **name != CONTENT_TYPE && **name != CONTENT_LENGTH) {
-        if !page.headers().contains_key(name) {
-            page.headers_mut().insert(name.clone(), value.clone());
-        }
-    }
-    page
 }
 
 #[cfg(test)]

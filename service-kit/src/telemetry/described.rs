@@ -62,13 +62,6 @@ fn consumer() {
     describe_gauge!("consumer_broker_away", "1 while no broker has answered this consumer lately.");
     describe_gauge!("consumer_stopped", "1 while this consumer does not poll, or a lane of it has died.");
     describe_counter!("consumer_replays_total", "Dead letters that were tried again, by topic and outcome.");
-    describe_counter!("dead_letter_dry_runs_total", "Dead letters that were tried without effect, by outcome.");
-    describe_counter!("dead_letter_edits_total", "Dead letters that an operator has edited.");
-    describe_counter!(
-        "dead_letter_job_letters_total",
-        "Dead letters that jobs have dealt with, by action and outcome: done or failed."
-    );
-    describe_gauge!("dead_letter_job_running", "1 while this instance works at a job on dead letters.");
     describe_gauge!("inbox_reach_seconds", "For how long the inbox remembers what was handled.");
     describe_histogram!(
         "event_hop_seconds",

@@ -1,6 +1,5 @@
 //! A database for each test.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -71,18 +70,6 @@ impl TestDb {
     pub async fn row<T: DeserializeOwned>(&self, query: impl AsRef<str>) -> T {
         let [row] = <[T; 1]>::try_from(self.rows(query).await).unwrap_or_else(|rows| panic!("{} rows", rows.len()));
         row
-    }
-
-    /// All that is in every table, for tests that compare it; of a partitioned table the whole, not its partitions.
-    pub async fn contents(&self) -> BTreeMap<String, Vec<String>> {
-        let tables = "select relname from pg_class where relnamespace = current_schema()::regnamespace
-            and relkind in ('r', 'p') and not relispartition";
-        let mut contents = BTreeMap::new();
-        for table in self.rows::<String>(tables).await {
-            let rows = self.rows(format!("select one::text from {table} one order by 1")).await;
-            contents.insert(table, rows);
-        }
-        contents
     }
 
     /// How many rows there are of `what`: a table, with a condition or without.

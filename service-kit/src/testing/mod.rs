@@ -106,8 +106,7 @@ pub fn unique(stem: &str) -> String {
 }
 
 /// Waits until `condition` holds, and fails the test if it doesn't within `deadline`.
-/// The condition may keep what it finds.
-pub async fn eventually(what: &str, deadline: Duration, mut condition: impl AsyncFnMut() -> bool) {
+pub async fn eventually<F: Future<Output = bool>>(what: &str, deadline: Duration, mut condition: impl FnMut() -> F) {
     let end = Instant::now() + deadline;
     while !condition().await {
         assert!(Instant::now() < end, "{what}: not within {deadline:?}");

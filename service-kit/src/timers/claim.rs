@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz, Untyped};
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 /// How many due timers one statement looks at, and claims at most.
@@ -96,20 +98,6 @@ ends as (
     left join (select * from walked order by due_at desc, kind desc, key desc limit 1) as last on true)
 select ends.*, claimed.* from ends left join claimed on true";
 
-crate::prepared! {
-    pub(super) struct Claim<'a> {
-        consumer: &'a str as Text,
-        topics: Vec<&'a str> as Array<Text>,
-        partitions: Vec<i32> as Array<Integer>,
-        due_at: DateTime<Utc> as Timestamptz,
-        kind: &'a str as Text,
-        key: &'a str as Text,
-        most: i64 as BigInt,
-        lease: f64 as Double,
-    } -> Untyped;
-    CLAIM
-}
-
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = BigInt)]
@@ -141,10 +129,7 @@ pub(super) async fn claim(
     gates: &[(&str, i32)],
     from: &Place,
 ) -> QueryResult<Window> {
-    let (topics, partitions) = gates.iter().copied().unzip();
-    let (due_at, lease) = (from.due_at, LEASE.as_secs_f64());
-    let claim = Claim { consumer, topics, partitions, due_at, kind: &from.kind, key: &from.key, most: WINDOW, lease };
-    let rows: Vec<Row> = claim.load(conn).await?;
+    let rows: Vec<Row> = statement(CLAIM, consumer, gates, from).load(conn).await?;
     let mut window = Window::default();
     for row in rows {
         window.walked = usize::try_from(row.walked).unwrap_or_default();
@@ -177,4 +162,24 @@ pub(super) async fn late(conn: &mut AsyncPgConnection) -> QueryResult<Duration> 
 
 fn seconds(known: Option<f64>) -> Duration {
     known.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default()
+}
+
+/// Binds the parameters of [`CLAIM`] to `sql`.
+pub(super) fn statement<'q>(
+    sql: &'q str,
+    consumer: &'q str,
+    gates: &[(&'q str, i32)],
+    from: &'q Place,
+) -> BoxedSqlQuery<'q, Pg, SqlQuery> {
+    let (topics, partitions): (Vec<_>, Vec<_>) = gates.iter().copied().unzip();
+    diesel::sql_query(sql)
+        .into_boxed::<Pg>()
+        .bind::<Text, _>(consumer)
+        .bind::<Array<Text>, _>(topics)
+        .bind::<Array<Integer>, _>(partitions)
+        .bind::<Timestamptz, _>(from.due_at)
+        .bind::<Text, _>(&from.kind)
+        .bind::<Text, _>(&from.key)
+        .bind::<BigInt, _>(WINDOW)
+        .bind::<Double, _>(LEASE.as_secs_f64())
 }

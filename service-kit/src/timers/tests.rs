@@ -5,14 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::anyhow;
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Json};
+use diesel::sql_types::Json;
 use diesel::{QueryableByName, sql_query};
 use futures_util::future::join_all;
 use tokio::sync::Barrier;
 
-use super::claim::{Claim, WINDOW};
+use super::claim::{CLAIM, WINDOW, statement};
 use super::*;
 use crate::consumer::Subscription;
 use crate::testing::{TestDb, eventually};
@@ -125,26 +123,6 @@ async fn count(db: &TestDb, of: &str) -> i64 {
     diesel::select(count).get_result(&mut db.conn().await).await.unwrap()
 }
 
-/// The plan of a look as it is sent.
-struct Explain<'a>(Claim<'a>);
-
-impl QueryFragment<Pg> for Explain<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.unsafe_to_cache_prepared();
-        out.push_sql("explain (analyze, buffers, format json) ");
-        self.0.walk_ast(out)
-    }
-}
-
-impl QueryId for Explain<'_> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl diesel::query_builder::Query for Explain<'_> {
-    type SqlType = diesel::sql_types::Untyped;
-}
-
 /// How many buffers one look touches, and its plan. The claims are rolled back.
 async fn cost(db: &TestDb, consumer: &ConsumerHandle) -> (i64, String) {
     #[derive(QueryableByName)]
@@ -153,39 +131,14 @@ async fn cost(db: &TestDb, consumer: &ConsumerHandle) -> (i64, String) {
         plan: serde_json::Value,
     }
     let mut conn = db.conn().await;
+    let explain = format!("explain (analyze, buffers, format json) {CLAIM}");
     sql_query("begin").execute(&mut conn).await.unwrap();
-    let (topics, partitions) = consumer.gates().unwrap().into_iter().unzip();
-    let (due_at, lease) = (DateTime::UNIX_EPOCH, 30.0);
-    let consumer = consumer.group();
-    let claim = Explain(Claim { consumer, topics, partitions, due_at, kind: "", key: "", most: WINDOW, lease });
-    let plan: Plan = claim.get_result(&mut conn).await.unwrap();
+    let (gates, from) = (consumer.gates().unwrap(), Place::default());
+    let plan: Plan = statement(&explain, consumer.group(), &gates, &from).get_result(&mut conn).await.unwrap();
     sql_query("rollback").execute(&mut conn).await.unwrap();
     let top = &plan.plan[0]["Plan"];
     let buffers = ["Shared Hit Blocks", "Shared Read Blocks"].map(|name| top[name].as_i64().unwrap());
     (buffers.iter().sum(), plan.plan.to_string())
-}
-
-/// Of what is asked again and again, which statements stay prepared on a connection: any other is parsed each time, in a round
-/// trip and a transaction of its own.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_an_idle_service_asks_stays_prepared() {
-    let db = database().await;
-    let consumer = consumer(&db, [0; 4]).await;
-    let mut conn = db.conn().await;
-    claim(&mut conn, consumer.group(), &consumer.gates().unwrap(), &Place::default()).await.unwrap();
-    crate::dead_letters::measure(&mut conn, consumer.group()).await.unwrap();
-    crate::open_transactions::oldest_seconds(&mut conn).await.unwrap();
-    for asked in ["with reach as%", "%from parked_keys%counted%", "%min(began)%"] {
-        let prepared = "select count(*) as count from pg_prepared_statements where statement like $1 and statement not like '%pg_prepared_statements%'";
-        let prepared: Count = sql_query(prepared).bind::<Text, _>(asked).get_result(&mut conn).await.unwrap();
-        assert_eq!(prepared.count, 1, "{asked}");
-    }
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,19 +8,16 @@
 mod config;
 mod context;
 mod export;
-mod sampler;
 pub mod semconv;
 mod span;
-pub mod vars;
 
 use std::future::Future;
 use std::time::SystemTime;
 
-pub use config::TracingConfig;
+pub use config::{Sampler, TracingConfig, vars};
 pub use context::{Context, child_of, same_child_of};
 pub(crate) use export::start;
 pub use export::{flush, is_on};
-pub use sampler::Sampler;
 pub use span::{Kind, Span, Told};
 
 tokio::task_local! {

@@ -5,8 +5,8 @@ pub mod kafka;
 pub mod server;
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 use anyhow::anyhow;
 use diesel::sql_query;
@@ -16,7 +16,6 @@ use service_kit::consumer::{
     DeadLetterCopy, DeadLetterSink, Handled, Incoming, ReactionError, Reactions, Record, Undecodable, Why,
 };
 use service_kit::testing::TestDb;
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// A database with the kit's tables, one for what was heard and one for copies of dead letters.
@@ -32,19 +31,13 @@ pub async fn database() -> TestDb {
     db
 }
 
-/// Writes down what it hears. `poison` fails for good until it is cured, for the reason that follows the word, `too long` when it is saved, `panic` panics,
+/// Writes down what it hears. `poison` fails for good until it is cured, `too long` when it is saved, `panic` panics,
 /// `unreadable` can't be decoded, and decoding `spilt` panics.
 #[derive(Default)]
 pub struct Notebook {
     pub cured: AtomicBool,
     /// While it is set everything fails for reasons that pass.
     pub out_of_ink: AtomicBool,
-    /// Once it is there, saving takes a permit of it each time, and waits for one.
-    pub gate: OnceLock<Semaphore>,
-    /// How often that was waited for.
-    pub at_gate: AtomicUsize,
-    /// How often it was told of a commit.
-    pub told: AtomicUsize,
     /// How often it was asked to react.
     pub asked: AtomicUsize,
     /// What a lane has in hand, or had.
@@ -96,11 +89,8 @@ impl Reactions for Notebook {
         if AtomicBool::load(&self.out_of_ink, Ordering::SeqCst) {
             return Err(ReactionError::Transient(anyhow!("out of ink")));
         }
-        if let Some(why) = incoming.event.strip_prefix("poison")
-            && !AtomicBool::load(&self.cured, Ordering::SeqCst)
-        {
-            let why = if why.is_empty() { "it hurts" } else { why.trim_start() };
-            return Err(ReactionError::Permanent(anyhow!(why.to_owned())));
+        if incoming.event == "poison" && !AtomicBool::load(&self.cured, Ordering::SeqCst) {
+            return Err(ReactionError::Permanent(anyhow!("it hurts")));
         }
         loaded.push((incoming.key.clone(), incoming.event.clone()));
         match incoming.event.as_str() {
@@ -111,13 +101,6 @@ impl Reactions for Notebook {
     }
 
     async fn save(&self, conn: &mut AsyncPgConnection, loaded: Self::Loaded) -> Result<(), ReactionError> {
-        if let Some(gate) = self.gate.get() {
-            self.at_gate.fetch_add(1, Ordering::SeqCst);
-            gate.acquire().await.unwrap().forget();
-        }
-        for (key, _) in &loaded {
-            metrics::counter!("notebook_saved_total", "key" => key.clone()).increment(1);
-        }
         let (keys, what): (Vec<_>, Vec<_>) = loaded.into_iter().unzip();
         if what.iter().any(|what| what == "too long") {
             return Err(ReactionError::Permanent(anyhow!("the page is too small")));
@@ -128,10 +111,6 @@ impl Reactions for Notebook {
             .execute(conn)
             .await?;
         Ok(())
-    }
-
-    fn committed(&self) {
-        self.told.fetch_add(1, Ordering::SeqCst);
     }
 }
 

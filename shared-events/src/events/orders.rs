@@ -2,16 +2,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Shortage, topic_events};
-use crate::{
-    Address, Customer, CustomerId, LineText, Money, OrderId, OrderNumber, PaymentMethod, Quantity, ShipmentId, Sku,
-};
+use crate::{Address, Customer, CustomerId, LineText, Money, OrderId, PaymentMethod, Quantity, ShipmentId, Sku};
 
 topic_events! {
     /// The events of orders, published by order-svc on `orders.v1`.
     OrderEvent {
         Placed(OrderPlaced) = "order.placed.v1",
-        Held(OrderHeld) = "order.held.v1",
-        Released(OrderReleased) = "order.released.v1",
         Confirmed(OrderConfirmed) = "order.confirmed.v1",
         CancelRequested(OrderCancelRequested) = "order.cancel_requested.v1",
         CancelRefused(OrderCancelRefused) = "order.cancel_refused.v1",
@@ -31,8 +27,6 @@ impl OrderEvent {
     pub const fn order_id(&self) -> OrderId {
         match self {
             Self::Placed(e) => e.order_id,
-            Self::Held(e) => e.order_id,
-            Self::Released(e) => e.order_id,
             Self::Confirmed(e) => e.order_id,
             Self::CancelRequested(e) => e.order_id,
             Self::CancelRefused(e) => e.order_id,
@@ -64,42 +58,6 @@ crate::named! {
         Timeout = "timeout",
         /// The authorisation could not be captured.
         PaymentExpired = "payment_expired",
-        /// Staff cancelled it. On the wire it is `customer` with `by: staff`, so that readers of before take it for what it
-        /// comes nearest to: somebody wanted it.
-        Staff = "staff",
-    }
-}
-
-/// How a reason goes over the wire: in fields of its event.
-pub(super) mod reason_fields {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::CancelReason;
-
-    #[derive(Serialize, Deserialize)]
-    struct Fields {
-        reason: CancelReason,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by: Option<By>,
-    }
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum By {
-        Staff,
-    }
-
-    pub fn serialize<S: Serializer>(reason: &CancelReason, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = match *reason {
-            CancelReason::Staff => Fields { reason: CancelReason::Customer, by: Some(By::Staff) },
-            reason => Fields { reason, by: None },
-        };
-        fields.serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CancelReason, D::Error> {
-        let Fields { reason, by } = Fields::deserialize(deserializer)?;
-        Ok(if by.is_some() { CancelReason::Staff } else { reason })
     }
 }
 
@@ -133,23 +91,6 @@ pub struct OrderPlaced {
     pub payment_method: PaymentMethod,
     /// When a pending order is given up.
     pub deadline: DateTime<Utc>,
-    /// What people call the order; none of orders that older builds have placed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number: Option<OrderNumber>,
-}
-
-/// Staff review the order before it is confirmed. Nobody does anything because of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct OrderHeld {
-    /// The order.
-    pub order_id: OrderId,
-}
-
-/// Staff have reviewed the order, and it goes on. If it may be confirmed now, `order.confirmed` follows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct OrderReleased {
-    /// The order.
-    pub order_id: OrderId,
 }
 
 /// Stock is reserved and the payment is authorised. This is the pivot: from here the order goes forward or is
@@ -166,7 +107,6 @@ pub struct OrderCancelRequested {
     /// The order.
     pub order_id: OrderId,
     /// The reason. The first one stays.
-    #[serde(flatten, with = "reason_fields")]
     pub reason: CancelReason,
 }
 
@@ -194,7 +134,6 @@ pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
     /// The reason.
-    #[serde(flatten, with = "reason_fields")]
     pub reason: CancelReason,
     /// The lines that were short, if that is the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -94,7 +94,7 @@ pub struct PaymentActionRequired {
     /// How long the shop waits for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DateTime<Utc>>,
-    /// Where the customer acts, such as their bank's page, if the gateway gave an address that holds no secret.
+    /// Where the customer acts, such as their bank's page, if the gateway gave an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
@@ -141,7 +141,7 @@ pub struct PaymentRefunded {
     pub payment_id: PaymentId,
     /// The refund.
     pub refund_id: RefundId,
-    /// The refunded amount; 0 if staff had given back every line of it before, so that nothing was owed any more.
+    /// The refunded amount.
     pub amount: Money,
     /// The part of the captured amount that is not refunded.
     pub remaining: Money,

@@ -134,7 +134,6 @@ pub struct StockReleased {
     /// The order.
     pub order_id: OrderId,
     /// The reason.
-    #[serde(flatten, with = "super::orders::reason_fields")]
     pub reason: CancelReason,
 }
 
@@ -280,7 +279,4 @@ pub struct ShipmentTrackingCorrected {
     /// The number as it was before. By it a customer knows which shipment this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_tracking_number: Option<LineText>,
-    /// The carrier as it was before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous_carrier: Option<LineText>,
 }

@@ -16,7 +16,7 @@ pub use declines::{
 pub use ids::{EventId, NotificationId, OrderId, PaymentId, RefundId, ShipmentId};
 pub use money::{Currency, MAX_AMOUNT, MAX_CHARGE, Money};
 pub use people::{Address, CountryCode, Customer, EmailAddress};
-pub use text::{CustomerId, LineText, OrderNumber, PaymentMethod, Sku};
+pub use text::{CustomerId, LineText, PaymentMethod, Sku};
 
 use std::fmt;
 

@@ -47,8 +47,6 @@ pub fn events() -> Vec<Event> {
 fn orders() -> Vec<Event> {
     vec![
         placed().into(),
-        OrderHeld { order_id: ORDER }.into(),
-        OrderReleased { order_id: ORDER }.into(),
         OrderConfirmed { order_id: ORDER }.into(),
         OrderCancelRequested { order_id: ORDER, reason: CancelReason::Customer }.into(),
         OrderCancelRefused { order_id: ORDER, reason: CancelRefusedReason::Dispatched }.into(),
@@ -92,7 +90,6 @@ fn placed() -> OrderPlaced {
         total: eur(2598),
         payment_method: "pm_card_visa".parse().unwrap(),
         deadline: at("2026-07-14T09:50:00Z"),
-        number: Some("Q-2026-000123".parse().unwrap()),
     }
 }
 
@@ -148,7 +145,6 @@ fn shipments() -> Vec<Event> {
             carrier,
             tracking_number: line("CE987654321IE"),
             previous_tracking_number: Some(line("CE123456789IE")),
-            previous_carrier: Some(line("DPD")),
         }
         .into(),
     ]

@@ -12,7 +12,6 @@ pub const ACCESS: Access = Access(&[
     Rule { method: "POST", route: "/api/v1/categories", who: CHANGES },
     Rule { method: "GET", route: "/api/v1/products", who: CATALOGUE },
     Rule { method: "POST", route: "/api/v1/products", who: CHANGES },
-    Rule { method: "GET", route: "/api/v1/low-stock-products", who: SEES },
     Rule { method: "GET", route: "/api/v1/products/{sku}", who: CATALOGUE },
     Rule { method: "PUT", route: "/api/v1/products/{sku}", who: CHANGES },
     Rule { method: "PATCH", route: "/api/v1/products/{sku}", who: CHANGES },

@@ -54,14 +54,9 @@ impl Catalogue {
     }
 
     async fn look_up(&self, page: &Page) -> Result<Bytes, Problem> {
-        self.now(page.wanted.clone(), page.limit).await
-    }
-
-    /// A page as it is now, which is not kept: what somebody has in their basket nobody else asks for.
-    pub(super) async fn now(&self, wanted: ProductFilter, limit: i64) -> Result<Bytes, Problem> {
         let mut conn = self.pool.get().await?;
-        let rows = products::list(&mut conn, wanted, limit + 1).await?;
-        let page = Paged::from_rows(rows, limit, |listed| listed.product.sku.to_string()).map(ProductView::from);
+        let rows = products::list(&mut conn, page.wanted.clone(), page.limit + 1).await?;
+        let page = Paged::from_rows(rows, page.limit, |listed| listed.product.sku.to_string()).map(ProductView::from);
         serde_json::to_vec(&page).map(Bytes::from).map_err(Problem::internal)
     }
 }

@@ -46,7 +46,7 @@ impl AppState {
     info(title = "stock-svc", description = "The catalogue, the stock, reservations and parcels."),
     paths(
         categories::add, categories::list,
-        products::add, products::list, products::list_low, products::get, products::change, products::patch, products::withdraw, products::relist, products::adjust,
+        products::add, products::list, products::get, products::change, products::patch, products::withdraw, products::relist, products::adjust,
         products::moved, reservations::list,
         shipments::list, shipments::get, shipments::pack, shipments::split, shipments::dispatch,
         shipments::correct_tracking, shipments::deliver, shipments::take_back, shipments::lose, shipments::call_off

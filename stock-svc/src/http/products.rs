@@ -17,12 +17,11 @@ use super::views::{MovementView, ProductView};
 use super::{AppState, FOR_ALL, examples, found};
 use crate::commands::{self, AdjustStock, NewDetails};
 use crate::domain::{Delta, Description, Details, LowStockMark, OnHand, Price};
-use crate::store::{self, products::Listed, products::ProductFilter};
+use crate::store::{self, products::Listed};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(web::resource("/products").post(add).get(list))
-        .service(web::resource("/low-stock-products").get(list_low))
         .service(web::resource("/products/{sku}").get(get).put(change).patch(patch).delete(withdraw))
         .service(web::resource("/products/{sku}/relist").post(relist))
         .service(web::resource("/products/{sku}/adjustments").post(adjust))
@@ -315,10 +314,6 @@ pub(super) struct ListQuery {
     /// Words; each must be in the name or the SKU, in upper or lower case.
     #[param(inline)]
     q: Option<LineText>,
-    /// One or several, at most 100, with commas between: those that are listed of them, as they are now.
-    #[param(value_type = Option<String>, pattern = "^[A-Z0-9._-]{1,64}(,[A-Z0-9._-]{1,64}){0,99}$",
-        example = "TEA-EARL-GREY-250,TEA-SENCHA-100")]
-    sku: Option<Skus>,
     #[param(inline)]
     limit: Option<Limit>,
     /// The `next_cursor` of the previous answer.
@@ -326,30 +321,9 @@ pub(super) struct ListQuery {
     cursor: Option<Cursor<Sku>>,
 }
 
-/// The most SKUs that are asked for at once: as many lines as an order may have.
-const MOST_SKUS: usize = 100;
-
-/// One or several SKUs, with commas between.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Skus(Vec<Sku>);
-
-impl TryFrom<String> for Skus {
-    type Error = String;
-
-    fn try_from(given: String) -> Result<Self, String> {
-        let skus = given.split(',').take(MOST_SKUS + 1).map(str::parse).collect::<Result<Vec<Sku>, _>>();
-        let skus = skus.map_err(|invalid| invalid.to_string())?;
-        match skus.len() {
-            ..=MOST_SKUS => Ok(Self(skus)),
-            _ => Err(format!("expected at most {MOST_SKUS} SKUs")),
-        }
-    }
-}
-
 /// Lists products, the newest first
 ///
-/// A page may be a second old. A single product is always shown as it is, and so are those that are asked for by `sku`.
+/// A page may be a second old. A single product is always shown as it is.
 #[utoipa::path(
     get, path = "/api/v1/products", tag = "products", operation_id = "list_products",
     params(ListQuery),
@@ -358,37 +332,12 @@ impl TryFrom<String> for Skus {
     )
 )]
 pub(super) async fn list(state: Data<AppState>, query: Query<ListQuery>) -> Result<HttpResponse, Problem> {
-    let ListQuery { category, q, sku, limit, cursor } = query.0;
+    let ListQuery { category, q, limit, cursor } = query.0;
     let (limit, after) = (limit.unwrap_or_default().get(), cursor.map(|Cursor(after)| after));
-    let (text, skus) = (q.map(String::from), sku.map(|Skus(skus)| skus));
-    let is_as_it_is = skus.is_some();
-    let wanted = ProductFilter { category, text, skus, low: false, after };
-    let page = match is_as_it_is {
-        true => state.catalogue.now(wanted, limit).await?,
-        false => state.catalogue.page(wanted, limit).await?,
-    };
+    let wanted = store::products::ProductFilter { category, text: q.map(String::from), after };
+    let page = state.catalogue.page(wanted, limit).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/json"))
         .insert_header((CACHE_CONTROL, FOR_ALL))
         .body(page))
-}
-
-/// Lists products of which few are left, the newest first
-///
-/// Those that are sold and of which fewer are available than their `low_stock_mark`, as it is now.
-#[utoipa::path(
-    get, path = "/api/v1/low-stock-products", tag = "products", operation_id = "list_low_stock_products",
-    params(("limit" = inline(Option<Limit>), Query),
-        ("cursor" = inline(Option<Sku>), Query, description = "The `next_cursor` of the previous answer.")),
-    responses(
-        (status = 200, description = "A page of them.", body = Paged<ProductView>)
-    )
-)]
-pub(super) async fn list_low(state: Data<AppState>, page: Query<Page<Sku>>) -> Result<HttpResponse, Problem> {
-    let (limit, after) = page.0.parts();
-    let wanted = ProductFilter { low: true, after, ..Default::default() };
-    let mut conn = state.pool.get().await?;
-    let rows = store::products::list(&mut conn, wanted, limit + 1).await?;
-    let page = Paged::from_rows(rows, limit, |listed| listed.product.sku.to_string());
-    Ok(HttpResponse::Ok().json(page.map(ProductView::from)))
 }

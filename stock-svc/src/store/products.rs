@@ -188,10 +188,6 @@ pub struct ProductFilter {
     pub category: Option<Uuid>,
     /// Each of these words must be in the SKU or the name, in upper or lower case.
     pub text: Option<String>,
-    /// Only these.
-    pub skus: Option<Vec<Sku>>,
-    /// Only products that are sold and of which fewer are available than their mark.
-    pub low: bool,
     pub after: Option<Sku>,
 }
 
@@ -221,14 +217,6 @@ pub async fn list(conn: &mut AsyncPgConnection, wanted: ProductFilter, limit: i6
         .into_boxed();
     if let Some(category) = wanted.category {
         query = query.filter(products::category_id.eq(category));
-    }
-    if wanted.low {
-        let available = stock_levels::on_hand - stock_levels::held;
-        query = query.filter(products::status.eq(status_name(ProductStatus::Active)));
-        query = query.filter(available.nullable().lt(products::low_stock_mark));
-    }
-    if let Some(skus) = wanted.skus {
-        query = query.filter(products::sku.eq_any(skus.into_iter().map(String::from).collect::<Vec<_>>()));
     }
     // Each word must occur, in any order.
     for word in wanted.text.iter().flat_map(|text| text.split_whitespace()) {

@@ -29,7 +29,7 @@ pub(super) async fn of_key(bootstrap: &str, key: &str, wanted: &[(&str, &str)]) 
 }
 
 /// Everything that these topics hold, each key's events in the order of their topic.
-pub(crate) async fn all(bootstrap: &str, topics: &[&'static str]) -> anyhow::Result<Vec<Record>> {
+pub(super) async fn all(bootstrap: &str, topics: &[&'static str]) -> anyhow::Result<Vec<Record>> {
     let (cluster, topics) = (Cluster(bootstrap.into()), topics.to_vec());
     tokio::task::spawn_blocking(move || {
         let connection = cluster.connect("quadrille-accept")?;
@@ -44,7 +44,7 @@ pub(crate) async fn all(bootstrap: &str, topics: &[&'static str]) -> anyhow::Res
 }
 
 /// Each key's events on a topic are numbered 1, 2, 3, and what comes twice is what it was. Returns how many come twice.
-pub(crate) fn must_be_contiguous(events: &[Record]) -> anyhow::Result<usize> {
+pub(super) fn must_be_contiguous(events: &[Record]) -> anyhow::Result<usize> {
     let (mut told, mut twice) = (BTreeMap::<_, Vec<&str>>::new(), 0);
     for Record { topic, key, id, event_type, sequence, .. } in events {
         let ids = told.entry((topic, key)).or_default();

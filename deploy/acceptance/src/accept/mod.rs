@@ -1,7 +1,7 @@
 //! What the shop must be able to do, tried out on the real programs: each point prints a line with its figures.
 
-pub(crate) mod events;
-pub(crate) mod points;
+mod events;
+mod points;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +32,7 @@ pub struct AcceptArgs {
 
 /// Runs all points and returns how many failed. Fails if the shop can't be started at all.
 pub async fn run(arguments: &AcceptArgs) -> anyhow::Result<usize> {
-    let data = fresh_folder("accept")?;
+    let data = fresh_folder()?;
     say(&format!("data, logs and mails in {}", data.display()));
     let mut report = Report::new(&arguments.only);
     let binary = program("quadrille")?;
@@ -76,9 +76,9 @@ async fn all_points(arguments: &AcceptArgs, binary: &Path, data: &Path, report: 
 }
 
 /// In the system's folder for temporary files, which PostgreSQL's user can reach.
-pub(crate) fn fresh_folder(name: &str) -> anyhow::Result<PathBuf> {
+fn fresh_folder() -> anyhow::Result<PathBuf> {
     let folder =
-        std::env::temp_dir().join(format!("quadrille-{name}-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+        std::env::temp_dir().join(format!("quadrille-accept-{}-{:08x}", std::process::id(), rand::random::<u32>()));
     fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
     Ok(folder)

@@ -50,7 +50,7 @@ async fn place(api: &Api, plan: Plan, quantity: u32) -> anyhow::Result<String> {
 }
 
 /// Dispatches the order's parcel and delivers it.
-pub(crate) async fn send_out(api: &Api, order: &str) -> anyhow::Result<()> {
+async fn send_out(api: &Api, order: &str) -> anyhow::Result<()> {
     let mut patience = api.patience("waiting for a parcel");
     let path = format!("/api/v1/shipments?order_id={order}");
     let shipment = loop {
@@ -66,7 +66,7 @@ pub(crate) async fn send_out(api: &Api, order: &str) -> anyhow::Result<()> {
 }
 
 /// Asked again after an answer that was lost, the step is refused, for it was taken: then the parcel's status tells.
-pub(crate) async fn step(api: &Api, shipment: &str, step: &str, body: &Value, then: &[&str]) -> anyhow::Result<()> {
+async fn step(api: &Api, shipment: &str, step: &str, body: &Value, then: &[&str]) -> anyhow::Result<()> {
     let path = format!("/api/v1/shipments/{shipment}");
     let mut patience = api.patience("moving a parcel");
     loop {

@@ -2,7 +2,7 @@
 //! documents give. Each point prints a line with its figures.
 
 mod book;
-pub(crate) mod buyer;
+mod buyer;
 mod engine;
 mod groups;
 mod load;

@@ -32,11 +32,6 @@ pub struct Running {
 impl Running {
     /// With these settings for every service.
     pub async fn start(settings: &str) -> Self {
-        Self::start_with(settings, &[]).await
-    }
-
-    /// The same, with these arguments for the run.
-    pub async fn start_with(settings: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let open = || fs::Permissions::from_mode(0o755);
         fs::set_permissions(folder.path(), open()).unwrap();
@@ -44,7 +39,7 @@ impl Running {
         let quadrille = program("quadrille").unwrap();
         fs::write(&started, format!("#!/bin/sh\n{settings} exec '{}' \"$@\"\n", quadrille.display())).unwrap();
         fs::set_permissions(&started, open()).unwrap();
-        let shop = match Shop::start(&started, folder.path(), arguments).await {
+        let shop = match Shop::start(&started, folder.path(), &[]).await {
             Ok(shop) => shop,
             Err(error) => panic!("{error:#}\n{}", last_words(folder.path())),
         };

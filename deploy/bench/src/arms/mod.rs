@@ -1,7 +1,5 @@
 //! The parts of the benchmark. One that fails is noted, and the others go on.
 
-mod console;
-mod copies;
 mod growth;
 mod idle;
 mod one_at_a_time;
@@ -11,7 +9,6 @@ mod placement;
 mod reactions;
 mod reads;
 mod relay;
-mod search;
 mod snapshot;
 mod statement_log;
 mod telemetry;
@@ -37,14 +34,6 @@ pub async fn run(bench: &Bench, results: &mut Results) {
     }
     if bench.arguments.wants(Arm::Growth) {
         note("growth", growth::run(bench, results).await, results);
-    }
-    // Only where they are asked for, or small: they take minutes each.
-    let wants = |arm| bench.arguments.only.contains(&arm) || (bench.arguments.smoke && bench.arguments.wants(arm));
-    if wants(Arm::Search) {
-        note("search", search::run(bench, results).await, results);
-    }
-    if wants(Arm::Console) {
-        note("console", console::run(bench, results).await, results);
     }
     // Only where it is asked for: it takes as long as all the others.
     if bench.arguments.only.contains(&Arm::Telemetry) {

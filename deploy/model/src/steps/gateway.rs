@@ -1,7 +1,7 @@
 //! The worker calls the gateway, and the answer is applied as `commands::settle` does: at once, or later.
 
 use payment_svc::commands;
-use payment_svc::domain::{Call, GatewayReply, NextAction, RefundState, State};
+use payment_svc::domain::{Call, GatewayReply, RefundState, State};
 use payment_svc::gateway::IntentState;
 use shared_events::RefundId;
 
@@ -33,7 +33,7 @@ pub fn looks_up(world: &World, play: &Play, steps: &mut Steps) {
     let (does, found) = if world.bank.authorised > 0 {
         ("is looked up and the customer had acted", IntentState::Authorised)
     } else {
-        ("is looked up and waits for the customer still", IntentState::ActionRequired(NextAction::default()))
+        ("is looked up and waits for the customer still", IntentState::ActionRequired { url: None })
     };
     let decided = commands::customer_found(&mut payment, before, found, world.clock());
     if let (State::ActionRequired, Some(Ok(step))) = (before.state, decided) {
@@ -103,7 +103,7 @@ pub fn calls(world: &World, play: &Play, steps: &mut Steps) {
                 comes("declines for now", None, not_now());
             }
             if !done && play.three_ds {
-                comes("asks for 3-D Secure", None, GatewayReply::ActionRequired(NextAction::default()));
+                comes("asks for 3-D Secure", None, GatewayReply::ActionRequired { url: None });
             }
             if !done && !payment.may_authorise(world.clock()) {
                 comes("is not asked to authorise", None, GatewayReply::NotAsked);

@@ -9,7 +9,7 @@ use stock_svc::domain::{Change, Refused as StockRefused, Shipment, Stage};
 
 use super::Steps;
 use crate::hear::{self, now};
-use crate::play::{BY_STAFF, MADE_UP, Play, elsewhere, piece_of};
+use crate::play::{BY_STAFF, MADE_UP, Play, elsewhere};
 use crate::seam;
 use crate::shared::fingerprint;
 use crate::world::World;
@@ -153,7 +153,7 @@ fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
     for (name, parcel) in parcels(world) {
         let name = if name == PARCELS[0] { "" } else { name };
         let mut comes_back = |does, lines: Vec<StockLine>| {
-            let price = world.worth_of(&lines);
+            let price = world.price_of(&lines);
             let Ok(change) = world.allocation.clone_value().take_back(parcel.id, lines, now()) else { return };
             let mut next = world.clone();
             next.given_back += price;
@@ -162,9 +162,8 @@ fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
         };
         match parcel.stage {
             Stage::Delivered if play.returns => {
-                let kept = |line: &&StockLine| !parcel.returned.contains(line);
-                for line in parcel.lines.iter().filter(kept) {
-                    comes_back("returns a line", vec![piece_of(line.sku.clone())]);
+                for line in parcel.lines.iter().filter(|line| !parcel.returned.contains(line)) {
+                    comes_back("returns a line", vec![line.clone()]);
                 }
             }
             Stage::Dispatched if play.refused_at_the_door => comes_back("refuses the parcel", parcel.lines.clone()),
@@ -173,31 +172,17 @@ fn sends_back(world: &World, play: &Play, steps: &mut Steps) {
     }
 }
 
-/// Staff refund money, and hold the order for review, once.
+/// Staff refund money.
 pub fn staff(world: &World, play: &Play, steps: &mut Steps) {
     makes_up(world, steps);
-    if play.holds {
-        let order = || world.order.progress.clone();
-        if world.times_said("order.held.v1") == 0 {
-            let why = "Ten of the same".parse().unwrap();
-            order_svc_decides(world, "staff", "hold the order", order().hold(why, now()), steps);
-        }
-        order_svc_decides(world, "staff", "release the order", order().release(), steps);
-    }
     let (id, amount) = (BY_STAFF, play.staff_refund());
     let mut payment = world.payment.payment.clone();
     if !play.staff || payment.refunds.iter().any(|refund| refund.id == id) {
         return;
     }
-    let (decided, worth) = if play.by_line {
-        let lines = play.staff_lines();
-        (payment.refund_by_line(id, &lines), world.worth_of(&lines))
-    } else {
-        (payment.refund(id, amount), amount.amount())
-    };
-    if let Ok(step) = decided {
+    if let Ok(step) = payment.refund(id, amount) {
         let mut next = world.clone();
-        next.given_back += worth;
+        next.given_back += amount.amount();
         next.follow(payment, step);
         steps.may("staff", "refund a line", "", next);
     }

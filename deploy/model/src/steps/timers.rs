@@ -1,7 +1,5 @@
 //! Timers, which may fire at any time.
 
-use order_svc::domain::Refused;
-
 use super::{Steps, people};
 use crate::play::Play;
 use crate::world::World;
@@ -15,15 +13,8 @@ pub fn fire(world: &World, play: &Play, steps: &mut Steps) {
         next.late = true;
         steps.may(WHO, "passes the payment's deadline", "", next);
     }
-    match world.order.progress.clone().time_out() {
-        _ if world.deadline_spent => {}
-        Err(Refused::Held) => {
-            let mut next = world.clone();
-            next.deadline_spent = true;
-            steps.may(WHO, "passes the deadline of an order that is held", "", next);
-        }
-        timed_out => people::order_svc_decides(world, WHO, "passes the order's deadline", timed_out, steps),
-    }
+    let timed_out = world.order.progress.clone().time_out();
+    people::order_svc_decides(world, WHO, "passes the order's deadline", timed_out, steps);
     if let Ok(change) = world.allocation.clone_value().expire() {
         let mut next = world.clone();
         next.keep(change);

@@ -46,10 +46,7 @@ fn in_essence(event: &Event) -> Value {
 fn doer(label: &Label) -> Option<Service> {
     match (label.who, label.does) {
         ("the customer", "cancels" | "calls off the rest" | "wants it elsewhere")
-        | ("staff", "hold the order" | "release the order")
-        | ("time", "passes the order's deadline" | "passes the deadline of an order that is held") => {
-            Some(Service::Order)
-        }
+        | ("time", "passes the order's deadline") => Some(Service::Order),
         ("the customer", "returns a line" | "refuses the parcel") | ("time", "ends the hold") => Some(Service::Stock),
         ("the warehouse" | "the carrier", _) => Some(Service::Stock),
         ("the gateway", _) => Some(Service::Payment),

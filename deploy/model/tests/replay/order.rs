@@ -33,11 +33,6 @@ pub async fn lives(db: &TestDb, trace: &Trace) {
                 "wants it elsewhere" => {
                     drop(commands::redirect_order(&db.pool, id, elsewhere()).await.unwrap());
                 }
-                "hold the order" => {
-                    let why = "Ten of the same".parse().unwrap();
-                    drop(commands::hold_order(&db.pool, id, None, why).await.unwrap());
-                }
-                "release the order" => drop(commands::release_order(&db.pool, id, None).await.unwrap()),
                 "calls off the rest" => drop(commands::call_off_rest(&db.pool, id).await.unwrap()),
                 _ => {
                     let (deadlines, key) = (Deadlines::new(Nudge::default()), id.to_string());

@@ -9,7 +9,6 @@ use quadrille_model::Play;
 pub const PLAIN: Play = Play {
     name: "plain",
     lines: 1,
-    pieces: 1,
     crowded: false,
     retries: false,
     three_ds: false,
@@ -20,13 +19,11 @@ pub const PLAIN: Play = Play {
     calls_off: false,
     moves: false,
     forgets: false,
-    holds: false,
     paid: false,
     rest_stays: false,
     losses: false,
     deadline: false,
     staff: false,
-    by_line: false,
     refusals: false,
     elsewhere: false,
     by_hand: false,
@@ -50,7 +47,7 @@ pub const MODEL: [(Play, &str); 4] = [
 ];
 
 /// Settings that the Python model doesn't have.
-pub const OURS: [Play; 19] = [
+pub const OURS: [Play; 16] = [
     Play { name: "an order in two parcels that may be lost", lines: 2, splits: true, losses: true, ..PLAIN },
     Play { name: "a parcel that is lost, and a refund by staff", lines: 2, losses: true, staff: true, ..SCARCE },
     Play { name: "a refund that is refused", lines: 2, losses: true, staff: true, refusals: true, ..PLAIN },
@@ -105,26 +102,7 @@ pub const OURS: [Play; 19] = [
         paid: true,
         ..PLAIN
     },
-    Play { name: "an order that staff hold for review", holds: true, retries: true, deadline: true, ..SCARCE },
-    Play {
-        name: "an order that staff hold while somebody acts at the gateway itself",
-        holds: true,
-        three_ds: true,
-        by_hand: true,
-        ..PLAIN
-    },
     Play { name: "a customer who is forgotten", moves: true, forgets: true, returns: true, staff: true, ..PLAIN },
-    // The last, since whoever looks for the first setting that shows a fault goes through all states of those before it.
-    Play {
-        name: "a piece that staff give back, and pieces that come back one by one",
-        lines: 2,
-        pieces: 2,
-        returns: true,
-        staff: true,
-        by_line: true,
-        paid: true,
-        ..PLAIN
-    },
 ];
 
 /// Everything but what somebody does at the gateway itself without telling payment-svc. It is too much to explore,
@@ -140,7 +118,6 @@ pub const EVERYTHING: Play = Play {
     splits: true,
     calls_off: true,
     moves: true,
-    holds: true,
     losses: true,
     deadline: true,
     staff: true,

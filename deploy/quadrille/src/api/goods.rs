@@ -63,16 +63,9 @@ impl Api {
         }
     }
 
-    /// Does a step with a parcel; again if the service says that it can't now, which is to say that it did nothing.
     pub async fn ship(&self, shipment: &str, step: &str, body: &Value) -> anyhow::Result<()> {
-        let path = format!("/api/v1/shipments/{shipment}/{step}");
-        let mut patience = self.patience(&*path);
-        loop {
-            let answer = self.post(Service::StockSvc, &path, body).await?;
-            match answer.status() {
-                StatusCode::SERVICE_UNAVAILABLE => patience.again(format!("{step} was answered 503")).await?,
-                _ => return json_of(answer).await.map(drop),
-            }
-        }
+        json_of(self.post(Service::StockSvc, &format!("/api/v1/shipments/{shipment}/{step}"), body).await?)
+            .await
+            .map(|_| ())
     }
 }

@@ -10,7 +10,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use self::money::Journal;
@@ -118,17 +117,6 @@ impl Api {
         service: Service,
         path: &str,
         body: Option<&Value>,
-    ) -> anyhow::Result<(StatusCode, Value)> {
-        self.send(method, service, path, body).await
-    }
-
-    /// The same with a body of any kind, such as one with numbers that have more digits than a [`Value`] keeps.
-    pub async fn send(
-        &self,
-        method: Method,
-        service: Service,
-        path: &str,
-        body: Option<&impl Serialize>,
     ) -> anyhow::Result<(StatusCode, Value)> {
         let request = self.request(method.clone(), service, path).await?;
         let request = if let Some(body) = body { request.json(body) } else { request };

@@ -23,12 +23,9 @@ const SKUS: i64 = 200;
 const EFFECTS: usize = 3;
 
 pub(super) async fn look(shop: &mut Shop<'_>, away: &Away, tally: &mut Tally) -> anyhow::Result<()> {
-    let Options { orders, ranges: at_once, pause, since, .. } = shop.options;
-    // Compacted topics have no beginning from which what is new could be read.
-    if since.is_none() {
-        let buckets = present_buckets(shop).await?;
-        settle(&mut Present { shop, notes: None, buckets }, 0..buckets, pause, away, tally).await?;
-    }
+    let Options { orders, ranges: at_once, pause, .. } = shop.options;
+    let buckets = present_buckets(shop).await?;
+    settle(&mut Present { shop, notes: None, buckets }, 0..buckets, pause, away, tally).await?;
     let ranges = ranges_of_skus(shop).await?;
     let count = ranges.len();
     let mut levels = Levels { shop, ranges };
@@ -49,9 +46,6 @@ pub(super) async fn present_buckets(shop: &mut Shop<'_>) -> anyhow::Result<usize
     let orders = shop.options.orders;
     if let Some(buckets) = shop.events.as_ref().map(|events| events.present_buckets) {
         return Ok(buckets);
-    }
-    if shop.options.since.is_some() {
-        return Ok(1);
     }
     let mut keys = 0;
     for (service, table) in [(Service::StockSvc, "products"), (Service::OrderSvc, "customers")] {
@@ -82,7 +76,6 @@ impl Walk for Present<'_, '_> {
 
     async fn evidence(&mut self, part: usize) -> anyhow::Result<Evidence> {
         ensure!(!self.shop.stop.is_cancelled(), "told to stop");
-        self.shop.reached.step();
         let mut evidence = Evidence { now: Utc::now(), ..Evidence::default() };
         if let Some(notes) = &mut self.notes {
             notes.read(part, &mut evidence)?;
@@ -124,7 +117,6 @@ impl Walk for Levels<'_, '_> {
 
     async fn evidence(&mut self, part: usize) -> anyhow::Result<Evidence> {
         ensure!(!self.shop.stop.is_cancelled(), "told to stop");
-        self.shop.reached.step();
         let mut evidence = Evidence { now: Utc::now(), ..Evidence::default() };
         if let Some(snapshot) = self.shop.databases.get(Service::StockSvc) {
             snapshot.open().await?;
@@ -147,7 +139,7 @@ impl Walk for Keys<'_, '_> {
     const PASS: Pass = Pass::Keys;
 
     async fn begin(&mut self, _parts: &[usize], _again: bool) -> anyhow::Result<()> {
-        self.journal = if self.is_away { None } else { self.shop.journal()? };
+        self.journal = if self.is_away { None } else { Journal::of(self.shop.sources)? };
         let bucket = |effect: &Effect| effect.key.as_deref().map(|key| bucket_of(key, self.buckets));
         match &mut self.journal {
             Some(journal) => journal.catch_up(&self.shop.stop, bucket).await,

@@ -1,8 +1,6 @@
 //! Orders, range by range, with all that databases, topics and the gateway have of them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use anyhow::ensure;
 use chrono::Utc;
@@ -23,7 +21,6 @@ use super::rows::Effect;
 use super::rules::Pass;
 use super::sources::Sources;
 use super::sql::Snapshot;
-use super::start::{Mark, Reached};
 use super::tally::Tally;
 use super::topics::Events;
 use crate::service::Service;
@@ -38,19 +35,9 @@ pub(super) struct Shop<'a> {
     pub stop: CancellationToken,
     /// Lines that the gateway's journal has.
     pub effects: usize,
-    /// Before which place nothing of the journal is read.
-    pub journal_from: Option<String>,
-    /// How far the journal was read.
-    pub mark: Option<Mark>,
-    pub reached: Arc<Reached>,
 }
 
 impl Shop<'_> {
-    /// The gateway's journal with nothing read yet; none if the gateway shows none.
-    pub fn journal(&self) -> anyhow::Result<Option<Journal>> {
-        Journal::of(self.sources, self.journal_from.clone(), Arc::clone(&self.reached))
-    }
-
     /// Reads what has come into the topics.
     pub async fn catch_up(&mut self, ranges: Option<&Ranges>, shown: bool) -> anyhow::Result<()> {
         let Some(mut events) = self.events.take() else { return Ok(()) };
@@ -79,7 +66,6 @@ pub(super) async fn look(
     loop {
         let ranges = Ranges::walk(&mut shop.databases, *done, orders).await?;
         let full = ranges.full();
-        shop.reached.ranges.fetch_add(full, Ordering::Relaxed);
         if let (Some(tail), Some(events)) = (tail_before, &mut shop.events) {
             events.move_tail(tail, &ranges)?;
         }
@@ -91,7 +77,6 @@ pub(super) async fn look(
             settle(&mut walk, some.clone(), pause, away, tally).await?;
             walk.forget(some.clone())?;
             *done = walk.ranges.get(some.end - 1).last;
-            walk.shop.reached.done.fetch_add(some.len(), Ordering::Relaxed);
         }
         if full == 0 {
             return settle(&mut walk, [0], pause, away, tally).await;
@@ -115,11 +100,10 @@ struct ByOrder<'s, 'a> {
 
 impl<'s, 'a> ByOrder<'s, 'a> {
     async fn of(shop: &'s mut Shop<'a>, ranges: Ranges, away: &Away, shown: Option<Progress>) -> anyhow::Result<Self> {
-        let mut journal = if away.contains_key(&Part::Gateway) { None } else { shop.journal()? };
+        let mut journal = if away.contains_key(&Part::Gateway) { None } else { Journal::of(shop.sources)? };
         if let Some(journal) = &mut journal {
             journal.catch_up(&shop.stop, |effect| place(&ranges, effect)).await?;
             shop.effects = journal.read;
-            shop.mark = journal.cursor().map(|cursor| Mark { at: Utc::now(), cursor });
         }
         Ok(Self { shop, ranges, journal, again: None, notes: None, archives_are_short: false, shown })
     }
@@ -145,20 +129,18 @@ impl Walk for ByOrder<'_, '_> {
 
     async fn begin(&mut self, parts: &[usize], again: bool) -> anyhow::Result<()> {
         let Self { shop, ranges, .. } = self;
-        shop.reached.step();
         let wanted: BTreeSet<_> = parts.iter().copied().collect();
         let bucket = |key: &str| ranges.place(key).filter(|part| wanted.contains(part));
         let span = |part: Option<&usize>| part.map(|part| ranges.get(*part));
         let (after, last) =
             (span(wanted.first()).and_then(|range| range.after), span(wanted.last()).and_then(|range| range.last));
-        let since = shop.options.since;
-        self.notes = Some(Notes::of_orders(&mut shop.databases, Range { after, last }, since, bucket).await?);
-        self.again = if again && self.journal.is_some() { shop.journal()? } else { None };
+        self.notes = Some(Notes::of_orders(&mut shop.databases, Range { after, last }, bucket).await?);
+        self.again = if again && self.journal.is_some() { Journal::of(shop.sources)? } else { None };
         if let Some(journal) = &mut self.again {
             journal.catch_up(&shop.stop, |effect| place(ranges, effect).filter(|part| wanted.contains(part))).await?;
         }
         if let Some(snapshot) = shop.databases.get(Service::OrderSvc) {
-            self.archives_are_short = archives_are_short(snapshot, shop.options.since.and(shop.options.after)).await?;
+            self.archives_are_short = archives_are_short(snapshot).await?;
         }
         Ok(())
     }
@@ -166,7 +148,6 @@ impl Walk for ByOrder<'_, '_> {
     /// Databases before topics and journal: what is committed by then is there, or in the outbox.
     async fn evidence(&mut self, part: usize) -> anyhow::Result<Evidence> {
         ensure!(!self.shop.stop.is_cancelled(), "told to stop");
-        self.shop.reached.step();
         let mut evidence = Evidence { now: Utc::now(), ..Evidence::default() };
         let Self { shop, ranges, notes, .. } = self;
         if let Some(notes) = notes {
@@ -190,20 +171,17 @@ impl Walk for ByOrder<'_, '_> {
     }
 }
 
-/// Whether archives, from which topics are rebuilt, have let go of what these orders had said. Ids rise with time, so the first
-/// is the oldest.
-async fn archives_are_short(snapshot: &mut Snapshot, after: Option<Uuid>) -> anyhow::Result<bool> {
+/// Whether archives, from which topics are rebuilt, have let go of what orders had said. Ids rise with time, so the first is
+/// the oldest.
+async fn archives_are_short(snapshot: &mut Snapshot) -> anyhow::Result<bool> {
     #[derive(Deserialize)]
     struct Short {
         short: Option<bool>,
     }
     snapshot.open().await?;
-    let range = Range { after, last: None }.of("id");
-    let query = format!(
-        "select (select placed_at from orders where {range} order by id limit 1)
-            < (select whole_since from outbox_archive_state) as short"
-    );
-    let found = snapshot.rows::<Short>(&query).await?;
+    let query = "select (select placed_at from orders order by id limit 1)
+        < (select whole_since from outbox_archive_state) as short";
+    let found = snapshot.rows::<Short>(query).await?;
     snapshot.close().await?;
     Ok(found.iter().any(|row| row.short == Some(true)))
 }

@@ -177,7 +177,7 @@ const ORDERS: &str = "select id, status, (placed -> 'total' ->> 'amount')::bigin
     (select jsonb_object_agg(l ->> 'sku', (l -> 'unit_price' ->> 'amount')::bigint)
         from jsonb_array_elements(placed -> 'lines') l) as prices,
     facts ->> 'stock' as stock, (facts ->> 'captured')::boolean as captured, (placed ->> 'deadline')::timestamptz as deadline,
-    coalesce(facts -> 'review' ? 'held', false) as held, waiting_since, said, recorded, history_pruned_at is not null as history_pruned from orders where $range";
+    waiting_since, said, recorded, history_pruned_at is not null as history_pruned from orders where $range";
 const HISTORY: &str = "select order_id, position, event_id, status_before, status from order_history where $range";
 const MOVEMENTS: &str = "select id, sku, kind, quantity, order_id from movements where order_id is not null and $range";
 const RESERVATIONS: &str =
@@ -189,8 +189,7 @@ const PAYMENTS: &str = "select order_id, payment_id, amount, captured, refunded,
     (select min(created_at) from gateway_calls c where c.payment_id = p.payment_id and finished_at is null) as in_flight_since
     from payments p where $range";
 /// `offset 0` has each payment's rows found by its index, whatever PostgreSQL thinks of the range.
-const REFUNDS: &str =
-    "select r.* from payments p cross join lateral (select refund_id, payment_id, amount, state, lines
+const REFUNDS: &str = "select r.* from payments p cross join lateral (select refund_id, payment_id, amount, state
         from refunds where refunds.payment_id = p.payment_id offset 0) r where $range";
 const LEDGER: &str = "select p.order_id, l.* from payments p cross join lateral (select operation, amount, key
         from ledger where ledger.payment_id = p.payment_id offset 0) l where $range";

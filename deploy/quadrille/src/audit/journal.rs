@@ -1,14 +1,13 @@
 //! The gateway's journal, read page by page and set aside in buckets.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use shared_events::{Currency, Money};
 use tokio_util::sync::CancellationToken;
 
-use super::{rows::Effect, sources::Sources, spill::Spill, start::Reached};
+use super::{rows::Effect, sources::Sources, spill::Spill};
 use crate::{api::Api, service::Service};
 
 const JOURNAL: &str = "/sandbox/journal?";
@@ -23,20 +22,13 @@ pub(super) struct Journal {
     known: usize,
     /// How many lines were read.
     pub read: usize,
-    reached: Arc<Reached>,
 }
 
 impl Journal {
     /// The journal of the sandbox, with nothing read yet; none if the gateway is another, which shows no journal.
-    /// What is before the place `from` is left out.
-    pub fn of(sources: &Sources, from: Option<String>, reached: Arc<Reached>) -> anyhow::Result<Option<Self>> {
+    pub fn of(sources: &Sources) -> anyhow::Result<Option<Self>> {
         let Some(api) = sources.gateway()? else { return Ok(None) };
-        Ok(Some(Self { api, spill: Spill::new()?, cursor: from, known: 0, read: 0, reached }))
-    }
-
-    /// A place before which everything was read; none if that is its beginning.
-    pub fn cursor(&self) -> Option<String> {
-        self.cursor.clone()
+        Ok(Some(Self { api, spill: Spill::new()?, cursor: None, known: 0, read: 0 }))
     }
 
     /// Asks whether it can be read, where it is shown at all.
@@ -58,7 +50,6 @@ impl Journal {
             let page = self.api.page(gateway, JOURNAL, cursor.as_deref()).await;
             let (lines, next) = page.context("the gateway's journal")?;
             let count = lines.len();
-            self.reached.step();
             for line in lines.into_iter().skip(self.known) {
                 let effect = serde_json::from_value(in_minor_units(line)).context("the gateway's journal")?;
                 self.read += 1;

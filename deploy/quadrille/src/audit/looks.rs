@@ -38,7 +38,6 @@ pub(super) async fn settle<W: Walk>(
         }
         if look > 1 {
             sleep(pause).await;
-            tally.paused += pause;
         }
         tally.looks = tally.looks.max(look);
         let numbers: Vec<_> = parts.iter().map(|(part, _)| *part).collect();

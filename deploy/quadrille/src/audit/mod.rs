@@ -25,20 +25,15 @@ mod rules;
 mod sources;
 mod spill;
 pub mod sql;
-mod start;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod topics;
-pub(crate) mod watch;
 
 use std::io::Write;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -50,7 +45,6 @@ use self::evidence::{Away, Part};
 pub use self::findings::Finding;
 use self::journal::Journal;
 pub use self::sources::{SourceArgs, Sources};
-use self::start::{Looked, Start};
 use self::tally::Tally;
 use self::topics::{Events, KafkaTopics, Topics};
 
@@ -73,11 +67,6 @@ pub struct AuditArgs {
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Looks all the time at what is new and, when asked, at everything, and answers what it has seen over HTTP (/watch) until it
-    /// is told to stop; /audit and /stuck too. It asks nobody who they are: take an address that only operators and the console
-    /// reach.
-    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["json", "after"])]
-    serve: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,14 +81,11 @@ pub struct Options {
     pub pause: Duration,
     /// Says on the error stream how far it is.
     pub progress: bool,
-    /// Looks at what is new alone: at orders that were placed since then, at stock levels, and at what topics and the gateway's
-    /// journal have of those orders. Goes with an `after` that lies there.
-    pub since: Option<DateTime<Utc>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { after: None, orders: 2_000, ranges: 16, pause: Duration::from_secs(2), progress: false, since: None }
+        Self { after: None, orders: 2_000, ranges: 16, pause: Duration::from_secs(2), progress: false }
     }
 }
 
@@ -140,9 +126,6 @@ pub struct Verdict {
 /// Looks and prints. Fails if something is broken or could not be checked, or if it was stopped: then it says where to
 /// go on.
 pub async fn audit(arguments: &AuditArgs, stop: &CancellationToken, out: &mut impl Write) -> anyhow::Result<()> {
-    if let Some(address) = arguments.serve {
-        return watch::serve(address, arguments.sources.sources()?, stop).await;
-    }
     let options = Options { after: arguments.after, progress: true, ..Options::default() };
     let audit = look(&arguments.sources.sources()?, options, stop).await?;
     if arguments.json {
@@ -164,48 +147,26 @@ pub async fn audit(arguments: &AuditArgs, stop: &CancellationToken, out: &mut im
 /// Looks at everything, and again at what seems broken. If something keeps it from going on, that is told with what was
 /// found until then. Fails if there is no place for its files.
 pub async fn look(sources: &Sources, options: Options, stop: &CancellationToken) -> anyhow::Result<Audit> {
-    look_from(sources, options, Start::default(), stop).await.map(|looked| looked.audit)
-}
-
-/// The same, from where something begins that need not be read again.
-async fn look_from(
-    sources: &Sources,
-    options: Options,
-    start: Start,
-    stop: &CancellationToken,
-) -> anyhow::Result<Looked> {
     let cluster = sources.cluster.clone();
-    let topics = tokio::task::spawn_blocking(move || match options.since {
-        Some(since) => KafkaTopics::since(&cluster, since),
-        None => KafkaTopics::connect(&cluster),
-    });
-    let topics = topics.await?.map(|topics| Box::new(topics) as Box<dyn Topics>);
-    look_with(sources, topics, options, start, stop).await
+    let topics = tokio::task::spawn_blocking(move || KafkaTopics::connect(&cluster)).await?;
+    let topics = topics.map(|topics| Box::new(topics) as Box<dyn Topics>);
+    look_with(sources, topics, options, stop).await
 }
 
 async fn look_with(
     sources: &Sources,
     topics: anyhow::Result<Box<dyn Topics>>,
     options: Options,
-    start: Start,
     stop: &CancellationToken,
-) -> anyhow::Result<Looked> {
+) -> anyhow::Result<Audit> {
     let (began, mut away, mut tally, mut done) = (Instant::now(), Away::new(), Tally::default(), options.after);
-    let Start { journal: from, reached } = start;
     let databases = Databases::connect(sources, &mut away).await;
     if let Err(error) = Journal::answers(sources).await {
         away.insert(Part::Gateway, format!("{error:#}"));
     }
-    let (stop, mark) = (stop.clone(), None);
-    let mut shop =
-        Shop { sources, databases, events: None, options, stop, effects: 0, journal_from: from, mark, reached };
+    let mut shop = Shop { sources, databases, events: None, options, stop: stop.clone(), effects: 0 };
     match topics {
-        Ok(topics) => {
-            shop.events = Some({
-                let buckets = by_name::present_buckets(&mut shop).await?;
-                Events::of(topics, buckets, Arc::clone(&shop.reached))?
-            })
-        }
+        Ok(topics) => shop.events = Some(Events::of(topics, by_name::present_buckets(&mut shop).await?)?),
         Err(error) => drop(away.insert(Part::Topics, format!("{error:#}"))),
     }
     let looked = async {
@@ -213,11 +174,10 @@ async fn look_with(
         by_name::look(&mut shop, &away, &mut tally).await
     };
     let stopped = looked.await.err().map(|error| stopped(&error, done));
-    let (looks, most_held, paused, mark) = (tally.looks, tally.most_held, tally.paused, shop.mark.take());
+    let (looks, most_held) = (tally.looks, tally.most_held);
     let rules = tally.verdicts(&away);
     let holds = stopped.is_none() && rules.iter().all(|rule| rule.broken.is_empty() && rule.unchecked.is_none());
-    let audit = Audit { holds, seconds: began.elapsed().as_secs_f64(), looks, most_held, rules, stopped };
-    Ok(Looked { audit, paused, mark })
+    Ok(Audit { holds, seconds: began.elapsed().as_secs_f64(), looks, most_held, rules, stopped })
 }
 
 fn stopped(error: &anyhow::Error, done: Option<Uuid>) -> String {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,7 +12,6 @@ use super::ranges::Range;
 use super::rows::{Announced, Lying, Overdue, Unpublished};
 use super::spill::Spill;
 use super::sql::Snapshot;
-use super::start::SLACK;
 use crate::service::Service;
 
 /// Stored answers that one statement compares with the orders.
@@ -36,12 +34,10 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Reads all that bears a key for which `bucket` has a place; of stored answers, those that name an order of `range`, and
-    /// where `since` is given were stored since then.
+    /// Reads all that bears a key for which `bucket` has a place; of stored answers, those that name an order of `range`.
     pub async fn of_orders(
         databases: &mut Databases,
         range: Range,
-        since: Option<DateTime<Utc>>,
         bucket: impl Fn(&str) -> Option<usize>,
     ) -> anyhow::Result<Self> {
         let mut notes = Self { spill: Spill::new()?, read_before: BTreeMap::new() };
@@ -56,7 +52,7 @@ impl Notes {
                 snapshot.each(&lying, |row: Lying| add(spill, bucket(&row.key), Note::Lying(row))).await?;
             }
             if service == Service::OrderSvc {
-                notes.lost(snapshot, range, since, &bucket).await?;
+                notes.lost(snapshot, range, &bucket).await?;
             }
             snapshot.close().await?;
         }
@@ -108,7 +104,6 @@ impl Notes {
         &mut self,
         snapshot: &mut Snapshot,
         range: Range,
-        since: Option<DateTime<Utc>>,
         bucket: &impl Fn(&str) -> Option<usize>,
     ) -> anyhow::Result<()> {
         #[derive(Deserialize)]
@@ -117,12 +112,9 @@ impl Notes {
             lost: Option<Vec<Uuid>>,
         }
         let mut after = String::new();
-        let stored = since.map_or_else(|| "true".to_owned(), |since| format!("created_at > '{}'", since - SLACK));
         loop {
             let (limit, key) = (ANSWERS.to_string(), after.replace('\'', "''"));
-            let query = LOST.replace("$limit", &limit).replace("$range", &range.of("order_id"));
-            // Last, since a client has chosen it.
-            let query = query.replace("$stored", &stored).replace("$after", &key);
+            let query = LOST.replace("$limit", &limit).replace("$range", &range.of("order_id")).replace("$after", &key);
             let Some(Answers { last, lost }) = snapshot.rows(&query).await?.pop() else { return Ok(()) };
             for order in lost.into_iter().flatten().map(|order| order.to_string()) {
                 add(&mut self.spill, bucket(&order), Note::Lost(order))?;
@@ -171,6 +163,6 @@ const PARKED_KEYS: &str =
 const PARKED_ROWS: &str =
     "select '$service' as service, 'outbox_parked' as table, key, topic, reason as why from outbox_parked";
 const LOST: &str = "with page as materialized
-        (select key, order_id from idempotency_keys where key > '$after' and $stored order by key limit $limit)
+        (select key, order_id from idempotency_keys where key > '$after' order by key limit $limit)
     select (select max(key) from page) as last, (select array_agg(order_id) from page
         where $range and not exists (select from orders where orders.id = page.order_id)) as lost";

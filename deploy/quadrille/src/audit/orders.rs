@@ -27,7 +27,7 @@ pub(super) fn ends(evidence: &Evidence, broken: &mut Broken) {
         let since = order.waiting_since;
         match order.status.as_str() {
             "cancelling" if waits_long => broken.order(&order.id, format!("it has been cancelling since {since:.0}")),
-            "pending" if order.deadline + SOON < evidence.now && !order.held => {
+            "pending" if order.deadline + SOON < evidence.now => {
                 broken.order(&order.id, format!("it is pending, and its deadline was {:.0}", order.deadline));
             }
             "confirmed" | "shipped" if waits_long && !order.captured => {

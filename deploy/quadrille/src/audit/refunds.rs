@@ -34,8 +34,7 @@ pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) {
             done.map(|refund| refund.amount).sum()
         };
         let (of_events, of_staff) = (sum(true), sum(false));
-        let given_back = given_back_before(order, goods, parcels, refunds);
-        let expected = (owed - given_back).min(payment.captured - of_staff);
+        let expected = owed.min(payment.captured - of_staff);
         let is = |state: &str| refunds.iter().any(|refund| refund.state == state);
         if is("failed") {
             if of_events + of_staff < owed {
@@ -51,10 +50,8 @@ pub(super) fn follow_the_goods(evidence: &Evidence, broken: &mut Broken) {
             broken.order(id, what);
         }
         // one that was refused has left its share to what was refunded after it
-        if of_events > owed - given_back {
-            let before = if given_back == 0 { "" } else { ", less what staff gave back by line" };
-            let owed = owed - given_back;
-            let what = format!("{of_events} is refunded, and {owed} is the price of what is back or lost{before}");
+        if of_events > owed {
+            let what = format!("{of_events} is refunded, and {owed} is the price of what is back or lost");
             broken.order(id, what);
         }
     }
@@ -69,39 +66,12 @@ fn owed(order: &Order, payment: &Payment, goods: &Reservation, parcels: &[&Shipm
         Some("released" | "tombstone") => Some(payment.captured),
         Some("restocked") if payment.captured == 0 => Some(0),
         Some("restocked") => price(order, &goods.lines),
-        _ => price(order, back_or_lost(parcels)),
+        _ => {
+            let never_arrives = |parcel: &&&Shipment| parcel.status == "lost" || parcel.was_called_off();
+            let lines = parcels.iter().filter(never_arrives).flat_map(|parcel| &parcel.lines);
+            price(order, parcels.iter().flat_map(|parcel| &parcel.returned).chain(lines))
+        }
     }
-}
-
-/// The lines that came back, were lost or were called off.
-fn back_or_lost<'a>(parcels: &'a [&Shipment]) -> impl Iterator<Item = &'a Line> {
-    let never_arrives = |parcel: &&&Shipment| parcel.status == "lost" || parcel.was_called_off();
-    let lines = parcels.iter().filter(never_arrives).flat_map(|parcel| &parcel.lines);
-    parcels.iter().flat_map(|parcel| &parcel.returned).chain(lines)
-}
-
-/// The price of what is to go back and staff have given back by line before: no event gives it back again.
-fn given_back_before(order: &Order, goods: &Reservation, parcels: &[&Shipment], refunds: &[&Refund]) -> i64 {
-    let by_staff = refunds.iter().filter(|refund| refund.state == "done" && !refund.is_of_an_event());
-    let by_staff = pieces(by_staff.flat_map(|refund| refund.lines.iter().flatten()));
-    let ordered = pieces(&goods.lines);
-    let owed = match goods.reservation.as_deref() {
-        Some("released" | "tombstone") => return 0,
-        Some("restocked") => pieces(&goods.lines),
-        _ => pieces(back_or_lost(parcels)),
-    };
-    let of = |pieces: &BTreeMap<&str, i64>, sku: &str| pieces.get(sku).copied().unwrap_or_default();
-    let twice = |(sku, owed): (&&str, &i64)| (owed + of(&by_staff, sku) - of(&ordered, sku)).clamp(0, *owed);
-    let price = |sku: &str| order.prices.get(sku).copied().unwrap_or_default();
-    owed.iter().map(|line| twice(line) * price(line.0)).sum()
-}
-
-fn pieces<'a>(lines: impl IntoIterator<Item = &'a Line>) -> BTreeMap<&'a str, i64> {
-    let mut pieces = BTreeMap::new();
-    for Line { sku, quantity } in lines {
-        *pieces.entry(sku.as_str()).or_default() += quantity;
-    }
-    pieces
 }
 
 fn price<'a>(order: &Order, lines: impl IntoIterator<Item = &'a Line>) -> Option<i64> {

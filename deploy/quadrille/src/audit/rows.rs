@@ -17,8 +17,6 @@ pub(super) struct Order {
     pub stock: Option<String>,
     pub captured: bool,
     pub deadline: DateTime<Utc>,
-    /// Staff hold it for review, so that its deadline may pass.
-    pub held: bool,
     pub waiting_since: DateTime<Utc>,
     pub said: u64,
     pub recorded: i64,
@@ -107,9 +105,6 @@ pub(super) struct Refund {
     pub payment_id: String,
     pub amount: i64,
     pub state: String,
-    /// What it is for, line by line, if it is.
-    #[serde(default)]
-    pub lines: Option<Vec<Line>>,
 }
 
 impl Refund {

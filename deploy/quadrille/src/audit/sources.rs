@@ -55,15 +55,15 @@ impl SourceArgs {
     pub fn sources(&self) -> anyhow::Result<Sources> {
         let data: &PathBuf = self.cluster.data();
         let local = Addresses::read(data)?;
-        let url_of = |service| self.databases.url_of(service, local.as_ref(), data);
-        let url = |service| (service, url_of(service).map_err(|error| format!("{error:#}")));
-        let mut databases: BTreeMap<_, _> = Service::WITH_OUTBOX.into_iter().map(url).collect();
-        // A shop may do without a console.
-        databases.extend(url_of(Service::Console).ok().map(|url| (Service::Console, Ok(url))));
+        let databases = Service::WITH_OUTBOX
+            .into_iter()
+            .map(|service| {
+                let url = self.databases.url_of(service, local.as_ref(), data);
+                (service, url.map_err(|error| format!("{error:#}")))
+            })
+            .collect();
         let own = |service: Service| Some(local.as_ref()?.services.get(service.name())?.url.clone());
-        // Set to nothing it counts as not set.
-        let given = self.gateway.clone().filter(|url| !url.trim().is_empty());
-        let gateway = given.or_else(|| own(Service::SandboxGateway));
+        let gateway = self.gateway.clone().or_else(|| own(Service::SandboxGateway));
         let orders = self.orders.clone().or_else(|| own(Service::OrderSvc));
         let issuer = self.issuer.clone().or_else(|| own(Service::SandboxIssuer));
         let urls = Service::WITH_OUTBOX.into_iter().filter_map(|service| Some((service, own(service)?)));

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
 
 use super::Verdict;
 use super::evidence::{Away, Evidence, unread};
@@ -22,8 +21,6 @@ pub(super) struct Tally {
     /// The most that was held in memory at once: rows of databases, lines of the journal, events.
     pub most_held: usize,
     pub looks: usize,
-    /// How long was waited between two looks.
-    pub paused: Duration,
 }
 
 impl Tally {

@@ -1,18 +1,15 @@
 //! The events of the topics, set aside by range of orders, by product and by customer; read once, and then what has come since.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use anyhow::ensure;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use rdkafka::{Offset, consumer::Consumer};
 use service_kit::progress::Progress;
 use tokio_util::sync::CancellationToken;
 
 use super::ranges::Ranges;
 use super::spill::{Spill, bucket_of};
-use super::start::{Reached, SLACK};
 use crate::cluster::{Cluster, Connection};
 use crate::records::{self, OF_ORDERS, OF_PRESENT, Record};
 
@@ -50,35 +47,9 @@ impl KafkaTopics {
         Ok(Self { connection, places, next, whole })
     }
 
-    /// What was sent since then, of the topics that are keyed by order.
-    pub fn since(cluster: &Cluster, since: DateTime<Utc>) -> anyhow::Result<Self> {
-        Self::of(cluster, &OF_ORDERS)?.sent_since(since)
-    }
-
-    /// Leaves out what was sent before. Topics are whole if all that came after it is still there.
-    pub fn sent_since(self, since: DateTime<Utc>) -> anyhow::Result<Self> {
-        let mut topics = self;
-        let (first, ends) = (topics.next.clone(), topics.ends()?);
-        let found = topics.connection.offsets(&topics.places, Offset::Offset((since - SLACK).timestamp_millis()))?;
-        for place in &topics.places {
-            let (first, end) = (offset(&first, place), offset(&ends, place));
-            // Nothing was sent since then where there is none.
-            topics.next.insert(place.clone(), found.get(place).copied().unwrap_or(end).max(first));
-        }
-        topics.whole = topics.places.iter().all(|place| {
-            let first = offset(&first, place);
-            first == 0 || offset(&topics.next, place) > first
-        });
-        Ok(topics)
-    }
-
     fn ends(&self) -> anyhow::Result<HashMap<(String, i32), i64>> {
         self.connection.offsets(&self.places, Offset::End)
     }
-}
-
-fn offset(offsets: &HashMap<(String, i32), i64>, place: &(String, i32)) -> i64 {
-    offsets.get(place).copied().unwrap_or_default()
 }
 
 impl Topics for KafkaTopics {
@@ -119,12 +90,11 @@ pub(super) struct Events {
     pub present_buckets: usize,
     /// How many were kept.
     pub read: u64,
-    reached: Arc<Reached>,
 }
 
 impl Events {
-    pub fn of(topics: Box<dyn Topics>, present_buckets: usize, reached: Arc<Reached>) -> anyhow::Result<Self> {
-        Ok(Self { topics, of_orders: Spill::new()?, of_present: Spill::new()?, present_buckets, read: 0, reached })
+    pub fn of(topics: Box<dyn Topics>, present_buckets: usize) -> anyhow::Result<Self> {
+        Ok(Self { topics, of_orders: Spill::new()?, of_present: Spill::new()?, present_buckets, read: 0 })
     }
 
     pub fn are_whole(&self) -> bool {
@@ -137,12 +107,11 @@ impl Events {
             true => Some(Progress::new("events read from the topics", self.topics.waiting()?)),
             false => None,
         };
-        let Self { topics, of_orders, of_present, present_buckets, read, reached } = self;
+        let Self { topics, of_orders, of_present, present_buckets, read } = self;
         let mut seen = 0;
         topics.read(&mut |record| {
             ensure!(!stop.is_cancelled(), "told to stop");
             seen += 1;
-            reached.step();
             progress.iter_mut().for_each(|progress| progress.at(seen, ""));
             let spill = if OF_PRESENT.contains(&record.topic.as_str()) {
                 Some((&mut *of_present, bucket_of(&record.key, *present_buckets)))
@@ -151,7 +120,6 @@ impl Events {
             };
             let Some((spill, bucket)) = spill else { return Ok(()) };
             *read += 1;
-            reached.events.store(*read, Ordering::Relaxed);
             spill.add(bucket, &kept(record))
         })?;
         progress.into_iter().for_each(|progress| progress.end(seen));

@@ -78,9 +78,6 @@ struct Hit {
 
 pub(super) const ARCHIVE: &str = "outbox_archive";
 
-/// What became of dead letters, and what they said before they were edited.
-const DEAD_LETTERS: [&str; 2] = ["dead_letters_ended", "dead_letter_versions"];
-
 /// Of a partitioned table the whole, not its partitions.
 const TABLES: &str = "select relname::text as name from pg_class where relnamespace = current_schema()::regnamespace
     and relkind in ('r', 'p') and not relispartition order by 1";
@@ -134,12 +131,6 @@ pub(super) async fn gone(shop: &Shop, after: &Places) -> anyhow::Result<BTreeMap
     for place in after.keys() {
         if matches!(place, Place::Table { table, .. } if table == "idempotency_keys") {
             gone.insert(place.clone(), Gone::By(Utc::now() + TimeDelta::days(1), "answers are kept for a day"));
-        }
-    }
-    for place in after.keys() {
-        if matches!(place, Place::Table { table, .. } if DEAD_LETTERS.contains(&table.as_str())) {
-            let over = Utc::now() + TimeDelta::days(30);
-            gone.insert(place.clone(), Gone::By(over, "it is kept for 30 days after the dead letter has ended"));
         }
     }
     for (service, url) in shop.databases()? {

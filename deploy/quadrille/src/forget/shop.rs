@@ -75,7 +75,6 @@ impl Shop {
         for service in Service::WITH_OUTBOX {
             found.push((service, self.sources.database(service)?.to_owned()));
         }
-        found.extend(self.sources.database(Service::Console).ok().map(|url| (Service::Console, url.to_owned())));
         for service in [Service::SandboxGateway, Service::SandboxIssuer] {
             found.extend(self.local_database(service).map(|url| (service, url)));
         }
@@ -84,11 +83,6 @@ impl Shop {
 
     fn local_database(&self, service: Service) -> Option<String> {
         self.local.as_ref()?.services.get(service.name())?.database.clone()
-    }
-
-    /// Whether there is a console, as far as it is known here.
-    pub fn has_console(&self) -> bool {
-        self.sources.database(Service::Console).is_ok()
     }
 
     pub async fn snapshot(&self, service: Service) -> anyhow::Result<Snapshot> {

@@ -17,16 +17,12 @@ use crate::records;
 use crate::service::Service;
 
 /// Whoever keeps anything of a person, and what it hears.
-fn hearers(shop: &Shop) -> Vec<(Service, Vec<Subscription>)> {
-    let mut hearers = vec![
+fn hearers() -> [(Service, Vec<Subscription>); 3] {
+    [
         (Service::StockSvc, stock_svc::reactions::subscriptions()),
         (Service::PaymentSvc, payment_svc::reactions::subscriptions()),
         (Service::NotificationSvc, notification_svc::reactions::subscriptions()),
-    ];
-    if shop.has_console() {
-        hearers.push((Service::Console, console::heard::subscriptions()));
-    }
-    hearers
+    ]
 }
 
 const POLL: Duration = Duration::from_millis(200);
@@ -62,7 +58,7 @@ pub(super) async fn until_heard(shop: &Shop, patience: Duration) -> anyhow::Resu
     let ends = ends(shop.cluster()).await?;
     loop {
         behind.clear();
-        for (service, heard) in hearers(shop) {
+        for (service, heard) in hearers() {
             let left = left_to_hear(shop, service, &heard, &ends).await?;
             if left > 0 {
                 behind.push(format!("{} has {left} events to hear", service.name()));

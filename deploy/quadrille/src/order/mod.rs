@@ -1,15 +1,14 @@
-//! `quadrille order show ORDER`: what happened to one order, over all services and topics, and what it waits for.
+//! `quadrille order show ID`: what happened to one order, over all services and topics, and what it waits for.
 
 mod holes;
 mod report;
 
 use std::io::Write;
-use std::str::FromStr;
 
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
-use shared_events::{Money, OrderNumber};
+use shared_events::Money;
 use uuid::Uuid;
 
 pub(crate) use self::report::events_of;
@@ -31,47 +30,22 @@ enum Action {
     /// Shows the timeline of one order: its events with outbox wait, partition, offset and who has heard them, calls to the
     /// gateway, messages to the customer, timers, and what is stuck.
     Show {
-        /// The order, by its id or its number.
-        #[arg(value_name = "ORDER")]
-        called: Called,
+        /// The order.
+        id: Uuid,
         #[command(flatten)]
         sources: SourceArgs,
     },
 }
 
-/// What an order is called by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Called {
-    Id(Uuid),
-    Number(OrderNumber),
-}
-
-impl FromStr for Called {
-    type Err = String;
-
-    fn from_str(given: &str) -> Result<Self, String> {
-        let given = given.trim();
-        let number = || given.to_uppercase().parse().map(Self::Number);
-        given.parse().map(Self::Id).or_else(|_| number()).map_err(|_| {
-            "expected an order's id, such as 01980a10-7c00-7000-8000-0000000000a1, or its number, such as Q-2026-000123".to_owned()
-        })
-    }
-}
-
 /// Does what is asked for and writes the answer to `out`. Fails if nobody who answers knows the order.
 pub async fn order(arguments: &OrderArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let Action::Show { called, sources } = &arguments.action;
-    let sources = sources.sources()?;
-    let id = match called {
-        Called::Id(id) => *id,
-        Called::Number(number) => report::id_of(&sources, number).await?,
-    };
-    let report = Report::collect(&sources, id).await;
+    let Action::Show { id, sources } = &arguments.action;
+    let report = Report::collect(&sources.sources()?, *id).await;
     if report.is_empty() {
         let away = report.away.iter().map(|away| format!("; {} could not be looked at: {}", away.what, away.why));
         bail!("nobody who was asked knows order {id}{}", away.collect::<String>());
     }
-    head(&report, id, out)?;
+    head(&report, *id, out)?;
     events(&report.events, out)?;
     sections(&report, out)?;
     Ok(out.flush()?)
@@ -85,9 +59,6 @@ fn head(report: &Report, id: Uuid, out: &mut impl Write) -> std::io::Result<()> 
     };
     let reason = order.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     writeln!(out, "order {id}: {}{reason}, placed {}", order.status, time(order.placed_at))?;
-    if let Some(number) = order.number() {
-        writeln!(out, "  number {number}")?;
-    }
     for failure in order.failure() {
         writeln!(out, "  failed: {failure}")?;
     }
@@ -270,28 +241,6 @@ mod tests {
         assert!(
             shown("payment_declined", declined).contains("\n  failed: the payment came to nothing with stolen_card\n")
         );
-    }
-
-    #[test]
-    fn an_order_is_called_by_its_id_or_by_its_number_however_that_is_written() {
-        let id = "01980a10-7c00-7000-8000-0000000000a1";
-        assert_eq!(id.parse(), Ok(Called::Id(id.parse().unwrap())));
-        for number in ["Q-2026-000123", "q-2026-000123", " Q-2026-000123 "] {
-            assert_eq!(number.parse(), Ok(Called::Number("Q-2026-000123".parse().unwrap())));
-        }
-        for nothing in ["", "123", "Q-2026"] {
-            assert!(nothing.parse::<Called>().unwrap_err().contains("such as Q-2026-000123"), "{nothing}");
-        }
-    }
-
-    #[test]
-    fn the_number_of_an_order_is_shown() {
-        let order = serde_json::json!({"status": "pending", "reason": null, "facts": {}, "number": 123,
-            "placed_at": "2026-12-31T23:30:00Z", "updated_at": at(1)});
-        let report = Report { order: Some(serde_json::from_value(order).unwrap()), ..Report::default() };
-        let mut out = Vec::new();
-        head(&report, Uuid::nil(), &mut out).unwrap();
-        assert!(String::from_utf8(out).unwrap().contains("\n  number Q-2026-000123\n"));
     }
 
     #[test]

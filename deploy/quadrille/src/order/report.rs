@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use order_svc::domain::Facts;
 use serde::Deserialize;
-use shared_events::{CancelReason, OrderNumber};
+use shared_events::CancelReason;
 use uuid::Uuid;
 
 use crate::audit::Sources;
@@ -55,7 +55,6 @@ pub(super) struct Order {
     pub payment: Option<String>,
     pub shipment: Option<String>,
     facts: serde_json::Value,
-    number: Option<i64>,
     waiting_for: Option<String>,
     waiting_from: Option<String>,
     waiting_since: Option<DateTime<Utc>>,
@@ -68,11 +67,6 @@ impl Order {
     fn waiting_for(&self, id: Uuid) -> Option<Waiting> {
         let (fact, from) = (self.waiting_for.clone()?, self.waiting_from.clone()?);
         Some(Waiting { id, fact, from, since: self.waiting_since? })
-    }
-
-    /// What people call it.
-    pub fn number(&self) -> Option<OrderNumber> {
-        OrderNumber::new(self.placed_at, self.number?).ok()
     }
 
     /// Why it is being or was cancelled, as far as goods or payment are to blame: each in a line.
@@ -154,12 +148,6 @@ pub(super) struct Stuck {
     pub event: String,
     pub since: DateTime<Utc>,
     pub why: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Numbered {
-    id: Uuid,
-    placed_at: DateTime<Utc>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -248,27 +236,6 @@ impl Report {
     }
 }
 
-/// The id of the order with this number. Fails if order-svc's database can't be looked at, or has no such order.
-pub(super) async fn id_of(sources: &Sources, number: &OrderNumber) -> anyhow::Result<Uuid> {
-    let why = || format!("looking up {number} in the database of order-svc");
-    let mut snapshot =
-        Snapshot::begin(sources.database(Service::OrderSvc).with_context(why)?).await.with_context(why)?;
-    let query = numbered(number.drawn());
-    let found = snapshot.rows::<Numbered>(&query).await?.pop();
-    snapshot.end().await?;
-    let found = found.filter(|order| OrderNumber::new(order.placed_at, number.drawn()).as_ref() == Ok(number));
-    Ok(found.with_context(|| format!("there is no order {number}"))?.id)
-}
-
-/// Goes by the key that the number is, since no index of `orders` has it. An order that an older instance has placed is not among
-/// the keys until the next look, and then in a small index of its own.
-fn numbered(drawn: i64) -> String {
-    format!(
-        "select id, placed_at from orders where id in (select order_id from order_keys where kind = 'number' and value = '{drawn}') \
-         union all select id, placed_at from orders where not keyed and number = {drawn}"
-    )
-}
-
 /// By event, why order-svc changed nothing when it heard it.
 async fn ignored_of(snapshot: &mut Snapshot, id: Uuid) -> anyhow::Result<BTreeMap<String, String>> {
     let rows = snapshot
@@ -312,7 +279,7 @@ fn heard_of(records: &[Record]) -> String {
 }
 
 const ORDER: &str = "select status, reason, facts ->> 'stock' as stock, facts ->> 'payment' as payment,
-    facts ->> 'shipment' as shipment, facts, number, waiting_for, waiting_from, waiting_since, placed_at, updated_at from orders where id = '$order'";
+    facts ->> 'shipment' as shipment, facts, waiting_for, waiting_from, waiting_since, placed_at, updated_at from orders where id = '$order'";
 const CALLS: &str = "select operation, tries, created_at, due_at, finished_at, outcome, error_code, error, failing_since from gateway_calls
     where order_id = '$order' order by created_at";
 const FAILED_REFUNDS: &str = "with of_order as (select p.currency, p.captured, p.refunded, r.* from refunds r

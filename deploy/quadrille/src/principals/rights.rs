@@ -3,12 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use service_kit::consumer::dead_letter_topic;
 use shared_events::Topic;
 
 use super::acl::{Acl, CLUSTER_NAME, Operation, Resource};
 use crate::service::Service;
-use crate::topics;
 
 /// Whom the tools log in as.
 pub const READER: &str = "reader";
@@ -22,7 +20,6 @@ pub fn heard(service: Service) -> Vec<String> {
         Service::StockSvc => stock_svc::reactions::subscriptions(),
         Service::PaymentSvc => payment_svc::reactions::subscriptions(),
         Service::NotificationSvc => notification_svc::reactions::subscriptions(),
-        Service::Console => console::heard::subscriptions(),
         Service::SandboxGateway | Service::SandboxIssuer | Service::OutboxRelay => Vec::new(),
     };
     subscriptions.into_iter().map(|heard| heard.topic).collect()
@@ -31,7 +28,7 @@ pub fn heard(service: Service) -> Vec<String> {
 /// The topics that a service's relay writes.
 pub fn written(service: Service) -> Vec<String> {
     let own = Topic::ALL.into_iter().filter(|topic| topic.owner() == service.name());
-    own.map(|topic| topic.name().to_owned()).chain([dead_letter_topic(service.name())]).collect()
+    own.map(|topic| topic.name().to_owned()).chain([format!("{}.dlq", service.name())]).collect()
 }
 
 /// The principal of the relay that publishes a service's outbox.
@@ -58,7 +55,6 @@ pub fn all(anonymous_reads: bool) -> BTreeSet<Acl> {
             }
         }
     }
-    rights.extend(of_the_console());
     for tool in [READER].into_iter().chain(anonymous_reads.then_some(ANONYMOUS)) {
         rights.insert(Acl::allow(tool, Operation::READ, Resource::TOPIC, "*"));
         rights.insert(Acl::allow(tool, Operation::DESCRIBE_CONFIGS, Resource::TOPIC, "*"));
@@ -66,21 +62,6 @@ pub fn all(anonymous_reads: bool) -> BTreeSet<Acl> {
         rights.insert(Acl::allow(tool, Operation::DESCRIBE, Resource::GROUP, "*"));
         rights.insert(Acl::allow(tool, Operation::DESCRIBE, Resource::CLUSTER, CLUSTER_NAME));
         rights.insert(Acl::allow(tool, Operation::DESCRIBE_CONFIGS, Resource::CLUSTER, CLUSTER_NAME));
-    }
-    rights
-}
-
-/// The console shows every topic of the shop, and how far each group is.
-fn of_the_console() -> Vec<Acl> {
-    let console = Service::Console.name();
-    let mut rights = vec![Acl::allow(console, Operation::READ, Resource::GROUP, console)];
-    for service in Service::WITH_OUTBOX {
-        rights.push(Acl::allow(console, Operation::DESCRIBE, Resource::GROUP, service.name()));
-    }
-    for topic in topics::all() {
-        for operation in [Operation::READ, Operation::DESCRIBE_CONFIGS] {
-            rights.push(Acl::allow(console, operation, Resource::TOPIC, &topic.name));
-        }
     }
     rights
 }
@@ -97,7 +78,7 @@ mod tests {
 
     #[test]
     fn each_topic_is_written_by_its_owners_relay_alone() {
-        for topic in topics::all() {
+        for topic in crate::topics::all() {
             let writers = who_may(Operation::WRITE, Resource::TOPIC, &topic.name);
             assert_eq!(writers.len(), 1, "{}: {writers:?}", topic.name);
         }
@@ -118,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_group_is_joined_by_its_own_service_alone() {
-        for service in Service::WITH_OUTBOX.into_iter().chain([Service::Console]) {
+        for service in Service::WITH_OUTBOX {
             let members = who_may(Operation::READ, Resource::GROUP, service.name());
             assert_eq!(members, [format!("User:{}", service.name())]);
         }

@@ -40,8 +40,6 @@ pub enum Kind {
     /// A mail server, or that of another channel. Messages wait, and no order does.
     MessageServer,
     Customer,
-    /// Staff must release an order that they hold for review.
-    Review,
     /// Staff must look after a refund that came to nothing.
     StaffRefund,
     /// Staff must hand a parcel over.
@@ -159,7 +157,6 @@ impl Cause {
 pub(super) fn by_people(order: &Waiting) -> Option<Kind> {
     match (&*order.fact, &*order.from) {
         (_, "customer") => Some(Kind::Customer),
-        ("order.confirmed", "staff") => Some(Kind::Review),
         (_, "staff") => Some(Kind::StaffRefund),
         ("shipment.dispatched", _) => Some(Kind::Dispatch),
         ("shipment.delivered", _) => Some(Kind::Carrier),

@@ -105,15 +105,12 @@ fn dead_letters(service: Service, database: &InDatabase) -> Vec<Cause> {
     let name = service.name();
     let cause = |((event, error), letters): ((&Option<String>, &Option<String>), Vec<&DeadLetter>)| {
         let (event, error) = (event.as_deref().unwrap_or("?"), error.as_deref());
-        let error = error.unwrap_or("it was never tried: it waited behind one that was dropped");
+        let error = error.unwrap_or("it waited behind one that was dropped");
         let behind: i64 = letters.iter().map(|letter| letter.behind).sum();
         let (which, mend) = match &letters[..] {
             [only] => (format!("dead letter {}", only.id), format!("quadrille dead-letters replay {name} {}", only.id)),
             all => {
-                let mend = format!(
-                    "quadrille dead-letters list {name}, and replay each, or all of a group by quadrille dead-letters job start"
-                );
-                (format!("{} dead letters", all.len()), mend)
+                (format!("{} dead letters", all.len()), format!("quadrille dead-letters list {name}, and replay each"))
             }
         };
         let what = format!("{name} could not handle {event} ({which}, {behind} events wait behind): {error}");
@@ -266,7 +263,7 @@ fn services(facts: &Facts) -> Vec<Cause> {
             .databases
             .get(&service)
             .and_then(|database| database.progress.iter().filter_map(|noted| noted.caught_up_to).max());
-        let mend = format!("start it, and if it hangs kill it first: quadrille run {name}; its log says why");
+        let mend = format!("start it: quadrille run {name}; its log says why it stopped");
         causes.push(Cause::new(Kind::Stopped, service, what, mend).since(since).reaching(reach_of(service)));
     }
     causes
@@ -330,12 +327,6 @@ fn people(kind: Kind, order: &Waiting) -> Cause {
         Kind::Customer => (
             "the customer has not authenticated the payment (3-D Secure)",
             "nobody but the customer can; at its deadline the order ends by itself".to_owned(),
-        ),
-        Kind::Review => (
-            "held for review by staff",
-            format!(
-                "POST /api/v1/orders/{id}/release of order-svc, or .../cancel; GET .../notes says who holds it and why"
-            ),
         ),
         Kind::StaffRefund => (
             "staff have to look after a refund that was refused or came back",

@@ -254,7 +254,6 @@ fn timers_people_and_what_nobody_knows_are_told_too() {
 
     for (fact, from, kind, mended_by) in [
         ("payment.authorized", "customer", Kind::Customer, "nobody but the customer"),
-        ("order.confirmed", "staff", Kind::Review, "/release of order-svc"),
         ("payment.refunded", "staff", Kind::StaffRefund, "settle-outside"),
         ("shipment.dispatched", "stock-svc", Kind::Dispatch, "/dispatch"),
         ("shipment.delivered", "stock-svc", Kind::Carrier, "/deliver"),

@@ -6,7 +6,6 @@ pub(crate) mod overview;
 use std::{io::Write, time::Duration};
 
 use clap::{Args, Subcommand};
-use service_kit::consumer::dead_letter_topic;
 use shared_events::Topic as Name;
 
 use crate::cluster::{ANSWER, Cluster, ClusterArgs};
@@ -102,7 +101,7 @@ pub fn all() -> Vec<Topic> {
         Topic { name: topic.name().to_owned(), partitions: PARTITIONS, config }
     });
     let dead = Service::WITH_OUTBOX.into_iter().map(|service| Topic {
-        name: dead_letter_topic(service.name()),
+        name: format!("{}.dlq", service.name()),
         partitions: PARTITIONS,
         config: history(DEAD_LETTER_DAYS),
     });

@@ -6,7 +6,6 @@ use quadrille_servers::{Broker, broker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::parts::Switch;
 use super::registry::Registry;
 use super::servers::{KAFKA, PATIENCE};
 
@@ -25,8 +24,6 @@ impl Embedded {
         lost: CancellationToken,
     ) -> anyhow::Result<Self> {
         let broker = Broker::start(options).await?;
-        // All services end with it, and begin anew: so it can't stay away by itself.
-        registry.part(KAFKA, &Switch::WITHOUT_A_STOP);
         registry.started(KAFKA, broker.identity());
         let stop = CancellationToken::new();
         let watch = tokio::spawn(watch(broker, Arc::clone(registry), lost, stop.clone()));
@@ -43,7 +40,6 @@ impl Embedded {
 async fn watch(mut broker: Broker, registry: Arc<Registry>, lost: CancellationToken, stop: CancellationToken) {
     match stop.run_until_cancelled(broker.wait()).await {
         None => {
-            broker.identity().thaw();
             if let Err(error) = broker.stop(PATIENCE).await {
                 tracing::error!(name = KAFKA, "{error:#}");
             }

@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use service_kit::pool;
 use tokio::time::sleep;
 
 use crate::cli::{KafkaWish, UpArgs};
@@ -55,8 +54,13 @@ fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Ser
         let _ = writeln!(text, "  {:18} {}{state}", service.name(), plan.url(service));
     }
     let _ = writeln!(text, "  {:18} {}{}", "kafka", plan.kafka.bootstrap, kind(&arguments.kafka));
-    let place = pool::place(&plan.postgres);
-    let _ = writeln!(text, "  {:18} {}", "postgres", place.split('/').next().unwrap_or_default());
+    let _ = writeln!(
+        text,
+        "  {:18} {}:{}",
+        "postgres",
+        plan.postgres.host_str().unwrap_or_default(),
+        plan.postgres.port().unwrap_or(5432)
+    );
     let _ = writeln!(text, "  {:18} {}", "audit", plan.audit_url());
     let _ = writeln!(text, "  {:18} {}", "mails", plan.mails.display());
     let messages = format!("{}/sandbox/messages", plan.url(Service::SandboxGateway));
@@ -69,9 +73,6 @@ fn text(plan: &Plan, data: &Path, binary: &Path, arguments: &UpArgs, late: &[Ser
             text,
             "\nBe somebody: this sets $CUSTOMER, $STAFF and $OPERATOR, for ten minutes.\n\n  eval \"$({login})\"\n"
         );
-    }
-    if !without.contains(&Service::Console) {
-        text.push_str(&look(plan));
     }
     let _ = write!(text, "\nPlace an order:\n\n{}\n", order(plan));
     for service in without {
@@ -98,17 +99,6 @@ fn kind(kafka: &KafkaWish) -> &'static str {
         }
         KafkaWish::Apache | KafkaWish::Given(_) => "",
     }
-}
-
-fn look(plan: &Plan) -> String {
-    let sign_in = match plan.auth {
-        true => "\nThe control room is for sam@example.com (sandbox-sam) and olga@example.com (sandbox-olga).",
-        false => "",
-    };
-    format!(
-        "\nLook at {}: the shop, each order, and the control room behind them.{sign_in}\n",
-        plan.url(Service::Console)
-    )
 }
 
 fn order(plan: &Plan) -> String {

@@ -25,8 +25,6 @@ pub(super) async fn end(data: &Path) -> anyhow::Result<()> {
         tracing::info!(name, pid = process.pid, "ending what a killed run left behind");
         let first = if name == super::servers::POSTGRES { Signal::SIGINT } else { Signal::SIGTERM };
         let last = if name == super::servers::POSTGRES { Signal::SIGQUIT } else { Signal::SIGKILL };
-        // One that is frozen hears nothing.
-        process.thaw();
         ending.spawn(async move { process.end(first, PATIENCE, last).await });
     }
     ending.join_all().await;

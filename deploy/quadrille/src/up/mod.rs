@@ -8,7 +8,6 @@ mod http;
 mod left_over;
 mod lock;
 mod output;
-mod parts;
 mod rebuild;
 mod registry;
 mod servers;
@@ -83,13 +82,13 @@ async fn with_servers(
 ) -> anyhow::Result<()> {
     let plan = Plan {
         ports,
-        postgres: given(servers.database_url())?,
+        postgres: Url::parse(servers.database_url()).context("the PostgreSQL URL")?,
         kafka: servers.brokers().clone(),
         kind: arguments.kafka.clone(),
         mails: subfolder(data, "mails")?,
         auth: !arguments.no_auth,
     };
-    let http = http::serve(&plan, registry, stop.clone())?;
+    let http = http::serve(&plan, stop.clone())?;
     let mut run = Run { arguments, data, plan: &plan, servers, registry, stop, greeted: false, rebuilt: false };
     let outcome = run.rounds().await;
     stop.cancel();
@@ -233,16 +232,10 @@ impl Run<'_> {
     }
 }
 
-/// A URL that can be used.
-fn given(url: &str) -> anyhow::Result<String> {
-    pool::check(url).map_err(|why| anyhow::anyhow!("the PostgreSQL URL is refused: {why}"))?;
-    Ok(url.to_owned())
-}
-
 /// Databases and topics, which the services expect to be there.
 async fn prepare(plan: &Plan) -> anyhow::Result<()> {
     for name in plan.services().into_iter().filter_map(Service::database) {
-        ensure_database(&plan.postgres, name).await.with_context(|| format!("database {name}"))?;
+        ensure_database(plan.postgres.as_str(), name).await.with_context(|| format!("database {name}"))?;
     }
     let cluster = Cluster(plan.kafka.clone());
     for warning in topics::ensure(&cluster, &topics::all(), 1, TOPICS_WITHIN).await?.warnings {

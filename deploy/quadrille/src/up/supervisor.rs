@@ -1,4 +1,4 @@
-//! Keeps one child alive until the run ends, or until somebody wants it stopped.
+//! Keeps one child alive until the run ends.
 
 use std::{future::Future, process::ExitStatus, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use quadrille_servers::{Kafka, Postgres};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{backoff::Backoff, parts::Switch, registry::Registry};
+use super::{backoff::Backoff, registry::Registry};
 
 /// Something that can be started again after it died.
 pub(super) trait Supervised: Send + Sync + 'static {
@@ -64,7 +64,7 @@ macro_rules! server_is_running {
 server_is_running!(Postgres);
 server_is_running!(Kafka);
 
-/// Starts it, starts it again when it dies, ends it when told to stop; and keeps it ended while nobody wants it.
+/// Starts it, starts it again when it dies, ends it when told to stop.
 pub(super) async fn keep_alive<S: Supervised>(child: S, registry: Arc<Registry>, stop: CancellationToken) {
     keep_alive_from(child, None, registry, stop).await;
 }
@@ -77,12 +77,8 @@ pub(super) async fn keep_alive_from<S: Supervised>(
     stop: CancellationToken,
 ) {
     let name = child.name();
-    let part = registry.part(name, &Switch::ALL);
     let mut backoff = Backoff::default();
     loop {
-        if running.is_none() && !part.until_wanted(&stop).await {
-            return;
-        }
         let since = Instant::now();
         let started = match running.take() {
             Some(running) => Ok(running),
@@ -94,23 +90,12 @@ pub(super) async fn keep_alive_from<S: Supervised>(
         match started {
             Ok(mut process) => {
                 registry.started(name, process.identity());
-                let died = tokio::select! {
-                    ended = process.wait() => Some(ended),
-                    () = stop.cancelled() => None,
-                    () = part.until_unwanted() => None,
-                };
-                let Some(ended) = died else {
-                    // Frozen it would hear nothing.
-                    process.identity().thaw();
+                let Some(ended) = stop.run_until_cancelled(process.wait()).await else {
                     if let Err(error) = process.stop(child.patience()).await {
                         tracing::error!(name, "{error:#}");
                     }
                     registry.ended(name);
-                    if stop.is_cancelled() {
-                        return;
-                    }
-                    tracing::warn!(name, "stopped; it stays so until somebody starts it");
-                    continue;
+                    return;
                 };
                 registry.ended(name);
                 match ended {
@@ -133,7 +118,6 @@ mod tests {
 
     use super::*;
     use crate::addresses::Addresses;
-    use crate::up::parts::Unswitched;
 
     struct Sleeper(PathBuf);
 
@@ -165,63 +149,6 @@ mod tests {
             }
             tokio::task::yield_now().await;
         }
-    }
-
-    /// Waits until the only part is in this state.
-    async fn is(registry: &Registry, state: &str) {
-        let until = Instant::now() + Duration::from_secs(10);
-        while registry.told()[0].state != state {
-            assert!(Instant::now() < until, "{:?} is to be {state}", registry.told());
-            tokio::task::yield_now().await;
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_child_that_is_stopped_stays_so_until_it_is_started() {
-        let data = tempfile::tempdir().unwrap();
-        let (stop, registry) = (CancellationToken::new(), Registry::new(data.path()));
-        let child = Sleeper(data.path().join("log"));
-        let supervisor = tokio::spawn(keep_alive(child, Arc::clone(&registry), stop.clone()));
-        let first = alive(data.path(), None).await;
-        let press = |switch| registry.switch("sleeper", switch);
-        assert!(press(Switch::Stop).unwrap().is_ok());
-        is(&registry, "stopped").await;
-        assert!(!first.is_alive());
-        assert_eq!(press(Switch::Kill), Some(Err(Unswitched::NotThere)));
-        // Longer than the longest first wait before a dead child is started again.
-        tokio::time::timeout(Duration::from_millis(400), alive(data.path(), None)).await.unwrap_err();
-        assert!(press(Switch::Start).unwrap().is_ok());
-        let second = alive(data.path(), Some(first.pid)).await;
-        is(&registry, "running").await;
-        // Stopped again, it is no matter for the end of the run.
-        assert!(press(Switch::Stop).unwrap().is_ok());
-        is(&registry, "stopped").await;
-        stop.cancel();
-        supervisor.await.unwrap();
-        assert!(!second.is_alive());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_frozen_child_goes_on_as_it_was_and_is_ended_with_the_run_all_the_same() {
-        let data = tempfile::tempdir().unwrap();
-        let (stop, registry) = (CancellationToken::new(), Registry::new(data.path()));
-        let child = Sleeper(data.path().join("log"));
-        let supervisor = tokio::spawn(keep_alive(child, Arc::clone(&registry), stop.clone()));
-        let child = alive(data.path(), None).await;
-        let press = |switch| registry.switch("sleeper", switch).unwrap().unwrap();
-        let frozen = press(Switch::Freeze);
-        is(&registry, "frozen").await;
-        registry.undo("sleeper", Switch::Freeze, frozen);
-        is(&registry, "running").await;
-        assert_eq!(registry.told()[0].pid, Some(child.pid), "it is the same process");
-        let frozen = press(Switch::Freeze);
-        press(Switch::Freeze);
-        registry.undo("sleeper", Switch::Freeze, frozen);
-        is(&registry, "frozen").await;
-        let began = Instant::now();
-        stop.cancel();
-        supervisor.await.unwrap();
-        assert!(!child.is_alive() && began.elapsed() < Duration::from_secs(5), "it heard that it was to end");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,6 @@ fn started(program: &str, given: &Variables) -> Result<BTreeSet<String>, String>
             "notification-svc" => notification_svc::config::Config::read(reader).map(drop),
             "sandbox-gateway" => sandbox_gateway::config::Config::read(reader).map(drop),
             "sandbox-issuer" => sandbox_issuer::config::Config::read(reader).map(drop),
-            "console" => console::Config::read(reader).map(drop),
             relay if relay.ends_with("-relay") => outbox_relay::worker::Config::read(reader).map(drop),
             other => panic!("which program is {other}?"),
         };
@@ -57,7 +56,7 @@ fn every_program_starts_with_what_it_is_told_and_reads_all_of_it() {
     let certificate = certificate.to_str().unwrap();
     for overlay in OVERLAYS {
         let programs = files::programs(overlay);
-        assert_eq!(programs.len(), if overlay == "local" { 11 } else { 9 }, "{programs:?}");
+        assert_eq!(programs.len(), if overlay == "local" { 10 } else { 8 }, "{programs:?}");
         for program in programs {
             let mut given = with_secrets(overlay, &program);
             // The operators' certificates are not here, but in the places of the volume that the variables and URLs name.
@@ -89,15 +88,13 @@ fn production_is_no_sandbox_believes_only_its_own_servers_and_gives_each_program
 }
 
 /// What compose tells and this does not, or otherwise.
-const OTHERWISE: [(&str, &str); 8] = [
+const OTHERWISE: [(&str, &str); 6] = [
     ("GROUP_INSTANCE_ID", "a pod has no name that stays, and a group of changing size needs none"),
     ("ALLOWED_HOSTS", "each has names of its own"),
     ("KAFKA_SECURITY_PROTOCOL", "the local overlay's Kafka lets everybody in"),
     ("KAFKA_SASL_MECHANISM", "the same"),
     ("KAFKA_SASL_USERNAME", "the same"),
     ("KAFKA_SASL_PASSWORD", "the same"),
-    ("WATCH_URL", "there is no watch: the console says how to start one"),
-    ("SANDBOX_GATEWAY_URL", "its network policies let the console ask the services alone"),
 ];
 
 #[test]
@@ -113,14 +110,6 @@ fn what_compose_tells_a_program_the_local_overlay_tells_it_too() {
             }
         }
     }
-}
-
-#[test]
-fn the_console_starts_with_what_compose_tells_it_and_reads_all_of_it() {
-    let told = told_by_compose("console");
-    let asked = started("console", &told).unwrap();
-    let unread: Vec<_> = told.keys().filter(|name| !asked.contains(*name)).collect();
-    assert!(unread.is_empty(), "{unread:?}");
 }
 
 #[test]

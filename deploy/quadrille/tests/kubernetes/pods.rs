@@ -25,7 +25,6 @@ fn ports_are_those_at_which_the_programs_listen() {
         Service::NotificationSvc,
         Service::SandboxGateway,
         Service::SandboxIssuer,
-        Service::Console,
     ];
     for service in all {
         let (name, told) = (service.name(), told("local", service.name()));

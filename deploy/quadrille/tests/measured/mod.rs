@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PROGRAMS: [&str; 7] =
-    ["service-kit", "outbox-relay", "order-svc", "stock-svc", "payment-svc", "notification-svc", "deploy/console"];
+const PROGRAMS: [&str; 6] =
+    ["service-kit", "outbox-relay", "order-svc", "stock-svc", "payment-svc", "notification-svc"];
 const KINDS: [&str; 3] = ["counter", "gauge", "histogram"];
 
 /// Names of metrics, with their kind.

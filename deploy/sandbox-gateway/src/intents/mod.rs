@@ -35,10 +35,6 @@ pub struct Intent {
     /// Whether the bank ever reserved the money.
     pub was_authorised: bool,
     pub created_at: DateTime<Utc>,
-    /// What the customer's browser knows it by; none of one that is older than this field.
-    pub client_secret: Option<String>,
-    /// Where the customer returns to from their bank's page, as the last confirmation said.
-    pub return_url: Option<String>,
 }
 
 /// How a confirmation is to be taken.
@@ -118,23 +114,9 @@ impl Intent {
         decline.with_intent(self.object())
     }
 
-    /// Whether the customer has to act.
-    pub fn waits_for_customer(&self) -> bool {
-        self.status == "requires_action"
-    }
-
-    /// What became of the payment, as Stripe says it to where the customer returns; none while they have not acted.
-    pub fn outcome(&self) -> Option<&'static str> {
-        match self.status.as_str() {
-            "requires_capture" | "succeeded" => Some("succeeded"),
-            "requires_payment_method" | "canceled" => Some("failed"),
-            _ => None,
-        }
-    }
-
     /// The customer passes 3-D Secure, or fails it, which has no effect on money.
     pub fn authenticate(&mut self, passed: bool) -> Result<Option<Effect>, StripeError> {
-        if !self.waits_for_customer() {
+        if self.status != "requires_action" {
             return Err(self.unexpected("authenticate"));
         }
         if passed {
@@ -205,8 +187,9 @@ impl Intent {
     }
 
     fn next_action(&self) -> Option<Value> {
-        let to = json!({"url": format!("/sandbox/3ds/{}", self.id), "return_url": self.return_url});
-        self.waits_for_customer().then(|| json!({"type": "redirect_to_url", "redirect_to_url": to}))
+        let url = format!("/sandbox/payment_intents/{}/authenticate", self.id);
+        let asked = self.status == "requires_action";
+        asked.then(|| json!({"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": null}}))
     }
 
     /// The method that it is paid with, as things stand.
@@ -215,7 +198,7 @@ impl Intent {
     }
 
     /// The last charge, once there was one: what became of the last confirmation.
-    pub fn charge(&self) -> Option<Value> {
+    fn charge(&self) -> Option<Value> {
         let declined = self.last_payment_error.is_some();
         (self.was_authorised || declined).then(|| {
             let let_go = self.was_authorised && self.status == "canceled";
@@ -226,7 +209,6 @@ impl Intent {
                 "amount_captured": self.received,
                 "amount_refunded": if let_go { self.amount } else { self.refunded },
                 "captured": self.received > 0,
-                "currency": self.currency,
                 "paid": self.was_authorised,
                 "payment_intent": self.id,
                 "refunded": let_go || (self.received > 0 && self.refunded == self.received),
@@ -251,7 +233,6 @@ impl Intent {
             "amount_capturable": if self.status == "requires_capture" { self.amount } else { 0 },
             "amount_received": self.received,
             "capture_method": "manual",
-            "client_secret": self.client_secret,
             "created": self.created_at.timestamp(),
             "currency": self.currency,
             "last_payment_error": self.last_payment_error,
@@ -267,5 +248,3 @@ impl Intent {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub use tests::waiting_intent;

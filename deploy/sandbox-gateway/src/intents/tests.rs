@@ -15,14 +15,7 @@ fn intent(method: Magic) -> Intent {
         attempts: 0,
         was_authorised: false,
         created_at: DateTime::UNIX_EPOCH,
-        client_secret: Some("pi_1_secret_1".to_owned()),
-        return_url: None,
     }
-}
-
-/// One that waits for its customer.
-pub fn waiting_intent() -> Intent {
-    Intent { status: "requires_action".to_owned(), ..intent(Magic::AuthenticationRequired) }
 }
 
 const AUTHORISED: Option<Effect> = Some(Effect { operation: "authorise", amount: 2598 });

@@ -60,7 +60,7 @@ pub async fn show(state: Data<AppState>, request: HttpRequest) -> HttpResponse {
         Ok(form) => form,
         Err(why) => return state.pages.refused(StatusCode::BAD_REQUEST, &why),
     };
-    match Asked::read(&form, &state) {
+    match Asked::read(&form, state.issuer.name()) {
         Ok(asked) => asked.page(&state, &request, &form, StatusCode::OK, None),
         Err(unfit) => unfit.answer(&state),
     }
@@ -71,7 +71,7 @@ pub async fn sign_in(state: Data<AppState>, request: HttpRequest, body: Bytes) -
         Ok(form) => form,
         Err(why) => return state.pages.refused(StatusCode::BAD_REQUEST, &why),
     };
-    let asked = match Asked::read(&form, &state) {
+    let asked = match Asked::read(&form, state.issuer.name()) {
         Ok(asked) => asked,
         Err(unfit) => return unfit.answer(&state),
     };
@@ -94,17 +94,17 @@ pub async fn sign_in(state: Data<AppState>, request: HttpRequest, body: Bytes) -
 
 impl Asked {
     /// Reads what a program asks for. Until the address to lead back to is known to be the program's, nothing is sent there.
-    fn read(form: &Form, known: &AppState) -> Result<Self, Unfit> {
+    fn read(form: &Form, issuer: &str) -> Result<Self, Unfit> {
         let told =
             |why: String| Unfit::Told(format!("The program that sent you here asked for something else: {why}."));
         let client = Client::named(form.required("client_id").map_err(told)?);
         let client = client.ok_or_else(|| told("client_id is not known".to_owned()))?;
         let redirect_uri = form.required("redirect_uri").map_err(told)?;
-        let redirect = client.redirect(redirect_uri, known.console.as_ref());
+        let redirect = client.redirect(redirect_uri);
         let redirect = redirect.ok_or_else(|| told("redirect_uri is not registered for it".to_owned()))?;
         let state = form.get("state");
         let back = |error: &str, why: &str| {
-            let mut to = led_back(&redirect, state, known.issuer.name());
+            let mut to = led_back(&redirect, state, issuer);
             to.query_pairs_mut().append_pair("error", error).append_pair("error_description", why);
             Unfit::Back(to)
         };

@@ -16,7 +16,6 @@ use actix_web::HttpRequest;
 use actix_web::web::{self, Data, ServiceConfig};
 use service_kit::Pool;
 use service_kit::http::Proxies;
-use url::Url;
 
 use crate::clock::Clock;
 use crate::passwords::Passwords;
@@ -34,8 +33,6 @@ pub struct AppState {
     pub pages: Arc<Pages>,
     /// Whose word is taken for where a request comes from.
     pub proxies: Proxies,
-    /// Where browsers reach the console, if it isn't on this machine.
-    pub console: Option<Url>,
     pub clock: Clock,
 }
 
@@ -48,7 +45,6 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         .service(web::resource("/sandbox/accounts/{id}").delete(erasure::delete))
         .service(web::resource("/authorize").get(authorize::show).post(authorize::sign_in))
         .service(web::resource("/token").post(token::token))
-        .service(web::resource("/revoke").post(token::revoke))
         .service(web::resource("/api/v1/account/auth/register").post(account::register))
         .service(web::resource("/api/v1/account/auth/login").post(account::login))
         .service(web::resource("/api/v1/account/auth/refresh").post(account::refresh))

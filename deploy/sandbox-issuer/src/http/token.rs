@@ -68,17 +68,6 @@ pub async fn token(state: Data<AppState>, request: HttpRequest, body: Bytes) -> 
     Ok(issued.answer())
 }
 
-/// Ends the session of a refresh token (RFC 7009). What is no refresh token of this client's is nothing to end: an access token
-/// is good for a few minutes, whatever becomes of its session.
-pub async fn revoke(state: Data<AppState>, request: HttpRequest, body: Bytes) -> Result<HttpResponse, OAuthError> {
-    let form = Form::body(&request, &body).map_err(OAuthError::invalid_request)?;
-    let token = form.required("token").map_err(OAuthError::invalid_request)?;
-    let client = authenticated(&state, &request, &form).await?;
-    let mut conn = state.pool.get().await.map_err(Failure::from)?;
-    sessions::revoke(&mut conn, token, client.id).await.map_err(Failure::from)?;
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish())
-}
-
 async fn of_machine(state: &AppState, client: &Client, form: &Form) -> Result<Tokens, OAuthError> {
     let scope = client.scope(form.get("scope")).map_err(OAuthError::invalid_scope)?;
     let now = state.clock.now();

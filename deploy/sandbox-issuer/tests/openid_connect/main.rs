@@ -135,9 +135,7 @@ async fn the_discovery_document_says_where_everything_is_and_that_this_is_a_sand
     assert_eq!(document["issuer"], issuer.url.as_str());
     assert!(document["sandbox"].as_str().unwrap().contains("trying out"), "{document}");
     assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
-    for (endpoint, status) in
-        [("jwks_uri", 200), ("authorization_endpoint", 400), ("token_endpoint", 405), ("revocation_endpoint", 405)]
-    {
+    for (endpoint, status) in [("jwks_uri", 200), ("authorization_endpoint", 400), ("token_endpoint", 405)] {
         let url = document[endpoint].as_str().unwrap();
         assert_eq!(issuer.client.get(url).send().await.unwrap().status().as_u16(), status, "{endpoint}");
     }

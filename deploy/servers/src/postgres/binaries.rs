@@ -31,10 +31,6 @@ impl Binaries {
         self.folder.join("initdb")
     }
 
-    pub fn basebackup(&self) -> PathBuf {
-        self.folder.join("pg_basebackup")
-    }
-
     fn in_folder(folder: &Path) -> Option<Self> {
         // Links on the PATH are resolved, because PostgreSQL looks for its libraries next to the real file.
         let folder = fs::canonicalize(folder.join("postgres")).ok()?.parent()?.to_owned();

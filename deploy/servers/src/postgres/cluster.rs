@@ -124,12 +124,8 @@ impl Cluster {
     }
 
     fn write_password(&self, run_as: RunAs) -> anyhow::Result<()> {
-        self.keep_password(&Alphanumeric.sample_string(&mut rand::rng(), 24), run_as)
-    }
-
-    /// Writes down the superuser's password.
-    pub fn keep_password(&self, password: &str, run_as: RunAs) -> anyhow::Result<()> {
         let file = self.password_file();
+        let password = Alphanumeric.sample_string(&mut rand::rng(), 24);
         let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file)?;
         writeln!(out, "{password}")?;
         run_as.own(&file)

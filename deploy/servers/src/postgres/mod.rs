@@ -3,7 +3,6 @@
 mod binaries;
 mod cluster;
 mod secured;
-mod standby;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -65,24 +64,10 @@ impl Postgres {
         cluster.stop_left_over().await?;
         let password = cluster.make_if_new(&binaries, run_as, options.durability).await?;
         let port = port::claim(options.port, "PostgreSQL")?;
-        Self::launch(&binaries, run_as, &cluster, port, options.durability, settings, password).await
-    }
-
-    /// Starts the server on data that are there.
-    async fn launch(
-        binaries: &Binaries,
-        run_as: RunAs,
-        cluster: &Cluster,
-        port: u16,
-        durability: Durability,
-        settings: &[&str],
-        password: Option<String>,
-    ) -> anyhow::Result<Self> {
         let until = Instant::now() + READY_WITHIN;
         loop {
-            let process = spawn(binaries, run_as, cluster, port, durability, settings)?;
-            let folder = cluster.folder().to_owned();
-            let mut server = Self { process, folder, port, password: password.clone() };
+            let process = spawn(&binaries, run_as, &cluster, port, options.durability, settings)?;
+            let mut server = Self { process, folder: folder.clone(), port, password: password.clone() };
             match server.ready(until).await {
                 Ok(()) => return Ok(server),
                 // After a kill of the postmaster, its child processes need a moment to notice.

@@ -47,35 +47,6 @@ fn a_customer_may_cancel_a_confirmed_order() {
 }
 
 #[test]
-fn staff_cancel_as_the_customer_may_and_the_order_ends_for_that_reason() {
-    for past in [vec![reserved()], vec![reserved(), authorized()]] {
-        given(past)
-            .when(Happens::StaffCancel(StaffReason::FraudSuspected))
-            .then(Status::Cancelling(CancelReason::Staff), [cancel_requested(CancelReason::Staff)]);
-    }
-    let ended = given([reserved(), Happens::StaffCancel(StaffReason::PriceError), released()])
-        .when(voided())
-        .then(Status::Cancelled(CancelReason::Staff), [cancelled(CancelReason::Staff)]);
-    assert_eq!(ended.facts.staff_reason, Some(StaffReason::PriceError));
-    given([authorized(), captured(), created(1, 2), dispatched(1)])
-        .when(Happens::StaffCancel(StaffReason::Other))
-        .then_refused(Refused::TooLateToCancel(Status::Shipped));
-}
-
-#[test]
-fn whoever_cancels_first_gives_the_reason_and_no_other_of_staff_is_lost_without_a_word() {
-    let by_staff = || Happens::StaffCancel(StaffReason::Other);
-    given([Happens::CustomerCancels]).when(by_staff()).then_refused(Refused::CancelledOtherwise);
-    given([short()]).when(by_staff()).then_refused(Refused::CancelledOtherwise);
-    let another = Happens::StaffCancel(StaffReason::PriceError);
-    given([by_staff()]).when(another).then_refused(Refused::CancelledOtherwise);
-    given([by_staff()]).when(by_staff()).then(Status::Cancelling(CancelReason::Staff), []);
-    let ended = [reserved(), by_staff(), released(), voided()];
-    given(ended.clone()).when(by_staff()).then(Status::Cancelled(CancelReason::Staff), []);
-    given(ended).when(Happens::CustomerCancels).then(Status::Cancelled(CancelReason::Staff), []);
-}
-
-#[test]
 fn cancelling_twice_says_nothing_new() {
     given([Happens::CustomerCancels])
         .when(Happens::CustomerCancels)

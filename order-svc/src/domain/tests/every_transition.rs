@@ -14,17 +14,8 @@ pub(super) fn everything() -> Vec<Happens> {
     let payments = [authorized(), declined(true), declined(false), captured(), capture_failed(), voided()];
     let refunds = [refunded(1), refunded(0), refund_failed(), unknown(), action_required()];
     let parcels = [created(9, 2), dispatched(1), delivered(1), parcel_returned(1), lost(1), parcel_cancelled(1)];
-    let by_staff = [Happens::StaffCancel(StaffReason::Other), Happens::StaffHold, Happens::StaffRelease];
     let wishes = [Happens::CustomerCancels, Happens::CustomerCallsOff, Happens::DeadlinePasses];
-    causes
-        .into_iter()
-        .chain(goods)
-        .chain(payments)
-        .chain(refunds)
-        .chain(parcels)
-        .chain(wishes)
-        .chain(by_staff)
-        .collect()
+    causes.into_iter().chain(goods).chain(payments).chain(refunds).chain(parcels).chain(wishes).collect()
 }
 
 /// Tries everything on an order with this past. `moves` gives the new status, or none if the status stays.
@@ -41,7 +32,6 @@ fn only_these_move(past: &[Happens], status: Status, moves: Moves) {
 fn from_pending() {
     only_these_move(&[reserved(), created(1, 2)], Status::Pending, |what| match what {
         Happens::CustomerCancels => Some(Status::Cancelling(CancelReason::Customer)),
-        Happens::StaffCancel(_) => Some(Status::Cancelling(CancelReason::Staff)),
         Happens::DeadlinePasses => Some(Status::Cancelling(CancelReason::Timeout)),
         Happens::Heard(Event::Stock(StockEvent::Rejected(StockRejected {
             rejection: Rejection::Shortages { .. },
@@ -58,34 +48,9 @@ fn from_pending() {
 }
 
 #[test]
-fn from_pending_while_staff_hold_it_and_its_money_is_there() {
-    only_these_move(&[reserved(), Happens::StaffHold, authorized()], Status::Pending, |what| match what {
-        Happens::CustomerCancels => Some(Status::Cancelling(CancelReason::Customer)),
-        Happens::StaffCancel(_) => Some(Status::Cancelling(CancelReason::Staff)),
-        Happens::StaffRelease => Some(Status::Confirmed),
-        Happens::Heard(Event::Stock(StockEvent::Rejected(StockRejected {
-            rejection: Rejection::Shortages { .. },
-            ..
-        }))) => Some(Status::Cancelling(CancelReason::OutOfStock)),
-        Happens::Heard(Event::Payment(PaymentEvent::Declined(declined))) if !declined.retryable => {
-            Some(Status::Cancelling(CancelReason::PaymentDeclined))
-        }
-        Happens::Heard(Event::Payment(PaymentEvent::Refunded(refund))) if refund.remaining.is_zero() => {
-            Some(Status::Cancelling(CancelReason::PaymentExpired))
-        }
-        _ if of_type(what, "payment.capture_failed.v1") || of_type(what, "payment.voided.v1") => {
-            Some(Status::Cancelling(CancelReason::PaymentExpired))
-        }
-        _ if of_type(what, "shipment.dispatched.v1") => Some(Status::PartiallyShipped),
-        _ => None,
-    });
-}
-
-#[test]
 fn from_confirmed() {
     only_these_move(&[reserved(), authorized(), created(1, 2)], Status::Confirmed, |what| match what {
         Happens::CustomerCancels => Some(Status::Cancelling(CancelReason::Customer)),
-        Happens::StaffCancel(_) => Some(Status::Cancelling(CancelReason::Staff)),
         Happens::Heard(Event::Stock(StockEvent::Rejected(StockRejected { rejection: Rejection::Expired, .. }))) => {
             Some(Status::Cancelling(CancelReason::OutOfStock))
         }

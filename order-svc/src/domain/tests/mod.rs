@@ -8,23 +8,19 @@ mod forgetting;
 mod interleavings;
 mod patience;
 mod placing;
-mod reviewing;
 mod waiting;
 mod why_it_failed;
 
 use chrono::Utc;
 use shared_events::*;
 
-use super::{Progress, Refused, StaffReason, Status, Transition};
+use super::{Progress, Refused, Status, Transition};
 
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "a few of them, in tests")]
 pub enum Happens {
     Heard(Event),
     CustomerCancels,
-    StaffCancel(StaffReason),
-    StaffHold,
-    StaffRelease,
     CustomerCallsOff,
     DeadlinePasses,
 }
@@ -45,9 +41,6 @@ pub fn happens(progress: Progress, what: &Happens) -> Result<Transition, Refused
         Happens::Heard(Event::Shipment(event)) => Ok(progress.hear_shipment(event, loss(event))),
         Happens::Heard(other) => panic!("an order doesn't hear {other:?}"),
         Happens::CustomerCancels => progress.cancel(),
-        Happens::StaffCancel(reason) => progress.cancel_by_staff(*reason),
-        Happens::StaffHold => progress.hold("Ten of the same".parse().unwrap(), chrono::DateTime::UNIX_EPOCH),
-        Happens::StaffRelease => progress.release(),
         Happens::CustomerCallsOff => progress.call_off(),
         Happens::DeadlinePasses => progress.time_out(),
     }

@@ -1,7 +1,5 @@
 //! Declines that may pass, customers who have to act, and refunds by staff.
 
-use shared_events::PaymentActionRequired;
-
 use super::*;
 
 fn not_now() -> Happens {
@@ -9,7 +7,7 @@ fn not_now() -> Happens {
 }
 
 fn asks() -> Happens {
-    answered(Call::Authorise, GatewayReply::ActionRequired(NextAction::default()))
+    answered(Call::Authorise, GatewayReply::ActionRequired { url: None })
 }
 
 fn retry() -> Happens {
@@ -34,18 +32,6 @@ fn action_required() -> Payment {
 
 const FOR_NOW: [&str; 1] = ["declined processing_error retryable true"];
 const FOR_GOOD: [&str; 1] = ["declined processing_error retryable false"];
-
-#[test]
-fn an_address_that_holds_the_customers_secret_is_kept_for_them_and_not_announced() {
-    for (url, is_public) in [("https://bank.example/3ds", true), ("https://bank.example/?client_secret=pi_1", false)] {
-        let (mut payment, url) = (authorizing(), Some(url.to_owned()));
-        let action = NextAction { client_secret: Some("pi_1_secret".to_owned().into()), url: url.clone() };
-        let step = payment.answered(Call::Authorise, GatewayReply::ActionRequired(action.clone())).unwrap();
-        let (order_id, payment_id, deadline) = (payment.order_id, payment.id, payment.hold.deadline);
-        let announced = PaymentActionRequired { order_id, payment_id, deadline, url: url.filter(|_| is_public) };
-        assert_eq!((step.events, step.asks_customer), (vec![PaymentEvent::ActionRequired(announced)], Some(action)));
-    }
-}
 
 #[test]
 fn a_decline_that_may_pass_is_tried_again_after_30_s_and_2_min_and_then_is_final() {

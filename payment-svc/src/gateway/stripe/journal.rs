@@ -1,11 +1,8 @@
 //! Stripe's lists and charges, for comparing them with the ledger.
 
-use chrono::{DateTime, Utc};
-
-use super::balance::BalanceTransactionObject;
-use super::wire::{IntentObject, ListObject, Listed};
+use super::wire::{IntentObject, ListObject};
 use super::{PAGE, Stripe};
-use crate::gateway::{BalancePage, GatewayError, GatewayJournal, JournalTotals, ListedIntent, PaymentGateway};
+use crate::gateway::{GatewayError, GatewayJournal, JournalTotals, ListedIntent, PaymentGateway};
 
 impl GatewayJournal for Stripe {
     async fn totals(&self, intent: String) -> Result<JournalTotals, GatewayError> {
@@ -29,25 +26,5 @@ impl GatewayJournal for Stripe {
             ListedIntent { id: intent.id, order, has_money }
         };
         Ok((page.data.into_iter().map(listed).collect(), page.has_more))
-    }
-
-    async fn balance(
-        &self,
-        from: DateTime<Utc>,
-        until: DateTime<Utc>,
-        after: Option<String>,
-    ) -> Result<BalancePage, GatewayError> {
-        let mut query = vec![
-            ("created%5Bgte%5D", from.timestamp().to_string()),
-            ("created%5Blt%5D", until.timestamp().to_string()),
-            ("expand%5B0%5D", "data.source".to_owned()),
-            ("limit", PAGE.to_owned()),
-        ];
-        query.extend(after.map(|after| ("starting_after", after)));
-        let page: ListObject<BalanceTransactionObject> = self.get("/v1/balance_transactions", &query).await?;
-        let last = page.data.last();
-        let (oldest, next) = (last.and_then(BalanceTransactionObject::at), last.map(|last| last.id().to_owned()));
-        let movements = page.data.into_iter().filter_map(BalanceTransactionObject::movement).collect();
-        Ok(BalancePage { movements, oldest, next: next.filter(|_| page.has_more) })
     }
 }

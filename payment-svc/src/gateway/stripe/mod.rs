@@ -1,10 +1,8 @@
 //! The Stripe API: <https://docs.stripe.com/api>. One adapter for api.stripe.com, stripe-mock and the sandbox gateway.
 
-mod balance;
 mod journal;
 mod wire;
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,9 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use service_kit::http_client;
 use service_kit::retry::Backoff;
-use shared_events::{Money, OrderId, RefundId};
+use shared_events::{Money, PaymentMethod, RefundId};
 
-use super::{Confirmation, GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
+use super::{GatewayError, GivenBack, IntentState, NewIntent, NewRefund, PaymentGateway, RefundOutcome};
 use wire::{DisputeObject, IntentObject, ListObject, Listed, RefundObject};
 
 /// The version of the API whose shapes `wire` reads.
@@ -33,35 +31,7 @@ pub struct StripeConfig {
     pub key: SecretString,
     pub timeout: Duration,
     /// Where customers return to from their bank's page. Only a request that names it gets the address of that page.
-    pub return_url: Option<ReturnUrl>,
-}
-
-/// What stands in the address of an order's page for the order.
-const ORDER_ID: &str = "{order_id}";
-
-/// The address of the page to which a customer returns: the same for all, or that of their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReturnUrl(String);
-
-impl ReturnUrl {
-    /// The page of this order.
-    pub fn of(&self, order_id: OrderId) -> String {
-        self.0.replace(ORDER_ID, &order_id.to_string())
-    }
-}
-
-impl FromStr for ReturnUrl {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let page = text.replace(ORDER_ID, "0");
-        if page.contains(['{', '}']) {
-            return Err("it has braces around something else than order_id");
-        }
-        let is_plain = page.bytes().all(|byte| byte.is_ascii_graphic());
-        let url = Url::parse(&page).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if is_plain && url.is_some() { Ok(Self(text.to_owned())) } else { Err("it is no http or https URL") }
-    }
+    pub return_url: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -178,15 +148,9 @@ impl PaymentGateway for Stripe {
         Ok(made.id)
     }
 
-    async fn confirm(
-        &self,
-        key: String,
-        intent: String,
-        confirmation: Confirmation,
-    ) -> Result<IntentState, GatewayError> {
-        let Confirmation { order_id, method } = confirmation;
+    async fn confirm(&self, key: String, intent: String, method: PaymentMethod) -> Result<IntentState, GatewayError> {
         let mut form = vec![("payment_method", method.to_string())];
-        form.extend(self.config.return_url.as_ref().map(|url| ("return_url", url.of(order_id))));
+        form.extend(self.config.return_url.clone().map(|url| ("return_url", url)));
         let path = format!("/v1/payment_intents/{intent}/confirm");
         Ok(self.post::<IntentObject>(&path, &key, &form).await?.state())
     }

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use shared_events::{Currency, Money, RefundId};
 
-use crate::domain::{ClientSecret, NextAction};
 use crate::gateway::{GatewayError, GivenBack, IntentState, JournalTotals, RefundOutcome};
 
 /// The minor units of ISO 4217 for an amount as the gateway counts; unchanged if the currency is unknown.
-pub(super) fn minor_units(amount: i64, currency: &str) -> i64 {
+fn minor_units(amount: i64, currency: &str) -> i64 {
     let currency = currency.to_uppercase().parse::<Currency>();
     currency.map_or(amount, |currency| Money::minor_units_of_gateway(amount, currency))
 }
@@ -17,17 +16,15 @@ pub(super) fn minor_units(amount: i64, currency: &str) -> i64 {
 /// A length that browsers and mail programs surely take.
 const LONGEST_URL: usize = 2048;
 
-/// <https://docs.stripe.com/api/payment_intents/object>. No `Debug`: it holds the client secret.
-#[derive(Deserialize)]
+/// <https://docs.stripe.com/api/payment_intents/object>
+#[derive(Debug, Deserialize)]
 pub(super) struct IntentObject {
     pub id: String,
     status: String,
     last_payment_error: Option<ErrorObject>,
     latest_charge: Option<LatestCharge>,
     #[serde(default)]
-    client_secret: Option<String>,
-    #[serde(default)]
-    next_action: Option<NextActionObject>,
+    next_action: Option<NextAction>,
     #[serde(default)]
     amount: i64,
     #[serde(default)]
@@ -48,19 +45,19 @@ enum LatestCharge {
 
 /// What the customer has to do: <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-next_action>. An
 /// address is given to who has said where the customer is to return to.
-#[derive(Deserialize)]
-struct NextActionObject {
+#[derive(Debug, Deserialize)]
+struct NextAction {
     #[serde(default)]
     redirect_to_url: Option<Redirect>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Redirect {
     #[serde(default)]
     url: Option<String>,
 }
 
-impl NextActionObject {
+impl NextAction {
     /// An address that a mail can hold.
     fn url(self) -> Option<String> {
         let is_whole = |url: &String| {
@@ -114,10 +111,7 @@ impl IntentObject {
             ("succeeded", _) => IntentState::Captured,
             ("canceled", _) => IntentState::Cancelled { let_go },
             ("processing", _) => IntentState::Processing,
-            ("requires_action", _) => IntentState::ActionRequired(NextAction {
-                client_secret: self.client_secret.map(ClientSecret::from),
-                url: self.next_action.and_then(NextActionObject::url),
-            }),
+            ("requires_action", _) => IntentState::ActionRequired { url: self.next_action.and_then(NextAction::url) },
             ("requires_payment_method", Some(error)) => IntentState::Declined { code: error.code() },
             _ => IntentState::NotConfirmed,
         }

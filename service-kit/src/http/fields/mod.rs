@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use serde::de::value::{MapDeserializer, StringDeserializer};
+use serde::de::value::StringDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
@@ -24,9 +24,6 @@ use access::{Entries, Items, Object};
 
 /// How many wrong fields are reported at most.
 const MOST: usize = 20;
-
-/// The name by which serde_json's `RawValue` asks for JSON as it is written, as a map with this one entry.
-const RAW: &str = "$serde_json::private::RawValue";
 
 /// The input for a field.
 #[derive(Clone)]
@@ -221,13 +218,8 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Fault> {
-        match &self.given {
-            Given::Json(text) if name == RAW => {
-                visitor.visit_map(MapDeserializer::new(std::iter::once((RAW, (*text).to_owned()))))
-            }
-            _ => visitor.visit_newtype_struct(self),
-        }
+    fn deserialize_newtype_struct<V: Visitor<'a>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_enum<V: Visitor<'a>>(

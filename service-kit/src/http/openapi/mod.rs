@@ -17,7 +17,6 @@ use utoipa::{PartialSchema, ToSchema};
 use super::{InputCode, Limit, ProblemCode};
 use crate::Pool;
 use crate::auth::{self, Access, TokensNotAsked};
-use crate::dead_letters;
 pub use common::{Health, Ready};
 
 /// The kit's one code that both a problem and its field may have.
@@ -77,9 +76,7 @@ impl Document {
     /// # Errors
     /// Fails if the document can't be written as JSON, which doesn't happen in practice.
     pub fn of(own: utoipa::openapi::OpenApi, codes: &[&str], access: Access) -> serde_json::Result<Self> {
-        let mut whole = serde_json::to_value(
-            own.merge_from(common::Common::openapi()).merge_from(dead_letters::Routes::openapi()),
-        )?;
+        let mut whole = serde_json::to_value(own.merge_from(common::Common::openapi()))?;
         let all = [ProblemCode::ALL, codes].concat();
         answers::list_codes(&mut whole, "Content", &all);
         answers::list_codes(&mut whole, "Problem", &all);
@@ -91,10 +88,9 @@ impl Document {
         Ok(Self { whole: json.into(), open: serde_json::to_vec(&whole)?.into() })
     }
 
-    /// Adds `/openapi.json`, `/docs`, and what operators see of this database: dead letters, and what was changed by whom.
+    /// Adds `/openapi.json`, `/docs`, and what staff and operators have changed, which is in this database.
     pub fn routes(&self, config: &mut ServiceConfig, pool: &Pool) {
         auth::action_routes(config, pool);
-        dead_letters::routes(config, pool);
         let Self { whole, open } = self.clone();
         let document = move |request: HttpRequest| {
             let asked = request.extensions().get::<TokensNotAsked>().is_none();

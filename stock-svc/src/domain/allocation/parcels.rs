@@ -75,16 +75,10 @@ impl Allocation {
         if shipment.has_left_as(&carrier, &tracking_number) {
             return Ok(self.with_events(Vec::new()));
         }
-        let (previous_carrier, previous_tracking_number) = (shipment.carrier.clone(), shipment.tracking_number.clone());
+        let previous_tracking_number = shipment.tracking_number.clone();
         *shipment = shipment.clone().correct_tracking(carrier.clone(), tracking_number.clone())?;
-        let corrected = ShipmentTrackingCorrected {
-            order_id,
-            shipment_id: id,
-            carrier,
-            tracking_number,
-            previous_tracking_number,
-            previous_carrier,
-        };
+        let corrected =
+            ShipmentTrackingCorrected { order_id, shipment_id: id, carrier, tracking_number, previous_tracking_number };
         Ok(self.with_events(vec![corrected.into()]))
     }
 

@@ -253,7 +253,7 @@ async fn captured(shop: &Shop, order: &str) -> anyhow::Result<()> {
 }
 
 /// Steps that have begun may still be under way, so this asks again for a while.
-pub(crate) async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit> {
+async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit> {
     until(|| async {
         let audit = look(addresses).await?;
         let broken: Vec<_> = audit.rules.iter().flat_map(|rule| &rule.broken).take(20).collect();
@@ -264,6 +264,6 @@ pub(crate) async fn holds_in_time(addresses: &Addresses) -> anyhow::Result<Audit
 }
 
 /// The runner's audit, as anybody would ask for it.
-pub(crate) async fn look(addresses: &Addresses) -> anyhow::Result<Audit> {
+async fn look(addresses: &Addresses) -> anyhow::Result<Audit> {
     Ok(reqwest::get(&addresses.audit).await?.error_for_status()?.json().await?)
 }

@@ -1,4 +1,4 @@
-pub(crate) mod audit;
+pub(super) mod audit;
 pub(super) mod broker_killed;
 pub(super) mod completed;
 pub(super) mod everything_killed;
@@ -40,7 +40,7 @@ async fn must_be_charged_once(api: &Api, ids: &[String]) -> anyhow::Result<()> {
 }
 
 /// Tries until it succeeds; its last failure when that takes too long.
-pub(crate) async fn until<T, F: Future<Output = anyhow::Result<T>>>(
+pub(in crate::accept) async fn until<T, F: Future<Output = anyhow::Result<T>>>(
     mut attempt: impl FnMut() -> F,
 ) -> anyhow::Result<T> {
     let until = Instant::now() + PATIENCE;

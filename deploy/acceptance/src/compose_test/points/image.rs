@@ -38,9 +38,7 @@ pub(in crate::compose_test) async fn try_out(stack: &Stack) -> anyhow::Result<St
     let words = [("image", name), ("base", &base.to_string())];
     let counted = stack.shell.script(COMPRESSED, &words, PATIENCE).await?.ok("docker save")?;
     let bytes: u64 = counted.trim().parse().with_context(|| format!("no number of bytes: {counted}"))?;
-    // What is built in a hurry is larger, and nobody ships it.
-    let in_a_hurry = std::env::var("BUILD_PROFILE").is_ok_and(|profile| profile != "release");
-    ensure!(bytes > 0 && (in_a_hurry || bytes < LIMIT), "{name} adds {} MB to its base", bytes >> 20);
+    ensure!(bytes > 0 && bytes < LIMIT, "{name} adds {} MB to its base", bytes >> 20);
     Ok(format!("the programs add {:.1} MB, compressed, to the base", megabytes(bytes)))
 }
 

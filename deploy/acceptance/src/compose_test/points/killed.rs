@@ -12,7 +12,7 @@ use super::super::tour::{Kind, Tour};
 use super::{SETTLES, WELL_AGAIN};
 
 /// In this order, so that nothing is killed twice in a row by what it depends on.
-pub(in crate::compose_test) const VICTIMS: [&str; 14] = [
+pub(in crate::compose_test) const VICTIMS: [&str; 12] = [
     "order-svc",
     "stock-svc",
     "payment-svc",
@@ -23,8 +23,6 @@ pub(in crate::compose_test) const VICTIMS: [&str; 14] = [
     "notification-relay",
     "sandbox-gateway",
     "sandbox-issuer",
-    "console",
-    "watch",
     "kafka",
     "postgres",
 ];

@@ -6,7 +6,6 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::generated::{COMPLETED_EACH, Generated, PRODUCTS};
-use crate::audit::start::Start;
 use crate::audit::topics::Topics;
 use crate::audit::{Audit, Options, Sources, look_with};
 use crate::service::Service;
@@ -20,7 +19,7 @@ fn options() -> Options {
 }
 
 async fn audit(sources: &Sources, topics: impl Topics + 'static, options: Options, stop: &CancellationToken) -> Audit {
-    look_with(sources, Ok(Box::new(topics)), options, Start::default(), stop).await.unwrap().audit
+    look_with(sources, Ok(Box::new(topics)), options, stop).await.unwrap()
 }
 
 /// By rule, of what something is said.

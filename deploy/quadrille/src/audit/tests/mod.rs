@@ -4,7 +4,6 @@ mod books;
 mod generated;
 mod heard;
 mod many_ranges;
-mod new;
 mod seen;
 mod told;
 mod topics;
@@ -47,7 +46,6 @@ fn delivered() -> Evidence {
         stock: Some("committed".to_owned()),
         captured: true,
         deadline: ago(60),
-        held: false,
         waiting_since: ago(60),
         said: 3,
         recorded: 9,
@@ -105,13 +103,7 @@ fn payment(evidence: &mut Evidence) -> &mut Payment {
 }
 
 fn refund(refund_id: Uuid, pieces: i64, state: &str) -> Refund {
-    let (payment_id, state) = ("payment".to_owned(), state.to_owned());
-    Refund { refund_id, payment_id, amount: pieces * PRICE, state, lines: None }
-}
-
-/// A refund of staff's for so many teas, by line.
-fn by_line(pieces: i64, state: &str) -> Refund {
-    Refund { lines: Some(tea(pieces)), ..refund(Uuid::now_v7(), pieces, state) }
+    Refund { refund_id, payment_id: "payment".to_owned(), amount: pieces * PRICE, state: state.to_owned() }
 }
 
 fn of_event() -> Uuid {
@@ -146,16 +138,6 @@ fn an_order_that_is_firm_and_paid_has_a_parcel_soon() {
     holds(orders::ends, &shop);
     payment(&mut shop).updated_at = ago(60);
     payment(&mut shop).captured = 0;
-    holds(orders::ends, &shop);
-}
-
-#[test]
-fn an_order_is_not_pending_beyond_its_deadline_unless_staff_hold_it() {
-    let mut shop = delivered();
-    shop.reservations.clear();
-    order(&mut shop).status = "pending".to_owned();
-    is_broken(orders::ends, &shop, "it is pending, and its deadline was");
-    order(&mut shop).held = true;
     holds(orders::ends, &shop);
 }
 
@@ -254,26 +236,6 @@ fn staff_may_refund_what_never_came_back_and_less_is_left_for_what_does() {
     holds(goods::shipped, &shop);
     shop.shipments[0].returned = tea(4);
     is_broken(goods::shipped, &shop, "500 is the price of what is back or lost");
-    shop.refunds.push(refund(of_event(), 1, "done"));
-    holds(goods::shipped, &shop);
-}
-
-#[test]
-fn a_piece_that_staff_gave_back_by_line_is_not_given_back_again_when_it_returns() {
-    let mut shop = delivered();
-    shop.shipments[0].returned = tea(4);
-    shop.shipments[1].returned = tea(6);
-    shop.refunds = vec![by_line(2, "done"), refund(of_event(), 4, "done"), refund(of_event(), 4, "done")];
-    holds(goods::shipped, &shop);
-    shop.refunds[2].amount = 3 * PRICE;
-    is_broken(goods::shipped, &shop, "4000 is the price of what is back or lost, and 3500 of it is refunded");
-    shop.refunds[2].amount = 5 * PRICE;
-    is_broken(
-        goods::shipped,
-        &shop,
-        "4500 is refunded, and 4000 is the price of what is back or lost, less what staff",
-    );
-    shop.refunds[0] = by_line(2, "failed");
     shop.refunds.push(refund(of_event(), 1, "done"));
     holds(goods::shipped, &shop);
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -11,7 +10,6 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use service_kit::kafka::Brokers;
 use service_kit::testing::{kafka_bootstrap, unique};
 
-use crate::audit::start::SLACK;
 use crate::audit::topics::{KafkaTopics, Topics};
 use crate::cluster::Cluster;
 
@@ -48,37 +46,6 @@ async fn read(mut topics: KafkaTopics) -> (KafkaTopics, u64, Vec<u64>) {
     })
     .await
     .unwrap()
-}
-
-/// A time after which nothing was said yet, and before which nothing will be.
-async fn between() -> DateTime<Utc> {
-    let at = Utc::now() + TimeDelta::milliseconds(3);
-    while Utc::now() < at + TimeDelta::milliseconds(3) {
-        tokio::task::yield_now().await;
-    }
-    at
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_new_is_read_alone() {
-    let (bootstrap, topic) = (kafka_bootstrap(), unique("audit"));
-    let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", &bootstrap);
-    let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
-    let made = [NewTopic::new(&topic, 1, TopicReplication::Fixed(1))];
-    admin.create_topics(&made, &AdminOptions::new()).await.unwrap().remove(0).unwrap();
-    say(&client, &topic, 1..8).await;
-    let since = between().await;
-    say(&client, &topic, 8..11).await;
-
-    let (cluster, name) = (Cluster(Brokers::from(bootstrap)), topic.clone());
-    let topics = move || KafkaTopics::of(&cluster, &[&name])?.sent_since(since + SLACK);
-    let topics = tokio::task::spawn_blocking(topics).await.unwrap().unwrap();
-    assert!(topics.are_whole());
-    let (topics, waiting, found) = read(topics).await;
-    assert_eq!((waiting, found), (3, vec![8, 9, 10]));
-    say(&client, &topic, 11..12).await;
-    assert_eq!(read(topics).await.2, [11]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,3 +1,0 @@
-drop table sessions;
-drop table orders;
-drop table events;

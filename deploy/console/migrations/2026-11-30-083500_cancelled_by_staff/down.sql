@@ -1,1 +1,0 @@
-update orders set reason = 'customer' where reason = 'staff';

@@ -1,4 +1,0 @@
-#[tokio::main]
-async fn main() -> std::process::ExitCode {
-    service_kit::exit::code("console", console::run().await)
-}

@@ -1,2 +1,0 @@
-drop index journal_by_time;
-alter table journal drop column source;

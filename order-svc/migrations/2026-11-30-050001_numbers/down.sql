@@ -1,3 +1,0 @@
-drop table order_keys;
-alter table orders drop column number, drop column keyed;
-drop sequence order_numbers;

@@ -1,2 +1,0 @@
--- Numbers and keys go with what holds them.
-select 1;

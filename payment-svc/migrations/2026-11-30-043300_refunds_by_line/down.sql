@@ -1,1 +1,0 @@
-alter table refunds drop column lines;

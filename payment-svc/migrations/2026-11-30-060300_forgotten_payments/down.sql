@@ -1,1 +1,0 @@
-alter table payments drop column forgotten;

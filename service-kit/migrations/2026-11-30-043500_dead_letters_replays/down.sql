@@ -1,1 +1,0 @@
-alter table dead_letters drop column replays;

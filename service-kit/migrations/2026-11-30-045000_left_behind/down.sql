@@ -1,1 +1,0 @@
-alter table dead_letter_jobs drop column left_behind;
